@@ -1,0 +1,74 @@
+package apply
+
+import "reconciler/internal/diff"
+
+// Status is what became of one change.
+type Status string
+
+const (
+	// Applied: the change was made, and reading it back showed so.
+	Applied Status = "applied"
+	// Failed: the change was tried, or was about to be, and is not known to be
+	// in force.
+	Failed Status = "failed"
+	// Skipped: the change was not tried, because an earlier change of the same
+	// org failed or because the run was stopped.
+	Skipped Status = "skipped"
+	// Blocked: the plan says that the change is not to be made.
+	Blocked Status = "blocked"
+)
+
+// Outcome is what became of one change of a plan. Its JSON form is a public
+// interface.
+type Outcome struct {
+	// Org is the org's domain; empty for a change of the account.
+	Org string `json:"org"`
+	// OrgID is the org's id as it is known after the change; linking an org is
+	// what tells it. Empty for a change of the account.
+	OrgID  string      `json:"orgID"`
+	Action diff.Action `json:"action"`
+	Result Status      `json:"result"`
+	// Error says on one line why a change failed or was skipped; empty
+	// otherwise. A blocked change's reason stands in the plan.
+	Error string `json:"error,omitempty"`
+	// Hint says what to do about Error; empty when there is nothing to add.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Result is what became of a whole plan.
+type Result struct {
+	// Outcomes runs parallel to the plan's Changes: one for each, in order.
+	Outcomes []Outcome `json:"outcomes"`
+	// Interrupted says that the run was stopped before its end. The calls in
+	// flight were finished and no new ones were started.
+	Interrupted bool `json:"interrupted,omitempty"`
+}
+
+// Counts says how many changes ended in which way.
+type Counts struct {
+	Applied int
+	Failed  int
+	Skipped int
+	Blocked int
+}
+
+// Counts adds up the outcomes. A nil Result has none.
+func (r *Result) Counts() Counts {
+	var c Counts
+	if r == nil {
+		return c
+	}
+	for i := range r.Outcomes {
+		switch r.Outcomes[i].Result {
+		case Applied:
+			c.Applied++
+		case Failed:
+			c.Failed++
+		case Skipped:
+			c.Skipped++
+		case Blocked:
+			c.Blocked++
+		}
+	}
+	return c
+}
