@@ -1,0 +1,159 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"reconciler/internal/diff"
+	"reconciler/internal/state"
+)
+
+// API is what apply needs of the Aerial API. All methods are called from many
+// goroutines at once. An error may carry a method Hint() string, which says
+// what to do about it.
+//
+// The reads end at once when ctx is cancelled. A write that has been sent must
+// be waited for all the same: its outcome has to be known. Cancellation only
+// keeps it from being sent, or sent again.
+type API interface {
+	// Account reads the account.
+	Account(ctx context.Context) (state.Account, error)
+	// RenameAccount sets the account's name. It may be repeated.
+	RenameAccount(ctx context.Context, name string) (state.Account, error)
+
+	// Org reads one managed org, without its products.
+	Org(ctx context.Context, id string) (state.Org, error)
+	// FindOrg looks among the managed orgs for one with this id or, where id
+	// is empty, this domain; nil when there is none.
+	FindOrg(ctx context.Context, id, domain string) (*state.Org, error)
+	// LinkOrg adds an org to the account, by id where there is one, else by
+	// domain. This can't be undone, and it is never sent again when its
+	// outcome is unknown.
+	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
+
+	// OrgProducts reads the ids of the org's enabled products, sorted.
+	OrgProducts(ctx context.Context, id string) ([]string, error)
+	// SetOrgProducts replaces all of the org's products. It may be repeated.
+	SetOrgProducts(ctx context.Context, id string, products []string) ([]string, error)
+	// SetOrgStatus activates or deactivates the org. It may be repeated.
+	SetOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error)
+	// RequestDeletion asks Okta to delete an INACTIVE org. It is never sent
+	// again when its outcome is unknown.
+	RequestDeletion(ctx context.Context, id string) error
+}
+
+// Options is what Apply needs beside the plan.
+type Options struct {
+	// Concurrency is how many orgs are worked on at the same time; at least 1.
+	Concurrency int
+	// Done, where not nil, is told of each change as soon as its outcome is
+	// known. The calls come one at a time, in no particular order of orgs.
+	Done func(diff.Change, Outcome)
+	// Logger gets a line for each write; nil is silent.
+	Logger *slog.Logger
+}
+
+// ErrRefused says that the plan's own guards refuse it. Nothing was written.
+var ErrRefused = errors.New("refused by a guard")
+
+// errUnsupported is the outcome of create-org.
+var errUnsupported = withHint(
+	errors.New("this version plans the creation of orgs but does not carry it out"),
+	"create the org through its parent by hand; the next run links it")
+
+// Apply carries out the plan and tells what became of each change. When ctx is
+// cancelled it finishes the calls in flight, starts no new ones, and marks the
+// rest as skipped. The only error is ErrRefused.
+func Apply(ctx context.Context, plan *diff.Plan, api API, opts Options) (*Result, error) {
+	if len(plan.Refusals) > 0 {
+		return nil, ErrRefused
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &applier{api: api, opts: opts}
+	outcomes := make([]Outcome, len(plan.Changes))
+
+	var g errgroup.Group
+	g.SetLimit(max(1, opts.Concurrency))
+	for start := 0; start < len(plan.Changes); {
+		end := start + 1
+		for end < len(plan.Changes) && plan.Changes[end].Org == plan.Changes[start].Org {
+			end++
+		}
+		changes, results := plan.Changes[start:end], outcomes[start:end]
+		g.Go(func() error {
+			a.org(ctx, changes, results)
+			return nil
+		})
+		start = end
+	}
+	_ = g.Wait() // its functions give no errors
+	return &Result{Outcomes: outcomes, Interrupted: ctx.Err() != nil}, nil
+}
+
+type applier struct {
+	api  API
+	opts Options
+	mu   sync.Mutex // serializes opts.Done
+}
+
+// org carries out the changes of one org, in order. The first that fails ends
+// it: later ones rest on earlier ones.
+func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
+	w := &worker{api: a.api, orgID: changes[0].OrgID, log: a.opts.Logger}
+	var broken diff.Action
+	for i, c := range changes {
+		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
+		switch {
+		case c.Blocked != "":
+			o.Result = Blocked
+		case broken != "":
+			o.Result = Skipped
+			o.Error = fmt.Sprintf("%s failed before it", broken)
+		case ctx.Err() != nil:
+			o.Result = Skipped
+			o.Error = "the run was stopped"
+		default:
+			note, err := w.change(ctx, c)
+			o.Hint = note
+			if err != nil {
+				broken = c.Action
+				o.Result, o.Error, o.Hint = Failed, err.Error(), hintOf(err)
+			}
+		}
+		o.OrgID = w.orgID
+		outcomes[i] = o
+		if a.opts.Done != nil {
+			a.mu.Lock()
+			a.opts.Done(c, o)
+			a.mu.Unlock()
+		}
+	}
+}
+
+// hinted is an error with advice that is kept apart from it.
+type hinted struct {
+	error
+	hint string
+}
+
+func withHint(err error, hint string) error { return &hinted{err, hint} }
+
+// Hint says what to do about the error.
+func (h *hinted) Hint() string { return h.hint }
+
+func (h *hinted) Unwrap() error { return h.error }
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
