@@ -1,0 +1,91 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Guards are the limits that a plan must keep to be applied. They look at a
+// plan as a whole: each of its changes may be right while all of them together
+// are an accident.
+type Guards struct {
+	// MaxDestructiveOrgs is how many orgs may lose a product, be deactivated
+	// or deleted in one run. 0 means none at all.
+	MaxDestructiveOrgs int
+	// MaxDestructivePercent is the same as a share of the declared orgs, from
+	// 0 to 100. One org is always within it, so that a small fleet can be
+	// changed at all.
+	MaxDestructivePercent int
+	// AerialDomain is the domain of the Aerial org, which is also recognized
+	// by what the API says of it; ParentDomains are those of the configured
+	// parents. They are never deactivated, and no setting changes that: the
+	// first is where the account's own API clients live, and without a parent
+	// its children can't be made or looked after.
+	AerialDomain  string
+	ParentDomains []string
+}
+
+// Names of the guards in Refusal.Guard.
+const (
+	GuardOrgs    = "maxDestructiveOrgs"
+	GuardPercent = "maxDestructivePercent"
+	GuardAerial  = "aerialOrg"
+	GuardParent  = "parentOrg"
+)
+
+// untouchable says which role keeps the change's org from being deactivated,
+// and which guard stands for it; both empty when there is none.
+func (g *Guards) untouchable(c *Change, live *index) (role, guard string) {
+	org := live.byID[c.OrgID]
+	switch {
+	case c.Org == g.AerialDomain || org != nil && (org.AerialOrg || org.Domain == g.AerialDomain):
+		return "the Aerial org", GuardAerial
+	case slices.Contains(g.ParentDomains, c.Org):
+		return "a parent org", GuardParent
+	}
+	return "", ""
+}
+
+// refusals gives what the guards say to the changes, in a fixed order.
+func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal {
+	var all []Refusal
+	var orgs []string
+	for i := range changes {
+		c := &changes[i]
+		if c.deactivates() && c.Blocked != blockedReport && c.Blocked != blockedProtected {
+			if role, guard := g.untouchable(c, live); role != "" {
+				all = append(all, Refusal{guard, fmt.Sprintf(
+					"%s is %s, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out", c.Org, role)})
+			}
+		}
+		if c.Destructive && c.Blocked == "" && (len(orgs) == 0 || orgs[len(orgs)-1] != c.Org) {
+			orgs = append(orgs, c.Org) // the changes of one org stand together
+		}
+	}
+	all = slices.Compact(all) // a deactivation and a deletion of one org say the same
+
+	if n := len(orgs); n > g.MaxDestructiveOrgs {
+		all = append(all, Refusal{GuardOrgs, fmt.Sprintf(
+			"%s would lose a product, be deactivated or deleted (%s), but only %d may in one run: if that is meant, apply it in parts with --org, or raise guards.maxDestructiveOrgs",
+			count(n, "org"), enumerate(orgs), g.MaxDestructiveOrgs)})
+	}
+	if n, limit := len(orgs), g.percentLimit(declared); n > limit {
+		all = append(all, Refusal{GuardPercent, fmt.Sprintf(
+			"%s of %d would lose a product, be deactivated or deleted (%s), but only %d %% may in one run, which is %s: if that is meant, apply it in parts with --org, or raise guards.maxDestructivePercent",
+			count(n, "org"), declared, enumerate(orgs), g.MaxDestructivePercent, count(limit, "org"))})
+	}
+	return all
+}
+
+// percentLimit is how many of the declared orgs the percentage stands for,
+// rounded down, and at least one.
+func (g *Guards) percentLimit(declared int) int {
+	return max(1, declared*g.MaxDestructivePercent/100)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

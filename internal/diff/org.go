@@ -1,0 +1,249 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+
+	"reconciler/internal/state"
+)
+
+// index finds live orgs.
+type index struct {
+	byID     map[string]*state.Org
+	byDomain map[string]*state.Org
+	// nameless says that some org came without a domain: then no declared org
+	// can be called missing for sure.
+	nameless bool
+}
+
+func newIndex(actual *state.Actual) *index {
+	x := &index{byID: map[string]*state.Org{}, byDomain: map[string]*state.Org{}}
+	for i := range actual.Orgs {
+		org := &actual.Orgs[i]
+		x.byID[org.ID] = org
+		if org.Domain == "" {
+			x.nameless = true
+			continue
+		}
+		x.byDomain[org.Domain] = org
+	}
+	return x
+}
+
+// candidates are the live orgs that a declared one may mean: by id and by
+// domain. More than one means that the manifest contradicts the account.
+func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
+	var found []*state.Org
+	if o := x.byID[org.ID]; org.ID != "" && o != nil {
+		found = append(found, o)
+	}
+	if o := x.byDomain[org.Domain]; o != nil && !slices.Contains(found, o) {
+		found = append(found, o)
+	}
+	return found
+}
+
+// orgDiff is what separates one declared org from its live self.
+type orgDiff struct {
+	org       *state.DesiredOrg
+	changes   []Change
+	unfixable []Unfixable
+	unknown   []Unknown
+}
+
+func (d *orgDiff) empty() bool {
+	return len(d.changes) == 0 && len(d.unfixable) == 0 && len(d.unknown) == 0
+}
+
+func compareOrg(desired state.DesiredOrg, live *index, guards Guards) *orgDiff {
+	d := &orgDiff{org: &desired}
+	switch found := live.candidates(&desired); {
+	case len(found) == 0:
+		d.missing(live)
+	case !d.mistaken(found):
+		d.compare(found[0])
+	}
+	d.block(live, guards)
+	return d
+}
+
+// mistaken says whether the manifest's id and domain don't mean one and the
+// same live org. Then nothing of it may be written: it is not the org that the
+// author had in mind.
+func (d *orgDiff) mistaken(found []*state.Org) bool {
+	org := found[0]
+	switch {
+	case d.org.ID != "" && org.ID != d.org.ID:
+		d.cannotFix("id", d.org.ID, org.ID)
+		return true
+	case org.Domain != "" && org.Domain != d.org.Domain:
+		d.cannotFix("domain", d.org.Domain, org.Domain)
+		return true
+	}
+	return false
+}
+
+func (d *orgDiff) cannotFix(field, desired, actual string) {
+	d.unfixable = append(d.unfixable, Unfixable{Org: d.org.Domain, Field: field, Desired: desired, Actual: actual})
+}
+
+func (d *orgDiff) cannotKnow(org *state.Org, why string) {
+	d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: why})
+}
+
+// missing plans an org that isn't linked: it is created if the manifest says
+// how, linked, given its products and its status.
+func (d *orgDiff) missing(live *index) {
+	if d.org.RequestDeletion {
+		return // it is gone, as wished; linking it just to delete it would be absurd
+	}
+	create := d.org.Create != nil && d.org.ID == ""
+	if create {
+		d.add(Change{Action: CreateOrg, Irreversible: true, Cell: d.org.Cell, Create: d.org.Create})
+	}
+	d.add(Change{Action: LinkOrg, OrgID: d.org.ID, Irreversible: true, Cell: d.org.Cell})
+	// Before linking nobody can read what the org has, and a new org has
+	// nothing. Apply reads it again after linking and never takes away a
+	// product that this plan couldn't know of.
+	d.products(&state.Org{ID: d.org.ID, Products: []string{}})
+	if d.org.Status == state.Inactive {
+		d.status(d.org.ID, state.Active)
+	}
+	if d.org.Cell == "" {
+		d.blockAll(blockedNoCell)
+	}
+	if live.nameless && d.org.ID == "" {
+		d.blockAll(blockedNameless)
+	}
+}
+
+// compare plans a linked org.
+func (d *orgDiff) compare(org *state.Org) {
+	switch {
+	case d.org.ManagesProducts() && org.Unknown != "":
+		d.cannotKnow(org, org.Unknown)
+		return
+	case d.org.ManagesProducts() && org.Products == nil:
+		d.cannotKnow(org, "the org's products were not read")
+		return
+	case d.org.Status != "" && org.Status == "":
+		d.cannotKnow(org, "Okta's answer does not tell the org's status")
+		return
+	}
+	if d.org.Cell != "" && org.Cell != "" && d.org.Cell != org.Cell {
+		d.cannotFix("cell", d.org.Cell, org.Cell)
+	}
+	d.products(org)
+	switch {
+	case d.org.Status == "" || d.org.Status == org.Status:
+	case org.Status != state.Active && org.Status != state.Inactive:
+		// A status that the API can't set may not be leavable either: such an
+		// org is in some process of Okta's.
+		d.cannotFix("status", string(d.org.Status), string(org.Status))
+		return
+	default:
+		d.status(org.ID, org.Status)
+	}
+	if d.org.RequestDeletion {
+		d.add(Change{Action: RequestDeletion, OrgID: org.ID, Destructive: true, Irreversible: true})
+	}
+}
+
+func (d *orgDiff) add(c Change) {
+	c.Org = d.org.Domain
+	d.changes = append(d.changes, c)
+}
+
+func (d *orgDiff) status(id string, before state.Status) {
+	d.add(Change{
+		Action:      SetStatus,
+		OrgID:       id,
+		Before:      Text(string(before)),
+		After:       Text(string(d.org.Status)),
+		Destructive: d.org.Status == state.Inactive,
+	})
+}
+
+// products plans the org's product set. A protected org still gains what it
+// lacks: the gain and the (blocked) loss become two changes.
+func (d *orgDiff) products(org *state.Org) {
+	if !d.org.ManagesProducts() {
+		return
+	}
+	enable := minus(d.org.Products, org.Products)
+	disable := []string{}
+	if d.org.ProductPolicy == state.Exact {
+		disable = minus(org.Products, d.org.Products)
+	}
+	if d.org.Protected && len(enable) > 0 && len(disable) > 0 {
+		grown := union(org.Products, enable)
+		d.updateProducts(org.ID, org.Products, grown, enable, []string{})
+		d.updateProducts(org.ID, grown, minus(grown, disable), []string{}, disable)
+		return
+	}
+	if len(enable)+len(disable) > 0 {
+		d.updateProducts(org.ID, org.Products, minus(union(org.Products, enable), disable), enable, disable)
+	}
+}
+
+func (d *orgDiff) updateProducts(id string, before, after, enable, disable []string) {
+	d.add(Change{
+		Action:      UpdateProducts,
+		OrgID:       id,
+		Before:      List(before),
+		After:       List(after),
+		Enable:      enable,
+		Disable:     disable,
+		Destructive: len(disable) > 0,
+	})
+}
+
+// block notes on each change why it will not be made. What the manifest says
+// comes first: a change that is only reported needs no guard.
+func (d *orgDiff) block(live *index, guards Guards) {
+	if d.org.Mode == state.Report {
+		d.blockAll(blockedReport)
+		return
+	}
+	for i := range d.changes {
+		c := &d.changes[i]
+		switch {
+		case c.Blocked != "" || !c.Destructive:
+		case d.org.Protected:
+			c.Blocked = blockedProtected
+		case c.deactivates():
+			if role, _ := guards.untouchable(c, live); role != "" {
+				c.Blocked = fmt.Sprintf("%s is never deactivated", role)
+			}
+		}
+	}
+}
+
+func (d *orgDiff) blockAll(why string) {
+	for i := range d.changes {
+		d.changes[i].Blocked = why
+	}
+}
+
+// deactivates says whether the change locks people out of the org.
+func (c *Change) deactivates() bool {
+	return c.Action == SetStatus && c.After.Text() == string(state.Inactive) || c.Action == RequestDeletion
+}
+
+// minus and union work on sorted lists without repeats and give such a list,
+// never nil.
+func minus(a, b []string) []string {
+	rest := []string{}
+	for _, s := range a {
+		if _, found := slices.BinarySearch(b, s); !found {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
