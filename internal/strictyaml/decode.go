@@ -1,0 +1,464 @@
+package strictyaml
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxExpanded is how many nodes one input may visit through aliases. It leaves
+// room for ten thousand uses of a generous template, and ends the nested
+// aliases that would otherwise multiply to billions within a second.
+const maxExpanded = 500_000
+
+// maxErrors is how many mistakes are collected from one input: more than anyone
+// will read, and few enough that a file of nothing but mistakes stays cheap.
+const maxErrors = 1000
+
+// Decode reads all documents of a YAML stream, each into a T of its own.
+// Documents that hold nothing but comments are left out. file is how the input
+// is called in messages.
+//
+// The error is Errors: every mistake of the input, sorted by place. What could
+// be read is given all the same, so that a caller can look for more mistakes
+// before it reports them together.
+//
+// T is made of structs (fields tagged `yaml:"key"`; a field without the tag is
+// not read), slices, maps with string keys, pointers, strings, bools, integers,
+// time.Duration, Enum, At and Map. Any other type is a mistake of the program
+// and panics.
+func Decode[T any](file string, data []byte) ([]*T, error) {
+	d := newDecoder(file)
+	docs, bad := parse(file, data)
+	var all []*T
+	for _, n := range docs {
+		v := new(T)
+		d.value(n, reflect.ValueOf(v).Elem(), subject{})
+		all = append(all, v)
+	}
+	if bad != nil {
+		d.errs = append(d.errs, bad)
+	}
+	return all, d.errs.Err()
+}
+
+// DecodeInto reads the one document of a YAML text into what out points at, of
+// which it leaves alone what the text doesn't mention. A text of nothing but
+// comments changes nothing; a second document is an error. It takes the same
+// types and gives the same errors as Decode, and can be used for a snippet from
+// elsewhere with a telling name as file.
+func DecodeInto(file string, data []byte, out any) error {
+	d := newDecoder(file)
+	docs, bad := parse(file, data)
+	if len(docs) > 0 {
+		d.value(docs[0], reflect.ValueOf(out).Elem(), subject{})
+	}
+	if len(docs) > 1 {
+		d.fail(d.pos(docs[1]), "a second document: only one is allowed here")
+	}
+	if bad != nil {
+		d.errs = append(d.errs, bad)
+	}
+	return d.errs.Err()
+}
+
+// decoder walks the nodes of one input.
+type decoder struct {
+	file    string
+	errs    Errors
+	structs map[reflect.Type]*structType
+	// inside holds the targets of the aliases that are being followed.
+	inside map[*yaml.Node]bool
+	// expanded counts the nodes visited through aliases.
+	expanded int
+	// stopped ends the walk quietly: an error has been noted that makes the
+	// rest not worth reading.
+	stopped bool
+}
+
+func newDecoder(file string) *decoder {
+	return &decoder{file: file, structs: map[reflect.Type]*structType{}, inside: map[*yaml.Node]bool{}}
+}
+
+func (d *decoder) pos(n *yaml.Node) Pos { return Pos{d.file, n.Line, n.Column} }
+
+func (d *decoder) fail(pos Pos, format string, args ...any) {
+	if d.stopped {
+		return
+	}
+	if len(d.errs) == maxErrors {
+		d.stopped = true
+		d.errs.Add(pos, "more than %d mistakes: the rest of the file is not looked at", maxErrors)
+		return
+	}
+	d.errs.Add(pos, format, args...)
+}
+
+// subject says in messages what a value belongs to: a key, or an item of the
+// list under a key. The zero subject is a whole document.
+type subject struct {
+	key  string
+	item bool
+}
+
+func (s subject) String() string {
+	switch {
+	case s.key == "" && s.item:
+		return "an item"
+	case s.key == "":
+		return "the document"
+	case s.item:
+		return fmt.Sprintf("an item of %q", s.key)
+	default:
+		return strconv.Quote(s.key)
+	}
+}
+
+// value decodes n into v and says whether n was of the right kind. What went
+// wrong further inside is noted, and doesn't make n itself bad.
+func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
+	if d.stopped {
+		return false
+	}
+	if a, ok := v.Addr().Interface().(placed); ok {
+		if !d.value(n, a.mark(d.pos(n)), s) {
+			a.spoil()
+			return false
+		}
+		return true
+	}
+	if n.Kind == yaml.AliasNode {
+		return d.alias(n, func() bool { return d.value(n.Alias, v, s) })
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			p := reflect.New(v.Type().Elem())
+			if !d.value(n, p.Elem(), s) {
+				return false
+			}
+			v.Set(p)
+			return true
+		}
+		return d.value(n, v.Elem(), s)
+	}
+	if !d.tagOK(n, s) {
+		return false
+	}
+	if m, ok := v.Addr().Interface().(ordered); ok {
+		return d.orderedMap(n, m, s)
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		return d.structure(n, v, s)
+	case reflect.Slice:
+		return d.list(n, v, s)
+	case reflect.Map:
+		return d.goMap(n, v, s)
+	default:
+		return d.scalar(n, v, s)
+	}
+}
+
+// alias runs follow, which visits the alias' target, unless that would go
+// round in circles or visit too much.
+func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
+	if d.inside[n.Alias] {
+		d.fail(d.pos(n), "alias *%s stands inside its own anchor &%s", n.Value, n.Value)
+		return false
+	}
+	d.inside[n.Alias] = true
+	defer delete(d.inside, n.Alias)
+	return d.spend(n, 1) && follow()
+}
+
+// spend notes that count children of n are about to be visited. Only visits
+// through aliases are limited: the others are limited by the input's size.
+func (d *decoder) spend(n *yaml.Node, count int) bool {
+	if len(d.inside) == 0 {
+		return true
+	}
+	if d.expanded += count; d.expanded > maxExpanded {
+		d.fail(d.pos(n), "aliases expand to more than %d values: write out less of them", maxExpanded)
+		d.stopped = true
+		return false
+	}
+	return true
+}
+
+// tagOK refuses null and tags that mean something to other programs.
+func (d *decoder) tagOK(n *yaml.Node, s subject) bool {
+	switch n.Tag {
+	case "!!str", "!!int", "!!bool", "!!float", "!!timestamp", "!!merge", "!!map", "!!seq":
+		return true
+	case "!!null":
+		d.fail(d.pos(n), "%s has no value", s)
+		return false
+	default:
+		d.fail(d.pos(n), "tag %q is not supported: remove it", n.Tag)
+		return false
+	}
+}
+
+func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
+	if n.Kind != yaml.SequenceNode || n.Tag != "!!seq" {
+		d.wrongKind(n, s, "a list")
+		return false
+	}
+	if !d.spend(n, len(n.Content)) {
+		return false
+	}
+	all := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	kept := 0
+	for _, c := range n.Content {
+		item := all.Index(kept)
+		if d.value(c, item, subject{s.key, true}) {
+			kept++
+		} else {
+			item.SetZero()
+		}
+	}
+	v.Set(all.Slice(0, kept))
+	return true
+}
+
+func (d *decoder) goMap(n *yaml.Node, v reflect.Value, s subject) bool {
+	t := v.Type()
+	if t.Key().Kind() != reflect.String {
+		panic("strictyaml: can't decode into " + t.String())
+	}
+	if !d.isMapping(n, s) {
+		return false
+	}
+	m := reflect.MakeMapWithSize(t, len(n.Content)/2)
+	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+		elem := reflect.New(t.Elem()).Elem()
+		if d.pairValue(key, k, val, elem) {
+			m.SetMapIndex(reflect.ValueOf(key).Convert(t.Key()), elem)
+		}
+	})
+	v.Set(m)
+	return true
+}
+
+func (d *decoder) orderedMap(n *yaml.Node, m ordered, s subject) bool {
+	if !d.isMapping(n, s) {
+		return false
+	}
+	m.reset(len(n.Content) / 2)
+	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+		if !d.pairValue(key, k, val, m.add(key, d.pos(k))) {
+			m.drop()
+		}
+	})
+	return true
+}
+
+// structType is what the decoder needs to know of a struct type.
+type structType struct {
+	fields map[string]int
+	names  []string
+}
+
+func (d *decoder) structType(t reflect.Type) *structType {
+	if st, ok := d.structs[t]; ok {
+		return st
+	}
+	st := &structType{fields: map[string]int{}}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		st.fields[name] = i
+		st.names = append(st.names, name)
+	}
+	d.structs[t] = st
+	return st
+}
+
+func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
+	if !d.isMapping(n, s) {
+		return false
+	}
+	st := d.structType(v.Type())
+	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+		i, ok := st.fields[key]
+		if !ok {
+			d.unknownKey(key, k, st.names)
+			return
+		}
+		d.pairValue(key, k, val, v.Field(i))
+	})
+	return true
+}
+
+func (d *decoder) unknownKey(key string, k *yaml.Node, names []string) {
+	if hint := DidYouMean(key, names); hint != "" {
+		d.fail(d.pos(k), "unknown key %q%s", key, hint)
+		return
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	d.fail(d.pos(k), "unknown key %q: allowed here are %s", key, strings.Join(sorted, ", "))
+}
+
+// pairValue decodes the value of one key. A missing value is told at the key,
+// because there is nothing to point at behind it.
+func (d *decoder) pairValue(key string, k, val *yaml.Node, v reflect.Value) bool {
+	if val.Kind == yaml.ScalarNode && val.Tag == "!!null" {
+		if a, ok := v.Addr().Interface().(placed); ok {
+			a.mark(d.pos(k))
+			a.spoil()
+		}
+		d.fail(d.pos(k), "%q has no value: %s", key, fillIn(v.Type()))
+		return false
+	}
+	return d.value(val, v, subject{key: key})
+}
+
+// fillIn says what to do about a key of type t that has no value.
+func fillIn(t reflect.Type) string {
+	for {
+		alias, ok := reflect.Zero(t).Interface().(interface{ JSONSchemaAlias() any })
+		if !ok || t.Kind() == reflect.Pointer {
+			break
+		}
+		t = reflect.TypeOf(alias.JSONSchemaAlias())
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		return "write [] for none, or remove the key"
+	case reflect.Map:
+		return "write {} for none, or remove the key"
+	default:
+		return "give it one, or remove the key"
+	}
+}
+
+func (d *decoder) isMapping(n *yaml.Node, s subject) bool {
+	if n.Kind == yaml.MappingNode && n.Tag == "!!map" {
+		return true
+	}
+	d.wrongKind(n, s, "a mapping (key: value)")
+	return false
+}
+
+// wrongKind notes that n is not what was asked for.
+func (d *decoder) wrongKind(n *yaml.Node, s subject, wanted string) {
+	d.fail(d.pos(n), "%s must be %s, not %s", s, wanted, describe(n))
+}
+
+// describe says in messages what n is.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	v := strconv.Quote(short(n.Value))
+	switch n.Tag {
+	case "!!int", "!!float":
+		return "the number " + strings.Trim(v, `"`)
+	case "!!bool":
+		return strings.Trim(v, `"`)
+	case "!!timestamp":
+		return "the date " + strings.Trim(v, `"`)
+	}
+	return v
+}
+
+// short cuts what a message quotes from the file.
+func short(s string) string {
+	const most = 60
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return string(r[:most]) + "…"
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	decimal      = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+)
+
+func (d *decoder) scalar(n *yaml.Node, v reflect.Value, s subject) bool {
+	if v.Type() == durationType {
+		return d.duration(n, v, s)
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return d.text(n, v, s)
+	case reflect.Bool:
+		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+			d.wrongKind(n, s, "true or false")
+			return false
+		}
+		v.SetBool(strings.EqualFold(n.Value, "true"))
+		return true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return d.integer(n, v, s)
+	default:
+		panic("strictyaml: can't decode into " + v.Type().String())
+	}
+}
+
+func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, s, "a string")
+		return false
+	}
+	if n.Tag != "!!str" {
+		d.fail(d.pos(n), "%s must be a string, not %s: quote it, '%s'", s, describe(n), short(n.Value))
+		return false
+	}
+	if e, ok := v.Interface().(Enum); ok {
+		words := e.Values()
+		if !slices.Contains(words, n.Value) {
+			d.fail(d.pos(n), "%s must be %s, not %q%s", s, OneOf(words), short(n.Value), DidYouMean(n.Value, words))
+			return false
+		}
+	}
+	v.SetString(n.Value)
+	return true
+}
+
+func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" {
+		d.wrongKind(n, s, "a whole number")
+		return false
+	}
+	// yaml.v3 reads 017 as fifteen and 1_0 as ten. People don't.
+	if !decimal.MatchString(n.Value) {
+		d.fail(d.pos(n), "%s must be a plain decimal number, not %s", s, short(n.Value))
+		return false
+	}
+	i, err := strconv.ParseInt(n.Value, 10, 64)
+	if err != nil || v.OverflowInt(i) {
+		d.fail(d.pos(n), "%s is too large a number: %s", s, short(n.Value))
+		return false
+	}
+	v.SetInt(i)
+	return true
+}
+
+func (d *decoder) duration(n *yaml.Node, v reflect.Value, s subject) bool {
+	const wanted = "a duration with a unit, such as 30s or 5m"
+	if n.Kind != yaml.ScalarNode {
+		d.wrongKind(n, s, wanted)
+		return false
+	}
+	t, err := time.ParseDuration(n.Value)
+	if err != nil {
+		d.wrongKind(n, s, wanted)
+		return false
+	}
+	v.SetInt(int64(t))
+	return true
+}

@@ -1,0 +1,219 @@
+package strictyaml
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// color is an Enum.
+type color string
+
+func (color) Values() []string { return []string{"red", "green"} }
+
+// paint has a field of each type that can be decoded.
+type paint struct {
+	Name   string            `yaml:"name"`
+	Count  int               `yaml:"count"`
+	Small  int8              `yaml:"small"`
+	On     bool              `yaml:"on"`
+	Every  time.Duration     `yaml:"every"`
+	Color  At[color]         `yaml:"color"`
+	Tags   []string          `yaml:"tags"`
+	Places At[[]At[string]]  `yaml:"places"`
+	Env    map[string]string `yaml:"env"`
+	Sets   Map[[]string]     `yaml:"sets"`
+	Sub    *paint            `yaml:"sub"`
+	Inner  struct {
+		Deep At[int] `yaml:"deep"`
+	} `yaml:"inner"`
+	Unread string
+}
+
+func TestDecodeValues(t *testing.T) {
+	const text = `
+name: yes
+count: -12
+on: true
+every: 1m30s
+color: green
+tags: [a, "017", '2024-01-01']
+places:
+  - x
+env: {A: b}
+sets:
+  z: [1st]
+  a: []
+sub:
+  name: >-
+    folded
+    text
+  tags: []
+inner: {deep: 3}
+`
+	pos := func(line, col int) Pos { return Pos{"f.yaml", line, col} }
+	desired := &paint{
+		Name: "yes", Count: -12, On: true, Every: 90 * time.Second,
+		Color:  At[color]{V: "green", Pos: pos(6, 8), Set: true},
+		Tags:   []string{"a", "017", "2024-01-01"},
+		Places: At[[]At[string]]{V: []At[string]{{V: "x", Pos: pos(9, 5), Set: true}}, Pos: pos(9, 3), Set: true},
+		Env:    map[string]string{"A": "b"},
+		Sets: Map[[]string]{
+			{Key: "z", Pos: pos(12, 3), V: []string{"1st"}},
+			{Key: "a", Pos: pos(13, 3), V: []string{}},
+		},
+		Sub: &paint{Name: "folded text", Tags: []string{}},
+	}
+	desired.Inner.Deep = At[int]{V: 3, Pos: pos(19, 15), Set: true}
+	got, err := Decode[paint]("f.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]*paint{desired}, got); diff != "" {
+		t.Errorf("decoded values differ (-wanted +got):\n%s", diff)
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	tests := []struct{ name, text, wanted string }{
+		{"unknown key", "nmae: x", `1:1: unknown key "nmae": did you mean "name"?`},
+		{"duplicate", "name: x\nname: y", `2:1: duplicate key "name": it already stands at f:1:1`},
+		{"duplicate in flow", "env: {a: x, b: y, a: z}", `1:19: duplicate key "a": it already stands at f:1:7`},
+		{"null", "tags:", `1:1: "tags" has no value: write [] for none, or remove the key`},
+		{"null At", "places: ~", `1:1: "places" has no value: write [] for none, or remove the key`},
+		{"null map", "sets:", `1:1: "sets" has no value: write {} for none, or remove the key`},
+		{"null string", "name:", `1:1: "name" has no value: give it one, or remove the key`},
+		{"null item", "tags: [a, ~]", `1:11: an item of "tags" has no value`},
+		{"octal", "name: 017", `1:7: "name" must be a string, not the number 017: quote it, '017'`},
+		{"float", "name: 1.0", `1:7: "name" must be a string, not the number 1.0: quote it, '1.0'`},
+		{"date", "name: 2024-01-01", `1:7: "name" must be a string, not the date 2024-01-01: quote it, '2024-01-01'`},
+		{"bool for string", "name: true", `1:7: "name" must be a string, not true: quote it, 'true'`},
+		{"yes for bool", "on: yes", `1:5: "on" must be true or false, not "yes"`},
+		{"octal for int", "count: 017", `1:8: "count" must be a plain decimal number, not 017`},
+		{"string for int", "count: '1'", `1:8: "count" must be a whole number, not "1"`},
+		{"float for int", "count: 1.0", `1:8: "count" must be a whole number, not the number 1.0`},
+		{"overflow", "small: 300", `1:8: "small" is too large a number: 300`},
+		{"duration", "every: 30", `1:8: "every" must be a duration with a unit, such as 30s or 5m, not the number 30`},
+		{"enum", "color: gren", `1:8: "color" must be "red" or "green", not "gren": did you mean "green"?`},
+		{"string for list", "tags: a", `1:7: "tags" must be a list, not "a"`},
+		{"mapping for list", "tags: {a: b}", `1:7: "tags" must be a list, not a mapping`},
+		{"list for string", "name: [a]", `1:7: "name" must be a string, not a list`},
+		{"list for mapping", "sub: [a]", `1:6: "sub" must be a mapping (key: value), not a list`},
+		{"item", "tags: [[a]]", `1:8: an item of "tags" must be a string, not a list`},
+		{"root", "[a]", `1:1: the document must be a mapping (key: value), not a list`},
+		{"custom tag", "name: !env HOME", `1:7: tag "!env" is not supported: remove it`},
+		{"binary", "name: !!binary aGk=", `1:7: tag "!!binary" is not supported: remove it`},
+		{"int key", "env: {1: a}", `1:7: a key must be a string, not the number 1: quote it, "1"`},
+		{"list key", "env: {[a]: a}", `1:7: a key must be a string, not a list`},
+		{"null key", "env: {~: a}", `1:7: a key must be a string, and this one is empty`},
+		{"merge of a string", "sub: {<<: a}", `1:11: "<<" must be a mapping or a list of mappings`},
+		{"two merge keys", "sub:\n  <<: {name: a}\n  <<: {name: b}", `3:3: duplicate key "<<": it already stands at f:2:3`},
+		{"mistake in a merged mapping", "sub: {<<: {nmae: a}}", `1:12: unknown key "nmae": did you mean "name"?`},
+		{"merge panic of yaml.v3", "sub: {<<: {? [x] : 1}, ? [x] : 2}", "1:14: a key must be a string, not a list\nf:1:26: a key must be a string, not a list"},
+		{"alias in itself", "sub: &a {sub: *a}", `1:15: alias *a stands inside its own anchor &a`},
+		{"merge of itself", "sub: &a {<<: *a}", `1:14: alias *a stands inside its own anchor &a`},
+		{"all at once", "tags: a\nnmae: b\non: 1", "1:7: \"tags\" must be a list, not \"a\"\nf:2:1: unknown key \"nmae\": did you mean \"name\"?\nf:3:5: \"on\" must be true or false, not the number 1"},
+		{"second document", "name: a\n---\nnmae: b", `3:1: unknown key "nmae": did you mean "name"?`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Decode[paint]("f", []byte(tt.text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff("f:"+tt.wanted, err.Error()); diff != "" {
+				t.Errorf("error differs (-wanted +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMergeKeys(t *testing.T) {
+	const text = `
+env: &base {a: base, b: base, c: base}
+sub:
+  env:
+    <<: [{a: first, b: first}, *base]
+    a: own
+`
+	got, err := Decode[paint]("f", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	desired := map[string]string{"a": "own", "b": "first", "c": "base"}
+	if diff := cmp.Diff(desired, got[0].Sub.Env); diff != "" {
+		t.Errorf("merged mapping differs (-wanted +got):\n%s", diff)
+	}
+}
+
+func TestDecodeDocuments(t *testing.T) {
+	tests := []struct {
+		name, text string
+		wanted     []string
+	}{
+		{"nothing", "", nil},
+		{"comments", "# a\n---\n# b\n---\n", nil},
+		{"some empty", "# a\n---\nname: x\n---\n---\nname: y\n...\n", []string{"x", "y"}},
+		{"byte order mark", "\uFEFFname: x", []string{"x"}},
+		{"windows lines", "name: x\r\ntags: [a]\r\n", []string{"x"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Decode[paint]("f", []byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, p := range got {
+				names = append(names, p.Name)
+			}
+			if diff := cmp.Diff(tt.wanted, names); diff != "" {
+				t.Errorf("documents differ (-wanted +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeInto(t *testing.T) {
+	p := paint{Name: "kept", Count: 1}
+	if err := DecodeInto("f", []byte("count: 2"), &p); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(paint{Name: "kept", Count: 2}, p); diff != "" {
+		t.Errorf("struct differs (-wanted +got):\n%s", diff)
+	}
+	var list []string
+	if err := DecodeInto("$PAINT_TAGS", []byte("[a, b]"), &list); err != nil || len(list) != 2 {
+		t.Errorf("DecodeInto a list = %q, %v", list, err)
+	}
+	err := DecodeInto("f", []byte("name: a\n---\nname: b"), &p)
+	if err == nil || err.Error() != "f:3:1: a second document: only one is allowed here" {
+		t.Errorf("two documents: %v", err)
+	}
+	if err := DecodeInto("f", nil, &p); err != nil || p.Name != "a" {
+		t.Errorf("empty text: %q, %v", p.Name, err)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id"}
+	tests := []struct{ word, wanted string }{
+		{"prodcuts", "products"},
+		{"product", "products"},
+		{"Status", "status"},
+		{"product_sets", "productSets"},
+		{"sell", "cell"},
+		{"xx", ""},
+		{"ix", "id"},
+		{"something", ""},
+		{"", ""},
+		{strings.Repeat("x", 1000), ""},
+	}
+	for _, tt := range tests {
+		if got := Nearest(tt.word, candidates); got != tt.wanted {
+			t.Errorf("Nearest(%.20q) = %q, want %q", tt.word, got, tt.wanted)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// MaxSize is the largest input that is read, in bytes.
+const MaxSize = 10 << 20
+
+// maxDirectives bounds the lines that begin with a percent sign: YAML
+// directives, each of which yaml.v3 compares with all others.
+const maxDirectives = 100
+
+// byteOrderMark may stand at the start of a file, where editors on Windows put it.
+const byteOrderMark = "\uFEFF"
+
+// parse gives the documents of a stream that are not empty. When there is a
+// syntax error, the documents before it are given too.
+func parse(file string, data []byte) ([]*yaml.Node, *Error) {
+	if err := checkText(file, data); err != nil {
+		return nil, err
+	}
+	var docs []*yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		doc, err := next(dec)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return docs, syntaxError(file, data, err)
+		}
+		if !empty(doc) {
+			docs = append(docs, doc.Content[0])
+		}
+	}
+}
+
+// next reads one document. yaml.v3 means to turn its own panics into errors and
+// lets some slip through.
+func next(dec *yaml.Decoder) (doc *yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the YAML parser failed on it: %v", r)
+		}
+	}()
+	doc = new(yaml.Node)
+	err = dec.Decode(doc)
+	return doc, err
+}
+
+// empty says whether a document holds nothing but comments.
+func empty(doc *yaml.Node) bool {
+	if len(doc.Content) == 0 {
+		return true
+	}
+	n := doc.Content[0]
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Value == "" && n.Style == 0 && n.Anchor == ""
+}
+
+// checkText refuses what can't be a hand-written text file before the parser
+// sees it, since the parser either takes it or is vague about where it is.
+func checkText(file string, data []byte) *Error {
+	if len(data) > MaxSize {
+		return &Error{Pos{file, 1, 1}, fmt.Sprintf("the file is larger than %d MB: split it", MaxSize>>20)}
+	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return &Error{Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8"}
+	}
+	text := bytes.TrimPrefix(data, []byte(byteOrderMark))
+	directives := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= ' ' && c < 0x7f {
+			if c == '%' && (i == 0 || text[i-1] == '\n' || text[i-1] == '\r') {
+				if directives++; directives > maxDirectives {
+					return &Error{place(file, text, i), "too many YAML directives (lines that begin with %)"}
+				}
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return &Error{place(file, text, i), fmt.Sprintf("byte 0x%02x is not UTF-8: save the file as UTF-8", c)}
+		}
+		if !printable(r) {
+			return &Error{place(file, text, i), fmt.Sprintf(`character %U is not allowed: remove it, or write it as an escape in double quotes`, r)}
+		}
+		i += size
+	}
+	return nil
+}
+
+// printable says whether r may stand in a file. It is stricter than YAML about
+// line breaks other than CR and LF: yaml.v3 counts them as lines, editors don't.
+func printable(r rune) bool {
+	switch {
+	case r == '\t', r == '\n', r == '\r':
+		return true
+	case r < ' ', r >= 0x7f && r < 0xa0:
+		return false
+	case r == 0x2028, r == 0x2029, r == 0xfeff, r == 0xfffe, r == 0xffff:
+		return false
+	}
+	return true
+}
+
+// place gives the line and column of the byte at offset.
+func place(file string, text []byte, offset int) Pos {
+	line, start := 1, 0
+	for i := 0; i < offset; i++ {
+		if text[i] == '\n' || text[i] == '\r' && (i+1 == len(text) || text[i+1] != '\n') {
+			line, start = line+1, i+1
+		}
+	}
+	return Pos{file, line, utf8.RuneCount(text[start:offset]) + 1}
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+
+// syntaxError turns an error of yaml.v3 into one of ours. yaml.v3 says at most
+// a line, so the column is that of the line's first word.
+func syntaxError(file string, data []byte, err error) *Error {
+	msg := err.Error()
+	m := yamlLine.FindStringSubmatch(msg)
+	line, _ := strconv.Atoi(m[1])
+	msg = strings.ReplaceAll(msg[len(m[0]):], "\n", " ")
+	lines := bytes.Split(bytes.TrimPrefix(data, []byte(byteOrderMark)), []byte("\n"))
+	line = min(max(line, 1), len(lines))
+	text := lines[line-1]
+	col := len(text) - len(bytes.TrimLeft(text, " ")) + 1
+	return &Error{Pos{file, line, col}, "not valid YAML: " + msg}
+}
