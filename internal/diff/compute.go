@@ -157,11 +157,7 @@ func domainSet(flag string, names, known []string, complaint string) (map[string
 	for _, name := range names {
 		domain := strings.ToLower(name)
 		if !slices.Contains(known, domain) {
-			hint := ""
-			if near := strictyaml.Nearest(domain, known); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
-			return nil, fmt.Errorf("%s %q: this org %s%s", flag, name, complaint, hint)
+			return nil, fmt.Errorf("%s %q: this org %s%s", flag, name, complaint, strictyaml.DidYouMean(domain, known))
 		}
 		set[domain] = true
 	}
@@ -197,7 +193,7 @@ func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *s
 			wishes[w] = append(wishes[w], o.Domain)
 		}
 	}
-	var errs strictyaml.Errors
+	var errs strictyaml.Errors // sorted by its Err
 	for w, domains := range wishes {
 		errs.Add(w.pos, "product %s is wanted by %s, but the account does not subscribe to it: buy it, or take it out",
 			nameProduct(w.product, desired.Products), enumerate(domains))
