@@ -1,0 +1,291 @@
+package aerial
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// maxBody caps an answer; maxList one that lists orgs or products.
+	maxBody = 1 << 20
+	maxList = 10 << 20
+)
+
+// call is one call of the API, to be attempted as often as need be.
+type call struct {
+	method   string
+	endpoint string // a template, for errors and metrics
+	url      *url.URL
+	body     []byte // JSON, or nil
+	maxBody  int64
+}
+
+// get, put and post prepare calls. A body is a value of this package's own
+// making, which always marshals.
+func get(u *url.URL, endpoint string, limit int64) *call {
+	return &call{method: http.MethodGet, endpoint: endpoint, url: u, maxBody: limit}
+}
+
+func put(u *url.URL, endpoint string, body any) *call {
+	data, _ := json.Marshal(body)
+	return &call{method: http.MethodPut, endpoint: endpoint, url: u, body: data, maxBody: maxBody}
+}
+
+func post(u *url.URL, endpoint string, body any) *call {
+	c := put(u, endpoint, body)
+	c.method = http.MethodPost
+	if body == nil {
+		c.body = nil
+	}
+	return c
+}
+
+func (c *call) writes() bool { return c.method != http.MethodGet }
+
+// repeatable says whether the call may be sent again when its outcome is not
+// known. What POST does can't be done twice, nor be taken back.
+func (c *call) repeatable() bool { return c.method != http.MethodPost }
+
+// fetch makes the call, repeats it as the rules allow, and gives the answer.
+func fetch[T any](ctx context.Context, c *Client, call *call) (T, http.Header, error) {
+	var v T
+	header, err := c.do(ctx, call, func(body []byte) error {
+		var fresh T // nothing of an attempt that failed half-way is kept
+		if err := json.Unmarshal(body, &fresh); err != nil {
+			return jsonError(err)
+		}
+		v = fresh
+		return nil
+	})
+	return v, header, err
+}
+
+// jsonError says what is wrong with a body, without Go's names for it.
+func jsonError(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s is of type %s", cmp.Or(wrong.Field, "it"), wrong.Value)
+	}
+	return err
+}
+
+// do makes the call until it succeeds or may not be repeated any more. A nil
+// read means that the status says it all.
+func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (http.Header, error) {
+	var pace pacer
+	var last *failure
+	uncertain := false
+	for {
+		if err := c.slots.Acquire(ctx, 1); err != nil {
+			return nil, outcome(stopped(err, last), uncertain)
+		}
+		header, f := c.attempt(ctx, call, read)
+		c.slots.Release(1)
+		if f == nil {
+			c.budget.success()
+			return header, nil
+		}
+		last = f
+		uncertain = uncertain || f.uncertain && call.writes()
+		if f.verdict == passing && !call.repeatable() {
+			f.verdict = final
+		}
+		wait, err := pace.next(f, &c.budget)
+		if err != nil {
+			return nil, outcome(err, uncertain)
+		}
+		c.logRetry(ctx, call, f, wait)
+		if err := sleep(ctx, wait); err != nil {
+			return nil, outcome(stopped(err, last), uncertain)
+		}
+	}
+}
+
+// outcome gives the error of a call that is over, and nil for nil.
+func outcome(err error, uncertain bool) error {
+	if err != nil && uncertain {
+		return &UncertainError{Err: err}
+	}
+	return err
+}
+
+// logRetry warns, except of a wait for a slot: that happens all the time where
+// the account is shared.
+func (c *Client) logRetry(ctx context.Context, call *call, f *failure, wait time.Duration) {
+	level := slog.LevelWarn
+	if f.verdict == busy {
+		level = slog.LevelDebug
+	}
+	c.log.Log(ctx, level, "calling the Aerial API again",
+		"method", call.method, "path", call.url.Path, "wait", wait.Round(time.Millisecond), "error", f.err)
+}
+
+// attempt sends the call once and reads the whole answer, or tells the failure.
+func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) error) (http.Header, *failure) {
+	if call.writes() {
+		// What is on the wire may take effect, whoever stops waiting for it.
+		ctx = context.WithoutCancel(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	start := time.Now()
+	c.observer.Started(call.method, call.endpoint)
+	code, header, f := c.exchange(limited, call, read)
+	took := time.Since(start)
+	c.observer.Finished(call.method, call.endpoint, code, took)
+	c.log.Debug("called the Aerial API",
+		"method", call.method, "path", call.url.Path, "code", code, "took", took.Round(time.Microsecond))
+
+	switch {
+	case f == nil:
+		return header, nil
+	case ctx.Err() != nil:
+		return nil, &failure{err: ctx.Err()}
+	case limited.Err() != nil && isStop(f.err):
+		f.err = late(f.err, c.timeout)
+	}
+	return nil, f
+}
+
+// late words an attempt that took too long. It doesn't wrap err: the caller's
+// own context has not ended.
+func late(err error, timeout time.Duration) error {
+	var auth *authError
+	if errors.As(err, &auth) {
+		return &authError{fmt.Errorf("no access token within %v", timeout)}
+	}
+	return fmt.Errorf("no complete answer within %v", timeout)
+}
+
+// exchange is the HTTP of one attempt. The code is 0 when there was no answer.
+func (c *Client) exchange(ctx context.Context, call *call, read func([]byte) error) (code int, _ http.Header, _ *failure) {
+	req, err := http.NewRequestWithContext(ctx, call.method, call.url.String(), bytes.NewReader(call.body))
+	if err != nil {
+		return 0, nil, &failure{err: err}
+	}
+	req.Header.Set("Accept", "application/json")
+	if call.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	// The transport itself is asked, not an http.Client: that would follow
+	// redirects.
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return 0, nil, transportFailure(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return resp.StatusCode, nil, refusal(call, resp)
+	}
+	if err := readBody(resp, call.maxBody, read); err != nil {
+		f := &failure{verdict: passing, uncertain: true}
+		f.err = fmt.Errorf("%d with an unreadable body: %w", resp.StatusCode, err)
+		if errors.Is(err, errTooLong) {
+			f.verdict = final
+		}
+		return resp.StatusCode, nil, f
+	}
+	return resp.StatusCode, resp.Header, nil
+}
+
+var errTooLong = errors.New("it is longer than any such answer need be")
+
+// readBody reads the body to its end, so that the connection can be used again.
+func readBody(resp *http.Response, limit int64, read func([]byte) error) error {
+	if read == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, limit))
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return err
+	case int64(len(body)) > limit:
+		return fmt.Errorf("%w (over %d bytes)", errTooLong, limit)
+	case len(body) == 0:
+		return errors.New("it is empty")
+	}
+	contentType := resp.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return fmt.Errorf("it is %q, not JSON", clean(contentType))
+	}
+	return read(body)
+}
+
+// refusal makes a failure of an answer that is not a success.
+func refusal(call *call, resp *http.Response) *failure {
+	status := resp.StatusCode
+	if status < 200 {
+		// An upgrade nobody asked for; its body is the connection, without end.
+		return &failure{err: apiError(call, status, nil), uncertain: true}
+	}
+	// A body that is cut off still came with its status.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	e := apiError(call, status, body)
+	f := &failure{err: e, uncertain: status < 400 || status >= 500}
+	now := serverTime(resp.Header)
+	switch status {
+	case http.StatusTooManyRequests:
+		f.verdict, f.wait = throttled(resp.Header, now)
+	case http.StatusServiceUnavailable:
+		f.verdict, f.wait = passing, retryAfter(resp.Header, now)
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		f.verdict = passing
+	}
+	e.RetryAfter = f.wait
+	if to, err := resp.Location(); err == nil && to.Host != "" && status < 400 {
+		// The host is enough to find out who redirects; a path may hold a secret.
+		e.Summary = fmt.Sprintf("redirected to %q", clean(to.Scheme+"://"+to.Host))
+	}
+	return f
+}
+
+// wire marks the errors of sending, so that they can be told from those of the
+// credentials that are put on before.
+type wire struct{ http.RoundTripper }
+
+type wireError struct{ error }
+
+func (e *wireError) Unwrap() error { return e.error }
+
+func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, &wireError{err}
+	}
+	return resp, nil
+}
+
+// transportFailure judges an error of the transport: whether it may pass, and
+// whether the request may have been sent.
+func transportFailure(err error) *failure {
+	var sending *wireError
+	if !errors.As(err, &sending) {
+		return &failure{err: &authError{err}}
+	}
+	err = sending.error
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) {
+		return &failure{err: &hinted{err, "the server's certificate is not trusted here: check aerial.url, the system's root certificates, and proxies on the way"}}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return &failure{err: &hinted{err, "there is no way to the server: check aerial.url, DNS, firewall and proxy"}, verdict: passing}
+	}
+	return &failure{err: err, verdict: passing, uncertain: true}
+}
