@@ -1,0 +1,98 @@
+package daemon
+
+import (
+	"context"
+	"time"
+)
+
+// Trigger says why a run took place.
+type Trigger string
+
+const (
+	// TriggerStart is the run that the daemon begins with.
+	TriggerStart Trigger = "start"
+	// TriggerSchedule is a run at its slot.
+	TriggerSchedule Trigger = "schedule"
+	// TriggerMissed is a run that makes up for one slot or more that passed
+	// while an earlier run took long or the machine slept.
+	TriggerMissed Trigger = "missed"
+)
+
+const (
+	// wakeEvery bounds how long the loop sleeps without looking at the clock.
+	// A timer stands still while the machine sleeps, and knows nothing of a
+	// clock that is set.
+	wakeEvery = 30 * time.Second
+	// missedAfter is how late a run may begin before its slot counts as missed.
+	missedAfter = time.Minute
+	// clockSetBack is by how much the clock must go back for the next slot to
+	// be looked up again. Less than that is the clock being trimmed, and would
+	// only make a slot come twice.
+	clockSetBack = 10 * time.Second
+)
+
+// loop runs at once and then on schedule, one run at a time.
+type loop struct {
+	// now is the wall clock.
+	now func() time.Time
+	// next gives the first slot after a time; zero when there is none.
+	next func(time.Time) time.Time
+	// run does one run; it returns soon after its context ends.
+	run func(context.Context, Trigger)
+	// planned is told of the slot that the loop goes on to wait for; zero when
+	// there is none.
+	planned func(time.Time)
+}
+
+// serve returns when ctx ends and the run that was going on has ended.
+func (l *loop) serve(ctx context.Context) {
+	trigger := TriggerStart
+	for ctx.Err() == nil {
+		began := l.wall()
+		l.run(ctx, trigger)
+		due, ok := l.wait(ctx, began)
+		if !ok {
+			return
+		}
+		trigger = TriggerSchedule
+		if l.wall().Sub(due) >= missedAfter {
+			trigger = TriggerMissed
+		}
+	}
+}
+
+// wait waits for the first slot after began, which has passed already if a run
+// took long: then however many slots there were become one run. It gives the
+// slot, and false when ctx ended.
+func (l *loop) wait(ctx context.Context, began time.Time) (time.Time, bool) {
+	due := l.next(began)
+	l.planned(due)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for last := began; ; {
+		now := l.wall()
+		if last.Sub(now) >= clockSetBack {
+			// The slot would be hours further away than the schedule means.
+			due = l.next(now)
+			l.planned(due)
+		}
+		last = now
+		pause := wakeEvery
+		if !due.IsZero() {
+			pause = min(pause, due.Sub(now))
+		}
+		if pause <= 0 {
+			return due, ctx.Err() == nil
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return due, false
+		case <-timer.C:
+		}
+	}
+}
+
+// wall is the wall clock without its monotonic reading, which stands still
+// while the machine sleeps and would win every comparison.
+func (l *loop) wall() time.Time { return l.now().Round(0) }

@@ -1,0 +1,201 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// every10 is the schedule */10 * * * *.
+func every10(t time.Time) time.Time { return t.Truncate(10 * time.Minute).Add(10 * time.Minute) }
+
+func never(time.Time) time.Time { return time.Time{} }
+
+// ran is one run of a test: its trigger, and the minutes and seconds of the
+// bubble's clock, which starts at midnight.
+type ran struct {
+	trigger Trigger
+	at      string
+}
+
+// loopTest serves a loop with a fake run func for a time and gives its runs.
+// A run takes as long as lasts says of it.
+func loopTest(t *testing.T, next func(time.Time) time.Time, serve time.Duration, skew func() time.Duration, lasts func(n int) time.Duration) (runs []ran, planned []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), serve)
+		defer cancel()
+		going := false
+		now := func() time.Time { return time.Now().UTC().Add(skew()) }
+		l := &loop{
+			now:  now,
+			next: next,
+			run: func(ctx context.Context, trigger Trigger) {
+				if going {
+					t.Error("two runs at a time")
+				}
+				going = true
+				runs = append(runs, ran{trigger, now().Format(time.TimeOnly)})
+				time.Sleep(lasts(len(runs)))
+				going = false
+			},
+			planned: func(slot time.Time) {
+				if slot.IsZero() {
+					planned = append(planned, "none")
+					return
+				}
+				planned = append(planned, slot.Format(time.TimeOnly))
+			},
+		}
+		l.serve(ctx)
+	})
+	return runs, planned
+}
+
+func noSkew() time.Duration { return 0 }
+
+func TestLoop(t *testing.T) {
+	quick := func(int) time.Duration { return 2 * time.Second }
+	tests := []struct {
+		name  string
+		next  func(time.Time) time.Time
+		serve time.Duration
+		lasts func(n int) time.Duration
+		want  []ran
+	}{
+		{
+			name: "at start and then at each slot", next: every10, serve: 25 * time.Minute, lasts: quick,
+			want: []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}, {TriggerSchedule, "00:20:00"}},
+		},
+		{
+			name: "however many slots a long run takes, one run makes up for them", next: every10, serve: 45 * time.Minute,
+			lasts: func(n int) time.Duration {
+				if n == 2 {
+					return 25 * time.Minute // misses 00:20 and 00:30
+				}
+				return time.Second
+			},
+			want: []ran{
+				{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"},
+				{TriggerMissed, "00:35:00"}, {TriggerSchedule, "00:40:00"},
+			},
+		},
+		{
+			name: "a run that always takes longer than the interval", next: every10, serve: 25 * time.Minute,
+			lasts: func(int) time.Duration { return 11 * time.Minute },
+			want: []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "00:11:00"}, {TriggerMissed, "00:22:00"}},
+		},
+		{
+			name: "a run that ends right at a slot", next: every10, serve: 11 * time.Minute,
+			lasts: func(int) time.Duration { return 10 * time.Minute },
+			want:  []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}},
+		},
+		{
+			name: "no slot ever", next: never, serve: 1000 * time.Hour, lasts: quick,
+			want: []ran{{TriggerStart, "00:00:00"}},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			runs, _ := loopTest(t, tc.next, tc.serve, noSkew, tc.lasts)
+			if d := cmp.Diff(tc.want, runs, cmp.AllowUnexported(ran{})); d != "" {
+				t.Errorf("runs (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// A machine that sleeps stops timers, but not the wall clock: the loop must
+// notice within wakeEvery of waking up, and run once.
+func TestLoopAfterSleep(t *testing.T) {
+	began := time.Time{}
+	skew := func() time.Duration {
+		if began.IsZero() {
+			began = time.Now()
+		}
+		if time.Since(began) > 3*time.Minute {
+			return 5 * time.Hour // sleeps five hours at 00:03
+		}
+		return 0
+	}
+	runs, _ := loopTest(t, every10, 12*time.Minute, skew, func(int) time.Duration { return time.Second })
+	want := []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "05:03:01"}, {TriggerSchedule, "05:10:00"}}
+	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+		t.Errorf("runs (-want +got):\n%s", d)
+	}
+}
+
+// A clock that is set back must not put off the next run by as much.
+func TestLoopClockSetBack(t *testing.T) {
+	began := time.Time{}
+	skew := func() time.Duration {
+		if began.IsZero() {
+			began = time.Now()
+		}
+		if time.Since(began) > 5*time.Minute {
+			return -30 * time.Minute
+		}
+		return 0
+	}
+	runs, planned := loopTest(t, every10, 16*time.Minute, skew, func(int) time.Duration { return time.Second })
+	want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "23:40:00"}}
+	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+		t.Errorf("runs (-want +got):\n%s", d)
+	}
+	if want := []string{"00:10:00", "23:40:00", "23:50:00"}; !slices.Equal(planned, want) {
+		t.Errorf("planned %q, want %q", planned, want)
+	}
+}
+
+// A clock that is trimmed by less than clockSetBack must not make a slot come
+// twice.
+func TestLoopClockTrimmed(t *testing.T) {
+	began := time.Time{}
+	skew := func() time.Duration {
+		if began.IsZero() {
+			began = time.Now()
+		}
+		if time.Since(began) > 10*time.Minute {
+			return -5 * time.Second
+		}
+		return 0
+	}
+	runs, _ := loopTest(t, every10, 19*time.Minute, skew, func(int) time.Duration { return time.Second })
+	want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}}
+	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+		t.Errorf("runs (-want +got):\n%s", d)
+	}
+}
+
+func TestLoopStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		began := time.Now()
+		l := &loop{
+			now:     time.Now,
+			next:    every10,
+			run:     func(context.Context, Trigger) {},
+			planned: func(time.Time) {},
+		}
+		go func() { l.serve(ctx); close(done) }()
+		time.Sleep(3 * time.Minute)
+		cancel()
+		<-done
+		if took := time.Since(began); took != 3*time.Minute {
+			t.Errorf("stopped after %v, not at once", took-3*time.Minute)
+		}
+	})
+}
+
+// A context that has ended before the start starts nothing.
+func TestLoopStoppedBefore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	l := &loop{now: time.Now, next: every10, run: func(context.Context, Trigger) { t.Error("ran") }}
+	l.serve(ctx)
+}
