@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -37,7 +34,7 @@ func parse(file string, data []byte) ([]*yaml.Node, *Error) {
 			return docs, nil
 		}
 		if err != nil {
-			return docs, syntaxError(file, data, err)
+			return docs, syntaxError(file, withoutMark(data), err)
 		}
 		if !empty(doc) {
 			docs = append(docs, doc.Content[0])
@@ -76,7 +73,7 @@ func checkText(file string, data []byte) *Error {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return &Error{Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8"}
 	}
-	text := bytes.TrimPrefix(data, []byte(byteOrderMark))
+	text := withoutMark(data)
 	directives := 0
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -115,6 +112,8 @@ func printable(r rune) bool {
 	return true
 }
 
+func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(byteOrderMark)) }
+
 // place gives the line and column of the byte at offset.
 func place(file string, text []byte, offset int) Pos {
 	line, start := 1, 0
@@ -124,20 +123,4 @@ func place(file string, text []byte, offset int) Pos {
 		}
 	}
 	return Pos{file, line, utf8.RuneCount(text[start:offset]) + 1}
-}
-
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
-
-// syntaxError turns an error of yaml.v3 into one of ours. yaml.v3 says at most
-// a line, so the column is that of the line's first word.
-func syntaxError(file string, data []byte, err error) *Error {
-	msg := err.Error()
-	m := yamlLine.FindStringSubmatch(msg)
-	line, _ := strconv.Atoi(m[1])
-	msg = strings.ReplaceAll(msg[len(m[0]):], "\n", " ")
-	lines := bytes.Split(bytes.TrimPrefix(data, []byte(byteOrderMark)), []byte("\n"))
-	line = min(max(line, 1), len(lines))
-	text := lines[line-1]
-	col := len(text) - len(bytes.TrimLeft(text, " ")) + 1
-	return &Error{Pos{file, line, col}, "not valid YAML: " + msg}
 }
