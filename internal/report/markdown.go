@@ -1,0 +1,243 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"reconciler/internal/apply"
+)
+
+const (
+	// markdownLimit keeps a report below the 65,536 characters that GitHub
+	// takes as one comment, with room for what a CI job may put around it. It
+	// counts bytes, which are never fewer than characters.
+	markdownLimit = 65_000
+
+	// Everything but the changes is cut to lists of mdItems (refusals to half
+	// as many, being longer) with texts of mdText or mdName bytes. That adds
+	// up to less than 50,000, so that changes always find room.
+	mdItems = 20
+	mdText  = 400
+	mdName  = 100
+
+	// One change is cut to mdLines lines of mdLine bytes, so that one absurd
+	// change can't keep out the others.
+	mdLines = 50
+	mdLine  = 250
+)
+
+// markdown gives the report as a comment for a pull request on GitHub or
+// GitLab: at most markdownLimit long, and saying what it leaves out.
+func markdown(d Data) string {
+	v := newView(d)
+	top, end := markdownTop(v), markdownEnd(v)
+	return top + markdownChanges(v.Groups, markdownLimit-len(top)-len(end)) + end
+}
+
+func markdownTop(v *view) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n**%s**\n\n", prose(cut(v.Heading(), mdText)), v.Summary)
+	if !v.InSync() {
+		figureTable(&b, v.Figures)
+	}
+	if v.Interrupted != "" {
+		b.WriteString("**" + v.Interrupted + "**\n\n")
+	}
+	items(&b, "**Warnings**", v.Warnings, mdItems, func(w string) string { return code(w, mdText) })
+	items(&b, "**Refused:** apply makes none of these changes", v.Refusals, mdItems/2, func(r refusal) string {
+		return code(r.Guard, mdName) + ": " + code(r.Message, 2*mdText)
+	})
+	if len(v.Groups) <= manyOrgs {
+		return b.String()
+	}
+	b.WriteString("**In all**\n\n```diff\n")
+	for _, k := range v.Kinds[:min(len(v.Kinds), mdItems)] {
+		b.WriteString(cut(k.inDiff(""), mdLine) + ": " + cut(k.Count(), mdLine) + "\n")
+	}
+	b.WriteString("```\n\n")
+	if n := len(v.Kinds) - mdItems; n > 0 {
+		fmt.Fprintf(&b, "and %d more kinds of change\n\n", n)
+	}
+	return b.String()
+}
+
+// figureTable writes the numbers as a table of one row. They hold no foreign
+// text, the only kind of text that is safe in a table.
+func figureTable(b *strings.Builder, all []figure) {
+	head, rule, row := "|", "|", "|"
+	for _, f := range all {
+		head += " " + f.Name + " |"
+		rule += " ---: |"
+		row += fmt.Sprintf(" %d |", f.N)
+	}
+	fmt.Fprintf(b, "%s\n%s\n%s\n\n", head, rule, row)
+}
+
+// items writes a titled list of at most limit things, and how many it leaves
+// out; nothing at all when there are none.
+func items[T any](b *strings.Builder, title string, all []T, limit int, item func(T) string) {
+	if len(all) == 0 {
+		return
+	}
+	if title != "" {
+		b.WriteString(title + "\n\n")
+	}
+	for _, x := range all[:min(len(all), limit)] {
+		b.WriteString("- " + item(x) + "\n")
+	}
+	if n := len(all) - limit; n > 0 {
+		fmt.Fprintf(b, "- and %d more; the JSON output has them all\n", n)
+	}
+	b.WriteByte('\n')
+}
+
+func markdownEnd(v *view) string {
+	var b strings.Builder
+	items(&b, "**Unfixable:** differences that no call of the API can mend", v.Unfixable, mdItems, func(u unfixable) string {
+		return fmt.Sprintf("%s %s: desired %s, actual %s",
+			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
+	})
+	items(&b, "**Unknown:** could not be read, so nothing is written to them", v.Unknown, mdItems, func(u unknown) string {
+		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
+	})
+	if n := len(v.Unmanaged); n > 0 {
+		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", plural(n, "org"))
+		items(&b, "", v.Unmanaged, mdItems, func(u unmanaged) string {
+			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
+		})
+		b.WriteString("</details>\n\n")
+	}
+	fmt.Fprintf(&b, "<sub>Account %s", code(v.Account, mdName))
+	if v.Revision != "" {
+		fmt.Fprintf(&b, ", commit %s", code(v.Revision, mdName))
+	}
+	if v.Digest != "" {
+		fmt.Fprintf(&b, ", plan %s", code(v.Digest, mdName))
+	}
+	b.WriteString("</sub>\n")
+	return b.String()
+}
+
+// markdownChanges gives as many of the changes as fit into room, none of them
+// in part, and the number of the others.
+func markdownChanges(groups []group, room int) string {
+	const (
+		foot     = "```\n\n</details>\n\n"
+		noteRoom = 200
+	)
+	room -= noteRoom
+	var b strings.Builder
+	var missing []group // orgs that are not shown whole
+	left := 0           // changes that are not shown
+	for _, s := range sections(groups) {
+		head := mdHead(s)
+		started := false
+		for _, g := range s.Groups {
+			for i := range g.Changes {
+				if left > 0 && i == 0 {
+					left += len(g.Changes)
+					missing = append(missing, g)
+					break
+				}
+				chunk := g.Changes[i].inDiff()
+				if i == 0 {
+					chunk = g.inDiff() + chunk
+				}
+				if !started {
+					chunk = head + chunk
+				}
+				if b.Len()+len(chunk)+len(foot) > room {
+					left += len(g.Changes) - i
+					missing = append(missing, g)
+					break
+				}
+				started = true
+				b.WriteString(chunk)
+			}
+		}
+		if started {
+			b.WriteString(foot)
+		}
+	}
+	if left > 0 {
+		fmt.Fprintf(&b, "**%d more %s in %s not shown:** they would not fit into one comment. The JSON output has them all.\n\n",
+			left, noun(left, "change"), where(missing))
+	}
+	return b.String()
+}
+
+func mdHead(s section) string {
+	tag := "<details>"
+	if s.Open {
+		tag = "<details open>"
+	}
+	return fmt.Sprintf("%s\n<summary><b>%s</b> in %s</summary>\n\n```diff\n", tag, s.Title, where(s.Groups))
+}
+
+// The lines below stand in a code block that GitHub and GitLab colour as a
+// diff. No line can end the block early: each begins with a sign or with a word
+// of ours, never with foreign text.
+
+func (g *group) inDiff() string {
+	return cut("@@ "+g.Name+" ("+g.id()+")", mdLine) + " @@\n"
+}
+
+func (c *change) inDiff() string {
+	var b strings.Builder
+	n := 0
+	write := func(s string) {
+		if n++; n <= mdLines {
+			b.WriteString(cut(s, mdLine) + "\n")
+		}
+	}
+	for _, l := range c.Lines {
+		write(l.inDiff(string(c.Result)))
+		for _, m := range l.More {
+			write("    " + m)
+		}
+	}
+	if n > mdLines {
+		fmt.Fprintf(&b, "  and %d more lines of this change; the JSON output has them all\n", n-mdLines)
+	}
+	if c.Error != "" {
+		b.WriteString("    " + c.ErrorWord() + ": " + cut(c.Error, mdText) + "\n")
+	}
+	if c.Hint != "" {
+		b.WriteString("    " + c.HintWord() + ": " + cut(c.Hint, mdText) + "\n")
+	}
+	return b.String()
+}
+
+// inDiff says in words what the text leaves to the sign.
+func (l *line) inDiff(result string) string {
+	var notes []string
+	if result != "" && result != string(apply.Blocked) { // a note says that already
+		notes = append(notes, result)
+	}
+	if l.Destructive {
+		notes = append(notes, "destructive")
+	}
+	return l.signed(append(notes, l.Notes...))
+}
+
+// code gives a foreign text of at most n bytes as a code span, where neither
+// markdown nor links, mentions and references mean anything. A backtick would
+// end it and becomes an escape.
+func code(s string, n int) string {
+	if s == "" {
+		return "(empty)"
+	}
+	return "`" + cut(strings.ReplaceAll(s, "`", `\x60`), n) + "`"
+}
+
+// prose gives a text as it is when it can mean nothing to markdown, GitHub or
+// GitLab, and as a code span otherwise.
+func prose(s string) string {
+	for _, r := range s {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" ,()", r) {
+			return code(s, len(s)*4)
+		}
+	}
+	return s
+}

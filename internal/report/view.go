@@ -1,0 +1,299 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+)
+
+// view is a report that has no form yet: everything that people read, worded
+// and in order, with all foreign text made visible. The forms only lay it out.
+type view struct {
+	Title    string
+	Summary  string
+	Figures  []figure
+	Account  string
+	Revision string
+	Digest   string
+	Warnings []string
+	// Groups hold the changes, one group an org, in the plan's order.
+	Groups []group
+	// Kinds tell the same changes once more by what they do.
+	Kinds     []kind
+	Unfixable []unfixable
+	Unmanaged []unmanaged
+	Unknown   []unknown
+	Refusals  []refusal
+	Applied   bool // there are outcomes to show
+	// Interrupted says what stopping the run did; empty when it was not.
+	Interrupted string
+}
+
+// The plan's own types, with their texts made visible.
+type (
+	unfixable diff.Unfixable
+	unmanaged diff.Unmanaged
+	unknown   diff.Unknown
+	refusal   diff.Refusal
+)
+
+// figure is one number of the summary.
+type figure struct {
+	Name string
+	N    int
+}
+
+// group is what happens to one org, or to the account itself.
+type group struct {
+	Name    string
+	Account bool
+	// ID is empty for an org that isn't linked yet.
+	ID       string
+	Changes  []change
+	Standing standing
+}
+
+// standing is how much a reader must not miss a group.
+type standing int
+
+const (
+	failed  standing = iota // a change failed
+	untried                 // none failed, but one was not tried
+	grave                   // something is taken away or can't be undone
+	plain                   // none of these
+	held                    // all changes are blocked
+)
+
+// standingOf looks at one change; o is nil when nothing was tried.
+func standingOf(c *diff.Change, o *apply.Outcome) standing {
+	switch {
+	case o != nil && o.Result == apply.Failed:
+		return failed
+	case o != nil && o.Result == apply.Skipped:
+		return untried
+	case c.Blocked != "":
+		return held
+	case c.Destructive || c.Irreversible:
+		return grave
+	default:
+		return plain
+	}
+}
+
+// id gives the org's id, or says why there is none.
+func (g *group) id() string {
+	if g.ID == "" {
+		return "not linked yet"
+	}
+	return g.ID
+}
+
+// change is one change of the plan: mostly one line, but one for each product.
+type change struct {
+	Lines []line
+	// Result, Error and Hint are empty when nothing was tried.
+	Result      apply.Status
+	Error, Hint string
+}
+
+// ErrorWord and HintWord introduce Error and Hint: a change that was not tried
+// has met no error, and one that was applied needs no hint.
+func (c change) ErrorWord() string {
+	if c.Result == apply.Failed {
+		return "error"
+	}
+	return "because"
+}
+
+func (c change) HintWord() string {
+	if c.Result == apply.Failed {
+		return "hint"
+	}
+	return "note"
+}
+
+// line is one thing that happens.
+type line struct {
+	Sign sign
+	Text string
+	// Kind is Text without what concerns this org only.
+	Kind        string
+	Destructive bool
+	Notes       []string
+	// More is what else there is to know, one item a line.
+	More []string
+}
+
+// kind is something that happens to one or more orgs, which are named in order.
+type kind struct {
+	line
+	Orgs []string
+}
+
+// Count gives the number of orgs, and their names if there are few.
+func (k kind) Count() string {
+	count := plural(len(k.Orgs), "org")
+	if len(k.Orgs) > fewOrgs {
+		return count
+	}
+	return count + ", " + strings.Join(k.Orgs, ", ")
+}
+
+// signed gives the line as the text has it: sign, words, notes.
+func (l *line) signed(notes []string) string {
+	s := string(l.Sign) + " " + l.Text
+	if len(notes) > 0 {
+		s += "  [" + strings.Join(notes, "; ") + "]"
+	}
+	return s
+}
+
+// sign says at a glance what a line does.
+type sign string
+
+const (
+	add       sign = "+"
+	alter     sign = "~"
+	remove    sign = "-"
+	attention sign = "!"
+)
+
+// signs are in the order of the legend.
+var signs = [...]sign{add, alter, remove, attention}
+
+// Word says the same to those who can't see the sign.
+func (s sign) Word() string {
+	switch s {
+	case add:
+		return "add"
+	case alter:
+		return "change"
+	case remove:
+		return "take away"
+	default:
+		return "needs attention"
+	}
+}
+
+func newView(d Data) *view {
+	p := d.Plan
+	v := &view{
+		Title:    visible(d.Title),
+		Account:  visible(p.Account),
+		Revision: visible(p.Revision),
+		Digest:   visible(p.Digest),
+		Applied:  d.Result != nil && len(p.Changes) > 0,
+	}
+	if d.Result != nil && d.Result.Interrupted {
+		v.Interrupted = interruptedText
+	}
+	for _, w := range d.Warnings {
+		v.Warnings = append(v.Warnings, visible(w))
+	}
+	for _, u := range p.Unfixable {
+		v.Unfixable = append(v.Unfixable, unfixable{
+			Org: orgName(u.Org), Field: visible(u.Field), Desired: visible(u.Desired), Actual: visible(u.Actual),
+		})
+	}
+	for _, u := range p.Unmanaged {
+		v.Unmanaged = append(v.Unmanaged, unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
+	}
+	for _, u := range p.Unknown {
+		v.Unknown = append(v.Unknown, unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Error)})
+	}
+	for _, r := range p.Refusals {
+		v.Refusals = append(v.Refusals, refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
+	}
+	v.Groups = groups(p, d.Result)
+	v.Kinds = kinds(v.Groups)
+	v.Figures = figures(d)
+	v.Summary = summary(d, v.Groups)
+	return v
+}
+
+// InSync says that there is nothing to tell but the summary.
+func (v *view) InSync() bool {
+	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == ""
+}
+
+// Heading is the title, or what the report is.
+func (v *view) Heading() string {
+	switch {
+	case v.Title != "":
+		return v.Title
+	case v.Applied:
+		return "What was applied to Okta orgs"
+	default:
+		return "Planned changes to Okta orgs"
+	}
+}
+
+// section is a part of the changes. Those that aren't open may be folded away.
+type section struct {
+	Title  string
+	Open   bool
+	Groups []group
+}
+
+// Sections gives the changes as sections.
+func (v *view) Sections() []section { return sections(v.Groups) }
+
+// sections puts first what a reader of a page must not miss.
+func sections(groups []group) []section {
+	all := []section{
+		failed:  {Title: "Failed"},
+		untried: {Title: "Not tried"},
+		grave:   {Title: "Destructive or irreversible changes"},
+		plain:   {Title: "Other changes"},
+		held:    {Title: "Blocked changes, which are not made,"},
+	}
+	for _, g := range groups {
+		s := &all[g.Standing]
+		s.Groups = append(s.Groups, g)
+		s.Open = g.Standing == failed || len(s.Groups) <= manyOrgs
+	}
+	return slices.DeleteFunc(all, func(s section) bool { return len(s.Groups) == 0 })
+}
+
+// groups gathers the changes of each org, which stand together in a plan.
+func groups(p *diff.Plan, r *apply.Result) []group {
+	var all []group
+	last := ""
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if len(all) == 0 || c.Org != last {
+			g := group{Name: orgName(c.Org), Standing: held}
+			if c.Org == "" {
+				g = group{Name: "Aerial account", Account: true, ID: visible(p.Account), Standing: held}
+			}
+			all = append(all, g)
+			last = c.Org
+		}
+		g := &all[len(all)-1]
+		one := change{Lines: describe(c, p.Products)}
+		if g.ID == "" {
+			g.ID = visible(c.OrgID)
+		}
+		var o *apply.Outcome
+		if r != nil {
+			o = &r.Outcomes[i]
+			one.Result = apply.Status(visible(string(o.Result)))
+			one.Error, one.Hint = visible(o.Error), visible(o.Hint)
+			if g.ID == "" {
+				g.ID = visible(o.OrgID)
+			}
+		}
+		g.Standing = min(g.Standing, standingOf(c, o))
+		g.Changes = append(g.Changes, one)
+	}
+	return all
+}
+
+func orgName(domain string) string {
+	if domain == "" {
+		return "(no domain)"
+	}
+	return visible(domain)
+}
