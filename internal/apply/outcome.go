@@ -31,7 +31,8 @@ type Outcome struct {
 	// Error says on one line why a change failed or was skipped; empty
 	// otherwise. A blocked change's reason stands in the plan.
 	Error string `json:"error,omitempty"`
-	// Hint says what to do about Error; empty when there is nothing to add.
+	// Hint says what to do about Error, or what else there is to know of a
+	// change that was applied; empty when there is nothing to add.
 	Hint string `json:"hint,omitempty"`
 }
 
