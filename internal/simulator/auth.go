@@ -1,0 +1,132 @@
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// caller is who makes an authenticated call.
+type caller struct {
+	id     string // as the log of calls has it
+	name   string
+	kind   string // the System Log's type of actor
+	org    *Org   // where the caller is known: whose API an org's call is for
+	scopes []string
+}
+
+// authenticate finds out who calls and whether they may use the route.
+func (s *Simulator) authenticate(c *call, rt *route) *answer {
+	headers := c.r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return s.unauthorized("Bearer", "", "")
+	}
+	scheme, credentials, _ := strings.Cut(headers[0], " ")
+	switch strings.ToLower(scheme) {
+	case "ssws":
+		return s.authenticateSSWS(c, rt, credentials)
+	case "bearer", "dpop":
+		return s.authenticateToken(c, rt, strings.ToLower(scheme), credentials)
+	}
+	return s.unauthorized("Bearer", "", "")
+}
+
+// unauthorized is a 401 with the challenge of RFC 6750 or RFC 9449.
+func (s *Simulator) unauthorized(scheme, code, description string) *answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.fail(http.StatusUnauthorized, codeInvalidToken, "Invalid token provided")
+	challenge := scheme
+	if code != "" {
+		challenge = fmt.Sprintf("%s error=%q, error_description=%q", scheme, code, description)
+	}
+	if scheme != "" {
+		a.header.Set("Www-Authenticate", challenge)
+	}
+	return &a
+}
+
+// authenticateSSWS takes the token of an org's super admin, who may do all
+// that the org may do.
+func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
+	s.mu.Lock()
+	org := s.ssws[token]
+	s.mu.Unlock()
+	if org == nil || !rt.ssws {
+		return s.unauthorized("", "", "")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.who = &caller{id: "SSWS " + org.Domain, name: "Super Admin of " + org.Name, kind: "User", org: org}
+	if !s.ready(org) {
+		a := s.notFound(org.Domain, "Org")
+		return &a
+	}
+	return nil
+}
+
+// authenticateToken takes an access token of the token endpoint.
+func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) *answer {
+	s.mu.Lock()
+	t := s.tokens[token]
+	now := s.opts.Now()
+	s.mu.Unlock()
+	switch {
+	case t == nil:
+		return s.unauthorized("Bearer", "invalid_token", "The access token is invalid.")
+	case !now.Before(t.expires):
+		return s.unauthorized("Bearer", "invalid_token", "The access token expired.")
+	case t.jkt != "" && scheme == "bearer":
+		return s.unauthorized("DPoP", "invalid_token", "The access token is bound to a DPoP key and must be sent with the DPoP scheme.")
+	case t.jkt == "" && scheme == "dpop":
+		return s.unauthorized("Bearer", "invalid_token", "The access token is not bound to a DPoP key.")
+	}
+	if t.jkt != "" {
+		if refusal := s.checkBound(c, t, token); refusal != nil {
+			return refusal
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.who = &caller{id: t.client.ID, name: t.client.Name, kind: "PublicClientApp", org: s.byDomain[t.client.Org], scopes: t.scopes}
+	if c.aerial && !c.who.org.AerialOrg {
+		a := s.forbidden("The access token was not issued by the Aerial org")
+		return &a
+	}
+	if !allows(t.scopes, rt.scope) {
+		a := s.forbidden("The access token provided does not contain the required scopes.")
+		a.header.Set("Www-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q, scope=%q",
+			"insufficient_scope", "The access token provided does not contain the required scopes.", rt.scope))
+		return &a
+	}
+	if c.aerial && c.account != s.seed.Account.ID {
+		a := s.forbidden()
+		return &a
+	}
+	return nil
+}
+
+// checkBound wants a proof by the key that the token is bound to.
+func (s *Simulator) checkBound(c *call, t *accessToken, token string) *answer {
+	p, problem := s.checkProof(c, token)
+	if problem == "" && p.jkt != t.jkt {
+		problem = "The DPoP proof is not signed by the key that the access token is bound to."
+	}
+	if problem != "" {
+		return s.unauthorized("DPoP", "invalid_dpop_proof", problem)
+	}
+	if s.opts.ResourceNonce && !s.knowsNonce(p.nonce) {
+		a := s.unauthorized("DPoP", "use_dpop_nonce", "Resource server requires nonce in DPoP proof.")
+		a.header.Set("Dpop-Nonce", s.currentNonce())
+		return a
+	}
+	return nil
+}
+
+// allows says whether scopes are enough for a route. That manage lets its
+// holder read as well is unconfirmed.
+func allows(scopes []string, needed string) bool {
+	return slices.Contains(scopes, needed) ||
+		strings.HasSuffix(needed, ".read") && slices.Contains(scopes, strings.TrimSuffix(needed, ".read")+".manage")
+}

@@ -1,0 +1,86 @@
+package simulator
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The functions of this file change orgs behind the back of whoever works
+// through the API, as people in the Aerial console do. Each notes in the
+// System Log that by (a login) did it.
+
+// SetOrgProducts gives a managed org exactly these products.
+func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error {
+	return s.change(domain, by, func(who *caller, o *Org) error {
+		for _, id := range ids {
+			if !s.seed.subscribed(id) {
+				return fmt.Errorf("the account does not subscribe to product %q", id)
+			}
+		}
+		s.setProducts(who, nil, o, ids)
+		return nil
+	})
+}
+
+// SetOrgStatus sets the status of a managed org to ACTIVE or INACTIVE, the
+// Aerial org's and a parent's too.
+func (s *Simulator) SetOrgStatus(domain, status, by string) error {
+	return s.change(domain, by, func(who *caller, o *Org) error {
+		if status != active && status != inactive {
+			return fmt.Errorf("status %q is neither %s nor %s", status, active, inactive)
+		}
+		s.setStatus(who, nil, o, status)
+		return nil
+	})
+}
+
+// LinkOrg adds an associated org to the account.
+func (s *Simulator) LinkOrg(domain, by string) error {
+	return s.change(domain, by, func(who *caller, o *Org) error {
+		if !o.Managed {
+			o.Managed = true
+			s.record(who, nil, "account.org.add", o)
+		}
+		return nil
+	})
+}
+
+// CancelDeletion takes back what a deletionRequest asked for.
+func (s *Simulator) CancelDeletion(domain, by string) error {
+	return s.change(domain, by, func(who *caller, o *Org) error {
+		if o.DeletionRequested {
+			o.DeletionRequested = false
+			s.record(who, nil, "account.org.delete.cancel", o)
+		}
+		return nil
+	})
+}
+
+// SetReadForbidden makes the API refuse, or no longer refuse, to tell and to
+// change an org's products. The log knows nothing of it.
+func (s *Simulator) SetReadForbidden(domain string, forbidden bool) error {
+	return s.change(domain, "", func(_ *caller, o *Org) error {
+		o.ReadForbidden = forbidden
+		return nil
+	})
+}
+
+// SetAccountName renames the account. The log knows nothing of it.
+func (s *Simulator) SetAccountName(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seed.Account.Name = name
+}
+
+func (s *Simulator) change(domain, by string, do func(who *caller, o *Org) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.byDomain[strings.ToLower(domain)]
+	if o == nil {
+		return fmt.Errorf("simulator: there is no org %q", domain)
+	}
+	if err := do(&caller{id: by, name: by, kind: "User"}, o); err != nil {
+		return fmt.Errorf("simulator: org %q: %w", domain, err)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package simulator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// The orgs of DefaultSeed that have a name of their own.
+const (
+	// DefaultAccount is the id of the account.
+	DefaultAccount = "0200bs0617vvhv2v675mch1cukp"
+	// DefaultAerialOrg is the domain of the Aerial org, DefaultParent that of
+	// the parent.
+	DefaultAerialOrg = "acme-aerial.okta.com"
+	DefaultParent    = "acme.okta.com"
+	// DefaultParentName is what a config calls the parent.
+	DefaultParentName = "acme"
+)
+
+// catalogue is what the account of DefaultSeed subscribes to. The first four
+// are Okta's own ids and names; Okta publishes no more of them, so the ids of
+// the others are made up.
+var catalogue = []Product{
+	{"P000052", "IT Products - SSO"},
+	{"P000131", "IT Products - MFA"},
+	{"P000139", "IT Products - Lifecycle Management with 1 OIN App"},
+	{"P001113", "IT Products - Identity Threat Protection"},
+	{"P000201", "IT Products - Universal Directory"},
+	{"P000202", "IT Products - Adaptive SSO"},
+	{"P000203", "IT Products - Adaptive MFA"},
+	{"P000204", "IT Products - API Access Management"},
+	{"P000205", "IT Products - Access Gateway"},
+	{"P000206", "IT Products - Advanced Server Access"},
+	{"P000207", "IT Products - Identity Governance"},
+	{"P000208", "IT Products - Workflows"},
+}
+
+var (
+	regions = []string{"emea", "amer", "apac", "dach", "nordics", "latam", "india", "japan"}
+	units   = []string{
+		"retail", "labs", "logistics", "bank", "insurance", "health", "energy", "media",
+		"travel", "foods", "motors", "pharma", "cloud", "partners", "careers", "support",
+	}
+	cells = []struct{ name, region, base string }{
+		{"ok1", "us-east-1", "okta.com"}, {"ok2", "us-east-1", "okta.com"},
+		{"ok7", "us-west-2", "okta.com"}, {"ok11", "us-east-2", "okta.com"},
+		{"eu1", "eu-central-1", "okta.com"}, {"ok14", "us-east-2", "okta.com"},
+		{"op1", "us-east-1", "oktapreview.com"},
+	}
+)
+
+// DefaultSeed is a plausible company with n managed orgs: the Aerial org, a
+// parent, and n-2 children of it; n below 2 counts as 2. The same n gives the
+// same fleet, and a smaller fleet is the beginning of a larger one. Besides
+// these there are four orgs that can be linked or not: acme-new.okta.com (a
+// child, so with consent), acme-merged.okta.com (no consent),
+// acme-bought.okta.com (consent, products from before) and
+// acme-legacy.okta.com (consent, in a cell that Aerial doesn't support). The
+// parent has consent, an SSWS token made now, and the Org Creator API. There
+// are no clients: see AddClient.
+func DefaultSeed(n int) *Seed {
+	random := rand.New(rand.NewPCG(1, 2))
+	ids := &Simulator{random: random}
+	seed := &Seed{
+		Version:  SeedVersion,
+		Account:  Account{ID: DefaultAccount, Name: "Acme Holdings"},
+		Products: slices.Clone(catalogue),
+		Templates: []Template{
+			{ID: "rct0000000000000001", Name: "Contractors", ApplyStatus: "APPLIED"},
+			{ID: "rct0000000000000002", Name: "Administrators", ApplyStatus: "NOT_APPLIED"},
+		},
+	}
+	base := []string{"P000052", "P000131"}
+	add := func(o Org) {
+		o.ID, o.CreatedBy = ids.newID("00o"), "okta@acme.example"
+		o.CreatedDate = fmt.Sprintf("202%d-%02d-%02dT%02d:15:18.000Z", random.IntN(5), 1+random.IntN(12), 1+random.IntN(28), random.IntN(24))
+		seed.Orgs = append(seed.Orgs, o)
+	}
+	add(Org{Domain: DefaultAerialOrg, Name: "Acme Aerial", Cell: "ok1", Region: "us-east-1", Status: active, Managed: true, AerialOrg: true, Consent: true, Products: base})
+	add(Org{Domain: DefaultParent, Name: "Acme", Cell: "ok1", Region: "us-east-1", Status: active, Managed: true, Creator: true, Consent: true, Tokens: []string{"00" + newSecret()[:40]}, Products: slices.Clone(base)})
+	add(Org{Domain: "acme-new.okta.com", Name: "Acme New", Cell: "ok1", Region: "us-east-1", Status: active, Parent: DefaultParent})
+	add(Org{Domain: "acme-merged.okta.com", Name: "Acme Merged", Cell: "ok2", Region: "us-east-1", Status: active})
+	add(Org{Domain: "acme-bought.okta.com", Name: "Acme Bought", Cell: "ok7", Region: "us-west-2", Status: active, Consent: true, Products: []string{"P000052", "P000207"}})
+	add(Org{Domain: "acme-legacy.okta.com", Name: "Acme Legacy", Cell: "ok5", Region: "us-east-1", Status: active, Consent: true})
+	for i := range max(n, 2) - 2 {
+		add(child(i, random))
+	}
+	return seed
+}
+
+// child makes the ith child: always in the same way, whatever their number.
+func child(i int, random *rand.Rand) Org {
+	region, unit := regions[i%len(regions)], units[i/len(regions)%len(units)]
+	sub := fmt.Sprintf("acme-%s-%s", region, unit)
+	if round := i / (len(regions) * len(units)); round > 0 {
+		sub = fmt.Sprintf("%s-%d", sub, round+1)
+	}
+	cell := cells[random.IntN(len(cells))]
+	o := Org{
+		Domain: sub + "." + cell.base, Name: title(sub), Cell: cell.name, Region: cell.region,
+		Status: active, Managed: true, Parent: DefaultParent, Products: []string{"P000052", "P000131"},
+	}
+	if i%17 == 16 {
+		o.Status = inactive
+	}
+	for _, p := range catalogue[2:] {
+		if random.IntN(4) == 0 {
+			o.Products = append(o.Products, p.ID)
+		}
+	}
+	slices.Sort(o.Products)
+	return o
+}
+
+// title makes a name of a subdomain: acme-emea-retail is Acme Emea Retail.
+func title(sub string) string {
+	words := strings.Split(sub, "-")
+	for i, w := range words {
+		words[i] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, " ")
+}
+
+// Manifest gives the manifest that describes the managed orgs of a seed as they
+// are, so that the difference between the two is empty.
+func Manifest(seed *Seed) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\naccount:\n  id: %s\n  name: %s\n", quote(seed.Account.ID), quote(seed.Account.Name))
+	b.WriteString("products:\n")
+	names := productNames(seed.Products)
+	for _, p := range seed.Products {
+		fmt.Fprintf(&b, "  %s: %s # %s\n", names[p.ID], p.ID, p.Name)
+	}
+	b.WriteString("orgs:\n")
+	orgs := slices.Clone(seed.Orgs)
+	slices.SortFunc(orgs, func(a, b Org) int { return strings.Compare(a.Domain, b.Domain) })
+	for _, o := range orgs {
+		if !o.Managed {
+			continue
+		}
+		fmt.Fprintf(&b, "  - domain: %s\n    cell: %s\n    status: %s\n", o.Domain, o.Cell, o.Status)
+		if o.AerialOrg || o.Creator {
+			b.WriteString("    protected: true\n")
+		}
+		list := make([]string, len(o.Products))
+		for i, id := range o.Products {
+			list[i] = names[id]
+		}
+		fmt.Fprintf(&b, "    products: [%s]\n", strings.Join(list, ", "))
+	}
+	return []byte(b.String())
+}
+
+// productNames makes a short name for each product id, such as
+// adaptive-mfa for "IT Products - Adaptive MFA".
+func productNames(products []Product) map[string]string {
+	names, taken := map[string]string{}, map[string]bool{}
+	for _, p := range products {
+		_, short, ok := strings.Cut(p.Name, " - ")
+		if !ok {
+			short = p.Name
+		}
+		name := strings.Join(strings.FieldsFunc(strings.ToLower(short), func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+		}), "-")
+		if name == "" || taken[name] {
+			name = strings.TrimPrefix(name+"-"+strings.ToLower(p.ID), "-")
+		}
+		taken[name] = true
+		names[p.ID] = name
+	}
+	return names
+}

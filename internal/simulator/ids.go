@@ -1,0 +1,26 @@
+package simulator
+
+import "fmt"
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newID gives an id in Okta's form: a prefix that tells the kind, 20
+// characters in all.
+func (s *Simulator) newID(prefix string) string {
+	id := []byte(prefix)
+	for len(id) < 20 {
+		id = append(id, base62[s.random.IntN(len(base62))])
+	}
+	return string(id)
+}
+
+// newErrorID gives what Okta Support would ask for.
+func (s *Simulator) newErrorID() string { return s.newID("oae") }
+
+// newUUID gives a version 4 UUID (RFC 9562).
+func (s *Simulator) newUUID() string {
+	a, b := s.random.Uint64(), s.random.Uint64()
+	a = a&^0xf000 | 0x4000
+	b = b&^(3<<62) | 2<<62
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
+}

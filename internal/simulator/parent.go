@@ -1,0 +1,211 @@
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// subdomainForm is what Okta makes a host name of.
+var subdomainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+
+// createdOrg is the answer of the Org Creator API, the only place where the
+// new org's token is ever told.
+type createdOrg struct {
+	ID          string          `json:"id"`
+	Subdomain   string          `json:"subdomain"`
+	Name        string          `json:"name"`
+	Website     string          `json:"website,omitempty"`
+	Status      string          `json:"status"`
+	Edition     string          `json:"edition"`
+	Created     string          `json:"created"`
+	LastUpdated string          `json:"lastUpdated"`
+	Token       string          `json:"token"`
+	TokenType   string          `json:"tokenType"`
+	Links       map[string]href `json:"_links"`
+}
+
+type href struct {
+	Href string `json:"href"`
+}
+
+// createOrg is the Org Creator API of the caller's org. It is not idempotent.
+func (s *Simulator) createOrg(c *call) answer {
+	parent := c.who.org
+	if !parent.Creator || parent.Parent != "" {
+		return s.fail(http.StatusForbidden, codeNoFeature, "You do not have permission to access the feature you are requesting")
+	}
+	if refusal := s.creatorLimit(parent); refusal != nil {
+		return *refusal
+	}
+	in := newObject(c.body)
+	sub, _ := in.text("subdomain", 1, 57)
+	name, _ := in.text("name", 1, 100)
+	website, _ := in.text("website", 0, 255)
+	edition, _ := in.text("edition", 1, 0)
+	checkAdmin(in.object("admin", true))
+	in.done()
+	if edition != "" && edition != "SKU" {
+		in.complain("edition: The field must be SKU")
+	}
+	if u, err := url.Parse(website); website != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		in.complain("website: The field must be a URL")
+	}
+	if sub != "" && !subdomainForm.MatchString(sub) {
+		in.complain("subdomain: The field must consist of letters, digits and hyphens")
+	}
+	_, base, _ := strings.Cut(parent.Domain, ".")
+	domain := strings.ToLower(sub) + "." + base
+	if s.byDomain[domain] != nil {
+		in.complain("subdomain: An object with this field already exists in the current organization")
+	}
+	if len(*in.causes) > 0 {
+		return s.invalid("subdomain", *in.causes...)
+	}
+	return s.addChild(c, domain, name, website)
+}
+
+// creatorLimit refuses the eleventh creation in any sixty seconds.
+func (s *Simulator) creatorLimit(parent *Org) *answer {
+	now, limit := s.opts.Now(), s.seed.Limits.CreatePerMinute
+	recent := slices.DeleteFunc(s.creates[parent.Domain], func(t time.Time) bool { return now.Sub(t) >= time.Minute })
+	if len(recent) >= limit {
+		a := s.tooMany(limit, 0, recent[0].Add(time.Minute))
+		return &a
+	}
+	s.creates[parent.Domain] = append(recent, now)
+	return nil
+}
+
+// checkAdmin reads the first super admin, who is not kept.
+func checkAdmin(admin *object) {
+	profile := admin.object("profile", true)
+	profile.text("firstName", 1, 50)
+	profile.text("lastName", 1, 50)
+	for _, key := range []string{"email", "login"} {
+		address, _ := profile.text(key, 1, 100)
+		if before, after, ok := strings.Cut(address, "@"); address != "" && (!ok || before == "" || !strings.Contains(after, ".")) {
+			profile.complain("%s%s: The field must be in the form of an email address", profile.at, key)
+		}
+	}
+	profile.text("mobilePhone", 0, 100)
+	profile.text("secondEmail", 0, 100)
+	profile.done()
+	if credentials := admin.object("credentials", false); credentials != nil {
+		if password := credentials.object("password", false); password != nil {
+			password.text("value", 1, 72)
+			password.done()
+		}
+		if question := credentials.object("recovery_question", false); question != nil {
+			question.text("question", 1, 100)
+			question.text("answer", 1, 100)
+			question.done()
+		}
+		credentials.done()
+	}
+	admin.done()
+}
+
+// addChild makes the org; it exists from now on, but can be called only after
+// it settled.
+func (s *Simulator) addChild(c *call, domain, name, website string) answer {
+	parent, now := c.who.org, s.opts.Now()
+	token := "00" + newSecret()[:40]
+	o := &Org{
+		ID: s.newID("00o"), Domain: domain, Name: name, Cell: parent.Cell, Region: parent.Region,
+		Status: active, Parent: parent.Domain, Tokens: []string{token},
+		CreatedDate: formatTime(now), CreatedBy: c.who.id,
+	}
+	if s.opts.Settle > 0 {
+		o.ReadyDate = formatTime(now.Add(s.opts.Settle))
+	}
+	s.addOrg(o)
+	return jsonAnswer(http.StatusCreated, createdOrg{
+		ID: o.ID, Subdomain: o.subdomain(), Name: name, Website: website, Status: active, Edition: "SKU",
+		Created: o.CreatedDate, LastUpdated: o.CreatedDate, Token: token, TokenType: "SSWS",
+		Links: map[string]href{
+			"organization":  {"https://" + domain},
+			"administrator": {fmt.Sprintf("https://%s/admin", domain)},
+		},
+	})
+}
+
+// consent is who granted it and when.
+type consent struct {
+	by string
+	at time.Time
+}
+
+type consentBody struct {
+	AccountID   string `json:"accountId"`
+	GrantedBy   string `json:"grantedBy,omitempty"`
+	GrantedDate string `json:"grantedDate"`
+}
+
+func (s *Simulator) getConsent(c *call) answer {
+	o := c.who.org
+	for o.Parent != "" {
+		o = s.byDomain[o.Parent]
+	}
+	if !o.Consent {
+		return s.notFound(c.who.org.Domain, "AerialConsent")
+	}
+	granted := s.consents[o.Domain]
+	return jsonAnswer(http.StatusOK, consentBody{s.seed.Account.ID, granted.by, formatTime(granted.at)})
+}
+
+// consentFor reads the account id of a grant or revocation.
+func (s *Simulator) consentFor(c *call) *answer {
+	in := newObject(c.body)
+	id, has := in.text("accountId", 1, 0)
+	if has && id != "" && id != s.seed.Account.ID {
+		in.complain("accountId: There is no account '%s' that the org is associated with", id)
+	}
+	in.done()
+	var a answer
+	switch {
+	case len(*in.causes) > 0:
+		a = s.invalid("accountId", *in.causes...)
+	case c.who.org.Parent != "":
+		a = s.forbidden("A child org inherits the consent of its parent")
+	default:
+		return nil
+	}
+	return &a
+}
+
+func (s *Simulator) grantConsent(c *call) answer {
+	if refusal := s.consentFor(c); refusal != nil {
+		return *refusal
+	}
+	if o := c.who.org; !o.Consent {
+		o.Consent = true
+		s.consents[o.Domain] = consent{c.who.id, s.opts.Now()}
+		s.record(c.who, c, "account.org.consent.grant", o)
+	}
+	return s.getConsent(c)
+}
+
+// revokeConsent takes consent back, as long as the org is not linked.
+func (s *Simulator) revokeConsent(c *call) answer {
+	if refusal := s.consentFor(c); refusal != nil {
+		return *refusal
+	}
+	o := c.who.org
+	switch {
+	case o.Managed:
+		return s.invalid("accountId", "accountId: Consent can't be revoked once the org has been added to the account")
+	case !o.Consent:
+		return s.notFound(o.Domain, "AerialConsent")
+	}
+	o.Consent = false
+	delete(s.consents, o.Domain)
+	s.record(c.who, c, "account.org.consent.revoke", o)
+	return jsonAnswer(http.StatusOK, struct {
+		AccountID string `json:"accountId"`
+	}{s.seed.Account.ID})
+}

@@ -1,0 +1,219 @@
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	defaultEvents = 100
+	maxEvents     = 1000
+	// logMemory is how far the log is searched back when a query does not say.
+	logMemory = 7 * 24 * time.Hour
+)
+
+// event is an entry of the System Log, in the shape in which Okta tells it.
+type event struct {
+	UUID        string       `json:"uuid"`
+	Published   string       `json:"published"`
+	Type        string       `json:"eventType"`
+	Version     string       `json:"version"`
+	Severity    string       `json:"severity"`
+	LegacyType  *string      `json:"legacyEventType"`
+	Message     string       `json:"displayMessage"`
+	Actor       entity       `json:"actor"`
+	Client      eventClient  `json:"client"`
+	Outcome     outcome      `json:"outcome"`
+	Target      []entity     `json:"target"`
+	Transaction transaction  `json:"transaction"`
+	Debug       debugContext `json:"debugContext"`
+}
+
+type entity struct {
+	ID          string  `json:"id"`
+	Type        string  `json:"type"`
+	AlternateID string  `json:"alternateId"`
+	DisplayName string  `json:"displayName"`
+	Detail      *string `json:"detailEntry"`
+}
+
+type eventClient struct {
+	UserAgent struct {
+		Raw string `json:"rawUserAgent"`
+	} `json:"userAgent"`
+	IPAddress string `json:"ipAddress"`
+}
+
+type outcome struct {
+	Result string  `json:"result"`
+	Reason *string `json:"reason"`
+}
+
+type transaction struct {
+	Type   string            `json:"type"`
+	ID     string            `json:"id"`
+	Detail map[string]string `json:"detail"`
+}
+
+type debugContext struct {
+	Data map[string]string `json:"debugData"`
+}
+
+// messages are the log's words for what happened.
+var messages = map[string]string{
+	"account.org.add":            "Add an org to an account",
+	"account.org.product.update": "Update the products of an org",
+	"account.org.status.update":  "Update the status of an org",
+	"account.org.delete.request": "Request the deletion of an org",
+	"account.org.delete.cancel":  "Cancel the deletion of an org",
+	"account.org.consent.grant":  "Grant an account consent to an org",
+	"account.org.consent.revoke": "Revoke an account's consent to an org",
+}
+
+// record writes an event; c is nil when it did not come over HTTP. The caller
+// holds the lock.
+func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
+	request := s.newID("req")
+	e := &event{
+		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
+		Message:     messages[kind],
+		Actor:       entity{ID: who.id, Type: who.kind, AlternateID: who.id, DisplayName: who.name},
+		Outcome:     outcome{Result: "SUCCESS"},
+		Target:      []entity{{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}},
+		Transaction: transaction{Type: "WEB", ID: request, Detail: map[string]string{}},
+		Debug:       debugContext{Data: map[string]string{"requestId": request}},
+	}
+	if c != nil {
+		e.Debug.Data["requestUri"] = c.r.URL.Path
+		e.Debug.Data["url"] = c.r.URL.Path
+		e.Client.UserAgent.Raw = c.r.UserAgent()
+		e.Client.IPAddress = "127.0.0.1"
+	}
+	if len(s.log) >= maxHistory {
+		s.dropped += maxHistory / 2
+	}
+	s.log = appendCapped(s.log, e)
+}
+
+var logGrammar = grammar{
+	"eventType":         {kind: textual, ops: []string{"eq", "sw"}},
+	"actor.id":          {kind: textual, ops: []string{"eq"}},
+	"actor.alternateId": {kind: textual, ops: []string{"eq", "sw"}},
+	"target.id":         {kind: textual, ops: []string{"eq"}},
+	"uuid":              {kind: textual, ops: []string{"eq"}},
+	"published":         {kind: textual, ops: []string{"gt", "ge", "lt", "le", "eq"}},
+}
+
+// logQuery is what a reader of the log asked for.
+type logQuery struct {
+	since, until string // in Okta's form; until is empty for a polling query
+	limit        int
+	descending   bool
+	match        matcher
+	at           int // where to go on, counted from the first event ever; -1 at the start
+}
+
+// getLogs is the System Log of the caller's org. All events that concern
+// Aerial land in the Aerial org's.
+func (s *Simulator) getLogs(c *call) answer {
+	q, problem := s.logQuery(c)
+	if problem != "" {
+		return s.invalid("logs", problem)
+	}
+	out, next, more := []*event{}, 0, false
+	if c.who.org.AerialOrg {
+		out, next, more = s.search(q)
+	}
+	a := jsonAnswer(http.StatusOK, out)
+	link(&a, "self", c.url, c.r.URL.Query())
+	if more || q.until == "" && !q.descending {
+		link(&a, "next", c.url, cursorQuery(c, "after", s.cursor(next, logCursorOf(c))))
+	}
+	return a
+}
+
+// logCursorOf is what a cursor of the log is bound to.
+func logCursorOf(c *call) string {
+	q := c.r.URL.Query()
+	return "log " + q.Get("since") + " " + q.Get("until") + " " + q.Get("filter") + " " + q.Get("sortOrder")
+}
+
+// logQuery reads the query; the problem says what is wrong with it.
+func (s *Simulator) logQuery(c *call) (q logQuery, problem string) {
+	v := c.r.URL.Query()
+	q = logQuery{limit: defaultEvents, at: -1, since: formatTime(s.opts.Now().Add(-logMemory))}
+	for _, bound := range []struct {
+		name string
+		at   *string
+	}{{"since", &q.since}, {"until", &q.until}} {
+		if !v.Has(bound.name) {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, v.Get(bound.name))
+		if err != nil {
+			return q, fmt.Sprintf("%s: The field must be a date and time as in ISO 8601", bound.name)
+		}
+		*bound.at = formatTime(t)
+	}
+	if v.Has("limit") {
+		n, err := strconv.Atoi(v.Get("limit"))
+		if err != nil || n < 0 || n > maxEvents {
+			return q, fmt.Sprintf("limit: The limit must be a number from 0 to %d", maxEvents)
+		}
+		q.limit = n
+	}
+	switch v.Get("sortOrder") {
+	case "", "ASCENDING":
+	case "DESCENDING":
+		q.descending = true
+	default:
+		return q, "sortOrder: The field must be ASCENDING or DESCENDING"
+	}
+	if q.match, problem = parseFilter(v.Get("filter"), logGrammar); problem != "" {
+		return q, "filter: " + problem
+	}
+	if v.Has("after") {
+		n, ok := s.readCursor(v.Get("after"), logCursorOf(c))
+		if !ok {
+			return q, "after: The cursor is not one of this query"
+		}
+		q.at = n
+	}
+	return q, ""
+}
+
+// search gives the events of one page, where the next page starts, and whether
+// there is something on it.
+func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
+	out = []*event{}
+	i, step := max(q.at, s.dropped)-s.dropped, 1
+	if q.descending {
+		step = -1
+		if i = q.at - s.dropped; q.at < 0 {
+			i = len(s.log) - 1
+		}
+	}
+	for ; i >= 0 && i < len(s.log); i += step {
+		if !q.wants(s.log[i]) {
+			continue
+		}
+		if len(out) == q.limit {
+			return out, i + s.dropped, true
+		}
+		out = append(out, s.log[i])
+	}
+	return out, max(i, 0) + s.dropped, false
+}
+
+// wants says whether an event is asked for.
+func (q *logQuery) wants(e *event) bool {
+	if e.Published < q.since || q.until != "" && e.Published >= q.until {
+		return false
+	}
+	return q.match(map[string]string{
+		"eventType": e.Type, "actor.id": e.Actor.ID, "actor.alternateId": e.Actor.AlternateID,
+		"target.id": e.Target[0].ID, "uuid": e.UUID, "published": e.Published,
+	})
+}

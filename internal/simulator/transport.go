@@ -1,0 +1,90 @@
+package simulator
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+)
+
+// errCut is what a client sees of a connection that was broken off.
+var errCut = errors.New("simulator: the connection was cut")
+
+// RoundTripper gives a transport that reaches the simulator without a network:
+// for tests that fake time (testing/synctest), which sockets would stall.
+// Whatever host a request names, it reaches the simulator.
+func (s *Simulator) RoundTripper() http.RoundTripper { return inProcess{s} }
+
+type inProcess struct{ s *Simulator }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	defer func() {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+	}()
+	in := r.Clone(r.Context())
+	in.RequestURI = r.URL.RequestURI()
+	if in.Host == "" {
+		in.Host = r.URL.Host
+	}
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	if r.URL.Scheme == "https" {
+		in.TLS = &tls.ConnectionState{}
+	}
+	done := make(chan *recorder, 1)
+	go func() {
+		w := &recorder{header: http.Header{}}
+		defer func() {
+			if p := recover(); p != nil {
+				if p != http.ErrAbortHandler {
+					panic(p)
+				}
+				w.aborted = true
+			}
+			done <- w
+		}()
+		t.s.ServeHTTP(w, in)
+	}()
+	select {
+	case w := <-done:
+		return w.response(r)
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// recorder is a ResponseWriter that keeps what is written.
+type recorder struct {
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	aborted bool
+}
+
+func (w *recorder) Header() http.Header         { return w.header }
+func (w *recorder) WriteHeader(status int)      { w.status = status }
+func (w *recorder) Write(p []byte) (int, error) { return w.body.Write(p) }
+func (w *recorder) Flush()                      {}
+
+// response makes of what was written what a client would get of it.
+func (w *recorder) response(r *http.Request) (*http.Response, error) {
+	if w.aborted && w.status == 0 {
+		return nil, errCut
+	}
+	var body io.Reader = &w.body
+	if w.aborted {
+		body = io.MultiReader(body, cutReader{})
+	}
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(body), ContentLength: -1, Request: r,
+	}, nil
+}
+
+type cutReader struct{}
+
+func (cutReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
