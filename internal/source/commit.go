@@ -1,0 +1,359 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"reconciler/internal/strictyaml"
+)
+
+// read makes a Snapshot of the commit that at leads to, and remembers what
+// came of it. The Snapshot holds copies: the objects may go away.
+func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumbing.Hash) (*Snapshot, error) {
+	start := time.Now()
+	commit, err := g.peel(sto, at)
+	if err != nil {
+		return nil, g.remember(at, nil, err)
+	}
+	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, shared: map[plumbing.Hash][]byte{}}
+	snap, err := c.snapshot()
+	if err != nil {
+		return nil, g.remember(at, nil, err)
+	}
+	g.log.InfoContext(ctx, "git: read a commit", "ref", snap.Ref, "commit", snap.Commit,
+		"manifests", c.files, "took", time.Since(start))
+	return snap, g.remember(at, snap, nil)
+}
+
+// remember keeps what came of reading the commit, if the same commit will
+// always give the same.
+func (g *Git) remember(at plumbing.Hash, snap *Snapshot, err error) error {
+	var e *Error
+	if err == nil || errors.As(err, &e) && e.lasting {
+		g.last = reading{at, snap, err}
+	}
+	return err
+}
+
+// peel follows annotated tags to the commit.
+func (g *Git) peel(sto storer.EncodedObjectStorer, at plumbing.Hash) (*object.Commit, error) {
+	const maxTags = 10 // a tag of a tag of a tag
+	h := at
+	for range maxTags {
+		o, err := sto.EncodedObject(plumbing.AnyObject, h)
+		switch {
+		case errors.Is(err, plumbing.ErrObjectNotFound):
+			return nil, g.noCommit(h)
+		case err != nil:
+			return nil, g.damaged("object", h, err)
+		}
+		switch o.Type() {
+		case plumbing.CommitObject:
+			commit, err := object.DecodeCommit(sto, o)
+			if err != nil {
+				return nil, g.damaged("commit", h, err)
+			}
+			return commit, nil
+		case plumbing.TagObject:
+			tag, err := object.DecodeTag(sto, o)
+			if err != nil {
+				return nil, g.damaged("tag", h, err)
+			}
+			h = tag.Target
+		default:
+			return nil, g.fail(ErrContent, "", "%s leads to a %s, not to a commit", g.what(), o.Type())
+		}
+	}
+	return nil, g.fail(ErrContent, "", "%s leads to more than %d tags one after another", g.what(), maxTags)
+}
+
+func (g *Git) noCommit(h plumbing.Hash) *Error {
+	return g.fail(ErrNotFound, "was it pushed, and is it on a branch or tag?", "there is no commit %q", h.String())
+}
+
+// damaged is about an object that is there and can't be read.
+func (g *Git) damaged(what string, h plumbing.Hash, err error) *Error {
+	return g.fail(ErrContent, "\"git fsck\" says more", "the %s %s can't be read: %s", what, h, oneLine(err.Error()))
+}
+
+// copier copies the manifests of one commit.
+type copier struct {
+	g      *Git
+	ctx    context.Context
+	sto    storer.EncodedObjectStorer
+	commit *object.Commit
+	// shared holds the content of files by hash: each is kept once, however
+	// often a tree names it.
+	shared  map[plumbing.Hash][]byte
+	entries int // seen
+	files   int // copied
+}
+
+func (c *copier) snapshot() (*Snapshot, error) {
+	snap := &Snapshot{
+		Root:    ".",
+		Name:    c.g.opts.Path,
+		Commit:  c.commit.Hash.String(),
+		Ref:     c.g.ref.String(),
+		Author:  oneLine(fmt.Sprintf("%s <%s>", c.commit.Author.Name, c.commit.Author.Email)),
+		Subject: oneLine(subject(c.commit.Message)),
+		Time:    c.commit.Committer.When,
+	}
+	entry, err := c.find()
+	if err != nil {
+		return nil, err
+	}
+	if entry.Mode == filemode.Dir {
+		root, err := c.folder(".", c.g.opts.Path, entry.Hash)
+		if err != nil {
+			return nil, err
+		}
+		if snap.Name == "." {
+			snap.Name = ""
+		}
+		snap.FS = &treeFS{root}
+		return snap, nil
+	}
+	file, err := c.file(entry, c.g.opts.Path)
+	if err != nil {
+		return nil, err
+	}
+	if snap.Name = path.Dir(c.g.opts.Path); snap.Name == "." {
+		snap.Name = ""
+	}
+	snap.Root = file.name
+	snap.FS = newTree(snap.Time, file)
+	return snap, nil
+}
+
+func subject(message string) string {
+	line, _, _ := strings.Cut(strings.TrimLeft(message, "\n"), "\n")
+	return line
+}
+
+// find walks from the top of the repository to the path.
+func (c *copier) find() (object.TreeEntry, error) {
+	at := object.TreeEntry{Mode: filemode.Dir, Hash: c.commit.TreeHash}
+	if c.g.opts.Path == "." {
+		return at, nil
+	}
+	walked := ""
+	for part := range strings.SplitSeq(c.g.opts.Path, "/") {
+		if at.Mode != filemode.Dir {
+			return at, c.missing(walked+" is a file", nil, part)
+		}
+		tree, err := c.tree(walked, at.Hash)
+		if err != nil {
+			return at, err
+		}
+		var names []string
+		found := false
+		for _, e := range tree.Entries {
+			if e.Name == part {
+				at, found = e, true
+			}
+			names = append(names, e.Name)
+		}
+		if !found {
+			return at, c.missing("", names, part)
+		}
+		walked = path.Join(walked, part)
+		if err := c.refuse(at, walked); err != nil {
+			return at, err
+		}
+		if at.Mode == filemode.Symlink {
+			return at, c.fail(ErrContent, "set git.path to what it leads to",
+				"%q at commit %s is a symbolic link, and these are not followed", walked, c.short())
+		}
+	}
+	return at, nil
+}
+
+func (c *copier) missing(why string, names []string, part string) error {
+	return c.fail(ErrNotFound, why, "there is no %q at commit %s of %s%s",
+		c.g.opts.Path, c.short(), c.g.what(), strictyaml.DidYouMean(part, names))
+}
+
+// fail is for what is wrong with the commit itself, and stays so.
+func (c *copier) fail(kind error, hint, format string, args ...any) error {
+	e := c.g.fail(kind, hint, format, args...)
+	e.lasting = true
+	return e
+}
+
+func (c *copier) short() string { return c.commit.Hash.String()[:12] }
+
+// refuse gives an error for entries that stand for content that isn't there.
+func (c *copier) refuse(e object.TreeEntry, name string) error {
+	switch e.Mode {
+	case filemode.Submodule:
+		return c.fail(ErrContent, "keep the manifests in the repository itself, or set git.path to a folder without submodules",
+			"%q at commit %s is a submodule, and these are not followed", name, c.short())
+	case filemode.Dir, filemode.Regular, filemode.Deprecated, filemode.Executable, filemode.Symlink:
+		return nil
+	default:
+		return c.fail(ErrContent, "\"git fsck\" says more", "%q at commit %s has the unknown mode %s", name, c.short(), e.Mode)
+	}
+}
+
+func (c *copier) tree(name string, h plumbing.Hash) (*object.Tree, error) {
+	tree, err := object.GetTree(c.sto, h)
+	switch {
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return nil, c.absent(name, h)
+	case err != nil:
+		return nil, c.g.damaged("tree", h, err)
+	}
+	return tree, nil
+}
+
+// absent is about an object that the repository should have.
+func (c *copier) absent(name string, h plumbing.Hash) error {
+	return c.g.fail(ErrNotFound, "a partial clone has to be completed, a damaged one to be cloned again",
+		"the repository lacks the object %s for %q at commit %s", h, name, c.short())
+}
+
+// folder copies the manifests, links and folders below a tree. Other files are
+// left out: a repository may hold much else.
+func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return nil, err
+	}
+	tree, err := c.tree(name, h)
+	if err != nil {
+		return nil, err
+	}
+	// Hashes make loops impossible, but a few objects can name each other often
+	// enough to unfold into billions of paths.
+	if c.entries += len(tree.Entries); c.entries > c.g.limits.entries {
+		return nil, c.fail(ErrContent, "set git.path to the folder of the manifests",
+			"commit %s holds more than %d files and folders", c.short(), c.g.limits.entries)
+	}
+	dir := &node{name: base, mode: fs.ModeDir, time: c.commit.Committer.When}
+	for _, e := range tree.Entries {
+		entry, err := c.entry(e, path.Join(name, e.Name))
+		if err != nil {
+			return nil, err
+		}
+		if entry != nil {
+			dir.entries = append(dir.entries, entry)
+		}
+	}
+	dir.sort()
+	for i, e := range dir.entries {
+		if i > 0 && e.name == dir.entries[i-1].name {
+			return nil, c.fail(ErrContent, "\"git fsck\" says more", "%q at commit %s is there twice", path.Join(name, e.name), c.short())
+		}
+	}
+	return dir, nil
+}
+
+// entry copies one entry of a folder, and gives nil for what can't be a
+// manifest.
+func (c *copier) entry(e object.TreeEntry, name string) (*node, error) {
+	if err := c.refuse(e, name); err != nil {
+		return nil, err
+	}
+	wanted := e.Mode == filemode.Dir || e.Mode == filemode.Symlink || isManifest(e.Name)
+	if !wanted {
+		return nil, nil
+	}
+	if strings.ContainsRune(e.Name, '/') || !fs.ValidPath(e.Name) || e.Name == "." {
+		reason := "no file can have that name"
+		if !utf8.ValidString(e.Name) {
+			reason = "its name is not UTF-8"
+		}
+		return nil, c.fail(ErrContent, "rename it", "%q at commit %s: %s", name, c.short(), reason)
+	}
+	switch e.Mode {
+	case filemode.Dir:
+		return c.folder(e.Name, name, e.Hash)
+	case filemode.Symlink:
+		return &node{name: e.Name, mode: fs.ModeSymlink, time: c.commit.Committer.When}, nil
+	default:
+		return c.file(e, name)
+	}
+}
+
+func isManifest(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// file copies a file, or only its size when that is more than a manifest may
+// have.
+func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
+	c.files++
+	size, err := c.size(e.Hash)
+	switch _, left := c.sto.(*filtered); {
+	case errors.Is(err, plumbing.ErrObjectNotFound) && left:
+		// The server left it out because it is larger than limits.file, and
+		// doesn't say by how much.
+		size = c.g.limits.file + 1
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return nil, c.absent(name, e.Hash)
+	case err != nil:
+		return nil, c.g.damaged("file", e.Hash, err)
+	}
+	n := &node{name: e.Name, size: size, time: c.commit.Committer.When}
+	if size > c.g.limits.file {
+		return n, nil
+	}
+	if n.data, err = c.content(e.Hash); err != nil {
+		return nil, c.g.damaged("file", e.Hash, err)
+	}
+	// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+	if bytes.HasPrefix(n.data, []byte("version https://git-lfs.github.com/spec/")) {
+		return nil, c.fail(ErrContent, fmt.Sprintf("git lfs untrack %q, then commit the file itself", name),
+			"%q at commit %s is a Git LFS pointer, not the file", name, c.short())
+	}
+	return n, nil
+}
+
+// size gives a file's size without reading the file, where the storage can
+// tell; go-git's can't for objects that are borrowed from another repository.
+func (c *copier) size(h plumbing.Hash) (int64, error) {
+	size, err := c.sto.EncodedObjectSize(h)
+	if !errors.Is(err, plumbing.ErrObjectNotFound) {
+		return size, err
+	}
+	o, err := c.sto.EncodedObject(plumbing.BlobObject, h)
+	if err != nil {
+		return 0, err
+	}
+	return o.Size(), nil
+}
+
+func (c *copier) content(h plumbing.Hash) ([]byte, error) {
+	if data, ok := c.shared[h]; ok {
+		return data, nil
+	}
+	blob, err := object.GetBlob(c.sto, h)
+	if err != nil {
+		return nil, err
+	}
+	r, err := blob.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, c.g.limits.file))
+	if err != nil {
+		return nil, err
+	}
+	c.shared[h] = data
+	return data, nil
+}

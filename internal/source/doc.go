@@ -1,0 +1,19 @@
+// Package source says where manifests come from: a folder or file on disk, or
+// one commit of a git repository, each as a file system and, for git, the
+// commit it was read from.
+//
+// Git is read without a git program and without a checkout: the remote is
+// asked where its branch stands, and only when that has moved is the one
+// commit fetched (depth 1), its manifests copied out of the objects, and all
+// the rest forgotten. So a Snapshot is plain data that no later fetch, push or
+// tampering with files can change, and a run applies exactly the commit that
+// it names.
+//
+// What git can put in a tree but not in a manifest is an error that names the
+// place: submodules and Git LFS pointers stand for content that isn't there,
+// and an org that silently fell out of the desired state is worse than no run
+// at all. Symbolic links are shown as links and never followed.
+//
+// Credentials go to the configured host and nowhere else, an SSH host must be
+// in known_hosts, and neither errors nor logs hold a password or a token.
+package source

@@ -1,0 +1,170 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+// session is one conversation with git-upload-pack: first what there is, then,
+// if need be, the objects. go-git's transports are sessions; sshSession is
+// another one.
+type session interface {
+	AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error)
+	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
+	io.Closer
+}
+
+// errTooMuch ends a transfer that is larger than limits.pack.
+var errTooMuch = errors.New("the answer is too large")
+
+// readRemote lists the remote and reads the commit if it isn't the last one.
+func (g *Git) readRemote(ctx context.Context) (*Snapshot, error) {
+	s, err := g.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return nil, g.explain(err)
+	}
+	at, ok := adv.References[g.ref.String()]
+	switch {
+	case g.opts.Commit != "":
+		at = plumbing.NewHash(g.opts.Commit)
+	case !ok:
+		return nil, g.noRef(slices.Collect(maps.Keys(adv.References)))
+	}
+	if at == g.last.at {
+		g.log.DebugContext(ctx, "git: not moved", "ref", g.ref.String(), "at", at.String())
+		return g.last.snap, g.last.err
+	}
+	sto, err := g.download(ctx, s, adv, at)
+	if err != nil {
+		return nil, err
+	}
+	return g.read(ctx, sto, at)
+}
+
+func (g *Git) connect(ctx context.Context) (session, error) {
+	if g.ep.Protocol == "ssh" {
+		return g.connectSSH(ctx)
+	}
+	return g.connectHTTP(ctx)
+}
+
+// download fetches the one commit with all that belongs to it into memory: as
+// the only one where the server can do that, else with all its history.
+func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at plumbing.Hash) (storer.EncodedObjectStorer, error) {
+	req, err := g.request(adv, at)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.UploadPack(ctx, req)
+	if err != nil {
+		return nil, g.explainPack(err)
+	}
+	defer resp.Close()
+	var pack io.Reader = resp
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
+	case req.Capabilities.Supports(capability.Sideband):
+		pack = sideband.NewDemuxer(sideband.Sideband, pack)
+	}
+	sto := memory.NewStorage()
+	if err := packfile.UpdateObjectStorage(sto, pack); err != nil {
+		return nil, g.explainPack(err)
+	}
+	if req.Filter != "" {
+		return &filtered{sto}, nil
+	}
+	return sto, nil
+}
+
+// request words the wish for the commit, with what the server is able to do.
+func (g *Git) request(adv *packp.AdvRefs, at plumbing.Hash) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	use := []capability.Capability{capability.NoProgress}
+	req.Wants = []plumbing.Hash{at}
+	if !offered(adv, at) {
+		// The server hands out nothing but what a ref leads to, so all that a
+		// ref leads to is fetched, and looked through.
+		if req.Wants = tips(adv); len(req.Wants) == 0 {
+			return nil, g.noCommit(at)
+		}
+	} else if adv.Capabilities.Supports(capability.Shallow) {
+		req.Depth = packp.DepthCommits(1)
+		use = append(use, capability.Shallow)
+	}
+	if adv.Capabilities.Supports(capability.Filter) {
+		req.Filter = packp.FilterBlobLimit(uint64(g.limits.file)+1, packp.BlobLimitPrefixNone)
+		use = append(use, capability.Filter)
+	}
+	for _, c := range use {
+		if !adv.Capabilities.Supports(c) {
+			continue
+		}
+		if err := req.Capabilities.Set(c); err != nil {
+			return nil, g.fail(nil, "", "asking for the commit: %v", err)
+		}
+	}
+	return req, nil
+}
+
+// offered says whether the server lets us ask for the object by its hash.
+func offered(adv *packp.AdvRefs, h plumbing.Hash) bool {
+	for _, tip := range adv.References {
+		if tip == h {
+			return true
+		}
+	}
+	return adv.Capabilities.Supports(capability.AllowReachableSHA1InWant) ||
+		adv.Capabilities.Supports("allow-any-sha1-in-want")
+}
+
+// tips gives what branches and tags point to. What else a server may show,
+// such as the pull requests of a code host, is anybody's work.
+func tips(adv *packp.AdvRefs) []plumbing.Hash {
+	var hashes []plumbing.Hash
+	for name, h := range adv.References {
+		if n := plumbing.ReferenceName(name); n.IsBranch() || n.IsTag() {
+			hashes = append(hashes, h)
+		}
+	}
+	plumbing.HashesSort(hashes)
+	return slices.Compact(hashes)
+}
+
+// capped reads until too much was read.
+type capped struct {
+	io.Reader
+	left int64
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errTooMuch
+	}
+	if int64(len(p)) > c.left {
+		p = p[:c.left]
+	}
+	n, err := c.Reader.Read(p)
+	c.left -= int64(n)
+	return n, err
+}
+
+// filtered marks objects that were fetched without the files larger than
+// limits.file.
+type filtered struct{ storer.EncodedObjectStorer }
