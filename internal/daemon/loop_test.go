@@ -87,7 +87,7 @@ func TestLoop(t *testing.T) {
 		{
 			name: "a run that always takes longer than the interval", next: every10, serve: 25 * time.Minute,
 			lasts: func(int) time.Duration { return 11 * time.Minute },
-			want: []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "00:11:00"}, {TriggerMissed, "00:22:00"}},
+			want:  []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "00:11:00"}, {TriggerMissed, "00:22:00"}},
 		},
 		{
 			name: "a run that ends right at a slot", next: every10, serve: 11 * time.Minute,

@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// askTimeout bounds how long a daemon may take to tell its status.
+	askTimeout = 15 * time.Second
+	// maxStatus bounds how long a status may be: hundreds of bytes for each
+	// drifted field of a large account.
+	maxStatus = 64 << 20
+)
+
+// FetchStatus asks a daemon for its status. The address is an http.address of
+// the config, such as 127.0.0.1:8080, or the URL of a daemon behind a proxy.
+// An address that means every interface is asked on loopback. The error may
+// carry a method Hint() string.
+func FetchStatus(ctx context.Context, address string) (*Status, error) {
+	base, err := statusURL(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api", "v1", "status").String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, noAnswer(base, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, notADaemon(base, fmt.Errorf("the answer is %s", resp.Status))
+	}
+	return readStatus(base, resp.Body)
+}
+
+func readStatus(base *url.URL, body io.Reader) (*Status, error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxStatus+1))
+	if err != nil {
+		return nil, noAnswer(base, err)
+	}
+	if len(data) > maxStatus {
+		return nil, notADaemon(base, fmt.Errorf("the answer is longer than %d MB", maxStatus>>20))
+	}
+	var s Status
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, notADaemon(base, errors.New("the answer is no status"))
+	}
+	if s.Version != StatusVersion {
+		return nil, notADaemon(base, fmt.Errorf("the answer is a status of version %d, and this program knows %d", s.Version, StatusVersion))
+	}
+	return &s, nil
+}
+
+// statusURL gives the URL of a daemon from its address.
+func statusURL(address string) (*url.URL, error) {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is no address of a daemon: write HOST:PORT or a URL", address)
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
+		u.Host = net.JoinHostPort("localhost", u.Port())
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u, nil
+}
+
+func noAnswer(base *url.URL, err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // it would repeat the URL
+	}
+	return &hinted{
+		fmt.Errorf("no daemon answers on %s: %w", base, err),
+		"start one with `reconciler run`, or give the http.address that it was started with",
+	}
+}
+
+func notADaemon(base *url.URL, err error) error {
+	return &hinted{
+		fmt.Errorf("what answers on %s is not this program's daemon: %w", base, err),
+		"give the http.address that `reconciler run` was started with",
+	}
+}
+
+// hinted is an error with advice that is kept apart from it.
+type hinted struct {
+	error
+	hint string
+}
+
+// Hint says what to do about the error.
+func (h *hinted) Hint() string { return h.hint }
+
+func (h *hinted) Unwrap() error { return h.error }

@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+)
+
+// Fields that can drift: the values of Drift.Field and of the label field of
+// reconciler_drift. An unfixable difference may name others, such as cell.
+const (
+	fieldAccountName = "accountName"
+	fieldExists      = "exists"
+	fieldLinked      = "linked"
+	fieldProducts    = "products"
+	fieldStatus      = "status"
+	fieldDeletion    = "deletion"
+)
+
+// Drift is one field of one org (or of the account, whose org is empty) that
+// is not as declared. Its JSON form is a public interface.
+type Drift struct {
+	Org string `json:"org"`
+	// OrgID is empty while the org is not linked.
+	OrgID string `json:"orgID"`
+	Field string `json:"field"`
+	// Desired and Actual are product ids for products and one word for all
+	// else; Actual is null where it can't be known.
+	Desired diff.Value `json:"desired"`
+	Actual  diff.Value `json:"actual"`
+	// Destructive says that mending it takes something away.
+	Destructive bool `json:"destructive"`
+	// Blocked says why it will not be mended; empty otherwise.
+	Blocked string `json:"blocked"`
+	// Error and Hint are those of the last try to mend it.
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+	// Since is when a run of this daemon first saw the field differ.
+	Since time.Time `json:"since"`
+}
+
+// unfixable is why a difference that no call can mend is blocked.
+const unfixable = "no call of the API can change it"
+
+// driftOf gives what still differs once the plan was carried out as far as
+// result says, sorted by org and field; a nil result stands for a plan that
+// was not carried out. The times are left zero.
+func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
+	all := []Drift{}
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		var o apply.Outcome
+		if result != nil {
+			o = result.Outcomes[i]
+		}
+		if o.Result == apply.Applied {
+			continue
+		}
+		all = append(all, driftOfChange(c, o))
+	}
+	for _, u := range plan.Unfixable {
+		all = append(all, Drift{
+			Org:     u.Org,
+			Field:   u.Field,
+			Desired: diff.Text(u.Desired),
+			Actual:  diff.Text(u.Actual),
+			Blocked: unfixable,
+		})
+	}
+	slices.SortStableFunc(all, compareDrift)
+	return mergeDrift(all)
+}
+
+func compareDrift(a, b Drift) int {
+	return cmp.Or(strings.Compare(a.Org, b.Org), strings.Compare(a.Field, b.Field))
+}
+
+func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
+	d := Drift{
+		Org:         c.Org,
+		OrgID:       cmp.Or(o.OrgID, c.OrgID),
+		Desired:     c.After,
+		Actual:      c.Before,
+		Destructive: c.Destructive,
+		Blocked:     c.Blocked,
+		Error:       o.Error,
+		Hint:        o.Hint,
+	}
+	switch c.Action {
+	case diff.RenameAccount:
+		d.Field = fieldAccountName
+	case diff.CreateOrg:
+		d.Field, d.Desired, d.Actual = fieldExists, diff.Text("yes"), diff.Text("no")
+	case diff.LinkOrg:
+		d.Field, d.Desired, d.Actual = fieldLinked, diff.Text("yes"), diff.Text("no")
+	case diff.UpdateProducts:
+		d.Field = fieldProducts
+	case diff.SetStatus:
+		d.Field = fieldStatus
+	case diff.RequestDeletion:
+		// No field of an org tells whether its deletion was asked for.
+		d.Field, d.Desired = fieldDeletion, diff.Text("requested")
+	default:
+		d.Field = string(c.Action)
+	}
+	return d
+}
+
+// mergeDrift makes one of the two changes that a protected org's products may
+// have (a gain, then a blocked loss). all is sorted, and the changes of one
+// field stand in the order in which they would be applied.
+func mergeDrift(all []Drift) []Drift {
+	merged := all[:0]
+	for _, d := range all {
+		if n := len(merged); n > 0 && compareDrift(merged[n-1], d) == 0 {
+			m := &merged[n-1]
+			m.Desired = d.Desired
+			m.Destructive = m.Destructive || d.Destructive
+			m.Blocked = cmp.Or(m.Blocked, d.Blocked)
+			m.Error, m.Hint = cmp.Or(m.Error, d.Error), cmp.Or(m.Hint, d.Hint)
+			continue
+		}
+		merged = append(merged, d)
+	}
+	return merged
+}
+
+// same says whether two drifts of one field tell the same.
+func (d *Drift) same(e *Drift) bool {
+	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
+}
+
+// compareRuns dates the drift of a run by that of the one before: what was
+// there keeps its time, what is new gets now. It gives what is new or tells
+// something else than before, and what is gone. Both lists are sorted.
+func compareRuns(before, drift []Drift, now time.Time) (news, gone []Drift) {
+	i := 0
+	for k := range drift {
+		d := &drift[k]
+		for i < len(before) && compareDrift(before[i], *d) < 0 {
+			gone = append(gone, before[i])
+			i++
+		}
+		if i == len(before) || compareDrift(before[i], *d) > 0 {
+			d.Since = now
+			news = append(news, *d)
+			continue
+		}
+		d.Since = before[i].Since
+		if !d.same(&before[i]) {
+			news = append(news, *d)
+		}
+		i++
+	}
+	return news, append(gone, before[i:]...)
+}
+
+// fleet counts the declared orgs by how they are once the plan was carried out
+// as far as drift says.
+type fleet struct {
+	inSync, drifted, unknown, unmanaged int
+}
+
+func fleetOf(plan *diff.Plan, drift []Drift) fleet {
+	state := map[string]bool{} // whether the org is unknown
+	for _, d := range drift {
+		if d.Org != "" {
+			state[d.Org] = false
+		}
+	}
+	for _, u := range plan.Unknown {
+		state[u.Org] = true
+	}
+	f := fleet{unmanaged: len(plan.Unmanaged)}
+	for _, unknown := range state {
+		if unknown {
+			f.unknown++
+		} else {
+			f.drifted++
+		}
+	}
+	f.inSync = plan.Summary.Orgs - f.drifted - f.unknown
+	return f
+}

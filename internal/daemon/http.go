@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"html/template"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"reconciler/internal/diff"
+)
+
+//go:embed dashboard.html dashboard.css
+var pages embed.FS
+
+const (
+	// shutdownGrace is how long answers under way may take once the daemon
+	// stops.
+	shutdownGrace = 3 * time.Second
+	// maxHeader bounds a request's headers. No endpoint reads a body.
+	maxHeader = 16 << 10
+)
+
+// newServer makes the HTTP server of the daemon. It isn't listening yet.
+func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// serveHTTP serves on l until stop ends, then lets the answers under way be
+// finished within shutdownGrace.
+func serveHTTP(stop context.Context, srv *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-stop.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(stop), shutdownGrace)
+	defer cancel()
+	if srv.Shutdown(grace) != nil {
+		srv.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// endpoints answers for a board and its metrics.
+type endpoints struct {
+	board     *board
+	now       func() time.Time
+	dashboard *template.Template
+}
+
+// newHandler gives the daemon's endpoints. All of them only read.
+func newHandler(b *board, m *Metrics, now func() time.Time) (http.Handler, error) {
+	css, err := pages.ReadFile("dashboard.css")
+	if err != nil {
+		return nil, err
+	}
+	page, err := template.New("dashboard.html").Funcs(dashboardFuncs(css)).ParseFS(pages, "dashboard.html")
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoints{board: b, now: now, dashboard: page}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", e.healthz)
+	mux.HandleFunc("GET /readyz", e.readyz)
+	mux.HandleFunc("GET /api/v1/status", e.status)
+	mux.HandleFunc("GET /{$}", e.page)
+	mux.Handle("GET /metrics", m.Handler())
+
+	sum := sha256.Sum256(css)
+	csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, e.board.stuck(e.now()))
+}
+
+func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
+	answer(w, e.board.read(e.now()).NotReady)
+}
+
+// answer writes "ok", or 503 and why not, on one line.
+func answer(w http.ResponseWriter, why string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if why == "" {
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = io.WriteString(w, why+"\n")
+}
+
+func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
+	var body strings.Builder // an answer is sent whole or not at all
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(e.board.read(e.now())); err != nil {
+		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, body.String())
+}
+
+func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
+	var page strings.Builder
+	if err := e.dashboard.Execute(&page, e.board.read(e.now())); err != nil {
+		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, page.String())
+}
+
+func dashboardFuncs(css []byte) template.FuncMap {
+	return template.FuncMap{
+		"css": func() template.CSS { return template.CSS(css) },
+		"time": func(t time.Time) string {
+			return t.UTC().Format("2006-01-02 15:04:05 UTC")
+		},
+		"short": shortCommit,
+		"value": showValue,
+	}
+}
+
+// shortCommit gives as much of a commit as people say.
+func shortCommit(commit string) string {
+	return commit[:min(len(commit), 12)]
+}
+
+// showValue gives a value for people: products by their names.
+func showValue(v diff.Value, names map[string]string) string {
+	if v.IsZero() {
+		return "unknown"
+	}
+	ids := v.List()
+	if ids == nil {
+		return v.Text()
+	}
+	if len(ids) == 0 {
+		return "none"
+	}
+	shown := make([]string, len(ids))
+	for i, id := range ids {
+		shown[i] = id
+		if name := names[id]; name != "" {
+			shown[i] = name
+		}
+	}
+	return strings.Join(shown, ", ")
+}

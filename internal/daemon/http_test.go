@@ -1,0 +1,238 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("%s (-want +got):\n%s", file, cmp.Diff(string(want), string(got)))
+	}
+}
+
+func testHandler(t *testing.T, b *board, now time.Time) http.Handler {
+	t.Helper()
+	h, err := newHandler(b, NewMetrics("v1.2.3"), func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w
+}
+
+func TestEndpoints(t *testing.T) {
+	fresh := newBoard(Status{}, every10)
+	stuck := newBoard(Status{}, every10)
+	stuck.begin(Running{ID: "r1", Started: noon.Add(-2 * time.Hour)})
+	tests := []struct {
+		name         string
+		board        *board
+		method, path string
+		code         int
+		body         string
+	}{
+		{"alive", fresh, "GET", "/healthz", 200, "ok\n"},
+		{"alive, without a body", fresh, "HEAD", "/healthz", 200, ""},
+		{"not ready", fresh, "GET", "/readyz", 503, "the first run has not ended yet\n"},
+		{"ready", testBoard(), "GET", "/readyz", 200, "ok\n"},
+		{"stuck", stuck, "GET", "/healthz", 503, "run r1 has been going on since 2026-11-21T10:00:00Z\n"},
+		{"metrics", fresh, "GET", "/metrics", 200, "reconciler_build_info{version=\"v1.2.3\"} 1\n"},
+		{"status", fresh, "GET", "/api/v1/status", 200, "\"lastRun\": null"},
+		{"dashboard", fresh, "GET", "/", 200, "no run has ended yet"},
+		{"writing to the status", fresh, "POST", "/api/v1/status", 405, ""},
+		{"writing to the dashboard", fresh, "POST", "/", 405, ""},
+		{"deleting metrics", fresh, "DELETE", "/metrics", 405, ""},
+		{"options", fresh, "OPTIONS", "/healthz", 405, ""},
+		{"no webhook", fresh, "POST", "/hooks/git", 404, ""},
+		{"unknown path", fresh, "GET", "/index.html", 404, ""},
+		{"below an endpoint", fresh, "GET", "/healthz/x", 404, ""},
+		{"no profiles", fresh, "GET", "/debug/pprof/", 404, ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			w := ask(testHandler(t, tc.board, noon), tc.method, tc.path)
+			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.body) {
+				t.Errorf("%d %q, want %d %q", w.Code, w.Body, tc.code, tc.body)
+			}
+			if w.Code == 405 && w.Header().Get("Allow") != "GET, HEAD" {
+				t.Errorf("Allow: %q", w.Header().Get("Allow"))
+			}
+			for header, want := range map[string]string{
+				"X-Content-Type-Options":       "nosniff",
+				"Cache-Control":                "no-store",
+				"Referrer-Policy":              "no-referrer",
+				"Cross-Origin-Resource-Policy": "same-origin",
+			} {
+				if got := w.Header().Get(header); got != want {
+					t.Errorf("%s: %q, want %q", header, got, want)
+				}
+			}
+			if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-") || strings.Contains(csp, "unsafe") {
+				t.Errorf("Content-Security-Policy: %q", csp)
+			}
+		})
+	}
+}
+
+// The status is a public interface: its JSON has a golden, which the docs
+// explain field by field.
+func TestStatusGolden(t *testing.T) {
+	w := ask(testHandler(t, testBoard(), noon.Add(time.Minute)), "GET", "/api/v1/status")
+	if got := w.Header().Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type: %q", got)
+	}
+	golden(t, "status.json", w.Body.Bytes())
+}
+
+func TestStatusFirstGolden(t *testing.T) {
+	b := newBoard(Status{Started: noon}, every10)
+	golden(t, "status-first.json", ask(testHandler(t, b, noon), "GET", "/api/v1/status").Body.Bytes())
+}
+
+var style = regexp.MustCompile(`(?s)<style>(.*)</style>`)
+
+func TestDashboard(t *testing.T) {
+	w := ask(testHandler(t, testBoard(), noon.Add(time.Minute)), "GET", "/")
+	golden(t, "dashboard.html", w.Body.Bytes())
+	body := w.Body.String()
+
+	// The browser shows the page as it is meant only if the style is, byte for
+	// byte, the one that the policy allows.
+	sum := sha256.Sum256([]byte(style.FindStringSubmatch(body)[1]))
+	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "style-src "+hash+";") {
+		t.Errorf("the policy %q does not allow the style %s", csp, hash)
+	}
+	for _, banned := range []string{"<script", "style=", "onclick", "javascript:", "ZgotmplZ", "<b>\""} {
+		if strings.Contains(body, banned) {
+			t.Errorf("the page has %q", banned)
+		}
+	}
+	if !strings.Contains(body, "500 E0000009 &lt;b&gt;") {
+		t.Error("an error of Okta's is not escaped")
+	}
+}
+
+func TestServeHTTPShutdown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, release := make(chan struct{}), make(chan struct{})
+	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		_, _ = io.WriteString(w, "whole")
+	}), slog.New(slog.DiscardHandler))
+	stop, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serveHTTP(stop, srv, l) }()
+
+	type answer struct {
+		body string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		resp, err := http.Get("http://" + l.Addr().String())
+		if err != nil {
+			got <- answer{err: err}
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		got <- answer{string(body), err}
+	}()
+	<-arrived
+	cancel()
+	time.AfterFunc(50*time.Millisecond, func() { close(release) })
+	if a := <-got; a.err != nil || a.body != "whole" {
+		t.Errorf("the answer under way was cut: %q, %v", a.body, a.err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serveHTTP: %v", err)
+	}
+	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("still listening after the shutdown")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestHeadersAreLimited(t *testing.T) {
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = newServer(testHandler(t, newBoard(Status{}, every10), noon), slog.New(slog.DiscardHandler))
+	srv.Start()
+	defer srv.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Long", strings.Repeat("x", 64<<10))
+	resp, err := srv.Client().Do(req)
+	if err != nil {
+		return // the server hung up, which is fine too
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("%s", resp.Status)
+	}
+}
+
+// What the client of the status gives is what the daemon told.
+func TestStatusRoundTrip(t *testing.T) {
+	srv := httptest.NewServer(testHandler(t, testBoard(), noon))
+	defer srv.Close()
+	got, err := FetchStatus(t.Context(), strings.TrimPrefix(srv.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(testBoard().read(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, data) {
+		t.Errorf("status (-told +fetched):\n%s", cmp.Diff(string(want), string(data)))
+	}
+}

@@ -1,0 +1,160 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+)
+
+var _ aerial.Observer = (*Metrics)(nil)
+
+func TestMetricsLint(t *testing.T) {
+	m := NewMetrics("v1")
+	m.Started("GET", "orgs")
+	m.Finished("GET", "orgs", 200, time.Second)
+	m.compared(nil, []Drift{{Org: "a.okta.com", Field: "status"}}, fleet{drifted: 1})
+	problems, err := testutil.GatherAndLint(m.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// What is known beforehand exists from the start, under the names that
+// dashboards hold on to.
+func TestMetricsFromTheStart(t *testing.T) {
+	want := `
+# HELP reconciler_api_in_flight Calls of the Aerial API that are under way.
+# TYPE reconciler_api_in_flight gauge
+reconciler_api_in_flight 0
+# HELP reconciler_build_info Always 1; the version is a label.
+# TYPE reconciler_build_info gauge
+reconciler_build_info{version="v1"} 1
+# HELP reconciler_desired_stale 1 while the desired state in force is not the newest, because git can't be read or the newest commit is refused.
+# TYPE reconciler_desired_stale gauge
+reconciler_desired_stale 0
+# HELP reconciler_last_success_timestamp_seconds When the last run ended that compared the account with the desired state; 0 before the first.
+# TYPE reconciler_last_success_timestamp_seconds gauge
+reconciler_last_success_timestamp_seconds 0
+# HELP reconciler_orgs Orgs by how they were at the end of the last comparison; unmanaged ones are not declared.
+# TYPE reconciler_orgs gauge
+reconciler_orgs{state="drifted"} 0
+reconciler_orgs{state="in_sync"} 0
+reconciler_orgs{state="unknown"} 0
+reconciler_orgs{state="unmanaged"} 0
+# HELP reconciler_runs_total Runs by how they ended.
+# TYPE reconciler_runs_total counter
+reconciler_runs_total{result="applied"} 0
+reconciler_runs_total{result="drift"} 0
+reconciler_runs_total{result="error"} 0
+reconciler_runs_total{result="in-sync"} 0
+reconciler_runs_total{result="interrupted"} 0
+reconciler_runs_total{result="partial"} 0
+reconciler_runs_total{result="refused"} 0
+`
+	m := NewMetrics("v1")
+	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want),
+		"reconciler_api_in_flight", "reconciler_build_info", "reconciler_desired_stale",
+		"reconciler_last_success_timestamp_seconds", "reconciler_orgs", "reconciler_runs_total",
+		"reconciler_drift", "reconciler_api_requests_total"); err != nil {
+		t.Error(err)
+	}
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]int{}
+	for _, f := range families {
+		series[f.GetName()] = len(f.GetMetric())
+	}
+	if got := series["reconciler_changes_total"]; got != 6*4 {
+		t.Errorf("reconciler_changes_total has %d series, want one for each action and result", got)
+	}
+	for _, name := range []string{"reconciler_run_duration_seconds", "go_goroutines", "process_start_time_seconds"} {
+		if series[name] != 1 {
+			t.Errorf("%s has %d series, want 1", name, series[name])
+		}
+	}
+}
+
+func TestMetricsOfRuns(t *testing.T) {
+	m := NewMetrics("v1")
+	at := time.UnixMilli(1_700_000_000_500)
+	m.run(&RunRecord{Result: ResultDrift, Finished: at, Seconds: 2, Stale: &Stale{}})
+	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
+		t.Errorf("last success %v", got)
+	}
+	if got := testutil.ToFloat64(m.stale); got != 1 {
+		t.Errorf("stale %v, want 1", got)
+	}
+	m.run(&RunRecord{Result: ResultError, Finished: at.Add(time.Hour), Seconds: 3})
+	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
+		t.Errorf("a failed run moved the last success to %v", got)
+	}
+	if got := testutil.ToFloat64(m.stale); got != 0 {
+		t.Errorf("stale %v, want 0", got)
+	}
+	for result, want := range map[Result]float64{ResultDrift: 1, ResultError: 1, ResultApplied: 0} {
+		if got := testutil.ToFloat64(m.runs.WithLabelValues(string(result))); got != want {
+			t.Errorf("runs_total{result=%q} = %v, want %v", result, got, want)
+		}
+	}
+	m.change(apply.Outcome{Action: diff.SetStatus, Result: apply.Failed})
+	if got := testutil.ToFloat64(m.changes.WithLabelValues("set-status", "failed")); got != 1 {
+		t.Errorf("changes_total = %v, want 1", got)
+	}
+}
+
+func TestMetricsOfDrift(t *testing.T) {
+	m := NewMetrics("v1")
+	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "accountName"}
+	show := func(gone, drift []Drift, want ...string) {
+		t.Helper()
+		m.compared(gone, drift, fleet{})
+		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.\n" +
+			"# TYPE reconciler_drift gauge\n" + strings.Join(want, "")
+		if len(want) == 0 {
+			text = ""
+		}
+		if err := testutil.GatherAndCompare(m.registry, strings.NewReader(text), "reconciler_drift"); err != nil {
+			t.Error(err)
+		}
+	}
+	one, two := "reconciler_drift{field=\"accountName\",org=\"\"} 1\n", "reconciler_drift{field=\"status\",org=\"a.okta.com\"} 1\n"
+	show(nil, []Drift{b, a}, one, two)
+	show([]Drift{b}, []Drift{a}, two)
+	show(nil, []Drift{a}, two)
+	show([]Drift{a}, nil)
+}
+
+func TestMetricsOfCalls(t *testing.T) {
+	m := NewMetrics("v1")
+	m.Started("GET", "orgs/{id}/products")
+	m.Started("PUT", "orgs/{id}/status")
+	if got := testutil.ToFloat64(m.apiInFlight); got != 2 {
+		t.Errorf("in flight %v, want 2", got)
+	}
+	m.Finished("GET", "orgs/{id}/products", 429, 20*time.Millisecond)
+	m.Finished("PUT", "orgs/{id}/status", 0, 3*time.Second)
+	if got := testutil.ToFloat64(m.apiInFlight); got != 0 {
+		t.Errorf("in flight %v, want 0", got)
+	}
+	for _, labels := range [][]string{{"GET", "orgs/{id}/products", "429"}, {"PUT", "orgs/{id}/status", "none"}} {
+		if got := testutil.ToFloat64(m.apiRequests.WithLabelValues(labels...)); got != 1 {
+			t.Errorf("requests_total%v = %v, want 1", labels, got)
+		}
+	}
+	body := ask(m.Handler(), "GET", "/metrics").Body.String()
+	if !slices.Contains(strings.Split(body, "\n"), `reconciler_api_request_duration_seconds_count{endpoint="orgs/{id}/products",method="GET"} 1`) {
+		t.Error("no duration of the call")
+	}
+}

@@ -1,0 +1,155 @@
+package daemon
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/state"
+	"reconciler/internal/strictyaml"
+)
+
+// Result says how a run ended.
+type Result string
+
+const (
+	// ResultInSync: desired and actual agree, nothing was written.
+	ResultInSync Result = "in-sync"
+	// ResultDrift: there are differences, and nothing was written: in report
+	// mode, or because none of them is to be, or can be, mended.
+	ResultDrift Result = "drift"
+	// ResultApplied: changes were made and none failed.
+	ResultApplied Result = "applied"
+	// ResultPartial: some orgs could not be read or written; the others were.
+	ResultPartial Result = "partial"
+	// ResultRefused: a guard refused to apply the plan; nothing was written.
+	ResultRefused Result = "refused"
+	// ResultError: there was no plan; nothing was written.
+	ResultError Result = "error"
+	// ResultInterrupted: the daemon was stopped during the run.
+	ResultInterrupted Result = "interrupted"
+)
+
+// results are all of them, for metrics that exist before anything happened.
+func results() []Result {
+	return []Result{ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused, ResultError, ResultInterrupted}
+}
+
+// Success says whether the run did its job: it compared the account with a
+// desired state, and wrote what it was to write where it could. A guard that
+// refuses and an org that may not be read don't make the daemon unable to
+// work; the result tells of them.
+func (r Result) Success() bool {
+	switch r {
+	case ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused:
+		return true
+	}
+	return false
+}
+
+// RunRecord is what is known of one run after its end. Its JSON form is a
+// public interface and holds no secrets.
+type RunRecord struct {
+	// ID is unique and stands on each log line of the run.
+	ID       string    `json:"id"`
+	Trigger  Trigger   `json:"trigger"`
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	// Seconds is how long the run took.
+	Seconds float64    `json:"seconds"`
+	Mode    state.Mode `json:"mode"`
+	// Commit is what the compared desired state was read from; empty when it
+	// came from a local folder, or when the run had none.
+	Commit string `json:"commit"`
+	Result Result `json:"result"`
+	// Problem says why the run has no plan, or could not carry it out; nil
+	// when nothing went wrong.
+	Problem *Problem `json:"problem"`
+	// Stale is set when the run went on with the last good desired state,
+	// because the newest could not be had; nil otherwise.
+	Stale *Stale `json:"stale"`
+	// Digest and Summary are those of the plan; empty and nil without one.
+	Digest  string        `json:"digest"`
+	Summary *diff.Summary `json:"summary"`
+	// Changes counts what became of the plan's changes; all 0 in report mode.
+	Changes Changes `json:"changes"`
+	// Outcomes tells it of each; empty in report mode, and left out of
+	// Status.RecentRuns.
+	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
+}
+
+// Changes counts changes by what became of them.
+type Changes struct {
+	Applied int `json:"applied"`
+	Failed  int `json:"failed"`
+	Skipped int `json:"skipped"`
+	Blocked int `json:"blocked"`
+}
+
+// Problem is an error as the status tells it.
+type Problem struct {
+	// Error is one line. Of many mistakes in manifests it has the first, and
+	// how many more there are.
+	Error string `json:"error"`
+	// Hint says what to do about it; empty when there is nothing to add.
+	Hint string `json:"hint,omitempty"`
+	// Manifests are all the mistakes in the manifests, as FILE:LINE:COL:
+	// message.
+	Manifests []string `json:"manifests,omitempty"`
+}
+
+// Stale says that, and why, the newest desired state is not the one in force.
+type Stale struct {
+	Problem
+	// Commit is the one that was refused; empty when the source could not be
+	// read at all.
+	Commit string `json:"commit"`
+	// Since is when the desired state in force was last known to be the
+	// newest.
+	Since time.Time `json:"since"`
+}
+
+// maxListed bounds how many mistakes in manifests are kept: one wrong
+// default can make thousands.
+const maxListed = 100
+
+// problemOf tells an error; nil for nil.
+func problemOf(err error) *Problem {
+	if err == nil {
+		return nil
+	}
+	p := &Problem{Error: oneLine(err.Error()), Hint: hintOf(err)}
+	mistakes, ok := strictyaml.AsErrors(err)
+	if !ok {
+		return p
+	}
+	for _, m := range mistakes[:min(len(mistakes), maxListed)] {
+		p.Manifests = append(p.Manifests, oneLine(m.Error()))
+	}
+	if n := len(mistakes); n > 1 {
+		p.Error = fmt.Sprintf("%s (and %d more)", p.Manifests[0], n-1)
+	}
+	return p
+}
+
+func oneLine(s string) string { return strings.Join(strings.FieldsFunc(s, isBreak), "; ") }
+
+func isBreak(r rune) bool { return r == '\n' || r == '\r' }
+
+// hintOf takes the advice out of an error, which any of them may carry.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// newRunID gives an id that sorts by time and is unique across restarts.
+func newRunID(t time.Time) string {
+	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
+}

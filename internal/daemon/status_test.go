@@ -1,0 +1,155 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/state"
+)
+
+// noon is when the tests of the board take place.
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// testBoard is a board that has seen much: the input of the goldens.
+func testBoard() *board {
+	b := newBoard(Status{
+		Reconciler: "v1.2.3", Account: "0200bs0617vvhv2v675mch1cukp", Mode: state.Apply,
+		Schedule: "*/10 * * * *", Source: "https://git.example/okta-orgs.git, branch main", Started: noon.Add(-2 * time.Hour),
+	}, every10)
+	stale := &Stale{
+		Problem: Problem{
+			Error:     "orgs/emea.yaml:3:5: unknown key \"domian\" (and 1 more)",
+			Manifests: []string{"orgs/emea.yaml:3:5: unknown key \"domian\"", "orgs/emea.yaml:9:5: unknown product \"ssso\""},
+		},
+		Commit: "def4567def4567def4567def4567def4567def45", Since: noon.Add(-30 * time.Minute),
+	}
+	plan := &diff.Plan{
+		Digest: "sha256:0123", Products: map[string]string{"P1": "sso"},
+		Summary:   diff.Summary{Orgs: 4, InSync: 1, Changes: 3, Unmanaged: 1, Unfixable: 1, Unknown: 1, Blocked: 1, Destructive: 1},
+		Unmanaged: []diff.Unmanaged{{Org: "acme-other.okta.com", OrgID: "00o9"}},
+		Unknown:   []diff.Unknown{{Org: "acme-shop.okta.com", OrgID: "00o3", Error: "403 E0000006 You do not have permission (errorId oae1)"}},
+		Refusals:  []diff.Refusal{},
+		Changes: []diff.Change{
+			change("acme-emea.okta.com", diff.UpdateProducts, products([]string{"P1", "P2"}, []string{"P1"})),
+			change("acme-labs.okta.com", diff.SetStatus, func(c *diff.Change) {
+				c.Before, c.After, c.Destructive, c.Blocked = diff.Text("ACTIVE"), diff.Text("INACTIVE"), true, "protected"
+			}),
+		},
+		Unfixable: []diff.Unfixable{{Org: "acme-labs.okta.com", Field: "cell", Desired: "ok1", Actual: "ok2"}},
+	}
+	result := &apply.Result{Outcomes: []apply.Outcome{
+		{Org: "acme-emea.okta.com", OrgID: "00o1", Action: diff.UpdateProducts, Result: apply.Failed, Error: "500 E0000009 <b>", Hint: "try again"},
+		{Org: "acme-labs.okta.com", OrgID: "00o2", Action: diff.SetStatus, Result: apply.Blocked},
+	}}
+	drift := driftOf(plan, result)
+	compareRuns(nil, drift, noon.Add(-10*time.Minute))
+	first := RunRecord{
+		ID: "20261121T115000Z-aaaaaa", Trigger: TriggerStart, Started: noon.Add(-10 * time.Minute), Finished: noon.Add(-590 * time.Second),
+		Seconds: 10, Mode: state.Apply, Result: ResultError, Problem: &Problem{Error: "no route to host", Hint: "look at the network"},
+	}
+	second := RunRecord{
+		ID: "20261121T120000Z-bbbbbb", Trigger: TriggerSchedule, Started: noon, Finished: noon.Add(3 * time.Second), Seconds: 3,
+		Mode: state.Apply, Commit: "abc1234abc1234abc1234abc1234abc1234abc12", Result: ResultPartial, Stale: stale,
+		Digest: plan.Digest, Summary: &plan.Summary, Changes: Changes{Failed: 1, Blocked: 1}, Outcomes: result.Outcomes,
+	}
+	b.begin(Running{ID: first.ID, Trigger: first.Trigger, Started: first.Started})
+	b.end(first, nil)
+	b.begin(Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
+	b.compared(plan, drift, noon.Add(2*time.Second))
+	b.end(second, &InForce{Commit: second.Commit, Since: noon.Add(-time.Hour), Stale: stale})
+	b.planned(noon.Add(10 * time.Minute))
+	return b
+}
+
+func TestBoardReadiness(t *testing.T) {
+	rec := func(r Result, finished time.Time, seconds float64) RunRecord {
+		rec := RunRecord{ID: "r", Result: r, Finished: finished, Seconds: seconds}
+		if r == ResultError {
+			rec.Problem = &Problem{Error: "boom"}
+		}
+		return rec
+	}
+	good := rec(ResultDrift, noon.Add(time.Minute), 60) // slots 12:10, 12:20, 12:30
+	bad := rec(ResultError, noon.Add(10*time.Minute), 1)
+	tests := []struct {
+		name string
+		next func(time.Time) time.Time
+		runs []RunRecord
+		at   time.Time
+		want string // part of the reason; empty when ready
+	}{
+		{"before the first run's end", every10, nil, noon, "the first run has not ended"},
+		{"first run failed", every10, []RunRecord{bad}, noon, "no run has succeeded yet; the last ended with error: boom"},
+		{"first run was refused by a guard", every10, []RunRecord{rec(ResultRefused, noon, 1)}, noon, ""},
+		{"first run was stopped", every10, []RunRecord{rec(ResultInterrupted, noon, 1)}, noon, "the last ended with interrupted"},
+		{"after a success", every10, []RunRecord{good}, noon.Add(2 * time.Minute), ""},
+		{"failed after a success", every10, []RunRecord{good, bad}, noon.Add(11 * time.Minute), ""},
+		{"third slot has come", every10, []RunRecord{good, bad}, noon.Add(30 * time.Minute), ""},
+		{"and a run's time after it", every10, []RunRecord{good, bad}, noon.Add(31 * time.Minute), ""},
+		{"and more", every10, []RunRecord{good, bad}, noon.Add(31*time.Minute + 1), "ended at 2026-11-21T12:01:00Z, and a run at 2026-11-21T12:31:00Z should have succeeded since; the last ended with error: boom"},
+		{"success again", every10, []RunRecord{good, bad, rec(ResultInSync, noon.Add(time.Hour), 1)}, noon.Add(time.Hour), ""},
+		{"the loop stands still", every10, []RunRecord{good}, noon.Add(time.Hour), "should have succeeded since"},
+		{"schedule of seconds", func(t time.Time) time.Time { return t.Add(time.Second) }, []RunRecord{good}, noon.Add(6 * time.Minute), ""},
+		{"schedule of seconds, stale", func(t time.Time) time.Time { return t.Add(time.Second) }, []RunRecord{good}, noon.Add(8 * time.Minute), "should have succeeded"},
+		{"no more slots", never, []RunRecord{good}, noon.Add(1000 * time.Hour), ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBoard(Status{}, tc.next)
+			for _, r := range tc.runs {
+				b.end(r, nil)
+			}
+			s := b.read(tc.at)
+			if s.Ready != (tc.want == "") || !strings.Contains(s.NotReady, tc.want) || s.Ready != (s.NotReady == "") {
+				t.Errorf("ready %v, %q; want %q", s.Ready, s.NotReady, tc.want)
+			}
+			if strings.Contains(s.NotReady, "\n") {
+				t.Errorf("more than one line: %q", s.NotReady)
+			}
+		})
+	}
+}
+
+func TestBoardStuck(t *testing.T) {
+	b := newBoard(Status{}, every10)
+	check := func(at time.Time, want string) {
+		t.Helper()
+		if got := b.stuck(at); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("at %v: %q, want %q", at, got, want)
+		}
+	}
+	check(noon, "")
+	b.begin(Running{ID: "r1", Started: noon})
+	check(noon.Add(longestRun), "")
+	check(noon.Add(longestRun+1), "run r1 has been going on since 2026-11-21T12:00:00Z")
+	b.end(RunRecord{ID: "r1", Result: ResultInSync}, nil)
+	b.planned(noon.Add(time.Hour))
+	check(noon.Add(time.Hour+latestRun), "")
+	check(noon.Add(time.Hour+latestRun+1), "the run of 2026-11-21T13:00:00Z has not begun")
+	b.begin(Running{ID: "r2", Started: noon.Add(3 * time.Hour)})
+	check(noon.Add(3*time.Hour), "")
+	b.planned(time.Time{})
+	b.end(RunRecord{ID: "r2", Result: ResultInSync}, nil)
+	check(noon.Add(1000*time.Hour), "")
+}
+
+func TestBoardRemembersRecentRuns(t *testing.T) {
+	b := newBoard(Status{}, every10)
+	before := b.read(noon)
+	for i := range recentRuns + 5 {
+		b.end(RunRecord{ID: string(rune('a' + i)), Result: ResultApplied, Outcomes: []apply.Outcome{{Org: "x"}}}, nil)
+	}
+	s := b.read(noon)
+	if len(s.RecentRuns) != recentRuns || s.RecentRuns[0].ID != "y" || s.RecentRuns[recentRuns-1].ID != "f" {
+		t.Errorf("%d recent runs: %+v", len(s.RecentRuns), s.RecentRuns)
+	}
+	if s.RecentRuns[0].Outcomes != nil || s.LastRun.Outcomes == nil {
+		t.Error("outcomes belong to the last run and not to the recent ones")
+	}
+	if len(before.RecentRuns) != 0 || before.LastRun != nil {
+		t.Error("a status that was read has changed")
+	}
+}
