@@ -1,0 +1,169 @@
+// Package schedule says when the next run is due.
+//
+// A schedule is written as in crontab(5): five fields (minute, hour, day of
+// month, month, day of week), one of @hourly, @daily, @weekly, @monthly and
+// @yearly, or an interval such as "@every 10m"; in front of fields a time zone
+// may stand, as in "CRON_TZ=Europe/Berlin 30 2 * * *".
+//
+// What sets it apart from the parser that it uses is what happens when clocks
+// change. A schedule of certain hours, such as a daily one, runs exactly once
+// for each of them: an hour that the clocks skip is made up for at the first
+// moment after the gap, and of an hour that comes twice the first one counts. A
+// schedule of every hour simply follows the hand of the clock.
+package schedule
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones must work on machines without a zone database
+
+	"github.com/robfig/cron/v3"
+)
+
+const (
+	// maxLen is longer than any schedule that means something.
+	maxLen = 500
+	// horizon bounds the search for the next time, in days. Leap days are at
+	// most eight years apart.
+	horizon = 9 * 366
+
+	allHours = 1<<24 - 1
+	starBit  = 1 << 63 // how the parser marks a field that is *
+)
+
+// Schedule is a parsed schedule. The zero Schedule never comes due. It may be
+// used by many goroutines at once.
+type Schedule struct {
+	text  string
+	every time.Duration // of an interval; 0 for fields
+	// Fields as sets of bits: bit n says that the value n is in.
+	minute, hour, dom, month, dow uint64
+	zone                          *time.Location // nil: that of the time asked about
+}
+
+// String gives the schedule as it was written.
+func (s Schedule) String() string { return s.text }
+
+// Parse reads a schedule. It refuses whatever could not be run: fields out of
+// range, unknown zones, intervals under a second, and days that no calendar
+// has, such as "0 0 31 2 *". An error is one line and says what to write.
+func Parse(text string) (Schedule, error) {
+	text = strings.TrimSpace(text)
+	if len(text) > maxLen {
+		return Schedule{}, fmt.Errorf("a schedule of %d characters is too long", len(text))
+	}
+	s, err := parse(text)
+	if err != nil {
+		return Schedule{}, fmt.Errorf("schedule %q: %w", text, err)
+	}
+	s.text = text
+	return s, nil
+}
+
+func parse(text string) (Schedule, error) {
+	zone, rest, err := splitZone(text)
+	if err != nil {
+		return Schedule{}, err
+	}
+	fields := strings.Fields(rest)
+	switch {
+	case len(fields) == 0:
+		return Schedule{}, errors.New(`it is empty: write five fields as in "*/10 * * * *", or "@every 10m"`)
+	case fields[0] == "@every":
+		return parseEvery(zone, fields)
+	case strings.HasPrefix(rest, "@"):
+		if len(fields) > 1 || !isName(rest) {
+			return Schedule{}, errors.New(`names are @hourly, @daily, @weekly, @monthly, @yearly and "@every 10m"`)
+		}
+	case len(fields) != 5:
+		return Schedule{}, fmt.Errorf("%d fields: there must be five (minute, hour, day of month, month, day of week)", len(fields))
+	}
+	spec, err := parseFields(rest)
+	if err != nil {
+		return Schedule{}, err
+	}
+	s := Schedule{
+		minute: spec.Minute, hour: spec.Hour, dom: spec.Dom, month: spec.Month, dow: spec.Dow,
+		zone: zone,
+	}
+	// Any day will do to start from: the calendar repeats itself, and what
+	// matters are days that it never has.
+	if s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return Schedule{}, errors.New("it never comes due: no month that it names has such a day, or a field is empty")
+	}
+	return s, nil
+}
+
+func isName(text string) bool {
+	switch text {
+	case "@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually":
+		return true
+	}
+	return false
+}
+
+// splitZone takes a leading TZ= or CRON_TZ= off. The parser panics when
+// nothing follows it.
+func splitZone(text string) (*time.Location, string, error) {
+	for _, key := range []string{"CRON_TZ=", "TZ="} {
+		rest, ok := strings.CutPrefix(text, key)
+		if !ok {
+			continue
+		}
+		name, rest, _ := strings.Cut(rest, " ")
+		if name == "" {
+			return nil, "", fmt.Errorf("%s names no time zone: write it as in %sEurope/Berlin", key, key)
+		}
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			return nil, "", fmt.Errorf("unknown time zone %q: write it as in %sEurope/Berlin", name, key)
+		}
+		return zone, strings.TrimSpace(rest), nil
+	}
+	return nil, text, nil
+}
+
+// parseEvery reads an interval, of which the parser makes a second when it is
+// negative and whole seconds when it isn't.
+func parseEvery(zone *time.Location, fields []string) (Schedule, error) {
+	const form = `write it as in "@every 10m"`
+	if zone != nil {
+		return Schedule{}, errors.New("an interval has no time zone: remove it")
+	}
+	if len(fields) != 2 {
+		return Schedule{}, errors.New("an interval is one duration: " + form)
+	}
+	d, err := time.ParseDuration(fields[1])
+	switch {
+	case err != nil:
+		return Schedule{}, fmt.Errorf("%q is not a duration: %s", fields[1], form)
+	case d < time.Second:
+		return Schedule{}, fmt.Errorf("the interval %s is too short: at least 1s", fields[1])
+	case d%time.Second != 0:
+		return Schedule{}, fmt.Errorf("the interval %s must be whole seconds", fields[1])
+	}
+	return Schedule{every: d}, nil
+}
+
+// parseFields leaves the fields to the parser, and its panics here.
+func parseFields(text string) (spec *cron.SpecSchedule, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			spec, err = nil, errors.New("it can't be read")
+		}
+	}()
+	parsed, err := cron.ParseStandard(text)
+	if err != nil {
+		if strings.Contains(err.Error(), "above maximum (6)") {
+			return nil, errors.New("days of the week go from 0 (Sunday) to 6 (Saturday)")
+		}
+		return nil, err
+	}
+	spec, ok := parsed.(*cron.SpecSchedule)
+	if !ok {
+		return nil, errors.New("it can't be read")
+	}
+	return spec, nil
+}
