@@ -145,13 +145,13 @@ func (c *Client) org(ctx context.Context, id string) (state.Org, error) {
 
 // checkOrg refuses an answer that is about another org than the one asked for.
 func checkOrg(o wireOrg, id string) error {
-	switch o.ID {
-	case id:
-		return nil
-	case "":
+	switch {
+	case o.ID == "":
 		return errors.New("the org of the answer has no id")
-	default:
+	case o.ID != id:
 		return fmt.Errorf("the answer is about the org %q", clean(o.ID))
+	default:
+		return nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -26,26 +27,17 @@ func nextLink(h http.Header) (string, error) {
 		}
 		for _, l := range links {
 			switch {
-			case !l.is("next") || l.target == next:
-			case next != "":
-				return "", errors.New("the Link headers name two different next pages")
+			case !slices.Contains(l.rels, "next"):
 			case l.target == "":
 				return "", errors.New("the Link header names an empty next page")
+			case next != "" && next != l.target:
+				return "", errors.New("the Link headers name two different next pages")
 			default:
 				next = l.target
 			}
 		}
 	}
 	return next, nil
-}
-
-func (l link) is(rel string) bool {
-	for _, r := range l.rels {
-		if r == rel {
-			return true
-		}
-	}
-	return false
 }
 
 // follow resolves the target of a next link that came with the answer to from.

@@ -1,0 +1,178 @@
+package aerial
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/state"
+)
+
+const orgsPath = "/" + testAccount + "/api/v1/orgs"
+
+// page answers with these orgs and a link to the next page, if there is one.
+func page(orgs, next string) http.HandlerFunc {
+	if next == "" {
+		return reply(200, orgs)
+	}
+	return reply(200, orgs, "Link", `<http://aerial.test`+orgsPath+`?limit=100>; rel="self"`,
+		"Link", `<`+next+`>; rel="next"`)
+}
+
+func ids(orgs []state.Org) string {
+	all := make([]string, len(orgs))
+	for i, o := range orgs {
+		all[i] = o.ID + o.Name
+	}
+	return strings.Join(all, " ")
+}
+
+func TestOrgs(t *testing.T) {
+	const at = "http://aerial.test" + orgsPath
+	// endless makes a page of its own for each call: new orgs, or always the same.
+	endless := func(orgs func(n int) string) http.HandlerFunc {
+		n := 0
+		return func(w http.ResponseWriter, r *http.Request) {
+			n++
+			page(orgs(n), at+"?after="+strconv.Itoa(n))(w, r)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		steps []http.HandlerFunc
+		pages []string
+		calls int
+		err   string // after "listing the orgs: "
+	}{
+		{name: "no orgs", steps: []http.HandlerFunc{page("[]", "")}, pages: []string{""}, calls: 1},
+		{name: "one page", steps: []http.HandlerFunc{page(`[{"id":"b"},{"id":"a"}]`, "")}, pages: []string{"b a"}, calls: 1},
+		{name: "three pages", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), page(`[{"id":"b"}]`, at+"?after=2"), page(`[{"id":"c"}]`, "")},
+			pages: []string{"a", "b", "c"}, calls: 3},
+		{name: "empty last page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), page(`[]`, "")},
+			pages: []string{"a", ""}, calls: 2},
+		{name: "page shift, the same", steps: []http.HandlerFunc{page(`[{"id":"a"},{"id":"b"}]`, at+"?after=1"), page(`[{"id":"b"},{"id":"c"}]`, "")},
+			pages: []string{"a b", "c"}, calls: 2},
+		{name: "page shift, changed", steps: []http.HandlerFunc{page(`[{"id":"a"},{"id":"b"}]`, at+"?after=1"), page(`[{"id":"b","name":"2"},{"id":"c"}]`, "")},
+			pages: []string{"a b", "b2 c"}, calls: 2},
+		{name: "a page that fails and then doesn't", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), reply(500, ""), page(`[{"id":"b"}]`, "")},
+			pages: []string{"a", "b"}, calls: 3},
+		{name: "a page that is refused", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), reply(403, forbiddenBody)},
+			pages: []string{"a"}, calls: 2, err: "page 2: 403 E0000006 You do not have permission to perform the requested action (errorId oaeF)"},
+		{name: "null", steps: []http.HandlerFunc{page("null", "")}, calls: 1, err: "page 1: the answer is null instead of a list"},
+		{name: "null org", steps: []http.HandlerFunc{page(`[{"id":"a"},null]`, "")}, calls: 1, err: "page 1: org 2 has neither id nor domain"},
+		{name: "org without id", steps: []http.HandlerFunc{page(`[{"domain":"x.okta.com"}]`, "")}, calls: 1, err: `page 1: the org "x.okta.com" has no id`},
+		{name: "foreign next page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, "https://evil.test"+orgsPath+"?after=1")}, calls: 1,
+			err: `page 1: the next page is on "https://evil.test", not on "http://aerial.test", and is not followed`},
+		{name: "redirected page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), reply(302, "", "Location", "https://evil.test/x")},
+			pages: []string{"a"}, calls: 2, err: `page 2: 302 redirected to "https://evil.test"`},
+		{name: "malformed link", steps: []http.HandlerFunc{reply(200, "[]", "Link", `<x; rel="next"`)}, calls: 1,
+			err: "page 1: malformed Link header: a URL has no closing >"},
+		{name: "next page is this page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?limit=100")}, calls: 1,
+			err: "page 1: the pages go in circles: the next one was read before"},
+		{name: "next page is an earlier page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), page(`[{"id":"b"}]`, at+"?limit=100")},
+			pages: []string{"a"}, calls: 2, err: "page 2: the pages go in circles: the next one was read before"},
+		{name: "always the same page behind new links", steps: []http.HandlerFunc{endless(func(int) string { return `[{"id":"a"}]` })},
+			pages: []string{"a", "", ""}, calls: 4, err: "page 4: the pages go in circles: 3 in a row brought no org that is new"},
+		{name: "empty pages without end", steps: []http.HandlerFunc{endless(func(int) string { return `[]` })},
+			pages: []string{"", ""}, calls: 3, err: "page 3: the pages go in circles: 3 in a row brought no org that is new"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := play(tt.steps...)
+				var pages []string
+				err := newClient(t, s, nil).Orgs(t.Context(), func(p []state.Org) error {
+					pages = append(pages, ids(p))
+					return nil
+				})
+				if tt.err != "" {
+					tt.err = "listing the orgs: " + tt.err
+				}
+				if fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
+					t.Errorf("error = %v\nwant    %s", err, tt.err)
+				}
+				if d := cmp.Diff(tt.pages, pages); d != "" {
+					t.Errorf("pages:\n%s", d)
+				}
+				if s.count() != tt.calls || s.calls[0] != "GET "+orgsPath+"?limit=100" {
+					t.Errorf("calls = %q, want %d", s.calls, tt.calls)
+				}
+			})
+		})
+	}
+}
+
+// TestEndlessOrgs: a list that always has new orgs and a next page ends too.
+func TestEndlessOrgs(t *testing.T) {
+	n := 0
+	c := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		page(fmt.Sprintf(`[{"id":"%d"}]`, n), fmt.Sprintf("http://aerial.test/?after=%d", n))(w, r)
+	}), nil)
+	err := c.Orgs(t.Context(), func([]state.Org) error { return nil })
+	if want := "listing the orgs: there is no end to it: gave up after 1000 pages"; fmt.Sprint(err) != want || n != 1000 {
+		t.Errorf("error = %v after %d pages, want %s", err, n, want)
+	}
+}
+
+// TestOpaqueNext: the next page's URL is used as it came.
+func TestOpaqueNext(t *testing.T) {
+	const next = "/else/where%2Fthere?x=%7e;&after=a+b%20c&limit=7"
+	s := play(page(`[{"id":"a"}]`, "http://AERIAL.test:80"+next), page(`[]`, ""))
+	if err := newClient(t, s, nil).Orgs(t.Context(), func([]state.Org) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if s.calls[1] != "GET "+next {
+		t.Errorf("second page: %q, want %q", s.calls[1], next)
+	}
+}
+
+func TestOrgsStops(t *testing.T) {
+	stop := errors.New("enough")
+	s := play(page(`[{"id":"a"}]`, "?after=1"))
+	err := newClient(t, s, nil).Orgs(t.Context(), func([]state.Org) error { return stop })
+	if err != stop || s.count() != 1 {
+		t.Errorf("error = %v after %d calls, want %v itself after 1", err, s.count(), stop)
+	}
+}
+
+func TestFindOrg(t *testing.T) {
+	pages := []http.HandlerFunc{
+		page(`[{"id":"a","domain":"a.okta.com"},{"id":"b"}]`, "?after=1"),
+		page(`[{"id":"c","domain":"C.okta.com"}]`, "?after=2"),
+		page(`[{"id":"d","domain":"d.okta.com"}]`, ""),
+	}
+	for _, tt := range []struct {
+		id, domain string
+		found      string
+		calls      int
+	}{
+		{"b", "", "b", 1},
+		{"", "c.OKTA.com", "c", 2},
+		{"c", "a.okta.com", "c", 2}, // the id counts where there is one
+		{"x", "a.okta.com", "", 3},
+		{"", "x.okta.com", "", 3},
+	} {
+		s := play(pages...)
+		org, err := newClient(t, s, nil).FindOrg(t.Context(), tt.id, tt.domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := ""
+		if org != nil {
+			found = org.ID
+		}
+		if found != tt.found || s.count() != tt.calls {
+			t.Errorf("%q %q: found %q with %d calls, want %q with %d", tt.id, tt.domain, found, s.count(), tt.found, tt.calls)
+		}
+	}
+	s := play(pages[0], reply(403, forbiddenBody))
+	if org, err := newClient(t, s, nil).FindOrg(t.Context(), "x", ""); err == nil || org != nil {
+		t.Errorf("found %v, %v on half a list, want an error", org, err)
+	}
+}
