@@ -31,7 +31,7 @@ const maxErrors = 1000
 //
 // T is made of structs (fields tagged `yaml:"key"`; a field without the tag is
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
-// time.Duration, Enum, At and Map. Any other type is a mistake of the program
+// time.Duration, Enum, Checker, At and Map. Any other type is a mistake of the program
 // and panics.
 func Decode[T any](file string, data []byte) ([]*T, error) {
 	d := newDecoder(file)
@@ -93,11 +93,16 @@ func (d *decoder) fail(pos Pos, format string, args ...any) {
 		return
 	}
 	if len(d.errs) == maxErrors {
-		d.stopped = true
-		d.errs.Add(pos, "more than %d mistakes: the rest of the file is not looked at", maxErrors)
+		d.stop(pos, "more than %d mistakes: the rest of the file is not looked at", maxErrors)
 		return
 	}
 	d.errs.Add(pos, format, args...)
+}
+
+// stop notes the one thing that makes the rest of the input not worth reading.
+func (d *decoder) stop(pos Pos, format string, args ...any) {
+	d.errs = append(d.errs, cut(pos, format, args...))
+	d.stopped = true
 }
 
 // subject says in messages what a value belongs to: a key, or an item of the
@@ -184,8 +189,7 @@ func (d *decoder) spend(n *yaml.Node, count int) bool {
 		return true
 	}
 	if d.expanded += count; d.expanded > maxExpanded {
-		d.fail(d.pos(n), "aliases expand to more than %d values: write out less of them", maxExpanded)
-		d.stopped = true
+		d.stop(d.pos(n), "aliases expand to more than %d values: use fewer of them", maxExpanded)
 		return false
 	}
 	return true
@@ -252,7 +256,8 @@ func (d *decoder) orderedMap(n *yaml.Node, m ordered, s subject) bool {
 	}
 	m.reset(len(n.Content) / 2)
 	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
-		if !d.pairValue(key, k, val, m.add(key, d.pos(k))) {
+		v := m.add(key, d.pos(k))
+		if _, keep := v.Addr().Interface().(placed); !d.pairValue(key, k, val, v) && !keep {
 			m.drop()
 		}
 	})
@@ -418,14 +423,20 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.fail(d.pos(n), "%s must be a string, not %s: quote it, '%s'", s, describe(n), short(n.Value))
 		return false
 	}
-	if e, ok := v.Interface().(Enum); ok {
-		words := e.Values()
+	v.SetString(n.Value)
+	switch t := v.Addr().Interface().(type) {
+	case Enum:
+		words := t.Values()
 		if !slices.Contains(words, n.Value) {
 			d.fail(d.pos(n), "%s must be %s, not %q%s", s, OneOf(words), short(n.Value), DidYouMean(n.Value, words))
 			return false
 		}
+	case Checker:
+		if err := t.Check(); err != nil {
+			d.fail(d.pos(n), "%s %v", s, err)
+			return false
+		}
 	}
-	v.SetString(n.Value)
 	return true
 }
 

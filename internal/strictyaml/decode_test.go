@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,16 @@ type color string
 
 func (color) Values() []string { return []string{"red", "green"} }
 
+// shade is a Checker.
+type shade string
+
+func (s shade) Check() error {
+	if strings.HasPrefix(string(s), "dark") {
+		return nil
+	}
+	return fmt.Errorf("must be dark, not %q", string(s))
+}
+
 // paint has a field of each type that can be decoded.
 type paint struct {
 	Name   string            `yaml:"name"`
@@ -21,6 +32,7 @@ type paint struct {
 	On     bool              `yaml:"on"`
 	Every  time.Duration     `yaml:"every"`
 	Color  At[color]         `yaml:"color"`
+	Shade  shade             `yaml:"shade"`
 	Tags   []string          `yaml:"tags"`
 	Places At[[]At[string]]  `yaml:"places"`
 	Env    map[string]string `yaml:"env"`
@@ -39,6 +51,7 @@ count: -12
 on: true
 every: 1m30s
 color: green
+shade: dark red
 tags: [a, "017", '2024-01-01']
 places:
   - x
@@ -57,16 +70,17 @@ inner: {deep: 3}
 	desired := &paint{
 		Name: "yes", Count: -12, On: true, Every: 90 * time.Second,
 		Color:  At[color]{V: "green", Pos: pos(6, 8), Set: true},
+		Shade:  "dark red",
 		Tags:   []string{"a", "017", "2024-01-01"},
-		Places: At[[]At[string]]{V: []At[string]{{V: "x", Pos: pos(9, 5), Set: true}}, Pos: pos(9, 3), Set: true},
+		Places: At[[]At[string]]{V: []At[string]{{V: "x", Pos: pos(10, 5), Set: true}}, Pos: pos(10, 3), Set: true},
 		Env:    map[string]string{"A": "b"},
 		Sets: Map[[]string]{
-			{Key: "z", Pos: pos(12, 3), V: []string{"1st"}},
-			{Key: "a", Pos: pos(13, 3), V: []string{}},
+			{Key: "z", Pos: pos(13, 3), V: []string{"1st"}},
+			{Key: "a", Pos: pos(14, 3), V: []string{}},
 		},
 		Sub: &paint{Name: "folded text", Tags: []string{}},
 	}
-	desired.Inner.Deep = At[int]{V: 3, Pos: pos(19, 15), Set: true}
+	desired.Inner.Deep = At[int]{V: 3, Pos: pos(20, 15), Set: true}
 	got, err := Decode[paint]("f.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +111,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"overflow", "small: 300", `1:8: "small" is too large a number: 300`},
 		{"duration", "every: 30", `1:8: "every" must be a duration with a unit, such as 30s or 5m, not the number 30`},
 		{"enum", "color: gren", `1:8: "color" must be "red" or "green", not "gren": did you mean "green"?`},
+		{"own rule", "shade: light", `1:8: "shade" must be dark, not "light"`},
 		{"string for list", "tags: a", `1:7: "tags" must be a list, not "a"`},
 		{"mapping for list", "tags: {a: b}", `1:7: "tags" must be a list, not a mapping`},
 		{"list for string", "name: [a]", `1:7: "name" must be a string, not a list`},
@@ -215,5 +230,36 @@ func TestNearest(t *testing.T) {
 		if got := Nearest(tt.word, candidates); got != tt.wanted {
 			t.Errorf("Nearest(%.20q) = %q, want %q", tt.word, got, tt.wanted)
 		}
+	}
+}
+
+// Fields whose value is bad say that they are there, so that nobody complains
+// about a missing key on top.
+func TestBadValues(t *testing.T) {
+	type sheet struct {
+		Color At[color]        `yaml:"color"`
+		Sizes Map[At[int]]     `yaml:"sizes"`
+		Tags  At[[]At[string]] `yaml:"tags"`
+	}
+	var got sheet
+	err := DecodeInto("f", []byte("color: blue\nsizes: {a: x, b: 2, c: }\ntags: [a, 1]\n"), &got)
+	if all, _ := AsErrors(err); len(all) != 4 {
+		t.Errorf("error = %v, want 4 mistakes", err)
+	}
+	if got.Color.OK() || !got.Color.Set || got.Color.V != "" {
+		t.Errorf("color = %+v, want it set and bad", got.Color)
+	}
+	if len(got.Sizes) != 3 || got.Sizes[0].V.OK() || !got.Sizes[1].V.OK() || got.Sizes[2].V.OK() {
+		t.Errorf("sizes = %+v, want all three, of which b is good", got.Sizes)
+	}
+	if len(got.Tags.V) != 1 {
+		t.Errorf("tags = %+v, want the good one", got.Tags)
+	}
+}
+
+func TestTopKeys(t *testing.T) {
+	got := TopKeys([]byte("a: {b: c}\n---\n[x]\n---\nd: e\n---\n[\n"))
+	if diff := cmp.Diff([]string{"a", "d"}, got); diff != "" {
+		t.Errorf("keys differ (-wanted +got):\n%s", diff)
 	}
 }

@@ -55,6 +55,25 @@ func next(dec *yaml.Decoder) (doc *yaml.Node, err error) {
 	return doc, err
 }
 
+// TopKeys gives the outermost keys of all documents of a text, as far as it can
+// be read. They tell what kind of file it is when it isn't the kind that was
+// asked for.
+func TopKeys(data []byte) []string {
+	docs, _ := parse("", data)
+	var keys []string
+	for _, n := range docs {
+		if n.Kind != yaml.MappingNode {
+			continue
+		}
+		for i := 0; i < len(n.Content); i += 2 {
+			if k := n.Content[i]; k.Kind == yaml.ScalarNode {
+				keys = append(keys, k.Value)
+			}
+		}
+	}
+	return keys
+}
+
 // empty says whether a document holds nothing but comments.
 func empty(doc *yaml.Node) bool {
 	if len(doc.Content) == 0 {
@@ -68,10 +87,10 @@ func empty(doc *yaml.Node) bool {
 // sees it, since the parser either takes it or is vague about where it is.
 func checkText(file string, data []byte) *Error {
 	if len(data) > MaxSize {
-		return &Error{Pos{file, 1, 1}, fmt.Sprintf("the file is larger than %d MB: split it", MaxSize>>20)}
+		return cut(Pos{file, 1, 1}, "the file is larger than %d MB: split it", MaxSize>>20)
 	}
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return &Error{Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8"}
+		return cut(Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8")
 	}
 	text := withoutMark(data)
 	directives := 0
@@ -80,7 +99,7 @@ func checkText(file string, data []byte) *Error {
 		if c >= ' ' && c < 0x7f {
 			if c == '%' && (i == 0 || text[i-1] == '\n' || text[i-1] == '\r') {
 				if directives++; directives > maxDirectives {
-					return &Error{place(file, text, i), "too many YAML directives (lines that begin with %)"}
+					return cut(place(file, text, i), "too many YAML directives (lines that begin with %%)")
 				}
 			}
 			i++
@@ -88,14 +107,19 @@ func checkText(file string, data []byte) *Error {
 		}
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size <= 1 {
-			return &Error{place(file, text, i), fmt.Sprintf("byte 0x%02x is not UTF-8: save the file as UTF-8", c)}
+			return cut(place(file, text, i), "byte 0x%02x is not UTF-8: save the file as UTF-8", c)
 		}
 		if !printable(r) {
-			return &Error{place(file, text, i), fmt.Sprintf(`character %U is not allowed: remove it, or write it as an escape in double quotes`, r)}
+			return cut(place(file, text, i), `character %U is not allowed: remove it, or write it as an escape in double quotes`, r)
 		}
 		i += size
 	}
 	return nil
+}
+
+// cut is an error behind which the input was not read.
+func cut(pos Pos, format string, args ...any) *Error {
+	return &Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Cut: true}
 }
 
 // printable says whether r may stand in a file. It is stricter than YAML about

@@ -37,6 +37,9 @@ func (p Pos) Compare(q Pos) int {
 type Error struct {
 	Pos Pos
 	Msg string
+	// Cut says that the input could not be read beyond this place: what it may
+	// declare there is not known.
+	Cut bool
 }
 
 // Error gives "FILE:LINE:COL: message".

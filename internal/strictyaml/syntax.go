@@ -2,7 +2,6 @@ package strictyaml
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -37,15 +36,15 @@ func syntaxError(file string, text []byte, err error) *Error {
 	if name, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
 		name, _, _ = strings.Cut(name, "'")
 		at := max(bytes.LastIndex(read, []byte("*"+name)), 0)
-		return &Error{place(file, text, at), fmt.Sprintf("alias *%s has no anchor &%s before it", name, name)}
+		return cut(place(file, text, at), "alias *%s has no anchor &%s before it", name, name)
 	}
 	if p, ok := parserProblems[msg]; ok {
 		last := len(bytes.TrimRight(read, " \t\r\n"))
 		pos := lineStart(file, text, place(file, read, last).Line)
 		if p.around != "" && line > 0 && line < pos.Line {
-			return &Error{pos, fmt.Sprintf("not valid YAML: %s, in the %s that begins on line %d", p.msg, p.around, line)}
+			return cut(pos, "not valid YAML: %s, in the %s that begins on line %d", p.msg, p.around, line)
 		}
-		return &Error{pos, "not valid YAML: " + p.msg}
+		return cut(pos, "not valid YAML: %s", p.msg)
 	}
 	// The scanner's line is one more than the parser's.
 	pos := lineStart(file, text, line-1)
@@ -55,7 +54,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	if tab := tabIndent(text, pos); tab > 0 {
 		pos.Column, msg = tab, "a tab can't indent: use spaces"
 	}
-	return &Error{pos, "not valid YAML: " + msg}
+	return cut(pos, "not valid YAML: %s", msg)
 }
 
 // parserProblems are the complaints of yaml.v3's parser, which works on words

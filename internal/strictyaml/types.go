@@ -43,6 +43,9 @@ func (a *At[T]) spoil() {
 
 // Map is a mapping with free keys that keeps the order of the file and the
 // place of each key. A Go map decodes too, and keeps neither.
+//
+// A pair whose value could not be read is left out, unless V is an At, which
+// then says so.
 type Map[V any] []Entry[V]
 
 // Entry is one pair of a Map.
@@ -71,6 +74,14 @@ func (m *Map[V]) add(key string, pos Pos) reflect.Value {
 }
 
 func (m *Map[V]) drop() { *m = (*m)[:len(*m)-1] }
+
+// Checker is implemented by string types with a rule of their own.
+type Checker interface {
+	// Check says what is wrong with the value. Its error goes on after the
+	// quoted key, as in "must not be empty", and quotes what it takes from the
+	// value.
+	Check() error
+}
 
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
