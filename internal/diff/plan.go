@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -158,12 +159,24 @@ func equalLists(a, b []string) bool {
 func (v Value) MarshalJSON() ([]byte, error) {
 	switch v.kind {
 	case list:
-		return json.Marshal(v.list)
+		return marshalPlain(v.list)
 	case text:
-		return json.Marshal(v.text)
+		return marshalPlain(v.text)
 	default:
 		return []byte("null"), nil
 	}
+}
+
+// marshalPlain leaves it to the caller's encoder whether to escape HTML: what
+// is escaped here could not be taken back there.
+func marshalPlain(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // UnmarshalJSON takes an array of strings, a string or null.
