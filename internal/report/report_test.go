@@ -2,13 +2,21 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"flag"
+	"html"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 )
 
@@ -66,5 +74,189 @@ func TestGolden(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestParseFormat(t *testing.T) {
+	tests := []struct {
+		name    string
+		wanted  Format
+		problem string
+	}{
+		{"text", Text, ""},
+		{"json", JSON, ""},
+		{"markdown", Markdown, ""},
+		{"html", HTML, ""},
+		{"md", "", `unknown output format "md": did you mean "markdown"?`},
+		{"jsn", "", `unknown output format "jsn": did you mean "json"?`},
+		{"JSON", "", `unknown output format "JSON": did you mean "json"?`},
+		{"yaml", "", `unknown output format "yaml": take "text", "json", "markdown" or "html"`},
+		{"", "", `unknown output format "": take "text", "json", "markdown" or "html"`},
+		{"\x1b", "", `unknown output format "\x1b": take "text", "json", "markdown" or "html"`},
+	}
+	for _, tt := range tests {
+		f, err := ParseFormat(tt.name)
+		problem := ""
+		if err != nil {
+			problem = err.Error()
+		}
+		if f != tt.wanted || problem != tt.problem {
+			t.Errorf("ParseFormat(%q) = %q, %q; wanted %q, %q", tt.name, f, problem, tt.wanted, tt.problem)
+		}
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		format Format
+		data   Data
+		wanted string
+	}{
+		{"no plan", Text, Data{}, "report: no plan to show"},
+		{"too few outcomes", Text, Data{Plan: allActions(), Result: &apply.Result{}}, "report: 0 outcomes for 10 changes"},
+		{"no format", "", Data{Plan: inSync()}, `report: unknown format ""`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Write(io.Discard, tt.format, tt.data)
+			if err == nil || err.Error() != tt.wanted {
+				t.Errorf("got %v, wanted %s", err, tt.wanted)
+			}
+		})
+	}
+}
+
+// fullDisk takes some bytes and then no more.
+type fullDisk struct{ room int }
+
+var errFull = errors.New("no space left on device")
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > d.room {
+		n := d.room
+		d.room = 0
+		return n, errFull
+	}
+	d.room -= len(p)
+	return len(p), nil
+}
+
+func TestWriteTellsTheWritersError(t *testing.T) {
+	for _, name := range Formats() {
+		for _, room := range []int{0, 100} {
+			if err := Write(&fullDisk{room}, Format(name), withFailures()); !errors.Is(err, errFull) {
+				t.Errorf("%s after %d bytes: got %v, wanted %v", name, room, err, errFull)
+			}
+		}
+	}
+}
+
+// Whoever reads a plan can read what became of it: the same object, and more.
+func TestJSONAfterApplyIsThePlanAndMore(t *testing.T) {
+	d := hostile()
+	after := render(t, JSON, d)
+	before := render(t, JSON, Data{Plan: d.Plan})
+	if open := strings.TrimSuffix(before, "\n}\n"); !strings.HasPrefix(after, open) {
+		t.Errorf("the plan is not how the result begins:\n%s", after)
+	}
+	if strings.Contains(before, `\u003c`) {
+		t.Error("HTML is escaped, which nobody asked for")
+	}
+	var plan diff.Plan
+	if err := json.Unmarshal([]byte(after), &plan); err != nil {
+		t.Fatal(err)
+	}
+	var result apply.Result
+	if err := json.Unmarshal([]byte(after), &result); err != nil {
+		t.Fatal(err)
+	}
+	// Bytes that aren't UTF-8 become U+FFFD, as JSON can't hold them.
+	wanted := strings.ToValidUTF8(d.Result.Outcomes[0].Error, "\ufffd")
+	if got := result.Outcomes[0].Error; got != wanted {
+		t.Errorf("error %q, wanted %q", got, wanted)
+	}
+	if plan.Changes[0].Before.Text() != strings.ToValidUTF8(evil, "\ufffd") || len(plan.Changes) != len(d.Plan.Changes) {
+		t.Errorf("the plan does not survive: %+v", plan.Changes)
+	}
+}
+
+func TestJSONHasOutcomesWhereNothingWasToDo(t *testing.T) {
+	got := render(t, JSON, Data{Plan: inSync(), Result: &apply.Result{}})
+	if !strings.HasSuffix(got, "\"outcomes\": []\n}\n") {
+		t.Errorf("no empty list of outcomes:\n%s", got)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	refused := newPlan(1, 0, diff.Plan{Refusals: []diff.Refusal{{Guard: "g", Message: "m"}}})
+	onlyAccount := newPlan(1, 1, diff.Plan{Changes: []diff.Change{rename("a", "b")}})
+	unreadable := newPlan(3, 2, diff.Plan{Unknown: []diff.Unknown{{Org: "a"}}})
+	tests := []struct {
+		name   string
+		data   Data
+		wanted string
+	}{
+		{"in sync", Data{Plan: inSync()}, "No differences. 4 orgs in sync."},
+		{"in sync, applied", Data{Plan: inSync(), Result: &apply.Result{}}, "No differences. 4 orgs in sync."},
+		{"nothing at all", Data{Plan: newPlan(0, 0, diff.Plan{})}, "No differences."},
+		{"refused without changes", Data{Plan: refused}, "Plan: no changes, refused by 1 guard."},
+		{"only the account", Data{Plan: onlyAccount}, "Plan: 1 change in the account, 1 org in sync."},
+		{"unreadable", Data{Plan: unreadable}, "Plan: no changes, 2 orgs in sync, 1 unknown."},
+		{"unreadable, applied", Data{Plan: unreadable, Result: &apply.Result{}}, "Plan: no changes, 2 orgs in sync, 1 unknown."},
+		{"all", Data{Plan: allActions()}, "Plan: 10 changes in the account and 5 orgs (4 destructive, 3 irreversible), 2 orgs in sync."},
+		{"applied", withFailures(), "Applied: 7, failed: 2, skipped: 1, blocked: 0; 2 orgs in sync."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newView(tt.data).Summary; got != tt.wanted {
+				t.Errorf("got  %s\nwanted %s", got, tt.wanted)
+			}
+		})
+	}
+}
+
+// A page whose policy doesn't know its own style would be shown bare.
+func TestPagePolicyAllowsItsStyle(t *testing.T) {
+	page := render(t, HTML, hostile())
+	_, style, _ := strings.Cut(page, "<style>")
+	style, _, found := strings.Cut(style, "</style>")
+	if !found || style == "" {
+		t.Fatal("the page has no style sheet")
+	}
+	sum := sha256.Sum256([]byte(style))
+	source := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if !strings.Contains(html.UnescapeString(page), source) {
+		t.Errorf("the policy lacks %s", source)
+	}
+}
+
+// Orgs that failed stand last in a terminal, where the eye is, whatever else
+// there is to say about the fleet.
+func TestTextEndsWithFailures(t *testing.T) {
+	p := fleet(500)
+	results := make([]apply.Outcome, len(p.Changes))
+	for i := range results {
+		results[i] = done
+	}
+	results[3] = failure("500 E0000009: Internal Server Error", "")
+	text := render(t, Text, Data{Plan: p, Result: outcomes(p, results...)})
+	tail := text[strings.LastIndex(text, "\n\nFailed:"):]
+	if n := strings.Count(tail, "\n"); n > 12 || !strings.Contains(tail, "acme-00003.okta.com") || !strings.Contains(tail, "E0000009") {
+		t.Errorf("the failure is not in the last lines:\n%s", tail)
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	d := Data{Plan: fleet(10_000)}
+	for _, name := range Formats() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := Write(io.Discard, Format(name), d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
