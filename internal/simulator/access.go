@@ -209,8 +209,3 @@ func configText(dir string, a Access) []byte {
 	fmt.Fprintf(&b, "tokens: {dir: %s}\nstate: {dir: %s}\n", in("tokens"), in("state"))
 	return []byte(b.String())
 }
-
-func quote(s string) string {
-	text, _ := json.Marshal(s) // a string always marshals
-	return string(text)
-}

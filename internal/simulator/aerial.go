@@ -252,7 +252,7 @@ func (s *Simulator) listTemplates(c *call) answer {
 	}
 	out := []Template{}
 	for _, t := range s.seed.Templates {
-		if match(map[string]string{"applyStatus": t.ApplyStatus}) {
+		if match(func(string) string { return t.ApplyStatus }) {
 			out = append(out, t)
 		}
 	}

@@ -9,11 +9,18 @@ import (
 
 // caller is who makes an authenticated call.
 type caller struct {
-	id     string // as the log of calls has it
-	name   string
-	kind   string // the System Log's type of actor
-	org    *Org   // where the caller is known: whose API an org's call is for
-	scopes []string
+	id    string // as the log of calls has it
+	org   *Org   // where the caller is known: whose API an org's call is for
+	actor entity // as the System Log has it
+}
+
+// app is how the System Log calls a service app, admin how it calls a person.
+func app(c *Client) entity {
+	return entity{ID: c.ID, Type: "PublicClientApp", AlternateID: c.ID, DisplayName: c.Name}
+}
+
+func admin(login string) entity {
+	return entity{ID: userID(login), Type: "User", AlternateID: login, DisplayName: login}
 }
 
 // authenticate finds out who calls and whether they may use the route.
@@ -58,7 +65,7 @@ func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.who = &caller{id: "SSWS " + org.Domain, name: "Super Admin of " + org.Name, kind: "User", org: org}
+	c.who = &caller{id: "SSWS " + org.Domain, org: org, actor: admin("admin@" + org.Domain)}
 	if !s.ready(org) {
 		a := s.notFound(org.Domain, "Org")
 		return &a
@@ -89,7 +96,7 @@ func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.who = &caller{id: t.client.ID, name: t.client.Name, kind: "PublicClientApp", org: s.byDomain[t.client.Org], scopes: t.scopes}
+	c.who = &caller{id: t.client.ID, org: s.byDomain[t.client.Org], actor: app(t.client.Client)}
 	if c.aerial && !c.who.org.AerialOrg {
 		a := s.forbidden("The access token was not issued by the Aerial org")
 		return &a

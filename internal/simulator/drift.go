@@ -1,6 +1,8 @@
 package simulator
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -56,6 +58,42 @@ func (s *Simulator) CancelDeletion(domain, by string) error {
 	})
 }
 
+// SetConsent grants or revokes an org's consent. A child has its parent's, and
+// a linked org can't take it back.
+func (s *Simulator) SetConsent(domain string, granted bool, by string) error {
+	return s.change(domain, by, func(who *caller, o *Org) error {
+		switch {
+		case o.Parent != "":
+			return errors.New("a child inherits the consent of its parent")
+		case granted == o.Consent:
+		case granted:
+			s.consent(who, nil, o)
+		case o.Managed:
+			return errors.New("consent can't be revoked once the org is linked")
+		default:
+			s.unconsent(who, nil, o)
+		}
+		return nil
+	})
+}
+
+// AddOrg adds an associated org, such as one that a person created. An empty
+// ID is filled in.
+func (s *Simulator) AddOrg(o Org) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o = o.clone()
+	o.ID = cmp.Or(o.ID, s.newID("00o"))
+	d := s.dump()
+	d.Orgs = append(d.Orgs, o)
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	s.complete(&o)
+	s.addOrg(&o)
+	return nil
+}
+
 // SetReadForbidden makes the API refuse, or no longer refuse, to tell and to
 // change an org's products. The log knows nothing of it.
 func (s *Simulator) SetReadForbidden(domain string, forbidden bool) error {
@@ -79,7 +117,7 @@ func (s *Simulator) change(domain, by string, do func(who *caller, o *Org) error
 	if o == nil {
 		return fmt.Errorf("simulator: there is no org %q", domain)
 	}
-	if err := do(&caller{id: by, name: by, kind: "User"}, o); err != nil {
+	if err := do(&caller{actor: admin(by)}, o); err != nil {
 		return fmt.Errorf("simulator: org %q: %w", domain, err)
 	}
 	return nil

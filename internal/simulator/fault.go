@@ -17,8 +17,9 @@ import (
 type Fault struct {
 	// Method is an HTTP method; empty means any.
 	Method string
-	// Path is a pattern over the path without the account id: * stands for one
-	// segment or a part of one, a final ** for any rest. Empty means any.
+	// Path is a pattern over the path, with or without the account id: * stands
+	// for one segment or a part of one, a final ** for any rest. Empty means
+	// any.
 	Path string
 	// API is "aerial" for calls of the Aerial API, "org" for those of an org
 	// (token, Org Creator, consent, System Log); empty means both.
@@ -66,11 +67,15 @@ type Fault struct {
 	Do           func()
 }
 
-// AddFault arms a fault.
-func (s *Simulator) AddFault(f Fault) {
+// AddFault arms a fault. The error says what about it can't be meant.
+func (s *Simulator) AddFault(f Fault) error {
+	if err := f.Validate(); err != nil {
+		return fmt.Errorf("simulator: fault: %w", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &armedFault{Fault: f})
+	return nil
 }
 
 // ClearFaults disarms all faults.
@@ -113,7 +118,11 @@ func (f *Fault) matches(c *call) bool {
 	if f.API != "" && (f.API == "aerial") != c.aerial {
 		return false
 	}
-	return f.Path == "" || globs(segments(f.Path), c.path)
+	if f.Path == "" {
+		return true
+	}
+	pattern := segments(f.Path)
+	return globs(pattern, c.path) || c.aerial && globs(pattern, append([]string{c.account}, c.path...))
 }
 
 // globs matches segment by segment; the pattern was checked before.
@@ -144,7 +153,7 @@ func (s *Simulator) strike(c *call, f *Fault) answer {
 	proceed := s.admit(c)
 	s.wait(c, s.opts.Latency+f.Delay)
 	var a answer
-	if tokens := c.r.URL.Path == "/oauth2/v1/token"; f.After || tokens || !f.prevents() {
+	if tokens := c.r.URL.Path == tokenPath; f.After || tokens || !f.prevents() {
 		a = proceed()
 	}
 	if f.Hang {

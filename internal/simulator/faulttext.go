@@ -15,7 +15,7 @@ import (
 // faultFlag is a word of a fault's text form that stands alone.
 type faultFlag struct {
 	word string
-	flag func(*Fault) *bool
+	of   func(*Fault) *bool
 }
 
 var faultFlags = []faultFlag{
@@ -32,124 +32,94 @@ var faultFlags = []faultFlag{
 	{"expire-tokens", func(f *Fault) *bool { return &f.ExpireTokens }},
 }
 
-// faultKey is a word of a fault's text form that has a value: key=value.
+// faultKey is a word of a fault's text form that has a value: word=value.
 type faultKey struct {
 	word string
-	set  func(f *Fault, value string) error
-	get  func(f *Fault) string // empty when it is not set
+	// set takes a value that isn't empty; whether it makes sense is Validate's
+	// business.
+	set func(f *Fault, value string) error
+	// get gives the value, empty for a field that is not set.
+	get func(f *Fault) string
 }
 
 var faultKeys = []faultKey{
-	textKey("api", func(f *Fault) *string { return &f.API }, func(v string) error {
-		if v != "aerial" && v != "org" {
-			return errors.New("want aerial or org")
-		}
-		return nil
-	}),
-	countKey("nth", func(f *Fault) *int { return &f.Nth }),
-	countKey("every", func(f *Fault) *int { return &f.Every }),
-	countKey("times", func(f *Fault) *int { return &f.Times }),
-	{
-		"probability",
-		func(f *Fault, v string) (err error) {
-			f.Probability, err = strconv.ParseFloat(v, 64)
-			if err != nil || !(f.Probability > 0 && f.Probability <= 1) {
-				return errors.New("want a number above 0 and up to 1")
-			}
-			return nil
-		},
-		func(f *Fault) string {
-			if f.Probability == 0 {
-				return ""
-			}
-			return strconv.FormatFloat(f.Probability, 'g', -1, 64)
-		},
-	},
-	{
-		"status",
-		func(f *Fault, v string) (err error) {
-			f.Status, err = strconv.Atoi(v)
-			if err != nil || f.Status < 400 || f.Status > 599 {
-				return errors.New("want a number from 400 to 599")
-			}
-			return nil
-		},
-		func(f *Fault) string { return number(f.Status) },
-	},
-	textKey("code", func(f *Fault) *string { return &f.Code }, nil),
+	stringKey("api", func(f *Fault) *string { return &f.API }),
+	intKey("nth", func(f *Fault) *int { return &f.Nth }),
+	intKey("every", func(f *Fault) *int { return &f.Every }),
+	intKey("times", func(f *Fault) *int { return &f.Times }),
+	{"probability", setProbability, getProbability},
+	intKey("status", func(f *Fault) *int { return &f.Status }),
+	stringKey("code", func(f *Fault) *string { return &f.Code }),
 	timeKey("retry-after", func(f *Fault) *time.Duration { return &f.RetryAfter }),
 	timeKey("reset", func(f *Fault) *time.Duration { return &f.Reset }),
 	timeKey("delay", func(f *Fault) *time.Duration { return &f.Delay }),
-	textKey("redirect", func(f *Fault) *string { return &f.Redirect }, checkFaultURL),
-	textKey("next", func(f *Fault) *string { return &f.Next }, checkFaultURL),
-	textKey("content-type", func(f *Fault) *string { return &f.ContentType }, nil),
+	stringKey("redirect", func(f *Fault) *string { return &f.Redirect }),
+	stringKey("next", func(f *Fault) *string { return &f.Next }),
+	stringKey("content-type", func(f *Fault) *string { return &f.ContentType }),
 }
 
-func number(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-func textKey(word string, field func(*Fault) *string, check func(string) error) faultKey {
+func stringKey(word string, of func(*Fault) *string) faultKey {
 	return faultKey{
 		word,
-		func(f *Fault, v string) error {
-			*field(f) = v
-			if check == nil {
-				return nil
-			}
-			return check(v)
-		},
-		func(f *Fault) string { return *field(f) },
+		func(f *Fault, value string) error { *of(f) = value; return nil },
+		func(f *Fault) string { return *of(f) },
 	}
 }
 
-func countKey(word string, field func(*Fault) *int) faultKey {
-	return faultKey{
-		word,
-		func(f *Fault, v string) error {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 {
-				return errors.New("want a number from 1 on")
-			}
-			*field(f) = n
-			return nil
-		},
-		func(f *Fault) string { return number(*field(f)) },
+func intKey(word string, of func(*Fault) *int) faultKey {
+	set := func(f *Fault, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			return errors.New("want a number from 1 on")
+		}
+		*of(f) = n
+		return nil
 	}
+	get := func(f *Fault) string {
+		if *of(f) == 0 {
+			return ""
+		}
+		return strconv.Itoa(*of(f))
+	}
+	return faultKey{word, set, get}
 }
 
-func timeKey(word string, field func(*Fault) *time.Duration) faultKey {
-	return faultKey{
-		word,
-		func(f *Fault, v string) error {
-			d, err := time.ParseDuration(v)
-			if err != nil || d <= 0 {
-				return errors.New("want a duration such as 500ms or 2s")
-			}
-			*field(f) = d
-			return nil
-		},
-		func(f *Fault) string {
-			if *field(f) == 0 {
-				return ""
-			}
-			return field(f).String()
-		},
+func timeKey(word string, of func(*Fault) *time.Duration) faultKey {
+	set := func(f *Fault, value string) error {
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 {
+			return errors.New("want a duration such as 500ms or 2s")
+		}
+		*of(f) = d
+		return nil
 	}
+	get := func(f *Fault) string {
+		if *of(f) == 0 {
+			return ""
+		}
+		return of(f).String()
+	}
+	return faultKey{word, set, get}
 }
 
-func checkFaultURL(v string) error {
-	if u, err := url.Parse(v); err != nil || u.Host == "" {
-		return errors.New("want an absolute URL")
+func setProbability(f *Fault, value string) error {
+	p, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(p > 0 && p <= 1) {
+		return errors.New("want a number above 0 and up to 1")
 	}
+	f.Probability = p
 	return nil
 }
 
+func getProbability(f *Fault) string {
+	if f.Probability == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(f.Probability, 'g', -1, 64)
+}
+
 var faultMethods = []string{
-	"*", http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 }
 
 // ParseFault reads the text form of a fault:
@@ -157,22 +127,17 @@ var faultMethods = []string{
 //	METHOD PATH WORD...
 //
 // such as "PUT /api/v1/orgs/*/products status=500 after times=2". METHOD may
-// be *; the words are Fault's fields in lower case with hyphens. Whatever
-// can't be meant is an error that says what would be right.
+// be *, PATH may be /** for any; the words are Fault's fields in lower case
+// with hyphens. Whatever can't be meant is an error that says what would be
+// right.
 func ParseFault(text string) (Fault, error) {
 	words := strings.Fields(text)
 	if len(words) < 3 {
 		return Fault{}, fmt.Errorf("fault %q: want METHOD PATH and what happens, such as \"PUT /api/v1/orgs/*/products status=500\"", text)
 	}
 	f := Fault{Method: words[0], Path: words[1]}
-	if !slices.Contains(faultMethods, f.Method) {
-		return Fault{}, fmt.Errorf("fault %q: method %q: want one of %s", text, f.Method, strings.Join(faultMethods, ", "))
-	}
 	if f.Method == "*" {
 		f.Method = ""
-	}
-	if err := checkGlob(f.Path); err != nil {
-		return Fault{}, fmt.Errorf("fault %q: path %q: %w", text, f.Path, err)
 	}
 	if f.Path == "/**" {
 		f.Path = ""
@@ -188,13 +153,105 @@ func ParseFault(text string) (Fault, error) {
 			return Fault{}, fmt.Errorf("fault %q: %w", text, err)
 		}
 	}
-	if err := f.check(); err != nil {
+	if err := f.Validate(); err != nil {
 		return Fault{}, fmt.Errorf("fault %q: %w", text, err)
 	}
 	return f, nil
 }
 
+// setWord takes one word of the text form.
+func (f *Fault) setWord(word string) error {
+	key, value, hasValue := strings.Cut(word, "=")
+	for _, flag := range faultFlags {
+		if flag.word == key && hasValue {
+			return fmt.Errorf("%q takes no value", key)
+		}
+		if flag.word == key {
+			*flag.of(f) = true
+			return nil
+		}
+	}
+	for _, k := range faultKeys {
+		if k.word == key && value == "" {
+			return fmt.Errorf("%q needs a value: %s=…", key, key)
+		}
+		if k.word == key {
+			if err := k.set(f, value); err != nil {
+				return fmt.Errorf("%s %q: %w", key, value, err)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown word %q: want one of %s", key, strings.Join(faultWords(), ", "))
+}
+
+// faultWords lists the words that the text form may use.
+func faultWords() []string {
+	var words []string
+	for _, flag := range faultFlags {
+		words = append(words, flag.word)
+	}
+	for _, k := range faultKeys {
+		words = append(words, k.word+"=")
+	}
+	slices.Sort(words)
+	return words
+}
+
+// Validate says what about the fault can't be meant; nil when AddFault will
+// take it.
+func (f *Fault) Validate() error {
+	if f.Method != "" && !slices.Contains(faultMethods, f.Method) {
+		return fmt.Errorf("method %q: want * or one of %s", f.Method, strings.Join(faultMethods, ", "))
+	}
+	if err := checkGlob(f.Path); err != nil {
+		return fmt.Errorf("path %q: %w", f.Path, err)
+	}
+	if f.API != "" && f.API != "aerial" && f.API != "org" {
+		return fmt.Errorf("api %q: want aerial or org", f.API)
+	}
+	if min(f.Nth, f.Every, f.Times) < 0 || f.Probability < 0 || f.Probability > 1 || min(f.RetryAfter, f.Reset, f.Delay) < 0 {
+		return errors.New("a number is out of range")
+	}
+	if f.Status != 0 && (f.Status < 400 || f.Status > 599) {
+		return fmt.Errorf("status %d: want a number from 400 to 599", f.Status)
+	}
+	for _, target := range []string{f.Redirect, f.Next} {
+		if u, err := url.Parse(target); target != "" && (err != nil || u.Host == "") {
+			return fmt.Errorf("%q: want an absolute URL", target)
+		}
+	}
+	return f.checkEffects()
+}
+
+// checkEffects refuses effects that exclude each other, and none at all.
+func (f *Fault) checkEffects() error {
+	ends := 0
+	for _, set := range []bool{f.Status != 0, f.Cut, f.Hang, f.Redirect != ""} {
+		if set {
+			ends++
+		}
+	}
+	spoils := f.CutBody || f.Garbage || f.Empty || f.ContentType != "" || f.Next != "" || f.DropLink || f.Loop || f.Endless
+	switch {
+	case ends > 1:
+		return errors.New("only one of status, cut, hang and redirect can happen")
+	case f.Status == 0 && (f.Code != "" || f.RetryAfter > 0 || f.Reset > 0 || f.Concurrency):
+		return errors.New("code, retry-after, reset and concurrency need a status")
+	case f.After && ends == 0:
+		return errors.New("after needs status, cut, hang or redirect")
+	case spoils && (f.Cut || f.Hang):
+		return errors.New("there is no answer to change after cut or hang")
+	case ends == 0 && !spoils && f.Delay == 0 && !f.ExpireTokens && f.Do == nil:
+		return errors.New("nothing would happen: add status=, cut, delay= or another effect")
+	}
+	return nil
+}
+
 func checkGlob(pattern string) error {
+	if pattern == "" {
+		return nil
+	}
 	if !strings.HasPrefix(pattern, "/") {
 		return errors.New("want a path that starts with /")
 	}
@@ -210,67 +267,6 @@ func checkGlob(pattern string) error {
 	return nil
 }
 
-func (f *Fault) setWord(word string) error {
-	key, value, hasValue := strings.Cut(word, "=")
-	for _, flag := range faultFlags {
-		if flag.word == key {
-			if hasValue {
-				return fmt.Errorf("%q takes no value", key)
-			}
-			*flag.flag(f) = true
-			return nil
-		}
-	}
-	for _, k := range faultKeys {
-		if k.word == key {
-			if value == "" {
-				return fmt.Errorf("%q needs a value: %s=…", key, key)
-			}
-			if err := k.set(f, value); err != nil {
-				return fmt.Errorf("%s %q: %w", key, value, err)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("unknown word %q: want one of %s", key, strings.Join(faultWords(), ", "))
-}
-
-func faultWords() []string {
-	var words []string
-	for _, flag := range faultFlags {
-		words = append(words, flag.word)
-	}
-	for _, k := range faultKeys {
-		words = append(words, k.word+"=")
-	}
-	slices.Sort(words)
-	return words
-}
-
-// check refuses combinations that mean nothing.
-func (f *Fault) check() error {
-	if f.Status == 0 && (f.Code != "" || f.RetryAfter > 0 || f.Reset > 0 || f.Concurrency) {
-		return errors.New("code, retry-after, reset and concurrency need a status")
-	}
-	if f.After && !f.prevents() {
-		return errors.New("after needs status, cut, hang or redirect")
-	}
-	ends := 0
-	for _, set := range []bool{f.Status != 0, f.Cut, f.Hang, f.Redirect != ""} {
-		if set {
-			ends++
-		}
-	}
-	if ends > 1 {
-		return errors.New("only one of status, cut, hang and redirect can happen")
-	}
-	if ends == 0 && !f.CutBody && !f.Garbage && !f.Empty && f.ContentType == "" && f.Next == "" &&
-		!f.DropLink && !f.Loop && !f.Endless && f.Delay == 0 && !f.ExpireTokens {
-		return errors.New("nothing would happen: add status=, cut, delay= or another effect")
-	}
-	return nil
-}
-
 // String gives the text form, which ParseFault reads; Do has none.
 func (f *Fault) String() string {
 	words := []string{f.Method, f.Path}
@@ -281,7 +277,7 @@ func (f *Fault) String() string {
 		words[1] = "/**"
 	}
 	for _, flag := range faultFlags {
-		if *flag.flag(f) {
+		if *flag.of(f) {
 			words = append(words, flag.word)
 		}
 	}

@@ -23,8 +23,8 @@ const (
 	boolean
 )
 
-// matcher says whether something with these attributes passes a filter.
-type matcher func(attributes map[string]string) bool
+// matcher says whether something passes a filter; get gives its attributes.
+type matcher func(get func(attribute string) string) bool
 
 // parseFilter reads the part of SCIM 2.0 filters (RFC 7644 section 3.4.2.2)
 // that Okta documents here: comparisons joined by "and" and "or", where "and"
@@ -32,7 +32,7 @@ type matcher func(attributes map[string]string) bool
 // empty when the filter is good.
 func parseFilter(filter string, g grammar) (m matcher, problem string) {
 	if strings.TrimSpace(filter) == "" {
-		return func(map[string]string) bool { return true }, ""
+		return func(func(string) string) bool { return true }, ""
 	}
 	words, problem := filterWords(filter)
 	if problem != "" {
@@ -65,9 +65,9 @@ func parseFilter(filter string, g grammar) (m matcher, problem string) {
 }
 
 func disjunction(either [][]matcher) matcher {
-	return func(attributes map[string]string) bool {
+	return func(get func(string) string) bool {
 		return slices.ContainsFunc(either, func(all []matcher) bool {
-			return !slices.ContainsFunc(all, func(m matcher) bool { return !m(attributes) })
+			return !slices.ContainsFunc(all, func(m matcher) bool { return !m(get) })
 		})
 	}
 }
@@ -123,9 +123,7 @@ func comparison(name, op, value string, g grammar) (m matcher, problem string) {
 			return nil, fmt.Sprintf("The filter must compare '%s' with a quoted string", name)
 		}
 	}
-	return func(attributes map[string]string) bool {
-		return holds(attributes[name], op, value)
-	}, ""
+	return func(get func(string) string) bool { return holds(get(name), op, value) }, ""
 }
 
 // holds compares without case, as SCIM does for attributes that are not marked

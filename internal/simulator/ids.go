@@ -1,6 +1,9 @@
 package simulator
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"fmt"
+)
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -23,4 +26,14 @@ func (s *Simulator) newUUID() string {
 	a = a&^0xf000 | 0x4000
 	b = b&^(3<<62) | 2<<62
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
+}
+
+// userID gives the id of a person, always the same for a login.
+func userID(login string) string {
+	sum := sha256.Sum256([]byte(login))
+	id := []byte("00u")
+	for _, b := range sum[:17] {
+		id = append(id, base62[int(b)%len(base62)])
+	}
+	return string(id)
 }

@@ -58,15 +58,23 @@ func (s *Simulator) listOrgs(c *call) answer {
 func (s *Simulator) matching(match matcher) []int {
 	var places []int
 	for i, o := range s.orgs {
-		if o.Managed && match(map[string]string{
-			"subdomain": o.subdomain(),
-			"aerialOrg": strconv.FormatBool(o.AerialOrg),
-			"status":    o.Status,
-		}) {
+		if o.Managed && match(o.attribute) {
 			places = append(places, i)
 		}
 	}
 	return places
+}
+
+// attribute gives what orgGrammar lets a filter speak of.
+func (o *Org) attribute(name string) string {
+	switch name {
+	case "subdomain":
+		return o.subdomain()
+	case "aerialOrg":
+		return strconv.FormatBool(o.AerialOrg)
+	default:
+		return o.Status
+	}
 }
 
 // page gives the orgs after the place at, or those before it.

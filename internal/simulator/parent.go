@@ -118,7 +118,7 @@ func (s *Simulator) addChild(c *call, domain, name, website string) answer {
 	o := &Org{
 		ID: s.newID("00o"), Domain: domain, Name: name, Cell: parent.Cell, Region: parent.Region,
 		Status: active, Parent: parent.Domain, Tokens: []string{token},
-		CreatedDate: formatTime(now), CreatedBy: c.who.id,
+		CreatedDate: formatTime(now), CreatedBy: c.who.actor.AlternateID,
 	}
 	if s.opts.Settle > 0 {
 		o.ReadyDate = formatTime(now.Add(s.opts.Settle))
@@ -183,11 +183,21 @@ func (s *Simulator) grantConsent(c *call) answer {
 		return *refusal
 	}
 	if o := c.who.org; !o.Consent {
-		o.Consent = true
-		s.consents[o.Domain] = consent{c.who.id, s.opts.Now()}
-		s.record(c.who, c, "account.org.consent.grant", o)
+		s.consent(c.who, c, o)
 	}
 	return s.getConsent(c)
+}
+
+func (s *Simulator) consent(who *caller, c *call, o *Org) {
+	o.Consent = true
+	s.consents[o.Domain] = consent{who.actor.AlternateID, s.opts.Now()}
+	s.record(who, c, "account.org.consent.grant", o)
+}
+
+func (s *Simulator) unconsent(who *caller, c *call, o *Org) {
+	o.Consent = false
+	delete(s.consents, o.Domain)
+	s.record(who, c, "account.org.consent.revoke", o)
 }
 
 // revokeConsent takes consent back, as long as the org is not linked.
@@ -202,9 +212,7 @@ func (s *Simulator) revokeConsent(c *call) answer {
 	case !o.Consent:
 		return s.notFound(o.Domain, "AerialConsent")
 	}
-	o.Consent = false
-	delete(s.consents, o.Domain)
-	s.record(c.who, c, "account.org.consent.revoke", o)
+	s.unconsent(c.who, c, o)
 	return jsonAnswer(http.StatusOK, struct {
 		AccountID string `json:"accountId"`
 	}{s.seed.Account.ID})

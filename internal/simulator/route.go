@@ -39,7 +39,7 @@ func routes() []route {
 		return route{method: method, path: segments(path), scope: scope, ssws: true, body: method != http.MethodGet, handle: locked(handle)}
 	}
 	return []route{
-		{method: http.MethodPost, path: segments("/oauth2/v1/token"), handle: (*Simulator).token},
+		{method: http.MethodPost, path: segments(tokenPath), handle: (*Simulator).token},
 
 		aerial("GET", "/api/v1/accounts", scopeRead, (*Simulator).getAccount),
 		aerial("PUT", "/api/v1/accounts", scopeManage, (*Simulator).putAccount),
@@ -183,7 +183,7 @@ func (s *Simulator) limited(c *call) *answer {
 		return nil
 	}
 	now := s.opts.Now()
-	if c.crowd > s.seed.Limits.Concurrent {
+	if !c.slot {
 		a := s.tooMany(0, 0, now.Add(time.Minute)) // the reset is a guess, as Okta's is
 		return &a
 	}

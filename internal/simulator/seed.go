@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -171,6 +172,10 @@ func (s *Seed) Validate() error {
 	return errors.Join(v.errs...)
 }
 
+// domainForm is what a domain looks like, such as acme.okta.com.
+var domainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
+
+// seedCheck collects what is wrong with a seed.
 type seedCheck struct {
 	seed *Seed
 	errs []error
@@ -241,7 +246,7 @@ func (v *seedCheck) orgs() {
 }
 
 func (v *seedCheck) org(o *Org) {
-	if o.Domain == "" || o.Domain != strings.ToLower(o.Domain) || !strings.Contains(o.Domain, ".") {
+	if !domainForm.MatchString(o.Domain) {
 		v.add("orgs: %q is not a domain in lower case", o.Domain)
 	}
 	if o.Name == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -29,7 +30,9 @@ type call struct {
 	path    []string
 	account string
 	aerial  bool
-	crowd   int // calls of the Aerial API in flight, this one included
+	id      string // request id, for the System Log and Okta Support
+	slot    bool   // whether an Aerial API call got one of the account's slots
+	broken  bool   // whether the client broke off while sending
 	entry   *Request
 	who     *caller
 	args    map[string]string // what stands for {name} in the route
@@ -62,6 +65,9 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Simulator) carryOut(c *call) (a answer) {
 	f := s.begin(c)
 	defer func() { s.end(c, &a) }()
+	if c.broken {
+		return answer{cut: cutAll}
+	}
 	if f == nil {
 		proceed := s.admit(c)
 		s.wait(c, s.opts.Latency)
@@ -74,7 +80,8 @@ func (s *Simulator) carryOut(c *call) (a answer) {
 // makes it malformed.
 func newCall(r *http.Request) *call {
 	c := &call{r: r}
-	c.body, _ = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	c.body, c.broken = body, err != nil
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
@@ -106,12 +113,15 @@ func (s *Simulator) begin(c *call) *Fault {
 	if c.aerial {
 		s.inFlight++
 		s.maxSeen = max(s.maxSeen, s.inFlight)
+		if c.slot = s.slots < s.seed.Limits.Concurrent; c.slot {
+			s.slots++
+		}
 	}
-	c.crowd = s.inFlight
+	c.id = s.newID("req")
 	s.count++
 	c.entry = &Request{
 		N: s.count, Time: s.opts.Now(), Method: c.r.Method, Path: c.r.URL.Path,
-		Query: c.r.URL.RawQuery, Aerial: c.aerial, InFlight: c.crowd,
+		Query: c.r.URL.RawQuery, Aerial: c.aerial, InFlight: s.inFlight,
 	}
 	if mediaType(c.r) == "application/json" {
 		c.entry.Body = string(c.body)
@@ -130,6 +140,12 @@ func (s *Simulator) end(c *call, a *answer) {
 	defer s.mu.Unlock()
 	if c.aerial {
 		s.inFlight--
+	}
+	if c.slot {
+		s.slots--
+	}
+	if a.header != nil {
+		a.header.Set("X-Okta-Request-Id", c.id)
 	}
 	c.entry.Status = a.status
 	if a.cut != uncut {
@@ -197,6 +213,14 @@ func (s *Simulator) ResetRequests() {
 	s.requests, s.maxSeen = nil, s.inFlight
 }
 
+// Writes gives the calls of the log that may have changed something: all but
+// reads and token calls.
+func (s *Simulator) Writes() []Request {
+	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
+		return r.Method == http.MethodGet || !r.Aerial && r.Path == tokenPath
+	})
+}
+
 // MaxInFlight is the highest number of Aerial API calls that were ever under
 // way at once, refused ones included.
 func (s *Simulator) MaxInFlight() int {
@@ -239,6 +263,7 @@ func (s *Simulator) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	done := make(chan error, 1)

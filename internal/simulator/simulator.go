@@ -75,8 +75,9 @@ type Simulator struct {
 	minute  window
 
 	faults   []*armedFault
-	inFlight int // calls of the Aerial API
-	maxSeen  int
+	slots    int // that calls of the Aerial API hold
+	inFlight int // such calls, with those that got no slot
+	maxSeen  int // the most that were ever in flight
 	requests []*Request
 	count    int // requests ever
 }
@@ -122,22 +123,27 @@ func (s *Simulator) index() {
 	l := &s.seed.Limits
 	l.Concurrent = cmp.Or(l.Concurrent, defaultConcurrent)
 	l.CreatePerMinute = cmp.Or(l.CreatePerMinute, defaultCreate)
-	now := s.opts.Now()
 	orgs := s.seed.Orgs
 	s.seed.Orgs = nil
 	for i := range orgs {
 		o := orgs[i]
-		o.Status = cmp.Or(o.Status, active)
-		o.CreatedDate = cmp.Or(o.CreatedDate, formatTime(now))
-		slices.Sort(o.Products)
-		if o.Consent {
-			s.consents[o.Domain] = consent{by: o.CreatedBy, at: now}
-		}
+		s.complete(&o)
 		s.addOrg(&o)
 	}
 	for i := range s.seed.Clients {
 		c := newClient(&s.seed.Clients[i])
 		s.clients[c.ID] = c
+	}
+}
+
+// complete fills in the defaults of an org.
+func (s *Simulator) complete(o *Org) {
+	now := s.opts.Now()
+	o.Status = cmp.Or(o.Status, active)
+	o.CreatedDate = cmp.Or(o.CreatedDate, formatTime(now))
+	slices.Sort(o.Products)
+	if o.Consent {
+		s.consents[o.Domain] = consent{by: o.CreatedBy, at: now}
 	}
 }
 
@@ -156,6 +162,10 @@ func (s *Simulator) addOrg(o *Org) {
 func (s *Simulator) Dump() *Seed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.dump()
+}
+
+func (s *Simulator) dump() *Seed {
 	d := s.seed.clone()
 	for _, o := range s.orgs {
 		d.Orgs = append(d.Orgs, o.clone())
@@ -180,7 +190,7 @@ func (s *Simulator) Org(domain string) (Org, bool) {
 	return o.clone(), true
 }
 
-// parentOf says whether o has children or may have: such an org must not be
+// isParent says whether o has children or may have: such an org must not be
 // deactivated.
 func (s *Simulator) isParent(o *Org) bool {
 	return o.Creator || slices.ContainsFunc(s.orgs, func(c *Org) bool { return c.Parent == o.Domain })

@@ -76,10 +76,13 @@ var messages = map[string]string{
 // holds the lock.
 func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
 	request := s.newID("req")
+	if c != nil {
+		request = c.id
+	}
 	e := &event{
 		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
 		Message:     messages[kind],
-		Actor:       entity{ID: who.id, Type: who.kind, AlternateID: who.id, DisplayName: who.name},
+		Actor:       who.actor,
 		Outcome:     outcome{Result: "SUCCESS"},
 		Target:      []entity{{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}},
 		Transaction: transaction{Type: "WEB", ID: request, Detail: map[string]string{}},
@@ -212,8 +215,23 @@ func (q *logQuery) wants(e *event) bool {
 	if e.Published < q.since || q.until != "" && e.Published >= q.until {
 		return false
 	}
-	return q.match(map[string]string{
-		"eventType": e.Type, "actor.id": e.Actor.ID, "actor.alternateId": e.Actor.AlternateID,
-		"target.id": e.Target[0].ID, "uuid": e.UUID, "published": e.Published,
-	})
+	return q.match(e.attribute)
+}
+
+// attribute gives what logGrammar lets a filter speak of.
+func (e *event) attribute(name string) string {
+	switch name {
+	case "eventType":
+		return e.Type
+	case "actor.id":
+		return e.Actor.ID
+	case "actor.alternateId":
+		return e.Actor.AlternateID
+	case "target.id":
+		return e.Target[0].ID
+	case "uuid":
+		return e.UUID
+	default:
+		return e.Published
+	}
 }

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	tokenPath     = "/oauth2/v1/token"
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	// maxAssertionLife is how far ahead an assertion may expire.
 	maxAssertionLife = time.Hour

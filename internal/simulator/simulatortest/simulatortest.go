@@ -40,6 +40,18 @@ type Server struct {
 	Client *http.Client
 }
 
+// Fault arms a fault given in ParseFault's form.
+func (s *Server) Fault(t testing.TB, text string) {
+	t.Helper()
+	f, err := simulator.ParseFault(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddFault(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Start starts a simulator. It fails the test when the seed is bad.
 func Start(t testing.TB, c Config) *Server {
 	t.Helper()
