@@ -461,7 +461,7 @@ func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {
 
 func (d *decoder) duration(n *yaml.Node, v reflect.Value, s subject) bool {
 	const wanted = "a duration with a unit, such as 30s or 5m"
-	if n.Kind != yaml.ScalarNode {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
 		d.wrongKind(n, s, wanted)
 		return false
 	}

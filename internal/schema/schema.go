@@ -1,0 +1,113 @@
+// Package schema writes the JSON Schemas (draft 2020-12) that editors check our
+// YAML files with. They are reflected from the very structs that the strict
+// decoder reads into, so that a key can't be known to one and not to the other.
+//
+// Only generators and tests import it: the program embeds the result.
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/invopop/jsonschema"
+
+	"reconciler/internal/strictyaml"
+)
+
+// Limited is implemented by types that allow less than their Go kind, as the
+// JSON Schema keywords that say so.
+type Limited interface {
+	SchemaKeywords() map[string]any
+}
+
+// Schema is what Generate hands to its tweak.
+type Schema = jsonschema.Schema
+
+// Head is what stands at the top of a schema.
+type Head struct {
+	ID, Title, Description string
+}
+
+// Generate reflects the struct type of v, which is made for strictyaml.Decode.
+//
+// Keys come from the tag `yaml`, descriptions from the tag `doc` (every key must
+// have one), and what invopop/jsonschema knows, such as "required", from the tag
+// `jsonschema`. Unknown keys are refused everywhere. tweak may say what tags
+// can't, and may be nil. The result is indented, ends with a line break, and is
+// the same for the same types.
+func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
+	var missing error
+	r := jsonschema.Reflector{
+		Anonymous:                  true,
+		DoNotReference:             true,
+		ExpandedStruct:             true,
+		RequiredFromJSONSchemaTags: true,
+		FieldNameTag:               "yaml",
+		Mapper:                     mapType,
+		LookupComment: func(t reflect.Type, field string) string {
+			if field == "" {
+				return ""
+			}
+			f, _ := t.FieldByName(field)
+			doc := f.Tag.Get("doc")
+			if doc == "" && missing == nil {
+				missing = fmt.Errorf("%v.%s has no description (tag `doc`)", t, field)
+			}
+			return doc
+		},
+	}
+	s := r.Reflect(v)
+	if missing != nil {
+		return nil, missing
+	}
+	s.ID, s.Title, s.Description = jsonschema.ID(head.ID), head.Title, head.Description
+	if tweak != nil {
+		tweak(s)
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(s); err != nil {
+		return nil, fmt.Errorf("writing the schema: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// mapType gives the schema of types that reflection alone gets wrong.
+func mapType(t reflect.Type) *jsonschema.Schema {
+	if t == reflect.TypeFor[time.Duration]() {
+		return &jsonschema.Schema{
+			Type:     "string",
+			Pattern:  `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`,
+			Examples: []any{"30s", "5m", "1h30m"},
+		}
+	}
+	switch v := reflect.Zero(t).Interface().(type) {
+	case Limited:
+		return &jsonschema.Schema{Type: jsonType(t), Extras: v.SchemaKeywords()}
+	case strictyaml.Enum:
+		s := &jsonschema.Schema{Type: "string"}
+		for _, word := range v.Values() {
+			s.Enum = append(s.Enum, word)
+		}
+		return s
+	}
+	return nil
+}
+
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Int:
+		return "integer"
+	case reflect.Slice:
+		return "array"
+	default:
+		panic("schema: no JSON type for " + t.String())
+	}
+}

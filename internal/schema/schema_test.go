@@ -1,0 +1,110 @@
+package schema
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/strictyaml"
+)
+
+type size string
+
+func (size) Values() []string { return []string{"small", "large"} }
+
+type code string
+
+func (code) SchemaKeywords() map[string]any { return map[string]any{"pattern": "^[a-z]{2,3}$"} }
+
+type sheet struct {
+	Size  strictyaml.At[size]                                  `yaml:"size" jsonschema:"required" doc:"How large."`
+	Codes strictyaml.At[[]strictyaml.At[code]]                 `yaml:"codes" jsonschema:"uniqueItems=true" doc:"Which."`
+	Names strictyaml.At[strictyaml.Map[strictyaml.At[string]]] `yaml:"names" doc:"Whose."`
+	Wait  time.Duration                                        `yaml:"wait" doc:"How long."`
+	Sub   strictyaml.At[*struct {
+		Count int `yaml:"count" jsonschema:"minimum=1" doc:"How many."`
+	}] `yaml:"sub" doc:"More."`
+}
+
+func TestGenerate(t *testing.T) {
+	const wanted = `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "$id": "https://example.com/sheet.json",
+  "properties": {
+    "size": {
+      "type": "string",
+      "enum": [
+        "small",
+        "large"
+      ],
+      "description": "How large."
+    },
+    "codes": {
+      "items": {
+        "type": "string",
+        "pattern": "^[a-z]{2,3}$"
+      },
+      "type": "array",
+      "uniqueItems": true,
+      "description": "Which."
+    },
+    "names": {
+      "additionalProperties": {
+        "type": "string"
+      },
+      "type": "object",
+      "description": "Whose."
+    },
+    "wait": {
+      "type": "string",
+      "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$",
+      "description": "How long.",
+      "examples": [
+        "30s",
+        "5m",
+        "1h30m"
+      ]
+    },
+    "sub": {
+      "properties": {
+        "count": {
+          "type": "integer",
+          "minimum": 1,
+          "description": "How many."
+        }
+      },
+      "additionalProperties": false,
+      "type": "object",
+      "description": "More."
+    }
+  },
+  "additionalProperties": false,
+  "type": "object",
+  "required": [
+    "size"
+  ],
+  "title": "Sheet",
+  "description": "A sheet."
+}
+`
+	head := Head{ID: "https://example.com/sheet.json", Title: "Sheet", Description: "A sheet."}
+	got, err := Generate(head, sheet{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted, string(got)); diff != "" {
+		t.Errorf("schema differs (-wanted +got):\n%s", diff)
+	}
+}
+
+func TestGenerateNeedsDescriptions(t *testing.T) {
+	type bare struct {
+		Count int `yaml:"count"`
+	}
+	_, err := Generate(Head{}, bare{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "bare.Count has no description") {
+		t.Errorf("error = %v, want one that names the field", err)
+	}
+}
