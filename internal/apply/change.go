@@ -58,7 +58,7 @@ func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, erro
 		return noteAlready, nil
 	case c.Before.Text():
 	default:
-		return "", moved("the account's name", account.Name, c.Before.Text())
+		return "", moved("the account's name is", account.Name, c.Before.Text())
 	}
 	w.logWrite(c)
 	if _, err := w.api.RenameAccount(ctx, c.After.Text()); err != nil {
@@ -110,7 +110,7 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 			fmt.Errorf("left alone: the org came with products %s, and this change would take some away", list(actual)),
 			"run again: the next plan shows the loss, and the guards look at it")
 	default:
-		return "", moved("the org's products", list(actual), list(before))
+		return "", moved("the org's products are", list(actual), list(before))
 	}
 	w.logWrite(c)
 	if _, err := w.api.SetOrgProducts(ctx, w.orgID, after); err != nil {
@@ -134,7 +134,7 @@ func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
 	case status == c.After.Text():
 		return noteAlready, nil
 	case status != c.Before.Text():
-		return "", moved("the org's status", status, c.Before.Text())
+		return "", moved("the org's status is", status, c.Before.Text())
 	}
 	w.logWrite(c)
 	if _, err := w.api.SetOrgStatus(ctx, w.orgID, state.Status(c.After.Text())); err != nil {
@@ -157,7 +157,7 @@ func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, er
 	case org.AerialOrg:
 		return "", errors.New("the Aerial org is never deleted")
 	case org.Status != state.Inactive:
-		return "", moved("the org's status", string(org.Status), string(state.Inactive))
+		return "", moved("the org's status is", string(org.Status), string(state.Inactive))
 	}
 	w.logWrite(c)
 	return "", w.api.RequestDeletion(ctx, w.orgID)
@@ -170,7 +170,7 @@ func (w *worker) logWrite(c diff.Change) {
 // moved says that a change was left alone because somebody else was faster.
 func moved(what, actual, planned string) error {
 	return withHint(
-		fmt.Errorf("left alone: %s is now %s, but the plan rests on %s", what, quoted(actual), quoted(planned)),
+		fmt.Errorf("left alone: %s now %s, but the plan rests on %s", what, quoted(actual), quoted(planned)),
 		"somebody changed it after the plan was made; run again for a new plan")
 }
 
