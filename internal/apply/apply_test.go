@@ -254,7 +254,7 @@ func TestTokensExpireInTheMiddle(t *testing.T) {
 	r := start(t, simulatortest.Config{Orgs: 20})
 	desired := desire(r.observe(t), func(_ string, o *state.DesiredOrg) { o.Products = []string{"P000052", "P000203"} })
 	plan := r.plan(t, desired)
-	r.AddFault(simulator.Fault{Method: "PUT", Every: 3, ExpireTokens: true})
+	r.AddFault(simulator.Fault{Method: "PUT", Nth: 5, ExpireTokens: true})
 	result := r.apply(t, plan)
 	if c := result.Counts(); c.Applied != len(plan.Changes) {
 		t.Errorf("counts %+v of %d", c, len(plan.Changes))
