@@ -21,10 +21,10 @@ const (
 	mdText  = 400
 	mdName  = 100
 
-	// One change is cut to mdLines lines of mdLine bytes, so that one absurd
-	// change can't keep out the others.
-	mdLines = 50
-	mdLine  = 250
+	// One change is cut to mdLines lines with texts of mdLine bytes, so that
+	// one absurd change can't keep out the others.
+	mdLines = 40
+	mdLine  = 150
 )
 
 // markdown gives the report as a comment for a pull request on GitHub or
@@ -53,7 +53,7 @@ func markdownTop(v *view) string {
 	}
 	b.WriteString("**In all**\n\n```diff\n")
 	for _, k := range v.Kinds[:min(len(v.Kinds), mdItems)] {
-		b.WriteString(cut(k.inDiff(""), mdLine) + ": " + cut(k.Count(), mdLine) + "\n")
+		b.WriteString(k.inDiff("") + ": " + cut(k.Count(), mdLine) + "\n")
 	}
 	b.WriteString("```\n\n")
 	if n := len(v.Kinds) - mdItems; n > 0 {
@@ -119,8 +119,8 @@ func markdownEnd(v *view) string {
 	return b.String()
 }
 
-// markdownChanges gives as many of the changes as fit into room, none of them
-// in part, and the number of the others.
+// markdownChanges gives as many of the orgs as fit into room, none of them in
+// part, and how many changes that leaves out.
 func markdownChanges(groups []group, room int) string {
 	const (
 		foot     = "```\n\n</details>\n\n"
@@ -128,33 +128,22 @@ func markdownChanges(groups []group, room int) string {
 	)
 	room -= noteRoom
 	var b strings.Builder
-	var missing []group // orgs that are not shown whole
-	left := 0           // changes that are not shown
+	var missing []group
+	left := 0 // changes of the missing
 	for _, s := range sections(groups) {
-		head := mdHead(s)
 		started := false
 		for _, g := range s.Groups {
-			for i := range g.Changes {
-				if left > 0 && i == 0 {
-					left += len(g.Changes)
-					missing = append(missing, g)
-					break
-				}
-				chunk := g.Changes[i].inDiff()
-				if i == 0 {
-					chunk = g.inDiff() + chunk
-				}
-				if !started {
-					chunk = head + chunk
-				}
-				if b.Len()+len(chunk)+len(foot) > room {
-					left += len(g.Changes) - i
-					missing = append(missing, g)
-					break
-				}
-				started = true
-				b.WriteString(chunk)
+			chunk := g.inDiff()
+			if !started {
+				chunk = mdHead(s) + chunk
 			}
+			if b.Len()+len(chunk)+len(foot) > room {
+				left += len(g.Changes)
+				missing = append(missing, g)
+				continue
+			}
+			started = true
+			b.WriteString(chunk)
 		}
 		if started {
 			b.WriteString(foot)
@@ -180,25 +169,29 @@ func mdHead(s section) string {
 // of ours, never with foreign text.
 
 func (g *group) inDiff() string {
-	return cut("@@ "+g.Name+" ("+g.id()+")", mdLine) + " @@\n"
+	var b strings.Builder
+	b.WriteString("@@ " + cut(g.Name+" ("+g.id()+")", mdText) + " @@\n")
+	for _, c := range g.Changes {
+		c.inDiff(&b)
+	}
+	return b.String()
 }
 
-func (c *change) inDiff() string {
-	var b strings.Builder
+func (c *change) inDiff(b *strings.Builder) {
 	n := 0
 	write := func(s string) {
 		if n++; n <= mdLines {
-			b.WriteString(cut(s, mdLine) + "\n")
+			b.WriteString(s + "\n")
 		}
 	}
 	for _, l := range c.Lines {
-		write(l.inDiff(string(c.Result)))
+		write(l.inDiff(c.Result))
 		for _, m := range l.More {
-			write("    " + m)
+			write("    " + cut(m, mdText))
 		}
 	}
 	if n > mdLines {
-		fmt.Fprintf(&b, "  and %d more lines of this change; the JSON output has them all\n", n-mdLines)
+		fmt.Fprintf(b, "  and %d more lines of this change; the JSON output has them all\n", n-mdLines)
 	}
 	if c.Error != "" {
 		b.WriteString("    " + c.ErrorWord() + ": " + cut(c.Error, mdText) + "\n")
@@ -206,19 +199,23 @@ func (c *change) inDiff() string {
 	if c.Hint != "" {
 		b.WriteString("    " + c.HintWord() + ": " + cut(c.Hint, mdText) + "\n")
 	}
-	return b.String()
 }
 
-// inDiff says in words what the text leaves to the sign.
-func (l *line) inDiff(result string) string {
+// inDiff says in words what the text leaves to the sign. Long names are cut so
+// that the words stay.
+func (l *line) inDiff(result apply.Status) string {
 	var notes []string
-	if result != "" && result != string(apply.Blocked) { // a note says that already
-		notes = append(notes, result)
+	if result != "" && result != apply.Blocked { // a note says that already
+		notes = append(notes, cut(string(result), mdName))
 	}
 	if l.Destructive {
 		notes = append(notes, "destructive")
 	}
-	return l.signed(append(notes, l.Notes...))
+	for _, n := range l.Notes {
+		notes = append(notes, cut(n, mdName))
+	}
+	short := line{Sign: l.Sign, Text: cut(l.Text, mdLine)}
+	return short.signed(notes)
 }
 
 // code gives a foreign text of at most n bytes as a code span, where neither
