@@ -150,9 +150,11 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 	c.log.Debug("called the Aerial API",
 		"method", call.method, "path", call.url.Path, "code", code, "took", took.Round(time.Microsecond))
 
-	switch {
-	case f == nil:
+	if f == nil {
 		return header, nil
+	}
+	f.took = took
+	switch {
 	case ctx.Err() != nil:
 		return nil, &failure{err: ctx.Err()}
 	case limited.Err() != nil && isStop(f.err):

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -26,8 +27,15 @@ const testAccount = "0200bs0617vvhv2v675mch1cukp"
 func serve(t testing.TB, h http.Handler) *http.Transport {
 	t.Helper()
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-	var done sync.WaitGroup
+	var done sync.WaitGroup // also of handlers whose client has gone
+	srv := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			done.Add(1)
+			defer done.Done()
+			h.ServeHTTP(w, r)
+		}),
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
 	done.Go(func() { _ = srv.Serve(l) })
 	tr := BaseTransport(MaxConcurrency)
 	tr.Proxy = nil
@@ -90,6 +98,26 @@ func newClient(t testing.TB, h http.Handler, change func(*Options)) *Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// inProcess answers requests without any connection, for where HTTP itself
+// would only take time.
+type inProcess struct{ h http.Handler }
+
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	p.h.ServeHTTP(w, r)
+	resp := w.Result()
+	resp.Request = r
+	return resp, nil
+}
+
+func mustURL(s string) *url.URL {
+	u, err := url.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return u
 }
 
 // script answers one call after the other, each by its own handler, and the

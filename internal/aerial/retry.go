@@ -15,8 +15,10 @@ import (
 const (
 	// maxAttempts is how often a call is sent before a failure that may pass
 	// (5xx, a cut connection, a timeout, an unreadable body) is given out. The
-	// waits between are random, up to 0.5, 1, 2, 4 and 8 s.
+	// waits between are random, up to 0.5, 1, 2, 4 and 8 s. Where attempts end
+	// by timeout, maxFailing ends the call sooner.
 	maxAttempts = 6
+	maxFailing  = 2 * time.Minute
 	backoffBase = 500 * time.Millisecond
 
 	// budgetSize bounds the retries of all calls together: each takes one from
@@ -55,6 +57,8 @@ const (
 type failure struct {
 	err     error
 	verdict verdict
+	// took is how long the attempt took.
+	took time.Duration
 	// wait is what the server asked for, or 0.
 	wait time.Duration
 	// uncertain says that a write may have taken effect.
@@ -66,21 +70,24 @@ type pacer struct {
 	failures  int
 	limits    int
 	busies    int
-	throttled time.Duration
+	failing   time.Duration // in failed attempts, and waiting after them
+	throttled time.Duration // waiting after 429s
 }
 
 // next gives the wait before the next attempt, or says why there is none.
 func (p *pacer) next(f *failure, b *budget) (time.Duration, error) {
 	switch f.verdict {
 	case passing:
+		wait := min(f.wait, maxWait) + upTo(backoffBase<<p.failures)
 		p.failures++
-		if p.failures == maxAttempts {
-			return 0, fmt.Errorf("%w (tried %d times)", f.err, maxAttempts)
+		p.failing += f.took + wait
+		if p.failures == maxAttempts || p.failing >= maxFailing && p.failures > 1 {
+			return 0, fmt.Errorf("%w (tried %d times)", f.err, p.failures)
 		}
 		if !b.take(time.Now()) {
 			return 0, fmt.Errorf("%w (not tried again: too many calls have failed lately)", f.err)
 		}
-		return min(f.wait, maxWait) + upTo(backoffBase<<(p.failures-1)), nil
+		return wait, nil
 	case limited:
 		p.limits++
 		wait := min(f.wait, maxWait)
