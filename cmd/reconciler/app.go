@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"reconciler/internal/config"
+	"reconciler/internal/strictyaml"
+)
+
+// defaultConfig is the config file that is read when no other is named.
+const defaultConfig = "reconciler.yaml"
+
+// app is one invocation of the program: where it reads and writes, its
+// environment, and the flags that all commands have in common.
+type app struct {
+	stdio
+	environ []string
+
+	configPath string
+	logLevel   string
+	logFormat  string
+	noColor    bool
+}
+
+// run carries out the program with the given arguments and gives its exit
+// code. It may be called any number of times in one process.
+func run(ctx context.Context, args []string, std stdio, environ []string) int {
+	a := &app{stdio: std, environ: environ}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	return finish(std.err, root.ExecuteContext(ctx))
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reconciler",
+		Short: "Keep the orgs of an Okta Aerial account as manifests in git declare them",
+		Long: `reconciler compares the Okta orgs and products that manifests declare with what
+the Aerial API says is there, shows the difference, and applies it when told to.
+
+Exit codes: 0 done; 1 error; 2 differences (diff --detailed-exitcode);
+3 refused by a guard, nothing was written; 4 partly applied.
+
+Every key of the config file has an environment variable: RECONCILER_ and its
+path in upper snake case. A flag wins over the environment, and that over the
+file.`,
+		SilenceErrors: true, // printed by finish, in one way for all
+		SilenceUsage:  true,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see %q", err, cmd.CommandPath()+" --help")
+	})
+	flags := root.PersistentFlags()
+	flags.SortFlags = false
+	flags.StringVar(&a.configPath, "config", a.getenv("RECONCILER_CONFIG", defaultConfig), "config `FILE` (RECONCILER_CONFIG)")
+	flags.StringVar(&a.logLevel, "log-level", a.getenv("RECONCILER_LOG_LEVEL", "info"), "debug, info, warn or error (RECONCILER_LOG_LEVEL)")
+	flags.StringVar(&a.logFormat, "log-format", a.getenv("RECONCILER_LOG_FORMAT", "text"), "text or json (RECONCILER_LOG_FORMAT)")
+	flags.BoolVar(&a.noColor, "no-color", false, "no colours (NO_COLOR)")
+
+	root.AddCommand(
+		a.validateCommand(),
+		a.diffCommand(),
+		a.applyCommand(),
+		a.runCommand(),
+		a.statusCommand(),
+		a.simulateCommand(),
+		a.demoCommand(),
+		a.schemaCommand(),
+		a.versionCommand(),
+	)
+	return root
+}
+
+// unknownCommand refuses arguments of the program itself, which can only be
+// mistyped commands.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+		names = append(names, c.Aliases...)
+	}
+	if near := strictyaml.DidYouMean(args[0], names); near != "" {
+		return fmt.Errorf("unknown command %q%s", args[0], near)
+	}
+	return fmt.Errorf("unknown command %q: see %q", args[0], "reconciler --help")
+}
+
+// getenv reads a variable from the environment that the program was given.
+func (a *app) getenv(name, fallback string) string {
+	for _, kv := range slices.Backward(a.environ) {
+		if k, v, ok := strings.Cut(kv, "="); ok && k == name && v != "" {
+			return v
+		}
+	}
+	return fallback
+}
+
+// color says whether w is a terminal that may be coloured (https://no-color.org).
+func (a *app) color(w io.Writer) bool {
+	return !a.noColor && a.getenv("NO_COLOR", "") == "" && a.getenv("TERM", "") != "dumb" && isTerminal(w)
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// logger gives the logger that the flags describe. Logs go to stderr.
+func (a *app) logger() (*slog.Logger, error) {
+	var level slog.Level
+	levels := []string{"debug", "info", "warn", "error"}
+	name := strings.ToLower(a.logLevel)
+	if !slices.Contains(levels, name) {
+		return nil, fmt.Errorf("log level %q: must be %s", a.logLevel, strictyaml.OneOf(levels))
+	}
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		return nil, err
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch strings.ToLower(a.logFormat) {
+	case "text":
+		return slog.New(slog.NewTextHandler(a.err, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(a.err, opts)), nil
+	default:
+		return nil, fmt.Errorf("log format %q: must be %s", a.logFormat, strictyaml.OneOf([]string{"text", "json"}))
+	}
+}
+
+// loadConfig reads the config file and the environment, and prints what they
+// should be warned about.
+func (a *app) loadConfig() (*config.Config, error) {
+	cfg, warnings, err := config.Load(a.configPath, a.environ)
+	for _, w := range warnings {
+		fmt.Fprintf(a.err, "warning: %s\n", w)
+	}
+	return cfg, err
+}
+
+// hinted is an error with advice that is kept apart from it.
+type hinted struct {
+	error
+	hint string
+}
+
+func withHint(text, hint string) error { return &hinted{errors.New(text), hint} }
+
+// Hint says what to do about the error.
+func (h *hinted) Hint() string { return h.hint }
+
+func (h *hinted) Unwrap() error { return h.error }

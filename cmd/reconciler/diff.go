@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"reconciler/internal/daemon"
+	"reconciler/internal/diff"
+	"reconciler/internal/report"
+)
+
+// planFlags are the flags of the commands that compute a plan.
+type planFlags struct {
+	outputFlags
+	manifests string
+	only      []string
+	exclude   []string
+}
+
+func (p *planFlags) add(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	flags.StringVar(&p.manifests, "manifests", "", "read manifests from this file or folder, `PATH`, instead of where the config says")
+	flags.StringArrayVar(&p.only, "org", nil, "look only at the org with this `DOMAIN`; may be repeated")
+	flags.StringArrayVar(&p.exclude, "exclude", nil, "leave out the org with this `DOMAIN`; may be repeated")
+	p.outputFlags.add(flags)
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	var flags planFlags
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:     "diff",
+		Aliases: []string{"plan"},
+		Short:   "Show what differs between the manifests and the live account; never writes",
+		Long: `Compare the manifests with the live account and show the plan that would make
+them agree. It asks Okta for okta.accounts.read only, so it cannot write.
+
+Exit codes: 0 done, in sync or not; with --detailed-exitcode 2 if there are
+differences, and 1 if an org could not be read; 1 on errors.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := a.prepare(&flags)
+			if err != nil {
+				return err
+			}
+			defer p.Close()
+			plan, data, err := p.plan(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := flags.write(a, data); err != nil {
+				return err
+			}
+			if detailed {
+				return differences(plan)
+			}
+			return nil
+		},
+	}
+	flags.add(cmd.Flags())
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if there are differences")
+	return cmd
+}
+
+// differences is the outcome of diff --detailed-exitcode. An org that could
+// not be read is an error, which outranks a difference.
+func differences(plan *diff.Plan) error {
+	switch {
+	case len(plan.Unknown) > 0:
+		return fmt.Errorf("%d of %d orgs could not be read", len(plan.Unknown), plan.Summary.Orgs)
+	case plan.Differs():
+		return exitCode(exitDifferences)
+	default:
+		return nil
+	}
+}
+
+// planner is what diff and apply have in common.
+type planner struct {
+	*daemon.Reconciler
+	flags *planFlags
+}
+
+// prepare checks flags and config, before anything is asked of anyone.
+func (a *app) prepare(flags *planFlags) (*planner, error) {
+	if err := flags.parse(); err != nil {
+		return nil, err
+	}
+	logger, err := a.logger()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	r, err := daemon.New(cfg, daemon.Options{Logger: logger, Manifests: flags.manifests})
+	if err != nil {
+		return nil, err
+	}
+	return &planner{r, flags}, nil
+}
+
+// plan computes the plan, and the data of a report on it.
+func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
+	plan, desired, err := p.Plan(ctx, daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude})
+	if err != nil {
+		return nil, report.Data{}, err
+	}
+	return plan, report.Data{Plan: plan, Warnings: desired.Warnings}, nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/daemon"
+	"reconciler/internal/strictyaml"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var format, address string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Ask a running daemon for its last run, the drift, and its next run",
+		Long: `Ask a running daemon for its last run, the drift and its next run. The address
+is the config's http.address, or --address; without either, 127.0.0.1:8080.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			formats := []string{"text", "json"}
+			if format != "text" && format != "json" {
+				return fmt.Errorf("-o %q: must be %s", format, strictyaml.OneOf(formats))
+			}
+			if address == "" {
+				cfg, err := a.loadConfig()
+				if err != nil {
+					return err
+				}
+				address = cfg.HTTP.Address
+			}
+			status, err := daemon.FetchStatus(cmd.Context(), address)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				enc := json.NewEncoder(a.out)
+				enc.SetIndent("", "  ")
+				enc.SetEscapeHTML(false)
+				return enc.Encode(status)
+			}
+			return writeStatus(a.out, status)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, as HOST:PORT or URL, instead of the config's")
+	return cmd
+}
+
+// writeStatus writes what somebody wants to know who was just woken up: is it
+// well, what differs, and since when.
+func writeStatus(w io.Writer, s *daemon.Status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("account", "%s", s.Account)
+	line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
+	if s.Ready {
+		line("ready", "yes")
+	} else {
+		line("ready", "no: %s", s.NotReady)
+	}
+	if r := s.LastRun; r != nil {
+		line("last run", "%s, %s ago, took %s", r.Result, ago(s.Now, r.Finished), seconds(r.Seconds))
+		if r.Problem != nil {
+			line("", "%s", r.Problem.Error)
+		}
+		if r.Problem != nil && r.Problem.Hint != "" {
+			line("", "hint: %s", r.Problem.Hint)
+		}
+	} else {
+		line("last run", "none yet")
+	}
+	if s.NextRun != nil {
+		line("next run", "%s, in %s", s.NextRun.Format(time.RFC3339), ago(*s.NextRun, s.Now))
+	}
+	if d := s.Desired; d != nil {
+		line("desired", "%s, in force for %s", orFolder(d.Commit), ago(s.Now, d.Since))
+		if d.Stale != nil {
+			line("", "not the newest: %s", d.Stale.Error)
+		}
+	}
+	if s.Summary != nil {
+		line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, len(s.Unmanaged))
+		line("drift", "%d", len(s.Drift))
+	}
+	for _, d := range s.Drift {
+		line("", "%s %s for %s", d.Org, d.Field, ago(s.Now, d.Since))
+	}
+	for _, u := range s.Unknown {
+		line("unknown", "%s: %s", u.Org, u.Error)
+	}
+	for _, r := range s.Refusals {
+		line("refused", "%s: %s", r.Guard, r.Message)
+	}
+	return t.Flush()
+}
+
+func orFolder(commit string) string {
+	if commit == "" {
+		return "a local folder"
+	}
+	return "commit " + commit[:min(12, len(commit))]
+}
+
+// ago gives how long before a was b, as people say it.
+func ago(a, b time.Time) string { return seconds(a.Sub(b).Seconds()) }
+
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	default:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+}
