@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"reconciler/internal/strictyaml"
 )
 
 // Credentials are what a service app needs to get tokens.
@@ -185,10 +187,10 @@ func writeManifests(dir string, seed *Seed) error {
 	return nil
 }
 
-// configText is the config; values are quoted as JSON strings, which YAML
-// strings may be.
+// configText is the config.
 func configText(dir string, a Access) []byte {
 	var b strings.Builder
+	quote := strictyaml.Scalar
 	in := func(name string) string { return quote(filepath.Join(dir, name)) }
 	fmt.Fprintf(&b, "# A config for the simulator, made by it.\n")
 	fmt.Fprintf(&b, "aerial:\n  url: %s\n  accountID: %s\n", quote(a.URL), quote(a.AccountID))

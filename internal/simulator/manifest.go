@@ -2,22 +2,22 @@ package simulator
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"reconciler/internal/strictyaml"
 )
 
 // Manifest gives the manifest that describes the managed orgs of a seed as they
 // are, so that the difference between the two is empty.
 func Manifest(seed *Seed) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\naccount:\n  id: %s\n  name: %s\n", plain(seed.Account.ID), quote(seed.Account.Name))
+	fmt.Fprintf(&b, "version: 1\naccount:\n  id: %s\n  name: %s\n", strictyaml.Scalar(seed.Account.ID), strictyaml.Scalar(seed.Account.Name))
 	b.WriteString("products:\n")
 	names := productNames(seed.Products)
 	for _, p := range seed.Products {
-		fmt.Fprintf(&b, "  %s: %s # %s\n", names[p.ID], plain(p.ID), strings.Join(strings.Fields(p.Name), " "))
+		fmt.Fprintf(&b, "  %s: %s # %s\n", names[p.ID], strictyaml.Scalar(p.ID), strings.Join(strings.Fields(p.Name), " "))
 	}
 	b.WriteString("orgs:\n")
 	for _, o := range slices.SortedFunc(slices.Values(seed.Orgs), func(a, b Org) int { return strings.Compare(a.Domain, b.Domain) }) {
@@ -47,7 +47,7 @@ func productNames(products []Product) map[string]string {
 			short = p.Name
 		}
 		name := slug(short)
-		if !plainForm.MatchString(name) || reserved.MatchString(name) || taken[name] {
+		if name == "" || name != strictyaml.Scalar(name) || taken[name] {
 			name = "product-" + slug(p.ID)
 		}
 		for taken[name] {
@@ -64,25 +64,4 @@ func slug(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
 	}), "-")
-}
-
-var (
-	plainForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
-	// reserved are words that some YAML readers take for something else.
-	reserved = regexp.MustCompile(`^(?i:null|true|false|yes|no|on|off|y|n)$`)
-)
-
-// plain gives a YAML scalar that is read back as this string, without quotes
-// where it needs none.
-func plain(s string) string {
-	if plainForm.MatchString(s) && !reserved.MatchString(s) {
-		return s
-	}
-	return quote(s)
-}
-
-// quote gives a JSON string, which is a YAML string too.
-func quote(s string) string {
-	text, _ := json.Marshal(s) // a string always marshals
-	return string(text)
 }
