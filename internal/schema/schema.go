@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/invopop/jsonschema"
 
@@ -74,7 +77,25 @@ func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
 	if err := enc.Encode(s); err != nil {
 		return nil, fmt.Errorf("writing the schema: %w", err)
 	}
-	return out.Bytes(), nil
+	return visible(out.String()), nil
+}
+
+// visible writes characters that don't show as JSON escapes: a pattern may hold
+// some, and nobody should have to wonder what stands in a committed file.
+func visible(text string) []byte {
+	var out []byte
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = utf8.AppendRune(out, r)
+		case r < 0x10000:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			hi, lo := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		}
+	}
+	return out
 }
 
 // mapType gives the schema of types that reflection alone gets wrong.

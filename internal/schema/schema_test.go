@@ -16,7 +16,9 @@ func (size) Values() []string { return []string{"small", "large"} }
 
 type code string
 
-func (code) SchemaKeywords() map[string]any { return map[string]any{"pattern": "^[a-z]{2,3}$"} }
+func (code) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": "^[a-z\u202e\U000e0001]{2,3}$"}
+}
 
 type sheet struct {
 	Size  strictyaml.At[size]                                  `yaml:"size" jsonschema:"required" doc:"How large."`
@@ -44,7 +46,7 @@ func TestGenerate(t *testing.T) {
     "codes": {
       "items": {
         "type": "string",
-        "pattern": "^[a-z]{2,3}$"
+        "pattern": "^[a-z\u202e\udb40\udc01]{2,3}$"
       },
       "type": "array",
       "uniqueItems": true,

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -70,9 +71,8 @@ func DecodeInto(file string, data []byte, out any) error {
 
 // decoder walks the nodes of one input.
 type decoder struct {
-	file    string
-	errs    Errors
-	structs map[reflect.Type]*structType
+	file string
+	errs Errors
 	// inside holds the targets of the aliases that are being followed.
 	inside map[*yaml.Node]bool
 	// expanded counts the nodes visited through aliases.
@@ -83,7 +83,7 @@ type decoder struct {
 }
 
 func newDecoder(file string) *decoder {
-	return &decoder{file: file, structs: map[reflect.Type]*structType{}, inside: map[*yaml.Node]bool{}}
+	return &decoder{file: file, inside: map[*yaml.Node]bool{}}
 }
 
 func (d *decoder) pos(n *yaml.Node) Pos { return Pos{d.file, n.Line, n.Column} }
@@ -270,9 +270,13 @@ type structType struct {
 	names  []string
 }
 
-func (d *decoder) structType(t reflect.Type) *structType {
-	if st, ok := d.structs[t]; ok {
-		return st
+// structTypes remembers structTypes by reflect.Type: they never change, and a
+// folder of ten thousand files would work them out ten thousand times.
+var structTypes sync.Map
+
+func structTypeOf(t reflect.Type) *structType {
+	if st, ok := structTypes.Load(t); ok {
+		return st.(*structType)
 	}
 	st := &structType{fields: map[string]int{}}
 	for i := range t.NumField() {
@@ -283,7 +287,7 @@ func (d *decoder) structType(t reflect.Type) *structType {
 		st.fields[name] = i
 		st.names = append(st.names, name)
 	}
-	d.structs[t] = st
+	structTypes.Store(t, st)
 	return st
 }
 
@@ -291,7 +295,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 	if !d.isMapping(n, s) {
 		return false
 	}
-	st := d.structType(v.Type())
+	st := structTypeOf(v.Type())
 	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
 		i, ok := st.fields[key]
 		if !ok {

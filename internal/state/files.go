@@ -1,0 +1,230 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"reconciler/internal/strictyaml"
+)
+
+// file is one manifest file and what was read from it.
+type file struct {
+	fsys fs.FS
+	path string // within fsys
+	name string // as it is shown to people
+	docs []*At[manifest]
+	err  error
+	// misspelt says that a key near to products or productSets was refused, so
+	// that names which nobody defines are likely to be defined under it.
+	misspelt bool
+}
+
+// finder collects the files of all inputs.
+type finder struct {
+	files    []*file
+	warnings []Warning
+	errs     strictyaml.Errors
+	// seen and sizes find files that were collected before.
+	seen  map[fileKey]bool
+	sizes map[fileSize][]fs.FileInfo
+}
+
+// fileKey and fileSize identify a file: surely, and as a first guess.
+type (
+	fileKey struct {
+		fsys any
+		path string
+	}
+	fileSize struct {
+		name string
+		size int64
+	}
+)
+
+func (f *finder) input(in Input) {
+	root := in.Root
+	if root == "" {
+		root = "."
+	}
+	name := in.Name
+	if name == "" {
+		name = root
+	}
+	top := strictyaml.Pos{File: name, Line: 1, Column: 1}
+	info, err := fs.Stat(in.FS, root)
+	if err != nil {
+		f.errs.Add(top, "%s", reason(err))
+		return
+	}
+	if !info.IsDir() {
+		f.add(in.FS, root, name, info)
+		return
+	}
+	prefix := strings.TrimRight(name, "/") + "/"
+	if name == "." {
+		prefix = ""
+	}
+	before := len(f.files)
+	found := f.folder(in.FS, root, prefix)
+	slices.SortFunc(f.files[before:], func(a, b *file) int { return strings.Compare(a.name, b.name) })
+	if !found {
+		f.warn(name, "there are no manifests (*.yaml, *.yml) in this folder")
+	}
+}
+
+// folder collects the manifests below dir and says whether there are any.
+func (f *finder) folder(fsys fs.FS, dir, prefix string) (found bool) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		f.errs.Add(Pos{File: strings.TrimSuffix(prefix, "/"), Line: 1, Column: 1}, "%s", reason(err))
+	}
+	for _, e := range entries {
+		p, name := path.Join(dir, e.Name()), prefix+e.Name()
+		switch mode := e.Type(); {
+		case strings.HasPrefix(e.Name(), "."):
+			// .git, .github and the like hold no manifests.
+		case mode.IsDir():
+			found = f.folder(fsys, p, name+"/") || found
+		case mode&fs.ModeSymlink != 0:
+			f.link(fsys, p, name)
+		case !isManifest(e.Name()):
+			if isManifest(strings.ToLower(e.Name())) {
+				f.warn(name, "not read: the name must end in .yaml or .yml, in lower case")
+			}
+		case !mode.IsRegular():
+			f.warn(name, "not read: not a regular file")
+		default:
+			found = true
+			info, err := e.Info()
+			if err != nil {
+				f.errs.Add(Pos{File: name, Line: 1, Column: 1}, "%s", reason(err))
+				continue
+			}
+			f.add(fsys, p, name, info)
+		}
+	}
+	return found
+}
+
+// link warns of a symbolic link that leads to what would have been read.
+func (f *finder) link(fsys fs.FS, p, name string) {
+	info, err := fs.Stat(fsys, p)
+	if isManifest(p) || err == nil && info.IsDir() {
+		f.warn(name, "not read: symbolic links are not followed")
+	}
+}
+
+func isManifest(name string) bool {
+	ext := path.Ext(name)
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// add takes a file unless it was taken before: under the same path of the same
+// file system, or because the operating system says that it is the same.
+func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
+	if reflect.ValueOf(fsys).Comparable() {
+		key := fileKey{fsys, path.Clean(p)}
+		if f.seen[key] {
+			return
+		}
+		f.seen[key] = true
+	}
+	size := fileSize{info.Name(), info.Size()}
+	for _, other := range f.sizes[size] {
+		if os.SameFile(info, other) {
+			return
+		}
+	}
+	f.sizes[size] = append(f.sizes[size], info)
+	f.files = append(f.files, &file{fsys: fsys, path: p, name: name})
+}
+
+func (f *finder) warn(name, msg string) {
+	f.warnings = append(f.warnings, Warning{File: name, Msg: msg})
+}
+
+// reason takes out of an error what the message says already: operation and path.
+func reason(err error) string {
+	var perr *fs.PathError
+	if errors.As(err, &perr) {
+		err = perr.Err
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf("can't be read: %v", err)), " ")
+}
+
+// readAll reads and decodes the files, as many at a time as there are processors.
+func readAll(files []*file) {
+	var wg sync.WaitGroup
+	next := make(chan *file)
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		wg.Go(func() {
+			for f := range next {
+				f.read()
+			}
+		})
+	}
+	for _, f := range files {
+		next <- f
+	}
+	close(next)
+	wg.Wait()
+}
+
+func (f *file) read() {
+	data, err := readFile(f.fsys, f.path)
+	if err != nil {
+		f.err = &strictyaml.Error{Pos: f.top(), Msg: reason(err), Cut: true}
+		return
+	}
+	f.docs, f.err = strictyaml.Decode[At[manifest]](f.name, data)
+	if f.err == nil {
+		return
+	}
+	keys := strictyaml.TopKeys(data)
+	if k := configKey(keys); k != "" {
+		f.docs = nil
+		f.err = &strictyaml.Error{Pos: f.top(), Msg: fmt.Sprintf(
+			"this looks like a config file (key %q), not like a manifest: name it with --config", k)}
+		return
+	}
+	f.misspelt = slices.ContainsFunc(keys, func(k string) bool {
+		near := strictyaml.Nearest(k, []string{"products", "productSets", "orgs", "defaults"})
+		return near != k && strings.HasPrefix(near, "product")
+	})
+}
+
+// top is the place of what is wrong with the file as a whole.
+func (f *file) top() Pos { return Pos{File: f.name, Line: 1, Column: 1} }
+
+// readFile reads a file, and no more of it than shows that it is too large.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	r, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() // read only: nothing can be lost
+	return io.ReadAll(io.LimitReader(r, strictyaml.MaxSize+1))
+}
+
+// configKey gives the key by which a file is known as the program's config, fed
+// here by mistake; "" when it isn't.
+func configKey(keys []string) string {
+	if slices.Contains(keys, "version") || slices.Contains(keys, "orgs") {
+		return ""
+	}
+	for _, k := range []string{"aerial", "parents", "git", "schedule", "guards", "manifests"} {
+		if slices.Contains(keys, k) {
+			return k
+		}
+	}
+	return ""
+}

@@ -1,0 +1,194 @@
+package state
+
+import (
+	"cmp"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"reconciler/internal/strictyaml"
+)
+
+// Input is a file or folder to load manifests from.
+type Input struct {
+	FS fs.FS
+	// Root is the file or folder within FS; "." for all of it.
+	Root string
+	// Name is how Root is shown to people, usually as they typed it; places in
+	// files below it begin with it. Root itself when empty.
+	Name string
+}
+
+// LoadOptions are what Load needs to know from elsewhere.
+type LoadOptions struct {
+	// Parents are the names of the configured parent orgs. Nil means that they
+	// are not known, and `create.parent` is not checked.
+	Parents []string
+}
+
+// Warning is something that is left out and nobody may have meant to.
+type Warning struct {
+	// File is the file or folder, as it is shown to people.
+	File string
+	// Msg is one line without the file.
+	Msg string
+}
+
+// String gives "FILE: message".
+func (w Warning) String() string { return w.File + ": " + w.Msg }
+
+// Load reads the manifests of all inputs and merges them into one desired
+// state. The order of files doesn't change what is desired.
+//
+// From a folder it takes *.yaml and *.yml, in subfolders too, without following
+// symbolic links (each is a warning) and without anything whose name begins
+// with a dot. A file that is reached through several inputs is read once.
+//
+// The error is strictyaml.Errors: every mistake of every file, sorted by place;
+// the desired state is then nil. A file that can't be read is such a mistake.
+// Warnings are given either way. Load may be called from several goroutines; the
+// slices and maps of the result may be shared between orgs and must not be
+// changed.
+func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
+	find := finder{seen: map[fileKey]bool{}, sizes: map[fileSize][]fs.FileInfo{}}
+	for _, in := range inputs {
+		find.input(in)
+	}
+	readAll(find.files)
+
+	m := newMerger(opts)
+	m.errs = find.errs
+	for _, f := range find.files {
+		m.noteMistakes(f)
+	}
+	for _, f := range find.files {
+		m.globals(f)
+	}
+	m.resolveSets()
+	for _, f := range find.files {
+		m.orgs(f)
+	}
+	if len(m.desired.Orgs) == 0 && len(m.errs) == 0 {
+		m.errs.Add(emptyPlace(inputs, find.files), "no orgs are declared: the desired state must not be empty")
+	}
+	if err := m.errs.Err(); err != nil {
+		return nil, find.warnings, err
+	}
+	m.desired.Products = make(map[string]string, len(m.aliases))
+	for name, a := range m.aliases {
+		m.desired.Products[name] = a.id
+	}
+	slices.SortFunc(m.desired.Orgs, func(a, b DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
+	return &m.desired, find.warnings, nil
+}
+
+// emptyPlace is where an org should have been declared.
+func emptyPlace(inputs []Input, files []*file) Pos {
+	if len(files) > 0 {
+		return files[0].top()
+	}
+	name := "."
+	if len(inputs) > 0 {
+		name = cmp.Or(inputs[0].Name, inputs[0].Root, name)
+	}
+	return Pos{File: name, Line: 1, Column: 1}
+}
+
+// merger makes one desired state of many documents.
+type merger struct {
+	opts    LoadOptions
+	errs    strictyaml.Errors
+	desired Desired
+	aliases map[string]alias
+	sets    map[string]*set
+	// domains and ids are where each was first declared.
+	domains map[string]Pos
+	ids     map[string]Pos
+	// guessing says that some file could not be read as a whole, so that a name
+	// which nobody defines may well be defined there.
+	guessing bool
+	// given counts the products given to sets and orgs; see maxGiven.
+	given int
+	// aliasNames and setNames are sorted, for hints.
+	aliasNames, setNames []string
+}
+
+// alias is a name for a product id. The id is empty when it could not be read.
+type alias struct {
+	id  string
+	pos Pos
+}
+
+func newMerger(opts LoadOptions) *merger {
+	return &merger{
+		opts:    opts,
+		aliases: map[string]alias{},
+		sets:    map[string]*set{},
+		domains: map[string]Pos{},
+		ids:     map[string]Pos{},
+	}
+}
+
+// noteMistakes takes over what went wrong while the file was read.
+func (m *merger) noteMistakes(f *file) {
+	all, _ := strictyaml.AsErrors(f.err)
+	m.errs = append(m.errs, all...)
+	m.guessing = m.guessing || f.misspelt || slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
+}
+
+// globals merges what holds for all files: account, products and sets.
+func (m *merger) globals(f *file) {
+	for _, doc := range f.docs {
+		if doc.Bad {
+			continue
+		}
+		switch v := &doc.V.Version; {
+		case !v.Set:
+			m.errs.Add(doc.Pos, `no "version": begin each document with version: 1`)
+		case v.OK() && v.V != 1:
+			m.errs.Add(v.Pos, "version %d is not supported: this program reads version 1", v.V)
+		}
+		m.account(&doc.V.Account.V)
+		m.products(&doc.V)
+		m.productSets(&doc.V)
+	}
+}
+
+func (m *merger) account(a *manifestAccount) {
+	d := &m.desired.Account
+	if a.ID.OK() {
+		m.once("account id", &d.ID, &d.IDPos, string(a.ID.V), a.ID.Pos)
+	}
+	if a.Name.OK() {
+		m.once("account name", &d.Name, &d.NamePos, string(a.Name.V), a.Name.Pos)
+	}
+}
+
+// once sets *v, unless it was set to something else before.
+func (m *merger) once(what string, v *string, at *Pos, s string, pos Pos) {
+	switch {
+	case *v == "":
+		*v, *at = s, pos
+	case *v != s:
+		m.errs.Add(pos, "%s is %s here and %s at %s", what, quote(s), quote(*v), *at)
+	}
+}
+
+func (m *merger) products(doc *manifest) {
+	for _, e := range doc.Products.V {
+		if err := checkName(e.Key); err != nil {
+			m.errs.Add(e.Pos, "the name of a product %v", err)
+			continue
+		}
+		if isProductID(strings.ToUpper(e.Key)) {
+			m.errs.Add(e.Pos, "product name %s looks like a product id: choose another name", quote(e.Key))
+		}
+		first, dup := m.aliases[e.Key]
+		switch id := string(e.V.V); {
+		case !dup || first.id == "":
+			m.aliases[e.Key] = alias{id, e.Pos}
+		case id != "" && id != first.id:
+			m.errs.Add(e.Pos, "product %s is %s here and %s at %s", quote(e.Key), id, first.id, first.pos)
+		}
+	}
+}

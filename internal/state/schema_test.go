@@ -1,0 +1,220 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"gopkg.in/yaml.v3"
+	"pgregory.net/rapid"
+
+	"reconciler/internal/schema"
+	"reconciler/internal/strictyaml"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// TestSchemaIsFresh generates the schema again and compares it with the
+// committed one; with -update it writes it.
+func TestSchemaIsFresh(t *testing.T) {
+	head := schema.Head{
+		ID:          "urn:reconciler:manifest:1",
+		Title:       "reconciler manifest",
+		Description: "Desired state of the orgs of an Okta Aerial account.",
+	}
+	got, err := schema.Generate(head, manifest{}, func(s *schema.Schema) {
+		// The rule for keys can't be said in a tag.
+		for _, key := range []string{"products", "productSets"} {
+			property, _ := s.Properties.Get(key)
+			property.PropertyNames = &schema.Schema{Extras: ref("").SchemaKeywords()}
+			property.PropertyNames.Not = &schema.Schema{Pattern: "^[Pp][0-9]{3,}$"}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("manifest.schema.json", got, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(Schema), string(got)); diff != "" {
+		t.Errorf("manifest.schema.json is stale, run go generate (-committed +generated):\n%s", diff)
+	}
+}
+
+// compileSchema gives the committed schema, ready to check documents.
+func compileSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("manifest.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("manifest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// schemaErrors gives the places, as JSON pointers, at which the schema refuses
+// documents of a YAML text; ok is false when a document can't be put as JSON.
+func schemaErrors(t testing.TB, s *jsonschema.Schema, text []byte) (places []string, ok bool) {
+	t.Helper()
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var n yaml.Node
+		err := dec.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			return places, true
+		}
+		if err != nil {
+			return nil, false
+		}
+		v, ok := asJSON(&n)
+		if !ok {
+			return nil, false
+		}
+		if v == nil {
+			continue // an empty document
+		}
+		var bad *jsonschema.ValidationError
+		if err := s.Validate(v); errors.As(err, &bad) {
+			places = append(places, leaves(bad)...)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// leaves gives the innermost places of a validation error.
+func leaves(e *jsonschema.ValidationError) []string {
+	if len(e.Causes) == 0 {
+		return []string{"/" + strings.Join(e.InstanceLocation, "/")}
+	}
+	var all []string
+	for _, c := range e.Causes {
+		all = append(all, leaves(c)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// asJSON gives a YAML node as editors hand it to a schema.
+func asJSON(n *yaml.Node) (any, bool) {
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return asJSON(n.Content[0])
+	case yaml.SequenceNode:
+		all := []any{}
+		for _, c := range n.Content {
+			v, ok := asJSON(c)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, v)
+		}
+		return all, true
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i < len(n.Content); i += 2 {
+			k := n.Content[i]
+			v, ok := asJSON(n.Content[i+1])
+			if _, dup := m[k.Value]; dup || !ok || k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
+				return nil, false
+			}
+			m[k.Value] = v
+		}
+		return m, true
+	case yaml.ScalarNode:
+		switch n.Tag {
+		case "!!str", "!!timestamp":
+			return n.Value, true
+		case "!!bool":
+			return strings.EqualFold(n.Value, "true"), true
+		case "!!null":
+			return nil, true
+		case "!!int":
+			i, err := strconv.ParseInt(n.Value, 0, 64)
+			return i, err == nil
+		case "!!float":
+			f, err := strconv.ParseFloat(n.Value, 64)
+			return f, err == nil
+		}
+	}
+	return nil, false
+}
+
+// Each string type is checked by hand-written code here and by a pattern in
+// editors: they must agree, on random text and on text near to the pattern.
+func TestSchemaAgreesOnWords(t *testing.T) {
+	s := compileSchema(t)
+	near := []string{
+		"acme.okta.com", "a.b", "-a.b", "a-.b", "a..b", "a.1", "a.b1", "a.b-", "xn--a.b", "A.B", "a.b.", "1.2.3.4", "a_b.c", "ä.b",
+		strings.Repeat("a", 63) + ".b", strings.Repeat("a", 64) + ".b", strings.Repeat("a.", 126) + "b", strings.Repeat("a.", 127) + "b",
+		"P000052", "P12", "P123", "p123", "P12x", "P" + strings.Repeat("0", 99), "P" + strings.Repeat("0", 100),
+		"sso", "a b", ".a", "a.", "a_b", "_a", strings.Repeat("a", 100), strings.Repeat("a", 101), strings.Repeat("ä", 100), strings.Repeat("ä", 101),
+		"ok1", "OK1", "oK16", "ok5", "ok10", "ok15", "ok17", "eu1", "eu2", "op3", "op4", "ok", "ok111",
+		"a@b.c", "a@b", "@b.c", "a@@b.c", "a b@c.d", "a@b.c ", "a+b@c.d", "<a@b.c>", "ä@b.c", "a@" + strings.Repeat("b.", 126) + "c",
+		"https://a.b", "http://a", "HTTPS://a", "ftp://a", "https://", "https:///a", "https://?a", "https://a b", "a.b",
+		" a", "a ", "a\tb", "a\x1b", "a\u202eb", "a\u200db", "", "a", strings.Repeat("a", 256),
+	}
+	text := rapid.OneOf(rapid.SampledFrom(near), rapid.StringMatching(`[A-Za-z0-9._@:/ -]{0,12}`), rapid.String())
+	rapid.Check(t, func(t *rapid.T) {
+		w := text.Draw(t, "word")
+		for _, c := range []struct {
+			key   string
+			value strictyaml.Checker
+			doc   map[string]any
+		}{
+			{"domain", domain(w), map[string]any{"orgs": []any{map[string]any{"domain": w}}}},
+			{"id", resourceID(w), map[string]any{"account": map[string]any{"id": w}}},
+			{"account name", accountName(w), map[string]any{"account": map[string]any{"name": w}}},
+			{"product id", productID(w), map[string]any{"products": map[string]any{"a": w}}},
+			{"product", ref(w), map[string]any{"defaults": map[string]any{"products": []any{w}}}},
+			{"member", ref(w), map[string]any{"productSets": map[string]any{"a": []any{w}}}},
+			{"cell", cell(w), map[string]any{"defaults": map[string]any{"cell": w}}},
+			{"org name", orgName(w), created("name", w)},
+			{"website", website(w), created("website", w)},
+			{"parent", line(w), created("parent", w)},
+			{"email", email(w), created("email", w)},
+		} {
+			c.doc["version"] = 1
+			byHand, bySchema := c.value.Check(), s.Validate(c.doc)
+			if (byHand == nil) != (bySchema == nil) && !lenient(c.key, byHand) {
+				t.Errorf("%s %q: Check says %v, the schema says %v", c.key, w, byHand, bySchema)
+			}
+		}
+	})
+}
+
+// lenient says whether the schema may take what Check refuses: patterns know
+// neither all of Unicode's spaces nor what makes a URL.
+func lenient(key string, byHand error) bool {
+	return byHand != nil && (key == "website" || strings.Contains(byHand.Error(), "begin or end with a space"))
+}
+
+// created gives a document with one key of `create` set to w.
+func created(key, w string) map[string]any {
+	admin := map[string]any{"firstName": "a", "lastName": "b", "email": "a@b.c", "login": "a"}
+	create := map[string]any{"parent": "p", "name": "n", "admin": admin}
+	if _, ok := admin[key]; ok {
+		admin[key] = w
+	} else {
+		create[key] = w
+	}
+	return map[string]any{"orgs": []any{map[string]any{"domain": "a.b", "create": create}}}
+}

@@ -1,0 +1,250 @@
+package state
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"reconciler/internal/strictyaml"
+)
+
+// Limits that no real account comes near. They keep sets of sets from
+// multiplying a small file into more than memory holds.
+const (
+	// maxInSet is how many products a set may give.
+	maxInSet = 1000
+	// maxGiven is how often a product may be given to a set or an org.
+	maxGiven = 5_000_000
+	// maxHints is from how many names on none is suggested for a wrong one:
+	// looking through all of them for each mistake would take too long.
+	maxHints = 5000
+	// maxCycle is how many sets of a cycle a message names.
+	maxCycle = 10
+)
+
+// set is a product set.
+type set struct {
+	name    string
+	members members
+	pos     Pos
+	// resolved is what the set gives: without repeats, in the order in which
+	// the products are named.
+	resolved []given
+	state    setState
+	// depth is how many sets lead to this one while it is being resolved.
+	depth int
+}
+
+type setState uint8
+
+const (
+	unresolved setState = iota
+	resolving
+	resolved
+)
+
+// given is a product and the place that names it.
+type given struct {
+	id  string
+	pos Pos
+}
+
+func (m *merger) productSets(doc *manifest) {
+	for _, e := range doc.ProductSets.V {
+		if err := checkName(e.Key); err != nil {
+			m.errs.Add(e.Pos, "the name of a product set %v", err)
+			continue
+		}
+		if isProductID(strings.ToUpper(e.Key)) {
+			m.errs.Add(e.Pos, "product set name %s looks like a product id: choose another name", quote(e.Key))
+		}
+		first, dup := m.sets[e.Key]
+		switch {
+		case !dup:
+			m.sets[e.Key] = &set{name: e.Key, members: e.V.V, pos: e.Pos}
+		case e.V.OK() && !sameNames(first.members, e.V.V):
+			m.errs.Add(e.Pos, "product set %s has other members here than at %s", quote(e.Key), first.pos)
+		}
+	}
+}
+
+// sameNames compares without regard to order.
+func sameNames(a, b members) bool {
+	return slices.Equal(sortedNames(a), sortedNames(b))
+}
+
+func sortedNames(all members) []ref {
+	names := make([]ref, len(all))
+	for i, r := range all {
+		names[i] = r.V
+	}
+	slices.Sort(names)
+	return names
+}
+
+// resolveSets finds out which products each set gives.
+func (m *merger) resolveSets() {
+	m.aliasNames = slices.Sorted(maps.Keys(m.aliases))
+	m.setNames = slices.Sorted(maps.Keys(m.sets))
+	for _, name := range m.setNames {
+		s := m.sets[name]
+		if a, clash := m.aliases[name]; clash {
+			m.errs.Add(s.pos, "%s is a product set here and a product at %s: rename one", quote(name), a.pos)
+		}
+		m.repeats("productSets."+name, s.members)
+	}
+	for _, name := range m.setNames {
+		m.resolve(m.sets[name], nil)
+	}
+}
+
+// resolve fills in what s gives. path holds the sets that lead to s.
+func (m *merger) resolve(s *set, path []*set) {
+	s.state, s.depth = resolving, len(path)
+	defer func() { s.state = resolved }()
+	path = append(path, s)
+	seen := map[string]bool{}
+	for _, r := range s.members {
+		all := m.member(r, path)
+		if !m.give(r.Pos, len(all)) {
+			return
+		}
+		for _, g := range all {
+			if !seen[g.id] {
+				seen[g.id] = true
+				s.resolved = append(s.resolved, g)
+			}
+		}
+		if len(s.resolved) > maxInSet {
+			m.errs.Add(s.pos, "product set %s gives more than %d products", quote(s.name), maxInSet)
+			s.resolved = nil
+			return
+		}
+	}
+}
+
+// member gives the products of one member of the last set of path.
+func (m *merger) member(r At[ref], path []*set) []given {
+	name := string(r.V)
+	inner, ok := m.sets[name]
+	if !ok {
+		return m.product(nil, r, true)
+	}
+	switch inner.state {
+	case unresolved:
+		m.resolve(inner, path)
+	case resolving:
+		m.errs.Add(r.Pos, "product sets contain each other: %s", cycle(path[inner.depth:]))
+		return nil
+	}
+	return inner.resolved
+}
+
+// cycle names the sets of path and its first one again.
+func cycle(path []*set) string {
+	var names []string
+	for _, s := range path[:min(len(path), maxCycle)] {
+		names = append(names, s.name)
+	}
+	if len(path) > maxCycle {
+		names = append(names, "…")
+	}
+	return strings.Join(append(names, path[0].name), " → ")
+}
+
+// give counts n products that something at pos names or inherits, and says
+// whether they may still be given. The limit is told once.
+func (m *merger) give(pos Pos, n int) bool {
+	before := m.given
+	m.given += n
+	if before <= maxGiven && m.given > maxGiven {
+		m.errs.Add(pos, "the product lists of all sets and orgs add up to more than %d: make them smaller", maxGiven)
+	}
+	return m.given <= maxGiven
+}
+
+// product appends the product that r names to all. orSet says that r could have
+// named a set as well.
+func (m *merger) product(all []given, r At[ref], orSet bool) []given {
+	name := string(r.V)
+	if a, ok := m.aliases[name]; ok {
+		if a.id == "" {
+			return all // told where it is defined
+		}
+		return append(all, given{a.id, r.Pos})
+	}
+	if isProductID(name) {
+		return append(all, given{name, r.Pos})
+	}
+	if !m.guessing {
+		m.unknownProduct(r, orSet)
+	}
+	return all
+}
+
+func (m *merger) unknownProduct(r At[ref], orSet bool) {
+	name := string(r.V)
+	upper := strings.ToUpper(name)
+	switch _, isSet := m.sets[name]; {
+	case isSet:
+		m.errs.Add(r.Pos, "unknown product %s: it is a product set, name it under productSets", quote(name))
+	case isProductID(upper):
+		m.errs.Add(r.Pos, "unknown product %s: did you mean %q?", quote(name), upper)
+	case orSet:
+		m.errs.Add(r.Pos, "unknown product or product set %s%s", quote(name),
+			m.hint(name, slices.Concat(m.aliasNames, m.setNames), ": define it under products or productSets"))
+	default:
+		m.errs.Add(r.Pos, "unknown product %s%s", quote(name), m.hint(name, m.aliasNames, ": define it under products, or write its id"))
+	}
+}
+
+// setsOf looks up a list of product sets.
+func (m *merger) setsOf(list productSets) [][]given {
+	m.repeats("productSets", list)
+	all := make([][]given, 0, len(list))
+	for _, r := range list {
+		name := string(r.V)
+		s, ok := m.sets[name]
+		_, isProduct := m.aliases[name]
+		switch {
+		case ok:
+			all = append(all, s.resolved)
+		case m.guessing:
+		case isProduct || isProductID(name):
+			m.errs.Add(r.Pos, "unknown product set %s: it is a product, name it under products", quote(name))
+		default:
+			m.errs.Add(r.Pos, "unknown product set %s%s", quote(name), m.hint(name, m.setNames, ": define it under productSets"))
+		}
+	}
+	return all
+}
+
+// hint says which of names an unknown one may have meant, or else what to do.
+func (m *merger) hint(name string, names []string, otherwise string) string {
+	if len(names) > maxHints {
+		return otherwise
+	}
+	return cmp.Or(strictyaml.DidYouMean(name, names), otherwise)
+}
+
+// repeats notes names that stand in a list twice.
+func (m *merger) repeats(key string, list []At[ref]) {
+	// Nearly all lists are so short that looking back beats a map.
+	const short = 32
+	var seen map[ref]Pos
+	if len(list) > short {
+		seen = make(map[ref]Pos, len(list))
+	}
+	for i, r := range list {
+		first, dup := seen[r.V]
+		for j := 0; seen == nil && j < i && !dup; j++ {
+			first, dup = list[j].Pos, list[j].V == r.V
+		}
+		if dup {
+			m.errs.Add(r.Pos, "%s stands in %q twice, first at %s", quote(string(r.V)), key, first)
+		} else if seen != nil {
+			seen[r.V] = r.Pos
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The string types of a manifest. Each says in Check what is wrong with a value
+// and in SchemaKeywords the same to editors; a test holds the two together.
+
+// domain is an org's domain, such as acme.okta.com.
+type domain string
+
+const (
+	maxDomain     = 253
+	domainPattern = `^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`
+)
+
+func (d domain) Check() error {
+	s := string(d)
+	if isDomain(s) {
+		return nil
+	}
+	if hint := domainHint(s); hint != "" {
+		return fmt.Errorf("must be a bare domain, not %s: %s", quote(s), hint)
+	}
+	return fmt.Errorf("must be a domain such as acme.okta.com, not %s", quote(s))
+}
+
+func (domain) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": domainPattern, "maxLength": maxDomain}
+}
+
+// domainHint says what to do about the usual mistakes.
+func domainHint(s string) string {
+	_, rest, scheme := strings.Cut(s, "://")
+	if !scheme {
+		rest = s
+	}
+	bare, _, _ := strings.Cut(rest, "/")
+	bare, _, _ = strings.Cut(bare, ":")
+	bare = strings.TrimSuffix(strings.TrimSpace(bare), ".")
+	switch {
+	case bare != s && isDomain(bare):
+		return fmt.Sprintf("write %q", strings.ToLower(bare))
+	case strings.Contains(s, "*"):
+		return "wildcards are not supported, declare each org"
+	case strings.Contains(s, "_"):
+		return "underscores can't stand in a domain"
+	case strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "write it in its ASCII form (xn--…)"
+	case s != "" && !strings.Contains(s, ".") && isDomain(s+".okta.com"):
+		return fmt.Sprintf("write it in full, such as %q", s+".okta.com")
+	}
+	return ""
+}
+
+// isDomain says whether s is a host name of at least two labels. It does the
+// work of domainPattern at a fraction of the time.
+func isDomain(s string) bool {
+	if len(s) > maxDomain {
+		return false
+	}
+	labels := 0
+	for rest, more := s, true; more; labels++ {
+		var label string
+		label, rest, more = strings.Cut(rest, ".")
+		if !isLabel(label) || !more && !isLetter(label[0]) {
+			return false
+		}
+	}
+	return labels >= 2
+}
+
+func isLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	return all(s, "-")
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// all says whether s is made of ASCII letters, digits and the others alone.
+func all(s, others string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte(others, c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// resourceID is an id that Okta gave.
+type resourceID string
+
+func (id resourceID) Check() error {
+	if s := string(id); s == "" || len(s) > 64 || !all(s, "_-") {
+		return fmt.Errorf("must be an id that Okta gave (1 to 64 letters, digits, _ or -), not %s", quote(s))
+	}
+	return nil
+}
+
+func (resourceID) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": `^[A-Za-z0-9_-]{1,64}$`}
+}
+
+// productID is the id of a product, such as P000052.
+type productID string
+
+func (id productID) Check() error {
+	if !isProductID(string(id)) {
+		return fmt.Errorf("must be a product id such as P000052, not %s", quote(string(id)))
+	}
+	return nil
+}
+
+func (productID) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": `^P[0-9]{3,}$`, "maxLength": maxName}
+}
+
+func isProductID(s string) bool {
+	if len(s) < 4 || len(s) > maxName || s[0] != 'P' {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if !isDigit(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxName bounds the names of products and sets.
+const (
+	maxName     = 100
+	namePattern = `^[A-Za-z0-9][A-Za-z0-9._-]*$`
+)
+
+// ref is the name or id of a product, or the name of a product set.
+type ref string
+
+func (r ref) Check() error { return checkName(string(r)) }
+
+func (ref) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": namePattern, "maxLength": maxName}
+}
+
+// checkName says what is wrong with the name of a product or set.
+func checkName(s string) error {
+	if s == "" || len(s) > maxName || !all(s[:1], "") || !all(s, "._-") {
+		return fmt.Errorf("must be a name of at most %d letters, digits, dots, _ or -, not %s", maxName, quote(s))
+	}
+	return nil
+}
+
+func (members) SchemaKeywords() map[string]any     { return refList() }
+func (products) SchemaKeywords() map[string]any    { return refList() }
+func (productSets) SchemaKeywords() map[string]any { return refList() }
+
+func refList() map[string]any {
+	item := ref("").SchemaKeywords()
+	item["type"] = "string"
+	return map[string]any{"items": item, "uniqueItems": true}
+}
+
+// cell is the part of Okta's infrastructure that an org lives in.
+type cell string
+
+// cells gives the cells that Aerial supports, in the order of Okta's guide to
+// the Aerial API, which also says that ok5, ok10, ok15, ok17, compliance and
+// federal cells are not supported.
+func cells() []string {
+	return []string{
+		"ok1", "ok2", "ok3", "ok4", "ok6", "ok7", "ok8", "ok9", "ok11", "ok12", "ok14", "ok16",
+		"eu1", "op1", "op2", "op3",
+	}
+}
+
+func (c cell) Check() error {
+	if !slices.Contains(cells(), strings.ToLower(string(c))) {
+		return fmt.Errorf("must be a cell that Aerial supports (%s), not %s", strings.Join(cells(), ", "), quote(string(c)))
+	}
+	return nil
+}
+
+// SchemaKeywords lists the cells for completion and then allows any case.
+func (cell) SchemaKeywords() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"enum": cells()},
+		map[string]any{"pattern": `^([Oo][Kk]([1-46-9]|1[1246])|[Ee][Uu]1|[Oo][Pp][123])$`},
+	}}
+}
+
+// The names and words of people: one line of text.
+type (
+	line        string
+	orgName     string
+	accountName string
+)
+
+func (s line) Check() error        { return checkLine(string(s), 255) }
+func (s orgName) Check() error     { return checkLine(string(s), 100) }
+func (s accountName) Check() error { return checkLine(string(s), 255) }
+
+func (line) SchemaKeywords() map[string]any        { return lineKeywords(255) }
+func (orgName) SchemaKeywords() map[string]any     { return lineKeywords(100) }
+func (accountName) SchemaKeywords() map[string]any { return lineKeywords(255) }
+
+func lineKeywords(most int) map[string]any {
+	// The characters themselves, because \u is unknown to Go's regexp.
+	const control = `\x00-\x1f\x7f-\x9f` + "\u200e\u200f\u2028-\u202e\u2066-\u2069"
+	return map[string]any{
+		"pattern":   `^[^\s` + control + `]([^` + control + `]*[^\s` + control + `])?$`,
+		"maxLength": most,
+	}
+}
+
+// checkLine wants 1 to most characters that show as what they are: a control
+// character could rewrite the plan on a reviewer's terminal, and Okta drops
+// outer spaces, which would be a difference for ever.
+func checkLine(s string, most int) error {
+	switch {
+	case s == "":
+		return errors.New("must not be empty")
+	case utf8.RuneCountInString(s) > most:
+		return fmt.Errorf("must have at most %d characters, not %d", most, utf8.RuneCountInString(s))
+	case strings.TrimSpace(s) != s:
+		return fmt.Errorf("must not begin or end with a space: %s", quote(s))
+	case strings.ContainsFunc(s, invisible):
+		return fmt.Errorf("must not contain control characters: %s", quote(s))
+	}
+	return nil
+}
+
+// invisible says whether r moves or turns around what stands beside it.
+func invisible(r rune) bool {
+	switch {
+	case unicode.IsControl(r), r == 0x200e, r == 0x200f:
+		return true
+	default:
+		return r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}
+}
+
+// email is an address without a name.
+type email string
+
+const localPattern = "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]"
+
+func (e email) Check() error {
+	s := string(e)
+	local, host, _ := strings.Cut(s, "@")
+	if local == "" || len(s) > 254 || !all(local, ".!#$%&'*+/=?^_`{|}~-") || !isDomain(host) {
+		return fmt.Errorf("must be an email address such as okta@acme.example, not %s", quote(s))
+	}
+	return nil
+}
+
+func (email) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": "^" + localPattern + "+@" + domainPattern[1:], "maxLength": 254}
+}
+
+// website is the URL of a web page.
+type website string
+
+const maxWebsite = 2000
+
+func (w website) Check() error {
+	s := string(w)
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		len(s) > maxWebsite || strings.ContainsFunc(s, unicode.IsSpace) || strings.ContainsFunc(s, invisible) {
+		return fmt.Errorf("must be a URL such as https://acme.example, not %s", quote(s))
+	}
+	return nil
+}
+
+func (website) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]`, "maxLength": maxWebsite}
+}
+
+// quote quotes s for a message, shortened if need be.
+func quote(s string) string {
+	const most = 80
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
