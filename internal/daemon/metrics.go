@@ -131,15 +131,16 @@ func (m *Metrics) Finished(method, endpoint string, code int, took time.Duration
 	m.apiDuration.WithLabelValues(method, endpoint).Observe(took.Seconds())
 }
 
-// run counts a run that has ended.
-func (m *Metrics) run(rec *RunRecord) {
+// run counts a run that has ended. stale says whether the desired state in
+// force is not the newest.
+func (m *Metrics) run(rec *RunRecord, stale bool) {
 	m.runs.WithLabelValues(string(rec.Result)).Inc()
 	m.runDuration.Observe(rec.Seconds)
 	if rec.Result.Success() {
 		m.lastSuccess.Set(float64(rec.Finished.UnixMilli()) / 1000)
 	}
 	m.stale.Set(0)
-	if rec.Stale != nil {
+	if stale {
 		m.stale.Set(1)
 	}
 }

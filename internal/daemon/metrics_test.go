@@ -89,14 +89,14 @@ reconciler_runs_total{result="refused"} 0
 func TestMetricsOfRuns(t *testing.T) {
 	m := NewMetrics("v1")
 	at := time.UnixMilli(1_700_000_000_500)
-	m.run(&RunRecord{Result: ResultDrift, Finished: at, Seconds: 2, Stale: &Stale{}})
+	m.run(&RunRecord{Result: ResultDrift, Finished: at, Seconds: 2}, true)
 	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
 		t.Errorf("last success %v", got)
 	}
 	if got := testutil.ToFloat64(m.stale); got != 1 {
 		t.Errorf("stale %v, want 1", got)
 	}
-	m.run(&RunRecord{Result: ResultError, Finished: at.Add(time.Hour), Seconds: 3})
+	m.run(&RunRecord{Result: ResultError, Finished: at.Add(time.Hour), Seconds: 3}, false)
 	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
 		t.Errorf("a failed run moved the last success to %v", got)
 	}

@@ -95,8 +95,9 @@ type InForce struct {
 type board struct {
 	next func(time.Time) time.Time
 
-	mu     sync.Mutex
-	status Status
+	mu       sync.Mutex
+	status   Status
+	stopping bool
 }
 
 func newBoard(status Status, next func(time.Time) time.Time) *board {
@@ -160,6 +161,13 @@ func (b *board) planned(slot time.Time) {
 	}
 }
 
+// stop notes that the daemon ends.
+func (b *board) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopping = true
+}
+
 // read gives the status as of now.
 func (b *board) read(now time.Time) Status {
 	b.mu.Lock()
@@ -182,6 +190,9 @@ const (
 // notReady says why the daemon is not ready; empty when it is. b.mu is held.
 func (b *board) notReady(now time.Time) string {
 	s := &b.status
+	if b.stopping {
+		return "the daemon is being stopped"
+	}
 	if s.LastSuccess == nil {
 		if s.LastRun == nil {
 			return "the first run has not ended yet"

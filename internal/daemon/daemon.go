@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/config"
+	"reconciler/internal/state"
+)
+
+// RunOptions is what Run needs beside the config.
+type RunOptions struct {
+	// Version is the program's, for status and metrics.
+	Version string
+	// Manifests is as in Options.
+	Manifests string
+	// Logger gets what a daemon has to say; nil is silent.
+	Logger *slog.Logger
+	// Listening, where not nil, is told the address that the endpoints are
+	// served on, before the first run; with port 0 in the config it is the only
+	// one who knows.
+	Listening func(net.Addr)
+}
+
+// Run is the daemon: it serves the endpoints and does runs, at once and then on
+// schedule, until ctx ends. It then finishes the calls that are in flight,
+// starts no others, and returns nil. An error means that it could not begin, or
+// could no longer serve its endpoints; failures of runs are told and outlived.
+func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
+	if err := cfg.NeedAerial(); err != nil {
+		return err
+	}
+	d, err := newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+	if err != nil {
+		return err
+	}
+	defer d.runner.r.Close()
+	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
+}
+
+// daemon is the parts of Run, put together.
+type daemon struct {
+	runner  *runner
+	loop    *loop
+	handler http.Handler
+	board   *board
+	log     *slog.Logger // without what stands on the lines of a run
+	version string
+}
+
+func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*daemon, error) {
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	metrics := NewMetrics(opts.Version)
+	tag := newRunHandler(log.Handler())
+	r, err := build(cfg, Options{Manifests: opts.Manifests, Logger: slog.New(tag), Observer: metrics}, base)
+	if err != nil {
+		return nil, err
+	}
+	mode := state.Mode(cfg.Mode)
+	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
+	b := newBoard(Status{
+		Reconciler: opts.Version,
+		Account:    cfg.Aerial.AccountID,
+		Mode:       mode,
+		Schedule:   cfg.Schedule.String(),
+		Source:     r.source,
+		Started:    time.Now().UTC(),
+	}, next)
+	handler, err := newHandler(b, metrics, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: metrics, board: b, now: time.Now}
+	return &daemon{
+		runner:  u,
+		loop:    &loop{now: time.Now, next: next, run: u.once, planned: b.planned},
+		handler: handler,
+		board:   b,
+		log:     log,
+		version: opts.Version,
+	}, nil
+}
+
+// serve serves the endpoints for as long as the loop turns.
+func (d *daemon) serve(ctx context.Context, address string, listening func(net.Addr)) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return &hinted{
+			fmt.Errorf("http.address %q can't be served: %w", address, err),
+			"is another daemon running? give http.address a free port, or port 0 for any",
+		}
+	}
+	d.log.Info("serving", "address", "http://"+listener.Addr().String(), "version", d.version)
+	if listening != nil {
+		listening(listener.Addr())
+	}
+
+	turning, stopTurning := context.WithCancel(ctx)
+	defer stopTurning()
+	// The endpoints outlive the last run, so that it can be watched to its end.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	told := make(chan struct{})
+	stopped := context.AfterFunc(ctx, func() {
+		defer close(told)
+		d.log.Info("stopping: calls in flight are finished, no others begin")
+		d.board.stop()
+	})
+	served := make(chan error, 1)
+	go func() {
+		served <- serveHTTP(serving, newServer(d.handler, d.log), listener)
+		stopTurning()
+	}()
+	d.loop.serve(turning)
+	stopServing()
+	err = <-served
+	if !stopped() {
+		<-told
+	}
+	if err != nil {
+		return fmt.Errorf("serving the endpoints: %w", err)
+	}
+	d.log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,186 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/config"
+	"reconciler/internal/diff"
+	"reconciler/internal/oktaauth"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+)
+
+// New puts together what the config describes. It opens no connection and no
+// secret. The error may be a *config.MissingError.
+func New(cfg *config.Config, opts Options) (*Reconciler, error) {
+	if err := cfg.NeedAerial(); err != nil {
+		return nil, err
+	}
+	return build(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+}
+
+// build is New with a transport of the caller's for all that goes to Okta.
+func build(cfg *config.Config, opts Options, base http.RoundTripper) (*Reconciler, error) {
+	r := &Reconciler{cfg: cfg, log: opts.Logger, guards: guardsOf(cfg), base: base}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if err := r.setSource(opts.Manifests); err != nil {
+		return nil, err
+	}
+	if err := r.setClients(opts.Observer); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// guardsOf gives the limits of the config, and the orgs that it names and that
+// are never deactivated.
+func guardsOf(cfg *config.Config) diff.Guards {
+	g := diff.Guards{
+		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
+		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
+		AerialDomain:          domainOf(cfg.Aerial.Auth.OrgURL),
+	}
+	for i := range cfg.Parents {
+		g.ParentDomains = append(g.ParentDomains, domainOf(cfg.Parents[i].URL))
+	}
+	return g
+}
+
+func domainOf(u *url.URL) string { return strings.ToLower(u.Hostname()) }
+
+// setSource decides where manifests are read from: the given file or folder,
+// else what the config says.
+func (r *Reconciler) setSource(manifests string) error {
+	if manifests == "" {
+		if err := r.cfg.NeedSource(); err != nil {
+			return err
+		}
+		manifests = r.cfg.Manifests
+	}
+	if manifests != "" {
+		r.source = manifests
+		r.fetch = func(context.Context) (*source.Snapshot, error) { return source.Local(manifests) }
+		return nil
+	}
+	c := r.cfg.Git
+	git, err := source.NewGit(source.GitOptions{
+		URL:    c.URL,
+		Branch: c.Branch,
+		Tag:    c.Tag,
+		Commit: c.Commit,
+		Path:   c.Path,
+		Auth: source.Auth{
+			Username:       c.Auth.Username,
+			Password:       password(c.Auth.Password),
+			SSHKeyFile:     c.Auth.SSHKeyFile,
+			KnownHostsFile: c.Auth.KnownHostsFile,
+		},
+		Logger: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	r.source, r.fetch = gitName(c), git.Fetch
+	return nil
+}
+
+func password(s config.Secret) func(context.Context) (string, error) {
+	if !s.IsSet() {
+		return nil
+	}
+	return func(context.Context) (string, error) {
+		data, err := s.Read()
+		return string(data), err
+	}
+}
+
+// gitName names a place in a repository, for people.
+func gitName(g *config.Git) string {
+	name := g.URL
+	switch {
+	case g.Tag != "":
+		name += ", tag " + g.Tag
+	case g.Commit != "":
+		name += ", commit " + g.Commit
+	default:
+		name += ", branch " + g.Branch
+	}
+	if g.Path != "" {
+		name += ", path " + g.Path
+	}
+	return name
+}
+
+// setClients makes the client that reads, and the way to one that writes. Both
+// share connections and the service app.
+func (r *Reconciler) setClients(observer aerial.Observer) error {
+	a := &r.cfg.Aerial
+	tokens, err := oktaauth.New(oktaauth.Options{
+		OrgURL:   a.Auth.OrgURL,
+		ClientID: a.Auth.ClientID,
+		KeyID:    a.Auth.KeyID,
+		Key:      privateKey(a.Auth.PrivateKey),
+		DPoP:     a.Auth.DPoP,
+		HTTP:     r.base,
+		Timeout:  a.Timeout,
+		Logger:   r.log,
+	})
+	if err != nil {
+		return err
+	}
+	r.client = func(scope string) (*aerial.Client, error) {
+		return aerial.New(aerial.Options{
+			URL:         a.URL,
+			AccountID:   a.AccountID,
+			Transport:   tokens.Transport(r.base, a.URL, scope),
+			Concurrency: a.Concurrency,
+			Timeout:     a.Timeout,
+			Logger:      r.log,
+			Observer:    observer,
+		})
+	}
+	r.read, err = r.client(scopeRead)
+	return err
+}
+
+func privateKey(s config.Secret) func() (oktaauth.Key, error) {
+	return func() (oktaauth.Key, error) {
+		data, err := s.Read()
+		if err != nil {
+			return oktaauth.Key{}, err
+		}
+		key, err := oktaauth.ParsePrivateKey(data)
+		if err != nil {
+			return oktaauth.Key{}, fmt.Errorf("%s: %w", s, err)
+		}
+		return key, nil
+	}
+}
+
+// load reads the manifests of a snapshot.
+func (r *Reconciler) load(snap *source.Snapshot) loaded {
+	parents := make([]string, len(r.cfg.Parents))
+	for i := range parents {
+		parents[i] = r.cfg.Parents[i].Name
+	}
+	desired, warnings, err := state.Load(
+		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
+		state.LoadOptions{Parents: parents},
+	)
+	if err != nil {
+		return loaded{snap: snap, err: &RefusedError{snap.Commit, err}}
+	}
+	d := &Desired{State: desired, Commit: snap.Commit}
+	for _, w := range warnings {
+		d.Warnings = append(d.Warnings, w.String())
+	}
+	return loaded{snap: snap, desired: d}
+}

@@ -1,0 +1,267 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"runtime/debug"
+	"strings"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/apply"
+	"reconciler/internal/config"
+	"reconciler/internal/diff"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+)
+
+// Scopes that tokens for the Aerial API are asked for with.
+const (
+	scopeRead   = "okta.accounts.read"
+	scopeManage = "okta.accounts.manage"
+)
+
+// Options is what a Reconciler needs beside the config.
+type Options struct {
+	// Manifests, where not empty, names a local file or folder to read the
+	// desired state from, instead of what the config says.
+	Manifests string
+	// Logger is told of fetches, retries and writes; nil is silent.
+	Logger *slog.Logger
+	// Observer is told of the calls of the Aerial API; nil is allowed.
+	Observer aerial.Observer
+}
+
+// Reconciler is one Aerial account and one source of desired state. Its
+// methods are called one at a time: so at most aerial.concurrency calls are in
+// flight, whichever of its two clients makes them.
+type Reconciler struct {
+	cfg    *config.Config
+	log    *slog.Logger
+	guards diff.Guards
+
+	// fetch reads the manifests, and source names where it does so.
+	fetch  func(context.Context) (*source.Snapshot, error)
+	source string
+	// last is what the last snapshot holds: an unmoved branch gives the same
+	// snapshot, which needs no second look.
+	last loaded
+
+	base http.RoundTripper
+	// read makes the calls that change nothing, with tokens that can change
+	// nothing.
+	read reader
+	// client makes a client whose tokens have this scope.
+	client func(scope string) (*aerial.Client, error)
+}
+
+// reader is the part of the Aerial API that changes nothing. It is all that
+// making a plan can reach.
+type reader interface {
+	Observe(ctx context.Context, want func(state.Org) bool) (*state.Actual, error)
+	Account(ctx context.Context) (state.Account, error)
+	Org(ctx context.Context, id string) (state.Org, error)
+	FindOrg(ctx context.Context, id, domain string) (*state.Org, error)
+	OrgProducts(ctx context.Context, id string) ([]string, error)
+}
+
+// writer is the part of the Aerial API that changes something.
+type writer interface {
+	RenameAccount(ctx context.Context, name string) (state.Account, error)
+	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
+	SetOrgProducts(ctx context.Context, id string, products []string) ([]string, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error)
+	RequestDeletion(ctx context.Context, id string) error
+}
+
+// api is what apply works with: it reads with the one token and writes with
+// the other.
+type api struct {
+	reader
+	writer
+}
+
+var _ apply.API = api{}
+
+// loaded is a snapshot and what came of reading it.
+type loaded struct {
+	snap    *source.Snapshot
+	desired *Desired
+	err     error
+}
+
+// Desired is a desired state and where it was read from.
+type Desired struct {
+	State *state.Desired
+	// Commit is the git commit that it was read from; empty for a local folder.
+	Commit string
+	// Warnings are what the author of the manifests should know, one line each.
+	Warnings []string
+}
+
+// same says whether two desired states are one and the same.
+func (d *Desired) same(e *Desired) bool {
+	return d.State == e.State || d.Commit == e.Commit && (d.Commit != "" || reflect.DeepEqual(d.State, e.State))
+}
+
+// RefusedError is a desired state that was found but can't be used: mistakes
+// in manifests, or manifests that don't go with the account.
+type RefusedError struct {
+	// Commit is where it was found; empty for a local folder.
+	Commit string
+	Err    error
+}
+
+// Error gives the reason alone, one line for each mistake.
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason, such as strictyaml.Errors.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Filter picks orgs by their domains.
+type Filter struct {
+	// Only, where not empty, names the only orgs to look at.
+	Only []string
+	// Exclude names orgs to leave out.
+	Exclude []string
+}
+
+// Desired reads the newest desired state. An error is a *RefusedError when it
+// was found but has mistakes. No credentials for Okta are needed.
+func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
+	snap, err := r.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if snap != r.last.snap {
+		r.last = r.load(snap)
+	}
+	return r.last.desired, r.last.err
+}
+
+// Plan reads desired and actual state and compares them. It can't write.
+// Mistakes in the manifests outrank whatever else goes wrong.
+func (r *Reconciler) Plan(ctx context.Context, f Filter) (*diff.Plan, *Desired, error) {
+	return r.plan(ctx, f, r.Desired)
+}
+
+// plan is Plan with a desired state of the caller's. It begins to read the
+// actual state while that is still being found.
+func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+	observing, stop := context.WithCancel(ctx)
+	defer stop()
+	o := &observation{found: make(chan struct{}), done: make(chan struct{})}
+	go o.observe(observing, r.read)
+
+	desired, err := find(ctx)
+	if err != nil {
+		stop()
+		o.wait()
+		return nil, nil, err
+	}
+	o.wants = wanted(desired.State, f)
+	close(o.found)
+	o.wait()
+	if o.err != nil {
+		return nil, nil, o.err
+	}
+	plan, err := diff.Compute(desired.State, o.actual, diff.Options{
+		Account:  r.cfg.Aerial.AccountID,
+		Revision: desired.Commit,
+		Guards:   r.guards,
+		Only:     f.Only,
+		Exclude:  f.Exclude,
+	})
+	if err != nil {
+		return nil, nil, &RefusedError{desired.Commit, err}
+	}
+	return plan, desired, nil
+}
+
+// observation is the actual state being read while the desired state is still
+// being found.
+type observation struct {
+	found chan struct{} // closed when wants is set
+	wants func(state.Org) bool
+
+	done     chan struct{} // closed when what follows is set
+	actual   *state.Actual
+	err      error
+	panicked string
+}
+
+func (o *observation) observe(ctx context.Context, api reader) {
+	defer close(o.done)
+	defer func() {
+		if v := recover(); v != nil {
+			o.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
+		}
+	}()
+	o.actual, o.err = api.Observe(ctx, func(org state.Org) bool {
+		select {
+		case <-o.found:
+			return o.wants(org)
+		case <-ctx.Done():
+			return false // nobody will look at the answer
+		}
+	})
+}
+
+// wait waits for the end. A panic goes on where somebody can recover it.
+func (o *observation) wait() {
+	<-o.done
+	if o.panicked != "" {
+		panic(o.panicked)
+	}
+}
+
+// wanted says of which live orgs the products need to be read: those of
+// declared orgs that manage products and that the filter leaves.
+func wanted(desired *state.Desired, f Filter) func(state.Org) bool {
+	only, exclude := domains(f.Only), domains(f.Exclude)
+	keys := map[string]bool{} // ids and domains; an id has no dot
+	for i := range desired.Orgs {
+		o := &desired.Orgs[i]
+		if !o.ManagesProducts() || len(only) > 0 && !only[o.Domain] || exclude[o.Domain] {
+			continue
+		}
+		keys[o.Domain] = true
+		if o.ID != "" {
+			keys[o.ID] = true
+		}
+	}
+	return func(org state.Org) bool { return keys[org.ID] || keys[org.Domain] }
+}
+
+func domains(names []string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range names {
+		set[strings.ToLower(name)] = true
+	}
+	return set
+}
+
+// Apply carries out a plan and tells done, where not nil, of each change as
+// soon as its outcome is known; done is called by one goroutine at a time. The
+// client that can write is made here and nowhere else. The error is
+// apply.ErrRefused when a guard refuses the plan; nothing was written then. A
+// plan may be applied again: what is done already is left alone.
+func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (*apply.Result, error) {
+	if len(plan.Refusals) > 0 {
+		return nil, apply.ErrRefused
+	}
+	write, err := r.client(scopeManage)
+	if err != nil {
+		return nil, err
+	}
+	return apply.Apply(ctx, plan, api{r.read, write}, apply.Options{
+		Concurrency: r.cfg.Aerial.Concurrency,
+		Done:        done,
+		Logger:      r.log,
+	})
+}
+
+// Close gives back idle connections. The Reconciler may still be used.
+func (r *Reconciler) Close() { (&http.Client{Transport: r.base}).CloseIdleConnections() }

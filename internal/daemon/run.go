@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/state"
+)
+
+// runner does one run after the other and remembers what the next one needs.
+type runner struct {
+	r       *Reconciler
+	mode    state.Mode
+	log     *slog.Logger
+	tag     *runHandler // puts the run on each line of log
+	metrics *Metrics
+	board   *board
+	now     func() time.Time
+
+	// good is the last desired state that was read and could be compared with
+	// the account; nil before the first.
+	good *Desired
+	// inForce is what the status tells of it; nil while good is.
+	inForce *InForce
+	// fresh is when good was last known to be the newest.
+	fresh time.Time
+	said  said
+}
+
+// said is what the log was told last, so that it isn't told the same after each
+// run.
+type said struct {
+	drift    []Drift
+	unknown  []string
+	refusals []diff.Refusal
+	warnings []string // of the manifests
+	mistakes []string // in the manifests
+	stale    string
+}
+
+// once does one run from beginning to end and tells what became of it. It
+// neither fails nor panics.
+func (u *runner) once(ctx context.Context, trigger Trigger) {
+	started := u.now().UTC()
+	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
+	u.tag.tag.Store(&runTag{run: rec.ID})
+	defer u.tag.tag.Store(nil)
+	u.board.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
+	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
+
+	u.pass(ctx, &rec)
+
+	rec.Finished = u.now().UTC()
+	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
+	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
+	u.board.end(rec, u.inForce)
+	u.summarize(&rec)
+}
+
+// pass does the work of a run. A panic is a bug, but must not end the watch.
+func (u *runner) pass(ctx context.Context, rec *RunRecord) {
+	defer func() {
+		if v := recover(); v != nil {
+			u.log.Error("the run panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			rec.Result = ResultError
+			rec.Problem = &Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
+		}
+	}()
+	plan, err := u.plan(ctx, rec)
+	if err != nil {
+		if ctx.Err() != nil {
+			rec.Result = ResultInterrupted
+			return
+		}
+		rec.Result, rec.Problem = ResultError, problemOf(err)
+		u.tellMistakes(rec.Problem.Manifests)
+		return
+	}
+	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
+
+	var result *apply.Result
+	if u.mode == state.Apply {
+		result, err = u.r.Apply(ctx, plan, u.changed)
+	}
+	counts := result.Counts()
+	rec.Changes = Changes{counts.Applied, counts.Failed, counts.Skipped, counts.Blocked}
+	if result != nil {
+		rec.Outcomes = result.Outcomes
+	}
+	u.tell(plan, driftOf(plan, result))
+	rec.Result = resultOf(plan, result, err)
+	rec.Problem = problemOf(err)
+	if errors.Is(err, apply.ErrRefused) {
+		rec.Problem = refusedProblem(plan.Refusals)
+	}
+}
+
+// plan gives the plan of a run. When the newest desired state can't be had, or
+// can't be compared with the account, it is that of the last good one.
+func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
+	var newest *Desired
+	var stale error
+	plan, desired, err := u.r.plan(ctx, Filter{}, func(ctx context.Context) (*Desired, error) {
+		d, err := u.r.Desired(ctx)
+		newest = d
+		if err != nil && u.good != nil && ctx.Err() == nil {
+			stale = err
+			d, err = u.good, nil
+		}
+		if err == nil {
+			u.mark(rec, d)
+		}
+		return d, err
+	})
+	var refused *RefusedError
+	if errors.As(err, &refused) && stale == nil && u.good != nil && !newest.same(u.good) {
+		// It was read, but doesn't go with the account. The good one may need
+		// other orgs to be read, so the account is observed once more.
+		stale = err
+		u.mark(rec, u.good)
+		plan, desired, err = u.r.plan(ctx, Filter{}, func(context.Context) (*Desired, error) { return u.good, nil })
+	}
+	switch {
+	case stale != nil:
+		rec.Stale = u.staleness(stale)
+		u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since, Stale: rec.Stale}
+		u.tellStale(rec.Stale)
+	case err == nil:
+		u.adopt(desired)
+	}
+	return plan, err
+}
+
+// mark notes which desired state a run compares.
+func (u *runner) mark(rec *RunRecord, d *Desired) {
+	rec.Commit = d.Commit
+	u.tag.tag.Store(&runTag{rec.ID, d.Commit})
+}
+
+// adopt takes the newest desired state as the good one.
+func (u *runner) adopt(d *Desired) {
+	now := u.now().UTC()
+	since := now
+	if u.good != nil && d.same(u.good) {
+		since = u.inForce.Since
+	}
+	u.good, u.fresh = d, now
+	u.inForce = &InForce{Commit: d.Commit, Since: since}
+	u.tellFresh(d)
+}
+
+// staleness says why the newest desired state is not in force.
+func (u *runner) staleness(err error) *Stale {
+	s := &Stale{Problem: *problemOf(err), Since: u.fresh}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		s.Commit = refused.Commit
+	}
+	return s
+}
+
+// resultOf says how a run with a plan ended. err is what kept the plan from
+// being carried out.
+func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
+	counts := result.Counts()
+	unfinished := counts.Failed+counts.Skipped > 0
+	switch {
+	case errors.Is(err, apply.ErrRefused):
+		return ResultRefused
+	case err != nil:
+		return ResultError
+	case unfinished && result.Interrupted:
+		return ResultInterrupted
+	case unfinished || len(plan.Unknown) > 0:
+		return ResultPartial
+	case counts.Applied > 0:
+		return ResultApplied
+	case plan.Differs():
+		return ResultDrift
+	default:
+		return ResultInSync
+	}
+}
+
+func refusedProblem(refusals []diff.Refusal) *Problem {
+	p := &Problem{Error: "refused by the guard " + refusals[0].Guard + ": " + refusals[0].Message}
+	if n := len(refusals); n > 1 {
+		p.Error += fmt.Sprintf(" (and %d more)", n-1)
+	}
+	return p
+}

@@ -1,0 +1,557 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reconciler/internal/diff"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+)
+
+// bubble runs a test under a fake clock, so that backoff and waits take no
+// time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func TestRunInSync(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		s := w.expect(ResultInSync)
+		expectLines(t, "drift", driftLines(s))
+		expectLines(t, "writes", w.writes())
+		if !s.Ready || s.LastSuccess == nil || s.Desired == nil || s.Desired.Stale != nil || s.Desired.Commit != s.LastRun.Commit {
+			t.Errorf("status %+v", s)
+		}
+		if len(s.Unmanaged) != 2 {
+			t.Errorf("unmanaged: %v", s.Unmanaged)
+		}
+		w.expectMetrics(map[string]string{
+			`reconciler_runs_total{result="in-sync"}`:   "1",
+			`reconciler_orgs{state="in_sync"}`:          "3",
+			`reconciler_orgs{state="drifted"}`:          "0",
+			`reconciler_orgs{state="unmanaged"}`:        "2",
+			`reconciler_api_in_flight`:                  "0",
+			`reconciler_run_duration_seconds_count`:     "1",
+			`reconciler_drift{field="products",org=""}`: "",
+			`reconciler_api_requests_total{code="200",endpoint="orgs/{id}/products",method="GET"}`: "3",
+		})
+	})
+}
+
+// Nothing is read that isn't needed: token, account, catalogue, the list, and
+// the products of declared orgs that manage products.
+func TestRunReadsNoMoreThanItMust(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.commit(`version: 1
+orgs:
+  - {domain: acme-emea.okta.com, cell: ok1, products: [P000052, P000131]}
+  - {domain: acme-labs.okta.com, cell: ok1, status: ACTIVE}
+  - {domain: acme-shop.okta.com, cell: ok1, products: [P000052], productPolicy: ignore}
+`)
+		w.expect(ResultInSync)
+		var calls []string
+		for _, r := range w.sim.Requests() {
+			calls = append(calls, r.Method+" "+r.Path[strings.LastIndex(r.Path, "/")+1:])
+		}
+		slices.Sort(calls)
+		expectLines(t, "calls", calls, "GET accounts", "GET orgs", "GET products", "GET products", "POST token")
+	})
+}
+
+func TestRunReportsDrift(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		// A client that can only read is all that report mode needs.
+		w := newWorld(t, worldOptions{scopes: []string{"okta.accounts.read"}})
+		w.expect(ResultInSync)
+		w.tamper(emea, sso)
+		if err := w.sim.SetOrgStatus(labs, "INACTIVE", "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		seen := time.Now()
+		s := w.expect(ResultDrift)
+		lines := []string{emea + " products: P000052 -> P000052, P000131", labs + " status: INACTIVE -> ACTIVE"}
+		expectLines(t, "drift", driftLines(s), lines...)
+		expectLines(t, "writes", w.writes())
+		w.expectMetrics(map[string]string{
+			`reconciler_drift{field="products",org="` + emea + `"}`: "1",
+			`reconciler_drift{field="status",org="` + labs + `"}`:   "1",
+			`reconciler_orgs{state="drifted"}`:                      "2",
+			`reconciler_runs_total{result="drift"}`:                 "1",
+		})
+
+		// The same drift keeps its date and is logged once, but for the summary.
+		time.Sleep(10 * time.Minute)
+		s = w.expect(ResultDrift)
+		expectLines(t, "drift", driftLines(s), lines...)
+		for _, d := range s.Drift {
+			if !d.Since.Equal(seen) {
+				t.Errorf("%s %s since %v, want %v", d.Org, d.Field, d.Since, seen)
+			}
+		}
+		if n := len(w.log.lines(t, "drift")); n != 2 {
+			t.Errorf("%d lines about drift, want 2:\n%s", n, w.log)
+		}
+		if n := len(w.log.lines(t, "run finished")); n != 3 {
+			t.Errorf("%d summaries, want 3", n)
+		}
+
+		w.tamper(emea, sso, mfa)
+		s = w.expect(ResultDrift)
+		expectLines(t, "drift", driftLines(s), lines[1])
+		w.expectMetrics(map[string]string{`reconciler_drift{field="products",org="` + emea + `"}`: ""})
+		gone := w.log.lines(t, "drift is gone")
+		if len(gone) != 1 || gone[0]["org"] != emea || gone[0]["field"] != "products" {
+			t.Errorf("drift that is gone: %v", gone)
+		}
+	})
+}
+
+func TestRunRepairs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.expect(ResultInSync)
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		s := w.expect(ResultApplied)
+		expectLines(t, "drift that is left", driftLines(s))
+		expectLines(t, emea, w.products(emea), sso, mfa)
+		expectLines(t, labs, w.products(labs), sso)
+		if c := s.LastRun.Changes; c != (Changes{Applied: 2}) || len(s.LastRun.Outcomes) != 2 {
+			t.Errorf("record %+v", s.LastRun)
+		}
+		if n := len(w.log.lines(t, "change applied")); n != 2 {
+			t.Errorf("%d lines about changes, want 2", n)
+		}
+		w.expectMetrics(map[string]string{
+			`reconciler_changes_total{action="update-products",result="applied"}`: "2",
+			`reconciler_orgs{state="in_sync"}`:                                    "3",
+		})
+		w.expect(ResultInSync)
+	})
+}
+
+// Whatever becomes of git, the last good desired state stays in force: drift is
+// found and repaired, and everything says which desired state that was.
+func TestRunBadCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		good := w.expect(ResultInSync).Desired.Commit
+		bad := w.commit(manifest(t, "products: [sso, mfa]", "prodcts: [sso, nonesuch]") + "nonsense: 1\n")
+		w.tamper(emea, sso)
+		time.Sleep(10 * time.Minute)
+
+		s := w.expect(ResultApplied)
+		expectLines(t, emea, w.products(emea), sso, mfa)
+		stale := s.LastRun.Stale
+		if stale == nil || s.Desired.Stale == nil || s.Desired.Commit != good || s.LastRun.Commit != good {
+			t.Fatalf("status: desired %+v, last run %+v", s.Desired, s.LastRun)
+		}
+		if stale.Commit != bad || !strings.HasPrefix(stale.Error, "orgs/orgs.yaml:4:") || len(stale.Manifests) < 2 ||
+			!stale.Since.Equal(time.Now().Add(-10*time.Minute)) {
+			t.Errorf("stale %+v", stale)
+		}
+		w.expectMetrics(map[string]string{"reconciler_desired_stale": "1"})
+		w.expect(ResultInSync)
+		said := w.log.lines(t, "the newest commit is refused; the last good desired state stays in force")
+		if len(said) != 1 || said[0]["refused"] != bad || said[0]["commit"] != good || said[0]["level"] != "ERROR" {
+			t.Errorf("said %v", said)
+		}
+		if n := len(w.log.lines(t, "manifests")); n != len(stale.Manifests) {
+			t.Errorf("%d lines about mistakes, want each of %q once", n, stale.Manifests)
+		}
+
+		fixed := w.commit(inSync)
+		s = w.expect(ResultInSync)
+		if s.Desired.Stale != nil || s.Desired.Commit != fixed || s.LastRun.Stale != nil {
+			t.Errorf("still stale: %+v", s.Desired)
+		}
+		w.expectMetrics(map[string]string{"reconciler_desired_stale": "0"})
+		if n := len(w.log.lines(t, "the newest desired state is in force again")); n != 1 {
+			t.Errorf("said %d times that it is in force again", n)
+		}
+	})
+}
+
+func TestRunBadFirstCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.commit("version: 1\norgs: []\n")
+		s := w.expect(ResultError)
+		p := s.LastRun.Problem
+		if p == nil || !strings.HasPrefix(p.Error, "orgs/orgs.yaml:") || s.Ready || s.Desired != nil || s.LastRun.Stale != nil {
+			t.Errorf("problem %+v, status %+v", p, s)
+		}
+		w.expect(ResultError)
+		if n := len(w.log.lines(t, "manifests")); n != 1 {
+			t.Errorf("the mistake was told %d times, want once", n)
+		}
+		w.commit(inSync)
+		if s := w.expect(ResultInSync); !s.Ready {
+			t.Errorf("not ready: %s", s.NotReady)
+		}
+	})
+}
+
+// A commit whose products can't be had is as bad as one that can't be read.
+func TestRunUnsubscribedProduct(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		good := w.expect(ResultInSync).Desired.Commit
+		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
+		w.tamper(labs, sso, lcm)
+		s := w.expect(ResultApplied)
+		expectLines(t, labs, w.products(labs), sso)
+		if st := s.Desired.Stale; st == nil || st.Commit != bad || s.LastRun.Commit != good || !strings.Contains(st.Error, `"itp" (P001113)`) {
+			t.Errorf("stale %+v, run %+v", st, s.LastRun)
+		}
+	})
+}
+
+// When even the last good desired state doesn't go with the account any more,
+// there is nothing left to compare with.
+func TestRunGoodCommitGoesBad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.expect(ResultInSync)
+		w.runner.r.cfg.Aerial.AccountID = "another" // as if it had been answered for
+		s := w.expect(ResultError)
+		if !strings.Contains(s.LastRun.Problem.Error, `the config says "another"`) {
+			t.Errorf("problem %+v", s.LastRun.Problem)
+		}
+		if n := len(w.sim.Requests()); n != 2*(3+3)+1 {
+			t.Errorf("%d calls: the same desired state was compared twice", n)
+		}
+	})
+}
+
+func TestRunGitGone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		good := w.expect(ResultInSync).Desired.Commit
+		if err := os.Rename(w.repo.Dir(), w.repo.Dir()+".away"); err != nil {
+			t.Fatal(err)
+		}
+		w.tamper(emea, mfa)
+		s := w.expect(ResultApplied)
+		expectLines(t, emea, w.products(emea), sso, mfa)
+		if st := s.Desired.Stale; st == nil || st.Commit != "" || st.Hint == "" && st.Error == "" || s.LastRun.Commit != good {
+			t.Errorf("stale %+v", st)
+		}
+		if n := len(w.log.lines(t, "the manifests can't be read; the last good desired state stays in force")); n != 1 {
+			t.Errorf("said %d times that git is gone:\n%s", n, w.log)
+		}
+		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The manifests can't be read") {
+			t.Error("the dashboard doesn't say that git is gone")
+		}
+		if err := os.Rename(w.repo.Dir()+".away", w.repo.Dir()); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.expect(ResultInSync); s.Desired.Stale != nil {
+			t.Errorf("still stale: %+v", s.Desired.Stale)
+		}
+	})
+}
+
+func TestRunAPIFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.tamper(shop, sso, lcm)
+		w.fault("* /api/v1/** status=500")
+		s := w.expect(ResultError)
+		p := s.LastRun.Problem
+		if p == nil || !strings.Contains(p.Error, "500") || p.Hint == "" || s.Ready || s.Compared != nil {
+			t.Errorf("problem %+v", p)
+		}
+		expectLines(t, "writes", w.writes())
+		w.expectMetrics(map[string]string{`reconciler_runs_total{result="error"}`: "1"})
+
+		w.sim.ClearFaults()
+		w.expect(ResultApplied)
+		expectLines(t, shop, w.products(shop), sso)
+
+		// Drift that was known stays on show while the API is down.
+		w.runner.mode = state.Report
+		w.tamper(shop, sso, lcm)
+		known := w.expect(ResultDrift)
+		w.fault("* /api/v1/** status=503")
+		s = w.expect(ResultError)
+		if len(s.Drift) != 1 || !s.Compared.Equal(*known.Compared) || !s.Ready {
+			t.Errorf("drift %v as of %v, ready %v", s.Drift, s.Compared, s.Ready)
+		}
+		w.expectMetrics(map[string]string{`reconciler_drift{field="products",org="` + shop + `"}`: "1"})
+		time.Sleep(time.Hour)
+		if got := ask(w.handler, "GET", "/readyz"); got.Code != 503 || !strings.Contains(got.Body.String(), "error") {
+			t.Errorf("/readyz: %d %s", got.Code, got.Body)
+		}
+	})
+}
+
+// git and the API failing together: the one is told as stale, the other as the
+// problem.
+func TestRunEverythingFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.expect(ResultInSync)
+		w.commit("version: 2\n")
+		w.fault("* /api/v1/** status=500")
+		s := w.expect(ResultError)
+		if s.LastRun.Stale == nil || s.LastRun.Problem == nil || !strings.Contains(s.LastRun.Problem.Error, "500") {
+			t.Errorf("record %+v", s.LastRun)
+		}
+		// Once the manifests are good, but the API still fails, nobody knows yet
+		// whether they go with the account: the last verdict stands.
+		w.commit(inSync)
+		w.expect(ResultError)
+		w.expectMetrics(map[string]string{"reconciler_desired_stale": "1"})
+		w.sim.ClearFaults()
+		w.expect(ResultInSync)
+		w.expectMetrics(map[string]string{"reconciler_desired_stale": "0"})
+	})
+}
+
+func TestRunForbiddenOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		if err := w.sim.SetReadForbidden(labs, true); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			s := w.expect(ResultPartial)
+			if len(s.Unknown) != 1 || s.Unknown[0].Org != labs || !strings.Contains(s.Unknown[0].Error, "403") || !s.Ready {
+				t.Errorf("unknown %+v, ready %v", s.Unknown, s.Ready)
+			}
+			expectLines(t, emea, w.products(emea), sso, mfa)
+			expectLines(t, labs, w.products(labs), sso, lcm)
+		}
+		w.expectMetrics(map[string]string{
+			`reconciler_orgs{state="unknown"}`: "1",
+			`reconciler_orgs{state="in_sync"}`: "2",
+		})
+		if n := len(w.log.lines(t, "org can't be read, and is left alone")); n != 1 {
+			t.Errorf("told %d times that an org can't be read, want once", n)
+		}
+		if err := w.sim.SetReadForbidden(labs, false); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(ResultApplied)
+		expectLines(t, labs, w.products(labs), sso)
+	})
+}
+
+// Drift of an org that can't be read any more is neither there nor gone.
+func TestRunDriftOfUnknownOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.tamper(labs, sso, lcm)
+		w.expect(ResultDrift)
+		if err := w.sim.SetReadForbidden(labs, true); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(ResultPartial)
+		if gone := w.log.lines(t, "drift is gone"); len(gone) > 0 {
+			t.Errorf("said to be gone: %v", gone)
+		}
+	})
+}
+
+func TestRunGuardRefuses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", extra: "guards: {maxDestructiveOrgs: 1}\n"})
+		w.commit(strings.ReplaceAll(inSync, "products: [sso]", "products: []"))
+		for range 2 {
+			s := w.expect(ResultRefused)
+			if len(s.Refusals) != 2 || s.LastRun.Problem == nil || !strings.Contains(s.LastRun.Problem.Error, "maxDestructiveOrgs") || !s.Ready {
+				t.Errorf("refusals %+v, problem %+v, ready %v", s.Refusals, s.LastRun.Problem, s.Ready)
+			}
+			expectLines(t, "drift", driftLines(s), labs+" products: P000052 -> none", shop+" products: P000052 -> none")
+		}
+		expectLines(t, "writes", w.writes())
+		if n := len(w.log.lines(t, "a guard refuses the plan")); n != 2 {
+			t.Errorf("%d lines about refusals, want each of 2 once", n)
+		}
+		w.expectMetrics(map[string]string{`reconciler_runs_total{result="refused"}`: "2"})
+	})
+}
+
+// Guards know the Aerial org and the parents by the config's URLs.
+func TestRunNeverDeactivatesParentOrAerialOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.commit(inSync + fmt.Sprintf("  - {domain: %s, status: INACTIVE}\n  - {domain: %s, status: INACTIVE}\n", parentOrg, aerialOrg))
+		s := w.expect(ResultRefused)
+		var guards []string
+		for _, r := range s.Refusals {
+			guards = append(guards, r.Guard)
+		}
+		expectLines(t, "guards", guards, diff.GuardAerial, diff.GuardParent)
+		expectLines(t, "writes", w.writes())
+	})
+}
+
+// In report mode a guard's word is shown; there is nothing to refuse.
+func TestRunReportShowsRefusals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{extra: "guards: {maxDestructiveOrgs: 0}\n"})
+		w.tamper(shop, sso, lcm)
+		if s := w.expect(ResultDrift); len(s.Refusals) != 1 || s.LastRun.Problem != nil {
+			t.Errorf("refusals %+v, problem %+v", s.Refusals, s.LastRun.Problem)
+		}
+	})
+}
+
+// What will not be mended is drift, however often the daemon applies.
+func TestRunBlockedAndUnfixable(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.commit(`version: 1
+orgs:
+  - {domain: acme-emea.okta.com, cell: ok1, products: [P000052], protected: true}
+  - {domain: acme-labs.okta.com, cell: ok2}
+  - {domain: acme-shop.okta.com, cell: ok1, products: [], mode: report}
+`)
+		for range 2 {
+			s := w.expect(ResultDrift)
+			expectLines(t, "drift", driftLines(s),
+				emea+" products: P000052, P000131 -> P000052", labs+" cell: ok1 -> ok2", shop+" products: P000052 -> none")
+			if s.LastRun.Changes != (Changes{Blocked: 2}) {
+				t.Errorf("changes %+v", s.LastRun.Changes)
+			}
+		}
+		expectLines(t, "writes", w.writes())
+		if n := len(w.log.lines(t, "drift")); n != 3 {
+			t.Errorf("%d lines about drift, want each of 3 once", n)
+		}
+	})
+}
+
+// A client that may read but not write: every change fails with Okta's words.
+func TestRunMayNotWrite(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", scopes: []string{"okta.accounts.read"}})
+		w.tamper(emea, sso)
+		s := w.expect(ResultPartial)
+		if len(s.Drift) != 1 || s.Drift[0].Error == "" || s.Drift[0].Hint == "" {
+			t.Errorf("drift %+v", s.Drift)
+		}
+		if failed := w.log.lines(t, "change failed"); len(failed) != 1 || failed[0]["level"] != "ERROR" {
+			t.Errorf("failed: %v", failed)
+		}
+		if n := len(w.log.lines(t, "drift")); n != 0 {
+			t.Errorf("a failed change was told twice")
+		}
+	})
+}
+
+// A panic ends a run, not the watch.
+func TestRunPanics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		fetch, read := w.runner.r.fetch, w.runner.r.read
+		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { panic("fetch") }
+		check := func(where string) {
+			t.Helper()
+			s := w.expect(ResultError)
+			if s.LastRun.Problem.Error != "the run panicked" || s.Running != nil {
+				t.Errorf("%s: %+v", where, s.LastRun)
+			}
+			lines := w.log.lines(t, "the run panicked: this is a bug, please report it")
+			if len(lines) != 1 || !strings.Contains(lines[0]["panic"].(string), where) || !strings.Contains(lines[0]["panic"].(string)+lines[0]["stack"].(string), "_test.go") {
+				t.Errorf("%s: logged %v", where, lines)
+			}
+			w.log.reset()
+		}
+		check("fetch")
+		w.runner.r.fetch, w.runner.r.read = fetch, panicking{read}
+		check("observe")
+		w.runner.r.read = read
+		w.expect(ResultInSync)
+	})
+}
+
+type panicking struct{ reader }
+
+func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, error) {
+	panic("observe")
+}
+
+// A run that is stopped before it has a plan is no failure to wake anybody for.
+func TestRunStoppedWhileReading(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.fault("GET /api/v1/orgs delay=20s")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		rec, s := w.runCtx(ctx)
+		if rec.Result != ResultInterrupted || rec.Problem != nil || s.LastSuccess != nil {
+			t.Errorf("record %+v", rec)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("took %v to stop", took)
+		}
+	})
+}
+
+// Each line that anybody logs during a run has its id, and the commit once it
+// is known; lines between runs have neither.
+func TestRunLogTags(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.tamper(emea, sso)
+		w.fault("GET /api/v1/orgs status=503 times=1")
+		rec, _ := w.run()
+		lines := w.log.lines(t, "")
+		if len(lines) < 5 {
+			t.Fatalf("only %d lines:\n%s", len(lines), w.log)
+		}
+		for _, l := range lines {
+			if l["run"] != rec.ID {
+				t.Errorf("line %v is not of run %s", l, rec.ID)
+			}
+		}
+		for _, msg := range []string{"writing", "change applied", "run finished"} {
+			for _, l := range w.log.lines(t, msg) {
+				if l["commit"] != rec.Commit {
+					t.Errorf("line %v has no commit", l)
+				}
+			}
+			if len(w.log.lines(t, msg)) != 1 {
+				t.Errorf("%d lines %q, want 1", len(w.log.lines(t, msg)), msg)
+			}
+		}
+		w.log.reset()
+		w.runner.log.With("a", 1).WithGroup("g").Info("between", "b", 2)
+		if got := w.log.lines(t, "between")[0]; got["run"] != nil || got["a"] != 1.0 {
+			t.Errorf("line between runs: %v", got)
+		}
+	})
+}
+
+// Warnings of the loader are told when the manifests change, not each time.
+func TestRunWarnsOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		if _, err := w.repo.Commit("odd name", map[string]string{"orgs/more.YAML": "version: 1\n"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			w.expect(ResultInSync)
+		}
+		if lines := w.log.lines(t, "manifests"); len(lines) != 1 || lines[0]["level"] != "WARN" {
+			t.Errorf("warnings: %v", lines)
+		}
+	})
+}

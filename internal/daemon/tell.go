@@ -1,0 +1,164 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+)
+
+// tell shows on board, metrics and log what a run found and what of it is
+// left. The log is told what changed since the run before.
+func (u *runner) tell(plan *diff.Plan, drift []Drift) {
+	now := u.now().UTC()
+	news, gone := compareRuns(u.said.drift, drift, now)
+	u.said.drift = drift
+	u.board.compared(plan, drift, now)
+	u.metrics.compared(gone, drift, fleetOf(plan, drift))
+
+	var unknown []string
+	for _, o := range plan.Unknown {
+		unknown = append(unknown, o.Org)
+		if !slices.Contains(u.said.unknown, o.Org) {
+			u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
+		}
+	}
+	u.said.unknown = unknown
+
+	for i := range news {
+		if d := &news[i]; d.Error == "" { // a failed try was told when it failed
+			u.log.Warn("drift", d.attrs()...)
+		}
+	}
+	for i := range gone {
+		if d := &gone[i]; !slices.Contains(unknown, d.Org) { // nobody knows whether it is gone
+			u.log.Info("drift is gone", "org", d.Org, "field", d.Field)
+		}
+	}
+	if !slices.Equal(plan.Refusals, u.said.refusals) {
+		u.said.refusals = plan.Refusals
+		for _, r := range plan.Refusals {
+			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
+		}
+	}
+}
+
+// attrs are the drift as a log line has it.
+func (d *Drift) attrs() []any {
+	attrs := []any{"org", d.Org, "field", d.Field, "desired", showValue(d.Desired, nil), "actual", showValue(d.Actual, nil)}
+	if d.Blocked != "" {
+		attrs = append(attrs, "blocked", d.Blocked)
+	}
+	return attrs
+}
+
+// changed tells what became of a change; apply calls it as soon as that is
+// known.
+func (u *runner) changed(c diff.Change, o apply.Outcome) {
+	u.metrics.change(o)
+	attrs := []any{
+		"org", c.Org, "orgID", o.OrgID, "action", string(c.Action),
+		"before", showValue(c.Before, nil), "after", showValue(c.After, nil),
+	}
+	if o.Error != "" {
+		attrs = append(attrs, "error", o.Error)
+	}
+	if o.Hint != "" {
+		attrs = append(attrs, "hint", o.Hint)
+	}
+	switch o.Result {
+	case apply.Applied:
+		u.log.Info("change applied", attrs...)
+	case apply.Failed:
+		u.log.Error("change failed", attrs...)
+	case apply.Skipped:
+		u.log.Warn("change skipped", attrs...)
+	default: // blocked: told as drift, once
+		u.log.Debug("change blocked", append(attrs, "blocked", c.Blocked)...)
+	}
+}
+
+// tellStale tells that the desired state in force is not the newest, when it
+// was or when the reason is another than before.
+func (u *runner) tellStale(s *Stale) {
+	if s.Error == u.said.stale {
+		return
+	}
+	u.said.stale = s.Error
+	attrs := []any{"error", s.Error}
+	if s.Commit != "" {
+		attrs = append(attrs, "refused", s.Commit)
+	}
+	if s.Hint != "" {
+		attrs = append(attrs, "hint", s.Hint)
+	}
+	u.log.Error(staleText(s), attrs...)
+	u.tellMistakes(s.Manifests)
+}
+
+// tellFresh tells that the newest desired state is in force, when it wasn't,
+// and of what in it has to be warned.
+func (u *runner) tellFresh(d *Desired) {
+	if u.said.stale != "" {
+		u.log.Info("the newest desired state is in force again")
+	}
+	u.said.stale, u.said.mistakes = "", nil
+	if slices.Equal(d.Warnings, u.said.warnings) {
+		return
+	}
+	u.said.warnings = d.Warnings
+	for _, w := range d.Warnings {
+		u.log.Warn("manifests", "warning", w)
+	}
+}
+
+// tellMistakes tells all mistakes in the manifests, once.
+func (u *runner) tellMistakes(mistakes []string) {
+	if slices.Equal(mistakes, u.said.mistakes) {
+		return
+	}
+	u.said.mistakes = mistakes
+	for _, m := range mistakes {
+		u.log.Error("manifests", "error", m)
+	}
+}
+
+// staleText says in one sentence that the last good desired state goes on.
+func staleText(s *Stale) string {
+	if s.Commit != "" {
+		return "the newest commit is refused; the last good desired state stays in force"
+	}
+	return "the manifests can't be read; the last good desired state stays in force"
+}
+
+// summarize is the one line that each run ends with.
+func (u *runner) summarize(rec *RunRecord) {
+	level := slog.LevelInfo
+	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}
+	if s := rec.Summary; s != nil {
+		attrs = append(attrs, "orgs", s.Orgs, "inSync", s.InSync, "changes", s.Changes, "unfixable", s.Unfixable,
+			"unknown", s.Unknown, "unmanaged", s.Unmanaged)
+	}
+	if c := rec.Changes; c != (Changes{}) {
+		attrs = append(attrs, "applied", c.Applied, "failed", c.Failed, "skipped", c.Skipped, "blocked", c.Blocked)
+	}
+	if rec.Stale != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, "stale", rec.Stale.Error)
+	}
+	switch rec.Result {
+	case ResultPartial, ResultRefused:
+		level = slog.LevelWarn
+	case ResultError:
+		level = slog.LevelError
+	}
+	if p := rec.Problem; p != nil {
+		attrs = append(attrs, "error", p.Error)
+		if p.Hint != "" {
+			attrs = append(attrs, "hint", p.Hint)
+		}
+	}
+	u.log.Log(context.Background(), level, "run finished", attrs...)
+}
