@@ -1,0 +1,120 @@
+package config
+
+import (
+	"net/url"
+	"time"
+
+	"reconciler/internal/schedule"
+)
+
+// Config is a config that was checked and filled up with defaults. Paths in it
+// can be opened as they are.
+type Config struct {
+	// File is the config file, or empty when there was none and everything
+	// came from the environment.
+	File    string
+	Aerial  Aerial
+	Parents []Parent
+	// Git says where manifests come from; nil when they don't come from git.
+	// Manifests is the file or folder on disk that they come from instead.
+	// At most one of the two is given.
+	Git       *Git
+	Manifests string
+	// Schedule says when the daemon looks; every ten minutes by default.
+	Schedule schedule.Schedule
+	// Mode is never empty.
+	Mode   Mode
+	Guards Guards
+	Tokens Tokens
+	State  State
+	HTTP   HTTP
+}
+
+// Mode says whether the daemon mends differences or only tells of them.
+type Mode string
+
+const (
+	// Report is the default: nothing is ever written.
+	Report Mode = "report"
+	Apply  Mode = "apply"
+)
+
+// Values gives the modes, for the strict decoder.
+func (Mode) Values() []string { return []string{string(Report), string(Apply)} }
+
+// Aerial is the account and how to reach it. URL, AccountID and Auth may be
+// empty; see Config.NeedAerial.
+type Aerial struct {
+	URL       *url.URL
+	AccountID string
+	Auth      Auth
+	// Concurrency is how many calls may be in flight, 1 to 10.
+	Concurrency int
+	// Timeout is that of one call.
+	Timeout time.Duration
+}
+
+// Auth is how to prove who we are to an org: as a service app, or, for parents,
+// with an API token.
+type Auth struct {
+	// OrgURL is the authorization server: the Aerial org, or the parent itself.
+	OrgURL   *url.URL
+	ClientID string
+	// PrivateKey is a PEM or a JWK.
+	PrivateKey Secret
+	// KeyID is empty when only the JWK knows it.
+	KeyID string
+	DPoP  bool
+	// Token is an SSWS token. It is set only for parents, and then nothing of
+	// the service app is.
+	Token Secret
+}
+
+// Parent is an org through which child orgs are created.
+type Parent struct {
+	// Name is what manifests call it; unique.
+	Name string
+	URL  *url.URL
+	Auth Auth
+	// Settle is how long a new org is left alone after its creation.
+	Settle time.Duration
+}
+
+// Git is a repository and what to read of it.
+type Git struct {
+	// URL is https, ssh, user@host:path, file, or a path on disk.
+	URL string
+	// Exactly one of the three is set.
+	Branch, Tag, Commit string
+	// Path is the file or folder with the manifests, from the top of the
+	// repository; empty for all of it.
+	Path string
+	Auth GitAuth
+}
+
+// GitAuth is how to prove who we are to the git server.
+type GitAuth struct {
+	Username       string
+	Password       Secret
+	SSHKeyFile     string
+	KnownHostsFile string
+}
+
+// Guards are limits that a plan must keep to be applied.
+type Guards struct {
+	// MaxDestructiveOrgs is how many orgs may lose a product, be deactivated
+	// or deleted in one run; 0 means none at all.
+	MaxDestructiveOrgs int
+	// MaxDestructivePercent is the same as a share of the declared orgs, from
+	// 0 to 100.
+	MaxDestructivePercent int
+}
+
+// Tokens says where the tokens of created orgs go; Dir may be empty.
+type Tokens struct{ Dir string }
+
+// State says where journal and history are kept; Dir may be empty.
+type State struct{ Dir string }
+
+// HTTP says where the daemon's endpoints are, as HOST:PORT.
+type HTTP struct{ Address string }

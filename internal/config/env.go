@@ -1,0 +1,162 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"reconciler/internal/strictyaml"
+)
+
+const envPrefix = "RECONCILER_"
+
+// otherEnv are variables that are not keys of the config: those of flags.
+func otherEnv() []string {
+	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT"}
+}
+
+// environment is the variables that concern us and are not empty.
+type environment map[string]string
+
+func newEnvironment(environ []string) environment {
+	env := environment{}
+	for _, kv := range environ {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		// The last one wins, and an empty one takes back what came before.
+		delete(env, name)
+		if value != "" {
+			env[name] = value
+		}
+	}
+	for _, name := range otherEnv() {
+		delete(env, name)
+	}
+	for name, value := range env {
+		if fromKubernetes(name, value) {
+			delete(env, name)
+		}
+	}
+	return env
+}
+
+func (env environment) names() []string { return slices.Sorted(maps.Keys(env)) }
+
+// envPlace is where a mistake in a variable is.
+func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name, Line: 1, Column: 1} }
+
+// kubernetesService matches what Kubernetes sets in each container for a
+// service of the name "reconciler" or "reconciler-…".
+var kubernetesService = regexp.MustCompile(`^RECONCILER_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+func fromKubernetes(name, value string) bool {
+	if !kubernetesService.MatchString(name) {
+		return false
+	}
+	// RECONCILER_HTTP_PORT=8080 is somebody's mistake; Kubernetes would have
+	// put a URL there.
+	return !strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_SERVICE_PORT") ||
+		strings.Contains(value, "://") || portOfPort.MatchString(name)
+}
+
+var portOfPort = regexp.MustCompile(`_PORT_\d+_(TCP|UDP|SCTP)_PORT$`)
+
+// overlay puts the environment on top of the file.
+func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Errors) {
+	env.addParents(f, &errs)
+	known := map[string]*field{}
+	for _, fd := range f.fields() {
+		known[fd.env()] = fd
+	}
+	for _, name := range env.names() {
+		pos := envPlace(name)
+		fd := known[name]
+		switch {
+		case fd != nil:
+			fd.override(name, env[name], &errs)
+		case strings.HasPrefix(name, envName("git.verify")):
+			errs.Add(pos, "%s", noVerify)
+		default:
+			warnings = append(warnings, Warning{pos, "unknown variable" + env.didYouMean(name, known)})
+		}
+	}
+	return warnings, errs
+}
+
+// didYouMean compares names without what they all begin with.
+func (env environment) didYouMean(name string, known map[string]*field) string {
+	var names []string
+	for _, n := range append(slices.Sorted(maps.Keys(known)), otherEnv()...) {
+		names = append(names, strings.TrimPrefix(n, envPrefix))
+	}
+	if near := strictyaml.Nearest(strings.TrimPrefix(name, envPrefix), names); near != "" {
+		return fmt.Sprintf(": did you mean %q?", envPrefix+near)
+	}
+	return ": it is not used (docs/config.md has those that are)"
+}
+
+var parentEnv = regexp.MustCompile(`^RECONCILER_PARENTS_(\d+)_`)
+
+// addParents makes room for the parents that only the environment tells of. It
+// drops variables that belong to no parent, after having said so.
+func (env environment) addParents(f *file, errs *strictyaml.Errors) {
+	named := map[int][]string{} // variables by index
+	for _, name := range env.names() {
+		m := parentEnv.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		i, err := strconv.Atoi(m[1])
+		if err != nil || strconv.Itoa(i) != m[1] {
+			errs.Add(envPlace(name), "%q is no index: parents count from 0", m[1])
+			delete(env, name)
+			continue
+		}
+		named[i] = append(named[i], name)
+	}
+	for _, i := range slices.Sorted(maps.Keys(named)) {
+		pos := envPlace(named[i][0])
+		switch {
+		case i == len(f.Parents):
+			f.Parents = append(f.Parents, at[parentFile]{Pos: pos, Set: true})
+		case i > len(f.Parents):
+			errs.Add(pos, "there is no parent %d before this one: parents count from 0 and leave none out", len(f.Parents))
+			for _, name := range named[i] {
+				delete(env, name)
+			}
+		}
+	}
+}
+
+// override sets the field from a variable.
+func (f *field) override(name, value string, errs *strictyaml.Errors) {
+	pos := envPlace(name)
+	if !f.envOnly && strings.ContainsFunc(value, unicode.IsControl) {
+		errs.Add(pos, "the value holds line breaks or other control characters")
+		return
+	}
+	if problem := f.assign(value); problem != "" {
+		errs.Add(pos, "the value %s", problem)
+		return
+	}
+	mark(f.value, pos)
+	for _, b := range f.blocks {
+		if !b.FieldByName("Set").Bool() {
+			mark(b, pos)
+		}
+	}
+}
+
+// mark notes that an at[T] was given, and where.
+func mark(v reflect.Value, pos strictyaml.Pos) {
+	v.FieldByName("Pos").Set(reflect.ValueOf(pos))
+	v.FieldByName("Set").SetBool(true)
+	v.FieldByName("Bad").SetBool(false)
+}

@@ -1,0 +1,386 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/schedule"
+	"reconciler/internal/strictyaml"
+)
+
+// compare looks at configs as programs do: by what they say.
+var compare = cmp.Options{
+	cmp.Comparer(func(a, b schedule.Schedule) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b Secret) bool { return a.String() == b.String() }),
+}
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func defaults(t *testing.T) *Config {
+	t.Helper()
+	every10, err := schedule.Parse("*/10 * * * *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Config{
+		Aerial:   Aerial{Concurrency: 10, Timeout: 30 * time.Second},
+		Schedule: every10,
+		Mode:     Report,
+		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20},
+		HTTP:     HTTP{Address: "127.0.0.1:8080"},
+	}
+}
+
+// writeConfig writes a config into a folder of its own and gives its path.
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "reconciler.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoad(t *testing.T) {
+	path := writeConfig(t, `
+aerial:
+  url: https://Aerial-Apac.okta.com/
+  accountID: "0200"
+  auth: {orgURL: http://127.0.0.1:1, clientID: c, privateKeyFile: keys/aerial.pem, keyID: k, dpop: true}
+  concurrency: 3
+  timeout: 5s
+parents:
+  - {name: acme, url: https://acme.okta.com, auth: {tokenFile: /abs/token}, settle: 45s}
+git:
+  url: https://git.example/a.git
+  path: /orgs/
+  auth: {username: x, passwordFile: pw}
+mode: apply
+guards: {maxDestructiveOrgs: 0}
+tokens: {dir: tokens}
+state: {dir: ./state/../state}
+`)
+	dir := filepath.Dir(path)
+	got, warnings, err := Load(path, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	want := defaults(t)
+	want.File = path
+	want.Aerial = Aerial{
+		URL: mustURL(t, "https://aerial-apac.okta.com"), AccountID: "0200", Concurrency: 3, Timeout: 5 * time.Second,
+		Auth: Auth{
+			OrgURL: mustURL(t, "http://127.0.0.1:1"), ClientID: "c", KeyID: "k", DPoP: true,
+			PrivateKey: Secret{name: "aerial.auth.privateKeyFile", file: filepath.Join(dir, "keys/aerial.pem")},
+		},
+	}
+	acme := mustURL(t, "https://acme.okta.com")
+	want.Parents = []Parent{{Name: "acme", URL: acme, Settle: 45 * time.Second,
+		Auth: Auth{OrgURL: acme, Token: Secret{name: "parents.0.auth.tokenFile", file: "/abs/token"}}}}
+	want.Git = &Git{URL: "https://git.example/a.git", Branch: "main", Path: "orgs",
+		Auth: GitAuth{Username: "x", Password: Secret{name: "git.auth.passwordFile", file: filepath.Join(dir, "pw")}}}
+	want.Mode, want.Guards.MaxDestructiveOrgs = Apply, 0
+	want.Tokens.Dir, want.State.Dir = filepath.Join(dir, "tokens"), filepath.Join(dir, "state")
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadDefaults(t *testing.T) {
+	path := writeConfig(t, "")
+	got, _, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults(t)
+	want.File = path
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadEnvironment(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got, warnings, err := Load(DefaultFile, []string{
+		"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=overridden",
+		"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=PEM\nlines",
+		"RECONCILER_GIT_URL=../okta-orgs",
+		"RECONCILER_GIT_TAG=v1",
+		"RECONCILER_PARENTS_0_NAME=acme",
+		"RECONCILER_PARENTS_0_URL=https://acme.okta.com",
+		"RECONCILER_PARENTS_0_AUTH_TOKEN=00abc",
+		"RECONCILER_PARENTS_0_SETTLE=1m",
+		"RECONCILER_GUARDS_MAX_DESTRUCTIVE_PERCENT=0",
+		"RECONCILER_SCHEDULE=@every 1h",
+		"RECONCILER_MODE=",
+		"no equals sign",
+	})
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	want := defaults(t)
+	key, token := "PEM\nlines", "00abc"
+	want.Aerial.Auth.PrivateKey = Secret{name: "RECONCILER_AERIAL_AUTH_PRIVATE_KEY", value: &key}
+	acme := mustURL(t, "https://acme.okta.com")
+	want.Parents = []Parent{{Name: "acme", URL: acme, Settle: time.Minute,
+		Auth: Auth{OrgURL: acme, Token: Secret{name: "RECONCILER_PARENTS_0_AUTH_TOKEN", value: &token}}}}
+	want.Git = &Git{URL: "../okta-orgs", Tag: "v1"}
+	want.Guards.MaxDestructivePercent = 0
+	want.Schedule, _ = schedule.Parse("@every 1h")
+	if diff := cmp.Diff(want, got, compare); diff != "" {
+		t.Error(diff)
+	}
+	if data, err := got.Aerial.Auth.PrivateKey.Read(); err != nil || string(data) != key {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+func TestLoadMissing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tt := range []struct {
+		path    string
+		environ []string
+		hint    string
+	}{
+		{DefaultFile, nil, "write one here"},
+		{DefaultFile, []string{"RECONCILER_LOG_LEVEL=debug", "RECONCILER_PORT=tcp://10.0.0.1:1"}, "write one here"},
+		{"other.yaml", []string{"RECONCILER_MODE=report"}, "name it with --config"},
+	} {
+		_, _, err := Load(tt.path, tt.environ)
+		var h interface{ Hint() string }
+		if !errors.Is(err, fs.ErrNotExist) || !errors.As(err, &h) || !strings.Contains(h.Hint(), tt.hint) {
+			t.Errorf("%s: %v", tt.path, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("config file %q", tt.path)) {
+			t.Errorf("the error doesn't name the file: %v", err)
+		}
+	}
+	if _, _, err := Load(t.TempDir(), nil); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder: %v", err)
+	}
+	huge := writeConfig(t, strings.Repeat("#", strictyaml.MaxSize+1))
+	if _, _, err := Load(huge, nil); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a huge file: %v", err)
+	}
+}
+
+func TestPermissionWarnings(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such permissions")
+	}
+	path := writeConfig(t, `
+aerial: {auth: {privateKeyFile: open.pem}}
+parents: [{name: a, url: https://a.okta.com, auth: {tokenFile: closed}}, {name: b, url: https://b.okta.com, auth: {tokenFile: group}}]
+git: {url: git@git.example:a.git, auth: {sshKeyFile: missing, knownHostsFile: open.pem}}
+`)
+	for name, mode := range map[string]os.FileMode{"open.pem": 0o644, "closed": 0o400, "group": 0o640} {
+		file := filepath.Join(filepath.Dir(path), name)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, warnings, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range warnings {
+		got = append(got, strings.ReplaceAll(w.String(), filepath.Dir(path)+"/", ""))
+	}
+	want := []string{
+		`reconciler.yaml:2:33: "aerial.auth.privateKeyFile": other users of this machine can read "open.pem" (mode 0644): chmod 600 it`,
+		`reconciler.yaml:3:127: "parents.1.auth.tokenFile": other users of this machine can read "group" (mode 0640): chmod 600 it`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSecretRead(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	value, empty := "from the environment\n", "\n"
+	tests := []struct {
+		name   string
+		secret Secret
+		want   string
+		err    string
+	}{
+		{"line end", Secret{name: "k", file: write("a", "secret\n")}, "secret", ""},
+		{"CRLF", Secret{name: "k", file: write("b", "secret\r\n")}, "secret", ""},
+		{"inner lines and spaces", Secret{name: "k", file: write("c", " a\nb \n")}, " a\nb ", ""},
+		{"environment", Secret{name: "RECONCILER_X", value: &value}, "from the environment", ""},
+		{"missing", Secret{name: "aerial.auth.privateKeyFile", file: filepath.Join(dir, "none")}, "", `aerial.auth.privateKeyFile: reading "` + dir + `/none": no such file`},
+		{"folder", Secret{name: "k", file: dir}, "", "is a directory"},
+		{"empty file", Secret{name: "k", file: write("d", " \n")}, "", `k ("` + dir + `/d") is empty`},
+		{"empty variable", Secret{name: "RECONCILER_X", value: &empty}, "", "the environment variable RECONCILER_X is empty"},
+		{"large", Secret{name: "k", file: write("e", strings.Repeat("CANARY", maxSecret))}, "", "larger than 64 KB"},
+		{"not set", Secret{}, "", "no such secret"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.secret.Read()
+			if tt.err == "" && (err != nil || string(got) != tt.want) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "CANARY")) {
+				t.Errorf("got %v, want %q", err, tt.err)
+			}
+		})
+	}
+}
+
+// Nothing that prints, encodes or logs a config shows a secret of it.
+func TestSecretsDontPrint(t *testing.T) {
+	path := writeConfig(t, "git: {url: https://git.example/a.git}\n")
+	cfg, _, err := Load(path, []string{
+		"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=CANARY1",
+		"RECONCILER_GIT_AUTH_PASSWORD=CANARY2",
+		"RECONCILER_PARENTS_0_NAME=a", "RECONCILER_PARENTS_0_URL=https://a.okta.com", "RECONCILER_PARENTS_0_AUTH_TOKEN=CANARY3",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type nested struct {
+		Secret Secret
+		secret Secret
+	}
+	s := cfg.Aerial.Auth.PrivateKey
+	var all strings.Builder
+	for _, v := range []any{cfg, *cfg, cfg.Aerial, cfg.Parents, *cfg.Git, s, &s, nested{s, s}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&all, verb+"\n", v)
+		}
+	}
+	data, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.Write(data)
+	slog.New(slog.NewJSONHandler(&all, nil)).Info("x", "config", cfg, "secret", s, "aerial", cfg.Aerial)
+	slog.New(slog.NewTextHandler(&all, nil)).Info("x", "config", cfg, "secret", s, "aerial", cfg.Aerial)
+	for _, canary := range []string{"CANARY", fmt.Sprintf("%x", "CANARY")} {
+		if strings.Contains(all.String(), canary) {
+			t.Error("a secret was printed")
+		}
+	}
+	if !strings.Contains(all.String(), "RECONCILER_AERIAL_AUTH_PRIVATE_KEY") {
+		t.Error("nothing was printed")
+	}
+}
+
+func TestNeed(t *testing.T) {
+	cfg, _, err := Load(writeConfig(t, "aerial: {url: https://aerial-apac.okta.com}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.File = "reconciler.yaml"
+	err = cfg.NeedAerial()
+	var missing *MissingError
+	if !errors.As(err, &missing) {
+		t.Fatal(err)
+	}
+	if got, want := err.Error(), `config file "reconciler.yaml" lacks aerial.accountID, aerial.auth.orgURL, aerial.auth.clientID, aerial.auth.privateKeyFile`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := missing.Hint(), "add them, or set RECONCILER_AERIAL_ACCOUNT_ID, RECONCILER_AERIAL_AUTH_ORG_URL, RECONCILER_AERIAL_AUTH_CLIENT_ID, RECONCILER_AERIAL_AUTH_PRIVATE_KEY_FILE"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	cfg.File = ""
+	if err := cfg.NeedSource(); err == nil || err.Error() != "the config lacks git or manifests" {
+		t.Errorf("got %v", err)
+	}
+
+	cfg, _, err = Load(writeConfig(t, `
+aerial: {url: https://aerial-apac.okta.com, accountID: a, auth: {orgURL: https://acme-aerial.okta.com, clientID: c}}
+manifests: orgs
+`), []string{"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.NeedAerial(); err != nil {
+		t.Error(err)
+	}
+	if err := cfg.NeedSource(); err != nil {
+		t.Error(err)
+	}
+	cfg.Manifests, cfg.Git = "", &Git{}
+	if err := cfg.NeedSource(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEnvName(t *testing.T) {
+	for path, want := range map[string]string{
+		"aerial.accountID":          "RECONCILER_AERIAL_ACCOUNT_ID",
+		"aerial.auth.orgURL":        "RECONCILER_AERIAL_AUTH_ORG_URL",
+		"guards.maxDestructiveOrgs": "RECONCILER_GUARDS_MAX_DESTRUCTIVE_ORGS",
+		"parents.0.auth.tokenFile":  "RECONCILER_PARENTS_0_AUTH_TOKEN_FILE",
+		"git.auth.sshKeyFile":       "RECONCILER_GIT_AUTH_SSH_KEY_FILE",
+		"http.address":              "RECONCILER_HTTP_ADDRESS",
+		"aerial.auth.dpop":          "RECONCILER_AERIAL_AUTH_DPOP",
+		"x.someURLPath":             "RECONCILER_X_SOME_URL_PATH",
+	} {
+		if got := envName(path); got != want {
+			t.Errorf("%s gives %s, want %s", path, got, want)
+		}
+	}
+}
+
+// No two keys share a variable, and each variable really sets its key.
+func TestEveryKeyHasAVariable(t *testing.T) {
+	values := map[string]string{
+		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
+	}
+	seen := map[string]string{}
+	for _, fd := range allFields() {
+		if other, ok := seen[fd.env()]; ok {
+			t.Errorf("%s and %s share %s", fd.path, other, fd.env())
+		}
+		seen[fd.env()] = fd.path
+		typ := fd.value.FieldByName("V").Type().String()
+		f := file{}
+		warnings, errs := newEnvironment([]string{fd.env() + "=" + values[typ]}).overlay(&f)
+		if len(warnings) > 0 || errs.Err() != nil {
+			t.Errorf("%s: %v, %v", fd.env(), warnings, errs)
+		}
+		i := slices.IndexFunc(f.fields(), func(o *field) bool { return o.path == fd.path })
+		if i < 0 {
+			t.Errorf("%s is not there", fd.path)
+			continue
+		}
+		set := f.fields()[i].value
+		if !set.FieldByName("Set").Bool() || fmt.Sprint(set.FieldByName("V")) != values[typ] {
+			t.Errorf("%s: %s does not set it", fd.path, fd.env())
+		}
+	}
+}

@@ -1,0 +1,326 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"reconciler/internal/schedule"
+	"reconciler/internal/strictyaml"
+)
+
+// minSettle is the wait that Okta asks for after an org was created.
+const minSettle = 30 * time.Second
+
+// resolver turns a decoded file into a Config and collects what is wrong.
+type resolver struct {
+	dir      string // where relative paths start
+	errs     strictyaml.Errors
+	warnings []Warning
+}
+
+func (r *resolver) config(f *file) *Config {
+	for _, fd := range f.fields() {
+		text, ok := fd.tag.Lookup("default")
+		if ok && !fd.value.FieldByName("Set").Bool() {
+			fd.assign(text)
+		}
+	}
+	cfg := &Config{
+		Aerial:    r.aerial(&f.Aerial),
+		Parents:   r.parents(f.Parents),
+		Manifests: r.path("manifests", &f.Manifests),
+		Mode:      f.Mode.V,
+		Tokens:    Tokens{Dir: r.path("tokens.dir", &f.Tokens.Dir)},
+		State:     State{Dir: r.path("state.dir", &f.State.Dir)},
+		HTTP:      HTTP{Address: r.address("http.address", &f.HTTP.Address)},
+		Guards: Guards{
+			MaxDestructiveOrgs:    r.between("guards.maxDestructiveOrgs", &f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
+			MaxDestructivePercent: r.between("guards.maxDestructivePercent", &f.Guards.MaxDestructivePercent, 0, 100),
+		},
+	}
+	if f.Git.OK() {
+		cfg.Git = r.git(&f.Git)
+	}
+	if f.Git.Set && f.Manifests.Set {
+		r.errs.Add(f.Manifests.Pos, `"manifests" and "git" (%s) exclude one another: keep one`, f.Git.Pos)
+	}
+	if !f.Schedule.Bad {
+		var err error
+		if cfg.Schedule, err = schedule.Parse(f.Schedule.V); err != nil {
+			r.errs.Add(f.Schedule.Pos, "%v", err)
+		}
+	}
+	return cfg
+}
+
+func (r *resolver) aerial(f *aerialFile) Aerial {
+	a := Aerial{
+		URL:         r.webURL("aerial.url", &f.URL),
+		AccountID:   r.word("aerial.accountID", &f.AccountID),
+		Concurrency: r.between("aerial.concurrency", &f.Concurrency, 1, 10),
+		Timeout:     f.Timeout.V,
+		Auth: Auth{
+			OrgURL:     r.webURL("aerial.auth.orgURL", &f.Auth.OrgURL),
+			ClientID:   r.word("aerial.auth.clientID", &f.Auth.ClientID),
+			PrivateKey: r.secret("aerial.auth.privateKey", &f.Auth.PrivateKey, &f.Auth.PrivateKeyFile),
+			KeyID:      r.word("aerial.auth.keyID", &f.Auth.KeyID),
+			DPoP:       f.Auth.DPoP.V,
+		},
+	}
+	if f.AccountID.OK() && a.AccountID != "" && !accountID.MatchString(a.AccountID) {
+		r.errs.Add(f.AccountID.Pos, `"aerial.accountID" must be an id such as 0200bs0617vvhv2v675mch1cukp, not %q`, a.AccountID)
+	}
+	if f.Timeout.OK() && (a.Timeout < 100*time.Millisecond || a.Timeout > 10*time.Minute) {
+		r.errs.Add(f.Timeout.Pos, `"aerial.timeout" must be from 100ms to 10m, not %s`, a.Timeout)
+	}
+	return a
+}
+
+var accountID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+func (r *resolver) parents(all []at[parentFile]) []Parent {
+	var parents []Parent
+	named := map[string]strictyaml.Pos{}
+	for i := range all {
+		f := &all[i].V
+		key := func(k string) string { return fmt.Sprintf("parents.%d.%s", i, k) }
+		p := Parent{
+			Name:   r.word(key("name"), &f.Name),
+			URL:    r.webURL(key("url"), &f.URL),
+			Settle: f.Settle.V,
+		}
+		if !f.Name.Set {
+			r.errs.Add(all[i].Pos, `this parent has no "name"`)
+		}
+		if !f.URL.Set {
+			r.errs.Add(all[i].Pos, `this parent has no "url"`)
+		}
+		if first, ok := named[p.Name]; ok && p.Name != "" {
+			r.errs.Add(f.Name.Pos, "there is another parent %q at %s: names must differ", p.Name, first)
+		} else {
+			named[p.Name] = f.Name.Pos
+		}
+		least := minSettle
+		if p.URL != nil && isLoopback(p.URL.Hostname()) {
+			least = 0
+		}
+		if f.Settle.OK() && (p.Settle < least || p.Settle > time.Hour) {
+			r.errs.Add(f.Settle.Pos, "%q must be from %s to 1h, not %s: Okta needs the time to make the org", key("settle"), least, p.Settle)
+		}
+		if f.Auth.OK() {
+			p.Auth = r.parentAuth(key("auth."), &f.Auth)
+			p.Auth.OrgURL = p.URL
+		}
+		parents = append(parents, p)
+	}
+	return parents
+}
+
+func (r *resolver) parentAuth(key string, auth *at[parentAuthFile]) Auth {
+	f := &auth.V
+	a := Auth{
+		Token:      r.secret(key+"token", &f.Token, &f.TokenFile),
+		ClientID:   r.word(key+"clientID", &f.ClientID),
+		PrivateKey: r.secret(key+"privateKey", &f.PrivateKey, &f.PrivateKeyFile),
+		KeyID:      r.word(key+"keyID", &f.KeyID),
+		DPoP:       f.DPoP.V,
+	}
+	token := f.Token.Set || f.TokenFile.Set
+	app := f.ClientID.Set || f.PrivateKey.Set || f.PrivateKeyFile.Set || f.KeyID.Set || f.DPoP.Set
+	switch {
+	case token && app:
+		r.errs.Add(auth.Pos, "an API token and a service app exclude one another: keep one")
+	case !token && !f.ClientID.Set:
+		r.errs.Add(auth.Pos, `"tokenFile" is missing, or "clientID" and "privateKeyFile" for a service app`)
+	case !token && !f.PrivateKey.Set && !f.PrivateKeyFile.Set:
+		r.errs.Add(auth.Pos, `"privateKeyFile" is missing for the service app`)
+	}
+	return a
+}
+
+func (r *resolver) git(block *at[gitFile]) *Git {
+	f := &block.V
+	g := &Git{
+		URL:    r.gitURL(&f.URL),
+		Branch: r.word("git.branch", &f.Branch),
+		Tag:    r.word("git.tag", &f.Tag),
+		Commit: strings.ToLower(r.word("git.commit", &f.Commit)),
+		Path:   r.inside("git.path", &f.Path),
+		Auth: GitAuth{
+			Username:       r.word("git.auth.username", &f.Auth.Username),
+			Password:       r.secret("git.auth.password", &f.Auth.Password, &f.Auth.PasswordFile),
+			SSHKeyFile:     r.privateFile("git.auth.sshKeyFile", &f.Auth.SSHKeyFile),
+			KnownHostsFile: r.path("git.auth.knownHostsFile", &f.Auth.KnownHostsFile),
+		},
+	}
+	if !f.URL.Set {
+		r.errs.Add(block.Pos, `"git" has no "url"`)
+	}
+	r.oneRef(f, g)
+	if f.Commit.OK() && !commitHash.MatchString(g.Commit) {
+		r.errs.Add(f.Commit.Pos, `"git.commit" must be a full hash of 40 digits ("git rev-parse REV" prints it), not %q`, f.Commit.V)
+	}
+	r.gitAuth(f, gitScheme(g.URL))
+	return g
+}
+
+var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+// oneRef sees to it that one of branch, tag and commit is left.
+func (r *resolver) oneRef(f *gitFile, g *Git) {
+	refs := []struct {
+		name string
+		at   *at[string]
+	}{{"branch", &f.Branch}, {"tag", &f.Tag}, {"commit", &f.Commit}}
+	first := -1
+	for i, ref := range refs {
+		switch {
+		case !ref.at.Set:
+		case first < 0:
+			first = i
+		default:
+			r.errs.Add(ref.at.Pos, `"git.%s" and "git.%s" (%s) exclude one another: keep one`, ref.name, refs[first].name, refs[first].at.Pos)
+		}
+	}
+	if first > 0 {
+		g.Branch = "" // the default
+	}
+}
+
+// gitAuth checks that what is given for signing in goes together, and with the
+// URL. For a repository on disk none of it is used.
+func (r *resolver) gitAuth(f *gitFile, scheme string) {
+	a := &f.Auth
+	password := a.Password.Set || a.PasswordFile.Set
+	if a.SSHKeyFile.Set && password {
+		r.errs.Add(a.SSHKeyFile.Pos, `"git.auth.sshKeyFile" and a password exclude one another: keep one`)
+	}
+	switch scheme {
+	case "https", "http":
+		if a.SSHKeyFile.Set {
+			r.errs.Add(a.SSHKeyFile.Pos, `"git.auth.sshKeyFile" is of no use for https: use "username" and "passwordFile", or an ssh URL`)
+		}
+		if a.Username.Set && !password {
+			r.errs.Add(a.Username.Pos, `"git.auth.username" needs "passwordFile" beside it`)
+		}
+	case "ssh":
+		if !a.SSHKeyFile.Set && !password {
+			r.errs.Add(f.URL.Pos, `"git.auth.sshKeyFile" is missing: ssh needs a private key`)
+		}
+		if !a.KnownHostsFile.Set {
+			r.errs.Add(f.URL.Pos, `"git.auth.knownHostsFile" is missing: without it anyone could pose as the server ("ssh-keyscan HOST" prints its lines)`)
+		}
+	}
+}
+
+// word gives a value that is one word: an id, a name.
+func (r *resolver) word(key string, v *at[string]) string {
+	if !v.OK() {
+		return v.V // the default, or nothing
+	}
+	switch {
+	case v.V == "":
+		r.errs.Add(v.Pos, "%q is empty: give it a value, or remove the key", key)
+	case strings.ContainsFunc(v.V, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }):
+		r.errs.Add(v.Pos, "%q must not hold spaces or control characters", key)
+	default:
+		return v.V
+	}
+	return ""
+}
+
+// between gives a number that lies within bounds; math.MaxInt is no bound.
+func (r *resolver) between(key string, v *at[int], lo, hi int) int {
+	switch {
+	case !v.OK() || lo <= v.V && v.V <= hi:
+	case hi == math.MaxInt:
+		r.errs.Add(v.Pos, "%q must be at least %d, not %d", key, lo, v.V)
+	default:
+		r.errs.Add(v.Pos, "%q must be from %d to %d, not %d", key, lo, hi, v.V)
+	}
+	return v.V
+}
+
+// path gives a path on disk that can be opened as it is. Whether there is
+// anything is for those to find out who need it.
+func (r *resolver) path(key string, v *at[string]) string {
+	switch {
+	case !v.OK():
+		return ""
+	case v.V == "":
+		r.errs.Add(v.Pos, "%q is empty: give it a path, or remove the key", key)
+	case strings.Contains(v.V, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(v.V), "{"):
+		r.errs.Add(v.Pos, "%q must be the path of a file, not what stands in it", key)
+	case strings.ContainsFunc(v.V, unicode.IsControl):
+		r.errs.Add(v.Pos, "%q must be a path: it holds line breaks or other control characters", key)
+	case filepath.IsAbs(v.V):
+		return filepath.Clean(v.V)
+	default:
+		return filepath.Join(r.dir, v.V)
+	}
+	return ""
+}
+
+// privateFile is path for a file that others should not be able to read.
+func (r *resolver) privateFile(key string, v *at[string]) string {
+	path := r.path(key, v)
+	if path == "" || runtime.GOOS == "windows" {
+		return path
+	}
+	// Missing files are told of when they are needed.
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		r.warnings = append(r.warnings, Warning{v.Pos, fmt.Sprintf(
+			"%q: other users of this machine can read %q (mode %#o): chmod 600 it", key, path, info.Mode().Perm())})
+	}
+	return path
+}
+
+// secret gives the secret that stands in a file or in the environment.
+func (r *resolver) secret(key string, value, file *at[string]) Secret {
+	path := r.privateFile(key+"File", file)
+	switch {
+	case value.Set && file.Set:
+		r.errs.Add(value.Pos, "%q is given too (%s): keep one", key+"File", file.Pos)
+	case value.Set:
+		return Secret{name: value.Pos.File, value: &value.V}
+	case path != "":
+		return Secret{name: key + "File", file: path}
+	}
+	return Secret{}
+}
+
+// inside gives a path within a repository.
+func (r *resolver) inside(key string, v *at[string]) string {
+	if !v.OK() {
+		return ""
+	}
+	path := strings.Trim(filepath.ToSlash(filepath.Clean(v.V)), "/")
+	switch {
+	case v.V == "":
+		r.errs.Add(v.Pos, "%q is empty: give it a path, or remove the key", key)
+	case strings.ContainsFunc(v.V, unicode.IsControl):
+		r.errs.Add(v.Pos, "%q holds control characters", key)
+	case path == ".." || strings.HasPrefix(path, "../"):
+		r.errs.Add(v.Pos, "%q leads out of the repository: %q", key, v.V)
+	case path != ".":
+		return path
+	}
+	return ""
+}
+
+func (r *resolver) address(key string, v *at[string]) string {
+	_, port, err := net.SplitHostPort(v.V)
+	if n, perr := strconv.ParseUint(port, 10, 16); v.OK() && (err != nil || perr != nil || strconv.FormatUint(n, 10) != port) {
+		r.errs.Add(v.Pos, "%q must be HOST:PORT, as in 127.0.0.1:8080, not %q", key, v.V)
+	}
+	return v.V
+}

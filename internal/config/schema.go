@@ -1,0 +1,14 @@
+package config
+
+import _ "embed" // for Schema
+
+//go:generate go test . -run ^(TestSchemaIsFresh|TestDocsAreFresh)$ -update
+
+// Schema is the JSON Schema (draft 2020-12) of the config file, for editors. It
+// must not be changed.
+//
+// It knows every key and what can be said of its value alone. The rest, such as
+// whether a schedule ever comes due, only Load finds.
+//
+//go:embed config.schema.json
+var Schema []byte

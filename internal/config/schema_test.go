@@ -1,0 +1,114 @@
+package config
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/schema"
+)
+
+var update = flag.Bool("update", false, "write the generated files anew")
+
+// The schema is generated from the structs that the decoder reads into.
+func TestSchemaIsFresh(t *testing.T) {
+	fresh := generateSchema(t)
+	checkGenerated(t, "config.schema.json", fresh)
+	if !*update && !bytes.Equal(Schema, fresh) {
+		t.Error("the embedded schema is not the file's: build again")
+	}
+}
+
+// checkGenerated compares a generated file with what it should hold.
+func checkGenerated(t *testing.T, path string, fresh []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, fresh, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(data), string(fresh)); diff != "" {
+		t.Errorf("%s is stale; run: go test ./internal/config -update\n%s", path, diff)
+	}
+}
+
+func generateSchema(t *testing.T) []byte {
+	t.Helper()
+	head := schema.Head{
+		ID:          "https://reconciler.example/schemas/config.json",
+		Title:       "reconciler config",
+		Description: "How reconciler runs. Every key has an environment variable, which outranks it.",
+	}
+	data, err := schema.Generate(head, &file{}, func(s *schema.Schema) {
+		for _, fd := range allFields() {
+			if d, ok := fd.tag.Lookup("default"); ok {
+				find(s, fd.path).Default = defaultOf(fd, d)
+			}
+		}
+		exclude(s, "git", "manifests")
+		git := property(s, "git")
+		exclude(git, "branch", "tag")
+		exclude(git, "branch", "commit")
+		exclude(git, "tag", "commit")
+		exclude(property(git, "auth"), "sshKeyFile", "passwordFile")
+		auth := property(property(s, "parents").Items, "auth")
+		for _, key := range []string{"clientID", "privateKeyFile", "keyID", "dpop"} {
+			exclude(auth, "tokenFile", key)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// allFields gives the fields of a file with one parent.
+func allFields() []*field {
+	return (&file{Parents: make([]at[parentFile], 1)}).fields()
+}
+
+// find gives the schema of a key.
+func find(s *schema.Schema, path string) *schema.Schema {
+	for name := range strings.SplitSeq(path, ".") {
+		if name == "0" {
+			s = s.Items
+			continue
+		}
+		s = property(s, name)
+	}
+	return s
+}
+
+// defaultOf gives a default as JSON has it.
+func defaultOf(fd *field, text string) any {
+	if problem := fd.assign(text); problem != "" {
+		panic(fd.path + " " + problem)
+	}
+	switch v := fd.value.FieldByName("V"); v.Interface().(type) {
+	case int, bool:
+		return v.Interface()
+	default:
+		return text
+	}
+}
+
+func property(s *schema.Schema, name string) *schema.Schema {
+	p, ok := s.Properties.Get(name)
+	if !ok {
+		panic("no property " + name)
+	}
+	return p
+}
+
+// exclude makes two keys exclude one another.
+func exclude(s *schema.Schema, a, b string) {
+	s.AllOf = append(s.AllOf, &schema.Schema{Not: &schema.Schema{Required: []string{a, b}}})
+}

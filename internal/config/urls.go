@@ -1,0 +1,140 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"unicode"
+)
+
+// isLoopback says whether a host is this machine and no other.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// webURL gives the URL of an org or an API: https and a host, nothing else. It
+// gives nil for none. A URL that may hold a password is not repeated in errors.
+func (r *resolver) webURL(key string, v *at[string]) *url.URL {
+	if !v.OK() {
+		return nil
+	}
+	fail := func(format string, args ...any) *url.URL {
+		r.errs.Add(v.Pos, "%q "+format, append([]any{key}, args...)...)
+		return nil
+	}
+	u, err := url.Parse(v.V)
+	switch {
+	case v.V == "":
+		return fail("is empty: give it a URL, or remove the key")
+	case strings.Contains(v.V, "@"):
+		return fail("must not hold a user or a password")
+	case err != nil:
+		return fail("is no URL: write it as in https://acme.okta.com")
+	case u.Scheme == "" || u.Opaque != "":
+		return fail("must begin with https://, as in https://acme.okta.com, not %q", v.V)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fail("must be an https URL, not %q", v.V)
+	case u.Hostname() == "":
+		return fail("names no host: %q", v.V)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return fail("must be an https URL (http is for this machine only), not %q", v.V)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
+		return fail("must not have a query or a fragment")
+	case u.Path != "" && u.Path != "/":
+		return fail("must end with the host, without the path %q", u.Path)
+	}
+	if name, _, ok := strings.Cut(strings.ToLower(u.Hostname()), "."); ok && strings.HasSuffix(name, "-admin") && isOkta(u.Hostname()) {
+		return fail("is the Admin Console's: leave out -admin in %q", v.V)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}
+}
+
+func isOkta(host string) bool {
+	host = strings.ToLower(host)
+	return strings.HasSuffix(host, ".okta.com") || strings.HasSuffix(host, ".oktapreview.com") || strings.HasSuffix(host, ".okta-emea.com")
+}
+
+// gitScheme tells how git would reach a repository: by the scheme of a URL,
+// "ssh" for user@host:path, "" for a path on disk.
+func gitScheme(raw string) string {
+	if scheme, _, ok := strings.Cut(raw, "://"); ok {
+		return strings.ToLower(scheme)
+	}
+	// git takes it for a host if a colon comes before any slash.
+	host, _, ok := strings.Cut(raw, ":")
+	if !ok || strings.ContainsAny(host, `/\`) || filepath.VolumeName(raw) != "" {
+		return ""
+	}
+	return "ssh"
+}
+
+// gitURL checks what git.url may be; a path on disk is made ready to be opened.
+func (r *resolver) gitURL(v *at[string]) string {
+	if !v.OK() {
+		return ""
+	}
+	fail := func(format string, args ...any) string {
+		r.errs.Add(v.Pos, `"git.url" `+format, args...)
+		return ""
+	}
+	switch {
+	case v.V == "":
+		return fail("is empty")
+	case strings.ContainsFunc(v.V, unicode.IsControl):
+		return fail("holds control characters")
+	}
+	scheme := gitScheme(v.V)
+	if scheme == "" {
+		if filepath.IsAbs(v.V) {
+			return filepath.Clean(v.V)
+		}
+		path := filepath.Join(r.dir, v.V)
+		if gitScheme(path) != "" {
+			path = "./" + path // or git would take what stands before the colon for a host
+		}
+		return path
+	}
+	if !strings.Contains(v.V, "://") {
+		switch host, path, _ := strings.Cut(v.V, ":"); {
+		case path == "":
+			return fail("lacks a path: write it as in git@git.example:okta-orgs.git")
+		case !strings.Contains(host, "@") && strings.Contains(path, "@"):
+			return fail("must not hold a password") // user:password@host:path
+		}
+		return v.V
+	}
+	u, err := url.Parse(v.V)
+	if err != nil {
+		return fail("is no URL: write it as in https://git.example/okta-orgs.git")
+	}
+	_, password := u.User.Password()
+	switch {
+	case password, u.User != nil && scheme != "ssh":
+		return fail(`must not hold a user or a password: use "git.auth.username" and "git.auth.passwordFile"`)
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
+		return fail("must not have a query or a fragment")
+	}
+	switch scheme {
+	case "file":
+		if u.Host != "" && u.Host != "localhost" {
+			return fail("names the host %q: a file URL has three slashes, as in file:///srv/okta-orgs.git", u.Host)
+		}
+		return v.V
+	case "https", "ssh":
+	case "http":
+		if !isLoopback(u.Hostname()) {
+			return fail("must be an https URL (http is for this machine only), not %q", v.V)
+		}
+	default:
+		return fail("must be https, ssh, user@host:path, file or a path on disk, not %q", v.V)
+	}
+	if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
+		return fail("lacks a host or a path: write it as in https://git.example/okta-orgs.git")
+	}
+	return v.V
+}
