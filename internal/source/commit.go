@@ -43,7 +43,7 @@ func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumb
 func (g *Git) remember(at plumbing.Hash, snap *Snapshot, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.lasting {
-		g.last = reading{at, snap, err}
+		g.last = &reading{at, snap, err}
 	}
 	return err
 }
@@ -58,19 +58,19 @@ func (g *Git) peel(sto storer.EncodedObjectStorer, at plumbing.Hash) (*object.Co
 		case errors.Is(err, plumbing.ErrObjectNotFound):
 			return nil, g.noCommit(h)
 		case err != nil:
-			return nil, g.damaged("object", h, err)
+			return nil, g.damaged(h, err)
 		}
 		switch o.Type() {
 		case plumbing.CommitObject:
 			commit, err := object.DecodeCommit(sto, o)
 			if err != nil {
-				return nil, g.damaged("commit", h, err)
+				return nil, g.damaged(h, err)
 			}
 			return commit, nil
 		case plumbing.TagObject:
 			tag, err := object.DecodeTag(sto, o)
 			if err != nil {
-				return nil, g.damaged("tag", h, err)
+				return nil, g.damaged(h, err)
 			}
 			h = tag.Target
 		default:
@@ -84,10 +84,12 @@ func (g *Git) noCommit(h plumbing.Hash) *Error {
 	return g.fail(ErrNotFound, "was it pushed, and is it on a branch or tag?", "there is no commit %q", h.String())
 }
 
-// damaged is about an object that is there and can't be read.
-func (g *Git) damaged(what string, h plumbing.Hash, err error) *Error {
-	return g.fail(ErrContent, "\"git fsck\" says more", "the %s %s can't be read: %s", what, h, oneLine(err.Error()))
+// damaged is about an object on the way to the commit that can't be read.
+func (g *Git) damaged(h plumbing.Hash, err error) *Error {
+	return g.fail(ErrContent, fsck, "the object %s can't be read: %s", h, oneLine(err.Error()))
 }
+
+const fsck = `"git fsck" in the repository says more`
 
 // copier copies the manifests of one commit.
 type copier struct {
@@ -196,17 +198,13 @@ func (c *copier) fail(kind error, hint, format string, args ...any) error {
 
 func (c *copier) short() string { return c.commit.Hash.String()[:12] }
 
-// refuse gives an error for entries that stand for content that isn't there.
+// refuse gives an error for a submodule, whose content isn't there.
 func (c *copier) refuse(e object.TreeEntry, name string) error {
-	switch e.Mode {
-	case filemode.Submodule:
-		return c.fail(ErrContent, "keep the manifests in the repository itself, or set git.path to a folder without submodules",
-			"%q at commit %s is a submodule, and these are not followed", name, c.short())
-	case filemode.Dir, filemode.Regular, filemode.Deprecated, filemode.Executable, filemode.Symlink:
+	if e.Mode != filemode.Submodule {
 		return nil
-	default:
-		return c.fail(ErrContent, "\"git fsck\" says more", "%q at commit %s has the unknown mode %s", name, c.short(), e.Mode)
 	}
+	return c.fail(ErrContent, "keep the manifests in the repository itself, or set git.path to a folder without submodules",
+		"%q at commit %s is a submodule, and these are not followed", name, c.short())
 }
 
 func (c *copier) tree(name string, h plumbing.Hash) (*object.Tree, error) {
@@ -215,7 +213,7 @@ func (c *copier) tree(name string, h plumbing.Hash) (*object.Tree, error) {
 	case errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, c.absent(name, h)
 	case err != nil:
-		return nil, c.g.damaged("tree", h, err)
+		return nil, c.damaged(name, err)
 	}
 	return tree, nil
 }
@@ -224,6 +222,11 @@ func (c *copier) tree(name string, h plumbing.Hash) (*object.Tree, error) {
 func (c *copier) absent(name string, h plumbing.Hash) error {
 	return c.g.fail(ErrNotFound, "a partial clone has to be completed, a damaged one to be cloned again",
 		"the repository lacks the object %s for %q at commit %s", h, name, c.short())
+}
+
+// damaged is about an object of the commit that is there and can't be read.
+func (c *copier) damaged(name string, err error) error {
+	return c.g.fail(ErrContent, fsck, "%q at commit %s can't be read: %s", name, c.short(), oneLine(err.Error()))
 }
 
 // folder copies the manifests, links and folders below a tree. Other files are
@@ -255,7 +258,7 @@ func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 	dir.sort()
 	for i, e := range dir.entries {
 		if i > 0 && e.name == dir.entries[i-1].name {
-			return nil, c.fail(ErrContent, "\"git fsck\" says more", "%q at commit %s is there twice", path.Join(name, e.name), c.short())
+			return nil, c.fail(ErrContent, fsck, "%q at commit %s is there twice", path.Join(name, e.name), c.short())
 		}
 	}
 	return dir, nil
@@ -297,23 +300,26 @@ func isManifest(name string) bool {
 // have.
 func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
 	c.files++
-	size, err := c.size(e.Hash)
-	switch _, left := c.sto.(*filtered); {
-	case errors.Is(err, plumbing.ErrObjectNotFound) && left:
+	n := &node{name: e.Name, time: c.commit.Committer.When}
+	// Neither storage loads a large object here. Asking go-git for the size
+	// alone would leave a file open for each object.
+	blob, err := object.GetBlob(c.sto, e.Hash)
+	switch _, partial := c.sto.(*filtered); {
+	case errors.Is(err, plumbing.ErrObjectNotFound) && partial:
 		// The server left it out because it is larger than limits.file, and
 		// doesn't say by how much.
-		size = c.g.limits.file + 1
+		n.size = c.g.limits.file + 1
+		return n, nil
 	case errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, c.absent(name, e.Hash)
 	case err != nil:
-		return nil, c.g.damaged("file", e.Hash, err)
+		return nil, c.damaged(name, err)
 	}
-	n := &node{name: e.Name, size: size, time: c.commit.Committer.When}
-	if size > c.g.limits.file {
+	if n.size = blob.Size; n.size > c.g.limits.file {
 		return n, nil
 	}
-	if n.data, err = c.content(e.Hash); err != nil {
-		return nil, c.g.damaged("file", e.Hash, err)
+	if n.data, err = c.content(blob); err != nil {
+		return nil, c.damaged(name, err)
 	}
 	// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 	if bytes.HasPrefix(n.data, []byte("version https://git-lfs.github.com/spec/")) {
@@ -323,37 +329,19 @@ func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
 	return n, nil
 }
 
-// size gives a file's size without reading the file, where the storage can
-// tell; go-git's can't for objects that are borrowed from another repository.
-func (c *copier) size(h plumbing.Hash) (int64, error) {
-	size, err := c.sto.EncodedObjectSize(h)
-	if !errors.Is(err, plumbing.ErrObjectNotFound) {
-		return size, err
-	}
-	o, err := c.sto.EncodedObject(plumbing.BlobObject, h)
-	if err != nil {
-		return 0, err
-	}
-	return o.Size(), nil
-}
-
-func (c *copier) content(h plumbing.Hash) ([]byte, error) {
-	if data, ok := c.shared[h]; ok {
+func (c *copier) content(blob *object.Blob) ([]byte, error) {
+	if data, ok := c.shared[blob.Hash]; ok {
 		return data, nil
-	}
-	blob, err := object.GetBlob(c.sto, h)
-	if err != nil {
-		return nil, err
 	}
 	r, err := blob.Reader()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, c.g.limits.file))
+	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
 	}
-	c.shared[h] = data
+	c.shared[blob.Hash] = data
 	return data, nil
 }

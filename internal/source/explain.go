@@ -46,6 +46,9 @@ func (g *Git) explainPack(err error) *Error {
 		}
 		return g.temporary("", "%s moved while it was fetched", g.what())
 	}
+	if errors.Is(err, pktline.ErrInvalidPktLen) {
+		return g.temporary("", "the connection broke off") // amid a length
+	}
 	e := g.explain(err)
 	if e.kind == ErrUnreachable {
 		e.again = true
@@ -147,7 +150,7 @@ func (g *Git) explainTrust(err error) *Error {
 			"the server's certificate is not trusted: %s", oneLine(cert.Err.Error()))
 	case errors.As(err, &roots):
 		return g.fail(ErrDenied, "install the system's CA certificates", "there are no roots to check certificates with")
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return g.fail(ErrDenied, "is it an http server, or the wrong port?", "the server does not speak TLS")
 	case errors.As(err, &algos):
 		return g.fail(ErrDenied, "the known hosts may lack a key of a kind that the host has now: see ssh-keyscan",

@@ -74,7 +74,7 @@ type Git struct {
 	wait func() backoff.BackOff
 
 	mu      sync.Mutex
-	last    reading
+	last    *reading // nil before the first
 	secrets []string // in the forms to be struck from errors
 	// now is where the conversation is held; a redirect changes it.
 	now *transport.Endpoint
@@ -204,7 +204,7 @@ func (g *Git) checkAuth() error {
 func (g *Git) Fetch(ctx context.Context) (*Snapshot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.opts.Commit != "" && g.last.at.String() == g.opts.Commit {
+	if g.opts.Commit != "" && g.last != nil {
 		return g.last.snap, g.last.err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)

@@ -28,13 +28,18 @@ type session interface {
 // errTooMuch ends a transfer that is larger than limits.pack.
 var errTooMuch = errors.New("the answer is too large")
 
-// readRemote lists the remote and reads the commit if it isn't the last one.
+// readRemote reads the commit from a server, if it isn't the last one.
 func (g *Git) readRemote(ctx context.Context) (*Snapshot, error) {
 	s, err := g.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
+	return g.converse(ctx, s)
+}
+
+// converse asks for the list and, if need be, for the commit.
+func (g *Git) converse(ctx context.Context, s session) (*Snapshot, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return nil, g.explain(err)
@@ -46,7 +51,7 @@ func (g *Git) readRemote(ctx context.Context) (*Snapshot, error) {
 	case !ok:
 		return nil, g.noRef(slices.Collect(maps.Keys(adv.References)))
 	}
-	if at == g.last.at {
+	if g.last != nil && at == g.last.at {
 		g.log.DebugContext(ctx, "git: not moved", "ref", g.ref.String(), "at", at.String())
 		return g.last.snap, g.last.err
 	}

@@ -24,6 +24,7 @@ func (g *Git) readLocal(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer sto.Close()
 	at := plumbing.NewHash(g.opts.Commit)
 	if g.ref != "" {
 		ref, err := storer.ResolveReference(sto, g.ref)
@@ -33,9 +34,11 @@ func (g *Git) readLocal(ctx context.Context) (*Snapshot, error) {
 		case err != nil:
 			return nil, g.fail(ErrContent, "", "%s can't be read: %s", g.what(), oneLine(err.Error()))
 		}
-		at = ref.Hash()
+		if at = ref.Hash(); at.IsZero() {
+			return nil, g.fail(ErrContent, fsck, "%s is damaged: it holds no hash", g.what())
+		}
 	}
-	if at == g.last.at {
+	if g.last != nil && at == g.last.at {
 		return g.last.snap, g.last.err
 	}
 	return g.read(ctx, sto, at)
@@ -55,7 +58,7 @@ func refNames(sto storer.ReferenceStorer) []string {
 	return names
 }
 
-// open opens the repository in dir: with a work tree, bare, or a work tree of
+// open opens the repository in dir, to be closed: with a work tree, bare, or a work tree of
 // another one. It does what go-git's PlainOpen does, save that it puts up with
 // extensions that don't concern a reader: CI systems switch some of them on for
 // sparse and partial checkouts.
@@ -77,6 +80,7 @@ func (g *Git) open(dir string) (*filesystem.Storage, error) {
 		return nil, err
 	}
 	return filesystem.NewStorageWithOptions(repo, cache.NewObjectLRUDefault(), filesystem.Options{
+		KeepDescriptors: true, // rather than open a pack for each object in it
 		// Larger objects are streamed; reading their size loads nothing.
 		LargeObjectThreshold: g.limits.file,
 		// Objects may be borrowed from a repository anywhere on disk.

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -172,7 +171,7 @@ func (s *sshSession) start(path string, limit int64) error {
 		return err
 	}
 	s.out = &capped{out, limit}
-	s.errs = &head{left: 4 << 10}
+	s.errs = &head{}
 	cmd.Stderr = s.errs
 	// ssh://host/~user/repo means a path from that user's home.
 	if strings.HasPrefix(path, "/~") {
@@ -196,7 +195,7 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 		// What went wrong is told on the other channel; all of it is there
 		// once the command has ended.
 		_ = s.cmd.Wait()
-		return nil, &serverSays{s.errs.String()}
+		return nil, &serverSays{string(s.errs.kept)}
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
@@ -244,15 +243,10 @@ type serverSays struct{ text string }
 
 func (e *serverSays) Error() string { return e.text }
 
-// head keeps the beginning of what is written to it.
-type head struct {
-	bytes.Buffer
-	left int
-}
+// head keeps the first 4 kB of what is written to it.
+type head struct{ kept []byte }
 
 func (h *head) Write(p []byte) (int, error) {
-	kept := p[:min(len(p), h.left)]
-	h.left -= len(kept)
-	h.Buffer.Write(kept)
+	h.kept = append(h.kept, p[:min(len(p), 4<<10-len(h.kept))]...)
 	return len(p), nil
 }

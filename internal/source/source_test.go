@@ -1,0 +1,179 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"testing/fstest"
+)
+
+func TestLocalFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret.yaml"), "outside")
+	write(t, filepath.Join(dir, "v1/a.yaml"), "one")
+	write(t, filepath.Join(dir, "v1/eu/b.yml"), "two")
+	write(t, filepath.Join(dir, "v2/a.yaml"), "three")
+	for from, to := range map[string]string{
+		"now": "v1", "v1/out.yaml": "../secret.yaml", "v1/in.yaml": "eu/b.yml", "v1/dangling.yaml": "nowhere",
+	} {
+		if err := os.Symlink(to, filepath.Join(dir, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "v1/pipe.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := Local(filepath.Join(dir, "now"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if snap.Root != "." || snap.Commit != "" || snap.Display("eu/b.yml") != filepath.ToSlash(dir)+"/now/eu/b.yml" {
+		t.Errorf("got %+v", snap)
+	}
+	entries, err := fs.ReadDir(snap.FS, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]fs.FileMode{}
+	for _, e := range entries {
+		types[e.Name()] = e.Type()
+	}
+	for name, want := range map[string]fs.FileMode{
+		"a.yaml": 0, "eu": fs.ModeDir, "out.yaml": fs.ModeSymlink, "in.yaml": fs.ModeSymlink, "pipe.yaml": fs.ModeNamedPipe,
+	} {
+		if types[name] != want {
+			t.Errorf("got %q of type %v, want %v", name, types[name], want)
+		}
+	}
+	for _, name := range []string{"out.yaml", "dangling.yaml", "pipe.yaml", "../secret.yaml", "/etc/passwd", "none.yaml", ""} {
+		if data, err := fs.ReadFile(snap.FS, name); err == nil {
+			t.Errorf("reading %q gave %q", name, data)
+		} else if !errors.As(err, new(*fs.PathError)) {
+			t.Errorf("reading %q gave %T: %v", name, err, err)
+		}
+	}
+
+	// The link moves on; the snapshot doesn't.
+	if err := os.Remove(filepath.Join(dir, "now")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("v2", filepath.Join(dir, "now")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := fs.ReadFile(snap.FS, "a.yaml"); err != nil || string(data) != "one" {
+		t.Errorf("got %q, %v", data, err)
+	}
+}
+
+func TestLocalFolderIsFS(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "orgs/a.yaml"), "one")
+	write(t, filepath.Join(dir, "orgs/eu/b.yml"), "two")
+	t.Chdir(dir)
+	for name, shown := range map[string]string{"orgs": "orgs/a.yaml", "./orgs/": "orgs/a.yaml", "orgs/../orgs": "orgs/a.yaml"} {
+		snap, err := Local(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := snap.Display("a.yaml"); got != shown {
+			t.Errorf("%q: got %q, want %q", name, got, shown)
+		}
+		if err := fstest.TestFS(snap.FS, "a.yaml", "eu/b.yml"); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Chdir("orgs")
+	snap, err := Local(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := snap.Display("eu/b.yml"); got != "eu/b.yml" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLocalFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "data/a"), "one")
+	write(t, filepath.Join(dir, "data/other.yaml"), "other")
+	write(t, filepath.Join(dir, "empty.yaml"), "")
+	if err := os.Symlink("data/a", filepath.Join(dir, "orgs.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(tempSparse(t, dir), maxFile+1); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for name, want := range map[string]string{"orgs.yaml": "one", "data/a": "one", "empty.yaml": ""} {
+		snap, err := Local(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := fs.ReadFile(snap.FS, snap.Root)
+		if err != nil || string(got) != want || snap.Display(snap.Root) != name {
+			t.Errorf("%q: got %q as %q, %v", name, got, snap.Display(snap.Root), err)
+		}
+		if err := fstest.TestFS(snap.FS, snap.Root); err != nil {
+			t.Error(err)
+		}
+	}
+	snap, err := Local("huge.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := fs.Stat(snap.FS, snap.Root)
+	if err != nil || info.Size() != maxFile+1 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if _, err := fs.ReadFile(snap.FS, snap.Root); err == nil {
+		t.Error("a file that is too large was read")
+	}
+}
+
+func tempSparse(t *testing.T, dir string) string {
+	name := filepath.Join(dir, "huge.yaml")
+	write(t, name, "")
+	return name
+}
+
+func TestLocalPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() { _, _ = w.WriteString("piped"); w.Close() }()
+	name := filepath.Join("/dev/fd", strconv.Itoa(int(r.Fd())))
+	if _, err := os.Stat(name); err != nil {
+		t.Skip("there is no /dev/fd")
+	}
+	snap, err := Local(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fs.ReadFile(snap.FS, snap.Root); err != nil || !bytes.Equal(got, []byte("piped")) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestLocalErrors(t *testing.T) {
+	_, err := Local("")
+	wantError(t, err, ErrNotFound, "no file or folder was named")
+	_, err = Local("no/such")
+	wantError(t, err, ErrNotFound, `manifests "no/such": there is no such file or folder`, "relative to")
+	locked := filepath.Join(t.TempDir(), "locked.yaml")
+	write(t, locked, "x")
+	if err := os.Chmod(locked, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(locked); err == nil {
+		t.Skip("nothing is forbidden to this user")
+	}
+	_, err = Local(locked)
+	wantError(t, err, ErrDenied, "permission denied")
+}
