@@ -35,13 +35,13 @@ func TestRunInSync(t *testing.T) {
 			t.Errorf("unmanaged: %v", s.Unmanaged)
 		}
 		w.expectMetrics(map[string]string{
-			`reconciler_runs_total{result="in-sync"}`:   "1",
-			`reconciler_orgs{state="in_sync"}`:          "3",
-			`reconciler_orgs{state="drifted"}`:          "0",
-			`reconciler_orgs{state="unmanaged"}`:        "2",
-			`reconciler_api_in_flight`:                  "0",
-			`reconciler_run_duration_seconds_count`:     "1",
-			`reconciler_drift{field="products",org=""}`: "",
+			`reconciler_runs_total{result="in-sync"}`:                                              "1",
+			`reconciler_orgs{state="in_sync"}`:                                                     "3",
+			`reconciler_orgs{state="drifted"}`:                                                     "0",
+			`reconciler_orgs{state="unmanaged"}`:                                                   "2",
+			`reconciler_api_in_flight`:                                                             "0",
+			`reconciler_run_duration_seconds_count`:                                                "1",
+			`reconciler_drift{field="products",org=""}`:                                            "",
 			`reconciler_api_requests_total{code="200",endpoint="orgs/{id}/products",method="GET"}`: "3",
 		})
 	})

@@ -101,8 +101,9 @@ type worldOptions struct {
 	extra  string // more lines of config
 	scopes []string
 	seed   *simulator.Seed
-	// client sends what goes to Okta; the simulator's own when nil.
-	client http.RoundTripper
+	// watch, where not nil, is put before the simulator.
+	watch   *secrets
+	latency time.Duration
 }
 
 // newWorld makes a world whose repository has inSync at HEAD.
@@ -111,7 +112,13 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.seed == nil {
 		o.seed = testSeed()
 	}
-	sim := simulatortest.New(t, simulatortest.Config{Seed: o.seed, Scopes: o.scopes})
+	c := simulatortest.Config{Seed: o.seed, Scopes: o.scopes, Options: simulator.Options{Latency: o.latency}}
+	sim := simulatortest.New(t, c)
+	base := sim.RoundTripper()
+	if o.watch != nil {
+		o.watch.RoundTripper, o.watch.all = base, map[string]bool{}
+		base = o.watch
+	}
 	w := &world{t: t, sim: sim, dir: t.TempDir(), log: &logBuffer{}}
 	var err error
 	if w.repo, err = gitrepo.Init(filepath.Join(w.dir, "repo")); err != nil {
@@ -119,10 +126,6 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	w.commit(inSync)
 	cfg := w.load(sim.URL, o)
-	base := o.client
-	if base == nil {
-		base = sim.RoundTripper()
-	}
 	w.daemon, err = newDaemon(cfg, RunOptions{Version: "v1.2.3", Logger: w.log.logger()}, base)
 	if err != nil {
 		t.Fatal(err)
