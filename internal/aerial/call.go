@@ -139,12 +139,12 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 		// What is on the wire may take effect, whoever stops waiting for it.
 		ctx = context.WithoutCancel(ctx)
 	}
-	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	timed, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
 	start := time.Now()
 	c.observer.Started(call.method, call.endpoint)
-	code, header, f := c.exchange(limited, call, read)
+	code, header, f := c.exchange(timed, call, read)
 	took := time.Since(start)
 	c.observer.Finished(call.method, call.endpoint, code, took)
 	c.log.Debug("called the Aerial API",
@@ -157,7 +157,7 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 	switch {
 	case ctx.Err() != nil:
 		return nil, &failure{err: ctx.Err()}
-	case limited.Err() != nil && isStop(f.err):
+	case timed.Err() != nil && isStop(f.err):
 		f.err = late(f.err, c.timeout)
 	}
 	return nil, f

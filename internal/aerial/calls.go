@@ -90,10 +90,7 @@ func (c *Client) checkAccount(a wireAccount) error {
 // Products reads the catalogue: the products that the account subscribes to,
 // by id.
 func (c *Client) Products(ctx context.Context) ([]state.Product, error) {
-	list, _, err := fetch[[]wireProduct](ctx, c, get(c.path("products"), "products", maxList))
-	if err == nil {
-		err = checkProducts(list)
-	}
+	list, err := c.listProducts(ctx, get(c.path("products"), "products", maxList))
 	if err != nil {
 		return nil, fmt.Errorf("reading the account's products: %w", err)
 	}
@@ -107,12 +104,19 @@ func (c *Client) Products(ctx context.Context) ([]state.Product, error) {
 	return slices.CompactFunc(products, func(a, b state.Product) bool { return a.ID == b.ID }), nil
 }
 
-// checkProducts refuses a null, which is not an empty list, and products
-// without an id.
+// listProducts reads a list of products. Okta doesn't page these lists today;
+// should it begin to, half a list must not pass for all of it.
+func (c *Client) listProducts(ctx context.Context, call *call) ([]wireProduct, error) {
+	var list []wireProduct
+	err := eachPage(ctx, c, call, func(page []wireProduct) (bool, error) {
+		list = append(list, page...)
+		return len(page) > 0, checkProducts(page)
+	})
+	return list, err
+}
+
+// checkProducts refuses products without an id.
 func checkProducts(list []wireProduct) error {
-	if list == nil {
-		return errNull
-	}
 	for i, p := range list {
 		if p.ID == "" {
 			return fmt.Errorf("product %d of the answer has no id", i+1)
@@ -120,8 +124,6 @@ func checkProducts(list []wireProduct) error {
 	}
 	return nil
 }
-
-var errNull = errors.New("the answer is null instead of a list")
 
 // Org reads one managed org, without its products.
 func (c *Client) Org(ctx context.Context, id string) (state.Org, error) {
@@ -171,23 +173,21 @@ func (c *Client) orgProducts(ctx context.Context, id string) ([]string, error) {
 	if err := checkID("org", id); err != nil {
 		return nil, err
 	}
-	list, _, err := fetch[[]wireProduct](ctx, c, get(c.path("orgs", id, "products"), orgProducts, maxBody))
+	list, err := c.listProducts(ctx, get(c.path("orgs", id, "products"), orgProducts, maxBody))
 	if err != nil {
 		return nil, err
 	}
-	return productIDs(list)
+	return productIDs(list), nil
 }
 
-func productIDs(list []wireProduct) ([]string, error) {
-	if err := checkProducts(list); err != nil {
-		return nil, err
-	}
+// productIDs gives the ids, sorted and without repeats; never nil.
+func productIDs(list []wireProduct) []string {
 	ids := make([]string, len(list))
 	for i, p := range list {
 		ids[i] = p.ID
 	}
 	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return slices.Compact(ids)
 }
 
 // SetOrgProducts makes ids the org's products: every other product is
@@ -222,11 +222,14 @@ func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string) ([
 	if err != nil {
 		return nil, err
 	}
-	answer, err := productIDs(list)
+	err = checkProducts(list)
+	if list == nil {
+		err = errNull
+	}
 	if err != nil {
 		return nil, outcome(err, true)
 	}
-	return answer, nil
+	return productIDs(list), nil
 }
 
 // SetOrgStatus activates or deactivates the org and gives what Okta answers.

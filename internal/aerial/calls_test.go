@@ -223,6 +223,24 @@ func TestDeletionCut(t *testing.T) {
 	})
 }
 
+// TestPagedProducts: should Okta begin to page lists of products, no half of
+// one passes for the whole.
+func TestPagedProducts(t *testing.T) {
+	s := play(page(`[{"id":"P3"},{"id":"P1"}]`, "?after=1"), page(`[{"id":"P2"}]`, ""))
+	ids, err := newClient(t, s, nil).OrgProducts(t.Context(), "00o1")
+	if d := cmp.Diff([]string{"P1", "P2", "P3"}, ids); err != nil || d != "" {
+		t.Errorf("error = %v\n%s", err, d)
+	}
+	s = play(page(`[{"id":"P3"}]`, "?after=1"), reply(403, forbiddenBody))
+	if products, err := newClient(t, s, nil).Products(t.Context()); statusOf(err) != 403 || products != nil {
+		t.Errorf("got %v, %v, want the second page's 403", products, err)
+	}
+	s = play(page(`[{"id":"P3"}]`, "https://evil.test/"))
+	if ids, err := newClient(t, s, nil).OrgProducts(t.Context(), "00o1"); err == nil || ids != nil {
+		t.Errorf("got %v, %v, want an error", ids, err)
+	}
+}
+
 // TestBasePath: the API may be served below a path.
 func TestBasePath(t *testing.T) {
 	s := play(reply(200, accountBody))

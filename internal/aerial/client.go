@@ -192,14 +192,16 @@ func portOf(u *url.URL) string {
 func BaseTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    10 * time.Second,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           4 * concurrency,
-		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        90 * time.Second,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dialer.DialContext,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        4 * concurrency,
+		MaxIdleConnsPerHost: concurrency,
+		// Shorter than load balancers keep an idle connection (60 s and more):
+		// a POST on one that is just being closed can't be sent again.
+		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
 		// Without pings a dead HTTP/2 connection stays in use: each retry
 		// would time out on it in turn.

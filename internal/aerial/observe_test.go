@@ -211,7 +211,7 @@ func TestObserveWholeOrNothing(t *testing.T) {
 		{"another account", func(f *fleet) { f.instead["accounts"] = reply(200, `{"id":"x"}`) }, `reading the account: the answer is about the account "x"`, 0},
 		{"catalogue failing", func(f *fleet) { f.instead["products"] = reply(503, "") }, "reading the account's products: 503", 503},
 		{"catalogue null", func(f *fleet) { f.instead["products"] = reply(200, "null") }, "reading the account's products: the answer is null", 0},
-		{"first page refused", func(f *fleet) { f.instead["orgs"] = reply(403, forbiddenBody) }, "listing the orgs: page 1: 403", 403},
+		{"first page refused", func(f *fleet) { f.instead["orgs"] = reply(403, forbiddenBody) }, "listing the orgs: 403", 403},
 		{"second page cut", func(f *fleet) { f.instead["orgs?after=1"] = cutBody("[") }, "listing the orgs: page 2: 200 with an unreadable body", 0},
 		{"third page foreign", func(f *fleet) { f.instead["orgs?after=1"] = page(`[{"id":"99"}]`, "https://evil.test/") }, `listing the orgs: page 2: the next page is on "https://evil.test"`, 0},
 		{"token refused for an org", func(f *fleet) { f.instead["orgs/7/products"] = reply(401, "") }, `reading the products of the org "org-7.okta.com": 401 Unauthorized`, 401},

@@ -64,23 +64,23 @@ func TestOrgs(t *testing.T) {
 			pages: []string{"a", "b"}, calls: 3},
 		{name: "a page that is refused", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), reply(403, forbiddenBody)},
 			pages: []string{"a"}, calls: 2, err: "page 2: 403 E0000006 You do not have permission to perform the requested action (errorId oaeF)"},
-		{name: "null", steps: []http.HandlerFunc{page("null", "")}, calls: 1, err: "page 1: the answer is null instead of a list"},
-		{name: "null org", steps: []http.HandlerFunc{page(`[{"id":"a"},null]`, "")}, calls: 1, err: "page 1: org 2 has neither id nor domain"},
-		{name: "org without id", steps: []http.HandlerFunc{page(`[{"domain":"x.okta.com"}]`, "")}, calls: 1, err: `page 1: the org "x.okta.com" has no id`},
+		{name: "null", steps: []http.HandlerFunc{page("null", "")}, calls: 1, err: "the answer is null instead of a list"},
+		{name: "null org", steps: []http.HandlerFunc{page(`[{"id":"a"},null]`, "")}, calls: 1, err: "org 2 has neither id nor domain"},
+		{name: "org without id", steps: []http.HandlerFunc{page(`[{"domain":"x.okta.com"}]`, "")}, calls: 1, err: `the org "x.okta.com" has no id`},
 		{name: "foreign next page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, "https://evil.test"+orgsPath+"?after=1")}, calls: 1,
-			err: `page 1: the next page is on "https://evil.test", not on "http://aerial.test", and is not followed`},
+			err: `the next page is on "https://evil.test", not on "http://aerial.test", and is not followed`},
 		{name: "redirected page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), reply(302, "", "Location", "https://evil.test/x")},
 			pages: []string{"a"}, calls: 2, err: `page 2: 302 redirected to "https://evil.test"`},
 		{name: "malformed link", steps: []http.HandlerFunc{reply(200, "[]", "Link", `<x; rel="next"`)}, calls: 1,
-			err: "page 1: malformed Link header: a URL has no closing >"},
-		{name: "next page is this page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?limit=100")}, calls: 1,
-			err: "page 1: the pages go in circles: the next one was read before"},
+			err: "malformed Link header: a URL has no closing >"},
+		{name: "next page is this page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?limit=100")}, pages: []string{"a"}, calls: 1,
+			err: "the pages go in circles: the next one was read before"},
 		{name: "next page is an earlier page", steps: []http.HandlerFunc{page(`[{"id":"a"}]`, at+"?after=1"), page(`[{"id":"b"}]`, at+"?limit=100")},
-			pages: []string{"a"}, calls: 2, err: "page 2: the pages go in circles: the next one was read before"},
+			pages: []string{"a", "b"}, calls: 2, err: "page 2: the pages go in circles: the next one was read before"},
 		{name: "always the same page behind new links", steps: []http.HandlerFunc{endless(func(int) string { return `[{"id":"a"}]` })},
-			pages: []string{"a", "", ""}, calls: 4, err: "page 4: the pages go in circles: 3 in a row brought no org that is new"},
+			pages: []string{"a", "", "", ""}, calls: 4, err: "page 4: the pages go in circles: 3 in a row brought nothing new"},
 		{name: "empty pages without end", steps: []http.HandlerFunc{endless(func(int) string { return `[]` })},
-			pages: []string{"", ""}, calls: 3, err: "page 3: the pages go in circles: 3 in a row brought no org that is new"},
+			pages: []string{"", "", ""}, calls: 3, err: "page 3: the pages go in circles: 3 in a row brought nothing new"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestEndlessOrgs(t *testing.T) {
 		page(fmt.Sprintf(`[{"id":"%d"}]`, n), fmt.Sprintf("http://aerial.test/?after=%d", n))(w, r)
 	}), nil)
 	err := c.Orgs(t.Context(), func([]state.Org) error { return nil })
-	if want := "listing the orgs: there is no end to it: gave up after 1000 pages"; fmt.Sprint(err) != want || n != 1000 {
+	if want := "listing the orgs: page 1000: there is no end to it: gave up after 1000 pages"; fmt.Sprint(err) != want || n != 1000 {
 		t.Errorf("error = %v after %d pages, want %s", err, n, want)
 	}
 }

@@ -178,7 +178,7 @@ func throttled(h http.Header, now time.Time) (verdict, time.Duration) {
 		return busy, wait
 	}
 	if reset, err := strconv.ParseInt(h.Get("X-Rate-Limit-Reset"), 10, 64); err == nil {
-		wait = max(wait, time.Unix(reset, 0).Sub(now))
+		wait = max(wait, min(time.Unix(reset, 0).Sub(now), day))
 	}
 	return limited, wait
 }
@@ -188,13 +188,16 @@ func throttled(h http.Header, now time.Time) (verdict, time.Duration) {
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-		return time.Duration(min(max(n, 0), int64(24*time.Hour/time.Second))) * time.Second
+		return time.Duration(min(max(n, 0), int64(day/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(v); err == nil {
-		return max(0, date.Sub(now))
+		return min(max(0, date.Sub(now)), day)
 	}
 	return 0
 }
+
+// day is more than any server means.
+const day = 24 * time.Hour
 
 // stopped is the error of a call whose context has ended. The last failure is
 // told too, but only ctx's error is wrapped: the call was not refused by it.

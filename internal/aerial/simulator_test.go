@@ -328,12 +328,12 @@ func TestObserveRefuses(t *testing.T) {
 		fault simulator.Fault
 		err   string
 	}{
-		{"foreign next page", simulator.Fault{Path: "/api/v1/orgs", Nth: 1, Next: "https://evil.test/orgs"}, `listing the orgs: page 1: the next page is on "https://evil.test", not on "http://acme-aerial.okta.com", and is not followed`},
+		{"foreign next page", simulator.Fault{Path: "/api/v1/orgs", Nth: 1, Next: "https://evil.test/orgs"}, `listing the orgs: the next page is on "https://evil.test", not on "http://acme-aerial.okta.com", and is not followed`},
 		{"page in circles", simulator.Fault{Path: "/api/v1/orgs", Nth: 2, Loop: true}, "listing the orgs: page 2: the pages go in circles"},
 		{"endless pages", simulator.Fault{Path: "/api/v1/orgs", Endless: true}, "listing the orgs: page "},
 		{"redirected page", simulator.Fault{Path: "/api/v1/orgs", Nth: 2, Redirect: "https://evil.test/x"}, `listing the orgs: page 2: 307 redirected to "https://evil.test"`},
 		{"redirected account", simulator.Fault{Path: "/api/v1/accounts", Redirect: "https://evil.test/x"}, `reading the account: 307 redirected to "https://evil.test"`},
-		{"page cut for ever", simulator.Fault{Path: "/api/v1/orgs", CutBody: true}, "listing the orgs: page 1: 200 with an unreadable body: unexpected EOF (tried 6 times)"},
+		{"page cut for ever", simulator.Fault{Path: "/api/v1/orgs", CutBody: true}, "listing the orgs: 200 with an unreadable body: unexpected EOF (tried 6 times)"},
 		{"catalogue forbidden", simulator.Fault{Path: "/api/v1/products", Status: 403}, "reading the account's products: 403 E0000006"},
 		{"token refused for ever", simulator.Fault{Path: "/api/v1/accounts", Status: 401}, "reading the account: 401 E0000011"},
 		{"no token to be had", simulator.Fault{Path: "/oauth2/v1/token", Status: 400}, "getting a token from"},
