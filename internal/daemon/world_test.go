@@ -87,12 +87,11 @@ func manifest(t testing.TB, old, new string) string {
 // world is a simulated account, a git repository, and a daemon between them
 // that is not running yet: its runs are started one by one.
 type world struct {
-	t      testing.TB
-	sim    *simulatortest.Server
-	repo   *gitrepo.Repo
-	dir    string
-	config string // the config's text, without mode and schedule
-	log    *logBuffer
+	t    testing.TB
+	sim  *simulatortest.Server
+	repo *gitrepo.Repo
+	dir  string
+	log  *logBuffer
 	*daemon
 }
 
