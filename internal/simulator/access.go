@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,11 @@ func (s *Seed) AddClient(org string, alg jose.SignatureAlgorithm, scopes ...stri
 		return nil, err
 	}
 	n := len(s.Clients) + 1
-	c := &Credentials{ClientID: fmt.Sprintf("0oa%017d", n), KeyID: fmt.Sprintf("key-%d", n), Key: key}
+	id := func() string { return fmt.Sprintf("0oa%017d", n) }
+	for slices.ContainsFunc(s.Clients, func(c Client) bool { return c.ID == id() }) {
+		n++
+	}
+	c := &Credentials{ClientID: id(), KeyID: fmt.Sprintf("key-%d", n), Key: key}
 	public, err := publicKey(key, c.KeyID)
 	if err != nil {
 		return nil, err

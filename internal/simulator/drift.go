@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,12 +12,15 @@ import (
 // through the API, as people in the Aerial console do. Each notes in the
 // System Log that by (a login) did it.
 
-// SetOrgProducts gives a managed org exactly these products.
+// SetOrgProducts gives an org exactly these products.
 func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
-		for _, id := range ids {
+		for i, id := range ids {
 			if !s.seed.subscribed(id) {
 				return fmt.Errorf("the account does not subscribe to product %q", id)
+			}
+			if slices.Contains(ids[:i], id) {
+				return fmt.Errorf("product %q is there twice", id)
 			}
 		}
 		s.setProducts(who, nil, o, ids)
@@ -24,12 +28,16 @@ func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error
 	})
 }
 
-// SetOrgStatus sets the status of a managed org to ACTIVE or INACTIVE, the
-// Aerial org's and a parent's too.
+// SetOrgStatus sets the status of an org to ACTIVE or INACTIVE, of a parent
+// too, as Okta let people do until October 2025. The Aerial org is always
+// active.
 func (s *Simulator) SetOrgStatus(domain, status, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		if status != active && status != inactive {
 			return fmt.Errorf("status %q is neither %s nor %s", status, active, inactive)
+		}
+		if o.AerialOrg && status == inactive {
+			return errors.New("the Aerial org is always active")
 		}
 		s.setStatus(who, nil, o, status)
 		return nil
@@ -39,6 +47,9 @@ func (s *Simulator) SetOrgStatus(domain, status, by string) error {
 // LinkOrg adds an associated org to the account.
 func (s *Simulator) LinkOrg(domain, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
+		if !slices.Contains(supportedCells, o.Cell) {
+			return fmt.Errorf("its cell %q is not supported by Aerial", o.Cell)
+		}
 		if !o.Managed {
 			o.Managed = true
 			s.record(who, nil, "account.org.add", o)
@@ -104,10 +115,14 @@ func (s *Simulator) SetReadForbidden(domain string, forbidden bool) error {
 }
 
 // SetAccountName renames the account. The log knows nothing of it.
-func (s *Simulator) SetAccountName(name string) {
+func (s *Simulator) SetAccountName(name string) error {
+	if n := len([]rune(name)); n < 1 || n > maxAccountName {
+		return fmt.Errorf("simulator: want an account name of 1 to %d characters, got %d", maxAccountName, n)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seed.Account.Name = name
+	return nil
 }
 
 func (s *Simulator) change(domain, by string, do func(who *caller, o *Org) error) error {

@@ -46,12 +46,12 @@ func (c *clock) Add(d time.Duration) {
 // fixture is a simulator on loopback with a clock of its own.
 type fixture struct {
 	*simulatortest.Server
-	t     *testing.T
+	t     testing.TB
 	clock *clock
 	alg   jose.SignatureAlgorithm // of the client's key
 }
 
-func start(t *testing.T, c simulatortest.Config) *fixture {
+func start(t testing.TB, c simulatortest.Config) *fixture {
 	t.Helper()
 	clock := newClock()
 	c.Options.Now = clock.Now
@@ -67,7 +67,7 @@ type result struct {
 }
 
 // decode reads the body as JSON.
-func (r result) decode(t *testing.T, v any) {
+func (r result) decode(t testing.TB, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(r.body), v); err != nil {
 		t.Fatalf("body %q: %v", r.body, err)
@@ -123,7 +123,7 @@ func (f *fixture) aerial(token, method, path, body string, header ...string) res
 }
 
 // signed is a JWT with any claims and header.
-func signed(t *testing.T, key crypto.Signer, alg jose.SignatureAlgorithm, header, claims map[string]any) string {
+func signed(t testing.TB, key crypto.Signer, alg jose.SignatureAlgorithm, header, claims map[string]any) string {
 	t.Helper()
 	opts := &jose.SignerOptions{}
 	for name, value := range header {
@@ -188,7 +188,7 @@ const (
 )
 
 // wantError checks status, code and that some cause or the summary says it.
-func wantError(t *testing.T, r result, status int, code, says string) {
+func wantError(t testing.TB, r result, status int, code, says string) {
 	t.Helper()
 	if r.err != nil {
 		t.Fatal(r.err)
@@ -207,7 +207,7 @@ func wantError(t *testing.T, r result, status int, code, says string) {
 	}
 }
 
-func wantStatus(t *testing.T, r result, status int) {
+func wantStatus(t testing.TB, r result, status int) {
 	t.Helper()
 	if r.err != nil || r.status != status {
 		t.Fatalf("want %d, got %d %s (%v)", status, r.status, r.body, r.err)

@@ -15,7 +15,7 @@ import (
 var linkForm = regexp.MustCompile(`^<([^>]+)>; rel="(self|next|prev)"$`)
 
 // links gives the Link headers of an answer, by relation.
-func links(t *testing.T, r result) map[string]string {
+func links(t testing.TB, r result) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, l := range r.header.Values("Link") {
@@ -28,7 +28,7 @@ func links(t *testing.T, r result) map[string]string {
 	return all
 }
 
-func ids(t *testing.T, r result) []string {
+func ids(t testing.TB, r result) []string {
 	t.Helper()
 	wantStatus(t, r, 200)
 	var orgs []struct{ ID string }

@@ -270,9 +270,6 @@ func (v *seedCheck) org(o *Org) {
 	if o.Parent != "" && o.Consent {
 		v.add("orgs: %q: a child has its parent's consent and none of its own", o.Domain)
 	}
-	if o.DeletionRequested && o.Status != inactive {
-		v.add("orgs: %q: deletion can only be asked for an %s org", o.Domain, inactive)
-	}
 	for _, d := range []string{o.CreatedDate, o.ReadyDate} {
 		if _, err := time.Parse(oktaTime, d); d != "" && err != nil {
 			v.add("orgs: %q: date %q is not like 2023-12-08T20:15:18.000Z", o.Domain, d)

@@ -3,8 +3,10 @@ package simulator
 import (
 	"bytes"
 	"fmt"
-
-	"gopkg.in/yaml.v3"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"reconciler/internal/strictyaml"
 )
@@ -26,13 +28,69 @@ func LoadSeed(file string, data []byte) (*Seed, error) {
 	return docs[0], nil
 }
 
-// YAML gives the seed in the form that LoadSeed reads.
+// YAML gives the seed in the form that LoadSeed reads. The error says which
+// text is not UTF-8, which YAML can't hold.
 func (s *Seed) YAML() ([]byte, error) {
-	var b bytes.Buffer
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := e.Encode(s); err != nil {
-		return nil, fmt.Errorf("simulator: %w", err)
+	var w seedWriter
+	w.fields(reflect.ValueOf(*s), "", "")
+	return w.Bytes(), w.err
+}
+
+// seedWriter writes structs by their yaml tags: of all of YAML just what a seed
+// needs.
+type seedWriter struct {
+	bytes.Buffer
+	err error
+}
+
+// fields writes the fields of a struct, each on lines of its own. The first
+// line begins with first, which is how an item of a list gets its dash.
+func (w *seedWriter) fields(v reflect.Value, first, indent string) {
+	for i := range v.NumField() {
+		key, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		field := v.Field(i)
+		if option == "omitempty" && (field.IsZero() || field.Kind() == reflect.Slice && field.Len() == 0) {
+			continue
+		}
+		w.WriteString(first + key + ":")
+		first = indent
+		w.value(field, indent)
 	}
-	return b.Bytes(), nil
+}
+
+// value writes what stands after "key:", up to the end of the line or below it.
+func (w *seedWriter) value(v reflect.Value, indent string) {
+	switch {
+	case v.Kind() == reflect.Struct:
+		w.WriteString("\n")
+		w.fields(v, indent+"  ", indent+"  ")
+	case v.Kind() == reflect.Slice && v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct:
+		w.WriteString("\n")
+		for i := range v.Len() {
+			w.fields(v.Index(i), indent+"  - ", indent+"    ")
+		}
+	case v.Kind() == reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = w.scalar(v.Index(i))
+		}
+		w.WriteString(" [" + strings.Join(items, ", ") + "]\n")
+	default:
+		w.WriteString(" " + w.scalar(v) + "\n")
+	}
+}
+
+// scalar gives a text, a number or a bool: seeds hold nothing else.
+func (w *seedWriter) scalar(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	case reflect.Int:
+		return strconv.FormatInt(v.Int(), 10)
+	}
+	text := v.String()
+	if !utf8.ValidString(text) {
+		w.err = fmt.Errorf("simulator: %q is not UTF-8", text)
+	}
+	return strictyaml.Scalar(text)
 }
