@@ -91,7 +91,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 
 // serve serves the endpoints for as long as the loop turns.
 func (d *daemon) serve(ctx context.Context, address string, listening func(net.Addr)) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return &hinted{
 			fmt.Errorf("http.address %q can't be served: %w", address, err),
@@ -103,17 +103,16 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		listening(listener.Addr())
 	}
 
-	turning, stopTurning := context.WithCancel(ctx)
+	turning, stopTurning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTurning()
+	defer context.AfterFunc(ctx, func() {
+		d.log.Info("stopping: calls in flight are finished, no others begin")
+		d.board.stop()
+		stopTurning()
+	})()
 	// The endpoints outlive the last run, so that it can be watched to its end.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	told := make(chan struct{})
-	stopped := context.AfterFunc(ctx, func() {
-		defer close(told)
-		d.log.Info("stopping: calls in flight are finished, no others begin")
-		d.board.stop()
-	})
 	served := make(chan error, 1)
 	go func() {
 		served <- serveHTTP(serving, newServer(d.handler, d.log), listener)
@@ -121,11 +120,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	}()
 	d.loop.serve(turning)
 	stopServing()
-	err = <-served
-	if !stopped() {
-		<-told
-	}
-	if err != nil {
+	if err := <-served; err != nil {
 		return fmt.Errorf("serving the endpoints: %w", err)
 	}
 	d.log.Info("stopped")

@@ -223,3 +223,31 @@ func TestKeyErrors(t *testing.T) {
 		}
 	})
 }
+
+// Reading and writing together keep to the limit on calls in flight.
+func TestConcurrency(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{latency: 100 * time.Millisecond})
+		cfg := *w.runner.r.cfg
+		cfg.Aerial.Concurrency = 2
+		r, err := build(&cfg, Options{}, w.sim.RoundTripper())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for _, domain := range []string{emea, labs, shop} {
+			w.tamper(domain)
+		}
+		plan, _, err := r.Plan(t.Context(), Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := r.Apply(t.Context(), plan, nil)
+		if err != nil || result.Counts().Applied != 3 {
+			t.Errorf("apply: %+v, %v", result, err)
+		}
+		if n := w.sim.MaxInFlight(); n != 2 {
+			t.Errorf("%d calls in flight, want 2", n)
+		}
+	})
+}

@@ -62,8 +62,9 @@ type RunRecord struct {
 	// Seconds is how long the run took.
 	Seconds float64    `json:"seconds"`
 	Mode    state.Mode `json:"mode"`
-	// Commit is what the compared desired state was read from; empty when it
-	// came from a local folder, or when the run had none.
+	// Commit is what the desired state was read from, or the commit that was
+	// refused when there was no other; empty when neither is known, and for a
+	// local folder.
 	Commit string `json:"commit"`
 	Result Result `json:"result"`
 	// Problem says why the run has no plan, or could not carry it out; nil

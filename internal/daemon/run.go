@@ -49,8 +49,8 @@ type said struct {
 func (u *runner) once(ctx context.Context, trigger Trigger) {
 	started := u.now().UTC()
 	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
-	u.tag.tag.Store(&runTag{run: rec.ID})
-	defer u.tag.tag.Store(nil)
+	u.tag.begin(rec.ID, "")
+	defer u.tag.end()
 	u.board.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
@@ -114,7 +114,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 			d, err = u.good, nil
 		}
 		if err == nil {
-			u.mark(rec, d)
+			u.mark(rec, d.Commit)
 		}
 		return d, err
 	})
@@ -123,7 +123,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		// It was read, but doesn't go with the account. The good one may need
 		// other orgs to be read, so the account is observed once more.
 		stale = err
-		u.mark(rec, u.good)
+		u.mark(rec, u.good.Commit)
 		plan, desired, err = u.r.plan(ctx, Filter{}, func(context.Context) (*Desired, error) { return u.good, nil })
 	}
 	switch {
@@ -133,14 +133,16 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		u.tellStale(rec.Stale)
 	case err == nil:
 		u.adopt(desired)
+	case refused != nil:
+		u.mark(rec, refused.Commit)
 	}
 	return plan, err
 }
 
-// mark notes which desired state a run compares.
-func (u *runner) mark(rec *RunRecord, d *Desired) {
-	rec.Commit = d.Commit
-	u.tag.tag.Store(&runTag{rec.ID, d.Commit})
+// mark notes which commit a run is about.
+func (u *runner) mark(rec *RunRecord, commit string) {
+	rec.Commit = commit
+	u.tag.begin(rec.ID, commit)
 }
 
 // adopt takes the newest desired state as the good one.

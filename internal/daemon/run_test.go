@@ -186,8 +186,11 @@ func TestRunBadCommit(t *testing.T) {
 func TestRunBadFirstCommit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
-		w.commit("version: 1\norgs: []\n")
+		bad := w.commit("version: 1\norgs: []\n")
 		s := w.expect(ResultError)
+		if said := w.log.lines(t, "run finished"); s.LastRun.Commit != bad || said[0]["commit"] != bad {
+			t.Errorf("the refused commit is not told: %+v, %v", s.LastRun, said)
+		}
 		p := s.LastRun.Problem
 		if p == nil || !strings.HasPrefix(p.Error, "orgs/orgs.yaml:") || s.Ready || s.Desired != nil || s.LastRun.Stale != nil {
 			t.Errorf("problem %+v, status %+v", p, s)

@@ -8,8 +8,7 @@ import (
 
 // runTag is what stands on each log line of a run.
 type runTag struct {
-	run    string
-	commit string // empty until it is known
+	run, commit string
 }
 
 // runHandler puts the tag of the run that goes on on each line, whoever logs
@@ -23,6 +22,12 @@ type runHandler struct {
 func newRunHandler(h slog.Handler) *runHandler {
 	return &runHandler{h, new(atomic.Pointer[runTag])}
 }
+
+// begin tags the lines to come; commit may be empty.
+func (h *runHandler) begin(run, commit string) { h.tag.Store(&runTag{run, commit}) }
+
+// end leaves the lines to come without a tag.
+func (h *runHandler) end() { h.tag.Store(nil) }
 
 // Handle adds the tag.
 func (h *runHandler) Handle(ctx context.Context, r slog.Record) error {
