@@ -21,31 +21,25 @@ import (
 )
 
 // read makes a Snapshot of the commit that at leads to, and remembers what
-// came of it. The Snapshot holds copies: the objects may go away.
+// came of it if the same commit will always give the same. The Snapshot holds
+// copies: the objects may go away.
 func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumbing.Hash) (*Snapshot, error) {
 	start := time.Now()
 	commit, err := g.peel(sto, at)
 	if err != nil {
-		return nil, g.remember(at, nil, err)
+		return nil, err
 	}
 	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, shared: map[plumbing.Hash][]byte{}}
 	snap, err := c.snapshot()
-	if err != nil {
-		return nil, g.remember(at, nil, err)
-	}
-	g.log.InfoContext(ctx, "git: read a commit", "ref", snap.Ref, "commit", snap.Commit,
-		"manifests", c.files, "took", time.Since(start))
-	return snap, g.remember(at, snap, nil)
-}
-
-// remember keeps what came of reading the commit, if the same commit will
-// always give the same.
-func (g *Git) remember(at plumbing.Hash, snap *Snapshot, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.lasting {
 		g.last = &reading{at, snap, err}
 	}
-	return err
+	if err == nil {
+		g.log.InfoContext(ctx, "git: read a commit", "ref", snap.Ref, "commit", snap.Commit,
+			"manifests", c.files, "took", time.Since(start))
+	}
+	return snap, err
 }
 
 // peel follows annotated tags to the commit.
@@ -107,7 +101,6 @@ type copier struct {
 func (c *copier) snapshot() (*Snapshot, error) {
 	snap := &Snapshot{
 		Root:    ".",
-		Name:    c.g.opts.Path,
 		Commit:  c.commit.Hash.String(),
 		Ref:     c.g.ref.String(),
 		Author:  oneLine(fmt.Sprintf("%s <%s>", c.commit.Author.Name, c.commit.Author.Email)),
@@ -123,8 +116,8 @@ func (c *copier) snapshot() (*Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
-		if snap.Name == "." {
-			snap.Name = ""
+		if c.g.opts.Path != "." {
+			snap.Name = c.g.opts.Path
 		}
 		snap.FS = &treeFS{root}
 		return snap, nil
@@ -133,11 +126,7 @@ func (c *copier) snapshot() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if snap.Name = path.Dir(c.g.opts.Path); snap.Name == "." {
-		snap.Name = ""
-	}
-	snap.Root = file.name
-	snap.FS = newTree(snap.Time, file)
+	snap.FS, snap.Root, snap.Name = newTree(snap.Time, file), file.name, c.g.opts.Path
 	return snap, nil
 }
 
@@ -230,7 +219,8 @@ func (c *copier) damaged(name string, err error) error {
 }
 
 // folder copies the manifests, links and folders below a tree. Other files are
-// left out: a repository may hold much else.
+// left out, because a repository may hold much else, and so are names that
+// begin with a dot, as the loader passes them over.
 func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return nil, err
@@ -267,6 +257,9 @@ func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 // entry copies one entry of a folder, and gives nil for what can't be a
 // manifest.
 func (c *copier) entry(e object.TreeEntry, name string) (*node, error) {
+	if strings.HasPrefix(e.Name, ".") && e.Name != "." && e.Name != ".." {
+		return nil, nil
+	}
 	if err := c.refuse(e, name); err != nil {
 		return nil, err
 	}
@@ -285,12 +278,38 @@ func (c *copier) entry(e object.TreeEntry, name string) (*node, error) {
 	case filemode.Dir:
 		return c.folder(e.Name, name, e.Hash)
 	case filemode.Symlink:
-		return &node{name: e.Name, mode: fs.ModeSymlink, time: c.commit.Committer.When}, nil
+		return c.link(e, name)
 	default:
 		return c.file(e, name)
 	}
 }
 
+// link copies a link, and whether it leads to a folder of the repository: it
+// isn't followed, but people have to be told what is left out.
+func (c *copier) link(e object.TreeEntry, name string) (*node, error) {
+	n := &node{name: e.Name, mode: fs.ModeSymlink, time: c.commit.Committer.When}
+	blob, err := object.GetBlob(c.sto, e.Hash)
+	if err != nil || blob.Size > 4<<10 { // no path is that long
+		return n, nil
+	}
+	target, err := c.content(blob)
+	if err != nil {
+		return nil, c.damaged(name, err)
+	}
+	to := path.Join(path.Dir(name), string(target))
+	if path.IsAbs(string(target)) || !fs.ValidPath(to) {
+		return n, nil
+	}
+	top, err := c.tree(".", c.commit.TreeHash)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := top.FindEntry(to)
+	n.toFolder = to == "." || err == nil && entry.Mode == filemode.Dir
+	return n, nil
+}
+
+// isManifest takes names in capitals too: the loader has a warning for them.
 func isManifest(name string) bool {
 	ext := strings.ToLower(path.Ext(name))
 	return ext == ".yaml" || ext == ".yml"

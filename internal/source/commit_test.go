@@ -110,7 +110,36 @@ func TestCommitContents(t *testing.T) {
 			tree: func(r raw) plumbing.Hash {
 				return r.tree(link("a.yaml", r, "../../etc/passwd"), file("b.yaml", r.blob("b")), link("dir", r, "."))
 			},
-			want: map[string]string{"a.yaml": "a link", "b.yaml": "b", "dir": "a link"},
+			want: map[string]string{"a.yaml": "a link", "b.yaml": "b", "dir": "a link to a folder"},
+		},
+		{
+			name: "links to folders", path: "orgs",
+			tree: func(r raw) plumbing.Hash {
+				h := r.tree(file("a.yaml", r.blob("a")))
+				return r.tree(
+					dir("orgs", r.tree(
+						link("0file", r, "../other/a.yaml"), link("1folder", r, "../other"), link("2link", r, "1folder"),
+						link("3top", r, ".."), link("4out", r, "../../other"), link("5abs", r, "/other"), link("6self", r, "6self"),
+						object.TreeEntry{Name: "7lost", Mode: filemode.Symlink, Hash: absent},
+					)),
+					dir("other", h),
+				)
+			},
+			want: map[string]string{
+				"orgs/0file": "a link", "orgs/1folder": "a link to a folder", "orgs/2link": "a link", "orgs/3top": "a link to a folder",
+				"orgs/4out": "a link", "orgs/5abs": "a link", "orgs/6self": "a link", "orgs/7lost": "a link",
+			},
+		},
+		{
+			name: "hidden", path: ".okta",
+			tree: func(r raw) plumbing.Hash {
+				h := r.blob(lfs)
+				return r.tree(dir(".okta", r.tree(
+					dir(".github", r.tree(submodule)), file(".hidden.yaml", h), object.TreeEntry{Name: ".sub", Mode: filemode.Submodule, Hash: absent},
+					file("a.yaml", r.blob("a")),
+				)))
+			},
+			want: map[string]string{".okta/a.yaml": "a"},
 		},
 		{
 			name: "junk",
@@ -216,14 +245,14 @@ func TestCommitContents(t *testing.T) {
 				}
 				return h
 			},
-			kind: ErrContent, words: []string{"holds more than 5000 files and folders", "set git.path"},
+			kind: ErrContent, words: []string{"holds more than 1000 files and folders", "set git.path"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, repo := newRaw(t)
 			r.main(tt.tree(r))
 			g := newGit(t, GitOptions{URL: repo, Path: tt.path})
-			g.limits.entries = 5000
+			g.limits.entries = 1000
 			snap, err := g.Fetch(t.Context())
 			if tt.want == nil {
 				wantError(t, err, tt.kind, tt.words...)

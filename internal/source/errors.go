@@ -12,8 +12,8 @@ var (
 	// ErrUnreachable: there was no answer, or it broke off, or the server is in
 	// trouble. The same call may well succeed later.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrDenied: the credentials were refused, or the server can't prove who
-	// it is.
+	// ErrDenied: the credentials are not to be had or were refused, or the
+	// server can't prove who it is.
 	ErrDenied = errors.New("denied")
 	// ErrNotFound: there is no such repository, branch, tag, commit or path.
 	ErrNotFound = errors.New("not found")

@@ -172,7 +172,7 @@ func (g *Git) explainStatus(err error) *Error {
 	if code >= 500 || code == http.StatusTooManyRequests {
 		return g.temporary("", "the server answered %d %s", code, http.StatusText(code))
 	}
-	return g.fail(ErrUnreachable, "is this the URL of a git repository?", "the server answered %d %s", code, http.StatusText(code))
+	return g.fail(ErrNotFound, "is this the URL of a git repository?", "the server answered %d %s", code, http.StatusText(code))
 }
 
 // explainNet: there was no answer, or it broke off.

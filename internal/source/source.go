@@ -19,8 +19,9 @@ type Snapshot struct {
 	FS fs.FS
 	// Root is what to load, a folder or a file within FS.
 	Root string
-	// Name stands before paths within FS when a file is named to people; it is
-	// empty for the top folder of a repository. See Display.
+	// Name is how Root is shown to people: its path in the repository, or on
+	// disk as they spelt it. It is empty for the top folder of a repository and
+	// for the working directory.
 	Name string
 	// Commit is the full hash of the commit; empty for files on disk, as are
 	// the fields below.
@@ -36,9 +37,14 @@ type Snapshot struct {
 	Time time.Time
 }
 
-// Display gives the name of a file within FS that people can follow: its path
-// in the repository, or on disk as they spelt it.
-func (s *Snapshot) Display(name string) string { return path.Join(s.Name, name) }
+// Display gives the name by which people find a file within FS that is Root or
+// below it.
+func (s *Snapshot) Display(name string) string {
+	if name == s.Root && name != "." {
+		return s.Name
+	}
+	return path.Join(s.Name, name)
+}
 
 // maxFile is the size from which a file's content is not taken along. It lies
 // above what the loader accepts as a manifest, so what is left out would have
@@ -46,10 +52,10 @@ func (s *Snapshot) Display(name string) string { return path.Join(s.Name, name) 
 const maxFile = 16 << 20
 
 // Local gives the file or folder of that name on disk, relative to the working
-// directory. The name itself may be that of a symbolic link; links within the
-// folder never lead out of it. A folder is pinned when Local is called: when
-// the link to it is pointed elsewhere (as Kubernetes does to update a mounted
-// ConfigMap), the Snapshot stays with the old one.
+// directory. The name itself may be that of a symbolic link; links within a
+// folder never lead out of it. What a link leads to is settled when Local is
+// called: when it is pointed elsewhere (as Kubernetes does to update a mounted
+// ConfigMap), the Snapshot stays with the old place. A pipe is read at once.
 func Local(name string) (*Snapshot, error) {
 	if name == "" {
 		return nil, &Error{kind: ErrNotFound, msg: "manifests: no file or folder was named"}
@@ -58,56 +64,49 @@ func Local(name string) (*Snapshot, error) {
 	if err != nil {
 		return nil, localError(name, err)
 	}
-	if info.IsDir() {
-		return localFolder(name)
+	snap := &Snapshot{Name: filepath.ToSlash(filepath.Clean(name))}
+	if snap.Name == "." {
+		snap.Name = ""
 	}
-	return localFile(name)
-}
-
-func localFolder(name string) (*Snapshot, error) {
-	dir, err := filepath.EvalSymlinks(name)
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		snap.Root = path.Base(snap.Name)
+		snap.FS, err = pipe(name, snap.Root)
+		if err != nil {
+			return nil, localError(name, err)
+		}
+		return snap, nil
+	}
+	place, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return nil, localError(name, err)
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	if place, err = filepath.Abs(place); err != nil {
 		return nil, localError(name, err)
 	}
-	shown := filepath.ToSlash(filepath.Clean(name))
-	if shown == "." {
-		shown = ""
+	if info.IsDir() {
+		snap.FS, snap.Root = dirFS(place), "."
+	} else {
+		snap.FS, snap.Root = dirFS(filepath.Dir(place)), filepath.Base(place)
 	}
-	return &Snapshot{FS: dirFS(dir), Root: ".", Name: shown}, nil
+	return snap, nil
 }
 
-// localFile reads the file at once, so that a pipe can stand in for it.
-func localFile(name string) (*Snapshot, error) {
+// pipe reads what can be read only once into a file in memory.
+func pipe(name, base string) (fs.FS, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, localError(name, err)
+		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, localError(name, err)
-	}
+	defer f.Close() // read only: nothing can be lost
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, localError(name, err)
+		return nil, err
 	}
-	file := &node{
-		name: filepath.Base(name),
-		size: max(info.Size(), int64(len(data))),
-		time: info.ModTime(),
-		data: data,
-	}
+	file := &node{name: base, size: int64(len(data)), time: time.Now(), data: data}
 	if file.size > maxFile {
 		file.data = nil
 	}
-	shown := filepath.ToSlash(filepath.Dir(name))
-	if shown == "." {
-		shown = ""
-	}
-	return &Snapshot{FS: newTree(info.ModTime(), file), Root: file.name, Name: shown}, nil
+	return newTree(file.time, file), nil
 }
 
 func localError(name string, err error) error {

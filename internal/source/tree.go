@@ -31,6 +31,16 @@ type node struct {
 	data []byte
 	// entries are a folder's, by name.
 	entries []*node
+	// toFolder is for a link that leads to a folder.
+	toFolder bool
+}
+
+// followed describes what a link leads to, as far as Stat has to tell.
+func (n *node) followed() *node {
+	if !n.toFolder {
+		return n
+	}
+	return &node{name: n.name, mode: fs.ModeDir, time: n.time}
 }
 
 func (n *node) Name() string               { return n.name }
@@ -84,8 +94,8 @@ func (t *treeFS) find(op, name string) (*node, error) {
 	return n, nil
 }
 
-// Open opens a file or folder. A symbolic link opens as itself, and can't be
-// read.
+// Open opens a file or folder. A symbolic link can be opened and described like
+// what it leads to, but not read.
 func (t *treeFS) Open(name string) (fs.File, error) {
 	n, err := t.find("open", name)
 	if err != nil {
@@ -95,18 +105,19 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 		return &openDir{node: n, path: name}, nil
 	}
 	if err := n.unreadable(); err != nil {
-		return &openFile{n, failing{&fs.PathError{Op: "read", Path: name, Err: err}}}, nil
+		return &openFile{n.followed(), failing{&fs.PathError{Op: "read", Path: name, Err: err}}}, nil
 	}
 	return &openFile{n, bytes.NewReader(n.data)}, nil
 }
 
-// Stat describes a file, folder or link without opening it.
+// Stat describes a file or folder without opening it. A link is followed only
+// to say whether it leads to a folder.
 func (t *treeFS) Stat(name string) (fs.FileInfo, error) {
 	n, err := t.find("stat", name)
 	if err != nil {
 		return nil, err
 	}
-	return n, nil
+	return n.followed(), nil
 }
 
 // ReadDir lists a folder by name.
