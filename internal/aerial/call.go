@@ -103,7 +103,7 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 		if f.verdict == passing && !call.repeatable() {
 			f.verdict = final
 		}
-		wait, err := pace.next(f, &c.budget)
+		wait, err := pace.next(f, c.budget)
 		if err != nil {
 			return nil, outcome(err, uncertain)
 		}

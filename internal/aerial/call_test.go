@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -570,6 +571,40 @@ func TestUntrustedServer(t *testing.T) {
 	}
 }
 
+// TestHTTP2: over TLS the base transport speaks HTTP/2, and TLS 1.2 is the
+// least.
+func TestHTTP2(t *testing.T) {
+	f := newFleet(30)
+	major := make(chan int, 100)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		major <- r.ProtoMajor
+		f.ServeHTTP(w, r)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	tr := BaseTransport(MaxConcurrency)
+	defer tr.CloseIdleConnections()
+	tr.TLSClientConfig.RootCAs = x509.NewCertPool()
+	tr.TLSClientConfig.RootCAs.AddCert(srv.Certificate())
+	c, err := New(Options{URL: mustURL(srv.URL), AccountID: testAccount, Transport: tr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Observe(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	close(major)
+	for m := range major {
+		if m != 2 {
+			t.Fatalf("spoke HTTP/%d, want 2", m)
+		}
+	}
+	if v := tr.TLSClientConfig.MinVersion; v != tls.VersionTLS12 {
+		t.Errorf("the least version of TLS is %x", v)
+	}
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -631,6 +666,50 @@ func TestAuthSendsThroughTransport(t *testing.T) {
 		})
 		if _, err := c.Account(t.Context()); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestAs: clients with different credentials share the slots.
+func TestAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		as := func(who string) func(http.RoundTripper) http.RoundTripper {
+			return func(base http.RoundTripper) http.RoundTripper {
+				return roundTripper(func(r *http.Request) (*http.Response, error) {
+					r = r.Clone(r.Context())
+					r.Header.Set("Authorization", who)
+					return base.RoundTrip(r)
+				})
+			}
+		}
+		var mu sync.Mutex
+		seen := map[string]int{}
+		inFlight, most := 0, 0
+		c := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			seen[r.Header.Get("Authorization")]++
+			inFlight++
+			most = max(most, inFlight)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			inFlight--
+			mu.Unlock()
+			reply(200, accountBody)(w, r)
+		}), func(o *Options) { o.Auth, o.Concurrency = as("reader"), 2 })
+		var wg sync.WaitGroup
+		for range 4 {
+			for _, c := range []*Client{c, c.As(as("writer")), c.As(nil)} {
+				wg.Go(func() {
+					if _, err := c.Account(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		if most != 2 || seen["reader"] != 4 || seen["writer"] != 4 || seen[""] != 4 {
+			t.Errorf("%d at once, calls: %v", most, seen)
 		}
 	})
 }

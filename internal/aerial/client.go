@@ -60,8 +60,9 @@ type Observer interface {
 }
 
 // Client makes the calls of the Aerial API for one account. Make one for the
-// process, so that its limit on concurrent calls and its retry budget are
-// shared by all that goes on. Its methods may be called from many goroutines.
+// process, and others of it by As, so that the limit on concurrent calls and
+// the retry budget are shared by all that goes on. Its methods may be called
+// from many goroutines.
 //
 // The reads end at once when their context is cancelled. A write that is on
 // the wire is waited for all the same, up to the timeout, because its outcome
@@ -72,16 +73,17 @@ type Observer interface {
 // may not have taken effect is an *UncertainError. Some errors have a method
 // Hint() string, which says what to do about it.
 type Client struct {
-	base      *url.URL // up to and including api/v1
-	account   string
-	transport http.RoundTripper
-	timeout   time.Duration
-	log       *slog.Logger
-	observer  Observer
+	transport http.RoundTripper // credentials, then wire; all else is the same after As
 
+	base        *url.URL // up to and including api/v1
+	account     string
+	wire        wire
+	timeout     time.Duration
 	concurrency int
 	slots       *semaphore.Weighted // first come, first served
-	budget      budget
+	budget      *budget
+	log         *slog.Logger
+	observer    Observer
 }
 
 // New checks the options and gives a client. It sends nothing.
@@ -93,10 +95,12 @@ func New(opts Options) (*Client, error) {
 	c := &Client{
 		base:        base,
 		account:     opts.AccountID,
+		wire:        wire{opts.Transport},
 		timeout:     opts.Timeout,
+		concurrency: opts.Concurrency,
+		budget:      &budget{},
 		log:         opts.Logger,
 		observer:    opts.Observer,
-		concurrency: opts.Concurrency,
 	}
 	switch {
 	case opts.Transport == nil:
@@ -118,12 +122,20 @@ func New(opts Options) (*Client, error) {
 	if c.observer == nil {
 		c.observer = nobody{}
 	}
-	c.transport = wire{opts.Transport}
-	if opts.Auth != nil {
-		c.transport = opts.Auth(c.transport)
-	}
 	c.slots = semaphore.NewWeighted(int64(c.concurrency))
-	return c, nil
+	return c.As(opts.Auth), nil
+}
+
+// As gives a client that makes its calls with other credentials, such as those
+// of another scope, and is the same in all else: the two share the limit on
+// concurrent calls and the retry budget. Nil puts no credentials on.
+func (c *Client) As(auth func(http.RoundTripper) http.RoundTripper) *Client {
+	other := *c
+	other.transport = c.wire
+	if auth != nil {
+		other.transport = auth(c.wire)
+	}
+	return &other
 }
 
 type nobody struct{}

@@ -30,11 +30,11 @@ const (
 // gives is whole: an account, a catalogue or a page that can't be read is an
 // error.
 //
-// The one exception are the products of a single org. If Okta refuses to tell
+// The one exception is the products of a single org. If Okta refuses to tell
 // them, or fails to after all retries, the org's Unknown says why and the
-// others go on. That the credentials are refused, that the account's limits
-// leave no room, or that one org after the other fails is not an org's matter,
-// and an error.
+// others go on. But when the credentials are refused, when the account's limits
+// leave no room, or when one org after the other fails, then it is no single
+// org's matter, and an error.
 //
 // want is called for each org, again for one that changed while the list was
 // read, and never twice at the same time.

@@ -37,6 +37,9 @@ const (
 	// maxThrottled is how long one call waits on 429s altogether. They don't
 	// count as attempts: the API is well, and says when to come back.
 	maxThrottled = 5 * time.Minute
+
+	// day is longer than any server means to ask for.
+	day = 24 * time.Hour
 )
 
 // verdict says what may be done about a failed attempt.
@@ -195,9 +198,6 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
-
-// day is more than any server means.
-const day = 24 * time.Hour
 
 // stopped is the error of a call whose context has ended. The last failure is
 // told too, but only ctx's error is wrapped: the call was not refused by it.
