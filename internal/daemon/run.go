@@ -119,7 +119,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		return d, err
 	})
 	var refused *RefusedError
-	if errors.As(err, &refused) && stale == nil && u.good != nil && !newest.same(u.good) {
+	if errors.As(err, &refused) && newest != nil && u.good != nil && !newest.same(u.good) {
 		// It was read, but doesn't go with the account. The good one may need
 		// other orgs to be read, so the account is observed once more.
 		stale = err

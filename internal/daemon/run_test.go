@@ -508,6 +508,24 @@ func TestRunStoppedWhileReading(t *testing.T) {
 	})
 }
 
+// Being stopped outranks whatever else is wrong at that moment.
+func TestRunStoppedWithBadCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.expect(ResultInSync)
+		w.commit("version: 1\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		fetch := w.runner.r.fetch
+		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) {
+			cancel()
+			return fetch(t.Context())
+		}
+		if rec, s := w.runCtx(ctx); rec.Result != ResultInterrupted || s.Desired.Stale != nil {
+			t.Errorf("record %+v, desired %+v", rec, s.Desired)
+		}
+	})
+}
+
 // Each line that anybody logs during a run has its id, and the commit once it
 // is known; lines between runs have neither.
 func TestRunLogTags(t *testing.T) {
