@@ -131,13 +131,11 @@ func isManifest(name string) bool {
 // add takes a file unless it was taken before: under the same path of the same
 // file system, or because the operating system says that it is the same.
 func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
-	if reflect.ValueOf(fsys).Comparable() {
-		key := fileKey{fsys, path.Clean(p)}
-		if f.seen[key] {
-			return
-		}
-		f.seen[key] = true
+	key := fileKey{identity(fsys), path.Clean(p)}
+	if key.fsys != nil && f.seen[key] {
+		return
 	}
+	f.seen[key] = true
 	size := fileSize{info.Name(), info.Size()}
 	for _, other := range f.sizes[size] {
 		if os.SameFile(info, other) {
@@ -146,6 +144,20 @@ func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
 	}
 	f.sizes[size] = append(f.sizes[size], info)
 	f.files = append(f.files, &file{fsys: fsys, path: p, name: name})
+}
+
+// identity gives something to tell file systems apart by; nil when there is
+// nothing.
+func identity(fsys fs.FS) any {
+	v := reflect.ValueOf(fsys)
+	switch {
+	case v.Comparable():
+		return fsys
+	case v.Kind() == reflect.Map:
+		return v.Pointer()
+	default:
+		return nil
+	}
 }
 
 func (f *finder) warn(name, msg string) {

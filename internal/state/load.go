@@ -107,8 +107,8 @@ type merger struct {
 	// guessing says that some file could not be read as a whole, so that a name
 	// which nobody defines may well be defined there.
 	guessing bool
-	// given counts the products given to sets and orgs; see maxGiven.
-	given int
+	// given and compared count up to maxGiven and maxCompared.
+	given, compared int
 	// aliasNames and setNames are sorted, for hints.
 	aliasNames, setNames []string
 }

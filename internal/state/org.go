@@ -51,7 +51,7 @@ func (m *merger) defaults(f *file) *defaults {
 	def.own = m.productsOf(def.Products.V)
 	def.sets = m.setsOf(def.ProductSets.V)
 	if def.Products.OK() || def.ProductSets.OK() {
-		def.products, def.productPos = m.union(def.own, def.sets)
+		def.products, def.productPos = m.union(*at, def.own, def.sets)
 	}
 	return def
 }
@@ -74,24 +74,27 @@ func (m *merger) productsOf(list products) []given {
 }
 
 // union gives the ids of all products, sorted and without repeats, and where
-// each is named first.
-func (m *merger) union(own []given, sets [][]given) ([]string, map[string]Pos) {
-	ids, places := make([]string, 0, len(own)), make(map[string]Pos, len(own))
-	add := func(all []given) bool {
-		if len(all) > 0 && !m.give(all[0].pos, len(all)) {
-			return false
-		}
+// each is named first. pos is who gets them.
+func (m *merger) union(pos Pos, own []given, sets [][]given) ([]string, map[string]Pos) {
+	most := len(own)
+	for _, s := range sets {
+		most += len(s)
+	}
+	if !m.give(pos, most) {
+		return []string{}, nil
+	}
+	ids, places := make([]string, 0, most), make(map[string]Pos, most)
+	add := func(all []given) {
 		for _, g := range all {
 			if _, dup := places[g.id]; !dup {
 				places[g.id] = g.pos
 				ids = append(ids, g.id)
 			}
 		}
-		return true
 	}
-	ok := add(own)
-	for i := 0; ok && i < len(sets); i++ {
-		ok = add(sets[i])
+	add(own)
+	for _, s := range sets {
+		add(s)
 	}
 	slices.Sort(ids)
 	return slices.Clip(ids), places
@@ -119,7 +122,7 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 		d.Mode = Apply
 	}
 	m.unique(o, at.Pos)
-	d.Products, d.ProductPos = m.orgProducts(o, def)
+	d.Products, d.ProductPos = m.orgProducts(at, def)
 	if o.Create.OK() {
 		d.Create = m.create(o, &d, def)
 	}
@@ -168,7 +171,8 @@ func (m *merger) unique(o *manifestOrg, pos Pos) {
 }
 
 // orgProducts gives what the org is to have: nil when nobody says anything.
-func (m *merger) orgProducts(o *manifestOrg, def *defaults) ([]string, map[string]Pos) {
+func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[string]Pos) {
+	o := &at.V
 	if !o.Products.OK() && !o.ProductSets.OK() {
 		return def.products, def.productPos
 	}
@@ -184,7 +188,7 @@ func (m *merger) orgProducts(o *manifestOrg, def *defaults) ([]string, map[strin
 	if o.ProductSets.OK() {
 		sets = m.setsOf(o.ProductSets.V)
 	}
-	return m.union(own, sets)
+	return m.union(at.Pos, own, sets)
 }
 
 // create checks what creating the org needs.

@@ -15,10 +15,10 @@ const (
 	// maxInSet is how many products a set may give.
 	maxInSet = 1000
 	// maxGiven is how often a product may be given to a set or an org.
-	maxGiven = 5_000_000
-	// maxHints is from how many names on none is suggested for a wrong one:
-	// looking through all of them for each mistake would take too long.
-	maxHints = 5000
+	maxGiven = 2_000_000
+	// maxCompared is how many names are compared with wrong ones to find what
+	// was meant. Past it, mistakes are told without such hints.
+	maxCompared = 1_000_000
 	// maxCycle is how many sets of a cycle a message names.
 	maxCycle = 10
 )
@@ -222,7 +222,7 @@ func (m *merger) setsOf(list productSets) [][]given {
 
 // hint says which of names an unknown one may have meant, or else what to do.
 func (m *merger) hint(name string, names []string, otherwise string) string {
-	if len(names) > maxHints {
+	if m.compared += len(names); m.compared > maxCompared {
 		return otherwise
 	}
 	return cmp.Or(strictyaml.DidYouMean(name, names), otherwise)
