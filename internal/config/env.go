@@ -23,11 +23,15 @@ func otherEnv() []string {
 // environment is the variables that concern us and are not empty.
 type environment map[string]string
 
+// ours matches the names that concern us. Other characters are no part of a
+// name that a shell could set, nor fit for one line of a message.
+var ours = regexp.MustCompile(`^RECONCILER_[A-Za-z0-9_]+$`)
+
 func newEnvironment(environ []string) environment {
 	env := environment{}
 	for _, kv := range environ {
-		name, value, ok := strings.Cut(kv, "=")
-		if !ok || !strings.HasPrefix(name, envPrefix) {
+		name, value, _ := strings.Cut(kv, "=")
+		if !ours.MatchString(name) {
 			continue
 		}
 		// The last one wins, and an empty one takes back what came before.
@@ -52,21 +56,18 @@ func (env environment) names() []string { return slices.Sorted(maps.Keys(env)) }
 // envPlace is where a mistake in a variable is.
 func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name, Line: 1, Column: 1} }
 
-// kubernetesService matches what Kubernetes sets in each container for a
-// service of the name "reconciler" or "reconciler-…".
-var kubernetesService = regexp.MustCompile(`^RECONCILER_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// What Kubernetes sets in each container for a service of the name "reconciler"
+// or "reconciler-…".
+var (
+	kubernetesService = regexp.MustCompile(`^RECONCILER_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+	kubernetesPort    = regexp.MustCompile(`^RECONCILER_(.+_)?PORT$`)
+)
 
 func fromKubernetes(name, value string) bool {
-	if !kubernetesService.MatchString(name) {
-		return false
-	}
 	// RECONCILER_HTTP_PORT=8080 is somebody's mistake; Kubernetes would have
 	// put a URL there.
-	return !strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_SERVICE_PORT") ||
-		strings.Contains(value, "://") || portOfPort.MatchString(name)
+	return kubernetesService.MatchString(name) || kubernetesPort.MatchString(name) && strings.Contains(value, "://")
 }
-
-var portOfPort = regexp.MustCompile(`_PORT_\d+_(TCP|UDP|SCTP)_PORT$`)
 
 // overlay puts the environment on top of the file.
 func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Errors) {

@@ -79,7 +79,7 @@ func checkPromises(t *testing.T, c *Config) {
 				refs++
 			}
 		}
-		if refs != 1 || c.Git.URL == "" || strings.HasPrefix(c.Git.Path, "..") {
+		if refs != 1 || c.Git.URL == "" || c.Git.Path == ".." || strings.HasPrefix(c.Git.Path, "../") {
 			t.Errorf("%+v", c.Git)
 		}
 	}

@@ -35,7 +35,7 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 // What is wrong with the content comes as strictyaml.Errors, all of it; the
 // place of a mistake in the environment is called by the variable's name.
 // Relative paths, also those from the environment, start at the config file's
-// folder. Load opens no file but the config: secrets are read when they are
+// folder. Load reads no file but the config: secrets are read when they are
 // needed.
 func Load(path string, environ []string) (*Config, []Warning, error) {
 	env := newEnvironment(environ)
@@ -127,6 +127,10 @@ func explainRefused(errs strictyaml.Errors) {
 			if strings.HasPrefix(e.Msg, fmt.Sprintf("unknown key %q", key)) {
 				e.Msg = msg
 			}
+		}
+		// What stands there instead may well be a token.
+		if about, _, ok := strings.Cut(e.Msg, ", not "); ok && strings.HasPrefix(about, `"auth" must be`) {
+			e.Msg = about
 		}
 	}
 }

@@ -15,9 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/schedule"
+	"reconciler/internal/simulator"
 	"reconciler/internal/strictyaml"
 )
 
@@ -381,6 +383,59 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		set := f.fields()[i].value
 		if !set.FieldByName("Set").Bool() || fmt.Sprint(set.FieldByName("V")) != values[typ] {
 			t.Errorf("%s: %s does not set it", fd.path, fd.env())
+		}
+	}
+}
+
+// The config that the simulator writes loads, without a warning.
+func TestSimulatorConfig(t *testing.T) {
+	seed := simulator.DefaultSeed(3)
+	access, err := simulator.Grant(seed, jose.ES256, true, "okta.accounts.read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	access.URL = "http://127.0.0.1:8089"
+	path, err := simulator.WriteConfig(t.TempDir(), seed, *access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, warnings, err := Load(path, nil)
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	if err := cfg.NeedAerial(); err != nil {
+		t.Error(err)
+	}
+	if err := cfg.NeedSource(); err != nil {
+		t.Error(err)
+	}
+	if len(cfg.Parents) != 1 || !cfg.Parents[0].Auth.Token.IsSet() {
+		t.Errorf("parents: %+v", cfg.Parents)
+	}
+}
+
+func TestGitPaths(t *testing.T) {
+	for url, want := range map[string]string{
+		"/srv/a.git":             "/srv/a.git",
+		"a.git":                  "conf/a.git",
+		"../a.git":               "a.git",
+		"../a:b":                 "./a:b", // what stands before a colon would be a host
+		"file:///srv/a.git":      "file:///srv/a.git",
+		"git.example:a.git":      "git.example:a.git",
+		"ssh://git@h:22/a.git":   "ssh://git@h:22/a.git",
+		"http://127.0.0.1/a.git": "http://127.0.0.1/a.git",
+	} {
+		text := "git: {url: '" + url + "', auth: {sshKeyFile: k, knownHostsFile: h}}\n"
+		if strings.HasPrefix(url, "http") {
+			text = "git: {url: '" + url + "'}\n"
+		}
+		cfg, _, err := load("conf/reconciler.yaml", []byte(text), nil)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if cfg.Git.URL != want {
+			t.Errorf("%s gives %s, want %s", url, cfg.Git.URL, want)
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (r *resolver) gitURL(v *at[string]) string {
 		return v.V
 	}
 	u, err := url.Parse(v.V)
-	if err != nil {
+	if err != nil || strings.ContainsFunc(v.V, unicode.IsSpace) {
 		return fail("is no URL: write it as in https://git.example/okta-orgs.git")
 	}
 	_, password := u.User.Password()
