@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -96,11 +97,12 @@ type Access struct {
 	AccountID   string
 	Credentials *Credentials
 	DPoP        bool
-	// Parent is the name that the config gives to the parent org, ParentToken
-	// its SSWS token. Without a token the config has no parent.
+	// Parent is what the config calls the parent org: its subdomain, acme in
+	// DefaultSeed. ParentToken is its SSWS token; without one the config has no
+	// parent.
 	Parent      string
 	ParentToken string
-	// Settle is how long to wait after a creation; 0 means Okta's 30 seconds.
+	// Settle is how long to wait after a creation, as in Options.
 	Settle time.Duration
 }
 
@@ -108,11 +110,11 @@ type Access struct {
 // the account with it, and to the parent if the seed has an org with the Org
 // Creator API and an SSWS token. The URL is left for the caller to fill in.
 func Grant(seed *Seed, alg jose.SignatureAlgorithm, dpop bool, scopes ...string) (*Access, error) {
-	a := &Access{AccountID: seed.Account.ID, DPoP: dpop, Parent: DefaultParentName}
+	a := &Access{AccountID: seed.Account.ID, DPoP: dpop}
 	for i := range seed.Orgs {
 		o := &seed.Orgs[i]
 		if o.Creator && len(o.Tokens) > 0 && a.ParentToken == "" {
-			a.ParentToken = o.Tokens[0]
+			a.Parent, a.ParentToken = o.subdomain(), o.Tokens[0]
 		}
 		if !o.AerialOrg || a.Credentials != nil {
 			continue
@@ -205,10 +207,7 @@ func configText(dir string, a Access) []byte {
 		fmt.Fprintf(&b, "    dpop: true\n")
 	}
 	if a.ParentToken != "" {
-		settle := a.Settle
-		if settle == 0 {
-			settle = defaultSettle
-		}
+		settle := max(cmp.Or(a.Settle, defaultSettle), 0)
 		fmt.Fprintf(&b, "parents:\n  - name: %s\n    url: %s\n", quote(a.Parent), quote(a.URL))
 		fmt.Fprintf(&b, "    auth: {tokenFile: %s}\n    settle: %s\n", in("parent.token"), settle)
 	}

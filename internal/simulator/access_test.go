@@ -22,7 +22,7 @@ import (
 // The config that is written is one that the program takes, and holds what it
 // takes to get a token.
 func TestWriteConfig(t *testing.T) {
-	s := simulatortest.Start(t, simulatortest.Config{Orgs: 5, DPoP: true})
+	s := simulatortest.Start(t, simulatortest.Config{Orgs: 5, DPoP: true, Options: simulator.Options{Settle: -1}})
 	dir := filepath.Join(t.TempDir(), "sim: #1")
 	path, err := simulator.WriteConfig(dir, s.Dump(), s.Access)
 	if err != nil {
@@ -37,6 +37,9 @@ func TestWriteConfig(t *testing.T) {
 	}
 	if err := c.NeedAerial(); err != nil {
 		t.Error(err)
+	}
+	if len(c.Parents) != 1 || c.Parents[0].Name != "acme" || c.Parents[0].Settle != 0 {
+		t.Errorf("got %+v", c.Parents)
 	}
 	for _, name := range []string{"aerial.pem", "parent.token", "reconciler.yaml"} {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -81,6 +84,9 @@ func TestWriteConfigWithoutParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	access.URL = "http://127.0.0.1:1"
+	if access.Parent != "" || access.ParentToken != "" {
+		t.Errorf("got %+v", access)
+	}
 	path, err := simulator.WriteConfig(t.TempDir(), seed, *access)
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ type orgBody struct {
 	CreatedBy   string `json:"createdBy,omitempty"`
 }
 
-func (s *Simulator) orgBody(o *Org) orgBody {
+func (s *Simulator) tell(o *Org) orgBody {
 	return orgBody{
 		ID: o.ID, AccountID: s.seed.Account.ID, Name: o.Name, Cell: o.Cell, Region: o.Region,
 		Domain: o.Domain, Status: o.Status, AerialOrg: o.AerialOrg,
@@ -80,7 +80,7 @@ func (s *Simulator) getOrg(c *call) answer {
 	if refusal != nil {
 		return *refusal
 	}
-	return jsonAnswer(http.StatusOK, s.orgBody(o))
+	return jsonAnswer(http.StatusOK, s.tell(o))
 }
 
 // linkOrg adds an associated org to the account. Nothing takes it out again.
@@ -111,12 +111,12 @@ func (s *Simulator) linkOrg(c *call) answer {
 		return s.invalid("org", fmt.Sprintf("cell: The org is not in the cell '%s'", cell))
 	case o.Managed:
 		return s.invalid("org", "orgId: The org has already been added to an account")
-	case !s.consented(o):
+	case !s.decides(o).Consent:
 		return s.forbidden("The org has not granted its consent to the account")
 	}
 	o.Managed = true
 	s.record(c.who, c, "account.org.add", o)
-	return jsonAnswer(http.StatusOK, s.orgBody(o))
+	return jsonAnswer(http.StatusOK, s.tell(o))
 }
 
 func (s *Simulator) putStatus(c *call) answer {
@@ -137,7 +137,7 @@ func (s *Simulator) putStatus(c *call) answer {
 		return s.invalid("status", "status: The Aerial org and parent orgs can't be deactivated")
 	}
 	s.setStatus(c.who, c, o, status)
-	return jsonAnswer(http.StatusOK, s.orgBody(o))
+	return jsonAnswer(http.StatusOK, s.tell(o))
 }
 
 // setStatus changes a status and logs it when it did change.

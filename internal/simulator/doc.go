@@ -17,6 +17,6 @@
 // is being tested. Everything observable is deterministic but secrets, which
 // come from crypto/rand.
 //
-// Nothing here is imported by production code: the client cannot tell the
-// simulator from Okta, and must not be able to.
+// The client shares no code with it and can't tell it from Okta: a mistake
+// that both made would be found by neither.
 package simulator

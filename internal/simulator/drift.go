@@ -78,11 +78,11 @@ func (s *Simulator) SetConsent(domain string, granted bool, by string) error {
 			return errors.New("a child inherits the consent of its parent")
 		case granted == o.Consent:
 		case granted:
-			s.consent(who, nil, o)
+			s.setConsent(who, nil, o)
 		case o.Managed:
 			return errors.New("consent can't be revoked once the org is linked")
 		default:
-			s.unconsent(who, nil, o)
+			s.dropConsent(who, nil, o)
 		}
 		return nil
 	})

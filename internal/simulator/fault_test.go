@@ -165,25 +165,36 @@ func TestFaultEffects(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
-			f := start(t, simulatortest.Config{Orgs: 3})
-			token := f.token(scopeManage)
-			domain := f.Orgs()[6].Domain
-			f.Fault(t, "PUT /api/v1/orgs/*/products times=1 "+tt.fault)
-			put := func() result {
-				return f.aerial(token, "PUT", "/api/v1/orgs/"+f.orgID(domain)+"/products", `[{"id":"P000207"}]`)
-			}
-			tt.check(t, put())
-			o, _ := f.Org(domain)
-			if took := slices.Equal(o.Products, []string{"P000207"}); took != tt.took {
-				t.Errorf("took effect: %v, want %v", took, tt.took)
-			}
-			if w := f.Writes(); len(w) != 1 || !strings.Contains(w[0].Fault, strings.Fields(tt.fault)[0]) {
-				t.Errorf("writes: %+v", w)
-			}
-			token = f.token(scopeManage)
-			wantStatus(t, put(), 200)
+			t.Run("over a socket", func(t *testing.T) {
+				checkFault(t, start(t, simulatortest.Config{Orgs: 3}), tt.fault, tt.check, tt.took)
+			})
+			t.Run("in process", func(t *testing.T) {
+				clock := newClock()
+				s := simulatortest.New(t, simulatortest.Config{Orgs: 3, Options: simulator.Options{Now: clock.Now}})
+				checkFault(t, &fixture{s, t, clock, "ES256"}, tt.fault, tt.check, tt.took)
+			})
 		})
 	}
+}
+
+// checkFault makes a write that a fault strikes, and once more without.
+func checkFault(t *testing.T, f *fixture, fault string, check func(*testing.T, result), took bool) {
+	token := f.token(scopeManage)
+	domain := f.Orgs()[6].Domain
+	f.Fault(t, "PUT /api/v1/orgs/*/products times=1 "+fault)
+	put := func() result {
+		return f.aerial(token, "PUT", "/api/v1/orgs/"+f.orgID(domain)+"/products", `[{"id":"P000207"}]`)
+	}
+	check(t, put())
+	o, _ := f.Org(domain)
+	if got := slices.Equal(o.Products, []string{"P000207"}); got != took {
+		t.Errorf("took effect: %v, want %v", got, took)
+	}
+	if w := f.Writes(); len(w) != 1 || !strings.Contains(w[0].Fault, strings.Fields(fault)[0]) {
+		t.Errorf("writes: %+v", w)
+	}
+	token = f.token(scopeManage)
+	wantStatus(t, put(), 200)
 }
 
 func isError(status int, code string) func(*testing.T, result) {

@@ -15,8 +15,6 @@ const (
 	// the parent.
 	DefaultAerialOrg = "acme-aerial.okta.com"
 	DefaultParent    = "acme.okta.com"
-	// DefaultParentName is what a config calls the parent.
-	DefaultParentName = "acme"
 )
 
 // catalogue is what the account of DefaultSeed subscribes to. The first four

@@ -89,7 +89,7 @@ func (s *Simulator) page(c *call, places []int, at, limit int, back bool) answer
 	}
 	out := []orgBody{}
 	for _, i := range places[lo:hi] {
-		out = append(out, s.orgBody(s.orgs[i]))
+		out = append(out, s.tell(s.orgs[i]))
 	}
 	a := jsonAnswer(http.StatusOK, out)
 	link(&a, "self", c.url, c.r.URL.Query())

@@ -47,7 +47,7 @@ func (s *Simulator) createOrg(c *call) answer {
 	name, _ := in.text("name", 1, 100)
 	website, _ := in.text("website", 0, 255)
 	edition, _ := in.text("edition", 1, 0)
-	checkAdmin(in.object("admin", true))
+	checkAdmin(in.nested("admin", true))
 	in.done()
 	if edition != "" && edition != "SKU" {
 		in.complain("edition: The field must be SKU")
@@ -83,7 +83,7 @@ func (s *Simulator) creatorLimit(parent *Org) *answer {
 
 // checkAdmin reads the first super admin, who is not kept.
 func checkAdmin(admin *object) {
-	profile := admin.object("profile", true)
+	profile := admin.nested("profile", true)
 	profile.text("firstName", 1, 50)
 	profile.text("lastName", 1, 50)
 	for _, key := range []string{"email", "login"} {
@@ -95,12 +95,12 @@ func checkAdmin(admin *object) {
 	profile.text("mobilePhone", 0, 100)
 	profile.text("secondEmail", 0, 100)
 	profile.done()
-	if credentials := admin.object("credentials", false); credentials != nil {
-		if password := credentials.object("password", false); password != nil {
+	if credentials := admin.nested("credentials", false); credentials != nil {
+		if password := credentials.nested("password", false); password != nil {
 			password.text("value", 1, 72)
 			password.done()
 		}
-		if question := credentials.object("recovery_question", false); question != nil {
+		if question := credentials.nested("recovery_question", false); question != nil {
 			question.text("question", 1, 100)
 			question.text("answer", 1, 100)
 			question.done()
@@ -147,10 +147,7 @@ type consentBody struct {
 }
 
 func (s *Simulator) getConsent(c *call) answer {
-	o := c.who.org
-	for o.Parent != "" {
-		o = s.byDomain[o.Parent]
-	}
+	o := s.decides(c.who.org)
 	if !o.Consent {
 		return s.notFound(c.who.org.Domain, "AerialConsent")
 	}
@@ -183,18 +180,18 @@ func (s *Simulator) grantConsent(c *call) answer {
 		return *refusal
 	}
 	if o := c.who.org; !o.Consent {
-		s.consent(c.who, c, o)
+		s.setConsent(c.who, c, o)
 	}
 	return s.getConsent(c)
 }
 
-func (s *Simulator) consent(who *caller, c *call, o *Org) {
+func (s *Simulator) setConsent(who *caller, c *call, o *Org) {
 	o.Consent = true
 	s.consents[o.Domain] = consent{who.actor.AlternateID, s.opts.Now()}
 	s.record(who, c, "account.org.consent.grant", o)
 }
 
-func (s *Simulator) unconsent(who *caller, c *call, o *Org) {
+func (s *Simulator) dropConsent(who *caller, c *call, o *Org) {
 	o.Consent = false
 	delete(s.consents, o.Domain)
 	s.record(who, c, "account.org.consent.revoke", o)
@@ -212,7 +209,7 @@ func (s *Simulator) revokeConsent(c *call) answer {
 	case !o.Consent:
 		return s.notFound(o.Domain, "AerialConsent")
 	}
-	s.unconsent(c.who, c, o)
+	s.dropConsent(c.who, c, o)
 	return jsonAnswer(http.StatusOK, struct {
 		AccountID string `json:"accountId"`
 	}{s.seed.Account.ID})

@@ -271,9 +271,9 @@ func (o *object) text(key string, lo, hi int) (value string, has bool) {
 	return value, true
 }
 
-// object takes an object apart that stands in this one; nil when it is not
+// nested takes an object apart that stands in this one; nil when it is not
 // there and need not be.
-func (o *object) object(key string, required bool) *object {
+func (o *object) nested(key string, required bool) *object {
 	raw, has := o.fields[key]
 	delete(o.fields, key)
 	in := &object{at: o.at + key + ".", fields: map[string]json.RawMessage{}, causes: o.causes}

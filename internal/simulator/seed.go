@@ -264,8 +264,8 @@ func (v *seedCheck) org(o *Org) {
 	if !slices.Contains([]string{"", active, inactive}, o.Status) {
 		v.add("orgs: %q: status %q is neither %s nor %s", o.Domain, o.Status, active, inactive)
 	}
-	if o.Parent != "" && (o.Parent == o.Domain || v.seed.org(o.Parent) == nil) {
-		v.add("orgs: %q: there is no other org %q that could be its parent", o.Domain, o.Parent)
+	if parent := v.seed.org(o.Parent); o.Parent != "" && (parent == nil || parent.Parent != "") {
+		v.add("orgs: %q: there is no org %q, or it is a child itself and can't be a parent", o.Domain, o.Parent)
 	}
 	if o.Parent != "" && o.Consent {
 		v.add("orgs: %q: a child has its parent's consent and none of its own", o.Domain)

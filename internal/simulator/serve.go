@@ -188,8 +188,8 @@ type Request struct {
 	Body string
 	// Status is what was answered; 0 while under way and of broken connections.
 	Status int
-	// InFlight counts the calls of the Aerial API under way at the arrival,
-	// this one included.
+	// InFlight counts the calls of the Aerial API under way after the arrival,
+	// this one too if it is one.
 	InFlight int
 	// Fault is the fault that struck, in ParseFault's form; mostly empty.
 	Fault string

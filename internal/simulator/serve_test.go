@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -223,4 +224,27 @@ func TestRace(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A request that breaks off in its middle is not carried out, even if what
+// came of it makes sense.
+func TestBrokenRequest(t *testing.T) {
+	f := start(t, simulatortest.Config{Orgs: 3})
+	token := f.token(scopeManage)
+	domain := f.Orgs()[6].Domain
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "PUT /%s/api/v1/orgs/%s/products HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n[]",
+		f.AccountID, f.orgID(domain), token)
+	conn.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, conn)
+	conn.Close()
+	if o, _ := f.Org(domain); len(o.Products) == 0 {
+		t.Error("half a request took effect")
+	}
+	if w := f.Writes(); len(w) != 1 || w[0].Status != 0 {
+		t.Errorf("writes: %+v", w)
+	}
 }

@@ -205,16 +205,13 @@ func (s *Simulator) ready(o *Org) bool {
 	return err != nil || !s.opts.Now().Before(at)
 }
 
-// consented says whether o or, for a child, its topmost parent granted the
-// account consent.
-func (s *Simulator) consented(o *Org) bool {
-	for range len(s.orgs) { // a cycle of parents ends too
-		if o.Parent == "" {
-			return o.Consent
-		}
-		o = s.byDomain[o.Parent]
+// decides gives the org whose consent counts for o: its parent, or itself.
+// A parent is never a child.
+func (s *Simulator) decides(o *Org) *Org {
+	if o.Parent != "" {
+		return s.byDomain[o.Parent]
 	}
-	return false
+	return o
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format(oktaTime) }

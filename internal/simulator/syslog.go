@@ -121,7 +121,7 @@ type logQuery struct {
 // getLogs is the System Log of the caller's org. All events that concern
 // Aerial land in the Aerial org's.
 func (s *Simulator) getLogs(c *call) answer {
-	q, problem := s.logQuery(c)
+	q, problem := s.readLogQuery(c)
 	if problem != "" {
 		return s.invalid("logs", problem)
 	}
@@ -143,8 +143,8 @@ func logCursorOf(c *call) string {
 	return "log " + q.Get("since") + " " + q.Get("until") + " " + q.Get("filter") + " " + q.Get("sortOrder")
 }
 
-// logQuery reads the query; the problem says what is wrong with it.
-func (s *Simulator) logQuery(c *call) (q logQuery, problem string) {
+// readLogQuery reads the query; the problem says what is wrong with it.
+func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	v := c.r.URL.Query()
 	q = logQuery{limit: defaultEvents, at: -1, since: formatTime(s.opts.Now().Add(-logMemory))}
 	for _, bound := range []struct {

@@ -215,3 +215,40 @@ func TestLogQueries(t *testing.T) {
 		t.Errorf("got %d events since the start, want 11", len(events))
 	}
 }
+
+// A log that got too long loses its older half; cursors stay where they were.
+func TestLogOverflow(t *testing.T) {
+	f := start(t, simulatortest.Config{Orgs: 3})
+	logs := f.token(scopeLogs)
+	domain := f.Orgs()[6].Domain
+	toggle := func(times int) {
+		for i := range times {
+			if err := f.SetOrgStatus(domain, []string{"INACTIVE", "ACTIVE"}[i%2], "eve@acme.example"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count := func(at string) (n int) {
+		for {
+			var events []logEvent
+			if events, at = f.logs(logs, at); len(events) == 0 {
+				return n
+			}
+			n += len(events)
+		}
+	}
+	toggle(99_000)
+	_, early := f.logs(logs, "limit=10")
+	f.clock.Add(time.Second)
+	_, late := f.logs(logs, "limit=1000&since="+f.clock.Now().Format(time.RFC3339))
+	toggle(2000) // now the oldest 50,000 are gone
+	if got := count(late); got != 2000 {
+		t.Errorf("since the log was last read came %d events, want 2000", got)
+	}
+	if got, _ := f.logs(logs, early); len(got) != 10 {
+		t.Errorf("after an event that is gone comes what is left: got %d events", len(got))
+	}
+	if got := count("limit=1000&since=" + f.clock.Now().Format(time.RFC3339)); got != 2000 {
+		t.Errorf("got %d new events", got)
+	}
+}

@@ -64,7 +64,7 @@ func (s *Simulator) token(c *call) answer {
 		return *refusal
 	}
 	c.who = &caller{id: cl.ID}
-	scopes, refusal := grant(cl, form.Get("scope"))
+	scopes, refusal := grantScopes(cl, form.Get("scope"))
 	if refusal != nil {
 		return *refusal
 	}
@@ -236,10 +236,10 @@ func (s *Simulator) first(id string, until time.Time) bool {
 	return true
 }
 
-// grant gives the requested scopes that the client may have. That Okta grants
+// grantScopes gives the requested scopes that the client may have. That Okta grants
 // a part when not all may be had is unconfirmed (its error speaks of "any of");
 // a client that needs all has to look at the answer.
-func grant(cl *client, requested string) ([]string, *answer) {
+func grantScopes(cl *client, requested string) ([]string, *answer) {
 	wanted := strings.Fields(requested)
 	if len(wanted) == 0 {
 		return nil, oauthFail("invalid_scope", "The authorization server resource does not have any configured default scopes, 'scope' must be provided.")
