@@ -226,6 +226,20 @@ func TestHTTPNobodyThere(t *testing.T) {
 	wantError(t, err, ErrUnreachable, `"no-such-host.invalid"`)
 }
 
+func TestHTTPS(t *testing.T) {
+	want := map[string]string{"a.yaml": "one"}
+	r, _ := newRepo(t, want)
+	web := serveWeb(t, r.Dir(), false)
+	s := httptest.NewUnstartedServer(web.Config.Handler)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	web.basicAuth("me", secret)
+	g := newGit(t, GitOptions{URL: s.URL + "/repo.git", Auth: Auth{Username: "me", Password: password(secret)}})
+	g.http.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	wantContents(t, fetch(t, g), want)
+}
+
 func TestHTTPSNotTrusted(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
