@@ -106,8 +106,11 @@ type Problem struct {
 // Stale says that, and why, the newest desired state is not the one in force.
 type Stale struct {
 	Problem
-	// Commit is the one that was refused; empty when the source could not be
-	// read at all.
+	// Refused says that the newest manifests were read, but have mistakes or
+	// don't go with the account. Otherwise they could not be read.
+	Refused bool `json:"refused"`
+	// Commit is the one that was refused; empty for a local folder, and when
+	// nothing could be read.
 	Commit string `json:"commit"`
 	// Since is when the desired state in force was last known to be the
 	// newest.

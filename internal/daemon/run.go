@@ -162,7 +162,7 @@ func (u *runner) staleness(err error) *Stale {
 	s := &Stale{Problem: *problemOf(err), Since: u.fresh}
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		s.Commit = refused.Commit
+		s.Refused, s.Commit = true, refused.Commit
 	}
 	return s
 }

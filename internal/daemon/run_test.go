@@ -157,13 +157,13 @@ func TestRunBadCommit(t *testing.T) {
 		if stale == nil || s.Desired.Stale == nil || s.Desired.Commit != good || s.LastRun.Commit != good {
 			t.Fatalf("status: desired %+v, last run %+v", s.Desired, s.LastRun)
 		}
-		if stale.Commit != bad || !strings.HasPrefix(stale.Error, "orgs/orgs.yaml:4:") || len(stale.Manifests) < 2 ||
+		if !stale.Refused || stale.Commit != bad || !strings.HasPrefix(stale.Error, "orgs/orgs.yaml:4:") || len(stale.Manifests) < 2 ||
 			!stale.Since.Equal(time.Now().Add(-10*time.Minute)) {
 			t.Errorf("stale %+v", stale)
 		}
 		w.expectMetrics(map[string]string{"reconciler_desired_stale": "1"})
 		w.expect(ResultInSync)
-		said := w.log.lines(t, "the newest commit is refused; the last good desired state stays in force")
+		said := w.log.lines(t, "the newest manifests are refused; the last good desired state stays in force")
 		if len(said) != 1 || said[0]["refused"] != bad || said[0]["commit"] != good || said[0]["level"] != "ERROR" {
 			t.Errorf("said %v", said)
 		}
@@ -186,7 +186,7 @@ func TestRunBadCommit(t *testing.T) {
 func TestRunBadFirstCommit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
-		bad := w.commit("version: 1\norgs: []\n")
+		bad := w.commit("version: 1\norgs: []\nnonsense: 1\nprodcts: {}\n")
 		s := w.expect(ResultError)
 		if said := w.log.lines(t, "run finished"); s.LastRun.Commit != bad || said[0]["commit"] != bad {
 			t.Errorf("the refused commit is not told: %+v, %v", s.LastRun, said)
@@ -196,8 +196,8 @@ func TestRunBadFirstCommit(t *testing.T) {
 			t.Errorf("problem %+v, status %+v", p, s)
 		}
 		w.expect(ResultError)
-		if n := len(w.log.lines(t, "manifests")); n != 1 {
-			t.Errorf("the mistake was told %d times, want once", n)
+		if n := len(w.log.lines(t, "manifests")); n != len(p.Manifests) || n < 2 {
+			t.Errorf("%d lines about mistakes, want each of %q once", n, p.Manifests)
 		}
 		w.commit(inSync)
 		if s := w.expect(ResultInSync); !s.Ready {
@@ -248,13 +248,13 @@ func TestRunGitGone(t *testing.T) {
 		w.tamper(emea, mfa)
 		s := w.expect(ResultApplied)
 		expectLines(t, emea, w.products(emea), sso, mfa)
-		if st := s.Desired.Stale; st == nil || st.Commit != "" || st.Hint == "" && st.Error == "" || s.LastRun.Commit != good {
+		if st := s.Desired.Stale; st == nil || st.Refused || st.Commit != "" || st.Hint == "" && st.Error == "" || s.LastRun.Commit != good {
 			t.Errorf("stale %+v", st)
 		}
-		if n := len(w.log.lines(t, "the manifests can't be read; the last good desired state stays in force")); n != 1 {
+		if n := len(w.log.lines(t, "the newest manifests can't be read; the last good desired state stays in force")); n != 1 {
 			t.Errorf("said %d times that git is gone:\n%s", n, w.log)
 		}
-		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The manifests can't be read") {
+		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The newest manifests can't be read") {
 			t.Error("the dashboard doesn't say that git is gone")
 		}
 		if err := os.Rename(w.repo.Dir()+".away", w.repo.Dir()); err != nil {
@@ -262,6 +262,30 @@ func TestRunGitGone(t *testing.T) {
 		}
 		if s := w.expect(ResultInSync); s.Desired.Stale != nil {
 			t.Errorf("still stale: %+v", s.Desired.Stale)
+		}
+	})
+}
+
+// A local folder has no commits; mistakes in it are refused all the same.
+func TestRunLocalFolder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		file := w.repo.Dir() + "/orgs/orgs.yaml"
+		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return source.Local(file) }
+		since := *w.expect(ResultInSync).Compared
+		time.Sleep(time.Minute)
+		if s := w.expect(ResultInSync); !s.Desired.Since.Equal(since) {
+			t.Errorf("in force since %v, want %v: nothing has changed", s.Desired.Since, since)
+		}
+		if err := os.WriteFile(file, []byte("version: 1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := w.expect(ResultInSync)
+		if st := s.Desired.Stale; st == nil || !st.Refused || st.Commit != "" {
+			t.Errorf("stale %+v", st)
+		}
+		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The newest manifests are refused") {
+			t.Error("the dashboard doesn't say that the manifests are refused")
 		}
 	})
 }

@@ -24,7 +24,7 @@ func testBoard() *board {
 			Error:     "orgs/emea.yaml:3:5: unknown key \"domian\" (and 1 more)",
 			Manifests: []string{"orgs/emea.yaml:3:5: unknown key \"domian\"", "orgs/emea.yaml:9:5: unknown product \"ssso\""},
 		},
-		Commit: "def4567def4567def4567def4567def4567def45", Since: noon.Add(-30 * time.Minute),
+		Refused: true, Commit: "def4567def4567def4567def4567def4567def45", Since: noon.Add(-30 * time.Minute),
 	}
 	plan := &diff.Plan{
 		Digest: "sha256:0123", Products: map[string]string{"P1": "sso"},

@@ -87,6 +87,10 @@ func (u *runner) tellStale(s *Stale) {
 		return
 	}
 	u.said.stale = s.Error
+	msg := "the newest manifests can't be read; the last good desired state stays in force"
+	if s.Refused {
+		msg = "the newest manifests are refused; the last good desired state stays in force"
+	}
 	attrs := []any{"error", s.Error}
 	if s.Commit != "" {
 		attrs = append(attrs, "refused", s.Commit)
@@ -94,7 +98,7 @@ func (u *runner) tellStale(s *Stale) {
 	if s.Hint != "" {
 		attrs = append(attrs, "hint", s.Hint)
 	}
-	u.log.Error(staleText(s), attrs...)
+	u.log.Error(msg, attrs...)
 	u.tellMistakes(s.Manifests)
 }
 
@@ -114,23 +118,16 @@ func (u *runner) tellFresh(d *Desired) {
 	}
 }
 
-// tellMistakes tells all mistakes in the manifests, once.
+// tellMistakes tells all mistakes in the manifests, once. A single one stands in
+// the error already.
 func (u *runner) tellMistakes(mistakes []string) {
-	if slices.Equal(mistakes, u.said.mistakes) {
+	if len(mistakes) < 2 || slices.Equal(mistakes, u.said.mistakes) {
 		return
 	}
 	u.said.mistakes = mistakes
 	for _, m := range mistakes {
 		u.log.Error("manifests", "error", m)
 	}
-}
-
-// staleText says in one sentence that the last good desired state goes on.
-func staleText(s *Stale) string {
-	if s.Commit != "" {
-		return "the newest commit is refused; the last good desired state stays in force"
-	}
-	return "the manifests can't be read; the last good desired state stays in force"
 }
 
 // summarize is the one line that each run ends with.
