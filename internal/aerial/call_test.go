@@ -111,6 +111,8 @@ func TestRetries(t *testing.T) {
 			steps: []http.HandlerFunc{limit("X-Rate-Limit-Limit", "600", "X-Rate-Limit-Remaining", "0", "X-Rate-Limit-Reset", unix(skewed.Add(20*time.Second-time.Hour))), ok}},
 		{name: "limited until a reset, clocks apart", do: read, calls: 2, min: 20 * time.Second, max: 21 * time.Second,
 			steps: []http.HandlerFunc{date(limit("X-Rate-Limit-Reset", unix(skewed.Add(20*time.Second))), skewed), ok}},
+		{name: "limited until a reset, from a server without a clock", do: read, calls: 2, min: 20 * time.Second, max: 21 * time.Second,
+			steps: []http.HandlerFunc{limit("Date", "", "X-Rate-Limit-Reset", unix(skewed.Add(20*time.Second-time.Hour))), ok}},
 		{name: "limited until a date, clocks apart", do: read, calls: 2, min: 15 * time.Second, max: 16 * time.Second,
 			steps: []http.HandlerFunc{date(limit("Retry-After", skewed.Add(15*time.Second).Format(http.TimeFormat)), skewed), ok}},
 		{name: "limited, and asked too much", do: read, calls: 2, min: 90 * time.Second, max: 91 * time.Second,

@@ -1,0 +1,59 @@
+package aerial
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// TestHints: the hint is found however deep the error is wrapped, names the
+// config's keys, and is not part of the error.
+func TestHints(t *testing.T) {
+	for _, tt := range []struct {
+		err  *Error
+		hint string // a part of it; empty for none
+	}{
+		{&Error{Status: 401}, "aerial.auth"},
+		{&Error{Status: 403, Method: "GET"}, "okta.accounts.read"},
+		{&Error{Status: 403, Method: "PUT"}, "okta.accounts.manage"},
+		{&Error{Status: 404, Endpoint: "orgs/{id}/products"}, "does not manage an org"},
+		{&Error{Status: 404, Endpoint: "orgs"}, "aerial.accountID"},
+		{&Error{Status: 429}, "aerial.concurrency"},
+		{&Error{Status: 308}, "aerial.url"},
+		{&Error{Status: 500, ID: "oae1"}, "errorId"},
+		{&Error{Status: 502}, "proxy"},
+		{&Error{Status: 400}, ""},
+	} {
+		wrapped := fmt.Errorf("outer: %w", &UncertainError{fmt.Errorf("inner: %w", tt.err)})
+		var h interface{ Hint() string }
+		if !errors.As(wrapped, &h) {
+			t.Fatalf("%v has no hint", wrapped)
+		}
+		hint := h.Hint()
+		if !strings.Contains(hint, tt.hint) || tt.hint == "" && hint != "" {
+			t.Errorf("%v: hint = %q, want something about %q", tt.err, hint, tt.hint)
+		}
+		if hint != "" && strings.Contains(wrapped.Error(), hint) || strings.Contains(hint, "\n") {
+			t.Errorf("%v: hint = %q", wrapped, hint)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"", ""},
+		{"  plain \t words\r\n", "plain words"},
+		{"a\x00b\x1b[2Jc\u202ed", "a b [2Jc d"},
+		{"Bearer eyJraWQiOiJ4IiwiYWxnIjoiUlMyNTYifQ.eyJzY3AiOlsi.c2ln!", "Bearer [token]!"},
+		{"honeyJar stays", "honeyJar stays"},
+		{"\xff\xfe", "\uFFFD\uFFFD"},
+		{strings.Repeat("é", 501), strings.Repeat("é", 500) + "…"},
+	} {
+		got := clean(tt.in)
+		if got != tt.want || !utf8.ValidString(got) {
+			t.Errorf("clean(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
