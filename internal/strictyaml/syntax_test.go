@@ -94,7 +94,7 @@ func TestNoStall(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
 			_, err := Decode[paint]("f", []byte(tt.text))
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 			if all, ok := AsErrors(err); ok && len(all) > maxErrors+1 {

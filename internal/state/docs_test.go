@@ -1,0 +1,70 @@
+package state
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// docs/manifest.md speaks of every key and every allowed word, and its examples
+// load.
+func TestDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/manifest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s any
+	if err := json.Unmarshal(Schema, &s); err != nil {
+		t.Fatal(err)
+	}
+	words := schemaWords(s)
+	if len(words) < 40 {
+		t.Errorf("the schema has but %d words: %q", len(words), words)
+	}
+	for _, w := range words {
+		if !strings.Contains(string(doc), "`"+w+"`") {
+			t.Errorf("docs/manifest.md doesn't explain %q", w)
+		}
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(doc, -1)
+	if len(examples) != 2 {
+		t.Errorf("%d examples, want 2", len(examples))
+	}
+	for _, m := range examples {
+		if _, err := loadText(string(m[1])); err != nil {
+			t.Errorf("an example doesn't load: %v\n%s", err, m[1])
+		}
+	}
+}
+
+// schemaWords gives the keys and the allowed words of a schema.
+func schemaWords(s any) []string {
+	var all []string
+	switch s := s.(type) {
+	case map[string]any:
+		for key, v := range s {
+			if properties, ok := v.(map[string]any); ok && key == "properties" {
+				for name := range properties {
+					all = append(all, name)
+				}
+			}
+			if words, ok := v.([]any); ok && key == "enum" {
+				for _, w := range words {
+					if w, ok := w.(string); ok {
+						all = append(all, w)
+					}
+				}
+			}
+			all = append(all, schemaWords(v)...)
+		}
+	case []any:
+		for _, v := range s {
+			all = append(all, schemaWords(v)...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
