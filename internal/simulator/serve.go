@@ -22,9 +22,8 @@ const maxBody = 1 << 20
 type call struct {
 	r    *http.Request
 	body []byte
-	// origin is scheme and host, and the prefix under which the handler is
-	// mounted, as the client addressed it; url has the path too, no query.
-	origin, url string
+	// url is what the client addressed, without the query.
+	url string
 	// path are the unescaped segments; for a call of the Aerial API without
 	// the account id, which is in account.
 	path    []string
@@ -91,7 +90,6 @@ func newCall(r *http.Request) *call {
 		addressed = u.EscapedPath()
 	}
 	c.url = scheme + "://" + r.Host + addressed
-	c.origin = strings.TrimSuffix(c.url, r.URL.EscapedPath())
 	for part := range strings.SplitSeq(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/") {
 		plain, err := url.PathUnescape(part)
 		if err != nil {
