@@ -302,6 +302,8 @@ func checkLinked(o wireOrg, id, domain string) error {
 	return nil
 }
 
+const deletionRequest = "orgs/{id}/deletionRequest"
+
 // RequestDeletion asks Okta to delete the org, which must be INACTIVE; only
 // sandbox and Partner Program accounts may. It is never repeated when its
 // outcome is unknown.
@@ -309,7 +311,7 @@ func (c *Client) RequestDeletion(ctx context.Context, id string) error {
 	err := checkID("org", id)
 	if err == nil {
 		// The body of a success is an empty object: its status says it all.
-		_, err = c.do(ctx, post(c.path("orgs", id, "deletionRequest"), "orgs/{id}/deletionRequest", nil), nil)
+		_, err = c.do(ctx, post(c.path("orgs", id, "deletionRequest"), deletionRequest, nil), nil)
 	}
 	if err != nil {
 		return fmt.Errorf("requesting the deletion of the org %q: %w", id, err)

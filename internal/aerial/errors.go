@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -76,6 +77,26 @@ func (e *Error) Hint() string {
 	default:
 		return ""
 	}
+}
+
+// Refused says whether Okta looked at the call and refused to do it. It is false
+// where something else stood in the way: credentials, a limit, a server that
+// fails.
+func (e *Error) Refused() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Status >= 400 && e.Status < 500
+}
+
+// AlreadyRequested says whether Okta refuses to be asked for an org's deletion
+// because it has been asked before. Its words for that are unconfirmed.
+func (e *Error) AlreadyRequested() bool {
+	return e.Endpoint == deletionRequest && e.Status == http.StatusBadRequest &&
+		slices.ContainsFunc(append(slices.Clone(e.Causes), e.Summary), func(words string) bool {
+			return strings.Contains(strings.ToLower(words), "already")
+		})
 }
 
 // UncertainError is a write that may or may not have taken effect: the answer

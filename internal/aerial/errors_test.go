@@ -57,3 +57,31 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+func TestRefused(t *testing.T) {
+	for status, refused := range map[int]bool{
+		200: false, 307: false, 400: true, 401: false, 403: true, 404: true, 408: false, 409: true, 429: false, 500: false, 503: false,
+	} {
+		if (&Error{Status: status}).Refused() != refused {
+			t.Errorf("%d: want %v", status, refused)
+		}
+	}
+}
+
+func TestAlreadyRequested(t *testing.T) {
+	said := Error{Endpoint: "orgs/{id}/deletionRequest", Status: 400, Causes: []string{"The deletion of the org has Already been requested"}}
+	if !said.AlreadyRequested() {
+		t.Error("not recognized")
+	}
+	for _, change := range []func(*Error){
+		func(e *Error) { e.Endpoint = "orgs" },
+		func(e *Error) { e.Status = 500 },
+		func(e *Error) { e.Causes = []string{"status: The org must be INACTIVE"} },
+	} {
+		e := said
+		change(&e)
+		if e.AlreadyRequested() {
+			t.Errorf("taken for it: %+v", e)
+		}
+	}
+}
