@@ -50,7 +50,13 @@ type API interface {
 // Options is what Apply needs beside the plan.
 type Options struct {
 	// Concurrency is how many orgs are worked on at the same time; at least 1.
+	// Orgs that are to be created don't count: they mostly wait.
 	Concurrency int
+	// Creator makes orgs; where nil, create-org fails for its org.
+	Creator Creator
+	// DeletionRequested, where not nil, is told of each org whose deletion Okta
+	// was asked for, so that nobody asks again. It is called by many goroutines.
+	DeletionRequested func(ctx context.Context, domain, orgID string) error
 	// Done, where not nil, is told of each change as soon as its outcome is
 	// known. The calls come one at a time, in no particular order of orgs.
 	Done func(diff.Change, Outcome)
@@ -60,11 +66,6 @@ type Options struct {
 
 // ErrRefused says that the plan's own guards refuse it. Nothing was written.
 var ErrRefused = errors.New("refused by a guard")
-
-// errUnsupported is the outcome of create-org.
-var errUnsupported = withHint(
-	errors.New("this version plans the creation of orgs but does not carry it out"),
-	"create the org through its parent by hand; the next run links it")
 
 // Apply carries out the plan and tells what became of each change. When ctx is
 // cancelled it finishes the calls in flight, starts no new ones, and marks the
@@ -79,21 +80,26 @@ func Apply(ctx context.Context, plan *diff.Plan, api API, opts Options) (*Result
 	a := &applier{api: api, opts: opts}
 	outcomes := make([]Outcome, len(plan.Changes))
 
-	var g errgroup.Group
-	g.SetLimit(max(1, opts.Concurrency))
+	var working, creating errgroup.Group // their functions give no errors
+	working.SetLimit(max(1, opts.Concurrency))
 	for start := 0; start < len(plan.Changes); {
 		end := start + 1
 		for end < len(plan.Changes) && plan.Changes[end].Org == plan.Changes[start].Org {
 			end++
 		}
 		changes, results := plan.Changes[start:end], outcomes[start:end]
+		g := &working
+		if changes[0].Action == diff.CreateOrg {
+			g = &creating
+		}
 		g.Go(func() error {
 			a.org(ctx, changes, results)
 			return nil
 		})
 		start = end
 	}
-	_ = g.Wait() // its functions give no errors
+	_ = working.Wait()
+	_ = creating.Wait()
 	return &Result{Outcomes: outcomes, Interrupted: ctx.Err() != nil}, nil
 }
 
@@ -106,7 +112,10 @@ type applier struct {
 // org carries out the changes of one org, in order. The first that fails ends
 // it: later ones rest on earlier ones.
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
-	w := &worker{api: a.api, orgID: changes[0].OrgID, log: a.opts.Logger}
+	w := &worker{
+		api: a.api, creator: a.opts.Creator, deletionRequested: a.opts.DeletionRequested,
+		orgID: changes[0].OrgID, log: a.opts.Logger,
+	}
 	var broken diff.Action
 	for i, c := range changes {
 		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
@@ -122,7 +131,9 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		default:
 			note, err := w.change(ctx, c)
 			o.Hint = note
-			if err != nil {
+			if c.Action == diff.CreateOrg && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				o.Result, o.Error = Skipped, "the run was stopped"
+			} else if err != nil {
 				broken = c.Action
 				o.Result, o.Error, o.Hint = Failed, err.Error(), hintOf(err)
 			}

@@ -15,13 +15,19 @@ import (
 
 // worker carries out the changes of one org.
 type worker struct {
-	api API
-	log *slog.Logger
-	// orgID is empty until the org is linked.
+	api               API
+	creator           Creator // or nil
+	deletionRequested func(ctx context.Context, domain, orgID string) error
+	log               *slog.Logger
+	// orgID is empty until the org is linked, or was created.
 	orgID string
+	// found says that the org was not made by this program, as far as it knows.
+	found bool
 	// linked says that this run linked the org, so that what the plan says of
 	// its products and status was a guess.
 	linked bool
+	// linkNote is the note of an org that was linked before its link-org change.
+	linkNote string
 }
 
 // change makes one change. The note is something to be told of a change that
@@ -31,7 +37,7 @@ func (w *worker) change(ctx context.Context, c diff.Change) (note string, err er
 	case diff.RenameAccount:
 		return w.renameAccount(ctx, c)
 	case diff.CreateOrg:
-		return "", errUnsupported
+		return w.createOrg(ctx, c)
 	case diff.LinkOrg:
 		return w.linkOrg(ctx, c)
 	case diff.UpdateProducts:
@@ -71,26 +77,55 @@ func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, erro
 }
 
 func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
-	w.logWrite(c)
-	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell)
+	if w.linked {
+		return w.linkNote, nil // creating it found that out
+	}
+	note, err := w.link(ctx, c)
+	if err != nil && w.found {
+		return "", withHint(
+			fmt.Errorf("the subdomain is taken, and the org that has it can't be linked: %w", err),
+			"if that org is yours, see that it is in the declared cell and has consent; if not, declare another domain")
+	}
 	if err != nil {
+		return "", err
+	}
+	unproven, err := readBack(ctx, w.orgID, func() (string, error) {
+		org, err := w.api.Org(ctx, w.orgID)
+		return org.ID, err
+	})
+	return join(note, unproven), err
+}
+
+// link adds the org to the account, and tells so.
+func (w *worker) link(ctx context.Context, c diff.Change) (note string, err error) {
+	w.log.Info("writing", "org", c.Org, "orgID", w.orgID, "action", string(diff.LinkOrg))
+	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell)
+	switch {
+	case err == nil && org.ID == "":
+		return "", errors.New("the answer does not tell the linked org's id")
+	case err != nil:
 		// The answer may have been lost after the org was linked, or somebody
 		// else linked it meanwhile. The list of orgs knows.
 		found, findErr := w.api.FindOrg(ctx, w.orgID, c.Org)
 		if findErr != nil || found == nil {
 			return "", err
 		}
-		w.orgID, w.linked = found.ID, true
-		return "the answer to the call was an error, but the org is linked", nil
-	}
-	if org.ID == "" {
-		return "", errors.New("Okta's answer does not tell the linked org's id")
+		org = *found
+		note = "the answer to the call was an error, but the org is linked"
 	}
 	w.orgID, w.linked = org.ID, true
-	return readBack(ctx, org.ID, func() (string, error) {
-		org, err := w.api.Org(ctx, org.ID)
-		return org.ID, err
-	})
+	if w.creator != nil {
+		note = join(note, w.creator.Linked(ctx, c.Org, org.ID))
+	}
+	return note, nil
+}
+
+// join makes one note of two.
+func join(a, b string) string {
+	if a != "" && b != "" {
+		return a + "; " + b
+	}
+	return a + b
 }
 
 func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
@@ -160,7 +195,27 @@ func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, er
 		return "", moved("the org's status is", string(org.Status), string(state.Inactive))
 	}
 	w.logWrite(c)
-	return "", w.api.RequestDeletion(ctx, w.orgID)
+	note := ""
+	if err := w.api.RequestDeletion(ctx, w.orgID); err != nil {
+		if !alreadyRequested(err) {
+			return "", err
+		}
+		note = "had been asked for before"
+	}
+	if w.deletionRequested == nil {
+		return note, nil
+	}
+	if err := w.deletionRequested(ctx, c.Org, w.orgID); err != nil {
+		return join(note, "the journal could not note it, so the next plan shows it again: "+err.Error()), nil
+	}
+	return note, nil
+}
+
+// alreadyRequested says whether Okta refuses because there is a request for
+// the org's deletion already: the answer to an earlier one was lost.
+func alreadyRequested(err error) bool {
+	var e interface{ AlreadyRequested() bool }
+	return errors.As(err, &e) && e.AlreadyRequested()
 }
 
 func (w *worker) logWrite(c diff.Change) {
