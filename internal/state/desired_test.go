@@ -120,6 +120,8 @@ func TestLoadNoStall(t *testing.T) {
 			repeat(20_000, "- {domain: a%d.b}\n", one), ""},
 		{"unknown products", head + "products: {" + repeat(4_000, "product%d: P00%d, ", func(i int) []any { return []any{i, i} }) + "}\norgs:\n- domain: a.b\n  products: [" +
 			repeat(4_000, "prodcut%d, ", one) + "]\n", "unknown product"},
+		{"unknown members", head + "products: {" + repeat(20_000, "p%d: P00%d, ", func(i int) []any { return []any{i, i} }) + "}\nproductSets:\n  s: [" +
+			repeat(20_000, "q%d, ", one) + "]\n" + tail, "unknown product"},
 		{"repeats", head + "orgs:\n- domain: a.b\n  products: [" + repeat(30_000, "P%06d, ", func(i int) []any { return []any{i / 2} }) + "]\n", "twice"},
 		{"nested merges", head + "orgs:\n- " + strings.Repeat("{<<: ", 5000) + "{domain: a.b}" + strings.Repeat("}", 5000) + "\n", ""},
 	}

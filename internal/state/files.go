@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type file struct {
 	path string // within fsys
 	name string // as it is shown to people
 	docs []*At[manifest]
-	err  error
+	errs strictyaml.Errors
 	// misspelt says that a key near to products or productSets was refused, so
 	// that names which nobody defines are likely to be defined under it.
 	misspelt bool
@@ -35,7 +36,9 @@ type finder struct {
 	errs     strictyaml.Errors
 	// seen and sizes find files that were collected before.
 	seen  map[fileKey]bool
-	sizes map[fileSize][]fs.FileInfo
+	sizes map[fileSize][]found
+	// inputs counts the inputs so far.
+	inputs int
 }
 
 // fileKey and fileSize identify a file: surely, and as a first guess.
@@ -50,19 +53,24 @@ type (
 	}
 )
 
+// found is a file that was collected, and the number of its input.
+type found struct {
+	info  fs.FileInfo
+	input int
+}
+
+func newFinder() *finder {
+	return &finder{seen: map[fileKey]bool{}, sizes: map[fileSize][]found{}}
+}
+
+// input collects the files of one more input.
 func (f *finder) input(in Input) {
-	root := in.Root
-	if root == "" {
-		root = "."
-	}
-	name := in.Name
-	if name == "" {
-		name = root
-	}
-	top := strictyaml.Pos{File: name, Line: 1, Column: 1}
+	f.inputs++
+	root := cmp.Or(in.Root, ".")
+	name := cmp.Or(in.Name, root)
 	info, err := fs.Stat(in.FS, root)
 	if err != nil {
-		f.errs.Add(top, "%s", reason(err))
+		f.unreadable(name, err)
 		return
 	}
 	if !info.IsDir() {
@@ -74,18 +82,20 @@ func (f *finder) input(in Input) {
 		prefix = ""
 	}
 	before := len(f.files)
-	found := f.folder(in.FS, root, prefix)
+	some := f.folder(in.FS, root, prefix)
 	slices.SortFunc(f.files[before:], func(a, b *file) int { return strings.Compare(a.name, b.name) })
-	if !found {
+	if !some {
 		f.warn(name, "there are no manifests (*.yaml, *.yml) in this folder")
 	}
 }
 
-// folder collects the manifests below dir and says whether there are any.
-func (f *finder) folder(fsys fs.FS, dir, prefix string) (found bool) {
+// folder collects the manifests below dir and says whether there are any, or
+// may be.
+func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
-		f.errs.Add(Pos{File: strings.TrimSuffix(prefix, "/"), Line: 1, Column: 1}, "%s", reason(err))
+		some = true
+		f.unreadable(cmp.Or(strings.TrimSuffix(prefix, "/"), "."), err)
 	}
 	for _, e := range entries {
 		p, name := path.Join(dir, e.Name()), prefix+e.Name()
@@ -93,7 +103,7 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (found bool) {
 		case strings.HasPrefix(e.Name(), "."):
 			// .git, .github and the like hold no manifests.
 		case mode.IsDir():
-			found = f.folder(fsys, p, name+"/") || found
+			some = f.folder(fsys, p, name+"/") || some
 		case mode&fs.ModeSymlink != 0:
 			f.link(fsys, p, name)
 		case !isManifest(e.Name()):
@@ -103,16 +113,15 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (found bool) {
 		case !mode.IsRegular():
 			f.warn(name, "not read: not a regular file")
 		default:
-			found = true
-			info, err := e.Info()
-			if err != nil {
-				f.errs.Add(Pos{File: name, Line: 1, Column: 1}, "%s", reason(err))
-				continue
+			some = true
+			if info, err := e.Info(); err != nil {
+				f.unreadable(name, err)
+			} else {
+				f.add(fsys, p, name, info)
 			}
-			f.add(fsys, p, name, info)
 		}
 	}
-	return found
+	return some
 }
 
 // link warns of a symbolic link that leads to what would have been read.
@@ -138,11 +147,12 @@ func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
 	f.seen[key] = true
 	size := fileSize{info.Name(), info.Size()}
 	for _, other := range f.sizes[size] {
-		if os.SameFile(info, other) {
+		// Within one input no path is reached twice.
+		if other.input != f.inputs && os.SameFile(info, other.info) {
 			return
 		}
 	}
-	f.sizes[size] = append(f.sizes[size], info)
+	f.sizes[size] = append(f.sizes[size], found{info, f.inputs})
 	f.files = append(f.files, &file{fsys: fsys, path: p, name: name})
 }
 
@@ -162,6 +172,16 @@ func identity(fsys fs.FS) any {
 
 func (f *finder) warn(name, msg string) {
 	f.warnings = append(f.warnings, Warning{File: name, Msg: msg})
+}
+
+// unreadable notes that a file or folder can't be read, so that nobody knows
+// what it declares.
+func (f *finder) unreadable(name string, err error) {
+	f.errs = append(f.errs, unreadable(name, err))
+}
+
+func unreadable(name string, err error) *strictyaml.Error {
+	return &strictyaml.Error{Pos: Pos{File: name, Line: 1, Column: 1}, Msg: reason(err), Cut: true}
 }
 
 // reason takes out of an error what the message says already: operation and path.
@@ -194,18 +214,19 @@ func readAll(files []*file) {
 func (f *file) read() {
 	data, err := readFile(f.fsys, f.path)
 	if err != nil {
-		f.err = &strictyaml.Error{Pos: f.top(), Msg: reason(err), Cut: true}
+		f.errs = strictyaml.Errors{unreadable(f.name, err)}
 		return
 	}
-	f.docs, f.err = strictyaml.Decode[At[manifest]](f.name, data)
-	if f.err == nil {
+	f.docs, err = strictyaml.Decode[At[manifest]](f.name, data)
+	if err == nil {
 		return
 	}
+	f.errs, _ = strictyaml.AsErrors(err)
 	keys := strictyaml.TopKeys(data)
+	keys = keys[:min(len(keys), maxTopKeys)]
 	if k := configKey(keys); k != "" {
-		f.docs = nil
-		f.err = &strictyaml.Error{Pos: f.top(), Msg: fmt.Sprintf(
-			"this looks like a config file (key %q), not like a manifest: name it with --config", k)}
+		f.docs, f.errs = nil, nil
+		f.errs.Add(f.top(), "this looks like a config file (key %q), not like a manifest: name it with --config", k)
 		return
 	}
 	f.misspelt = slices.ContainsFunc(keys, func(k string) bool {
@@ -213,6 +234,10 @@ func (f *file) read() {
 		return near != k && strings.HasPrefix(near, "product")
 	})
 }
+
+// maxTopKeys is how many keys of a file with mistakes are looked at to tell
+// what it was meant to be.
+const maxTopKeys = 100
 
 // top is the place of what is wrong with the file as a whole.
 func (f *file) top() Pos { return Pos{File: f.name, Line: 1, Column: 1} }

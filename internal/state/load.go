@@ -50,16 +50,17 @@ func (w Warning) String() string { return w.File + ": " + w.Msg }
 // slices and maps of the result may be shared between orgs and must not be
 // changed.
 func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
-	find := finder{seen: map[fileKey]bool{}, sizes: map[fileSize][]fs.FileInfo{}}
+	find := newFinder()
 	for _, in := range inputs {
 		find.input(in)
 	}
 	readAll(find.files)
 
 	m := newMerger(opts)
-	m.errs = find.errs
+	m.noteMistakes(find.errs)
 	for _, f := range find.files {
-		m.noteMistakes(f)
+		m.noteMistakes(f.errs)
+		m.guessing = m.guessing || f.misspelt
 	}
 	for _, f := range find.files {
 		m.globals(f)
@@ -109,8 +110,8 @@ type merger struct {
 	guessing bool
 	// given and compared count up to maxGiven and maxCompared.
 	given, compared int
-	// aliasNames and setNames are sorted, for hints.
-	aliasNames, setNames []string
+	// aliasNames, setNames, and memberNames (both of them) are for hints.
+	aliasNames, setNames, memberNames []string
 }
 
 // alias is a name for a product id. The id is empty when it could not be read.
@@ -129,11 +130,10 @@ func newMerger(opts LoadOptions) *merger {
 	}
 }
 
-// noteMistakes takes over what went wrong while the file was read.
-func (m *merger) noteMistakes(f *file) {
-	all, _ := strictyaml.AsErrors(f.err)
+// noteMistakes takes over what went wrong while files were read.
+func (m *merger) noteMistakes(all strictyaml.Errors) {
 	m.errs = append(m.errs, all...)
-	m.guessing = m.guessing || f.misspelt || slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
+	m.guessing = m.guessing || slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
 }
 
 // globals merges what holds for all files: account, products and sets.

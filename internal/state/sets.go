@@ -27,7 +27,9 @@ const (
 type set struct {
 	name    string
 	members members
-	pos     Pos
+	// bad says that the members could not be read.
+	bad bool
+	pos Pos
 	// resolved is what the set gives: without repeats, in the order in which
 	// the products are named.
 	resolved []given
@@ -61,8 +63,8 @@ func (m *merger) productSets(doc *manifest) {
 		}
 		first, dup := m.sets[e.Key]
 		switch {
-		case !dup:
-			m.sets[e.Key] = &set{name: e.Key, members: e.V.V, pos: e.Pos}
+		case !dup || first.bad:
+			m.sets[e.Key] = &set{name: e.Key, members: e.V.V, bad: e.V.Bad, pos: e.Pos}
 		case e.V.OK() && !sameNames(first.members, e.V.V):
 			m.errs.Add(e.Pos, "product set %s has other members here than at %s", quote(e.Key), first.pos)
 		}
@@ -87,6 +89,7 @@ func sortedNames(all members) []ref {
 func (m *merger) resolveSets() {
 	m.aliasNames = slices.Sorted(maps.Keys(m.aliases))
 	m.setNames = slices.Sorted(maps.Keys(m.sets))
+	m.memberNames = slices.Concat(m.aliasNames, m.setNames)
 	for _, name := range m.setNames {
 		s := m.sets[name]
 		if a, clash := m.aliases[name]; clash {
@@ -95,7 +98,9 @@ func (m *merger) resolveSets() {
 		m.repeats("productSets."+name, s.members)
 	}
 	for _, name := range m.setNames {
-		m.resolve(m.sets[name], nil)
+		if s := m.sets[name]; s.state == unresolved {
+			m.resolve(s, nil)
+		}
 	}
 }
 
@@ -193,7 +198,7 @@ func (m *merger) unknownProduct(r At[ref], orSet bool) {
 		m.errs.Add(r.Pos, "unknown product %s: did you mean %q?", quote(name), upper)
 	case orSet:
 		m.errs.Add(r.Pos, "unknown product or product set %s%s", quote(name),
-			m.hint(name, slices.Concat(m.aliasNames, m.setNames), ": define it under products or productSets"))
+			m.hint(name, m.memberNames, ": define it under products or productSets"))
 	default:
 		m.errs.Add(r.Pos, "unknown product %s%s", quote(name), m.hint(name, m.aliasNames, ": define it under products, or write its id"))
 	}

@@ -18,6 +18,10 @@ import (
 // aliases that would otherwise multiply to billions within a second.
 const maxExpanded = 500_000
 
+// maxItems is how many items one list or mapping may have. Structs are larger
+// than what is written for them, and a list of 10 MB would be of gigabytes.
+const maxItems = 200_000
+
 // maxErrors is how many mistakes are collected from one input: more than anyone
 // will read, and few enough that a file of nothing but mistakes stays cheap.
 const maxErrors = 1000
@@ -119,9 +123,9 @@ func (s subject) String() string {
 	case s.key == "":
 		return "the document"
 	case s.item:
-		return fmt.Sprintf("an item of %q", s.key)
+		return fmt.Sprintf("an item of %q", short(s.key))
 	default:
-		return strconv.Quote(s.key)
+		return strconv.Quote(short(s.key))
 	}
 }
 
@@ -174,7 +178,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 // round in circles or visit too much.
 func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
 	if d.inside[n.Alias] {
-		d.fail(d.pos(n), "alias *%s stands inside its own anchor &%s", n.Value, n.Value)
+		d.fail(d.pos(n), "alias *%s stands inside its own anchor", short(n.Value))
 		return false
 	}
 	d.inside[n.Alias] = true
@@ -182,9 +186,14 @@ func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
 	return d.spend(n, 1) && follow()
 }
 
-// spend notes that count children of n are about to be visited. Only visits
-// through aliases are limited: the others are limited by the input's size.
+// spend notes that count children of n are about to be visited, and says
+// whether that is bearable. In all, only visits through aliases are limited:
+// the others are limited by the input's size.
 func (d *decoder) spend(n *yaml.Node, count int) bool {
+	if count > maxItems {
+		d.stop(d.pos(n), "%d values in one place are too many: at most %d are read", count, maxItems)
+		return false
+	}
 	if len(d.inside) == 0 {
 		return true
 	}
@@ -204,7 +213,7 @@ func (d *decoder) tagOK(n *yaml.Node, s subject) bool {
 		d.fail(d.pos(n), "%s has no value", s)
 		return false
 	default:
-		d.fail(d.pos(n), "tag %q is not supported: remove it", n.Tag)
+		d.fail(d.pos(n), "tag %q is not supported: remove it", short(n.Tag))
 		return false
 	}
 }
@@ -239,7 +248,7 @@ func (d *decoder) goMap(n *yaml.Node, v reflect.Value, s subject) bool {
 	if !d.isMapping(n, s) {
 		return false
 	}
-	m := reflect.MakeMapWithSize(t, len(n.Content)/2)
+	m := reflect.MakeMap(t)
 	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
 		elem := reflect.New(t.Elem()).Elem()
 		if d.pairValue(key, k, val, elem) {
@@ -254,7 +263,7 @@ func (d *decoder) orderedMap(n *yaml.Node, m ordered, s subject) bool {
 	if !d.isMapping(n, s) {
 		return false
 	}
-	m.reset(len(n.Content) / 2)
+	m.reset()
 	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
 		v := m.add(key, d.pos(k))
 		if _, keep := v.Addr().Interface().(placed); !d.pairValue(key, k, val, v) && !keep {
@@ -309,11 +318,11 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 
 func (d *decoder) unknownKey(key string, k *yaml.Node, names []string) {
 	if hint := DidYouMean(key, names); hint != "" {
-		d.fail(d.pos(k), "unknown key %q%s", key, hint)
+		d.fail(d.pos(k), "unknown key %q%s", short(key), hint)
 		return
 	}
 	sorted := slices.Sorted(slices.Values(names))
-	d.fail(d.pos(k), "unknown key %q: allowed here are %s", key, strings.Join(sorted, ", "))
+	d.fail(d.pos(k), "unknown key %q: allowed here are %s", short(key), strings.Join(sorted, ", "))
 }
 
 // pairValue decodes the value of one key. A missing value is told at the key,
@@ -324,7 +333,7 @@ func (d *decoder) pairValue(key string, k, val *yaml.Node, v reflect.Value) bool
 			a.mark(d.pos(k))
 			a.spoil()
 		}
-		d.fail(d.pos(k), "%q has no value: %s", key, fillIn(v.Type()))
+		d.fail(d.pos(k), "%q has no value: %s", short(key), fillIn(v.Type()))
 		return false
 	}
 	return d.value(val, v, subject{key: key})

@@ -127,8 +127,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"two merge keys", "sub:\n  <<: {name: a}\n  <<: {name: b}", `3:3: duplicate key "<<": it already stands at f:2:3`},
 		{"mistake in a merged mapping", "sub: {<<: {nmae: a}}", `1:12: unknown key "nmae": did you mean "name"?`},
 		{"merge panic of yaml.v3", "sub: {<<: {? [x] : 1}, ? [x] : 2}", "1:14: a key must be a string, not a list\nf:1:26: a key must be a string, not a list"},
-		{"alias in itself", "sub: &a {sub: *a}", `1:15: alias *a stands inside its own anchor &a`},
-		{"merge of itself", "sub: &a {<<: *a}", `1:14: alias *a stands inside its own anchor &a`},
+		{"alias in itself", "sub: &a {sub: *a}", `1:15: alias *a stands inside its own anchor`},
+		{"merge of itself", "sub: &a {<<: *a}", `1:14: alias *a stands inside its own anchor`},
 		{"all at once", "tags: a\nnmae: b\non: 1", "1:7: \"tags\" must be a list, not \"a\"\nf:2:1: unknown key \"nmae\": did you mean \"name\"?\nf:3:5: \"on\" must be true or false, not the number 1"},
 		{"second document", "name: a\n---\nnmae: b", `3:1: unknown key "nmae": did you mean "name"?`},
 	}

@@ -36,7 +36,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	if name, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
 		name, _, _ = strings.Cut(name, "'")
 		at := max(bytes.LastIndex(read, []byte("*"+name)), 0)
-		return cut(place(file, text, at), "alias *%s has no anchor &%s before it", name, name)
+		return cut(place(file, text, at), "alias *%s has no anchor before it", short(name))
 	}
 	if p, ok := parserProblems[msg]; ok {
 		last := len(bytes.TrimRight(read, " \t\r\n"))

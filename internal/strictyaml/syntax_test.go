@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,8 @@ func TestSyntaxErrors(t *testing.T) {
 		{"merge conflict", "orgs:\n<<<<<<< HEAD\n  - domain: a\n=======\n  - domain: d\n>>>>>>> x\n", `2:1: not valid YAML: expected ": " after this key`},
 		{"reserved character", "x: 1\ny: @a\n", `2:1: not valid YAML: a text can't begin with this character: quote it`},
 		{"escape", `x: "\q"`, `1:1: not valid YAML: unknown escape in double quotes (a backslash itself is \\)`},
-		{"unknown alias", "x: 1\na: [b, *nope]\n", `2:8: alias *nope has no anchor &nope before it`},
-		{"unknown alias in the first document", "\uFEFF*x", `1:1: alias *x has no anchor &x before it`},
+		{"unknown alias", "x: 1\na: [b, *nope]\n", `2:8: alias *nope has no anchor before it`},
+		{"unknown alias in the first document", "\uFEFF*x", `1:1: alias *x has no anchor before it`},
 		{"old Mac lines", "a: b\rproducts: [a b]]\rb: c\r", `3:1: not valid YAML: expected "key: value" by here (check indentation and quotes), in the mapping that begins on line 1`},
 		{"second document", "name: b\n---\nc: [\n", `3:1: not valid YAML: expected a value by here`},
 		{"depth", strings.Repeat("[", 20000), `1:1: not valid YAML: exceeded max depth of 10000`},
@@ -88,6 +89,15 @@ func TestNoStall(t *testing.T) {
 		{"anchors", "tags:\n" + rep("- &a b\n", mega)},
 		{"deep merges", "env: " + rep("{<<: ", 5*9000) + rep("}", 9000)},
 		{"aliases", "sets:\n  a: &a [b]\n" + rep("  c: *a\n", mega)},
+		{"large list", "places: [" + rep("a,", 3*mega) + "]"},
+		{"large mapping", "env:\n" + func() string {
+			var b strings.Builder
+			for i := range maxItems + 1 {
+				fmt.Fprintf(&b, " %d_: a\n", i)
+			}
+			return b.String()
+		}()},
+		{"long key", "? " + rep("x", mega) + "\n: a\n"},
 		{"directives", rep("%TAG !a! b\n", mega)},
 	}
 	for _, tt := range tests {
@@ -99,6 +109,9 @@ func TestNoStall(t *testing.T) {
 			}
 			if all, ok := AsErrors(err); ok && len(all) > maxErrors+1 {
 				t.Errorf("%d errors", len(all))
+			}
+			if err != nil && len(err.Error()) > 1<<20 {
+				t.Errorf("%d bytes of errors", len(err.Error()))
 			}
 		})
 	}

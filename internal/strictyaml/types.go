@@ -61,12 +61,12 @@ func (Map[V]) JSONSchemaAlias() any { return map[string]V(nil) }
 
 // ordered is what the decoder needs to know of a *Map.
 type ordered interface {
-	reset(size int)
+	reset()
 	add(key string, pos Pos) reflect.Value
 	drop()
 }
 
-func (m *Map[V]) reset(size int) { *m = make(Map[V], 0, size) }
+func (m *Map[V]) reset() { *m = Map[V]{} }
 
 func (m *Map[V]) add(key string, pos Pos) reflect.Value {
 	*m = append(*m, Entry[V]{Key: key, Pos: pos})
