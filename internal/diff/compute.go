@@ -22,6 +22,9 @@ type Options struct {
 	Only []string
 	// Exclude names domains to leave out.
 	Exclude []string
+	// DeletionRequested says of which orgs, by id, Okta was asked for the
+	// deletion before: no field of an org tells. Nil means of none.
+	DeletionRequested func(orgID string) bool
 }
 
 // Reasons why a change is blocked.
@@ -66,7 +69,7 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	live := newIndex(actual)
 	inSync := 0
 	for _, org := range orgs {
-		d := compareOrg(org, live, opts.Guards)
+		d := compareOrg(org, live, opts)
 		if d.empty() {
 			inSync++
 		}
@@ -77,13 +80,14 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	p.Unmanaged = append(p.Unmanaged, unmanaged(desired, actual, live, opts)...)
 	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(desired.Orgs))...)
 	p.Products = productNames(p.Changes, desired, actual)
-	p.Summary = summarize(p, len(orgs), inSync)
+	p.Summary = summarize(p, len(desired.Orgs), len(orgs), inSync)
 	p.Digest, err = p.computeDigest()
 	return p, err
 }
 
-func summarize(p *Plan, orgs, inSync int) Summary {
+func summarize(p *Plan, declared, orgs, inSync int) Summary {
 	s := Summary{
+		Declared:  declared,
 		Orgs:      orgs,
 		InSync:    inSync,
 		Changes:   len(p.Changes),

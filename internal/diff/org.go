@@ -45,7 +45,9 @@ func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 
 // orgDiff is what separates one declared org from its live self.
 type orgDiff struct {
-	org       *state.DesiredOrg
+	org *state.DesiredOrg
+	// asked says whether the deletion of an org was asked for before; or nil.
+	asked     func(orgID string) bool
 	changes   []Change
 	unfixable []Unfixable
 	unknown   []Unknown
@@ -55,15 +57,15 @@ func (d *orgDiff) empty() bool {
 	return len(d.changes) == 0 && len(d.unfixable) == 0 && len(d.unknown) == 0
 }
 
-func compareOrg(desired state.DesiredOrg, live *index, guards Guards) *orgDiff {
-	d := &orgDiff{org: &desired}
+func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
+	d := &orgDiff{org: &desired, asked: opts.DeletionRequested}
 	switch found := live.candidates(&desired); {
 	case len(found) == 0:
 		d.missing(live)
 	case !d.mistaken(found):
 		d.compare(found[0])
 	}
-	d.block(live, guards)
+	d.block(live, opts.Guards)
 	return d
 }
 
@@ -144,9 +146,15 @@ func (d *orgDiff) compare(org *state.Org) {
 	default:
 		d.status(org.ID, org.Status)
 	}
-	if d.org.RequestDeletion {
+	if d.org.RequestDeletion && !d.deletionPending(org) {
 		d.add(Change{Action: RequestDeletion, OrgID: org.ID, Destructive: true, Irreversible: true})
 	}
+}
+
+// deletionPending says whether there is nothing left to ask for. An org that is
+// active again was asked for in vain: somebody has taken the request back.
+func (d *orgDiff) deletionPending(org *state.Org) bool {
+	return d.asked != nil && d.asked(org.ID) && org.Status == state.Inactive
 }
 
 func (d *orgDiff) add(c Change) {

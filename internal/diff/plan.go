@@ -58,8 +58,10 @@ const PlanVersion = 1
 
 // Summary counts what is in the plan.
 type Summary struct {
-	// Orgs is how many orgs are declared and were looked at.
-	Orgs int `json:"orgs"`
+	// Declared is how many orgs are declared, and Orgs how many of these the
+	// filters left to be looked at.
+	Declared int `json:"declared"`
+	Orgs     int `json:"orgs"`
 	// InSync is how many of them need nothing.
 	InSync int `json:"inSync"`
 	// Changes counts all changes, blocked ones too.

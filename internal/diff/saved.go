@@ -1,0 +1,219 @@
+package diff
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"reconciler/internal/state"
+)
+
+// StaleError says that a saved plan can't be applied any more, or not to this
+// account, or is not what was saved. Nothing was written.
+type StaleError struct {
+	// Reasons are one line each, at least one.
+	Reasons []string
+}
+
+// Error gives the first reason, and how many more there are.
+func (e *StaleError) Error() string {
+	if n := len(e.Reasons); n > 1 {
+		return fmt.Sprintf("%s (and %d more)", e.Reasons[0], n-1)
+	}
+	return e.Reasons[0]
+}
+
+// Hint says what to do about it.
+func (e *StaleError) Hint() string { return "make a new plan, have it reviewed, and apply that" }
+
+func stale(format string, args ...any) error {
+	return &StaleError{[]string{fmt.Sprintf(format, args...)}}
+}
+
+// ReadPlan reads the JSON form of a plan. It takes what WriteTo and the JSON
+// report write, and nothing else: an unknown key, another version, a digest
+// that doesn't fit or a change that contradicts itself is an error; a
+// *StaleError where the file was a plan once.
+func ReadPlan(r io.Reader) (*Plan, error) {
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	var p Plan
+	if err := dec.Decode(&p); err != nil {
+		return nil, fmt.Errorf("not a plan: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("not a plan: there is more after its end")
+	}
+	if p.Version != PlanVersion {
+		return nil, fmt.Errorf("a plan of version %d; this program reads version %d", p.Version, PlanVersion)
+	}
+	digest, err := p.computeDigest()
+	if err != nil {
+		return nil, err
+	}
+	if digest != p.Digest {
+		return nil, stale("the plan was edited: its digest is not that of its content")
+	}
+	for i := range p.Changes {
+		if err := p.Changes[i].check(); err != nil {
+			return nil, stale("the plan contradicts itself: %s of %q: %v", p.Changes[i].Action, p.Changes[i].Org, err)
+		}
+	}
+	if !slices.IsSortedFunc(p.Changes, compareChanges) {
+		return nil, stale("the plan was edited: its changes are not in order")
+	}
+	return &p, nil
+}
+
+// compareChanges orders changes by org, then as they are applied.
+func compareChanges(a, b Change) int {
+	if a.Org != b.Org {
+		return bytes.Compare([]byte(a.Org), []byte(b.Org))
+	}
+	return slices.Index(order, a.Action) - slices.Index(order, b.Action)
+}
+
+// order is that in which the changes of one org are applied.
+var order = []Action{RenameAccount, CreateOrg, LinkOrg, UpdateProducts, SetStatus, RequestDeletion}
+
+// check holds what the guards look at to what the change does. A digest can be
+// computed by anyone.
+func (c *Change) check() error {
+	destructive := false
+	switch c.Action {
+	case RenameAccount:
+		if c.Org != "" || c.After.Text() == "" {
+			return errors.New("it needs a name, and no org")
+		}
+		return nil
+	case CreateOrg:
+		if c.Create == nil {
+			return errors.New("it does not say how to create the org")
+		}
+	case LinkOrg:
+	case UpdateProducts:
+		before, after := c.Before.List(), c.After.List()
+		if !sortedSet(before) || !sortedSet(after) {
+			return errors.New("its products are not sorted sets")
+		}
+		if !slices.Equal(c.Enable, minus(after, before)) || !slices.Equal(c.Disable, minus(before, after)) {
+			return errors.New("what it enables and disables is not what separates before from after")
+		}
+		destructive = len(c.Disable) > 0
+	case SetStatus:
+		s := state.Status(c.After.Text())
+		if s != state.Active && s != state.Inactive {
+			return fmt.Errorf("no org can be set to the status %q", s)
+		}
+		destructive = s == state.Inactive
+	case RequestDeletion:
+		destructive = true
+	default:
+		return errors.New("no such action")
+	}
+	switch {
+	case c.Org == "":
+		return errors.New("it names no org")
+	case c.Destructive != destructive:
+		return fmt.Errorf("destructive is %v", c.Destructive)
+	}
+	return nil
+}
+
+// sortedSet says whether ids is a list, sorted and without repeats.
+func sortedSet(ids []string) bool {
+	return ids != nil && slices.IsSorted(ids) && len(slices.Compact(slices.Clone(ids))) == len(ids)
+}
+
+// Revalidate holds a saved plan to the account as it is now and to the guards
+// as they are now. It gives a copy of the plan with the refusals of these
+// guards, or a *StaleError that names each change whose `before` is no longer
+// live. actual must hold the products of the orgs that the plan's product
+// changes name.
+func Revalidate(plan *Plan, actual *state.Actual, account string, guards Guards) (*Plan, error) {
+	if plan.Account != account {
+		return nil, stale("the plan is for account %q, but the config says %q", plan.Account, account)
+	}
+	if actual.Account.ID != account {
+		return nil, stale("the Aerial API answered for account %q, but the config says %q", actual.Account.ID, account)
+	}
+	live := newIndex(actual)
+	var reasons []string
+	linking := map[string]bool{}
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if c.Action == CreateOrg || c.Action == LinkOrg {
+			linking[c.Org] = true
+		}
+		if c.Blocked != "" {
+			continue
+		}
+		if why := c.outdated(live, actual, linking[c.Org]); why != "" {
+			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.Action, why))
+		}
+	}
+	if len(reasons) > 0 {
+		return nil, &StaleError{reasons}
+	}
+	fresh := *plan
+	fresh.Refusals = append([]Refusal{}, guards.refusals(plan.Changes, live, plan.Summary.Declared)...)
+	return &fresh, nil
+}
+
+func (c *Change) name() string {
+	if c.Org == "" {
+		return "account"
+	}
+	return c.Org
+}
+
+// outdated says why what the change rests on is no longer live; "" if it is. A
+// change of an org that the plan itself links rests on the org being missing.
+func (c *Change) outdated(live *index, actual *state.Actual, linking bool) string {
+	if c.Action == RenameAccount {
+		return moved(Text(actual.Account.Name), c.Before)
+	}
+	found := live.candidates(&state.DesiredOrg{ID: c.OrgID, Domain: c.Org})
+	if linking {
+		if len(found) > 0 && (c.Action == LinkOrg || c.Action == CreateOrg) {
+			return "the org is in the account already"
+		}
+		return ""
+	}
+	if len(found) != 1 || found[0].ID != c.OrgID {
+		return "the account manages no org with this id and domain"
+	}
+	org := found[0]
+	switch c.Action {
+	case UpdateProducts:
+		if org.Products == nil {
+			return "the org's products could not be read: " + org.Unknown
+		}
+		return moved(List(org.Products), c.Before)
+	case SetStatus:
+		return moved(Text(string(org.Status)), c.Before)
+	}
+	return ""
+}
+
+func moved(actual, before Value) string {
+	if actual.Equal(before) {
+		return ""
+	}
+	return fmt.Sprintf("%s is live, and the plan rests on %s", actual, before)
+}
+
+// String gives the value for messages: a word in quotes, a list in brackets.
+func (v Value) String() string {
+	switch v.kind {
+	case list:
+		return fmt.Sprint(v.list)
+	case text:
+		return fmt.Sprintf("%q", v.text)
+	default:
+		return "nothing"
+	}
+}
