@@ -31,8 +31,10 @@ func build(cfg *config.Config, opts Options, base http.RoundTripper) (*Reconcile
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	if err := r.setSource(opts.Manifests); err != nil {
-		return nil, err
+	if !opts.NoManifests {
+		if err := r.setSource(opts.Manifests); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.setClients(opts.Observer); err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func gitName(g *config.Git) string {
 }
 
 // setClients makes the client that reads, and the way to one that writes. Both
-// share connections and the service app.
+// share the service app, connections, retry budget and the limit on calls.
 func (r *Reconciler) setClients(observer aerial.Observer) error {
 	a := &r.cfg.Aerial
 	tokens, err := oktaauth.New(oktaauth.Options{
@@ -136,19 +138,25 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 	if err != nil {
 		return err
 	}
-	r.client = func(scope string) (*aerial.Client, error) {
-		return aerial.New(aerial.Options{
-			URL:         a.URL,
-			AccountID:   a.AccountID,
-			Transport:   tokens.Transport(r.base, a.URL, scope),
-			Concurrency: a.Concurrency,
-			Timeout:     a.Timeout,
-			Logger:      r.log,
-			Observer:    observer,
-		})
+	as := func(scope string) func(http.RoundTripper) http.RoundTripper {
+		return func(base http.RoundTripper) http.RoundTripper { return tokens.Transport(base, a.URL, scope) }
 	}
-	r.read, err = r.client(scopeRead)
-	return err
+	reading, err := aerial.New(aerial.Options{
+		URL:         a.URL,
+		AccountID:   a.AccountID,
+		Transport:   r.base,
+		Auth:        as(scopeRead),
+		Concurrency: a.Concurrency,
+		Timeout:     a.Timeout,
+		Logger:      r.log,
+		Observer:    observer,
+	})
+	if err != nil {
+		return err
+	}
+	r.read = reading
+	r.writer = func() writer { return reading.As(as(scopeManage)) }
+	return nil
 }
 
 func privateKey(s config.Secret) func() (oktaauth.Key, error) {

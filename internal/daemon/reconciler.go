@@ -28,15 +28,18 @@ type Options struct {
 	// Manifests, where not empty, names a local file or folder to read the
 	// desired state from, instead of what the config says.
 	Manifests string
+	// NoManifests says that no desired state is ever read, because the plan to
+	// apply was saved.
+	NoManifests bool
 	// Logger is told of fetches, retries and writes; nil is silent.
 	Logger *slog.Logger
 	// Observer is told of the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
 }
 
-// Reconciler is one Aerial account and one source of desired state. Its
-// methods are called one at a time: so at most aerial.concurrency calls are in
-// flight, whichever of its two clients makes them.
+// Reconciler is one Aerial account and one source of desired state. At most
+// aerial.concurrency calls are in flight, whichever of its two clients makes
+// them. Its methods are called one at a time.
 type Reconciler struct {
 	cfg    *config.Config
 	log    *slog.Logger
@@ -53,8 +56,8 @@ type Reconciler struct {
 	// read makes the calls that change nothing, with tokens that can change
 	// nothing.
 	read reader
-	// client makes a client whose tokens have this scope.
-	client func(scope string) (*aerial.Client, error)
+	// writer gives the client that can write. It is called by Apply alone.
+	writer func() writer
 }
 
 // reader is the part of the Aerial API that changes nothing. It is all that
@@ -180,6 +183,25 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 	return plan, desired, nil
 }
 
+// Recheck holds a saved plan to the account and the guards as they are now, and
+// gives a plan that may be applied; see diff.Revalidate. It can't write.
+func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan, error) {
+	if err := saved.For(r.cfg.Aerial.AccountID); err != nil {
+		return nil, err
+	}
+	products := map[string]bool{}
+	for i := range saved.Changes {
+		if c := &saved.Changes[i]; c.Action == diff.UpdateProducts && c.Blocked == "" {
+			products[c.OrgID] = true
+		}
+	}
+	actual, err := r.read.Observe(ctx, func(org state.Org) bool { return products[org.ID] })
+	if err != nil {
+		return nil, err
+	}
+	return diff.Revalidate(saved, actual, r.cfg.Aerial.AccountID, r.guards)
+}
+
 // observation is the actual state being read while the desired state is still
 // being found.
 type observation struct {
@@ -252,11 +274,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
 	}
-	write, err := r.client(scopeManage)
-	if err != nil {
-		return nil, err
-	}
-	return apply.Apply(ctx, plan, api{r.read, write}, apply.Options{
+	return apply.Apply(ctx, plan, api{r.read, r.writer()}, apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Done:        done,
 		Logger:      r.log,

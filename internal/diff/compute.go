@@ -81,8 +81,7 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(desired.Orgs))...)
 	p.Products = productNames(p.Changes, desired, actual)
 	p.Summary = summarize(p, len(desired.Orgs), len(orgs), inSync)
-	p.Digest, err = p.computeDigest()
-	return p, err
+	return p, p.Seal()
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {

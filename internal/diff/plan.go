@@ -246,6 +246,13 @@ func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
 }
 
+// Seal sets the plan's digest, after which nothing in it may be changed.
+func (p *Plan) Seal() error {
+	digest, err := p.computeDigest()
+	p.Digest = digest
+	return err
+}
+
 // computeDigest gives the plan's digest. It covers every byte of the plan but
 // the digest itself, so that a plan that was edited is found out.
 func (p *Plan) computeDigest() (string, error) {

@@ -1,12 +1,12 @@
 package diff
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"reconciler/internal/state"
 )
@@ -33,10 +33,9 @@ func stale(format string, args ...any) error {
 	return &StaleError{[]string{fmt.Sprintf(format, args...)}}
 }
 
-// ReadPlan reads the JSON form of a plan. It takes what WriteTo and the JSON
-// report write, and nothing else: an unknown key, another version, a digest
-// that doesn't fit or a change that contradicts itself is an error; a
-// *StaleError where the file was a plan once.
+// ReadPlan reads the JSON form of a plan and nothing else: an unknown key,
+// another version, a digest that doesn't fit or a change that contradicts
+// itself is an error; a *StaleError where the file was a plan once.
 func ReadPlan(r io.Reader) (*Plan, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
@@ -71,7 +70,7 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 // compareChanges orders changes by org, then as they are applied.
 func compareChanges(a, b Change) int {
 	if a.Org != b.Org {
-		return bytes.Compare([]byte(a.Org), []byte(b.Org))
+		return strings.Compare(a.Org, b.Org)
 	}
 	return slices.Index(order, a.Action) - slices.Index(order, b.Action)
 }
@@ -128,14 +127,22 @@ func sortedSet(ids []string) bool {
 	return ids != nil && slices.IsSorted(ids) && len(slices.Compact(slices.Clone(ids))) == len(ids)
 }
 
+// For gives a *StaleError if the plan is not for this account.
+func (p *Plan) For(account string) error {
+	if p.Account != account {
+		return stale("the plan is for account %q, but the config says %q", p.Account, account)
+	}
+	return nil
+}
+
 // Revalidate holds a saved plan to the account as it is now and to the guards
 // as they are now. It gives a copy of the plan with the refusals of these
 // guards, or a *StaleError that names each change whose `before` is no longer
 // live. actual must hold the products of the orgs that the plan's product
 // changes name.
 func Revalidate(plan *Plan, actual *state.Actual, account string, guards Guards) (*Plan, error) {
-	if plan.Account != account {
-		return nil, stale("the plan is for account %q, but the config says %q", plan.Account, account)
+	if err := plan.For(account); err != nil {
+		return nil, err
 	}
 	if actual.Account.ID != account {
 		return nil, stale("the Aerial API answered for account %q, but the config says %q", actual.Account.ID, account)
@@ -183,7 +190,7 @@ func (c *Change) outdated(live *index, actual *state.Actual, linking bool) strin
 		}
 		return ""
 	}
-	if len(found) != 1 || found[0].ID != c.OrgID {
+	if len(found) != 1 || found[0].ID != c.OrgID || found[0].Domain != "" && found[0].Domain != c.Org {
 		return "the account manages no org with this id and domain"
 	}
 	org := found[0]

@@ -23,7 +23,7 @@ func newPlan(orgs, inSync int, p diff.Plan) *diff.Plan {
 	p.Unknown = append([]diff.Unknown{}, p.Unknown...)
 	p.Refusals = append([]diff.Refusal{}, p.Refusals...)
 	p.Summary = diff.Summary{
-		Orgs: orgs, InSync: inSync, Changes: len(p.Changes),
+		Declared: orgs, Orgs: orgs, InSync: inSync, Changes: len(p.Changes),
 		Unmanaged: len(p.Unmanaged), Unfixable: len(p.Unfixable), Unknown: len(p.Unknown),
 	}
 	for _, c := range p.Changes {
