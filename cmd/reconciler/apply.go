@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 	"reconciler/internal/report"
 )
@@ -18,36 +20,106 @@ import (
 func (a *app) applyCommand() *cobra.Command {
 	var flags planFlags
 	var yes bool
+	var digest string
 	cmd := &cobra.Command{
-		Use:   "apply",
+		Use:   "apply [PLAN.json]",
 		Short: "Make the live account agree with the manifests",
-		Long: `Compute the plan, show it, ask, and carry it out.
+		Long: `Compute the plan, show it, ask, and carry it out. With PLAN.json, as written by
+"diff --out json=PLAN.json", carry out exactly that plan, unless it was edited,
+is for another account, or rests on something that is no longer live.
 
-Exit codes: 0 done; 1 on errors; 3 refused by a guard, nothing was written;
-4 some orgs could not be read or written, the others agree now.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
+longer fits, nothing was written; 4 some orgs could not be read or written, the
+others agree now.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes && !isTerminal(a.in) {
 				return withHint("apply asks before it writes, and stdin is not a terminal", "give --yes to apply without being asked")
+			}
+			if len(args) == 1 {
+				return a.applySaved(cmd, args[0], &flags, yes)
 			}
 			p, err := a.prepare(&flags)
 			if err != nil {
 				return err
 			}
 			defer p.Close()
-			return a.apply(cmd.Context(), p, yes)
+			plan, data, err := p.plan(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if digest != "" && digest != plan.Digest {
+				return refused{withHint(fmt.Sprintf("the plan is now %s, not %s; nothing was written", plan.Digest, digest),
+					"look at the new plan, and give its digest when it is what you mean")}
+			}
+			return a.apply(cmd.Context(), p, data, yes)
 		},
 	}
 	flags.add(cmd.Flags())
+	cmd.Flags().StringVar(&digest, "plan-digest", "", "refuse if the plan is not the one with this `DIGEST`")
 	cmd.Flags().BoolVar(&yes, "yes", false, "apply without asking")
 	return cmd
 }
 
-func (a *app) apply(ctx context.Context, p *planner, yes bool) error {
-	plan, data, err := p.plan(ctx)
+// applySaved applies a plan from a file. Its manifests were read when it was
+// made; flags that pick orgs or manifests have no place here.
+func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool) error {
+	for _, name := range []string{"manifests", "org", "exclude", "plan-digest"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s does not go with a saved plan: it is applied as it is", name)
+		}
+	}
+	saved, err := readPlan(path)
 	if err != nil {
 		return err
 	}
+	p, err := a.prepareWith(flags, daemon.Options{NoManifests: true})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	plan, err := p.Recheck(cmd.Context(), saved)
+	if err != nil {
+		return a.refuseStale(err)
+	}
+	return a.apply(cmd.Context(), p, report.Data{Plan: plan}, yes)
+}
+
+// maxPlan is far more than the plan of the largest account needs.
+const maxPlan = 256 << 20
+
+func readPlan(path string) (*diff.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	plan, err := diff.ReadPlan(io.LimitReader(f, maxPlan))
+	var no *diff.StaleError
+	if errors.As(err, &no) {
+		return nil, refused{fmt.Errorf("%s: %w", path, err)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return plan, nil
+}
+
+// refuseStale says in full why a saved plan is not applied.
+func (a *app) refuseStale(err error) error {
+	var no *diff.StaleError
+	if !errors.As(err, &no) {
+		return err
+	}
+	for _, reason := range no.Reasons {
+		fmt.Fprintln(a.err, "reconciler: "+reason)
+	}
+	return refused{withHint("the saved plan no longer fits; nothing was written", no.Hint())}
+}
+
+// apply carries out the plan in data, after asking where that is wished.
+func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool) error {
+	plan := data.Plan
 	if len(plan.Refusals) > 0 {
 		if err := p.flags.write(a, data); err != nil {
 			return err
@@ -59,6 +131,7 @@ func (a *app) apply(ctx context.Context, p *planner, yes bool) error {
 			return err
 		}
 	}
+	var err error
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}

@@ -86,18 +86,22 @@ type planner struct {
 
 // prepare checks flags and config, before anything is asked of anyone.
 func (a *app) prepare(flags *planFlags) (*planner, error) {
+	return a.prepareWith(flags, daemon.Options{Manifests: flags.manifests})
+}
+
+func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, error) {
 	if err := flags.parse(); err != nil {
 		return nil, err
 	}
-	logger, err := a.logger()
-	if err != nil {
+	var err error
+	if opts.Logger, err = a.logger(); err != nil {
 		return nil, err
 	}
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err
 	}
-	r, err := daemon.New(cfg, daemon.Options{Logger: logger, Manifests: flags.manifests})
+	r, err := daemon.New(cfg, opts)
 	if err != nil {
 		return nil, err
 	}
