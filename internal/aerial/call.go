@@ -221,12 +221,20 @@ func readBody(resp *http.Response, limit int64, read func([]byte) error) error {
 	case len(body) == 0:
 		return errors.New("it is empty")
 	}
-	contentType := resp.Header.Get("Content-Type")
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
-		return fmt.Errorf("it is %q, not JSON", clean(contentType))
+	if err := read(body); err != nil {
+		return notJSON(resp.Header.Get("Content-Type"), err)
 	}
-	return read(body)
+	return nil
+}
+
+// notJSON says of a body that could not be read what it claims to be, where
+// that explains it. What can be read is taken whatever it claims.
+func notJSON(contentType string, err error) error {
+	media, _, _ := mime.ParseMediaType(contentType)
+	if media == "application/json" || strings.HasSuffix(media, "+json") {
+		return err
+	}
+	return fmt.Errorf("it is %q, not JSON", clean(contentType))
 }
 
 // refusal makes a failure of an answer that is not a success.

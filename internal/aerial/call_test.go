@@ -156,6 +156,22 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestJSONByAnotherName holds that a list is a list whatever it is sent as.
+func TestJSONByAnotherName(t *testing.T) {
+	for _, contentType := range []string{"text/plain; charset=utf-8", "", "application/hal+json"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := play(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				_, _ = io.WriteString(w, `[{"id":"P1"}]`)
+			})
+			ids, err := newClient(t, s, nil).OrgProducts(t.Context(), "00o1")
+			if err != nil || len(ids) != 1 {
+				t.Errorf("%q: %v, %v", contentType, ids, err)
+			}
+		})
+	}
+}
+
 // TestBadAnswers holds 200s that are no success.
 func TestBadAnswers(t *testing.T) {
 	list := func(ctx context.Context, c *Client) error { _, err := c.OrgProducts(ctx, "00o1"); return err }
@@ -175,7 +191,7 @@ func TestBadAnswers(t *testing.T) {
 		}, 6, `200 with an unreadable body: it is "text/html; charset=utf-8", not JSON (tried 6 times)`},
 		{"no content type", list, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()["Content-Type"] = nil
-			_, _ = io.WriteString(w, "[]")
+			_, _ = io.WriteString(w, "upstream error")
 		}, 6, `200 with an unreadable body: it is "", not JSON (tried 6 times)`},
 		{"null", list, reply(200, "null"), 1, "the answer is null instead of a list"},
 		{"null inside", list, reply(200, "[null]"), 1, "product 1 of the answer has no id"},
