@@ -222,6 +222,9 @@ func (f *file) read() {
 		return
 	}
 	f.errs, _ = strictyaml.AsErrors(err)
+	if isCut(f.errs) {
+		return
+	}
 	keys := strictyaml.TopKeys(data)
 	keys = keys[:min(len(keys), maxTopKeys)]
 	if k := configKey(keys); k != "" {
@@ -233,6 +236,12 @@ func (f *file) read() {
 		near := strictyaml.Nearest(k, []string{"products", "productSets", "orgs", "defaults"})
 		return near != k && strings.HasPrefix(near, "product")
 	})
+}
+
+// isCut says whether something of a file was not read, so that nobody knows what
+// stands there.
+func isCut(all strictyaml.Errors) bool {
+	return slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
 }
 
 // maxTopKeys is how many keys of a file with mistakes are looked at to tell

@@ -133,7 +133,7 @@ func newMerger(opts LoadOptions) *merger {
 // noteMistakes takes over what went wrong while files were read.
 func (m *merger) noteMistakes(all strictyaml.Errors) {
 	m.errs = append(m.errs, all...)
-	m.guessing = m.guessing || slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
+	m.guessing = m.guessing || isCut(all)
 }
 
 // globals merges what holds for all files: account, products and sets.
