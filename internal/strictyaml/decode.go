@@ -36,8 +36,8 @@ const maxErrors = 1000
 //
 // T is made of structs (fields tagged `yaml:"key"`; a field without the tag is
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
-// time.Duration, Enum, Checker, At and Map. Any other type is a mistake of the program
-// and panics.
+// time.Duration, Enum, Checker, At and Map. Any other type is a mistake of the
+// program and panics.
 func Decode[T any](file string, data []byte) ([]*T, error) {
 	d := newDecoder(file)
 	docs, bad := parse(file, data)

@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"regexp"
 	"strconv"
@@ -24,7 +25,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	again := err
 	for dec := yaml.NewDecoder(r); ; {
 		if _, e := next(dec); e != nil {
-			if e != io.EOF {
+			if !errors.Is(e, io.EOF) {
 				again = e
 			}
 			break
