@@ -117,6 +117,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		orgID: changes[0].OrgID, log: a.opts.Logger,
 	}
 	var broken diff.Action
+	applied := 0
 	for i, c := range changes {
 		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
 		switch {
@@ -131,7 +132,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		default:
 			note, err := w.change(ctx, c)
 			o.Hint = note
-			if c.Action == diff.CreateOrg && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			if stopped(ctx, err) {
 				o.Result, o.Error = Skipped, "the run was stopped"
 			} else if err != nil {
 				broken = c.Action
@@ -140,12 +141,28 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		}
 		o.OrgID = w.orgID
 		outcomes[i] = o
+		if o.Result == Applied {
+			applied++
+		}
 		if a.opts.Done != nil {
 			a.mu.Lock()
 			a.opts.Done(c, o)
 			a.mu.Unlock()
 		}
 	}
+	if changes[0].Action == diff.CreateOrg && applied == len(changes) {
+		w.creator.Done(changes[0].Org)
+	}
+}
+
+// stopped says whether err means that the run was stopped before the change was
+// sent. An error that leaves the outcome of a write open is more than that.
+func stopped(ctx context.Context, err error) bool {
+	var open interface{ Uncertain() bool }
+	if errors.As(err, &open) && open.Uncertain() {
+		return false
+	}
+	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // hinted is an error with advice that is kept apart from it.

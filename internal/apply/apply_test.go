@@ -479,9 +479,9 @@ func TestStopInTheMiddle(t *testing.T) {
 			if !inForce || !strings.Contains(o.Hint, "not read back") {
 				t.Errorf("%+v, in force: %v", o, inForce)
 			}
-		case apply.Skipped, apply.Failed:
-			if inForce {
-				t.Errorf("done and not told: %+v", o)
+		case apply.Skipped:
+			if inForce || o.Error != "the run was stopped" {
+				t.Errorf("%+v, in force: %v", o, inForce)
 			}
 		default:
 			t.Errorf("unexpected %+v", o)

@@ -21,8 +21,8 @@ type worker struct {
 	log               *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
-	// found says that the org was not made by this program, as far as it knows.
-	found bool
+	// doubt is why a created org may not be there; nil when there is none.
+	doubt error
 	// linked says that this run linked the org, so that what the plan says of
 	// its products and status was a guess.
 	linked bool
@@ -81,10 +81,8 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 		return w.linkNote, nil // creating it found that out
 	}
 	note, err := w.link(ctx, c)
-	if err != nil && w.found {
-		return "", withHint(
-			fmt.Errorf("the subdomain is taken, and the org that has it can't be linked: %w", err),
-			"if that org is yours, see that it is in the declared cell and has consent; if not, declare another domain")
+	if err != nil && w.doubt != nil {
+		return "", withHint(fmt.Errorf("%w: %w", w.doubt, err), hintOf(w.doubt))
 	}
 	if err != nil {
 		return "", err

@@ -10,6 +10,7 @@ import (
 // Creator makes orgs that don't exist yet, and remembers what it did, so that
 // no end of the process at any point makes it do a thing twice. Its methods are
 // called from many goroutines at once, but for one org one after the other.
+// What it writes down it writes whether or not ctx has ended.
 type Creator interface {
 	// Create makes the org of a create-org change, or finds out what became of
 	// an earlier attempt, and waits until the org may be linked. It may be
@@ -29,15 +30,17 @@ type Creator interface {
 	// links, created or not, and perhaps more than once. The note is what the
 	// user should know; empty when there is nothing.
 	Linked(ctx context.Context, domain, orgID string) (note string)
+	// Done is told that an org which was to be created is now as declared.
+	Done(domain string)
 }
 
 // Created is an org that exists.
 type Created struct {
 	// OrgID is the new org's id, or empty when only its domain is known.
 	OrgID string
-	// Found says that the org was there already, and perhaps belongs to
-	// somebody else.
-	Found bool
+	// Doubt, where not nil, is what makes it doubtful that the org is there or
+	// is ours: it is told, with its hint, when the org can't be linked.
+	Doubt error
 	// Note is what the user should know; empty when there is nothing.
 	Note string
 }
@@ -60,7 +63,7 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 		return "", err
 	}
 	if !w.linked {
-		w.orgID, w.found = made.OrgID, made.Found
+		w.orgID, w.doubt = made.OrgID, made.Doubt
 	}
 	return made.Note, nil
 }

@@ -23,6 +23,13 @@ type creator struct {
 
 	mu     sync.Mutex
 	linked []string
+	done   []string
+}
+
+func (c *creator) Done(domain string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = append(c.done, domain)
 }
 
 func (c *creator) Create(ctx context.Context, change diff.Change, link func(context.Context) error) (apply.Created, error) {
@@ -93,6 +100,9 @@ func TestCreatedOrgIsLinkedByItsID(t *testing.T) {
 	if w := []string{"acme-bought.okta.com " + other.ID, added + " " + org.ID}; !slices.Equal(c.linked, w) {
 		t.Errorf("told of %v, wanted %v", c.linked, w)
 	}
+	if !slices.Equal(c.done, []string{added}) {
+		t.Errorf("done: %v", c.done)
+	}
 	if !slices.ContainsFunc(r.Requests(), func(q simulator.Request) bool { return strings.Contains(q.Body, `{"orgId":"`+org.ID) }) {
 		t.Error("not linked by its id")
 	}
@@ -103,7 +113,7 @@ func TestCreatedOrgIsLinkedByItsID(t *testing.T) {
 func TestCreatorLinks(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	c := &creator{note: "its token was lost", create: func(ctx context.Context, c diff.Change, link func(context.Context) error) (apply.Created, error) {
-		return apply.Created{Found: true, Note: "it was there"}, link(ctx)
+		return apply.Created{Note: "it was there"}, link(ctx)
 	}}
 	result := r.applyWith(t, t.Context(), r.planNew(t), c)
 	for i, hint := range []string{"it was there", "its token was lost", ""} {
@@ -144,18 +154,23 @@ func TestLinkErrorsAreTold(t *testing.T) {
 	}
 }
 
-func TestFoundOrgThatCannotBeLinked(t *testing.T) {
+type doubtful struct{}
+
+func (doubtful) Error() string { return "it is taken" }
+func (doubtful) Hint() string  { return "declare another domain" }
+
+func TestDoubtfulOrgThatCannotBeLinked(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	plan := r.planNew(t)
 	for i := range plan.Changes {
 		plan.Changes[i].Org, plan.Changes[i].Cell = "acme-merged.okta.com", "ok2" // it gave no consent
 	}
 	c := &creator{create: func(context.Context, diff.Change, func(context.Context) error) (apply.Created, error) {
-		return apply.Created{Found: true}, nil
+		return apply.Created{Doubt: doubtful{}}, nil
 	}}
 	result := r.applyWith(t, t.Context(), plan, c)
 	o := result.Outcomes[1]
-	if o.Result != apply.Failed || !strings.Contains(o.Error, "the subdomain is taken") || !strings.Contains(o.Error, "403 E0000006") || !strings.Contains(o.Hint, "another domain") {
+	if o.Result != apply.Failed || !strings.HasPrefix(o.Error, "it is taken: linking") || !strings.Contains(o.Error, "403 E0000006") || !strings.Contains(o.Hint, "another domain") || len(c.done) != 0 {
 		t.Errorf("%+v", o)
 	}
 }
