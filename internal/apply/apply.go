@@ -54,14 +54,24 @@ type Options struct {
 	Concurrency int
 	// Creator makes orgs; where nil, create-org fails for its org.
 	Creator Creator
-	// DeletionRequested, where not nil, is told of each org whose deletion Okta
-	// was asked for, so that nobody asks again. It is called by many goroutines.
-	DeletionRequested func(ctx context.Context, domain, orgID string) error
+	// Deletions remembers which deletions Okta was asked for; nil remembers none.
+	Deletions Deletions
 	// Done, where not nil, is told of each change as soon as its outcome is
 	// known. The calls come one at a time, in no particular order of orgs.
 	Done func(diff.Change, Outcome)
 	// Logger gets a line for each write; nil is silent.
 	Logger *slog.Logger
+}
+
+// Deletions remembers which deletions Okta was asked for, because no field of an
+// org tells. Its methods are called from many goroutines at once.
+type Deletions interface {
+	// Begin is told that Okta is about to be asked to delete an org. An error
+	// keeps that from happening.
+	Begin(orgID, domain string) error
+	// End is told the answer; an empty refusal means that Okta took the request.
+	// It is not called when there was no answer.
+	End(orgID, refusal string) error
 }
 
 // ErrRefused says that the plan's own guards refuse it. Nothing was written.
@@ -113,7 +123,7 @@ type applier struct {
 // it: later ones rest on earlier ones.
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
-		api: a.api, creator: a.opts.Creator, deletionRequested: a.opts.DeletionRequested,
+		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions,
 		orgID: changes[0].OrgID, log: a.opts.Logger,
 	}
 	var broken diff.Action

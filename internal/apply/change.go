@@ -15,10 +15,10 @@ import (
 
 // worker carries out the changes of one org.
 type worker struct {
-	api               API
-	creator           Creator // or nil
-	deletionRequested func(ctx context.Context, domain, orgID string) error
-	log               *slog.Logger
+	api       API
+	creator   Creator   // or nil
+	deletions Deletions // or nil
+	log       *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
 	// doubt is why a created org may not be there; nil when there is none.
@@ -192,21 +192,34 @@ func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, er
 	case org.Status != state.Inactive:
 		return "", moved("the org's status is", string(org.Status), string(state.Inactive))
 	}
+	if w.deletions == nil {
+		w.logWrite(c)
+		return "", w.api.RequestDeletion(ctx, w.orgID)
+	}
+	if err := w.deletions.Begin(w.orgID, c.Org); err != nil {
+		return "", err
+	}
 	w.logWrite(c)
-	note := ""
-	if err := w.api.RequestDeletion(ctx, w.orgID); err != nil {
-		if !alreadyRequested(err) {
-			return "", err
-		}
-		note = "had been asked for before"
+	note, refusal := "", ""
+	err = w.api.RequestDeletion(ctx, w.orgID)
+	switch {
+	case alreadyRequested(err):
+		note, err = "had been asked for before", nil
+	case isRefused(err):
+		refusal = err.Error()
+	case err != nil:
+		return "", err
 	}
-	if w.deletionRequested == nil {
-		return note, nil
+	if noteErr := w.deletions.End(w.orgID, refusal); noteErr != nil && err == nil {
+		note = join(note, "the journal could not note it, so the next plan shows it again: "+noteErr.Error())
 	}
-	if err := w.deletionRequested(ctx, c.Org, w.orgID); err != nil {
-		return join(note, "the journal could not note it, so the next plan shows it again: "+err.Error()), nil
-	}
-	return note, nil
+	return note, err
+}
+
+// isRefused says whether Okta looked at the call and refused to do it.
+func isRefused(err error) bool {
+	var e interface{ Refused() bool }
+	return errors.As(err, &e) && e.Refused()
 }
 
 // alreadyRequested says whether Okta refuses because there is a request for

@@ -222,23 +222,48 @@ func TestStoppedCreationIsSkipped(t *testing.T) {
 	}
 }
 
+// deletions writes down what it is told.
+type deletions struct {
+	told []string
+	fail string // which method fails
+}
+
+func (d *deletions) Begin(orgID, domain string) error {
+	d.told = append(d.told, "begin "+domain)
+	if d.fail == "begin" {
+		return errors.New("the disk is full")
+	}
+	return nil
+}
+
+func (d *deletions) End(orgID, refusal string) error {
+	word, _, _ := strings.Cut(refusal, " ")
+	d.told = append(d.told, strings.TrimSpace("end "+word))
+	if d.fail == "end" {
+		return errors.New("the disk is full")
+	}
+	return nil
+}
+
 // The request for a deletion is noted once Okta has it, also when Okta had it
 // from an earlier attempt whose answer was lost.
 func TestDeletionIsNoted(t *testing.T) {
 	for _, tt := range []struct {
-		name      string
-		fault     *simulator.Fault
-		before    bool
-		noteFails bool
-		noted     int
-		hint      string
-		result    apply.Status
+		name   string
+		fault  *simulator.Fault
+		before bool
+		fail   string
+		told   []string
+		hint   string
+		result apply.Status
+		asked  bool
 	}{
-		{"plain", nil, false, false, 1, "", apply.Applied},
-		{"asked before", nil, true, false, 1, "had been asked for before", apply.Applied},
-		{"refused", &simulator.Fault{Status: 403}, false, false, 0, "scope", apply.Failed},
-		{"answer lost", &simulator.Fault{Cut: true, After: true}, false, false, 0, "", apply.Failed},
-		{"no journal", nil, false, true, 1, "the next plan shows it again", apply.Applied},
+		{"plain", nil, false, "", []string{"end"}, "", apply.Applied, true},
+		{"asked before", nil, true, "", []string{"end"}, "had been asked for before", apply.Applied, true},
+		{"refused", &simulator.Fault{Status: 403}, false, "", []string{"end requesting"}, "scope", apply.Failed, false},
+		{"answer lost", &simulator.Fault{Cut: true, After: true}, false, "", nil, "", apply.Failed, true},
+		{"no journal", nil, false, "begin", nil, "", apply.Failed, false},
+		{"journal lost meanwhile", nil, false, "end", []string{"end"}, "the next plan shows it again", apply.Applied, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seed := simulator.DefaultSeed(10)
@@ -258,23 +283,17 @@ func TestDeletionIsNoted(t *testing.T) {
 				tt.fault.Path = "/api/v1/orgs/*/deletionRequest"
 				r.AddFault(*tt.fault)
 			}
-			noted := 0
+			d := &deletions{fail: tt.fail}
 			plan := &diff.Plan{Changes: []diff.Change{{Org: domain, OrgID: org.ID, Action: diff.RequestDeletion}}}
-			result, err := apply.Apply(t.Context(), plan, r.client, apply.Options{DeletionRequested: func(_ context.Context, d, id string) error {
-				noted++
-				if d != domain || id != org.ID {
-					t.Errorf("noted %s %s", d, id)
-				}
-				if tt.noteFails {
-					return errors.New("the disk is full")
-				}
-				return nil
-			}})
+			result, err := apply.Apply(t.Context(), plan, r.client, apply.Options{Deletions: d})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o := result.Outcomes[0]; o.Result != tt.result || !strings.Contains(o.Hint, tt.hint) || noted != tt.noted {
-				t.Errorf("%+v, noted %d times", o, noted)
+			if o := result.Outcomes[0]; o.Result != tt.result || !strings.Contains(o.Hint, tt.hint) || !slices.Equal(d.told[1:], tt.told) {
+				t.Errorf("%+v, told %q", o, d.told)
+			}
+			if org, _ := r.Org(domain); org.DeletionRequested != tt.asked {
+				t.Errorf("asked: %v", org.DeletionRequested)
 			}
 		})
 	}
