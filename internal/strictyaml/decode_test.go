@@ -263,3 +263,13 @@ func TestTopKeys(t *testing.T) {
 		t.Errorf("keys differ (-wanted +got):\n%s", diff)
 	}
 }
+
+// A file of nothing but marks is refused before the parser multiplies it.
+func TestTooManyMarks(t *testing.T) {
+	for _, unit := range []string{"?\n", "- \n", "- - - - \n", "[", "{", "a,", "a: b\n"} {
+		_, err := Decode[struct{}]("f.yaml", []byte(strings.Repeat(unit, MaxSize/len(unit))))
+		if err == nil || !strings.Contains(err.Error(), "more than 1000000 lines and values") {
+			t.Errorf("%q: %v", unit, err)
+		}
+	}
+}

@@ -17,6 +17,11 @@ const MaxSize = 10 << 20
 // directives, each of which yaml.v3 compares with all others.
 const maxDirectives = 100
 
+// maxMarks bounds the line breaks and the characters that begin values. Each can make yaml.v3 keep some hundred bytes, so that ten megabytes
+// of nothing else would cost gigabytes before any other limit is looked at. A
+// generous manifest of that size has half as many.
+const maxMarks = 1_000_000
+
 // byteOrderMark may stand at the start of a file, where editors on Windows put it.
 const byteOrderMark = "\uFEFF"
 
@@ -93,9 +98,14 @@ func checkText(file string, data []byte) *Error {
 		return cut(Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8")
 	}
 	text := withoutMark(data)
-	directives := 0
+	directives, marks := 0, 0
 	for i := 0; i < len(text); {
 		c := text[i]
+		if beginsValue(text[i:]) {
+			if marks++; marks > maxMarks {
+				return cut(place(file, text, i), "the file has more than %d lines and values: split it", maxMarks)
+			}
+		}
 		if c >= ' ' && c < 0x7f {
 			if c == '%' && (i == 0 || text[i-1] == '\n' || text[i-1] == '\r') {
 				if directives++; directives > maxDirectives {
@@ -115,6 +125,17 @@ func checkText(file string, data []byte) *Error {
 		i += size
 	}
 	return nil
+}
+
+// beginsValue says whether text begins with what maxMarks counts.
+func beginsValue(text []byte) bool {
+	switch text[0] {
+	case '\n', '\r', ',', '[', '{', '?':
+		return true
+	case '-':
+		return len(text) > 1 && text[1] == ' '
+	}
+	return false
 }
 
 // cut is an error behind which the input was not read.
