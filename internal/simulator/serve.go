@@ -20,8 +20,9 @@ const maxBody = 1 << 20
 
 // call is one request on its way through the simulator.
 type call struct {
-	r    *http.Request
-	body []byte
+	r       *http.Request
+	arrived time.Time // by the real clock
+	body    []byte
 	// url is what the client addressed, without the query.
 	url string
 	// path are the unescaped segments; for a call of the Aerial API without
@@ -78,7 +79,7 @@ func (s *Simulator) carryOut(c *call) (a answer) {
 // newCall reads the request; a body that is too large is left unread, which
 // makes it malformed.
 func newCall(r *http.Request) *call {
-	c := &call{r: r}
+	c := &call{r: r, arrived: time.Now()}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	c.body, c.broken = body, err != nil
 	scheme := "http"
@@ -156,13 +157,14 @@ func (s *Simulator) end(c *call, a *answer) {
 		"status", c.entry.Status, "client", c.entry.Client, "fault", c.entry.Fault)
 }
 
-// wait lets d pass. A client that goes away ends the wait, not the call: what
-// it asked for still happens, as it would at the real thing.
+// wait lets d pass since the call's arrival. A client that goes away ends the
+// wait, not the call: what it asked for still happens, as it would at the real
+// thing.
 func (s *Simulator) wait(c *call, d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	t := time.NewTimer(d)
+	t := time.NewTimer(d - time.Since(c.arrived))
 	defer t.Stop()
 	select {
 	case <-t.C:
