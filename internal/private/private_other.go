@@ -1,0 +1,19 @@
+//go:build !unix
+
+package private
+
+import (
+	"io/fs"
+	"os"
+)
+
+// checkAccess has nothing to look at: owners and modes don't say here who may
+// write.
+func checkAccess(string, fs.FileInfo) error { return nil }
+
+// HintFor says what to do when the system refuses a write; empty when there is
+// nothing useful to say.
+func HintFor(error) string { return "" }
+
+// syncHandle does nothing: a folder can't be synced here.
+func syncHandle(*os.File) error { return nil }

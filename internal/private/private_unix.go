@@ -1,0 +1,48 @@
+//go:build unix
+
+package private
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// checkAccess refuses a folder in which somebody else could put other files in
+// the place of ours.
+func checkAccess(path string, info fs.FileInfo) error {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if owner, we := int(st.Uid), os.Geteuid(); owner != we && owner != 0 {
+			return &Error{
+				msg:  fmt.Sprintf("folder %q belongs to user %d, and this program runs as user %d", path, owner, we),
+				hint: "run the program as the folder's owner, or give the folder to the user that it runs as (chown)",
+			}
+		}
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return &Error{
+			msg: fmt.Sprintf("folder %q may be written to by others (mode %04o)", path, mode),
+			hint: fmt.Sprintf("run: chmod go-w %q; or name a folder inside it that doesn't exist yet, which is then made"+
+				" (a Kubernetes volume with fsGroup needs fsGroupChangePolicy: OnRootMismatch as well)", path),
+		}
+	}
+	return nil
+}
+
+// HintFor says what to do when the system refuses a write; empty when there is
+// nothing useful to say.
+func HintFor(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on the disk"
+	case errors.Is(err, syscall.EROFS):
+		return "the file system is mounted read-only: name a folder on one that can be written to"
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("user %d, as which this program runs, must be the owner of the folder", os.Geteuid())
+	}
+	return ""
+}
+
+func syncHandle(d *os.File) error { return d.Sync() }
