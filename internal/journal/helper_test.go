@@ -1,0 +1,223 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// roleVar makes the test binary play a part in another test, as a process that
+// can be killed.
+const roleVar = "JOURNAL_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		play(role)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child gives a command that plays a role. The arguments follow the role.
+func child(t *testing.T, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), roleVar+"="+role)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// start is when the tests begin.
+func start() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 123456789, time.UTC) }
+
+// clock is a time that tests set.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: start()} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// openJournal opens the journal in dir, closed with the test.
+func openJournal(t *testing.T, dir string, opts Options) *Journal {
+	t.Helper()
+	j, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+// logged gives a logger and what it was told.
+func logged() (*slog.Logger, *bytes.Buffer) {
+	var b bytes.Buffer
+	return slog.New(slog.NewTextHandler(&b, nil)), &b
+}
+
+const account = "0200acc"
+
+// acme is the creation that tests work on.
+func acme() Creation {
+	return Creation{Key: acmeKey(), Parent: "acme", Cell: "ok1", Subdomain: "acme-new"}
+}
+
+func acmeKey() Key { return Key{account, "acme-new.okta.com"} }
+
+func tenAMinute() Rate { return Rate{10, time.Minute} }
+
+// must fails the test for an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send sends without waiting.
+func send(t testing.TB, j *Journal, k Key) {
+	t.Helper()
+	wait, err := j.Send(k, Rate{1000, time.Nanosecond})
+	must(t, err)
+	if wait != 0 {
+		t.Fatalf("Send: wait %v", wait)
+	}
+}
+
+// reach brings a creation of its own to a step, on the shortest way.
+func reach(t testing.TB, j *Journal, c Creation, step Step) {
+	t.Helper()
+	k := c.Key
+	must(t, j.Begin(c))
+	if step == Intent {
+		return
+	}
+	send(t, j, k)
+	switch step {
+	case Sent:
+		return
+	case Refused:
+		must(t, j.MarkRefused(k, "E0000001"))
+		return
+	}
+	must(t, j.MarkCreated(k, "00o1", start().Add(time.Second)))
+	if step == Created {
+		return
+	}
+	must(t, j.MarkTokenStored(k, "/tokens/acme"))
+	must(t, j.MarkLinked(k, "00o1"))
+	if step == Done {
+		must(t, j.MarkDone(k))
+	}
+}
+
+// creation reads back what must be there.
+func creation(t testing.TB, v *View, k Key) Creation {
+	t.Helper()
+	c, err := v.Creation(k)
+	must(t, err)
+	if c == nil {
+		t.Fatalf("no creation of %q", k.Domain)
+	}
+	return *c
+}
+
+// wantError checks an error and its hint for words, and that both are one line.
+func wantError(t testing.TB, err error, words, hint string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, but one that says %q was wanted", words)
+	}
+	var got string
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		got = h.Hint()
+	}
+	if !strings.Contains(err.Error(), words) || !strings.Contains(got, hint) || strings.Contains(err.Error()+got, "\n") {
+		t.Fatalf("error: %s\nhint:  %s\nwanted: %q and %q", err, got, words, hint)
+	}
+}
+
+// unprivileged runs the body of the test as nobody, because root may do
+// everything. It gives true in the process that is to run it.
+func unprivileged(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return true
+	}
+	exe, err := os.Executable()
+	must(t, err)
+	// The folder of go test is root's alone.
+	dir, err := os.MkdirTemp("", "journal-test")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	must(t, os.Chmod(dir, 0o755))
+	copied := filepath.Join(dir, "test")
+	if err := os.Link(exe, copied); err != nil {
+		data, err := os.ReadFile(exe)
+		must(t, err)
+		must(t, os.WriteFile(copied, data, 0o755))
+	}
+	cmd := exec.Command(copied, "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.Dir = os.TempDir()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Fatalf("as nobody: %v\n%s", err, out)
+	}
+	return false
+}
+
+// copyDir copies a folder as a crash would leave it.
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	must(t, os.Mkdir(to, 0o700))
+	entries, err := os.ReadDir(from)
+	must(t, err)
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(to, e.Name()), data, 0o600))
+	}
+	return to
+}
+
+// play is the main function of a child.
+func play(role string) {
+	if err := roles()[role](os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, role+":", err)
+		os.Exit(1)
+	}
+}

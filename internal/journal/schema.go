@@ -1,0 +1,131 @@
+package journal
+
+import (
+	"database/sql"
+	"fmt"
+)
+
+// applicationID marks our databases, as SQLite's PRAGMA application_id wants
+// it; in ASCII it is "RcJl".
+const applicationID = 0x52634a6c
+
+// migrations gives the steps that lead to the schema that this version works
+// with. Step n leads from schema n to n+1. A step that was released is never
+// changed: what is to be different is a new step at the end.
+//
+// Times are text, in UTC and of fixed width, so that they sort, and so that a
+// person who opens the file with sqlite3 in an emergency can read them. An
+// empty text is "never".
+func migrations() []string {
+	return []string{schema1}
+}
+
+const schema1 = `
+CREATE TABLE creations (
+	id              INTEGER PRIMARY KEY,
+	account         TEXT NOT NULL CHECK (account <> ''),
+	domain          TEXT NOT NULL CHECK (domain <> '' AND domain = lower(domain)),
+	parent          TEXT NOT NULL CHECK (parent <> ''),
+	cell            TEXT NOT NULL,
+	subdomain       TEXT NOT NULL,
+	step            TEXT NOT NULL CHECK (step IN ('intent', 'sent', 'refused', 'created', 'linked', 'done')),
+	org_id          TEXT NOT NULL,
+	begun_at        TEXT NOT NULL CHECK (begun_at <> ''),
+	changed_at      TEXT NOT NULL CHECK (changed_at <> ''),
+	created_at      TEXT NOT NULL,
+	token           TEXT NOT NULL CHECK (token IN ('', 'stored', 'lost')),
+	token_at        TEXT NOT NULL,
+	lost_since      TEXT NOT NULL,
+	lost_reason     TEXT NOT NULL,
+	acknowledged_at TEXT NOT NULL,
+	acknowledged_by TEXT NOT NULL,
+	last_error      TEXT NOT NULL,
+	forgotten_at    TEXT NOT NULL DEFAULT '',
+	forgotten_by    TEXT NOT NULL DEFAULT '',
+	CHECK (step NOT IN ('linked', 'done') OR (org_id <> '' AND token <> '')),
+	CHECK ((token = 'lost') = (lost_since <> ''))
+) STRICT;
+
+-- One creation for each org, but for those that a person had forgotten.
+CREATE UNIQUE INDEX creations_key ON creations (account, domain) WHERE forgotten_at = '';
+
+-- Each call that was sent to make an org, for the parent's limit and for what
+-- is known of its outcome; '' while it is under way.
+CREATE TABLE attempts (
+	id       INTEGER PRIMARY KEY,
+	creation INTEGER NOT NULL REFERENCES creations (id),
+	parent   TEXT NOT NULL,
+	sent_at  TEXT NOT NULL CHECK (sent_at <> ''),
+	outcome  TEXT NOT NULL CHECK (outcome IN ('', 'created', 'refused', 'unanswered'))
+) STRICT;
+
+CREATE INDEX attempts_creation ON attempts (creation);
+CREATE INDEX attempts_parent ON attempts (parent, sent_at);
+
+CREATE TABLE deletions (
+	account    TEXT NOT NULL CHECK (account <> ''),
+	org_id     TEXT NOT NULL CHECK (org_id <> ''),
+	domain     TEXT NOT NULL,
+	state      TEXT NOT NULL CHECK (state IN ('asking', 'asked', 'refused')),
+	changed_at TEXT NOT NULL CHECK (changed_at <> ''),
+	last_error TEXT NOT NULL,
+	PRIMARY KEY (account, org_id)
+) STRICT;
+
+CREATE TABLE runs (
+	seq         INTEGER PRIMARY KEY,
+	id          TEXT NOT NULL UNIQUE CHECK (id <> ''),
+	started_at  TEXT NOT NULL CHECK (started_at <> ''),
+	finished_at TEXT NOT NULL,
+	result      TEXT NOT NULL,
+	record      TEXT NOT NULL
+) STRICT;
+
+-- What was forgotten with a file that could not be read.
+CREATE TABLE amnesia (
+	id              INTEGER PRIMARY KEY,
+	since           TEXT NOT NULL CHECK (since <> ''),
+	set_aside       TEXT NOT NULL,
+	acknowledged_at TEXT NOT NULL DEFAULT '',
+	acknowledged_by TEXT NOT NULL DEFAULT ''
+) STRICT;
+`
+
+// migrate brings a database from the schema it has to the one that steps lead
+// to. Each step is done whole or not at all.
+func migrate(db *sql.DB, steps []string) error {
+	version, err := pragma(db, "user_version")
+	if err != nil {
+		return err
+	}
+	for ; version < len(steps); version++ {
+		if err := migrateStep(db, version, steps[version]); err != nil {
+			return fmt.Errorf("bringing schema %d to %d: %w", version, version+1, err)
+		}
+	}
+	return nil
+}
+
+func migrateStep(db *sql.DB, version int, step string) error {
+	tx, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(step); err != nil {
+		return err
+	}
+	// A PRAGMA takes no parameters.
+	marks := fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version+1, applicationID)
+	if _, err := tx.Exec(marks); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// pragma reads a number.
+func pragma(db *sql.DB, name string) (int, error) {
+	var n int
+	err := db.QueryRow("PRAGMA " + name).Scan(&n)
+	return n, err
+}
