@@ -1,6 +1,9 @@
 package state
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // What may stand in a manifest, for programs that write one. The loader says
 // the same with words.
@@ -23,4 +26,4 @@ func ValidName(s string) bool {
 }
 
 // ValidAccountName says whether s may be the name of an account.
-func ValidAccountName(s string) bool { return accountName(s).Check() == nil }
+func ValidAccountName(s string) bool { return utf8.ValidString(s) && accountName(s).Check() == nil }
