@@ -159,7 +159,7 @@ func domainSet(flag string, names, known []string, complaint string) (map[string
 	set := map[string]bool{}
 	for _, name := range names {
 		domain := strings.ToLower(name)
-		if !slices.Contains(known, domain) {
+		if domain == "" || !slices.Contains(known, domain) {
 			return nil, fmt.Errorf("%s %q: this org %s%s", flag, name, complaint, strictyaml.DidYouMean(domain, known))
 		}
 		set[domain] = true

@@ -38,11 +38,12 @@ type goldenOrg struct {
 }
 
 type goldenOptions struct {
-	Only       []string           `yaml:"only"`
-	Exclude    []string           `yaml:"exclude"`
-	MaxOrgs    strictyaml.At[int] `yaml:"maxDestructiveOrgs"`
-	MaxPercent strictyaml.At[int] `yaml:"maxDestructivePercent"`
-	Parents    []string           `yaml:"parents"`
+	Only           []string           `yaml:"only"`
+	Exclude        []string           `yaml:"exclude"`
+	MaxOrgs        strictyaml.At[int] `yaml:"maxDestructiveOrgs"`
+	MaxPercent     strictyaml.At[int] `yaml:"maxDestructivePercent"`
+	Parents        []string           `yaml:"parents"`
+	UnknownParents []string           `yaml:"unknownParents"`
 }
 
 func (g *goldenActual) state() *state.Actual {
@@ -99,7 +100,7 @@ func testPlan(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	opts := diff.Options{Account: account, Revision: "0123456789abcdef", Only: g.Only, Exclude: g.Exclude}
-	opts.Guards = diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, ParentDomains: g.Parents}
+	opts.Guards = diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, ParentDomains: g.Parents, UnknownParents: g.UnknownParents}
 	if g.MaxOrgs.Set {
 		opts.Guards.MaxDestructiveOrgs = g.MaxOrgs.V
 	}

@@ -23,6 +23,10 @@ type Guards struct {
 	// its children can't be made or looked after.
 	AerialDomain  string
 	ParentDomains []string
+	// UnknownParents are the names of configured parents of which nobody can
+	// tell which org they are, because they are addressed by a domain that is
+	// not Okta's. While there is one, nothing is deactivated at all.
+	UnknownParents []string
 }
 
 // Names of the guards in Refusal.Guard.
@@ -38,7 +42,7 @@ const (
 func (g *Guards) untouchable(c *Change, live *index) (role, guard string) {
 	org := live.byID[c.OrgID]
 	switch {
-	case c.Org == g.AerialDomain || org != nil && (org.AerialOrg || org.Domain == g.AerialDomain):
+	case c.Org == g.AerialDomain || org != nil && org.AerialOrg:
 		return "the Aerial org", GuardAerial
 	case slices.Contains(g.ParentDomains, c.Org):
 		return "a parent org", GuardParent
@@ -56,6 +60,10 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 			if role, guard := g.untouchable(c, live); role != "" {
 				all = append(all, Refusal{guard, fmt.Sprintf(
 					"%s is %s, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out", c.Org, role)})
+			}
+			for _, name := range g.UnknownParents {
+				all = append(all, Refusal{GuardParent, fmt.Sprintf(
+					"%s would be deactivated or deleted, and nobody can tell whether it is the parent %q: give that parent its `domain` in the config", c.Org, name)})
 			}
 		}
 		if c.Destructive && c.Blocked == "" && (len(orgs) == 0 || orgs[len(orgs)-1] != c.Org) {

@@ -1,23 +1,25 @@
 package diff
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"reconciler/internal/state"
 )
 
 // index finds live orgs.
 type index struct {
-	byID     map[string]*state.Org
-	byDomain map[string]*state.Org
+	byID map[string]*state.Org
+	// byDomain has more than one org under a domain that Okta lists twice, as
+	// it may for an org whose namesake was deleted.
+	byDomain map[string][]*state.Org
 	// nameless says that some org came without a domain: then no declared org
 	// can be called missing for sure.
 	nameless bool
 }
 
 func newIndex(actual *state.Actual) *index {
-	x := &index{byID: map[string]*state.Org{}, byDomain: map[string]*state.Org{}}
+	x := &index{byID: map[string]*state.Org{}, byDomain: map[string][]*state.Org{}}
 	for i := range actual.Orgs {
 		org := &actual.Orgs[i]
 		x.byID[org.ID] = org
@@ -25,20 +27,25 @@ func newIndex(actual *state.Actual) *index {
 			x.nameless = true
 			continue
 		}
-		x.byDomain[org.Domain] = org
+		x.byDomain[org.Domain] = append(x.byDomain[org.Domain], org)
+	}
+	for _, orgs := range x.byDomain {
+		slices.SortFunc(orgs, func(a, b *state.Org) int { return strings.Compare(a.ID, b.ID) })
 	}
 	return x
 }
 
-// candidates are the live orgs that a declared one may mean: by id and by
-// domain. More than one means that the manifest contradicts the account.
+// candidates are the live orgs that a declared one may mean: the one with its
+// id, then those with its domain. The first is the one meant, if any is.
 func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 	var found []*state.Org
 	if o := x.byID[org.ID]; org.ID != "" && o != nil {
 		found = append(found, o)
 	}
-	if o := x.byDomain[org.Domain]; o != nil && !slices.Contains(found, o) {
-		found = append(found, o)
+	for _, o := range x.byDomain[org.Domain] {
+		if !slices.Contains(found, o) {
+			found = append(found, o)
+		}
 	}
 	return found
 }
@@ -70,11 +77,18 @@ func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 }
 
 // mistaken says whether the manifest's id and domain don't mean one and the
-// same live org. Then nothing of it may be written: it is not the org that the
-// author had in mind.
+// same live org. Then nothing of it may be written: it may not be the org that
+// the author had in mind.
 func (d *orgDiff) mistaken(found []*state.Org) bool {
 	org := found[0]
 	switch {
+	case d.org.ID == "" && len(found) > 1:
+		var ids []string
+		for _, o := range found {
+			ids = append(ids, o.ID)
+		}
+		d.cannotFix("id", "", enumerate(ids))
+		return true
 	case d.org.ID != "" && org.ID != d.org.ID:
 		d.cannotFix("id", d.org.ID, org.ID)
 		return true
@@ -135,15 +149,14 @@ func (d *orgDiff) compare(org *state.Org) {
 	if d.org.Cell != "" && org.Cell != "" && d.org.Cell != org.Cell {
 		d.cannotFix("cell", d.org.Cell, org.Cell)
 	}
-	d.products(org)
-	switch {
-	case d.org.Status == "" || d.org.Status == org.Status:
-	case org.Status != state.Active && org.Status != state.Inactive:
+	if d.org.Status != "" && org.Status != state.Active && org.Status != state.Inactive {
 		// A status that the API can't set may not be leavable either: such an
-		// org is in some process of Okta's.
+		// org is in some process of Okta's, and is better left alone.
 		d.cannotFix("status", string(d.org.Status), string(org.Status))
 		return
-	default:
+	}
+	d.products(org)
+	if d.org.Status != "" && d.org.Status != org.Status {
 		d.status(org.ID, org.Status)
 	}
 	if d.org.RequestDeletion && !d.deletionPending(org) {
@@ -202,6 +215,7 @@ func (d *orgDiff) updateProducts(id string, before, after, enable, disable []str
 		After:       List(after),
 		Enable:      enable,
 		Disable:     disable,
+		Additive:    d.org.ProductPolicy == state.Additive,
 		Destructive: len(disable) > 0,
 	})
 }
@@ -221,7 +235,7 @@ func (d *orgDiff) block(live *index, guards Guards) {
 			c.Blocked = blockedProtected
 		case c.deactivates():
 			if role, _ := guards.untouchable(c, live); role != "" {
-				c.Blocked = fmt.Sprintf("%s is never deactivated", role)
+				c.Blocked = role + " is never deactivated"
 			}
 		}
 	}

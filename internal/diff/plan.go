@@ -92,6 +92,9 @@ type Change struct {
 	// takes away; nil for other actions.
 	Enable  []string `json:"enable,omitzero"`
 	Disable []string `json:"disable,omitzero"`
+	// Additive says that products which the org turns out to have besides are
+	// kept, as its productPolicy wants it.
+	Additive bool `json:"additive,omitempty"`
 	// Destructive changes take a product away, deactivate or delete an org.
 	Destructive bool `json:"destructive"`
 	// Irreversible changes can't be undone by any call of the API.

@@ -165,8 +165,11 @@ func Revalidate(plan *Plan, actual *state.Actual, account string, guards Guards)
 	if len(reasons) > 0 {
 		return nil, &StaleError{reasons}
 	}
+	// How many orgs were declared is only the file's word, so the share is one
+	// of the orgs that there are or will be, if these are fewer.
+	declared := min(plan.Summary.Declared, len(actual.Orgs)+len(linking))
 	fresh := *plan
-	fresh.Refusals = append([]Refusal{}, guards.refusals(plan.Changes, live, plan.Summary.Declared)...)
+	fresh.Refusals = append([]Refusal{}, guards.refusals(plan.Changes, live, declared)...)
 	return &fresh, nil
 }
 
@@ -190,7 +193,7 @@ func (c *Change) outdated(live *index, actual *state.Actual, linking bool) strin
 		}
 		return ""
 	}
-	if len(found) != 1 || found[0].ID != c.OrgID || found[0].Domain != "" && found[0].Domain != c.Org {
+	if len(found) == 0 || found[0].ID != c.OrgID || found[0].Domain != "" && found[0].Domain != c.Org {
 		return "the account manages no org with this id and domain"
 	}
 	org := found[0]
