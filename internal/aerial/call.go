@@ -31,6 +31,8 @@ type call struct {
 	url      *url.URL
 	body     []byte // JSON, or nil
 	maxBody  int64
+	// again is asked before the call is sent another time; see askAfter.
+	again func(context.Context) error
 }
 
 // get, put and post prepare calls. A body is a value of this package's own
@@ -39,13 +41,13 @@ func get(u *url.URL, endpoint string, limit int64) *call {
 	return &call{method: http.MethodGet, endpoint: endpoint, url: u, maxBody: limit}
 }
 
-func put(u *url.URL, endpoint string, body any) *call {
+func put(u *url.URL, endpoint string, body any, again func(context.Context) error) *call {
 	data, _ := json.Marshal(body)
-	return &call{method: http.MethodPut, endpoint: endpoint, url: u, body: data, maxBody: maxBody}
+	return &call{method: http.MethodPut, endpoint: endpoint, url: u, body: data, maxBody: maxBody, again: again}
 }
 
 func post(u *url.URL, endpoint string, body any) *call {
-	c := put(u, endpoint, body)
+	c := put(u, endpoint, body, nil)
 	c.method = http.MethodPost
 	if body == nil {
 		c.body = nil
@@ -88,9 +90,10 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 	var pace pacer
 	var last *failure
 	uncertain := false
+	asked := time.Now()
 	for {
-		if err := c.slots.Acquire(ctx, 1); err != nil {
-			return nil, outcome(stopped(err, last), uncertain)
+		if err := c.turn(ctx, call, last, &asked); err != nil {
+			return nil, outcome(err, uncertain)
 		}
 		header, f := c.attempt(ctx, call, read)
 		c.slots.Release(1)
@@ -111,6 +114,31 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 		if err := sleep(ctx, wait); err != nil {
 			return nil, outcome(stopped(err, last), uncertain)
 		}
+	}
+}
+
+// turn waits for a slot. When the call was sent before, call.again has a say
+// first: at the moment of sending, no more than askAfter have passed since
+// *asked, which is when it last agreed. It is asked without holding a slot,
+// because it makes calls of its own.
+func (c *Client) turn(ctx context.Context, call *call, last *failure, asked *time.Time) error {
+	stale := func() bool {
+		return call.again != nil && last != nil && time.Since(*asked) > askAfter
+	}
+	for {
+		if stale() {
+			if err := call.again(ctx); err != nil {
+				return fmt.Errorf("%w (not sent again after: %v)", err, last.err)
+			}
+			*asked = time.Now()
+		}
+		if err := c.slots.Acquire(ctx, 1); err != nil {
+			return stopped(err, last)
+		}
+		if !stale() {
+			return nil
+		}
+		c.slots.Release(1)
 	}
 }
 

@@ -49,7 +49,7 @@ func TestRetries(t *testing.T) {
 	}
 
 	read := func(ctx context.Context, c *Client) error { _, err := c.Account(ctx); return err }
-	write := func(ctx context.Context, c *Client) error { _, err := c.RenameAccount(ctx, "Acme"); return err }
+	write := func(ctx context.Context, c *Client) error { _, err := c.RenameAccount(ctx, "Acme", nil); return err }
 	post := func(ctx context.Context, c *Client) error { _, err := c.LinkOrg(ctx, "00o1", "", "ok1"); return err }
 	linked := reply(200, `{"id":"00o1"}`)
 
@@ -372,7 +372,7 @@ func TestCancelWrite(t *testing.T) {
 				}
 				time.AfterFunc(tt.after, cancel)
 				start := time.Now()
-				_, err := c.RenameAccount(ctx, "Acme")
+				_, err := c.RenameAccount(ctx, "Acme", nil)
 				if fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
 					t.Errorf("error = %v\nwant    %v", err, tt.err)
 				}

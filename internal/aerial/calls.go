@@ -63,11 +63,18 @@ func (c *Client) Account(ctx context.Context) (state.Account, error) {
 
 // RenameAccount sets the account's name, its only field that can be changed,
 // and gives what Okta answers. It may be repeated.
-func (c *Client) RenameAccount(ctx context.Context, name string) (state.Account, error) {
+//
+// A write that fails may be sent again up to some minutes later, over whatever
+// others have changed meanwhile. So again (nil allowed) is asked before, if
+// more than two seconds have passed since the call began or again was last
+// asked: it looks whether the write is still right, with calls of its own if
+// need be. Its error ends the call and is in the chain of what is given back,
+// which is an *UncertainError too if an earlier attempt may have taken effect.
+func (c *Client) RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error) {
 	body := struct {
 		Name string `json:"name"`
 	}{name}
-	a, _, err := fetch[wireAccount](ctx, c, put(c.path("accounts"), "accounts", body))
+	a, _, err := fetch[wireAccount](ctx, c, put(c.path("accounts"), "accounts", body, again))
 	if err == nil {
 		err = outcome(c.checkAccount(a), true)
 	}
@@ -192,16 +199,17 @@ func productIDs(list []wireProduct) []string {
 
 // SetOrgProducts makes ids the org's products: every other product is
 // disabled. It gives what Okta answers, sorted. Empty disables all; nil is
-// refused, because it means "not managed" everywhere else. It may be repeated.
-func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string) ([]string, error) {
-	answer, err := c.setOrgProducts(ctx, id, ids)
+// refused, because it means "not managed" everywhere else. It may be repeated;
+// again is as in RenameAccount.
+func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) ([]string, error) {
+	answer, err := c.setOrgProducts(ctx, id, ids, again)
 	if err != nil {
 		return nil, fmt.Errorf("setting the products of the org %q: %w", id, err)
 	}
 	return answer, nil
 }
 
-func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string) ([]string, error) {
+func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) ([]string, error) {
 	if err := checkID("org", id); err != nil {
 		return nil, err
 	}
@@ -218,7 +226,7 @@ func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string) ([
 		}
 		body[i].ID = p
 	}
-	list, _, err := fetch[[]wireProduct](ctx, c, put(c.path("orgs", id, "products"), orgProducts, body))
+	list, _, err := fetch[[]wireProduct](ctx, c, put(c.path("orgs", id, "products"), orgProducts, body, again))
 	if err != nil {
 		return nil, err
 	}
@@ -233,23 +241,24 @@ func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string) ([
 }
 
 // SetOrgStatus activates or deactivates the org and gives what Okta answers.
-// Nobody can sign in to an inactive org. It may be repeated.
-func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error) {
-	org, err := c.setOrgStatus(ctx, id, status)
+// Nobody can sign in to an inactive org. It may be repeated; again is as in
+// RenameAccount.
+func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error) {
+	org, err := c.setOrgStatus(ctx, id, status, again)
 	if err != nil {
 		return state.Org{}, fmt.Errorf("setting the status of the org %q to %q: %w", id, status, err)
 	}
 	return org, nil
 }
 
-func (c *Client) setOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error) {
+func (c *Client) setOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error) {
 	if err := checkID("org", id); err != nil {
 		return state.Org{}, err
 	}
 	body := struct {
 		Status state.Status `json:"status"`
 	}{status}
-	o, _, err := fetch[wireOrg](ctx, c, put(c.path("orgs", id, "status"), "orgs/{id}/status", body))
+	o, _, err := fetch[wireOrg](ctx, c, put(c.path("orgs", id, "status"), "orgs/{id}/status", body, again))
 	if err == nil {
 		err = outcome(checkOrg(o, id), true)
 	}

@@ -38,6 +38,11 @@ const (
 	// count as attempts: the API is well, and says when to come back.
 	maxThrottled = 5 * time.Minute
 
+	// askAfter is how old the look at an org may be on which a write that is
+	// sent again rests. A write replaces what is there: waits of minutes leave
+	// others the time to change it, and they would have changed it in vain.
+	askAfter = 2 * time.Second
+
 	// day is longer than any server means to ask for.
 	day = 24 * time.Hour
 )

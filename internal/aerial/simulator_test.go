@@ -359,7 +359,7 @@ func TestWrites(t *testing.T) {
 	ctx := t.Context()
 	org := plainOrg(t, o)
 
-	name, err := o.RenameAccount(ctx, "Acme & Töchter")
+	name, err := o.RenameAccount(ctx, "Acme & Töchter", nil)
 	if err != nil || name.Name != "Acme & Töchter" || o.sim.Dump().Account.Name != name.Name {
 		t.Errorf("renamed to %v, %v", name, err)
 	}
@@ -369,7 +369,7 @@ func TestWrites(t *testing.T) {
 	}
 	ids := []string{catalog[1].ID, catalog[0].ID}
 	for _, want := range [][]string{ids, {}} {
-		answer, err := o.SetOrgProducts(ctx, org.ID, want)
+		answer, err := o.SetOrgProducts(ctx, org.ID, want, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,7 +386,7 @@ func TestWrites(t *testing.T) {
 		}
 	}
 	for _, want := range []state.Status{state.Inactive, state.Active, state.Inactive} {
-		answer, err := o.SetOrgStatus(ctx, org.ID, want)
+		answer, err := o.SetOrgStatus(ctx, org.ID, want, nil)
 		if err != nil || answer.Status != want {
 			t.Errorf("status = %q, %v, want %q", answer.Status, err, want)
 		}
@@ -395,7 +395,7 @@ func TestWrites(t *testing.T) {
 			t.Errorf("read back: status = %q, %v, want %q", read.Status, err, want)
 		}
 	}
-	_, err = o.SetOrgProducts(ctx, org.ID, []string{"P999999"})
+	_, err = o.SetOrgProducts(ctx, org.ID, []string{"P999999"}, nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Status != 400 || e.Code != "E0000001" || e.ID == "" || len(e.Causes) == 0 {
 		t.Errorf("unsubscribed product: error = %v", err)
@@ -430,7 +430,7 @@ func TestWriteTookEffect(t *testing.T) {
 				org := plainOrg(t, o)
 				f.Method, f.Path, f.Nth = "PUT", "/api/v1/orgs/*/products", 1
 				o.fault(t, f)
-				if _, err := o.SetOrgProducts(t.Context(), org.ID, []string{}); err != nil {
+				if _, err := o.SetOrgProducts(t.Context(), org.ID, []string{}, nil); err != nil {
 					t.Fatal(err)
 				}
 				if s, _ := o.sim.Org(org.Domain); len(s.Products) != 0 || len(o.sim.Writes()) != 2 {
@@ -506,7 +506,7 @@ func TestRequestDeletion(t *testing.T) {
 	if err := o.RequestDeletion(t.Context(), org.ID); statusOf(err) < 400 || statusOf(err) > 499 {
 		t.Errorf("deletion of an active org: error = %v, want a refusal", err)
 	}
-	if _, err := o.SetOrgStatus(t.Context(), org.ID, state.Inactive); err != nil {
+	if _, err := o.SetOrgStatus(t.Context(), org.ID, state.Inactive, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.RequestDeletion(t.Context(), org.ID); err != nil {
