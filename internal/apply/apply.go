@@ -17,6 +17,10 @@ import (
 // goroutines at once. An error may carry a method Hint() string, which says
 // what to do about it.
 //
+// Writes that may be repeated take a function to be asked before they are sent
+// another time, some time after the first: its error ends the call, and is in
+// the chain of the call's own. So a retry never undoes what somebody did since.
+//
 // The reads end at once when ctx is cancelled. A write that has been sent must
 // be waited for all the same: its outcome has to be known. Cancellation only
 // keeps it from being sent, or sent again.
@@ -24,7 +28,7 @@ type API interface {
 	// Account reads the account.
 	Account(ctx context.Context) (state.Account, error)
 	// RenameAccount sets the account's name. It may be repeated.
-	RenameAccount(ctx context.Context, name string) (state.Account, error)
+	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
 
 	// Org reads one managed org, without its products.
 	Org(ctx context.Context, id string) (state.Org, error)
@@ -39,9 +43,9 @@ type API interface {
 	// OrgProducts reads the ids of the org's enabled products, sorted.
 	OrgProducts(ctx context.Context, id string) ([]string, error)
 	// SetOrgProducts replaces all of the org's products. It may be repeated.
-	SetOrgProducts(ctx context.Context, id string, products []string) ([]string, error)
+	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
 	// SetOrgStatus activates or deactivates the org. It may be repeated.
-	SetOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
 	// RequestDeletion asks Okta to delete an INACTIVE org. It is never sent
 	// again when its outcome is unknown.
 	RequestDeletion(ctx context.Context, id string) error
@@ -52,6 +56,9 @@ type Options struct {
 	// Concurrency is how many orgs are worked on at the same time; at least 1.
 	// Orgs that are to be created don't count: they mostly wait.
 	Concurrency int
+	// Spared are the domains of orgs that are never deactivated or deleted,
+	// whatever the plan says; the Aerial org is known by itself.
+	Spared []string
 	// Creator makes orgs; where nil, create-org fails for its org.
 	Creator Creator
 	// Deletions remembers which deletions Okta was asked for; nil remembers none.
@@ -124,7 +131,7 @@ type applier struct {
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
 		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions,
-		orgID: changes[0].OrgID, log: a.opts.Logger,
+		orgID: changes[0].OrgID, spared: a.opts.Spared, log: a.opts.Logger,
 	}
 	var broken diff.Action
 	applied := 0
@@ -140,7 +147,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 			o.Result = Skipped
 			o.Error = "the run was stopped"
 		default:
-			note, err := w.change(ctx, c)
+			note, err := w.contain(ctx, c)
 			o.Hint = note
 			if stopped(ctx, err) {
 				o.Result, o.Error = Skipped, "the run was stopped"

@@ -511,3 +511,138 @@ func TestDoneIsToldOfEachChangeOnce(t *testing.T) {
 		}
 	}
 }
+
+// A wrong id links an org that nobody named. That can't be undone; but nothing
+// more may happen to that org.
+func TestOrgThatIsNotTheDeclaredOneIsNotWritten(t *testing.T) {
+	for _, fault := range []*simulator.Fault{nil, {Method: "POST", Path: "/api/v1/orgs", Status: 500, After: true, Times: 1}} {
+		r := start(t, simulatortest.Config{})
+		org, _ := r.Org(bought)
+		desired := &state.Desired{Orgs: []state.DesiredOrg{{
+			Domain: "acme-retired.okta.com", ID: org.ID, Cell: org.Cell, Status: state.Inactive,
+			Products: []string{"P000131"}, ProductPolicy: state.Exact, Mode: state.Apply,
+		}}}
+		plan := r.plan(t, desired)
+		if fault != nil {
+			if err := r.AddFault(*fault); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result := r.apply(t, plan)
+		for i, o := range result.Outcomes {
+			if i == 0 && (o.Result != apply.Failed || !strings.Contains(o.Error, `is "acme-bought.okta.com", not "acme-retired.okta.com"`)) || i > 0 && o.Result != apply.Skipped {
+				t.Errorf("%+v", o)
+			}
+		}
+		if after, _ := r.Org(bought); after.Status == "INACTIVE" || !slices.Equal(after.Products, org.Products) {
+			t.Errorf("written: %+v", after)
+		}
+	}
+}
+
+func TestIDAndDomainMustAgreeBeforeEachWrite(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	org, _ := r.Org(r.child(0))
+	for _, c := range []diff.Change{
+		{Action: diff.SetStatus, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")},
+		{Action: diff.UpdateProducts, Before: diff.List(org.Products), After: diff.List(nil)},
+		{Action: diff.RequestDeletion},
+	} {
+		c.Org, c.OrgID = "acme-other.okta.com", org.ID
+		result := r.apply(t, &diff.Plan{Changes: []diff.Change{c}})
+		wantOutcomes(t, result, apply.Outcome{Org: c.Org, Action: c.Action, Result: apply.Failed, Error: "left alone: the org with the id"})
+	}
+	if w := r.writes(); len(w) != 0 {
+		t.Errorf("wrote %v", w)
+	}
+}
+
+func TestSparedOrgsAreNeverDeactivated(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	org, _ := r.Org(r.child(0))
+	for _, action := range []diff.Action{diff.SetStatus, diff.RequestDeletion} {
+		change := diff.Change{Org: org.Domain, OrgID: org.ID, Action: action, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
+		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{Spared: []string{org.Domain}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, result, apply.Outcome{Org: org.Domain, Action: action, Result: apply.Failed, Error: "a parent org is never deactivated or deleted"})
+	}
+	if w := r.writes(); len(w) != 0 {
+		t.Errorf("wrote %v", w)
+	}
+}
+
+func TestAdditiveOrgKeepsWhatItCameWith(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	desired := &state.Desired{Orgs: []state.DesiredOrg{{
+		Domain: bought, Cell: "ok7", Products: []string{"P000131"}, ProductPolicy: state.Additive, Mode: state.Apply,
+	}}}
+	for _, o := range r.apply(t, r.plan(t, desired)).Outcomes {
+		if o.Result != apply.Applied {
+			t.Errorf("%+v", o)
+		}
+	}
+	if org, _ := r.Org(bought); !slices.Equal(org.Products, []string{"P000052", "P000131", "P000207"}) {
+		t.Errorf("products %v", org.Products)
+	}
+	if again := r.plan(t, desired); !again.Empty() {
+		t.Errorf("still different: %+v", again.Changes)
+	}
+}
+
+// A write that is sent again after a while must not undo what somebody did in
+// the meantime.
+func TestRetryDoesNotOverwriteWhatSomebodyDid(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	domain := r.child(0)
+	plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+		if d == domain {
+			o.Products = []string{"P000052"}
+		}
+	}))
+	var once sync.Once
+	if err := r.AddFault(simulator.Fault{
+		Method: "PUT", Status: 429, RetryAfter: 3 * time.Second, Times: 1,
+		Do: func() {
+			once.Do(func() {
+				if err := r.SetOrgProducts(domain, []string{}, "admin"); err != nil {
+					t.Error(err)
+				}
+			})
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	result := r.apply(t, plan)
+	wantOutcomes(t, result, apply.Outcome{Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "left alone: the org's products are now []"})
+	if org, _ := r.Org(domain); len(org.Products) != 0 {
+		t.Errorf("overwritten: %v", org.Products)
+	}
+}
+
+// panicky is an API whose status calls have a bug.
+type panicky struct{ *aerial.Client }
+
+func (panicky) SetOrgStatus(context.Context, string, state.Status, func(context.Context) error) (state.Org, error) {
+	panic("a bug")
+}
+
+func TestPanicCostsOnlyItsOrg(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+		switch d {
+		case r.child(0):
+			o.Status = state.Inactive
+		case r.child(1):
+			o.Products = []string{"P000052"}
+		}
+	}))
+	result, err := apply.Apply(t.Context(), plan, panicky{r.client}, apply.Options{Concurrency: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := result.Counts(); c != (apply.Counts{Applied: 1, Failed: 1}) {
+		t.Errorf("%+v", result.Outcomes)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -23,11 +24,26 @@ type worker struct {
 	orgID string
 	// doubt is why a created org may not be there; nil when there is none.
 	doubt error
+	// spared are the domains of orgs that are never deactivated or deleted.
+	spared []string
 	// linked says that this run linked the org, so that what the plan says of
 	// its products and status was a guess.
 	linked bool
 	// linkNote is the note of an org that was linked before its link-org change.
 	linkNote string
+}
+
+// contain makes one change. A panic is a bug, and costs this org its change but
+// not the others theirs.
+func (w *worker) contain(ctx context.Context, c diff.Change) (note string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.log.Error("a change panicked: this is a bug, please report it",
+				"org", c.Org, "action", string(c.Action), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			note, err = "", withHint(errors.New("it panicked, and may have taken effect"), "this is a bug: please report it with the stack that the log shows")
+		}
+	}()
+	return w.change(ctx, c)
 }
 
 // change makes one change. The note is something to be told of a change that
@@ -55,25 +71,60 @@ func (w *worker) change(ctx context.Context, c diff.Change) (note string, err er
 const noteAlready = "was so already; nothing was written"
 
 func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, error) {
-	account, err := w.api.Account(ctx)
-	if err != nil {
-		return "", err
-	}
-	switch account.Name {
-	case c.After.Text():
-		return noteAlready, nil
-	case c.Before.Text():
-	default:
-		return "", moved("the account's name is", account.Name, c.Before.Text())
-	}
-	w.logWrite(c)
-	if _, err := w.api.RenameAccount(ctx, c.After.Text()); err != nil {
-		return "", err
-	}
-	return readBack(ctx, c.After.Text(), func() (string, error) {
+	name := func(ctx context.Context) (string, error) {
 		account, err := w.api.Account(ctx)
 		return account.Name, err
+	}
+	look := func(ctx context.Context) error {
+		actual, err := name(ctx)
+		if err != nil {
+			return err
+		}
+		return compare("the account's name is", actual, c.Before.Text(), c.After.Text())
+	}
+	send := func(ctx context.Context) error {
+		_, err := w.api.RenameAccount(ctx, c.After.Text(), look)
+		return err
+	}
+	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
+		actual, err := name(ctx)
+		return actual, c.After.Text(), err
 	})
+}
+
+// put makes a change that sets something: it looks whether what the plan rests
+// on is still so, writes, and reads back. The client looks again before it
+// sends the write another time, so that no retry undoes what somebody did in
+// the meantime.
+func (w *worker) put(ctx context.Context, c diff.Change, look, send func(context.Context) error, read reading) (string, error) {
+	if err := look(ctx); errors.Is(err, errAlready) {
+		return noteAlready, nil
+	} else if err != nil {
+		return "", err
+	}
+	w.logWrite(c)
+	// What is found to be so already when the client looks again is the doing
+	// of an earlier attempt, whose answer was lost.
+	if err := send(ctx); err != nil && !errors.Is(err, errAlready) {
+		return "", err
+	}
+	return readBack(ctx, read)
+}
+
+// errAlready says that nothing is left to be written.
+var errAlready = errors.New("it is so already")
+
+// compare gives nil when the change may be made, errAlready when it need not
+// be, and else why it must not.
+func compare(what, actual, before, after string) error {
+	switch actual {
+	case after:
+		return errAlready
+	case before:
+		return nil
+	default:
+		return moved(what, actual, before)
+	}
 }
 
 func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
@@ -87,9 +138,9 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	unproven, err := readBack(ctx, w.orgID, func() (string, error) {
+	unproven, err := readBack(ctx, func(ctx context.Context) (string, string, error) {
 		org, err := w.api.Org(ctx, w.orgID)
-		return org.ID, err
+		return org.ID, w.orgID, err
 	})
 	return join(note, unproven), err
 }
@@ -111,6 +162,11 @@ func (w *worker) link(ctx context.Context, c diff.Change) (note string, err erro
 		org = *found
 		note = "the answer to the call was an error, but the org is linked"
 	}
+	// What was linked by an id is only now known by its domain.
+	if err := checkDomain(org, c.Org); err != nil {
+		return "", withHint(fmt.Errorf("%w; it is linked to the account now, which cannot be undone", err),
+			"correct the id in the manifest, and declare the org that it means")
+	}
 	w.orgID, w.linked = org.ID, true
 	if w.creator != nil {
 		note = join(note, w.creator.Linked(ctx, c.Org, org.ID))
@@ -126,70 +182,96 @@ func join(a, b string) string {
 	return a + b
 }
 
-func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
-	before, after := c.Before.List(), c.After.List()
-	actual, err := w.api.OrgProducts(ctx, w.orgID)
+// read reads the org and makes sure that it is the one that the change means.
+// Where the change would lock people out, it must not be one that never is.
+func (w *worker) read(ctx context.Context, c diff.Change, locksOut bool) (state.Org, error) {
+	org, err := w.api.Org(ctx, w.orgID)
 	if err != nil {
-		return "", err
+		return org, err
+	}
+	if err := checkDomain(org, c.Org); err != nil {
+		return org, withHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
 	}
 	switch {
-	case slices.Equal(actual, after):
-		return noteAlready, nil
-	case slices.Equal(actual, before):
-	case w.linked && containsAll(after, actual):
-		// The org came with products of its own, and none of them is lost.
-	case w.linked:
-		return "", withHint(
-			fmt.Errorf("left alone: the org came with products %s, and this change would take some away", list(actual)),
-			"run again: the next plan shows the loss, and the guards look at it")
-	default:
-		return "", moved("the org's products are", list(actual), list(before))
+	case locksOut && org.AerialOrg:
+		return org, errors.New("the Aerial org is never deactivated or deleted")
+	case locksOut && slices.Contains(w.spared, c.Org):
+		return org, errors.New("a parent org is never deactivated or deleted")
 	}
-	w.logWrite(c)
-	if _, err := w.api.SetOrgProducts(ctx, w.orgID, after); err != nil {
-		return "", err
+	return org, nil
+}
+
+// checkDomain says whether the org has the declared domain. Okta may leave the
+// domain out.
+func checkDomain(org state.Org, domain string) error {
+	if org.Domain != "" && org.Domain != domain {
+		return fmt.Errorf("the org with the id %q is %q, not %q", org.ID, org.Domain, domain)
 	}
-	return readBack(ctx, list(after), func() (string, error) {
+	return nil
+}
+
+func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
+	after := c.After.List()
+	look := func(ctx context.Context) error {
+		if _, err := w.read(ctx, c, false); err != nil {
+			return err
+		}
 		actual, err := w.api.OrgProducts(ctx, w.orgID)
-		return list(actual), err
+		if err != nil {
+			return err
+		}
+		if w.linked && c.Additive {
+			after = union(actual, c.Enable)
+		}
+		switch {
+		case slices.Equal(actual, after):
+			return errAlready
+		case w.linked && containsAll(after, actual):
+			return nil // it came with products of its own, and none of them is lost
+		case w.linked:
+			return withHint(
+				fmt.Errorf("left alone: the org came with products %s, and this change would take some away", list(actual)),
+				"run again: the next plan shows the loss, and the guards look at it")
+		}
+		return compare("the org's products are", list(actual), list(c.Before.List()), list(after))
+	}
+	send := func(ctx context.Context) error {
+		_, err := w.api.SetOrgProducts(ctx, w.orgID, after, look)
+		return err
+	}
+	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
+		actual, err := w.api.OrgProducts(ctx, w.orgID)
+		return list(actual), list(after), err
 	})
 }
 
 func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
-	org, err := w.api.Org(ctx, w.orgID)
-	if err != nil {
-		return "", err
+	after := state.Status(c.After.Text())
+	look := func(ctx context.Context) error {
+		org, err := w.read(ctx, c, after == state.Inactive)
+		if err != nil {
+			return err
+		}
+		return compare("the org's status is", string(org.Status), c.Before.Text(), string(after))
 	}
-	status := string(org.Status)
-	switch {
-	case c.After.Text() == string(state.Inactive) && org.AerialOrg:
-		return "", errors.New("the Aerial org is never deactivated")
-	case status == c.After.Text():
-		return noteAlready, nil
-	case status != c.Before.Text():
-		return "", moved("the org's status is", status, c.Before.Text())
+	send := func(ctx context.Context) error {
+		_, err := w.api.SetOrgStatus(ctx, w.orgID, after, look)
+		return err
 	}
-	w.logWrite(c)
-	if _, err := w.api.SetOrgStatus(ctx, w.orgID, state.Status(c.After.Text())); err != nil {
-		return "", err
-	}
-	return readBack(ctx, c.After.Text(), func() (string, error) {
+	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
 		org, err := w.api.Org(ctx, w.orgID)
-		return string(org.Status), err
+		return string(org.Status), string(after), err
 	})
 }
 
 // requestDeletion has nothing to read back: no field of an org tells that its
 // deletion was asked for.
 func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, error) {
-	org, err := w.api.Org(ctx, w.orgID)
+	org, err := w.read(ctx, c, true)
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case org.AerialOrg:
-		return "", errors.New("the Aerial org is never deleted")
-	case org.Status != state.Inactive:
+	if org.Status != state.Inactive {
 		return "", moved("the org's status is", string(org.Status), string(state.Inactive))
 	}
 	if w.deletions == nil {
@@ -249,6 +331,13 @@ func quoted(s string) string {
 
 func list(ids []string) string { return "[" + strings.Join(ids, " ") + "]" }
 
+// union gives all of both, sorted and without repeats.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 func containsAll(set, ids []string) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(set, id) })
 }
@@ -257,30 +346,34 @@ func containsAll(set, ids []string) bool {
 // Okta documents no delay; this allows for a lagging replica, not more.
 var readBackWaits = [...]time.Duration{0, time.Second, 3 * time.Second}
 
+// reading reads what is live, and says what should be.
+type reading func(ctx context.Context) (actual, desired string, err error)
+
 // readBack reads until it sees what was written. An answer of 200 is not
 // enough: a write that is not in force is a failure that would otherwise come
 // back as drift for ever. A run that is being stopped starts no new call, so
 // there the write stands unproven.
-func readBack(ctx context.Context, wanted string, read func() (string, error)) (string, error) {
-	var actual string
+func readBack(ctx context.Context, read reading) (string, error) {
+	const unproven = "not read back: the run was stopped"
+	var actual, desired string
 	for _, wait := range readBackWaits {
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 		if ctx.Err() != nil {
-			return "not read back: the run was stopped", nil
+			return unproven, nil
 		}
 		var err error
-		if actual, err = read(); err != nil {
+		if actual, desired, err = read(ctx); err != nil {
 			if ctx.Err() != nil {
-				return "not read back: the run was stopped", nil
+				return unproven, nil
 			}
 			return "", fmt.Errorf("written, but it could not be read back: %w", err)
 		}
-		if actual == wanted {
+		if actual == desired {
 			return "", nil
 		}
 	}
-	return "", fmt.Errorf("written without an error, but not in force: Okta says %s instead of %s", quoted(actual), quoted(wanted))
+	return "", fmt.Errorf("written without an error, but not in force: Okta says %s instead of %s", quoted(actual), quoted(desired))
 }

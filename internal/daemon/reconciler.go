@@ -72,10 +72,10 @@ type reader interface {
 
 // writer is the part of the Aerial API that changes something.
 type writer interface {
-	RenameAccount(ctx context.Context, name string) (state.Account, error)
+	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
 	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
-	SetOrgProducts(ctx context.Context, id string, products []string) ([]string, error)
-	SetOrgStatus(ctx context.Context, id string, status state.Status) (state.Org, error)
+	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
 	RequestDeletion(ctx context.Context, id string) error
 }
 
@@ -276,6 +276,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	}
 	return apply.Apply(ctx, plan, api{r.read, r.writer()}, apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,
+		Spared:      append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
 		Done:        done,
 		Logger:      r.log,
 	})
