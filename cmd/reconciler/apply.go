@@ -122,7 +122,7 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	plan := data.Plan
 	if len(plan.Refusals) > 0 {
 		if err := p.flags.write(a, data); err != nil {
-			return err
+			printError(a.err, err)
 		}
 		return refused{errors.New("refused by a guard; nothing was written")}
 	}
@@ -135,10 +135,15 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}
-	if err := p.flags.write(a, data); err != nil {
+	// What became of the account outranks what became of the report.
+	reported := p.flags.write(a, data)
+	if err := outcome(plan, data.Result); err != nil {
+		if reported != nil {
+			printError(a.err, reported)
+		}
 		return err
 	}
-	return outcome(plan, data.Result)
+	return reported
 }
 
 // outcome says how an apply ended: partly, when an org could not be read or

@@ -105,7 +105,13 @@ func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, erro
 	if err != nil {
 		return nil, err
 	}
-	return &planner{r, flags}, nil
+	return &planner{r, flags}, flags.open()
+}
+
+// Close gives back what prepare took.
+func (p *planner) Close() {
+	p.flags.close()
+	p.Reconciler.Close()
 }
 
 // plan computes the plan, and the data of a report on it.

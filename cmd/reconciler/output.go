@@ -1,9 +1,10 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -11,19 +12,24 @@ import (
 	"reconciler/internal/report"
 )
 
-// outputFlags are -o and --out: which reports of a plan go where.
+// outputFlags are -o and --out: which reports of a plan go where. The files
+// are open from open to close.
 type outputFlags struct {
 	format string
 	files  []string
 
 	stdout report.Format
-	out    []outFile
+	out    []*outFile
 }
 
-// outFile is one --out.
+// outFile is one --out. The file is opened before any work is done, so that a
+// path that can't be written stops the command and not its report. Until the
+// report is whole it has another name, unless it is something that can't be
+// replaced, such as a pipe.
 type outFile struct {
 	format report.Format
 	path   string
+	file   *os.File
 }
 
 func (o *outputFlags) add(flags *pflag.FlagSet) {
@@ -46,9 +52,33 @@ func (o *outputFlags) parse() error {
 		if err != nil {
 			return fmt.Errorf("--out %q: %w", f, err)
 		}
-		o.out = append(o.out, outFile{format, path})
+		o.out = append(o.out, &outFile{format: format, path: path})
 	}
 	return nil
+}
+
+// open opens all files.
+func (o *outputFlags) open() error {
+	for _, f := range o.out {
+		if err := f.open(); err != nil {
+			o.close()
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	return nil
+}
+
+// close drops the files that no report was written to.
+func (o *outputFlags) close() {
+	for _, f := range o.out {
+		if f.file == nil {
+			continue
+		}
+		f.file.Close()
+		if f.file.Name() != f.path {
+			os.Remove(f.file.Name())
+		}
+	}
 }
 
 // write writes all reports. Those to files come first: when one can't be
@@ -56,8 +86,8 @@ func (o *outputFlags) parse() error {
 func (o *outputFlags) write(a *app, d report.Data) error {
 	var failed error
 	for _, f := range o.out {
-		if err := writeReport(f, d); err != nil && failed == nil {
-			failed = err
+		if err := f.write(d); err != nil && failed == nil {
+			failed = fmt.Errorf("--out: %w", err)
 		}
 	}
 	d.Color = a.color(a.out)
@@ -67,13 +97,27 @@ func (o *outputFlags) write(a *app, d report.Data) error {
 	return failed
 }
 
-func writeReport(f outFile, d report.Data) error {
-	var b bytes.Buffer
-	if err := report.Write(&b, f.format, d); err != nil {
+func (f *outFile) open() (err error) {
+	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
+		f.file, err = os.OpenFile(f.path, os.O_WRONLY, 0)
 		return err
 	}
-	if err := os.WriteFile(f.path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("--out: %w", err)
+	dir, name := filepath.Split(f.path)
+	f.file, err = os.OpenFile(fmt.Sprintf("%s.%s.%d", dir, name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	return err
+}
+
+func (f *outFile) write(d report.Data) error {
+	file := f.file
+	err := report.Write(file, f.format, d)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
 	}
-	return nil
+	if file.Name() != f.path {
+		err = os.Rename(file.Name(), f.path)
+	}
+	if err == nil {
+		f.file = nil
+	}
+	return err
 }

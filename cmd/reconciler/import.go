@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/config"
+	"reconciler/internal/daemon"
+	"reconciler/internal/importer"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+	"reconciler/internal/strictyaml"
+)
+
+type importFlags struct {
+	out   string
+	split string
+	force bool
+}
+
+func (a *app) importCommand() *cobra.Command {
+	var flags importFlags
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Write manifests that describe the live account",
+		Long: `Read the live account and write manifests that describe it, to stdout or into a
+folder. What many orgs have in common is said once. "reconciler diff" finds no
+difference between the account and what was imported.
+
+It asks Okta for okta.accounts.read only, so it cannot write there.`,
+		Example: `  reconciler import > orgs.yaml
+  reconciler import --out orgs --split cell`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAccount(cmd.Context(), &flags) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is made if it is missing")
+	f.StringVar(&flags.split, "split", "", "with --out, one file a `cell|status`, and one with what they share")
+	f.BoolVar(&flags.force, "force", false, "overwrite files that are there")
+	return cmd
+}
+
+func (f *importFlags) check() error {
+	splits := []string{string(importer.ByCell), string(importer.ByStatus)}
+	switch f.split {
+	case "", splits[0], splits[1]:
+	default:
+		return fmt.Errorf("--split %q: must be %s", f.split, strictyaml.OneOf(splits))
+	}
+	if f.out == "" && f.split != "" {
+		return withHint("--split needs --out", "several files need a folder: --out orgs")
+	}
+	if f.out == "" && f.force {
+		return errors.New("--force needs --out: nothing is overwritten without it")
+	}
+	if info, err := os.Stat(f.out); err == nil && !info.IsDir() {
+		return fmt.Errorf("--out %q: this is a file, and must be a folder", f.out)
+	}
+	return nil
+}
+
+func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
+	if err := flags.check(); err != nil {
+		return err
+	}
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	r, err := daemon.New(cfg, daemon.Options{Logger: logger, NoManifests: true})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	actual, err := r.Actual(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := importer.Manifests(actual, importOptions(cfg, flags))
+	if err != nil {
+		return err
+	}
+	a.warnOf(result.Warnings)
+	if flags.out == "" {
+		if _, err := a.out.Write(result.Files[0].Data); err != nil {
+			return fmt.Errorf("writing to stdout: %w", err)
+		}
+		return nil
+	}
+	if err := a.writeManifests(result.Files, flags); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "imported %d orgs and %d products\n", result.Orgs, result.Products)
+	return a.checkTogether(cfg, flags.out)
+}
+
+func importOptions(cfg *config.Config, flags *importFlags) importer.Options {
+	opts := importer.Options{
+		Split:        importer.Split(flags.split),
+		AerialDomain: strings.ToLower(cfg.Aerial.Auth.OrgURL.Hostname()),
+	}
+	for i := range cfg.Parents {
+		opts.ParentDomains = append(opts.ParentDomains, strings.ToLower(cfg.Parents[i].URL.Hostname()))
+	}
+	return opts
+}
+
+// maxWarnings is how many warnings are worth printing: all of them stand in the
+// manifests too.
+const maxWarnings = 20
+
+func (a *app) warnOf(warnings []string) {
+	shown := warnings
+	if len(warnings) > maxWarnings {
+		shown = warnings[:maxWarnings]
+	}
+	for _, w := range shown {
+		fmt.Fprintf(a.err, "warning: %s\n", w)
+	}
+	if more := len(warnings) - len(shown); more > 0 {
+		fmt.Fprintf(a.err, "warning: and %d more, which stand in the manifests as comments\n", more)
+	}
+}
+
+// writeManifests writes the files and tells their paths on stdout. Nothing is
+// written when one of them is there already.
+func (a *app) writeManifests(files []importer.File, flags *importFlags) error {
+	if !flags.force {
+		if err := noneThere(files, flags.out); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(flags.out, 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, f := range files {
+		path := filepath.Join(flags.out, f.Name)
+		if err := replaceFile(path, f.Data); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+		fmt.Fprintln(a.out, path)
+	}
+	return nil
+}
+
+func noneThere(files []importer.File, dir string) error {
+	var there []string
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name)
+		switch _, err := os.Lstat(path); {
+		case err == nil:
+			there = append(there, fmt.Sprintf("%q", path))
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	return withHint("not overwritten: "+strings.Join(there, ", "), "name another folder, or give --force to overwrite them")
+}
+
+// replaceFile puts a whole file in the place of what is there, or leaves that
+// alone.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// checkTogether loads the folder. The imported files load by themselves; others
+// that were there before may contradict them.
+func (a *app) checkTogether(cfg *config.Config, dir string) error {
+	snapshot, err := source.Local(dir)
+	if err != nil {
+		return err
+	}
+	parents := []string{}
+	for _, p := range cfg.Parents {
+		parents = append(parents, p.Name)
+	}
+	in := state.Input{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name}
+	_, warnings, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	for _, w := range warnings {
+		fmt.Fprintf(a.err, "warning: %s\n", w)
+	}
+	if err != nil {
+		fmt.Fprintf(a.err, "warning: other manifests in %q contradict the imported ones:\n", dir)
+	}
+	return err
+}
