@@ -13,8 +13,6 @@ func newBits(n int) bits { return make(bits, n/64+1) }
 
 func (b bits) add(i int) { b[i/64] |= 1 << (i % 64) }
 
-func (b bits) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
-
 func (b bits) empty() bool {
 	for _, w := range b {
 		if w != 0 {
