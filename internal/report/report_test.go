@@ -18,6 +18,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/state"
 )
 
 var updateGoldens = flag.Bool("update", false, "rewrite the files in testdata")
@@ -258,5 +259,27 @@ func BenchmarkWrite(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestDocumentedSample holds the sample in the docs to what is really printed.
+func TestDocumentedSample(t *testing.T) {
+	plan := newPlan(9, 7, diff.Plan{
+		Products: productNames,
+		Changes: []diff.Change{
+			update("acme-emea.okta.com", "00oy0itaI2Yi7XGGE0g3", []string{"P000052"}, []string{"P000131"}),
+			status("acme-labs.oktapreview.com", "00o1labs00000000000g", state.Active, state.Inactive),
+		},
+	})
+	var b bytes.Buffer
+	if err := Write(&b, Text, Data{Plan: plan}); err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sample := "```\n" + b.String() + "```\n"; !bytes.Contains(docs, []byte(sample)) {
+		t.Errorf("docs/cli.md does not show:\n%s", sample)
 	}
 }
