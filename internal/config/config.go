@@ -75,9 +75,19 @@ type Parent struct {
 	// Name is what manifests call it; unique.
 	Name string
 	URL  *url.URL
-	Auth Auth
+	// Domain is the parent's Okta domain, in lower case, as manifests would
+	// name the org. It is empty where neither the config nor the URL tells it.
+	Domain string
+	Auth   Auth
 	// Settle is how long a new org is left alone after its creation.
 	Settle time.Duration
+}
+
+// Unknown says that nobody can tell which org the parent is, because it is
+// addressed by a custom domain alone. A parent on this machine is none that
+// Okta has, and doesn't count.
+func (p *Parent) Unknown() bool {
+	return p.Domain == "" && p.URL != nil && !isLoopback(p.URL.Hostname())
 }
 
 // Git is a repository and what to read of it.

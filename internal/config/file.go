@@ -18,7 +18,7 @@ type file struct {
 	Git       at[gitFile]      `yaml:"git" doc:"The git repository that holds the manifests. Excludes manifests."`
 	Manifests at[string]       `yaml:"manifests" jsonschema:"minLength=1" doc:"A file or folder on disk with the manifests, instead of git."`
 	Schedule  at[string]       `yaml:"schedule" jsonschema:"minLength=1,example=*/10 * * * *,example=@every 10m,example=CRON_TZ=Europe/Berlin 30 2 * * *" default:"*/10 * * * *" doc:"When the daemon looks: five cron fields, @hourly, @daily, @weekly, @monthly, @yearly or @every DURATION; CRON_TZ=ZONE may stand before fields."`
-	Mode      at[Mode]         `yaml:"mode" default:"report" doc:"Whether the daemon mends differences (apply) or only tells of them (report)."`
+	Mode      at[Mode]         `yaml:"mode" default:"report" doc:"Whether reconciler run mends differences (apply) or only tells of them (report). For reconciler apply it means nothing."`
 	Guards    guardsFile       `yaml:"guards" doc:"Limits that a plan must keep to be applied."`
 	Tokens    tokensFile       `yaml:"tokens" doc:"What becomes of the tokens of created orgs."`
 	State     stateFile        `yaml:"state" doc:"What the program remembers."`
@@ -45,6 +45,7 @@ type aerialAuthFile struct {
 type parentFile struct {
 	Name   at[string]         `yaml:"name" jsonschema:"required,minLength=1,example=acme" doc:"What manifests call the parent."`
 	URL    at[string]         `yaml:"url" jsonschema:"required,pattern=^https?://,example=https://acme.okta.com" doc:"The parent org."`
+	Domain at[string]         `yaml:"domain" jsonschema:"pattern=^[A-Za-z0-9-]+[.](okta|oktapreview|okta-emea)[.]com$,example=acme.okta.com" doc:"The parent's Okta domain. Needed when url is a custom domain, and otherwise taken from it."`
 	Auth   at[parentAuthFile] `yaml:"auth" doc:"An API token, or a service app."`
 	Settle at[time.Duration]  `yaml:"settle" default:"30s" doc:"How long a new org is left alone after its creation. Okta asks for at least 30s."`
 }

@@ -89,6 +89,9 @@ func checkPromises(t *testing.T, c *Config) {
 			p.URL.Scheme != "https" && !isLoopback(p.URL.Hostname()) {
 			t.Errorf("%+v", p)
 		}
+		if p.Domain != strings.ToLower(p.Domain) || p.Domain != "" && !isOkta(p.Domain) || p.Domain != "" && p.Unknown() {
+			t.Errorf("domain of %+v", p)
+		}
 		if p.Auth.Token.IsSet() && p.Auth.PrivateKey.IsSet() {
 			t.Errorf("two ways to sign in: %+v", p)
 		}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,6 +112,10 @@ func (e *fileError) Hint() string { return e.hint }
 
 const noVerify = "signatures of commits can't be verified by this version: remove \"git.verify\", or stay with a version that can, since commits would be taken unverified"
 
+// secretPlace matches the message about a key where somebody may have put a
+// secret.
+var secretPlace = regexp.MustCompile(`^"(auth|\w+File)" must be `)
+
 // explainRefused gives keys that are unknown on purpose a message of their own.
 // Secrets are kept out of the decoder by not being keys at all, so that no
 // message about a wrong type can quote one.
@@ -128,8 +133,9 @@ func explainRefused(errs strictyaml.Errors) {
 				e.Msg = msg
 			}
 		}
-		// What stands there instead may well be a token.
-		if about, _, ok := strings.Cut(e.Msg, ", not "); ok && strings.HasPrefix(about, `"auth" must be`) {
+		// What stands there instead may well be a token, or a password that is
+		// a number to YAML.
+		if about, _, ok := strings.Cut(e.Msg, ", not "); ok && secretPlace.MatchString(about) {
 			e.Msg = about
 		}
 	}

@@ -97,7 +97,7 @@ state: {dir: ./state/../state}
 		},
 	}
 	acme := mustURL(t, "https://acme.okta.com")
-	want.Parents = []Parent{{Name: "acme", URL: acme, Settle: 45 * time.Second,
+	want.Parents = []Parent{{Name: "acme", URL: acme, Domain: "acme.okta.com", Settle: 45 * time.Second,
 		Auth: Auth{OrgURL: acme, Token: Secret{name: "parents.0.auth.tokenFile", file: "/abs/token"}}}}
 	want.Git = &Git{URL: "https://git.example/a.git", Branch: "main", Path: "orgs",
 		Auth: GitAuth{Username: "x", Password: Secret{name: "git.auth.passwordFile", file: filepath.Join(dir, "pw")}}}
@@ -144,7 +144,7 @@ func TestLoadEnvironment(t *testing.T) {
 	key, token := "PEM\nlines", "00abc"
 	want.Aerial.Auth.PrivateKey = Secret{name: "RECONCILER_AERIAL_AUTH_PRIVATE_KEY", value: &key}
 	acme := mustURL(t, "https://acme.okta.com")
-	want.Parents = []Parent{{Name: "acme", URL: acme, Settle: time.Minute,
+	want.Parents = []Parent{{Name: "acme", URL: acme, Domain: "acme.okta.com", Settle: time.Minute,
 		Auth: Auth{OrgURL: acme, Token: Secret{name: "RECONCILER_PARENTS_0_AUTH_TOKEN", value: &token}}}}
 	want.Git = &Git{URL: "../okta-orgs", Tag: "v1"}
 	want.Guards.MaxDestructivePercent = 0
@@ -190,19 +190,55 @@ func TestPermissionWarnings(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no such permissions")
 	}
+	const read, change = "read", "change"
+	for mode, others := range map[os.FileMode]string{
+		0o400: "", 0o600: "", 0o440: "", 0o640: "", 0o550: "", 0o601: "", // Kubernetes gives a group the right to read
+		0o444: read, 0o644: read, 0o604: read,
+		0o620: change, 0o660: change, 0o622: change, 0o666: change, 0o602: change, 0o777: change,
+	} {
+		t.Run(fmt.Sprintf("%#o", mode), func(t *testing.T) {
+			path := writeConfig(t, "aerial: {auth: {privateKeyFile: key.pem}}\n")
+			key := filepath.Join(filepath.Dir(path), "key.pem")
+			if err := os.WriteFile(key, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(key, mode); err != nil {
+				t.Fatal(err)
+			}
+			_, warnings, err := Load(path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if others == "" {
+				if len(warnings) > 0 {
+					t.Errorf("warned: %v", warnings)
+				}
+				return
+			}
+			want := fmt.Sprintf(`%s:1:33: "aerial.auth.privateKeyFile": other users of this machine can %s %q (mode %#o): chmod 600 it`, path, others, key, mode)
+			if len(warnings) != 1 || warnings[0].String() != want {
+				t.Errorf("got %v\nwant %s", warnings, want)
+			}
+		})
+	}
+}
+
+// Which files are looked at; a missing one is told of when it is needed.
+func TestPermissionWarningsAreAboutSecrets(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such permissions")
+	}
 	path := writeConfig(t, `
-aerial: {auth: {privateKeyFile: open.pem}}
-parents: [{name: a, url: https://a.okta.com, auth: {tokenFile: closed}}, {name: b, url: https://b.okta.com, auth: {tokenFile: group}}]
-git: {url: git@git.example:a.git, auth: {sshKeyFile: missing, knownHostsFile: open.pem}}
+aerial: {auth: {privateKeyFile: missing}}
+parents: [{name: a, url: https://a.okta.com, auth: {tokenFile: open}}]
+git: {url: git@git.example:a.git, auth: {sshKeyFile: open, knownHostsFile: open}}
 `)
-	for name, mode := range map[string]os.FileMode{"open.pem": 0o644, "closed": 0o400, "group": 0o640} {
-		file := filepath.Join(filepath.Dir(path), name)
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(file, mode); err != nil {
-			t.Fatal(err)
-		}
+	open := filepath.Join(filepath.Dir(path), "open")
+	if err := os.WriteFile(open, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
 	}
 	_, warnings, err := Load(path, nil)
 	if err != nil {
@@ -210,13 +246,10 @@ git: {url: git@git.example:a.git, auth: {sshKeyFile: missing, knownHostsFile: op
 	}
 	var got []string
 	for _, w := range warnings {
-		got = append(got, strings.ReplaceAll(w.String(), filepath.Dir(path)+"/", ""))
+		key, _, _ := strings.Cut(w.Msg, ": ")
+		got = append(got, key)
 	}
-	want := []string{
-		`reconciler.yaml:2:33: "aerial.auth.privateKeyFile": other users of this machine can read "open.pem" (mode 0644): chmod 600 it`,
-		`reconciler.yaml:3:127: "parents.1.auth.tokenFile": other users of this machine can read "group" (mode 0640): chmod 600 it`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff([]string{`"parents.0.auth.tokenFile"`, `"git.auth.sshKeyFile"`}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -411,6 +444,58 @@ func TestSimulatorConfig(t *testing.T) {
 	}
 	if len(cfg.Parents) != 1 || !cfg.Parents[0].Auth.Token.IsSet() {
 		t.Errorf("parents: %+v", cfg.Parents)
+	}
+}
+
+func TestOktaDomain(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://acme.okta.com":                   "acme.okta.com",
+		"https://ACME.Okta.com:443/":              "acme.okta.com",
+		"https://acme-2.oktapreview.com":          "acme-2.oktapreview.com",
+		"https://acme.okta-emea.com":              "acme.okta-emea.com",
+		"https://login.acme.com":                  "",
+		"https://okta.com":                        "",
+		"https://.okta.com":                       "",
+		"https://acme.okta.com.evil.example":      "",
+		"https://acmeokta.com":                    "",
+		"https://acme.okta.com.":                  "",
+		"http://127.0.0.1:8089":                   "",
+		"https://acme.okta.com@evil.example/":     "",
+		"https://evil.example/?x=.acme.okta.com":  "",
+		"https://login.acme.com/#//acme.okta.com": "",
+	} {
+		if got := OktaDomain(mustURL(t, raw)); got != want {
+			t.Errorf("%s gives %q, want %q", raw, got, want)
+		}
+	}
+	if got := OktaDomain(nil); got != "" {
+		t.Errorf("no URL gives %q", got)
+	}
+}
+
+func TestParentUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		url, domain string
+		want        bool
+	}{
+		{"https://acme.okta.com", "", false},
+		{"https://login.acme.com", "", true},
+		{"https://login.acme.com", "acme.okta.com", false},
+		{"http://127.0.0.1:8089", "", false},
+		{"http://localhost:8089", "acme.okta.com", false},
+	} {
+		text := fmt.Sprintf("parents: [{name: a, url: '%s'}]", tt.url)
+		if tt.domain != "" {
+			text = fmt.Sprintf("parents: [{name: a, url: '%s', domain: %s}]", tt.url, tt.domain)
+		}
+		cfg, warnings, err := load("reconciler.yaml", []byte(text), nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := cfg.Parents[0].Unknown(); got != tt.want || tt.want != (len(warnings) == 1) {
+			t.Errorf("%s: unknown %v, warnings %v", text, got, warnings)
+		}
 	}
 }
 

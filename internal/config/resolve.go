@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,6 +99,10 @@ func (r *resolver) parents(all []at[parentFile]) []Parent {
 			URL:    r.webURL(key("url"), &f.URL),
 			Settle: f.Settle.V,
 		}
+		p.Domain = r.parentDomain(key("domain"), &f.Domain, p.URL)
+		if p.Unknown() && !f.Domain.Set {
+			r.warn(f.URL.Pos, "nobody can tell from %q which org this parent is, so every deactivation and deletion of an org will be refused: give it its Okta domain, as in domain: acme.okta.com", p.URL.Hostname())
+		}
 		if !f.Name.Set {
 			r.errs.Add(all[i].Pos, `this parent has no "name"`)
 		}
@@ -123,6 +128,26 @@ func (r *resolver) parents(all []at[parentFile]) []Parent {
 		parents = append(parents, p)
 	}
 	return parents
+}
+
+// parentDomain gives the Okta domain of the parent at u, which may be nil: the
+// given one, or else what the URL tells.
+func (r *resolver) parentDomain(key string, v *at[string], u *url.URL) string {
+	known := OktaDomain(u)
+	domain := strings.ToLower(r.word(key, v))
+	switch {
+	case domain == "":
+		return known
+	case !isOkta(domain):
+		r.errs.Add(v.Pos, "%q must be the org's own domain at Okta (okta.com, oktapreview.com, okta-emea.com), as in acme.okta.com, not %q", key, v.V)
+	case isAdmin(domain):
+		r.errs.Add(v.Pos, "%q is the Admin Console's: leave out -admin in %q", key, v.V)
+	case known != "" && known != domain:
+		r.errs.Add(v.Pos, "%q says %q, and the parent's URL %q: they must be one org's", key, domain, known)
+	default:
+		return domain
+	}
+	return ""
 }
 
 func (r *resolver) parentAuth(key string, auth *at[parentAuthFile]) Auth {
@@ -258,8 +283,6 @@ func (r *resolver) path(key string, v *at[string]) string {
 		return ""
 	case v.V == "":
 		r.errs.Add(v.Pos, "%q is empty: give it a path, or remove the key", key)
-	case strings.Contains(v.V, "-----BEGIN") || strings.HasPrefix(strings.TrimSpace(v.V), "{"):
-		r.errs.Add(v.Pos, "%q must be the path of a file, not what stands in it", key)
 	case strings.ContainsFunc(v.V, unicode.IsControl):
 		r.errs.Add(v.Pos, "%q must be a path: it holds line breaks or other control characters", key)
 	case filepath.IsAbs(v.V):
@@ -270,18 +293,36 @@ func (r *resolver) path(key string, v *at[string]) string {
 	return ""
 }
 
-// privateFile is path for a file that others should not be able to read.
+// privateFile is path for a file that others should not be able to read. A
+// secret that stands in the place of its path is refused without being
+// repeated, as it would be by whoever finds that there is no such file.
 func (r *resolver) privateFile(key string, v *at[string]) string {
+	if v.OK() && looksSecret(v.V) {
+		r.errs.Add(v.Pos, "%q must be the path of a file, not what stands in it (a file whose name looks like a secret is written ./NAME)", key)
+		return ""
+	}
 	path := r.path(key, v)
 	if path == "" || runtime.GOOS == "windows" {
 		return path
 	}
 	// Missing files are told of when they are needed.
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		r.warnings = append(r.warnings, Warning{v.Pos, fmt.Sprintf(
-			"%q: other users of this machine can read %q (mode %#o): chmod 600 it", key, path, info.Mode().Perm())})
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return path
+	}
+	// A group that may read is how Kubernetes and the like hand a secret to a
+	// process that isn't root.
+	switch mode := info.Mode().Perm(); {
+	case mode&0o022 != 0:
+		r.warn(v.Pos, "%q: other users of this machine can change %q (mode %#o): chmod 600 it", key, path, mode)
+	case mode&0o004 != 0:
+		r.warn(v.Pos, "%q: other users of this machine can read %q (mode %#o): chmod 600 it", key, path, mode)
 	}
 	return path
+}
+
+func (r *resolver) warn(pos strictyaml.Pos, format string, args ...any) {
+	r.warnings = append(r.warnings, Warning{pos, fmt.Sprintf(format, args...)})
 }
 
 // secret gives the secret that stands in a file or in the environment.

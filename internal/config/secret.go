@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
+	"strings"
 )
 
 // maxSecret is far more than a key or a token needs.
@@ -22,6 +24,24 @@ type Secret struct {
 	// value is what the variable holds. It is a pointer because package fmt,
 	// asked to print a struct that holds a Secret, stops at pointers.
 	value *string
+}
+
+// secretForms match what keys and tokens look like, anywhere in a text.
+var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
+	`\bMI[A-Za-z0-9+/]{40}|` + // the DER of a PEM
+	`\beyJ[A-Za-z0-9_-]{8}|` + // JWT: {" in base64
+	`^(?i:SSWS|Bearer|Basic)\s|` + // a header's value
+	`^00[A-Za-z0-9_-]+$|` + // Okta's API tokens
+	`^(gh[pousr]_|github_pat_|glpat-)`) // tokens of git servers
+
+// opaque matches one long word, as random tokens are.
+var opaque = regexp.MustCompile(`^[A-Za-z0-9]{32,}=*$`)
+
+// looksSecret says whether a text that should be a path is rather a secret that
+// was put in its place. With a slash in front of a name nothing does, but for
+// what no path is like.
+func looksSecret(s string) bool {
+	return secretForms.MatchString(s) || opaque.MatchString(s) && strings.ContainsAny(s, "0123456789")
 }
 
 // IsSet says whether the config tells of the secret at all.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -48,15 +49,32 @@ func (r *resolver) webURL(key string, v *at[string]) *url.URL {
 	case u.Path != "" && u.Path != "/":
 		return fail("must end with the host, without the path %q", u.Path)
 	}
-	if name, _, ok := strings.Cut(strings.ToLower(u.Hostname()), "."); ok && strings.HasSuffix(name, "-admin") && isOkta(u.Hostname()) {
+	if isAdmin(u.Hostname()) {
 		return fail("is the Admin Console's: leave out -admin in %q", v.V)
 	}
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}
 }
 
-func isOkta(host string) bool {
-	host = strings.ToLower(host)
-	return strings.HasSuffix(host, ".okta.com") || strings.HasSuffix(host, ".oktapreview.com") || strings.HasSuffix(host, ".okta-emea.com")
+// OktaDomain gives the domain of the org that a URL addresses, in lower case;
+// empty when that can't be told from the URL, because it is nil, or its host is
+// a custom domain or this machine. An org answers under its custom domain as
+// well, but manifests and the Aerial API know it by this one.
+func OktaDomain(u *url.URL) string {
+	if u == nil || !isOkta(u.Hostname()) {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+// oktaDomain matches the domain of an org at Okta.
+var oktaDomain = regexp.MustCompile(`^[a-z0-9-]+\.(okta|oktapreview|okta-emea)\.com$`)
+
+func isOkta(host string) bool { return oktaDomain.MatchString(strings.ToLower(host)) }
+
+// isAdmin says whether a host is the Admin Console's of an org at Okta.
+func isAdmin(host string) bool {
+	name, _, _ := strings.Cut(strings.ToLower(host), ".")
+	return isOkta(host) && strings.HasSuffix(name, "-admin")
 }
 
 // gitScheme tells how git would reach a repository: by the scheme of a URL,
