@@ -1,0 +1,248 @@
+package onboard_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"reconciler/internal/journal"
+	"reconciler/internal/simulator"
+)
+
+// process starts the program as a process of its own.
+func (w *world) process(t testing.TB) *exec.Cmd {
+	t.Helper()
+	text, err := json.Marshal(w.side)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), envSide+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	cmd.Stdout, cmd.Stderr = w, w
+	return cmd
+}
+
+// exit says how a process ended: its code, or -1 when it was killed.
+func exit(t testing.TB, err error) int {
+	t.Helper()
+	var e *exec.ExitError
+	switch {
+	case err == nil:
+		return exitDone
+	case !errors.As(err, &e):
+		t.Fatal(err)
+	}
+	if ws := e.Sys().(syscall.WaitStatus); ws.Signaled() && ws.Signal() == syscall.SIGKILL {
+		return -1
+	}
+	return e.ExitCode()
+}
+
+// finish runs processes until one of them has nothing left to do, and one more
+// for what a killed one left in the journal.
+func (w *world) finish(t testing.TB) {
+	t.Helper()
+	w.Kill, w.Record = "", ""
+	const most = 6
+	for n := 1; ; n++ {
+		code := exit(t, w.process(t).Run())
+		if code == exitDone {
+			break
+		}
+		if code != exitPartial || n == most {
+			t.Fatalf("run %d after the crash ended with %d:\n%s", n, code, w.said())
+		}
+	}
+	if code := exit(t, w.process(t).Run()); code != exitDone {
+		t.Fatalf("the last run ended with %d:\n%s", code, w.said())
+	}
+}
+
+// runOnce does one run in a process of its own. (A journal that this process
+// opened would stay locked for as long as a child that is just being forked has
+// not let go of it.)
+func (w *world) runOnce(t testing.TB) {
+	t.Helper()
+	if code := exit(t, w.process(t).Run()); code != exitDone && code != exitPartial {
+		t.Fatalf("ended with %d:\n%s", code, w.said())
+	}
+}
+
+// scenario is a story to kill the process in, over and over at another point.
+type scenario struct {
+	name string
+	// before is done before the process starts that is killed.
+	before func(*testing.T, *world)
+	// lost says that the token is lost whatever happens.
+	lost bool
+}
+
+var scenarios = []scenario{
+	{name: "plain", before: func(*testing.T, *world) {}},
+	{name: "answer lost", lost: true, before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
+		w.runOnce(t)
+	}},
+	{name: "call lost", before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{Cut: true, Times: 1}))
+		w.runOnce(t)
+	}},
+	{name: "no token in the answer", lost: true, before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{CutBody: true, Times: 1}))
+	}},
+	{name: "refused at first", before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{Status: 400, Times: 1}))
+		w.runOnce(t)
+	}},
+	{name: "answer lost in this run", lost: true, before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{Status: 502, After: true, Times: 1}))
+	}},
+	{name: "journal damaged, token stored", before: func(t *testing.T, w *world) {
+		w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
+		w.runOnce(t)
+		w.damage(t)
+	}},
+	{name: "journal damaged, answer lost", lost: true, before: func(t *testing.T, w *world) {
+		w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
+		w.runOnce(t)
+		w.damage(t)
+	}},
+}
+
+// TestKilled kills the program at every point that it passes, once each, with a
+// signal that can't be caught, and lets it run again. In the end there is one
+// org, linked once, and its token is stored, or lost and told so; and lost only
+// if it had not reached the sink.
+func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts hundreds of processes")
+	}
+	distinct := map[string]bool{}
+	total := 0
+	for _, sc := range scenarios {
+		points := sc.points(t)
+		total += len(points)
+		for _, p := range points {
+			distinct[p] = true
+		}
+		for _, point := range points {
+			t.Run(sc.name+"/"+point, func(t *testing.T) {
+				t.Parallel()
+				sc.killAt(t, point)
+			})
+		}
+	}
+	t.Logf("%d kills at %d distinct points", total, len(distinct))
+	if len(distinct) < 30 {
+		t.Errorf("only %d points", len(distinct))
+	}
+}
+
+// points lists what a process passes that nobody kills.
+func (sc *scenario) points(t *testing.T) []string {
+	t.Helper()
+	w := newWorld(t, fast, nil, fresh)
+	sc.before(t, w)
+	w.Record = filepath.Join(w.Dir, "points")
+	w.runOnce(t)
+	data, err := os.ReadFile(w.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(strings.ReplaceAll(string(data), " ", "_"))
+}
+
+func (sc *scenario) killAt(t *testing.T, point string) {
+	w := newWorld(t, fast, nil, fresh)
+	sc.before(t, w)
+	w.Kill = strings.ReplaceAll(point, "_", " ")
+	if code := exit(t, w.process(t).Run()); code != -1 {
+		t.Fatalf("not killed, but ended with %d:\n%s", code, w.said())
+	}
+	_, there := w.Org(fresh)
+	_, stored := w.stored(t, fresh)
+	w.finish(t)
+	w.wantWhole(t, fresh, sc.lost || there && !stored)
+	w.wantOrgs(t, 1)
+}
+
+// TestKilledAnytime kills the program after random times, again and again,
+// until it is through.
+func TestKilledAnytime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	for round := range 12 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			t.Parallel()
+			domains := []string{"acme-one.okta.com", "acme-two.okta.com", "acme-three.okta.com"}
+			w := newWorld(t, fast, nil, domains...)
+			for n := range 5 {
+				cmd := w.process(t)
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Duration(20+(round*37+n*53)%200) * time.Millisecond)
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}
+			w.finish(t)
+			w.wantOrgs(t, len(domains))
+			for _, d := range domains {
+				w.wantWhole(t, d, w.creation(t, d).Token == journal.TokenLost)
+			}
+		})
+	}
+}
+
+// TestNoTokenIsTold greps all that processes printed, and all that they stored
+// but in the sink, for tokens.
+func TestNoTokenIsTold(t *testing.T) {
+	domains := []string{"acme-one.okta.com", "acme-two.okta.com", "acme-three.okta.com", "acme-four.okta.com"}
+	w := newWorld(t, fast, nil, domains...)
+	w.fault(t, creations(simulator.Fault{CutBody: true, Nth: 2}))
+	w.fault(t, creations(simulator.Fault{Cut: true, After: true, Nth: 3}))
+	w.fault(t, creations(simulator.Fault{Garbage: true, Nth: 4}))
+	w.finish(t)
+
+	var stored []byte
+	err := filepath.WalkDir(w.Dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, w.tokenDir()) {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		stored = append(stored, data...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := 0
+	for _, o := range w.Orgs() {
+		for _, token := range o.Tokens {
+			tokens++
+			// Neither whole nor in good part.
+			for _, part := range []string{token, token[:20], token[len(token)-20:]} {
+				if strings.Contains(w.said(), part) || bytes.Contains(stored, []byte(part)) {
+					t.Errorf("a token of %s was told", o.Domain)
+				}
+			}
+		}
+	}
+	if tokens != len(domains)+1 || len(stored) == 0 || !slices.ContainsFunc(domains, func(d string) bool { _, has := w.stored(t, d); return has }) {
+		t.Errorf("%d tokens, %d bytes: this test looks at nothing", tokens, len(stored))
+	}
+}

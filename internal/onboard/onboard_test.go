@@ -1,0 +1,620 @@
+package onboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/journal"
+	"reconciler/internal/simulator"
+)
+
+// envSide holds a side as JSON when this binary is to be the program.
+const envSide = "ONBOARD_TEST_SIDE"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(envSide); text != "" {
+		var s side
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(exitError)
+		}
+		os.Exit(s.main())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const fresh = "acme-fresh.okta.com"
+
+// fast is how fast the clock of most tests runs: 30 seconds take 30 ms.
+const fast = 1000
+
+// once does one run in this process.
+func (w *world) once(t *testing.T) *apply.Result {
+	t.Helper()
+	p, err := w.start(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	_, result, err := p.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// outcome gives what became of one change of an org.
+func outcome(t *testing.T, r *apply.Result, domain string, action diff.Action) apply.Outcome {
+	t.Helper()
+	for _, o := range r.Outcomes {
+		if o.Org == domain && o.Action == action {
+			return o
+		}
+	}
+	t.Fatalf("no %s of %s in %+v", action, domain, r.Outcomes)
+	return apply.Outcome{}
+}
+
+// creation reads the journal.
+func (w *world) creation(t testing.TB, domain string) *journal.Creation {
+	t.Helper()
+	v, err := journal.Look(w.stateDir(), journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	c, err := v.Creation(w.key(domain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// stored gives the token that the sink has of an org, and whether it has one.
+func (w *world) stored(t testing.TB, domain string) (string, bool) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(w.tokenDir(), domain+"_*.token"))
+	if err != nil || len(files) > 1 {
+		t.Fatal(files, err)
+	}
+	if len(files) == 0 {
+		return "", false
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data)), true
+}
+
+// wantWhole checks an org that is through with it all: it is there once, as
+// declared, linked once, the journal knows it, and its token is stored or is
+// known to be lost.
+func (w *world) wantWhole(t testing.TB, domain string, lost bool) {
+	t.Helper()
+	org, ok := w.Org(domain)
+	if !ok || !org.Managed || !slices.Equal(org.Products, []string{"P000052", "P000131"}) {
+		t.Errorf("%s: there: %v, %+v", domain, ok, org)
+		return
+	}
+	added := 0
+	for _, r := range w.Requests() {
+		if r.Aerial && r.Method == "POST" && r.Status == 200 && (strings.Contains(r.Body, org.ID) || strings.Contains(r.Body, `"`+domain+`"`)) {
+			added++
+		}
+	}
+	if added > 1 {
+		t.Errorf("%s: linked %d times", domain, added)
+	}
+	c := w.creation(t, domain)
+	if c == nil || c.Step != journal.Done || c.OrgID != org.ID {
+		t.Errorf("%s: the journal says %+v", domain, c)
+		return
+	}
+	token, has := w.stored(t, domain)
+	switch {
+	case lost && (has || c.Token != journal.TokenLost || !c.Alarm() || c.LostReason == ""):
+		t.Errorf("%s: the token should be lost: %v, %+v", domain, has, c)
+	case !lost && (!has || token != org.Tokens[0] || c.Token != journal.TokenStored || !strings.Contains(c.TokenAt, w.tokenDir())):
+		t.Errorf("%s: the token should be stored: %v, %+v", domain, has, c)
+	}
+}
+
+// wantOrgs checks that there are as many orgs more than at the start.
+func (w *world) wantOrgs(t testing.TB, more int) {
+	t.Helper()
+	if n := len(w.Orgs()) - 8; n != more {
+		t.Errorf("%d new orgs, want %d", n, more)
+	}
+}
+
+func (w *world) creationsSent() int {
+	n := 0
+	for _, r := range w.Requests() {
+		if !r.Aerial && r.Method == "POST" && r.Path == "/api/v1/orgs" {
+			n++
+		}
+	}
+	return n
+}
+
+func TestOnboarding(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	for _, o := range w.once(t).Outcomes {
+		if o.Result != apply.Applied || o.Hint != "" {
+			t.Errorf("%+v", o)
+		}
+	}
+	w.wantWhole(t, fresh, false)
+	w.wantOrgs(t, 1)
+	if r := w.once(t); len(r.Outcomes) != 0 {
+		t.Errorf("the second run: %+v", r.Outcomes)
+	}
+}
+
+// The next creation of a parent is sent when the limit allows it, whichever
+// process sent the ones before.
+func TestLimitAcrossRestarts(t *testing.T) {
+	var domains []string
+	for i := range 23 {
+		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
+	}
+	w := newWorld(t, fast, nil, domains[:6]...)
+	w.once(t)
+	for _, d := range domains[6:] {
+		w.Declared = append(w.Declared, declare(d))
+	}
+	w.once(t)
+	for _, d := range domains {
+		w.wantWhole(t, d, false)
+	}
+	w.wantOrgs(t, len(domains))
+	var sent []time.Time
+	for _, r := range w.Requests() {
+		if !r.Aerial && r.Method == "POST" && r.Path == "/api/v1/orgs" {
+			sent = append(sent, r.Time)
+			if r.Status != 201 {
+				t.Errorf("a creation got %d", r.Status)
+			}
+		}
+	}
+	for i := 10; i < len(sent); i++ {
+		if d := sent[i].Sub(sent[i-10]); d < time.Minute {
+			t.Errorf("eleven in %v", d)
+		}
+	}
+}
+
+// Where something is missing, nothing is sent or written, and it is said what.
+func TestWhatIsMissing(t *testing.T) {
+	noConsent := simulator.DefaultSeed(4)
+	for i := range noConsent.Orgs {
+		if noConsent.Orgs[i].Domain == simulator.DefaultParent {
+			noConsent.Orgs[i].Consent = false
+		}
+	}
+	for _, tt := range []struct {
+		name       string
+		seed       *simulator.Seed
+		change     func(*world)
+		says, hint string
+	}{
+		{"no parent", nil, func(w *world) { w.NoParent = true }, `the parent "acme" is not in the config`, "`parents`"},
+		{"no journal", nil, func(w *world) { w.NoJournal = true }, "no journal", "state"},
+		{"no sink", nil, func(w *world) { w.Sink = "none" }, "no place for the new org's token", "tokens"},
+		{"no consent", noConsent, func(*world) {}, "has not granted its consent", "Settings, Account"},
+		{"broken sink", nil, func(w *world) {
+			if err := os.WriteFile(w.tokenDir(), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, fast, tt.seed, fresh)
+			tt.change(w)
+			p, err := w.start(w)
+			if err != nil {
+				if tt.says != "" {
+					t.Fatal(err)
+				}
+				return // refused before anything else
+			}
+			defer p.stop()
+			_, r, err := p.run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := outcome(t, r, fresh, diff.CreateOrg)
+			if o.Result != apply.Failed || !strings.Contains(o.Error, tt.says) || !strings.Contains(o.Hint, tt.hint) {
+				t.Errorf("%+v", o)
+			}
+			if w.creationsSent() != 0 {
+				t.Error("sent")
+			}
+			if c := w.creation(t, fresh); c != nil {
+				t.Errorf("begun: %+v", c)
+			}
+		})
+	}
+}
+
+// After each end of a call, runs are made until all is well; what matters is
+// what they cost.
+func TestAnswersToTheCreation(t *testing.T) {
+	for _, tt := range []struct {
+		fault simulator.Fault
+		lost  bool
+		runs  int
+		sent  int
+		says  string // in the first run
+	}{
+		{simulator.Fault{Status: 500, Times: 1}, false, 2, 2, "it may have taken effect all the same"},
+		{simulator.Fault{Status: 500, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
+		{simulator.Fault{Cut: true, Times: 1}, false, 2, 2, "it may have taken effect all the same"},
+		{simulator.Fault{Cut: true, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
+		{simulator.Fault{Hang: true, After: true, Times: 1}, true, 2, 1, "no complete answer within 500ms"},
+		{simulator.Fault{Garbage: true, Times: 1}, true, 2, 1, "unreadable body"},
+		{simulator.Fault{Empty: true, Times: 1}, true, 2, 1, "unreadable body"},
+		{simulator.Fault{CutBody: true, Times: 1}, true, 1, 1, "TOKEN IS LOST"},
+		{simulator.Fault{Status: 429, RetryAfter: time.Second, Times: 1}, false, 1, 2, ""},
+		{simulator.Fault{Status: 403, Times: 1}, false, 2, 2, "403 E0000006"},
+		{simulator.Fault{Status: 400, Times: 1}, false, 2, 2, "400 E0000001"},
+	} {
+		t.Run(tt.fault.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, fast, nil, fresh)
+			w.Timeout = 500 * time.Millisecond
+			w.fault(t, creations(tt.fault))
+			for n := 1; n <= tt.runs; n++ {
+				r := w.once(t)
+				o := outcome(t, r, fresh, diff.CreateOrg)
+				if n == 1 && !strings.Contains(o.Error+o.Hint, tt.says) {
+					t.Errorf("%+v", o)
+				}
+				if c := r.Counts(); (c.Failed == 0) != (n == tt.runs) {
+					t.Errorf("run %d: %+v", n, r.Outcomes)
+				}
+			}
+			w.wantWhole(t, fresh, tt.lost)
+			w.wantOrgs(t, 1)
+			if n := w.creationsSent(); n != tt.sent {
+				t.Errorf("sent %d times", n)
+			}
+			if lost := strings.Contains(w.said(), "the token of a new org is lost"); lost != tt.lost {
+				t.Errorf("told as lost: %v", lost)
+			}
+		})
+	}
+}
+
+// An org that is there already is linked, and its token was never ours. One
+// that can't be linked is somebody else's.
+func TestTaken(t *testing.T) {
+	w := newWorld(t, fast, nil, "acme-new.okta.com")
+	r := w.once(t)
+	if o := outcome(t, r, "acme-new.okta.com", diff.CreateOrg); o.Result != apply.Applied || !strings.Contains(o.Hint, "the subdomain is taken") {
+		t.Errorf("%+v", o)
+	}
+	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Refused || c.Token != journal.TokenUnknown {
+		t.Errorf("%+v", c)
+	}
+	if org, _ := w.Org("acme-new.okta.com"); !org.Managed {
+		t.Error("not linked")
+	}
+
+	w = newWorld(t, fast, nil, "acme-merged.okta.com") // gave no consent
+	w.Declared[0].Cell = "ok2"
+	for range 2 {
+		r = w.once(t)
+		o := outcome(t, r, "acme-merged.okta.com", diff.LinkOrg)
+		if o.Result != apply.Failed || !strings.Contains(o.Error, "the subdomain is taken, and the org that has it can't be linked: ") || !strings.Contains(o.Hint, "another domain") {
+			t.Errorf("%+v", o)
+		}
+	}
+	if strings.Contains(w.said(), "is lost") {
+		t.Error("told of a token that was never ours")
+	}
+}
+
+// When the answer is lost and the org can't be linked, because it was made for
+// somebody else before, no token of ours is lost.
+func TestTakenAfterALostAnswer(t *testing.T) {
+	w := newWorld(t, fast, nil, "acme-merged.okta.com")
+	w.Declared[0].Cell = "ok2"
+	w.fault(t, creations(simulator.Fault{Status: 502, Times: 1}))
+	w.once(t)
+	r := w.once(t)
+	if o := outcome(t, r, "acme-merged.okta.com", diff.LinkOrg); !strings.Contains(o.Error, "the subdomain is taken") {
+		t.Errorf("%+v", o)
+	}
+	if c := w.creation(t, "acme-merged.okta.com"); c.Token != journal.TokenUnknown || strings.Contains(w.said(), "is lost") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// stopAfter cancels ctx when a line of log holds the words.
+type stopAfter struct {
+	*world
+	words string
+	stop  func()
+}
+
+func (s stopAfter) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), s.words) {
+		s.stop()
+	}
+	return s.world.Write(p)
+}
+
+// Ctrl-C while the org settles: it takes no time, and the next run goes on, not
+// before the 30 seconds are over, which count from the creation.
+func TestStopWhileSettling(t *testing.T) {
+	w := newWorld(t, 10, nil, fresh) // 30 s take 3 s
+	ctx, cancel := context.WithCancel(t.Context())
+	var stopped time.Time
+	p, err := w.start(stopAfter{w, "waiting for the new org to settle", func() { stopped = time.Now(); cancel() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r, err := p.run(ctx)
+	p.stop()
+	if err != nil || time.Since(stopped) > time.Second {
+		t.Errorf("%v after %v", err, time.Since(stopped))
+	}
+	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Applied || o.OrgID == "" {
+		t.Errorf("%+v", o)
+	}
+	if o := outcome(t, r, fresh, diff.LinkOrg); o.Result != apply.Skipped || o.Error != "the run was stopped" {
+		t.Errorf("%+v", o)
+	}
+	time.Sleep(time.Second)
+	if o := outcome(t, w.once(t), fresh, diff.CreateOrg); !strings.Contains(o.Hint, "an earlier run created it at ") {
+		t.Errorf("%+v", o)
+	}
+	w.wantWhole(t, fresh, false)
+	made := w.creation(t, fresh).CreatedAt
+	for _, q := range w.Requests() {
+		if q.Aerial && q.Method == "POST" {
+			if d := q.Time.Sub(made); d < 30*time.Second || d > 45*time.Second {
+				t.Errorf("linked %v after the creation", d)
+			}
+		}
+	}
+}
+
+// Ctrl-C while the call is under way: it is waited for, and the token is kept.
+func TestStopWhileCreating(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.fault(t, creations(simulator.Fault{Delay: 300 * time.Millisecond, Do: cancel}))
+	p, err := w.start(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r, err := p.run(ctx)
+	p.stop()
+	if err != nil || outcome(t, r, fresh, diff.CreateOrg).Result != apply.Applied {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, has := w.stored(t, fresh); !has {
+		t.Error("the token is not stored")
+	}
+	w.ClearFaults()
+	w.once(t)
+	w.wantWhole(t, fresh, false)
+	w.wantOrgs(t, 1)
+}
+
+// Ctrl-C while waiting for the parent's limit: nothing was sent.
+func TestStopWhileWaitingForTheLimit(t *testing.T) {
+	var domains []string
+	for i := range 12 {
+		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
+	}
+	w := newWorld(t, 20, nil, domains...) // a minute takes 3 s
+	ctx, cancel := context.WithCancel(t.Context())
+	var stopped time.Time
+	p, err := w.start(stopAfter{w, "waiting for the parent's limit", func() { stopped = time.Now(); cancel() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, r, err := p.run(ctx)
+	p.stop()
+	if err != nil || time.Since(stopped) > time.Second || !r.Interrupted {
+		t.Errorf("%v after %v", err, time.Since(stopped))
+	}
+	made, skipped := 0, 0
+	for _, d := range domains {
+		switch o := outcome(t, r, d, diff.CreateOrg); o.Result {
+		case apply.Applied:
+			made++
+		case apply.Skipped:
+			skipped++
+		default:
+			t.Errorf("%+v", o)
+		}
+	}
+	if made != 10 || skipped != 2 || w.creationsSent() != 10 {
+		t.Errorf("%d made, %d skipped, %d sent", made, skipped, w.creationsSent())
+	}
+}
+
+func TestWrongBase(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	w.ParentDomain = "acme.okta.com"
+	w.Declared[0].Domain = "acme-fresh.oktapreview.com"
+	o := outcome(t, w.once(t), "acme-fresh.oktapreview.com", diff.CreateOrg)
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "the parent acme.okta.com makes orgs under okta.com only") || w.creationsSent() != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Where the config doesn't tell it beforehand, the answer tells that the org
+// got another name. Its token is kept, and it is not linked.
+func TestWrongName(t *testing.T) {
+	w := newWorld(t, fast, nil, "acme-fresh.oktapreview.com")
+	for n := range 2 {
+		r := w.once(t)
+		o := r.Outcomes[n]
+		if o.Result != apply.Failed || n == 0 && !strings.Contains(o.Error, `Okta made the org as "acme-fresh.okta.com"`) ||
+			n == 1 && !strings.Contains(o.Error, "the org was created, but it can't be linked by its domain") {
+			t.Errorf("%+v", o)
+		}
+	}
+	if _, has := w.stored(t, "acme-fresh.oktapreview.com"); !has {
+		t.Error("the token is gone")
+	}
+	if org, _ := w.Org(fresh); org.Managed {
+		t.Error("linked")
+	}
+	if w.creationsSent() != 1 {
+		t.Errorf("sent %d times", w.creationsSent())
+	}
+}
+
+// damage breaks the journal, as a disk might.
+func (w *world) damage(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(w.stateDir(), "journal.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// With a journal that has forgotten everything, each creation counts as one
+// that may have been sent.
+func TestAmnesia(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault *simulator.Fault // of the creation before the journal was lost
+		token bool             // whether the sink keeps its tokens
+		sent  int
+		lost  bool
+	}{
+		{"created, token stored", nil, true, 1, false},
+		{"created, token gone too", nil, false, 1, true},
+		{"answer lost", &simulator.Fault{Cut: true, After: true, Times: 1}, true, 1, true},
+		{"never arrived", &simulator.Fault{Cut: true, Times: 1}, true, 2, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, fast, nil, fresh)
+			if tt.fault != nil {
+				w.fault(t, creations(*tt.fault))
+			}
+			w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
+			w.once(t)
+			w.ClearFaults()
+			w.damage(t)
+			if !tt.token {
+				if err := os.RemoveAll(w.tokenDir()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.once(t)
+			w.wantWhole(t, fresh, tt.lost)
+			w.wantOrgs(t, 1)
+			if n := w.creationsSent(); n != tt.sent {
+				t.Errorf("sent %d times", n)
+			}
+		})
+	}
+}
+
+// A journal that somebody deleted knows nothing, not even that it has forgotten
+// something; but the sink knows.
+func TestDeletedJournal(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
+	w.once(t)
+	if err := os.RemoveAll(w.stateDir()); err != nil {
+		t.Fatal(err)
+	}
+	w.ClearFaults()
+	w.once(t)
+	w.wantWhole(t, fresh, false)
+	if n := w.creationsSent(); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
+// A token in the sink of an org that isn't there is neither overwritten nor
+// taken for the token of a new one.
+func TestStrayToken(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	w.once(t)
+	token, _ := w.stored(t, fresh)
+	if err := os.RemoveAll(w.stateDir()); err != nil {
+		t.Fatal(err)
+	}
+	other := newWorld(t, fast, nil, fresh) // there the org isn't
+	other.Dir = w.Dir
+	r := other.once(t)
+	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Failed || !strings.Contains(o.Error, "there is a token of this org already (") || !strings.Contains(o.Hint, "move its token away") {
+		t.Errorf("%+v", o)
+	}
+	if now, _ := other.stored(t, fresh); now != token || other.creationsSent() != 0 {
+		t.Errorf("sent %d times", other.creationsSent())
+	}
+}
+
+// An org that was linked by hand, or just before the process ended, is not in
+// the plan any more; the journal learns of it all the same.
+func TestCatchUp(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		w := newWorld(t, fast, nil, fresh)
+		if lost {
+			w.fault(t, creations(simulator.Fault{Cut: true, After: true}))
+		} else {
+			w.fault(t, links(simulator.Fault{Status: 403}))
+		}
+		w.once(t)
+		w.ClearFaults()
+		p, err := w.start(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Clock.sleep(t.Context(), 31*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
+			t.Fatal(err)
+		}
+		p.stop()
+		w.once(t) // products
+		w.once(t) // nothing
+		w.wantWhole(t, fresh, lost)
+	}
+}
+
+// A plan that is applied again makes nothing again.
+func TestStalePlan(t *testing.T) {
+	w := newWorld(t, fast, nil, fresh)
+	p, err := w.start(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.stop()
+	plan, _, err := p.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := apply.Apply(t.Context(), plan, p.api, apply.Options{Creator: p.onboard})
+	if err != nil || r.Counts().Applied != len(plan.Changes) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	w.wantOrgs(t, 1)
+	if w.creationsSent() != 1 {
+		t.Errorf("sent %d times", w.creationsSent())
+	}
+}
