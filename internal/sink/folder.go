@@ -1,0 +1,362 @@
+package sink
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"reconciler/internal/private"
+)
+
+const (
+	// maxFile is far more than a token needs.
+	maxFile = 1 << 20
+	// staleProbe is when a probe must be a leftover of a process that was
+	// killed.
+	staleProbe = time.Hour
+	// probePrefix begins the names of probes, which hides them from people and
+	// from Find.
+	probePrefix = ".probe-"
+)
+
+// Dir keeps each token in a file of its own in the folder at path, readable by
+// this user only. The folder is made when it is missing.
+func Dir(path string) Sink {
+	return &folder{path: absolute(path), ext: plainExt, seal: func(secret string) ([]byte, error) {
+		return []byte(secret + "\n"), nil
+	}}
+}
+
+// absolute is for places that are read by people who are somewhere else.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		return abs
+	}
+	return path
+}
+
+// folder is a sink of files.
+type folder struct {
+	path string
+	ext  string
+	// how is said behind the name of the folder.
+	how string
+	// seal gives the content of a token's file.
+	seal func(secret string) ([]byte, error)
+
+	// mu keeps Find from taking the file that Store is writing for one that
+	// somebody left behind.
+	mu sync.Mutex
+	// sealed keeps what seal gave, when that is another text each time: a token
+	// that is stored again, because the first time ended in an error, is then
+	// the same file and not a second one. Nil when seal always gives the same.
+	sealed map[[sha256.Size]byte][]byte
+}
+
+// String names the folder.
+func (f *folder) String() string { return fmt.Sprintf("folder %q%s", f.path, f.how) }
+
+// Probe does for a random word what Store does for a token, reads it back and
+// removes it. What probes of killed processes left behind is removed too.
+func (f *folder) Probe(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	root, err := private.Dir(f.path)
+	if err != nil {
+		return systemError("keeping tokens", err)
+	}
+	defer root.Close()
+	if err := f.probe(root); err != nil {
+		return systemError(fmt.Sprintf("keeping tokens in %q", f.path), err)
+	}
+	return nil
+}
+
+func (f *folder) probe(root *os.Root) error {
+	if err := removeStale(root, time.Now().Add(-staleProbe)); err != nil {
+		return systemError("removing old probes", err)
+	}
+	data, err := f.seal("probe-" + rand.Text())
+	if err != nil {
+		return err
+	}
+	name, err := put(root, probePrefix+rand.Text(), f.ext, data)
+	if err != nil {
+		return err
+	}
+	actual, err := read(root, name)
+	if err == nil && !bytes.Equal(actual, data) {
+		err = &Error{msg: "a probe reads back as something else", hint: "the disk or the file system is broken: name another folder"}
+	}
+	if removeErr := root.Remove(name); err == nil && removeErr != nil {
+		err = systemError("removing a probe", removeErr)
+	}
+	return err
+}
+
+// Store writes the token's file.
+func (f *folder) Store(m Meta, t Token) (string, error) {
+	secret, err := secretOf(m, t)
+	if err != nil {
+		return "", err
+	}
+	doing := fmt.Sprintf("storing the token of %q", m.Domain)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	root, err := private.Dir(f.path)
+	if err != nil {
+		return "", systemError(doing, err)
+	}
+	defer root.Close()
+	doing += fmt.Sprintf(" in %q", f.path)
+	data, err := f.sealOnce(secret)
+	if err != nil {
+		return "", systemError(doing, err)
+	}
+	name, err := put(root, baseName(m.Domain, m.OrgID), f.ext, data)
+	if err != nil {
+		return "", systemError(doing, err)
+	}
+	return filepath.Join(f.path, name), nil
+}
+
+// sealOnce gives the same for the same secret.
+func (f *folder) sealOnce(secret string) ([]byte, error) {
+	if f.sealed == nil {
+		return f.seal(secret)
+	}
+	sum := sha256.Sum256([]byte(secret))
+	if data := f.sealed[sum]; data != nil {
+		return data, nil
+	}
+	data, err := f.seal(secret)
+	if err == nil {
+		f.sealed[sum] = data
+	}
+	return data, err
+}
+
+// Find looks for the files of a domain, encrypted or not: which of the two is
+// wanted may have changed since. Files that a killed Store had written in full,
+// but not yet given their name, get it now.
+func (f *folder) Find(domain string) ([]Stored, error) {
+	doing := fmt.Sprintf("looking for the token of %q", domain)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	root, err := private.Existing(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, systemError(doing, err)
+	}
+	defer root.Close()
+	doing += fmt.Sprintf(" in %q", f.path)
+	if err := adopt(root, domain); err != nil {
+		return nil, systemError(doing, err)
+	}
+	found, err := f.list(root, domain)
+	if err != nil {
+		return nil, systemError(doing, err)
+	}
+	return found, nil
+}
+
+func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
+	names, err := list(root)
+	if err != nil {
+		return nil, err
+	}
+	var all []Stored
+	for _, name := range names {
+		orgID, ok := parseName(name, domain)
+		if !ok {
+			continue
+		}
+		info, err := root.Lstat(name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() {
+			return nil, &Error{
+				msg:  fmt.Sprintf("%q is no regular file", name),
+				hint: "put the token's file in its place, or take it away if there is none",
+			}
+		}
+		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, name), At: info.ModTime().UTC()})
+	}
+	slices.SortFunc(all, func(a, b Stored) int {
+		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Where, b.Where))
+	})
+	return all, nil
+}
+
+// adopt gives files that were written in full, but are still under the name
+// that they were written as, the name that they were meant to have.
+func adopt(root *os.Root, domain string) error {
+	names, err := list(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		base, ext, ok := parseTemp(name)
+		if !ok {
+			continue
+		}
+		if _, ok := parseName(base+ext, domain); !ok {
+			continue
+		}
+		data, err := read(root, name)
+		if err != nil {
+			return err
+		}
+		if !whole(ext, data) {
+			continue
+		}
+		// It may have been killed before it was synced.
+		if err := syncFile(root, name); err != nil {
+			return err
+		}
+		if _, err := settle(root, name, base, ext, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes data into a new file and syncs it. The file has no name until it
+// is whole. A file with the same content is as good; one with another content
+// is left alone, and the new one gets a number.
+func put(root *os.Root, base, ext string, data []byte) (name string, err error) {
+	temp := tempName(base, ext)
+	if err := write(root, temp, data); err != nil {
+		_ = root.Remove(temp) // it is not whole, and so nobody's token
+		return "", err
+	}
+	return settle(root, temp, base, ext, data)
+}
+
+// settle gives the file temp, which holds data, its name.
+func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) {
+	const most = 1000
+	for n := 1; n <= most; n++ {
+		name := numbered(base, n) + ext
+		// A link, unlike a renaming, never takes the place of another file.
+		err := root.Link(temp, name)
+		if errors.Is(err, fs.ErrExist) {
+			if actual, err := read(root, name); err != nil || !bytes.Equal(actual, data) {
+				continue // something else, and not ours to touch
+			}
+			err = nil
+		}
+		if err != nil {
+			e := systemError(fmt.Sprintf("naming the file %q", name), err)
+			e.hint = cmp.Or(e.hint, "tokens need a file system with hard links: name a folder on another one")
+			return "", e
+		}
+		if err := private.SyncRoot(root); err != nil {
+			return "", systemError("syncing the folder", err)
+		}
+		// From here on the token is safe; at worst it has two names, until Find
+		// looks.
+		_ = root.Remove(temp)
+		return name, nil
+	}
+	return "", &Error{msg: fmt.Sprintf("there are %d files for %q", most, base), hint: "move them somewhere else"}
+}
+
+// write makes a file that only this user may read, and syncs it.
+func write(root *os.Root, name string, data []byte) (err error) {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return systemError("making a file", err)
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil && closeErr != nil {
+			err = systemError("closing a file", closeErr)
+		}
+	}()
+	// Before there is anything to read in it.
+	if err := secure(f); err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return systemError("writing a file", err)
+	}
+	if err := f.Sync(); err != nil {
+		return systemError("syncing a file", err)
+	}
+	return nil
+}
+
+func syncFile(root *os.Root, name string) error {
+	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// read gives the content of a regular file, and follows no link.
+func read(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &Error{msg: fmt.Sprintf("%q is no regular file", name)}
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// list gives the names of all files in the folder, sorted.
+func list(root *os.Root) ([]string, error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
+// removeStale removes probes from before a time, whole or not.
+func removeStale(root *os.Root, before time.Time) error {
+	names, err := list(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, probePrefix) && !strings.HasPrefix(name, tempPrefix+probePrefix) {
+			continue
+		}
+		info, err := root.Lstat(name)
+		if err == nil && info.ModTime().Before(before) {
+			err = root.Remove(name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
