@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"reconciler/internal/oktaerr"
 )
 
 const (
@@ -111,7 +111,7 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 			return nil, outcome(err, uncertain)
 		}
 		c.logRetry(ctx, call, f, wait)
-		if err := sleep(ctx, wait); err != nil {
+		if err := oktaerr.Sleep(ctx, wait); err != nil {
 			return nil, outcome(stopped(err, last), uncertain)
 		}
 	}
@@ -196,7 +196,9 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 func late(err error, timeout time.Duration) error {
 	var auth *authError
 	if errors.As(err, &auth) {
-		return &authError{fmt.Errorf("no access token within %v", timeout)}
+		return &authError{oktaerr.WithHint(
+			fmt.Errorf("no access token within %v", timeout),
+			"the org that gives access tokens does not answer: check aerial.auth.orgURL, firewall and proxy")}
 	}
 	return fmt.Errorf("no complete answer within %v", timeout)
 }
@@ -262,7 +264,7 @@ func notJSON(contentType string, err error) error {
 	if media == "application/json" || strings.HasSuffix(media, "+json") {
 		return err
 	}
-	return fmt.Errorf("it is %q, not JSON", clean(contentType))
+	return fmt.Errorf("it is %q, not JSON", oktaerr.Clean(contentType))
 }
 
 // refusal makes a failure of an answer that is not a success.
@@ -270,25 +272,24 @@ func refusal(call *call, resp *http.Response) *failure {
 	status := resp.StatusCode
 	if status < 200 {
 		// An upgrade nobody asked for; its body is the connection, without end.
-		return &failure{err: apiError(call, status, nil), uncertain: true}
+		return &failure{err: &Error{Method: call.method, Endpoint: call.endpoint, Status: status}, uncertain: true}
 	}
 	// A body that is cut off still came with its status.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	e := apiError(call, status, body)
+	e := &Error{Method: call.method, Endpoint: call.endpoint, Status: status, Body: oktaerr.Read(body)}
 	f := &failure{err: e, uncertain: status < 400 || status >= 500}
-	now := serverTime(resp.Header)
+	now := oktaerr.ServerTime(resp.Header)
 	switch status {
 	case http.StatusTooManyRequests:
 		f.verdict, f.wait = throttled(resp.Header, now)
 	case http.StatusServiceUnavailable:
-		f.verdict, f.wait = passing, retryAfter(resp.Header, now)
+		f.verdict, f.wait = passing, oktaerr.RetryAfter(resp.Header, now)
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		f.verdict = passing
 	}
 	e.RetryAfter = f.wait
 	if to, err := resp.Location(); err == nil && to.Host != "" && status < 400 {
-		// The host is enough to find out who redirects; a path may hold a secret.
-		e.Summary = fmt.Sprintf("redirected to %q", clean(to.Scheme+"://"+to.Host))
+		e.Summary = fmt.Sprintf("redirected to %q", oktaerr.OriginOf(to))
 	}
 	return f
 }
@@ -316,14 +317,12 @@ func transportFailure(err error) *failure {
 	if !errors.As(err, &sending) {
 		return &failure{err: &authError{err}}
 	}
-	err = sending.error
-	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) {
-		return &failure{err: &hinted{err, "the server's certificate is not trusted here: check aerial.url, the system's root certificates, and proxies on the way"}}
+	f := &failure{err: sending.error, verdict: passing, uncertain: !oktaerr.Unsent(sending.error)}
+	if oktaerr.Untrusted(f.err) {
+		f.verdict = final
 	}
-	var op *net.OpError
-	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
-		return &failure{err: &hinted{err, "there is no way to the server: check aerial.url, DNS, firewall and proxy"}, verdict: passing}
+	if hint := oktaerr.WayHint(f.err, "aerial.url"); hint != "" {
+		f.err = oktaerr.WithHint(f.err, hint)
 	}
-	return &failure{err: err, verdict: passing, uncertain: true}
+	return f
 }

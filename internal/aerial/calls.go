@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/oktaerr"
 	"reconciler/internal/state"
 )
 
@@ -88,10 +89,9 @@ func (c *Client) checkAccount(a wireAccount) error {
 	if a.ID == c.account {
 		return nil
 	}
-	return &hinted{
-		fmt.Errorf("the answer is about the account %q, but %q is configured", clean(a.ID), c.account),
-		"check aerial.accountID",
-	}
+	return oktaerr.WithHint(
+		fmt.Errorf("the answer is about the account %q, but %q is configured", oktaerr.Clean(a.ID), c.account),
+		"check aerial.accountID")
 }
 
 // Products reads the catalogue: the products that the account subscribes to,
@@ -158,7 +158,7 @@ func checkOrg(o wireOrg, id string) error {
 	case o.ID == "":
 		return errors.New("the org of the answer has no id")
 	case o.ID != id:
-		return fmt.Errorf("the answer is about the org %q", clean(o.ID))
+		return fmt.Errorf("the answer is about the org %q", oktaerr.Clean(o.ID))
 	default:
 		return nil
 	}
@@ -306,7 +306,7 @@ func checkLinked(o wireOrg, id, domain string) error {
 		return err
 	}
 	if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
-		return fmt.Errorf("the answer is about the org %q", clean(o.Domain))
+		return fmt.Errorf("the answer is about the org %q", oktaerr.Clean(o.Domain))
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -177,23 +176,6 @@ func (c *Client) path(segments ...string) *url.URL {
 		segments[i] = url.PathEscape(s)
 	}
 	return c.base.JoinPath(segments...)
-}
-
-// sameOrigin says whether two URLs have scheme, host and port in common.
-func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) &&
-		strings.EqualFold(a.Hostname(), b.Hostname()) &&
-		portOf(a) == portOf(b)
-}
-
-func portOf(u *url.URL) string {
-	if p := u.Port(); p != "" {
-		return p
-	}
-	if strings.EqualFold(u.Scheme, "https") {
-		return "443"
-	}
-	return "80"
 }
 
 // BaseTransport gives the transport to put credentials on top of: TLS 1.2 or

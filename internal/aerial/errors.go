@@ -1,16 +1,13 @@
 package aerial
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"reconciler/internal/oktaerr"
 )
 
 // Error is an answer of the API that is not a success.
@@ -21,37 +18,15 @@ type Error struct {
 	Endpoint string
 	// Status is the HTTP status.
 	Status int
-	// Code is Okta's code for the kind of error, such as "E0000006"; empty when
-	// the body was not Okta's.
-	Code string
-	// Summary and Causes are Okta's words, each on one line.
-	Summary string
-	Causes  []string
-	// ID is what Okta Support asks for.
-	ID string
+	// Body is what Okta says.
+	oktaerr.Body
 	// RetryAfter is how long a 429 or 503 asked to wait, by the server's clock;
 	// 0 when it didn't say.
 	RetryAfter time.Duration
 }
 
 // Error gives one line: status, code, words and error id.
-func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d", e.Status)
-	if e.Code != "" {
-		b.WriteString(" " + e.Code)
-	}
-	if words := cmp.Or(e.Summary, http.StatusText(e.Status)); words != "" {
-		b.WriteString(" " + words)
-	}
-	if len(e.Causes) > 0 {
-		b.WriteString(": " + strings.Join(e.Causes, "; "))
-	}
-	if e.ID != "" {
-		b.WriteString(" (errorId " + e.ID + ")")
-	}
-	return b.String()
-}
+func (e *Error) Error() string { return e.Line(e.Status) }
 
 // Hint says what to do about the error; empty when there is nothing to add.
 func (e *Error) Hint() string {
@@ -99,90 +74,15 @@ func (e *Error) AlreadyRequested() bool {
 		})
 }
 
-// UncertainError is a write that may or may not have taken effect: the answer
-// was lost, cut, or a failure that says nothing about it. The caller has to
-// look before doing anything about it.
-type UncertainError struct {
-	Err error
-}
-
-// Error says what went wrong and that the outcome is open.
-func (e *UncertainError) Error() string {
-	return e.Err.Error() + "; it may have taken effect all the same"
-}
-
-// Unwrap gives what went wrong.
-func (e *UncertainError) Unwrap() error { return e.Err }
-
-// Uncertain is true. It lets callers that don't know this package find out.
-func (e *UncertainError) Uncertain() bool { return true }
-
-// hinted is an error with advice that is kept apart from it.
-type hinted struct {
-	error
-	hint string
-}
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
+// UncertainError is a write that may or may not have taken effect. The caller
+// has to look before doing anything about it.
+type UncertainError = oktaerr.UncertainError
 
 // authError is a request that was not sent, because there were no credentials
 // for it.
 type authError struct{ error }
 
 func (e *authError) Unwrap() error { return e.error }
-
-// apiError reads the answer's body, which is Okta's error body or, from
-// something in between, anything at all.
-func apiError(c *call, status int, body []byte) *Error {
-	e := &Error{Method: c.method, Endpoint: c.endpoint, Status: status}
-	var wire struct {
-		ErrorCode    string `json:"errorCode"`
-		ErrorSummary string `json:"errorSummary"`
-		ErrorID      string `json:"errorId"`
-		ErrorCauses  []struct {
-			ErrorSummary string `json:"errorSummary"`
-		} `json:"errorCauses"`
-	}
-	if json.Unmarshal(body, &wire) != nil {
-		return e
-	}
-	e.Code = clean(wire.ErrorCode)
-	e.Summary = clean(wire.ErrorSummary)
-	e.ID = clean(wire.ErrorID)
-	for _, cause := range wire.ErrorCauses {
-		if s := clean(cause.ErrorSummary); s != "" {
-			e.Causes = append(e.Causes, s)
-		}
-	}
-	return e
-}
-
-// maxWords is how many characters of a server's words an error repeats.
-const maxWords = 500
-
-// tokenLike is what access tokens and assertions look like.
-var tokenLike = regexp.MustCompile(`\beyJ[\w-]{8,}[\w.-]*`)
-
-// clean makes a server's words fit for one line of a terminal: no line breaks,
-// no escape sequences, no end of length, and no tokens, should it quote what it
-// was sent.
-func clean(s string) string {
-	s = tokenLike.ReplaceAllString(s, "[token]")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxWords {
-		s = string(r[:maxWords]) + "…"
-	}
-	return s
-}
 
 // statusOf gives the HTTP status of the API error in err, or 0.
 func statusOf(err error) int {

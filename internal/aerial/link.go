@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"reconciler/internal/oktaerr"
 )
 
 // link is one link of a Link header (RFC 8288).
@@ -48,11 +50,11 @@ func (c *Client) follow(from *url.URL, target string) (*url.URL, error) {
 	if err != nil {
 		return nil, errors.New("the next page's URL is malformed")
 	}
-	if u.Opaque != "" || u.User != nil || !sameOrigin(u, c.base) {
-		return nil, &hinted{
-			fmt.Errorf("the next page is on %q, not on %q, and is not followed", u.Scheme+"://"+u.Host, c.base.Scheme+"://"+c.base.Host),
-			"a token must not travel to another host: check aerial.url, and proxies that rewrite answers",
-		}
+	home := oktaerr.OriginOf(c.base)
+	if u.Opaque != "" || u.User != nil || !home.Has(u) {
+		return nil, oktaerr.WithHint(
+			fmt.Errorf("the next page is on %q, not on %q, and is not followed", oktaerr.OriginOf(u), home),
+			"a token must not travel to another host: check aerial.url, and proxies that rewrite answers")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"reconciler/internal/oktaerr"
 	"reconciler/internal/state"
 )
 
@@ -150,7 +151,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 	case ctx.Err() != nil || o.concernsAll(err):
 		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
 	default:
-		e.unknown = clean(err.Error())
+		e.unknown = oktaerr.Clean(err.Error())
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"reconciler/internal/oktaerr"
 	"reconciler/internal/state"
 )
 
@@ -49,7 +50,7 @@ func takeOrgs(listed map[string]wireOrg, page []wireOrg) ([]state.Org, error) {
 	for i, o := range page {
 		if o.ID == "" {
 			if o.Domain != "" {
-				return nil, fmt.Errorf("the org %q has no id", clean(o.Domain))
+				return nil, fmt.Errorf("the org %q has no id", oktaerr.Clean(o.Domain))
 			}
 			return nil, fmt.Errorf("org %d has neither id nor domain", i+1)
 		}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
+
+	"reconciler/internal/oktaerr"
 )
 
 // How often and how patiently calls are repeated.
@@ -42,9 +43,6 @@ const (
 	// sent again rests. A write replaces what is there: waits of minutes leave
 	// others the time to change it, and they would have changed it in vain.
 	askAfter = 2 * time.Second
-
-	// day is longer than any server means to ask for.
-	day = 24 * time.Hour
 )
 
 // verdict says what may be done about a failed attempt.
@@ -124,18 +122,6 @@ func (p *pacer) throttle(f *failure, wait time.Duration) (time.Duration, error) 
 // upTo gives a random duration of at least 0 and less than d.
 func upTo(d time.Duration) time.Duration { return rand.N(d) }
 
-// sleep waits, unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // budget is a token bucket of retries. The zero budget is full.
 type budget struct {
 	mu    sync.Mutex
@@ -165,15 +151,6 @@ func (b *budget) success() {
 	b.spent = max(0, b.spent-1)
 }
 
-// serverTime is the time at which the server answered, by its own clock where
-// it tells. Ours may be off by more than any wait.
-func serverTime(h http.Header) time.Time {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		return date
-	}
-	return time.Now()
-}
-
 // throttled reads from a 429 which limit was met and how long to wait; 0 when
 // it doesn't say.
 //
@@ -181,27 +158,11 @@ func serverTime(h http.Header) time.Time {
 // the reset is only an estimate, so it is not looked at: a slot is free as soon
 // as any call ends (https://developer.okta.com/docs/reference/rl-best-practices/).
 func throttled(h http.Header, now time.Time) (verdict, time.Duration) {
-	wait := retryAfter(h, now)
+	wait := oktaerr.RetryAfter(h, now)
 	if h.Get("X-Rate-Limit-Limit") == "0" && h.Get("X-Rate-Limit-Remaining") == "0" {
 		return busy, wait
 	}
-	if reset, err := strconv.ParseInt(h.Get("X-Rate-Limit-Reset"), 10, 64); err == nil {
-		wait = max(wait, min(time.Unix(reset, 0).Sub(now), day))
-	}
-	return limited, wait
-}
-
-// retryAfter reads the Retry-After header, which is either seconds or a date
-// (RFC 9110, section 10.2.3); 0 when there is none, or none that makes sense.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
-		return time.Duration(min(max(n, 0), int64(day/time.Second))) * time.Second
-	}
-	if date, err := http.ParseTime(v); err == nil {
-		return min(max(0, date.Sub(now)), day)
-	}
-	return 0
+	return limited, max(wait, oktaerr.Reset(h, now))
 }
 
 // stopped is the error of a call whose context has ended. The last failure is

@@ -3,7 +3,6 @@ package oktaauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/oktaerr"
 )
 
 // A token is kept while it lasts, for each set of scopes whatever their order,
@@ -271,7 +272,7 @@ func TestRetryBudget(t *testing.T) {
 			Key: func() (Key, error) { return key, nil },
 			HTTP: roundTripper(func(r *http.Request) (*http.Response, error) {
 				attempts++
-				if err := sleep(r.Context(), slow); err != nil {
+				if err := oktaerr.Sleep(r.Context(), slow); err != nil {
 					return nil, err
 				}
 				return &http.Response{StatusCode: 429, Header: h, Body: http.NoBody}, nil
@@ -325,38 +326,6 @@ func TestRetryBudget(t *testing.T) {
 			t.Errorf("caller gave up: %v: %v", took, err)
 		}
 	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
-	tests := []struct {
-		header, value string
-		want          time.Duration
-	}{
-		{"Retry-After", "7", 7 * time.Second},
-		{"Retry-After", "-7", 0},
-		{"Retry-After", "999999999999", 0}, // more than an int32 may be out of range elsewhere
-		{"Retry-After", "Sat, 01 Aug 2026 12:00:09 GMT", 9 * time.Second},
-		{"Retry-After", "Sat, 01 Aug 2026 11:00:00 GMT", 0},
-		{"Retry-After", "later", 0},
-		{"X-Rate-Limit-Reset", fmt.Sprint(now.Unix() + 4), 4 * time.Second},
-		{"X-Rate-Limit-Reset", fmt.Sprint(now.Unix() - 4), 0},
-		{"X-Rate-Limit-Reset", "x", 0},
-	}
-	for _, tt := range tests {
-		h := http.Header{}
-		h.Set(tt.header, tt.value)
-		got := retryAfter(h, now)
-		if tt.value == "999999999999" {
-			if got > time.Hour {
-				t.Errorf("%s: %s gives %v: not capped", tt.header, tt.value, got)
-			}
-			continue
-		}
-		if got != tt.want {
-			t.Errorf("%s: %s gives %v, want %v", tt.header, tt.value, got, tt.want)
-		}
-	}
 }
 
 func TestNewOptions(t *testing.T) {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"reconciler/internal/oktaerr"
 )
 
 const (
@@ -29,12 +31,12 @@ type prover struct {
 	signer func() (jose.Signer, error)
 
 	mu     sync.Mutex
-	nonces map[origin]string // the latest of each server
+	nonces map[oktaerr.Origin]string // the latest of each server
 }
 
 func newProver() *prover {
 	return &prover{
-		nonces: map[origin]string{},
+		nonces: map[oktaerr.Origin]string{},
 		signer: sync.OnceValues(func() (jose.Signer, error) {
 			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err != nil {
@@ -87,7 +89,7 @@ func htu(u *url.URL) string {
 func (p *prover) nonce(u *url.URL) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.nonces[originOf(u)]
+	return p.nonces[oktaerr.OriginOf(u)]
 }
 
 // learn remembers the nonce of an answer, if there is one. A server may send
@@ -100,7 +102,7 @@ func (p *prover) learn(u *url.URL, h http.Header) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.nonces[originOf(u)] = n
+	p.nonces[oktaerr.OriginOf(u)] = n
 	return true
 }
 

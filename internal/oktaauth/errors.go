@@ -3,18 +3,15 @@ package oktaauth
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"reconciler/internal/oktaerr"
 )
 
 // Error is a token call that failed: what Okta said, in its own words, and
@@ -93,24 +90,10 @@ func (e *Error) transport(ctx context.Context, err error) error {
 		err = errTimeout
 	}
 	e.Err = err
-	e.temporary = !unreachable(err) && !untrusted(err)
-	return e
-}
-
-// unreachable says whether err means that there is no such host.
-func unreachable(err error) bool {
 	var dns *net.DNSError
-	return errors.As(err, &dns) && dns.IsNotFound
-}
-
-// untrusted says whether err means that the host is not whom it claims to be.
-func untrusted(err error) bool {
-	var verify *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	return errors.As(err, &verify) || errors.As(err, &authority) ||
-		errors.As(err, &host) || errors.As(err, &invalid)
+	unknown := errors.As(err, &dns) && dns.IsNotFound
+	e.temporary = !unknown && !oktaerr.Untrusted(err)
+	return e
 }
 
 // broken makes e the error of an answer that is no good.
@@ -121,48 +104,31 @@ func (e *Error) broken(hint, format string, args ...any) error {
 }
 
 // refused makes e the error of an answer with another status than 200.
-func (e *Error) refused(resp *http.Response, body []byte, now time.Time) error {
+func (e *Error) refused(resp *http.Response, body []byte) error {
 	e.Status = resp.StatusCode
-	e.RequestID = clean(resp.Header.Get("X-Okta-Request-Id"))
+	e.RequestID = oktaerr.Clean(resp.Header.Get("X-Okta-Request-Id"))
 	// RFC 6749 errors, and those of Okta's APIs, which come from what stands
-	// before the token endpoint.
+	// before the token endpoint. An answer that is neither leaves everything
+	// empty; its status is then all there is to say.
 	var said struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-		Code        string `json:"errorCode"`
-		Summary     string `json:"errorSummary"`
-		ID          string `json:"errorId"`
 	}
-	// An answer that is no JSON leaves everything empty; its status is then
-	// all there is to say.
 	_ = json.Unmarshal(body, &said)
-	e.Code = clean(cmp.Or(said.Error, said.Code))
-	e.Description = clean(cmp.Or(said.Description, said.Summary))
-	e.RequestID = cmp.Or(e.RequestID, clean(said.ID))
+	okta := oktaerr.Read(body)
+	e.Code = cmp.Or(oktaerr.Clean(said.Error), okta.Code)
+	e.Description = cmp.Or(oktaerr.Clean(said.Description), okta.Summary)
+	e.RequestID = cmp.Or(e.RequestID, okta.ID)
 	if to, err := resp.Location(); err == nil {
-		e.Description = "redirect to " + originOf(to).String()
+		e.Description = "redirect to " + oktaerr.OriginOf(to).String()
 	}
 	e.temporary = e.Status == http.StatusTooManyRequests ||
 		e.Status >= 500 && e.Status != http.StatusNotImplemented
 	if e.temporary {
-		e.RetryAfter = retryAfter(resp.Header, now.Add(-e.Skew))
+		now := oktaerr.ServerTime(resp.Header)
+		e.RetryAfter = cmp.Or(oktaerr.RetryAfter(resp.Header, now), oktaerr.Reset(resp.Header, now))
 	}
 	return e
-}
-
-// retryAfter reads how long an answer asks to wait; now is by the server's
-// clock.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	if sec, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
-		return time.Duration(max(0, min(sec, 3600))) * time.Second
-	}
-	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
-		return max(0, at.Sub(now))
-	}
-	if epoch, err := strconv.ParseInt(h.Get("X-Rate-Limit-Reset"), 10, 64); err == nil {
-		return max(0, time.Unix(epoch, 0).Sub(now))
-	}
-	return 0
 }
 
 // measure compares the local clock with the answer's Date.
@@ -174,25 +140,4 @@ func (e *Error) measure(h http.Header, sent, received time.Time) {
 	// A Date is cut to the second, so it is half a second late on average.
 	local := sent.Add(received.Sub(sent) / 2)
 	e.Skew = local.Sub(date.Add(500 * time.Millisecond)).Round(time.Second)
-}
-
-var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
-
-// clean makes a server's words fit for one line of an error: no control
-// characters, not endless, and without anything that looks like a JWT, since a
-// server may quote what it was sent.
-func clean(s string) string {
-	const limit = 300
-	s = jwtLike.ReplaceAllString(strings.ToValidUTF8(s, "?"), "[redacted]")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
 }

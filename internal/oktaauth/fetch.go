@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"reconciler/internal/oktaerr"
 )
 
 const (
@@ -52,20 +54,9 @@ func (c *Client) fetch(ctx context.Context, scopes []string) (Token, error) {
 			return Token{}, err
 		}
 		c.log.Warn("token call failed, trying again", "error", err, "attempt", attempt, "wait", wait.Round(time.Millisecond))
-		if err := sleep(ctx, wait); err != nil {
+		if err := oktaerr.Sleep(ctx, wait); err != nil {
 			return Token{}, err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
@@ -140,7 +131,7 @@ func (c *Client) post(ctx context.Context, scopes []string) (Token, error) {
 	e.nonced = c.prover.learn(c.tokenURL, resp.Header)
 	e.measure(resp.Header, sent, c.opt.Now())
 	if resp.StatusCode != http.StatusOK {
-		return Token{}, e.refused(resp, body, c.opt.Now())
+		return Token{}, e.refused(resp, body)
 	}
 	return parseToken(e, body, sent)
 }
@@ -176,11 +167,11 @@ func parseToken(e *Error, body []byte, sent time.Time) (Token, error) {
 	case strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return Token{}, e.broken("", "the access token holds characters that no token may have")
 	case !strings.EqualFold(a.Type, asked):
-		return Token{}, e.broken(typeHint(e.proved), "the token is of type %q, asked was for %q", clean(a.Type), asked)
+		return Token{}, e.broken(typeHint(e.proved), "the token is of type %q, asked was for %q", oktaerr.Clean(a.Type), asked)
 	}
 	for _, s := range e.Scopes {
 		if !slices.Contains(granted, s) {
-			return Token{}, e.broken(grantHint(s), "only %q was granted", clean(strings.Join(granted, " ")))
+			return Token{}, e.broken(grantHint(s), "only %q was granted", oktaerr.Clean(strings.Join(granted, " ")))
 		}
 	}
 	life := lifetime(a.Expiry)

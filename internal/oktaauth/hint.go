@@ -1,10 +1,13 @@
 package oktaauth
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"reconciler/internal/oktaerr"
 )
 
 // maxSkew is how far clocks may be apart before it is worth a word: Okta
@@ -14,11 +17,11 @@ const maxSkew = time.Minute
 // Hint says in one line what is probably wrong and what to do about it, with
 // the names of the config's keys; empty when there is nothing to add.
 func (e *Error) Hint() string {
-	if unreachable(e.Err) {
-		return "there is no such host: check orgURL, and that this machine's DNS works"
+	if hint := oktaerr.WayHint(e.Err, "orgURL"); hint != "" {
+		return hint
 	}
-	if untrusted(e.Err) {
-		return "the server's certificate is not trusted: if a proxy stands in between, its CA must be trusted by this machine; check orgURL"
+	if errors.Is(e.Err, errTimeout) {
+		return "the server does not answer: check orgURL, firewall and proxy"
 	}
 	if e.Err != nil || e.hint != "" {
 		return e.hint

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"reconciler/internal/oktaerr"
 )
 
 // Transport gives a RoundTripper that puts a token with the given scopes on
@@ -22,18 +24,18 @@ func (c *Client) Transport(base http.RoundTripper, origin *url.URL, scopes ...st
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &tokenTransport{client: c, base: base, origin: originOf(origin), scopes: normalize(scopes)}
+	return &tokenTransport{client: c, base: base, origin: oktaerr.OriginOf(origin), scopes: normalize(scopes)}
 }
 
 type tokenTransport struct {
 	client *Client
 	base   http.RoundTripper
-	origin origin
+	origin oktaerr.Origin
 	scopes []string
 }
 
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := t.origin.check(req.URL); err != nil {
+	if err := checkOrigin(t.origin, req.URL); err != nil {
 		closeBody(req)
 		return nil, err
 	}
@@ -139,12 +141,12 @@ func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error))
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &sswsTransport{base: base, origin: originOf(origin), token: token}
+	return &sswsTransport{base: base, origin: oktaerr.OriginOf(origin), token: token}
 }
 
 type sswsTransport struct {
 	base   http.RoundTripper
-	origin origin
+	origin oktaerr.Origin
 	token  func() (string, error)
 }
 
@@ -163,7 +165,7 @@ func (t *sswsTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *sswsTransport) authorize(req *http.Request) (*http.Request, error) {
-	if err := t.origin.check(req.URL); err != nil {
+	if err := checkOrigin(t.origin, req.URL); err != nil {
 		return nil, err
 	}
 	if t.token == nil {

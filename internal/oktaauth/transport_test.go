@@ -186,38 +186,6 @@ func TestNoForeignOrigin(t *testing.T) {
 	}
 }
 
-func TestOrigin(t *testing.T) {
-	tests := []struct {
-		a, b string
-		same bool
-	}{
-		{"https://acme.okta.com", "https://ACME.okta.com:443/api?x#y", true},
-		{"http://acme.okta.com:80", "http://acme.okta.com", true},
-		{"https://acme.okta.com.", "https://acme.okta.com", true},
-		{"http://[::1]:8080", "http://[::1]:8080/x", true},
-		{"https://acme.okta.com", "http://acme.okta.com", false},
-		{"https://acme.okta.com", "https://acme.okta.com:8443", false},
-		{"https://acme.okta.com", "https://acme.okta.com.evil.example", false},
-		{"https://acme.okta.com", "https://acme.okta.com@evil.example", false},
-		{"", "", false},
-		{"", "https://acme.okta.com", false},
-	}
-	for _, tt := range tests {
-		a, _ := url.Parse(tt.a)
-		b, _ := url.Parse(tt.b)
-		if err := originOf(a).check(b); (err == nil) != tt.same {
-			t.Errorf("%q and %q: %v", tt.a, tt.b, err)
-		}
-	}
-	if err := originOf(nil).check(nil); err == nil {
-		t.Error("nowhere is somewhere")
-	}
-	u, _ := url.Parse("http://[::1]:8080/x")
-	if got := originOf(u).String(); got != "http://[::1]:8080" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestSSWS(t *testing.T) {
 	var got string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
