@@ -59,18 +59,23 @@ func newOkta(t *testing.T, c simulatortest.Config) *okta {
 
 // client gives one more client of the same account, which shares nothing with
 // the others.
-func (o *okta) client(t *testing.T) *Client {
+func (o *okta) client(t *testing.T) *Client { return o.clientWith(t, func(*oktaauth.Options) {}) }
+
+// clientWith gives a client with other credentials, or another way to them.
+func (o *okta) clientWith(t *testing.T, change func(*oktaauth.Options)) *Client {
 	t.Helper()
 	pem, err := o.sim.Credentials.PEM()
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	tokens, err := oktaauth.New(oktaauth.Options{
+	opts := oktaauth.Options{
 		OrgURL: o.origin, ClientID: o.sim.Credentials.ClientID, KeyID: o.sim.Credentials.KeyID,
 		Key:  func() (oktaauth.Key, error) { return oktaauth.ParsePrivateKey(pem) },
 		HTTP: o.base, Logger: log,
-	})
+	}
+	change(&opts)
+	tokens, err := oktaauth.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
