@@ -94,8 +94,9 @@ type copier struct {
 	// shared holds the content of files by hash: each is kept once, however
 	// often a tree names it.
 	shared  map[plumbing.Hash][]byte
-	entries int // seen
-	files   int // copied
+	entries int   // seen
+	files   int   // copied
+	bytes   int64 // of what is in shared
 }
 
 func (c *copier) snapshot() (*Snapshot, error) {
@@ -323,11 +324,10 @@ func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
 	// Neither storage loads a large object here. Asking go-git for the size
 	// alone would leave a file open for each object.
 	blob, err := object.GetBlob(c.sto, e.Hash)
-	switch _, partial := c.sto.(*filtered); {
-	case errors.Is(err, plumbing.ErrObjectNotFound) && partial:
-		// The server left it out because it is larger than limits.file, and
-		// doesn't say by how much.
-		n.size = c.g.limits.file + 1
+	var large *tooLarge
+	switch {
+	case errors.As(err, &large):
+		n.size = large.size
 		return n, nil
 	case errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, c.absent(name, e.Hash)
@@ -339,6 +339,10 @@ func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
 	}
 	if n.data, err = c.content(blob); err != nil {
 		return nil, c.damaged(name, err)
+	}
+	if c.bytes > c.g.limits.manifests {
+		return nil, c.fail(ErrContent, "set git.path to the folder of the manifests",
+			"the manifests at commit %s hold more than %d MB", c.short(), c.g.limits.manifests>>20)
 	}
 	// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 	if bytes.HasPrefix(n.data, []byte("version https://git-lfs.github.com/spec/")) {
@@ -362,5 +366,6 @@ func (c *copier) content(blob *object.Blob) ([]byte, error) {
 		return nil, err
 	}
 	c.shared[blob.Hash] = data
+	c.bytes += int64(len(data))
 	return data, nil
 }

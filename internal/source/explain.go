@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -209,6 +210,15 @@ func (g *Git) explainWords(err error) *Error {
 	case errors.Is(err, errTooMuch):
 		return g.fail(ErrContent, "keep the manifests in a repository of their own",
 			"the repository is too large: one commit of it takes more than %d MB", g.limits.pack>>20)
+	case errors.Is(err, errUnpacked):
+		return g.fail(ErrContent, "keep the manifests in a repository of their own",
+			"the repository is too large: one commit of it unpacks to more than %d MB", g.limits.unpacked>>20)
+	case errors.Is(err, errTooMany):
+		return g.fail(ErrContent, "keep the manifests in a repository of their own",
+			"the repository is too large: one commit of it takes more than %d objects", g.limits.objects)
+	case errors.Is(err, errSpool):
+		return g.fail(ErrDenied, fmt.Sprintf("large repositories need room for %d MB there; TMPDIR names another folder", g.limits.pack>>20),
+			"%s", oneLine(err.Error()))
 	case errors.As(err, &line):
 		return g.said(line.Text)
 	case errors.As(err, &says):

@@ -56,7 +56,7 @@ func FuzzServer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.limits.pack = 1 << 20
+		g.limits.pack, g.limits.unpacked = 1<<20, 64<<20
 		snap, err := g.converse(t.Context(), script{list, pack})
 		if err != nil {
 			wantError(t, err, nil)

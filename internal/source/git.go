@@ -94,6 +94,15 @@ type limits struct {
 	file int64
 	// pack is the most that one answer of a server may hold, in bytes.
 	pack int64
+	// memory is from where on, in bytes, such an answer is kept in a file.
+	memory int
+	// unpacked is the most that one answer may hold when it is unpacked, in
+	// bytes. It bounds time, not memory.
+	unpacked int64
+	// objects is how many objects one answer may hold.
+	objects int
+	// manifests is the most that all manifests of a commit may hold, in bytes.
+	manifests int64
 	// entries is how many files and folders a commit may have below the path.
 	entries int
 }
@@ -109,12 +118,15 @@ func NewGit(opts GitOptions) (*Git, error) {
 		return nil, err
 	}
 	g := &Git{
-		opts:   opts,
-		ep:     *ep,
-		log:    opts.Logger,
-		http:   newHTTPTransport(),
-		limits: limits{file: maxFile, pack: 512 << 20, entries: 250_000},
-		wait:   func() backoff.BackOff { return backoff.NewExponentialBackOff() },
+		opts: opts,
+		ep:   *ep,
+		log:  opts.Logger,
+		http: newHTTPTransport(),
+		limits: limits{
+			file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
+			objects: 1_000_000, manifests: 256 << 20, entries: 250_000,
+		},
+		wait: func() backoff.BackOff { return backoff.NewExponentialBackOff() },
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)

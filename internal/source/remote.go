@@ -8,12 +8,9 @@ import (
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // session is one conversation with git-upload-pack: first what there is, then,
@@ -59,6 +56,7 @@ func (g *Git) converse(ctx context.Context, s session) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer sto.Close()
 	return g.read(ctx, sto, at)
 }
 
@@ -69,9 +67,11 @@ func (g *Git) connect(ctx context.Context) (session, error) {
 	return g.connectHTTP(ctx)
 }
 
-// download fetches the one commit with all that belongs to it into memory: as
-// the only one where the server can do that, else with all its history.
-func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at plumbing.Hash) (storer.EncodedObjectStorer, error) {
+// download fetches the one commit with all that belongs to it, to be closed: as
+// the only one where the server can do that, else with all its history. Files
+// that are no manifests come along, and may be of any size: git can leave out
+// large ones on request, but servers allow that only where it was switched on.
+func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at plumbing.Hash) (*pack, error) {
 	req, err := g.request(adv, at)
 	if err != nil {
 		return nil, err
@@ -81,19 +81,16 @@ func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at pl
 		return nil, g.explainPack(err)
 	}
 	defer resp.Close()
-	var pack io.Reader = resp
+	var r io.Reader = resp
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):
-		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
+		r = sideband.NewDemuxer(sideband.Sideband64k, r)
 	case req.Capabilities.Supports(capability.Sideband):
-		pack = sideband.NewDemuxer(sideband.Sideband, pack)
+		r = sideband.NewDemuxer(sideband.Sideband, r)
 	}
-	sto := memory.NewStorage()
-	if err := packfile.UpdateObjectStorage(sto, pack); err != nil {
+	sto, err := readPack(ctx, r, g.limits, req.Filter != "")
+	if err != nil {
 		return nil, g.explainPack(err)
-	}
-	if req.Filter != "" {
-		return &filtered{sto}, nil
 	}
 	return sto, nil
 }
@@ -169,7 +166,3 @@ func (c *capped) Read(p []byte) (int, error) {
 	c.left -= int64(n)
 	return n, err
 }
-
-// filtered marks objects that were fetched without the files larger than
-// limits.file.
-type filtered struct{ storer.EncodedObjectStorer }

@@ -171,7 +171,7 @@ func (s *sshSession) start(path string, limit int64) error {
 		return err
 	}
 	s.out = &capped{out, limit}
-	s.errs = &head{}
+	s.errs = &head{limit: 4 << 10}
 	cmd.Stderr = s.errs
 	// ssh://host/~user/repo means a path from that user's home.
 	if strings.HasPrefix(path, "/~") {
@@ -243,10 +243,13 @@ type serverSays struct{ text string }
 
 func (e *serverSays) Error() string { return e.text }
 
-// head keeps the first 4 kB of what is written to it.
-type head struct{ kept []byte }
+// head keeps the first limit bytes of what is written to it.
+type head struct {
+	limit int
+	kept  []byte
+}
 
 func (h *head) Write(p []byte) (int, error) {
-	h.kept = append(h.kept, p[:min(len(p), 4<<10-len(h.kept))]...)
+	h.kept = append(h.kept, p[:min(len(p), h.limit-len(h.kept))]...)
 	return len(p), nil
 }
