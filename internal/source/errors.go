@@ -19,6 +19,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrContent: the commit is there, but what it holds can't be manifests.
 	ErrContent = errors.New("unusable content")
+	// ErrChanging: a file on disk was written to while it was read. The same
+	// call may well succeed later.
+	ErrChanging = errors.New("changing")
 )
 
 // Error is a failure to get manifests: one line that says what, where and

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 	"reconciler/internal/source/gitrepo"
 	"reconciler/internal/state"
 )
+
+const manifest = "version: 1\norgs:\n  - domain: acme.okta.com\n    cell: ok1\n"
 
 // Places in manifests are named so that people can go there, wherever the
 // manifests come from.
@@ -17,7 +20,6 @@ func TestPlacesCanBeFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest := "version: 1\norgs:\n  - domain: acme.okta.com\n    cell: ok1\n"
 	if _, err := r.Commit("an org", map[string]string{"teams/orgs/eu/a.yaml": manifest}); err != nil {
 		t.Fatal(err)
 	}
@@ -61,5 +63,40 @@ func TestPlacesCanBeFollowed(t *testing.T) {
 				t.Errorf("got the org in %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// Kubernetes mounts a ConfigMap as links into a folder that it swaps; that one
+// can be named.
+func TestConfigMap(t *testing.T) {
+	mount := filepath.Join(t.TempDir(), "manifests")
+	version := filepath.Join(mount, "..2026_01_31")
+	if err := os.MkdirAll(version, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(version, "a.yaml"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"..data": "..2026_01_31", "a.yaml": "..data/a.yaml"} {
+		if err := os.Symlink(to, filepath.Join(mount, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		mount + "/..data":  mount + "/..data/a.yaml",
+		mount + "/..data/": mount + "/..data/a.yaml",
+		mount + "/a.yaml":  mount + "/a.yaml",
+	} {
+		snap, err := source.Local(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		desired, warnings, err := state.Load([]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Name}}, state.LoadOptions{})
+		if err != nil || len(warnings) > 0 {
+			t.Fatal(err, warnings)
+		}
+		if got := desired.Orgs[0].Pos.File; got != want {
+			t.Errorf("got the org in %q, want %q", got, want)
+		}
 	}
 }

@@ -56,6 +56,7 @@ const maxFile = 16 << 20
 // folder never lead out of it. What a link leads to is settled when Local is
 // called: when it is pointed elsewhere (as Kubernetes does to update a mounted
 // ConfigMap), the Snapshot stays with the old place. A pipe is read at once.
+// Reading a file fails with ErrChanging when it is written to meanwhile.
 func Local(name string) (*Snapshot, error) {
 	if name == "" {
 		return nil, &Error{kind: ErrNotFound, msg: "manifests: no file or folder was named"}
@@ -155,5 +156,49 @@ func (d dirFS) Open(name string) (fs.File, error) {
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("neither a file nor a folder")}
 	}
-	return root.Open(name)
+	f, err := root.Open(name)
+	if err != nil || info.IsDir() {
+		return f, err
+	}
+	if info, err = f.Stat(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &steadyFile{file: f, name: name, before: info}, nil
+}
+
+// steadyFile is a file on disk that must not change while it is read. The first
+// half of a list of products is a list of products too: what an editor or rsync
+// has written so far would be taken for what is desired. A writer that pauses
+// just then is not noticed.
+type steadyFile struct {
+	file   *os.File
+	name   string
+	before fs.FileInfo
+	read   int64
+}
+
+func (f *steadyFile) Stat() (fs.FileInfo, error) { return f.before, nil }
+func (f *steadyFile) Close() error               { return f.file.Close() }
+
+func (f *steadyFile) Read(p []byte) (int, error) {
+	n, err := f.file.Read(p)
+	f.read += int64(n)
+	if err != io.EOF {
+		return n, err
+	}
+	after, err := f.file.Stat()
+	if err != nil {
+		return n, err
+	}
+	size := f.before.Size()
+	if f.read != size || after.Size() != size || !after.ModTime().Equal(f.before.ModTime()) {
+		return n, &fs.PathError{Op: "read", Path: f.name, Err: &Error{
+			kind: ErrChanging,
+			// The advice stands in the line: a loader that gathers the errors
+			// of many files has no room for hints.
+			msg: "read while it was being written: run again, and replace files atomically or use git",
+		}}
+	}
+	return n, io.EOF
 }

@@ -3,13 +3,16 @@ package source
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func TestLocalFolder(t *testing.T) {
@@ -167,4 +170,60 @@ func TestLocalErrors(t *testing.T) {
 	}
 	_, err = Local(locked)
 	wantError(t, err, ErrDenied, "permission denied")
+}
+
+// A file that somebody is writing is not taken for what it is going to be.
+func TestLocalFileIsWritten(t *testing.T) {
+	const text = "products:\n- a\n- b\n"
+	for _, tt := range []struct {
+		name  string
+		write func(name string) error
+		fails bool
+	}{
+		{"not at all", func(string) error { return nil }, false},
+		{"more of it", func(name string) error { return os.WriteFile(name, []byte(text+"- c\n"), 0) }, true},
+		{"less of it", func(name string) error { return os.Truncate(name, 10) }, true},
+		{"something else", func(name string) error {
+			if err := os.WriteFile(name, []byte(strings.ToUpper(text)), 0); err != nil {
+				return err
+			}
+			return os.Chtimes(name, time.Time{}, time.Unix(1, 0))
+		}, true},
+		{"replaced", func(name string) error {
+			if err := os.WriteFile(name+".new", []byte("other"), 0o600); err != nil {
+				return err
+			}
+			return os.Rename(name+".new", name)
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			name := filepath.Join(t.TempDir(), "a.yaml")
+			write(t, name, text)
+			snap, err := Local(filepath.Dir(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := snap.FS.Open("a.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			some := make([]byte, 12)
+			if _, err := io.ReadFull(f, some); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.write(name); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(f)
+			if tt.fails {
+				wantError(t, err, ErrChanging, "being written", "atomically")
+				if !errors.As(err, new(*fs.PathError)) {
+					t.Errorf("got %T", err)
+				}
+			} else if err != nil || string(some)+string(rest) != text {
+				t.Errorf("got %q and %q, %v", some, rest, err)
+			}
+		})
+	}
 }
