@@ -378,7 +378,7 @@ func TestAnyOrder(t *testing.T) {
 		must(t, err)
 		defer func() { must(t, j.Close()) }()
 		k, unanswered := acmeKey(), 0
-		for _, name := range rapid.SliceOfN(rapid.SampledFrom(names), 1, 25).Draw(rt, "calls") {
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom(names), 1, 15).Draw(rt, "calls") {
 			before, err := j.Creation(k)
 			must(t, err)
 			if name == "reopen" {

@@ -8,9 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/private"
+	"reconciler/internal/private/privatetest"
 )
 
 func TestDurable(t *testing.T) {
@@ -140,7 +139,7 @@ func TestFoldersThatWontDo(t *testing.T) {
 
 // TestReadOnly: a folder of ours in which nothing may be written.
 func TestReadOnly(t *testing.T) {
-	if !unprivileged(t) {
+	if !privatetest.Unprivileged(t) {
 		return
 	}
 	dir := t.TempDir()
@@ -170,54 +169,19 @@ func TestReadOnly(t *testing.T) {
 	wantError(t, err, "permission denied", "")
 }
 
-// smallDisk mounts a file system with little room, or skips the test.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if runtime.GOOS != "linux" {
-		t.Skip("needs Linux")
-	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=0700,size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("can't mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	return dir
-}
-
-func fillUp(t *testing.T, dir string) (ballast string) {
-	t.Helper()
-	ballast = filepath.Join(dir, "ballast")
-	f, err := os.Create(ballast)
-	must(t, err)
-	defer f.Close()
-	for size := 1 << 16; size > 0; size /= 2 {
-		for err = nil; err == nil; {
-			_, err = f.Write(make([]byte, size))
-		}
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
-	return ballast
-}
-
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, "1m")
+	disk := privatetest.SmallDisk(t, "1m")
 	dir := filepath.Join(disk, "state")
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
-	ballast := fillUp(t, disk)
+	ballast := privatetest.FillUp(t, disk)
 	writeUntilFull(t, j)
 	must(t, os.Remove(ballast))
 	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
 
 	// It can still be read, and opened again, when there is no room at all.
 	must(t, j.Close())
-	ballast = fillUp(t, disk)
+	ballast = privatetest.FillUp(t, disk)
 	j, err := Open(dir, Options{})
 	if err != nil {
 		wantError(t, err, "disk", "")

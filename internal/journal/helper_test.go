@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -167,36 +166,6 @@ func wantError(t testing.TB, err error, words, hint string) {
 	if !strings.Contains(err.Error(), words) || !strings.Contains(got, hint) || strings.Contains(err.Error()+got, "\n") {
 		t.Fatalf("error: %s\nhint:  %s\nwanted: %q and %q", err, got, words, hint)
 	}
-}
-
-// unprivileged runs the body of the test as nobody, because root may do
-// everything. It gives true in the process that is to run it.
-func unprivileged(t *testing.T) bool {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return true
-	}
-	exe, err := os.Executable()
-	must(t, err)
-	// The folder of go test is root's alone.
-	dir, err := os.MkdirTemp("", "journal-test")
-	must(t, err)
-	defer os.RemoveAll(dir)
-	must(t, os.Chmod(dir, 0o755))
-	copied := filepath.Join(dir, "test")
-	if err := os.Link(exe, copied); err != nil {
-		data, err := os.ReadFile(exe)
-		must(t, err)
-		must(t, os.WriteFile(copied, data, 0o755))
-	}
-	cmd := exec.Command(copied, "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Dir = os.TempDir()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
-		t.Fatalf("as nobody: %v\n%s", err, out)
-	}
-	return false
 }
 
 // copyDir copies a folder as a crash would leave it.

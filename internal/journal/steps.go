@@ -66,16 +66,18 @@ func (j *Journal) Send(k Key, rate Rate) (wait time.Duration, err error) {
 			stamp(now), r.Parent, stamp(now)); err != nil {
 			return err
 		}
-		var last time.Time
+		var oldest time.Time // of the last Limit calls
 		err := tx.QueryRow(`SELECT sent_at FROM attempts WHERE parent = ? ORDER BY sent_at DESC LIMIT 1 OFFSET ?`,
-			r.Parent, rate.Limit-1).Scan(moment{&last})
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			r.Parent, rate.Limit-1).Scan(moment{&oldest})
+		switch {
+		case errors.Is(err, sql.ErrNoRows): // there were fewer
+		case err != nil:
 			return err
+		default:
+			if wait = rate.Per - now.Sub(oldest); wait > 0 {
+				return nil
+			}
 		}
-		if wait = rate.Per - now.Sub(last); err == nil && wait > 0 {
-			return nil
-		}
-		wait = 0
 		r.Step = Sent
 		_, err = tx.Exec(`INSERT INTO attempts (creation, parent, sent_at, outcome) VALUES (?, ?, ?, '')`, r.id, r.Parent, stamp(now))
 		return err
@@ -83,7 +85,7 @@ func (j *Journal) Send(k Key, rate Rate) (wait time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return wait, nil
+	return max(0, wait), nil
 }
 
 // MarkUnanswered takes down that the call's answer was lost, so that nobody

@@ -21,6 +21,8 @@ import (
 	"filippo.io/age/armor"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"reconciler/internal/private/privatetest"
 )
 
 // folders gives both sinks of files, and how to read what they wrote.
@@ -260,7 +262,7 @@ func TestPlantedLinks(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	if !unprivileged(t) {
+	if !privatetest.Unprivileged(t) {
 		return
 	}
 	for name, s := range folders(t, t.TempDir()) {
@@ -283,10 +285,10 @@ func TestReadOnly(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, "256k")
+	disk := privatetest.SmallDisk(t, "256k")
 	for name, s := range folders(t, disk) {
 		dir := filepath.Dir(store(t, s, meta(), "first"))
-		ballast := fillUp(t, disk)
+		ballast := privatetest.FillUp(t, disk)
 		wantError(t, s.Probe(t.Context()), "writing a file: no space left on device", "make room")
 		_, err := s.Store(meta(), canary)
 		wantError(t, err, "writing a file: no space left on device", "make room")

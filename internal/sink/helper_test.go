@@ -1,15 +1,10 @@
 package sink
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -106,70 +101,4 @@ func content(t testing.TB, path string) string {
 	data, err := os.ReadFile(path)
 	must(t, err)
 	return string(data)
-}
-
-// unprivileged runs the body of the test as nobody, because root may do
-// everything. It gives true in the process that is to run it.
-func unprivileged(t *testing.T) bool {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return true
-	}
-	exe, err := os.Executable()
-	must(t, err)
-	// The folder of go test is root's alone.
-	dir, err := os.MkdirTemp("", "sink-test")
-	must(t, err)
-	defer os.RemoveAll(dir)
-	must(t, os.Chmod(dir, 0o755))
-	copied := filepath.Join(dir, "test")
-	if err := os.Link(exe, copied); err != nil {
-		data, err := os.ReadFile(exe)
-		must(t, err)
-		must(t, os.WriteFile(copied, data, 0o755))
-	}
-	cmd := exec.Command(copied, "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Dir = os.TempDir()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
-		t.Fatalf("as nobody: %v\n%s", err, out)
-	}
-	return false
-}
-
-// smallDisk mounts a file system with little room, or skips the test.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if runtime.GOOS != "linux" {
-		t.Skip("needs Linux")
-	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=0700,size="+size, "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("can't mount: %v: %s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	return dir
-}
-
-// fillUp leaves no room on a disk.
-func fillUp(t *testing.T, dir string) (ballast string) {
-	t.Helper()
-	ballast = filepath.Join(dir, "ballast")
-	f, err := os.Create(ballast)
-	must(t, err)
-	defer f.Close()
-	for size := 1 << 16; size > 0; size /= 2 {
-		for err = nil; err == nil; {
-			_, err = f.Write(make([]byte, size))
-		}
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
-	return ballast
 }
