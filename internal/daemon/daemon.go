@@ -58,9 +58,9 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	metrics := NewMetrics(opts.Version)
+	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
-	r, err := build(cfg, Options{Manifests: opts.Manifests, Logger: slog.New(tag), Observer: metrics}, base)
+	r, err := build(cfg, Options{Manifests: opts.Manifests, Logger: slog.New(tag), Observer: m}, base)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +74,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		Source:     r.source,
 		Started:    time.Now().UTC(),
 	}, next)
-	handler, err := newHandler(b, metrics, time.Now)
+	handler, err := newHandler(b, m, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: metrics, board: b, now: time.Now}
+	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
 	return &daemon{
 		runner:  u,
 		loop:    &loop{now: time.Now, next: next, run: u.once, planned: b.planned},
@@ -103,6 +103,12 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		listening(listener.Addr())
 	}
 
+	handler := d.handler
+	if host, _, err := net.SplitHostPort(listener.Addr().String()); err == nil && isLocal(host) {
+		host, _, _ = net.SplitHostPort(address)
+		handler = onlyLocal(handler, host)
+	}
+
 	turning, stopTurning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopTurning()
 	defer context.AfterFunc(ctx, func() {
@@ -115,7 +121,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
-		served <- serveHTTP(serving, newServer(d.handler, d.log), listener)
+		served <- serveHTTP(serving, newServer(handler, d.log), listener)
 		stopTurning()
 	}()
 	d.loop.serve(turning)

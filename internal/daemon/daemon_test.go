@@ -316,6 +316,42 @@ func TestDaemonAnswersWhileStopping(t *testing.T) {
 	expectLines(t, "the write that was under way", s.products(emea), sso, mfa)
 }
 
+// On loopback the daemon answers this machine alone; on other addresses names
+// are the business of who runs it.
+func TestDaemonChecksHost(t *testing.T) {
+	for address, code := range map[string]int{"127.0.0.1:0": 421, "localhost:0": 421, ":0": 200} {
+		w := newWorld(t, worldOptions{})
+		ctx, stop := context.WithCancel(t.Context())
+		listening, done := make(chan net.Addr, 1), make(chan error, 1)
+		go func() { done <- w.serve(ctx, address, func(a net.Addr) { listening <- a }) }()
+		_, port, err := net.SplitHostPort((<-listening).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		transport := &http.Transport{}
+		for host, want := range map[string]int{"evil.example": code, "localhost:1": 200} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://localhost:"+port+"/healthz", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := transport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("listening on %q, Host %q: %d, want %d", address, host, resp.StatusCode, want)
+			}
+		}
+		transport.CloseIdleConnections()
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("listening on %q: %v", address, err)
+		}
+	}
+}
+
 func TestDaemonDoesNotStart(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

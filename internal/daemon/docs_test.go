@@ -45,7 +45,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the field %q", field)
 		}
 	}
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	m.Started("GET", "orgs")
 	m.Finished("GET", "orgs", 200, 0)
 	m.compared(nil, []Drift{{}}, fleet{})

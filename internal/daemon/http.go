@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ type endpoints struct {
 }
 
 // newHandler gives the daemon's endpoints. All of them only read.
-func newHandler(b *board, m *Metrics, now func() time.Time) (http.Handler, error) {
+func newHandler(b *board, m *metrics, now func() time.Time) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func newHandler(b *board, m *Metrics, now func() time.Time) (http.Handler, error
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
 	mux.HandleFunc("GET /{$}", e.page)
-	mux.Handle("GET /metrics", m.Handler())
+	mux.Handle("GET /metrics", m.handler())
 
 	sum := sha256.Sum256(css)
 	csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -100,6 +101,28 @@ func newHandler(b *board, m *Metrics, now func() time.Time) (http.Handler, error
 		h.Set("Cache-Control", "no-store")
 		mux.ServeHTTP(w, r)
 	}), nil
+}
+
+// onlyLocal refuses requests that are meant for another host than this machine
+// or the given one, which may be empty. A page from elsewhere can have its own
+// name lead to loopback (DNS rebinding), and would be shown what the daemon
+// tells as if it came from there; the Host header is what it can't choose.
+func onlyLocal(h http.Handler, host string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Without any host it is HTTP/1.0, which no browser speaks.
+		asked := (&url.URL{Host: r.Host}).Hostname()
+		if r.Host == "" || isLocal(asked) || strings.EqualFold(asked, host) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "this daemon listens on loopback and answers to localhost alone: a proxy before it must set the Host header to localhost",
+			http.StatusMisdirectedRequest)
+	})
+}
+
+// isLocal says whether a host, as a URL names it, is this machine.
+func isLocal(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -44,7 +44,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func testHandler(t *testing.T, b *board, now time.Time) http.Handler {
 	t.Helper()
-	h, err := newHandler(b, NewMetrics("v1.2.3"), func() time.Time { return now })
+	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +108,42 @@ func TestEndpoints(t *testing.T) {
 				t.Errorf("Content-Security-Policy: %q", csp)
 			}
 		})
+	}
+}
+
+// A page of evil.example whose name leads to 127.0.0.1 is shown nothing.
+func TestOnlyLocal(t *testing.T) {
+	h := onlyLocal(testHandler(t, testBoard(), noon), "reconciler.internal")
+	for host, code := range map[string]int{
+		"127.0.0.1:8080":            200,
+		"127.0.0.1":                 200,
+		"127.8.9.1:1":               200,
+		"localhost:8080":            200,
+		"LocalHost":                 200,
+		"[::1]:8080":                200,
+		"[::1]":                     200,
+		"reconciler.internal:8080":  200,
+		"Reconciler.Internal":       200,
+		"":                          200, // HTTP/1.0
+		"evil.example":              421,
+		"evil.example:8080":         421,
+		"localhost.evil.example":    421,
+		"127.0.0.1.evil.example":    421,
+		"reconciler.internal.evil":  421,
+		"10.0.0.1:8080":             421,
+		"[::]:8080":                 421,
+		"0.0.0.0:8080":              421,
+		":8080":                     421,
+		"[::1":                      421,
+		"evil.example:80@localhost": 421,
+	} {
+		r := httptest.NewRequest("GET", "/api/v1/status", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != code || code != 200 && strings.Contains(w.Body.String(), "okta.com") {
+			t.Errorf("Host %q: %d %s, want %d", host, w.Code, w.Body, code)
+		}
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 	"reconciler/internal/diff"
 )
 
-// Metrics are the daemon's, in a registry of their own. Series whose labels
+// metrics are the daemon's, in a registry of their own. Series whose labels
 // are known beforehand exist from the start, so that a rate over them has a
 // first value to grow from. It may be used by many goroutines at once, and it
 // is an aerial.Observer.
-type Metrics struct {
+type metrics struct {
 	registry *prometheus.Registry
 
 	runs        *prometheus.CounterVec
@@ -33,9 +33,9 @@ type Metrics struct {
 	apiInFlight prometheus.Gauge
 }
 
-// NewMetrics makes a set of metrics of its own; version is the program's.
-func NewMetrics(version string) *Metrics {
-	m := &Metrics{
+// newMetrics makes a set of metrics of its own; version is the program's.
+func newMetrics(version string) *metrics {
+	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "reconciler_runs_total",
@@ -97,7 +97,7 @@ func NewMetrics(version string) *Metrics {
 }
 
 // declare makes the series that are known beforehand.
-func (m *Metrics) declare() {
+func (m *metrics) declare() {
 	for _, r := range results() {
 		m.runs.WithLabelValues(string(r))
 	}
@@ -111,17 +111,17 @@ func (m *Metrics) declare() {
 	}
 }
 
-// Handler serves the metrics in the format of Prometheus.
-func (m *Metrics) Handler() http.Handler {
+// handler serves the metrics in the format of Prometheus.
+func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
 // Started counts a call of the API as under way.
-func (m *Metrics) Started(string, string) { m.apiInFlight.Inc() }
+func (m *metrics) Started(string, string) { m.apiInFlight.Inc() }
 
 // Finished counts a call of the API by its endpoint, which is a template, and
 // the HTTP status, 0 without an answer.
-func (m *Metrics) Finished(method, endpoint string, code int, took time.Duration) {
+func (m *metrics) Finished(method, endpoint string, code int, took time.Duration) {
 	m.apiInFlight.Dec()
 	label := "none"
 	if code != 0 {
@@ -133,7 +133,7 @@ func (m *Metrics) Finished(method, endpoint string, code int, took time.Duration
 
 // run counts a run that has ended. stale says whether the desired state in
 // force is not the newest.
-func (m *Metrics) run(rec *RunRecord, stale bool) {
+func (m *metrics) run(rec *RunRecord, stale bool) {
 	m.runs.WithLabelValues(string(rec.Result)).Inc()
 	m.runDuration.Observe(rec.Seconds)
 	if rec.Result.Success() {
@@ -148,7 +148,7 @@ func (m *Metrics) run(rec *RunRecord, stale bool) {
 // compared shows what a run found and what of it is left. The series of a
 // field that stopped drifting goes away before the next scrape, not by way of
 // a 0: nobody could tell that from an org that is no longer declared.
-func (m *Metrics) compared(gone, drift []Drift, f fleet) {
+func (m *metrics) compared(gone, drift []Drift, f fleet) {
 	for _, d := range gone {
 		m.drift.DeleteLabelValues(d.Org, d.Field)
 	}
@@ -158,7 +158,7 @@ func (m *Metrics) compared(gone, drift []Drift, f fleet) {
 	m.setOrgs(f)
 }
 
-func (m *Metrics) setOrgs(f fleet) {
+func (m *metrics) setOrgs(f fleet) {
 	m.orgs.WithLabelValues("in_sync").Set(float64(f.inSync))
 	m.orgs.WithLabelValues("drifted").Set(float64(f.drifted))
 	m.orgs.WithLabelValues("unknown").Set(float64(f.unknown))
@@ -166,6 +166,6 @@ func (m *Metrics) setOrgs(f fleet) {
 }
 
 // change counts what became of a change.
-func (m *Metrics) change(o apply.Outcome) {
+func (m *metrics) change(o apply.Outcome) {
 	m.changes.WithLabelValues(string(o.Action), string(o.Result)).Inc()
 }

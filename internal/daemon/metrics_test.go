@@ -13,10 +13,10 @@ import (
 	"reconciler/internal/diff"
 )
 
-var _ aerial.Observer = (*Metrics)(nil)
+var _ aerial.Observer = (*metrics)(nil)
 
 func TestMetricsLint(t *testing.T) {
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	m.Started("GET", "orgs")
 	m.Finished("GET", "orgs", 200, time.Second)
 	m.compared(nil, []Drift{{Org: "a.okta.com", Field: "status"}}, fleet{drifted: 1})
@@ -61,7 +61,7 @@ reconciler_runs_total{result="interrupted"} 0
 reconciler_runs_total{result="partial"} 0
 reconciler_runs_total{result="refused"} 0
 `
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want),
 		"reconciler_api_in_flight", "reconciler_build_info", "reconciler_desired_stale",
 		"reconciler_last_success_timestamp_seconds", "reconciler_orgs", "reconciler_runs_total",
@@ -87,7 +87,7 @@ reconciler_runs_total{result="refused"} 0
 }
 
 func TestMetricsOfRuns(t *testing.T) {
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	at := time.UnixMilli(1_700_000_000_500)
 	m.run(&RunRecord{Result: ResultDrift, Finished: at, Seconds: 2}, true)
 	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
@@ -115,7 +115,7 @@ func TestMetricsOfRuns(t *testing.T) {
 }
 
 func TestMetricsOfDrift(t *testing.T) {
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "accountName"}
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
@@ -137,7 +137,7 @@ func TestMetricsOfDrift(t *testing.T) {
 }
 
 func TestMetricsOfCalls(t *testing.T) {
-	m := NewMetrics("v1")
+	m := newMetrics("v1")
 	m.Started("GET", "orgs/{id}/products")
 	m.Started("PUT", "orgs/{id}/status")
 	if got := testutil.ToFloat64(m.apiInFlight); got != 2 {
@@ -153,7 +153,7 @@ func TestMetricsOfCalls(t *testing.T) {
 			t.Errorf("requests_total%v = %v, want 1", labels, got)
 		}
 	}
-	body := ask(m.Handler(), "GET", "/metrics").Body.String()
+	body := ask(m.handler(), "GET", "/metrics").Body.String()
 	if !slices.Contains(strings.Split(body, "\n"), `reconciler_api_request_duration_seconds_count{endpoint="orgs/{id}/products",method="GET"} 1`) {
 		t.Error("no duration of the call")
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
@@ -48,15 +46,18 @@ func guardsOf(cfg *config.Config) diff.Guards {
 	g := diff.Guards{
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
-		AerialDomain:          domainOf(cfg.Aerial.Auth.OrgURL),
+		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 	}
 	for i := range cfg.Parents {
-		g.ParentDomains = append(g.ParentDomains, domainOf(cfg.Parents[i].URL))
+		switch p := &cfg.Parents[i]; {
+		case p.Domain != "":
+			g.ParentDomains = append(g.ParentDomains, p.Domain)
+		case p.Unknown():
+			g.UnknownParents = append(g.UnknownParents, p.Name)
+		}
 	}
 	return g
 }
-
-func domainOf(u *url.URL) string { return strings.ToLower(u.Hostname()) }
 
 // setSource decides where manifests are read from: the given file or folder,
 // else what the config says.

@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -224,13 +227,29 @@ func TestKeyErrors(t *testing.T) {
 	})
 }
 
-// Reading and writing together keep to the limit on calls in flight.
+// peak is metrics that remember the most calls that were ever in flight.
+type peak struct {
+	*metrics
+	mu  sync.Mutex
+	max float64
+}
+
+func (p *peak) Started(method, endpoint string) {
+	p.metrics.Started(method, endpoint)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.max = max(p.max, testutil.ToFloat64(p.apiInFlight))
+}
+
+// Reading and writing together keep to the limit on calls in flight, and the
+// metric says so.
 func TestConcurrency(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{latency: 100 * time.Millisecond})
 		cfg := *w.runner.r.cfg
 		cfg.Aerial.Concurrency = 2
-		r, err := build(&cfg, Options{}, w.sim.RoundTripper())
+		calls := &peak{metrics: newMetrics("v1")}
+		r, err := build(&cfg, Options{Observer: calls}, w.sim.RoundTripper())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,12 +261,22 @@ func TestConcurrency(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if calls.max != 2 {
+			t.Errorf("while reading, reconciler_api_in_flight rose to %v, want 2", calls.max)
+		}
+		calls.max = 0
+		// Some writes are sent twice, some answers never come.
+		w.fault("PUT /api/v1/** status=503 times=2")
+		w.fault("GET /api/v1/** cut times=1")
 		result, err := r.Apply(t.Context(), plan, nil)
 		if err != nil || result.Counts().Applied != 3 {
 			t.Errorf("apply: %+v, %v", result, err)
 		}
 		if n := w.sim.MaxInFlight(); n != 2 {
 			t.Errorf("%d calls in flight, want 2", n)
+		}
+		if end := testutil.ToFloat64(calls.apiInFlight); calls.max != 2 || end != 0 {
+			t.Errorf("during the apply, reconciler_api_in_flight rose to %v and ended at %v, want 2 and 0", calls.max, end)
 		}
 	})
 }

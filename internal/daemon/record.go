@@ -24,11 +24,12 @@ const (
 	ResultDrift Result = "drift"
 	// ResultApplied: changes were made and none failed.
 	ResultApplied Result = "applied"
-	// ResultPartial: some orgs could not be read or written; the others were.
+	// ResultPartial: some orgs could not be read or written; others could.
 	ResultPartial Result = "partial"
 	// ResultRefused: a guard refused to apply the plan; nothing was written.
 	ResultRefused Result = "refused"
-	// ResultError: there was no plan; nothing was written.
+	// ResultError: there was no plan, or one that rests on nothing, because not
+	// one of the declared orgs could be read. No org was written.
 	ResultError Result = "error"
 	// ResultInterrupted: the daemon was stopped during the run.
 	ResultInterrupted Result = "interrupted"
@@ -41,7 +42,7 @@ func results() []Result {
 
 // Success says whether the run did its job: it compared the account with a
 // desired state, and wrote what it was to write where it could. A guard that
-// refuses and an org that may not be read don't make the daemon unable to
+// refuses and some orgs that may not be read don't make the daemon unable to
 // work; the result tells of them.
 func (r Result) Success() bool {
 	switch r {
@@ -70,8 +71,8 @@ type RunRecord struct {
 	// Problem says why the run has no plan, or could not carry it out; nil
 	// when nothing went wrong.
 	Problem *Problem `json:"problem"`
-	// Stale is set when the run went on with the last good desired state,
-	// because the newest could not be had; nil otherwise.
+	// Stale is set when the last good desired state stayed in force, because
+	// the newest could not be had; nil otherwise.
 	Stale *Stale `json:"stale"`
 	// Digest and Summary are those of the plan; empty and nil without one.
 	Digest  string        `json:"digest"`

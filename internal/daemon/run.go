@@ -19,7 +19,7 @@ type runner struct {
 	mode    state.Mode
 	log     *slog.Logger
 	tag     *runHandler // puts the run on each line of log
-	metrics *Metrics
+	metrics *metrics
 	board   *board
 	now     func() time.Time
 
@@ -30,7 +30,11 @@ type runner struct {
 	inForce *InForce
 	// fresh is when good was last known to be the newest.
 	fresh time.Time
-	said  said
+	// unfit is the last desired state that was read and turned out not to go
+	// with the account, and verdict what is told of it; nil when there is none.
+	unfit   *Desired
+	verdict *Stale
+	said    said
 }
 
 // said is what the log was told last, so that it isn't told the same after each
@@ -95,9 +99,13 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	}
 	u.tell(plan, driftOf(plan, result))
 	rec.Result = resultOf(plan, result, err)
-	rec.Problem = problemOf(err)
-	if errors.Is(err, apply.ErrRefused) {
+	switch {
+	case errors.Is(err, apply.ErrRefused):
 		rec.Problem = refusedProblem(plan.Refusals)
+	case err == nil && rec.Result == ResultError:
+		rec.Problem = blindProblem(plan.Unknown)
+	default:
+		rec.Problem = problemOf(err)
 	}
 }
 
@@ -128,15 +136,41 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	}
 	switch {
 	case stale != nil:
-		rec.Stale = u.staleness(stale)
-		u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since, Stale: rec.Stale}
-		u.tellStale(rec.Stale)
+		u.keep(rec, u.staleness(stale))
+		if newest != nil {
+			u.unfit, u.verdict = newest, rec.Stale
+		}
 	case err == nil:
 		u.adopt(desired)
+	case newest != nil && u.good != nil:
+		u.recall(rec, newest)
 	case refused != nil:
 		u.mark(rec, refused.Commit)
 	}
 	return plan, err
+}
+
+// keep leaves the good desired state in force although it is not the newest.
+func (u *runner) keep(rec *RunRecord, stale *Stale) {
+	rec.Stale = stale
+	u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since, Stale: stale}
+	u.tellStale(stale)
+}
+
+// recall tells what is known of the newest desired state, which was read but
+// not compared with the account, because the account could not be read: it is
+// the good one, or it was found unfit before, or nothing speaks against it yet.
+// What was said of another one, or of git, holds no longer.
+func (u *runner) recall(rec *RunRecord, newest *Desired) {
+	switch {
+	case newest.same(u.good):
+		u.adopt(newest)
+	case u.unfit != nil && newest.same(u.unfit):
+		u.mark(rec, u.good.Commit)
+		u.keep(rec, u.verdict)
+	default:
+		u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since}
+	}
 }
 
 // mark notes which commit a run is about.
@@ -145,7 +179,7 @@ func (u *runner) mark(rec *RunRecord, commit string) {
 	u.tag.begin(rec.ID, commit)
 }
 
-// adopt takes the newest desired state as the good one.
+// adopt takes the newest desired state as the good one; it may be that already.
 func (u *runner) adopt(d *Desired) {
 	now := u.now().UTC()
 	since := now
@@ -153,6 +187,7 @@ func (u *runner) adopt(d *Desired) {
 		since = u.inForce.Since
 	}
 	u.good, u.fresh = d, now
+	u.unfit, u.verdict = nil, nil
 	u.inForce = &InForce{Commit: d.Commit, Since: since}
 	u.tellFresh(d)
 }
@@ -179,6 +214,8 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 		return ResultError
 	case unfinished && result.Interrupted:
 		return ResultInterrupted
+	case blind(plan):
+		return ResultError
 	case unfinished || len(plan.Unknown) > 0:
 		return ResultPartial
 	case counts.Applied > 0:
@@ -187,6 +224,19 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 		return ResultDrift
 	default:
 		return ResultInSync
+	}
+}
+
+// blind says whether not one of the declared orgs could be read. One that can't
+// is a matter between it and Okta; all of them are a watch that sees nothing.
+func blind(plan *diff.Plan) bool {
+	return plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs
+}
+
+func blindProblem(unknown []diff.Unknown) *Problem {
+	return &Problem{
+		Error: oneLine(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
+		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",
 	}
 }
 

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
@@ -336,15 +341,147 @@ func TestRunEverythingFails(t *testing.T) {
 		if s.LastRun.Stale == nil || s.LastRun.Problem == nil || !strings.Contains(s.LastRun.Problem.Error, "500") {
 			t.Errorf("record %+v", s.LastRun)
 		}
-		// Once the manifests are good, but the API still fails, nobody knows yet
-		// whether they go with the account: the last verdict stands.
+		// Nothing speaks against the next commit, though nobody knows yet whether
+		// it goes with the account.
 		w.commit(inSync)
-		w.expect(ResultError)
-		w.expectMetrics(map[string]string{"reconciler_desired_stale": "1"})
+		w.expectFresh(ResultError)
 		w.sim.ClearFaults()
 		w.expect(ResultInSync)
 		w.expectMetrics(map[string]string{"reconciler_desired_stale": "0"})
 	})
+}
+
+// expectFresh does one run after which nothing may call the desired state stale.
+func (w *world) expectFresh(want Result) Status {
+	w.t.Helper()
+	s := w.expect(want)
+	if s.Desired.Stale != nil || s.LastRun.Stale != nil {
+		w.t.Errorf("stale: desired %+v, run %+v", s.Desired.Stale, s.LastRun.Stale)
+	}
+	w.expectMetrics(map[string]string{"reconciler_desired_stale": "0"})
+	return s
+}
+
+// expectStale does one run that must give the reason everywhere.
+func (w *world) expectStale(want Result, reason string) Status {
+	w.t.Helper()
+	s := w.expect(want)
+	if d, r := s.Desired.Stale, s.LastRun.Stale; d == nil || r == nil || !strings.Contains(d.Error, reason) || d.Error != r.Error {
+		w.t.Errorf("desired %+v, run %+v, want the reason %q in both", d, r, reason)
+	}
+	w.expectMetrics(map[string]string{"reconciler_desired_stale": "1"})
+	return s
+}
+
+// git that can be read again is no longer a reason, even if the API fails then.
+func TestRunStaleEndsWithoutComparison(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		good := w.expectFresh(ResultInSync)
+		fetch := w.runner.r.fetch
+		broken := func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+
+		w.runner.r.fetch = broken
+		w.expectStale(ResultInSync, "git is away")
+		w.runner.r.fetch = fetch
+		w.fault("* /api/v1/** status=403")
+		s := w.expectFresh(ResultError)
+		if s.Desired.Commit != good.Desired.Commit || !s.Desired.Since.Equal(good.Desired.Since) {
+			t.Errorf("in force %+v, want %+v", s.Desired, good.Desired)
+		}
+		if n := len(w.log.lines(t, "the newest desired state is in force again")); n != 1 {
+			t.Errorf("said %d times that the newest is in force again", n)
+		}
+
+		// What is found wrong later dates from when git was last read.
+		time.Sleep(time.Hour)
+		read := time.Now()
+		w.expectFresh(ResultError)
+		time.Sleep(time.Hour)
+		w.runner.r.fetch = broken
+		if s := w.expectStale(ResultError, "git is away"); !s.Desired.Stale.Since.Equal(read) {
+			t.Errorf("stale since %v, want %v", s.Desired.Stale.Since, read)
+		}
+
+		// A new commit: not in force, and nothing known against it.
+		w.runner.r.fetch = fetch
+		w.commit(inSync + "# more\n")
+		if s := w.expectFresh(ResultError); s.Desired.Commit != good.Desired.Commit {
+			t.Errorf("in force %+v", s.Desired)
+		}
+	})
+}
+
+// A commit that doesn't go with the account stays refused while nobody can
+// look at the account again, whatever else was said meanwhile.
+func TestRunVerdictStandsWithoutComparison(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		good := w.expectFresh(ResultInSync).Desired.Commit
+		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
+		w.expectStale(ResultInSync, "P001113")
+		fetch := w.runner.r.fetch
+		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+		w.expectStale(ResultInSync, "git is away")
+		w.runner.r.fetch = fetch
+		w.fault("* /api/v1/** status=403")
+		s := w.expectStale(ResultError, "P001113")
+		if st := s.LastRun.Stale; !st.Refused || st.Commit != bad || s.LastRun.Commit != good {
+			t.Errorf("run %+v, stale %+v", s.LastRun, st)
+		}
+		w.sim.ClearFaults()
+		w.expectStale(ResultInSync, "P001113")
+		w.commit(inSync)
+		w.expectFresh(ResultInSync)
+	})
+}
+
+// A watch that sees not one org does not do its job, whatever the API answers
+// otherwise.
+func TestRunAllOrgsForbidden(t *testing.T) {
+	for _, mode := range []string{"report", "apply"} {
+		t.Run(mode, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{mode: mode})
+				forbid := func(forbidden bool, orgs ...string) {
+					for _, org := range orgs {
+						if err := w.sim.SetReadForbidden(org, forbidden); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				forbid(true, emea, labs, shop)
+				s := w.expect(ResultError)
+				p := s.LastRun.Problem
+				if s.Ready || s.LastSuccess != nil || p == nil || !strings.Contains(p.Error, "(3)") || !strings.Contains(p.Error, emea) ||
+					!strings.Contains(p.Error, "403") || p.Hint == "" {
+					t.Errorf("ready %v, problem %+v", s.Ready, p)
+				}
+				if len(s.Unknown) != 3 {
+					t.Errorf("unknown %v", s.Unknown)
+				}
+				w.expectMetrics(map[string]string{
+					`reconciler_orgs{state="unknown"}`:          "3",
+					"reconciler_last_success_timestamp_seconds": "0",
+				})
+
+				// All but one are no reason to call the daemon dead.
+				forbid(false, labs)
+				if s := w.expect(ResultPartial); !s.Ready || s.LastRun.Problem != nil {
+					t.Errorf("ready %v (%s), problem %+v", s.Ready, s.NotReady, s.LastRun.Problem)
+				}
+				success, _ := w.metric("reconciler_last_success_timestamp_seconds")
+
+				forbid(true, labs)
+				time.Sleep(time.Hour)
+				if s := w.expect(ResultError); s.Ready || !strings.Contains(s.NotReady, "none of the declared orgs") {
+					t.Errorf("ready %v (%s)", s.Ready, s.NotReady)
+				}
+				w.expectMetrics(map[string]string{"reconciler_last_success_timestamp_seconds": success})
+				expectLines(t, "writes", w.writes())
+			})
+		})
+	}
 }
 
 func TestRunForbiddenOrg(t *testing.T) {
@@ -413,7 +550,7 @@ func TestRunGuardRefuses(t *testing.T) {
 	})
 }
 
-// Guards know the Aerial org and the parents by the config's URLs.
+// Guards know the parents by the config, and the Aerial org by the API as well.
 func TestRunNeverDeactivatesParentOrAerialOrg(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
@@ -426,6 +563,81 @@ func TestRunNeverDeactivatesParentOrAerialOrg(t *testing.T) {
 		expectLines(t, "guards", guards, diff.GuardAerial, diff.GuardParent)
 		expectLines(t, "writes", w.writes())
 	})
+}
+
+// Under a custom domain a parent looks like no org of the account. Unless the
+// config says which it is, it could be any of them.
+func TestRunParentWithCustomDomain(t *testing.T) {
+	const custom = "url: https://login.acme.example"
+	tests := []struct {
+		name, parent, org string
+		result            Result
+	}{
+		{"the parent itself", custom + ", domain: ACME.okta.com", parentOrg, ResultRefused},
+		{"another org", custom + ", domain: acme.okta.com", labs, ResultApplied},
+		{"the parent itself but unknown", custom, parentOrg, ResultRefused},
+		{"another org with an unknown parent", custom, labs, ResultRefused},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, worldOptions{mode: "apply", parent: tc.parent})
+				w.commit(fmt.Sprintf("version: 1\norgs:\n  - {domain: %s, status: INACTIVE}\n", tc.org))
+				s := w.expect(tc.result)
+				if tc.result != ResultRefused {
+					return
+				}
+				if len(s.Refusals) != 1 || s.Refusals[0].Guard != diff.GuardParent {
+					t.Errorf("refusals %+v", s.Refusals)
+				}
+				expectLines(t, "writes", w.writes())
+			})
+		})
+	}
+}
+
+// Nothing but deactivation and deletion rests on knowing the parents.
+func TestRunUnknownParentDoesNotStopTheRest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", parent: "url: https://login.acme.example"})
+		w.tamper(labs, sso, lcm)
+		w.expect(ResultApplied)
+		expectLines(t, labs, w.products(labs), sso)
+	})
+}
+
+func TestGuardsOf(t *testing.T) {
+	at := func(raw string) *url.URL {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	cfg := &config.Config{
+		Aerial: config.Aerial{Auth: config.Auth{OrgURL: at("https://acme-aerial.okta.com")}},
+		Guards: config.Guards{MaxDestructiveOrgs: 3, MaxDestructivePercent: 4},
+		Parents: []config.Parent{
+			{Name: "acme", URL: at("https://acme.okta.com"), Domain: "acme.okta.com"},
+			{Name: "custom", URL: at("https://login.acme.example"), Domain: "acme-labs.okta.com"},
+			{Name: "unknown", URL: at("https://login.acme.example")},
+			{Name: "simulated", URL: at("http://127.0.0.1:8089")},
+		},
+	}
+	want := diff.Guards{
+		MaxDestructiveOrgs: 3, MaxDestructivePercent: 4,
+		AerialDomain:   "acme-aerial.okta.com",
+		ParentDomains:  []string{"acme.okta.com", "acme-labs.okta.com"},
+		UnknownParents: []string{"unknown"},
+	}
+	if d := cmp.Diff(want, guardsOf(cfg)); d != "" {
+		t.Error(d)
+	}
+	// A custom domain is no org's domain in the account.
+	cfg.Aerial.Auth.OrgURL = at("https://login.aerial.example")
+	if got := guardsOf(cfg).AerialDomain; got != "" {
+		t.Errorf("the Aerial org is %q", got)
+	}
 }
 
 // In report mode a guard's word is shown; there is nothing to refuse.
@@ -506,6 +718,40 @@ func TestRunPanics(t *testing.T) {
 		w.runner.r.read = read
 		w.expect(ResultInSync)
 	})
+}
+
+// A panic while one org is changed is that org's failure.
+func TestRunPanicsInOneOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		org, ok := w.sim.Org(emea)
+		if !ok {
+			t.Fatal("no such org")
+		}
+		w.runner.r.read = panickingOn{w.runner.r.read, org.ID}
+		s := w.expect(ResultPartial)
+		if len(s.Drift) != 1 || s.Drift[0].Org != emea || !strings.Contains(s.Drift[0].Error, "panicked") {
+			t.Errorf("drift %+v", s.Drift)
+		}
+		expectLines(t, labs, w.products(labs), sso)
+		if !strings.Contains(w.log.String(), "panickingOn") {
+			t.Error("the log has no stack")
+		}
+	})
+}
+
+type panickingOn struct {
+	reader
+	id string
+}
+
+func (p panickingOn) Org(ctx context.Context, id string) (state.Org, error) {
+	if id == p.id {
+		panic("org")
+	}
+	return p.reader.Org(ctx, id)
 }
 
 type panicking struct{ reader }

@@ -9,8 +9,9 @@ import (
 	"reconciler/internal/diff"
 )
 
-// tell shows on board, metrics and log what a run found and what of it is
-// left. The log is told what changed since the run before.
+// tell shows the differences between desired and actual that a run found and
+// did not mend, on board, metrics and log. The log only gets what has changed
+// since the last run.
 func (u *runner) tell(plan *diff.Plan, drift []Drift) {
 	now := u.now().UTC()
 	news, gone := compareRuns(u.said.drift, drift, now)
@@ -45,7 +46,7 @@ func (u *runner) tell(plan *diff.Plan, drift []Drift) {
 	}
 }
 
-// attrs are the drift as a log line has it.
+// attrs are the drift as attributes of a log line.
 func (d *Drift) attrs() []any {
 	attrs := []any{"org", d.Org, "field", d.Field, "desired", showValue(d.Desired, nil), "actual", showValue(d.Actual, nil)}
 	if d.Blocked != "" {
@@ -54,8 +55,8 @@ func (d *Drift) attrs() []any {
 	return attrs
 }
 
-// changed tells what became of a change; apply calls it as soon as that is
-// known.
+// changed tells the outcome of a change. Apply calls it as soon as the outcome
+// is known.
 func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	u.metrics.change(o)
 	attrs := []any{
@@ -80,8 +81,8 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	}
 }
 
-// tellStale tells that the desired state in force is not the newest, when it
-// was or when the reason is another than before.
+// tellStale tells that the desired state in force is not the newest any more,
+// or that the reason has changed.
 func (u *runner) tellStale(s *Stale) {
 	if s.Error == u.said.stale {
 		return
@@ -102,8 +103,8 @@ func (u *runner) tellStale(s *Stale) {
 	u.tellMistakes(s.Manifests)
 }
 
-// tellFresh tells that the newest desired state is in force, when it wasn't,
-// and of what in it has to be warned.
+// tellFresh tells that the newest desired state is in force again, after it
+// was not, and gives the warnings about it.
 func (u *runner) tellFresh(d *Desired) {
 	if u.said.stale != "" {
 		u.log.Info("the newest desired state is in force again")
@@ -118,7 +119,7 @@ func (u *runner) tellFresh(d *Desired) {
 	}
 }
 
-// tellMistakes tells all mistakes in the manifests, once. A single one stands in
+// tellMistakes lists all mistakes in the manifests, once. A single one is in
 // the error already.
 func (u *runner) tellMistakes(mistakes []string) {
 	if len(mistakes) < 2 || slices.Equal(mistakes, u.said.mistakes) {
@@ -130,7 +131,7 @@ func (u *runner) tellMistakes(mistakes []string) {
 	}
 }
 
-// summarize is the one line that each run ends with.
+// summarize writes the one line that each run ends with.
 func (u *runner) summarize(rec *RunRecord) {
 	level := slog.LevelInfo
 	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}
