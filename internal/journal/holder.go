@@ -22,6 +22,11 @@ func LastHolder(dir string) (Holder, bool) {
 		return Holder{}, false
 	}
 	defer f.Close()
+	return readHolder(f)
+}
+
+// readHolder reads what sign wrote.
+func readHolder(f io.Reader) (Holder, bool) {
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	var h Holder
 	if err != nil || json.Unmarshal(text, &h) != nil || h.PID == 0 {

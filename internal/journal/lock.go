@@ -3,7 +3,6 @@ package journal
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,10 +31,7 @@ func acquire(dir string, root *os.Root, now time.Time) (*lock, error) {
 	err = lockHandle(f)
 	if errors.Is(err, errHeld) {
 		held := &HeldError{Dir: dir}
-		if text, err := io.ReadAll(io.LimitReader(f, 4096)); err == nil {
-			_ = json.Unmarshal(text, &held.Holder) // what can't be read isn't told
-		}
-		held.Holder.Host = clean(held.Holder.Host)
+		held.Holder, _ = readHolder(f)
 		f.Close()
 		return nil, held
 	}
