@@ -31,6 +31,7 @@ type call struct {
 	url      *url.URL
 	body     []byte // JSON, or nil
 	maxBody  int64
+	read     int64 // how many bytes of good answers have come
 	// again is asked before the call is sent another time; see askAfter.
 	again func(context.Context) error
 }
@@ -70,6 +71,7 @@ func fetch[T any](ctx context.Context, c *Client, call *call) (T, http.Header, e
 			return jsonError(err)
 		}
 		v = fresh
+		call.read += int64(len(body))
 		return nil
 	})
 	return v, header, err
@@ -96,7 +98,6 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 			return nil, outcome(err, uncertain)
 		}
 		header, f := c.attempt(ctx, call, read)
-		c.slots.Release(1)
 		if f == nil {
 			c.budget.success()
 			return header, nil
@@ -162,7 +163,9 @@ func (c *Client) logRetry(ctx context.Context, call *call, f *failure, wait time
 }
 
 // attempt sends the call once and reads the whole answer, or tells the failure.
+// It gives the slot back, in a panic too.
 func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) error) (http.Header, *failure) {
+	defer c.slots.Release(1)
 	if call.writes() {
 		// What is on the wire may take effect, whoever stops waiting for it.
 		ctx = context.WithoutCancel(ctx)
@@ -170,25 +173,34 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 	timed, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
-	start := time.Now()
-	c.observer.Started(call.method, call.endpoint)
-	code, header, f := c.exchange(timed, call, read)
-	took := time.Since(start)
-	c.observer.Finished(call.method, call.endpoint, code, took)
-	c.log.Debug("called the Aerial API",
-		"method", call.method, "path", call.url.Path, "code", code, "took", took.Round(time.Microsecond))
-
-	if f == nil {
-		return header, nil
-	}
-	f.took = took
+	header, f := c.observed(timed, call, read)
 	switch {
+	case f == nil:
+		return header, nil
 	case ctx.Err() != nil:
 		return nil, &failure{err: ctx.Err()}
 	case timed.Err() != nil && isStop(f.err):
 		f.err = late(f.err, c.timeout)
 	}
 	return nil, f
+}
+
+// observed makes an exchange, and tells the observer and the log of it.
+func (c *Client) observed(ctx context.Context, call *call, read func([]byte) error) (header http.Header, f *failure) {
+	start := time.Now()
+	code := 0
+	c.observer.Started(call.method, call.endpoint)
+	defer func() {
+		took := time.Since(start)
+		if f != nil {
+			f.took = took
+		}
+		c.observer.Finished(call.method, call.endpoint, code, took)
+		c.log.Debug("called the Aerial API",
+			"method", call.method, "path", call.url.Path, "code", code, "took", took.Round(time.Microsecond))
+	}()
+	code, header, f = c.exchange(ctx, call, read)
+	return header, f
 }
 
 // late words an attempt that took too long. It doesn't wrap err: the caller's

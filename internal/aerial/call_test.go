@@ -317,6 +317,25 @@ func TestCancelRead(t *testing.T) {
 	}
 }
 
+// TestLogPath: the path of a call is logged as it goes over the wire.
+func TestLogPath(t *testing.T) {
+	for _, prefix := range []string{"", "/", "/under/this/"} {
+		var logged lockedBuffer
+		s := play(reply(200, accountBody))
+		c := newClient(t, s, func(o *Options) {
+			o.URL = mustURL("http://aerial.test" + prefix)
+			o.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		if _, err := c.Account(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		path := strings.TrimSuffix(prefix, "/") + "/" + testAccount + "/api/v1/accounts"
+		if text := logged.String(); !strings.Contains(text, " path="+path+" ") || s.calls[0] != "GET "+path {
+			t.Errorf("%q: called %s and logged %s", prefix, s.calls[0], text)
+		}
+	}
+}
+
 func TestCancelWaitForSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(hang)

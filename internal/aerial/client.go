@@ -159,7 +159,11 @@ func baseURL(u *url.URL, account string) (*url.URL, error) {
 	if err := checkID("account", account); err != nil {
 		return nil, err
 	}
-	return u.JoinPath(url.PathEscape(account), "api", "v1"), nil
+	base := *u
+	if base.Path == "" {
+		base.Path = "/" // else JoinPath gives a path without a slash before it
+	}
+	return base.JoinPath(url.PathEscape(account), "api", "v1"), nil
 }
 
 // checkID refuses what can't be one segment of a path, however it is escaped.

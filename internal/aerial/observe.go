@@ -24,12 +24,16 @@ const (
 	// not one success between, before it is the API that is down and not the
 	// orgs.
 	maxMisses = 20
+	// maxHeld is how many bytes the products of all orgs may take in memory: a
+	// hundred products for each of a hundred thousand orgs.
+	maxHeld = 256 << 20
 )
 
 // Observe reads the account, the products it subscribes to, all managed orgs,
-// and the products of those orgs for which want says so (nil: of all). What it
-// gives is whole: an account, a catalogue or a page that can't be read is an
-// error.
+// and the products of those orgs for which the function products says so (nil:
+// of all). What it gives is whole: an account, a catalogue or a page that can't
+// be read is an error, and so is a fleet larger than any that can be meant,
+// which would not fit in memory.
 //
 // The one exception is the products of a single org. If Okta refuses to tell
 // them, or fails to after all retries, the org's Unknown says why and the
@@ -37,21 +41,28 @@ const (
 // leave no room, or when one org after the other fails, then it is no single
 // org's matter, and an error.
 //
-// want is called for each org, again for one that changed while the list was
-// read, and never twice at the same time.
-func (c *Client) Observe(ctx context.Context, want func(state.Org) bool) (*state.Actual, error) {
+// products is called for each org, again for one that changed while the list
+// was read, and never twice at the same time. A panic, there or anywhere below,
+// is an error too.
+func (c *Client) Observe(ctx context.Context, products func(state.Org) bool) (*state.Actual, error) {
 	o := &observation{
-		client: c,
-		want:   want,
-		orgs:   map[string]*entry{},
-		queue:  make(chan *entry, queueSize),
+		client:   c,
+		products: products,
+		orgs:     map[string]*entry{},
+		queue:    make(chan *entry, queueSize),
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
+	start := func(f func() error) {
+		g.Go(func() (err error) {
+			defer oktaerr.Recover(c.log, "reading the account's orgs", &err)
+			return f()
+		})
+	}
+	start(func() (err error) {
 		o.account, err = c.Account(ctx)
 		return err
 	})
-	g.Go(func() (err error) {
+	start(func() (err error) {
 		o.catalog, err = c.Products(ctx)
 		return err
 	})
@@ -59,7 +70,7 @@ func (c *Client) Observe(ctx context.Context, want func(state.Org) bool) (*state
 	// So it has a slot of its own: one reader for the list and one less than
 	// there are slots for products. When the list is read, its reader becomes
 	// one of the others.
-	g.Go(func() error {
+	start(func() error {
 		err := c.Orgs(ctx, func(page []state.Org) error { return o.listed(ctx, page) })
 		close(o.queue)
 		if err != nil {
@@ -68,7 +79,7 @@ func (c *Client) Observe(ctx context.Context, want func(state.Org) bool) (*state
 		return o.drain(ctx)
 	})
 	for range c.concurrency - 1 {
-		g.Go(func() error { return o.drain(ctx) })
+		start(func() error { return o.drain(ctx) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -78,14 +89,15 @@ func (c *Client) Observe(ctx context.Context, want func(state.Org) bool) (*state
 
 // observation is an Observe under way.
 type observation struct {
-	client *Client
-	want   func(state.Org) bool
+	client   *Client
+	products func(state.Org) bool // says of which orgs they are read
 
 	account state.Account
 	catalog []state.Product
 	orgs    map[string]*entry // by id; touched only by the list's reader
 	queue   chan *entry
 	misses  atomic.Int32 // product reads that failed since the last success
+	held    atomic.Int64 // bytes that the products take
 }
 
 // entry is one org. What the list says and what the product read says are kept
@@ -109,7 +121,7 @@ func (o *observation) listed(ctx context.Context, page []state.Org) error {
 			o.orgs[org.ID] = e
 		}
 		e.org = org
-		if e.queued || o.want != nil && !o.want(org) {
+		if e.queued || o.products != nil && !o.products(org) {
 			continue
 		}
 		e.queued = true
@@ -148,10 +160,24 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 	case err == nil:
 		o.misses.Store(0)
 		e.products = ids
+		return o.hold(ids)
 	case ctx.Err() != nil || o.concernsAll(err):
 		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
 	default:
 		e.unknown = oktaerr.Clean(err.Error())
+	}
+	return nil
+}
+
+// hold counts what the ids take.
+func (o *observation) hold(ids []string) error {
+	const header = 16 // what a string takes besides its characters
+	size := int64(cap(ids)) * header
+	for _, id := range ids {
+		size += int64(len(id))
+	}
+	if o.held.Add(size) > maxHeld {
+		return fmt.Errorf("the products of the orgs take more than %d bytes: no fleet has so many", maxHeld)
 	}
 	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -259,6 +261,81 @@ func TestObserveManyUnknown(t *testing.T) {
 	})
 }
 
+// TestObservePanics: whatever panics in one of its goroutines ends the reading
+// and nothing else: the slots are free again, and the observer has seen an end
+// for each start.
+func TestObservePanics(t *testing.T) {
+	bug := func(n int32) bool {
+		if n > 40 {
+			panic("a bug\nof ours")
+		}
+		return true
+	}
+	for _, name := range []string{"products", "transport", "credentials", "observer"} {
+		t.Run(name, func(t *testing.T) {
+			var calls, started, finished atomic.Int32
+			var logged lockedBuffer
+			counts := countingObserver{
+				started: func() {
+					started.Add(1)
+					if name == "observer" {
+						bug(started.Load())
+					}
+				},
+				finished: func() { finished.Add(1) },
+			}
+			spoiled := func(at string, base http.RoundTripper) http.RoundTripper {
+				return roundTripper(func(r *http.Request) (*http.Response, error) {
+					if name == at {
+						bug(calls.Add(1))
+					}
+					return base.RoundTrip(r)
+				})
+			}
+			c := newClient(t, newFleet(300), func(o *Options) {
+				o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+				o.Observer = counts
+				o.Transport = spoiled("transport", o.Transport)
+				o.Auth = func(base http.RoundTripper) http.RoundTripper { return spoiled("credentials", base) }
+			})
+			got, err := c.Observe(t.Context(), func(state.Org) bool { return name != "products" || bug(calls.Add(1)) })
+			if got != nil || err == nil || err.Error() != "reading the account's orgs panicked: a bug of ours" || !strings.Contains(hintOf(err), "this is a bug") {
+				t.Errorf("got %v, error = %v", got, err)
+			}
+			if text := logged.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "TestObservePanics") {
+				t.Errorf("logged %s", text)
+			}
+			if !c.slots.TryAcquire(MaxConcurrency) {
+				t.Error("a slot is lost")
+			}
+			if s, f := started.Load(), finished.Load(); name != "observer" && s != f {
+				t.Errorf("%d starts and %d ends", s, f)
+			}
+		})
+	}
+}
+
+type countingObserver struct{ started, finished func() }
+
+func (c countingObserver) Started(string, string)                      { c.started() }
+func (c countingObserver) Finished(string, string, int, time.Duration) { c.finished() }
+
+// TestObserveHolds: there is a bound to what it holds.
+func TestObserveHolds(t *testing.T) {
+	f := newFleet(1)
+	f.orgs[0].Products = []string{"P1"}
+	o := &observation{client: newClient(t, f, nil)}
+	e := &entry{id: "0", label: "org-0.okta.com"}
+	o.held.Store(maxHeld - 100)
+	if err := o.read(t.Context(), e); err != nil {
+		t.Error(err)
+	}
+	o.held.Store(maxHeld)
+	if err := o.read(t.Context(), e); err == nil || !strings.Contains(err.Error(), "no fleet has so many") {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // TestObserveDown: an API that dies in the middle of a large fleet is given up
 // soon, not after six attempts for each org.
 func TestObserveDown(t *testing.T) {
@@ -355,7 +432,7 @@ func TestObservePace(t *testing.T) {
 }
 
 // TestObserveShift: an org that two pages list is read once, its later entry
-// counts, and want is asked again when it changed.
+// counts, and the caller is asked again when it changed.
 func TestObserveShift(t *testing.T) {
 	f := newFleet(0)
 	f.instead["orgs"] = page(`[{"id":"a","domain":"a.okta.com","status":"ACTIVE"},{"id":"b","domain":"b.okta.com"},{"id":"c","domain":"c.okta.com"}]`, "?after=1")

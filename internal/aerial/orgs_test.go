@@ -120,6 +120,48 @@ func TestEndlessOrgs(t *testing.T) {
 	}
 }
 
+// TestBounds: a list ends by the number of its entries and by the length of its
+// pages too, long before it fills the memory.
+func TestBounds(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		entries int // of a page
+		limit   int64
+		pages   int
+		err     string
+	}{
+		{"entries", maxEntries/4 + 1, maxList, 4, "more than 100000 entries"},
+		{"bytes", 1, 40, maxFull + 1, "more than 1000 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n, id := 0, 0
+			c, err := New(Options{URL: mustURL("http://aerial.test"), AccountID: testAccount,
+				Transport: inProcess{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					n++
+					orgs := make([]string, tt.entries)
+					for i := range orgs {
+						id++
+						orgs[i] = fmt.Sprintf(`{"id":"%010d"}`, id)
+					}
+					body := fmt.Sprintf("%-40s", "["+strings.Join(orgs, ",")+"]")
+					page(body, fmt.Sprintf("http://aerial.test/?after=%d", n))(w, r)
+				})}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken := 0
+			err = eachPage(t.Context(), c, get(c.path("orgs"), "orgs", tt.limit), func(orgs []wireOrg) (bool, error) {
+				taken += len(orgs)
+				return true, nil
+			})
+			want := fmt.Sprintf("page %d: there is no end to it: gave up at %s", tt.pages, tt.err)
+			if fmt.Sprint(err) != want || n != tt.pages || taken != (n-1)*tt.entries {
+				t.Errorf("error = %v after %d pages and %d orgs\nwant    %s", err, n, taken, want)
+			}
+		})
+	}
+}
+
 // TestOpaqueNext: the next page's URL is used as it came.
 func TestOpaqueNext(t *testing.T) {
 	const next = "/else/where%2Fthere?x=%7e;&after=a+b%20c&limit=7"

@@ -13,6 +13,12 @@ const (
 	// maxBarren is how many pages in a row may bring nothing new before the
 	// list counts as one that goes in circles.
 	maxBarren = 3
+	// maxEntries is how many entries all pages together may have.
+	maxEntries = 100_000
+	// maxFull is how many answers of the greatest length all pages together may
+	// amount to. For orgs that is 250 MB, or 2.6 kB for each of a hundred
+	// thousand.
+	maxFull = 25
 )
 
 var errNull = errors.New("the answer is null instead of a list")
@@ -23,12 +29,16 @@ var errNull = errors.New("the answer is null instead of a list")
 // found, is an error and not handed over.
 func eachPage[T any](ctx context.Context, c *Client, first *call, take func([]T) (fresh bool, err error)) error {
 	visited := map[string]bool{}
-	barren := 0
+	barren, entries := 0, 0
 	at := *first
 	for n := 1; ; n++ {
 		visited[at.url.String()] = true
 		next, page, err := onePage[T](ctx, c, &at)
 		fresh := false
+		if err == nil {
+			entries += len(page)
+			err = checkLength(entries, &at)
+		}
 		if err == nil {
 			fresh, err = take(page)
 		}
@@ -54,6 +64,18 @@ func eachPage[T any](ctx context.Context, c *Client, first *call, take func([]T)
 		}
 		at.url = next
 	}
+}
+
+// checkLength refuses a list that is longer than any that can be meant, so that
+// what is held of it has a bound.
+func checkLength(entries int, list *call) error {
+	switch {
+	case entries > maxEntries:
+		return fmt.Errorf("there is no end to it: gave up at more than %d entries", maxEntries)
+	case list.read > maxFull*list.maxBody:
+		return fmt.Errorf("there is no end to it: gave up at more than %d bytes", maxFull*list.maxBody)
+	}
+	return nil
 }
 
 // onePage reads a page and finds the next; nil when it is the last.

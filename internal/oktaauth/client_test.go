@@ -368,6 +368,29 @@ func TestNewOptions(t *testing.T) {
 	}
 }
 
+// A panic in the goroutine of a token call is the error of all who wait for it,
+// and of nobody after them.
+func TestPanic(t *testing.T) {
+	key := newKeyPair(t)
+	f := newFake(t, key)
+	bug := true
+	c := f.client(key, func(o *Options) {
+		o.Key = func() (Key, error) {
+			if bug {
+				panic("a bug")
+			}
+			return key, nil
+		}
+	})
+	if _, err := c.Token(t.Context(), readScope); err == nil || err.Error() != "getting a token panicked: a bug" {
+		t.Errorf("got %v", err)
+	}
+	bug = false
+	if _, err := c.Token(t.Context(), readScope); err != nil {
+		t.Error(err)
+	}
+}
+
 // A key that was changed on disk is taken up at the next token call.
 func TestKeyRotation(t *testing.T) {
 	first, second := newKeyPair(t), newKeyPair(t)

@@ -33,8 +33,10 @@ const (
 )
 
 // fetch gets a new token, with patience: a token call changes nothing at Okta
-// and may be repeated, each time with a new assertion and a new proof.
-func (c *Client) fetch(ctx context.Context, scopes []string) (Token, error) {
+// and may be repeated, each time with a new assertion and a new proof. It runs
+// as a goroutine of its own, and so a panic becomes the error of all who wait.
+func (c *Client) fetch(ctx context.Context, scopes []string) (_ Token, err error) {
+	defer oktaerr.Recover(c.log, "getting a token", &err)
 	start := time.Now()
 	backoff := firstWait
 	for attempt := 1; ; attempt++ {
