@@ -30,8 +30,8 @@ func (w *world) process(t testing.TB) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envSide+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Env = append(os.Environ(), envProgram+"=1", "GORACE=atexit_sleep_ms=0")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), w, w
 	return cmd
 }
 
@@ -173,7 +173,7 @@ func (sc *scenario) killAt(t *testing.T, point string) {
 		t.Fatalf("not killed, but ended with %d:\n%s", code, w.said())
 	}
 	_, there := w.Org(fresh)
-	_, stored := w.stored(t, fresh)
+	stored := w.kept(t, fresh)
 	w.finish(t)
 	w.wantWhole(t, fresh, sc.lost || there && !stored)
 	w.wantOrgs(t, 1)

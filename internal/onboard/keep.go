@@ -99,11 +99,11 @@ func (n *creation) verify(answer parent.Created) error {
 	switch {
 	case answer.Domain != "" && answer.Domain != n.key.Domain:
 		return oktaerr.WithHint(
-			fmt.Errorf("Okta made the org as %q, which is not what is declared", oktaerr.Clean(answer.Domain)),
+			fmt.Errorf("the org was made as %q, which is not what is declared", oktaerr.Clean(answer.Domain)),
 			"the org is there and its token is kept; declare it under the name that Okta gave it")
 	case answer.Subdomain != "" && answer.Subdomain != n.subdomain():
 		return oktaerr.WithHint(
-			fmt.Errorf("Okta made the org with the subdomain %q, which is not what is declared", oktaerr.Clean(answer.Subdomain)),
+			fmt.Errorf("the org was made with the subdomain %q, which is not what is declared", oktaerr.Clean(answer.Subdomain)),
 			"the org is there and its token is kept; declare it under the name that Okta gave it")
 	}
 	return nil

@@ -16,16 +16,18 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/journal"
+	"reconciler/internal/onboard"
 	"reconciler/internal/simulator"
 )
 
-// envSide holds a side as JSON when this binary is to be the program.
-const envSide = "ONBOARD_TEST_SIDE"
+// envProgram, when it is set, makes this binary the program, with a side on its
+// standard input.
+const envProgram = "ONBOARD_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if text := os.Getenv(envSide); text != "" {
+	if os.Getenv(envProgram) != "" {
 		var s side
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
+		if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(exitError)
 		}
@@ -40,9 +42,9 @@ const fresh = "acme-fresh.okta.com"
 const fast = 1000
 
 // once does one run in this process.
-func (w *world) once(t *testing.T) *apply.Result {
+func (w *world) once(t *testing.T, change ...func(*onboard.Options)) *apply.Result {
 	t.Helper()
-	p, err := w.start(w)
+	p, err := w.start(w, change...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +469,7 @@ func TestWrongName(t *testing.T) {
 	for n := range 2 {
 		r := w.once(t)
 		o := r.Outcomes[n]
-		if o.Result != apply.Failed || n == 0 && !strings.Contains(o.Error, `Okta made the org as "acme-fresh.okta.com"`) ||
+		if o.Result != apply.Failed || n == 0 && !strings.Contains(o.Error, `the org was made as "acme-fresh.okta.com"`) ||
 			n == 1 && !strings.Contains(o.Error, "the org was created, but it can't be linked by its domain") {
 			t.Errorf("%+v", o)
 		}

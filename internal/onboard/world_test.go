@@ -104,12 +104,18 @@ func (w *world) said() string {
 // to be created.
 func newWorld(t testing.TB, factor int, seed *simulator.Seed, domains ...string) *world {
 	t.Helper()
+	return newSlowWorld(t, factor, 0, seed, domains...)
+}
+
+// newSlowWorld is a world in which calls take time.
+func newSlowWorld(t testing.TB, factor int, latency time.Duration, seed *simulator.Seed, domains ...string) *world {
+	t.Helper()
 	w := &world{}
 	w.Clock = clock{time.Now(), factor}
 	if seed == nil {
 		seed = simulator.DefaultSeed(4)
 	}
-	w.Server = simulatortest.Start(t, simulatortest.Config{Seed: seed, Options: simulator.Options{Now: w.Clock.now}})
+	w.Server = simulatortest.Start(t, simulatortest.Config{Seed: seed, Options: simulator.Options{Now: w.Clock.now, Latency: latency}})
 	pem, err := w.Credentials.PEM()
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +170,8 @@ type program struct {
 	trip    *tripwire
 }
 
-func (s side) start(out io.Writer) (_ *program, err error) {
+// start makes the program; change may put other parts into it.
+func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program, err error) {
 	p := &program{side: s, log: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), trip: newTripwire(s.Kill, s.Record)}
 	defer func() {
 		if err != nil {
@@ -220,6 +227,9 @@ func (s side) start(out io.Writer) (_ *program, err error) {
 	if s.Sink != "none" {
 		p.sink = sink.Dir(s.tokenDir())
 		opts.Sink = tripSink{p.sink, p.trip}
+	}
+	for _, f := range change {
+		f(&opts)
 	}
 	p.onboard = onboard.New(opts)
 	return p, nil
