@@ -119,18 +119,13 @@ func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
 // nothing was sent.
 func (c *Client) transportError(err error) error {
 	var sending *wireError
-	switch {
-	case !errors.As(err, &sending):
+	if !errors.As(err, &sending) {
 		return &unsentError{err}
-	case oktaerr.Untrusted(err):
-		return &unsentError{oktaerr.WithHint(sending.error, fmt.Sprintf(
-			"the server's certificate is not trusted here: check `url` of the parent %q, the system's root certificates, and proxies on the way", c.name))}
-	case oktaerr.Unsent(err):
-		return &unsentError{oktaerr.WithHint(sending.error, fmt.Sprintf(
-			"there is no way to the server: check `url` of the parent %q, DNS, firewall and proxy", c.name))}
-	default:
-		return &lostError{sending.error}
 	}
+	if hint := oktaerr.WayHint(err, fmt.Sprintf("`url` of the parent %q", c.name)); hint != "" {
+		return &unsentError{oktaerr.WithHint(sending.error, hint)}
+	}
+	return &lostError{sending.error}
 }
 
 // lostError is a failure of the wire, which may quote what came over it.
@@ -226,10 +221,9 @@ func passing(err error, refused *Error) bool {
 	if refused != nil {
 		return refused.Status >= 500 && refused.Status != http.StatusNotImplemented
 	}
-	var sending *wireError
 	var unsent *unsentError
-	if errors.As(err, &unsent) && !errors.As(err, &sending) && !oktaerr.Unsent(err) {
-		return false // credentials; oktaauth has been patient already
+	if errors.As(err, &unsent) {
+		return oktaerr.Unsent(err) && !oktaerr.Untrusted(err) // credentials were tried patiently already
 	}
-	return !oktaerr.Untrusted(err)
+	return true
 }
