@@ -111,11 +111,7 @@ func (n *creation) note(err error) {
 
 // make creates an org that isn't there, as far as anybody knows.
 func (n *creation) make(ctx context.Context) (apply.Created, error) {
-	if err := n.parent.take(ctx); err != nil {
-		return apply.Created{}, fmt.Errorf("waiting for other orgs of the parent %q: %w", n.parent.name, err)
-	}
 	made, settle, err := n.send(ctx)
-	n.parent.release()
 	if err == nil && settle {
 		err = n.settle(ctx)
 	}
@@ -125,6 +121,10 @@ func (n *creation) make(ctx context.Context) (apply.Created, error) {
 // send is the part of the way that one org at a time of a parent goes. settle
 // says whether the org has to be left alone now.
 func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, err error) {
+	if err := n.parent.take(ctx); err != nil {
+		return apply.Created{}, false, fmt.Errorf("waiting for other orgs of the parent %q: %w", n.parent.name, err)
+	}
+	defer n.parent.release()
 	if err := n.parent.API.CheckConsent(ctx, n.account); err != nil {
 		return apply.Created{}, false, err
 	}
