@@ -54,6 +54,13 @@ type Aerial struct {
 	Timeout time.Duration
 }
 
+// Unknown says that nobody can tell from the config which org the Aerial org
+// is, because it is addressed by a custom domain.
+func (a *Aerial) Unknown() bool {
+	u := a.Auth.OrgURL
+	return u != nil && OktaDomain(u) == "" && !isLoopback(u.Hostname())
+}
+
 // Auth is how to prove who we are to an org: as a service app, or, for parents,
 // with an API token.
 type Auth struct {
@@ -120,8 +127,15 @@ type Guards struct {
 	MaxDestructivePercent int
 }
 
-// Tokens says where the tokens of created orgs go; Dir may be empty.
-type Tokens struct{ Dir string }
+// Tokens says where the tokens of created orgs go: into a folder, encrypted or
+// not, or to a program. All may be empty.
+type Tokens struct {
+	Dir string
+	// RecipientsFile holds public keys of age; with Dir only.
+	RecipientsFile string
+	// Command is the path of a program.
+	Command string
+}
 
 // State says where journal and history are kept; Dir may be empty.
 type State struct{ Dir string }

@@ -83,7 +83,9 @@ type guardsFile struct {
 }
 
 type tokensFile struct {
-	Dir at[string] `yaml:"dir" jsonschema:"minLength=1" doc:"The folder that gets one file an org, readable by its owner only."`
+	Dir            at[string] `yaml:"dir" jsonschema:"minLength=1" doc:"The folder that gets one file an org, readable by its owner only. Excludes command."`
+	RecipientsFile at[string] `yaml:"recipientsFile" jsonschema:"minLength=1" doc:"Public keys of age, one a line: the files in dir are encrypted to all of them."`
+	Command        at[string] `yaml:"command" jsonschema:"minLength=1,example=/usr/local/bin/store-token" doc:"A program that gets each token on its standard input, and in its environment which org it belongs to; it ends with 0 when the token is safe. Excludes dir."`
 }
 
 type stateFile struct {

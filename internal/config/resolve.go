@@ -40,7 +40,7 @@ func (r *resolver) config(f *file) *Config {
 		Parents:   r.parents(f.Parents),
 		Manifests: r.path("manifests", &f.Manifests),
 		Mode:      f.Mode.V,
-		Tokens:    Tokens{Dir: r.path("tokens.dir", &f.Tokens.Dir)},
+		Tokens:    r.tokens(&f.Tokens),
 		State:     State{Dir: r.path("state.dir", &f.State.Dir)},
 		HTTP:      HTTP{Address: r.address("http.address", &f.HTTP.Address)},
 		Guards: Guards{
@@ -61,6 +61,21 @@ func (r *resolver) config(f *file) *Config {
 		}
 	}
 	return cfg
+}
+
+func (r *resolver) tokens(f *tokensFile) Tokens {
+	t := Tokens{
+		Dir:            r.path("tokens.dir", &f.Dir),
+		RecipientsFile: r.path("tokens.recipientsFile", &f.RecipientsFile),
+		Command:        r.path("tokens.command", &f.Command),
+	}
+	if f.Dir.Set && f.Command.Set {
+		r.errs.Add(f.Command.Pos, `"tokens.command" and "tokens.dir" (%s) exclude one another: keep one`, f.Dir.Pos)
+	}
+	if f.RecipientsFile.Set && !f.Dir.Set {
+		r.errs.Add(f.RecipientsFile.Pos, `"tokens.recipientsFile" needs "tokens.dir": it encrypts the files there`)
+	}
+	return t
 }
 
 func (r *resolver) aerial(f *aerialFile) Aerial {
