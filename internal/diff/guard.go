@@ -27,6 +27,10 @@ type Guards struct {
 	// tell which org they are, because they are addressed by a domain that is
 	// not Okta's. While there is one, nothing is deactivated at all.
 	UnknownParents []string
+	// UnknownAerial says the same of the Aerial org: then it is only known by
+	// what the API says of it, and while that is nothing, nothing is
+	// deactivated either.
+	UnknownAerial bool
 }
 
 // Names of the guards in Refusal.Guard.
@@ -60,6 +64,10 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 			if role, guard := g.untouchable(c, live); role != "" {
 				all = append(all, Refusal{guard, fmt.Sprintf(
 					"%s is %s, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out", c.Org, role)})
+			}
+			if g.UnknownAerial && !live.aerial {
+				all = append(all, Refusal{GuardAerial, fmt.Sprintf(
+					"%s would be deactivated or deleted, and nobody can tell whether it is the Aerial org: set aerial.auth.orgURL to that org's own Okta domain", c.Org)})
 			}
 			for _, name := range g.UnknownParents {
 				all = append(all, Refusal{GuardParent, fmt.Sprintf(

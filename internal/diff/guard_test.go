@@ -190,3 +190,17 @@ func TestRefusalsNameOrgsLimitAndRemedy(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownAerialOrgKeepsAllActive(t *testing.T) {
+	guards := wide
+	guards.UnknownAerial = true
+	desired, actual := fleet(3)
+	desired.Orgs[1].Status = state.Inactive
+	if got := guardNames(compute(t, desired, actual, guards)); got != "aerialOrg" {
+		t.Errorf("refused by %q", got)
+	}
+	actual.Orgs[0].AerialOrg = true
+	if got := guardNames(compute(t, desired, actual, guards)); got != "" {
+		t.Errorf("refused by %q although the Aerial org is known", got)
+	}
+}

@@ -16,6 +16,8 @@ type index struct {
 	// nameless says that some org came without a domain: then no declared org
 	// can be called missing for sure.
 	nameless bool
+	// aerial says that the API marks some org as the Aerial org.
+	aerial bool
 }
 
 func newIndex(actual *state.Actual) *index {
@@ -23,6 +25,7 @@ func newIndex(actual *state.Actual) *index {
 	for i := range actual.Orgs {
 		org := &actual.Orgs[i]
 		x.byID[org.ID] = org
+		x.aerial = x.aerial || org.AerialOrg
 		if org.Domain == "" {
 			x.nameless = true
 			continue
