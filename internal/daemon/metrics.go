@@ -24,6 +24,7 @@ type metrics struct {
 	runDuration prometheus.Histogram
 	lastSuccess prometheus.Gauge
 	stale       prometheus.Gauge
+	alarms      prometheus.Gauge
 	drift       *prometheus.GaugeVec
 	orgs        *prometheus.GaugeVec
 	changes     *prometheus.CounterVec
@@ -53,6 +54,10 @@ func newMetrics(version string) *metrics {
 		stale: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "reconciler_desired_stale",
 			Help: "1 while the desired state in force is not the newest, because git can't be read or the newest commit is refused.",
+		}),
+		alarms: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "reconciler_alarms",
+			Help: "Tokens of new orgs, and journals, that were lost and that nobody has acknowledged.",
 		}),
 		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "reconciler_drift",
@@ -89,7 +94,7 @@ func newMetrics(version string) *metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		info, m.runs, m.runDuration, m.lastSuccess, m.stale, m.drift, m.orgs, m.changes,
+		info, m.runs, m.runDuration, m.lastSuccess, m.stale, m.alarms, m.drift, m.orgs, m.changes,
 		m.apiRequests, m.apiDuration, m.apiInFlight,
 	)
 	m.declare()

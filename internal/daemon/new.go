@@ -25,7 +25,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 
 // build is New with a transport of the caller's for all that goes to Okta.
 func build(cfg *config.Config, opts Options, base http.RoundTripper) (*Reconciler, error) {
-	r := &Reconciler{cfg: cfg, log: opts.Logger, guards: guardsOf(cfg), base: base}
+	r := &Reconciler{cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: base}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -47,6 +47,7 @@ func guardsOf(cfg *config.Config) diff.Guards {
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
 		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
+		UnknownAerial:         cfg.Aerial.Unknown(),
 	}
 	for i := range cfg.Parents {
 		switch p := &cfg.Parents[i]; {

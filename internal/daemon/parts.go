@@ -3,8 +3,10 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"net/http"
 
 	"reconciler/internal/config"
+	"reconciler/internal/parent"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
@@ -36,4 +38,16 @@ func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
 		return nil, err
 	}
 	return &Source{r.source, r.fetch}, nil
+}
+
+// OpenParent gives a client of one of the config's parents that sends by base.
+// It opens no connection and no secret.
+func OpenParent(p *config.Parent, base http.RoundTripper) (*parent.Client, error) {
+	return (&Reconciler{base: base, log: slog.New(slog.DiscardHandler)}).Parent(p)
+}
+
+// AlarmsOf gives the alarms of a config that may lack all that talking to Okta
+// needs; see Reconciler.Alarms.
+func AlarmsOf(cfg *config.Config) ([]Alarm, error) {
+	return (&Reconciler{cfg: cfg, log: slog.New(slog.DiscardHandler)}).Alarms()
 }

@@ -31,6 +31,9 @@ type Options struct {
 	// NoManifests says that no desired state is ever read, because the plan to
 	// apply was saved.
 	NoManifests bool
+	// Environ, in the form of os.Environ, is what a command that keeps tokens
+	// may know of the environment; our own variables are taken out of it.
+	Environ []string
 	// Logger is told of fetches, retries and writes; nil is silent.
 	Logger *slog.Logger
 	// Observer is told of the calls of the Aerial API; nil is allowed.
@@ -41,9 +44,10 @@ type Options struct {
 // aerial.concurrency calls are in flight, whichever of its two clients makes
 // them. Its methods are called one at a time.
 type Reconciler struct {
-	cfg    *config.Config
-	log    *slog.Logger
-	guards diff.Guards
+	cfg     *config.Config
+	environ []string
+	log     *slog.Logger
+	guards  diff.Guards
 
 	// fetch reads the manifests, and source names where it does so.
 	fetch  func(context.Context) (*source.Snapshot, error)
@@ -51,6 +55,9 @@ type Reconciler struct {
 	// last is what the last snapshot holds: an unmoved branch gives the same
 	// snapshot, which needs no second look.
 	last loaded
+
+	// asked are the deletions that were asked for, where there is no journal.
+	asked memory
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -170,12 +177,17 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 	if o.err != nil {
 		return nil, nil, o.err
 	}
+	asked, err := r.deletionRequested()
+	if err != nil {
+		return nil, nil, err
+	}
 	plan, err := diff.Compute(desired.State, o.actual, diff.Options{
-		Account:  r.cfg.Aerial.AccountID,
-		Revision: desired.Commit,
-		Guards:   r.guards,
-		Only:     f.Only,
-		Exclude:  f.Exclude,
+		Account:           r.cfg.Aerial.AccountID,
+		Revision:          desired.Commit,
+		Guards:            r.guards,
+		Only:              f.Only,
+		Exclude:           f.Exclude,
+		DeletionRequested: asked,
 	})
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
@@ -274,12 +286,18 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
 	}
-	return apply.Apply(ctx, plan, api{r.read, r.writer()}, apply.Options{
+	opts := apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Spared:      append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
 		Done:        done,
 		Logger:      r.log,
-	})
+	}
+	closeBooks, err := r.openBooks(ctx, plan, &opts)
+	if err != nil {
+		return nil, err
+	}
+	defer closeBooks()
+	return apply.Apply(ctx, plan, api{r.read, r.writer()}, opts)
 }
 
 // Close gives back idle connections. The Reconciler may still be used.

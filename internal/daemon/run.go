@@ -46,6 +46,7 @@ type said struct {
 	warnings []string // of the manifests
 	mistakes []string // in the manifests
 	stale    string
+	alarms   string
 }
 
 // once does one run from beginning to end and tells what became of it. It
@@ -64,6 +65,7 @@ func (u *runner) once(ctx context.Context, trigger Trigger) {
 	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
 	u.board.end(rec, u.inForce)
+	u.tellAlarms()
 	u.summarize(&rec)
 }
 

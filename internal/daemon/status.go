@@ -58,6 +58,9 @@ type Status struct {
 	Unmanaged []diff.Unmanaged `json:"unmanaged"`
 	// Refusals are what the guards say to applying the plan.
 	Refusals []diff.Refusal `json:"refusals"`
+	// Alarms are told until somebody acknowledges them: tokens of new orgs that
+	// were lost, and a journal that was.
+	Alarms []Alarm `json:"alarms"`
 	// Products names the products that Drift speaks of, by id.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, newest first, without
@@ -106,6 +109,7 @@ func newBoard(status Status, next func(time.Time) time.Time) *board {
 	status.Unknown = []diff.Unknown{}
 	status.Unmanaged = []diff.Unmanaged{}
 	status.Refusals = []diff.Refusal{}
+	status.Alarms = []Alarm{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []RunRecord{}
 	return &board{next: next, status: status}
@@ -134,6 +138,13 @@ func (b *board) end(rec RunRecord, inForce *InForce) {
 	brief.Outcomes = nil
 	s.RecentRuns = slices.Insert(slices.Clone(s.RecentRuns), 0, brief)
 	s.RecentRuns = s.RecentRuns[:min(len(s.RecentRuns), recentRuns)]
+}
+
+// alarms notes what was lost and not acknowledged.
+func (b *board) alarms(all []Alarm) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Alarms = append([]Alarm{}, all...)
 }
 
 // compared notes what a run found and what of it is left.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 
@@ -159,4 +160,21 @@ func (u *runner) summarize(rec *RunRecord) {
 		}
 	}
 	u.log.Log(context.Background(), level, "run finished", attrs...)
+}
+
+// tellAlarms tells what was lost and nobody has acknowledged: on the log each
+// time that it changes, in status and metrics for as long as it lasts.
+func (u *runner) tellAlarms() {
+	alarms, err := u.r.Alarms()
+	if err != nil {
+		alarms = []Alarm{{Message: oneLine(err.Error()), Hint: hintOf(err)}}
+	}
+	u.board.alarms(alarms)
+	u.metrics.alarms.Set(float64(len(alarms)))
+	if now := fmt.Sprint(alarms); now != u.said.alarms {
+		u.said.alarms = now
+		for _, a := range alarms {
+			u.log.Error("alarm", "org", a.Org, "alarm", a.Message, "hint", a.Hint)
+		}
+	}
 }
