@@ -62,7 +62,7 @@ file.`,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %q", err, cmd.CommandPath()+" --help")
 	})
@@ -79,11 +79,14 @@ file.`,
 		a.applyCommand(),
 		a.runCommand(),
 		a.importCommand(),
+		a.doctorCommand(),
 		a.statusCommand(),
 		a.simulateCommand(),
 		a.demoCommand(),
+		a.acknowledgeCommand(),
 		a.schemaCommand(),
 		a.versionCommand(),
+		a.completionCommand(),
 	)
 	return root
 }
@@ -152,9 +155,18 @@ func (a *app) logger() (*slog.Logger, error) {
 func (a *app) loadConfig() (*config.Config, error) {
 	cfg, warnings, err := config.Load(a.configPath, a.environ)
 	for _, w := range warnings {
-		fmt.Fprintf(a.err, "warning: %s\n", w)
+		a.warn(w.String())
 	}
 	return cfg, err
+}
+
+// warn tells something that is no error, in the form that logs have.
+func (a *app) warn(text string) {
+	if logger, err := a.logger(); err == nil && strings.EqualFold(a.logFormat, "json") {
+		logger.Warn(text)
+		return
+	}
+	fmt.Fprintln(a.err, "warning: "+text)
 }
 
 // hinted is an error with advice that is kept apart from it.

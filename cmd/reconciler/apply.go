@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -124,6 +125,11 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		if err := p.flags.write(a, data); err != nil {
 			printError(a.err, err)
 		}
+		if p.flags.stdout != report.Text { // which a person reads
+			for _, r := range plan.Refusals {
+				fmt.Fprintf(a.err, "reconciler: %s: %s\n", r.Guard, r.Message)
+			}
+		}
 		return refused{errors.New("refused by a guard; nothing was written")}
 	}
 	if !yes && writes(plan) > 0 {
@@ -135,6 +141,7 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}
+	p.tellNewAlarms(&data)
 	// What became of the account outranks what became of the report.
 	reported := p.flags.write(a, data)
 	if err := outcome(plan, data.Result); err != nil {
@@ -144,6 +151,20 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		return err
 	}
 	return reported
+}
+
+// tellNewAlarms tells what this very run lost.
+func (p *planner) tellNewAlarms(data *report.Data) {
+	alarms, err := p.Alarms()
+	if err != nil {
+		printError(p.app.err, err)
+	}
+	for _, alarm := range alarms {
+		if line := alarm.String(); !slices.Contains(data.Warnings, line) {
+			data.Warnings = append(data.Warnings, line)
+			p.app.warn(line)
+		}
+	}
 }
 
 // outcome says how an apply ended: partly, when an org could not be read or

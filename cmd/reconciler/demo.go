@@ -72,7 +72,9 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	for _, chapter := range []func(context.Context) error{
 		d.plan, d.apply, d.drift, d.repair, d.refuse,
 	} {
-		if err := chapter(ctx); err != nil {
+		if err := chapter(ctx); ctx.Err() != nil {
+			return ctx.Err() // whatever it led to
+		} else if err != nil {
 			return err
 		}
 	}
@@ -311,7 +313,7 @@ func (d *demo) await(ctx context.Context, address string, wanted func(*daemon.St
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waited for the daemon in vain; its last run: %+v", status.LastRun)
+			return errors.New("waited for the daemon in vain")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -18,9 +18,12 @@ type planFlags struct {
 	manifests string
 	only      []string
 	exclude   []string
+	// set says which flags were given.
+	set func(name string) bool
 }
 
 func (p *planFlags) add(flags *pflag.FlagSet) {
+	p.set = flags.Changed
 	flags.SortFlags = false
 	flags.StringVar(&p.manifests, "manifests", "", "read manifests from this file or folder, `PATH`, instead of where the config says")
 	flags.StringArrayVar(&p.only, "org", nil, "look only at the org with this `DOMAIN`; may be repeated")
@@ -39,7 +42,8 @@ func (a *app) diffCommand() *cobra.Command {
 them agree. It asks Okta for okta.accounts.read only, so it cannot write.
 
 Exit codes: 0 done, in sync or not; with --detailed-exitcode 2 if there are
-differences, and 1 if an org could not be read; 1 on errors.`,
+differences, and 1 if an org could not be read; 1 on errors, and if no org at
+all could be read.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.prepare(&flags)
@@ -54,10 +58,7 @@ differences, and 1 if an org could not be read; 1 on errors.`,
 			if err := flags.write(a, data); err != nil {
 				return err
 			}
-			if detailed {
-				return differences(plan)
-			}
-			return nil
+			return differences(plan, detailed)
 		},
 	}
 	flags.add(cmd.Flags())
@@ -65,13 +66,15 @@ differences, and 1 if an org could not be read; 1 on errors.`,
 	return cmd
 }
 
-// differences is the outcome of diff --detailed-exitcode. An org that could
-// not be read is an error, which outranks a difference.
-func differences(plan *diff.Plan) error {
+// differences is the outcome of diff. An org that could not be read is an
+// error, which outranks a difference; one of many is let pass where nobody asked
+// for details.
+func differences(plan *diff.Plan, detailed bool) error {
+	unknown := len(plan.Unknown)
 	switch {
-	case len(plan.Unknown) > 0:
-		return fmt.Errorf("%d of %d orgs could not be read", len(plan.Unknown), plan.Summary.Orgs)
-	case plan.Differs():
+	case unknown > 0 && (detailed || unknown == plan.Summary.Orgs):
+		return fmt.Errorf("%d of %d orgs could not be read", unknown, plan.Summary.Orgs)
+	case detailed && plan.Differs():
 		return exitCode(exitDifferences)
 	default:
 		return nil
@@ -81,6 +84,7 @@ func differences(plan *diff.Plan) error {
 // planner is what diff and apply have in common.
 type planner struct {
 	*daemon.Reconciler
+	app   *app
 	flags *planFlags
 }
 
@@ -93,10 +97,14 @@ func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, erro
 	if err := flags.parse(); err != nil {
 		return nil, err
 	}
+	if flags.set("manifests") && flags.manifests == "" {
+		return nil, withHint("--manifests is empty", "is a variable of your script not set?")
+	}
 	var err error
 	if opts.Logger, err = a.logger(); err != nil {
 		return nil, err
 	}
+	opts.Environ = a.environ
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err
@@ -105,7 +113,7 @@ func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, erro
 	if err != nil {
 		return nil, err
 	}
-	return &planner{r, flags}, flags.open()
+	return &planner{r, a, flags}, flags.open()
 }
 
 // Close gives back what prepare took.
@@ -120,5 +128,13 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 	if err != nil {
 		return nil, report.Data{}, err
 	}
-	return plan, report.Data{Plan: plan, Warnings: desired.Warnings}, nil
+	warnings := desired.Warnings
+	alarms, err := p.Alarms()
+	for _, alarm := range alarms {
+		warnings = append(warnings, alarm.String())
+	}
+	for _, w := range warnings {
+		p.app.warn(w)
+	}
+	return plan, report.Data{Plan: plan, Warnings: warnings}, err
 }

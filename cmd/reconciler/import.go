@@ -109,10 +109,12 @@ func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
 func importOptions(cfg *config.Config, flags *importFlags) importer.Options {
 	opts := importer.Options{
 		Split:        importer.Split(flags.split),
-		AerialDomain: strings.ToLower(cfg.Aerial.Auth.OrgURL.Hostname()),
+		AerialDomain: config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 	}
 	for i := range cfg.Parents {
-		opts.ParentDomains = append(opts.ParentDomains, strings.ToLower(cfg.Parents[i].URL.Hostname()))
+		if domain := cfg.Parents[i].Domain; domain != "" {
+			opts.ParentDomains = append(opts.ParentDomains, domain)
+		}
 	}
 	return opts
 }

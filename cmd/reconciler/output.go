@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -49,8 +50,13 @@ func (o *outputFlags) parse() error {
 			return fmt.Errorf("--out %q: must be FORMAT=FILE, such as json=plan.json", f)
 		}
 		format, err := report.ParseFormat(name)
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("--out %q: %w", f, err)
+		case path == "-":
+			return fmt.Errorf("--out %q: use -o %s for stdout", f, format)
+		case slices.ContainsFunc(o.out, func(other *outFile) bool { return filepath.Clean(other.path) == filepath.Clean(path) }):
+			return fmt.Errorf("--out %q: another --out writes the same file", f)
 		}
 		o.out = append(o.out, &outFile{format: format, path: path})
 	}
@@ -91,6 +97,9 @@ func (o *outputFlags) write(a *app, d report.Data) error {
 		}
 	}
 	d.Color = a.color(a.out)
+	if o.stdout == report.Text {
+		d.Warnings = nil // they stand on stderr already
+	}
 	if err := report.Write(a.out, o.stdout, d); err != nil {
 		return fmt.Errorf("writing to stdout: %w", err)
 	}

@@ -24,7 +24,7 @@ and a status page on http.address. SIGTERM and SIGINT stop it in good order.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(cmd.Context(), cfg, daemon.RunOptions{Logger: logger, Version: versionString()})
+			return daemon.Run(cmd.Context(), cfg, daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ})
 		},
 	}
 }

@@ -59,6 +59,12 @@ func (a *app) simulate(ctx context.Context, flags *simulateFlags) error {
 	if err := simulator.CheckListen(flags.listen); err != nil {
 		return err
 	}
+	switch {
+	case flags.orgs < 2:
+		return fmt.Errorf("--orgs %d: an account has at least 2, the Aerial org and a parent", flags.orgs)
+	case flags.latency < 0:
+		return fmt.Errorf("--latency %v: must not be negative", flags.latency)
+	}
 	seed, err := flags.readSeed()
 	if err != nil {
 		return err
@@ -116,7 +122,9 @@ func newSimulator(seed *simulator.Seed, f *simulateFlags, logger *slog.Logger) (
 		if err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)
 		}
-		sim.AddFault(fault)
+		if err := sim.AddFault(fault); err != nil {
+			return nil, fmt.Errorf("--fault: %w", err)
+		}
 	}
 	return sim, nil
 }

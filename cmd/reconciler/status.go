@@ -96,6 +96,9 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	for _, u := range s.Unknown {
 		line("unknown", "%s: %s", u.Org, u.Error)
 	}
+	for _, alarm := range s.Alarms {
+		line("ALARM", "%s", alarm)
+	}
 	for _, r := range s.Refusals {
 		line("refused", "%s: %s", r.Guard, r.Message)
 	}

@@ -59,7 +59,7 @@ func (a *app) validate(paths []string) error {
 	}
 	desired, warnings, err := state.Load(inputs, opts)
 	for _, w := range warnings {
-		fmt.Fprintf(a.err, "warning: %s\n", w)
+		a.warn(w.String())
 	}
 	if err != nil {
 		return err

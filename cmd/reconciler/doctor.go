@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/config"
+	"reconciler/internal/daemon"
+	"reconciler/internal/doctor"
+	"reconciler/internal/sink"
+	"reconciler/internal/source"
+	"reconciler/internal/strictyaml"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	var format string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check config, clock, key, token, scopes, account, git and folders, with hints",
+		Long: `Check everything that the program depends on, one line each: ok, warning or
+failure with a hint, or skipped because something else failed. It changes
+nothing at Okta. Folders that the program writes to are tried with a probe,
+which is removed again.
+
+Exit codes: 0 nothing failed; 1 something did.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "text" && format != "json" {
+				return fmt.Errorf("-o %q: must be %s", format, strictyaml.OneOf([]string{"text", "json"}))
+			}
+			if timeout < time.Second {
+				return fmt.Errorf("--timeout %v: must be 1s or more", timeout)
+			}
+			return a.examine(cmd.Context(), format, timeout)
+		},
+	}
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	cmd.Flags().DurationVar(&timeout, "timeout", doctor.DefaultTimeout, "how long one check may take")
+	return cmd
+}
+
+func (a *app) examine(ctx context.Context, format string, timeout time.Duration) error {
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	opts := doctor.Options{
+		Load:    func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
+		Source:  sourceOf,
+		Parent:  parentOf,
+		Sink:    func(cfg *config.Config) (sink.Sink, error) { return daemon.NewSink(cfg, a.environ) },
+		Alarms:  alarmsOf,
+		Daemon:  askDaemon,
+		Timeout: timeout,
+		Logger:  logger,
+	}
+	if format == "text" {
+		color := a.color(a.out)
+		opts.Done = func(c doctor.Check) { fmt.Fprintln(a.out, c.Line(color)) }
+	}
+	report := doctor.Run(ctx, opts)
+	if format == "json" {
+		if err := report.WriteJSON(a.out); err != nil {
+			return fmt.Errorf("writing to stdout: %w", err)
+		}
+	} else {
+		fmt.Fprintf(a.out, "\n%s\n", report.Summary)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !report.OK:
+		return exitCode(exitError)
+	}
+	return nil
+}
+
+// sourceOf gives the way to the manifests that every run takes.
+func sourceOf(cfg *config.Config) (func(context.Context) (*source.Snapshot, error), string, error) {
+	s, err := daemon.OpenSource(cfg, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	return s.Fetch, s.Name, nil
+}
+
+// parentOf gives the client that creates orgs.
+func parentOf(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
+	return daemon.OpenParent(p, base)
+}
+
+func alarmsOf(cfg *config.Config) ([]doctor.Alarm, error) {
+	alarms, err := daemon.AlarmsOf(cfg)
+	all := make([]doctor.Alarm, len(alarms))
+	for i, a := range alarms {
+		all[i] = doctor.Alarm{Message: a.Message, Hint: a.Hint}
+	}
+	return all, err
+}
+
+func askDaemon(ctx context.Context, address string) (*doctor.Daemon, error) {
+	s, err := daemon.FetchStatus(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return &doctor.Daemon{Version: s.Reconciler, Account: s.Account, NotReady: s.NotReady}, nil
+}
