@@ -1,0 +1,320 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"reconciler/internal/config"
+	"reconciler/internal/journal"
+	"reconciler/internal/private"
+	"reconciler/internal/state"
+)
+
+// loadConfig reads the config, which also looks at who may read the files that
+// hold secrets.
+func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.Config, Check) {
+	cfg, warned, err := load()
+	if err != nil {
+		return nil, mistakes(err)
+	}
+	ok := fine("valid; everything comes from the environment")
+	if cfg.File != "" {
+		ok = fine("%q is valid", cfg.File)
+	}
+	var all []string
+	for _, w := range warned {
+		all = append(all, w.String())
+	}
+	return cfg, warnings(ok, all)
+}
+
+// source reads the manifests as every run does.
+func (p *patient) source(ctx context.Context) Check {
+	fetch, name, err := p.opts.Source(p.cfg)
+	var missing *config.MissingError
+	if errors.As(err, &missing) {
+		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
+	}
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	snapshot, err := fetch(ctx)
+	if err != nil {
+		return p.trouble(ctx, err, nil)
+	}
+	p.snapshot = snapshot
+	if snapshot.Commit == "" {
+		return fine("%q on this machine", name)
+	}
+	return fine("%s: commit %.12s of %s, %q", name, snapshot.Commit, snapshot.Time.UTC().Format(time.DateOnly), snapshot.Subject)
+}
+
+// manifests loads them.
+func (p *patient) manifests(context.Context) Check {
+	if p.snapshot == nil {
+		return Check{Status: Skipped, Message: "no manifests are configured"}
+	}
+	parents := []string{}
+	for _, org := range p.cfg.Parents {
+		parents = append(parents, org.Name)
+	}
+	in := state.Input{FS: p.snapshot.FS, Root: p.snapshot.Root, Name: p.snapshot.Display(p.snapshot.Root)}
+	desired, warned, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	if err != nil {
+		return mistakes(err)
+	}
+	if id := desired.Account.ID; id != "" && p.cfg.Aerial.AccountID != "" && id != p.cfg.Aerial.AccountID {
+		return failed(fmt.Sprintf("%s: these manifests are for the account %q, but the config says %q", desired.Account.IDPos, id, p.cfg.Aerial.AccountID),
+			"correct account.id there or aerial.accountID here")
+	}
+	p.desired.Store(desired)
+	var all []string
+	for _, w := range warned {
+		all = append(all, w.String())
+	}
+	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), all)
+}
+
+// creates is how many orgs the manifests say how to create.
+func (p *patient) creates() int {
+	desired := p.desired.Load()
+	if desired == nil {
+		return 0
+	}
+	n := 0
+	for i := range desired.Orgs {
+		if desired.Orgs[i].Create != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// missing judges what the config lacks, and only creating orgs needs.
+func (p *patient) missing(what, hint string) Check {
+	words := what + " is not configured"
+	if n := p.creates(); n > 0 {
+		return failed(fmt.Sprintf("%s, and the manifests say how to create %s", words, count(n, "org")), hint)
+	}
+	return fine("%s: no orgs can be created", words)
+}
+
+// notThere is a folder that will be made when it is needed.
+func notThere(dir string) Check {
+	return warned(fmt.Sprintf("there is no folder %q yet; it is made when it is needed", dir),
+		"make it for the user that this program runs as (mode 0700), and ask again to be sure of it")
+}
+
+// tokenSink tries the place where tokens of created orgs go, by storing and
+// removing something there.
+func (p *patient) tokenSink(ctx context.Context) Check {
+	s, err := p.opts.Sink(p.cfg)
+	switch {
+	case err != nil:
+		return failed(oneLine(err), hintOf(err))
+	case s == nil:
+		return p.missing("a place for tokens", "set tokens.dir in the config, to a folder of the user that this program runs as")
+	}
+	if dir := p.cfg.Tokens.Dir; dir != "" {
+		// The probe would make it, for whoever asked for a diagnosis.
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return notThere(dir)
+		}
+	}
+	if err := s.Probe(ctx); err != nil {
+		return p.trouble(ctx, err, nil)
+	}
+	return fine("%s: a probe was stored and removed", s)
+}
+
+// state looks at the folder of the journal, who holds it, and what was lost
+// that somebody has to look after.
+func (p *patient) state(context.Context) Check {
+	dir := p.cfg.State.Dir
+	if dir == "" {
+		return p.missing("state.dir", "set state.dir in the config, to a folder of the user that this program runs as")
+	}
+	switch err := writable(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return notThere(dir)
+	case err != nil:
+		return failed(oneLine(err), hintOf(err))
+	}
+	found := fine("%q can be written to", dir)
+	if h, ok := journal.LastHolder(dir); ok && alive(h) {
+		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
+	}
+	alarms, err := p.opts.Alarms(p.cfg)
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	var all []string
+	for _, a := range alarms {
+		all = append(all, a.Message)
+	}
+	found = warnings(found, all)
+	if len(alarms) > 0 {
+		found.Hint = alarms[0].Hint
+	}
+	return found
+}
+
+// writable proves that files can be written in a folder of ours.
+func writable(dir string) error {
+	root, err := private.Existing(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	const name = ".doctor-probe"
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = f.WriteString("probe\n")
+		err = errors.Join(err, f.Close(), root.Remove(name))
+	}
+	if err != nil {
+		return &folderError{dir, err}
+	}
+	return nil
+}
+
+// folderError is a folder that can't be written to.
+type folderError struct {
+	dir string
+	err error
+}
+
+func (e *folderError) Error() string {
+	return fmt.Sprintf("folder %q can't be written to: %s", e.dir, private.Reason(e.err))
+}
+
+func (e *folderError) Hint() string { return private.HintFor(e.err) }
+
+func (e *folderError) Unwrap() error { return e.err }
+
+// alive says whether a process on this machine is running, or at least one of
+// that number.
+func alive(h journal.Holder) bool {
+	if host, err := os.Hostname(); err != nil || host != h.Host || h.PID <= 0 {
+		return false
+	}
+	process, err := os.FindProcess(h.PID)
+	if err != nil {
+		return false
+	}
+	err = process.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, os.ErrPermission)
+}
+
+// http looks whether the daemon's address is free, or taken by the daemon.
+func (p *patient) http(ctx context.Context) Check {
+	address := p.cfg.HTTP.Address
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err == nil {
+		bound := listener.Addr().String()
+		if err := listener.Close(); err != nil {
+			return failed(oneLine(err), "")
+		}
+		if _, port, _ := net.SplitHostPort(address); port == "0" {
+			return fine("%s: any free port, such as %s", address, bound)
+		}
+		return fine("%s is free: no daemon runs here", address)
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return failed(fmt.Sprintf("%s can't be listened on: %s", address, reason(err)), "give http.address an address of this machine, and a port that this user may use")
+	}
+	d, err := p.opts.Daemon(ctx, address)
+	switch {
+	case ctx.Err() != nil:
+		return p.trouble(ctx, err, nil)
+	case err != nil:
+		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, oneLine(err)), "stop what listens there, or give http.address another port")
+	case d.Account != p.cfg.Aerial.AccountID:
+		return warned(fmt.Sprintf("a daemon on %s watches another account, %q", address, d.Account), "give this one another port as http.address")
+	case d.NotReady != "":
+		return warned(fmt.Sprintf("a daemon (%s) answers on %s and is not ready: %s", d.Version, address, d.NotReady), "reconciler status tells more")
+	}
+	return fine("a daemon (%s) answers on %s and is ready", d.Version, address)
+}
+
+// reason takes the innermost words out of an error of package net, the rest of
+// which repeats what is known.
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		err = sys.Err
+	}
+	return oneLine(err)
+}
+
+// runs is how many runs of the schedule are told.
+const runs = 5
+
+// schedule tells when the daemon runs next.
+func (p *patient) schedule(context.Context) Check {
+	s := p.cfg.Schedule
+	zone := p.opts.Zone
+	if named, ok := namedZone(s.String()); ok {
+		zone = named
+	}
+	var next []time.Time
+	for at := p.opts.Now().In(zone); len(next) < runs; {
+		if at = s.Next(at); at.IsZero() {
+			return failed(fmt.Sprintf("%q does not come due %d times", s, runs), "set schedule in the config")
+		}
+		next = append(next, at)
+	}
+	c := fine("%q, mode %s: %s", s, p.cfg.Mode, moments(next))
+	if strings.HasPrefix(s.String(), "@every") {
+		c.Message += ", if it began now"
+	}
+	for _, at := range next {
+		c.Details = append(c.Details, at.Format(time.RFC3339))
+	}
+	return c
+}
+
+// moments gives times as people write them: a date where it changes, seconds
+// where there are any, and the time zone.
+func moments(all []time.Time) string {
+	var parts []string
+	day := ""
+	for _, at := range all {
+		form := "15:04"
+		if at.Second() != 0 {
+			form = "15:04:05"
+		}
+		if d := at.Format("Mon 2006-01-02"); d != day {
+			day, form = d, "Mon 2006-01-02 "+form
+		}
+		parts = append(parts, at.Format(form))
+	}
+	zone := all[0].Location().String()
+	if zone == "Local" {
+		zone, _ = all[0].Zone()
+	}
+	return strings.Join(parts, ", ") + " " + zone
+}
+
+// namedZone gives the time zone that stands in front of a schedule.
+func namedZone(schedule string) (*time.Location, bool) {
+	for _, key := range []string{"CRON_TZ=", "TZ="} {
+		if rest, ok := strings.CutPrefix(schedule, key); ok {
+			name, _, _ := strings.Cut(rest, " ")
+			zone, err := time.LoadLocation(name)
+			return zone, err == nil
+		}
+	}
+	return nil, false
+}

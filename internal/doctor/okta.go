@@ -1,0 +1,271 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/config"
+	"reconciler/internal/oktaauth"
+	"reconciler/internal/oktaerr"
+	"reconciler/internal/state"
+)
+
+const (
+	scopeRead   = "okta.accounts.read"
+	scopeManage = "okta.accounts.manage"
+
+	// Okta forgives a clock that is some minutes off, and nobody says how many.
+	skewWarning = 30 * time.Second
+	skewFailure = 5 * time.Minute
+)
+
+// aerial looks whether the config says all that is needed.
+func (p *patient) aerial(context.Context) Check {
+	if err := p.cfg.NeedAerial(); err != nil {
+		return failed(err.Error(), hintOf(err))
+	}
+	a := &p.cfg.Aerial
+	return fine("account %s at %s, signing in at %s as %s", a.AccountID, a.URL, a.Auth.OrgURL, a.Auth.ClientID)
+}
+
+// privateKey looks at the service app's key; its strength is checked as it is
+// read.
+func (p *patient) privateKey(context.Context) Check {
+	key, err := readKey(p.cfg.Aerial.Auth.PrivateKey)
+	if err != nil {
+		return failed(oneLine(err), keyHint(err))
+	}
+	p.key = key
+	configured := p.cfg.Aerial.Auth.KeyID
+	id := cmp.Or(configured, key.ID)
+	switch {
+	case id == "":
+		return failed(key.String()+", and nothing says under which id Okta knows it", "set aerial.auth.keyID to the id that Okta shows beside the public key (kid)")
+	case configured != "" && key.ID != "" && configured != key.ID:
+		return warned(fmt.Sprintf("%s, used as %q, and the JWK says %q", key, configured, key.ID), "remove aerial.auth.keyID, unless Okta knows the key by it")
+	}
+	return fine("%s, key id %q", key, id)
+}
+
+func readKey(s config.Secret) (oktaauth.Key, error) {
+	data, err := s.Read()
+	if err != nil {
+		return oktaauth.Key{}, err
+	}
+	key, err := oktaauth.ParsePrivateKey(data)
+	if err != nil {
+		return oktaauth.Key{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return key, nil
+}
+
+func keyHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "put the private key there, or correct the path in the config"
+	case errors.Is(err, fs.ErrPermission):
+		return "let the user that this program runs as read it, and nobody else"
+	default:
+		return "make a key pair at the service app (Okta keeps the public half), and save the private one as PEM or JWK"
+	}
+}
+
+// reach asks a server for anything at all, without credentials.
+func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Header, Check) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, failed(oneLine(err), "")
+	}
+	start := time.Now()
+	// The transport itself is asked, not an http.Client: that would follow
+	// redirects.
+	resp, err := p.opts.Transport.RoundTrip(req)
+	if err != nil {
+		words := fmt.Sprintf("%s can't be reached: %s", oktaerr.OriginOf(u), oktaerr.Clean(err.Error()))
+		if ctx.Err() != nil {
+			words = fmt.Sprintf("%s can't be reached: %s", oktaerr.OriginOf(u), p.words(ctx, err, nil))
+		}
+		return nil, failed(words, cmp.Or(oktaerr.WayHint(err, key), "check "+key+", firewall and proxy"))
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	resp.Body.Close()
+	return resp.Header, fine("%s answers within %v", oktaerr.OriginOf(u), max(time.Since(start).Round(time.Millisecond), time.Millisecond))
+}
+
+// aerialOrg reaches the org that gives tokens, and compares clocks on the way.
+func (p *patient) aerialOrg(ctx context.Context) Check {
+	sent := p.opts.Now()
+	// Okta tells this to anybody, and any answer will do.
+	header, found := p.reach(ctx, p.cfg.Aerial.Auth.OrgURL.JoinPath(".well-known", "okta-organization"), "aerial.auth.orgURL")
+	received := p.opts.Now()
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		// A Date is cut to the second, so it is half a second late on average.
+		skew := sent.Add(received.Sub(sent) / 2).Sub(date.Add(500 * time.Millisecond)).Round(time.Second)
+		p.skew = &skew
+	}
+	return found
+}
+
+// clock judges by how much this machine's clock differs from Okta's. Assertions
+// and proofs carry the time, and are refused when it is wrong.
+func (p *patient) clock(context.Context) Check {
+	if p.skew == nil {
+		return warned("not known: the Aerial org's answer has no Date", "look whether a proxy removes it")
+	}
+	skew := *p.skew
+	way := "ahead of"
+	if skew < 0 {
+		way = "behind"
+	}
+	words := fmt.Sprintf("%v %s Okta's", skew.Abs(), way)
+	const hint = "set this machine's clock (NTP): Okta refuses to give tokens when it is too far off"
+	switch {
+	case skew.Abs() > skewFailure:
+		return failed(words, hint)
+	case skew.Abs() > skewWarning:
+		return warned(words, hint)
+	case skew.Abs() <= time.Second:
+		return fine("as Okta's, to the second")
+	}
+	return fine("%s", words)
+}
+
+// readToken asks for the token that all reading is done with.
+func (p *patient) readToken(ctx context.Context) Check {
+	auth := &p.cfg.Aerial.Auth
+	p.wire = &recorder{base: p.opts.Transport}
+	tokens, err := oktaauth.New(oktaauth.Options{
+		OrgURL:   auth.OrgURL,
+		ClientID: auth.ClientID,
+		KeyID:    auth.KeyID,
+		Key:      func() (oktaauth.Key, error) { return p.key, nil },
+		DPoP:     auth.DPoP,
+		HTTP:     p.wire,
+		Timeout:  p.cfg.Aerial.Timeout,
+		Now:      p.opts.Now,
+		Logger:   p.opts.Logger,
+	})
+	if err != nil {
+		return failed(oneLine(err), "")
+	}
+	token, err := tokens.Token(ctx, scopeRead)
+	if err != nil {
+		return p.trouble(ctx, err, p.wire)
+	}
+	p.tokens, p.token = tokens, token
+	return fine("for %s, valid for %v", strings.Join(token.Scopes, ", "), token.Expires.Sub(p.opts.Now()).Round(time.Minute))
+}
+
+// dpop tells whether tokens are bound to a key.
+func (p *patient) dpop(context.Context) Check {
+	switch configured := p.cfg.Aerial.Auth.DPoP; {
+	case p.token.Type != oktaauth.DPoP:
+		return fine("off: the app doesn't require it")
+	case configured:
+		return fine("on, as aerial.auth.dpop says")
+	default:
+		return fine("on, because the app requires it; aerial.auth.dpop: true would save a call at each start")
+	}
+}
+
+// manageToken asks whether the app may write. A token alone writes nothing.
+func (p *patient) manageToken(ctx context.Context) Check {
+	_, err := p.tokens.Token(ctx, scopeManage)
+	if err == nil {
+		return fine("%s is granted", scopeManage)
+	}
+	c := p.trouble(ctx, err, p.wire)
+	if p.cfg.Mode != config.Apply {
+		c.Status = Warning
+		c.Message = "diff and a daemon in report mode work, apply doesn't: " + c.Message
+	}
+	return c
+}
+
+func (p *patient) aerialAPI(ctx context.Context) Check {
+	_, found := p.reach(ctx, p.cfg.Aerial.URL, "aerial.url")
+	return found
+}
+
+// account reads the account, which proves that token and account belong
+// together.
+func (p *patient) account(ctx context.Context) Check {
+	a := &p.cfg.Aerial
+	wire := &recorder{base: p.opts.Transport}
+	client, err := aerial.New(aerial.Options{
+		URL:       a.URL,
+		AccountID: a.AccountID,
+		Transport: wire,
+		Auth: func(base http.RoundTripper) http.RoundTripper {
+			return p.tokens.Transport(base, a.URL, scopeRead)
+		},
+		Concurrency: a.Concurrency,
+		Timeout:     a.Timeout,
+		Logger:      p.opts.Logger,
+	})
+	if err != nil {
+		return failed(oneLine(err), "")
+	}
+	account, err := client.Account(ctx)
+	if err != nil {
+		return p.trouble(ctx, err, wire)
+	}
+	p.client = client
+	return fine("%q (%s)", account.Name, account.ID)
+}
+
+// subscribed reads what the account has bought, and compares it with what the
+// manifests want.
+func (p *patient) subscribed(ctx context.Context) Check {
+	products, err := p.client.Products(ctx)
+	if err != nil {
+		return p.trouble(ctx, err, nil)
+	}
+	words := fmt.Sprintf("the account subscribes to %d", len(products))
+	desired := p.desired.Load()
+	if desired == nil {
+		return fine("%s; there are no good manifests to compare them with", words)
+	}
+	missing := notSubscribed(desired, products)
+	if len(missing) == 0 {
+		return fine("%s, among them all that the manifests want", words)
+	}
+	c := failed(words+", and not to "+strings.Join(missing[:min(len(missing), 3)], ", "), "buy them, or take them out of the manifests: until then there is no plan")
+	if len(missing) > 3 {
+		c.Message += fmt.Sprintf(" and %d more", len(missing)-3)
+	}
+	c.Details = missing
+	return c
+}
+
+// notSubscribed names the products that declared orgs want and that the account
+// doesn't have, with how many want each.
+func notSubscribed(desired *state.Desired, products []state.Product) []string {
+	wanted := map[string]int{}
+	for i := range desired.Orgs {
+		if o := &desired.Orgs[i]; o.ManagesProducts() {
+			for _, id := range o.Products {
+				wanted[id]++
+			}
+		}
+	}
+	for _, bought := range products {
+		delete(wanted, bought.ID)
+	}
+	var all []string
+	for id, orgs := range wanted {
+		all = append(all, fmt.Sprintf("%s (wanted by %s)", id, count(orgs, "org")))
+	}
+	slices.Sort(all)
+	return all
+}
