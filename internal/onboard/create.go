@@ -66,15 +66,15 @@ func (n *creation) create(ctx context.Context) (apply.Created, error) {
 		return apply.Created{}, err
 	}
 	if token.has && rec != nil && rec.Step == journal.Sent {
-		return n.recover(ctx, rec, token)
+		return n.adopt(ctx, rec, token)
 	}
-	if token.has || open(rec, forgot) {
+	if token.has || possible(rec, forgot) {
 		made, there, err := n.look(ctx, rec, forgot, token)
 		if there || err != nil {
 			return made, err
 		}
 	}
-	return n.make(ctx)
+	return n.build(ctx)
 }
 
 // exists says whether the journal knows that the org is there.
@@ -82,9 +82,9 @@ func exists(rec *journal.Creation) bool {
 	return rec != nil && (rec.Step == journal.Created || rec.Step == journal.Linked || rec.Step == journal.Done)
 }
 
-// open says of an org that isn't known to exist whether a call to create it may
-// have been sent all the same.
-func open(rec *journal.Creation, forgot *journal.Amnesia) bool {
+// possible says of an org that isn't known to exist whether a call may have
+// created it all the same.
+func possible(rec *journal.Creation, forgot *journal.Amnesia) bool {
 	return forgot != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
 }
 
@@ -109,8 +109,8 @@ func (n *creation) note(err error) {
 	}
 }
 
-// make creates an org that isn't there, as far as anybody knows.
-func (n *creation) make(ctx context.Context) (apply.Created, error) {
+// build creates an org that isn't there, as far as anybody knows.
+func (n *creation) build(ctx context.Context) (apply.Created, error) {
 	made, settle, err := n.send(ctx)
 	if err == nil && settle {
 		err = n.settle(ctx)
@@ -128,7 +128,7 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 	if err := n.parent.API.CheckConsent(ctx, n.account); err != nil {
 		return apply.Created{}, false, err
 	}
-	if err := n.clear(ctx); err != nil {
+	if err := n.prepare(ctx); err != nil {
 		return apply.Created{}, false, err
 	}
 	n.log.Info("writing", "org", n.key.Domain, "action", string(diff.CreateOrg), "parent", n.parent.name)
@@ -170,10 +170,10 @@ func (f *flat) Error() string { return strings.ReplaceAll(f.error.Error(), "\n",
 
 func (f *flat) Unwrap() error { return f.error }
 
-// clear does all that has to be done before the call may be sent, and writes
+// prepare does all that has to be done before the call may be sent, and writes
 // down that it is sent now. The sink is tried right before that, also after a
 // wait: a disk that had room a minute ago may be full by then.
-func (n *creation) clear(ctx context.Context) error {
+func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
 			return oktaerr.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), hintOf(err))

@@ -36,7 +36,7 @@ func (o *Onboarder) noteLinked(domain, orgID string) (note string, err error) {
 		return "", err
 	}
 	if rec.Step != journal.Created {
-		ours := open(rec, forgot)
+		ours := possible(rec, forgot)
 		if !ours {
 			// The sink may know what the journal doesn't.
 			token, err := o.held(domain, orgID)
@@ -107,11 +107,17 @@ func (o *Onboarder) noteDone(domain string) error {
 	return o.journal.MarkDone(rec.Key)
 }
 
+// Unfinished says whether CatchUp may have something to do for a creation, so
+// that the journal has to be at hand even for a plan that creates nothing.
+func Unfinished(c *journal.Creation) bool {
+	return c.Open() || c.Step == journal.Refused && c.Unanswered > 0
+}
+
 // CatchUp brings the journal up to date with the account, before plan is
 // applied: of an org that was linked just before the process ended, the plan
 // has nothing to link any more. find looks among the managed orgs for one with
 // this id or, where id is empty, this domain, and gives nil when there is none;
-// it is called only for orgs whose creation is open. CatchUp may be called
+// it is called only for orgs whose creation is Unfinished. CatchUp may be called
 // again. Its error concerns the journal or find, and nothing that was to be
 // done.
 func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx context.Context, id, domain string) (*state.Org, error)) error {
@@ -131,7 +137,7 @@ func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx 
 	}
 	var errs []error
 	for i := range all {
-		if rec := &all[i]; rec.Open() && !linking[rec.Domain] {
+		if rec := &all[i]; Unfinished(rec) && !linking[rec.Domain] {
 			errs = append(errs, o.catchUp(ctx, rec, changing[rec.Domain], find))
 		}
 	}

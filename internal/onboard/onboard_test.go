@@ -573,29 +573,63 @@ func TestStrayToken(t *testing.T) {
 // An org that was linked by hand, or just before the process ended, is not in
 // the plan any more; the journal learns of it all the same.
 func TestCatchUp(t *testing.T) {
-	for _, lost := range []bool{false, true} {
-		w := newWorld(t, fast, nil, fresh)
-		if lost {
-			w.fault(t, creations(simulator.Fault{Cut: true, After: true}))
-		} else {
-			w.fault(t, links(simulator.Fault{Status: 403}))
-		}
+	for _, tt := range []struct {
+		name           string
+		break1, break2 *simulator.Fault // of the first run, and of the second
+		lost           bool
+	}{
+		{"created", nil, nil, false},
+		{"answer lost", &simulator.Fault{Cut: true, After: true, Times: 1}, nil, true},
+		{"answer lost, then taken", &simulator.Fault{Cut: true, After: true, Times: 1}, &simulator.Fault{Status: 403}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, fast, nil, fresh)
+			if tt.break1 != nil {
+				w.fault(t, creations(*tt.break1))
+			} else {
+				w.fault(t, links(simulator.Fault{Status: 403}))
+			}
+			w.runOnce(t)
+			if tt.break2 != nil {
+				w.fault(t, links(*tt.break2))
+				w.runOnce(t)
+				if c := w.creation(t, fresh); c.Step != journal.Refused || !onboard.Unfinished(c) {
+					t.Errorf("%+v", c)
+				}
+			}
+			w.ClearFaults()
+			if err := w.Clock.sleep(t.Context(), 31*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			p, err := side{Clock: w.Clock, URL: w.side.URL, Account: w.Account, ClientID: w.ClientID, KeyID: w.KeyID, Key: w.Key, NoJournal: true, Sink: "none", Timeout: w.Timeout}.start(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
+				t.Fatal(err)
+			}
+			w.runOnce(t) // products
+			w.runOnce(t) // nothing
+			w.wantWhole(t, fresh, tt.lost)
+		})
+	}
+}
+
+// An org that somebody else made before it could be created here was never
+// ours.
+func TestMadeBySomebodyElse(t *testing.T) {
+	w := newWorld(t, fast, nil, "acme-new.okta.com")
+	w.once(t, (&oddJournal{fails: "Send"}).in)
+	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Intent {
+		t.Fatalf("%+v", c)
+	}
+	w.Declared[0].Create = nil // it is just linked
+	for range 2 {
 		w.once(t)
-		w.ClearFaults()
-		p, err := w.start(w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Clock.sleep(t.Context(), 31*time.Second); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
-			t.Fatal(err)
-		}
-		p.stop()
-		w.once(t) // products
-		w.once(t) // nothing
-		w.wantWhole(t, fresh, lost)
+	}
+	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Refused || c.Token != journal.TokenUnknown || strings.Contains(w.said(), "is lost") {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -38,9 +38,9 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 	return made, nil
 }
 
-// recover goes on with an org whose token is in the sink, though the journal
+// adopt goes on with an org whose token is in the sink, though the journal
 // knows no more than that the call was sent: the process ended between the two.
-func (n *creation) recover(ctx context.Context, rec *journal.Creation, token held) (apply.Created, error) {
+func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token held) (apply.Created, error) {
 	if err := n.journal.MarkCreated(n.key, token.OrgID, n.latest(rec)); err != nil {
 		return apply.Created{}, err
 	}
