@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,8 +32,9 @@ func (a *app) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the whole story on the simulator: no credentials, no network",
 		Long: `Show the whole story on the built-in simulator and a git repository in a
-temporary folder: a plan, applying it, drift, its repair, and a guard that
-refuses a dangerous commit. Exits with 0 only if all of it really happened.`,
+temporary folder: a plan, applying it, drift, its repair, a guard that refuses a
+dangerous commit, and a new org whose making is killed half-way. Exits with 0
+only if all of it really happened.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), keep) },
 	}
@@ -46,6 +49,7 @@ type demo struct {
 	config   string
 	sim      *simulator.Simulator
 	url      string // of the simulator
+	parent   string // what the config calls the parent
 	repo     *gitrepo.Repo
 	fleet    string // the manifest that was committed last
 	happened []string
@@ -70,7 +74,7 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	defer func() { stop(); err = errors.Join(err, <-served) }()
 
 	for _, chapter := range []func(context.Context) error{
-		d.plan, d.apply, d.drift, d.repair, d.refuse,
+		d.plan, d.apply, d.drift, d.repair, d.refuse, d.onboard,
 	} {
 		if err := chapter(ctx); ctx.Err() != nil {
 			return ctx.Err() // whatever it led to
@@ -94,8 +98,12 @@ const (
 	demoGains     = "acme-emea-retail.okta.com"
 	demoNew       = "acme-new.okta.com"
 	demoDrifts    = "acme-apac-retail.okta.com"
+	demoMade      = "acme-fresh.okta.com"
 	demoLifecycle = "P000139"
 )
+
+// demoSettle is how long a new org is left alone; Okta asks for 30 seconds.
+const demoSettle = 2 * time.Second
 
 // start serves the simulator and commits manifests that describe the account
 // as it is.
@@ -111,7 +119,8 @@ func (d *demo) start(ctx context.Context) (served <-chan error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.sim, err = simulator.New(seed, simulator.Options{}); err != nil {
+	access.Settle, d.parent = demoSettle, access.Parent
+	if d.sim, err = simulator.New(seed, simulator.Options{Settle: demoSettle}); err != nil {
 		return nil, err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -258,6 +267,92 @@ func (d *demo) refuse(ctx context.Context) error {
 	}
 	d.fact("the guards refused the commit that would have emptied the fleet; nothing was written")
 	return d.commit("revert", good)
+}
+
+func (d *demo) onboard(ctx context.Context) error {
+	d.chapter("A new org, and a process that is killed while it makes it")
+	fleet := d.fleet + fmt.Sprintf(`  - domain: %s
+    cell: ok1
+    products: [P000052, P000131]
+    create:
+      parent: %s
+      name: Acme Fresh
+      admin: {firstName: Ada, lastName: Admin, email: ada@acme.example, login: ada@acme.example}
+`, demoMade, d.parent)
+	if err := d.commit("make acme-fresh", fleet); err != nil {
+		return err
+	}
+	if err := d.killedApply(ctx); err != nil {
+		return err
+	}
+	made, _ := d.sim.Org(demoMade)
+	if made.Managed || len(made.Tokens) != 1 {
+		return errors.New("the process was not killed half-way")
+	}
+	d.say("(killed with SIGKILL, when the org was made and its token stored, but nothing linked)")
+	d.say("\nThe journal knows how far it got. The same command again makes no second org:")
+	if _, err := d.command(ctx, exitOK, "apply", "--yes"); err != nil {
+		return err
+	}
+	creations := 0
+	for _, r := range d.sim.Requests() {
+		if r.Method == http.MethodPost && r.Path == "/api/v1/orgs" {
+			creations++
+		}
+	}
+	made, _ = d.sim.Org(demoMade)
+	tokens, err := d.tokens()
+	switch {
+	case err != nil:
+		return err
+	case creations != 1 || !made.Managed || !slices.Equal(made.Products, []string{"P000052", "P000131"}):
+		return fmt.Errorf("after %d creations: %s is not as declared", creations, demoMade)
+	case len(tokens) != 1 || tokens[0] != made.Tokens[0]:
+		return errors.New("the new org's token is not in the token folder")
+	}
+	d.fact("%s was made once, although the first apply was killed half-way; its token, which Okta shows once, was safe", demoMade)
+	return nil
+}
+
+// killedApply runs apply in a process of its own, and kills that as soon as it
+// has stored the new org's token.
+func (d *demo) killedApply(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d.say("\n$ reconciler apply --yes")
+	cmd := exec.CommandContext(ctx, self, "apply", "--yes", "--config", d.config, "--log-level", "error")
+	cmd.Env = d.app.environ
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for end := time.Now().Add(demoPatience); ; time.Sleep(5 * time.Millisecond) {
+		tokens, err := d.tokens()
+		if len(tokens) > 0 || err != nil || time.Now().After(end) || ctx.Err() != nil {
+			break
+		}
+	}
+	err = cmd.Process.Kill()
+	_ = cmd.Wait() // it was killed
+	return err
+}
+
+// tokens gives the tokens in the token folder.
+func (d *demo) tokens() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(d.dir, "tokens", "*.token"))
+	if err != nil {
+		return nil, err
+	}
+	var tokens []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, strings.TrimSpace(string(text)))
+	}
+	return tokens, nil
 }
 
 // keep leaves a daemon and the simulator running until the program is stopped.

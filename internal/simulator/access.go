@@ -102,6 +102,10 @@ type Access struct {
 	// parent.
 	Parent      string
 	ParentToken string
+	// ParentDomain is the parent's, where it is one of Okta's own: a config
+	// that addresses the parent on loopback couldn't tell otherwise which org
+	// it is.
+	ParentDomain string
 	// Settle is how long to wait after a creation, as in Options.
 	Settle time.Duration
 }
@@ -115,6 +119,9 @@ func Grant(seed *Seed, alg jose.SignatureAlgorithm, dpop bool, scopes ...string)
 		o := &seed.Orgs[i]
 		if o.Creator && len(o.Tokens) > 0 && a.ParentToken == "" {
 			a.Parent, a.ParentToken = o.subdomain(), o.Tokens[0]
+			if strings.HasSuffix(o.Domain, ".okta.com") || strings.HasSuffix(o.Domain, ".oktapreview.com") {
+				a.ParentDomain = o.Domain
+			}
 		}
 		if !o.AerialOrg || a.Credentials != nil {
 			continue
@@ -209,6 +216,9 @@ func configText(dir string, a Access) []byte {
 	if a.ParentToken != "" {
 		settle := max(cmp.Or(a.Settle, defaultSettle), 0)
 		fmt.Fprintf(&b, "parents:\n  - name: %s\n    url: %s\n", quote(a.Parent), quote(a.URL))
+		if a.ParentDomain != "" {
+			fmt.Fprintf(&b, "    domain: %s\n", quote(a.ParentDomain))
+		}
 		fmt.Fprintf(&b, "    auth: {tokenFile: %s}\n    settle: %s\n", in("parent.token"), settle)
 	}
 	fmt.Fprintf(&b, "manifests: %s\n", in("orgs"))
