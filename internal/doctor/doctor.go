@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,8 +21,8 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// DefaultTimeout bounds one check. As at most four wait for each other, it also
-// bounds all of them.
+// DefaultTimeout bounds one check. At most four checks that can take time wait
+// for each other, so four times as long bounds all of them.
 const DefaultTimeout = 20 * time.Second
 
 // Options is what the doctor needs: the ways in which the program itself gets at
@@ -171,7 +172,7 @@ func (p *patient) checks() []*check {
 
 // all runs the checks, each as soon as those that it waits for are done, and
 // gives what they found in their order.
-func (p *patient) all(ctx context.Context, checks []*check) func(yield func(Check) bool) {
+func (p *patient) all(ctx context.Context, checks []*check) iter.Seq[Check] {
 	type result struct {
 		done  chan struct{}
 		found Check

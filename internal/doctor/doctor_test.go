@@ -33,6 +33,7 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/journal"
 	"reconciler/internal/simulator"
+	"reconciler/internal/source"
 	"reconciler/internal/source/gitrepo"
 )
 
@@ -449,7 +450,7 @@ func TestFolders(t *testing.T) {
 			w.replace(fmt.Sprintf("tokens: {dir: %q}\nstate: {dir: %q}\n", w.path("tokens"), w.path("state")), "")
 			w.write("orgs/new.yaml", create("acme"))
 		}, expected{
-			"tokens": failure("the manifests say how to create 1 org", "set tokens.dir"), "state": failure("the manifests say how to create 1 org", "set state.dir"),
+			"tokens": failure("the manifests say how to create 1 org", "set tokens.dir"), "state": failure("state.dir is not configured, and the manifests say how to create 1 org", "set it in the config"),
 			"manifests": ok("5 orgs"),
 		}},
 		{"in use", func(w *world) {
@@ -501,6 +502,29 @@ func TestFolders(t *testing.T) {
 					t.Errorf("a probe was left behind in %s: %v", folder, entries)
 				}
 			}
+		})
+	}
+}
+
+// TestTokenCommand tries commands as sinks. It is not parallel to others: a
+// script can't be started while a process that is being forked has it open.
+func TestTokenCommand(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		want         finding
+	}{
+		{"works", "cat >/dev/null", ok(`command.sh": a probe was stored and removed`)},
+		{"fails", "echo no such vault >&2; exit 3", failure("a trial run failed: exit status 3: no such vault", "must read the token from its standard input")},
+		{"is missing", "", failure("can't be started", "must exist and be executable")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.replace(fmt.Sprintf("tokens: {dir: %q}", w.path("tokens")), fmt.Sprintf("tokens: {command: %q}", w.path("command.sh")))
+			if tt.script != "" {
+				w.write("command.sh", "#!/bin/sh\n"+tt.script+"\n")
+				w.chmod("command.sh", 0o700)
+			}
+			check(t, w, expected{"tokens": tt.want})
 		})
 	}
 }
@@ -617,6 +641,7 @@ func TestTimeouts(t *testing.T) {
 		{"token hangs", "POST /oauth2/v1/token hang", withoutToken().and(expected{"token": failure("no result within 10s", "")})},
 		{"token is limited", "POST /oauth2/v1/token status=429 retry-after=8s", withoutToken().and(expected{
 			"token": failure("no result within 10s: the last answer was 429 Too Many Requests", "")})},
+		{"manifests hang", "", expected{"source": failure("/repo, branch main: no result within 10s", ""), "manifests": skipped("needs source"), "products": ok("")}},
 		{"account fails", "GET /api/v1/accounts status=503 retry-after=3s", without("aerial account", "products").and(expected{
 			"aerial account": failure("no result within 10s: the last answer was 503 Service Unavailable", "")})},
 		{"parent is limited", "GET /api/v1/org/privacy/aerial status=429 reset=60s", expected{
@@ -624,7 +649,11 @@ func TestTimeouts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.fault(tt.fault)
+			if tt.fault != "" {
+				w.fault(tt.fault)
+			} else {
+				w.opts.Source = hangingSource
+			}
 			w.opts.Transport = &tap{w.sim.RoundTripper(), w.canaries}
 			w.opts.Timeout = 10 * time.Second
 			w.setenv("RECONCILER_AERIAL_TIMEOUT", "10m")
@@ -639,6 +668,13 @@ func TestTimeouts(t *testing.T) {
 			})
 		})
 	}
+}
+
+func hangingSource(*config.Config) (func(context.Context) (*source.Snapshot, error), string, error) {
+	return func(ctx context.Context) (*source.Snapshot, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, "/repo, branch main", nil
 }
 
 // What doesn't stop when it is told to is left behind.

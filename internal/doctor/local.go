@@ -46,8 +46,11 @@ func (p *patient) source(ctx context.Context) Check {
 		return failed(oneLine(err), hintOf(err))
 	}
 	snapshot, err := fetch(ctx)
+	if ctx.Err() != nil {
+		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
+	}
 	if err != nil {
-		return p.trouble(ctx, err, nil)
+		return failed(oneLine(err), hintOf(err))
 	}
 	p.snapshot = snapshot
 	if snapshot.Commit == "" {
@@ -120,7 +123,7 @@ func (p *patient) tokenSink(ctx context.Context) Check {
 	case err != nil:
 		return failed(oneLine(err), hintOf(err))
 	case s == nil:
-		return p.missing("a place for tokens", "set tokens.dir in the config, to a folder of the user that this program runs as")
+		return p.missing("a place for tokens", "set tokens.dir or tokens.command in the config")
 	}
 	if dir := p.cfg.Tokens.Dir; dir != "" {
 		// The probe would make it, for whoever asked for a diagnosis.
@@ -139,7 +142,7 @@ func (p *patient) tokenSink(ctx context.Context) Check {
 func (p *patient) state(context.Context) Check {
 	dir := p.cfg.State.Dir
 	if dir == "" {
-		return p.missing("state.dir", "set state.dir in the config, to a folder of the user that this program runs as")
+		return p.missing("state.dir", "set it in the config, to a folder of the user that this program runs as")
 	}
 	switch err := writable(dir); {
 	case errors.Is(err, fs.ErrNotExist):
