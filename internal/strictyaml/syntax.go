@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -41,21 +42,21 @@ func syntaxError(file string, text []byte, err error) *Error {
 	}
 	if p, ok := parserProblems[msg]; ok {
 		last := len(bytes.TrimRight(read, " \t\r\n"))
-		pos := lineStart(file, text, place(file, read, last).Line)
+		pos := firstWord(file, text, lineOffset(text, place(file, read, last).Line))
 		if p.around != "" && line > 0 && line < pos.Line {
 			return cut(pos, "not valid YAML: %s, in the %s that begins on line %d", p.msg, p.around, line)
 		}
 		return cut(pos, "not valid YAML: %s", p.msg)
 	}
 	// The scanner's line is one more than the parser's.
-	pos := lineStart(file, text, line-1)
+	start := lineOffset(text, line-1)
+	if at := tabIndent(text, read, start, msg); at >= 0 {
+		return cut(place(file, text, at), "not valid YAML: tabs can't indent: use spaces")
+	}
 	if human, ok := scannerProblems[msg]; ok {
 		msg = human
 	}
-	if tab := tabIndent(text, pos); tab > 0 {
-		pos.Column, msg = tab, "a tab can't indent: use spaces"
-	}
-	return cut(pos, "not valid YAML: %s", msg)
+	return cut(firstWord(file, text, start), "not valid YAML: %s", msg)
 }
 
 // parserProblems are the complaints of yaml.v3's parser, which works on words
@@ -73,15 +74,22 @@ var parserProblems = map[string]struct{ msg, around string }{
 	"found undefined tag handle":             {"a tag's handle is not defined by here", ""},
 }
 
-// scannerProblems are the complaints of yaml.v3's scanner, which works on
-// characters.
+// Complaints of yaml.v3's scanner, which works on characters.
+const (
+	badColon   = "mapping values are not allowed in this context"
+	badStart   = "found character that cannot start any token"
+	badTab     = "found a tab character that violates indentation"
+	badTabText = "found a tab character where an indentation space is expected" // of a block text
+)
+
+// scannerProblems say the scanner's complaints in other words.
 var scannerProblems = map[string]string{
-	"mapping values are not allowed in this context": `": " is not allowed here (check the indentation, or quote the text)`,
-	"found character that cannot start any token":    "a text can't begin with this character: quote it",
-	"could not find expected ':'":                    `expected ": " after this key`,
-	"found unexpected end of stream":                 "the quoted text that begins on this line is not closed",
-	"found unexpected document indicator":            "the quoted text that begins on this line is not closed before the next document",
-	"found unknown escape character":                 `unknown escape in double quotes (a backslash itself is \\)`,
+	badColon:                              `": " is not allowed here (check the indentation, or quote the text)`,
+	badStart:                              "a text can't begin with this character: quote it",
+	"could not find expected ':'":         `expected ": " after this key`,
+	"found unexpected end of stream":      "the quoted text that begins on this line is not closed",
+	"found unexpected document indicator": "the quoted text that begins on this line is not closed before the next document",
+	"found unknown escape character":      `unknown escape in double quotes (a backslash itself is \\)`,
 }
 
 var yamlMessage = regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)`)
@@ -93,40 +101,48 @@ func splitMessage(err error) (line int, msg string) {
 	return line, strings.Join(strings.Fields(m[2]), " ")
 }
 
-// lineStart gives the place of the first word of a line, or of the nearest line
-// that there is.
-func lineStart(file string, text []byte, line int) Pos {
-	p := Pos{file, 1, 1}
+// lineOffset gives where a line begins, or the nearest line that there is.
+func lineOffset(text []byte, line int) int {
 	start := 0
 	for i, c := range text {
-		if p.Line >= line {
+		if line <= 1 {
 			break
 		}
 		if c == '\n' || c == '\r' && (i+1 == len(text) || text[i+1] != '\n') {
-			p.Line, start = p.Line+1, i+1
+			line, start = line-1, i+1
 		}
 	}
-	p.Column += len(text[start:]) - len(bytes.TrimLeft(text[start:], " "))
-	return p
+	return start
 }
 
-// tabIndent gives the column of the tab with which the word at p is indented, or 0.
-func tabIndent(text []byte, p Pos) int {
-	rest := text
-	for range p.Line - 1 {
-		i := bytes.IndexAny(rest, "\r\n")
-		if i < 0 {
-			return 0
-		}
-		if rest[i] == '\r' && i+1 < len(rest) && rest[i+1] == '\n' {
-			i++
-		}
-		rest = rest[i+1:]
+// firstWord gives the place of the first word of the line that begins at start.
+func firstWord(file string, text []byte, start int) Pos {
+	line := text[start:]
+	return place(file, text, start+len(line)-len(bytes.TrimLeft(line, " ")))
+}
+
+// indentation is what may stand before the first word of a line, up to a tab.
+var indentation = regexp.MustCompile(`^[ ?:-]*\t`)
+
+// tabIndent gives where the tab is that the scanner complains about in its own
+// words, or -1. It has read no further than read, and names the line that
+// begins at start.
+func tabIndent(text, read []byte, start int, msg string) int {
+	switch msg {
+	case badTab, badTabText:
+		// The line is that of the text before the tab.
+		last := bytes.LastIndexByte(read, '\t')
+		start = bytes.LastIndexAny(read[:max(last, 0)], "\r\n") + 1
+	case badColon, badStart:
+	default:
+		return -1
 	}
-	if i := p.Column - 1; i < len(rest) && rest[i] == '\t' {
-		return p.Column
+	tab := start + len(indentation.Find(text[start:])) - 1
+	const ahead = 4 // characters are read beyond the one in question
+	if tab < start || msg == badStart && utf8.RuneCount(text[min(tab, len(read)):len(read)]) > ahead {
+		return -1
 	}
-	return 0
+	return tab
 }
 
 // byteReader gives one byte at a time and counts them.
