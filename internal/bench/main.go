@@ -1,0 +1,257 @@
+// Command bench measures what docs/performance.md claims, against the least
+// that is possible. It builds the real program and runs it against the
+// simulator, which answers each call after a fixed time:
+//
+//	go run ./internal/bench
+//
+// Times depend on the machine; the ratios and the numbers of calls do not.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"reconciler/internal/diff"
+	"reconciler/internal/simulator"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+)
+
+func main() {
+	orgs := flag.Int("orgs", 1000, "orgs of the drift check")
+	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
+	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
+	large := flag.Int("large", 10000, "orgs of loading and comparing")
+	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
+	flag.Parse()
+
+	var err error
+	if *child != "" {
+		err = loadAndCompare(*child)
+	} else {
+		err = bench(*orgs, *latency, *runs, *large)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(orgs int, latency time.Duration, runs, large int) error {
+	dir, err := os.MkdirTemp("", "reconciler-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := driftCheck(dir, orgs, latency, runs); err != nil {
+		return err
+	}
+	return loading(dir, large, runs)
+}
+
+// concurrency is how many calls an Aerial account may have in flight.
+const concurrency = 10
+
+// driftCheck times `reconciler diff` on an account that is in sync. No program
+// can be faster than ten calls at a time: the pages of the org list and one
+// product read for each org.
+func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
+	program := filepath.Join(dir, "reconciler")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building the program (run bench from the top of the repository): %w", err)
+	}
+	seed := simulator.DefaultSeed(orgs)
+	access, err := simulator.Grant(seed, jose.RS256, false, "okta.accounts.read")
+	if err != nil {
+		return err
+	}
+	sim, err := simulator.New(seed, simulator.Options{Latency: latency})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- sim.Serve(ctx, listener) }()
+	defer func() { stop(); <-served }()
+	access.URL = "http://" + listener.Addr().String()
+	config, err := simulator.WriteConfig(filepath.Join(dir, "config"), seed, *access)
+	if err != nil {
+		return err
+	}
+
+	pages := (orgs + 99) / 100
+	slots := (pages + orgs + concurrency - 1) / concurrency
+	least := time.Duration(slots) * latency
+	var times []time.Duration
+	for range runs {
+		sim.ResetRequests()
+		var out bytes.Buffer
+		cmd := exec.Command(program, "diff", "--detailed-exitcode", "--config", config)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		start := time.Now()
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("diff: %w\n%s", err, out.String())
+		}
+		times = append(times, time.Since(start))
+	}
+	took := median(times)
+	calls, writes := count(sim.Requests()), len(sim.Writes())
+	fmt.Printf("Drift check of %d orgs, %v a call, at most %d at a time (median of %d runs)\n", orgs, latency, concurrency, runs)
+	fmt.Printf("  least possible   %8.3f s   %d pages + %d product reads\n", least.Seconds(), pages, orgs)
+	fmt.Printf("  reconciler diff  %8.3f s   whole process, token and account included\n", took.Seconds())
+	fmt.Printf("  ratio            %8.3f\n", took.Seconds()/least.Seconds())
+	fmt.Printf("  calls            %s; at most %d in flight; %d writes\n", calls, sim.MaxInFlight(), writes)
+	if n := len(sim.Requests()); n != pages+orgs+3 || writes > 0 {
+		return errors.New("there should be no call beyond pages, product reads, token, account and catalogue")
+	}
+	return nil
+}
+
+// count tells calls apart by what they ask for.
+func count(requests []simulator.Request) string {
+	kinds := map[string]int{}
+	for _, r := range requests {
+		path := r.Path
+		switch {
+		case strings.HasSuffix(path, "/oauth2/v1/token"):
+			kinds["token"]++
+		case strings.HasSuffix(path, "/accounts"):
+			kinds["account"]++
+		case strings.Contains(path, "/orgs/"):
+			kinds["product reads"]++
+		case strings.HasSuffix(path, "/products"):
+			kinds["catalogue"]++
+		default:
+			kinds["pages"]++
+		}
+	}
+	var parts []string
+	for _, kind := range []string{"token", "account", "catalogue", "pages", "product reads"} {
+		parts = append(parts, fmt.Sprintf("%d %s", kinds[kind], kind))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// loading times a process that loads the manifests of many orgs with ten
+// products each and compares them with an account.
+func loading(dir string, orgs, runs int) error {
+	folder := filepath.Join(dir, "orgs")
+	if err := writeManifests(folder, orgs); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var times []time.Duration
+	var memory []int64
+	for range runs {
+		cmd := exec.Command(self, "-load", folder)
+		cmd.Stderr = os.Stderr
+		start := time.Now()
+		if err := cmd.Run(); err != nil {
+			return err
+		}
+		times = append(times, time.Since(start))
+		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			memory = append(memory, usage.Maxrss/1024)
+		}
+	}
+	fmt.Printf("\nLoading and comparing %d orgs with 10 products each (median of %d runs, whole process)\n", orgs, runs)
+	fmt.Printf("  time             %8.3f s\n", median(times).Seconds())
+	if len(memory) > 0 {
+		fmt.Printf("  memory           %8d MB at most\n", median(memory))
+	}
+	return nil
+}
+
+// perFile is how many orgs stand in one file, about as many as people bear.
+const perFile = 1000
+
+func writeManifests(folder string, orgs int) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for first := 0; first < orgs; first += perFile {
+		var b strings.Builder
+		b.WriteString("version: 1\norgs:\n")
+		for i := first; i < min(first+perFile, orgs); i++ {
+			fmt.Fprintf(&b, "  - domain: %s\n    cell: ok1\n    status: ACTIVE\n    products: [%s]\n", domain(i), strings.Join(products(), ", "))
+		}
+		name := filepath.Join(folder, fmt.Sprintf("orgs-%05d.yaml", first))
+		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func domain(i int) string { return fmt.Sprintf("acme-%05d.okta.com", i) }
+
+func products() []string {
+	var ids []string
+	for i := range 10 {
+		ids = append(ids, fmt.Sprintf("P%06d", 100+i))
+	}
+	return ids
+}
+
+const account = "0200bench"
+
+// loadAndCompare compares the manifests in a folder with an account in which
+// each tenth org lacks a product.
+func loadAndCompare(folder string) error {
+	snapshot, err := source.Local(folder)
+	if err != nil {
+		return err
+	}
+	desired, _, err := state.Load([]state.Input{{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name}}, state.LoadOptions{})
+	if err != nil {
+		return err
+	}
+	actual := &state.Actual{Account: state.Account{ID: account}}
+	for _, id := range products() {
+		actual.Catalog = append(actual.Catalog, state.Product{ID: id, Name: id})
+	}
+	for i := range desired.Orgs {
+		ids := products()
+		if i%10 == 0 {
+			ids = ids[1:]
+		}
+		actual.Orgs = append(actual.Orgs, state.Org{
+			ID: fmt.Sprintf("00o%017d", i), Domain: domain(i), Cell: "ok1", Status: state.Active, Products: ids,
+		})
+	}
+	plan, err := diff.Compute(desired, actual, diff.Options{Account: account})
+	if err != nil {
+		return err
+	}
+	if plan.Summary.Changes != (len(desired.Orgs)+9)/10 {
+		return fmt.Errorf("%d changes for %d orgs", plan.Summary.Changes, len(desired.Orgs))
+	}
+	return nil
+}
+
+func median[T int64 | time.Duration](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

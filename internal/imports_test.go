@@ -1,0 +1,120 @@
+// Package internal_test holds the rules that no single package can hold.
+package internal_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "reconciler"
+
+// mayImport says for each package which packages of this module it may import,
+// and why there are no more. A package that isn't listed fails the test: it has
+// no place in the picture yet.
+var mayImport = map[string]struct {
+	imports []string
+	why     string
+}{
+	// The bottom: nothing of ours below.
+	"internal/strictyaml":          {nil, "YAML with positions, and nothing of ours in it"},
+	"internal/schedule":            {nil, "time alone"},
+	"internal/private":             {nil, "folders alone"},
+	"internal/private/privatetest": {nil, "folders for tests"},
+	"internal/oktaerr":             {nil, "what Okta's answers have in common, whoever asked"},
+	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
+
+	// Desired state, and where it comes from.
+	"internal/state":  {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
+	"internal/config": {[]string{"internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
+	"internal/source": {[]string{"internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
+
+	// Okta.
+	"internal/oktaauth": {[]string{"internal/oktaerr"}, "tokens have nothing to do with orgs"},
+	"internal/aerial":   {[]string{"internal/oktaerr", "internal/state"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/parent":   {[]string{"internal/oktaerr", "internal/state"}, "the same"},
+
+	// What is decided, done and shown.
+	"internal/diff":     {[]string{"internal/state", "internal/strictyaml"}, "pure: what can't reach a network can't write to one"},
+	"internal/apply":    {[]string{"internal/diff", "internal/state"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml"}, "shows and decides nothing"},
+	"internal/importer": {[]string{"internal/state", "internal/strictyaml"}, "turns one state into text"},
+
+	// What can't be repeated.
+	"internal/journal": {[]string{"internal/private"}, "remembers, and knows nothing of Okta"},
+	"internal/sink":    {[]string{"internal/private"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/onboard": {[]string{
+		"internal/apply", "internal/diff", "internal/journal", "internal/oktaerr", "internal/parent", "internal/sink", "internal/state",
+	}, "makes orgs, by the journal"},
+
+	// Above it all.
+	"internal/daemon": {[]string{
+		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/journal", "internal/oktaauth", "internal/onboard",
+		"internal/parent", "internal/report", "internal/schedule", "internal/sink", "internal/source", "internal/state", "internal/strictyaml",
+	}, "the only wiring"},
+	"internal/doctor": {[]string{
+		"internal/aerial", "internal/config", "internal/journal", "internal/oktaauth", "internal/oktaerr", "internal/private",
+		"internal/sink", "internal/source", "internal/state", "internal/strictyaml",
+	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
+	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
+
+	// Beside it.
+	"internal/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
+	"internal/simulator/simulatortest": {[]string{"internal/simulator"}, "starts simulators in tests"},
+	"internal/schema":                  {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
+	"internal/bench":                   {[]string{"internal/diff", "internal/simulator", "internal/source", "internal/state"}, "measures the program from outside"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+// TestImportsRunOneWay looks at what is built, tests left out: a test may use
+// whatever helps it.
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(out))
+	seen := map[string]bool{}
+	for {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		seen[name] = true
+		rule, ok := mayImport[name]
+		if !ok && name != "internal" {
+			t.Errorf("%s: has no rule here", name)
+		}
+		for _, imported := range p.Imports {
+			ours, is := strings.CutPrefix(imported, module+"/")
+			if is && !slices.Contains(rule.imports, ours) && !slices.Contains(rule.imports, "*") {
+				t.Errorf("%s imports %s: %s", name, ours, rule.why)
+			}
+			if imported == "gopkg.in/yaml.v3" && name != "internal/strictyaml" {
+				t.Errorf("%s imports %s: its traps end in internal/strictyaml", name, imported)
+			}
+			if imported == "flag" || imported == "github.com/spf13/cobra" {
+				if name != "cmd/reconciler" && name != "internal/bench" {
+					t.Errorf("%s imports %s: only commands read flags", name, imported)
+				}
+			}
+		}
+	}
+	for name := range mayImport {
+		if !seen[name] {
+			t.Errorf("%s: has a rule and is not there", name)
+		}
+	}
+}
