@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 
 	"reconciler/internal/apply"
@@ -43,14 +45,17 @@ func (a Alarm) String() string {
 }
 
 // Alarms gives what was lost and nobody has acknowledged. Without a journal
-// there is nothing to know. It may be called while another process holds the
-// journal.
+// there is nothing to know; a damaged one is an alarm itself. It may be called
+// while another process holds the journal.
 func (r *Reconciler) Alarms() ([]Alarm, error) {
 	dir := r.cfg.State.Dir
 	if dir == "" {
 		return nil, nil
 	}
 	view, err := journal.Look(dir, journal.Options{Logger: r.log})
+	if errors.Is(err, journal.ErrDamaged) {
+		return []Alarm{{Message: err.Error(), Hint: hintOf(err)}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +86,9 @@ func (r *Reconciler) Alarms() ([]Alarm, error) {
 }
 
 // deletionRequested says of which orgs Okta took a request for deletion. A
-// journal that can't be read is an error, since the request would be made again.
-// Without a journal it is known for as long as the process lives.
+// journal that can't be read is an error, since the request would be made again;
+// but a damaged one knows nothing, or else nobody would ever get to setting it
+// aside. Without a journal it is known for as long as the process lives.
 func (r *Reconciler) deletionRequested() (func(orgID string) bool, error) {
 	dir := r.cfg.State.Dir
 	if dir == "" {
@@ -90,6 +96,9 @@ func (r *Reconciler) deletionRequested() (func(orgID string) bool, error) {
 	}
 	asked := map[string]bool{}
 	view, err := journal.Look(dir, journal.Options{Logger: r.log})
+	if errors.Is(err, journal.ErrDamaged) {
+		return func(string) bool { return false }, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +113,82 @@ func (r *Reconciler) deletionRequested() (func(orgID string) bool, error) {
 	return func(orgID string) bool { return asked[orgID] }, nil
 }
 
-// needsBooks says whether the plan makes calls that can't be repeated or looked
-// up again, so that a journal has to be kept of them.
-func needsBooks(plan *diff.Plan) bool {
+// noteRun keeps the record of a run for those that come after this process. A
+// run that found everything in sync leaves no trace, and one that ends while
+// another process holds the journal neither: it is history, not what others
+// rely on.
+func (r *Reconciler) noteRun(rec *RunRecord) error {
+	dir := r.cfg.State.Dir
+	if dir == "" || rec.Result == ResultInSync {
+		return nil
+	}
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	books, err := journal.Open(dir, journal.Options{Logger: r.log})
+	var held *journal.HeldError
+	if errors.As(err, &held) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer books.Close()
+	run := journal.Run{ID: rec.ID, Started: rec.Started, Finished: rec.Finished, Result: string(rec.Result), Record: text}
+	if err := books.StartRun(run); err != nil {
+		return err
+	}
+	return books.EndRun(run)
+}
+
+// pastRuns gives the newest records that were kept, newest first.
+func (r *Reconciler) pastRuns() ([]RunRecord, error) {
+	dir := r.cfg.State.Dir
+	if dir == "" {
+		return nil, nil
+	}
+	view, err := journal.Look(dir, journal.Options{Logger: r.log})
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	kept, err := view.Runs(recentRuns)
+	if err != nil {
+		return nil, err
+	}
+	var runs []RunRecord
+	for _, k := range kept {
+		var rec RunRecord
+		if json.Unmarshal(k.Record, &rec) == nil && rec.ID != "" {
+			rec.Outcomes = nil
+			runs = append(runs, rec)
+		}
+	}
+	return runs, nil
+}
+
+// needsBooks says whether a journal has to be at hand to apply the plan: because
+// it makes calls that can't be repeated or looked up again, or because an
+// earlier process made some whose end the journal doesn't know yet. When that
+// can't be read, opening the journal will say so, or mend it.
+func (r *Reconciler) needsBooks(plan *diff.Plan) bool {
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
 		if c.Blocked == "" && (c.Action == diff.CreateOrg || c.Action == diff.RequestDeletion) {
 			return true
 		}
 	}
-	return false
+	dir := r.cfg.State.Dir
+	if dir == "" {
+		return false
+	}
+	view, err := journal.Look(dir, journal.Options{Logger: r.log})
+	if err != nil {
+		return true
+	}
+	defer view.Close()
+	all, err := view.Creations(r.cfg.Aerial.AccountID)
+	return err != nil || slices.ContainsFunc(all, func(c journal.Creation) bool { return onboard.Unfinished(&c) })
 }
 
 // openBooks opens the journal and the token sink for a plan that needs them.
@@ -123,7 +198,7 @@ func needsBooks(plan *diff.Plan) bool {
 // another process holds keeps the plan from being applied at all.
 func (r *Reconciler) openBooks(ctx context.Context, plan *diff.Plan, opts *apply.Options) (done func(), err error) {
 	done = func() {}
-	if !needsBooks(plan) {
+	if !r.needsBooks(plan) {
 		return done, nil
 	}
 	var books *journal.Journal
@@ -148,6 +223,7 @@ func (r *Reconciler) openBooks(ctx context.Context, plan *diff.Plan, opts *apply
 	}
 	if books != nil {
 		if err := onboarder.CatchUp(ctx, plan, r.read.FindOrg); err != nil {
+			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", hintOf(err))
 			opts.Creator = brokenBooks{err}
 			return done, nil
 		}
@@ -235,7 +311,12 @@ type deletions struct {
 	account string
 }
 
+// Begin forgets an earlier request: a plan asks again only when somebody has
+// made the org active since, which took that request back.
 func (d deletions) Begin(orgID, domain string) error {
+	if err := d.ForgetDeletion(d.account, orgID); err != nil {
+		return err
+	}
 	return d.BeginDeletion(d.account, orgID, domain)
 }
 

@@ -75,6 +75,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		Source:     r.source,
 		Started:    time.Now().UTC(),
 	}, next)
+	past, err := r.pastRuns()
+	if err != nil {
+		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", hintOf(err))
+	}
+	b.remember(past)
 	handler, err := newHandler(b, m, time.Now)
 	if err != nil {
 		return nil, err

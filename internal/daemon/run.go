@@ -67,6 +67,9 @@ func (u *runner) once(ctx context.Context, trigger Trigger) {
 	u.board.end(rec, u.inForce)
 	u.tellAlarms()
 	u.summarize(&rec)
+	if err := u.r.noteRun(&rec); err != nil {
+		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", hintOf(err))
+	}
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the watch.

@@ -63,7 +63,8 @@ type Status struct {
 	Alarms []Alarm `json:"alarms"`
 	// Products names the products that Drift speaks of, by id.
 	Products map[string]string `json:"products"`
-	// RecentRuns are the last 20 runs of this daemon, newest first, without
+	// RecentRuns are the last 20 runs of this daemon, and before its start those
+	// that the journal kept, newest first, without
 	// their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
 }
@@ -138,6 +139,13 @@ func (b *board) end(rec RunRecord, inForce *InForce) {
 	brief.Outcomes = nil
 	s.RecentRuns = slices.Insert(slices.Clone(s.RecentRuns), 0, brief)
 	s.RecentRuns = s.RecentRuns[:min(len(s.RecentRuns), recentRuns)]
+}
+
+// remember takes the runs of earlier processes into the recent ones.
+func (b *board) remember(past []RunRecord) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.RecentRuns = append(b.status.RecentRuns, past...)
 }
 
 // alarms notes what was lost and not acknowledged.
