@@ -20,7 +20,16 @@ type Error struct {
 	msg  string
 	hint string
 	err  error
+	// damaged says that the file is no database, or a broken one.
+	damaged bool
 }
+
+// ErrDamaged is what an Error is (errors.Is) when journal.db can't be read
+// because it is no database, or a broken one. Open sets such a file aside.
+var ErrDamaged = errors.New("the journal is damaged")
+
+// Is says whether target is ErrDamaged and e about a damaged file.
+func (e *Error) Is(target error) bool { return target == ErrDamaged && e.damaged }
 
 // Error gives the line without the hint.
 func (e *Error) Error() string { return e.msg }
@@ -94,7 +103,7 @@ func failed(file, doing string, err error) error {
 	if err == nil || errors.As(err, &ours) || errors.As(err, &step) || errors.As(err, &use) {
 		return err
 	}
-	e := &Error{err: err, hint: private.HintFor(err)}
+	e := &Error{err: err, hint: private.HintFor(err), damaged: damaged(err)}
 	reason := private.Reason(err)
 	var s *sqlite.Error
 	if errors.As(err, &s) {

@@ -223,7 +223,7 @@ func (v *View) openFile(known int) error {
 	case c.broken != "":
 		err = &Error{
 			msg:  fmt.Sprintf("journal %q: the file is damaged: %s", v.file, c.broken),
-			hint: "the next start of apply or run sets it aside and says what to do",
+			hint: "the next start of apply or run sets it aside and says what to do", damaged: true,
 		}
 	case c.version > known:
 		err = tooNew(v.file, c.version, known)
