@@ -306,30 +306,14 @@ func refusal(call *call, resp *http.Response) *failure {
 	return f
 }
 
-// wire marks the errors of sending, so that they can be told from those of the
-// credentials that are put on before.
-type wire struct{ http.RoundTripper }
-
-type wireError struct{ error }
-
-func (e *wireError) Unwrap() error { return e.error }
-
-func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := w.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return nil, &wireError{err}
-	}
-	return resp, nil
-}
-
 // transportFailure judges an error of the transport: whether it may pass, and
 // whether the request may have been sent.
 func transportFailure(err error) *failure {
-	var sending *wireError
-	if !errors.As(err, &sending) {
+	sending := oktaerr.OnWire(err)
+	if sending == nil {
 		return &failure{err: &authError{err}}
 	}
-	f := &failure{err: sending.error, verdict: passing, uncertain: !oktaerr.Unsent(sending.error)}
+	f := &failure{err: sending, verdict: passing, uncertain: !oktaerr.Unsent(sending)}
 	if oktaerr.Untrusted(f.err) {
 		f.verdict = final
 	}

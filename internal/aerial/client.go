@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"reconciler/internal/oktaerr"
 )
 
 const (
@@ -76,7 +78,7 @@ type Client struct {
 
 	base        *url.URL // up to and including api/v1
 	account     string
-	wire        wire
+	wire        oktaerr.Wire
 	timeout     time.Duration
 	concurrency int
 	slots       *semaphore.Weighted // first come, first served
@@ -94,7 +96,7 @@ func New(opts Options) (*Client, error) {
 	c := &Client{
 		base:        base,
 		account:     opts.AccountID,
-		wire:        wire{opts.Transport},
+		wire:        oktaerr.Wire{RoundTripper: opts.Transport},
 		timeout:     opts.Timeout,
 		concurrency: opts.Concurrency,
 		budget:      &budget{},

@@ -15,7 +15,9 @@
 // repeated are repeated. A call that links an org or asks for its deletion is
 // sent again only when Okta said that it didn't look at it (429); any other
 // failure that leaves its outcome open is an UncertainError, and the caller
-// has to look.
+// has to look. The other writes replace what is there, with whatever somebody
+// else may have put there meanwhile: before one is repeated after more than a
+// moment, the caller is asked whether it still should be.
 //
 // Credentials are put on by the transport that is handed in; no request leaves
 // the configured origin, whatever a Link header or a redirect says.

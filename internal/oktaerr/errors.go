@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime/debug"
 )
 
@@ -40,6 +41,33 @@ type hinted struct {
 func (h *hinted) Hint() string { return h.hint }
 
 func (h *hinted) Unwrap() error { return h.error }
+
+// Wire is the transport that sends, below those that put credentials on. It
+// marks its errors, so that OnWire can tell theirs from its own.
+type Wire struct{ http.RoundTripper }
+
+// RoundTrip sends the request.
+func (w Wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(req)
+	if err != nil {
+		return nil, &wireError{err}
+	}
+	return resp, nil
+}
+
+type wireError struct{ error }
+
+func (e *wireError) Unwrap() error { return e.error }
+
+// OnWire gives the error of sending that is in the chain of err; nil when there
+// is none, and so the request never came as far as a Wire.
+func OnWire(err error) error {
+	var sending *wireError
+	if !errors.As(err, &sending) {
+		return nil
+	}
+	return sending.error
+}
 
 // Unsent says of an error of http.Transport whether the request can't have
 // reached the server: there was no connection to it, or none that can be

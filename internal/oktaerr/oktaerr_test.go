@@ -130,6 +130,23 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+func TestOnWire(t *testing.T) {
+	_, err := Wire{failing{io.EOF}}.RoundTrip(nil)
+	if err == nil || err.Error() != "EOF" || OnWire(fmt.Errorf("sending: %w", err)) != io.EOF {
+		t.Errorf("got %v", err)
+	}
+	if err := OnWire(fmt.Errorf("no token: %w", io.EOF)); err != nil {
+		t.Errorf("got %v for an error from above", err)
+	}
+	if OnWire(nil) != nil {
+		t.Error("no error is one")
+	}
+}
+
 func TestErrorsKeepWhatTheyWrap(t *testing.T) {
 	err := fmt.Errorf("creating: %w", &UncertainError{WithHint(io.EOF, "look")})
 	var hint interface{ Hint() string }
