@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reconciler/internal/simulator"
+	"reconciler/internal/simulator/simulatortest"
 	"reconciler/internal/state"
 )
 
@@ -202,6 +204,39 @@ func TestAgainStopped(t *testing.T) {
 		})
 		if !errors.Is(err, context.Canceled) || s.count() != 1 {
 			t.Errorf("error = %v, %d calls", err, s.count())
+		}
+	})
+}
+
+// TestAgainAgainstOkta: an org that is emptied while a write to it waits for a
+// rate limit stays empty.
+func TestAgainAgainstOkta(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOkta(t, simulatortest.Config{})
+		org := plainOrg(t, o)
+		before, err := o.OrgProducts(t.Context(), org.ID)
+		if err != nil || len(before) == 0 {
+			t.Fatalf("products %v, %v", before, err)
+		}
+		o.fault(t, simulator.Fault{Method: "PUT", Path: "/api/v1/orgs/*/products", Nth: 1, Status: 429, RetryAfter: 2 * time.Second,
+			Do: func() {
+				if err := o.sim.SetOrgProducts(org.Domain, []string{}, "admin@acme.example"); err != nil {
+					t.Error(err)
+				}
+			}})
+		_, err = o.SetOrgProducts(t.Context(), org.ID, append([]string{"P000139"}, before...), func(ctx context.Context) error {
+			now, err := o.OrgProducts(ctx, org.ID)
+			if err == nil && !slices.Equal(now, before) {
+				err = errChanged
+			}
+			return err
+		})
+		var u *UncertainError
+		if !errors.Is(err, errChanged) || errors.As(err, &u) {
+			t.Errorf("error = %v", err)
+		}
+		if s, _ := o.sim.Org(org.Domain); len(s.Products) != 0 {
+			t.Errorf("the org has the products %v", s.Products)
 		}
 	})
 }
