@@ -198,10 +198,10 @@ func TestNothingToDeclare(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	a := company()
 	long := strings.Repeat(strings.Repeat("x", 60)+".", 3) + "okta.com"
-	for i := range 28_000 {
+	for i := range 13_000 {
 		a.Orgs = append(a.Orgs, state.Org{
 			ID: fmt.Sprintf("00o%d", i), Domain: fmt.Sprintf("acme-%d.%s", i, long), Cell: []string{"ok1", "ok2"}[i%2],
-			Name: strings.Repeat("very long ", 16), Status: state.Active, Products: []string{sso},
+			Name: strings.Repeat("🙂", 160), Status: state.Active, Products: []string{sso},
 		})
 	}
 	_, err := importer.Manifests(a, importer.Options{})
@@ -213,9 +213,6 @@ func TestTooLarge(t *testing.T) {
 		if len(f.Data) > strictyaml.MaxSize {
 			t.Errorf("%s has %d bytes", f.Name, len(f.Data))
 		}
-	}
-	if _, p, err := plan(r, a); err != nil || !p.Empty() {
-		t.Errorf("plan: %+v, %v", p, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"reconciler/internal/state"
+	"reconciler/internal/strictyaml"
 )
 
 // survey is what a manifest can say of an account.
@@ -39,6 +40,8 @@ type group struct {
 // org is what a manifest can say of one org.
 type org struct {
 	live *state.Org
+	// head is the line that begins the org's entry: its domain and its name.
+	head string
 	// id is empty unless the domain alone doesn't tell which org is meant.
 	id string
 	// cell and status are empty when they can't be declared.
@@ -107,20 +110,18 @@ func declarable(live []state.Org, leaveOut func(o *state.Org, why string)) []nam
 		return cmp.Or(strings.Compare(a.Domain, b.Domain), strings.Compare(a.ID, b.ID))
 	})
 	for _, o := range sorted {
-		domain := o.Domain
 		switch {
-		case domain == "":
+		case o.Domain == "":
 			leaveOut(o, "Okta lists it without a domain")
-		case !state.ValidDomain(domain):
+		case !state.ValidDomain(o.Domain):
 			leaveOut(o, "a manifest doesn't take such a domain")
 		default:
-			if byDomain[domain] == nil {
-				domains = append(domains, domain)
+			if byDomain[o.Domain] == nil {
+				domains = append(domains, o.Domain)
 			}
-			byDomain[domain] = append(byDomain[domain], o)
+			byDomain[o.Domain] = append(byDomain[o.Domain], o)
 		}
 	}
-	slices.Sort(domains)
 	var all []named
 	for _, domain := range domains {
 		if n, ok := foremost(byDomain[domain], leaveOut); ok {
@@ -191,7 +192,7 @@ func label(kind, id string, more ...string) string {
 
 // org says of a live org what can be said. index finds products by id.
 func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
-	o := &org{live: live, id: id}
+	o := &org{live: live, id: id, head: "  - domain: " + strictyaml.Scalar(live.Domain) + comment(live.Name)}
 	note := func(format string, args ...any) string {
 		text := fmt.Sprintf(format, args...)
 		o.notes = append(o.notes, text)

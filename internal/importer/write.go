@@ -156,7 +156,7 @@ func (w *writer) org(o *org, d *defaults) {
 	for _, note := range o.notes {
 		w.line("  # %s", note)
 	}
-	w.line("  - domain: %s%s", strictyaml.Scalar(o.live.Domain), comment(o.live.Name))
+	w.line("%s", o.head)
 	w.text("    id", o.id)
 	if o.cell != d.cell {
 		w.text("    cell", o.cell)
