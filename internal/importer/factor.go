@@ -200,12 +200,13 @@ func (f *factoring) nothing() choice {
 }
 
 // lists gives each group the list of products that most of its orgs have as a
-// default, where that saves something, and no sets.
+// default, where that saves something, and no sets. No products are no default:
+// whoever adds an org would take all of its products away.
 func (f *factoring) lists() choice {
 	c := f.nothing()
 	for _, k := range f.combinations {
 		saved := k.orgs*k.plain - k.plain - f.ignoring[k.group]*ignoreLine
-		if saved > 0 && 2*k.orgs > f.managed[k.group] {
+		if saved > 0 && k.width > 0 && 2*k.orgs > f.managed[k.group] {
 			c.lists[k.group] = k.products
 		}
 	}

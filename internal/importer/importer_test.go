@@ -216,6 +216,23 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// What an org gets to which nobody has given a thought must not hurt it.
+func TestHarmlessDefaults(t *testing.T) {
+	a := company()
+	for i := range a.Orgs {
+		a.Orgs[i].Status, a.Orgs[i].Products = state.Inactive, []string{}
+	}
+	for split, want := range map[importer.Split]string{
+		importer.Together: "defaults:\n  cell: ok14\n\n",
+		importer.ByStatus: "defaults:\n  cell: ok14\n  status: INACTIVE\n\n",
+	} {
+		r := mustImport(t, a, importer.Options{Split: split})
+		if text := string(r.Files[0].Data); !strings.Contains(text, want) {
+			t.Errorf("split %q:\n%s", split, text)
+		}
+	}
+}
+
 // fleet gives the simulator's default fleet as the API would tell it.
 func fleet(n int) *state.Actual {
 	seed := simulator.DefaultSeed(n)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"reconciler/internal/state"
 )
 
 // plan says what the manifests say once instead of at each org.
@@ -47,10 +49,15 @@ func plans(s *survey) []*plan {
 		for i := range s.groups {
 			orgs := s.groups[i].orgs
 			p.defaults[i] = defaults{
-				cell:   common(orgs, func(o *org) string { return o.cell }),
-				status: common(orgs, func(o *org) string { return o.status }),
-				set:    -1,
-				list:   c.lists[i],
+				cell: common(orgs, func(o *org) string { return o.cell }),
+				set:  -1,
+				list: c.lists[i],
+			}
+			// Whoever adds an org to a file must not deactivate it by saying
+			// nothing, unless that is what the file is for.
+			status := common(orgs, func(o *org) string { return o.status })
+			if status == string(state.Active) || s.opts.Split == ByStatus {
+				p.defaults[i].status = status
 			}
 		}
 		p.name(s, c)
