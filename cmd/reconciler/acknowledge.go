@@ -12,16 +12,18 @@ import (
 )
 
 func (a *app) acknowledgeCommand() *cobra.Command {
-	var lost bool
+	var lost, forget bool
 	cmd := &cobra.Command{
 		Use:   "acknowledge DOMAIN",
 		Short: "Take note that a new org's token was lost, and end the alarm",
 		Long: `End the alarm that the token of a new org was lost, after another one was made
 by hand; see docs/recovery.md. With --journal, take note that the journal was
-damaged and set aside. The journal remembers who did so.`,
+damaged and set aside. With --forget, let the journal forget that it created the
+org, which was deleted since, so that it can be created anew. The journal
+remembers who did so.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if (len(args) == 1) == lost {
+			if (len(args) == 1) == lost || lost && forget {
 				return errors.New("name either the DOMAIN of an org or --journal")
 			}
 			cfg, err := a.loadConfig()
@@ -31,31 +33,63 @@ damaged and set aside. The journal remembers who did so.`,
 			if cfg.State.Dir == "" {
 				return withHint("the config has no state.dir, so nothing was ever noted", "see docs/config.md")
 			}
-			return a.acknowledge(cfg, args)
+			switch by := a.getenv("USER", a.getenv("LOGNAME", "unknown")); {
+			case lost:
+				return a.acknowledgeAmnesia(cfg, by)
+			case forget:
+				return a.forgetCreation(cfg, args[0], by)
+			default:
+				return a.acknowledgeToken(cfg, args[0], by)
+			}
 		},
 	}
 	cmd.Flags().BoolVar(&lost, "journal", false, "take note that the journal itself was lost")
+	cmd.Flags().BoolVar(&forget, "forget", false, "forget the creation of an org that was deleted since")
 	return cmd
 }
 
-func (a *app) acknowledge(cfg *config.Config, domain []string) error {
+func creationKey(cfg *config.Config, domain string) journal.Key {
+	return journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(domain)}
+}
+
+func (a *app) acknowledgeAmnesia(cfg *config.Config, by string) error {
 	view, err := journal.Look(cfg.State.Dir, journal.Options{})
 	if err != nil {
 		return err
 	}
 	defer view.Close()
-	by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
-	if len(domain) == 0 {
-		if err := view.AcknowledgeAmnesia(by); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(a.out, "acknowledged: the journal was set aside")
+	if err := view.AcknowledgeAmnesia(by); err != nil {
 		return err
 	}
-	key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(domain[0])}
+	_, err = fmt.Fprintln(a.out, "acknowledged: the journal was set aside")
+	return err
+}
+
+func (a *app) acknowledgeToken(cfg *config.Config, domain, by string) error {
+	view, err := journal.Look(cfg.State.Dir, journal.Options{})
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	key := creationKey(cfg, domain)
 	if err := view.Acknowledge(key, by); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
+	return err
+}
+
+// forgetCreation holds the journal meanwhile: the org must not be on its way.
+func (a *app) forgetCreation(cfg *config.Config, domain, by string) error {
+	books, err := journal.Open(cfg.State.Dir, journal.Options{})
+	if err != nil {
+		return err
+	}
+	defer books.Close()
+	key := creationKey(cfg, domain)
+	if err := books.Forget(key, by); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "forgotten: the creation of %s\n", key.Domain)
 	return err
 }
