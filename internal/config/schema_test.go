@@ -43,7 +43,7 @@ func checkGenerated(t *testing.T, path string, fresh []byte) {
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
 	head := schema.Head{
-		ID:          "https://reconciler.example/schemas/config.json",
+		ID:          "urn:reconciler:config:1",
 		Title:       "reconciler config",
 		Description: "How reconciler runs. Every key has an environment variable, which outranks it.",
 	}
