@@ -37,6 +37,14 @@ func TestSchemaIsFresh(t *testing.T) {
 			property.PropertyNames = &schema.Schema{Extras: ref("").SchemaKeywords()}
 			property.PropertyNames.Not = &schema.Schema{Pattern: "^[Pp][0-9]{3,}$"}
 		}
+		// Nor can what keys have to do with each other. An org without a status may
+		// be INACTIVE by default, which only Load knows.
+		type object = map[string]any
+		orgs, _ := s.Properties.Get("orgs")
+		orgs.Items.Extras = object{
+			"if":   object{"properties": object{"requestDeletion": object{"const": true}}, "required": []string{"requestDeletion"}},
+			"then": object{"properties": object{"status": object{"const": Inactive}, "create": false}},
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
