@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"reconciler/internal/source"
 	"reconciler/internal/source/gitrepo"
 	"reconciler/internal/state"
@@ -98,5 +100,63 @@ func TestConfigMap(t *testing.T) {
 		if got := desired.Orgs[0].Pos.File; got != want {
 			t.Errorf("got the org in %q, want %q", got, want)
 		}
+	}
+}
+
+// A folder on disk tells of each link that may have led to manifests, wherever
+// it leads; links out of the folder are not looked behind.
+func TestLinksInFolder(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"orgs/a.yaml": manifest, "orgs/README.md": "", "orgs/eu/b.yaml": "version: 1\n",
+		"shared/c.yaml": manifest, "notes.txt": "",
+	} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want []string
+	for _, tt := range []struct {
+		link, to string
+		silent   bool
+	}{
+		{"abs", dir + "/shared", false},
+		{"c.yaml", "../shared/c.yaml", false},
+		{"copy.md", "README.md", true},
+		{"eu/README.md", "../README.md", true},
+		{"eu/copy.yml", "b.yaml", false},
+		{"inside", "eu", false},
+		{"loop", "loop", false},
+		{"lost", "nowhere", false},
+		{"notes.txt", "../notes.txt", false},
+		{"self", ".", false},
+		{"team", "../shared", false},
+	} {
+		if err := os.Symlink(tt.to, filepath.Join(dir, "orgs", tt.link)); err != nil {
+			t.Fatal(err)
+		}
+		if !tt.silent {
+			want = append(want, "orgs/"+tt.link+": not read: symbolic links are not followed")
+		}
+	}
+	t.Chdir(dir)
+	snap, err := source.Local("orgs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	desired, warnings, err := state.Load([]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Name}}, state.LoadOptions{})
+	if err != nil || len(desired.Orgs) != 1 {
+		t.Fatal(desired, err)
+	}
+	var got []string
+	for _, w := range warnings {
+		got = append(got, w.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings differ (-want +got):\n%s", diff)
 	}
 }

@@ -124,10 +124,12 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 	return some
 }
 
-// link warns of a symbolic link that leads to what would have been read.
+// link warns of a symbolic link, unless it surely leads to a file that would not
+// have been read anyway. Where a link out of the folder leads, the file system
+// may not tell.
 func (f *finder) link(fsys fs.FS, p, name string) {
 	info, err := fs.Stat(fsys, p)
-	if isManifest(p) || err == nil && info.IsDir() {
+	if err != nil || !info.Mode().IsRegular() || isManifest(strings.ToLower(p)) {
 		f.warn(name, "not read: symbolic links are not followed")
 	}
 }

@@ -68,7 +68,7 @@ func TestInputNames(t *testing.T) {
 }
 
 // A file on disk is known again however it is reached; links are not followed,
-// and only those that could have led to manifests are worth a warning.
+// and all that may have led to manifests are worth a warning.
 func TestInputsOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, s string) {
@@ -93,7 +93,11 @@ func TestInputsOnDisk(t *testing.T) {
 	link("../elsewhere", "orgs/folder")
 	link("../elsewhere/c.yaml", "orgs/c.yaml")
 	link("nowhere", "orgs/broken.yml")
+	link("nowhere", "orgs/lost")
+	link("loop", "orgs/loop")
 	link("../elsewhere/notes.txt", "orgs/notes.txt")
+	link("../elsewhere/notes.txt", "orgs/notes.YAML")
+	link("nowhere", "orgs/.hidden.yaml")
 	link("..", "orgs/sub/up")
 
 	d, warnings, err := Load([]Input{
@@ -111,7 +115,8 @@ func TestInputsOnDisk(t *testing.T) {
 	const notFollowed = "not read: symbolic links are not followed"
 	if diff := cmp.Diff([]Warning{
 		{"orgs/broken.yml", notFollowed}, {"orgs/c.yaml", notFollowed},
-		{"orgs/folder", notFollowed}, {"orgs/sub/up", notFollowed},
+		{"orgs/folder", notFollowed}, {"orgs/loop", notFollowed}, {"orgs/lost", notFollowed},
+		{"orgs/notes.YAML", notFollowed}, {"orgs/sub/up", notFollowed},
 	}, warnings); diff != "" {
 		t.Errorf("warnings differ (-wanted +got):\n%s", diff)
 	}

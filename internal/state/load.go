@@ -41,8 +41,8 @@ func (w Warning) String() string { return w.File + ": " + w.Msg }
 // state. The order of files doesn't change what is desired.
 //
 // From a folder it takes *.yaml and *.yml, in subfolders too, without following
-// symbolic links (each is a warning) and without anything whose name begins
-// with a dot. A file that is reached through several inputs is read once.
+// symbolic links (each is a warning, unless it leads to a file under a name
+// that no manifest has) and without anything whose name begins with a dot. A file that is reached through several inputs is read once.
 //
 // The error is strictyaml.Errors: every mistake of every file, sorted by place;
 // the desired state is then nil. A file that can't be read is such a mistake.
