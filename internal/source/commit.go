@@ -29,7 +29,7 @@ func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumb
 	if err != nil {
 		return nil, err
 	}
-	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, shared: map[plumbing.Hash][]byte{}}
+	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, shared: map[plumbing.Hash][]byte{}, looked: map[plumbing.Hash]*object.Tree{}}
 	snap, err := c.snapshot()
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.lasting {
@@ -93,8 +93,10 @@ type copier struct {
 	commit *object.Commit
 	// shared holds the content of files by hash: each is kept once, however
 	// often a tree names it.
-	shared  map[plumbing.Hash][]byte
-	entries int   // seen
+	shared map[plumbing.Hash][]byte
+	// looked holds the folders that links lead through or into.
+	looked  map[plumbing.Hash]*object.Tree
+	entries int   // seen, in looked too
 	files   int   // copied
 	bytes   int64 // of what is in shared
 }
@@ -167,8 +169,7 @@ func (c *copier) find() (object.TreeEntry, error) {
 			return at, err
 		}
 		if at.Mode == filemode.Symlink {
-			return at, c.fail(ErrContent, "set git.path to what it leads to",
-				"%q at commit %s is a symbolic link, and these are not followed", walked, c.short())
+			return at, c.refuseLink(walked, "set git.path to what it leads to")
 		}
 	}
 	return at, nil
@@ -219,9 +220,9 @@ func (c *copier) damaged(name string, err error) error {
 	return c.g.fail(ErrContent, fsck, "%q at commit %s can't be read: %s", name, c.short(), oneLine(err.Error()))
 }
 
-// folder copies the manifests, links and folders below a tree. Other files are
-// left out, because a repository may hold much else, and so are names that
-// begin with a dot, as the loader passes them over.
+// folder copies the manifests and folders below a tree. Other files are left
+// out, because a repository may hold much else, and so are names that begin
+// with a dot, as the loader passes them over.
 func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return nil, err
@@ -232,9 +233,8 @@ func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 	}
 	// Hashes make loops impossible, but a few objects can name each other often
 	// enough to unfold into billions of paths.
-	if c.entries += len(tree.Entries); c.entries > c.g.limits.entries {
-		return nil, c.fail(ErrContent, "set git.path to the folder of the manifests",
-			"commit %s holds more than %d files and folders", c.short(), c.g.limits.entries)
+	if err := c.count(tree); err != nil {
+		return nil, err
 	}
 	dir := &node{name: base, mode: fs.ModeDir, time: c.commit.Committer.When}
 	for _, e := range tree.Entries {
@@ -253,6 +253,16 @@ func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 		}
 	}
 	return dir, nil
+}
+
+// count adds the entries of a folder to those seen, and says when there are too
+// many.
+func (c *copier) count(tree *object.Tree) error {
+	if c.entries += len(tree.Entries); c.entries > c.g.limits.entries {
+		return c.fail(ErrContent, "set git.path to the folder of the manifests",
+			"commit %s holds more than %d files and folders", c.short(), c.g.limits.entries)
+	}
+	return nil
 }
 
 // entry copies one entry of a folder, and gives nil for what can't be a
@@ -279,35 +289,107 @@ func (c *copier) entry(e object.TreeEntry, name string) (*node, error) {
 	case filemode.Dir:
 		return c.folder(e.Name, name, e.Hash)
 	case filemode.Symlink:
-		return c.link(e, name)
+		return nil, c.link(name)
 	default:
 		return c.file(e, name)
 	}
 }
 
-// link copies a link, and whether it leads to a folder of the repository: it
-// isn't followed, but people have to be told what is left out.
-func (c *copier) link(e object.TreeEntry, name string) (*node, error) {
-	n := &node{name: e.Name, mode: fs.ModeSymlink, time: c.commit.Committer.When}
-	blob, err := object.GetBlob(c.sto, e.Hash)
-	if err != nil || blob.Size > 4<<10 { // no path is that long
-		return n, nil
+// link refuses a link, unless it leads to a file of the repository under a name
+// that no manifest has: README, say. In a folder on disk, the loader warns of
+// the same links, and of those to files outside the folder, where it can't look.
+func (c *copier) link(name string) error {
+	if !isManifest(name) {
+		harmless, err := c.leadsToFile(name)
+		if err != nil || harmless {
+			return err
+		}
 	}
-	target, err := c.content(blob)
-	if err != nil {
-		return nil, c.damaged(name, err)
+	return c.refuseLink(name, "commit the files themselves in its place, or set git.path to a folder without it")
+}
+
+func (c *copier) refuseLink(name, hint string) error {
+	return c.fail(ErrContent, hint, "%q at commit %s is a symbolic link, and these are not followed", name, c.short())
+}
+
+// leadsToFile walks from the top of the repository along a path, following
+// links as an operating system does, and says whether it ends at a file.
+func (c *copier) leadsToFile(name string) (bool, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return false, err
 	}
-	to := path.Join(path.Dir(name), string(target))
-	if path.IsAbs(string(target)) || !fs.ValidPath(to) {
-		return n, nil
+	const maxSteps = 255 // ends loops
+	dirs := []plumbing.Hash{c.commit.TreeHash}
+	rest := strings.Split(name, "/")
+	for step := 0; step < maxSteps && len(rest) > 0; step++ {
+		part := rest[0]
+		rest = rest[1:]
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			if len(dirs) == 1 {
+				return false, nil // out of the repository
+			}
+			dirs = dirs[:len(dirs)-1]
+			continue
+		}
+		tree, err := c.look(name, dirs[len(dirs)-1])
+		if err != nil {
+			return false, err
+		}
+		e, err := tree.FindEntry(part)
+		if err != nil {
+			return false, nil // nowhere
+		}
+		switch e.Mode {
+		case filemode.Dir:
+			dirs = append(dirs, e.Hash)
+		case filemode.Symlink:
+			to, err := c.target(name, e.Hash)
+			if err != nil || to == "" || path.IsAbs(to) {
+				return false, err
+			}
+			rest = append(strings.Split(to, "/"), rest...)
+		default:
+			return e.Mode.IsFile() && len(rest) == 0, nil
+		}
 	}
-	top, err := c.tree(".", c.commit.TreeHash)
+	return false, nil
+}
+
+// look is tree for a folder that many links may lead to.
+func (c *copier) look(name string, h plumbing.Hash) (*object.Tree, error) {
+	if tree, ok := c.looked[h]; ok {
+		return tree, nil
+	}
+	tree, err := c.tree(name, h)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := top.FindEntry(to)
-	n.toFolder = to == "." || err == nil && entry.Mode == filemode.Dir
-	return n, nil
+	c.looked[h] = tree
+	return tree, c.count(tree)
+}
+
+// target gives what a link holds, or "" when that is longer than a path can be.
+func (c *copier) target(name string, h plumbing.Hash) (string, error) {
+	const maxPath = 4 << 10
+	blob, err := object.GetBlob(c.sto, h)
+	switch {
+	case errors.As(err, new(*tooLarge)):
+		return "", nil
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return "", c.absent(name, h)
+	case err != nil:
+		return "", c.damaged(name, err)
+	case blob.Size > maxPath:
+		return "", nil
+	}
+	to, err := c.content(blob)
+	if err != nil {
+		return "", c.damaged(name, err)
+	}
+	return string(to), nil
 }
 
 // isManifest takes names in capitals too: the loader has a warning for them.

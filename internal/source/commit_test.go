@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -106,29 +107,21 @@ func TestCommitContents(t *testing.T) {
 			want: map[string]string{"a.yaml": "x", "b.YML": "x"},
 		},
 		{
-			name: "links",
+			name: "links to files", path: "orgs",
 			tree: func(r raw) plumbing.Hash {
-				return r.tree(link("a.yaml", r, "../../etc/passwd"), file("b.yaml", r.blob("b")), link("dir", r, "."))
-			},
-			want: map[string]string{"a.yaml": "a link", "b.yaml": "b", "dir": "a link to a folder"},
-		},
-		{
-			name: "links to folders", path: "orgs",
-			tree: func(r raw) plumbing.Hash {
-				h := r.tree(file("a.yaml", r.blob("a")))
+				readme := file("README", r.blob("read me"))
 				return r.tree(
+					readme,
+					dir("docs", r.tree(readme, link("up", r, ".."))),
 					dir("orgs", r.tree(
-						link("0file", r, "../other/a.yaml"), link("1folder", r, "../other"), link("2link", r, "1folder"),
-						link("3top", r, ".."), link("4out", r, "../../other"), link("5abs", r, "/other"), link("6self", r, "6self"),
-						object.TreeEntry{Name: "7lost", Mode: filemode.Symlink, Hash: absent},
+						link(".hidden.yaml", r, "nowhere"), link("0up", r, "../README"), link("1across", r, "../docs/README"),
+						link("2link", r, "./1across"), link("3through", r, "../docs/up/docs//up/README"), link("4manifest", r, "a.yaml"),
+						file("a.yaml", r.blob("a")),
+						dir("eu", r.tree(link("0up", r, "../0up"))),
 					)),
-					dir("other", h),
 				)
 			},
-			want: map[string]string{
-				"orgs/0file": "a link", "orgs/1folder": "a link to a folder", "orgs/2link": "a link", "orgs/3top": "a link to a folder",
-				"orgs/4out": "a link", "orgs/5abs": "a link", "orgs/6self": "a link", "orgs/7lost": "a link",
-			},
+			want: map[string]string{"orgs/a.yaml": "a"},
 		},
 		{
 			name: "hidden", path: ".okta",
@@ -277,6 +270,97 @@ func TestCommitContents(t *testing.T) {
 				t.Errorf("got root %v, %v", info, err)
 			}
 		})
+	}
+}
+
+// A link that stands for orgs, or may, is an error that names it.
+func TestCommitLinks(t *testing.T) {
+	absent := plumbing.NewHash("0123456789abcdef0123456789abcdef01234567")
+	lost := []string{"lacks the object"}
+	for _, tt := range []struct {
+		name, link, to string
+		hash           plumbing.Hash // of the link, if it isn't that of to
+		kind           error         // ErrContent when nil
+		words          []string
+	}{
+		{name: "to a manifest", link: "b.yaml", to: "a.yaml"},
+		{name: "named like a manifest", link: "README.YML", to: "README"},
+		{name: "to a folder", link: "team", to: "../other"},
+		{name: "to a folder, with a slash", link: "team", to: "../other/"},
+		{name: "to the folder it is in", link: "self", to: "."},
+		{name: "to the top", link: "top", to: ".."},
+		{name: "to a link to a folder", link: "team", to: "../link"},
+		{name: "through a link to a folder", link: "team", to: "../link/eu"},
+		{name: "to itself", link: "loop", to: "loop"},
+		{name: "nowhere", link: "lost", to: "nowhere"},
+		{name: "below a file", link: "lost", to: "README/x"},
+		{name: "to a file, with a slash", link: "lost", to: "README/"},
+		{name: "into a submodule", link: "lost", to: "../vendor/README"},
+		{name: "to a submodule", link: "lost", to: "../vendor"},
+		{name: "out of the repository", link: "out", to: "../../README"},
+		{name: "to the root", link: "abs", to: "/README"},
+		{name: "without a target", link: "empty", to: ""},
+		{name: "with a NUL", link: "nul", to: "README\x00"},
+		{name: "longer than a path", link: "long", to: strings.Repeat("/", 5000)},
+		{name: "larger than a file", link: "huge", to: strings.Repeat("x", 200_000)},
+		{name: "with many steps", link: "steps", to: strings.Repeat("./", 255) + "README"},
+		{name: "that isn't there", link: "gone", hash: absent, kind: ErrNotFound, words: lost},
+		{name: "through a folder that isn't there", link: "gone", to: "../gone/README", kind: ErrNotFound, words: lost},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, repo := newRaw(t)
+			h := tt.hash
+			if h.IsZero() {
+				h = r.blob(tt.to)
+			}
+			readme := object.TreeEntry{Name: "README", Mode: filemode.Regular, Hash: r.blob("read me")}
+			other := r.tree(readme, object.TreeEntry{Name: "eu", Mode: filemode.Dir, Hash: r.tree()})
+			r.main(r.tree(
+				object.TreeEntry{Name: "gone", Mode: filemode.Dir, Hash: absent},
+				object.TreeEntry{Name: "link", Mode: filemode.Symlink, Hash: r.blob("other")},
+				object.TreeEntry{Name: "orgs", Mode: filemode.Dir, Hash: r.tree(
+					readme,
+					object.TreeEntry{Name: "a.yaml", Mode: filemode.Regular, Hash: r.blob("a")},
+					object.TreeEntry{Name: tt.link, Mode: filemode.Symlink, Hash: h},
+				)},
+				object.TreeEntry{Name: "other", Mode: filemode.Dir, Hash: other},
+				object.TreeEntry{Name: "vendor", Mode: filemode.Submodule, Hash: absent},
+			))
+			g := newGit(t, GitOptions{URL: repo, Path: "orgs"})
+			g.limits.file = 100_000
+			_, err := g.Fetch(t.Context())
+			kind, words := tt.kind, tt.words
+			if kind == nil {
+				kind, words = ErrContent, []string{" at commit ", "is a symbolic link", "commit the files themselves", "git.path"}
+			}
+			wantError(t, err, kind, append(words, strconv.Quote("orgs/"+tt.link))...)
+		})
+	}
+}
+
+// The folders that links lead to count too.
+func TestCommitLinksAreCounted(t *testing.T) {
+	r, repo := newRaw(t)
+	var files, links []object.TreeEntry
+	for i := range 50 {
+		files = append(files, object.TreeEntry{Name: fmt.Sprintf("f%02d", i), Mode: filemode.Regular, Hash: r.blob("")})
+		to := r.blob(fmt.Sprintf("../many/f%02d", i))
+		links = append(links, object.TreeEntry{Name: fmt.Sprintf("l%02d", i), Mode: filemode.Symlink, Hash: to})
+	}
+	r.main(r.tree(
+		object.TreeEntry{Name: "many", Mode: filemode.Dir, Hash: r.tree(files...)},
+		object.TreeEntry{Name: "orgs", Mode: filemode.Dir, Hash: r.tree(links...)},
+	))
+	const seen = 50 + 2 + 50 + 50 // below the path; then at the top, in orgs and in many, once
+	for _, limit := range []int{seen - 1, seen} {
+		g := newGit(t, GitOptions{URL: repo, Path: "orgs"})
+		g.limits.entries = limit
+		_, err := g.Fetch(t.Context())
+		if limit < seen {
+			wantError(t, err, ErrContent, "files and folders", "set git.path")
+		} else if err != nil {
+			t.Error(err)
+		}
 	}
 }
 

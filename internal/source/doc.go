@@ -10,9 +10,10 @@
 // it names.
 //
 // What git can put in a tree but not in a manifest is an error that names the
-// place: submodules and Git LFS pointers stand for content that isn't there,
-// and an org that silently fell out of the desired state is worse than no run
-// at all. Symbolic links are shown as links and never followed.
+// place: submodules, symbolic links and Git LFS pointers stand for content that
+// isn't there, and an org that silently fell out of the desired state is worse
+// than no run at all. In a folder on disk, which may hold what nobody committed,
+// links are shown as links for the loader to warn of, and never followed.
 //
 // Credentials go to the configured host and nowhere else, an SSH host must be
 // in known_hosts, and neither errors nor logs hold a password or a token.

@@ -13,9 +13,10 @@ import (
 
 // Snapshot is one reading of the manifests.
 type Snapshot struct {
-	// FS holds the manifests (*.yaml, *.yml), the folders that lead to them,
-	// and symbolic links as links. A Snapshot from git is immutable and safe
-	// for concurrent use; one from a folder shows the folder as it is.
+	// FS holds the manifests (*.yaml, *.yml) and the folders that lead to them.
+	// A Snapshot from git is immutable, safe for concurrent use and without
+	// symbolic links; one from a folder shows the folder as it is, with its
+	// links as links.
 	FS fs.FS
 	// Root is what to load, a folder or a file within FS.
 	Root string

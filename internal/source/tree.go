@@ -21,7 +21,7 @@ func newTree(t time.Time, entries ...*node) *treeFS {
 	return &treeFS{root}
 }
 
-// node is a file, a folder or a symbolic link, and describes itself.
+// node is a file or a folder, and describes itself.
 type node struct {
 	name string
 	mode fs.FileMode // its type; nothing in git says more that matters here
@@ -31,16 +31,6 @@ type node struct {
 	data []byte
 	// entries are a folder's, by name.
 	entries []*node
-	// toFolder is for a link that leads to a folder.
-	toFolder bool
-}
-
-// followed describes what a link leads to, as far as Stat has to tell.
-func (n *node) followed() *node {
-	if !n.toFolder {
-		return n
-	}
-	return &node{name: n.name, mode: fs.ModeDir, time: n.time}
 }
 
 func (n *node) Name() string               { return n.name }
@@ -94,8 +84,7 @@ func (t *treeFS) find(op, name string) (*node, error) {
 	return n, nil
 }
 
-// Open opens a file or folder. A symbolic link can be opened and described like
-// what it leads to, but not read.
+// Open opens a file or folder.
 func (t *treeFS) Open(name string) (fs.File, error) {
 	n, err := t.find("open", name)
 	if err != nil {
@@ -105,19 +94,14 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 		return &openDir{node: n, path: name}, nil
 	}
 	if err := n.unreadable(); err != nil {
-		return &openFile{n.followed(), failing{&fs.PathError{Op: "read", Path: name, Err: err}}}, nil
+		return &openFile{n, failing{&fs.PathError{Op: "read", Path: name, Err: err}}}, nil
 	}
 	return &openFile{n, bytes.NewReader(n.data)}, nil
 }
 
-// Stat describes a file or folder without opening it. A link is followed only
-// to say whether it leads to a folder.
+// Stat describes a file or folder without opening it.
 func (t *treeFS) Stat(name string) (fs.FileInfo, error) {
-	n, err := t.find("stat", name)
-	if err != nil {
-		return nil, err
-	}
-	return n.followed(), nil
+	return t.find("stat", name)
 }
 
 // ReadDir lists a folder by name.
@@ -149,8 +133,6 @@ func (n *node) unreadable() error {
 	switch {
 	case n.IsDir():
 		return errors.New("is a folder")
-	case n.Type() == fs.ModeSymlink:
-		return errors.New("is a symbolic link, and these are not followed")
 	case n.data == nil && n.size > 0:
 		return errors.New("the file is too large for a manifest")
 	default:
@@ -166,7 +148,7 @@ func (n *node) list(from, to int) []fs.DirEntry {
 	return list
 }
 
-// openFile is a file or link that was opened.
+// openFile is a file that was opened.
 type openFile struct {
 	node   *node
 	reader io.Reader
