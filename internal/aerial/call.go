@@ -166,11 +166,15 @@ func (c *Client) logRetry(ctx context.Context, call *call, f *failure, wait time
 // It gives the slot back, in a panic too.
 func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) error) (http.Header, *failure) {
 	defer c.slots.Release(1)
+	whole := ctx
 	if call.writes() {
 		// What is on the wire may take effect, whoever stops waiting for it.
+		var release func()
+		whole, release = outlive(ctx, stopGrace)
+		defer release()
 		ctx = context.WithoutCancel(ctx)
 	}
-	timed, cancel := context.WithTimeout(ctx, c.timeout)
+	timed, cancel := context.WithTimeout(whole, c.timeout)
 	defer cancel()
 
 	header, f := c.observed(timed, call, read)
@@ -179,10 +183,33 @@ func (c *Client) attempt(ctx context.Context, call *call, read func([]byte) erro
 		return header, nil
 	case ctx.Err() != nil:
 		return nil, &failure{err: ctx.Err()}
+	case errors.Is(context.Cause(timed), errGrace):
+		f.err = errGrace
 	case timed.Err() != nil && isStop(f.err):
 		f.err = late(f.err, c.timeout)
 	}
 	return nil, f
+}
+
+// stopGrace is how long a write on the wire is still waited for when the run is
+// to stop: long enough for any answer that comes at all, and short enough for
+// those who stop a process and kill it ten seconds later.
+const stopGrace = 5 * time.Second
+
+var errGrace = fmt.Errorf("no complete answer within %v of being asked to stop", stopGrace)
+
+// outlive gives a context that ends with the cause errGrace so long after ctx.
+// The caller calls release when it is no longer needed.
+func outlive(ctx context.Context, grace time.Duration) (longer context.Context, release func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(grace, func() { cancel(errGrace) })
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // observed makes an exchange, and tells the observer and the log of it.

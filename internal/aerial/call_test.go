@@ -797,3 +797,27 @@ func TestObserverAndLog(t *testing.T) {
 		}
 	})
 }
+
+// TestHangingWriteIsNotWaitedForLong holds that a run that is to stop waits for
+// a write on the wire, but not up to the timeout.
+func TestHangingWriteIsNotWaitedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		s := play(func(_ http.ResponseWriter, r *http.Request) {
+			stop()
+			<-r.Context().Done()
+		})
+		began := time.Now()
+		_, err := newClient(t, s, nil).SetOrgProducts(ctx, "00o1", []string{"P1"}, nil)
+		var open *UncertainError
+		if !errors.As(err, &open) || !strings.Contains(err.Error(), "within 5s of being asked to stop") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != stopGrace {
+			t.Errorf("took %v", took)
+		}
+		if s.count() != 1 {
+			t.Errorf("%d calls", s.count())
+		}
+	})
+}
