@@ -18,7 +18,7 @@ import (
 // A request to any other origin is refused with ErrOrigin and not sent, so
 // that neither a redirect nor a link leads a token away. An answer of 401 is
 // given once to a renewed token before the caller sees it, and a DPoP nonce
-// that the server asks for is sent once; a request with a body is repeated only
+// that the server asks for is sent, up to three; a request with a body is repeated only
 // if it has GetBody. Repeating is safe for any method: a 401 did nothing.
 func (c *Client) Transport(base http.RoundTripper, origin *url.URL, scopes ...string) http.RoundTripper {
 	if base == nil {
@@ -34,13 +34,18 @@ type tokenTransport struct {
 	scopes []string
 }
 
+// maxNonces is how many nonces one request is repeated with. A server may change
+// its nonce just while one is being answered; one that never takes any must not
+// be asked for ever.
+const maxNonces = 3
+
 func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkOrigin(t.origin, req.URL); err != nil {
 		closeBody(req)
 		return nil, err
 	}
 	out := clone(req)
-	var renewed, nonced bool
+	renewed, nonces := false, 0
 	for {
 		token, err := t.client.Token(req.Context(), t.scopes...)
 		if err == nil {
@@ -62,10 +67,10 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		wantsNonce := token.Type == DPoP && asksNonce(resp.Header)
 		switch {
-		case wantsNonce && (nonced || !learned), !wantsNonce && renewed:
+		case wantsNonce && (nonces == maxNonces || !learned), !wantsNonce && renewed:
 			return resp, nil
 		case wantsNonce:
-			nonced = true
+			nonces++
 		default:
 			t.client.reject(token, t.scopes)
 			renewed = true

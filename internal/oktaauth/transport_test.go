@@ -287,7 +287,7 @@ func TestDPoP(t *testing.T) {
 	if status, _ := do(t.Context(), t, spin, "GET", f.server.URL+"/api/x", nil); status != 401 {
 		t.Errorf("status %d, want 401", status)
 	}
-	check(3, 10)
+	check(3, 12)
 }
 
 // A nonce that comes with a good answer is used from then on.
