@@ -150,6 +150,15 @@ func (p *patient) state(context.Context) Check {
 	case err != nil:
 		return failed(oneLine(err), hintOf(err))
 	}
+	// An alarm too, and more than that: until it is set aside, no org can be
+	// created.
+	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	if err := view.Close(); err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
