@@ -10,7 +10,9 @@ import (
 	"time"
 )
 
-const defaultTimeout = 60 * time.Second
+// defaultTimeout leaves a process that is stopped in the middle of a creation, and
+// that is usually given a minute to end, some time to keep the token.
+const defaultTimeout = 45 * time.Second
 
 // Options is what a Client needs to know.
 type Options struct {
@@ -25,7 +27,7 @@ type Options struct {
 	// given. What fails in there, before a request is sent, leaves nothing open.
 	Auth func(http.RoundTripper) http.RoundTripper
 	// Timeout bounds one attempt of one call, from sending it to the end of
-	// the answer's body; 0 means a minute. A creation that is slow is better
+	// the answer's body; 0 means 45 seconds. A creation that is slow is better
 	// waited for than given up.
 	Timeout time.Duration
 	// Sleep waits between attempts until ctx ends; nil means by the clock.
