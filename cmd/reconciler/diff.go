@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -124,17 +125,24 @@ func (p *planner) Close() {
 
 // plan computes the plan, and the data of a report on it.
 func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
+	var alarms []daemon.Alarm
+	var journal error
+	looked := make(chan struct{})
+	go func() { // while the API is being read
+		defer close(looked)
+		alarms, journal = p.Alarms()
+	}()
 	plan, desired, err := p.Plan(ctx, daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude})
-	if err != nil {
+	<-looked
+	if err := cmp.Or(err, journal); err != nil {
 		return nil, report.Data{}, err
 	}
 	warnings := desired.Warnings
-	alarms, err := p.Alarms()
 	for _, alarm := range alarms {
 		warnings = append(warnings, alarm.String())
 	}
 	for _, w := range warnings {
 		p.app.warn(w)
 	}
-	return plan, report.Data{Plan: plan, Warnings: warnings}, err
+	return plan, report.Data{Plan: plan, Warnings: warnings}, nil
 }

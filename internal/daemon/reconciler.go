@@ -173,13 +173,13 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 	}
 	o.wants = wanted(desired.State, f)
 	close(o.found)
+	asked, err := r.deletionRequested() // while the API is being read
 	o.wait()
-	if o.err != nil {
-		return nil, nil, o.err
-	}
-	asked, err := r.deletionRequested()
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.err != nil {
+		return nil, nil, o.err
 	}
 	plan, err := diff.Compute(desired.State, o.actual, diff.Options{
 		Account:           r.cfg.Aerial.AccountID,
