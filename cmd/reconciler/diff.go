@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -134,10 +133,13 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 	}()
 	plan, desired, err := p.Plan(ctx, daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude})
 	<-looked
-	if err := cmp.Or(err, journal); err != nil {
+	if err != nil {
 		return nil, report.Data{}, err
 	}
 	warnings := desired.Warnings
+	if journal != nil { // no reason not to show what differs
+		warnings = append(warnings, "what was lost in earlier runs is not known: "+journal.Error())
+	}
 	for _, alarm := range alarms {
 		warnings = append(warnings, alarm.String())
 	}

@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/onboard"
 	"reconciler/internal/parent"
 	"reconciler/internal/sink"
+	"reconciler/internal/state"
 )
 
 // scopeOrgs lets a service app of a parent create orgs and see its consent.
@@ -88,10 +89,12 @@ func (r *Reconciler) Alarms() ([]Alarm, error) {
 // deletionRequested says of which orgs Okta took a request for deletion. A
 // journal that can't be read is an error, since the request would be made again;
 // but a damaged one knows nothing, or else nobody would ever get to setting it
-// aside. Without a journal it is known for as long as the process lives.
-func (r *Reconciler) deletionRequested() (func(orgID string) bool, error) {
+// aside. It is not looked into if no org is declared to be deleted. Without a
+// journal it is known for as long as the process lives.
+func (r *Reconciler) deletionRequested(desired *state.Desired) (func(orgID string) bool, error) {
 	dir := r.cfg.State.Dir
-	if dir == "" {
+	declared := slices.ContainsFunc(desired.Orgs, func(o state.DesiredOrg) bool { return o.RequestDeletion })
+	if dir == "" || !declared {
 		return r.asked.has, nil
 	}
 	asked := map[string]bool{}

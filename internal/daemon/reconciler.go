@@ -173,7 +173,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 	}
 	o.wants = wanted(desired.State, f)
 	close(o.found)
-	asked, err := r.deletionRequested() // while the API is being read
+	asked, err := r.deletionRequested(desired.State) // while the API is being read
 	o.wait()
 	if err != nil {
 		return nil, nil, err
