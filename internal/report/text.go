@@ -115,7 +115,11 @@ func (p *printer) legend(v *view) {
 	var parts []string
 	for _, s := range signs {
 		if used[s] {
-			parts = append(parts, p.paint(colorOf(s), string(s)+" "+s.Word()))
+			word := string(s) + " " + s.Word()
+			if s == remove {
+				word += " (destructive)" // which text, unlike the others, says nowhere else
+			}
+			parts = append(parts, p.paint(colorOf(s), word))
 		}
 	}
 	if len(parts) > 0 {

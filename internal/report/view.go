@@ -171,7 +171,7 @@ func (s sign) Word() string {
 	case alter:
 		return "change"
 	case remove:
-		return "take away (destructive)"
+		return "take away"
 	default:
 		return "needs attention"
 	}
