@@ -338,9 +338,9 @@ func (d *demo) killedApply(ctx context.Context) error {
 	return err
 }
 
-// tokens gives the tokens in the token folder.
+// tokens gives the new org's tokens in the token folder.
 func (d *demo) tokens() ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(d.dir, "tokens", "*.token"))
+	files, err := filepath.Glob(filepath.Join(d.dir, "tokens", demoMade+"_*.token"))
 	if err != nil {
 		return nil, err
 	}

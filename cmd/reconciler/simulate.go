@@ -60,8 +60,8 @@ func (a *app) simulate(ctx context.Context, flags *simulateFlags) error {
 		return err
 	}
 	switch {
-	case flags.orgs < 2:
-		return fmt.Errorf("--orgs %d: an account has at least 2, the Aerial org and a parent", flags.orgs)
+	case flags.orgs < 1:
+		return fmt.Errorf("--orgs %d: an account has at least one", flags.orgs)
 	case flags.latency < 0:
 		return fmt.Errorf("--latency %v: must not be negative", flags.latency)
 	}
