@@ -34,8 +34,13 @@ type Plan struct {
 	// Account is the id of the Aerial account.
 	Account string `json:"account"`
 	// Revision is the git commit that the desired state was read from, or empty.
-	Revision string  `json:"revision"`
-	Summary  Summary `json:"summary"`
+	Revision string `json:"revision"`
+	// Signer is who signed that commit, where the config wants it signed.
+	Signer string `json:"signer,omitempty"`
+	// Review is set where the plan is one of a change between two revisions;
+	// nil in the plan of a single desired state.
+	Review  *Review `json:"review,omitempty"`
+	Summary Summary `json:"summary"`
 	// Changes are sorted by org, then by the order in which they are applied.
 	// A change of the account itself has no org and comes first.
 	Changes []Change `json:"changes"`
@@ -101,6 +106,11 @@ type Change struct {
 	Irreversible bool `json:"irreversible"`
 	// Blocked says why the change will not be made; empty otherwise.
 	Blocked string `json:"blocked"`
+	// Origin says, in a review, where the difference comes from; empty otherwise.
+	Origin Origin `json:"origin,omitempty"`
+	// Base is, in a three-way review, what the base revision declares for what
+	// is changed here; nothing otherwise, and where the base says nothing of it.
+	Base Value `json:"base,omitzero"`
 	// Cell is where create-org and link-org find the org.
 	Cell string `json:"cell,omitempty"`
 	// Create is what create-org needs; nil for other actions.
@@ -214,6 +224,8 @@ type Unfixable struct {
 	Field   string `json:"field"`
 	Desired string `json:"desired"`
 	Actual  string `json:"actual"`
+	// Origin says, in a review, where the difference comes from; empty otherwise.
+	Origin Origin `json:"origin,omitempty"`
 }
 
 // Unmanaged is an org that is linked to the account and not declared.

@@ -1,0 +1,74 @@
+package diff
+
+// Origin says where a difference comes from, in a review of a change between
+// two revisions.
+type Origin string
+
+const (
+	// ThisChange is a difference that the change declares and that wasn't there
+	// before it.
+	ThisChange Origin = "this-change"
+	// ExistingDrift is a difference that is there without the change: live
+	// differs from what the base declares already.
+	ExistingDrift Origin = "existing-drift"
+	// Conflict is both: the change declares something else for a field of
+	// which live differs from the base already.
+	Conflict Origin = "conflict"
+)
+
+// ReviewKind says what a review rests on.
+type ReviewKind string
+
+const (
+	// Declared is a review from the manifests alone: the plan's changes lead
+	// from what the base declares to what the head declares. It knows nothing
+	// of what is live, and is never applied.
+	Declared ReviewKind = "declared"
+	// ThreeWay is a review with live state: the plan's changes lead from live
+	// to what the head declares, each with its Origin.
+	ThreeWay ReviewKind = "three-way"
+)
+
+// Review is what a plan says beside its changes about the change between two
+// revisions.
+type Review struct {
+	Kind ReviewKind `json:"kind"`
+	// Base and Head are the commits; Head is empty for the files of a working
+	// tree.
+	Base string `json:"base"`
+	Head string `json:"head"`
+	// Settings are what the change declares beside what Okta is told, such as
+	// an org that is no longer protected. Sorted by org, then by field.
+	Settings []Setting `json:"settings"`
+	// Settled are fields that the change declares and that live already has
+	// so: somebody has done by hand what the change is to do. Sorted like
+	// Settings; always empty in a declared review.
+	Settled []Settled `json:"settled"`
+	// ThisChange, ExistingDrift and Conflicts count the plan's changes and
+	// unfixable differences by their origin; Conflicts counts Settled too.
+	ThisChange    int `json:"thisChange"`
+	ExistingDrift int `json:"existingDrift"`
+	Conflicts     int `json:"conflicts"`
+}
+
+// Setting is a declaration that a change adds, alters or takes back without
+// anything to be written for it. A side that doesn't exist is empty.
+type Setting struct {
+	// Org is the domain; empty for the account.
+	Org string `json:"org"`
+	// Field is the key of the manifest, or "declared" for an org as a whole.
+	Field string `json:"field"`
+	Base  string `json:"base"`
+	Head  string `json:"head"`
+}
+
+// Settled is a field that both the change and live have moved away from the
+// base, to the same value.
+type Settled struct {
+	Org   string `json:"org"`
+	Field string `json:"field"`
+	// Base is what the base declares, and Head what the head declares and
+	// live has.
+	Base Value `json:"base"`
+	Head Value `json:"head"`
+}
