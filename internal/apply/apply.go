@@ -63,6 +63,10 @@ type Options struct {
 	Creator Creator
 	// Deletions remembers which deletions Okta was asked for; nil remembers none.
 	Deletions Deletions
+	// Held, where not nil, is asked right before each change whether writes to
+	// an org ("" is the account) are held by now, and says why; empty when they
+	// are not. It is called from many goroutines at once.
+	Held func(org string) string
 	// Done, where not nil, is told of each change as soon as its outcome is
 	// known. The calls come one at a time, in no particular order of orgs.
 	Done func(diff.Change, Outcome)
@@ -134,9 +138,13 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		orgID: changes[0].OrgID, spared: a.opts.Spared, log: a.opts.Logger,
 	}
 	var broken diff.Action
+	var held string
 	applied := 0
 	for i, c := range changes {
 		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
+		if held == "" && a.opts.Held != nil {
+			held = a.opts.Held(c.Org)
+		}
 		switch {
 		case c.Blocked != "":
 			o.Result = Blocked
@@ -146,6 +154,9 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		case ctx.Err() != nil:
 			o.Result = Skipped
 			o.Error = "the run was stopped"
+		case held != "":
+			o.Result = Skipped
+			o.Error = "writes have been held since the plan was made: " + held
 		default:
 			note, err := w.contain(ctx, c)
 			o.Hint = note

@@ -646,3 +646,54 @@ func TestPanicCostsOnlyItsOrg(t *testing.T) {
 		t.Errorf("%+v", result.Outcomes)
 	}
 }
+
+// TestHeldWritesAreSkipped holds one org from the start, and all others as soon
+// as the first write is out.
+func TestHeldWritesAreSkipped(t *testing.T) {
+	r := start(t, simulatortest.Config{})
+	actual := r.observe(t)
+	plan := r.plan(t, desire(actual, func(_ string, o *state.DesiredOrg) { o.Products = actualCatalog(actual) }))
+	if len(plan.Changes) < 3 {
+		t.Fatalf("%d changes, too few to tell anything", len(plan.Changes))
+	}
+	spared := plan.Changes[0].Org
+	written := 0
+	result, err := apply.Apply(t.Context(), plan, r.client, apply.Options{
+		Concurrency: 1,
+		Held: func(org string) string {
+			switch {
+			case org == spared:
+				return "suspended: spared"
+			case written > 0:
+				return "suspended: too late"
+			}
+			written++
+			return ""
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var applied int
+	for i, o := range result.Outcomes {
+		switch {
+		case o.Result == apply.Applied:
+			applied++
+		case o.Result != apply.Skipped || !strings.Contains(o.Error, "held") || !strings.Contains(o.Error, "suspended: "):
+			t.Errorf("outcome %d of %s is %+v", i, o.Org, o)
+		}
+	}
+	if applied != 1 || len(r.writes()) != 1 {
+		t.Errorf("%d changes applied by the writes %v, but exactly one was free", applied, r.writes())
+	}
+}
+
+// actualCatalog gives the ids of all products that the account subscribes to.
+func actualCatalog(actual *state.Actual) []string {
+	var ids []string
+	for _, p := range actual.Catalog {
+		ids = append(ids, p.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -12,7 +12,8 @@ const (
 	// in force.
 	Failed Status = "failed"
 	// Skipped: the change was not tried, because an earlier change of the same
-	// org failed or because the run was stopped.
+	// org failed, because the run was stopped, or because writes to the org are
+	// held since.
 	Skipped Status = "skipped"
 	// Blocked: the plan says that the change is not to be made.
 	Blocked Status = "blocked"
