@@ -16,6 +16,10 @@ const (
 	// TriggerMissed is a run that makes up for one slot or more that passed
 	// while an earlier run took long or the machine slept.
 	TriggerMissed Trigger = "missed"
+	// TriggerWebhook is a run that a push to the git server asked for.
+	TriggerWebhook Trigger = "webhook"
+	// TriggerOnce is the only run of a process that does no other.
+	TriggerOnce Trigger = "once"
 )
 
 const (
@@ -31,12 +35,19 @@ const (
 	clockSetBack = 10 * time.Second
 )
 
-// loop runs at once and then on schedule, one run at a time.
+// loop runs at once, then on schedule and whenever it is woken, one run at a
+// time.
 type loop struct {
 	// now is the wall clock.
 	now func() time.Time
 	// next gives the first slot after a time; zero when there is none.
 	next func(time.Time) time.Time
+	// jitter says by how much to put off a slot, so that the daemons of many
+	// accounts don't all ask at once; nil puts off none.
+	jitter func() time.Duration
+	// wake asks for a run at once. It holds one request: all that come while a
+	// run goes on become the one run after it. Nil asks for none.
+	wake <-chan struct{}
 	// run does one run; it returns soon after its context ends.
 	run func(context.Context, Trigger)
 	// planned is told of the slot that the loop goes on to wait for; zero when
@@ -50,22 +61,18 @@ func (l *loop) serve(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := l.wall()
 		l.run(ctx, trigger)
-		due, ok := l.wait(ctx, began)
-		if !ok {
+		var ok bool
+		if trigger, ok = l.wait(ctx, began); !ok {
 			return
-		}
-		trigger = TriggerSchedule
-		if l.wall().Sub(due) >= missedAfter {
-			trigger = TriggerMissed
 		}
 	}
 }
 
 // wait waits for the first slot after began, which has passed already if a run
-// took long: then however many slots there were become one run. It gives the
-// slot, and false when ctx ended.
-func (l *loop) wait(ctx context.Context, began time.Time) (time.Time, bool) {
-	due := l.next(began)
+// took long: then however many slots there were become one run. It gives what
+// the next run is for, and false when ctx ended.
+func (l *loop) wait(ctx context.Context, began time.Time) (Trigger, bool) {
+	due := l.slot(began)
 	l.planned(due)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -73,7 +80,7 @@ func (l *loop) wait(ctx context.Context, began time.Time) (time.Time, bool) {
 		now := l.wall()
 		if last.Sub(now) >= clockSetBack {
 			// The slot would be hours further away than the schedule means.
-			due = l.next(now)
+			due = l.slot(now)
 			l.planned(due)
 		}
 		last = now
@@ -82,15 +89,31 @@ func (l *loop) wait(ctx context.Context, began time.Time) (time.Time, bool) {
 			pause = min(pause, due.Sub(now))
 		}
 		if pause <= 0 {
-			return due, ctx.Err() == nil
+			trigger := TriggerSchedule
+			if now.Sub(due) >= missedAfter {
+				trigger = TriggerMissed
+			}
+			return trigger, ctx.Err() == nil
 		}
 		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
-			return due, false
+			return "", false
+		case <-l.wake:
+			return TriggerWebhook, ctx.Err() == nil
 		case <-timer.C:
 		}
 	}
+}
+
+// slot gives the first slot after t, put off by the jitter; zero when there is
+// none.
+func (l *loop) slot(t time.Time) time.Time {
+	due := l.next(t)
+	if l.jitter != nil && !due.IsZero() {
+		due = due.Add(l.jitter())
+	}
+	return due
 }
 
 // wall is the wall clock without its monotonic reading, which stands still

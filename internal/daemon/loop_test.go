@@ -199,3 +199,80 @@ func TestLoopStoppedBefore(t *testing.T) {
 	l := &loop{now: time.Now, next: every10, run: func(context.Context, Trigger) { t.Error("ran") }}
 	l.serve(ctx)
 }
+
+// However often the loop is woken, one run is enough for all that was asked for
+// before it began, and one more for what was asked for while it went on.
+func TestLoopWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 21*time.Minute)
+		defer cancel()
+		wake := make(chan struct{}, 1)
+		ring := func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		}
+		var runs []ran
+		l := &loop{
+			now:  func() time.Time { return time.Now().UTC() },
+			next: every10,
+			wake: wake,
+			run: func(_ context.Context, trigger Trigger) {
+				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
+				time.Sleep(20 * time.Second)
+			},
+			planned: func(time.Time) {},
+		}
+		go func() {
+			time.Sleep(3 * time.Minute)
+			for range 100 { // a burst before a run, and going on within it
+				ring()
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+		l.serve(ctx)
+		want := []ran{
+			{TriggerStart, "00:00:00"}, {TriggerWebhook, "00:03:00"}, {TriggerWebhook, "00:03:20"},
+			{TriggerSchedule, "00:10:00"}, {TriggerSchedule, "00:20:00"},
+		}
+		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+			t.Errorf("runs (-want +got):\n%s", d)
+		}
+	})
+}
+
+// A slot is put off by the jitter, which neither makes it come twice nor counts
+// as missed.
+func TestLoopJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 35*time.Minute)
+		defer cancel()
+		jitters := []time.Duration{5 * time.Minute, 0, 2 * time.Minute, 0}
+		var runs []ran
+		var planned []string
+		l := &loop{
+			now:  func() time.Time { return time.Now().UTC() },
+			next: every10,
+			jitter: func() time.Duration {
+				j := jitters[0]
+				jitters = jitters[1:]
+				return j
+			},
+			run: func(_ context.Context, trigger Trigger) {
+				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
+			},
+			planned: func(slot time.Time) { planned = append(planned, slot.Format(time.TimeOnly)) },
+		}
+		l.serve(ctx)
+		want := []ran{
+			{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:15:00"}, {TriggerSchedule, "00:20:00"}, {TriggerSchedule, "00:32:00"},
+		}
+		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+			t.Errorf("runs (-want +got):\n%s", d)
+		}
+		if want := []string{"00:15:00", "00:20:00", "00:32:00", "00:40:00"}; !slices.Equal(planned, want) {
+			t.Errorf("planned %q, want %q", planned, want)
+		}
+	})
+}
