@@ -43,6 +43,7 @@ var mayImport = map[string]struct {
 	"internal/diff":     {[]string{"internal/state", "internal/strictyaml"}, "pure: what can't reach a network can't write to one"},
 	"internal/apply":    {[]string{"internal/diff", "internal/state"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml"}, "shows and decides nothing"},
+	"internal/annotate": {[]string{"internal/strictyaml"}, "shows findings, whoever found them"},
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml"}, "turns one state into text"},
 
 	// What can't be repeated.
