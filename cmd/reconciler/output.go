@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,58 +14,61 @@ import (
 	"reconciler/internal/report"
 )
 
-// outputFlags are -o and --out: which reports of a plan go where. The files
-// are open from open to close.
-type outputFlags struct {
+// outputs are -o and --out: which forms of a report go where. F is the format
+// of the report. The files are open from open to close.
+type outputs[F ~string] struct {
 	format string
 	files  []string
 
-	stdout report.Format
-	out    []*outFile
+	parseFormat func(name string) (F, error)
+	stdout      F
+	out         []*outFile[F]
 }
 
 // outFile is one --out. The file is opened before any work is done, so that a
 // path that can't be written stops the command and not its report. Until the
 // report is whole it has another name, unless it is something that can't be
 // replaced, such as a pipe.
-type outFile struct {
-	format report.Format
+type outFile[F ~string] struct {
+	format F
 	path   string
 	file   *os.File
 }
 
-func (o *outputFlags) add(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.format, "output", "o", string(report.Text), strings.Join(report.Formats(), ", ")+": the report on stdout")
+// add adds the flags. The first of the formats is the default.
+func (o *outputs[F]) add(flags *pflag.FlagSet, formats []string, parse func(string) (F, error)) {
+	o.parseFormat = parse
+	flags.StringVarP(&o.format, "output", "o", formats[0], strings.Join(formats, ", ")+": the report on stdout")
 	flags.StringArrayVar(&o.files, "out", nil, "also write the report to a file, as `FORMAT=FILE`; may be repeated")
 }
 
 // parse checks the flags before any work is done for them.
-func (o *outputFlags) parse() error {
+func (o *outputs[F]) parse() error {
 	var err error
-	if o.stdout, err = report.ParseFormat(o.format); err != nil {
+	if o.stdout, err = o.parseFormat(o.format); err != nil {
 		return fmt.Errorf("-o: %w", err)
 	}
 	for _, f := range o.files {
 		name, path, ok := strings.Cut(f, "=")
 		if !ok || path == "" {
-			return fmt.Errorf("--out %q: must be FORMAT=FILE, such as json=plan.json", f)
+			return fmt.Errorf("--out %q: must be FORMAT=FILE, such as json=report.json", f)
 		}
-		format, err := report.ParseFormat(name)
+		format, err := o.parseFormat(name)
 		switch {
 		case err != nil:
 			return fmt.Errorf("--out %q: %w", f, err)
 		case path == "-":
 			return fmt.Errorf("--out %q: use -o %s for stdout", f, format)
-		case slices.ContainsFunc(o.out, func(other *outFile) bool { return filepath.Clean(other.path) == filepath.Clean(path) }):
+		case slices.ContainsFunc(o.out, func(other *outFile[F]) bool { return filepath.Clean(other.path) == filepath.Clean(path) }):
 			return fmt.Errorf("--out %q: another --out writes the same file", f)
 		}
-		o.out = append(o.out, &outFile{format: format, path: path})
+		o.out = append(o.out, &outFile[F]{format: format, path: path})
 	}
 	return nil
 }
 
 // open opens all files.
-func (o *outputFlags) open() error {
+func (o *outputs[F]) open() error {
 	for _, f := range o.out {
 		if err := f.open(); err != nil {
 			o.close()
@@ -75,7 +79,7 @@ func (o *outputFlags) open() error {
 }
 
 // close drops the files that no report was written to.
-func (o *outputFlags) close() {
+func (o *outputs[F]) close() {
 	for _, f := range o.out {
 		if f.file == nil {
 			continue
@@ -87,26 +91,19 @@ func (o *outputFlags) close() {
 	}
 }
 
-// write writes all reports. Those to files come first: when one can't be
-// written, that is said, and stdout still gets its own.
-func (o *outputFlags) write(a *app, d report.Data) error {
+// writeFiles writes the report to all files. When one can't be written, that
+// is the error, and the others are written all the same.
+func (o *outputs[F]) writeFiles(write func(io.Writer, F) error) error {
 	var failed error
 	for _, f := range o.out {
-		if err := f.write(d); err != nil && failed == nil {
+		if err := f.write(write); err != nil && failed == nil {
 			failed = fmt.Errorf("--out: %w", err)
 		}
-	}
-	d.Color = a.color(a.out)
-	if o.stdout == report.Text {
-		d.Warnings = nil // they stand on stderr already
-	}
-	if err := report.Write(a.out, o.stdout, d); err != nil {
-		return fmt.Errorf("writing to stdout: %w", err)
 	}
 	return failed
 }
 
-func (f *outFile) open() (err error) {
+func (f *outFile[F]) open() (err error) {
 	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
 		f.file, err = os.OpenFile(f.path, os.O_WRONLY, 0)
 		return err
@@ -116,9 +113,9 @@ func (f *outFile) open() (err error) {
 	return err
 }
 
-func (f *outFile) write(d report.Data) error {
+func (f *outFile[F]) write(write func(io.Writer, F) error) error {
 	file := f.file
-	err := report.Write(file, f.format, d)
+	err := write(file, f.format)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
@@ -129,4 +126,25 @@ func (f *outFile) write(d report.Data) error {
 		f.file = nil
 	}
 	return err
+}
+
+// outputFlags are the outputs of a plan.
+type outputFlags struct{ outputs[report.Format] }
+
+func (o *outputFlags) add(flags *pflag.FlagSet) {
+	o.outputs.add(flags, report.Formats(), report.ParseFormat)
+}
+
+// write writes all reports. Those to files come first: when one can't be
+// written, that is said, and stdout still gets its own.
+func (o *outputFlags) write(a *app, d report.Data) error {
+	failed := o.writeFiles(func(w io.Writer, f report.Format) error { return report.Write(w, f, d) })
+	d.Color = a.color(a.out)
+	if o.stdout == report.Text {
+		d.Warnings = nil // they stand on stderr already
+	}
+	if err := report.Write(a.out, o.stdout, d); err != nil {
+		return fmt.Errorf("writing to stdout: %w", err)
+	}
+	return failed
 }

@@ -3,67 +3,253 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"reconciler/internal/annotate"
+	"reconciler/internal/config"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
+	"reconciler/internal/strictyaml"
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	return &cobra.Command{
+	var out outputs[annotate.Format]
+	cmd := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check manifests, and print every mistake; needs no credentials",
 		Long: `Check the manifests in the given files and folders, all together as one desired
-state. Without a PATH it takes the folder that the config names. It talks to
-nobody. Where there is a config, the names of parents are checked against it.`,
-		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args) },
+state. Without a PATH it takes the folder that the config names; where that is
+a path in git, the one in the clone that it is started in, as it is on disk.
+It talks to nobody. Where there is a config, it is checked too, and the names of
+parents against it.
+
+Every format shows all mistakes and warnings, and any mistake makes the exit
+code 1. With -o github they are annotations of a pull request. In github and
+sarif, paths are those in the repository, wherever the program is started.`,
+		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, &out) },
+	}
+	cmd.Flags().SortFlags = false
+	out.add(cmd.Flags(), annotate.Formats(), annotate.ParseFormat)
+	return cmd
+}
+
+func (a *app) validate(paths []string, out *outputs[annotate.Format]) error {
+	if err := out.parse(); err != nil {
+		return err
+	}
+	if _, err := a.logger(); err != nil {
+		return err
+	}
+	defer out.close()
+	if err := out.open(); err != nil {
+		return err
+	}
+	c := &checked{config: a.configPath}
+	a.check(c, paths)
+	return a.tell(c, out)
+}
+
+// checked is what came out of a check.
+type checked struct {
+	config   string
+	errs     []error
+	warnings []string
+	report   annotate.Report
+}
+
+// fail notes an error about manifests or about the config. Mistakes with a
+// place become one finding each.
+func (c *checked) fail(err error, mistake, unreadable annotate.Rule) {
+	c.errs = append(c.errs, err)
+	errs, ok := strictyaml.AsErrors(err)
+	if !ok {
+		f := annotate.Finding{Level: annotate.Error, Rule: annotate.InputError, Message: err.Error()}
+		var h interface{ Hint() string }
+		if errors.As(err, &h) {
+			f.Hint = h.Hint()
+		}
+		c.report.Findings = append(c.report.Findings, f)
+	}
+	for _, e := range errs {
+		rule := mistake
+		if e.Cut {
+			rule = unreadable
+		}
+		c.report.Findings = append(c.report.Findings, c.finding(annotate.Error, rule, e.Pos, e.Msg))
 	}
 }
 
-func (a *app) validate(paths []string) error {
+// finding gives a finding at a place. A variable of the environment is called
+// like a file in places of the config, and is none.
+func (c *checked) finding(l annotate.Level, rule annotate.Rule, pos strictyaml.Pos, msg string) annotate.Finding {
+	inConfig := rule == annotate.ConfigError || rule == annotate.ConfigUnreadable || rule == annotate.ConfigWarning
+	if inConfig && pos.File != c.config {
+		return annotate.Finding{Level: l, Rule: rule, Message: pos.File + ": " + msg}
+	}
+	return annotate.Finding{Level: l, Rule: rule, File: pos.File, Line: pos.Line, Column: pos.Column, Message: msg}
+}
+
+// check looks at config and manifests. A config with mistakes is no reason not
+// to look for those in manifests; but what it says of them isn't known then.
+func (a *app) check(c *checked, paths []string) {
 	var opts state.LoadOptions
-	switch _, err := os.Stat(a.configPath); {
-	case err == nil:
-		cfg, err := a.loadConfig()
-		if err != nil {
-			return err
-		}
+	cfg, failed := a.checkConfig(c)
+	if cfg != nil {
 		opts.Parents = []string{} // known to be none, which is not "not known"
 		for _, p := range cfg.Parents {
 			opts.Parents = append(opts.Parents, p.Name)
 		}
-		if len(paths) == 0 && cfg.Manifests != "" {
-			paths = []string{cfg.Manifests}
-		}
-	case a.configPath != defaultConfig:
-		return err
 	}
 	if len(paths) == 0 {
-		return withHint("no manifests to check", "name a file or a folder: reconciler validate orgs/")
+		if failed {
+			return
+		}
+		path, err := a.declaredPath(cfg)
+		if err != nil {
+			c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
+			return
+		}
+		paths = []string{path}
 	}
+	inputs, ok := c.inputs(paths)
+	if !ok {
+		return
+	}
+	desired, warnings, err := state.Load(inputs, opts)
+	for _, w := range warnings {
+		c.warnings = append(c.warnings, w.String())
+		c.report.Findings = append(c.report.Findings, annotate.Finding{
+			Level: annotate.Warning, Rule: annotate.ManifestWarning, File: w.File, Message: w.Msg,
+		})
+	}
+	if err != nil {
+		c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
+		return
+	}
+	c.report.Orgs, c.report.Products = len(desired.Orgs), len(desired.Products)
+}
 
+// checkConfig reads the config, if there is one, and says whether it is bad.
+func (a *app) checkConfig(c *checked) (cfg *config.Config, failed bool) {
+	if _, err := os.Stat(a.configPath); err != nil {
+		if a.configPath == defaultConfig && errors.Is(err, os.ErrNotExist) {
+			return nil, false
+		}
+	}
+	cfg, warnings, err := config.Load(a.configPath, a.environ)
+	for _, w := range warnings {
+		c.warnings = append(c.warnings, w.String())
+		c.report.Findings = append(c.report.Findings, c.finding(annotate.Warning, annotate.ConfigWarning, w.Pos, w.Msg))
+	}
+	if err != nil {
+		c.fail(err, annotate.ConfigError, annotate.ConfigUnreadable)
+		return nil, true
+	}
+	return cfg, false
+}
+
+// inputs opens the files and folders, and says whether all are there: without
+// one, what it declares would seem to be missing from the others.
+func (c *checked) inputs(paths []string) ([]state.Input, bool) {
 	var inputs []state.Input
-	var failed error
 	for _, path := range paths {
 		snapshot, err := source.Local(path)
 		if err != nil {
-			failed = errors.Join(failed, err)
+			c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
 			continue
 		}
 		inputs = append(inputs, state.Input{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name})
 	}
-	if failed != nil {
-		return failed
+	return inputs, len(inputs) == len(paths)
+}
+
+// declaredPath gives the file or folder that the config names, of which there
+// may be none. A path in git is looked for in the clone around the working
+// directory: what a pull request changes is checked where it is checked out.
+func (a *app) declaredPath(cfg *config.Config) (string, error) {
+	const missing, hint = "no manifests to check", "name a file or a folder: reconciler validate orgs/"
+	switch {
+	case cfg == nil || cfg.Manifests == "" && cfg.Git == nil:
+		return "", withHint(missing, hint)
+	case cfg.Manifests != "":
+		return cfg.Manifests, nil
 	}
-	desired, warnings, err := state.Load(inputs, opts)
-	for _, w := range warnings {
-		a.warn(w.String())
+	dir, top := clone()
+	if top == "" {
+		return "", withHint(missing+": the config takes them from git, and the working directory is in no clone", hint)
 	}
+	in := cfg.Git.Path
+	if in == "" {
+		in = "."
+	}
+	path := filepath.Join(top, filepath.FromSlash(in))
+	if _, err := os.Stat(path); err != nil {
+		return "", withHint(fmt.Sprintf("%s: the config takes them from %q in git, which the clone at %q doesn't have", missing, in, top), hint)
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil {
+		path = rel
+	}
+	fmt.Fprintf(a.err, "checking %q of the clone at %q, as git.path says\n", in, top)
+	return path, nil
+}
+
+// clone gives the working directory and the top of the clone that it is in;
+// each is empty when it can't be told. In a linked worktree or a submodule,
+// .git is a file.
+func clone() (dir, top string) {
+	dir, err := os.Getwd()
 	if err != nil {
-		return err
+		return "", ""
 	}
-	fmt.Fprintf(a.out, "valid: %d orgs, %d products\n", len(desired.Orgs), len(desired.Products))
+	for top = dir; ; top = filepath.Dir(top) {
+		if _, err := os.Lstat(filepath.Join(top, ".git")); err == nil {
+			return dir, top
+		}
+		if top == filepath.Dir(top) {
+			return dir, ""
+		}
+	}
+}
+
+// tell writes what was found in all formats, and gives the error that stands
+// for the exit code.
+func (a *app) tell(c *checked, out *outputs[annotate.Format]) error {
+	r := c.report
+	r.Version = versionString()
+	// Outside of a clone, the workspace of a GitHub job is what paths start at.
+	if r.Dir, r.Top = clone(); r.Top == "" {
+		r.Top = a.getenv("GITHUB_WORKSPACE", r.Dir)
+	}
+	failed := out.writeFiles(func(w io.Writer, f annotate.Format) error { return annotate.Write(w, f, r) })
+
+	// In the log of a GitHub job stdout and stderr are one, and the commands
+	// are made of what text would say.
+	if out.stdout != annotate.GitHub {
+		for _, w := range c.warnings {
+			a.warn(w)
+		}
+		for _, err := range c.errs {
+			printError(a.err, err)
+		}
+	}
+	var err error
+	switch {
+	case out.stdout != annotate.Text:
+		err = annotate.Write(a.out, out.stdout, r)
+	case r.Valid():
+		_, err = fmt.Fprintln(a.out, r.Summary())
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("writing to stdout: %w", err)
+	case failed != nil:
+		return failed
+	case !r.Valid():
+		return exitCode(exitError)
+	}
 	return nil
 }
