@@ -27,7 +27,11 @@ var mayImport = map[string]struct {
 	"internal/private":             {nil, "folders alone"},
 	"internal/private/privatetest": {nil, "folders for tests"},
 	"internal/oktaerr":             {nil, "what Okta's answers have in common, whoever asked"},
+	"internal/hook":                {nil, "listens to strangers, and so reaches nothing"},
+	"internal/hold":                {[]string{"internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
 	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
+	"internal/forge":               {nil, "comments and statuses; what they say is decided elsewhere"},
+	"internal/forge/forgetest":     {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},

@@ -1,0 +1,74 @@
+package hook
+
+import (
+	"crypto/sha256"
+	"sync"
+	"time"
+)
+
+const (
+	// remember is for how long a request that was accepted starts nothing when
+	// it comes again. It must be longer than a signed time is good for, which is
+	// twice the tolerance. maxSeen bounds how many there are.
+	remember = 24 * time.Hour
+	maxSeen  = 4096
+
+	// quietFor is how long a reason that was logged isn't logged again, and
+	// maxReasons how many of them there may be: a failing Secret may say
+	// something else each time.
+	quietFor   = time.Minute
+	maxReasons = 64
+)
+
+type identity = [sha256.Size]byte
+
+// memory is what was accepted lately. The zero value with a map is empty.
+type memory struct {
+	mu    sync.Mutex
+	at    map[identity]time.Time
+	order []identity // the oldest first
+}
+
+// add gives false for what is remembered, and else remembers it. Of requests
+// that come at the same time, one is the first.
+func (m *memory) add(id identity, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.order) > 0 && (len(m.order) >= maxSeen || now.Sub(m.at[m.order[0]]) > remember) {
+		delete(m.at, m.order[0])
+		m.order = m.order[1:]
+	}
+	if _, seen := m.at[id]; seen {
+		return false
+	}
+	m.at[id] = now
+	m.order = append(m.order, id)
+	return true
+}
+
+// quiet keeps a flood of requests from filling the log.
+type quiet struct {
+	mu   sync.Mutex
+	last map[string]time.Time // by reason
+	left map[string]int       // how often a reason was not logged since
+}
+
+// ask says whether to log the reason now, and how often it was not logged since
+// the last time.
+func (q *quiet) ask(reason string, now time.Time) (left int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	last, known := q.last[reason]
+	if d := now.Sub(last); known && d < quietFor && d > -quietFor {
+		q.left[reason]++
+		return 0, false
+	}
+	if !known && len(q.last) == maxReasons {
+		clear(q.last)
+		clear(q.left)
+	}
+	left = q.left[reason]
+	q.last[reason] = now
+	delete(q.left, reason)
+	return left, true
+}
