@@ -211,7 +211,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil {
 		return nil, err
 	}
-	return diff.Revalidate(saved, actual, r.cfg.Aerial.AccountID, r.guards)
+	return diff.Revalidate(saved, actual, diff.Options{Account: r.cfg.Aerial.AccountID, Guards: r.guards})
 }
 
 // observation is the actual state being read while the desired state is still

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,13 +11,18 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Options is what Compute needs to know beside desired and actual.
+// Options is what Compute and the reviews need to know beside the states.
 type Options struct {
 	// Account is the id of the configured Aerial account.
 	Account string
-	// Revision is the commit that desired was read from, or empty.
+	// Revision is the commit that desired (in a review: the head) was read
+	// from, or empty.
 	Revision string
-	Guards   Guards
+	// Base is, in a review, the commit that the base was read from, or empty.
+	Base string
+	// Signer is who signed Revision, or empty.
+	Signer string
+	Guards Guards
 	// Only, where not empty, names the domains to look at; all others and the
 	// account are left out of the plan.
 	Only []string
@@ -25,6 +31,31 @@ type Options struct {
 	// DeletionRequested says of which orgs, by id, Okta was asked for the
 	// deletion before: no field of an org tells. Nil means of none.
 	DeletionRequested func(orgID string) bool
+	// Held says why nothing may be written to an org now, such as a freeze
+	// window and the time when it ends, in one line; "" that it may. The domain
+	// "" stands for the account itself. Nil means that nothing is ever held.
+	Held func(domain string) string
+	// CoolingOff says, in the same way, why an org may not be deactivated or
+	// deleted yet; orgID is empty for an org without a known id. Nil means that
+	// no deactivation ever waits. Like Held, it must give the same answer for
+	// the same org each time.
+	CoolingOff func(orgID, domain string) string
+}
+
+// held is Held, and says that nothing is where that is nil.
+func (o *Options) held(domain string) string {
+	if o.Held == nil {
+		return ""
+	}
+	return o.Held(domain)
+}
+
+// coolingOff is CoolingOff, and says that nothing is where that is nil.
+func (o *Options) coolingOff(orgID, domain string) string {
+	if o.CoolingOff == nil {
+		return ""
+	}
+	return o.CoolingOff(orgID, domain)
 }
 
 // Reasons why a change is blocked.
@@ -45,26 +76,43 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	if err := checkAccount(desired, actual, opts); err != nil {
 		return nil, err
 	}
-	orgs, err := selectOrgs(desired, actual, opts)
+	keep, err := newFilter(opts, actual, desired)
 	if err != nil {
 		return nil, err
+	}
+	orgs := keep.orgs(desired)
+	if len(orgs) == 0 {
+		return nil, errNoOrgLeft
 	}
 	if err := checkEntitlement(orgs, desired, actual); err != nil {
 		return nil, err
 	}
+	p := compute(desired, orgs, actual, opts)
+	p.Products = productNames(p, actual.Catalog, desired)
+	return p, p.Seal()
+}
 
-	p := &Plan{
+// newPlan gives a plan that says nothing yet.
+func newPlan(opts Options) *Plan {
+	return &Plan{
 		Version:   PlanVersion,
 		Account:   opts.Account,
 		Revision:  opts.Revision,
+		Signer:    opts.Signer,
 		Changes:   []Change{},
 		Unfixable: []Unfixable{},
 		Unmanaged: []Unmanaged{},
 		Unknown:   []Unknown{},
 		Refusals:  []Refusal{},
 	}
+}
+
+// compute gives the plan for those of the declared orgs that are to be looked
+// at. It has no product names and no digest yet.
+func compute(desired *state.Desired, orgs []state.DesiredOrg, actual *state.Actual, opts Options) *Plan {
+	p := newPlan(opts)
 	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(desired, actual)...)
+		p.Changes = append(p.Changes, renameAccount(desired, Text(actual.Account.Name), opts)...)
 	}
 	live := newIndex(actual)
 	inSync := 0
@@ -73,15 +121,18 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 		if d.empty() {
 			inSync++
 		}
-		p.Changes = append(p.Changes, d.changes...)
-		p.Unfixable = append(p.Unfixable, d.unfixable...)
-		p.Unknown = append(p.Unknown, d.unknown...)
+		p.add(d)
 	}
 	p.Unmanaged = append(p.Unmanaged, unmanaged(desired, actual, live, opts)...)
 	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(desired.Orgs))...)
-	p.Products = productNames(p.Changes, desired, actual)
 	p.Summary = summarize(p, len(desired.Orgs), len(orgs), inSync)
-	return p, p.Seal()
+	return p
+}
+
+func (p *Plan) add(d *orgDiff) {
+	p.Changes = append(p.Changes, d.changes...)
+	p.Unfixable = append(p.Unfixable, d.unfixable...)
+	p.Unknown = append(p.Unknown, d.unknown...)
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {
@@ -112,47 +163,72 @@ func checkAccount(desired *state.Desired, actual *state.Actual, opts Options) er
 		return fmt.Errorf("the Aerial API answered for account %q, but the config says %q: correct aerial.accountID",
 			actual.Account.ID, opts.Account)
 	}
-	if id := desired.Account.ID; id != "" && id != opts.Account {
+	return checkManifestAccount(desired, opts.Account)
+}
+
+// checkManifestAccount refuses manifests that are for another account.
+func checkManifestAccount(desired *state.Desired, account string) error {
+	if id := desired.Account.ID; id != "" && id != account {
 		return &strictyaml.Error{
 			Pos: desired.Account.IDPos,
-			Msg: fmt.Sprintf("these manifests are for account %q, but the config says %q: correct account.id here or aerial.accountID there", id, opts.Account),
+			Msg: fmt.Sprintf("these manifests are for account %q, but the config says %q: correct account.id here or aerial.accountID there", id, account),
 		}
 	}
 	return nil
 }
 
-// selectOrgs gives the declared orgs that the filters leave, sorted by domain.
-// A filter that matches nothing is a mistake: a mistyped --exclude would let
-// the very org be written that somebody meant to spare.
-func selectOrgs(desired *state.Desired, actual *state.Actual, opts Options) ([]state.DesiredOrg, error) {
+// filter says which orgs are to be looked at.
+type filter struct {
+	only, exclude map[string]bool
+}
+
+var errNoOrgLeft = errors.New("no declared org is left to look at: check --org and --exclude")
+
+// newFilter holds the filters to what is declared in any of the given states,
+// and to what is live, if that is known. A filter that matches nothing is a
+// mistake: a mistyped --exclude would let the very org be written that somebody
+// meant to spare.
+func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) (*filter, error) {
 	var declared, known []string
-	for _, o := range desired.Orgs {
-		declared = append(declared, o.Domain)
+	for _, d := range declaring {
+		for i := range d.Orgs {
+			declared = append(declared, d.Orgs[i].Domain)
+		}
 	}
 	known = append(known, declared...)
-	for _, o := range actual.Orgs {
-		known = append(known, o.Domain)
+	complaint := "is not declared in the manifests"
+	if actual != nil {
+		complaint = "is neither declared nor managed by the account"
+		for i := range actual.Orgs {
+			known = append(known, actual.Orgs[i].Domain)
+		}
 	}
 	only, err := domainSet("--org", opts.Only, declared, "is not declared in the manifests")
 	if err != nil {
 		return nil, err
 	}
-	exclude, err := domainSet("--exclude", opts.Exclude, known, "is neither declared nor managed by the account")
+	exclude, err := domainSet("--exclude", opts.Exclude, known, complaint)
 	if err != nil {
 		return nil, err
 	}
+	return &filter{only, exclude}, nil
+}
 
+// has says whether the org with this domain is to be looked at.
+func (f *filter) has(domain string) bool {
+	return (len(f.only) == 0 || f.only[domain]) && !f.exclude[domain]
+}
+
+// orgs gives the declared orgs that the filter leaves, sorted by domain.
+func (f *filter) orgs(desired *state.Desired) []state.DesiredOrg {
 	var orgs []state.DesiredOrg
 	for _, o := range desired.Orgs {
-		if (len(only) == 0 || only[o.Domain]) && !exclude[o.Domain] {
+		if f.has(o.Domain) {
 			orgs = append(orgs, o)
 		}
 	}
-	if len(orgs) == 0 {
-		return nil, fmt.Errorf("no declared org is left to look at: check --org and --exclude")
-	}
 	slices.SortFunc(orgs, func(a, b state.DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
-	return orgs, nil
+	return orgs
 }
 
 func domainSet(flag string, names, known []string, complaint string) (map[string]bool, error) {
@@ -239,14 +315,16 @@ func enumerate(names []string) string {
 	}
 }
 
-func renameAccount(desired *state.Desired, actual *state.Actual) []Change {
-	if desired.Account.Name == "" || desired.Account.Name == actual.Account.Name {
+// renameAccount plans the account's name; before is nothing where nobody knows it.
+func renameAccount(desired *state.Desired, before Value, opts Options) []Change {
+	if desired.Account.Name == "" || desired.Account.Name == before.Text() {
 		return nil
 	}
 	return []Change{{
-		Action: RenameAccount,
-		Before: Text(actual.Account.Name),
-		After:  Text(desired.Account.Name),
+		Action:  RenameAccount,
+		Before:  before,
+		After:   Text(desired.Account.Name),
+		Blocked: opts.held(""),
 	}}
 }
 
@@ -272,26 +350,53 @@ func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts O
 	return rest
 }
 
-// productNames names the products that the changes speak of.
-func productNames(changes []Change, desired *state.Desired, actual *state.Actual) map[string]string {
-	names := map[string]string{}
-	for _, p := range actual.Catalog {
-		names[p.ID] = p.Name
-	}
-	for alias, id := range desired.Products {
-		if aliasOf(id, desired.Products) == alias {
-			names[id] = alias
+// productNames names the products that the plan speaks of: by the catalog, and
+// rather by the first of the manifests that names them.
+func productNames(p *Plan, catalog []state.Product, manifests ...*state.Desired) map[string]string {
+	names := aliases(manifests...)
+	for _, p := range catalog {
+		if names[p.ID] == "" {
+			names[p.ID] = p.Name
 		}
 	}
 	spoken := map[string]string{}
-	for _, c := range changes {
-		for _, ids := range [][]string{c.Before.List(), c.After.List()} {
-			for _, id := range ids {
+	speak := func(values ...Value) {
+		for _, v := range values {
+			for _, id := range v.List() {
 				if names[id] != "" {
 					spoken[id] = names[id]
 				}
 			}
 		}
 	}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		speak(c.Before, c.After, c.Base)
+	}
+	if p.Review != nil {
+		for _, s := range p.Review.Settled {
+			speak(s.Base, s.Head)
+		}
+	}
 	return spoken
+}
+
+// aliases gives the names of products by their ids: of several, the first in
+// alphabetical order of the first manifests that have one.
+func aliases(manifests ...*state.Desired) map[string]string {
+	names := map[string]string{}
+	for _, d := range manifests {
+		own := map[string]string{}
+		for alias, id := range d.Products {
+			if best, ok := own[id]; !ok || alias < best {
+				own[id] = alias
+			}
+		}
+		for id, alias := range own {
+			if _, ok := names[id]; !ok {
+				names[id] = alias
+			}
+		}
+	}
+	return names
 }

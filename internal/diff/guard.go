@@ -39,6 +39,10 @@ const (
 	GuardPercent = "maxDestructivePercent"
 	GuardAerial  = "aerialOrg"
 	GuardParent  = "parentOrg"
+	// The last two speak of a saved plan only: what is held while a plan is
+	// made becomes a blocked change there.
+	GuardHeld    = "held"
+	GuardCooloff = "deactivationCooloff"
 )
 
 // untouchable says which role keeps the change's org from being deactivated,

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -75,7 +76,7 @@ func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	case !d.mistaken(found):
 		d.compare(found[0])
 	}
-	d.block(live, opts.Guards)
+	d.block(live, opts)
 	return d
 }
 
@@ -116,11 +117,7 @@ func (d *orgDiff) missing(live *index) {
 	if d.org.RequestDeletion {
 		return // it is gone, as wished; linking it just to delete it would be absurd
 	}
-	create := d.org.Create != nil && d.org.ID == ""
-	if create {
-		d.add(Change{Action: CreateOrg, Irreversible: true, Cell: d.org.Cell, Create: d.org.Create})
-	}
-	d.add(Change{Action: LinkOrg, OrgID: d.org.ID, Irreversible: true, Cell: d.org.Cell})
+	d.link()
 	// Before linking nobody can read what the org has, and a new org has
 	// nothing. Apply reads it again after linking and never takes away a
 	// product that this plan couldn't know of.
@@ -134,6 +131,15 @@ func (d *orgDiff) missing(live *index) {
 	if live.nameless && d.org.ID == "" {
 		d.blockAll(blockedNameless)
 	}
+}
+
+// link plans that an org is linked, after it was created if the manifest says
+// how. An org with an id has been created.
+func (d *orgDiff) link() {
+	if d.org.Create != nil && d.org.ID == "" {
+		d.add(Change{Action: CreateOrg, Irreversible: true, Cell: d.org.Cell, Create: d.org.Create})
+	}
+	d.add(Change{Action: LinkOrg, OrgID: d.org.ID, Irreversible: true, Cell: d.org.Cell})
 }
 
 // compare plans a linked org.
@@ -158,6 +164,12 @@ func (d *orgDiff) compare(org *state.Org) {
 		d.cannotFix("status", string(d.org.Status), string(org.Status))
 		return
 	}
+	d.fields(org)
+}
+
+// fields plans what can be written to a linked org. Products that are nil and
+// an empty status are not known: what is planned for them rests on nothing.
+func (d *orgDiff) fields(org *state.Org) {
 	d.products(org)
 	if d.org.Status != "" && d.org.Status != org.Status {
 		d.status(org.ID, org.Status)
@@ -182,7 +194,7 @@ func (d *orgDiff) status(id string, before state.Status) {
 	d.add(Change{
 		Action:      SetStatus,
 		OrgID:       id,
-		Before:      Text(string(before)),
+		Before:      maybeText(string(before)),
 		After:       Text(string(d.org.Status)),
 		Destructive: d.org.Status == state.Inactive,
 	})
@@ -205,7 +217,9 @@ func (d *orgDiff) products(org *state.Org) {
 		d.updateProducts(org.ID, grown, minus(grown, disable), []string{}, disable)
 		return
 	}
-	if len(enable)+len(disable) > 0 {
+	// Over products that nobody has looked at, an exact list always is a change.
+	unseen := org.Products == nil && d.org.ProductPolicy == state.Exact
+	if len(enable)+len(disable) > 0 || unseen {
 		d.updateProducts(org.ID, org.Products, minus(union(org.Products, enable), disable), enable, disable)
 	}
 }
@@ -214,7 +228,7 @@ func (d *orgDiff) updateProducts(id string, before, after, enable, disable []str
 	d.add(Change{
 		Action:      UpdateProducts,
 		OrgID:       id,
-		Before:      List(before),
+		Before:      maybeList(before),
 		After:       List(after),
 		Enable:      enable,
 		Disable:     disable,
@@ -224,24 +238,37 @@ func (d *orgDiff) updateProducts(id string, before, after, enable, disable []str
 }
 
 // block notes on each change why it will not be made. What the manifest says
-// comes first: a change that is only reported needs no guard.
-func (d *orgDiff) block(live *index, guards Guards) {
+// comes first: a change that is only reported needs no guard. What passes with
+// time comes last, since waiting for it would not help the others.
+func (d *orgDiff) block(live *index, opts Options) {
 	if d.org.Mode == state.Report {
 		d.blockAll(blockedReport)
 		return
 	}
+	held := opts.held(d.org.Domain)
 	for i := range d.changes {
 		c := &d.changes[i]
-		switch {
-		case c.Blocked != "" || !c.Destructive:
-		case d.org.Protected:
-			c.Blocked = blockedProtected
-		case c.deactivates():
-			if role, _ := guards.untouchable(c, live); role != "" {
-				c.Blocked = role + " is never deactivated"
-			}
+		c.Blocked = cmp.Or(c.Blocked, d.spared(c, live, &opts.Guards), held)
+		if c.Blocked == "" && c.deactivates() {
+			// An org is deleted only after its deactivation, so that both wait
+			// for the same: it is one answer for the org.
+			c.Blocked = opts.coolingOff(c.OrgID, c.Org)
 		}
 	}
+}
+
+// spared says why the change must never be made; "" if it may.
+func (d *orgDiff) spared(c *Change, live *index, guards *Guards) string {
+	switch {
+	case !c.Destructive:
+	case d.org.Protected:
+		return blockedProtected
+	case c.deactivates():
+		if role, _ := guards.untouchable(c, live); role != "" {
+			return role + " is never deactivated"
+		}
+	}
+	return ""
 }
 
 func (d *orgDiff) blockAll(why string) {

@@ -144,6 +144,22 @@ func List(ids []string) Value {
 	return Value{list: ids, kind: list}
 }
 
+// maybeText is Text, and nothing for "".
+func maybeText(s string) Value {
+	if s == "" {
+		return Value{}
+	}
+	return Text(s)
+}
+
+// maybeList is List, and nothing for nil.
+func maybeList(all []string) Value {
+	if all == nil {
+		return Value{}
+	}
+	return List(all)
+}
+
 // Text gives the word, or "" when v isn't one.
 func (v Value) Text() string { return v.text }
 
@@ -259,6 +275,17 @@ func (p *Plan) Empty() bool {
 // actual, whether or not it will be or can be mended.
 func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
+}
+
+// ReviewDiffers says, in a review, whether the change declares anything: a
+// difference, a conflict or a setting. Existing drift, which it did not cause,
+// doesn't count. Without a review it is Differs.
+func (p *Plan) ReviewDiffers() bool {
+	r := p.Review
+	if r == nil {
+		return p.Differs()
+	}
+	return r.ThisChange+r.Conflicts+len(r.Settings) > 0
 }
 
 // Seal sets the plan's digest, after which nothing in it may be changed.

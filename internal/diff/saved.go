@@ -56,6 +56,9 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 	if digest != p.Digest {
 		return nil, stale("the plan was edited: its digest is not that of its content")
 	}
+	if err := p.applicable(); err != nil {
+		return nil, err
+	}
 	for i := range p.Changes {
 		if err := p.Changes[i].check(); err != nil {
 			return nil, stale("the plan contradicts itself: %s of %q: %v", p.Changes[i].Action, p.Changes[i].Org, err)
@@ -65,6 +68,18 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 		return nil, stale("the plan was edited: its changes are not in order")
 	}
 	return &p, nil
+}
+
+// applicable refuses what a review says of two revisions: it rests on nothing
+// that is live.
+func (p *Plan) applicable() error {
+	if p.Review == nil || p.Review.Kind == ThreeWay {
+		return nil
+	}
+	if p.Review.Kind != Declared {
+		return stale("the plan contradicts itself: there is no review of the kind %q", p.Review.Kind)
+	}
+	return stale("a declared change between two revisions is no plan to apply: it says what the manifests declare, and what is live was not looked at")
 }
 
 // compareChanges orders changes by org, then as they are applied.
@@ -135,17 +150,21 @@ func (p *Plan) For(account string) error {
 	return nil
 }
 
-// Revalidate holds a saved plan to the account as it is now and to the guards
-// as they are now. It gives a copy of the plan with the refusals of these
-// guards, or a *StaleError that names each change whose `before` is no longer
-// live. actual must hold the products of the orgs that the plan's product
-// changes name.
-func Revalidate(plan *Plan, actual *state.Actual, account string, guards Guards) (*Plan, error) {
-	if err := plan.For(account); err != nil {
+// Revalidate holds a saved plan to the account as it is now, to the guards as
+// they are now, and to what may be written now. It gives a copy of the plan with
+// the refusals that come of that, or a *StaleError that names each change whose
+// `before` is no longer live. actual must hold the products of the orgs that the
+// plan's product changes name. Of opts it takes Account, Guards, Held and
+// CoolingOff.
+func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
+	if err := plan.applicable(); err != nil {
 		return nil, err
 	}
-	if actual.Account.ID != account {
-		return nil, stale("the Aerial API answered for account %q, but the config says %q", actual.Account.ID, account)
+	if err := plan.For(opts.Account); err != nil {
+		return nil, err
+	}
+	if actual.Account.ID != opts.Account {
+		return nil, stale("the Aerial API answered for account %q, but the config says %q", actual.Account.ID, opts.Account)
 	}
 	live := newIndex(actual)
 	var reasons []string
@@ -169,13 +188,66 @@ func Revalidate(plan *Plan, actual *state.Actual, account string, guards Guards)
 	// of the orgs that there are or will be, if these are fewer.
 	declared := min(plan.Summary.Declared, len(actual.Orgs)+len(linking))
 	fresh := *plan
-	fresh.Refusals = append([]Refusal{}, guards.refusals(plan.Changes, live, declared)...)
+	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(plan.Changes, live, declared)...)
+	fresh.Refusals = append(fresh.Refusals, opts.untimely(plan.Changes)...)
 	return &fresh, nil
+}
+
+// untimely refuses a saved plan of which some part may not be written now. To
+// leave that part out would be to apply another plan than the one that was
+// reviewed.
+func (o *Options) untimely(changes []Change) []Refusal {
+	var held, cooling waiting
+	for i := range changes {
+		c := &changes[i]
+		if c.Blocked != "" {
+			continue
+		}
+		if why := o.held(c.Org); why != "" {
+			held.add(why, c.name())
+		} else if c.deactivates() {
+			cooling.add(o.coolingOff(c.OrgID, c.Org), c.name())
+		}
+	}
+	return append(
+		held.refusals(GuardHeld, "nothing may be written to %s now (%s): apply this plan when that is over, or make a new one, which leaves them out until then"),
+		cooling.refusals(GuardCooloff, "it is too early to deactivate or delete %s (%s): apply this plan when that is over, or make a new one, which leaves them out until then")...)
+}
+
+// waiting is orgs by what they wait for, in the order of the plan.
+type waiting struct {
+	reasons []string
+	orgs    map[string][]string
+}
+
+func (w *waiting) add(why, org string) {
+	if why == "" {
+		return
+	}
+	if w.orgs == nil {
+		w.orgs = map[string][]string{}
+	}
+	all, known := w.orgs[why]
+	if !known {
+		w.reasons = append(w.reasons, why)
+	}
+	if len(all) == 0 || all[len(all)-1] != org { // the changes of one org stand together
+		w.orgs[why] = append(all, org)
+	}
+}
+
+// refusals gives one refusal for each reason; format takes the orgs and it.
+func (w *waiting) refusals(guard, format string) []Refusal {
+	var all []Refusal
+	for _, why := range w.reasons {
+		all = append(all, Refusal{guard, fmt.Sprintf(format, enumerate(w.orgs[why]), why)})
+	}
+	return all
 }
 
 func (c *Change) name() string {
 	if c.Org == "" {
-		return "account"
+		return "the account"
 	}
 	return c.Org
 }

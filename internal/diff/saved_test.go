@@ -22,7 +22,7 @@ func TestSavedPlanAppliesWhereItWasMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fresh, err := diff.Revalidate(saved, actual, account, wide)
+		fresh, err := diff.Revalidate(saved, actual, diff.Options{Account: account, Guards: wide})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestSavedPlanAppliesOnce(t *testing.T) {
 		actual := actualState().Draw(t, "actual")
 		plan := compute(t, desiredState(actual).Draw(t, "desired"), actual, wide)
 		next := carryOut(t, actual, plan)
-		_, err := diff.Revalidate(plan, next, account, wide)
+		_, err := diff.Revalidate(plan, next, diff.Options{Account: account, Guards: wide})
 		did := slices.ContainsFunc(plan.Changes, func(c diff.Change) bool { return c.Blocked == "" })
 		if (err != nil) != did {
 			t.Fatalf("changes %+v: %v", plan.Changes, err)
@@ -116,7 +116,7 @@ func TestRevalidateRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			plan, actual := savedPlan(t)
 			tt.tamper(actual)
-			_, err := diff.Revalidate(plan, actual, account, wide)
+			_, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: wide})
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("got %v", err)
 			}
@@ -124,7 +124,7 @@ func TestRevalidateRefuses(t *testing.T) {
 	}
 	t.Run("guards of now", func(t *testing.T) {
 		plan, actual := savedPlan(t)
-		fresh, err := diff.Revalidate(plan, actual, account, diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100})
+		fresh, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100}})
 		if err != nil || guardNames(fresh) != "maxDestructiveOrgs" {
 			t.Errorf("%v, %v", fresh, err)
 		}
@@ -132,7 +132,7 @@ func TestRevalidateRefuses(t *testing.T) {
 	t.Run("the Aerial org, whatever the plan says", func(t *testing.T) {
 		plan, actual := savedPlan(t)
 		actual.Orgs[1].AerialOrg = true
-		fresh, err := diff.Revalidate(plan, actual, account, wide)
+		fresh, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: wide})
 		if err != nil || guardNames(fresh) != "aerialOrg" {
 			t.Errorf("%v, %v", fresh, err)
 		}
