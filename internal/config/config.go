@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"reconciler/internal/schedule"
+	"reconciler/internal/strictyaml"
 )
 
 // Config is a config that was checked and filled up with defaults. Paths in it
@@ -20,8 +21,15 @@ type Config struct {
 	// At most one of the two is given.
 	Git       *Git
 	Manifests string
-	// Schedule says when the daemon looks; every ten minutes by default.
+	// Schedule says when the daemon looks; every ten minutes by default. Jitter
+	// is by how much each of these times may be put off, at random; it is
+	// shorter than the time between two of them.
 	Schedule schedule.Schedule
+	Jitter   time.Duration
+	// Windows and Suspend say when nothing is to be written; drift is looked
+	// for all the same. Suspend may hold what has expired.
+	Windows []Window
+	Suspend []Suspension
 	// Mode is never empty.
 	Mode   Mode
 	Guards Guards
@@ -107,14 +115,96 @@ type Git struct {
 	// repository; empty for all of it.
 	Path string
 	Auth GitAuth
+	// Verify says who must have signed a commit; nil when nobody has to.
+	Verify *Verify
+	// Webhook is the secret that pushes are announced with. Where it is not
+	// set, there is no webhook.
+	Webhook Secret
+	// Status says where to report on a commit; nil for nowhere.
+	Status *GitStatus
 }
 
-// GitAuth is how to prove who we are to the git server.
+// GitAuth is how to prove who we are to the git server: with a password or
+// token, as a GitHub App, or with a key for ssh.
 type GitAuth struct {
-	Username       string
-	Password       Secret
+	Username string
+	Password Secret
+	// CAFile holds certificates in PEM that are trusted for https besides the
+	// system's; it may be empty.
+	CAFile         string
 	SSHKeyFile     string
+	SSHPassphrase  Secret
 	KnownHostsFile string
+	// GitHubApp is nil when we are none. The URL is https then.
+	GitHubApp *GitHubApp
+}
+
+// GitHubApp is an app that was installed on the repository. All of it is given.
+type GitHubApp struct {
+	// AppID is the app's id or its client id.
+	AppID          string
+	InstallationID string
+	// PrivateKey is a PEM.
+	PrivateKey Secret
+	// URL is the base of the API, without a slash at its end.
+	URL string
+}
+
+// Verify says which signatures a commit must have.
+type Verify struct {
+	// KeysFile holds PGP keys or lines of OpenSSH's allowed_signers, or both.
+	KeysFile string
+	// Object is what has to be signed, "commit" or "tag". With "tag" Git.Tag is
+	// set.
+	Object string
+	// History asks for the same of every commit since the last one that was
+	// accepted. State.Dir is set then.
+	History bool
+	// AcceptRewriteOf is the last accepted commit that the branch may do
+	// without, in lower case; empty for none. State.Dir is set with it.
+	AcceptRewriteOf string
+}
+
+// GitStatus says where and how to report on a commit.
+type GitStatus struct {
+	// Provider is "github" or "gitlab".
+	Provider string
+	// Repository is OWNER/NAME, at GitLab perhaps with groups in between.
+	Repository string
+	// URL is the base of the API, without a slash at its end.
+	URL string
+	// Token is not set when it is to be the GitHub App's.
+	Token Secret
+	// Name tells our report from those of others.
+	Name string
+	// TargetURL is what the report links to; empty for nothing.
+	TargetURL string
+}
+
+// Window is a time, again and again, in which writing is denied or allowed.
+type Window struct {
+	// Deny says which of the two it is.
+	Deny bool
+	// Cron says when the window opens, by the clocks of Zone. Duration is how
+	// long it stays open.
+	Cron     schedule.Schedule
+	Duration time.Duration
+	// Zone is never nil.
+	Zone *time.Location
+	// Orgs are patterns of path.Match in lower case, of which one has to match
+	// an org's domain; nil for all orgs and the account itself.
+	Orgs []string
+	// Pos is where the window is declared.
+	Pos strictyaml.Pos
+}
+
+// Suspension says that nothing is to be written until somebody lifts it.
+type Suspension struct {
+	Reason, Owner string
+	// Until is when it ends by itself; zero for never.
+	Until time.Time
+	// Orgs are as those of a Window; nil for everything.
+	Orgs []string
 }
 
 // Guards are limits that a plan must keep to be applied.
@@ -125,6 +215,10 @@ type Guards struct {
 	// MaxDestructivePercent is the same as a share of the declared orgs, from
 	// 0 to 100.
 	MaxDestructivePercent int
+	// DeactivationCooloff is how long an org's deactivation must have been
+	// announced before it is carried out; 0 for not at all. With it State.Dir
+	// is set.
+	DeactivationCooloff time.Duration
 }
 
 // Tokens says where the tokens of created orgs go: into a folder, encrypted or

@@ -125,12 +125,27 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 
 // plainYAML reads YAML as an editor does, which is all that a schema sees.
 func plainYAML(data []byte) (any, error) {
+	var n yaml.Node
+	if err := yaml.Unmarshal(data, &n); err != nil {
+		return nil, err
+	}
+	textTimes(&n)
 	var doc any
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	if err := n.Decode(&doc); err != nil {
 		return nil, err
 	}
 	if doc == nil {
 		doc = map[string]any{} // a file of nothing but comments
 	}
 	return doc, nil
+}
+
+// textTimes makes text of times: editors go by YAML 1.2, which knows none.
+func textTimes(n *yaml.Node) {
+	if n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for _, c := range n.Content {
+		textTimes(c)
+	}
 }

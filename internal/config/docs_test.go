@@ -37,7 +37,7 @@ func keyTable() string {
 		if fd.envOnly {
 			name = ""
 		}
-		fmt.Fprintf(&b, "| %s`%s` | %s | %s |\n", strings.Replace(name, "parents.0.", "parents[].", 1), fd.env(), code(fd.tag.Get("default")), escape(fd.tag.Get("doc")))
+		fmt.Fprintf(&b, "| %s`%s` | %s | %s |\n", strings.Replace(name, ".0.", "[].", 1), fd.env(), code(fd.tag.Get("default")), escape(fd.tag.Get("doc")))
 	}
 	b.WriteString("\n")
 	return b.String()

@@ -71,7 +71,9 @@ func fromKubernetes(name, value string) bool {
 
 // overlay puts the environment on top of the file.
 func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Errors) {
-	env.addParents(f, &errs)
+	addItems(env, "parent", "PARENTS", &f.Parents, &errs)
+	addItems(env, "window", "WINDOWS", &f.Windows, &errs)
+	addItems(env, "suspension", "SUSPEND", &f.Suspend, &errs)
 	known := map[string]*field{}
 	for _, fd := range f.fields() {
 		known[fd.env()] = fd
@@ -82,8 +84,9 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 		switch {
 		case fd != nil:
 			fd.override(name, env[name], &errs)
-		case strings.HasPrefix(name, envName("git.verify")):
-			errs.Add(pos, "%s", noVerify)
+		case holdsBack.MatchString(name):
+			// To go on without would be to write what was not to be written.
+			errs.Add(pos, "unknown variable%s", env.didYouMean(name, known))
 		default:
 			warnings = append(warnings, Warning{pos, "unknown variable" + env.didYouMean(name, known)})
 		}
@@ -103,20 +106,23 @@ func (env environment) didYouMean(name string, known map[string]*field) string {
 	return ": it is not used (docs/config.md has those that are)"
 }
 
-var parentEnv = regexp.MustCompile(`^RECONCILER_PARENTS_(\d+)_`)
+// holdsBack matches variables of keys that are there to hold something back.
+var holdsBack = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND)(_|$)`)
 
-// addParents makes room for the parents that only the environment tells of. It
-// drops variables that belong to no parent, after having said so.
-func (env environment) addParents(f *file, errs *strictyaml.Errors) {
+// addItems makes room for the items of a list that only the environment tells
+// of: its variables begin with RECONCILER_KEY_ and an index. It drops variables
+// that belong to no item, after having said so.
+func addItems[T any](env environment, noun, key string, list *[]at[T], errs *strictyaml.Errors) {
 	named := map[int][]string{} // variables by index
 	for _, name := range env.names() {
-		m := parentEnv.FindStringSubmatch(name)
-		if m == nil {
+		rest, ok := strings.CutPrefix(name, envPrefix+key+"_")
+		index, _, more := strings.Cut(rest, "_")
+		if !ok || !more || strings.Trim(index, "0123456789") != "" || index == "" {
 			continue
 		}
-		i, err := strconv.Atoi(m[1])
-		if err != nil || strconv.Itoa(i) != m[1] {
-			errs.Add(envPlace(name), "%q is no index: parents count from 0", m[1])
+		i, err := strconv.Atoi(index)
+		if err != nil || strconv.Itoa(i) != index {
+			errs.Add(envPlace(name), "%q is no index: %ss count from 0", index, noun)
 			delete(env, name)
 			continue
 		}
@@ -125,10 +131,10 @@ func (env environment) addParents(f *file, errs *strictyaml.Errors) {
 	for _, i := range slices.Sorted(maps.Keys(named)) {
 		pos := envPlace(named[i][0])
 		switch {
-		case i == len(f.Parents):
-			f.Parents = append(f.Parents, at[parentFile]{Pos: pos, Set: true})
-		case i > len(f.Parents):
-			errs.Add(pos, "there is no parent %d before this one: parents count from 0 and leave none out", len(f.Parents))
+		case i == len(*list):
+			*list = append(*list, at[T]{Pos: pos, Set: true})
+		case i > len(*list):
+			errs.Add(pos, "there is no %s %d before this one: %ss count from 0 and leave none out", noun, len(*list), noun)
 			for _, name := range named[i] {
 				delete(env, name)
 			}
@@ -143,7 +149,7 @@ func (f *field) override(name, value string, errs *strictyaml.Errors) {
 		errs.Add(pos, "the value holds line breaks or other control characters")
 		return
 	}
-	if problem := f.assign(value); problem != "" {
+	if problem := f.assign(value, pos); problem != "" {
 		errs.Add(pos, "the value %s", problem)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"reconciler/internal/strictyaml"
 )
@@ -64,7 +65,7 @@ func load(path string, data []byte, env environment) (*Config, []Warning, error)
 	warnings, bad := env.overlay(&f)
 	errs = append(errs, bad...)
 
-	r := &resolver{dir: filepath.Dir(path), errs: errs, warnings: warnings}
+	r := &resolver{dir: filepath.Dir(path), now: time.Now(), errs: errs, warnings: warnings}
 	cfg := r.config(&f)
 	slices.SortStableFunc(r.warnings, func(a, b Warning) int {
 		return cmp.Or(a.Pos.Compare(b.Pos), strings.Compare(a.Msg, b.Msg))
@@ -110,11 +111,9 @@ func (e *fileError) Unwrap() error { return e.err }
 // Hint says what to do about it.
 func (e *fileError) Hint() string { return e.hint }
 
-const noVerify = "signatures of commits can't be verified by this version: remove \"git.verify\", or stay with a version that can, since commits would be taken unverified"
-
 // secretPlace matches the message about a key where somebody may have put a
 // secret.
-var secretPlace = regexp.MustCompile(`^"(auth|\w+File)" must be `)
+var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|\w+File)" must be `)
 
 // explainRefused gives keys that are unknown on purpose a message of their own.
 // Secrets are kept out of the decoder by not being keys at all, so that no
@@ -122,10 +121,11 @@ var secretPlace = regexp.MustCompile(`^"(auth|\w+File)" must be `)
 func explainRefused(errs strictyaml.Errors) {
 	const secret = `secrets do not belong in the config file: use %q or the environment variable %s`
 	refused := map[string]string{
-		"privateKey": fmt.Sprintf(secret, "privateKeyFile", "RECONCILER_AERIAL_AUTH_PRIVATE_KEY (RECONCILER_PARENTS_0_AUTH_PRIVATE_KEY for the first parent)"),
-		"token":      fmt.Sprintf(secret, "tokenFile", "RECONCILER_PARENTS_0_AUTH_TOKEN (for the first parent)"),
-		"password":   fmt.Sprintf(secret, "passwordFile", "RECONCILER_GIT_AUTH_PASSWORD"),
-		"verify":     noVerify,
+		"privateKey":    fmt.Sprintf(secret, "privateKeyFile", "RECONCILER_AERIAL_AUTH_PRIVATE_KEY (RECONCILER_PARENTS_0_AUTH_PRIVATE_KEY for the first parent, RECONCILER_GIT_AUTH_GITHUB_APP_PRIVATE_KEY for a GitHub App)"),
+		"token":         fmt.Sprintf(secret, "tokenFile", "RECONCILER_PARENTS_0_AUTH_TOKEN (for the first parent; RECONCILER_GIT_STATUS_TOKEN for git.status)"),
+		"password":      fmt.Sprintf(secret, "passwordFile", "RECONCILER_GIT_AUTH_PASSWORD"),
+		"sshPassphrase": fmt.Sprintf(secret, "sshPassphraseFile", "RECONCILER_GIT_AUTH_SSH_PASSPHRASE"),
+		"secret":        fmt.Sprintf(secret, "secretFile", "RECONCILER_GIT_WEBHOOK_SECRET"),
 	}
 	for _, e := range errs {
 		for key, msg := range refused {

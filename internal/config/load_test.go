@@ -395,6 +395,8 @@ func TestEnvName(t *testing.T) {
 func TestEveryKeyHasAVariable(t *testing.T) {
 	values := map[string]string{
 		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
+		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab",
+		"[]strictyaml.At[string]": "a,b",
 	}
 	seen := map[string]string{}
 	for _, fd := range allFields() {
@@ -414,7 +416,11 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 			continue
 		}
 		set := f.fields()[i].value
-		if !set.FieldByName("Set").Bool() || fmt.Sprint(set.FieldByName("V")) != values[typ] {
+		value := fmt.Sprint(set.FieldByName("V"))
+		if list, ok := set.FieldByName("V").Interface().([]at[string]); ok {
+			value = list[0].V + "," + list[1].V
+		}
+		if !set.FieldByName("Set").Bool() || value != values[typ] {
 			t.Errorf("%s: %s does not set it", fd.path, fd.env())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"reconciler/internal/schedule"
 	"reconciler/internal/strictyaml"
@@ -24,21 +25,27 @@ const minSettle = 30 * time.Second
 // resolver turns a decoded file into a Config and collects what is wrong.
 type resolver struct {
 	dir      string // where relative paths start
+	now      time.Time
 	errs     strictyaml.Errors
 	warnings []Warning
+	// remembers says that there is a state folder.
+	remembers bool
 }
 
 func (r *resolver) config(f *file) *Config {
 	for _, fd := range f.fields() {
 		text, ok := fd.tag.Lookup("default")
 		if ok && !fd.value.FieldByName("Set").Bool() {
-			fd.assign(text)
+			fd.assign(text, strictyaml.Pos{})
 		}
 	}
+	r.remembers = f.State.Dir.Set
 	cfg := &Config{
 		Aerial:    r.aerial(&f.Aerial),
 		Parents:   r.parents(f.Parents),
 		Manifests: r.path("manifests", &f.Manifests),
+		Windows:   r.windows(f.Windows),
+		Suspend:   r.suspensions(f.Suspend),
 		Mode:      f.Mode.V,
 		Tokens:    r.tokens(&f.Tokens),
 		State:     State{Dir: r.path("state.dir", &f.State.Dir)},
@@ -46,6 +53,7 @@ func (r *resolver) config(f *file) *Config {
 		Guards: Guards{
 			MaxDestructiveOrgs:    r.between("guards.maxDestructiveOrgs", &f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
 			MaxDestructivePercent: r.between("guards.maxDestructivePercent", &f.Guards.MaxDestructivePercent, 0, 100),
+			DeactivationCooloff:   r.cooloff(&f.Guards.DeactivationCooloff),
 		},
 	}
 	if f.Git.OK() {
@@ -60,7 +68,48 @@ func (r *resolver) config(f *file) *Config {
 			r.errs.Add(f.Schedule.Pos, "%v", err)
 		}
 	}
+	cfg.Jitter = r.jitter(&f.Jitter, cfg.Schedule)
 	return cfg
+}
+
+// jitter gives by how much the times of s may be put off. It must leave their
+// order alone.
+func (r *resolver) jitter(v *at[time.Duration], s schedule.Schedule) time.Duration {
+	gap := shortestGap(s)
+	switch {
+	case !v.OK() || v.V == 0:
+	case v.V < 0 || v.V > time.Hour:
+		r.errs.Add(v.Pos, `"jitter" must be from 0s to 1h, not %s`, v.V)
+	case v.V >= gap && gap > 0:
+		r.errs.Add(v.Pos, `"jitter" must be shorter than %s, the time between two runs of the schedule, not %s`, gap, v.V)
+	}
+	return v.V
+}
+
+// shortestGap gives the shortest time between any two of the first hundred
+// times of a schedule; 0 for one that never comes due.
+func shortestGap(s schedule.Schedule) time.Duration {
+	var gap time.Duration
+	last := s.Next(time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC))
+	for range 100 {
+		next := s.Next(last)
+		if d := next.Sub(last); gap == 0 || d < gap {
+			gap = d
+		}
+		last = next
+	}
+	return gap
+}
+
+func (r *resolver) cooloff(v *at[time.Duration]) time.Duration {
+	switch {
+	case !v.OK() || v.V == 0:
+	case v.V < time.Minute || v.V > 720*time.Hour:
+		r.errs.Add(v.Pos, `"guards.deactivationCooloff" must be from 1m to 720h, or 0s for none, not %s`, v.V)
+	case !r.remembers:
+		r.errs.Add(v.Pos, `"guards.deactivationCooloff" needs "state.dir", which keeps what was announced`)
+	}
+	return v.V
 }
 
 func (r *resolver) tokens(f *tokensFile) Tokens {
@@ -187,81 +236,6 @@ func (r *resolver) parentAuth(key string, auth *at[parentAuthFile]) Auth {
 	return a
 }
 
-func (r *resolver) git(block *at[gitFile]) *Git {
-	f := &block.V
-	g := &Git{
-		URL:    r.gitURL(&f.URL),
-		Branch: r.word("git.branch", &f.Branch),
-		Tag:    r.word("git.tag", &f.Tag),
-		Commit: strings.ToLower(r.word("git.commit", &f.Commit)),
-		Path:   r.inside("git.path", &f.Path),
-		Auth: GitAuth{
-			Username:       r.word("git.auth.username", &f.Auth.Username),
-			Password:       r.secret("git.auth.password", &f.Auth.Password, &f.Auth.PasswordFile),
-			SSHKeyFile:     r.privateFile("git.auth.sshKeyFile", &f.Auth.SSHKeyFile),
-			KnownHostsFile: r.path("git.auth.knownHostsFile", &f.Auth.KnownHostsFile),
-		},
-	}
-	if !f.URL.Set {
-		r.errs.Add(block.Pos, `"git" has no "url"`)
-	}
-	r.oneRef(f, g)
-	if f.Commit.OK() && !commitHash.MatchString(g.Commit) {
-		r.errs.Add(f.Commit.Pos, `"git.commit" must be a full hash of 40 digits ("git rev-parse REV" prints it), not %q`, f.Commit.V)
-	}
-	r.gitAuth(f, gitScheme(g.URL))
-	return g
-}
-
-var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
-
-// oneRef sees to it that one of branch, tag and commit is left.
-func (r *resolver) oneRef(f *gitFile, g *Git) {
-	refs := []struct {
-		name string
-		at   *at[string]
-	}{{"branch", &f.Branch}, {"tag", &f.Tag}, {"commit", &f.Commit}}
-	first := -1
-	for i, ref := range refs {
-		switch {
-		case !ref.at.Set:
-		case first < 0:
-			first = i
-		default:
-			r.errs.Add(ref.at.Pos, `"git.%s" and "git.%s" (%s) exclude one another: keep one`, ref.name, refs[first].name, refs[first].at.Pos)
-		}
-	}
-	if first > 0 {
-		g.Branch = "" // the default
-	}
-}
-
-// gitAuth checks that what is given for signing in goes together, and with the
-// URL. For a repository on disk none of it is used.
-func (r *resolver) gitAuth(f *gitFile, scheme string) {
-	a := &f.Auth
-	password := a.Password.Set || a.PasswordFile.Set
-	if a.SSHKeyFile.Set && password {
-		r.errs.Add(a.SSHKeyFile.Pos, `"git.auth.sshKeyFile" and a password exclude one another: keep one`)
-	}
-	switch scheme {
-	case "https", "http":
-		if a.SSHKeyFile.Set {
-			r.errs.Add(a.SSHKeyFile.Pos, `"git.auth.sshKeyFile" is of no use for https: use "username" and "passwordFile", or an ssh URL`)
-		}
-		if a.Username.Set && !password {
-			r.errs.Add(a.Username.Pos, `"git.auth.username" needs "passwordFile" beside it`)
-		}
-	case "ssh":
-		if !a.SSHKeyFile.Set && !password {
-			r.errs.Add(f.URL.Pos, `"git.auth.sshKeyFile" is missing: ssh needs a private key`)
-		}
-		if !a.KnownHostsFile.Set {
-			r.errs.Add(f.URL.Pos, `"git.auth.knownHostsFile" is missing: without it anyone could pose as the server ("ssh-keyscan HOST" prints its lines)`)
-		}
-	}
-}
-
 // word gives a value that is one word: an id, a name.
 func (r *resolver) word(key string, v *at[string]) string {
 	if !v.OK() {
@@ -276,6 +250,22 @@ func (r *resolver) word(key string, v *at[string]) string {
 		return v.V
 	}
 	return ""
+}
+
+// phrase gives a value that people read: one line, and not a long one.
+func (r *resolver) phrase(key string, v *at[string]) string {
+	const most = 200
+	text := strings.TrimSpace(v.V)
+	switch {
+	case !v.OK(): // the default, or nothing
+	case text == "":
+		r.errs.Add(v.Pos, "%q is empty: give it a value, or remove the key", key)
+	case strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }):
+		r.errs.Add(v.Pos, "%q must be one line without control characters", key)
+	case utf8.RuneCountInString(text) > most:
+		r.errs.Add(v.Pos, "%q must not be longer than %d characters", key, most)
+	}
+	return text
 }
 
 // between gives a number that lies within bounds; math.MaxInt is no bound.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/schema"
+	"reconciler/internal/strictyaml"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
@@ -58,7 +59,18 @@ func generateSchema(t *testing.T) []byte {
 		exclude(git, "branch", "tag")
 		exclude(git, "branch", "commit")
 		exclude(git, "tag", "commit")
-		exclude(property(git, "auth"), "sshKeyFile", "passwordFile")
+		gitAuth := property(git, "auth")
+		exclude(gitAuth, "sshKeyFile", "passwordFile")
+		for _, key := range []string{"username", "passwordFile", "sshKeyFile"} {
+			exclude(gitAuth, "githubApp", key)
+		}
+		gitAuth.DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
+		for _, key := range []string{"appID", "installationID"} {
+			orNumber(property(property(gitAuth, "githubApp"), key))
+		}
+		property(git, "webhook").Required = []string{"secretFile"}
+		window := property(s, "windows").Items
+		window.OneOf = []*schema.Schema{{Required: []string{"deny"}}, {Required: []string{"allow"}}}
 		auth := property(property(s, "parents").Items, "auth")
 		for _, key := range []string{"clientID", "privateKeyFile", "keyID", "dpop"} {
 			exclude(auth, "tokenFile", key)
@@ -70,9 +82,14 @@ func generateSchema(t *testing.T) []byte {
 	return data
 }
 
-// allFields gives the fields of a file with one parent.
+// allFields gives the fields of a file with one item in each list.
 func allFields() []*field {
-	return (&file{Parents: make([]at[parentFile], 1)}).fields()
+	f := &file{
+		Parents: make([]at[parentFile], 1),
+		Windows: make([]at[windowFile], 1),
+		Suspend: make([]at[suspensionFile], 1),
+	}
+	return f.fields()
 }
 
 // find gives the schema of a key.
@@ -89,7 +106,7 @@ func find(s *schema.Schema, path string) *schema.Schema {
 
 // defaultOf gives a default as JSON has it.
 func defaultOf(fd *field, text string) any {
-	if problem := fd.assign(text); problem != "" {
+	if problem := fd.assign(text, strictyaml.Pos{}); problem != "" {
 		panic(fd.path + " " + problem)
 	}
 	switch v := fd.value.FieldByName("V"); v.Interface().(type) {
@@ -106,6 +123,12 @@ func property(s *schema.Schema, name string) *schema.Schema {
 		panic("no property " + name)
 	}
 	return p
+}
+
+// orNumber is for text that is taken without quotes too.
+func orNumber(s *schema.Schema) {
+	s.AnyOf = []*schema.Schema{{Type: "string"}, {Type: "integer"}}
+	s.Type = ""
 }
 
 // exclude makes two keys exclude one another.

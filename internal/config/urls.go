@@ -18,9 +18,35 @@ func isLoopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// webURL gives the URL of an org or an API: https and a host, nothing else. It
-// gives nil for none. A URL that may hold a password is not repeated in errors.
+// webURL gives the URL of an org or of the Aerial API: https and a host,
+// nothing else. It gives nil for none.
 func (r *resolver) webURL(key string, v *at[string]) *url.URL {
+	u := r.serverURL(key, "https://acme.okta.com", v)
+	switch {
+	case u == nil:
+	case u.Path != "" && u.Path != "/":
+		r.errs.Add(v.Pos, "%q must end with the host, without the path %q", key, u.Path)
+	case isAdmin(u.Hostname()):
+		r.errs.Add(v.Pos, "%q is the Admin Console's: leave out -admin in %q", key, v.V)
+	default:
+		return &url.URL{Scheme: u.Scheme, Host: u.Host}
+	}
+	return nil
+}
+
+// apiURL gives the base of an API, without a slash at its end; "" for none.
+func (r *resolver) apiURL(key string, v *at[string]) string {
+	u := r.serverURL(key, "https://api.github.com", v)
+	if u == nil {
+		return ""
+	}
+	return strings.TrimRight(u.String(), "/")
+}
+
+// serverURL gives the URL of something that we send secrets to: https, a host
+// in lower case, perhaps a path. It gives nil for none. A URL that may hold a
+// password is not repeated in errors.
+func (r *resolver) serverURL(key, example string, v *at[string]) *url.URL {
 	if !v.OK() {
 		return nil
 	}
@@ -35,9 +61,9 @@ func (r *resolver) webURL(key string, v *at[string]) *url.URL {
 	case strings.Contains(v.V, "@"):
 		return fail("must not hold a user or a password")
 	case err != nil:
-		return fail("is no URL: write it as in https://acme.okta.com")
+		return fail("is no URL: write it as in %s", example)
 	case u.Scheme == "" || u.Opaque != "":
-		return fail("must begin with https://, as in https://acme.okta.com, not %q", v.V)
+		return fail("must begin with https://, as in %s, not %q", example, v.V)
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fail("must be an https URL, not %q", v.V)
 	case u.Hostname() == "":
@@ -46,13 +72,27 @@ func (r *resolver) webURL(key string, v *at[string]) *url.URL {
 		return fail("must be an https URL (http is for this machine only), not %q", v.V)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
 		return fail("must not have a query or a fragment")
-	case u.Path != "" && u.Path != "/":
-		return fail("must end with the host, without the path %q", u.Path)
 	}
-	if isAdmin(u.Hostname()) {
-		return fail("is the Admin Console's: leave out -admin in %q", v.V)
+	u.Host = strings.ToLower(u.Host)
+	return u
+}
+
+// link gives the URL of a page for people; "" for none.
+func (r *resolver) link(key string, v *at[string]) string {
+	text := r.word(key, v)
+	if text == "" {
+		return ""
 	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+		r.errs.Add(v.Pos, "%q must be a link, as in https://reconciler.acme.example/", key)
+	case u.User != nil:
+		r.errs.Add(v.Pos, "%q must not hold a user or a password", key)
+	default:
+		return text
+	}
+	return ""
 }
 
 // OktaDomain gives the domain of the org that a URL addresses, in lower case;

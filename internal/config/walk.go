@@ -91,16 +91,25 @@ func envName(path string) string {
 }
 
 // assign reads text into the field, as the strict decoder would, and gives
-// what is wrong with it, or "". It leaves the field's place alone.
-func (f *field) assign(text string) string {
-	switch p := f.value.FieldByName("V").Addr().Interface().(type) {
+// what is wrong with it, or "". It leaves the field's place alone; pos is that
+// of the items of a list, which are written with commas between them.
+func (f *field) assign(text string, pos strictyaml.Pos) string {
+	v := f.value.FieldByName("V")
+	switch p := v.Addr().Interface().(type) {
 	case *string:
 		*p = text
-	case *Mode:
+	case *plain:
+		*p = plain(text)
+	case *[]at[string]:
+		*p = nil
+		for item := range strings.SplitSeq(text, ",") {
+			*p = append(*p, at[string]{V: strings.TrimSpace(item), Pos: pos, Set: true})
+		}
+	case strictyaml.Enum:
 		if words := p.Values(); !slices.Contains(words, text) {
 			return fmt.Sprintf("must be %s, not %q%s", strictyaml.OneOf(words), text, strictyaml.DidYouMean(text, words))
 		}
-		*p = Mode(text)
+		v.SetString(text)
 	case *bool:
 		if text != "true" && text != "false" {
 			return fmt.Sprintf("must be true or false, not %q", text)

@@ -62,6 +62,21 @@ func Parse(text string) (Schedule, error) {
 	return s, nil
 }
 
+// ParseFields reads a schedule of five fields that goes by the clocks of zone;
+// nil is the zone of the time asked about. It refuses what Parse refuses, and
+// names, intervals and a zone in front.
+func ParseFields(text string, zone *time.Location) (Schedule, error) {
+	if len(text) <= maxLen && len(strings.Fields(text)) != 5 {
+		return Schedule{}, fmt.Errorf("schedule %q: it must be five fields (minute, hour, day of month, month, day of week)", strings.TrimSpace(text))
+	}
+	s, err := Parse(text)
+	if err != nil {
+		return Schedule{}, err
+	}
+	s.zone = zone
+	return s, nil
+}
+
 func parse(text string) (Schedule, error) {
 	zone, rest, err := splitZone(text)
 	if err != nil {

@@ -432,7 +432,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.wrongKind(n, s, "a string")
 		return false
 	}
-	if n.Tag != "!!str" {
+	if n.Tag != "!!str" && !verbatim(n, v) {
 		d.fail(d.pos(n), "%s must be a string, not %s: quote it, '%s'", s, describe(n), short(n.Value))
 		return false
 	}
@@ -451,6 +451,12 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 		}
 	}
 	return true
+}
+
+// verbatim says that v takes what n looks like as text.
+func verbatim(n *yaml.Node, v reflect.Value) bool {
+	_, ok := v.Addr().Interface().(Verbatim)
+	return ok && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!timestamp")
 }
 
 func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {

@@ -90,3 +90,11 @@ type Enum interface {
 	// them. It is called on the zero value.
 	Values() []string
 }
+
+// Verbatim is implemented by string types whose values may look like something
+// else to YAML, such as ids of digits and times: numbers and times are taken as
+// they are written, with quotes or without.
+type Verbatim interface {
+	// Verbatim is never called.
+	Verbatim()
+}

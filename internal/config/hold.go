@@ -1,0 +1,154 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"reconciler/internal/schedule"
+)
+
+const (
+	minWindow = time.Minute
+	maxWindow = 366 * 24 * time.Hour
+)
+
+// windows gives when not to write, and when only.
+func (r *resolver) windows(all []at[windowFile]) []Window {
+	var windows []Window
+	for i := range all {
+		f := &all[i].V
+		key := func(k string) string { return fmt.Sprintf("windows.%d.%s", i, k) }
+		w := Window{
+			Deny:     f.Deny.Set,
+			Duration: f.Duration.V,
+			Zone:     r.zone(key("timezone"), &f.Timezone),
+			Orgs:     r.patterns(key("orgs"), &f.Orgs),
+			Pos:      all[i].Pos,
+		}
+		switch {
+		case f.Deny.Set && f.Allow.Set:
+			r.errs.Add(f.Allow.Pos, "%q and %q (%s) exclude one another: keep one, or make it two windows", key("allow"), key("deny"), f.Deny.Pos)
+		case f.Deny.Set:
+			w.Cron = r.fields(key("deny"), &f.Deny, w.Zone)
+		case f.Allow.Set:
+			w.Cron = r.fields(key("allow"), &f.Allow, w.Zone)
+		default:
+			r.errs.Add(all[i].Pos, `this window has neither "deny" nor "allow"`)
+		}
+		switch {
+		case !f.Duration.Set:
+			r.errs.Add(all[i].Pos, `this window has no "duration"`)
+		case f.Duration.OK() && (w.Duration < minWindow || w.Duration > maxWindow):
+			r.errs.Add(f.Duration.Pos, "%q must be from 1m to 8784h (366 days), not %s", key("duration"), w.Duration)
+		}
+		windows = append(windows, w)
+	}
+	return windows
+}
+
+var zonePrefix = regexp.MustCompile(`^\s*(CRON_)?TZ=`)
+
+// fields gives a schedule of five cron fields.
+func (r *resolver) fields(key string, v *at[string], zone *time.Location) schedule.Schedule {
+	if !v.OK() {
+		return schedule.Schedule{}
+	}
+	if zonePrefix.MatchString(v.V) {
+		r.errs.Add(v.Pos, `%q must be the five fields alone: the time zone goes into "timezone"`, key)
+		return schedule.Schedule{}
+	}
+	s, err := schedule.ParseFields(v.V, zone)
+	if err != nil {
+		r.errs.Add(v.Pos, "%q: %v", key, err)
+	}
+	return s
+}
+
+// zone gives a time zone; UTC where there is a mistake.
+func (r *resolver) zone(key string, v *at[string]) *time.Location {
+	name := r.word(key, v)
+	if name == "" {
+		return time.UTC
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil || zone == time.Local { // which would be another one on each machine
+		r.errs.Add(v.Pos, "%q must be a time zone of the IANA database, as in Europe/Berlin, not %q", key, v.V)
+		return time.UTC
+	}
+	return zone
+}
+
+// suspensions gives what is suspended, expired or not.
+func (r *resolver) suspensions(all []at[suspensionFile]) []Suspension {
+	var suspensions []Suspension
+	for i := range all {
+		f := &all[i].V
+		key := func(k string) string { return fmt.Sprintf("suspend.%d.%s", i, k) }
+		s := Suspension{
+			Reason: r.phrase(key("reason"), &f.Reason),
+			Owner:  r.phrase(key("owner"), &f.Owner),
+			Orgs:   r.patterns(key("orgs"), &f.Orgs),
+		}
+		if !f.Reason.Set {
+			r.errs.Add(all[i].Pos, `this suspension has no "reason"`)
+		}
+		if !f.Owner.Set {
+			r.errs.Add(all[i].Pos, `this suspension has no "owner"`)
+		}
+		if f.Until.OK() {
+			var err error
+			if s.Until, err = time.Parse(time.RFC3339, string(f.Until.V)); err != nil || s.Until.IsZero() {
+				r.errs.Add(f.Until.Pos, "%q must be a time with its zone, as in 2026-12-01T00:00:00Z, not %q", key("until"), string(f.Until.V))
+			} else if !s.Until.After(r.now) {
+				r.warn(f.Until.Pos, "this suspension expired at %s and holds nothing back any more: remove it, or give it another end", f.Until.V)
+			}
+		}
+		suspensions = append(suspensions, s)
+	}
+	return suspensions
+}
+
+// patterns gives patterns of domains in lower case; nil for all orgs.
+func (r *resolver) patterns(key string, v *at[[]at[string]]) []string {
+	if !v.OK() {
+		return nil
+	}
+	if len(v.V) == 0 {
+		r.errs.Add(v.Pos, "%q names no org: name some, or remove the key for all of them", key)
+	}
+	var all []string
+	for i := range v.V {
+		item := &v.V[i]
+		if !item.OK() {
+			continue
+		}
+		pattern := strings.ToLower(item.V)
+		if problem := checkPattern(pattern); problem != "" {
+			r.errs.Add(item.Pos, "%q %s, not %q", key, problem, item.V)
+			continue
+		}
+		all = append(all, pattern)
+	}
+	return all
+}
+
+// domainPattern matches what a domain is made of, and what stands for it.
+var domainPattern = regexp.MustCompile(`^[a-z0-9.*?\[\]^-]+$`)
+
+// checkPattern says what must be otherwise with a pattern that could match no
+// domain; "" when nothing.
+func checkPattern(pattern string) string {
+	_, err := path.Match(pattern, "")
+	switch {
+	case !domainPattern.MatchString(pattern):
+		return "must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com"
+	case err != nil:
+		return "must hold patterns in which each [ has its ], as in acme-[a-f]*.okta.com"
+	case !strings.ContainsAny(pattern, "*?[.]"):
+		return "must hold whole domains, as in acme.okta.com, or a * for the rest of one"
+	}
+	return ""
+}
