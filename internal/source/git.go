@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -48,10 +49,17 @@ type Auth struct {
 	// Username for the server: "git" when it is empty, which the large hosts
 	// take beside a token. For ssh, it outranks the one in the URL.
 	Username string
-	// Password gives the password or token; nil for none.
+	// Password gives the password or token, such as one of a GitHub App's
+	// installation; nil for none. Whoever makes tokens keeps them as long as
+	// they are good: Password is called for each try.
 	Password func(context.Context) (string, error)
-	// SSHKeyFile holds the private key, without a passphrase.
+	// CAFile holds certificates in PEM that are trusted for https, and for a
+	// proxy that is spoken to by https, besides the system's; "" for none.
+	CAFile string
+	// SSHKeyFile holds the private key, as ssh-keygen writes it.
 	SSHKeyFile string
+	// SSHPassphrase gives the passphrase of that key; nil when it has none.
+	SSHPassphrase func(context.Context) (string, error)
 	// KnownHostsFile holds the host keys that are trusted, as in OpenSSH's
 	// known_hosts. Needed for ssh: an unknown host is never trusted.
 	KnownHostsFile string
@@ -68,16 +76,22 @@ type Git struct {
 	ep     transport.Endpoint
 	ref    plumbing.ReferenceName // empty when opts.Commit is set
 	log    *slog.Logger
-	http   *http.Transport
 	limits limits
+	// proxy says through which proxy to send a request; tests name their own.
+	proxy func(*http.Request) (*url.URL, error)
 	// wait gives the pauses between tries; tests shorten them.
 	wait func() backoff.BackOff
 
 	mu      sync.Mutex
 	last    *reading // nil before the first
 	secrets []string // in the forms to be struck from errors
-	// now is where the conversation is held; a redirect changes it.
-	now *transport.Endpoint
+	// via is the proxy of the conversation, as HOST:PORT; "" for none.
+	via string
+	// app says that the password is the token of a GitHub App.
+	app bool
+	// shown is the fingerprint of the key that we show to an SSH server; ""
+	// for none.
+	shown string
 }
 
 // reading is what came of reading the commit that the ref last pointed to.
@@ -118,10 +132,10 @@ func NewGit(opts GitOptions) (*Git, error) {
 		return nil, err
 	}
 	g := &Git{
-		opts: opts,
-		ep:   *ep,
-		log:  opts.Logger,
-		http: newHTTPTransport(),
+		opts:  opts,
+		ep:    *ep,
+		log:   opts.Logger,
+		proxy: http.ProxyFromEnvironment,
 		limits: limits{
 			file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
 			objects: 1_000_000, manifests: 256 << 20, entries: 250_000,
@@ -189,6 +203,12 @@ func (g *Git) checkAuth() error {
 		if a.SSHKeyFile == "" && a.Password == nil {
 			return g.fail(nil, "set git.auth.sshKeyFile", "ssh needs a private key")
 		}
+		if a.SSHPassphrase != nil && a.SSHKeyFile == "" {
+			return g.fail(nil, "set git.auth.sshKeyFile too", "a passphrase is of no use without an SSH key")
+		}
+		if a.CAFile != "" {
+			return g.fail(nil, "what ssh trusts stands in git.auth.knownHostsFile", "a file of certificates is of no use for ssh")
+		}
 		if a.KnownHostsFile == "" {
 			return g.fail(nil,
 				"set git.auth.knownHostsFile; a user's own file is ~/.ssh/known_hosts",
@@ -197,6 +217,9 @@ func (g *Git) checkAuth() error {
 	case "http", "https":
 		if a.SSHKeyFile != "" {
 			return g.fail(nil, "use an ssh URL, or git.auth.username and git.auth.passwordFile", "an SSH key is of no use for %s", g.ep.Protocol)
+		}
+		if a.CAFile != "" && g.ep.Protocol == "http" {
+			return g.fail(nil, "use an https URL, or take out git.auth.caFile", "a file of certificates is of no use for http")
 		}
 	}
 	return nil
@@ -221,7 +244,6 @@ func (g *Git) Fetch(ctx context.Context) (*Snapshot, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
 	defer cancel()
-	defer g.http.CloseIdleConnections()
 
 	read := g.readRemote
 	if g.ep.Protocol == "file" {
@@ -279,8 +301,8 @@ func (g *Git) fail(kind error, hint, format string, args ...any) *Error {
 
 // keepSecret notes what must not appear in an error, whoever words it.
 func (g *Git) keepSecret(user, password string) {
-	g.secrets = secretForms(password)
 	g.secrets = append(g.secrets, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+	g.secrets = append(g.secrets, secretForms(password)...)
 }
 
 func (g *Git) scrub(s string) string {

@@ -61,6 +61,7 @@ func (g *Git) converse(ctx context.Context, s session) (*Snapshot, error) {
 }
 
 func (g *Git) connect(ctx context.Context) (session, error) {
+	g.secrets, g.via, g.app = nil, "", false
 	if g.ep.Protocol == "ssh" {
 		return g.connectSSH(ctx)
 	}
@@ -76,9 +77,19 @@ func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at pl
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.UploadPack(ctx, req)
+	sto, err := g.exchange(ctx, s, req)
 	if err != nil {
 		return nil, g.explainPack(err)
+	}
+	return sto, nil
+}
+
+// exchange sends a request and takes in the pack of the answer, to be closed.
+// What goes wrong is for explainPack to word.
+func (g *Git) exchange(ctx context.Context, s session, req *packp.UploadPackRequest) (*pack, error) {
+	resp, err := s.UploadPack(ctx, req)
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Close()
 	var r io.Reader = resp
@@ -88,11 +99,7 @@ func (g *Git) download(ctx context.Context, s session, adv *packp.AdvRefs, at pl
 	case req.Capabilities.Supports(capability.Sideband):
 		r = sideband.NewDemuxer(sideband.Sideband, r)
 	}
-	sto, err := readPack(ctx, r, g.limits, req.Filter != "")
-	if err != nil {
-		return nil, g.explainPack(err)
-	}
-	return sto, nil
+	return readPack(ctx, r, g.limits, req.Filter != "")
 }
 
 // request words the wish for the commit, with what the server is able to do.
@@ -114,15 +121,20 @@ func (g *Git) request(adv *packp.AdvRefs, at plumbing.Hash) (*packp.UploadPackRe
 		req.Filter = packp.FilterBlobLimit(uint64(g.limits.file)+1, packp.BlobLimitPrefixNone)
 		use = append(use, capability.Filter)
 	}
-	for _, c := range use {
+	return req, g.use(req, adv, use...)
+}
+
+// use makes use of what the server is able to do.
+func (g *Git) use(req *packp.UploadPackRequest, adv *packp.AdvRefs, caps ...capability.Capability) error {
+	for _, c := range caps {
 		if !adv.Capabilities.Supports(c) {
 			continue
 		}
 		if err := req.Capabilities.Set(c); err != nil {
-			return nil, g.fail(nil, "", "asking for the commit: %v", err)
+			return g.fail(nil, "", "asking for the commit: %v", err)
 		}
 	}
-	return req, nil
+	return nil
 }
 
 // offered says whether the server lets us ask for the object by its hash.

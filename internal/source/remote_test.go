@@ -112,15 +112,15 @@ func TestHTTPForbiddenAndMissing(t *testing.T) {
 		tries  int32
 		words  []string
 	}{
-		{403, "Resource not accessible by integration", ErrDenied, 1, []string{"access is forbidden (403): Resource not accessible by integration", "permission to read"}},
+		{403, "Resource not accessible by integration", ErrDenied, 1, []string{"access is forbidden (403): Resource not accessible by integration", "git.auth.username"}},
 		{403, "<html>No!</html>", ErrDenied, 1, []string{"access is forbidden (403)"}},
-		{404, "nothing", ErrNotFound, 1, []string{"there is no such repository (404)", "may not see it"}},
+		{404, "nothing", ErrNotFound, 1, []string{"there is no such repository (404)", "git.auth.username"}},
 		{410, "", ErrNotFound, 1, []string{"the server answered 410 Gone"}},
-		{429, "", ErrUnreachable, maxTries, []string{"the server answered 429 Too Many Requests"}},
+		{429, "", ErrUnreachable, maxTries, []string{"the server limits requests (429)", "less often"}},
 		{500, strings.Repeat("x", 1<<20), ErrUnreachable, maxTries, []string{"the server answered 500 Internal Server Error"}},
 		{503, "", ErrUnreachable, maxTries, []string{"the server answered 503 Service Unavailable"}},
-		{200, "<html>Please sign in</html>", ErrNotFound, 1, []string{"the answer is not git's", "URL of a git repository"}},
-		{200, "", ErrUnreachable, 1, nil},
+		{200, "<html>Please sign in</html>", ErrNotFound, 1, []string{"the answer is a web page, not git's", "URL of a git repository", "git.auth.username"}},
+		{200, "", ErrUnreachable, 1, []string{"the answer is empty", "URL of a git repository"}},
 		{200, "001e# service=git-upload-pack\n0000000eERR oh no!", ErrUnreachable, 1, []string{`the server says "oh no!"`}},
 		{200, "001e# service=git-upload-pack\n0000001aERR access: not found!", ErrNotFound, 1, []string{`there is no such repository: the server says "access: not found!"`}},
 	} {
@@ -235,9 +235,15 @@ func TestHTTPS(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	web.basicAuth("me", secret)
-	g := newGit(t, GitOptions{URL: s.URL + "/repo.git", Auth: Auth{Username: "me", Password: password(secret)}})
-	g.http.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	auth := Auth{Username: "me", Password: password(secret), CAFile: caFile(t, s)}
+	g := newGit(t, GitOptions{URL: s.URL + "/repo.git", Auth: auth})
 	wantContents(t, fetch(t, g), want)
+}
+
+// caFile writes the certificate of a server, which is its own authority.
+func caFile(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	return tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
 }
 
 func TestHTTPSNotTrusted(t *testing.T) {
@@ -246,7 +252,7 @@ func TestHTTPSNotTrusted(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	_, err := newGit(t, GitOptions{URL: s.URL + "/r"}).Fetch(t.Context())
-	wantError(t, err, ErrDenied, "the server's certificate is not trusted", "SSL_CERT_FILE")
+	wantError(t, err, ErrDenied, "the certificate of the server is not trusted", "git.auth.caFile")
 
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
@@ -371,17 +377,17 @@ func TestSSHTrust(t *testing.T) {
 		{"hashed host", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t,
 			knownhosts.HashHostname(knownhosts.Normalize(s.addr))+line[strings.Index(line, " "):]+"\n")}, nil},
 		{"unknown host", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, "other.example:22", other.PublicKey())},
-			[]string{"is not a known one", "ssh-ed25519 SHA256:", "ssh-keyscan"}},
+			[]string{"is not a known one", "it shows ssh-ed25519 SHA256:", "ssh-keyscan -p "}},
 		{"changed host key", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, s.addr, other.PublicKey())},
-			[]string{"shows another key than the known one", "somebody may be in between", "line 1 of"}},
+			[]string{"shows another key than the known one: ssh-ed25519 SHA256:", "somebody may be in between", "on line 1 of"}},
 		{"revoked host key", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t, "@revoked "+line+"\n")},
-			[]string{"shows a key that was revoked", "line 1 of"}},
+			[]string{"shows a key that is revoked on line 1 of"}},
 		{"no known hosts file", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: "/no/such/file"},
 			[]string{`the file of known hosts "/no/such/file" can't be read: no such file`}},
 		{"garbage in known hosts", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t, "garbage\n")},
 			[]string{"can't be used", "ssh-keyscan"}},
 		{"other key", Auth{SSHKeyFile: otherFile, KnownHostsFile: good.KnownHostsFile},
-			[]string{`the server refused the key for user "git"`, "deploy keys"}},
+			[]string{"the server refused the key SHA256:", `for user "git"`, "deploy keys"}},
 		{"no key", Auth{SSHKeyFile: "/no/such/key", KnownHostsFile: good.KnownHostsFile},
 			[]string{`the SSH key "/no/such/key" can't be read`}},
 		{"garbage key", Auth{SSHKeyFile: tempFile(t, "garbage"), KnownHostsFile: good.KnownHostsFile},

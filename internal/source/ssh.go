@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -15,9 +17,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 // sshSession speaks to git-upload-pack on the far side of an SSH connection.
@@ -37,9 +37,8 @@ type sshSession struct {
 
 // connectSSH connects, proves who is who, and starts git-upload-pack.
 func (g *Git) connectSSH(ctx context.Context) (session, error) {
-	g.now = &g.ep
-	addr := net.JoinHostPort(strings.Trim(g.ep.Host, "[]"), strconv.Itoa(cmp.Or(g.ep.Port, 22)))
-	var denied error // by our check of the host key
+	addr := net.JoinHostPort(strings.ToLower(strings.Trim(g.ep.Host, "[]")), strconv.Itoa(cmp.Or(g.ep.Port, 22)))
+	var denied *Error // by our check of the host key
 	cfg, err := g.sshConfig(ctx, addr, &denied)
 	if err != nil {
 		return nil, err
@@ -68,50 +67,40 @@ func (g *Git) connectSSH(ctx context.Context) (session, error) {
 
 // sshConfig reads key and known hosts. When the host's key is not to be
 // trusted, it puts an error that says so into denied.
-func (g *Git) sshConfig(ctx context.Context, addr string, denied *error) (*ssh.ClientConfig, error) {
+func (g *Git) sshConfig(ctx context.Context, addr string, denied **Error) (*ssh.ClientConfig, error) {
 	auth, err := g.sshAuth(ctx)
 	if err != nil {
 		return nil, err
 	}
-	file := g.opts.Auth.KnownHostsFile
-	if _, err := os.Stat(file); err != nil {
-		return nil, g.unreadable("the file of known hosts", file, err)
-	}
-	known, err := gitssh.NewKnownHostsDb(file)
+	hosts, err := g.knownHosts(addr)
 	if err != nil {
-		return nil, g.fail(ErrDenied, "its lines are as ssh-keyscan prints them", "the file of known hosts can't be used: %s", oneLine(err.Error()))
+		return nil, err
 	}
-	check := known.HostKeyCallback()
 	return &ssh.ClientConfig{
 		User: g.user(),
 		Auth: auth,
 		// Only kinds of keys that are known are asked for: a host has several.
-		HostKeyAlgorithms: known.HostKeyAlgorithms(addr),
+		HostKeyAlgorithms: hosts.algorithms(),
 		HostKeyCallback: func(host string, remote net.Addr, key ssh.PublicKey) error {
-			err := check(host, remote, key)
+			err := hosts.check(host, remote, key)
 			if err != nil {
-				*denied = g.untrusted(host, key, err)
+				*denied = g.untrusted(hosts, key, err)
 			}
 			return err
 		},
 	}, nil
 }
 
+// sshAuth gives the ways to prove who we are: the key, a password, or both.
 func (g *Git) sshAuth(ctx context.Context) ([]ssh.AuthMethod, error) {
 	var methods []ssh.AuthMethod
-	if file := g.opts.Auth.SSHKeyFile; file != "" {
-		pem, err := os.ReadFile(file)
+	g.shown = ""
+	if g.opts.Auth.SSHKeyFile != "" {
+		signer, err := g.sshKey(ctx)
 		if err != nil {
-			return nil, g.unreadable("the SSH key", file, err)
+			return nil, err
 		}
-		signer, err := ssh.ParsePrivateKey(pem)
-		var locked *ssh.PassphraseMissingError
-		switch {
-		case errors.As(err, &locked):
-			return nil, g.fail(ErrDenied, "give it a deploy key of its own: ssh-keygen -t ed25519 -N '' -f FILE", "the SSH key %q needs a passphrase", file)
-		case err != nil:
-			return nil, g.fail(ErrDenied, "it takes what ssh-keygen writes: the private key, not the .pub file", "the SSH key %q can't be read: %s", file, oneLine(err.Error()))
-		}
+		g.shown = ssh.FingerprintSHA256(signer.PublicKey())
 		methods = append(methods, ssh.PublicKeys(signer))
 	}
 	password, err := g.password(ctx)
@@ -124,37 +113,101 @@ func (g *Git) sshAuth(ctx context.Context) ([]ssh.AuthMethod, error) {
 	return methods, nil
 }
 
+// sshKey reads the private key, and unlocks it if it is locked.
+func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
+	file := g.opts.Auth.SSHKeyFile
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, g.unreadable("the SSH key", file, err)
+	}
+	passphrase, err := g.passphrase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	var locked *ssh.PassphraseMissingError
+	switch {
+	case errors.As(err, &locked) && passphrase == nil:
+		return nil, g.fail(ErrDenied,
+			"set git.auth.sshPassphraseFile, or give it a deploy key of its own: ssh-keygen -t ed25519 -N '' -f FILE",
+			"the SSH key %q needs a passphrase", file)
+	case errors.As(err, &locked):
+		return g.unlock(file, data, passphrase)
+	case err != nil:
+		return nil, g.notAKey(file, data, err)
+	case passphrase != nil:
+		// Somebody believes that the key is locked. It is not.
+		return nil, g.fail(ErrDenied, `lock it with "ssh-keygen -p -f FILE", or take out git.auth.sshPassphraseFile`,
+			"the SSH key %q has no passphrase, but one is given", file)
+	}
+	return signer, nil
+}
+
+// passphrase gives nil when the options tell of none.
+func (g *Git) passphrase(ctx context.Context) ([]byte, error) {
+	if g.opts.Auth.SSHPassphrase == nil {
+		return nil, nil
+	}
+	p, err := g.opts.Auth.SSHPassphrase(ctx)
+	if err != nil {
+		return nil, g.fail(ErrDenied, hintOf(err), "getting the passphrase: %s", oneLine(err.Error()))
+	}
+	if p == "" {
+		return nil, g.fail(ErrDenied, "is the file of git.auth.sshPassphraseFile written yet?", "the passphrase is empty")
+	}
+	g.keepSecret(g.user(), p)
+	return []byte(p), nil
+}
+
+func (g *Git) unlock(file string, data, passphrase []byte) (ssh.Signer, error) {
+	signer, err := ssh.ParsePrivateKeyWithPassphrase(data, passphrase)
+	if err == nil {
+		return signer, nil
+	}
+	// The old format has no check of its own: a wrong passphrase may also show
+	// as a key that makes no sense.
+	block, _ := pem.Decode(data)
+	if errors.Is(err, x509.IncorrectPasswordError) || block != nil && block.Type != "OPENSSH PRIVATE KEY" {
+		return nil, g.fail(ErrDenied, `"ssh-keygen -y -f FILE" asks for the passphrase and shows whether it is right`,
+			"the passphrase is not that of the SSH key %q", file)
+	}
+	return nil, g.fail(ErrDenied, `"ssh-keygen -p -f FILE" writes it anew`, "the SSH key %q can't be unlocked: %s", file, sshWords(err))
+}
+
+// notAKey says what a file is that is no private key.
+func (g *Git) notAKey(file string, data []byte, err error) *Error {
+	block, _ := pem.Decode(data)
+	_, _, _, _, pub := ssh.ParseAuthorizedKey(data)
+	switch {
+	case bytes.HasPrefix(data, []byte("PuTTY-User-Key-File-")):
+		return g.fail(ErrDenied, "puttygen FILE -O private-openssh -o NEW", "the SSH key %q is in PuTTY's format, which OpenSSH and this program don't read", file)
+	case pub == nil, block != nil && strings.HasSuffix(block.Type, "PUBLIC KEY"), bytes.HasPrefix(data, []byte("---- BEGIN SSH2 PUBLIC KEY")):
+		return g.fail(ErrDenied, "git.auth.sshKeyFile takes the private key: as a rule the file of the same name without .pub",
+			"the SSH key %q is a public key", file)
+	case block != nil && block.Type == "ENCRYPTED PRIVATE KEY":
+		return g.fail(ErrDenied, `"ssh-keygen -p -f FILE" writes it anew`, "the SSH key %q is locked in a format that can't be read (PKCS#8)", file)
+	case len(bytes.TrimSpace(data)) == 0:
+		return g.fail(ErrDenied, "is it written yet?", "the SSH key %q is empty", file)
+	default:
+		return g.fail(ErrDenied, "it takes what ssh-keygen writes: the private key, not the .pub file",
+			"the SSH key %q can't be read: %s", file, sshWords(err))
+	}
+}
+
+// sshWords is the text of an error of package ssh.
+func sshWords(err error) string { return oneLine(strings.TrimPrefix(err.Error(), "ssh: ")) }
+
 // unreadable says that a file of the options can't be read.
 func (g *Git) unreadable(what, file string, err error) *Error {
 	var in *fs.PathError
 	if errors.As(err, &in) {
 		err = in.Err
 	}
-	return g.fail(ErrDenied, "", "%s %q can't be read: %v", what, file, err)
-}
-
-// untrusted says what is wrong with a host's key.
-func (g *Git) untrusted(host string, key ssh.PublicKey, err error) *Error {
-	host = knownhosts.Normalize(host)
-	print := ssh.FingerprintSHA256(key)
-	file := g.opts.Auth.KnownHostsFile
-	var revoked *knownhosts.RevokedError
-	var unknown *knownhosts.KeyError
-	switch {
-	case errors.As(err, &revoked):
-		return g.fail(ErrDenied, fmt.Sprintf("line %d of %q revokes it", revoked.Revoked.Line, file),
-			"the host %q shows a key that was revoked (%s %s)", host, key.Type(), print)
-	case errors.As(err, &unknown) && len(unknown.Want) > 0:
-		return g.fail(ErrDenied,
-			fmt.Sprintf("somebody may be in between. Ask those who run the host; if its key was replaced, replace line %d of %q", unknown.Want[0].Line, file),
-			"the host %q shows another key than the known one (%s %s)", host, key.Type(), print)
-	case errors.As(err, &unknown):
-		return g.fail(ErrDenied,
-			fmt.Sprintf("compare the fingerprint with the one that the host publishes, then add the host's line from ssh-keyscan to %q", file),
-			"the host %q is not a known one (it shows %s %s)", host, key.Type(), print)
-	default:
-		return g.fail(ErrDenied, "", "the host key of %q is refused: %s", host, oneLine(err.Error()))
+	hint := "the user that runs this program has to be able to read it"
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "is the path right, and the file there where this program runs?"
 	}
+	return g.fail(ErrDenied, hint, "%s %q can't be read: %v", what, file, err)
 }
 
 func (s *sshSession) start(path string, limit int64) error {
@@ -212,6 +265,9 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 	}
 	s.asked = true
 	if err := req.UploadRequest.Encode(s.in); err != nil {
+		return nil, err
+	}
+	if err := req.UploadHaves.Encode(s.in, false); err != nil {
 		return nil, err
 	}
 	if err := pktline.NewEncoder(s.in).EncodeString("done\n"); err != nil {
