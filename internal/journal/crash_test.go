@@ -88,6 +88,21 @@ func script() []act {
 			return len(all) == 1 && test(all[0]), err
 		}
 	}
+	const source = "https://git.example/orgs.git main"
+	accepted := func(test func(a Acceptance) bool) func(v *View) (bool, error) {
+		return func(v *View) (bool, error) {
+			a, ok, err := v.Accepted(source)
+			return ok && test(a), err
+		}
+	}
+	// announced says whether the announcement of one org is there, and that of
+	// another one is gone if it was withdrawn.
+	announced := func(withdrawn bool) func(v *View) (bool, error) {
+		return func(v *View) (bool, error) {
+			all, err := v.Announcements(account)
+			return len(all) == 1 || len(all) == 2 && !withdrawn, err
+		}
+	}
 	return []act{
 		{"start run", func(j *Journal) error { return j.StartRun(Run{ID: "r1", Started: start()}) }, run(func(Run) bool { return true })},
 		{"begin", begin(k), reached(k, Intent)},
@@ -110,6 +125,12 @@ func script() []act {
 		{"note", func(j *Journal) error { return j.Note(gone, "hm") }, at(gone, func(c *Creation) bool { return c.LastError == "hm" })},
 		{"begin deletion", func(j *Journal) error { return j.BeginDeletion(account, "00o9", "old.okta.com") }, deletion(Asking, Asked)},
 		{"end deletion", func(j *Journal) error { return j.EndDeletion(account, "00o9", "") }, deletion(Asked)},
+		{"accept", func(j *Journal) error { return j.Accept(Acceptance{source, "c1", "ada", start()}) }, accepted(func(Acceptance) bool { return true })},
+		{"accept the next", func(j *Journal) error { return j.Accept(Acceptance{source, "c2", "ada", start()}) }, accepted(func(a Acceptance) bool { return a.Commit == "c2" })},
+		{"announce", func(j *Journal) error {
+			return j.Announce(Announcement{account, "00o7", "a.okta.com", "c2", start()}, Announcement{account, "00o8", "b.okta.com", "c2", start()})
+		}, announced(false)},
+		{"withdraw", func(j *Journal) error { return j.Withdraw(account, "00o8") }, announced(true)},
 		{"end run", func(j *Journal) error {
 			return j.EndRun(Run{ID: "r1", Finished: start(), Result: "applied", Record: []byte(`{}`)})
 		}, run(func(r Run) bool { return r.Result == "applied" })},

@@ -1,8 +1,9 @@
 // Package journal remembers what cannot be repeated, taken back or looked up
 // again: that an org is about to be created, that the call was sent, what its
 // answer was, where the new org's token went, and that an org's deletion was
-// asked for. It also keeps the records of runs. Tokens themselves are never in
-// it.
+// asked for. It also keeps the records of runs, the last commit that was
+// accepted, and which orgs are announced to be deactivated. Tokens themselves
+// are never in it.
 //
 // The rule is: write first, act afterwards. A method that writes has synced
 // what it wrote when it returns nil. When it returns an error, what it was to

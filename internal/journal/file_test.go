@@ -481,7 +481,7 @@ func TestForeign(t *testing.T) {
 		"another program's": {"CREATE TABLE t (x)", "is a database of some other program", "another folder"},
 		"newer": {
 			fmt.Sprintf("CREATE TABLE t (x); PRAGMA user_version = 99; PRAGMA application_id = %d", applicationID),
-			"it has schema 99, and this version of the program knows no more than 1", "a newer version has used this folder",
+			fmt.Sprintf("it has schema 99, and this version of the program knows no more than %d", len(migrations())), "a newer version has used this folder",
 		},
 	}
 	for name, tt := range tests {
@@ -524,6 +524,12 @@ func TestLook(t *testing.T) {
 	if a, err := v.Amnesia(); a != nil || err != nil {
 		t.Errorf("%v, %v", a, err)
 	}
+	if a, ok, err := v.Accepted("x"); ok || err != nil {
+		t.Errorf("%v, %v", a, err)
+	}
+	if all, err := v.Announcements(account); len(all) > 0 || err != nil {
+		t.Errorf("%v, %v", all, err)
+	}
 	wantError(t, v.Acknowledge(acmeKey(), "ada"), "knows of no such creation", "")
 	must(t, v.Close())
 	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
@@ -546,6 +552,14 @@ func TestLook(t *testing.T) {
 	must(t, j.MarkLinked(acmeKey(), "00o1"))
 	if c := creation(t, v, acmeKey()); c.Step != Linked {
 		t.Errorf("the view doesn't see it: %+v", c)
+	}
+	must(t, j.Accept(Acceptance{Source: "x", Commit: "c", At: start()}))
+	if a, ok, err := v.Accepted("x"); !ok || err != nil || a.Commit != "c" {
+		t.Errorf("the view doesn't see it: %+v, %v", a, err)
+	}
+	must(t, j.Announce(Announcement{Account: account, OrgID: "00o1", At: start()}))
+	if all, err := v.Announcements(account); len(all) != 1 || err != nil {
+		t.Errorf("the view doesn't see it: %v, %v", all, err)
 	}
 	must(t, v.Close())
 	must(t, v.Close())
@@ -648,6 +662,33 @@ func TestReleasedSchemas(t *testing.T) {
 		if len(runs) != 1 || string(runs[0].Record) != `{"id":"r1"}` {
 			t.Errorf("schema %d: %+v", version, runs)
 		}
+		wantSchema2(t, j, version)
+	}
+}
+
+// wantSchema2 looks for what schema 2 brought, in a journal that had version.
+func wantSchema2(t *testing.T, j *Journal, version int) {
+	t.Helper()
+	const source, commit = "https://git.example/orgs.git main", "0123456789abcdef0123456789abcdef01234567"
+	at := time.Date(2026, 11, 20, 10, 0, 9, 0, time.UTC)
+	accepted := Acceptance{source, commit, "ada@acme.example", at}
+	announced := []Announcement{{account, "00o8", "leaving.okta.com", commit, at.Add(time.Second)}}
+	if version < 2 {
+		if _, ok, err := j.Accepted(source); ok || err != nil {
+			t.Errorf("schema %d: accepted %v, %v", version, ok, err)
+		}
+		must(t, j.Accept(accepted))
+		must(t, j.Announce(announced...))
+	}
+	actual, ok, err := j.Accepted(source)
+	must(t, err)
+	if diff := cmp.Diff(accepted, actual); !ok || diff != "" {
+		t.Errorf("schema %d: %s", version, diff)
+	}
+	all, err := j.Announcements(account)
+	must(t, err)
+	if diff := cmp.Diff(announced, all); diff != "" {
+		t.Errorf("schema %d: %s", version, diff)
 	}
 }
 

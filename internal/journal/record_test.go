@@ -54,11 +54,110 @@ func TestDeletions(t *testing.T) {
 	must(t, j.BeginDeletion(account, org, "old.okta.com"))
 }
 
+func TestAcceptances(t *testing.T) {
+	j := openJournal(t, t.TempDir(), Options{})
+	const source, other = "https://git.example/a.git main", "https://git.example/a.git release"
+	want := func(source string, desired *Acceptance) {
+		t.Helper()
+		actual, ok, err := j.Accepted(source)
+		must(t, err)
+		if desired == nil {
+			desired = &Acceptance{}
+		}
+		if diff := cmp.Diff(*desired, actual); diff != "" || ok != (desired.Source != "") {
+			t.Error(ok, diff)
+		}
+	}
+	want(source, nil)
+	for _, a := range []Acceptance{
+		{Commit: "c1", At: start()},
+		{Source: source, At: start()},
+		{Source: source, Commit: "c1"},
+	} {
+		wantError(t, j.Accept(a), "source, commit and time must be given", "")
+	}
+	want(source, nil)
+
+	first := Acceptance{source, "c1", "ada@acme.example", start()}
+	must(t, j.Accept(first))
+	want(source, &first)
+	want(other, nil)
+
+	// The same again, later, as each run does it.
+	later := first
+	later.At = start().Add(time.Hour)
+	must(t, j.Accept(later))
+	want(source, &first)
+
+	// The same commit, under another name of its key.
+	later.Signer = "Ada\nLovelace"
+	must(t, j.Accept(later))
+	renamed := first
+	renamed.Signer = "Ada Lovelace"
+	want(source, &renamed)
+
+	next := Acceptance{source, "c2", "", later.At}
+	must(t, j.Accept(next))
+	want(source, &next)
+
+	// Back to the first one: that is a new acceptance.
+	later.Signer = "ada@acme.example"
+	must(t, j.Accept(later))
+	want(source, &later)
+
+	must(t, j.Accept(Acceptance{other, "c3", "bob", start()}))
+	want(source, &later)
+}
+
+func TestAnnouncements(t *testing.T) {
+	j := openJournal(t, t.TempDir(), Options{})
+	want := func(account string, desired ...Announcement) {
+		t.Helper()
+		all, err := j.Announcements(account)
+		must(t, err)
+		if diff := cmp.Diff(desired, all); diff != "" {
+			t.Error(diff)
+		}
+	}
+	a := Announcement{account, "00o2", "a.okta.com", "c1", start()}
+	b := Announcement{account, "00o1", "b.okta.com", "", start()}
+	must(t, j.Announce())
+	must(t, j.Withdraw(account))
+	must(t, j.Withdraw(account, "00o1"))
+	for _, bad := range []Announcement{
+		{OrgID: "00o1", At: start()},
+		{Account: account, At: start()},
+		{Account: account, OrgID: "00o1"},
+	} {
+		bad.Domain = "bad.okta.com"
+		wantError(t, j.Announce(a, bad), `deactivation of "bad.okta.com": account, org id and time`, "")
+	}
+	want(account) // all or none
+
+	upper := a
+	upper.Domain = "A.okta.com"
+	must(t, j.Announce(b, upper))
+	want(account, a, b)
+	want("other")
+
+	// Wanted again, later and by another commit, beside a new one.
+	again, c := a, Announcement{account, "00o3", "c.okta.com", "c2", start().Add(time.Hour)}
+	again.Commit, again.At = "c2", start().Add(time.Hour)
+	must(t, j.Announce(again, c))
+	want(account, a, b, c)
+
+	must(t, j.Withdraw("other", "00o2"))
+	must(t, j.Withdraw(account, "00o2", "00o9", "00o1"))
+	want(account, c)
+	must(t, j.Announce(again)) // it begins anew
+	want(account, again, c)
+}
+
 func TestRuns(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
 	must(t, j.StartRun(Run{ID: "r1", Started: start()}))
 	must(t, j.StartRun(Run{ID: "r2", Started: start().Add(time.Minute)}))
-	ended := Run{ID: "r1", Started: start(), Finished: start().Add(time.Second), Result: "applied", Record: []byte(`{"id":"r1"}`)}
+	ended := Run{ID: "r1", Started: start(), Finished: start().Add(time.Second), Result: "applied", Record: []byte(`{"id":"r1","signer":"ada@acme.example"}`)}
 	must(t, j.EndRun(ended))
 	must(t, j.EndRun(ended))
 	all, err := j.Runs(10)

@@ -17,7 +17,7 @@ const applicationID = 0x52634a6c
 // person who opens the file with sqlite3 in an emergency can read them. An
 // empty text is "never".
 func migrations() []string {
-	return []string{schema1}
+	return []string{schema1, schema2}
 }
 
 const schema1 = `
@@ -88,6 +88,26 @@ CREATE TABLE amnesia (
 	set_aside       TEXT NOT NULL,
 	acknowledged_at TEXT NOT NULL DEFAULT '',
 	acknowledged_by TEXT NOT NULL DEFAULT ''
+) STRICT;
+`
+
+const schema2 = `
+-- The last commit of each source whose signatures were good.
+CREATE TABLE acceptances (
+	source      TEXT PRIMARY KEY CHECK (source <> ''),
+	revision    TEXT NOT NULL CHECK (revision <> ''),
+	signer      TEXT NOT NULL,
+	accepted_at TEXT NOT NULL CHECK (accepted_at <> '')
+) STRICT;
+
+-- Deactivations that wait until they were announced for long enough.
+CREATE TABLE announcements (
+	account      TEXT NOT NULL CHECK (account <> ''),
+	org_id       TEXT NOT NULL CHECK (org_id <> ''),
+	domain       TEXT NOT NULL,
+	revision     TEXT NOT NULL,
+	announced_at TEXT NOT NULL CHECK (announced_at <> ''),
+	PRIMARY KEY (account, org_id)
 ) STRICT;
 `
 

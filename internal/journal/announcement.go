@@ -1,0 +1,78 @@
+package journal
+
+import (
+	"database/sql"
+	"time"
+)
+
+// Announcement says that an org is to be deactivated, and since when that is
+// known. The deactivation itself waits.
+type Announcement struct {
+	Account, OrgID, Domain string
+	// Commit is the one that wanted it first; empty for manifests that are not
+	// from git.
+	Commit string
+	// At is when it was wanted first.
+	At time.Time
+}
+
+// Announcements gives what is announced for an account, sorted by domain, then
+// id.
+func (v *View) Announcements(account string) ([]Announcement, error) {
+	const doing = "reading announced deactivations"
+	rows, err := v.db.Query(`SELECT account, org_id, domain, revision, announced_at FROM announcements
+		WHERE account = ? ORDER BY domain, org_id`, account)
+	if err != nil {
+		return nil, failed(v.file, doing, err)
+	}
+	defer rows.Close()
+	var all []Announcement
+	for rows.Next() {
+		var a Announcement
+		if err := rows.Scan(&a.Account, &a.OrgID, &a.Domain, &a.Commit, moment{&a.At}); err != nil {
+			return nil, failed(v.file, doing, err)
+		}
+		all = append(all, a)
+	}
+	return all, failed(v.file, doing, rows.Err())
+}
+
+// Announce takes down deactivations that are to come, all of them or none. It
+// may be repeated: of an org whose deactivation is announced already, the first
+// announcement stands until it is withdrawn.
+func (j *Journal) Announce(all ...Announcement) error {
+	for _, a := range all {
+		if a.Account == "" || a.OrgID == "" || a.At.IsZero() {
+			return misused("announcing the deactivation of %q: account, org id and time must be given", a.Domain)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return j.write("announcing deactivations", func(tx *sql.Tx) error {
+		for _, a := range all {
+			if _, err := tx.Exec(`INSERT INTO announcements (account, org_id, domain, revision, announced_at)
+				VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, org_id) DO NOTHING`,
+				a.Account, a.OrgID, Key{Domain: a.Domain}.normal().Domain, a.Commit, stamp(a.At)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Withdraw forgets announcements, all of them or none: the orgs are no longer to
+// be deactivated, or they were. Of an org without one it does nothing.
+func (j *Journal) Withdraw(account string, orgIDs ...string) error {
+	if len(orgIDs) == 0 {
+		return nil
+	}
+	return j.write("withdrawing announced deactivations", func(tx *sql.Tx) error {
+		for _, id := range orgIDs {
+			if _, err := tx.Exec(`DELETE FROM announcements WHERE account = ? AND org_id = ?`, account, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
