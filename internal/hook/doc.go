@@ -19,8 +19,9 @@
 //     has it.
 //
 // All proofs that come with a request must hold. A secret that begins with
-// "whsec_" is a signing token, and then nothing but its signature counts: a
-// request can't choose the weaker proof.
+// "whsec_" is a signing token: then there must be its signature, and a secret
+// token beside it, which GitLab may send too, counts for nothing. A request
+// can't choose the weaker proof.
 //
 // A captured request is no key to the endpoint. Where the time is signed, it
 // must be within five minutes of ours. What was accepted once is remembered by

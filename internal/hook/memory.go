@@ -22,7 +22,7 @@ const (
 
 type identity = [sha256.Size]byte
 
-// memory is what was accepted lately. The zero value with a map is empty.
+// memory is what was accepted lately.
 type memory struct {
 	mu    sync.Mutex
 	at    map[identity]time.Time
@@ -34,16 +34,24 @@ type memory struct {
 func (m *memory) add(id identity, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.order) > 0 && (len(m.order) >= maxSeen || now.Sub(m.at[m.order[0]]) > remember) {
-		delete(m.at, m.order[0])
-		m.order = m.order[1:]
+	for len(m.order) > 0 && now.Sub(m.at[m.order[0]]) > remember {
+		m.forgetOldest()
 	}
+	// Only what is new may take a place: repeats must not push anything out.
 	if _, seen := m.at[id]; seen {
 		return false
+	}
+	if len(m.order) == maxSeen {
+		m.forgetOldest()
 	}
 	m.at[id] = now
 	m.order = append(m.order, id)
 	return true
+}
+
+func (m *memory) forgetOldest() {
+	delete(m.at, m.order[0])
+	m.order = m.order[1:]
 }
 
 // quiet keeps a flood of requests from filling the log.

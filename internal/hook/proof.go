@@ -41,7 +41,7 @@ const (
 	refusedPlain     refusal = "it is not signed with a signing token, and the secret here is one (whsec_…)"
 	refusedSigned    refusal = "it is signed with a signing token, and the secret here is none: put the token (whsec_…) into the secret"
 	refusedHeaders   refusal = "its webhook-id or webhook-timestamp is missing or malformed"
-	refusedTime      refusal = "its time is more than 5m0s away from ours: it is a repeat, or one of the clocks is wrong"
+	refusedTime      refusal = "its time is more than five minutes away from ours: it is a repeat, or one of the clocks is wrong"
 )
 
 // secret is what is shared with the sender.
