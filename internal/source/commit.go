@@ -25,11 +25,11 @@ import (
 // copies: the objects may go away.
 func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumbing.Hash) (*Snapshot, error) {
 	start := time.Now()
-	commit, err := g.peel(sto, at)
+	commit, tag, err := g.peel(sto, at)
 	if err != nil {
 		return nil, err
 	}
-	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, shared: map[plumbing.Hash][]byte{}, looked: map[plumbing.Hash]*object.Tree{}}
+	c := &copier{g: g, ctx: ctx, sto: sto, commit: commit, tag: tag, shared: map[plumbing.Hash][]byte{}, looked: map[plumbing.Hash]*object.Tree{}}
 	snap, err := c.snapshot()
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.lasting {
@@ -42,36 +42,53 @@ func (g *Git) read(ctx context.Context, sto storer.EncodedObjectStorer, at plumb
 	return snap, err
 }
 
-// peel follows annotated tags to the commit.
-func (g *Git) peel(sto storer.EncodedObjectStorer, at plumbing.Hash) (*object.Commit, error) {
+// peel follows annotated tags to the commit. It gives the content of the first
+// tag too, if there is one: it is what the ref points to, and vouches by hashes
+// for all that it leads to.
+func (g *Git) peel(sto storer.EncodedObjectStorer, at plumbing.Hash) (*object.Commit, []byte, error) {
 	const maxTags = 10 // a tag of a tag of a tag
+	var first []byte
 	h := at
 	for range maxTags {
 		o, err := sto.EncodedObject(plumbing.AnyObject, h)
 		switch {
 		case errors.Is(err, plumbing.ErrObjectNotFound):
-			return nil, g.noCommit(h)
+			return nil, nil, g.noCommit(h)
 		case err != nil:
-			return nil, g.damaged(h, err)
+			return nil, nil, g.damaged(h, err)
 		}
 		switch o.Type() {
 		case plumbing.CommitObject:
 			commit, err := object.DecodeCommit(sto, o)
 			if err != nil {
-				return nil, g.damaged(h, err)
+				return nil, nil, g.damaged(h, err)
 			}
-			return commit, nil
+			return commit, first, nil
 		case plumbing.TagObject:
 			tag, err := object.DecodeTag(sto, o)
+			if err == nil && first == nil {
+				first, err = payload(o)
+			}
 			if err != nil {
-				return nil, g.damaged(h, err)
+				return nil, nil, g.damaged(h, err)
 			}
 			h = tag.Target
 		default:
-			return nil, g.fail(ErrContent, "", "%s leads to a %s, not to a commit", g.what(), o.Type())
+			return nil, nil, g.fail(ErrContent, "", "%s leads to a %s, not to a commit", g.what(), o.Type())
 		}
 	}
-	return nil, g.fail(ErrContent, "", "%s leads to more than %d tags one after another", g.what(), maxTags)
+	return nil, nil, g.fail(ErrContent, "", "%s leads to more than %d tags one after another", g.what(), maxTags)
+}
+
+// payload gives an object's content, in memory of its own. That it has the object's
+// hash was seen when the object was read.
+func payload(o plumbing.EncodedObject) ([]byte, error) {
+	r, err := o.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }
 
 func (g *Git) noCommit(h plumbing.Hash) *Error {
@@ -91,6 +108,7 @@ type copier struct {
 	ctx    context.Context
 	sto    storer.EncodedObjectStorer
 	commit *object.Commit
+	tag    []byte // content of the tag that led to it, or nil
 	// shared holds the content of files by hash: each is kept once, however
 	// often a tree names it.
 	shared map[plumbing.Hash][]byte
@@ -102,6 +120,10 @@ type copier struct {
 }
 
 func (c *copier) snapshot() (*Snapshot, error) {
+	content, err := c.sto.EncodedObject(plumbing.CommitObject, c.commit.Hash)
+	if err != nil {
+		return nil, c.g.damaged(c.commit.Hash, err)
+	}
 	snap := &Snapshot{
 		Root:    ".",
 		Commit:  c.commit.Hash.String(),
@@ -109,6 +131,13 @@ func (c *copier) snapshot() (*Snapshot, error) {
 		Author:  oneLine(fmt.Sprintf("%s <%s>", c.commit.Author.Name, c.commit.Author.Email)),
 		Subject: oneLine(subject(c.commit.Message)),
 		Time:    c.commit.Committer.When,
+		Tag:     c.tag,
+	}
+	if c.g.rev != "" {
+		snap.rev = c.g.rev + ":"
+	}
+	if snap.Raw, err = payload(content); err != nil {
+		return nil, c.g.damaged(c.commit.Hash, err)
 	}
 	entry, err := c.find()
 	if err != nil {
@@ -119,8 +148,9 @@ func (c *copier) snapshot() (*Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
+		snap.Name = snap.rev
 		if c.g.opts.Path != "." {
-			snap.Name = c.g.opts.Path
+			snap.Name += c.g.opts.Path
 		}
 		snap.FS = &treeFS{root}
 		return snap, nil
@@ -129,7 +159,7 @@ func (c *copier) snapshot() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap.FS, snap.Root, snap.Name = newTree(snap.Time, file), file.name, c.g.opts.Path
+	snap.FS, snap.Root, snap.Name = newTree(snap.Time, file), file.name, snap.rev+c.g.opts.Path
 	return snap, nil
 }
 
@@ -169,7 +199,7 @@ func (c *copier) find() (object.TreeEntry, error) {
 			return at, err
 		}
 		if at.Mode == filemode.Symlink {
-			return at, c.refuseLink(walked, "set git.path to what it leads to")
+			return at, c.refuseLink(walked, c.g.aim()+" what it leads to")
 		}
 	}
 	return at, nil
@@ -194,7 +224,7 @@ func (c *copier) refuse(e object.TreeEntry, name string) error {
 	if e.Mode != filemode.Submodule {
 		return nil
 	}
-	return c.fail(ErrContent, "keep the manifests in the repository itself, or set git.path to a folder without submodules",
+	return c.fail(ErrContent, "keep the manifests in the repository itself, or "+c.g.aim()+" a folder without submodules",
 		"%q at commit %s is a submodule, and these are not followed", name, c.short())
 }
 
@@ -209,9 +239,11 @@ func (c *copier) tree(name string, h plumbing.Hash) (*object.Tree, error) {
 	return tree, nil
 }
 
-// absent is about an object that the repository should have.
+// absent is about an object that the repository should have. It is not the same
+// as a path that isn't there: that would be an answer.
 func (c *copier) absent(name string, h plumbing.Hash) error {
-	return c.g.fail(ErrNotFound, "a partial clone has to be completed, a damaged one to be cloned again",
+	return c.g.fail(ErrIncomplete,
+		fmt.Sprintf("in a partial clone \"git archive -o /dev/null %s\" fetches what is missing; a damaged one has to be cloned again", c.short()),
 		"the repository lacks the object %s for %q at commit %s", h, name, c.short())
 }
 
@@ -259,7 +291,7 @@ func (c *copier) folder(base, name string, h plumbing.Hash) (*node, error) {
 // many.
 func (c *copier) count(tree *object.Tree) error {
 	if c.entries += len(tree.Entries); c.entries > c.g.limits.entries {
-		return c.fail(ErrContent, "set git.path to the folder of the manifests",
+		return c.fail(ErrContent, c.g.aim()+" the folder of the manifests",
 			"commit %s holds more than %d files and folders", c.short(), c.g.limits.entries)
 	}
 	return nil
@@ -305,7 +337,7 @@ func (c *copier) link(name string) error {
 			return err
 		}
 	}
-	return c.refuseLink(name, "commit the files themselves in its place, or set git.path to a folder without it")
+	return c.refuseLink(name, "commit the files themselves in its place, or "+c.g.aim()+" a folder without it")
 }
 
 func (c *copier) refuseLink(name, hint string) error {
@@ -423,7 +455,7 @@ func (c *copier) file(e object.TreeEntry, name string) (*node, error) {
 		return nil, c.damaged(name, err)
 	}
 	if c.bytes > c.g.limits.manifests {
-		return nil, c.fail(ErrContent, "set git.path to the folder of the manifests",
+		return nil, c.fail(ErrContent, c.g.aim()+" the folder of the manifests",
 			"the manifests at commit %s hold more than %d MB", c.short(), c.g.limits.manifests>>20)
 	}
 	// https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md

@@ -213,17 +213,17 @@ func TestCommitContents(t *testing.T) {
 		{
 			name: "file that isn't there",
 			tree: func(r raw) plumbing.Hash { return r.tree(file("a.yaml", absent)) },
-			kind: ErrNotFound, words: []string{"lacks the object " + absent.String(), `for "a.yaml"`, "partial clone"},
+			kind: ErrIncomplete, words: []string{"lacks the object " + absent.String(), `for "a.yaml"`, "partial clone"},
 		},
 		{
 			name: "folder that isn't there",
 			tree: func(r raw) plumbing.Hash { return r.tree(dir("orgs", absent)) },
-			kind: ErrNotFound, words: []string{"lacks the object " + absent.String(), `for "orgs"`},
+			kind: ErrIncomplete, words: []string{"lacks the object " + absent.String(), `for "orgs"`},
 		},
 		{
 			name: "file that is a folder",
 			tree: func(r raw) plumbing.Hash { return r.tree(file("a.yaml", r.tree())) },
-			kind: ErrNotFound, words: []string{"lacks the object", `for "a.yaml"`},
+			kind: ErrIncomplete, words: []string{"lacks the object", `for "a.yaml"`},
 		},
 		{
 			name: "more paths than there are atoms",
@@ -304,8 +304,8 @@ func TestCommitLinks(t *testing.T) {
 		{name: "longer than a path", link: "long", to: strings.Repeat("/", 5000)},
 		{name: "larger than a file", link: "huge", to: strings.Repeat("x", 200_000)},
 		{name: "with many steps", link: "steps", to: strings.Repeat("./", 255) + "README"},
-		{name: "that isn't there", link: "gone", hash: absent, kind: ErrNotFound, words: lost},
-		{name: "through a folder that isn't there", link: "gone", to: "../gone/README", kind: ErrNotFound, words: lost},
+		{name: "that isn't there", link: "gone", hash: absent, kind: ErrIncomplete, words: lost},
+		{name: "through a folder that isn't there", link: "gone", to: "../gone/README", kind: ErrIncomplete, words: lost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, repo := newRaw(t)
@@ -381,6 +381,21 @@ func TestRefLeadsElsewhere(t *testing.T) {
 	} {
 		_, err := newGit(t, GitOptions{URL: dir, Tag: name}).Fetch(t.Context())
 		wantError(t, err, ErrContent, words)
+	}
+}
+
+// Of a tag of a tag, the outer one is what the ref vouches for.
+func TestTagOfTag(t *testing.T) {
+	r, dir := newRaw(t)
+	r.main(r.tree(object.TreeEntry{Name: "a.yaml", Mode: filemode.Regular, Hash: r.blob("one")}))
+	head := fetch(t, newGit(t, GitOptions{URL: dir})).Commit
+	const words = "object %s\ntype %s\ntag %s\ntagger A <a@example.com> 0 +0000\n\nm\n"
+	inner := r.object(plumbing.TagObject, fmt.Sprintf(words, head, "commit", "inner"))
+	outer := fmt.Sprintf(words, inner, "tag", "outer")
+	r.point("refs/tags/outer", r.object(plumbing.TagObject, outer))
+	snap := fetch(t, newGit(t, GitOptions{URL: dir, Tag: "outer"}))
+	if snap.Commit != head || string(snap.Tag) != outer {
+		t.Errorf("got commit %s, tag %q", snap.Commit, snap.Tag)
 	}
 }
 

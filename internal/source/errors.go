@@ -17,6 +17,9 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrNotFound: there is no such repository, branch, tag, commit or path.
 	ErrNotFound = errors.New("not found")
+	// ErrIncomplete: the repository is there, but lacks what was asked for and
+	// could be completed: a shallow or partial clone, or a damaged one.
+	ErrIncomplete = errors.New("incomplete")
 	// ErrContent: the commit is there, but what it holds can't be manifests.
 	ErrContent = errors.New("unusable content")
 	// ErrChanging: a file on disk was written to while it was read. The same

@@ -72,9 +72,11 @@ var errTimeout = errors.New("out of time")
 // Git reads manifests from a git repository. It holds no connection between
 // two fetches and need not be closed.
 type Git struct {
-	opts   GitOptions
-	ep     transport.Endpoint
-	ref    plumbing.ReferenceName // empty when opts.Commit is set
+	opts GitOptions
+	ep   transport.Endpoint
+	ref  plumbing.ReferenceName // empty when opts.Commit is set
+	// rev is how people named the commit, in a Repository; else it is empty.
+	rev    string
 	log    *slog.Logger
 	limits limits
 	// proxy says through which proxy to send a request; tests name their own.
@@ -84,6 +86,7 @@ type Git struct {
 
 	mu      sync.Mutex
 	last    *reading // nil before the first
+	filter  int      // which one the server takes, see ask
 	secrets []string // in the forms to be struck from errors
 	// via is the proxy of the conversation, as HOST:PORT; "" for none.
 	via string
@@ -119,6 +122,15 @@ type limits struct {
 	manifests int64
 	// entries is how many files and folders a commit may have below the path.
 	entries int
+	// history is the most that all commits of a History may hold, in bytes.
+	history int64
+}
+
+func defaultLimits() limits {
+	return limits{
+		file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
+		objects: 1_000_000, manifests: 256 << 20, entries: 250_000, history: 64 << 20,
+	}
 }
 
 // maxTries is how often one Fetch tries when the network fails it.
@@ -132,15 +144,12 @@ func NewGit(opts GitOptions) (*Git, error) {
 		return nil, err
 	}
 	g := &Git{
-		opts:  opts,
-		ep:    *ep,
-		log:   opts.Logger,
-		proxy: http.ProxyFromEnvironment,
-		limits: limits{
-			file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
-			objects: 1_000_000, manifests: 256 << 20, entries: 250_000,
-		},
-		wait: func() backoff.BackOff { return backoff.NewExponentialBackOff() },
+		opts:   opts,
+		ep:     *ep,
+		log:    opts.Logger,
+		proxy:  http.ProxyFromEnvironment,
+		limits: defaultLimits(),
+		wait:   func() backoff.BackOff { return backoff.NewExponentialBackOff() },
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -242,45 +251,53 @@ func (g *Git) Fetch(ctx context.Context) (*Snapshot, error) {
 	if g.opts.Commit != "" && g.last != nil {
 		return g.last.snap, g.last.err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
-	defer cancel()
-
 	read := g.readRemote
 	if g.ep.Protocol == "file" {
 		read = g.readLocal
 	}
-	snap, err := backoff.Retry(ctx, func() (*Snapshot, error) {
-		snap, err := read(ctx)
+	return attempt(ctx, g, read)
+}
+
+// attempt does what may fail because of the network, up to maxTries times and
+// within the time there is.
+func attempt[T any](ctx context.Context, g *Git, do func(context.Context) (T, error)) (T, error) {
+	var none T
+	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
+	defer cancel()
+	done, err := backoff.Retry(ctx, func() (T, error) {
+		done, err := do(ctx)
 		var e *Error
 		if err != nil && !(errors.As(err, &e) && e.again) {
-			return nil, backoff.Permanent(err)
+			return none, backoff.Permanent(err)
 		}
-		return snap, err
+		return done, err
 	}, backoff.WithBackOff(g.wait()), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, pause time.Duration) {
 			g.log.WarnContext(ctx, "git: trying again", "error", err.Error(), "in", pause)
 		}))
 	switch cause := context.Cause(ctx); {
 	case err == nil:
-		return snap, nil
+		return done, nil
 	case errors.Is(cause, errTimeout):
-		return nil, g.fail(ErrUnreachable, "is the server reachable from here, and the repository not too large?",
+		return none, g.fail(ErrUnreachable, "is the server reachable from here, and the repository not too large?",
 			"not done within %s", g.opts.Timeout)
 	case cause != nil:
-		return nil, fmt.Errorf("git %q: %w", g.opts.URL, cause)
+		return none, fmt.Errorf("git %q: %w", g.opts.URL, cause)
 	default:
 		// Retry gives the last of several tries as it is, wrapped.
 		var p *backoff.PermanentError
 		if errors.As(err, &p) {
 			err = p.Err
 		}
-		return nil, err
+		return none, err
 	}
 }
 
 // what names what is followed, for messages.
 func (g *Git) what() string {
 	switch {
+	case g.rev != "":
+		return fmt.Sprintf("%q", g.rev)
 	case g.opts.Commit != "":
 		return fmt.Sprintf("commit %q", g.opts.Commit)
 	case g.ref.IsTag():
@@ -288,6 +305,14 @@ func (g *Git) what() string {
 	default:
 		return fmt.Sprintf("branch %q", g.ref.Short())
 	}
+}
+
+// aim begins the advice to look at another part of the repository.
+func (g *Git) aim() string {
+	if g.rev != "" {
+		return "point --manifests to"
+	}
+	return "set git.path to"
 }
 
 // fail gives an error that says which repository it is about.

@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -161,6 +163,13 @@ func TestFetchTagAndCommit(t *testing.T) {
 				wantContents(t, snap, map[string]string{"a.yaml": tt.text})
 				if snap.Commit != tt.commit {
 					t.Errorf("got commit %s, want %s", snap.Commit, tt.commit)
+				}
+				if h := plumbing.ComputeHash(plumbing.CommitObject, snap.Raw); h.String() != tt.commit {
+					t.Errorf("the content has the hash %s, want %s", h, tt.commit)
+				}
+				if annotated := tt.name == "annotated tag"; annotated != (snap.Tag != nil) ||
+					annotated && !strings.HasPrefix(string(snap.Tag), "object "+first+"\ntype commit\ntag annotated\n") {
+					t.Errorf("got tag %q", snap.Tag)
 				}
 				if again := fetch(t, g); again != snap {
 					t.Error("got another snapshot of the same commit")

@@ -10,10 +10,8 @@ import (
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/config"
 	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
 
@@ -62,11 +60,16 @@ func refNames(sto storer.ReferenceStorer) []string {
 // another one. It does what go-git's PlainOpen does, save that it puts up with
 // extensions that don't concern a reader: CI systems switch some of them on for
 // sparse and partial checkouts.
-func (g *Git) open(dir string) (*filesystem.Storage, error) {
+func (g *Git) open(dir string) (*disk, error) {
 	gitDir, err := g.findGitDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	return g.openInsides(gitDir)
+}
+
+// openInsides opens the repository whose insides are in gitDir, to be closed.
+func (g *Git) openInsides(gitDir string) (*disk, error) {
 	repo := dotgit.NewRepositoryFilesystem(osfs.New(gitDir), nil)
 	common := gitDir
 	if data, err := os.ReadFile(filepath.Join(gitDir, "commondir")); err == nil {
@@ -79,13 +82,7 @@ func (g *Git) open(dir string) (*filesystem.Storage, error) {
 	if err := g.checkFormat(filepath.Join(common, "config")); err != nil {
 		return nil, err
 	}
-	return filesystem.NewStorageWithOptions(repo, cache.NewObjectLRUDefault(), filesystem.Options{
-		KeepDescriptors: true, // rather than open a pack for each object in it
-		// Larger objects are streamed; reading their size loads nothing.
-		LargeObjectThreshold: g.limits.file,
-		// Objects may be borrowed from a repository anywhere on disk.
-		AlternatesFS: osfs.New("/"),
-	}), nil
+	return openDisk(repo, gitDir, common, g.limits.file), nil
 }
 
 // findGitDir gives the folder with the repository's insides.
@@ -135,15 +132,7 @@ func within(dir, path string) string {
 // config that can't be parsed is git's to complain about: nothing else in it
 // matters here.
 func (g *Git) checkFormat(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	cfg := config.New()
-	if err := config.NewDecoder(f).Decode(cfg); err != nil {
-		return nil
-	}
+	cfg := readConfig(file)
 	ext := cfg.Section("extensions")
 	switch {
 	case strings.EqualFold(ext.Option("objectformat"), "sha256"):
@@ -152,4 +141,19 @@ func (g *Git) checkFormat(file string) error {
 		return g.fail(ErrContent, `"git refs migrate --ref-format=files" makes it readable`, "repositories with reftables can't be read on disk")
 	}
 	return nil
+}
+
+// readConfig reads a config file of git's, without those that it includes. It
+// is empty if it can't be read.
+func readConfig(file string) *config.Config {
+	f, err := os.Open(file)
+	if err != nil {
+		return config.New()
+	}
+	defer f.Close()
+	cfg := config.New()
+	if err := config.NewDecoder(f).Decode(cfg); err != nil {
+		return config.New()
+	}
+	return cfg
 }

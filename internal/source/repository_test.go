@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 func write(t *testing.T, name, content string) {
@@ -125,7 +128,7 @@ func TestRepositoryPartial(t *testing.T) {
 	dir := clone(t, "file://"+r.Dir(), "--filter=blob:none", "--no-checkout")
 	g := newGit(t, GitOptions{URL: dir})
 	_, err := g.Fetch(t.Context())
-	wantError(t, err, ErrNotFound, "lacks the object", `for "a.yaml"`, "partial clone")
+	wantError(t, err, ErrIncomplete, "lacks the object", `for "a.yaml"`, "partial clone")
 	git(t, dir, "checkout", "-q", "main")
 	wantContents(t, fetch(t, g), map[string]string{"a.yaml": "one"})
 }
@@ -229,5 +232,103 @@ func TestRepositoryIsClosed(t *testing.T) {
 				t.Errorf("%s: got %d bytes, %v for %q", layout, len(data), err, name)
 			}
 		}
+	}
+}
+
+// The hint for a partial clone does what it says.
+func TestRepositoryPartialHint(t *testing.T) {
+	r, _ := newRepo(t, map[string]string{"orgs/a.yaml": "one"})
+	git(t, r.Dir(), "config", "uploadpack.allowFilter", "true")
+	for _, filter := range []string{"blob:none", "tree:0"} {
+		dir := clone(t, "file://"+r.Dir(), "--filter="+filter, "--no-checkout")
+		g := newGit(t, GitOptions{URL: dir})
+		_, err := g.Fetch(t.Context())
+		wantError(t, err, ErrIncomplete, "lacks the object")
+		_, command, _ := strings.Cut(hintOf(err), `"git `)
+		command, _, _ = strings.Cut(command, `"`)
+		git(t, dir, strings.Fields(command)...)
+		wantContents(t, fetch(t, g), map[string]string{"orgs/a.yaml": "one"})
+	}
+}
+
+// Repositories borrow objects from others in all the ways that git knows.
+func TestRepositoryBorrows(t *testing.T) {
+	r, hash := newRepo(t, map[string]string{"a.yaml": "one"})
+	borrower := func(from string) string {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "HEAD"), "ref: refs/heads/main\n")
+		write(t, filepath.Join(dir, "refs/heads/main"), hash+"\n")
+		write(t, filepath.Join(dir, "objects/info/alternates"), from)
+		return dir
+	}
+	lender := filepath.Join(r.Dir(), ".git/objects")
+	second := borrower(lender + "\n")
+	relative := func(to string) string { // from where the next borrower will be
+		rel, err := filepath.Rel(filepath.Join(t.TempDir(), "../000/objects"), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rel
+	}
+	loop := borrower("")
+	write(t, filepath.Join(loop, "objects/info/alternates"), loop+"/objects\n"+lender+"\n")
+	for name, dir := range map[string]string{
+		"comments":          borrower("# where from\n\n" + lender + "\r\n"),
+		"without a newline": borrower(lender),
+		"of a borrower":     borrower(second + "/objects\n"),
+		"relative":          borrower(relative(lender) + "\n"),
+		"gone":              borrower("/no/such/objects\n" + lender + "\n"),
+		"loop":              loop,
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantContents(t, fetch(t, newGit(t, GitOptions{URL: dir})), map[string]string{"a.yaml": "one"})
+		})
+	}
+}
+
+// What stands under a hash has that hash, or is refused: neither git nor
+// go-git checks that when they read.
+func TestRepositoryForgedObjects(t *testing.T) {
+	for _, tt := range []struct{ name, words string }{
+		{"commit", "can't be read: its content has the hash"},
+		{"tree", `"." at commit`},
+		{"blob", `"a.yaml" at commit`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			good, first := newRepo(t, map[string]string{"a.yaml": "one"})
+			sto := storage(good.Dir())
+			c, err := object.GetCommit(sto, plumbing.NewHash(first))
+			if err != nil {
+				t.Fatal(err)
+			}
+			blob, err := c.File("a.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad, second := newRepo(t, map[string]string{"a.yaml": "forged"})
+			forged, err := object.GetCommit(storage(bad.Dir()), plumbing.NewHash(second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			forgedBlob, err := forged.File("a.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			from, to := map[string]plumbing.Hash{"commit": forged.Hash, "tree": forged.TreeHash, "blob": forgedBlob.Hash},
+				map[string]plumbing.Hash{"commit": c.Hash, "tree": c.TreeHash, "blob": blob.Hash}
+			place := func(dir string, h plumbing.Hash) string {
+				return filepath.Join(dir, ".git/objects", h.String()[:2], h.String()[2:])
+			}
+			data, err := os.ReadFile(place(bad.Dir(), from[tt.name]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(place(good.Dir(), to[tt.name])); err != nil {
+				t.Fatal(err)
+			}
+			write(t, place(good.Dir(), to[tt.name]), string(data))
+			_, err = newGit(t, GitOptions{URL: good.Dir()}).Fetch(t.Context())
+			wantError(t, err, ErrContent, tt.words, "its content has the hash "+from[tt.name].String(), "git fsck")
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -21,8 +22,8 @@ type Snapshot struct {
 	// Root is what to load, a folder or a file within FS.
 	Root string
 	// Name is how Root is shown to people: its path in the repository, or on
-	// disk as they spelt it. It is empty for the top folder of a repository and
-	// for the working directory.
+	// disk as they spelt it, or REV:PATH for a revision that they named. It is
+	// empty for the top folder of a repository and for the working directory.
 	Name string
 	// Commit is the full hash of the commit; empty for files on disk, as are
 	// the fields below.
@@ -36,6 +37,18 @@ type Snapshot struct {
 	Subject string
 	// Time is when the commit was made, as the commit claims.
 	Time time.Time
+	// Raw is the content of the commit object, signature and all: what Commit
+	// is the hash of. It must not be changed.
+	Raw []byte
+	// Tag is the content of the annotated tag that Ref points to, nil when it
+	// points to the commit itself. Of a tag of a tag it is the outer one: it
+	// names the inner one by hash, and that one the commit. It must not be
+	// changed.
+	Tag []byte
+
+	// rev stands before the names of files, as in "main:", when people named
+	// the commit.
+	rev string
 }
 
 // Display gives the name by which people find a file within FS that is Root or
@@ -44,7 +57,7 @@ func (s *Snapshot) Display(name string) string {
 	if name == s.Root && name != "." {
 		return s.Name
 	}
-	return path.Join(s.Name, name)
+	return s.rev + path.Join(strings.TrimPrefix(s.Name, s.rev), name)
 }
 
 // maxFile is the size from which a file's content is not taken along. It lies
