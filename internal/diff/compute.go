@@ -214,9 +214,12 @@ func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) 
 	return &filter{only, exclude}, nil
 }
 
-// has says whether the org with this domain is to be looked at.
-func (f *filter) has(domain string) bool {
-	return (len(f.only) == 0 || f.only[domain]) && !f.exclude[domain]
+// has says whether the org with this domain, or these, is to be looked at.
+func (f *filter) has(domains ...string) bool {
+	in := func(set map[string]bool) bool {
+		return slices.ContainsFunc(domains, func(d string) bool { return set[d] })
+	}
+	return (len(f.only) == 0 || in(f.only)) && !in(f.exclude)
 }
 
 // orgs gives the declared orgs that the filter leaves, sorted by domain.

@@ -1,0 +1,182 @@
+package diff
+
+import (
+	"cmp"
+
+	"reconciler/internal/state"
+)
+
+// CompareDeclared gives what the change from base to head declares, from the
+// manifests alone. It compares head with a fleet that is as base declares it,
+// which is all that is known: where base doesn't manage a field, a change of it
+// rests on nothing. An org that head adds without a way to create it may be
+// linked already, with products and a status that nobody has looked at.
+//
+// base may be nil or without orgs: there were no manifests then. The account is
+// the one that head names if opts names none. No product can be told to be
+// missing from the subscription, and no plan of this kind is ever applied: see
+// ReadPlan. The error is the user's to mend and leaves no plan: manifests for
+// another account, filters that name no org of either side.
+func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
+	if base == nil {
+		base = &state.Desired{}
+	}
+	opts.Account = cmp.Or(opts.Account, head.Account.ID)
+	if err := checkManifestAccount(head, opts.Account); err != nil {
+		return nil, err
+	}
+	keep, err := newFilter(opts, nil, base, head)
+	if err != nil {
+		return nil, err
+	}
+	orgs := pairs(base, head, keep)
+	if len(orgs) == 0 {
+		return nil, errNoOrgLeft
+	}
+	// Only the API could tell more of the Aerial org, and nobody asks it here.
+	opts.Guards.UnknownAerial = false
+
+	p := newPlan(opts)
+	if len(opts.Only) == 0 {
+		p.Changes = append(p.Changes, renameAccount(head, maybeText(base.Account.Name), opts)...)
+	}
+	live := newIndex(&state.Actual{})
+	for i := range orgs {
+		if orgs[i].head != nil {
+			p.add(orgs[i].declared(live, opts))
+		}
+	}
+	for i := range p.Changes {
+		p.Changes[i].Origin = ThisChange
+	}
+	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(head.Orgs))...)
+	p.review(Declared, base, head, orgs, []Settled{}, opts)
+	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
+	p.Products = productNames(p, nil, head, base)
+	return p, p.Seal()
+}
+
+// affected counts the orgs of which a declared change says something.
+func (p *Plan) affected() int {
+	orgs := map[string]bool{}
+	for i := range p.Changes {
+		orgs[p.Changes[i].Org] = true
+	}
+	for i := range p.Review.Settings {
+		orgs[p.Review.Settings[i].Org] = true
+	}
+	delete(orgs, "") // the account is no org
+	return len(orgs)
+}
+
+// declared plans what leads from the base's side of an org to the head's.
+func (p *pair) declared(live *index, opts Options) *orgDiff {
+	d := &orgDiff{org: p.head}
+	switch b := p.base; {
+	case b != nil:
+		d.asked = func(string) bool { return b.RequestDeletion }
+		d.fields(asDeclared(b, p.head.ID))
+	case p.head.RequestDeletion:
+		// Nobody declares an org to have it deleted unless there is one.
+		d.fields(&state.Org{ID: p.head.ID})
+	case p.head.Create != nil && p.head.ID == "":
+		d.missing(live)
+	default:
+		d.link()
+		if p.head.Cell == "" {
+			d.blockAll(blockedNoCell) // which, if it is linked, it doesn't need for the rest
+		}
+		d.fields(&state.Org{ID: p.head.ID})
+	}
+	d.block(live, opts)
+	return d
+}
+
+// asDeclared gives the live org that would be just as it is declared. What is
+// not managed is not known. Places and ids are not compared: to declare them
+// otherwise writes nothing.
+func asDeclared(o *state.DesiredOrg, id string) *state.Org {
+	org := &state.Org{ID: cmp.Or(id, o.ID), Domain: o.Domain, Status: o.Status}
+	if o.ManagesProducts() {
+		org.Products = o.Products
+	}
+	return org
+}
+
+// review notes on the plan what the change declares beside its changes. What
+// the plan's changes and unfixable differences say already is not said again.
+func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, settled []Settled, opts Options) {
+	r := &Review{Kind: kind, Base: opts.Base, Head: opts.Revision, Settings: []Setting{}, Settled: settled}
+	p.Review = r
+
+	type place struct{ org, field string }
+	written, told := map[place]bool{}, map[place]bool{}
+	count := func(org, field string, o Origin) {
+		told[place{org, field}] = true
+		told[place{org, fieldDeclared}] = true
+		switch o {
+		case ThisChange:
+			r.ThisChange++
+		case ExistingDrift:
+			r.ExistingDrift++
+		case Conflict:
+			r.Conflicts++
+		}
+	}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		count(c.Org, fieldOf(c.Action), c.Origin)
+		written[place{c.Org, fieldOf(c.Action)}] = true
+	}
+	for i := range p.Unfixable {
+		u := &p.Unfixable[i]
+		count(u.Org, u.Field, u.Origin)
+	}
+	for i := range settled {
+		count(settled[i].Org, settled[i].Field, Conflict)
+	}
+
+	if len(opts.Only) == 0 {
+		for _, d := range accountOtherwise(base, head) {
+			if !told[place{"", d.field}] {
+				r.Settings = append(r.Settings, Setting{"", d.field, d.base, d.head})
+			}
+		}
+	}
+	names := aliases(head, base)
+	for i := range orgs {
+		o := &orgs[i]
+		domain := o.domain()
+		switch {
+		case o.head == nil:
+			r.Settings = append(r.Settings, Setting{domain, fieldDeclared, fieldDeclared, ""})
+			continue
+		case o.base == nil:
+			if !told[place{domain, fieldDeclared}] {
+				r.Settings = append(r.Settings, Setting{domain, fieldDeclared, "", fieldDeclared})
+			}
+			continue
+		}
+		for _, d := range o.otherwise(names) {
+			at := place{domain, d.field}
+			if told[at] && !(d.field == fieldProducts && written[at] && o.forgets()) {
+				continue
+			}
+			r.Settings = append(r.Settings, Setting{domain, d.field, d.base, d.head})
+		}
+	}
+}
+
+// accountOtherwise gives what both sides say differently of the account.
+func accountOtherwise(base, head *state.Desired) []declaration {
+	var all []declaration
+	for _, d := range []declaration{
+		{fieldAccountID, base.Account.ID, head.Account.ID},
+		{fieldAccountName, base.Account.Name, head.Account.Name},
+	} {
+		if d.base != d.head {
+			all = append(all, d)
+		}
+	}
+	return all
+}

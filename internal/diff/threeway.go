@@ -1,0 +1,193 @@
+package diff
+
+import (
+	"slices"
+
+	"reconciler/internal/state"
+)
+
+// CompareThreeWay gives the plan that leads from actual to head, and says of
+// each difference whether the change from base to head causes it: see Origin.
+// It is the plan of Compute(head, actual, opts) with a Review, and may be
+// applied like that.
+//
+// A field is in conflict when the change declares something else for it and
+// live differs from the base already; it is existing drift when live differs
+// and the change leaves it alone. Whatever else separates live from head is
+// this change's.
+//
+// base may be nil or without orgs. actual needs to hold what Compute(head)
+// needs of it; of an org whose products were read for nobody, no drift of
+// products is known. The filters may name orgs that only the base declares.
+// The error is the user's to mend and leaves no plan. A product that isn't
+// subscribed to is one only if head names it: the change may be what mends it.
+func CompareThreeWay(base, head *state.Desired, actual *state.Actual, opts Options) (*Plan, error) {
+	if base == nil {
+		base = &state.Desired{}
+	}
+	if err := checkAccount(head, actual, opts); err != nil {
+		return nil, err
+	}
+	keep, err := newFilter(opts, actual, base, head)
+	if err != nil {
+		return nil, err
+	}
+	both := pairs(base, head, keep)
+	if len(both) == 0 {
+		return nil, errNoOrgLeft
+	}
+	var orgs []state.DesiredOrg
+	for _, o := range both {
+		if o.head != nil {
+			orgs = append(orgs, *o.head)
+		}
+	}
+	if err := checkEntitlement(orgs, head, actual); err != nil {
+		return nil, err
+	}
+	p := compute(head, orgs, actual, opts)
+	settled := p.attribute(base, head, both, actual, opts)
+	p.review(ThreeWay, base, head, both, settled, opts)
+	p.Products = productNames(p, actual.Catalog, head, base)
+	return p, p.Seal()
+}
+
+// side is what the base and live have to do with an org, or with the account.
+type side struct {
+	base *state.DesiredOrg // nil for the account, and for an org that the change adds
+	// touched are the fields that the change bears on, and drifted those in
+	// which live differs from the base.
+	touched, drifted map[string]bool
+}
+
+func (s *side) origin(field string) Origin {
+	switch {
+	case !s.drifted[field]:
+		return ThisChange
+	case s.touched[field]:
+		return Conflict
+	default:
+		return ExistingDrift
+	}
+}
+
+// declares gives what the base declares for a field that a change writes.
+func (s *side) declares(field string) Value {
+	b := s.base
+	switch {
+	case b == nil:
+	case field == fieldDeclared:
+		return Text("linked")
+	case field == fieldProducts && b.ManagesProducts():
+		return List(b.Products)
+	case field == fieldStatus:
+		return maybeText(string(b.Status))
+	case field == fieldDeletion && b.RequestDeletion:
+		return Text("requested")
+	}
+	return Value{}
+}
+
+// attribute gives each difference its origin, and returns the conflicts that
+// leave no difference.
+func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.Actual, opts Options) []Settled {
+	live := newIndex(actual)
+	settled := []Settled{}
+	if len(opts.Only) == 0 {
+		settled = appendSettled(settled, "", fieldAccountName, base.Account.Name, head.Account.Name, actual.Account.Name)
+	}
+	sides := map[string]*side{"": accountSide(base, head, actual)}
+	for i := range orgs {
+		o := &orgs[i]
+		if o.head == nil {
+			continue
+		}
+		sides[o.domain()] = &side{base: o.base, touched: o.touches(), drifted: o.drift(live, opts)}
+		settled = append(settled, o.settled(live)...)
+	}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		field := fieldOf(c.Action)
+		c.Origin = sides[c.Org].origin(field)
+		c.Base = sides[c.Org].declares(field)
+		if c.Action == RenameAccount {
+			c.Base = maybeText(base.Account.Name)
+		}
+	}
+	for i := range p.Unfixable {
+		u := &p.Unfixable[i]
+		u.Origin = sides[u.Org].origin(u.Field)
+	}
+	return settled
+}
+
+func accountSide(base, head *state.Desired, actual *state.Actual) *side {
+	name := base.Account.Name
+	return &side{
+		touched: map[string]bool{fieldAccountName: name != head.Account.Name},
+		drifted: map[string]bool{fieldAccountName: name != "" && name != actual.Account.Name},
+	}
+}
+
+// drift gives the fields in which live differs from the base. What couldn't be
+// read differs in nothing that anybody knows of.
+func (p *pair) drift(live *index, opts Options) map[string]bool {
+	if p.base == nil {
+		return nil
+	}
+	org := *p.base
+	if found := live.candidates(&org); len(found) > 0 {
+		if o := found[0]; o.Unknown != "" || o.Products == nil {
+			org.Products = nil
+		}
+		if found[0].Status == "" {
+			org.Status = ""
+		}
+	}
+	d := compareOrg(org, live, Options{DeletionRequested: opts.DeletionRequested})
+	fields := map[string]bool{}
+	for i := range d.changes {
+		fields[fieldOf(d.changes[i].Action)] = true
+	}
+	for i := range d.unfixable {
+		fields[d.unfixable[i].Field] = true
+	}
+	return fields
+}
+
+// settled gives the fields, in alphabetical order, that the change declares
+// otherwise, and in which live has left the base for the same.
+func (p *pair) settled(live *index) []Settled {
+	b, h := p.base, p.head
+	if b == nil {
+		return nil
+	}
+	found := live.candidates(h)
+	if len(found) == 0 || (&orgDiff{org: h}).mistaken(found) {
+		return nil
+	}
+	o := found[0]
+	all := appendSettled(nil, h.Domain, fieldCell, b.Cell, h.Cell, o.Cell)
+	all = appendSettled(all, h.Domain, fieldDomain, b.Domain, h.Domain, o.Domain)
+	all = appendSettled(all, h.Domain, fieldID, b.ID, h.ID, o.ID)
+	if p.touches()[fieldProducts] && o.Unknown == "" && o.Products != nil &&
+		b.ManagesProducts() && h.ManagesProducts() && !fits(b, o.Products) && fits(h, o.Products) {
+		all = append(all, Settled{h.Domain, fieldProducts, List(b.Products), List(o.Products)})
+	}
+	return appendSettled(all, h.Domain, fieldStatus, string(b.Status), string(h.Status), string(o.Status))
+}
+
+// appendSettled adds a field of one word, if it is settled. A side that says
+// nothing of the field has no part in it.
+func appendSettled(all []Settled, org, field, base, head, live string) []Settled {
+	if base == "" || head == "" || base == head || head != live {
+		return all
+	}
+	return append(all, Settled{org, field, Text(base), Text(head)})
+}
+
+// fits says whether an org with these products is as declared.
+func fits(o *state.DesiredOrg, products []string) bool {
+	return slices.Equal(products, o.Products) ||
+		o.ProductPolicy == state.Additive && len(minus(o.Products, products)) == 0
+}
