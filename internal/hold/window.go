@@ -1,0 +1,111 @@
+package hold
+
+import "time"
+
+// state says whether any freeze window is open at t, and whether writing is
+// allowed as far as windows that allow it go.
+func state(windows []*Window, t time.Time) (denied, allowed bool) {
+	allowed = true
+	limited := false
+	for _, w := range windows {
+		open := w.open(t)
+		switch {
+		case w.Deny:
+			denied = denied || open
+		case !limited:
+			limited, allowed = true, open
+		default:
+			allowed = allowed || open
+		}
+	}
+	return denied, allowed
+}
+
+// opening gives the first time from t on at which no freeze window is open and,
+// if there are windows that allow, one of those is; and false if there is none
+// before the horizon.
+func opening(windows []*Window, t time.Time) (time.Time, bool) {
+	limit := t.Add(horizon)
+	for t.Before(limit) {
+		free := t
+		for _, w := range windows {
+			if w.Deny && w.open(t) {
+				free = later(free, w.closes(t, limit))
+			}
+		}
+		if free.After(t) {
+			t = free
+			continue
+		}
+		if _, allowed := state(windows, t); allowed {
+			return t, true
+		}
+		if t = firstAllowed(windows, t); t.IsZero() {
+			break
+		}
+	}
+	return time.Time{}, false
+}
+
+// firstAllowed gives the first start after t of a window that allows, and the
+// zero time when there is none.
+func firstAllowed(windows []*Window, t time.Time) time.Time {
+	var first time.Time
+	for _, w := range windows {
+		if w.Deny || w.For <= 0 {
+			continue
+		}
+		if start := w.next(t); first.IsZero() || !start.IsZero() && start.Before(first) {
+			first = start
+		}
+	}
+	return first
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// next gives the first start after t; zero when there is none.
+func (w *Window) next(t time.Time) time.Time {
+	zone := w.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return w.Opens.Next(t.In(zone))
+}
+
+// startedBy says whether there is a start within d before t, or at t, and gives
+// the first of them.
+func (w *Window) startedBy(t time.Time, d time.Duration) (time.Time, bool) {
+	start := w.next(t.Add(-d))
+	return start, !start.IsZero() && !start.After(t)
+}
+
+func (w *Window) open(t time.Time) bool {
+	_, open := w.startedBy(t, w.For)
+	return open
+}
+
+// closes gives the end of a window that is open at t, which is not before the
+// last of the starts that it is held open by, nor looked for beyond the limit.
+// From an end it goes to the last start before it that it can find quickly: most
+// of the starts of a window that opens each minute for a day don't matter.
+func (w *Window) closes(t, limit time.Time) time.Time {
+	start, open := w.startedBy(t, w.For)
+	end := t
+	for open && end.Before(limit) {
+		end = start.Add(w.For)
+		open = false
+		for d := min(time.Minute, w.For); !open; d = min(2*d, w.For) {
+			start, open = w.startedBy(end, d)
+			if d == w.For {
+				break
+			}
+		}
+	}
+	return end
+}
