@@ -24,6 +24,11 @@ func (s shade) Check() error {
 	return fmt.Errorf("must be dark, not %q", string(s))
 }
 
+// serial is Verbatim.
+type serial string
+
+func (serial) Verbatim() {}
+
 // paint has a field of each type that can be decoded.
 type paint struct {
 	Name   string            `yaml:"name"`
@@ -33,6 +38,7 @@ type paint struct {
 	Every  time.Duration     `yaml:"every"`
 	Color  At[color]         `yaml:"color"`
 	Shade  shade             `yaml:"shade"`
+	Serial At[serial]        `yaml:"serial"`
 	Tags   []string          `yaml:"tags"`
 	Places At[[]At[string]]  `yaml:"places"`
 	Env    map[string]string `yaml:"env"`
@@ -104,6 +110,9 @@ func TestDecodeErrors(t *testing.T) {
 		{"float", "name: 1.0", `1:7: "name" must be a string, not the number 1.0: quote it, '1.0'`},
 		{"date", "name: 2024-01-01", `1:7: "name" must be a string, not the date 2024-01-01: quote it, '2024-01-01'`},
 		{"bool for string", "name: true", `1:7: "name" must be a string, not true: quote it, 'true'`},
+		{"bool for verbatim text", "serial: true", `1:9: "serial" must be a string, not true: quote it, 'true'`},
+		{"null for verbatim text", "serial:", `1:1: "serial" has no value: give it one, or remove the key`},
+		{"list for verbatim text", "serial: [1]", `1:9: "serial" must be a string, not a list`},
 		{"yes for bool", "on: yes", `1:5: "on" must be true or false, not "yes"`},
 		{"octal for int", "count: 017", `1:8: "count" must be a plain decimal number, not 017`},
 		{"string for int", "count: '1'", `1:8: "count" must be a whole number, not "1"`},
@@ -142,6 +151,23 @@ func TestDecodeErrors(t *testing.T) {
 				t.Errorf("error differs (-wanted +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestVerbatim(t *testing.T) {
+	for text, wanted := range map[string]string{
+		"12345": "12345", "0017": "0017", "1_0": "1_0", "0x1F": "0x1F", "1.50": "1.50", "12345678901234567890123": "12345678901234567890123",
+		"2026-12-01": "2026-12-01", "2026-12-01T00:00:00Z": "2026-12-01T00:00:00Z", "2026-12-01 0:00:00 +1": "2026-12-01 0:00:00 +1",
+		"word": "word", "'017'": "017", `"2026-12-01"`: "2026-12-01",
+	} {
+		docs, err := Decode[paint]("f", []byte("serial: "+text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := docs[0].Serial; got.V != serial(wanted) || got.Pos != (Pos{"f", 1, 9}) || !got.OK() {
+			t.Errorf("%s was read as %+v", text, got)
+		}
 	}
 }
 
