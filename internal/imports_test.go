@@ -30,6 +30,7 @@ var mayImport = map[string]struct {
 	"internal/hook":                {nil, "listens to strangers, and so reaches nothing"},
 	"internal/hold":                {[]string{"internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
 	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
+	"internal/verify":              {[]string{"internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
 	"internal/forge":               {nil, "comments and statuses; what they say is decided elsewhere"},
 	"internal/forge/forgetest":     {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
