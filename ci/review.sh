@@ -1,0 +1,243 @@
+#!/bin/sh
+# Reviews a change of manifests in CI: checks them, shows what the change means
+# for the fleet, and says so in a summary and in one comment. The GitHub action,
+# the GitLab template and plain shell all run this script, in a clone whose
+# working tree is the change. docs/pull-requests.md describes it.
+#
+#   REVIEW_BASE        the revision that the change is based on; without it the first
+#                      parent of the merge commit that GitHub checks out, or
+#   REVIEW_BASE_DEFAULT
+#   REVIEW_MANIFESTS   file or folder; without it what the config says
+#   REVIEW_CONFIG      config file (reconciler.yaml)
+#   REVIEW_LIVE        true: compare with the live account too, which takes credentials
+#   REVIEW_FAIL_ON     error (default), or changes: end with 2 when the change declares something
+#   REVIEW_OUT         folder for files (reconciler-review)
+#   REVIEW_BINARY      the program (reconciler)
+#   REVIEW_REMOTE      where a missing base is fetched from (origin)
+#   REVIEW_FORK        true: the change comes from a fork. No credentials are used,
+#                      and a comment that can't be written is a warning
+#   REVIEW_PROVIDER    github or gitlab: write the comment, with the token in
+#                      GITHUB_TOKEN or GITLAB_TOKEN; without it there is none
+#   REVIEW_REPOSITORY, REVIEW_NUMBER, REVIEW_URL, REVIEW_NAME
+#                      of the comment: repository, number of the pull request, URL of
+#                      the API, and a name that tells several comments apart
+#
+# Exit codes: 0 done; 1 a mistake in the manifests, in the config, or an error on the
+# way, the comment's last; 2 the change declares something, with REVIEW_FAIL_ON=changes.
+#
+# shellcheck disable=SC2317 # functions are called through quietly
+set -eu
+
+out=${REVIEW_OUT:-reconciler-review}
+binary=${REVIEW_BINARY:-reconciler}
+summary=$out/summary.md
+
+say() { printf '%s\n' "$*" >&2; }
+
+# die MESSAGE is for mistakes in the variables above.
+die() {
+  say "review: $*"
+  exit 1
+}
+
+is_true() { [ "$1" = true ]; }
+
+on_github() { [ "${GITHUB_ACTIONS:-}" = true ]; }
+
+# program COMMAND [ARG...] runs the program with the config.
+program() {
+  command=$1
+  shift
+  if [ -n "${REVIEW_CONFIG:-}" ]; then
+    "$binary" "$command" --config "$REVIEW_CONFIG" "$@"
+  else
+    "$binary" "$command" "$@"
+  fi
+}
+
+# quietly COMMAND... keeps GitHub's runner from finding commands in what is
+# printed: names in manifests are anybody's. It reads stdout and stderr by
+# themselves, so only what goes the way of the marks is between them.
+quietly() {
+  if ! on_github; then
+    "$@"
+    return
+  fi
+  token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  echo "::stop-commands::$token"
+  ended=0
+  "$@" 2>&1 || ended=$?
+  echo "::$token::"
+  return "$ended"
+}
+
+check_settings() {
+  case ${REVIEW_FAIL_ON:=error} in
+    error | changes) ;;
+    *) die "REVIEW_FAIL_ON is \"$REVIEW_FAIL_ON\": must be error or changes" ;;
+  esac
+  case ${REVIEW_PROVIDER:=} in
+    '' | github | gitlab) ;;
+    *) die "REVIEW_PROVIDER is \"$REVIEW_PROVIDER\": must be github or gitlab" ;;
+  esac
+  for setting in "REVIEW_LIVE=${REVIEW_LIVE:=false}" "REVIEW_FORK=${REVIEW_FORK:=false}"; do
+    case ${setting#*=} in
+      true | false) ;;
+      *) die "${setting%%=*} is \"${setting#*=}\": must be true or false" ;;
+    esac
+  done
+  case ${REVIEW_BASE:-}${REVIEW_BASE_DEFAULT:-} in
+    -*) die "the base \"${REVIEW_BASE:-$REVIEW_BASE_DEFAULT}\" is no revision" ;;
+  esac
+  case $out in
+    *"
+"*) die "REVIEW_OUT has a line break" ;; # outputs are lines
+  esac
+}
+
+# choose_base sets $base. What GitHub checks out for a pull request is its merge into
+# the branch as that is now, so the first parent is the base; the event's
+# base may be older, and what others have merged since would be taken for the
+# change. The commit is read raw, since a shallow clone hides its parents.
+choose_base() {
+  base=${REVIEW_BASE:-}
+  if [ -z "$base" ] && [ "${GITHUB_EVENT_NAME:-}" = pull_request ] &&
+    [ "$(git rev-parse HEAD)" = "${GITHUB_SHA:-}" ]; then
+    parents=$(git cat-file commit HEAD | sed -n -e '/^$/q' -e 's/^parent //p')
+    case $parents in
+      *[!0-9a-f]*) base=$(printf '%s\n' "$parents" | head -n 1) ;; # more than one line
+    esac
+  fi
+  base=${base:-${REVIEW_BASE_DEFAULT:-}}
+  if [ -z "$base" ]; then
+    say "review: no base to compare with: set REVIEW_BASE, or run this for a pull request"
+    return 1
+  fi
+}
+
+# fetch_base gets the base when a shallow clone doesn't have it.
+fetch_base() {
+  if git rev-parse --verify --quiet "$base^{commit}" >/dev/null; then
+    return
+  fi
+  say "review: fetching the base $base"
+  if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
+    git fetch --quiet --no-tags --depth=1 "${REVIEW_REMOTE:-origin}" "$base"
+  else # a depth would cut the history that is there
+    git fetch --quiet --no-tags "${REVIEW_REMOTE:-origin}" "$base"
+  fi
+}
+
+# check runs validate. On GitHub its mistakes become annotations.
+check() {
+  set -- --out "text=$out/validate.txt" --out "json=$out/validate.json" --out "sarif=$out/validate.sarif"
+  if on_github; then
+    set -- "$@" -o github
+  fi
+  if [ -n "${REVIEW_MANIFESTS:-}" ]; then
+    set -- "$@" -- "$REVIEW_MANIFESTS"
+  fi
+  program validate "$@"
+}
+
+# compare runs diff; it ends with 2 when the change declares something.
+compare() {
+  set -- --base "$base" --detailed-exitcode --out "markdown=$out/plan.md" --out "json=$out/plan.json"
+  if [ -n "${REVIEW_MANIFESTS:-}" ]; then
+    set -- "$@" "--manifests=$REVIEW_MANIFESTS"
+  fi
+  if ! is_true "$REVIEW_LIVE" || is_true "$REVIEW_FORK"; then
+    set -- "$@" --offline
+  fi
+  differs=0
+  program diff "$@" 2>"$out/errors.txt" || differs=$?
+  cat "$out/errors.txt" >&2
+  return "$differs"
+}
+
+# report TITLE FILE writes a summary of what went wrong. Indented by four, text
+# is shown as it is, whatever stands in it.
+report() {
+  {
+    printf '### %s\n\n' "$1"
+    head -n 50 "$2" | tr -d '\r' | sed 's/^/    /'
+    if [ "$(wc -l <"$2")" -gt 50 ]; then
+      printf '\nThese are the first 50 lines; the log of the job has all.\n'
+    fi
+  } >"$summary"
+}
+
+# review does the work, writes the summary, and sets $result (the exit code) and
+# $changes (true, false, or empty when it isn't known).
+review() {
+  result=1 changes=
+  if ! check; then
+    [ -s "$out/validate.txt" ] || echo "validate could not run: the log of the job says why" >"$out/validate.txt"
+    report "The manifests are not valid" "$out/validate.txt"
+    return
+  fi
+  if ! { choose_base && fetch_base; } 2>"$out/errors.txt"; then
+    cat "$out/errors.txt" >&2
+    report "There is no base to compare with" "$out/errors.txt"
+    return
+  fi
+  code=0
+  quietly compare || code=$?
+  case $code in
+    0) result=0 changes=false ;;
+    2) result=0 changes=true ;;
+    *)
+      report "What the change means could not be told" "$out/errors.txt"
+      return
+      ;;
+  esac
+  cp "$out/plan.md" "$summary"
+  if is_true "$changes" && [ "$REVIEW_FAIL_ON" = changes ]; then
+    result=2
+  fi
+}
+
+# publish hands the result to what runs the job.
+publish() {
+  if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then
+    cat "$summary" >>"$GITHUB_STEP_SUMMARY"
+  fi
+  if [ -n "${GITHUB_OUTPUT:-}" ]; then
+    {
+      echo "changes=$changes"
+      echo "exit-code=$result"
+      for file in plan-json=plan.json plan-markdown=plan.md validate-json=validate.json sarif=validate.sarif; do
+        if [ -f "$out/${file#*=}" ]; then
+          echo "${file%%=*}=$out/${file#*=}"
+        fi
+      done
+    } >>"$GITHUB_OUTPUT"
+  fi
+}
+
+# comment writes or updates the comment of the pull request.
+comment() {
+  set -- --provider "$REVIEW_PROVIDER" --repository "${REVIEW_REPOSITORY:-}" --number "${REVIEW_NUMBER:-}"
+  if [ -n "${REVIEW_URL:-}" ]; then
+    set -- "$@" --url "$REVIEW_URL"
+  fi
+  if [ -n "${REVIEW_NAME:-}" ]; then
+    set -- "$@" --name "$REVIEW_NAME"
+  fi
+  "$binary" comment "$@" "$summary"
+}
+
+check_settings
+mkdir -p "$out"
+rm -f "$out/validate.txt" "$out/validate.json" "$out/validate.sarif" "$out/plan.md" "$out/plan.json" "$out/errors.txt" "$summary"
+
+review
+publish
+if [ -n "$REVIEW_PROVIDER" ] && ! quietly comment; then
+  if is_true "$REVIEW_FORK"; then
+    say "review: no comment: a change from a fork gets no token that could write one"
+  elif [ "$result" = 0 ]; then
+    result=1
+  fi
+fi
+exit "$result"
