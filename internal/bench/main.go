@@ -1,6 +1,7 @@
 // Command bench measures what docs/performance.md claims, against the least
 // that is possible. It builds the real program and runs it against the
-// simulator, which answers each call after a fixed time:
+// simulator, which answers each call after a fixed time, and fetches the same
+// repositories as git does:
 //
 //	go run ./internal/bench
 //
@@ -41,12 +42,17 @@ func main() {
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
+	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
+	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
 	flag.Parse()
 
 	var err error
-	if *child != "" {
+	switch {
+	case *child != "":
 		err = loadAndCompare(*child)
-	} else {
+	case *fetch != "":
+		err = fetchOnce(*fetch, *files)
+	default:
 		err = bench(*orgs, *latency, *runs, *large)
 	}
 	if err != nil {
@@ -64,7 +70,10 @@ func bench(orgs int, latency time.Duration, runs, large int) error {
 	if err := driftCheck(dir, orgs, latency, runs); err != nil {
 		return err
 	}
-	return loading(dir, large, runs)
+	if err := loading(dir, large, runs); err != nil {
+		return err
+	}
+	return gitFetch(dir, runs)
 }
 
 // concurrency is how many calls an Aerial account may have in flight.
