@@ -58,7 +58,7 @@ func (s Schedule) nextByDay(t time.Time) time.Time {
 			continue
 		}
 		for h := range 24 {
-			if s.hour&(1<<h) == 0 {
+			if s.hour&(1<<h) == 0 || !moment(date, h, 59, t.Location()).After(t) {
 				continue
 			}
 			for min := range 60 {
