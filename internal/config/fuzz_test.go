@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,7 @@ func checkPromises(t *testing.T, c *Config) {
 		if refs != 1 || c.Git.URL == "" || c.Git.Path == ".." || strings.HasPrefix(c.Git.Path, "../") {
 			t.Errorf("%+v", c.Git)
 		}
+		checkGitPromises(t, c)
 	}
 	for _, p := range c.Parents {
 		if p.Name == "" || p.URL == nil || p.URL.User != nil || p.Settle < 0 ||
@@ -100,12 +102,75 @@ func checkPromises(t *testing.T, c *Config) {
 	if !c.Schedule.Next(from).After(from) {
 		t.Errorf("schedule %q", c.Schedule)
 	}
+	checkHoldPromises(t, c)
 	if c.Guards.MaxDestructiveOrgs < 0 || c.Guards.MaxDestructivePercent < 0 || c.Guards.MaxDestructivePercent > 100 {
 		t.Errorf("%+v", c.Guards)
 	}
 	for _, u := range []*url.URL{a.URL, a.Auth.OrgURL} {
 		if u != nil && (u.Host == "" || strings.ContainsAny(u.String(), "@?# ")) {
 			t.Errorf("URL %q", u)
+		}
+	}
+}
+
+func checkGitPromises(t *testing.T, c *Config) {
+	t.Helper()
+	g := c.Git
+	if app := g.Auth.GitHubApp; app != nil {
+		if app.AppID == "" || app.InstallationID == "" || !app.PrivateKey.IsSet() || !isAPI(app.URL) ||
+			g.Auth.Username != "" || g.Auth.Password.IsSet() || g.Auth.SSHKeyFile != "" || gitScheme(g.URL) != "https" && gitScheme(g.URL) != "http" {
+			t.Errorf("%+v", g.Auth)
+		}
+	}
+	if g.Auth.SSHPassphrase.IsSet() && g.Auth.SSHKeyFile == "" {
+		t.Errorf("a passphrase for nothing: %+v", g.Auth)
+	}
+	if v := g.Verify; v != nil {
+		if v.KeysFile == "" || v.Object != "commit" && (v.Object != "tag" || g.Tag == "") ||
+			(v.History || v.AcceptRewriteOf != "") && c.State.Dir == "" ||
+			v.AcceptRewriteOf != "" && !commitHash.MatchString(v.AcceptRewriteOf) {
+			t.Errorf("%+v", v)
+		}
+	}
+	if s := g.Status; s != nil {
+		if !provider(s.Provider).names(s.Repository) || !isAPI(s.URL) || s.Name == "" || strings.ContainsAny(s.Name+s.TargetURL, "\r\n") ||
+			!s.Token.IsSet() && (s.Provider != "github" || g.Auth.GitHubApp == nil) {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func isAPI(base string) bool {
+	u, err := url.Parse(base)
+	return err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(base, "/") &&
+		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+}
+
+func checkHoldPromises(t *testing.T, c *Config) {
+	t.Helper()
+	if c.Jitter < 0 || c.Jitter > time.Hour {
+		t.Errorf("jitter %s", c.Jitter)
+	}
+	if d := c.Guards.DeactivationCooloff; d < 0 || d > 0 && (d < time.Minute || c.State.Dir == "") {
+		t.Errorf("cool-off %s", d)
+	}
+	var orgs []string
+	from := time.Date(2026, 3, 8, 1, 59, 59, 0, time.UTC)
+	for _, w := range c.Windows {
+		if w.Zone == nil || w.Duration < minWindow || w.Duration > maxWindow || !w.Cron.Next(from).After(from) || w.Orgs != nil && len(w.Orgs) == 0 {
+			t.Errorf("%+v", w)
+		}
+		orgs = append(orgs, w.Orgs...)
+	}
+	for _, s := range c.Suspend {
+		if s.Reason == "" || s.Owner == "" || strings.ContainsAny(s.Reason+s.Owner, "\r\n") || s.Orgs != nil && len(s.Orgs) == 0 {
+			t.Errorf("%+v", s)
+		}
+		orgs = append(orgs, s.Orgs...)
+	}
+	for _, o := range orgs {
+		if _, err := path.Match(o, "acme.okta.com"); err != nil || o == "" || o != strings.ToLower(o) {
+			t.Errorf("pattern %q: %v", o, err)
 		}
 	}
 }

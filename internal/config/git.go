@@ -17,10 +17,10 @@ func (r *resolver) git(block *at[gitFile]) *Git {
 		Auth: GitAuth{
 			Username:       r.word("git.auth.username", &f.Auth.Username),
 			Password:       r.secret("git.auth.password", &f.Auth.Password, &f.Auth.PasswordFile),
-			CAFile:         r.path("git.auth.caFile", &f.Auth.CAFile),
+			CAFile:         r.trustedFile("git.auth.caFile", &f.Auth.CAFile),
 			SSHKeyFile:     r.privateFile("git.auth.sshKeyFile", &f.Auth.SSHKeyFile),
 			SSHPassphrase:  r.secret("git.auth.sshPassphrase", &f.Auth.SSHPassphrase, &f.Auth.SSHPassphraseFile),
-			KnownHostsFile: r.path("git.auth.knownHostsFile", &f.Auth.KnownHostsFile),
+			KnownHostsFile: r.trustedFile("git.auth.knownHostsFile", &f.Auth.KnownHostsFile),
 		},
 	}
 	if !f.URL.Set {
@@ -157,7 +157,7 @@ func written(v *at[plain]) *at[string] {
 func (r *resolver) verify(block *at[verifyFile], tag bool) *Verify {
 	f := &block.V
 	v := &Verify{
-		KeysFile:        r.path("git.verify.keysFile", &f.KeysFile),
+		KeysFile:        r.trustedFile("git.verify.keysFile", &f.KeysFile),
 		Object:          string(f.Object.V),
 		History:         f.History.V,
 		AcceptRewriteOf: strings.ToLower(r.word("git.verify.acceptRewriteOf", &f.AcceptRewriteOf)),

@@ -231,7 +231,12 @@ func TestPermissionWarningsAreAboutSecrets(t *testing.T) {
 	path := writeConfig(t, `
 aerial: {auth: {privateKeyFile: missing}}
 parents: [{name: a, url: https://a.okta.com, auth: {tokenFile: open}}]
-git: {url: git@git.example:a.git, auth: {sshKeyFile: open, knownHostsFile: open}}
+git:
+  url: git@git.example:a/b.git
+  auth: {sshKeyFile: open, knownHostsFile: open, sshPassphraseFile: open}
+  verify: {keysFile: open}
+  webhook: {secretFile: open}
+  status: {provider: gitlab, tokenFile: open}
 `)
 	open := filepath.Join(filepath.Dir(path), "open")
 	if err := os.WriteFile(open, nil, 0o600); err != nil {
@@ -249,8 +254,48 @@ git: {url: git@git.example:a.git, auth: {sshKeyFile: open, knownHostsFile: open}
 		key, _, _ := strings.Cut(w.Msg, ": ")
 		got = append(got, key)
 	}
-	if diff := cmp.Diff([]string{`"parents.0.auth.tokenFile"`, `"git.auth.sshKeyFile"`}, got); diff != "" {
+	if diff := cmp.Diff([]string{`"parents.0.auth.tokenFile"`, `"git.auth.sshKeyFile"`, `"git.auth.sshPassphraseFile"`, `"git.webhook.secretFile"`, `"git.status.tokenFile"`}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Files that say whom to trust may be read by everybody.
+func TestTrustedFilesAreNotForOthersToChange(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such permissions")
+	}
+	path := writeConfig(t, `
+git:
+  url: git@git.example:a/b.git
+  auth: {sshKeyFile: key, knownHostsFile: trusted}
+  verify: {keysFile: trusted}
+`)
+	trusted := filepath.Join(filepath.Dir(path), "trusted")
+	if err := os.WriteFile(trusted, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o644: false, 0o444: false, 0o664: true, 0o622: true, 0o602: true} {
+		if err := os.Chmod(trusted, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, warnings, err := Load(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []string
+		for _, w := range warnings {
+			got = append(got, w.String())
+		}
+		if warned {
+			const format = "%s:%s: %q: other users of this machine can change %q (mode %#o), and with it whom to trust: chmod go-w it"
+			want = []string{
+				fmt.Sprintf(format, path, "4:43", "git.auth.knownHostsFile", trusted, mode),
+				fmt.Sprintf(format, path, "5:22", "git.verify.keysFile", trusted, mode),
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%#o: %s", mode, diff)
+		}
 	}
 }
 
@@ -296,8 +341,11 @@ func TestSecretRead(t *testing.T) {
 
 // Nothing that prints, encodes or logs a config shows a secret of it.
 func TestSecretsDontPrint(t *testing.T) {
-	path := writeConfig(t, "git: {url: https://git.example/a.git}\n")
+	path := writeConfig(t, "git: {url: https://git.example/a/b.git}\n")
 	cfg, _, err := Load(path, []string{
+		"RECONCILER_GIT_WEBHOOK_SECRET=CANARY4",
+		"RECONCILER_GIT_STATUS_PROVIDER=gitlab",
+		"RECONCILER_GIT_STATUS_TOKEN=CANARY5",
 		"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=CANARY1",
 		"RECONCILER_GIT_AUTH_PASSWORD=CANARY2",
 		"RECONCILER_PARENTS_0_NAME=a", "RECONCILER_PARENTS_0_URL=https://a.okta.com", "RECONCILER_PARENTS_0_AUTH_TOKEN=CANARY3",
@@ -311,7 +359,7 @@ func TestSecretsDontPrint(t *testing.T) {
 	}
 	s := cfg.Aerial.Auth.PrivateKey
 	var all strings.Builder
-	for _, v := range []any{cfg, *cfg, cfg.Aerial, cfg.Parents, *cfg.Git, s, &s, nested{s, s}} {
+	for _, v := range []any{cfg, *cfg, cfg.Aerial, cfg.Parents, *cfg.Git, *cfg.Git.Status, s, &s, nested{s, s}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&all, verb+"\n", v)
 		}
@@ -383,6 +431,9 @@ func TestEnvName(t *testing.T) {
 		"git.auth.sshKeyFile":       "RECONCILER_GIT_AUTH_SSH_KEY_FILE",
 		"http.address":              "RECONCILER_HTTP_ADDRESS",
 		"aerial.auth.dpop":          "RECONCILER_AERIAL_AUTH_DPOP",
+		"git.auth.caFile":           "RECONCILER_GIT_AUTH_CA_FILE",
+		"git.auth.githubApp.appID":  "RECONCILER_GIT_AUTH_GITHUB_APP_APP_ID",
+		"suspend.0.until":           "RECONCILER_SUSPEND_0_UNTIL",
 		"x.someURLPath":             "RECONCILER_X_SOME_URL_PATH",
 	} {
 		if got := envName(path); got != want {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"net/url"
@@ -307,23 +308,38 @@ func (r *resolver) privateFile(key string, v *at[string]) string {
 		return ""
 	}
 	path := r.path(key, v)
-	if path == "" || runtime.GOOS == "windows" {
-		return path
-	}
-	// Missing files are told of when they are needed.
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return path
-	}
-	// A group that may read is how Kubernetes and the like hand a secret to a
-	// process that isn't root.
-	switch mode := info.Mode().Perm(); {
+	switch mode := others(path); {
 	case mode&0o022 != 0:
 		r.warn(v.Pos, "%q: other users of this machine can change %q (mode %#o): chmod 600 it", key, path, mode)
 	case mode&0o004 != 0:
 		r.warn(v.Pos, "%q: other users of this machine can read %q (mode %#o): chmod 600 it", key, path, mode)
 	}
 	return path
+}
+
+// trustedFile is path for a file that says whom to trust: others may read it,
+// and must not be able to change it.
+func (r *resolver) trustedFile(key string, v *at[string]) string {
+	path := r.path(key, v)
+	if mode := others(path); mode&0o022 != 0 {
+		r.warn(v.Pos, "%q: other users of this machine can change %q (mode %#o), and with it whom to trust: chmod go-w it", key, path, mode)
+	}
+	return path
+}
+
+// others gives the mode of a file, for what others may do with it; 0 when that
+// can't be said. Missing files are told of when they are needed. A group that
+// may read is how Kubernetes and the like hand a secret to a process that isn't
+// root.
+func others(path string) fs.FileMode {
+	if path == "" || runtime.GOOS == "windows" {
+		return 0
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Mode().Perm()
 }
 
 func (r *resolver) warn(pos strictyaml.Pos, format string, args ...any) {
