@@ -1,0 +1,231 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/aerial"
+	"reconciler/internal/forge"
+	"reconciler/internal/strictyaml"
+)
+
+// maxCommentInput is how much is read of what is to be posted, of which the
+// forge takes a small part; maxEvent how much of CI's description of an event.
+const (
+	maxCommentInput = 64 << 20
+	maxEvent        = 32 << 20
+)
+
+// commentFlags say which comment on which request of which repository.
+type commentFlags struct {
+	provider, repository, url, name string
+	number                          int
+}
+
+func (a *app) commentCommand() *cobra.Command {
+	var f commentFlags
+	cmd := &cobra.Command{
+		Use:   "comment [FILE]",
+		Short: "Post the one comment on a pull or merge request, or change it",
+		Long: `Post what is in FILE, or comes on stdin, as the comment on a pull or merge
+request. There is one comment for each --name: the next call changes it, unless
+it says the same already. Comments of others are never changed.
+
+In GitHub Actions and GitLab CI the flags are known from the environment. The
+token comes from GITHUB_TOKEN or GITLAB_TOKEN and is never a flag. The comment's
+URL goes to stdout; what was done is said on stderr.
+
+  reconciler diff --base origin/main -o markdown | reconciler comment`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.comment(cmd.Context(), f, append(args, "-")[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.provider, "provider", "", "github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
+	flags.StringVar(&f.repository, "repository", "", "`REPOSITORY` as OWNER/NAME, on GitLab its path or number (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
+	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
+	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL)")
+	flags.StringVar(&f.name, "name", "reconciler", "`NAME` that tells this comment from others of the same kind")
+	return cmd
+}
+
+func (a *app) comment(ctx context.Context, f commentFlags, file string) error {
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	if err := a.fillFromCI(&f); err != nil {
+		return err
+	}
+	variable := map[string]string{forge.GitHub: "GITHUB_TOKEN", forge.GitLab: "GITLAB_TOKEN"}[f.provider]
+	token := strings.TrimSpace(a.getenv(variable, ""))
+	if token == "" {
+		return withHint(fmt.Sprintf("no token: %s is not set", variable), tokenHints[f.provider])
+	}
+	body, err := a.readComment(file)
+	if err != nil {
+		return err
+	}
+	transport := aerial.BaseTransport(1)
+	defer transport.CloseIdleConnections()
+	client, err := forge.New(forge.Options{
+		Provider: f.provider, URL: f.url, Repository: f.repository,
+		Token: func(context.Context) (string, error) { return token, nil },
+		HTTP:  transport, UserAgent: "reconciler/" + versionString(), Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	done, err := client.Comment(ctx, f.number, f.name, body)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "%s: the comment %q on number %d of %s\n", done.Outcome, f.name, f.number, f.repository)
+	_, err = fmt.Fprintln(a.out, done.URL)
+	return err
+}
+
+var tokenHints = map[string]string{
+	forge.GitHub: "in a workflow give the step env: GITHUB_TOKEN: ${{ github.token }}, and the job permissions: pull-requests: write",
+	forge.GitLab: "make a project access token with the scope api and the role Reporter, and keep it as the masked CI/CD variable GITLAB_TOKEN; a job's own CI_JOB_TOKEN can't comment",
+}
+
+// fillFromCI fills in what no flag says, and checks that nothing is missing.
+func (a *app) fillFromCI(f *commentFlags) error {
+	if f.provider == "" && a.getenv("GITHUB_ACTIONS", "") == "true" {
+		f.provider = forge.GitHub
+	}
+	if f.provider == "" && a.getenv("GITLAB_CI", "") == "true" {
+		f.provider = forge.GitLab
+	}
+	var err error
+	number := f.number
+	switch f.provider {
+	case "":
+		return withHint("--provider is missing: must be "+strictyaml.OneOf(forge.Providers()), "it is only known in GitHub Actions and GitLab CI")
+	case forge.GitHub:
+		f.url = cmp.Or(f.url, a.getenv("GITHUB_API_URL", ""))
+		f.repository = cmp.Or(f.repository, a.getenv("GITHUB_REPOSITORY", ""))
+		if number == 0 {
+			number, err = a.githubNumber()
+		}
+	case forge.GitLab:
+		f.url = cmp.Or(f.url, a.getenv("CI_API_V4_URL", ""))
+		// A pipeline for a fork's merge request may run in the fork; the request
+		// is in the project that it is to be merged into.
+		f.repository = cmp.Or(f.repository, a.getenv("CI_MERGE_REQUEST_PROJECT_ID", a.getenv("CI_PROJECT_ID", a.getenv("CI_PROJECT_PATH", ""))))
+		if number == 0 {
+			number, err = a.gitlabNumber()
+		}
+	default:
+		return fmt.Errorf("--provider %q: must be %s", f.provider, strictyaml.OneOf(forge.Providers()))
+	}
+	switch {
+	case err != nil:
+		return err
+	case number < 0:
+		return fmt.Errorf("--number %d: must be the number of a pull or merge request", number)
+	case f.repository == "":
+		return withHint("--repository is missing", "it is only known in GitHub Actions and GitLab CI")
+	}
+	f.number = number
+	return nil
+}
+
+// githubNumber finds the pull request that a workflow runs for: by its ref,
+// such as refs/pull/7/merge, else by the event.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/variables
+func (a *app) githubNumber() (int, error) {
+	if rest, ok := strings.CutPrefix(a.getenv("GITHUB_REF", ""), "refs/pull/"); ok {
+		first, _, _ := strings.Cut(rest, "/")
+		if n, err := strconv.Atoi(first); err == nil && n > 0 {
+			return n, nil
+		}
+	}
+	path := a.getenv("GITHUB_EVENT_PATH", "")
+	if path == "" {
+		return 0, notARequest("pull request", "give --number, or run this for the event pull_request")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("GITHUB_EVENT_PATH: %w", err)
+	}
+	defer file.Close()
+	var event struct {
+		Number      int `json:"number"`
+		PullRequest *struct {
+			Number int `json:"number"`
+		} `json:"pull_request"`
+		Issue *struct { // a comment was written
+			Number      int       `json:"number"`
+			PullRequest *struct{} `json:"pull_request"`
+		} `json:"issue"`
+	}
+	if err := json.NewDecoder(io.LimitReader(file, maxEvent)).Decode(&event); err != nil {
+		return 0, fmt.Errorf("GITHUB_EVENT_PATH: %s: %w", path, err)
+	}
+	switch {
+	case event.PullRequest != nil && event.PullRequest.Number > 0:
+		return event.PullRequest.Number, nil
+	case event.Issue != nil && event.Issue.PullRequest != nil && event.Issue.Number > 0:
+		return event.Issue.Number, nil
+	case event.Issue == nil && event.Number > 0:
+		return event.Number, nil
+	default:
+		return 0, notARequest("pull request", "run this step only if github.event_name is pull_request, or give --number")
+	}
+}
+
+// gitlabNumber finds the merge request that a pipeline runs for.
+// https://docs.gitlab.com/ci/variables/predefined_variables/
+func (a *app) gitlabNumber() (int, error) {
+	iid := a.getenv("CI_MERGE_REQUEST_IID", "")
+	if iid == "" {
+		return 0, notARequest("merge request", "run this job only if $CI_PIPELINE_SOURCE is merge_request_event, or give --number")
+	}
+	n, err := strconv.Atoi(iid)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("CI_MERGE_REQUEST_IID %q is no number", iid)
+	}
+	return n, nil
+}
+
+func notARequest(kind, hint string) error {
+	return withHint("this is not the run of a "+kind+", and --number is missing", hint)
+}
+
+// readComment reads what is to be posted; "-" is stdin.
+func (a *app) readComment(file string) (string, error) {
+	in, name := a.in, "stdin"
+	switch {
+	case file != "-":
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		in, name = f, file
+	case isTerminal(a.in):
+		return "", withHint("nothing to post: stdin is a terminal", "name a FILE, or pipe a report into this: reconciler diff -o markdown | reconciler comment")
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxCommentInput+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading %s: %w", name, err)
+	case len(data) > maxCommentInput:
+		return "", fmt.Errorf("%s is longer than %d MiB", name, maxCommentInput>>20)
+	case strings.TrimSpace(string(data)) == "":
+		return "", withHint(name+" is empty: there is nothing to post", "did the command before this one fail?")
+	}
+	return string(data), nil
+}
