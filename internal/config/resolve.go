@@ -76,12 +76,12 @@ func (r *resolver) config(f *file) *Config {
 // jitter gives by how much the times of s may be put off. It must leave their
 // order alone.
 func (r *resolver) jitter(v *at[time.Duration], s schedule.Schedule) time.Duration {
-	gap := shortestGap(s)
-	switch {
-	case !v.OK() || v.V == 0:
-	case v.V < 0 || v.V > time.Hour:
+	if !v.OK() || v.V == 0 {
+		return 0
+	}
+	if v.V < 0 || v.V > time.Hour {
 		r.errs.Add(v.Pos, `"jitter" must be from 0s to 1h, not %s`, v.V)
-	case v.V >= gap && gap > 0:
+	} else if gap := shortestGap(s); gap > 0 && v.V >= gap {
 		r.errs.Add(v.Pos, `"jitter" must be shorter than %s, the time between two runs of the schedule, not %s`, gap, v.V)
 	}
 	return v.V
