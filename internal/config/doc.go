@@ -9,7 +9,8 @@
 //
 // Each key has an environment variable, which outranks the file: RECONCILER_
 // and the key's path in upper snake case, with the index for a list
-// (RECONCILER_PARENTS_0_NAME). An empty variable counts as not set.
+// (RECONCILER_PARENTS_0_NAME), and with commas between words where the items
+// are nothing else. An empty variable counts as not set.
 //
 // Secrets don't stand in a config file. They are read from a file of their own,
 // or come from the environment, and only when they are needed: a Secret knows
