@@ -175,7 +175,7 @@ func (f *keyFile) line(line string, n int) error {
 		return f.fail(n, col(text), err.Error(), hintFile)
 	}
 	word, _ := cutField(rest)
-	if !slices.Contains(keyTypes, word) {
+	if word != "" && !slices.Contains(keyTypes, word) {
 		after, at, problem := f.options(&s, rest)
 		if problem != nil {
 			return f.fail(n, col(at), problem.msg, problem.hint)
@@ -322,7 +322,7 @@ func cutOption(text string) (name, quoted, rest string, problem *fileError) {
 	}
 	name, rest = strings.ToLower(text[:n]), text[n:]
 	if !slices.Contains(optionNames, name) {
-		return "", "", "", unknownOption(name)
+		return "", "", "", unknownOption(text[:n])
 	}
 	value, assigned := strings.CutPrefix(rest, "=")
 	if assigned == (name == optCA) {
@@ -362,20 +362,21 @@ func closingQuote(s string) int {
 }
 
 // word is what can be repeated in an error without giving a secret away.
-var word = regexp.MustCompile(`^[a-z][a-z0-9@.-]{0,39}$`)
+var word = regexp.MustCompile(`^[a-z-]{1,24}$`)
 
+// unknownOption says what it is that stands for an option's name.
 func unknownOption(name string) *fileError {
 	hint := "the options are " + strings.Join(optionNames, ", ") + "; they stand between principals and key, separated by commas alone"
+	near := strictyaml.DidYouMean(strings.ToLower(name), append(slices.Clone(optionNames), keyTypes...))
 	switch {
 	case name == "":
 		return &fileError{"an empty option", hint}
 	case strings.Contains(name, "-cert-v01@"):
 		return &fileError{"a certificate stands where a key is needed", "write the key of its authority, with the option cert-authority"}
-	case !word.MatchString(name):
+	case near == "" && !word.MatchString(name):
 		return &fileError{"neither an option nor the type of a key", hint}
 	}
-	known := append(slices.Clone(optionNames), keyTypes...)
-	return &fileError{fmt.Sprintf("unknown option %q", name) + strictyaml.DidYouMean(name, known), hint}
+	return &fileError{fmt.Sprintf("unknown option %q", name) + near, hint}
 }
 
 func (f *keyFile) option(s *signer, name, quoted string) *fileError {
