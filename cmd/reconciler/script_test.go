@@ -22,15 +22,18 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as users do: arguments, files, exit codes,
 // stdout and stderr.
 func TestScripts(t *testing.T) {
+	forge, comments := forgeCommands()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"waitfor": waitFor,
-			"replace": replace,
+			"exits":    exits,
+			"waitfor":  waitFor,
+			"replace":  replace,
+			"forge":    forge,
+			"comments": comments,
 		},
 	})
 }

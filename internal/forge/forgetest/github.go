@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 	"unicode/utf8"
 )
@@ -59,7 +58,7 @@ const githubRepoID = "4711"
 
 // NewGitHub starts a GitHub with one repository, such as "acme/orgs", until the
 // test ends.
-func NewGitHub(tb testing.TB, repository string) *GitHub {
+func NewGitHub(t Test, repository string) *GitHub {
 	g := &GitHub{
 		Server: newServer("/api/v3"), repo: repository, tokens: map[string]GitHubToken{},
 		ids: map[string]int64{}, remaining: -1,
@@ -97,7 +96,7 @@ func NewGitHub(tb testing.TB, repository string) *GitHub {
 		}
 		githubError(w, http.StatusNotFound, "Not Found")
 	})
-	g.start(tb, g.edge(mux))
+	g.start(t, g.edge(mux))
 	return g
 }
 

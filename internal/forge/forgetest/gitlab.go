@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"unicode/utf8"
 )
 
@@ -49,7 +48,7 @@ type GitLab struct {
 
 // NewGitLab starts a GitLab with one project, such as "acme/okta/orgs", of this
 // number, until the test ends.
-func NewGitLab(tb testing.TB, project string, number int) *GitLab {
+func NewGitLab(t Test, project string, number int) *GitLab {
 	g := &GitLab{
 		Server: newServer("/api/v4"), project: project, number: number,
 		tokens: map[string]GitLabToken{}, ids: map[string]int64{},
@@ -80,7 +79,7 @@ func NewGitLab(tb testing.TB, project string, number int) *GitLab {
 		}
 		writeJSON(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
 	})
-	g.start(tb, mux)
+	g.start(t, mux)
 	return g
 }
 

@@ -20,7 +20,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -74,6 +73,12 @@ type Fault struct {
 	Body   string
 }
 
+// Test is what a stand-in is started for, such as a *testing.T.
+type Test interface {
+	// Cleanup has f called at the end.
+	Cleanup(f func())
+}
+
 // Server is what the stand-ins have in common. All methods may be called from
 // many goroutines.
 type Server struct {
@@ -97,10 +102,10 @@ func newServer(root string) *Server {
 }
 
 // start serves on loopback until the test ends.
-func (s *Server) start(tb testing.TB, handler http.Handler) {
+func (s *Server) start(t Test, handler http.Handler) {
 	s.mux = handler
 	srv := httptest.NewServer(s)
-	tb.Cleanup(srv.Close)
+	t.Cleanup(srv.Close)
 	s.URL = srv.URL + s.root
 }
 
