@@ -135,7 +135,10 @@ func parse(data []byte) ([]Suspension, error) {
 	var c contents
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
+	switch err := dec.Decode(&c); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errors.New("it is empty or cut off")
+	case err != nil:
 		return nil, errors.New(oneLine(strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

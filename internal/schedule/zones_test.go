@@ -90,16 +90,16 @@ func TestNextFarZones(t *testing.T) {
 }
 
 // A daily schedule comes due once for each day that a calendar of the zone has,
-// and an hourly one once for each hour that passes, through all changes of
-// four years. Schedules that are far apart are found quickly all the same.
+// through all changes of four years, and an hourly one once for each hour that
+// passes.
 func TestNextCounts(t *testing.T) {
 	for _, name := range []string{
 		"UTC", "America/New_York", "America/Nuuk", "America/Havana", "Europe/Dublin", "Africa/Cairo", "Africa/Casablanca",
 		"Asia/Gaza", "Antarctica/Troll", "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Kiritimati",
 	} {
 		z := zone(t, name)
-		from, to := time.Date(2024, 1, 1, 0, 0, 0, 0, z), time.Date(2028, 1, 1, 0, 0, 0, 0, z)
-		count := func(text string) (n int) {
+		from := time.Date(2024, 1, 1, 0, 0, 0, 0, z)
+		count := func(text string, to time.Time) (n int) {
 			s := mustParse(t, text)
 			for at := s.Next(from.Add(-1)); at.Before(to); at = s.Next(at) {
 				n++
@@ -107,18 +107,19 @@ func TestNextCounts(t *testing.T) {
 			return n
 		}
 		const days = 4*365 + 1
+		year, years := time.Date(2025, 1, 1, 0, 0, 0, 0, z), time.Date(2028, 1, 1, 0, 0, 0, 0, z)
 		for _, daily := range []string{"0 0 * * *", "30 2 * * *", "59 23 * * *"} {
-			if n := count(daily); n != days {
+			if n := count(daily, years); n != days {
 				t.Errorf("%s: %q came due %d times on %d days", name, daily, n, days)
 			}
 		}
-		if n, hours := count("59 * * * *"), int(to.Sub(from)/time.Hour); n != hours {
+		if n, hours := count("59 * * * *", year), int(year.Sub(from)/time.Hour); n != hours {
 			// Half hours that are skipped or come twice have a :59 or not.
 			if name != "Australia/Lord_Howe" && name != "Pacific/Chatham" {
 				t.Errorf("%s: an hourly schedule came due %d times in %d hours", name, n, hours)
 			}
 		}
-		if n := count("0 0 29 2 *"); n != 1 {
+		if n := count("0 0 29 2 *", years); n != 1 {
 			t.Errorf("%s: %d leap days", name, n)
 		}
 	}
