@@ -176,8 +176,10 @@ review() {
     report "The manifests are not valid" "$out/validate.txt"
     return
   fi
-  if ! { choose_base && fetch_base; } 2>"$out/errors.txt"; then
-    cat "$out/errors.txt" >&2
+  based=true
+  { choose_base && fetch_base; } 2>"$out/errors.txt" || based=false
+  cat "$out/errors.txt" >&2
+  if ! is_true "$based"; then
     report "There is no base to compare with" "$out/errors.txt"
     return
   fi
