@@ -18,9 +18,10 @@
 #                      and a comment that can't be written is a warning
 #   REVIEW_PROVIDER    github or gitlab: write the comment, with the token in
 #                      GITHUB_TOKEN or GITLAB_TOKEN; without it there is none
-#   REVIEW_REPOSITORY, REVIEW_NUMBER, REVIEW_URL, REVIEW_NAME
-#                      of the comment: repository, number of the pull request, URL of
-#                      the API, and a name that tells several comments apart
+#   REVIEW_NAME        tells the comments of several jobs apart (reconciler)
+#   REVIEW_REPOSITORY, REVIEW_NUMBER, REVIEW_URL
+#                      repository, number of the pull request and URL of the API, where
+#                      the environment of GitHub Actions and GitLab CI doesn't say so
 #
 # Exit codes: 0 done; 1 a mistake in the manifests, in the config, or an error on the
 # way, the comment's last; 2 the change declares something, with REVIEW_FAIL_ON=changes.
@@ -217,16 +218,16 @@ publish() {
   fi
 }
 
-# comment writes or updates the comment of the pull request.
+# comment writes or updates the comment of the pull request. What isn't said here the
+# program knows from the environment of the job.
 comment() {
-  set -- --provider "$REVIEW_PROVIDER" --repository "${REVIEW_REPOSITORY:-}" --number "${REVIEW_NUMBER:-}"
-  if [ -n "${REVIEW_URL:-}" ]; then
-    set -- "$@" --url "$REVIEW_URL"
-  fi
-  if [ -n "${REVIEW_NAME:-}" ]; then
-    set -- "$@" --name "$REVIEW_NAME"
-  fi
-  "$binary" comment "$@" "$summary"
+  set -- --provider "$REVIEW_PROVIDER"
+  for setting in "repository=${REVIEW_REPOSITORY:-}" "number=${REVIEW_NUMBER:-}" "url=${REVIEW_URL:-}" "name=${REVIEW_NAME:-}"; do
+    if [ -n "${setting#*=}" ]; then
+      set -- "$@" "--$setting"
+    fi
+  done
+  "$binary" comment "$@" -- "$summary"
 }
 
 check_settings
