@@ -22,6 +22,7 @@ func writeHTML(w io.Writer, d Data) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"where": where,
 		"class": class,
+		"title": title,
 		"many":  func(groups []group) bool { return len(groups) > manyOrgs },
 	}).Parse(page)
 	if err != nil {
@@ -31,6 +32,14 @@ func writeHTML(w io.Writer, d Data) error {
 		*view
 		StyleHash string
 	}{newView(d), styleHash()})
+}
+
+// title gives a sentence of ours its capital letter.
+func title(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // styleHash is the source expression that names the page's style sheet.

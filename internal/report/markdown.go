@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 
@@ -13,10 +14,13 @@ const (
 	// takes as one comment, with room for what a CI job may put around it. It
 	// counts bytes, which are never fewer than characters.
 	markdownLimit = 65_000
+	// markdownLeast is what a report without any list or change fits into.
+	markdownLeast = 8_000
 
 	// Everything but the changes is cut to lists of mdItems (refusals to half
 	// as many, being longer) with texts of mdText or mdName bytes. That adds
-	// up to less than 50,000, so that changes always find room.
+	// up to less than 50,000, so that changes always find room. Where it
+	// doesn't, the lists get shorter.
 	mdItems = 20
 	mdText  = 400
 	mdName  = 100
@@ -25,38 +29,60 @@ const (
 	// one absurd change can't keep out the others.
 	mdLines = 40
 	mdLine  = 150
+	mdNotes = 200 // why a change is blocked, and until when
 )
 
 // markdown gives the report as a comment for a pull request on GitHub or
-// GitLab: at most markdownLimit long, and saying what it leaves out.
+// GitLab: at most as long as d says, and saying what it leaves out.
 func markdown(d Data) string {
 	v := newView(d)
-	top, end := markdownTop(v), markdownEnd(v)
-	return top + markdownChanges(v.Groups, markdownLimit-len(top)-len(end)) + end
+	limit := d.MaxBytes
+	switch {
+	case limit == 0:
+		limit = markdownLimit
+	case limit < 0:
+		limit = math.MaxInt
+	}
+	limit = max(limit, markdownLeast)
+	for items := mdItems; ; items /= 2 {
+		top, end := markdownTop(v, items), markdownEnd(v, items)
+		room := limit - len(top) - len(end)
+		if room < limit/5 && items > 0 {
+			continue
+		}
+		if v.Review != nil {
+			return top + markdownReview(v.Review, room) + end
+		}
+		return top + markdownChanges(v.Groups, room) + end
+	}
 }
 
-func markdownTop(v *view) string {
+func markdownTop(v *view, most int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n**%s**\n\n", prose(cut(v.Heading(), mdText)), v.Summary)
+	fmt.Fprintf(&b, "### %s\n\n", prose(cut(v.Heading(), mdText)))
+	if v.Review != nil {
+		b.WriteString(v.Review.Lead + "\n\n")
+	}
+	fmt.Fprintf(&b, "**%s**\n\n", v.Summary)
 	if !v.InSync() {
 		figureTable(&b, v.Figures)
 	}
 	if v.Interrupted != "" {
 		b.WriteString("**" + v.Interrupted + "**\n\n")
 	}
-	items(&b, "**Warnings**", v.Warnings, mdItems, func(w string) string { return code(w, mdText) })
-	items(&b, "**Refused:** apply makes none of these changes", v.Refusals, mdItems/2, func(r refusal) string {
+	items(&b, "**Warnings**", v.Warnings, most, func(w string) string { return code(w, mdText) })
+	items(&b, "**Refused:** apply makes none of these changes", v.Refusals, most/2, func(r refusal) string {
 		return code(r.Guard, mdName) + ": " + code(r.Message, 2*mdText)
 	})
 	if len(v.Groups) <= manyOrgs {
 		return b.String()
 	}
 	b.WriteString("**In all**\n\n```diff\n")
-	for _, k := range v.Kinds[:min(len(v.Kinds), mdItems)] {
+	for _, k := range v.Kinds[:min(len(v.Kinds), most)] {
 		b.WriteString(k.inDiff("") + ": " + cut(k.Count(), mdLine) + "\n")
 	}
 	b.WriteString("```\n\n")
-	if n := len(v.Kinds) - mdItems; n > 0 {
+	if n := len(v.Kinds) - most; n > 0 {
 		fmt.Fprintf(&b, "and %d more kinds of change\n\n", n)
 	}
 	return b.String()
@@ -92,30 +118,32 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 	b.WriteByte('\n')
 }
 
-func markdownEnd(v *view) string {
+func markdownEnd(v *view, most int) string {
 	var b strings.Builder
-	items(&b, "**Unfixable:** differences that no call of the API can mend", v.Unfixable, mdItems, func(u unfixable) string {
+	items(&b, "**Unfixable:** differences that no call of the API can mend", v.Unfixable, most, func(u unfixable) string {
 		return fmt.Sprintf("%s %s: desired %s, actual %s",
 			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
 	})
-	items(&b, "**Unknown:** could not be read, so nothing is written to them", v.Unknown, mdItems, func(u unknown) string {
+	items(&b, "**Unknown:** could not be read, so nothing is written to them", v.Unknown, most, func(u unknown) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
 	})
 	if n := len(v.Unmanaged); n > 0 {
 		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", plural(n, "org"))
-		items(&b, "", v.Unmanaged, mdItems, func(u unmanaged) string {
+		items(&b, "", v.Unmanaged, most, func(u unmanaged) string {
 			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
 		})
 		b.WriteString("</details>\n\n")
 	}
-	fmt.Fprintf(&b, "<sub>Account %s", code(v.Account, mdName))
-	if v.Revision != "" {
-		fmt.Fprintf(&b, ", commit %s", code(v.Revision, mdName))
+	var from []string
+	for _, s := range v.Sources() {
+		from = append(from, s.Name+" "+code(s.Value, mdName))
 	}
 	if v.Digest != "" {
-		fmt.Fprintf(&b, ", plan %s", code(v.Digest, mdName))
+		from = append(from, "plan "+code(v.Digest, mdName))
 	}
-	b.WriteString("</sub>\n")
+	if foot := strings.Join(from, ", "); foot != "" {
+		b.WriteString("<sub>" + title(foot) + "</sub>\n")
+	}
 	return b.String()
 }
 
@@ -177,6 +205,23 @@ func (g *group) inDiff() string {
 	return b.String()
 }
 
+// inDiff gives what the orgs of an entry have to expect.
+func (e *entry) inDiff() string {
+	head := e.Head()
+	if names := e.Listed(); names != nil {
+		head += ": " + strings.Join(names[:fewOrgs], ", ") + fmt.Sprintf(" and %d more", len(names)-fewOrgs)
+	}
+	if e.ID != "" {
+		head += " (" + e.ID + ")"
+	}
+	var b strings.Builder
+	b.WriteString("@@ " + cut(head, mdText) + " @@\n")
+	for _, c := range e.Changes {
+		c.inDiff(&b)
+	}
+	return b.String()
+}
+
 func (c *change) inDiff(b *strings.Builder) {
 	n := 0
 	write := func(s string) {
@@ -212,7 +257,7 @@ func (l *line) inDiff(result apply.Status) string {
 		notes = append(notes, "destructive")
 	}
 	for _, n := range l.Notes {
-		notes = append(notes, cut(n, mdName))
+		notes = append(notes, cut(n, mdNotes))
 	}
 	short := line{Sign: l.Sign, Text: cut(l.Text, mdLine)}
 	return short.signed(notes)

@@ -76,7 +76,12 @@ func drawData(t *rapid.T) Data {
 		p.Unknown = append(p.Unknown, one.Unknown...)
 		p.Refusals = append(p.Refusals, one.Refusals...)
 	}
+	if rapid.Bool().Draw(t, "review") {
+		p.Review = drawReview(t, &p)
+	}
 	d := Data{Plan: newPlan(len(p.Changes), 1, p), Title: text("title"), Warnings: list("warnings")}
+	d.MaxBytes = rapid.SampledFrom([]int{0, 0, -1, 1, 10_000, 30_000, 200_000}).Draw(t, "limit")
+	d.Plan.Signer = text("signer")
 	d.Plan.Account, d.Plan.Digest = text("account"), text("digest")
 	if rapid.Bool().Draw(t, "applied") {
 		outcome := rapid.Custom(func(t *rapid.T) apply.Outcome {
@@ -93,6 +98,43 @@ func drawData(t *rapid.T) Data {
 		d.Result = &apply.Result{Outcomes: all, Interrupted: rapid.Bool().Draw(t, "interrupted")}
 	}
 	return d
+}
+
+// drawReview draws what makes the plan a review, and origins for its changes.
+func drawReview(t *rapid.T, p *diff.Plan) *diff.Review {
+	str := foreignText()
+	value := rapid.Custom(func(t *rapid.T) diff.Value {
+		return rapid.SampledFrom([]diff.Value{
+			{}, diff.List(nil), diff.Text(str.Draw(t, "word")), diff.List(rapid.SliceOfN(str, 0, 4).Draw(t, "ids")),
+		}).Draw(t, "value")
+	})
+	origins := rapid.SampledFrom([]diff.Origin{diff.ThisChange, diff.ExistingDrift, diff.Conflict, "`other`"})
+	r := &diff.Review{
+		Kind: rapid.SampledFrom([]diff.ReviewKind{diff.Declared, diff.ThreeWay, "<b>"}).Draw(t, "kind"),
+		Base: str.Draw(t, "base"), Head: str.Draw(t, "head"),
+		Conflicts: rapid.IntRange(0, 3).Draw(t, "conflicts"), ExistingDrift: rapid.IntRange(0, 3).Draw(t, "drift"),
+	}
+	some := rapid.SliceOfN(origins, 1, 4).Draw(t, "origins")
+	values := rapid.SliceOfN(value, 1, 3).Draw(t, "values")
+	for i := range p.Changes {
+		p.Changes[i].Origin, p.Changes[i].Base = some[i%len(some)], values[i%len(values)]
+		if i%3 == 0 {
+			p.Changes[i].Before = values[i%len(values)]
+		}
+	}
+	for i := range p.Unfixable {
+		p.Unfixable[i].Origin = some[i%len(some)]
+	}
+	for i := range rapid.SampledFrom([]int{0, 1, 5, 60}).Draw(t, "settings") {
+		org := str.Draw(t, "of")
+		if i%2 == 0 {
+			org = fmt.Sprint(i, org)
+		}
+		field := rapid.SampledFrom([]string{"declared", "productPolicy", "status", org}).Draw(t, "field")
+		r.Settings = append(r.Settings, diff.Setting{Org: org, Field: field, Base: str.Draw(t, "before"), Head: str.Draw(t, "after")})
+		r.Settled = append(r.Settled, diff.Settled{Org: org, Field: field, Base: value.Draw(t, "was"), Head: value.Draw(t, "is")})
+	}
+	return r
 }
 
 type fataler interface {
@@ -119,7 +161,10 @@ func TestProperties(t *testing.T) {
 }
 
 func TestFixturesKeepProperties(t *testing.T) {
-	for _, d := range []Data{{Plan: inSync()}, {Plan: allActions()}, {Plan: troubled()}, withFailures(), interrupted(), {Plan: fleet(3000)}, hostile()} {
+	for _, d := range []Data{
+		{Plan: inSync()}, {Plan: allActions()}, {Plan: troubled()}, withFailures(), interrupted(), {Plan: fleet(3000)}, hostile(),
+		{Plan: reviewed(t)}, {Plan: onlyDrift(t)}, reviewApplied(t), {Plan: declaredFleet(t, 3000)}, {Plan: bigReview(), MaxBytes: 12_000}, hostileReview(),
+	} {
 		checkText(t, d)
 		checkMarkdown(t, d)
 		checkHTML(t, write(t, HTML, d))
@@ -161,9 +206,9 @@ var (
 	codeSpan   = regexp.MustCompile("`[^`]+`")
 	ownTag     = regexp.MustCompile("^(<details>|<details open>|</details>)$|</?(summary|b|sub)>")
 	tableRow   = regexp.MustCompile(`^\|( [A-Za-z0-9 -]+:? \|)+$`)
-	ownLine    = regexp.MustCompile(`^(@@ .* @@|[-+~!] .*|    [a-z ]+: .*|  and \d+ more lines of this change; .*)$`)
+	ownLine    = regexp.MustCompile(`^(@@ .* @@|[-+~!] .*|    .*|  and \d+ more lines of this change; .*)$`)
 	dangerous  = "<>`@[]|\\*_~#&"
-	ownMarkers = strings.NewReplacer("**", "", "### ", "")
+	ownMarkers = strings.NewReplacer("**", "", "#### ", "", "### ", "")
 )
 
 // checkMarkdown reads the comment as GitHub and GitLab would, as far as it
@@ -171,8 +216,12 @@ var (
 func checkMarkdown(t fataler, d Data) {
 	t.Helper()
 	md := write(t, Markdown, d)
-	if len(md) > markdownLimit {
-		t.Fatalf("markdown has %d bytes", len(md))
+	limit := d.MaxBytes
+	if limit == 0 {
+		limit = markdownLimit
+	}
+	if limit > 0 && len(md) > max(limit, markdownLeast) {
+		t.Fatalf("markdown has %d bytes, limit %d", len(md), d.MaxBytes)
 	}
 	checkPrintable(t, "markdown", md)
 
@@ -186,7 +235,7 @@ func checkMarkdown(t fataler, d Data) {
 			if !ownLine.MatchString(line) {
 				t.Fatalf("line in a code block: %q", line)
 			}
-		case line == "```diff":
+		case line == "```diff" || line == "```text":
 			inCode = true
 		case strings.HasPrefix(line, "|"):
 			if !tableRow.MatchString(line) {

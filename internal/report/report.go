@@ -56,6 +56,11 @@ type Data struct {
 	// Color lets the text have colours. The caller knows whether w is a
 	// terminal and what the user wishes.
 	Color bool
+	// MaxBytes bounds markdown. What is least important is left out first, and
+	// counted: the details of existing drift, then lists, then the details of
+	// changes. 0 is as much as GitHub takes in one comment, and less than none
+	// is no bound; a few thousand bytes are always needed.
+	MaxBytes int
 }
 
 // Write writes d to w in one format. The error is w's, or says that d is not

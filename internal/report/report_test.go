@@ -55,6 +55,15 @@ func TestGolden(t *testing.T) {
 		{"fleet", Data{Plan: fleet(40)}, all},
 		{"fleet-huge", Data{Plan: fleet(3000)}, []Format{Markdown}},
 		{"hostile", hostile(), all},
+		{"review", Data{Plan: reviewed(t)}, all},
+		{"review-color", Data{Plan: reviewed(t), Color: true}, []Format{Text}},
+		{"review-small", Data{Plan: bigReview(), MaxBytes: markdownLeast}, []Format{Markdown}},
+		{"review-drift", Data{Plan: onlyDrift(t)}, []Format{Text, Markdown, HTML}},
+		{"review-applied", reviewApplied(t), []Format{Text, Markdown}},
+		{"declared", Data{Plan: declaredFleet(t, 300)}, all},
+		{"declared-huge", Data{Plan: declaredFleet(t, 5000), MaxBytes: 20_000}, []Format{Markdown}},
+		{"declared-nothing", Data{Plan: declaredNothing(t)}, []Format{Text, Markdown, HTML}},
+		{"review-hostile", hostileReview(), all},
 	}
 	for _, tt := range tests {
 		for _, f := range tt.formats {

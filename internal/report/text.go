@@ -69,6 +69,7 @@ func writeText(w io.Writer, d Data) error {
 	v := newView(d)
 	p := &printer{w: bufio.NewWriter(w), color: d.Color}
 	p.head(v)
+	p.review(v)
 	p.groups(v.Groups, grave, plain, held)
 	p.unmanaged(v)
 	p.attention(v)
@@ -91,24 +92,39 @@ func (p *printer) head(v *view) {
 	for _, w := range v.Warnings {
 		p.say(p.paint(colorOf(attention), "! warning: "+w))
 	}
-	if v.InSync() {
+	if v.Review != nil {
+		p.say(p.paint(bold, v.Review.Lead))
+	}
+	if v.InSync() && v.Review == nil {
 		return
 	}
-	where := "Account " + v.Account
-	if v.Revision != "" {
-		where += ", commit " + v.Revision
+	var from []string
+	for _, o := range v.Sources() {
+		from = append(from, o.Name+" "+o.Value)
 	}
-	p.say(where)
+	if len(from) > 0 {
+		p.say(title(strings.Join(from, ", ")))
+	}
 	p.legend(v)
 }
 
 // legend explains the signs that will occur, and no others.
 func (p *printer) legend(v *view) {
 	used := map[sign]bool{attention: len(v.Unfixable)+len(v.Unknown)+len(v.Refusals) > 0}
-	for _, g := range v.Groups {
-		for _, c := range g.Changes {
+	note := func(changes []change) {
+		for _, c := range changes {
 			for _, l := range c.Lines {
 				used[l.Sign] = true
+			}
+		}
+	}
+	for _, g := range v.Groups {
+		note(g.Changes)
+	}
+	if v.Review != nil {
+		for _, part := range v.Review.Parts {
+			for _, e := range part.Entries {
+				note(e.Changes)
 			}
 		}
 	}
@@ -144,6 +160,66 @@ func (p *printer) group(g group) {
 	for _, c := range g.Changes {
 		p.change(c)
 	}
+}
+
+// review prints the parts of a review, with all orgs by name.
+func (p *printer) review(v *view) {
+	if v.Review == nil {
+		return
+	}
+	for _, part := range v.Review.Parts {
+		about := part.Count
+		if part.About != "" {
+			about += "; " + part.About
+		}
+		p.section(part.Title, about)
+		for i, e := range part.Entries {
+			if i > 0 && len(part.Entries) <= manyOrgs {
+				p.say()
+			}
+			p.entry(e)
+		}
+	}
+}
+
+func (p *printer) entry(e entry) {
+	head := p.paint(bold, e.Head())
+	if e.ID != "" {
+		head += "  (" + e.ID + ")"
+	}
+	p.say(head)
+	for _, c := range e.Changes {
+		p.change(c)
+	}
+	for _, l := range wrap(e.Listed(), textWidth) {
+		p.say("    ", l)
+	}
+}
+
+// textWidth is how long a line of names gets, in bytes; one name may be longer.
+const textWidth = 96
+
+// wrap joins names by commas, in lines of at most so many bytes.
+func wrap(names []string, width int) []string {
+	var lines []string
+	last := ""
+	for i, name := range names {
+		if i < len(names)-1 {
+			name += ","
+		}
+		switch {
+		case last == "":
+			last = name
+		case len(last)+1+len(name) > width:
+			lines, last = append(lines, last), name
+		default:
+			last += " " + name
+		}
+	}
+	if last != "" {
+		lines = append(lines, last)
+	}
+	return lines
 }
 
 // resultWidth is that of the longest apply.Status.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ type view struct {
 	Figures  []figure
 	Account  string
 	Revision string
+	Signer   string
 	Digest   string
 	Warnings []string
 	// Groups hold the changes, one group an org, in the plan's order.
@@ -29,6 +31,9 @@ type view struct {
 	Applied   bool // there are outcomes to show
 	// Interrupted says what stopping the run did; empty when it was not.
 	Interrupted string
+	// Review is set for a change between two revisions that nobody has applied
+	// yet; Groups, Kinds and Unfixable are empty then.
+	Review *review
 }
 
 // The plan's own types, with their texts made visible.
@@ -83,12 +88,9 @@ func standingOf(c *diff.Change, o *apply.Outcome) standing {
 }
 
 // id gives the org's id, or says why there is none.
-func (g *group) id() string {
-	if g.ID == "" {
-		return "not linked yet"
-	}
-	return g.ID
-}
+func (g *group) id() string { return cmp.Or(g.ID, notLinked) }
+
+const notLinked = "not linked yet"
 
 // change is one change of the plan: mostly one line, but one for each product.
 type change struct {
@@ -183,6 +185,7 @@ func newView(d Data) *view {
 		Title:    visible(d.Title),
 		Account:  visible(p.Account),
 		Revision: visible(p.Revision),
+		Signer:   visible(p.Signer),
 		Digest:   visible(p.Digest),
 		Applied:  d.Result != nil && len(p.Changes) > 0,
 	}
@@ -192,11 +195,35 @@ func newView(d Data) *view {
 	for _, w := range d.Warnings {
 		v.Warnings = append(v.Warnings, visible(w))
 	}
+	if v.Review = reviewOf(d); v.Review != nil {
+		v.Figures, v.Summary = reviewFigures(p), reviewSummary(p)
+		v.others(p)
+		return v
+	}
 	for _, u := range p.Unfixable {
 		v.Unfixable = append(v.Unfixable, unfixable{
 			Org: orgName(u.Org), Field: visible(u.Field), Desired: visible(u.Desired), Actual: visible(u.Actual),
 		})
 	}
+	v.others(p)
+	v.Groups = groups(p, d.Result)
+	v.Kinds = kinds(v.Groups)
+	v.Figures = figures(d)
+	v.Summary = summary(d, v.Groups)
+	return v
+}
+
+// reviewOf gives the review to show. What was applied is told like any plan:
+// then it matters what became of it, and no longer where it came from.
+func reviewOf(d Data) *review {
+	if d.Plan.Review == nil || d.Result != nil {
+		return nil
+	}
+	return newReview(d.Plan)
+}
+
+// others takes over what a plan says beside its differences.
+func (v *view) others(p *diff.Plan) {
 	for _, u := range p.Unmanaged {
 		v.Unmanaged = append(v.Unmanaged, unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
@@ -206,16 +233,30 @@ func newView(d Data) *view {
 	for _, r := range p.Refusals {
 		v.Refusals = append(v.Refusals, refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
 	}
-	v.Groups = groups(p, d.Result)
-	v.Kinds = kinds(v.Groups)
-	v.Figures = figures(d)
-	v.Summary = summary(d, v.Groups)
-	return v
 }
 
 // InSync says that there is nothing to tell but the summary.
 func (v *view) InSync() bool {
-	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == ""
+	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == "" &&
+		(v.Review == nil || len(v.Review.Parts) == 0)
+}
+
+// source is one thing that a report rests on.
+type source struct {
+	Name, Value string
+}
+
+// Sources says what the report rests on: the account, the commits, and who
+// signed the last of them.
+func (v *view) Sources() []source {
+	all := []source{{"account", v.Account}}
+	if r := v.Review; r != nil {
+		all = append(all, source{"base", r.Base}, source{"head", r.Head})
+	} else {
+		all = append(all, source{"commit", v.Revision})
+	}
+	all = append(all, source{"signed by", v.Signer})
+	return slices.DeleteFunc(all, func(s source) bool { return s.Value == "" })
 }
 
 // Heading is the title, or what the report is.
@@ -223,6 +264,8 @@ func (v *view) Heading() string {
 	switch {
 	case v.Title != "":
 		return v.Title
+	case v.Review != nil:
+		return v.Review.Title
 	case v.Applied:
 		return "What was applied to Okta orgs"
 	default:
@@ -272,7 +315,7 @@ func groups(p *diff.Plan, r *apply.Result) []group {
 			last = c.Org
 		}
 		g := &all[len(all)-1]
-		one := change{Lines: describe(c, p.Products)}
+		one := change{Lines: describe(c, p)}
 		if g.ID == "" {
 			g.ID = visible(c.OrgID)
 		}

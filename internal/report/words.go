@@ -18,18 +18,29 @@ const (
 	noteInactive     = "nobody can sign in"
 )
 
-// describe puts one change into words, at least one line of them.
-func describe(c *diff.Change, products map[string]string) []line {
+// describe puts one change of the plan into words, at least one line of them.
+func describe(c *diff.Change, p *diff.Plan) []line {
 	var lines []line
+	products := p.Products
+	declared := p.Review != nil && p.Review.Kind == diff.Declared
 	switch c.Action {
 	case diff.RenameAccount:
 		lines = []line{{Sign: alter, Text: "rename from " + quote(c.Before.Text()) + " to " + quote(c.After.Text())}}
+		if c.Before.IsZero() {
+			lines[0].Text = "name it " + quote(c.After.Text()) + ", not managed before"
+		}
 	case diff.CreateOrg:
 		lines = []line{describeCreate(c)}
+		if declared {
+			lines[0].Text += ", if it does not exist yet"
+		}
 	case diff.LinkOrg:
 		lines = []line{{Sign: add, Text: "link to the account", Kind: "link to the account"}}
 		if c.Cell != "" {
 			lines[0].Text += " from cell " + visible(c.Cell)
+		}
+		if declared {
+			lines[0].Text += ", if it is not linked yet"
 		}
 	case diff.UpdateProducts:
 		for _, id := range c.Enable {
@@ -38,8 +49,14 @@ func describe(c *diff.Change, products map[string]string) []line {
 		for _, id := range c.Disable {
 			lines = append(lines, line{Sign: remove, Text: "disable " + product(id, products)})
 		}
+		if c.Before.IsZero() {
+			lines = append(lines, describeUnseen(c))
+		}
 	case diff.SetStatus:
 		one := line{Sign: alter, Text: "status " + visible(c.Before.Text()) + " → " + visible(c.After.Text())}
+		if c.Before.IsZero() {
+			one.Text = "status " + visible(c.After.Text()) + ", not managed before"
+		}
 		if c.After.Text() == string(state.Inactive) {
 			one.Sign, one.Notes = remove, []string{noteInactive}
 		}
@@ -70,6 +87,15 @@ func mark(l *line, c *diff.Change, only bool) {
 		l.Sign = attention
 		l.Notes = append(l.Notes, "blocked: "+visible(c.Blocked))
 	}
+}
+
+// describeUnseen says what follows from products that were not managed before.
+func describeUnseen(c *diff.Change) line {
+	l := line{Sign: alter, Text: "products are managed from now on"}
+	if !c.Additive {
+		l.Notes = []string{noteUnseen}
+	}
+	return l
 }
 
 func describeCreate(c *diff.Change) line {
