@@ -30,7 +30,9 @@ func opening(windows []*Window, t time.Time) (time.Time, bool) {
 		free := t
 		for _, w := range windows {
 			if w.Deny && w.open(t) {
-				free = later(free, w.closes(t, limit))
+				if end := w.closes(t, limit); end.After(free) {
+					free = end
+				}
 			}
 		}
 		if free.After(t) {
@@ -62,13 +64,6 @@ func firstAllowed(windows []*Window, t time.Time) time.Time {
 	return first
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // next gives the first start after t; zero when there is none.
 func (w *Window) next(t time.Time) time.Time {
 	zone := w.Zone
@@ -90,10 +85,10 @@ func (w *Window) open(t time.Time) bool {
 	return open
 }
 
-// closes gives the end of a window that is open at t, which is not before the
-// last of the starts that it is held open by, nor looked for beyond the limit.
-// From an end it goes to the last start before it that it can find quickly: most
-// of the starts of a window that opens each minute for a day don't matter.
+// closes gives the end of a window that is open at t, without looking far beyond
+// the limit. From each end it goes on by the last start before it that it can
+// find quickly: of a window that opens each minute for a day, most starts don't
+// matter.
 func (w *Window) closes(t, limit time.Time) time.Time {
 	start, open := w.startedBy(t, w.For)
 	end := t
