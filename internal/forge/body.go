@@ -48,6 +48,9 @@ var (
 
 // next is what is open after one more line.
 func (b block) next(line string) block {
+	if !strings.ContainsAny(line, "`~<") {
+		return b // nearly every line
+	}
 	m := fenceLine.FindStringSubmatch(line)
 	switch {
 	case b.fence != "":
