@@ -41,7 +41,7 @@ func (g *Git) explain(err error) *Error {
 // explainPack is explain for the transfer of objects. It is tried again
 // whatever broke it, because go-git flattens errors to text there.
 func (g *Git) explainPack(err error) *Error {
-	if strings.Contains(err.Error(), "not our ref") {
+	if refused(err) {
 		// The ref moved between list and fetch, or the commit that was asked
 		// for by its hash isn't there.
 		if g.opts.Commit != "" {
@@ -315,9 +315,6 @@ func (g *Git) explainAnswer(err error) *Error {
 	var page *webPage
 	var status *githttp.Err
 	switch {
-	case errors.Is(err, errProxy):
-		return g.fail(ErrDenied, "HTTPS_PROXY is as in http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, special characters as %XX",
-			"%v", errProxy)
 	case errors.As(err, &page):
 		at := ""
 		if place := page.at.Scheme + "://" + page.at.Host + page.at.Path; !strings.HasPrefix(place, g.ep.String()) {
@@ -381,7 +378,7 @@ func (g *Git) otherWay() string {
 	case g.ep.Protocol == "ssh":
 		return "; ssh goes directly, only https through a proxy (HTTPS_PROXY)"
 	case g.via == "":
-		return "; where only a proxy leads out, set HTTPS_PROXY"
+		return "; where only a proxy leads out, set HTTPS_PROXY, as in http://HOST:PORT"
 	default:
 		return ""
 	}
