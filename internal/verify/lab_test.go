@@ -45,6 +45,16 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
+// maybeLab gives nil where there is no git, for tests that use it at their edge
+// and skip there.
+func maybeLab(t testing.TB) *lab {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		return nil
+	}
+	return newLab(t)
+}
+
 // with gives the lab with more in its environment.
 func (l *lab) with(env ...string) *lab {
 	c := *l

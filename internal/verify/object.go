@@ -23,11 +23,15 @@ type object struct {
 // header is one header with the lines that continue it.
 type header struct {
 	key string
-	// value is without the newline at its end. The lines after the first are
-	// without the space that they start with.
+	// value is without the newline at its end. The lines after the first still
+	// have the space that they start with.
 	value      string
 	start, end int // where it stands in the object
 }
+
+// unfolded gives the value without the spaces that its lines after the first
+// start with.
+func (h header) unfolded() string { return strings.ReplaceAll(h.value, "\n ", "\n") }
 
 // Git's names for the headers that hold signatures: of an object by its SHA-1
 // name, and by its SHA-256 name in a repository that is on its way from one to
@@ -74,7 +78,7 @@ func parseCommit(raw []byte) (object, error) {
 		return object{}, err
 	}
 	if sig != nil {
-		o.signature = []byte(sig.value + "\n")
+		o.signature = []byte(sig.unfolded() + "\n")
 	}
 	o.payload = withoutSignatures(raw[:body], rest[2:])
 	o.payload = append(o.payload, raw[body:]...)
@@ -124,24 +128,28 @@ func splitHeaders(raw []byte) ([]header, int, error) {
 		if n < 0 {
 			return nil, 0, refuse(Malformed, "it has no blank line after its headers")
 		}
-		line := string(raw[at : at+n])
+		line := raw[at : at+n]
 		next := at + n + 1
-		key, value, spaced := strings.Cut(line, " ")
+		key, value, spaced := bytes.Cut(line, []byte(" "))
 		switch {
-		case line == "":
+		case len(line) == 0:
 			return all, next, nil
-		case strings.ContainsRune(line, 0):
+		case bytes.IndexByte(line, 0) >= 0:
 			return nil, 0, refuse(Malformed, "header %d holds a zero byte", len(all)+1)
 		case !spaced:
 			return nil, 0, refuse(Malformed, "header %d has no value", len(all)+1)
-		case key != "":
-			all = append(all, header{key, value, at, next})
+		case len(key) > 0:
+			all = append(all, header{string(key), string(value), at, next})
 		case len(all) == 0:
 			return nil, 0, refuse(Malformed, "it begins with a space")
 		default:
+			// The value is made when the last of its lines is known: adding them
+			// one by one would take a long time for a long one.
 			last := &all[len(all)-1]
-			last.value += "\n" + value
 			last.end = next
+			if next == len(raw) || raw[next] != ' ' {
+				last.value = string(raw[last.start+len(last.key)+1 : next-1])
+			}
 		}
 		at = next
 	}

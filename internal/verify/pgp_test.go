@@ -95,7 +95,7 @@ func TestPGPSignatures(t *testing.T) {
 		{"as made", nil, "", true},
 		{"SHA-512", func(s *packet.Signature) { s.Hash = crypto.SHA512 }, "", true},
 		{"SHA-1", func(s *packet.Signature) { s.Hash = crypto.SHA1 }, Weak, true},
-		{"text", func(s *packet.Signature) { s.SigType = packet.SigTypeText }, Unsupported, true},
+		{"text", func(s *packet.Signature) { s.SigType = packet.SigTypeText }, Unsupported, false},
 		{"certification", func(s *packet.Signature) { s.SigType = packet.SigTypeGenericCert }, Unsupported, false},
 		{"lasting", func(s *packet.Signature) { s.SigLifetimeSecs = seconds(365 * 86400) }, "", true},
 		{"expired", func(s *packet.Signature) { s.SigLifetimeSecs = seconds(86400) }, Expired, false},

@@ -120,6 +120,7 @@ func TestLines(t *testing.T) {
 		{"key cut", "a@x " + key[:len(key)-4], false, false},
 		{"key longer", "a@x " + key + "AAAA", false, false},
 	}
+	l := maybeLab(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			text := strings.NewReplacer("KEY", key, "OTHER", other).Replace(test.text)
@@ -131,10 +132,8 @@ func TestLines(t *testing.T) {
 				t.Errorf("%s: %v", text, err)
 			}
 			t.Run("OpenSSH", func(t *testing.T) {
-				needs(t, "ssh-keygen")
-				l := newLab(t)
-				file := l.write("allowed", text)
-				if ok, why := l.verifies("commit", commit, "-c", "gpg.format=ssh", "-c", "gpg.ssh.allowedSignersFile="+file); ok != test.openSSH {
+				needs(t, "git", "ssh-keygen")
+				if ok, why := l.verifies("commit", commit, "-c", "gpg.format=ssh", "-c", "gpg.ssh.allowedSignersFile="+l.write("allowed", text)); ok != test.openSSH {
 					t.Errorf("%s: %v: %s", text, ok, why)
 				}
 			})
