@@ -60,8 +60,9 @@ var mayImport = map[string]struct {
 
 	// Above it all.
 	"internal/daemon": {[]string{
-		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/journal", "internal/oktaauth", "internal/onboard",
-		"internal/parent", "internal/report", "internal/schedule", "internal/sink", "internal/source", "internal/state", "internal/strictyaml",
+		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/forge", "internal/hold", "internal/hook",
+		"internal/journal", "internal/oktaauth", "internal/onboard", "internal/parent", "internal/report", "internal/schedule",
+		"internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
 		"internal/aerial", "internal/config", "internal/journal", "internal/oktaauth", "internal/oktaerr", "internal/private",

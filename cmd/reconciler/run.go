@@ -1,21 +1,35 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/daemon"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var once, detailed bool
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Watch for drift on a schedule, and with mode: apply repair it",
 		Long: `Run as a daemon: at the start and then on the config's schedule, read the
 manifests, compare them with the live account, and report the difference or,
 with mode: apply, apply it. Serves /healthz, /readyz, /metrics, /api/v1/status
-and a status page on http.address. SIGTERM and SIGINT stop it in good order.`,
+and a status page on http.address. SIGTERM and SIGINT stop it in good order.
+
+With --once, do a single run and end, for a scheduler of your own: the config's
+schedule and http.address mean nothing then. Exit codes of --once: 0 done; 1 on
+errors, and if the newest manifests could not be used; 2 with
+--detailed-exitcode, if there are differences that the run did not mend; 3
+refused by a guard, nothing was written; 4 some orgs could not be read or
+written.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if detailed && !once {
+				return errors.New("--detailed-exitcode goes with --once only")
+			}
 			logger, err := a.logger()
 			if err != nil {
 				return err
@@ -24,7 +38,38 @@ and a status page on http.address. SIGTERM and SIGINT stop it in good order.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(cmd.Context(), cfg, daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ})
+			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ}
+			if !once {
+				return daemon.Run(cmd.Context(), cfg, opts)
+			}
+			record, err := daemon.Once(cmd.Context(), cfg, opts)
+			if err != nil {
+				return err
+			}
+			return ended(record, detailed)
 		},
 	}
+	cmd.Flags().BoolVar(&once, "once", false, "do one run and end")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "with --once: exit with 2 if differences are left")
+	return cmd
+}
+
+// ended is the outcome of a single run. The log has told of it already, but for
+// the reason why it ends with an error.
+func ended(r *daemon.RunRecord, detailed bool) error {
+	switch {
+	case r.Stale != nil:
+		return withHint(r.Stale.Error, r.Stale.Hint)
+	case r.Result == daemon.ResultRefused:
+		return refused{withHint(r.Problem.Error, r.Problem.Hint)}
+	case r.Result == daemon.ResultPartial:
+		return exitCode(exitPartly)
+	case r.Problem != nil:
+		return withHint(r.Problem.Error, r.Problem.Hint)
+	case !r.Result.Success():
+		return fmt.Errorf("the run ended with %s", r.Result)
+	case detailed && r.Left():
+		return exitCode(exitDifferences)
+	}
+	return nil
 }

@@ -154,8 +154,8 @@ type GitHubApp struct {
 type Verify struct {
 	// KeysFile holds PGP keys or lines of OpenSSH's allowed_signers, or both.
 	KeysFile string
-	// Object is what has to be signed, "commit" or "tag". With "tag" Git.Tag is
-	// set.
+	// Object is what has to be signed, VerifyCommit or VerifyTag. With the
+	// latter Git.Tag is set.
 	Object string
 	// History asks for the same of every commit since the last one that was
 	// accepted. State.Dir is set then.
@@ -164,6 +164,12 @@ type Verify struct {
 	// without, in lower case; empty for none. State.Dir is set with it.
 	AcceptRewriteOf string
 }
+
+// What Verify.Object may be.
+const (
+	VerifyCommit = "commit"
+	VerifyTag    = "tag"
+)
 
 // GitStatus says where and how to report on a commit.
 type GitStatus struct {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
 
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
+	"reconciler/internal/hook"
 	"reconciler/internal/state"
 )
 
@@ -42,6 +44,22 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	}
 	defer d.runner.r.Close()
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
+}
+
+// Once does one run, as Run would on its schedule, and gives its record: for
+// whoever has a scheduler of their own. It serves no endpoints and hears no
+// webhook. An error means that it could not begin; what went wrong in the run
+// is in the record.
+func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord, error) {
+	if err := cfg.NeedAerial(); err != nil {
+		return nil, err
+	}
+	d, err := newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+	if err != nil {
+		return nil, err
+	}
+	defer d.runner.r.Close()
+	return d.runner.do(ctx, TriggerOnce), nil
 }
 
 // daemon is the parts of Run, put together.
@@ -80,19 +98,52 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", hintOf(err))
 	}
 	b.remember(past)
-	handler, err := newHandler(b, m, time.Now)
+	bell, hooks := listen(cfg, m, log)
+	handler, err := newHandler(b, m, time.Now, hooks)
 	if err != nil {
 		return nil, err
 	}
 	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
+	if u.teller, err = newTeller(cfg, opts.Version, u.log); err != nil {
+		return nil, err
+	}
 	return &daemon{
 		runner:  u,
-		loop:    &loop{now: time.Now, next: next, run: u.once, planned: b.planned},
+		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: bell.C(), run: u.once, planned: b.planned},
 		handler: handler,
 		board:   b,
 		log:     log,
 		version: opts.Version,
 	}, nil
+}
+
+// listen gives the endpoint at which pushes are announced, and the bell that it
+// rings; the endpoint is nil where the config has no secret for it.
+func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*hook.Bell, http.Handler) {
+	bell := hook.NewBell()
+	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
+		return bell, nil
+	}
+	ref := followed(cfg.Git)
+	if cfg.Git.Commit != "" {
+		ref = "" // which never moves
+	}
+	return bell, hook.New(hook.Options{
+		Secret:  cfg.Git.Webhook.Read,
+		Ref:     ref,
+		Look:    bell.Ring,
+		Logger:  log,
+		Observe: func(result string) { m.webhooks.WithLabelValues(result).Inc() },
+	})
+}
+
+// jitter gives a random time up to limit each time that it is called; nil for
+// no limit.
+func jitter(limit time.Duration) func() time.Duration {
+	if limit == 0 {
+		return nil
+	}
+	return func() time.Duration { return rand.N(limit + 1) }
 }
 
 // serve serves the endpoints for as long as the loop turns.

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"reconciler/internal/hold"
 )
 
 // Dashboards and alert rules hold on to the names of fields and metrics, so
@@ -21,7 +23,7 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, Problem{}, Changes{}, Running{}, Success{}} {
+	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, Problem{}, Changes{}, Running{}, Success{}, hold.Suspension{}} {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -35,7 +37,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the result %q", r)
 		}
 	}
-	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed} {
+	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed, TriggerWebhook, TriggerOnce} {
 		if !words[string(tr)] {
 			t.Errorf("docs/operations.md lacks the trigger %q", tr)
 		}

@@ -26,7 +26,8 @@ const (
 	// shutdownGrace is how long answers under way may take once the daemon
 	// stops.
 	shutdownGrace = 3 * time.Second
-	// maxHeader bounds a request's headers. No endpoint reads a body.
+	// maxHeader bounds a request's headers. The one endpoint that reads a body
+	// bounds it by itself.
 	maxHeader = 16 << 10
 )
 
@@ -71,8 +72,9 @@ type endpoints struct {
 	dashboard *template.Template
 }
 
-// newHandler gives the daemon's endpoints. All of them only read.
-func newHandler(b *board, m *metrics, now func() time.Time) (http.Handler, error) {
+// newHandler gives the daemon's endpoints. All of them only read, but for hooks,
+// where pushes are announced; nil for no such endpoint.
+func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")
 	if err != nil {
 		return nil, err
@@ -88,6 +90,9 @@ func newHandler(b *board, m *metrics, now func() time.Time) (http.Handler, error
 	mux.HandleFunc("GET /api/v1/status", e.status)
 	mux.HandleFunc("GET /{$}", e.page)
 	mux.Handle("GET /metrics", m.handler())
+	if hooks != nil {
+		mux.Handle("/hooks/git", hooks)
+	}
 
 	sum := sha256.Sum256(css)
 	csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

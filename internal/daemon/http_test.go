@@ -44,7 +44,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func testHandler(t *testing.T, b *board, now time.Time) http.Handler {
 	t.Helper()
-	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now })
+	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

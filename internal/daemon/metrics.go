@@ -11,6 +11,8 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/hook"
+	"reconciler/internal/verify"
 )
 
 // metrics are the daemon's, in a registry of their own. Series whose labels
@@ -25,6 +27,9 @@ type metrics struct {
 	lastSuccess prometheus.Gauge
 	stale       prometheus.Gauge
 	alarms      prometheus.Gauge
+	suspensions prometheus.Gauge
+	unverified  *prometheus.CounterVec
+	webhooks    *prometheus.CounterVec
 	drift       *prometheus.GaugeVec
 	orgs        *prometheus.GaugeVec
 	changes     *prometheus.CounterVec
@@ -59,6 +64,18 @@ func newMetrics(version string) *metrics {
 			Name: "reconciler_alarms",
 			Help: "Tokens of new orgs, and journals, that were lost and that nobody has acknowledged.",
 		}),
+		suspensions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "reconciler_suspensions",
+			Help: "Suspensions that hold writes, of all orgs or of some.",
+		}),
+		unverified: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reconciler_unverified_commits_total",
+			Help: "Commits that were refused because of their signature or history, once each.",
+		}, []string{"reason"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "reconciler_webhooks_total",
+			Help: "Requests to the push webhook by what became of them.",
+		}, []string{"result"}),
 		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "reconciler_drift",
 			Help: "1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.",
@@ -94,7 +111,8 @@ func newMetrics(version string) *metrics {
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		info, m.runs, m.runDuration, m.lastSuccess, m.stale, m.alarms, m.drift, m.orgs, m.changes,
+		info, m.runs, m.runDuration, m.lastSuccess, m.stale, m.alarms, m.suspensions, m.unverified, m.webhooks,
+		m.drift, m.orgs, m.changes,
 		m.apiRequests, m.apiDuration, m.apiInFlight,
 	)
 	m.declare()
@@ -107,6 +125,13 @@ func (m *metrics) declare() {
 		m.runs.WithLabelValues(string(r))
 	}
 	m.setOrgs(fleet{})
+	for _, r := range verify.Reasons() {
+		m.unverified.WithLabelValues(string(r))
+	}
+	m.unverified.WithLabelValues(reasonRewritten)
+	for _, r := range []string{hook.Accepted, hook.Ignored, hook.Replayed, hook.Refused} {
+		m.webhooks.WithLabelValues(r)
+	}
 	for _, a := range []diff.Action{
 		diff.RenameAccount, diff.CreateOrg, diff.LinkOrg, diff.UpdateProducts, diff.SetStatus, diff.RequestDeletion,
 	} {

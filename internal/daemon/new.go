@@ -9,6 +9,7 @@ import (
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/forge"
 	"reconciler/internal/oktaauth"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
@@ -25,7 +26,10 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 
 // build is New with a transport of the caller's for all that goes to Okta.
 func build(cfg *config.Config, opts Options, base http.RoundTripper) (*Reconciler, error) {
-	r := &Reconciler{cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: base}
+	r := &Reconciler{
+		cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: base,
+		held: newHolder(cfg),
+	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -75,7 +79,22 @@ func (r *Reconciler) setSource(manifests string) error {
 		return nil
 	}
 	c := r.cfg.Git
-	git, err := source.NewGit(source.GitOptions{
+	opts, err := gitOptions(c, r.log)
+	if err != nil {
+		return err
+	}
+	git, err := source.NewGit(opts)
+	if err != nil {
+		return err
+	}
+	r.source, r.fetch = gitName(c), git.Fetch
+	r.verifier = verifier{cfg: r.cfg, git: opts, history: git.History, log: r.log}
+	return nil
+}
+
+// gitOptions gives what the config says of its repository.
+func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
+	opts := source.GitOptions{
 		URL:    c.URL,
 		Branch: c.Branch,
 		Tag:    c.Tag,
@@ -83,20 +102,37 @@ func (r *Reconciler) setSource(manifests string) error {
 		Path:   c.Path,
 		Auth: source.Auth{
 			Username:       c.Auth.Username,
-			Password:       password(c.Auth.Password),
+			Password:       text(c.Auth.Password),
+			CAFile:         c.Auth.CAFile,
 			SSHKeyFile:     c.Auth.SSHKeyFile,
+			SSHPassphrase:  text(c.Auth.SSHPassphrase),
 			KnownHostsFile: c.Auth.KnownHostsFile,
 		},
-		Logger: r.log,
-	})
-	if err != nil {
-		return err
+		Logger: log,
 	}
-	r.source, r.fetch = gitName(c), git.Fetch
-	return nil
+	if c.Auth.GitHubApp != nil {
+		token, err := appToken(c.Auth.GitHubApp, log)
+		if err != nil {
+			return opts, err
+		}
+		opts.Auth.Username, opts.Auth.Password = "x-access-token", token
+	}
+	return opts, nil
 }
 
-func password(s config.Secret) func(context.Context) (string, error) {
+// appToken gives tokens of a GitHub App.
+func appToken(app *config.GitHubApp, log *slog.Logger) (func(context.Context) (string, error), error) {
+	return forge.AppToken(forge.AppOptions{
+		URL:            app.URL,
+		AppID:          app.AppID,
+		InstallationID: app.InstallationID,
+		Key:            app.PrivateKey.Read,
+		Logger:         log,
+	})
+}
+
+// text gives a secret as the packages below take it: nil where it is not set.
+func text(s config.Secret) func(context.Context) (string, error) {
 	if !s.IsSet() {
 		return nil
 	}
@@ -175,22 +211,23 @@ func privateKey(s config.Secret) func() (oktaauth.Key, error) {
 	}
 }
 
-// load reads the manifests of a snapshot.
-func (r *Reconciler) load(snap *source.Snapshot) loaded {
-	parents := make([]string, len(r.cfg.Parents))
+// loadDesired reads the manifests of a snapshot. A mistake in them is a
+// *RefusedError.
+func loadDesired(cfg *config.Config, snap *source.Snapshot) (*Desired, error) {
+	parents := make([]string, len(cfg.Parents))
 	for i := range parents {
-		parents[i] = r.cfg.Parents[i].Name
+		parents[i] = cfg.Parents[i].Name
 	}
 	desired, warnings, err := state.Load(
 		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
 		state.LoadOptions{Parents: parents},
 	)
 	if err != nil {
-		return loaded{snap: snap, err: &RefusedError{snap.Commit, err}}
+		return nil, &RefusedError{snap.Commit, err}
 	}
 	d := &Desired{State: desired, Commit: snap.Commit}
 	for _, w := range warnings {
 		d.Warnings = append(d.Warnings, w.String())
 	}
-	return loaded{snap: snap, desired: d}
+	return d, nil
 }

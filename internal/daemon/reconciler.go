@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"reconciler/internal/aerial"
@@ -52,12 +54,16 @@ type Reconciler struct {
 	// fetch reads the manifests, and source names where it does so.
 	fetch  func(context.Context) (*source.Snapshot, error)
 	source string
+	// verifier lets only those commits pass that the config wants.
+	verifier verifier
 	// last is what the last snapshot holds: an unmoved branch gives the same
 	// snapshot, which needs no second look.
 	last loaded
 
 	// asked are the deletions that were asked for, where there is no journal.
 	asked memory
+	// held says what may not be written now.
+	held *holder
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -107,6 +113,8 @@ type Desired struct {
 	State *state.Desired
 	// Commit is the git commit that it was read from; empty for a local folder.
 	Commit string
+	// Signer is who signed it; empty where the config asks for no signature.
+	Signer string
 	// Warnings are what the author of the manifests should know, one line each.
 	Warnings []string
 }
@@ -117,7 +125,8 @@ func (d *Desired) same(e *Desired) bool {
 }
 
 // RefusedError is a desired state that was found but can't be used: mistakes
-// in manifests, or manifests that don't go with the account.
+// in manifests, manifests that don't go with the account, or a commit that is
+// not verified.
 type RefusedError struct {
 	// Commit is where it was found; empty for a local folder.
 	Commit string
@@ -145,21 +154,42 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 	if err != nil {
 		return nil, err
 	}
-	if snap != r.last.snap {
-		r.last = r.load(snap)
+	signer, err := r.verifier.check(ctx, snap)
+	var no *UnverifiedError
+	if errors.As(err, &no) {
+		return nil, &RefusedError{snap.Commit, err}
 	}
-	return r.last.desired, r.last.err
+	if err != nil {
+		return nil, err
+	}
+	if snap != r.last.snap {
+		d, err := loadDesired(r.cfg, snap)
+		r.last = loaded{snap, d, err}
+	}
+	if r.last.err != nil {
+		return nil, r.last.err
+	}
+	r.last.desired.Signer = signer
+	return r.last.desired, nil
 }
 
 // Plan reads desired and actual state and compares them. It can't write.
 // Mistakes in the manifests outrank whatever else goes wrong.
 func (r *Reconciler) Plan(ctx context.Context, f Filter) (*diff.Plan, *Desired, error) {
-	return r.plan(ctx, f, r.Desired)
+	return r.plan(ctx, f, nil, r.Desired)
 }
 
-// plan is Plan with a desired state of the caller's. It begins to read the
-// actual state while that is still being found.
-func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+// Review compares the desired states at two revisions with the actual state;
+// see diff.CompareThreeWay. It can't write.
+func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) (*diff.Plan, error) {
+	plan, _, err := r.plan(ctx, f, base, func(context.Context) (*Desired, error) { return head, nil })
+	return plan, err
+}
+
+// plan is Plan with a desired state of the caller's, or Review where there is a
+// base. It begins to read the actual state while the desired one is still being
+// found.
+func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
 	o := &observation{found: make(chan struct{}), done: make(chan struct{})}
@@ -171,9 +201,13 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 		o.wait()
 		return nil, nil, err
 	}
-	o.wants = wanted(desired.State, f)
+	declared := desired.State
+	if base != nil {
+		declared = &state.Desired{Orgs: slices.Concat(base.State.Orgs, declared.Orgs)}
+	}
+	o.wants = wanted(declared, f)
 	close(o.found)
-	asked, err := r.deletionRequested(desired.State) // while the API is being read
+	opts, err := r.options(desired, declared) // while the API is being read
 	o.wait()
 	if err != nil {
 		return nil, nil, err
@@ -181,18 +215,37 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, find func(context.Conte
 	if o.err != nil {
 		return nil, nil, o.err
 	}
-	plan, err := diff.Compute(desired.State, o.actual, diff.Options{
-		Account:           r.cfg.Aerial.AccountID,
-		Revision:          desired.Commit,
-		Guards:            r.guards,
-		Only:              f.Only,
-		Exclude:           f.Exclude,
-		DeletionRequested: asked,
-	})
+	opts.Only, opts.Exclude = f.Only, f.Exclude
+	var plan *diff.Plan
+	if base == nil {
+		plan, err = diff.Compute(desired.State, o.actual, opts)
+	} else {
+		opts.Base = base.Commit
+		plan, err = diff.CompareThreeWay(base.State, desired.State, o.actual, opts)
+	}
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
 	return plan, desired, nil
+}
+
+// options gives what a plan for d has to keep to; declared are all orgs that it
+// may be about.
+func (r *Reconciler) options(d *Desired, declared *state.Desired) (diff.Options, error) {
+	opts := diff.Options{
+		Account:  r.cfg.Aerial.AccountID,
+		Revision: d.Commit,
+		Signer:   d.Signer,
+		Guards:   r.guards,
+		Held:     r.held.now(),
+	}
+	var err error
+	if opts.DeletionRequested, err = r.deletionRequested(declared); err != nil {
+		return opts, err
+	}
+	cooling, err := r.cooling(d.Commit)
+	opts.CoolingOff = cooling.why
+	return opts, err
 }
 
 // Recheck holds a saved plan to the account and the guards as they are now, and
@@ -211,7 +264,11 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil {
 		return nil, err
 	}
-	return diff.Revalidate(saved, actual, diff.Options{Account: r.cfg.Aerial.AccountID, Guards: r.guards})
+	opts, err := r.options(&Desired{Commit: saved.Revision}, &state.Desired{})
+	if err != nil {
+		return nil, err
+	}
+	return diff.Revalidate(saved, actual, opts)
 }
 
 // observation is the actual state being read while the desired state is still
@@ -289,6 +346,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	opts := apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Spared:      append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
+		Held:        r.held.why,
 		Done:        done,
 		Logger:      r.log,
 	}

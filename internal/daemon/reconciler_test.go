@@ -184,7 +184,7 @@ func TestPlanOverlaps(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		_, _, err = w.runner.r.plan(t.Context(), Filter{}, func(ctx context.Context) (*Desired, error) {
+		_, _, err = w.runner.r.plan(t.Context(), Filter{}, nil, func(ctx context.Context) (*Desired, error) {
 			time.Sleep(2 * time.Second)
 			return w.runner.r.Desired(ctx)
 		})

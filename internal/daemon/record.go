@@ -67,6 +67,8 @@ type RunRecord struct {
 	// refused when there was no other; empty when neither is known, and for a
 	// local folder.
 	Commit string `json:"commit"`
+	// Signer is who signed it; left out where the config asks for no signature.
+	Signer string `json:"signer,omitempty"`
 	Result Result `json:"result"`
 	// Problem says why the run has no plan, or could not carry it out; nil
 	// when nothing went wrong.
@@ -82,6 +84,14 @@ type RunRecord struct {
 	// Outcomes tells it of each; empty in report mode, and left out of
 	// Status.RecentRuns.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
+}
+
+// Left says whether differences are left that the run found and did not mend.
+func (r *RunRecord) Left() bool {
+	if r.Summary == nil {
+		return false
+	}
+	return r.Summary.Changes > r.Changes.Applied || r.Summary.Unfixable > 0
 }
 
 // Changes counts changes by what became of them.

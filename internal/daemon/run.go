@@ -21,6 +21,7 @@ type runner struct {
 	tag     *runHandler // puts the run on each line of log
 	metrics *metrics
 	board   *board
+	teller  *teller
 	now     func() time.Time
 
 	// good is the last desired state that was read and could be compared with
@@ -47,11 +48,17 @@ type said struct {
 	mistakes []string // in the manifests
 	stale    string
 	alarms   string
+	// unverified is the commit, and why, that was counted last.
+	unverified string
+	holds      string
 }
 
 // once does one run from beginning to end and tells what became of it. It
 // neither fails nor panics.
-func (u *runner) once(ctx context.Context, trigger Trigger) {
+func (u *runner) once(ctx context.Context, trigger Trigger) { u.do(ctx, trigger) }
+
+// do is once, and gives the record too.
+func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	started := u.now().UTC()
 	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
 	u.tag.begin(rec.ID, "")
@@ -66,10 +73,13 @@ func (u *runner) once(ctx context.Context, trigger Trigger) {
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
 	u.board.end(rec, u.inForce)
 	u.tellAlarms()
+	u.tellHolds()
 	u.summarize(&rec)
 	if err := u.r.noteRun(&rec); err != nil {
 		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", hintOf(err))
 	}
+	u.teller.tell(ctx, &rec)
+	return &rec
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the watch.
@@ -81,7 +91,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			rec.Problem = &Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
 		}
 	}()
-	plan, err := u.plan(ctx, rec)
+	plan, desired, err := u.plan(ctx, rec)
 	if err != nil {
 		if ctx.Err() != nil {
 			rec.Result = ResultInterrupted
@@ -92,6 +102,9 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		return
 	}
 	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
+	if err := u.r.Note(plan, desired, Filter{}); err != nil {
+		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", hintOf(err))
+	}
 
 	var result *apply.Result
 	if u.mode == state.Apply {
@@ -116,18 +129,20 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 
 // plan gives the plan of a run. When the newest desired state can't be had, or
 // can't be compared with the account, it is that of the last good one.
-func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
+func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired, error) {
 	var newest *Desired
 	var stale error
-	plan, desired, err := u.r.plan(ctx, Filter{}, func(ctx context.Context) (*Desired, error) {
+	plan, desired, err := u.r.plan(ctx, Filter{}, nil, func(ctx context.Context) (*Desired, error) {
 		d, err := u.r.Desired(ctx)
 		newest = d
+		u.countUnverified(err)
+		u.recover(ctx, err)
 		if err != nil && u.good != nil && ctx.Err() == nil {
 			stale = err
 			d, err = u.good, nil
 		}
 		if err == nil {
-			u.mark(rec, d.Commit)
+			u.mark(rec, d)
 		}
 		return d, err
 	})
@@ -136,8 +151,8 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		// It was read, but doesn't go with the account. The good one may need
 		// other orgs to be read, so the account is observed once more.
 		stale = err
-		u.mark(rec, u.good.Commit)
-		plan, desired, err = u.r.plan(ctx, Filter{}, func(context.Context) (*Desired, error) { return u.good, nil })
+		u.mark(rec, u.good)
+		plan, desired, err = u.r.plan(ctx, Filter{}, nil, func(context.Context) (*Desired, error) { return u.good, nil })
 	}
 	switch {
 	case stale != nil:
@@ -150,15 +165,33 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	case newest != nil && u.good != nil:
 		u.recall(rec, newest)
 	case refused != nil:
-		u.mark(rec, refused.Commit)
+		u.mark(rec, &Desired{Commit: refused.Commit})
 	}
-	return plan, err
+	return plan, desired, err
+}
+
+// recover brings back the desired state that was in force before this process,
+// when the newest commit is not verified and no other is known yet.
+func (u *runner) recover(ctx context.Context, err error) {
+	var no *UnverifiedError
+	if u.good != nil || !errors.As(err, &no) {
+		return
+	}
+	d, since, err := u.r.LastVerified(ctx)
+	if err != nil {
+		u.log.Warn("the last verified commit can't be read again", "error", oneLine(err.Error()), "hint", hintOf(err))
+		return
+	}
+	if d != nil {
+		u.good, u.fresh = d, since
+		u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
+	}
 }
 
 // keep leaves the good desired state in force although it is not the newest.
 func (u *runner) keep(rec *RunRecord, stale *Stale) {
 	rec.Stale = stale
-	u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since, Stale: stale}
+	u.inForce = &InForce{Commit: u.inForce.Commit, Signer: u.inForce.Signer, Since: u.inForce.Since, Stale: stale}
 	u.tellStale(stale)
 }
 
@@ -171,17 +204,17 @@ func (u *runner) recall(rec *RunRecord, newest *Desired) {
 	case newest.same(u.good):
 		u.adopt(newest)
 	case u.unfit != nil && newest.same(u.unfit):
-		u.mark(rec, u.good.Commit)
+		u.mark(rec, u.good)
 		u.keep(rec, u.verdict)
 	default:
-		u.inForce = &InForce{Commit: u.inForce.Commit, Since: u.inForce.Since}
+		u.inForce = &InForce{Commit: u.inForce.Commit, Signer: u.inForce.Signer, Since: u.inForce.Since}
 	}
 }
 
 // mark notes which commit a run is about.
-func (u *runner) mark(rec *RunRecord, commit string) {
-	rec.Commit = commit
-	u.tag.begin(rec.ID, commit)
+func (u *runner) mark(rec *RunRecord, d *Desired) {
+	rec.Commit, rec.Signer = d.Commit, d.Signer
+	u.tag.begin(rec.ID, d.Commit)
 }
 
 // adopt takes the newest desired state as the good one; it may be that already.
@@ -193,7 +226,7 @@ func (u *runner) adopt(d *Desired) {
 	}
 	u.good, u.fresh = d, now
 	u.unfit, u.verdict = nil, nil
-	u.inForce = &InForce{Commit: d.Commit, Since: since}
+	u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 	u.tellFresh(d)
 }
 

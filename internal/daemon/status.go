@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/hold"
 	"reconciler/internal/state"
 )
 
@@ -61,6 +62,8 @@ type Status struct {
 	// Alarms are told until somebody acknowledges them: tokens of new orgs that
 	// were lost, and a journal that was.
 	Alarms []Alarm `json:"alarms"`
+	// Suspensions are those that hold writes, as of the last run.
+	Suspensions []hold.Suspension `json:"suspensions"`
 	// Products names the products that Drift speaks of, by id.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
@@ -88,6 +91,8 @@ type Success struct {
 type InForce struct {
 	// Commit is what it was read from; empty for a local folder.
 	Commit string `json:"commit"`
+	// Signer is who signed it; left out where the config asks for no signature.
+	Signer string `json:"signer,omitempty"`
 	// Since is when it came into force.
 	Since time.Time `json:"since"`
 	// Stale says why it isn't the newest; null when it is.
@@ -111,6 +116,7 @@ func newBoard(status Status, next func(time.Time) time.Time) *board {
 	status.Unmanaged = []diff.Unmanaged{}
 	status.Refusals = []diff.Refusal{}
 	status.Alarms = []Alarm{}
+	status.Suspensions = []hold.Suspension{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []RunRecord{}
 	return &board{next: next, status: status}
@@ -153,6 +159,13 @@ func (b *board) alarms(all []Alarm) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.Alarms = append([]Alarm{}, all...)
+}
+
+// suspended notes what holds writes; active is never nil.
+func (b *board) suspended(active []hold.Suspension) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Suspensions = active
 }
 
 // compared notes what a run found and what of it is left.

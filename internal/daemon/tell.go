@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -176,5 +177,42 @@ func (u *runner) tellAlarms() {
 		for _, a := range alarms {
 			u.log.Error("alarm", "org", a.Org, "alarm", a.Message, "hint", a.Hint)
 		}
+	}
+}
+
+// countUnverified counts a commit that is refused, once.
+func (u *runner) countUnverified(err error) {
+	var no *UnverifiedError
+	if !errors.As(err, &no) {
+		if err == nil {
+			u.said.unverified = ""
+		}
+		return
+	}
+	if now := no.Commit + " " + no.Reason; now != u.said.unverified {
+		u.said.unverified = now
+		u.metrics.unverified.WithLabelValues(no.Reason).Inc()
+	}
+}
+
+// tellHolds tells which suspensions hold writes: on the log when that changes,
+// in status and metrics for as long as they last.
+func (u *runner) tellHolds() {
+	active, err := u.r.held.suspensions()
+	u.board.suspended(active)
+	u.metrics.suspensions.Set(float64(len(active)))
+	now := fmt.Sprint(active, err)
+	if now == u.said.holds || u.said.holds == "" && len(active) == 0 && err == nil {
+		return
+	}
+	u.said.holds = now
+	switch {
+	case err != nil:
+		u.log.Error("it is not known what is suspended, so nothing is written", "error", oneLine(err.Error()), "hint", hintOf(err))
+	case len(active) == 0:
+		u.log.Info("writes are no longer suspended")
+	}
+	for i := range active {
+		u.log.Warn("writes are suspended", "suspension", active[i].String())
 	}
 }

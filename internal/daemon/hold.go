@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"sync"
+	"time"
+
+	"reconciler/internal/config"
+	"reconciler/internal/hold"
+)
+
+// holder says what may not be written at the moment. It may be used by many
+// goroutines at once.
+type holder struct {
+	cfg   *config.Config
+	store *hold.Store // nil without a state folder
+
+	mu   sync.Mutex
+	at   time.Time
+	held func(domain string) string
+}
+
+// heldFor is how long an answer counts. The writes of a run come many a second,
+// and each asks.
+const heldFor = time.Second
+
+func newHolder(cfg *config.Config) *holder {
+	h := &holder{cfg: cfg}
+	if cfg.State.Dir != "" {
+		h.store = hold.OpenStore(cfg.State.Dir)
+	}
+	return h
+}
+
+// now gives the answers as of now, for one goroutine at a time.
+func (h *holder) now() func(domain string) string { return h.rules().At(time.Now()) }
+
+// why says why nothing may be written to an org ("" is the account) now; empty
+// when it may.
+func (h *holder) why(domain string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); h.held == nil || now.Sub(h.at) >= heldFor {
+		h.at, h.held = now, h.rules().At(now)
+	}
+	return h.held(domain)
+}
+
+// rules are the windows and suspensions of the config, and the suspensions of
+// the state folder, which are read anew.
+func (h *holder) rules() *hold.Rules {
+	rules := &hold.Rules{}
+	for _, w := range h.cfg.Windows {
+		rules.Windows = append(rules.Windows, hold.Window{Deny: w.Deny, Opens: w.Cron, For: w.Duration, Zone: w.Zone, Orgs: w.Orgs})
+	}
+	for _, s := range h.cfg.Suspend {
+		rules.Suspensions = append(rules.Suspensions, hold.Suspension{Orgs: s.Orgs, Reason: s.Reason, Owner: s.Owner, Until: s.Until})
+	}
+	if h.store == nil {
+		return rules
+	}
+	var made []hold.Suspension
+	made, rules.Unreadable = h.store.Load()
+	rules.Suspensions = append(rules.Suspensions, made...)
+	return rules
+}
+
+// suspensions gives those that hold writes now. It is never nil.
+func (h *holder) suspensions() ([]hold.Suspension, error) {
+	rules := h.rules()
+	active := []hold.Suspension{}
+	for _, s := range rules.Suspensions {
+		if !s.Expired(time.Now()) {
+			active = append(active, s)
+		}
+	}
+	return active, rules.Unreadable
+}
