@@ -8,6 +8,12 @@
 // the eye is when the output ends) and first on a page, and what is in sync is
 // only counted.
 //
+// A review of a change between two revisions has an order of its own: what this
+// change does, what it is in conflict with, what it declares without a write,
+// and last what differs without it, which is folded away where that can be. Orgs
+// that have the same to expect are told once. Once it was applied, it is told
+// like any plan.
+//
 // Four signs run through all formats: + adds, ~ changes, - takes away, and !
 // needs attention because it will not be done. Colour repeats what the signs
 // and words say and never says anything alone.

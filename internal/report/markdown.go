@@ -45,15 +45,20 @@ func markdown(d Data) string {
 	}
 	limit = max(limit, markdownLeast)
 	for items := mdItems; ; items /= 2 {
-		top, end := markdownTop(v, items), markdownEnd(v, items)
+		top, end := markdownTop(v, items), markdownEnd(v, items, items)
 		room := limit - len(top) - len(end)
 		if room < limit/5 && items > 0 {
 			continue
 		}
-		if v.Review != nil {
-			return top + markdownReview(v.Review, room) + end
+		if v.Review == nil {
+			return top + markdownChanges(v.Groups, room) + end
 		}
-		return top + markdownChanges(v.Groups, room) + end
+		body, whole := markdownReview(v.Review, room)
+		if !whole { // what nothing is done to must not push aside what is
+			end = markdownEnd(v, items, 0)
+			body, _ = markdownReview(v.Review, limit-len(top)-len(end))
+		}
+		return top + body + end
 	}
 }
 
@@ -118,7 +123,7 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 	b.WriteByte('\n')
 }
 
-func markdownEnd(v *view, most int) string {
+func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
 	items(&b, "**Unfixable:** differences that no call of the API can mend", v.Unfixable, most, func(u unfixable) string {
 		return fmt.Sprintf("%s %s: desired %s, actual %s",
@@ -129,7 +134,7 @@ func markdownEnd(v *view, most int) string {
 	})
 	if n := len(v.Unmanaged); n > 0 {
 		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", plural(n, "org"))
-		items(&b, "", v.Unmanaged, most, func(u unmanaged) string {
+		items(&b, "", v.Unmanaged, mostUnmanaged, func(u unmanaged) string {
 			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
 		})
 		b.WriteString("</details>\n\n")

@@ -12,21 +12,27 @@ const (
 	mdFence = len("```diff\n") + len("```\n\n")
 )
 
-// markdownReview gives the parts of a review that fit into room. What is least
-// important stands last and so is left out first; each part says what it lacks.
-func markdownReview(r *review, room int) string {
+// markdownReview gives the parts of a review that fit into room, and whether
+// that is all but the drift. Each part says what it lacks. Drift is shown only
+// where nothing else is left out.
+func markdownReview(r *review, room int) (body string, whole bool) {
 	for i := range r.Parts {
 		p := &r.Parts[i]
 		room -= len(p.mdHead()) + len(p.mdFoot()) + mdNote + mdFence
 	}
+	whole = true
 	var b strings.Builder
 	for i := range r.Parts {
 		p := &r.Parts[i]
-		body, spent := p.inMarkdown(room)
+		if p.Drift && !whole {
+			room = 0
+		}
+		body, spent, all := p.inMarkdown(room)
 		room -= spent
+		whole = whole && (all || p.Drift)
 		b.WriteString(p.mdHead() + body + p.mdFoot())
 	}
-	return b.String()
+	return b.String(), whole
 }
 
 func (p *part) mdHead() string {
@@ -47,10 +53,11 @@ func (p *part) mdFoot() string {
 	return ""
 }
 
-// inMarkdown gives the entries that fit into room, none of them in part, and how
-// much of the room they took. Fences and the sentence about what is left out
-// have room of their own, as far as each part has one of them.
-func (p *part) inMarkdown(room int) (body string, spent int) {
+// inMarkdown gives the entries that fit into room, none of them in part but for
+// the names of many orgs, how much of the room that took, and whether it is all.
+// Fences and the sentence about what is left out have room of their own, as far
+// as each part has one of them.
+func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 	var b blocks
 	left, leftOrgs, unlisted := 0, 0, 0
 	for i := range p.Entries {
@@ -86,7 +93,7 @@ func (p *part) inMarkdown(room int) (body string, spent int) {
 	case unlisted > 0:
 		b.b.WriteString("There is no room here for the names of all orgs. The JSON output has them.\n\n")
 	}
-	return b.b.String(), spent
+	return b.b.String(), spent, left+unlisted == 0
 }
 
 // mdNames gives names as lines of a block of code. Each is indented so far that
