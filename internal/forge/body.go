@@ -66,6 +66,8 @@ func (b block) next(line string) block {
 	return b
 }
 
+const endDetails = "</details>\n"
+
 // closing gives the lines that end what is open.
 func (b block) closing() string {
 	var s strings.Builder
@@ -73,9 +75,21 @@ func (b block) closing() string {
 		s.WriteString(b.fence + "\n")
 	}
 	if b.details > 0 {
-		s.WriteString("\n" + strings.Repeat("</details>\n", b.details))
+		s.WriteString("\n" + strings.Repeat(endDetails, b.details))
 	}
 	return s.String()
+}
+
+// closingLen is how long closing is; asking it line by line is cheap.
+func (b block) closingLen() int {
+	n := 0
+	if b.fence != "" {
+		n += len(b.fence) + 1
+	}
+	if b.details > 0 {
+		n += 1 + b.details*len(endDetails)
+	}
+	return n
 }
 
 // fit cuts a text that is longer than limit characters: after a line, with what
@@ -100,7 +114,7 @@ func fit(text string, limit int) string {
 		}
 		open = open.next(strings.TrimRight(line, "\n"))
 		end += len(line)
-		if used+utf8.RuneCountInString(open.closing()) <= room {
+		if used+open.closingLen() <= room {
 			atCut, cut = open, i+1
 		}
 	}

@@ -110,6 +110,9 @@ func FuzzBody(f *testing.F) {
 			var open block
 			for line := range strings.SplitSeq(text, "\n") {
 				open = open.next(line)
+				if len(open.closing()) != open.closingLen() {
+					t.Fatalf("%+v: closing is not %d long", open, open.closingLen())
+				}
 			}
 			if open != (block{}) {
 				t.Errorf("cut and left open: %+v in %q", open, text)
