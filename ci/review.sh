@@ -116,17 +116,18 @@ choose_base() {
   fi
 }
 
-# fetch_base gets the base when a shallow clone doesn't have it.
+# fetch_base gets the base when a shallow clone doesn't have it, and sets $base to its
+# commit: a branch has no name of its own in the clone.
 fetch_base() {
   if git rev-parse --verify --quiet "$base^{commit}" >/dev/null; then
     return
   fi
   say "review: fetching the base $base"
+  set -- --quiet --no-tags
   if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
-    git fetch --quiet --no-tags --depth=1 "${REVIEW_REMOTE:-origin}" "$base"
-  else # a depth would cut the history that is there
-    git fetch --quiet --no-tags "${REVIEW_REMOTE:-origin}" "$base"
+    set -- "$@" --depth=1 # which would cut the history where it is whole
   fi
+  git fetch "$@" "${REVIEW_REMOTE:-origin}" "$base" && base=$(git rev-parse --verify --quiet 'FETCH_HEAD^{commit}')
 }
 
 # check runs validate. On GitHub its mistakes become annotations.
