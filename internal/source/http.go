@@ -75,19 +75,12 @@ func (g *Git) newHTTPTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// errProxy stands for what is wrong with a proxy variable. The error of package
-// net/http repeats its value, in which a password may stand.
-var errProxy = errors.New("the proxy variable can't be used")
-
 // proxyFor is the proxy for a request, or nil. Its password is kept out of
 // errors, like any other.
 func (g *Git) proxyFor(req *http.Request) (*url.URL, error) {
 	proxy, err := g.proxy(req)
-	switch {
-	case err != nil:
-		return nil, errProxy
-	case proxy == nil:
-		return nil, nil
+	if proxy == nil || err != nil {
+		return nil, err
 	}
 	g.via = proxy.Host
 	if password, ok := proxy.User.Password(); ok {

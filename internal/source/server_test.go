@@ -260,7 +260,9 @@ type sshServer struct {
 	wg       sync.WaitGroup
 }
 
-func serveSSH(t *testing.T, dir string, byGit bool) *sshServer {
+// serveSSH serves the repository; more are host keys besides its own, which
+// one of the same kind replaces.
+func serveSSH(t *testing.T, dir string, byGit bool, more ...ssh.Signer) *sshServer {
 	t.Helper()
 	if byGit {
 		needGit(t)
@@ -283,7 +285,9 @@ func serveSSH(t *testing.T, dir string, byGit bool) *sshServer {
 			return nil, nil
 		},
 	}
-	cfg.AddHostKey(s.host)
+	for _, host := range append([]ssh.Signer{s.host}, more...) {
+		cfg.AddHostKey(host)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

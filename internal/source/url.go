@@ -80,5 +80,6 @@ func loopback(host string) bool {
 // secretForms gives the ways in which a secret may turn up in someone else's
 // error: as it is, and escaped for a URL.
 func secretForms(secret string) []string {
-	return []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
+	user := url.UserPassword("", secret).String()
+	return []string{secret, url.QueryEscape(secret), url.PathEscape(secret), strings.TrimPrefix(user, ":")}
 }

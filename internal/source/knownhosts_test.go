@@ -1,0 +1,174 @@
+package source
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+func newECDSA(t *testing.T) ssh.Signer {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// certify gives a host's signer with a certificate by the authority.
+func certify(t *testing.T, host, authority ssh.Signer, principal string, until time.Time) ssh.Signer {
+	t.Helper()
+	cert := &ssh.Certificate{
+		Key: host.PublicKey(), CertType: ssh.HostCert, ValidPrincipals: []string{principal},
+		ValidAfter: 1, ValidBefore: uint64(until.Unix()),
+	}
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.NewCertSigner(cert, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// A host with several keys shows the one that is on record, of whatever kind.
+func TestKnownHostsKindOfKey(t *testing.T) {
+	want := map[string]string{"a.yaml": "one"}
+	r, _ := newRepo(t, want)
+	second := newECDSA(t)
+	s := serveSSH(t, r.Dir(), false, second)
+	for name, key := range map[string]ssh.PublicKey{"ed25519": s.host.PublicKey(), "ecdsa": second.PublicKey()} {
+		t.Run(name, func(t *testing.T) {
+			auth := Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, s.addr, key)}
+			wantContents(t, fetch(t, newGit(t, GitOptions{URL: s.url(), Auth: auth})), want)
+		})
+	}
+	t.Run("none of them", func(t *testing.T) {
+		s := serveSSH(t, r.Dir(), false)
+		auth := Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, s.addr, second.PublicKey())}
+		_, err := newGit(t, GitOptions{URL: s.url(), Auth: auth}).Fetch(t.Context())
+		wantError(t, err, ErrDenied, "has no key of a kind that is known of it", "it offers ssh-ed25519", "known are ecdsa-sha2-nistp256", "somebody be in between")
+	})
+}
+
+func TestKnownHostsAuthority(t *testing.T) {
+	want := map[string]string{"a.yaml": "one"}
+	r, _ := newRepo(t, want)
+	authority, _ := newKey(t)
+	other, _ := newKey(t)
+	host := newECDSA(t) // of another kind than the authority's key
+	later, ago := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	for _, tt := range []struct {
+		name  string
+		host  ssh.Signer
+		lines string // after the host's name
+		words []string
+	}{
+		{"good", certify(t, host, authority, "127.0.0.1", later), "@cert-authority %s\n", nil},
+		{"other authority", certify(t, host, other, "127.0.0.1", later), "@cert-authority %s\n",
+			[]string{"no authorities for hostname", "signed by an authority in"}},
+		{"other host", certify(t, host, authority, "git.example", later), "@cert-authority %s\n",
+			[]string{`principal "127.0.0.1" not in the set`, "name it"}},
+		{"expired", certify(t, host, authority, "127.0.0.1", ago), "@cert-authority %s\n", []string{"expired", "valid now"}},
+		{"revoked authority", certify(t, host, authority, "127.0.0.1", later), "@cert-authority %[1]s\n@revoked %[1]s\n",
+			[]string{"revoked", "the host key of"}},
+		{"authority itself", authority, "@cert-authority %[1]s\n%[2]s\n", []string{"the key of an authority, not of a host"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serveSSH(t, r.Dir(), false, tt.host)
+			s.host = nil
+			line := knownhosts.Line([]string{knownhosts.Normalize(s.addr)}, authority.PublicKey())
+			plain := knownhosts.Line([]string{knownhosts.Normalize(s.addr)}, other.PublicKey())
+			lines := fmt.Sprintf(strings.ReplaceAll(tt.lines, "%s", "%[1]s")+"%.0[2]s", line, plain)
+			auth := Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t, lines)}
+			snap, err := newGit(t, GitOptions{URL: s.url(), Auth: auth}).Fetch(t.Context())
+			if tt.words == nil {
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantContents(t, snap, want)
+				return
+			}
+			wantError(t, err, ErrDenied, tt.words...)
+		})
+	}
+}
+
+// An entry without a port is for port 22, and names are matched without case.
+func TestKnownHostsNames(t *testing.T) {
+	key, _ := newKey(t)
+	for _, tt := range []struct {
+		entry, addr string
+		known       bool
+	}{
+		{"git.example", "git.example:22", true},
+		{"git.example", "git.example:2222", false},
+		{"[git.example]:2222", "git.example:2222", true},
+		{"[git.example]:2222", "git.example:22", false},
+		{"*.example", "git.example:2222", true},
+		{"!git.example,*.example", "git.example:22", false},
+		{"git.example,192.0.2.1", "192.0.2.1:22", true},
+		{"2001:db8::1", "[2001:db8::1]:22", true},
+		{"[2001:db8::1]:2222", "[2001:db8::1]:2222", true},
+	} {
+		g := newGit(t, GitOptions{URL: "ssh://git.example/r", Auth: Auth{SSHKeyFile: "key", KnownHostsFile: tempFile(t,
+			tt.entry+" "+strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key.PublicKey())))+"\n")}})
+		k, err := g.knownHosts(tt.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known := len(k.algorithms()) > 0; known != tt.known {
+			t.Errorf("%s for %s: got known %v, want %v", tt.entry, tt.addr, known, tt.known)
+		}
+	}
+}
+
+// A host's name in the URL may be spelt with capitals.
+func TestKnownHostsCase(t *testing.T) {
+	r, _ := newRepo(t, map[string]string{"a.yaml": "one"})
+	s := serveSSH(t, r.Dir(), false)
+	addr := strings.Replace(s.addr, "127.0.0.1", "localhost", 1)
+	auth := Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, addr, s.host.PublicKey())}
+	fetch(t, newGit(t, GitOptions{URL: "ssh://git@" + strings.Replace(addr, "localhost", "LocalHost", 1) + "/repo.git", Auth: auth}))
+}
+
+// Signatures by SHA-1 are not asked for.
+func TestKnownHostsRSA(t *testing.T) {
+	keygen, err := exec.LookPath("ssh-keygen")
+	if err != nil {
+		t.Skip("there is no ssh-keygen program")
+	}
+	_, public := makeKey(t, keygen, "-t", "rsa", "-b", "2048", "-N", "")
+	g := newGit(t, GitOptions{URL: "ssh://git.example/r", Auth: Auth{SSHKeyFile: "key", KnownHostsFile: tempFile(t, "git.example "+public)}})
+	k, err := g.knownHosts("git.example:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(k.algorithms(), " "); got != "rsa-sha2-512 rsa-sha2-256" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// makeKey has ssh-keygen make a key, and gives its file and the public half.
+func makeKey(t *testing.T, keygen string, args ...string) (file, public string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "key")
+	if out, err := exec.Command(keygen, append([]string{"-q", "-C", "", "-f", file}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen: %v\n%s", err, out)
+	}
+	return file, readFile(t, file+".pub")
+}
