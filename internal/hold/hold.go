@@ -38,7 +38,7 @@ type Window struct {
 // Suspension holds writes until somebody takes it back or it expires.
 type Suspension struct {
 	// ID names it; one that the config declares has none.
-	ID string `json:"id"`
+	ID string `json:"id,omitempty"`
 	// Orgs are as those of a Window.
 	Orgs []string `json:"orgs,omitempty"`
 	// Reason and Owner say why, and who knows more about it.
@@ -47,7 +47,7 @@ type Suspension struct {
 	// Since is when it was made, and until then it holds too: a clock that was
 	// set back must not let writes through. Until is when it expires; zero for
 	// never.
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 }
 

@@ -350,12 +350,8 @@ func (s *Store) failed(doing string, err error) error {
 	return e
 }
 
-// sortSuspensions sorts by when they were made, then by ID.
+// sortSuspensions sorts by when they were made; those of one second stay as they
+// are in the file, where new ones come last.
 func sortSuspensions(all []Suspension) {
-	slices.SortFunc(all, func(a, b Suspension) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	slices.SortStableFunc(all, func(a, b Suspension) int { return a.Since.Compare(b.Since) })
 }

@@ -1,0 +1,333 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/config"
+	"reconciler/internal/hold"
+	"reconciler/internal/strictyaml"
+)
+
+// suspendFlags are those of suspend.
+type suspendFlags struct {
+	orgs          []string
+	reason, owner string
+	length        time.Duration
+	until         string
+	list          bool
+	format        string
+}
+
+func (a *app) suspendCommand() *cobra.Command {
+	var f suspendFlags
+	cmd := &cobra.Command{
+		Use:   "suspend --reason TEXT [--org GLOB ...] [--for DURATION | --until TIME]",
+		Short: "Hold all writes, or those to some orgs, until resume",
+		Long: `Hold all writes, or with --org those to some orgs, until resume takes it back or
+it expires. Reading goes on, and so do reports of drift. A running daemon takes
+it up before its next write; nothing needs to be restarted.
+
+It is kept in the config's state.dir. Nothing is sent to Okta, and no credentials
+are needed. With --list, tell what is suspended, here and by the config.`,
+		Example: `  reconciler suspend --reason "audit, ask Ada" --for 72h
+  reconciler suspend --reason INC-1234 --org '*.oktapreview.com'
+  reconciler suspend --list`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q: orgs are named with --org", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.list {
+				return a.listSuspensions(cmd, &f)
+			}
+			return a.suspend(cmd, &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.reason, "reason", "", "why, in one line of `TEXT`; needed")
+	flags.StringArrayVar(&f.orgs, "org", nil, "only orgs whose domain this `GLOB` matches; may be repeated")
+	flags.StringVar(&f.owner, "owner", "", "`NAME` of who knows more about it (default: the user who runs this)")
+	flags.DurationVar(&f.length, "for", 0, "expire after this `DURATION`, such as 90m or 72h")
+	flags.StringVar(&f.until, "until", "", "expire at this `TIME`, such as 2026-11-30T06:00:00Z")
+	flags.BoolVar(&f.list, "list", false, "tell what is suspended")
+	flags.StringVarP(&f.format, "output", "o", "text", "text or json; with --list")
+	cmd.MarkFlagsMutuallyExclusive("for", "until")
+	return cmd
+}
+
+// suspensions gives the config and the store in its state folder.
+func (a *app) suspensions() (*config.Config, *hold.Store, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg.State.Dir == "" {
+		return nil, nil, withHint("the config has no state.dir, in which suspensions are kept", "set it, or declare suspend in the config; see docs/config.md")
+	}
+	return cfg, hold.OpenStore(cfg.State.Dir), nil
+}
+
+func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
+	if cmd.Flags().Changed("output") {
+		return errors.New("-o is for --list")
+	}
+	if strings.TrimSpace(f.reason) == "" {
+		return withHint("--reason is missing", "say why in a line, so that whoever meets it knows: --reason TEXT")
+	}
+	for _, glob := range f.orgs {
+		if err := hold.CheckGlob(glob); err != nil {
+			return fmt.Errorf("--org: %w", err)
+		}
+	}
+	until, err := f.end(cmd.Flags().Changed("for"), time.Now())
+	if err != nil {
+		return err
+	}
+	if f.owner == "" {
+		who, err := user.Current()
+		if err != nil {
+			return withHint("it can't be told who runs this: "+err.Error(), "name somebody who knows more about it: --owner NAME")
+		}
+		f.owner = who.Username
+	}
+	_, store, err := a.suspensions()
+	if err != nil {
+		return err
+	}
+	made, err := store.Add(hold.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
+		"reading and reports of drift go on; a running daemon takes this up before its next write\n"+
+		"take it back with: reconciler resume %s\n", scope(made.Orgs), &made, made.ID)
+	return err
+}
+
+// end gives when the suspension expires; zero for never.
+func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
+	switch {
+	case length && f.length <= 0:
+		return time.Time{}, fmt.Errorf("--for %s: must be more than nothing", f.length)
+	case length:
+		return now.Add(f.length).Truncate(time.Second), nil
+	case f.until == "":
+		return time.Time{}, nil
+	}
+	until, err := time.Parse(time.RFC3339, f.until)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--until %q: must be a date and time with zone, such as %s", f.until, now.UTC().Add(24*time.Hour).Format(time.RFC3339))
+	}
+	if !until.After(now) {
+		return time.Time{}, fmt.Errorf("--until %s: that is over", f.until)
+	}
+	return until, nil
+}
+
+// scope says in words what a suspension is for.
+func scope(globs []string) string {
+	if len(globs) == 0 {
+		return "all orgs and the account"
+	}
+	return strings.Join(globs, ", ")
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	var orgs []string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "resume {ID ... | --org GLOB ... | --all}",
+		Short: "Take back what suspend did",
+		Long: `Take back what suspend did: by the ID that it gave (see suspend --list); with
+--org, what was suspended with exactly these patterns; or with --all everything
+that was suspended while the program runs. What the config suspends can only be
+taken back there.`,
+		Example: `  reconciler resume k3j2m5x7
+  reconciler resume --org '*.oktapreview.com'
+  reconciler resume --all`,
+		RunE: func(_ *cobra.Command, ids []string) error {
+			given := 0
+			for _, is := range []bool{len(ids) > 0, len(orgs) > 0, all} {
+				if is {
+					given++
+				}
+			}
+			if given != 1 {
+				return withHint("say what to resume: an ID, --org GLOB, or --all", `"reconciler suspend --list" tells what is suspended`)
+			}
+			return a.resume(ids, orgs)
+		},
+	}
+	cmd.Flags().StringArrayVar(&orgs, "org", nil, "what was suspended for this `GLOB`; may be repeated")
+	cmd.Flags().BoolVar(&all, "all", false, "all that was suspended while the program runs")
+	return cmd
+}
+
+// resume takes back what has one of the ids, or exactly these orgs, or
+// everything when neither is given.
+func (a *app) resume(ids, orgs []string) error {
+	cfg, store, err := a.suspensions()
+	if err != nil {
+		return err
+	}
+	kept, err := store.Load()
+	if err != nil {
+		return err
+	}
+	// All or none: an ID that is mistyped must not go unnoticed beside one that
+	// isn't.
+	for _, id := range ids {
+		if !slices.ContainsFunc(kept, func(s hold.Suspension) bool { return s.ID == id && !s.Expired(time.Now()) }) {
+			return notSuspended(fmt.Sprintf("no suspension has the ID %q", id), alive(cfg, kept))
+		}
+	}
+	wanted := sortedGlobs(orgs)
+	removed, err := store.Remove(func(s hold.Suspension) bool {
+		switch {
+		case len(ids) > 0:
+			return slices.Contains(ids, s.ID)
+		case len(orgs) > 0:
+			return slices.Equal(sortedGlobs(s.Orgs), wanted)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if len(removed) == 0 {
+		problem := "nothing was suspended while the program runs"
+		if len(orgs) > 0 {
+			problem = "nothing was suspended for exactly " + scope(orgs)
+		}
+		return notSuspended(problem, alive(cfg, kept))
+	}
+	for i := range removed {
+		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", scope(removed[i].Orgs), &removed[i]); err != nil {
+			return err
+		}
+	}
+	kept, err = store.Load()
+	if err != nil {
+		return err
+	}
+	for _, s := range alive(cfg, kept) {
+		a.warn("writes are still held: " + s.describe())
+	}
+	return nil
+}
+
+// sortedGlobs makes lists of patterns comparable.
+func sortedGlobs(globs []string) []string {
+	var all []string
+	for _, glob := range globs {
+		all = append(all, strings.ToLower(glob))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// listed is a suspension and where it can be taken back: "config" or "state".
+type listed struct {
+	hold.Suspension
+	From string `json:"from"`
+}
+
+// describe says all about it on one line.
+func (l *listed) describe() string {
+	where := "by ID " + l.ID
+	if l.From == "config" {
+		where = "by the config, and can only be resumed there"
+	}
+	return fmt.Sprintf("%s, %s (%s)", scope(l.Orgs), &l.Suspension, where)
+}
+
+// alive gives what is suspended now, by the config and by those kept.
+func alive(cfg *config.Config, kept []hold.Suspension) []listed {
+	all := []listed{}
+	for _, s := range cfg.Suspend {
+		all = append(all, listed{hold.Suspension{Orgs: s.Orgs, Reason: s.Reason, Owner: s.Owner, Until: s.Until}, "config"})
+	}
+	for _, s := range kept {
+		all = append(all, listed{s, "state"})
+	}
+	now := time.Now()
+	return slices.DeleteFunc(all, func(l listed) bool { return l.Expired(now) })
+}
+
+// notSuspended is an error that lists what is suspended.
+func notSuspended(problem string, all []listed) error {
+	if len(all) == 0 {
+		return withHint(problem, "nothing is suspended")
+	}
+	var words []string
+	for i := range all {
+		words = append(words, all[i].describe())
+	}
+	return withHint(problem, "suspended are: "+strings.Join(words, "; "))
+}
+
+func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
+	for _, name := range []string{"reason", "org", "owner", "for", "until"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s makes no sense with --list", name)
+		}
+	}
+	if f.format != "text" && f.format != "json" {
+		return fmt.Errorf("-o %q: must be %s", f.format, strictyaml.OneOf([]string{"text", "json"}))
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	var kept []hold.Suspension
+	if cfg.State.Dir != "" {
+		if kept, err = hold.OpenStore(cfg.State.Dir).Load(); err != nil {
+			return err
+		}
+	}
+	all := alive(cfg, kept)
+	if f.format == "json" {
+		enc := json.NewEncoder(a.out)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		return enc.Encode(all)
+	}
+	return writeSuspensions(a.out, all)
+}
+
+func writeSuspensions(w io.Writer, all []listed) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "nothing is suspended")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tORGS\tOWNER\tSINCE\tUNTIL\tREASON")
+	for i := range all {
+		s := &all[i]
+		id, since, until := s.ID, "", "resumed"
+		if s.From == "config" {
+			id = "(config)"
+		}
+		if !s.Since.IsZero() {
+			since = s.Since.Format(time.RFC3339)
+		}
+		if !s.Until.IsZero() {
+			until = s.Until.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", id, scope(s.Orgs), s.Owner, since, until, s.Reason)
+	}
+	return t.Flush()
+}
