@@ -103,37 +103,33 @@ func asDeclared(o *state.DesiredOrg, id string) *state.Org {
 	return org
 }
 
-// review notes on the plan what the change declares beside its changes. What
-// the plan's changes and unfixable differences say already is not said again.
+// place is a field of an org, or of the account.
+type place struct{ org, field string }
+
+// review notes on the plan what the change declares beside its changes, and
+// counts. What the plan's changes and unfixable differences say already is not
+// said again.
 func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, settled []Settled, opts Options) {
 	r := &Review{Kind: kind, Base: opts.Base, Head: opts.Revision, Settings: []Setting{}, Settled: settled}
 	p.Review = r
-
-	type place struct{ org, field string }
 	written, told := map[place]bool{}, map[place]bool{}
-	count := func(org, field string, o Origin) {
-		told[place{org, field}] = true
-		told[place{org, fieldDeclared}] = true
-		switch o {
-		case ThisChange:
-			r.ThisChange++
-		case ExistingDrift:
-			r.ExistingDrift++
-		case Conflict:
-			r.Conflicts++
-		}
-	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		count(c.Org, fieldOf(c.Action), c.Origin)
 		written[place{c.Org, fieldOf(c.Action)}] = true
+		r.count(c.Origin)
 	}
-	for i := range p.Unfixable {
-		u := &p.Unfixable[i]
-		count(u.Org, u.Field, u.Origin)
+	for at := range written {
+		told[at] = true
+		told[place{at.org, fieldDeclared}] = true // an org with a change is declared
 	}
-	for i := range settled {
-		count(settled[i].Org, settled[i].Field, Conflict)
+	for _, u := range p.Unfixable {
+		told[place{u.Org, u.Field}] = true
+		told[place{u.Org, fieldDeclared}] = true
+		r.count(u.Origin)
+	}
+	for _, s := range settled {
+		told[place{s.Org, s.Field}] = true
+		r.count(Conflict)
 	}
 
 	if len(opts.Only) == 0 {
@@ -145,26 +141,41 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	}
 	names := aliases(head, base)
 	for i := range orgs {
-		o := &orgs[i]
-		domain := o.domain()
-		switch {
-		case o.head == nil:
-			r.Settings = append(r.Settings, Setting{domain, fieldDeclared, fieldDeclared, ""})
-			continue
-		case o.base == nil:
-			if !told[place{domain, fieldDeclared}] {
-				r.Settings = append(r.Settings, Setting{domain, fieldDeclared, "", fieldDeclared})
-			}
-			continue
-		}
-		for _, d := range o.otherwise(names) {
-			at := place{domain, d.field}
-			if told[at] && !(d.field == fieldProducts && written[at] && o.forgets()) {
-				continue
-			}
-			r.Settings = append(r.Settings, Setting{domain, d.field, d.base, d.head})
-		}
+		r.Settings = append(r.Settings, orgs[i].settings(names, written, told)...)
 	}
+}
+
+func (r *Review) count(o Origin) {
+	switch o {
+	case ThisChange:
+		r.ThisChange++
+	case ExistingDrift:
+		r.ExistingDrift++
+	case Conflict:
+		r.Conflicts++
+	}
+}
+
+// settings gives what the change declares of the org, and nothing else tells.
+func (p *pair) settings(names map[string]string, written, told map[place]bool) []Setting {
+	domain := p.domain()
+	switch {
+	case p.head == nil:
+		return []Setting{{domain, fieldDeclared, fieldDeclared, ""}}
+	case p.base == nil && told[place{domain, fieldDeclared}]:
+		return nil
+	case p.base == nil:
+		return []Setting{{domain, fieldDeclared, "", fieldDeclared}}
+	}
+	var all []Setting
+	for _, d := range p.otherwise(names) {
+		at := place{domain, d.field}
+		if told[at] && !(d.field == fieldProducts && written[at] && p.forgets()) {
+			continue
+		}
+		all = append(all, Setting{domain, d.field, d.base, d.head})
+	}
+	return all
 }
 
 // accountOtherwise gives what both sides say differently of the account.

@@ -151,6 +151,12 @@ func FuzzReadPlan(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
+	base := *desired
+	base.Orgs = base.Orgs[1:]
+	if plan, err = diff.CompareThreeWay(&base, desired, actual, diff.Options{Account: account, Guards: wide}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encodePlan(f, plan))
 	f.Add([]byte(`{"version":1,"changes":[{}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := diff.ReadPlan(bytes.NewReader(data))
@@ -164,6 +170,9 @@ func FuzzReadPlan(f *testing.F) {
 		if err != nil || again.Digest != p.Digest {
 			t.Errorf("what was read can't be read again: %v", err)
 		}
+		if p.Review != nil && p.Review.Kind != diff.ThreeWay {
+			t.Errorf("a review that is no plan: %+v", p.Review)
+		}
 		for _, c := range p.Changes {
 			if c.Action == diff.UpdateProducts && c.Destructive != (len(c.Disable) > 0) {
 				t.Errorf("a hidden loss: %+v", c)
@@ -172,7 +181,7 @@ func FuzzReadPlan(f *testing.F) {
 	})
 }
 
-func encodePlan(t *testing.T, p *diff.Plan) []byte {
+func encodePlan(t testing.TB, p *diff.Plan) []byte {
 	t.Helper()
 	data, err := json.Marshal(p)
 	if err != nil {

@@ -125,7 +125,7 @@ func drawReview(t *rapid.T, p *diff.Plan) *diff.Review {
 	for i := range p.Unfixable {
 		p.Unfixable[i].Origin = some[i%len(some)]
 	}
-	for i := range rapid.SampledFrom([]int{0, 1, 5, 60}).Draw(t, "settings") {
+	for i := range rapid.SampledFrom([]int{0, 1, 5, 25}).Draw(t, "settings") {
 		org := str.Draw(t, "of")
 		if i%2 == 0 {
 			org = fmt.Sprint(i, org)
