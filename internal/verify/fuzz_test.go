@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,4 +210,22 @@ func TestMutations(t *testing.T) {
 			t.Errorf("%s: of %d changes only %d were refused", name, all, refused)
 		}
 	}
+}
+
+// TestAtOnce uses the same keys from several goroutines, for the race detector.
+func TestAtOnce(t *testing.T) {
+	seed := sshSeed(t, 1)
+	keys := mustParse(t, "a@x "+authorized(seed.PublicKey())+"\n"+string(stored(t, "pgp.asc")))
+	commits := [][]byte{signed(t, seed, made), stored(t, "pgp.commit")}
+	var wg sync.WaitGroup
+	for range 4 {
+		for _, raw := range commits {
+			wg.Go(func() {
+				if _, err := keys.Commit(raw, now); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }

@@ -361,8 +361,8 @@ func closingQuote(s string) int {
 	return -1
 }
 
-// word is what can be repeated in an error without giving a secret away.
-var word = regexp.MustCompile(`^[a-z-]{1,24}$`)
+// sayable is what can be repeated in an error without giving a secret away.
+var sayable = regexp.MustCompile(`^[a-z-]{1,24}$`)
 
 // unknownOption says what it is that stands for an option's name.
 func unknownOption(name string) *fileError {
@@ -373,7 +373,7 @@ func unknownOption(name string) *fileError {
 		return &fileError{"an empty option", hint}
 	case strings.Contains(name, "-cert-v01@"):
 		return &fileError{"a certificate stands where a key is needed", "write the key of its authority, with the option cert-authority"}
-	case near == "" && !word.MatchString(name):
+	case near == "" && !sayable.MatchString(name):
 		return &fileError{"neither an option nor the type of a key", hint}
 	}
 	return &fileError{fmt.Sprintf("unknown option %q", name) + near, hint}

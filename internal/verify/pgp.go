@@ -133,7 +133,7 @@ func (c candidate) allows(sig *packet.Signature, t times) *Error {
 	if weak := pgpWeakness(c.public()); weak != "" {
 		return refuse(Weak, "it is signed by %s of the OpenPGP key %s", weak, c.key.fingerprint())
 	}
-	if err := t.each(func(word string, t time.Time) *Error { return c.key.validAt(c.sub, word, t) }); err != nil {
+	if err := t.each(func(clause string, t time.Time) *Error { return c.key.validAt(c.sub, clause, t) }); err != nil {
 		return err
 	}
 	if over(sig, t.at) {

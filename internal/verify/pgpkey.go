@@ -250,6 +250,9 @@ func newer(sig, last *packet.Signature) bool {
 // understood says whether all in a signature that must be understood is. No
 // notation is.
 func understood(sig *packet.Signature) bool {
+	if back := sig.EmbeddedSignature; back != nil && !understood(back) {
+		return false
+	}
 	return !slices.ContainsFunc(sig.Notations, func(n *packet.Notation) bool { return n.IsCritical })
 }
 
@@ -307,12 +310,12 @@ func saysUntil(sig *packet.Signature) bool {
 func saysUse(sig *packet.Signature) bool { return sig.FlagsValid }
 
 // validAt says why the key, or its subkey when that isn't nil, was not valid at
-// the time; nil when it was. The word is for the message.
-func (k *pgpKey) validAt(sub *pgpSubkey, word string, t time.Time) *Error {
+// the time; nil when it was. The clause says in the message what time that is.
+func (k *pgpKey) validAt(sub *pgpSubkey, clause string, t time.Time) *Error {
 	if revokedAt(k.revocations, t) {
 		return refuse(Revoked, "its signer's OpenPGP key %s is revoked", k.fingerprint())
 	}
-	if err := k.inTime(k.primary, k.saying(t, saysUntil), word, t); err != nil {
+	if err := k.inTime(k.primary, k.saying(t, saysUntil), clause, t); err != nil {
 		return err
 	}
 	if k.primary.Version != 6 && len(k.living(t)) == 0 {
@@ -326,23 +329,23 @@ func (k *pgpKey) validAt(sub *pgpSubkey, word string, t time.Time) *Error {
 	}
 	back := sub.binding.EmbeddedSignature
 	if over(sub.binding, t) || back != nil && over(back, t) {
-		return refuse(Expired, "the subkey of its signer's OpenPGP key %s was no longer bound to it %s: %s", k.fingerprint(), word, stamp(t))
+		return refuse(Expired, "the subkey of its signer's OpenPGP key %s is no longer bound to it: %s", k.fingerprint(), clause)
 	}
-	return k.inTime(sub.key, sub.binding, word, t)
+	return k.inTime(sub.key, sub.binding, clause, t)
 }
 
 // inTime says whether the time is after the making of key, which is k's primary
 // key or a subkey, and before its end, which until says when it isn't nil.
-func (k *pgpKey) inTime(key *packet.PublicKey, until *packet.Signature, word string, t time.Time) *Error {
+func (k *pgpKey) inTime(key *packet.PublicKey, until *packet.Signature, clause string, t time.Time) *Error {
 	if from := key.CreationTime; t.Unix() < from.Unix() {
-		return refuse(NotYetValid, "its signer's OpenPGP key %s is valid from %s on, and was not %s: %s", k.fingerprint(), stamp(from), word, stamp(t))
+		return refuse(NotYetValid, "its signer's OpenPGP key %s is valid from %s on, and %s", k.fingerprint(), stamp(from), clause)
 	}
 	if until == nil || !saysUntil(until) {
 		return nil
 	}
 	last := time.Unix(key.CreationTime.Unix()+int64(*until.KeyLifetimeSecs), 0)
 	if t.Unix() >= last.Unix() {
-		return refuse(Expired, "its signer's OpenPGP key %s was valid until %s, and was not %s: %s", k.fingerprint(), stamp(last), word, stamp(t))
+		return refuse(Expired, "its signer's OpenPGP key %s was valid until %s, and %s", k.fingerprint(), stamp(last), clause)
 	}
 	return nil
 }

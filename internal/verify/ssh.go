@@ -126,12 +126,12 @@ func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 	if s.namespaces != nil && !matchList(namespace, s.namespaces) {
 		return "", refuse(WrongNamespace, "its signer's SSH key is not allowed to sign for %q", namespace)
 	}
-	if err := t.each(func(word string, t time.Time) *Error {
+	if err := t.each(func(clause string, t time.Time) *Error {
 		switch {
 		case !s.after.IsZero() && t.Before(s.after):
-			return refuse(NotYetValid, "its signer's SSH key is valid from %s on, and was not %s: %s", stamp(s.after), word, stamp(t))
+			return refuse(NotYetValid, "its signer's SSH key is valid from %s on, and %s", stamp(s.after), clause)
 		case !s.before.IsZero() && t.Unix() > s.before.Unix():
-			return refuse(Expired, "its signer's SSH key was valid until %s, and was not %s: %s", stamp(s.before), word, stamp(t))
+			return refuse(Expired, "its signer's SSH key was valid until %s, and %s", stamp(s.before), clause)
 		}
 		return nil
 	}); err != nil {
@@ -141,7 +141,7 @@ func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 		// The line has one, as it was read.
 		return firstPrincipal(s.principals), nil
 	}
-	if err := t.each(func(word string, t time.Time) *Error { return certifiedAt(cert, word, t) }); err != nil {
+	if err := t.each(func(clause string, t time.Time) *Error { return certifiedAt(cert, clause, t) }); err != nil {
 		return "", err
 	}
 	for _, p := range cert.ValidPrincipals {
@@ -154,13 +154,13 @@ func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 
 // certifiedAt says whether the certificate was valid at the time. Its end is
 // the first second at which it is not (PROTOCOL.certkeys of OpenSSH).
-func certifiedAt(cert *ssh.Certificate, word string, t time.Time) *Error {
+func certifiedAt(cert *ssh.Certificate, clause string, t time.Time) *Error {
 	now := uint64(max(t.Unix(), 0))
 	switch {
 	case now < cert.ValidAfter:
-		return refuse(NotYetValid, "its signer's SSH certificate is not valid yet, and was not %s: %s", word, stamp(t))
+		return refuse(NotYetValid, "its signer's SSH certificate was not valid yet: %s", clause)
 	case now >= cert.ValidBefore:
-		return refuse(Expired, "its signer's SSH certificate has expired, and was not valid %s: %s", word, stamp(t))
+		return refuse(Expired, "its signer's SSH certificate had expired: %s", clause)
 	}
 	return nil
 }

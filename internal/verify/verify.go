@@ -104,13 +104,13 @@ func (k *Keys) check(o object, at time.Time) (by Signer, err error) {
 // times are the two times at which a key must be valid.
 type times struct{ claimed, at time.Time }
 
-// each calls f for both and stops at the first error. The word is for a
-// message.
-func (t times) each(f func(word string, t time.Time) *Error) *Error {
-	if err := f("when it was made, by what it says", t.claimed); err != nil {
+// each calls f for both and stops at the first error. With each comes a clause
+// for the message that says what time it is.
+func (t times) each(f func(clause string, t time.Time) *Error) *Error {
+	if err := f("it says that it was made at "+stamp(t.claimed), t.claimed); err != nil {
 		return err
 	}
-	return f("when it was checked", t.at)
+	return f("it was checked at "+stamp(t.at), t.at)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
