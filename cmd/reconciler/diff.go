@@ -33,6 +33,7 @@ func (p *planFlags) add(flags *pflag.FlagSet) {
 
 func (a *app) diffCommand() *cobra.Command {
 	var flags planFlags
+	var review reviewFlags
 	var detailed bool
 	cmd := &cobra.Command{
 		Use:     "diff",
@@ -41,11 +42,22 @@ func (a *app) diffCommand() *cobra.Command {
 		Long: `Compare the manifests with the live account and show the plan that would make
 them agree. It asks Okta for okta.accounts.read only, so it cannot write.
 
+With --base, show what the change since another git revision means: from the
+manifests alone, in a local clone, without credentials or network. Where the
+config has credentials, live state is looked at too, and what the change does is
+told from what had drifted before it.
+
 Exit codes: 0 done, in sync or not; with --detailed-exitcode 2 if there are
-differences, and 1 if an org could not be read; 1 on errors, and if no org at
-all could be read.`,
+differences (with --base: if the change declares any), and 1 if an org could not
+be read; 1 on errors, and if no org at all could be read.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := review.check(flags.set); err != nil {
+				return err
+			}
+			if flags.set("base") {
+				return a.review(cmd.Context(), &flags, &review, detailed)
+			}
 			p, err := a.prepare(&flags)
 			if err != nil {
 				return err
@@ -62,6 +74,7 @@ all could be read.`,
 		},
 	}
 	flags.add(cmd.Flags())
+	review.add(cmd.Flags())
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if there are differences")
 	return cmd
 }

@@ -52,6 +52,16 @@ func Load(path string, environ []string) (*Config, []Warning, error) {
 	return load(path, data, env)
 }
 
+// Default is a config of which nothing is given: it names no account and no
+// manifests.
+func Default() *Config {
+	cfg, _, err := load("", nil, nil)
+	if err != nil {
+		panic("config: the defaults are not valid: " + err.Error()) // a test loads them
+	}
+	return cfg
+}
+
 // load is Load for a file that was read; path is empty when there is none.
 func load(path string, data []byte, env environment) (*Config, []Warning, error) {
 	var f file

@@ -581,3 +581,13 @@ func TestGitPaths(t *testing.T) {
 		}
 	}
 }
+
+func TestDefault(t *testing.T) {
+	cfg := Default()
+	if cfg.NeedAerial() == nil || cfg.NeedSource() == nil {
+		t.Error("defaults alone are enough to talk to somebody")
+	}
+	if cfg.Guards.MaxDestructiveOrgs != 10 || cfg.Guards.MaxDestructivePercent != 20 {
+		t.Errorf("guards are %+v", cfg.Guards)
+	}
+}

@@ -211,13 +211,18 @@ func privateKey(s config.Secret) func() (oktaauth.Key, error) {
 	}
 }
 
-// loadDesired reads the manifests of a snapshot. A mistake in them is a
-// *RefusedError.
-func loadDesired(cfg *config.Config, snap *source.Snapshot) (*Desired, error) {
-	parents := make([]string, len(cfg.Parents))
-	for i := range parents {
-		parents[i] = cfg.Parents[i].Name
+// parentsOf gives the names of the config's parents; never nil.
+func parentsOf(cfg *config.Config) []string {
+	names := make([]string, len(cfg.Parents))
+	for i := range names {
+		names[i] = cfg.Parents[i].Name
 	}
+	return names
+}
+
+// loadDesired reads the manifests of a snapshot, which may name these parents;
+// nil for any. A mistake in them is a *RefusedError.
+func loadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
 	desired, warnings, err := state.Load(
 		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
 		state.LoadOptions{Parents: parents},

@@ -163,7 +163,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	if snap != r.last.snap {
-		d, err := loadDesired(r.cfg, snap)
+		d, err := loadDesired(snap, parentsOf(r.cfg))
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {

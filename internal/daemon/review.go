@@ -1,6 +1,66 @@
 package daemon
 
-import "reconciler/internal/config"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"reconciler/internal/config"
+	"reconciler/internal/diff"
+	"reconciler/internal/source"
+	"reconciler/internal/state"
+)
+
+// Revisions are the manifests of a repository on disk, at any of its revisions.
+// Nothing is ever fetched.
+type Revisions struct {
+	cfg  *config.Config
+	repo *source.Repository
+	// path is the place of the manifests in the repository.
+	path string
+	// local is the same place in the work tree, as people would type it; empty
+	// where it is not to be read.
+	local string
+	// head is the revision that is read in its stead.
+	head string
+}
+
+// OpenRevisions finds the repository of the manifests: that of the given file or
+// folder, or of the one that the config names, else the config's own repository
+// if it is on disk, else the clone of it that is the working directory.
+func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
+	if manifests == "" {
+		manifests = cfg.Manifests
+	}
+	v := &Revisions{cfg: cfg, local: manifests}
+	var err error
+	switch {
+	case manifests != "":
+		if v.repo, err = source.OpenRepository(manifests); err != nil {
+			return nil, err
+		}
+		v.path, err = v.repo.Rel(manifests)
+		return v, err
+	case cfg.Git == nil:
+		return nil, &hinted{errors.New("nothing says where the manifests are"), "name their file or folder with --manifests"}
+	}
+	v.path, v.head = cfg.Git.Path, "HEAD"
+	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
+		v.head = followed(cfg.Git)
+		v.repo, err = source.OpenRepository(dir)
+		return v, err
+	}
+	if v.repo, err = source.OpenRepository("."); err != nil {
+		return nil, &hinted{err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL)}
+	}
+	if top := v.repo.Top(); top != "" {
+		v.local = asTyped(filepath.Join(top, filepath.FromSlash(v.path)))
+	}
+	return v, nil
+}
 
 // followed gives the revision that the config follows, in the words of git.
 func followed(g *config.Git) string {
@@ -12,4 +72,144 @@ func followed(g *config.Git) string {
 	default:
 		return "refs/heads/" + g.Branch
 	}
+}
+
+// asTyped gives a path as somebody in the working directory would type it.
+func asTyped(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if wd, err = filepath.EvalSymlinks(wd); err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil {
+		return rel
+	}
+	return path
+}
+
+// Between asks for the desired state at two revisions, in the words of git.
+type Between struct {
+	// Base and Head name them; without a Head it is the files as they are, or,
+	// where there is no work tree, what the config follows.
+	Base, Head string
+	// MergeBase asks for where the two parted instead of the Base.
+	MergeBase bool
+}
+
+// Load gives the desired state at both revisions. A base without manifests is a
+// state that declares nothing, and a base whose manifests have mistakes gives
+// way to the last commit before it that has none, with a warning: that is what a
+// daemon has kept in force. An error is a *RefusedError when manifests have
+// mistakes.
+func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, err error) {
+	from, err := v.repo.Resolve(q.Base)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := q.Head
+	if name == "" && v.local == "" {
+		name = v.head
+	}
+	var to string
+	if name != "" {
+		if to, err = v.repo.Resolve(name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if q.MergeBase {
+		tip := to
+		if tip == "" {
+			if tip, err = v.repo.Resolve("HEAD"); err != nil {
+				return nil, nil, err
+			}
+		}
+		if from, err = v.repo.MergeBase(from, tip); err != nil {
+			return nil, nil, err
+		}
+	}
+	// The head first: its mistakes are the ones that somebody can mend.
+	if head, err = v.at(ctx, to, name); err != nil {
+		return nil, nil, err
+	}
+	if base, err = v.base(ctx, from, q.Base); err != nil {
+		return nil, nil, err
+	}
+	return base, head, nil
+}
+
+// lookBack is how many commits before a base with mistakes are looked at.
+const lookBack = 50
+
+// base reads the manifests of a base, or of the last good commit before it.
+func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, error) {
+	at, as := commit, name
+	var mistakes error
+	for range lookBack {
+		d, err := v.at(ctx, at, as)
+		var refused *RefusedError
+		switch {
+		case errors.Is(err, source.ErrNotFound):
+			d, err = &Desired{State: &state.Desired{}, Commit: at}, nil
+		case errors.As(err, &refused):
+			mistakes = cmp.Or(mistakes, err)
+			if at, err = v.repo.Resolve(at + "^"); err == nil {
+				as = shortCommit(at)
+				continue
+			}
+		}
+		if err == nil {
+			d.Warnings = nil // they were told when it came in
+		}
+		if err == nil && mistakes != nil {
+			d.Warnings = []string{fmt.Sprintf("the manifests of %s have mistakes (%s): compared with %s, the last commit before it without any",
+				name, problemOf(mistakes).Error, as)}
+		}
+		if err == nil || mistakes == nil {
+			return d, err
+		}
+		break
+	}
+	return nil, &hinted{
+		fmt.Errorf("nothing to compare with: the manifests of %s have mistakes (%s), and no commit before it without any is here", name, problemOf(mistakes).Error),
+		"in a shallow clone, fetch more of the history: git fetch --deepen=50; or look at all that differs: reconciler diff",
+	}
+}
+
+// at reads the manifests at a commit, which people called name; without one, as
+// they are.
+func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, error) {
+	var snap *source.Snapshot
+	var err error
+	if commit == "" {
+		snap, err = source.Local(v.local)
+	} else {
+		snap, err = v.repo.Snapshot(ctx, commit, v.path, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	parents := parentsOf(v.cfg)
+	if v.cfg.File == "" && len(parents) == 0 {
+		parents = nil // there is no config to hold them to
+	}
+	return loadDesired(snap, parents)
+}
+
+// CompareDeclared compares two desired states without asking anybody what is
+// live; see diff.CompareDeclared.
+func CompareDeclared(cfg *config.Config, base, head *Desired, f Filter) (*diff.Plan, error) {
+	plan, err := diff.CompareDeclared(base.State, head.State, diff.Options{
+		Account:  cfg.Aerial.AccountID,
+		Base:     base.Commit,
+		Revision: head.Commit,
+		Guards:   guardsOf(cfg),
+		Only:     f.Only,
+		Exclude:  f.Exclude,
+	})
+	if err != nil {
+		return nil, &RefusedError{head.Commit, err}
+	}
+	return plan, nil
 }

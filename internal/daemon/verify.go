@@ -264,7 +264,7 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 			return nil, time.Time{}, err
 		}
 	}
-	d, err := loadDesired(r.cfg, snap)
+	d, err := loadDesired(snap, parentsOf(r.cfg))
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -216,3 +216,13 @@ func (f *steadyFile) Read(p []byte) (int, error) {
 	}
 	return n, io.EOF
 }
+
+// LocalPath gives the path on disk that a repository's URL stands for; empty for
+// a URL of a server, and for one that stands for nothing.
+func LocalPath(url string) string {
+	ep, err := parseURL(url)
+	if err != nil || ep.Protocol != "file" {
+		return ""
+	}
+	return ep.Path
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"reconciler/internal/config"
+	"reconciler/internal/daemon"
+	"reconciler/internal/diff"
+	"reconciler/internal/report"
+)
+
+// reviewFlags make diff a review of the change between two revisions.
+type reviewFlags struct {
+	daemon.Between
+	offline bool
+}
+
+func (r *reviewFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&r.Base, "base", "", "show what the change since this git revision, `REV`, means")
+	flags.StringVar(&r.Head, "head", "", "with --base: the other end of the change, `REV`, instead of the files as they are")
+	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: begin where the two revisions parted, as git diff --merge-base does")
+	flags.BoolVar(&r.offline, "offline", false, "with --base: compare the manifests alone, whatever credentials there are")
+}
+
+// check refuses flags that don't go together, and empty ones.
+func (r *reviewFlags) check(set func(name string) bool) error {
+	for _, name := range []string{"head", "merge-base", "offline"} {
+		if set(name) && !set("base") {
+			return fmt.Errorf("--%s goes with --base only", name)
+		}
+	}
+	for name, value := range map[string]string{"base": r.Base, "head": r.Head} {
+		if set(name) && value == "" {
+			return withHint(fmt.Sprintf("--%s is empty", name), "is a variable of your script not set?")
+		}
+	}
+	return nil
+}
+
+// review shows what a change between two revisions means. With credentials it
+// tells what the change does from what differs already.
+func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, detailed bool) error {
+	if err := flags.parse(); err != nil {
+		return err
+	}
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	cfg, err := a.optionalConfig()
+	if err != nil {
+		return err
+	}
+	revisions, err := daemon.OpenRevisions(cfg, flags.manifests)
+	if err != nil {
+		return err
+	}
+	if err := flags.open(); err != nil {
+		return err
+	}
+	defer flags.close()
+	base, head, err := revisions.Load(ctx, r.Between)
+	if err != nil {
+		return err
+	}
+	filter := daemon.Filter{Only: flags.only, Exclude: flags.exclude}
+	declared, err := daemon.CompareDeclared(cfg, base, head, filter)
+	if err != nil {
+		return err
+	}
+	plan := declared
+	if !r.offline && a.credentials(cfg) {
+		live, err := daemon.New(cfg, daemon.Options{NoManifests: true, Environ: a.environ, Logger: logger})
+		if err != nil {
+			return err
+		}
+		defer live.Close()
+		if plan, err = live.Review(ctx, base, head, filter); err != nil {
+			return offlineHint(err)
+		}
+	}
+	warnings := slices.Concat(base.Warnings, head.Warnings)
+	for _, w := range warnings {
+		a.warn(w)
+	}
+	if err := flags.write(a, report.Data{Plan: plan, Warnings: warnings}); err != nil {
+		return err
+	}
+	return reviewed(plan, declared, detailed)
+}
+
+// optionalConfig is the config, or the defaults where there is none.
+func (a *app) optionalConfig() (*config.Config, error) {
+	cfg, err := a.loadConfig()
+	if errors.Is(err, fs.ErrNotExist) && a.configPath == defaultConfig {
+		return config.Default(), nil
+	}
+	return cfg, err
+}
+
+// credentials says whether there is all that is needed to look at what is live.
+// A key file that isn't there is what CI has for a change from a fork: that is
+// told, and no error.
+func (a *app) credentials(cfg *config.Config) bool {
+	if err := cfg.NeedAerial(); err != nil {
+		return false
+	}
+	_, err := cfg.Aerial.Auth.PrivateKey.Read()
+	if errors.Is(err, fs.ErrNotExist) {
+		a.warn("no credentials, so only the manifests are compared: " + err.Error())
+		return false
+	}
+	return true
+}
+
+// offlineHint adds the way out to an error of looking at what is live that has
+// no advice of its own.
+func offlineHint(err error) error {
+	var h interface{ Hint() string }
+	var mistakes *daemon.RefusedError
+	if errors.As(err, &mistakes) || errors.As(err, &h) && h.Hint() != "" {
+		return err
+	}
+	return &hinted{err, "--offline compares the manifests alone"}
+}
+
+// reviewed is the outcome of a review. Only what the change does counts: drift
+// that was there before is no difference, and an org that can't be read is no
+// error unless the change is about it.
+func reviewed(plan, declared *diff.Plan, detailed bool) error {
+	if n := len(plan.Unknown); n > 0 && n == plan.Summary.Orgs {
+		return differences(plan, detailed)
+	}
+	if !detailed {
+		return nil
+	}
+	touched := map[string]bool{}
+	for i := range declared.Changes {
+		touched[declared.Changes[i].Org] = true
+	}
+	for _, u := range plan.Unknown {
+		if touched[u.Org] {
+			return fmt.Errorf("%s is changed, and could not be read: %s", u.Org, u.Error)
+		}
+	}
+	if plan.ReviewDiffers() {
+		return exitCode(exitDifferences)
+	}
+	return nil
+}
