@@ -221,13 +221,14 @@ func (s *signer) readPrincipals(text string) (string, error) {
 		return "", fmt.Errorf("the line begins with a key, and not with the principals whom it belongs to")
 	case strings.Contains(list, `"`):
 		return "", fmt.Errorf("a quote in the middle of the principals")
-	case list != clean(list):
-		return "", fmt.Errorf("the principals hold characters that can't be printed, or are too long")
 	}
 	s.principals = strings.Split(list, ",")
 	for _, p := range s.principals {
-		if p == "" || p == "!" {
+		switch {
+		case p == "" || p == "!":
 			return "", fmt.Errorf("an empty principal")
+		case p != clean(p):
+			return "", fmt.Errorf("a principal is too long, or holds what can't be printed")
 		}
 	}
 	if firstPrincipal(s.principals) == "" {

@@ -85,7 +85,7 @@ func (k *Keys) signedBy(sig *packet.Signature, payload []byte, at time.Time) (Si
 	if len(candidates) == 0 {
 		return Signer{}, refuse(UnknownKey, "it is signed by the OpenPGP key %s, which is not among the allowed keys", issuer(sig))
 	}
-	err := refuse(BadSignature, "its signature by the OpenPGP key %s is not one of its content", issuer(sig))
+	err := refuse(BadSignature, "its signature by the OpenPGP key %s doesn't fit its content", issuer(sig))
 	for _, c := range candidates {
 		if !fits(c.public(), sig, payload) {
 			continue

@@ -62,7 +62,7 @@ func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
 		}
 	}
 	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
-		return Signer{}, refuse(BadSignature, "its signature by the SSH key %s is not one of its content", fp)
+		return Signer{}, refuse(BadSignature, "its signature by the SSH key %s doesn't fit its content", fp)
 	}
 	var first error
 	for _, s := range lines {
