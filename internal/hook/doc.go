@@ -24,9 +24,9 @@
 // can't choose the weaker proof.
 //
 // A captured request is no key to the endpoint. Where the time is signed, it
-// must be within five minutes of ours. What was accepted once is remembered by
-// what is proven about it (not by the delivery's number, which anybody can
-// change), for a day and up to a number of them, and starts nothing when it
-// comes again. The memory ends with the process, which looks at git anyway when
-// it starts.
+// must be within five minutes of ours. What was accepted once is remembered for a
+// day, and up to a number of them, by what is proven about it: not by the
+// delivery's number, which anybody can change, unless GitLab's secret token is
+// the only proof. It starts nothing when it comes again. The memory ends with the
+// process, which looks at git anyway when it starts.
 package hook
