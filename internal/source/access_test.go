@@ -82,7 +82,7 @@ func TestRefusals(t *testing.T) {
 		{"limit, as GitHub says it", given, 403, "X-RateLimit-Remaining: 0", "", ErrUnreachable, maxTries, []string{"limits requests (403)"}},
 		{"trouble", given, 502, "", "<html>Bad gateway</html>", ErrUnreachable, maxTries, []string{"answered 502 Bad Gateway", "whoever runs it"}},
 		{"gone", given, 410, "", "", ErrNotFound, 1, []string{"answered 410 Gone", "URL of a git repository"}},
-		{"proxy in between", given, 407, "", "", ErrDenied, 1, []string{"asks for credentials", "(407)", "HTTPS_PROXY"}},
+		{"proxy in between", given, 407, "", "", ErrDenied, 1, []string{`the proxy "127.0.0.1" asks for credentials`, "(407)", "HTTPS_PROXY"}},
 		{"dumb", given, 200, "Content-Type: text/plain", "0123456789abcdef0123456789abcdef01234567\trefs/heads/main\n", ErrNotFound, 1,
 			[]string{"git's dumb protocol", "git-http-backend"}},
 		{"page", given, 200, "Content-Type: text/html; charset=utf-8", "Hello!", ErrNotFound, 1, []string{"a web page, not git's", "credentials are not taken"}},
@@ -226,7 +226,7 @@ func TestSSHKeys(t *testing.T) {
 		{"not locked", s.keyFile, password(secret), []string{"has no passphrase, but one is given", "take out git.auth.sshPassphraseFile"}},
 		{"empty passphrase", locked, password(""), []string{"the passphrase is empty", "git.auth.sshPassphraseFile"}},
 		{"no passphrase to be had", locked, func(context.Context) (string, error) { return "", errors.New("no such\nfile") },
-			[]string{"getting the passphrase: no such file"}},
+			[]string{"getting the passphrase: no such file", "able to read what git.auth names"}},
 		{"public key", locked + ".pub", nil, []string{"is a public key", "without .pub"}},
 		{"public key, with a passphrase", locked + ".pub", password(secret), []string{"is a public key"}},
 		{"public key, as a PEM", tempFile(t, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), nil, []string{"is a public key"}},
@@ -494,7 +494,7 @@ func TestProxy(t *testing.T) {
 		{"403", false, 403, "", both, ErrDenied, []string{`does not let us through to "git.example" (403)`, "NO_PROXY"}},
 		{"503", false, 503, "", both, ErrUnreachable, []string{"answered 503 Service Unavailable", "does the proxy reach the host?"}},
 		{"not there", false, 0, proxyURL("http", gone.Listener.Addr().String()), both, ErrUnreachable,
-			[]string{"the connection was refused by the proxy", gone.Listener.Addr().String()}},
+			[]string{"the connection was refused by the proxy", gone.Listener.Addr().String(), "is the proxy running"}},
 		{"not known", false, 0, proxyURL("http", "no-such-proxy.invalid:1"), both, ErrUnreachable, []string{"no-such-proxy.invalid"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -163,16 +164,17 @@ func (g *Git) explainUnauthorized(r *refusal, said string) *Error {
 
 // explainProxy: the way to the server ends at a proxy.
 func (g *Git) explainProxy(r *refusal) *Error {
+	proxy := cmp.Or(g.via, g.ep.Host) // one in front of the server is not named to us
 	switch {
 	case r.status == http.StatusProxyAuthRequired:
 		return g.fail(ErrDenied, "HTTPS_PROXY takes them as in http://USER:PASSWORD@HOST:PORT, special characters as %XX; NO_PROXY names hosts that need no proxy",
-			"the proxy %q asks for credentials, or refuses those it got (407)", g.via)
+			"the proxy %q asks for credentials, or refuses those it got (407)", proxy)
 	case r.status == http.StatusForbidden:
 		return g.fail(ErrDenied, "whoever runs the proxy has to allow the host; NO_PROXY names hosts that need no proxy",
-			"the proxy %q does not let us through to %q (403)", g.via, g.ep.Host)
+			"the proxy %q does not let us through to %q (403)", proxy, g.ep.Host)
 	default:
 		return g.temporary("does the proxy reach the host? NO_PROXY names hosts that need no proxy",
-			"the proxy %q answered %d %s", g.via, r.status, http.StatusText(r.status))
+			"the proxy %q answered %d %s", proxy, r.status, http.StatusText(r.status))
 	}
 }
 
@@ -193,7 +195,7 @@ func (g *Git) explainLimit(r *refusal, said string) *Error {
 	if known {
 		wait = fmt.Sprintf(", and says to wait %v", time.Duration(seconds)*time.Second)
 	}
-	e := g.temporary("look less often (schedule), or with credentials: hosts allow those more; the webhook needs no looking at all",
+	e := g.temporary("look less often (schedule), and let the webhook tell of pushes; those who show credentials may look more often",
 		"the server limits requests (%d)%s%s", r.status, wait, said)
 	e.again = after == "" || known && seconds <= patience
 	return e
@@ -355,7 +357,11 @@ func (g *Git) explainNet(err error) *Error {
 	case errors.As(err, &dns):
 		return g.temporary("check DNS on this machine", "looking up the host %q failed: %s", dns.Name, oneLine(dns.Err))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return g.temporary("is the server running, and the port right?", "the connection was refused%s", way)
+		hint := "is the server running, and the port right?"
+		if way != "" {
+			hint = "is the proxy running, and HTTPS_PROXY right?"
+		}
+		return g.temporary(hint, "the connection was refused%s", way)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return g.temporary("check the routes and the firewall of this machine"+g.otherWay(), "there is no way to the host%s", way)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -170,6 +170,10 @@ func (g *Git) user() string {
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation
 const appToken = "ghs_"
 
+// cantGet is the advice when a secret is not to be had, unless there is a better
+// one.
+const cantGet = "the user that runs this program has to be able to read what git.auth names"
+
 // password gives the password or token, or "" when there is none to give.
 func (g *Git) password(ctx context.Context) (string, error) {
 	if g.opts.Auth.Password == nil {
@@ -177,7 +181,7 @@ func (g *Git) password(ctx context.Context) (string, error) {
 	}
 	p, err := g.opts.Auth.Password(ctx)
 	if err != nil {
-		return "", g.fail(ErrDenied, hintOf(err), "getting the password: %s", oneLine(err.Error()))
+		return "", g.fail(ErrDenied, cmp.Or(hintOf(err), cantGet), "getting the password: %s", oneLine(err.Error()))
 	}
 	if p == "" {
 		return "", g.fail(ErrDenied, "is the file of git.auth.passwordFile written yet?", "the password is empty")

@@ -41,7 +41,7 @@ func (g *Git) knownHosts(addr string) (*hostKeys, error) {
 	db, err := gitssh.NewKnownHostsDb(file)
 	if err != nil {
 		return nil, g.fail(ErrDenied, "its lines are as ssh-keyscan prints them", "the file of known hosts can't be used: %s",
-			oneLine(strings.TrimPrefix(err.Error(), "knownhosts: ")))
+			oneLine(strings.ReplaceAll(err.Error(), "knownhosts: ", "")))
 	}
 	k := &hostKeys{file: file, addr: addr, match: db.HostKeyCallback()}
 	for _, key := range db.HostKeys(addr) {

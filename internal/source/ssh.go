@@ -150,7 +150,7 @@ func (g *Git) passphrase(ctx context.Context) ([]byte, error) {
 	}
 	p, err := g.opts.Auth.SSHPassphrase(ctx)
 	if err != nil {
-		return nil, g.fail(ErrDenied, hintOf(err), "getting the passphrase: %s", oneLine(err.Error()))
+		return nil, g.fail(ErrDenied, cmp.Or(hintOf(err), cantGet), "getting the passphrase: %s", oneLine(err.Error()))
 	}
 	if p == "" {
 		return nil, g.fail(ErrDenied, "is the file of git.auth.sshPassphraseFile written yet?", "the passphrase is empty")
