@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -367,5 +368,57 @@ func TestMatch(t *testing.T) {
 	})
 	if match(strings.Repeat("a", 200), strings.Repeat("*a", 100)+"b") {
 		t.Error("a pattern that must not take long, nor match")
+	}
+}
+
+// TestCertificates makes certificates that ssh-keygen wouldn't.
+func TestCertificates(t *testing.T) {
+	ca, user := sshSeed(t, 1), sshSeed(t, 2)
+	keys := mustParse(t, "*@x cert-authority "+authorized(ca.PublicKey()))
+	for name, test := range map[string]struct {
+		// before and after are done before and after the authority signs.
+		before, after func(c *ssh.Certificate)
+		expected      Reason
+	}{
+		"as it should be":       {nil, nil, ""},
+		"principal added":       {nil, func(c *ssh.Certificate) { c.ValidPrincipals = append(c.ValidPrincipals, "eve@x") }, BadSignature},
+		"extended":              {nil, func(c *ssh.Certificate) { c.ValidBefore++ }, BadSignature},
+		"for another key":       {nil, func(c *ssh.Certificate) { c.Key = sshSeed(t, 3).PublicKey() }, BadSignature},
+		"without end":           {func(c *ssh.Certificate) { c.ValidBefore = ssh.CertTimeInfinity }, nil, ""},
+		"ends at the check":     {func(c *ssh.Certificate) { c.ValidBefore = uint64(now.Unix()) }, nil, Expired},
+		"ends after the check":  {func(c *ssh.Certificate) { c.ValidBefore = uint64(now.Unix()) + 1 }, nil, ""},
+		"begins at its making":  {func(c *ssh.Certificate) { c.ValidAfter = uint64(made.Unix()) }, nil, ""},
+		"begins after it":       {func(c *ssh.Certificate) { c.ValidAfter = uint64(made.Unix()) + 1 }, nil, NotYetValid},
+		"principal in disguise": {func(c *ssh.Certificate) { c.ValidPrincipals = []string{"a\n@x"} }, nil, NotAllowed},
+		"second principal":      {func(c *ssh.Certificate) { c.ValidPrincipals = []string{"a@y", "b@x"} }, nil, ""},
+		"extensions":            {func(c *ssh.Certificate) { c.Extensions = map[string]string{"permit-pty": ""} }, nil, ""},
+		"unknown condition":     {func(c *ssh.Certificate) { c.CriticalOptions = map[string]string{"x@x": "y"} }, nil, NotAllowed},
+	} {
+		c := &ssh.Certificate{
+			Key: user.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{"a@x"},
+			ValidAfter: uint64(day("2026-01-01").Unix()), ValidBefore: uint64(day("2027-01-01").Unix()),
+		}
+		if test.before != nil {
+			test.before(c)
+		}
+		if err := c.SignCert(rand.Reader, ca); err != nil {
+			t.Fatal(err)
+		}
+		if test.after != nil {
+			test.after(c)
+		}
+		raw := plain(made)
+		sig, err := sshsig.Sign(bytes.NewReader(raw), user, sshsig.HashSHA512, namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig.PublicKey = c
+		by, err := keys.Commit(withSignature(t, raw, sshsig.Armor(sig)), now)
+		if got := reason(t, err); got != test.expected {
+			t.Errorf("%s: signed by %s: %v", name, by, err)
+		}
+		if err == nil && by.Key != ssh.FingerprintSHA256(user.PublicKey()) {
+			t.Errorf("%s: signed by %s", name, by)
+		}
 	}
 }
