@@ -117,7 +117,7 @@ func TestAppTokenIsKept(t *testing.T) {
 		if ask() == first {
 			t.Error("a token that ends in five minutes")
 		}
-		if n := len(gh.Requests()); n != 2 {
+		if n := len(gh.Calls()); n != 2 {
 			t.Errorf("%d requests", n)
 		}
 		data = pkcs1(second)

@@ -39,16 +39,15 @@ func TestRefusals(t *testing.T) {
 	}
 	tests := []struct {
 		name, token, url string
-		number           int
 		call             func(*forge.Client) error
 		line, hint       string
 	}{
-		{"bad", "ghs_bad", "", 7, comment, "GET /api/v3/repos/acme/orgs/issues/7/comments: 401 Bad credentials", "wrong, expired or revoked"},
-		{"no comments", "ghs_readonly", "", 7, comment, "POST /api/v3/repos/acme/orgs/issues/7/comments: 403 Resource not accessible by integration", "a pull request from a fork gets a read-only token"},
-		{"no statuses", "ghs_readonly", "", 7, status, "POST /api/v3/repos/acme/orgs/statuses/" + sha + ": 403", "statuses: write"},
-		{"stranger", "ghs_stranger", "", 7, comment, ": 404 Not Found", "private repositories"},
-		{"stranger's status", "ghs_stranger", "", 7, status, ": 404 Not Found", "private repositories"},
-		{"no API below the URL", ghToken, "/", 7, comment, "GET /repos/acme/orgs/issues/7/comments: 404 Not Found", "add /api/v3 to its URL"},
+		{"bad", "ghs_bad", "", comment, "GET /api/v3/repos/acme/orgs/issues/7/comments: 401 Bad credentials", "wrong, expired or revoked"},
+		{"no comments", "ghs_readonly", "", comment, "POST /api/v3/repos/acme/orgs/issues/7/comments: 403 Resource not accessible by integration", "a pull request from a fork gets a read-only token"},
+		{"no statuses", "ghs_readonly", "", status, "POST /api/v3/repos/acme/orgs/statuses/" + sha + ": 403", "statuses: write"},
+		{"stranger", "ghs_stranger", "", comment, ": 404 Not Found", "private repositories"},
+		{"stranger's status", "ghs_stranger", "", status, ": 404 Not Found", "private repositories"},
+		{"no API below the URL", ghToken, "/", comment, "GET /repos/acme/orgs/issues/7/comments: 404 Not Found", "add /api/v3 to its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitHub/"+tt.name, func(t *testing.T) {
@@ -65,16 +64,15 @@ func TestRefusals(t *testing.T) {
 	}
 	tests = []struct {
 		name, token, url string
-		number           int
 		call             func(*forge.Client) error
 		line, hint       string
 	}{
-		{"bad", "glpat-bad", "", 7, comment, "GET /api/v4/projects/acme/okta/orgs/merge_requests/7/notes: 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
-		{"job", "glcbt-job", "", 7, comment, ": 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
-		{"read only", "glpat-read", "", 7, comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
-		{"reporter", "glpat-reporter", "", 7, status, ": 403 Forbidden", "the role Developer"},
-		{"stranger", "glpat-stranger", "", 7, comment, ": 404 Project Not Found", "private projects"},
-		{"no API below the URL", glToken, "/", 7, comment, "the answer is not JSON", "add /api/v4 to its URL"},
+		{"bad", "glpat-bad", "", comment, "GET /api/v4/projects/acme/okta/orgs/merge_requests/7/notes: 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
+		{"job", "glcbt-job", "", comment, ": 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
+		{"read only", "glpat-read", "", comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
+		{"reporter", "glpat-reporter", "", status, ": 403 Forbidden", "the role Developer"},
+		{"stranger", "glpat-stranger", "", comment, ": 404 Project Not Found", "private projects"},
+		{"no API below the URL", glToken, "/", comment, "the answer is not JSON", "add /api/v4 to its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitLab/"+tt.name, func(t *testing.T) {
@@ -353,7 +351,7 @@ func TestBadTokens(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := len(gh.Requests()); n > 0 {
+	if n := len(gh.Calls()); n > 0 {
 		t.Errorf("sent %d requests", n)
 	}
 }

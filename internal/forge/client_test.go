@@ -226,6 +226,23 @@ func TestWhoWeAreOnGitHub(t *testing.T) {
 	}
 }
 
+// Not to know who we are for a while is no reason to take others for us.
+func TestWhoWeAreIsUnknownForNow(t *testing.T) {
+	gh, _ := startGitHub(t)
+	synctest.Test(t, func(t *testing.T) {
+		gh.AddComment(7, "my-app[bot]", "<!-- reconciler:plan -->\nold")
+		gh.Fail(forgetest.Fault{Path: "/graphql", Times: 9, Status: 502, Body: "{}"})
+		gh.Fail(forgetest.Fault{Path: "/user", Times: 9, Status: 502, Body: "{}"})
+		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token(ghToken), HTTP: gh.Transport()})
+		if _, err := c.Comment(t.Context(), 7, "plan", "new"); err == nil || !strings.Contains(err.Error(), "GET /api/v3/user: 502") {
+			t.Error(err)
+		}
+		if all := gh.Comments(7); len(all) != 1 || all[0].Edits > 0 {
+			t.Errorf("%+v", all)
+		}
+	})
+}
+
 func TestLongBodies(t *testing.T) {
 	limits := map[string]int{"GitHub": 65536, "GitLab": 1_000_000}
 	onBoth(t, func(t *testing.T, f *forgeUnderTest) {

@@ -169,7 +169,7 @@ func (g *github) ours(ctx context.Context) (func(githubUser) bool, error) {
 	ask := map[string]string{"query": "query { viewer { databaseId } }"}
 	_, err := g.do(ctx, request{what: aboutUser, method: http.MethodPost, url: g.graphQL(), body: ask}, &answer)
 	id := answer.Data.Viewer.ID
-	if id == 0 && !unauthorized(err) {
+	if id == 0 {
 		var user githubUser
 		_, err = g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user)
 		id = user.ID
@@ -178,10 +178,12 @@ func (g *github) ours(ctx context.Context) (func(githubUser) bool, error) {
 	switch {
 	case id != 0:
 		return func(u githubUser) bool { return u.ID == id }, nil
-	case unauthorized(err) || err != nil && !errors.As(err, &refused):
+	case errors.As(err, &refused) && (refused.Status == http.StatusForbidden || refused.Status == http.StatusNotFound):
+		return func(u githubUser) bool { return u.Type == "Bot" }, nil
+	case err != nil:
 		return nil, err
 	default:
-		return func(u githubUser) bool { return u.Type == "Bot" }, nil
+		return nil, errors.New("GitHub: the token's user has no id")
 	}
 }
 
@@ -195,11 +197,6 @@ func (g *github) graphQL() *url.URL {
 		return &u
 	}
 	return g.path("graphql")
-}
-
-func unauthorized(err error) bool {
-	var refused *Error
-	return errors.As(err, &refused) && refused.Status == http.StatusUnauthorized
 }
 
 // create: https://docs.github.com/en/rest/issues/comments#create-an-issue-comment

@@ -211,8 +211,8 @@ func TestFaults(t *testing.T) {
 			t.Error("answered instead of dropping the connection")
 		}
 	}
-	got := gh.Requests()
-	if last := got[len(got)-1]; last != (forgetest.Request{Method: "POST", Path: path}) || len(got) != 6 {
+	got := gh.Calls()
+	if last := got[len(got)-1]; last != (forgetest.Call{Method: "POST", Path: path}) || len(got) != 6 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -44,8 +44,8 @@ type Status struct {
 	Description, TargetURL, Creator string
 }
 
-// Request is a request that was received. It doesn't hold the credentials.
-type Request struct {
+// Call is an HTTP request that was received. It doesn't hold the credentials.
+type Call struct {
 	Method string
 	// Path is without the root of the API and without the query.
 	Path string
@@ -91,7 +91,7 @@ type Server struct {
 	mu       sync.Mutex
 	now      func() time.Time
 	lastID   int64
-	requests []Request
+	calls    []Call
 	faults   []*Fault
 	comments map[int][]*Comment
 	statuses map[string][]*Status // an entry for each commit
@@ -126,11 +126,11 @@ func (s *Server) Fail(f Fault) {
 	s.faults = append(s.faults, &f)
 }
 
-// Requests gives what was received since the start.
-func (s *Server) Requests() []Request {
+// Calls gives what was received since the start.
+func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
+	return slices.Clone(s.calls)
 }
 
 // AddRequest makes a pull or merge request of this number.
@@ -231,7 +231,7 @@ func (s *Server) note(r *http.Request, code int, dropped bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, Request{r.Method, strings.TrimPrefix(r.URL.EscapedPath(), s.root), r.URL.RawQuery, code})
+	s.calls = append(s.calls, Call{r.Method, strings.TrimPrefix(r.URL.EscapedPath(), s.root), r.URL.RawQuery, code})
 }
 
 // Transport gives a way to the server that is not a network, for tests in which
