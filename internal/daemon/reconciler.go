@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"reconciler/internal/aerial"
@@ -201,13 +200,9 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		o.wait()
 		return nil, nil, err
 	}
-	declared := desired.State
-	if base != nil {
-		declared = &state.Desired{Orgs: slices.Concat(base.State.Orgs, declared.Orgs)}
-	}
-	o.wants = wanted(declared, f)
+	o.wants = wanted(desired.State, f)
 	close(o.found)
-	opts, err := r.options(desired, declared) // while the API is being read
+	opts, err := r.options(desired) // while the API is being read
 	o.wait()
 	if err != nil {
 		return nil, nil, err
@@ -229,9 +224,8 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	return plan, desired, nil
 }
 
-// options gives what a plan for d has to keep to; declared are all orgs that it
-// may be about.
-func (r *Reconciler) options(d *Desired, declared *state.Desired) (diff.Options, error) {
+// options gives what a plan for d has to keep to.
+func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	opts := diff.Options{
 		Account:  r.cfg.Aerial.AccountID,
 		Revision: d.Commit,
@@ -240,7 +234,7 @@ func (r *Reconciler) options(d *Desired, declared *state.Desired) (diff.Options,
 		Held:     r.held.now(),
 	}
 	var err error
-	if opts.DeletionRequested, err = r.deletionRequested(declared); err != nil {
+	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
 		return opts, err
 	}
 	cooling, err := r.cooling(d.Commit)
@@ -264,7 +258,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil {
 		return nil, err
 	}
-	opts, err := r.options(&Desired{Commit: saved.Revision}, &state.Desired{})
+	opts, err := r.options(&Desired{State: &state.Desired{}, Commit: saved.Revision})
 	if err != nil {
 		return nil, err
 	}
