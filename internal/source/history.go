@@ -145,13 +145,18 @@ var (
 	errFilter   = errors.New("the server does not filter like that")
 )
 
-// ask holds one conversation about the history, or more of them until the
-// server takes the filter: those that filter may still forbid one or the other
+// ask asks for the history, more than once until the server takes the filter:
+// those that filter may still forbid one or the other
 // (https://git-scm.com/docs/git-config, uploadpackfilter.FILTER.allow).
 func (g *Git) ask(ctx context.Context, how wish, tip, since plumbing.Hash) (*history, error) {
 	filters := []packp.Filter{"tree:0", "blob:none", ""} // the best one first
 	for {
-		h, err := g.askFiltered(ctx, how, tip, since, filters[g.filter])
+		s, err := g.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h, err := g.inquire(ctx, s, how, tip, since, filters[g.filter])
+		s.Close()
 		if !errors.Is(err, errFilter) {
 			return h, err
 		}
@@ -159,12 +164,8 @@ func (g *Git) ask(ctx context.Context, how wish, tip, since plumbing.Hash) (*his
 	}
 }
 
-func (g *Git) askFiltered(ctx context.Context, how wish, tip, since plumbing.Hash, filter packp.Filter) (*history, error) {
-	s, err := g.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
+// inquire holds one conversation about the history.
+func (g *Git) inquire(ctx context.Context, s session, how wish, tip, since plumbing.Hash, filter packp.Filter) (*history, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return nil, g.explain(err)

@@ -208,6 +208,60 @@ func TestHistoryRewritten(t *testing.T) {
 	})
 }
 
+// The last commit that was verified is read again by its hash, also when the
+// branch has moved on. What a rewritten branch left behind is not to be had from
+// every server, and the error says so.
+func TestFetchCommitLeftBehind(t *testing.T) {
+	needGit(t)
+	for _, tt := range []struct {
+		name, config string
+		behind       bool // is what was left behind to be had?
+	}{
+		{"default", "", false},
+		{"reachable", "[uploadpack]\n\tallowReachableSHA1InWant = true\n", false},
+		{"any", "[uploadpack]\n\tallowAnySHA1InWant = true\n", true},
+	} {
+		for _, way := range []string{"http git", "ssh git"} {
+			t.Run(tt.name+" "+way, func(t *testing.T) {
+				d := newDAG(t, "a:", "b: a", "behind: a", "c: b")
+				d.config(tt.config)
+				at := remotes()[way](t, d.dir)
+				at.opts.Commit = d.hash["b"].String()
+				wantContents(t, fetch(t, newGit(t, at.opts)), map[string]string{"a.yaml": "b"})
+				at.opts.Commit = d.hash["behind"].String()
+				snap, err := newGit(t, at.opts).Fetch(t.Context())
+				if tt.behind {
+					if err != nil {
+						t.Fatal(err)
+					}
+					wantContents(t, snap, map[string]string{"a.yaml": "behind"})
+					return
+				}
+				wantError(t, err, ErrNotFound, `there is no commit "`+at.opts.Commit, "rewritten branch leaves behind")
+			})
+		}
+	}
+}
+
+// Git and JGit, which several hosts are built on, refuse in words of their own.
+func TestFetchCommitRefused(t *testing.T) {
+	d := newDAG(t, "a:", "b: a")
+	for _, words := range []string{"ERR upload-pack: not our ref " + unknown, "ERR want " + unknown + " not valid"} {
+		s := serveWeb(t, d.dir, false)
+		s.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				fmt.Fprintf(w, "%04x%s", len(words)+4, words)
+			}
+			return r.Method == http.MethodPost
+		}
+		_, err := newGit(t, GitOptions{URL: s.url(), Commit: unknown}).Fetch(t.Context())
+		wantError(t, err, ErrNotFound, `there is no commit "`+unknown, "rewritten branch")
+		if n := s.packs.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	}
+}
+
 // A tag's commit is not what its server offers, but the tag is.
 func TestHistoryOfTag(t *testing.T) {
 	everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
