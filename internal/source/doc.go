@@ -15,6 +15,16 @@
 // than no run at all. In a folder on disk, which may hold what nobody committed,
 // links are shown as links for the loader to warn of, and never followed.
 //
+// A commit's signature speaks for what its hash covers, so every object that
+// is looked into is held against its hash, also on disk, and a Snapshot carries the commit and the tag
+// as they were hashed. History gives the commits since one that is known, and
+// trusts no server as to which these are.
+//
+// A Repository is a clone on disk whose revisions are compared. It is often one
+// that a CI system made, with a single commit in it, so that what it lacks is
+// told apart (ErrIncomplete) from what isn't there (ErrNotFound): the one can be
+// fetched, and the other is an answer.
+//
 // Credentials go to the configured host and nowhere else, an SSH host must be
 // in known_hosts, and neither errors nor logs hold a password or a token.
 package source

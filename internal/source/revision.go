@@ -169,14 +169,26 @@ func (r *Repository) Snapshot(ctx context.Context, commit, path, name string) (*
 	}
 	sto, err := g.openInsides(r.gitDir)
 	if err != nil {
-		return nil, err
+		return nil, incomplete(err)
 	}
 	defer sto.Close()
 	h := plumbing.NewHash(commit)
 	if _, err := sto.EncodedObject(plumbing.CommitObject, h); errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, (&revision{g: g, sto: sto}).absent(h)
+		return nil, incomplete((&revision{g: g, sto: sto}).absent(h))
 	}
 	return g.read(ctx, sto, h)
+}
+
+// incomplete makes sure that an error isn't taken for one about a path: where
+// there is none, nothing was declared, and that is no error to those who ask.
+func incomplete(err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.kind != ErrNotFound {
+		return err
+	}
+	other := *e
+	other.kind = ErrIncomplete
+	return &other
 }
 
 // Resolve gives the full hash of the commit that people mean by a revision:
@@ -475,8 +487,9 @@ func (v *revision) notFound(name string) *Error {
 	remotes := v.remotes()
 	remote, branch := splitBranch(name, remotes)
 	get := fmt.Sprintf(`"git fetch --depth=1 %s +%s:refs/remotes/%s/%s"`, remote, branch, remote, branch)
+	didYouMean := cmp.Or(strictyaml.DidYouMean(name, names), strictyaml.DidYouMean(remote+"/"+branch, names))
 	fail := func(kind error, hint string) *Error {
-		return v.g.fail(kind, hint, "there is no revision %q%s", name, strictyaml.DidYouMean(name, names))
+		return v.g.fail(kind, hint, "there is no revision %q%s", name, didYouMean)
 	}
 	for _, r := range remotes {
 		if follows := r + "/" + branch; slices.Contains(refs, "refs/remotes/"+follows) {
@@ -494,6 +507,8 @@ func (v *revision) notFound(name string) *Error {
 		return fail(ErrIncomplete, v.shallow()+`: "git fetch --unshallow" completes it; for actions/checkout set fetch-depth: 0`)
 	case v.sto.isShallow():
 		return fail(ErrIncomplete, fmt.Sprintf("%s: %s gets it as %s/%s; for actions/checkout set fetch-depth: 0", v.shallow(), get, remote, branch))
+	case isHex(name):
+		return fail(ErrNotFound, `no hash of a commit here begins like that either; "git fetch" gets what others have pushed`)
 	case len(remotes) > 0:
 		return fail(ErrNotFound, fmt.Sprintf("there are %s; if the server has it, %s gets it", listed(names), strings.Replace(get, "--depth=1 ", "", 1)))
 	default:

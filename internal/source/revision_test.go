@@ -217,6 +217,8 @@ func TestResolveRefused(t *testing.T) {
 		"release":               {`there is no revision "release": did you mean "origin/release"?`},
 		"refs/heads/release":    {`did you mean "origin/release"?`},
 		"trunk":                 {`did you mean "fork/trunk"?`},
+		"relaese":               {`there is no revision "relaese": did you mean "origin/release"?`},
+		"abcdef12":              {`there is no revision "abcdef12"`, "no hash of a commit here begins like that"},
 		"fork/thing":            {`"git fetch fork +thing:refs/remotes/fork/thing"`},
 		"a b":                   {"no branch can have that name"},
 		unknown:                 {"the commit " + unknown + " is not in this repository", `"git fetch" gets what others have pushed`},
@@ -367,7 +369,7 @@ func TestRepositorySnapshot(t *testing.T) {
 	_, err = repo.Snapshot(t.Context(), "main", "orgs", "main")
 	wantError(t, err, nil, "not a full hash")
 	_, err = repo.Snapshot(t.Context(), unknown, "orgs", "main")
-	wantError(t, err, ErrNotFound, "is not in this repository")
+	wantError(t, err, ErrIncomplete, "is not in this repository")
 	if err := os.Symlink("top.yaml", filepath.Join(r.Dir(), "link.yaml")); err != nil {
 		t.Fatal(err)
 	}
