@@ -15,10 +15,10 @@
 // than no run at all. In a folder on disk, which may hold what nobody committed,
 // links are shown as links for the loader to warn of, and never followed.
 //
-// A commit's signature speaks for what its hash covers, so every object that
-// is looked into is held against its hash, also on disk, and a Snapshot carries the commit and the tag
-// as they were hashed. History gives the commits since one that is known, and
-// trusts no server as to which these are.
+// A commit's signature speaks for what its hash covers, so every object that is
+// looked into is held against its hash, also on disk, and a Snapshot carries the
+// commit and the tag as they were hashed. History gives the commits since one
+// that is known, and trusts no server as to which these are.
 //
 // A Repository is a clone on disk whose revisions are compared. It is often one
 // that a CI system made, with a single commit in it, so that what it lacks is
