@@ -146,7 +146,7 @@ func FuzzResolve(f *testing.F) {
 		f.Add(h)
 		f.Add(h[:7] + "^")
 	}
-	for _, rev := range []string{"HEAD~1", "@{u}", "main^{commit}~1", "refs/heads/main", "origin/x", "a..b", "FETCH_HEAD", "v1^^0~", "main@{1}", "x:y"} {
+	for _, rev := range []string{"HEAD~1", "@{u}", "main^{commit}~1", "refs/heads/main", "origin/x", "a..b", "FETCH_HEAD", "v1^^0~", "main@{1}", "x:y", "a\nb@{u}", "a@{\n}", "a\nb^@"} {
 		f.Add(rev)
 	}
 	repo, err := OpenRepository(r.Dir())

@@ -343,7 +343,7 @@ func (v *revision) fetched() (plumbing.Hash, error) {
 // at finds what is meant by words in braces.
 func (v *revision) at(branch, words string) (plumbing.Hash, error) {
 	if words != "u" && words != "upstream" {
-		return plumbing.ZeroHash, v.g.fail(ErrNotFound, fmt.Sprintf(`"git rev-parse '%s'" gives the hash`, v.text),
+		return plumbing.ZeroHash, v.g.fail(ErrNotFound, v.askGit(),
 			"in %q, only @{upstream} is understood", v.text)
 	}
 	if branch == "" || branch == "@" || branch == "HEAD" {
@@ -355,7 +355,7 @@ func (v *revision) at(branch, words string) (plumbing.Hash, error) {
 	}
 	upstream := v.upstream(branch)
 	if upstream == "" {
-		return plumbing.ZeroHash, v.g.fail(ErrNotFound, fmt.Sprintf(`"git branch --set-upstream-to=origin/%s %s" gives it one`, branch, branch),
+		return plumbing.ZeroHash, v.g.fail(ErrNotFound, `"git branch --set-upstream-to=REMOTE/BRANCH BRANCH" gives it one`,
 			"the branch %q has no upstream", branch)
 	}
 	h, err := v.ref(upstream)
@@ -363,6 +363,11 @@ func (v *revision) at(branch, words string) (plumbing.Hash, error) {
 		err = v.notFound(upstream)
 	}
 	return h, err
+}
+
+// askGit is the advice for what only git itself understands.
+func (v *revision) askGit() string {
+	return fmt.Sprintf(`"git rev-parse %s" gives the hash`, shellQuote(oneLine(v.text)))
 }
 
 // upstream gives the full name of the ref that follows what a branch is merged
@@ -430,7 +435,7 @@ var stepForm = regexp.MustCompile(`^(?:\^\{(?:|commit)\}|([~^])(\d*))((?:[~^].*)
 func (v *revision) step(h plumbing.Hash, steps string) (plumbing.Hash, string, error) {
 	m := stepForm.FindStringSubmatch(steps)
 	if m == nil {
-		return h, "", v.g.fail(ErrNotFound, fmt.Sprintf(`"git rev-parse '%s'" gives the hash`, v.text),
+		return h, "", v.g.fail(ErrNotFound, v.askGit(),
 			"in %q, %q is not understood: only ~N, ^N and ^{commit} are", v.text, steps)
 	}
 	rest := m[3]

@@ -231,7 +231,7 @@ func TestResolveRefused(t *testing.T) {
 		"HEAD@{1}":              {"only @{upstream} is understood", "git rev-parse 'HEAD@{1}'"},
 		"main@{yesterday}":      {"only @{upstream}"},
 		"@{-1}":                 {"only @{upstream}"},
-		"main@{u}":              {`the branch "main" has no upstream`, "git branch --set-upstream-to=origin/main main"},
+		"main@{u}":              {`the branch "main" has no upstream`, "git branch --set-upstream-to="},
 		"bad":                   {`"refs/heads/bad" is damaged: it holds no hash`, "git fsck"},
 		"blob":                  {`"blob" leads to a blob, not to a commit`},
 	} {
