@@ -340,11 +340,7 @@ func (k *pgpKey) inTime(key *packet.PublicKey, until *packet.Signature, clause s
 	if from := key.CreationTime; t.Unix() < from.Unix() {
 		return refuse(NotYetValid, "its signer's OpenPGP key %s is valid from %s on, and %s", k.fingerprint(), stamp(from), clause)
 	}
-	if until == nil || !saysUntil(until) {
-		return nil
-	}
-	last := time.Unix(key.CreationTime.Unix()+int64(*until.KeyLifetimeSecs), 0)
-	if t.Unix() >= last.Unix() {
+	if last := endOf(key, until); !last.IsZero() && t.Unix() >= last.Unix() {
 		return refuse(Expired, "its signer's OpenPGP key %s was valid until %s, and %s", k.fingerprint(), stamp(last), clause)
 	}
 	return nil
