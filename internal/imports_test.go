@@ -65,8 +65,8 @@ var mayImport = map[string]struct {
 		"internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/aerial", "internal/config", "internal/journal", "internal/oktaauth", "internal/oktaerr", "internal/private",
-		"internal/sink", "internal/source", "internal/state", "internal/strictyaml",
+		"internal/aerial", "internal/config", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/oktaauth",
+		"internal/oktaerr", "internal/private", "internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 
