@@ -281,6 +281,24 @@ func TestSeveralSignatures(t *testing.T) {
 	}
 }
 
+// CheckSecret and the handler agree on which secrets are of use.
+func TestCheckSecret(t *testing.T) {
+	for secret, words := range map[string]string{
+		plain: "", token: "", "x": "", "": "is empty", "whsec_": "no signing token", "whsec_AAAA": "no signing token", "whsec_!": "no signing token",
+	} {
+		err := CheckSecret([]byte(secret))
+		if (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) {
+			t.Errorf("%q: %v", secret, err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/hooks/git", nil)
+		w := httptest.NewRecorder()
+		New(Options{Secret: func() ([]byte, error) { return []byte(secret), nil }, Look: func() {}}).ServeHTTP(w, r)
+		if (w.Code == http.StatusServiceUnavailable) != (err != nil) {
+			t.Errorf("%q: the handler answers %d", secret, w.Code)
+		}
+	}
+}
+
 // The secret is asked for each time: a new one counts at once, and one that
 // can't be read lets nobody in.
 func TestSecretRotates(t *testing.T) {

@@ -51,6 +51,13 @@ type secret struct {
 	key []byte
 }
 
+// CheckSecret says why a secret is of no use, in a line that holds nothing of it:
+// with such a one the handler that New gives refuses everything.
+func CheckSecret(text []byte) error {
+	_, err := parseSecret(text)
+	return err
+}
+
 // parseSecret refuses what anybody could guess.
 func parseSecret(text []byte) (secret, error) {
 	if len(text) == 0 {
