@@ -1,12 +1,15 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
@@ -118,6 +121,7 @@ func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, e
 			return nil, nil, err
 		}
 	}
+	parted := q.Base
 	if q.MergeBase {
 		tip := to
 		if tip == "" {
@@ -128,12 +132,13 @@ func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, e
 		if from, err = v.repo.MergeBase(from, tip); err != nil {
 			return nil, nil, err
 		}
+		parted = shortCommit(from)
 	}
 	// The head first: its mistakes are the ones that somebody can mend.
 	if head, err = v.at(ctx, to, name); err != nil {
 		return nil, nil, err
 	}
-	if base, err = v.base(ctx, from, q.Base); err != nil {
+	if base, err = v.base(ctx, from, parted); err != nil {
 		return nil, nil, err
 	}
 	return base, head, nil
@@ -144,37 +149,81 @@ const lookBack = 50
 
 // base reads the manifests of a base, or of the last good commit before it.
 func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, error) {
-	at, as := commit, name
-	var mistakes error
+	d, err := v.baseAt(ctx, commit, name)
+	var mistakes *RefusedError
+	if !errors.As(err, &mistakes) {
+		return d, err
+	}
+	why := fmt.Sprintf("the manifests of %s have mistakes (%s)", name, problemOf(mistakes).Error)
+	at := commit
 	for range lookBack {
-		d, err := v.at(ctx, at, as)
-		var refused *RefusedError
-		switch {
-		case errors.Is(err, source.ErrNotFound):
-			d, err = &Desired{State: &state.Desired{}, Commit: at}, nil
-		case errors.As(err, &refused):
-			mistakes = cmp.Or(mistakes, err)
-			if at, err = v.repo.Resolve(at + "^"); err == nil {
-				as = shortCommit(at)
-				continue
+		at, err = v.repo.Resolve(at + "^")
+		if errors.Is(err, source.ErrNotFound) { // that was the first commit
+			return nothing(commit, why+", and so have those of every commit before it: taken to declare nothing"), nil
+		}
+		if err != nil {
+			return nil, &hinted{
+				errors.New("nothing to compare with: " + why + ", and no commit before it without any is in this clone"),
+				`"git fetch --deepen=50" gets more of the history`,
 			}
 		}
+		d, err = v.baseAt(ctx, at, shortCommit(at))
+		if errors.As(err, new(*RefusedError)) {
+			continue
+		}
 		if err == nil {
-			d.Warnings = nil // they were told when it came in
+			d.Warnings = append(d.Warnings, fmt.Sprintf("%s: compared with %s, the last commit before it without any", why, shortCommit(at)))
 		}
-		if err == nil && mistakes != nil {
-			d.Warnings = []string{fmt.Sprintf("the manifests of %s have mistakes (%s): compared with %s, the last commit before it without any",
-				name, problemOf(mistakes).Error, as)}
-		}
-		if err == nil || mistakes == nil {
-			return d, err
-		}
-		break
+		return d, err
 	}
 	return nil, &hinted{
-		fmt.Errorf("nothing to compare with: the manifests of %s have mistakes (%s), and no commit before it without any is here", name, problemOf(mistakes).Error),
-		"in a shallow clone, fetch more of the history: git fetch --deepen=50; or look at all that differs: reconciler diff",
+		fmt.Errorf("nothing to compare with: %s, and so have those of the %d commits before it", why, lookBack),
+		"name a base from before that",
 	}
+}
+
+// baseAt reads the manifests at a commit, which people called name, and which
+// need not have any.
+func (v *Revisions) baseAt(ctx context.Context, commit, name string) (*Desired, error) {
+	snap, err := v.repo.Snapshot(ctx, commit, v.path, name)
+	if errors.Is(err, source.ErrNotFound) || err == nil && !holdsManifests(snap) {
+		return nothing(commit, fmt.Sprintf("%s has no manifests at %q: all that is declared is taken for new", name, v.path)), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := loadDesired(snap, v.parents())
+	if err == nil {
+		d.Warnings = nil // they were told when it came in
+	}
+	return d, err
+}
+
+// nothing is the desired state of a commit that declares none.
+func nothing(commit, why string) *Desired {
+	return &Desired{State: &state.Desired{}, Commit: commit, Warnings: []string{why}}
+}
+
+// holdsManifests says whether there is any file that is read as one. A folder
+// that was kept for manifests to come is no mistake.
+func holdsManifests(snap *source.Snapshot) bool {
+	found := false
+	err := fs.WalkDir(snap.FS, snap.Root, func(name string, entry fs.DirEntry, err error) error {
+		hidden := name != snap.Root && strings.HasPrefix(entry.Name(), ".")
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && hidden:
+			return fs.SkipDir
+		case entry.IsDir() || hidden:
+			return nil
+		case name == snap.Root || slices.Contains([]string{".yaml", ".yml"}, path.Ext(name)):
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found || err != nil // which is told when they are read
 }
 
 // at reads the manifests at a commit, which people called name; without one, as
@@ -190,11 +239,16 @@ func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, erro
 	if err != nil {
 		return nil, err
 	}
-	parents := parentsOf(v.cfg)
-	if v.cfg.File == "" && len(parents) == 0 {
-		parents = nil // there is no config to hold them to
+	return loadDesired(snap, v.parents())
+}
+
+// parents gives the names that manifests may use for parents; nil is any,
+// where there is no config to hold them to.
+func (v *Revisions) parents() []string {
+	if len(v.cfg.Parents) == 0 && v.cfg.File == "" {
+		return nil
 	}
-	return loadDesired(snap, parents)
+	return parentsOf(v.cfg)
 }
 
 // CompareDeclared compares two desired states without asking anybody what is
