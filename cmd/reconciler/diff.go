@@ -31,6 +31,14 @@ func (p *planFlags) add(flags *pflag.FlagSet) {
 	p.outputFlags.add(flags)
 }
 
+// check checks the flags before any work is done for them.
+func (p *planFlags) check() error {
+	if p.set("manifests") && p.manifests == "" {
+		return withHint("--manifests is empty", "is a variable of your script not set?")
+	}
+	return p.parse()
+}
+
 func (a *app) diffCommand() *cobra.Command {
 	var flags planFlags
 	var review reviewFlags
@@ -107,11 +115,8 @@ func (a *app) prepare(flags *planFlags) (*planner, error) {
 }
 
 func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, error) {
-	if err := flags.parse(); err != nil {
+	if err := flags.check(); err != nil {
 		return nil, err
-	}
-	if flags.set("manifests") && flags.manifests == "" {
-		return nil, withHint("--manifests is empty", "is a variable of your script not set?")
 	}
 	var err error
 	if opts.Logger, err = a.logger(); err != nil {

@@ -46,7 +46,7 @@ func (r *reviewFlags) check(set func(name string) bool) error {
 // review shows what a change between two revisions means. With credentials it
 // tells what the change does from what differs already.
 func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, detailed bool) error {
-	if err := flags.parse(); err != nil {
+	if err := flags.check(); err != nil {
 		return err
 	}
 	logger, err := a.logger()
@@ -108,26 +108,30 @@ func (a *app) optionalConfig() (*config.Config, error) {
 // A key file that isn't there is what CI has for a change from a fork: that is
 // told, and no error.
 func (a *app) credentials(cfg *config.Config) bool {
-	if err := cfg.NeedAerial(); err != nil {
-		return false
+	err := cfg.NeedAerial()
+	switch {
+	case err != nil && cfg.Aerial.URL == nil:
+		return false // nobody meant there to be any
+	case err == nil:
+		if _, err = cfg.Aerial.Auth.PrivateKey.Read(); !errors.Is(err, fs.ErrNotExist) {
+			return true // what is wrong with the key is told when it is used
+		}
 	}
-	_, err := cfg.Aerial.Auth.PrivateKey.Read()
-	if errors.Is(err, fs.ErrNotExist) {
-		a.warn("no credentials, so only the manifests are compared: " + err.Error())
-		return false
-	}
-	return true
+	a.warn("no credentials, so only the manifests are compared: " + err.Error())
+	return false
 }
 
-// offlineHint adds the way out to an error of looking at what is live that has
-// no advice of its own.
+// offlineHint adds the way out to an error of looking at what is live.
 func offlineHint(err error) error {
-	var h interface{ Hint() string }
-	var mistakes *daemon.RefusedError
-	if errors.As(err, &mistakes) || errors.As(err, &h) && h.Hint() != "" {
-		return err
+	if errors.As(err, new(*daemon.RefusedError)) {
+		return err // of the manifests, which would be compared all the same
 	}
-	return &hinted{err, "--offline compares the manifests alone"}
+	hint := "--offline compares the manifests alone"
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		hint = h.Hint() + "; " + hint
+	}
+	return &hinted{err, hint}
 }
 
 // reviewed is the outcome of a review. Only what the change does counts: drift
