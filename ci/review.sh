@@ -130,6 +130,15 @@ fetch_base() {
   git fetch "$@" "${REVIEW_REMOTE:-origin}" "$base" && base=$(git rev-parse --verify --quiet 'FETCH_HEAD^{commit}')
 }
 
+# deepen gets more of the history behind the base, where that is cut: a base with
+# mistakes gives way to the last good commit before it, and a change that mends them
+# must not fail for want of one.
+deepen() {
+  [ "$(git rev-parse --is-shallow-repository)" = true ] || return 1
+  say "review: fetching what is before the base"
+  git fetch --quiet --no-tags --deepen=50 "${REVIEW_REMOTE:-origin}" "$(git rev-parse "$base^{commit}")"
+}
+
 # check runs validate. On GitHub its mistakes become annotations.
 check() {
   set -- --out "text=$out/validate.txt" --out "json=$out/validate.json" --out "sarif=$out/validate.sarif"
@@ -187,11 +196,20 @@ review() {
   fi
   code=0
   quietly compare || code=$?
+  if [ "$code" = 1 ] && [ ! -s "$out/plan.md" ] && deepen; then
+    code=0
+    quietly compare || code=$?
+  fi
   case $code in
     0) result=0 changes=false ;;
     2) result=0 changes=true ;;
     *)
-      report "What the change means could not be told" "$out/errors.txt"
+      if [ -s "$out/plan.md" ]; then # an org that the change is about could not be read
+        report "What the change means could not be told in full" "$out/errors.txt"
+        { echo && cat "$out/plan.md"; } >>"$summary"
+      else
+        report "What the change means could not be told" "$out/errors.txt"
+      fi
       return
       ;;
   esac
