@@ -12,7 +12,6 @@ import (
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
 	"reconciler/internal/sink"
-	"reconciler/internal/source"
 	"reconciler/internal/strictyaml"
 )
 
@@ -55,6 +54,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		Parent:  parentOf,
 		Sink:    func(cfg *config.Config) (sink.Sink, error) { return daemon.NewSink(cfg, a.environ) },
 		Alarms:  alarmsOf,
+		Holds:   daemon.HoldsOf,
 		Daemon:  askDaemon,
 		Timeout: timeout,
 		Logger:  logger,
@@ -81,12 +81,9 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 }
 
 // sourceOf gives the way to the manifests that every run takes.
-func sourceOf(cfg *config.Config) (func(context.Context) (*source.Snapshot, error), string, error) {
+func sourceOf(cfg *config.Config) (*doctor.Source, error) {
 	s, err := daemon.OpenSource(cfg, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	return s.Fetch, s.Name, nil
+	return (*doctor.Source)(s), err
 }
 
 // parentOf gives the client that creates orgs.

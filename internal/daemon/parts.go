@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"reconciler/internal/config"
+	"reconciler/internal/hold"
+	"reconciler/internal/journal"
 	"reconciler/internal/parent"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
@@ -25,6 +27,11 @@ type Source struct {
 	Name string
 	// Fetch reads what is there now.
 	Fetch func(context.Context) (*source.Snapshot, error)
+	// Verify judges what Fetch gave as each run does, and takes nothing down. It
+	// gives who signed it, and what was accepted last, which is the zero
+	// Acceptance where nobody knows. The error may be an *UnverifiedError. Where
+	// the config asks for no signatures, Verify is nil.
+	Verify func(context.Context, *source.Snapshot) (signer string, last journal.Acceptance, err error)
 }
 
 // OpenSource gives the place that the config names. It connects to nothing. The
@@ -37,8 +44,23 @@ func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
 	if err := r.setSource(""); err != nil {
 		return nil, err
 	}
-	return &Source{r.source, r.fetch}, nil
+	s := &Source{Name: r.source, Fetch: r.fetch}
+	if v := &r.verifier; v.rules() != nil {
+		s.Verify = func(ctx context.Context, snap *source.Snapshot) (string, journal.Acceptance, error) {
+			last, err := v.accepted()
+			if err != nil {
+				return "", last, err
+			}
+			signer, err := v.check(ctx, snap)
+			return signer, last, err
+		}
+	}
+	return s, nil
 }
+
+// HoldsOf gives what the config and the state folder say of times at which
+// nothing is to be written.
+func HoldsOf(cfg *config.Config) *hold.Rules { return newHolder(cfg).rules() }
 
 // OpenParent gives a client of one of the config's parents that sends by base.
 // It opens no connection and no secret.

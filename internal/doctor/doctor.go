@@ -14,6 +14,8 @@ import (
 
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
+	"reconciler/internal/hold"
+	"reconciler/internal/journal"
 	"reconciler/internal/oktaauth"
 	"reconciler/internal/sink"
 	"reconciler/internal/source"
@@ -30,18 +32,21 @@ const DefaultTimeout = 20 * time.Second
 type Options struct {
 	// Load reads the config.
 	Load func() (*config.Config, []config.Warning, error)
-	// Source gives the way to read manifests, and what to call the place. The
-	// error may be a *config.MissingError.
-	Source func(*config.Config) (fetch func(context.Context) (*source.Snapshot, error), name string, err error)
+	// Source gives the place that manifests are read from. The error may be a
+	// *config.MissingError.
+	Source func(*config.Config) (*Source, error)
 	// Parent gives a client of a parent org that sends by the transport.
 	Parent func(*config.Parent, http.RoundTripper) (Parent, error)
 	// Sink gives the sink for tokens; nil where the config has none.
 	Sink func(*config.Config) (sink.Sink, error)
 	// Alarms gives what was lost and nobody has acknowledged.
 	Alarms func(*config.Config) ([]Alarm, error)
+	// Holds gives the windows and suspensions of the config and the state folder.
+	Holds func(*config.Config) *hold.Rules
 	// Daemon asks what listens on the address whether it is our daemon.
 	Daemon func(ctx context.Context, address string) (*Daemon, error)
-	// Transport carries all that goes to Okta; aerial.BaseTransport if nil.
+	// Transport carries all that goes to Okta and to the API of the git server;
+	// aerial.BaseTransport if nil.
 	Transport http.RoundTripper
 	// Now tells the time; time.Now if nil. Zone is that of the schedule where it
 	// names none; time.Local if nil.
@@ -54,6 +59,18 @@ type Options struct {
 	// Done is told of each check, in order and as soon as all before it are
 	// done; nil is allowed.
 	Done func(Check)
+}
+
+// Source is a place that manifests are read from.
+type Source struct {
+	// Name names the place for people.
+	Name string
+	// Fetch reads what is there now.
+	Fetch func(context.Context) (*source.Snapshot, error)
+	// Verify judges what Fetch gave as a run does, and takes nothing down: it
+	// gives who signed it, and what was accepted last, if that is known. It is
+	// called only where the config asks for signatures.
+	Verify func(context.Context, *source.Snapshot) (signer string, last journal.Acceptance, err error)
 }
 
 // Parent is a parent org; *parent.Client is one.
@@ -87,10 +104,19 @@ type patient struct {
 	token  oktaauth.Token
 	client *aerial.Client
 
-	snapshot *source.Snapshot
-	// desired is nil as long as the manifests are not known to be good. It is
-	// also read by checks that do without.
+	appToken  func(context.Context) (string, error) // nil where git has no GitHub App
+	forgeWire *recorder                             // of the calls for such tokens
+
+	// These are nil as long as nothing was read, and as long as the manifests are
+	// not known to be good. They are also read by checks that do without.
+	fetched atomic.Pointer[fetched]
 	desired atomic.Pointer[state.Desired]
+}
+
+// fetched is what is there, and where it comes from.
+type fetched struct {
+	*source.Snapshot
+	from *Source
 }
 
 // check is one thing to look at.
@@ -157,14 +183,18 @@ func (p *patient) checks() []*check {
 		{name: "manage scope", needs: []string{"token"}, look: p.manageToken},
 		{name: "aerial api", needs: []string{"aerial"}, look: p.aerialAPI},
 		{name: "aerial account", needs: []string{"token", "aerial api"}, look: p.account},
-		{name: "source", look: p.source},
-		{name: "manifests", needs: []string{"source"}, look: p.manifests},
-		{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: p.subscribed},
 	}
+	all = append(all, p.gitChecks()...)
+	all = append(all,
+		&check{name: "manifests", needs: []string{"source"}, look: p.manifests},
+		&check{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: p.subscribed},
+	)
 	all = append(all, p.parents()...)
 	return append(all,
 		&check{name: "tokens", after: []string{"manifests"}, look: p.tokenSink},
 		&check{name: "state", after: []string{"manifests"}, look: p.state},
+		&check{name: "writes", after: []string{"manifests"}, look: p.writes},
+		&check{name: "deactivations", needs: []string{"state"}, look: p.deactivations},
 		&check{name: "http", look: p.http},
 		&check{name: "schedule", look: p.schedule},
 	)

@@ -550,7 +550,7 @@ func (w *world) lose(domain string) {
 
 func allSkipped(config finding) expected {
 	return expected{"config": config}.and(without("config", "aerial", "key", "aerial org", "clock", "token", "dpop", "manage scope",
-		"aerial api", "aerial account", "source", "manifests", "products", "parents", "tokens", "state", "http", "schedule"))
+		"aerial api", "aerial account", "source", "manifests", "products", "parents", "tokens", "state", "writes", "deactivations", "http", "schedule"))
 }
 
 // TestHTTP looks at the daemon's address.
@@ -670,11 +670,11 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func hangingSource(*config.Config) (func(context.Context) (*source.Snapshot, error), string, error) {
-	return func(ctx context.Context) (*source.Snapshot, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}, "/repo, branch main", nil
+func hangingSource(*config.Config) (*doctor.Source, error) {
+	return &doctor.Source{
+		Name:  "/repo, branch main",
+		Fetch: func(ctx context.Context) (*source.Snapshot, error) { <-ctx.Done(); return nil, ctx.Err() },
+	}, nil
 }
 
 // What doesn't stop when it is told to is left behind.

@@ -37,7 +37,7 @@ func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.
 
 // source reads the manifests as every run does.
 func (p *patient) source(ctx context.Context) Check {
-	fetch, name, err := p.opts.Source(p.cfg)
+	opened, err := p.opts.Source(p.cfg)
 	var missing *config.MissingError
 	if errors.As(err, &missing) {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
@@ -45,14 +45,15 @@ func (p *patient) source(ctx context.Context) Check {
 	if err != nil {
 		return failed(oneLine(err), hintOf(err))
 	}
-	snapshot, err := fetch(ctx)
+	name := opened.Name
+	snapshot, err := opened.Fetch(ctx)
 	if ctx.Err() != nil {
 		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
 	}
 	if err != nil {
 		return failed(oneLine(err), hintOf(err))
 	}
-	p.snapshot = snapshot
+	p.fetched.Store(&fetched{snapshot, opened})
 	if snapshot.Commit == "" {
 		return fine("%q on this machine", name)
 	}
@@ -61,14 +62,15 @@ func (p *patient) source(ctx context.Context) Check {
 
 // manifests loads them.
 func (p *patient) manifests(context.Context) Check {
-	if p.snapshot == nil {
+	read := p.fetched.Load()
+	if read == nil {
 		return Check{Status: Skipped, Message: "no manifests are configured"}
 	}
 	parents := []string{}
 	for _, org := range p.cfg.Parents {
 		parents = append(parents, org.Name)
 	}
-	in := state.Input{FS: p.snapshot.FS, Root: p.snapshot.Root, Name: p.snapshot.Display(p.snapshot.Root)}
+	in := state.Input{FS: read.FS, Root: read.Root, Name: read.Display(read.Root)}
 	desired, warned, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
 	if err != nil {
 		return mistakes(err)
@@ -290,6 +292,9 @@ func (p *patient) schedule(context.Context) Check {
 	c := fine("%q, mode %s: %s", s, p.cfg.Mode, moments(next))
 	if strings.HasPrefix(s.String(), "@every") {
 		c.Message += ", if it began now"
+	}
+	if p.cfg.Jitter > 0 {
+		c.Message += fmt.Sprintf("; each put off by up to %v", p.cfg.Jitter)
 	}
 	for _, at := range next {
 		c.Details = append(c.Details, at.Format(time.RFC3339))

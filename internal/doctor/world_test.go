@@ -23,7 +23,6 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/simulator"
 	"reconciler/internal/sink"
-	"reconciler/internal/source"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -110,12 +109,9 @@ func (w *world) doctor() {
 	w.t.Cleanup(base.CloseIdleConnections)
 	w.opts = doctor.Options{
 		Load: func() (*config.Config, []config.Warning, error) { return config.Load(w.config, w.env) },
-		Source: func(cfg *config.Config) (func(context.Context) (*source.Snapshot, error), string, error) {
+		Source: func(cfg *config.Config) (*doctor.Source, error) {
 			s, err := daemon.OpenSource(cfg, nil)
-			if err != nil {
-				return nil, "", err
-			}
-			return s.Fetch, s.Name, nil
+			return (*doctor.Source)(s), err
 		},
 		Parent: func(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
 			return daemon.OpenParent(p, base)
@@ -129,6 +125,7 @@ func (w *world) doctor() {
 			}
 			return all, err
 		},
+		Holds: daemon.HoldsOf,
 		Daemon: func(context.Context, string) (*doctor.Daemon, error) {
 			return nil, fmt.Errorf("nobody is to be asked")
 		},

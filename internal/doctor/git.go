@@ -1,0 +1,343 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/config"
+	"reconciler/internal/forge"
+	"reconciler/internal/hook"
+	"reconciler/internal/source"
+	"reconciler/internal/verify"
+)
+
+// gitChecks are those of a repository, around that of the source; without a
+// repository it is that one alone.
+func (p *patient) gitChecks() []*check {
+	if p.cfg == nil || p.cfg.Git == nil {
+		return []*check{{name: "source", look: p.source}}
+	}
+	return []*check{
+		{name: "git access", look: p.gitAccess},
+		{name: "source", needs: []string{"git access"}, look: p.source},
+		{name: "signatures", after: []string{"source"}, look: p.signatures},
+		{name: "webhook", look: p.webhook},
+		{name: "commit status", needs: []string{"source"}, look: p.commitStatus},
+	}
+}
+
+// soon is how long before its end a key or a certificate is worth a word.
+const soon = 30 * 24 * time.Hour
+
+// gitAccess looks at all that is needed to be let in by the git server, before
+// it is asked for anything.
+func (p *patient) gitAccess(ctx context.Context) Check {
+	g := p.cfg.Git
+	if source.LocalPath(g.URL) != "" {
+		return fine("the repository is on this machine: no credentials are needed")
+	}
+	a := &g.Auth
+	var ways []string
+	if a.GitHubApp != nil {
+		if err := p.askAppToken(ctx, a.GitHubApp); err != nil {
+			found := p.trouble(ctx, err, p.forgeWire)
+			found.Hint = cmp.Or(found.Hint, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for it")
+			return found
+		}
+		ways = append(ways, fmt.Sprintf("GitHub App %s, installation %s: a token was given", a.GitHubApp.AppID, a.GitHubApp.InstallationID))
+	}
+	if a.SSHKeyFile != "" {
+		key, err := sshKey(a)
+		if err != nil {
+			return failed(oneLine(err), hintOf(err))
+		}
+		ways = append(ways, "SSH key "+key)
+	}
+	if a.Password.IsSet() {
+		if _, err := a.Password.Read(); err != nil {
+			return failed(oneLine(err), "put the password or token there, or correct the path in the config")
+		}
+		ways = append(ways, fmt.Sprintf("the password of %s", a.Password))
+	}
+	if len(ways) == 0 {
+		ways = append(ways, "no credentials are configured")
+	}
+	found := fine("%s", strings.Join(ways, "; "))
+	if a.CAFile == "" {
+		return found
+	}
+	return p.trusting(found, a.CAFile)
+}
+
+// askAppToken gets a token of a GitHub App, which writes nothing, and keeps the
+// way to it.
+func (p *patient) askAppToken(ctx context.Context, app *config.GitHubApp) error {
+	p.forgeWire = &recorder{base: p.opts.Transport}
+	token, err := forge.AppToken(forge.AppOptions{
+		URL:            app.URL,
+		AppID:          app.AppID,
+		InstallationID: app.InstallationID,
+		Key:            app.PrivateKey.Read,
+		HTTP:           p.forgeWire,
+		Now:            p.opts.Now,
+		Logger:         p.opts.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	p.appToken = token
+	_, err = token(ctx)
+	return err
+}
+
+// sshKey reads the key as git access does and names it by its fingerprint.
+func sshKey(a *config.GitAuth) (string, error) {
+	data, err := os.ReadFile(a.SSHKeyFile)
+	if err != nil {
+		return "", &advised{fmt.Errorf("git.auth.sshKeyFile: %w", err), "put the private key there, or correct the path in the config"}
+	}
+	signer, err := ssh.ParsePrivateKey(data)
+	var locked *ssh.PassphraseMissingError
+	switch isLocked := errors.As(err, &locked); {
+	case isLocked && !a.SSHPassphrase.IsSet():
+		return "", &advised{fmt.Errorf("the SSH key %q needs a passphrase", a.SSHKeyFile), "set git.auth.sshPassphraseFile, or use a deploy key of its own without one"}
+	case isLocked:
+		passphrase, err := a.SSHPassphrase.Read()
+		if err != nil {
+			return "", &advised{err, "put the passphrase there, or correct the path in the config"}
+		}
+		if signer, err = ssh.ParsePrivateKeyWithPassphrase(data, passphrase); err != nil {
+			return "", &advised{fmt.Errorf("the passphrase doesn't open the SSH key %q", a.SSHKeyFile), "\"ssh-keygen -y -f FILE\" asks for it and shows whether it is right"}
+		}
+	case err != nil:
+		return "", &advised{fmt.Errorf("%q is no SSH private key that can be read", a.SSHKeyFile), "it takes what ssh-keygen writes: the private key, not the .pub file"}
+	}
+	return ssh.FingerprintSHA256(signer.PublicKey()), nil
+}
+
+// advised is an error with advice that is kept apart from it.
+type advised struct {
+	error
+	hint string
+}
+
+func (a *advised) Hint() string { return a.hint }
+
+func (a *advised) Unwrap() error { return a.error }
+
+// trusting adds to the finding which certificates are trusted beside the
+// system's.
+func (p *patient) trusting(found Check, file string) Check {
+	const hint = "it takes the authority's certificate in PEM (BEGIN CERTIFICATE)"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return failed(fmt.Sprintf("git.auth.caFile: %v", err), "put the certificate there, or correct the path in the config")
+	}
+	var old []string
+	n := 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || block.Type != "CERTIFICATE" {
+			return failed(fmt.Sprintf("git.auth.caFile: %q holds something else than certificates", file), hint)
+		}
+		n++
+		if left := c.NotAfter.Sub(p.opts.Now()); left < soon {
+			old = append(old, fmt.Sprintf("the certificate of %q ends at %s", cmp.Or(c.Subject.CommonName, c.Subject.String()), stamp(c.NotAfter)))
+		}
+	}
+	if n == 0 {
+		return failed(fmt.Sprintf("git.auth.caFile: there is no certificate in %q", file), hint)
+	}
+	found.Message += fmt.Sprintf("; %s of %q trusted beside the system's", count(n, "certificate"), file)
+	if found = warnings(found, old); len(old) > 0 {
+		found.Hint = "put the authority's new certificate beside it"
+	}
+	return found
+}
+
+// signatures looks at the keys that may sign, and whether the newest commit is
+// one that a run would use.
+func (p *patient) signatures(ctx context.Context) Check {
+	rules := p.cfg.Git.Verify
+	if rules == nil {
+		return fine("off: commits are used whoever made them")
+	}
+	data, err := os.ReadFile(rules.KeysFile)
+	if err != nil {
+		return failed(fmt.Sprintf("git.verify.keysFile: %v", err), "without the keys no commit is used: put the file there, or correct the path in the config")
+	}
+	keys, err := verify.Parse(rules.KeysFile, data)
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	ring := p.ringOf(keys)
+	words := "the newest commit is not known"
+	if read := p.fetched.Load(); read != nil {
+		if words, err = p.signed(ctx, read); err != nil {
+			return p.trouble(ctx, err, nil)
+		}
+	}
+	if p.cfg.State.Dir == "" && p.cfg.Git.Commit == "" {
+		ring.remark("without state.dir it isn't noticed when the branch was rewritten before a start", "set state.dir in the config")
+	}
+	found := warnings(fine("%s; %s", words, ring), ring.remarks)
+	found.Hint = ring.hint
+	return found
+}
+
+// signed says who signed the newest commit or tag, and how it stands to the one
+// that was accepted last.
+func (p *patient) signed(ctx context.Context, read *fetched) (string, error) {
+	signer, last, err := read.from.Verify(ctx, read.Snapshot)
+	if err != nil {
+		return "", err
+	}
+	what := fmt.Sprintf("commit %.12s", read.Commit)
+	if p.cfg.Git.Verify.Object == config.VerifyTag {
+		what = fmt.Sprintf("tag %q", p.cfg.Git.Tag)
+	}
+	words := fmt.Sprintf("%s is signed by %s", what, signer)
+	switch {
+	case last.Commit == read.Commit:
+		words += ", accepted at " + stamp(last.At)
+	case last.Commit != "" && last.Commit == p.cfg.Git.Verify.AcceptRewriteOf:
+		words += fmt.Sprintf(", and may do without %.12s, as git.verify.acceptRewriteOf says", last.Commit)
+	case last.Commit != "" && p.cfg.Git.Commit == "":
+		words += fmt.Sprintf(", and contains %.12s, the last accepted one", last.Commit)
+	}
+	return words, nil
+}
+
+// ring is what is to be said of the allowed keys.
+type ring struct {
+	ssh, pgp int
+	remarks  []string
+	hint     string // of the first remark
+}
+
+func (r *ring) remark(text, hint string) {
+	r.remarks = append(r.remarks, text)
+	r.hint = cmp.Or(r.hint, hint)
+}
+
+// String counts the keys.
+func (r *ring) String() string {
+	var parts []string
+	if r.ssh > 0 {
+		parts = append(parts, count(r.ssh, "SSH key"))
+	}
+	if r.pgp > 0 {
+		parts = append(parts, count(r.pgp, "OpenPGP key"))
+	}
+	return strings.Join(parts, " and ") + " may sign"
+}
+
+// ringOf looks for keys that are of no use, or soon won't be.
+func (p *patient) ringOf(keys *verify.Keys) *ring {
+	r := &ring{}
+	now := p.opts.Now()
+	all := keys.List(now)
+	useless := 0
+	for _, k := range all {
+		if k.Kind == "ssh" {
+			r.ssh++
+		} else {
+			r.pgp++
+		}
+		switch {
+		case k.Reason == verify.Expired && !k.Until.IsZero():
+			useless++
+			r.remark(fmt.Sprintf("the key of %s expired at %s", k.Signer, stamp(k.Until)), "take it out of the file, or put the extended key there")
+		case k.Reason != "":
+			useless++
+			r.remark(fmt.Sprintf("the key of %s can't sign commits: %s", k.Signer, strings.ReplaceAll(string(k.Reason), "_", " ")), "take it out of the file, or put one there that can")
+		case !k.Until.IsZero() && k.Until.Sub(now) < soon:
+			r.remark(fmt.Sprintf("the key of %s expires at %s", k.Signer, stamp(k.Until)), "put the extended key, or its successor, into the file before")
+		}
+	}
+	if useless == len(all) {
+		r.remarks = append([]string{"no key is left that can sign, so no new commit will be used"}, r.remarks...)
+	}
+	return r
+}
+
+// webhook looks at the secret that pushes are announced with.
+func (p *patient) webhook(context.Context) Check {
+	const minSecret = 16 // bytes, and better are 32
+	g := p.cfg.Git
+	if !g.Webhook.IsSet() {
+		return fine("off: git is looked at on schedule only")
+	}
+	secret, err := g.Webhook.Read()
+	if err != nil {
+		return failed(oneLine(err), "put the secret there that the git server has, or correct the path in the config")
+	}
+	if err := hook.CheckSecret(secret); err != nil {
+		return failed(fmt.Sprintf("%s: %v", g.Webhook, err), "copy GitLab's signing token in full, or choose another secret")
+	}
+	switch {
+	case len(secret) < minSecret:
+		return warned(fmt.Sprintf("%s has less than %d bytes, which can be guessed", g.Webhook, minSecret), "make a longer one, here and at the git server: openssl rand -hex 32")
+	case g.Commit != "":
+		return warned("git.commit never moves, so there is nothing that a push could announce", "follow a branch or a tag, or remove git.webhook")
+	}
+	found := fine("POST /hooks/git on %s, with the secret of %s", p.cfg.HTTP.Address, g.Webhook)
+	if host, _, _ := net.SplitHostPort(p.cfg.HTTP.Address); host == "localhost" || net.ParseIP(host).IsLoopback() {
+		found.Message += "; a proxy on this machine has to pass it on, with localhost as the Host"
+	}
+	return found
+}
+
+// commitStatus reads the status of the newest commit. Whether a token may write
+// could only be found out by writing.
+func (p *patient) commitStatus(ctx context.Context) Check {
+	s := p.cfg.Git.Status
+	if s == nil {
+		return fine("off: nothing is reported on commits")
+	}
+	commit := p.fetched.Load().Commit
+	wire := &recorder{base: p.opts.Transport}
+	client, err := forge.New(forge.Options{
+		Provider:   s.Provider,
+		URL:        s.URL,
+		Repository: s.Repository,
+		Token:      p.statusToken(s),
+		HTTP:       wire,
+		Logger:     p.opts.Logger,
+	})
+	if err != nil {
+		return failed("git.status: "+oneLine(err), hintOf(err))
+	}
+	last, err := client.LastStatus(ctx, commit, s.Name)
+	if err != nil {
+		return p.trouble(ctx, err, wire)
+	}
+	said := "none yet"
+	if last != nil {
+		said = fmt.Sprintf("%s (%s)", last.State, last.Description)
+	}
+	return fine("%q of commit %.12s in %s is %s; whether the token may also write shows with the first report", s.Name, commit, s.Repository, said)
+}
+
+// statusToken gives the token for statuses: one of its own, or that of the app.
+func (p *patient) statusToken(s *config.GitStatus) func(context.Context) (string, error) {
+	if !s.Token.IsSet() {
+		return p.appToken
+	}
+	return func(context.Context) (string, error) {
+		data, err := s.Token.Read()
+		return string(data), err
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,160 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"reconciler/internal/hold"
+	"reconciler/internal/journal"
+)
+
+// writes tells what may not be written now, by windows and suspensions, and
+// which of those are about no declared org.
+func (p *patient) writes(context.Context) Check {
+	rules := p.opts.Holds(p.cfg)
+	if err := rules.Unreadable; err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	now := p.opts.Now()
+	if len(rules.Windows)+len(rules.Suspensions) == 0 {
+		return fine("nothing is held: there are neither windows nor suspensions")
+	}
+	declared := fmt.Sprintf("%s, %s", count(len(rules.Windows), "window"), count(active(rules.Suspensions, now), "suspension"))
+	held := p.held(rules, now)
+	found := fine("nothing is held (%s)", declared)
+	if len(held) > 0 {
+		found = fine("%s (%s)", strings.Join(held[:min(len(held), 3)], "; "), declared)
+		found.Details = held
+	}
+	if len(held) > 3 {
+		found.Message += fmt.Sprintf(" and %d more", len(held)-3)
+	}
+	if active(rules.Suspensions, now) > 0 {
+		found.Status, found.Hint = Warning, "reconciler suspend --list tells more; reconciler resume, or the config, ends it"
+	}
+	if idle := p.idle(rules, now); len(idle) > 0 {
+		found = warnings(found, idle)
+		found.Hint = "correct the patterns in orgs"
+	}
+	return found
+}
+
+func active(all []hold.Suspension, now time.Time) int {
+	n := 0
+	for i := range all {
+		if !all[i].Expired(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// held gives what is held and why, orgs of one reason together: the largest
+// group first.
+func (p *patient) held(rules *hold.Rules, now time.Time) []string {
+	why := rules.At(now)
+	account := why("")
+	domains := p.domains()
+	groups := map[string]int{}
+	for _, domain := range domains {
+		if reason := why(domain); reason != "" {
+			groups[reason]++
+		}
+	}
+	if account != "" && (len(domains) == 0 || groups[account] == len(domains)) {
+		return []string{"everything is held: " + account}
+	}
+	var reasons []string
+	for reason := range groups {
+		reasons = append(reasons, reason)
+	}
+	slices.SortFunc(reasons, func(a, b string) int {
+		if groups[a] != groups[b] {
+			return groups[b] - groups[a]
+		}
+		return strings.Compare(a, b)
+	})
+	var all []string
+	for _, reason := range reasons {
+		all = append(all, fmt.Sprintf("%d of %s held: %s", groups[reason], count(len(domains), "org"), reason))
+	}
+	if account != "" {
+		all = append(all, "the account is held: "+account)
+	}
+	return all
+}
+
+// idle gives windows and suspensions that are about none of the declared orgs,
+// as after a typing error. Without good manifests nobody can tell.
+func (p *patient) idle(rules *hold.Rules, now time.Time) []string {
+	domains := p.domains()
+	if len(domains) == 0 {
+		return nil
+	}
+	var all []string
+	for i := range rules.Windows {
+		if orgs := rules.Windows[i].Orgs; !concerns(orgs, domains) {
+			all = append(all, fmt.Sprintf("window %d is about no declared org (%s)", i+1, strings.Join(orgs, ", ")))
+		}
+	}
+	for i := range rules.Suspensions {
+		if s := &rules.Suspensions[i]; !s.Expired(now) && !concerns(s.Orgs, domains) {
+			all = append(all, fmt.Sprintf("the suspension by %q is about no declared org (%s)", s.Owner, strings.Join(s.Orgs, ", ")))
+		}
+	}
+	return all
+}
+
+// concerns says whether patterns are about any of the domains, by asking whether
+// a suspension with them would hold one.
+func concerns(orgs, domains []string) bool {
+	rules := &hold.Rules{Suspensions: []hold.Suspension{{Orgs: orgs}}}
+	return slices.ContainsFunc(domains, func(domain string) bool { return rules.Held(domain, time.Time{}) != "" })
+}
+
+// domains are those of the declared orgs; none when the manifests aren't known
+// to be good.
+func (p *patient) domains() []string {
+	desired := p.desired.Load()
+	if desired == nil {
+		return nil
+	}
+	var all []string
+	for i := range desired.Orgs {
+		all = append(all, desired.Orgs[i].Domain)
+	}
+	return all
+}
+
+// deactivations tells which of them are announced and wait.
+func (p *patient) deactivations(context.Context) Check {
+	period := p.cfg.Guards.DeactivationCooloff
+	if period == 0 {
+		return fine("made by the first run that wants them (guards.deactivationCooloff is off)")
+	}
+	view, err := journal.Look(p.cfg.State.Dir, journal.Options{Now: p.opts.Now})
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	defer view.Close()
+	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
+	if err != nil {
+		return failed(oneLine(err), hintOf(err))
+	}
+	if len(announced) == 0 {
+		return fine("wait %v, or for another commit; none is announced", period)
+	}
+	var all []string
+	for _, a := range announced {
+		all = append(all, fmt.Sprintf("%s (announced at %s, made from %s on)", a.Domain, stamp(a.At), stamp(a.At.Add(period))))
+	}
+	found := fine("wait %v, or for another commit; announced: %s", period, strings.Join(all[:min(len(all), 3)], ", "))
+	if len(all) > 3 {
+		found.Message += fmt.Sprintf(" and %d more", len(all)-3)
+	}
+	found.Details = all
+	return found
+}
