@@ -106,6 +106,11 @@ func (g *Git) roots() (*x509.CertPool, error) {
 			`git.auth.caFile takes certificates in PEM, each from "-----BEGIN CERTIFICATE-----" to its end; "openssl x509 -inform der -in FILE" makes that of another form`,
 			"the file of certificates %q can't be used: %v", file, err)
 	}
+	return poolWith(certs), nil
+}
+
+// poolWith gives the certificates to trust: the system's and these.
+func poolWith(certs []*x509.Certificate) *x509.CertPool {
 	// Without roots of the system's, those of the file are better than none.
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -114,7 +119,50 @@ func (g *Git) roots() (*x509.CertPool, error) {
 	for _, c := range certs {
 		pool.AddCert(c)
 	}
-	return pool, nil
+	return pool
+}
+
+// Transport is for other services of a git server, such as its API: it trusts
+// the certificates in caFile besides the system's, as Auth.CAFile has it. The
+// file is read anew for each request, and no connection outlives its answer, so
+// there is nothing to close. Without a file it is http.DefaultTransport.
+func Transport(caFile string) http.RoundTripper {
+	if caFile == "" {
+		return http.DefaultTransport
+	}
+	return trusting(caFile)
+}
+
+// trusting is the name of a file of certificates.
+type trusting string
+
+func (file trusting) RoundTrip(req *http.Request) (*http.Response, error) {
+	certs, err := file.certificates()
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	conns := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     &tls.Config{RootCAs: poolWith(certs), MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableKeepAlives:   true,
+	}
+	return conns.RoundTrip(req)
+}
+
+func (file trusting) certificates() ([]*x509.Certificate, error) {
+	data, err := os.ReadFile(string(file))
+	if err != nil {
+		return nil, fmt.Errorf("git.auth.caFile: %w", err)
+	}
+	certs, err := parseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("git.auth.caFile %q can't be used: %w", string(file), err)
+	}
+	return certs, nil
 }
 
 // parseCertificates reads a bundle. Unlike CertPool.AppendCertsFromPEM, it
