@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
 	"reconciler/internal/config"
 	"reconciler/internal/forge"
+	"reconciler/internal/source"
 )
 
 // tellTimeout is how long the git server may take to hear of a run.
@@ -22,19 +24,24 @@ type teller struct {
 	log   *slog.Logger
 	// commit is the one that was spoken of last, and said what was said of it.
 	commit string
-	said   forge.Status
+	said   verdict
 	failed string // the last failure, which is not told twice
 }
 
-func newTeller(cfg *config.Config, version string, log *slog.Logger) (*teller, error) {
+// newTeller makes the teller of the config, nil where it has none. It sends
+// through send; nil for what the config says of its git server.
+func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*teller, error) {
 	if cfg.Git == nil || cfg.Git.Status == nil {
 		return nil, nil
+	}
+	if send == nil {
+		send = source.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
 	token := text(s.Token)
 	if token == nil {
 		var err error
-		if token, err = appToken(cfg.Git.Auth.GitHubApp, log); err != nil {
+		if token, err = appToken(cfg.Git, send, log); err != nil {
 			return nil, err
 		}
 	}
@@ -43,6 +50,7 @@ func newTeller(cfg *config.Config, version string, log *slog.Logger) (*teller, e
 		URL:        s.URL,
 		Repository: s.Repository,
 		Token:      token,
+		HTTP:       send,
 		UserAgent:  "reconciler/" + version,
 		Logger:     log,
 	})
@@ -58,88 +66,125 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 	if t == nil {
 		return
 	}
-	commit, state, description := verdict(rec)
-	if commit == "" {
+	commit, v := verdictOf(rec)
+	if commit == "" || commit == t.commit && v.same(t.said) {
 		return
 	}
-	status := t.forge.Shown(forge.Status{State: state, Context: t.cfg.Name, Description: description, TargetURL: t.cfg.TargetURL})
-	if commit == t.commit && status == t.said {
-		return
-	}
-	ctx, stop := context.WithTimeout(ctx, tellTimeout)
+	within, stop := context.WithTimeout(ctx, tellTimeout)
 	defer stop()
-	if err := t.report(ctx, commit, status); err != nil {
+	err := t.report(within, commit, v)
+	switch {
+	case err == nil:
+		t.commit, t.said, t.failed = commit, v, ""
+	case ctx.Err() != nil: // the daemon ends; the next one reports
+	default:
 		if why := oneLine(err.Error()); why != t.failed {
 			t.failed = why
-			t.log.Warn("the commit's status could not be reported", "error", why, "hint", hintOf(err))
+			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", hintOf(err))
 		}
-		return
 	}
-	t.commit, t.said, t.failed = commit, status, ""
 }
 
-// report sets a commit's status, unless it was set so by an earlier process.
-func (t *teller) report(ctx context.Context, commit string, status forge.Status) error {
+// report sets a commit's status, unless an earlier process has said the same.
+func (t *teller) report(ctx context.Context, commit string, v verdict) error {
+	status := t.forge.Shown(forge.Status{State: v.state, Context: t.cfg.Name, Description: v.String(), TargetURL: t.cfg.TargetURL})
 	if commit != t.commit {
 		last, err := t.forge.LastStatus(ctx, commit, status.Context)
 		if err != nil {
 			return err
 		}
-		if last != nil && *last == status {
+		if last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.saidBy(last.Description, status.Description) {
 			return nil
 		}
 	}
 	return t.forge.SetStatus(ctx, commit, status)
 }
 
-// verdict gives what a run says of which commit; no commit when it says nothing
-// of any. It holds no numbers that change while nothing else does.
-func verdict(rec *RunRecord) (commit string, state forge.State, description string) {
-	if s := rec.Stale; s != nil {
-		if !s.Refused || s.Commit == "" {
-			return "", "", "" // the newest commit isn't known
-		}
-		return s.Commit, forge.Errored, "refused, the last good commit stays in force: " + s.Error
-	}
-	if rec.Commit == "" {
-		return "", "", ""
-	}
-	switch rec.Result {
-	case ResultInSync:
-		return rec.Commit, forge.Success, "in sync"
-	case ResultApplied:
-		return rec.Commit, forge.Success, "applied" + left(rec)
-	case ResultDrift:
-		return rec.Commit, forge.Failure, "drift: " + differences(rec)
-	case ResultInterrupted:
-		return "", "", ""
-	}
-	description = string(rec.Result)
-	if rec.Problem != nil {
-		description += ": " + rec.Problem.Error
-	}
-	return rec.Commit, forge.Errored, description
+// verdict is what a run says of a commit.
+type verdict struct {
+	state forge.State
+	what  string
+	// why says more; of an error it may be in other words each time.
+	why string
 }
 
-// differences counts what a plan found.
+func (v verdict) String() string {
+	if v.why == "" {
+		return v.what
+	}
+	return v.what + ": " + v.why
+}
+
+// same says whether there is nothing new in v. An error has ids and times in it
+// that differ from run to run, so of an error the first words stand: GitHub
+// takes a thousand statuses of a commit and no more.
+func (v verdict) same(said verdict) bool {
+	return v == said || v.state == forge.Errored && v.state == said.state && v.what == said.what
+}
+
+// saidBy does the same for the description of an earlier process; shown is v's
+// own as the forge shows it.
+func (v verdict) saidBy(description, shown string) bool {
+	return description == shown || v.state == forge.Errored && (description == v.what || strings.HasPrefix(description, v.what+": "))
+}
+
+// verdictOf gives what a run says of which commit; no commit when it says nothing
+// of any.
+func verdictOf(rec *RunRecord) (commit string, v verdict) {
+	if s := rec.Stale; s != nil {
+		if !s.Refused {
+			return "", verdict{} // the newest commit isn't known
+		}
+		return s.Commit, verdict{forge.Errored, "refused, the last good commit stays in force", s.Error}
+	}
+	switch rec.Result {
+	case ResultInSync, ResultApplied, ResultDrift:
+		// What was applied is in sync, unless something was left undone.
+		if rec.Left() {
+			return rec.Commit, verdict{forge.Failure, "drift", differences(rec)}
+		}
+		return rec.Commit, verdict{forge.Success, "in sync", ""}
+	case ResultPartial:
+		return rec.Commit, verdict{forge.Errored, "partly done", shortfall(rec)}
+	case ResultInterrupted:
+		return "", verdict{}
+	}
+	v = verdict{forge.Errored, string(rec.Result), ""}
+	if rec.Problem != nil {
+		v.why = rec.Problem.Error
+	}
+	return rec.Commit, v
+}
+
+// differences counts those that a run left.
 func differences(rec *RunRecord) string {
 	s := rec.Summary
-	parts := []string{plural(s.Changes, "change")}
-	if s.Unfixable > 0 {
-		parts = append(parts, fmt.Sprintf("%d unfixable", s.Unfixable))
+	var parts []string
+	if n := s.Changes - rec.Changes.Applied; n > 0 {
+		parts = append(parts, plural(n, "change"))
 	}
 	if s.Blocked > 0 {
-		parts = append(parts, fmt.Sprintf("%d blocked", s.Blocked))
+		parts = append(parts, fmt.Sprintf("%d of them blocked", s.Blocked))
+	}
+	if s.Unfixable > 0 {
+		parts = append(parts, fmt.Sprintf("%d unfixable", s.Unfixable))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// left tells what an apply left undone on purpose.
-func left(rec *RunRecord) string {
-	if n := rec.Changes.Blocked; n > 0 {
-		return fmt.Sprintf("; %s blocked", plural(n, "change"))
+// shortfall counts what a run could not do.
+func shortfall(rec *RunRecord) string {
+	var parts []string
+	if n := rec.Changes.Failed; n > 0 {
+		parts = append(parts, plural(n, "change")+" failed")
 	}
-	return ""
+	if n := rec.Changes.Skipped; n > 0 {
+		parts = append(parts, plural(n, "change")+" skipped")
+	}
+	if s := rec.Summary; s != nil && s.Unknown > 0 {
+		parts = append(parts, plural(s.Unknown, "org")+" not readable")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func plural(n int, noun string) string {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"reconciler/internal/diff"
@@ -61,7 +62,7 @@ func (c *cooling) why(orgID, _ string) string {
 	}
 	a, ok := c.announced[orgID]
 	if !ok {
-		return fmt.Sprintf("cooling off: a first run only announces this; it is made by one %s later, or for another commit", c.period)
+		return fmt.Sprintf("cooling off: the first run that wants this only announces it; it is made by one %s later, or for another commit", brief(c.period))
 	}
 	ready := a.At.Add(c.period)
 	other := c.commit != "" && a.Commit != "" && c.commit != a.Commit
@@ -70,6 +71,18 @@ func (c *cooling) why(orgID, _ string) string {
 	}
 	return fmt.Sprintf("cooling off: announced at %s, made from %s on, or for another commit",
 		a.At.UTC().Format(time.RFC3339), ready.UTC().Format(time.RFC3339))
+}
+
+// brief gives a duration without the zeros at its end.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // Note takes down what a plan for d means for those that come after: that its

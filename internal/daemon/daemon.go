@@ -93,6 +93,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		Source:     r.source,
 		Started:    time.Now().UTC(),
 	}, next)
+	b.jitter = cfg.Jitter
 	past, err := r.pastRuns()
 	if err != nil {
 		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", hintOf(err))
@@ -104,7 +105,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		return nil, err
 	}
 	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
-	if u.teller, err = newTeller(cfg, opts.Version, u.log); err != nil {
+	if u.teller, err = newTeller(cfg, opts.Version, u.log, nil); err != nil {
 		return nil, err
 	}
 	return &daemon{

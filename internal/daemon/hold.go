@@ -64,12 +64,18 @@ func (h *holder) rules() *hold.Rules {
 	return rules
 }
 
-// suspensions gives those that hold writes now. It is never nil.
+// suspensions gives those that hold writes now; the list is never nil. Where it
+// can't be read what is suspended, everything is, and so says the first of them;
+// the error says it too.
 func (h *holder) suspensions() ([]hold.Suspension, error) {
 	rules := h.rules()
 	active := []hold.Suspension{}
+	if err := rules.Unreadable; err != nil {
+		active = append(active, hold.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
+	}
+	now := time.Now()
 	for _, s := range rules.Suspensions {
-		if !s.Expired(time.Now()) {
+		if !s.Expired(now) {
 			active = append(active, s)
 		}
 	}

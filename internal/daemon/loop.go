@@ -59,6 +59,10 @@ type loop struct {
 func (l *loop) serve(ctx context.Context) {
 	trigger := TriggerStart
 	for ctx.Err() == nil {
+		select {
+		case <-l.wake: // what was announced until now, this run looks at
+		default:
+		}
 		began := l.wall()
 		l.run(ctx, trigger)
 		var ok bool

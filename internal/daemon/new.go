@@ -111,7 +111,7 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 		Logger: log,
 	}
 	if c.Auth.GitHubApp != nil {
-		token, err := appToken(c.Auth.GitHubApp, log)
+		token, err := appToken(c, source.Transport(c.Auth.CAFile), log)
 		if err != nil {
 			return opts, err
 		}
@@ -120,13 +120,16 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 	return opts, nil
 }
 
-// appToken gives tokens of a GitHub App.
-func appToken(app *config.GitHubApp, log *slog.Logger) (func(context.Context) (string, error), error) {
+// appToken gives tokens of the config's GitHub App, which are asked for through
+// send.
+func appToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(context.Context) (string, error), error) {
+	app := c.Auth.GitHubApp
 	return forge.AppToken(forge.AppOptions{
 		URL:            app.URL,
 		AppID:          app.AppID,
 		InstallationID: app.InstallationID,
 		Key:            app.PrivateKey.Read,
+		HTTP:           send,
 		Logger:         log,
 	})
 }
@@ -230,7 +233,7 @@ func loadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
 	if err != nil {
 		return nil, &RefusedError{snap.Commit, err}
 	}
-	d := &Desired{State: desired, Commit: snap.Commit}
+	d := &Desired{State: desired, Commit: snap.Commit, snap: snap}
 	for _, w := range warnings {
 		d.Warnings = append(d.Warnings, w.String())
 	}

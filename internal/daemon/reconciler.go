@@ -116,6 +116,8 @@ type Desired struct {
 	Signer string
 	// Warnings are what the author of the manifests should know, one line each.
 	Warnings []string
+
+	snap *source.Snapshot
 }
 
 // same says whether two desired states are one and the same.

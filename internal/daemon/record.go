@@ -126,6 +126,10 @@ type Stale struct {
 	// Since is when the desired state in force was last known to be the
 	// newest.
 	Since time.Time `json:"since"`
+
+	// key is what the error has in common from run to run; its words may hold
+	// the time.
+	key string
 }
 
 // maxListed bounds how many mistakes in manifests are kept: one wrong

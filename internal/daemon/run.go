@@ -50,6 +50,7 @@ type said struct {
 	alarms   string
 	// unverified is the commit, and why, that was counted last.
 	unverified string
+	lost       string // why the last verified commit could not be read again
 	holds      string
 }
 
@@ -136,8 +137,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired
 		d, err := u.r.Desired(ctx)
 		newest = d
 		u.countUnverified(err)
-		u.recover(ctx, err)
-		if err != nil && u.good != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && u.holdsGood(ctx, err) {
 			stale = err
 			d, err = u.good, nil
 		}
@@ -170,22 +170,32 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired
 	return plan, desired, err
 }
 
-// recover brings back the desired state that was in force before this process,
+// holdsGood says whether there is a good desired state to go on with when the
+// newest can't be had because of err. It lets go of one whose signer's key was
+// taken away, and brings back the one that was in force before this process
 // when the newest commit is not verified and no other is known yet.
-func (u *runner) recover(ctx context.Context, err error) {
+func (u *runner) holdsGood(ctx context.Context, err error) bool {
+	if u.good != nil {
+		gone := u.r.verifier.doubt(u.good, u.inForce.Since)
+		if gone == nil {
+			return true
+		}
+		u.tellDropped(gone)
+		u.good, u.inForce, u.unfit, u.verdict = nil, nil, nil, nil
+		return false
+	}
 	var no *UnverifiedError
-	if u.good != nil || !errors.As(err, &no) {
-		return
+	if !errors.As(err, &no) {
+		return false
 	}
 	d, since, err := u.r.LastVerified(ctx)
-	if err != nil {
-		u.log.Warn("the last verified commit can't be read again", "error", oneLine(err.Error()), "hint", hintOf(err))
-		return
+	u.tellLost(err)
+	if d == nil {
+		return false
 	}
-	if d != nil {
-		u.good, u.fresh = d, since
-		u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
-	}
+	u.good, u.fresh = d, since
+	u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
+	return true
 }
 
 // keep leaves the good desired state in force although it is not the newest.
@@ -233,9 +243,14 @@ func (u *runner) adopt(d *Desired) {
 // staleness says why the newest desired state is not in force.
 func (u *runner) staleness(err error) *Stale {
 	s := &Stale{Problem: *problemOf(err), Since: u.fresh}
+	s.key = s.Error
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		s.Refused, s.Commit = true, refused.Commit
+	}
+	var no *UnverifiedError
+	if errors.As(err, &no) {
+		s.Error, s.key = no.Why(), no.Reason
 	}
 	return s
 }

@@ -62,13 +62,13 @@ type Status struct {
 	// Alarms are told until somebody acknowledges them: tokens of new orgs that
 	// were lost, and a journal that was.
 	Alarms []Alarm `json:"alarms"`
-	// Suspensions are those that hold writes, as of the last run.
+	// Suspensions are those that hold writes, as of the last run. One by
+	// "reconciler" stands for suspensions that can't be read.
 	Suspensions []hold.Suspension `json:"suspensions"`
 	// Products names the products that Drift speaks of, by id.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
-	// that the journal kept, newest first, without
-	// their outcomes.
+	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
 }
 
@@ -103,6 +103,8 @@ type InForce struct {
 // that what was read from it stays as it is.
 type board struct {
 	next func(time.Time) time.Time
+	// jitter is by how much a slot may be put off.
+	jitter time.Duration
 
 	mu       sync.Mutex
 	status   Status
@@ -243,8 +245,9 @@ func (b *board) notReady(now time.Time) string {
 	if least := at.Add(leastPatience); limit.Before(least) {
 		limit = least
 	}
-	// The next success comes at the end of its run, not at its slot.
-	limit = limit.Add(time.Duration(s.LastSuccess.Seconds * float64(time.Second)))
+	// The next success comes at the end of its run, not at its slot, and the run
+	// may be put off.
+	limit = limit.Add(b.jitter + time.Duration(s.LastSuccess.Seconds*float64(time.Second)))
 	if !now.After(limit) {
 		return ""
 	}

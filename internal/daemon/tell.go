@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -86,10 +87,11 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 // tellStale tells that the desired state in force is not the newest any more,
 // or that the reason has changed.
 func (u *runner) tellStale(s *Stale) {
-	if s.Error == u.said.stale {
+	now := s.Commit + " " + s.key
+	if now == u.said.stale {
 		return
 	}
-	u.said.stale = s.Error
+	u.said.stale = now
 	msg := "the newest manifests can't be read; the last good desired state stays in force"
 	if s.Refused {
 		msg = "the newest manifests are refused; the last good desired state stays in force"
@@ -103,6 +105,25 @@ func (u *runner) tellStale(s *Stale) {
 	}
 	u.log.Error(msg, attrs...)
 	u.tellMistakes(s.Manifests)
+}
+
+// tellDropped tells that the good desired state is no longer in force either.
+func (u *runner) tellDropped(err error) {
+	u.said.stale = err.Error()
+	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", oneLine(err.Error()), "hint", hintOf(err))
+}
+
+// tellLost tells that the last verified commit could not be read again, when
+// that is new; err is nil when it could.
+func (u *runner) tellLost(err error) {
+	if err == nil {
+		u.said.lost = ""
+		return
+	}
+	if why := oneLine(err.Error()); why != u.said.lost {
+		u.said.lost = why
+		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", hintOf(err))
+	}
 }
 
 // tellFresh tells that the newest desired state is in force again, after it
@@ -201,18 +222,26 @@ func (u *runner) tellHolds() {
 	active, err := u.r.held.suspensions()
 	u.board.suspended(active)
 	u.metrics.suspensions.Set(float64(len(active)))
-	now := fmt.Sprint(active, err)
-	if now == u.said.holds || u.said.holds == "" && len(active) == 0 && err == nil {
+	now := ""
+	if len(active) > 0 {
+		now = fmt.Sprint(active)
+	}
+	if now == u.said.holds {
 		return
 	}
 	u.said.holds = now
-	switch {
-	case err != nil:
+	if err != nil {
 		u.log.Error("it is not known what is suspended, so nothing is written", "error", oneLine(err.Error()), "hint", hintOf(err))
-	case len(active) == 0:
+	}
+	if len(active) == 0 {
 		u.log.Info("writes are no longer suspended")
 	}
 	for i := range active {
-		u.log.Warn("writes are suspended", "suspension", active[i].String())
+		s := &active[i]
+		orgs := "all"
+		if len(s.Orgs) > 0 {
+			orgs = strings.Join(s.Orgs, ",")
+		}
+		u.log.Warn("writes are suspended", "id", s.ID, "orgs", orgs, "suspension", s.String())
 	}
 }

@@ -41,19 +41,33 @@ func (e *UnverifiedError) Unwrap() error { return e.err }
 // Hint says what to do about it.
 func (e *UnverifiedError) Hint() string { return e.hint }
 
-// unverified is about the tip; where, if not empty, says which part of its
-// history is to blame.
-func unverified(tip, where string, err error) error {
+// Why says what is wrong without naming the commit, for whoever named it.
+func (e *UnverifiedError) Why() string { return e.err.Error() }
+
+// unverified refuses the tip because of a signature.
+func unverified(tip string, err error) *UnverifiedError {
 	e := &UnverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: hintOf(err)}
 	var no *verify.Error
-	if errors.As(err, &no) {
+	var tag *tagError
+	switch {
+	case errors.As(err, &no):
 		e.Reason = string(no.Reason)
-	}
-	if where != "" {
-		e.err = fmt.Errorf("%s: %w", where, err)
+	case errors.As(err, &tag):
+		e.Reason = string(tag.reason)
 	}
 	return e
 }
+
+// tagError is a tag of which no signature would help.
+type tagError struct {
+	reason    verify.Reason
+	msg, hint string
+}
+
+func (e *tagError) Error() string { return e.msg }
+
+// Hint says what to do about it.
+func (e *tagError) Hint() string { return e.hint }
 
 // verifier lets only those commits pass that are signed as the config wants it.
 // The zero verifier lets all pass, as does one of a config that wants nothing.
@@ -62,8 +76,12 @@ type verifier struct {
 	git     source.GitOptions
 	history func(ctx context.Context, tip, since string) ([]source.Commit, bool, error)
 	log     *slog.Logger
-	// last is what was accepted last, if this process knows.
+	// passed is the commit that the last check let pass; "" when it let none.
+	passed string
+	// last is what was accepted last, as far as this process knows, and kept
+	// says that the journal knows it too.
 	last journal.Acceptance
+	kept bool
 }
 
 // rules are those of the config; nil where there are none.
@@ -82,6 +100,7 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	if rules == nil {
 		return "", nil
 	}
+	v.passed = ""
 	keys, err := readKeys(rules.KeysFile)
 	if err != nil {
 		return "", err
@@ -90,23 +109,43 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	if err != nil {
 		return "", err
 	}
-	// What was accepted while its key was valid stays so when the key expires:
-	// nothing about it has changed since.
-	at := time.Now()
-	if last.Commit == snap.Commit {
-		at = last.At
+	now := time.Now()
+	signer, err := v.signer(keys, snap, now)
+	if err != nil && snap.Commit == last.Commit {
+		// What was accepted while its key was valid stays so when the key
+		// expires: nothing about it has changed since.
+		signer, err = v.signer(keys, snap, last.At)
 	}
-	signer, err := v.signer(keys, snap, at)
 	if err != nil {
-		return "", unverified(snap.Commit, "", err)
+		return "", unverified(snap.Commit, err)
 	}
 	// A commit that the config itself names need not build on anything.
 	if last.Commit != "" && last.Commit != snap.Commit && v.cfg.Git.Commit == "" {
-		if err := v.checkHistory(ctx, keys, snap.Commit, last.Commit, at); err != nil {
+		if err := v.checkHistory(ctx, keys, snap.Commit, last.Commit, now); err != nil {
 			return "", err
 		}
 	}
+	v.passed = snap.Commit
 	return signer.String(), nil
+}
+
+// doubt says why what came into force at that time must not stay so, although
+// nothing newer can be had: somebody has taken its signer's key away. It is nil
+// when nothing speaks against it, and when that can't be found out: keys that
+// can't be read say nothing of the commit.
+func (v *verifier) doubt(d *Desired, at time.Time) error {
+	rules := v.rules()
+	if rules == nil || rules.Object == config.VerifyTag && d.snap.Tag == nil {
+		return nil // of a commit that was read again by its hash, the tag is gone
+	}
+	keys, err := readKeys(rules.KeysFile)
+	if err != nil {
+		return nil
+	}
+	if _, err := v.signer(keys, d.snap, at); err != nil {
+		return unverified(d.Commit, err)
+	}
+	return nil
 }
 
 func readKeys(file string) (*verify.Keys, error) {
@@ -128,9 +167,10 @@ func (v *verifier) signer(keys *verify.Keys, snap *source.Snapshot, at time.Time
 	}
 	name := v.cfg.Git.Tag
 	if snap.Tag == nil {
-		return verify.Signer{}, &hinted{
-			fmt.Errorf("tag %q is a bare name, which can't be signed", name),
-			fmt.Sprintf("make it with \"git tag -s %s\"", name),
+		return verify.Signer{}, &tagError{
+			verify.Unsigned,
+			fmt.Sprintf("the tag %q is a mere name for it, which can't be signed", name),
+			fmt.Sprintf("make the tag with: git tag -s %s", name),
 		}
 	}
 	signer, err := keys.Tag(snap.Tag, at)
@@ -140,9 +180,10 @@ func (v *verifier) signer(keys *verify.Keys, snap *source.Snapshot, at time.Time
 	// A good signature on another tag, or for another commit, proves nothing
 	// about this one.
 	if header(snap.Tag, "tag") != name || header(snap.Tag, "object") != snap.Commit {
-		return verify.Signer{}, &hinted{
-			fmt.Errorf("the object behind tag %q was signed as tag %q of %s", name, header(snap.Tag, "tag"), shortCommit(header(snap.Tag, "object"))),
-			"somebody has put another tag in its place, or it is a tag of a tag: sign the commit itself",
+		return verify.Signer{}, &tagError{
+			verify.BadSignature,
+			fmt.Sprintf("what stands behind the tag %q was signed as the tag %q of %s", name, header(snap.Tag, "tag"), shortCommit(header(snap.Tag, "object"))),
+			"somebody has put another tag in its place, or it is a tag of a tag: tag the commit itself, under that name",
 		}
 	}
 	return signer, nil
@@ -179,8 +220,8 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip, sin
 		return &UnverifiedError{
 			Commit: tip,
 			Reason: reasonRewritten,
-			err:    fmt.Errorf("the history was rewritten, and no longer contains the last applied commit %s", since),
-			hint:   "find out who rewrote it, and why; if it is meant, set git.verify.acceptRewriteOf to that last applied commit",
+			err:    fmt.Errorf("the history was rewritten: it no longer contains the last accepted commit %s", since),
+			hint:   "find out who rewrote it, and why; if it was on purpose, set git.verify.acceptRewriteOf to that last accepted commit",
 		}
 	}
 	if !rules.History {
@@ -189,7 +230,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip, sin
 	for i := range commits {
 		if c := &commits[i]; c.Hash != tip || rules.Object == config.VerifyTag {
 			if _, err := keys.Commit(c.Raw, at); err != nil {
-				return unverified(tip, "it builds on commit "+shortCommit(c.Hash), err)
+				return unverified(tip, fmt.Errorf("it contains the commit %s: %w", shortCommit(c.Hash), err))
 			}
 		}
 	}
@@ -199,32 +240,44 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip, sin
 // key names what is followed, for the journal.
 func (v *verifier) key() string { return v.cfg.Git.URL + " " + followed(v.cfg.Git) }
 
-// accepted gives what was accepted last: what this process remembers, else what
-// the journal does.
+// accepted gives what was accepted last: what the journal says, which another
+// process may have written, and where it knows nothing, what this process
+// remembers.
 func (v *verifier) accepted() (journal.Acceptance, error) {
 	dir := v.cfg.State.Dir
-	if v.last.Commit != "" || dir == "" {
+	if dir == "" {
 		return v.last, nil
 	}
+	v.kept = false
 	view, err := journal.Look(dir, journal.Options{Logger: v.log})
 	if errors.Is(err, journal.ErrDamaged) {
-		return journal.Acceptance{}, nil // an alarm tells of it
+		return v.last, nil // an alarm tells of it
 	}
 	if err != nil {
 		return journal.Acceptance{}, err
 	}
 	defer view.Close()
-	v.last, _, err = view.Accepted(v.key())
-	return v.last, err
+	last, known, err := view.Accepted(v.key())
+	if err != nil {
+		return journal.Acceptance{}, err
+	}
+	if known {
+		v.last, v.kept = last, true
+	}
+	return v.last, nil
 }
 
-// accept takes down that a verified commit came into force.
+// accept takes down that a commit came into force, if it is the one that the
+// last check let pass: an older one that stays in force was taken down when it
+// came.
 func (v *verifier) accept(d *Desired) error {
-	if v.rules() == nil || d.Commit == v.last.Commit {
+	if v.rules() == nil || d.Commit != v.passed {
 		return nil
 	}
-	v.last = journal.Acceptance{Source: v.key(), Commit: d.Commit, Signer: d.Signer, At: time.Now()}
-	if v.cfg.State.Dir == "" {
+	if d.Commit != v.last.Commit {
+		v.last, v.kept = journal.Acceptance{Source: v.key(), Commit: d.Commit, Signer: d.Signer, At: time.Now()}, false
+	}
+	if v.kept || v.cfg.State.Dir == "" {
 		return nil
 	}
 	books, err := journal.Open(v.cfg.State.Dir, journal.Options{Logger: v.log})
@@ -232,7 +285,11 @@ func (v *verifier) accept(d *Desired) error {
 		return err
 	}
 	defer books.Close()
-	return books.Accept(v.last)
+	if err := books.Accept(v.last); err != nil {
+		return err
+	}
+	v.kept = true
+	return nil
 }
 
 // LastVerified reads the commit again that was accepted last, by an earlier
@@ -257,8 +314,8 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	// A signed tag isn't there any more to be checked again; the journal knows
-	// that it was, and the commit is what its hash says.
+	// The signed tag isn't there any more to be checked again: the journal knows
+	// that it was good, and the commit is what its hash says.
 	if v.rules().Object != config.VerifyTag {
 		if _, err := v.check(ctx, snap); err != nil {
 			return nil, time.Time{}, err
