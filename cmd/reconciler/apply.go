@@ -137,6 +137,9 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 			return err
 		}
 	}
+	if err := p.note(plan); err != nil {
+		return err
+	}
 	var err error
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
@@ -151,6 +154,21 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		return err
 	}
 	return reported
+}
+
+// note takes down what the plan means for the runs after this one: the commit
+// that came into force, and what it announces. Without that, nothing is written:
+// a later run would take an older commit for a new one, and who was told that an
+// org will be deactivated would wait for it in vain. A saved plan was reviewed as
+// it is, and announces nothing.
+func (p *planner) note(plan *diff.Plan) error {
+	if p.desired == nil {
+		return nil
+	}
+	if err := p.Note(plan, p.desired, p.filter()); err != nil {
+		return fmt.Errorf("nothing was written, because it could not be taken down: %w", err)
+	}
+	return nil
 }
 
 // tellNewAlarms tells what this very run lost.

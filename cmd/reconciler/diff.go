@@ -107,6 +107,8 @@ type planner struct {
 	*daemon.Reconciler
 	app   *app
 	flags *planFlags
+	// desired is what the plan was computed from; nil for a saved plan.
+	desired *daemon.Desired
 }
 
 // prepare checks flags and config, before anything is asked of anyone.
@@ -131,13 +133,17 @@ func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, erro
 	if err != nil {
 		return nil, err
 	}
-	return &planner{r, a, flags}, flags.open()
+	return &planner{Reconciler: r, app: a, flags: flags}, flags.open()
 }
 
 // Close gives back what prepare took.
 func (p *planner) Close() {
 	p.flags.close()
 	p.Reconciler.Close()
+}
+
+func (p *planner) filter() daemon.Filter {
+	return daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude}
 }
 
 // plan computes the plan, and the data of a report on it.
@@ -149,11 +155,12 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 		defer close(looked)
 		alarms, journal = p.Alarms()
 	}()
-	plan, desired, err := p.Plan(ctx, daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude})
+	plan, desired, err := p.Plan(ctx, p.filter())
 	<-looked
 	if err != nil {
 		return nil, report.Data{}, err
 	}
+	p.desired = desired
 	warnings := desired.Warnings
 	if journal != nil { // no reason not to show what differs
 		warnings = append(warnings, "what was lost in earlier runs is not known: "+journal.Error())
