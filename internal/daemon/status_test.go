@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/hold"
 	"reconciler/internal/state"
 )
 
@@ -52,14 +53,18 @@ func testBoard() *board {
 	}
 	second := RunRecord{
 		ID: "20261121T120000Z-bbbbbb", Trigger: TriggerSchedule, Started: noon, Finished: noon.Add(3 * time.Second), Seconds: 3,
-		Mode: state.Apply, Commit: "abc1234abc1234abc1234abc1234abc1234abc12", Result: ResultPartial, Stale: stale,
+		Mode: state.Apply, Commit: "abc1234abc1234abc1234abc1234abc1234abc12", Signer: "ada@acme.example (ssh SHA256:AbC)", Result: ResultPartial, Stale: stale,
 		Digest: plan.Digest, Summary: &plan.Summary, Changes: Changes{Failed: 1, Blocked: 1}, Outcomes: result.Outcomes,
 	}
 	b.begin(Running{ID: first.ID, Trigger: first.Trigger, Started: first.Started})
 	b.end(first, nil)
 	b.begin(Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
 	b.compared(plan, drift, noon.Add(2*time.Second))
-	b.end(second, &InForce{Commit: second.Commit, Since: noon.Add(-time.Hour), Stale: stale})
+	b.end(second, &InForce{Commit: second.Commit, Signer: second.Signer, Since: noon.Add(-time.Hour), Stale: stale})
+	b.suspended([]hold.Suspension{
+		{Orgs: []string{"*.oktapreview.com", "acme-x.okta.com"}, Reason: "load <test>", Owner: "ada@acme.example"},
+		{ID: "k3j2m5x7", Reason: "audit", Owner: "bob", Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)},
+	})
 	b.planned(noon.Add(10 * time.Minute))
 	return b
 }
@@ -110,6 +115,20 @@ func TestBoardReadiness(t *testing.T) {
 				t.Errorf("more than one line: %q", s.NotReady)
 			}
 		})
+	}
+}
+
+// A run that the jitter puts off is not missing.
+func TestBoardReadinessWithJitter(t *testing.T) {
+	hourly := func(t time.Time) time.Time { return t.Truncate(time.Hour).Add(time.Hour) }
+	b := newBoard(Status{}, hourly)
+	b.jitter = 50 * time.Minute
+	b.end(RunRecord{ID: "r", Result: ResultInSync, Finished: noon.Add(50 * time.Minute)}, nil) // slots 13:00, 14:00, 15:00
+	if s := b.read(noon.Add(3*time.Hour + 50*time.Minute)); !s.Ready {
+		t.Errorf("not ready: %s", s.NotReady)
+	}
+	if s := b.read(noon.Add(3*time.Hour + 50*time.Minute + 1)); s.Ready {
+		t.Error("ready, though three runs have had time to succeed")
 	}
 }
 
