@@ -194,7 +194,7 @@ func (p *patient) checks() []*check {
 		&check{name: "tokens", after: []string{"manifests"}, look: p.tokenSink},
 		&check{name: "state", after: []string{"manifests"}, look: p.state},
 		&check{name: "writes", after: []string{"manifests"}, look: p.writes},
-		&check{name: "deactivations", needs: []string{"state"}, look: p.deactivations},
+		&check{name: "deactivations", after: []string{"state"}, look: p.deactivations},
 		&check{name: "http", look: p.http},
 		&check{name: "schedule", look: p.schedule},
 	)

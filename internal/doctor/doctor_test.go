@@ -434,13 +434,14 @@ func TestFolders(t *testing.T) {
 		}},
 		{"open to others", func(w *world) { w.chmod("tokens", 0o777); w.chmod("state", 0o777) }, expected{
 			"tokens": failure("may be written to by others (mode 0777)", "chmod go-w"), "state": failure("may be written to by others", "chmod go-w"),
+			"writes": failure("may be written to by others", "chmod go-w"),
 		}},
 		{"files", func(w *world) {
 			for _, name := range []string{"tokens", "state"} {
 				os.Remove(w.path(name))
 				w.write(name, "")
 			}
-		}, expected{"tokens": failure("is not a folder", ""), "state": failure("is not a folder", "")}},
+		}, expected{"tokens": failure("is not a folder", ""), "state": failure("is not a folder", ""), "writes": failure("is not a folder", "nothing is written")}},
 		{"not configured, and not needed", func(w *world) {
 			w.replace(fmt.Sprintf("tokens: {dir: %q}\nstate: {dir: %q}\n", w.path("tokens"), w.path("state")), "")
 		}, expected{

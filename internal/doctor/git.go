@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ func (p *patient) gitChecks() []*check {
 		{name: "source", needs: []string{"git access"}, look: p.source},
 		{name: "signatures", after: []string{"source"}, look: p.signatures},
 		{name: "webhook", look: p.webhook},
-		{name: "commit status", needs: []string{"source"}, look: p.commitStatus},
+		{name: "commit status", after: []string{"source"}, look: p.commitStatus},
 	}
 }
 
@@ -47,42 +48,53 @@ func (p *patient) gitAccess(ctx context.Context) Check {
 		return fine("the repository is on this machine: no credentials are needed")
 	}
 	a := &g.Auth
-	var ways []string
-	if a.GitHubApp != nil {
-		if err := p.askAppToken(ctx, a.GitHubApp); err != nil {
-			found := p.trouble(ctx, err, p.forgeWire)
-			found.Hint = cmp.Or(found.Hint, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for it")
+	found := Check{Status: OK}
+	if a.CAFile != "" { // which a GitHub App needs too
+		if found = p.authorities(a.CAFile); found.Status == Failure {
 			return found
 		}
-		ways = append(ways, fmt.Sprintf("GitHub App %s, installation %s: a token was given", a.GitHubApp.AppID, a.GitHubApp.InstallationID))
 	}
-	if a.SSHKeyFile != "" {
-		key, err := sshKey(a)
-		if err != nil {
-			return failed(oneLine(err), hintOf(err))
+	way, err := p.signIn(ctx, a)
+	if err != nil {
+		return p.trouble(ctx, err, p.forgeWire)
+	}
+	found.Message = strings.TrimSuffix(way+"; "+found.Message, "; ")
+	return found
+}
+
+// signIn tries what proves to the git server who we are, as far as that can be
+// done without the server, and says what it is.
+func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error) {
+	switch {
+	case a.GitHubApp != nil:
+		app := a.GitHubApp
+		if err := p.askAppToken(ctx, app); err != nil {
+			return "", &advised{err, cmp.Or(hintOf(err), "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app")}
 		}
-		ways = append(ways, "SSH key "+key)
-	}
-	if a.Password.IsSet() {
+		return fmt.Sprintf("a token was given to the GitHub App %s, installation %s", app.AppID, app.InstallationID), nil
+	case a.SSHKeyFile != "":
+		return sshKey(a)
+	case a.Password.IsSet():
 		if _, err := a.Password.Read(); err != nil {
-			return failed(oneLine(err), "put the password or token there, or correct the path in the config")
+			return "", &advised{err, "put the password or token there, or correct the path in the config"}
 		}
-		ways = append(ways, fmt.Sprintf("the password of %s", a.Password))
+		return fmt.Sprintf("%s can be read", a.Password), nil
 	}
-	if len(ways) == 0 {
-		ways = append(ways, "no credentials are configured")
+	return "no credentials are configured", nil
+}
+
+// forge gives what carries calls to the API of the git server.
+func (p *patient) forge() http.RoundTripper {
+	if file := p.cfg.Git.Auth.CAFile; file != "" {
+		return source.Transport(file)
 	}
-	found := fine("%s", strings.Join(ways, "; "))
-	if a.CAFile == "" {
-		return found
-	}
-	return p.trusting(found, a.CAFile)
+	return p.opts.Transport
 }
 
 // askAppToken gets a token of a GitHub App, which writes nothing, and keeps the
 // way to it.
 func (p *patient) askAppToken(ctx context.Context, app *config.GitHubApp) error {
-	p.forgeWire = &recorder{base: p.opts.Transport}
+	p.forgeWire = &recorder{base: p.forge()}
 	token, err := forge.AppToken(forge.AppOptions{
 		URL:            app.URL,
 		AppID:          app.AppID,
@@ -100,7 +112,7 @@ func (p *patient) askAppToken(ctx context.Context, app *config.GitHubApp) error 
 	return err
 }
 
-// sshKey reads the key as git access does and names it by its fingerprint.
+// sshKey reads the key as the source does, and names it by its fingerprint.
 func sshKey(a *config.GitAuth) (string, error) {
 	data, err := os.ReadFile(a.SSHKeyFile)
 	if err != nil {
@@ -122,7 +134,7 @@ func sshKey(a *config.GitAuth) (string, error) {
 	case err != nil:
 		return "", &advised{fmt.Errorf("%q is no SSH private key that can be read", a.SSHKeyFile), "it takes what ssh-keygen writes: the private key, not the .pub file"}
 	}
-	return ssh.FingerprintSHA256(signer.PublicKey()), nil
+	return fmt.Sprintf("%q can be used: %s", a.SSHKeyFile, ssh.FingerprintSHA256(signer.PublicKey())), nil
 }
 
 // advised is an error with advice that is kept apart from it.
@@ -135,9 +147,8 @@ func (a *advised) Hint() string { return a.hint }
 
 func (a *advised) Unwrap() error { return a.error }
 
-// trusting adds to the finding which certificates are trusted beside the
-// system's.
-func (p *patient) trusting(found Check, file string) Check {
+// authorities looks at the certificates that are trusted beside the system's.
+func (p *patient) authorities(file string) Check {
 	const hint = "it takes the authority's certificate in PEM (BEGIN CERTIFICATE)"
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -151,15 +162,15 @@ func (p *patient) trusting(found Check, file string) Check {
 			return failed(fmt.Sprintf("git.auth.caFile: %q holds something else than certificates", file), hint)
 		}
 		n++
-		if left := c.NotAfter.Sub(p.opts.Now()); left < soon {
-			old = append(old, fmt.Sprintf("the certificate of %q ends at %s", cmp.Or(c.Subject.CommonName, c.Subject.String()), stamp(c.NotAfter)))
+		if c.NotAfter.Sub(p.opts.Now()) < soon {
+			old = append(old, fmt.Sprintf("that of %q ends at %s", cmp.Or(c.Subject.CommonName, c.Subject.String()), stamp(c.NotAfter)))
 		}
 	}
 	if n == 0 {
 		return failed(fmt.Sprintf("git.auth.caFile: there is no certificate in %q", file), hint)
 	}
-	found.Message += fmt.Sprintf("; %s of %q trusted beside the system's", count(n, "certificate"), file)
-	if found = warnings(found, old); len(old) > 0 {
+	found := warnings(fine("%s of %q, trusted beside the system's", count(n, "certificate"), file), old)
+	if len(old) > 0 {
 		found.Hint = "put the authority's new certificate beside it"
 	}
 	return found
@@ -305,8 +316,12 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 	if s == nil {
 		return fine("off: nothing is reported on commits")
 	}
-	commit := p.fetched.Load().Commit
-	wire := &recorder{base: p.opts.Transport}
+	read := p.fetched.Load()
+	if read == nil {
+		return Check{Status: Skipped, Message: "needs source"}
+	}
+	commit := read.Commit
+	wire := &recorder{base: p.forge()}
 	client, err := forge.New(forge.Options{
 		Provider:   s.Provider,
 		URL:        s.URL,

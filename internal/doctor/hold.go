@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 func (p *patient) writes(context.Context) Check {
 	rules := p.opts.Holds(p.cfg)
 	if err := rules.Unreadable; err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), cmp.Or(hintOf(err), "as long as it can't be read what is suspended, nothing is written: mend that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
@@ -136,8 +137,8 @@ func (p *patient) deactivations(context.Context) Check {
 		return fine("made by the first run that wants them (guards.deactivationCooloff is off)")
 	}
 	view, err := journal.Look(p.cfg.State.Dir, journal.Options{Now: p.opts.Now})
-	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+	if err != nil { // of which that check has told
+		return Check{Status: Skipped, Message: "needs state"}
 	}
 	defer view.Close()
 	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
