@@ -351,7 +351,10 @@ func (p *patient) statusToken(s *config.GitStatus) func(context.Context) (string
 	}
 	return func(context.Context) (string, error) {
 		data, err := s.Token.Read()
-		return string(data), err
+		if err != nil {
+			return "", &advised{err, "put the token there, or correct the path in the config"}
+		}
+		return string(data), nil
 	}
 }
 
