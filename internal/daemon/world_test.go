@@ -92,6 +92,8 @@ type world struct {
 	repo *gitrepo.Repo
 	dir  string
 	log  *logBuffer
+	cfg  *config.Config
+	base http.RoundTripper
 	*daemon
 }
 
@@ -104,6 +106,10 @@ type worldOptions struct {
 	// watch, where not nil, is put before the simulator.
 	watch   *secrets
 	latency time.Duration
+	// git is more of the config's git block; url and path are there.
+	git string
+	// prepare, where not nil, is called before the config is loaded.
+	prepare func(*world)
 }
 
 // newWorld makes a world whose repository has inSync at HEAD.
@@ -119,17 +125,17 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		o.watch.RoundTripper, o.watch.all = base, map[string]bool{}
 		base = o.watch
 	}
-	w := &world{t: t, sim: sim, dir: t.TempDir(), log: &logBuffer{}}
+	w := &world{t: t, sim: sim, dir: t.TempDir(), log: &logBuffer{}, base: base}
 	var err error
 	if w.repo, err = gitrepo.Init(filepath.Join(w.dir, "repo")); err != nil {
 		t.Fatal(err)
 	}
 	w.commit(inSync)
-	cfg := w.load(sim.URL, o)
-	w.daemon, err = newDaemon(cfg, RunOptions{Version: "v1.2.3", Logger: w.log.logger()}, base)
-	if err != nil {
-		t.Fatal(err)
+	if o.prepare != nil {
+		o.prepare(w)
 	}
+	w.cfg = w.load(sim.URL, o)
+	w.restart()
 	return w
 }
 
@@ -149,16 +155,20 @@ func (w *world) load(simURL string, o worldOptions) *config.Config {
 	if parent == "" {
 		parent = "url: https://acme.okta.com"
 	}
+	git := "path: orgs"
+	if o.git != "" {
+		git += ", " + o.git
+	}
 	text := fmt.Sprintf(`aerial:
   url: %[1]s
   accountID: %[2]s
   auth: {orgURL: %[1]s, clientID: %[3]s, privateKeyFile: %[4]s, keyID: %[5]s}
 parents:
   - {name: acme, %[10]s, auth: {tokenFile: %[6]s}}
-git: {url: %[7]s, branch: main, path: orgs}
+git: {url: %[7]s, %[11]s}
 mode: %[8]s
 http: {address: "127.0.0.1:0"}
-%[9]s`, simURL, w.sim.AccountID, w.sim.Credentials.ClientID, keyFile, w.sim.Credentials.KeyID, tokenFile, w.repo.Dir(), mode, o.extra, parent)
+%[9]s`, simURL, w.sim.AccountID, w.sim.Credentials.ClientID, keyFile, w.sim.Credentials.KeyID, tokenFile, w.repo.Dir(), mode, o.extra, parent, git)
 	for name, data := range map[string]string{keyFile: string(key), tokenFile: "00canary-token-of-the-parent\n", file: text} {
 		if err := os.WriteFile(name, []byte(data), 0o600); err != nil {
 			w.t.Fatal(err)
