@@ -342,27 +342,25 @@ func TestReviewScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	forge, comments := forgeCommands()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/review",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"replace": replace,
-			"release": release,
+			"exits":    exits,
+			"replace":  replace,
+			"release":  release,
+			"forge":    forge,
+			"comments": comments,
+			"okta":     oktaCommand(),
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("CI_DIR", ci)
-			for _, who := range []string{"AUTHOR", "COMMITTER"} {
-				env.Setenv("GIT_"+who+"_NAME", "Ada")
-				env.Setenv("GIT_"+who+"_EMAIL", "ada@acme.example")
-				env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
-			}
-			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			// What install.sh builds from source needs not be built from nothing.
 			env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
-			return nil
+			return committer(env)
 		},
 	})
 }

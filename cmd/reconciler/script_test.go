@@ -28,14 +28,27 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup:               committer,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"waitfor":  waitFor,
 			"replace":  replace,
 			"forge":    forge,
+			"okta":     oktaCommand(),
 			"comments": comments,
 		},
 	})
+}
+
+// committer lets scripts commit, with the same hashes every time.
+func committer(env *testscript.Env) error {
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env.Setenv("GIT_"+who+"_NAME", "Ada")
+		env.Setenv("GIT_"+who+"_EMAIL", "ada@acme.example")
+		env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
+	}
+	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	return nil
 }
 
 // exits CODE COMMAND... runs a command that must end with this exit code.
