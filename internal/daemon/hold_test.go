@@ -1,0 +1,271 @@
+package daemon
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/hold"
+)
+
+// blocked gives a status' drift as "org field: why it is blocked".
+func blocked(s Status) []string {
+	var lines []string
+	for _, d := range s.Drift {
+		lines = append(lines, d.Org+" "+d.Field+": "+d.Blocked)
+	}
+	return lines
+}
+
+// A freeze window blocks changes, and only that: drift is looked for and told,
+// and the first run after it writes.
+func TestWindowHoldsWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", extra: `
+windows:
+  - {deny: "0 1 * * *", duration: 2h, orgs: ["acme-e*.okta.com"]}
+`})
+		at := func(clock string) { // today
+			t.Helper()
+			next, err := time.Parse(time.DateTime, "2000-01-01 "+clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(next))
+		}
+		at("00:59:59")
+		w.tamper(emea, sso)
+		w.expect(ResultApplied)
+		at("01:00:00")
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		const why = emea + " products: freeze window until 2000-01-01T03:00:00Z"
+		s := w.expect(ResultApplied)
+		expectLines(t, "blocked", blocked(s), why)
+		if s.LastRun.Changes != (Changes{Applied: 1, Blocked: 1}) || !s.Ready || !s.LastRun.Left() {
+			t.Errorf("run %+v", s.LastRun)
+		}
+		for _, clock := range []string{"02:00:00", "02:59:59"} {
+			at(clock)
+			s = w.expect(ResultDrift)
+			expectLines(t, "blocked", blocked(s), why)
+			expectLines(t, emea, w.products(emea), sso)
+			if s.LastRun.Problem != nil || s.LastRun.Changes != (Changes{Blocked: 1}) {
+				t.Errorf("run %+v", s.LastRun)
+			}
+		}
+		if told := w.log.lines(t, "drift"); len(told) != 1 || told[0]["blocked"] != "freeze window until 2000-01-01T03:00:00Z" {
+			t.Errorf("told: %v", told)
+		}
+		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "blocked: freeze window until 2000-01-01T03:00:00Z") {
+			t.Error("the dashboard doesn't say what blocks")
+		}
+		w.expectMetrics(map[string]string{
+			`reconciler_drift{field="products",org="` + emea + `"}`:               "1",
+			`reconciler_runs_total{result="error"}`:                               "0",
+			`reconciler_changes_total{action="update-products",result="blocked"}`: "3",
+			"reconciler_suspensions":                                              "0",
+		})
+		at("03:00:00")
+		expectLines(t, "drift", driftLines(w.expect(ResultApplied)))
+		expectLines(t, emea, w.products(emea), sso, mfa)
+	})
+}
+
+// Where windows allow, nothing is written outside of them; and a window that
+// opens between the plan and its application lets through what the plan has.
+func TestWindowAllows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", extra: `
+windows:
+  - {allow: "30 9 * * *", duration: 30m, timezone: Europe/Berlin}
+`})
+		w.tamper(shop)
+		s := w.expect(ResultDrift)
+		expectLines(t, "blocked", blocked(s), shop+" products: outside of the allowed windows: the next opens at 2000-01-01T08:30:00Z")
+		time.Sleep(8*time.Hour + 30*time.Minute)
+		w.expect(ResultApplied)
+		time.Sleep(30 * time.Minute)
+		w.tamper(shop)
+		expectLines(t, "blocked", blocked(w.expect(ResultDrift)), shop+" products: outside of the allowed windows: the next opens at 2000-01-02T08:30:00Z")
+	})
+}
+
+// suspending is a world with a state folder, and the store in it.
+func suspending(t *testing.T, o worldOptions) (*world, *hold.Store, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	o.extra += "state: {dir: " + dir + "}\n"
+	return newWorld(t, o), hold.OpenStore(dir), dir
+}
+
+// A suspension holds from the moment on at which it is made until it is taken
+// back or expires; it is told when that changes, and shown all the time.
+func TestSuspensionHoldsWrites(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, store, _ := suspending(t, worldOptions{mode: "apply", extra: "suspend: [{reason: partner, owner: bob, orgs: [acme-x*]}]\n"})
+		s := w.expect(ResultInSync)
+		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
+		made, err := store.Add(hold.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		s = w.expect(ResultApplied)
+		expectLines(t, "blocked", blocked(s), emea+` products: suspended by "ada" until 2000-01-01T01:00:00Z: load test`)
+		expectLines(t, labs, w.products(labs), sso)
+		if len(s.Suspensions) != 2 || s.Suspensions[0].ID != "" || s.Suspensions[1].ID != made.ID || s.Suspensions[1].Owner != "ada" {
+			t.Errorf("suspensions %+v", s.Suspensions)
+		}
+		w.expectMetrics(map[string]string{"reconciler_suspensions": "2"})
+		page := ask(w.handler, "GET", "/").Body.String()
+		if want := "<b>Writes to <code>acme-e*</code> are suspended</b> by ada until 2000-01-01 01:00:00 UTC: load test"; !strings.Contains(page, want) {
+			t.Errorf("the dashboard lacks %q", want)
+		}
+		w.expect(ResultDrift)
+		if told := w.log.lines(t, "writes are suspended"); len(told) != 3 || told[2]["id"] != made.ID || told[2]["orgs"] != "acme-e*" {
+			t.Errorf("told: %v", told)
+		}
+		time.Sleep(time.Hour)
+		s = w.expect(ResultApplied)
+		expectLines(t, emea, w.products(emea), sso, mfa)
+		if len(s.Suspensions) != 1 {
+			t.Errorf("suspensions %+v", s.Suspensions)
+		}
+		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
+		if n := len(w.log.lines(t, "writes are no longer suspended")); n != 0 {
+			t.Error("said that nothing is suspended, though the config suspends something")
+		}
+	})
+}
+
+// during calls a func right before a request is sent for the first time.
+type during struct {
+	http.RoundTripper
+	method string
+	once   sync.Once
+	do     func()
+}
+
+func (d *during) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == d.method {
+		d.once.Do(d.do)
+	}
+	return d.RoundTripper.RoundTrip(req)
+}
+
+// A suspension stops a run that is writing: what is under way is finished, the
+// rest is skipped, and the next plan says why.
+func TestSuspendedWhileWriting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, store, _ := suspending(t, worldOptions{mode: "apply"})
+		w.cfg.Aerial.Concurrency = 1
+		w.base = &during{RoundTripper: w.base, method: http.MethodPut, do: func() {
+			if _, err := store.Add(hold.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(heldFor)
+		}}
+		w.restart()
+		for _, org := range []string{emea, labs, shop} {
+			w.tamper(org)
+		}
+		const why = `suspended by "ada" (no end given): incident`
+		s := w.expect(ResultPartial)
+		if s.LastRun.Changes != (Changes{Applied: 1, Skipped: 2}) || s.LastRun.Problem != nil || !s.Ready {
+			t.Errorf("run %+v", s.LastRun)
+		}
+		for _, d := range s.Drift {
+			if d.Error != "writes have been held since the plan was made: "+why || d.Blocked != "" {
+				t.Errorf("drift %+v", d)
+			}
+		}
+		if n := len(w.writes()); n != 1 || len(w.log.lines(t, "change skipped")) != 2 {
+			t.Errorf("%d writes", n)
+		}
+		s = w.expect(ResultDrift)
+		expectLines(t, "blocked", blocked(s), labs+" products: "+why, shop+" products: "+why)
+	})
+}
+
+// Suspensions that can't be read hold everything, and nothing else.
+func TestDamagedSuspensions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, store, dir := suspending(t, worldOptions{mode: "apply"})
+		if _, err := store.Add(hold.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody"}}); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(ResultInSync)
+		file := filepath.Join(dir, "suspensions.json")
+		if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.tamper(emea, sso)
+		for range 2 {
+			s := w.expect(ResultDrift)
+			if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: it can't be read what is suspended: ") || !strings.Contains(b[0], file) {
+				t.Errorf("blocked: %q", b)
+			}
+			if len(s.Suspensions) != 1 || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {
+				t.Errorf("suspensions %+v", s.Suspensions)
+			}
+		}
+		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
+		if told := w.log.lines(t, "it is not known what is suspended, so nothing is written"); len(told) != 1 || told[0]["hint"] == "" || told[0]["level"] != "ERROR" {
+			t.Errorf("told: %v", told)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(heldFor)
+		w.expect(ResultApplied)
+		if n := len(w.log.lines(t, "writes are no longer suspended")); n != 1 {
+			t.Errorf("said %d times that writes are free", n)
+		}
+	})
+}
+
+// A plan that was saved is refused as a whole while any of it is held.
+func TestSavedPlanIsHeld(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, store, _ := suspending(t, worldOptions{})
+		r := w.runner.r
+		w.tamper(emea, sso)
+		w.tamper(labs, sso, lcm)
+		saved, _, err := r.Plan(t.Context(), Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := store.Add(hold.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := r.Recheck(t.Context(), saved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Refusals) != 1 || plan.Refusals[0].Guard != diff.GuardHeld ||
+			!strings.Contains(plan.Refusals[0].Message, emea) || !strings.Contains(plan.Refusals[0].Message, `suspended by "ada" (no end given): load test`) {
+			t.Errorf("refusals %+v", plan.Refusals)
+		}
+		if _, err := r.Apply(t.Context(), plan, nil); err != apply.ErrRefused {
+			t.Errorf("applied: %v", err)
+		}
+		if _, err := store.Remove(func(s hold.Suspension) bool { return s.ID == made.ID }); err != nil {
+			t.Fatal(err)
+		}
+		if plan, err = r.Recheck(t.Context(), saved); err != nil || len(plan.Refusals) > 0 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		if result, err := r.Apply(t.Context(), plan, nil); err != nil || result.Counts().Applied != 2 {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+}
