@@ -1,0 +1,371 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/hold"
+	"reconciler/internal/journal"
+)
+
+const (
+	announced = "cooling off: the first run that wants this only announces it; it is made by one 24h later, or for another commit"
+	midnight  = "cooling off: announced at 2000-01-01T00:00:00Z, made from 2000-01-02T00:00:00Z on, or for another commit"
+)
+
+// cooling is a world in which deactivations cool off for a day.
+func coolingWorld(t *testing.T, o worldOptions) (w *world, state string) {
+	t.Helper()
+	state = filepath.Join(t.TempDir(), "state")
+	if o.mode == "" {
+		o.mode = "apply"
+	}
+	o.extra += "guards: {deactivationCooloff: 24h}\nstate: {dir: " + state + "}\n"
+	return newWorld(t, o), state
+}
+
+// inactive declares that labs be deactivated.
+func inactive(t *testing.T) string {
+	t.Helper()
+	return manifest(t, "acme-labs.okta.com, cell: ok1, status: ACTIVE", "acme-labs.okta.com, cell: ok1, status: INACTIVE")
+}
+
+func (w *world) status(domain string) string {
+	w.t.Helper()
+	org, ok := w.sim.Org(domain)
+	if !ok {
+		w.t.Fatalf("there is no org %q", domain)
+	}
+	return org.Status
+}
+
+// expectBlocked does one run that must end with drift, labs' status blocked for
+// this reason and nothing else, and labs active.
+func (w *world) expectBlocked(why string) Status {
+	w.t.Helper()
+	s := w.expect(ResultDrift)
+	expectLines(w.t, "blocked", blocked(s), labs+" status: "+why)
+	if w.status(labs) != "ACTIVE" {
+		w.t.Errorf("%s is %s", labs, w.status(labs))
+	}
+	return s
+}
+
+// announcements gives the orgs in the journal, as "domain since".
+func announcements(t *testing.T, state string) []string {
+	t.Helper()
+	view, err := journal.Look(state, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	all, err := view.Announcements(testSeed().Account.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, a := range all {
+		lines = append(lines, a.Domain+" "+a.At.UTC().Format("02 15:04"))
+	}
+	return lines
+}
+
+// The first run announces, those after it wait, and one that is late enough
+// deactivates; all of it over restarts.
+func TestCooloffWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		if s := w.expectBlocked(announced); s.LastRun.Changes != (Changes{Blocked: 1}) || s.LastRun.Problem != nil {
+			t.Errorf("run %+v", s.LastRun)
+		}
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		time.Sleep(10 * time.Minute)
+		w.expectBlocked(midnight)
+		time.Sleep(24*time.Hour - 10*time.Minute - 1)
+		w.restart()
+		w.expectBlocked(midnight)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		time.Sleep(1)
+		w.expect(ResultApplied)
+		if w.status(labs) != "INACTIVE" {
+			t.Errorf("%s is %s", labs, w.status(labs))
+		}
+		w.expect(ResultInSync)
+		expectLines(t, "announced", announcements(t, state))
+		for _, told := range w.log.lines(t, "drift") {
+			if told["org"] != labs || !strings.HasPrefix(told["blocked"].(string), "cooling off: ") {
+				t.Errorf("told: %v", told)
+			}
+		}
+	})
+}
+
+// Another commit that wants the same needs no waiting.
+func TestCooloffAnotherCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, _ := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		w.commit(inactive(t) + "# really\n")
+		w.expect(ResultApplied)
+		if w.status(labs) != "INACTIVE" {
+			t.Errorf("%s is %s", labs, w.status(labs))
+		}
+	})
+}
+
+// What is taken back is withdrawn, and begins anew when it comes again.
+func TestCooloffWithdrawn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		time.Sleep(23 * time.Hour)
+		w.commit(inSync)
+		w.expect(ResultInSync)
+		expectLines(t, "announced", announcements(t, state))
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		time.Sleep(2 * time.Hour)
+		w.expectBlocked("cooling off: announced at 2000-01-01T23:00:00Z, made from 2000-01-02T23:00:00Z on, or for another commit")
+
+		// An org that can't be read at the moment has taken nothing back.
+		if err := w.sim.SetReadForbidden(labs, true); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		expectLines(t, "announced", announcements(t, state), labs+" 01 23:00")
+	})
+}
+
+// A run that looks at some orgs only says nothing of the others.
+func TestCooloffFilters(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		w.commit(inSync)
+		for _, f := range []Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
+			plan, desired, err := w.runner.r.Plan(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.runner.r.Note(plan, desired, f); err != nil {
+				t.Fatal(err)
+			}
+			expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		}
+		f := Filter{Only: []string{strings.ToUpper(labs)}}
+		plan, desired, err := w.runner.r.Plan(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.runner.r.Note(plan, desired, f); err != nil {
+			t.Fatal(err)
+		}
+		expectLines(t, "announced", announcements(t, state))
+	})
+}
+
+// Looking announces nothing.
+func TestCooloffPlanAnnouncesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		plan, _, err := w.runner.r.Plan(t.Context(), Filter{})
+		if err != nil || len(plan.Changes) != 1 || plan.Changes[0].Blocked != announced {
+			t.Errorf("%+v, %v", plan, err)
+		}
+		if _, err := os.Stat(state); !os.IsNotExist(err) {
+			t.Errorf("the state folder was made: %v", err)
+		}
+	})
+}
+
+// What something else keeps from being made is not announced: the period begins
+// when nothing else is in the way.
+func TestCooloffBehindOtherReasons(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{extra: "windows: [{deny: '0 0 * * *', duration: 1h}]\n"})
+		w.commit(inactive(t))
+		w.expectBlocked("freeze window until 2000-01-01T01:00:00Z")
+		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, protected: true", 1))
+		w.expectBlocked("protected")
+		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, mode: report", 1))
+		w.expectBlocked("mode: report")
+		expectLines(t, "announced", announcements(t, state))
+		w.commit(inactive(t))
+		time.Sleep(time.Hour)
+		w.expectBlocked(announced)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 01:00")
+
+		// Once it is announced, a window neither withdraws it nor lets it through.
+		time.Sleep(23*time.Hour + 30*time.Minute)
+		w.expectBlocked("freeze window until 2000-01-02T01:00:00Z")
+		expectLines(t, "announced", announcements(t, state), labs+" 01 01:00")
+		time.Sleep(30 * time.Minute)
+		w.expect(ResultApplied)
+	})
+}
+
+// A request for deletion waits too, together with the deactivation before it.
+func TestCooloffDeletion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		seed := testSeed()
+		seed.Account.DeletionAllowed = true
+		w, state := coolingWorld(t, worldOptions{seed: seed})
+		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, requestDeletion: true", 1))
+		s := w.expect(ResultDrift)
+		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced, labs+" status: "+announced)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		expectLines(t, "writes", w.writes())
+		time.Sleep(24 * time.Hour)
+		if s := w.expect(ResultApplied); s.LastRun.Changes != (Changes{Applied: 2}) {
+			t.Errorf("run %+v", s.LastRun)
+		}
+		w.expect(ResultInSync)
+		expectLines(t, "announced", announcements(t, state))
+	})
+}
+
+// A daemon that only reports announces as well: who reads along is told when it
+// would be made, and switching to apply need not begin anew.
+func TestCooloffInReportMode(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{mode: "report"})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		w.expectBlocked(midnight)
+		time.Sleep(24 * time.Hour)
+		w.expectBlocked("")
+		expectLines(t, "writes", w.writes())
+	})
+}
+
+// What was announced can't be known: then there is no plan.
+func TestCooloffUnreadableJournal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		if err := os.Rename(state, state+".away"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(state, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := w.expect(ResultError)
+		if p := s.LastRun.Problem; p == nil || !strings.Contains(p.Error, state) {
+			t.Errorf("problem %+v", p)
+		}
+		if err := os.Remove(state); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(state+".away", state); err != nil {
+			t.Fatal(err)
+		}
+		w.expectBlocked(midnight)
+	})
+}
+
+// A journal that is damaged is set aside, and the period begins anew.
+func TestCooloffDamagedJournal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		files, err := filepath.Glob(filepath.Join(state, "*.db*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no journal: %v", err)
+		}
+		for _, f := range files {
+			if err := os.WriteFile(f, []byte(strings.Repeat("not a journal ", 1000)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(25 * time.Hour)
+		s := w.expectBlocked(announced)
+		if len(s.Alarms) != 1 {
+			t.Errorf("alarms %+v", s.Alarms)
+		}
+		expectLines(t, "announced", announcements(t, state), labs+" 02 01:00")
+		time.Sleep(24 * time.Hour)
+		w.expect(ResultApplied)
+	})
+}
+
+// A plan that was saved when its time had come is refused when that is no longer
+// so.
+func TestCooloffSavedPlan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{mode: "report"})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		time.Sleep(24 * time.Hour)
+		r := w.runner.r
+		saved, _, err := r.Plan(t.Context(), Filter{})
+		if err != nil || saved.Changes[0].Blocked != "" {
+			t.Fatalf("%+v, %v", saved, err)
+		}
+		plan, err := r.Recheck(t.Context(), saved)
+		if err != nil || len(plan.Refusals) != 0 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		w.commit(inSync)
+		w.expect(ResultInSync)
+		expectLines(t, "announced", announcements(t, state))
+		plan, err = r.Recheck(t.Context(), saved)
+		if err != nil || len(plan.Refusals) != 1 || plan.Refusals[0].Guard != diff.GuardCooloff || !strings.Contains(plan.Refusals[0].Message, announced) {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		if _, err := r.Apply(t.Context(), plan, nil); err != apply.ErrRefused {
+			t.Errorf("applied: %v", err)
+		}
+	})
+}
+
+// An activation, and any other change, waits for nothing.
+func TestCooloffIsForDeactivationsOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		if err := w.sim.SetOrgStatus(labs, "INACTIVE", "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		w.tamper(emea, sso, mfa, lcm)
+		w.expect(ResultApplied)
+		expectLines(t, "announced", announcements(t, state))
+	})
+}
+
+// Somebody who reads the announcement can suspend the org.
+func TestCooloffAndSuspension(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, state := coolingWorld(t, worldOptions{})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		if _, err := hold.OpenStore(state).Add(hold.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(48 * time.Hour)
+		w.expectBlocked(`suspended by "ada" (no end given): wait`)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+	})
+}
+
+func TestBrief(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		24 * time.Hour: "24h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", time.Minute: "1m", 20 * time.Hour: "20h",
+		61 * time.Second: "1m1s", 100 * time.Minute: "1h40m", time.Hour + 10*time.Second: "1h0m10s",
+	} {
+		if got := brief(d); got != want {
+			t.Errorf("%d: %q, want %q", d, got, want)
+		}
+	}
+}
