@@ -149,7 +149,10 @@ func verdictOf(rec *RunRecord) (commit string, v verdict) {
 	case ResultInterrupted:
 		return "", verdict{}
 	}
-	v = verdict{forge.Errored, string(rec.Result), ""}
+	v = verdict{forge.Errored, "error", ""}
+	if rec.Result == ResultRefused {
+		v.what = "not applied" // why begins with "refused"
+	}
 	if rec.Problem != nil {
 		v.why = rec.Problem.Error
 	}
