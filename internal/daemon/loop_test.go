@@ -242,6 +242,35 @@ func TestLoopWoken(t *testing.T) {
 	})
 }
 
+// What was announced before a run began, whatever it is for, needs no other.
+func TestLoopWokenBeforeRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+		defer cancel()
+		wake := make(chan struct{}, 1)
+		wake <- struct{}{} // while the daemon starts
+		var runs []ran
+		l := &loop{
+			now:  func() time.Time { return time.Now().UTC() },
+			next: every10,
+			wake: wake,
+			run: func(_ context.Context, trigger Trigger) {
+				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
+				if len(runs) == 2 {
+					wake <- struct{}{}
+					time.Sleep(11 * time.Minute) // past the next slot
+				}
+			},
+			planned: func(time.Time) {},
+		}
+		l.serve(ctx)
+		want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}, {TriggerMissed, "00:21:00"}}
+		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+			t.Errorf("runs (-want +got):\n%s", d)
+		}
+	})
+}
+
 // A slot is put off by the jitter, which neither makes it come twice nor counts
 // as missed.
 func TestLoopJitter(t *testing.T) {
