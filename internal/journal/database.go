@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -65,6 +66,34 @@ func connect(path, mode string, pragmas ...string) (*sql.DB, error) {
 // nothing.
 func connectDurable(path string) (*sql.DB, error) {
 	return connect(path, "rw", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(1)")
+}
+
+// serialize gives the whole content of a database, its log included, as a file.
+func serialize(db *sql.DB) (data []byte, err error) {
+	err = raw(db, func(c any) error {
+		data, err = c.(interface{ Serialize() ([]byte, error) }).Serialize()
+		return err
+	})
+	const writeVersion, readVersion = 18, 19
+	if err == nil && len(data) > readVersion {
+		// In memory there is no log: https://sqlite.org/c3ref/deserialize.html
+		data[writeVersion], data[readVersion] = 1, 1
+	}
+	return data, err
+}
+
+// deserialize puts such a content in the place of what a database has.
+func deserialize(db *sql.DB, data []byte) error {
+	return raw(db, func(c any) error { return c.(interface{ Deserialize([]byte) error }).Deserialize(data) })
+}
+
+// raw does f with the driver's own connection, of which there is only one.
+func raw(db *sql.DB, f func(c any) error) error {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	return errors.Join(conn.Raw(f), conn.Close())
 }
 
 // condition is what a look at a journal.db shows.

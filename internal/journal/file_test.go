@@ -629,6 +629,9 @@ func TestReleasedSchemas(t *testing.T) {
 		must(t, err)
 		must(t, db.Close())
 
+		if version < len(migrations()) {
+			wantLook(t, dir, fresh)
+		}
 		j := openJournal(t, dir, Options{})
 		if diff := cmp.Diff(fresh, schemaOf(t, j.db)); diff != "" {
 			t.Errorf("schema %d: %s", version, diff)
@@ -663,6 +666,31 @@ func TestReleasedSchemas(t *testing.T) {
 			t.Errorf("schema %d: %+v", version, runs)
 		}
 		wantSchema2(t, j, version)
+	}
+}
+
+// wantLook looks into a journal of an older schema: everything in it is there,
+// what is new is empty, and neither the file nor the copy is written to.
+func wantLook(t *testing.T, dir string, fresh map[string]string) {
+	t.Helper()
+	before, err := os.ReadFile(filepath.Join(dir, dbFile))
+	must(t, err)
+	v, err := Look(dir, Options{})
+	must(t, err)
+	defer v.Close()
+	if diff := cmp.Diff(fresh, schemaOf(t, v.db)); diff != "" {
+		t.Errorf("looked at: %s", diff)
+	}
+	lost := creation(t, v, Key{account, "lost.okta.com"})
+	if !lost.Alarm() || lost.OrgID != "00o3" {
+		t.Errorf("looked at: %+v", lost)
+	}
+	if all, err := v.Announcements(account); len(all) != 0 || err != nil {
+		t.Errorf("looked at: %v, %v", all, err)
+	}
+	wantError(t, v.Acknowledge(Key{account, "lost.okta.com"}, "ada"), "the schema of an older version", "brings it up to date")
+	if after, err := os.ReadFile(filepath.Join(dir, dbFile)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("looking has changed the file: %v", err)
 	}
 }
 

@@ -43,6 +43,9 @@ type View struct {
 	db   *sql.DB
 	file string
 	now  func() time.Time
+	// outdated, where not nil, is why nothing may be written: the file has an
+	// older schema, and db is a copy of it in memory.
+	outdated error
 }
 
 // Journal is a View that may also be written to. One process at a time has it.
@@ -86,7 +89,7 @@ func open(dir string, opts Options, steps []string) (_ *Journal, err error) {
 	if err != nil {
 		return nil, failed(path, "opening", err)
 	}
-	j := &Journal{View{db, path, opts.Now}, lock}
+	j := &Journal{View{db: db, file: path, now: opts.Now}, lock}
 	if err := j.takeOver(steps); err != nil {
 		db.Close()
 		return nil, failed(path, "opening", err)
@@ -166,7 +169,8 @@ func (j *Journal) Close() error {
 
 // Look opens the journal in dir for reading, whether or not a process holds it.
 // A folder or journal that isn't there reads as one that knows nothing; nothing
-// is made. A damaged file is an error.
+// is made. One of an older schema is read as what Open would make of it, and
+// stays as it is. A damaged file is an error.
 func Look(dir string, opts Options) (*View, error) {
 	opts = opts.withDefaults()
 	path := filepath.Join(dir, dbFile)
@@ -228,16 +232,39 @@ func (v *View) openFile(known int) error {
 	case c.version > known:
 		err = tooNew(v.file, c.version, known)
 	case c.version < known:
-		err = &Error{
-			msg:  fmt.Sprintf("journal %q: it has the schema of an older version (%d, not %d)", v.file, c.version, known),
-			hint: "the next start of apply or run brings it up to date",
-		}
+		defer db.Close()
+		return v.openOlder(db, c.version)
 	}
 	if err != nil {
 		db.Close()
 		return err
 	}
 	v.db = db
+	return nil
+}
+
+// openOlder is what a file with an older schema would be, had Open brought it up
+// to date. To look must not depend on that: it is what runs begin with, long
+// before they have anything to write.
+func (v *View) openOlder(old *sql.DB, version int) error {
+	data, err := serialize(old)
+	if err != nil {
+		return err
+	}
+	if v.db, err = connect(v.file, "memory"); err != nil {
+		return err
+	}
+	if err = deserialize(v.db, data); err == nil {
+		err = migrate(v.db, migrations())
+	}
+	if err != nil {
+		v.db.Close()
+		return err
+	}
+	v.outdated = &Error{
+		msg:  fmt.Sprintf("journal %q: it has the schema of an older version (%d, not %d)", v.file, version, len(migrations())),
+		hint: "the next apply, or run, that writes to it brings it up to date",
+	}
 	return nil
 }
 
@@ -248,6 +275,9 @@ func (v *View) Close() error {
 
 // write does f in one transaction that is synced when write returns nil.
 func (v *View) write(doing string, f func(tx *sql.Tx) error) error {
+	if v.outdated != nil {
+		return v.outdated
+	}
 	tx, err := v.db.Begin()
 	if err != nil {
 		return failed(v.file, doing, err)
