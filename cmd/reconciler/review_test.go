@@ -326,8 +326,8 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// TestReviewScripts runs ci/*.sh in real clones. Where the program's answer
-// matters and not what it rests on, a stand-in gives it.
+// TestReviewScripts runs ci/*.sh in real clones, with the program itself and stand-ins of
+// the forges and of Okta.
 func TestReviewScripts(t *testing.T) {
 	for _, tool := range []string{"sh", "git"} {
 		if _, err := exec.LookPath(tool); err != nil {
