@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -21,32 +22,56 @@ type Repository struct {
 }
 
 // OpenRepository finds the repository that a file or folder belongs to: one
-// with a work tree, a bare one, a submodule, or a further work tree of another.
-// It looks in the folder and in all above it, after symbolic links were
-// resolved, and not at GIT_DIR. What doesn't exist (any more) belongs to the
-// repository that it would be in. Errors are *Error.
+// with a work tree, a submodule, or a further work tree of another. It looks in
+// the folder and in all above it, after symbolic links were resolved, and not at
+// GIT_DIR. What doesn't exist (any more) belongs to the repository that it would
+// be in.
+//
+// What a repository holds must not choose the one that is read. HEAD, objects
+// and refs can be committed like any other files, while .git can't. So a bare
+// repository is found only where it is the very folder that was named, and it is
+// refused in the work tree of another. A symbolic link in a work tree is refused
+// too: git takes none for what it leads to. Errors are *Error.
 func OpenRepository(path string) (*Repository, error) {
-	place, err := physical(path)
 	g := diskGit(path)
+	place, err := g.follow(path)
 	if err != nil {
-		return nil, g.unreachable(path, err)
+		return nil, err
 	}
+	top, err := workTree(place)
+	bare := isBare(place)
+	switch {
+	case err != nil:
+		return nil, g.fail(ErrDenied, "the user that runs this program needs to enter the folders", "permission denied in %q", top)
+	case bare && (top == "" || place == filepath.Join(top, ".git")):
+		return g.repository("", place)
+	case top == "":
+		return nil, g.fail(ErrNotFound, "revisions can be compared in a clone only; an archive, or a container without .git, holds none",
+			"this is not in a git repository")
+	case bare && top != place:
+		return nil, g.fail(ErrContent, "if it is a folder of manifests, take HEAD, objects and refs out of it; else name a repository that is in no other",
+			"this looks like a bare repository, and lies in the work tree at %q", top)
+	}
+	gitDir, err := g.findGitDir(top)
+	if err != nil {
+		return nil, err
+	}
+	return g.repository(top, gitDir)
+}
+
+// workTree gives the top of the work tree that a place without symbolic links
+// is in, "" when it is in none. With an error, of permissions, it is the folder
+// that can't be entered.
+func workTree(place string) (top string, err error) {
 	for dir := place; ; dir = filepath.Dir(dir) {
-		info, err := os.Stat(filepath.Join(dir, ".git"))
-		switch {
+		dotGit := filepath.Join(dir, ".git")
+		switch info, err := os.Stat(dotGit); {
 		case errors.Is(err, fs.ErrPermission):
-			return nil, g.fail(ErrDenied, "the user that runs this program needs to enter the folders", "permission denied in %q", dir)
-		case err == nil && (!info.IsDir() || isGitDir(filepath.Join(dir, ".git"))):
-			gitDir, err := g.findGitDir(dir)
-			if err != nil {
-				return nil, err
-			}
-			return g.repository(dir, gitDir)
-		case isBare(dir):
-			return g.repository("", dir)
+			return dir, err
+		case err == nil && (!info.IsDir() || isGitDir(dotGit)):
+			return dir, nil
 		case dir == filepath.Dir(dir):
-			return nil, g.fail(ErrNotFound, "revisions can be compared in a clone only; an archive, or a container without .git, holds none",
-				"this is not in a git repository")
+			return "", nil
 		}
 	}
 }
@@ -76,25 +101,64 @@ func isBare(dir string) bool {
 	return true
 }
 
-// physical gives the absolute path without symbolic links, as far as there is
-// anything.
-func physical(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	rest := ""
-	for {
-		place, err := filepath.EvalSymlinks(path)
-		switch up := filepath.Dir(path); {
-		case err == nil:
-			return filepath.Join(place, rest), nil
-		case !errors.Is(err, fs.ErrNotExist) || up == path:
-			return "", err
-		default:
-			path, rest = up, filepath.Join(filepath.Base(path), rest)
+// follow gives the absolute path without symbolic links, as far as there is
+// anything. It refuses links in work trees, all that the way leads through: a
+// commit can make one of what was a folder, and what is compared would then be
+// another folder on both sides.
+func (g *Git) follow(path string) (string, error) {
+	const maxLinks = 255 // as package filepath has it
+	whole := path
+	if !filepath.IsAbs(path) {
+		wd, err := os.Getwd()
+		if err != nil {
+			return "", g.unreachable(path, err)
 		}
+		whole = wd + string(filepath.Separator) + path // ".." is for below: Join would take out the link before it
 	}
+	place, rest := root(whole)
+	for links := 0; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, string(filepath.Separator))
+		if name == ".." {
+			place = filepath.Dir(place)
+			continue
+		}
+		next := filepath.Join(place, name)
+		info, err := os.Lstat(next)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode()&fs.ModeSymlink == 0:
+			place = next
+			continue
+		case err != nil:
+			return "", g.unreachable(path, err)
+		}
+		switch top, err := workTree(place); {
+		case err != nil:
+			return "", g.unreachable(path, err)
+		case top != "":
+			return "", g.fail(ErrContent, "git follows no links in a repository: name the folder that it leads to, or make it a folder again",
+				"%q is a symbolic link in the work tree at %q", next, top)
+		}
+		if links++; links > maxLinks {
+			return "", g.unreachable(path, errors.New("too many symbolic links"))
+		}
+		to, err := os.Readlink(next)
+		if err != nil {
+			return "", g.unreachable(path, err)
+		}
+		if filepath.IsAbs(to) {
+			place, to = root(to)
+		}
+		rest = to + string(filepath.Separator) + rest
+	}
+	return place, nil
+}
+
+// root gives the root of an absolute path, and the rest.
+func root(path string) (root, rest string) {
+	path = filepath.FromSlash(path)
+	root = filepath.VolumeName(path) + string(filepath.Separator)
+	return root, strings.TrimLeft(path[len(root)-1:], string(filepath.Separator))
 }
 
 // unreachable says that a path can't be followed.
@@ -116,15 +180,15 @@ func (r *Repository) Top() string { return r.top }
 
 // Rel gives the path from the top of the work tree, with slashes, of a file or
 // folder, which need not exist (any more); "." for the top itself. Symbolic
-// links on the way are resolved, those of the last element too. It is an error
-// when the path is outside, or there is no work tree.
+// links on the way are resolved, those of the last element too, and refused in a
+// work tree. It is an error when the path is outside, or there is no work tree.
 func (r *Repository) Rel(path string) (string, error) {
 	if r.top == "" {
 		return "", r.git("").fail(ErrNotFound, "run it in a clone with a work tree", "a bare repository has no files on disk, so %q is not in it", path)
 	}
-	place, err := physical(path)
+	place, err := r.git("").follow(path)
 	if err != nil {
-		return "", r.git("").unreachable(path, err)
+		return "", err
 	}
 	rel, err := filepath.Rel(r.top, place)
 	if err != nil || !filepath.IsLocal(rel) {

@@ -88,7 +88,7 @@ func TestOpenRepositoryByGit(t *testing.T) {
 		{"worktree", tree + "/orgs", tree},
 		{"submodule", super + "/sub/orgs", super + "/sub"},
 		{"bare", bare, ""},
-		{"in a bare one", bare + "/refs", ""},
+		{"inside", r.Dir() + "/.git", ""},
 		{"borrowing", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -120,6 +120,107 @@ func TestOpenRepositoryByGit(t *testing.T) {
 	}
 	_, err := openRepository(t, bare).Rel("orgs")
 	wantError(t, err, ErrNotFound, "a bare repository has no files on disk")
+	_, err = OpenRepository(bare + "/refs")
+	wantError(t, err, ErrNotFound, "this is not in a git repository")
+}
+
+// What a commit can put into a work tree never chooses the repository: neither
+// the inside of another one, nor a symbolic link to another folder.
+func TestOpenRepositoryCommitted(t *testing.T) {
+	r, hash := newRepo(t, map[string]string{"fleet/orgs/a.yaml": "one", "decoy/a.yaml": "two"})
+	top := real(t, r.Dir())
+	other, _ := newRepo(t, map[string]string{"orgs/a.yaml": "other"})
+	for _, dir := range []string{"fleet", "."} {
+		if err := os.CopyFS(filepath.Join(top, dir), os.DirFS(filepath.Join(other.Dir(), ".git"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"", "fleet/orgs", "fleet/orgs/a.yaml", "fleet/refs", "decoy"} {
+		repo := openRepository(t, filepath.Join(top, path))
+		if got, err := repo.Resolve("HEAD"); err != nil || got != hash || repo.Top() != top {
+			t.Errorf("%q: got %q of %q, %v, want %q", path, got, repo.Top(), err, hash)
+		}
+	}
+	_, err := OpenRepository(filepath.Join(top, "fleet"))
+	wantError(t, err, ErrContent, fmt.Sprintf("this looks like a bare repository, and lies in the work tree at %q", top), "take HEAD, objects and refs out of it")
+	t.Chdir(filepath.Join(top, "fleet"))
+	_, err = OpenRepository(".")
+	wantError(t, err, ErrContent, "this looks like a bare repository")
+}
+
+func TestOpenRepositoryLinks(t *testing.T) {
+	r, _ := newRepo(t, map[string]string{"orgs/a.yaml": "one", "decoy/orgs/a.yaml": "two", "decoy/sub/b.yaml": "three"})
+	top := real(t, r.Dir())
+	outside := real(t, t.TempDir())
+	elsewhere, _ := newRepo(t, map[string]string{"orgs/a.yaml": "other"})
+	for link, to := range map[string]string{
+		top + "/link":             "decoy",
+		top + "/twice":            "link",
+		top + "/leaf":             "orgs/a.yaml",
+		top + "/decoy/absolute":   top + "/orgs",
+		top + "/elsewhere":        real(t, elsewhere.Dir()),
+		top + "/dangling":         "nowhere",
+		outside + "/top":          top,
+		outside + "/into":         top + "/link",
+		outside + "/through":      top + "/link/orgs",
+		outside + "/relative":     "top/decoy",
+		outside + "/circle":       "circle",
+		outside + "/fine":         filepath.Join(top, "decoy"),
+		outside + "/nowhere":      filepath.Join(top, "gone"),
+		outside + "/fine-outside": ".",
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(top)
+	repo := openRepository(t, ".")
+	for path, rel := range map[string]string{
+		"orgs":                                 "orgs",
+		"./decoy/../orgs//a.yaml":              "orgs/a.yaml",
+		outside + "/top/orgs":                  "orgs",
+		outside + "/relative/orgs":             "decoy/orgs",
+		outside + "/fine":                      "decoy",
+		outside + "/fine/..":                   ".", // as the system has it, not by the letters
+		outside + "/nowhere":                   "gone",
+		outside + "/fine-outside/top/decoy/./": "decoy",
+	} {
+		got, err := repo.Rel(path)
+		if err != nil || got != rel {
+			t.Errorf("%q: got %q, %v, want %q", path, got, err, rel)
+		}
+		if found, err := OpenRepository(path); err != nil || found.Top() != top {
+			t.Errorf("%q: got %v, %v", path, found, err)
+		}
+	}
+	for path, link := range map[string]string{
+		"link":                    "link",
+		"link/":                   "link",
+		"link/orgs/a.yaml":        "link",
+		"link/../orgs":            "link",
+		"twice/gone":              "twice",
+		"leaf":                    "leaf",
+		"decoy/absolute":          "decoy/absolute",
+		"elsewhere/orgs":          "elsewhere",
+		"dangling":                "dangling",
+		outside + "/into":         "link",
+		outside + "/top/link/sub": "link",
+		outside + "/through":      "link",
+	} {
+		words := []string{fmt.Sprintf("%q is a symbolic link in the work tree at %q", filepath.Join(top, link), top), "name the folder that it leads to"}
+		_, err := repo.Rel(path)
+		wantError(t, err, ErrContent, words...)
+		_, err = OpenRepository(path)
+		wantError(t, err, ErrContent, words...)
+	}
+	_, err := OpenRepository(outside + "/circle")
+	wantError(t, err, ErrNotFound, "too many symbolic links")
+
+	// The way to the working directory counts as well, as far as it is known.
+	t.Chdir("decoy")
+	t.Setenv("PWD", filepath.Join(top, "link"))
+	_, err = OpenRepository("sub")
+	wantError(t, err, ErrContent, "is a symbolic link in the work tree")
 }
 
 func TestOpenRepositoryRefused(t *testing.T) {
