@@ -43,9 +43,9 @@ type View struct {
 	db   *sql.DB
 	file string
 	now  func() time.Time
-	// outdated, where not nil, is why nothing may be written: the file has an
-	// older schema, and db is a copy of it in memory.
-	outdated error
+	// older says that the file has an older schema, and db is a copy of it in
+	// memory.
+	older bool
 }
 
 // Journal is a View that may also be written to. One process at a time has it.
@@ -233,7 +233,7 @@ func (v *View) openFile(known int) error {
 		err = tooNew(v.file, c.version, known)
 	case c.version < known:
 		defer db.Close()
-		return v.openOlder(db, c.version)
+		return v.openOlder(db)
 	}
 	if err != nil {
 		db.Close()
@@ -246,7 +246,7 @@ func (v *View) openFile(known int) error {
 // openOlder is what a file with an older schema would be, had Open brought it up
 // to date. To look must not depend on that: it is what runs begin with, long
 // before they have anything to write.
-func (v *View) openOlder(old *sql.DB, version int) error {
+func (v *View) openOlder(old *sql.DB) error {
 	data, err := serialize(old)
 	if err != nil {
 		return err
@@ -261,11 +261,24 @@ func (v *View) openOlder(old *sql.DB, version int) error {
 		v.db.Close()
 		return err
 	}
-	v.outdated = &Error{
-		msg:  fmt.Sprintf("journal %q: it has the schema of an older version (%d, not %d)", v.file, version, len(migrations())),
-		hint: "the next apply, or run, that writes to it brings it up to date",
-	}
+	v.older = true
 	return nil
+}
+
+// modernize brings the file to the present schema, and takes it in the place of
+// the copy. It takes the journal for a moment, which no process may hold.
+func (v *View) modernize() error {
+	j, err := Open(filepath.Dir(v.file), Options{Now: v.now})
+	if err != nil {
+		return err
+	}
+	copied := v.db
+	err = errors.Join(j.Close(), v.openFile(len(migrations())))
+	if err != nil {
+		return failed(v.file, "opening", err)
+	}
+	v.older = false
+	return copied.Close()
 }
 
 // Close ends the view. It may be called twice.
@@ -275,8 +288,10 @@ func (v *View) Close() error {
 
 // write does f in one transaction that is synced when write returns nil.
 func (v *View) write(doing string, f func(tx *sql.Tx) error) error {
-	if v.outdated != nil {
-		return v.outdated
+	if v.older {
+		if err := v.modernize(); err != nil {
+			return err
+		}
 	}
 	tx, err := v.db.Begin()
 	if err != nil {
