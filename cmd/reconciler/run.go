@@ -59,7 +59,8 @@ written.`,
 func ended(r *daemon.RunRecord, detailed bool) error {
 	switch {
 	case r.Stale != nil:
-		return withHint(r.Stale.Error, r.Stale.Hint)
+		// Only what was verified before is known to a process that has just begun.
+		return withHint(fmt.Sprintf("commit %s is refused, and the last verified one stays in force: %s", r.Stale.Commit, r.Stale.Error), r.Stale.Hint)
 	case r.Result == daemon.ResultRefused:
 		return refused{withHint(r.Problem.Error, r.Problem.Hint)}
 	case r.Result == daemon.ResultPartial:
