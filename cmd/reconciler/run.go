@@ -68,7 +68,7 @@ func ended(r *daemon.RunRecord, detailed bool) error {
 	case r.Problem != nil:
 		return withHint(r.Problem.Error, r.Problem.Hint)
 	case !r.Result.Success():
-		return fmt.Errorf("the run ended with %s", r.Result)
+		return errors.New("the run was stopped before its end")
 	case detailed && r.Left():
 		return exitCode(exitDifferences)
 	}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"reconciler/internal/daemon"
+	"reconciler/internal/diff"
+)
+
+func TestHowARunEnded(t *testing.T) {
+	left, none := &diff.Summary{Changes: 1}, &diff.Summary{}
+	problem := &daemon.Problem{Error: "boom", Hint: "run"}
+	stale := &daemon.Stale{Problem: daemon.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: "abc"}
+	tests := []struct {
+		name     string
+		record   daemon.RunRecord
+		detailed bool
+		code     int
+		says     string
+	}{
+		{"in sync", daemon.RunRecord{Result: daemon.ResultInSync, Summary: none}, true, exitOK, ""},
+		{"drift", daemon.RunRecord{Result: daemon.ResultDrift, Summary: left}, false, exitOK, ""},
+		{"drift, in detail", daemon.RunRecord{Result: daemon.ResultDrift, Summary: left}, true, exitDifferences, ""},
+		{"applied", daemon.RunRecord{Result: daemon.ResultApplied, Summary: left, Changes: daemon.Changes{Applied: 1}}, true, exitOK, ""},
+		{"refused", daemon.RunRecord{Result: daemon.ResultRefused, Summary: left, Problem: problem}, true, exitRefused, "reconciler: boom\nhint: run\n"},
+		{"partial", daemon.RunRecord{Result: daemon.ResultPartial, Summary: left}, true, exitPartly, ""},
+		{"error", daemon.RunRecord{Result: daemon.ResultError, Problem: problem}, true, exitError, "reconciler: boom\nhint: run\n"},
+		{"stopped", daemon.RunRecord{Result: daemon.ResultInterrupted}, true, exitError, "reconciler: the run was stopped before its end\n"},
+		{"unverified", daemon.RunRecord{Result: daemon.ResultDrift, Summary: left, Stale: stale}, true, exitError,
+			"reconciler: commit abc is refused, and the last verified one stays in force: it is not signed\nhint: sign it\n"},
+	}
+	for _, tc := range tests {
+		var said strings.Builder
+		if code := finish(&said, ended(&tc.record, tc.detailed)); code != tc.code || said.String() != tc.says {
+			t.Errorf("%s: exit code %d, %q", tc.name, code, said.String())
+		}
+	}
+}
