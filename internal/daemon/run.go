@@ -79,8 +79,19 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	if err := u.r.noteRun(&rec); err != nil {
 		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", hintOf(err))
 	}
-	u.teller.tell(ctx, &rec)
+	u.report(ctx, &rec)
 	return &rec
+}
+
+// report has the git server told how the run ended. What it answers is foreign
+// words; should they cause a panic, that is a bug as well, and ends no watch.
+func (u *runner) report(ctx context.Context, rec *RunRecord) {
+	defer func() {
+		if v := recover(); v != nil {
+			u.log.Error("reporting the commit's status panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	u.teller.tell(ctx, rec)
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the watch.
