@@ -20,11 +20,11 @@ func (a *app) doctorCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check config, clock, key, token, scopes, account, git and folders, with hints",
+		Short: "Check config, clock, key, token, scopes, account, git, signatures and folders, with hints",
 		Long: `Check everything that the program depends on, one line each: ok, warning or
 failure with a hint, or skipped because something else failed. It changes
-nothing at Okta. Folders that the program writes to are tried with a probe,
-which is removed again.
+nothing at Okta, nor at the git server. Folders that the program writes to are
+tried with a probe, which is removed again.
 
 Exit codes: 0 nothing failed; 1 something did.`,
 		Args: cobra.NoArgs,

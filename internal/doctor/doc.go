@@ -7,7 +7,8 @@
 // another one failed. Checks that don't need each other run at the same time,
 // each within a limit of time, and are told in a fixed order.
 //
-// It changes nothing at Okta: all it asks for there are tokens and what GET
-// gives. On this machine it writes a probe into the folders that the program
-// writes to, and removes it again. It makes no folder.
+// It changes nothing at Okta, nor at the git server: all it asks for there are
+// tokens and what GET gives. It accepts no commit and announces nothing. On this
+// machine it writes a probe into the folders that the program writes to, and
+// removes it again. It makes no folder.
 package doctor

@@ -69,7 +69,10 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 	case a.GitHubApp != nil:
 		app := a.GitHubApp
 		if err := p.askAppToken(ctx, app); err != nil {
-			return "", &advised{err, cmp.Or(hintOf(err), "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app")}
+			if hintOf(err) == "" && ctx.Err() == nil {
+				err = &advised{err, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app"}
+			}
+			return "", err
 		}
 		return fmt.Sprintf("a token was given to the GitHub App %s, installation %s", app.AppID, app.InstallationID), nil
 	case a.SSHKeyFile != "":
@@ -250,7 +253,7 @@ func (r *ring) String() string {
 	if r.pgp > 0 {
 		parts = append(parts, count(r.pgp, "OpenPGP key"))
 	}
-	return strings.Join(parts, " and ") + " may sign"
+	return "keysFile has " + strings.Join(parts, " and ")
 }
 
 // ringOf looks for keys that are of no use, or soon won't be.
@@ -339,7 +342,7 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 	}
 	said := "none yet"
 	if last != nil {
-		said = fmt.Sprintf("%s (%s)", last.State, last.Description)
+		said = strings.TrimSuffix(fmt.Sprintf("%s: %s", last.State, last.Description), ": ")
 	}
 	return fine("%q of commit %.12s in %s is %s; whether the token may also write shows with the first report", s.Name, commit, s.Repository, said)
 }

@@ -374,7 +374,7 @@ func TestSignatures(t *testing.T) {
 			w.accept(w.commit("one", ada.settings...))
 			w.commit("two", ada.settings...)
 			return "ada@acme.example " + ada.public
-		}, expected{"signatures": ok("the last accepted one; 1 SSH key may sign")}},
+		}, expected{"signatures": ok("the last accepted one; keysFile has 1 SSH key")}},
 		{"accepted", func(w *world, ada signer) string {
 			w.accept(w.commit("one", ada.settings...))
 			return "ada@acme.example " + ada.public
@@ -400,7 +400,7 @@ func TestSignatures(t *testing.T) {
 			w.commit("signed", ada.settings...)
 			return "ada@acme.example " + ada.public + "\nbob@acme.example valid-before=\"" + day(7) + "\" " + w.signer("bob").public +
 				"\neve@acme.example valid-before=\"" + day(-7) + "\" " + w.signer("eve").public + "\n"
-		}, expected{"signatures": warning("; 3 SSH keys may sign; the key of bob@acme.example (ssh SHA256:", "before")}},
+		}, expected{"signatures": warning("; keysFile has 3 SSH keys; the key of bob@acme.example (ssh SHA256:", "before")}},
 		{"no key left", func(w *world, ada signer) string {
 			w.accept(w.commit("one", ada.settings...))
 			return `ada@acme.example namespaces="file" ` + ada.public
@@ -416,7 +416,7 @@ func TestSignatures(t *testing.T) {
 			os.RemoveAll(w.path("repo"))
 			return "ada@acme.example " + ada.public
 		}, expected{
-			"signatures": ok("the newest commit is not known; 1 SSH key may sign"), "source": failure("", ""),
+			"signatures": ok("the newest commit is not known; keysFile has 1 SSH key"), "source": failure("", ""),
 			"manifests": skipped("needs source"), "products": ok("no good manifests"),
 		}},
 	} {
