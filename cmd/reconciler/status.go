@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -82,8 +83,18 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	}
 	if d := s.Desired; d != nil {
 		line("desired", "%s, in force for %s", orFolder(d.Commit), ago(s.Now, d.Since))
-		if d.Stale != nil {
-			line("", "not the newest: %s", d.Stale.Error)
+		if d.Signer != "" {
+			line("", "signed by %s", d.Signer)
+		}
+		if st := d.Stale; st != nil {
+			what := ""
+			if st.Refused {
+				what = orFolder(st.Commit) + " is refused: "
+			}
+			line("", "not the newest: %s%s", what, st.Error)
+			if st.Hint != "" {
+				line("", "hint: %s", st.Hint)
+			}
 		}
 	}
 	if s.Summary != nil {
@@ -91,7 +102,18 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 		line("drift", "%d", len(s.Drift))
 	}
 	for _, d := range s.Drift {
-		line("", "%s %s for %s", d.Org, d.Field, ago(s.Now, d.Since))
+		why := ""
+		if d.Blocked != "" {
+			why = ", blocked: " + d.Blocked
+		}
+		line("", "%s %s for %s%s", cmp.Or(d.Org, "the account's"), d.Field, ago(s.Now, d.Since), why)
+	}
+	for i := range s.Suspensions {
+		orgs := "all orgs and the account"
+		if globs := s.Suspensions[i].Orgs; len(globs) > 0 {
+			orgs = strings.Join(globs, ", ")
+		}
+		line("suspended", "%s, %s", orgs, strings.TrimPrefix(s.Suspensions[i].String(), "suspended "))
 	}
 	for _, u := range s.Unknown {
 		line("unknown", "%s: %s", u.Org, u.Error)

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/daemon"
+	"reconciler/internal/diff"
+	"reconciler/internal/hold"
+	"reconciler/internal/state"
+)
+
+func TestWriteStatus(t *testing.T) {
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	next := noon.Add(5 * time.Minute)
+	s := &daemon.Status{
+		Account: "0200", Mode: state.Apply, Schedule: "*/10 * * * *", Source: "https://git.example/orgs.git, branch main",
+		Now: noon, Ready: true, NextRun: &next,
+		LastRun: &daemon.RunRecord{Result: daemon.ResultDrift, Finished: noon.Add(-5 * time.Minute), Seconds: 2},
+		Desired: &daemon.InForce{
+			Commit: strings.Repeat("ab", 20), Signer: "ada@acme.example (ssh SHA256:AbC)", Since: noon.Add(-25 * time.Hour),
+			Stale: &daemon.Stale{
+				Problem: daemon.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
+			},
+		},
+		Summary: &diff.Summary{Orgs: 3},
+		Drift: []daemon.Drift{
+			{Field: "accountName", Since: noon.Add(-time.Hour)},
+			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
+		},
+		Suspensions: []hold.Suspension{
+			{Owner: "ada", Reason: "audit"},
+			{ID: "k3j2m5x7", Owner: "bob", Reason: "load test", Orgs: []string{"*.oktapreview.com", "acme-x*"}, Until: noon.Add(time.Hour)},
+		},
+		Alarms:   []daemon.Alarm{{Org: "acme-new.okta.com", Message: "its token is lost", Hint: "make another"}},
+		Refusals: []diff.Refusal{{Guard: "maxDestructiveOrgs", Message: "too many"}},
+	}
+	const want = `account    0200
+mode       apply, on schedule "*/10 * * * *", from https://git.example/orgs.git, branch main
+ready      yes
+last run   drift, 5m0s ago, took 2s
+next run   2026-11-21T12:05:00Z, in 5m0s
+desired    commit abababababab, in force for 25h0m
+           signed by ada@acme.example (ssh SHA256:AbC)
+           not the newest: commit cdcdcdcdcdcd is refused: it is not signed
+           hint: sign it
+orgs       3 declared, 0 unmanaged
+drift      2
+           the account's accountName for 1h0m
+           acme-labs.okta.com status for 10m0s, blocked: protected
+suspended  all orgs and the account, by "ada" (no end given): audit
+suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test
+ALARM      acme-new.okta.com: its token is lost (make another)
+refused    maxDestructiveOrgs: too many
+`
+	var got strings.Builder
+	if err := writeStatus(&got, s); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
