@@ -360,7 +360,7 @@ func TestReviewScripts(t *testing.T) {
 			env.Setenv("CI_DIR", ci)
 			// What install.sh builds from source needs not be built from nothing.
 			env.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
-			return committer(env)
+			return setUp(env)
 		},
 	})
 }

@@ -26,7 +26,7 @@ type job struct {
 func (j *job) run(t *testing.T, more map[string]string, shell ...string) (log string, code int) {
 	t.Helper()
 	env := map[string]string{
-		"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "CI": "true", "GIT_CONFIG_NOSYSTEM": "1",
+		"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "CI": "true", "GIT_CONFIG_NOSYSTEM": "1", "GORACE": raceSetting,
 	}
 	maps.Copy(env, j.env)
 	maps.Copy(env, more)

@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               committer,
+		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"waitfor":  waitFor,
@@ -40,8 +40,13 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// committer lets scripts commit, with the same hashes every time.
-func committer(env *testscript.Env) error {
+// raceSetting spares a program that was built with -race the second that it waits
+// for at its end.
+const raceSetting = "atexit_sleep_ms=0"
+
+// setUp lets scripts commit, with the same hashes every time.
+func setUp(env *testscript.Env) error {
+	env.Setenv("GORACE", raceSetting)
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env.Setenv("GIT_"+who+"_NAME", "Ada")
 		env.Setenv("GIT_"+who+"_EMAIL", "ada@acme.example")
