@@ -158,14 +158,16 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 	at := commit
 	for range lookBack {
 		at, err = v.repo.Resolve(at + "^")
-		if errors.Is(err, source.ErrNotFound) { // that was the first commit
+		switch {
+		case errors.Is(err, source.ErrNotFound): // that was the first commit
 			return nothing(commit, why+", and so have those of every commit before it: taken to declare nothing"), nil
-		}
-		if err != nil {
+		case errors.Is(err, source.ErrIncomplete):
 			return nil, &hinted{
 				errors.New("nothing to compare with: " + why + ", and no commit before it without any is in this clone"),
 				`"git fetch --deepen=50" gets more of the history`,
 			}
+		case err != nil:
+			return nil, err
 		}
 		d, err = v.baseAt(ctx, at, shortCommit(at))
 		if errors.As(err, new(*RefusedError)) {
