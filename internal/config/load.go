@@ -123,7 +123,7 @@ func (e *fileError) Hint() string { return e.hint }
 
 // secretPlace matches the message about a key where somebody may have put a
 // secret.
-var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|\w+File)" must be `)
+var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
 
 // explainRefused gives keys that are unknown on purpose a message of their own.
 // Secrets are kept out of the decoder by not being keys at all, so that no

@@ -116,6 +116,8 @@ type subject struct {
 	item bool
 }
 
+func (s subject) isDocument() bool { return s == subject{} }
+
 func (s subject) String() string {
 	switch {
 	case s.key == "" && s.item:
@@ -212,10 +214,13 @@ func (d *decoder) tagOK(n *yaml.Node, s subject) bool {
 	case "!!null":
 		d.fail(d.pos(n), "%s has no value", s)
 		return false
-	default:
-		d.fail(d.pos(n), "tag %q is not supported: remove it", short(n.Tag))
-		return false
 	}
+	if s.isDocument() {
+		d.fail(d.pos(n), "%s has a tag: remove it", s)
+	} else {
+		d.fail(d.pos(n), "tag %q is not supported: remove it", short(n.Tag))
+	}
+	return false
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
@@ -305,10 +310,14 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 		return false
 	}
 	st := structTypeOf(v.Type())
+	if s.isDocument() && st.foreign(n) {
+		d.fail(d.pos(n), "none of the keys here is known: allowed are %s", st.allowed())
+		return false
+	}
 	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
 		i, ok := st.fields[key]
 		if !ok {
-			d.unknownKey(key, k, st.names)
+			d.unknownKey(key, k, st)
 			return
 		}
 		d.pairValue(key, k, val, v.Field(i))
@@ -316,13 +325,30 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 	return true
 }
 
-func (d *decoder) unknownKey(key string, k *yaml.Node, names []string) {
-	if hint := DidYouMean(key, names); hint != "" {
+// foreign says whether a document's keys are none of these, not even nearly.
+// Such a file was meant to be something else, and may be one of secrets: nothing
+// of it is looked at, or repeated in a message.
+func (st *structType) foreign(n *yaml.Node) bool {
+	for i := 0; i+1 < min(len(n.Content), 2*maxErrors); i += 2 {
+		k := n.Content[i]
+		if k.Tag == "!!merge" || k.Kind == yaml.ScalarNode && Nearest(k.Value, st.names) != "" {
+			return false
+		}
+	}
+	return len(n.Content) > 0
+}
+
+// allowed lists the keys for a message.
+func (st *structType) allowed() string {
+	return strings.Join(slices.Sorted(slices.Values(st.names)), ", ")
+}
+
+func (d *decoder) unknownKey(key string, k *yaml.Node, st *structType) {
+	if hint := DidYouMean(key, st.names); hint != "" {
 		d.fail(d.pos(k), "unknown key %q%s", short(key), hint)
 		return
 	}
-	sorted := slices.Sorted(slices.Values(names))
-	d.fail(d.pos(k), "unknown key %q: allowed here are %s", short(key), strings.Join(sorted, ", "))
+	d.fail(d.pos(k), "unknown key %q: allowed here are %s", short(key), st.allowed())
 }
 
 // pairValue decodes the value of one key. A missing value is told at the key,
@@ -366,8 +392,13 @@ func (d *decoder) isMapping(n *yaml.Node, s subject) bool {
 	return false
 }
 
-// wrongKind notes that n is not what was asked for.
+// wrongKind notes that n is not what was asked for. A document that is a single
+// value is not repeated, as it may be one of those files that hold a token.
 func (d *decoder) wrongKind(n *yaml.Node, s subject, wanted string) {
+	if s.isDocument() && n.Kind == yaml.ScalarNode {
+		d.fail(d.pos(n), "%s must be %s, not a single value", s, wanted)
+		return
+	}
 	d.fail(d.pos(n), "%s must be %s, not %s", s, wanted, describe(n))
 }
 

@@ -20,6 +20,9 @@ import (
 // the line is the first. So the text is parsed once more, by single bytes and
 // below one more line: how far the parser reads tells where the problem is, and
 // the line in its message is then always that of the construct.
+//
+// No message repeats what stands in the text. It may be no YAML at all, and be
+// somebody's token.
 func syntaxError(file string, text []byte, err error) *Error {
 	const above = "#\n"
 	r := &byteReader{data: append([]byte(above), text...)}
@@ -38,7 +41,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	if name, ok := strings.CutPrefix(msg, "unknown anchor '"); ok {
 		name, _, _ = strings.Cut(name, "'")
 		at := max(bytes.LastIndex(read, []byte("*"+name)), 0)
-		return cut(place(file, text, at), "alias *%s has no anchor before it", short(name))
+		return cut(place(file, text, at), "this alias has no anchor before it")
 	}
 	if p, ok := parserProblems[msg]; ok {
 		last := len(bytes.TrimRight(read, " \t\r\n"))
