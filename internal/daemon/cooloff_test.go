@@ -87,11 +87,11 @@ func TestCooloffWaits(t *testing.T) {
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 		time.Sleep(10 * time.Minute)
 		w.expectBlocked(midnight)
-		time.Sleep(24*time.Hour - 10*time.Minute - 1)
+		time.Sleep(24*time.Hour - 10*time.Minute - time.Nanosecond)
 		w.restart()
 		w.expectBlocked(midnight)
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.expect(ResultApplied)
 		if w.status(labs) != "INACTIVE" {
 			t.Errorf("%s is %s", labs, w.status(labs))

@@ -110,7 +110,9 @@ func suspending(t *testing.T, o worldOptions) (*world, *hold.Store, string) {
 func TestSuspensionHoldsWrites(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store, _ := suspending(t, worldOptions{mode: "apply", extra: "suspend: [{reason: partner, owner: bob, orgs: [acme-x*]}]\n"})
-		s := w.expect(ResultInSync)
+		if s := w.expect(ResultInSync); len(s.Suspensions) != 1 || s.Suspensions[0].Reason != "partner" {
+			t.Errorf("suspensions %+v", s.Suspensions)
+		}
 		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
 		made, err := store.Add(hold.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
 		if err != nil {
@@ -118,7 +120,7 @@ func TestSuspensionHoldsWrites(t *testing.T) {
 		}
 		w.tamper(emea, sso)
 		w.tamper(labs, sso, lcm)
-		s = w.expect(ResultApplied)
+		s := w.expect(ResultApplied)
 		expectLines(t, "blocked", blocked(s), emea+` products: suspended by "ada" until 2000-01-01T01:00:00Z: load test`)
 		expectLines(t, labs, w.products(labs), sso)
 		if len(s.Suspensions) != 2 || s.Suspensions[0].ID != "" || s.Suspensions[1].ID != made.ID || s.Suspensions[1].Owner != "ada" {

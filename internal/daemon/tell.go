@@ -168,6 +168,9 @@ func (u *runner) summarize(rec *RunRecord) {
 	if rec.Stale != nil {
 		level = slog.LevelWarn
 		attrs = append(attrs, "stale", rec.Stale.Error)
+		if rec.Stale.Commit != "" {
+			attrs = append(attrs, "refused", rec.Stale.Commit)
+		}
 	}
 	switch rec.Result {
 	case ResultPartial, ResultRefused:
