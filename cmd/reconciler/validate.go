@@ -190,11 +190,27 @@ func (a *app) declaredPath(cfg *config.Config) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", withHint(fmt.Sprintf("%s: the config takes them from %q in git, which the clone at %q doesn't have", missing, in, top), hint)
 	}
+	if linked(top, in) {
+		return "", withHint(fmt.Sprintf("%q in the clone at %q is behind a symbolic link", in, top),
+			"git follows no links in a repository: make it a folder again")
+	}
 	if rel, err := filepath.Rel(dir, path); err == nil {
 		path = rel
 	}
 	fmt.Fprintf(a.err, "checking %q of the clone at %q, as git.path says\n", in, top)
 	return path, nil
+}
+
+// linked says whether a symbolic link in the clone leads to the path, which git
+// would not follow. Links that lead to the clone itself are fine.
+func linked(top, path string) bool {
+	top, err := filepath.EvalSymlinks(top)
+	if err != nil {
+		return true
+	}
+	path = filepath.Join(top, filepath.FromSlash(path))
+	place, err := filepath.EvalSymlinks(path)
+	return err != nil || place != path
 }
 
 // clone gives the working directory and the top of the clone that it is in;
