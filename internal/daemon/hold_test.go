@@ -223,7 +223,12 @@ func TestDamagedSuspensions(t *testing.T) {
 		if told := w.log.lines(t, "it is not known what is suspended, so nothing is written"); len(told) != 1 || told[0]["hint"] == "" || told[0]["level"] != "ERROR" {
 			t.Errorf("told: %v", told)
 		}
-		if err := os.Remove(file); err != nil {
+		if err := os.Remove(file); err != nil { // which takes back nothing
+			t.Fatal(err)
+		}
+		time.Sleep(heldFor)
+		w.expect(ResultDrift)
+		if err := os.WriteFile(file, []byte(`{"version":1,"suspensions":[]}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(heldFor)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -26,6 +27,8 @@ const (
 	lockFile = "suspensions.lock"
 	// version is that of the file.
 	version = 1
+	// mend says what to do about a file that is damaged or gone.
+	mend = `if nothing is to be suspended, write {"version":1,"suspensions":[]} into it`
 
 	maxFile   = 1 << 20
 	maxText   = 500
@@ -56,11 +59,15 @@ func (e *Error) Unwrap() error { return e.err }
 // Store keeps the suspensions that were made while the program runs, in a file
 // of the state folder that only this user may read. Several processes may use it
 // at the same time: each change is made under a lock, and readers see the file
-// before it or after it.
-type Store struct{ dir string }
+// before it or after it. Many goroutines may use a Store.
+type Store struct {
+	dir string
+	// folder and file say that they were there once.
+	folder, file atomic.Bool
+}
 
 // OpenStore gives the store in the state folder. It opens nothing yet.
-func OpenStore(dir string) *Store { return &Store{dir} }
+func OpenStore(dir string) *Store { return &Store{dir: dir} }
 
 // contents is the file.
 type contents struct {
@@ -71,11 +78,13 @@ type contents struct {
 // Load gives the suspensions, sorted by when they were made; some may have
 // expired. There are none where there is no file yet. Where there is one that
 // can't be read or understood, that is an error, of type *Error, and whoever
-// gets it must take it that everything is suspended (Rules.Unreadable).
+// gets it must take it that everything is suspended (Rules.Unreadable). So it is
+// when this Store has seen the file, or just the folder, and it is gone: a volume
+// that isn't mounted any more takes no suspension back.
 func (s *Store) Load() ([]Suspension, error) {
 	root, err := private.Existing(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, s.absent(&s.folder)
 	}
 	if err != nil {
 		return nil, s.failed("reading", err)
@@ -84,11 +93,14 @@ func (s *Store) Load() ([]Suspension, error) {
 	return s.load(root)
 }
 
+// load is Load in the open folder.
 func (s *Store) load(root *os.Root) ([]Suspension, error) {
+	s.folder.Store(true)
 	data, err := read(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, s.absent(&s.file)
 	}
+	s.file.Store(true)
 	if err != nil {
 		return nil, s.failed("reading", err)
 	}
@@ -96,11 +108,23 @@ func (s *Store) load(root *os.Root) ([]Suspension, error) {
 	if err != nil {
 		return nil, &Error{
 			msg:  fmt.Sprintf("the suspensions in %q can't be understood: %v", s.path(), err),
-			hint: "everything is held until then: mend the file, or move it away if nothing is to be suspended",
+			hint: "everything is held until then: mend the file; " + mend,
 			err:  err,
 		}
 	}
 	return all, nil
+}
+
+// absent says what it means that there is no file: nothing, unless it, or its
+// folder, was there before.
+func (s *Store) absent(before *atomic.Bool) error {
+	if !before.Load() {
+		return nil
+	}
+	return &Error{
+		msg:  fmt.Sprintf("the suspensions in %q are gone", s.path()),
+		hint: "everything is held until the file is back: is the volume mounted? " + mend,
+	}
 }
 
 // read gives the file's content, and follows no link.
@@ -219,7 +243,8 @@ func (s *Store) Add(n Suspension) (Suspension, error) {
 
 // Remove takes back the suspensions for which match says so and gives them,
 // sorted by when they were made. Those that have expired are not asked about.
-// Nothing is written when there are none.
+// Nothing is written when there are none; when the last is taken back, a file
+// without any is left, which tells them from suspensions that are gone.
 func (s *Store) Remove(match func(Suspension) bool) ([]Suspension, error) {
 	var removed []Suspension
 	err := s.change(func(all []Suspension) (kept []Suspension, changed bool) {
@@ -264,6 +289,7 @@ func (s *Store) change(f func([]Suspension) ([]Suspension, bool)) error {
 	if err := write(root, all); err != nil {
 		return s.failed("writing", err)
 	}
+	s.file.Store(true)
 	return nil
 }
 

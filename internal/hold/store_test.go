@@ -179,6 +179,79 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// What was there doesn't become nothing: a volume that is gone takes no
+// suspension back.
+func TestVanished(t *testing.T) {
+	base := t.TempDir()
+	dir, away := filepath.Join(base, "state"), filepath.Join(base, "away")
+	path := filepath.Join(dir, storeFile)
+	gone := func(s *Store, when string) {
+		t.Helper()
+		_, err := s.Load()
+		var e *Error
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), fmt.Sprintf("the suspensions in %q are gone", path)) || !strings.Contains(e.Hint(), "is the volume mounted?") {
+			t.Errorf("%s: %v", when, err)
+		}
+	}
+	reader, maker := OpenStore(dir), OpenStore(dir)
+	if len(load(t, reader)) != 0 {
+		t.Error("there is something at the begin")
+	}
+	one := add(t, maker, Suspension{Reason: "r", Owner: "o"})
+	if all := load(t, reader); len(all) != 1 {
+		t.Errorf("%v", all)
+	}
+	must(t, os.Rename(dir, away))
+	gone(reader, "without the folder")
+	gone(maker, "without the folder, to who wrote the file")
+	must(t, os.Mkdir(dir, 0o700)) // what a volume is mounted on
+	gone(reader, "without the file")
+	gone(maker, "without the file, to who wrote it")
+	if _, err := reader.Add(Suspension{Reason: "r", Owner: "o"}); err == nil || !strings.Contains(err.Error(), "are gone") {
+		t.Errorf("another was added: %v", err)
+	}
+	if _, err := reader.Remove(everything); err == nil || !strings.Contains(err.Error(), "are gone") {
+		t.Errorf("nothing was taken back, and no error: %v", err)
+	}
+	if all := load(t, OpenStore(dir)); len(all) != 0 {
+		t.Errorf("a new start: %v", all)
+	}
+	must(t, os.RemoveAll(dir))
+	must(t, os.Rename(away, dir))
+	if all := load(t, reader); len(all) != 1 || all[0].ID != one.ID {
+		t.Errorf("back again: %v", all)
+	}
+
+	// The last that is taken back leaves a file, which tells none from gone.
+	if _, err := maker.Remove(everything); err != nil || len(load(t, reader)) != 0 {
+		t.Errorf("taken back: %v", err)
+	}
+	must(t, os.Remove(path))
+	gone(reader, "after the last was taken back")
+
+	// An empty folder that vanishes may have got a file meanwhile.
+	s := OpenStore(dir)
+	load(t, s)
+	must(t, os.RemoveAll(dir))
+	gone(s, "without the folder that had no file")
+	add(t, s, Suspension{Reason: "r", Owner: "o"})
+}
+
+// A file that can't be read is one that was there.
+func TestVanishedUnread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), storeFile)
+	must(t, os.Chmod(filepath.Dir(path), 0o700))
+	must(t, os.Mkdir(path, 0o700))
+	s := OpenStore(filepath.Dir(path))
+	if _, err := s.Load(); err == nil {
+		t.Fatal("no error")
+	}
+	must(t, os.Remove(path))
+	if _, err := s.Load(); err == nil || !strings.Contains(err.Error(), "are gone") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What isn't a file of ours is not read, and not written to.
 func TestOddFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -200,6 +273,7 @@ func TestOddFiles(t *testing.T) {
 	// Left behind by one that was killed, and by one who means ill.
 	temp := filepath.Join(dir, tempFile)
 	must(t, os.Symlink(elsewhere, temp))
+	s = OpenStore(dir) // which has seen none of it
 	add(t, s, Suspension{Reason: "r", Owner: "o"})
 	if data, err := os.ReadFile(elsewhere); err != nil || !strings.Contains(string(data), "[]") {
 		t.Errorf("written through a link: %s, %v", data, err)
