@@ -30,13 +30,14 @@
 // with one SSH key git asks only the first whether it allows signatures for git.
 //
 // The reverse doesn't hold. Refused are X.509 signatures, objects of SHA-256
-// repositories, objects with headers out of order or twice, several signatures
-// on one object, RSA keys under 2048 bits, DSA keys, SHA-1 as the hash of a
-// signature, OpenPGP signatures over text, signatures of a security key that
-// nobody touched, SSH certificates with critical options, and a keys file with
-// any line that can't be read, where OpenSSH would pass over it. SHA-1 is let
-// pass in what the owner of an OpenPGP key says about it, because that comes
-// from the keys file.
+// repositories and of those on their way there (a header gpgsig-sha256, which no
+// signature covers), objects with headers out of order or twice, several
+// signatures on one object, RSA keys under 2048 bits, DSA keys, SHA-1 as the
+// hash of a signature, OpenPGP signatures over text, signatures of a security
+// key that nobody touched, SSH certificates with critical options, and a keys
+// file with any line that can't be read, where OpenSSH would pass over it. SHA-1
+// is let pass in what the owner of an OpenPGP key says about it, because that
+// comes from the keys file.
 //
 // There is no list of revoked SSH keys: take the line out of the file.
 package verify

@@ -11,7 +11,8 @@ import (
 
 // object is a git object taken apart.
 type object struct {
-	// payload is what was signed: the object without its signature.
+	// payload is what was signed: the object without its signature. It may be
+	// part of what was parsed, and must not be changed.
 	payload []byte
 	// signature is the armored signature; nil without one.
 	signature []byte
@@ -35,7 +36,9 @@ func (h header) unfolded() string { return strings.ReplaceAll(h.value, "\n ", "\
 
 // Git's names for the headers that hold signatures: of an object by its SHA-1
 // name, and by its SHA-256 name in a repository that is on its way from one to
-// the other.
+// the other. Git leaves both out of what was signed, and here it checks the
+// first alone: whatever somebody puts into the other, the signature stays good,
+// and the object gets another name. So the other is refused.
 const (
 	sigHeader    = "gpgsig"
 	sigHeader256 = "gpgsig-sha256"
@@ -43,11 +46,10 @@ const (
 
 // parseCommit takes a commit apart as git does when it checks a signature
 // (parse_buffer_signed_by_header in git's commit.c): the signature is the
-// header gpgsig, and what was signed is the commit without the headers gpgsig
-// and gpgsig-sha256. Where git is lenient, about order and number of headers,
-// this is not.
+// header gpgsig, and what was signed is the commit without it. Where git is
+// lenient, about order and number of headers, this is not.
 func parseCommit(raw []byte) (object, error) {
-	all, body, err := splitHeaders(raw)
+	all, _, err := splitHeaders(raw)
 	if err != nil {
 		return object{}, err
 	}
@@ -77,11 +79,12 @@ func parseCommit(raw []byte) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	if sig != nil {
-		o.signature = []byte(sig.unfolded() + "\n")
+	if sig == nil {
+		o.payload = raw
+		return o, nil
 	}
-	o.payload = withoutSignatures(raw[:body], rest[2:])
-	o.payload = append(o.payload, raw[body:]...)
+	o.signature = []byte(sig.unfolded() + "\n")
+	o.payload = slices.Concat(raw[:sig.start], raw[sig.end:])
 	return o, nil
 }
 
@@ -111,11 +114,10 @@ func parseTag(raw []byte) (object, error) {
 	if sig != nil {
 		return object{}, refuse(Malformed, "the tag has a header %q, which is for commits", sigHeader)
 	}
-	at := lastSignature(raw[body:])
-	o.payload = withoutSignatures(raw[:body], all[4:])
-	o.payload = append(o.payload, raw[body:body+at]...)
-	if body+at < len(raw) {
-		o.signature = raw[body+at:]
+	at := body + lastSignature(raw[body:])
+	o.payload = raw[:at]
+	if at < len(raw) {
+		o.signature = raw[at:]
 	}
 	return o, nil
 }
@@ -158,10 +160,9 @@ func splitHeaders(raw []byte) ([]header, int, error) {
 // signatureHeaders looks at what follows the headers that every object has. It
 // gives the one that holds the signature, nil without one, and refuses those of
 // the first group, which may be there but once, and what git would take out of
-// the payload without looking at it.
+// the payload without looking at it. All others are signed with the rest.
 func signatureHeaders(more []header, first ...string) (*header, error) {
 	var sig *header
-	var seen256 bool
 	for i, h := range more {
 		switch {
 		case slices.Contains(first, h.key):
@@ -172,29 +173,12 @@ func signatureHeaders(more []header, first ...string) (*header, error) {
 			}
 			sig = &more[i]
 		case h.key == sigHeader256:
-			if seen256 {
-				return nil, refuse(Malformed, "it has more than one header %q", sigHeader256)
-			}
-			seen256 = true
+			return nil, refuse(Malformed, "it has a header %q, which no signature covers", sigHeader256)
 		case strings.HasPrefix(h.key, sigHeader):
 			return nil, refuse(Malformed, "it has an unknown header that begins with %q", sigHeader)
 		}
 	}
 	return sig, nil
-}
-
-// withoutSignatures gives the headers, with the blank line after them, without
-// those that hold signatures.
-func withoutSignatures(raw []byte, more []header) []byte {
-	var b []byte
-	at := 0
-	for _, h := range more {
-		if h.key == sigHeader || h.key == sigHeader256 {
-			b = append(b, raw[at:h.start]...)
-			at = h.end
-		}
-	}
-	return append(b, raw[at:]...)
 }
 
 // lastSignature gives where the last line stands that git takes for the begin
