@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,9 +15,13 @@ const (
 	// maxBody is enough for a push of thousands of commits. GitHub sends up to
 	// 25 MB and cuts the list of commits off at 2048; only the ref is read.
 	maxBody = 5 << 20
-	// maxBodies is how many bodies are read at the same time: what strangers
-	// may take of our memory. Others wait; the server's ReadTimeout bounds it.
-	maxBodies = 16
+	// maxRoom is how many bytes of bodies there may be at the same time: what
+	// strangers may take of our memory. They take it by what they send, from
+	// firstRoom on, and give it back after the server's ReadTimeout at the
+	// latest. Were it the number of bodies that is bounded, or did anybody wait,
+	// a few that come slowly would keep out all others.
+	maxRoom   = 16 * maxBody
+	firstRoom = 4 << 10
 )
 
 // What became of a request, as Observe is told.
@@ -54,8 +59,8 @@ type Options struct {
 //
 // It answers 202 when git is looked at and when there is nothing to do, 200 to a
 // ping, 403 when the request isn't proven to come from the git server, 400, 413
-// and 415 when it can't be read, 405 when it is no POST, and 503 while there is
-// no usable secret.
+// and 415 when it can't be read, 405 when it is no POST, 429 while too much is
+// being sent by all together, and 503 while there is no usable secret.
 func New(opts Options) http.Handler {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -66,19 +71,20 @@ func New(opts Options) http.Handler {
 	if opts.Observe == nil {
 		opts.Observe = func(string) {}
 	}
-	return &handler{
+	h := &handler{
 		Options: opts,
-		reading: make(chan struct{}, maxBodies),
 		seen:    memory{at: map[identity]time.Time{}},
 		quiet:   quiet{last: map[string]time.Time{}, left: map[string]int{}},
 	}
+	h.room.Store(maxRoom)
+	return h
 }
 
 type handler struct {
 	Options
-	reading chan struct{} // as many as bodies are being read
-	seen    memory
-	quiet   quiet
+	room  atomic.Int64 // what is left of maxRoom
+	seen  memory
+	quiet quiet
 }
 
 // answer is what becomes of a request.
@@ -100,6 +106,7 @@ var (
 	ignored  = answer{http.StatusAccepted, Ignored, "nothing to do: this is not what is followed here", ""}
 	pong     = answer{http.StatusOK, Ignored, "pong", ""}
 	tooLarge = answer{http.StatusRequestEntityTooLarge, Refused, "too large", "its body is larger than 5 MiB"}
+	busy     = answer{http.StatusTooManyRequests, Refused, "busy", "too much is being sent at the same time"}
 	cutShort = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body was cut off, or took too long"}
 	noJSON   = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body is no JSON of a push"}
 	noForm   = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body is no form with one payload"}
@@ -149,13 +156,8 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) answer {
 	if !form && mediaType != "application/json" {
 		return badType
 	}
-	select {
-	case h.reading <- struct{}{}:
-		defer func() { <-h.reading }()
-	case <-r.Context().Done():
-		return cutShort
-	}
-	body, bad := read(w, r)
+	body, taken, bad := h.read(w, r)
+	defer h.room.Add(int64(taken))
 	if bad != nil {
 		return *bad
 	}
@@ -170,20 +172,43 @@ func (h *handler) secret() (secret, error) {
 	return parseSecret(text)
 }
 
-// read gives the body, or the answer to one that can't be read.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, *answer) {
+// read gives the body, or the answer to one that can't be read, and how much room
+// it takes until that is given back.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, taken int, bad *answer) {
 	if r.ContentLength > maxBody {
-		return nil, &tooLarge
+		return nil, 0, &tooLarge
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, &tooLarge
-	case err != nil:
-		return nil, &cutShort
+	src := http.MaxBytesReader(w, r.Body, maxBody)
+	for {
+		if len(body) == cap(body) {
+			size := min(max(firstRoom, 2*taken), maxBody+1)
+			if !h.take(size - taken) {
+				return nil, taken, &busy
+			}
+			taken = size
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := src.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var large *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			return body, taken, nil
+		case errors.As(err, &large):
+			return nil, taken, &tooLarge
+		case err != nil:
+			return nil, taken, &cutShort
+		}
 	}
-	return body, nil
+}
+
+// take takes so many bytes of the room, if they are left.
+func (h *handler) take(n int) bool {
+	if h.room.Add(-int64(n)) >= 0 {
+		return true
+	}
+	h.room.Add(int64(n))
+	return false
 }
 
 // judge decides about a request whose body was read.
