@@ -293,9 +293,6 @@ func (s *Store) change(f func([]Suspension) ([]Suspension, bool)) error {
 	return nil
 }
 
-// errHeld is what the system's lock says when somebody else has it.
-var errHeld = errors.New("another process is writing them")
-
 // acquire takes the lock, which ends with the file or the process. Others hold
 // it for a moment only, so it is waited for.
 func acquire(root *os.Root) (*os.File, error) {
@@ -304,7 +301,7 @@ func acquire(root *os.Root) (*os.File, error) {
 		return nil, err
 	}
 	for range lockTries {
-		if err = lockHandle(f); !errors.Is(err, errHeld) {
+		if err = private.Lock(f); !errors.Is(err, private.ErrLocked) {
 			break
 		}
 		time.Sleep(lockPause)
@@ -370,7 +367,7 @@ func (s *Store) failed(doing string, err error) error {
 	if errors.As(err, &known) {
 		e.hint = known.Hint()
 	}
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, private.ErrLocked) {
 		e.hint = "try again"
 	}
 	return e

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/private"
 	"reconciler/internal/private/privatetest"
 )
 
@@ -321,12 +322,12 @@ func TestStoreLocked(t *testing.T) {
 		must(t, os.Chmod(dir, 0o700))
 		f, err := os.Create(filepath.Join(dir, lockFile))
 		must(t, err)
-		must(t, lockHandle(f))
+		must(t, private.Lock(f))
 		s := OpenStore(dir)
 		began := time.Now()
 		_, err = s.Add(Suspension{Reason: "r", Owner: "o"})
 		var e *Error
-		if !errors.As(err, &e) || !errors.Is(err, errHeld) || e.Hint() != "try again" || time.Since(began) != lockTries*lockPause {
+		if !errors.As(err, &e) || !errors.Is(err, private.ErrLocked) || e.Hint() != "try again" || time.Since(began) != lockTries*lockPause {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		if _, err := s.Load(); err != nil {

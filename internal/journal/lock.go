@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// errHeld is what the system's lock says when somebody else has it.
-var errHeld = errors.New("held by another process")
+	"reconciler/internal/private"
+)
 
 // lock is the lock file of a journal. The lock belongs to the open file, so it
 // ends with the process, and a file that was left behind is no obstacle. It is
@@ -28,8 +27,8 @@ func acquire(dir string, root *os.Root, now time.Time) (*lock, error) {
 	if err != nil {
 		return nil, failed(path, "opening the lock file", err)
 	}
-	err = lockHandle(f)
-	if errors.Is(err, errHeld) {
+	err = private.Lock(f)
+	if errors.Is(err, private.ErrLocked) {
 		held := &HeldError{Dir: dir}
 		held.Holder, _ = readHolder(f)
 		f.Close()

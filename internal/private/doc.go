@@ -5,5 +5,6 @@
 // A folder that others may write to is no safe place even for files that
 // nobody else may read, because whoever may write to it can put other files in
 // their place. So such a folder is refused, with a word on how to mend it,
-// rather than silently used or silently changed.
+// rather than silently used or silently changed. Processes that share a folder
+// keep out of each other's way by locking a file in it.
 package private

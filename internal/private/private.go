@@ -131,6 +131,9 @@ func SyncRoot(root *os.Root) error {
 	return syncHandle(d)
 }
 
+// ErrLocked is what Lock says when somebody else holds the lock.
+var ErrLocked = errors.New("another process holds the lock")
+
 // systemError tells what the system refused, and what usually is behind it.
 func systemError(doing, path string, err error) *Error {
 	e := &Error{err: err}

@@ -3,6 +3,8 @@
 package private
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 )
@@ -17,3 +19,9 @@ func HintFor(error) string { return "" }
 
 // syncHandle does nothing: a folder can't be synced here.
 func syncHandle(*os.File) error { return nil }
+
+// Lock refuses: where no lock ends with its process, nothing may be written that
+// needs one.
+func Lock(*os.File) error {
+	return fmt.Errorf("files can't be locked on this system: %w", errors.ErrUnsupported)
+}

@@ -117,6 +117,27 @@ func TestRootStaysWhereItIs(t *testing.T) {
 	}
 }
 
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	one, err := os.Create(path)
+	must(t, err)
+	defer one.Close()
+	must(t, Lock(one))
+	must(t, Lock(one)) // which has it
+	other, err := os.Open(path)
+	must(t, err)
+	defer other.Close()
+	if err := Lock(other); !errors.Is(err, ErrLocked) {
+		t.Errorf("locked twice: %v", err)
+	}
+	must(t, one.Close())
+	must(t, Lock(other))
+	must(t, other.Close())
+	if err := Lock(other); err == nil || errors.Is(err, ErrLocked) {
+		t.Errorf("a file that is closed: %v", err)
+	}
+}
+
 func TestReasonAndHint(t *testing.T) {
 	path := &fs.PathError{Op: "open", Path: "/x", Err: syscall.ENOSPC}
 	link := &os.LinkError{Op: "link", Old: "a", New: "b", Err: syscall.EROFS}

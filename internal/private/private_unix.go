@@ -46,3 +46,18 @@ func HintFor(err error) string {
 }
 
 func syncHandle(d *os.File) error { return d.Sync() }
+
+// Lock locks f for this open file alone, or gives ErrLocked at once. The lock
+// ends when f is closed, and with the process.
+func Lock(f *os.File) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return ErrLocked
+		default:
+			return err
+		}
+	}
+}
