@@ -18,7 +18,8 @@ import (
 // reviewFlags make diff a review of the change between two revisions.
 type reviewFlags struct {
 	daemon.Between
-	offline bool
+	offline  bool
+	confined bool
 }
 
 func (r *reviewFlags) add(flags *pflag.FlagSet) {
@@ -26,11 +27,12 @@ func (r *reviewFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&r.Head, "head", "", "with --base: the other end of the change, `REV`, instead of the files as they are")
 	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: begin where the two revisions parted, as git diff --merge-base does")
 	flags.BoolVar(&r.offline, "offline", false, "with --base: compare the manifests alone, whatever credentials there are")
+	confinedFlag(flags, &r.confined)
 }
 
 // check refuses flags that don't go together, and empty ones.
 func (r *reviewFlags) check(set func(name string) bool) error {
-	for _, name := range []string{"head", "merge-base", "offline"} {
+	for _, name := range []string{"head", "merge-base", "offline", "confined"} {
 		if set(name) && !set("base") {
 			return fmt.Errorf("--%s goes with --base only", name)
 		}
@@ -53,7 +55,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	cfg, err := a.optionalConfig()
+	cfg, err := a.reviewConfig(flags, r)
 	if err != nil {
 		return err
 	}
@@ -93,6 +95,19 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 		return err
 	}
 	return reviewed(plan, declared, detailed)
+}
+
+// reviewConfig is the config, which with --confined leads nowhere else.
+func (a *app) reviewConfig(flags *planFlags, r *reviewFlags) (*config.Config, error) {
+	in, err := a.confine(r.confined)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := a.optionalConfig()
+	if err != nil {
+		return nil, err
+	}
+	return cfg, in.compared(cfg, flags.manifests)
 }
 
 // optionalConfig is the config, or the defaults where there is none.

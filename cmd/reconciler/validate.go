@@ -18,6 +18,7 @@ import (
 
 func (a *app) validateCommand() *cobra.Command {
 	var out outputs[annotate.Format]
+	var confined bool
 	cmd := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check manifests, and print every mistake; needs no credentials",
@@ -30,14 +31,15 @@ parents against it.
 Every format shows all mistakes and warnings, and any mistake makes the exit
 code 1. With -o github they are annotations of a pull request. In github and
 sarif, paths are those in the repository, wherever the program is started.`,
-		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, &out) },
+		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, &out) },
 	}
 	cmd.Flags().SortFlags = false
+	confinedFlag(cmd.Flags(), &confined)
 	out.add(cmd.Flags(), annotate.Formats(), annotate.ParseFormat)
 	return cmd
 }
 
-func (a *app) validate(paths []string, out *outputs[annotate.Format]) error {
+func (a *app) validate(paths []string, confined bool, out *outputs[annotate.Format]) error {
 	if err := out.parse(); err != nil {
 		return err
 	}
@@ -49,7 +51,11 @@ func (a *app) validate(paths []string, out *outputs[annotate.Format]) error {
 		return err
 	}
 	c := &checked{config: a.configPath}
-	a.check(c, paths)
+	if in, err := a.confine(confined); err != nil {
+		c.fail(err, annotate.ConfigError, annotate.ConfigUnreadable)
+	} else {
+		a.check(c, paths, in)
+	}
 	return a.tell(c, out)
 }
 
@@ -95,7 +101,7 @@ func (c *checked) finding(l annotate.Level, rule annotate.Rule, pos strictyaml.P
 
 // check looks at config and manifests. A config with mistakes is no reason not
 // to look for those in manifests; but what it says of them isn't known then.
-func (a *app) check(c *checked, paths []string) {
+func (a *app) check(c *checked, paths []string, in confinement) {
 	var opts state.LoadOptions
 	cfg, failed := a.checkConfig(c)
 	if cfg != nil {
@@ -115,7 +121,7 @@ func (a *app) check(c *checked, paths []string) {
 		}
 		paths = []string{path}
 	}
-	inputs, ok := c.inputs(paths)
+	inputs, ok := c.inputs(paths, in)
 	if !ok {
 		return
 	}
@@ -154,10 +160,14 @@ func (a *app) checkConfig(c *checked) (cfg *config.Config, failed bool) {
 
 // inputs opens the files and folders, and says whether all are there: without
 // one, what it declares would seem to be missing from the others.
-func (c *checked) inputs(paths []string) ([]state.Input, bool) {
+func (c *checked) inputs(paths []string, in confinement) ([]state.Input, bool) {
 	var inputs []state.Input
 	for _, path := range paths {
-		snapshot, err := source.Local(path)
+		var snapshot *source.Snapshot
+		err := in.manifests(path)
+		if err == nil {
+			snapshot, err = source.Local(path)
+		}
 		if err != nil {
 			c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
 			continue

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"reconciler/internal/config"
+	"reconciler/internal/source"
+)
+
+// confinement keeps what is read to the clone around the working directory. In
+// CI that is somebody's change, and what is said of it may be published: a
+// symbolic link in it, or a path in its config, would have any file of the
+// machine read. The zero confinement lets everything pass.
+type confinement struct{ repo *source.Repository }
+
+// confinedFlag adds the flag that asks for it.
+func confinedFlag(flags *pflag.FlagSet, confined *bool) {
+	flags.BoolVar(confined, "confined", false, "read nothing from outside of the clone around the working directory that something in it leads to")
+}
+
+// confine gives the confinement, if it is asked for, and refuses a config behind
+// a symbolic link in a clone. One that lies elsewhere was chosen by who runs the
+// program, and not by the change.
+func (a *app) confine(confined bool) (confinement, error) {
+	if !confined {
+		return confinement{}, nil
+	}
+	repo, err := source.OpenRepository(".")
+	if err != nil {
+		return confinement{}, err
+	}
+	if _, err := repo.Rel(a.configPath); err != nil && !errors.Is(err, source.ErrNotFound) {
+		return confinement{}, err
+	}
+	return confinement{repo}, nil
+}
+
+// manifests refuses a file or folder that is not in the work tree, or belongs to
+// git, which keeps tokens there.
+func (c confinement) manifests(path string) error {
+	if c.repo == nil {
+		return nil
+	}
+	rel, err := c.repo.Rel(path)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(strings.Split(rel, "/"), func(name string) bool { return strings.EqualFold(name, ".git") }) {
+		return withHint(fmt.Sprintf("%q belongs to git, and holds no manifests", path), "name the folder with the manifests")
+	}
+	return nil
+}
+
+// compared refuses manifests, or else those that the config names, as a review
+// would find them.
+func (c confinement) compared(cfg *config.Config, manifests string) error {
+	if manifests == "" {
+		manifests = cfg.Manifests
+	}
+	if manifests == "" && cfg.Git != nil && c.repo != nil {
+		if manifests = source.LocalPath(cfg.Git.URL); manifests == "" {
+			manifests = filepath.Join(c.repo.Top(), filepath.FromSlash(cfg.Git.Path))
+		}
+	}
+	if manifests == "" {
+		return nil // which is told when they are looked for
+	}
+	return c.manifests(manifests)
+}
