@@ -9,9 +9,10 @@
 #   REVIEW_BASE_DEFAULT
 #   REVIEW_MANIFESTS   file or folder; without it what the config says
 #   REVIEW_CONFIG      config file (reconciler.yaml)
-#   REVIEW_LIVE        true: compare with the live account too, which takes credentials
+#   REVIEW_LIVE        true: compare with the live account too, which takes credentials;
+#                      but not when the change touches the config
 #   REVIEW_FAIL_ON     error (default), or changes: end with 2 when the change declares something
-#   REVIEW_OUT         folder for files (reconciler-review)
+#   REVIEW_OUT         folder for files (reconciler-review), of which the change has none
 #   REVIEW_BINARY      the program (reconciler)
 #   REVIEW_REMOTE      where a missing base is fetched from (origin)
 #   REVIEW_FORK        true: the change comes from a fork. No credentials are used,
@@ -22,6 +23,9 @@
 #   REVIEW_REPOSITORY, REVIEW_NUMBER, REVIEW_URL
 #                      repository, number of the pull request and URL of the API, where
 #                      the environment of GitHub Actions and GitLab CI doesn't say so
+#
+# The working tree is anybody's. Nothing in it is run, or chooses what is read or
+# written outside of it.
 #
 # Exit codes: 0 done; 1 a mistake in the manifests, in the config, or an error on the
 # way, the comment's last; 2 the change declares something, with REVIEW_FAIL_ON=changes.
@@ -96,6 +100,63 @@ check_settings() {
   esac
 }
 
+# enter_clone sets $top to the clone that this runs in. Looking for one by itself, git
+# would take any folder with HEAD, objects and refs for a repository, and carry out
+# what stands in its config; and while a change can hold such a folder, it can't hold
+# a .git. Git before 2.38 doesn't know safe.bareRepository, which is for what git
+# starts in turn, and a core.hooksPath that is relative leads into the change.
+enter_clone() {
+  unset CDPATH
+  here=$(pwd -P)
+  top=$here
+  until [ -f "$top/.git" ] || [ -e "$top/.git/HEAD" ]; do
+    [ -n "$top" ] || die "\"$here\" is in no clone"
+    top=${top%/*}
+  done
+  if on_github && [ -n "${GITHUB_WORKSPACE:-}" ]; then
+    case $top/ in # working-directory may be a link
+      "$(cd -P -- "$GITHUB_WORKSPACE" && pwd -P)"/*) ;;
+      *) die "\"$here\" is not in the workspace of the job" ;;
+    esac
+  fi
+  export GIT_DIR="$top/.git" GIT_WORK_TREE="${top:-/}"
+  number=${GIT_CONFIG_COUNT:-0}
+  for setting in safe.bareRepository=explicit core.hooksPath=/dev/null; do
+    export "GIT_CONFIG_KEY_$number=${setting%%=*}" "GIT_CONFIG_VALUE_$number=${setting#*=}"
+    number=$((number + 1))
+  done
+  export GIT_CONFIG_COUNT="$number"
+}
+
+# in_clone FOLDER says whether a folder is in the clone, links resolved.
+in_clone() {
+  case $(cd -P -- "${1:-/}" && pwd -P)/ in
+    "$top"/*) ;;
+    *) return 1 ;;
+  esac
+}
+
+# make_out makes $out, unless a link of the change leads there, or the change brought it.
+make_out() {
+  case $out in
+    /*) at='' rest=${out#/}/ ;;
+    *) at=$here rest=$out/ ;;
+  esac
+  while [ -n "$rest" ]; do
+    if [ -L "$at/${rest%%/*}" ] && in_clone "$at"; then
+      die "REVIEW_OUT is \"$out\", and \"$at/${rest%%/*}\" is a symbolic link in the clone"
+    fi
+    at=$at/${rest%%/*} rest=${rest#*/}
+  done
+  mkdir -p -- "$out"
+  if in_clone "$out" && [ -n "$(git --literal-pathspecs ls-files -- "$out")" ]; then
+    die "REVIEW_OUT is \"$out\", of which the repository has files: take them out, or name another folder"
+  fi
+  for file in validate.txt validate.json validate.sarif plan.md plan.json errors.txt summary.md; do
+    rm -f -- "$out/$file"
+  done
+}
+
 # choose_base sets $base. What GitHub checks out for a pull request is its merge into
 # the branch as that is now, so the first parent is the base; the event's
 # base may be older, and what others have merged since would be taken for the
@@ -123,7 +184,7 @@ fetch_base() {
     return
   fi
   say "review: fetching the base $base"
-  set -- --quiet --no-tags
+  set -- --quiet --no-tags --no-recurse-submodules
   if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
     set -- "$@" --depth=1 # which would cut the history where it is whole
   fi
@@ -136,12 +197,12 @@ fetch_base() {
 deepen() {
   [ "$(git rev-parse --is-shallow-repository)" = true ] || return 1
   say "review: fetching what is before the base"
-  git fetch --quiet --no-tags --deepen=50 "${REVIEW_REMOTE:-origin}" "$(git rev-parse "$base^{commit}")"
+  git fetch --quiet --no-tags --no-recurse-submodules --deepen=50 "${REVIEW_REMOTE:-origin}" "$(git rev-parse "$base^{commit}")"
 }
 
 # check runs validate. On GitHub its mistakes become annotations.
 check() {
-  set -- --out "text=$out/validate.txt" --out "json=$out/validate.json" --out "sarif=$out/validate.sarif"
+  set -- --confined --out "text=$out/validate.txt" --out "json=$out/validate.json" --out "sarif=$out/validate.sarif"
   if on_github; then
     set -- "$@" -o github
   fi
@@ -151,13 +212,37 @@ check() {
   program validate "$@"
 }
 
+# config_changed says whether the change touches the config. Its URLs say where a proof
+# of who we are is sent, so a change that nobody has looked at doesn't get to name them.
+config_changed() {
+  config=${REVIEW_CONFIG:-${RECONCILER_CONFIG:-reconciler.yaml}}
+  [ -e "$config" ] || return 1
+  folder=$(cd -P -- "$(dirname -- "$config")" && pwd -P)
+  in_clone "$folder" || return 1
+  file=$folder/${config##*/}
+  [ "$(git hash-object --no-filters -- "$file")" != "$(git rev-parse --verify --quiet "$base:${file#"$top"/}")" ]
+}
+
+# choose_live sets $live, and $note to why that isn't what was asked for.
+choose_live() {
+  live=false note=
+  if is_true "$REVIEW_LIVE" && ! is_true "$REVIEW_FORK"; then
+    if config_changed; then
+      note="Not compared with what is live: the change touches the config, which says where credentials are sent. Merge the config first, or keep it outside of the clone."
+      say "review: $note"
+    else
+      live=true
+    fi
+  fi
+}
+
 # compare runs diff; it ends with 2 when the change declares something.
 compare() {
-  set -- --base "$base" --detailed-exitcode --out "markdown=$out/plan.md" --out "json=$out/plan.json"
+  set -- --confined --base "$base" --detailed-exitcode --out "markdown=$out/plan.md" --out "json=$out/plan.json"
   if [ -n "${REVIEW_MANIFESTS:-}" ]; then
     set -- "$@" "--manifests=$REVIEW_MANIFESTS"
   fi
-  if ! is_true "$REVIEW_LIVE" || is_true "$REVIEW_FORK"; then
+  if ! is_true "$live"; then
     set -- "$@" --offline
   fi
   differs=0
@@ -194,6 +279,7 @@ review() {
     report "There is no base to compare with" "$out/errors.txt"
     return
   fi
+  choose_live
   code=0
   quietly compare || code=$?
   if [ "$code" = 1 ] && [ ! -s "$out/plan.md" ] && deepen; then
@@ -213,7 +299,8 @@ review() {
       return
       ;;
   esac
-  cp "$out/plan.md" "$summary"
+  { [ -z "$note" ] || printf '**%s**\n\n' "$note"; } >"$summary"
+  cat "$out/plan.md" >>"$summary"
   if is_true "$changes" && [ "$REVIEW_FAIL_ON" = changes ]; then
     result=2
   fi
@@ -250,8 +337,8 @@ comment() {
 }
 
 check_settings
-mkdir -p "$out"
-rm -f "$out/validate.txt" "$out/validate.json" "$out/validate.sarif" "$out/plan.md" "$out/plan.json" "$out/errors.txt" "$summary"
+enter_clone
+make_out
 
 review
 publish
