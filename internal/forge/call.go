@@ -256,7 +256,7 @@ func (c *caller) notSent(r request, err error) *failed {
 	lost := c.lost(r, "", err)
 	switch untrusted := errors.As(err, &cert); {
 	case untrusted:
-		return &failed{error: withHint(lost, "the server's certificate is not trusted here: add its authority to the system's roots, or name it in SSL_CERT_FILE")}
+		return &failed{error: withHint(lost, "the server's certificate is not trusted here: add its authority to the system's roots, or name it in SSL_CERT_FILE or, for the daemon, in git.auth.caFile")}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return &failed{error: withHint(lost, "there is no such host: check the URL of the API, and that this machine's DNS works")}
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
@@ -292,7 +292,7 @@ func (c *caller) refusal(r request, resp *http.Response, data []byte, secret str
 	wait, limited := limit(resp, e.Message)
 	switch {
 	case limited:
-		f.temporary, f.wait = true, wait
+		f.temporary, f.wait, e.limited = true, wait, true
 		e.hint = "the limit ends in " + wait.Round(time.Second).String() + ": try again then"
 	case e.Status >= 500:
 		f.temporary, f.open, f.wait = true, true, retryAfter(resp.Header)

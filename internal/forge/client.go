@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,12 +63,16 @@ type Client struct {
 // forge is what differs between the two.
 type forge interface {
 	// find gives the newest comment that begins with the marker and that we
-	// wrote; nil if there is none.
-	find(ctx context.Context, number int, marker string) (*note, error)
+	// wrote; none if there is none. Where the forge doesn't tell who we are, it
+	// gives all that begin with the marker, those first that are the likeliest
+	// to be ours, and says that it guessed.
+	find(ctx context.Context, number int, marker string) (found []note, guessed bool, err error)
 	// create isn't repeated where its outcome is unknown; the error is an
 	// *uncertainError then.
 	create(ctx context.Context, number int, text string) (*note, error)
 	update(ctx context.Context, number int, id int64, text string) (*note, error)
+	// link gives where people read a comment; empty if that isn't known.
+	link(ctx context.Context, number int, n *note) string
 	// prepare makes a text fit to be sent as a comment.
 	prepare(text string) string
 	// shown gives a status as lastStatus will give it back.
@@ -75,10 +81,26 @@ type forge interface {
 	lastStatus(ctx context.Context, commit, context string) (*Status, error)
 }
 
-// note is a comment as the forge has it. The URL may be empty.
+// note is a comment as the forge has it.
 type note struct {
 	id        int64
 	body, url string
+	bot       bool // by a program, as far as can be seen
+}
+
+// byLikelihood sorts comments of which nobody knows whose they are: what a
+// program wrote before what a person did, and then the newest first.
+func byLikelihood(notes []note) {
+	slices.SortFunc(notes, func(a, b note) int {
+		switch {
+		case a.bot == b.bot:
+			return cmp.Compare(b.id, a.id)
+		case a.bot:
+			return -1
+		default:
+			return 1
+		}
+	})
 }
 
 // New checks the options and gives a client. It sends nothing.
@@ -147,15 +169,23 @@ const (
 
 // Comment is a comment on a pull or merge request.
 type Comment struct {
-	// URL is where people read it.
+	// URL is where people read it; empty if the forge doesn't say.
 	URL string
 	// Outcome is what was done to make it say what it says.
 	Outcome Outcome
+	// Guessed says that there were comments of this name, and that the forge
+	// doesn't tell who the token belongs to: whose they are was guessed.
+	Guessed bool
 }
 
-// lookRounds bounds how often a comment is looked for and sent, when sending it
-// leaves its outcome open.
-const lookRounds = 4
+const (
+	// lookRounds bounds how often a comment is looked for and sent, when sending
+	// it leaves its outcome open.
+	lookRounds = 4
+	// maxGuesses bounds how many comments are tried when nobody knows which is
+	// ours: anybody can make any number of them.
+	maxGuesses = 10
+)
 
 // Comment makes the one comment of this name on a pull or merge request say
 // body, which is markdown: it changes the newest comment of ours that has the
@@ -164,6 +194,11 @@ const lookRounds = 4
 // and single dots, dashes and underscores between them. A body longer than the
 // forge takes is cut at a line. It may be called again at any time; of several
 // comments that a race made, all callers go on with the same one.
+//
+// GitHub and GitLab tell who a token belongs to. Where something between them
+// and us keeps that back, any comment of the name may be ours: the newest one
+// that may be changed is, those of apps before those of people, and a new one is
+// created when none may be. The Comment says that it was guessed.
 func (c *Client) Comment(ctx context.Context, number int, name, body string) (Comment, error) {
 	if number < 1 {
 		return Comment{}, fmt.Errorf("%d is no number of a pull or merge request", number)
@@ -197,28 +232,36 @@ func (c *Client) Comment(ctx context.Context, number int, name, body string) (Co
 // comment looks and then writes. After a creation whose outcome is unknown,
 // finding the comment means that it was created.
 func (c *Client) comment(ctx context.Context, number int, mark, text string, lost bool) (Comment, error) {
-	found, err := c.forge.find(ctx, number, mark)
+	found, guessed, err := c.forge.find(ctx, number, mark)
 	if err != nil {
 		return Comment{}, err
 	}
-	if found == nil {
-		n, err := c.forge.create(ctx, number, text)
-		if err != nil {
+	done := func(n *note, o Outcome) (Comment, error) {
+		return Comment{URL: c.forge.link(ctx, number, n), Outcome: o, Guessed: guessed}, nil
+	}
+	for i := range found {
+		if normal(found[i].body) != text {
+			continue
+		}
+		if lost {
+			return done(&found[i], Created)
+		}
+		return done(&found[i], Unchanged)
+	}
+	for _, f := range found[:min(len(found), maxGuesses)] {
+		n, err := c.forge.update(ctx, number, f.id, text)
+		if err == nil {
+			return done(n, Updated)
+		}
+		if !guessed || !denied(err) {
 			return Comment{}, err
 		}
-		return Comment{n.url, Created}, nil
 	}
-	if normal(found.body) == text {
-		if lost {
-			return Comment{found.url, Created}, nil
-		}
-		return Comment{found.url, Unchanged}, nil
-	}
-	n, err := c.forge.update(ctx, number, found.id, text)
+	n, err := c.forge.create(ctx, number, text)
 	if err != nil {
 		return Comment{}, err
 	}
-	return Comment{n.url, Updated}, nil
+	return done(n, Created)
 }
 
 // growing gives the waits between attempts where the server asked for none.

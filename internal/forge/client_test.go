@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +222,184 @@ func TestWhoWeAreOnGitHub(t *testing.T) {
 				if (c.Edits > 0) != (c.Author == tt.ours) {
 					t.Errorf("%s: edited %d times", c.Author, c.Edits)
 				}
+			}
+		})
+	}
+}
+
+// nobodyTells makes a forge keep to itself who tokens belong to.
+func nobodyTells(f *forgetest.Server, status int) {
+	for _, path := range []string{"/graphql", "/user"} {
+		f.Fail(forgetest.Fault{Path: path, Times: 99, Status: status, Body: `{"message":"no"}`})
+	}
+}
+
+// Where the forge doesn't tell who we are, there is one comment all the same.
+func TestCommentIsStickyForTheUnknown(t *testing.T) {
+	for _, status := range []int{403, 404} {
+		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+			nobodyTells(f.Server, status)
+			f.addComment(7, "ada", "first!")
+			for _, step := range []forge.Comment{{Outcome: forge.Created}, {Outcome: forge.Updated, Guessed: true}, {Outcome: forge.Unchanged, Guessed: true}} {
+				body := "new words"
+				if step.Outcome == forge.Created {
+					body = "words"
+				}
+				got, err := f.client.Comment(t.Context(), 7, "plan", body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all := f.Comments(7)
+				step.URL = all[len(all)-1].URL
+				if got != step || len(all) != 2 {
+					t.Errorf("%d: got %+v and not %+v\n%+v", status, got, step, all)
+				}
+			}
+		})
+	}
+}
+
+// The likeliest comment comes first, and one that may not be changed is none of
+// ours.
+func TestWhoseCommentIsGuessed(t *testing.T) {
+	const ours = "<!-- reconciler:plan -->\nold"
+	tests := []struct {
+		name    string
+		authors []string // "me" is the client
+		refused []int    // which may not be changed
+		edited  int      // -1 is none: there is a new one
+	}{
+		{"a person's", []string{"ada"}, nil, 0},
+		{"the newest", []string{"ada", "bob"}, nil, 1},
+		{"an app's before a person's", []string{"me", "ada"}, nil, 0},
+		{"the newest app's", []string{"me", "me", "ada"}, nil, 1},
+		{"may not be changed", []string{"ada"}, []int{0}, -1},
+		{"the one that may", []string{"ada", "bob", "me"}, []int{2, 1}, 0},
+		{"none may", []string{"ada", "bob", "me"}, []int{0, 1, 2}, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+				nobodyTells(f.Server, 403)
+				for i, author := range tt.authors {
+					if author == "me" {
+						author = f.me
+					}
+					id := f.addComment(7, author, ours)
+					if slices.Contains(tt.refused, i) {
+						for method, status := range map[string]int{"PATCH": 403, "PUT": 404} {
+							f.Fail(forgetest.Fault{Method: method, Path: fmt.Sprint("/", id), Times: 99, Status: status, Body: `{"message":"no"}`})
+						}
+					}
+				}
+				// The second time, there is one that may be changed.
+				for _, words := range []string{"new", "newer"} {
+					got, err := f.client.Comment(t.Context(), 7, "plan", words)
+					if err != nil || !got.Guessed {
+						t.Fatalf("%+v, %v", got, err)
+					}
+				}
+				all := f.Comments(7)
+				edited, count := tt.edited, len(tt.authors)
+				if edited < 0 {
+					edited, count = len(tt.authors), count+1
+				}
+				if len(all) != count || all[edited].Body != "<!-- reconciler:plan -->\nnewer" {
+					t.Errorf("%+v", all)
+				}
+			})
+		})
+	}
+}
+
+// A crowd of comments that may not be changed is not tried one by one, and what
+// is wrong for a while is no denial.
+func TestGuessesEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		nobodyTells(f.Server, 403)
+		for range 40 {
+			f.addComment(7, "mallory", "<!-- reconciler:plan -->\nnothing to see")
+		}
+		for _, method := range []string{"PATCH", "PUT"} {
+			f.Fail(forgetest.Fault{Method: method, Times: 99, Status: 403, Body: `{"message":"no"}`})
+		}
+		got, err := f.client.Comment(t.Context(), 7, "plan", "true words")
+		if err != nil || got.Outcome != forge.Created || len(f.Comments(7)) != 41 {
+			t.Fatalf("%+v, %v, %d comments", got, err, len(f.Comments(7)))
+		}
+		tries := 0
+		for _, c := range f.Calls() {
+			if c.Method == "PATCH" || c.Method == "PUT" {
+				tries++
+			}
+		}
+		if tries != 10 {
+			t.Errorf("tried %d", tries)
+		}
+	})
+	limited := http.Header{"Retry-After": {"900"}}
+	for _, faults := range [][]forgetest.Fault{
+		{{Path: "/user", Status: 403, Header: limited, Body: `{"message":"API rate limit exceeded"}`}},
+		{{Path: "/user", Status: 401, Body: `{"message":"Bad credentials"}`}},
+		{
+			{Method: "PATCH", Status: 403, Header: limited, Body: `{"message":"API rate limit exceeded"}`},
+			{Method: "PUT", Status: 429, Header: limited, Body: `{"message":"Retry later"}`},
+		},
+		{
+			{Method: "PATCH", Times: 9, Status: 502, Body: "{}"},
+			{Method: "PUT", Times: 9, Status: 502, Body: "{}"},
+		},
+	} {
+		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+			for _, fault := range faults {
+				f.Fail(fault)
+			}
+			nobodyTells(f.Server, 403)
+			f.addComment(7, f.me, "<!-- reconciler:plan -->\nold")
+			if got, err := f.client.Comment(t.Context(), 7, "plan", "new"); err == nil {
+				t.Errorf("%+v: %+v", faults, got)
+			}
+			if all := f.Comments(7); len(all) != 1 || all[0].Edits > 0 {
+				t.Errorf("%+v: %+v", faults, all)
+			}
+		})
+	}
+}
+
+// A note is written, whether or not it can be found out where it is read.
+func TestNoteWithoutAddress(t *testing.T) {
+	for name, fault := range map[string]forgetest.Fault{
+		"refused":  {Status: 403, Body: `{"message":"403 Forbidden"}`},
+		"gone":     {Status: 404, Body: `{"message":"404 Not found"}`},
+		"trouble":  {Status: 502, Body: "<p>", Header: http.Header{"Content-Type": {"text/html"}}},
+		"dropped":  {Drop: true},
+		"no words": {Status: 200, Body: "{}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gl, _ := startGitLab(t)
+			fault.Method, fault.Path, fault.Times = "GET", "/merge_requests/7", 99
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, forge.Options{Provider: forge.GitLab, URL: gl.URL, Repository: "acme/okta/orgs", Token: token(glToken), HTTP: gl.Transport()})
+				for i, step := range []struct {
+					body    string
+					outcome forge.Outcome
+				}{{"a", forge.Created}, {"b", forge.Updated}, {"b", forge.Unchanged}} {
+					f := fault
+					f.After = 1 // the list of notes has the same beginning
+					gl.Fail(f)
+					start := time.Now()
+					got, err := c.Comment(t.Context(), 7, "plan", step.body)
+					if err != nil || got != (forge.Comment{Outcome: step.outcome}) {
+						t.Fatalf("%d: %+v, %v", i, got, err)
+					}
+					if waited := time.Since(start); waited > 10*time.Second {
+						t.Errorf("waited %v", waited)
+					}
+					gl.Mend()
+				}
+			})
+			if all := gl.Comments(7); len(all) != 1 {
+				t.Errorf("%+v", all)
 			}
 		})
 	}

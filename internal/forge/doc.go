@@ -6,7 +6,8 @@
 // line, and each call with this name makes it say something else. Anybody can
 // paste the marker into a comment of their own, and a token that may write can
 // edit what others wrote; so only what was written by the token's own user is
-// ever changed.
+// ever changed. GitHub and GitLab tell who that is. A proxy may keep it back:
+// then a comment is tried that may be ours, rather than written anew each time.
 //
 // A call is repeated when that can do no harm. A new comment can't be sent
 // again blindly: when its outcome is unknown, the comments are read first.

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -31,9 +32,10 @@ type Error struct {
 	// the API's.
 	Message string
 
-	topic topic
-	page  bool // the answer was not JSON
-	hint  string
+	topic   topic
+	page    bool // the answer was not JSON
+	limited bool // a rate limit's, whatever is asked
+	hint    string
 }
 
 // Error gives all of it on one line.
@@ -51,6 +53,13 @@ func (e *Error) Error() string {
 
 // Hint says what to do about it; it may be empty.
 func (e *Error) Hint() string { return e.hint }
+
+// denied says whether an error is the refusal of what isn't allowed, or isn't
+// there for this token, and will be refused tomorrow as well.
+func denied(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !e.limited && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound)
+}
 
 // uncertainError is a creation that may or may not have taken effect.
 type uncertainError struct{ error }

@@ -102,48 +102,50 @@ type githubComment struct {
 	User githubUser `json:"user"`
 }
 
-func (c *githubComment) note() *note { return &note{c.ID, c.Body, c.URL} }
+func (c *githubComment) note() *note { return &note{c.ID, c.Body, c.URL, c.User.Type == "Bot"} }
 
 // find reads all comments, which come oldest first and in no other order:
 // https://docs.github.com/en/rest/issues/comments#list-issue-comments
-func (g *github) find(ctx context.Context, number int, marker string) (*note, error) {
-	var found []githubComment
+func (g *github) find(ctx context.Context, number int, marker string) ([]note, bool, error) {
+	var marks []githubComment
 	for page := 1; ; page++ {
 		if page > maxPages {
-			return nil, fmt.Errorf("GitHub: the pull request has more than %d comments", maxPages*githubPage)
+			return nil, false, fmt.Errorf("GitHub: the pull request has more than %d comments", maxPages*githubPage)
 		}
 		u := query(g.endpoint("issues", strconv.Itoa(number), "comments"), "per_page", strconv.Itoa(githubPage), "page", strconv.Itoa(page))
 		var comments []githubComment
 		header, err := g.do(ctx, request{method: http.MethodGet, url: u}, &comments)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, c := range comments {
 			if marked(c.Body, marker) {
-				found = append(found, c)
+				marks = append(marks, c)
 			}
 		}
 		if !hasNext(header) {
 			break
 		}
 	}
-	if len(found) == 0 {
-		return nil, nil
+	if len(marks) == 0 {
+		return nil, false, nil
 	}
-	ours, err := g.ours(ctx)
-	if err != nil {
-		return nil, err
+	me, err := g.viewer(ctx)
+	guessed := denied(err)
+	if err != nil && !guessed {
+		return nil, false, err
 	}
-	var newest *githubComment
-	for i, c := range found {
-		if ours(c.User) && (newest == nil || c.ID > newest.ID) {
-			newest = &found[i]
+	var found []note
+	for _, c := range marks {
+		if guessed || c.User.ID == me {
+			found = append(found, *c.note())
 		}
 	}
-	if newest == nil {
-		return nil, nil
+	byLikelihood(found)
+	if !guessed {
+		found = found[:min(len(found), 1)]
 	}
-	return newest.note(), nil
+	return found, guessed, nil
 }
 
 // hasNext says whether a list goes on. The page is counted rather than taken
@@ -151,14 +153,13 @@ func (g *github) find(ctx context.Context, number int, marker string) (*note, er
 // https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
 func hasNext(h http.Header) bool { return strings.Contains(h.Get("Link"), `rel="next"`) }
 
-// ours gives what tells our comments from those of others. GET /user is
-// refused to the tokens of apps, and so to the GITHUB_TOKEN of a workflow,
-// whereas the GraphQL API tells any token who it is. Where neither does, such
-// as behind a proxy that passes little, any app is taken for us: then no
-// human's comment can be overwritten.
+// viewer gives who we are. GET /user is refused to the tokens of apps, and so
+// to the GITHUB_TOKEN of a workflow, whereas the GraphQL API tells any token who
+// it is. Where neither does, such as behind a proxy that passes little, the
+// error is a denial.
 // https://docs.github.com/en/graphql/reference/queries#viewer
 // https://docs.github.com/en/rest/users/users#get-the-authenticated-user
-func (g *github) ours(ctx context.Context) (func(githubUser) bool, error) {
+func (g *github) viewer(ctx context.Context) (int64, error) {
 	var answer struct {
 		Data struct {
 			Viewer struct {
@@ -168,23 +169,17 @@ func (g *github) ours(ctx context.Context) (func(githubUser) bool, error) {
 	}
 	ask := map[string]string{"query": "query { viewer { databaseId } }"}
 	_, err := g.do(ctx, request{what: aboutUser, method: http.MethodPost, url: g.graphQL(), body: ask}, &answer)
-	id := answer.Data.Viewer.ID
-	if id == 0 {
-		var user githubUser
-		_, err = g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user)
-		id = user.ID
+	if err == nil && answer.Data.Viewer.ID != 0 {
+		return answer.Data.Viewer.ID, nil
 	}
-	var refused *Error
-	switch {
-	case id != 0:
-		return func(u githubUser) bool { return u.ID == id }, nil
-	case errors.As(err, &refused) && (refused.Status == http.StatusForbidden || refused.Status == http.StatusNotFound):
-		return func(u githubUser) bool { return u.Type == "Bot" }, nil
-	case err != nil:
-		return nil, err
-	default:
-		return nil, errors.New("GitHub: the token's user has no id")
+	var user githubUser
+	if _, err := g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user); err != nil {
+		return 0, err
 	}
+	if user.ID == 0 {
+		return 0, errors.New("GitHub: the token's user has no id")
+	}
+	return user.ID, nil
 }
 
 // graphQL gives the address of the GraphQL API, which on Enterprise Server is
@@ -218,6 +213,8 @@ func (g *github) update(ctx context.Context, _ int, id int64, text string) (*not
 	}, &c)
 	return c.note(), err
 }
+
+func (g *github) link(_ context.Context, _ int, n *note) string { return n.url }
 
 func (g *github) prepare(text string) string { return fit(text, githubBody) }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	gitlabDescription = 255       // characters of a status
 	// gitlabPage is small because each note may be long; see maxAnswer.
 	gitlabPage = 20
+	// linkTimeout bounds the question where a note is read.
+	linkTimeout = 10 * time.Second
 )
 
 type gitlab struct {
@@ -60,41 +63,56 @@ type gitlabNote struct {
 	Body   string `json:"body"`
 	System bool   `json:"system"`
 	Author struct {
-		ID int64 `json:"id"`
+		ID       int64  `json:"id"`
+		Username string `json:"username"`
 	} `json:"author"`
+}
+
+// botUser is what the users of project and group access tokens are called:
+// https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
+var botUser = regexp.MustCompile(`^(project|group)_[0-9]+_bot`)
+
+func (n *gitlabNote) note() *note {
+	return &note{id: n.ID, body: n.Body, bot: botUser.MatchString(n.Author.Username)}
 }
 
 // find reads the notes, newest first, up to the first that is ours:
 // https://docs.gitlab.com/api/notes/#list-all-merge-request-notes
-func (g *gitlab) find(ctx context.Context, number int, marker string) (*note, error) {
+func (g *gitlab) find(ctx context.Context, number int, marker string) (found []note, guessed bool, err error) {
 	me := int64(0) // asked for when it is needed first
 	for page := "1"; page != ""; {
 		if n, err := strconv.Atoi(page); err != nil || n > 5*maxPages {
-			return nil, fmt.Errorf("GitLab: the merge request has more than %d notes", 5*maxPages*gitlabPage)
+			return nil, false, fmt.Errorf("GitLab: the merge request has more than %d notes", 5*maxPages*gitlabPage)
 		}
 		u := query(g.endpoint("merge_requests", strconv.Itoa(number), "notes"),
 			"order_by", "created_at", "sort", "desc", "per_page", strconv.Itoa(gitlabPage), "page", page)
 		var notes []gitlabNote
 		header, err := g.do(ctx, request{method: http.MethodGet, url: u}, &notes)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, n := range notes {
 			if n.System || !marked(n.Body, marker) {
 				continue
 			}
-			if me == 0 {
-				if me, err = g.user(ctx); err != nil {
-					return nil, err
+			if me == 0 && !guessed {
+				me, err = g.user(ctx)
+				guessed = denied(err)
+				if err != nil && !guessed {
+					return nil, false, err
 				}
 			}
-			if n.Author.ID == me {
-				return g.note(ctx, number, n)
+			switch {
+			case guessed:
+				found = append(found, *n.note())
+			case n.Author.ID == me:
+				return []note{*n.note()}, false, nil
 			}
 		}
 		page = header.Get("X-Next-Page")
 	}
-	return nil, nil
+	byLikelihood(found)
+	return found, guessed, nil
 }
 
 // user gives who we are; a project or group access token has a user of its own.
@@ -112,16 +130,22 @@ func (g *gitlab) user(ctx context.Context) (int64, error) {
 	return user.ID, nil
 }
 
-// note adds where people read it, which GitLab doesn't say of a note.
+// link asks for the merge request's address, as GitLab doesn't say where a note
+// is read. What was to be done is done by then, so it isn't waited for long, and
+// a failure is none.
 // https://docs.gitlab.com/api/merge_requests/#retrieve-a-merge-request
-func (g *gitlab) note(ctx context.Context, number int, n gitlabNote) (*note, error) {
+func (g *gitlab) link(ctx context.Context, number int, n *note) string {
+	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
+	defer cancel()
 	var mr struct {
 		URL string `json:"web_url"`
 	}
-	if _, err := g.do(ctx, request{method: http.MethodGet, url: g.endpoint("merge_requests", strconv.Itoa(number))}, &mr); err != nil {
-		return nil, err
+	_, err := g.do(ctx, request{method: http.MethodGet, url: g.endpoint("merge_requests", strconv.Itoa(number))}, &mr)
+	if err != nil || mr.URL == "" {
+		g.log.Debug("the merge request's address isn't known", "forge", g.name, "error", err)
+		return ""
 	}
-	return &note{n.ID, n.Body, mr.URL + "#note_" + strconv.FormatInt(n.ID, 10)}, nil
+	return mr.URL + "#note_" + strconv.FormatInt(n.id, 10)
 }
 
 // create: https://docs.gitlab.com/api/notes/#create-a-merge-request-note
@@ -131,10 +155,7 @@ func (g *gitlab) create(ctx context.Context, number int, text string) (*note, er
 		method: http.MethodPost, url: g.endpoint("merge_requests", strconv.Itoa(number), "notes"),
 		body: map[string]string{"body": text}, once: true,
 	}, &n)
-	if err != nil {
-		return nil, err
-	}
-	return g.note(ctx, number, n)
+	return n.note(), err
 }
 
 // update: https://docs.gitlab.com/api/notes/#update-a-merge-request-note
@@ -144,10 +165,7 @@ func (g *gitlab) update(ctx context.Context, number int, id int64, text string) 
 		method: http.MethodPut, url: g.endpoint("merge_requests", strconv.Itoa(number), "notes", strconv.FormatInt(id, 10)),
 		body: map[string]string{"body": text},
 	}, &n)
-	if err != nil {
-		return nil, err
-	}
-	return g.note(ctx, number, n)
+	return n.note(), err
 }
 
 func (g *gitlab) prepare(text string) string {

@@ -126,6 +126,13 @@ func (s *Server) Fail(f Fault) {
 	s.faults = append(s.faults, &f)
 }
 
+// Mend disarms all faults.
+func (s *Server) Mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
 // Calls gives what was received since the start.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
