@@ -184,7 +184,7 @@ fetch_base() {
     return
   fi
   say "review: fetching the base $base"
-  set -- --quiet --no-tags --no-recurse-submodules
+  set -- --quiet --no-tags --no-filter --no-recurse-submodules
   if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
     set -- "$@" --depth=1 # which would cut the history where it is whole
   fi
@@ -197,7 +197,7 @@ fetch_base() {
 deepen() {
   [ "$(git rev-parse --is-shallow-repository)" = true ] || return 1
   say "review: fetching what is before the base"
-  git fetch --quiet --no-tags --no-recurse-submodules --deepen=50 "${REVIEW_REMOTE:-origin}" "$(git rev-parse "$base^{commit}")"
+  git fetch --quiet --no-tags --no-filter --no-recurse-submodules --deepen=50 "${REVIEW_REMOTE:-origin}" "$(git rev-parse "$base^{commit}")"
 }
 
 # check runs validate. On GitHub its mistakes become annotations.
