@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
+	"reconciler/internal/journal"
 	"reconciler/internal/report"
 )
 
@@ -27,7 +28,8 @@ func (a *app) applyCommand() *cobra.Command {
 		Short: "Make the live account agree with the manifests",
 		Long: `Compute the plan, show it, ask, and carry it out. With PLAN.json, as written by
 "diff --out json=PLAN.json", carry out exactly that plan, unless it was edited,
-is for another account, or rests on something that is no longer live.
+is for another account, or rests on something that is no longer live. Where
+git.verify wants signed commits, it has to be a plan of the newest one.
 
 Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
 longer fits, nothing was written; 4 some orgs could not be read or written, the
@@ -45,6 +47,9 @@ others agree now.`,
 				return err
 			}
 			defer p.Close()
+			if err := p.MayApply(); err != nil {
+				return err
+			}
 			plan, data, err := p.plan(cmd.Context())
 			if err != nil {
 				return err
@@ -159,13 +164,19 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 // note takes down what the plan means for the runs after this one: the commit
 // that came into force, and what it announces. Without that, nothing is written:
 // a later run would take an older commit for a new one, and who was told that an
-// org will be deactivated would wait for it in vain. A saved plan was reviewed as
-// it is, and announces nothing.
+// org will be deactivated would wait for it in vain.
 func (p *planner) note(plan *diff.Plan) error {
+	var err error
 	if p.desired == nil {
-		return nil
+		err = p.Accept(plan)
+	} else {
+		err = p.Note(plan, p.filter())
 	}
-	if err := p.Note(plan, p.desired, p.filter()); err != nil {
+	var no *journal.OvertakenError
+	switch {
+	case errors.As(err, &no):
+		return refused{withHint(fmt.Sprintf("a newer commit (%.12s) came into force meanwhile; nothing was written", no.By), no.Hint())}
+	case err != nil:
 		return fmt.Errorf("nothing was written, because it could not be taken down: %w", err)
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 
 	"reconciler/internal/diff"
 	"reconciler/internal/journal"
-	"reconciler/internal/state"
 )
 
 // cooling holds deactivations back until they were wanted twice: by two runs
@@ -18,7 +17,14 @@ type cooling struct {
 	period    time.Duration // 0 holds nothing back
 	commit    string
 	now       time.Time
-	announced map[string]journal.Announcement // by org id
+	announced map[deed]journal.Announcement
+}
+
+// deed is what is done to an org. A deletion is more than the deactivation that
+// comes before it: who was told of the one was not told of the other.
+type deed struct {
+	orgID  string
+	action diff.Action
 }
 
 // cooling looks up what earlier runs announced. A journal that can't be read is
@@ -34,8 +40,8 @@ func (r *Reconciler) cooling(commit string) (*cooling, error) {
 	return c, err
 }
 
-// announcements gives all that was announced, by org id.
-func (r *Reconciler) announcements() (map[string]journal.Announcement, error) {
+// announcements gives all that was announced.
+func (r *Reconciler) announcements() (map[deed]journal.Announcement, error) {
 	view, err := journal.Look(r.cfg.State.Dir, journal.Options{Logger: r.log})
 	if errors.Is(err, journal.ErrDamaged) {
 		return nil, nil
@@ -48,29 +54,33 @@ func (r *Reconciler) announcements() (map[string]journal.Announcement, error) {
 	if err != nil {
 		return nil, err
 	}
-	byID := map[string]journal.Announcement{}
+	announced := map[deed]journal.Announcement{}
 	for _, a := range all {
-		byID[a.OrgID] = a
+		announced[deed{a.OrgID, diff.Action(a.Action)}] = a
 	}
-	return byID, nil
+	return announced, nil
 }
 
-// why says why an org may not be deactivated yet; empty when it may.
-func (c *cooling) why(orgID, _ string) string {
+// why says why a deactivation or a deletion may not be made yet; empty when it
+// may.
+func (c *cooling) why(change *diff.Change) string {
 	if c.period == 0 {
 		return ""
 	}
-	a, ok := c.announced[orgID]
+	or := ", or for another commit"
+	if c.commit == "" {
+		or = "" // only time counts
+	}
+	a, ok := c.announced[deed{change.OrgID, change.Action}]
 	if !ok {
-		return fmt.Sprintf("cooling off: the first run that wants this only announces it; it is made by one %s later, or for another commit", brief(c.period))
+		return fmt.Sprintf("cooling off: the first run that wants this only announces it; it is made by one %s later%s", brief(c.period), or)
 	}
 	ready := a.At.Add(c.period)
 	other := c.commit != "" && a.Commit != "" && c.commit != a.Commit
 	if other || !c.now.Before(ready) {
 		return ""
 	}
-	return fmt.Sprintf("cooling off: announced at %s, made from %s on, or for another commit",
-		a.At.UTC().Format(time.RFC3339), ready.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("cooling off: announced at %s, made from %s on%s", a.At.UTC().Format(time.RFC3339), ready.UTC().Format(time.RFC3339), or)
 }
 
 // brief gives a duration without the zeros at its end.
@@ -85,36 +95,50 @@ func brief(d time.Duration) string {
 	return s
 }
 
-// Note takes down what a plan for d means for those that come after: that its
-// commit came into force, which deactivations it announces, and which of those
-// that were announced nobody wants any more. Call it for a plan that would be
+// Note takes down what a plan means for those that come after: what Accept does,
+// which deactivations and deletions it announces, and which of those that were
+// announced are not to be made any more. Call it for a plan that would be
 // applied if nothing kept it from being, before it is; it may be called again.
-func (r *Reconciler) Note(plan *diff.Plan, d *Desired, f Filter) error {
-	return errors.Join(r.verifier.accept(d), r.announce(plan, d, f))
+// When the error is a *journal.OvertakenError, the plan must not be applied.
+func (r *Reconciler) Note(plan *diff.Plan, f Filter) error {
+	err := r.Accept(plan)
+	if errors.As(err, new(*journal.OvertakenError)) {
+		return err
+	}
+	return errors.Join(err, r.announce(plan, f))
 }
 
-func (r *Reconciler) announce(plan *diff.Plan, d *Desired, f Filter) error {
+// Accept takes down that the commit of a plan came into force. It is all that
+// there is to note of a saved plan, which was reviewed as it is: it announces
+// nothing. For the rest it is like Note.
+func (r *Reconciler) Accept(plan *diff.Plan) error { return r.verifier.accept(plan.Revision) }
+
+func (r *Reconciler) announce(plan *diff.Plan, f Filter) error {
 	if r.cfg.Guards.DeactivationCooloff == 0 {
 		return nil
 	}
-	cooling, err := r.cooling(d.Commit)
+	cooling, err := r.cooling(plan.Revision)
 	if err != nil {
 		return err
 	}
-	wanted := map[string]bool{}
+	wanted := map[deed]bool{}
 	var news []journal.Announcement
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
-		if !deactivates(c) || c.OrgID == "" {
+		// What is barred is not wanted: it would be made at once when somebody
+		// takes the bar away.
+		if !c.Deactivates() || c.OrgID == "" || c.Barred() {
 			continue
 		}
-		// What something else blocks is not announced: it would be made at once
-		// when that something goes.
-		_, known := cooling.announced[c.OrgID]
-		if !known && !wanted[c.OrgID] && c.Blocked == cooling.why(c.OrgID, c.Org) {
-			news = append(news, journal.Announcement{Account: plan.Account, OrgID: c.OrgID, Domain: c.Org, Commit: d.Commit, At: cooling.now})
+		is := deed{c.OrgID, c.Action}
+		// What is held is not announced either, but stays so if it was.
+		_, known := cooling.announced[is]
+		if !known && c.Blocked == cooling.why(c) {
+			news = append(news, journal.Announcement{
+				Account: plan.Account, OrgID: c.OrgID, Domain: c.Org, Action: string(c.Action), Commit: plan.Revision, At: cooling.now,
+			})
 		}
-		wanted[c.OrgID] = true
+		wanted[is] = true
 	}
 	gone := withdrawn(cooling.announced, wanted, plan, f)
 	if len(news)+len(gone) == 0 {
@@ -125,28 +149,23 @@ func (r *Reconciler) announce(plan *diff.Plan, d *Desired, f Filter) error {
 		return err
 	}
 	defer books.Close()
-	return errors.Join(books.Announce(news...), books.Withdraw(plan.Account, gone...))
+	return errors.Join(books.Announce(news...), books.Withdraw(gone...))
 }
 
-// withdrawn gives the orgs whose announced deactivation the plan doesn't want,
-// of those that it looked at.
-func withdrawn(announced map[string]journal.Announcement, wanted map[string]bool, plan *diff.Plan, f Filter) []string {
+// withdrawn gives what was announced and the plan doesn't want, of the orgs that
+// it looked at.
+func withdrawn(announced map[deed]journal.Announcement, wanted map[deed]bool, plan *diff.Plan, f Filter) []journal.Announcement {
 	only, exclude := domains(f.Only), domains(f.Exclude)
 	unknown := map[string]bool{}
 	for _, u := range plan.Unknown {
 		unknown[u.OrgID] = true
 	}
-	var gone []string
-	for id, a := range announced {
-		looked := (len(only) == 0 || only[a.Domain]) && !exclude[a.Domain] && !unknown[id]
-		if looked && !wanted[id] {
-			gone = append(gone, id)
+	var gone []journal.Announcement
+	for is, a := range announced {
+		looked := (len(only) == 0 || only[a.Domain]) && !exclude[a.Domain] && !unknown[a.OrgID]
+		if looked && !wanted[is] {
+			gone = append(gone, a)
 		}
 	}
 	return gone
-}
-
-// deactivates says whether a change locks people out of its org.
-func deactivates(c *diff.Change) bool {
-	return c.Action == diff.RequestDeletion || c.Action == diff.SetStatus && c.After.Text() == string(state.Inactive)
 }

@@ -56,7 +56,8 @@ func (w *world) expectBlocked(why string) Status {
 	return s
 }
 
-// announcements gives the orgs in the journal, as "domain since".
+// announcements gives what the journal has, as "domain since", with the action
+// where it isn't a deactivation.
 func announcements(t *testing.T, state string) []string {
 	t.Helper()
 	view, err := journal.Look(state, journal.Options{})
@@ -70,7 +71,11 @@ func announcements(t *testing.T, state string) []string {
 	}
 	var lines []string
 	for _, a := range all {
-		lines = append(lines, a.Domain+" "+a.At.UTC().Format("02 15:04"))
+		line := a.Domain + " " + a.At.UTC().Format("02 15:04")
+		if a.Action != string(diff.SetStatus) {
+			line += " " + a.Action
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -152,21 +157,21 @@ func TestCooloffFilters(t *testing.T) {
 		w.expectBlocked(announced)
 		w.commit(inSync)
 		for _, f := range []Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
-			plan, desired, err := w.runner.r.Plan(t.Context(), f)
+			plan, _, err := w.runner.r.Plan(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.runner.r.Note(plan, desired, f); err != nil {
+			if err := w.runner.r.Note(plan, f); err != nil {
 				t.Fatal(err)
 			}
 			expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 		}
 		f := Filter{Only: []string{strings.ToUpper(labs)}}
-		plan, desired, err := w.runner.r.Plan(t.Context(), f)
+		plan, _, err := w.runner.r.Plan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.runner.r.Note(plan, desired, f); err != nil {
+		if err := w.runner.r.Note(plan, f); err != nil {
 			t.Fatal(err)
 		}
 		expectLines(t, "announced", announcements(t, state))
@@ -223,7 +228,7 @@ func TestCooloffDeletion(t *testing.T) {
 		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, requestDeletion: true", 1))
 		s := w.expect(ResultDrift)
 		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced, labs+" status: "+announced)
-		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00 request-deletion", labs+" 01 00:00")
 		expectLines(t, "writes", w.writes())
 		time.Sleep(24 * time.Hour)
 		if s := w.expect(ResultApplied); s.LastRun.Changes != (Changes{Applied: 2}) {
@@ -322,7 +327,7 @@ func TestCooloffSavedPlan(t *testing.T) {
 		w.expect(ResultInSync)
 		expectLines(t, "announced", announcements(t, state))
 		plan, err = r.Recheck(t.Context(), saved)
-		if err != nil || len(plan.Refusals) != 1 || plan.Refusals[0].Guard != diff.GuardCooloff || !strings.Contains(plan.Refusals[0].Message, announced) {
+		if err != nil || len(plan.Refusals) != 1 || plan.Refusals[0].Guard != diff.GuardCooloff || !strings.Contains(plan.Refusals[0].Message, "it is made by one 24h later)") {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		if _, err := r.Apply(t.Context(), plan, nil); err != apply.ErrRefused {

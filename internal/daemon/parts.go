@@ -47,12 +47,12 @@ func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
 	s := &Source{Name: r.source, Fetch: r.fetch}
 	if v := &r.verifier; v.rules() != nil {
 		s.Verify = func(ctx context.Context, snap *source.Snapshot) (string, journal.Acceptance, error) {
-			last, err := v.accepted()
+			past, err := v.past()
 			if err != nil {
-				return "", last, err
+				return "", past.last, err
 			}
 			signer, err := v.check(ctx, snap)
-			return signer, last, err
+			return signer, past.last, err
 		}
 	}
 	return s, nil

@@ -29,8 +29,9 @@ type Options struct {
 	// Manifests, where not empty, names a local file or folder to read the
 	// desired state from, instead of what the config says.
 	Manifests string
-	// NoManifests says that no desired state is ever read, because the plan to
-	// apply was saved.
+	// NoManifests says that no desired state is read, because the plan to apply
+	// was saved. Where the config wants signed commits, Recheck still reads what
+	// it names.
 	NoManifests bool
 	// Environ, in the form of os.Environ, is what a command that keeps tokens
 	// may know of the environment; our own variables are taken out of it.
@@ -217,7 +218,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if base == nil {
 		plan, err = diff.Compute(desired.State, o.actual, opts)
 	} else {
-		opts.Base = base.Commit
+		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
 		plan, err = diff.CompareThreeWay(base.State, desired.State, o.actual, opts)
 	}
 	if err != nil {
@@ -245,10 +246,21 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 }
 
 // Recheck holds a saved plan to the account and the guards as they are now, and
-// gives a plan that may be applied; see diff.Revalidate. It can't write.
+// gives a plan that may be applied; see diff.Revalidate. Where the config wants
+// signed commits, the newest must be one, and the plan must be of it and do
+// nothing that it doesn't declare: a file can say what it likes. It can't write.
 func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan, error) {
 	if err := saved.For(r.cfg.Aerial.AccountID); err != nil {
 		return nil, err
+	}
+	desired := &state.Desired{}
+	signed := r.wantsSigned()
+	if signed {
+		newest, err := r.signedFor(ctx, saved)
+		if err != nil {
+			return nil, err
+		}
+		desired = newest.State
 	}
 	products := map[string]bool{}
 	for i := range saved.Changes {
@@ -256,16 +268,75 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 			products[c.OrgID] = true
 		}
 	}
-	actual, err := r.read.Observe(ctx, func(org state.Org) bool { return products[org.ID] })
+	declared := wanted(desired, Filter{})
+	actual, err := r.read.Observe(ctx, func(org state.Org) bool { return products[org.ID] || declared(org) })
 	if err != nil {
 		return nil, err
 	}
-	opts, err := r.options(&Desired{State: &state.Desired{}, Commit: saved.Revision})
+	// Without a commit, so that for its cooling off only time counts: a plan can
+	// be of a commit that is long gone.
+	opts, err := r.options(&Desired{State: desired})
 	if err != nil {
 		return nil, err
 	}
-	return diff.Revalidate(saved, actual, opts)
+	plan, err := diff.Revalidate(saved, actual, opts)
+	if err != nil || !signed {
+		return plan, err
+	}
+	whole, err := diff.Compute(desired, actual, opts)
+	if err != nil {
+		return nil, &RefusedError{saved.Revision, err}
+	}
+	if err := saved.Within(whole); err != nil {
+		return nil, err
+	}
+	return plan, nil
 }
+
+// signedFor reads the newest desired state, which must be verified, for a saved
+// plan, which must be of its commit.
+func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired, error) {
+	const wants = "git.verify wants signed commits, and "
+	switch {
+	case saved.Review != nil:
+		return nil, &diff.StaleError{Reasons: []string{wants + "this is a review of a change, whose signatures nobody has looked at"}}
+	case saved.Revision == "":
+		return nil, &diff.StaleError{Reasons: []string{wants + "this plan is of none"}}
+	}
+	if r.fetch == nil {
+		if err := r.setSource(""); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.MayApply(); err != nil {
+		return nil, err
+	}
+	newest, err := r.Desired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if newest.Commit != saved.Revision {
+		return nil, &diff.StaleError{Reasons: []string{fmt.Sprintf("%sthis plan is of commit %s, not of the newest, %s",
+			wants, shortCommit(saved.Revision), shortCommit(newest.Commit))}}
+	}
+	return newest, nil
+}
+
+// MayApply says why no plan of this Reconciler may be applied, whatever is in it:
+// the config wants signed commits, and the manifests are read from files. It is
+// nil otherwise, and asks nobody.
+func (r *Reconciler) MayApply() error {
+	if !r.wantsSigned() || r.fetch == nil || r.verifier.rules() != nil {
+		return nil
+	}
+	return &hinted{
+		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source),
+		"commit and sign it, and apply what git has; diff shows what it would do",
+	}
+}
+
+// wantsSigned says whether only what is signed may be applied.
+func (r *Reconciler) wantsSigned() bool { return r.cfg.Git != nil && r.cfg.Git.Verify != nil }
 
 // observation is the actual state being read while the desired state is still
 // being found.
@@ -338,6 +409,9 @@ func domains(names []string) map[string]bool {
 func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (*apply.Result, error) {
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
+	}
+	if err := r.MayApply(); err != nil {
+		return nil, err
 	}
 	opts := apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,

@@ -10,6 +10,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/journal"
 	"reconciler/internal/state"
 )
 
@@ -103,7 +104,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			rec.Problem = &Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
 		}
 	}()
-	plan, desired, err := u.plan(ctx, rec)
+	plan, err := u.plan(ctx, rec)
 	if err != nil {
 		if ctx.Err() != nil {
 			rec.Result = ResultInterrupted
@@ -114,7 +115,11 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		return
 	}
 	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
-	if err := u.r.Note(plan, desired, Filter{}); err != nil {
+	switch err := u.r.Note(plan, Filter{}); {
+	case errors.As(err, new(*journal.OvertakenError)):
+		rec.Result, rec.Problem = ResultError, problemOf(err)
+		return
+	case err != nil:
 		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", hintOf(err))
 	}
 
@@ -141,16 +146,17 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 
 // plan gives the plan of a run. When the newest desired state can't be had, or
 // can't be compared with the account, it is that of the last good one.
-func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired, error) {
+func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	var newest *Desired
 	var stale error
 	plan, desired, err := u.r.plan(ctx, Filter{}, nil, func(ctx context.Context) (*Desired, error) {
 		d, err := u.r.Desired(ctx)
 		newest = d
 		u.countUnverified(err)
-		if err != nil && ctx.Err() == nil && u.holdsGood(ctx, err) {
-			stale = err
-			d, err = u.good, nil
+		if err != nil && ctx.Err() == nil {
+			if good := u.fallback(ctx, err); good != nil {
+				d, stale, err = good, err, nil
+			}
 		}
 		if err == nil {
 			u.mark(rec, d)
@@ -158,12 +164,14 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired
 		return d, err
 	})
 	var refused *RefusedError
-	if errors.As(err, &refused) && newest != nil && u.good != nil && !newest.same(u.good) {
+	if errors.As(err, &refused) && newest != nil {
 		// It was read, but doesn't go with the account. The good one may need
 		// other orgs to be read, so the account is observed once more.
-		stale = err
-		u.mark(rec, u.good)
-		plan, desired, err = u.r.plan(ctx, Filter{}, nil, func(context.Context) (*Desired, error) { return u.good, nil })
+		if good := u.fallback(ctx, err); good != nil && !newest.same(good) {
+			stale = err
+			u.mark(rec, good)
+			plan, desired, err = u.r.plan(ctx, Filter{}, nil, func(context.Context) (*Desired, error) { return good, nil })
+		}
 	}
 	switch {
 	case stale != nil:
@@ -178,35 +186,38 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *Desired
 	case refused != nil:
 		u.mark(rec, &Desired{Commit: refused.Commit})
 	}
-	return plan, desired, err
+	return plan, err
 }
 
-// holdsGood says whether there is a good desired state to go on with when the
-// newest can't be had because of err. It lets go of one whose signer's key was
-// taken away, and brings back the one that was in force before this process
-// when the newest commit is not verified and no other is known yet.
-func (u *runner) holdsGood(ctx context.Context, err error) bool {
+// fallback gives the good desired state to go on with when the newest can't be
+// had, or can't be used, because of err; nil when there is none. No other way
+// leads to a plan of it: it lets go of one whose signer's key was taken away, and
+// brings back the one that was accepted last, by an earlier process when the
+// newest commit is not verified, or by another one meanwhile.
+func (u *runner) fallback(ctx context.Context, err error) *Desired {
+	another := errors.As(err, new(*UnverifiedError))
 	if u.good != nil {
-		gone := u.r.verifier.doubt(u.good, u.inForce.Since)
-		if gone == nil {
-			return true
+		another = u.r.verifier.overtaken(u.good)
+		if !another {
+			gone := u.r.verifier.doubt(u.good, u.inForce.Since)
+			if gone == nil {
+				return u.good
+			}
+			u.tellDropped(gone)
 		}
-		u.tellDropped(gone)
 		u.good, u.inForce, u.unfit, u.verdict = nil, nil, nil, nil
-		return false
 	}
-	var no *UnverifiedError
-	if !errors.As(err, &no) {
-		return false
+	if !another {
+		return nil
 	}
 	d, since, err := u.r.LastVerified(ctx)
 	u.tellLost(err)
 	if d == nil {
-		return false
+		return nil
 	}
 	u.good, u.fresh = d, since
 	u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
-	return true
+	return d
 }
 
 // keep leaves the good desired state in force although it is not the newest.

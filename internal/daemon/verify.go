@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -76,12 +77,33 @@ type verifier struct {
 	git     source.GitOptions
 	history func(ctx context.Context, tip, since string) ([]source.Commit, bool, error)
 	log     *slog.Logger
-	// passed is the commit that the last check let pass; "" when it let none.
-	passed string
-	// last is what was accepted last, as far as this process knows, and kept
-	// says that the journal knows it too.
+	// passed is what the last check let pass; zero when it let nothing.
+	passed passed
+	// last is what was accepted last, as far as this process knows.
 	last journal.Acceptance
-	kept bool
+	// kept is the commit that the journal had when it was looked at last, "" for
+	// none. When it is not that of last, the journal could not be written to
+	// since; rewrote says that last doesn't build on it.
+	kept    string
+	rewrote bool
+}
+
+// passed is a commit that may be accepted. When rewrote is set, it doesn't build
+// on the one that was accepted before it, and need not.
+type passed struct {
+	journal.Acceptance
+	rewrote bool
+}
+
+// past is what a commit is held to.
+type past struct {
+	// last is what was accepted last; zero when nothing was.
+	last journal.Acceptance
+	// out are the commits that rewrites took out of what is followed.
+	out map[string]bool
+	// forgot says that something may have been accepted, and that the journal
+	// which knew it is damaged.
+	forgot bool
 }
 
 // rules are those of the config; nil where there are none.
@@ -100,33 +122,42 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	if rules == nil {
 		return "", nil
 	}
-	v.passed = ""
+	v.passed = passed{}
 	keys, err := readKeys(rules.KeysFile)
 	if err != nil {
 		return "", err
 	}
-	last, err := v.accepted()
+	past, err := v.past()
 	if err != nil {
 		return "", err
 	}
+	last := past.last
 	now := time.Now()
+	found := passed{Acceptance: journal.Acceptance{Source: v.key(), Commit: snap.Commit, At: now}}
+	if rules.Object == config.VerifyTag {
+		found.Tag = snap.Tag
+	}
 	signer, err := v.signer(keys, snap, now)
-	if err != nil && snap.Commit == last.Commit {
+	if found.Commit == last.Commit && bytes.Equal(found.Tag, last.Tag) {
 		// What was accepted while its key was valid stays so when the key
 		// expires: nothing about it has changed since.
-		signer, err = v.signer(keys, snap, last.At)
+		found.At = last.At
+		if err != nil {
+			signer, err = v.signer(keys, snap, last.At)
+		}
 	}
 	if err != nil {
 		return "", unverified(snap.Commit, err)
 	}
 	// A commit that the config itself names need not build on anything.
-	if last.Commit != "" && last.Commit != snap.Commit && v.cfg.Git.Commit == "" {
-		if err := v.checkHistory(ctx, keys, snap.Commit, last.Commit, now); err != nil {
+	if last.Commit != snap.Commit && v.cfg.Git.Commit == "" {
+		if found.rewrote, err = v.checkHistory(ctx, keys, snap.Commit, past, now); err != nil {
 			return "", err
 		}
 	}
-	v.passed = snap.Commit
-	return signer.String(), nil
+	found.Signer = signer.String()
+	v.passed = found
+	return found.Signer, nil
 }
 
 // doubt says why what came into force at that time must not stay so, although
@@ -135,8 +166,8 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 // can't be read say nothing of the commit.
 func (v *verifier) doubt(d *Desired, at time.Time) error {
 	rules := v.rules()
-	if rules == nil || rules.Object == config.VerifyTag && d.snap.Tag == nil {
-		return nil // of a commit that was read again by its hash, the tag is gone
+	if rules == nil {
+		return nil
 	}
 	keys, err := readKeys(rules.KeysFile)
 	if err != nil {
@@ -149,6 +180,16 @@ func (v *verifier) doubt(d *Desired, at time.Time) error {
 		return unverified(d.Commit, err)
 	}
 	return nil
+}
+
+// overtaken says whether another process has accepted a commit since d came into
+// force here; false when that can't be found out.
+func (v *verifier) overtaken(d *Desired) bool {
+	if v.rules() == nil {
+		return false
+	}
+	past, err := v.past()
+	return err == nil && past.last.Commit != "" && past.last.Commit != d.Commit
 }
 
 func readKeys(file string) (*verify.Keys, error) {
@@ -208,102 +249,161 @@ func header(raw []byte, name string) string {
 }
 
 // checkHistory holds what lies between the last accepted commit and the tip to
-// the config: the one must still be an ancestor of the other, and, where the
-// config wants it, each commit must be signed.
-func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip, since string, at time.Time) error {
+// the config: the one must still be an ancestor of the other, unless the config
+// says that it may be missing, which is what rewrote tells. No commit that was
+// missing before may have come back, and, where the config wants it, each commit
+// must be signed.
+func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip string, past past, at time.Time) (rewrote bool, err error) {
+	if past.out[tip] {
+		return false, cameBack(tip, errors.New("a rewrite of the history had taken it out"))
+	}
+	since := past.last.Commit
+	switch {
+	case past.forgot:
+		return false, &hinted{
+			errors.New("it is not known which commit was accepted last: the journal that knew it is damaged, or was set aside"),
+			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: reconciler acknowledge --journal",
+		}
+	case since == "":
+		return false, nil
+	}
 	commits, ancestor, err := v.history(ctx, tip, since)
 	if err != nil {
-		return &hinted{fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), hintOf(err)}
+		return false, &hinted{fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), hintOf(err)}
 	}
 	rules := v.rules()
-	if !ancestor {
-		if rules.AcceptRewriteOf == since {
-			return nil // what a new history begins with, the tip's signer vouches for
-		}
-		return &UnverifiedError{
+	if !ancestor && rules.AcceptRewriteOf != since {
+		return false, &UnverifiedError{
 			Commit: tip,
 			Reason: reasonRewritten,
 			err:    fmt.Errorf("the history was rewritten: it no longer contains the last accepted commit %s", since),
 			hint:   "find out who rewrote it, and why; if it was on purpose, set git.verify.acceptRewriteOf to that last accepted commit",
 		}
 	}
-	if !rules.History {
-		return nil
-	}
 	for i := range commits {
-		if c := &commits[i]; c.Hash != tip || rules.Object == config.VerifyTag {
+		c := &commits[i]
+		if past.out[c.Hash] {
+			return false, cameBack(tip, fmt.Errorf("it contains the commit %s, which a rewrite of the history had taken out", shortCommit(c.Hash)))
+		}
+		// What a new history begins with, the tip's signer vouches for.
+		if ancestor && rules.History && (c.Hash != tip || rules.Object == config.VerifyTag) {
 			if _, err := keys.Commit(c.Raw, at); err != nil {
-				return unverified(tip, fmt.Errorf("it contains the commit %s: %w", shortCommit(c.Hash), err))
+				return false, unverified(tip, fmt.Errorf("it contains the commit %s: %w", shortCommit(c.Hash), err))
 			}
 		}
 	}
-	return nil
+	return !ancestor, nil
+}
+
+// cameBack refuses a tip that would undo a rewrite.
+func cameBack(tip string, err error) *UnverifiedError {
+	return &UnverifiedError{
+		Commit: tip, Reason: reasonRewritten, err: err,
+		hint: "find out who pushed it again; if its content is wanted after all, make a new commit with it",
+	}
 }
 
 // key names what is followed, for the journal.
 func (v *verifier) key() string { return v.cfg.Git.URL + " " + followed(v.cfg.Git) }
 
-// accepted gives what was accepted last: what the journal says, which another
-// process may have written, and where it knows nothing, what this process
-// remembers.
-func (v *verifier) accepted() (journal.Acceptance, error) {
-	dir := v.cfg.State.Dir
-	if dir == "" {
-		return v.last, nil
+// past gives what was accepted before: what the journal says, which another
+// process may have written, unless this process knows better because the journal
+// could not be written to.
+func (v *verifier) past() (past, error) {
+	p := past{last: v.last, out: map[string]bool{}}
+	if commit := v.rules().AcceptRewriteOf; commit != "" {
+		p.out[commit] = true
 	}
-	v.kept = false
-	view, err := journal.Look(dir, journal.Options{Logger: v.log})
+	if v.cfg.State.Dir == "" {
+		return p, nil
+	}
+	view, err := journal.Look(v.cfg.State.Dir, journal.Options{Logger: v.log})
 	if errors.Is(err, journal.ErrDamaged) {
-		return v.last, nil // an alarm tells of it
+		p.forgot = v.last.Commit == ""
+		return p, nil // an alarm tells of it
 	}
 	if err != nil {
-		return journal.Acceptance{}, err
+		return p, err
 	}
 	defer view.Close()
-	last, known, err := view.Accepted(v.key())
+	kept, known, err := view.Accepted(v.key())
 	if err != nil {
-		return journal.Acceptance{}, err
+		return p, err
 	}
-	if known {
-		v.last, v.kept = last, true
+	rewritten, err := view.Rewritten(v.key())
+	if err != nil {
+		return p, err
 	}
-	return v.last, nil
+	for _, commit := range rewritten {
+		p.out[commit] = true
+	}
+	if known && (kept.Commit != v.kept || kept.Commit == v.last.Commit) {
+		v.last, v.rewrote = kept, false
+	}
+	p.last, v.kept = v.last, kept.Commit
+	if p.last.Commit == "" {
+		amnesia, err := view.Amnesia()
+		if err != nil {
+			return p, err
+		}
+		p.forgot = amnesia != nil
+	}
+	return p, nil
 }
 
 // accept takes down that a commit came into force, if it is the one that the
 // last check let pass: an older one that stays in force was taken down when it
-// came.
-func (v *verifier) accept(d *Desired) error {
-	if v.rules() == nil || d.Commit != v.passed {
+// came. The error is a *journal.OvertakenError when another process has accepted
+// another one since that check; the commit must not be used then.
+func (v *verifier) accept(commit string) error {
+	a := v.passed
+	if v.rules() == nil || commit == "" || commit != a.Commit {
 		return nil
 	}
-	if d.Commit != v.last.Commit {
-		v.last, v.kept = journal.Acceptance{Source: v.key(), Commit: d.Commit, Signer: d.Signer, At: time.Now()}, false
+	a.rewrote = a.rewrote || v.rewrote
+	var err error
+	if v.cfg.State.Dir != "" {
+		err = v.keep(&a)
 	}
-	if v.kept || v.cfg.State.Dir == "" {
-		return nil
+	switch {
+	case err == nil:
+		v.kept, a.rewrote = a.Commit, false
+	case errors.As(err, new(*journal.OvertakenError)):
+		return err
 	}
-	books, err := journal.Open(v.cfg.State.Dir, journal.Options{Logger: v.log})
+	v.last, v.rewrote = a.Acceptance, a.rewrote
+	return err
+}
+
+// keep has the journal take down what was accepted, if it doesn't know it yet:
+// most runs find what an earlier one has accepted, and need not hold it.
+func (v *verifier) keep(a *passed) error {
+	opts := journal.Options{Logger: v.log}
+	if view, err := journal.Look(v.cfg.State.Dir, opts); err == nil {
+		kept, _, err := view.Accepted(a.Source)
+		view.Close()
+		if err == nil && kept.Commit == a.Commit && kept.Signer == a.Signer && bytes.Equal(kept.Tag, a.Tag) {
+			return nil
+		}
+	}
+	books, err := journal.Open(v.cfg.State.Dir, opts)
 	if err != nil {
 		return err
 	}
 	defer books.Close()
-	if err := books.Accept(v.last); err != nil {
-		return err
-	}
-	v.kept = true
-	return nil
+	return books.Accept(a.Acceptance, v.kept, a.rewrote)
 }
 
 // LastVerified reads the commit again that was accepted last, by an earlier
-// process: it stays in force while the newest one is refused. It gives nil where
-// there is none.
+// process or another one: it stays in force while the newest one is refused. It
+// gives nil where there is none.
 func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
 	v := &r.verifier
 	if v.rules() == nil {
 		return nil, time.Time{}, nil
 	}
-	last, err := v.accepted()
+	past, err := v.past()
+	last := past.last
 	if err != nil || last.Commit == "" {
 		return nil, time.Time{}, err
 	}
@@ -317,17 +417,16 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	// The signed tag isn't there any more to be checked again: the journal knows
-	// that it was good, and the commit is what its hash says.
-	if v.rules().Object != config.VerifyTag {
-		if _, err := v.check(ctx, snap); err != nil {
-			return nil, time.Time{}, err
-		}
-	}
-	d, err := loadDesired(snap, parentsOf(r.cfg))
+	tagged := *snap
+	tagged.Tag = last.Tag // git may have another by now, or none
+	signer, err := v.check(ctx, &tagged)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	d.Signer = last.Signer
+	d, err := loadDesired(&tagged, parentsOf(r.cfg))
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	d.Signer = signer
 	return d, last.At, nil
 }

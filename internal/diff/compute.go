@@ -36,10 +36,10 @@ type Options struct {
 	// "" stands for the account itself. Nil means that nothing is ever held.
 	Held func(domain string) string
 	// CoolingOff says, in the same way, why an org may not be deactivated or
-	// deleted yet; orgID is empty for an org without a known id. Nil means that
-	// no deactivation ever waits. Like Held, it must give the same answer for
-	// the same org each time.
-	CoolingOff func(orgID, domain string) string
+	// deleted yet, of which c is the change. It must not alter c. Nil means that
+	// no deactivation ever waits. Like Held, it must give the same answer to the
+	// same question each time.
+	CoolingOff func(c *Change) string
 }
 
 // held is Held, and says that nothing is where that is nil.
@@ -51,11 +51,11 @@ func (o *Options) held(domain string) string {
 }
 
 // coolingOff is CoolingOff, and says that nothing is where that is nil.
-func (o *Options) coolingOff(orgID, domain string) string {
+func (o *Options) coolingOff(c *Change) string {
 	if o.CoolingOff == nil {
 		return ""
 	}
-	return o.CoolingOff(orgID, domain)
+	return o.CoolingOff(c)
 }
 
 // Reasons why a change is blocked.
@@ -64,6 +64,8 @@ const (
 	blockedProtected = "protected"
 	blockedNoCell    = "linking needs a cell: give the org a `cell`"
 	blockedNameless  = "the account has an org that Okta lists without a domain, and it may be this one: give the org its `id`"
+	blockedAerial    = roleAerial + " is never deactivated"
+	blockedParent    = roleParent + " is never deactivated"
 )
 
 // Compute gives the plan that leads from actual to desired. The error is the

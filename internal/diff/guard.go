@@ -45,15 +45,21 @@ const (
 	GuardCooloff = "deactivationCooloff"
 )
 
+// What an org may be that is never deactivated.
+const (
+	roleAerial = "the Aerial org"
+	roleParent = "a parent org"
+)
+
 // untouchable says which role keeps the change's org from being deactivated,
 // and which guard stands for it; both empty when there is none.
 func (g *Guards) untouchable(c *Change, live *index) (role, guard string) {
 	org := live.byID[c.OrgID]
 	switch {
 	case c.Org == g.AerialDomain || org != nil && org.AerialOrg:
-		return "the Aerial org", GuardAerial
+		return roleAerial, GuardAerial
 	case slices.Contains(g.ParentDomains, c.Org):
-		return "a parent org", GuardParent
+		return roleParent, GuardParent
 	}
 	return "", ""
 }
@@ -64,7 +70,7 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 	var orgs []string
 	for i := range changes {
 		c := &changes[i]
-		if c.deactivates() && c.Blocked != blockedReport && c.Blocked != blockedProtected {
+		if c.Deactivates() && c.Blocked != blockedReport && c.Blocked != blockedProtected {
 			if role, guard := g.untouchable(c, live); role != "" {
 				all = append(all, Refusal{guard, fmt.Sprintf(
 					"%s is %s, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out", c.Org, role)})

@@ -52,9 +52,9 @@ func TestBlockedForTheStrongestReason(t *testing.T) {
 			tt.edit(o)
 			opts := diff.Options{Account: account, Guards: tt.guards, Held: tt.held}
 			if tt.loss != "" {
-				opts.CoolingOff = func(id, d string) string {
-					if id != orgID(0) || d != domain(0) {
-						t.Errorf("asked for %q, %q", id, d)
+				opts.CoolingOff = func(c *diff.Change) string {
+					if c.OrgID != orgID(0) || c.Org != domain(0) || !c.Deactivates() {
+						t.Errorf("asked for %+v", c)
 					}
 					return cool
 				}
@@ -89,7 +89,7 @@ func TestActivationDoesNotCoolOff(t *testing.T) {
 	desired, actual := fleet(1)
 	actual.Orgs[0].Status = state.Inactive
 	plan, err := diff.Compute(desired, actual, diff.Options{
-		Account: account, CoolingOff: func(string, string) string { return cool },
+		Account: account, CoolingOff: func(*diff.Change) string { return cool },
 	})
 	if err != nil || len(plan.Changes) != 1 || plan.Changes[0].Blocked != "" {
 		t.Errorf("%+v, %v", plan, err)
@@ -104,7 +104,7 @@ func TestGuardsDoNotCountWhatIsHeld(t *testing.T) {
 	plan, err := diff.Compute(desired, actual, diff.Options{
 		Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100},
 		Held:       func(d string) string { return map[string]string{domain(0): frozen, domain(1): frozen}[d] },
-		CoolingOff: func(_, d string) string { return map[string]string{domain(2): cool}[d] },
+		CoolingOff: func(c *diff.Change) string { return map[string]string{domain(2): cool}[c.Org] },
 	})
 	if err != nil || len(plan.Refusals) != 0 || plan.Summary.Blocked != 3 {
 		t.Errorf("%+v, %v", plan, err)
@@ -151,7 +151,7 @@ func TestRevalidateRefusesWhatIsUntimely(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			opts := diff.Options{Account: account, Guards: wide, Held: tt.held}
 			if tt.cooling != nil {
-				opts.CoolingOff = func(_, d string) string { return tt.cooling(d) }
+				opts.CoolingOff = func(c *diff.Change) string { return tt.cooling(c.Org) }
 			}
 			fresh, err := diff.Revalidate(plan, actual, opts)
 			if err != nil {

@@ -246,13 +246,15 @@ func (d *orgDiff) block(live *index, opts Options) {
 		return
 	}
 	held := opts.held(d.org.Domain)
+	cooling := ""
 	for i := range d.changes {
 		c := &d.changes[i]
 		c.Blocked = cmp.Or(c.Blocked, d.spared(c, live, &opts.Guards), held)
-		if c.Blocked == "" && c.deactivates() {
-			// An org is deleted only after its deactivation, so that both wait
-			// for the same: it is one answer for the org.
-			c.Blocked = opts.coolingOff(c.OrgID, c.Org)
+		if c.Blocked == "" && c.Deactivates() {
+			// An org is deleted only after its deactivation, so that the one
+			// waits for the other as well.
+			cooling = cmp.Or(opts.coolingOff(c), cooling)
+			c.Blocked = cooling
 		}
 	}
 }
@@ -263,9 +265,12 @@ func (d *orgDiff) spared(c *Change, live *index, guards *Guards) string {
 	case !c.Destructive:
 	case d.org.Protected:
 		return blockedProtected
-	case c.deactivates():
-		if role, _ := guards.untouchable(c, live); role != "" {
-			return role + " is never deactivated"
+	case c.Deactivates():
+		switch role, _ := guards.untouchable(c, live); role {
+		case roleAerial:
+			return blockedAerial
+		case roleParent:
+			return blockedParent
 		}
 	}
 	return ""
@@ -277,9 +282,19 @@ func (d *orgDiff) blockAll(why string) {
 	}
 }
 
-// deactivates says whether the change locks people out of the org.
-func (c *Change) deactivates() bool {
+// Deactivates says whether the change locks people out of the org.
+func (c *Change) Deactivates() bool {
 	return c.Action == SetStatus && c.After.Text() == string(state.Inactive) || c.Action == RequestDeletion
+}
+
+// Barred says whether the change is blocked until somebody declares otherwise,
+// and not by what passes with time.
+func (c *Change) Barred() bool {
+	switch c.Blocked {
+	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent:
+		return true
+	}
+	return false
 }
 
 // minus and union work on sorted lists without repeats and give such a list,

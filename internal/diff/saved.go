@@ -193,6 +193,44 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	return &fresh, nil
 }
 
+// Within gives a *StaleError that names each change which the plan would make
+// and whole wouldn't. What whole has blocked for the time being counts as one
+// that it would make: that, Revalidate looks at.
+func (p *Plan) Within(whole *Plan) error {
+	wanted := map[string]bool{}
+	for i := range whole.Changes {
+		c := &whole.Changes[i]
+		text, err := c.deed()
+		if err != nil {
+			return err
+		}
+		wanted[text] = !c.Barred()
+	}
+	var reasons []string
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		text, err := c.deed()
+		if err != nil {
+			return err
+		}
+		if c.Blocked == "" && !wanted[text] {
+			reasons = append(reasons, fmt.Sprintf("%s: %s: the manifests don't ask for it", c.name(), c.Action))
+		}
+	}
+	if len(reasons) > 0 {
+		return &StaleError{reasons}
+	}
+	return nil
+}
+
+// deed is the JSON of what the change does, without what is only said of it.
+func (c *Change) deed() (string, error) {
+	bare := *c
+	bare.Blocked, bare.Origin, bare.Base = "", "", Value{}
+	text, err := json.Marshal(&bare)
+	return string(text), err
+}
+
 // untimely refuses a saved plan of which some part may not be written now. To
 // leave that part out would be to apply another plan than the one that was
 // reviewed.
@@ -205,8 +243,8 @@ func (o *Options) untimely(changes []Change) []Refusal {
 		}
 		if why := o.held(c.Org); why != "" {
 			held.add(why, c.name())
-		} else if c.deactivates() {
-			cooling.add(o.coolingOff(c.OrgID, c.Org), c.name())
+		} else if c.Deactivates() {
+			cooling.add(o.coolingOff(c), c.name())
 		}
 	}
 	return append(

@@ -125,12 +125,14 @@ func script() []act {
 		{"note", func(j *Journal) error { return j.Note(gone, "hm") }, at(gone, func(c *Creation) bool { return c.LastError == "hm" })},
 		{"begin deletion", func(j *Journal) error { return j.BeginDeletion(account, "00o9", "old.okta.com") }, deletion(Asking, Asked)},
 		{"end deletion", func(j *Journal) error { return j.EndDeletion(account, "00o9", "") }, deletion(Asked)},
-		{"accept", func(j *Journal) error { return j.Accept(Acceptance{source, "c1", "ada", start()}) }, accepted(func(Acceptance) bool { return true })},
-		{"accept the next", func(j *Journal) error { return j.Accept(Acceptance{source, "c2", "ada", start()}) }, accepted(func(a Acceptance) bool { return a.Commit == "c2" })},
+		{"accept", func(j *Journal) error { return j.Accept(Acceptance{source, "c1", "ada", nil, start()}, "", false) }, accepted(func(Acceptance) bool { return true })},
+		{"accept the next", func(j *Journal) error { return j.Accept(Acceptance{source, "c2", "ada", nil, start()}, "c1", true) }, accepted(func(a Acceptance) bool { return a.Commit == "c2" })},
 		{"announce", func(j *Journal) error {
-			return j.Announce(Announcement{account, "00o7", "a.okta.com", "c2", start()}, Announcement{account, "00o8", "b.okta.com", "c2", start()})
+			return j.Announce(Announcement{account, "00o7", "a.okta.com", "set-status", "c2", start()}, Announcement{account, "00o8", "b.okta.com", "set-status", "c2", start()})
 		}, announced(false)},
-		{"withdraw", func(j *Journal) error { return j.Withdraw(account, "00o8") }, announced(true)},
+		{"withdraw", func(j *Journal) error {
+			return j.Withdraw(Announcement{Account: account, OrgID: "00o8", Action: "set-status"})
+		}, announced(true)},
 		{"end run", func(j *Journal) error {
 			return j.EndRun(Run{ID: "r1", Finished: start(), Result: "applied", Record: []byte(`{}`)})
 		}, run(func(r Run) bool { return r.Result == "applied" })},

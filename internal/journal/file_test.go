@@ -553,11 +553,11 @@ func TestLook(t *testing.T) {
 	if c := creation(t, v, acmeKey()); c.Step != Linked {
 		t.Errorf("the view doesn't see it: %+v", c)
 	}
-	must(t, j.Accept(Acceptance{Source: "x", Commit: "c", At: start()}))
+	must(t, j.Accept(Acceptance{Source: "x", Commit: "c", At: start()}, "", false))
 	if a, ok, err := v.Accepted("x"); !ok || err != nil || a.Commit != "c" {
 		t.Errorf("the view doesn't see it: %+v, %v", a, err)
 	}
-	must(t, j.Announce(Announcement{Account: account, OrgID: "00o1", At: start()}))
+	must(t, j.Announce(Announcement{Account: account, OrgID: "00o1", Action: "set-status", At: start()}))
 	if all, err := v.Announcements(account); len(all) != 1 || err != nil {
 		t.Errorf("the view doesn't see it: %v, %v", all, err)
 	}
@@ -726,18 +726,25 @@ func wantSchema2(t *testing.T, j *Journal, version int) {
 	t.Helper()
 	const source, commit = "https://git.example/orgs.git main", "0123456789abcdef0123456789abcdef01234567"
 	at := time.Date(2026, 11, 20, 10, 0, 9, 0, time.UTC)
-	accepted := Acceptance{source, commit, "ada@acme.example", at}
-	announced := []Announcement{{account, "00o8", "leaving.okta.com", commit, at.Add(time.Second)}}
+	const before = "76543210fedcba9876543210fedcba9876543210"
+	accepted := Acceptance{source, commit, "ada@acme.example", []byte("object 0123"), at}
+	announced := []Announcement{{account, "00o8", "leaving.okta.com", "set-status", commit, at.Add(time.Second)}}
 	if version < 2 {
 		if _, ok, err := j.Accepted(source); ok || err != nil {
 			t.Errorf("schema %d: accepted %v, %v", version, ok, err)
 		}
-		must(t, j.Accept(accepted))
+		must(t, j.Accept(Acceptance{source, before, "ada@acme.example", nil, at}, "", false))
+		must(t, j.Accept(accepted, before, true))
 		must(t, j.Announce(announced...))
 	}
 	actual, ok, err := j.Accepted(source)
 	must(t, err)
 	if diff := cmp.Diff(accepted, actual); !ok || diff != "" {
+		t.Errorf("schema %d: %s", version, diff)
+	}
+	rewritten, err := j.Rewritten(source)
+	must(t, err)
+	if diff := cmp.Diff([]string{before}, rewritten); diff != "" {
 		t.Errorf("schema %d: %s", version, diff)
 	}
 	all, err := j.Announcements(account)

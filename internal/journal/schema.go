@@ -97,17 +97,26 @@ CREATE TABLE acceptances (
 	source      TEXT PRIMARY KEY CHECK (source <> ''),
 	revision    TEXT NOT NULL CHECK (revision <> ''),
 	signer      TEXT NOT NULL,
+	tag         BLOB,
 	accepted_at TEXT NOT NULL CHECK (accepted_at <> '')
 ) STRICT;
 
--- Deactivations that wait until they were announced for long enough.
+-- Commits that were accepted once, and that an accepted rewrite took away.
+CREATE TABLE rewritten (
+	source   TEXT NOT NULL CHECK (source <> ''),
+	revision TEXT NOT NULL CHECK (revision <> ''),
+	PRIMARY KEY (source, revision)
+) STRICT;
+
+-- Deactivations and deletions that wait until they were announced for long enough.
 CREATE TABLE announcements (
 	account      TEXT NOT NULL CHECK (account <> ''),
 	org_id       TEXT NOT NULL CHECK (org_id <> ''),
+	action       TEXT NOT NULL CHECK (action <> ''),
 	domain       TEXT NOT NULL,
 	revision     TEXT NOT NULL,
 	announced_at TEXT NOT NULL CHECK (announced_at <> ''),
-	PRIMARY KEY (account, org_id)
+	PRIMARY KEY (account, org_id, action)
 ) STRICT;
 `
 

@@ -108,7 +108,7 @@ func reviewOptions() diff.Options {
 			}
 			return ""
 		},
-		CoolingOff: func(_, domain string) string {
+		CoolingOff: func(*diff.Change) string {
 			return "to be wanted again by another commit, or at 2026-11-22T09:00:00Z"
 		},
 	}

@@ -73,17 +73,26 @@ CREATE TABLE acceptances (
 	source      TEXT PRIMARY KEY CHECK (source <> ''),
 	revision    TEXT NOT NULL CHECK (revision <> ''),
 	signer      TEXT NOT NULL,
+	tag         BLOB,
 	accepted_at TEXT NOT NULL CHECK (accepted_at <> '')
 ) STRICT;
 
--- Deactivations that wait until they were announced for long enough.
+-- Commits that were accepted once, and that an accepted rewrite took away.
+CREATE TABLE rewritten (
+	source   TEXT NOT NULL CHECK (source <> ''),
+	revision TEXT NOT NULL CHECK (revision <> ''),
+	PRIMARY KEY (source, revision)
+) STRICT;
+
+-- Deactivations and deletions that wait until they were announced for long enough.
 CREATE TABLE announcements (
 	account      TEXT NOT NULL CHECK (account <> ''),
 	org_id       TEXT NOT NULL CHECK (org_id <> ''),
+	action       TEXT NOT NULL CHECK (action <> ''),
 	domain       TEXT NOT NULL,
 	revision     TEXT NOT NULL,
 	announced_at TEXT NOT NULL CHECK (announced_at <> ''),
-	PRIMARY KEY (account, org_id)
+	PRIMARY KEY (account, org_id, action)
 ) STRICT;
 
 PRAGMA user_version = 2;
@@ -100,5 +109,6 @@ INSERT INTO attempts VALUES (3, 4, 'acme', '2026-11-20T10:00:03.000000000Z', 'cr
 INSERT INTO deletions VALUES ('0200acc', '00o9', 'old.okta.com', 'asked', '2026-11-20T10:00:08.000000000Z', '');
 INSERT INTO runs VALUES (1, 'r1', '2026-11-20T10:00:01.000000000Z', '2026-11-20T10:00:02.000000000Z', 'applied', '{"id":"r1"}');
 INSERT INTO amnesia VALUES (1, '2026-11-20T10:00:00.000000000Z', '/state/journal.db.corrupt-20261120T000000Z', '', '');
-INSERT INTO acceptances VALUES ('https://git.example/orgs.git main', '0123456789abcdef0123456789abcdef01234567', 'ada@acme.example', '2026-11-20T10:00:09.000000000Z');
-INSERT INTO announcements VALUES ('0200acc', '00o8', 'leaving.okta.com', '0123456789abcdef0123456789abcdef01234567', '2026-11-20T10:00:10.000000000Z');
+INSERT INTO acceptances VALUES ('https://git.example/orgs.git main', '0123456789abcdef0123456789abcdef01234567', 'ada@acme.example', CAST('object 0123' AS BLOB), '2026-11-20T10:00:09.000000000Z');
+INSERT INTO rewritten VALUES ('https://git.example/orgs.git main', '76543210fedcba9876543210fedcba9876543210');
+INSERT INTO announcements VALUES ('0200acc', '00o8', 'set-status', 'leaving.okta.com', '0123456789abcdef0123456789abcdef01234567', '2026-11-20T10:00:10.000000000Z');
