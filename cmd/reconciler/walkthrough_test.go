@@ -416,8 +416,13 @@ func TestWalkthroughOnGitLab(t *testing.T) {
 	docs := openDocs(t)
 
 	w.push("push-1", "Lifecycle Management for EMEA")
-	fork := map[string]string{"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "41", "CI_MERGE_REQUEST_PROJECT_URL": "file://" + w.origin, "REVIEW_LIVE": "true"}
-	w.onGitLab(gl, w.git(w.desk, "rev-parse", "lifecycle"), fork, exitOK)
+	fork := map[string]string{"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "41", "REVIEW_LIVE": "true"}
+	// The pipeline of a fork runs there, unless somebody starts it in the project,
+	// which may be private: then its URL alone will not do.
+	for id, url := range map[string]string{"41": "file://" + w.origin, "42": "file:///nowhere/okta-orgs"} {
+		fork["CI_PROJECT_ID"], fork["CI_MERGE_REQUEST_PROJECT_URL"] = id, url
+		w.onGitLab(gl, w.git(w.desk, "rev-parse", "lifecycle"), fork, exitOK)
+	}
 	if n := len(gl.Comments(walkNumber)); n != 0 {
 		t.Errorf("%d notes without a token", n)
 	}
