@@ -100,11 +100,12 @@ check_settings() {
   esac
 }
 
-# enter_clone sets $top to the clone that this runs in. Looking for one by itself, git
-# would take any folder with HEAD, objects and refs for a repository, and carry out
-# what stands in its config; and while a change can hold such a folder, it can't hold
-# a .git. Git before 2.38 doesn't know safe.bareRepository, which is for what git
-# starts in turn, and a core.hooksPath that is relative leads into the change.
+# enter_clone sets $top to the clone that this runs in, which the program finds the same
+# way. Looking for one by itself, git would take any folder with HEAD, objects and refs
+# for a repository, and carry out what stands in its config; and while a change can hold
+# such a folder, it can't hold a .git. What git starts in turn may look for itself again,
+# which safe.bareRepository is for, unknown before 2.38; and a relative core.hooksPath
+# leads into the change. A clone of another user's, as in containers, is as good.
 enter_clone() {
   unset CDPATH
   here=$(pwd -P)
@@ -217,7 +218,7 @@ check() {
 config_changed() {
   config=${REVIEW_CONFIG:-${RECONCILER_CONFIG:-reconciler.yaml}}
   [ -e "$config" ] || return 1
-  folder=$(cd -P -- "$(dirname -- "$config")" && pwd -P)
+  folder=$(cd -P -- "$(dirname -- "$config")" && pwd -P) || return 0
   in_clone "$folder" || return 1
   file=$folder/${config##*/}
   [ "$(git hash-object --no-filters -- "$file")" != "$(git rev-parse --verify --quiet "$base:${file#"$top"/}")" ]
