@@ -58,7 +58,7 @@ type Call struct {
 // Fault is put in the place of an answer.
 type Fault struct {
 	// Method and Path say which requests it is for; empty means any. Path is a
-	// part of the path.
+	// part of the path, or its end, when it ends with a $.
 	Method, Path string
 	// After lets so many of these requests pass first, and Times is for how many
 	// it then holds; 0 means one.
@@ -219,7 +219,7 @@ func (s *Server) fault(r *http.Request) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {
-		if f.Times <= 0 || f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
+		if f.Times <= 0 || f.Method != "" && f.Method != r.Method || !f.on(r.URL.Path) {
 			continue
 		}
 		if f.After > 0 {
@@ -230,6 +230,14 @@ func (s *Server) fault(r *http.Request) *Fault {
 		return f
 	}
 	return nil
+}
+
+// on says whether the fault is for a path.
+func (f *Fault) on(path string) bool {
+	if end, ok := strings.CutSuffix(f.Path, "$"); ok {
+		return strings.HasSuffix(path, end)
+	}
+	return strings.Contains(path, f.Path)
 }
 
 func (s *Server) note(r *http.Request, code int, dropped bool) {
