@@ -21,7 +21,7 @@ by hand; see docs/recovery.md. With --journal, take note that the journal was
 damaged and set aside. With --forget, let the journal forget that it created the
 org, which was deleted since, so that it can be created anew. The journal
 remembers who did so.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("DOMAIN"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if (len(args) == 1) == lost || lost && forget {
 				return errors.New("name either the DOMAIN of an org or --journal")

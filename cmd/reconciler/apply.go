@@ -34,7 +34,7 @@ git.verify wants signed commits, it has to be a plan of the newest one.
 Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
 longer fits, nothing was written; 4 some orgs could not be read or written, the
 others agree now.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("PLAN.json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes && !isTerminal(a.in) {
 				return withHint("apply asks before it writes, and stdin is not a terminal", "give --yes to apply without being asked")

@@ -37,15 +37,21 @@ func (a *app) commentCommand() *cobra.Command {
 		Short: "Post the one comment on a pull or merge request, or change it",
 		Long: `Post what is in FILE, or comes on stdin, as the comment on a pull or merge
 request. There is one comment for each --name: the next call changes it, unless
-it says the same already. Comments of others are never changed.
+it says the same already. Comments of others are never changed. Where the server
+doesn't tell who the token belongs to, as behind a proxy that passes little, the
+newest comment of this name that it may change is taken for its own, those of
+apps before those of people, and stderr says so.
 
 In GitHub Actions and GitLab CI the flags are known from the environment. The
 token comes from GITHUB_TOKEN or GITLAB_TOKEN and is never a flag. The comment's
-URL goes to stdout; what was done is said on stderr.
+URL, where the server tells it, goes to stdout; what was done is said on stderr.
 
   reconciler diff --base origin/main -o markdown | reconciler comment`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("number") && f.number < 1 {
+				return fmt.Errorf("--number %d: must be 1 or more", f.number)
+			}
 			return a.comment(cmd.Context(), f, append(args, "-")[0])
 		},
 	}
@@ -90,7 +96,13 @@ func (a *app) comment(ctx context.Context, f commentFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	if done.Guessed {
+		a.warn(fmt.Sprintf("the server doesn't tell who the token belongs to: which comment %q is its own was guessed", f.name))
+	}
 	fmt.Fprintf(a.err, "%s: the comment %q on number %d of %s\n", done.Outcome, f.name, f.number, f.repository)
+	if done.URL == "" { // the server doesn't tell
+		return nil
+	}
 	_, err = fmt.Fprintln(a.out, done.URL)
 	return err
 }
@@ -133,8 +145,6 @@ func (a *app) fillFromCI(f *commentFlags) error {
 	switch {
 	case err != nil:
 		return err
-	case number < 0:
-		return fmt.Errorf("--number %d: must be the number of a pull or merge request", number)
 	case f.repository == "":
 		return withHint("--repository is missing", "it is only known in GitHub Actions and GitLab CI")
 	}

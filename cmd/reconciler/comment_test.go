@@ -11,7 +11,7 @@ import (
 	"reconciler/internal/forge/forgetest"
 )
 
-// forgeCommands gives two commands for scripts.
+// forgeCommands gives three commands for scripts.
 //
 // forge github|gitlab starts a stand-in with request 7 of acme/orgs, and sets
 // the environment that a CI job for that request has. Its tokens are $TOKEN, and
@@ -19,7 +19,10 @@ import (
 //
 // comments NUMBER FILE writes what stands on a request of the forge that was
 // started last to a file, each comment below a line with its author.
-func forgeCommands() (start, show func(*testscript.TestScript, bool, []string)) {
+//
+// mute on lets it answer only what has to do with comments, as behind a proxy
+// that passes little, until mute off.
+func forgeCommands() (start, show, mute func(*testscript.TestScript, bool, []string)) {
 	var servers sync.Map // of *testscript.TestScript, as scripts run at the same time
 	start = func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {
@@ -49,7 +52,20 @@ func forgeCommands() (start, show func(*testscript.TestScript, bool, []string)) 
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text.String()), 0o644))
 	}
-	return start, show
+	mute = func(ts *testscript.TestScript, neg bool, args []string) {
+		server, ok := servers.Load(ts)
+		if neg || len(args) != 1 || !ok {
+			ts.Fatalf("usage, after forge: mute on|off")
+		}
+		server.(*forgetest.Server).Mend()
+		if args[0] == "off" {
+			return
+		}
+		for _, path := range []string{"/user$", "/graphql$", "/merge_requests/7$"} {
+			server.(*forgetest.Server).Fail(forgetest.Fault{Path: path, Times: 99, Status: 404, Body: `{"message":"Not Found"}`})
+		}
+	}
+	return start, show, mute
 }
 
 // scriptEnd ends what a script started.

@@ -35,7 +35,7 @@ func (a *app) demoCommand() *cobra.Command {
 temporary folder: a plan, applying it, drift, its repair, a guard that refuses a
 dangerous commit, and a new org whose making is killed half-way. Exits with 0
 only if all of it really happened.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), keep) },
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave simulator and daemon running afterwards, and print their URLs")

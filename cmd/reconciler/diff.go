@@ -58,7 +58,7 @@ told from what had drifted before it.
 Exit codes: 0 done, in sync or not; with --detailed-exitcode 2 if there are
 differences (with --base: if the change declares any), and 1 if an org could not
 be read; 1 on errors, and if no org at all could be read.`,
-		Args: cobra.NoArgs,
+		Args: diffArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := review.check(flags.set); err != nil {
 				return err

@@ -27,7 +27,7 @@ nothing at Okta, nor at the git server. Folders that the program writes to are
 tried with a probe, which is removed again.
 
 Exit codes: 0 nothing failed; 1 something did.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("-o %q: must be %s", format, strictyaml.OneOf([]string{"text", "json"}))

@@ -37,7 +37,7 @@ difference between the account and what was imported.
 It asks Okta for okta.accounts.read only, so it cannot write there.`,
 		Example: `  reconciler import > orgs.yaml
   reconciler import --out orgs --split cell`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAccount(cmd.Context(), &flags) },
 	}
 	f := cmd.Flags()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,7 +73,7 @@ func (o *outputs[F]) open() error {
 	for _, f := range o.out {
 		if err := f.open(); err != nil {
 			o.close()
-			return fmt.Errorf("--out: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -97,35 +98,57 @@ func (o *outputs[F]) writeFiles(write func(io.Writer, F) error) error {
 	var failed error
 	for _, f := range o.out {
 		if err := f.write(write); err != nil && failed == nil {
-			failed = fmt.Errorf("--out: %w", err)
+			failed = err
 		}
 	}
 	return failed
 }
 
-func (f *outFile[F]) open() (err error) {
-	if info, err := os.Stat(f.path); err == nil && !info.Mode().IsRegular() {
-		f.file, err = os.OpenFile(f.path, os.O_WRONLY, 0)
-		return err
+func (f *outFile[F]) open() error {
+	path, mode := f.path, os.O_WRONLY
+	if info, err := os.Stat(f.path); err != nil || info.Mode().IsRegular() {
+		dir, name := filepath.Split(f.path)
+		if _, err := os.Stat(filepath.Clean(dir)); errors.Is(err, fs.ErrNotExist) {
+			return f.failed(fmt.Errorf("no such folder %q", filepath.Clean(dir)))
+		}
+		path, mode = fmt.Sprintf("%s.%s.%d", dir, name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_TRUNC
 	}
-	dir, name := filepath.Split(f.path)
-	f.file, err = os.OpenFile(fmt.Sprintf("%s.%s.%d", dir, name, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	return err
+	var err error
+	if f.file, err = os.OpenFile(path, mode, 0o644); err != nil {
+		return f.failed(err)
+	}
+	return nil
 }
 
 func (f *outFile[F]) write(write func(io.Writer, F) error) error {
 	file := f.file
 	err := write(file, f.format)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return f.failed(err)
 	}
 	if file.Name() != f.path {
-		err = os.Rename(file.Name(), f.path)
+		if err := os.Rename(file.Name(), f.path); err != nil {
+			return f.failed(err)
+		}
 	}
-	if err == nil {
-		f.file = nil
+	f.file = nil
+	return nil
+}
+
+// failed names the flag, and not the file, whose name people didn't choose.
+func (f *outFile[F]) failed(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		err = path.Err
+	case errors.As(err, &link):
+		err = link.Err
 	}
-	return err
+	return fmt.Errorf("--out %q: %w", string(f.format)+"="+f.path, err)
 }
 
 // outputFlags are the outputs of a plan.

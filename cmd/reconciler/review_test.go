@@ -342,7 +342,7 @@ func TestReviewScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forge, comments := forgeCommands()
+	forge, comments, _ := forgeCommands()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/review",
 		UpdateScripts:       *update,

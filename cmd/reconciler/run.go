@@ -25,7 +25,7 @@ errors, and if the newest manifests could not be used; 2 with
 --detailed-exitcode, if there are differences that the run did not mend; 3
 refused by a guard, nothing was written; 4 some orgs could not be read or
 written.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if detailed && !once {
 				return errors.New("--detailed-exitcode goes with --once only")

@@ -16,7 +16,7 @@ func (a *app) schemaCommand() *cobra.Command {
 extension uses it in a file that begins with
 
   # yaml-language-server: $schema=manifest.schema.json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			schema := state.Schema
 			if forConfig {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as users do: arguments, files, exit codes,
 // stdout and stderr.
 func TestScripts(t *testing.T) {
-	forge, comments := forgeCommands()
+	forge, comments, mute := forgeCommands()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"forge":    forge,
 			"okta":     oktaCommand(),
 			"comments": comments,
+			"mute":     mute,
 		},
 	})
 }

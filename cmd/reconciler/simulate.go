@@ -35,7 +35,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Long: `Serve a simulator of Okta's token endpoint, Aerial API, Org Creator API and
 System Log on loopback until stopped, and write a ready-made config for it, so
 that "reconciler diff --config ..." works at once.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simulate(cmd.Context(), &flags) },
 	}
 	f := cmd.Flags()

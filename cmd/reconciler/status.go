@@ -22,7 +22,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Ask a running daemon for its last run, the drift, and its next run",
 		Long: `Ask a running daemon for its last run, the drift and its next run. The address
 is the config's http.address, or --address; without either, 127.0.0.1:8080.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			formats := []string{"text", "json"}
 			if format != "text" && format != "json" {

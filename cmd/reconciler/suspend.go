@@ -64,7 +64,6 @@ are needed. With --list, tell what is suspended, here and by the config.`,
 	flags.StringVar(&f.until, "until", "", "expire at this `TIME`, such as 2026-11-30T06:00:00Z")
 	flags.BoolVar(&f.list, "list", false, "tell what is suspended")
 	flags.StringVarP(&f.format, "output", "o", "text", "text or json; with --list")
-	cmd.MarkFlagsMutuallyExclusive("for", "until")
 	return cmd
 }
 
@@ -92,14 +91,18 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 			return fmt.Errorf("--org: %w", err)
 		}
 	}
-	until, err := f.end(cmd.Flags().Changed("for"), time.Now())
+	length := cmd.Flags().Changed("for")
+	if length && f.until != "" {
+		return errors.New("--for and --until exclude one another")
+	}
+	until, err := f.end(length, time.Now())
 	if err != nil {
 		return err
 	}
 	if f.owner == "" {
 		who, err := user.Current()
 		if err != nil {
-			return withHint("it can't be told who runs this: "+err.Error(), "name somebody who knows more about it: --owner NAME")
+			return withHint("who runs this can't be told: "+err.Error(), "name somebody who knows more about it: --owner NAME")
 		}
 		f.owner = who.Username
 	}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// noArgs is for commands that take flags alone.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no arguments, and got %q: see %q", cmd.Name(), args[0], cmd.CommandPath()+" --help")
+}
+
+// diffArgs is noArgs for a command that people give revisions and folders to, as
+// other programs of this name want it.
+func diffArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	flag := "--base"
+	if _, err := os.Stat(args[0]); err == nil {
+		flag = "--manifests"
+	}
+	return fmt.Errorf("%s takes no arguments, and got %q: did you mean %s %s?", cmd.Name(), args[0], flag, args[0])
+}
+
+// atMostOne is for commands that take one argument, called what, or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%s takes one %s, and got %d", cmd.Name(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// flagError says what is wrong with a flag.
+func flagError(cmd *cobra.Command, err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return fmt.Errorf("%w: see %q", err, cmd.CommandPath()+" --help")
+	}
+	flag := bad.GetFlag()
+	expected, known := map[string]string{
+		"bool":     "true or false",
+		"int":      "a number",
+		"duration": "a duration, such as 90m or 72h",
+	}[flag.Value.Type()]
+	switch {
+	case !known:
+		return fmt.Errorf("--%s %q: %w", flag.Name, bad.GetValue(), bad.Unwrap())
+	case errors.Is(err, strconv.ErrRange):
+		expected += " that is smaller"
+	}
+	return fmt.Errorf("--%s %q: must be %s", flag.Name, bad.GetValue(), expected)
+}
