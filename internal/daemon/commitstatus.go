@@ -13,8 +13,12 @@ import (
 	"reconciler/internal/source"
 )
 
-// tellTimeout is how long the git server may take to hear of a run.
-const tellTimeout = 30 * time.Second
+// tellTimeout is how long the git server may take to hear of a run, and
+// lookTimeout how long of that to say what it was told before.
+const (
+	tellTimeout = 30 * time.Second
+	lookTimeout = 10 * time.Second
+)
 
 // teller reports on commits where they live, each time that there is something
 // else to say of one. Nil tells nobody.
@@ -88,16 +92,24 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 // report sets a commit's status, unless an earlier process has said the same.
 func (t *teller) report(ctx context.Context, commit string, v verdict) error {
 	status := t.forge.Shown(forge.Status{State: v.state, Context: t.cfg.Name, Description: v.String(), TargetURL: t.cfg.TargetURL})
-	if commit != t.commit {
-		last, err := t.forge.LastStatus(ctx, commit, status.Context)
-		if err != nil {
-			return err
-		}
-		if last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.saidBy(last.Description, status.Description) {
-			return nil
-		}
+	if commit != t.commit && t.reported(ctx, commit, status, v) {
+		return nil
 	}
 	return t.forge.SetStatus(ctx, commit, status)
+}
+
+// reported says whether an earlier process has said the same. Where that can't
+// be found out, such as with a token that may write and not read, it is taken
+// for unsaid: to say it twice does less harm than not to say it.
+func (t *teller) reported(ctx context.Context, commit string, status forge.Status, v verdict) bool {
+	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+	defer stop()
+	last, err := t.forge.LastStatus(ctx, commit, status.Context)
+	if err != nil {
+		t.log.Debug("the commit's status could not be read, and is reported all the same", "of", commit, "error", oneLine(err.Error()))
+		return false
+	}
+	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.saidBy(last.Description, status.Description)
 }
 
 // verdict is what a run says of a commit.

@@ -227,6 +227,38 @@ func TestCommitStatusFails(t *testing.T) {
 	})
 }
 
+// Statuses that can't be read are no reason not to report one.
+func TestCommitStatusThatCannotBeRead(t *testing.T) {
+	for name, fault := range map[string]forgetest.Fault{
+		"not allowed":   {Status: 403, Body: `{"message":"no"}`},
+		"not there":     {Status: 404, Body: `{"message":"no"}`},
+		"in trouble":    {Status: 502, Body: "{}"},
+		"in trouble on": {Status: 503, Header: http.Header{"Retry-After": {"60"}}, Body: "{}"},
+		"dropped":       {Drop: true},
+		"no JSON":       {Status: 200, Body: "<p>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gh := forgetest.NewGitHub(t, "acme/orgs")
+			gh.AddToken(forgeToken, forgetest.GitHubToken{Login: "ada", Statuses: true})
+			fault.Method, fault.Times = "GET", 99
+			gh.Fail(fault)
+			bubble(t, func(t *testing.T) {
+				r := newReporting(t, gh.Server, "github", "acme/orgs", "report")
+				first := r.push(inSync)
+				for range 2 {
+					r.expect(ResultInSync)
+					r.expectStatuses(first, "success in sync")
+				}
+				r.restart()
+				r.reach()
+				r.expect(ResultInSync)
+				r.expectStatuses(first, "success in sync", "success in sync")
+				expectLines(t, "warnings", messages(r.world, "WARN", "status"))
+			})
+		})
+	}
+}
+
 // A daemon that is stopped has nothing to say, and no warning either.
 func TestCommitStatusWhenStopped(t *testing.T) {
 	gh := forgetest.NewGitHub(t, "acme/orgs")
