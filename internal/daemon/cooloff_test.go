@@ -239,6 +239,67 @@ func TestCooloffDeletion(t *testing.T) {
 	})
 }
 
+// Who was told that an org will be deactivated was not told that it will be
+// deleted: that is announced by itself, and the deactivation need not wait.
+func TestCooloffDeletionIsMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		seed := testSeed()
+		seed.Account.DeletionAllowed = true
+		w, state := coolingWorld(t, worldOptions{seed: seed})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		time.Sleep(10 * time.Minute)
+		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, requestDeletion: true", 1))
+		s := w.expect(ResultApplied)
+		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced)
+		if w.status(labs) != "INACTIVE" || len(w.writes()) != 1 {
+			t.Errorf("%s is %s after %q", labs, w.status(labs), w.writes())
+		}
+		w.expect(ResultDrift)
+		expectLines(t, "announced", announcements(t, state), labs+" 01 00:10 request-deletion")
+
+		// Somebody makes it active again: that begins anew, and the deletion waits
+		// for it although its own time has come.
+		if err := w.sim.SetOrgStatus(labs, "ACTIVE", "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		s = w.expect(ResultDrift)
+		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced, labs+" status: "+announced)
+		if len(w.writes()) != 1 {
+			t.Errorf("writes %q", w.writes())
+		}
+		time.Sleep(24 * time.Hour)
+		w.expect(ResultApplied)
+		if len(w.writes()) != 3 {
+			t.Errorf("writes %q", w.writes())
+		}
+		w.expect(ResultInSync)
+		expectLines(t, "announced", announcements(t, state))
+	})
+}
+
+// What the manifests, or the org's role, bar is not about to be made any more, so
+// that its announcement is withdrawn: a month later nobody remembers it.
+func TestCooloffWithdrawnWhenBarred(t *testing.T) {
+	for _, bar := range []string{"protected: true", "mode: report"} {
+		t.Run(bar, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w, state := coolingWorld(t, worldOptions{})
+				w.commit(inactive(t))
+				w.expectBlocked(announced)
+				w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, "+bar, 1))
+				w.expect(ResultDrift)
+				expectLines(t, "announced", announcements(t, state))
+				time.Sleep(30 * 24 * time.Hour)
+				w.commit(inactive(t))
+				w.expectBlocked(announced)
+				expectLines(t, "writes", w.writes())
+			})
+		})
+	}
+}
+
 // A daemon that only reports announces as well: who reads along is told when it
 // would be made, and switching to apply need not begin anew.
 func TestCooloffInReportMode(t *testing.T) {
@@ -303,6 +364,30 @@ func TestCooloffDamagedJournal(t *testing.T) {
 		expectLines(t, "announced", announcements(t, state), labs+" 02 01:00")
 		time.Sleep(24 * time.Hour)
 		w.expect(ResultApplied)
+	})
+}
+
+// A plan that was saved counts for no commit: it may be of one that is older than
+// the announcement, and only lies about since.
+func TestCooloffSavedPlanIsNoOtherCommit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, _ := coolingWorld(t, worldOptions{mode: "report"})
+		w.commit(inactive(t))
+		w.expectBlocked(announced)
+		w.commit(inactive(t) + "# again\n")
+		r := w.runner.r
+		saved, _, err := r.Plan(t.Context(), Filter{})
+		if err != nil || saved.Changes[0].Blocked != "" {
+			t.Fatalf("%+v, %v", saved, err)
+		}
+		plan, err := r.Recheck(t.Context(), saved)
+		if err != nil || len(plan.Refusals) != 1 || !strings.Contains(plan.Refusals[0].Message, "made from 2000-01-02T00:00:00Z on)") {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		time.Sleep(24 * time.Hour)
+		if plan, err = r.Recheck(t.Context(), saved); err != nil || len(plan.Refusals) != 0 {
+			t.Errorf("%+v, %v", plan, err)
+		}
 	})
 }
 

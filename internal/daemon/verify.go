@@ -352,12 +352,18 @@ func (v *verifier) past() (past, error) {
 }
 
 // accept takes down that a commit came into force, if it is the one that the
-// last check let pass: an older one that stays in force was taken down when it
-// came. The error is a *journal.OvertakenError when another process has accepted
+// last check let pass, or the one before it, which the journal may have missed.
+// The error is a *journal.OvertakenError when another process has accepted
 // another one since that check; the commit must not be used then.
 func (v *verifier) accept(commit string) error {
+	if v.rules() == nil || commit == "" {
+		return nil
+	}
 	a := v.passed
-	if v.rules() == nil || commit == "" || commit != a.Commit {
+	if commit != a.Commit {
+		a = passed{Acceptance: v.last}
+	}
+	if commit != a.Commit {
 		return nil
 	}
 	a.rewrote = a.rewrote || v.rewrote
@@ -406,6 +412,12 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	last := past.last
 	if err != nil || last.Commit == "" {
 		return nil, time.Time{}, err
+	}
+	if v.rules().Object == config.VerifyTag && last.Tag == nil {
+		return nil, time.Time{}, &hinted{
+			fmt.Errorf("the journal has no tag of the last accepted commit %s", shortCommit(last.Commit)),
+			"the next tag with a good signature is taken down together with its commit",
+		}
 	}
 	opts := v.git
 	opts.Branch, opts.Tag, opts.Commit = "", "", last.Commit

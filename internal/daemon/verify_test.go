@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/config"
+	"reconciler/internal/diff"
 	"reconciler/internal/journal"
 	"reconciler/internal/source"
 	"reconciler/internal/verify"
@@ -323,6 +325,92 @@ func TestVerifyAcceptsRewrite(t *testing.T) {
 	})
 }
 
+// An acknowledged rewrite stands for itself alone: what it took out does not come
+// back, below another commit or by itself, and no second rewrite passes. That
+// stays so when the config no longer says it.
+func TestVerifyRewriteCountsOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		extra := "state: {dir: DIR/state}\n"
+		s, good := newSigners(t, worldOptions{mode: "apply", extra: extra})
+		s.expectFresh(ResultInSync)
+		bad := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+		s.expectFresh(ResultApplied)
+		verify := func(more string) {
+			s.reload(worldOptions{mode: "apply", git: verifying(s.keys, more), extra: strings.ReplaceAll(extra, "DIR", s.keys)})
+		}
+		verify("acceptRewriteOf: " + bad)
+		s.expectInForce(s.expectFresh(ResultInSync), bad, signedByAda) // not yet rewritten
+		s.git("reset", "-q", "--hard", good)
+		s.expectInForce(s.expectFresh(ResultApplied), good, signedByAda)
+
+		s.git("reset", "-q", "--hard", bad)
+		below := s.signed(inSync, s.ssh("ada")...)
+		s.git("checkout", "-q", "--orphan", "other")
+		another := s.signed(inSync+"# another\n", s.ssh("ada")...)
+		s.git("symbolic-ref", "HEAD", "refs/heads/main")
+		for _, more := range []string{"acceptRewriteOf: " + bad, "", "acceptRewriteOf: " + bad} {
+			verify(more)
+			for _, tc := range []struct{ tip, why string }{
+				{bad, "a rewrite of the history had taken it out"},
+				{below, "it contains the commit " + bad[:12] + ", which a rewrite of the history had taken out"},
+				{another, "the history was rewritten: it no longer contains the last accepted commit " + good},
+			} {
+				s.git("update-ref", "refs/heads/main", tc.tip)
+				st := s.expectStale(ResultInSync, tc.why)
+				s.expectInForce(st, good, signedByAda)
+				if err := s.runner.r.lastRefusal(t); err.Reason != reasonRewritten || err.Hint() == "" {
+					t.Errorf("%+v", err)
+				}
+			}
+		}
+		// The second rewrite, acknowledged in its turn, opens no way back either.
+		verify("acceptRewriteOf: " + good)
+		s.git("update-ref", "refs/heads/main", below)
+		s.expectStale(ResultInSync, "it contains the commit "+bad[:12])
+		s.git("update-ref", "refs/heads/main", another)
+		s.expectInForce(s.expectFresh(ResultInSync), another, signedByAda)
+		s.git("update-ref", "refs/heads/main", good)
+		verify("")
+		s.expectStale(ResultInSync, "a rewrite of the history had taken it out")
+	})
+}
+
+// A rewrite that the journal could not take down at once is not forgotten.
+func TestVerifyRewriteIsKeptLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"}
+		s, old := newSigners(t, o)
+		s.expectFresh(ResultInSync)
+		s.git("update-ref", "-d", "HEAD")
+		s.signed(inSync+"# rewritten\n", s.ssh("ada")...)
+		state := filepath.Join(s.keys, "state")
+		s.reload(worldOptions{mode: "apply", git: verifying(s.keys, "acceptRewriteOf: "+old), extra: "state: {dir: " + state + "}\n"})
+		held, err := journal.Open(state, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.expectFresh(ResultInSync)
+		tip := s.signed(inSync, s.ssh("ada")...)
+		if err := held.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.expectInForce(s.expectFresh(ResultInSync), tip, signedByAda)
+		if a, _ := accepted(t, s.world, state); a.Commit != tip {
+			t.Errorf("accepted %+v", a)
+		}
+		view, err := journal.Look(state, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer view.Close()
+		out, err := view.Rewritten(s.runner.r.verifier.key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectLines(t, "rewritten", out, old)
+	})
+}
+
 // A commit that came into force stays so over a restart, if there is a place to
 // remember it.
 func TestVerifyRestart(t *testing.T) {
@@ -440,6 +528,10 @@ func TestVerifyKeyTakenAwayWhileStale(t *testing.T) {
 			s.allow(s.line("bob", ""), s.line("ada", ""))
 			s.signed("version: 1\n", s.ssh("bob")...)
 		},
+		"a new one that doesn't fit": func(s *signers) {
+			s.allow(s.line("bob", ""), s.line("ada", ""))
+			s.signed(strings.Replace(inSync, "[sso, mfa]", "[sso, itp]", 1), s.ssh("bob")...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -448,9 +540,13 @@ func TestVerifyKeyTakenAwayWhileStale(t *testing.T) {
 				spoil(s)
 				s.expectInForce(s.expectStale(ResultInSync, ""), good, signedByAda)
 				s.allow(s.line("bob", ""))
-				if st := s.expect(ResultError); st.Desired != nil {
-					t.Errorf("desired %+v", st.Desired)
+				s.tamper(emea, sso)
+				for range 2 {
+					if st := s.expect(ResultError); st.Desired != nil {
+						t.Errorf("desired %+v", st.Desired)
+					}
 				}
+				expectLines(t, "writes", s.writes())
 			})
 		})
 	}
@@ -524,10 +620,72 @@ func TestVerifyTag(t *testing.T) {
 			if err := s.runner.r.lastRefusal(t); err.Reason != string(tc.reason) {
 				t.Errorf("%s: reason %q", tc.name, err.Reason)
 			}
-			// The tag is gone after a restart; the journal knows that it was good.
+			// The tag is gone after a restart; the journal has it.
 			s.restart()
 			s.expectInForce(s.expectStale(ResultInSync, tc.why), second, signedByAda)
 		}
+	})
+}
+
+// The key of a tag that is gone can be taken away like any other, before a
+// restart and after it.
+func TestVerifyTagKeyTakenAway(t *testing.T) {
+	for name, restart := range map[string]func(*signers){
+		"same process":    func(*signers) {},
+		"another process": func(s *signers) { s.restart() },
+		"one that has it from the journal": func(s *signers) {
+			s.restart()
+			s.expectStale(ResultInSync, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, good := newSigners(t, worldOptions{
+					mode: "apply", git: "tag: live, " + verifying("DIR", "object: tag"), extra: "state: {dir: DIR/state}\n",
+				})
+				s.git(append(s.ssh("ada"), "tag", "-s", "-m", "first", "live")...)
+				s.expectInForce(s.expectFresh(ResultInSync), good, signedByAda)
+				s.signed(inSync)
+				s.git("tag", "-f", "live")
+				s.expectStale(ResultInSync, "")
+				restart(s)
+				s.allow(s.line("bob", ""))
+				s.tamper(emea, sso)
+				for range 2 {
+					if st := s.expect(ResultError); st.Desired != nil {
+						t.Errorf("desired %+v", st.Desired)
+					}
+				}
+				expectLines(t, "writes", s.writes())
+			})
+		})
+	}
+}
+
+// An acceptance without its tag, as of another object, can't be checked again.
+func TestVerifyTagIsNotKnown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		extra := "state: {dir: DIR/state}\n"
+		s, commit := newSigners(t, worldOptions{mode: "apply", git: "tag: live, " + verifying("DIR", ""), extra: extra})
+		s.git("tag", "live")
+		s.expectFresh(ResultInSync) // by the signature of the commit
+		s.reload(worldOptions{
+			mode: "apply", git: "tag: live, " + verifying(s.keys, "object: tag"), extra: strings.ReplaceAll(extra, "DIR", s.keys),
+		})
+		s.log.reset()
+		if st := s.expect(ResultError); st.Desired != nil {
+			t.Errorf("desired %+v", st.Desired)
+		}
+		lost := s.log.lines(t, "the last verified commit can't be read again")
+		if len(lost) != 1 || lost[0]["error"] != "the journal has no tag of the last accepted commit "+commit[:12] || lost[0]["hint"] == "" {
+			t.Errorf("said %v", lost)
+		}
+		// A good tag of the same commit is taken down, and is enough from then on.
+		s.git(append(s.ssh("ada"), "tag", "-f", "-s", "-m", "first", "live")...)
+		s.expectInForce(s.expectFresh(ResultInSync), commit, signedByAda)
+		s.git("tag", "-f", "live")
+		s.restart()
+		s.expectInForce(s.expectStale(ResultInSync, "a mere name"), commit, signedByAda)
 	})
 }
 
@@ -549,22 +707,299 @@ func TestVerifyTwoProcesses(t *testing.T) {
 		s, old := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		s.expectFresh(ResultInSync)
 		newer := s.signed(inSync, s.ssh("ada")...)
-		r, err := build(s.cfg, Options{}, s.base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, _, err := r.Plan(t.Context(), Filter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Note(plan, Filter{}); err != nil {
-			t.Fatal(err)
-		}
+		s.accepting()
 		s.git("update-ref", "refs/heads/main", old)
 		s.expectStale(ResultInSync, "last accepted commit "+newer)
 		if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {
 			t.Errorf("the journal has %+v", a)
 		}
+	})
+}
+
+// accepting does all that another process does to accept the newest commit.
+func (s *signers) accepting() {
+	s.t.Helper()
+	r, err := build(s.cfg, Options{}, s.base)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	plan, _, err := r.Plan(context.Background(), Filter{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := r.Note(plan, Filter{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// While the newest commit can't be used, that one stays in force which another
+// process has accepted, and not the older one which this process knows.
+func TestVerifyGoesOnWithTheNewest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil func(s *signers)
+		ends  Result
+	}{
+		"not signed": {func(s *signers) { s.signed(inSync) }, ResultApplied},
+		"mistakes":   {func(s *signers) { s.signed("version: 1\n", s.ssh("ada")...) }, ResultApplied},
+		"doesn't fit": {func(s *signers) {
+			s.signed(strings.Replace(inSync, "[sso, mfa]", "[sso, itp]", 1), s.ssh("ada")...)
+		}, ResultApplied},
+		"git is away": {func(s *signers) {
+			s.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+			if err := os.Rename(s.repo.Dir(), s.repo.Dir()+".away"); err != nil {
+				s.t.Fatal(err)
+			}
+		}, ResultError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
+				s.expectFresh(ResultInSync)
+				newer := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+				s.accepting()
+				tc.spoil(s)
+				st := s.expect(tc.ends)
+				if tc.ends == ResultError {
+					expectLines(t, "writes", s.writes())
+					return
+				}
+				s.expectInForce(st, newer, signedByAda)
+				expectLines(t, emea, s.products(emea), sso)
+			})
+		})
+	}
+}
+
+// A plan that was made before another process accepted a newer commit is not
+// applied after it, and takes nothing back.
+func TestVerifyOvertaken(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		t.Run(fmt.Sprint(known), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, old := newSigners(t, worldOptions{mode: "apply", extra: "guards: {deactivationCooloff: 1h}\nstate: {dir: DIR/state}\n"})
+				if known {
+					s.expectFresh(ResultInSync)
+				}
+				r := s.runner.r
+				plan, _, err := r.Plan(t.Context(), Filter{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				newer := s.signed(inSync, s.ssh("ada")...)
+				s.accepting()
+				var no *journal.OvertakenError
+				if err := r.Note(plan, Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
+					t.Errorf("noted: %v", err)
+				}
+				if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {
+					t.Errorf("accepted %+v", a)
+				}
+				s.expectInForce(s.expectFresh(ResultInSync), newer, signedByAda)
+			})
+		})
+	}
+}
+
+// The same of a run of the daemon: it writes nothing, and the next one goes on.
+func TestVerifyRunOvertaken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
+		s.expectFresh(ResultInSync)
+		s.tamper(emea, sso)
+		history := s.runner.r.verifier.history
+		s.runner.r.verifier.history = func(ctx context.Context, tip, since string) ([]source.Commit, bool, error) {
+			defer func() { // when the commit was read, and is being checked
+				s.signed(inSync+"# newer\n", s.ssh("ada")...)
+				s.accepting()
+			}()
+			return history(ctx, tip, since)
+		}
+		s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+		st := s.expect(ResultError)
+		if p := st.LastRun.Problem; p == nil || !strings.Contains(p.Error, "was checked before another process accepted commit ") || p.Hint == "" {
+			t.Errorf("problem %+v", p)
+		}
+		expectLines(t, "writes", s.writes())
+		s.runner.r.verifier.history = history
+		s.expectFresh(ResultApplied)
+		expectLines(t, emea, s.products(emea), sso, mfa)
+	})
+}
+
+// A commit that came into force while the journal could not take it down counts
+// all the same.
+func TestVerifyMemoryIsNewer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, old := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
+		s.expectFresh(ResultInSync)
+		held, err := journal.Open(filepath.Join(s.keys, "state"), journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := s.signed(inSync+"# newer\n", s.ssh("ada")...)
+		s.expectFresh(ResultInSync)
+		s.git("reset", "-q", "--hard", old)
+		s.signed(inSync+"# fork\n", s.ssh("ada")...)
+		for range 2 {
+			s.expectInForce(s.expectStale(ResultInSync, "last accepted commit "+newer), newer, signedByAda)
+			_ = held.Close()
+		}
+		s.restart()
+		s.expectInForce(s.expectStale(ResultInSync, "last accepted commit "+newer), newer, signedByAda)
+	})
+}
+
+// Where commits must be signed, a saved plan is applied when it is of the newest
+// one, which is signed, and does what that declares.
+func TestVerifySavedPlan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
+		good := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+		saver := func(rules *config.Verify) *Reconciler { // perhaps of somebody who asks for less
+			cfg, git := *s.cfg, *s.cfg.Git
+			git.Verify, cfg.Git = rules, &git
+			r, err := build(&cfg, Options{NoManifests: rules != nil}, s.base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		save := func() *diff.Plan {
+			r := saver(nil)
+			if err := r.setSource(""); err != nil {
+				t.Fatal(err)
+			}
+			plan, _, err := r.Plan(t.Context(), Filter{})
+			if err != nil || len(plan.Changes) != 1 {
+				t.Fatalf("%+v, %v", plan, err)
+			}
+			return plan
+		}
+		saved := save()
+		s.signed(manifest(t, "[sso, mfa]", "[sso, lcm]"))
+		unsigned := save()
+		forged := *unsigned
+		forged.Revision = good
+		nothing := *saved
+		nothing.Revision = ""
+		review := *saved
+		review.Review = &diff.Review{Kind: diff.ThreeWay, Base: good, Head: good}
+
+		if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), unsigned); !errors.As(err, new(*UnverifiedError)) {
+			t.Errorf("while the newest is not signed: %v", err)
+		}
+		s.git("reset", "-q", "--hard", good)
+		for name, tc := range map[string]struct {
+			plan *diff.Plan
+			why  string
+		}{
+			"of another commit": {unsigned, "git.verify wants signed commits, and this plan is of commit " + unsigned.Revision[:12] + ", not of the newest, " + good[:12]},
+			"of none":           {&nothing, "git.verify wants signed commits, and this plan is of none"},
+			"forged":            {&forged, emea + ": update-products: the manifests don't ask for it"},
+			"a review":          {&review, "this is a review of a change, whose signatures nobody has looked at"},
+		} {
+			var no *diff.StaleError
+			if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), tc.plan); !errors.As(err, &no) || !strings.Contains(err.Error(), tc.why) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		r := saver(s.cfg.Git.Verify)
+		plan, err := r.Recheck(t.Context(), saved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Accept(plan); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := r.Apply(t.Context(), plan, nil); err != nil || result.Counts().Applied != 1 {
+			t.Errorf("applied %+v, %v", result, err)
+		}
+		if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != good || !strings.HasPrefix(a.Signer, signedByAda) {
+			t.Errorf("accepted %+v", a)
+		}
+	})
+}
+
+// Files are signed by nobody. They can be compared, and never applied.
+func TestVerifyManifestsFromFiles(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, _ := newSigners(t, worldOptions{mode: "apply"})
+		s.tamper(emea, sso)
+		dir := filepath.Join(s.repo.Dir(), "orgs")
+		r, err := build(s.cfg, Options{Manifests: dir}, s.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, _, err := r.Plan(t.Context(), Filter{})
+		if err != nil || len(plan.Changes) != 1 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		result, err := r.Apply(t.Context(), plan, nil)
+		if result != nil || err == nil || !strings.Contains(err.Error(), "git.verify wants signed commits, and ") || hintOf(err) == "" {
+			t.Errorf("applied %+v, %v", result, err)
+		}
+		expectLines(t, "writes", s.writes())
+	})
+}
+
+// damage makes the journal unreadable.
+func (s *signers) damage(state string) {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(state, "journal.db*"))
+	if err != nil || len(files) == 0 {
+		s.t.Fatalf("no journal: %v", err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f, []byte(strings.Repeat("not a journal ", 1000)), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// When the journal is damaged and nobody remembers what was accepted last, even
+// a good commit has to wait until somebody has looked.
+func TestVerifyDamagedJournal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, old := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
+		s.expectFresh(ResultInSync)
+		newer := s.signed(inSync, s.ssh("ada")...)
+		s.expectFresh(ResultInSync)
+		state := filepath.Join(s.keys, "state")
+		s.damage(state)
+		s.tamper(emea, sso)
+		s.expectInForce(s.expectFresh(ResultApplied), newer, signedByAda) // this process remembers
+		if a, _ := accepted(t, s.world, state); a.Commit != newer {
+			t.Errorf("accepted %+v", a)
+		}
+		writes := len(s.writes())
+
+		s.damage(state)
+		s.git("update-ref", "refs/heads/main", old)
+		s.restart()
+		s.tamper(emea, sso)
+		for _, when := range []string{"damaged", "set aside", "still"} {
+			st := s.expect(ResultError)
+			if p := st.LastRun.Problem; st.Desired != nil || p == nil || !strings.Contains(p.Error, "it is not known which commit was accepted last") ||
+				!strings.Contains(p.Hint, "reconciler acknowledge --journal") {
+				t.Errorf("%s: desired %+v, problem %+v", when, st.Desired, p)
+			}
+			if _, known := accepted(t, s.world, state); known {
+				t.Errorf("%s: something was accepted", when)
+			}
+		}
+		expectLines(t, "writes", s.writes()[writes:])
+
+		view, err := journal.Look(state, journal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer view.Close()
+		if err := view.AcknowledgeAmnesia("ada"); err != nil {
+			t.Fatal(err)
+		}
+		s.expectInForce(s.expectFresh(ResultApplied), old, signedByAda)
+		s.restart()
+		s.expectInForce(s.expectFresh(ResultInSync), old, signedByAda)
 	})
 }
 
