@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"reconciler/internal/config"
 	"reconciler/internal/source"
 )
@@ -19,10 +17,8 @@ import (
 // machine read. The zero confinement lets everything pass.
 type confinement struct{ repo *source.Repository }
 
-// confinedFlag adds the flag that asks for it.
-func confinedFlag(flags *pflag.FlagSet, confined *bool) {
-	flags.BoolVar(confined, "confined", false, "read nothing from outside of the clone around the working directory that something in it leads to")
-}
+// confinedUsage describes the flag that asks for it.
+const confinedUsage = "refuse what a link or the config takes from outside of the clone around the working directory"
 
 // confine gives the confinement, if it is asked for, and refuses a config behind
 // a symbolic link in a clone. One that lies elsewhere was chosen by who runs the

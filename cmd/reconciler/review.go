@@ -27,7 +27,7 @@ func (r *reviewFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&r.Head, "head", "", "with --base: the other end of the change, `REV`, instead of the files as they are")
 	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: begin where the two revisions parted, as git diff --merge-base does")
 	flags.BoolVar(&r.offline, "offline", false, "with --base: compare the manifests alone, whatever credentials there are")
-	confinedFlag(flags, &r.confined)
+	flags.BoolVar(&r.confined, "confined", false, "with --base: "+confinedUsage)
 }
 
 // check refuses flags that don't go together, and empty ones.

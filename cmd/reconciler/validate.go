@@ -34,7 +34,7 @@ sarif, paths are those in the repository, wherever the program is started.`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, &out) },
 	}
 	cmd.Flags().SortFlags = false
-	confinedFlag(cmd.Flags(), &confined)
+	cmd.Flags().BoolVar(&confined, "confined", false, confinedUsage)
 	out.add(cmd.Flags(), annotate.Formats(), annotate.ParseFormat)
 	return cmd
 }
