@@ -350,7 +350,7 @@ func (w *world) accept(commit string) {
 		w.t.Fatal(err)
 	}
 	defer j.Close()
-	err = j.Accept(journal.Acceptance{Source: w.path("repo") + " refs/heads/main", Commit: commit, Signer: "ada", At: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)})
+	err = j.Accept(journal.Acceptance{Source: w.path("repo") + " refs/heads/main", Commit: commit, Signer: "ada", At: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)}, "", false)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func (p *patient) domains() []string {
 	return all
 }
 
-// deactivations tells which of them are announced and wait.
+// deactivations tells which of them, and which deletions, are announced and wait.
 func (p *patient) deactivations(context.Context) Check {
 	period := p.cfg.Guards.DeactivationCooloff
 	if period == 0 {
@@ -150,7 +150,7 @@ func (p *patient) deactivations(context.Context) Check {
 	}
 	var all []string
 	for _, a := range announced {
-		all = append(all, fmt.Sprintf("%s (announced at %s, made from %s on)", a.Domain, stamp(a.At), stamp(a.At.Add(period))))
+		all = append(all, fmt.Sprintf("%s (%s, announced at %s, made from %s on)", a.Domain, a.Action, stamp(a.At), stamp(a.At.Add(period))))
 	}
 	found := fine("wait %v, or for another commit; announced: %s", period, strings.Join(all[:min(len(all), 3)], ", "))
 	if len(all) > 3 {

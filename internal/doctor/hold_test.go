@@ -71,7 +71,7 @@ func TestDeactivations(t *testing.T) {
 	}{
 		{"off", "0s", nil, ok("by the first run that wants them")},
 		{"none", "24h", nil, ok("wait 24h0m0s, or for another commit; none is announced")},
-		{"one", "24h", []string{"acme-b.okta.com"}, ok("announced: acme-b.okta.com (announced at 2026-11-20T09:00:00Z, made from 2026-11-21T09:00:00Z on)")},
+		{"one", "24h", []string{"acme-b.okta.com"}, ok("announced: acme-b.okta.com (set-status, announced at 2026-11-20T09:00:00Z, made from 2026-11-21T09:00:00Z on)")},
 		{"many", "1h", []string{"d.okta.com", "c.okta.com", "b.okta.com", "a.okta.com"}, ok("made from 2026-11-20T10:00:00Z on) and 1 more")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestDeactivations(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, domain := range tt.domains {
-				err := j.Announce(journal.Announcement{Account: w.seed.Account.ID, OrgID: fmt.Sprintf("00o%d", i), Domain: domain, Commit: "c", At: at})
+				err := j.Announce(journal.Announcement{Account: w.seed.Account.ID, OrgID: fmt.Sprintf("00o%d", i), Domain: domain, Action: "set-status", Commit: "c", At: at})
 				if err != nil {
 					t.Fatal(err)
 				}
