@@ -52,13 +52,22 @@ func creationKey(cfg *config.Config, domain string) journal.Key {
 	return journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(domain)}
 }
 
+// acknowledgeAmnesia sets a damaged journal aside first: where signed commits are
+// asked for, nothing is applied before this, which would do that.
 func (a *app) acknowledgeAmnesia(cfg *config.Config, by string) error {
-	view, err := journal.Look(cfg.State.Dir, journal.Options{})
+	var books interface {
+		AcknowledgeAmnesia(by string) error
+		Close() error
+	}
+	books, err := journal.Look(cfg.State.Dir, journal.Options{})
+	if errors.Is(err, journal.ErrDamaged) {
+		books, err = journal.Open(cfg.State.Dir, journal.Options{})
+	}
 	if err != nil {
 		return err
 	}
-	defer view.Close()
-	if err := view.AcknowledgeAmnesia(by); err != nil {
+	defer books.Close()
+	if err := books.AcknowledgeAmnesia(by); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(a.out, "acknowledged: the journal was set aside")
