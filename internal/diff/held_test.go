@@ -96,6 +96,73 @@ func TestActivationDoesNotCoolOff(t *testing.T) {
 	}
 }
 
+// A deletion waits for the deactivation before it, and for itself.
+func TestDeletionCoolsOffLongest(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		status, removal string // what each waits for by itself
+		blocked         []string
+	}{
+		{"both", cool, "later", []string{cool, "later"}},
+		{"the deactivation", cool, "", []string{cool, cool}},
+		{"the deletion", "", cool, []string{"", cool}},
+		{"neither", "", "", []string{"", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			desired, actual := fleet(2)
+			desired.Orgs[0].Status, desired.Orgs[0].RequestDeletion = state.Inactive, true
+			plan, err := diff.Compute(desired, actual, diff.Options{Account: account, Guards: wide, CoolingOff: func(c *diff.Change) string {
+				return map[diff.Action]string{diff.SetStatus: tt.status, diff.RequestDeletion: tt.removal}[c.Action]
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range plan.Changes {
+				got = append(got, c.Blocked)
+			}
+			if d := cmp.Diff(tt.blocked, got); d != "" {
+				t.Errorf("(-wanted +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// Barred is what only another declaration lets through.
+func TestBarred(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		edit   func(*state.DesiredOrg, *diff.Options)
+		barred bool
+	}{
+		{"free", func(*state.DesiredOrg, *diff.Options) {}, false},
+		{"protected", func(o *state.DesiredOrg, _ *diff.Options) { o.Protected = true }, true},
+		{"only reported", func(o *state.DesiredOrg, _ *diff.Options) { o.Mode = state.Report }, true},
+		{"a parent", func(o *state.DesiredOrg, opts *diff.Options) { opts.Guards.ParentDomains = []string{o.Domain} }, true},
+		{"the Aerial org", func(o *state.DesiredOrg, opts *diff.Options) { opts.Guards.AerialDomain = o.Domain }, true},
+		{"held", func(_ *state.DesiredOrg, opts *diff.Options) {
+			opts.Held = func(string) string { return "suspended by \"ada\": a parent org is never deactivated" }
+		}, false},
+		{"cooling off", func(_ *state.DesiredOrg, opts *diff.Options) {
+			opts.CoolingOff = func(*diff.Change) string { return cool }
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			desired, actual := fleet(2)
+			desired.Orgs[0].Status = state.Inactive
+			opts := diff.Options{Account: account, Guards: wide}
+			tt.edit(&desired.Orgs[0], &opts)
+			plan, err := diff.Compute(desired, actual, opts)
+			if err != nil || len(plan.Changes) != 1 {
+				t.Fatalf("%+v, %v", plan, err)
+			}
+			if c := &plan.Changes[0]; c.Barred() != tt.barred || !c.Deactivates() {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
 func TestGuardsDoNotCountWhatIsHeld(t *testing.T) {
 	desired, actual := fleet(4)
 	for i := range desired.Orgs {

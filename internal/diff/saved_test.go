@@ -56,6 +56,63 @@ func savedPlan(t *testing.T) (*diff.Plan, *state.Actual) {
 	return compute(t, desired, actual, wide), actual
 }
 
+// A plan that was saved does what the manifests still want done, in whole or in
+// part, and nothing else.
+func TestSavedPlanWithin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		actual := actualState().Draw(t, "actual")
+		desired := desiredState(actual).Draw(t, "desired")
+		whole := compute(t, desired, actual, wide)
+		saved, err := diff.ReadPlan(bytes.NewReader(encode(t, whole)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := saved.Within(whole); err != nil {
+			t.Fatal(err)
+		}
+		saved.Changes = saved.Changes[:rapid.IntRange(0, len(saved.Changes)).Draw(t, "some")]
+		if err := saved.Within(whole); err != nil {
+			t.Fatal(err)
+		}
+		for i := range whole.Changes {
+			missing := *whole
+			missing.Changes = slices.Delete(slices.Clone(whole.Changes), i, i+1)
+			if err := whole.Within(&missing); (err != nil) != (whole.Changes[i].Blocked == "") {
+				t.Fatalf("%+v: %v", whole.Changes[i], err)
+			}
+		}
+	})
+}
+
+func TestSavedPlanBeyond(t *testing.T) {
+	plan, _ := savedPlan(t)
+	for name, edit := range map[string]func(whole *diff.Plan, i int){
+		"another value": func(p *diff.Plan, i int) { p.Changes[i].After = diff.Text("SUSPENDED") },
+		"another org":   func(p *diff.Plan, i int) { p.Changes[i].OrgID = "00oElse" },
+		"barred":        func(p *diff.Plan, i int) { p.Changes[i].Blocked = "protected" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := *plan
+			whole.Changes = slices.Clone(plan.Changes)
+			i := slices.IndexFunc(whole.Changes, func(c diff.Change) bool { return c.Action == diff.SetStatus })
+			edit(&whole, i)
+			var no *diff.StaleError
+			err := plan.Within(&whole)
+			if !errors.As(err, &no) || len(no.Reasons) != 1 || no.Reasons[0] != "org-01.okta.com: set-status: the manifests don't ask for it" {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	whole := *plan
+	whole.Changes = slices.Clone(plan.Changes)
+	for i := range whole.Changes { // for the time being, and said of a review
+		whole.Changes[i].Blocked, whole.Changes[i].Origin, whole.Changes[i].Base = frozen, diff.Conflict, diff.Text("x")
+	}
+	if err := plan.Within(&whole); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadPlanRefuses(t *testing.T) {
 	plan, _ := savedPlan(t)
 	good := string(encode(t, plan))
