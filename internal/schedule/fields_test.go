@@ -41,7 +41,7 @@ func TestParseFieldsErrors(t *testing.T) {
 		"CRON_TZ=UTC 0 0 * * *":        `it must be five fields`,
 		"@every 1h 0 0 *":              `an interval is one duration`,
 		"0 0 31 2 *":                   `never comes due`,
-		"0 0 * * 7":                    `days of the week go from 0 (Sunday) to 6`,
+		"0 0 * * 7":                    `day of week "7": must be 0 (Sunday) to 6`,
 		strings.Repeat("0 ", maxLen+1): `is too long`,
 	} {
 		s, err := ParseFields(text, time.UTC)

@@ -162,6 +162,40 @@ func parseEvery(zone *time.Location, fields []string) (Schedule, error) {
 	return Schedule{every: d}, nil
 }
 
+// fields are what a schedule is made of, and what each takes.
+var fields = [...]struct{ name, takes string }{
+	{"minute", "0 to 59"},
+	{"hour", "0 to 23"},
+	{"day of month", "1 to 31"},
+	{"month", "1 to 12, or names such as jan"},
+	{"day of week", "0 (Sunday) to 6 (Saturday), or names such as mon"},
+}
+
+// explain puts an error of the parser, which doesn't tell the field that it is
+// about, into words that do.
+func explain(text string, err error) error {
+	for i, field := range strings.Fields(text) {
+		alone := [len(fields)]string{"*", "*", "*", "*", "*"}
+		alone[i] = field
+		_, bad := cron.ParseStandard(strings.Join(alone[:], " "))
+		if bad == nil {
+			continue
+		}
+		says := func(words string) bool { return strings.Contains(bad.Error(), words) }
+		problem := "must be " + fields[i].takes
+		switch {
+		case says("beyond end of range"):
+			problem = "the range ends before it begins"
+		case says("step of range"):
+			problem = "the step must be 1 or more"
+		case says("too many hyphens"), says("too many slashes"):
+			problem = "must be a number, or as in 1-5, */10, 1-30/5 or 1,2"
+		}
+		return fmt.Errorf("%s %q: %s", fields[i].name, field, problem)
+	}
+	return err
+}
+
 // parseFields leaves the fields to the parser, and its panics here.
 func parseFields(text string) (spec *cron.SpecSchedule, err error) {
 	defer func() {
@@ -171,10 +205,7 @@ func parseFields(text string) (spec *cron.SpecSchedule, err error) {
 	}()
 	parsed, err := cron.ParseStandard(text)
 	if err != nil {
-		if strings.Contains(err.Error(), "above maximum (6)") {
-			return nil, errors.New("days of the week go from 0 (Sunday) to 6 (Saturday)")
-		}
-		return nil, err
+		return nil, explain(text, err)
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
