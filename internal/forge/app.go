@@ -104,10 +104,10 @@ func (a *app) token(ctx context.Context) (string, error) {
 		what: aboutApp, method: http.MethodPost, url: a.path("app", "installations", a.opts.InstallationID, "access_tokens"),
 	}, &answer)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("getting a token for the GitHub App: %w", err)
 	}
 	if answer.Token == "" {
-		return "", errors.New("GitHub: the answer for the installation has no token")
+		return "", errors.New("getting a token for the GitHub App: GitHub: the answer for the installation has none")
 	}
 	a.last, a.expires = answer.Token, answer.Expires
 	return a.last, nil
@@ -117,15 +117,15 @@ func (a *app) token(ctx context.Context) (string, error) {
 func (a *app) assertion(context.Context) (string, error) {
 	data, err := a.opts.Key()
 	if err != nil {
-		return "", fmt.Errorf("the private key of the GitHub App: %w", err)
+		return "", fmt.Errorf("its private key: %w", err)
 	}
 	key, err := parseAppKey(data)
 	if err != nil {
-		return "", withHint(fmt.Errorf("the private key of the GitHub App: %w", err), "make one in the app's settings; GitHub gives it as a PEM")
+		return "", withHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings; GitHub gives it as a PEM")
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
-		return "", fmt.Errorf("the private key of the GitHub App: %w", err)
+		return "", fmt.Errorf("its private key: %w", err)
 	}
 	now := a.opts.Now()
 	return jwt.Signed(signer).Claims(jwt.Claims{

@@ -153,10 +153,10 @@ func TestAppTokenFailures(t *testing.T) {
 	}{
 		{"unknown app", "13", "34", good, 0, "401 Integration not found", "the app's id"},
 		{"another key", "12", "34", func() ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
-		{"another installation", "12", "35", good, 0, "404 Not Found", "the installation's id"},
+		{"another installation", "12", "35", good, 0, "getting a token for the GitHub App: GitHub: POST /api/v3/app/installations/35/access_tokens: 404 Not Found", "the installation's id"},
 		{"our clock is ahead", "12", "34", good, 5 * time.Minute, "401 'Expiration time' claim ('exp') is too far in the future", "clock"},
 		{"our clock is behind", "12", "34", good, -11 * time.Minute, "401 'Expiration time' claim ('exp') must be", "clock"},
-		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "the private key of the GitHub App: open x: no such file", ""},
+		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
 		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "GitHub gives it as a PEM"},
 		{"elliptic", "12", "34", block("PRIVATE KEY", ecData), 0, "it is not an RSA key", ""},
 		{"damaged", "12", "34", block("RSA PRIVATE KEY", []byte("secret")), 0, "it is damaged", ""},

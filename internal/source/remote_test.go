@@ -61,7 +61,7 @@ func TestHTTPAuth(t *testing.T) {
 		{"empty password", Auth{Password: password("")}, []string{"the password is empty", "git.auth.passwordFile"}},
 		{"no password to be had", Auth{Password: func(context.Context) (string, error) {
 			return "", errors.New("reading \"f\":\nno such file")
-		}}, []string{`getting the password: reading "f": no such file`}},
+		}}, []string{`.git": reading "f": no such file`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serveWeb(t, r.Dir(), false)
