@@ -75,6 +75,7 @@ func TestRefusals(t *testing.T) {
 		{"single sign-on, by words", given, 403, "", sso, ErrDenied, 1, []string{"requires single sign-on of the token (403)", "visit https://github.com/enterprises/acme/sso and", "Configure SSO"}},
 		{"single sign-on, by header", given, 403, "X-GitHub-SSO: required; url=https://github.com/orgs/acme/sso?authorization_request=s3cret", "", ErrDenied, 1,
 			[]string{"requires single sign-on of the token (403)", "Configure SSO"}},
+		{"limit, none", none, 429, "", "", ErrUnreachable, maxTries, []string{"limits requests (429)", "those who show credentials may look more often"}},
 		{"limit", given, 429, "", "slow down", ErrUnreachable, maxTries, []string{"limits requests (429): slow down", "less often"}},
 		{"limit, soon over", given, 429, "Retry-After: 1", "", ErrUnreachable, maxTries, []string{"limits requests (429), and says to wait 1s"}},
 		{"limit, for long", given, 429, "Retry-After: 3600", "", ErrUnreachable, 1, []string{"limits requests (429), and says to wait 1h0m0s"}},
@@ -107,8 +108,8 @@ func TestRefusals(t *testing.T) {
 			if n := s.lists.Load(); n != tt.tries {
 				t.Errorf("asked %d times, want %d", n, tt.tries)
 			}
-			if hintOf(err) == "" {
-				t.Error("there is no hint")
+			if hint := hintOf(err); hint == "" || tt.auth.Password != nil && strings.Contains(hint, "who show credentials") {
+				t.Errorf("hint %q", hint)
 			}
 			keepsSecret(t, err, logged, "git")
 		})
@@ -560,7 +561,10 @@ func TestProxyFromEnvironment(t *testing.T) {
 		{"in small letters", []string{"https_proxy=" + proxy}, true, "(407)"},
 		{"not for this host", []string{"HTTPS_PROXY=" + proxy, "NO_PROXY=.example"}, false, "git.example"},
 		{"for http only", []string{"HTTP_PROXY=" + proxy}, false, "git.example"},
-		{"unusable", []string{"HTTPS_PROXY=" + proxy + ":%zz"}, false, "set HTTPS_PROXY, as in http://HOST:PORT"},
+		{"unusable", []string{"HTTPS_PROXY=" + proxy + ":%zz"}, false, `git "https://git.example/r": HTTPS_PROXY is not the URL of a proxy`},
+		{"unusable, in small letters", []string{"https_proxy=:::" + proxy}, false, "write it as in http://USER:PASSWORD@HOST:PORT"},
+		{"unusable, not for this host", []string{"HTTPS_PROXY=" + proxy + ":%zz", "NO_PROXY=.example"}, false, `the host "git.example" is not known`},
+		{"unusable, for http only", []string{"HTTP_PROXY=" + proxy + ":%zz"}, false, `the host "git.example" is not known`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := p.used.Load()

@@ -195,8 +195,11 @@ func (g *Git) explainLimit(r *refusal, said string) *Error {
 	if known {
 		wait = fmt.Sprintf(", and says to wait %v", time.Duration(seconds)*time.Second)
 	}
-	e := g.temporary("look less often (schedule), and let the webhook tell of pushes; those who show credentials may look more often",
-		"the server limits requests (%d)%s%s", r.status, wait, said)
+	hint := "look less often (schedule), and let the webhook tell of pushes"
+	if g.opts.Auth.Password == nil {
+		hint += "; those who show credentials may look more often"
+	}
+	e := g.temporary(hint, "the server limits requests (%d)%s%s", r.status, wait, said)
 	e.again = after == "" || known && seconds <= patience
 	return e
 }

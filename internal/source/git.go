@@ -147,7 +147,7 @@ func NewGit(opts GitOptions) (*Git, error) {
 		opts:   opts,
 		ep:     *ep,
 		log:    opts.Logger,
-		proxy:  http.ProxyFromEnvironment,
+		proxy:  environmentProxy,
 		limits: defaultLimits(),
 		wait:   func() backoff.BackOff { return backoff.NewExponentialBackOff() },
 	}

@@ -79,6 +79,10 @@ func (g *Git) newHTTPTransport(roots *x509.CertPool) *http.Transport {
 // errors, like any other.
 func (g *Git) proxyFor(req *http.Request) (*url.URL, error) {
 	proxy, err := g.proxy(req)
+	var e *Error
+	if errors.As(err, &e) {
+		return nil, g.fail(e.kind, e.hint, "%s", e.msg)
+	}
 	if proxy == nil || err != nil {
 		return nil, err
 	}
@@ -145,7 +149,7 @@ func (file trusting) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	conns := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               environmentProxy,
 		TLSClientConfig:     &tls.Config{RootCAs: poolWith(certs), MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 10 * time.Second,
 		DisableKeepAlives:   true,
@@ -229,7 +233,7 @@ func (g *Git) password(ctx context.Context) (string, error) {
 	}
 	p, err := g.opts.Auth.Password(ctx)
 	if err != nil {
-		return "", g.fail(ErrDenied, cmp.Or(hintOf(err), cantGet), "getting the password: %s", oneLine(err.Error()))
+		return "", g.fail(ErrDenied, cmp.Or(hintOf(err), cantGet), "%s", oneLine(err.Error()))
 	}
 	if p == "" {
 		return "", g.fail(ErrDenied, "is the file of git.auth.passwordFile written yet?", "the password is empty")
