@@ -215,19 +215,14 @@ func writeText(w io.Writer, r Report) error {
 		if f.Level == Warning {
 			b.WriteString("warning: ")
 		}
-		b.WriteString(oneLine(f.String()) + "\n")
+		b.WriteString(strictyaml.Visible(f.String()) + "\n")
 		if f.Hint != "" {
-			b.WriteString("hint: " + oneLine(f.Hint) + "\n")
+			b.WriteString("hint: " + strictyaml.Visible(f.Hint) + "\n")
 		}
 	}
 	b.WriteString(r.Summary() + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// oneLine keeps a file name with line breaks from looking like more findings.
-func oneLine(s string) string {
-	return strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(s)
 }
 
 // jsonReport is the object that scripts hold on to.

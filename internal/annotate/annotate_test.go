@@ -162,8 +162,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 }
 
 func TestTextKeepsToItsLine(t *testing.T) {
-	r := Report{Findings: []Finding{{Error, ManifestError, "a\nb.yaml", 1, 1, "wrong\r\n", "mend\nit"}}}
-	const desired = `a\nb.yaml:1:1: wrong\r\n` + "\n" + `hint: mend\nit` + "\ninvalid: 1 error, 0 warnings\n"
+	r := Report{Findings: []Finding{{Error, ManifestError, "a\nb\x1b[2J.yaml", 1, 1, "wrong\r\n", "mend\nit"}}}
+	const desired = `a\nb\x1b[2J.yaml:1:1: wrong\r\n` + "\n" + `hint: mend\nit` + "\ninvalid: 1 error, 0 warnings\n"
 	if got := render(t, Text, r); got != desired {
 		t.Errorf("text: %q", got)
 	}
