@@ -17,9 +17,6 @@ import (
 type Commit struct {
 	// Hash is the full hash, computed from Raw.
 	Hash string
-	// Parents are the full hashes of the commits that it builds on, the first
-	// one first; none for the first commit of a history.
-	Parents []string
 	// Raw is the content of the commit object, signature and all.
 	Raw []byte
 }
@@ -246,7 +243,7 @@ func (g *Git) between(ctx context.Context, sto storer.EncodedObjectStorer, tip, 
 		if err != nil {
 			return nil, g.damaged(c, err)
 		}
-		h.commits = append(h.commits, Commit{Hash: c.String(), Parents: hashes(reached[c]), Raw: content})
+		h.commits = append(h.commits, Commit{Hash: c.String(), Raw: content})
 	}
 	return h, nil
 }
