@@ -91,12 +91,15 @@ func TestWebhook(t *testing.T) {
 				w.announce(t, 202, mainBranch, commit(100+i), hookSecret)
 			}
 		})
-		time.AfterFunc(20*time.Minute, func() { // nothing of it starts a run
+		time.AfterFunc(14*time.Minute, func() { // nothing of it starts a run
 			w.announce(t, 202, mainBranch, commit(100), hookSecret)
 			w.announce(t, 202, "refs/heads/other", commit(200), hookSecret)
 			w.announce(t, 202, "refs/tags/main", commit(200), hookSecret)
 			w.announce(t, 403, mainBranch, commit(201), "guessed")
 			w.announce(t, 403, mainBranch, commit(201), "")
+		})
+		time.AfterFunc(30*time.Minute, func() { // somebody has it delivered again
+			w.announce(t, 202, mainBranch, commit(100), hookSecret)
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 61*time.Minute)
 		defer cancel()
@@ -107,7 +110,7 @@ func TestWebhook(t *testing.T) {
 		for _, r := range slices.Backward(s.RecentRuns) {
 			got = append(got, fmt.Sprintf("%s %s %s", r.Started.Sub(start).Truncate(time.Minute), r.Trigger, r.Result))
 		}
-		expectLines(t, "runs", got, "0s start in-sync", "10m0s webhook applied", "11m0s webhook in-sync", "1h0m0s schedule in-sync")
+		expectLines(t, "runs", got, "0s start in-sync", "10m0s webhook applied", "11m0s webhook in-sync", "30m0s webhook in-sync", "1h0m0s schedule in-sync")
 		for i, r := range s.RecentRuns[1:] {
 			if s.RecentRuns[i].Started.Before(r.Finished) {
 				t.Errorf("run %s began before the end of run %s", s.RecentRuns[i].ID, r.ID)
@@ -115,7 +118,7 @@ func TestWebhook(t *testing.T) {
 		}
 		expectLines(t, emea, w.products(emea), sso, mfa, lcm)
 		w.expectMetrics(map[string]string{
-			`reconciler_webhooks_total{result="accepted"}`: "101",
+			`reconciler_webhooks_total{result="accepted"}`: "102",
 			`reconciler_webhooks_total{result="replayed"}`: "1",
 			`reconciler_webhooks_total{result="ignored"}`:  "2",
 			`reconciler_webhooks_total{result="refused"}`:  "2",

@@ -23,10 +23,14 @@
 // token beside it, which GitLab may send too, counts for nothing. A request
 // can't choose the weaker proof.
 //
-// A captured request is no key to the endpoint. Where the time is signed, it
-// must be within five minutes of ours. What was accepted once is remembered for a
-// day, and up to a number of them, by what is proven about it: not by the
-// delivery's number, which anybody can change, unless GitLab's secret token is
-// the only proof. It starts nothing when it comes again. The memory ends with the
-// process, which looks at git anyway when it starts.
+// A captured request is not worth much. Where the time is signed, it must be
+// within five minutes of ours. What was accepted once is remembered for five
+// minutes, and up to a number of them, by what is proven about it, and not by the
+// delivery's number, which anybody can change: meanwhile it starts nothing when
+// it comes again. After that it does, as nothing tells a repeat of somebody who
+// listened from one that the git server was asked for: GitHub's "Redeliver" sends
+// the same once more. GitLab's secret token proves nothing about what comes with
+// it, and whoever has it can make up new requests; so none of those is
+// remembered. The memory ends with the process, which looks at git anyway when it
+// starts.
 package hook

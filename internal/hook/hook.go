@@ -73,7 +73,7 @@ func New(opts Options) http.Handler {
 	}
 	h := &handler{
 		Options: opts,
-		seen:    memory{at: map[identity]time.Time{}},
+		seen:    memory{until: map[identity]time.Time{}},
 		quiet:   quiet{last: map[string]time.Time{}, left: map[string]int{}},
 	}
 	h.room.Store(maxRoom)
@@ -240,11 +240,25 @@ func (h *handler) judge(head http.Header, s secret, p *proofs, body []byte, form
 		return noJSON
 	case !moved:
 		return ignored
-	case !h.seen.add(p.identity(head, payload), h.Now()):
+	case !h.first(p, payload):
 		return replayed
 	}
 	h.Look()
 	return accepted
+}
+
+// first says whether the request is no repeat, as far as that can be told.
+func (h *handler) first(p *proofs, payload []byte) bool {
+	id, ok := p.identity(payload)
+	if !ok {
+		return true
+	}
+	now := h.Now()
+	from := now
+	if p.standard != nil && p.standard.at.After(now) {
+		from = p.standard.at // for as long as its time is good
+	}
+	return h.seen.add(id, now, from.Add(remember))
 }
 
 // signsPayload says whether of a form it is the payload in it that is signed, as

@@ -332,54 +332,67 @@ func TestReplay(t *testing.T) {
 	say("with another delivery number", github(plain, toMain)+"X-GitHub-Delivery: 72d3162e", toMain, Replayed)
 	say("as if from Forgejo", forgejo(plain, toMain), toMain, Replayed)
 	b.now = b.now.Add(remember + time.Second)
-	say("a day later", github(plain, toMain), toMain, Accepted)
+	say("delivered again", github(plain, toMain), toMain, Accepted)
 	b.now = b.now.Add(-time.Hour)
 	say("the clock was set back", github(plain, toMain), toMain, Replayed)
 	say("not followed, so not remembered", github(plain, toDev), toDev, Ignored)
 	say("not followed, again", github(plain, toDev), toDev, Ignored)
 
 	say("GitLab", gitlab(plain)+"Idempotency-Key: 1", toMain, Accepted)
-	say("GitLab tries again", gitlab(plain)+"Idempotency-Key: 1", toMain, Replayed)
-	say("GitLab, moved there once more", gitlab(plain)+"Idempotency-Key: 2", toMain, Accepted)
+	say("GitLab's token, again", gitlab(plain)+"Idempotency-Key: 1", toMain, Accepted)
+	say("GitLab's token beside a signature", gitlab(plain)+github(plain, toMain), toMain, Replayed)
 
 	b.secret = token
 	say("signed", signed(token, "m1", b.now, toMain), toMain, Accepted)
 	b.now = b.now.Add(time.Minute)
 	say("signed, tried again", signed(token, "m1", b.now, toMain), toMain, Replayed)
 	say("signed, another push", signed(token, "m2", b.now, toMain), toMain, Accepted)
-	if b.looks != 6 {
+
+	// A time that is ahead is good for longer, and so is the memory of it.
+	ahead := signed(token, "m3", b.now.Add(tolerance), toMain)
+	say("signed ahead", ahead, toMain, Accepted)
+	b.now = b.now.Add(2 * tolerance)
+	say("signed ahead, again", ahead, toMain, Replayed)
+	b.now = b.now.Add(time.Second)
+	if code, _ := b.post(ahead, toMain); code != 403 {
+		t.Errorf("signed long ago: %d", code)
+	}
+	say("signed, tried again later", signed(token, "m3", b.now, toMain), toMain, Accepted)
+	if b.looks != 8 {
 		t.Errorf("%d looks", b.looks)
 	}
 }
 
 // The memory is bounded, and repeats push nothing out of it.
 func TestMemoryBound(t *testing.T) {
-	m := memory{at: map[identity]time.Time{}}
+	m := memory{until: map[identity]time.Time{}}
 	now := time.Unix(0, 0)
+	until := now.Add(remember)
 	id := func(n int) identity { return identity{byte(n), byte(n >> 8), byte(n >> 16)} }
 	for n := range maxSeen {
-		if !m.add(id(n), now) {
+		if !m.add(id(n), now, until) {
 			t.Fatal(n)
 		}
 	}
 	for range 3 * maxSeen {
-		if m.add(id(7), now) {
+		if m.add(id(7), now, until) {
 			t.Fatal("a repeat was taken for new")
 		}
 	}
-	if m.add(id(0), now) {
+	if m.add(id(0), now, until) {
 		t.Error("the oldest was pushed out by repeats")
 	}
 	for n := range maxSeen {
-		if !m.add(id(maxSeen+n), now) || len(m.at) != maxSeen || len(m.order) != maxSeen {
-			t.Fatalf("%d: %d, %d", n, len(m.at), len(m.order))
+		if !m.add(id(maxSeen+n), now, until) || len(m.until) != maxSeen || len(m.order) != maxSeen {
+			t.Fatalf("%d: %d, %d", n, len(m.until), len(m.order))
 		}
 	}
-	if !m.add(id(0), now) {
+	if !m.add(id(0), now, until) {
 		t.Error("what was pushed out is not new")
 	}
-	if m.add(id(0), now.Add(remember)) || !m.add(id(1), now.Add(remember+1)) || len(m.at) != 1 {
-		t.Errorf("after a day: %d", len(m.at))
+	later := until.Add(1)
+	if m.add(id(0), until, later) || !m.add(id(1), later, later) || len(m.until) != 1 {
+		t.Errorf("when it is over: %d", len(m.until))
 	}
 }
 

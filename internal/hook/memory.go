@@ -8,9 +8,11 @@ import (
 
 const (
 	// remember is for how long a request that was accepted starts nothing when
-	// it comes again. It must be longer than a signed time is good for, which is
-	// twice the tolerance. maxSeen bounds how many there are.
-	remember = 24 * time.Hour
+	// it comes again: as long as a signed time is good for. It is no longer than
+	// that because what came of it isn't known here. Whoever has it delivered
+	// again because git could not be read then wants it to be looked at now.
+	// maxSeen bounds how many there are.
+	remember = tolerance
 	maxSeen  = 4096
 
 	// quietFor is how long a reason that was logged isn't logged again, and
@@ -25,32 +27,36 @@ type identity = [sha256.Size]byte
 // memory is what was accepted lately.
 type memory struct {
 	mu    sync.Mutex
-	at    map[identity]time.Time
+	until map[identity]time.Time
 	order []identity // the oldest first
 }
 
-// add gives false for what is remembered, and else remembers it. Of requests
-// that come at the same time, one is the first.
-func (m *memory) add(id identity, now time.Time) bool {
+// add gives false for what is remembered, and else remembers it until the time
+// given. Of requests that come at the same time, one is the first.
+func (m *memory) add(id identity, now, until time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.order) > 0 && now.Sub(m.at[m.order[0]]) > remember {
+	for len(m.order) > 0 && now.After(m.until[m.order[0]]) {
 		m.forgetOldest()
 	}
 	// Only what is new may take a place: repeats must not push anything out.
-	if _, seen := m.at[id]; seen {
-		return false
+	if last, seen := m.until[id]; seen {
+		if !now.After(last) {
+			return false
+		}
+		m.until[id] = until // one before it lasts longer, so it has kept its place
+		return true
 	}
 	if len(m.order) == maxSeen {
 		m.forgetOldest()
 	}
-	m.at[id] = now
+	m.until[id] = until
 	m.order = append(m.order, id)
 	return true
 }
 
 func (m *memory) forgetOldest() {
-	delete(m.at, m.order[0])
+	delete(m.until, m.order[0])
 	m.order = m.order[1:]
 }
 

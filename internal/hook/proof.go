@@ -187,21 +187,17 @@ func sum(key []byte, parts ...[]byte) []byte {
 }
 
 // identity stands for what is proven about a request: the same for a repeat,
-// which can't make itself look like something new. Only a secret token proves
-// nothing about the request. Whoever has it can make up new ones, so there it is
-// GitLab's number of the event that tells a push from one that looks the same
-// (the branch was moved away and back); the number stays the same when GitLab
-// tries again:
-// https://docs.gitlab.com/user/project/integrations/webhooks/#delivery-headers
-func (p *proofs) identity(h http.Header, payload []byte) [sha256.Size]byte {
+// which can't make itself look like something new. A secret token alone proves
+// nothing about the request, so there is none: whoever has the token can make up
+// new ones.
+func (p *proofs) identity(payload []byte) (id identity, ok bool) {
 	switch {
 	case p.standard != nil:
-		return sha256.Sum256([]byte("message\x00" + p.standard.id))
+		return sha256.Sum256([]byte("message\x00" + p.standard.id)), true
 	case len(p.macs) > 0:
-		return sha256.Sum256(append([]byte("payload\x00"), payload...))
+		return sha256.Sum256(append([]byte("payload\x00"), payload...)), true
 	default:
-		number := h.Get("Idempotency-Key")
-		return sha256.Sum256(append([]byte("event\x00"+number+"\x00"), payload...))
+		return identity{}, false
 	}
 }
 
