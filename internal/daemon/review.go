@@ -60,9 +60,11 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		return nil, &hinted{err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL)}
 	}
 	if top := v.repo.Top(); top != "" {
-		v.local = asTyped(filepath.Join(top, filepath.FromSlash(v.path)))
+		place := filepath.Join(top, filepath.FromSlash(v.path))
+		v.local = asTyped(place)
+		_, err = v.repo.Rel(place) // git follows no links, so neither does the work tree
 	}
-	return v, nil
+	return v, err
 }
 
 // followed gives the revision that the config follows, in the words of git.
@@ -259,6 +261,7 @@ func CompareDeclared(cfg *config.Config, base, head *Desired, f Filter) (*diff.P
 	plan, err := diff.CompareDeclared(base.State, head.State, diff.Options{
 		Account:  cfg.Aerial.AccountID,
 		Base:     base.Commit,
+		BaseNote: strings.Join(base.Warnings, "; "),
 		Revision: head.Commit,
 		Guards:   guardsOf(cfg),
 		Only:     f.Only,

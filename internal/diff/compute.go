@@ -20,6 +20,8 @@ type Options struct {
 	Revision string
 	// Base is, in a review, the commit that the base was read from, or empty.
 	Base string
+	// BaseNote says why Base is not the one that was asked for, or is empty.
+	BaseNote string
 	// Signer is who signed Revision, or empty.
 	Signer string
 	Guards Guards

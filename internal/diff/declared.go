@@ -38,7 +38,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 
 	p := newPlan(opts)
 	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(head, maybeText(base.Account.Name), opts)...)
+		p.Changes = append(p.Changes, renameAccount(head, Text(base.Account.Name), opts)...)
 	}
 	live := newIndex(&state.Actual{})
 	for i := range orgs {
@@ -110,7 +110,7 @@ type place struct{ org, field string }
 // counts. What the plan's changes and unfixable differences say already is not
 // said again.
 func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, settled []Settled, opts Options) {
-	r := &Review{Kind: kind, Base: opts.Base, Head: opts.Revision, Settings: []Setting{}, Settled: settled}
+	r := &Review{Kind: kind, Base: opts.Base, Head: opts.Revision, BaseNote: opts.BaseNote, Settings: []Setting{}, Settled: settled}
 	p.Review = r
 	written, told := map[place]bool{}, map[place]bool{}
 	for i := range p.Changes {
@@ -129,7 +129,11 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	}
 	for _, s := range settled {
 		told[place{s.Org, s.Field}] = true
-		r.count(Conflict)
+	}
+	for _, u := range p.Unknown { // it isn't known whether anything is to be written
+		for _, field := range []string{fieldProducts, fieldStatus, fieldDeletion, fieldDeclared} {
+			told[place{u.Org, field}] = true
+		}
 	}
 
 	if len(opts.Only) == 0 {

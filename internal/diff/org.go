@@ -194,7 +194,7 @@ func (d *orgDiff) status(id string, before state.Status) {
 	d.add(Change{
 		Action:      SetStatus,
 		OrgID:       id,
-		Before:      maybeText(string(before)),
+		Before:      Text(string(before)),
 		After:       Text(string(d.org.Status)),
 		Destructive: d.org.Status == state.Inactive,
 	})

@@ -37,6 +37,9 @@ type Review struct {
 	// tree.
 	Base string `json:"base"`
 	Head string `json:"head"`
+	// BaseNote says why the base is another commit than the one that was asked
+	// for; empty when it isn't.
+	BaseNote string `json:"baseNote,omitempty"`
 	// Settings are what the change declares beside what Okta is told, such as
 	// an org that is no longer protected. Sorted by org, then by field.
 	Settings []Setting `json:"settings"`
@@ -45,7 +48,7 @@ type Review struct {
 	// Settings; always empty in a declared review.
 	Settled []Settled `json:"settled"`
 	// ThisChange, ExistingDrift and Conflicts count the plan's changes and
-	// unfixable differences by their origin; Conflicts counts Settled too.
+	// unfixable differences by their origin.
 	ThisChange    int `json:"thisChange"`
 	ExistingDrift int `json:"existingDrift"`
 	Conflicts     int `json:"conflicts"`

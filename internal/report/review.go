@@ -307,7 +307,7 @@ func reviewSummary(p *diff.Plan) string {
 	if text := tally(p); text != "" {
 		said = append(said, text)
 	}
-	for _, f := range []figure{{"conflict", r.Conflicts - len(r.Settled)}, {"setting", len(r.Settings)}} {
+	for _, f := range []figure{{"conflict", r.Conflicts}, {"setting", len(r.Settings)}} {
 		if f.N > 0 {
 			said = append(said, plural(f.N, f.Name))
 		}
@@ -416,7 +416,7 @@ func reviewFigures(p *diff.Plan) []figure {
 		inSync = "Not affected"
 	}
 	all := []figure{{"Orgs", p.Summary.Orgs}, {inSync, p.Summary.InSync}, {"This change", r.ThisChange}}
-	more := []figure{{"Conflicts", r.Conflicts}, {"Settings", len(r.Settings)}, {"Existing drift", r.ExistingDrift}}
+	more := []figure{{"Conflicts", r.Conflicts}, {"Settings", len(r.Settings)}, {"Settled", len(r.Settled)}, {"Existing drift", r.ExistingDrift}}
 	more = append(more, marks(p, func(o diff.Origin) bool { return originOf(o) != diff.ExistingDrift })...)
 	more = append(more, figure{"Unknown", p.Summary.Unknown}, figure{"Unmanaged", p.Summary.Unmanaged}, figure{"Refusals", len(p.Refusals)})
 	for _, f := range more {

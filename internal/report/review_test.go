@@ -90,7 +90,7 @@ func TestReviewSummary(t *testing.T) {
 				by(diff.ExistingDrift, status("acme.okta.com", "00o", state.Active, state.Inactive)),
 			}}),
 			"This change: 1 change in 1 org, 1 setting. Existing drift: 1 difference. 2 orgs in sync."},
-		{"only settled", review(diff.Review{Kind: diff.ThreeWay, Conflicts: 1, Settled: make([]diff.Settled, 1)}, diff.Plan{}),
+		{"only settled", review(diff.Review{Kind: diff.ThreeWay, Settled: make([]diff.Settled, 1)}, diff.Plan{}),
 			"This change: 1 settled. 2 orgs in sync."},
 		{"unfixable", review(diff.Review{Kind: diff.ThreeWay, ThisChange: 1}, diff.Plan{Unfixable: []diff.Unfixable{{Origin: diff.ThisChange}}}),
 			"This change: 1 unfixable. 2 orgs in sync."},

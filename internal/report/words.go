@@ -26,7 +26,7 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 	switch c.Action {
 	case diff.RenameAccount:
 		lines = []line{{Sign: alter, Text: "rename from " + quote(c.Before.Text()) + " to " + quote(c.After.Text())}}
-		if c.Before.IsZero() {
+		if c.Before.Text() == "" {
 			lines[0].Text = "name it " + quote(c.After.Text()) + ", not managed before"
 		}
 	case diff.CreateOrg:
@@ -54,7 +54,7 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 		}
 	case diff.SetStatus:
 		one := line{Sign: alter, Text: "status " + visible(c.Before.Text()) + " → " + visible(c.After.Text())}
-		if c.Before.IsZero() {
+		if c.Before.Text() == "" {
 			one.Text = "status " + visible(c.After.Text()) + ", not managed before"
 		}
 		if c.After.Text() == string(state.Inactive) {
