@@ -212,7 +212,7 @@ func TestDamagedSuspensions(t *testing.T) {
 		w.tamper(emea, sso)
 		for range 2 {
 			s := w.expect(ResultDrift)
-			if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: it can't be read what is suspended: ") || !strings.Contains(b[0], file) {
+			if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: what is suspended can't be read: ") || !strings.Contains(b[0], file) {
 				t.Errorf("blocked: %q", b)
 			}
 			if len(s.Suspensions) != 1 || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {

@@ -17,7 +17,7 @@ import (
 func (p *patient) writes(context.Context) Check {
 	rules := p.opts.Holds(p.cfg)
 	if err := rules.Unreadable; err != nil {
-		return failed(oneLine(err), cmp.Or(hintOf(err), "as long as it can't be read what is suspended, nothing is written: mend that"))
+		return failed(oneLine(err), cmp.Or(hintOf(err), "as long as what is suspended can't be read, nothing is written: mend that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {

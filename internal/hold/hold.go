@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -40,7 +41,7 @@ type Suspension struct {
 	// ID names it; one that the config declares has none.
 	ID string `json:"id,omitempty"`
 	// Orgs are as those of a Window.
-	Orgs []string `json:"orgs,omitempty"`
+	Orgs Globs `json:"orgs"`
 	// Reason and Owner say why, and who knows more about it.
 	Reason string `json:"reason"`
 	Owner  string `json:"owner"`
@@ -50,6 +51,13 @@ type Suspension struct {
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 }
+
+// Globs are patterns for domains. In JSON they are a list, also when there are
+// none: readers need not tell a list that is empty from one that is missing.
+type Globs []string
+
+// MarshalJSON gives the list.
+func (g Globs) MarshalJSON() ([]byte, error) { return json.Marshal(append([]string{}, g...)) }
 
 // Expired says whether the suspension holds nothing any longer.
 func (s *Suspension) Expired(at time.Time) bool { return !s.Until.IsZero() && !at.Before(s.Until) }
@@ -85,7 +93,7 @@ const horizon = 366 * 24 * time.Hour
 // allows. It takes long to find, as such things go: for many orgs, take At.
 func (r *Rules) Held(domain string, at time.Time) string {
 	if r.Unreadable != nil {
-		return "it can't be read what is suspended: " + oneLine(r.Unreadable.Error())
+		return "what is suspended can't be read: " + oneLine(r.Unreadable.Error())
 	}
 	if s := r.suspended(domain, at); s != nil {
 		return s.String()

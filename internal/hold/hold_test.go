@@ -289,7 +289,7 @@ func TestSuspended(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	r := &Rules{Unreadable: errors.New("damaged\nat line 3")}
 	for _, domain := range []string{org, ""} {
-		if held := r.Held(domain, time.Time{}); held != "it can't be read what is suspended: damaged at line 3" || r.At(time.Time{})(domain) != held {
+		if held := r.Held(domain, time.Time{}); held != "what is suspended can't be read: damaged at line 3" || r.At(time.Time{})(domain) != held {
 			t.Errorf("%q", held)
 		}
 		if _, ok := r.Opens(domain, time.Time{}); ok {

@@ -181,6 +181,9 @@ func parse(data []byte) ([]Suspension, error) {
 			return nil, fmt.Errorf("suspension %d: its id or time is missing, or the id is another's as well", i+1)
 		}
 		ids[s.ID] = true
+		if len(s.Orgs) == 0 {
+			s.Orgs = nil // as it was added
+		}
 	}
 	sortSuspensions(c.Suspensions)
 	return c.Suspensions, nil

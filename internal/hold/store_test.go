@@ -67,6 +67,10 @@ func TestStore(t *testing.T) {
 		if diff := cmp.Diff(wanted, load(t, OpenStore(dir))); diff != "" {
 			t.Error(diff)
 		}
+		data, err := os.ReadFile(filepath.Join(dir, storeFile))
+		if err != nil || strings.Count(string(data), `"orgs": []`) != 1 {
+			t.Errorf("%s, %v", data, err)
+		}
 		info, err := os.Lstat(filepath.Join(dir, storeFile))
 		must(t, err)
 		if info.Mode() != 0o600 {
