@@ -554,21 +554,48 @@ func TestVerifyKeyTakenAwayWhileStale(t *testing.T) {
 
 // A key that expires says nothing against what it signed before.
 func TestVerifyKeyExpiresLater(t *testing.T) {
+	for name, extra := range map[string]string{"with a journal": "state: {dir: DIR/state}\n", "without": ""} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, good := newSigners(t, worldOptions{mode: "apply", extra: extra})
+				s.allow(s.line("ada", `valid-before="20000102Z"`))
+				s.expectFresh(ResultInSync)
+				for range 2 {
+					time.Sleep(48 * time.Hour)
+					s.expectInForce(s.expectFresh(ResultInSync), good, signedByAda)
+				}
+				if extra != "" {
+					s.restart()
+					s.expectInForce(s.expectFresh(ResultInSync), good, signedByAda)
+				}
+				late := s.signed(inSync, s.ssh("ada")...)
+				s.log.reset()
+				for range 3 {
+					time.Sleep(time.Hour)
+					s.expectInForce(s.expectStale(ResultInSync, "valid"), good, signedByAda)
+				}
+				s.expectToldOnce(late, string(verify.Expired))
+			})
+		})
+	}
+}
+
+// A tag that is made anew for the same commit is another signature, for which its
+// key must be valid.
+func TestVerifyTagAgainWithExpiredKey(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, good := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
-		s.allow(s.line("ada", `valid-before="20000102Z"`))
-		s.expectFresh(ResultInSync)
-		time.Sleep(48 * time.Hour)
-		s.expectInForce(s.expectFresh(ResultInSync), good, signedByAda)
-		s.restart()
-		s.expectInForce(s.expectFresh(ResultInSync), good, signedByAda)
-		late := s.signed(inSync, s.ssh("ada")...)
-		s.log.reset()
-		for range 3 {
-			time.Sleep(time.Hour)
-			s.expectInForce(s.expectStale(ResultInSync, "valid"), good, signedByAda)
+		s, commit := newSigners(t, worldOptions{mode: "apply", git: "tag: live, " + verifying("DIR", "object: tag"), extra: "state: {dir: DIR/state}\n"})
+		s.allow(s.line("ada", `valid-before="20000103Z"`))
+		tag := func(words string) {
+			t.Helper()
+			s.git(append(s.ssh("ada"), "tag", "-f", "-s", "-m", words, "live")...)
 		}
-		s.expectToldOnce(late, string(verify.Expired))
+		tag("first")
+		s.expectInForce(s.expectFresh(ResultInSync), commit, signedByAda)
+		time.Sleep(24 * time.Hour)
+		tag("in time") // so that it is not refused for its date
+		time.Sleep(25 * time.Hour)
+		s.expectInForce(s.expectStale(ResultInSync, "valid"), commit, signedByAda)
 	})
 }
 
@@ -794,6 +821,9 @@ func TestVerifyOvertaken(t *testing.T) {
 				if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {
 					t.Errorf("accepted %+v", a)
 				}
+				if last := r.verifier.last.Commit; (last == old) != known {
+					t.Errorf("remembered %q", last)
+				}
 				s.expectInForce(s.expectFresh(ResultInSync), newer, signedByAda)
 			})
 		})
@@ -988,6 +1018,13 @@ func TestVerifyDamagedJournal(t *testing.T) {
 			}
 		}
 		expectLines(t, "writes", s.writes()[writes:])
+
+		// A commit that the config names needs nothing before it.
+		extra := "state: {dir: " + state + "}\n"
+		s.reload(worldOptions{mode: "report", git: "commit: " + old + ", " + verifying(s.keys, ""), extra: extra})
+		s.expectInForce(s.expectFresh(ResultDrift), old, signedByAda)
+		s.reload(worldOptions{mode: "apply", git: verifying(s.keys, ""), extra: extra})
+		s.expect(ResultError)
 
 		view, err := journal.Look(state, journal.Options{})
 		if err != nil {
