@@ -125,6 +125,13 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*hook.Bell, http.
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
 		return bell, nil
 	}
+	secret, err := cfg.Git.Webhook.Read()
+	if err == nil {
+		err = hook.CheckSecret(secret)
+	}
+	if err != nil { // it is read again for each request, so it may come yet
+		log.Warn("the webhook accepts nothing until its secret is of use", "error", oneLine(err.Error()), "hint", hintOf(err))
+	}
 	ref := followed(cfg.Git)
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves

@@ -197,7 +197,8 @@ func TestSuspendedWhileWriting(t *testing.T) {
 	})
 }
 
-// Suspensions that can't be read hold everything, and nothing else.
+// Suspensions that can't be read hold everything, which is an error where there
+// is something to write; drift is told all the same.
 func TestDamagedSuspensions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store, dir := suspending(t, worldOptions{mode: "apply"})
@@ -211,7 +212,10 @@ func TestDamagedSuspensions(t *testing.T) {
 		}
 		w.tamper(emea, sso)
 		for range 2 {
-			s := w.expect(ResultDrift)
+			s := w.expect(ResultError)
+			if p := s.LastRun.Problem; p == nil || !strings.Contains(p.Error, file) || p.Hint == "" {
+				t.Errorf("problem %+v", p)
+			}
 			if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: what is suspended can't be read: ") || !strings.Contains(b[0], file) {
 				t.Errorf("blocked: %q", b)
 			}
@@ -227,7 +231,7 @@ func TestDamagedSuspensions(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(heldFor)
-		w.expect(ResultDrift)
+		w.expect(ResultError)
 		if err := os.WriteFile(file, []byte(`{"version":1,"suspensions":[]}`), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,8 @@ type loop struct {
 	// jitter says by how much to put off a slot, so that the daemons of many
 	// accounts don't all ask at once; nil puts off none.
 	jitter func() time.Duration
+	// late is by how much the slot was put off that is waited for.
+	late time.Duration
 	// wake asks for a run at once. It holds one request: all that come while a
 	// run goes on become the one run after it. Nil asks for none.
 	wake <-chan struct{}
@@ -66,17 +68,23 @@ func (l *loop) serve(ctx context.Context) {
 		began := l.wall()
 		l.run(ctx, trigger)
 		var ok bool
-		if trigger, ok = l.wait(ctx, began); !ok {
+		if trigger, ok = l.wait(ctx, began, trigger); !ok {
 			return
 		}
 	}
 }
 
-// wait waits for the first slot after began, which has passed already if a run
-// took long: then however many slots there were become one run. It gives what
-// the next run is for, and false when ctx ended.
-func (l *loop) wait(ctx context.Context, began time.Time) (Trigger, bool) {
-	due := l.slot(began)
+// wait waits for the first slot after a run began, which has passed already if
+// the run took long: then however many slots there were become one run. It gives
+// what the next run is for, and false when ctx ended.
+func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trigger, bool) {
+	after := began
+	if trigger == TriggerSchedule {
+		// Counted from the slot that the run was for, not from when jitter let
+		// it begin, or intervals would grow by the jitter.
+		after = began.Add(-l.late)
+	}
+	due := l.slot(after)
 	l.planned(due)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -114,10 +122,11 @@ func (l *loop) wait(ctx context.Context, began time.Time) (Trigger, bool) {
 // none.
 func (l *loop) slot(t time.Time) time.Time {
 	due := l.next(t)
+	l.late = 0
 	if l.jitter != nil && !due.IsZero() {
-		due = due.Add(l.jitter())
+		l.late = l.jitter()
 	}
-	return due
+	return due.Add(l.late)
 }
 
 // wall is the wall clock without its monotonic reading, which stands still

@@ -305,3 +305,33 @@ func TestLoopJitter(t *testing.T) {
 		}
 	})
 }
+
+// An interval is as long with jitter as without: it is counted from slots, and
+// not from when runs were let begin.
+func TestLoopJitterOfIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 39*time.Minute)
+		defer cancel()
+		n := 0
+		var runs []ran
+		l := &loop{
+			now:  func() time.Time { return time.Now().UTC() },
+			next: func(t time.Time) time.Time { return t.Add(10 * time.Minute) },
+			jitter: func() time.Duration {
+				n++
+				return time.Duration(n%3) * time.Minute
+			},
+			run: func(_ context.Context, trigger Trigger) {
+				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
+			},
+			planned: func(time.Time) {},
+		}
+		l.serve(ctx)
+		want := []ran{
+			{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:11:00"}, {TriggerSchedule, "00:22:00"}, {TriggerSchedule, "00:30:00"},
+		}
+		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
+			t.Errorf("runs (-want +got):\n%s", d)
+		}
+	})
+}

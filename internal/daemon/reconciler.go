@@ -410,6 +410,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
 	}
+	if err := r.held.rules().Unreadable; err != nil && len(plan.Changes) > 0 {
+		return nil, err // all of it is blocked, by nobody's decision
+	}
 	if err := r.MayApply(); err != nil {
 		return nil, err
 	}

@@ -219,7 +219,7 @@ func (v *verifier) signer(keys *verify.Keys, snap *source.Snapshot, at time.Time
 	}
 	signer, err := keys.Tag(snap.Tag, at)
 	if err != nil {
-		return verify.Signer{}, err
+		return verify.Signer{}, fmt.Errorf("the tag %q: %w", name, err)
 	}
 	// A good signature on another tag, or for another commit, proves nothing
 	// about this one.

@@ -624,7 +624,7 @@ func TestVerifyTag(t *testing.T) {
 			reason verify.Reason
 		}{
 			{"a mere name", func() { tag("live") }, `the tag "live" is a mere name for it, which can't be signed`, verify.Unsigned},
-			{"not signed", func() { tag("live", "-a", "-m", "third") }, "it is not signed", verify.Unsigned},
+			{"not signed", func() { tag("live", "-a", "-m", "third") }, `the tag "live": it is not signed`, verify.Unsigned},
 			{"another tag", func() {
 				tag("test", "-s", "-m", "a test")
 				s.git("update-ref", "refs/tags/live", "refs/tags/test")
