@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode"
@@ -55,13 +56,14 @@ type Error struct {
 	// Reason is never empty.
 	Reason Reason
 	msg    string
+	hint   string // in place of the reason's
 }
 
 // Error says what is wrong.
 func (e *Error) Error() string { return e.msg }
 
 // Hint says what to do about it.
-func (e *Error) Hint() string { return hints[e.Reason] }
+func (e *Error) Hint() string { return cmp.Or(e.hint, hints[e.Reason]) }
 
 var hints = map[Reason]string{
 	Unsigned:       "sign it: git commit -S, or git config commit.gpgSign true for all that follow",

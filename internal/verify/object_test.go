@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,18 @@ func TestReasons(t *testing.T) {
 	for _, r := range Reasons() {
 		if hints[r] == "" || strings.ContainsAny(string(r), " -") {
 			t.Errorf("%q: %q", r, hints[r])
+		}
+	}
+}
+
+// TestUnsignedHints wants advice for the kind of object that is not signed.
+func TestUnsignedHints(t *testing.T) {
+	_, commit := (&Keys{}).Commit([]byte("tree "+tree+"\nauthor "+ident+"\ncommitter "+ident+"\n\nm\n"), now)
+	_, tag := (&Keys{}).Tag([]byte("object "+someID+"\ntype commit\ntag v1\ntagger "+ident+"\n\nm\n"), now)
+	for expected, err := range map[string]error{"sign it: git commit -S, or": commit, "sign it: git tag -s, or": tag} {
+		var no *Error
+		if !errors.As(err, &no) || no.Error() != "it is not signed" || !strings.HasPrefix(no.Hint(), expected) {
+			t.Errorf("%v, and not %q", err, expected)
 		}
 	}
 }

@@ -62,8 +62,15 @@ func (k *Keys) Tag(raw []byte, at time.Time) (Signer, error) {
 	if err != nil {
 		return Signer{}, err
 	}
+	if o.signature == nil {
+		no := refuse(Unsigned, notSigned)
+		no.hint = "sign it: git tag -s, or git config tag.gpgSign true for all that follow"
+		return Signer{}, no
+	}
 	return k.check(o, at)
 }
+
+const notSigned = "it is not signed"
 
 // maxSignature is more bytes than any signature has that is worth looking at.
 const maxSignature = 128 << 10
@@ -78,7 +85,7 @@ func (k *Keys) check(o object, at time.Time) (by Signer, err error) {
 		}
 	}()
 	if o.signature == nil {
-		return Signer{}, refuse(Unsigned, "it is not signed")
+		return Signer{}, refuse(Unsigned, notSigned)
 	}
 	if len(o.signature) > maxSignature {
 		return Signer{}, refuse(Malformed, "its signature has %d bytes, and no more than %d are looked at", len(o.signature), maxSignature)
