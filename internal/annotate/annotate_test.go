@@ -34,7 +34,7 @@ func sample() Report {
 			{Error, ConfigError, "../reconciler.yaml", 2, 3, `unknown key "schedul": did you mean "schedule"?`, ""},
 			{Warning, ConfigWarning, "", 0, 0, "RECONCILER_MOOD: unknown variable", ""},
 			{Error, InputError, "", 0, 0, `manifests "nowhere": there is no such file or folder`, `the path is relative to "/src/fleet/okta"`},
-			{Error, ManifestError, ".", 1, 1, "no orgs are declared: the desired state must not be empty", ""},
+			{Error, ManifestError, ".", 0, 0, "no orgs are declared: the desired state must not be empty", ""},
 			{Error, ManifestError, "/etc/orgs.yaml", 1, 1, `no "version": begin each document with version: 1`, ""},
 		},
 	}

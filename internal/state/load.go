@@ -92,7 +92,7 @@ func emptyPlace(inputs []Input, files []*file) Pos {
 	if len(inputs) > 0 {
 		name = cmp.Or(inputs[0].Name, inputs[0].Root, name)
 	}
-	return Pos{File: name, Line: 1, Column: 1}
+	return Pos{File: name}
 }
 
 // merger makes one desired state of many documents.

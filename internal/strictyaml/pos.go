@@ -11,8 +11,8 @@ import (
 )
 
 // Pos is a place in a file: what an editor jumps to. Line and Column count
-// from 1; a Column counts characters, as yaml.v3 does. The zero Pos means
-// "nowhere in particular".
+// from 1; a Column counts characters, as yaml.v3 does. Both are 0 for the file,
+// or the folder, as a whole. The zero Pos means "nowhere in particular".
 type Pos struct {
 	File   string
 	Line   int
@@ -20,8 +20,12 @@ type Pos struct {
 }
 
 // String gives FILE:LINE:COL, the form that editors, terminals and CI
-// annotations all understand. The name of the file is made Visible.
+// annotations all understand; FILE alone where there is no line. The name of the
+// file is made Visible.
 func (p Pos) String() string {
+	if p.Line == 0 {
+		return Visible(p.File)
+	}
 	return fmt.Sprintf("%s:%d:%d", Visible(p.File), p.Line, p.Column)
 }
 
@@ -62,7 +66,7 @@ type Error struct {
 	Cut bool
 }
 
-// Error gives "FILE:LINE:COL: message".
+// Error gives "FILE:LINE:COL: message", as far as there is a place.
 func (e *Error) Error() string { return e.Pos.String() + ": " + e.Msg }
 
 // Errors is everything that is wrong with one input. Readers collect instead
