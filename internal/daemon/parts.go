@@ -47,12 +47,12 @@ func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
 	s := &Source{Name: r.source, Fetch: r.fetch}
 	if v := &r.verifier; v.rules() != nil {
 		s.Verify = func(ctx context.Context, snap *source.Snapshot) (string, journal.Acceptance, error) {
-			past, err := v.past()
+			before, err := v.precedent()
 			if err != nil {
-				return "", past.last, err
+				return "", before.last, err
 			}
 			signer, err := v.check(ctx, snap)
-			return signer, past.last, err
+			return signer, before.last, err
 		}
 	}
 	return s, nil

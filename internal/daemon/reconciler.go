@@ -315,9 +315,12 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 	if err != nil {
 		return nil, err
 	}
-	if newest.Commit != saved.Revision {
+	switch {
+	case newest.Commit != saved.Revision:
 		return nil, &diff.StaleError{Reasons: []string{fmt.Sprintf("%sthis plan is of commit %s, not of the newest, %s",
 			wants, shortCommit(saved.Revision), shortCommit(newest.Commit))}}
+	case saved.Signer != "" && saved.Signer != newest.Signer:
+		return nil, &diff.StaleError{Reasons: []string{fmt.Sprintf("%sthis plan names %q for who signed it, not %q", wants, saved.Signer, newest.Signer)}}
 	}
 	return newest, nil
 }

@@ -28,7 +28,7 @@ type UnverifiedError struct {
 }
 
 // reasonRewritten is the reason of a commit that doesn't build on the last
-// accepted one.
+// accepted one, or brings back what a rewrite took out.
 const reasonRewritten = "rewritten"
 
 // Error says which commit it is, and what is wrong with it.
@@ -78,7 +78,7 @@ type verifier struct {
 	history func(ctx context.Context, tip, since string) ([]source.Commit, bool, error)
 	log     *slog.Logger
 	// passed is what the last check let pass; zero when it let nothing.
-	passed passed
+	passed candidate
 	// last is what was accepted last, as far as this process knows.
 	last journal.Acceptance
 	// kept is the commit that the journal had when it was looked at last, "" for
@@ -86,24 +86,6 @@ type verifier struct {
 	// since; rewrote says that last doesn't build on it.
 	kept    string
 	rewrote bool
-}
-
-// passed is a commit that may be accepted. When rewrote is set, it doesn't build
-// on the one that was accepted before it, and need not.
-type passed struct {
-	journal.Acceptance
-	rewrote bool
-}
-
-// past is what a commit is held to.
-type past struct {
-	// last is what was accepted last; zero when nothing was.
-	last journal.Acceptance
-	// out are the commits that rewrites took out of what is followed.
-	out map[string]bool
-	// forgot says that something may have been accepted, and that the journal
-	// which knew it is damaged.
-	forgot bool
 }
 
 // rules are those of the config; nil where there are none.
@@ -122,18 +104,18 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	if rules == nil {
 		return "", nil
 	}
-	v.passed = passed{}
+	v.passed = candidate{}
 	keys, err := readKeys(rules.KeysFile)
 	if err != nil {
 		return "", err
 	}
-	past, err := v.past()
+	before, err := v.precedent()
 	if err != nil {
 		return "", err
 	}
-	last := past.last
+	last := before.last
 	now := time.Now()
-	found := passed{Acceptance: journal.Acceptance{Source: v.key(), Commit: snap.Commit, At: now}}
+	found := candidate{Acceptance: journal.Acceptance{Source: v.key(), Commit: snap.Commit, At: now}}
 	if rules.Object == config.VerifyTag {
 		found.Tag = snap.Tag
 	}
@@ -151,7 +133,7 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	}
 	// A commit that the config itself names need not build on anything.
 	if last.Commit != snap.Commit && v.cfg.Git.Commit == "" {
-		if found.rewrote, err = v.checkHistory(ctx, keys, snap.Commit, past, now); err != nil {
+		if found.rewrote, err = v.checkHistory(ctx, keys, snap.Commit, &before, now); err != nil {
 			return "", err
 		}
 	}
@@ -180,16 +162,6 @@ func (v *verifier) doubt(d *Desired, at time.Time) error {
 		return unverified(d.Commit, err)
 	}
 	return nil
-}
-
-// overtaken says whether another process has accepted a commit since d came into
-// force here; false when that can't be found out.
-func (v *verifier) overtaken(d *Desired) bool {
-	if v.rules() == nil {
-		return false
-	}
-	past, err := v.past()
-	return err == nil && past.last.Commit != "" && past.last.Commit != d.Commit
 }
 
 func readKeys(file string) (*verify.Keys, error) {
@@ -253,13 +225,13 @@ func header(raw []byte, name string) string {
 // says that it may be missing, which is what rewrote tells. No commit that was
 // missing before may have come back, and, where the config wants it, each commit
 // must be signed.
-func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip string, past past, at time.Time) (rewrote bool, err error) {
-	if past.out[tip] {
+func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip string, before *precedent, at time.Time) (rewrote bool, err error) {
+	if before.out[tip] {
 		return false, cameBack(tip, errors.New("a rewrite of the history had taken it out"))
 	}
-	since := past.last.Commit
+	since := before.last.Commit
 	switch {
-	case past.forgot:
+	case before.forgot:
 		return false, &hinted{
 			errors.New("it is not known which commit was accepted last: the journal that knew it is damaged, or was set aside"),
 			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: reconciler acknowledge --journal",
@@ -282,7 +254,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip stri
 	}
 	for i := range commits {
 		c := &commits[i]
-		if past.out[c.Hash] {
+		if before.out[c.Hash] {
 			return false, cameBack(tip, fmt.Errorf("it contains the commit %s, which a rewrite of the history had taken out", shortCommit(c.Hash)))
 		}
 		// What a new history begins with, the tip's signer vouches for.
@@ -301,144 +273,4 @@ func cameBack(tip string, err error) *UnverifiedError {
 		Commit: tip, Reason: reasonRewritten, err: err,
 		hint: "find out who pushed it again; if its content is wanted after all, make a new commit with it",
 	}
-}
-
-// key names what is followed, for the journal.
-func (v *verifier) key() string { return v.cfg.Git.URL + " " + followed(v.cfg.Git) }
-
-// past gives what was accepted before: what the journal says, which another
-// process may have written, unless this process knows better because the journal
-// could not be written to.
-func (v *verifier) past() (past, error) {
-	p := past{last: v.last, out: map[string]bool{}}
-	if commit := v.rules().AcceptRewriteOf; commit != "" {
-		p.out[commit] = true
-	}
-	if v.cfg.State.Dir == "" {
-		return p, nil
-	}
-	view, err := journal.Look(v.cfg.State.Dir, journal.Options{Logger: v.log})
-	if errors.Is(err, journal.ErrDamaged) {
-		p.forgot = v.last.Commit == ""
-		return p, nil // an alarm tells of it
-	}
-	if err != nil {
-		return p, err
-	}
-	defer view.Close()
-	kept, known, err := view.Accepted(v.key())
-	if err != nil {
-		return p, err
-	}
-	rewritten, err := view.Rewritten(v.key())
-	if err != nil {
-		return p, err
-	}
-	for _, commit := range rewritten {
-		p.out[commit] = true
-	}
-	if known && (kept.Commit != v.kept || kept.Commit == v.last.Commit) {
-		v.last, v.rewrote = kept, false
-	}
-	p.last, v.kept = v.last, kept.Commit
-	if p.last.Commit == "" {
-		amnesia, err := view.Amnesia()
-		if err != nil {
-			return p, err
-		}
-		p.forgot = amnesia != nil
-	}
-	return p, nil
-}
-
-// accept takes down that a commit came into force, if it is the one that the
-// last check let pass, or the one before it, which the journal may have missed.
-// The error is a *journal.OvertakenError when another process has accepted
-// another one since that check; the commit must not be used then.
-func (v *verifier) accept(commit string) error {
-	if v.rules() == nil || commit == "" {
-		return nil
-	}
-	a := v.passed
-	if commit != a.Commit {
-		a = passed{Acceptance: v.last}
-	}
-	if commit != a.Commit {
-		return nil
-	}
-	a.rewrote = a.rewrote || v.rewrote
-	var err error
-	if v.cfg.State.Dir != "" {
-		err = v.keep(&a)
-	}
-	switch {
-	case err == nil:
-		v.kept, a.rewrote = a.Commit, false
-	case errors.As(err, new(*journal.OvertakenError)):
-		return err
-	}
-	v.last, v.rewrote = a.Acceptance, a.rewrote
-	return err
-}
-
-// keep has the journal take down what was accepted, if it doesn't know it yet:
-// most runs find what an earlier one has accepted, and need not hold it.
-func (v *verifier) keep(a *passed) error {
-	opts := journal.Options{Logger: v.log}
-	if view, err := journal.Look(v.cfg.State.Dir, opts); err == nil {
-		kept, _, err := view.Accepted(a.Source)
-		view.Close()
-		if err == nil && kept.Commit == a.Commit && kept.Signer == a.Signer && bytes.Equal(kept.Tag, a.Tag) {
-			return nil
-		}
-	}
-	books, err := journal.Open(v.cfg.State.Dir, opts)
-	if err != nil {
-		return err
-	}
-	defer books.Close()
-	return books.Accept(a.Acceptance, v.kept, a.rewrote)
-}
-
-// LastVerified reads the commit again that was accepted last, by an earlier
-// process or another one: it stays in force while the newest one is refused. It
-// gives nil where there is none.
-func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
-	v := &r.verifier
-	if v.rules() == nil {
-		return nil, time.Time{}, nil
-	}
-	past, err := v.past()
-	last := past.last
-	if err != nil || last.Commit == "" {
-		return nil, time.Time{}, err
-	}
-	if v.rules().Object == config.VerifyTag && last.Tag == nil {
-		return nil, time.Time{}, &hinted{
-			fmt.Errorf("the journal has no tag of the last accepted commit %s", shortCommit(last.Commit)),
-			"the next tag with a good signature is taken down together with its commit",
-		}
-	}
-	opts := v.git
-	opts.Branch, opts.Tag, opts.Commit = "", "", last.Commit
-	git, err := source.NewGit(opts)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	snap, err := git.Fetch(ctx)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	tagged := *snap
-	tagged.Tag = last.Tag // git may have another by now, or none
-	signer, err := v.check(ctx, &tagged)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	d, err := loadDesired(&tagged, parentsOf(r.cfg))
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	d.Signer = signer
-	return d, last.At, nil
 }
