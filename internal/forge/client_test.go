@@ -402,21 +402,34 @@ func TestNoteWithoutAddress(t *testing.T) {
 	}
 }
 
-// Not to know who we are for a while is no reason to take others for us.
+// Not to know who we are for a while is no reason to take others for us. The
+// token is an app's, which is refused at /user in any case.
 func TestWhoWeAreIsUnknownForNow(t *testing.T) {
-	gh, _ := startGitHub(t)
-	synctest.Test(t, func(t *testing.T) {
-		gh.AddComment(7, "my-app[bot]", "<!-- reconciler:plan -->\nold")
-		gh.Fail(forgetest.Fault{Path: "/graphql", Times: 9, Status: 502, Body: "{}"})
-		gh.Fail(forgetest.Fault{Path: "/user", Times: 9, Status: 502, Body: "{}"})
-		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token(ghToken), HTTP: gh.Transport()})
-		if _, err := c.Comment(t.Context(), 7, "plan", "new"); err == nil || !strings.Contains(err.Error(), "GET /api/v3/user: 502") {
-			t.Error(err)
-		}
-		if all := gh.Comments(7); len(all) != 1 || all[0].Edits > 0 {
-			t.Errorf("%+v", all)
-		}
-	})
+	limited := `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`
+	for _, tt := range []struct {
+		faults   []forgetest.Fault
+		expected string
+	}{
+		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}, {Path: "/user", Times: 9, Status: 502, Body: "{}"}}, "GET /api/v3/user: 502"},
+		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}}, "POST /api/graphql: 502"},
+		{[]forgetest.Fault{{Path: "/graphql", Status: 200, Body: limited}}, "the GraphQL API doesn't tell who the token belongs to"},
+		{[]forgetest.Fault{{Path: "/graphql", Status: 403, Header: http.Header{"Retry-After": {"900"}}, Body: "{}"}}, "POST /api/graphql: 403"},
+	} {
+		gh, _ := startGitHub(t)
+		synctest.Test(t, func(t *testing.T) {
+			gh.AddComment(7, "my-app[bot]", "<!-- reconciler:plan -->\nold")
+			for _, fault := range tt.faults {
+				gh.Fail(fault)
+			}
+			c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token(ghToken), HTTP: gh.Transport()})
+			if _, err := c.Comment(t.Context(), 7, "plan", "new"); err == nil || !strings.Contains(err.Error(), tt.expected) {
+				t.Error(err)
+			}
+			if all := gh.Comments(7); len(all) != 1 || all[0].Edits > 0 {
+				t.Errorf("%+v", all)
+			}
+		})
+	}
 }
 
 func TestLongBodies(t *testing.T) {

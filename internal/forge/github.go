@@ -155,8 +155,8 @@ func hasNext(h http.Header) bool { return strings.Contains(h.Get("Link"), `rel="
 
 // viewer gives who we are. GET /user is refused to the tokens of apps, and so
 // to the GITHUB_TOKEN of a workflow, whereas the GraphQL API tells any token who
-// it is. Where neither does, such as behind a proxy that passes little, the
-// error is a denial.
+// it is. The error is a denial where both are denied, such as behind a proxy
+// that passes little.
 // https://docs.github.com/en/graphql/reference/queries#viewer
 // https://docs.github.com/en/rest/users/users#get-the-authenticated-user
 func (g *github) viewer(ctx context.Context) (int64, error) {
@@ -168,18 +168,22 @@ func (g *github) viewer(ctx context.Context) (int64, error) {
 		} `json:"data"`
 	}
 	ask := map[string]string{"query": "query { viewer { databaseId } }"}
-	_, err := g.do(ctx, request{what: aboutUser, method: http.MethodPost, url: g.graphQL(), body: ask}, &answer)
-	if err == nil && answer.Data.Viewer.ID != 0 {
+	_, first := g.do(ctx, request{what: aboutUser, method: http.MethodPost, url: g.graphQL(), body: ask}, &answer)
+	switch {
+	case first == nil && answer.Data.Viewer.ID != 0:
 		return answer.Data.Viewer.ID, nil
+	case first == nil: // a limit, for one, is answered with 200
+		first = errors.New("GitHub: the GraphQL API doesn't tell who the token belongs to")
 	}
 	var user githubUser
-	if _, err := g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user); err != nil {
-		return 0, err
+	_, err := g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user)
+	switch {
+	case denied(err) && !denied(first):
+		return 0, first // which may well tell later
+	case err == nil && user.ID == 0:
+		err = errors.New("GitHub: the token's user has no id")
 	}
-	if user.ID == 0 {
-		return 0, errors.New("GitHub: the token's user has no id")
-	}
-	return user.ID, nil
+	return user.ID, err
 }
 
 // graphQL gives the address of the GraphQL API, which on Enterprise Server is
