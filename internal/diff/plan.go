@@ -278,14 +278,14 @@ func (p *Plan) Differs() bool {
 }
 
 // ReviewDiffers says, in a review, whether the change declares anything: a
-// difference, a conflict or a setting. Existing drift, which it did not cause,
+// difference, a conflict, a setting or what is settled. Existing drift, which it did not cause,
 // doesn't count. Without a review it is Differs.
 func (p *Plan) ReviewDiffers() bool {
 	r := p.Review
 	if r == nil {
 		return p.Differs()
 	}
-	return r.ThisChange+r.Conflicts+len(r.Settings) > 0
+	return r.ThisChange+r.Conflicts+len(r.Settled)+len(r.Settings) > 0
 }
 
 // Seal sets the plan's digest, after which nothing in it may be changed.
