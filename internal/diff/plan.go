@@ -278,8 +278,8 @@ func (p *Plan) Differs() bool {
 }
 
 // ReviewDiffers says, in a review, whether the change declares anything: a
-// difference, a conflict, a setting or what is settled. Existing drift, which it did not cause,
-// doesn't count. Without a review it is Differs.
+// difference, a conflict, a setting or what is settled. Existing drift, which it
+// did not cause, doesn't count. Without a review it is Differs.
 func (p *Plan) ReviewDiffers() bool {
 	r := p.Review
 	if r == nil {
