@@ -36,7 +36,7 @@ var mayImport = map[string]struct {
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config": {[]string{"internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
+	"internal/config": {[]string{"internal/hold", "internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
 	"internal/source": {[]string{"internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
 
 	// Okta.

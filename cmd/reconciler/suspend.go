@@ -88,7 +88,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	}
 	for _, glob := range f.orgs {
 		if err := hold.CheckGlob(glob); err != nil {
-			return fmt.Errorf("--org: %w", err)
+			return fmt.Errorf("--org %w", err)
 		}
 	}
 	length := cmd.Flags().Changed("for")

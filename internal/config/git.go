@@ -181,13 +181,14 @@ func (r *resolver) verify(block *at[verifyFile], tag bool) *Verify {
 }
 
 func (r *resolver) status(block *at[statusFile], g *Git, server gitServer) *GitStatus {
+	const maxName = 200
 	f := &block.V
 	s := &GitStatus{
 		Provider:   string(f.Provider.V),
 		Repository: strings.Trim(r.word("git.status.repository", &f.Repository), "/"),
 		URL:        r.apiURL("git.status.url", &f.URL),
 		Token:      r.secret("git.status.token", &f.Token, &f.TokenFile),
-		Name:       r.phrase("git.status.name", &f.Name),
+		Name:       r.phrase("git.status.name", &f.Name, maxName),
 		TargetURL:  r.link("git.status.targetURL", &f.TargetURL),
 	}
 	if !f.Provider.Set {

@@ -2,11 +2,11 @@ package config
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"strings"
 	"time"
 
+	"reconciler/internal/hold"
 	"reconciler/internal/schedule"
 )
 
@@ -88,8 +88,8 @@ func (r *resolver) suspensions(all []at[suspensionFile]) []Suspension {
 		f := &all[i].V
 		key := func(k string) string { return fmt.Sprintf("suspend.%d.%s", i, k) }
 		s := Suspension{
-			Reason: r.phrase(key("reason"), &f.Reason),
-			Owner:  r.phrase(key("owner"), &f.Owner),
+			Reason: r.phrase(key("reason"), &f.Reason, hold.MaxReason),
+			Owner:  r.phrase(key("owner"), &f.Owner, hold.MaxOwner),
 			Orgs:   r.patterns(key("orgs"), &f.Orgs),
 		}
 		if !f.Reason.Set {
@@ -125,30 +125,11 @@ func (r *resolver) patterns(key string, v *at[[]at[string]]) []string {
 		if !item.OK() {
 			continue
 		}
-		pattern := strings.ToLower(item.V)
-		if problem := checkPattern(pattern); problem != "" {
-			r.errs.Add(item.Pos, "%q %s, not %q", key, problem, item.V)
+		if err := hold.CheckGlob(item.V); err != nil {
+			r.errs.Add(item.Pos, "%q %v", key, err)
 			continue
 		}
-		all = append(all, pattern)
+		all = append(all, strings.ToLower(item.V))
 	}
 	return all
-}
-
-// domainPattern matches what a domain is made of, and what stands for it.
-var domainPattern = regexp.MustCompile(`^[a-z0-9.*?\[\]^-]+$`)
-
-// checkPattern says what must be otherwise with a pattern that could match no
-// domain; "" when nothing.
-func checkPattern(pattern string) string {
-	_, err := path.Match(pattern, "")
-	switch {
-	case !domainPattern.MatchString(pattern):
-		return "must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com"
-	case err != nil:
-		return "must hold patterns in which each [ has its ], as in acme-[a-f]*.okta.com"
-	case !strings.ContainsAny(pattern, "*?[.]"):
-		return "must hold whole domains, as in acme.okta.com, or a * for the rest of one"
-	}
-	return ""
 }

@@ -1,13 +1,10 @@
 package config
 
 import (
-	"path"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"reconciler/internal/schedule"
 	"reconciler/internal/strictyaml"
@@ -124,40 +121,4 @@ func TestJitter(t *testing.T) {
 			t.Errorf("%s, jitter %s: %v", tt.schedule, tt.jitter, err)
 		}
 	}
-}
-
-func TestCheckPattern(t *testing.T) {
-	for pattern, wanted := range map[string]string{
-		"*": "", "acme.okta.com": "", "*.oktapreview.com": "", "acme-[a-f]?.okta.com": "", "acme*": "", "[^a]*.okta.com": "",
-		"":                    "must hold domains",
-		"acme":                "whole domains",
-		"a b.okta.com":        "must hold domains",
-		"acme.okta.com/x":     "must hold domains",
-		`acme\*.okta.com`:     "must hold domains",
-		"acme.okta.com\n":     "must hold domains",
-		"ACME.okta.com":       "must hold domains", // after it was made lower
-		"äcme.okta.com":       "must hold domains",
-		"acme-[a.okta.com":    "each [ has its ]",
-		"acme-[].okta.com":    "each [ has its ]",
-		"a*b*c-[z-].okta.com": "each [ has its ]",
-	} {
-		got := checkPattern(pattern)
-		if (wanted == "") != (got == "") || !strings.Contains(got, wanted) {
-			t.Errorf("%q: %q, want %q", pattern, got, wanted)
-		}
-	}
-}
-
-// Whoever uses a pattern that was taken need not look at path.Match's error.
-func TestCheckedPatternsMatch(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pattern := rapid.StringMatching(`[a-c.*?\[\]^-]{0,12}`).Draw(t, "pattern")
-		domain := rapid.StringMatching(`[a-c.-]{0,12}`).Draw(t, "domain")
-		if checkPattern(pattern) != "" {
-			return
-		}
-		if _, err := path.Match(pattern, domain); err != nil {
-			t.Fatalf("%q, %q: %v", pattern, domain, err)
-		}
-	})
 }

@@ -253,9 +253,8 @@ func (r *resolver) word(key string, v *at[string]) string {
 	return ""
 }
 
-// phrase gives a value that people read: one line, and not a long one.
-func (r *resolver) phrase(key string, v *at[string]) string {
-	const most = 200
+// phrase gives a value that people read: one line of at most so many characters.
+func (r *resolver) phrase(key string, v *at[string], most int) string {
 	text := strings.TrimSpace(v.V)
 	switch {
 	case !v.OK(): // the default, or nothing

@@ -2,9 +2,9 @@ package hold
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +35,13 @@ type Window struct {
 	// None at all stands for all orgs and the account.
 	Orgs []string
 }
+
+// MaxReason and MaxOwner are how many characters those of a Suspension may have,
+// wherever it is made.
+const (
+	MaxReason = 200
+	MaxOwner  = 200
+)
 
 // Suspension holds writes until somebody takes it back or it expires.
 type Suspension struct {
@@ -195,20 +202,26 @@ func (r *Rules) windows(domain string) []*Window {
 	return all
 }
 
-// CheckGlob says what is wrong with a pattern for domains: * stands for any
-// characters, ? for one, [a-z] for one of several. It must match the whole
-// domain; upper and lower case are the same.
+// domainPattern matches what a domain is made of, and what stands for it.
+var domainPattern = regexp.MustCompile(`^[a-z0-9.*?\[\]^-]+$`)
+
+// CheckGlob says what is wrong with a pattern for domains, in words that go on
+// from the name of what holds it: * stands for any characters, ? for one, [a-z]
+// for one of several. It must match the whole domain; upper and lower case are
+// the same. A word without a dot or a * is refused: it would look as if it held
+// an org, and hold none.
 func CheckGlob(glob string) error {
 	const maxGlob = 253 // as long as a domain
-	switch _, err := path.Match(glob, ""); {
-	case glob == "":
-		return errors.New("a pattern for orgs is empty")
+	lower := strings.ToLower(glob)
+	switch _, err := path.Match(lower, ""); {
 	case utf8.RuneCountInString(glob) > maxGlob:
-		return fmt.Errorf("a pattern for orgs has more than %d characters", maxGlob)
-	case !printable(glob) || strings.ContainsFunc(glob, unicode.IsSpace):
-		return fmt.Errorf("the pattern %q has characters that no domain has", glob)
+		return fmt.Errorf("must hold patterns of at most %d characters", maxGlob)
+	case !domainPattern.MatchString(lower):
+		return fmt.Errorf("must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com, not %q", glob)
 	case err != nil:
-		return fmt.Errorf("the pattern %q is not complete: a [ needs its ], and a \\ something behind it", glob)
+		return fmt.Errorf("must hold patterns in which each [ has its ], as in acme-[a-f]*.okta.com, not %q", glob)
+	case !strings.ContainsAny(lower, "*?[.]"):
+		return fmt.Errorf("must hold whole domains, as in acme.okta.com, or a * for the rest of one, not %q", glob)
 	}
 	return nil
 }

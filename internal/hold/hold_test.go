@@ -3,6 +3,7 @@ package hold
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -320,17 +321,47 @@ func TestGlobs(t *testing.T) {
 			t.Errorf("%q, %q: %t", tt.globs, tt.domain, got)
 		}
 	}
+}
+
+func TestCheckGlob(t *testing.T) {
 	for glob, wanted := range map[string]string{
-		"*": "", "*.okta.com": "", "acme-[a-z]*": "", `a\*`: "",
-		"": "is empty", "[": "is not complete", "a[z": "is not complete", `a\`: "is not complete", "[]": "is not complete",
-		"a b": "no domain has", "a\nb": "no domain has", "a\u202eb": "no domain has", "\xff": "no domain has",
-		strings.Repeat("a", 254): "more than 253",
+		"*": "", "acme.okta.com": "", "*.oktapreview.com": "", "acme-[a-f]?.okta.com": "", "acme*": "", "[^a]*.okta.com": "",
+		"ACME.Okta.com":       "",
+		"":                    `must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com, not ""`,
+		"acme":                "must hold whole domains",
+		"a b.okta.com":        "must hold domains",
+		"acme.okta.com/x":     "must hold domains",
+		`acme\*.okta.com`:     "must hold domains",
+		"acme.okta.com\n":     "must hold domains",
+		"a\u202eb.okta.com":   "must hold domains",
+		"\xff.okta.com":       "must hold domains",
+		"äcme.okta.com":       "must hold domains",
+		"[":                   "each [ has its ]",
+		"acme-[a.okta.com":    "each [ has its ]",
+		"acme-[].okta.com":    "each [ has its ]",
+		"a*b*c-[z-].okta.com": "each [ has its ]",
+
+		strings.Repeat("a", 250) + ".com": "must hold patterns of at most 253 characters",
 	} {
 		err := CheckGlob(glob)
 		if (err == nil) != (wanted == "") || err != nil && (!strings.Contains(err.Error(), wanted) || strings.ContainsAny(err.Error(), "\n\u202e")) {
 			t.Errorf("%q: %v", glob, err)
 		}
 	}
+}
+
+// Whoever uses a pattern that was taken need not look at path.Match's error.
+func TestCheckedGlobsMatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		glob := rapid.StringMatching(`[a-c.*?\[\]^-]{0,12}`).Draw(t, "glob")
+		domain := rapid.StringMatching(`[a-c.-]{0,12}`).Draw(t, "domain")
+		if CheckGlob(glob) != nil {
+			return
+		}
+		if _, err := path.Match(glob, domain); err != nil {
+			t.Fatalf("%q, %q: %v", glob, domain, err)
+		}
+	})
 }
 
 // TestHeldProperties compares with what a clock would see that goes through all

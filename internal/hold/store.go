@@ -31,8 +31,7 @@ const (
 	mend = `if nothing is to be suspended, write {"version":1,"suspensions":[]} into it`
 
 	maxFile   = 1 << 20
-	maxText   = 500
-	maxOwner  = 100
+	maxID     = 100
 	maxGlobs  = 100
 	idLength  = 8
 	lockTries = 50
@@ -177,7 +176,7 @@ func parse(data []byte) ([]Suspension, error) {
 		if err := s.check(); err != nil {
 			return nil, fmt.Errorf("suspension %d: %w", i+1, err)
 		}
-		if s.ID == "" || len(s.ID) > maxOwner || !printable(s.ID) || ids[s.ID] || s.Since.IsZero() {
+		if s.ID == "" || len(s.ID) > maxID || !printable(s.ID) || ids[s.ID] || s.Since.IsZero() {
 			return nil, fmt.Errorf("suspension %d: its id or time is missing, or the id is another's as well", i+1)
 		}
 		ids[s.ID] = true
@@ -194,7 +193,7 @@ func (s *Suspension) check() error {
 	for _, text := range []struct {
 		name, value string
 		most        int
-	}{{"reason", s.Reason, maxText}, {"owner", s.Owner, maxOwner}} {
+	}{{"reason", s.Reason, MaxReason}, {"owner", s.Owner, MaxOwner}} {
 		switch {
 		case strings.TrimSpace(text.value) == "":
 			return fmt.Errorf("the %s is missing", text.name)
@@ -209,7 +208,7 @@ func (s *Suspension) check() error {
 	}
 	for _, glob := range s.Orgs {
 		if err := CheckGlob(glob); err != nil {
-			return err
+			return fmt.Errorf("the orgs %w", err)
 		}
 	}
 	return nil

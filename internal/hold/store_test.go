@@ -107,15 +107,15 @@ func TestAddRefuses(t *testing.T) {
 	must(t, os.Chmod(dir, 0o700))
 	s := OpenStore(dir)
 	for wanted, n := range map[string]Suspension{
-		"the reason is missing":           {Owner: "ada"},
-		"the owner is missing":            {Reason: "r", Owner: " "},
-		"the reason has more than 500":    {Reason: strings.Repeat("é", 501), Owner: "ada"},
-		"the owner has more than 100":     {Reason: "r", Owner: strings.Repeat("é", 101)},
-		"the reason has line breaks":      {Reason: "a\nb", Owner: "ada"},
-		"the owner has line breaks":       {Reason: "r", Owner: "a\u202eb"},
-		"more than 100 patterns":          {Reason: "r", Owner: "ada", Orgs: manyGlobs(101)},
-		`the pattern "[" is not complete`: {Reason: "r", Owner: "ada", Orgs: []string{"["}},
-		"it would have expired already":   {Reason: "r", Owner: "ada", Until: time.Now().Add(-time.Minute)},
+		"the reason is missing":                                 {Owner: "ada"},
+		"the owner is missing":                                  {Reason: "r", Owner: " "},
+		"the reason has more than 200":                          {Reason: strings.Repeat("é", MaxReason+1), Owner: "ada"},
+		"the owner has more than 200":                           {Reason: "r", Owner: strings.Repeat("é", MaxOwner+1)},
+		"the reason has line breaks":                            {Reason: "a\nb", Owner: "ada"},
+		"the owner has line breaks":                             {Reason: "r", Owner: "a\u202eb"},
+		"more than 100 patterns":                                {Reason: "r", Owner: "ada", Orgs: manyGlobs(101)},
+		"the orgs must hold patterns in which each [ has its ]": {Reason: "r", Owner: "ada", Orgs: []string{"["}},
+		"it would have expired already":                         {Reason: "r", Owner: "ada", Until: time.Now().Add(-time.Minute)},
 	} {
 		_, err := s.Add(n)
 		var e *Error
@@ -126,7 +126,7 @@ func TestAddRefuses(t *testing.T) {
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
 		t.Errorf("written all the same: %v, %v", names, err)
 	}
-	add(t, s, Suspension{Reason: strings.Repeat("é", 500), Owner: strings.Repeat("é", 100), Orgs: manyGlobs(100)})
+	add(t, s, Suspension{Reason: strings.Repeat("é", MaxReason), Owner: strings.Repeat("é", MaxOwner), Orgs: manyGlobs(100)})
 }
 
 func manyGlobs(n int) []string {
@@ -157,7 +157,7 @@ func TestDamaged(t *testing.T) {
 		`{"version":1,"suspensions":[` + one + `,` + one + `]}`:                             "suspension 2: its id or time is missing, or the id is another's as well",
 		`{"version":1,"suspensions":[` + strings.Replace(one, `"a"`, `""`, 1):               "it is empty or cut off",
 		`{"version":1,"suspensions":[` + one[:len(one)-1] + `,"org":"x"}]}`:                 `unknown field "org"`,
-		`{"version":1,"suspensions":[` + one[:len(one)-1] + `,"orgs":["["]}]}`:              `the pattern "[" is not complete`,
+		`{"version":1,"suspensions":[` + one[:len(one)-1] + `,"orgs":["["]}]}`:              `suspension 1: the orgs must hold patterns in which each [ has its ]`,
 		`{"version":1,"suspensions":[` + one[:len(one)-1] + `,"until":"soon"}]}`:            "parsing time",
 		`{"version":1,"suspensions":[` + strings.Replace(one, "r\"", "\\u001b\"", 1) + `]}`: "can't be printed",
 		strings.Repeat(" ", maxFile+1):                                                      "it has more than 1048576 bytes",
