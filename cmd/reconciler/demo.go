@@ -74,7 +74,7 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	defer func() { stop(); err = errors.Join(err, <-served) }()
 
 	for _, chapter := range []func(context.Context) error{
-		d.plan, d.apply, d.drift, d.repair, d.refuse, d.onboard,
+		d.review, d.plan, d.apply, d.drift, d.repair, d.refuse, d.onboard,
 	} {
 		if err := chapter(ctx); ctx.Err() != nil {
 			return ctx.Err() // whatever it led to
@@ -158,13 +158,31 @@ func (d *demo) writeConfig(seed *simulator.Seed, access simulator.Access) error 
 	return os.WriteFile(path, text, 0o600)
 }
 
-func (d *demo) plan(ctx context.Context) error {
-	d.chapter("A pull request is merged: one org gains a product, a new org is to be linked")
+// review looks at a change as CI does for a pull request: without credentials,
+// so without a call to Okta.
+func (d *demo) review(ctx context.Context) error {
+	d.chapter("A pull request: one org is to gain a product, a new org is to be linked")
 	fleet := addProduct(d.fleet, demoGains, demoLifecycle)
 	fleet += fmt.Sprintf("  - domain: %s\n    cell: ok1\n    status: ACTIVE\n    products: [P000052, P000131]\n", demoNew)
 	if err := d.commit("link acme-new, lifecycle management for EMEA", fleet); err != nil {
 		return err
 	}
+	out, err := d.command(ctx, exitDifferences, "diff", "--base", "main~1", "--offline", "--detailed-exitcode")
+	if err != nil {
+		return err
+	}
+	if err := contains(out, "Declared change", demoNew, demoLifecycle); err != nil {
+		return err
+	}
+	if n := len(d.sim.Requests()); n > 0 {
+		return fmt.Errorf("a review of manifests alone called Okta %d times", n)
+	}
+	d.fact("diff --base said what the change means for each org, without credentials or a call to Okta")
+	return nil
+}
+
+func (d *demo) plan(ctx context.Context) error {
+	d.chapter("It is merged: what differs from live now?")
 	out, err := d.command(ctx, exitDifferences, "diff", "--detailed-exitcode")
 	if err != nil {
 		return err
