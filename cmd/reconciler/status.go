@@ -109,11 +109,8 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 		line("", "%s %s for %s%s", cmp.Or(d.Org, "the account's"), d.Field, ago(s.Now, d.Since), why)
 	}
 	for i := range s.Suspensions {
-		orgs := "all orgs and the account"
-		if globs := s.Suspensions[i].Orgs; len(globs) > 0 {
-			orgs = strings.Join(globs, ", ")
-		}
-		line("suspended", "%s, %s", orgs, strings.TrimPrefix(s.Suspensions[i].String(), "suspended "))
+		held := &s.Suspensions[i]
+		line("suspended", "%s, %s", held.Scope(), strings.TrimPrefix(held.String(), "suspended "))
 	}
 	for _, u := range s.Unknown {
 		line("unknown", "%s: %s", u.Org, u.Error)

@@ -116,7 +116,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	}
 	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
 		"reading and reports of drift go on; a running daemon takes this up before its next write\n"+
-		"take it back with: reconciler resume %s\n", scope(made.Orgs), &made, made.ID)
+		"take it back with: reconciler resume %s\n", made.Scope(), &made, made.ID)
 	return err
 }
 
@@ -138,14 +138,6 @@ func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("--until %s: that is over", f.until)
 	}
 	return until, nil
-}
-
-// scope says in words what a suspension is for.
-func scope(globs []string) string {
-	if len(globs) == 0 {
-		return "all orgs and the account"
-	}
-	return strings.Join(globs, ", ")
 }
 
 func (a *app) resumeCommand() *cobra.Command {
@@ -213,12 +205,12 @@ func (a *app) resume(ids, orgs []string) error {
 	if len(removed) == 0 {
 		problem := "nothing was suspended while the program runs"
 		if len(orgs) > 0 {
-			problem = "nothing was suspended for exactly " + scope(orgs)
+			problem = "nothing was suspended for exactly " + strings.Join(orgs, ", ")
 		}
 		return notSuspended(problem, alive(cfg, kept))
 	}
 	for i := range removed {
-		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", scope(removed[i].Orgs), &removed[i]); err != nil {
+		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", removed[i].Scope(), &removed[i]); err != nil {
 			return err
 		}
 	}
@@ -254,20 +246,19 @@ func (l *listed) describe() string {
 	if l.From == "config" {
 		where = "by the config, and can only be resumed there"
 	}
-	return fmt.Sprintf("%s, %s (%s)", scope(l.Orgs), &l.Suspension, where)
+	return fmt.Sprintf("%s, %s (%s)", l.Scope(), &l.Suspension, where)
 }
 
 // alive gives what is suspended now, by the config and by those kept.
 func alive(cfg *config.Config, kept []hold.Suspension) []listed {
-	all := []listed{}
-	for _, s := range cfg.Suspend {
-		all = append(all, listed{hold.Suspension{Orgs: s.Orgs, Reason: s.Reason, Owner: s.Owner, Until: s.Until}, "config"})
+	all, now := []listed{}, time.Now()
+	for _, s := range hold.Active(cfg.Suspend, now) {
+		all = append(all, listed{s, "config"})
 	}
-	for _, s := range kept {
+	for _, s := range hold.Active(kept, now) {
 		all = append(all, listed{s, "state"})
 	}
-	now := time.Now()
-	return slices.DeleteFunc(all, func(l listed) bool { return l.Expired(now) })
+	return all
 }
 
 // notSuspended is an error that lists what is suspended.
@@ -330,7 +321,7 @@ func writeSuspensions(w io.Writer, all []listed) error {
 		if !s.Until.IsZero() {
 			until = s.Until.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", id, scope(s.Orgs), s.Owner, since, until, s.Reason)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", id, s.Scope(), s.Owner, since, until, s.Reason)
 	}
 	return t.Flush()
 }

@@ -4,8 +4,8 @@ import (
 	"net/url"
 	"time"
 
+	"reconciler/internal/hold"
 	"reconciler/internal/schedule"
-	"reconciler/internal/strictyaml"
 )
 
 // Config is a config that was checked and filled up with defaults. Paths in it
@@ -27,9 +27,10 @@ type Config struct {
 	Schedule schedule.Schedule
 	Jitter   time.Duration
 	// Windows and Suspend say when nothing is to be written; drift is looked
-	// for all the same. Suspend may hold what has expired.
-	Windows []Window
-	Suspend []Suspension
+	// for all the same. A window's zone is never nil, and patterns of orgs are in
+	// lower case. Suspend may hold what has expired.
+	Windows []hold.Window
+	Suspend []hold.Suspension
 	// Mode is never empty.
 	Mode   Mode
 	Guards Guards
@@ -185,32 +186,6 @@ type GitStatus struct {
 	Name string
 	// TargetURL is what the report links to; empty for nothing.
 	TargetURL string
-}
-
-// Window is a time, again and again, in which writing is denied or allowed.
-type Window struct {
-	// Deny says which of the two it is.
-	Deny bool
-	// Cron says when the window opens, by the clocks of Zone. Duration is how
-	// long it stays open.
-	Cron     schedule.Schedule
-	Duration time.Duration
-	// Zone is never nil.
-	Zone *time.Location
-	// Orgs are patterns of path.Match in lower case, of which one has to match
-	// an org's domain; nil for all orgs and the account itself.
-	Orgs []string
-	// Pos is where the window is declared.
-	Pos strictyaml.Pos
-}
-
-// Suspension says that nothing is to be written until somebody lifts it.
-type Suspension struct {
-	Reason, Owner string
-	// Until is when it ends by itself; zero for never.
-	Until time.Time
-	// Orgs are as those of a Window; nil for everything.
-	Orgs []string
 }
 
 // Guards are limits that a plan must keep to be applied.

@@ -157,7 +157,7 @@ func checkHoldPromises(t *testing.T, c *Config) {
 	var orgs []string
 	from := time.Date(2026, 3, 8, 1, 59, 59, 0, time.UTC)
 	for _, w := range c.Windows {
-		if w.Zone == nil || w.Duration < minWindow || w.Duration > maxWindow || !w.Cron.Next(from).After(from) || w.Orgs != nil && len(w.Orgs) == 0 {
+		if w.Zone == nil || w.For < minWindow || w.For > maxWindow || !w.Opens.Next(from).After(from) || w.Orgs != nil && len(w.Orgs) == 0 {
 			t.Errorf("%+v", w)
 		}
 		orgs = append(orgs, w.Orgs...)

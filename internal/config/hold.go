@@ -16,33 +16,32 @@ const (
 )
 
 // windows gives when not to write, and when only.
-func (r *resolver) windows(all []at[windowFile]) []Window {
-	var windows []Window
+func (r *resolver) windows(all []at[windowFile]) []hold.Window {
+	var windows []hold.Window
 	for i := range all {
 		f := &all[i].V
 		key := func(k string) string { return fmt.Sprintf("windows.%d.%s", i, k) }
-		w := Window{
-			Deny:     f.Deny.Set,
-			Duration: f.Duration.V,
-			Zone:     r.zone(key("timezone"), &f.Timezone),
-			Orgs:     r.patterns(key("orgs"), &f.Orgs),
-			Pos:      all[i].Pos,
+		w := hold.Window{
+			Deny: f.Deny.Set,
+			For:  f.Duration.V,
+			Zone: r.zone(key("timezone"), &f.Timezone),
+			Orgs: r.patterns(key("orgs"), &f.Orgs),
 		}
 		switch {
 		case f.Deny.Set && f.Allow.Set:
 			r.errs.Add(f.Allow.Pos, "%q and %q (%s) exclude one another: keep one, or make it two windows", key("allow"), key("deny"), f.Deny.Pos)
 		case f.Deny.Set:
-			w.Cron = r.fields(key("deny"), &f.Deny, w.Zone)
+			w.Opens = r.fields(key("deny"), &f.Deny, w.Zone)
 		case f.Allow.Set:
-			w.Cron = r.fields(key("allow"), &f.Allow, w.Zone)
+			w.Opens = r.fields(key("allow"), &f.Allow, w.Zone)
 		default:
 			r.errs.Add(all[i].Pos, `this window has neither "deny" nor "allow"`)
 		}
 		switch {
 		case !f.Duration.Set:
 			r.errs.Add(all[i].Pos, `this window has no "duration"`)
-		case f.Duration.OK() && (w.Duration < minWindow || w.Duration > maxWindow):
-			r.errs.Add(f.Duration.Pos, "%q must be from 1m to 8784h (366 days), not %s", key("duration"), w.Duration)
+		case f.Duration.OK() && (w.For < minWindow || w.For > maxWindow):
+			r.errs.Add(f.Duration.Pos, "%q must be from 1m to 8784h (366 days), not %s", key("duration"), w.For)
 		}
 		windows = append(windows, w)
 	}
@@ -82,12 +81,12 @@ func (r *resolver) zone(key string, v *at[string]) *time.Location {
 }
 
 // suspensions gives what is suspended, expired or not.
-func (r *resolver) suspensions(all []at[suspensionFile]) []Suspension {
-	var suspensions []Suspension
+func (r *resolver) suspensions(all []at[suspensionFile]) []hold.Suspension {
+	var suspensions []hold.Suspension
 	for i := range all {
 		f := &all[i].V
 		key := func(k string) string { return fmt.Sprintf("suspend.%d.%s", i, k) }
-		s := Suspension{
+		s := hold.Suspension{
 			Reason: r.phrase(key("reason"), &f.Reason, hold.MaxReason),
 			Owner:  r.phrase(key("owner"), &f.Owner, hold.MaxOwner),
 			Orgs:   r.patterns(key("orgs"), &f.Orgs),

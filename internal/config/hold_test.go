@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/hold"
 	"reconciler/internal/schedule"
-	"reconciler/internal/strictyaml"
 )
 
 func TestLoadHold(t *testing.T) {
@@ -40,12 +40,12 @@ state: {dir: s}
 		return s
 	}
 	berlin, tokyo := mustZone(t, "Europe/Berlin"), mustZone(t, "Asia/Tokyo")
-	windows := []Window{
+	windows := []hold.Window{
 		{
-			Deny: true, Cron: fields("0 18 * * 5", berlin), Duration: 62 * time.Hour, Zone: berlin,
-			Orgs: []string{"*.oktapreview.com", "acme.okta.com"}, Pos: strictyaml.Pos{File: path, Line: 3, Column: 5},
+			Deny: true, Opens: fields("0 18 * * 5", berlin), For: 62 * time.Hour, Zone: berlin,
+			Orgs: []string{"*.oktapreview.com", "acme.okta.com"},
 		},
-		{Cron: fields("0 9 * * 1-4", tokyo), Duration: 8 * time.Hour, Zone: tokyo, Pos: strictyaml.Pos{File: path, Line: 7, Column: 5}},
+		{Opens: fields("0 9 * * 1-4", tokyo), For: 8 * time.Hour, Zone: tokyo},
 	}
 	byName := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
 	if diff := cmp.Diff(windows, got.Windows, compare, byName); diff != "" {
@@ -53,11 +53,11 @@ state: {dir: s}
 	}
 	from := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	for i, wanted := range []string{"2026-11-27T17:00:00Z", "2026-11-24T00:00:00Z"} {
-		if due := got.Windows[i].Cron.Next(from).Format(time.RFC3339); due != wanted {
+		if due := got.Windows[i].Opens.Next(from).Format(time.RFC3339); due != wanted {
 			t.Errorf("window %d opens at %s, want %s", i, due, wanted)
 		}
 	}
-	suspensions := []Suspension{
+	suspensions := []hold.Suspension{
 		{Reason: "Okta migration", Owner: "ada@acme.example", Until: time.Date(2999, 12, 1, 0, 0, 0, 0, time.UTC)},
 		{Reason: "labs", Owner: "bob", Orgs: []string{"labs-*", "acme.okta.com"}},
 	}

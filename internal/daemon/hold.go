@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -48,13 +49,7 @@ func (h *holder) why(domain string) string {
 // rules are the windows and suspensions of the config, and the suspensions of
 // the state folder, which are read anew.
 func (h *holder) rules() *hold.Rules {
-	rules := &hold.Rules{}
-	for _, w := range h.cfg.Windows {
-		rules.Windows = append(rules.Windows, hold.Window{Deny: w.Deny, Opens: w.Cron, For: w.Duration, Zone: w.Zone, Orgs: w.Orgs})
-	}
-	for _, s := range h.cfg.Suspend {
-		rules.Suspensions = append(rules.Suspensions, hold.Suspension{Orgs: s.Orgs, Reason: s.Reason, Owner: s.Owner, Until: s.Until})
-	}
+	rules := &hold.Rules{Windows: h.cfg.Windows, Suspensions: slices.Clone(h.cfg.Suspend)}
 	if h.store == nil {
 		return rules
 	}
@@ -69,15 +64,9 @@ func (h *holder) rules() *hold.Rules {
 // the error says it too.
 func (h *holder) suspensions() ([]hold.Suspension, error) {
 	rules := h.rules()
-	active := []hold.Suspension{}
+	active := hold.Active(rules.Suspensions, time.Now())
 	if err := rules.Unreadable; err != nil {
-		active = append(active, hold.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
-	}
-	now := time.Now()
-	for _, s := range rules.Suspensions {
-		if !s.Expired(now) {
-			active = append(active, s)
-		}
+		active = slices.Insert(active, 0, hold.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
 	}
 	return active, rules.Unreadable
 }

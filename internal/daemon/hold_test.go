@@ -202,7 +202,7 @@ func TestSuspendedWhileWriting(t *testing.T) {
 func TestDamagedSuspensions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store, dir := suspending(t, worldOptions{mode: "apply"})
-		if _, err := store.Add(hold.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody"}}); err != nil {
+		if _, err := store.Add(hold.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
 			t.Fatal(err)
 		}
 		w.expect(ResultInSync)

@@ -23,7 +23,8 @@ func (p *patient) writes(context.Context) Check {
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
 		return fine("nothing is held: there are neither windows nor suspensions")
 	}
-	declared := fmt.Sprintf("%s, %s", count(len(rules.Windows), "window"), count(active(rules.Suspensions, now), "suspension"))
+	suspended := hold.Active(rules.Suspensions, now)
+	declared := fmt.Sprintf("%s, %s", count(len(rules.Windows), "window"), count(len(suspended), "suspension"))
 	held := p.held(rules, now)
 	found := fine("nothing is held (%s)", declared)
 	if len(held) > 0 {
@@ -33,24 +34,14 @@ func (p *patient) writes(context.Context) Check {
 	if len(held) > 3 {
 		found.Message += fmt.Sprintf(" and %d more", len(held)-3)
 	}
-	if active(rules.Suspensions, now) > 0 {
+	if len(suspended) > 0 {
 		found.Status, found.Hint = Warning, "reconciler suspend --list tells more; reconciler resume, or the config, ends it"
 	}
-	if idle := p.idle(rules, now); len(idle) > 0 {
+	if idle := p.idle(rules.Windows, suspended); len(idle) > 0 {
 		found = warnings(found, idle)
 		found.Hint = "correct the patterns in orgs"
 	}
 	return found
-}
-
-func active(all []hold.Suspension, now time.Time) int {
-	n := 0
-	for i := range all {
-		if !all[i].Expired(now) {
-			n++
-		}
-	}
-	return n
 }
 
 // held gives what is held and why, orgs of one reason together: the largest
@@ -90,19 +81,19 @@ func (p *patient) held(rules *hold.Rules, now time.Time) []string {
 
 // idle gives windows and suspensions that are about none of the declared orgs,
 // as after a typing error. Without good manifests nobody can tell.
-func (p *patient) idle(rules *hold.Rules, now time.Time) []string {
+func (p *patient) idle(windows []hold.Window, suspended []hold.Suspension) []string {
 	domains := p.domains()
 	if len(domains) == 0 {
 		return nil
 	}
 	var all []string
-	for i := range rules.Windows {
-		if orgs := rules.Windows[i].Orgs; !concerns(orgs, domains) {
+	for i := range windows {
+		if orgs := windows[i].Orgs; !concerns(orgs, domains) {
 			all = append(all, fmt.Sprintf("window %d is about no declared org (%s)", i+1, strings.Join(orgs, ", ")))
 		}
 	}
-	for i := range rules.Suspensions {
-		if s := &rules.Suspensions[i]; !s.Expired(now) && !concerns(s.Orgs, domains) {
+	for i := range suspended {
+		if s := &suspended[i]; !concerns(s.Orgs, domains) {
 			all = append(all, fmt.Sprintf("the suspension by %q is about no declared org (%s)", s.Owner, strings.Join(s.Orgs, ", ")))
 		}
 	}

@@ -69,6 +69,26 @@ func (g Globs) MarshalJSON() ([]byte, error) { return json.Marshal(append([]stri
 // Expired says whether the suspension holds nothing any longer.
 func (s *Suspension) Expired(at time.Time) bool { return !s.Until.IsZero() && !at.Before(s.Until) }
 
+// Active gives, of the suspensions, those that hold writes at that time; never
+// nil.
+func Active(all []Suspension, at time.Time) []Suspension {
+	active := []Suspension{}
+	for i := range all {
+		if !all[i].Expired(at) {
+			active = append(active, all[i])
+		}
+	}
+	return active
+}
+
+// Scope says in words what the suspension is for.
+func (s *Suspension) Scope() string {
+	if len(s.Orgs) == 0 {
+		return "all orgs and the account"
+	}
+	return strings.Join(s.Orgs, ", ")
+}
+
 // String says who suspended until when, and why.
 func (s *Suspension) String() string {
 	end := "(no end given)"

@@ -281,9 +281,7 @@ func (s *Store) change(f func([]Suspension) ([]Suspension, bool)) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	all = slices.DeleteFunc(all, func(one Suspension) bool { return one.Expired(now) })
-	all, changed := f(all)
+	all, changed := f(Active(all, time.Now()))
 	if !changed {
 		return nil
 	}
