@@ -137,10 +137,10 @@ func (v *verifier) overtaken(d *Desired) bool {
 	return err == nil && before.last.Commit != "" && before.last.Commit != d.Commit
 }
 
-// LastVerified reads the commit again that was accepted last, by an earlier
+// lastVerified reads the commit again that was accepted last, by an earlier
 // process or another one: it stays in force while the newest one is refused. It
 // gives nil where there is none.
-func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
+func (r *Reconciler) lastVerified(ctx context.Context) (*Desired, time.Time, error) {
 	v := &r.verifier
 	if v.rules() == nil {
 		return nil, time.Time{}, nil

@@ -29,8 +29,9 @@ type Source struct {
 	Fetch func(context.Context) (*source.Snapshot, error)
 	// Verify judges what Fetch gave as each run does, and takes nothing down. It
 	// gives who signed it, and what was accepted last, which is the zero
-	// Acceptance where nobody knows. The error may be an *UnverifiedError. Where
-	// the config asks for no signatures, Verify is nil.
+	// Acceptance where nobody knows. The error says why the commit must not be
+	// used, or why that can't be told. Where the config asks for no signatures,
+	// Verify is nil.
 	Verify func(context.Context, *source.Snapshot) (signer string, last journal.Acceptance, err error)
 }
 

@@ -157,7 +157,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	signer, err := r.verifier.check(ctx, snap)
-	var no *UnverifiedError
+	var no *unverifiedError
 	if errors.As(err, &no) {
 		return nil, &RefusedError{snap.Commit, err}
 	}

@@ -195,7 +195,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 // brings back the one that was accepted last, by an earlier process when the
 // newest commit is not verified, or by another one meanwhile.
 func (u *runner) fallback(ctx context.Context, err error) *Desired {
-	another := errors.As(err, new(*UnverifiedError))
+	another := errors.As(err, new(*unverifiedError))
 	if u.good != nil {
 		another = u.r.verifier.overtaken(u.good)
 		if !another {
@@ -210,21 +210,29 @@ func (u *runner) fallback(ctx context.Context, err error) *Desired {
 	if !another {
 		return nil
 	}
-	d, since, err := u.r.LastVerified(ctx)
+	d, since, err := u.r.lastVerified(ctx)
 	u.tellLost(err)
 	if d == nil {
 		return nil
 	}
 	u.good, u.fresh = d, since
-	u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
+	u.inForce = inForceSince(d, since)
 	return d
 }
 
 // keep leaves the good desired state in force although it is not the newest.
 func (u *runner) keep(rec *RunRecord, stale *Stale) {
 	rec.Stale = stale
-	u.inForce = &InForce{Commit: u.inForce.Commit, Signer: u.inForce.Signer, Since: u.inForce.Since, Stale: stale}
+	u.setStale(stale)
 	u.tellStale(stale)
+}
+
+// setStale says of what is in force why it is not the newest, nil for nothing
+// known, in a copy: the board may show the one before.
+func (u *runner) setStale(stale *Stale) {
+	now := *u.inForce
+	now.Stale = stale
+	u.inForce = &now
 }
 
 // recall tells what is known of the newest desired state, which was read but
@@ -239,7 +247,7 @@ func (u *runner) recall(rec *RunRecord, newest *Desired) {
 		u.mark(rec, u.good)
 		u.keep(rec, u.verdict)
 	default:
-		u.inForce = &InForce{Commit: u.inForce.Commit, Signer: u.inForce.Signer, Since: u.inForce.Since}
+		u.setStale(nil)
 	}
 }
 
@@ -258,8 +266,13 @@ func (u *runner) adopt(d *Desired) {
 	}
 	u.good, u.fresh = d, now
 	u.unfit, u.verdict = nil, nil
-	u.inForce = &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
+	u.inForce = inForceSince(d, since)
 	u.tellFresh(d)
+}
+
+// inForceSince is what the status tells of the newest desired state.
+func inForceSince(d *Desired, since time.Time) *InForce {
+	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }
 
 // staleness says why the newest desired state is not in force.
@@ -270,7 +283,7 @@ func (u *runner) staleness(err error) *Stale {
 	if errors.As(err, &refused) {
 		s.Refused, s.Commit = true, refused.Commit
 	}
-	var no *UnverifiedError
+	var no *unverifiedError
 	if errors.As(err, &no) {
 		s.Error, s.key = no.Why(), no.Reason
 	}

@@ -206,7 +206,7 @@ func (u *runner) tellAlarms() {
 
 // countUnverified counts a commit that is refused, once.
 func (u *runner) countUnverified(err error) {
-	var no *UnverifiedError
+	var no *unverifiedError
 	if !errors.As(err, &no) {
 		if err == nil {
 			u.said.unverified = ""

@@ -16,10 +16,10 @@ import (
 	"reconciler/internal/verify"
 )
 
-// UnverifiedError is a commit that must not be used: it is not signed as the
+// unverifiedError is a commit that must not be used: it is not signed as the
 // config wants it, or the branch was rewritten. What was in force before it
 // stays in force.
-type UnverifiedError struct {
+type unverifiedError struct {
 	Commit string
 	// Reason is a word for metrics: one of verify.Reasons, or "rewritten".
 	Reason string
@@ -32,22 +32,22 @@ type UnverifiedError struct {
 const reasonRewritten = "rewritten"
 
 // Error says which commit it is, and what is wrong with it.
-func (e *UnverifiedError) Error() string {
+func (e *unverifiedError) Error() string {
 	return fmt.Sprintf("commit %s is refused: %v", shortCommit(e.Commit), e.err)
 }
 
 // Unwrap gives what is wrong with it.
-func (e *UnverifiedError) Unwrap() error { return e.err }
+func (e *unverifiedError) Unwrap() error { return e.err }
 
 // Hint says what to do about it.
-func (e *UnverifiedError) Hint() string { return e.hint }
+func (e *unverifiedError) Hint() string { return e.hint }
 
 // Why says what is wrong without naming the commit, for whoever named it.
-func (e *UnverifiedError) Why() string { return e.err.Error() }
+func (e *unverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
-func unverified(tip string, err error) *UnverifiedError {
-	e := &UnverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: hintOf(err)}
+func unverified(tip string, err error) *unverifiedError {
+	e := &unverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: hintOf(err)}
 	var no *verify.Error
 	var tag *tagError
 	switch {
@@ -97,7 +97,7 @@ func (v *verifier) rules() *config.Verify {
 }
 
 // check gives who signed a snapshot, "" where nobody has to. The error is an
-// *UnverifiedError, or says why it could not be found out. Keys are read anew
+// *unverifiedError, or says why it could not be found out. Keys are read anew
 // each time, so that one that was taken away or added counts at once.
 func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, error) {
 	rules := v.rules()
@@ -245,7 +245,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip stri
 	}
 	rules := v.rules()
 	if !ancestor && rules.AcceptRewriteOf != since {
-		return false, &UnverifiedError{
+		return false, &unverifiedError{
 			Commit: tip,
 			Reason: reasonRewritten,
 			err:    fmt.Errorf("the history was rewritten: it no longer contains the last accepted commit %s", since),
@@ -268,8 +268,8 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip stri
 }
 
 // cameBack refuses a tip that would undo a rewrite.
-func cameBack(tip string, err error) *UnverifiedError {
-	return &UnverifiedError{
+func cameBack(tip string, err error) *unverifiedError {
+	return &unverifiedError{
 		Commit: tip, Reason: reasonRewritten, err: err,
 		hint: "find out who pushed it again; if its content is wanted after all, make a new commit with it",
 	}

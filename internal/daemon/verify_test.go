@@ -242,7 +242,7 @@ func TestVerifySignerOfPlan(t *testing.T) {
 		bad := s.signed(inSync)
 		_, _, err = s.runner.r.Plan(t.Context(), Filter{})
 		var refused *RefusedError
-		var no *UnverifiedError
+		var no *unverifiedError
 		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(verify.Unsigned) || hintOf(err) == "" {
 			t.Errorf("an unsigned commit: %v", err)
 		}
@@ -519,10 +519,10 @@ func TestVerifyTagIsNotKnown(t *testing.T) {
 }
 
 // lastRefusal gives why the newest commit is refused.
-func (r *Reconciler) lastRefusal(t *testing.T) *UnverifiedError {
+func (r *Reconciler) lastRefusal(t *testing.T) *unverifiedError {
 	t.Helper()
 	_, err := r.Desired(t.Context())
-	var no *UnverifiedError
+	var no *unverifiedError
 	if !errors.As(err, &no) {
 		t.Fatalf("not refused: %v", err)
 	}
@@ -567,7 +567,7 @@ func TestVerifySavedPlan(t *testing.T) {
 		review := *saved
 		review.Review = &diff.Review{Kind: diff.ThreeWay, Base: good, Head: good}
 
-		if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), unsigned); !errors.As(err, new(*UnverifiedError)) {
+		if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), unsigned); !errors.As(err, new(*unverifiedError)) {
 			t.Errorf("while the newest is not signed: %v", err)
 		}
 		s.git("reset", "-q", "--hard", good)
