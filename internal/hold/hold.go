@@ -178,23 +178,6 @@ func (r *Rules) matching(domain string) string {
 	return string(key)
 }
 
-// Opens gives the first time from then on at which writes to the org are free as
-// far as is known today, which is that time itself when they are free; and false
-// when there is none within a year, or a suspension has no end.
-func (r *Rules) Opens(domain string, at time.Time) (time.Time, bool) {
-	if r.Unreadable != nil {
-		return time.Time{}, false
-	}
-	from := at
-	if s := r.suspended(domain, at); s != nil {
-		if s.Until.IsZero() {
-			return time.Time{}, false
-		}
-		from = s.Until
-	}
-	return opening(r.windows(domain), from)
-}
-
 // suspended gives, of the suspensions that hold the org, the one that lasts
 // longest, and nil when there is none.
 func (r *Rules) suspended(domain string, at time.Time) *Suspension {
