@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"unicode"
 
@@ -33,16 +32,11 @@ const (
 )
 
 // markdown gives the report as a comment for a pull request on GitHub or
-// GitLab: at most as long as d says, and saying what it leaves out.
-func markdown(d Data) string {
+// GitLab, of at most limit bytes, or markdownLeast if that is more. What is least
+// important is left out first, and counted: the details of existing drift, then
+// lists, then the details of changes.
+func markdown(d Data, limit int) string {
 	v := newView(d)
-	limit := d.MaxBytes
-	switch {
-	case limit == 0:
-		limit = markdownLimit
-	case limit < 0:
-		limit = math.MaxInt
-	}
 	limit = max(limit, markdownLeast)
 	for items := mdItems; ; items /= 2 {
 		top, end := markdownTop(v, items), markdownEnd(v, items, items)

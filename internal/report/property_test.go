@@ -80,7 +80,6 @@ func drawData(t *rapid.T) Data {
 		p.Review = drawReview(t, &p)
 	}
 	d := Data{Plan: newPlan(len(p.Changes), 1, p), Title: text("title"), Warnings: list("warnings")}
-	d.MaxBytes = rapid.SampledFrom([]int{0, 0, -1, 1, 10_000, 30_000, 200_000}).Draw(t, "limit")
 	d.Plan.Signer = text("signer")
 	d.Plan.Account, d.Plan.Digest = text("account"), text("digest")
 	if rapid.Bool().Draw(t, "applied") {
@@ -155,7 +154,7 @@ func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawData(t)
 		checkText(t, d)
-		checkMarkdown(t, d)
+		checkMarkdown(t, d, rapid.SampledFrom([]int{markdownLimit, 1, 10_000, 30_000, 200_000}).Draw(t, "limit"))
 		checkHTML(t, write(t, HTML, d))
 	})
 }
@@ -163,10 +162,11 @@ func TestProperties(t *testing.T) {
 func TestFixturesKeepProperties(t *testing.T) {
 	for _, d := range []Data{
 		{Plan: inSync()}, {Plan: allActions()}, {Plan: troubled()}, withFailures(), interrupted(), {Plan: fleet(3000)}, hostile(),
-		{Plan: reviewed(t)}, {Plan: onlyDrift(t)}, reviewApplied(t), {Plan: declaredFleet(t, 3000)}, {Plan: bigReview(), MaxBytes: 12_000}, hostileReview(),
+		{Plan: reviewed(t)}, {Plan: onlyDrift(t)}, reviewApplied(t), {Plan: declaredFleet(t, 3000)}, {Plan: bigReview()}, hostileReview(),
 	} {
 		checkText(t, d)
-		checkMarkdown(t, d)
+		checkMarkdown(t, d, markdownLimit)
+		checkMarkdown(t, d, 12_000)
 		checkHTML(t, write(t, HTML, d))
 	}
 }
@@ -213,15 +213,11 @@ var (
 
 // checkMarkdown reads the comment as GitHub and GitLab would, as far as it
 // matters: no foreign text may stand outside of code.
-func checkMarkdown(t fataler, d Data) {
+func checkMarkdown(t fataler, d Data, limit int) {
 	t.Helper()
-	md := write(t, Markdown, d)
-	limit := d.MaxBytes
-	if limit == 0 {
-		limit = markdownLimit
-	}
-	if limit > 0 && len(md) > max(limit, markdownLeast) {
-		t.Fatalf("markdown has %d bytes, limit %d", len(md), d.MaxBytes)
+	md := markdown(d, limit)
+	if len(md) > max(limit, markdownLeast) {
+		t.Fatalf("markdown has %d bytes, limit %d", len(md), limit)
 	}
 	checkPrintable(t, "markdown", md)
 
@@ -376,7 +372,7 @@ func TestMarkdownKeepsRoomForChanges(t *testing.T) {
 	}
 	d := Data{Plan: newPlan(100, 0, p), Title: long, Warnings: slices.Repeat([]string{long}, 100)}
 	d.Plan.Account, d.Plan.Digest = long, long
-	checkMarkdown(t, d)
+	checkMarkdown(t, d, markdownLimit)
 	if n := strings.Count(write(t, Markdown, d), "\n@@ "); n < 10 {
 		t.Errorf("only %d orgs found room", n)
 	}

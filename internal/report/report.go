@@ -56,15 +56,11 @@ type Data struct {
 	// Color lets the text have colours. The caller knows whether w is a
 	// terminal and what the user wishes.
 	Color bool
-	// MaxBytes bounds markdown. What is least important is left out first, and
-	// counted: the details of existing drift, then lists, then the details of
-	// changes. 0 is as much as GitHub takes in one comment, and less than none
-	// is no bound; a few thousand bytes are always needed.
-	MaxBytes int
 }
 
 // Write writes d to w in one format. The error is w's, or says that d is not
-// something that can be shown; w may have got a part by then.
+// something that can be shown; w may have got a part by then. Markdown is never
+// more than GitHub takes in one comment.
 func Write(w io.Writer, f Format, d Data) error {
 	if d.Plan == nil {
 		return errors.New("report: no plan to show")
@@ -78,7 +74,7 @@ func Write(w io.Writer, f Format, d Data) error {
 	case JSON:
 		return writeJSON(w, d)
 	case Markdown:
-		_, err := io.WriteString(w, markdown(d))
+		_, err := io.WriteString(w, markdown(d, markdownLimit))
 		return err
 	case HTML:
 		return writeHTML(w, d)

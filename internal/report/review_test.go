@@ -31,7 +31,7 @@ func TestMarkdownOfReviewsIsHonest(t *testing.T) {
 			}
 			p.Changes = append(p.Changes, c)
 		}
-		md := write(t, Markdown, Data{Plan: newPlan(1000, 0, p), MaxBytes: rapid.IntRange(1, 70_000).Draw(t, "limit")})
+		md := markdown(Data{Plan: newPlan(1000, 0, p)}, rapid.IntRange(1, 70_000).Draw(t, "limit"))
 		front, back, _ := strings.Cut(md, "<summary><b>Existing drift</b>")
 		count := func(s string) (shown, left int) {
 			shown = strings.Count(s, "\n! status INACTIVE → ACTIVE")
