@@ -44,10 +44,9 @@ apps before those of people, and stderr says so.
 
 In GitHub Actions and GitLab CI the flags are known from the environment. The
 token comes from GITHUB_TOKEN or GITLAB_TOKEN and is never a flag. The comment's
-URL, where the server tells it, goes to stdout; what was done is said on stderr.
-
-  reconciler diff --base origin/main -o markdown | reconciler comment`,
-		Args: atMostOne("FILE"),
+URL, where the server tells it, goes to stdout; what was done is said on stderr.`,
+		Example: `  reconciler diff --base origin/main -o markdown | reconciler comment`,
+		Args:    atMostOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("number") && f.number < 1 {
 				return fmt.Errorf("--number %d: must be 1 or more", f.number)

@@ -150,7 +150,7 @@ func (r Report) count(l Level) int {
 // Summary is the whole in one line.
 func (r Report) Summary() string {
 	if r.Valid() {
-		return fmt.Sprintf("valid: %d orgs, %d products", r.Orgs, r.Products)
+		return "valid: " + plural(r.Orgs, "org") + ", " + plural(r.Products, "product")
 	}
 	return "invalid: " + r.counted()
 }
