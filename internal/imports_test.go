@@ -22,22 +22,23 @@ var mayImport = map[string]struct {
 	why     string
 }{
 	// The bottom: nothing of ours below.
+	"internal/errtext":             {nil, "how errors are told, and nothing of what"},
 	"internal/strictyaml":          {nil, "YAML with positions, and nothing of ours in it"},
 	"internal/schedule":            {nil, "time alone"},
 	"internal/private":             {nil, "folders alone"},
 	"internal/private/privatetest": {nil, "folders for tests"},
 	"internal/oktaerr":             {nil, "what Okta's answers have in common, whoever asked"},
 	"internal/hook":                {nil, "listens to strangers, and so reaches nothing"},
-	"internal/hold":                {[]string{"internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
+	"internal/hold":                {[]string{"internal/errtext", "internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
 	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
-	"internal/verify":              {[]string{"internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
-	"internal/forge":               {nil, "comments and statuses; what they say is decided elsewhere"},
+	"internal/verify":              {[]string{"internal/errtext", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
+	"internal/forge":               {[]string{"internal/errtext"}, "comments and statuses; what they say is decided elsewhere"},
 	"internal/forge/forgetest":     {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
 	"internal/config": {[]string{"internal/hold", "internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
-	"internal/source": {[]string{"internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
+	"internal/source": {[]string{"internal/errtext", "internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
 
 	// Okta.
 	"internal/oktaauth": {[]string{"internal/oktaerr"}, "tokens have nothing to do with orgs"},
@@ -46,26 +47,26 @@ var mayImport = map[string]struct {
 
 	// What is decided, done and shown.
 	"internal/diff":     {[]string{"internal/state", "internal/strictyaml"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":    {[]string{"internal/diff", "internal/state"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/apply":    {[]string{"internal/diff", "internal/errtext", "internal/state"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml"}, "shows and decides nothing"},
 	"internal/annotate": {[]string{"internal/strictyaml"}, "shows findings, whoever found them"},
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml"}, "turns one state into text"},
 
 	// What can't be repeated.
-	"internal/journal": {[]string{"internal/private"}, "remembers, and knows nothing of Okta"},
-	"internal/sink":    {[]string{"internal/private"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/journal": {[]string{"internal/errtext", "internal/private"}, "remembers, and knows nothing of Okta"},
+	"internal/sink":    {[]string{"internal/errtext", "internal/private"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/onboard": {[]string{
-		"internal/apply", "internal/diff", "internal/journal", "internal/oktaerr", "internal/parent", "internal/sink", "internal/state",
+		"internal/apply", "internal/diff", "internal/errtext", "internal/journal", "internal/oktaerr", "internal/parent", "internal/sink", "internal/state",
 	}, "makes orgs, by the journal"},
 
 	// Above it all.
 	"internal/daemon": {[]string{
-		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/forge", "internal/hold", "internal/hook",
+		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/forge", "internal/hold", "internal/hook",
 		"internal/journal", "internal/oktaauth", "internal/onboard", "internal/parent", "internal/report", "internal/schedule",
 		"internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/aerial", "internal/config", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/oktaauth",
+		"internal/aerial", "internal/config", "internal/errtext", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/oktaauth",
 		"internal/oktaerr", "internal/private", "internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},

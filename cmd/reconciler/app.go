@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
 )
 
@@ -170,15 +171,5 @@ func (a *app) warn(text string) {
 	fmt.Fprintln(a.err, "warning: "+text)
 }
 
-// hinted is an error with advice that is kept apart from it.
-type hinted struct {
-	error
-	hint string
-}
-
-func withHint(text, hint string) error { return &hinted{errors.New(text), hint} }
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
+// withHint makes an error with advice that is kept apart from it.
+func withHint(text, hint string) error { return errtext.WithHint(errors.New(text), hint) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
 )
 
@@ -63,8 +64,7 @@ func printError(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintln(w, "reconciler: "+strings.ReplaceAll(err.Error(), "\n", "; "))
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		fmt.Fprintln(w, "hint: "+h.Hint())
+	if hint := errtext.Hint(err); hint != "" {
+		fmt.Fprintln(w, "hint: "+hint)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/report"
 )
 
@@ -142,11 +143,10 @@ func offlineHint(err error) error {
 		return err // of the manifests, which would be compared all the same
 	}
 	hint := "--offline compares the manifests alone"
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		hint = h.Hint() + "; " + hint
+	if first := errtext.Hint(err); first != "" {
+		hint = first + "; " + hint
 	}
-	return &hinted{err, hint}
+	return errtext.WithHint(err, hint)
 }
 
 // reviewed is the outcome of a review. Only what the change does counts: drift

@@ -11,6 +11,7 @@ import (
 
 	"reconciler/internal/annotate"
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
@@ -73,12 +74,9 @@ func (c *checked) fail(err error, mistake, unreadable annotate.Rule) {
 	c.errs = append(c.errs, err)
 	errs, ok := strictyaml.AsErrors(err)
 	if !ok {
-		f := annotate.Finding{Level: annotate.Error, Rule: annotate.InputError, Message: err.Error()}
-		var h interface{ Hint() string }
-		if errors.As(err, &h) {
-			f.Hint = h.Hint()
-		}
-		c.report.Findings = append(c.report.Findings, f)
+		c.report.Findings = append(c.report.Findings, annotate.Finding{
+			Level: annotate.Error, Rule: annotate.InputError, Message: err.Error(), Hint: errtext.Hint(err),
+		})
 	}
 	for _, e := range errs {
 		rule := mistake

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/state"
 )
 
@@ -164,7 +165,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 				o.Result, o.Error = Skipped, "the run was stopped"
 			} else if err != nil {
 				broken = c.Action
-				o.Result, o.Error, o.Hint = Failed, err.Error(), hintOf(err)
+				o.Result, o.Error, o.Hint = Failed, err.Error(), errtext.Hint(err)
 			}
 		}
 		o.OrgID = w.orgID
@@ -191,25 +192,4 @@ func stopped(ctx context.Context, err error) bool {
 		return false
 	}
 	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
-}
-
-// hinted is an error with advice that is kept apart from it.
-type hinted struct {
-	error
-	hint string
-}
-
-func withHint(err error, hint string) error { return &hinted{err, hint} }
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
-
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 )
 
 // Creator makes orgs that don't exist yet, and remembers what it did, so that
@@ -46,7 +47,7 @@ type Created struct {
 }
 
 // errNoCreator is the outcome of create-org where nobody can do it.
-var errNoCreator = withHint(
+var errNoCreator = errtext.WithHint(
 	errors.New("this run can't create orgs"),
 	"set up `parents`, `tokens` and `state` in the config, or create the org by hand; the next run links it")
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/source"
 )
@@ -151,10 +152,10 @@ func (r *Reconciler) lastVerified(ctx context.Context) (*Desired, time.Time, err
 		return nil, time.Time{}, err
 	}
 	if v.rules().Object == config.VerifyTag && last.Tag == nil {
-		return nil, time.Time{}, &hinted{
+		return nil, time.Time{}, errtext.WithHint(
 			fmt.Errorf("the journal has no tag of the last accepted commit %s", shortCommit(last.Commit)),
 			"the next tag with a good signature is taken down together with its commit",
-		}
+		)
 	}
 	opts := v.git
 	opts.Branch, opts.Tag, opts.Commit = "", "", last.Commit

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"reconciler/internal/errtext"
 )
 
 const (
@@ -93,26 +95,15 @@ func noAnswer(base *url.URL, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // it would repeat the URL
 	}
-	return &hinted{
+	return errtext.WithHint(
 		fmt.Errorf("no daemon answers on %s: %w", base, err),
 		"start one with `reconciler run`, or give the http.address that it was started with",
-	}
+	)
 }
 
 func notADaemon(base *url.URL, err error) error {
-	return &hinted{
+	return errtext.WithHint(
 		fmt.Errorf("what answers on %s is not this program's daemon: %w", base, err),
 		"give the http.address that `reconciler run` was started with",
-	}
+	)
 }
-
-// hinted is an error with advice that is kept apart from it.
-type hinted struct {
-	error
-	hint string
-}
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }

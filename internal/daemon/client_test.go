@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"reconciler/internal/errtext"
 )
 
 func TestFetchStatusErrors(t *testing.T) {
@@ -25,8 +27,8 @@ func TestFetchStatusErrors(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "what answers on "+srv.URL+" is not this program's daemon: ") || !strings.Contains(err.Error(), want) {
 				t.Fatalf("error %v, want %q", err, want)
 			}
-			if hintOf(err) == "" || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %q, hint %q", err, hintOf(err))
+			if errtext.Hint(err) == "" || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q, hint %q", err, errtext.Hint(err))
 			}
 		})
 	}
@@ -40,8 +42,8 @@ func TestFetchStatusNobody(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "no daemon answers on "+url+": dial tcp") || strings.Count(err.Error(), url) != 1 {
 		t.Errorf("error %v", err)
 	}
-	if !strings.Contains(hintOf(err), "reconciler run") {
-		t.Errorf("hint %q", hintOf(err))
+	if !strings.Contains(errtext.Hint(err), "reconciler run") {
+		t.Errorf("hint %q", errtext.Hint(err))
 	}
 }
 
@@ -90,11 +92,11 @@ func TestStatusURL(t *testing.T) {
 
 func TestHinted(t *testing.T) {
 	cause := errors.New("cause")
-	err := fmt.Errorf("around: %w", &hinted{cause, "advice"})
-	if hintOf(err) != "advice" || !errors.Is(err, cause) {
-		t.Errorf("%v: hint %q", err, hintOf(err))
+	err := fmt.Errorf("around: %w", errtext.WithHint(cause, "advice"))
+	if errtext.Hint(err) != "advice" || !errors.Is(err, cause) {
+		t.Errorf("%v: hint %q", err, errtext.Hint(err))
 	}
-	if hintOf(cause) != "" {
-		t.Errorf("a plain error has the hint %q", hintOf(cause))
+	if errtext.Hint(cause) != "" {
+		t.Errorf("a plain error has the hint %q", errtext.Hint(cause))
 	}
 }

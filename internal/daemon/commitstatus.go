@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/forge"
 	"reconciler/internal/source"
 )
@@ -84,7 +85,7 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 	default:
 		if why := oneLine(err.Error()); why != t.failed {
 			t.failed = why
-			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", hintOf(err))
+			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", errtext.Hint(err))
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/simulator"
 )
 
@@ -362,7 +363,7 @@ func TestDaemonDoesNotStart(t *testing.T) {
 	cfg := w.load(w.sim.URL, worldOptions{})
 	cfg.HTTP.Address = taken.Addr().String()
 	err = Run(t.Context(), cfg, RunOptions{})
-	if err == nil || !strings.Contains(err.Error(), "can't be served") || !strings.Contains(err.Error(), "in use") || hintOf(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "can't be served") || !strings.Contains(err.Error(), "in use") || errtext.Hint(err) == "" {
 		t.Errorf("a port that is taken: %v", err)
 	}
 	if n := len(w.sim.Requests()); n > 0 {
@@ -376,7 +377,7 @@ func TestDaemonDoesNotStart(t *testing.T) {
 	} {
 		cfg := w.load(w.sim.URL, worldOptions{})
 		change(cfg)
-		if err := Run(t.Context(), cfg, RunOptions{}); err == nil || !strings.Contains(err.Error()+hintOf(err), name) {
+		if err := Run(t.Context(), cfg, RunOptions{}); err == nil || !strings.Contains(err.Error()+errtext.Hint(err), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
@@ -332,10 +333,10 @@ func (r *Reconciler) MayApply() error {
 	if !r.wantsSigned() || r.fetch == nil || r.verifier.rules() != nil {
 		return nil
 	}
-	return &hinted{
+	return errtext.WithHint(
 		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source),
 		"commit and sign it, and apply what git has; diff shows what it would do",
-	}
+	)
 }
 
 // wantsSigned says whether only what is signed may be applied.

@@ -2,13 +2,13 @@ package daemon
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )
@@ -141,7 +141,7 @@ func problemOf(err error) *Problem {
 	if err == nil {
 		return nil
 	}
-	p := &Problem{Error: oneLine(err.Error()), Hint: hintOf(err)}
+	p := &Problem{Error: oneLine(err.Error()), Hint: errtext.Hint(err)}
 	mistakes, ok := strictyaml.AsErrors(err)
 	if !ok {
 		return p
@@ -158,15 +158,6 @@ func problemOf(err error) *Problem {
 func oneLine(s string) string { return strings.Join(strings.FieldsFunc(s, isBreak), "; ") }
 
 func isBreak(r rune) bool { return r == '\n' || r == '\r' }
-
-// hintOf takes the advice out of an error, which any of them may carry.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
 
 // newRunID gives an id that sorts by time and is unique across restarts.
 func newRunID(t time.Time) string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
 )
 
@@ -27,7 +28,7 @@ func TestProblemOf(t *testing.T) {
 		{"of many lines", errors.New("boom\r\nbang\n"), &Problem{Error: "boom; bang"}},
 		{
 			"with a hint, however deep",
-			fmt.Errorf("git: %w", &hinted{errors.New("boom"), "do this"}),
+			fmt.Errorf("git: %w", errtext.WithHint(errors.New("boom"), "do this")),
 			&Problem{Error: "git: boom", Hint: "do this"},
 		},
 		{

@@ -13,6 +13,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
@@ -48,7 +49,7 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		v.path, err = v.repo.Rel(manifests)
 		return v, err
 	case cfg.Git == nil:
-		return nil, &hinted{errors.New("nothing says where the manifests are"), "name their file or folder with --manifests"}
+		return nil, errtext.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with --manifests")
 	}
 	v.path, v.head = cfg.Git.Path, "HEAD"
 	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
@@ -57,7 +58,7 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		return v, err
 	}
 	if v.repo, err = source.OpenRepository("."); err != nil {
-		return nil, &hinted{err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL)}
+		return nil, errtext.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL))
 	}
 	if top := v.repo.Top(); top != "" {
 		place := filepath.Join(top, filepath.FromSlash(v.path))
@@ -164,10 +165,10 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 		case errors.Is(err, source.ErrNotFound): // that was the first commit
 			return nothing(commit, why+", and so have those of every commit before it: taken to declare nothing"), nil
 		case errors.Is(err, source.ErrIncomplete):
-			return nil, &hinted{
-				errors.New("nothing to compare with: " + why + ", and no commit before it without any is in this clone"),
+			return nil, errtext.WithHint(
+				errors.New("nothing to compare with: "+why+", and no commit before it without any is in this clone"),
 				`"git fetch --deepen=50" gets more of the history`,
-			}
+			)
 		case err != nil:
 			return nil, err
 		}
@@ -180,10 +181,10 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 		}
 		return d, err
 	}
-	return nil, &hinted{
+	return nil, errtext.WithHint(
 		fmt.Errorf("nothing to compare with: %s, and so have those of the %d commits before it", why, lookBack),
 		"name a base from before that",
-	}
+	)
 }
 
 // baseAt reads the manifests at a commit, which people called name, and which

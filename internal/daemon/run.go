@@ -10,6 +10,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/state"
 )
@@ -78,7 +79,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.tellHolds()
 	u.summarize(&rec)
 	if err := u.r.noteRun(&rec); err != nil {
-		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", hintOf(err))
+		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
 	}
 	u.report(ctx, &rec)
 	return &rec
@@ -120,7 +121,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		rec.Result, rec.Problem = ResultError, problemOf(err)
 		return
 	case err != nil:
-		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", hintOf(err))
+		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
 	}
 
 	var result *apply.Result

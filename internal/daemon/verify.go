@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/source"
 	"reconciler/internal/verify"
@@ -47,7 +48,7 @@ func (e *unverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
 func unverified(tip string, err error) *unverifiedError {
-	e := &unverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: hintOf(err)}
+	e := &unverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: errtext.Hint(err)}
 	var no *verify.Error
 	var tag *tagError
 	switch {
@@ -167,11 +168,11 @@ func (v *verifier) doubt(d *Desired, at time.Time) error {
 func readKeys(file string) (*verify.Keys, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &hinted{fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used"}
+		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used")
 	}
 	keys, err := verify.Parse(file, data)
 	if err != nil {
-		return nil, &hinted{fmt.Errorf("git.verify.keysFile: %w", err), hintOf(err)}
+		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), errtext.Hint(err))
 	}
 	return keys, nil
 }
@@ -232,16 +233,16 @@ func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip stri
 	since := before.last.Commit
 	switch {
 	case before.forgot:
-		return false, &hinted{
+		return false, errtext.WithHint(
 			errors.New("it is not known which commit was accepted last: the journal that knew it is damaged, or was set aside"),
 			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: reconciler acknowledge --journal",
-		}
+		)
 	case since == "":
 		return false, nil
 	}
 	commits, ancestor, err := v.history(ctx, tip, since)
 	if err != nil {
-		return false, &hinted{fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), hintOf(err)}
+		return false, errtext.WithHint(fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), errtext.Hint(err))
 	}
 	rules := v.rules()
 	if !ancestor && rules.AcceptRewriteOf != since {

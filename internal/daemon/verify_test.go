@@ -12,6 +12,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/source"
 	"reconciler/internal/verify"
 )
@@ -243,7 +244,7 @@ func TestVerifySignerOfPlan(t *testing.T) {
 		_, _, err = s.runner.r.Plan(t.Context(), Filter{})
 		var refused *RefusedError
 		var no *unverifiedError
-		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(verify.Unsigned) || hintOf(err) == "" {
+		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(verify.Unsigned) || errtext.Hint(err) == "" {
 			t.Errorf("an unsigned commit: %v", err)
 		}
 		if want := "commit " + bad[:12] + " is refused: it is not signed"; err != nil && err.Error() != want {
@@ -618,7 +619,7 @@ func TestVerifyManifestsFromFiles(t *testing.T) {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		result, err := r.Apply(t.Context(), plan, nil)
-		if result != nil || err == nil || !strings.Contains(err.Error(), "git.verify wants signed commits, and ") || hintOf(err) == "" {
+		if result != nil || err == nil || !strings.Contains(err.Error(), "git.verify wants signed commits, and ") || errtext.Hint(err) == "" {
 			t.Errorf("applied %+v, %v", result, err)
 		}
 		expectLines(t, "writes", s.writes())

@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
 	"reconciler/internal/oktaauth"
@@ -298,7 +299,7 @@ func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
 
 // trouble makes a failure of an error, with the hint that it carries.
 func (p *patient) trouble(ctx context.Context, err error, wire *recorder) Check {
-	return failed(p.words(ctx, err, wire), hintOf(err))
+	return failed(p.words(ctx, err, wire), errtext.Hint(err))
 }
 
 func fine(format string, args ...any) Check {
@@ -313,14 +314,6 @@ func failed(message, hint string) Check {
 	return Check{Status: Failure, Message: message, Hint: hint}
 }
 
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // mistakes sums up what is wrong with files: how many, the first, and all of
@@ -328,7 +321,7 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 func mistakes(err error) Check {
 	all, ok := strictyaml.AsErrors(err)
 	if !ok {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	c := failed(all[0].Error(), "")
 	if len(all) > 1 {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/forge"
 	"reconciler/internal/hook"
 	"reconciler/internal/source"
@@ -69,7 +70,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 	case a.GitHubApp != nil:
 		app := a.GitHubApp
 		if err := p.askAppToken(ctx, app); err != nil {
-			if hintOf(err) == "" && ctx.Err() == nil {
+			if errtext.Hint(err) == "" && ctx.Err() == nil {
 				err = &advised{err, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app"}
 			}
 			return "", err
@@ -192,7 +193,7 @@ func (p *patient) signatures(ctx context.Context) Check {
 	}
 	keys, err := verify.Parse(rules.KeysFile, data)
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	ring := p.ringOf(keys)
 	words := "the newest commit is not known"
@@ -334,7 +335,7 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 		Logger:     p.opts.Logger,
 	})
 	if err != nil {
-		return failed("git.status: "+oneLine(err), hintOf(err))
+		return failed("git.status: "+oneLine(err), errtext.Hint(err))
 	}
 	last, err := client.LastStatus(ctx, commit, s.Name)
 	if err != nil {

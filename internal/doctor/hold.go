@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
 )
@@ -17,7 +18,7 @@ import (
 func (p *patient) writes(context.Context) Check {
 	rules := p.opts.Holds(p.cfg)
 	if err := rules.Unreadable; err != nil {
-		return failed(oneLine(err), cmp.Or(hintOf(err), "as long as what is suspended can't be read, nothing is written: mend that"))
+		return failed(oneLine(err), cmp.Or(errtext.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
@@ -134,7 +135,7 @@ func (p *patient) deactivations(context.Context) Check {
 	defer view.Close()
 	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	if len(announced) == 0 {
 		return fine("wait %v, or for another commit; none is announced", period)

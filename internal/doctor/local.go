@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/private"
 	"reconciler/internal/state"
@@ -43,7 +44,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
 	}
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	name := opened.Name
 	snapshot, err := opened.Fetch(ctx)
@@ -51,7 +52,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
 	}
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	p.fetched.Store(&fetched{snapshot, opened})
 	if snapshot.Commit == "" {
@@ -123,7 +124,7 @@ func (p *patient) tokenSink(ctx context.Context) Check {
 	s, err := p.opts.Sink(p.cfg)
 	switch {
 	case err != nil:
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	case s == nil:
 		return p.missing("a place for tokens", "set tokens.dir or tokens.command in the config")
 	}
@@ -150,16 +151,16 @@ func (p *patient) state(context.Context) Check {
 	case errors.Is(err, fs.ErrNotExist):
 		return notThere(dir)
 	case err != nil:
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	// An alarm too, and more than that: until it is set aside, no org can be
 	// created.
 	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	if err := view.Close(); err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
@@ -167,7 +168,7 @@ func (p *patient) state(context.Context) Check {
 	}
 	alarms, err := p.opts.Alarms(p.cfg)
 	if err != nil {
-		return failed(oneLine(err), hintOf(err))
+		return failed(oneLine(err), errtext.Hint(err))
 	}
 	var all []string
 	for _, a := range alarms {

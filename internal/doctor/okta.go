@@ -15,6 +15,7 @@ import (
 
 	"reconciler/internal/aerial"
 	"reconciler/internal/config"
+	"reconciler/internal/errtext"
 	"reconciler/internal/oktaauth"
 	"reconciler/internal/oktaerr"
 	"reconciler/internal/state"
@@ -32,7 +33,7 @@ const (
 // aerial looks whether the config says all that is needed.
 func (p *patient) aerial(context.Context) Check {
 	if err := p.cfg.NeedAerial(); err != nil {
-		return failed(err.Error(), hintOf(err))
+		return failed(err.Error(), errtext.Hint(err))
 	}
 	a := &p.cfg.Aerial
 	return fine("account %s at %s, signing in at %s as %s", a.AccountID, a.URL, a.Auth.OrgURL, a.Auth.ClientID)

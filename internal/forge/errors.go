@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"reconciler/internal/errtext"
 )
 
 // topic is what a call is about; advice depends on it.
@@ -69,19 +71,6 @@ func (e *uncertainError) Error() string {
 }
 
 func (e *uncertainError) Unwrap() error { return e.error }
-
-// hinted is an error with advice that is kept apart from it.
-type hinted struct {
-	error
-	hint string
-}
-
-func withHint(err error, hint string) error { return &hinted{err, hint} }
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
 
 // message reads the words of a refusal. GitHub has a message and a list of
 // errors, which are objects or strings; GitLab's message is a string, a list or
@@ -149,5 +138,5 @@ func clean(s, secret string) string {
 	if secret != "" {
 		s = strings.ReplaceAll(s, secret, "[token]")
 	}
-	return oneLine(tokenLike.ReplaceAllString(s, "[token]"), 300)
+	return errtext.OneLine(tokenLike.ReplaceAllString(s, "[token]"), 300)
 }

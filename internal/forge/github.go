@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"reconciler/internal/errtext"
 )
 
 const (
@@ -48,7 +50,7 @@ func (c *caller) github(raw string) error {
 		return err
 	}
 	if base.Hostname() == "github.com" || base.Hostname() == "www.github.com" {
-		return withHint(fmt.Errorf("%q is not GitHub's API", raw), "its API is "+githubURL)
+		return errtext.WithHint(fmt.Errorf("%q is not GitHub's API", raw), "its API is "+githubURL)
 	}
 	c.name, c.base, c.hint = "GitHub", base, c.githubHint
 	return nil
@@ -230,7 +232,7 @@ type githubStatus struct {
 }
 
 func (g *github) shown(s Status) Status {
-	s.Description = oneLine(s.Description, githubDescription)
+	s.Description = errtext.OneLine(s.Description, githubDescription)
 	return s
 }
 

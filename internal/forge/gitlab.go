@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"reconciler/internal/errtext"
 )
 
 const (
@@ -194,7 +196,7 @@ func gitlabState(s string) State {
 
 func (g *gitlab) shown(s Status) Status {
 	s.State = gitlabState(gitlabStates[s.State])
-	s.Description = oneLine(s.Description, gitlabDescription)
+	s.Description = errtext.OneLine(s.Description, gitlabDescription)
 	return s
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode"
 )
 
 // State is what a status says of a commit.
@@ -88,19 +87,4 @@ func checkCommit(commit string) error {
 		return errors.New("a status needs the whole hash of a commit, 40 or 64 hexadecimal digits")
 	}
 	return nil
-}
-
-// oneLine puts s on one line of at most limit characters.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > limit {
-		return strings.TrimRight(string(r[:limit-1]), " ") + "…"
-	}
-	return s
 }

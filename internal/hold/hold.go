@@ -3,6 +3,7 @@ package hold
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/schedule"
 )
 
@@ -249,14 +251,7 @@ func printable(text string) bool {
 }
 
 // oneLine makes foreign words fit for one line.
-func oneLine(text string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)), " ")
-}
+func oneLine(text string) string { return errtext.OneLine(text, math.MaxInt) }
 
 // stamp gives a time as plans and people are told it. Fractions are rounded up:
 // what is said to be free then, is.

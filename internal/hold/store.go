@@ -2,6 +2,7 @@ package hold
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/private"
 )
 
@@ -360,12 +362,8 @@ func (s *Store) path() string { return filepath.Join(s.dir, storeFile) }
 func (s *Store) failed(doing string, err error) error {
 	e := &Error{
 		msg:  fmt.Sprintf("%s the suspensions in %q: %s", doing, s.path(), oneLine(private.Reason(err))),
-		hint: private.HintFor(err),
+		hint: cmp.Or(errtext.Hint(err), private.HintFor(err)),
 		err:  err,
-	}
-	var known interface{ Hint() string }
-	if errors.As(err, &known) {
-		e.hint = known.Hint()
 	}
 	if errors.Is(err, private.ErrLocked) {
 		e.hint = "try again"

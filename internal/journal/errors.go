@@ -3,13 +3,12 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/private"
 )
 
@@ -147,17 +146,4 @@ func damaged(err error) bool {
 
 // clean makes foreign words fit for one line of a journal or an error: printable,
 // and cut where it gets long.
-func clean(s string) string {
-	const limit = 500
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
-}
+func clean(s string) string { return errtext.OneLine(s, 500) }

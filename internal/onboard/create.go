@@ -9,6 +9,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/oktaerr"
 	"reconciler/internal/parent"
@@ -176,7 +177,7 @@ func (f *flat) Unwrap() error { return f.error }
 func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
-			return oktaerr.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), hintOf(err))
+			return oktaerr.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), errtext.Hint(err))
 		}
 		if !begun {
 			if err := n.begin(); err != nil {
@@ -192,14 +193,6 @@ func (n *creation) prepare(ctx context.Context) error {
 			return fmt.Errorf("waiting for the limit of %d orgs a minute of the parent %q: %w", rate.Limit, n.parent.name, err)
 		}
 	}
-}
-
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
 }
 
 // settle waits until a new org may be called. When ctx ends first, that is no

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
 	"reconciler/internal/oktaerr"
 	"reconciler/internal/parent"
@@ -168,7 +169,7 @@ func (o *Onboarder) held(domain, orgID string) (held, error) {
 		return held{untold: true}, nil
 	}
 	if err != nil {
-		return held{}, oktaerr.WithHint(fmt.Errorf("looking for the org's token: %w", err), hintOf(err))
+		return held{}, oktaerr.WithHint(fmt.Errorf("looking for the org's token: %w", err), errtext.Hint(err))
 	}
 	var h held
 	for _, s := range all {

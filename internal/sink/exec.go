@@ -6,12 +6,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"reconciler/internal/errtext"
 )
 
 const (
@@ -203,15 +205,7 @@ func tail(s string) string {
 }
 
 // oneLine makes foreign words printable.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	return strings.Join(strings.Fields(s), " ")
-}
+func oneLine(s string) string { return errtext.OneLine(s, math.MaxInt) }
 
 // ending keeps the end of what is written to it, which is where programs say
 // what became of it all.

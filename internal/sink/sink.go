@@ -1,11 +1,12 @@
 package sink
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	"reconciler/internal/errtext"
 	"reconciler/internal/private"
 )
 
@@ -77,12 +78,7 @@ func (e *Error) Unwrap() error { return e.err }
 // systemError tells what the system refused. Errors of our own keep their
 // words and their hint.
 func systemError(doing string, err error) *Error {
-	e := &Error{msg: doing + ": " + private.Reason(err), hint: private.HintFor(err), err: err}
-	var ours interface{ Hint() string }
-	if errors.As(err, &ours) {
-		e.hint = ours.Hint()
-	}
-	return e
+	return &Error{msg: doing + ": " + private.Reason(err), hint: cmp.Or(errtext.Hint(err), private.HintFor(err)), err: err}
 }
 
 // secretOf takes the secret out of a token.

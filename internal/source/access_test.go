@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/errtext"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -42,7 +44,7 @@ func readFile(t *testing.T, name string) string {
 // error, its hint or the log.
 func keepsSecret(t *testing.T, err error, logged *bytes.Buffer, user string) {
 	t.Helper()
-	all := fmt.Sprint(err) + hintOf(err) + logged.String()
+	all := fmt.Sprint(err) + errtext.Hint(err) + logged.String()
 	if containsAny(all, secretSpellings(user)...) {
 		t.Errorf("a secret got out: %s", all)
 	}
@@ -108,7 +110,7 @@ func TestRefusals(t *testing.T) {
 			if n := s.lists.Load(); n != tt.tries {
 				t.Errorf("asked %d times, want %d", n, tt.tries)
 			}
-			if hint := hintOf(err); hint == "" || tt.auth.Password != nil && strings.Contains(hint, "who show credentials") {
+			if hint := errtext.Hint(err); hint == "" || tt.auth.Password != nil && strings.Contains(hint, "who show credentials") {
 				t.Errorf("hint %q", hint)
 			}
 			keepsSecret(t, err, logged, "git")
@@ -384,7 +386,7 @@ func TestCertificates(t *testing.T) {
 				return
 			}
 			wantError(t, err, ErrDenied, tt.words...)
-			if hintOf(err) == "" {
+			if errtext.Hint(err) == "" {
 				t.Error("there is no hint")
 			}
 		})
@@ -546,7 +548,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 	const ask = "SOURCE_TEST_ASK_PROXY"
 	if os.Getenv(ask) != "" {
 		_, err := newGit(t, GitOptions{URL: "https://git.example/r"}).Fetch(t.Context())
-		fmt.Printf("<<%v\n%s>>\n", err, hintOf(err))
+		fmt.Printf("<<%v\n%s>>\n", err, errtext.Hint(err))
 		return
 	}
 	p := serveProxy(t, "", http.StatusProxyAuthRequired, nil)

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
+
+	"reconciler/internal/errtext"
 )
 
 // What kind of failure an Error is, for errors.Is.
@@ -49,20 +50,7 @@ func (e *Error) Unwrap() error { return e.kind }
 
 // oneLine makes words of a stranger fit for an error: one line of printable
 // characters, cut where it gets long.
-func oneLine(s string) string {
-	const limit = 200
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
-}
+func oneLine(s string) string { return errtext.OneLine(s, 200) }
 
 // listed gives the first few names, quoted, and says how many there are more.
 func listed(names []string) string {

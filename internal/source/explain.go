@@ -450,12 +450,3 @@ func (g *Git) said(text string) *Error {
 		return g.fail(ErrUnreachable, "the server's log may say more", "the server says %q", text)
 	}
 }
-
-// hintOf gives the hint that an error carries, or "".
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}

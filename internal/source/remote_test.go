@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"reconciler/internal/errtext"
 )
 
 func containsAny(s string, words ...string) bool {
@@ -77,7 +79,7 @@ func TestHTTPAuth(t *testing.T) {
 				return
 			}
 			wantError(t, err, ErrDenied, tt.words...)
-			all := err.Error() + hintOf(err) + logged.String()
+			all := err.Error() + errtext.Hint(err) + logged.String()
 			if containsAny(all, secretSpellings("me")...) || containsAny(all, "s3cret-other") {
 				t.Errorf("a secret got out: %s", all)
 			}
@@ -417,7 +419,7 @@ func TestSSHPassword(t *testing.T) {
 	auth.Password = password("s3cret-other")
 	_, err := newGit(t, GitOptions{URL: s.url(), Auth: auth}).Fetch(t.Context())
 	wantError(t, err, ErrDenied, "refused")
-	if containsAny(err.Error()+hintOf(err), "s3cret") {
+	if containsAny(err.Error()+errtext.Hint(err), "s3cret") {
 		t.Errorf("a secret got out: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"reconciler/internal/errtext"
 )
 
 func write(t *testing.T, name, content string) {
@@ -244,7 +246,7 @@ func TestRepositoryPartialHint(t *testing.T) {
 		g := newGit(t, GitOptions{URL: dir})
 		_, err := g.Fetch(t.Context())
 		wantError(t, err, ErrIncomplete, "lacks the object")
-		_, command, _ := strings.Cut(hintOf(err), `"git `)
+		_, command, _ := strings.Cut(errtext.Hint(err), `"git `)
 		command, _, _ = strings.Cut(command, `"`)
 		git(t, dir, strings.Fields(command)...)
 		wantContents(t, fetch(t, g), map[string]string{"orgs/a.yaml": "one"})

@@ -3,8 +3,8 @@ package verify
 import (
 	"cmp"
 	"fmt"
-	"strings"
-	"unicode"
+
+	"reconciler/internal/errtext"
 )
 
 // Reason is why a signature was not accepted, in a word that is fit for a
@@ -94,17 +94,4 @@ func (e *fileError) Hint() string { return e.hint }
 
 // clean makes words of a stranger fit for one line: printable, and cut where
 // they get long.
-func clean(s string) string {
-	const limit = 200
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return s
-}
+func clean(s string) string { return errtext.OneLine(s, 200) }
