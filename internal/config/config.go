@@ -121,7 +121,7 @@ type Git struct {
 	// Webhook is the secret that pushes are announced with. Where it is not
 	// set, there is no webhook.
 	Webhook Secret
-	// Status says where to report on a commit; nil for nowhere.
+	// Status says where to report on a commit; nil when nobody is to be told.
 	Status *GitStatus
 }
 
