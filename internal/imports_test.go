@@ -27,7 +27,7 @@ var mayImport = map[string]struct {
 	"internal/schedule":            {nil, "time alone"},
 	"internal/private":             {nil, "folders alone"},
 	"internal/private/privatetest": {nil, "folders for tests"},
-	"internal/oktaerr":             {nil, "what Okta's answers have in common, whoever asked"},
+	"internal/okta/rest":           {nil, "what Okta's answers have in common, whoever asked"},
 	"internal/hook":                {nil, "listens to strangers, and so reaches nothing"},
 	"internal/hold":                {[]string{"internal/errtext", "internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
 	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
@@ -41,9 +41,9 @@ var mayImport = map[string]struct {
 	"internal/source": {[]string{"internal/errtext", "internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
 
 	// Okta.
-	"internal/oktaauth": {[]string{"internal/oktaerr"}, "tokens have nothing to do with orgs"},
-	"internal/aerial":   {[]string{"internal/oktaerr", "internal/state"}, "the client knows neither plans nor where desired state comes from"},
-	"internal/parent":   {[]string{"internal/oktaerr", "internal/state"}, "the same"},
+	"internal/okta/auth":   {[]string{"internal/okta/rest"}, "tokens have nothing to do with orgs"},
+	"internal/okta/aerial": {[]string{"internal/okta/rest", "internal/state"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/parent": {[]string{"internal/okta/rest", "internal/state"}, "the same"},
 
 	// What is decided, done and shown.
 	"internal/diff":     {[]string{"internal/state", "internal/strictyaml"}, "pure: what can't reach a network can't write to one"},
@@ -56,26 +56,26 @@ var mayImport = map[string]struct {
 	"internal/journal": {[]string{"internal/errtext", "internal/private"}, "remembers, and knows nothing of Okta"},
 	"internal/sink":    {[]string{"internal/errtext", "internal/private"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/onboard": {[]string{
-		"internal/apply", "internal/diff", "internal/errtext", "internal/journal", "internal/oktaerr", "internal/parent", "internal/sink", "internal/state",
+		"internal/apply", "internal/diff", "internal/errtext", "internal/journal", "internal/okta/rest", "internal/okta/parent", "internal/sink", "internal/state",
 	}, "makes orgs, by the journal"},
 
 	// Above it all.
 	"internal/daemon": {[]string{
-		"internal/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/forge", "internal/hold", "internal/hook",
-		"internal/journal", "internal/oktaauth", "internal/onboard", "internal/parent", "internal/report", "internal/schedule",
+		"internal/okta/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/forge", "internal/hold", "internal/hook",
+		"internal/journal", "internal/okta/auth", "internal/onboard", "internal/okta/parent", "internal/report", "internal/schedule",
 		"internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/aerial", "internal/config", "internal/errtext", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/oktaauth",
-		"internal/oktaerr", "internal/private", "internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
+		"internal/okta/aerial", "internal/config", "internal/errtext", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/okta/auth",
+		"internal/okta/rest", "internal/private", "internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 
 	// Beside it.
-	"internal/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
-	"internal/simulator/simulatortest": {[]string{"internal/simulator"}, "starts simulators in tests"},
-	"internal/schema":                  {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
-	"internal/bench":                   {[]string{"internal/diff", "internal/simulator", "internal/source", "internal/state"}, "measures the program from outside"},
+	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
+	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
+	"internal/schema":                       {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
+	"internal/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/source", "internal/state"}, "measures the program from outside"},
 }
 
 type listed struct {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/forge"
+	"reconciler/internal/okta/aerial"
 	"reconciler/internal/strictyaml"
 )
 

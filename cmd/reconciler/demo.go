@@ -22,7 +22,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/source/gitrepo"
 )
 

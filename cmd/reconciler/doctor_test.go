@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"reconciler/internal/doctor"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // TestDoctorFindsDaemon runs a daemon and asks for a diagnosis beside it.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // imported is what a command printed and how it ended.

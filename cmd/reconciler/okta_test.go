@@ -10,7 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // okta is the simulator of a script, and how often it was asked for something.

@@ -22,7 +22,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // rig is a simulator, a config for it, and all secrets that ever crossed the

@@ -13,7 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 type simulateFlags struct {

@@ -22,7 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"reconciler/internal/forge/forgetest"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/strictyaml"
 )
 

@@ -14,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/oktaauth"
-	"reconciler/internal/simulator"
-	"reconciler/internal/simulator/simulatortest"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/state"
 )
 
@@ -44,9 +44,9 @@ func start(t *testing.T, c simulatortest.Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := oktaauth.New(oktaauth.Options{
+	auth, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: sim.Credentials.ClientID, KeyID: sim.Credentials.KeyID,
-		Key:  func() (oktaauth.Key, error) { return oktaauth.ParsePrivateKey(pem) },
+		Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 		HTTP: sim.Client.Transport,
 	})
 	if err != nil {

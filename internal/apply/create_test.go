@@ -11,8 +11,8 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/simulator"
-	"reconciler/internal/simulator/simulatortest"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/state"
 )
 

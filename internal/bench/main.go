@@ -31,7 +31,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )

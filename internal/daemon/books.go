@@ -15,9 +15,9 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
-	"reconciler/internal/oktaauth"
+	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/parent"
 	"reconciler/internal/onboard"
-	"reconciler/internal/parent"
 	"reconciler/internal/sink"
 	"reconciler/internal/state"
 )
@@ -283,16 +283,16 @@ func NewSink(cfg *config.Config, environ []string) (sink.Sink, error) {
 // Parent gives a client of one of the config's parents. It opens no connection
 // and no secret.
 func (r *Reconciler) Parent(p *config.Parent) (*parent.Client, error) {
-	var auth func(http.RoundTripper) http.RoundTripper
+	var authorize func(http.RoundTripper) http.RoundTripper
 	if p.Auth.Token.IsSet() {
-		auth = func(base http.RoundTripper) http.RoundTripper {
-			return oktaauth.SSWS(base, p.URL, func() (string, error) {
+		authorize = func(base http.RoundTripper) http.RoundTripper {
+			return auth.SSWS(base, p.URL, func() (string, error) {
 				token, err := p.Auth.Token.Read()
 				return string(token), err
 			})
 		}
 	} else {
-		tokens, err := oktaauth.New(oktaauth.Options{
+		tokens, err := auth.New(auth.Options{
 			OrgURL:   p.Auth.OrgURL,
 			ClientID: p.Auth.ClientID,
 			KeyID:    p.Auth.KeyID,
@@ -304,9 +304,9 @@ func (r *Reconciler) Parent(p *config.Parent) (*parent.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parents: %q: %w", p.Name, err)
 		}
-		auth = func(base http.RoundTripper) http.RoundTripper { return tokens.Transport(base, p.URL, scopeOrgs) }
+		authorize = func(base http.RoundTripper) http.RoundTripper { return tokens.Transport(base, p.URL, scopeOrgs) }
 	}
-	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Transport: r.base, Auth: auth, Logger: r.log})
+	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Transport: r.base, Auth: authorize, Logger: r.log})
 }
 
 // deletions notes in the journal what was asked for.

@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"time"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
 	"reconciler/internal/hook"
+	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
 )
 

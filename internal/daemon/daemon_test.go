@@ -14,7 +14,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // The whole daemon but for its socket, for an hour: drift that comes between

@@ -8,9 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/aerial"
 )
 
 var _ aerial.Observer = (*metrics)(nil)

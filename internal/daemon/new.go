@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/forge"
-	"reconciler/internal/oktaauth"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
@@ -166,7 +166,7 @@ func gitName(g *config.Git) string {
 // share the service app, connections, retry budget and the limit on calls.
 func (r *Reconciler) setClients(observer aerial.Observer) error {
 	a := &r.cfg.Aerial
-	tokens, err := oktaauth.New(oktaauth.Options{
+	tokens, err := auth.New(auth.Options{
 		OrgURL:   a.Auth.OrgURL,
 		ClientID: a.Auth.ClientID,
 		KeyID:    a.Auth.KeyID,
@@ -200,15 +200,15 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 	return nil
 }
 
-func privateKey(s config.Secret) func() (oktaauth.Key, error) {
-	return func() (oktaauth.Key, error) {
+func privateKey(s config.Secret) func() (auth.Key, error) {
+	return func() (auth.Key, error) {
 		data, err := s.Read()
 		if err != nil {
-			return oktaauth.Key{}, err
+			return auth.Key{}, err
 		}
-		key, err := oktaauth.ParsePrivateKey(data)
+		key, err := auth.ParsePrivateKey(data)
 		if err != nil {
-			return oktaauth.Key{}, fmt.Errorf("%s: %w", s, err)
+			return auth.Key{}, fmt.Errorf("%s: %w", s, err)
 		}
 		return key, nil
 	}

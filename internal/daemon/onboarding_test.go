@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"reconciler/internal/journal"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 const made = "acme-made.okta.com"

@@ -8,7 +8,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
-	"reconciler/internal/parent"
+	"reconciler/internal/okta/parent"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )

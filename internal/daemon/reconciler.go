@@ -10,11 +10,11 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
+	"reconciler/internal/okta/aerial"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
 )

@@ -21,8 +21,8 @@ import (
 	"go.uber.org/goleak"
 
 	"reconciler/internal/config"
-	"reconciler/internal/simulator"
-	"reconciler/internal/simulator/simulatortest"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/source/gitrepo"
 )
 

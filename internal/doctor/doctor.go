@@ -12,12 +12,12 @@ import (
 	"time"
 	"unicode"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
-	"reconciler/internal/oktaauth"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
 	"reconciler/internal/sink"
 	"reconciler/internal/source"
 	"reconciler/internal/state"
@@ -98,11 +98,11 @@ type patient struct {
 	opts Options
 	cfg  *config.Config
 
-	key    oktaauth.Key
+	key    auth.Key
 	skew   *time.Duration // nil when the answer had no date
-	tokens *oktaauth.Client
+	tokens *auth.Client
 	wire   *recorder // of the token calls
-	token  oktaauth.Token
+	token  auth.Token
 	client *aerial.Client
 
 	appToken  func(context.Context) (string, error) // nil where git has no GitHub App

@@ -32,7 +32,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/doctor"
 	"reconciler/internal/journal"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/source"
 	"reconciler/internal/source/gitrepo"
 )

@@ -13,11 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/oktaauth"
-	"reconciler/internal/oktaerr"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 )
 
@@ -58,14 +58,14 @@ func (p *patient) privateKey(context.Context) Check {
 	return fine("%s, key id %q", key, id)
 }
 
-func readKey(s config.Secret) (oktaauth.Key, error) {
+func readKey(s config.Secret) (auth.Key, error) {
 	data, err := s.Read()
 	if err != nil {
-		return oktaauth.Key{}, err
+		return auth.Key{}, err
 	}
-	key, err := oktaauth.ParsePrivateKey(data)
+	key, err := auth.ParsePrivateKey(data)
 	if err != nil {
-		return oktaauth.Key{}, fmt.Errorf("%s: %w", s, err)
+		return auth.Key{}, fmt.Errorf("%s: %w", s, err)
 	}
 	return key, nil
 }
@@ -92,15 +92,15 @@ func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Heade
 	// redirects.
 	resp, err := p.opts.Transport.RoundTrip(req)
 	if err != nil {
-		words := fmt.Sprintf("%s can't be reached: %s", oktaerr.OriginOf(u), oktaerr.Clean(err.Error()))
+		words := fmt.Sprintf("%s can't be reached: %s", rest.OriginOf(u), rest.Clean(err.Error()))
 		if ctx.Err() != nil {
-			words = fmt.Sprintf("%s can't be reached: %s", oktaerr.OriginOf(u), p.words(ctx, err, nil))
+			words = fmt.Sprintf("%s can't be reached: %s", rest.OriginOf(u), p.words(ctx, err, nil))
 		}
-		return nil, failed(words, cmp.Or(oktaerr.WayHint(err, key), "check "+key+", firewall and proxy"))
+		return nil, failed(words, cmp.Or(rest.WayHint(err, key), "check "+key+", firewall and proxy"))
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	resp.Body.Close()
-	return resp.Header, fine("%s answers within %v", oktaerr.OriginOf(u), max(time.Since(start).Round(time.Millisecond), time.Millisecond))
+	return resp.Header, fine("%s answers within %v", rest.OriginOf(u), max(time.Since(start).Round(time.Millisecond), time.Millisecond))
 }
 
 // aerialOrg reaches the org that gives tokens, and compares clocks on the way.
@@ -143,14 +143,14 @@ func (p *patient) clock(context.Context) Check {
 
 // readToken asks for the token that all reading is done with.
 func (p *patient) readToken(ctx context.Context) Check {
-	auth := &p.cfg.Aerial.Auth
+	a := &p.cfg.Aerial.Auth
 	p.wire = &recorder{base: p.opts.Transport}
-	tokens, err := oktaauth.New(oktaauth.Options{
-		OrgURL:   auth.OrgURL,
-		ClientID: auth.ClientID,
-		KeyID:    auth.KeyID,
-		Key:      func() (oktaauth.Key, error) { return p.key, nil },
-		DPoP:     auth.DPoP,
+	tokens, err := auth.New(auth.Options{
+		OrgURL:   a.OrgURL,
+		ClientID: a.ClientID,
+		KeyID:    a.KeyID,
+		Key:      func() (auth.Key, error) { return p.key, nil },
+		DPoP:     a.DPoP,
 		HTTP:     p.wire,
 		Timeout:  p.cfg.Aerial.Timeout,
 		Now:      p.opts.Now,
@@ -170,7 +170,7 @@ func (p *patient) readToken(ctx context.Context) Check {
 // dpop tells whether tokens are bound to a key.
 func (p *patient) dpop(context.Context) Check {
 	switch configured := p.cfg.Aerial.Auth.DPoP; {
-	case p.token.Type != oktaauth.DPoP:
+	case p.token.Type != auth.DPoP:
 		return fine("off: the app doesn't require it")
 	case configured:
 		return fine("on, as aerial.auth.dpop says")

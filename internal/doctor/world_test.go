@@ -17,11 +17,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/sink"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"reconciler/internal/diff"
 	"reconciler/internal/importer"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )

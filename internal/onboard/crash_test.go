@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"reconciler/internal/journal"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 // process starts the program as a process of its own.

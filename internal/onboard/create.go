@@ -11,8 +11,8 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
-	"reconciler/internal/oktaerr"
-	"reconciler/internal/parent"
+	"reconciler/internal/okta/parent"
+	"reconciler/internal/okta/rest"
 )
 
 var _ apply.Creator = (*Onboarder)(nil)
@@ -134,7 +134,7 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 	}
 	n.log.Info("writing", "org", n.key.Domain, "action", string(diff.CreateOrg), "parent", n.parent.name)
 	answer, err := n.parent.API.CreateOrg(ctx, n.subdomain(), *n.change.Create)
-	var uncertain *oktaerr.UncertainError
+	var uncertain *rest.UncertainError
 	switch {
 	case err == nil:
 		made, err := n.keep(ctx, answer)
@@ -143,7 +143,7 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 		if markErr := n.journal.MarkUnanswered(n.key, err.Error()); markErr != nil {
 			err = errors.Join(err, markErr)
 		}
-		return apply.Created{}, false, oktaerr.WithHint(oneLine(err),
+		return apply.Created{}, false, rest.WithHint(oneLine(err),
 			"the next run finds out whether the org is there, and goes on with it; no second one is made")
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
@@ -158,7 +158,7 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 	return apply.Created{}, false, err
 }
 
-var errTaken = oktaerr.WithHint(
+var errTaken = rest.WithHint(
 	errors.New("the subdomain is taken, and the org that has it can't be linked"),
 	"if that org is yours, see that it is in the declared cell and that it, or its parent, has granted consent; if not, declare another domain")
 
@@ -177,7 +177,7 @@ func (f *flat) Unwrap() error { return f.error }
 func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
-			return oktaerr.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), errtext.Hint(err))
+			return rest.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), errtext.Hint(err))
 		}
 		if !begun {
 			if err := n.begin(); err != nil {

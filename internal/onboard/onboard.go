@@ -12,8 +12,8 @@ import (
 
 	"reconciler/internal/errtext"
 	"reconciler/internal/journal"
-	"reconciler/internal/oktaerr"
-	"reconciler/internal/parent"
+	"reconciler/internal/okta/parent"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/sink"
 	"reconciler/internal/state"
 )
@@ -43,7 +43,7 @@ type ParentAPI interface {
 	// CheckConsent gives nil when the parent lets the account add its orgs. It
 	// may be repeated.
 	CheckConsent(ctx context.Context, account string) error
-	// CreateOrg makes an org. No error: it is there. An *oktaerr.UncertainError:
+	// CreateOrg makes an org. No error: it is there. An *rest.UncertainError:
 	// it may be there. Any other error: it is not. It must not be repeated for
 	// an org that is or may be there.
 	CreateOrg(ctx context.Context, subdomain string, org state.Create) (parent.Created, error)
@@ -169,7 +169,7 @@ func (o *Onboarder) held(domain, orgID string) (held, error) {
 		return held{untold: true}, nil
 	}
 	if err != nil {
-		return held{}, oktaerr.WithHint(fmt.Errorf("looking for the org's token: %w", err), errtext.Hint(err))
+		return held{}, rest.WithHint(fmt.Errorf("looking for the org's token: %w", err), errtext.Hint(err))
 	}
 	var h held
 	for _, s := range all {
@@ -196,12 +196,12 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 		if names := slices.Sorted(maps.Keys(o.parents)); len(names) > 0 {
 			hint = "the config has " + strings.Join(names, ", ") + ": add it to `parents`, or correct the manifest"
 		}
-		return nil, oktaerr.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
+		return nil, rest.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
 	case o.journal == nil:
-		return nil, oktaerr.WithHint(errors.New("there is no journal to keep what is being created"),
+		return nil, rest.WithHint(errors.New("there is no journal to keep what is being created"),
 			"set `state: {dir: …}` in the config, to a folder that lasts")
 	case o.sink == nil:
-		return nil, oktaerr.WithHint(errors.New("there is no place for the new org's token, which Okta tells only once"),
+		return nil, rest.WithHint(errors.New("there is no place for the new org's token, which Okta tells only once"),
 			"set `tokens` in the config")
 	}
 	return p, checkBase(domain, p.Domain)
@@ -217,7 +217,7 @@ var bases = []string{"okta.com", "oktapreview.com", "okta-emea.com"}
 func checkBase(domain, parentDomain string) error {
 	_, base, _ := strings.Cut(parentDomain, ".")
 	if _, declared, _ := strings.Cut(domain, "."); slices.Contains(bases, base) && declared != base {
-		return oktaerr.WithHint(
+		return rest.WithHint(
 			fmt.Errorf("the parent %s makes orgs under %s only", parentDomain, base),
 			"declare a domain under "+base+", or another parent")
 	}

@@ -16,8 +16,8 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/journal"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/onboard"
-	"reconciler/internal/simulator"
 )
 
 // envProgram, when it is set, makes this binary the program, with a side on its

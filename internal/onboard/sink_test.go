@@ -12,8 +12,8 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/journal"
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/onboard"
-	"reconciler/internal/simulator"
 	"reconciler/internal/sink"
 )
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/journal"
-	"reconciler/internal/simulator"
+	"reconciler/internal/okta/simulator"
 )
 
 var (

@@ -19,15 +19,15 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/aerial"
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/journal"
-	"reconciler/internal/oktaauth"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/parent"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/onboard"
-	"reconciler/internal/parent"
-	"reconciler/internal/simulator"
-	"reconciler/internal/simulator/simulatortest"
 	"reconciler/internal/sink"
 	"reconciler/internal/state"
 )
@@ -184,9 +184,9 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	}
 	base := aerial.BaseTransport(10)
 	base.Proxy = nil
-	auth, err := oktaauth.New(oktaauth.Options{
+	tokens, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Now: s.Clock.now, Logger: p.log,
-		Key: func() (oktaauth.Key, error) { return oktaauth.ParsePrivateKey(s.Key) },
+		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	p.api, err = aerial.New(aerial.Options{
 		URL: origin, AccountID: s.Account, Transport: p.trip.wire("aerial", base), Timeout: s.Timeout, Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return auth.Transport(rt, origin, "okta.accounts.read", "okta.accounts.manage")
+			return tokens.Transport(rt, origin, "okta.accounts.read", "okta.accounts.manage")
 		},
 	})
 	if err != nil {
@@ -203,7 +203,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	creator, err := parent.New(parent.Options{
 		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Timeout: s.Timeout, Sleep: s.Clock.sleep, Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return oktaauth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
+			return auth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
 		},
 	})
 	if err != nil {

@@ -1,0 +1,212 @@
+package aerial
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"reconciler/internal/okta/rest"
+	"reconciler/internal/state"
+)
+
+const (
+	// queueSize is how many orgs may wait for their products to be read
+	// before whoever reads the list lends a hand.
+	queueSize = 1000
+	// maxMisses is how many product reads may fail one after the other, with
+	// not one success between, before it is the API that is down and not the
+	// orgs.
+	maxMisses = 20
+	// maxHeld is how many bytes the products of all orgs may take in memory: a
+	// hundred products for each of a hundred thousand orgs.
+	maxHeld = 256 << 20
+)
+
+// Observe reads the account, the products it subscribes to, all managed orgs,
+// and the products of those orgs for which the function products says so (nil:
+// of all). What it gives is whole: an account, a catalogue or a page that can't
+// be read is an error, and so is a fleet larger than any that can be meant,
+// which would not fit in memory.
+//
+// The one exception is the products of a single org. If Okta refuses to tell
+// them, or fails to after all retries, the org's Unknown says why and the
+// others go on. But when the credentials are refused, when the account's limits
+// leave no room, or when one org after the other fails, then it is no single
+// org's matter, and an error.
+//
+// products is called for each org, again for one that changed while the list
+// was read, and never twice at the same time. A panic, there or anywhere below,
+// is an error too.
+func (c *Client) Observe(ctx context.Context, products func(state.Org) bool) (*state.Actual, error) {
+	o := &observation{
+		client:   c,
+		products: products,
+		orgs:     map[string]*entry{},
+		queue:    make(chan *entry, queueSize),
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	start := func(f func() error) {
+		g.Go(func() (err error) {
+			defer rest.Recover(c.log, "reading the account's orgs", &err)
+			return f()
+		})
+	}
+	start(func() (err error) {
+		o.account, err = c.Account(ctx)
+		return err
+	})
+	start(func() (err error) {
+		o.catalog, err = c.Products(ctx)
+		return err
+	})
+	// The list is read page after page, and each page is work for the others.
+	// So it has a slot of its own: one reader for the list and one less than
+	// there are slots for products. When the list is read, its reader becomes
+	// one of the others.
+	start(func() error {
+		err := c.Orgs(ctx, func(page []state.Org) error { return o.listed(ctx, page) })
+		close(o.queue)
+		if err != nil {
+			return err
+		}
+		return o.drain(ctx)
+	})
+	for range c.concurrency - 1 {
+		start(func() error { return o.drain(ctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return o.actual(), nil
+}
+
+// observation is an Observe under way.
+type observation struct {
+	client   *Client
+	products func(state.Org) bool // says of which orgs they are read
+
+	account state.Account
+	catalog []state.Product
+	orgs    map[string]*entry // by id; touched only by the list's reader
+	queue   chan *entry
+	misses  atomic.Int32 // product reads that failed since the last success
+	held    atomic.Int64 // bytes that the products take
+}
+
+// entry is one org. What the list says and what the product read says are kept
+// apart, because they may come at the same time.
+type entry struct {
+	id     string
+	label  string // for errors
+	org    state.Org
+	queued bool
+
+	products []string
+	unknown  string
+}
+
+// listed takes a page of the list.
+func (o *observation) listed(ctx context.Context, page []state.Org) error {
+	for _, org := range page {
+		e := o.orgs[org.ID]
+		if e == nil {
+			e = &entry{id: org.ID, label: cmp.Or(org.Domain, org.ID)}
+			o.orgs[org.ID] = e
+		}
+		e.org = org
+		if e.queued || o.products != nil && !o.products(org) {
+			continue
+		}
+		e.queued = true
+		select {
+		case o.queue <- e:
+		default:
+			if err := o.read(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain reads the products of queued orgs until there are no more.
+func (o *observation) drain(ctx context.Context) error {
+	for {
+		select {
+		case e, more := <-o.queue:
+			if !more {
+				return nil
+			}
+			if err := o.read(ctx, e); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// read reads the products of one org. Its error is one that concerns all.
+func (o *observation) read(ctx context.Context, e *entry) error {
+	ids, err := o.client.orgProducts(ctx, e.id)
+	switch {
+	case err == nil:
+		o.misses.Store(0)
+		e.products = ids
+		return o.hold(ids)
+	case ctx.Err() != nil || o.concernsAll(err):
+		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
+	default:
+		e.unknown = rest.Clean(err.Error())
+	}
+	return nil
+}
+
+// hold counts what the ids take.
+func (o *observation) hold(ids []string) error {
+	const header = 16 // what a string takes besides its characters
+	size := int64(cap(ids)) * header
+	for _, id := range ids {
+		size += int64(len(id))
+	}
+	if o.held.Add(size) > maxHeld {
+		return fmt.Errorf("the products of the orgs take more than %d bytes: no fleet has so many", maxHeld)
+	}
+	return nil
+}
+
+// concernsAll says whether err would meet any other org too.
+func (o *observation) concernsAll(err error) bool {
+	var auth *authError
+	if errors.As(err, &auth) {
+		return true
+	}
+	switch status := statusOf(err); {
+	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
+		return true
+	case status >= 400 && status < 500:
+		return false
+	default:
+		return o.misses.Add(1) >= maxMisses
+	}
+}
+
+// actual puts together what was read.
+func (o *observation) actual() *state.Actual {
+	a := &state.Actual{Account: o.account, Catalog: o.catalog, Orgs: make([]state.Org, 0, len(o.orgs))}
+	for _, e := range o.orgs {
+		e.org.Products, e.org.Unknown = e.products, e.unknown
+		a.Orgs = append(a.Orgs, e.org)
+	}
+	slices.SortFunc(a.Orgs, func(a, b state.Org) int {
+		return cmp.Or(strings.Compare(a.Domain, b.Domain), strings.Compare(a.ID, b.ID))
+	})
+	return a
+}

@@ -1,0 +1,246 @@
+package auth
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// minRSABits is the least that is worth signing with; Okta makes keys of this
+// size and refuses smaller ones.
+const minRSABits = 2048
+
+// Key is the private key of a service app. The zero Key signs nothing. It
+// prints as what kind of key it is, never as the key.
+type Key struct {
+	// ID is the "kid" of a JWK; empty for a PEM, which has no place for one.
+	ID string
+	// Algorithm is the JWS algorithm that the key signs with, such as "RS256".
+	Algorithm string
+
+	private crypto.Signer
+}
+
+// Public gives the public half, or nil for the zero Key.
+func (k Key) Public() crypto.PublicKey {
+	if k.private == nil {
+		return nil
+	}
+	return k.private.Public()
+}
+
+// String tells kind, size and algorithm: "RSA key, 2048 bit, RS256".
+func (k Key) String() string {
+	switch p := k.Public().(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA key, %d bit, %s", p.N.BitLen(), k.Algorithm)
+	case *ecdsa.PublicKey:
+		return fmt.Sprintf("EC key, %s, %s", p.Curve.Params().Name, k.Algorithm)
+	default:
+		return "no key"
+	}
+}
+
+// GoString keeps %#v from printing the key.
+func (k Key) GoString() string { return "auth.Key{" + k.String() + "}" }
+
+// LogValue keeps the key out of logs.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// ParsePrivateKey reads the private key of a service app: a PEM (PKCS#1,
+// PKCS#8 or SEC 1; certificates and public keys beside it are passed over), a
+// private JWK, or a JWK set of one key. It takes RSA from 2048 bit (RS256, or
+// what the "alg" of a JWK says) and P-256, P-384 and P-521 (ES256, ES384,
+// ES512): what Okta takes. Errors say what was found instead, and nothing of
+// what a key is made of.
+func ParsePrivateKey(data []byte) (Key, error) {
+	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	switch {
+	case len(data) == 0:
+		return Key{}, errors.New("the private key is empty")
+	case data[0] == '{':
+		return parseJWK(data)
+	default:
+		return parsePEM(data)
+	}
+}
+
+func parsePEM(data []byte) (Key, error) {
+	if !bytes.Contains(data, []byte("\n")) {
+		// Environment variables often hold a PEM in one line with its line
+		// ends written out. A backslash occurs nowhere else in a PEM.
+		data = bytes.ReplaceAll(data, []byte(`\r`), nil)
+		data = bytes.ReplaceAll(data, []byte(`\n`), []byte("\n"))
+	}
+	var private *pem.Block
+	var others []string
+	for {
+		var b *pem.Block
+		if b, data = pem.Decode(data); b == nil {
+			break
+		}
+		switch {
+		case !strings.HasSuffix(b.Type, "PRIVATE KEY"):
+			others = append(others, b.Type)
+		case private != nil:
+			return Key{}, errors.New("there are several private keys, and only one can be meant: keep one")
+		default:
+			private = b
+		}
+	}
+	if private == nil {
+		return Key{}, noPrivateKey(others)
+	}
+	signer, err := parseBlock(private)
+	if err != nil {
+		return Key{}, err
+	}
+	return newKey(signer, "", "")
+}
+
+func noPrivateKey(found []string) error {
+	for _, t := range found {
+		switch {
+		case strings.HasSuffix(t, "PUBLIC KEY"):
+			return errors.New("this is a public key: the private one is needed")
+		case t == "CERTIFICATE":
+			return errors.New("this is a certificate: the private key is needed")
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("no private key in the PEM, only %q", found[0])
+	}
+	return errors.New("neither a PEM (-----BEGIN … PRIVATE KEY-----) nor a JWK ({\"kty\": …})")
+}
+
+func parseBlock(b *pem.Block) (any, error) {
+	const decrypt = "the private key is encrypted: store it decrypted where only this program can read it (openssl pkcs8 -topk8 -nocrypt -in key.pem)"
+	var key any
+	var err error
+	switch b.Type {
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New(decrypt)
+	case "OPENSSH PRIVATE KEY":
+		return nil, errors.New("this is an OpenSSH key: convert a copy of it (ssh-keygen -p -m PKCS8 -f copy) or make a new key in Okta")
+	case "RSA PRIVATE KEY":
+		if b.Headers["DEK-Info"] != "" {
+			return nil, errors.New(decrypt)
+		}
+		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
+	case "EC PRIVATE KEY":
+		if b.Headers["DEK-Info"] != "" {
+			return nil, errors.New(decrypt)
+		}
+		key, err = x509.ParseECPrivateKey(b.Bytes)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
+	default:
+		return nil, fmt.Errorf("a PEM of type %q is not supported: RSA and EC keys are", b.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the %q of the PEM: %w", b.Type, err)
+	}
+	return key, nil
+}
+
+func parseJWK(data []byte) (Key, error) {
+	// The library's errors may quote the data, so what can be wrong in a
+	// well-formed JWK is found out here first.
+	var head struct {
+		Keys []json.RawMessage `json:"keys"`
+		Kty  string            `json:"kty"`
+		Use  string            `json:"use"`
+		D    string            `json:"d"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Key{}, errors.New("the JWK is not valid JSON, or its members are not strings")
+	}
+	if head.Kty == "" && head.Keys != nil {
+		if len(head.Keys) != 1 {
+			return Key{}, fmt.Errorf("the JWK set holds %d keys, and only one can be meant: keep one", len(head.Keys))
+		}
+		return parseJWK(head.Keys[0])
+	}
+	switch {
+	case head.Kty == "":
+		return Key{}, errors.New(`the JWK has no "kty": is it a JWK?`)
+	case head.Kty != "RSA" && head.Kty != "EC":
+		return Key{}, errors.New(`the JWK's "kty" must be "RSA" or "EC"`)
+	case head.D == "":
+		return Key{}, errors.New(`this JWK is a public key (it has no "d"): the private one is needed`)
+	case head.Use != "" && head.Use != "sig":
+		return Key{}, errors.New(`the JWK's "use" must be "sig": this key is for something else`)
+	}
+	var jwk jose.JSONWebKey
+	if err := jwk.UnmarshalJSON(data); err != nil {
+		return Key{}, errors.New("the JWK is damaged or incomplete, or its curve is not P-256, P-384 or P-521")
+	}
+	return newKey(jwk.Key, jwk.KeyID, jwk.Algorithm)
+}
+
+// newKey checks the key and picks its algorithm; alg is what a JWK asks for,
+// or empty.
+func newKey(private any, id, alg string) (Key, error) {
+	var algs []string // the first is the default
+	switch k := private.(type) {
+	case *rsa.PrivateKey:
+		if bits := k.N.BitLen(); bits < minRSABits {
+			return Key{}, fmt.Errorf("the RSA key has %d bit: at least %d are needed", bits, minRSABits)
+		}
+		if err := k.Validate(); err != nil {
+			return Key{}, errors.New("the RSA key is damaged: its parts do not belong together")
+		}
+		algs = []string{"RS256", "RS384", "RS512"}
+	case *ecdsa.PrivateKey:
+		switch k.Curve {
+		case elliptic.P256():
+			algs = []string{"ES256"}
+		case elliptic.P384():
+			algs = []string{"ES384"}
+		case elliptic.P521():
+			algs = []string{"ES512"}
+		default:
+			return Key{}, fmt.Errorf("the curve %s is not supported: P-256, P-384 and P-521 are", k.Curve.Params().Name)
+		}
+		if !belongTogether(k) {
+			return Key{}, errors.New("the EC key is damaged: its private and public half do not belong together")
+		}
+	case ed25519.PrivateKey:
+		return Key{}, errors.New("Ed25519 keys are not supported by Okta: use RSA or EC")
+	default:
+		return Key{}, errors.New("this kind of key is not supported: RSA and EC are")
+	}
+	key := Key{ID: id, Algorithm: algs[0], private: private.(crypto.Signer)}
+	if alg == "" {
+		return key, nil
+	}
+	for _, a := range algs {
+		if a == alg {
+			key.Algorithm = a
+			return key, nil
+		}
+	}
+	return Key{}, fmt.Errorf("the JWK's \"alg\" must be %s for this key", strings.Join(algs, ", "))
+}
+
+// belongTogether says whether the public half of k is that of its private one.
+func belongTogether(k *ecdsa.PrivateKey) bool {
+	raw, err := k.Bytes()
+	if err != nil {
+		return false
+	}
+	again, err := ecdsa.ParseRawPrivateKey(k.Curve, raw)
+	return err == nil && again.PublicKey.Equal(&k.PublicKey)
+}

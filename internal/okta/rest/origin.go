@@ -1,0 +1,50 @@
+package rest
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Origin is scheme, host and port of a URL: what a credential is for. Two of
+// them are the same origin if they are equal. Case, a port that is the
+// scheme's own and the dot at the end of a full host name make no difference.
+type Origin struct {
+	scheme, host, port string
+}
+
+// OriginOf gives the origin of u; that of nil, or of a URL without a host, has
+// no host either and so is nowhere.
+func OriginOf(u *url.URL) Origin {
+	if u == nil || u.Hostname() == "" {
+		return Origin{}
+	}
+	o := Origin{
+		scheme: strings.ToLower(u.Scheme),
+		host:   strings.TrimSuffix(strings.ToLower(u.Hostname()), "."),
+		port:   u.Port(),
+	}
+	switch {
+	case o.scheme == "https" && o.port == "443", o.scheme == "http" && o.port == "80":
+		o.port = ""
+	}
+	return o
+}
+
+// Has says whether u is of this origin. Nothing is of the origin nowhere.
+func (o Origin) Has(u *url.URL) bool { return o.host != "" && OriginOf(u) == o }
+
+// String gives the origin as a URL, or "nowhere". It is fit for an error: path
+// and query, where something secret may be, are not in it.
+func (o Origin) String() string {
+	if o.host == "" {
+		return "nowhere"
+	}
+	host := o.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if o.port != "" {
+		host += ":" + o.port
+	}
+	return Clean(o.scheme + "://" + host)
+}
