@@ -28,17 +28,17 @@ var mayImport = map[string]struct {
 	"internal/private":             {nil, "folders alone"},
 	"internal/private/privatetest": {nil, "folders for tests"},
 	"internal/okta/rest":           {nil, "what Okta's answers have in common, whoever asked"},
-	"internal/hook":                {nil, "listens to strangers, and so reaches nothing"},
+	"internal/git/webhook":         {nil, "listens to strangers, and so reaches nothing"},
 	"internal/hold":                {[]string{"internal/errtext", "internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
-	"internal/source/gitrepo":      {nil, "makes repositories for demo and tests"},
-	"internal/verify":              {[]string{"internal/errtext", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
-	"internal/forge":               {[]string{"internal/errtext"}, "comments and statuses; what they say is decided elsewhere"},
-	"internal/forge/forgetest":     {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
+	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
+	"internal/git/signature":       {[]string{"internal/errtext", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
+	"internal/git/forge":           {[]string{"internal/errtext"}, "comments and statuses; what they say is decided elsewhere"},
+	"internal/git/forge/forgetest": {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Desired state, and where it comes from.
-	"internal/state":  {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config": {[]string{"internal/hold", "internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
-	"internal/source": {[]string{"internal/errtext", "internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
+	"internal/state":      {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
+	"internal/config":     {[]string{"internal/hold", "internal/strictyaml", "internal/schedule"}, "config is read before anything else exists"},
+	"internal/git/source": {[]string{"internal/errtext", "internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
 
 	// Okta.
 	"internal/okta/auth":   {[]string{"internal/okta/rest"}, "tokens have nothing to do with orgs"},
@@ -61,13 +61,13 @@ var mayImport = map[string]struct {
 
 	// Above it all.
 	"internal/daemon": {[]string{
-		"internal/okta/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/forge", "internal/hold", "internal/hook",
+		"internal/okta/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/git/forge", "internal/hold", "internal/git/webhook",
 		"internal/journal", "internal/okta/auth", "internal/onboard", "internal/okta/parent", "internal/report", "internal/schedule",
-		"internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
+		"internal/sink", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/okta/aerial", "internal/config", "internal/errtext", "internal/forge", "internal/hold", "internal/hook", "internal/journal", "internal/okta/auth",
-		"internal/okta/rest", "internal/private", "internal/sink", "internal/source", "internal/state", "internal/strictyaml", "internal/verify",
+		"internal/okta/aerial", "internal/config", "internal/errtext", "internal/git/forge", "internal/hold", "internal/git/webhook", "internal/journal", "internal/okta/auth",
+		"internal/okta/rest", "internal/private", "internal/sink", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 
@@ -75,7 +75,7 @@ var mayImport = map[string]struct {
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
 	"internal/schema":                       {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
-	"internal/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/source", "internal/state"}, "measures the program from outside"},
+	"internal/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/git/source", "internal/state"}, "measures the program from outside"},
 }
 
 type listed struct {

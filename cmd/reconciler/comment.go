@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/forge"
+	"reconciler/internal/git/forge"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/strictyaml"
 )

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"reconciler/internal/forge/forgetest"
+	"reconciler/internal/git/forge/forgetest"
 )
 
 // forgeCommands gives three commands for scripts.

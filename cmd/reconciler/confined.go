@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"reconciler/internal/config"
-	"reconciler/internal/source"
+	"reconciler/internal/git/source"
 )
 
 // confinement keeps what is read to the clone around the working directory. In

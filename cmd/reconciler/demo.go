@@ -22,8 +22,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
+	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/source/gitrepo"
 )
 
 func (a *app) demoCommand() *cobra.Command {

@@ -13,8 +13,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
+	"reconciler/internal/git/source"
 	"reconciler/internal/importer"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )

@@ -12,7 +12,7 @@ import (
 	"reconciler/internal/annotate"
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/source"
+	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )

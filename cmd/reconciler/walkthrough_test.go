@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"reconciler/internal/forge/forgetest"
+	"reconciler/internal/git/forge/forgetest"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/strictyaml"
 )

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"reconciler/internal/source"
+	"reconciler/internal/git/source"
 )
 
 // The repositories that are fetched: a large one, and an old one, in which each

@@ -31,8 +31,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/git/source"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
 

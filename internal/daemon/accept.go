@@ -9,8 +9,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
+	"reconciler/internal/git/source"
 	"reconciler/internal/journal"
-	"reconciler/internal/source"
 )
 
 // candidate is a commit that may be accepted. When rewrote is set, it doesn't

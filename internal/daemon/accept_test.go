@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/git/source"
 	"reconciler/internal/journal"
-	"reconciler/internal/source"
 )
 
 // accepted gives the last accepted commit in the journal.

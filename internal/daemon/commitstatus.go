@@ -10,8 +10,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/forge"
-	"reconciler/internal/source"
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/source"
 )
 
 // tellTimeout is how long the git server may take to hear of a run, and

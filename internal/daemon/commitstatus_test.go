@@ -18,8 +18,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/forge"
-	"reconciler/internal/forge/forgetest"
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/forge/forgetest"
 )
 
 // forgeToken is a secret that must appear nowhere.

@@ -11,7 +11,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/hook"
+	"reconciler/internal/git/webhook"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
 )
@@ -121,14 +121,14 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 
 // listen gives the endpoint at which pushes are announced, and the bell that it
 // rings; the endpoint is nil where the config has no secret for it.
-func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*hook.Bell, http.Handler) {
-	bell := hook.NewBell()
+func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, http.Handler) {
+	bell := webhook.NewBell()
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
 		return bell, nil
 	}
 	secret, err := cfg.Git.Webhook.Read()
 	if err == nil {
-		err = hook.CheckSecret(secret)
+		err = webhook.CheckSecret(secret)
 	}
 	if err != nil { // it is read again for each request, so it may come yet
 		log.Warn("the webhook accepts nothing until its secret is of use", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
@@ -137,7 +137,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*hook.Bell, http.
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves
 	}
-	return bell, hook.New(hook.Options{
+	return bell, webhook.New(webhook.Options{
 		Secret:  cfg.Git.Webhook.Read,
 		Ref:     ref,
 		Look:    bell.Ring,

@@ -11,8 +11,8 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/hook"
-	"reconciler/internal/verify"
+	"reconciler/internal/git/signature"
+	"reconciler/internal/git/webhook"
 )
 
 // metrics are the daemon's, in a registry of their own. Series whose labels
@@ -125,11 +125,11 @@ func (m *metrics) declare() {
 		m.runs.WithLabelValues(string(r))
 	}
 	m.setOrgs(fleet{})
-	for _, r := range verify.Reasons() {
+	for _, r := range signature.Reasons() {
 		m.unverified.WithLabelValues(string(r))
 	}
 	m.unverified.WithLabelValues(reasonRewritten)
-	for _, r := range []string{hook.Accepted, hook.Ignored, hook.Replayed, hook.Refused} {
+	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Replayed, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
 	}
 	for _, a := range []diff.Action{

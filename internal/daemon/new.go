@@ -8,10 +8,10 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/forge"
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
 

@@ -6,10 +6,10 @@ import (
 	"net/http"
 
 	"reconciler/internal/config"
+	"reconciler/internal/git/source"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
 	"reconciler/internal/okta/parent"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
 

@@ -14,8 +14,8 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
+	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 )
 

@@ -14,7 +14,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
-	"reconciler/internal/source"
+	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 )
 

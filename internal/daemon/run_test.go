@@ -16,7 +16,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/source"
+	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 )
 

@@ -12,9 +12,9 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
+	"reconciler/internal/git/signature"
+	"reconciler/internal/git/source"
 	"reconciler/internal/journal"
-	"reconciler/internal/source"
-	"reconciler/internal/verify"
 )
 
 // unverifiedError is a commit that must not be used: it is not signed as the
@@ -22,7 +22,7 @@ import (
 // stays in force.
 type unverifiedError struct {
 	Commit string
-	// Reason is a word for metrics: one of verify.Reasons, or "rewritten".
+	// Reason is a word for metrics: one of signature.Reasons, or "rewritten".
 	Reason string
 	err    error
 	hint   string
@@ -48,8 +48,8 @@ func (e *unverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
 func unverified(tip string, err error) *unverifiedError {
-	e := &unverifiedError{Commit: tip, Reason: string(verify.Malformed), err: err, hint: errtext.Hint(err)}
-	var no *verify.Error
+	e := &unverifiedError{Commit: tip, Reason: string(signature.Malformed), err: err, hint: errtext.Hint(err)}
+	var no *signature.Error
 	var tag *tagError
 	switch {
 	case errors.As(err, &no):
@@ -62,7 +62,7 @@ func unverified(tip string, err error) *unverifiedError {
 
 // tagError is a tag of which no signature would help.
 type tagError struct {
-	reason    verify.Reason
+	reason    signature.Reason
 	msg, hint string
 }
 
@@ -165,12 +165,12 @@ func (v *verifier) doubt(d *Desired, at time.Time) error {
 	return nil
 }
 
-func readKeys(file string) (*verify.Keys, error) {
+func readKeys(file string) (*signature.Keys, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used")
 	}
-	keys, err := verify.Parse(file, data)
+	keys, err := signature.Parse(file, data)
 	if err != nil {
 		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), errtext.Hint(err))
 	}
@@ -178,27 +178,27 @@ func readKeys(file string) (*verify.Keys, error) {
 }
 
 // signer checks the one object that has to be signed.
-func (v *verifier) signer(keys *verify.Keys, snap *source.Snapshot, at time.Time) (verify.Signer, error) {
+func (v *verifier) signer(keys *signature.Keys, snap *source.Snapshot, at time.Time) (signature.Signer, error) {
 	if v.rules().Object != config.VerifyTag {
 		return keys.Commit(snap.Raw, at)
 	}
 	name := v.cfg.Git.Tag
 	if snap.Tag == nil {
-		return verify.Signer{}, &tagError{
-			verify.Unsigned,
+		return signature.Signer{}, &tagError{
+			signature.Unsigned,
 			fmt.Sprintf("the tag %q is a mere name for it, which can't be signed", name),
 			fmt.Sprintf("make the tag with: git tag -s %s", name),
 		}
 	}
 	signer, err := keys.Tag(snap.Tag, at)
 	if err != nil {
-		return verify.Signer{}, fmt.Errorf("the tag %q: %w", name, err)
+		return signature.Signer{}, fmt.Errorf("the tag %q: %w", name, err)
 	}
 	// A good signature on another tag, or for another commit, proves nothing
 	// about this one.
 	if header(snap.Tag, "tag") != name || header(snap.Tag, "object") != snap.Commit {
-		return verify.Signer{}, &tagError{
-			verify.BadSignature,
+		return signature.Signer{}, &tagError{
+			signature.BadSignature,
 			fmt.Sprintf("what stands behind the tag %q was signed as the tag %q of %s", name, header(snap.Tag, "tag"), shortCommit(header(snap.Tag, "object"))),
 			"somebody has put another tag in its place, or it is a tag of a tag: tag the commit itself, under that name",
 		}
@@ -226,7 +226,7 @@ func header(raw []byte, name string) string {
 // says that it may be missing, which is what rewrote tells. No commit that was
 // missing before may have come back, and, where the config wants it, each commit
 // must be signed.
-func (v *verifier) checkHistory(ctx context.Context, keys *verify.Keys, tip string, before *precedent, at time.Time) (rewrote bool, err error) {
+func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip string, before *precedent, at time.Time) (rewrote bool, err error) {
 	if before.out[tip] {
 		return false, cameBack(tip, errors.New("a rewrite of the history had taken it out"))
 	}

@@ -13,8 +13,8 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
-	"reconciler/internal/source"
-	"reconciler/internal/verify"
+	"reconciler/internal/git/signature"
+	"reconciler/internal/git/source"
 )
 
 const signedByAda = "ada@acme.example (ssh SHA256:"
@@ -25,7 +25,7 @@ type verifyCase struct {
 	git    string // more of git.verify
 	keys   func(s *signers) []string
 	commit func(s *signers) string
-	reason verify.Reason // empty for a commit that comes into force
+	reason signature.Reason // empty for a commit that comes into force
 	signer string
 	why    string // part of what is said
 }
@@ -41,22 +41,22 @@ func signatures() []verifyCase {
 		},
 		{
 			name:   "unsigned",
-			commit: func(s *signers) string { return s.signed(inSync) }, reason: verify.Unsigned, why: "it is not signed",
+			commit: func(s *signers) string { return s.signed(inSync) }, reason: signature.Unsigned, why: "it is not signed",
 		},
 		{
 			name:   "unknown key",
-			commit: func(s *signers) string { return s.signed(inSync, s.ssh("eve")...) }, reason: verify.UnknownKey, why: "is not among the allowed keys",
+			commit: func(s *signers) string { return s.signed(inSync, s.ssh("eve")...) }, reason: signature.UnknownKey, why: "is not among the allowed keys",
 		},
 		{
 			name:   "unknown key of OpenPGP",
-			commit: func(s *signers) string { return s.signed(inSync, s.pgp("eve")...) }, reason: verify.UnknownKey, why: "is not among the allowed keys",
+			commit: func(s *signers) string { return s.signed(inSync, s.pgp("eve")...) }, reason: signature.UnknownKey, why: "is not among the allowed keys",
 		},
 		{
 			name: "expired key",
 			keys: func(s *signers) []string {
 				return []string{s.line("ada", ""), s.line("bob", `valid-before="19991231Z"`)}
 			},
-			commit: func(s *signers) string { return s.signed(inSync, s.ssh("bob")...) }, reason: verify.Expired, why: "2000-01-01T00:",
+			commit: func(s *signers) string { return s.signed(inSync, s.ssh("bob")...) }, reason: signature.Expired, why: "2000-01-01T00:",
 		},
 		{
 			name: "expired key of OpenPGP",
@@ -64,16 +64,16 @@ func signatures() []verifyCase {
 				s.program(s.gpgNow(), "--quick-gen-key", "bob@acme.example", "ed25519", "sign", "seconds=60")
 				return []string{s.line("ada", ""), s.armored("bob")}
 			},
-			commit: func(s *signers) string { return s.signed(inSync, s.pgp("bob")...) }, reason: verify.Expired, why: "was valid until 2000-01-01T00:01:00Z",
+			commit: func(s *signers) string { return s.signed(inSync, s.pgp("bob")...) }, reason: signature.Expired, why: "was valid until 2000-01-01T00:01:00Z",
 		},
 		{
 			name:   "tampered",
-			commit: func(s *signers) string { return s.tampered() }, reason: verify.BadSignature, why: "doesn't fit its content",
+			commit: func(s *signers) string { return s.tampered() }, reason: signature.BadSignature, why: "doesn't fit its content",
 		},
 		{
 			name:   "wrong namespace",
 			keys:   func(s *signers) []string { return []string{s.line("ada", ""), s.line("bob", `namespaces="file"`)} },
-			commit: func(s *signers) string { return s.signed(inSync, s.ssh("bob")...) }, reason: verify.WrongNamespace, why: `not allowed to sign for "git"`,
+			commit: func(s *signers) string { return s.signed(inSync, s.ssh("bob")...) }, reason: signature.WrongNamespace, why: `not allowed to sign for "git"`,
 		},
 	}
 }
@@ -87,7 +87,7 @@ func histories() []verifyCase {
 		},
 		{
 			name: "signed merge of what nobody signed with history", git: "history: true",
-			commit: func(s *signers) string { return s.merged() }, reason: verify.Unsigned, why: "it contains the commit ",
+			commit: func(s *signers) string { return s.merged() }, reason: signature.Unsigned, why: "it contains the commit ",
 		},
 		{
 			name: "signed on top of what nobody signed",
@@ -103,7 +103,7 @@ func histories() []verifyCase {
 				s.signed(inSync)
 				return s.signed(inSync, s.ssh("ada")...)
 			},
-			reason: verify.Unsigned, why: "it contains the commit ",
+			reason: signature.Unsigned, why: "it contains the commit ",
 		},
 		{
 			name: "all signed with history", git: "history: true",
@@ -190,7 +190,7 @@ func (s *signers) expectToldOnce(commit, reason string) {
 	s.t.Helper()
 	said := s.log.lines(s.t, "the newest manifests are refused; the last good desired state stays in force")
 	counted := 0
-	for _, r := range append(verify.Reasons(), reasonRewritten) {
+	for _, r := range append(signature.Reasons(), reasonRewritten) {
 		n, ok := s.metric(fmt.Sprintf(`reconciler_unverified_commits_total{reason=%q}`, r))
 		if !ok || n != "0" && (n != "1" || string(r) != reason) {
 			s.t.Errorf("%s was counted %s times", r, n)
@@ -244,7 +244,7 @@ func TestVerifySignerOfPlan(t *testing.T) {
 		_, _, err = s.runner.r.Plan(t.Context(), Filter{})
 		var refused *RefusedError
 		var no *unverifiedError
-		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(verify.Unsigned) || errtext.Hint(err) == "" {
+		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(signature.Unsigned) || errtext.Hint(err) == "" {
 			t.Errorf("an unsigned commit: %v", err)
 		}
 		if want := "commit " + bad[:12] + " is refused: it is not signed"; err != nil && err.Error() != want {
@@ -377,7 +377,7 @@ func TestVerifyKeyExpiresLater(t *testing.T) {
 					time.Sleep(time.Hour)
 					s.expectInForce(s.expectStale(ResultInSync, "valid"), good, signedByAda)
 				}
-				s.expectToldOnce(late, string(verify.Expired))
+				s.expectToldOnce(late, string(signature.Expired))
 			})
 		})
 	}
@@ -424,18 +424,18 @@ func TestVerifyTag(t *testing.T) {
 			name   string
 			move   func()
 			why    string
-			reason verify.Reason
+			reason signature.Reason
 		}{
-			{"a mere name", func() { tag("live") }, `the tag "live" is a mere name for it, which can't be signed`, verify.Unsigned},
-			{"not signed", func() { tag("live", "-a", "-m", "third") }, `the tag "live": it is not signed`, verify.Unsigned},
+			{"a mere name", func() { tag("live") }, `the tag "live" is a mere name for it, which can't be signed`, signature.Unsigned},
+			{"not signed", func() { tag("live", "-a", "-m", "third") }, `the tag "live": it is not signed`, signature.Unsigned},
 			{"another tag", func() {
 				tag("test", "-s", "-m", "a test")
 				s.git("update-ref", "refs/tags/live", "refs/tags/test")
-			}, `what stands behind the tag "live" was signed as the tag "test" of `, verify.BadSignature},
+			}, `what stands behind the tag "live" was signed as the tag "test" of `, signature.BadSignature},
 			{"a tag of a tag", func() {
 				tag("inner", "-s", "-m", "inner")
 				s.git(append(s.ssh("ada"), "tag", "-f", "-s", "-m", "outer", "live", "inner")...)
-			}, `was signed as the tag "live" of `, verify.BadSignature},
+			}, `was signed as the tag "live" of `, signature.BadSignature},
 			{"moved back", func() {
 				s.git(append(s.ssh("ada"), "tag", "-f", "-s", "-m", "back", "live", first)...)
 			}, "it no longer contains the last accepted commit " + second, reasonRewritten},

@@ -21,9 +21,9 @@ import (
 	"go.uber.org/goleak"
 
 	"reconciler/internal/config"
+	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
-	"reconciler/internal/source/gitrepo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -14,12 +14,12 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
+	"reconciler/internal/git/source"
 	"reconciler/internal/hold"
 	"reconciler/internal/journal"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/sink"
-	"reconciler/internal/source"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )

@@ -31,10 +31,10 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/doctor"
+	"reconciler/internal/git/gitrepo"
+	"reconciler/internal/git/source"
 	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/source"
-	"reconciler/internal/source/gitrepo"
 )
 
 // finding is what is expected of a check: the status, and parts of message and

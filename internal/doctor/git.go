@@ -17,10 +17,10 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/forge"
-	"reconciler/internal/hook"
-	"reconciler/internal/source"
-	"reconciler/internal/verify"
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/signature"
+	"reconciler/internal/git/source"
+	"reconciler/internal/git/webhook"
 )
 
 // gitChecks are those of a repository, around that of the source; without a
@@ -191,7 +191,7 @@ func (p *patient) signatures(ctx context.Context) Check {
 	if err != nil {
 		return failed(fmt.Sprintf("git.verify.keysFile: %v", err), "without the keys no commit is used: put the file there, or correct the path in the config")
 	}
-	keys, err := verify.Parse(rules.KeysFile, data)
+	keys, err := signature.Parse(rules.KeysFile, data)
 	if err != nil {
 		return failed(oneLine(err), errtext.Hint(err))
 	}
@@ -258,7 +258,7 @@ func (r *ring) String() string {
 }
 
 // ringOf looks for keys that are of no use, or soon won't be.
-func (p *patient) ringOf(keys *verify.Keys) *ring {
+func (p *patient) ringOf(keys *signature.Keys) *ring {
 	r := &ring{}
 	now := p.opts.Now()
 	all := keys.List(now)
@@ -270,7 +270,7 @@ func (p *patient) ringOf(keys *verify.Keys) *ring {
 			r.pgp++
 		}
 		switch {
-		case k.Reason == verify.Expired && !k.Until.IsZero():
+		case k.Reason == signature.Expired && !k.Until.IsZero():
 			useless++
 			r.remark(fmt.Sprintf("the key of %s expired at %s", k.Signer, stamp(k.Until)), "take it out of the file, or put the extended key there")
 		case k.Reason != "":
@@ -297,7 +297,7 @@ func (p *patient) webhook(context.Context) Check {
 	if err != nil {
 		return failed(oneLine(err), "put the secret there that the git server has, or correct the path in the config")
 	}
-	if err := hook.CheckSecret(secret); err != nil {
+	if err := webhook.CheckSecret(secret); err != nil {
 		return failed(fmt.Sprintf("%s: %v", g.Webhook, err), "copy GitLab's signing token in full, or choose another secret")
 	}
 	switch {

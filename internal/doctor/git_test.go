@@ -23,7 +23,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
-	"reconciler/internal/forge/forgetest"
+	"reconciler/internal/git/forge/forgetest"
 	"reconciler/internal/journal"
 )
 

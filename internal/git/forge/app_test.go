@@ -1,0 +1,232 @@
+package forge_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/forge/forgetest"
+)
+
+func pkcs1(key *rsa.PrivateKey) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+}
+
+func newKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// startApp gives a GitHub that knows app 12 with installation 34.
+func startApp(t *testing.T) (*forgetest.GitHub, *rsa.PrivateKey) {
+	gh, _ := startGitHub(t)
+	key := newKey(t)
+	gh.AddApp("12", "34", &key.PublicKey, forgetest.GitHubToken{Login: "reconciler[bot]", Comments: true, Statuses: true})
+	return gh, key
+}
+
+func appToken(t *testing.T, opts forge.AppOptions) func(context.Context) (string, error) {
+	t.Helper()
+	f, err := forge.AppToken(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestAppToken(t *testing.T) {
+	gh, key := startApp(t)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"PKCS#1": pkcs1(key),
+		"PKCS#8": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+	} {
+		token := appToken(t, forge.AppOptions{
+			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
+			Key: func() ([]byte, error) { return data, nil },
+		})
+		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token, HTTP: transport(t)})
+		if _, err := c.Comment(t.Context(), 7, "plan", name); err != nil {
+			t.Error(name, err)
+		}
+	}
+	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 1 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// One token serves all until five minutes before its end, and a key that was
+// replaced meanwhile is the one that the next is asked for with.
+func TestAppTokenIsKept(t *testing.T) {
+	gh, key := startApp(t)
+	second := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		gh.SetNow(time.Now)
+		data := pkcs1(key)
+		token := appToken(t, forge.AppOptions{
+			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
+			Key: func() ([]byte, error) { return data, nil },
+		})
+		ask := func() string {
+			value, err := token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+		var first string
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range 20 {
+			all.Go(func() {
+				value := ask()
+				mu.Lock()
+				defer mu.Unlock()
+				if first == "" {
+					first = value
+				}
+				if value != first {
+					t.Errorf("%q and %q", first, value)
+				}
+			})
+		}
+		all.Wait()
+		time.Sleep(54*time.Minute + 59*time.Second)
+		if ask() != first {
+			t.Error("another token before its time")
+		}
+		time.Sleep(time.Second)
+		if ask() == first {
+			t.Error("a token that ends in five minutes")
+		}
+		if n := len(gh.Calls()); n != 2 {
+			t.Errorf("%d requests", n)
+		}
+		data = pkcs1(second)
+		time.Sleep(time.Hour)
+		if _, err := token(t.Context()); err == nil || !strings.Contains(err.Error(), "401 A JSON web token could not be decoded") {
+			t.Error(err)
+		}
+		data = pkcs1(key)
+		ask()
+	})
+}
+
+func TestAppTokenFailures(t *testing.T) {
+	gh, key := startApp(t)
+	good := func() ([]byte, error) { return pkcs1(key), nil }
+	other := pkcs1(newKey(t))
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ecData, err := x509.MarshalPKCS8PrivateKey(ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, data []byte) func() ([]byte, error) {
+		return func() ([]byte, error) { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), nil }
+	}
+	tests := []struct {
+		name, app, installation string
+		key                     func() ([]byte, error)
+		off                     time.Duration
+		expected, hint          string
+	}{
+		{"unknown app", "13", "34", good, 0, "401 Integration not found", "the app's id"},
+		{"another key", "12", "34", func() ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
+		{"another installation", "12", "35", good, 0, "getting a token for the GitHub App: GitHub: POST /api/v3/app/installations/35/access_tokens: 404 Not Found", "the installation's id"},
+		{"our clock is ahead", "12", "34", good, 5 * time.Minute, "401 'Expiration time' claim ('exp') is too far in the future", "clock"},
+		{"our clock is behind", "12", "34", good, -11 * time.Minute, "401 'Expiration time' claim ('exp') must be", "clock"},
+		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
+		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "GitHub gives it as a PEM"},
+		{"elliptic", "12", "34", block("PRIVATE KEY", ecData), 0, "it is not an RSA key", ""},
+		{"damaged", "12", "34", block("RSA PRIVATE KEY", []byte("secret")), 0, "it is damaged", ""},
+		{"public", "12", "34", block("PUBLIC KEY", []byte("x")), 0, `it is a "PUBLIC KEY"`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			token := appToken(t, forge.AppOptions{
+				URL: gh.URL, AppID: tt.app, InstallationID: tt.installation, HTTP: gh.Transport(), Key: tt.key,
+				Now: func() time.Time { return time.Now().Add(tt.off) },
+			})
+			_, err := token(t.Context())
+			if err == nil || !strings.Contains(err.Error(), tt.expected) || !strings.Contains(hintOf(err), tt.hint) || strings.Contains(err.Error(), "eyJ") {
+				t.Errorf("%v (%s)", err, hintOf(err))
+			}
+		})
+	}
+	for _, opts := range []forge.AppOptions{
+		{InstallationID: "34", Key: good},
+		{AppID: "12", Key: good},
+		{AppID: "12", InstallationID: "../x", Key: good},
+		{AppID: "12", InstallationID: "34"},
+		{AppID: "12", InstallationID: "34", Key: good, URL: "http://ghe.example"},
+	} {
+		if _, err := forge.AppToken(opts); err == nil {
+			t.Errorf("took %+v", opts)
+		}
+	}
+}
+
+// A clock that is a little off does no harm, and neither does a lost answer.
+func TestAppTokenIsRobust(t *testing.T) {
+	gh, key := startApp(t)
+	synctest.Test(t, func(t *testing.T) {
+		gh.SetNow(time.Now)
+		for _, off := range []time.Duration{-30 * time.Second, 50 * time.Second} {
+			token := appToken(t, forge.AppOptions{
+				URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
+				Key: func() ([]byte, error) { return pkcs1(key), nil },
+				Now: func() time.Time { return time.Now().Add(off) },
+			})
+			gh.Fail(forgetest.Fault{Path: "access_tokens", Drop: true, Applied: true})
+			gh.Fail(forgetest.Fault{Path: "access_tokens", Status: 502, Body: "{}"})
+			if _, err := token(t.Context()); err != nil {
+				t.Error(off, err)
+			}
+		}
+	})
+}
+
+// Whoever waits for another's request can give up.
+func TestAppTokenWaitersCanStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := newKey(t)
+		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func() ([]byte, error) { return pkcs1(key), nil }})
+		long, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			_, err := token(long)
+			done <- err
+		}()
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := token(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		stop()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}

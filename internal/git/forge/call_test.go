@@ -1,0 +1,357 @@
+package forge_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/forge/forgetest"
+)
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// Each refusal has its line and its advice.
+func TestRefusals(t *testing.T) {
+	comment := func(c *forge.Client) error {
+		_, err := c.Comment(context.Background(), 7, "plan", "hello")
+		return err
+	}
+	status := func(c *forge.Client) error {
+		return c.SetStatus(context.Background(), sha, forge.Status{State: forge.Success, Context: "x"})
+	}
+	tests := []struct {
+		name, token, url string
+		call             func(*forge.Client) error
+		line, hint       string
+	}{
+		{"bad", "ghs_bad", "", comment, "GET /api/v3/repos/acme/orgs/issues/7/comments: 401 Bad credentials", "wrong, expired or revoked"},
+		{"no comments", "ghs_readonly", "", comment, "POST /api/v3/repos/acme/orgs/issues/7/comments: 403 Resource not accessible by integration", "a pull request from a fork gets a read-only token"},
+		{"no statuses", "ghs_readonly", "", status, "POST /api/v3/repos/acme/orgs/statuses/" + sha + ": 403", "statuses: write"},
+		{"stranger", "ghs_stranger", "", comment, ": 404 Not Found", "private repositories"},
+		{"stranger's status", "ghs_stranger", "", status, ": 404 Not Found", "private repositories"},
+		{"no API below the URL", ghToken, "/", comment, "GET /repos/acme/orgs/issues/7/comments: 404 Not Found", "add /api/v3 to its URL"},
+	}
+	for _, tt := range tests {
+		t.Run("GitHub/"+tt.name, func(t *testing.T) {
+			gh, _ := startGitHub(t)
+			gh.AddToken("ghs_readonly", forgetest.GitHubToken{Login: "github-actions[bot]"})
+			gh.AddToken("ghs_stranger", forgetest.GitHubToken{Login: "ada", Comments: true, Statuses: true, Stranger: true})
+			url := gh.URL
+			if tt.url != "" {
+				url = strings.TrimSuffix(gh.URL, "/api/v3") + tt.url
+			}
+			c := newClient(t, forge.Options{Provider: forge.GitHub, URL: url, Repository: "acme/orgs", Token: token(tt.token), HTTP: gh.Transport()})
+			checkRefusal(t, tt.call(c), "GitHub: ", tt.line, tt.hint)
+		})
+	}
+	tests = []struct {
+		name, token, url string
+		call             func(*forge.Client) error
+		line, hint       string
+	}{
+		{"bad", "glpat-bad", "", comment, "GET /api/v4/projects/acme/okta/orgs/merge_requests/7/notes: 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
+		{"job", "glcbt-job", "", comment, ": 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
+		{"read only", "glpat-read", "", comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
+		{"reporter", "glpat-reporter", "", status, ": 403 Forbidden", "the role Developer"},
+		{"stranger", "glpat-stranger", "", comment, ": 404 Project Not Found", "private projects"},
+		{"no API below the URL", glToken, "/", comment, "the answer is not JSON", "add /api/v4 to its URL"},
+	}
+	for _, tt := range tests {
+		t.Run("GitLab/"+tt.name, func(t *testing.T) {
+			gl, _ := startGitLab(t)
+			gl.AddToken("glcbt-job", forgetest.GitLabToken{Job: true})
+			gl.AddToken("glpat-read", forgetest.GitLabToken{Login: "r", Scopes: []string{"read_api"}})
+			gl.AddToken("glpat-reporter", forgetest.GitLabToken{Login: "r", Scopes: []string{"api"}})
+			gl.AddToken("glpat-stranger", forgetest.GitLabToken{Login: "s", Scopes: []string{"api"}, Stranger: true})
+			url := gl.URL
+			if tt.url != "" {
+				url = strings.TrimSuffix(gl.URL, "/api/v4") + tt.url
+			}
+			c := newClient(t, forge.Options{Provider: forge.GitLab, URL: url, Repository: "acme/okta/orgs", Token: token(tt.token), HTTP: gl.Transport()})
+			checkRefusal(t, tt.call(c), "GitLab", tt.line, tt.hint)
+		})
+	}
+}
+
+func checkRefusal(t *testing.T, err error, prefix, line, hint string) {
+	t.Helper()
+	if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, not %s%s", err, prefix, line)
+	}
+	if got := hintOf(err); !strings.Contains(got, hint) || strings.Contains(got, "\n") {
+		t.Errorf("hint %q, not %q", got, hint)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	tests := []struct {
+		name   string
+		arm    func(*forgetest.GitHub)
+		waited time.Duration // 0: not waited out
+		hint   string
+	}{
+		{"primary, ends soon", func(gh *forgetest.GitHub) { gh.Limit(1, time.Now().Add(40*time.Second)) }, 41 * time.Second, ""},
+		{"primary, ends late", func(gh *forgetest.GitHub) { gh.Limit(1, time.Now().Add(41*time.Minute)) }, 0, "the limit ends in 41m1s"},
+		{"secondary", func(gh *forgetest.GitHub) {
+			gh.Fail(forgetest.Fault{Method: "POST", Status: 403, Body: `{"message":"You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}`})
+		}, time.Minute, ""},
+		{"secondary with a wait", func(gh *forgetest.GitHub) {
+			gh.Fail(forgetest.Fault{Method: "POST", Status: 403, Header: http.Header{"Retry-After": {"30"}}, Body: `{"message":"slow down"}`})
+		}, 30 * time.Second, ""},
+		{"429 until a date", func(gh *forgetest.GitHub) {
+			at := time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat)
+			gh.Fail(forgetest.Fault{Method: "POST", Status: 429, Header: http.Header{"Retry-After": {at}}, Body: `{}`})
+		}, 20 * time.Second, ""},
+		{"429 for ever", func(gh *forgetest.GitHub) {
+			gh.Fail(forgetest.Fault{Method: "POST", Status: 429, Header: http.Header{"Retry-After": {"99999999999"}}, Body: `{}`})
+		}, 0, "the limit ends in 24h0m0s"},
+		{"429 again and again", func(gh *forgetest.GitHub) {
+			gh.Fail(forgetest.Fault{Method: "POST", Status: 429, Times: 99, Header: http.Header{"Retry-After": {"1"}}, Body: `{}`})
+		}, 0, "the limit ends in 1s"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			gh, _ := startGitHub(t)
+			synctest.Test(t, func(t *testing.T) {
+				gh.SetNow(time.Now)
+				tt.arm(gh)
+				c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token(ghToken), HTTP: gh.Transport()})
+				start := time.Now()
+				_, err := c.Comment(t.Context(), 7, "plan", "hello")
+				waited := time.Since(start)
+				if tt.waited > 0 && (err != nil || waited.Round(time.Second) != tt.waited || len(gh.Comments(7)) != 1) {
+					t.Errorf("%v after %v", err, waited)
+				}
+				if tt.waited == 0 && (err == nil || !strings.Contains(hintOf(err), tt.hint) || waited > 2*time.Minute || len(gh.Comments(7)) != 0) {
+					t.Errorf("%v (%s) after %v", err, hintOf(err), waited)
+				}
+			})
+		})
+	}
+}
+
+func TestServerTrouble(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		f.Fail(forgetest.Fault{Method: "GET", Status: 502, Times: 2, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<h1>Bad gateway</h1>"})
+		f.Fail(forgetest.Fault{Method: "GET", Drop: true})
+		if _, err := f.client.Comment(t.Context(), 7, "plan", "hello"); err != nil {
+			t.Error(err)
+		}
+		f.Fail(forgetest.Fault{Method: "GET", Status: 503, Times: 99, Body: `{"message":"down for maintenance"}`})
+		_, err := f.client.Comment(t.Context(), 7, "plan", "hello")
+		if err == nil || !strings.Contains(err.Error(), ": 503 down for maintenance") || hintOf(err) != "the server has trouble: try again later" {
+			t.Errorf("%v (%s)", err, hintOf(err))
+		}
+	})
+}
+
+// silent answers nothing until it is given up.
+type silent struct{}
+
+func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+func TestNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, forge.Options{Provider: forge.GitHub, Repository: "acme/orgs", Token: token(ghToken), HTTP: silent{}})
+		start := time.Now()
+		_, err := c.Comment(t.Context(), 7, "plan", "hello")
+		if err == nil || !strings.HasSuffix(err.Error(), "no answer within 30s") || time.Since(start) > 3*time.Minute {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Comment(ctx, 7, "plan", "hello"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+// The token stays with the host that it is for, and a write stays a write.
+func TestRedirects(t *testing.T) {
+	var elsewhere int
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
+	defer other.Close()
+	tests := []struct {
+		method, location string
+		status           int
+		expected, hint   string
+	}{
+		{"GET", other.URL + "/repos", 301, "redirected to \"" + other.URL + "\", where the token must not go", "set it as the URL of the API"},
+		{"POST", other.URL + "/repos", 307, "where the token must not go", "set it as the URL of the API"},
+		{"POST", "/api/v3/repos/acme/other/issues/7/comments", 301, "redirected with 301, which would turn the POST into a GET", "renamed or moved"},
+		{"GET", "", 302, "", ""}, // to itself
+		{"GET", "http://[::1", 302, "redirected to something that is no URL", ""},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.method, tt.status), func(t *testing.T) {
+			gh, client := startGitHub(t)
+			location, expected := tt.location, tt.expected
+			if location == "" {
+				location, expected = "/api/v3/repos/acme/orgs/issues/7/comments", "redirected again and again"
+			}
+			gh.Fail(forgetest.Fault{Method: tt.method, Times: 9, Status: tt.status, Header: http.Header{"Location": {location}}, Body: "{}"})
+			_, err := client.Comment(t.Context(), 7, "plan", "hello")
+			if err == nil || !strings.Contains(err.Error(), expected) || !strings.Contains(hintOf(err), tt.hint) {
+				t.Errorf("%v (%s)", err, hintOf(err))
+			}
+		})
+	}
+	if elsewhere > 0 {
+		t.Errorf("%d requests went elsewhere", elsewhere)
+	}
+}
+
+func TestNoWay(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	comment := func(url string) error {
+		t.Helper()
+		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: url, Repository: "acme/orgs", Token: token(ghToken), HTTP: transport(t)})
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := c.Comment(ctx, 7, "plan", "hello")
+		return err
+	}
+	if err := comment(closed.URL); err == nil || !strings.Contains(hintOf(err), "there is no way to the server") {
+		t.Errorf("%v (%s)", err, hintOf(err))
+	}
+	if err := comment(untrusted.URL); err == nil || !strings.Contains(hintOf(err), "certificate is not trusted here") {
+		t.Errorf("%v (%s)", err, hintOf(err))
+	}
+}
+
+// endless is an answer that doesn't end.
+type endless struct{ read int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += int64(len(p))
+	return len(p), nil
+}
+
+func (e *endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(e)}, nil
+}
+
+func TestAnswersAreCapped(t *testing.T) {
+	e := &endless{}
+	c := newClient(t, forge.Options{Provider: forge.GitHub, Repository: "acme/orgs", Token: token(ghToken), HTTP: e})
+	_, err := c.Comment(t.Context(), 7, "plan", "hello")
+	if err == nil || !strings.Contains(err.Error(), "the answer is longer than 32 MiB") || e.read > 64<<20 {
+		t.Errorf("%v after %d bytes", err, e.read)
+	}
+}
+
+// Pages that never end, end.
+func TestPagesAreBounded(t *testing.T) {
+	var pages int
+	c := newClient(t, forge.Options{Provider: forge.GitHub, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+		pages++
+		return answer(200, "[]", http.Header{"Link": {`<https://evil.example/?page=2>; rel="next"`}})
+	})})
+	if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil || !strings.Contains(err.Error(), "more than 10000 comments") || pages != 100 {
+		t.Error(err, pages)
+	}
+	pages = 0
+	c = newClient(t, forge.Options{Provider: forge.GitLab, Repository: "acme/orgs", Token: token(glToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+		pages++
+		next, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		return answer(200, "[]", http.Header{"X-Next-Page": {strconv.Itoa(next + 1)}})
+	})})
+	if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil || !strings.Contains(err.Error(), "more than 10000 notes") || pages != 500 {
+		t.Error(err, pages)
+	}
+	c = newClient(t, forge.Options{Provider: forge.GitLab, Repository: "acme/orgs", Token: token(glToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+		return answer(200, "[]", http.Header{"X-Next-Page": {"x&y"}})
+	})})
+	if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil {
+		t.Error("went on to a page that is no number")
+	}
+}
+
+type roundTripper func(*http.Request) *http.Response
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func answer(status int, body string, h http.Header) *http.Response {
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// Whatever a server says back, no token gets into an error or a log.
+func TestNoSecrets(t *testing.T) {
+	for _, provider := range forge.Providers() {
+		for _, secret := range []string{ghToken, glToken, "plain-secret-without-form"} {
+			var logs bytes.Buffer
+			logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			synctest.Test(t, func(t *testing.T) {
+				for _, body := range []string{
+					`{"message":"bad token ` + secret + `"}`,
+					`{"message":{"token":["` + secret + ` is bad"]},"error":"` + secret + `","errors":["` + secret + `",{"message":"` + secret + `"},{"code":"` + secret + `"}]}`,
+					"{\"message\":\"two\\nlines \\u001b[31m" + secret + `"}`,
+				} {
+					for _, status := range []int{400, 401, 403, 404, 422, 429, 500} {
+						c := newClient(t, forge.Options{
+							Provider: provider, Repository: "acme/orgs", Token: token(secret), Logger: logger,
+							HTTP: roundTripper(func(*http.Request) *http.Response { return answer(status, body, nil) }),
+						})
+						_, err := c.Comment(t.Context(), 7, "plan", "hello")
+						if err == nil || strings.Contains(err.Error()+hintOf(err), secret) || strings.ContainsAny(err.Error(), "\n\x1b") {
+							t.Errorf("%d: %v (%s)", status, err, hintOf(err))
+						}
+					}
+				}
+			})
+			if strings.Contains(logs.String(), secret) || logs.Len() == 0 {
+				t.Errorf("logged %s", logs.String())
+			}
+		}
+	}
+}
+
+func TestBadTokens(t *testing.T) {
+	gh, _ := startGitHub(t)
+	for _, tt := range []struct {
+		token    func(context.Context) (string, error)
+		expected string
+	}{
+		{token(" \n"), "the token is empty"},
+		{token("ghs_a\nghs_b"), "characters that no token has"},
+		{func(context.Context) (string, error) { return "", errors.New("no such file") }, "no such file"},
+	} {
+		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: tt.token, HTTP: gh.Transport()})
+		if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil || !strings.Contains(err.Error(), tt.expected) || strings.Contains(err.Error(), "ghs_") {
+			t.Error(err)
+		}
+	}
+	if n := len(gh.Calls()); n > 0 {
+		t.Errorf("sent %d requests", n)
+	}
+}

@@ -1,0 +1,96 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"strings"
+)
+
+// The types of armor, as they stand in the BEGIN line.
+const (
+	armorSSH     = "SSH SIGNATURE"
+	armorPGP     = "PGP SIGNATURE"
+	armorMessage = "PGP MESSAGE"
+	armorX509    = "SIGNED MESSAGE"
+	armorKeys    = "PGP PUBLIC KEY BLOCK"
+)
+
+func begin(typ string) string { return "-----BEGIN " + typ + "-----" }
+func end(typ string) string   { return "-----END " + typ + "-----" }
+
+// format says what kind of signature git would take text for, by how it begins
+// (get_format_by_sig in git's gpg-interface.c).
+func format(text []byte) (typ string, ok bool) {
+	for _, typ := range []string{armorPGP, armorMessage, armorSSH, armorX509} {
+		if bytes.HasPrefix(text, []byte(begin(typ))) {
+			return typ, true
+		}
+	}
+	return "", false
+}
+
+// dearmor gives what is in one armored block of the type. Text must be the
+// block, all of it: decoders that skip what they don't like would let two
+// programs see two signatures. An OpenPGP block may have headers and a
+// checksum (RFC 9580, section 6), which then must be right.
+func dearmor(text, typ string) ([]byte, error) {
+	lines := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " \t\r")
+	}
+	if len(lines) < 2 || lines[0] != begin(typ) || lines[len(lines)-1] != end(typ) {
+		return nil, errors.New("it is not one block from BEGIN to END")
+	}
+	lines = lines[1 : len(lines)-1]
+	var sum []byte
+	if typ != armorSSH {
+		var err error
+		if lines, err = afterHeaders(lines); err != nil {
+			return nil, err
+		}
+		if n := len(lines); n > 0 && strings.HasPrefix(lines[n-1], "=") {
+			if sum, err = base64.StdEncoding.Strict().DecodeString(lines[n-1][1:]); err != nil || len(sum) != 3 {
+				return nil, errors.New("its checksum can't be read")
+			}
+			lines = lines[:n-1]
+		}
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(strings.Join(lines, ""))
+	if err != nil {
+		return nil, errors.New("it is not base64")
+	}
+	if sum != nil && crc24(data) != uint32(sum[0])<<16|uint32(sum[1])<<8|uint32(sum[2]) {
+		return nil, errors.New("its checksum is wrong")
+	}
+	return data, nil
+}
+
+// afterHeaders gives the lines after the headers and the blank line that ends
+// them.
+func afterHeaders(lines []string) ([]string, error) {
+	for i, line := range lines {
+		if line == "" {
+			return lines[i+1:], nil
+		}
+		if !strings.Contains(line, ":") {
+			break
+		}
+	}
+	return nil, errors.New("it has no blank line before its content")
+}
+
+// crc24 is the checksum of RFC 9580, section 6.1.1.
+func crc24(data []byte) uint32 {
+	crc := uint32(0xb704ce)
+	for _, b := range data {
+		crc ^= uint32(b) << 16
+		for range 8 {
+			crc <<= 1
+			if crc&0x1000000 != 0 {
+				crc ^= 0x1864cfb
+			}
+		}
+	}
+	return crc & 0xffffff
+}

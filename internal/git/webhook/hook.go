@@ -1,0 +1,282 @@
+package webhook
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxBody is enough for a push of thousands of commits. GitHub sends up to
+	// 25 MB and cuts the list of commits off at 2048; only the ref is read.
+	maxBody = 5 << 20
+	// maxRoom is how many bytes of bodies there may be at the same time: what
+	// strangers may take of our memory. They take it by what they send, from
+	// firstRoom on, and give it back after the server's ReadTimeout at the
+	// latest. Were it the number of bodies that is bounded, or did anybody wait,
+	// a few that come slowly would keep out all others.
+	maxRoom   = 16 * maxBody
+	firstRoom = 4 << 10
+)
+
+// What became of a request, as Observe is told.
+const (
+	Accepted = "accepted" // git is looked at
+	Ignored  = "ignored"  // proven, and about something else
+	Replayed = "replayed" // proven, and accepted before
+	Refused  = "refused"  // not proven, or nothing that can be read
+)
+
+// Options say how to listen. Secret and Look must be given.
+type Options struct {
+	// Secret gives what is shared with the git server, without a line's end. It
+	// is asked for each request, so that a new secret counts at once, and by
+	// many goroutines. While it fails, nothing is accepted.
+	Secret func() ([]byte, error)
+	// Ref is what must have moved, in full: refs/heads/main, or refs/tags/v1.
+	// When it is empty, nothing that is announced matters.
+	Ref string
+	// Look is to see to it that git is looked at, and must return at once. It
+	// is called once for each accepted request, by many goroutines: Bell.Ring
+	// fits.
+	Look func()
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+	// Logger gets who was refused and why, each reason at most once a minute;
+	// nil for none. The senders are told nothing.
+	Logger *slog.Logger
+	// Observe is told what became of each request; it may be nil.
+	Observe func(result string)
+}
+
+// New gives the handler of POST /hooks/git. The server that it is put into must
+// have a ReadTimeout: a body may come as slowly as that allows.
+//
+// It answers 202 when git is looked at and when there is nothing to do, 200 to a
+// ping, 403 when the request isn't proven to come from the git server, 400, 413
+// and 415 when it can't be read, 405 when it is no POST, 429 while too much is
+// being sent by all together, and 503 while there is no usable secret.
+func New(opts Options) http.Handler {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Observe == nil {
+		opts.Observe = func(string) {}
+	}
+	h := &handler{
+		Options: opts,
+		seen:    memory{until: map[identity]time.Time{}},
+		quiet:   quiet{last: map[string]time.Time{}, left: map[string]int{}},
+	}
+	h.room.Store(maxRoom)
+	return h
+}
+
+type handler struct {
+	Options
+	room  atomic.Int64 // what is left of maxRoom
+	seen  memory
+	quiet quiet
+}
+
+// answer is what becomes of a request.
+type answer struct {
+	status int
+	result string
+	text   string // for the sender
+	reason string // for our log; empty when it need not be noted
+}
+
+// refuse gives the same answer for each reason.
+func refuse(why refusal) answer {
+	return answer{http.StatusForbidden, Refused, "refused", string(why)}
+}
+
+var (
+	accepted = answer{http.StatusAccepted, Accepted, "looking at git", ""}
+	replayed = answer{http.StatusAccepted, Replayed, "seen before: nothing to do", ""}
+	ignored  = answer{http.StatusAccepted, Ignored, "nothing to do: this is not what is followed here", ""}
+	pong     = answer{http.StatusOK, Ignored, "pong", ""}
+	tooLarge = answer{http.StatusRequestEntityTooLarge, Refused, "too large", "its body is larger than 5 MiB"}
+	busy     = answer{http.StatusTooManyRequests, Refused, "busy", "too much is being sent at the same time"}
+	cutShort = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body was cut off, or took too long"}
+	noJSON   = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body is no JSON of a push"}
+	noForm   = answer{http.StatusBadRequest, Refused, "the body can't be read", "its body is no form with one payload"}
+	badType  = answer{http.StatusUnsupportedMediaType, Refused, "the content type must be application/json or application/x-www-form-urlencoded",
+		"its content type is neither application/json nor application/x-www-form-urlencoded"}
+)
+
+// ServeHTTP answers a request.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := h.answer(w, r)
+	h.Observe(a.result)
+	switch {
+	case a.status == http.StatusServiceUnavailable:
+		h.note(slog.LevelError, "the webhook has no secret", a.reason, r)
+	case a.reason != "":
+		h.note(slog.LevelWarn, "refused a request to the webhook", a.reason, r)
+	default:
+		h.Logger.Debug("request to the webhook", "result", a.result)
+	}
+	head := w.Header()
+	head.Set("Content-Type", "text/plain; charset=utf-8")
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Cache-Control", "no-store")
+	w.WriteHeader(a.status)
+	_, _ = io.WriteString(w, a.text+"\n")
+}
+
+// answer decides; what costs least comes first.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request) answer {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return answer{http.StatusMethodNotAllowed, Refused, "only POST", ""}
+	}
+	s, err := h.secret()
+	if err != nil {
+		return answer{http.StatusServiceUnavailable, Refused, "not ready", err.Error()}
+	}
+	p, problem := readProofs(r.Header)
+	if problem == "" {
+		problem = p.early(s, h.Now())
+	}
+	if problem != "" {
+		return refuse(problem)
+	}
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	form := mediaType == "application/x-www-form-urlencoded"
+	if !form && mediaType != "application/json" {
+		return badType
+	}
+	body, taken, bad := h.read(w, r)
+	defer h.room.Add(int64(taken))
+	if bad != nil {
+		return *bad
+	}
+	return h.judge(r.Header, s, &p, body, form)
+}
+
+func (h *handler) secret() (secret, error) {
+	text, err := h.Secret()
+	if err != nil {
+		return secret{}, err
+	}
+	return parseSecret(text)
+}
+
+// read gives the body, or the answer to one that can't be read, and how much room
+// it takes until that is given back.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, taken int, bad *answer) {
+	if r.ContentLength > maxBody {
+		return nil, 0, &tooLarge
+	}
+	src := http.MaxBytesReader(w, r.Body, maxBody)
+	for {
+		if len(body) == cap(body) {
+			size := min(max(firstRoom, 2*taken), maxBody+1)
+			if !h.take(size - taken) {
+				return nil, taken, &busy
+			}
+			taken = size
+			body = append(make([]byte, 0, size), body...)
+		}
+		n, err := src.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var large *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			return body, taken, nil
+		case errors.As(err, &large):
+			return nil, taken, &tooLarge
+		case err != nil:
+			return nil, taken, &cutShort
+		}
+	}
+}
+
+// take takes so many bytes of the room, if they are left.
+func (h *handler) take(n int) bool {
+	if h.room.Add(-int64(n)) >= 0 {
+		return true
+	}
+	h.room.Add(int64(n))
+	return false
+}
+
+// judge decides about a request whose body was read.
+func (h *handler) judge(head http.Header, s secret, p *proofs, body []byte, form bool) answer {
+	payload, ok := body, true
+	if form {
+		payload, ok = formPayload(body)
+	}
+	signed := body
+	if form && ok && signsPayload(head) {
+		signed = payload
+	}
+	if problem := p.late(s, body, signed); problem != "" {
+		return refuse(problem)
+	}
+	if !ok {
+		return noForm
+	}
+	k := kindOf(head)
+	switch k {
+	case ping:
+		return pong
+	case other:
+		return ignored
+	}
+	moved, ok := moves(k, payload, h.Ref)
+	switch {
+	case !ok:
+		return noJSON
+	case !moved:
+		return ignored
+	case !h.first(p, payload):
+		return replayed
+	}
+	h.Look()
+	return accepted
+}
+
+// first says whether the request is no repeat, as far as that can be told.
+func (h *handler) first(p *proofs, payload []byte) bool {
+	id, ok := p.identity(payload)
+	if !ok {
+		return true
+	}
+	now := h.Now()
+	from := now
+	if p.standard != nil && p.standard.at.After(now) {
+		from = p.standard.at // for as long as its time is good
+	}
+	return h.seen.add(id, now, from.Add(remember))
+}
+
+// signsPayload says whether of a form it is the payload in it that is signed, as
+// Gitea and Forgejo do it, and not, as GitHub does it, the form as it is sent:
+// https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go
+func signsPayload(h http.Header) bool {
+	return h.Get("X-Gitea-Signature") != "" || h.Get("X-Forgejo-Signature") != ""
+}
+
+// note logs a refusal, unless the same was logged a short while ago.
+func (h *handler) note(level slog.Level, msg, reason string, r *http.Request) {
+	left, ok := h.quiet.ask(reason, h.Now())
+	if !ok {
+		return
+	}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr
+	}
+	h.Logger.Log(r.Context(), level, msg, "reason", reason, "from", from, "unlogged", left)
+}

@@ -1,0 +1,285 @@
+package webhook
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// tolerance is how far a signed time may be from ours, either way. The
+	// specification leaves it open; its libraries take five minutes.
+	tolerance = 5 * time.Minute
+	// signingPrefix begins a signing token, and minKey is how long its key must
+	// be, in bytes, by the specification.
+	signingPrefix = "whsec_"
+	minKey        = 24
+	// maxID bounds a message's id, and maxSignatures how many signatures are
+	// looked at.
+	maxID         = 256
+	maxSignatures = 16
+)
+
+// refusal says why a request is refused: for our log, never for the sender.
+type refusal string
+
+const (
+	refusedUnsigned  refusal = "it has neither a signature nor a token: set the secret at the git server as well"
+	refusedSHA1      refusal = "it is signed with SHA-1 alone, which can't be trusted: the git server must send X-Hub-Signature-256"
+	refusedTwice     refusal = "it has a header twice that proves where it comes from"
+	refusedMalformed refusal = "its signature is malformed, or empty because the hook at the git server has no secret"
+	refusedSignature refusal = "its signature is wrong: the secret here and the one at the git server differ"
+	refusedToken     refusal = "its token is wrong: the secret here and the one at GitLab differ"
+	refusedPlain     refusal = "it is not signed with a signing token, and the secret here is one (whsec_…)"
+	refusedSigned    refusal = "it is signed with a signing token, and the secret here is none: put the token (whsec_…) into the secret"
+	refusedHeaders   refusal = "its webhook-id or webhook-timestamp is missing or malformed"
+	refusedTime      refusal = "its time is more than five minutes away from ours: it is a repeat, or one of the clocks is wrong"
+)
+
+// secret is what is shared with the sender.
+type secret struct {
+	text []byte
+	// key is that of a signing token; nil when the secret is none.
+	key []byte
+}
+
+// CheckSecret says why a secret is of no use, in a line that holds nothing of it:
+// with such a one the handler that New gives refuses everything.
+func CheckSecret(text []byte) error {
+	_, err := parseSecret(text)
+	return err
+}
+
+// parseSecret refuses what anybody could guess.
+func parseSecret(text []byte) (secret, error) {
+	if len(text) == 0 {
+		return secret{}, errors.New("the webhook's secret is empty")
+	}
+	rest, ok := bytes.CutPrefix(text, []byte(signingPrefix))
+	if !ok {
+		return secret{text: text}, nil
+	}
+	key, err := base64.StdEncoding.Strict().DecodeString(string(rest))
+	if err != nil || len(key) < minKey {
+		return secret{}, errors.New("the webhook's secret begins with whsec_ and is no signing token:" +
+			" behind it there must be at least 24 bytes in base64")
+	}
+	return secret{text: text, key: key}, nil
+}
+
+// proofs are what comes with a request to prove who sent it.
+type proofs struct {
+	macs     [][]byte  // of the body; all are to be the same
+	token    *string   // GitLab's secret token
+	standard *standard // nil when there is no such signature
+}
+
+// readProofs finds the proofs among the headers. One that is there and makes no
+// sense is refused, not passed over.
+func readProofs(h http.Header) (proofs, refusal) {
+	var p proofs
+	for _, name := range []string{"X-Hub-Signature-256", "X-Gitea-Signature", "X-Forgejo-Signature"} {
+		text, problem := only(h, name)
+		if problem != "" {
+			return proofs{}, problem
+		}
+		if text == nil {
+			continue
+		}
+		mac, ok := parseMAC(*text, name == "X-Hub-Signature-256")
+		if !ok {
+			return proofs{}, refusedMalformed
+		}
+		p.macs = append(p.macs, mac)
+	}
+	var problem refusal
+	if p.token, problem = only(h, "X-Gitlab-Token"); problem != "" {
+		return proofs{}, problem
+	}
+	if p.standard, problem = readStandard(h); problem != "" {
+		return proofs{}, problem
+	}
+	if len(p.macs) > 0 || p.token != nil || p.standard != nil {
+		return p, ""
+	}
+	if len(h.Values("X-Hub-Signature")) > 0 {
+		return proofs{}, refusedSHA1
+	}
+	return proofs{}, refusedUnsigned
+}
+
+// only gives the header's value, or nil when there is none. Of two values a
+// proxy might have looked at the other one.
+func only(h http.Header, name string) (*string, refusal) {
+	switch values := h.Values(name); len(values) {
+	case 0:
+		return nil, ""
+	case 1:
+		return &values[0], ""
+	default:
+		return nil, refusedTwice
+	}
+}
+
+// parseMAC reads an HMAC-SHA256 in hex, which GitHub puts a prefix before.
+func parseMAC(text string, prefixed bool) ([]byte, bool) {
+	if prefixed {
+		var ok bool
+		if text, ok = strings.CutPrefix(text, "sha256="); !ok {
+			return nil, false
+		}
+	}
+	mac, err := hex.DecodeString(text)
+	return mac, err == nil && len(mac) == sha256.Size
+}
+
+// early does what can be done before the body is read. The token is compared by
+// hashes, which are of one length and don't tell that of the secret.
+func (p *proofs) early(s secret, now time.Time) refusal {
+	if s.key != nil {
+		if p.standard == nil {
+			return refusedPlain
+		}
+		// A secret token beside it is another secret, which nobody knows here.
+		return p.standard.early(now)
+	}
+	if p.standard != nil {
+		return refusedSigned
+	}
+	if p.token != nil {
+		sent, kept := sha256.Sum256([]byte(*p.token)), sha256.Sum256(s.text)
+		if subtle.ConstantTimeCompare(sent[:], kept[:]) != 1 {
+			return refusedToken
+		}
+	}
+	return ""
+}
+
+// late checks what is signed: the body as it was sent for Standard Webhooks, and
+// what the sender calls its payload for the others.
+func (p *proofs) late(s secret, body, payload []byte) refusal {
+	for _, sent := range p.macs {
+		if !hmac.Equal(sent, sum(s.text, payload)) {
+			return refusedSignature
+		}
+	}
+	if p.standard != nil && !p.standard.signed(s.key, body) {
+		return refusedSignature
+	}
+	return ""
+}
+
+// sum gives the HMAC-SHA256 of all parts, one after the other.
+func sum(key []byte, parts ...[]byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		mac.Write(part)
+	}
+	return mac.Sum(nil)
+}
+
+// identity stands for what is proven about a request: the same for a repeat,
+// which can't make itself look like something new. A secret token alone proves
+// nothing about the request, so there is none: whoever has the token can make up
+// new ones.
+func (p *proofs) identity(payload []byte) (id identity, ok bool) {
+	switch {
+	case p.standard != nil:
+		return sha256.Sum256([]byte("message\x00" + p.standard.id)), true
+	case len(p.macs) > 0:
+		return sha256.Sum256(append([]byte("payload\x00"), payload...)), true
+	default:
+		return identity{}, false
+	}
+}
+
+// standard is a signature of Standard Webhooks.
+type standard struct {
+	id, stamp string
+	at        time.Time
+	macs      [][]byte // of which one must hold; a secret is rotated that way
+}
+
+// readStandard gives nil when the request has no such signature.
+func readStandard(h http.Header) (*standard, refusal) {
+	signatures, problem := only(h, "webhook-signature")
+	if signatures == nil {
+		return nil, problem
+	}
+	id, problem := only(h, "webhook-id")
+	if problem != "" {
+		return nil, problem
+	}
+	stamp, problem := only(h, "webhook-timestamp")
+	if problem != "" {
+		return nil, problem
+	}
+	// A full stop in the id could be the one before the time.
+	if id == nil || *id == "" || len(*id) > maxID || strings.Contains(*id, ".") || stamp == nil {
+		return nil, refusedHeaders
+	}
+	at, ok := parseStamp(*stamp)
+	if !ok {
+		return nil, refusedHeaders
+	}
+	macs := parseSignatures(*signatures)
+	if len(macs) == 0 {
+		return nil, refusedMalformed
+	}
+	return &standard{id: *id, stamp: *stamp, at: at, macs: macs}, ""
+}
+
+// parseStamp reads seconds since 1970: digits, and not more than a calendar has.
+func parseStamp(text string) (time.Time, bool) {
+	const maxDigits = 11
+	if text == "" || len(text) > maxDigits || strings.Trim(text, "0123456789") != "" {
+		return time.Time{}, false
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	return time.Unix(seconds, 0), err == nil
+}
+
+// parseSignatures gives those of version 1 (HMAC-SHA256). Others, such as v1a,
+// stand beside them for those who know them.
+func parseSignatures(text string) [][]byte {
+	var macs [][]byte
+	for i, field := range strings.Fields(text) {
+		if i == maxSignatures {
+			break
+		}
+		encoded, ok := strings.CutPrefix(field, "v1,")
+		if !ok {
+			continue
+		}
+		mac, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		if err == nil && len(mac) == sha256.Size {
+			macs = append(macs, mac)
+		}
+	}
+	return macs
+}
+
+func (s *standard) early(now time.Time) refusal {
+	if d := now.Sub(s.at); d > tolerance || d < -tolerance {
+		return refusedTime
+	}
+	return ""
+}
+
+// signed says whether one of the signatures holds.
+func (s *standard) signed(key, body []byte) bool {
+	expected := sum(key, []byte(s.id+"."+s.stamp+"."), body)
+	ok := false
+	for _, mac := range s.macs {
+		ok = hmac.Equal(mac, expected) || ok
+	}
+	return ok
+}
