@@ -22,18 +22,18 @@ var mayImport = map[string]struct {
 	why     string
 }{
 	// The bottom: nothing of ours below.
-	"internal/errtext":             {nil, "how errors are told, and nothing of what"},
-	"internal/strictyaml":          {nil, "YAML with positions, and nothing of ours in it"},
-	"internal/schedule":            {nil, "time alone"},
-	"internal/private":             {nil, "folders alone"},
-	"internal/private/privatetest": {nil, "folders for tests"},
-	"internal/okta/rest":           {nil, "what Okta's answers have in common, whoever asked"},
-	"internal/git/webhook":         {nil, "listens to strangers, and so reaches nothing"},
-	"internal/hold":                {[]string{"internal/errtext", "internal/private", "internal/schedule"}, "when not to write, and nothing of what"},
-	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
-	"internal/git/signature":       {[]string{"internal/errtext", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
-	"internal/git/forge":           {[]string{"internal/errtext"}, "comments and statuses; what they say is decided elsewhere"},
-	"internal/git/forge/forgetest": {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
+	"internal/errtext":                       {nil, "how errors are told, and nothing of what"},
+	"internal/strictyaml":                    {nil, "YAML with positions, and nothing of ours in it"},
+	"internal/schedule":                      {nil, "time alone"},
+	"internal/store/securedir":               {nil, "folders alone"},
+	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
+	"internal/okta/rest":                     {nil, "what Okta's answers have in common, whoever asked"},
+	"internal/git/webhook":                   {nil, "listens to strangers, and so reaches nothing"},
+	"internal/hold":                          {[]string{"internal/errtext", "internal/store/securedir", "internal/schedule"}, "when not to write, and nothing of what"},
+	"internal/git/gitrepo":                   {nil, "makes repositories for demo and tests"},
+	"internal/git/signature":                 {[]string{"internal/errtext", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
+	"internal/git/forge":                     {[]string{"internal/errtext"}, "comments and statuses; what they say is decided elsewhere"},
+	"internal/git/forge/forgetest":           {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Desired state, and where it comes from.
 	"internal/state":      {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
@@ -53,21 +53,21 @@ var mayImport = map[string]struct {
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml"}, "turns one state into text"},
 
 	// What can't be repeated.
-	"internal/journal": {[]string{"internal/errtext", "internal/private"}, "remembers, and knows nothing of Okta"},
-	"internal/sink":    {[]string{"internal/errtext", "internal/private"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/store/journal": {[]string{"internal/errtext", "internal/store/securedir"}, "remembers, and knows nothing of Okta"},
+	"internal/store/tokens":  {[]string{"internal/errtext", "internal/store/securedir"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/onboard": {[]string{
-		"internal/apply", "internal/diff", "internal/errtext", "internal/journal", "internal/okta/rest", "internal/okta/parent", "internal/sink", "internal/state",
+		"internal/apply", "internal/diff", "internal/errtext", "internal/store/journal", "internal/okta/rest", "internal/okta/parent", "internal/store/tokens", "internal/state",
 	}, "makes orgs, by the journal"},
 
 	// Above it all.
 	"internal/daemon": {[]string{
 		"internal/okta/aerial", "internal/apply", "internal/config", "internal/diff", "internal/errtext", "internal/git/forge", "internal/hold", "internal/git/webhook",
-		"internal/journal", "internal/okta/auth", "internal/onboard", "internal/okta/parent", "internal/report", "internal/schedule",
-		"internal/sink", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
+		"internal/store/journal", "internal/okta/auth", "internal/onboard", "internal/okta/parent", "internal/report", "internal/schedule",
+		"internal/store/tokens", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/okta/aerial", "internal/config", "internal/errtext", "internal/git/forge", "internal/hold", "internal/git/webhook", "internal/journal", "internal/okta/auth",
-		"internal/okta/rest", "internal/private", "internal/sink", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
+		"internal/okta/aerial", "internal/config", "internal/errtext", "internal/git/forge", "internal/hold", "internal/git/webhook", "internal/store/journal", "internal/okta/auth",
+		"internal/okta/rest", "internal/store/securedir", "internal/store/tokens", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 

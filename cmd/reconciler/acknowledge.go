@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 func (a *app) acknowledgeCommand() *cobra.Command {

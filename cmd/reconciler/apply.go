@@ -15,8 +15,8 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
 	"reconciler/internal/report"
+	"reconciler/internal/store/journal"
 )
 
 func (a *app) applyCommand() *cobra.Command {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // An apply that can't announce what it promises to announce writes nothing at

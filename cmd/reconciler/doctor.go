@@ -11,7 +11,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
-	"reconciler/internal/sink"
+	"reconciler/internal/store/tokens"
 	"reconciler/internal/strictyaml"
 )
 
@@ -52,7 +52,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		Load:    func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
 		Source:  sourceOf,
 		Parent:  parentOf,
-		Sink:    func(cfg *config.Config) (sink.Sink, error) { return daemon.NewSink(cfg, a.environ) },
+		Sink:    func(cfg *config.Config) (tokens.Sink, error) { return daemon.NewSink(cfg, a.environ) },
 		Alarms:  alarmsOf,
 		Holds:   daemon.HoldsOf,
 		Daemon:  askDaemon,

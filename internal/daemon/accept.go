@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // candidate is a commit that may be accepted. When rewrote is set, it doesn't

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/git/source"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // accepted gives the last accepted commit in the journal.

@@ -14,12 +14,12 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/onboard"
-	"reconciler/internal/sink"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/tokens"
 )
 
 // scopeOrgs lets a service app of a parent create orgs and see its consent.
@@ -262,19 +262,19 @@ func (r *Reconciler) onboarder(books *journal.Journal) (*onboard.Onboarder, erro
 
 // NewSink gives the place where tokens of new orgs go; nil when the config
 // names none. A command gets environ less our own variables.
-func NewSink(cfg *config.Config, environ []string) (sink.Sink, error) {
+func NewSink(cfg *config.Config, environ []string) (tokens.Sink, error) {
 	t := &cfg.Tokens
 	switch {
 	case t.Command != "":
-		return sink.Exec(sink.Command{Argv: []string{t.Command}, Env: environ})
+		return tokens.Exec(tokens.Command{Argv: []string{t.Command}, Env: environ})
 	case t.RecipientsFile != "":
 		recipients, err := os.ReadFile(t.RecipientsFile)
 		if err != nil {
 			return nil, fmt.Errorf("tokens.recipientsFile: %w", err)
 		}
-		return sink.Age(t.Dir, []string{string(recipients)})
+		return tokens.Age(t.Dir, []string{string(recipients)})
 	case t.Dir != "":
-		return sink.Dir(t.Dir), nil
+		return tokens.Dir(t.Dir), nil
 	default:
 		return nil, nil
 	}

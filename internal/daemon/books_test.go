@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/journal"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 func withState(dir string) *Reconciler {

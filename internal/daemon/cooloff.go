@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // cooling holds deactivations back until they were wanted twice: by two runs

@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/hold"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/journal"
 )
 
 const made = "acme-made.okta.com"

@@ -8,9 +8,9 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/git/source"
 	"reconciler/internal/hold"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 // What a Reconciler is made of, for commands that need a part of it alone.

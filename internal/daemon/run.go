@@ -11,8 +11,8 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 // runner does one run after the other and remembers what the next one needs.

@@ -14,7 +14,7 @@ import (
 	"reconciler/internal/errtext"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/git/source"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // unverifiedError is a commit that must not be used: it is not signed as the

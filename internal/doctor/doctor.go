@@ -16,11 +16,11 @@ import (
 	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
 	"reconciler/internal/hold"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
-	"reconciler/internal/sink"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/tokens"
 	"reconciler/internal/strictyaml"
 )
 
@@ -39,7 +39,7 @@ type Options struct {
 	// Parent gives a client of a parent org that sends by the transport.
 	Parent func(*config.Parent, http.RoundTripper) (Parent, error)
 	// Sink gives the sink for tokens; nil where the config has none.
-	Sink func(*config.Config) (sink.Sink, error)
+	Sink func(*config.Config) (tokens.Sink, error)
 	// Alarms gives what was lost and nobody has acknowledged.
 	Alarms func(*config.Config) ([]Alarm, error)
 	// Holds gives the windows and suspensions of the config and the state folder.

@@ -33,8 +33,8 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/git/source"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/journal"
 )
 
 // finding is what is expected of a check: the status, and parts of message and

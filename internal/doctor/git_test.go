@@ -24,7 +24,7 @@ import (
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
 	"reconciler/internal/git/forge/forgetest"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // remote has the config follow a repository on a server, with more under git.

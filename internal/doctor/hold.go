@@ -10,7 +10,7 @@ import (
 
 	"reconciler/internal/errtext"
 	"reconciler/internal/hold"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // writes tells what may not be written now, by windows and suspensions, and

@@ -8,7 +8,7 @@ import (
 
 	"reconciler/internal/doctor"
 	"reconciler/internal/hold"
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // add adds to the config.

@@ -13,9 +13,9 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
-	"reconciler/internal/private"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/securedir"
 )
 
 // loadConfig reads the config, which also looks at who may read the files that
@@ -183,7 +183,7 @@ func (p *patient) state(context.Context) Check {
 
 // writable proves that files can be written in a folder of ours.
 func writable(dir string) error {
-	root, err := private.Existing(dir)
+	root, err := securedir.Existing(dir)
 	if err != nil {
 		return err
 	}
@@ -207,10 +207,10 @@ type folderError struct {
 }
 
 func (e *folderError) Error() string {
-	return fmt.Sprintf("folder %q can't be written to: %s", e.dir, private.Reason(e.err))
+	return fmt.Sprintf("folder %q can't be written to: %s", e.dir, securedir.Reason(e.err))
 }
 
-func (e *folderError) Hint() string { return private.HintFor(e.err) }
+func (e *folderError) Hint() string { return securedir.HintFor(e.err) }
 
 func (e *folderError) Unwrap() error { return e.err }
 

@@ -22,7 +22,7 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/sink"
+	"reconciler/internal/store/tokens"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -116,7 +116,7 @@ func (w *world) doctor() {
 		Parent: func(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
 			return daemon.OpenParent(p, base)
 		},
-		Sink: func(cfg *config.Config) (sink.Sink, error) { return daemon.NewSink(cfg, nil) },
+		Sink: func(cfg *config.Config) (tokens.Sink, error) { return daemon.NewSink(cfg, nil) },
 		Alarms: func(cfg *config.Config) ([]doctor.Alarm, error) {
 			alarms, err := daemon.AlarmsOf(cfg)
 			all := make([]doctor.Alarm, len(alarms))

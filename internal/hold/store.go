@@ -18,7 +18,7 @@ import (
 	"unicode/utf8"
 
 	"reconciler/internal/errtext"
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 const (
@@ -83,7 +83,7 @@ type contents struct {
 // when this Store has seen the file, or just the folder, and it is gone: a volume
 // that isn't mounted any more takes no suspension back.
 func (s *Store) Load() ([]Suspension, error) {
-	root, err := private.Existing(s.dir)
+	root, err := securedir.Existing(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, s.absent(&s.folder)
 	}
@@ -269,7 +269,7 @@ func (s *Store) Remove(match func(Suspension) bool) ([]Suspension, error) {
 
 // change gives what has not expired to f and writes what it makes of it.
 func (s *Store) change(f func([]Suspension) ([]Suspension, bool)) error {
-	root, err := private.Dir(s.dir)
+	root, err := securedir.Dir(s.dir)
 	if err != nil {
 		return s.failed("writing", err)
 	}
@@ -303,7 +303,7 @@ func acquire(root *os.Root) (*os.File, error) {
 		return nil, err
 	}
 	for range lockTries {
-		if err = private.Lock(f); !errors.Is(err, private.ErrLocked) {
+		if err = securedir.Lock(f); !errors.Is(err, securedir.ErrLocked) {
 			break
 		}
 		time.Sleep(lockPause)
@@ -341,7 +341,7 @@ func write(root *os.Root, all []Suspension) error {
 	if err := root.Rename(tempFile, storeFile); err != nil {
 		return err
 	}
-	return private.SyncRoot(root)
+	return securedir.SyncRoot(root)
 }
 
 func writeNew(root *os.Root, data []byte) (err error) {
@@ -361,11 +361,11 @@ func (s *Store) path() string { return filepath.Join(s.dir, storeFile) }
 // failed makes an Error of what the system refused.
 func (s *Store) failed(doing string, err error) error {
 	e := &Error{
-		msg:  fmt.Sprintf("%s the suspensions in %q: %s", doing, s.path(), oneLine(private.Reason(err))),
-		hint: cmp.Or(errtext.Hint(err), private.HintFor(err)),
+		msg:  fmt.Sprintf("%s the suspensions in %q: %s", doing, s.path(), oneLine(securedir.Reason(err))),
+		hint: cmp.Or(errtext.Hint(err), securedir.HintFor(err)),
 		err:  err,
 	}
-	if errors.Is(err, private.ErrLocked) {
+	if errors.Is(err, securedir.ErrLocked) {
 		e.hint = "try again"
 	}
 	return e

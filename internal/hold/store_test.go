@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/private"
-	"reconciler/internal/private/privatetest"
+	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/securedir/securedirtest"
 )
 
 func must(t testing.TB, err error) {
@@ -326,12 +326,12 @@ func TestStoreLocked(t *testing.T) {
 		must(t, os.Chmod(dir, 0o700))
 		f, err := os.Create(filepath.Join(dir, lockFile))
 		must(t, err)
-		must(t, private.Lock(f))
+		must(t, securedir.Lock(f))
 		s := OpenStore(dir)
 		began := time.Now()
 		_, err = s.Add(Suspension{Reason: "r", Owner: "o"})
 		var e *Error
-		if !errors.As(err, &e) || !errors.Is(err, private.ErrLocked) || e.Hint() != "try again" || time.Since(began) != lockTries*lockPause {
+		if !errors.As(err, &e) || !errors.Is(err, securedir.ErrLocked) || e.Hint() != "try again" || time.Since(began) != lockTries*lockPause {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		if _, err := s.Load(); err != nil {
@@ -343,10 +343,10 @@ func TestStoreLocked(t *testing.T) {
 }
 
 func TestStoreOnAFullDisk(t *testing.T) {
-	dir := privatetest.SmallDisk(t, "64k")
+	dir := securedirtest.SmallDisk(t, "64k")
 	s := OpenStore(dir)
 	one := add(t, s, Suspension{Reason: "r", Owner: "o"})
-	ballast := privatetest.FillUp(t, dir)
+	ballast := securedirtest.FillUp(t, dir)
 	_, err := s.Add(Suspension{Reason: "r", Owner: "o", Orgs: manyGlobs(100)})
 	var e *Error
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "no space left") || e.Hint() != "make room on the disk" {
@@ -360,7 +360,7 @@ func TestStoreOnAFullDisk(t *testing.T) {
 }
 
 func TestStoreWithoutRights(t *testing.T) {
-	if !privatetest.Unprivileged(t) {
+	if !securedirtest.Unprivileged(t) {
 		return
 	}
 	dir := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/journal"
 )
 
 // process starts the program as a process of its own.

@@ -10,9 +10,9 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/store/journal"
 )
 
 var _ apply.Creator = (*Onboarder)(nil)

@@ -9,7 +9,7 @@ import (
 	"reconciler/internal/errtext"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
-	"reconciler/internal/sink"
+	"reconciler/internal/store/tokens"
 )
 
 const (
@@ -76,7 +76,7 @@ func (n *creation) fate(where, lost string) error {
 // now may soon work again, and until then the token is in memory and nowhere
 // else.
 func (n *creation) store(ctx context.Context, answer parent.Created, at time.Time) (where string, err error) {
-	meta := sink.Meta{Domain: n.key.Domain, OrgID: answer.OrgID, Parent: n.parent.name, CreatedAt: at}
+	meta := tokens.Meta{Domain: n.key.Domain, OrgID: answer.OrgID, Parent: n.parent.name, CreatedAt: at}
 	keeping := context.WithoutCancel(ctx)
 	for hurried := time.Duration(0); ; {
 		where, err = n.sink.Store(meta, answer.Token)

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 // Linked is told that an org is in the account, and notes what that means for

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
-	"reconciler/internal/sink"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/tokens"
 )
 
 // Journal is what is remembered of creations; *journal.Journal is one. What a
@@ -68,7 +68,7 @@ type Options struct {
 	// Journal and Sink may be nil where none is configured. Then creating an
 	// org fails before anything is sent.
 	Journal Journal
-	Sink    sink.Sink
+	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
 	// Now tells the time and Sleep waits until ctx ends; nil means by the
@@ -84,7 +84,7 @@ type Options struct {
 type Onboarder struct {
 	account string
 	journal Journal
-	sink    sink.Sink
+	sink    tokens.Sink
 	parents map[string]*creator
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) error
@@ -151,7 +151,7 @@ func (p *creator) release() { <-p.turn }
 
 // held is what the sink says of the token of an org.
 type held struct {
-	sink.Stored
+	tokens.Stored
 	// has says that there is one.
 	has bool
 	// untold says that the sink can't tell.

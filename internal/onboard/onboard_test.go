@@ -15,9 +15,9 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/onboard"
+	"reconciler/internal/store/journal"
 )
 
 // envProgram, when it is set, makes this binary the program, with a side on its

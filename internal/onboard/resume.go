@@ -8,8 +8,8 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/errtext"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/store/journal"
 )
 
 // resume goes on with an org that the journal knows to be there.

@@ -11,18 +11,18 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/onboard"
-	"reconciler/internal/sink"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/tokens"
 )
 
 // oddSink is a sink with functions in place of some of its methods.
 type oddSink struct {
-	sink.Sink
+	tokens.Sink
 	probe func(context.Context) error
-	store func(sink.Meta, sink.Token) (string, error)
-	find  func(string) ([]sink.Stored, error)
+	store func(tokens.Meta, tokens.Token) (string, error)
+	find  func(string) ([]tokens.Stored, error)
 }
 
 func (s *oddSink) Probe(ctx context.Context) error {
@@ -32,14 +32,14 @@ func (s *oddSink) Probe(ctx context.Context) error {
 	return s.Sink.Probe(ctx)
 }
 
-func (s *oddSink) Store(m sink.Meta, t sink.Token) (string, error) {
+func (s *oddSink) Store(m tokens.Meta, t tokens.Token) (string, error) {
 	if s.store != nil {
 		return s.store(m, t)
 	}
 	return s.Sink.Store(m, t)
 }
 
-func (s *oddSink) Find(domain string) ([]sink.Stored, error) {
+func (s *oddSink) Find(domain string) ([]tokens.Stored, error) {
 	if s.find != nil {
 		return s.find(domain)
 	}
@@ -66,7 +66,7 @@ func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
 	w := newWorld(t, fast, nil, fresh)
 	tries := 0
 	s := &oddSink{}
-	s.store = func(m sink.Meta, token sink.Token) (string, error) {
+	s.store = func(m tokens.Meta, token tokens.Token) (string, error) {
 		if tries++; tries < 5 {
 			return "", errFull
 		}
@@ -88,7 +88,7 @@ func TestSinkThatNeverTakesAToken(t *testing.T) {
 		w := newWorld(t, fast, nil, fresh)
 		ctx, cancel := context.WithCancel(t.Context())
 		var first, last time.Time
-		s := &oddSink{store: func(sink.Meta, sink.Token) (string, error) {
+		s := &oddSink{store: func(tokens.Meta, tokens.Token) (string, error) {
 			last = w.Clock.now()
 			if first.IsZero() {
 				first = last
@@ -124,7 +124,7 @@ func TestSinkThatNeverTakesAToken(t *testing.T) {
 // of; that is said.
 func TestSinkThatCannotTell(t *testing.T) {
 	mute := func() *oddSink {
-		return &oddSink{find: func(string) ([]sink.Stored, error) {
+		return &oddSink{find: func(string) ([]tokens.Stored, error) {
 			return nil, fmt.Errorf("can't tell: %w", errors.ErrUnsupported)
 		}}
 	}
@@ -146,7 +146,7 @@ func TestSinkThatCannotTell(t *testing.T) {
 // be a token already.
 func TestSinkThatCannotBeRead(t *testing.T) {
 	w := newWorld(t, fast, nil, fresh)
-	s := &oddSink{find: func(string) ([]sink.Stored, error) { return nil, errors.New("input/output error") }}
+	s := &oddSink{find: func(string) ([]tokens.Stored, error) { return nil, errors.New("input/output error") }}
 	o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg)
 	if o.Result != apply.Failed || o.Error != "looking for the org's token: input/output error" || w.creationsSent() != 0 {
 		t.Errorf("%+v", o)

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/journal"
 )
 
 var (

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"reconciler/internal/journal"
+	"reconciler/internal/store/journal"
 )
 
 // Alarm says on one line which token is lost and why, and apart from that what

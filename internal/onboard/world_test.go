@@ -21,15 +21,15 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/journal"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/onboard"
-	"reconciler/internal/sink"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/tokens"
 )
 
 // A world has a simulator and a folder for the books of the program, and both
@@ -165,7 +165,7 @@ type program struct {
 	api     *aerial.Client
 	onboard *onboard.Onboarder
 	journal *journal.Journal
-	sink    sink.Sink
+	sink    tokens.Sink
 	log     *slog.Logger
 	trip    *tripwire
 }
@@ -184,7 +184,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	}
 	base := aerial.BaseTransport(10)
 	base.Proxy = nil
-	tokens, err := auth.New(auth.Options{
+	client, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Now: s.Clock.now, Logger: p.log,
 		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
@@ -194,7 +194,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	p.api, err = aerial.New(aerial.Options{
 		URL: origin, AccountID: s.Account, Transport: p.trip.wire("aerial", base), Timeout: s.Timeout, Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return tokens.Transport(rt, origin, "okta.accounts.read", "okta.accounts.manage")
+			return client.Transport(rt, origin, "okta.accounts.read", "okta.accounts.manage")
 		},
 	})
 	if err != nil {
@@ -225,7 +225,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 		opts.Journal = tripJournal{p.journal, p.trip}
 	}
 	if s.Sink != "none" {
-		p.sink = sink.Dir(s.tokenDir())
+		p.sink = tokens.Dir(s.tokenDir())
 		opts.Sink = tripSink{p.sink, p.trip}
 	}
 	for _, f := range change {
@@ -312,7 +312,7 @@ type tripwire struct {
 	times map[string]int
 }
 
-// newTripwire takes the point at which to kill, such as "sink.Store before#1",
+// newTripwire takes the point at which to kill, such as "tokens.Store before#1",
 // and a file to which the points are appended; either may be empty.
 func newTripwire(kill, record string) *tripwire {
 	t := &tripwire{kill: kill, times: map[string]int{}}
@@ -434,16 +434,16 @@ func (j tripJournal) MarkDone(k journal.Key) error {
 }
 
 type tripSink struct {
-	sink.Sink
+	tokens.Sink
 	*tripwire
 }
 
 func (s tripSink) Probe(ctx context.Context) error {
-	return s.around("sink.Probe", func() error { return s.Sink.Probe(ctx) })
+	return s.around("tokens.Probe", func() error { return s.Sink.Probe(ctx) })
 }
 
-func (s tripSink) Store(m sink.Meta, token sink.Token) (where string, err error) {
-	err = s.around("sink.Store", func() error { where, err = s.Sink.Store(m, token); return err })
+func (s tripSink) Store(m tokens.Meta, token tokens.Token) (where string, err error) {
+	err = s.around("tokens.Store", func() error { where, err = s.Sink.Store(m, token); return err })
 	return where, err
 }
 

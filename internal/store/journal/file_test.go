@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/private"
-	"reconciler/internal/private/privatetest"
+	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/securedir/securedirtest"
 )
 
 func TestDurable(t *testing.T) {
@@ -139,7 +139,7 @@ func TestFoldersThatWontDo(t *testing.T) {
 
 // TestReadOnly: a folder of ours in which nothing may be written.
 func TestReadOnly(t *testing.T) {
-	if !privatetest.Unprivileged(t) {
+	if !securedirtest.Unprivileged(t) {
 		return
 	}
 	dir := t.TempDir()
@@ -170,18 +170,18 @@ func TestReadOnly(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	disk := privatetest.SmallDisk(t, "1m")
+	disk := securedirtest.SmallDisk(t, "1m")
 	dir := filepath.Join(disk, "state")
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
-	ballast := privatetest.FillUp(t, disk)
+	ballast := securedirtest.FillUp(t, disk)
 	writeUntilFull(t, j)
 	must(t, os.Remove(ballast))
 	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
 
 	// It can still be read, and opened again, when there is no room at all.
 	must(t, j.Close())
-	ballast = privatetest.FillUp(t, disk)
+	ballast = securedirtest.FillUp(t, disk)
 	j, err := Open(dir, Options{})
 	if err != nil {
 		wantError(t, err, "disk", "")
@@ -776,7 +776,7 @@ func TestTypedErrors(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o777))
 	_, err := Open(dir, Options{})
-	var folder *private.Error
+	var folder *securedir.Error
 	if !errors.As(err, &folder) {
 		t.Errorf("%T", err)
 	}

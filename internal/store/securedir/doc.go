@@ -1,4 +1,4 @@
-// Package private makes and checks folders that belong to this program alone:
+// Package securedir makes and checks folders that belong to this program alone:
 // the one that remembers which orgs were asked for, and the one that holds
 // tokens of super administrators.
 //
@@ -7,4 +7,4 @@
 // their place. So such a folder is refused, with a word on how to mend it,
 // rather than silently used or silently changed. Processes that share a folder
 // keep out of each other's way by locking a file in it.
-package private
+package securedir

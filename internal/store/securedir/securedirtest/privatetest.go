@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package privatetest gives tests the disks and users on which writing fails.
-package privatetest
+// Package securedirtest gives tests the disks and users on which writing fails.
+package securedirtest
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-// Package sink keeps the tokens of new orgs.
+// Package tokens keeps the tokens of new orgs.
 //
 // Okta tells the token of a new org's first super administrator once, in the
 // answer that says that the org is there. It can't be seen again, nor revoked
@@ -38,4 +38,4 @@
 // means that it isn't. The last line that it prints on standard output tells
 // people where the token is; the end of what it prints on standard error
 // becomes part of the error. The token itself is taken out of both.
-package sink
+package tokens

@@ -1,4 +1,4 @@
-package sink
+package tokens
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 const (
@@ -74,7 +74,7 @@ func (f *folder) Probe(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	root, err := private.Dir(f.path)
+	root, err := securedir.Dir(f.path)
 	if err != nil {
 		return systemError("keeping tokens", err)
 	}
@@ -116,7 +116,7 @@ func (f *folder) Store(m Meta, t Token) (string, error) {
 	doing := fmt.Sprintf("storing the token of %q", m.Domain)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	root, err := private.Dir(f.path)
+	root, err := securedir.Dir(f.path)
 	if err != nil {
 		return "", systemError(doing, err)
 	}
@@ -156,7 +156,7 @@ func (f *folder) Find(domain string) ([]Stored, error) {
 	doing := fmt.Sprintf("looking for the token of %q", domain)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	root, err := private.Existing(f.path)
+	root, err := securedir.Existing(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -267,7 +267,7 @@ func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) 
 			e.hint = cmp.Or(e.hint, "tokens need a file system with hard links: name a folder on another one")
 			return "", e
 		}
-		if err := private.SyncRoot(root); err != nil {
+		if err := securedir.SyncRoot(root); err != nil {
 			return "", systemError("syncing the folder", err)
 		}
 		// From here on the token is safe; at worst it has two names, until Find

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -59,7 +59,7 @@ type Journal struct {
 //
 // A file that can't be read is set aside under a new name, the logger is told,
 // and the journal begins anew with Amnesia. Errors: *HeldError when another
-// process holds the journal; *Error or *private.Error when folder or file
+// process holds the journal; *Error or *securedir.Error when folder or file
 // can't be used.
 func Open(dir string, opts Options) (*Journal, error) {
 	return open(dir, opts, migrations())
@@ -67,7 +67,7 @@ func Open(dir string, opts Options) (*Journal, error) {
 
 func open(dir string, opts Options, steps []string) (_ *Journal, err error) {
 	opts = opts.withDefaults()
-	root, err := private.Dir(dir)
+	root, err := securedir.Dir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
@@ -175,7 +175,7 @@ func Look(dir string, opts Options) (*View, error) {
 	opts = opts.withDefaults()
 	path := filepath.Join(dir, dbFile)
 	v := &View{file: path, now: opts.Now}
-	root, err := private.Existing(dir)
+	root, err := securedir.Existing(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := v.openEmpty(nil); err != nil {
 			return nil, failed(path, "opening", err)

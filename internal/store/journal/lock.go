@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 // lock is the lock file of a journal. The lock belongs to the open file, so it
@@ -27,8 +27,8 @@ func acquire(dir string, root *os.Root, now time.Time) (*lock, error) {
 	if err != nil {
 		return nil, failed(path, "opening the lock file", err)
 	}
-	err = private.Lock(f)
-	if errors.Is(err, private.ErrLocked) {
+	err = securedir.Lock(f)
+	if errors.Is(err, securedir.ErrLocked) {
 		held := &HeldError{Dir: dir}
 		held.Holder, _ = readHolder(f)
 		f.Close()

@@ -1,4 +1,4 @@
-package sink
+package tokens
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"reconciler/internal/private/privatetest"
+	"reconciler/internal/store/securedir/securedirtest"
 )
 
 // folders gives both sinks of files, and how to read what they wrote.
@@ -262,7 +262,7 @@ func TestPlantedLinks(t *testing.T) {
 }
 
 func TestReadOnly(t *testing.T) {
-	if !privatetest.Unprivileged(t) {
+	if !securedirtest.Unprivileged(t) {
 		return
 	}
 	for name, s := range folders(t, t.TempDir()) {
@@ -285,10 +285,10 @@ func TestReadOnly(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	disk := privatetest.SmallDisk(t, "256k")
+	disk := securedirtest.SmallDisk(t, "256k")
 	for name, s := range folders(t, disk) {
 		dir := filepath.Dir(store(t, s, meta(), "first"))
-		ballast := privatetest.FillUp(t, disk)
+		ballast := securedirtest.FillUp(t, disk)
 		wantError(t, s.Probe(t.Context()), "writing a file: no space left on device", "make room")
 		_, err := s.Store(meta(), canary)
 		wantError(t, err, "writing a file: no space left on device", "make room")

@@ -15,7 +15,7 @@ import (
 	// The driver registers itself as "sqlite".
 	_ "modernc.org/sqlite"
 
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 const (
@@ -225,7 +225,7 @@ func create(dir string, root *os.Root, steps []string, forgot *Amnesia) error {
 	if err := root.Rename(newFile, dbFile); err != nil {
 		return err
 	}
-	return private.SyncRoot(root)
+	return securedir.SyncRoot(root)
 }
 
 func fill(path string, steps []string, forgot *Amnesia) (err error) {
@@ -274,7 +274,7 @@ func setAside(root *os.Root, now time.Time) (name string, err error) {
 			return "", err
 		}
 	}
-	return name, private.SyncRoot(root)
+	return name, securedir.SyncRoot(root)
 }
 
 // lastAside gives the newest file that was set aside, or "".

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"io"
 
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 // LastHolder gives the process that was the last to take the journal in dir, and
@@ -12,7 +12,7 @@ import (
 // look whether a lock is free is to take it, and in that moment a daemon that
 // starts would find it held.
 func LastHolder(dir string) (Holder, bool) {
-	root, err := private.Existing(dir)
+	root, err := securedir.Existing(dir)
 	if err != nil {
 		return Holder{}, false
 	}

@@ -9,7 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"reconciler/internal/errtext"
-	"reconciler/internal/private"
+	"reconciler/internal/store/securedir"
 )
 
 // Error is a failure of the journal itself: one line that says what was to be
@@ -102,8 +102,8 @@ func failed(file, doing string, err error) error {
 	if err == nil || errors.As(err, &ours) || errors.As(err, &step) || errors.As(err, &use) {
 		return err
 	}
-	e := &Error{err: err, hint: private.HintFor(err), damaged: damaged(err)}
-	reason := private.Reason(err)
+	e := &Error{err: err, hint: securedir.HintFor(err), damaged: damaged(err)}
+	reason := securedir.Reason(err)
 	var s *sqlite.Error
 	if errors.As(err, &s) {
 		if words, hint := explain(s.Code()); words != "" {
