@@ -14,8 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // defaultConfig is the config file that is read when no other is named.
@@ -172,4 +172,4 @@ func (a *app) warn(text string) {
 }
 
 // withHint makes an error with advice that is kept apart from it.
-func withHint(text, hint string) error { return errtext.WithHint(errors.New(text), hint) }
+func withHint(msg, hint string) error { return text.WithHint(errors.New(msg), hint) }

@@ -7,8 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // The exit codes. An error outranks a difference, whatever the output format.
@@ -64,7 +64,7 @@ func printError(w io.Writer, err error) {
 		return
 	}
 	fmt.Fprintln(w, "reconciler: "+strings.ReplaceAll(err.Error(), "\n", "; "))
-	if hint := errtext.Hint(err); hint != "" {
+	if hint := text.Hint(err); hint != "" {
 		fmt.Fprintln(w, "hint: "+hint)
 	}
 }

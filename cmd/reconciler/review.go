@@ -12,8 +12,8 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/report"
+	"reconciler/internal/text"
 )
 
 // reviewFlags make diff a review of the change between two revisions.
@@ -143,10 +143,10 @@ func offlineHint(err error) error {
 		return err // of the manifests, which would be compared all the same
 	}
 	hint := "--offline compares the manifests alone"
-	if first := errtext.Hint(err); first != "" {
+	if first := text.Hint(err); first != "" {
 		hint = first + "; " + hint
 	}
-	return errtext.WithHint(err, hint)
+	return text.WithHint(err, hint)
 }
 
 // reviewed is the outcome of a review. Only what the change does counts: drift

@@ -9,7 +9,7 @@ import (
 
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/state"
 )
 
@@ -31,7 +31,7 @@ func TestWriteStatus(t *testing.T) {
 			{Field: "accountName", Since: noon.Add(-time.Hour)},
 			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
 		},
-		Suspensions: []hold.Suspension{
+		Suspensions: []freeze.Suspension{
 			{Owner: "ada", Reason: "audit"},
 			{ID: "k3j2m5x7", Owner: "bob", Reason: "load test", Orgs: []string{"*.oktapreview.com", "acme-x*"}, Until: noon.Add(time.Hour)},
 		},

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/strictyaml"
 )
 
@@ -68,7 +68,7 @@ are needed. With --list, tell what is suspended, here and by the config.`,
 }
 
 // suspensions gives the config and the store in its state folder.
-func (a *app) suspensions() (*config.Config, *hold.Store, error) {
+func (a *app) suspensions() (*config.Config, *freeze.Store, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, nil, err
@@ -76,7 +76,7 @@ func (a *app) suspensions() (*config.Config, *hold.Store, error) {
 	if cfg.State.Dir == "" {
 		return nil, nil, withHint("the config has no state.dir, in which suspensions are kept", "set it, or declare suspend in the config; see docs/config.md")
 	}
-	return cfg, hold.OpenStore(cfg.State.Dir), nil
+	return cfg, freeze.OpenStore(cfg.State.Dir), nil
 }
 
 func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
@@ -87,7 +87,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		return withHint("--reason is missing", "say why in a line, so that whoever meets it knows: --reason TEXT")
 	}
 	for _, glob := range f.orgs {
-		if err := hold.CheckGlob(glob); err != nil {
+		if err := freeze.CheckGlob(glob); err != nil {
 			return fmt.Errorf("--org %w", err)
 		}
 	}
@@ -110,7 +110,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
-	made, err := store.Add(hold.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
+	made, err := store.Add(freeze.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
 	if err != nil {
 		return err
 	}
@@ -185,12 +185,12 @@ func (a *app) resume(ids, orgs []string) error {
 	// All or none: an ID that is mistyped must not go unnoticed beside one that
 	// isn't.
 	for _, id := range ids {
-		if !slices.ContainsFunc(kept, func(s hold.Suspension) bool { return s.ID == id && !s.Expired(time.Now()) }) {
+		if !slices.ContainsFunc(kept, func(s freeze.Suspension) bool { return s.ID == id && !s.Expired(time.Now()) }) {
 			return notSuspended(fmt.Sprintf("no suspension has the ID %q", id), alive(cfg, kept))
 		}
 	}
 	wanted := sortedGlobs(orgs)
-	removed, err := store.Remove(func(s hold.Suspension) bool {
+	removed, err := store.Remove(func(s freeze.Suspension) bool {
 		switch {
 		case len(ids) > 0:
 			return slices.Contains(ids, s.ID)
@@ -236,7 +236,7 @@ func sortedGlobs(globs []string) []string {
 
 // listed is a suspension and where it can be taken back: "config" or "state".
 type listed struct {
-	hold.Suspension
+	freeze.Suspension
 	From string `json:"from"`
 }
 
@@ -250,12 +250,12 @@ func (l *listed) describe() string {
 }
 
 // alive gives what is suspended now, by the config and by those kept.
-func alive(cfg *config.Config, kept []hold.Suspension) []listed {
+func alive(cfg *config.Config, kept []freeze.Suspension) []listed {
 	all, now := []listed{}, time.Now()
-	for _, s := range hold.Active(cfg.Suspend, now) {
+	for _, s := range freeze.Active(cfg.Suspend, now) {
 		all = append(all, listed{s, "config"})
 	}
-	for _, s := range hold.Active(kept, now) {
+	for _, s := range freeze.Active(kept, now) {
 		all = append(all, listed{s, "state"})
 	}
 	return all
@@ -286,9 +286,9 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
-	var kept []hold.Suspension
+	var kept []freeze.Suspension
 	if cfg.State.Dir != "" {
-		if kept, err = hold.OpenStore(cfg.State.Dir).Load(); err != nil {
+		if kept, err = freeze.OpenStore(cfg.State.Dir).Load(); err != nil {
 			return err
 		}
 	}

@@ -9,16 +9,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/annotate"
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
+	"reconciler/internal/report/findings"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	var out outputs[annotate.Format]
+	var out outputs[findings.Format]
 	var confined bool
 	cmd := &cobra.Command{
 		Use:   "validate [PATH...]",
@@ -36,11 +36,11 @@ sarif, paths are those in the repository, wherever the program is started.`,
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVar(&confined, "confined", false, confinedUsage)
-	out.add(cmd.Flags(), annotate.Formats(), annotate.ParseFormat)
+	out.add(cmd.Flags(), findings.Formats(), findings.ParseFormat)
 	return cmd
 }
 
-func (a *app) validate(paths []string, confined bool, out *outputs[annotate.Format]) error {
+func (a *app) validate(paths []string, confined bool, out *outputs[findings.Format]) error {
 	if err := out.parse(); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (a *app) validate(paths []string, confined bool, out *outputs[annotate.Form
 	}
 	c := &checked{config: a.configPath}
 	if in, err := a.confine(confined); err != nil {
-		c.fail(err, annotate.ConfigError, annotate.ConfigUnreadable)
+		c.fail(err, findings.ConfigError, findings.ConfigUnreadable)
 	} else {
 		a.check(c, paths, in)
 	}
@@ -65,17 +65,17 @@ type checked struct {
 	config   string
 	errs     []error
 	warnings []string
-	report   annotate.Report
+	report   findings.Report
 }
 
 // fail notes an error about manifests or about the config. Mistakes with a
 // place become one finding each.
-func (c *checked) fail(err error, mistake, unreadable annotate.Rule) {
+func (c *checked) fail(err error, mistake, unreadable findings.Rule) {
 	c.errs = append(c.errs, err)
 	errs, ok := strictyaml.AsErrors(err)
 	if !ok {
-		c.report.Findings = append(c.report.Findings, annotate.Finding{
-			Level: annotate.Error, Rule: annotate.InputError, Message: err.Error(), Hint: errtext.Hint(err),
+		c.report.Findings = append(c.report.Findings, findings.Finding{
+			Level: findings.Error, Rule: findings.InputError, Message: err.Error(), Hint: text.Hint(err),
 		})
 	}
 	for _, e := range errs {
@@ -83,18 +83,18 @@ func (c *checked) fail(err error, mistake, unreadable annotate.Rule) {
 		if e.Cut {
 			rule = unreadable
 		}
-		c.report.Findings = append(c.report.Findings, c.finding(annotate.Error, rule, e.Pos, e.Msg))
+		c.report.Findings = append(c.report.Findings, c.finding(findings.Error, rule, e.Pos, e.Msg))
 	}
 }
 
 // finding gives a finding at a place. A variable of the environment is called
 // like a file in places of the config, and is none.
-func (c *checked) finding(l annotate.Level, rule annotate.Rule, pos strictyaml.Pos, msg string) annotate.Finding {
-	inConfig := rule == annotate.ConfigError || rule == annotate.ConfigUnreadable || rule == annotate.ConfigWarning
+func (c *checked) finding(l findings.Level, rule findings.Rule, pos strictyaml.Pos, msg string) findings.Finding {
+	inConfig := rule == findings.ConfigError || rule == findings.ConfigUnreadable || rule == findings.ConfigWarning
 	if inConfig && pos.File != c.config {
-		return annotate.Finding{Level: l, Rule: rule, Message: pos.File + ": " + msg}
+		return findings.Finding{Level: l, Rule: rule, Message: pos.File + ": " + msg}
 	}
-	return annotate.Finding{Level: l, Rule: rule, File: pos.File, Line: pos.Line, Column: pos.Column, Message: msg}
+	return findings.Finding{Level: l, Rule: rule, File: pos.File, Line: pos.Line, Column: pos.Column, Message: msg}
 }
 
 // check looks at config and manifests. A config with mistakes is no reason not
@@ -114,7 +114,7 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 		}
 		path, err := a.declaredPath(cfg)
 		if err != nil {
-			c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
+			c.fail(err, findings.ManifestError, findings.ManifestUnreadable)
 			return
 		}
 		paths = []string{path}
@@ -126,12 +126,12 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 	desired, warnings, err := state.Load(inputs, opts)
 	for _, w := range warnings {
 		c.warnings = append(c.warnings, w.String())
-		c.report.Findings = append(c.report.Findings, annotate.Finding{
-			Level: annotate.Warning, Rule: annotate.ManifestWarning, File: w.File, Message: w.Msg,
+		c.report.Findings = append(c.report.Findings, findings.Finding{
+			Level: findings.Warning, Rule: findings.ManifestWarning, File: w.File, Message: w.Msg,
 		})
 	}
 	if err != nil {
-		c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
+		c.fail(err, findings.ManifestError, findings.ManifestUnreadable)
 		return
 	}
 	c.report.Orgs, c.report.Products = len(desired.Orgs), len(desired.Products)
@@ -147,10 +147,10 @@ func (a *app) checkConfig(c *checked) (cfg *config.Config, failed bool) {
 	cfg, warnings, err := config.Load(a.configPath, a.environ)
 	for _, w := range warnings {
 		c.warnings = append(c.warnings, w.String())
-		c.report.Findings = append(c.report.Findings, c.finding(annotate.Warning, annotate.ConfigWarning, w.Pos, w.Msg))
+		c.report.Findings = append(c.report.Findings, c.finding(findings.Warning, findings.ConfigWarning, w.Pos, w.Msg))
 	}
 	if err != nil {
-		c.fail(err, annotate.ConfigError, annotate.ConfigUnreadable)
+		c.fail(err, findings.ConfigError, findings.ConfigUnreadable)
 		return nil, true
 	}
 	return cfg, false
@@ -167,7 +167,7 @@ func (c *checked) inputs(paths []string, in confinement) ([]state.Input, bool) {
 			snapshot, err = source.Local(path)
 		}
 		if err != nil {
-			c.fail(err, annotate.ManifestError, annotate.ManifestUnreadable)
+			c.fail(err, findings.ManifestError, findings.ManifestUnreadable)
 			continue
 		}
 		inputs = append(inputs, state.Input{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name})
@@ -241,18 +241,18 @@ func clone() (dir, top string) {
 
 // tell writes what was found in all formats, and gives the error that stands
 // for the exit code.
-func (a *app) tell(c *checked, out *outputs[annotate.Format]) error {
+func (a *app) tell(c *checked, out *outputs[findings.Format]) error {
 	r := c.report
 	r.Version = versionString()
 	// Outside of a clone, the workspace of a GitHub job is what paths start at.
 	if r.Dir, r.Top = clone(); r.Top == "" {
 		r.Top = a.getenv("GITHUB_WORKSPACE", r.Dir)
 	}
-	failed := out.writeFiles(func(w io.Writer, f annotate.Format) error { return annotate.Write(w, f, r) })
+	failed := out.writeFiles(func(w io.Writer, f findings.Format) error { return findings.Write(w, f, r) })
 
 	// In the log of a GitHub job stdout and stderr are one, and the commands
 	// are made of what text would say.
-	if out.stdout != annotate.GitHub {
+	if out.stdout != findings.GitHub {
 		for _, w := range c.warnings {
 			a.warn(w)
 		}
@@ -262,8 +262,8 @@ func (a *app) tell(c *checked, out *outputs[annotate.Format]) error {
 	}
 	var err error
 	switch {
-	case out.stdout != annotate.Text:
-		err = annotate.Write(a.out, out.stdout, r)
+	case out.stdout != findings.Text:
+		err = findings.Write(a.out, out.stdout, r)
 	case r.Valid():
 		_, err = fmt.Fprintln(a.out, r.Summary())
 	}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // API is what apply needs of the Aerial API. All methods are called from many
@@ -165,7 +165,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 				o.Result, o.Error = Skipped, "the run was stopped"
 			} else if err != nil {
 				broken = c.Action
-				o.Result, o.Error, o.Hint = Failed, err.Error(), errtext.Hint(err)
+				o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
 			}
 		}
 		o.OrgID = w.orgID

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // worker carries out the changes of one org.
@@ -41,7 +41,7 @@ func (w *worker) contain(ctx context.Context, c diff.Change) (note string, err e
 		if v := recover(); v != nil {
 			w.log.Error("a change panicked: this is a bug, please report it",
 				"org", c.Org, "action", string(c.Action), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			note, err = "", errtext.WithHint(errors.New("it panicked, and may have taken effect"), "this is a bug: please report it with the stack that the log shows")
+			note, err = "", text.WithHint(errors.New("it panicked, and may have taken effect"), "this is a bug: please report it with the stack that the log shows")
 		}
 	}()
 	return w.change(ctx, c)
@@ -134,7 +134,7 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 	}
 	note, err := w.link(ctx, c)
 	if err != nil && w.doubt != nil {
-		return "", errtext.WithHint(fmt.Errorf("%w: %w", w.doubt, err), errtext.Hint(w.doubt))
+		return "", text.WithHint(fmt.Errorf("%w: %w", w.doubt, err), text.Hint(w.doubt))
 	}
 	if err != nil {
 		return "", err
@@ -165,7 +165,7 @@ func (w *worker) link(ctx context.Context, c diff.Change) (note string, err erro
 	}
 	// What was linked by an id is only now known by its domain.
 	if err := checkDomain(org, c.Org); err != nil {
-		return "", errtext.WithHint(fmt.Errorf("%w; it is linked to the account now, which cannot be undone", err),
+		return "", text.WithHint(fmt.Errorf("%w; it is linked to the account now, which cannot be undone", err),
 			"correct the id in the manifest, and declare the org that it means")
 	}
 	w.orgID, w.linked = org.ID, true
@@ -191,7 +191,7 @@ func (w *worker) read(ctx context.Context, c diff.Change, locksOut bool) (state.
 		return org, err
 	}
 	if err := checkDomain(org, c.Org); err != nil {
-		return org, errtext.WithHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
+		return org, text.WithHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
 	}
 	switch {
 	case locksOut && org.AerialOrg:
@@ -230,7 +230,7 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 		case w.linked && containsAll(after, actual):
 			return nil // it came with products of its own, and none of them is lost
 		case w.linked:
-			return errtext.WithHint(
+			return text.WithHint(
 				fmt.Errorf("left alone: the org came with products %s, and this change would take some away", list(actual)),
 				"run again: the next plan shows the loss, and the guards look at it")
 		}
@@ -318,7 +318,7 @@ func (w *worker) logWrite(c diff.Change) {
 
 // moved says that a change was left alone because somebody else was faster.
 func moved(what, actual, planned string) error {
-	return errtext.WithHint(
+	return text.WithHint(
 		fmt.Errorf("left alone: %s now %s, but the plan rests on %s", what, quoted(actual), quoted(planned)),
 		"somebody changed it after the plan was made; run again for a new plan")
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // Creator makes orgs that don't exist yet, and remembers what it did, so that
@@ -47,7 +47,7 @@ type Created struct {
 }
 
 // errNoCreator is the outcome of create-org where nobody can do it.
-var errNoCreator = errtext.WithHint(
+var errNoCreator = text.WithHint(
 	errors.New("this run can't create orgs"),
 	"set up `parents`, `tokens` and `state` in the config, or create the org by hand; the next run links it")
 

@@ -4,8 +4,8 @@ import (
 	"net/url"
 	"time"
 
-	"reconciler/internal/hold"
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze"
+	"reconciler/internal/freeze/schedule"
 )
 
 // Config is a config that was checked and filled up with defaults. Paths in it
@@ -29,8 +29,8 @@ type Config struct {
 	// Windows and Suspend say when nothing is to be written; drift is looked
 	// for all the same. A window's zone is never nil, and patterns of orgs are in
 	// lower case. Suspend may hold what has expired.
-	Windows []hold.Window
-	Suspend []hold.Suspension
+	Windows []freeze.Window
+	Suspend []freeze.Suspension
 	// Mode is never empty.
 	Mode   Mode
 	Guards Guards

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/hold"
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze"
+	"reconciler/internal/freeze/schedule"
 )
 
 const (
@@ -16,12 +16,12 @@ const (
 )
 
 // windows gives when not to write, and when only.
-func (r *resolver) windows(all []at[windowFile]) []hold.Window {
-	var windows []hold.Window
+func (r *resolver) windows(all []at[windowFile]) []freeze.Window {
+	var windows []freeze.Window
 	for i := range all {
 		f := &all[i].V
 		key := func(k string) string { return fmt.Sprintf("windows.%d.%s", i, k) }
-		w := hold.Window{
+		w := freeze.Window{
 			Deny: f.Deny.Set,
 			For:  f.Duration.V,
 			Zone: r.zone(key("timezone"), &f.Timezone),
@@ -81,14 +81,14 @@ func (r *resolver) zone(key string, v *at[string]) *time.Location {
 }
 
 // suspensions gives what is suspended, expired or not.
-func (r *resolver) suspensions(all []at[suspensionFile]) []hold.Suspension {
-	var suspensions []hold.Suspension
+func (r *resolver) suspensions(all []at[suspensionFile]) []freeze.Suspension {
+	var suspensions []freeze.Suspension
 	for i := range all {
 		f := &all[i].V
 		key := func(k string) string { return fmt.Sprintf("suspend.%d.%s", i, k) }
-		s := hold.Suspension{
-			Reason: r.phrase(key("reason"), &f.Reason, hold.MaxReason),
-			Owner:  r.phrase(key("owner"), &f.Owner, hold.MaxOwner),
+		s := freeze.Suspension{
+			Reason: r.phrase(key("reason"), &f.Reason, freeze.MaxReason),
+			Owner:  r.phrase(key("owner"), &f.Owner, freeze.MaxOwner),
 			Orgs:   r.patterns(key("orgs"), &f.Orgs),
 		}
 		if !f.Reason.Set {
@@ -124,7 +124,7 @@ func (r *resolver) patterns(key string, v *at[[]at[string]]) []string {
 		if !item.OK() {
 			continue
 		}
-		if err := hold.CheckGlob(item.V); err != nil {
+		if err := freeze.CheckGlob(item.V); err != nil {
 			r.errs.Add(item.Pos, "%q %v", key, err)
 			continue
 		}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/hold"
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze"
+	"reconciler/internal/freeze/schedule"
 )
 
 func TestLoadHold(t *testing.T) {
@@ -40,7 +40,7 @@ state: {dir: s}
 		return s
 	}
 	berlin, tokyo := mustZone(t, "Europe/Berlin"), mustZone(t, "Asia/Tokyo")
-	windows := []hold.Window{
+	windows := []freeze.Window{
 		{
 			Deny: true, Opens: fields("0 18 * * 5", berlin), For: 62 * time.Hour, Zone: berlin,
 			Orgs: []string{"*.oktapreview.com", "acme.okta.com"},
@@ -57,7 +57,7 @@ state: {dir: s}
 			t.Errorf("window %d opens at %s, want %s", i, due, wanted)
 		}
 	}
-	suspensions := []hold.Suspension{
+	suspensions := []freeze.Suspension{
 		{Reason: "Okta migration", Owner: "ada@acme.example", Until: time.Date(2999, 12, 1, 0, 0, 0, 0, time.UTC)},
 		{Reason: "labs", Owner: "bob", Orgs: []string{"labs-*", "acme.okta.com"}},
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/freeze/schedule"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/schedule"
 	"reconciler/internal/strictyaml"
 )
 

@@ -16,7 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze/schedule"
 	"reconciler/internal/strictyaml"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/schema"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/strictyaml/schemagen"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
@@ -43,12 +43,12 @@ func checkGenerated(t *testing.T, path string, fresh []byte) {
 
 func generateSchema(t *testing.T) []byte {
 	t.Helper()
-	head := schema.Head{
+	head := schemagen.Head{
 		ID:          "urn:reconciler:config:1",
 		Title:       "reconciler config",
 		Description: "How reconciler runs. Every key has an environment variable, which outranks it.",
 	}
-	data, err := schema.Generate(head, &file{}, func(s *schema.Schema) {
+	data, err := schemagen.Generate(head, &file{}, func(s *schemagen.Schema) {
 		for _, fd := range allFields() {
 			if d, ok := fd.tag.Lookup("default"); ok {
 				find(s, fd.path).Default = defaultOf(fd, d)
@@ -70,7 +70,7 @@ func generateSchema(t *testing.T) []byte {
 		}
 		property(git, "webhook").Required = []string{"secretFile"}
 		window := property(s, "windows").Items
-		window.OneOf = []*schema.Schema{{Required: []string{"deny"}}, {Required: []string{"allow"}}}
+		window.OneOf = []*schemagen.Schema{{Required: []string{"deny"}}, {Required: []string{"allow"}}}
 		auth := property(property(s, "parents").Items, "auth")
 		for _, key := range []string{"clientID", "privateKeyFile", "keyID", "dpop"} {
 			exclude(auth, "tokenFile", key)
@@ -93,7 +93,7 @@ func allFields() []*field {
 }
 
 // find gives the schema of a key.
-func find(s *schema.Schema, path string) *schema.Schema {
+func find(s *schemagen.Schema, path string) *schemagen.Schema {
 	for name := range strings.SplitSeq(path, ".") {
 		if name == "0" {
 			s = s.Items
@@ -117,7 +117,7 @@ func defaultOf(fd *field, text string) any {
 	}
 }
 
-func property(s *schema.Schema, name string) *schema.Schema {
+func property(s *schemagen.Schema, name string) *schemagen.Schema {
 	p, ok := s.Properties.Get(name)
 	if !ok {
 		panic("no property " + name)
@@ -126,12 +126,12 @@ func property(s *schema.Schema, name string) *schema.Schema {
 }
 
 // orNumber is for text that is taken without quotes too.
-func orNumber(s *schema.Schema) {
-	s.AnyOf = []*schema.Schema{{Type: "string"}, {Type: "integer"}}
+func orNumber(s *schemagen.Schema) {
+	s.AnyOf = []*schemagen.Schema{{Type: "string"}, {Type: "integer"}}
 	s.Type = ""
 }
 
 // exclude makes two keys exclude one another.
-func exclude(s *schema.Schema, a, b string) {
-	s.AllOf = append(s.AllOf, &schema.Schema{Not: &schema.Schema{Required: []string{a, b}}})
+func exclude(s *schemagen.Schema, a, b string) {
+	s.AllOf = append(s.AllOf, &schemagen.Schema{Not: &schemagen.Schema{Required: []string{a, b}}})
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // candidate is a commit that may be accepted. When rewrote is set, it doesn't
@@ -152,7 +152,7 @@ func (r *Reconciler) lastVerified(ctx context.Context) (*Desired, time.Time, err
 		return nil, time.Time{}, err
 	}
 	if v.rules().Object == config.VerifyTag && last.Tag == nil {
-		return nil, time.Time{}, errtext.WithHint(
+		return nil, time.Time{}, text.WithHint(
 			fmt.Errorf("the journal has no tag of the last accepted commit %s", shortCommit(last.Commit)),
 			"the next tag with a good signature is taken down together with its commit",
 		)

@@ -13,13 +13,13 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/onboard"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
+	"reconciler/internal/text"
 )
 
 // scopeOrgs lets a service app of a parent create orgs and see its consent.
@@ -56,7 +56,7 @@ func (r *Reconciler) Alarms() ([]Alarm, error) {
 	}
 	view, err := journal.Look(dir, journal.Options{Logger: r.log})
 	if errors.Is(err, journal.ErrDamaged) {
-		return []Alarm{{Message: err.Error(), Hint: errtext.Hint(err)}}, nil
+		return []Alarm{{Message: err.Error(), Hint: text.Hint(err)}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -227,7 +227,7 @@ func (r *Reconciler) openBooks(ctx context.Context, plan *diff.Plan, opts *apply
 	}
 	if books != nil {
 		if err := onboarder.CatchUp(ctx, plan, r.read.FindOrg); err != nil {
-			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", errtext.Hint(err))
+			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", text.Hint(err))
 			opts.Creator = brokenBooks{err}
 			return done, nil
 		}

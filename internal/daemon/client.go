@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -95,14 +95,14 @@ func noAnswer(base *url.URL, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // it would repeat the URL
 	}
-	return errtext.WithHint(
+	return text.WithHint(
 		fmt.Errorf("no daemon answers on %s: %w", base, err),
 		"start one with `reconciler run`, or give the http.address that it was started with",
 	)
 }
 
 func notADaemon(base *url.URL, err error) error {
-	return errtext.WithHint(
+	return text.WithHint(
 		fmt.Errorf("what answers on %s is not this program's daemon: %w", base, err),
 		"give the http.address that `reconciler run` was started with",
 	)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 func TestFetchStatusErrors(t *testing.T) {
@@ -27,8 +27,8 @@ func TestFetchStatusErrors(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "what answers on "+srv.URL+" is not this program's daemon: ") || !strings.Contains(err.Error(), want) {
 				t.Fatalf("error %v, want %q", err, want)
 			}
-			if errtext.Hint(err) == "" || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %q, hint %q", err, errtext.Hint(err))
+			if text.Hint(err) == "" || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q, hint %q", err, text.Hint(err))
 			}
 		})
 	}
@@ -42,8 +42,8 @@ func TestFetchStatusNobody(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "no daemon answers on "+url+": dial tcp") || strings.Count(err.Error(), url) != 1 {
 		t.Errorf("error %v", err)
 	}
-	if !strings.Contains(errtext.Hint(err), "reconciler run") {
-		t.Errorf("hint %q", errtext.Hint(err))
+	if !strings.Contains(text.Hint(err), "reconciler run") {
+		t.Errorf("hint %q", text.Hint(err))
 	}
 }
 
@@ -92,11 +92,11 @@ func TestStatusURL(t *testing.T) {
 
 func TestHinted(t *testing.T) {
 	cause := errors.New("cause")
-	err := fmt.Errorf("around: %w", errtext.WithHint(cause, "advice"))
-	if errtext.Hint(err) != "advice" || !errors.Is(err, cause) {
-		t.Errorf("%v: hint %q", err, errtext.Hint(err))
+	err := fmt.Errorf("around: %w", text.WithHint(cause, "advice"))
+	if text.Hint(err) != "advice" || !errors.Is(err, cause) {
+		t.Errorf("%v: hint %q", err, text.Hint(err))
 	}
-	if errtext.Hint(cause) != "" {
-		t.Errorf("a plain error has the hint %q", errtext.Hint(cause))
+	if text.Hint(cause) != "" {
+		t.Errorf("a plain error has the hint %q", text.Hint(cause))
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/source"
+	"reconciler/internal/text"
 )
 
 // tellTimeout is how long the git server may take to hear of a run, and
@@ -43,7 +43,7 @@ func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.R
 		send = source.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
-	token := text(s.Token)
+	token := secretText(s.Token)
 	if token == nil {
 		var err error
 		if token, err = appToken(cfg.Git, send, log); err != nil {
@@ -85,7 +85,7 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 	default:
 		if why := oneLine(err.Error()); why != t.failed {
 			t.failed = why
-			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", errtext.Hint(err))
+			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", text.Hint(err))
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/store/journal"
 )
 
@@ -440,7 +440,7 @@ func TestCooloffAndSuspension(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		if _, err := hold.OpenStore(state).Add(hold.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
+		if _, err := freeze.OpenStore(state).Add(freeze.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(48 * time.Hour)

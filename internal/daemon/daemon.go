@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // RunOptions is what Run needs beside the config.
@@ -97,7 +97,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	b.jitter = cfg.Jitter
 	past, err := r.pastRuns()
 	if err != nil {
-		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", text.Hint(err))
 	}
 	b.remember(past)
 	bell, hooks := listen(cfg, m, log)
@@ -131,7 +131,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, ht
 		err = webhook.CheckSecret(secret)
 	}
 	if err != nil { // it is read again for each request, so it may come yet
-		log.Warn("the webhook accepts nothing until its secret is of use", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+		log.Warn("the webhook accepts nothing until its secret is of use", "error", oneLine(err.Error()), "hint", text.Hint(err))
 	}
 	ref := followed(cfg.Git)
 	if cfg.Git.Commit != "" {
@@ -159,7 +159,7 @@ func jitter(limit time.Duration) func() time.Duration {
 func (d *daemon) serve(ctx context.Context, address string, listening func(net.Addr)) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return errtext.WithHint(
+		return text.WithHint(
 			fmt.Errorf("http.address %q can't be served: %w", address, err),
 			"is another daemon running? give http.address a free port, or port 0 for any",
 		)

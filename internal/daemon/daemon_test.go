@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/text"
 )
 
 // The whole daemon but for its socket, for an hour: drift that comes between
@@ -363,7 +363,7 @@ func TestDaemonDoesNotStart(t *testing.T) {
 	cfg := w.load(w.sim.URL, worldOptions{})
 	cfg.HTTP.Address = taken.Addr().String()
 	err = Run(t.Context(), cfg, RunOptions{})
-	if err == nil || !strings.Contains(err.Error(), "can't be served") || !strings.Contains(err.Error(), "in use") || errtext.Hint(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "can't be served") || !strings.Contains(err.Error(), "in use") || text.Hint(err) == "" {
 		t.Errorf("a port that is taken: %v", err)
 	}
 	if n := len(w.sim.Requests()); n > 0 {
@@ -377,7 +377,7 @@ func TestDaemonDoesNotStart(t *testing.T) {
 	} {
 		cfg := w.load(w.sim.URL, worldOptions{})
 		change(cfg)
-		if err := Run(t.Context(), cfg, RunOptions{}); err == nil || !strings.Contains(err.Error()+errtext.Hint(err), name) {
+		if err := Run(t.Context(), cfg, RunOptions{}); err == nil || !strings.Contains(err.Error()+text.Hint(err), name) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}

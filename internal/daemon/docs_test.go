@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 )
 
 // Dashboards and alert rules hold on to the names of fields and metrics, so
@@ -23,7 +23,7 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, Problem{}, Changes{}, Running{}, Success{}, hold.Suspension{}} {
+	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

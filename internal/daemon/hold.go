@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 )
 
 // holder says what may not be written at the moment. It may be used by many
 // goroutines at once.
 type holder struct {
 	cfg   *config.Config
-	store *hold.Store // nil without a state folder
+	store *freeze.Store // nil without a state folder
 
 	mu   sync.Mutex
 	at   time.Time
@@ -27,7 +27,7 @@ const heldFor = time.Second
 func newHolder(cfg *config.Config) *holder {
 	h := &holder{cfg: cfg}
 	if cfg.State.Dir != "" {
-		h.store = hold.OpenStore(cfg.State.Dir)
+		h.store = freeze.OpenStore(cfg.State.Dir)
 	}
 	return h
 }
@@ -48,12 +48,12 @@ func (h *holder) why(domain string) string {
 
 // rules are the windows and suspensions of the config, and the suspensions of
 // the state folder, which are read anew.
-func (h *holder) rules() *hold.Rules {
-	rules := &hold.Rules{Windows: h.cfg.Windows, Suspensions: slices.Clone(h.cfg.Suspend)}
+func (h *holder) rules() *freeze.Rules {
+	rules := &freeze.Rules{Windows: h.cfg.Windows, Suspensions: slices.Clone(h.cfg.Suspend)}
 	if h.store == nil {
 		return rules
 	}
-	var made []hold.Suspension
+	var made []freeze.Suspension
 	made, rules.Unreadable = h.store.Load()
 	rules.Suspensions = append(rules.Suspensions, made...)
 	return rules
@@ -62,11 +62,11 @@ func (h *holder) rules() *hold.Rules {
 // suspensions gives those that hold writes now; the list is never nil. Where it
 // can't be read what is suspended, everything is, and so says the first of them;
 // the error says it too.
-func (h *holder) suspensions() ([]hold.Suspension, error) {
+func (h *holder) suspensions() ([]freeze.Suspension, error) {
 	rules := h.rules()
-	active := hold.Active(rules.Suspensions, time.Now())
+	active := freeze.Active(rules.Suspensions, time.Now())
 	if err := rules.Unreadable; err != nil {
-		active = slices.Insert(active, 0, hold.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
+		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
 	}
 	return active, rules.Unreadable
 }

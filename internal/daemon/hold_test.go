@@ -11,7 +11,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 )
 
 // blocked gives a status' drift as "org field: why it is blocked".
@@ -98,11 +98,11 @@ windows:
 }
 
 // suspending is a world with a state folder, and the store in it.
-func suspending(t *testing.T, o worldOptions) (*world, *hold.Store, string) {
+func suspending(t *testing.T, o worldOptions) (*world, *freeze.Store, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	o.extra += "state: {dir: " + dir + "}\n"
-	return newWorld(t, o), hold.OpenStore(dir), dir
+	return newWorld(t, o), freeze.OpenStore(dir), dir
 }
 
 // A suspension holds from the moment on at which it is made until it is taken
@@ -114,7 +114,7 @@ func TestSuspensionHoldsWrites(t *testing.T) {
 			t.Errorf("suspensions %+v", s.Suspensions)
 		}
 		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
-		made, err := store.Add(hold.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
+		made, err := store.Add(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestSuspendedWhileWriting(t *testing.T) {
 		w, store, _ := suspending(t, worldOptions{mode: "apply"})
 		w.cfg.Aerial.Concurrency = 1
 		w.base = &during{RoundTripper: w.base, method: http.MethodPut, do: func() {
-			if _, err := store.Add(hold.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
+			if _, err := store.Add(freeze.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(heldFor)
@@ -202,7 +202,7 @@ func TestSuspendedWhileWriting(t *testing.T) {
 func TestDamagedSuspensions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, store, dir := suspending(t, worldOptions{mode: "apply"})
-		if _, err := store.Add(hold.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
+		if _, err := store.Add(freeze.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
 			t.Fatal(err)
 		}
 		w.expect(ResultInSync)
@@ -254,7 +254,7 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := store.Add(hold.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}})
+		made, err := store.Add(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		if _, err := r.Apply(t.Context(), plan, nil); err != apply.ErrRefused {
 			t.Errorf("applied: %v", err)
 		}
-		if _, err := store.Remove(func(s hold.Suspension) bool { return s.ID == made.ID }); err != nil {
+		if _, err := store.Remove(func(s freeze.Suspension) bool { return s.ID == made.ID }); err != nil {
 			t.Fatal(err)
 		}
 		if plan, err = r.Recheck(t.Context(), saved); err != nil || len(plan.Refusals) > 0 {

@@ -102,10 +102,10 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 		Path:   c.Path,
 		Auth: source.Auth{
 			Username:       c.Auth.Username,
-			Password:       text(c.Auth.Password),
+			Password:       secretText(c.Auth.Password),
 			CAFile:         c.Auth.CAFile,
 			SSHKeyFile:     c.Auth.SSHKeyFile,
-			SSHPassphrase:  text(c.Auth.SSHPassphrase),
+			SSHPassphrase:  secretText(c.Auth.SSHPassphrase),
 			KnownHostsFile: c.Auth.KnownHostsFile,
 		},
 		Logger: log,
@@ -134,8 +134,8 @@ func appToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(con
 	})
 }
 
-// text gives a secret as the packages below take it: nil where it is not set.
-func text(s config.Secret) func(context.Context) (string, error) {
+// secretText gives a secret as the packages below take it: nil where it is not set.
+func secretText(s config.Secret) func(context.Context) (string, error) {
 	if !s.IsSet() {
 		return nil
 	}

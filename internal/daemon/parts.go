@@ -6,8 +6,8 @@ import (
 	"net/http"
 
 	"reconciler/internal/config"
+	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
-	"reconciler/internal/hold"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
@@ -61,7 +61,7 @@ func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
 
 // HoldsOf gives what the config and the state folder say of times at which
 // nothing is to be written.
-func HoldsOf(cfg *config.Config) *hold.Rules { return newHolder(cfg).rules() }
+func HoldsOf(cfg *config.Config) *freeze.Rules { return newHolder(cfg).rules() }
 
 // OpenParent gives a client of one of the config's parents that sends by base.
 // It opens no connection and no secret.

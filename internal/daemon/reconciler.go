@@ -13,10 +13,10 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // Scopes that tokens for the Aerial API are asked for with.
@@ -333,7 +333,7 @@ func (r *Reconciler) MayApply() error {
 	if !r.wantsSigned() || r.fetch == nil || r.verifier.rules() != nil {
 		return nil
 	}
-	return errtext.WithHint(
+	return text.WithHint(
 		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source),
 		"commit and sign it, and apply what git has; diff shows what it would do",
 	)

@@ -8,9 +8,9 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // Result says how a run ended.
@@ -141,7 +141,7 @@ func problemOf(err error) *Problem {
 	if err == nil {
 		return nil
 	}
-	p := &Problem{Error: oneLine(err.Error()), Hint: errtext.Hint(err)}
+	p := &Problem{Error: oneLine(err.Error()), Hint: text.Hint(err)}
 	mistakes, ok := strictyaml.AsErrors(err)
 	if !ok {
 		return p

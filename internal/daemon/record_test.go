@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 func TestProblemOf(t *testing.T) {
@@ -28,7 +28,7 @@ func TestProblemOf(t *testing.T) {
 		{"of many lines", errors.New("boom\r\nbang\n"), &Problem{Error: "boom; bang"}},
 		{
 			"with a hint, however deep",
-			fmt.Errorf("git: %w", errtext.WithHint(errors.New("boom"), "do this")),
+			fmt.Errorf("git: %w", text.WithHint(errors.New("boom"), "do this")),
 			&Problem{Error: "git: boom", Hint: "do this"},
 		},
 		{

@@ -13,9 +13,9 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/source"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // Revisions are the manifests of a repository on disk, at any of its revisions.
@@ -49,7 +49,7 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		v.path, err = v.repo.Rel(manifests)
 		return v, err
 	case cfg.Git == nil:
-		return nil, errtext.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with --manifests")
+		return nil, text.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with --manifests")
 	}
 	v.path, v.head = cfg.Git.Path, "HEAD"
 	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
@@ -58,7 +58,7 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		return v, err
 	}
 	if v.repo, err = source.OpenRepository("."); err != nil {
-		return nil, errtext.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL))
+		return nil, text.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL))
 	}
 	if top := v.repo.Top(); top != "" {
 		place := filepath.Join(top, filepath.FromSlash(v.path))
@@ -165,7 +165,7 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 		case errors.Is(err, source.ErrNotFound): // that was the first commit
 			return nothing(commit, why+", and so have those of every commit before it: taken to declare nothing"), nil
 		case errors.Is(err, source.ErrIncomplete):
-			return nil, errtext.WithHint(
+			return nil, text.WithHint(
 				errors.New("nothing to compare with: "+why+", and no commit before it without any is in this clone"),
 				`"git fetch --deepen=50" gets more of the history`,
 			)
@@ -181,7 +181,7 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 		}
 		return d, err
 	}
-	return nil, errtext.WithHint(
+	return nil, text.WithHint(
 		fmt.Errorf("nothing to compare with: %s, and so have those of the %d commits before it", why, lookBack),
 		"name a base from before that",
 	)

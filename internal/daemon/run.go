@@ -10,9 +10,9 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // runner does one run after the other and remembers what the next one needs.
@@ -79,7 +79,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.tellHolds()
 	u.summarize(&rec)
 	if err := u.r.noteRun(&rec); err != nil {
-		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", text.Hint(err))
 	}
 	u.report(ctx, &rec)
 	return &rec
@@ -121,7 +121,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		rec.Result, rec.Problem = ResultError, problemOf(err)
 		return
 	case err != nil:
-		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", text.Hint(err))
 	}
 
 	var result *apply.Result

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/state"
 )
 
@@ -64,7 +64,7 @@ type Status struct {
 	Alarms []Alarm `json:"alarms"`
 	// Suspensions are those that hold writes, as of the last run. One by
 	// "reconciler" stands for suspensions that can't be read.
-	Suspensions []hold.Suspension `json:"suspensions"`
+	Suspensions []freeze.Suspension `json:"suspensions"`
 	// Products names the products that Drift speaks of, by id.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
@@ -118,7 +118,7 @@ func newBoard(status Status, next func(time.Time) time.Time) *board {
 	status.Unmanaged = []diff.Unmanaged{}
 	status.Refusals = []diff.Refusal{}
 	status.Alarms = []Alarm{}
-	status.Suspensions = []hold.Suspension{}
+	status.Suspensions = []freeze.Suspension{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []RunRecord{}
 	return &board{next: next, status: status}
@@ -164,7 +164,7 @@ func (b *board) alarms(all []Alarm) {
 }
 
 // suspended notes what holds writes; active is never nil.
-func (b *board) suspended(active []hold.Suspension) {
+func (b *board) suspended(active []freeze.Suspension) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.Suspensions = active

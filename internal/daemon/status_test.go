@@ -7,7 +7,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/state"
 )
 
@@ -61,7 +61,7 @@ func testBoard() *board {
 	b.begin(Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
 	b.compared(plan, drift, noon.Add(2*time.Second))
 	b.end(second, &InForce{Commit: second.Commit, Signer: second.Signer, Since: noon.Add(-time.Hour), Stale: stale})
-	b.suspended([]hold.Suspension{
+	b.suspended([]freeze.Suspension{
 		{Orgs: []string{"*.oktapreview.com", "acme-x.okta.com"}, Reason: "load <test>", Owner: "ada@acme.example"},
 		{ID: "k3j2m5x7", Reason: "audit", Owner: "bob", Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)},
 	})

@@ -10,7 +10,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // tell shows the differences between desired and actual that a run found and
@@ -111,7 +111,7 @@ func (u *runner) tellStale(s *Stale) {
 // tellDropped tells that the good desired state is no longer in force either.
 func (u *runner) tellDropped(err error) {
 	u.said.stale = err.Error()
-	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", oneLine(err.Error()), "hint", text.Hint(err))
 }
 
 // tellLost tells that the last verified commit could not be read again, when
@@ -123,7 +123,7 @@ func (u *runner) tellLost(err error) {
 	}
 	if why := oneLine(err.Error()); why != u.said.lost {
 		u.said.lost = why
-		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", errtext.Hint(err))
+		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", text.Hint(err))
 	}
 }
 
@@ -193,7 +193,7 @@ func (u *runner) summarize(rec *RunRecord) {
 func (u *runner) tellAlarms() {
 	alarms, err := u.r.Alarms()
 	if err != nil {
-		alarms = []Alarm{{Message: oneLine(err.Error()), Hint: errtext.Hint(err)}}
+		alarms = []Alarm{{Message: oneLine(err.Error()), Hint: text.Hint(err)}}
 	}
 	u.board.alarms(alarms)
 	u.metrics.alarms.Set(float64(len(alarms)))
@@ -235,7 +235,7 @@ func (u *runner) tellHolds() {
 	}
 	u.said.holds = now
 	if err != nil {
-		u.log.Error("it is not known what is suspended, so nothing is written", "error", oneLine(err.Error()), "hint", errtext.Hint(err))
+		u.log.Error("it is not known what is suspended, so nothing is written", "error", oneLine(err.Error()), "hint", text.Hint(err))
 	}
 	if len(active) == 0 {
 		u.log.Info("writes are no longer suspended")

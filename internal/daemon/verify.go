@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/git/source"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // unverifiedError is a commit that must not be used: it is not signed as the
@@ -48,7 +48,7 @@ func (e *unverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
 func unverified(tip string, err error) *unverifiedError {
-	e := &unverifiedError{Commit: tip, Reason: string(signature.Malformed), err: err, hint: errtext.Hint(err)}
+	e := &unverifiedError{Commit: tip, Reason: string(signature.Malformed), err: err, hint: text.Hint(err)}
 	var no *signature.Error
 	var tag *tagError
 	switch {
@@ -168,11 +168,11 @@ func (v *verifier) doubt(d *Desired, at time.Time) error {
 func readKeys(file string) (*signature.Keys, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used")
+		return nil, text.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used")
 	}
 	keys, err := signature.Parse(file, data)
 	if err != nil {
-		return nil, errtext.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), errtext.Hint(err))
+		return nil, text.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), text.Hint(err))
 	}
 	return keys, nil
 }
@@ -233,7 +233,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	since := before.last.Commit
 	switch {
 	case before.forgot:
-		return false, errtext.WithHint(
+		return false, text.WithHint(
 			errors.New("it is not known which commit was accepted last: the journal that knew it is damaged, or was set aside"),
 			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: reconciler acknowledge --journal",
 		)
@@ -242,7 +242,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	}
 	commits, ancestor, err := v.history(ctx, tip, since)
 	if err != nil {
-		return false, errtext.WithHint(fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), errtext.Hint(err))
+		return false, text.WithHint(fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), text.Hint(err))
 	}
 	rules := v.rules()
 	if !ancestor && rules.AcceptRewriteOf != since {

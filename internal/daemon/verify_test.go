@@ -12,9 +12,9 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/git/source"
+	"reconciler/internal/text"
 )
 
 const signedByAda = "ada@acme.example (ssh SHA256:"
@@ -244,7 +244,7 @@ func TestVerifySignerOfPlan(t *testing.T) {
 		_, _, err = s.runner.r.Plan(t.Context(), Filter{})
 		var refused *RefusedError
 		var no *unverifiedError
-		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(signature.Unsigned) || errtext.Hint(err) == "" {
+		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(signature.Unsigned) || text.Hint(err) == "" {
 			t.Errorf("an unsigned commit: %v", err)
 		}
 		if want := "commit " + bad[:12] + " is refused: it is not signed"; err != nil && err.Error() != want {
@@ -619,7 +619,7 @@ func TestVerifyManifestsFromFiles(t *testing.T) {
 			t.Fatalf("%+v, %v", plan, err)
 		}
 		result, err := r.Apply(t.Context(), plan, nil)
-		if result != nil || err == nil || !strings.Contains(err.Error(), "git.verify wants signed commits, and ") || errtext.Hint(err) == "" {
+		if result != nil || err == nil || !strings.Contains(err.Error(), "git.verify wants signed commits, and ") || text.Hint(err) == "" {
 			t.Errorf("applied %+v, %v", result, err)
 		}
 		expectLines(t, "writes", s.writes())

@@ -13,15 +13,15 @@ import (
 	"unicode"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
+	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
-	"reconciler/internal/hold"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // DefaultTimeout bounds one check. At most four checks that can take time wait
@@ -43,7 +43,7 @@ type Options struct {
 	// Alarms gives what was lost and nobody has acknowledged.
 	Alarms func(*config.Config) ([]Alarm, error)
 	// Holds gives the windows and suspensions of the config and the state folder.
-	Holds func(*config.Config) *hold.Rules
+	Holds func(*config.Config) *freeze.Rules
 	// Daemon asks what listens on the address whether it is our daemon.
 	Daemon func(ctx context.Context, address string) (*Daemon, error)
 	// Transport carries all that goes to Okta and to the API of the git server;
@@ -299,7 +299,7 @@ func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
 
 // trouble makes a failure of an error, with the hint that it carries.
 func (p *patient) trouble(ctx context.Context, err error, wire *recorder) Check {
-	return failed(p.words(ctx, err, wire), errtext.Hint(err))
+	return failed(p.words(ctx, err, wire), text.Hint(err))
 }
 
 func fine(format string, args ...any) Check {
@@ -321,7 +321,7 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 func mistakes(err error) Check {
 	all, ok := strictyaml.AsErrors(err)
 	if !ok {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	c := failed(all[0].Error(), "")
 	if len(all) > 1 {

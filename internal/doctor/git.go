@@ -16,11 +16,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/git/source"
 	"reconciler/internal/git/webhook"
+	"reconciler/internal/text"
 )
 
 // gitChecks are those of a repository, around that of the source; without a
@@ -70,7 +70,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 	case a.GitHubApp != nil:
 		app := a.GitHubApp
 		if err := p.askAppToken(ctx, app); err != nil {
-			if errtext.Hint(err) == "" && ctx.Err() == nil {
+			if text.Hint(err) == "" && ctx.Err() == nil {
 				err = &advised{err, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app"}
 			}
 			return "", err
@@ -193,7 +193,7 @@ func (p *patient) signatures(ctx context.Context) Check {
 	}
 	keys, err := signature.Parse(rules.KeysFile, data)
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	ring := p.ringOf(keys)
 	words := "the newest commit is not known"
@@ -335,7 +335,7 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 		Logger:     p.opts.Logger,
 	})
 	if err != nil {
-		return failed("git.status: "+oneLine(err), errtext.Hint(err))
+		return failed("git.status: "+oneLine(err), text.Hint(err))
 	}
 	last, err := client.LastStatus(ctx, commit, s.Name)
 	if err != nil {

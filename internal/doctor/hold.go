@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/errtext"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // writes tells what may not be written now, by windows and suspensions, and
@@ -18,13 +18,13 @@ import (
 func (p *patient) writes(context.Context) Check {
 	rules := p.opts.Holds(p.cfg)
 	if err := rules.Unreadable; err != nil {
-		return failed(oneLine(err), cmp.Or(errtext.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
+		return failed(oneLine(err), cmp.Or(text.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
 		return fine("nothing is held: there are neither windows nor suspensions")
 	}
-	suspended := hold.Active(rules.Suspensions, now)
+	suspended := freeze.Active(rules.Suspensions, now)
 	declared := fmt.Sprintf("%s, %s", count(len(rules.Windows), "window"), count(len(suspended), "suspension"))
 	held := p.held(rules, now)
 	found := fine("nothing is held (%s)", declared)
@@ -47,7 +47,7 @@ func (p *patient) writes(context.Context) Check {
 
 // held gives what is held and why, orgs of one reason together: the largest
 // group first.
-func (p *patient) held(rules *hold.Rules, now time.Time) []string {
+func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 	why := rules.At(now)
 	account := why("")
 	domains := p.domains()
@@ -82,7 +82,7 @@ func (p *patient) held(rules *hold.Rules, now time.Time) []string {
 
 // idle gives windows and suspensions that are about none of the declared orgs,
 // as after a typing error. Without good manifests nobody can tell.
-func (p *patient) idle(windows []hold.Window, suspended []hold.Suspension) []string {
+func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) []string {
 	domains := p.domains()
 	if len(domains) == 0 {
 		return nil
@@ -104,7 +104,7 @@ func (p *patient) idle(windows []hold.Window, suspended []hold.Suspension) []str
 // concerns says whether patterns are about any of the domains, by asking whether
 // a suspension with them would hold one.
 func concerns(orgs, domains []string) bool {
-	rules := &hold.Rules{Suspensions: []hold.Suspension{{Orgs: orgs}}}
+	rules := &freeze.Rules{Suspensions: []freeze.Suspension{{Orgs: orgs}}}
 	return slices.ContainsFunc(domains, func(domain string) bool { return rules.Held(domain, time.Time{}) != "" })
 }
 
@@ -135,7 +135,7 @@ func (p *patient) deactivations(context.Context) Check {
 	defer view.Close()
 	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	if len(announced) == 0 {
 		return fine("wait %v, or for another commit; none is announced", period)

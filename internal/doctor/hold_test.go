@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/doctor"
-	"reconciler/internal/hold"
+	"reconciler/internal/freeze"
 	"reconciler/internal/store/journal"
 )
 
@@ -37,8 +37,8 @@ func TestWrites(t *testing.T) {
 		{"suspended by the config", "suspend:\n  - {reason: migration, owner: ada, until: " + later + "}\n", nil,
 			warning(`everything is held: suspended by "ada" until `+later+`: migration (0 windows, 1 suspension)`, "reconciler suspend --list")},
 		{"suspended at run time", "", func(w *world) {
-			s := hold.Suspension{Reason: "audit", Owner: "bob", Orgs: []string{"acme-*.okta.com"}, Since: now}
-			if _, err := hold.OpenStore(w.path("state")).Add(s); err != nil {
+			s := freeze.Suspension{Reason: "audit", Owner: "bob", Orgs: []string{"acme-*.okta.com"}, Since: now}
+			if _, err := freeze.OpenStore(w.path("state")).Add(s); err != nil {
 				w.t.Fatal(err)
 			}
 		}, warning(`suspended by "bob" (no end given): audit (0 windows, 1 suspension)`, "reconciler resume")},

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 // loadConfig reads the config, which also looks at who may read the files that
@@ -44,7 +44,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
 	}
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	name := opened.Name
 	snapshot, err := opened.Fetch(ctx)
@@ -52,7 +52,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
 	}
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	p.fetched.Store(&fetched{snapshot, opened})
 	if snapshot.Commit == "" {
@@ -124,7 +124,7 @@ func (p *patient) tokenSink(ctx context.Context) Check {
 	s, err := p.opts.Sink(p.cfg)
 	switch {
 	case err != nil:
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	case s == nil:
 		return p.missing("a place for tokens", "set tokens.dir or tokens.command in the config")
 	}
@@ -151,16 +151,16 @@ func (p *patient) state(context.Context) Check {
 	case errors.Is(err, fs.ErrNotExist):
 		return notThere(dir)
 	case err != nil:
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	// An alarm too, and more than that: until it is set aside, no org can be
 	// created.
 	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	if err := view.Close(); err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
@@ -168,7 +168,7 @@ func (p *patient) state(context.Context) Check {
 	}
 	alarms, err := p.opts.Alarms(p.cfg)
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	var all []string
 	for _, a := range alarms {

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 // aerial looks whether the config says all that is needed.
 func (p *patient) aerial(context.Context) Check {
 	if err := p.cfg.NeedAerial(); err != nil {
-		return failed(err.Error(), errtext.Hint(err))
+		return failed(err.Error(), text.Hint(err))
 	}
 	a := &p.cfg.Aerial
 	return fine("account %s at %s, signing in at %s as %s", a.AccountID, a.URL, a.Auth.OrgURL, a.Auth.ClientID)

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 
 	"reconciler/internal/config"
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // parents gives a check for each configured parent, or one that says that there
@@ -35,7 +35,7 @@ func (p *patient) parent(ctx context.Context, org *config.Parent) Check {
 	wire := &recorder{base: p.opts.Transport}
 	client, err := p.opts.Parent(org, wire)
 	if err != nil {
-		return failed(oneLine(err), errtext.Hint(err))
+		return failed(oneLine(err), text.Hint(err))
 	}
 	if err := client.CheckConsent(ctx, p.cfg.Aerial.AccountID); err != nil {
 		found := p.trouble(ctx, err, wire)

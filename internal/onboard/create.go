@@ -9,10 +9,10 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 var _ apply.Creator = (*Onboarder)(nil)
@@ -177,7 +177,7 @@ func (f *flat) Unwrap() error { return f.error }
 func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
-			return rest.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), errtext.Hint(err))
+			return rest.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), text.Hint(err))
 		}
 		if !begun {
 			if err := n.begin(); err != nil {

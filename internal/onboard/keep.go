@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/tokens"
+	"reconciler/internal/text"
 )
 
 const (
@@ -84,7 +84,7 @@ func (n *creation) store(ctx context.Context, answer parent.Created, at time.Tim
 			return where, err
 		}
 		n.log.Error("the token sink doesn't take the token of a new org; it is in memory only, and offered again",
-			"org", n.key.Domain, "error", err, "hint", errtext.Hint(err))
+			"org", n.key.Domain, "error", err, "hint", text.Hint(err))
 		if ctx.Err() != nil {
 			hurried += storeEvery
 		}

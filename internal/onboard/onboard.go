@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
+	"reconciler/internal/text"
 )
 
 // Journal is what is remembered of creations; *journal.Journal is one. What a
@@ -169,7 +169,7 @@ func (o *Onboarder) held(domain, orgID string) (held, error) {
 		return held{untold: true}, nil
 	}
 	if err != nil {
-		return held{}, rest.WithHint(fmt.Errorf("looking for the org's token: %w", err), errtext.Hint(err))
+		return held{}, rest.WithHint(fmt.Errorf("looking for the org's token: %w", err), text.Hint(err))
 	}
 	var h held
 	for _, s := range all {

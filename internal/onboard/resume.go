@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/errtext"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // resume goes on with an org that the journal knows to be there.
@@ -92,7 +92,7 @@ func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *jour
 		return apply.Created{Note: "it was there already; an earlier call, of which not all is known, may have created it"}, true, nil
 	case !errors.As(err, &refusal) || !refusal.Refused():
 		return apply.Created{}, false, rest.WithHint(
-			fmt.Errorf("an earlier call may have created the org, and it could not be found out: %w", err), errtext.Hint(err))
+			fmt.Errorf("an earlier call may have created the org, and it could not be found out: %w", err), text.Hint(err))
 	case token.has:
 		return apply.Created{}, false, rest.WithHint(
 			fmt.Errorf("there is a token of this org already (%s), but the org can't be linked: %w", token.Where, err),

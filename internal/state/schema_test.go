@@ -16,8 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 	"pgregory.net/rapid"
 
-	"reconciler/internal/schema"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/strictyaml/schemagen"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -25,17 +25,17 @@ var update = flag.Bool("update", false, "write golden files anew")
 // TestSchemaIsFresh generates the schema again and compares it with the
 // committed one; with -update it writes it.
 func TestSchemaIsFresh(t *testing.T) {
-	head := schema.Head{
+	head := schemagen.Head{
 		ID:          "urn:reconciler:manifest:1",
 		Title:       "reconciler manifest",
 		Description: "Desired state of the orgs of an Okta Aerial account.",
 	}
-	got, err := schema.Generate(head, manifest{}, func(s *schema.Schema) {
+	got, err := schemagen.Generate(head, manifest{}, func(s *schemagen.Schema) {
 		// The rule for keys can't be said in a tag.
 		for _, key := range []string{"products", "productSets"} {
 			property, _ := s.Properties.Get(key)
-			property.PropertyNames = &schema.Schema{Extras: ref("").SchemaKeywords()}
-			property.PropertyNames.Not = &schema.Schema{Pattern: "^[Pp][0-9]{3,}$"}
+			property.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
+			property.PropertyNames.Not = &schemagen.Schema{Pattern: "^[Pp][0-9]{3,}$"}
 		}
 		// Nor can what keys have to do with each other. An org without a status may
 		// be INACTIVE by default, which only Load knows.

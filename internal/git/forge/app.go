@@ -16,7 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -123,7 +123,7 @@ func (a *app) assertion(context.Context) (string, error) {
 	}
 	key, err := parseAppKey(data)
 	if err != nil {
-		return "", errtext.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings; GitHub gives it as a PEM")
+		return "", text.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings; GitHub gives it as a PEM")
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -199,7 +199,7 @@ func (c *caller) attempt(ctx context.Context, r request, body []byte, into any) 
 	case into == nil:
 		return resp.Header, nil
 	case !isJSON(resp.Header):
-		return nil, &failed{error: errtext.WithHint(c.lost(r, "the answer is not JSON", nil), c.hint(&Error{topic: r.what, page: true})), open: true}
+		return nil, &failed{error: text.WithHint(c.lost(r, "the answer is not JSON", nil), c.hint(&Error{topic: r.what, page: true})), open: true}
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		return nil, &failed{error: c.lost(r, "the answer is not the JSON that it should be", nil), open: true}
@@ -236,13 +236,13 @@ func (c *caller) send(ctx context.Context, r request, body []byte, header http.H
 		case err != nil:
 			return nil, &failed{error: c.lost(r, "redirected to something that is no URL", nil)}
 		case next.Scheme != c.base.Scheme || next.Host != c.base.Host:
-			return nil, &failed{error: errtext.WithHint(
+			return nil, &failed{error: text.WithHint(
 				c.lost(r, fmt.Sprintf("redirected to %q, where the token must not go", next.Scheme+"://"+next.Host), nil),
 				"if that is the right place, set it as the URL of the API")}
 		case hop == maxHops:
 			return nil, &failed{error: c.lost(r, "redirected again and again", nil)}
 		case r.method != http.MethodGet && resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect:
-			return nil, &failed{error: errtext.WithHint(
+			return nil, &failed{error: text.WithHint(
 				c.lost(r, fmt.Sprintf("redirected with %d, which would turn the %s into a GET", resp.StatusCode, r.method), nil),
 				"was the repository renamed or moved? set its new name")}
 		}
@@ -258,11 +258,11 @@ func (c *caller) notSent(r request, err error) *failed {
 	lost := c.lost(r, "", err)
 	switch untrusted := errors.As(err, &cert); {
 	case untrusted:
-		return &failed{error: errtext.WithHint(lost, "the server's certificate is not trusted here: add its authority to the system's roots, or name it in SSL_CERT_FILE or, for the daemon, in git.auth.caFile")}
+		return &failed{error: text.WithHint(lost, "the server's certificate is not trusted here: add its authority to the system's roots, or name it in SSL_CERT_FILE or, for the daemon, in git.auth.caFile")}
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return &failed{error: errtext.WithHint(lost, "there is no such host: check the URL of the API, and that this machine's DNS works")}
+		return &failed{error: text.WithHint(lost, "there is no such host: check the URL of the API, and that this machine's DNS works")}
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
-		return &failed{error: errtext.WithHint(lost, "there is no way to the server: check the URL of the API, DNS, firewall and proxy"), temporary: true}
+		return &failed{error: text.WithHint(lost, "there is no way to the server: check the URL of the API, DNS, firewall and proxy"), temporary: true}
 	default:
 		return &failed{error: lost, temporary: true, open: true}
 	}

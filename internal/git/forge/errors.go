@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // topic is what a call is about; advice depends on it.
@@ -138,5 +138,5 @@ func clean(s, secret string) string {
 	if secret != "" {
 		s = strings.ReplaceAll(s, secret, "[token]")
 	}
-	return errtext.OneLine(tokenLike.ReplaceAllString(s, "[token]"), 300)
+	return text.OneLine(tokenLike.ReplaceAllString(s, "[token]"), 300)
 }

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -50,7 +50,7 @@ func (c *caller) github(raw string) error {
 		return err
 	}
 	if base.Hostname() == "github.com" || base.Hostname() == "www.github.com" {
-		return errtext.WithHint(fmt.Errorf("%q is not GitHub's API", raw), "its API is "+githubURL)
+		return text.WithHint(fmt.Errorf("%q is not GitHub's API", raw), "its API is "+githubURL)
 	}
 	c.name, c.base, c.hint = "GitHub", base, c.githubHint
 	return nil
@@ -232,7 +232,7 @@ type githubStatus struct {
 }
 
 func (g *github) shown(s Status) Status {
-	s.Description = errtext.OneLine(s.Description, githubDescription)
+	s.Description = text.OneLine(s.Description, githubDescription)
 	return s
 }
 

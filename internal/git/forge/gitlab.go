@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -196,7 +196,7 @@ func gitlabState(s string) State {
 
 func (g *gitlab) shown(s Status) Status {
 	s.State = gitlabState(gitlabStates[s.State])
-	s.Description = errtext.OneLine(s.Description, gitlabDescription)
+	s.Description = text.OneLine(s.Description, gitlabDescription)
 	return s
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // Reason is why a signature was not accepted, in a word that is fit for a
@@ -94,4 +94,4 @@ func (e *fileError) Hint() string { return e.hint }
 
 // clean makes words of a stranger fit for one line: printable, and cut where
 // they get long.
-func clean(s string) string { return errtext.OneLine(s, 200) }
+func clean(s string) string { return text.OneLine(s, 200) }

@@ -28,7 +28,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -44,7 +44,7 @@ func readFile(t *testing.T, name string) string {
 // error, its hint or the log.
 func keepsSecret(t *testing.T, err error, logged *bytes.Buffer, user string) {
 	t.Helper()
-	all := fmt.Sprint(err) + errtext.Hint(err) + logged.String()
+	all := fmt.Sprint(err) + text.Hint(err) + logged.String()
 	if containsAny(all, secretSpellings(user)...) {
 		t.Errorf("a secret got out: %s", all)
 	}
@@ -110,7 +110,7 @@ func TestRefusals(t *testing.T) {
 			if n := s.lists.Load(); n != tt.tries {
 				t.Errorf("asked %d times, want %d", n, tt.tries)
 			}
-			if hint := errtext.Hint(err); hint == "" || tt.auth.Password != nil && strings.Contains(hint, "who show credentials") {
+			if hint := text.Hint(err); hint == "" || tt.auth.Password != nil && strings.Contains(hint, "who show credentials") {
 				t.Errorf("hint %q", hint)
 			}
 			keepsSecret(t, err, logged, "git")
@@ -386,7 +386,7 @@ func TestCertificates(t *testing.T) {
 				return
 			}
 			wantError(t, err, ErrDenied, tt.words...)
-			if errtext.Hint(err) == "" {
+			if text.Hint(err) == "" {
 				t.Error("there is no hint")
 			}
 		})
@@ -548,7 +548,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 	const ask = "SOURCE_TEST_ASK_PROXY"
 	if os.Getenv(ask) != "" {
 		_, err := newGit(t, GitOptions{URL: "https://git.example/r"}).Fetch(t.Context())
-		fmt.Printf("<<%v\n%s>>\n", err, errtext.Hint(err))
+		fmt.Printf("<<%v\n%s>>\n", err, text.Hint(err))
 		return
 	}
 	p := serveProxy(t, "", http.StatusProxyAuthRequired, nil)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // What kind of failure an Error is, for errors.Is.
@@ -50,7 +50,7 @@ func (e *Error) Unwrap() error { return e.kind }
 
 // oneLine makes words of a stranger fit for an error: one line of printable
 // characters, cut where it gets long.
-func oneLine(s string) string { return errtext.OneLine(s, 200) }
+func oneLine(s string) string { return text.OneLine(s, 200) }
 
 // listed gives the first few names, quoted, and says how many there are more.
 func listed(names []string) string {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // remote is a repository on disk, reached in one of the ways there are.
@@ -340,7 +340,7 @@ func TestNewGitRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := NewGit(tt.opts)
 			wantError(t, err, nil, tt.words...)
-			if s := err.Error() + errtext.Hint(err); containsAny(s, "s3cret") {
+			if s := err.Error() + text.Hint(err); containsAny(s, "s3cret") {
 				t.Errorf("the error holds the secret: %s", s)
 			}
 		})

@@ -22,7 +22,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // connectHTTP starts a conversation over http or https; nothing is sent yet.
@@ -235,7 +235,7 @@ func (g *Git) password(ctx context.Context) (string, error) {
 	}
 	p, err := g.opts.Auth.Password(ctx)
 	if err != nil {
-		return "", g.fail(ErrDenied, cmp.Or(errtext.Hint(err), cantGet), "%s", oneLine(err.Error()))
+		return "", g.fail(ErrDenied, cmp.Or(text.Hint(err), cantGet), "%s", oneLine(err.Error()))
 	}
 	if p == "" {
 		return "", g.fail(ErrDenied, "is the file of git.auth.passwordFile written yet?", "the password is empty")

@@ -24,7 +24,7 @@ import (
 
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 func containsAny(s string, words ...string) bool {
@@ -79,7 +79,7 @@ func TestHTTPAuth(t *testing.T) {
 				return
 			}
 			wantError(t, err, ErrDenied, tt.words...)
-			all := err.Error() + errtext.Hint(err) + logged.String()
+			all := err.Error() + text.Hint(err) + logged.String()
 			if containsAny(all, secretSpellings("me")...) || containsAny(all, "s3cret-other") {
 				t.Errorf("a secret got out: %s", all)
 			}
@@ -419,7 +419,7 @@ func TestSSHPassword(t *testing.T) {
 	auth.Password = password("s3cret-other")
 	_, err := newGit(t, GitOptions{URL: s.url(), Auth: auth}).Fetch(t.Context())
 	wantError(t, err, ErrDenied, "refused")
-	if containsAny(err.Error()+errtext.Hint(err), "s3cret") {
+	if containsAny(err.Error()+text.Hint(err), "s3cret") {
 		t.Errorf("a secret got out: %v", err)
 	}
 }

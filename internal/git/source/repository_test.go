@@ -11,7 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 func write(t *testing.T, name, content string) {
@@ -246,7 +246,7 @@ func TestRepositoryPartialHint(t *testing.T) {
 		g := newGit(t, GitOptions{URL: dir})
 		_, err := g.Fetch(t.Context())
 		wantError(t, err, ErrIncomplete, "lacks the object")
-		_, command, _ := strings.Cut(errtext.Hint(err), `"git `)
+		_, command, _ := strings.Cut(text.Hint(err), `"git `)
 		command, _, _ = strings.Cut(command, `"`)
 		git(t, dir, strings.Fields(command)...)
 		wantContents(t, fetch(t, g), map[string]string{"orgs/a.yaml": "one"})

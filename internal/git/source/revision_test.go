@@ -13,7 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 func openRepository(t *testing.T, path string) *Repository {
@@ -427,10 +427,10 @@ func TestResolveIncomplete(t *testing.T) {
 // follow does what the hint says: the first command in it.
 func follow(t *testing.T, dir string, err error) {
 	t.Helper()
-	_, command, ok := strings.Cut(errtext.Hint(err), `"git `)
+	_, command, ok := strings.Cut(text.Hint(err), `"git `)
 	command, _, closed := strings.Cut(command, `"`)
 	if !ok || !closed {
-		t.Fatalf("no command in hint %q", errtext.Hint(err))
+		t.Fatalf("no command in hint %q", text.Hint(err))
 	}
 	git(t, dir, strings.Fields(command)...)
 }

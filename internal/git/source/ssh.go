@@ -19,7 +19,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 // sshSession speaks to git-upload-pack on the far side of an SSH connection.
@@ -152,7 +152,7 @@ func (g *Git) passphrase(ctx context.Context) ([]byte, error) {
 	}
 	p, err := g.opts.Auth.SSHPassphrase(ctx)
 	if err != nil {
-		return nil, g.fail(ErrDenied, cmp.Or(errtext.Hint(err), cantGet), "getting the passphrase: %s", oneLine(err.Error()))
+		return nil, g.fail(ErrDenied, cmp.Or(text.Hint(err), cantGet), "getting the passphrase: %s", oneLine(err.Error()))
 	}
 	if p == "" {
 		return nil, g.fail(ErrDenied, "is the file of git.auth.sshPassphraseFile written yet?", "the passphrase is empty")

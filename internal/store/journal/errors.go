@@ -8,8 +8,8 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 // Error is a failure of the journal itself: one line that says what was to be
@@ -146,4 +146,4 @@ func damaged(err error) bool {
 
 // clean makes foreign words fit for one line of a journal or an error: printable,
 // and cut where it gets long.
-func clean(s string) string { return errtext.OneLine(s, 500) }
+func clean(s string) string { return text.OneLine(s, 500) }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/errtext"
+	"reconciler/internal/text"
 )
 
 const (
@@ -205,7 +205,7 @@ func tail(s string) string {
 }
 
 // oneLine makes foreign words printable.
-func oneLine(s string) string { return errtext.OneLine(s, math.MaxInt) }
+func oneLine(s string) string { return text.OneLine(s, math.MaxInt) }
 
 // ending keeps the end of what is written to it, which is where programs say
 // what became of it all.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 // Token is a secret that prints as something else, in the hands of whoever
@@ -78,7 +78,7 @@ func (e *Error) Unwrap() error { return e.err }
 // systemError tells what the system refused. Errors of our own keep their
 // words and their hint.
 func systemError(doing string, err error) *Error {
-	return &Error{msg: doing + ": " + securedir.Reason(err), hint: cmp.Or(errtext.Hint(err), securedir.HintFor(err)), err: err}
+	return &Error{msg: doing + ": " + securedir.Reason(err), hint: cmp.Or(text.Hint(err), securedir.HintFor(err)), err: err}
 }
 
 // secretOf takes the secret out of a token.

@@ -1,4 +1,4 @@
-package hold
+package freeze
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"reconciler/internal/errtext"
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze/schedule"
+	"reconciler/internal/text"
 )
 
 // Window is a time that comes again and again: [start, start+For) for each start
@@ -251,7 +251,7 @@ func printable(text string) bool {
 }
 
 // oneLine makes foreign words fit for one line.
-func oneLine(text string) string { return errtext.OneLine(text, math.MaxInt) }
+func oneLine(s string) string { return text.OneLine(s, math.MaxInt) }
 
 // stamp gives a time as plans and people are told it. Fractions are rounded up:
 // what is said to be free then, is.

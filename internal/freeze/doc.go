@@ -1,4 +1,4 @@
-// Package hold says when nothing may be written to Okta, though it differs.
+// Package freeze says when nothing may be written to Okta, though it differs.
 //
 // There are two reasons. A window comes again and again: in a freeze window
 // nothing is written, and where windows allow writing, nothing is written
@@ -11,4 +11,4 @@
 // file must take it that everything is suspended: see Rules.Unreadable.
 //
 // Reading, comparing and telling of drift go on while writes are held.
-package hold
+package freeze

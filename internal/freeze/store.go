@@ -1,4 +1,4 @@
-package hold
+package freeze
 
 import (
 	"bytes"
@@ -17,8 +17,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"reconciler/internal/errtext"
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 const (
@@ -362,7 +362,7 @@ func (s *Store) path() string { return filepath.Join(s.dir, storeFile) }
 func (s *Store) failed(doing string, err error) error {
 	e := &Error{
 		msg:  fmt.Sprintf("%s the suspensions in %q: %s", doing, s.path(), oneLine(securedir.Reason(err))),
-		hint: cmp.Or(errtext.Hint(err), securedir.HintFor(err)),
+		hint: cmp.Or(text.Hint(err), securedir.HintFor(err)),
 		err:  err,
 	}
 	if errors.Is(err, securedir.ErrLocked) {

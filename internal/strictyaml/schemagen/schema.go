@@ -1,9 +1,9 @@
-// Package schema writes the JSON Schemas (draft 2020-12) that editors check our
+// Package schemagen writes the JSON Schemas (draft 2020-12) that editors check our
 // YAML files with. They are reflected from the very structs that the strict
 // decoder reads into, so that a key can't be known to one and not to the other.
 //
 // Only generators and tests import it: the program embeds the result.
-package schema
+package schemagen
 
 import (
 	"bytes"

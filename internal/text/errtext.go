@@ -1,7 +1,7 @@
-// Package errtext has what errors are told with, whoever makes them: the words
+// Package text has what errors are told with, whoever makes them: the words
 // of strangers on one line, and advice that is kept apart from what went wrong,
 // in a method Hint() string. It imports nothing of ours, so that all may use it.
-package errtext
+package text
 
 import (
 	"errors"

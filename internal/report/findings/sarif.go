@@ -1,4 +1,4 @@
-package annotate
+package findings
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-// Package annotate shows what is wrong with files in the forms that other
+// Package findings shows what is wrong with files in the forms that other
 // programs read: GitHub's workflow commands, which become remarks at the lines
 // of a pull request, SARIF 2.1.0 for code scanning, JSON for scripts, and text.
 //
@@ -11,4 +11,4 @@
 // People run the program where their config is, which need not be the top of
 // the repository, while GitHub and SARIF count paths from there. Report.Top and
 // Report.Dir bridge the two.
-package annotate
+package findings

@@ -1,4 +1,4 @@
-package hold
+package freeze
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"reconciler/internal/schedule"
+	"reconciler/internal/freeze/schedule"
 )
 
 func zone(t testing.TB, name string) *time.Location {
