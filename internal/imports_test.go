@@ -75,7 +75,7 @@ var mayImport = map[string]struct {
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
 	"internal/strictyaml/schemagen":         {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
-	"internal/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/git/source", "internal/state"}, "measures the program from outside"},
+	"tools/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/git/source", "internal/state"}, "measures the program from outside"},
 }
 
 type listed struct {
@@ -114,7 +114,7 @@ func TestImportsRunOneWay(t *testing.T) {
 				t.Errorf("%s imports %s: its traps end in internal/strictyaml", name, imported)
 			}
 			if imported == "flag" || imported == "github.com/spf13/cobra" {
-				if name != "cmd/reconciler" && name != "internal/bench" {
+				if name != "cmd/reconciler" && name != "tools/bench" {
 					t.Errorf("%s imports %s: only commands read flags", name, imported)
 				}
 			}

@@ -194,7 +194,7 @@ func TestAction(t *testing.T) {
 
 // testOutputs checks that each output is documented and written by its step.
 func testOutputs(t *testing.T, a *actionFile) {
-	scripts := map[string]string{"review": readTop(t, "ci/review.sh")}
+	scripts := map[string]string{"review": readTop(t, "integrations/review.sh")}
 	for _, step := range a.Runs.Steps {
 		scripts[step.ID] += step.Run
 	}
@@ -218,17 +218,17 @@ func TestReviewSettings(t *testing.T) {
 	var a actionFile
 	decodeTop(t, "action.yml", &a)
 	var g gitlabFile
-	decodeTop(t, "ci/gitlab.yml", &g)
+	decodeTop(t, "integrations/gitlab.yml", &g)
 	set := map[string][]string{}
 	for _, step := range a.Runs.Steps {
 		for name := range step.Env {
-			set["ci/"+step.ID+".sh"] = append(set["ci/"+step.ID+".sh"], name)
+			set["integrations/"+step.ID+".sh"] = append(set["integrations/"+step.ID+".sh"], name)
 		}
 	}
 	review := strings.Join(g.Review.Script, "\n")
-	set["ci/review.sh"] = append(set["ci/review.sh"], settingRE.FindAllString(review, -1)...)
-	set["ci/review.sh"] = append(set["ci/review.sh"], slices.Collect(maps.Keys(g.Variables))...)
-	for _, script := range []string{"ci/review.sh", "ci/install.sh"} {
+	set["integrations/review.sh"] = append(set["integrations/review.sh"], settingRE.FindAllString(review, -1)...)
+	set["integrations/review.sh"] = append(set["integrations/review.sh"], slices.Collect(maps.Keys(g.Variables))...)
+	for _, script := range []string{"integrations/review.sh", "integrations/install.sh"} {
 		head, body, _ := strings.Cut(readTop(t, script), "\nset -eu\n")
 		for _, name := range slices.Compact(slices.Sorted(slices.Values(set[script]))) {
 			ofTemplate := name == "REVIEW_IMAGE" || name == "REVIEW_SCRIPT"
@@ -246,7 +246,7 @@ func TestReviewSettings(t *testing.T) {
 		t.Errorf("variables and their defaults differ (-gitlab.yml +docs):\n%s", diff)
 	}
 	if g.Review.Artifacts.When != "always" || len(g.Review.Rules) != 1 || !strings.Contains(g.Review.Rules[0].If, "merge_request_event") {
-		t.Errorf("the job of ci/gitlab.yml: %+v", g.Review)
+		t.Errorf("the job of integrations/gitlab.yml: %+v", g.Review)
 	}
 }
 
@@ -303,11 +303,11 @@ func TestWorkflowsInDocs(t *testing.T) {
 // Scripts are POSIX sh, whatever shell a runner or an image has.
 func TestShell(t *testing.T) {
 	var g gitlabFile
-	decodeTop(t, "ci/gitlab.yml", &g)
+	decodeTop(t, "integrations/gitlab.yml", &g)
 	scripts := map[string]string{
 		"gitlab":     "#!/bin/sh\n" + strings.Join(g.Review.Script, "\n"),
-		"review.sh":  readTop(t, "ci/review.sh"),
-		"install.sh": readTop(t, "ci/install.sh"),
+		"review.sh":  readTop(t, "integrations/review.sh"),
+		"install.sh": readTop(t, "integrations/install.sh"),
 	}
 	shells := [][]string{{"shellcheck", "-s", "sh", "-"}, {"dash", "-n"}, {"busybox", "sh", "-n"}, {"bash", "-n"}, {"sh", "-n"}}
 	for name, script := range scripts {
@@ -326,7 +326,7 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// TestReviewScripts runs ci/*.sh in real clones, with the program itself and stand-ins of
+// TestReviewScripts runs integrations/*.sh in real clones, with the program itself and stand-ins of
 // the forges and of Okta.
 func TestReviewScripts(t *testing.T) {
 	for _, tool := range []string{"sh", "git"} {
@@ -334,7 +334,7 @@ func TestReviewScripts(t *testing.T) {
 			t.Skipf("no %s here", tool)
 		}
 	}
-	ci, err := filepath.Abs(filepath.Join(top, "ci"))
+	ci, err := filepath.Abs(filepath.Join(top, "integrations"))
 	if err != nil {
 		t.Fatal(err)
 	}

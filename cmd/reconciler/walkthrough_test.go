@@ -467,8 +467,8 @@ func TestWalkthroughOnGitLab(t *testing.T) {
 func (w *walk) onGitLab(gl *forgetest.GitLab, commit string, env map[string]string, code int) string {
 	w.t.Helper()
 	var g gitlabFile
-	decodeTop(w.t, "ci/gitlab.yml", &g)
-	script, err := filepath.Abs(filepath.Join(top, "ci", "review.sh"))
+	decodeTop(w.t, "integrations/gitlab.yml", &g)
+	script, err := filepath.Abs(filepath.Join(top, "integrations", "review.sh"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

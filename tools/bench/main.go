@@ -3,7 +3,7 @@
 // simulator, which answers each call after a fixed time, and fetches the same
 // repositories as git does:
 //
-//	go run ./internal/bench
+//	go run ./tools/bench
 //
 // Times depend on the machine; the ratios and the numbers of calls do not.
 package main
