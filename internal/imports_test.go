@@ -21,61 +21,64 @@ var mayImport = map[string]struct {
 	imports []string
 	why     string
 }{
-	// The bottom: nothing of ours below.
-	"internal/text":                          {nil, "how errors are told, and nothing of what"},
-	"internal/strictyaml":                    {nil, "YAML with positions, and nothing of ours in it"},
-	"internal/freeze/schedule":               {nil, "time alone"},
-	"internal/store/securedir":               {nil, "folders alone"},
-	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
-	"internal/okta/rest":                     {nil, "what Okta's answers have in common, whoever asked"},
-	"internal/git/webhook":                   {nil, "listens to strangers, and so reaches nothing"},
-	"internal/freeze":                        {[]string{"internal/text", "internal/store/securedir", "internal/freeze/schedule"}, "when not to write, and nothing of what"},
-	"internal/git/gitrepo":                   {nil, "makes repositories for demo and tests"},
-	"internal/git/signature":                 {[]string{"internal/text", "internal/strictyaml"}, "bytes and keys alone; the words for typing errors come from below"},
-	"internal/git/forge":                     {[]string{"internal/text"}, "comments and statuses; what they say is decided elsewhere"},
-	"internal/git/forge/forgetest":           {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
+	// The bottom: nothing of ours below but text.
+	"internal/text":                 {nil, "how things are worded, and nothing of what"},
+	"internal/web":                  {[]string{"internal/text"}, "what all clients of web APIs need, and nothing of any API"},
+	"internal/strictyaml":           {[]string{"internal/text"}, "YAML with positions, and nothing of ours in it"},
+	"internal/strictyaml/schemagen": {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
+	"internal/freeze/schedule":      {nil, "time alone"},
+	"internal/report/findings":      {[]string{"internal/strictyaml", "internal/text"}, "shows findings, whoever found them"},
 
 	// Desired state, and where it comes from.
-	"internal/state":      {[]string{"internal/strictyaml"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config":     {[]string{"internal/freeze", "internal/strictyaml", "internal/freeze/schedule"}, "config is read before anything else exists"},
-	"internal/git/source": {[]string{"internal/text", "internal/strictyaml"}, "a source gives files and a commit; what they mean is for state.Load"},
+	"internal/state":  {[]string{"internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
+	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists"},
 
-	// Okta.
-	"internal/okta/auth":   {[]string{"internal/okta/rest"}, "tokens have nothing to do with orgs"},
-	"internal/okta/aerial": {[]string{"internal/okta/rest", "internal/state"}, "the client knows neither plans nor where desired state comes from"},
-	"internal/okta/parent": {[]string{"internal/okta/rest", "internal/state"}, "the same"},
+	// Git: no package of it knows Okta.
+	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
+	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
+	"internal/git/signature":       {[]string{"internal/strictyaml", "internal/text"}, "bytes and keys alone: it can reach nothing"},
+	"internal/git/webhook":         {[]string{"internal/text"}, "listens to strangers, and so reaches nothing"},
+	"internal/git/forge":           {[]string{"internal/text", "internal/web"}, "comments and statuses; what they say is decided elsewhere"},
+	"internal/git/forge/forgetest": {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
+
+	// Okta: no package of it knows git.
+	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
+	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
+	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/parent":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the same"},
+	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
+	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
 
 	// What is decided, done and shown.
-	"internal/diff":            {[]string{"internal/state", "internal/strictyaml"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":           {[]string{"internal/diff", "internal/text", "internal/state"}, "works through an interface of its own, so that it can't reach around it"},
-	"internal/report":          {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml"}, "shows and decides nothing"},
-	"internal/report/findings": {[]string{"internal/strictyaml"}, "shows findings, whoever found them"},
-	"internal/importer":        {[]string{"internal/state", "internal/strictyaml"}, "turns one state into text"},
+	"internal/diff":     {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
+	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
+	"internal/importer": {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.
-	"internal/store/journal": {[]string{"internal/text", "internal/store/securedir"}, "remembers, and knows nothing of Okta"},
-	"internal/store/tokens":  {[]string{"internal/text", "internal/store/securedir"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
+	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
+	"internal/store/journal":                 {[]string{"internal/store/securedir", "internal/text"}, "remembers, and knows nothing of Okta"},
+	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/store/securedir", "internal/text"}, "when not to write, and nothing of what"},
 	"internal/onboard": {[]string{
-		"internal/apply", "internal/diff", "internal/text", "internal/store/journal", "internal/okta/rest", "internal/okta/parent", "internal/store/tokens", "internal/state",
+		"internal/apply", "internal/diff", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/tokens",
+		"internal/text", "internal/web",
 	}, "makes orgs, by the journal"},
 
 	// Above it all.
 	"internal/daemon": {[]string{
-		"internal/okta/aerial", "internal/apply", "internal/config", "internal/diff", "internal/text", "internal/git/forge", "internal/freeze", "internal/git/webhook",
-		"internal/store/journal", "internal/okta/auth", "internal/onboard", "internal/okta/parent", "internal/report", "internal/freeze/schedule",
-		"internal/store/tokens", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
+		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/freeze/schedule", "internal/git/forge", "internal/git/signature",
+		"internal/git/source", "internal/git/webhook", "internal/okta/aerial", "internal/okta/auth", "internal/okta/parent", "internal/onboard", "internal/report",
+		"internal/state", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring"},
 	"internal/doctor": {[]string{
-		"internal/okta/aerial", "internal/config", "internal/text", "internal/git/forge", "internal/freeze", "internal/git/webhook", "internal/store/journal", "internal/okta/auth",
-		"internal/okta/rest", "internal/store/securedir", "internal/store/tokens", "internal/git/source", "internal/state", "internal/strictyaml", "internal/git/signature",
+		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
+		"internal/okta/auth", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/securedir", "internal/store/tokens",
+		"internal/strictyaml", "internal/text", "internal/web",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
-
-	// Beside it.
-	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
-	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
-	"internal/strictyaml/schemagen":         {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
-	"tools/bench":                        {[]string{"internal/diff", "internal/okta/simulator", "internal/git/source", "internal/state"}, "measures the program from outside"},
+	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state"}, "measures the program from outside"},
 }
 
 type listed struct {

@@ -6,6 +6,7 @@ import (
 
 	"reconciler/internal/freeze"
 	"reconciler/internal/freeze/schedule"
+	"reconciler/internal/web"
 )
 
 // Config is a config that was checked and filled up with defaults. Paths in it
@@ -67,7 +68,7 @@ type Aerial struct {
 // is, because it is addressed by a custom domain.
 func (a *Aerial) Unknown() bool {
 	u := a.Auth.OrgURL
-	return u != nil && OktaDomain(u) == "" && !isLoopback(u.Hostname())
+	return u != nil && OktaDomain(u) == "" && !web.IsLoopback(u.Hostname())
 }
 
 // Auth is how to prove who we are to an org: as a service app, or, for parents,
@@ -103,7 +104,7 @@ type Parent struct {
 // addressed by a custom domain alone. A parent on this machine is none that
 // Okta has, and doesn't count.
 func (p *Parent) Unknown() bool {
-	return p.Domain == "" && p.URL != nil && !isLoopback(p.URL.Hostname())
+	return p.Domain == "" && p.URL != nil && !web.IsLoopback(p.URL.Hostname())
 }
 
 // Git is a repository and what to read of it.

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/web"
 )
 
 // Whatever stands in file and environment, the result is a config that keeps
@@ -87,8 +88,8 @@ func checkPromises(t *testing.T, c *Config) {
 	}
 	for _, p := range c.Parents {
 		if p.Name == "" || p.URL == nil || p.URL.User != nil || p.Settle < 0 ||
-			p.Settle < minSettle && !isLoopback(p.URL.Hostname()) ||
-			p.URL.Scheme != "https" && !isLoopback(p.URL.Hostname()) {
+			p.Settle < minSettle && !web.IsLoopback(p.URL.Hostname()) ||
+			p.URL.Scheme != "https" && !web.IsLoopback(p.URL.Hostname()) {
 			t.Errorf("%+v", p)
 		}
 		if p.Domain != strings.ToLower(p.Domain) || p.Domain != "" && !isOkta(p.Domain) || p.Domain != "" && p.Unknown() {
@@ -143,7 +144,7 @@ func checkGitPromises(t *testing.T, c *Config) {
 func isAPI(base string) bool {
 	u, err := url.Parse(base)
 	return err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(base, "/") &&
-		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+		(u.Scheme == "https" || u.Scheme == "http" && web.IsLoopback(u.Hostname()))
 }
 
 func checkHoldPromises(t *testing.T, c *Config) {

@@ -18,6 +18,7 @@ import (
 
 	"reconciler/internal/freeze/schedule"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/web"
 )
 
 // minSettle is the wait that Okta asks for after an org was created.
@@ -180,7 +181,7 @@ func (r *resolver) parents(all []at[parentFile]) []Parent {
 			named[p.Name] = f.Name.Pos
 		}
 		least := minSettle
-		if p.URL != nil && isLoopback(p.URL.Hostname()) {
+		if p.URL != nil && web.IsLoopback(p.URL.Hostname()) {
 			least = 0
 		}
 		if f.Settle.OK() && (p.Settle < least || p.Settle > time.Hour) {

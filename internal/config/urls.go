@@ -1,22 +1,14 @@
 package config
 
 import (
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"unicode"
-)
 
-// isLoopback says whether a host is this machine and no other.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.Unmap().IsLoopback()
-}
+	"reconciler/internal/web"
+)
 
 // webURL gives the URL of an org or of the Aerial API: https and a host,
 // nothing else. It gives nil for none.
@@ -68,7 +60,7 @@ func (r *resolver) serverURL(key, example string, v *at[string]) *url.URL {
 		return fail("must be an https URL, not %q", v.V)
 	case u.Hostname() == "":
 		return fail("names no host: %q", v.V)
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !web.IsLoopback(u.Hostname()):
 		return fail("must be an https URL (http is for this machine only), not %q", v.V)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
 		return fail("must not have a query or a fragment")
@@ -185,7 +177,7 @@ func (r *resolver) gitURL(v *at[string]) string {
 		return v.V
 	case "https", "ssh":
 	case "http":
-		if !isLoopback(u.Hostname()) {
+		if !web.IsLoopback(u.Hostname()) {
 			return fail("must be an https URL (http is for this machine only), not %q", v.V)
 		}
 	default:

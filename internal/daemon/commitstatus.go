@@ -83,7 +83,7 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 		t.commit, t.said, t.failed = commit, v, ""
 	case ctx.Err() != nil: // the daemon ends; the next one reports
 	default:
-		if why := oneLine(err.Error()); why != t.failed {
+		if why := text.JoinLines(err.Error()); why != t.failed {
 			t.failed = why
 			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", text.Hint(err))
 		}
@@ -107,7 +107,7 @@ func (t *teller) reported(ctx context.Context, commit string, status forge.Statu
 	defer stop()
 	last, err := t.forge.LastStatus(ctx, commit, status.Context)
 	if err != nil {
-		t.log.Debug("the commit's status could not be read, and is reported all the same", "of", commit, "error", oneLine(err.Error()))
+		t.log.Debug("the commit's status could not be read, and is reported all the same", "of", commit, "error", text.JoinLines(err.Error()))
 		return false
 	}
 	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.saidBy(last.Description, status.Description)
@@ -177,7 +177,7 @@ func differences(rec *RunRecord) string {
 	s := rec.Summary
 	var parts []string
 	if n := s.Changes - rec.Changes.Applied; n > 0 {
-		parts = append(parts, plural(n, "change"))
+		parts = append(parts, text.Plural(n, "change"))
 	}
 	if s.Blocked > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them blocked", s.Blocked))
@@ -192,20 +192,13 @@ func differences(rec *RunRecord) string {
 func shortfall(rec *RunRecord) string {
 	var parts []string
 	if n := rec.Changes.Failed; n > 0 {
-		parts = append(parts, plural(n, "change")+" failed")
+		parts = append(parts, text.Plural(n, "change")+" failed")
 	}
 	if n := rec.Changes.Skipped; n > 0 {
-		parts = append(parts, plural(n, "change")+" skipped")
+		parts = append(parts, text.Plural(n, "change")+" skipped")
 	}
 	if s := rec.Summary; s != nil && s.Unknown > 0 {
-		parts = append(parts, plural(s.Unknown, "org")+" not readable")
+		parts = append(parts, text.Plural(s.Unknown, "org")+" not readable")
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

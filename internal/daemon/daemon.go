@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // RunOptions is what Run needs beside the config.
@@ -97,7 +98,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	b.jitter = cfg.Jitter
 	past, err := r.pastRuns()
 	if err != nil {
-		log.Warn("the journal does not tell of earlier runs", "error", oneLine(err.Error()), "hint", text.Hint(err))
+		log.Warn("the journal does not tell of earlier runs", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	b.remember(past)
 	bell, hooks := listen(cfg, m, log)
@@ -131,7 +132,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, ht
 		err = webhook.CheckSecret(secret)
 	}
 	if err != nil { // it is read again for each request, so it may come yet
-		log.Warn("the webhook accepts nothing until its secret is of use", "error", oneLine(err.Error()), "hint", text.Hint(err))
+		log.Warn("the webhook accepts nothing until its secret is of use", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	ref := followed(cfg.Git)
 	if cfg.Git.Commit != "" {
@@ -170,7 +171,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	}
 
 	handler := d.handler
-	if host, _, err := net.SplitHostPort(listener.Addr().String()); err == nil && isLocal(host) {
+	if host, _, err := net.SplitHostPort(listener.Addr().String()); err == nil && web.IsLoopback(host) {
 		host, _, _ = net.SplitHostPort(address)
 		handler = onlyLocal(handler, host)
 	}

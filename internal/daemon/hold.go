@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
+	"reconciler/internal/text"
 )
 
 // holder says what may not be written at the moment. It may be used by many
@@ -66,7 +67,7 @@ func (h *holder) suspensions() ([]freeze.Suspension, error) {
 	rules := h.rules()
 	active := freeze.Active(rules.Suspensions, time.Now())
 	if err := rules.Unreadable; err != nil {
-		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: oneLine(err.Error())})
+		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: text.JoinLines(err.Error())})
 	}
 	return active, rules.Unreadable
 }

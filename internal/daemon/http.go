@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/web"
 )
 
 //go:embed dashboard.html dashboard.css
@@ -116,18 +117,13 @@ func onlyLocal(h http.Handler, host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Without any host it is HTTP/1.0, which no browser speaks.
 		asked := (&url.URL{Host: r.Host}).Hostname()
-		if r.Host == "" || isLocal(asked) || strings.EqualFold(asked, host) {
+		if r.Host == "" || web.IsLoopback(asked) || strings.EqualFold(asked, host) {
 			h.ServeHTTP(w, r)
 			return
 		}
 		http.Error(w, "this daemon listens on loopback and answers to localhost alone: a proxy before it must set the Host header to localhost",
 			http.StatusMisdirectedRequest)
 	})
-}
-
-// isLocal says whether a host, as a URL names it, is this machine.
-func isLocal(host string) bool {
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -141,23 +141,19 @@ func problemOf(err error) *Problem {
 	if err == nil {
 		return nil
 	}
-	p := &Problem{Error: oneLine(err.Error()), Hint: text.Hint(err)}
+	p := &Problem{Error: text.JoinLines(err.Error()), Hint: text.Hint(err)}
 	mistakes, ok := strictyaml.AsErrors(err)
 	if !ok {
 		return p
 	}
 	for _, m := range mistakes[:min(len(mistakes), maxListed)] {
-		p.Manifests = append(p.Manifests, oneLine(m.Error()))
+		p.Manifests = append(p.Manifests, text.JoinLines(m.Error()))
 	}
 	if n := len(mistakes); n > 1 {
 		p.Error = fmt.Sprintf("%s (and %d more)", p.Manifests[0], n-1)
 	}
 	return p
 }
-
-func oneLine(s string) string { return strings.Join(strings.FieldsFunc(s, isBreak), "; ") }
-
-func isBreak(r rune) bool { return r == '\n' || r == '\r' }
 
 // newRunID gives an id that sorts by time and is unique across restarts.
 func newRunID(t time.Time) string {

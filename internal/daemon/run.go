@@ -79,7 +79,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.tellHolds()
 	u.summarize(&rec)
 	if err := u.r.noteRun(&rec); err != nil {
-		u.log.Warn("the journal did not take the record of the run", "error", oneLine(err.Error()), "hint", text.Hint(err))
+		u.log.Warn("the journal did not take the record of the run", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	u.report(ctx, &rec)
 	return &rec
@@ -121,7 +121,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		rec.Result, rec.Problem = ResultError, problemOf(err)
 		return
 	case err != nil:
-		u.log.Warn("the journal did not take down what this run means for the next", "error", oneLine(err.Error()), "hint", text.Hint(err))
+		u.log.Warn("the journal did not take down what this run means for the next", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 
 	var result *apply.Result
@@ -324,7 +324,7 @@ func blind(plan *diff.Plan) bool {
 
 func blindProblem(unknown []diff.Unknown) *Problem {
 	return &Problem{
-		Error: oneLine(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
+		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
 		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",
 	}
 }

@@ -111,7 +111,7 @@ func (u *runner) tellStale(s *Stale) {
 // tellDropped tells that the good desired state is no longer in force either.
 func (u *runner) tellDropped(err error) {
 	u.said.stale = err.Error()
-	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", oneLine(err.Error()), "hint", text.Hint(err))
+	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 }
 
 // tellLost tells that the last verified commit could not be read again, when
@@ -121,7 +121,7 @@ func (u *runner) tellLost(err error) {
 		u.said.lost = ""
 		return
 	}
-	if why := oneLine(err.Error()); why != u.said.lost {
+	if why := text.JoinLines(err.Error()); why != u.said.lost {
 		u.said.lost = why
 		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", text.Hint(err))
 	}
@@ -193,7 +193,7 @@ func (u *runner) summarize(rec *RunRecord) {
 func (u *runner) tellAlarms() {
 	alarms, err := u.r.Alarms()
 	if err != nil {
-		alarms = []Alarm{{Message: oneLine(err.Error()), Hint: text.Hint(err)}}
+		alarms = []Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
 	u.board.alarms(alarms)
 	u.metrics.alarms.Set(float64(len(alarms)))
@@ -235,7 +235,7 @@ func (u *runner) tellHolds() {
 	}
 	u.said.holds = now
 	if err != nil {
-		u.log.Error("it is not known what is suspended, so nothing is written", "error", oneLine(err.Error()), "hint", text.Hint(err))
+		u.log.Error("it is not known what is suspended, so nothing is written", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	if len(active) == 0 {
 		u.log.Info("writes are no longer suspended")

@@ -293,7 +293,7 @@ func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
 	case ctx.Err() != nil:
 		return "stopped"
 	default:
-		return oneLine(err)
+		return text.JoinLines(err.Error())
 	}
 }
 
@@ -314,14 +314,12 @@ func failed(message, hint string) Check {
 	return Check{Status: Failure, Message: message, Hint: hint}
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
-
 // mistakes sums up what is wrong with files: how many, the first, and all of
 // them as details.
 func mistakes(err error) Check {
 	all, ok := strictyaml.AsErrors(err)
 	if !ok {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	c := failed(all[0].Error(), "")
 	if len(all) > 1 {

@@ -193,7 +193,7 @@ func (p *patient) signatures(ctx context.Context) Check {
 	}
 	keys, err := signature.Parse(rules.KeysFile, data)
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	ring := p.ringOf(keys)
 	words := "the newest commit is not known"
@@ -295,7 +295,7 @@ func (p *patient) webhook(context.Context) Check {
 	}
 	secret, err := g.Webhook.Read()
 	if err != nil {
-		return failed(oneLine(err), "put the secret there that the git server has, or correct the path in the config")
+		return failed(text.JoinLines(err.Error()), "put the secret there that the git server has, or correct the path in the config")
 	}
 	if err := webhook.CheckSecret(secret); err != nil {
 		return failed(fmt.Sprintf("%s: %v", g.Webhook, err), "copy GitLab's signing token in full, or choose another secret")
@@ -335,7 +335,7 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 		Logger:     p.opts.Logger,
 	})
 	if err != nil {
-		return failed("git.status: "+oneLine(err), text.Hint(err))
+		return failed("git.status: "+text.JoinLines(err.Error()), text.Hint(err))
 	}
 	last, err := client.LastStatus(ctx, commit, s.Name)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 func (p *patient) writes(context.Context) Check {
 	rules := p.opts.Holds(p.cfg)
 	if err := rules.Unreadable; err != nil {
-		return failed(oneLine(err), cmp.Or(text.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
+		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
@@ -135,7 +135,7 @@ func (p *patient) deactivations(context.Context) Check {
 	defer view.Close()
 	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	if len(announced) == 0 {
 		return fine("wait %v, or for another commit; none is announced", period)

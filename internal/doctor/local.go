@@ -44,7 +44,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
 	}
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	name := opened.Name
 	snapshot, err := opened.Fetch(ctx)
@@ -52,7 +52,7 @@ func (p *patient) source(ctx context.Context) Check {
 		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
 	}
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	p.fetched.Store(&fetched{snapshot, opened})
 	if snapshot.Commit == "" {
@@ -124,7 +124,7 @@ func (p *patient) tokenSink(ctx context.Context) Check {
 	s, err := p.opts.Sink(p.cfg)
 	switch {
 	case err != nil:
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	case s == nil:
 		return p.missing("a place for tokens", "set tokens.dir or tokens.command in the config")
 	}
@@ -151,16 +151,16 @@ func (p *patient) state(context.Context) Check {
 	case errors.Is(err, fs.ErrNotExist):
 		return notThere(dir)
 	case err != nil:
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	// An alarm too, and more than that: until it is set aside, no org can be
 	// created.
 	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	if err := view.Close(); err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
@@ -168,7 +168,7 @@ func (p *patient) state(context.Context) Check {
 	}
 	alarms, err := p.opts.Alarms(p.cfg)
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	var all []string
 	for _, a := range alarms {
@@ -235,7 +235,7 @@ func (p *patient) http(ctx context.Context) Check {
 	if err == nil {
 		bound := listener.Addr().String()
 		if err := listener.Close(); err != nil {
-			return failed(oneLine(err), "")
+			return failed(text.JoinLines(err.Error()), "")
 		}
 		if _, port, _ := net.SplitHostPort(address); port == "0" {
 			return fine("%s: any free port, such as %s", address, bound)
@@ -250,7 +250,7 @@ func (p *patient) http(ctx context.Context) Check {
 	case ctx.Err() != nil:
 		return p.trouble(ctx, err, nil)
 	case err != nil:
-		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, oneLine(err)), "stop what listens there, or give http.address another port")
+		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, text.JoinLines(err.Error())), "stop what listens there, or give http.address another port")
 	case d.Account != p.cfg.Aerial.AccountID:
 		return warned(fmt.Sprintf("a daemon on %s watches another account, %q", address, d.Account), "give this one another port as http.address")
 	case d.NotReady != "":
@@ -270,7 +270,7 @@ func reason(err error) string {
 	if errors.As(err, &sys) {
 		err = sys.Err
 	}
-	return oneLine(err)
+	return text.JoinLines(err.Error())
 }
 
 // runs is how many runs of the schedule are told.

@@ -19,6 +19,7 @@ import (
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -44,7 +45,7 @@ func (p *patient) aerial(context.Context) Check {
 func (p *patient) privateKey(context.Context) Check {
 	key, err := readKey(p.cfg.Aerial.Auth.PrivateKey)
 	if err != nil {
-		return failed(oneLine(err), keyHint(err))
+		return failed(text.JoinLines(err.Error()), keyHint(err))
 	}
 	p.key = key
 	configured := p.cfg.Aerial.Auth.KeyID
@@ -85,22 +86,22 @@ func keyHint(err error) string {
 func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Header, Check) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, failed(oneLine(err), "")
+		return nil, failed(text.JoinLines(err.Error()), "")
 	}
 	start := time.Now()
 	// The transport itself is asked, not an http.Client: that would follow
 	// redirects.
 	resp, err := p.opts.Transport.RoundTrip(req)
 	if err != nil {
-		words := fmt.Sprintf("%s can't be reached: %s", rest.OriginOf(u), rest.Clean(err.Error()))
+		words := fmt.Sprintf("%s can't be reached: %s", web.OriginOf(u), text.Clean(err.Error()))
 		if ctx.Err() != nil {
-			words = fmt.Sprintf("%s can't be reached: %s", rest.OriginOf(u), p.words(ctx, err, nil))
+			words = fmt.Sprintf("%s can't be reached: %s", web.OriginOf(u), p.words(ctx, err, nil))
 		}
 		return nil, failed(words, cmp.Or(rest.WayHint(err, key), "check "+key+", firewall and proxy"))
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	resp.Body.Close()
-	return resp.Header, fine("%s answers within %v", rest.OriginOf(u), max(time.Since(start).Round(time.Millisecond), time.Millisecond))
+	return resp.Header, fine("%s answers within %v", web.OriginOf(u), max(time.Since(start).Round(time.Millisecond), time.Millisecond))
 }
 
 // aerialOrg reaches the org that gives tokens, and compares clocks on the way.
@@ -157,7 +158,7 @@ func (p *patient) readToken(ctx context.Context) Check {
 		Logger:   p.opts.Logger,
 	})
 	if err != nil {
-		return failed(oneLine(err), "")
+		return failed(text.JoinLines(err.Error()), "")
 	}
 	token, err := tokens.Token(ctx, scopeRead)
 	if err != nil {
@@ -215,7 +216,7 @@ func (p *patient) account(ctx context.Context) Check {
 		Logger:      p.opts.Logger,
 	})
 	if err != nil {
-		return failed(oneLine(err), "")
+		return failed(text.JoinLines(err.Error()), "")
 	}
 	account, err := client.Account(ctx)
 	if err != nil {

@@ -35,7 +35,7 @@ func (p *patient) parent(ctx context.Context, org *config.Parent) Check {
 	wire := &recorder{base: p.opts.Transport}
 	client, err := p.opts.Parent(org, wire)
 	if err != nil {
-		return failed(oneLine(err), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	if err := client.CheckConsent(ctx, p.cfg.Aerial.AccountID); err != nil {
 		found := p.trouble(ctx, err, wire)

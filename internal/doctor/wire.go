@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"sync"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
 )
 
 // recorder is a transport that remembers what went wrong last. The clients try
@@ -24,7 +24,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	problem := ""
 	switch {
 	case err != nil:
-		problem = fmt.Sprintf("the last try ended with %q", rest.Clean(err.Error()))
+		problem = fmt.Sprintf("the last try ended with %q", text.Clean(err.Error()))
 	case resp.StatusCode >= 400:
 		problem = fmt.Sprintf("the last answer was %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}

@@ -143,11 +143,11 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 		if markErr := n.journal.MarkUnanswered(n.key, err.Error()); markErr != nil {
 			err = errors.Join(err, markErr)
 		}
-		return apply.Created{}, false, rest.WithHint(oneLine(err),
+		return apply.Created{}, false, text.WithHint(text.Flat(err),
 			"the next run finds out whether the org is there, and goes on with it; no second one is made")
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
-		err = oneLine(errors.Join(err, markErr))
+		err = text.Flat(errors.Join(err, markErr))
 	}
 	if parent.Taken(err) {
 		return apply.Created{
@@ -158,18 +158,9 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 	return apply.Created{}, false, err
 }
 
-var errTaken = rest.WithHint(
+var errTaken = text.WithHint(
 	errors.New("the subdomain is taken, and the org that has it can't be linked"),
 	"if that org is yours, see that it is in the declared cell and that it, or its parent, has granted consent; if not, declare another domain")
-
-// oneLine gives joined errors one line.
-func oneLine(err error) error { return &flat{err} }
-
-type flat struct{ error }
-
-func (f *flat) Error() string { return strings.ReplaceAll(f.error.Error(), "\n", "; ") }
-
-func (f *flat) Unwrap() error { return f.error }
 
 // prepare does all that has to be done before the call may be sent, and writes
 // down that it is sent now. The sink is tried right before that, also after a
@@ -177,7 +168,7 @@ func (f *flat) Unwrap() error { return f.error }
 func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
-			return rest.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), text.Hint(err))
+			return text.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), text.Hint(err))
 		}
 		if !begun {
 			if err := n.begin(); err != nil {

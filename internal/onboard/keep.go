@@ -7,7 +7,6 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/okta/parent"
-	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/text"
 )
@@ -46,11 +45,11 @@ func (n *creation) keep(ctx context.Context, answer parent.Created) (apply.Creat
 	}
 	switch {
 	case err != nil && lost == "":
-		return apply.Created{}, rest.WithHint(
+		return apply.Created{}, text.WithHint(
 			fmt.Errorf("the org is created and its token is stored (%s), but the journal could not note it: %w", where, err),
 			"see to the journal; the next run goes on with this org")
 	case err != nil:
-		return apply.Created{}, rest.WithHint(
+		return apply.Created{}, text.WithHint(
 			fmt.Errorf("the org is created, its token is lost (%s), and the journal could not note it: %w", lost, err), hintLost(n.key.Domain))
 	case mistaken != nil:
 		return apply.Created{}, mistaken
@@ -99,12 +98,12 @@ func (n *creation) store(ctx context.Context, answer parent.Created, at time.Tim
 func (n *creation) verify(answer parent.Created) error {
 	switch {
 	case answer.Domain != "" && answer.Domain != n.key.Domain:
-		return rest.WithHint(
-			fmt.Errorf("the org was made as %q, which is not what is declared", rest.Clean(answer.Domain)),
+		return text.WithHint(
+			fmt.Errorf("the org was made as %q, which is not what is declared", text.Clean(answer.Domain)),
 			"the org is there and its token is kept; declare it under the name that Okta gave it")
 	case answer.Subdomain != "" && answer.Subdomain != n.subdomain():
-		return rest.WithHint(
-			fmt.Errorf("the org was made with the subdomain %q, which is not what is declared", rest.Clean(answer.Subdomain)),
+		return text.WithHint(
+			fmt.Errorf("the org was made with the subdomain %q, which is not what is declared", text.Clean(answer.Subdomain)),
 			"the org is there and its token is kept; declare it under the name that Okta gave it")
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // Linked is told that an org is in the account, and notes what that means for
@@ -142,7 +143,7 @@ func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx 
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return oneLine(err)
+		return text.Flat(err)
 	}
 	return nil
 }

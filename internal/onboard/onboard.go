@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"reconciler/internal/okta/parent"
-	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // Journal is what is remembered of creations; *journal.Journal is one. What a
@@ -117,24 +117,12 @@ func New(opts Options) *Onboarder {
 		o.now = time.Now
 	}
 	if o.sleep == nil {
-		o.sleep = sleep
+		o.sleep = web.Sleep
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-// sleep waits, unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // take waits for the right to create an org through the parent.
@@ -169,7 +157,7 @@ func (o *Onboarder) held(domain, orgID string) (held, error) {
 		return held{untold: true}, nil
 	}
 	if err != nil {
-		return held{}, rest.WithHint(fmt.Errorf("looking for the org's token: %w", err), text.Hint(err))
+		return held{}, text.WithHint(fmt.Errorf("looking for the org's token: %w", err), text.Hint(err))
 	}
 	var h held
 	for _, s := range all {
@@ -196,12 +184,12 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 		if names := slices.Sorted(maps.Keys(o.parents)); len(names) > 0 {
 			hint = "the config has " + strings.Join(names, ", ") + ": add it to `parents`, or correct the manifest"
 		}
-		return nil, rest.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
+		return nil, text.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
 	case o.journal == nil:
-		return nil, rest.WithHint(errors.New("there is no journal to keep what is being created"),
+		return nil, text.WithHint(errors.New("there is no journal to keep what is being created"),
 			"set `state: {dir: …}` in the config, to a folder that lasts")
 	case o.sink == nil:
-		return nil, rest.WithHint(errors.New("there is no place for the new org's token, which Okta tells only once"),
+		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta tells only once"),
 			"set `tokens` in the config")
 	}
 	return p, checkBase(domain, p.Domain)
@@ -217,7 +205,7 @@ var bases = []string{"okta.com", "oktapreview.com", "okta-emea.com"}
 func checkBase(domain, parentDomain string) error {
 	_, base, _ := strings.Cut(parentDomain, ".")
 	if _, declared, _ := strings.Cut(domain, "."); slices.Contains(bases, base) && declared != base {
-		return rest.WithHint(
+		return text.WithHint(
 			fmt.Errorf("the parent %s makes orgs under %s only", parentDomain, base),
 			"declare a domain under "+base+", or another parent")
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
@@ -20,11 +19,11 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 	}
 	switch {
 	case rec.OrgID == "":
-		made.Doubt = rest.WithHint(
+		made.Doubt = text.WithHint(
 			errors.New("the org was created, but it can't be linked by its domain"),
 			"look which orgs the parent has: Okta may have made it under another name")
 	case rec.Step != journal.Created:
-		made.Doubt = rest.WithHint(
+		made.Doubt = text.WithHint(
 			errors.New("the journal knows the org as created and linked, but the account doesn't list it, and it can't be linked"),
 			"if it was deleted since and is to be created again, let the journal forget it: reconciler acknowledge --forget "+n.key.Domain)
 	}
@@ -91,10 +90,10 @@ func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *jour
 	case err == nil:
 		return apply.Created{Note: "it was there already; an earlier call, of which not all is known, may have created it"}, true, nil
 	case !errors.As(err, &refusal) || !refusal.Refused():
-		return apply.Created{}, false, rest.WithHint(
+		return apply.Created{}, false, text.WithHint(
 			fmt.Errorf("an earlier call may have created the org, and it could not be found out: %w", err), text.Hint(err))
 	case token.has:
-		return apply.Created{}, false, rest.WithHint(
+		return apply.Created{}, false, text.WithHint(
 			fmt.Errorf("there is a token of this org already (%s), but the org can't be linked: %w", token.Where, err),
 			"if that org was deleted since, move its token away, and the next run creates the org anew; if not, see that it has consent and is in the declared cell")
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/text"
 )
 
 const (
@@ -127,7 +128,7 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
 	})
 	if n := len(v.Unmanaged); n > 0 {
-		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", plural(n, "org"))
+		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", text.Plural(n, "org"))
 		items(&b, "", v.Unmanaged, mostUnmanaged, func(u unmanaged) string {
 			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
 		})

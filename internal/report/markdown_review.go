@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"reconciler/internal/text"
 )
 
 const (
@@ -89,7 +91,7 @@ func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 	b.close()
 	switch {
 	case left > 0:
-		fmt.Fprintf(&b.b, "**%d more in %s not shown:** there is no room for them here. The JSON output has them all.\n\n", left, plural(leftOrgs, "org"))
+		fmt.Fprintf(&b.b, "**%d more in %s not shown:** there is no room for them here. The JSON output has them all.\n\n", left, text.Plural(leftOrgs, "org"))
 	case unlisted > 0:
 		b.b.WriteString("There is no room here for the names of all orgs. The JSON output has them.\n\n")
 	}
@@ -111,7 +113,7 @@ func mdFold(list string, n int) string {
 	if list == "" {
 		return ""
 	}
-	return fmt.Sprintf("<details>\n<summary>All %s</summary>\n\n```text\n%s```\n\n</details>\n\n", plural(n, "org"), list)
+	return fmt.Sprintf("<details>\n<summary>All %s</summary>\n\n```text\n%s```\n\n</details>\n\n", text.Plural(n, "org"), list)
 }
 
 // blocks writes blocks of code with something between them.

@@ -9,6 +9,7 @@ import (
 
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // review is what is told of a change between two revisions.
@@ -48,7 +49,7 @@ type entry struct {
 // Head names the orgs if they are few, and counts them otherwise.
 func (e entry) Head() string {
 	if len(e.Names) > fewOrgs {
-		return plural(len(e.Names), "org")
+		return text.Plural(len(e.Names), "org")
 	}
 	return strings.Join(e.Names, ", ")
 }
@@ -101,7 +102,7 @@ func (v *review) add(p part, noun string, entries []entry) {
 	}
 	p.Count = strconv.Itoa(n)
 	if noun != "" {
-		p.Count = plural(n, noun)
+		p.Count = text.Plural(n, noun)
 	}
 	p.Count += " in " + where(parties)
 	p.Entries = fold(entries)
@@ -309,7 +310,7 @@ func reviewSummary(p *diff.Plan) string {
 	}
 	for _, f := range []figure{{"conflict", r.Conflicts}, {"setting", len(r.Settings)}} {
 		if f.N > 0 {
-			said = append(said, plural(f.N, f.Name))
+			said = append(said, text.Plural(f.N, f.Name))
 		}
 	}
 	if n := len(r.Settled); n > 0 {
@@ -320,7 +321,7 @@ func reviewSummary(p *diff.Plan) string {
 		s = "This change: " + strings.Join(said, ", ") + "."
 	}
 	if r.ExistingDrift > 0 {
-		s += " Existing drift: " + plural(r.ExistingDrift, "difference") + "."
+		s += " Existing drift: " + text.Plural(r.ExistingDrift, "difference") + "."
 	}
 	var rest []string
 	if n := p.Summary.InSync; n > 0 {
@@ -328,7 +329,7 @@ func reviewSummary(p *diff.Plan) string {
 		if r.Kind == diff.Declared {
 			how = " not affected"
 		}
-		rest = append(rest, plural(n, "org")+how)
+		rest = append(rest, text.Plural(n, "org")+how)
 	}
 	for _, f := range []figure{{"unknown", p.Summary.Unknown}, {"unmanaged", p.Summary.Unmanaged}} {
 		if f.N > 0 {
@@ -336,7 +337,7 @@ func reviewSummary(p *diff.Plan) string {
 		}
 	}
 	if n := len(p.Refusals); n > 0 {
-		rest = append(rest, "refused by "+plural(n, "guard"))
+		rest = append(rest, "refused by "+text.Plural(n, "guard"))
 	}
 	if len(rest) > 0 {
 		s += " " + title(strings.Join(rest, ", ")) + "."
@@ -362,7 +363,7 @@ func tally(p *diff.Plan) string {
 	}
 	var said []string
 	if n > 0 {
-		text := plural(n, "change") + " in " + where(parties)
+		text := text.Plural(n, "change") + " in " + where(parties)
 		var which []string
 		for _, f := range marks(p, alone) {
 			if f.N > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/text"
 )
 
 // view is a report that has no form yet: everything that people read, worded
@@ -136,7 +137,7 @@ type kind struct {
 
 // Count gives the number of orgs, and their names if there are few.
 func (k kind) Count() string {
-	count := plural(len(k.Orgs), "org")
+	count := text.Plural(len(k.Orgs), "org")
 	if len(k.Orgs) > fewOrgs {
 		return count
 	}

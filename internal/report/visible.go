@@ -3,7 +3,7 @@ package report
 import (
 	"unicode/utf8"
 
-	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // maxText bounds one foreign text, in bytes, where a report isn't JSON. Nothing
@@ -12,7 +12,7 @@ const maxText = 4000
 
 // visible makes a foreign text safe to look at, as strictyaml.Visible does; what
 // is absurdly long is cut.
-func visible(s string) string { return strictyaml.Visible(cut(s, maxText)) }
+func visible(s string) string { return text.Visible(cut(s, maxText)) }
 
 // cut shortens s to at most n bytes, between characters, and marks that.
 func cut(s string, n int) string {

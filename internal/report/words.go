@@ -8,6 +8,7 @@ import (
 
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // interruptedText explains what stopping a run does.
@@ -203,7 +204,7 @@ func summary(d Data, groups []group) string {
 	p := d.Plan
 	var rest []string
 	if n := p.Summary.InSync; n > 0 {
-		rest = append(rest, plural(n, "org")+" in sync")
+		rest = append(rest, text.Plural(n, "org")+" in sync")
 	}
 	for _, f := range []figure{
 		{"unfixable", p.Summary.Unfixable}, {"unknown", p.Summary.Unknown}, {"unmanaged", p.Summary.Unmanaged},
@@ -213,7 +214,7 @@ func summary(d Data, groups []group) string {
 		}
 	}
 	if n := len(p.Refusals); n > 0 {
-		rest = append(rest, "refused by "+plural(n, "guard"))
+		rest = append(rest, "refused by "+text.Plural(n, "guard"))
 	}
 
 	first := "Plan: " + changesIn(p, groups)
@@ -249,7 +250,7 @@ func changesIn(p *diff.Plan, groups []group) string {
 			which = append(which, fmt.Sprintf("%d %s", f.N, f.Name))
 		}
 	}
-	text := plural(len(p.Changes), "change") + " in " + where(groups)
+	text := text.Plural(len(p.Changes), "change") + " in " + where(groups)
 	if len(which) > 0 {
 		text += " (" + strings.Join(which, ", ") + ")"
 	}
@@ -266,17 +267,12 @@ func where(groups []group) string {
 	}
 	switch {
 	case orgs == len(groups):
-		return plural(orgs, "org")
+		return text.Plural(orgs, "org")
 	case orgs == 0:
 		return "the account"
 	default:
-		return "the account and " + plural(orgs, "org")
+		return "the account and " + text.Plural(orgs, "org")
 	}
-}
-
-// plural gives "1 org", or "2 orgs".
-func plural(n int, word string) string {
-	return fmt.Sprintf("%d %s", n, noun(n, word))
 }
 
 func noun(n int, word string) string {

@@ -14,7 +14,7 @@ import (
 
 // loadText loads one file named "f.yaml".
 func loadText(s string) (*Desired, error) {
-	d, _, err := Load([]Input{{FS: fstest.MapFS{"f.yaml": text(s)}, Root: "f.yaml"}}, LoadOptions{})
+	d, _, err := Load([]Input{{FS: fstest.MapFS{"f.yaml": mapFile(s)}, Root: "f.yaml"}}, LoadOptions{})
 	return d, err
 }
 

@@ -15,8 +15,8 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// text makes a file of a MapFS.
-func text(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+// mapFile makes a file of a MapFS.
+func mapFile(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 
 const twoOrgs = "version: 1\norgs:\n  - domain: a.okta.com\n  - domain: b.okta.com\n"
 
@@ -31,8 +31,8 @@ func places(d *Desired) []string {
 
 func TestInputNames(t *testing.T) {
 	fsys := fstest.MapFS{
-		"orgs/emea/a.yaml": text("version: 1\norgs:\n  - domain: a.okta.com\n"),
-		"orgs/b.yml":       text("version: 1\norgs:\n  - domain: b.okta.com\n"),
+		"orgs/emea/a.yaml": mapFile("version: 1\norgs:\n  - domain: a.okta.com\n"),
+		"orgs/b.yml":       mapFile("version: 1\norgs:\n  - domain: b.okta.com\n"),
 	}
 	sub, err := fs.Sub(fsys, "orgs")
 	if err != nil {
@@ -144,10 +144,10 @@ func (f failFS) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func TestUnreadable(t *testing.T) {
 	files := fstest.MapFS{
-		"orgs/a.yaml":     text(twoOrgs),
-		"orgs/sub/b.yaml": text("version: 1\norgs:\n  - domain: c.okta.com\n    products: [sso]\n"),
-		"large.yaml":      text(strings.Repeat("# comment\n", strictyaml.MaxSize/10+1)),
-		"latin1.yaml":     text("version: 1\n# Z\xfcrich\n"),
+		"orgs/a.yaml":     mapFile(twoOrgs),
+		"orgs/sub/b.yaml": mapFile("version: 1\norgs:\n  - domain: c.okta.com\n    products: [sso]\n"),
+		"large.yaml":      mapFile(strings.Repeat("# comment\n", strictyaml.MaxSize/10+1)),
+		"latin1.yaml":     mapFile("version: 1\n# Z\xfcrich\n"),
 	}
 	tests := []struct {
 		name   string

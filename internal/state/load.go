@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // Input is a file or folder to load manifests from.
@@ -35,7 +36,7 @@ type Warning struct {
 }
 
 // String gives "FILE: message".
-func (w Warning) String() string { return strictyaml.Visible(w.File) + ": " + w.Msg }
+func (w Warning) String() string { return text.Visible(w.File) + ": " + w.Msg }
 
 // Load reads the manifests of all inputs and merges them into one desired
 // state. The order of files doesn't change what is desired.

@@ -91,7 +91,7 @@ func TestProductsProperty(t *testing.T) {
 		load := func(files []string) *Desired {
 			fsys := fstest.MapFS{}
 			for i, f := range files {
-				fsys[fmt.Sprintf("%d.yaml", i)] = text(f)
+				fsys[fmt.Sprintf("%d.yaml", i)] = mapFile(f)
 			}
 			d, _, err := Load([]Input{{FS: fsys}}, LoadOptions{})
 			if err != nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"reconciler/internal/text"
 )
 
 // Pos is a place in a file: what an editor jumps to. Line and Column count
@@ -24,27 +24,9 @@ type Pos struct {
 // file is made Visible.
 func (p Pos) String() string {
 	if p.Line == 0 {
-		return Visible(p.File)
+		return text.Visible(p.File)
 	}
-	return fmt.Sprintf("%s:%d:%d", Visible(p.File), p.Line, p.Column)
-}
-
-// Visible makes text of any origin fit for one line of a terminal: what isn't
-// printable becomes an escape, such as \x1b. A file may be called anything, and
-// a line break in its name must not begin another message.
-func Visible(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		one := text[i : i+size]
-		if !strconv.IsPrint(r) || r == utf8.RuneError && size == 1 {
-			one = strconv.Quote(one)
-			one = one[1 : len(one)-1]
-		}
-		b.WriteString(one)
-		i += size
-	}
-	return b.String()
+	return fmt.Sprintf("%s:%d:%d", text.Visible(p.File), p.Line, p.Column)
 }
 
 // Compare orders positions by file, line and column.

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"reconciler/internal/web"
 
 	"github.com/cenkalti/backoff/v5"
 )
@@ -143,18 +144,13 @@ func baseURL(raw, fallback string) (*url.URL, error) {
 		return nil, fmt.Errorf("the URL of the API must be a whole URL such as %s, not %q", fallback, raw)
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("the URL of the API must have neither query nor fragment: %q", raw)
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !web.IsLoopback(u.Hostname())):
 		return nil, fmt.Errorf("the URL of the API must start with https://, not %q: a token goes with each request", u.Scheme+":")
 	}
 	if u.Path == "" {
 		u.Path = "/" // else JoinPath gives a path without a slash before it
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Outcome is what Comment did.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -112,7 +114,7 @@ func (c *Client) do(ctx context.Context, call *call, read func([]byte) error) (h
 			return nil, outcome(err, uncertain)
 		}
 		c.logRetry(ctx, call, f, wait)
-		if err := rest.Sleep(ctx, wait); err != nil {
+		if err := web.Sleep(ctx, wait); err != nil {
 			return nil, outcome(stopped(err, last), uncertain)
 		}
 	}
@@ -235,7 +237,7 @@ func (c *Client) observed(ctx context.Context, call *call, read func([]byte) err
 func late(err error, timeout time.Duration) error {
 	var auth *authError
 	if errors.As(err, &auth) {
-		return &authError{rest.WithHint(
+		return &authError{text.WithHint(
 			fmt.Errorf("no access token within %v", timeout),
 			"the org that gives access tokens does not answer: check aerial.auth.orgURL, firewall and proxy")}
 	}
@@ -303,7 +305,7 @@ func notJSON(contentType string, err error) error {
 	if media == "application/json" || strings.HasSuffix(media, "+json") {
 		return err
 	}
-	return fmt.Errorf("it is %q, not JSON", rest.Clean(contentType))
+	return fmt.Errorf("it is %q, not JSON", text.Clean(contentType))
 }
 
 // refusal makes a failure of an answer that is not a success.
@@ -317,18 +319,18 @@ func refusal(call *call, resp *http.Response) *failure {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	e := &Error{Method: call.method, Endpoint: call.endpoint, Status: status, Body: rest.Read(body)}
 	f := &failure{err: e, uncertain: status < 400 || status >= 500}
-	now := rest.ServerTime(resp.Header)
+	now := web.ServerTime(resp.Header)
 	switch status {
 	case http.StatusTooManyRequests:
 		f.verdict, f.wait = throttled(resp.Header, now)
 	case http.StatusServiceUnavailable:
-		f.verdict, f.wait = passing, rest.RetryAfter(resp.Header, now)
+		f.verdict, f.wait = passing, web.RetryAfter(resp.Header, now)
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		f.verdict = passing
 	}
 	e.RetryAfter = f.wait
 	if to, err := resp.Location(); err == nil && to.Host != "" && status < 400 {
-		e.Summary = fmt.Sprintf("redirected to %q", rest.OriginOf(to))
+		e.Summary = fmt.Sprintf("redirected to %q", web.OriginOf(to))
 	}
 	return f
 }
@@ -345,7 +347,7 @@ func transportFailure(err error) *failure {
 		f.verdict = final
 	}
 	if hint := rest.WayHint(f.err, "aerial.url"); hint != "" {
-		f.err = rest.WithHint(f.err, hint)
+		f.err = text.WithHint(f.err, hint)
 	}
 	return f
 }

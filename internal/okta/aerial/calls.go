@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // The answers as they come. Fields that are not listed are not read; fields
@@ -89,8 +89,8 @@ func (c *Client) checkAccount(a wireAccount) error {
 	if a.ID == c.account {
 		return nil
 	}
-	return rest.WithHint(
-		fmt.Errorf("the answer is about the account %q, but %q is configured", rest.Clean(a.ID), c.account),
+	return text.WithHint(
+		fmt.Errorf("the answer is about the account %q, but %q is configured", text.Clean(a.ID), c.account),
 		"check aerial.accountID")
 }
 
@@ -158,7 +158,7 @@ func checkOrg(o wireOrg, id string) error {
 	case o.ID == "":
 		return errors.New("the org of the answer has no id")
 	case o.ID != id:
-		return fmt.Errorf("the answer is about the org %q", rest.Clean(o.ID))
+		return fmt.Errorf("the answer is about the org %q", text.Clean(o.ID))
 	default:
 		return nil
 	}
@@ -306,7 +306,7 @@ func checkLinked(o wireOrg, id, domain string) error {
 		return err
 	}
 	if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
-		return fmt.Errorf("the answer is about the org %q", rest.Clean(o.Domain))
+		return fmt.Errorf("the answer is about the org %q", text.Clean(o.Domain))
 	}
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // link is one link of a Link header (RFC 8288).
@@ -50,10 +51,10 @@ func (c *Client) follow(from *url.URL, target string) (*url.URL, error) {
 	if err != nil {
 		return nil, errors.New("the next page's URL is malformed")
 	}
-	home := rest.OriginOf(c.base)
+	home := web.OriginOf(c.base)
 	if u.Opaque != "" || u.User != nil || !home.Has(u) {
-		return nil, rest.WithHint(
-			fmt.Errorf("the next page is on %q, not on %q, and is not followed", rest.OriginOf(u), home),
+		return nil, text.WithHint(
+			fmt.Errorf("the next page is on %q, not on %q, and is not followed", web.OriginOf(u), home),
 			"a token must not travel to another host: check aerial.url, and proxies that rewrite answers")
 	}
 	u.Fragment, u.RawFragment = "", ""

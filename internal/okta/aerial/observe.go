@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 const (
@@ -164,7 +165,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 	case ctx.Err() != nil || o.concernsAll(err):
 		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
 	default:
-		e.unknown = rest.Clean(err.Error())
+		e.unknown = text.Clean(err.Error())
 	}
 	return nil
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // pageLimit is the most orgs that Okta puts on one page.
@@ -50,7 +50,7 @@ func takeOrgs(listed map[string]wireOrg, page []wireOrg) ([]state.Org, error) {
 	for i, o := range page {
 		if o.ID == "" {
 			if o.Domain != "" {
-				return nil, fmt.Errorf("the org %q has no id", rest.Clean(o.Domain))
+				return nil, fmt.Errorf("the org %q has no id", text.Clean(o.Domain))
 			}
 			return nil, fmt.Errorf("org %d has neither id nor domain", i+1)
 		}

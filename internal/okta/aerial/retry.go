@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 // How often and how patiently calls are repeated.
@@ -158,11 +158,11 @@ func (b *budget) success() {
 // the reset is only an estimate, so it is not looked at: a slot is free as soon
 // as any call ends (https://developer.okta.com/docs/reference/rl-best-practices/).
 func throttled(h http.Header, now time.Time) (verdict, time.Duration) {
-	wait := rest.RetryAfter(h, now)
+	wait := web.RetryAfter(h, now)
 	if h.Get("X-Rate-Limit-Limit") == "0" && h.Get("X-Rate-Limit-Remaining") == "0" {
 		return busy, wait
 	}
-	return limited, max(wait, rest.Reset(h, now))
+	return limited, max(wait, web.Reset(h, now))
 }
 
 // stopped is the error of a call whose context has ended. The last failure is

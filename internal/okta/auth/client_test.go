@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"reconciler/internal/web"
 
-	"reconciler/internal/okta/rest"
+	"github.com/google/go-cmp/cmp"
 )
 
 // A token is kept while it lasts, for each set of scopes whatever their order,
@@ -272,7 +272,7 @@ func TestRetryBudget(t *testing.T) {
 			Key: func() (Key, error) { return key, nil },
 			HTTP: roundTripper(func(r *http.Request) (*http.Response, error) {
 				attempts++
-				if err := rest.Sleep(r.Context(), slow); err != nil {
+				if err := web.Sleep(r.Context(), slow); err != nil {
 					return nil, err
 				}
 				return &http.Response{StatusCode: 429, Header: h, Body: http.NoBody}, nil

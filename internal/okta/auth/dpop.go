@@ -13,10 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/web"
+
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-
-	"reconciler/internal/okta/rest"
 )
 
 const (
@@ -31,12 +31,12 @@ type prover struct {
 	signer func() (jose.Signer, error)
 
 	mu     sync.Mutex
-	nonces map[rest.Origin]string // the latest of each server
+	nonces map[web.Origin]string // the latest of each server
 }
 
 func newProver() *prover {
 	return &prover{
-		nonces: map[rest.Origin]string{},
+		nonces: map[web.Origin]string{},
 		signer: sync.OnceValues(func() (jose.Signer, error) {
 			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err != nil {
@@ -89,7 +89,7 @@ func htu(u *url.URL) string {
 func (p *prover) nonce(u *url.URL) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.nonces[rest.OriginOf(u)]
+	return p.nonces[web.OriginOf(u)]
 }
 
 // learn remembers the nonce of an answer, if there is one. A server may send
@@ -102,7 +102,7 @@ func (p *prover) learn(u *url.URL, h http.Header) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.nonces[rest.OriginOf(u)] = n
+	p.nonces[web.OriginOf(u)] = n
 	return true
 }
 

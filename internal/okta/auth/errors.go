@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // Error is a token call that failed: what Okta said, in its own words, and
@@ -106,7 +108,7 @@ func (e *Error) broken(hint, format string, args ...any) error {
 // refused makes e the error of an answer with another status than 200.
 func (e *Error) refused(resp *http.Response, body []byte) error {
 	e.Status = resp.StatusCode
-	e.RequestID = rest.Clean(resp.Header.Get("X-Okta-Request-Id"))
+	e.RequestID = text.Clean(resp.Header.Get("X-Okta-Request-Id"))
 	// RFC 6749 errors, and those of Okta's APIs, which come from what stands
 	// before the token endpoint. An answer that is neither leaves everything
 	// empty; its status is then all there is to say.
@@ -116,17 +118,17 @@ func (e *Error) refused(resp *http.Response, body []byte) error {
 	}
 	_ = json.Unmarshal(body, &said)
 	okta := rest.Read(body)
-	e.Code = cmp.Or(rest.Clean(said.Error), okta.Code)
-	e.Description = cmp.Or(rest.Clean(said.Description), okta.Summary)
+	e.Code = cmp.Or(text.Clean(said.Error), okta.Code)
+	e.Description = cmp.Or(text.Clean(said.Description), okta.Summary)
 	e.RequestID = cmp.Or(e.RequestID, okta.ID)
 	if to, err := resp.Location(); err == nil {
-		e.Description = "redirect to " + rest.OriginOf(to).String()
+		e.Description = "redirect to " + web.OriginOf(to).String()
 	}
 	e.temporary = e.Status == http.StatusTooManyRequests ||
 		e.Status >= 500 && e.Status != http.StatusNotImplemented
 	if e.temporary {
-		now := rest.ServerTime(resp.Header)
-		e.RetryAfter = cmp.Or(rest.RetryAfter(resp.Header, now), rest.Reset(resp.Header, now))
+		now := web.ServerTime(resp.Header)
+		e.RetryAfter = cmp.Or(web.RetryAfter(resp.Header, now), web.Reset(resp.Header, now))
 	}
 	return e
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -56,7 +58,7 @@ func (c *Client) fetch(ctx context.Context, scopes []string) (_ Token, err error
 			return Token{}, err
 		}
 		c.log.Warn("token call failed, trying again", "error", err, "attempt", attempt, "wait", wait.Round(time.Millisecond))
-		if err := rest.Sleep(ctx, wait); err != nil {
+		if err := web.Sleep(ctx, wait); err != nil {
 			return Token{}, err
 		}
 	}
@@ -169,11 +171,11 @@ func parseToken(e *Error, body []byte, sent time.Time) (Token, error) {
 	case strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return Token{}, e.broken("", "the access token holds characters that no token may have")
 	case !strings.EqualFold(a.Type, asked):
-		return Token{}, e.broken(typeHint(e.proved), "the token is of type %q, asked was for %q", rest.Clean(a.Type), asked)
+		return Token{}, e.broken(typeHint(e.proved), "the token is of type %q, asked was for %q", text.Clean(a.Type), asked)
 	}
 	for _, s := range e.Scopes {
 		if !slices.Contains(granted, s) {
-			return Token{}, e.broken(grantHint(s), "only %q was granted", rest.Clean(strings.Join(granted, " ")))
+			return Token{}, e.broken(grantHint(s), "only %q was granted", text.Clean(strings.Join(granted, " ")))
 		}
 	}
 	life := lifetime(a.Expiry)

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 // ErrOrigin is what an error wraps when a request would have carried a
@@ -15,11 +15,11 @@ var ErrOrigin = errors.New("refused to send a credential to another origin")
 
 // checkOrigin refuses u unless it is of this origin. The error names no more
 // than the two origins: a path or a query may hold something secret.
-func checkOrigin(origin rest.Origin, u *url.URL) error {
+func checkOrigin(origin web.Origin, u *url.URL) error {
 	if origin.Has(u) {
 		return nil
 	}
-	return fmt.Errorf("%w: it is for %q, the request goes to %q", ErrOrigin, origin, rest.OriginOf(u))
+	return fmt.Errorf("%w: it is for %q, the request goes to %q", ErrOrigin, origin, web.OriginOf(u))
 }
 
 // closeBody does what a RoundTripper owes to a request that it doesn't send.

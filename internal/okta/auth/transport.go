@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 // Transport gives a RoundTripper that puts a token with the given scopes on
@@ -24,13 +24,13 @@ func (c *Client) Transport(base http.RoundTripper, origin *url.URL, scopes ...st
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &tokenTransport{client: c, base: base, origin: rest.OriginOf(origin), scopes: normalize(scopes)}
+	return &tokenTransport{client: c, base: base, origin: web.OriginOf(origin), scopes: normalize(scopes)}
 }
 
 type tokenTransport struct {
 	client *Client
 	base   http.RoundTripper
-	origin rest.Origin
+	origin web.Origin
 	scopes []string
 }
 
@@ -146,12 +146,12 @@ func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error))
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &sswsTransport{base: base, origin: rest.OriginOf(origin), token: token}
+	return &sswsTransport{base: base, origin: web.OriginOf(origin), token: token}
 }
 
 type sswsTransport struct {
 	base   http.RoundTripper
-	origin rest.Origin
+	origin web.Origin
 	token  func() (string, error)
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -123,7 +125,7 @@ func (c *Client) transportError(err error) error {
 		return &unsentError{err}
 	}
 	if hint := rest.WayHint(err, fmt.Sprintf("`url` of the parent %q", c.name)); hint != "" {
-		return &unsentError{rest.WithHint(sending.error, hint)}
+		return &unsentError{text.WithHint(sending.error, hint)}
 	}
 	return &lostError{sending.error}
 }
@@ -131,19 +133,19 @@ func (c *Client) transportError(err error) error {
 // lostError is a failure of the wire, which may quote what came over it.
 type lostError struct{ error }
 
-func (e *lostError) Error() string { return rest.Clean(e.error.Error()) }
+func (e *lostError) Error() string { return text.Clean(e.error.Error()) }
 
 func (e *lostError) Unwrap() error { return e.error }
 
 // refusal makes an error of an answer that is not a success.
 func refusal(method, endpoint string, a *answer) *Error {
 	e := &Error{Method: method, Endpoint: endpoint, Status: a.status, Body: rest.Read(a.body)}
-	now := rest.ServerTime(a.header)
+	now := web.ServerTime(a.header)
 	switch a.status {
 	case http.StatusTooManyRequests:
-		e.RetryAfter = max(rest.RetryAfter(a.header, now), rest.Reset(a.header, now))
+		e.RetryAfter = max(web.RetryAfter(a.header, now), web.Reset(a.header, now))
 	case http.StatusServiceUnavailable:
-		e.RetryAfter = rest.RetryAfter(a.header, now)
+		e.RetryAfter = web.RetryAfter(a.header, now)
 	}
 	return e
 }

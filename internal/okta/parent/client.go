@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"reconciler/internal/web"
 )
 
 // defaultTimeout leaves a process that is stopped in the middle of a creation, and
@@ -76,7 +78,7 @@ func New(opts Options) (*Client, error) {
 		c.timeout = defaultTimeout
 	}
 	if c.sleep == nil {
-		c.sleep = sleep
+		c.sleep = web.Sleep
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -86,15 +88,3 @@ func New(opts Options) (*Client, error) {
 
 // Timeout is how long a creation may take from being sent to being given up.
 func (c *Client) Timeout() time.Duration { return c.timeout }
-
-// sleep waits, unless ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

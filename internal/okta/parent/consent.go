@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
 )
 
 const consentEndpoint = "org/privacy/aerial"
@@ -30,7 +30,7 @@ func (c *Client) checkConsent(ctx context.Context, account string) error {
 	a, err := c.read(ctx, consentEndpoint)
 	var refused *Error
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Code == "E0000007" {
-		return rest.WithHint(ErrNoConsent, fmt.Sprintf(
+		return text.WithHint(ErrNoConsent, fmt.Sprintf(
 			"a super admin of %s grants it, once for all its children: Admin Console, Settings, Account, Okta Aerial account management, Edit, account id %s, Grant",
 			c.base.Host, account))
 	}
@@ -44,8 +44,8 @@ func (c *Client) checkConsent(ctx context.Context, account string) error {
 		return errors.New("the answer is not the JSON of a consent")
 	}
 	if id := consent.AccountID; id != "" && id != account {
-		return rest.WithHint(
-			fmt.Errorf("%w %q, but to the account %q", ErrNoConsent, account, rest.Clean(id)),
+		return text.WithHint(
+			fmt.Errorf("%w %q, but to the account %q", ErrNoConsent, account, text.Clean(id)),
 			"an org can be managed by one Aerial account only: check aerial.accountID, or let a super admin of the parent revoke the other consent and grant this one")
 	}
 	return nil

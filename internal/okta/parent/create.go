@@ -13,6 +13,7 @@ import (
 
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 const createEndpoint = "orgs"
@@ -145,7 +146,7 @@ func readCreated(a *answer) (Created, error) {
 		}
 		return Created{}, &rest.UncertainError{Err: fmt.Errorf("%d with an unreadable body: %w", a.status, flaw)}
 	case flaw != nil:
-		made.Flaw = "the answer is not whole: " + rest.Clean(flaw.Error())
+		made.Flaw = "the answer is not whole: " + text.Clean(flaw.Error())
 	case made.Token.IsZero():
 		made.Flaw = "the answer holds no token"
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+
+	"reconciler/internal/text"
 )
 
 // UncertainError is a write that may or may not have taken effect: the answer
@@ -27,20 +29,6 @@ func (e *UncertainError) Unwrap() error { return e.Err }
 
 // Uncertain is true. It lets callers that don't know this package find out.
 func (e *UncertainError) Uncertain() bool { return true }
-
-// WithHint gives err advice that is kept apart from it, in a method
-// Hint() string.
-func WithHint(err error, hint string) error { return &hinted{err, hint} }
-
-type hinted struct {
-	error
-	hint string
-}
-
-// Hint says what to do about the error.
-func (h *hinted) Hint() string { return h.hint }
-
-func (h *hinted) Unwrap() error { return h.error }
 
 // Wire is the transport that sends, below those that put credentials on. It
 // marks its errors, so that OnWire can tell theirs from its own.
@@ -109,9 +97,9 @@ func Recover(log *slog.Logger, doing string, err *error) {
 	if v == nil {
 		return
 	}
-	what := Clean(fmt.Sprint(v))
+	what := text.Clean(fmt.Sprint(v))
 	log.Error(doing+" panicked: this is a bug, please report it", "panic", what, "stack", string(debug.Stack()))
-	*err = WithHint(
+	*err = text.WithHint(
 		fmt.Errorf("%s panicked: %s", doing, what),
 		"this is a bug: please report it with the stack that the log shows")
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // Format is a form that findings can have.
@@ -150,21 +151,14 @@ func (r Report) count(l Level) int {
 // Summary is the whole in one line.
 func (r Report) Summary() string {
 	if r.Valid() {
-		return "valid: " + plural(r.Orgs, "org") + ", " + plural(r.Products, "product")
+		return "valid: " + text.Plural(r.Orgs, "org") + ", " + text.Plural(r.Products, "product")
 	}
 	return "invalid: " + r.counted()
 }
 
 // counted is how many findings there are of each level.
 func (r Report) counted() string {
-	return plural(r.count(Error), "error") + ", " + plural(r.count(Warning), "warning")
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
+	return text.Plural(r.count(Error), "error") + ", " + text.Plural(r.count(Warning), "warning")
 }
 
 // sorted gives the findings by place, each once.
@@ -215,9 +209,9 @@ func writeText(w io.Writer, r Report) error {
 		if f.Level == Warning {
 			b.WriteString("warning: ")
 		}
-		b.WriteString(strictyaml.Visible(f.String()) + "\n")
+		b.WriteString(text.Visible(f.String()) + "\n")
 		if f.Hint != "" {
-			b.WriteString("hint: " + strictyaml.Visible(f.Hint) + "\n")
+			b.WriteString("hint: " + text.Visible(f.Hint) + "\n")
 		}
 	}
 	b.WriteString(r.Summary() + "\n")

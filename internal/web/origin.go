@@ -1,8 +1,11 @@
-package rest
+package web
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
+
+	"reconciler/internal/text"
 )
 
 // Origin is scheme, host and port of a URL: what a credential is for. Two of
@@ -46,5 +49,15 @@ func (o Origin) String() string {
 	if o.port != "" {
 		host += ":" + o.port
 	}
-	return Clean(o.scheme + "://" + host)
+	return text.Clean(o.scheme + "://" + host)
+}
+
+// IsLoopback reports whether host, as a URL names it, is this machine and no
+// other: localhost, or an address of the loopback interface, in brackets or not.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -14,9 +14,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
-	"unicode"
+
+	"reconciler/internal/text"
 )
 
 // Body is Okta's error body. All of it is fit for one line of a terminal.
@@ -45,9 +45,9 @@ func Read(data []byte) Body {
 	if json.Unmarshal(data, &wire) != nil {
 		return Body{}
 	}
-	b := Body{Code: Clean(wire.ErrorCode), Summary: Clean(wire.ErrorSummary), ID: Clean(wire.ErrorID)}
+	b := Body{Code: text.Clean(wire.ErrorCode), Summary: text.Clean(wire.ErrorSummary), ID: text.Clean(wire.ErrorID)}
 	for _, cause := range wire.ErrorCauses {
-		if s := Clean(cause.ErrorSummary); s != "" {
+		if s := text.Clean(cause.ErrorSummary); s != "" {
 			b.Causes = append(b.Causes, s)
 		}
 	}
@@ -71,31 +71,4 @@ func (b Body) Line(status int) string {
 		s.WriteString(" (errorId " + b.ID + ")")
 	}
 	return s.String()
-}
-
-// maxWords is how many characters of a server's words Clean leaves.
-const maxWords = 500
-
-// tokenLike is what tokens look like: access tokens and assertions are JSON Web
-// Tokens; Okta's API tokens are 42 characters that begin with 00. Either may be
-// quoted as part of a form, where %3D stands before it instead of a character
-// that ends a word.
-var tokenLike = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*|(?:\b|_|%[[:xdigit:]]{2})00[\w-]{40,}`)
-
-// Clean makes a server's words fit for one line of a terminal: no line breaks,
-// no escape sequences, no end of length, and no tokens, should it quote what it
-// was sent.
-func Clean(s string) string {
-	s = tokenLike.ReplaceAllString(s, "[token]")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxWords {
-		s = string(r[:maxWords]) + "…"
-	}
-	return s
 }
