@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// OneLine makes foreign text fit for one line: each character that isn't
-// printable becomes a space, runs of spaces become one, and a text of more than
-// limit characters is cut to limit, the last of which is an ellipsis. The limit
-// is at least 1; math.MaxInt means no limit.
+// OneLine makes foreign text fit for one line: bytes that aren't UTF-8 become a
+// question mark, each character that isn't printable a space, runs of spaces
+// one. A text of more than limit characters is cut to limit, the last of which
+// is an ellipsis. The limit is at least 1; math.MaxInt means no limit.
 func OneLine(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
-	}, s)
+	}, strings.ToValidUTF8(s, "?"))
 	s = strings.Join(strings.Fields(s), " ")
 	if utf8.RuneCountInString(s) <= limit {
 		return s

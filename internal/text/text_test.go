@@ -20,7 +20,7 @@ func TestOneLine(t *testing.T) {
 		{"", 1, ""},
 		{" a\r\n\tb\u2028 c ", 10, "a b c"},
 		{"a\x1b[2Jb\u202ec", math.MaxInt, "a [2Jb c"},
-		{"a\xff\xfeb", 10, "a\uFFFD\uFFFDb"},
+		{"a\xff\xfeb", 10, "a?b"},
 		{"äöü", 3, "äöü"},
 		{"äöüß", 3, "äö…"},
 		{"ab cd", 4, "ab…"},
@@ -111,7 +111,7 @@ func TestClean(t *testing.T) {
 		{"  plain \t words\r\n", "plain words"},
 		{"a\x00b\x1b[2Jc\u202ed", "a b [2Jc d"},
 		{"Bearer eyJraWQiOiJ4IiwiYWxnIjoiUlMyNTYifQ.eyJzY3AiOlsi.c2ln!", "Bearer [token]!"},
-		{"\xff\xfe", "\uFFFD\uFFFD"},
+		{"\xff\xfe", "?"},
 		{strings.Repeat("é", maxClean+1), strings.Repeat("é", maxClean-1) + "…"},
 	} {
 		if got := Clean(tt.in); got != tt.out || !utf8.ValidString(got) {

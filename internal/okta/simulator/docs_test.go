@@ -12,7 +12,7 @@ import (
 // What docs/simulator.md shows is right: its seed loads, its faults parse, and
 // it names every word that a fault may use.
 func TestDocs(t *testing.T) {
-	text, err := os.ReadFile("../../docs/simulator.md")
+	text, err := os.ReadFile("../../../docs/simulator.md")
 	if err != nil {
 		t.Fatal(err)
 	}
