@@ -67,11 +67,15 @@ var mayImport = map[string]struct {
 	}, "makes orgs, by the journal"},
 
 	// Above it all.
+	"internal/reconcile": {[]string{
+		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
+		"internal/okta/aerial", "internal/okta/auth", "internal/okta/parent", "internal/onboard", "internal/state", "internal/store/journal",
+		"internal/store/tokens", "internal/strictyaml", "internal/text",
+	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/freeze/schedule", "internal/git/forge", "internal/git/signature",
-		"internal/git/source", "internal/git/webhook", "internal/okta/aerial", "internal/okta/auth", "internal/okta/parent", "internal/onboard", "internal/report",
-		"internal/state", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
-	}, "the only wiring"},
+		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/journal", "internal/text", "internal/web",
+	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
 		"internal/okta/auth", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/securedir", "internal/store/tokens",

@@ -10,10 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 	"reconciler/internal/report"
 	"reconciler/internal/store/journal"
@@ -79,7 +80,7 @@ func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes 
 	if err != nil {
 		return err
 	}
-	p, err := a.prepareWith(flags, daemon.Options{NoManifests: true})
+	p, err := a.prepareWith(flags, reconcile.Options{NoManifests: true})
 	if err != nil {
 		return err
 	}

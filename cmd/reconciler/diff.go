@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 	"reconciler/internal/report"
 )
@@ -104,19 +105,19 @@ func differences(plan *diff.Plan, detailed bool) error {
 
 // planner is what diff and apply have in common.
 type planner struct {
-	*daemon.Reconciler
+	*reconcile.Reconciler
 	app   *app
 	flags *planFlags
 	// desired is what the plan was computed from; nil for a saved plan.
-	desired *daemon.Desired
+	desired *reconcile.Desired
 }
 
 // prepare checks flags and config, before anything is asked of anyone.
 func (a *app) prepare(flags *planFlags) (*planner, error) {
-	return a.prepareWith(flags, daemon.Options{Manifests: flags.manifests})
+	return a.prepareWith(flags, reconcile.Options{Manifests: flags.manifests})
 }
 
-func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, error) {
+func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, error) {
 	if err := flags.check(); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (a *app) prepareWith(flags *planFlags, opts daemon.Options) (*planner, erro
 	if err != nil {
 		return nil, err
 	}
-	r, err := daemon.New(cfg, opts)
+	r, err := reconcile.New(cfg, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +143,13 @@ func (p *planner) Close() {
 	p.Reconciler.Close()
 }
 
-func (p *planner) filter() daemon.Filter {
-	return daemon.Filter{Only: p.flags.only, Exclude: p.flags.exclude}
+func (p *planner) filter() reconcile.Filter {
+	return reconcile.Filter{Only: p.flags.only, Exclude: p.flags.exclude}
 }
 
 // plan computes the plan, and the data of a report on it.
 func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
-	var alarms []daemon.Alarm
+	var alarms []reconcile.Alarm
 	var journal error
 	looked := make(chan struct{})
 	go func() { // while the API is being read

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
@@ -52,9 +54,9 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		Load:    func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
 		Source:  sourceOf,
 		Parent:  parentOf,
-		Sink:    func(cfg *config.Config) (tokens.Sink, error) { return daemon.NewSink(cfg, a.environ) },
+		Sink:    func(cfg *config.Config) (tokens.Sink, error) { return reconcile.NewSink(cfg, a.environ) },
 		Alarms:  alarmsOf,
-		Holds:   daemon.HoldsOf,
+		Holds:   reconcile.HoldsOf,
 		Daemon:  askDaemon,
 		Timeout: timeout,
 		Logger:  logger,
@@ -82,17 +84,17 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 
 // sourceOf gives the way to the manifests that every run takes.
 func sourceOf(cfg *config.Config) (*doctor.Source, error) {
-	s, err := daemon.OpenSource(cfg, nil)
+	s, err := reconcile.OpenSource(cfg, nil)
 	return (*doctor.Source)(s), err
 }
 
 // parentOf gives the client that creates orgs.
 func parentOf(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
-	return daemon.OpenParent(p, base)
+	return reconcile.OpenParent(p, base)
 }
 
 func alarmsOf(cfg *config.Config) ([]doctor.Alarm, error) {
-	alarms, err := daemon.AlarmsOf(cfg)
+	alarms, err := reconcile.AlarmsOf(cfg)
 	all := make([]doctor.Alarm, len(alarms))
 	for i, a := range alarms {
 		all[i] = doctor.Alarm{Message: a.Message, Hint: a.Hint}

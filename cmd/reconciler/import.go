@@ -9,10 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
 	"reconciler/internal/git/source"
 	"reconciler/internal/importer"
 	"reconciler/internal/state"
@@ -79,7 +80,7 @@ func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := daemon.New(cfg, daemon.Options{Logger: logger, NoManifests: true})
+	r, err := reconcile.New(cfg, reconcile.Options{Logger: logger, NoManifests: true})
 	if err != nil {
 		return err
 	}

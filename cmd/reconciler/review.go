@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"slices"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/spf13/pflag"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 	"reconciler/internal/report"
 	"reconciler/internal/text"
@@ -18,7 +19,7 @@ import (
 
 // reviewFlags make diff a review of the change between two revisions.
 type reviewFlags struct {
-	daemon.Between
+	reconcile.Between
 	offline  bool
 	confined bool
 }
@@ -60,7 +61,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	revisions, err := daemon.OpenRevisions(cfg, flags.manifests)
+	revisions, err := reconcile.OpenRevisions(cfg, flags.manifests)
 	if err != nil {
 		return err
 	}
@@ -72,14 +73,14 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	filter := daemon.Filter{Only: flags.only, Exclude: flags.exclude}
-	declared, err := daemon.CompareDeclared(cfg, base, head, filter)
+	filter := reconcile.Filter{Only: flags.only, Exclude: flags.exclude}
+	declared, err := reconcile.CompareDeclared(cfg, base, head, filter)
 	if err != nil {
 		return err
 	}
 	plan := declared
 	if !r.offline && a.credentials(cfg) {
-		live, err := daemon.New(cfg, daemon.Options{NoManifests: true, Environ: a.environ, Logger: logger})
+		live, err := reconcile.New(cfg, reconcile.Options{NoManifests: true, Environ: a.environ, Logger: logger})
 		if err != nil {
 			return err
 		}
@@ -139,7 +140,7 @@ func (a *app) credentials(cfg *config.Config) bool {
 
 // offlineHint adds the way out to an error of looking at what is live.
 func offlineHint(err error) error {
-	if errors.As(err, new(*daemon.RefusedError)) {
+	if errors.As(err, new(*reconcile.RefusedError)) {
 		return err // of the manifests, which would be compared all the same
 	}
 	hint := "--offline compares the manifests alone"

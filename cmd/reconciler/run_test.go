@@ -4,14 +4,16 @@ import (
 	"strings"
 	"testing"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 )
 
 func TestHowARunEnded(t *testing.T) {
 	left, none := &diff.Summary{Changes: 1}, &diff.Summary{}
-	problem := &daemon.Problem{Error: "boom", Hint: "run"}
-	stale := &daemon.Stale{Problem: daemon.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: "abc"}
+	problem := &reconcile.Problem{Error: "boom", Hint: "run"}
+	stale := &daemon.Stale{Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: "abc"}
 	tests := []struct {
 		name     string
 		record   daemon.RunRecord

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/daemon"
@@ -23,7 +25,7 @@ func TestWriteStatus(t *testing.T) {
 		Desired: &daemon.InForce{
 			Commit: strings.Repeat("ab", 20), Signer: "ada@acme.example (ssh SHA256:AbC)", Since: noon.Add(-25 * time.Hour),
 			Stale: &daemon.Stale{
-				Problem: daemon.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
+				Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
 			},
 		},
 		Summary: &diff.Summary{Orgs: 3},
@@ -35,7 +37,7 @@ func TestWriteStatus(t *testing.T) {
 			{Owner: "ada", Reason: "audit"},
 			{ID: "k3j2m5x7", Owner: "bob", Reason: "load test", Orgs: []string{"*.oktapreview.com", "acme-x*"}, Until: noon.Add(time.Hour)},
 		},
-		Alarms:   []daemon.Alarm{{Org: "acme-new.okta.com", Message: "its token is lost", Hint: "make another"}},
+		Alarms:   []reconcile.Alarm{{Org: "acme-new.okta.com", Message: "its token is lost", Hint: "make another"}},
 		Refusals: []diff.Refusal{{Guard: "maxDestructiveOrgs", Message: "too many"}},
 	}
 	const want = `account    0200

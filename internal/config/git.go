@@ -293,3 +293,16 @@ func (s gitServer) api(p provider) string {
 		return s.scheme + "://" + s.host + "/api/v3"
 	}
 }
+
+// Ref returns the revision that is followed, in git's words: a commit, or the
+// full name of a tag or a branch.
+func (g *Git) Ref() string {
+	switch {
+	case g.Commit != "":
+		return g.Commit
+	case g.Tag != "":
+		return "refs/tags/" + g.Tag
+	default:
+		return "refs/heads/" + g.Branch
+	}
+}

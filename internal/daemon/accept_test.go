@@ -10,7 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/git/source"
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/store/journal"
 )
 
@@ -98,7 +99,7 @@ func TestVerifyRewriteCountsOnce(t *testing.T) {
 				s.git("update-ref", "refs/heads/main", tc.tip)
 				st := s.expectStale(ResultInSync, tc.why)
 				s.expectInForce(st, good, signedByAda)
-				if err := s.runner.r.lastRefusal(t); err.Reason != reasonRewritten || err.Hint() == "" {
+				if err := s.lastRefusal(); err.Reason != reconcile.ReasonRewritten || err.Hint() == "" {
 					t.Errorf("%+v", err)
 				}
 			}
@@ -143,7 +144,7 @@ func TestVerifyRewriteIsKeptLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer view.Close()
-		out, err := view.Rewritten(s.runner.r.verifier.key())
+		out, err := view.Rewritten(s.cfg.Git.URL + " " + s.cfg.Git.Ref())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,15 +231,15 @@ func TestVerifyTwoProcesses(t *testing.T) {
 // accepting does all that another process does to accept the newest commit.
 func (s *signers) accepting() {
 	s.t.Helper()
-	r, err := build(s.cfg, Options{}, s.base)
+	r, err := reconcile.New(s.cfg, reconcile.Options{Transport: s.base})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	plan, _, err := r.Plan(context.Background(), Filter{})
+	plan, _, err := r.Plan(context.Background(), reconcile.Filter{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := r.Note(plan, Filter{}); err != nil {
+	if err := r.Note(plan, reconcile.Filter{}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -256,7 +257,6 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 			s.signed(strings.Replace(inSync, "[sso, mfa]", "[sso, itp]", 1), s.ssh("ada")...)
 		}, ResultApplied},
 		"git is away": {func(s *signers) {
-			s.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
 			if err := os.Rename(s.repo.Dir(), s.repo.Dir()+".away"); err != nil {
 				s.t.Fatal(err)
 			}
@@ -292,21 +292,18 @@ func TestVerifyOvertaken(t *testing.T) {
 					s.expectFresh(ResultInSync)
 				}
 				r := s.runner.r
-				plan, _, err := r.Plan(t.Context(), Filter{})
+				plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				newer := s.signed(inSync, s.ssh("ada")...)
 				s.accepting()
 				var no *journal.OvertakenError
-				if err := r.Note(plan, Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
+				if err := r.Note(plan, reconcile.Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
 					t.Errorf("noted: %v", err)
 				}
 				if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {
 					t.Errorf("accepted %+v", a)
-				}
-				if last := r.verifier.last.Commit; (last == old) != known {
-					t.Errorf("remembered %q", last)
 				}
 				s.expectInForce(s.expectFresh(ResultInSync), newer, signedByAda)
 			})
@@ -320,13 +317,13 @@ func TestVerifyRunOvertaken(t *testing.T) {
 		s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		s.expectFresh(ResultInSync)
 		s.tamper(emea, sso)
-		history := s.runner.r.verifier.history
-		s.runner.r.verifier.history = func(ctx context.Context, tip, since string) ([]source.Commit, bool, error) {
-			defer func() { // when the commit was read, and is being checked
+		desired := s.runner.desired
+		s.runner.desired = func(ctx context.Context) (*reconcile.Desired, error) {
+			defer func() { // when the commit was read and checked
 				s.signed(inSync+"# newer\n", s.ssh("ada")...)
 				s.accepting()
 			}()
-			return history(ctx, tip, since)
+			return desired(ctx)
 		}
 		s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
 		st := s.expect(ResultError)
@@ -334,7 +331,7 @@ func TestVerifyRunOvertaken(t *testing.T) {
 			t.Errorf("problem %+v", p)
 		}
 		expectLines(t, "writes", s.writes())
-		s.runner.r.verifier.history = history
+		s.runner.desired = desired
 		s.expectFresh(ResultApplied)
 		expectLines(t, emea, s.products(emea), sso, mfa)
 	})

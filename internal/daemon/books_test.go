@@ -5,39 +5,40 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/config"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
 
-func withState(dir string) *Reconciler {
-	return &Reconciler{cfg: &config.Config{State: config.State{Dir: dir}, Aerial: config.Aerial{AccountID: "0200"}}}
-}
+func stateIn(dir string) worldOptions { return worldOptions{extra: "state: {dir: " + dir + "}\n"} }
 
 func TestRunsOutliveTheProcess(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
+	w := newWorld(t, stateIn(filepath.Join(t.TempDir(), "state")))
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i, result := range []Result{ResultDrift, ResultInSync, ResultApplied} {
 		rec := &RunRecord{ID: newRunID(start.Add(time.Duration(i) * time.Hour)), Started: start, Finished: start, Mode: state.Apply, Result: result}
-		if err := withState(dir).noteRun(rec); err != nil {
+		if err := w.runner.save(rec); err != nil {
 			t.Fatal(err)
 		}
+		w.restart()
 	}
-	past, err := withState(dir).pastRuns()
+	past, err := pastRuns(w.runner.r)
 	if err != nil || len(past) != 2 || past[0].Result != ResultApplied || past[1].Result != ResultDrift {
 		t.Errorf("%+v, %v", past, err)
 	}
 }
 
 func TestRunsWithoutAJournalLeaveNoTrace(t *testing.T) {
-	r := withState("")
-	if err := r.noteRun(&RunRecord{ID: "x", Result: ResultDrift}); err != nil {
+	w := newWorld(t, worldOptions{})
+	if err := w.runner.save(&RunRecord{ID: "x", Result: ResultDrift}); err != nil {
 		t.Error(err)
 	}
-	if past, err := r.pastRuns(); past != nil || err != nil {
+	if past, err := pastRuns(w.runner.r); past != nil || err != nil {
 		t.Errorf("%v, %v", past, err)
 	}
-	if alarms, err := r.Alarms(); alarms != nil || err != nil {
+	if alarms, err := w.runner.r.Alarms(); alarms != nil || err != nil {
 		t.Errorf("%v, %v", alarms, err)
 	}
 }
@@ -49,7 +50,7 @@ func TestRunsAreNotNotedWhileAnotherProcessHoldsTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	if err := withState(dir).noteRun(&RunRecord{ID: "x", Started: time.Now(), Result: ResultDrift}); err != nil {
+	if err := newWorld(t, stateIn(dir)).runner.save(&RunRecord{ID: "x", Started: time.Now(), Result: ResultDrift}); err != nil {
 		t.Error(err)
 	}
 }
@@ -74,15 +75,15 @@ func TestLostTokensAreAnAlarmUntilAcknowledged(t *testing.T) {
 	if err := j.MarkTokenLost(key, "the answer was cut off"); err != nil {
 		t.Fatal(err)
 	}
-	r := withState(dir)
-	alarms, err := r.Alarms()
+	cfg := &config.Config{State: config.State{Dir: dir}, Aerial: config.Aerial{AccountID: "0200"}}
+	alarms, err := reconcile.AlarmsOf(cfg)
 	if err != nil || len(alarms) != 1 || alarms[0].Org != key.Domain || alarms[0].Hint == "" {
 		t.Fatalf("%+v, %v", alarms, err)
 	}
 	if err := j.Acknowledge(key, "ada"); err != nil {
 		t.Fatal(err)
 	}
-	if alarms, err := r.Alarms(); err != nil || len(alarms) != 0 {
+	if alarms, err := reconcile.AlarmsOf(cfg); err != nil || len(alarms) != 0 {
 		t.Errorf("%+v, %v", alarms, err)
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/config"
 	"reconciler/internal/git/forge"
-	"reconciler/internal/git/source"
 	"reconciler/internal/text"
 )
 
@@ -39,30 +40,11 @@ func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.R
 	if cfg.Git == nil || cfg.Git.Status == nil {
 		return nil, nil
 	}
-	if send == nil {
-		send = source.Transport(cfg.Git.Auth.CAFile)
-	}
-	s := cfg.Git.Status
-	token := secretText(s.Token)
-	if token == nil {
-		var err error
-		if token, err = appToken(cfg.Git, send, log); err != nil {
-			return nil, err
-		}
-	}
-	client, err := forge.New(forge.Options{
-		Provider:   s.Provider,
-		URL:        s.URL,
-		Repository: s.Repository,
-		Token:      token,
-		HTTP:       send,
-		UserAgent:  "reconciler/" + version,
-		Logger:     log,
-	})
+	client, err := reconcile.OpenForge(cfg, version, log, send)
 	if err != nil {
-		return nil, fmt.Errorf("git.status: %w", err)
+		return nil, err
 	}
-	return &teller{forge: client, cfg: s, log: log}, nil
+	return &teller{forge: client, cfg: cfg.Git.Status, log: log}, nil
 }
 
 // tell reports how a run ended. A failure is told on the log, and no reason for

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/forge"
@@ -341,7 +343,7 @@ func TestVerdicts(t *testing.T) {
 	summary := func(changes, blocked, unfixable, unknown int) *diff.Summary {
 		return &diff.Summary{Changes: changes, Blocked: blocked, Unfixable: unfixable, Unknown: unknown}
 	}
-	problem := &Problem{Error: "boom"}
+	problem := &reconcile.Problem{Error: "boom"}
 	tests := []struct {
 		name  string
 		rec   RunRecord

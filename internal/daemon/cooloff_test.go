@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
@@ -156,7 +158,7 @@ func TestCooloffFilters(t *testing.T) {
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
 		w.commit(inSync)
-		for _, f := range []Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
+		for _, f := range []reconcile.Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
 			plan, _, err := w.runner.r.Plan(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
@@ -166,7 +168,7 @@ func TestCooloffFilters(t *testing.T) {
 			}
 			expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 		}
-		f := Filter{Only: []string{strings.ToUpper(labs)}}
+		f := reconcile.Filter{Only: []string{strings.ToUpper(labs)}}
 		plan, _, err := w.runner.r.Plan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +185,7 @@ func TestCooloffPlanAnnouncesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
-		plan, _, err := w.runner.r.Plan(t.Context(), Filter{})
+		plan, _, err := w.runner.r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || len(plan.Changes) != 1 || plan.Changes[0].Blocked != announced {
 			t.Errorf("%+v, %v", plan, err)
 		}
@@ -376,7 +378,7 @@ func TestCooloffSavedPlanIsNoOtherCommit(t *testing.T) {
 		w.expectBlocked(announced)
 		w.commit(inactive(t) + "# again\n")
 		r := w.runner.r
-		saved, _, err := r.Plan(t.Context(), Filter{})
+		saved, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || saved.Changes[0].Blocked != "" {
 			t.Fatalf("%+v, %v", saved, err)
 		}
@@ -400,7 +402,7 @@ func TestCooloffSavedPlan(t *testing.T) {
 		w.expectBlocked(announced)
 		time.Sleep(24 * time.Hour)
 		r := w.runner.r
-		saved, _, err := r.Plan(t.Context(), Filter{})
+		saved, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || saved.Changes[0].Blocked != "" {
 			t.Fatalf("%+v, %v", saved, err)
 		}
@@ -447,15 +449,4 @@ func TestCooloffAndSuspension(t *testing.T) {
 		w.expectBlocked(`suspended by "ada" (no end given): wait`)
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 	})
-}
-
-func TestBrief(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		24 * time.Hour: "24h", 90 * time.Minute: "1h30m", 10 * time.Minute: "10m", time.Minute: "1m", 20 * time.Hour: "20h",
-		61 * time.Second: "1m1s", 100 * time.Minute: "1h40m", time.Hour + 10*time.Second: "1h0m10s",
-	} {
-		if got := brief(d); got != want {
-			t.Errorf("%d: %q, want %q", d, got, want)
-		}
-	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/config"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/okta/aerial"
@@ -81,7 +83,9 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
-	r, err := build(cfg, Options{Manifests: opts.Manifests, Environ: opts.Environ, Logger: slog.New(tag), Observer: m}, base)
+	r, err := reconcile.New(cfg, reconcile.Options{
+		Manifests: opts.Manifests, Environ: opts.Environ, Logger: slog.New(tag), Observer: m, Transport: base,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +96,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		Account:    cfg.Aerial.AccountID,
 		Mode:       mode,
 		Schedule:   cfg.Schedule.String(),
-		Source:     r.source,
+		Source:     r.Source(),
 		Started:    time.Now().UTC(),
 	}, next)
 	b.jitter = cfg.Jitter
-	past, err := r.pastRuns()
+	past, err := pastRuns(r)
 	if err != nil {
 		log.Warn("the journal does not tell of earlier runs", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
@@ -106,7 +110,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if err != nil {
 		return nil, err
 	}
-	u := &runner{r: r, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
+	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
 	if u.teller, err = newTeller(cfg, opts.Version, u.log, nil); err != nil {
 		return nil, err
 	}
@@ -134,7 +138,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, ht
 	if err != nil { // it is read again for each request, so it may come yet
 		log.Warn("the webhook accepts nothing until its secret is of use", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
-	ref := followed(cfg.Git)
+	ref := cfg.Git.Ref()
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves
 	}

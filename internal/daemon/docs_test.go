@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/freeze"
 )
 
@@ -23,7 +25,7 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
+	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, reconcile.Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

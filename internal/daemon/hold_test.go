@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
@@ -163,6 +165,9 @@ func (d *during) RoundTrip(req *http.Request) (*http.Response, error) {
 	return d.RoundTripper.RoundTrip(req)
 }
 
+// heldFor is how long an answer about suspensions counts.
+const heldFor = time.Second
+
 // A suspension stops a run that is writing: what is under way is finished, the
 // rest is skipped, and the next plan says why.
 func TestSuspendedWhileWriting(t *testing.T) {
@@ -250,7 +255,7 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		r := w.runner.r
 		w.tamper(emea, sso)
 		w.tamper(labs, sso, lcm)
-		saved, _, err := r.Plan(t.Context(), Filter{})
+		saved, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/git/source"
 	"reconciler/internal/web"
 )
 
@@ -174,14 +175,9 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		"time": func(t time.Time) string {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
-		"short": shortCommit,
+		"short": source.Short,
 		"value": showValue,
 	}
-}
-
-// shortCommit gives as much of a commit as people say.
-func shortCommit(commit string) string {
-	return commit[:min(len(commit), 12)]
 }
 
 // showValue gives a value for people: products by their names.

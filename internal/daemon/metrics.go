@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -128,7 +130,7 @@ func (m *metrics) declare() {
 	for _, r := range signature.Reasons() {
 		m.unverified.WithLabelValues(string(r))
 	}
-	m.unverified.WithLabelValues(reasonRewritten)
+	m.unverified.WithLabelValues(reconcile.ReasonRewritten)
 	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Replayed, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
 	}

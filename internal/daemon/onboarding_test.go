@@ -83,7 +83,7 @@ func TestJournalCatchesUpWithoutACreation(t *testing.T) {
 		w.commit(creating)
 		w.expect(ResultPartial)
 		time.Sleep(time.Minute)
-		if _, err := w.runner.r.writer().LinkOrg(t.Context(), "", made, "ok1"); err != nil {
+		if err := w.sim.LinkOrg(made, "reconciler"); err != nil {
 			t.Fatal(err)
 		}
 		w.expect(ResultApplied) // products

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reconciler/internal/apply"
@@ -33,7 +35,7 @@ func TestPlanAndApply(t *testing.T) {
 		r := w.runner.r
 		w.tamper(emea, sso)
 		w.tamper(labs, sso, lcm)
-		plan, desired, err := r.Plan(t.Context(), Filter{})
+		plan, desired, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +54,7 @@ func TestPlanAndApply(t *testing.T) {
 		}
 		slices.Sort(told)
 		expectLines(t, "told", told, emea+" applied", labs+" applied")
-		plan, _, err = r.Plan(t.Context(), Filter{})
+		plan, _, err = r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || !plan.Empty() {
 			t.Errorf("after apply: %v, %v", actions(plan), err)
 		}
@@ -65,13 +67,13 @@ func TestPlanFilters(t *testing.T) {
 		w.tamper(emea, sso)
 		w.tamper(labs, sso, lcm)
 		tests := []struct {
-			f     Filter
+			f     reconcile.Filter
 			want  []string
 			reads int // of products of an org
 		}{
-			{Filter{Only: []string{strings.ToUpper(labs)}}, []string{labs + " update-products"}, 1},
-			{Filter{Exclude: []string{labs}}, []string{emea + " update-products"}, 2},
-			{Filter{Only: []string{shop, labs}, Exclude: []string{labs}}, nil, 1},
+			{reconcile.Filter{Only: []string{strings.ToUpper(labs)}}, []string{labs + " update-products"}, 1},
+			{reconcile.Filter{Exclude: []string{labs}}, []string{emea + " update-products"}, 2},
+			{reconcile.Filter{Only: []string{shop, labs}, Exclude: []string{labs}}, nil, 1},
 		}
 		for _, tc := range tests {
 			w.sim.ResetRequests()
@@ -90,7 +92,7 @@ func TestPlanFilters(t *testing.T) {
 				t.Errorf("%+v: %d product reads, want %d", tc.f, reads, tc.reads)
 			}
 		}
-		if _, _, err := w.runner.r.Plan(t.Context(), Filter{Only: []string{"acme-lab.okta.com"}}); err == nil || !strings.Contains(err.Error(), labs) {
+		if _, _, err := w.runner.r.Plan(t.Context(), reconcile.Filter{Only: []string{"acme-lab.okta.com"}}); err == nil || !strings.Contains(err.Error(), labs) {
 			t.Errorf("a filter that names no org: %v", err)
 		}
 	})
@@ -104,12 +106,12 @@ func TestPlanOfLocalManifests(t *testing.T) {
 		if err := os.WriteFile(file, []byte(manifest(t, "[sso, mfa]", "[sso]")), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r, err := build(w.runner.r.cfg, Options{Manifests: file}, w.sim.RoundTripper())
+		r, err := reconcile.New(w.cfg, reconcile.Options{Manifests: file, Transport: w.sim.RoundTripper()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		plan, desired, err := r.Plan(t.Context(), Filter{})
+		plan, desired, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,13 +120,13 @@ func TestPlanOfLocalManifests(t *testing.T) {
 			t.Errorf("a local file has the revision %q", plan.Revision)
 		}
 		again, err := r.Desired(t.Context())
-		if err != nil || !again.same(desired) {
+		if err != nil || !again.Same(desired) {
 			t.Errorf("the same file is another desired state: %v", err)
 		}
 		if err := os.WriteFile(file, []byte(inSync), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if again, err = r.Desired(t.Context()); err != nil || again.same(desired) {
+		if again, err = r.Desired(t.Context()); err != nil || again.Same(desired) {
 			t.Errorf("another file is the same desired state: %v", err)
 		}
 
@@ -153,7 +155,7 @@ func TestDesiredIsReadOnce(t *testing.T) {
 	bad := w.commit("version: 1\n")
 	for range 2 {
 		_, err := w.runner.r.Desired(t.Context())
-		var refused *RefusedError
+		var refused *reconcile.RefusedError
 		if !errors.As(err, &refused) || refused.Commit != bad {
 			t.Errorf("a commit with mistakes: %v", err)
 		}
@@ -167,7 +169,7 @@ func TestMistakesOutrankTheAPI(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		w.commit("version: 1\nnonsense: 1\n")
 		w.fault("* /oauth2/v1/token status=400")
-		_, _, err := w.runner.r.Plan(t.Context(), Filter{})
+		_, _, err := w.runner.r.Plan(t.Context(), reconcile.Filter{})
 		if _, ok := strictyaml.AsErrors(err); !ok {
 			t.Errorf("error %v, want the mistakes", err)
 		}
@@ -178,13 +180,12 @@ func TestMistakesOutrankTheAPI(t *testing.T) {
 func TestPlanOverlaps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{latency: time.Second})
-		fetch := w.runner.r.fetch
-		_, err := fetch(t.Context())
+		_, err := w.runner.r.Desired(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		_, _, err = w.runner.r.plan(t.Context(), Filter{}, nil, func(ctx context.Context) (*Desired, error) {
+		_, _, err = w.runner.r.PlanFor(t.Context(), func(ctx context.Context) (*reconcile.Desired, error) {
 			time.Sleep(2 * time.Second)
 			return w.runner.r.Desired(ctx)
 		})
@@ -213,14 +214,14 @@ func TestKeyErrors(t *testing.T) {
 		if err := os.WriteFile(key, []byte("canary, not a key\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := w.runner.r.Plan(t.Context(), Filter{})
+		_, _, err := w.runner.r.Plan(t.Context(), reconcile.Filter{})
 		if err == nil || !strings.Contains(err.Error(), key) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("a file that is no key: %v", err)
 		}
 		if err := os.Remove(key); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = w.runner.r.Plan(t.Context(), Filter{})
+		_, _, err = w.runner.r.Plan(t.Context(), reconcile.Filter{})
 		if err == nil || !strings.Contains(err.Error(), "privateKeyFile") || !errors.Is(err, os.ErrNotExist) && !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("no key file: %v", err)
 		}
@@ -246,10 +247,10 @@ func (p *peak) Started(method, endpoint string) {
 func TestConcurrency(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{latency: 100 * time.Millisecond})
-		cfg := *w.runner.r.cfg
+		cfg := *w.cfg
 		cfg.Aerial.Concurrency = 2
 		calls := &peak{metrics: newMetrics("v1")}
-		r, err := build(&cfg, Options{Observer: calls}, w.sim.RoundTripper())
+		r, err := reconcile.New(&cfg, reconcile.Options{Observer: calls, Transport: w.sim.RoundTripper()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +258,7 @@ func TestConcurrency(t *testing.T) {
 		for _, domain := range []string{emea, labs, shop} {
 			w.tamper(domain)
 		}
-		plan, _, err := r.Plan(t.Context(), Filter{})
+		plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}

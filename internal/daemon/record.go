@@ -2,15 +2,16 @@ package daemon
 
 import (
 	"crypto/rand"
-	"fmt"
+	"encoding/json"
 	"strings"
 	"time"
+
+	"reconciler/internal/reconcile"
+	"reconciler/internal/store/journal"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
-	"reconciler/internal/strictyaml"
-	"reconciler/internal/text"
 )
 
 // Result says how a run ended.
@@ -72,7 +73,7 @@ type RunRecord struct {
 	Result Result `json:"result"`
 	// Problem says why the run has no plan, or could not carry it out; nil
 	// when nothing went wrong.
-	Problem *Problem `json:"problem"`
+	Problem *reconcile.Problem `json:"problem"`
 	// Stale is set when the last good desired state stayed in force, because
 	// the newest could not be had; nil otherwise.
 	Stale *Stale `json:"stale"`
@@ -102,21 +103,9 @@ type Changes struct {
 	Blocked int `json:"blocked"`
 }
 
-// Problem is an error as the status tells it.
-type Problem struct {
-	// Error is one line. Of many mistakes in manifests it has the first, and
-	// how many more there are.
-	Error string `json:"error"`
-	// Hint says what to do about it; empty when there is nothing to add.
-	Hint string `json:"hint,omitempty"`
-	// Manifests are all the mistakes in the manifests, as FILE:LINE:COL:
-	// message.
-	Manifests []string `json:"manifests,omitempty"`
-}
-
 // Stale says that, and why, the newest desired state is not the one in force.
 type Stale struct {
-	Problem
+	reconcile.Problem
 	// Refused says that the newest manifests were read, but have mistakes or
 	// don't go with the account. Otherwise they could not be read.
 	Refused bool `json:"refused"`
@@ -132,30 +121,38 @@ type Stale struct {
 	key string
 }
 
-// maxListed bounds how many mistakes in manifests are kept: one wrong
-// default can make thousands.
-const maxListed = 100
-
-// problemOf tells an error; nil for nil.
-func problemOf(err error) *Problem {
-	if err == nil {
-		return nil
-	}
-	p := &Problem{Error: text.JoinLines(err.Error()), Hint: text.Hint(err)}
-	mistakes, ok := strictyaml.AsErrors(err)
-	if !ok {
-		return p
-	}
-	for _, m := range mistakes[:min(len(mistakes), maxListed)] {
-		p.Manifests = append(p.Manifests, text.JoinLines(m.Error()))
-	}
-	if n := len(mistakes); n > 1 {
-		p.Error = fmt.Sprintf("%s (and %d more)", p.Manifests[0], n-1)
-	}
-	return p
-}
-
 // newRunID gives an id that sorts by time and is unique across restarts.
 func newRunID(t time.Time) string {
 	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
+}
+
+// save keeps the record of a run for the processes that come after this one. A
+// run that found everything in sync leaves no trace.
+func (u *runner) save(rec *RunRecord) error {
+	if rec.Result == ResultInSync {
+		return nil
+	}
+	record, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return u.r.SaveRun(journal.Run{ID: rec.ID, Started: rec.Started, Finished: rec.Finished, Result: string(rec.Result), Record: record})
+}
+
+// pastRuns returns the newest records that were kept, newest first, without
+// their outcomes.
+func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
+	kept, err := r.Runs(recentRuns)
+	if err != nil {
+		return nil, err
+	}
+	var runs []RunRecord
+	for _, k := range kept {
+		var rec RunRecord
+		if json.Unmarshal(k.Record, &rec) == nil && rec.ID != "" {
+			rec.Outcomes = nil
+			runs = append(runs, rec)
+		}
+	}
+	return runs, nil
 }

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
@@ -17,7 +19,9 @@ import (
 
 // runner does one run after the other and remembers what the next one needs.
 type runner struct {
-	r       *Reconciler
+	r *reconcile.Reconciler
+	// desired reads the newest desired state: r.Desired, but in tests.
+	desired func(context.Context) (*reconcile.Desired, error)
 	mode    state.Mode
 	log     *slog.Logger
 	tag     *runHandler // puts the run on each line of log
@@ -28,14 +32,14 @@ type runner struct {
 
 	// good is the last desired state that was read and could be compared with
 	// the account; nil before the first.
-	good *Desired
+	good *reconcile.Desired
 	// inForce is what the status tells of it; nil while good is.
 	inForce *InForce
 	// fresh is when good was last known to be the newest.
 	fresh time.Time
 	// unfit is the last desired state that was read and turned out not to go
 	// with the account, and verdict what is told of it; nil when there is none.
-	unfit   *Desired
+	unfit   *reconcile.Desired
 	verdict *Stale
 	said    said
 }
@@ -78,7 +82,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.tellAlarms()
 	u.tellHolds()
 	u.summarize(&rec)
-	if err := u.r.noteRun(&rec); err != nil {
+	if err := u.save(&rec); err != nil {
 		u.log.Warn("the journal did not take the record of the run", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	u.report(ctx, &rec)
@@ -102,7 +106,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		if v := recover(); v != nil {
 			u.log.Error("the run panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			rec.Result = ResultError
-			rec.Problem = &Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
+			rec.Problem = &reconcile.Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
 		}
 	}()
 	plan, err := u.plan(ctx, rec)
@@ -111,14 +115,14 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			rec.Result = ResultInterrupted
 			return
 		}
-		rec.Result, rec.Problem = ResultError, problemOf(err)
+		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
 		u.tellMistakes(rec.Problem.Manifests)
 		return
 	}
 	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
-	switch err := u.r.Note(plan, Filter{}); {
+	switch err := u.r.Note(plan, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):
-		rec.Result, rec.Problem = ResultError, problemOf(err)
+		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
 		return
 	case err != nil:
 		u.log.Warn("the journal did not take down what this run means for the next", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
@@ -141,17 +145,17 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	case err == nil && rec.Result == ResultError:
 		rec.Problem = blindProblem(plan.Unknown)
 	default:
-		rec.Problem = problemOf(err)
+		rec.Problem = reconcile.ProblemOf(err)
 	}
 }
 
 // plan gives the plan of a run. When the newest desired state can't be had, or
 // can't be compared with the account, it is that of the last good one.
 func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
-	var newest *Desired
+	var newest *reconcile.Desired
 	var stale error
-	plan, desired, err := u.r.plan(ctx, Filter{}, nil, func(ctx context.Context) (*Desired, error) {
-		d, err := u.r.Desired(ctx)
+	plan, desired, err := u.r.PlanFor(ctx, func(ctx context.Context) (*reconcile.Desired, error) {
+		d, err := u.desired(ctx)
 		newest = d
 		u.countUnverified(err)
 		if err != nil && ctx.Err() == nil {
@@ -164,14 +168,14 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		}
 		return d, err
 	})
-	var refused *RefusedError
+	var refused *reconcile.RefusedError
 	if errors.As(err, &refused) && newest != nil {
 		// It was read, but doesn't go with the account. The good one may need
 		// other orgs to be read, so the account is observed once more.
-		if good := u.fallback(ctx, err); good != nil && !newest.same(good) {
+		if good := u.fallback(ctx, err); good != nil && !newest.Same(good) {
 			stale = err
 			u.mark(rec, good)
-			plan, desired, err = u.r.plan(ctx, Filter{}, nil, func(context.Context) (*Desired, error) { return good, nil })
+			plan, desired, err = u.r.PlanFor(ctx, func(context.Context) (*reconcile.Desired, error) { return good, nil })
 		}
 	}
 	switch {
@@ -185,7 +189,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	case newest != nil && u.good != nil:
 		u.recall(rec, newest)
 	case refused != nil:
-		u.mark(rec, &Desired{Commit: refused.Commit})
+		u.mark(rec, &reconcile.Desired{Commit: refused.Commit})
 	}
 	return plan, err
 }
@@ -195,12 +199,12 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 // leads to a plan of it: it lets go of one whose signer's key was taken away, and
 // brings back the one that was accepted last, by an earlier process when the
 // newest commit is not verified, or by another one meanwhile.
-func (u *runner) fallback(ctx context.Context, err error) *Desired {
-	another := errors.As(err, new(*unverifiedError))
+func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
+	another := errors.As(err, new(*reconcile.UnverifiedError))
 	if u.good != nil {
-		another = u.r.verifier.overtaken(u.good)
+		another = u.r.Overtaken(u.good)
 		if !another {
-			gone := u.r.verifier.doubt(u.good, u.inForce.Since)
+			gone := u.r.Revoked(u.good, u.inForce.Since)
 			if gone == nil {
 				return u.good
 			}
@@ -211,7 +215,7 @@ func (u *runner) fallback(ctx context.Context, err error) *Desired {
 	if !another {
 		return nil
 	}
-	d, since, err := u.r.lastVerified(ctx)
+	d, since, err := u.r.LastVerified(ctx)
 	u.tellLost(err)
 	if d == nil {
 		return nil
@@ -240,11 +244,11 @@ func (u *runner) setStale(stale *Stale) {
 // not compared with the account, because the account could not be read: it is
 // the good one, or it was found unfit before, or nothing speaks against it yet.
 // What was said of another one, or of git, holds no longer.
-func (u *runner) recall(rec *RunRecord, newest *Desired) {
+func (u *runner) recall(rec *RunRecord, newest *reconcile.Desired) {
 	switch {
-	case newest.same(u.good):
+	case newest.Same(u.good):
 		u.adopt(newest)
-	case u.unfit != nil && newest.same(u.unfit):
+	case u.unfit != nil && newest.Same(u.unfit):
 		u.mark(rec, u.good)
 		u.keep(rec, u.verdict)
 	default:
@@ -253,16 +257,16 @@ func (u *runner) recall(rec *RunRecord, newest *Desired) {
 }
 
 // mark notes which commit a run is about.
-func (u *runner) mark(rec *RunRecord, d *Desired) {
+func (u *runner) mark(rec *RunRecord, d *reconcile.Desired) {
 	rec.Commit, rec.Signer = d.Commit, d.Signer
 	u.tag.begin(rec.ID, d.Commit)
 }
 
 // adopt takes the newest desired state as the good one; it may be that already.
-func (u *runner) adopt(d *Desired) {
+func (u *runner) adopt(d *reconcile.Desired) {
 	now := u.now().UTC()
 	since := now
-	if u.good != nil && d.same(u.good) {
+	if u.good != nil && d.Same(u.good) {
 		since = u.inForce.Since
 	}
 	u.good, u.fresh = d, now
@@ -272,19 +276,19 @@ func (u *runner) adopt(d *Desired) {
 }
 
 // inForceSince is what the status tells of the newest desired state.
-func inForceSince(d *Desired, since time.Time) *InForce {
+func inForceSince(d *reconcile.Desired, since time.Time) *InForce {
 	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }
 
 // staleness says why the newest desired state is not in force.
 func (u *runner) staleness(err error) *Stale {
-	s := &Stale{Problem: *problemOf(err), Since: u.fresh}
+	s := &Stale{Problem: *reconcile.ProblemOf(err), Since: u.fresh}
 	s.key = s.Error
-	var refused *RefusedError
+	var refused *reconcile.RefusedError
 	if errors.As(err, &refused) {
 		s.Refused, s.Commit = true, refused.Commit
 	}
-	var no *unverifiedError
+	var no *reconcile.UnverifiedError
 	if errors.As(err, &no) {
 		s.Error, s.key = no.Why(), no.Reason
 	}
@@ -322,15 +326,15 @@ func blind(plan *diff.Plan) bool {
 	return plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs
 }
 
-func blindProblem(unknown []diff.Unknown) *Problem {
-	return &Problem{
+func blindProblem(unknown []diff.Unknown) *reconcile.Problem {
+	return &reconcile.Problem{
 		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
 		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",
 	}
 }
 
-func refusedProblem(refusals []diff.Refusal) *Problem {
-	p := &Problem{Error: "refused by the guard " + refusals[0].Guard + ": " + refusals[0].Message}
+func refusedProblem(refusals []diff.Refusal) *reconcile.Problem {
+	p := &reconcile.Problem{Error: "refused by the guard " + refusals[0].Guard + ": " + refusals[0].Message}
 	if n := len(refusals); n > 1 {
 		p.Error += fmt.Sprintf(" (and %d more)", n-1)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -12,11 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"reconciler/internal/reconcile"
 
-	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 )
 
@@ -232,7 +230,7 @@ func TestRunGoodCommitGoesBad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		w.expect(ResultInSync)
-		w.runner.r.cfg.Aerial.AccountID = "another" // as if it had been answered for
+		w.cfg.Aerial.AccountID = "another" // as if it had been answered for
 		s := w.expect(ResultError)
 		if !strings.Contains(s.LastRun.Problem.Error, `the config says "another"`) {
 			t.Errorf("problem %+v", s.LastRun.Problem)
@@ -276,7 +274,11 @@ func TestRunLocalFolder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		file := w.repo.Dir() + "/orgs/orgs.yaml"
-		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return source.Local(file) }
+		local, err := reconcile.New(w.cfg, reconcile.Options{Manifests: file, Transport: w.base})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.runner.desired = local.Desired
 		since := *w.expect(ResultInSync).Compared
 		time.Sleep(time.Minute)
 		if s := w.expect(ResultInSync); !s.Desired.Since.Equal(since) {
@@ -378,12 +380,12 @@ func TestRunStaleEndsWithoutComparison(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		good := w.expectFresh(ResultInSync)
-		fetch := w.runner.r.fetch
-		broken := func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+		fetch := w.runner.desired
+		broken := func(context.Context) (*reconcile.Desired, error) { return nil, errors.New("git is away") }
 
-		w.runner.r.fetch = broken
+		w.runner.desired = broken
 		w.expectStale(ResultInSync, "git is away")
-		w.runner.r.fetch = fetch
+		w.runner.desired = fetch
 		w.fault("* /api/v1/** status=403")
 		s := w.expectFresh(ResultError)
 		if s.Desired.Commit != good.Desired.Commit || !s.Desired.Since.Equal(good.Desired.Since) {
@@ -398,13 +400,13 @@ func TestRunStaleEndsWithoutComparison(t *testing.T) {
 		read := time.Now()
 		w.expectFresh(ResultError)
 		time.Sleep(time.Hour)
-		w.runner.r.fetch = broken
+		w.runner.desired = broken
 		if s := w.expectStale(ResultError, "git is away"); !s.Desired.Stale.Since.Equal(read) {
 			t.Errorf("stale since %v, want %v", s.Desired.Stale.Since, read)
 		}
 
 		// A new commit: not in force, and nothing known against it.
-		w.runner.r.fetch = fetch
+		w.runner.desired = fetch
 		w.commit(inSync + "# more\n")
 		if s := w.expectFresh(ResultError); s.Desired.Commit != good.Desired.Commit {
 			t.Errorf("in force %+v", s.Desired)
@@ -420,10 +422,10 @@ func TestRunVerdictStandsWithoutComparison(t *testing.T) {
 		good := w.expectFresh(ResultInSync).Desired.Commit
 		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
 		w.expectStale(ResultInSync, "P001113")
-		fetch := w.runner.r.fetch
-		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+		fetch := w.runner.desired
+		w.runner.desired = func(context.Context) (*reconcile.Desired, error) { return nil, errors.New("git is away") }
 		w.expectStale(ResultInSync, "git is away")
-		w.runner.r.fetch = fetch
+		w.runner.desired = fetch
 		w.fault("* /api/v1/** status=403")
 		s := w.expectStale(ResultError, "P001113")
 		if st := s.LastRun.Stale; !st.Refused || st.Commit != bad || s.LastRun.Commit != good {
@@ -606,40 +608,6 @@ func TestRunUnknownParentDoesNotStopTheRest(t *testing.T) {
 	})
 }
 
-func TestGuardsOf(t *testing.T) {
-	at := func(raw string) *url.URL {
-		u, err := url.Parse(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return u
-	}
-	cfg := &config.Config{
-		Aerial: config.Aerial{Auth: config.Auth{OrgURL: at("https://acme-aerial.okta.com")}},
-		Guards: config.Guards{MaxDestructiveOrgs: 3, MaxDestructivePercent: 4},
-		Parents: []config.Parent{
-			{Name: "acme", URL: at("https://acme.okta.com"), Domain: "acme.okta.com"},
-			{Name: "custom", URL: at("https://login.acme.example"), Domain: "acme-labs.okta.com"},
-			{Name: "unknown", URL: at("https://login.acme.example")},
-			{Name: "simulated", URL: at("http://127.0.0.1:8089")},
-		},
-	}
-	want := diff.Guards{
-		MaxDestructiveOrgs: 3, MaxDestructivePercent: 4,
-		AerialDomain:   "acme-aerial.okta.com",
-		ParentDomains:  []string{"acme.okta.com", "acme-labs.okta.com"},
-		UnknownParents: []string{"unknown"},
-	}
-	if d := cmp.Diff(want, guardsOf(cfg)); d != "" {
-		t.Error(d)
-	}
-	// A custom domain is no org's domain in the account.
-	cfg.Aerial.Auth.OrgURL = at("https://login.aerial.example")
-	if got := guardsOf(cfg).AerialDomain; got != "" {
-		t.Errorf("the Aerial org is %q", got)
-	}
-}
-
 // In report mode a guard's word is shown; there is nothing to refuse.
 func TestRunReportShowsRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -698,8 +666,8 @@ func TestRunMayNotWrite(t *testing.T) {
 func TestRunPanics(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
-		fetch, read := w.runner.r.fetch, w.runner.r.read
-		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { panic("fetch") }
+		fetch := w.runner.desired
+		w.runner.desired = func(context.Context) (*reconcile.Desired, error) { panic("fetch") }
 		check := func(where string) {
 			t.Helper()
 			s := w.expect(ResultError)
@@ -713,9 +681,7 @@ func TestRunPanics(t *testing.T) {
 			w.log.reset()
 		}
 		check("fetch")
-		w.runner.r.fetch, w.runner.r.read = fetch, panicking{read}
-		check("observe")
-		w.runner.r.read = read
+		w.runner.desired = fetch
 		w.expect(ResultInSync)
 	})
 }
@@ -730,7 +696,8 @@ func TestRunPanicsInOneOrg(t *testing.T) {
 		if !ok {
 			t.Fatal("no such org")
 		}
-		w.runner.r.read = panickingOn{w.runner.r.read, org.ID}
+		w.base = panickingOn{w.base, "/orgs/" + org.ID}
+		w.restart()
 		s := w.expect(ResultPartial)
 		if len(s.Drift) != 1 || s.Drift[0].Org != emea || !strings.Contains(s.Drift[0].Error, "panicked") {
 			t.Errorf("drift %+v", s.Drift)
@@ -742,22 +709,17 @@ func TestRunPanicsInOneOrg(t *testing.T) {
 	})
 }
 
+// panickingOn panics when it is to send a request whose path ends so.
 type panickingOn struct {
-	reader
-	id string
+	http.RoundTripper
+	path string
 }
 
-func (p panickingOn) Org(ctx context.Context, id string) (state.Org, error) {
-	if id == p.id {
+func (p panickingOn) RoundTrip(req *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(req.URL.Path, p.path) {
 		panic("org")
 	}
-	return p.reader.Org(ctx, id)
-}
-
-type panicking struct{ reader }
-
-func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, error) {
-	panic("observe")
+	return p.RoundTripper.RoundTrip(req)
 }
 
 // A run that is stopped before it has a plan is no failure to wake anybody for.
@@ -785,8 +747,8 @@ func TestRunStoppedWithBadCommit(t *testing.T) {
 		w.expect(ResultInSync)
 		w.commit("version: 1\n")
 		ctx, cancel := context.WithCancel(t.Context())
-		fetch := w.runner.r.fetch
-		w.runner.r.fetch = func(context.Context) (*source.Snapshot, error) {
+		fetch := w.runner.desired
+		w.runner.desired = func(context.Context) (*reconcile.Desired, error) {
 			cancel()
 			return fetch(t.Context())
 		}

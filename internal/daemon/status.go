@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/state"
@@ -61,7 +63,7 @@ type Status struct {
 	Refusals []diff.Refusal `json:"refusals"`
 	// Alarms are told until somebody acknowledges them: tokens of new orgs that
 	// were lost, and a journal that was.
-	Alarms []Alarm `json:"alarms"`
+	Alarms []reconcile.Alarm `json:"alarms"`
 	// Suspensions are those that hold writes, as of the last run. One by
 	// "reconciler" stands for suspensions that can't be read.
 	Suspensions []freeze.Suspension `json:"suspensions"`
@@ -117,7 +119,7 @@ func newBoard(status Status, next func(time.Time) time.Time) *board {
 	status.Unknown = []diff.Unknown{}
 	status.Unmanaged = []diff.Unmanaged{}
 	status.Refusals = []diff.Refusal{}
-	status.Alarms = []Alarm{}
+	status.Alarms = []reconcile.Alarm{}
 	status.Suspensions = []freeze.Suspension{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []RunRecord{}
@@ -157,10 +159,10 @@ func (b *board) remember(past []RunRecord) {
 }
 
 // alarms notes what was lost and not acknowledged.
-func (b *board) alarms(all []Alarm) {
+func (b *board) alarms(all []reconcile.Alarm) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.status.Alarms = append([]Alarm{}, all...)
+	b.status.Alarms = append([]reconcile.Alarm{}, all...)
 }
 
 // suspended notes what holds writes; active is never nil.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
@@ -21,7 +23,7 @@ func testBoard() *board {
 		Schedule: "*/10 * * * *", Source: "https://git.example/okta-orgs.git, branch main", Started: noon.Add(-2 * time.Hour),
 	}, every10)
 	stale := &Stale{
-		Problem: Problem{
+		Problem: reconcile.Problem{
 			Error:     "orgs/emea.yaml:3:5: unknown key \"domian\" (and 1 more)",
 			Manifests: []string{"orgs/emea.yaml:3:5: unknown key \"domian\"", "orgs/emea.yaml:9:5: unknown product \"ssso\""},
 		},
@@ -49,7 +51,7 @@ func testBoard() *board {
 	compareRuns(nil, drift, noon.Add(-10*time.Minute))
 	first := RunRecord{
 		ID: "20261121T115000Z-aaaaaa", Trigger: TriggerStart, Started: noon.Add(-10 * time.Minute), Finished: noon.Add(-590 * time.Second),
-		Seconds: 10, Mode: state.Apply, Result: ResultError, Problem: &Problem{Error: "no route to host", Hint: "look at the network"},
+		Seconds: 10, Mode: state.Apply, Result: ResultError, Problem: &reconcile.Problem{Error: "no route to host", Hint: "look at the network"},
 	}
 	second := RunRecord{
 		ID: "20261121T120000Z-bbbbbb", Trigger: TriggerSchedule, Started: noon, Finished: noon.Add(3 * time.Second), Seconds: 3,
@@ -73,7 +75,7 @@ func TestBoardReadiness(t *testing.T) {
 	rec := func(r Result, finished time.Time, seconds float64) RunRecord {
 		rec := RunRecord{ID: "r", Result: r, Finished: finished, Seconds: seconds}
 		if r == ResultError {
-			rec.Problem = &Problem{Error: "boom"}
+			rec.Problem = &reconcile.Problem{Error: "boom"}
 		}
 		return rec
 	}

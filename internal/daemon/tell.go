@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/text"
@@ -129,7 +131,7 @@ func (u *runner) tellLost(err error) {
 
 // tellFresh tells that the newest desired state is in force again, after it
 // was not, and gives the warnings about it.
-func (u *runner) tellFresh(d *Desired) {
+func (u *runner) tellFresh(d *reconcile.Desired) {
 	if u.said.stale != "" {
 		u.log.Info("the newest desired state is in force again")
 	}
@@ -193,7 +195,7 @@ func (u *runner) summarize(rec *RunRecord) {
 func (u *runner) tellAlarms() {
 	alarms, err := u.r.Alarms()
 	if err != nil {
-		alarms = []Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
+		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
 	u.board.alarms(alarms)
 	u.metrics.alarms.Set(float64(len(alarms)))
@@ -207,7 +209,7 @@ func (u *runner) tellAlarms() {
 
 // countUnverified counts a commit that is refused, once.
 func (u *runner) countUnverified(err error) {
-	var no *unverifiedError
+	var no *reconcile.UnverifiedError
 	if !errors.As(err, &no) {
 		if err == nil {
 			u.said.unverified = ""
@@ -223,7 +225,7 @@ func (u *runner) countUnverified(err error) {
 // tellHolds tells which suspensions hold writes: on the log when that changes,
 // in status and metrics for as long as they last.
 func (u *runner) tellHolds() {
-	active, err := u.r.held.suspensions()
+	active, err := u.r.Suspensions()
 	u.board.suspended(active)
 	u.metrics.suspensions.Set(float64(len(active)))
 	now := ""

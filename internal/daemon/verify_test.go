@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/signature"
-	"reconciler/internal/git/source"
 	"reconciler/internal/text"
 )
 
@@ -119,7 +120,7 @@ func histories() []verifyCase {
 				s.git("update-ref", "-d", "HEAD")
 				return s.signed(inSync, s.ssh("ada")...)
 			},
-			reason: reasonRewritten, why: "it no longer contains the last accepted commit ",
+			reason: reconcile.ReasonRewritten, why: "it no longer contains the last accepted commit ",
 		},
 		{
 			name: "rolled back",
@@ -127,7 +128,7 @@ func histories() []verifyCase {
 				s.git("reset", "-q", "--hard", "HEAD~1")
 				return s.git("rev-parse", "HEAD")
 			},
-			reason: reasonRewritten, why: "it no longer contains the last accepted commit ",
+			reason: reconcile.ReasonRewritten, why: "it no longer contains the last accepted commit ",
 		},
 	}
 }
@@ -190,7 +191,7 @@ func (s *signers) expectToldOnce(commit, reason string) {
 	s.t.Helper()
 	said := s.log.lines(s.t, "the newest manifests are refused; the last good desired state stays in force")
 	counted := 0
-	for _, r := range append(signature.Reasons(), reasonRewritten) {
+	for _, r := range append(signature.Reasons(), reconcile.ReasonRewritten) {
 		n, ok := s.metric(fmt.Sprintf(`reconciler_unverified_commits_total{reason=%q}`, r))
 		if !ok || n != "0" && (n != "1" || string(r) != reason) {
 			s.t.Errorf("%s was counted %s times", r, n)
@@ -236,14 +237,14 @@ func (s *signers) merged() string {
 func TestVerifySignerOfPlan(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, _ := newSigners(t, worldOptions{})
-		plan, desired, err := s.runner.r.Plan(t.Context(), Filter{})
+		plan, desired, err := s.runner.r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || !strings.HasPrefix(plan.Signer, signedByAda) || desired.Signer != plan.Signer {
 			t.Errorf("plan by %q, desired state by %q, %v", plan.Signer, desired.Signer, err)
 		}
 		bad := s.signed(inSync)
-		_, _, err = s.runner.r.Plan(t.Context(), Filter{})
-		var refused *RefusedError
-		var no *unverifiedError
+		_, _, err = s.runner.r.Plan(t.Context(), reconcile.Filter{})
+		var refused *reconcile.RefusedError
+		var no *reconcile.UnverifiedError
 		if !errors.As(err, &refused) || refused.Commit != bad || !errors.As(err, &no) || no.Reason != string(signature.Unsigned) || text.Hint(err) == "" {
 			t.Errorf("an unsigned commit: %v", err)
 		}
@@ -324,7 +325,7 @@ func TestVerifyKeys(t *testing.T) {
 func TestVerifyKeyTakenAwayWhileStale(t *testing.T) {
 	for name, spoil := range map[string]func(s *signers){
 		"git is away": func(s *signers) {
-			s.runner.r.fetch = func(context.Context) (*source.Snapshot, error) { return nil, errors.New("git is away") }
+			s.runner.desired = func(context.Context) (*reconcile.Desired, error) { return nil, errors.New("git is away") }
 		},
 		"a newer commit": func(s *signers) { s.signed(inSync) },
 		"mistakes in a new": func(s *signers) {
@@ -438,7 +439,7 @@ func TestVerifyTag(t *testing.T) {
 			}, `was signed as the tag "live" of `, signature.BadSignature},
 			{"moved back", func() {
 				s.git(append(s.ssh("ada"), "tag", "-f", "-s", "-m", "back", "live", first)...)
-			}, "it no longer contains the last accepted commit " + second, reasonRewritten},
+			}, "it no longer contains the last accepted commit " + second, reconcile.ReasonRewritten},
 		}
 		for _, tc := range tests {
 			tc.move()
@@ -447,7 +448,7 @@ func TestVerifyTag(t *testing.T) {
 			if st.Desired.Stale.Hint == "" {
 				t.Errorf("%s: no hint", tc.name)
 			}
-			if err := s.runner.r.lastRefusal(t); err.Reason != string(tc.reason) {
+			if err := s.lastRefusal(); err.Reason != string(tc.reason) {
 				t.Errorf("%s: reason %q", tc.name, err.Reason)
 			}
 			// The tag is gone after a restart; the journal has it.
@@ -520,12 +521,12 @@ func TestVerifyTagIsNotKnown(t *testing.T) {
 }
 
 // lastRefusal gives why the newest commit is refused.
-func (r *Reconciler) lastRefusal(t *testing.T) *unverifiedError {
-	t.Helper()
-	_, err := r.Desired(t.Context())
-	var no *unverifiedError
+func (s *signers) lastRefusal() *reconcile.UnverifiedError {
+	s.t.Helper()
+	_, err := s.runner.r.Desired(s.t.Context())
+	var no *reconcile.UnverifiedError
 	if !errors.As(err, &no) {
-		t.Fatalf("not refused: %v", err)
+		s.t.Fatalf("not refused: %v", err)
 	}
 	return no
 }
@@ -536,10 +537,10 @@ func TestVerifySavedPlan(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		good := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
-		saver := func(rules *config.Verify) *Reconciler { // perhaps of somebody who asks for less
+		saver := func(rules *config.Verify) *reconcile.Reconciler { // perhaps of somebody who asks for less
 			cfg, git := *s.cfg, *s.cfg.Git
 			git.Verify, cfg.Git = rules, &git
-			r, err := build(&cfg, Options{NoManifests: rules != nil}, s.base)
+			r, err := reconcile.New(&cfg, reconcile.Options{NoManifests: rules != nil, Transport: s.base})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -547,10 +548,7 @@ func TestVerifySavedPlan(t *testing.T) {
 		}
 		save := func() *diff.Plan {
 			r := saver(nil)
-			if err := r.setSource(""); err != nil {
-				t.Fatal(err)
-			}
-			plan, _, err := r.Plan(t.Context(), Filter{})
+			plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
 			if err != nil || len(plan.Changes) != 1 {
 				t.Fatalf("%+v, %v", plan, err)
 			}
@@ -568,7 +566,7 @@ func TestVerifySavedPlan(t *testing.T) {
 		review := *saved
 		review.Review = &diff.Review{Kind: diff.ThreeWay, Base: good, Head: good}
 
-		if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), unsigned); !errors.As(err, new(*unverifiedError)) {
+		if _, err := saver(s.cfg.Git.Verify).Recheck(t.Context(), unsigned); !errors.As(err, new(*reconcile.UnverifiedError)) {
 			t.Errorf("while the newest is not signed: %v", err)
 		}
 		s.git("reset", "-q", "--hard", good)
@@ -610,11 +608,11 @@ func TestVerifyManifestsFromFiles(t *testing.T) {
 		s, _ := newSigners(t, worldOptions{mode: "apply"})
 		s.tamper(emea, sso)
 		dir := filepath.Join(s.repo.Dir(), "orgs")
-		r, err := build(s.cfg, Options{Manifests: dir}, s.base)
+		r, err := reconcile.New(s.cfg, reconcile.Options{Manifests: dir, Transport: s.base})
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, _, err := r.Plan(t.Context(), Filter{})
+		plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || len(plan.Changes) != 1 {
 			t.Fatalf("%+v, %v", plan, err)
 		}

@@ -18,10 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
 	"reconciler/internal/git/forge/forgetest"
 	"reconciler/internal/store/journal"
@@ -37,7 +38,7 @@ func (w *world) remote(more string) {
 		w.t.Fatal(err, warned)
 	}
 	w.opts.Source = func(*config.Config) (*doctor.Source, error) {
-		s, err := daemon.OpenSource(local, nil)
+		s, err := reconcile.OpenSource(local, nil)
 		return (*doctor.Source)(s), err
 	}
 	w.replace(fmt.Sprintf("git: {url: %q, path: orgs}", w.path("repo")), "git:\n  url: https://git.example/acme/orgs.git\n  path: orgs\n"+more)

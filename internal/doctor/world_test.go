@@ -14,11 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/reconcile"
+
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/simulator"
@@ -110,22 +111,22 @@ func (w *world) doctor() {
 	w.opts = doctor.Options{
 		Load: func() (*config.Config, []config.Warning, error) { return config.Load(w.config, w.env) },
 		Source: func(cfg *config.Config) (*doctor.Source, error) {
-			s, err := daemon.OpenSource(cfg, nil)
+			s, err := reconcile.OpenSource(cfg, nil)
 			return (*doctor.Source)(s), err
 		},
 		Parent: func(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
-			return daemon.OpenParent(p, base)
+			return reconcile.OpenParent(p, base)
 		},
-		Sink: func(cfg *config.Config) (tokens.Sink, error) { return daemon.NewSink(cfg, nil) },
+		Sink: func(cfg *config.Config) (tokens.Sink, error) { return reconcile.NewSink(cfg, nil) },
 		Alarms: func(cfg *config.Config) ([]doctor.Alarm, error) {
-			alarms, err := daemon.AlarmsOf(cfg)
+			alarms, err := reconcile.AlarmsOf(cfg)
 			all := make([]doctor.Alarm, len(alarms))
 			for i, a := range alarms {
 				all[i] = doctor.Alarm{Message: a.Message, Hint: a.Hint}
 			}
 			return all, err
 		},
-		Holds: daemon.HoldsOf,
+		Holds: reconcile.HoldsOf,
 		Daemon: func(context.Context, string) (*doctor.Daemon, error) {
 			return nil, fmt.Errorf("nobody is to be asked")
 		},

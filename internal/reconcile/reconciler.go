@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"context"
@@ -41,6 +41,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Observer is told of the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
+	// Transport sends all that goes to Okta; nil is a transport of its own.
+	Transport http.RoundTripper
 }
 
 // Reconciler is one Aerial account and one source of desired state. At most
@@ -122,8 +124,8 @@ type Desired struct {
 	snap *source.Snapshot
 }
 
-// same says whether two desired states are one and the same.
-func (d *Desired) same(e *Desired) bool {
+// Same reports whether two desired states are one and the same.
+func (d *Desired) Same(e *Desired) bool {
 	return d.State == e.State || d.Commit == e.Commit && (d.Commit != "" || reflect.DeepEqual(d.State, e.State))
 }
 
@@ -158,7 +160,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	signer, err := r.verifier.check(ctx, snap)
-	var no *unverifiedError
+	var no *UnverifiedError
 	if errors.As(err, &no) {
 		return nil, &RefusedError{snap.Commit, err}
 	}
@@ -181,6 +183,15 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 func (r *Reconciler) Plan(ctx context.Context, f Filter) (*diff.Plan, *Desired, error) {
 	return r.plan(ctx, f, nil, r.Desired)
 }
+
+// PlanFor is Plan for all orgs with the desired state that find returns. Reading
+// the actual state begins before find has returned.
+func (r *Reconciler) PlanFor(ctx context.Context, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+	return r.plan(ctx, Filter{}, nil, find)
+}
+
+// Source names where the manifests come from, without credentials.
+func (r *Reconciler) Source() string { return r.source }
 
 // Review compares the desired states at two revisions with the actual state;
 // see diff.CompareThreeWay. It can't write.
@@ -319,7 +330,7 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 	switch {
 	case newest.Commit != saved.Revision:
 		return nil, &diff.StaleError{Reasons: []string{fmt.Sprintf("%sthis plan is of commit %s, not of the newest, %s",
-			wants, shortCommit(saved.Revision), shortCommit(newest.Commit))}}
+			wants, source.Short(saved.Revision), source.Short(newest.Commit))}}
 	case saved.Signer != "" && saved.Signer != newest.Signer:
 		return nil, &diff.StaleError{Reasons: []string{fmt.Sprintf("%sthis plan names %q for who signed it, not %q", wants, saved.Signer, newest.Signer)}}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ type precedent struct {
 }
 
 // key names what is followed, for the journal.
-func (v *verifier) key() string { return v.cfg.Git.URL + " " + followed(v.cfg.Git) }
+func (v *verifier) key() string { return v.cfg.Git.URL + " " + v.cfg.Git.Ref() }
 
 // precedent gives what was accepted before: what the journal says, which another
 // process may have written, unless this process knows better because the journal
@@ -128,8 +128,15 @@ func (v *verifier) keep(a *candidate) error {
 	return books.Accept(a.Acceptance, v.kept, a.rewrote)
 }
 
-// overtaken says whether another process has accepted a commit since d came into
-// force here; false when that can't be found out.
+// Overtaken reports whether another process has accepted a commit since d came
+// into force here; false when that can't be found out.
+func (r *Reconciler) Overtaken(d *Desired) bool { return r.verifier.overtaken(d) }
+
+// Revoked returns why d, which came into force at that time, must not stay so
+// although nothing newer can be had: its signer's key was removed. It is nil when
+// nothing speaks against d, and when that can't be found out.
+func (r *Reconciler) Revoked(d *Desired, at time.Time) error { return r.verifier.revoked(d, at) }
+
 func (v *verifier) overtaken(d *Desired) bool {
 	if v.rules() == nil {
 		return false
@@ -138,10 +145,10 @@ func (v *verifier) overtaken(d *Desired) bool {
 	return err == nil && before.last.Commit != "" && before.last.Commit != d.Commit
 }
 
-// lastVerified reads the commit again that was accepted last, by an earlier
+// LastVerified reads the commit again that was accepted last, by an earlier
 // process or another one: it stays in force while the newest one is refused. It
 // gives nil where there is none.
-func (r *Reconciler) lastVerified(ctx context.Context) (*Desired, time.Time, error) {
+func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
 	v := &r.verifier
 	if v.rules() == nil {
 		return nil, time.Time{}, nil
@@ -153,7 +160,7 @@ func (r *Reconciler) lastVerified(ctx context.Context) (*Desired, time.Time, err
 	}
 	if v.rules().Object == config.VerifyTag && last.Tag == nil {
 		return nil, time.Time{}, text.WithHint(
-			fmt.Errorf("the journal has no tag of the last accepted commit %s", shortCommit(last.Commit)),
+			fmt.Errorf("the journal has no tag of the last accepted commit %s", source.Short(last.Commit)),
 			"the next tag with a good signature is taken down together with its commit",
 		)
 	}

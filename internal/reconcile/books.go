@@ -1,8 +1,7 @@
-package daemon
+package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -117,18 +116,13 @@ func (r *Reconciler) deletionRequested(desired *state.Desired) (func(orgID strin
 	return func(orgID string) bool { return asked[orgID] }, nil
 }
 
-// noteRun keeps the record of a run for those that come after this process. A
-// run that found everything in sync leaves no trace, and one that ends while
-// another process holds the journal neither: it is history, not what others
-// rely on.
-func (r *Reconciler) noteRun(rec *RunRecord) error {
+// SaveRun keeps the record of a run for those that come after this process. One
+// that ends while another process holds the journal leaves no trace: it is
+// history, not what others rely on. Without a journal nothing is kept.
+func (r *Reconciler) SaveRun(run journal.Run) error {
 	dir := r.cfg.State.Dir
-	if dir == "" || rec.Result == ResultInSync {
+	if dir == "" {
 		return nil
-	}
-	text, err := json.Marshal(rec)
-	if err != nil {
-		return err
 	}
 	books, err := journal.Open(dir, journal.Options{Logger: r.log})
 	var held *journal.HeldError
@@ -138,15 +132,14 @@ func (r *Reconciler) noteRun(rec *RunRecord) error {
 		return err
 	}
 	defer books.Close()
-	run := journal.Run{ID: rec.ID, Started: rec.Started, Finished: rec.Finished, Result: string(rec.Result), Record: text}
 	if err := books.StartRun(run); err != nil {
 		return err
 	}
 	return books.EndRun(run)
 }
 
-// pastRuns gives the newest records that were kept, newest first.
-func (r *Reconciler) pastRuns() ([]RunRecord, error) {
+// Runs returns the newest runs that were kept, newest first, at most limit.
+func (r *Reconciler) Runs(limit int) ([]journal.Run, error) {
 	dir := r.cfg.State.Dir
 	if dir == "" {
 		return nil, nil
@@ -156,19 +149,7 @@ func (r *Reconciler) pastRuns() ([]RunRecord, error) {
 		return nil, err
 	}
 	defer view.Close()
-	kept, err := view.Runs(recentRuns)
-	if err != nil {
-		return nil, err
-	}
-	var runs []RunRecord
-	for _, k := range kept {
-		var rec RunRecord
-		if json.Unmarshal(k.Record, &rec) == nil && rec.ID != "" {
-			rec.Outcomes = nil
-			runs = append(runs, rec)
-		}
-	}
-	return runs, nil
+	return view.Runs(limit)
 }
 
 // needsBooks says whether a journal has to be at hand to apply the plan: because

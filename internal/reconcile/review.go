@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 	}
 	v.path, v.head = cfg.Git.Path, "HEAD"
 	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
-		v.head = followed(cfg.Git)
+		v.head = cfg.Git.Ref()
 		v.repo, err = source.OpenRepository(dir)
 		return v, err
 	}
@@ -66,18 +66,6 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 		_, err = v.repo.Rel(place) // git follows no links, so neither does the work tree
 	}
 	return v, err
-}
-
-// followed gives the revision that the config follows, in the words of git.
-func followed(g *config.Git) string {
-	switch {
-	case g.Commit != "":
-		return g.Commit
-	case g.Tag != "":
-		return "refs/tags/" + g.Tag
-	default:
-		return "refs/heads/" + g.Branch
-	}
 }
 
 // asTyped gives a path as somebody in the working directory would type it.
@@ -135,7 +123,7 @@ func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, e
 		if from, err = v.repo.MergeBase(from, tip); err != nil {
 			return nil, nil, err
 		}
-		parted = shortCommit(from)
+		parted = source.Short(from)
 	}
 	// The head first: its mistakes are the ones that somebody can mend.
 	if head, err = v.at(ctx, to, name); err != nil {
@@ -157,7 +145,7 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 	if !errors.As(err, &mistakes) {
 		return d, err
 	}
-	why := fmt.Sprintf("the manifests of %s have mistakes (%s)", name, problemOf(mistakes).Error)
+	why := fmt.Sprintf("the manifests of %s have mistakes (%s)", name, ProblemOf(mistakes).Error)
 	at := commit
 	for range lookBack {
 		at, err = v.repo.Resolve(at + "^")
@@ -172,12 +160,12 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 		case err != nil:
 			return nil, err
 		}
-		d, err = v.baseAt(ctx, at, shortCommit(at))
+		d, err = v.baseAt(ctx, at, source.Short(at))
 		if errors.As(err, new(*RefusedError)) {
 			continue
 		}
 		if err == nil {
-			d.Warnings = append(d.Warnings, fmt.Sprintf("%s: compared with %s, the last commit before it without any", why, shortCommit(at)))
+			d.Warnings = append(d.Warnings, fmt.Sprintf("%s: compared with %s, the last commit before it without any", why, source.Short(at)))
 		}
 		return d, err
 	}

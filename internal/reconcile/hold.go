@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"slices"
@@ -59,6 +59,9 @@ func (h *holder) rules() *freeze.Rules {
 	rules.Suspensions = append(rules.Suspensions, made...)
 	return rules
 }
+
+// Suspensions returns those that hold writes now; see holder.suspensions.
+func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) { return r.held.suspensions() }
 
 // suspensions gives those that hold writes now; the list is never nil. Where it
 // can't be read what is suspended, everything is, and so says the first of them;

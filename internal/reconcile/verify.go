@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"bytes"
@@ -17,10 +17,10 @@ import (
 	"reconciler/internal/text"
 )
 
-// unverifiedError is a commit that must not be used: it is not signed as the
+// UnverifiedError is a commit that must not be used: it is not signed as the
 // config wants it, or the branch was rewritten. What was in force before it
 // stays in force.
-type unverifiedError struct {
+type UnverifiedError struct {
 	Commit string
 	// Reason is a word for metrics: one of signature.Reasons, or "rewritten".
 	Reason string
@@ -28,27 +28,27 @@ type unverifiedError struct {
 	hint   string
 }
 
-// reasonRewritten is the reason of a commit that doesn't build on the last
+// ReasonRewritten is the reason of a commit that doesn't build on the last
 // accepted one, or brings back what a rewrite took out.
-const reasonRewritten = "rewritten"
+const ReasonRewritten = "rewritten"
 
 // Error says which commit it is, and what is wrong with it.
-func (e *unverifiedError) Error() string {
-	return fmt.Sprintf("commit %s is refused: %v", shortCommit(e.Commit), e.err)
+func (e *UnverifiedError) Error() string {
+	return fmt.Sprintf("commit %s is refused: %v", source.Short(e.Commit), e.err)
 }
 
 // Unwrap gives what is wrong with it.
-func (e *unverifiedError) Unwrap() error { return e.err }
+func (e *UnverifiedError) Unwrap() error { return e.err }
 
 // Hint says what to do about it.
-func (e *unverifiedError) Hint() string { return e.hint }
+func (e *UnverifiedError) Hint() string { return e.hint }
 
 // Why says what is wrong without naming the commit, for whoever named it.
-func (e *unverifiedError) Why() string { return e.err.Error() }
+func (e *UnverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
-func unverified(tip string, err error) *unverifiedError {
-	e := &unverifiedError{Commit: tip, Reason: string(signature.Malformed), err: err, hint: text.Hint(err)}
+func unverified(tip string, err error) *UnverifiedError {
+	e := &UnverifiedError{Commit: tip, Reason: string(signature.Malformed), err: err, hint: text.Hint(err)}
 	var no *signature.Error
 	var tag *tagError
 	switch {
@@ -98,7 +98,7 @@ func (v *verifier) rules() *config.Verify {
 }
 
 // check gives who signed a snapshot, "" where nobody has to. The error is an
-// *unverifiedError, or says why it could not be found out. Keys are read anew
+// *UnverifiedError, or says why it could not be found out. Keys are read anew
 // each time, so that one that was taken away or added counts at once.
 func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, error) {
 	rules := v.rules()
@@ -143,11 +143,11 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 	return found.Signer, nil
 }
 
-// doubt says why what came into force at that time must not stay so, although
+// revoked says why what came into force at that time must not stay so, although
 // nothing newer can be had: somebody has taken its signer's key away. It is nil
 // when nothing speaks against it, and when that can't be found out: keys that
 // can't be read say nothing of the commit.
-func (v *verifier) doubt(d *Desired, at time.Time) error {
+func (v *verifier) revoked(d *Desired, at time.Time) error {
 	rules := v.rules()
 	if rules == nil {
 		return nil
@@ -199,7 +199,7 @@ func (v *verifier) signer(keys *signature.Keys, snap *source.Snapshot, at time.T
 	if header(snap.Tag, "tag") != name || header(snap.Tag, "object") != snap.Commit {
 		return signature.Signer{}, &tagError{
 			signature.BadSignature,
-			fmt.Sprintf("what stands behind the tag %q was signed as the tag %q of %s", name, header(snap.Tag, "tag"), shortCommit(header(snap.Tag, "object"))),
+			fmt.Sprintf("what stands behind the tag %q was signed as the tag %q of %s", name, header(snap.Tag, "tag"), source.Short(header(snap.Tag, "object"))),
 			"somebody has put another tag in its place, or it is a tag of a tag: tag the commit itself, under that name",
 		}
 	}
@@ -242,13 +242,13 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	}
 	commits, ancestor, err := v.history(ctx, tip, since)
 	if err != nil {
-		return false, text.WithHint(fmt.Errorf("the history since commit %s can't be verified: %w", shortCommit(since), err), text.Hint(err))
+		return false, text.WithHint(fmt.Errorf("the history since commit %s can't be verified: %w", source.Short(since), err), text.Hint(err))
 	}
 	rules := v.rules()
 	if !ancestor && rules.AcceptRewriteOf != since {
-		return false, &unverifiedError{
+		return false, &UnverifiedError{
 			Commit: tip,
-			Reason: reasonRewritten,
+			Reason: ReasonRewritten,
 			err:    fmt.Errorf("the history was rewritten: it no longer contains the last accepted commit %s", since),
 			hint:   "find out who rewrote it, and why; if it was on purpose, set git.verify.acceptRewriteOf to that last accepted commit",
 		}
@@ -256,12 +256,12 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	for i := range commits {
 		c := &commits[i]
 		if before.out[c.Hash] {
-			return false, cameBack(tip, fmt.Errorf("it contains the commit %s, which a rewrite of the history had taken out", shortCommit(c.Hash)))
+			return false, cameBack(tip, fmt.Errorf("it contains the commit %s, which a rewrite of the history had taken out", source.Short(c.Hash)))
 		}
 		// What a new history begins with, the tip's signer vouches for.
 		if ancestor && rules.History && (c.Hash != tip || rules.Object == config.VerifyTag) {
 			if _, err := keys.Commit(c.Raw, at); err != nil {
-				return false, unverified(tip, fmt.Errorf("it contains the commit %s: %w", shortCommit(c.Hash), err))
+				return false, unverified(tip, fmt.Errorf("it contains the commit %s: %w", source.Short(c.Hash), err))
 			}
 		}
 	}
@@ -269,9 +269,9 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 }
 
 // cameBack refuses a tip that would undo a rewrite.
-func cameBack(tip string, err error) *unverifiedError {
-	return &unverifiedError{
-		Commit: tip, Reason: reasonRewritten, err: err,
+func cameBack(tip string, err error) *UnverifiedError {
+	return &UnverifiedError{
+		Commit: tip, Reason: ReasonRewritten, err: err,
 		hint: "find out who pushed it again; if its content is wanted after all, make a new commit with it",
 	}
 }

@@ -1,4 +1,4 @@
-package daemon
+package reconcile
 
 import (
 	"context"
@@ -21,14 +21,12 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if err := cfg.NeedAerial(); err != nil {
 		return nil, err
 	}
-	return build(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
-}
-
-// build is New with a transport of the caller's for all that goes to Okta.
-func build(cfg *config.Config, opts Options, base http.RoundTripper) (*Reconciler, error) {
 	r := &Reconciler{
-		cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: base,
+		cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: opts.Transport,
 		held: newHolder(cfg),
+	}
+	if r.base == nil {
+		r.base = aerial.BaseTransport(cfg.Aerial.Concurrency)
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -212,6 +210,36 @@ func privateKey(s config.Secret) func() (auth.Key, error) {
 		}
 		return key, nil
 	}
+}
+
+// OpenForge returns a client for the statuses of commits, as git.status of the
+// config describes it, which the config must have. It sends by send; nil for what
+// the config says of its git server. It connects to nothing.
+func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
+	if send == nil {
+		send = source.Transport(cfg.Git.Auth.CAFile)
+	}
+	s := cfg.Git.Status
+	token := secretText(s.Token)
+	if token == nil {
+		var err error
+		if token, err = appToken(cfg.Git, send, log); err != nil {
+			return nil, err
+		}
+	}
+	client, err := forge.New(forge.Options{
+		Provider:   s.Provider,
+		URL:        s.URL,
+		Repository: s.Repository,
+		Token:      token,
+		HTTP:       send,
+		UserAgent:  "reconciler/" + version,
+		Logger:     log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("git.status: %w", err)
+	}
+	return client, nil
 }
 
 // parentsOf gives the names of the config's parents; never nil.
