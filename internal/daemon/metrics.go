@@ -13,7 +13,6 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/git/signature"
 	"reconciler/internal/git/webhook"
 )
 
@@ -127,10 +126,9 @@ func (m *metrics) declare() {
 		m.runs.WithLabelValues(string(r))
 	}
 	m.setOrgs(fleet{})
-	for _, r := range signature.Reasons() {
-		m.unverified.WithLabelValues(string(r))
+	for _, r := range reconcile.Reasons() {
+		m.unverified.WithLabelValues(r)
 	}
-	m.unverified.WithLabelValues(reconcile.ReasonRewritten)
 	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Replayed, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
 	}

@@ -32,6 +32,16 @@ type UnverifiedError struct {
 // accepted one, or brings back what a rewrite took out.
 const ReasonRewritten = "rewritten"
 
+// Reasons returns all values of UnverifiedError.Reason, for metrics that exist
+// before anything happened.
+func Reasons() []string {
+	all := []string{ReasonRewritten}
+	for _, r := range signature.Reasons() {
+		all = append(all, string(r))
+	}
+	return all
+}
+
 // Error says which commit it is, and what is wrong with it.
 func (e *UnverifiedError) Error() string {
 	return fmt.Sprintf("commit %s is refused: %v", source.Short(e.Commit), e.err)
