@@ -105,7 +105,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		log.Warn("the journal does not tell of earlier runs", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	b.remember(past)
-	bell, hooks := listen(cfg, m, log)
+	pushes, hooks := listen(cfg, m, log)
 	handler, err := newHandler(b, m, time.Now, hooks)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	return &daemon{
 		runner:  u,
-		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: bell.C(), run: u.once, planned: b.planned},
+		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: pushes.C(), run: u.once, planned: b.planned},
 		handler: handler,
 		board:   b,
 		log:     log,
@@ -124,12 +124,12 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil
 }
 
-// listen gives the endpoint at which pushes are announced, and the bell that it
-// rings; the endpoint is nil where the config has no secret for it.
-func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, http.Handler) {
-	bell := webhook.NewBell()
+// listen returns the endpoint at which pushes are announced, and what it
+// notifies; the endpoint is nil where the config has no secret for it.
+func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier, http.Handler) {
+	pushes := webhook.NewNotifier()
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
-		return bell, nil
+		return pushes, nil
 	}
 	secret, err := cfg.Git.Webhook.Read()
 	if err == nil {
@@ -142,10 +142,10 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Bell, ht
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves
 	}
-	return bell, webhook.New(webhook.Options{
+	return pushes, webhook.New(webhook.Options{
 		Secret:  cfg.Git.Webhook.Read,
 		Ref:     ref,
-		Look:    bell.Ring,
+		Look:    pushes.Notify,
 		Logger:  log,
 		Observe: func(result string) { m.webhooks.WithLabelValues(result).Inc() },
 	})

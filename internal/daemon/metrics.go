@@ -129,7 +129,7 @@ func (m *metrics) declare() {
 	for _, r := range reconcile.Reasons() {
 		m.unverified.WithLabelValues(r)
 	}
-	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Replayed, webhook.Refused} {
+	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
 	}
 	for _, a := range []diff.Action{

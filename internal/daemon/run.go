@@ -35,6 +35,9 @@ type runner struct {
 	good *reconcile.Desired
 	// inForce is what the status tells of it; nil while good is.
 	inForce *InForce
+	// seen is the newest commit when the last run read git; empty when it could
+	// not, and for a local folder.
+	seen string
 	// fresh is when good was last known to be the newest.
 	fresh time.Time
 	// unfit is the last desired state that was read and turned out not to go
@@ -60,11 +63,43 @@ type said struct {
 	holds      string
 }
 
-// once does one run from beginning to end and tells what became of it. It
+// once does one run from beginning to end and reports it. A push that was
+// announced and left git as the last run found it asks git, and Okta nothing. It
 // neither fails nor panics.
-func (u *runner) once(ctx context.Context, trigger Trigger) { u.do(ctx, trigger) }
+func (u *runner) once(ctx context.Context, trigger Trigger) {
+	if trigger == TriggerWebhook && !u.moved(ctx) {
+		u.log.Info("a push was announced, and git is as it was: nothing to do", "commit", u.seen)
+		return
+	}
+	u.do(ctx, trigger)
+}
 
-// do is once, and gives the record too.
+// moved reports whether git has something else than when the last run read it; it
+// is true when that can't be known. A panic is left to the run, which reports it.
+func (u *runner) moved(ctx context.Context) (moved bool) {
+	defer func() {
+		if recover() != nil {
+			moved = true
+		}
+	}()
+	d, err := u.desired(ctx)
+	return u.seen == "" || commitOf(d, err) != u.seen
+}
+
+// commitOf returns the commit that a desired state was read from, or the one that
+// was refused; empty when git could not be read.
+func commitOf(d *reconcile.Desired, err error) string {
+	var refused *reconcile.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Commit
+	case err != nil:
+		return ""
+	}
+	return d.Commit
+}
+
+// do does one run and returns its record.
 func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	started := u.now().UTC()
 	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
@@ -156,7 +191,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	var stale error
 	plan, desired, err := u.r.PlanFor(ctx, func(ctx context.Context) (*reconcile.Desired, error) {
 		d, err := u.desired(ctx)
-		newest = d
+		newest, u.seen = d, commitOf(d, err)
 		u.countUnverified(err)
 		if err != nil && ctx.Err() == nil {
 			if good := u.fallback(ctx, err); good != nil {

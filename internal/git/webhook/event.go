@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// push is what is read of an announcement, wherever it comes from.
+// push is what is read of an announcement of any git server.
 type push struct {
 	Ref     string `json:"ref"`
 	Deleted bool   `json:"deleted"` // GitHub
 	After   string `json:"after"`   // all zeros for a ref that was deleted
-	// Name tells apart what GitLab sends as a system hook.
+	// Name distinguishes what GitLab sends as a system hook.
 	Name string `json:"event_name"`
 }
 
@@ -23,11 +23,11 @@ const (
 	other kind = iota
 	ping
 	pushed
-	system // which the body says
+	system // GitLab: the body says what it is
 )
 
-// kindOf goes by a header that nobody signs. Whoever changes it can at most have
-// git looked at because of something else that a push's ref stands in.
+// kindOf reads a header that is not signed. Changing it can at most have git
+// looked at because of another event with the ref of a push in it.
 func kindOf(h http.Header) kind {
 	for _, name := range []string{"X-GitHub-Event", "X-Forgejo-Event", "X-Gitea-Event"} {
 		switch h.Get(name) {
@@ -50,8 +50,8 @@ func kindOf(h http.Header) kind {
 	return other
 }
 
-// moves says whether the payload announces that the ref is somewhere else now,
-// and false for ok when it can't be read.
+// moves reports whether the payload announces that ref has moved; ok is false
+// when the payload can't be read.
 func moves(k kind, payload []byte, ref string) (moved, ok bool) {
 	var p push
 	if err := json.Unmarshal(payload, &p); err != nil {
@@ -64,8 +64,8 @@ func moves(k kind, payload []byte, ref string) (moved, ok bool) {
 	return ref != "" && p.Ref == ref && !gone, true
 }
 
-// formPayload gives the only field of the name payload. It makes no map of a
-// form that a stranger may have sent.
+// formPayload returns the only field named payload. It builds no map of the
+// form, which may come from anyone.
 func formPayload(body []byte) ([]byte, bool) {
 	var payload []byte
 	found := false

@@ -15,52 +15,49 @@ const (
 	// maxBody is enough for a push of thousands of commits. GitHub sends up to
 	// 25 MB and cuts the list of commits off at 2048; only the ref is read.
 	maxBody = 5 << 20
-	// maxRoom is how many bytes of bodies there may be at the same time: what
-	// strangers may take of our memory. They take it by what they send, from
-	// firstRoom on, and give it back after the server's ReadTimeout at the
-	// latest. Were it the number of bodies that is bounded, or did anybody wait,
-	// a few that come slowly would keep out all others.
+	// maxRoom bounds the bytes of all bodies in memory at one time. A request
+	// takes room as its body comes in, from firstRoom on, and returns it after
+	// the server's ReadTimeout at the latest. A bound on the number of bodies, or
+	// a queue, would let a few slow senders keep out all others.
 	maxRoom   = 16 * maxBody
 	firstRoom = 4 << 10
 )
 
-// What became of a request, as Observe is told.
+// The results that Observe is called with.
 const (
-	Accepted = "accepted" // git is looked at
-	Ignored  = "ignored"  // proven, and about something else
-	Replayed = "replayed" // proven, and accepted before
-	Refused  = "refused"  // not proven, or nothing that can be read
+	Accepted = "accepted" // git will be asked
+	Ignored  = "ignored"  // authenticated, and about something else
+	Refused  = "refused"  // not authenticated, or unreadable
 )
 
-// Options say how to listen. Secret and Look must be given.
+// Options configures the endpoint. Secret and Look are required.
 type Options struct {
-	// Secret gives what is shared with the git server, without a line's end. It
-	// is asked for each request, so that a new secret counts at once, and by
-	// many goroutines. While it fails, nothing is accepted.
+	// Secret returns what is shared with the git server, without a line's end. It
+	// is called for each request, so that a new secret counts at once, by many
+	// goroutines. While it fails, nothing is accepted.
 	Secret func() ([]byte, error)
-	// Ref is what must have moved, in full: refs/heads/main, or refs/tags/v1.
-	// When it is empty, nothing that is announced matters.
+	// Ref is the full name of what must have moved: refs/heads/main, or
+	// refs/tags/v1. When it is empty, every announcement is ignored.
 	Ref string
-	// Look is to see to it that git is looked at, and must return at once. It
-	// is called once for each accepted request, by many goroutines: Bell.Ring
-	// fits.
+	// Look causes git to be looked at, and must return at once. It is called
+	// once for each accepted request, by many goroutines; Notifier.Notify fits.
 	Look func()
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
-	// Logger gets who was refused and why, each reason at most once a minute;
-	// nil for none. The senders are told nothing.
+	// Logger logs who was refused and why, each reason at most once a minute;
+	// nil for none. The sender doesn't learn the reason.
 	Logger *slog.Logger
-	// Observe is told what became of each request; it may be nil.
+	// Observe is called with the result of each request; it may be nil.
 	Observe func(result string)
 }
 
-// New gives the handler of POST /hooks/git. The server that it is put into must
-// have a ReadTimeout: a body may come as slowly as that allows.
+// New returns the handler of POST /hooks/git. Its server must have a ReadTimeout:
+// a body may come as slowly as that allows.
 //
 // It answers 202 when git is looked at and when there is nothing to do, 200 to a
-// ping, 403 when the request isn't proven to come from the git server, 400, 413
-// and 415 when it can't be read, 405 when it is no POST, 429 while too much is
-// being sent by all together, and 503 while there is no usable secret.
+// ping, 403 when the request can't be authenticated, 400, 413 and 415 when it
+// can't be read, 405 when it is no POST, 429 while all senders together send too
+// much, and 503 while there is no usable secret.
 func New(opts Options) http.Handler {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -73,7 +70,6 @@ func New(opts Options) http.Handler {
 	}
 	h := &handler{
 		Options: opts,
-		seen:    memory{until: map[identity]time.Time{}},
 		quiet:   quiet{last: map[string]time.Time{}, left: map[string]int{}},
 	}
 	h.room.Store(maxRoom)
@@ -83,26 +79,24 @@ func New(opts Options) http.Handler {
 type handler struct {
 	Options
 	room  atomic.Int64 // what is left of maxRoom
-	seen  memory
 	quiet quiet
 }
 
-// answer is what becomes of a request.
+// answer is the response to a request, and what is logged of it.
 type answer struct {
 	status int
 	result string
 	text   string // for the sender
-	reason string // for our log; empty when it need not be noted
+	reason string // for our log; empty when nothing is logged
 }
 
-// refuse gives the same answer for each reason.
+// refuse returns the same answer for each reason.
 func refuse(why refusal) answer {
 	return answer{http.StatusForbidden, Refused, "refused", string(why)}
 }
 
 var (
 	accepted = answer{http.StatusAccepted, Accepted, "looking at git", ""}
-	replayed = answer{http.StatusAccepted, Replayed, "seen before: nothing to do", ""}
 	ignored  = answer{http.StatusAccepted, Ignored, "nothing to do: this is not what is followed here", ""}
 	pong     = answer{http.StatusOK, Ignored, "pong", ""}
 	tooLarge = answer{http.StatusRequestEntityTooLarge, Refused, "too large", "its body is larger than 5 MiB"}
@@ -134,7 +128,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, a.text+"\n")
 }
 
-// answer decides; what costs least comes first.
+// answer decides about a request; the cheapest checks come first.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) answer {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -172,8 +166,8 @@ func (h *handler) secret() (secret, error) {
 	return parseSecret(text)
 }
 
-// read gives the body, or the answer to one that can't be read, and how much room
-// it takes until that is given back.
+// read returns the body, or the answer to one that can't be read, and how much
+// room it takes, which the caller returns.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, taken int, bad *answer) {
 	if r.ContentLength > maxBody {
 		return nil, 0, &tooLarge
@@ -202,7 +196,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, tak
 	}
 }
 
-// take takes so many bytes of the room, if they are left.
+// take takes n bytes of the room, if they are left.
 func (h *handler) take(n int) bool {
 	if h.room.Add(-int64(n)) >= 0 {
 		return true
@@ -240,35 +234,19 @@ func (h *handler) judge(head http.Header, s secret, p *proofs, body []byte, form
 		return noJSON
 	case !moved:
 		return ignored
-	case !h.first(p, payload):
-		return replayed
 	}
 	h.Look()
 	return accepted
 }
 
-// first says whether the request is no repeat, as far as that can be told.
-func (h *handler) first(p *proofs, payload []byte) bool {
-	id, ok := p.identity(payload)
-	if !ok {
-		return true
-	}
-	now := h.Now()
-	from := now
-	if p.standard != nil && p.standard.at.After(now) {
-		from = p.standard.at // for as long as its time is good
-	}
-	return h.seen.add(id, now, from.Add(remember))
-}
-
-// signsPayload says whether of a form it is the payload in it that is signed, as
-// Gitea and Forgejo do it, and not, as GitHub does it, the form as it is sent:
+// signsPayload reports whether, of a form, the payload in it is signed, as Gitea
+// and Forgejo do it, and not the form as it is sent, as GitHub does it:
 // https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go
 func signsPayload(h http.Header) bool {
 	return h.Get("X-Gitea-Signature") != "" || h.Get("X-Forgejo-Signature") != ""
 }
 
-// note logs a refusal, unless the same was logged a short while ago.
+// note logs a refusal, unless the same was logged within quietFor.
 func (h *handler) note(level slog.Level, msg, reason string, r *http.Request) {
 	left, ok := h.quiet.ask(reason, h.Now())
 	if !ok {

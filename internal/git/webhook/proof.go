@@ -28,7 +28,7 @@ const (
 	maxSignatures = 16
 )
 
-// refusal says why a request is refused: for our log, never for the sender.
+// refusal is why a request is refused: for our log, never for the sender.
 type refusal string
 
 const (
@@ -51,14 +51,14 @@ type secret struct {
 	key []byte
 }
 
-// CheckSecret says why a secret is of no use, in a line that holds nothing of it:
-// with such a one the handler that New gives refuses everything.
+// CheckSecret returns why a secret can't be used, in one line without any of it;
+// nil when it can. With an unusable one the handler refuses everything.
 func CheckSecret(text []byte) error {
 	_, err := parseSecret(text)
 	return err
 }
 
-// parseSecret refuses what anybody could guess.
+// parseSecret refuses a secret that is empty or too short to be safe.
 func parseSecret(text []byte) (secret, error) {
 	if len(text) == 0 {
 		return secret{}, errors.New("the webhook's secret is empty")
@@ -82,8 +82,8 @@ type proofs struct {
 	standard *standard // nil when there is no such signature
 }
 
-// readProofs finds the proofs among the headers. One that is there and makes no
-// sense is refused, not passed over.
+// readProofs returns the proofs among the headers. A malformed one is refused, not
+// skipped.
 func readProofs(h http.Header) (proofs, refusal) {
 	var p proofs
 	for _, name := range []string{"X-Hub-Signature-256", "X-Gitea-Signature", "X-Forgejo-Signature"} {
@@ -116,8 +116,8 @@ func readProofs(h http.Header) (proofs, refusal) {
 	return proofs{}, refusedUnsigned
 }
 
-// only gives the header's value, or nil when there is none. Of two values a
-// proxy might have looked at the other one.
+// only returns the header's value, or nil when there is none. Two values are
+// refused: a proxy on the way may have checked the other one.
 func only(h http.Header, name string) (*string, refusal) {
 	switch values := h.Values(name); len(values) {
 	case 0:
@@ -129,7 +129,7 @@ func only(h http.Header, name string) (*string, refusal) {
 	}
 }
 
-// parseMAC reads an HMAC-SHA256 in hex, which GitHub puts a prefix before.
+// parseMAC parses an HMAC-SHA256 in hex, which GitHub prefixes with sha256=.
 func parseMAC(text string, prefixed bool) ([]byte, bool) {
 	if prefixed {
 		var ok bool
@@ -141,8 +141,8 @@ func parseMAC(text string, prefixed bool) ([]byte, bool) {
 	return mac, err == nil && len(mac) == sha256.Size
 }
 
-// early does what can be done before the body is read. The token is compared by
-// hashes, which are of one length and don't tell that of the secret.
+// early checks what can be checked before the body is read. The token is compared
+// by hashes, which are of one length and don't reveal that of the secret.
 func (p *proofs) early(s secret, now time.Time) refusal {
 	if s.key != nil {
 		if p.standard == nil {
@@ -163,8 +163,8 @@ func (p *proofs) early(s secret, now time.Time) refusal {
 	return ""
 }
 
-// late checks what is signed: the body as it was sent for Standard Webhooks, and
-// what the sender calls its payload for the others.
+// late checks the signatures: of the body as it was sent for Standard Webhooks,
+// and of the payload for the others.
 func (p *proofs) late(s secret, body, payload []byte) refusal {
 	for _, sent := range p.macs {
 		if !hmac.Equal(sent, sum(s.text, payload)) {
@@ -177,28 +177,13 @@ func (p *proofs) late(s secret, body, payload []byte) refusal {
 	return ""
 }
 
-// sum gives the HMAC-SHA256 of all parts, one after the other.
+// sum returns the HMAC-SHA256 of all parts, one after the other.
 func sum(key []byte, parts ...[]byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	for _, part := range parts {
 		mac.Write(part)
 	}
 	return mac.Sum(nil)
-}
-
-// identity stands for what is proven about a request: the same for a repeat,
-// which can't make itself look like something new. A secret token alone proves
-// nothing about the request, so there is none: whoever has the token can make up
-// new ones.
-func (p *proofs) identity(payload []byte) (id identity, ok bool) {
-	switch {
-	case p.standard != nil:
-		return sha256.Sum256([]byte("message\x00" + p.standard.id)), true
-	case len(p.macs) > 0:
-		return sha256.Sum256(append([]byte("payload\x00"), payload...)), true
-	default:
-		return identity{}, false
-	}
 }
 
 // standard is a signature of Standard Webhooks.
@@ -208,7 +193,7 @@ type standard struct {
 	macs      [][]byte // of which one must hold; a secret is rotated that way
 }
 
-// readStandard gives nil when the request has no such signature.
+// readStandard returns nil when the request has no such signature.
 func readStandard(h http.Header) (*standard, refusal) {
 	signatures, problem := only(h, "webhook-signature")
 	if signatures == nil {
@@ -237,7 +222,7 @@ func readStandard(h http.Header) (*standard, refusal) {
 	return &standard{id: *id, stamp: *stamp, at: at, macs: macs}, ""
 }
 
-// parseStamp reads seconds since 1970: digits, and not more than a calendar has.
+// parseStamp parses seconds since 1970.
 func parseStamp(text string) (time.Time, bool) {
 	const maxDigits = 11
 	if text == "" || len(text) > maxDigits || strings.Trim(text, "0123456789") != "" {
@@ -247,8 +232,8 @@ func parseStamp(text string) (time.Time, bool) {
 	return time.Unix(seconds, 0), err == nil
 }
 
-// parseSignatures gives those of version 1 (HMAC-SHA256). Others, such as v1a,
-// stand beside them for those who know them.
+// parseSignatures returns those of version 1 (HMAC-SHA256). Other versions, such
+// as v1a, may stand beside them and are skipped.
 func parseSignatures(text string) [][]byte {
 	var macs [][]byte
 	for i, field := range strings.Fields(text) {
@@ -274,7 +259,7 @@ func (s *standard) early(now time.Time) refusal {
 	return ""
 }
 
-// signed says whether one of the signatures holds.
+// signed reports whether one of the signatures holds.
 func (s *standard) signed(key, body []byte) bool {
 	expected := sum(key, []byte(s.id+"."+s.stamp+"."), body)
 	ok := false
