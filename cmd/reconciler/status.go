@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/daemon"
+	"reconciler/internal/report"
 	"reconciler/internal/strictyaml"
 )
 
@@ -106,7 +106,7 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 		if d.Blocked != "" {
 			why = ", blocked: " + d.Blocked
 		}
-		line("", "%s %s for %s%s", cmp.Or(d.Org, "the account's"), d.Field, ago(s.Now, d.Since), why)
+		line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
 	}
 	for i := range s.Suspensions {
 		held := &s.Suspensions[i]

@@ -30,7 +30,7 @@ func TestWriteStatus(t *testing.T) {
 		},
 		Summary: &diff.Summary{Orgs: 3},
 		Drift: []daemon.Drift{
-			{Field: "accountName", Since: noon.Add(-time.Hour)},
+			{Field: "account.name", Since: noon.Add(-time.Hour)},
 			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
 		},
 		Suspensions: []freeze.Suspension{
@@ -51,7 +51,7 @@ desired    commit abababababab, in force for 25h0m
            hint: sign it
 orgs       3 declared, 0 unmanaged
 drift      2
-           the account's accountName for 1h0m
+           Aerial account account.name for 1h0m
            acme-labs.okta.com status for 10m0s, blocked: protected
 suspended  all orgs and the account, by "ada" (no end given): audit
 suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test

@@ -229,7 +229,7 @@ func TestCooloffDeletion(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{seed: seed})
 		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, requestDeletion: true", 1))
 		s := w.expect(ResultDrift)
-		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced, labs+" status: "+announced)
+		expectLines(t, "blocked", blocked(s), labs+" requestDeletion: "+announced, labs+" status: "+announced)
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00 request-deletion", labs+" 01 00:00")
 		expectLines(t, "writes", w.writes())
 		time.Sleep(24 * time.Hour)
@@ -253,7 +253,7 @@ func TestCooloffDeletionIsMore(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.commit(strings.Replace(inactive(t), "status: INACTIVE", "status: INACTIVE, requestDeletion: true", 1))
 		s := w.expect(ResultApplied)
-		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced)
+		expectLines(t, "blocked", blocked(s), labs+" requestDeletion: "+announced)
 		if w.status(labs) != "INACTIVE" || len(w.writes()) != 1 {
 			t.Errorf("%s is %s after %q", labs, w.status(labs), w.writes())
 		}
@@ -267,7 +267,7 @@ func TestCooloffDeletionIsMore(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		s = w.expect(ResultDrift)
-		expectLines(t, "blocked", blocked(s), labs+" deletion: "+announced, labs+" status: "+announced)
+		expectLines(t, "blocked", blocked(s), labs+" requestDeletion: "+announced, labs+" status: "+announced)
 		if len(w.writes()) != 1 {
 			t.Errorf("writes %q", w.writes())
 		}

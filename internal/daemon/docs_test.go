@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 
 	"reconciler/internal/freeze"
@@ -44,7 +45,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the trigger %q", tr)
 		}
 	}
-	for _, field := range []string{fieldAccountName, fieldExists, fieldLinked, fieldProducts, fieldStatus, fieldDeletion} {
+	for _, field := range []string{diff.FieldExists, diff.FieldLinked, diff.FieldProducts, diff.FieldStatus, diff.FieldRequestDeletion} {
 		if !words[field] {
 			t.Errorf("docs/operations.md lacks the field %q", field)
 		}

@@ -10,26 +10,16 @@ import (
 	"reconciler/internal/diff"
 )
 
-// Fields that can drift: the values of Drift.Field and of the label field of
-// reconciler_drift. An unfixable difference may name others, such as cell.
-const (
-	fieldAccountName = "accountName"
-	fieldExists      = "exists"
-	fieldLinked      = "linked"
-	fieldProducts    = "products"
-	fieldStatus      = "status"
-	fieldDeletion    = "deletion"
-)
-
 // Drift is one field of one org (or of the account, whose org is empty) that
 // is not as declared. Its JSON form is a public interface.
 type Drift struct {
 	Org string `json:"org"`
 	// OrgID is empty while the org is not linked.
 	OrgID string `json:"orgID"`
+	// Field is one of diff.Field….
 	Field string `json:"field"`
 	// Desired and Actual are product ids for products and one word for all
-	// else; Actual is null where it can't be known.
+	// else.
 	Desired diff.Value `json:"desired"`
 	Actual  diff.Value `json:"actual"`
 	// Destructive says that mending it takes something away.
@@ -82,6 +72,7 @@ func compareDrift(a, b Drift) int {
 func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 	d := Drift{
 		Org:         c.Org,
+		Field:       diff.FieldOf(c.Action),
 		OrgID:       cmp.Or(o.OrgID, c.OrgID),
 		Desired:     c.After,
 		Actual:      c.Before,
@@ -91,21 +82,12 @@ func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 		Hint:        o.Hint,
 	}
 	switch c.Action {
-	case diff.RenameAccount:
-		d.Field = fieldAccountName
-	case diff.CreateOrg:
-		d.Field, d.Desired, d.Actual = fieldExists, diff.Text("yes"), diff.Text("no")
-	case diff.LinkOrg:
-		d.Field, d.Desired, d.Actual = fieldLinked, diff.Text("yes"), diff.Text("no")
-	case diff.UpdateProducts:
-		d.Field = fieldProducts
-	case diff.SetStatus:
-		d.Field = fieldStatus
+	case diff.CreateOrg, diff.LinkOrg:
+		d.Desired, d.Actual = diff.Text("yes"), diff.Text("no")
 	case diff.RequestDeletion:
-		// No field of an org tells whether its deletion was asked for.
-		d.Field, d.Desired = fieldDeletion, diff.Text("requested")
-	default:
-		d.Field = string(c.Action)
+		// No field of an org tells whether its deletion was asked for; the plan
+		// wants it where that isn't known to have happened.
+		d.Desired, d.Actual = diff.Text("requested"), diff.Text("not requested")
 	}
 	return d
 }

@@ -41,7 +41,7 @@ func TestDriftOf(t *testing.T) {
 		},
 		Unfixable: []diff.Unfixable{{Org: "b", Field: "cell", Desired: "ok1", Actual: "ok2"}},
 	}
-	account := Drift{Field: "accountName", Desired: diff.Text("Acme Ltd"), Actual: diff.Text("Acme")}
+	account := Drift{Field: "account.name", Desired: diff.Text("Acme Ltd"), Actual: diff.Text("Acme")}
 	cell := Drift{Org: "b", Field: "cell", Desired: diff.Text("ok1"), Actual: diff.Text("ok2"), Blocked: unfixable}
 	both := Drift{
 		Org: "b", OrgID: "00ob", Field: "products", Desired: diff.List([]string{"P2"}), Actual: diff.List([]string{"P1"}),
@@ -50,7 +50,7 @@ func TestDriftOf(t *testing.T) {
 	status := Drift{Org: "b", OrgID: "00ob", Field: "status", Desired: diff.Text("ACTIVE"), Actual: diff.Text("INACTIVE")}
 	exists := Drift{Org: "c", Field: "exists", Desired: diff.Text("yes"), Actual: diff.Text("no")}
 	linked := Drift{Org: "c", Field: "linked", Desired: diff.Text("yes"), Actual: diff.Text("no")}
-	deletion := Drift{Org: "d", OrgID: "00od", Field: "deletion", Desired: diff.Text("requested"), Destructive: true}
+	deletion := Drift{Org: "d", OrgID: "00od", Field: "requestDeletion", Desired: diff.Text("requested"), Actual: diff.Text("not requested"), Destructive: true}
 
 	loss := both
 	loss.Actual = diff.List([]string{"P1", "P2"})
@@ -180,7 +180,7 @@ func TestFleetOf(t *testing.T) {
 		Unknown:   []diff.Unknown{{Org: "u"}, {Org: "both"}},
 		Unmanaged: []diff.Unmanaged{{Org: "x"}},
 	}
-	drift := []Drift{{Field: "accountName"}, {Org: "a", Field: "products"}, {Org: "a", Field: "status"}, {Org: "b"}, {Org: "both"}}
+	drift := []Drift{{Field: "account.name"}, {Org: "a", Field: "products"}, {Org: "a", Field: "status"}, {Org: "b"}, {Org: "both"}}
 	if got, want := fleetOf(plan, drift), (fleet{inSync: 6, drifted: 2, unknown: 2, unmanaged: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/diff"
 	"reconciler/internal/git/source"
+	"reconciler/internal/report"
 	"reconciler/internal/web"
 )
 
@@ -176,28 +176,7 @@ func dashboardFuncs(css []byte) template.FuncMap {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
 		"short": source.Short,
-		"value": showValue,
+		"value": report.Value,
+		"org":   report.Org,
 	}
-}
-
-// showValue gives a value for people: products by their names.
-func showValue(v diff.Value, names map[string]string) string {
-	if v.IsZero() {
-		return "unknown"
-	}
-	ids := v.List()
-	if ids == nil {
-		return v.Text()
-	}
-	if len(ids) == 0 {
-		return "none"
-	}
-	shown := make([]string, len(ids))
-	for i, id := range ids {
-		shown[i] = id
-		if name := names[id]; name != "" {
-			shown[i] = name
-		}
-	}
-	return strings.Join(shown, ", ")
 }

@@ -116,7 +116,7 @@ func TestMetricsOfRuns(t *testing.T) {
 
 func TestMetricsOfDrift(t *testing.T) {
 	m := newMetrics("v1")
-	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "accountName"}
+	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "account.name"}
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
 		m.compared(gone, drift, fleet{})
@@ -129,7 +129,7 @@ func TestMetricsOfDrift(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	one, two := "reconciler_drift{field=\"accountName\",org=\"\"} 1\n", "reconciler_drift{field=\"status\",org=\"a.okta.com\"} 1\n"
+	one, two := "reconciler_drift{field=\"account.name\",org=\"\"} 1\n", "reconciler_drift{field=\"status\",org=\"a.okta.com\"} 1\n"
 	show(nil, []Drift{b, a}, one, two)
 	show([]Drift{b}, []Drift{a}, two)
 	show(nil, []Drift{a}, two)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -54,7 +55,7 @@ func (u *runner) tell(plan *diff.Plan, drift []Drift) {
 
 // attrs are the drift as attributes of a log line.
 func (d *Drift) attrs() []any {
-	attrs := []any{"org", d.Org, "field", d.Field, "desired", showValue(d.Desired, nil), "actual", showValue(d.Actual, nil)}
+	attrs := []any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)}
 	if d.Blocked != "" {
 		attrs = append(attrs, "blocked", d.Blocked)
 	}
@@ -67,7 +68,7 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	u.metrics.change(o)
 	attrs := []any{
 		"org", c.Org, "orgID", o.OrgID, "action", string(c.Action),
-		"before", showValue(c.Before, nil), "after", showValue(c.After, nil),
+		"before", report.Value(c.Before, nil), "after", report.Value(c.After, nil),
 	}
 	if o.Error != "" {
 		attrs = append(attrs, "error", o.Error)

@@ -24,6 +24,7 @@ import (
 	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
+	"reconciler/internal/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -273,7 +274,7 @@ func (w *world) expectMetrics(want map[string]string) {
 func driftLines(s Status) []string {
 	var lines []string
 	for _, d := range s.Drift {
-		lines = append(lines, fmt.Sprintf("%s %s: %s -> %s", d.Org, d.Field, showValue(d.Actual, nil), showValue(d.Desired, nil)))
+		lines = append(lines, fmt.Sprintf("%s %s: %s -> %s", d.Org, d.Field, report.Value(d.Actual, nil), report.Value(d.Desired, nil)))
 	}
 	return lines
 }

@@ -115,23 +115,23 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	written, told := map[place]bool{}, map[place]bool{}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		written[place{c.Org, fieldOf(c.Action)}] = true
+		written[place{c.Org, declaredField(c.Action)}] = true
 		r.count(c.Origin)
 	}
 	for at := range written {
 		told[at] = true
-		told[place{at.org, fieldDeclared}] = true // an org with a change is declared
+		told[place{at.org, FieldDeclared}] = true // an org with a change is declared
 	}
 	for _, u := range p.Unfixable {
 		told[place{u.Org, u.Field}] = true
-		told[place{u.Org, fieldDeclared}] = true
+		told[place{u.Org, FieldDeclared}] = true
 		r.count(u.Origin)
 	}
 	for _, s := range settled {
 		told[place{s.Org, s.Field}] = true
 	}
 	for _, u := range p.Unknown { // it isn't known whether anything is to be written
-		for _, field := range []string{fieldProducts, fieldStatus, fieldDeletion, fieldDeclared} {
+		for _, field := range []string{FieldProducts, FieldStatus, FieldRequestDeletion, FieldDeclared} {
 			told[place{u.Org, field}] = true
 		}
 	}
@@ -165,16 +165,16 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 	domain := p.domain()
 	switch {
 	case p.head == nil:
-		return []Setting{{domain, fieldDeclared, fieldDeclared, ""}}
-	case p.base == nil && told[place{domain, fieldDeclared}]:
+		return []Setting{{domain, FieldDeclared, FieldDeclared, ""}}
+	case p.base == nil && told[place{domain, FieldDeclared}]:
 		return nil
 	case p.base == nil:
-		return []Setting{{domain, fieldDeclared, "", fieldDeclared}}
+		return []Setting{{domain, FieldDeclared, "", FieldDeclared}}
 	}
 	var all []Setting
 	for _, d := range p.otherwise(names) {
 		at := place{domain, d.field}
-		if told[at] && !(d.field == fieldProducts && written[at] && p.forgets()) {
+		if told[at] && !(d.field == FieldProducts && written[at] && p.forgets()) {
 			continue
 		}
 		all = append(all, Setting{domain, d.field, d.base, d.head})
@@ -186,8 +186,8 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 func accountOtherwise(base, head *state.Desired) []declaration {
 	var all []declaration
 	for _, d := range []declaration{
-		{fieldAccountID, base.Account.ID, head.Account.ID},
-		{fieldAccountName, base.Account.Name, head.Account.Name},
+		{FieldAccountID, base.Account.ID, head.Account.ID},
+		{FieldAccountName, base.Account.Name, head.Account.Name},
 	} {
 		if d.base != d.head {
 			all = append(all, d)

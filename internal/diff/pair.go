@@ -9,38 +9,6 @@ import (
 	"reconciler/internal/state"
 )
 
-// Fields of an org that a review tells apart. They are keys of the manifest,
-// except for the org as a whole.
-const (
-	fieldDeclared = "declared"
-	fieldDomain   = "domain"
-	fieldID       = "id"
-	fieldCell     = "cell"
-	fieldProducts = "products"
-	fieldStatus   = "status"
-	fieldDeletion = "requestDeletion"
-
-	// Those of the account.
-	fieldAccountID   = "account.id"
-	fieldAccountName = "account.name"
-)
-
-// fieldOf gives the field that an action writes.
-func fieldOf(a Action) string {
-	switch a {
-	case RenameAccount:
-		return fieldAccountName
-	case UpdateProducts:
-		return fieldProducts
-	case SetStatus:
-		return fieldStatus
-	case RequestDeletion:
-		return fieldDeletion
-	default:
-		return fieldDeclared
-	}
-}
-
 // pair is one org as the two sides of a review declare it. One side is nil for
 // an org that the change adds or takes out.
 type pair struct {
@@ -115,16 +83,16 @@ func (p *pair) otherwise(names map[string]string) []declaration {
 		return nil
 	}
 	all := []declaration{
-		{fieldCell, b.Cell, h.Cell},
+		{FieldCell, b.Cell, h.Cell},
 		{"create", recipe(b.Create), recipe(h.Create)},
-		{fieldDomain, b.Domain, h.Domain},
-		{fieldID, b.ID, h.ID},
+		{FieldDomain, b.Domain, h.Domain},
+		{FieldID, b.ID, h.ID},
 		{"mode", string(b.Mode), string(h.Mode)},
 		{"productPolicy", string(b.ProductPolicy), string(h.ProductPolicy)},
-		{fieldProducts, wordsFor(b.Products, names), wordsFor(h.Products, names)},
+		{FieldProducts, wordsFor(b.Products, names), wordsFor(h.Products, names)},
 		{"protected", strconv.FormatBool(b.Protected), strconv.FormatBool(h.Protected)},
-		{fieldDeletion, strconv.FormatBool(b.RequestDeletion), strconv.FormatBool(h.RequestDeletion)},
-		{fieldStatus, string(b.Status), string(h.Status)},
+		{FieldRequestDeletion, strconv.FormatBool(b.RequestDeletion), strconv.FormatBool(h.RequestDeletion)},
+		{FieldStatus, string(b.Status), string(h.Status)},
 	}
 	return slices.DeleteFunc(all, func(d declaration) bool { return d.base == d.head })
 }
@@ -137,9 +105,9 @@ func (p *pair) touches() map[string]bool {
 	for _, d := range p.otherwise(nil) {
 		switch d.field {
 		case "productPolicy":
-			fields[fieldProducts] = true
+			fields[FieldProducts] = true
 		case "create":
-			fields[fieldDeclared] = true
+			fields[FieldDeclared] = true
 		default:
 			fields[d.field] = true
 		}

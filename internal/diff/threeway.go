@@ -76,13 +76,13 @@ func (s *side) declares(field string) Value {
 	b := s.base
 	switch {
 	case b == nil:
-	case field == fieldDeclared:
+	case field == FieldDeclared:
 		return Text("linked")
-	case field == fieldProducts && b.ManagesProducts():
+	case field == FieldProducts && b.ManagesProducts():
 		return List(b.Products)
-	case field == fieldStatus:
+	case field == FieldStatus:
 		return maybeText(string(b.Status))
-	case field == fieldDeletion && b.RequestDeletion:
+	case field == FieldRequestDeletion && b.RequestDeletion:
 		return Text("requested")
 	}
 	return Value{}
@@ -94,7 +94,7 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 	live := newIndex(actual)
 	settled := []Settled{}
 	if len(opts.Only) == 0 {
-		settled = appendSettled(settled, "", fieldAccountName, base.Account.Name, head.Account.Name, actual.Account.Name)
+		settled = appendSettled(settled, "", FieldAccountName, base.Account.Name, head.Account.Name, actual.Account.Name)
 	}
 	sides := map[string]*side{"": accountSide(base, head, actual)}
 	for i := range orgs {
@@ -107,7 +107,7 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		field := fieldOf(c.Action)
+		field := declaredField(c.Action)
 		c.Origin = sides[c.Org].origin(field)
 		c.Base = sides[c.Org].declares(field)
 		if c.Action == RenameAccount {
@@ -124,8 +124,8 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 func accountSide(base, head *state.Desired, actual *state.Actual) *side {
 	name := base.Account.Name
 	return &side{
-		touched: map[string]bool{fieldAccountName: name != head.Account.Name},
-		drifted: map[string]bool{fieldAccountName: name != "" && name != actual.Account.Name},
+		touched: map[string]bool{FieldAccountName: name != head.Account.Name},
+		drifted: map[string]bool{FieldAccountName: name != "" && name != actual.Account.Name},
 	}
 }
 
@@ -147,7 +147,7 @@ func (p *pair) drift(live *index, opts Options) map[string]bool {
 	d := compareOrg(org, live, Options{DeletionRequested: opts.DeletionRequested})
 	fields := map[string]bool{}
 	for i := range d.changes {
-		fields[fieldOf(d.changes[i].Action)] = true
+		fields[declaredField(d.changes[i].Action)] = true
 	}
 	for i := range d.unfixable {
 		fields[d.unfixable[i].Field] = true
@@ -167,14 +167,14 @@ func (p *pair) settled(live *index) []Settled {
 		return nil
 	}
 	o := found[0]
-	all := appendSettled(nil, h.Domain, fieldCell, b.Cell, h.Cell, o.Cell)
-	all = appendSettled(all, h.Domain, fieldDomain, b.Domain, h.Domain, o.Domain)
-	all = appendSettled(all, h.Domain, fieldID, b.ID, h.ID, o.ID)
-	if p.touches()[fieldProducts] && o.Unknown == "" && o.Products != nil &&
+	all := appendSettled(nil, h.Domain, FieldCell, b.Cell, h.Cell, o.Cell)
+	all = appendSettled(all, h.Domain, FieldDomain, b.Domain, h.Domain, o.Domain)
+	all = appendSettled(all, h.Domain, FieldID, b.ID, h.ID, o.ID)
+	if p.touches()[FieldProducts] && o.Unknown == "" && o.Products != nil &&
 		b.ManagesProducts() && h.ManagesProducts() && !fits(b, o.Products) && fits(h, o.Products) {
-		all = append(all, Settled{h.Domain, fieldProducts, List(b.Products), List(o.Products)})
+		all = append(all, Settled{h.Domain, FieldProducts, List(b.Products), List(o.Products)})
 	}
-	return appendSettled(all, h.Domain, fieldStatus, string(b.Status), string(h.Status), string(o.Status))
+	return appendSettled(all, h.Domain, FieldStatus, string(b.Status), string(h.Status), string(o.Status))
 }
 
 // appendSettled adds a field of one word, if it is settled. A side that says

@@ -122,9 +122,9 @@ func (g *gathering) of(p *diff.Plan, org string) *entry {
 	if g.index == nil {
 		g.index = map[string]int{}
 	}
-	e := entry{Names: []string{orgName(org)}, Standing: held}
-	if org == "" {
-		e = entry{Names: []string{"Aerial account"}, Account: true, ID: visible(p.Account), Standing: held}
+	e := entry{Names: []string{Org(org)}, Account: org == "", Standing: held}
+	if e.Account {
+		e.ID = visible(p.Account)
 	}
 	g.index[org] = len(g.entries)
 	g.entries = append(g.entries, e)
@@ -198,27 +198,9 @@ func explain(one *change, c *diff.Change, p *diff.Plan, at int) {
 		value diff.Value
 	}{{"base", c.Base}, {"live", before}, {"head", c.After}} {
 		if !side.value.IsZero() {
-			last.More = append(last.More, side.name+": "+words(side.value, p.Products))
+			last.More = append(last.More, side.name+": "+Value(side.value, p.Products))
 		}
 	}
-}
-
-// words gives a value for people.
-func words(v diff.Value, products map[string]string) string {
-	ids := v.List()
-	switch {
-	case v.IsZero():
-		return "not managed"
-	case ids == nil:
-		return visible(v.Text())
-	case len(ids) == 0:
-		return "none"
-	}
-	names := make([]string, len(ids))
-	for i, id := range ids {
-		names[i] = product(id, products)
-	}
-	return strings.Join(names, ", ")
 }
 
 func settings(p *diff.Plan) []entry {
@@ -233,7 +215,7 @@ func settings(p *diff.Plan) []entry {
 
 // setting puts a setting into words.
 func setting(s *diff.Setting, kind diff.ReviewKind) line {
-	if s.Field == "declared" {
+	if s.Field == diff.FieldDeclared {
 		if s.Head == "" {
 			return line{Sign: alter, Text: "no longer declared: the org becomes unmanaged"}
 		}
@@ -251,17 +233,17 @@ func side(field, value string) string {
 	switch {
 	case value != "":
 		return visible(value)
-	case field == "products" || field == "status" || field == "account.name":
-		return "not managed"
+	case field == diff.FieldProducts || field == diff.FieldStatus || field == diff.FieldAccountName:
+		return notManaged
 	default:
-		return "not given"
+		return "not set"
 	}
 }
 
 func settled(p *diff.Plan) []entry {
 	var g gathering
 	for _, s := range p.Review.Settled {
-		l := line{Sign: alter, Text: visible(s.Field) + ": base " + words(s.Base, p.Products) + ", head and live " + words(s.Head, p.Products)}
+		l := line{Sign: alter, Text: visible(s.Field) + ": base " + Value(s.Base, p.Products) + ", head and live " + Value(s.Head, p.Products)}
 		e := g.of(p, s.Org)
 		e.Changes = append(e.Changes, change{Lines: []line{l}})
 	}

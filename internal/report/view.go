@@ -308,9 +308,9 @@ func groups(p *diff.Plan, r *apply.Result) []group {
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		if len(all) == 0 || c.Org != last {
-			g := group{Name: orgName(c.Org), Standing: held}
-			if c.Org == "" {
-				g = group{Name: "Aerial account", Account: true, ID: visible(p.Account), Standing: held}
+			g := group{Name: Org(c.Org), Account: c.Org == "", Standing: held}
+			if g.Account {
+				g.ID = visible(p.Account)
 			}
 			all = append(all, g)
 			last = c.Org
@@ -335,6 +335,8 @@ func groups(p *diff.Plan, r *apply.Result) []group {
 	return all
 }
 
+// orgName returns the domain of one of the account's orgs, which need not have
+// one.
 func orgName(domain string) string {
 	if domain == "" {
 		return "(no domain)"

@@ -118,7 +118,38 @@ func describeCreate(c *diff.Change) line {
 	return l
 }
 
-// product gives "name (id)", or the bare id of a product without a name.
+// notManaged stands for a value that is not declared.
+const notManaged = "not managed"
+
+// Value returns a value for people: products as "name (id)", a list without any
+// as "none", and one that isn't declared as "not managed". Foreign text is made
+// visible. names are the products' names by id; nil is allowed.
+func Value(v diff.Value, names map[string]string) string {
+	ids := v.List()
+	switch {
+	case v.IsZero():
+		return notManaged
+	case ids == nil:
+		return visible(v.Text())
+	case len(ids) == 0:
+		return "none"
+	}
+	all := make([]string, len(ids))
+	for i, id := range ids {
+		all[i] = product(id, names)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Org returns what people call the org of a domain; the account has no domain.
+func Org(domain string) string {
+	if domain == "" {
+		return "Aerial account"
+	}
+	return visible(domain)
+}
+
+// product returns "name (id)", or the bare id of a product without a name.
 func product(id string, names map[string]string) string {
 	if name := names[id]; name != "" && name != id {
 		return visible(name) + " (" + visible(id) + ")"
