@@ -164,7 +164,7 @@ func summarize(p *Plan, declared, orgs, inSync int) Summary {
 // state of another: every org would look unlinked.
 func checkAccount(desired *state.Desired, actual *state.Actual, opts Options) error {
 	if actual.Account.ID != opts.Account {
-		return fmt.Errorf("the Aerial API answered for account %q, but the config says %q: correct aerial.accountID",
+		return fmt.Errorf("the Aerial API answered for account %q, but the config says %q: correct the account ID in the config",
 			actual.Account.ID, opts.Account)
 	}
 	return checkManifestAccount(desired, opts.Account)
@@ -175,7 +175,7 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 	if id := desired.Account.ID; id != "" && id != account {
 		return &strictyaml.Error{
 			Pos: desired.Account.IDPos,
-			Msg: fmt.Sprintf("these manifests are for account %q, but the config says %q: correct account.id here or aerial.accountID there", id, account),
+			Msg: fmt.Sprintf("these manifests are for account %q, but the config says %q: correct account.id here, or the account ID there", id, account),
 		}
 	}
 	return nil
@@ -186,11 +186,11 @@ type filter struct {
 	only, exclude map[string]bool
 }
 
-var errNoOrgLeft = errors.New("no declared org is left to look at: check --org and --exclude")
+var errNoOrgLeft = errors.New("no declared org is left: the filters leave out all of them")
 
 // newFilter holds the filters to what is declared in any of the given states,
 // and to what is live, if that is known. A filter that matches nothing is a
-// mistake: a mistyped --exclude would let the very org be written that somebody
+// mistake: a mistyped exclusion would let the very org be written that somebody
 // meant to spare.
 func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) (*filter, error) {
 	var declared, known []string
@@ -207,11 +207,11 @@ func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) 
 			known = append(known, actual.Orgs[i].Domain)
 		}
 	}
-	only, err := domainSet("--org", opts.Only, declared, "is not declared in the manifests")
+	only, err := domainSet("org", opts.Only, declared, "is not declared in the manifests")
 	if err != nil {
 		return nil, err
 	}
-	exclude, err := domainSet("--exclude", opts.Exclude, known, complaint)
+	exclude, err := domainSet("excluded org", opts.Exclude, known, complaint)
 	if err != nil {
 		return nil, err
 	}
@@ -238,12 +238,12 @@ func (f *filter) orgs(desired *state.Desired) []state.DesiredOrg {
 	return orgs
 }
 
-func domainSet(flag string, names, known []string, complaint string) (map[string]bool, error) {
+func domainSet(what string, names, known []string, complaint string) (map[string]bool, error) {
 	set := map[string]bool{}
 	for _, name := range names {
 		domain := strings.ToLower(name)
 		if domain == "" || !slices.Contains(known, domain) {
-			return nil, fmt.Errorf("%s %q: this org %s%s", flag, name, complaint, strictyaml.DidYouMean(domain, known))
+			return nil, fmt.Errorf("%s %q %s%s", what, name, complaint, strictyaml.DidYouMean(domain, known))
 		}
 		set[domain] = true
 	}

@@ -77,7 +77,7 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 			}
 			if g.UnknownAerial && !live.aerial {
 				all = append(all, Refusal{GuardAerial, fmt.Sprintf(
-					"%s would be deactivated or deleted, and nobody can tell whether it is the Aerial org: set aerial.auth.orgURL to that org's own Okta domain", c.Org)})
+					"%s would be deactivated or deleted, and it is not known whether it is the Aerial org: name the Aerial org in the config by its own Okta domain", c.Org)})
 			}
 			for _, name := range g.UnknownParents {
 				all = append(all, Refusal{GuardParent, fmt.Sprintf(
@@ -92,12 +92,12 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 
 	if n := len(orgs); n > g.MaxDestructiveOrgs {
 		all = append(all, Refusal{GuardOrgs, fmt.Sprintf(
-			"%s would lose a product, be deactivated or deleted (%s), but only %d may in one run: if that is meant, apply it in parts with --org, or raise guards.maxDestructiveOrgs",
+			"%s would lose a product, be deactivated or deleted (%s), but only %d may in one run: if that is intended, apply it to fewer orgs at a time, or raise maxDestructiveOrgs",
 			count(n, "org"), enumerate(orgs), g.MaxDestructiveOrgs)})
 	}
 	if n, limit := len(orgs), g.percentLimit(declared); n > limit {
 		all = append(all, Refusal{GuardPercent, fmt.Sprintf(
-			"%s of %d would lose a product, be deactivated or deleted (%s), but only %d %% may in one run, which is %s: if that is meant, apply it in parts with --org, or raise guards.maxDestructivePercent",
+			"%s of %d would lose a product, be deactivated or deleted (%s), but only %d %% may in one run, which is %s: if that is intended, apply it to fewer orgs at a time, or raise maxDestructivePercent",
 			count(n, "org"), declared, enumerate(orgs), g.MaxDestructivePercent, count(limit, "org"))})
 	}
 	return all

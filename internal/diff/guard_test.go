@@ -100,7 +100,7 @@ func TestGuardsDoNotCountGains(t *testing.T) {
 }
 
 // The share is one of all declared orgs, also when a filter looks at few:
-// otherwise --org could never be the way to apply a plan in parts.
+// otherwise a filter could never be the way to apply a plan in parts.
 func TestGuardShareIsOfAllDeclaredOrgs(t *testing.T) {
 	desired, actual := fleet(10)
 	desired.Orgs[3].Products = []string{}
@@ -180,8 +180,8 @@ func TestRefusalsNameOrgsLimitAndRemedy(t *testing.T) {
 		t.Fatalf("got %v", plan.Refusals)
 	}
 	for i, parts := range [][]string{
-		{"13 orgs", "org-00.okta.com", "and 3 more", "only 10 may", "--org", "guards.maxDestructiveOrgs"},
-		{"13 orgs of 30", "org-09.okta.com", "only 20 %", "6 orgs", "--org", "guards.maxDestructivePercent"},
+		{"13 orgs", "org-00.okta.com", "and 3 more", "only 10 may", "fewer orgs at a time", "raise maxDestructiveOrgs"},
+		{"13 orgs of 30", "org-09.okta.com", "only 20 %", "6 orgs", "fewer orgs at a time", "raise maxDestructivePercent"},
 	} {
 		for _, part := range parts {
 			if msg := plan.Refusals[i].Message; !strings.Contains(msg, part) {

@@ -295,9 +295,9 @@ func TestReviewFilters(t *testing.T) {
 		{"only what is gone", []string{"GONE.okta.com"}, nil, 1, ""},
 		{"only what is new", []string{domain(0)}, nil, 1, ""},
 		{"without what is gone", nil, []string{"gone.okta.com"}, 4, ""},
-		{"mistyped", []string{"org-1.okta.com"}, nil, 0, `--org "org-1.okta.com": this org is not declared in the manifests: did you mean "org-01.okta.com"?`},
-		{"mistyped exclusion", nil, []string{"gone.okta.co"}, 0, `--exclude "gone.okta.co": this org is n`},
-		{"nothing left", []string{domain(1)}, []string{domain(1)}, 0, "no declared org is left to look at"},
+		{"mistyped", []string{"org-1.okta.com"}, nil, 0, `org "org-1.okta.com" is not declared in the manifests: did you mean "org-01.okta.com"?`},
+		{"mistyped exclusion", nil, []string{"gone.okta.co"}, 0, `excluded org "gone.okta.co" is n`},
+		{"nothing left", []string{domain(1)}, []string{domain(1)}, 0, "no declared org is left"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			opts := diff.Options{Account: account, Only: tt.only, Exclude: tt.exclude, Guards: wide}
