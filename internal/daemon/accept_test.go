@@ -15,7 +15,7 @@ import (
 	"reconciler/internal/store/journal"
 )
 
-// accepted gives the last accepted commit in the journal.
+// accepted returns the last accepted commit in the journal.
 func accepted(t *testing.T, w *world, state string) (journal.Acceptance, bool) {
 	t.Helper()
 	view, err := journal.Look(state, journal.Options{})

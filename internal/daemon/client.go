@@ -74,7 +74,7 @@ func readStatus(base *url.URL, body io.Reader) (*Status, error) {
 	return &s, nil
 }
 
-// statusURL gives the URL of a daemon from its address.
+// statusURL returns the URL of a daemon from its address.
 func statusURL(address string) (*url.URL, error) {
 	if !strings.Contains(address, "://") {
 		address = "http://" + address

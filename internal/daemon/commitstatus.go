@@ -81,7 +81,7 @@ func (t *teller) report(ctx context.Context, commit string, v verdict) error {
 	return t.forge.SetStatus(ctx, commit, status)
 }
 
-// reported says whether an earlier process has said the same. Where that can't
+// reported reports whether an earlier process has said the same. Where that can't
 // be found out, such as with a token that may write and not read, it is taken
 // for unsaid: to say it twice does less harm than not to say it.
 func (t *teller) reported(ctx context.Context, commit string, status forge.Status, v verdict) bool {
@@ -110,7 +110,7 @@ func (v verdict) String() string {
 	return v.what + ": " + v.why
 }
 
-// same says whether there is nothing new in v. An error has ids and times in it
+// same reports whether there is nothing new in v. An error has ids and times in it
 // that differ from run to run, so of an error the first words stand: GitHub
 // takes a thousand statuses of a commit and no more.
 func (v verdict) same(said verdict) bool {
@@ -123,7 +123,7 @@ func (v verdict) saidBy(description, shown string) bool {
 	return description == shown || v.state == forge.Errored && (description == v.what || strings.HasPrefix(description, v.what+": "))
 }
 
-// verdictOf gives what a run says of which commit; no commit when it says nothing
+// verdictOf returns what a run says of which commit; no commit when it says nothing
 // of any.
 func verdictOf(rec *RunRecord) (commit string, v verdict) {
 	if s := rec.Stale; s != nil {

@@ -129,7 +129,7 @@ func TestCommitStatus(t *testing.T) {
 	})
 }
 
-// messages gives what was logged at a level about something.
+// messages returns what was logged at a level about something.
 func messages(w *world, level, about string) []string {
 	var all []string
 	for _, l := range w.log.lines(w.t, "") {

@@ -58,7 +58,7 @@ func (w *world) expectBlocked(why string) Status {
 	return s
 }
 
-// announcements gives what the journal has, as "domain since", with the action
+// announcements returns what the journal has, as "domain since", with the action
 // where it isn't a deactivation.
 func announcements(t *testing.T, state string) []string {
 	t.Helper()

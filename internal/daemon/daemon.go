@@ -151,7 +151,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier
 	})
 }
 
-// jitter gives a random time up to limit each time that it is called; nil for
+// jitter returns a random time up to limit each time that it is called; nil for
 // no limit.
 func jitter(limit time.Duration) func() time.Duration {
 	if limit == 0 {

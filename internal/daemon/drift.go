@@ -36,7 +36,7 @@ type Drift struct {
 // unfixable is why a difference that no call can mend is blocked.
 const unfixable = "no call of the API can change it"
 
-// driftOf gives what still differs once the plan was carried out as far as
+// driftOf returns what still differs once the plan was carried out as far as
 // result says, sorted by org and field; a nil result stands for a plan that
 // was not carried out. The times are left zero.
 func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
@@ -111,7 +111,7 @@ func mergeDrift(all []Drift) []Drift {
 	return merged
 }
 
-// same says whether two drifts of one field tell the same.
+// same reports whether two drifts of one field tell the same.
 func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
 }

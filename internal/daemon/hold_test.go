@@ -16,7 +16,7 @@ import (
 	"reconciler/internal/freeze"
 )
 
-// blocked gives a status' drift as "org field: why it is blocked".
+// blocked returns a status' drift as "org field: why it is blocked".
 func blocked(s Status) []string {
 	var lines []string
 	for _, d := range s.Drift {

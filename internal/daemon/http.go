@@ -74,7 +74,7 @@ type endpoints struct {
 	dashboard *template.Template
 }
 
-// newHandler gives the daemon's endpoints. All of them only read, but for hooks,
+// newHandler returns the daemon's endpoints. All of them only read, but for hooks,
 // where pushes are announced; nil for no such endpoint.
 func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")

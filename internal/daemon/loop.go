@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Trigger says why a run took place.
+// Trigger returns why a run took place.
 type Trigger string
 
 const (
@@ -118,7 +118,7 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 	}
 }
 
-// slot gives the first slot after t, put off by the jitter; zero when there is
+// slot returns the first slot after t, put off by the jitter; zero when there is
 // none.
 func (l *loop) slot(t time.Time) time.Time {
 	due := l.next(t)

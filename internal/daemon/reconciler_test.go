@@ -20,7 +20,7 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// actions gives a plan's changes as "org action".
+// actions returns a plan's changes as "org action".
 func actions(p *diff.Plan) []string {
 	var all []string
 	for _, c := range p.Changes {

@@ -14,7 +14,7 @@ import (
 	"reconciler/internal/state"
 )
 
-// Result says how a run ended.
+// Result returns how a run ended.
 type Result string
 
 const (
@@ -41,7 +41,7 @@ func results() []Result {
 	return []Result{ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused, ResultError, ResultInterrupted}
 }
 
-// Success says whether the run did its job: it compared the account with a
+// Success reports whether the run did its job: it compared the account with a
 // desired state, and wrote what it was to write where it could. A guard that
 // refuses and some orgs that may not be read don't make the daemon unable to
 // work; the result tells of them.
@@ -87,7 +87,7 @@ type RunRecord struct {
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
 }
 
-// Left says whether differences are left that the run found and did not mend.
+// Left reports whether differences are left that the run found and did not mend.
 func (r *RunRecord) Left() bool {
 	if r.Summary == nil {
 		return false
@@ -121,7 +121,7 @@ type Stale struct {
 	key string
 }
 
-// newRunID gives an id that sorts by time and is unique across restarts.
+// newRunID returns an id that sorts by time and is unique across restarts.
 func newRunID(t time.Time) string {
 	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
 }

@@ -184,7 +184,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	}
 }
 
-// plan gives the plan of a run. When the newest desired state can't be had, or
+// plan returns the plan of a run. When the newest desired state can't be had, or
 // can't be compared with the account, it is that of the last good one.
 func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	var newest *reconcile.Desired
@@ -229,7 +229,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	return plan, err
 }
 
-// fallback gives the good desired state to go on with when the newest can't be
+// fallback returns the good desired state to go on with when the newest can't be
 // had, or can't be used, because of err; nil when there is none. No other way
 // leads to a plan of it: it lets go of one whose signer's key was taken away, and
 // brings back the one that was accepted last, by an earlier process when the
@@ -315,7 +315,7 @@ func inForceSince(d *reconcile.Desired, since time.Time) *InForce {
 	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }
 
-// staleness says why the newest desired state is not in force.
+// staleness returns why the newest desired state is not in force.
 func (u *runner) staleness(err error) *Stale {
 	s := &Stale{Problem: *reconcile.ProblemOf(err), Since: u.fresh}
 	s.key = s.Error
@@ -330,7 +330,7 @@ func (u *runner) staleness(err error) *Stale {
 	return s
 }
 
-// resultOf says how a run with a plan ended. err is what kept the plan from
+// resultOf returns how a run with a plan ended. err is what kept the plan from
 // being carried out.
 func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	counts := result.Counts()
@@ -355,7 +355,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	}
 }
 
-// blind says whether not one of the declared orgs could be read. One that can't
+// blind reports whether not one of the declared orgs could be read. One that can't
 // is a matter between it and Okta; all of them are a watch that sees nothing.
 func blind(plan *diff.Plan) bool {
 	return plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs

@@ -568,7 +568,7 @@ func TestRunNeverDeactivatesParentOrAerialOrg(t *testing.T) {
 }
 
 // Under a custom domain a parent looks like no org of the account. Unless the
-// config says which it is, it could be any of them.
+// config returns which it is, it could be any of them.
 func TestRunParentWithCustomDomain(t *testing.T) {
 	const custom = "url: https://login.acme.example"
 	tests := []struct {

@@ -204,7 +204,7 @@ func (b *board) stop() {
 	b.stopping = true
 }
 
-// read gives the status as of now.
+// read returns the status as of now.
 func (b *board) read(now time.Time) Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -223,7 +223,7 @@ const (
 	leastPatience = 5 * time.Minute
 )
 
-// notReady says why the daemon is not ready; empty when it is. b.mu is held.
+// notReady returns why the daemon is not ready; empty when it is. b.mu is held.
 func (b *board) notReady(now time.Time) string {
 	s := &b.status
 	if b.stopping {
@@ -261,7 +261,7 @@ func (b *board) notReady(now time.Time) string {
 	return why
 }
 
-// outcomeText gives "error: why", or the result alone.
+// outcomeText returns "error: why", or the result alone.
 func outcomeText(rec *RunRecord) string {
 	if rec.Problem == nil {
 		return string(rec.Result)
@@ -279,7 +279,7 @@ const (
 	latestRun = 5 * time.Minute
 )
 
-// stuck says why the loop seems to have stopped turning; empty when it turns.
+// stuck returns why the loop seems to have stopped turning; empty when it turns.
 func (b *board) stuck(now time.Time) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -211,7 +211,7 @@ func (s *signers) expectToldOnce(commit, reason string) {
 	}
 }
 
-// tampered gives a commit whose message was changed after it was signed.
+// tampered returns a commit whose message was changed after it was signed.
 func (s *signers) tampered() string {
 	s.t.Helper()
 	s.signed(inSync, s.ssh("ada")...)
@@ -222,7 +222,7 @@ func (s *signers) tampered() string {
 	return s.object(strings.TrimSuffix(raw, "change\n") + "chance\n")
 }
 
-// merged gives a signed merge of an unsigned commit.
+// merged returns a signed merge of an unsigned commit.
 func (s *signers) merged() string {
 	s.t.Helper()
 	s.git("checkout", "-q", "-b", "side")
@@ -520,7 +520,7 @@ func TestVerifyTagIsNotKnown(t *testing.T) {
 	})
 }
 
-// lastRefusal gives why the newest commit is refused.
+// lastRefusal returns why the newest commit is refused.
 func (s *signers) lastRefusal() *reconcile.UnverifiedError {
 	s.t.Helper()
 	_, err := s.runner.r.Desired(s.t.Context())

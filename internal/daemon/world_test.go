@@ -76,7 +76,7 @@ orgs:
   - {domain: acme-shop.okta.com, cell: ok1, status: ACTIVE, products: [sso]}
 `
 
-// manifest gives inSync with one piece of text put in place of another.
+// manifest returns inSync with one piece of text put in place of another.
 func manifest(t testing.TB, old, new string) string {
 	t.Helper()
 	if !strings.Contains(inSync, old) {
@@ -248,7 +248,7 @@ func (w *world) writes() []string {
 	return all
 }
 
-// metric gives one series from the endpoint; false when it isn't there.
+// metric returns one series from the endpoint; false when it isn't there.
 func (w *world) metric(series string) (string, bool) {
 	w.t.Helper()
 	body := ask(w.handler, "GET", "/metrics").Body.String()
@@ -270,7 +270,7 @@ func (w *world) expectMetrics(want map[string]string) {
 	}
 }
 
-// driftLines gives a status' drift as "org field: actual -> desired".
+// driftLines returns a status' drift as "org field: actual -> desired".
 func driftLines(s Status) []string {
 	var lines []string
 	for _, d := range s.Drift {
@@ -314,7 +314,7 @@ func (b *logBuffer) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// lines gives the lines with the message; all with "".
+// lines returns the lines with the message; all with "".
 func (b *logBuffer) lines(t testing.TB, msg string) []map[string]any {
 	t.Helper()
 	var all []map[string]any

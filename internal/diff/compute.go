@@ -70,7 +70,7 @@ const (
 	blockedParent    = roleParent + " is never deactivated"
 )
 
-// Compute gives the plan that leads from actual to desired. The error is the
+// Compute returns the plan that leads from actual to desired. The error is the
 // user's to mend and leaves no plan: manifests for another account, products
 // that the account doesn't subscribe to, filters that name no org.
 //
@@ -96,7 +96,7 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	return p, p.Seal()
 }
 
-// newPlan gives a plan that says nothing yet.
+// newPlan returns a plan that says nothing yet.
 func newPlan(opts Options) *Plan {
 	return &Plan{
 		Version:   PlanVersion,
@@ -111,7 +111,7 @@ func newPlan(opts Options) *Plan {
 	}
 }
 
-// compute gives the plan for those of the declared orgs that are to be looked
+// compute returns the plan for those of the declared orgs that are to be looked
 // at. It has no product names and no digest yet.
 func compute(desired *state.Desired, orgs []state.DesiredOrg, actual *state.Actual, opts Options) *Plan {
 	p := newPlan(opts)
@@ -181,7 +181,7 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 	return nil
 }
 
-// filter says which orgs are to be looked at.
+// filter returns which orgs are to be looked at.
 type filter struct {
 	only, exclude map[string]bool
 }
@@ -218,7 +218,7 @@ func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) 
 	return &filter{only, exclude}, nil
 }
 
-// has says whether the org with this domain, or these, is to be looked at.
+// has reports whether the org with this domain, or these, is to be looked at.
 func (f *filter) has(domains ...string) bool {
 	in := func(set map[string]bool) bool {
 		return slices.ContainsFunc(domains, func(d string) bool { return set[d] })
@@ -226,7 +226,7 @@ func (f *filter) has(domains ...string) bool {
 	return (len(f.only) == 0 || in(f.only)) && !in(f.exclude)
 }
 
-// orgs gives the declared orgs that the filter leaves, sorted by domain.
+// orgs returns the declared orgs that the filter leaves, sorted by domain.
 func (f *filter) orgs(desired *state.Desired) []state.DesiredOrg {
 	var orgs []state.DesiredOrg
 	for _, o := range desired.Orgs {
@@ -258,11 +258,11 @@ func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *s
 	for _, p := range actual.Catalog {
 		subscribed[p.ID] = true
 	}
-	type wish struct {
+	type missing struct {
 		pos     state.Pos
 		product string
 	}
-	wishes := map[wish][]string{}
+	missed := map[missing][]string{}
 	for _, o := range orgs {
 		if !o.ManagesProducts() {
 			continue
@@ -275,19 +275,19 @@ func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *s
 			if !ok {
 				pos = o.Pos
 			}
-			w := wish{pos, id}
-			wishes[w] = append(wishes[w], o.Domain)
+			w := missing{pos, id}
+			missed[w] = append(missed[w], o.Domain)
 		}
 	}
 	var errs strictyaml.Errors // sorted by its Err
-	for w, domains := range wishes {
+	for w, domains := range missed {
 		errs.Add(w.pos, "product %s is wanted by %s, but the account does not subscribe to it: buy it, or take it out",
 			nameProduct(w.product, desired.Products), enumerate(domains))
 	}
 	return errs.Err()
 }
 
-// nameProduct gives `"sso" (P000052)`, or `"P000052"` for an id without a name.
+// nameProduct returns `"sso" (P000052)`, or `"P000052"` for an id without a name.
 func nameProduct(id string, names map[string]string) string {
 	if alias := aliasOf(id, names); alias != "" {
 		return fmt.Sprintf("%q (%s)", alias, id)
@@ -295,7 +295,7 @@ func nameProduct(id string, names map[string]string) string {
 	return fmt.Sprintf("%q", id)
 }
 
-// aliasOf gives the first name, in alphabetical order, that the manifests give
+// aliasOf returns the first name, in alphabetical order, that the manifests give
 // to a product.
 func aliasOf(id string, names map[string]string) string {
 	best := ""
@@ -310,7 +310,7 @@ func aliasOf(id string, names map[string]string) string {
 // shown is how many names a message lists before it only counts the rest.
 const shown = 10
 
-// enumerate gives "a, b and c", or "a, b, … and 290 more" for many.
+// enumerate returns "a, b and c", or "a, b, … and 290 more" for many.
 func enumerate(names []string) string {
 	switch n := len(names); {
 	case n == 1:
@@ -388,7 +388,7 @@ func productNames(p *Plan, catalog []state.Product, manifests ...*state.Desired)
 	return spoken
 }
 
-// aliases gives the names of products by their ids: of several, the first in
+// aliases returns the names of products by their ids: of several, the first in
 // alphabetical order of the first manifests that have one.
 func aliases(manifests ...*state.Desired) map[string]string {
 	names := map[string]string{}

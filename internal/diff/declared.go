@@ -6,7 +6,7 @@ import (
 	"reconciler/internal/state"
 )
 
-// CompareDeclared gives what the change from base to head declares, from the
+// CompareDeclared returns what the change from base to head declares, from the
 // manifests alone. It compares head with a fleet that is as base declares it,
 // which is all that is known: where base doesn't manage a field, a change of it
 // rests on nothing. An org that head adds without a way to create it may be
@@ -92,7 +92,7 @@ func (p *pair) declared(live *index, opts Options) *orgDiff {
 	return d
 }
 
-// asDeclared gives the live org that would be just as it is declared. What is
+// asDeclared returns the live org that would be just as it is declared. What is
 // not managed is not known. Places and ids are not compared: to declare them
 // otherwise writes nothing.
 func asDeclared(o *state.DesiredOrg, id string) *state.Org {
@@ -137,7 +137,7 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	}
 
 	if len(opts.Only) == 0 {
-		for _, d := range accountOtherwise(base, head) {
+		for _, d := range accountChanges(base, head) {
 			if !told[place{"", d.field}] {
 				r.Settings = append(r.Settings, Setting{"", d.field, d.base, d.head})
 			}
@@ -160,7 +160,7 @@ func (r *Review) count(o Origin) {
 	}
 }
 
-// settings gives what the change declares of the org, and nothing else tells.
+// settings returns what the change declares of the org, and nothing else tells.
 func (p *pair) settings(names map[string]string, written, told map[place]bool) []Setting {
 	domain := p.domain()
 	switch {
@@ -172,9 +172,9 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 		return []Setting{{domain, FieldDeclared, "", FieldDeclared}}
 	}
 	var all []Setting
-	for _, d := range p.otherwise(names) {
+	for _, d := range p.changed(names) {
 		at := place{domain, d.field}
-		if told[at] && !(d.field == FieldProducts && written[at] && p.forgets()) {
+		if told[at] && !(d.field == FieldProducts && written[at] && p.dropsProducts()) {
 			continue
 		}
 		all = append(all, Setting{domain, d.field, d.base, d.head})
@@ -182,8 +182,8 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 	return all
 }
 
-// accountOtherwise gives what both sides say differently of the account.
-func accountOtherwise(base, head *state.Desired) []declaration {
+// accountChanges returns what both sides say differently of the account.
+func accountChanges(base, head *state.Desired) []declaration {
 	var all []declaration
 	for _, d := range []declaration{
 		{FieldAccountID, base.Account.ID, head.Account.ID},

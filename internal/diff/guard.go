@@ -51,9 +51,9 @@ const (
 	roleParent = "a parent org"
 )
 
-// untouchable says which role keeps the change's org from being deactivated,
+// neverDeactivated returns which role keeps the change's org from being deactivated,
 // and which guard stands for it; both empty when there is none.
-func (g *Guards) untouchable(c *Change, live *index) (role, guard string) {
+func (g *Guards) neverDeactivated(c *Change, live *index) (role, guard string) {
 	org := live.byID[c.OrgID]
 	switch {
 	case c.Org == g.AerialDomain || org != nil && org.AerialOrg:
@@ -64,14 +64,14 @@ func (g *Guards) untouchable(c *Change, live *index) (role, guard string) {
 	return "", ""
 }
 
-// refusals gives what the guards say to the changes, in a fixed order.
+// refusals returns what the guards say to the changes, in a fixed order.
 func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal {
 	var all []Refusal
 	var orgs []string
 	for i := range changes {
 		c := &changes[i]
 		if c.Deactivates() && c.Blocked != blockedReport && c.Blocked != blockedProtected {
-			if role, guard := g.untouchable(c, live); role != "" {
+			if role, guard := g.neverDeactivated(c, live); role != "" {
 				all = append(all, Refusal{guard, fmt.Sprintf(
 					"%s is %s, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out", c.Org, role)})
 			}

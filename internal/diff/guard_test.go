@@ -9,7 +9,7 @@ import (
 	"reconciler/internal/state"
 )
 
-// fleet gives n active orgs with one product each, and manifests that agree.
+// fleet returns n active orgs with one product each, and manifests that agree.
 func fleet(n int) (*state.Desired, *state.Actual) {
 	actual := &state.Actual{Account: state.Account{ID: account}, Catalog: catalog}
 	for i := range n {

@@ -16,7 +16,7 @@ const (
 	cool   = "first wanted at 2026-11-21T09:00:00Z, not before 2026-11-22T09:00:00Z"
 )
 
-// only gives an answer for one domain, and none for others.
+// only returns an answer for one domain, and none for others.
 func only(domain, why string) func(string) string {
 	return func(d string) string {
 		if d == domain {

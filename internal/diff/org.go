@@ -80,7 +80,7 @@ func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	return d
 }
 
-// mistaken says whether the manifest's id and domain don't mean one and the
+// mistaken reports whether the manifest's id and domain don't mean one and the
 // same live org. Then nothing of it may be written: it may not be the org that
 // the author had in mind.
 func (d *orgDiff) mistaken(found []*state.Org) bool {
@@ -179,7 +179,7 @@ func (d *orgDiff) fields(org *state.Org) {
 	}
 }
 
-// deletionPending says whether there is nothing left to ask for. An org that is
+// deletionPending reports whether there is nothing left to ask for. An org that is
 // active again was asked for in vain: somebody has taken the request back.
 func (d *orgDiff) deletionPending(org *state.Org) bool {
 	return d.asked != nil && d.asked(org.ID) && org.Status == state.Inactive
@@ -249,7 +249,7 @@ func (d *orgDiff) block(live *index, opts Options) {
 	cooling := ""
 	for i := range d.changes {
 		c := &d.changes[i]
-		c.Blocked = cmp.Or(c.Blocked, d.spared(c, live, &opts.Guards), held)
+		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), held)
 		if c.Blocked == "" && c.Deactivates() {
 			// An org is deleted only after its deactivation, so that the one
 			// waits for the other as well.
@@ -259,14 +259,14 @@ func (d *orgDiff) block(live *index, opts Options) {
 	}
 }
 
-// spared says why the change must never be made; "" if it may.
-func (d *orgDiff) spared(c *Change, live *index, guards *Guards) string {
+// forbidden returns why the change must never be made; "" if it may.
+func (d *orgDiff) forbidden(c *Change, live *index, guards *Guards) string {
 	switch {
 	case !c.Destructive:
 	case d.org.Protected:
 		return blockedProtected
 	case c.Deactivates():
-		switch role, _ := guards.untouchable(c, live); role {
+		switch role, _ := guards.neverDeactivated(c, live); role {
 		case roleAerial:
 			return blockedAerial
 		case roleParent:
@@ -282,12 +282,12 @@ func (d *orgDiff) blockAll(why string) {
 	}
 }
 
-// Deactivates says whether the change locks people out of the org.
+// Deactivates reports whether the change locks people out of the org.
 func (c *Change) Deactivates() bool {
 	return c.Action == SetStatus && c.After.Text() == string(state.Inactive) || c.Action == RequestDeletion
 }
 
-// Barred says whether the change is blocked until somebody declares otherwise,
+// Barred reports whether the change is blocked until somebody declares otherwise,
 // and not by what passes with time.
 func (c *Change) Barred() bool {
 	switch c.Blocked {

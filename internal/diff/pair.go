@@ -34,7 +34,7 @@ func (p *pair) domains() []string {
 	return all
 }
 
-// pairs gives the orgs of both sides that the filter leaves, sorted by domain.
+// pairs returns the orgs of both sides that the filter leaves, sorted by domain.
 // An org is the same on both sides by its domain, or by its id if its domain
 // was changed.
 func pairs(base, head *state.Desired, keep *filter) []pair {
@@ -75,16 +75,16 @@ type declaration struct {
 	field, base, head string
 }
 
-// otherwise gives what both sides say, and say differently, in alphabetical
+// changed returns what both sides say, and say differently, in alphabetical
 // order of the keys. names are those of the products, by id.
-func (p *pair) otherwise(names map[string]string) []declaration {
+func (p *pair) changed(names map[string]string) []declaration {
 	b, h := p.base, p.head
 	if b == nil || h == nil {
 		return nil
 	}
 	all := []declaration{
 		{FieldCell, b.Cell, h.Cell},
-		{"create", recipe(b.Create), recipe(h.Create)},
+		{"create", describeCreate(b.Create), describeCreate(h.Create)},
 		{FieldDomain, b.Domain, h.Domain},
 		{FieldID, b.ID, h.ID},
 		{"mode", string(b.Mode), string(h.Mode)},
@@ -97,12 +97,12 @@ func (p *pair) otherwise(names map[string]string) []declaration {
 	return slices.DeleteFunc(all, func(d declaration) bool { return d.base == d.head })
 }
 
-// touches gives the fields that the change bears on: what is declared
+// touches returns the fields that the change bears on: what is declared
 // otherwise, and what that decides. Mode and protection decide whether
 // something is written, and not what the org is to be like.
 func (p *pair) touches() map[string]bool {
 	fields := map[string]bool{}
-	for _, d := range p.otherwise(nil) {
+	for _, d := range p.changed(nil) {
 		switch d.field {
 		case "productPolicy":
 			fields[FieldProducts] = true
@@ -115,14 +115,14 @@ func (p *pair) touches() map[string]bool {
 	return fields
 }
 
-// forgets says whether products that the base asks for are no longer asked for,
+// dropsProducts reports whether products that the base asks for are no longer asked for,
 // and yet not taken away.
-func (p *pair) forgets() bool {
+func (p *pair) dropsProducts() bool {
 	return p.head.ProductPolicy == state.Additive && len(minus(p.base.Products, p.head.Products)) > 0
 }
 
-// recipe gives how an org is created in one line.
-func recipe(c *state.Create) string {
+// describeCreate returns how an org is created in one line.
+func describeCreate(c *state.Create) string {
 	if c == nil {
 		return ""
 	}

@@ -160,13 +160,13 @@ func maybeList(all []string) Value {
 	return List(all)
 }
 
-// Text gives the word, or "" when v isn't one.
+// Text returns the word, or "" when v isn't one.
 func (v Value) Text() string { return v.text }
 
-// List gives the list, or nil when v isn't one.
+// List returns the list, or nil when v isn't one.
 func (v Value) List() []string { return v.list }
 
-// IsZero says whether v is nothing at all.
+// IsZero reports whether v is nothing at all.
 func (v Value) IsZero() bool { return v.kind == nothing }
 
 // Equal compares by kind and content.
@@ -186,7 +186,7 @@ func equalLists(a, b []string) bool {
 	return true
 }
 
-// MarshalJSON gives an array, a string or null.
+// MarshalJSON returns an array, a string or null.
 func (v Value) MarshalJSON() ([]byte, error) {
 	switch v.kind {
 	case list:
@@ -265,13 +265,13 @@ type Refusal struct {
 	Message string `json:"message"`
 }
 
-// Empty says whether desired and actual agree: nothing to change, nothing
+// Empty reports whether desired and actual agree: nothing to change, nothing
 // unfixable, nothing unknown. Unmanaged orgs are no difference.
 func (p *Plan) Empty() bool {
 	return !p.Differs() && len(p.Unknown) == 0
 }
 
-// Differs says whether there is a known difference between desired and
+// Differs reports whether there is a known difference between desired and
 // actual, whether or not it will be or can be mended.
 func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
@@ -295,7 +295,7 @@ func (p *Plan) Seal() error {
 	return err
 }
 
-// computeDigest gives the plan's digest. It covers every byte of the plan but
+// computeDigest returns the plan's digest. It covers every byte of the plan but
 // the digest itself, so that a plan that was edited is found out.
 func (p *Plan) computeDigest() (string, error) {
 	bare := *p

@@ -70,7 +70,7 @@ func whole(d *state.Desired) *state.Desired {
 	return &w
 }
 
-// asActual gives that fleet.
+// asActual returns that fleet.
 func asActual(d *state.Desired) *state.Actual {
 	a := &state.Actual{Account: state.Account{ID: account, Name: d.Account.Name}, Catalog: catalog}
 	for i := range d.Orgs {

@@ -18,7 +18,7 @@ type StaleError struct {
 	Reasons []string
 }
 
-// Error gives the first reason, and how many more there are.
+// Error returns the first reason, and how many more there are.
 func (e *StaleError) Error() string {
 	if n := len(e.Reasons); n > 1 {
 		return fmt.Sprintf("%s (and %d more)", e.Reasons[0], n-1)
@@ -137,12 +137,12 @@ func (c *Change) check() error {
 	return nil
 }
 
-// sortedSet says whether ids is a list, sorted and without repeats.
+// sortedSet reports whether ids is a list, sorted and without repeats.
 func sortedSet(ids []string) bool {
 	return ids != nil && slices.IsSorted(ids) && len(slices.Compact(slices.Clone(ids))) == len(ids)
 }
 
-// For gives a *StaleError if the plan is not for this account.
+// For returns a *StaleError if the plan is not for this account.
 func (p *Plan) For(account string) error {
 	if p.Account != account {
 		return stale("the plan is for account %q, but the config says %q", p.Account, account)
@@ -193,7 +193,7 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	return &fresh, nil
 }
 
-// Within gives a *StaleError that names each change which the plan would make
+// Within returns a *StaleError that names each change which the plan would make
 // and whole wouldn't. What whole has blocked for the time being counts as one
 // that it would make: that, Revalidate looks at.
 func (p *Plan) Within(whole *Plan) error {
@@ -274,7 +274,7 @@ func (w *waiting) add(why, org string) {
 	}
 }
 
-// refusals gives one refusal for each reason; format takes the orgs and it.
+// refusals returns one refusal for each reason; format takes the orgs and it.
 func (w *waiting) refusals(guard, format string) []Refusal {
 	var all []Refusal
 	for _, why := range w.reasons {
@@ -290,7 +290,7 @@ func (c *Change) name() string {
 	return c.Org
 }
 
-// outdated says why what the change rests on is no longer live; "" if it is. A
+// outdated returns why what the change rests on is no longer live; "" if it is. A
 // change of an org that the plan itself links rests on the org being missing.
 func (c *Change) outdated(live *index, actual *state.Actual, linking bool) string {
 	if c.Action == RenameAccount {
@@ -326,7 +326,7 @@ func moved(actual, before Value) string {
 	return fmt.Sprintf("%s is live, and the plan rests on %s", actual, before)
 }
 
-// String gives the value for messages: a word in quotes, a list in brackets.
+// String returns the value for messages: a word in quotes, a list in brackets.
 func (v Value) String() string {
 	switch v.kind {
 	case list:

@@ -6,7 +6,7 @@ import (
 	"reconciler/internal/state"
 )
 
-// CompareThreeWay gives the plan that leads from actual to head, and says of
+// CompareThreeWay returns the plan that leads from actual to head, and says of
 // each difference whether the change from base to head causes it: see Origin.
 // It is the plan of Compute(head, actual, opts) with a Review, and may be
 // applied like that.
@@ -71,7 +71,7 @@ func (s *side) origin(field string) Origin {
 	}
 }
 
-// declares gives what the base declares for a field that a change writes.
+// declares returns what the base declares for a field that a change writes.
 func (s *side) declares(field string) Value {
 	b := s.base
 	switch {
@@ -88,7 +88,7 @@ func (s *side) declares(field string) Value {
 	return Value{}
 }
 
-// attribute gives each difference its origin, and returns the conflicts that
+// attribute returns each difference its origin, and returns the conflicts that
 // leave no difference.
 func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.Actual, opts Options) []Settled {
 	live := newIndex(actual)
@@ -129,7 +129,7 @@ func accountSide(base, head *state.Desired, actual *state.Actual) *side {
 	}
 }
 
-// drift gives the fields in which live differs from the base. What couldn't be
+// drift returns the fields in which live differs from the base. What couldn't be
 // read differs in nothing that anybody knows of.
 func (p *pair) drift(live *index, opts Options) map[string]bool {
 	if p.base == nil {
@@ -155,7 +155,7 @@ func (p *pair) drift(live *index, opts Options) map[string]bool {
 	return fields
 }
 
-// settled gives the fields, in alphabetical order, that the change declares
+// settled returns the fields, in alphabetical order, that the change declares
 // otherwise, and in which live has left the base for the same.
 func (p *pair) settled(live *index) []Settled {
 	b, h := p.base, p.head
@@ -186,7 +186,7 @@ func appendSettled(all []Settled, org, field, base, head, live string) []Settled
 	return append(all, Settled{org, field, Text(base), Text(head)})
 }
 
-// fits says whether an org with these products is as declared.
+// fits reports whether an org with these products is as declared.
 func fits(o *state.DesiredOrg, products []string) bool {
 	return slices.Equal(products, o.Products) ||
 		o.ProductPolicy == state.Additive && len(minus(o.Products, products)) == 0

@@ -171,7 +171,7 @@ func Run(ctx context.Context, opts Options) *Report {
 	return r
 }
 
-// checks gives all checks but that of the config, in the order in which they
+// checks returns all checks but that of the config, in the order in which they
 // are told.
 func (p *patient) checks() []*check {
 	all := []*check{
@@ -280,7 +280,7 @@ func plain(s string) string {
 	}, s)
 }
 
-// words gives the message for an error of a check: where the time was up, that,
+// words returns the message for an error of a check: where the time was up, that,
 // and what went wrong last.
 func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
 	switch {

@@ -255,7 +255,7 @@ func shifted(by time.Duration) func(*setup) {
 	return func(s *setup) { s.opts.Now = func() time.Time { return time.Now().Add(by) } }
 }
 
-// closedPort gives a URL at which nobody listens.
+// closedPort returns a URL at which nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -416,7 +416,7 @@ func (w *world) git(manifest string) {
 	w.replace(fmt.Sprintf("manifests: %q", w.path("orgs")), fmt.Sprintf("git: {url: %q, path: orgs}", w.path("repo")))
 }
 
-// create gives a manifest with an org that is to be created.
+// create returns a manifest with an org that is to be created.
 func create(parent string) string {
 	return "version: 1\norgs:\n  - domain: acme-fresh.okta.com\n    cell: ok1\n    create:\n      parent: " + parent +
 		"\n      name: Acme Fresh\n      admin: {firstName: A, lastName: B, email: a@acme.example, login: a@acme.example}\n"

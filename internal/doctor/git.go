@@ -87,7 +87,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 	return "no credentials are configured", nil
 }
 
-// forge gives what carries calls to the API of the git server.
+// forge returns what carries calls to the API of the git server.
 func (p *patient) forge() http.RoundTripper {
 	if file := p.cfg.Git.Auth.CAFile; file != "" {
 		return source.Transport(file)
@@ -348,7 +348,7 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 	return fine("%q of commit %.12s in %s is %s; whether the token may also write shows with the first report", s.Name, commit, s.Repository, said)
 }
 
-// statusToken gives the token for statuses: one of its own, or that of the app.
+// statusToken returns the token for statuses: one of its own, or that of the app.
 func (p *patient) statusToken(s *config.GitStatus) func(context.Context) (string, error) {
 	if !s.Token.IsSet() {
 		return p.appToken

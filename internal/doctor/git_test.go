@@ -44,7 +44,7 @@ func (w *world) remote(more string) {
 	w.replace(fmt.Sprintf("git: {url: %q, path: orgs}", w.path("repo")), "git:\n  url: https://git.example/acme/orgs.git\n  path: orgs\n"+more)
 }
 
-// head gives the newest commit of the repository.
+// head returns the newest commit of the repository.
 func (w *world) head() string {
 	w.t.Helper()
 	out, err := exec.Command("git", "-C", w.path("repo"), "rev-parse", "HEAD").Output()

@@ -45,7 +45,7 @@ func (p *patient) writes(context.Context) Check {
 	return found
 }
 
-// held gives what is held and why, orgs of one reason together: the largest
+// held returns what is held and why, orgs of one reason together: the largest
 // group first.
 func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 	why := rules.At(now)
@@ -80,7 +80,7 @@ func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 	return all
 }
 
-// idle gives windows and suspensions that are about none of the declared orgs,
+// idle returns windows and suspensions that are about none of the declared orgs,
 // as after a typing error. Without good manifests nobody can tell.
 func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) []string {
 	domains := p.domains()
@@ -101,7 +101,7 @@ func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) [
 	return all
 }
 
-// concerns says whether patterns are about any of the domains, by asking whether
+// concerns reports whether patterns are about any of the domains, by asking whether
 // a suspension with them would hold one.
 func concerns(orgs, domains []string) bool {
 	rules := &freeze.Rules{Suspensions: []freeze.Suspension{{Orgs: orgs}}}

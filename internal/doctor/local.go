@@ -214,7 +214,7 @@ func (e *folderError) Hint() string { return securedir.HintFor(e.err) }
 
 func (e *folderError) Unwrap() error { return e.err }
 
-// alive says whether a process on this machine is running, or at least one of
+// alive reports whether a process on this machine is running, or at least one of
 // that number.
 func alive(h journal.Holder) bool {
 	if host, err := os.Hostname(); err != nil || host != h.Host || h.PID <= 0 {
@@ -303,7 +303,7 @@ func (p *patient) schedule(context.Context) Check {
 	return c
 }
 
-// moments gives times as people write them: a date where it changes, seconds
+// moments returns times as people write them: a date where it changes, seconds
 // where there are any, and the time zone.
 func moments(all []time.Time) string {
 	var parts []string
@@ -325,7 +325,7 @@ func moments(all []time.Time) string {
 	return strings.Join(parts, ", ") + " " + zone
 }
 
-// namedZone gives the time zone that stands in front of a schedule.
+// namedZone returns the time zone that stands in front of a schedule.
 func namedZone(schedule string) (*time.Location, bool) {
 	for _, key := range []string{"CRON_TZ=", "TZ="} {
 		if rest, ok := strings.CutPrefix(schedule, key); ok {

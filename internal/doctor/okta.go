@@ -168,7 +168,7 @@ func (p *patient) readToken(ctx context.Context) Check {
 	return fine("for %s, valid for %v", strings.Join(token.Scopes, ", "), token.Expires.Sub(p.opts.Now()).Round(time.Minute))
 }
 
-// dpop tells whether tokens are bound to a key.
+// dpop reports whether tokens are bound to a key.
 func (p *patient) dpop(context.Context) Check {
 	switch configured := p.cfg.Aerial.Auth.DPoP; {
 	case p.token.Type != auth.DPoP:

@@ -9,7 +9,7 @@ import (
 	"reconciler/internal/text"
 )
 
-// parents gives a check for each configured parent, or one that says that there
+// parents returns a check for each configured parent, or one that says that there
 // is none.
 func (p *patient) parents() []*check {
 	if p.cfg == nil || len(p.cfg.Parents) == 0 {

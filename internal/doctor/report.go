@@ -81,7 +81,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // nameWidth is the width of the column of names; a parent may have a longer one.
 const nameWidth = len("aerial account")
 
-// Line gives one line of text for a check, without the line end.
+// Line returns one line of text for a check, without the line end.
 func (c *Check) Line(color bool) string {
 	status, hint := fmt.Sprintf("%-7s", c.Status), "hint:"
 	if color {
@@ -95,7 +95,7 @@ func (c *Check) Line(color bool) string {
 	return line
 }
 
-// color gives the escape sequence for a status.
+// color returns the escape sequence for a status.
 func (s Status) color() string {
 	switch s {
 	case OK:
@@ -109,7 +109,7 @@ func (s Status) color() string {
 	}
 }
 
-// String gives one line, as in "9 ok, 1 warning, 2 failures, 3 skipped".
+// String returns one line, as in "9 ok, 1 warning, 2 failures, 3 skipped".
 func (s Summary) String() string {
 	parts := []string{fmt.Sprintf("%d ok", s.OK)}
 	if s.Warning > 0 {

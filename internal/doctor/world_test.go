@@ -104,7 +104,7 @@ func newWorld(t *testing.T, change func(*setup)) *world {
 	return w
 }
 
-// doctor gives the options that the command gives.
+// doctor returns the options that the command gives.
 func (w *world) doctor() {
 	base := aerial.BaseTransport(10)
 	w.t.Cleanup(base.CloseIdleConnections)
@@ -216,7 +216,7 @@ func (w *world) examine() *doctor.Report {
 	return report
 }
 
-// text gives both forms of a report, with what differs each time made equal.
+// text returns both forms of a report, with what differs each time made equal.
 func (w *world) text(r *doctor.Report) string {
 	w.t.Helper()
 	var b strings.Builder

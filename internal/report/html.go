@@ -34,7 +34,7 @@ func writeHTML(w io.Writer, d Data) error {
 	}{newView(d), styleHash()})
 }
 
-// title gives a sentence of ours its capital letter.
+// title returns a sentence of ours its capital letter.
 func title(s string) string {
 	if s == "" {
 		return ""

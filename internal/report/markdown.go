@@ -32,7 +32,7 @@ const (
 	mdNotes = 200 // why a change is blocked, and until when
 )
 
-// markdown gives the report as a comment for a pull request on GitHub or
+// markdown returns the report as a comment for a pull request on GitHub or
 // GitLab, of at most limit bytes, or markdownLeast if that is more. What is least
 // important is left out first, and counted: the details of existing drift, then
 // lists, then the details of changes.
@@ -147,7 +147,7 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 	return b.String()
 }
 
-// markdownChanges gives as many of the orgs as fit into room, none of them in
+// markdownChanges returns as many of the orgs as fit into room, none of them in
 // part, and how many changes that leaves out.
 func markdownChanges(groups []group, room int) string {
 	const (
@@ -205,7 +205,7 @@ func (g *group) inDiff() string {
 	return b.String()
 }
 
-// inDiff gives what the orgs of an entry have to expect.
+// inDiff returns what the orgs of an entry have to expect.
 func (e *entry) inDiff() string {
 	head := e.Head()
 	if names := e.Listed(); names != nil {
@@ -263,7 +263,7 @@ func (l *line) inDiff(result apply.Status) string {
 	return short.signed(notes)
 }
 
-// code gives a foreign text of at most n bytes as a code span, where neither
+// code returns a foreign text of at most n bytes as a code span, where neither
 // markdown nor links, mentions and references mean anything. A backtick would
 // end it and becomes an escape.
 func code(s string, n int) string {
@@ -273,7 +273,7 @@ func code(s string, n int) string {
 	return "`" + cut(strings.ReplaceAll(s, "`", `\x60`), n) + "`"
 }
 
-// prose gives a text as it is when it can mean nothing to markdown, GitHub or
+// prose returns a text as it is when it can mean nothing to markdown, GitHub or
 // GitLab, and as a code span otherwise.
 func prose(s string) string {
 	for _, r := range s {

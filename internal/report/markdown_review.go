@@ -14,7 +14,7 @@ const (
 	mdFence = len("```diff\n") + len("```\n\n")
 )
 
-// markdownReview gives the parts of a review that fit into room, and whether
+// markdownReview returns the parts of a review that fit into room, and whether
 // that is all but the drift. Each part says what it lacks. Drift is shown only
 // where nothing else is left out.
 func markdownReview(r *review, room int) (body string, whole bool) {
@@ -55,7 +55,7 @@ func (p *part) mdFoot() string {
 	return ""
 }
 
-// inMarkdown gives the entries that fit into room, none of them in part but for
+// inMarkdown returns the entries that fit into room, none of them in part but for
 // the names of many orgs, how much of the room that took, and whether it is all.
 // Fences and the sentence about what is left out have room of their own, as far
 // as each part has one of them.
@@ -98,7 +98,7 @@ func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 	return b.b.String(), spent, left+unlisted == 0
 }
 
-// mdNames gives names as lines of a block of code. Each is indented so far that
+// mdNames returns names as lines of a block of code. Each is indented so far that
 // it can't end the block.
 func mdNames(names []string) string {
 	var b strings.Builder

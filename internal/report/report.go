@@ -21,7 +21,7 @@ const (
 	HTML     Format = "html"
 )
 
-// Formats gives the names of all formats, for help texts and completion.
+// Formats returns the names of all formats, for help texts and completion.
 func Formats() []string {
 	return []string{string(Text), string(JSON), string(Markdown), string(HTML)}
 }

@@ -43,7 +43,7 @@ type entry struct {
 	ID       string
 	Account  bool
 	Changes  []change
-	Standing standing
+	Severity severity
 }
 
 // Head names the orgs if they are few, and counts them otherwise.
@@ -54,7 +54,7 @@ func (e entry) Head() string {
 	return strings.Join(e.Names, ", ")
 }
 
-// Listed gives the names that Head doesn't.
+// Listed returns the names that Head doesn't.
 func (e entry) Listed() []string {
 	if len(e.Names) > fewOrgs {
 		return e.Names
@@ -122,7 +122,7 @@ func (g *gathering) of(p *diff.Plan, org string) *entry {
 	if g.index == nil {
 		g.index = map[string]int{}
 	}
-	e := entry{Names: []string{Org(org)}, Account: org == "", Standing: held}
+	e := entry{Names: []string{Org(org)}, Account: org == "", Severity: held}
 	if e.Account {
 		e.ID = visible(p.Account)
 	}
@@ -131,7 +131,7 @@ func (g *gathering) of(p *diff.Plan, org string) *entry {
 	return &g.entries[len(g.entries)-1]
 }
 
-// originOf gives one of the three origins: what a file says besides is this
+// originOf returns one of the three origins: what a file says besides is this
 // change's, so that nothing is hidden.
 func originOf(o diff.Origin) diff.Origin {
 	if o == diff.Conflict || o == diff.ExistingDrift {
@@ -140,7 +140,7 @@ func originOf(o diff.Origin) diff.Origin {
 	return diff.ThisChange
 }
 
-// differences gives the changes, and what can't be changed, of one origin.
+// differences returns the changes, and what can't be changed, of one origin.
 func differences(p *diff.Plan, origin diff.Origin) []entry {
 	var g gathering
 	live := p.Review.Kind != diff.Declared
@@ -156,7 +156,7 @@ func differences(p *diff.Plan, origin diff.Origin) []entry {
 		if e.ID == "" && live {
 			e.ID = notLinked
 		}
-		e.Standing = min(e.Standing, standingOf(c, nil))
+		e.Severity = min(e.Severity, severityOf(c, nil))
 		one := change{Lines: describe(c, p)}
 		if origin == diff.Conflict {
 			explain(&one, c, p, i)
@@ -228,7 +228,7 @@ func setting(s *diff.Setting, kind diff.ReviewKind) line {
 	return l
 }
 
-// side gives one side of a setting, or what it means that there is none.
+// side returns one side of a setting, or what it means that there is none.
 func side(field, value string) string {
 	switch {
 	case value != "":
@@ -266,14 +266,14 @@ func fold(all []entry) []entry {
 		f := &folded[i]
 		f.Names, f.ID = append(f.Names, e.Names...), ""
 	}
-	slices.SortStableFunc(folded, func(a, b entry) int { return cmp.Compare(a.Standing, b.Standing) })
+	slices.SortStableFunc(folded, func(a, b entry) int { return cmp.Compare(a.Severity, b.Severity) })
 	return folded
 }
 
 // key is the same for entries that say the same.
 func (e *entry) key() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v %d", e.Account, e.Standing)
+	fmt.Fprintf(&b, "%v %d", e.Account, e.Severity)
 	for _, c := range e.Changes {
 		b.WriteString("\n\n")
 		for _, l := range c.Lines {
@@ -327,7 +327,7 @@ func reviewSummary(p *diff.Plan) string {
 	return s
 }
 
-// tally gives "3 changes in 2 orgs (1 destructive), 1 unfixable" of what this
+// tally returns "3 changes in 2 orgs (1 destructive), 1 unfixable" of what this
 // change alone does; "" when that is nothing.
 func tally(p *diff.Plan) string {
 	alone := func(o diff.Origin) bool { return originOf(o) == diff.ThisChange }

@@ -57,7 +57,7 @@ func (p *printer) say(parts ...string) {
 	_ = p.w.WriteByte('\n')
 }
 
-// paint gives s in a colour, if there are any.
+// paint returns s in a colour, if there are any.
 func (p *printer) paint(color, s string) string {
 	if !p.color || s == "" {
 		return s
@@ -143,10 +143,10 @@ func (p *printer) legend(v *view) {
 	}
 }
 
-// groups prints those of some standing, with air between them while there are
+// groups prints those of some severity, with air between them while there are
 // few.
-func (p *printer) groups(all []group, which ...standing) {
-	all = slices.DeleteFunc(slices.Clone(all), func(g group) bool { return !slices.Contains(which, g.Standing) })
+func (p *printer) groups(all []group, which ...severity) {
+	all = slices.DeleteFunc(slices.Clone(all), func(g group) bool { return !slices.Contains(which, g.Severity) })
 	for i, g := range all {
 		if i == 0 || len(all) <= manyOrgs {
 			p.say()
@@ -320,8 +320,8 @@ func (p *printer) kinds(all []kind) {
 // unfinished lists the orgs that are not where the plan wanted them. They come
 // late, since they are why somebody reads this.
 func (p *printer) unfinished(v *view) {
-	has := func(s standing) bool {
-		return slices.ContainsFunc(v.Groups, func(g group) bool { return g.Standing == s })
+	has := func(s severity) bool {
+		return slices.ContainsFunc(v.Groups, func(g group) bool { return g.Severity == s })
 	}
 	if has(untried) {
 		p.section("Not tried", "orgs with changes that the run did not come to")

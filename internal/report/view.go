@@ -58,22 +58,22 @@ type group struct {
 	// ID is empty for an org that isn't linked yet.
 	ID       string
 	Changes  []change
-	Standing standing
+	Severity severity
 }
 
-// standing is how much a reader must not miss a group.
-type standing int
+// severity is how much a reader must not miss a group.
+type severity int
 
 const (
-	failed  standing = iota // a change failed
+	failed  severity = iota // a change failed
 	untried                 // none failed, but one was not tried
 	grave                   // something is taken away or can't be undone
 	plain                   // none of these
 	held                    // all changes are blocked
 )
 
-// standingOf looks at one change; o is nil when nothing was tried.
-func standingOf(c *diff.Change, o *apply.Outcome) standing {
+// severityOf looks at one change; o is nil when nothing was tried.
+func severityOf(c *diff.Change, o *apply.Outcome) severity {
 	switch {
 	case o != nil && o.Result == apply.Failed:
 		return failed
@@ -88,7 +88,7 @@ func standingOf(c *diff.Change, o *apply.Outcome) standing {
 	}
 }
 
-// id gives the org's id, or says why there is none.
+// id returns the org's id, or says why there is none.
 func (g *group) id() string { return cmp.Or(g.ID, notLinked) }
 
 const notLinked = "not linked yet"
@@ -135,7 +135,7 @@ type kind struct {
 	Orgs []string
 }
 
-// Count gives the number of orgs, and their names if there are few.
+// Count returns the number of orgs, and their names if there are few.
 func (k kind) Count() string {
 	count := text.Plural(len(k.Orgs), "org")
 	if len(k.Orgs) > fewOrgs {
@@ -144,7 +144,7 @@ func (k kind) Count() string {
 	return count + ", " + strings.Join(k.Orgs, ", ")
 }
 
-// signed gives the line as the text has it: sign, words, notes.
+// signed returns the line as the text has it: sign, words, notes.
 func (l *line) signed(notes []string) string {
 	s := string(l.Sign) + " " + l.Text
 	if len(notes) > 0 {
@@ -214,7 +214,7 @@ func newView(d Data) *view {
 	return v
 }
 
-// reviewOf gives the review to show. What was applied is told like any plan:
+// reviewOf returns the review to show. What was applied is told like any plan:
 // then it matters what became of it, and no longer where it came from.
 func reviewOf(d Data) *review {
 	if d.Plan.Review == nil || d.Result != nil {
@@ -281,7 +281,7 @@ type section struct {
 	Groups []group
 }
 
-// Sections gives the changes as sections.
+// Sections returns the changes as sections.
 func (v *view) Sections() []section { return sections(v.Groups) }
 
 // sections puts first what a reader of a page must not miss.
@@ -294,9 +294,9 @@ func sections(groups []group) []section {
 		held:    {Title: "Blocked changes, which are not made,"},
 	}
 	for _, g := range groups {
-		s := &all[g.Standing]
+		s := &all[g.Severity]
 		s.Groups = append(s.Groups, g)
-		s.Open = g.Standing == failed || len(s.Groups) <= manyOrgs
+		s.Open = g.Severity == failed || len(s.Groups) <= manyOrgs
 	}
 	return slices.DeleteFunc(all, func(s section) bool { return len(s.Groups) == 0 })
 }
@@ -308,7 +308,7 @@ func groups(p *diff.Plan, r *apply.Result) []group {
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		if len(all) == 0 || c.Org != last {
-			g := group{Name: Org(c.Org), Account: c.Org == "", Standing: held}
+			g := group{Name: Org(c.Org), Account: c.Org == "", Severity: held}
 			if g.Account {
 				g.ID = visible(p.Account)
 			}
@@ -329,7 +329,7 @@ func groups(p *diff.Plan, r *apply.Result) []group {
 				g.ID = visible(o.OrgID)
 			}
 		}
-		g.Standing = min(g.Standing, standingOf(c, o))
+		g.Severity = min(g.Severity, severityOf(c, o))
 		g.Changes = append(g.Changes, one)
 	}
 	return all

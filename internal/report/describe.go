@@ -268,7 +268,7 @@ func summary(d Data, groups []group) string {
 	return strings.Join(append([]string{first}, rest...), ", ") + "."
 }
 
-// changesIn gives "3 changes in 2 orgs (1 destructive, 1 blocked)".
+// changesIn returns "3 changes in 2 orgs (1 destructive, 1 blocked)".
 func changesIn(p *diff.Plan, groups []group) string {
 	if len(p.Changes) == 0 {
 		return "no changes"
@@ -288,7 +288,7 @@ func changesIn(p *diff.Plan, groups []group) string {
 	return text
 }
 
-// where gives "2 orgs", or "the account and 1 org".
+// where returns "2 orgs", or "the account and 1 org".
 func where(groups []group) string {
 	orgs := 0
 	for i := range groups {
