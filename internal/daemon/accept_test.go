@@ -370,7 +370,7 @@ func TestVerifyAcceptsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.expectFresh(ResultInSync)
-		if said := s.log.lines(t, "the journal did not take down what this run means for the next"); len(said) != 1 || said[0]["hint"] == "" {
+		if said := s.log.lines(t, "the journal could not record what this run means for the next"); len(said) != 1 || said[0]["hint"] == "" {
 			t.Errorf("said %v", said)
 		}
 		if err := held.Close(); err != nil {

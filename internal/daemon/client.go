@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// askTimeout bounds how long a daemon may take to tell its status.
+	// askTimeout bounds how long a daemon may take to return its status.
 	askTimeout = 15 * time.Second
 	// maxStatus bounds how long a status may be: hundreds of bytes for each
 	// drifted field of a large account.

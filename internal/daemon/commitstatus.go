@@ -15,28 +15,28 @@ import (
 	"reconciler/internal/text"
 )
 
-// tellTimeout is how long the git server may take to hear of a run, and
-// lookTimeout how long of that to say what it was told before.
+// reportTimeout is how long the git server may take to be told of a run,
+// and lookTimeout how much of that to return the status that is set already.
 const (
-	tellTimeout = 30 * time.Second
-	lookTimeout = 10 * time.Second
+	reportTimeout = 30 * time.Second
+	lookTimeout   = 10 * time.Second
 )
 
-// teller reports on commits where they live, each time that there is something
-// else to say of one. Nil tells nobody.
-type teller struct {
+// commitReporter reports on commits where they live, each time that there is something
+// else to report of one. A nil commitReporter reports nothing.
+type commitReporter struct {
 	forge *forge.Client
 	cfg   *config.GitStatus
 	log   *slog.Logger
-	// commit is the one that was spoken of last, and said what was said of it.
+	// commit is the one that was reported last, and said its verdict.
 	commit string
 	said   verdict
-	failed string // the last failure, which is not told twice
+	failed string // the last failure, which is not logged twice
 }
 
-// newTeller makes the teller of the config, nil where it has none. It sends
+// newCommitReporter makes the commitReporter of the config, nil where it has none. It sends
 // through send; nil for what the config says of its git server.
-func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*teller, error) {
+func newCommitReporter(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*commitReporter, error) {
 	if cfg.Git == nil || cfg.Git.Status == nil {
 		return nil, nil
 	}
@@ -44,12 +44,12 @@ func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.R
 	if err != nil {
 		return nil, err
 	}
-	return &teller{forge: client, cfg: cfg.Git.Status, log: log}, nil
+	return &commitReporter{forge: client, cfg: cfg.Git.Status, log: log}, nil
 }
 
-// tell reports how a run ended. A failure is told on the log, and no reason for
-// a run to have failed; the next run tries again.
-func (t *teller) tell(ctx context.Context, rec *RunRecord) {
+// report reports how a run ended. A failure is logged and doesn't make the
+// run fail; the next run tries again.
+func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
 	if t == nil {
 		return
 	}
@@ -57,9 +57,9 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 	if commit == "" || commit == t.commit && v.same(t.said) {
 		return
 	}
-	within, stop := context.WithTimeout(ctx, tellTimeout)
+	within, stop := context.WithTimeout(ctx, reportTimeout)
 	defer stop()
-	err := t.report(within, commit, v)
+	err := t.set(within, commit, v)
 	switch {
 	case err == nil:
 		t.commit, t.said, t.failed = commit, v, ""
@@ -72,19 +72,19 @@ func (t *teller) tell(ctx context.Context, rec *RunRecord) {
 	}
 }
 
-// report sets a commit's status, unless an earlier process has said the same.
-func (t *teller) report(ctx context.Context, commit string, v verdict) error {
+// set sets a commit's status, unless an earlier process has set the same.
+func (t *commitReporter) set(ctx context.Context, commit string, v verdict) error {
 	status := t.forge.Shown(forge.Status{State: v.state, Context: t.cfg.Name, Description: v.String(), TargetURL: t.cfg.TargetURL})
-	if commit != t.commit && t.reported(ctx, commit, status, v) {
+	if commit != t.commit && t.alreadySet(ctx, commit, status, v) {
 		return nil
 	}
 	return t.forge.SetStatus(ctx, commit, status)
 }
 
-// reported reports whether an earlier process has said the same. Where that can't
-// be found out, such as with a token that may write and not read, it is taken
-// for unsaid: to say it twice does less harm than not to say it.
-func (t *teller) reported(ctx context.Context, commit string, status forge.Status, v verdict) bool {
+// alreadySet reports whether an earlier process has set the same. Where that can't
+// be found out, such as with a token that may write and not read, it the
+// status is set again: that does less harm than not setting it.
+func (t *commitReporter) alreadySet(ctx context.Context, commit string, status forge.Status, v verdict) bool {
 	ctx, stop := context.WithTimeout(ctx, lookTimeout)
 	defer stop()
 	last, err := t.forge.LastStatus(ctx, commit, status.Context)

@@ -54,7 +54,7 @@ func newReporting(t *testing.T, server *forgetest.Server, provider, repository, 
 func (r *reporting) reach() {
 	r.t.Helper()
 	var err error
-	if r.runner.teller, err = newTeller(r.cfg, "v1.2.3", r.log.logger(), r.server.Transport()); err != nil {
+	if r.runner.commitReporter, err = newCommitReporter(r.cfg, "v1.2.3", r.log.logger(), r.server.Transport()); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -216,7 +216,7 @@ func TestCommitStatusFails(t *testing.T) {
 		gh.Fail(forgetest.Fault{Status: 503, Header: http.Header{"Retry-After": {"60"}}, Times: 99})
 		began := time.Now()
 		r.expect(ResultDrift)
-		if took := time.Since(began); took > tellTimeout {
+		if took := time.Since(began); took > reportTimeout {
 			t.Errorf("took %s", took)
 		}
 		for what, text := range map[string]string{
@@ -271,7 +271,7 @@ func TestCommitStatusWhenStopped(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		r.runCtx(ctx)
-		r.runner.teller.tell(ctx, &RunRecord{Commit: first, Result: ResultInSync, Summary: &diff.Summary{}})
+		r.runner.commitReporter.report(ctx, &RunRecord{Commit: first, Result: ResultInSync, Summary: &diff.Summary{}})
 		r.expectStatuses(first)
 		expectLines(t, "warnings", messages(r.world, "WARN", "status"))
 	})
@@ -321,11 +321,11 @@ func TestCommitStatusThroughPrivateCA(t *testing.T) {
 	rec := &RunRecord{Commit: commit, Result: ResultInSync, Summary: &diff.Summary{}}
 	tell := func() {
 		t.Helper()
-		teller, err := newTeller(cfg, "v1", log.logger(), nil)
+		commitReporter, err := newCommitReporter(cfg, "v1", log.logger(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		teller.tell(t.Context(), rec)
+		commitReporter.report(t.Context(), rec)
 	}
 	tell()
 	if all := gh.Statuses(commit); len(all) != 1 || all[0].State != "success" || all[0].Creator != "reconciler[bot]" {

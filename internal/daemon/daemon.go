@@ -28,7 +28,7 @@ type RunOptions struct {
 	Environ   []string
 	// Logger gets what a daemon has to say; nil is silent.
 	Logger *slog.Logger
-	// Listening, where not nil, is told the address that the endpoints are
+	// Listening, where not nil, is called with the address that the endpoints are
 	// served on, before the first run; with port 0 in the config it is the only
 	// one who knows.
 	Listening func(net.Addr)
@@ -37,7 +37,7 @@ type RunOptions struct {
 // Run is the daemon: it serves the endpoints and does runs, at once and then on
 // schedule, until ctx ends. It then finishes the calls that are in flight,
 // starts no others, and returns nil. An error means that it could not begin, or
-// could no longer serve its endpoints; failures of runs are told and outlived.
+// could no longer serve its endpoints; failed runs are reported, and don't end it.
 func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	if err := cfg.NeedAerial(); err != nil {
 		return err
@@ -50,8 +50,8 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
 }
 
-// Once does one run, as Run would on its schedule, and gives its record: for
-// whoever has a scheduler of their own. It serves no endpoints and hears no
+// Once does one run, as Run would on its schedule, and returns its record,
+// for those who have a scheduler of their own. It serves no endpoints and hears no
 // webhook. An error means that it could not begin; what went wrong in the run
 // is in the record.
 func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord, error) {
@@ -102,7 +102,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	b.jitter = cfg.Jitter
 	past, err := pastRuns(r)
 	if err != nil {
-		log.Warn("the journal does not tell of earlier runs", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		log.Warn("the journal's earlier runs can't be read", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 	b.remember(past)
 	pushes, hooks := listen(cfg, m, log)
@@ -111,7 +111,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		return nil, err
 	}
 	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
-	if u.teller, err = newTeller(cfg, opts.Version, u.log, nil); err != nil {
+	if u.commitReporter, err = newCommitReporter(cfg, opts.Version, u.log, nil); err != nil {
 		return nil, err
 	}
 	return &daemon{

@@ -22,18 +22,18 @@ type Drift struct {
 	// else.
 	Desired diff.Value `json:"desired"`
 	Actual  diff.Value `json:"actual"`
-	// Destructive says that mending it takes something away.
+	// Destructive reports that repairing it takes something away.
 	Destructive bool `json:"destructive"`
-	// Blocked says why it will not be mended; empty otherwise.
+	// Blocked is why it will not be repaired; empty if it may be.
 	Blocked string `json:"blocked"`
-	// Error and Hint are those of the last try to mend it.
+	// Error and Hint are those of the last attempt to repair it.
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
 	// Since is when a run of this daemon first saw the field differ.
 	Since time.Time `json:"since"`
 }
 
-// unfixable is why a difference that no call can mend is blocked.
+// unfixable is why a difference that no call can repair is blocked.
 const unfixable = "no call of the API can change it"
 
 // driftOf returns what still differs once the plan was carried out as far as
@@ -111,14 +111,14 @@ func mergeDrift(all []Drift) []Drift {
 	return merged
 }
 
-// same reports whether two drifts of one field tell the same.
+// same reports whether two drifts of one field are the same but for their times.
 func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
 }
 
 // compareRuns dates the drift of a run by that of the one before: what was
-// there keeps its time, what is new gets now. It gives what is new or tells
-// something else than before, and what is gone. Both lists are sorted.
+// there keeps its time, what is new gets now. It returns what is new
+// or changed, and what is gone. Both lists are sorted.
 func compareRuns(before, drift []Drift, now time.Time) (news, gone []Drift) {
 	i := 0
 	for k := range drift {

@@ -112,8 +112,8 @@ func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) 
 
 // onlyLocal refuses requests that are meant for another host than this machine
 // or the given one, which may be empty. A page from elsewhere can have its own
-// name lead to loopback (DNS rebinding), and would be shown what the daemon
-// tells as if it came from there; the Host header is what it can't choose.
+// name lead to loopback (DNS rebinding), and could read what the daemon
+// answers; the Host header is what it can't choose.
 func onlyLocal(h http.Handler, host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Without any host it is HTTP/1.0, which no browser speaks.

@@ -40,7 +40,7 @@ const (
 type loop struct {
 	// now is the wall clock.
 	now func() time.Time
-	// next gives the first slot after a time; zero when there is none.
+	// next returns the first slot after a time; zero when there is none.
 	next func(time.Time) time.Time
 	// jitter says by how much to put off a slot, so that the daemons of many
 	// accounts don't all ask at once; nil puts off none.
@@ -52,7 +52,7 @@ type loop struct {
 	wake <-chan struct{}
 	// run does one run; it returns soon after its context ends.
 	run func(context.Context, Trigger)
-	// planned is told of the slot that the loop goes on to wait for; zero when
+	// planned is called with the slot that the loop waits for; zero when
 	// there is none.
 	planned func(time.Time)
 }

@@ -21,7 +21,7 @@ const (
 	// ResultInSync: desired and actual agree, nothing was written.
 	ResultInSync Result = "in-sync"
 	// ResultDrift: there are differences, and nothing was written: in report
-	// mode, or because none of them is to be, or can be, mended.
+	// mode, or because none of them may be, or can be, repaired.
 	ResultDrift Result = "drift"
 	// ResultApplied: changes were made and none failed.
 	ResultApplied Result = "applied"
@@ -44,7 +44,7 @@ func results() []Result {
 // Success reports whether the run did its job: it compared the account with a
 // desired state, and wrote what it was to write where it could. A guard that
 // refuses and some orgs that may not be read don't make the daemon unable to
-// work; the result tells of them.
+// work; the result names them.
 func (r Result) Success() bool {
 	switch r {
 	case ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused:
@@ -82,12 +82,12 @@ type RunRecord struct {
 	Summary *diff.Summary `json:"summary"`
 	// Changes counts what became of the plan's changes; all 0 in report mode.
 	Changes Changes `json:"changes"`
-	// Outcomes tells it of each; empty in report mode, and left out of
+	// Outcomes has that of each change; empty in report mode, and left out of
 	// Status.RecentRuns.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
 }
 
-// Left reports whether differences are left that the run found and did not mend.
+// Left reports whether differences are left that the run found and did not repair.
 func (r *RunRecord) Left() bool {
 	if r.Summary == nil {
 		return false

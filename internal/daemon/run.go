@@ -21,19 +21,19 @@ import (
 type runner struct {
 	r *reconcile.Reconciler
 	// desired reads the newest desired state: r.Desired, but in tests.
-	desired func(context.Context) (*reconcile.Desired, error)
-	mode    state.Mode
-	log     *slog.Logger
-	tag     *runHandler // puts the run on each line of log
-	metrics *metrics
-	board   *board
-	teller  *teller
-	now     func() time.Time
+	desired        func(context.Context) (*reconcile.Desired, error)
+	mode           state.Mode
+	log            *slog.Logger
+	tag            *runHandler // puts the run on each line of log
+	metrics        *metrics
+	board          *board
+	commitReporter *commitReporter
+	now            func() time.Time
 
 	// good is the last desired state that was read and could be compared with
 	// the account; nil before the first.
 	good *reconcile.Desired
-	// inForce is what the status tells of it; nil while good is.
+	// inForce is what the status shows of it; nil while good is.
 	inForce *InForce
 	// seen is the newest commit when the last run read git; empty when it could
 	// not, and for a local folder.
@@ -41,15 +41,14 @@ type runner struct {
 	// fresh is when good was last known to be the newest.
 	fresh time.Time
 	// unfit is the last desired state that was read and turned out not to go
-	// with the account, and verdict what is told of it; nil when there is none.
+	// with the account, and verdict why; nil when there is none.
 	unfit   *reconcile.Desired
 	verdict *Stale
-	said    said
+	logged  logged
 }
 
-// said is what the log was told last, so that it isn't told the same after each
-// run.
-type said struct {
+// logged is what was logged last, so that the same isn't logged after each run.
+type logged struct {
 	drift    []Drift
 	unknown  []string
 	refusals []diff.Refusal
@@ -114,8 +113,8 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
 	u.board.end(rec, u.inForce)
-	u.tellAlarms()
-	u.tellHolds()
+	u.reportAlarms()
+	u.reportHolds()
 	u.summarize(&rec)
 	if err := u.save(&rec); err != nil {
 		u.log.Warn("the journal did not take the record of the run", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
@@ -124,15 +123,15 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	return &rec
 }
 
-// report has the git server told how the run ended. What it answers is foreign
-// words; should they cause a panic, that is a bug as well, and ends no watch.
+// report reports on the commit how the run ended. A panic is a bug, but must not
+// end the watch.
 func (u *runner) report(ctx context.Context, rec *RunRecord) {
 	defer func() {
 		if v := recover(); v != nil {
 			u.log.Error("reporting the commit's status panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	u.teller.tell(ctx, rec)
+	u.commitReporter.report(ctx, rec)
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the watch.
@@ -151,7 +150,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			return
 		}
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
-		u.tellMistakes(rec.Problem.Manifests)
+		u.logMistakes(rec.Problem.Manifests)
 		return
 	}
 	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
@@ -160,7 +159,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
 		return
 	case err != nil:
-		u.log.Warn("the journal did not take down what this run means for the next", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		u.log.Warn("the journal could not record what this run means for the next", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
 
 	var result *apply.Result
@@ -172,7 +171,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	if result != nil {
 		rec.Outcomes = result.Outcomes
 	}
-	u.tell(plan, driftOf(plan, result))
+	u.reportDrift(plan, driftOf(plan, result))
 	rec.Result = resultOf(plan, result, err)
 	switch {
 	case errors.Is(err, apply.ErrRefused):
@@ -243,7 +242,7 @@ func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 			if gone == nil {
 				return u.good
 			}
-			u.tellDropped(gone)
+			u.logDropped(gone)
 		}
 		u.good, u.inForce, u.unfit, u.verdict = nil, nil, nil, nil
 	}
@@ -251,7 +250,7 @@ func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 		return nil
 	}
 	d, since, err := u.r.LastVerified(ctx)
-	u.tellLost(err)
+	u.logLost(err)
 	if d == nil {
 		return nil
 	}
@@ -264,7 +263,7 @@ func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 func (u *runner) keep(rec *RunRecord, stale *Stale) {
 	rec.Stale = stale
 	u.setStale(stale)
-	u.tellStale(stale)
+	u.logStale(stale)
 }
 
 // setStale says of what is in force why it is not the newest, nil for nothing
@@ -275,10 +274,10 @@ func (u *runner) setStale(stale *Stale) {
 	u.inForce = &now
 }
 
-// recall tells what is known of the newest desired state, which was read but
+// recall reports what is known of the newest desired state, which was read but
 // not compared with the account, because the account could not be read: it is
 // the good one, or it was found unfit before, or nothing speaks against it yet.
-// What was said of another one, or of git, holds no longer.
+// What was known of another one, or of git, no longer applies.
 func (u *runner) recall(rec *RunRecord, newest *reconcile.Desired) {
 	switch {
 	case newest.Same(u.good):
@@ -307,10 +306,10 @@ func (u *runner) adopt(d *reconcile.Desired) {
 	u.good, u.fresh = d, now
 	u.unfit, u.verdict = nil, nil
 	u.inForce = inForceSince(d, since)
-	u.tellFresh(d)
+	u.logFresh(d)
 }
 
-// inForceSince is what the status tells of the newest desired state.
+// inForceSince is what the status shows of the newest desired state.
 func inForceSince(d *reconcile.Desired, since time.Time) *InForce {
 	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }

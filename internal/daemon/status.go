@@ -34,7 +34,7 @@ type Status struct {
 	Schedule string `json:"schedule"`
 	// Source names where the manifests come from, without credentials.
 	Source string `json:"source"`
-	// Now is when the status was told.
+	// Now is when the status was read.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"`
 	// Ready and NotReady are the answer of /readyz; NotReady is why not.
@@ -61,7 +61,7 @@ type Status struct {
 	Unmanaged []diff.Unmanaged `json:"unmanaged"`
 	// Refusals are what the guards say to applying the plan.
 	Refusals []diff.Refusal `json:"refusals"`
-	// Alarms are told until somebody acknowledges them: tokens of new orgs that
+	// Alarms stand until somebody acknowledges them: tokens of new orgs that
 	// were lost, and a journal that was.
 	Alarms []reconcile.Alarm `json:"alarms"`
 	// Suspensions are those that hold writes, as of the last run. One by

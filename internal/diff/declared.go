@@ -15,7 +15,7 @@ import (
 // base may be nil or without orgs: there were no manifests then. The account is
 // the one that head names if opts names none. No product can be told to be
 // missing from the subscription, and no plan of this kind is ever applied: see
-// ReadPlan. The error is the user's to mend and leaves no plan: manifests for
+// ReadPlan. The error is for the user to fix, and there is no plan: manifests for
 // another account, filters that name no org of either side.
 func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if base == nil {

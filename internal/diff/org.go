@@ -57,7 +57,7 @@ func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 // orgDiff is what separates one declared org from its live self.
 type orgDiff struct {
 	org *state.DesiredOrg
-	// asked says whether the deletion of an org was asked for before; or nil.
+	// asked reports whether the deletion of an org was asked for before; or nil.
 	asked     func(orgID string) bool
 	changes   []Change
 	unfixable []Unfixable

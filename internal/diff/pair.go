@@ -135,7 +135,7 @@ func describeCreate(c *state.Create) string {
 }
 
 // wordsFor lists products by name and id. Nil, which says that they are not
-// managed, gives nothing.
+// managed, returns the empty string.
 func wordsFor(ids []string, names map[string]string) string {
 	if ids == nil {
 		return ""

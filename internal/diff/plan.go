@@ -44,7 +44,7 @@ type Plan struct {
 	// Changes are sorted by org, then by the order in which they are applied.
 	// A change of the account itself has no org and comes first.
 	Changes []Change `json:"changes"`
-	// Unfixable are differences that no call of the API can mend.
+	// Unfixable are differences that no call of the API can fix.
 	Unfixable []Unfixable `json:"unfixable"`
 	// Unmanaged are orgs that are linked to the account and not declared.
 	Unmanaged []Unmanaged `json:"unmanaged"`
@@ -104,7 +104,7 @@ type Change struct {
 	Destructive bool `json:"destructive"`
 	// Irreversible changes can't be undone by any call of the API.
 	Irreversible bool `json:"irreversible"`
-	// Blocked says why the change will not be made; empty otherwise.
+	// Blocked is why the change will not be made; empty otherwise.
 	Blocked string `json:"blocked"`
 	// Origin says, in a review, where the difference comes from; empty otherwise.
 	Origin Origin `json:"origin,omitempty"`
@@ -233,7 +233,7 @@ func (v *Value) UnmarshalJSON(data []byte) error {
 	}
 }
 
-// Unfixable is a difference that no call of the API can mend, such as an org
+// Unfixable is a difference that no call of the API can fix, such as an org
 // that lives in another cell.
 type Unfixable struct {
 	Org     string `json:"org"`
@@ -272,7 +272,7 @@ func (p *Plan) Empty() bool {
 }
 
 // Differs reports whether there is a known difference between desired and
-// actual, whether or not it will be or can be mended.
+// actual, whether or not it will be, or can be, repaired.
 func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
 }

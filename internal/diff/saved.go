@@ -151,7 +151,7 @@ func (p *Plan) For(account string) error {
 }
 
 // Revalidate holds a saved plan to the account as it is now, to the guards as
-// they are now, and to what may be written now. It gives a copy of the plan with
+// they are now, and to what may be written now. It returns a copy of the plan with
 // the refusals that come of that, or a *StaleError that names each change whose
 // `before` is no longer live. actual must hold the products of the orgs that the
 // plan's product changes name. Of opts it takes Account, Guards, Held and

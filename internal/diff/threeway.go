@@ -19,8 +19,8 @@ import (
 // base may be nil or without orgs. actual needs to hold what Compute(head)
 // needs of it; of an org whose products were read for nobody, no drift of
 // products is known. The filters may name orgs that only the base declares.
-// The error is the user's to mend and leaves no plan. A product that isn't
-// subscribed to is one only if head names it: the change may be what mends it.
+// The error is for the user to fix, and there is no plan. A product that isn't
+// subscribed to is one only if head names it: the change may be the fix.
 func CompareThreeWay(base, head *state.Desired, actual *state.Actual, opts Options) (*Plan, error) {
 	if base == nil {
 		base = &state.Desired{}

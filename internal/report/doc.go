@@ -28,5 +28,5 @@
 // mentions out of plain text whatever is escaped. JSON holds every text as it
 // is, and whole; the other formats cut what is absurdly long and say so.
 //
-// The same data gives the same bytes.
+// The same data results in the same bytes.
 package report

@@ -120,7 +120,7 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 
 func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
-	items(&b, "**Unfixable:** differences that no call of the API can mend", v.Unfixable, most, func(u unfixable) string {
+	items(&b, "**Unfixable:** differences that no call of the API can fix", v.Unfixable, most, func(u unfixable) string {
 		return fmt.Sprintf("%s %s: desired %s, actual %s",
 			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
 	})

@@ -108,7 +108,7 @@ func mdNames(names []string) string {
 	return b.String()
 }
 
-// mdFold lets one unfold a list of n orgs; without a list it gives nothing.
+// mdFold lets one unfold a list of n orgs; without a list it returns nothing.
 func mdFold(list string, n int) string {
 	if list == "" {
 		return ""

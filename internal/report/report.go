@@ -48,7 +48,7 @@ type Data struct {
 	Plan *diff.Plan
 	// Result is what became of the plan; nil when nothing was tried.
 	Result *apply.Result
-	// Title heads text, markdown and HTML; empty gives a plain one (none, in
+	// Title heads text, markdown and HTML; empty means a plain one (none, in
 	// text). JSON has no place for it.
 	Title string
 	// Warnings are told before anything else, one line each; not in JSON.
@@ -83,7 +83,7 @@ func Write(w io.Writer, f Format, d Data) error {
 }
 
 // applied is a plan's JSON form once it was carried out: the same object with
-// more keys, so that whoever reads plans can read this.
+// more keys, so that a reader of plans can read it.
 type applied struct {
 	*diff.Plan
 	Outcomes    []apply.Outcome `json:"outcomes"`

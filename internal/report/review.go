@@ -67,7 +67,7 @@ const (
 	leadThreeWay = "Base, head and live were compared: what this change does is told apart from what differs without it."
 
 	noteUnseen  = "whatever else the org has is taken away"
-	noteNoFix   = "no call of the API can mend it"
+	noteNoFix   = "no call of the API can fix it"
 	notThis     = "existing drift"
 	byThis      = "this change"
 	workingTree = "the files of the working tree"
@@ -82,7 +82,7 @@ func newReview(p *diff.Plan) *review {
 	v.add(part{Title: "This change"}, "difference", differences(p, diff.ThisChange))
 	v.add(part{Title: "Conflicts", About: "this change declares something else for what differs from the base already"},
 		"difference", differences(p, diff.Conflict))
-	v.add(part{Title: "Settings", About: "declared otherwise, and nothing is written for it"}, "", settings(p))
+	v.add(part{Title: "Settings", About: "declared differently, and nothing is written for it"}, "", settings(p))
 	v.add(part{Title: "Settled", About: "this change declares what is live already, against the base"}, "", settled(p))
 	v.add(part{Title: "Existing drift", About: "live differs from the base already, and this change did not cause it", Drift: true},
 		"difference", differences(p, diff.ExistingDrift))

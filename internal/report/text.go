@@ -282,11 +282,11 @@ func (p *printer) unmanaged(v *view) {
 	}
 }
 
-// attention lists what the program can't mend by itself.
+// attention lists what the program can't fix by itself.
 func (p *printer) attention(v *view) {
 	color := colorOf(attention)
 	if len(v.Unfixable) > 0 {
-		p.section("Unfixable", "differences that no call of the API can mend")
+		p.section("Unfixable", "differences that no call of the API can fix")
 		for _, u := range v.Unfixable {
 			p.say("  ", p.paint(color, "! "+u.Org+"  "+u.Field+": desired "+u.Desired+", actual "+u.Actual))
 		}

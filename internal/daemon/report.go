@@ -16,27 +16,27 @@ import (
 	"reconciler/internal/text"
 )
 
-// tell shows the differences between desired and actual that a run found and
-// did not mend, on board, metrics and log. The log only gets what has changed
+// reportDrift shows the differences between desired and actual that a run found and
+// did not repair, on board, metrics and log. The log only gets what has changed
 // since the last run.
-func (u *runner) tell(plan *diff.Plan, drift []Drift) {
+func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	now := u.now().UTC()
-	news, gone := compareRuns(u.said.drift, drift, now)
-	u.said.drift = drift
+	news, gone := compareRuns(u.logged.drift, drift, now)
+	u.logged.drift = drift
 	u.board.compared(plan, drift, now)
 	u.metrics.compared(gone, drift, fleetOf(plan, drift))
 
 	var unknown []string
 	for _, o := range plan.Unknown {
 		unknown = append(unknown, o.Org)
-		if !slices.Contains(u.said.unknown, o.Org) {
+		if !slices.Contains(u.logged.unknown, o.Org) {
 			u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
 		}
 	}
-	u.said.unknown = unknown
+	u.logged.unknown = unknown
 
 	for i := range news {
-		if d := &news[i]; d.Error == "" { // a failed try was told when it failed
+		if d := &news[i]; d.Error == "" { // a failed attempt was logged when it failed
 			u.log.Warn("drift", d.attrs()...)
 		}
 	}
@@ -45,8 +45,8 @@ func (u *runner) tell(plan *diff.Plan, drift []Drift) {
 			u.log.Info("drift is gone", "org", d.Org, "field", d.Field)
 		}
 	}
-	if !slices.Equal(plan.Refusals, u.said.refusals) {
-		u.said.refusals = plan.Refusals
+	if !slices.Equal(plan.Refusals, u.logged.refusals) {
+		u.logged.refusals = plan.Refusals
 		for _, r := range plan.Refusals {
 			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
 		}
@@ -62,7 +62,7 @@ func (d *Drift) attrs() []any {
 	return attrs
 }
 
-// changed tells the outcome of a change. Apply calls it as soon as the outcome
+// changed reports the outcome of a change. Apply calls it as soon as the outcome
 // is known.
 func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	u.metrics.change(o)
@@ -83,19 +83,19 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 		u.log.Error("change failed", attrs...)
 	case apply.Skipped:
 		u.log.Warn("change skipped", attrs...)
-	default: // blocked: told as drift, once
+	default: // blocked: logged as drift, once
 		u.log.Debug("change blocked", append(attrs, "blocked", c.Blocked)...)
 	}
 }
 
-// tellStale tells that the desired state in force is not the newest any more,
+// logStale logs that the desired state in force is not the newest any more,
 // or that the reason has changed.
-func (u *runner) tellStale(s *Stale) {
+func (u *runner) logStale(s *Stale) {
 	now := s.Commit + " " + s.key
-	if now == u.said.stale {
+	if now == u.logged.stale {
 		return
 	}
-	u.said.stale = now
+	u.logged.stale = now
 	msg := "the newest manifests can't be read; the last good desired state stays in force"
 	if s.Refused {
 		msg = "the newest manifests are refused; the last good desired state stays in force"
@@ -108,51 +108,51 @@ func (u *runner) tellStale(s *Stale) {
 		attrs = append(attrs, "hint", s.Hint)
 	}
 	u.log.Error(msg, attrs...)
-	u.tellMistakes(s.Manifests)
+	u.logMistakes(s.Manifests)
 }
 
-// tellDropped tells that the good desired state is no longer in force either.
-func (u *runner) tellDropped(err error) {
-	u.said.stale = err.Error()
+// logDropped logs that the good desired state is no longer in force either.
+func (u *runner) logDropped(err error) {
+	u.logged.stale = err.Error()
 	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 }
 
-// tellLost tells that the last verified commit could not be read again, when
+// logLost logs that the last verified commit could not be read again, when
 // that is new; err is nil when it could.
-func (u *runner) tellLost(err error) {
+func (u *runner) logLost(err error) {
 	if err == nil {
-		u.said.lost = ""
+		u.logged.lost = ""
 		return
 	}
-	if why := text.JoinLines(err.Error()); why != u.said.lost {
-		u.said.lost = why
+	if why := text.JoinLines(err.Error()); why != u.logged.lost {
+		u.logged.lost = why
 		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", text.Hint(err))
 	}
 }
 
-// tellFresh tells that the newest desired state is in force again, after it
-// was not, and gives the warnings about it.
-func (u *runner) tellFresh(d *reconcile.Desired) {
-	if u.said.stale != "" {
+// logFresh logs that the newest desired state is in force again, after it
+// was not, and logs the warnings about it.
+func (u *runner) logFresh(d *reconcile.Desired) {
+	if u.logged.stale != "" {
 		u.log.Info("the newest desired state is in force again")
 	}
-	u.said.stale, u.said.mistakes = "", nil
-	if slices.Equal(d.Warnings, u.said.warnings) {
+	u.logged.stale, u.logged.mistakes = "", nil
+	if slices.Equal(d.Warnings, u.logged.warnings) {
 		return
 	}
-	u.said.warnings = d.Warnings
+	u.logged.warnings = d.Warnings
 	for _, w := range d.Warnings {
 		u.log.Warn("manifests", "warning", w)
 	}
 }
 
-// tellMistakes lists all mistakes in the manifests, once. A single one is in
+// logMistakes lists all mistakes in the manifests, once. A single one is in
 // the error already.
-func (u *runner) tellMistakes(mistakes []string) {
-	if len(mistakes) < 2 || slices.Equal(mistakes, u.said.mistakes) {
+func (u *runner) logMistakes(mistakes []string) {
+	if len(mistakes) < 2 || slices.Equal(mistakes, u.logged.mistakes) {
 		return
 	}
-	u.said.mistakes = mistakes
+	u.logged.mistakes = mistakes
 	for _, m := range mistakes {
 		u.log.Error("manifests", "error", m)
 	}
@@ -191,17 +191,17 @@ func (u *runner) summarize(rec *RunRecord) {
 	u.log.Log(context.Background(), level, "run finished", attrs...)
 }
 
-// tellAlarms tells what was lost and nobody has acknowledged: on the log each
+// reportAlarms reports what was lost and nobody has acknowledged: on the log each
 // time that it changes, in status and metrics for as long as it lasts.
-func (u *runner) tellAlarms() {
+func (u *runner) reportAlarms() {
 	alarms, err := u.r.Alarms()
 	if err != nil {
 		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
 	u.board.alarms(alarms)
 	u.metrics.alarms.Set(float64(len(alarms)))
-	if now := fmt.Sprint(alarms); now != u.said.alarms {
-		u.said.alarms = now
+	if now := fmt.Sprint(alarms); now != u.logged.alarms {
+		u.logged.alarms = now
 		for _, a := range alarms {
 			u.log.Error("alarm", "org", a.Org, "alarm", a.Message, "hint", a.Hint)
 		}
@@ -213,19 +213,19 @@ func (u *runner) countUnverified(err error) {
 	var no *reconcile.UnverifiedError
 	if !errors.As(err, &no) {
 		if err == nil {
-			u.said.unverified = ""
+			u.logged.unverified = ""
 		}
 		return
 	}
-	if now := no.Commit + " " + no.Reason; now != u.said.unverified {
-		u.said.unverified = now
+	if now := no.Commit + " " + no.Reason; now != u.logged.unverified {
+		u.logged.unverified = now
 		u.metrics.unverified.WithLabelValues(no.Reason).Inc()
 	}
 }
 
-// tellHolds tells which suspensions hold writes: on the log when that changes,
+// reportHolds reports which suspensions hold writes: on the log when that changes,
 // in status and metrics for as long as they last.
-func (u *runner) tellHolds() {
+func (u *runner) reportHolds() {
 	active, err := u.r.Suspensions()
 	u.board.suspended(active)
 	u.metrics.suspensions.Set(float64(len(active)))
@@ -233,10 +233,10 @@ func (u *runner) tellHolds() {
 	if len(active) > 0 {
 		now = fmt.Sprint(active)
 	}
-	if now == u.said.holds {
+	if now == u.logged.holds {
 		return
 	}
-	u.said.holds = now
+	u.logged.holds = now
 	if err != nil {
 		u.log.Error("it is not known what is suspended, so nothing is written", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 	}
