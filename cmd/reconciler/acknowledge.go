@@ -14,13 +14,13 @@ import (
 func (a *app) acknowledgeCommand() *cobra.Command {
 	var lost, forget bool
 	cmd := &cobra.Command{
-		Use:   "acknowledge DOMAIN",
-		Short: "Take note that a new org's token was lost, and end the alarm",
-		Long: `End the alarm that the token of a new org was lost, after another one was made
-by hand; see docs/recovery.md. With --journal, take note that the journal was
-damaged and set aside. With --forget, let the journal forget that it created the
-org, which was deleted since, so that it can be created anew. The journal
-remembers who did so.`,
+		Use:   "acknowledge {DOMAIN [--forget] | --journal}",
+		Short: "End the alarm that a new org's token was lost",
+		Long: `End the alarm that the token of a new org was lost, after you created another
+token; see docs/recovery.md. With --journal, end the alarm that the journal was
+damaged and set aside. With --forget, make the journal forget that it created an
+org that was deleted since, so that the org can be created again. The journal
+records who ran this.`,
 		Args: atMostOne("DOMAIN"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if (len(args) == 1) == lost || lost && forget {
@@ -43,8 +43,8 @@ remembers who did so.`,
 			}
 		},
 	}
-	cmd.Flags().BoolVar(&lost, "journal", false, "take note that the journal itself was lost")
-	cmd.Flags().BoolVar(&forget, "forget", false, "forget the creation of an org that was deleted since")
+	cmd.Flags().BoolVar(&lost, "journal", false, "end the alarm that the journal was damaged and set aside")
+	cmd.Flags().BoolVar(&forget, "forget", false, "forget that the org was created, because it was deleted since")
 	return cmd
 }
 

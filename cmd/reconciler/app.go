@@ -48,16 +48,16 @@ func run(ctx context.Context, args []string, std stdio, environ []string) int {
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "reconciler",
-		Short: "Keep the orgs of an Okta Aerial account as manifests in git declare them",
-		Long: `reconciler compares the Okta orgs and products that manifests declare with what
-the Aerial API says is there, shows the difference, and applies it when told to.
+		Short: "Manage the orgs of an Okta Aerial account from manifests in git",
+		Long: `reconciler compares the Okta orgs and products that manifests declare with the
+Aerial API, shows the differences, and applies them.
 
-Exit codes: 0 done; 1 error; 2 differences (diff --detailed-exitcode);
-3 refused by a guard, nothing was written; 4 partly applied.
+Exit codes: 0 done; 1 error; 2 differences (with --detailed-exitcode); 3 refused
+by a guard, nothing was written; 4 partly applied.
 
-Every key of the config file has an environment variable: RECONCILER_ and its
-path in upper snake case. A flag wins over the environment, and that over the
-file.`,
+Each key of the config file has an environment variable: RECONCILER_ and its path
+in upper snake case, such as RECONCILER_AERIAL_ACCOUNT_ID. A flag wins over the
+environment, and the environment over the file.`,
 		SilenceErrors: true, // printed by finish, in one way for all
 		SilenceUsage:  true,
 		Args:          unknownCommand,
@@ -67,10 +67,10 @@ file.`,
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
-	flags.StringVar(&a.configPath, "config", a.getenv("RECONCILER_CONFIG", defaultConfig), "config `FILE` (RECONCILER_CONFIG)")
-	flags.StringVar(&a.logLevel, "log-level", a.getenv("RECONCILER_LOG_LEVEL", "info"), "debug, info, warn or error (RECONCILER_LOG_LEVEL)")
-	flags.StringVar(&a.logFormat, "log-format", a.getenv("RECONCILER_LOG_FORMAT", "text"), "text or json (RECONCILER_LOG_FORMAT)")
-	flags.BoolVar(&a.noColor, "no-color", false, "no colours (NO_COLOR)")
+	flags.StringVar(&a.configPath, "config", a.getenv("RECONCILER_CONFIG", defaultConfig), "read the config from `FILE` (RECONCILER_CONFIG)")
+	flags.StringVar(&a.logLevel, "log-level", a.getenv("RECONCILER_LOG_LEVEL", "info"), "log `LEVEL`: debug, info, warn or error (RECONCILER_LOG_LEVEL)")
+	flags.StringVar(&a.logFormat, "log-format", a.getenv("RECONCILER_LOG_FORMAT", "text"), "log `FORMAT`: text or json (RECONCILER_LOG_FORMAT)")
+	flags.BoolVar(&a.noColor, "no-color", false, "don't use colours (NO_COLOR)")
 
 	root.AddCommand(
 		a.validateCommand(),

@@ -26,15 +26,17 @@ func (a *app) applyCommand() *cobra.Command {
 	var digest string
 	cmd := &cobra.Command{
 		Use:   "apply [PLAN.json]",
-		Short: "Make the live account agree with the manifests",
-		Long: `Compute the plan, show it, ask, and carry it out. With PLAN.json, as written by
-"diff --out json=PLAN.json", carry out exactly that plan, unless it was edited,
-is for another account, or rests on something that is no longer live. Where
-git.verify wants signed commits, it has to be a plan of the newest one.
+		Short: "Apply the manifests to the account",
+		Long: `Compute the plan, show it, ask, and apply it.
+
+With PLAN.json, as written by "diff --out json=PLAN.json", apply exactly that
+plan. It is refused if it was edited, if it is for another account, or if the
+state that it is based on has changed. If the config requires signed commits
+(git.verify), it must be a plan of the newest commit.
 
 Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
 longer fits, nothing was written; 4 some orgs could not be read or written, the
-others agree now.`,
+others agree.`,
 		Args: atMostOne("PLAN.json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes && !isTerminal(a.in) {
@@ -63,8 +65,8 @@ others agree now.`,
 		},
 	}
 	flags.add(cmd.Flags())
-	cmd.Flags().StringVar(&digest, "plan-digest", "", "refuse if the plan is not the one with this `DIGEST`")
-	cmd.Flags().BoolVar(&yes, "yes", false, "apply without asking")
+	cmd.Flags().StringVar(&digest, "plan-digest", "", "refuse the plan unless it has this `DIGEST`")
+	cmd.Flags().BoolVar(&yes, "yes", false, "apply without asking; required without a terminal")
 	return cmd
 }
 

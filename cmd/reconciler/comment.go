@@ -34,17 +34,16 @@ func (a *app) commentCommand() *cobra.Command {
 	var f commentFlags
 	cmd := &cobra.Command{
 		Use:   "comment [FILE]",
-		Short: "Post the one comment on a pull or merge request, or change it",
-		Long: `Post what is in FILE, or comes on stdin, as the comment on a pull or merge
-request. There is one comment for each --name: the next call changes it, unless
-it says the same already. Comments of others are never changed. Where the server
-doesn't tell who the token belongs to, as behind a proxy that passes little, the
-newest comment of this name that it may change is taken for its own, those of
-apps before those of people, and stderr says so.
+		Short: "Write a comment on a pull or merge request, or update it",
+		Long: `Write FILE, or stdin, as a comment on a pull or merge request. There is one
+comment for each --name: later calls update it, unless it already says the same.
+Comments of others are never changed. If the server doesn't reveal whose the
+token is, as behind a restrictive proxy, the newest comment of this name that the
+token may edit is updated, those of apps before those of people, with a warning.
 
-In GitHub Actions and GitLab CI the flags are known from the environment. The
-token comes from GITHUB_TOKEN or GITLAB_TOKEN and is never a flag. The comment's
-URL, where the server tells it, goes to stdout; what was done is said on stderr.`,
+GitHub Actions and GitLab CI provide the values of all flags. The token is in
+GITHUB_TOKEN or GITLAB_TOKEN and never a flag. The comment's URL, if the server
+returns it, goes to stdout, the outcome to stderr.`,
 		Example: `  reconciler diff --base origin/main -o markdown | reconciler comment`,
 		Args:    atMostOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,11 +55,11 @@ URL, where the server tells it, goes to stdout; what was done is said on stderr.
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.provider, "provider", "", "github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
+	flags.StringVar(&f.provider, "provider", "", "`PROVIDER`: github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
 	flags.StringVar(&f.repository, "repository", "", "`REPOSITORY` as OWNER/NAME, on GitLab its path or number (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
-	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
+	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the pull or merge request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
 	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL)")
-	flags.StringVar(&f.name, "name", "reconciler", "`NAME` that tells this comment from others of the same kind")
+	flags.StringVar(&f.name, "name", "reconciler", "`NAME` of the comment, to tell several on one request apart")
 	return cmd
 }
 

@@ -13,7 +13,7 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:       "completion SHELL",
 		Short:     "Print the completion script for bash, zsh, fish or powershell",
-		Long:      "Print the completion script for a shell, as in\n\n  source <(reconciler completion bash)",
+		Long:      "Print the completion script for bash, zsh, fish or powershell, as in\n\n  source <(reconciler completion bash)",
 		Args:      oneShell,
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,7 +18,7 @@ import (
 type confinement struct{ repo *source.Repository }
 
 // confinedUsage describes the flag that asks for it.
-const confinedUsage = "refuse what a link or the config takes from outside of the clone around the working directory"
+const confinedUsage = "reject manifests and a config that a symbolic link or the config takes from outside the clone around the working directory"
 
 // confine gives the confinement, if it is asked for, and refuses a config behind
 // a symbolic link in a clone. One that lies elsewhere was chosen by who runs the

@@ -30,15 +30,15 @@ func (a *app) demoCommand() *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole story on the simulator: no credentials, no network",
-		Long: `Show the whole story on the built-in simulator and a git repository in a
-temporary folder: a plan, applying it, drift, its repair, a guard that refuses a
-dangerous commit, and a new org whose making is killed half-way. Exits with 0
-only if all of it really happened.`,
+		Short: "Show the whole workflow on the simulator; needs no credentials or network",
+		Long: `Show the whole workflow on the built-in simulator and a git repository in a
+temporary folder: a review, a plan, applying it, drift, its repair, a guard that
+refuses a dangerous commit, and a new org whose creation is interrupted. The exit
+code is 0 only if all of it happened.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), keep) },
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave simulator and daemon running afterwards, and print their URLs")
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep simulator and daemon running afterwards, and print their URLs")
 	return cmd
 }
 

@@ -26,8 +26,8 @@ type planFlags struct {
 func (p *planFlags) add(flags *pflag.FlagSet) {
 	p.set = flags.Changed
 	flags.SortFlags = false
-	flags.StringVar(&p.manifests, "manifests", "", "read manifests from this file or folder, `PATH`, instead of where the config says")
-	flags.StringArrayVar(&p.only, "org", nil, "look only at the org with this `DOMAIN`; may be repeated")
+	flags.StringVar(&p.manifests, "manifests", "", "read manifests from the file or folder `PATH` instead of the config's")
+	flags.StringArrayVar(&p.only, "org", nil, "look only at the org with this `DOMAIN` (not at the account's name); may be repeated")
 	flags.StringArrayVar(&p.exclude, "exclude", nil, "leave out the org with this `DOMAIN`; may be repeated")
 	p.outputFlags.add(flags)
 }
@@ -47,18 +47,18 @@ func (a *app) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "diff",
 		Aliases: []string{"plan"},
-		Short:   "Show what differs between the manifests and the live account; never writes",
-		Long: `Compare the manifests with the live account and show the plan that would make
-them agree. It asks Okta for okta.accounts.read only, so it cannot write.
+		Short:   "Show the differences between manifests and account; never writes",
+		Long: `Compare the manifests with the account and show the plan that would make them
+agree. A token for okta.accounts.read is requested, which can't write.
 
-With --base, show what the change since another git revision means: from the
-manifests alone, in a local clone, without credentials or network. Where the
-config has credentials, live state is looked at too, and what the change does is
-told from what had drifted before it.
+With --base, review the change since another git revision: show what it means for
+each org. Without credentials only manifests in a local clone are compared,
+without network. If the config has credentials, the account is read too, and the
+change is told apart from existing drift.
 
-Exit codes: 0 done, in sync or not; with --detailed-exitcode 2 if there are
-differences (with --base: if the change declares any), and 1 if an org could not
-be read; 1 on errors, and if no org at all could be read.`,
+Exit codes: 0 done, in sync or not; 1 on errors, or if no org could be read. With
+--detailed-exitcode also 2 if there are differences (with --base: if the change
+declares any), and 1 if one of the orgs could not be read.`,
 		Args: diffArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := review.check(flags.set); err != nil {

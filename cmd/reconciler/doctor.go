@@ -22,11 +22,11 @@ func (a *app) doctorCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check config, clock, key, token, scopes, account, git, signatures and folders, with hints",
-		Long: `Check everything that the program depends on, one line each: ok, warning or
-failure with a hint, or skipped because something else failed. It changes
-nothing at Okta, nor at the git server. Folders that the program writes to are
-tried with a probe, which is removed again.
+		Short: "Check config, credentials, account, git and folders, with hints",
+		Long: `Check everything that the program depends on, and print one line for each check:
+ok, warning or failure with a hint, or skipped because another check failed.
+Nothing is changed at Okta or the git server. Folders that the program writes to
+are tested with a probe, which is removed.
 
 Exit codes: 0 nothing failed; 1 something did.`,
 		Args: noArgs,
@@ -40,8 +40,8 @@ Exit codes: 0 nothing failed; 1 something did.`,
 			return a.examine(cmd.Context(), format, timeout)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
-	cmd.Flags().DurationVar(&timeout, "timeout", doctor.DefaultTimeout, "how long one check may take")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the report: text or json")
+	cmd.Flags().DurationVar(&timeout, "timeout", doctor.DefaultTimeout, "maximum `DURATION` of one check")
 	return cmd
 }
 

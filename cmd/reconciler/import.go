@@ -30,12 +30,12 @@ func (a *app) importCommand() *cobra.Command {
 	var flags importFlags
 	cmd := &cobra.Command{
 		Use:   "import",
-		Short: "Write manifests that describe the live account",
-		Long: `Read the live account and write manifests that describe it, to stdout or into a
-folder. What many orgs have in common is said once. "reconciler diff" finds no
-difference between the account and what was imported.
+		Short: "Write manifests that describe the account",
+		Long: `Read the account and write manifests that describe it, to stdout or into a
+folder. What many orgs share is written once. Afterwards "reconciler diff" finds
+no difference.
 
-It asks Okta for okta.accounts.read only, so it cannot write there.`,
+A token for okta.accounts.read is requested, which can't write.`,
 		Example: `  reconciler import > orgs.yaml
   reconciler import --out orgs --split cell`,
 		Args: noArgs,
@@ -43,9 +43,9 @@ It asks Okta for okta.accounts.read only, so it cannot write there.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is made if it is missing")
-	f.StringVar(&flags.split, "split", "", "with --out, one file a `cell|status`, and one with what they share")
-	f.BoolVar(&flags.force, "force", false, "overwrite files that are there")
+	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is created if it is missing")
+	f.StringVar(&flags.split, "split", "", "with --out: one file for each `cell|status`, and one with what they share")
+	f.BoolVar(&flags.force, "force", false, "with --out: overwrite existing files")
 	return cmd
 }
 

@@ -39,7 +39,7 @@ type outFile[F ~string] struct {
 // add adds the flags. The first of the formats is the default.
 func (o *outputs[F]) add(flags *pflag.FlagSet, formats []string, parse func(string) (F, error)) {
 	o.parseFormat = parse
-	flags.StringVarP(&o.format, "output", "o", formats[0], strings.Join(formats, ", ")+": the report on stdout")
+	flags.StringVarP(&o.format, "output", "o", formats[0], "`FORMAT` of the report on stdout: "+strings.Join(formats, ", "))
 	flags.StringArrayVar(&o.files, "out", nil, "also write the report to a file, as `FORMAT=FILE`; may be repeated")
 }
 

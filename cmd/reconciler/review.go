@@ -25,10 +25,10 @@ type reviewFlags struct {
 }
 
 func (r *reviewFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&r.Base, "base", "", "show what the change since this git revision, `REV`, means")
-	flags.StringVar(&r.Head, "head", "", "with --base: the other end of the change, `REV`, instead of the files as they are")
-	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: begin where the two revisions parted, as git diff --merge-base does")
-	flags.BoolVar(&r.offline, "offline", false, "with --base: compare the manifests alone, whatever credentials there are")
+	flags.StringVar(&r.Base, "base", "", "review the change since the git revision `REV`")
+	flags.StringVar(&r.Head, "head", "", "with --base: the end of the change, `REV`, instead of the working tree")
+	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: start where the two revisions diverged, as git diff --merge-base does")
+	flags.BoolVar(&r.offline, "offline", false, "with --base: compare manifests only, even with credentials")
 	flags.BoolVar(&r.confined, "confined", false, "with --base: "+confinedUsage)
 }
 

@@ -13,18 +13,18 @@ func (a *app) runCommand() *cobra.Command {
 	var once, detailed bool
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Watch for drift on a schedule, and with mode: apply repair it",
-		Long: `Run as a daemon: at the start and then on the config's schedule, read the
-manifests, compare them with the live account, and report the difference or,
-with mode: apply, apply it. Serves /healthz, /readyz, /metrics, /api/v1/status
-and a status page on http.address. SIGTERM and SIGINT stop it in good order.
+		Short: "Run as a daemon that reports drift, and with mode: apply repairs it",
+		Long: `Run as a daemon: at the start, on the config's schedule and when a webhook reports
+a push, read the manifests, compare them with the account, and report the
+differences or, with mode: apply, apply the plan. The daemon serves /healthz,
+/readyz, /metrics, /api/v1/status, a dashboard and the webhook on http.address.
+SIGTERM and SIGINT stop it gracefully.
 
-With --once, do a single run and end, for a scheduler of your own: the config's
-schedule and http.address mean nothing then. Exit codes of --once: 0 done; 1 on
-errors, and if the newest manifests could not be used; 2 with
---detailed-exitcode, if there are differences that the run did not mend; 3
-refused by a guard, nothing was written; 4 some orgs could not be read or
-written.`,
+With --once, do a single run and exit, for an external scheduler. The config's
+schedule and http.address are not used then. Exit codes of --once: 0 done; 1 on
+errors, or if the newest manifests could not be used; 2 with --detailed-exitcode,
+if differences are left; 3 refused by a guard, nothing was written; 4 some orgs
+could not be read or written.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if detailed && !once {
@@ -49,7 +49,7 @@ written.`,
 			return ended(record, detailed)
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "do one run and end")
+	cmd.Flags().BoolVar(&once, "once", false, "do one run and exit")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "with --once: exit with 2 if differences are left")
 	return cmd
 }

@@ -11,9 +11,10 @@ func (a *app) schemaCommand() *cobra.Command {
 	var forConfig bool
 	cmd := &cobra.Command{
 		Use:   "schema",
-		Short: "Print the JSON Schema of the manifest",
-		Long: `Print the JSON Schema (2020-12) of the manifest, for editors. VS Code's YAML
-extension uses it in a file that begins with
+		Short: "Print the JSON Schema of the manifest or the config",
+		Long: `Print the JSON Schema (2020-12) of the manifest, or with --config-schema of the
+config file, for editors. VS Code's YAML extension uses it in a file that begins
+with
 
   # yaml-language-server: $schema=manifest.schema.json`,
 		Args: noArgs,

@@ -31,23 +31,23 @@ func (a *app) simulateCommand() *cobra.Command {
 	var flags simulateFlags
 	cmd := &cobra.Command{
 		Use:   "simulate",
-		Short: "Serve a strict stand-in for Okta on loopback, and write a config for it",
+		Short: "Serve a simulator of Okta on loopback, and write a config for it",
 		Long: `Serve a simulator of Okta's token endpoint, Aerial API, Org Creator API and
-System Log on loopback until stopped, and write a ready-made config for it, so
-that "reconciler diff --config ..." works at once.`,
+System Log on loopback until stopped, and write a config for it, so that
+"reconciler diff --config ..." works at once. See docs/simulator.md.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simulate(cmd.Context(), &flags) },
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&flags.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on; port 0 takes any")
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on; port 0 takes any free port")
 	f.StringVar(&flags.seed, "seed", "", "start with the account in this YAML `FILE`")
-	f.IntVar(&flags.orgs, "orgs", 20, "without --seed, how many managed orgs to make up")
-	f.DurationVar(&flags.latency, "latency", 0, "how long each call takes")
-	f.StringArrayVar(&flags.faults, "fault", nil, "make calls fail, such as 'GET /api/v1/orgs status=429 times=3'; may be repeated")
-	f.BoolVar(&flags.dpop, "dpop", false, "require DPoP of the client in the config")
-	f.StringVar(&flags.dir, "dir", "", "write config, keys and manifests into this `FOLDER` (default: a new one in the temporary folder)")
-	f.StringVar(&flags.dump, "dump", "", "when stopped, write the account to this YAML `FILE`, in the form that --seed reads")
+	f.IntVar(&flags.orgs, "orgs", 20, "without --seed: `NUMBER` of managed orgs")
+	f.DurationVar(&flags.latency, "latency", 0, "`DURATION` of each call")
+	f.StringArrayVar(&flags.faults, "fault", nil, "make calls fail, as this `FAULT` says, such as 'GET /api/v1/orgs status=429 times=3'; may be repeated")
+	f.BoolVar(&flags.dpop, "dpop", false, "require DPoP from the client in the config")
+	f.StringVar(&flags.dir, "dir", "", "write config, keys and manifests into this `FOLDER` (default: a new temporary folder)")
+	f.StringVar(&flags.dump, "dump", "", "at the end, write the account to this YAML `FILE`, for --seed")
 	return cmd
 }
 

@@ -19,9 +19,9 @@ func (a *app) statusCommand() *cobra.Command {
 	var format, address string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Ask a running daemon for its last run, the drift, and its next run",
-		Long: `Ask a running daemon for its last run, the drift and its next run. The address
-is the config's http.address, or --address; without either, 127.0.0.1:8080.`,
+		Short: "Show the last run, the drift and the next run of a daemon",
+		Long: `Show the last run, the drift and the next run of a running daemon. Its address is
+the config's http.address (default: 127.0.0.1:8080), or --address.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			formats := []string{"text", "json"}
@@ -48,8 +48,8 @@ is the config's http.address, or --address; without either, 127.0.0.1:8080.`,
 			return writeStatus(a.out, status)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "text or json")
-	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, as HOST:PORT or URL, instead of the config's")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the status: text or json")
+	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's")
 	return cmd
 }
 

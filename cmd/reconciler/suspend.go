@@ -32,13 +32,13 @@ func (a *app) suspendCommand() *cobra.Command {
 	var f suspendFlags
 	cmd := &cobra.Command{
 		Use:   "suspend --reason TEXT [--org GLOB ...] [--for DURATION | --until TIME]",
-		Short: "Hold all writes, or those to some orgs, until resume",
-		Long: `Hold all writes, or with --org those to some orgs, until resume takes it back or
-it expires. Reading goes on, and so do reports of drift. A running daemon takes
-it up before its next write; nothing needs to be restarted.
+		Short: "Hold writes to all orgs or to some, until resume",
+		Long: `Hold all writes, or with --org those to some orgs, until "reconciler resume" or
+until it ends by itself. Drift is still detected and reported. A running daemon
+obeys before its next write, without a restart.
 
-It is kept in the config's state.dir. Nothing is sent to Okta, and no credentials
-are needed. With --list, tell what is suspended, here and by the config.`,
+Suspensions are kept in the config's state.dir. Okta is not contacted, and no
+credentials are needed.`,
 		Example: `  reconciler suspend --reason "audit, ask Ada" --for 72h
   reconciler suspend --reason INC-1234 --org '*.oktapreview.com'
   reconciler suspend --list`,
@@ -57,13 +57,13 @@ are needed. With --list, tell what is suspended, here and by the config.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.reason, "reason", "", "why, in one line of `TEXT`; needed")
+	flags.StringVar(&f.reason, "reason", "", "why, in one line of `TEXT`; required")
 	flags.StringArrayVar(&f.orgs, "org", nil, "only orgs whose domain this `GLOB` matches; may be repeated")
-	flags.StringVar(&f.owner, "owner", "", "`NAME` of who knows more about it (default: the user who runs this)")
-	flags.DurationVar(&f.length, "for", 0, "expire after this `DURATION`, such as 90m or 72h")
-	flags.StringVar(&f.until, "until", "", "expire at this `TIME`, such as 2026-11-30T06:00:00Z")
-	flags.BoolVar(&f.list, "list", false, "tell what is suspended")
-	flags.StringVarP(&f.format, "output", "o", "text", "text or json; with --list")
+	flags.StringVar(&f.owner, "owner", "", "`NAME` of the person to ask (default: the user who runs this)")
+	flags.DurationVar(&f.length, "for", 0, "end after this `DURATION`, such as 90m or 72h")
+	flags.StringVar(&f.until, "until", "", "end at this `TIME`, such as 2026-11-30T06:00:00Z")
+	flags.BoolVar(&f.list, "list", false, "list the suspensions, also those in the config")
+	flags.StringVarP(&f.format, "output", "o", "text", "with --list: `FORMAT`, text or json")
 	return cmd
 }
 
@@ -145,11 +145,10 @@ func (a *app) resumeCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "resume {ID ... | --org GLOB ... | --all}",
-		Short: "Take back what suspend did",
-		Long: `Take back what suspend did: by the ID that it gave (see suspend --list); with
---org, what was suspended with exactly these patterns; or with --all everything
-that was suspended while the program runs. What the config suspends can only be
-taken back there.`,
+		Short: "End suspensions",
+		Long: `End suspensions: by the ID that suspend printed, with --org those for exactly
+these patterns, or with --all everything that suspend made. Suspensions in the
+config can only be removed there.`,
 		Example: `  reconciler resume k3j2m5x7
   reconciler resume --org '*.oktapreview.com'
   reconciler resume --all`,
@@ -166,8 +165,8 @@ taken back there.`,
 			return a.resume(ids, orgs)
 		},
 	}
-	cmd.Flags().StringArrayVar(&orgs, "org", nil, "what was suspended for this `GLOB`; may be repeated")
-	cmd.Flags().BoolVar(&all, "all", false, "all that was suspended while the program runs")
+	cmd.Flags().StringArrayVar(&orgs, "org", nil, "end the suspension of exactly this `GLOB`; may be repeated, as it was for suspend")
+	cmd.Flags().BoolVar(&all, "all", false, "end all suspensions that suspend made")
 	return cmd
 }
 

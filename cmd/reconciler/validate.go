@@ -22,16 +22,15 @@ func (a *app) validateCommand() *cobra.Command {
 	var confined bool
 	cmd := &cobra.Command{
 		Use:   "validate [PATH...]",
-		Short: "Check manifests, and print every mistake; needs no credentials",
-		Long: `Check the manifests in the given files and folders, all together as one desired
-state. Without a PATH it takes the folder that the config names; where that is
-a path in git, the one in the clone that it is started in, as it is on disk.
-It talks to nobody. Where there is a config, it is checked too, and the names of
-parents against it.
+		Short: "Check manifests, and print all mistakes; needs no credentials",
+		Long: `Check the manifests in the given files and folders, together as one desired
+state. Without a PATH, check those that the config names; if they are in git,
+check that path in the clone around the working directory. If there is a config,
+it is checked too, and the names of parents against it. No connection is made.
 
-Every format shows all mistakes and warnings, and any mistake makes the exit
-code 1. With -o github they are annotations of a pull request. In github and
-sarif, paths are those in the repository, wherever the program is started.`,
+All mistakes and warnings are printed, and a mistake makes the exit code 1. With
+-o github they are annotations of a pull request, with -o sarif a report for code
+scanning; paths in both are relative to the repository.`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, &out) },
 	}
 	cmd.Flags().SortFlags = false
