@@ -17,6 +17,7 @@ import (
 
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/text"
 )
 
 func pkcs1(key *rsa.PrivateKey) []byte {
@@ -169,8 +170,8 @@ func TestAppTokenFailures(t *testing.T) {
 				Now: func() time.Time { return time.Now().Add(tt.off) },
 			})
 			_, err := token(t.Context())
-			if err == nil || !strings.Contains(err.Error(), tt.expected) || !strings.Contains(hintOf(err), tt.hint) || strings.Contains(err.Error(), "eyJ") {
-				t.Errorf("%v (%s)", err, hintOf(err))
+			if err == nil || !strings.Contains(err.Error(), tt.expected) || !strings.Contains(text.Hint(err), tt.hint) || strings.Contains(err.Error(), "eyJ") {
+				t.Errorf("%v (%s)", err, text.Hint(err))
 			}
 		})
 	}

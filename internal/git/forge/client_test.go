@@ -412,7 +412,7 @@ func TestWhoWeAreIsUnknownForNow(t *testing.T) {
 	}{
 		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}, {Path: "/user", Times: 9, Status: 502, Body: "{}"}}, "GET /api/v3/user: 502"},
 		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}}, "POST /api/graphql: 502"},
-		{[]forgetest.Fault{{Path: "/graphql", Status: 200, Body: limited}}, "the GraphQL API doesn't tell who the token belongs to"},
+		{[]forgetest.Fault{{Path: "/graphql", Status: 200, Body: limited}}, "the GraphQL API does not return the user of the token"},
 		{[]forgetest.Fault{{Path: "/graphql", Status: 403, Header: http.Header{"Retry-After": {"900"}}, Body: "{}"}}, "POST /api/graphql: 403"},
 	} {
 		gh, _ := startGitHub(t)

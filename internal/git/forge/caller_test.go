@@ -18,15 +18,8 @@ import (
 
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/text"
 )
-
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
 
 // Each refusal has its line and its advice.
 func TestRefusals(t *testing.T) {
@@ -72,7 +65,7 @@ func TestRefusals(t *testing.T) {
 		{"read only", "glpat-read", "", comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
 		{"reporter", "glpat-reporter", "", status, ": 403 Forbidden", "the role Developer"},
 		{"stranger", "glpat-stranger", "", comment, ": 404 Project Not Found", "private projects"},
-		{"no API below the URL", glToken, "/", comment, "the answer is not JSON", "add /api/v4 to its URL"},
+		{"no API below the URL", glToken, "/elsewhere", comment, "the answer is not JSON", "check its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitLab/"+tt.name, func(t *testing.T) {
@@ -96,7 +89,7 @@ func checkRefusal(t *testing.T, err error, prefix, line, hint string) {
 	if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v, not %s%s", err, prefix, line)
 	}
-	if got := hintOf(err); !strings.Contains(got, hint) || strings.Contains(got, "\n") {
+	if got := text.Hint(err); !strings.Contains(got, hint) || strings.Contains(got, "\n") {
 		t.Errorf("hint %q, not %q", got, hint)
 	}
 }
@@ -140,8 +133,8 @@ func TestLimits(t *testing.T) {
 				if tt.waited > 0 && (err != nil || waited.Round(time.Second) != tt.waited || len(gh.Comments(7)) != 1) {
 					t.Errorf("%v after %v", err, waited)
 				}
-				if tt.waited == 0 && (err == nil || !strings.Contains(hintOf(err), tt.hint) || waited > 2*time.Minute || len(gh.Comments(7)) != 0) {
-					t.Errorf("%v (%s) after %v", err, hintOf(err), waited)
+				if tt.waited == 0 && (err == nil || !strings.Contains(text.Hint(err), tt.hint) || waited > 2*time.Minute || len(gh.Comments(7)) != 0) {
+					t.Errorf("%v (%s) after %v", err, text.Hint(err), waited)
 				}
 			})
 		})
@@ -157,8 +150,8 @@ func TestServerTrouble(t *testing.T) {
 		}
 		f.Fail(forgetest.Fault{Method: "GET", Status: 503, Times: 99, Body: `{"message":"down for maintenance"}`})
 		_, err := f.client.Comment(t.Context(), 7, "plan", "hello")
-		if err == nil || !strings.Contains(err.Error(), ": 503 down for maintenance") || hintOf(err) != "the server has trouble: try again later" {
-			t.Errorf("%v (%s)", err, hintOf(err))
+		if err == nil || !strings.Contains(err.Error(), ": 503 down for maintenance") || text.Hint(err) != "the server has trouble: try again later" {
+			t.Errorf("%v (%s)", err, text.Hint(err))
 		}
 	})
 }
@@ -212,8 +205,8 @@ func TestRedirects(t *testing.T) {
 			}
 			gh.Fail(forgetest.Fault{Method: tt.method, Times: 9, Status: tt.status, Header: http.Header{"Location": {location}}, Body: "{}"})
 			_, err := client.Comment(t.Context(), 7, "plan", "hello")
-			if err == nil || !strings.Contains(err.Error(), expected) || !strings.Contains(hintOf(err), tt.hint) {
-				t.Errorf("%v (%s)", err, hintOf(err))
+			if err == nil || !strings.Contains(err.Error(), expected) || !strings.Contains(text.Hint(err), tt.hint) {
+				t.Errorf("%v (%s)", err, text.Hint(err))
 			}
 		})
 	}
@@ -237,11 +230,11 @@ func TestNoWay(t *testing.T) {
 		_, err := c.Comment(ctx, 7, "plan", "hello")
 		return err
 	}
-	if err := comment(closed.URL); err == nil || !strings.Contains(hintOf(err), "there is no way to the server") {
-		t.Errorf("%v (%s)", err, hintOf(err))
+	if err := comment(closed.URL); err == nil || !strings.Contains(text.Hint(err), "there is no way to the server") {
+		t.Errorf("%v (%s)", err, text.Hint(err))
 	}
-	if err := comment(untrusted.URL); err == nil || !strings.Contains(hintOf(err), "certificate is not trusted here") {
-		t.Errorf("%v (%s)", err, hintOf(err))
+	if err := comment(untrusted.URL); err == nil || !strings.Contains(text.Hint(err), "certificate is not trusted here") {
+		t.Errorf("%v (%s)", err, text.Hint(err))
 	}
 }
 
@@ -323,8 +316,8 @@ func TestNoSecrets(t *testing.T) {
 							HTTP: roundTripper(func(*http.Request) *http.Response { return answer(status, body, nil) }),
 						})
 						_, err := c.Comment(t.Context(), 7, "plan", "hello")
-						if err == nil || strings.Contains(err.Error()+hintOf(err), secret) || strings.ContainsAny(err.Error(), "\n\x1b") {
-							t.Errorf("%d: %v (%s)", status, err, hintOf(err))
+						if err == nil || strings.Contains(err.Error()+text.Hint(err), secret) || strings.ContainsAny(err.Error(), "\n\x1b") {
+							t.Errorf("%d: %v (%s)", status, err, text.Hint(err))
 						}
 					}
 				}
