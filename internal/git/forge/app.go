@@ -58,7 +58,7 @@ type AppOptions struct {
 func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
 	a := &app{opts: opts, busy: make(chan struct{}, 1)}
 	var err error
-	a.caller, a.api, err = githubClient(Options{URL: opts.URL, Token: a.assertion, HTTP: opts.HTTP, Logger: opts.Logger})
+	a.caller, err = githubCaller(Options{URL: opts.URL, Token: a.assertion, HTTP: opts.HTTP, Logger: opts.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,6 @@ func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
 
 type app struct {
 	*caller
-	api          *github.Client
 	opts         AppOptions
 	installation uint64
 	busy         chan struct{} // holds one while a goroutine uses what follows
@@ -102,7 +101,7 @@ func (a *app) installationToken(ctx context.Context) (string, error) {
 	}
 	// A repetition makes another token, and the first one ends by itself.
 	ctx, call := a.begin(ctx, aboutApp)
-	token, _, err := a.api.Apps.CreateInstallationToken(ctx, int64(a.installation), &github.InstallationTokenOptions{})
+	token, _, err := githubClient(a.caller).Apps.CreateInstallationToken(ctx, int64(a.installation), &github.InstallationTokenOptions{})
 	if err = call.end(err); err != nil {
 		return "", fmt.Errorf("getting a token for the GitHub App: %w", err)
 	}

@@ -8,10 +8,12 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +158,41 @@ func TestServerTrouble(t *testing.T) {
 	})
 }
 
+// A library that retried would multiply our attempts.
+func TestAttemptsAreBounded(t *testing.T) {
+	for _, provider := range forge.Providers() {
+		for name, tt := range map[string]struct {
+			err      error
+			requests int
+		}{
+			"dial":     {&net.OpError{Op: "dial", Err: errors.New("connection refused")}, 4},
+			"reset":    {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, 4},
+			"DNS":      {&net.DNSError{Err: "server misbehaving", IsTemporary: true}, 4},
+			"no host":  {&net.DNSError{Err: "no such host", IsNotFound: true}, 1},
+			"answered": {nil, 4},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: failing(func() (*http.Response, error) {
+					requests++
+					if tt.err != nil {
+						return nil, tt.err
+					}
+					return answer(503, "{}", nil), nil
+				})})
+				_, err := c.LastStatus(t.Context(), sha, "x")
+				if err == nil || tt.err != nil && !errors.Is(err, tt.err) || requests != tt.requests {
+					t.Errorf("%s: %s: %v after %d requests", provider, name, err, requests)
+				}
+			})
+		}
+	}
+}
+
+type failing func() (*http.Response, error)
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return f() }
+
 // silent answers nothing until it is given up.
 type silent struct{}
 
@@ -286,6 +323,74 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
+// An answer of null, or a list of it, is JSON that no server should send.
+func TestNullAnswers(t *testing.T) {
+	for _, provider := range forge.Providers() {
+		for _, body := range []string{"null", "[null]"} {
+			c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+				if r.Method == http.MethodGet {
+					return answer(200, body, nil)
+				}
+				return answer(201, "null", nil)
+			})})
+			if body == "null" || provider == forge.GitLab { // GitHub's is an object
+				if last, err := c.LastStatus(t.Context(), sha, "x"); err != nil || last != nil {
+					t.Errorf("%s: %s: %+v, %v", provider, body, last, err)
+				}
+			}
+			if err := c.SetStatus(t.Context(), sha, forge.Status{State: forge.Success, Context: "x"}); err != nil {
+				t.Errorf("%s: %s: %v", provider, body, err)
+			}
+			if got, err := c.Comment(t.Context(), 7, "plan", "hello"); err != nil || got != (forge.Comment{Outcome: forge.Created}) {
+				t.Errorf("%s: %s: %+v, %v", provider, body, got, err)
+			}
+		}
+		c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+			if strings.Contains(r.URL.Path, "/7/") {
+				return answer(200, `[{"id":1,"body":"<!-- reconciler:plan -->","user":null,"author":null}]`, nil)
+			}
+			return answer(200, "null", nil)
+		})})
+		if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil || !strings.Contains(err.Error(), "the token's user has no id") {
+			t.Errorf("%s: %v", provider, err)
+		}
+	}
+}
+
+// The libraries neither wait nor log, and refuse nothing, whatever a successful
+// answer says about limits.
+func TestLibrariesDoNotLimit(t *testing.T) {
+	var logs bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	defer slog.SetDefault(before)
+	for _, provider := range forge.Providers() {
+		synctest.Test(t, func(t *testing.T) {
+			reset := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+			requests := 0
+			c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+				requests++
+				return answer(200, "null", http.Header{
+					"Ratelimit-Limit": {"1"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {reset},
+					"X-Ratelimit-Limit": {"1"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset}, "Retry-After": {"60"},
+				})
+			})})
+			start := time.Now()
+			for range 50 {
+				if _, err := c.LastStatus(t.Context(), sha, "x"); err != nil {
+					t.Fatalf("%s: %v", provider, err)
+				}
+			}
+			if waited := time.Since(start); waited > 0 || requests != 50 {
+				t.Errorf("%s: %d requests in %v", provider, requests, waited)
+			}
+		})
+	}
+	if logs.Len() > 0 {
+		t.Errorf("logged %s", logs.String())
+	}
+}
+
 type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
@@ -310,7 +415,7 @@ func TestNoSecrets(t *testing.T) {
 					`{"message":{"token":["` + secret + ` is bad"]},"error":"` + secret + `","errors":["` + secret + `",{"message":"` + secret + `"},{"code":"` + secret + `"}]}`,
 					"{\"message\":\"two\\nlines \\u001b[31m" + secret + `"}`,
 				} {
-					for _, status := range []int{400, 401, 403, 404, 422, 429, 500} {
+					for _, status := range []int{200, 400, 401, 403, 404, 422, 429, 500} {
 						c := newClient(t, forge.Options{
 							Provider: provider, Repository: "acme/orgs", Token: token(secret), Logger: logger,
 							HTTP: roundTripper(func(*http.Request) *http.Response { return answer(status, body, nil) }),

@@ -25,14 +25,13 @@ const (
 
 type gitHub struct {
 	*caller
-	api         *github.Client
 	owner, repo string
 }
 
 var githubRepository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
 
 func newGitHub(opts Options) (*gitHub, error) {
-	c, api, err := githubClient(opts)
+	c, err := githubCaller(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -40,25 +39,30 @@ func newGitHub(opts Options) (*gitHub, error) {
 	if !githubRepository.MatchString(opts.Repository) || dots(owner) || dots(repo) {
 		return nil, fmt.Errorf("a repository on GitHub is OWNER/NAME, not %q", opts.Repository)
 	}
-	return &gitHub{c, api, owner, repo}, nil
+	return &gitHub{c, owner, repo}, nil
 }
 
 func dots(segment string) bool { return segment == "." || segment == ".." }
 
-// githubClient returns the library's client and the caller below it.
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api
-func githubClient(opts Options) (*caller, *github.Client, error) {
+func githubCaller(opts Options) (*caller, error) {
 	c := &caller{Options: opts, name: "GitHub", header: "Authorization", scheme: "Bearer ", hint: githubHint}
 	if err := c.setDefaults(githubURL); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if host := c.base.Hostname(); host == "github.com" || host == "www.github.com" {
-		return nil, nil, text.WithHint(fmt.Errorf("%q is not GitHub's API", opts.URL), "its API is "+githubURL)
+		return nil, text.WithHint(fmt.Errorf("%q is not GitHub's API", opts.URL), "its API is "+githubURL)
 	}
+	return c, nil
+}
+
+// githubClient returns a client of the library. It is made for each call, because
+// a client remembers rate limits, and because a field of its type, in a struct
+// that is in an interface, would link all methods of the library, which are 3 MB.
+func githubClient(c *caller) *github.Client {
 	api := github.NewClient(c.httpClient())
 	api.BaseURL = c.base
-	api.DisableRateLimitCheck = true // the caller waits, with a bound
-	return c, api, nil
+	return api
 }
 
 func githubNote(c *github.IssueComment) note {
@@ -70,7 +74,7 @@ func (g *gitHub) comments(ctx context.Context, number int) iter.Seq2[note, error
 	return paged("comments on the pull request", githubPage, func(page int) ([]*github.IssueComment, bool, error) {
 		ctx, call := g.begin(ctx, aboutComments)
 		opts := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{Page: page, PerPage: githubPage}}
-		all, resp, err := g.api.Issues.ListComments(ctx, g.owner, g.repo, number, opts)
+		all, resp, err := githubClient(g.caller).Issues.ListComments(ctx, g.owner, g.repo, number, opts)
 		return all, err == nil && resp.NextPage > 0, call.end(err)
 	}, githubNote)
 }
@@ -89,7 +93,7 @@ func (g *gitHub) me(ctx context.Context) (int64, error) {
 		return id, nil
 	}
 	ctx, call := g.begin(ctx, aboutUser)
-	user, _, err := g.api.Users.Get(ctx, "")
+	user, _, err := githubClient(g.caller).Users.Get(ctx, "")
 	err = call.end(err)
 	switch {
 	case denied(err) && !denied(first):
@@ -109,12 +113,13 @@ func (g *gitHub) viewer(ctx context.Context) (int64, error) {
 		} `json:"data"`
 	}
 	query := map[string]string{"query": "query { viewer { databaseId } }"}
-	req, err := g.api.NewRequest(http.MethodPost, g.graphQL().String(), query)
+	api := githubClient(g.caller)
+	req, err := api.NewRequest(http.MethodPost, g.graphQL().String(), query)
 	if err != nil {
 		return 0, err
 	}
 	ctx, call := g.begin(ctx, aboutUser)
-	_, err = g.api.Do(ctx, req, &answer)
+	_, err = api.Do(ctx, req, &answer)
 	err = call.end(err)
 	if err == nil && answer.Data.Viewer.ID == 0 { // a limit, for one, is answered with 200
 		err = errors.New("GitHub: the GraphQL API does not return the user of the token")
@@ -138,14 +143,14 @@ func (g *gitHub) graphQL() *url.URL {
 func (g *gitHub) create(ctx context.Context, number int, text string) (note, error) {
 	ctx, call := g.begin(ctx, aboutComments)
 	call.once = true
-	c, _, err := g.api.Issues.CreateComment(ctx, g.owner, g.repo, number, &github.IssueComment{Body: &text})
+	c, _, err := githubClient(g.caller).Issues.CreateComment(ctx, g.owner, g.repo, number, &github.IssueComment{Body: &text})
 	return githubNote(c), call.end(err)
 }
 
 // update: https://docs.github.com/en/rest/issues/comments#update-an-issue-comment
 func (g *gitHub) update(ctx context.Context, _ int, id int64, text string) (note, error) {
 	ctx, call := g.begin(ctx, aboutComments)
-	c, _, err := g.api.Issues.EditComment(ctx, g.owner, g.repo, id, &github.IssueComment{Body: &text})
+	c, _, err := githubClient(g.caller).Issues.EditComment(ctx, g.owner, g.repo, id, &github.IssueComment{Body: &text})
 	return githubNote(c), call.end(err)
 }
 
@@ -161,7 +166,7 @@ func (g *gitHub) shown(s Status) Status {
 // setStatus: https://docs.github.com/en/rest/commits/statuses#create-a-commit-status
 func (g *gitHub) setStatus(ctx context.Context, commit string, s Status) error {
 	ctx, call := g.begin(ctx, aboutStatus)
-	_, _, err := g.api.Repositories.CreateStatus(ctx, g.owner, g.repo, commit, github.RepoStatus{
+	_, _, err := githubClient(g.caller).Repositories.CreateStatus(ctx, g.owner, g.repo, commit, github.RepoStatus{
 		State: (*string)(&s.State), Context: &s.Context, Description: unlessEmpty(s.Description), TargetURL: unlessEmpty(s.TargetURL),
 	})
 	return call.end(err)
@@ -180,7 +185,7 @@ func unlessEmpty(s string) *string {
 func (g *gitHub) statuses(ctx context.Context, commit, _ string) iter.Seq2[posted, error] {
 	return paged("statuses of the commit", githubPage, func(page int) ([]*github.RepoStatus, bool, error) {
 		ctx, call := g.begin(ctx, aboutStatus)
-		combined, resp, err := g.api.Repositories.GetCombinedStatus(ctx, g.owner, g.repo, commit, &github.ListOptions{Page: page, PerPage: githubPage})
+		combined, resp, err := githubClient(g.caller).Repositories.GetCombinedStatus(ctx, g.owner, g.repo, commit, &github.ListOptions{Page: page, PerPage: githubPage})
 		if err != nil {
 			return nil, false, call.end(err)
 		}
