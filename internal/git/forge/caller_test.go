@@ -23,7 +23,7 @@ import (
 	"reconciler/internal/text"
 )
 
-// Each refusal has its line and its advice.
+// Each refusal has its error and its hint.
 func TestRefusals(t *testing.T) {
 	comment := func(c *forge.Client) error {
 		_, err := c.Comment(context.Background(), 7, "plan", "hello")
@@ -40,15 +40,15 @@ func TestRefusals(t *testing.T) {
 		{"bad", "ghs_bad", "", comment, "GET /api/v3/repos/acme/orgs/issues/7/comments: 401 Bad credentials", "wrong, expired or revoked"},
 		{"no comments", "ghs_readonly", "", comment, "POST /api/v3/repos/acme/orgs/issues/7/comments: 403 Resource not accessible by integration", "a pull request from a fork gets a read-only token"},
 		{"no statuses", "ghs_readonly", "", status, "POST /api/v3/repos/acme/orgs/statuses/" + sha + ": 403", "statuses: write"},
-		{"stranger", "ghs_stranger", "", comment, ": 404 Not Found", "private repositories"},
-		{"stranger's status", "ghs_stranger", "", status, ": 404 Not Found", "private repositories"},
+		{"no access", "ghs_noaccess", "", comment, ": 404 Not Found", "private repositories"},
+		{"no access, status", "ghs_noaccess", "", status, ": 404 Not Found", "private repositories"},
 		{"no API below the URL", ghToken, "/", comment, "GET /repos/acme/orgs/issues/7/comments: 404 Not Found", "add /api/v3 to its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitHub/"+tt.name, func(t *testing.T) {
 			gh, _ := startGitHub(t)
 			gh.AddToken("ghs_readonly", forgetest.GitHubToken{Login: "github-actions[bot]"})
-			gh.AddToken("ghs_stranger", forgetest.GitHubToken{Login: "ada", Comments: true, Statuses: true, Stranger: true})
+			gh.AddToken("ghs_noaccess", forgetest.GitHubToken{Login: "ada", Comments: true, Statuses: true, NoAccess: true})
 			url := gh.URL
 			if tt.url != "" {
 				url = strings.TrimSuffix(gh.URL, "/api/v3") + tt.url
@@ -66,7 +66,7 @@ func TestRefusals(t *testing.T) {
 		{"job", "glcbt-job", "", comment, ": 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
 		{"read only", "glpat-read", "", comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
 		{"reporter", "glpat-reporter", "", status, ": 403 Forbidden", "the role Developer"},
-		{"stranger", "glpat-stranger", "", comment, ": 404 Project Not Found", "private projects"},
+		{"no access", "glpat-noaccess", "", comment, ": 404 Project Not Found", "private projects"},
 		{"no API below the URL", glToken, "/elsewhere", comment, "the answer is not JSON", "check its URL"},
 	}
 	for _, tt := range tests {
@@ -75,7 +75,7 @@ func TestRefusals(t *testing.T) {
 			gl.AddToken("glcbt-job", forgetest.GitLabToken{Job: true})
 			gl.AddToken("glpat-read", forgetest.GitLabToken{Login: "r", Scopes: []string{"read_api"}})
 			gl.AddToken("glpat-reporter", forgetest.GitLabToken{Login: "r", Scopes: []string{"api"}})
-			gl.AddToken("glpat-stranger", forgetest.GitLabToken{Login: "s", Scopes: []string{"api"}, Stranger: true})
+			gl.AddToken("glpat-noaccess", forgetest.GitLabToken{Login: "s", Scopes: []string{"api"}, NoAccess: true})
 			url := gl.URL
 			if tt.url != "" {
 				url = strings.TrimSuffix(gl.URL, "/api/v4") + tt.url
@@ -193,7 +193,7 @@ type failing func() (*http.Response, error)
 
 func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return f() }
 
-// silent answers nothing until it is given up.
+// silent does not answer.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -217,7 +217,7 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
-// The token stays with the host that it is for, and a write stays a write.
+// The token is sent to no other origin, and a write stays a write.
 func TestRedirects(t *testing.T) {
 	var elsewhere int
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
@@ -296,7 +296,7 @@ func TestAnswersAreCapped(t *testing.T) {
 	}
 }
 
-// Pages that never end, end.
+// A list without an end is not read for ever.
 func TestPagesAreBounded(t *testing.T) {
 	var pages int
 	c := newClient(t, forge.Options{Provider: forge.GitHub, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
@@ -403,7 +403,7 @@ func answer(status int, body string, h http.Header) *http.Response {
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// Whatever a server says back, no token gets into an error or a log.
+// Whatever a server answers, no token gets into an error or a log.
 func TestNoSecrets(t *testing.T) {
 	for _, provider := range forge.Providers() {
 		for _, secret := range []string{ghToken, glToken, "plain-secret-without-form"} {
