@@ -143,22 +143,21 @@ func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	}
 	var key any
 	var err error
-	switch block.Type {
-	case "RSA PRIVATE KEY":
-		if block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("it is encrypted")
-		}
+	switch {
+	case block.Headers["DEK-Info"] != "":
+		return nil, errors.New("it is encrypted")
+	case block.Type == "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "PRIVATE KEY":
+	case block.Type == "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	default:
 		return nil, fmt.Errorf("it is a %q and not an RSA private key", block.Type)
 	}
-	if err != nil {
-		return nil, errors.New("it is damaged")
-	}
 	private, ok := key.(*rsa.PrivateKey)
-	if !ok {
+	switch {
+	case err != nil:
+		return nil, errors.New("it is damaged")
+	case !ok:
 		return nil, errors.New("it is not an RSA key, and GitHub takes no other")
 	}
 	return private, nil

@@ -44,8 +44,8 @@ type caller struct {
 	name           string // "GitHub" or "GitLab"
 	base           *url.URL
 	header, scheme string // that the token is sent in
-	// hint returns what to do about a refusal.
-	hint func(base *url.URL, r *refusal) string
+	hints          map[situation]string
+	pageHint       string // for answers that are not JSON
 }
 
 // setDefaults checks and completes the options.
@@ -222,8 +222,7 @@ func (k *call) check(resp *http.Response, data []byte, token string) *failure {
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return k.refused(resp, data, token)
 	case !isJSON(resp.Header):
-		hint := k.hint(k.base, &refusal{topic: k.topic, page: true})
-		return &failure{error: text.WithHint(k.errorf("the answer is not JSON"), hint), open: true}
+		return &failure{error: text.WithHint(k.errorf("the answer is not JSON"), k.pageHint), open: true}
 	case !json.Valid(data):
 		return &failure{error: k.errorf("the answer is not the JSON that it should be"), open: true}
 	}

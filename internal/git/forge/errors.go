@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,11 +26,18 @@ import (
 type topic int
 
 const (
-	aboutComments topic = iota
+	anyTopic topic = iota
+	aboutComments
 	aboutStatus
 	aboutUser
 	aboutApp
 )
+
+// situation is what the hint about a refusal depends on.
+type situation struct {
+	status int
+	topic  topic
+}
 
 // failure is why an attempt failed.
 type failure struct {
@@ -57,25 +66,28 @@ func (e *uncertainError) Unwrap() error { return e.error }
 
 // refusal is an answer with another status than success.
 type refusal struct {
-	forge, method, path string
-	status              int
-	message             string // the server's; empty where the answer is not the API's
-	topic               topic
-	page                bool // the answer was not JSON
-	limited             bool // by a rate limit
+	*call
+	status  int
+	message string // the server's; empty where the answer is not the API's
+	page    bool   // the answer was not JSON
+	limited bool   // by a rate limit
 }
 
 // Error returns all of it on one line.
 func (r *refusal) Error() string {
-	s := fmt.Sprintf("%s: %s %s: %d", r.forge, r.method, r.path, r.status)
-	reason := r.message
-	if reason == "" {
-		reason = http.StatusText(r.status)
+	status := strconv.Itoa(r.status)
+	// GitLab's message begins with the status.
+	reason := strings.TrimPrefix(cmp.Or(r.message, http.StatusText(r.status)), status+" ")
+	return strings.TrimSpace(fmt.Sprintf("%s: %s %s: %s %s", r.name, r.request.Method, r.request.URL.Path, status, reason))
+}
+
+// hint returns what to do about it.
+func (r *refusal) hint() string {
+	hint := cmp.Or(r.hints[situation{r.status, r.topic}], r.hints[situation{r.status, anyTopic}])
+	if r.page {
+		return cmp.Or(r.pageHint, hint)
 	}
-	if reason != "" {
-		s += " " + strings.TrimPrefix(reason, fmt.Sprintf("%d ", r.status)) // GitLab's begins with the status
-	}
-	return s
+	return hint
 }
 
 // denied reports whether an error is the refusal of what isn't allowed or not
@@ -114,10 +126,7 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 // refused returns the failure of a request that was answered with another status
 // than success.
 func (k *call) refused(resp *http.Response, data []byte, token string) *failure {
-	r := &refusal{
-		forge: k.name, method: k.request.Method, path: k.request.URL.Path, status: resp.StatusCode,
-		topic: k.topic, page: !isJSON(resp.Header),
-	}
+	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header)}
 	if !r.page {
 		r.message = message(data, token)
 	}
@@ -131,7 +140,7 @@ func (k *call) refused(resp *http.Response, data []byte, token string) *failure 
 		wait = web.RetryAfter(resp.Header, web.ServerTime(resp.Header))
 		return &failure{error: text.WithHint(r, "the server has trouble: try again later"), temporary: true, open: true, wait: wait}
 	default:
-		return &failure{error: text.WithHint(r, k.hint(k.base, r))}
+		return &failure{error: text.WithHint(r, r.hint())}
 	}
 }
 

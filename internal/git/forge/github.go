@@ -44,14 +44,19 @@ func newGitHub(opts Options) (*gitHub, error) {
 
 func dots(segment string) bool { return segment == "." || segment == ".." }
 
+// githubCaller returns a caller of GitHub's API.
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api
 func githubCaller(opts Options) (*caller, error) {
-	c := &caller{Options: opts, name: "GitHub", header: "Authorization", scheme: "Bearer ", hint: githubHint}
+	c := &caller{Options: opts, name: "GitHub", header: "Authorization", scheme: "Bearer ", hints: githubHints}
 	if err := c.setDefaults(githubURL); err != nil {
 		return nil, err
 	}
 	if host := c.base.Hostname(); host == "github.com" || host == "www.github.com" {
 		return nil, text.WithHint(fmt.Errorf("%q is not GitHub's API", opts.URL), "its API is "+githubURL)
+	}
+	// Only Enterprise Server has its API below a path.
+	if c.base.Hostname() != "api.github.com" && !strings.Contains(c.base.Path, "/api/v3") {
+		c.pageHint = "this is not an answer of the API: add /api/v3 to its URL"
 	}
 	return c, nil
 }
@@ -195,39 +200,17 @@ func (g *gitHub) statuses(ctx context.Context, commit, _ string) iter.Seq2[poste
 	})
 }
 
-// githubHint returns what to do about a refusal of GitHub.
-func githubHint(base *url.URL, r *refusal) string {
-	// Only Enterprise Server has its API below a path.
-	if r.page && base.Hostname() != "api.github.com" && !strings.Contains(base.Path, "/api/v3") {
-		return "this is not an answer of the API: add /api/v3 to its URL"
-	}
-	switch r.status {
-	case http.StatusUnauthorized:
-		if r.topic == aboutApp {
-			return "check the app's id and private key, and this machine's clock: a signed request is valid for minutes"
-		}
-		return "GitHub doesn't know the token: it is wrong, expired or revoked, or of another GitHub than the URL's"
-	case http.StatusForbidden:
-		return githubForbidden[r.topic]
-	case http.StatusNotFound, http.StatusGone:
-		return githubNotFound[r.topic]
-	case http.StatusUnprocessableEntity:
-		if r.topic == aboutStatus {
-			return "is the commit in this repository?"
-		}
-	}
-	return ""
-}
+const githubUnseen = ", and that the token has access: GitHub doesn't show private repositories to those without"
 
-var (
-	githubForbidden = map[topic]string{
-		aboutComments: "the token may not comment: the job needs \"permissions: pull-requests: write\", an app or fine-grained token pull requests: write; a pull request from a fork gets a read-only token",
-		aboutStatus:   "the token may not report statuses: it needs \"statuses: write\", called commit statuses in an app's permissions",
-		aboutApp:      "was the app suspended?",
-	}
-	githubNotFound = map[topic]string{
-		aboutComments: "check the repository, the number, and that the token has access: GitHub doesn't show private repositories to those without",
-		aboutStatus:   "check the repository, the commit, and that the token has access: GitHub doesn't show private repositories to those without",
-		aboutApp:      "check the installation's id, and that it is one of this app",
-	}
-)
+var githubHints = map[situation]string{
+	{http.StatusUnauthorized, anyTopic}:           "GitHub doesn't know the token: it is wrong, expired or revoked, or of another GitHub than the URL's",
+	{http.StatusUnauthorized, aboutApp}:           "check the app's id and private key, and this machine's clock: a signed request is valid for minutes",
+	{http.StatusForbidden, aboutComments}:         "the token may not comment: the job needs \"permissions: pull-requests: write\", an app or fine-grained token pull requests: write; a pull request from a fork gets a read-only token",
+	{http.StatusForbidden, aboutStatus}:           "the token may not report statuses: it needs \"statuses: write\", called commit statuses in an app's permissions",
+	{http.StatusForbidden, aboutApp}:              "was the app suspended?",
+	{http.StatusNotFound, aboutComments}:          "check the repository, the number" + githubUnseen,
+	{http.StatusGone, aboutComments}:              "check the repository, the number" + githubUnseen,
+	{http.StatusNotFound, aboutStatus}:            "check the repository, the commit" + githubUnseen,
+	{http.StatusNotFound, aboutApp}:               "check the installation's id, and that it is one of this app",
+	{http.StatusUnprocessableEntity, aboutStatus}: "is the commit in this repository?",
+}

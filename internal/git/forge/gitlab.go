@@ -7,14 +7,13 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"gitlab.com/gitlab-org/api/client-go"
+	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"reconciler/internal/text"
 )
@@ -42,7 +41,7 @@ var gitlabProject = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+$`)
 
 func newGitLab(opts Options) (*gitLab, error) {
 	// https://docs.gitlab.com/api/rest/authentication/
-	c := &caller{Options: opts, name: "GitLab", header: "PRIVATE-TOKEN", hint: gitlabHint}
+	c := &caller{Options: opts, name: "GitLab", header: "PRIVATE-TOKEN", hints: gitlabHints, pageHint: "this is not an answer of the API: check its URL"}
 	if err := c.setDefaults(gitlabURL); err != nil {
 		return nil, err
 	}
@@ -208,25 +207,10 @@ func (g *gitLab) statuses(ctx context.Context, commit, name string) iter.Seq2[po
 	})
 }
 
-// gitlabHint returns what to do about a refusal of GitLab.
-func gitlabHint(_ *url.URL, r *refusal) string {
-	if r.page {
-		return "this is not an answer of the API: check its URL"
-	}
-	switch r.status {
-	case http.StatusUnauthorized:
-		return "GitLab doesn't know the token: it is wrong, expired or revoked; a job's own CI_JOB_TOKEN can't be used, make a project access token with the scope api"
-	case http.StatusForbidden:
-		if r.topic == aboutStatus {
-			return "the token may not report statuses: it needs the scope api and the role Developer, on a protected branch one that may push there"
-		}
-		return "the token may not comment: it needs the scope api and at least the role Reporter; a job's own CI_JOB_TOKEN can't be used"
-	case http.StatusNotFound:
-		if r.topic == aboutStatus {
-			return "check the project, the commit, and that the token has access: GitLab doesn't show private projects to those without"
-		}
-		return "check the project, the number, and that the token has access: GitLab doesn't show private projects to those without"
-	default:
-		return ""
-	}
+var gitlabHints = map[situation]string{
+	{http.StatusUnauthorized, anyTopic}: "GitLab doesn't know the token: it is wrong, expired or revoked; a job's own CI_JOB_TOKEN can't be used, make a project access token with the scope api",
+	{http.StatusForbidden, anyTopic}:    "the token may not comment: it needs the scope api and at least the role Reporter; a job's own CI_JOB_TOKEN can't be used",
+	{http.StatusForbidden, aboutStatus}: "the token may not report statuses: it needs the scope api and the role Developer, on a protected branch one that may push there",
+	{http.StatusNotFound, anyTopic}:     "check the project, the number, and that the token has access: GitLab doesn't show private projects to those without",
+	{http.StatusNotFound, aboutStatus}:  "check the project, the commit, and that the token has access: GitLab doesn't show private projects to those without",
 }
