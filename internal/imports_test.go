@@ -38,7 +38,7 @@ var mayImport = map[string]struct {
 	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
 	"internal/git/signature":       {[]string{"internal/strictyaml", "internal/text"}, "bytes and keys alone: it can reach nothing"},
 	"internal/git/webhook":         {[]string{"internal/text"}, "listens to strangers, and so reaches nothing"},
-	"internal/git/forge":           {[]string{"internal/text", "internal/web"}, "comments and statuses; what they say is decided elsewhere"},
+	"internal/git/forge":           {[]string{"internal/text", "internal/web"}, "comments and statuses; their text is decided elsewhere"},
 	"internal/git/forge/forgetest": {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Okta: no package of it knows git.
@@ -119,6 +119,11 @@ func TestImportsRunOneWay(t *testing.T) {
 			}
 			if imported == "gopkg.in/yaml.v3" && name != "internal/strictyaml" {
 				t.Errorf("%s imports %s: its traps end in internal/strictyaml", name, imported)
+			}
+			if strings.HasPrefix(imported, "github.com/google/go-github/") || strings.HasPrefix(imported, "gitlab.com/gitlab-org/api/") {
+				if name != "internal/git/forge" {
+					t.Errorf("%s imports %s: its waits, retries and logs end in internal/git/forge", name, imported)
+				}
 			}
 			if imported == "flag" || imported == "github.com/spf13/cobra" {
 				if name != "cmd/reconciler" && name != "tools/bench" {

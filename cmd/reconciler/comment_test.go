@@ -57,7 +57,7 @@ func forgeCommands() (start, show, mute func(*testscript.TestScript, bool, []str
 		if neg || len(args) != 1 || !ok {
 			ts.Fatalf("usage, after forge: mute on|off")
 		}
-		server.(*forgetest.Server).Mend()
+		server.(*forgetest.Server).ClearFaults()
 		if args[0] == "off" {
 			return
 		}

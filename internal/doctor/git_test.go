@@ -220,7 +220,7 @@ func TestForge(t *testing.T) {
 			w.more(fmt.Sprintf(own, g.URL))
 		}, expected{"commit status": failure("token\": no such file", "correct the path")}},
 		{"stranger", func(w *world, g *forgetest.GitHub) {
-			g.AddToken(token, forgetest.GitHubToken{Login: "ada", Stranger: true})
+			g.AddToken(token, forgetest.GitHubToken{Login: "ada", NoAccess: true})
 			w.write("token", token)
 			w.more(fmt.Sprintf(own, g.URL))
 		}, expected{"commit status": failure("404", "private repositories")}},

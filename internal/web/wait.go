@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -33,11 +34,11 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// Reset reads how far ahead the X-Rate-Limit-Reset header puts the end of a
-// rate limit's window; 0 when it is not there, or is past, and never more than
-// a day. now is by the server's clock.
+// Reset reads how far ahead the X-Rate-Limit-Reset header, or GitHub's
+// X-RateLimit-Reset, puts the end of a rate limit's window; 0 when it is not
+// there, or is past, and never more than a day. now is by the server's clock.
 func Reset(h http.Header, now time.Time) time.Duration {
-	if at, err := strconv.ParseInt(h.Get("X-Rate-Limit-Reset"), 10, 64); err == nil {
+	if at, err := strconv.ParseInt(cmp.Or(h.Get("X-Rate-Limit-Reset"), h.Get("X-RateLimit-Reset")), 10, 64); err == nil {
 		at = min(at, now.Add(maxAsked).Unix()) // what is further off may not fit a Time
 		return max(0, time.Unix(at, 0).Sub(now))
 	}

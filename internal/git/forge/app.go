@@ -10,84 +10,86 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/go-github/v84/github"
 
 	"reconciler/internal/text"
 )
 
 const (
-	// The life of the assertion that a token is asked for with. It begins in
-	// the past, for clocks that are behind ours; GitHub takes at most 10
-	// minutes to the end of it.
+	// The life of the assertion that a token is requested with. It begins in the
+	// past, for clocks that are behind ours; GitHub accepts at most 10 minutes to
+	// the end of it.
 	// https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
 	assertionBackdate = time.Minute
 	assertionLife     = 9 * time.Minute
-	// tokenMargin is how long before its end a token is no longer handed out.
+	// tokenMargin is how long before its end a token is no longer returned.
 	tokenMargin = 5 * time.Minute
 )
 
-// AppOptions is what it takes to act as an installation of a GitHub App.
+// AppOptions configure AppToken.
 type AppOptions struct {
 	// URL is the root of the REST API; empty means https://api.github.com.
 	URL string
 	// AppID is the app's id, or its client id. InstallationID is the number at
 	// the end of the installation's address.
 	AppID, InstallationID string
-	// Key gives the app's private key, a PEM. It is asked anew for each token,
-	// so that a key can be replaced while the program runs.
+	// Key returns the app's private key, a PEM. It is called for each token, so
+	// that a key can be replaced while the program runs.
 	Key func() ([]byte, error)
 	// HTTP sends the requests; http.DefaultTransport if nil.
 	HTTP http.RoundTripper
-	// UserAgent says who asks; "reconciler" if empty.
-	UserAgent string
-	// Now tells the time; time.Now if nil.
+	// Now returns the time; time.Now if nil.
 	Now func() time.Time
 	// Logger is as in Options.
 	Logger *slog.Logger
 }
 
-// AppToken gives a function that gives tokens of an installation of a GitHub
-// App, for Options.Token and for git over HTTPS with the user
-// x-access-token. A token lasts an hour; the same is given until five minutes
-// before its end. The function may be called from many goroutines, of which one
-// asks GitHub while the others wait for it. Nothing is sent before it is called.
+// AppToken returns a function that returns tokens of an installation of a GitHub
+// App, for Options.Token and for git over HTTPS with the user x-access-token. A
+// token lasts an hour; the same is returned until five minutes before its end.
+// The function may be called from many goroutines, of which one sends the request
+// while the others wait for it. Nothing is sent before it is called.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-an-installation-access-token-for-a-github-app
 func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
-	c := &caller{transport: opts.HTTP, userAgent: opts.UserAgent, log: opts.Logger}
-	if err := c.github(opts.URL); err != nil {
+	a := &app{opts: opts, busy: make(chan struct{}, 1)}
+	var err error
+	a.caller, err = githubCaller(Options{URL: opts.URL, Token: a.assertion, HTTP: opts.HTTP, Logger: opts.Logger})
+	if err != nil {
 		return nil, err
 	}
+	a.installation, err = strconv.ParseUint(opts.InstallationID, 10, 63)
 	switch {
 	case opts.AppID == "":
 		return nil, errors.New("a GitHub App needs its id")
-	case opts.InstallationID == "" || strings.Trim(opts.InstallationID, "0123456789") != "":
+	case err != nil:
 		return nil, fmt.Errorf("the installation of a GitHub App is a number, not %q", opts.InstallationID)
 	case opts.Key == nil:
 		return nil, errors.New("a GitHub App needs its private key")
 	}
-	c.defaults()
-	a := &app{caller: c, opts: opts, busy: make(chan struct{}, 1)}
 	if a.opts.Now == nil {
 		a.opts.Now = time.Now
 	}
-	c.authorize = bearer(a.assertion)
-	return a.token, nil
+	return a.installationToken, nil
 }
 
 type app struct {
 	*caller
-	opts AppOptions
-	busy chan struct{} // holds one while somebody looks at what follows
+	opts         AppOptions
+	installation uint64
+	busy         chan struct{} // holds one while a goroutine uses what follows
 
 	last    string
 	expires time.Time
 }
 
-func (a *app) token(ctx context.Context) (string, error) {
+// installationToken returns the token of the installation, a new one where the
+// last one ends soon.
+func (a *app) installationToken(ctx context.Context) (string, error) {
 	select {
 	case a.busy <- struct{}{}:
 		defer func() { <-a.busy }()
@@ -97,25 +99,20 @@ func (a *app) token(ctx context.Context) (string, error) {
 	if a.last != "" && a.opts.Now().Before(a.expires.Add(-tokenMargin)) {
 		return a.last, nil
 	}
-	var answer struct {
-		Token   string    `json:"token"`
-		Expires time.Time `json:"expires_at"`
-	}
 	// A repetition makes another token, and the first one ends by itself.
-	_, err := a.do(ctx, request{
-		what: aboutApp, method: http.MethodPost, url: a.path("app", "installations", a.opts.InstallationID, "access_tokens"),
-	}, &answer)
-	if err != nil {
+	ctx, call := a.begin(ctx, aboutApp)
+	token, _, err := githubClient(a.caller).Apps.CreateInstallationToken(ctx, int64(a.installation), &github.InstallationTokenOptions{})
+	if err = call.end(err); err != nil {
 		return "", fmt.Errorf("getting a token for the GitHub App: %w", err)
 	}
-	if answer.Token == "" {
+	if token.GetToken() == "" {
 		return "", errors.New("getting a token for the GitHub App: GitHub: the answer for the installation has none")
 	}
-	a.last, a.expires = answer.Token, answer.Expires
+	a.last, a.expires = token.GetToken(), token.GetExpiresAt().Time
 	return a.last, nil
 }
 
-// assertion gives what proves that we are the app.
+// assertion returns the proof that we are the app.
 func (a *app) assertion(context.Context) (string, error) {
 	data, err := a.opts.Key()
 	if err != nil {
@@ -137,8 +134,8 @@ func (a *app) assertion(context.Context) (string, error) {
 	}).Serialize()
 }
 
-// parseAppKey reads an RSA key, as GitHub makes it (PKCS#1) or converted
-// (PKCS#8). The errors say nothing of what it is made of.
+// parseAppKey parses an RSA key, as GitHub makes it (PKCS#1) or converted
+// (PKCS#8). The errors hold nothing of the key.
 func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(bytes.TrimSpace(data))
 	if block == nil {
@@ -146,22 +143,21 @@ func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	}
 	var key any
 	var err error
-	switch block.Type {
-	case "RSA PRIVATE KEY":
-		if block.Headers["DEK-Info"] != "" {
-			return nil, errors.New("it is encrypted")
-		}
+	switch {
+	case block.Headers["DEK-Info"] != "":
+		return nil, errors.New("it is encrypted")
+	case block.Type == "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "PRIVATE KEY":
+	case block.Type == "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	default:
 		return nil, fmt.Errorf("it is a %q and not an RSA private key", block.Type)
 	}
-	if err != nil {
-		return nil, errors.New("it is damaged")
-	}
 	private, ok := key.(*rsa.PrivateKey)
-	if !ok {
+	switch {
+	case err != nil:
+		return nil, errors.New("it is damaged")
+	case !ok:
 		return nil, errors.New("it is not an RSA key, and GitHub takes no other")
 	}
 	return private, nil

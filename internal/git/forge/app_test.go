@@ -17,6 +17,7 @@ import (
 
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/text"
 )
 
 func pkcs1(key *rsa.PrivateKey) []byte {
@@ -32,7 +33,7 @@ func newKey(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-// startApp gives a GitHub that knows app 12 with installation 34.
+// startApp returns a GitHub that knows app 12 with installation 34.
 func startApp(t *testing.T) (*forgetest.GitHub, *rsa.PrivateKey) {
 	gh, _ := startGitHub(t)
 	key := newKey(t)
@@ -73,8 +74,8 @@ func TestAppToken(t *testing.T) {
 	}
 }
 
-// One token serves all until five minutes before its end, and a key that was
-// replaced meanwhile is the one that the next is asked for with.
+// All callers get one token until five minutes before its end. A key that was
+// replaced meanwhile signs the request for the next.
 func TestAppTokenIsKept(t *testing.T) {
 	gh, key := startApp(t)
 	second := newKey(t)
@@ -169,8 +170,8 @@ func TestAppTokenFailures(t *testing.T) {
 				Now: func() time.Time { return time.Now().Add(tt.off) },
 			})
 			_, err := token(t.Context())
-			if err == nil || !strings.Contains(err.Error(), tt.expected) || !strings.Contains(hintOf(err), tt.hint) || strings.Contains(err.Error(), "eyJ") {
-				t.Errorf("%v (%s)", err, hintOf(err))
+			if err == nil || !strings.Contains(err.Error(), tt.expected) || !strings.Contains(text.Hint(err), tt.hint) || strings.Contains(err.Error(), "eyJ") {
+				t.Errorf("%v (%s)", err, text.Hint(err))
 			}
 		})
 	}
@@ -187,7 +188,7 @@ func TestAppTokenFailures(t *testing.T) {
 	}
 }
 
-// A clock that is a little off does no harm, and neither does a lost answer.
+// A clock that is a little off does no harm, nor does a lost answer.
 func TestAppTokenIsRobust(t *testing.T) {
 	gh, key := startApp(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -207,7 +208,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 	})
 }
 
-// Whoever waits for another's request can give up.
+// A caller that waits for another's request can stop.
 func TestAppTokenWaitersCanStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t)

@@ -3,6 +3,7 @@ package forge
 import (
 	"fmt"
 	"regexp"
+	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,7 +12,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
 
 const maxMarkerName = 64
 
-// marker gives the first line of the comment of this name, which is not shown.
+// marker returns the first line of the comment of this name, which is not shown.
 // A name can't end the HTML comment that it stands in.
 func marker(name string) (string, error) {
 	if len(name) > maxMarkerName || !validName.MatchString(name) {
@@ -20,21 +21,21 @@ func marker(name string) (string, error) {
 	return "<!-- reconciler:" + name + " -->", nil
 }
 
-// marked says whether a comment begins with the marker.
+// marked reports whether a comment begins with the marker.
 func marked(body, marker string) bool {
 	first, _, _ := strings.Cut(body, "\n")
 	return strings.TrimSpace(first) == marker
 }
 
-// normal gives a text as a forge stores and gives it back: valid, without NUL,
-// line feeds alone at the ends of lines, and nothing blank at its end.
+// normal returns a text as a provider stores and returns it: valid UTF-8, no NUL,
+// line feeds alone at the ends of lines, and no blanks at its end.
 func normal(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(s)
 	return strings.TrimRight(s, " \t\n")
 }
 
-// block follows what is open at the end of a line of markdown.
+// block is what is open at the end of a line of markdown.
 type block struct {
 	fence   string // what opened a block of code; empty outside of one
 	details int    // how many <details> are open
@@ -46,7 +47,7 @@ var (
 	closeDetails = regexp.MustCompile(`(?i)</details\s*>`)
 )
 
-// next is what is open after one more line.
+// next returns what is open after one more line.
 func (b block) next(line string) block {
 	if !strings.ContainsAny(line, "`~<") {
 		return b // nearly every line
@@ -66,67 +67,44 @@ func (b block) next(line string) block {
 	return b
 }
 
-const endDetails = "</details>\n"
-
-// closing gives the lines that end what is open.
+// closing returns the lines that end what is open.
 func (b block) closing() string {
-	var s strings.Builder
+	var s string
 	if b.fence != "" {
-		s.WriteString(b.fence + "\n")
+		s = b.fence + "\n"
 	}
 	if b.details > 0 {
-		s.WriteString("\n" + strings.Repeat(endDetails, b.details))
+		s += "\n" + strings.Repeat("</details>\n", b.details)
 	}
-	return s.String()
-}
-
-// closingLen is how long closing is; asking it line by line is cheap.
-func (b block) closingLen() int {
-	n := 0
-	if b.fence != "" {
-		n += len(b.fence) + 1
-	}
-	if b.details > 0 {
-		n += 1 + b.details*len(endDetails)
-	}
-	return n
+	return s
 }
 
 // fit cuts a text that is longer than limit characters: after a line, with what
-// is open there closed, and with a last line that says so. A text that fits is
-// left alone.
+// is open there closed, and with a notice as the last line. A text that fits is
+// returned as it is.
 func fit(text string, limit int) string {
 	if utf8.RuneCountInString(text) <= limit {
 		return text
 	}
-	lines := strings.SplitAfter(text, "\n")
-	notice := func(left int) string {
-		return fmt.Sprintf("\n_Cut here: the last %d of %d lines are left out, because a comment holds %d characters at most._", left, len(lines), limit)
-	}
-	// The longest notice is the one that leaves out every line.
-	room := limit - utf8.RuneCountInString(notice(len(lines)))
-	var open, atCut block
-	end, cut, used := 0, 0, 0 // in bytes, in lines, in characters
-	for i, line := range lines {
-		used += utf8.RuneCountInString(line)
-		if used > room {
-			break
+	all := strings.Count(text, "\n") + 1
+	// No line beyond these can be within the limit; of the last there may be a part.
+	lines := strings.SplitAfter(text[:min(len(text), limit*utf8.UTFMax)], "\n")
+	cut := func(n int) string {
+		var open block
+		for _, line := range lines[:n] {
+			open = open.next(strings.TrimRight(line, "\n"))
 		}
-		open = open.next(strings.TrimRight(line, "\n"))
-		end += len(line)
-		if used+open.closingLen() <= room {
-			atCut, cut = open, i+1
-		}
+		return strings.Join(lines[:n], "") + open.closing() +
+			fmt.Sprintf("\n_Cut here: the last %d of %d lines are left out, because a comment holds %d characters at most._", all-n, all, limit)
 	}
-	kept := strings.Join(lines[:cut], "")
-	return kept + atCut.closing() + notice(len(lines)-cut)
+	return cut(sort.Search(len(lines)-1, func(n int) bool { return utf8.RuneCountInString(cut(n+1)) > limit }))
 }
 
-// noCommands keeps GitLab from carrying out a line that begins with a slash,
-// such as /merge, with the token's rights: what a comment shows comes from a
-// merge request, which anybody may write. Outside of code a backslash does it,
-// which isn't shown; in code, which is not looked into but whose limits GitLab
-// sees in its own way, a space.
+// noCommands keeps GitLab from executing a line that begins with a slash, such as
+// /merge, with the token's rights: the text of a comment comes from a merge
+// request, which anybody may write. Outside of code a backslash prevents it, and
+// is not shown; in code a space, because GitLab, which executes nothing there,
+// may see the limits of code elsewhere.
 // https://docs.gitlab.com/user/project/quick_actions/
 func noCommands(text string) string {
 	lines := strings.Split(text, "\n")

@@ -63,16 +63,17 @@ func TestNoCommands(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
+// The tokens of both providers are masked, whichever of them we use.
+func TestMessageMasksTokens(t *testing.T) {
 	for _, s := range []string{
 		"ghs_0123456789abcdefghijklmnopqrstuvwxyz", "ghp_0123456789abc", "github_pat_11AAAA0_0123456789", "glpat-0123456789_-abc",
-		"glcbt-64_0123456789", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIxIn0.c2ln",
+		"glcbt-64_0123456789", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIxIn0.c2ln", "our own",
 	} {
-		if got := clean("a "+s+", b", ""); got != "a [token], b" {
+		if got := message([]byte(`{"message":"a `+s+`, b"}`), "our own"); got != "a [token], b" {
 			t.Errorf("%q", got)
 		}
 	}
-	if got := clean("ghost global glad "+strings.Repeat("x", 400), ""); !strings.HasPrefix(got, "ghost global glad x") || utf8.RuneCountInString(got) != 300 {
+	if got := message([]byte(`{"message":"ghost global glad"}`), ""); got != "ghost global glad" {
 		t.Errorf("%q", got)
 	}
 }
@@ -110,9 +111,6 @@ func FuzzBody(f *testing.F) {
 			var open block
 			for line := range strings.SplitSeq(text, "\n") {
 				open = open.next(line)
-				if len(open.closing()) != open.closingLen() {
-					t.Fatalf("%+v: closing is not %d long", open, open.closingLen())
-				}
 			}
 			if open != (block{}) {
 				t.Errorf("cut and left open: %+v in %q", open, text)

@@ -27,7 +27,7 @@ const (
 	sha     = "0123456789abcdef0123456789abcdef01234567"
 )
 
-// forgeUnderTest is a stand-in and a client of it, whichever forge it is.
+// forgeUnderTest is a server and a client of it, whichever provider it is.
 type forgeUnderTest struct {
 	*forgetest.Server
 	client     *forge.Client
@@ -48,7 +48,7 @@ func newClient(t *testing.T, opts forge.Options) *forge.Client {
 	return c
 }
 
-// onBoth runs a test against both forges, in a bubble where time is faked.
+// onBoth runs a test against both providers, with a fake clock.
 func onBoth(t *testing.T, test func(*testing.T, *forgeUnderTest)) {
 	t.Run("GitHub", func(t *testing.T) {
 		gh, _ := startGitHub(t)
@@ -66,7 +66,7 @@ func onBoth(t *testing.T, test func(*testing.T, *forgeUnderTest)) {
 	})
 }
 
-// startGitHub gives a GitHub with pull request 7, and a client over the network.
+// startGitHub returns a GitHub with pull request 7, and a client over the network.
 func startGitHub(t *testing.T) (*forgetest.GitHub, *forge.Client) {
 	gh := forgetest.NewGitHub(t, "acme/orgs")
 	gh.AddToken(ghToken, forgetest.GitHubToken{Login: "github-actions[bot]", Comments: true, Statuses: true})
@@ -227,18 +227,18 @@ func TestWhoWeAreOnGitHub(t *testing.T) {
 	}
 }
 
-// nobodyTells makes a forge keep to itself who tokens belong to.
-func nobodyTells(f *forgetest.Server, status int) {
+// denyUser makes a server refuse to return the user of a token.
+func denyUser(f *forgetest.Server, status int) {
 	for _, path := range []string{"/graphql", "/user"} {
 		f.Fail(forgetest.Fault{Path: path, Times: 99, Status: status, Body: `{"message":"no"}`})
 	}
 }
 
-// Where the forge doesn't tell who we are, there is one comment all the same.
-func TestCommentIsStickyForTheUnknown(t *testing.T) {
+// Without the token's user there is still only one comment.
+func TestCommentIsStickyWithoutUser(t *testing.T) {
 	for _, status := range []int{403, 404} {
 		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
-			nobodyTells(f.Server, status)
+			denyUser(f.Server, status)
 			f.addComment(7, "ada", "first!")
 			for _, step := range []forge.Comment{{Outcome: forge.Created}, {Outcome: forge.Updated, Guessed: true}, {Outcome: forge.Unchanged, Guessed: true}} {
 				body := "new words"
@@ -259,8 +259,7 @@ func TestCommentIsStickyForTheUnknown(t *testing.T) {
 	}
 }
 
-// The likeliest comment comes first, and one that may not be changed is none of
-// ours.
+// The likeliest comment comes first, and one that may not be changed is not ours.
 func TestWhoseCommentIsGuessed(t *testing.T) {
 	const ours = "<!-- reconciler:plan -->\nold"
 	tests := []struct {
@@ -280,7 +279,7 @@ func TestWhoseCommentIsGuessed(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, f *forgeUnderTest) {
-				nobodyTells(f.Server, 403)
+				denyUser(f.Server, 403)
 				for i, author := range tt.authors {
 					if author == "me" {
 						author = f.me
@@ -312,11 +311,11 @@ func TestWhoseCommentIsGuessed(t *testing.T) {
 	}
 }
 
-// A crowd of comments that may not be changed is not tried one by one, and what
-// is wrong for a while is no denial.
+// Of many comments that may not be changed only a few are tried, and a temporary
+// error is no denial.
 func TestGuessesEnd(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
-		nobodyTells(f.Server, 403)
+		denyUser(f.Server, 403)
 		for range 40 {
 			f.addComment(7, "mallory", "<!-- reconciler:plan -->\nnothing to see")
 		}
@@ -354,7 +353,7 @@ func TestGuessesEnd(t *testing.T) {
 			for _, fault := range faults {
 				f.Fail(fault)
 			}
-			nobodyTells(f.Server, 403)
+			denyUser(f.Server, 403)
 			f.addComment(7, f.me, "<!-- reconciler:plan -->\nold")
 			if got, err := f.client.Comment(t.Context(), 7, "plan", "new"); err == nil {
 				t.Errorf("%+v: %+v", faults, got)
@@ -366,7 +365,7 @@ func TestGuessesEnd(t *testing.T) {
 	}
 }
 
-// A note is written, whether or not it can be found out where it is read.
+// A note is written even if its address can't be read.
 func TestNoteWithoutAddress(t *testing.T) {
 	for name, fault := range map[string]forgetest.Fault{
 		"refused":  {Status: 403, Body: `{"message":"403 Forbidden"}`},
@@ -402,8 +401,8 @@ func TestNoteWithoutAddress(t *testing.T) {
 	}
 }
 
-// Not to know who we are for a while is no reason to take others for us. The
-// token is an app's, which is refused at /user in any case.
+// If the token's user is unknown because of a temporary error, no comment is
+// changed. The token is an app's, which is refused at /user in any case.
 func TestWhoWeAreIsUnknownForNow(t *testing.T) {
 	limited := `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`
 	for _, tt := range []struct {
@@ -412,7 +411,7 @@ func TestWhoWeAreIsUnknownForNow(t *testing.T) {
 	}{
 		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}, {Path: "/user", Times: 9, Status: 502, Body: "{}"}}, "GET /api/v3/user: 502"},
 		{[]forgetest.Fault{{Path: "/graphql", Times: 9, Status: 502, Body: "{}"}}, "POST /api/graphql: 502"},
-		{[]forgetest.Fault{{Path: "/graphql", Status: 200, Body: limited}}, "the GraphQL API doesn't tell who the token belongs to"},
+		{[]forgetest.Fault{{Path: "/graphql", Status: 200, Body: limited}}, "the GraphQL API does not return the user of the token"},
 		{[]forgetest.Fault{{Path: "/graphql", Status: 403, Header: http.Header{"Retry-After": {"900"}}, Body: "{}"}}, "POST /api/graphql: 403"},
 	} {
 		gh, _ := startGitHub(t)
@@ -453,7 +452,7 @@ func TestLongBodies(t *testing.T) {
 	})
 }
 
-// A comment that was made, though nobody was told, must not be made again.
+// A comment whose creation was not answered must not be created again.
 func TestLostCreation(t *testing.T) {
 	created := `{"message":"Server Error"}`
 	faults := map[string]forgetest.Fault{
@@ -505,7 +504,7 @@ func TestLostCreation(t *testing.T) {
 	})
 }
 
-// What a comment shows was written by whoever opened the merge request.
+// The text of a comment comes from the author of the merge request.
 func TestNoQuickActions(t *testing.T) {
 	gl, client := startGitLab(t)
 	body := "two orgs\n/merge\n```\n/approve\n```\n~~~\n/close\n~~~\n/label ~x\nok"

@@ -1,17 +1,20 @@
-// Package forge speaks to the place where a repository lives, GitHub or GitLab,
-// about two things only: the one comment on a pull or merge request that says
-// what the change means, and the status of a commit.
+// Package forge is a client of GitHub and GitLab for two purposes: one comment on
+// a pull or merge request that shows what the change does, and the status of a
+// commit.
 //
-// The comment is sticky: it carries a hidden marker with a name in its first
-// line, and each call with this name makes it say something else. Anybody can
-// paste the marker into a comment of their own, and a token that may write can
-// edit what others wrote; so only what was written by the token's own user is
-// ever changed. GitHub and GitLab tell who that is. A proxy may keep it back:
-// then a comment is tried that may be ours, rather than written anew each time.
+// The comment is sticky: its first line is a hidden marker with a name, and each
+// call with this name updates the same comment. Anybody can paste the marker into
+// a comment, and a token with write access can edit the comments of others, so
+// only comments by the token's own user are changed. GitHub and GitLab return
+// that user. Where a proxy blocks that request, the comment most likely to be
+// ours is updated rather than a new one created each time.
 //
-// A call is repeated when that can do no harm. A new comment can't be sent
-// again blindly: when its outcome is unknown, the comments are read first.
+// The types, paths and pages are those of client libraries. They send through a
+// caller, which adds the credentials, bounds answers and waits, retries, and
+// turns failures into errors. A call is repeated where that can do no harm. The
+// creation of a comment whose outcome is unknown is not: the comments are read
+// first.
 //
-// Words of a server pass through clean before they reach an error: one line,
-// printable, short, and without anything that looks like a token.
+// Text from a server passes through text.Clean before it reaches an error: one
+// line, printable, short, and without anything that looks like a token.
 package forge

@@ -1,66 +1,58 @@
 package forge
 
 import (
+	"cmp"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"mime"
+	"net"
 	"net/http"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
-// topic is what a call is about; advice depends on it.
+// topic is what a call is about; hints depend on it.
 type topic int
 
 const (
-	aboutComments topic = iota
+	anyTopic topic = iota
+	aboutComments
 	aboutStatus
 	aboutUser
 	aboutApp
 )
 
-// Error is a refusal: an answer with another status than success.
-type Error struct {
-	// Forge is "GitHub" or "GitLab".
-	Forge string
-	// Method and Path are of the request; the query is left out.
-	Method, Path string
-	// Status is the HTTP status.
-	Status int
-	// Message is the server's, fit for one line; empty when the answer was not
-	// the API's.
-	Message string
-
-	topic   topic
-	page    bool // the answer was not JSON
-	limited bool // a rate limit's, whatever is asked
-	hint    string
+// situation is what the hint about a refusal depends on.
+type situation struct {
+	status int
+	topic  topic
 }
 
-// Error gives all of it on one line.
-func (e *Error) Error() string {
-	s := fmt.Sprintf("%s: %s %s: %d", e.Forge, e.Method, e.Path, e.Status)
-	words := e.Message
-	if words == "" {
-		words = http.StatusText(e.Status)
-	}
-	if words != "" {
-		s += " " + strings.TrimPrefix(words, fmt.Sprintf("%d ", e.Status)) // GitLab says it twice
-	}
-	return s
+// failure is why an attempt failed.
+type failure struct {
+	error
+	temporary bool          // another attempt may succeed
+	open      bool          // the request may have taken effect
+	wait      time.Duration // set by the server; 0 if it set none
 }
 
-// Hint says what to do about it; it may be empty.
-func (e *Error) Hint() string { return e.hint }
-
-// denied says whether an error is the refusal of what isn't allowed, or isn't
-// there for this token, and will be refused tomorrow as well.
-func denied(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && !e.limited && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound)
+// Unwrap returns the error, and the wait as backoff takes it.
+func (f *failure) Unwrap() []error {
+	if f.wait == 0 {
+		return []error{f.error}
+	}
+	return []error{f.error, &backoff.RetryAfterError{Duration: f.wait}}
 }
 
 // uncertainError is a creation that may or may not have taken effect.
@@ -72,71 +64,157 @@ func (e *uncertainError) Error() string {
 
 func (e *uncertainError) Unwrap() error { return e.error }
 
-// message reads the words of a refusal. GitHub has a message and a list of
+// refusal is an answer with another status than success.
+type refusal struct {
+	*call
+	status  int
+	message string // the server's; empty where the answer is not the API's
+	page    bool   // the answer was not JSON
+	limited bool   // by a rate limit
+}
+
+// Error returns all of it on one line.
+func (r *refusal) Error() string {
+	status := strconv.Itoa(r.status)
+	// GitLab's message begins with the status.
+	reason := strings.TrimPrefix(cmp.Or(r.message, http.StatusText(r.status)), status+" ")
+	return strings.TrimSpace(fmt.Sprintf("%s: %s %s: %s %s", r.name, r.request.Method, r.request.URL.Path, status, reason))
+}
+
+// hint returns what to do about it.
+func (r *refusal) hint() string {
+	hint := cmp.Or(r.hints[situation{r.status, r.topic}], r.hints[situation{r.status, anyTopic}])
+	if r.page {
+		return cmp.Or(r.pageHint, hint)
+	}
+	return hint
+}
+
+// denied reports whether an error is the refusal of what isn't allowed or not
+// visible to this token, which no retry changes.
+func denied(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && !r.limited && (r.status == http.StatusForbidden || r.status == http.StatusNotFound)
+}
+
+// errorf returns an error about a call that got no answer, or none that can be
+// read.
+func (k *call) errorf(format string, args ...any) error {
+	return fmt.Errorf("%s at %s: %s %s: %w", k.name, k.base.Host, k.request.Method, k.request.URL.Path, fmt.Errorf(format, args...))
+}
+
+// unanswered returns the failure of an attempt that got no whole answer; ctx is
+// the attempt's.
+func (k *call) unanswered(ctx context.Context, err error) *failure {
+	var op *net.OpError
+	var cert *tls.CertificateVerificationError
+	var dns *net.DNSError
+	f := &failure{error: k.errorf("%w", err), temporary: true, open: true}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && k.ctx.Err() == nil:
+		f.error = k.errorf("no answer within %v", attemptTimeout)
+	case errors.As(err, &cert):
+		f = &failure{error: text.WithHint(f.error, "the server's certificate is not trusted here: add its authority to those in the config, in SSL_CERT_FILE or in the system's roots")}
+	case errors.As(err, &dns) && dns.IsNotFound:
+		f = &failure{error: text.WithHint(f.error, "there is no such host: check the URL of the API, and that this machine's DNS works")}
+	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
+		f = &failure{error: text.WithHint(f.error, "there is no way to the server: check the URL of the API, DNS, firewall and proxy"), temporary: true}
+	}
+	return f
+}
+
+// refused returns the failure of a request that was answered with another status
+// than success.
+func (k *call) refused(resp *http.Response, data []byte, token string) *failure {
+	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header)}
+	if !r.page {
+		r.message = message(data, token)
+	}
+	wait, limited := limit(resp, r.message)
+	switch {
+	case limited:
+		r.limited = true
+		hint := "the limit ends in " + wait.Round(time.Second).String() + ": try again then"
+		return &failure{error: text.WithHint(r, hint), temporary: true, wait: wait}
+	case r.status >= 500:
+		wait = web.RetryAfter(resp.Header, web.ServerTime(resp.Header))
+		return &failure{error: text.WithHint(r, "the server has trouble: try again later"), temporary: true, open: true, wait: wait}
+	default:
+		return &failure{error: text.WithHint(r, r.hint())}
+	}
+}
+
+// secondaryWait is for a rate limit whose end is not in the answer
+// (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+const secondaryWait = time.Minute
+
+// limit reports whether an answer is the refusal of a rate limit, which has no
+// effect, and how long to wait then. GitHub uses both 403 and 429, and the
+// answers of its secondary limits need not say when they end:
+// https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+// GitLab: https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/
+func limit(resp *http.Response, message string) (time.Duration, bool) {
+	now := web.ServerTime(resp.Header)
+	wait := web.RetryAfter(resp.Header, now)
+	exhausted := resp.Header.Get("X-RateLimit-Remaining") == "0"
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+	case resp.StatusCode == http.StatusForbidden && (wait > 0 || exhausted || strings.Contains(strings.ToLower(message), "rate limit")):
+	default:
+		return 0, false
+	}
+	if wait == 0 && exhausted && resp.Header.Get("X-RateLimit-Reset") != "" {
+		wait = time.Second + web.Reset(resp.Header, now)
+	}
+	if wait == 0 {
+		wait = secondaryWait
+	}
+	return wait, true
+}
+
+func isJSON(h http.Header) bool {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
+}
+
+// message returns the reason in a refusal. GitHub's has a message and a list of
 // errors, which are objects or strings; GitLab's message is a string, a list or
-// an object of lists, and OAuth's part of it says error and error_description.
+// an object of lists, and OAuth's are error and error_description.
 // https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api
 // https://docs.gitlab.com/api/rest/troubleshooting/
-func message(data []byte, secret string) string {
-	var body struct {
-		Message          any   `json:"message"`
-		Errors           []any `json:"errors"`
-		Error            any   `json:"error"`
-		ErrorDescription any   `json:"error_description"`
-	}
+func message(data []byte, token string) string {
+	var body map[string]any
 	if json.Unmarshal(data, &body) != nil {
 		return ""
 	}
-	var words []string
-	for _, v := range append([]any{body.Message, body.Error, body.ErrorDescription}, body.Errors...) {
-		if s := flat(v); s != "" && !slices.Contains(words, s) {
-			words = append(words, s)
+	var reasons []string
+	for _, key := range []string{"message", "error", "error_description", "errors"} {
+		if s := flat(body[key]); s != "" && !slices.Contains(reasons, s) {
+			reasons = append(reasons, s)
 		}
 	}
-	return clean(strings.Join(words, ": "), secret)
+	return text.Clean(strings.Join(reasons, ": "), token)
 }
 
-// flat gives what a refusal says in one of its forms.
+// flat returns the text of one part of a refusal.
 func flat(v any) string {
+	var parts []string
 	switch v := v.(type) {
 	case string:
 		return v
 	case []any:
-		var parts []string
 		for _, e := range v {
 			parts = append(parts, flat(e))
 		}
-		return strings.Join(parts, ", ")
 	case map[string]any:
 		if m := flat(v["message"]); m != "" {
 			return m
 		}
-		var keys, parts []string
-		for k := range v {
+		for _, k := range slices.Sorted(maps.Keys(v)) {
 			if k != "resource" {
-				keys = append(keys, k)
+				parts = append(parts, k+" "+flat(v[k]))
 			}
 		}
-		slices.Sort(keys)
-		for _, k := range keys {
-			parts = append(parts, k+" "+flat(v[k]))
-		}
-		return strings.Join(parts, ", ")
-	default:
-		return ""
 	}
-}
-
-// tokenLike is what tokens of GitHub and GitLab look like, and JSON Web Tokens.
-// https://github.blog/engineering/behind-githubs-new-authentication-token-formats/
-// https://docs.gitlab.com/security/tokens/#token-prefixes
-var tokenLike = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*|gh[a-z]_\w{10,}|github_pat_\w{10,}|gl[a-z]{1,6}-[\w.-]{10,}`)
-
-// clean makes a server's words fit for one line of a terminal, without tokens,
-// should it quote what it was sent.
-func clean(s, secret string) string {
-	if secret != "" {
-		s = strings.ReplaceAll(s, secret, "[token]")
-	}
-	return text.OneLine(tokenLike.ReplaceAllString(s, "[token]"), 300)
+	return strings.Join(parts, ", ")
 }

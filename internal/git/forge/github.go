@@ -4,164 +4,112 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
+
+	"github.com/google/go-github/v84/github"
 
 	"reconciler/internal/text"
 )
 
 const (
 	githubURL = "https://api.github.com"
-	// githubVersion is the version of the API that is spoken
-	// (https://docs.github.com/en/rest/about-the-rest-api/api-versions).
-	githubVersion = "2022-11-28"
 
 	githubBody        = 65536 // characters of a comment
 	githubDescription = 140   // characters of a status
 	githubPage        = 100
 )
 
-type github struct {
+type gitHub struct {
 	*caller
 	owner, repo string
 }
 
 var githubRepository = regexp.MustCompile(`^[\w.-]+/[\w.-]+$`)
 
-func newGitHub(c *caller, opts Options) (*github, error) {
-	if err := c.github(opts.URL); err != nil {
+func newGitHub(opts Options) (*gitHub, error) {
+	c, err := githubCaller(opts)
+	if err != nil {
 		return nil, err
 	}
 	owner, repo, _ := strings.Cut(opts.Repository, "/")
-	if !githubRepository.MatchString(opts.Repository) || owner == "." || owner == ".." || repo == "." || repo == ".." {
+	if !githubRepository.MatchString(opts.Repository) || dots(owner) || dots(repo) {
 		return nil, fmt.Errorf("a repository on GitHub is OWNER/NAME, not %q", opts.Repository)
 	}
-	c.authorize = bearer(opts.Token)
-	return &github{c, owner, repo}, nil
+	return &gitHub{c, owner, repo}, nil
 }
 
-// github makes c a caller of GitHub's API.
-func (c *caller) github(raw string) error {
-	base, err := baseURL(raw, githubURL)
-	if err != nil {
-		return err
-	}
-	if base.Hostname() == "github.com" || base.Hostname() == "www.github.com" {
-		return text.WithHint(fmt.Errorf("%q is not GitHub's API", raw), "its API is "+githubURL)
-	}
-	c.name, c.base, c.hint = "GitHub", base, c.githubHint
-	return nil
-}
+func dots(segment string) bool { return segment == "." || segment == ".." }
 
-// bearer puts a token on as GitHub wants it, together with what else it wants.
+// githubCaller returns a caller of GitHub's API.
 // https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api
-func bearer(token func(context.Context) (string, error)) func(context.Context, http.Header) (string, error) {
-	return func(ctx context.Context, h http.Header) (string, error) {
-		t, err := checkedToken(ctx, token)
-		if err != nil {
-			return "", err
-		}
-		h.Set("Authorization", "Bearer "+t)
-		h.Set("Accept", "application/vnd.github+json")
-		h.Set("X-GitHub-Api-Version", githubVersion)
-		return t, nil
+func githubCaller(opts Options) (*caller, error) {
+	c := &caller{Options: opts, name: "GitHub", header: "Authorization", scheme: "Bearer ", hints: githubHints}
+	if err := c.setDefaults(githubURL); err != nil {
+		return nil, err
 	}
+	if host := c.base.Hostname(); host == "github.com" || host == "www.github.com" {
+		return nil, text.WithHint(fmt.Errorf("%q is not GitHub's API", opts.URL), "its API is "+githubURL)
+	}
+	// Only Enterprise Server has its API below a path.
+	if c.base.Hostname() != "api.github.com" && !strings.Contains(c.base.Path, "/api/v3") {
+		c.pageHint = "this is not an answer of the API: add /api/v3 to its URL"
+	}
+	return c, nil
 }
 
-// checkedToken refuses what can't be a token before it reaches a header, where
-// it would be refused with less clear words.
-func checkedToken(ctx context.Context, token func(context.Context) (string, error)) (string, error) {
-	t, err := token(ctx)
-	if err != nil {
-		return "", err
-	}
-	t = strings.TrimSpace(t)
-	if t == "" {
-		return "", errors.New("the token is empty")
-	}
-	if strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", errors.New("the token has characters that no token has, such as a line break")
-	}
-	return t, nil
+// githubClient returns a client of the library. It is made for each call, because
+// a client remembers rate limits, and because a field of its type, in a struct
+// that is in an interface, would link all methods of the library, which are 3 MB.
+func githubClient(c *caller) *github.Client {
+	api := github.NewClient(c.httpClient())
+	api.BaseURL = c.base
+	return api
 }
 
-func (g *github) endpoint(segments ...string) *url.URL {
-	return g.path(append([]string{"repos", g.owner, g.repo}, segments...)...)
+func githubNote(c *github.IssueComment) note {
+	return note{c.GetID(), c.GetUser().GetID(), c.GetBody(), c.GetHTMLURL(), c.GetUser().GetType() == "Bot"}
 }
 
-type githubUser struct {
-	ID   int64  `json:"id"`
-	Type string `json:"type"`
+// comments: https://docs.github.com/en/rest/issues/comments#list-issue-comments
+func (g *gitHub) comments(ctx context.Context, number int) iter.Seq2[note, error] {
+	return paged("comments on the pull request", githubPage, func(page int) ([]*github.IssueComment, bool, error) {
+		ctx, call := g.begin(ctx, aboutComments)
+		opts := &github.IssueListCommentsOptions{ListOptions: github.ListOptions{Page: page, PerPage: githubPage}}
+		all, resp, err := githubClient(g.caller).Issues.ListComments(ctx, g.owner, g.repo, number, opts)
+		return all, err == nil && resp.NextPage > 0, call.end(err)
+	}, githubNote)
 }
 
-type githubComment struct {
-	ID   int64      `json:"id"`
-	Body string     `json:"body"`
-	URL  string     `json:"html_url"`
-	User githubUser `json:"user"`
-}
+// newestFirst is false, as GitHub has no other order than oldest first.
+func (g *gitHub) newestFirst() bool { return false }
 
-func (c *githubComment) note() *note { return &note{c.ID, c.Body, c.URL, c.User.Type == "Bot"} }
-
-// find reads all comments, which come oldest first and in no other order:
-// https://docs.github.com/en/rest/issues/comments#list-issue-comments
-func (g *github) find(ctx context.Context, number int, marker string) ([]note, bool, error) {
-	var marks []githubComment
-	for page := 1; ; page++ {
-		if page > maxPages {
-			return nil, false, fmt.Errorf("GitHub: the pull request has more than %d comments", maxPages*githubPage)
-		}
-		u := query(g.endpoint("issues", strconv.Itoa(number), "comments"), "per_page", strconv.Itoa(githubPage), "page", strconv.Itoa(page))
-		var comments []githubComment
-		header, err := g.do(ctx, request{method: http.MethodGet, url: u}, &comments)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, c := range comments {
-			if marked(c.Body, marker) {
-				marks = append(marks, c)
-			}
-		}
-		if !hasNext(header) {
-			break
-		}
-	}
-	if len(marks) == 0 {
-		return nil, false, nil
-	}
-	me, err := g.viewer(ctx)
-	guessed := denied(err)
-	if err != nil && !guessed {
-		return nil, false, err
-	}
-	var found []note
-	for _, c := range marks {
-		if guessed || c.User.ID == me {
-			found = append(found, *c.note())
-		}
-	}
-	byLikelihood(found)
-	if !guessed {
-		found = found[:min(len(found), 1)]
-	}
-	return found, guessed, nil
-}
-
-// hasNext says whether a list goes on. The page is counted rather than taken
-// from the link, which comes from outside.
-// https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
-func hasNext(h http.Header) bool { return strings.Contains(h.Get("Link"), `rel="next"`) }
-
-// viewer gives who we are. GET /user is refused to the tokens of apps, and so
-// to the GITHUB_TOKEN of a workflow, whereas the GraphQL API tells any token who
-// it is. The error is a denial where both are denied, such as behind a proxy
-// that passes little.
+// me returns who we are. GET /user is refused to the tokens of apps, and so to
+// the GITHUB_TOKEN of a workflow, but the GraphQL API returns the user of any
+// token. The error is a denial where both are denied, such as by a proxy.
 // https://docs.github.com/en/graphql/reference/queries#viewer
 // https://docs.github.com/en/rest/users/users#get-the-authenticated-user
-func (g *github) viewer(ctx context.Context) (int64, error) {
+func (g *gitHub) me(ctx context.Context) (int64, error) {
+	id, first := g.viewer(ctx)
+	if first == nil {
+		return id, nil
+	}
+	ctx, call := g.begin(ctx, aboutUser)
+	user, _, err := githubClient(g.caller).Users.Get(ctx, "")
+	err = call.end(err)
+	switch {
+	case denied(err) && !denied(first):
+		return 0, first // which may succeed later
+	case err == nil && user.GetID() == 0:
+		err = errors.New("GitHub: the token's user has no id")
+	}
+	return user.GetID(), err
+}
+
+func (g *gitHub) viewer(ctx context.Context) (int64, error) {
 	var answer struct {
 		Data struct {
 			Viewer struct {
@@ -169,150 +117,100 @@ func (g *github) viewer(ctx context.Context) (int64, error) {
 			} `json:"viewer"`
 		} `json:"data"`
 	}
-	ask := map[string]string{"query": "query { viewer { databaseId } }"}
-	_, first := g.do(ctx, request{what: aboutUser, method: http.MethodPost, url: g.graphQL(), body: ask}, &answer)
-	switch {
-	case first == nil && answer.Data.Viewer.ID != 0:
-		return answer.Data.Viewer.ID, nil
-	case first == nil: // a limit, for one, is answered with 200
-		first = errors.New("GitHub: the GraphQL API doesn't tell who the token belongs to")
+	query := map[string]string{"query": "query { viewer { databaseId } }"}
+	api := githubClient(g.caller)
+	req, err := api.NewRequest(http.MethodPost, g.graphQL().String(), query)
+	if err != nil {
+		return 0, err
 	}
-	var user githubUser
-	_, err := g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user)
-	switch {
-	case denied(err) && !denied(first):
-		return 0, first // which may well tell later
-	case err == nil && user.ID == 0:
-		err = errors.New("GitHub: the token's user has no id")
+	ctx, call := g.begin(ctx, aboutUser)
+	_, err = api.Do(ctx, req, &answer)
+	err = call.end(err)
+	if err == nil && answer.Data.Viewer.ID == 0 { // a limit, for one, is answered with 200
+		err = errors.New("GitHub: the GraphQL API does not return the user of the token")
 	}
-	return user.ID, err
+	return answer.Data.Viewer.ID, err
 }
 
-// graphQL gives the address of the GraphQL API, which on Enterprise Server is
+// graphQL returns the address of the GraphQL API, which on Enterprise Server is
 // not below that of the REST API:
 // https://docs.github.com/en/enterprise-server/graphql/guides/managing-enterprise-accounts
-func (g *github) graphQL() *url.URL {
-	if base, ok := strings.CutSuffix(strings.TrimRight(g.base.Path, "/"), "/api/v3"); ok {
+func (g *gitHub) graphQL() *url.URL {
+	if root, ok := strings.CutSuffix(g.base.Path, "/api/v3/"); ok {
 		u := *g.base
-		u.Path, u.RawPath = base+"/api/graphql", ""
+		u.Path, u.RawPath = root+"/api/graphql", ""
 		return &u
 	}
-	return g.path("graphql")
+	return g.base.JoinPath("graphql")
 }
 
 // create: https://docs.github.com/en/rest/issues/comments#create-an-issue-comment
-func (g *github) create(ctx context.Context, number int, text string) (*note, error) {
-	var c githubComment
-	_, err := g.do(ctx, request{
-		method: http.MethodPost, url: g.endpoint("issues", strconv.Itoa(number), "comments"),
-		body: map[string]string{"body": text}, once: true,
-	}, &c)
-	return c.note(), err
+func (g *gitHub) create(ctx context.Context, number int, text string) (note, error) {
+	ctx, call := g.begin(ctx, aboutComments)
+	call.once = true
+	c, _, err := githubClient(g.caller).Issues.CreateComment(ctx, g.owner, g.repo, number, &github.IssueComment{Body: &text})
+	return githubNote(c), call.end(err)
 }
 
 // update: https://docs.github.com/en/rest/issues/comments#update-an-issue-comment
-func (g *github) update(ctx context.Context, _ int, id int64, text string) (*note, error) {
-	var c githubComment
-	_, err := g.do(ctx, request{
-		method: http.MethodPatch, url: g.endpoint("issues", "comments", strconv.FormatInt(id, 10)),
-		body: map[string]string{"body": text},
-	}, &c)
-	return c.note(), err
+func (g *gitHub) update(ctx context.Context, _ int, id int64, text string) (note, error) {
+	ctx, call := g.begin(ctx, aboutComments)
+	c, _, err := githubClient(g.caller).Issues.EditComment(ctx, g.owner, g.repo, id, &github.IssueComment{Body: &text})
+	return githubNote(c), call.end(err)
 }
 
-func (g *github) link(_ context.Context, _ int, n *note) string { return n.url }
+func (g *gitHub) link(_ context.Context, _ int, n note) string { return n.url }
 
-func (g *github) prepare(text string) string { return fit(text, githubBody) }
+func (g *gitHub) prepare(text string) string { return fit(text, githubBody) }
 
-type githubStatus struct {
-	State       State   `json:"state"`
-	Context     string  `json:"context"`
-	Description *string `json:"description,omitempty"`
-	TargetURL   *string `json:"target_url,omitempty"`
-}
-
-func (g *github) shown(s Status) Status {
+func (g *gitHub) shown(s Status) Status {
 	s.Description = text.OneLine(s.Description, githubDescription)
 	return s
 }
 
 // setStatus: https://docs.github.com/en/rest/commits/statuses#create-a-commit-status
-func (g *github) setStatus(ctx context.Context, commit string, s Status) error {
-	wire := githubStatus{State: s.State, Context: s.Context}
-	if s.Description != "" {
-		wire.Description = &s.Description
-	}
-	if s.TargetURL != "" {
-		wire.TargetURL = &s.TargetURL
-	}
-	_, err := g.do(ctx, request{what: aboutStatus, method: http.MethodPost, url: g.endpoint("statuses", commit), body: wire}, nil)
-	return err
+func (g *gitHub) setStatus(ctx context.Context, commit string, s Status) error {
+	ctx, call := g.begin(ctx, aboutStatus)
+	_, _, err := githubClient(g.caller).Repositories.CreateStatus(ctx, g.owner, g.repo, commit, github.RepoStatus{
+		State: (*string)(&s.State), Context: &s.Context, Description: unlessEmpty(s.Description), TargetURL: unlessEmpty(s.TargetURL),
+	})
+	return call.end(err)
 }
 
-// lastStatus reads the combined status, which has the newest of each context:
+// unlessEmpty returns a pointer to s; nil, which is not sent, if s is empty.
+func unlessEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// statuses reads the combined status, which has the newest of each context:
 // https://docs.github.com/en/rest/commits/statuses#get-the-combined-status-for-a-specific-reference
-func (g *github) lastStatus(ctx context.Context, commit, name string) (*Status, error) {
-	for page := 1; page <= maxPages; page++ {
-		u := query(g.endpoint("commits", commit, "status"), "per_page", strconv.Itoa(githubPage), "page", strconv.Itoa(page))
-		var combined struct {
-			Statuses []githubStatus `json:"statuses"`
-		}
-		header, err := g.do(ctx, request{what: aboutStatus, method: http.MethodGet, url: u}, &combined)
+func (g *gitHub) statuses(ctx context.Context, commit, _ string) iter.Seq2[posted, error] {
+	return paged("statuses of the commit", githubPage, func(page int) ([]*github.RepoStatus, bool, error) {
+		ctx, call := g.begin(ctx, aboutStatus)
+		combined, resp, err := githubClient(g.caller).Repositories.GetCombinedStatus(ctx, g.owner, g.repo, commit, &github.ListOptions{Page: page, PerPage: githubPage})
 		if err != nil {
-			return nil, err
+			return nil, false, call.end(err)
 		}
-		for _, s := range combined.Statuses {
-			if s.Context == name {
-				return &Status{s.State, s.Context, deref(s.Description), deref(s.TargetURL)}, nil
-			}
-		}
-		if !hasNext(header) {
-			return nil, nil
-		}
-	}
-	return nil, fmt.Errorf("GitHub: the commit has more than %d statuses", maxPages*githubPage)
+		return combined.Statuses, resp.NextPage > 0, nil
+	}, func(s *github.RepoStatus) posted {
+		return posted{s.GetID(), Status{State(s.GetState()), s.GetContext(), s.GetDescription(), s.GetTargetURL()}}
+	})
 }
 
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
+const githubUnseen = ", and that the token has access: GitHub doesn't show private repositories to those without"
 
-// githubHint gives advice on a refusal of GitHub.
-func (c *caller) githubHint(e *Error) string {
-	// Only Enterprise Server has its API below a path.
-	if e.page && c.base.Hostname() != "api.github.com" && !strings.Contains(c.base.Path, "/api/v3") {
-		return "this is no answer of the API: add /api/v3 to its URL"
-	}
-	switch e.Status {
-	case http.StatusUnauthorized:
-		if e.topic == aboutApp {
-			return "check the app's id and private key, and this machine's clock: a signed request is good for minutes"
-		}
-		return "GitHub doesn't know the token: it is wrong, expired or revoked, or of another GitHub than the URL's"
-	case http.StatusForbidden:
-		return githubForbidden[e.topic]
-	case http.StatusNotFound, http.StatusGone:
-		return githubNotFound[e.topic]
-	case http.StatusUnprocessableEntity:
-		if e.topic == aboutStatus {
-			return "is the commit in this repository?"
-		}
-	}
-	return ""
+var githubHints = map[situation]string{
+	{http.StatusUnauthorized, anyTopic}:           "GitHub doesn't know the token: it is wrong, expired or revoked, or of another GitHub than the URL's",
+	{http.StatusUnauthorized, aboutApp}:           "check the app's id and private key, and this machine's clock: a signed request is valid for minutes",
+	{http.StatusForbidden, aboutComments}:         "the token may not comment: the job needs \"permissions: pull-requests: write\", an app or fine-grained token pull requests: write; a pull request from a fork gets a read-only token",
+	{http.StatusForbidden, aboutStatus}:           "the token may not report statuses: it needs \"statuses: write\", called commit statuses in an app's permissions",
+	{http.StatusForbidden, aboutApp}:              "was the app suspended?",
+	{http.StatusNotFound, aboutComments}:          "check the repository, the number" + githubUnseen,
+	{http.StatusGone, aboutComments}:              "check the repository, the number" + githubUnseen,
+	{http.StatusNotFound, aboutStatus}:            "check the repository, the commit" + githubUnseen,
+	{http.StatusNotFound, aboutApp}:               "check the installation's id, and that it is one of this app",
+	{http.StatusUnprocessableEntity, aboutStatus}: "is the commit in this repository?",
 }
-
-var (
-	githubForbidden = map[topic]string{
-		aboutComments: "the token may not comment: the job needs \"permissions: pull-requests: write\", an app or fine-grained token pull requests: write; a pull request from a fork gets a read-only token",
-		aboutStatus:   "the token may not report statuses: it needs \"statuses: write\", called commit statuses in an app's permissions",
-		aboutApp:      "was the app suspended?",
-	}
-	githubNotFound = map[topic]string{
-		aboutComments: "check the repository, the number, and that the token has access: GitHub doesn't show private repositories to those without",
-		aboutStatus:   "check the repository, the commit, and that the token has access: GitHub doesn't show private repositories to those without",
-		aboutApp:      "check the installation's id, and that it is one of this app",
-	}
-)

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"reconciler/internal/text"
 )
@@ -20,265 +23,194 @@ const (
 
 	gitlabBody        = 1_000_000 // characters of a note
 	gitlabDescription = 255       // characters of a status
-	// gitlabPage is small because each note may be long; see maxAnswer.
-	gitlabPage = 20
-	// linkTimeout bounds the question where a note is read.
+	// gitlabNotes is how many notes are read at once; few, because each may be
+	// long: see maxAnswer.
+	gitlabNotes    = 20
+	gitlabStatuses = 100
+	// linkTimeout bounds the request for where a note is read.
 	linkTimeout = 10 * time.Second
 )
 
-type gitlab struct {
+type gitLab struct {
 	*caller
+	api     *gitlab.Client
 	project string
 }
 
 var gitlabProject = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+$`)
 
-func newGitLab(c *caller, opts Options) (*gitlab, error) {
-	base, err := baseURL(opts.URL, gitlabURL)
-	if err != nil {
+func newGitLab(opts Options) (*gitLab, error) {
+	// https://docs.gitlab.com/api/rest/authentication/
+	c := &caller{Options: opts, name: "GitLab", header: "PRIVATE-TOKEN", hints: gitlabHints, pageHint: "this is not an answer of the API: check its URL"}
+	if err := c.setDefaults(gitlabURL); err != nil {
 		return nil, err
 	}
 	number := opts.Repository != "" && strings.Trim(opts.Repository, "0123456789") == ""
 	if !number && (!gitlabProject.MatchString(opts.Repository) || slices.ContainsFunc(strings.Split(opts.Repository, "/"), dots)) {
 		return nil, fmt.Errorf("a project on GitLab is its full path such as GROUP/NAME, or its number, not %q", opts.Repository)
 	}
-	c.name, c.base, c.hint = "GitLab", base, c.gitlabHint
-	// https://docs.gitlab.com/api/rest/authentication/
-	c.authorize = func(ctx context.Context, h http.Header) (string, error) {
-		t, err := checkedToken(ctx, opts.Token)
-		if err == nil {
-			h.Set("PRIVATE-TOKEN", t)
-		}
-		return t, err
-	}
-	return &gitlab{c, opts.Repository}, nil
+	api, err := gitlab.NewAuthSourceClient(gitlab.Unauthenticated{},
+		gitlab.WithURLWarningLogger(slog.New(slog.DiscardHandler)), gitlab.WithBaseURL(c.base.String()),
+		gitlab.WithHTTPClient(c.httpClient()), gitlab.WithoutRetries(), gitlab.WithCustomLimiter(noLimiter{}))
+	return &gitLab{c, api, opts.Repository}, err
 }
 
-func dots(segment string) bool { return segment == "." || segment == ".." }
+// noLimiter replaces the library's limiter, which waits without a bound.
+type noLimiter struct{}
 
-func (g *gitlab) endpoint(segments ...string) *url.URL {
-	return g.path(append([]string{"projects", g.project}, segments...)...)
+func (noLimiter) Wait(context.Context) error { return nil }
+
+// more reports whether a list has another page.
+// https://docs.gitlab.com/api/rest/#pagination
+func more(resp *gitlab.Response, err error) bool {
+	return err == nil && resp.Header.Get("X-Next-Page") != ""
 }
 
-type gitlabNote struct {
-	ID     int64  `json:"id"`
-	Body   string `json:"body"`
-	System bool   `json:"system"`
-	Author struct {
-		ID       int64  `json:"id"`
-		Username string `json:"username"`
-	} `json:"author"`
-}
-
-// botUser is what the users of project and group access tokens are called:
+// botUser matches the names of the users of project and group access tokens:
 // https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
 var botUser = regexp.MustCompile(`^(project|group)_[0-9]+_bot`)
 
-func (n *gitlabNote) note() *note {
-	return &note{id: n.ID, body: n.Body, bot: botUser.MatchString(n.Author.Username)}
-}
-
-// find reads the notes, newest first, up to the first that is ours:
-// https://docs.gitlab.com/api/notes/#list-all-merge-request-notes
-func (g *gitlab) find(ctx context.Context, number int, marker string) (found []note, guessed bool, err error) {
-	me := int64(0) // asked for when it is needed first
-	for page := "1"; page != ""; {
-		if n, err := strconv.Atoi(page); err != nil || n > 5*maxPages {
-			return nil, false, fmt.Errorf("GitLab: the merge request has more than %d notes", 5*maxPages*gitlabPage)
-		}
-		u := query(g.endpoint("merge_requests", strconv.Itoa(number), "notes"),
-			"order_by", "created_at", "sort", "desc", "per_page", strconv.Itoa(gitlabPage), "page", page)
-		var notes []gitlabNote
-		header, err := g.do(ctx, request{method: http.MethodGet, url: u}, &notes)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, n := range notes {
-			if n.System || !marked(n.Body, marker) {
-				continue
-			}
-			if me == 0 && !guessed {
-				me, err = g.user(ctx)
-				guessed = denied(err)
-				if err != nil && !guessed {
-					return nil, false, err
-				}
-			}
-			switch {
-			case guessed:
-				found = append(found, *n.note())
-			case n.Author.ID == me:
-				return []note{*n.note()}, false, nil
-			}
-		}
-		page = header.Get("X-Next-Page")
+// gitlabNote returns n as a note; an empty one for those of GitLab itself, and
+// for nil, which the library returns for null.
+func gitlabNote(n *gitlab.Note) note {
+	if n == nil || n.System {
+		return note{}
 	}
-	byLikelihood(found)
-	return found, guessed, nil
+	return note{id: n.ID, author: n.Author.ID, body: n.Body, bot: botUser.MatchString(n.Author.Username)}
 }
 
-// user gives who we are; a project or group access token has a user of its own.
+// comments: https://docs.gitlab.com/api/notes/#list-all-merge-request-notes
+func (g *gitLab) comments(ctx context.Context, number int) iter.Seq2[note, error] {
+	opts := &gitlab.ListMergeRequestNotesOptions{OrderBy: gitlab.Ptr("created_at"), Sort: gitlab.Ptr("desc")}
+	return paged("notes on the merge request", gitlabNotes, func(page int) ([]*gitlab.Note, bool, error) {
+		ctx, call := g.begin(ctx, aboutComments)
+		opts.Page, opts.PerPage = int64(page), gitlabNotes
+		notes, resp, err := g.api.Notes.ListMergeRequestNotes(g.project, int64(number), opts, gitlab.WithContext(ctx))
+		return notes, more(resp, err), call.end(err)
+	}, gitlabNote)
+}
+
+func (g *gitLab) newestFirst() bool { return true }
+
+// me returns who we are; a project or group access token has a user of its own.
 // https://docs.gitlab.com/api/users/#retrieve-the-current-user
-func (g *gitlab) user(ctx context.Context) (int64, error) {
-	var user struct {
-		ID int64 `json:"id"`
+func (g *gitLab) me(ctx context.Context) (int64, error) {
+	ctx, call := g.begin(ctx, aboutUser)
+	user, _, err := g.api.Users.CurrentUser(gitlab.WithContext(ctx))
+	if err != nil {
+		return 0, call.end(err)
 	}
-	if _, err := g.do(ctx, request{what: aboutUser, method: http.MethodGet, url: g.path("user")}, &user); err != nil {
-		return 0, err
-	}
-	if user.ID == 0 {
+	if user == nil || user.ID == 0 {
 		return 0, errors.New("GitLab: the token's user has no id")
 	}
 	return user.ID, nil
 }
 
-// link asks for the merge request's address, as GitLab doesn't say where a note
-// is read. What was to be done is done by then, so it isn't waited for long, and
-// a failure is none.
+// link reads the merge request's address, as that of a note is not in GitLab's
+// answers. The comment is written by then, so link does not wait long, and a
+// failure is only logged.
 // https://docs.gitlab.com/api/merge_requests/#retrieve-a-merge-request
-func (g *gitlab) link(ctx context.Context, number int, n *note) string {
+func (g *gitLab) link(ctx context.Context, number int, n note) string {
 	ctx, cancel := context.WithTimeout(ctx, linkTimeout)
 	defer cancel()
-	var mr struct {
-		URL string `json:"web_url"`
-	}
-	_, err := g.do(ctx, request{method: http.MethodGet, url: g.endpoint("merge_requests", strconv.Itoa(number))}, &mr)
-	if err != nil || mr.URL == "" {
-		g.log.Debug("the merge request's address isn't known", "forge", g.name, "error", err)
+	ctx, call := g.begin(ctx, aboutComments)
+	mr, _, err := g.api.MergeRequests.GetMergeRequest(g.project, int64(number), nil, gitlab.WithContext(ctx))
+	if err != nil || mr == nil || mr.WebURL == "" {
+		g.Logger.Debug("the merge request's address is not known", "forge", g.name, "error", call.end(err))
 		return ""
 	}
-	return mr.URL + "#note_" + strconv.FormatInt(n.id, 10)
+	return mr.WebURL + "#note_" + strconv.FormatInt(n.id, 10)
 }
 
 // create: https://docs.gitlab.com/api/notes/#create-a-merge-request-note
-func (g *gitlab) create(ctx context.Context, number int, text string) (*note, error) {
-	var n gitlabNote
-	_, err := g.do(ctx, request{
-		method: http.MethodPost, url: g.endpoint("merge_requests", strconv.Itoa(number), "notes"),
-		body: map[string]string{"body": text}, once: true,
-	}, &n)
-	return n.note(), err
+func (g *gitLab) create(ctx context.Context, number int, text string) (note, error) {
+	ctx, call := g.begin(ctx, aboutComments)
+	call.once = true
+	n, _, err := g.api.Notes.CreateMergeRequestNote(g.project, int64(number),
+		&gitlab.CreateMergeRequestNoteOptions{Body: &text}, gitlab.WithContext(ctx))
+	return gitlabNote(n), call.end(err)
 }
 
 // update: https://docs.gitlab.com/api/notes/#update-a-merge-request-note
-func (g *gitlab) update(ctx context.Context, number int, id int64, text string) (*note, error) {
-	var n gitlabNote
-	_, err := g.do(ctx, request{
-		method: http.MethodPut, url: g.endpoint("merge_requests", strconv.Itoa(number), "notes", strconv.FormatInt(id, 10)),
-		body: map[string]string{"body": text},
-	}, &n)
-	return n.note(), err
+func (g *gitLab) update(ctx context.Context, number int, id int64, text string) (note, error) {
+	ctx, call := g.begin(ctx, aboutComments)
+	n, _, err := g.api.Notes.UpdateMergeRequestNote(g.project, int64(number), id,
+		&gitlab.UpdateMergeRequestNoteOptions{Body: &text}, gitlab.WithContext(ctx))
+	return gitlabNote(n), call.end(err)
 }
 
-func (g *gitlab) prepare(text string) string {
-	return fit(noCommands(text), gitlabBody)
-}
+func (g *gitLab) prepare(text string) string { return fit(noCommands(text), gitlabBody) }
 
 // gitlabStates are GitLab's names of the states that can be set.
-var gitlabStates = map[State]string{
-	Success: "success", Failure: "failed", Pending: "pending", Errored: "failed",
+var gitlabStates = map[State]gitlab.BuildStateValue{
+	Success: gitlab.Success, Failure: gitlab.Failed, Pending: gitlab.Pending, Errored: gitlab.Failed,
 }
 
-// gitlabState gives what a status of GitLab's says; other things than this
-// program may have set it.
-func gitlabState(s string) State {
+// gitlabState returns the state that one of GitLab's stands for; other programs
+// may have set it.
+func gitlabState(s gitlab.BuildStateValue) State {
 	switch s {
-	case "success":
+	case gitlab.Success:
 		return Success
-	case "failed":
+	case gitlab.Failed:
 		return Failure
-	case "canceled", "skipped":
+	case gitlab.Canceled, gitlab.Skipped:
 		return Errored
-	default: // pending, running, and what leads there
+	default: // pending, running, and what comes before them
 		return Pending
 	}
 }
 
-func (g *gitlab) shown(s Status) Status {
+func (g *gitLab) shown(s Status) Status {
 	s.State = gitlabState(gitlabStates[s.State])
 	s.Description = text.OneLine(s.Description, gitlabDescription)
 	return s
 }
 
 // setStatus: https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
-// GitLab takes a state for a step of a state machine and refuses the step from
-// pending or running to pending. The status says what it should then, but for
-// the description, which can't be changed.
+// To GitLab a state is a transition of a state machine, which rejects the one
+// from pending or running to pending. The status has the wanted state then;
+// its description can't be changed.
 // https://gitlab.com/gitlab-org/gitlab-foss/-/issues/25807
-func (g *gitlab) setStatus(ctx context.Context, commit string, s Status) error {
-	wire := map[string]string{"state": gitlabStates[s.State], "name": s.Context}
-	if s.Description != "" {
-		wire["description"] = s.Description
-	}
-	if s.TargetURL != "" {
-		wire["target_url"] = s.TargetURL
-	}
-	_, err := g.do(ctx, request{what: aboutStatus, method: http.MethodPost, url: g.endpoint("statuses", commit), body: wire}, nil)
-	var refused *Error
-	if !errors.As(err, &refused) || !strings.Contains(refused.Message, "Cannot transition status") {
+func (g *gitLab) setStatus(ctx context.Context, commit string, s Status) error {
+	callCtx, call := g.begin(ctx, aboutStatus)
+	_, _, err := g.api.Commits.SetCommitStatus(g.project, commit, &gitlab.SetCommitStatusOptions{
+		State: gitlabStates[s.State], Name: &s.Context, Description: unlessEmpty(s.Description), TargetURL: unlessEmpty(s.TargetURL),
+	}, gitlab.WithContext(callCtx))
+	err = call.end(err)
+	var refused *refusal
+	if !errors.As(err, &refused) || !strings.Contains(refused.message, "Cannot transition status") {
 		return err
 	}
-	last, lookErr := g.lastStatus(ctx, commit, s.Context)
-	if lookErr == nil && last != nil && last.State == s.State {
+	last, readErr := newest(g.statuses(ctx, commit, s.Context), s.Context)
+	if readErr == nil && last != nil && last.State == s.State {
 		return nil
 	}
 	return err
 }
 
-// lastStatus reads the newest statuses of this name, of which there is one for
-// each pipeline of the commit:
+// statuses reads the newest statuses of this name, of which there is one for each
+// pipeline of the commit:
 // https://docs.gitlab.com/api/commits/#list-the-statuses-of-a-commit
-func (g *gitlab) lastStatus(ctx context.Context, commit, name string) (*Status, error) {
-	type status struct {
-		ID          int64   `json:"id"`
-		Status      string  `json:"status"`
-		Name        string  `json:"name"`
-		Description *string `json:"description"`
-		TargetURL   *string `json:"target_url"`
-	}
-	var newest *status
-	for page := "1"; page != ""; {
-		if n, err := strconv.Atoi(page); err != nil || n > maxPages {
-			return nil, fmt.Errorf("GitLab: the commit has more than %d statuses", maxPages*100)
+func (g *gitLab) statuses(ctx context.Context, commit, name string) iter.Seq2[posted, error] {
+	opts := &gitlab.GetCommitStatusesOptions{Name: &name}
+	return paged("statuses of the commit", gitlabStatuses, func(page int) ([]*gitlab.CommitStatus, bool, error) {
+		ctx, call := g.begin(ctx, aboutStatus)
+		opts.Page, opts.PerPage = int64(page), gitlabStatuses
+		statuses, resp, err := g.api.Commits.GetCommitStatuses(g.project, commit, opts, gitlab.WithContext(ctx))
+		return statuses, more(resp, err), call.end(err)
+	}, func(s *gitlab.CommitStatus) posted {
+		if s == nil {
+			return posted{}
 		}
-		var statuses []status
-		u := query(g.endpoint("repository", "commits", commit, "statuses"), "name", name, "per_page", "100", "page", page)
-		header, err := g.do(ctx, request{what: aboutStatus, method: http.MethodGet, url: u}, &statuses)
-		if err != nil {
-			return nil, err
-		}
-		for i, s := range statuses {
-			if s.Name == name && (newest == nil || s.ID > newest.ID) {
-				newest = &statuses[i]
-			}
-		}
-		page = header.Get("X-Next-Page")
-	}
-	if newest == nil {
-		return nil, nil
-	}
-	return &Status{gitlabState(newest.Status), newest.Name, deref(newest.Description), deref(newest.TargetURL)}, nil
+		return posted{s.ID, Status{gitlabState(gitlab.BuildStateValue(s.Status)), s.Name, s.Description, s.TargetURL}}
+	})
 }
 
-// gitlabHint gives advice on a refusal of GitLab.
-func (c *caller) gitlabHint(e *Error) string {
-	if e.page && !strings.Contains(c.base.Path, "/api/v4") {
-		return "this is no answer of the API: add /api/v4 to its URL"
-	}
-	switch e.Status {
-	case http.StatusUnauthorized:
-		return "GitLab doesn't know the token: it is wrong, expired or revoked; a job's own CI_JOB_TOKEN can't be used, make a project access token with the scope api"
-	case http.StatusForbidden:
-		if e.topic == aboutStatus {
-			return "the token may not report statuses: it needs the scope api and the role Developer, on a protected branch one that may push there"
-		}
-		return "the token may not comment: it needs the scope api and at least the role Reporter; a job's own CI_JOB_TOKEN can't be used"
-	case http.StatusNotFound:
-		if e.topic == aboutStatus {
-			return "check the project, the commit, and that the token has access: GitLab doesn't show private projects to those without"
-		}
-		return "check the project, the number, and that the token has access: GitLab doesn't show private projects to those without"
-	default:
-		return ""
-	}
+var gitlabHints = map[situation]string{
+	{http.StatusUnauthorized, anyTopic}: "GitLab doesn't know the token: it is wrong, expired or revoked; a job's own CI_JOB_TOKEN can't be used, make a project access token with the scope api",
+	{http.StatusForbidden, anyTopic}:    "the token may not comment: it needs the scope api and at least the role Reporter; a job's own CI_JOB_TOKEN can't be used",
+	{http.StatusForbidden, aboutStatus}: "the token may not report statuses: it needs the scope api and the role Developer, on a protected branch one that may push there",
+	{http.StatusNotFound, anyTopic}:     "check the project, the number, and that the token has access: GitLab doesn't show private projects to those without",
+	{http.StatusNotFound, aboutStatus}:  "check the project, the commit, and that the token has access: GitLab doesn't show private projects to those without",
 }

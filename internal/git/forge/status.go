@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
 )
 
-// State is what a status says of a commit.
+// State is the state of a commit.
 type State string
 
 // The states.
@@ -22,8 +23,8 @@ const (
 // Status is what is reported on a commit.
 type Status struct {
 	State State
-	// Context names what reports, such as "reconciler"; a commit has one status
-	// for each.
+	// Context is the name of the report, such as "reconciler"; a commit has one
+	// status for each.
 	Context string
 	// Description is one short line: GitHub takes 140 characters and GitLab
 	// 255, and what is longer is cut.
@@ -32,12 +33,18 @@ type Status struct {
 	TargetURL string
 }
 
-// maxName is the longest Context and TargetURL that GitLab keeps.
+// posted is a status as the provider has it.
+type posted struct {
+	id int64
+	Status
+}
+
+// maxName is the length of the longest Context and TargetURL that GitLab stores.
 const maxName = 255
 
-// SetStatus reports on a commit, which is its whole hash. It may be repeated,
-// and is, when its outcome is unknown: the newest status of a context is the
-// one that counts.
+// SetStatus reports on a commit, which is its whole hash. It is repeated where
+// its outcome is unknown, and may be repeated at any time: of the statuses of a
+// context the newest counts.
 func (c *Client) SetStatus(ctx context.Context, commit string, s Status) error {
 	if err := checkCommit(commit); err != nil {
 		return err
@@ -45,22 +52,39 @@ func (c *Client) SetStatus(ctx context.Context, commit string, s Status) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	return c.forge.setStatus(ctx, commit, c.forge.shown(s))
+	return c.setStatus(ctx, commit, c.shown(s))
 }
 
-// LastStatus gives the newest status of this context on a commit; nil if there
-// is none. Compare it with what Shown gives, to report a change only.
+// LastStatus returns the newest status of this context on a commit; nil if there
+// is none. Compare it with what Shown returns, to report only a change.
 func (c *Client) LastStatus(ctx context.Context, commit, context string) (*Status, error) {
 	if err := checkCommit(commit); err != nil {
 		return nil, err
 	}
-	return c.forge.lastStatus(ctx, commit, context)
+	return newest(c.statuses(ctx, commit, context), context)
 }
 
-// Shown gives s as LastStatus gives it back after SetStatus: the description
-// on one line and cut to what the forge takes, and a state that the forge
+// newest returns the newest status of a context; nil if there is none.
+func newest(all iter.Seq2[posted, error], context string) (*Status, error) {
+	var last *posted
+	for s, err := range all {
+		if err != nil {
+			return nil, err
+		}
+		if s.Context == context && (last == nil || s.id > last.id) {
+			last = &s
+		}
+	}
+	if last == nil {
+		return nil, nil
+	}
+	return &last.Status, nil
+}
+
+// Shown returns s as LastStatus returns it after SetStatus: the description on
+// one line and cut to what the provider takes, and a state that the provider
 // doesn't have replaced by the one that stands for it.
-func (c *Client) Shown(s Status) Status { return c.forge.shown(s) }
+func (c *Client) Shown(s Status) Status { return c.shown(s) }
 
 func (s Status) check() error {
 	switch s.State {
@@ -81,7 +105,7 @@ func (s Status) check() error {
 	return nil
 }
 
-// checkCommit refuses what is not a whole hash, SHA-1 or SHA-256.
+// checkCommit rejects what is not a whole hash, SHA-1 or SHA-256.
 func checkCommit(commit string) error {
 	if len(commit) != 40 && len(commit) != 64 || strings.Trim(commit, "0123456789abcdef") != "" {
 		return errors.New("a status needs the whole hash of a commit, 40 or 64 hexadecimal digits")

@@ -43,7 +43,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// GitLab refuses to say again that something is pending.
+// GitLab rejects a transition from pending to pending.
 func TestPendingAgain(t *testing.T) {
 	gl, client := startGitLab(t)
 	pending := forge.Status{State: forge.Pending, Context: "reconciler"}

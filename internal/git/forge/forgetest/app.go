@@ -11,16 +11,16 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// AddApp makes a GitHub App with one installation on the repository. Tokens of
-// the installation may do what as says; the public key is what the assertions of
-// the app are checked with.
+// AddApp adds a GitHub App with one installation on the repository. Tokens of the
+// installation have the permissions of as; the public key verifies the assertions
+// of the app.
 func (g *GitHub) AddApp(id, installation string, key *rsa.PublicKey, as GitHubToken) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.apps = append(g.apps, githubApp{id, installation, key, as})
 }
 
-// accessToken makes a token of an installation.
+// accessToken creates a token of an installation.
 // https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 func (g *GitHub) accessToken(w http.ResponseWriter, r *http.Request) {
 	scheme, assertion, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -44,7 +44,7 @@ func (g *GitHub) accessToken(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// checkAssertion gives the app that signed, or the words of a refusal.
+// checkAssertion returns the app that signed, or the message of a refusal.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
 func (g *GitHub) checkAssertion(assertion string) (githubApp, string) {
 	const undecoded = "A JSON web token could not be decoded"

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// What GitHub takes at most.
+// GitHub's limits.
 const (
 	githubMaxBody        = 65536
 	githubMaxDescription = 140
@@ -21,20 +21,20 @@ const (
 	githubPage           = 30   // where per_page isn't given
 )
 
-// GitHubToken says what a token may do.
+// GitHubToken has the permissions of a token.
 type GitHubToken struct {
-	// Login is who it is; one that ends with [bot] is an app's, such as
+	// Login is the token's user; one that ends with [bot] is an app's, such as
 	// github-actions[bot], whose token is the GITHUB_TOKEN of workflows.
 	Login string
-	// Comments and Statuses say whether it may write them. All tokens may read.
+	// Comments and Statuses allow to write them. All tokens may read.
 	Comments, Statuses bool
-	// Stranger is a token that can't see the repository.
-	Stranger bool
+	// NoAccess is a token for which the repository does not exist.
+	NoAccess bool
 }
 
 func (t GitHubToken) bot() bool { return strings.HasSuffix(t.Login, "[bot]") }
 
-// GitHub is a stand-in for an Enterprise Server that holds one repository.
+// GitHub stands in for an Enterprise Server with one repository.
 type GitHub struct {
 	*Server
 
@@ -42,7 +42,6 @@ type GitHub struct {
 	repo      string
 	former    []string
 	tokens    map[string]GitHubToken
-	ids       map[string]int64 // of users
 	apps      []githubApp
 	remaining int // requests until the rate limit; negative is no limit
 	reset     time.Time
@@ -60,8 +59,7 @@ const githubRepoID = "4711"
 // test ends.
 func NewGitHub(t Test, repository string) *GitHub {
 	g := &GitHub{
-		Server: newServer("/api/v3"), repo: repository, tokens: map[string]GitHubToken{},
-		ids: map[string]int64{}, remaining: -1,
+		Server: newServer("/api/v3"), repo: repository, tokens: map[string]GitHubToken{}, remaining: -1,
 	}
 	mux := http.NewServeMux()
 	const repo = "/api/v3/repos/{owner}/{repo}"
@@ -78,7 +76,6 @@ func NewGitHub(t Test, repository string) *GitHub {
 	handle("POST "+repo+"/issues/{number}/comments", g.createComment)
 	handle("PATCH "+repo+"/issues/comments/{id}", g.updateComment)
 	handle("POST "+repo+"/statuses/{sha}", g.createStatus)
-	handle("GET "+repo+"/commits/{sha}/statuses", g.listStatuses)
 	handle("GET "+repo+"/commits/{sha}/status", g.combinedStatus)
 	handle("GET /api/v3/user", g.user)
 	handle("POST /api/graphql", g.graphQL)
@@ -100,21 +97,21 @@ func NewGitHub(t Test, repository string) *GitHub {
 	return g
 }
 
-// AddToken makes a token known.
+// AddToken adds a token.
 func (g *GitHub) AddToken(value string, t GitHubToken) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tokens[value] = t
 }
 
-// AddComment makes a comment of somebody's, and gives its id.
+// AddComment adds a comment of a user, and returns its id.
 func (g *GitHub) AddComment(number int, login, body string) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.comment(number, login, body).ID
 }
 
-// Rename gives the repository another name. The former one is redirected.
+// Rename renames the repository. Its former name is redirected.
 func (g *GitHub) Rename(repository string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -122,14 +119,14 @@ func (g *GitHub) Rename(repository string) {
 	g.repo = repository
 }
 
-// Limit lets so many requests pass before the rate limit, which ends at reset.
+// Limit sets how many requests pass before the rate limit, which ends at reset.
 func (g *GitHub) Limit(remaining int, reset time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.remaining, g.reset = remaining, reset
 }
 
-// edge does what GitHub does before it looks at what is asked: it wants a
+// edge does what GitHub does before it handles a request: it requires a
 // User-Agent and a version that it knows, and redirects renamed repositories.
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
 func (g *GitHub) edge(next http.Handler) http.Handler {
@@ -173,11 +170,11 @@ func (g *GitHub) enter(w http.ResponseWriter, r *http.Request) (GitHubToken, boo
 	t, known := g.tokens[value]
 	scheme = strings.ToLower(scheme)
 	if !known || scheme != "bearer" && scheme != "token" {
-		words := "Bad credentials"
+		message := "Bad credentials"
 		if value == "" {
-			words = "Requires authentication"
+			message = "Requires authentication"
 		}
-		githubError(w, http.StatusUnauthorized, words)
+		githubError(w, http.StatusUnauthorized, message)
 		return t, false
 	}
 	if g.remaining >= 0 {
@@ -196,18 +193,11 @@ func (g *GitHub) enter(w http.ResponseWriter, r *http.Request) (GitHubToken, boo
 			w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(g.remaining))
 		}
 	}
-	if owner := r.PathValue("owner"); owner != "" && (t.Stranger || !strings.EqualFold(owner+"/"+r.PathValue("repo"), g.repo)) {
+	if owner := r.PathValue("owner"); owner != "" && (t.NoAccess || !strings.EqualFold(owner+"/"+r.PathValue("repo"), g.repo)) {
 		githubError(w, http.StatusNotFound, "Not Found")
 		return t, false
 	}
 	return t, true
-}
-
-func (g *GitHub) userID(login string) int64 {
-	if g.ids[login] == 0 {
-		g.ids[login] = 1000 + int64(len(g.ids))
-	}
-	return g.ids[login]
 }
 
 func (g *GitHub) comment(number int, login, body string) *Comment {
@@ -383,23 +373,7 @@ func githubStatus(s *Status) map[string]any {
 	}
 }
 
-// listStatuses gives the newest first.
-func (g *GitHub) listStatuses(w http.ResponseWriter, r *http.Request, _ GitHubToken) {
-	all, ok := g.statuses[r.PathValue("sha")]
-	if !ok {
-		githubError(w, http.StatusUnprocessableEntity, "No commit found for SHA: "+r.PathValue("sha"))
-		return
-	}
-	all = slices.Clone(all)
-	slices.Reverse(all)
-	out := []any{}
-	for _, s := range githubPaged(w, r, all) {
-		out = append(out, githubStatus(s))
-	}
-	writeJSON(w, http.StatusOK, out)
-}
-
-// combinedStatus gives the newest of each context.
+// combinedStatus returns the newest status of each context.
 func (g *GitHub) combinedStatus(w http.ResponseWriter, r *http.Request, _ GitHubToken) {
 	sha := r.PathValue("sha")
 	all, ok := g.statuses[sha]
@@ -432,7 +406,7 @@ func (g *GitHub) combinedStatus(w http.ResponseWriter, r *http.Request, _ GitHub
 	writeJSON(w, http.StatusOK, map[string]any{"state": state, "sha": sha, "total_count": len(newest), "statuses": out})
 }
 
-// user is not for apps.
+// user is denied to apps.
 func (g *GitHub) user(w http.ResponseWriter, _ *http.Request, t GitHubToken) {
 	if t.bot() {
 		githubDenied(w, t)
@@ -443,7 +417,7 @@ func (g *GitHub) user(w http.ResponseWriter, _ *http.Request, t GitHubToken) {
 
 var viewerQuery = regexp.MustCompile(`^\s*(?:query\s*)?\{\s*viewer\s*\{([\sa-zA-Z]+)\}\s*\}\s*$`)
 
-// graphQL knows the query for the viewer, which tells any token who it is.
+// graphQL knows the query for the viewer, which returns the user of any token.
 func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request, t GitHubToken) {
 	in, err := readJSON(r)
 	if err != nil {

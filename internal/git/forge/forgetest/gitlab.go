@@ -11,30 +11,30 @@ import (
 	"unicode/utf8"
 )
 
-// What GitLab takes at most.
+// GitLab's limits.
 const (
 	gitlabMaxNote = 1_000_000
 	gitlabMaxText = 255 // of descriptions and target URLs
 	gitlabPage    = 20  // where per_page isn't given
 )
 
-// GitLabToken says what a token may do.
+// GitLabToken has the permissions of a token.
 type GitLabToken struct {
-	// Login is who it is; tokens of projects have a user of their own, such as
-	// project_42_bot_1.
+	// Login is the token's user; tokens of projects have a user of their own, such
+	// as project_42_bot_1.
 	Login string
-	// Scopes is what it is for: "api", "read_api".
+	// Scopes are "api" or "read_api".
 	Scopes []string
-	// Developer says whether it may report statuses; else it is a reporter's.
+	// Developer allows to report statuses; else the role is Reporter.
 	Developer bool
-	// Job is a CI_JOB_TOKEN, which goes into another header and opens few
+	// Job is a CI_JOB_TOKEN, which is sent in another header and allowed at few
 	// endpoints, none of them here.
 	Job bool
-	// Stranger is a token that can't see the project.
-	Stranger bool
+	// NoAccess is a token for which the project does not exist.
+	NoAccess bool
 }
 
-// GitLab is a stand-in for a GitLab of one's own that holds one project.
+// GitLab stands in for a self-managed GitLab with one project.
 type GitLab struct {
 	*Server
 
@@ -42,7 +42,6 @@ type GitLab struct {
 	project  string
 	number   int
 	tokens   map[string]GitLabToken
-	ids      map[string]int64 // of users
 	commands []string
 }
 
@@ -50,8 +49,7 @@ type GitLab struct {
 // number, until the test ends.
 func NewGitLab(t Test, project string, number int) *GitLab {
 	g := &GitLab{
-		Server: newServer("/api/v4"), project: project, number: number,
-		tokens: map[string]GitLabToken{}, ids: map[string]int64{},
+		Server: newServer("/api/v4"), project: project, number: number, tokens: map[string]GitLabToken{},
 	}
 	mux := http.NewServeMux()
 	const at = "/api/v4/projects/{project}"
@@ -83,28 +81,28 @@ func NewGitLab(t Test, project string, number int) *GitLab {
 	return g
 }
 
-// AddToken makes a token known.
+// AddToken adds a token.
 func (g *GitLab) AddToken(value string, t GitLabToken) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tokens[value] = t
 }
 
-// AddComment makes a note of somebody's, and gives its id.
+// AddComment adds a note of a user, and returns its id.
 func (g *GitLab) AddComment(number int, login, body string) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.note(number, login, body).ID
 }
 
-// Commands gives the quick actions that notes carried out.
+// Commands returns the quick actions that notes have executed.
 func (g *GitLab) Commands() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.commands)
 }
 
-// SetState puts a status into a state as something else would, such as a
+// SetState adds a status with a state as another program would, such as a
 // runner.
 func (g *GitLab) SetState(commit, name, state string) {
 	g.mu.Lock()
@@ -128,7 +126,7 @@ func (g *GitLab) enter(w http.ResponseWriter, r *http.Request, scope string) (Gi
 			"error": "insufficient_scope", "scope": scope,
 			"error_description": "The request requires higher privileges than provided by the access token.",
 		})
-	case project != "" && (t.Stranger || project != g.project && project != strconv.Itoa(g.number)):
+	case project != "" && (t.NoAccess || project != g.project && project != strconv.Itoa(g.number)):
 		gitlabMessage(w, http.StatusNotFound, "404 Project Not Found")
 	default:
 		return t, true
@@ -138,13 +136,6 @@ func (g *GitLab) enter(w http.ResponseWriter, r *http.Request, scope string) (Gi
 
 func gitlabMessage(w http.ResponseWriter, code int, message any) {
 	writeJSON(w, code, map[string]any{"message": message})
-}
-
-func (g *GitLab) userID(login string) int64 {
-	if g.ids[login] == 0 {
-		g.ids[login] = 2000 + int64(len(g.ids))
-	}
-	return g.ids[login]
 }
 
 func (g *GitLab) webURL(iid int) string {
@@ -165,7 +156,7 @@ func (g *GitLab) wire(c *Comment) map[string]any {
 	}
 }
 
-// request gives the merge request's number, if there is one.
+// request returns the merge request's number, if there is one.
 func (g *GitLab) request(w http.ResponseWriter, r *http.Request) (int, bool) {
 	iid, err := strconv.Atoi(r.PathValue("iid"))
 	if err != nil {
@@ -262,7 +253,7 @@ func (g *GitLab) updateNote(w http.ResponseWriter, r *http.Request, _ GitLabToke
 	gitlabMessage(w, http.StatusNotFound, "404 Not found")
 }
 
-// noteBody reads the text of a note and carries out its quick actions.
+// noteBody reads the text of a note and executes its quick actions.
 func (g *GitLab) noteBody(w http.ResponseWriter, r *http.Request) (string, bool) {
 	in, err := readJSON(r)
 	if err != nil {
@@ -289,8 +280,8 @@ func (g *GitLab) noteBody(w http.ResponseWriter, r *http.Request) (string, bool)
 
 var quickAction = regexp.MustCompile("(?ms)^```.+?^```$|^/(?:approve|assign|close|label|merge|reopen)\\b[^\n]*\n?")
 
-// quickActions takes the lines out of a note that are commands. What stands
-// between fences of backticks is left alone.
+// quickActions removes the lines from a note that are commands, but not those
+// between fences of backticks.
 // https://docs.gitlab.com/user/project/quick_actions/
 func quickActions(body string) (rest string, commands []string) {
 	rest = quickAction.ReplaceAllStringFunc(body, func(m string) string {
@@ -303,8 +294,8 @@ func quickActions(body string) (rest string, commands []string) {
 	return strings.TrimSpace(rest), commands
 }
 
-// setStatus is a step of the state machine that GitLab has for jobs: a status
-// that isn't finished is changed, and after one that is, there is another.
+// setStatus is a transition of GitLab's state machine for jobs: a status that is
+// not finished is changed, and after one that is, another is added.
 // https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
 func (g *GitLab) setStatus(w http.ResponseWriter, r *http.Request, t GitLabToken) {
 	sha := r.PathValue("sha")
@@ -370,7 +361,8 @@ func gitlabStatus(s *Status) map[string]any {
 	return out
 }
 
-// listStatuses gives the newest of each name, unless all are asked for.
+// listStatuses returns the newest status of each name, or all if the query says
+// so.
 func (g *GitLab) listStatuses(w http.ResponseWriter, r *http.Request, _ GitLabToken) {
 	all, ok := g.statuses[r.PathValue("sha")]
 	if !ok {

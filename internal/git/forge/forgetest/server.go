@@ -1,10 +1,11 @@
-// Package forgetest has stand-ins for GitHub and GitLab that know the few
-// endpoints which package forge uses, and hold to the documented API there:
-// methods, headers, credentials, permissions, pages, limits and the words of
-// refusals. What a client gets wrong, they refuse as the real ones do.
+// Package forgetest provides servers that stand in for GitHub and GitLab. They
+// have the few endpoints that package forge uses, and follow the documented API
+// there: methods, headers, credentials, permissions, pages, limits and the
+// messages of refusals. They reject what the real servers reject. They write
+// their JSON by hand, so that they share no mistake with a client library.
 //
-// A test gives them tokens, requests and commits, points a client at URL, and
-// looks at what has become of them. Faults can be put before any answer.
+// A test adds tokens, requests and commits, points a client at URL, and examines
+// the comments and statuses afterwards. A Fault replaces an answer.
 package forgetest
 
 import (
@@ -44,7 +45,7 @@ type Status struct {
 	Description, TargetURL, Creator string
 }
 
-// Call is an HTTP request that was received. It doesn't hold the credentials.
+// Call is an HTTP request that was received, without its credentials.
 type Call struct {
 	Method string
 	// Path is without the root of the API and without the query.
@@ -55,15 +56,15 @@ type Call struct {
 	Code int
 }
 
-// Fault is put in the place of an answer.
+// Fault replaces an answer.
 type Fault struct {
-	// Method and Path say which requests it is for; empty means any. Path is a
-	// part of the path, or its end, when it ends with a $.
+	// Method and Path select requests; empty means any. Path is a part of the
+	// path, or its end if it ends with a $.
 	Method, Path string
-	// After lets so many of these requests pass first, and Times is for how many
-	// it then holds; 0 means one.
+	// After is how many of these requests pass first, and Times how many are
+	// answered with the fault then; 0 means one.
 	After, Times int
-	// Applied lets the request take effect before the fault hides its answer.
+	// Applied lets the request take effect, and replaces only its answer.
 	Applied bool
 	// Drop closes the connection instead of answering.
 	Drop bool
@@ -73,14 +74,14 @@ type Fault struct {
 	Body   string
 }
 
-// Test is what a stand-in is started for, such as a *testing.T.
+// Test is the test that a server is started for, such as a *testing.T.
 type Test interface {
-	// Cleanup has f called at the end.
+	// Cleanup calls f at the end of the test.
 	Cleanup(f func())
 }
 
-// Server is what the stand-ins have in common. All methods may be called from
-// many goroutines.
+// Server is what both servers have in common. All methods may be called from many
+// goroutines.
 type Server struct {
 	// URL is the root of the REST API.
 	URL string
@@ -91,6 +92,7 @@ type Server struct {
 	mu       sync.Mutex
 	now      func() time.Time
 	lastID   int64
+	users    []string // their ids are 1000 and up
 	calls    []Call
 	faults   []*Fault
 	comments map[int][]*Comment
@@ -109,14 +111,14 @@ func (s *Server) start(t Test, handler http.Handler) {
 	s.URL = srv.URL + s.root
 }
 
-// SetNow makes the server tell the time by now.
+// SetNow sets the server's clock.
 func (s *Server) SetNow(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = now
 }
 
-// Fail arms a fault. Faults are tried in the order in which they were armed.
+// Fail adds a fault. The first fault that matches a request is used.
 func (s *Server) Fail(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,21 +128,21 @@ func (s *Server) Fail(f Fault) {
 	s.faults = append(s.faults, &f)
 }
 
-// Mend disarms all faults.
-func (s *Server) Mend() {
+// ClearFaults removes all faults.
+func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// Calls gives what was received since the start.
+// Calls returns the requests since the start.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.calls)
 }
 
-// AddRequest makes a pull or merge request of this number.
+// AddRequest adds a pull or merge request of this number.
 func (s *Server) AddRequest(number int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +151,7 @@ func (s *Server) AddRequest(number int) {
 	}
 }
 
-// AddCommit makes a commit that can have statuses.
+// AddCommit adds a commit that can have statuses.
 func (s *Server) AddCommit(hash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,7 +160,7 @@ func (s *Server) AddCommit(hash string) {
 	}
 }
 
-// Comments gives the comments on a request, oldest first.
+// Comments returns the comments on a request, oldest first.
 func (s *Server) Comments(number int) []Comment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +171,7 @@ func (s *Server) Comments(number int) []Comment {
 	return all
 }
 
-// Statuses gives all statuses that a commit ever had, oldest first.
+// Statuses returns all statuses that a commit ever had, oldest first.
 func (s *Server) Statuses(commit string) []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +187,15 @@ func (s *Server) nextID() int64 {
 	return s.lastID
 }
 
-// ServeHTTP answers one request, or puts a fault in the place of its answer.
+func (s *Server) userID(login string) int64 {
+	i := slices.Index(s.users, login)
+	if i < 0 {
+		i, s.users = len(s.users), append(s.users, login)
+	}
+	return 1000 + int64(i)
+}
+
+// ServeHTTP answers one request, unless a fault replaces the answer.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
 	rec := httptest.NewRecorder()
@@ -219,7 +229,7 @@ func (s *Server) fault(r *http.Request) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {
-		if f.Times <= 0 || f.Method != "" && f.Method != r.Method || !f.on(r.URL.Path) {
+		if f.Times <= 0 || f.Method != "" && f.Method != r.Method || !f.matches(r.URL.Path) {
 			continue
 		}
 		if f.After > 0 {
@@ -232,8 +242,8 @@ func (s *Server) fault(r *http.Request) *Fault {
 	return nil
 }
 
-// on says whether the fault is for a path.
-func (f *Fault) on(path string) bool {
+// matches reports whether the fault is for a path.
+func (f *Fault) matches(path string) bool {
 	if end, ok := strings.CutSuffix(f.Path, "$"); ok {
 		return strings.HasSuffix(path, end)
 	}
@@ -249,13 +259,13 @@ func (s *Server) note(r *http.Request, code int, dropped bool) {
 	s.calls = append(s.calls, Call{r.Method, strings.TrimPrefix(r.URL.EscapedPath(), s.root), r.URL.RawQuery, code})
 }
 
-// Transport gives a way to the server that is not a network, for tests in which
-// time is faked: a connection would stall them.
+// Transport returns a transport that calls the server without a network, for tests
+// with a fake clock, which a connection would block.
 func (s *Server) Transport() http.RoundTripper { return direct{s} }
 
 type direct struct{ server *Server }
 
-// RoundTrip hands the request to the server.
+// RoundTrip calls the server.
 func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
@@ -300,8 +310,8 @@ func readJSON(r *http.Request) (map[string]any, error) {
 	return v, nil
 }
 
-// page cuts a list to the page that is asked for; last is the number of the
-// last page.
+// page returns the page of a list that a query selects; last is the number of
+// the last page.
 func page[T any](all []T, q url.Values, perPage int) (part []T, number, size, last int) {
 	number, size = 1, perPage
 	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 0 {
@@ -315,7 +325,7 @@ func page[T any](all []T, q url.Values, perPage int) (part []T, number, size, la
 	return all[from:min(from+size, len(all))], number, size, last
 }
 
-// links gives the Link header of a page; empty if it is the only one.
+// links returns the Link header of a page; empty if it is the only one.
 func links(u string, q url.Values, number, last int) string {
 	var parts []string
 	add := func(rel string, n int) {

@@ -8,27 +8,22 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/text"
 )
 
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
-// Each refusal has its line and its advice.
+// Each refusal has its error and its hint.
 func TestRefusals(t *testing.T) {
 	comment := func(c *forge.Client) error {
 		_, err := c.Comment(context.Background(), 7, "plan", "hello")
@@ -45,15 +40,15 @@ func TestRefusals(t *testing.T) {
 		{"bad", "ghs_bad", "", comment, "GET /api/v3/repos/acme/orgs/issues/7/comments: 401 Bad credentials", "wrong, expired or revoked"},
 		{"no comments", "ghs_readonly", "", comment, "POST /api/v3/repos/acme/orgs/issues/7/comments: 403 Resource not accessible by integration", "a pull request from a fork gets a read-only token"},
 		{"no statuses", "ghs_readonly", "", status, "POST /api/v3/repos/acme/orgs/statuses/" + sha + ": 403", "statuses: write"},
-		{"stranger", "ghs_stranger", "", comment, ": 404 Not Found", "private repositories"},
-		{"stranger's status", "ghs_stranger", "", status, ": 404 Not Found", "private repositories"},
+		{"no access", "ghs_noaccess", "", comment, ": 404 Not Found", "private repositories"},
+		{"no access, status", "ghs_noaccess", "", status, ": 404 Not Found", "private repositories"},
 		{"no API below the URL", ghToken, "/", comment, "GET /repos/acme/orgs/issues/7/comments: 404 Not Found", "add /api/v3 to its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitHub/"+tt.name, func(t *testing.T) {
 			gh, _ := startGitHub(t)
 			gh.AddToken("ghs_readonly", forgetest.GitHubToken{Login: "github-actions[bot]"})
-			gh.AddToken("ghs_stranger", forgetest.GitHubToken{Login: "ada", Comments: true, Statuses: true, Stranger: true})
+			gh.AddToken("ghs_noaccess", forgetest.GitHubToken{Login: "ada", Comments: true, Statuses: true, NoAccess: true})
 			url := gh.URL
 			if tt.url != "" {
 				url = strings.TrimSuffix(gh.URL, "/api/v3") + tt.url
@@ -71,8 +66,8 @@ func TestRefusals(t *testing.T) {
 		{"job", "glcbt-job", "", comment, ": 401 Unauthorized", "CI_JOB_TOKEN can't be used"},
 		{"read only", "glpat-read", "", comment, ": 403 insufficient_scope: The request requires higher privileges", "scope api"},
 		{"reporter", "glpat-reporter", "", status, ": 403 Forbidden", "the role Developer"},
-		{"stranger", "glpat-stranger", "", comment, ": 404 Project Not Found", "private projects"},
-		{"no API below the URL", glToken, "/", comment, "the answer is not JSON", "add /api/v4 to its URL"},
+		{"no access", "glpat-noaccess", "", comment, ": 404 Project Not Found", "private projects"},
+		{"no API below the URL", glToken, "/elsewhere", comment, "the answer is not JSON", "check its URL"},
 	}
 	for _, tt := range tests {
 		t.Run("GitLab/"+tt.name, func(t *testing.T) {
@@ -80,7 +75,7 @@ func TestRefusals(t *testing.T) {
 			gl.AddToken("glcbt-job", forgetest.GitLabToken{Job: true})
 			gl.AddToken("glpat-read", forgetest.GitLabToken{Login: "r", Scopes: []string{"read_api"}})
 			gl.AddToken("glpat-reporter", forgetest.GitLabToken{Login: "r", Scopes: []string{"api"}})
-			gl.AddToken("glpat-stranger", forgetest.GitLabToken{Login: "s", Scopes: []string{"api"}, Stranger: true})
+			gl.AddToken("glpat-noaccess", forgetest.GitLabToken{Login: "s", Scopes: []string{"api"}, NoAccess: true})
 			url := gl.URL
 			if tt.url != "" {
 				url = strings.TrimSuffix(gl.URL, "/api/v4") + tt.url
@@ -96,7 +91,7 @@ func checkRefusal(t *testing.T, err error, prefix, line, hint string) {
 	if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v, not %s%s", err, prefix, line)
 	}
-	if got := hintOf(err); !strings.Contains(got, hint) || strings.Contains(got, "\n") {
+	if got := text.Hint(err); !strings.Contains(got, hint) || strings.Contains(got, "\n") {
 		t.Errorf("hint %q, not %q", got, hint)
 	}
 }
@@ -140,8 +135,8 @@ func TestLimits(t *testing.T) {
 				if tt.waited > 0 && (err != nil || waited.Round(time.Second) != tt.waited || len(gh.Comments(7)) != 1) {
 					t.Errorf("%v after %v", err, waited)
 				}
-				if tt.waited == 0 && (err == nil || !strings.Contains(hintOf(err), tt.hint) || waited > 2*time.Minute || len(gh.Comments(7)) != 0) {
-					t.Errorf("%v (%s) after %v", err, hintOf(err), waited)
+				if tt.waited == 0 && (err == nil || !strings.Contains(text.Hint(err), tt.hint) || waited > 2*time.Minute || len(gh.Comments(7)) != 0) {
+					t.Errorf("%v (%s) after %v", err, text.Hint(err), waited)
 				}
 			})
 		})
@@ -157,13 +152,48 @@ func TestServerTrouble(t *testing.T) {
 		}
 		f.Fail(forgetest.Fault{Method: "GET", Status: 503, Times: 99, Body: `{"message":"down for maintenance"}`})
 		_, err := f.client.Comment(t.Context(), 7, "plan", "hello")
-		if err == nil || !strings.Contains(err.Error(), ": 503 down for maintenance") || hintOf(err) != "the server has trouble: try again later" {
-			t.Errorf("%v (%s)", err, hintOf(err))
+		if err == nil || !strings.Contains(err.Error(), ": 503 down for maintenance") || text.Hint(err) != "the server has trouble: try again later" {
+			t.Errorf("%v (%s)", err, text.Hint(err))
 		}
 	})
 }
 
-// silent answers nothing until it is given up.
+// A library that retried would multiply our attempts.
+func TestAttemptsAreBounded(t *testing.T) {
+	for _, provider := range forge.Providers() {
+		for name, tt := range map[string]struct {
+			err      error
+			requests int
+		}{
+			"dial":     {&net.OpError{Op: "dial", Err: errors.New("connection refused")}, 4},
+			"reset":    {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, 4},
+			"DNS":      {&net.DNSError{Err: "server misbehaving", IsTemporary: true}, 4},
+			"no host":  {&net.DNSError{Err: "no such host", IsNotFound: true}, 1},
+			"answered": {nil, 4},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: failing(func() (*http.Response, error) {
+					requests++
+					if tt.err != nil {
+						return nil, tt.err
+					}
+					return answer(503, "{}", nil), nil
+				})})
+				_, err := c.LastStatus(t.Context(), sha, "x")
+				if err == nil || tt.err != nil && !errors.Is(err, tt.err) || requests != tt.requests {
+					t.Errorf("%s: %s: %v after %d requests", provider, name, err, requests)
+				}
+			})
+		}
+	}
+}
+
+type failing func() (*http.Response, error)
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return f() }
+
+// silent does not answer.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -187,7 +217,7 @@ func TestNoAnswer(t *testing.T) {
 	})
 }
 
-// The token stays with the host that it is for, and a write stays a write.
+// The token is sent to no other origin, and a write stays a write.
 func TestRedirects(t *testing.T) {
 	var elsewhere int
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere++ }))
@@ -212,8 +242,8 @@ func TestRedirects(t *testing.T) {
 			}
 			gh.Fail(forgetest.Fault{Method: tt.method, Times: 9, Status: tt.status, Header: http.Header{"Location": {location}}, Body: "{}"})
 			_, err := client.Comment(t.Context(), 7, "plan", "hello")
-			if err == nil || !strings.Contains(err.Error(), expected) || !strings.Contains(hintOf(err), tt.hint) {
-				t.Errorf("%v (%s)", err, hintOf(err))
+			if err == nil || !strings.Contains(err.Error(), expected) || !strings.Contains(text.Hint(err), tt.hint) {
+				t.Errorf("%v (%s)", err, text.Hint(err))
 			}
 		})
 	}
@@ -229,19 +259,19 @@ func TestNoWay(t *testing.T) {
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	defer untrusted.Close()
-	comment := func(url string) error {
+	comment := func(url string, within time.Duration) error {
 		t.Helper()
 		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: url, Repository: "acme/orgs", Token: token(ghToken), HTTP: transport(t)})
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
 		_, err := c.Comment(ctx, 7, "plan", "hello")
 		return err
 	}
-	if err := comment(closed.URL); err == nil || !strings.Contains(hintOf(err), "there is no way to the server") {
-		t.Errorf("%v (%s)", err, hintOf(err))
+	if err := comment(closed.URL, 500*time.Millisecond); err == nil || !strings.Contains(text.Hint(err), "there is no way to the server") {
+		t.Errorf("%v (%s)", err, text.Hint(err))
 	}
-	if err := comment(untrusted.URL); err == nil || !strings.Contains(hintOf(err), "certificate is not trusted here") {
-		t.Errorf("%v (%s)", err, hintOf(err))
+	if err := comment(untrusted.URL, 20*time.Second); err == nil || !strings.Contains(text.Hint(err), "certificate is not trusted here") {
+		t.Errorf("%v (%s)", err, text.Hint(err))
 	}
 }
 
@@ -266,7 +296,7 @@ func TestAnswersAreCapped(t *testing.T) {
 	}
 }
 
-// Pages that never end, end.
+// A list without an end is not read for ever.
 func TestPagesAreBounded(t *testing.T) {
 	var pages int
 	c := newClient(t, forge.Options{Provider: forge.GitHub, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
@@ -293,6 +323,74 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
+// An answer of null, or a list of it, is JSON that no server should send.
+func TestNullAnswers(t *testing.T) {
+	for _, provider := range forge.Providers() {
+		for _, body := range []string{"null", "[null]"} {
+			c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+				if r.Method == http.MethodGet {
+					return answer(200, body, nil)
+				}
+				return answer(201, "null", nil)
+			})})
+			if body == "null" || provider == forge.GitLab { // GitHub's is an object
+				if last, err := c.LastStatus(t.Context(), sha, "x"); err != nil || last != nil {
+					t.Errorf("%s: %s: %+v, %v", provider, body, last, err)
+				}
+			}
+			if err := c.SetStatus(t.Context(), sha, forge.Status{State: forge.Success, Context: "x"}); err != nil {
+				t.Errorf("%s: %s: %v", provider, body, err)
+			}
+			if got, err := c.Comment(t.Context(), 7, "plan", "hello"); err != nil || got != (forge.Comment{Outcome: forge.Created}) {
+				t.Errorf("%s: %s: %+v, %v", provider, body, got, err)
+			}
+		}
+		c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+			if strings.Contains(r.URL.Path, "/7/") {
+				return answer(200, `[{"id":1,"body":"<!-- reconciler:plan -->","user":null,"author":null}]`, nil)
+			}
+			return answer(200, "null", nil)
+		})})
+		if _, err := c.Comment(t.Context(), 7, "plan", "hello"); err == nil || !strings.Contains(err.Error(), "the token's user has no id") {
+			t.Errorf("%s: %v", provider, err)
+		}
+	}
+}
+
+// The libraries neither wait nor log, and refuse nothing, whatever a successful
+// answer says about limits.
+func TestLibrariesDoNotLimit(t *testing.T) {
+	var logs bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	defer slog.SetDefault(before)
+	for _, provider := range forge.Providers() {
+		synctest.Test(t, func(t *testing.T) {
+			reset := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+			requests := 0
+			c := newClient(t, forge.Options{Provider: provider, Repository: "acme/orgs", Token: token(ghToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+				requests++
+				return answer(200, "null", http.Header{
+					"Ratelimit-Limit": {"1"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {reset},
+					"X-Ratelimit-Limit": {"1"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset}, "Retry-After": {"60"},
+				})
+			})})
+			start := time.Now()
+			for range 50 {
+				if _, err := c.LastStatus(t.Context(), sha, "x"); err != nil {
+					t.Fatalf("%s: %v", provider, err)
+				}
+			}
+			if waited := time.Since(start); waited > 0 || requests != 50 {
+				t.Errorf("%s: %d requests in %v", provider, requests, waited)
+			}
+		})
+	}
+	if logs.Len() > 0 {
+		t.Errorf("logged %s", logs.String())
+	}
+}
+
 type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
@@ -305,7 +403,7 @@ func answer(status int, body string, h http.Header) *http.Response {
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// Whatever a server says back, no token gets into an error or a log.
+// Whatever a server answers, no token gets into an error or a log.
 func TestNoSecrets(t *testing.T) {
 	for _, provider := range forge.Providers() {
 		for _, secret := range []string{ghToken, glToken, "plain-secret-without-form"} {
@@ -317,14 +415,14 @@ func TestNoSecrets(t *testing.T) {
 					`{"message":{"token":["` + secret + ` is bad"]},"error":"` + secret + `","errors":["` + secret + `",{"message":"` + secret + `"},{"code":"` + secret + `"}]}`,
 					"{\"message\":\"two\\nlines \\u001b[31m" + secret + `"}`,
 				} {
-					for _, status := range []int{400, 401, 403, 404, 422, 429, 500} {
+					for _, status := range []int{200, 400, 401, 403, 404, 422, 429, 500} {
 						c := newClient(t, forge.Options{
 							Provider: provider, Repository: "acme/orgs", Token: token(secret), Logger: logger,
 							HTTP: roundTripper(func(*http.Request) *http.Response { return answer(status, body, nil) }),
 						})
 						_, err := c.Comment(t.Context(), 7, "plan", "hello")
-						if err == nil || strings.Contains(err.Error()+hintOf(err), secret) || strings.ContainsAny(err.Error(), "\n\x1b") {
-							t.Errorf("%d: %v (%s)", status, err, hintOf(err))
+						if err == nil || strings.Contains(err.Error()+text.Hint(err), secret) || strings.ContainsAny(err.Error(), "\n\x1b") {
+							t.Errorf("%d: %v (%s)", status, err, text.Hint(err))
 						}
 					}
 				}
