@@ -19,7 +19,7 @@ const (
 func begin(typ string) string { return "-----BEGIN " + typ + "-----" }
 func end(typ string) string   { return "-----END " + typ + "-----" }
 
-// format says what kind of signature git would take text for, by how it begins
+// format returns the kind of signature that git takes text for, by how it begins
 // (get_format_by_sig in git's gpg-interface.c).
 func format(text []byte) (typ string, ok bool) {
 	for _, typ := range []string{armorPGP, armorMessage, armorSSH, armorX509} {
@@ -30,10 +30,10 @@ func format(text []byte) (typ string, ok bool) {
 	return "", false
 }
 
-// dearmor gives what is in one armored block of the type. Text must be the
-// block, all of it: decoders that skip what they don't like would let two
-// programs see two signatures. An OpenPGP block may have headers and a
-// checksum (RFC 9580, section 6), which then must be right.
+// dearmor returns the content of one armored block of the type. Text must be the
+// block, all of it: decoders that skip what they don't expect, as the libraries'
+// do, would let two programs read two signatures. An OpenPGP block may have
+// headers and a checksum (RFC 9580, section 6), which then must be right.
 func dearmor(text, typ string) ([]byte, error) {
 	lines := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
 	for i, line := range lines {
@@ -66,7 +66,7 @@ func dearmor(text, typ string) ([]byte, error) {
 	return data, nil
 }
 
-// afterHeaders gives the lines after the headers and the blank line that ends
+// afterHeaders returns the lines after the headers and the blank line that ends
 // them.
 func afterHeaders(lines []string) ([]string, error) {
 	for i, line := range lines {

@@ -290,7 +290,7 @@ func TestPGP(t *testing.T) {
 	t.Run("not yet made when signed", func(t *testing.T) {
 		// No program signs with a key from the future, so the key is moved there.
 		k := mustParse(t, adaKey)
-		k.pgp[0].primary.CreationTime = day("2026-04-01")
+		k.pgp[0].PrimaryKey.CreationTime = day("2026-04-01")
 		_, err := k.Commit(good, now)
 		if got := reason(t, err); got == "" {
 			t.Error("accepted")
