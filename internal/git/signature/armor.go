@@ -3,6 +3,7 @@ package signature
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"strings"
 )
@@ -43,24 +44,22 @@ func dearmor(text, typ string) ([]byte, error) {
 		return nil, errors.New("it is not one block from BEGIN to END")
 	}
 	lines = lines[1 : len(lines)-1]
-	var sum []byte
+	sum := ""
 	if typ != armorSSH {
 		var err error
 		if lines, err = afterHeaders(lines); err != nil {
 			return nil, err
 		}
 		if n := len(lines); n > 0 && strings.HasPrefix(lines[n-1], "=") {
-			if sum, err = base64.StdEncoding.Strict().DecodeString(lines[n-1][1:]); err != nil || len(sum) != 3 {
-				return nil, errors.New("its checksum can't be read")
-			}
-			lines = lines[:n-1]
+			sum, lines = lines[n-1], lines[:n-1]
 		}
 	}
 	data, err := base64.StdEncoding.Strict().DecodeString(strings.Join(lines, ""))
 	if err != nil {
 		return nil, errors.New("it is not base64")
 	}
-	if sum != nil && crc24(data) != uint32(sum[0])<<16|uint32(sum[1])<<8|uint32(sum[2]) {
+	crc := binary.BigEndian.AppendUint32(nil, crc24(data))[1:]
+	if sum != "" && sum != "="+base64.StdEncoding.EncodeToString(crc) {
 		return nil, errors.New("its checksum is wrong")
 	}
 	return data, nil

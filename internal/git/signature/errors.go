@@ -3,6 +3,8 @@ package signature
 import (
 	"cmp"
 	"fmt"
+
+	"reconciler/internal/text"
 )
 
 // Reason is why a signature was rejected, as the value of a metric's label.
@@ -60,9 +62,13 @@ var hints = map[Reason]string{
 	Weak:           "sign with a strong key: ssh-keygen -t ed25519; for OpenPGP with SHA-256 or better",
 }
 
-func reject(r Reason, format string, args ...any) *Error {
-	return &Error{Reason: r, msg: fmt.Sprintf(format, args...)}
-}
+// maxText is how many characters of a name in foreign text are kept, maxMessage
+// how many of a message.
+const (
+	maxText    = 200
+	maxMessage = 500
+)
 
-// maxText is how many characters of foreign text stand in a message at most.
-const maxText = 200
+func reject(r Reason, format string, args ...any) *Error {
+	return &Error{Reason: r, msg: text.OneLine(fmt.Sprintf(format, args...), maxMessage)}
+}

@@ -1,10 +1,6 @@
 package signature
 
-import (
-	"time"
-
-	"reconciler/internal/text"
-)
+import "time"
 
 // Key is one of the allowed keys as it is at some time.
 type Key struct {
@@ -28,7 +24,7 @@ func (k *Keys) List(at time.Time) []Key {
 	var all []Key
 	for _, s := range k.ssh {
 		key := Key{
-			Signer:    Signer{Principal: text.OneLine(firstPrincipal(s.principals), maxText), Key: fingerprint(s.key), Kind: "ssh"},
+			Signer:    Signer{Principal: firstPrincipal(s.principals), Key: fingerprint(s.key), Kind: "ssh"},
 			Authority: s.ca,
 			Until:     s.before,
 		}

@@ -6,15 +6,13 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
-
-	"reconciler/internal/text"
 )
 
 // checkPGP checks an OpenPGP signature over the payload.
 func (k *Keys) checkPGP(o object, at time.Time) (Signer, error) {
 	sig, err := readPGP(string(o.signature))
 	if err != nil {
-		return Signer{}, reject(Malformed, "its OpenPGP signature can't be read: %s", text.OneLine(err.Error(), maxText))
+		return Signer{}, reject(Malformed, "its OpenPGP signature can't be read: %s", err)
 	}
 	switch {
 	case sig.SigType != packet.SigTypeBinary:
@@ -113,16 +111,11 @@ func issuer(sig *packet.Signature) string {
 // validAt returns why the key is not valid at the time; nil if it is. The clause
 // states in the message what time that is.
 func (p part) validAt(clause string, t time.Time) *Error {
-	id, weak := p.key.fingerprint(), weakPGP(p.public)
-	switch {
-	case weak != "":
-		return reject(Weak, "it is signed by %s of the OpenPGP key %s", weak, id)
-	case p.revoked != "":
-		return reject(Revoked, "its signer's OpenPGP key %s %s", id, p.revoked)
-	case t.Before(p.from):
-		return reject(NotYetValid, "its signer's OpenPGP key %s is valid from %s on, and %s", id, stamp(p.from), clause)
-	case !t.Before(p.until):
-		return reject(Expired, "its signer's OpenPGP key %s was valid until %s, and %s", id, stamp(p.until), clause)
+	if weak := weakPGP(p.public); weak != "" {
+		return reject(Weak, "it is signed by %s of the OpenPGP key %s", weak, p.id)
 	}
-	return nil
+	if p.revoked != "" {
+		return reject(Revoked, "its signer's OpenPGP key %s %s", p.id, p.revoked)
+	}
+	return inTime("OpenPGP key "+p.id, p.from, p.until, clause, t)
 }

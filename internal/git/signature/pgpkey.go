@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,7 +23,9 @@ var policy = &packet.Config{}
 // anyTime makes the library consider all signatures of a key's owner. Given a
 // real time, it ignores those made later: a key whose expiry was extended after
 // a commit would have expired before it, and a key exported with its latest
-// signatures alone would have none. GnuPG uses the latest at all times.
+// signatures alone would have none. GnuPG uses the latest at all times. Besides,
+// the library keeps a signature that it found expired at one time, or not made
+// yet, as bad for all times.
 var anyTime time.Time
 
 // pgpKey is an OpenPGP key.
@@ -100,27 +103,17 @@ func readKey(packets []*packet.OpaquePacket) (*pgpKey, error) {
 	case !ok:
 		return nil, errors.New("an OpenPGP key can't be read, or is of a kind that is not supported")
 	}
-	kept, err := scan(primary, packets)
-	var k pgpKey
-	if err == nil {
-		// All but a lack of signatures was looked at before.
-		if k.Entity, err = openpgp.ReadEntity(packet.NewReader(kept)); err != nil {
-			err = errUnsigned
-		} else {
-			err = k.verify()
-		}
-	}
+	k, err := assemble(primary, packets)
 	if err != nil {
 		return nil, fmt.Errorf("OpenPGP key %X: %w", primary.Fingerprint, err)
 	}
-	return &k, nil
+	return k, nil
 }
 
-var errUnsigned = errors.New("it has no user id with a good signature of its own, or, in version 6, none on itself")
-
-// scan returns the packets of a key that count. It rejects what the library
-// would pass over and must not: a revocation, or a packet that may be one.
-func scan(primary *packet.PublicKey, packets []*packet.OpaquePacket) (io.Reader, error) {
+// assemble gives the library the packets of a key that count. It rejects what
+// the library would pass over and must not: a revocation, or a packet that may
+// be one.
+func assemble(primary *packet.PublicKey, packets []*packet.OpaquePacket) (*pgpKey, error) {
 	var kept bytes.Buffer
 	var about uint8 // the tag of what signatures are about; 0 for what doesn't count
 	seen := map[string]bool{}
@@ -134,7 +127,7 @@ func scan(primary *packet.PublicKey, packets []*packet.OpaquePacket) (io.Reader,
 		case *packet.PublicKey:
 			about, name = p.Tag, fmt.Sprintf("subkey %X", parsed.Fingerprint)
 		case *packet.UserId:
-			about, name = p.Tag, fmt.Sprintf("user id %q", text.OneLine(parsed.Id, maxText))
+			about, name = p.Tag, "user id "+parsed.Id
 		default:
 			keep, err = false, omit(p)
 			if p.Tag != tagSignature {
@@ -144,7 +137,7 @@ func scan(primary *packet.PublicKey, packets []*packet.OpaquePacket) (io.Reader,
 		// Of two equal user ids the library uses the signatures of one; two equal
 		// subkeys it judges each by itself. A revocation of the other is lost.
 		if name != "" && seen[name] {
-			err = fmt.Errorf("it has the %s twice", name)
+			err = fmt.Errorf("it has the %s twice", text.OneLine(name, maxText))
 		}
 		seen[name] = true
 		if err == nil && keep {
@@ -154,20 +147,31 @@ func scan(primary *packet.PublicKey, packets []*packet.OpaquePacket) (io.Reader,
 			return nil, err
 		}
 	}
-	return &kept, nil
+	e, err := openpgp.ReadEntity(packet.NewReader(&kept))
+	if err != nil {
+		return nil, errUnsigned // all else that may be wrong was checked before
+	}
+	k := &pgpKey{e}
+	return k, k.verify()
 }
+
+var errUnsigned = errors.New("it has no user id with a good signature of its own, or, in version 6, none on itself")
 
 // counts reports whether a signature in a key counts: one that its owner made,
 // and that is understood. A revocation must stand where the library looks for it.
 func counts(sig *packet.Signature, primary *packet.PublicKey, about uint8) (bool, error) {
-	key, subkey := sig.SigType == packet.SigTypeKeyRevocation, sig.SigType == packet.SigTypeSubkeyRevocation
 	switch {
-	case key && about != tagPublicKey, subkey && about != tagPublicSubkey && about != 0:
+	case sig.SigType == packet.SigTypeKeyRevocation && about != tagPublicKey,
+		sig.SigType == packet.SigTypeSubkeyRevocation && about != tagPublicSubkey && about != 0:
 		return false, errors.New("a revocation in it doesn't follow what it revokes")
-	case key || subkey:
+	case about == 0 || revokes(sig.SigType):
 		return about != 0, nil
 	}
-	return about != 0 && understood(sig) && sig.CheckKeyIdOrFingerprint(primary), nil
+	return understood(sig) && sig.CheckKeyIdOrFingerprint(primary), nil
+}
+
+func revokes(typ packet.SignatureType) bool {
+	return typ == packet.SigTypeKeyRevocation || typ == packet.SigTypeSubkeyRevocation
 }
 
 // omit rejects a packet that can't be omitted. A subkey of an unknown kind can:
@@ -177,27 +181,16 @@ func omit(p *packet.OpaquePacket) error {
 	case tagPublicSubkey, tagUserAttribute:
 		return nil
 	case tagSignature:
-		if revokes(p.Contents) {
+		at := 1
+		if len(p.Contents) > 0 && p.Contents[0] <= 3 {
+			at = 2 // where version 3 has the type (RFC 4880, section 5.2.2)
+		}
+		if len(p.Contents) <= at || revokes(packet.SignatureType(p.Contents[at])) {
 			return errors.New("a revocation in it can't be read")
 		}
 		return nil
 	}
 	return errors.New("something follows that is no part of a key")
-}
-
-// revokes reports whether a signature packet that can't be parsed revokes a key
-// or a subkey. Only version 3 has the type not in the second byte (RFC 4880,
-// section 5.2.2).
-func revokes(contents []byte) bool {
-	at := 1
-	if len(contents) > 0 && contents[0] <= 3 {
-		at = 2
-	}
-	if len(contents) <= at {
-		return true
-	}
-	typ := packet.SignatureType(contents[at])
-	return typ == packet.SigTypeKeyRevocation || typ == packet.SigTypeSubkeyRevocation
 }
 
 // understood reports whether a signature has no critical notation: none is
@@ -209,46 +202,37 @@ func understood(sig *packet.Signature) bool {
 	return !slices.ContainsFunc(sig.Notations, func(n *packet.Notation) bool { return n.IsCritical })
 }
 
-// verify verifies all signatures in the key and returns what makes it useless.
+// verify returns what makes the key useless. The library verifies a signature
+// on first use and keeps the result: here, since goroutines share the key later.
 func (k *pgpKey) verify() error {
 	primary := k.PrimaryKey
-	if verifyAll(k.Revocations, primary.VerifyRevocationSignature) < len(k.Revocations) {
-		return errors.New("it is revoked by a key other than itself, which can't be checked")
-	}
-	direct, ids := verifyAll(k.DirectSignatures, primary.VerifyDirectKeySignature), 0
-	for _, id := range k.Identities {
-		verify := func(sig *packet.Signature) error { return primary.VerifyUserIdSignature(id.Name, primary, sig) }
-		ids += verifyAll(id.SelfCertifications, verify) + verifyAll(id.Revocations, verify)
-	}
-	for _, sub := range k.Subkeys {
-		verifyAll(sub.Bindings, func(sig *packet.Signature) error { return primary.VerifyKeySignature(sub.PublicKey, sig) })
-		revokes := func(sig *packet.Signature) error { return primary.VerifySubkeyRevocationSignature(sig, sub.PublicKey) }
-		if verifyAll(sub.Revocations, revokes) < len(sub.Revocations) {
-			return errors.New("the revocation of a subkey is not its own")
+	for _, r := range k.Revocations {
+		if primary.VerifyRevocationSignature(r.Packet) != nil {
+			return errors.New("it is revoked by a key other than itself, which can't be checked")
 		}
 	}
+	for _, sub := range k.Subkeys {
+		for _, r := range sub.Revocations {
+			if primary.VerifySubkeyRevocationSignature(r.Packet, sub.PublicKey) != nil {
+				return errors.New("the revocation of a subkey is not its own")
+			}
+		}
+	}
+	k.parts(anyTime)
+	certified := func(id *openpgp.Identity) bool {
+		_, err := id.LatestValidSelfCertification(anyTime, policy)
+		return err == nil
+	}
+	_, err := k.LatestValidDirectSignature(anyTime, policy)
 	weak := weakPGP(primary)
 	switch {
-	case primary.Version == 6 && direct == 0, primary.Version != 6 && ids == 0:
+	case primary.Version == 6 && err != nil,
+		primary.Version != 6 && !slices.ContainsFunc(slices.Collect(maps.Values(k.Identities)), certified):
 		return errUnsigned
 	case weak != "":
 		return fmt.Errorf("%s is too weak", weak)
 	}
 	return nil
-}
-
-// verifyAll verifies signatures and returns how many are good. The library
-// would do so on first use, and then keep a signature that had not been made or
-// had expired at the time in question as bad for all times; besides, goroutines
-// share the keys, and must not write to them.
-func verifyAll(sigs []*packet.VerifiableSignature, verify func(*packet.Signature) error) (good int) {
-	for _, s := range sigs {
-		ok := verify(s.Packet) == nil
-		if s.Valid = &ok; ok {
-			good++
-		}
-	}
-	return good
 }
 
 // weakPGP returns what the policy has against the key, "" for nothing. The
@@ -291,12 +275,13 @@ func (k *pgpKey) living(t time.Time) []userID {
 	return ids
 }
 
-// principal returns the mail address or the name in the primary user id. Of
-// several the library takes one by the order of a map.
+// principal returns the mail address or the name in the primary user id: the
+// latest that is marked as primary, or else the latest. The library chooses
+// between those of the same second by the order of a map.
 func (k *pgpKey) principal(t time.Time) string {
 	ids := k.living(t)
-	slices.SortStableFunc(ids, func(a, b userID) int { return b.primary() - a.primary() })
-	for _, id := range ids {
+	primary := slices.IndexFunc(ids, func(u userID) bool { return u.sig.IsPrimaryId != nil && *u.sig.IsPrimaryId })
+	for _, id := range slices.Concat(ids[max(primary, 0):], ids) {
 		if name := text.OneLine(cmp.Or(id.Email, id.Id), maxText); name != "" {
 			return name
 		}
@@ -304,17 +289,10 @@ func (k *pgpKey) principal(t time.Time) string {
 	return k.fingerprint()
 }
 
-func (u userID) primary() int {
-	if p := u.sig.IsPrimaryId; p != nil && *p {
-		return 1
-	}
-	return 0
-}
-
 // part is the primary key or a bound subkey, as its owner's signatures make it
 // at some time.
 type part struct {
-	key         *pgpKey
+	id          string // the fingerprint of the primary key
 	public      *packet.PublicKey
 	signs       bool      // it is made for signing
 	from, until time.Time // its life; until is the first second after it
@@ -327,7 +305,7 @@ type part struct {
 // the library asks the primary user id alone. That a subkey that signs agreed to
 // be one was verified with its binding.
 func (k *pgpKey) parts(t time.Time) []part {
-	p := part{key: k, public: k.PrimaryKey, from: k.PrimaryKey.CreationTime, until: forever}
+	p := part{id: k.fingerprint(), public: k.PrimaryKey, from: k.PrimaryKey.CreationTime, until: forever}
 	ids := k.living(t)
 	var statements []*packet.Signature
 	if direct, err := k.LatestValidDirectSignature(anyTime, policy); err == nil && t.Before(sigEnd(direct)) {
@@ -384,9 +362,6 @@ func revokedAt(revocations []*packet.VerifiableSignature, t time.Time) bool {
 		return true
 	})
 }
-
-// forever is the end of what has none.
-var forever = time.Unix(1<<40, 0)
 
 // lifeEnd returns the first second after a life; nil and zero seconds mean no
 // end. The library adds that second, unlike GnuPG.

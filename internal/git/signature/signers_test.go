@@ -200,7 +200,7 @@ func TestParseErrors(t *testing.T) {
 	for _, test := range []struct{ name, text, message string }{
 		{"empty", "", "keys: there is no key in it"},
 		{"comments", "# a\n\n", "keys: there is no key in it"},
-		{"no principals", "# a\n " + key, "keys:2:2: the line begins with a key, and not with the principals whom it belongs to"},
+		{"no principals", "# a\n " + key, "keys:2:2: the line begins with a key, and not with the principals that it belongs to"},
 		{"typing error", "a@x namespace=\"git\" " + key, `keys:1:5: unknown option "namespace": did you mean "namespaces"?`},
 		{"type with a typing error", "a@x ssh-ed2551 AAAA", `keys:1:5: unknown option "ssh-ed2551": did you mean "ssh-ed25519"?`},
 		{"wide letters", "ü@x oops " + key, `keys:1:5: unknown option "oops"`},
@@ -213,10 +213,10 @@ func TestParseErrors(t *testing.T) {
 		{"bad base64", "a@x ssh-ed25519 !!", "keys:1:5: the key is not base64"},
 		{"not a key", "a@x ssh-ed25519 AAAA", "keys:1:5: the key can't be read"},
 		{"short key", "a@x " + rsa, "keys:1:5: an RSA key of less than 2048 bits is too weak"},
-		{"excluded", "!a@x " + key, "keys:1:1: the line allows nobody: it excludes each principal that it lists"},
+		{"excluded", "!a@x " + key, "keys:1:1: the line excludes each principal that it lists"},
 		{"certificate", "a@x ssh-ed25519-cert-v01@openssh.com AAAA", "keys:1:5: a certificate stands where a key is needed"},
 		{"certificate behind options", "a@x cert-authority ssh-ed25519-cert-v01@openssh.com AAAA",
-			"keys:1:20: a certificate stands where a key is needed: write the key of its authority, with the option cert-authority"},
+			"keys:1:20: a certificate stands where a key is needed"},
 		{"control characters", "a\x1b@x " + key, "keys:1:1: a principal is too long, or holds what can't be printed"},
 		{"private key", "a@x " + key + "\n-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n", "keys:2:1: a secret key, which has no place here"},
 		{"private RSA key", "-----BEGIN RSA PRIVATE KEY-----\nsecret\n", "keys:1:1: a secret key, which has no place here"},
@@ -230,7 +230,7 @@ func TestParseErrors(t *testing.T) {
 		{"byte order mark", "\ufeffa@x " + key, "keys:1:1: the file begins with a byte order mark, which OpenSSH takes for a part of the first principal"},
 		{"binary", "\x98\xff", "keys: the OpenPGP keys can't be read: they are cut off or damaged"},
 		{"rubbish", "a\xff", "keys: the file is neither text nor a keyring"},
-		{"keybox", "\x00\x00\x00\x20\x01\x01\x00\x02KBXf\xff", "keys: the file is a keybox of GnuPG and not made to be read by others"},
+		{"keybox", "\x00\x00\x00\x20\x01\x01\x00\x02KBXf\xff", "keys: the file is a keybox of GnuPG, which only GnuPG reads"},
 	} {
 		_, err := Parse("keys", []byte(test.text))
 		if err == nil || err.Error() != test.message {

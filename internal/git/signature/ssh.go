@@ -3,8 +3,8 @@ package signature
 import (
 	"bytes"
 	"crypto/rsa"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hiddeco/sshsig"
@@ -44,21 +44,14 @@ func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
 	}
 	cert, _ := sig.PublicKey.(*ssh.Certificate)
 	fp := fingerprint(sig.PublicKey)
-	var lines []signer
-	for _, s := range k.ssh {
-		if s.matches(sig.PublicKey, cert) {
-			lines = append(lines, s)
-		}
-	}
-	if len(lines) == 0 && cert != nil {
+	lines := slices.DeleteFunc(slices.Clone(k.ssh), func(s signer) bool { return !s.matches(sig.PublicKey, cert) })
+	switch {
+	case len(lines) == 0 && cert != nil:
 		return Signer{}, reject(UnknownKey, "it is signed with a certificate by the SSH authority %s, which is not among the allowed keys",
-			ssh.FingerprintSHA256(cert.SignatureKey))
-	}
-	if len(lines) == 0 {
+			fingerprint(cert.SignatureKey))
+	case len(lines) == 0:
 		return Signer{}, reject(UnknownKey, "it is signed by the SSH key %s, which is not among the allowed keys", fp)
-	}
-	// The certificate first: without it, its key proves nothing.
-	if cert != nil {
+	case cert != nil: // without it, its key proves nothing
 		if err := checkCertificate(cert); err != nil {
 			return Signer{}, err
 		}
@@ -70,7 +63,7 @@ func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
 	for _, s := range lines {
 		principal, err := s.allows(cert, times{o.time, at})
 		if err == nil {
-			return Signer{Principal: text.OneLine(principal, maxText), Key: fp, Kind: "ssh"}, nil
+			return Signer{Principal: principal, Key: fp, Kind: "ssh"}, nil
 		}
 		if first == nil {
 			first = err
@@ -87,18 +80,18 @@ func readSSH(armored []byte) (*sshsig.Signature, error) {
 	}
 	sig, err := sshsig.ParseSignature(raw)
 	if err != nil {
-		return nil, reject(Malformed, "its SSH signature can't be read: %s", text.OneLine(err.Error(), maxText))
+		return nil, reject(Malformed, "its SSH signature can't be read: %s", err)
 	}
 	key := sig.PublicKey
 	if cert, ok := key.(*ssh.Certificate); ok {
 		key = cert.Key
 	}
 	// Only signatures of security keys have more data behind them.
-	if !onDevice(key) && len(sig.Signature.Rest) > 0 {
+	if !strings.HasPrefix(key.Type(), "sk-") && len(sig.Signature.Rest) > 0 {
 		return nil, reject(Malformed, "its SSH signature can't be read: there is more after its end")
 	}
 	if sig.Namespace != namespace {
-		return nil, reject(WrongNamespace, "its SSH signature was made for %q, and not for %q", text.OneLine(sig.Namespace, maxText), namespace)
+		return nil, reject(WrongNamespace, "its SSH signature was made for %q, and not for %q", sig.Namespace, namespace)
 	}
 	if weak := weakness(key); weak != "" {
 		return nil, reject(Weak, "it is signed by the SSH key %s, which is %s", fingerprint(key), weak)
@@ -127,20 +120,19 @@ func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 		return "", reject(WrongNamespace, "its signer's SSH key is not allowed to sign for %q", namespace)
 	}
 	if err := t.each(func(clause string, t time.Time) *Error {
-		switch {
-		case !s.after.IsZero() && t.Before(s.after):
-			return reject(NotYetValid, "its signer's SSH key is valid from %s on, and %s", stamp(s.after), clause)
-		case !s.before.IsZero() && t.Unix() > s.before.Unix():
+		if !s.before.IsZero() && t.Unix() > s.before.Unix() {
 			return reject(Expired, "its signer's SSH key was valid until %s, and %s", stamp(s.before), clause)
 		}
-		return nil
+		return inTime("SSH key", s.after, forever, clause, t)
 	}); err != nil {
 		return "", err
 	}
 	if cert == nil {
 		return firstPrincipal(s.principals), nil
 	}
-	if err := t.each(func(clause string, t time.Time) *Error { return certifiedAt(cert, clause, t) }); err != nil {
+	if err := t.each(func(clause string, t time.Time) *Error {
+		return inTime("SSH certificate", certTime(cert.ValidAfter), certTime(cert.ValidBefore), clause, t)
+	}); err != nil {
 		return "", err
 	}
 	for _, p := range cert.ValidPrincipals {
@@ -151,18 +143,10 @@ func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 	return "", reject(NotAllowed, "its signer's SSH certificate names no principal that the authority may certify")
 }
 
-// certifiedAt returns why the certificate was not valid at the time; nil if it
-// was. Its end is the first second at which it is not (PROTOCOL.certkeys of
-// OpenSSH).
-func certifiedAt(cert *ssh.Certificate, clause string, t time.Time) *Error {
-	now := uint64(max(t.Unix(), 0))
-	switch {
-	case now < cert.ValidAfter:
-		return reject(NotYetValid, "its signer's SSH certificate was not valid yet: %s", clause)
-	case now >= cert.ValidBefore:
-		return reject(Expired, "its signer's SSH certificate had expired: %s", clause)
-	}
-	return nil
+// certTime returns a time of a certificate. Its end is the first second at which
+// it is no longer valid (PROTOCOL.certkeys of OpenSSH).
+func certTime(seconds uint64) time.Time {
+	return time.Unix(int64(min(seconds, uint64(forever.Unix()))), 0)
 }
 
 // checkCertificate checks all of a certificate but its times and its
@@ -180,11 +164,9 @@ func checkCertificate(cert *ssh.Certificate) error {
 	}
 	// The checker needs a principal and a time, which are checked elsewhere:
 	// these always fit, except for a certificate that is valid at no time.
-	checker := ssh.CertChecker{Clock: func() time.Time {
-		return time.Unix(int64(min(cert.ValidAfter, math.MaxInt64)), 0)
-	}}
+	checker := ssh.CertChecker{Clock: func() time.Time { return certTime(cert.ValidAfter) }}
 	if err := checker.CheckCert(cert.ValidPrincipals[0], cert); err != nil {
-		return reject(BadSignature, "it is signed with an SSH certificate that its authority did not make: %s", text.OneLine(err.Error(), maxText))
+		return reject(BadSignature, "it is signed with an SSH certificate that its authority did not make: %s", err)
 	}
 	return nil
 }
@@ -194,18 +176,12 @@ func weakness(key ssh.PublicKey) string {
 	if key.Type() == typeDSA {
 		return "a DSA key"
 	}
-	crypto, ok := key.(ssh.CryptoPublicKey)
-	if !ok {
-		return ""
-	}
-	if key, ok := crypto.CryptoPublicKey().(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
-		return "an RSA key of less than 2048 bits"
+	if c, ok := key.(ssh.CryptoPublicKey); ok {
+		if key, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+			return "an RSA key of less than 2048 bits"
+		}
 	}
 	return ""
-}
-
-func onDevice(key ssh.PublicKey) bool {
-	return slices.Contains([]string{ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256}, key.Type())
 }
 
 // fingerprint returns what ssh-keygen -l prints: for a certificate, that of the
@@ -232,13 +208,10 @@ func firstPrincipal(patterns []string) string {
 func matchList(s string, patterns []string) bool {
 	ok := false
 	for _, p := range patterns {
-		if p[0] == '!' {
-			if match(s, p[1:]) {
-				return false
-			}
-			continue
+		if p[0] == '!' && match(s, p[1:]) {
+			return false
 		}
-		ok = ok || match(s, p)
+		ok = ok || p[0] != '!' && match(s, p)
 	}
 	return ok
 }

@@ -82,7 +82,7 @@ const maxSignature = 128 << 10
 func (k *Keys) check(o object, at time.Time) (by Signer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			by, err = Signer{}, reject(Malformed, "checking its signature panicked, which is a bug: %s", text.OneLine(fmt.Sprint(v), maxText))
+			by, err = Signer{}, reject(Malformed, "checking its signature panicked, which is a bug: %v", v)
 		}
 	}()
 	if o.signature == nil {
@@ -120,5 +120,20 @@ func (t times) each(f func(clause string, t time.Time) *Error) *Error {
 	}
 	return f("it was checked at "+stamp(t.at), t.at)
 }
+
+// inTime checks that the time is in the life of the signer's key; until is the
+// first second after it.
+func inTime(key string, from, until time.Time, clause string, t time.Time) *Error {
+	switch {
+	case t.Before(from):
+		return reject(NotYetValid, "its signer's %s is valid from %s on, and %s", key, stamp(from), clause)
+	case !t.Before(until):
+		return reject(Expired, "its signer's %s was valid until %s, and %s", key, stamp(until), clause)
+	}
+	return nil
+}
+
+// forever is the end of a life without an end.
+var forever = time.Unix(1<<40, 0)
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
