@@ -2,6 +2,7 @@ package signature
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -102,11 +103,8 @@ func (f *keyFile) locate(name string, err error) error {
 
 func (f *keyFile) readPGP(data []byte) error {
 	keys, err := readKeys(data)
-	switch {
-	case errors.Is(err, errSecret):
-		return err
-	case err != nil:
-		return text.WithHint(err, hintPGP)
+	if err != nil {
+		return text.WithHint(err, cmp.Or(text.Hint(err), hintPGP))
 	}
 	for _, k := range keys {
 		// One of them may be revoked and the other not.
