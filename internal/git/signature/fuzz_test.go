@@ -97,7 +97,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // checkWords checks that an error is one printable line that names the file,
-// gives advice, and repeats no long piece of the file.
+// has a hint, and repeats no long piece of the file.
 func checkWords(t *testing.T, err error, data []byte) {
 	t.Helper()
 	words := err.Error()

@@ -3,7 +3,7 @@ package signature
 import (
 	"bytes"
 	"crypto"
-	_ "crypto/sha1" // what is refused
+	_ "crypto/sha1" // what is rejected
 	"io"
 	"strings"
 	"testing"
@@ -46,7 +46,7 @@ func (m *maker) key(name, mail string) *openpgp.Entity {
 	return e
 }
 
-// armored gives the public key.
+// armored returns the public key.
 func (m *maker) armored(e *openpgp.Entity) string {
 	m.t.Helper()
 	var b bytes.Buffer
@@ -54,7 +54,7 @@ func (m *maker) armored(e *openpgp.Entity) string {
 	return string(enarmor(armorKeys, b.Bytes()))
 }
 
-// sign gives a commit signed by the key, made at the maker's time.
+// sign returns a commit signed by the key, made at the maker's time.
 func (m *maker) sign(key *packet.PrivateKey, change func(*packet.Signature)) []byte {
 	m.t.Helper()
 	raw := plain(m.config.Now())
@@ -80,7 +80,7 @@ func (m *maker) packet(key *packet.PrivateKey, payload []byte, change func(*pack
 }
 
 // TestPGPSignatures goes through what a signature may say. GnuPG is asked about
-// the same, where it is there and has a word in it.
+// the same, where it is installed.
 func TestPGPSignatures(t *testing.T) {
 	m := newMaker(t)
 	e := m.key("Ada", "ada@example.com")
@@ -429,7 +429,7 @@ func TestPGPOthers(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		// A certification that can't be read is nobody's loss.
+		// A certification that can't be read may be skipped.
 		if _, err := Parse("keys", enarmor(armorKeys, append(append([]byte{}, b.Bytes()...), "\xc2\x02\x04\x10"...))); err != nil {
 			t.Error(err)
 		}
