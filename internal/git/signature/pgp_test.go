@@ -151,6 +151,15 @@ func TestPGPKeys(t *testing.T) {
 	const ada = "Ada <ada@example.com>"
 	until := func(t string) *uint32 { n := uint32(day(t).Unix() - day("2025-01-01").Unix()); return &n }
 	signing := func(e *openpgp.Entity) *packet.PrivateKey { return e.Subkeys[len(e.Subkeys)-1].PrivateKey }
+	bindSubkey := func(change func(s *openpgp.Subkey)) func(*openpgp.Entity) {
+		return func(e *openpgp.Entity) {
+			m.must(e.AddSigningSubkey(m.settings()))
+			s := &e.Subkeys[len(e.Subkeys)-1]
+			change(s)
+			m.must(s.Sig.EmbeddedSignature.CrossSignKey(s.PublicKey, e.PrimaryKey, s.PrivateKey, &m.config))
+			m.must(s.Sig.SignKey(s.PublicKey, e.PrivateKey, &m.config))
+		}
+	}
 	for _, test := range []struct {
 		name     string
 		change   func(e *openpgp.Entity)
@@ -223,6 +232,33 @@ func TestPGPKeys(t *testing.T) {
 			s.Sig.EmbeddedSignature = nil
 			m.must(s.Sig.SignKey(s.PublicKey, e.PrivateKey, &m.config))
 		}, expected: UnknownKey},
+		{name: "user id expired", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) { s.CreationTime, s.SigLifetimeSecs = day("2025-02-01"), until("2026-04-01") })
+		}, expected: Revoked, gpg: true},
+		{name: "user id expired later", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) { s.CreationTime, s.SigLifetimeSecs = day("2025-02-01"), until("2026-07-01") })
+		}, gpg: true},
+		{name: "statement with a critical notation", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) {
+				s.CreationTime, s.FlagSign = day("2025-02-01"), false
+				s.Notations = []*packet.Notation{{Name: "a@example.com", Value: []byte("x"), IsHumanReadable: true, IsCritical: true}}
+			})
+		}, gpg: true},
+		{name: "subkey bound later", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.CreationTime = day("2026-05-01") }), gpg: true},
+		{name: "subkey expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.KeyLifetimeSecs = until("2026-05-01") }), expected: Expired},
+		{name: "subkey's binding expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.SigLifetimeSecs = until("2026-05-01") }), expected: Expired},
+		{name: "subkey's agreement expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) {
+			s.Sig.EmbeddedSignature.SigLifetimeSecs = until("2026-05-01")
+		}), expected: Expired, gpg: true},
+		{name: "subkey's agreement with a critical notation", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) {
+			s.Sig.EmbeddedSignature.Notations = []*packet.Notation{{Name: "a@example.com", Value: []byte("x"), IsHumanReadable: true, IsCritical: true}}
+		}), expected: UnknownKey},
+		{name: "subkey of an expired key", subkey: true, change: func(e *openpgp.Entity) {
+			bindSubkey(func(*openpgp.Subkey) {})(e)
+			selfSign(e, ada, func(s *packet.Signature) {
+				s.CreationTime, s.KeyLifetimeSecs = day("2025-02-01"), until("2026-05-01")
+			})
+		}, expected: Expired},
 		{name: "subkey revoked", subkey: true, change: func(e *openpgp.Entity) {
 			m.must(e.AddSigningSubkey(m.settings()))
 			m.must(e.RevokeSubkey(&e.Subkeys[len(e.Subkeys)-1], packet.KeyCompromised, "", m.at(day("2026-05-01")).settings()))
