@@ -21,12 +21,6 @@ type object struct {
 	time time.Time
 }
 
-// header is a header with the lines that continue it, from start to end.
-type header struct {
-	value      string
-	start, end int
-}
-
 // Git's names for the headers that hold signatures: of an object by its SHA-1
 // name, and by its SHA-256 name in a repository that is on its way from one to
 // the other. Git leaves both out of what was signed and checks only the first:
@@ -57,14 +51,14 @@ var (
 // header gpgsig, and what was signed is the commit without it. Unlike git, it
 // rejects headers out of order and twice.
 func parseCommit(raw []byte) (object, error) {
-	o, sig, _, err := parseHeaders(raw, commitHeaders, "tree", "parent", "author", "committer")
+	h, err := parseHeaders(raw, commitHeaders, "tree", "parent", "author", "committer")
 	if err != nil {
 		return object{}, err
 	}
-	o.payload = raw
-	if sig != nil {
-		o.signature = []byte(strings.ReplaceAll(sig.value, "\x00 ", "\n") + "\n")
-		o.payload = slices.Concat(raw[:sig.start], raw[sig.end:])
+	o := object{payload: raw, time: h.time}
+	if h.end > 0 {
+		o.signature = []byte(h.signature + "\n")
+		o.payload = slices.Concat(raw[:h.start], raw[h.end:])
 	}
 	return o, nil
 }
@@ -73,64 +67,72 @@ func parseCommit(raw []byte) (object, error) {
 // gpg-interface.c): the signature starts with the last line that looks like the
 // begin of one, and all before it was signed.
 func parseTag(raw []byte) (object, error) {
-	o, sig, body, err := parseHeaders(raw, tagHeaders, "object", "type", "tag", "tagger")
+	h, err := parseHeaders(raw, tagHeaders, "object", "type", "tag", "tagger")
 	if err != nil {
 		return object{}, err
 	}
-	if sig != nil {
+	if h.end > 0 {
 		return object{}, reject(Malformed, "the tag has a header %q, which is for commits", sigHeader)
 	}
-	o.payload = raw
-	for line := range bytes.Lines(raw[body:]) {
+	o, at := object{payload: raw, time: h.time}, h.body
+	for line := range bytes.Lines(raw[at:]) {
 		if _, ok := format(line); ok {
-			o.payload, o.signature = raw[:body], raw[body:]
+			o.payload, o.signature = raw[:at], raw[at:]
 		}
-		body += len(line)
+		at += len(line)
 	}
 	return o, nil
 }
 
-// parseHeaders returns the object's time, the header with its signature, nil
-// without one, and where the message begins. All headers but the signature are
-// signed, so further ones are accepted, except for those of the group and those
-// that git leaves out of the payload without checking them.
-func parseHeaders(raw []byte, first *regexp.Regexp, group ...string) (o object, sig *header, body int, err error) {
+// headers is what matters of an object's headers.
+type headers struct {
+	time       time.Time
+	signature  string
+	start, end int // where the header with the signature stands; 0 without one
+	body       int // where the message begins
+}
+
+// parseHeaders parses the headers of an object, which begins with those that
+// first matches. All but the signature are signed, so further ones are accepted,
+// except for those of the group and those that git leaves out of the payload
+// without checking them.
+func parseHeaders(raw []byte, first *regexp.Regexp, group ...string) (*headers, error) {
 	head, _, ok := bytes.Cut(raw, []byte("\n\n"))
 	if !ok || bytes.IndexByte(head, 0) >= 0 {
-		return o, nil, 0, reject(Malformed, "it has no blank line after its headers, or a zero byte in them")
+		return nil, reject(Malformed, "it has no blank line after its headers, or a zero byte in them")
 	}
 	// A zero byte marks a line that continues a header.
 	text := strings.ReplaceAll(string(head), "\n ", "\x00 ") + "\n"
 	m := first.FindStringSubmatch(text)
 	if m == nil {
-		return o, nil, 0, reject(Malformed, "it doesn't begin with the headers %s, as git writes them", strings.Join(group, ", "))
+		return nil, reject(Malformed, "it doesn't begin with the headers %s, as git writes them", strings.Join(group, ", "))
 	}
 	if nameOfSHA256.MatchString(m[0]) {
-		return o, nil, 0, reject(Unsupported, "it is from a SHA-256 repository, which is not supported")
+		return nil, reject(Unsupported, "it is from a SHA-256 repository, which is not supported")
 	}
 	seconds, err := strconv.ParseInt(m[len(m)-1], 10, 64)
 	if err != nil {
-		return o, nil, 0, reject(Malformed, "its time can't be read")
+		return nil, reject(Malformed, "its time can't be read: %s", err)
 	}
-	o.time = time.Unix(seconds, 0).UTC()
+	h := &headers{time: time.Unix(seconds, 0).UTC(), body: len(head) + 2}
 	at := len(m[0])
 	for line := range strings.Lines(text[at:]) {
 		key, value, spaced := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {
 		case key == "" || !spaced:
-			return o, nil, 0, reject(Malformed, "it has a header without a name or a value")
+			return nil, reject(Malformed, "it has a header without a name or a value")
 		case slices.Contains(group, key):
-			return o, nil, 0, reject(Malformed, "the header %q is out of place", key)
-		case key == sigHeader && sig != nil:
-			return o, nil, 0, reject(Malformed, "it has more than one header %q", sigHeader)
+			return nil, reject(Malformed, "the header %q is out of place", key)
+		case key == sigHeader && h.end > 0:
+			return nil, reject(Malformed, "it has more than one header %q", sigHeader)
 		case key == sigHeader:
-			sig = &header{value, at, at + len(line)}
+			h.signature, h.start, h.end = strings.ReplaceAll(value, "\x00 ", "\n"), at, at+len(line)
 		case key == sigHeader256:
-			return o, nil, 0, reject(Malformed, "it has a header %q, which no signature covers", sigHeader256)
+			return nil, reject(Malformed, "it has a header %q, which no signature covers", sigHeader256)
 		case strings.HasPrefix(key, sigHeader):
-			return o, nil, 0, reject(Malformed, "it has an unknown header that begins with %q", sigHeader)
+			return nil, reject(Malformed, "it has an unknown header that begins with %q", sigHeader)
 		}
 		at += len(line)
 	}
-	return o, sig, len(head) + 2, nil
+	return h, nil
 }
