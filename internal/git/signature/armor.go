@@ -3,6 +3,7 @@ package signature
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"strings"
 )
@@ -19,7 +20,7 @@ const (
 func begin(typ string) string { return "-----BEGIN " + typ + "-----" }
 func end(typ string) string   { return "-----END " + typ + "-----" }
 
-// format says what kind of signature git would take text for, by how it begins
+// format returns the kind of signature that git takes text for, by how it begins
 // (get_format_by_sig in git's gpg-interface.c).
 func format(text []byte) (typ string, ok bool) {
 	for _, typ := range []string{armorPGP, armorMessage, armorSSH, armorX509} {
@@ -30,10 +31,10 @@ func format(text []byte) (typ string, ok bool) {
 	return "", false
 }
 
-// dearmor gives what is in one armored block of the type. Text must be the
-// block, all of it: decoders that skip what they don't like would let two
-// programs see two signatures. An OpenPGP block may have headers and a
-// checksum (RFC 9580, section 6), which then must be right.
+// dearmor returns the content of one armored block of the type. Text must be the
+// block, all of it: decoders that skip what they don't expect, as the libraries'
+// do, would let two programs read two signatures. An OpenPGP block may have
+// headers and a checksum (RFC 9580, section 6), which then must be right.
 func dearmor(text, typ string) ([]byte, error) {
 	lines := strings.Split(strings.TrimRight(text, " \t\r\n"), "\n")
 	for i, line := range lines {
@@ -43,30 +44,28 @@ func dearmor(text, typ string) ([]byte, error) {
 		return nil, errors.New("it is not one block from BEGIN to END")
 	}
 	lines = lines[1 : len(lines)-1]
-	var sum []byte
+	sum := ""
 	if typ != armorSSH {
 		var err error
 		if lines, err = afterHeaders(lines); err != nil {
 			return nil, err
 		}
 		if n := len(lines); n > 0 && strings.HasPrefix(lines[n-1], "=") {
-			if sum, err = base64.StdEncoding.Strict().DecodeString(lines[n-1][1:]); err != nil || len(sum) != 3 {
-				return nil, errors.New("its checksum can't be read")
-			}
-			lines = lines[:n-1]
+			sum, lines = lines[n-1], lines[:n-1]
 		}
 	}
 	data, err := base64.StdEncoding.Strict().DecodeString(strings.Join(lines, ""))
 	if err != nil {
 		return nil, errors.New("it is not base64")
 	}
-	if sum != nil && crc24(data) != uint32(sum[0])<<16|uint32(sum[1])<<8|uint32(sum[2]) {
+	crc := binary.BigEndian.AppendUint32(nil, crc24(data))[1:]
+	if sum != "" && sum != "="+base64.StdEncoding.EncodeToString(crc) {
 		return nil, errors.New("its checksum is wrong")
 	}
 	return data, nil
 }
 
-// afterHeaders gives the lines after the headers and the blank line that ends
+// afterHeaders returns the lines after the headers and the blank line that ends
 // them.
 func afterHeaders(lines []string) ([]string, error) {
 	for i, line := range lines {

@@ -7,42 +7,25 @@ import (
 	"reconciler/internal/text"
 )
 
-// Reason is why a signature was not accepted, in a word that is fit for a
-// metric's label.
+// Reason is why a signature was rejected, as the value of a metric's label.
 type Reason string
 
-// The reasons.
+// The reasons. A key must be valid at two times; see the package's comment.
 const (
-	// Unsigned: there is no signature.
-	Unsigned Reason = "unsigned"
-	// Malformed: the object or its signature can't be read, or could be read in
-	// more than one way.
-	Malformed Reason = "malformed"
-	// Unsupported: a kind of signature that is not checked here, such as X.509.
-	Unsupported Reason = "unsupported"
-	// UnknownKey: signed by a key that is not among the allowed ones.
-	UnknownKey Reason = "unknown_key"
-	// BadSignature: the signature doesn't fit: object or signature were changed
-	// after signing, or the signature was made for another object.
-	BadSignature Reason = "bad_signature"
-	// WrongNamespace: an SSH signature that was made for something else than
-	// git, or by a key that is not allowed to sign for git.
-	WrongNamespace Reason = "wrong_namespace"
-	// NotYetValid: the key's time had not come, at one of the two times.
-	NotYetValid Reason = "not_yet_valid"
-	// Expired: the key's or the signature's time was over, at one of the two
-	// times.
-	Expired Reason = "expired"
-	// Revoked: the key was revoked by its owner.
-	Revoked Reason = "revoked"
-	// NotAllowed: the key is known and may not sign this: a certificate for
-	// other principals or with conditions, or a key that is not for signing.
-	NotAllowed Reason = "not_allowed"
-	// Weak: key or hash are too weak to prove anything.
-	Weak Reason = "weak"
+	Unsigned       Reason = "unsigned"        // there is no signature
+	Malformed      Reason = "malformed"       // object or signature can't be read, or in more than one way
+	Unsupported    Reason = "unsupported"     // a kind of signature that is not checked here, such as X.509
+	UnknownKey     Reason = "unknown_key"     // the key is not among the allowed ones
+	BadSignature   Reason = "bad_signature"   // the signature is not by the key, or is over another object
+	WrongNamespace Reason = "wrong_namespace" // an SSH signature or key that is not for git
+	NotYetValid    Reason = "not_yet_valid"   // the key was not valid yet
+	Expired        Reason = "expired"         // the key or the signature had expired
+	Revoked        Reason = "revoked"         // the key's owner revoked it
+	NotAllowed     Reason = "not_allowed"     // a certificate for others or with conditions, or a key not for signing
+	Weak           Reason = "weak"            // key or hash are too weak to prove anything
 )
 
-// Reasons gives all reasons, in a fixed order, for whoever counts them.
+// Reasons returns all reasons in a fixed order.
 func Reasons() []Reason {
 	return []Reason{
 		Unsigned, Malformed, Unsupported, UnknownKey, BadSignature, WrongNamespace,
@@ -50,8 +33,8 @@ func Reasons() []Reason {
 	}
 }
 
-// Error is a signature that was not accepted. It is one line that starts in the
-// middle of a sentence, so that the caller can put the object's name in front.
+// Error is why an object was rejected: one line that starts in the middle of a
+// sentence, so that the caller can put the object's name in front.
 type Error struct {
 	// Reason is never empty.
 	Reason Reason
@@ -59,10 +42,10 @@ type Error struct {
 	hint   string // in place of the reason's
 }
 
-// Error says what is wrong.
+// Error returns what is wrong.
 func (e *Error) Error() string { return e.msg }
 
-// Hint says what to do about it.
+// Hint returns what to do about it.
 func (e *Error) Hint() string { return cmp.Or(e.hint, hints[e.Reason]) }
 
 var hints = map[Reason]string{
@@ -72,26 +55,20 @@ var hints = map[Reason]string{
 	UnknownKey:     "if the signer is to be trusted, add the public key to the file of allowed keys",
 	BadSignature:   "don't trust it: find out who changed it, and have it signed anew",
 	WrongNamespace: `sign with git itself (ssh-keygen -Y sign needs -n git), and allow "git" in namespaces="…" of the key's line`,
-	NotYetValid:    "check the clock of whoever signed it and of this machine, and from when on the key is valid",
+	NotYetValid:    "check the clocks of the signer and of this machine, and from when on the key is valid",
 	Expired:        "have it signed by a valid key, or extend the key and put it into the file of allowed keys again",
 	Revoked:        "have it signed by another key",
 	NotAllowed:     "have it signed by a key that is made for it",
 	Weak:           "sign with a strong key: ssh-keygen -t ed25519; for OpenPGP with SHA-256 or better",
 }
 
-func refuse(r Reason, format string, args ...any) *Error {
-	return &Error{Reason: r, msg: fmt.Sprintf(format, args...)}
+// maxText is how many characters of a name in foreign text are kept, maxMessage
+// how many of a message.
+const (
+	maxText    = 200
+	maxMessage = 500
+)
+
+func reject(r Reason, format string, args ...any) *Error {
+	return &Error{Reason: r, msg: text.OneLine(fmt.Sprintf(format, args...), maxMessage)}
 }
-
-// fileError is a mistake in a file of keys.
-type fileError struct{ msg, hint string }
-
-// Error gives FILE:LINE:COL: and what is wrong there.
-func (e *fileError) Error() string { return e.msg }
-
-// Hint says what to do about it.
-func (e *fileError) Hint() string { return e.hint }
-
-// clean makes words of a stranger fit for one line: printable, and cut where
-// they get long.
-func clean(s string) string { return text.OneLine(s, 200) }

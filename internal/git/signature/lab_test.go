@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// lab is a place with git, ssh-keygen and gpg that knows nothing of the machine
-// around it.
+// lab runs git, ssh-keygen and gpg isolated from the machine's configuration.
 type lab struct {
 	t    testing.TB
 	dir  string
@@ -45,8 +44,8 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// maybeLab gives nil where there is no git, for tests that use it at their edge
-// and skip there.
+// maybeLab returns nil where there is no git, for tests that use it only in
+// subtests that skip there.
 func maybeLab(t testing.TB) *lab {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -55,14 +54,14 @@ func maybeLab(t testing.TB) *lab {
 	return newLab(t)
 }
 
-// with gives the lab with more in its environment.
+// with returns the lab with more in its environment.
 func (l *lab) with(env ...string) *lab {
 	c := *l
 	c.env = append(append([]string{}, l.env...), env...)
 	return &c
 }
 
-// at gives the lab in which it is that time for whoever commits and signs.
+// at returns the lab in which commits and signatures are made at that time.
 func (l *lab) at(t time.Time) *lab {
 	git := fmt.Sprintf("%d +0000", t.Unix())
 	return l.with("GIT_AUTHOR_DATE="+git, "GIT_COMMITTER_DATE="+git, "FAKE_TIME="+t.UTC().Format("20060102T150405"))
@@ -95,7 +94,7 @@ func (l *lab) git(args ...string) string {
 	return l.run("", "git", append([]string{"-C", l.repo}, args...)...)
 }
 
-// commit makes a commit with the settings, which say how to sign, and gives its
+// commit makes a commit with the settings, which say how to sign, and returns its
 // content.
 func (l *lab) commit(message string, settings ...string) []byte {
 	l.t.Helper()
@@ -118,7 +117,7 @@ func (l *lab) tag(name, message string, settings ...string) []byte {
 	return []byte(l.git("cat-file", "tag", name))
 }
 
-// verifies says whether git accepts the object.
+// verifies reports whether git accepts the object, and if not, why.
 func (l *lab) verifies(kind string, raw []byte, settings ...string) (bool, string) {
 	l.t.Helper()
 	name, err := l.try(string(raw), "git", "-C", l.repo, "hash-object", "-w", "--literally", "-t", kind, "--stdin")
@@ -151,7 +150,7 @@ func (l *lab) read(name string) string {
 	return string(data)
 }
 
-// sshKey makes a key and gives the settings to sign with it and its public part
+// sshKey makes a key and returns the settings to sign with it and its public part
 // without the comment.
 func (l *lab) sshKey(name string, args ...string) (settings []string, public string) {
 	l.t.Helper()
@@ -164,7 +163,7 @@ func signWith(path string) []string {
 	return []string{"-c", "gpg.format=ssh", "-c", "user.signingKey=" + path}
 }
 
-// gnupg gives the lab with a GnuPG home of its own. Its path is short: a socket
+// gnupg returns the lab with a GnuPG home of its own. Its path is short: a socket
 // has to fit into 108 bytes.
 func (l *lab) gnupg() *lab {
 	l.t.Helper()
@@ -199,7 +198,7 @@ func (l *lab) faked() string {
 	return path
 }
 
-// pgpKey makes a key that may do use until expire, and gives the settings to
+// pgpKey makes a key that may do use until expire, and returns the settings to
 // sign with it and its fingerprint.
 func (l *lab) pgpKey(id, use, expire string) (settings []string, fingerprint string) {
 	l.t.Helper()
@@ -217,7 +216,7 @@ func day(s string) time.Time {
 	return t
 }
 
-// reason gives why the object was refused; "" when it wasn't.
+// reason returns why the object was rejected; "" if it wasn't.
 func reason(t testing.TB, err error) Reason {
 	t.Helper()
 	if err == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestList lists keys of all kinds at a time, and holds what is said of them to
+// TestList lists keys of all kinds at a time, and compares what it lists with
 // what becomes of their signatures.
 func TestList(t *testing.T) {
 	at := day("2026-06-01")

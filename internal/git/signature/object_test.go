@@ -97,7 +97,7 @@ func TestObjects(t *testing.T) {
 	}
 }
 
-// TestSplit holds what was signed and what signs it.
+// TestSplit separates what was signed from the signature.
 func TestSplit(t *testing.T) {
 	head := "tree " + tree + "\nauthor " + ident + "\ncommitter " + ident + "\n"
 	raw := head + "mergetag a\n gpgsig no\ngpgsig one\n two\n \n three\nx y\nz z\n\nm\ngpgsig no\n"
@@ -201,7 +201,7 @@ func TestSigner(t *testing.T) {
 	}
 }
 
-// TestReasons wants a hint for each reason.
+// TestReasons checks that each reason has a hint.
 func TestReasons(t *testing.T) {
 	if len(Reasons()) != len(hints) {
 		t.Errorf("%d reasons and %d hints", len(Reasons()), len(hints))
@@ -213,7 +213,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestUnsignedHints wants advice for the kind of object that is not signed.
+// TestUnsignedHints checks that the hint fits the kind of object.
 func TestUnsignedHints(t *testing.T) {
 	_, commit := (&Keys{}).Commit([]byte("tree "+tree+"\nauthor "+ident+"\ncommitter "+ident+"\n\nm\n"), now)
 	_, tag := (&Keys{}).Tag([]byte("object "+someID+"\ntype commit\ntag v1\ntagger "+ident+"\n\nm\n"), now)

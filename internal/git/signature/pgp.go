@@ -1,61 +1,47 @@
 package signature
 
 import (
-	"bytes"
-	"cmp"
-	"crypto"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// strongHashes are those that a signature may be made with.
-var strongHashes = []crypto.Hash{
-	crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512,
-}
-
 // checkPGP checks an OpenPGP signature over the payload.
 func (k *Keys) checkPGP(o object, at time.Time) (Signer, error) {
-	raw, err := dearmor(string(o.signature), armorPGP)
+	sig, err := readPGP(string(o.signature))
 	if err != nil {
-		return Signer{}, refuse(Malformed, "its OpenPGP signature can't be read: %s", err)
-	}
-	sig, err := readPGP(raw)
-	if err != nil {
-		return Signer{}, refuse(Malformed, "its OpenPGP signature can't be read: %s", err)
+		return Signer{}, reject(Malformed, "its OpenPGP signature can't be read: %s", err)
 	}
 	switch {
 	case sig.SigType != packet.SigTypeBinary:
-		return Signer{}, refuse(Unsupported, "its OpenPGP signature is not one over bytes")
-	case !slices.Contains(strongHashes, sig.Hash):
-		return Signer{}, refuse(Weak, "its OpenPGP signature is made with %s", sig.Hash)
+		return Signer{}, reject(Unsupported, "its OpenPGP signature is not one over bytes")
+	case policy.RejectMessageHashAlgorithm(sig.Hash):
+		return Signer{}, reject(Weak, "its OpenPGP signature is made with %s", sig.Hash)
 	case !understood(sig):
-		return Signer{}, refuse(Unsupported, "its OpenPGP signature has a condition that is not understood")
+		return Signer{}, reject(Unsupported, "its OpenPGP signature has a condition that is not understood")
 	}
 	return k.signedBy(sig, o.payload, at)
 }
 
-// readPGP reads the one packet of a detached signature. Git refuses several,
-// too: which of them would speak for the object?
-func readPGP(raw []byte) (*packet.Signature, error) {
-	packets := packet.NewOpaqueReader(bytes.NewReader(raw))
-	p, err := packets.Next()
+// readPGP reads the one packet of a detached signature. Like git, it rejects
+// several, of which the library would use the first good one.
+func readPGP(armored string) (*packet.Signature, error) {
+	raw, err := dearmor(armored, armorPGP)
 	if err != nil {
-		return nil, errors.New("it is cut off or damaged")
+		return nil, err
 	}
-	if _, err := packets.Next(); err != io.EOF {
-		return nil, errors.New("there is more than one signature in it")
-	}
-	if p.Tag != tagSignature {
-		return nil, errors.New("it is something else")
-	}
-	parsed, err := p.Parse()
+	packets, err := splitPackets(raw)
 	if err != nil {
-		return nil, errors.New(clean(err.Error()))
+		return nil, err
+	}
+	if len(packets) != 1 {
+		return nil, fmt.Errorf("it has %d packets and not one", len(packets))
+	}
+	parsed, err := packets[0].Parse()
+	if err != nil {
+		return nil, err
 	}
 	sig, ok := parsed.(*packet.Signature)
 	if !ok {
@@ -64,57 +50,41 @@ func readPGP(raw []byte) (*packet.Signature, error) {
 	return sig, nil
 }
 
-// candidate is a key that may have made a signature; sub is nil for the primary
-// key.
-type candidate struct {
-	key *pgpKey
-	sub *pgpSubkey
-}
-
-func (c candidate) public() *packet.PublicKey {
-	if c.sub != nil {
-		return c.sub.key
-	}
-	return c.key.primary
-}
-
-// signedBy finds the key that made the signature and asks whether it was
-// allowed to. What the signature says of its issuer only helps to find it.
+// signedBy finds the key that made the signature and checks that it may sign.
+// The issuer that the signature names only helps to find it. The library's
+// VerifyDetachedSignature would judge the key by what its owner had stated by
+// the time that the signature claims, and not by the latest; see anyTime.
 func (k *Keys) signedBy(sig *packet.Signature, payload []byte, at time.Time) (Signer, error) {
-	candidates := k.candidates(sig)
-	if len(candidates) == 0 {
-		return Signer{}, refuse(UnknownKey, "it is signed by the OpenPGP key %s, which is not among the allowed keys", issuer(sig))
-	}
-	err := refuse(BadSignature, "its signature by the OpenPGP key %s doesn't fit its content", issuer(sig))
-	for _, c := range candidates {
-		if !fits(c.public(), sig, payload) {
-			continue
-		}
-		if err = c.allows(sig, times{sig.CreationTime, at}); err == nil {
-			return Signer{Principal: c.key.principal(at), Key: c.key.fingerprint(), Kind: "pgp"}, nil
-		}
-	}
-	return Signer{}, err
-}
-
-func (k *Keys) candidates(sig *packet.Signature) []candidate {
-	var all []candidate
+	no := reject(UnknownKey, "it is signed by the OpenPGP key %s, which is not among the allowed keys", issuer(sig))
 	for _, key := range k.pgp {
-		if sig.CheckKeyIdOrFingerprint(key.primary) {
-			all = append(all, candidate{key: key})
-		}
-		for _, sub := range key.subkeys {
-			if sub.binding != nil && sig.CheckKeyIdOrFingerprint(sub.key) {
-				all = append(all, candidate{key, sub})
+		for i, p := range key.parts(at) {
+			if !sig.CheckKeyIdOrFingerprint(p.public) {
+				continue
+			}
+			if !fits(p.public, sig, payload) {
+				if no.Reason == UnknownKey {
+					no = reject(BadSignature, "its signature by the OpenPGP key %s doesn't fit its content", issuer(sig))
+				}
+				continue
+			}
+			no = times{sig.CreationTime, at}.each(func(clause string, t time.Time) *Error { return key.parts(t)[i].validAt(clause, t) })
+			switch {
+			case no != nil:
+			case !at.Before(sigEnd(sig)):
+				no = reject(Expired, "its signature by the OpenPGP key %s has expired", key.fingerprint())
+			case !p.signs:
+				no = reject(NotAllowed, "its signer's OpenPGP key %s is not made for signing", key.fingerprint())
+			default:
+				return Signer{Principal: key.principal(at), Key: key.fingerprint(), Kind: "pgp"}, nil
 			}
 		}
 	}
-	return all
+	return Signer{}, no
 }
 
-// fits says whether the key made the signature, and over the payload. Version 4
-// keys make no other signatures than of version 4, and so on (RFC 9580, section
-// 5.2).
+// fits reports whether the key made the signature over the payload. A key makes
+// signatures of its own version alone (RFC 9580, section 5.2), which the library
+// doesn't check.
 func fits(key *packet.PublicKey, sig *packet.Signature, payload []byte) bool {
 	if key.Version != sig.Version {
 		return false
@@ -127,41 +97,7 @@ func fits(key *packet.PublicKey, sig *packet.Signature, payload []byte) bool {
 	return key.VerifySignature(h, sig) == nil
 }
 
-// allows says why the candidate was not allowed to make the signature; nil when
-// it was.
-func (c candidate) allows(sig *packet.Signature, t times) *Error {
-	if weak := pgpWeakness(c.public()); weak != "" {
-		return refuse(Weak, "it is signed by %s of the OpenPGP key %s", weak, c.key.fingerprint())
-	}
-	if err := t.each(func(clause string, t time.Time) *Error { return c.key.validAt(c.sub, clause, t) }); err != nil {
-		return err
-	}
-	if over(sig, t.at) {
-		return refuse(Expired, "its signature by the OpenPGP key %s has expired", c.key.fingerprint())
-	}
-	use := c.key.saying(t.at, saysUse)
-	if c.sub != nil {
-		use = c.sub.binding
-	}
-	// That a subkey agreed to be one was checked together with its binding, but
-	// only of those that say that they sign.
-	if use == nil || !use.FlagsValid || !use.FlagSign {
-		return refuse(NotAllowed, "its signer's OpenPGP key %s is not made for signing", c.key.fingerprint())
-	}
-	return nil
-}
-
-// principal says whose key it is.
-func (k *pgpKey) principal(at time.Time) string {
-	for _, id := range k.living(at) {
-		if name := clean(cmp.Or(id.id.Email, id.id.Id)); name != "" {
-			return name
-		}
-	}
-	return k.fingerprint()
-}
-
-// issuer gives what a signature says about the key that made it.
+// issuer returns the key that a signature names as its own.
 func issuer(sig *packet.Signature) string {
 	switch {
 	case len(sig.IssuerFingerprint) > 0:
@@ -170,4 +106,16 @@ func issuer(sig *packet.Signature) string {
 		return fmt.Sprintf("%016X", *sig.IssuerKeyId)
 	}
 	return "that it doesn't name"
+}
+
+// validAt returns why the key is not valid at the time; nil if it is. The clause
+// states in the message what time that is.
+func (p part) validAt(clause string, t time.Time) *Error {
+	if weak := weakPGP(p.public); weak != "" {
+		return reject(Weak, "it is signed by %s of the OpenPGP key %s", weak, p.id)
+	}
+	if p.revoked != "" {
+		return reject(Revoked, "its signer's OpenPGP key %s %s", p.id, p.revoked)
+	}
+	return inTime("OpenPGP key "+p.id, p.from, p.until, clause, t)
 }

@@ -3,7 +3,8 @@ package signature
 import (
 	"bytes"
 	"crypto"
-	_ "crypto/sha1" // what is refused
+	_ "crypto/sha1" // what is rejected
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func (m *maker) key(name, mail string) *openpgp.Entity {
 	return e
 }
 
-// armored gives the public key.
+// armored returns the public key.
 func (m *maker) armored(e *openpgp.Entity) string {
 	m.t.Helper()
 	var b bytes.Buffer
@@ -53,7 +54,7 @@ func (m *maker) armored(e *openpgp.Entity) string {
 	return string(enarmor(armorKeys, b.Bytes()))
 }
 
-// sign gives a commit signed by the key, made at the maker's time.
+// sign returns a commit signed by the key, made at the maker's time.
 func (m *maker) sign(key *packet.PrivateKey, change func(*packet.Signature)) []byte {
 	m.t.Helper()
 	raw := plain(m.config.Now())
@@ -79,7 +80,7 @@ func (m *maker) packet(key *packet.PrivateKey, payload []byte, change func(*pack
 }
 
 // TestPGPSignatures goes through what a signature may say. GnuPG is asked about
-// the same, where it is there and has a word in it.
+// the same, where it is installed.
 func TestPGPSignatures(t *testing.T) {
 	m := newMaker(t)
 	e := m.key("Ada", "ada@example.com")
@@ -150,6 +151,15 @@ func TestPGPKeys(t *testing.T) {
 	const ada = "Ada <ada@example.com>"
 	until := func(t string) *uint32 { n := uint32(day(t).Unix() - day("2025-01-01").Unix()); return &n }
 	signing := func(e *openpgp.Entity) *packet.PrivateKey { return e.Subkeys[len(e.Subkeys)-1].PrivateKey }
+	bindSubkey := func(change func(s *openpgp.Subkey)) func(*openpgp.Entity) {
+		return func(e *openpgp.Entity) {
+			m.must(e.AddSigningSubkey(m.settings()))
+			s := &e.Subkeys[len(e.Subkeys)-1]
+			change(s)
+			m.must(s.Sig.EmbeddedSignature.CrossSignKey(s.PublicKey, e.PrimaryKey, s.PrivateKey, &m.config))
+			m.must(s.Sig.SignKey(s.PublicKey, e.PrivateKey, &m.config))
+		}
+	}
 	for _, test := range []struct {
 		name     string
 		change   func(e *openpgp.Entity)
@@ -186,6 +196,12 @@ func TestPGPKeys(t *testing.T) {
 				s.CreationTime, s.KeyLifetimeSecs = day("2025-02-01"), until("2028-02-01")
 			})
 		}, expected: Expired},
+		{name: "renewed, exported with its latest signature alone", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) {
+				s.CreationTime, s.KeyLifetimeSecs = day("2026-05-01"), until("2028-02-01")
+			})
+			e.Identities[ada].Signatures = e.Identities[ada].Signatures[len(e.Identities[ada].Signatures)-1:]
+		}, gpg: true},
 		{name: "not for signing", change: func(e *openpgp.Entity) {
 			selfSign(e, ada, func(s *packet.Signature) { s.CreationTime, s.FlagSign = day("2025-02-01"), false })
 		}, expected: NotAllowed},
@@ -216,6 +232,33 @@ func TestPGPKeys(t *testing.T) {
 			s.Sig.EmbeddedSignature = nil
 			m.must(s.Sig.SignKey(s.PublicKey, e.PrivateKey, &m.config))
 		}, expected: UnknownKey},
+		{name: "user id expired", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) { s.CreationTime, s.SigLifetimeSecs = day("2025-02-01"), until("2026-04-01") })
+		}, expected: Revoked, gpg: true},
+		{name: "user id expired later", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) { s.CreationTime, s.SigLifetimeSecs = day("2025-02-01"), until("2026-07-01") })
+		}, gpg: true},
+		{name: "statement with a critical notation", change: func(e *openpgp.Entity) {
+			selfSign(e, ada, func(s *packet.Signature) {
+				s.CreationTime, s.FlagSign = day("2025-02-01"), false
+				s.Notations = []*packet.Notation{{Name: "a@example.com", Value: []byte("x"), IsHumanReadable: true, IsCritical: true}}
+			})
+		}, gpg: true},
+		{name: "subkey bound later", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.CreationTime = day("2026-05-01") }), gpg: true},
+		{name: "subkey expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.KeyLifetimeSecs = until("2026-05-01") }), expected: Expired},
+		{name: "subkey's binding expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) { s.Sig.SigLifetimeSecs = until("2026-05-01") }), expected: Expired},
+		{name: "subkey's agreement expired", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) {
+			s.Sig.EmbeddedSignature.SigLifetimeSecs = until("2026-05-01")
+		}), expected: Expired, gpg: true},
+		{name: "subkey's agreement with a critical notation", subkey: true, change: bindSubkey(func(s *openpgp.Subkey) {
+			s.Sig.EmbeddedSignature.Notations = []*packet.Notation{{Name: "a@example.com", Value: []byte("x"), IsHumanReadable: true, IsCritical: true}}
+		}), expected: UnknownKey},
+		{name: "subkey of an expired key", subkey: true, change: func(e *openpgp.Entity) {
+			bindSubkey(func(*openpgp.Subkey) {})(e)
+			selfSign(e, ada, func(s *packet.Signature) {
+				s.CreationTime, s.KeyLifetimeSecs = day("2025-02-01"), until("2026-05-01")
+			})
+		}, expected: Expired},
 		{name: "subkey revoked", subkey: true, change: func(e *openpgp.Entity) {
 			m.must(e.AddSigningSubkey(m.settings()))
 			m.must(e.RevokeSubkey(&e.Subkeys[len(e.Subkeys)-1], packet.KeyCompromised, "", m.at(day("2026-05-01")).settings()))
@@ -246,6 +289,116 @@ func TestPGPKeys(t *testing.T) {
 				t.Run("GnuPG", func(t *testing.T) { asksGnuPG(t, text, commit, test.gpg) })
 			}
 		})
+	}
+}
+
+// TestPGPScan reads keys with packets that the library passes over.
+func TestPGPScan(t *testing.T) {
+	m := newMaker(t)
+	e := m.key("Ada", "ada@example.com")
+	m.must(e.AddSigningSubkey(m.settings()))
+	sub := e.Subkeys[len(e.Subkeys)-1]
+	m.must(e.RevokeKey(packet.KeyCompromised, "", m.at(day("2026-05-01")).settings()))
+	m.must(e.RevokeSubkey(&sub, packet.KeyCompromised, "", m.settings()))
+	packets := func(all ...interface{ Serialize(io.Writer) error }) string {
+		var b bytes.Buffer
+		for _, p := range all {
+			m.must(p.Serialize(&b))
+		}
+		return b.String()
+	}
+	key, revocation := packets(e.PrimaryKey), packets(e.Revocations[0])
+	id := packets(e.PrimaryIdentity().UserId, e.PrimaryIdentity().SelfSignature)
+	subkey, subRevocation := packets(sub.PublicKey, sub.Sig), packets(sub.Revocations[0])
+	commit := m.at(made).sign(e.PrivateKey, nil)
+	bySubkey := m.sign(sub.PrivateKey, nil)
+	const (
+		unknownSubkey = "\xce\x06\x04\x60\x00\x00\x00\x63"
+		attribute     = "\xd1\x03\x02\x01\x00"
+		thirdVersion  = "\xc2\x03\x03\x05\x10"
+		trust         = "\xcc\x02\x00\x00"
+	)
+	for _, test := range []struct {
+		name, packets, message string
+		expected               Reason
+		commit                 []byte
+	}{
+		{name: "as it should be", packets: key + id + subkey},
+		{name: "signed by the subkey", packets: key + id + subkey, commit: bySubkey},
+		{name: "revoked", packets: key + revocation + id + subkey, expected: Revoked},
+		{name: "subkey revoked", packets: key + id + subkey + subRevocation, expected: Revoked, commit: bySubkey},
+		{name: "subkey revoked behind an older signature", packets: key + id + subkey + thirdVersion + subRevocation, expected: Revoked, commit: bySubkey},
+		{name: "trust and an old certification", packets: key + id + trust + thirdVersion + subkey, commit: bySubkey},
+		{name: "a picture and what certifies it", packets: key + id + attribute + packets(e.PrimaryIdentity().SelfSignature) + subkey, commit: bySubkey},
+		{name: "subkey of an unknown kind", packets: key + id + subkey + unknownSubkey + subRevocation, commit: bySubkey},
+
+		{name: "revocation behind a user id", packets: key + id + revocation, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "revocation behind a subkey", packets: key + id + subkey + revocation, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "revocation behind an unknown subkey", packets: key + id + unknownSubkey + revocation, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "revocation behind a picture", packets: key + id + attribute + revocation, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "subkey's revocation behind the key", packets: key + subRevocation + id + subkey, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "subkey's revocation behind a user id", packets: key + id + subRevocation + subkey, message: "a revocation in it doesn't follow what it revokes"},
+		{name: "revocation of another subkey", packets: key + id + packets(e.Subkeys[0].PublicKey, e.Subkeys[0].Sig) + subRevocation, message: "the revocation of a subkey is not its own"},
+		{name: "subkey twice, once revoked", packets: key + id + subkey + subRevocation + subkey, message: "twice"},
+		{name: "user id twice", packets: key + id + id + subkey, message: "it has the user id Ada <ada@example.com> twice"},
+		{name: "key twice", packets: key + id + key + id, message: "is in the file twice"},
+		{name: "private packet", packets: key + id + "\xfc\x01a" + subkey, message: "something follows that is no part of a key"},
+		{name: "literal data", packets: key + id + "\xcb\x07b\x00\x00\x00\x00\x00a" + subkey, message: "something follows that is no part of a key"},
+		{name: "second key of an unknown kind", packets: key + id + "\xc6\x06\x04\x60\x00\x00\x00\x63", message: "an OpenPGP key can't be read, or is of a kind that is not supported"},
+		{name: "second key of an old version", packets: key + id + "\xc6\x06\x03\x60\x00\x00\x00\x01", message: "an OpenPGP key can't be read, or is of a kind that is not supported"},
+		{name: "rubbish behind", packets: key + id + "a", message: "they are cut off or damaged"},
+		{name: "cut behind", packets: key + id + "\xc2\x05\x04", message: "they are cut off or damaged"},
+	} {
+		keys, err := Parse("keys", enarmor(armorKeys, []byte(test.packets)))
+		if test.message != "" {
+			if err == nil || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if test.commit == nil {
+			test.commit = commit
+		}
+		if by, err := keys.Commit(test.commit, now); reason(t, err) != test.expected {
+			t.Errorf("%s: signed by %s: %v", test.name, by, err)
+		}
+	}
+}
+
+// TestPGPAnyOrder asks at a time before the user id was revoked and then at one
+// after it: the first answer must not decide the second.
+func TestPGPAnyOrder(t *testing.T) {
+	m := newMaker(t)
+	e := m.key("Ada", "ada@example.com")
+	commit := m.at(made).sign(e.PrivateKey, nil)
+	id := e.PrimaryIdentity()
+	sig := *id.SelfSignature
+	sig.CreationTime, sig.SigType = day("2026-05-01"), packet.SigTypeCertificationRevocation
+	m.must(sig.SignUserId(id.UserId.Id, e.PrimaryKey, e.PrivateKey, m.settings()))
+	id.Signatures = append(id.Signatures, &sig)
+	keys := mustParse(t, m.armored(e))
+	for _, at := range []string{"2026-04-01", "2026-06-01", "2024-06-01", "2026-06-01"} {
+		if by, err := keys.Commit(commit, day(at)); reason(t, err) != Revoked {
+			t.Errorf("at %s: signed by %s: %v", at, by, err)
+		}
+	}
+}
+
+// TestPGPWeak reads keys that gpg makes and the policy rejects.
+func TestPGPWeak(t *testing.T) {
+	l := newLab(t).gnupg().at(day("2025-01-01"))
+	for algorithm, message := range map[string]string{
+		"dsa2048": "a DSA key is too weak", "rsa1024": "an RSA key of less than 2048 bits is too weak", "secp256k1": "a key on the curve SecP256k1 is too weak",
+	} {
+		l.gpg("", "--quick-gen-key", algorithm+"@example.com", algorithm, "sign", "0")
+		_, err := Parse("keys", []byte(l.gpg("", "--armor", "--export", algorithm+"@example.com")))
+		if err == nil || !strings.Contains(err.Error(), message) {
+			t.Errorf("%s: %v", algorithm, err)
+		}
 	}
 }
 
@@ -312,7 +465,7 @@ func TestPGPOthers(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		// A certification that can't be read is nobody's loss.
+		// A certification that can't be read may be skipped.
 		if _, err := Parse("keys", enarmor(armorKeys, append(append([]byte{}, b.Bytes()...), "\xc2\x02\x04\x10"...))); err != nil {
 			t.Error(err)
 		}

@@ -6,38 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"reconciler/internal/text"
 )
 
-// pgpKey is an OpenPGP key with what its owner said about it. Whatever is in
-// here was checked when it was read: all signatures are the primary key's own
-// and good. What others certified about a key is left out.
-type pgpKey struct {
-	primary *packet.PublicKey
-	// direct is the latest signature on the key itself; nil without one.
-	direct      *packet.Signature
-	ids         []*pgpID
-	subkeys     []*pgpSubkey
-	revocations []*packet.Signature
-}
+// policy is the library's default: it rejects RSA keys under 2048 bits, DSA
+// keys, the curve secp256k1, and SHA-1 as the hash of a message.
+var policy = &packet.Config{}
 
-// pgpID is a user id.
-type pgpID struct {
-	id *packet.UserId
-	// latest is its latest certification, or the revocation of one.
-	latest *packet.Signature
-}
+// anyTime makes the library consider all signatures of a key's owner. Given a
+// real time, it ignores those made later: a key whose expiry was extended after
+// a commit would have expired before it, and a key exported with its latest
+// signatures alone would have none. GnuPG uses the latest at all times. Besides,
+// the library keeps a signature that it found expired at one time, or not made
+// yet, as bad for all times.
+var anyTime time.Time
 
-// pgpSubkey is a subkey.
-type pgpSubkey struct {
-	key *packet.PublicKey
-	// binding is the latest one; nil without one.
-	binding     *packet.Signature
-	revocations []*packet.Signature
-}
+// pgpKey is an OpenPGP key.
+type pgpKey struct{ *openpgp.Entity }
 
 // Tags of packets (RFC 9580, section 5).
 const (
@@ -47,208 +39,162 @@ const (
 	tagSecretSubkey  = 7
 	tagMarker        = 10
 	tagTrust         = 12
-	tagUserID        = 13
 	tagPublicSubkey  = 14
 	tagUserAttribute = 17
 	tagPadding       = 21
-	// firstOptional is the first of those that may be passed over unknown.
-	firstOptional = 40
 )
 
-var errSecret = errors.New("a secret key, which has no place here")
+var errSecret = text.WithHint(errors.New("a secret key, which has no place here"), hintSecret)
 
-// keyReader puts the packets of a keyring together. Of the current key, it
-// knows what the signatures that come next are about: a user id, a subkey, the
-// key itself, or, with none of them, something that is left out.
-type keyReader struct {
-	keys   []*pgpKey
-	key    *pgpKey
-	id     *pgpID
-	subkey *pgpSubkey
-	onKey  bool
+// readKeys reads a keyring in binary form.
+func readKeys(data []byte) ([]*pgpKey, error) {
+	packets, err := splitPackets(data)
+	if err != nil {
+		return nil, errors.New("the OpenPGP keys can't be read: they are cut off or damaged")
+	}
+	packets = slices.DeleteFunc(packets, tagged(tagMarker, tagTrust, tagPadding))
+	if slices.ContainsFunc(packets, tagged(tagSecretKey, tagSecretSubkey)) {
+		return nil, errSecret
+	}
+	var keys []*pgpKey
+	for len(packets) > 0 {
+		n := len(packets)
+		if i := slices.IndexFunc(packets[1:], tagged(tagPublicKey)); i >= 0 {
+			n = i + 1
+		}
+		k, err := readKey(packets[:n])
+		if err != nil {
+			return nil, err
+		}
+		keys, packets = append(keys, k), packets[n:]
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("there is no OpenPGP key in it")
+	}
+	return keys, nil
 }
 
-// readKeys reads a keyring in binary form. Libraries that do this pass over
-// what they can't read; a revocation must not be passed over.
-func readKeys(data []byte) ([]*pgpKey, error) {
-	var r keyReader
-	packets := packet.NewOpaqueReader(bytes.NewReader(data))
-	for {
-		p, err := packets.Next()
+// splitPackets returns the packets of a binary OpenPGP file, unparsed.
+func splitPackets(data []byte) ([]*packet.OpaquePacket, error) {
+	var all []*packet.OpaquePacket
+	for r := packet.NewOpaqueReader(bytes.NewReader(data)); ; {
+		p, err := r.Next()
 		if err == io.EOF {
-			break
+			return all, nil
 		}
 		if err != nil {
-			return nil, errors.New("the OpenPGP keys can't be read: they are cut off or damaged")
+			return nil, errors.New("it is cut off or damaged")
 		}
-		if err := r.add(p); err != nil {
+		all = append(all, p)
+	}
+}
+
+func tagged(tags ...uint8) func(*packet.OpaquePacket) bool {
+	return func(p *packet.OpaquePacket) bool { return slices.Contains(tags, p.Tag) }
+}
+
+// readKey reads the packets of one key.
+func readKey(packets []*packet.OpaquePacket) (*pgpKey, error) {
+	parsed, _ := packets[0].Parse()
+	primary, ok := parsed.(*packet.PublicKey)
+	switch {
+	case packets[0].Tag != tagPublicKey:
+		return nil, errors.New("there is no OpenPGP key at its beginning")
+	case !ok:
+		return nil, errors.New("an OpenPGP key can't be read, or is of a kind that is not supported")
+	}
+	k, err := assemble(primary, packets)
+	if err != nil {
+		return nil, fmt.Errorf("OpenPGP key %X: %w", primary.Fingerprint, err)
+	}
+	return k, nil
+}
+
+// assemble gives the library the packets of a key that count. It rejects what
+// the library would pass over and must not: a revocation, or a packet that may
+// be one.
+func assemble(primary *packet.PublicKey, packets []*packet.OpaquePacket) (*pgpKey, error) {
+	var kept bytes.Buffer
+	var about uint8 // the tag of what signatures are about; 0 for what doesn't count
+	seen := map[string]bool{}
+	for _, p := range packets {
+		parsed, _ := p.Parse() // on an error it stays opaque
+		keep, name := true, ""
+		var err error
+		switch parsed := parsed.(type) {
+		case *packet.Signature:
+			keep, err = counts(parsed, primary, about)
+		case *packet.PublicKey:
+			about, name = p.Tag, fmt.Sprintf("subkey %X", parsed.Fingerprint)
+		case *packet.UserId:
+			about, name = p.Tag, "user id "+parsed.Id
+		default:
+			keep, err = false, omit(p)
+			if p.Tag != tagSignature {
+				about = 0
+			}
+		}
+		// Of two equal user ids the library uses the signatures of one; two equal
+		// subkeys it judges each by itself. A revocation of the other is lost.
+		if name != "" && seen[name] {
+			err = fmt.Errorf("it has the %s twice", text.OneLine(name, maxText))
+		}
+		seen[name] = true
+		if err == nil && keep {
+			err = p.Serialize(&kept)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	if len(r.keys) == 0 {
-		return nil, errors.New("there is no OpenPGP key in it")
+	e, err := openpgp.ReadEntity(packet.NewReader(&kept))
+	if err != nil {
+		return nil, errUnsigned // all else that may be wrong was checked before
 	}
-	for _, k := range r.keys {
-		if err := k.check(); err != nil {
-			return nil, fmt.Errorf("OpenPGP key %s: %w", k.fingerprint(), err)
-		}
-	}
-	return r.keys, nil
+	k := &pgpKey{e}
+	return k, k.verify()
 }
 
-// check says what makes a key useless here by itself.
-func (k *pgpKey) check() error {
+var errUnsigned = errors.New("it has no user id with a good signature of its own, or, in version 6, none on itself")
+
+// counts reports whether a signature in a key counts: one that its owner made,
+// and that is understood. A revocation must stand where the library looks for it.
+func counts(sig *packet.Signature, primary *packet.PublicKey, about uint8) (bool, error) {
 	switch {
-	case k.primary.Version == 6 && k.direct == nil:
-		return errors.New("it has no good signature on itself")
-	case k.primary.Version != 6 && !slices.ContainsFunc(k.ids, func(id *pgpID) bool { return id.latest != nil }):
-		return errors.New("it has no user id with a good signature of its own")
+	case sig.SigType == packet.SigTypeKeyRevocation && about != tagPublicKey,
+		sig.SigType == packet.SigTypeSubkeyRevocation && about != tagPublicSubkey && about != 0:
+		return false, errors.New("a revocation in it doesn't follow what it revokes")
+	case about == 0 || revokes(sig.SigType):
+		return about != 0, nil
 	}
-	if weak := pgpWeakness(k.primary); weak != "" {
-		return fmt.Errorf("%s is too weak", weak)
-	}
-	return nil
+	return understood(sig) && sig.CheckKeyIdOrFingerprint(primary), nil
 }
 
-// add takes the next packet.
-func (r *keyReader) add(p *packet.OpaquePacket) error {
-	switch p.Tag {
-	case tagSecretKey, tagSecretSubkey:
-		return errSecret
-	case tagPublicKey:
-		return r.addKey(p)
-	case tagMarker, tagTrust, tagPadding:
-		return nil
-	}
-	if p.Tag >= firstOptional {
-		return nil
-	}
-	if r.key == nil {
-		return errors.New("there is no OpenPGP key at its beginning")
-	}
-	switch p.Tag {
-	case tagSignature:
-		return r.addSignature(p)
-	case tagUserID:
-		parsed, err := p.Parse()
-		id, ok := parsed.(*packet.UserId)
-		if err != nil || !ok {
-			return fmt.Errorf("OpenPGP key %s: a user id can't be read", r.key.fingerprint())
-		}
-		r.id, r.subkey, r.onKey = &pgpID{id: id}, nil, false
-		r.key.ids = append(r.key.ids, r.id)
-	case tagUserAttribute:
-		r.id, r.subkey, r.onKey = nil, nil, false
-	case tagPublicSubkey:
-		r.id, r.subkey, r.onKey = nil, nil, false
-		// One of a kind that is unknown can't sign here either.
-		if parsed, err := p.Parse(); err == nil {
-			key, ok := parsed.(*packet.PublicKey)
-			if !ok {
-				return fmt.Errorf("OpenPGP key %s: a subkey can't be read", r.key.fingerprint())
-			}
-			r.subkey = &pgpSubkey{key: key}
-			r.key.subkeys = append(r.key.subkeys, r.subkey)
-		}
-	default:
-		return fmt.Errorf("OpenPGP key %s: something follows that is no part of a key", r.key.fingerprint())
-	}
-	return nil
-}
-
-func (r *keyReader) addKey(p *packet.OpaquePacket) error {
-	parsed, err := p.Parse()
-	key, ok := parsed.(*packet.PublicKey)
-	if err != nil || !ok {
-		return errors.New("an OpenPGP key can't be read, or is of a kind that is not supported")
-	}
-	*r = keyReader{keys: r.keys, key: &pgpKey{primary: key}, onKey: true}
-	r.keys = append(r.keys, r.key)
-	return nil
-}
-
-// addSignature takes a signature on what came before. One that can't be read or
-// isn't the owner's counts for nothing, unless it revokes something.
-func (r *keyReader) addSignature(p *packet.OpaquePacket) error {
-	parsed, err := p.Parse()
-	sig, ok := parsed.(*packet.Signature)
-	if err != nil || !ok {
-		if revokes(p.Contents) {
-			return fmt.Errorf("OpenPGP key %s: a revocation in it can't be read", r.key.fingerprint())
-		}
-		return nil
-	}
-	primary := r.key.primary
-	switch {
-	case sig.SigType == packet.SigTypeKeyRevocation:
-		if primary.VerifyRevocationSignature(sig) != nil {
-			return fmt.Errorf("OpenPGP key %s: it is revoked by a key other than itself, which can't be checked", r.key.fingerprint())
-		}
-		r.key.revocations = append(r.key.revocations, sig)
-	case sig.SigType == packet.SigTypeSubkeyRevocation:
-		if r.subkey == nil {
-			return nil // of a subkey that can't sign here
-		}
-		if primary.VerifySubkeyRevocationSignature(sig, r.subkey.key) != nil {
-			return fmt.Errorf("OpenPGP key %s: the revocation of a subkey is not its own", r.key.fingerprint())
-		}
-		r.subkey.revocations = append(r.subkey.revocations, sig)
-	case !understood(sig) || !sig.CheckKeyIdOrFingerprint(primary):
-	case r.onKey && sig.SigType == packet.SigTypeDirectSignature:
-		if primary.VerifyDirectKeySignature(sig) == nil && newer(sig, r.key.direct) {
-			r.key.direct = sig
-		}
-	case r.id != nil && certifies(sig):
-		if primary.VerifyUserIdSignature(r.id.id.Id, primary, sig) == nil && newer(sig, r.id.latest) {
-			r.id.latest = sig
-		}
-	case r.subkey != nil && sig.SigType == packet.SigTypeSubkeyBinding:
-		if primary.VerifyKeySignature(r.subkey.key, sig) == nil && newer(sig, r.subkey.binding) {
-			r.subkey.binding = sig
-		}
-	}
-	return nil
-}
-
-// revokes says whether the content of a signature packet that can't be parsed
-// is that of a revocation of a key or a subkey. Of all versions, only the third
-// has its type not in the second byte (RFC 4880, section 5.2.2).
-func revokes(contents []byte) bool {
-	at := 1
-	if len(contents) > 0 && contents[0] <= 3 {
-		at = 2
-	}
-	if len(contents) <= at {
-		return true
-	}
-	typ := packet.SignatureType(contents[at])
+func revokes(typ packet.SignatureType) bool {
 	return typ == packet.SigTypeKeyRevocation || typ == packet.SigTypeSubkeyRevocation
 }
 
-// certifies says whether a signature is about a user id.
-func certifies(sig *packet.Signature) bool {
-	switch sig.SigType {
-	case packet.SigTypeGenericCert, packet.SigTypePersonaCert, packet.SigTypeCasualCert, packet.SigTypePositiveCert,
-		packet.SigTypeCertificationRevocation:
-		return true
+// omit rejects a packet that can't be omitted. A subkey of an unknown kind can:
+// it can't sign here. So can a picture, and a signature that revokes nothing.
+func omit(p *packet.OpaquePacket) error {
+	switch p.Tag {
+	case tagPublicSubkey, tagUserAttribute:
+		return nil
+	case tagSignature:
+		at := 1
+		if len(p.Contents) > 0 && p.Contents[0] <= 3 {
+			at = 2 // where version 3 has the type (RFC 4880, section 5.2.2)
+		}
+		if len(p.Contents) <= at || revokes(packet.SignatureType(p.Contents[at])) {
+			return errors.New("a revocation in it can't be read")
+		}
+		return nil
 	}
-	return false
+	return errors.New("something follows that is no part of a key")
 }
 
-// newer says whether sig replaces last. Of two of the same second, a revocation
-// counts.
-func newer(sig, last *packet.Signature) bool {
-	if last == nil {
-		return true
-	}
-	if c := sig.CreationTime.Compare(last.CreationTime); c != 0 {
-		return c > 0
-	}
-	return last.SigType != packet.SigTypeCertificationRevocation
-}
-
-// understood says whether all in a signature that must be understood is. No
-// notation is.
+// understood reports whether a signature has no critical notation: none is
+// known here.
 func understood(sig *packet.Signature) bool {
 	if back := sig.EmbeddedSignature; back != nil && !understood(back) {
 		return false
@@ -256,118 +202,180 @@ func understood(sig *packet.Signature) bool {
 	return !slices.ContainsFunc(sig.Notations, func(n *packet.Notation) bool { return n.IsCritical })
 }
 
-func (k *pgpKey) fingerprint() string { return fmt.Sprintf("%X", k.primary.Fingerprint) }
-
-// living gives the user ids that are neither revoked nor expired at the time,
-// the primary one first.
-func (k *pgpKey) living(t time.Time) []*pgpID {
-	var ids []*pgpID
-	for _, id := range k.ids {
-		if id.latest != nil && id.latest.SigType != packet.SigTypeCertificationRevocation && !over(id.latest, t) {
-			ids = append(ids, id)
+// verify returns what makes the key useless. The library verifies a signature
+// on first use and keeps the result: here, since goroutines share the key later.
+func (k *pgpKey) verify() error {
+	primary := k.PrimaryKey
+	for _, r := range k.Revocations {
+		if primary.VerifyRevocationSignature(r.Packet) != nil {
+			return errors.New("it is revoked by a key other than itself, which can't be checked")
 		}
 	}
-	slices.SortStableFunc(ids, func(a, b *pgpID) int {
-		return cmp.Or(rank(a)-rank(b), b.latest.CreationTime.Compare(a.latest.CreationTime), cmp.Compare(a.id.Id, b.id.Id))
-	})
-	return ids
-}
-
-func rank(id *pgpID) int {
-	if p := id.latest.IsPrimaryId; p != nil && *p {
-		return 0
-	}
-	return 1
-}
-
-// over says whether a signature's own time was over. It says nothing about that
-// of the key that made it.
-func over(sig *packet.Signature, t time.Time) bool {
-	s := sig.SigLifetimeSecs
-	return s != nil && *s != 0 && t.Unix() > sig.CreationTime.Unix()+int64(*s)
-}
-
-// saying gives the signature that says something about the primary key: the one
-// on the key itself when it does, and otherwise the latest on a living user id
-// that does; nil when none does. So does GnuPG (merge_selfsigs in getkey.c).
-func (k *pgpKey) saying(t time.Time, says func(*packet.Signature) bool) *packet.Signature {
-	if k.direct != nil && says(k.direct) && !over(k.direct, t) {
-		return k.direct
-	}
-	var latest *packet.Signature
-	for _, id := range k.living(t) {
-		if says(id.latest) && (latest == nil || id.latest.CreationTime.After(latest.CreationTime)) {
-			latest = id.latest
+	for _, sub := range k.Subkeys {
+		for _, r := range sub.Revocations {
+			if primary.VerifySubkeyRevocationSignature(r.Packet, sub.PublicKey) != nil {
+				return errors.New("the revocation of a subkey is not its own")
+			}
 		}
 	}
-	return latest
-}
-
-func saysUntil(sig *packet.Signature) bool {
-	return sig.KeyLifetimeSecs != nil && *sig.KeyLifetimeSecs != 0
-}
-
-func saysUse(sig *packet.Signature) bool { return sig.FlagsValid }
-
-// validAt says why the key, or its subkey when that isn't nil, was not valid at
-// the time; nil when it was. The clause says in the message what time that is.
-func (k *pgpKey) validAt(sub *pgpSubkey, clause string, t time.Time) *Error {
-	if revokedAt(k.revocations, t) {
-		return refuse(Revoked, "its signer's OpenPGP key %s is revoked", k.fingerprint())
+	k.parts(anyTime)
+	certified := func(id *openpgp.Identity) bool {
+		_, err := id.LatestValidSelfCertification(anyTime, policy)
+		return err == nil
 	}
-	if err := k.inTime(k.primary, k.saying(t, saysUntil), clause, t); err != nil {
-		return err
-	}
-	if k.primary.Version != 6 && len(k.living(t)) == 0 {
-		return refuse(Revoked, "all user ids of its signer's OpenPGP key %s are revoked or expired", k.fingerprint())
-	}
-	if sub == nil {
-		return nil
-	}
-	if revokedAt(sub.revocations, t) {
-		return refuse(Revoked, "the subkey of its signer's OpenPGP key %s is revoked", k.fingerprint())
-	}
-	back := sub.binding.EmbeddedSignature
-	if over(sub.binding, t) || back != nil && over(back, t) {
-		return refuse(Expired, "the subkey of its signer's OpenPGP key %s is no longer bound to it: %s", k.fingerprint(), clause)
-	}
-	return k.inTime(sub.key, sub.binding, clause, t)
-}
-
-// inTime says whether the time is after the making of key, which is k's primary
-// key or a subkey, and before its end, which until says when it isn't nil.
-func (k *pgpKey) inTime(key *packet.PublicKey, until *packet.Signature, clause string, t time.Time) *Error {
-	if from := key.CreationTime; t.Unix() < from.Unix() {
-		return refuse(NotYetValid, "its signer's OpenPGP key %s is valid from %s on, and %s", k.fingerprint(), stamp(from), clause)
-	}
-	if last := endOf(key, until); !last.IsZero() && t.Unix() >= last.Unix() {
-		return refuse(Expired, "its signer's OpenPGP key %s was valid until %s, and %s", k.fingerprint(), stamp(last), clause)
+	_, err := k.LatestValidDirectSignature(anyTime, policy)
+	weak := weakPGP(primary)
+	switch {
+	case primary.Version == 6 && err != nil,
+		primary.Version != 6 && !slices.ContainsFunc(slices.Collect(maps.Values(k.Identities)), certified):
+		return errUnsigned
+	case weak != "":
+		return fmt.Errorf("%s is too weak", weak)
 	}
 	return nil
 }
 
-// revokedAt says whether one of the revocations counts at the time. One because
-// the key was replaced or retired counts from when it was made; any other, such
-// as for a stolen key, has always counted (RFC 9580, section 5.2.3.31).
-func revokedAt(revocations []*packet.Signature, t time.Time) bool {
-	return slices.ContainsFunc(revocations, func(r *packet.Signature) bool {
-		if r.RevocationReason != nil && (*r.RevocationReason == packet.KeySuperseded || *r.RevocationReason == packet.KeyRetired) {
-			return t.Unix() >= r.CreationTime.Unix()
+// weakPGP returns what the policy has against the key, "" for nothing. The
+// library applies it only where it chooses a key to sign or encrypt with.
+func weakPGP(key *packet.PublicKey) string {
+	bits, err := key.BitLength()
+	curve, _ := key.Curve()
+	rsa := key.PubKeyAlgo == packet.PubKeyAlgoRSA || key.PubKeyAlgo == packet.PubKeyAlgoRSASignOnly
+	switch {
+	case policy.RejectPublicKeyAlgorithm(key.PubKeyAlgo):
+		return "a DSA key"
+	case rsa && (err != nil || bits < policy.MinimumRSABits()):
+		return "an RSA key of less than 2048 bits"
+	case policy.RejectCurve(curve):
+		return fmt.Sprintf("a key on the curve %s", curve)
+	}
+	return ""
+}
+
+func (k *pgpKey) fingerprint() string { return fmt.Sprintf("%X", k.PrimaryKey.Fingerprint) }
+
+// userID is a user id with the latest signature that certifies it.
+type userID struct {
+	*packet.UserId
+	sig *packet.Signature
+}
+
+// living returns the user ids that are neither revoked nor expired at the time,
+// the one certified last first.
+func (k *pgpKey) living(t time.Time) []userID {
+	var ids []userID
+	for _, id := range k.Identities {
+		if sig, err := id.Verify(anyTime, policy); err == nil && t.Before(sigEnd(sig)) {
+			ids = append(ids, userID{id.UserId, sig})
+		}
+	}
+	slices.SortFunc(ids, func(a, b userID) int {
+		return cmp.Or(b.sig.CreationTime.Compare(a.sig.CreationTime), cmp.Compare(a.Id, b.Id))
+	})
+	return ids
+}
+
+// principal returns the mail address or the name in the primary user id: the
+// latest that is marked as primary, or else the latest. The library chooses
+// between those of the same second by the order of a map.
+func (k *pgpKey) principal(t time.Time) string {
+	ids := k.living(t)
+	primary := slices.IndexFunc(ids, func(u userID) bool { return u.sig.IsPrimaryId != nil && *u.sig.IsPrimaryId })
+	for _, id := range slices.Concat(ids[max(primary, 0):], ids) {
+		if name := text.OneLine(cmp.Or(id.Email, id.Id), maxText); name != "" {
+			return name
+		}
+	}
+	return k.fingerprint()
+}
+
+// part is the primary key or a bound subkey, as its owner's signatures make it
+// at some time.
+type part struct {
+	id          string // the fingerprint of the primary key
+	public      *packet.PublicKey
+	signs       bool      // it is made for signing
+	from, until time.Time // its life; until is the first second after it
+	revoked     string    // how it is revoked; empty if it isn't
+}
+
+// parts returns the primary key and then the subkeys, always in the same order.
+// As for GnuPG (merge_selfsigs in getkey.c), the signature on the primary key
+// itself states its use and its end, or else the latest on a user id that does;
+// the library asks the primary user id alone. That a subkey that signs agreed to
+// be one was verified with its binding.
+func (k *pgpKey) parts(t time.Time) []part {
+	p := part{id: k.fingerprint(), public: k.PrimaryKey, from: k.PrimaryKey.CreationTime, until: forever}
+	ids := k.living(t)
+	var statements []*packet.Signature
+	if direct, err := k.LatestValidDirectSignature(anyTime, policy); err == nil && t.Before(sigEnd(direct)) {
+		statements = append(statements, direct)
+	}
+	for _, id := range ids {
+		statements = append(statements, id.sig)
+	}
+	for _, sig := range slices.Backward(statements) {
+		if sig.FlagsValid {
+			p.signs = sig.FlagSign
+		}
+		if end := lifeEnd(p.from, sig.KeyLifetimeSecs); end.Before(forever) {
+			p.until = end
+		}
+	}
+	switch {
+	case revokedAt(k.Revocations, t):
+		p.revoked = "is revoked"
+	case k.PrimaryKey.Version != 6 && len(ids) == 0:
+		p.revoked = "has no user id that is not revoked or expired"
+	}
+	all := []part{p}
+	for _, sub := range k.Subkeys {
+		binding, err := sub.LatestValidBindingSignature(anyTime, policy)
+		if err != nil {
+			continue
+		}
+		s := p
+		s.public, s.signs = sub.PublicKey, binding.FlagSign
+		s.from = slices.MaxFunc([]time.Time{p.from, sub.PublicKey.CreationTime}, time.Time.Compare)
+		s.until = slices.MinFunc([]time.Time{
+			p.until, lifeEnd(sub.PublicKey.CreationTime, binding.KeyLifetimeSecs), sigEnd(binding), sigEnd(binding.EmbeddedSignature),
+		}, time.Time.Compare)
+		if p.revoked == "" && revokedAt(sub.Revocations, t) {
+			s.revoked = "has revoked its subkey"
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// revokedAt reports whether one of the revocations counts at the time. One
+// because the key was replaced or retired counts from when it was made; any
+// other, such as for a stolen key, at all times (RFC 9580, section 5.2.3.31).
+// To the library, a revocation may expire and a new binding undoes one of a
+// subkey; to GnuPG neither.
+func revokedAt(revocations []*packet.VerifiableSignature, t time.Time) bool {
+	return slices.ContainsFunc(revocations, func(r *packet.VerifiableSignature) bool {
+		reason := r.Packet.RevocationReason
+		if reason != nil && (*reason == packet.KeySuperseded || *reason == packet.KeyRetired) {
+			return !t.Before(r.Packet.CreationTime)
 		}
 		return true
 	})
 }
 
-// pgpWeakness says why the key proves nothing; empty when it does.
-func pgpWeakness(key *packet.PublicKey) string {
-	switch key.PubKeyAlgo {
-	case packet.PubKeyAlgoDSA:
-		return "a DSA key"
-	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
-		// The length is that of the number, which may begin with a zero bit.
-		if n, err := key.BitLength(); err != nil || n < minRSA-1 {
-			return "an RSA key of less than 2048 bits"
-		}
+// lifeEnd returns the first second after a life; nil and zero seconds mean no
+// end. The library adds that second, unlike GnuPG.
+func lifeEnd(from time.Time, seconds *uint32) time.Time {
+	if seconds == nil || *seconds == 0 {
+		return forever
 	}
-	return ""
+	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+// sigEnd returns the end of a signature itself, which may be nil.
+func sigEnd(sig *packet.Signature) time.Time {
+	if sig == nil {
+		return forever
+	}
+	return lifeEnd(sig.CreationTime, sig.SigLifetimeSecs)
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// realCase is an object, and who signed it by the keys, or why that counts for
-// nothing.
+// realCase is an object, and who signed it by the keys, or why it is rejected.
 type realCase struct {
 	name, keys string
 	kind       string // "commit" unless it says "tag"
@@ -19,7 +18,7 @@ type realCase struct {
 	at         time.Time // later by default
 	principal  string
 	reason     Reason
-	// stricter says that git accepts what is refused here.
+	// stricter is set if git accepts what is rejected here.
 	stricter bool
 }
 
@@ -157,7 +156,7 @@ func TestSSH(t *testing.T) {
 	}
 }
 
-// agent gives the lab with an ssh-agent, through which git signs with
+// agent returns the lab with an ssh-agent, through which git signs with
 // certificates.
 func (l *lab) agent() *lab {
 	l.t.Helper()
@@ -177,7 +176,7 @@ func unsignedName(l *lab) string {
 	return strings.TrimSpace(l.git("rev-list", "--max-parents=0", "HEAD"))
 }
 
-// signatureOf gives the armored signature of a commit.
+// signatureOf returns the armored signature of a commit.
 func signatureOf(t testing.TB, raw []byte) []byte {
 	t.Helper()
 	o, err := parseCommit(raw)
@@ -187,7 +186,7 @@ func signatureOf(t testing.TB, raw []byte) []byte {
 	return o.signature
 }
 
-// withSignature gives the unsigned commit with the signature put into it.
+// withSignature returns the unsigned commit with the signature put into it.
 func withSignature(t testing.TB, unsigned, sig []byte) []byte {
 	t.Helper()
 	text := strings.ReplaceAll(strings.TrimSuffix(string(sig), "\n"), "\n", "\n ")
@@ -290,7 +289,7 @@ func TestPGP(t *testing.T) {
 	t.Run("not yet made when signed", func(t *testing.T) {
 		// No program signs with a key from the future, so the key is moved there.
 		k := mustParse(t, adaKey)
-		k.pgp[0].primary.CreationTime = day("2026-04-01")
+		k.pgp[0].PrimaryKey.CreationTime = day("2026-04-01")
 		_, err := k.Commit(good, now)
 		if got := reason(t, err); got == "" {
 			t.Error("accepted")
@@ -342,7 +341,7 @@ func readGnuPG(t *testing.T, l *lab, name string) string {
 	return ""
 }
 
-// twice gives the commit with its signature doubled inside of its armor.
+// twice returns the commit with its signature doubled inside of its armor.
 func twice(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	o, err := parseCommit(raw)

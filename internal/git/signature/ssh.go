@@ -3,19 +3,21 @@ package signature
 import (
 	"bytes"
 	"crypto/rsa"
-	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/text"
 )
 
-// namespace is what git signs for.
+// namespace is that of git's signatures.
 const namespace = "git"
 
-// minRSA is the least that an RSA key may have in bits. OpenSSH itself takes
-// 1024, which NIST has called too few since 2014 (SP 800-131A).
+// minRSA is the minimum of an RSA key's bits. OpenSSH accepts 1024, which NIST
+// has called too few since 2014 (SP 800-131A).
 const minRSA = 2048
 
 // signer is one line of allowed_signers.
@@ -23,7 +25,7 @@ type signer struct {
 	// principals are patterns; one that begins with ! excludes.
 	principals []string
 	key        ssh.PublicKey
-	// ca says that the key signs certificates, and nothing else.
+	// ca is set if the key signs certificates and nothing else.
 	ca bool
 	// namespaces are patterns too; nil for any.
 	namespaces []string
@@ -32,7 +34,7 @@ type signer struct {
 	after, before time.Time
 }
 
-// checkSSH follows what git does: find the lines with the key that made the
+// checkSSH does as git does: it finds the lines with the key that made the
 // signature, then a principal of such a line that may use it (ssh-keygen -Y
 // find-principals and verify).
 func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
@@ -42,33 +44,26 @@ func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
 	}
 	cert, _ := sig.PublicKey.(*ssh.Certificate)
 	fp := fingerprint(sig.PublicKey)
-	var lines []signer
-	for _, s := range k.ssh {
-		if s.matches(sig.PublicKey, cert) {
-			lines = append(lines, s)
-		}
-	}
-	if len(lines) == 0 && cert != nil {
-		return Signer{}, refuse(UnknownKey, "it is signed with a certificate by the SSH authority %s, which is not among the allowed keys",
-			ssh.FingerprintSHA256(cert.SignatureKey))
-	}
-	if len(lines) == 0 {
-		return Signer{}, refuse(UnknownKey, "it is signed by the SSH key %s, which is not among the allowed keys", fp)
-	}
-	// The certificate first: until then its key is anybody's.
-	if cert != nil {
+	lines := slices.DeleteFunc(slices.Clone(k.ssh), func(s signer) bool { return !s.matches(sig.PublicKey, cert) })
+	switch {
+	case len(lines) == 0 && cert != nil:
+		return Signer{}, reject(UnknownKey, "it is signed with a certificate by the SSH authority %s, which is not among the allowed keys",
+			fingerprint(cert.SignatureKey))
+	case len(lines) == 0:
+		return Signer{}, reject(UnknownKey, "it is signed by the SSH key %s, which is not among the allowed keys", fp)
+	case cert != nil: // without it, its key proves nothing
 		if err := checkCertificate(cert); err != nil {
 			return Signer{}, err
 		}
 	}
 	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, sig.PublicKey, sig.HashAlgorithm, namespace); err != nil {
-		return Signer{}, refuse(BadSignature, "its signature by the SSH key %s doesn't fit its content", fp)
+		return Signer{}, reject(BadSignature, "its signature by the SSH key %s doesn't fit its content", fp)
 	}
 	var first error
 	for _, s := range lines {
 		principal, err := s.allows(cert, times{o.time, at})
 		if err == nil {
-			return Signer{Principal: clean(principal), Key: fp, Kind: "ssh"}, nil
+			return Signer{Principal: principal, Key: fp, Kind: "ssh"}, nil
 		}
 		if first == nil {
 			first = err
@@ -77,40 +72,38 @@ func (k *Keys) checkSSH(o object, at time.Time) (Signer, error) {
 	return Signer{}, first
 }
 
-// readSSH reads an armored signature and refuses what says by itself that it is
-// of no use.
+// readSSH reads an armored signature and rejects one that is useless with any key.
 func readSSH(armored []byte) (*sshsig.Signature, error) {
 	raw, err := dearmor(string(armored), armorSSH)
 	if err != nil {
-		return nil, refuse(Malformed, "its SSH signature can't be read: %s", err)
+		return nil, reject(Malformed, "its SSH signature can't be read: %s", err)
 	}
 	sig, err := sshsig.ParseSignature(raw)
 	if err != nil {
-		return nil, refuse(Malformed, "its SSH signature can't be read: %s", clean(err.Error()))
+		return nil, reject(Malformed, "its SSH signature can't be read: %s", err)
 	}
 	key := sig.PublicKey
 	if cert, ok := key.(*ssh.Certificate); ok {
 		key = cert.Key
 	}
-	// Keys that OpenSSH doesn't keep on a security key have nothing to say
-	// after their signature.
-	if !onDevice(key) && len(sig.Signature.Rest) > 0 {
-		return nil, refuse(Malformed, "its SSH signature can't be read: there is more after its end")
+	// Only signatures of security keys have more data behind them.
+	if !strings.HasPrefix(key.Type(), "sk-") && len(sig.Signature.Rest) > 0 {
+		return nil, reject(Malformed, "its SSH signature can't be read: there is more after its end")
 	}
 	if sig.Namespace != namespace {
-		return nil, refuse(WrongNamespace, "its SSH signature was made for %q, and not for %q", clean(sig.Namespace), namespace)
+		return nil, reject(WrongNamespace, "its SSH signature was made for %q, and not for %q", sig.Namespace, namespace)
 	}
 	if weak := weakness(key); weak != "" {
-		return nil, refuse(Weak, "it is signed by the SSH key %s, which is %s", fingerprint(key), weak)
+		return nil, reject(Weak, "it is signed by the SSH key %s, which is %s", fingerprint(key), weak)
 	}
-	// The library checks this of plain keys, and not of certified ones.
+	// The library checks this for plain keys, and not for certified ones.
 	if sig.Signature.Format == ssh.KeyAlgoRSA {
-		return nil, refuse(Weak, "its SSH signature is made with SHA-1")
+		return nil, reject(Weak, "its SSH signature is made with SHA-1")
 	}
 	return sig, nil
 }
 
-// matches says whether the line is about the key. A line of an authority is
+// matches reports whether the line is about the key. A line of an authority is
 // about certificates that it issued, and no line of a plain key is about a
 // certificate for that key.
 func (s signer) matches(key ssh.PublicKey, cert *ssh.Certificate) bool {
@@ -120,49 +113,40 @@ func (s signer) matches(key ssh.PublicKey, cert *ssh.Certificate) bool {
 	return cert == nil && bytes.Equal(s.key.Marshal(), key.Marshal())
 }
 
-// allows gives the principal for which the line allows a signature, or why it
+// allows returns the principal for which the line allows a signature, or why it
 // allows none. cert is nil for a plain key.
 func (s signer) allows(cert *ssh.Certificate, t times) (string, *Error) {
 	if s.namespaces != nil && !matchList(namespace, s.namespaces) {
-		return "", refuse(WrongNamespace, "its signer's SSH key is not allowed to sign for %q", namespace)
+		return "", reject(WrongNamespace, "its signer's SSH key is not allowed to sign for %q", namespace)
 	}
 	if err := t.each(func(clause string, t time.Time) *Error {
-		switch {
-		case !s.after.IsZero() && t.Before(s.after):
-			return refuse(NotYetValid, "its signer's SSH key is valid from %s on, and %s", stamp(s.after), clause)
-		case !s.before.IsZero() && t.Unix() > s.before.Unix():
-			return refuse(Expired, "its signer's SSH key was valid until %s, and %s", stamp(s.before), clause)
+		if !s.before.IsZero() && t.Unix() > s.before.Unix() {
+			return reject(Expired, "its signer's SSH key was valid until %s, and %s", stamp(s.before), clause)
 		}
-		return nil
+		return inTime("SSH key", s.after, forever, clause, t)
 	}); err != nil {
 		return "", err
 	}
 	if cert == nil {
-		// The line has one, as it was read.
 		return firstPrincipal(s.principals), nil
 	}
-	if err := t.each(func(clause string, t time.Time) *Error { return certifiedAt(cert, clause, t) }); err != nil {
+	if err := t.each(func(clause string, t time.Time) *Error {
+		return inTime("SSH certificate", certTime(cert.ValidAfter), certTime(cert.ValidBefore), clause, t)
+	}); err != nil {
 		return "", err
 	}
 	for _, p := range cert.ValidPrincipals {
-		if p == clean(p) && matchList(p, s.principals) {
+		if p == text.OneLine(p, maxText) && matchList(p, s.principals) {
 			return p, nil
 		}
 	}
-	return "", refuse(NotAllowed, "its signer's SSH certificate is for nobody whom the authority may vouch for")
+	return "", reject(NotAllowed, "its signer's SSH certificate names no principal that the authority may certify")
 }
 
-// certifiedAt says whether the certificate was valid at the time. Its end is
-// the first second at which it is not (PROTOCOL.certkeys of OpenSSH).
-func certifiedAt(cert *ssh.Certificate, clause string, t time.Time) *Error {
-	now := uint64(max(t.Unix(), 0))
-	switch {
-	case now < cert.ValidAfter:
-		return refuse(NotYetValid, "its signer's SSH certificate was not valid yet: %s", clause)
-	case now >= cert.ValidBefore:
-		return refuse(Expired, "its signer's SSH certificate had expired: %s", clause)
-	}
-	return nil
+// certTime returns a time of a certificate. Its end is the first second at which
+// it is no longer valid (PROTOCOL.certkeys of OpenSSH).
+func certTime(seconds uint64) time.Time {
+	return time.Unix(int64(min(seconds, uint64(forever.Unix()))), 0)
 }
 
 // checkCertificate checks all of a certificate but its times and its
@@ -170,45 +154,38 @@ func certifiedAt(cert *ssh.Certificate, clause string, t time.Time) *Error {
 func checkCertificate(cert *ssh.Certificate) error {
 	switch {
 	case cert.CertType != ssh.UserCert:
-		return refuse(NotAllowed, "it is signed with an SSH certificate that is not for a user")
+		return reject(NotAllowed, "it is signed with an SSH certificate that is not for a user")
 	case len(cert.CriticalOptions) > 0:
-		return refuse(NotAllowed, "it is signed with an SSH certificate that has critical options, which can't be honoured here")
+		return reject(NotAllowed, "it is signed with an SSH certificate that has critical options, which can't be met here")
 	case len(cert.ValidPrincipals) == 0:
-		return refuse(NotAllowed, "it is signed with an SSH certificate that names no principal")
+		return reject(NotAllowed, "it is signed with an SSH certificate that names no principal")
 	case cert.Signature.Format == ssh.KeyAlgoRSA:
-		return refuse(Weak, "it is signed with an SSH certificate that is made with SHA-1")
+		return reject(Weak, "it is signed with an SSH certificate that is made with SHA-1")
 	}
-	// The checker wants a principal and a time: they are looked at elsewhere,
-	// and these always fit, but for a certificate without any valid time.
-	checker := ssh.CertChecker{Clock: func() time.Time {
-		return time.Unix(int64(min(cert.ValidAfter, math.MaxInt64)), 0)
-	}}
+	// The checker needs a principal and a time, which are checked elsewhere:
+	// these always fit, except for a certificate that is valid at no time.
+	checker := ssh.CertChecker{Clock: func() time.Time { return certTime(cert.ValidAfter) }}
 	if err := checker.CheckCert(cert.ValidPrincipals[0], cert); err != nil {
-		return refuse(BadSignature, "it is signed with an SSH certificate that its authority did not make: %s", clean(err.Error()))
+		return reject(BadSignature, "it is signed with an SSH certificate that its authority did not make: %s", err)
 	}
 	return nil
 }
 
-// weakness says why the key proves nothing; empty when it does.
+// weakness returns why the key is too weak; empty if it isn't.
 func weakness(key ssh.PublicKey) string {
 	if key.Type() == typeDSA {
 		return "a DSA key"
 	}
-	crypto, ok := key.(ssh.CryptoPublicKey)
-	if !ok {
-		return ""
-	}
-	if key, ok := crypto.CryptoPublicKey().(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
-		return "an RSA key of less than 2048 bits"
+	if c, ok := key.(ssh.CryptoPublicKey); ok {
+		if key, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok && key.N.BitLen() < minRSA {
+			return "an RSA key of less than 2048 bits"
+		}
 	}
 	return ""
 }
 
-func onDevice(key ssh.PublicKey) bool {
-	return slices.Contains([]string{ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256}, key.Type())
-}
-
-// fingerprint is as ssh-keygen -l gives it: of a certificate, that of the key.
+// fingerprint returns what ssh-keygen -l prints: for a certificate, that of the
+// key.
 func fingerprint(key ssh.PublicKey) string {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		key = cert.Key
@@ -216,8 +193,8 @@ func fingerprint(key ssh.PublicKey) string {
 	return ssh.FingerprintSHA256(key)
 }
 
-// firstPrincipal gives the one of a line under which git would report its key:
-// the first that the line doesn't also exclude. Empty when there is none.
+// firstPrincipal returns the principal of a line under which git reports its
+// key: the first that the line doesn't also exclude; empty if there is none.
 func firstPrincipal(patterns []string) string {
 	for _, p := range patterns {
 		if p[0] != '!' && matchList(p, patterns) {
@@ -227,46 +204,36 @@ func firstPrincipal(patterns []string) string {
 	return ""
 }
 
-// matchList says whether s matches a pattern and none that begins with !.
+// matchList reports whether s matches a pattern and none that begins with !.
 func matchList(s string, patterns []string) bool {
 	ok := false
 	for _, p := range patterns {
-		if p[0] == '!' {
-			if match(s, p[1:]) {
-				return false
-			}
-			continue
+		if p[0] == '!' && match(s, p[1:]) {
+			return false
 		}
-		ok = ok || match(s, p)
+		ok = ok || p[0] != '!' && match(s, p)
 	}
 	return ok
 }
 
-// match says whether s matches the pattern, in which * is for any number of
-// bytes and ? for one (PATTERNS of ssh_config(5)). It takes time in proportion
-// to the product of both lengths at most.
+// match reports whether s matches the pattern, in which * stands for any number
+// of bytes and ? for one (PATTERNS of ssh_config(5)), in time proportional to the
+// product of both lengths.
 func match(s, pattern string) bool {
-	// star is behind the last * seen, and from is where what it stands for
-	// ends, so far.
-	star, from := -1, 0
-	i, j := 0, 0
-	for i < len(s) {
-		switch {
-		case j < len(pattern) && pattern[j] == '*':
-			j++
-			star, from = j, i
-		case j < len(pattern) && (pattern[j] == '?' || pattern[j] == s[i]):
-			i++
-			j++
-		case star >= 0:
-			from++
-			i, j = from, star
-		default:
-			return false
+	// reached[i] is whether s[:i] matches the pattern so far.
+	reached := make([]bool, len(s)+1)
+	reached[0] = true
+	for _, c := range []byte(pattern) {
+		if c == '*' {
+			for i := range len(s) {
+				reached[i+1] = reached[i+1] || reached[i]
+			}
+			continue
 		}
+		for i := len(s); i > 0; i-- {
+			reached[i] = reached[i-1] && (c == '?' || c == s[i-1])
+		}
+		reached[0] = false
 	}
-	for j < len(pattern) && pattern[j] == '*' {
-		j++
-	}
-	return j == len(pattern)
+	return reached[len(s)]
 }
