@@ -40,7 +40,7 @@ type Config struct {
 	HTTP   HTTP
 }
 
-// Mode says whether the daemon mends differences or only tells of them.
+// Mode reports whether the daemon mends differences or only tells of them.
 type Mode string
 
 const (
@@ -49,7 +49,7 @@ const (
 	Apply  Mode = "apply"
 )
 
-// Values gives the modes, for the strict decoder.
+// Values returns the modes, for the strict decoder.
 func (Mode) Values() []string { return []string{string(Report), string(Apply)} }
 
 // Aerial is the account and how to reach it. URL, AccountID and Auth may be

@@ -105,7 +105,7 @@ type verifyFile struct {
 // verifyObject is what has to be signed.
 type verifyObject string
 
-// Values gives the objects, for the strict decoder.
+// Values returns the objects, for the strict decoder.
 func (verifyObject) Values() []string { return []string{"commit", "tag"} }
 
 type webhookFile struct {
@@ -131,7 +131,7 @@ const (
 	gitlab provider = "gitlab"
 )
 
-// Values gives the providers, for the strict decoder.
+// Values returns the providers, for the strict decoder.
 func (provider) Values() []string { return []string{string(github), string(gitlab)} }
 
 type windowFile struct {

@@ -149,7 +149,7 @@ var (
 	number = regexp.MustCompile(`^[0-9]+$`)
 )
 
-// written gives text that YAML may have taken for something else as any other.
+// written returns text that YAML may have taken for something else as any other.
 func written(v *at[plain]) *at[string] {
 	return &at[string]{V: string(v.V), Pos: v.Pos, Set: v.Set, Bad: v.Bad}
 }
@@ -222,7 +222,7 @@ func (r *resolver) status(block *at[statusFile], g *Git, server gitServer) *GitS
 // repository matches OWNER/NAME, with more or less in between.
 var repository = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$`)
 
-// names says whether the provider may have a repository of that name.
+// names reports whether the provider may have a repository of that name.
 func (p provider) names(name string) bool {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "." || part == ".." {
@@ -274,7 +274,7 @@ func serverOf(raw string) gitServer {
 	return s
 }
 
-// api gives the base of the server's API; "" when there is no server.
+// api returns the base of the server's API; "" when there is no server.
 //
 // https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api
 // https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency

@@ -15,7 +15,7 @@ const (
 	maxWindow = 366 * 24 * time.Hour
 )
 
-// windows gives when not to write, and when only.
+// windows returns when not to write, and when only.
 func (r *resolver) windows(all []at[windowFile]) []freeze.Window {
 	var windows []freeze.Window
 	for i := range all {
@@ -50,7 +50,7 @@ func (r *resolver) windows(all []at[windowFile]) []freeze.Window {
 
 var zonePrefix = regexp.MustCompile(`^\s*(CRON_)?TZ=`)
 
-// fields gives a schedule of five cron fields.
+// fields returns a schedule of five cron fields.
 func (r *resolver) fields(key string, v *at[string], zone *time.Location) schedule.Schedule {
 	if !v.OK() {
 		return schedule.Schedule{}
@@ -66,7 +66,7 @@ func (r *resolver) fields(key string, v *at[string], zone *time.Location) schedu
 	return s
 }
 
-// zone gives a time zone; UTC where there is a mistake.
+// zone returns a time zone; UTC where there is a mistake.
 func (r *resolver) zone(key string, v *at[string]) *time.Location {
 	name := r.word(key, v)
 	if name == "" {
@@ -80,7 +80,7 @@ func (r *resolver) zone(key string, v *at[string]) *time.Location {
 	return zone
 }
 
-// suspensions gives what is suspended, expired or not.
+// suspensions returns what is suspended, expired or not.
 func (r *resolver) suspensions(all []at[suspensionFile]) []freeze.Suspension {
 	var suspensions []freeze.Suspension
 	for i := range all {
@@ -110,7 +110,7 @@ func (r *resolver) suspensions(all []at[suspensionFile]) []freeze.Suspension {
 	return suspensions
 }
 
-// patterns gives patterns of domains in lower case; nil for all orgs.
+// patterns returns patterns of domains in lower case; nil for all orgs.
 func (r *resolver) patterns(key string, v *at[[]at[string]]) []string {
 	if !v.OK() {
 		return nil

@@ -26,7 +26,7 @@ type Warning struct {
 	Msg string
 }
 
-// String gives "FILE:LINE:COL: message".
+// String returns "FILE:LINE:COL: message".
 func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 
 // Load reads the config file at path and puts environ, in the form of
@@ -125,7 +125,7 @@ func (e *fileError) Hint() string { return e.hint }
 // secret.
 var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
 
-// explainRefused gives keys that are unknown on purpose a message of their own.
+// explainRefused returns keys that are unknown on purpose a message of their own.
 // Secrets are kept out of the decoder by not being keys at all, so that no
 // message about a wrong type can quote one.
 func explainRefused(errs strictyaml.Errors) {

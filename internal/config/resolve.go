@@ -74,7 +74,7 @@ func (r *resolver) config(f *file) *Config {
 	return cfg
 }
 
-// jitter gives by how much the times of s may be put off. It must leave their
+// jitter returns by how much the times of s may be put off. It must leave their
 // order alone.
 func (r *resolver) jitter(v *at[time.Duration], s schedule.Schedule) time.Duration {
 	if !v.OK() || v.V == 0 {
@@ -88,7 +88,7 @@ func (r *resolver) jitter(v *at[time.Duration], s schedule.Schedule) time.Durati
 	return v.V
 }
 
-// shortestGap gives the shortest time between any two of the first hundred
+// shortestGap returns the shortest time between any two of the first hundred
 // times of a schedule; 0 for one that never comes due.
 func shortestGap(s schedule.Schedule) time.Duration {
 	var gap time.Duration
@@ -196,7 +196,7 @@ func (r *resolver) parents(all []at[parentFile]) []Parent {
 	return parents
 }
 
-// parentDomain gives the Okta domain of the parent at u, which may be nil: the
+// parentDomain returns the Okta domain of the parent at u, which may be nil: the
 // given one, or else what the URL tells.
 func (r *resolver) parentDomain(key string, v *at[string], u *url.URL) string {
 	known := OktaDomain(u)
@@ -238,7 +238,7 @@ func (r *resolver) parentAuth(key string, auth *at[parentAuthFile]) Auth {
 	return a
 }
 
-// word gives a value that is one word: an id, a name.
+// word returns a value that is one word: an id, a name.
 func (r *resolver) word(key string, v *at[string]) string {
 	if !v.OK() {
 		return v.V // the default, or nothing
@@ -254,7 +254,7 @@ func (r *resolver) word(key string, v *at[string]) string {
 	return ""
 }
 
-// phrase gives a value that people read: one line of at most so many characters.
+// phrase returns a value that people read: one line of at most so many characters.
 func (r *resolver) phrase(key string, v *at[string], most int) string {
 	text := strings.TrimSpace(v.V)
 	switch {
@@ -269,7 +269,7 @@ func (r *resolver) phrase(key string, v *at[string], most int) string {
 	return text
 }
 
-// between gives a number that lies within bounds; math.MaxInt is no bound.
+// between returns a number that lies within bounds; math.MaxInt is no bound.
 func (r *resolver) between(key string, v *at[int], lo, hi int) int {
 	switch {
 	case !v.OK() || lo <= v.V && v.V <= hi:
@@ -281,7 +281,7 @@ func (r *resolver) between(key string, v *at[int], lo, hi int) int {
 	return v.V
 }
 
-// path gives a path on disk that can be opened as it is. Whether there is
+// path returns a path on disk that can be opened as it is. Whether there is
 // anything is for those to find out who need it.
 func (r *resolver) path(key string, v *at[string]) string {
 	switch {
@@ -327,7 +327,7 @@ func (r *resolver) trustedFile(key string, v *at[string]) string {
 	return path
 }
 
-// others gives the mode of a file, for what others may do with it; 0 when that
+// others returns the mode of a file, for what others may do with it; 0 when that
 // can't be said. Missing files are told of when they are needed. A group that
 // may read is how Kubernetes and the like hand a secret to a process that isn't
 // root.
@@ -346,7 +346,7 @@ func (r *resolver) warn(pos strictyaml.Pos, format string, args ...any) {
 	r.warnings = append(r.warnings, Warning{pos, fmt.Sprintf(format, args...)})
 }
 
-// secret gives the secret that stands in a file or in the environment.
+// secret returns the secret that stands in a file or in the environment.
 func (r *resolver) secret(key string, value, file *at[string]) Secret {
 	path := r.privateFile(key+"File", file)
 	switch {
@@ -360,7 +360,7 @@ func (r *resolver) secret(key string, value, file *at[string]) Secret {
 	return Secret{}
 }
 
-// inside gives a path within a repository.
+// inside returns a path within a repository.
 func (r *resolver) inside(key string, v *at[string]) string {
 	if !v.OK() {
 		return ""

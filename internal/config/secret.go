@@ -37,17 +37,17 @@ var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 // opaque matches one long word, as random tokens are.
 var opaque = regexp.MustCompile(`^[A-Za-z0-9]{32,}=*$`)
 
-// looksSecret says whether a text that should be a path is rather a secret that
+// looksSecret reports whether a text that should be a path is rather a secret that
 // was put in its place. With a slash in front of a name nothing does, but for
 // what no path is like.
 func looksSecret(s string) bool {
 	return secretForms.MatchString(s) || opaque.MatchString(s) && strings.ContainsAny(s, "0123456789")
 }
 
-// IsSet says whether the config tells of the secret at all.
+// IsSet reports whether the config tells of the secret at all.
 func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
 
-// Read gives the secret without the line end that editors and echo leave
+// Read returns the secret without the line end that editors and echo leave
 // behind it. The file is read each time, so that a secret that was replaced is
 // taken up. Errors name key and file, and nothing of the content.
 func (s Secret) Read() ([]byte, error) {

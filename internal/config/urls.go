@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/web"
 )
 
-// webURL gives the URL of an org or of the Aerial API: https and a host,
+// webURL returns the URL of an org or of the Aerial API: https and a host,
 // nothing else. It gives nil for none.
 func (r *resolver) webURL(key string, v *at[string]) *url.URL {
 	u := r.serverURL(key, "https://acme.okta.com", v)
@@ -26,7 +26,7 @@ func (r *resolver) webURL(key string, v *at[string]) *url.URL {
 	return nil
 }
 
-// apiURL gives the base of an API, without a slash at its end; "" for none.
+// apiURL returns the base of an API, without a slash at its end; "" for none.
 func (r *resolver) apiURL(key string, v *at[string]) string {
 	u := r.serverURL(key, "https://api.github.com", v)
 	if u == nil {
@@ -35,7 +35,7 @@ func (r *resolver) apiURL(key string, v *at[string]) string {
 	return strings.TrimRight(u.String(), "/")
 }
 
-// serverURL gives the URL of something that we send secrets to: https, a host
+// serverURL returns the URL of something that we send secrets to: https, a host
 // in lower case, perhaps a path. It gives nil for none. A URL that may hold a
 // password is not repeated in errors.
 func (r *resolver) serverURL(key, example string, v *at[string]) *url.URL {
@@ -69,7 +69,7 @@ func (r *resolver) serverURL(key, example string, v *at[string]) *url.URL {
 	return u
 }
 
-// link gives the URL of a page for people; "" for none.
+// link returns the URL of a page for people; "" for none.
 func (r *resolver) link(key string, v *at[string]) string {
 	text := r.word(key, v)
 	if text == "" {
@@ -87,7 +87,7 @@ func (r *resolver) link(key string, v *at[string]) string {
 	return ""
 }
 
-// OktaDomain gives the domain of the org that a URL addresses, in lower case;
+// OktaDomain returns the domain of the org that a URL addresses, in lower case;
 // empty when that can't be told from the URL, because it is nil, or its host is
 // a custom domain or this machine. An org answers under its custom domain as
 // well, but manifests and the Aerial API know it by this one.
@@ -103,7 +103,7 @@ var oktaDomain = regexp.MustCompile(`^[a-z0-9-]+\.(okta|oktapreview|okta-emea)\.
 
 func isOkta(host string) bool { return oktaDomain.MatchString(strings.ToLower(host)) }
 
-// isAdmin says whether a host is the Admin Console's of an org at Okta.
+// isAdmin reports whether a host is the Admin Console's of an org at Okta.
 func isAdmin(host string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(host), ".")
 	return isOkta(host) && strings.HasSuffix(name, "-admin")

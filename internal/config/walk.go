@@ -27,7 +27,7 @@ type field struct {
 // env is the environment variable of the field.
 func (f *field) env() string { return envName(f.path) }
 
-// fields gives all fields of the file, in the order in which they are declared.
+// fields returns all fields of the file, in the order in which they are declared.
 func (f *file) fields() []*field {
 	var all []*field
 	walk("", reflect.ValueOf(f).Elem(), nil, &all)
@@ -68,7 +68,7 @@ func isAt(v reflect.Value) bool {
 	return ok
 }
 
-// envName gives the environment variable of a key: "aerial.auth.orgURL" becomes
+// envName returns the environment variable of a key: "aerial.auth.orgURL" becomes
 // RECONCILER_AERIAL_AUTH_ORG_URL.
 func envName(path string) string {
 	var b strings.Builder

@@ -46,7 +46,7 @@ type choice struct {
 	lists    []bits
 }
 
-// foremost gives the set that is the default for the most orgs, or -1.
+// foremost returns the set that is the default for the most orgs, or -1.
 func (c *choice) foremost(s *survey) int {
 	orgs := make([]int, len(c.sets))
 	best := -1
@@ -166,7 +166,7 @@ func (f *factoring) findCandidates() {
 	f.candidates = f.candidates[:min(len(f.candidates), maxCandidates)]
 }
 
-// mostFrequent gives the product that most orgs have, the two that most have,
+// mostFrequent returns the product that most orgs have, the two that most have,
 // and so on.
 func (f *factoring) mostFrequent() []bits {
 	count := make([]int, len(f.s.products))
@@ -199,7 +199,7 @@ func (f *factoring) nothing() choice {
 	return c
 }
 
-// lists gives each group the list of products that most of its orgs have as a
+// lists returns each group the list of products that most of its orgs have as a
 // default, where that saves something, and no sets. No products are no default:
 // whoever adds an org would take all of its products away.
 func (f *factoring) lists() choice {
@@ -275,7 +275,7 @@ func (f *factoring) saves(k *candidate, cost []int) int {
 	return saved
 }
 
-// settle gives each group the default that saves most and tells the total. A
+// settle returns each group the default that saves most and tells the total. A
 // default is never what fewer than half of the orgs have, however much that
 // would save: it is what an org gets to which nobody has given a thought.
 func (f *factoring) settle(c *choice) int {
@@ -293,7 +293,7 @@ func (f *factoring) settle(c *choice) int {
 	return f.total(c)
 }
 
-// usual says whether at least half of a group's orgs, and not just one, have
+// usual reports whether at least half of a group's orgs, and not just one, have
 // all of the set.
 func (f *factoring) usual(set *candidate, g int) bool {
 	orgs := 0

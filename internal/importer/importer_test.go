@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// mustImport gives the manifests of an account.
+// mustImport returns the manifests of an account.
 func mustImport(t testing.TB, actual *state.Actual, opts importer.Options) *importer.Result {
 	t.Helper()
 	r, err := importer.Manifests(actual, opts)
@@ -60,7 +60,7 @@ func plan(r *importer.Result, actual *state.Actual) (*state.Desired, *diff.Plan,
 	return desired, p, err
 }
 
-// dump gives all files as one text.
+// dump returns all files as one text.
 func dump(r *importer.Result) string {
 	var a txtar.Archive
 	for _, f := range r.Files {
@@ -233,7 +233,7 @@ func TestHarmlessDefaults(t *testing.T) {
 	}
 }
 
-// fleet gives the simulator's default fleet as the API would tell it.
+// fleet returns the simulator's default fleet as the API would tell it.
 func fleet(n int) *state.Actual {
 	seed := simulator.DefaultSeed(n)
 	a := &state.Actual{Account: state.Account{ID: seed.Account.ID, Name: seed.Account.Name}}
@@ -273,7 +273,7 @@ func TestShorter(t *testing.T) {
 	}
 }
 
-// withoutComments gives what a YAML reader sees, one list a line.
+// withoutComments returns what a YAML reader sees, one list a line.
 func withoutComments(text []byte) []byte {
 	var out []byte
 	text = bytes.ReplaceAll(text, []byte(",\n      "), []byte(", "))

@@ -11,7 +11,7 @@ import (
 // maxSlug is how long a name made of words may get; longer ones end at a word.
 const maxSlug = 50
 
-// productNames gives each product a name, by its id: the last part of Okta's
+// productNames returns each product a name, by its id: the last part of Okta's
 // name ("IT Products - SSO" is sso), or all of it where several would be called
 // the same, or with the id where even that doesn't tell them apart. The ids are
 // valid and without repeats.
@@ -61,7 +61,7 @@ func productNames(all []state.Product) map[string]string {
 	return names
 }
 
-// free gives the name, with a number if it is taken, and takes it.
+// free returns the name, with a number if it is taken, and takes it.
 func free(name string, taken map[string]bool) string {
 	for candidate, n := name, 2; ; n++ {
 		if !taken[candidate] {
@@ -72,7 +72,7 @@ func free(name string, taken map[string]bool) string {
 	}
 }
 
-// usable says whether a name can stand in a manifest as it is, without quotes.
+// usable reports whether a name can stand in a manifest as it is, without quotes.
 func usable(name string) bool {
 	return state.ValidName(name) && strictyaml.Scalar(name) == name
 }

@@ -39,7 +39,7 @@ func (d *defaults) giveProducts() bool { return d.set >= 0 || d.list != nil }
 
 func (d *defaults) empty() bool { return d.cell == "" && d.status == "" && !d.giveProducts() }
 
-// plans gives the plans that are worth trying, the simplest first.
+// plans returns the plans that are worth trying, the simplest first.
 func plans(s *survey) []*plan {
 	f := newFactoring(s)
 	baseline := f.baseline()
@@ -66,7 +66,7 @@ func plans(s *survey) []*plan {
 	return all
 }
 
-// common gives the value that most orgs have, if saying it once is shorter: it
+// common returns the value that most orgs have, if saying it once is shorter: it
 // is when two have it. There is no default when an org has no value, for
 // nothing could take the default back there.
 func common(orgs []*org, value func(*org) string) string {
@@ -132,7 +132,7 @@ func (p *plan) name(s *survey, c choice) {
 	p.arrange(sets, c.defaults)
 }
 
-// innermost gives the set that saves most when it is named inside of the set i;
+// innermost returns the set that saves most when it is named inside of the set i;
 // -1 when the text would get longer. Sets that can be inside have their names.
 func innermost(s *survey, sets []set, i int) int {
 	best, most := -1, 0
@@ -148,7 +148,7 @@ func innermost(s *survey, sets []set, i int) int {
 	return best
 }
 
-// members gives what stands in the list of the set i.
+// members returns what stands in the list of the set i.
 func members(s *survey, sets []set, i int) []string {
 	own, inner := sets[i].products, sets[i].inner
 	if inner < 0 {
@@ -181,7 +181,7 @@ func (p *plan) arrange(sets []set, defaults []int) {
 	}
 }
 
-// names gives the names of products, sorted.
+// names returns the names of products, sorted.
 func (s *survey) names(products bits) []string {
 	var all []string
 	for _, i := range products.places() {

@@ -30,7 +30,7 @@ func (b bits) count() int {
 	return n
 }
 
-// within says whether all of b is in c.
+// within reports whether all of b is in c.
 func (b bits) within(c bits) bool {
 	for i, w := range b {
 		if w&^c[i] != 0 {
@@ -40,7 +40,7 @@ func (b bits) within(c bits) bool {
 	return true
 }
 
-// and gives what b and c have in common.
+// and returns what b and c have in common.
 func (b bits) and(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -49,7 +49,7 @@ func (b bits) and(c bits) bits {
 	return d
 }
 
-// minus gives what of b is not in c.
+// minus returns what of b is not in c.
 func (b bits) minus(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -61,7 +61,7 @@ func (b bits) minus(c bits) bits {
 // key is the same for equal sets, and sorts them.
 func (b bits) key() string { return fmt.Sprintf("%016x", []uint64(b)) }
 
-// places gives the places of the products.
+// places returns the places of the products.
 func (b bits) places() []int {
 	var all []int
 	for i, w := range b {

@@ -97,7 +97,7 @@ type named struct {
 	id   string
 }
 
-// declarable gives the orgs that a manifest can name, sorted by domain, and
+// declarable returns the orgs that a manifest can name, sorted by domain, and
 // tells of the others.
 func declarable(live []state.Org, leaveOut func(o *state.Org, why string)) []named {
 	byDomain := map[string][]*state.Org{}
@@ -131,7 +131,7 @@ func declarable(live []state.Org, leaveOut func(o *state.Org, why string)) []nam
 	return all
 }
 
-// foremost gives the one of several orgs with the same domain that is declared:
+// foremost returns the one of several orgs with the same domain that is declared:
 // the Aerial org, else an active one, else that with the first id. They are in
 // the order of their ids.
 func foremost(orgs []*state.Org, leaveOut func(o *state.Org, why string)) (named, bool) {
@@ -281,7 +281,7 @@ func (s *survey) group() {
 	slices.SortFunc(s.groups, func(a, b group) int { return strings.Compare(a.file, b.file) })
 }
 
-// groupOf gives the file that an org belongs into.
+// groupOf returns the file that an org belongs into.
 func (s *survey) groupOf(o *org) group {
 	switch s.opts.Split {
 	case ByCell:

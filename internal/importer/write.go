@@ -98,7 +98,7 @@ func (w *writer) text(key, value string) {
 	}
 }
 
-// comment gives words as a comment behind a value.
+// comment returns words as a comment behind a value.
 func comment(words string) string {
 	if words = line(words); words == "" {
 		return ""

@@ -89,7 +89,7 @@ func (f *finder) input(in Input) {
 	}
 }
 
-// folder collects the manifests below dir and says whether there are any, or
+// folder collects the manifests below dir and reports whether there are any, or
 // may be.
 func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 	entries, err := fs.ReadDir(fsys, dir)
@@ -158,7 +158,7 @@ func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
 	f.files = append(f.files, &file{fsys: fsys, path: p, name: name})
 }
 
-// identity gives something to tell file systems apart by; nil when there is
+// identity returns something to tell file systems apart by; nil when there is
 // nothing.
 func identity(fsys fs.FS) any {
 	v := reflect.ValueOf(fsys)
@@ -240,7 +240,7 @@ func (f *file) read() {
 	})
 }
 
-// isCut says whether something of a file was not read, so that nobody knows what
+// isCut reports whether something of a file was not read, so that nobody knows what
 // stands there.
 func isCut(all strictyaml.Errors) bool {
 	return slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
@@ -263,7 +263,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, strictyaml.MaxSize+1))
 }
 
-// configKey gives the key by which a file is known as the program's config, fed
+// configKey returns the key by which a file is known as the program's config, fed
 // here by mistake; "" when it isn't.
 func configKey(keys []string) string {
 	if slices.Contains(keys, "version") || slices.Contains(keys, "orgs") {

@@ -35,7 +35,7 @@ type Warning struct {
 	Msg string
 }
 
-// String gives "FILE: message".
+// String returns "FILE: message".
 func (w Warning) String() string { return text.Visible(w.File) + ": " + w.Msg }
 
 // Load reads the manifests of all inputs and merges them into one desired

@@ -77,13 +77,13 @@ type products []At[ref]
 // productSets is a list of names of product sets.
 type productSets []At[ref]
 
-// Values gives the statuses that a manifest may ask for.
+// Values returns the statuses that a manifest may ask for.
 func (Status) Values() []string { return []string{string(Active), string(Inactive)} }
 
-// Values gives the product policies.
+// Values returns the product policies.
 func (ProductPolicy) Values() []string {
 	return []string{string(Exact), string(Additive), string(Ignore)}
 }
 
-// Values gives the modes.
+// Values returns the modes.
 func (Mode) Values() []string { return []string{string(Apply), string(Report)} }

@@ -37,7 +37,7 @@ func Marshal(d *Desired) []byte {
 	return w.Bytes()
 }
 
-// productNames gives for each product id the name that stands first in the
+// productNames returns for each product id the name that stands first in the
 // alphabet.
 func productNames(products map[string]string) map[string]string {
 	names := make(map[string]string, len(products))
@@ -105,7 +105,7 @@ func (w *writer) org(o *DesiredOrg) {
 	}
 }
 
-// products gives the products as they are to be written, sorted.
+// products returns the products as they are to be written, sorted.
 func (w *writer) products(ids []string) []string {
 	all := make([]string, len(ids))
 	for i, id := range ids {

@@ -28,7 +28,7 @@ const (
 	Ignore ProductPolicy = "ignore"
 )
 
-// Mode says whether differences are mended or only told.
+// Mode reports whether differences are mended or only told.
 type Mode string
 
 const (
@@ -88,7 +88,7 @@ type DesiredOrg struct {
 	ProductPos map[string]Pos
 }
 
-// ManagesProducts says whether the org's products are compared with the live
+// ManagesProducts reports whether the org's products are compared with the live
 // ones at all, and so whether they need to be read.
 func (o *DesiredOrg) ManagesProducts() bool {
 	return o.Products != nil && o.ProductPolicy != Ignore

@@ -31,7 +31,7 @@ func (m *merger) orgs(f *file) {
 	}
 }
 
-// defaults gives the defaults of all documents of a file; only one may have them.
+// defaults returns the defaults of all documents of a file; only one may have them.
 func (m *merger) defaults(f *file) *defaults {
 	def := &defaults{}
 	var at *Pos
@@ -73,7 +73,7 @@ func (m *merger) productsOf(list products) []given {
 	return all
 }
 
-// union gives the ids of all products, sorted and without repeats, and where
+// union returns the ids of all products, sorted and without repeats, and where
 // each is named first. pos is who gets them.
 func (m *merger) union(pos Pos, own []given, sets [][]given) ([]string, map[string]Pos) {
 	most := len(own)
@@ -132,7 +132,7 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	m.desired.Orgs = append(m.desired.Orgs, d)
 }
 
-// over gives the org's own value where there is one, else the default.
+// over returns the org's own value where there is one, else the default.
 func over[T any](own, def At[T]) T {
 	if own.Set {
 		return own.V
@@ -170,7 +170,7 @@ func (m *merger) unique(o *manifestOrg, pos Pos) {
 	}
 }
 
-// orgProducts gives what the org is to have: nil when nobody says anything.
+// orgProducts returns what the org is to have: nil when nobody says anything.
 func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[string]Pos) {
 	o := &at.V
 	if !o.Products.OK() && !o.ProductSets.OK() {

@@ -129,7 +129,7 @@ func (m *merger) resolve(s *set, path []*set) {
 	}
 }
 
-// member gives the products of one member of the last set of path.
+// member returns the products of one member of the last set of path.
 func (m *merger) member(r At[ref], path []*set) []given {
 	name := string(r.V)
 	inner, ok := m.sets[name]

@@ -60,7 +60,7 @@ func domainHint(s string) string {
 	return ""
 }
 
-// isDomain says whether s is a host name of at least two labels. It does the
+// isDomain reports whether s is a host name of at least two labels. It does the
 // work of domainPattern at a fraction of the time.
 func isDomain(s string) bool {
 	if len(s) > maxDomain {
@@ -88,7 +88,7 @@ func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// all says whether s is made of ASCII letters, digits and the others alone.
+// all reports whether s is made of ASCII letters, digits and the others alone.
 func all(s, others string) bool {
 	for i := range len(s) {
 		if c := s[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte(others, c) < 0 {
@@ -174,7 +174,7 @@ func refList() map[string]any {
 // cell is the part of Okta's infrastructure that an org lives in.
 type cell string
 
-// cells gives the cells that Aerial supports, in the order of Okta's guide to
+// cells returns the cells that Aerial supports, in the order of Okta's guide to
 // the Aerial API, which also says that ok5, ok10, ok15, ok17, compliance and
 // federal cells are not supported.
 func cells() []string {
@@ -240,7 +240,7 @@ func checkLine(s string, most int) error {
 	return nil
 }
 
-// invisible says whether r moves or turns around what stands beside it.
+// invisible reports whether r moves or turns around what stands beside it.
 func invisible(r rune) bool {
 	switch {
 	case unicode.IsControl(r), r == 0x200e, r == 0x200f:

@@ -15,7 +15,7 @@ type Origin struct {
 	scheme, host, port string
 }
 
-// OriginOf gives the origin of u; that of nil, or of a URL without a host, has
+// OriginOf returns the origin of u; that of nil, or of a URL without a host, has
 // no host either and so is nowhere.
 func OriginOf(u *url.URL) Origin {
 	if u == nil || u.Hostname() == "" {
@@ -33,10 +33,10 @@ func OriginOf(u *url.URL) Origin {
 	return o
 }
 
-// Has says whether u is of this origin. Nothing is of the origin nowhere.
+// Has reports whether u is of this origin. Nothing is of the origin nowhere.
 func (o Origin) Has(u *url.URL) bool { return o.host != "" && OriginOf(u) == o }
 
-// String gives the origin as a URL, or "nowhere". It is fit for an error: path
+// String returns the origin as a URL, or "nowhere". It is fit for an error: path
 // and query, where something secret may be, are not in it.
 func (o Origin) String() string {
 	if o.host == "" {

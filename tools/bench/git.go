@@ -122,7 +122,7 @@ type cost struct {
 func (c cost) time(of cost) float64 { return c.took.Seconds() / of.took.Seconds() }
 func (c cost) size(of cost) float64 { return float64(c.bytes) / float64(of.bytes) }
 
-// measure gives the medians of several runs.
+// measure returns the medians of several runs.
 func measure(srv *gitServer, runs int, before, do func() error) (cost, error) {
 	var times []time.Duration
 	var sizes []int64

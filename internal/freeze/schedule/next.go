@@ -2,7 +2,7 @@ package schedule
 
 import "time"
 
-// Next gives the first time after t at which the schedule comes due, in t's
+// Next returns the first time after t at which the schedule comes due, in t's
 // location, and the zero time for the zero Schedule. A schedule without a time
 // zone of its own goes by that of t.
 func (s Schedule) Next(t time.Time) time.Time {
@@ -74,7 +74,7 @@ func (s Schedule) nextByDay(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// onDay says whether t's date is in. Days of month and of week are
+// onDay reports whether t's date is in. Days of month and of week are
 // alternatives when both are restricted, as crontab(5) has it.
 func (s Schedule) onDay(t time.Time) bool {
 	if s.month&(1<<t.Month()) == 0 {
@@ -88,7 +88,7 @@ func (s Schedule) onDay(t time.Time) bool {
 	return dom || dow
 }
 
-// tomorrow gives the first moment of the day after t's.
+// tomorrow returns the first moment of the day after t's.
 func tomorrow(t time.Time) time.Time {
 	y, m, d := t.Date()
 	u := moment(time.Date(y, m, d+1, 12, 0, 0, 0, time.UTC), 0, 0, t.Location())
@@ -124,7 +124,7 @@ func moment(date time.Time, h, min int, zone *time.Location) time.Time {
 	return u
 }
 
-// shown gives what the clock shows at t, as a time in UTC.
+// shown returns what the clock shows at t, as a time in UTC.
 func shown(t time.Time) time.Time {
 	_, off := t.Zone()
 	return t.UTC().Add(time.Duration(off) * time.Second)

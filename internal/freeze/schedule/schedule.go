@@ -43,7 +43,7 @@ type Schedule struct {
 	zone                          *time.Location // nil: that of the time asked about
 }
 
-// String gives the schedule as it was written.
+// String returns the schedule as it was written.
 func (s Schedule) String() string { return s.text }
 
 // Parse reads a schedule. It refuses whatever could not be run: fields out of

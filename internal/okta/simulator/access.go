@@ -68,7 +68,7 @@ func newKey(alg jose.SignatureAlgorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("simulator: no key for algorithm %q", alg)
 }
 
-// publicKey gives the public half in the form of the seed.
+// publicKey returns the public half in the form of the seed.
 func publicKey(key crypto.Signer, id string) (Key, error) {
 	text, err := json.Marshal(jose.JSONWebKey{Key: key.Public(), KeyID: id, Use: "sig"})
 	if err != nil {
@@ -81,7 +81,7 @@ func publicKey(key crypto.Signer, id string) (Key, error) {
 	return k, nil
 }
 
-// PEM gives the private key as PKCS#8.
+// PEM returns the private key as PKCS#8.
 func (c *Credentials) PEM() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(c.Key)
 	if err != nil {

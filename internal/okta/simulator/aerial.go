@@ -35,7 +35,7 @@ func (s *Simulator) getProducts(*call) answer {
 	return jsonAnswer(http.StatusOK, s.shuffled(s.seed.Products))
 }
 
-// shuffled gives products in no particular order: Okta promises none.
+// shuffled returns products in no particular order: Okta promises none.
 func (s *Simulator) shuffled(products []Product) []Product {
 	out := append([]Product{}, products...)
 	s.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
@@ -160,7 +160,7 @@ func (s *Simulator) getOrgProducts(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.enabled(o))
 }
 
-// enabled gives an org's products with their names, in no order.
+// enabled returns an org's products with their names, in no order.
 func (s *Simulator) enabled(o *Org) []Product {
 	var products []Product
 	for _, p := range s.seed.Products {

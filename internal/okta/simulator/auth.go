@@ -131,7 +131,7 @@ func (s *Simulator) checkBound(c *call, t *accessToken, token string) *answer {
 	return nil
 }
 
-// allows says whether scopes are enough for a route. That manage lets its
+// allows reports whether scopes are enough for a route. That manage lets its
 // holder read as well is unconfirmed.
 func allows(scopes []string, needed string) bool {
 	return slices.Contains(scopes, needed) ||

@@ -26,7 +26,7 @@ type nonce struct {
 	since time.Time
 }
 
-// currentNonce gives the nonce to hand out now.
+// currentNonce returns the nonce to hand out now.
 func (s *Simulator) currentNonce() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *Simulator) currentNonce() string {
 	return s.nonces[len(s.nonces)-1].value
 }
 
-// knowsNonce says whether a nonce was handed out and is still honoured.
+// knowsNonce reports whether a nonce was handed out and is still honoured.
 func (s *Simulator) knowsNonce(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

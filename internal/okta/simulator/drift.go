@@ -12,7 +12,7 @@ import (
 // through the API, as people in the Aerial console do. Each notes in the
 // System Log that by (a login) did it.
 
-// SetOrgProducts gives an org exactly these products.
+// SetOrgProducts returns an org exactly these products.
 func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		for i, id := range ids {

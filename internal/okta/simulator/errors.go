@@ -39,7 +39,7 @@ type answer struct {
 	cut    cut
 }
 
-// cut says whether the connection is broken off instead of ended properly.
+// cut reports whether the connection is broken off instead of ended properly.
 type cut uint8
 
 const (
@@ -62,7 +62,7 @@ type oktaCause struct {
 	Summary string `json:"errorSummary"`
 }
 
-// jsonAnswer gives v as JSON.
+// jsonAnswer returns v as JSON.
 func jsonAnswer(status int, v any) answer {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -76,7 +76,7 @@ func jsonAnswer(status int, v any) answer {
 	}
 }
 
-// fail gives Okta's error body with an errorId of its own.
+// fail returns Okta's error body with an errorId of its own.
 func (s *Simulator) fail(status int, code, summary string, causes ...string) answer {
 	e := oktaError{Code: code, Summary: summary, Link: code, ID: s.newErrorID(), Causes: []oktaCause{}}
 	for _, c := range causes {

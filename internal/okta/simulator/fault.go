@@ -91,7 +91,7 @@ type armedFault struct {
 	matched, struck int
 }
 
-// fires gives the fault that strikes a call, or nil. The caller holds the lock.
+// fires returns the fault that strikes a call, or nil. The caller holds the lock.
 func (s *Simulator) fires(c *call) *Fault {
 	var found *Fault
 	for _, f := range s.faults {
@@ -173,7 +173,7 @@ func (s *Simulator) strike(c *call, f *Fault) answer {
 	return a
 }
 
-// prevents says whether the call is not carried out unless After is set.
+// prevents reports whether the call is not carried out unless After is set.
 func (f *Fault) prevents() bool {
 	return f.Status != 0 || f.Cut || f.Hang || f.Redirect != ""
 }

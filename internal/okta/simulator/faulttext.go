@@ -38,7 +38,7 @@ type faultKey struct {
 	// set takes a value that isn't empty; whether it makes sense is Validate's
 	// business.
 	set func(f *Fault, value string) error
-	// get gives the value, empty for a field that is not set.
+	// get returns the value, empty for a field that is not set.
 	get func(f *Fault) string
 }
 
@@ -267,7 +267,7 @@ func checkGlob(pattern string) error {
 	return nil
 }
 
-// String gives the text form, which ParseFault reads; Do has none.
+// String returns the text form, which ParseFault reads; Do has none.
 func (f *Fault) String() string {
 	words := []string{f.Method, f.Path}
 	if f.Method == "" {

@@ -23,7 +23,7 @@ const (
 	boolean
 )
 
-// matcher says whether something passes a filter; get gives its attributes.
+// matcher reports whether something passes a filter; get gives its attributes.
 type matcher func(get func(attribute string) string) bool
 
 // parseFilter reads the part of SCIM 2.0 filters (RFC 7644 section 3.4.2.2)
@@ -90,7 +90,7 @@ func filterWords(filter string) (words []string, problem string) {
 	return words, ""
 }
 
-// quoteEnd gives the index after the closing quote of a string that starts
+// quoteEnd returns the index after the closing quote of a string that starts
 // with one, or -1.
 func quoteEnd(s string) int {
 	for i := 1; i < len(s); i++ {

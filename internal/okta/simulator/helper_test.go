@@ -214,7 +214,7 @@ func wantStatus(t testing.TB, r result, status int) {
 	}
 }
 
-// orgID gives the id of an org of the fleet.
+// orgID returns the id of an org of the fleet.
 func (f *fixture) orgID(domain string) string {
 	f.t.Helper()
 	o, ok := f.Org(domain)

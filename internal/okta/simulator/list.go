@@ -22,7 +22,7 @@ var orgGrammar = grammar{
 	"status":    {kind: textual, ops: []string{"eq"}},
 }
 
-// listOrgs gives a page of the managed orgs. Their order never changes, so an
+// listOrgs returns a page of the managed orgs. Their order never changes, so an
 // org that is linked between two pages shows up on neither or one, never
 // twice.
 func (s *Simulator) listOrgs(c *call) answer {
@@ -54,7 +54,7 @@ func (s *Simulator) listOrgs(c *call) answer {
 	return s.page(c, s.matching(match), at, limit, back)
 }
 
-// matching gives the places in s.orgs of the managed orgs that pass a filter.
+// matching returns the places in s.orgs of the managed orgs that pass a filter.
 func (s *Simulator) matching(match matcher) []int {
 	var places []int
 	for i, o := range s.orgs {
@@ -65,7 +65,7 @@ func (s *Simulator) matching(match matcher) []int {
 	return places
 }
 
-// attribute gives what orgGrammar lets a filter speak of.
+// attribute returns what orgGrammar lets a filter speak of.
 func (o *Org) attribute(name string) string {
 	switch name {
 	case "subdomain":
@@ -77,7 +77,7 @@ func (o *Org) attribute(name string) string {
 	}
 }
 
-// page gives the orgs after the place at, or those before it.
+// page returns the orgs after the place at, or those before it.
 func (s *Simulator) page(c *call, places []int, at, limit int, back bool) answer {
 	lo := 0
 	for lo < len(places) && (places[lo] < at || !back && places[lo] == at) {

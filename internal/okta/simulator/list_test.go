@@ -14,7 +14,7 @@ import (
 
 var linkForm = regexp.MustCompile(`^<([^>]+)>; rel="(self|next|prev)"$`)
 
-// links gives the Link headers of an answer, by relation.
+// links returns the Link headers of an answer, by relation.
 func links(t testing.TB, r result) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -9,7 +9,7 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Manifest gives the manifest that describes the managed orgs of a seed as they
+// Manifest returns the manifest that describes the managed orgs of a seed as they
 // are, so that the difference between the two is empty.
 func Manifest(seed *Seed) []byte {
 	var b strings.Builder

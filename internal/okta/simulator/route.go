@@ -76,7 +76,7 @@ func locked(handle func(*Simulator, *call) answer) func(*Simulator, *call) answe
 func segments(path string) []string { return strings.Split(path[1:], "/") }
 
 // match finds the route of a call and what stands for its braces. Without a
-// route, known says whether the path exists under another method.
+// route, known reports whether the path exists under another method.
 func (s *Simulator) match(c *call) (rt *route, known bool) {
 	for i := range s.routes {
 		rt := &s.routes[i]
@@ -247,7 +247,7 @@ func (o *object) complain(format string, args ...any) {
 }
 
 // text takes a string of lo to hi characters; with lo 0 it may be missing. hi 0
-// is no limit. has says whether the key was there.
+// is no limit. has reports whether the key was there.
 func (o *object) text(key string, lo, hi int) (value string, has bool) {
 	raw, has := o.fields[key]
 	delete(o.fields, key)

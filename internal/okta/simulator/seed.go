@@ -374,7 +374,7 @@ func (o *Org) subdomain() string {
 // minRSABits is the shortest RSA key that Okta registers.
 const minRSABits = 2048
 
-// public gives the key in the form that verifies signatures.
+// public returns the key in the form that verifies signatures.
 func (k *Key) public() (*jose.JSONWebKey, error) {
 	if k.ID == "" {
 		return nil, errors.New("kid is missing")
@@ -411,7 +411,7 @@ func checkKey(jwk *jose.JSONWebKey) error {
 	return nil
 }
 
-// keyAlgs gives the signature algorithms that a key may be used with.
+// keyAlgs returns the signature algorithms that a key may be used with.
 func keyAlgs(key any) []jose.SignatureAlgorithm {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

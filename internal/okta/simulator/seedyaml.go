@@ -28,7 +28,7 @@ func LoadSeed(file string, data []byte) (*Seed, error) {
 	return docs[0], nil
 }
 
-// YAML gives the seed in the form that LoadSeed reads. The error says which
+// YAML returns the seed in the form that LoadSeed reads. The error says which
 // text is not UTF-8, which YAML can't hold.
 func (s *Seed) YAML() ([]byte, error) {
 	var w seedWriter
@@ -80,7 +80,7 @@ func (w *seedWriter) value(v reflect.Value, indent string) {
 	}
 }
 
-// scalar gives a text, a number or a bool: seeds hold nothing else.
+// scalar returns a text, a number or a bool: seeds hold nothing else.
 func (w *seedWriter) scalar(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:

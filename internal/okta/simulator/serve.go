@@ -61,7 +61,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(a.body)
 }
 
-// carryOut gives the answer to a call, between taking and giving back its slot.
+// carryOut returns the answer to a call, between taking and giving back its slot.
 func (s *Simulator) carryOut(c *call) (a answer) {
 	f := s.begin(c)
 	defer func() { s.end(c, &a) }()
@@ -133,7 +133,7 @@ func (s *Simulator) begin(c *call) *Fault {
 	return f
 }
 
-// end gives the slot back and completes the log.
+// end returns the slot back and completes the log.
 func (s *Simulator) end(c *call, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +195,7 @@ type Request struct {
 	Fault string
 }
 
-// Requests gives the log of calls in the order of arrival: the last 100,000.
+// Requests returns the log of calls in the order of arrival: the last 100,000.
 func (s *Simulator) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +213,7 @@ func (s *Simulator) ResetRequests() {
 	s.requests, s.maxSeen = nil, s.inFlight
 }
 
-// Writes gives the calls of the log that may have changed something: all but
+// Writes returns the calls of the log that may have changed something: all but
 // reads and token calls.
 func (s *Simulator) Writes() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {

@@ -156,7 +156,7 @@ func (s *Simulator) addOrg(o *Org) {
 	}
 }
 
-// Dump gives the present state as a seed: New(s.Dump()) is a simulator in the
+// Dump returns the present state as a seed: New(s.Dump()) is a simulator in the
 // same state, with an empty log and without the access tokens handed out. It
 // holds the SSWS tokens of created orgs.
 func (s *Simulator) Dump() *Seed {
@@ -173,13 +173,13 @@ func (s *Simulator) dump() *Seed {
 	return d
 }
 
-// Orgs gives copies of all associated orgs, in the order in which the API
+// Orgs returns copies of all associated orgs, in the order in which the API
 // lists the managed ones.
 func (s *Simulator) Orgs() []Org {
 	return s.Dump().Orgs
 }
 
-// Org gives a copy of an org by its domain, and whether it exists.
+// Org returns a copy of an org by its domain, and whether it exists.
 func (s *Simulator) Org(domain string) (Org, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,13 +190,13 @@ func (s *Simulator) Org(domain string) (Org, bool) {
 	return o.clone(), true
 }
 
-// isParent says whether o has children or may have: such an org must not be
+// isParent reports whether o has children or may have: such an org must not be
 // deactivated.
 func (s *Simulator) isParent(o *Org) bool {
 	return o.Creator || slices.ContainsFunc(s.orgs, func(c *Org) bool { return c.Parent == o.Domain })
 }
 
-// ready says whether a new org has settled.
+// ready reports whether a new org has settled.
 func (s *Simulator) ready(o *Org) bool {
 	if o.ReadyDate == "" {
 		return true
@@ -205,7 +205,7 @@ func (s *Simulator) ready(o *Org) bool {
 	return err != nil || !s.opts.Now().Before(at)
 }
 
-// decides gives the org whose consent counts for o: its parent, or itself.
+// decides returns the org whose consent counts for o: its parent, or itself.
 // A parent is never a child.
 func (s *Simulator) decides(o *Org) *Org {
 	if o.Parent != "" {

@@ -187,7 +187,7 @@ func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	return q, ""
 }
 
-// search gives the events of one page, where the next page starts, and whether
+// search returns the events of one page, where the next page starts, and whether
 // there is something on it.
 func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 	out = []*event{}
@@ -210,7 +210,7 @@ func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 	return out, max(i, 0) + s.dropped, false
 }
 
-// wants says whether an event is asked for.
+// wants reports whether an event is asked for.
 func (q *logQuery) wants(e *event) bool {
 	if e.Published < q.since || q.until != "" && e.Published >= q.until {
 		return false
@@ -218,7 +218,7 @@ func (q *logQuery) wants(e *event) bool {
 	return q.match(e.attribute)
 }
 
-// attribute gives what logGrammar lets a filter speak of.
+// attribute returns what logGrammar lets a filter speak of.
 func (e *event) attribute(name string) string {
 	switch name {
 	case "eventType":

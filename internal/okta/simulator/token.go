@@ -119,7 +119,7 @@ func (s *Simulator) RevokeTokens() {
 	clear(s.tokens)
 }
 
-// newSecret gives 52 random characters.
+// newSecret returns 52 random characters.
 func newSecret() string { return rand.Text() + rand.Text() }
 
 // tokenForm reads the form and checks all of it but assertion and scope.
@@ -187,7 +187,7 @@ func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) 
 	return cl, nil
 }
 
-// fits says whether a key may be used with an algorithm.
+// fits reports whether a key may be used with an algorithm.
 func fits(key *jose.JSONWebKey, alg string) bool {
 	return (key.Algorithm == "" || key.Algorithm == alg) &&
 		slices.Contains(keyAlgs(key.Key), jose.SignatureAlgorithm(alg))
@@ -216,7 +216,7 @@ func (s *Simulator) checkClaims(c *call, claims *jwt.Claims) string {
 	return ""
 }
 
-// first says whether an identifier was never used before, and remembers it
+// first reports whether an identifier was never used before, and remembers it
 // until it would be refused for its age.
 func (s *Simulator) first(id string, until time.Time) bool {
 	s.mu.Lock()
@@ -236,7 +236,7 @@ func (s *Simulator) first(id string, until time.Time) bool {
 	return true
 }
 
-// grantScopes gives the requested scopes that the client may have. That Okta grants
+// grantScopes returns the requested scopes that the client may have. That Okta grants
 // a part when not all may be had is unconfirmed (its error speaks of "any of");
 // a client that needs all has to look at the answer.
 func grantScopes(cl *client, requested string) ([]string, *answer) {

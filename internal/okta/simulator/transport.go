@@ -12,7 +12,7 @@ import (
 // errCut is what a client sees of a connection that was broken off.
 var errCut = errors.New("simulator: the connection was cut")
 
-// RoundTripper gives a transport that reaches the simulator without a network:
+// RoundTripper returns a transport that reaches the simulator without a network:
 // for tests that fake time (testing/synctest), which sockets would stall.
 // Whatever host a request names, it reaches the simulator.
 func (s *Simulator) RoundTripper() http.RoundTripper { return inProcess{s} }

@@ -27,7 +27,7 @@ const (
 	SARIF Format = "sarif"
 )
 
-// Formats gives the names of all formats, for help texts and completion.
+// Formats returns the names of all formats, for help texts and completion.
 func Formats() []string {
 	return []string{string(Text), string(JSON), string(GitHub), string(SARIF)}
 }
@@ -95,7 +95,7 @@ type Finding struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// String gives "FILE:LINE:COL: message", as far as there is a place.
+// String returns "FILE:LINE:COL: message", as far as there is a place.
 func (f Finding) String() string {
 	switch {
 	case f.File == "":
@@ -161,14 +161,14 @@ func (r Report) counted() string {
 	return text.Plural(r.count(Error), "error") + ", " + text.Plural(r.count(Warning), "warning")
 }
 
-// sorted gives the findings by place, each once.
+// sorted returns the findings by place, each once.
 func (r Report) sorted() []Finding {
 	all := slices.Clone(r.Findings)
 	slices.SortFunc(all, Finding.compare)
 	return slices.Compact(all)
 }
 
-// path gives the file of a finding as seen from the top of the repository, with
+// path returns the file of a finding as seen from the top of the repository, with
 // slashes, and whether it lies below it. One that doesn't has an absolute path.
 func (r Report) path(file string) (path string, inside bool) {
 	switch {

@@ -169,7 +169,7 @@ func (f Finding) text() string {
 	return f.Message + "\n" + f.Hint
 }
 
-// location gives where a finding is, and whether that is in a file. GitHub asks
+// location returns where a finding is, and whether that is in a file. GitHub asks
 // for a line in each region, so a finding about a whole file is put at its top.
 func (r Report) location(f Finding) (sarifPhysical, bool) {
 	path, inside := r.path(f.File)
@@ -201,7 +201,7 @@ var places = regexp.MustCompile(`:\d+:\d+\b|\bline \d+`)
 // fingerprints counts findings that are alike.
 type fingerprints map[string]int
 
-// next gives what stays the same of a finding when the lines of its file are
+// next returns what stays the same of a finding when the lines of its file are
 // moved. Those that are alike are told apart by their order in the file.
 func (p fingerprints) next(uri string, f Finding) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.Rule), uri, places.ReplaceAllString(f.Message, "")}, "\x00")))

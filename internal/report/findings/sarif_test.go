@@ -17,7 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// standard gives the schema of SARIF 2.1.0. go-sarif carries it for itself and
+// standard returns the schema of SARIF 2.1.0. go-sarif carries it for itself and
 // checks only what its own structs took over from a log, so it is taken from
 // its source to check every byte.
 func standard(t testing.TB) *jsonschema.Schema {
@@ -153,7 +153,7 @@ func TestSARIFLimit(t *testing.T) {
 	}
 }
 
-// prints gives the fingerprints of all results, in order.
+// prints returns the fingerprints of all results, in order.
 func prints(t *testing.T, run *sarif.Run) []string {
 	t.Helper()
 	var all []string
