@@ -190,7 +190,7 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 		}{
 			{"domain", domain(w), map[string]any{"orgs": []any{map[string]any{"domain": w}}}},
 			{"id", resourceID(w), map[string]any{"account": map[string]any{"id": w}}},
-			{"account name", accountName(w), map[string]any{"account": map[string]any{"name": w}}},
+			{"account name", line(w), map[string]any{"account": map[string]any{"name": w}}},
 			{"product id", productID(w), map[string]any{"products": map[string]any{"a": w}}},
 			{"product", ref(w), map[string]any{"defaults": map[string]any{"products": []any{w}}}},
 			{"member", ref(w), map[string]any{"productSets": map[string]any{"a": []any{w}}}},
