@@ -73,7 +73,7 @@ func TestDocsAreComplete(t *testing.T) {
 			t.Errorf("%s has no description", fd.path)
 		}
 	}
-	for _, name := range otherEnv() {
+	for _, name := range flagEnv() {
 		known[name] = true
 		if !strings.Contains(text, name) {
 			t.Errorf("%s is not documented", name)

@@ -91,7 +91,7 @@ func TestSuspensionExpires(t *testing.T) {
 		f := file{Suspend: []at[suspensionFile]{{Set: true, V: suspensionFile{
 			Reason: at[string]{V: "r", Set: true}, Owner: at[string]{V: "o", Set: true}, Until: at[plain]{V: plain(until), Set: true},
 		}}}}
-		r := resolver{now: now}
+		r := newResolver(&f, "", now)
 		all := r.suspensions(f.Suspend)
 		if err := r.errs.Err(); err != nil || len(all) != 1 || all[0].Until.IsZero() || (len(r.warnings) == 1) != warned {
 			t.Errorf("%s: %v, %v, %v", until, all, r.warnings, err)
