@@ -205,7 +205,7 @@ func TestTooLarge(t *testing.T) {
 		})
 	}
 	_, err := importer.Manifests(a, importer.Options{})
-	if err == nil || !strings.Contains(err.Error(), "orgs.yaml would have 1") || !strings.Contains(err.Error(), "--split cell") {
+	if err == nil || !strings.Contains(err.Error(), "orgs.yaml would have 1") || !strings.Contains(err.Error(), "by cell") {
 		t.Errorf("all in one file: %v", err)
 	}
 	r := mustImport(t, a, importer.Options{Split: importer.ByCell})
