@@ -7,8 +7,7 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// newID returns an id in Okta's form: a prefix that tells the kind, 20
-// characters in all.
+// newID returns an id in Okta's form: a prefix for its kind, 20 characters in all.
 func (s *Simulator) newID(prefix string) string {
 	id := []byte(prefix)
 	for len(id) < 20 {
@@ -17,7 +16,7 @@ func (s *Simulator) newID(prefix string) string {
 	return string(id)
 }
 
-// newErrorID returns what Okta Support would ask for.
+// newErrorID returns a new errorId.
 func (s *Simulator) newErrorID() string { return s.newID("oae") }
 
 // newUUID returns a version 4 UUID (RFC 9562).
