@@ -75,7 +75,6 @@ func (r *resolver) zone(v *at[string]) *time.Location {
 	return zone
 }
 
-// suspensions returns the suspensions, expired or not.
 func (r *resolver) suspensions(all []at[suspensionFile]) []freeze.Suspension {
 	var suspensions []freeze.Suspension
 	for i := range all {

@@ -56,7 +56,6 @@ func (r *resolver) git(block *at[gitFile]) *Git {
 
 var commitHash = regexp.MustCompile(`^[0-9a-fA-F]{40}$`)
 
-// oneRef checks that at most one of several keys is set.
 func (r *resolver) oneRef(refs ...*at[string]) {
 	set := slices.DeleteFunc(refs, func(v *at[string]) bool { return !v.Set })
 	for i := 1; i < len(set); i++ {

@@ -65,7 +65,6 @@ func (r *resolver) need(block any, keys ...any) {
 	}
 }
 
-// exclusive adds an error if two keys are set.
 func (r *resolver) exclusive(a, b any) {
 	if f := r.fields[b]; f.isSet() && r.fields[a].isSet() {
 		r.fail(a, "and %q (%s) exclude one another: keep one", f.path, f.pos())
@@ -373,7 +372,6 @@ func fileMode(path string) fs.FileMode {
 	return info.Mode().Perm()
 }
 
-// secret returns the secret that is in a file or in the environment.
 func (r *resolver) secret(value, file *at[string]) Secret {
 	path := r.privateFile(file)
 	fileKey := r.fields[file].path

@@ -104,7 +104,6 @@ var oktaDomain = regexp.MustCompile(`^[a-z0-9-]+\.(okta|oktapreview|okta-emea)\.
 
 func isOkta(host string) bool { return oktaDomain.MatchString(strings.ToLower(host)) }
 
-// isAdmin reports whether a host is that of an org's Admin Console.
 func isAdmin(host string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(host), ".")
 	return isOkta(host) && strings.HasSuffix(name, "-admin")

@@ -25,7 +25,6 @@ type field struct {
 	blocks []*field
 }
 
-// env returns the environment variable of the field.
 func (f *field) env() string { return envName(f.path) }
 
 func (f *field) pos() strictyaml.Pos { return f.value.FieldByName("Pos").Interface().(strictyaml.Pos) }
@@ -34,7 +33,6 @@ func (f *field) isSet() bool { return f.value.FieldByName("Set").Bool() }
 
 func (f *field) isBlock() bool { return f.value.FieldByName("V").Kind() == reflect.Struct }
 
-// mark makes the field one that is set at pos.
 func (f *field) mark(pos strictyaml.Pos) {
 	f.value.FieldByName("Pos").Set(reflect.ValueOf(pos))
 	f.value.FieldByName("Set").SetBool(true)

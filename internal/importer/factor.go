@@ -97,7 +97,6 @@ func newFactoring(s *survey) *factoring {
 	return f
 }
 
-// count counts the combinations of a group.
 func (f *factoring) count(g int) {
 	at := map[string]int{}
 	first := len(f.combinations)

@@ -140,7 +140,6 @@ func innermost(s *survey, sets []*set, outer *set) *set {
 	return best
 }
 
-// members returns the members of the set's list.
 func (c *set) members(s *survey) []string {
 	if c.inner == nil {
 		return s.names(c.products)
@@ -148,7 +147,6 @@ func (c *set) members(s *survey) []string {
 	return append([]string{c.inner.name}, s.names(c.products.minus(c.inner.products))...)
 }
 
-// names returns the names of products, sorted.
 func (s *survey) names(products bits) []string {
 	var all []string
 	for _, i := range products.indexes() {

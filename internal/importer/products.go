@@ -42,7 +42,6 @@ func (b bits) within(c bits) bool {
 
 func (b bits) equal(c bits) bool { return b.within(c) && c.within(b) }
 
-// and returns what b and c have in common.
 func (b bits) and(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -51,7 +50,6 @@ func (b bits) and(c bits) bits {
 	return d
 }
 
-// minus returns b without c.
 func (b bits) minus(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -60,10 +58,8 @@ func (b bits) minus(c bits) bits {
 	return d
 }
 
-// key returns a key for maps and sorting.
 func (b bits) key() string { return fmt.Sprintf("%016x", []uint64(b)) }
 
-// indexes returns the indexes of the products.
 func (b bits) indexes() []int {
 	var all []int
 	for i, w := range b {

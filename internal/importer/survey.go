@@ -252,7 +252,6 @@ func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...
 	o.more = true
 }
 
-// group distributes the orgs over files.
 func (s *survey) group() {
 	at := map[string]int{}
 	for _, o := range s.orgs {

@@ -84,7 +84,6 @@ func (w *writer) shared() {
 	}
 }
 
-// text writes a string unless it is empty.
 func (w *writer) text(key, value string) {
 	if value != "" {
 		w.line("%s: %s", key, strictyaml.Scalar(value))
@@ -199,7 +198,6 @@ func (w *writer) products(products bits, d *defaults) {
 	w.Write(least.Bytes())
 }
 
-// skipped lists in a comment what can't be declared.
 func (w *writer) skipped() {
 	if len(w.s.skipped) == 0 {
 		return

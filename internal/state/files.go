@@ -64,7 +64,6 @@ func newFinder() *finder {
 	return &finder{seen: map[fileKey]bool{}, sizes: map[fileSize][]found{}}
 }
 
-// input collects the files of one input.
 func (f *finder) input(in Input) {
 	f.inputs++
 	root := cmp.Or(in.Root, ".")

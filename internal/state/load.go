@@ -132,7 +132,6 @@ func newMerger(opts LoadOptions) *merger {
 	}
 }
 
-// addErrors adds the errors of reading files.
 func (m *merger) addErrors(all strictyaml.Errors) {
 	m.errs = append(m.errs, all...)
 	m.incomplete = m.incomplete || isCut(all)

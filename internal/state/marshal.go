@@ -64,7 +64,6 @@ func (w *writer) key(level int, key, value string) {
 	fmt.Fprintf(w, "%*s%s:%s\n", 2*level, "", key, value)
 }
 
-// text writes a string unless it is empty.
 func (w *writer) text(level int, key, value string) {
 	if value != "" {
 		w.key(level, key, strictyaml.Scalar(value))
@@ -104,7 +103,6 @@ func (w *writer) org(o *DesiredOrg) {
 	}
 }
 
-// products returns the products as they are written, sorted.
 func (w *writer) products(ids []string) []string {
 	all := make([]string, len(ids))
 	for i, id := range ids {

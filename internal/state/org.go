@@ -23,7 +23,6 @@ type defaults struct {
 	productPos map[string]Pos
 }
 
-// orgs declares the orgs of a file with the file's defaults.
 func (m *merger) orgs(f *file) {
 	def := m.defaults(f)
 	for _, doc := range f.docs {
@@ -65,7 +64,6 @@ func (m *merger) noContradiction(p *At[products], s *At[productSets]) {
 	}
 }
 
-// productsOf resolves a list of products.
 func (m *merger) productsOf(list products) []listed {
 	m.repeats("products", list)
 	all := make([]listed, 0, len(list))
@@ -227,7 +225,6 @@ func (m *merger) parent(name string, pos Pos) {
 	}
 }
 
-// deletion checks what a request for deletion needs.
 func (m *merger) deletion(o *manifestOrg, d *DesiredOrg, def *defaults) {
 	badStatus := o.Status.Bad || !o.Status.Set && def.Status.Bad
 	if d.Status != Inactive && !badStatus {

@@ -83,7 +83,6 @@ func sortedNames(all members) []ref {
 	return names
 }
 
-// resolveSets finds the products of each set.
 func (m *merger) resolveSets() {
 	m.aliasNames = slices.Sorted(maps.Keys(m.aliases))
 	m.setNames = slices.Sorted(maps.Keys(m.sets))
@@ -202,7 +201,6 @@ func (m *merger) unknownProduct(r At[ref], orSet bool) {
 	}
 }
 
-// setsOf resolves a list of product sets.
 func (m *merger) setsOf(list productSets) [][]listed {
 	m.repeats("productSets", list)
 	all := make([][]listed, 0, len(list))

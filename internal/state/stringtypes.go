@@ -153,7 +153,6 @@ func (ref) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": namePattern, "maxLength": maxName}
 }
 
-// checkName returns what is wrong with the name of a product or set, or nil.
 func checkName(s string) error {
 	if s == "" || len(s) > maxName || !all(s[:1], "") || !all(s, "._-") {
 		return fmt.Errorf("must be a name of at most %d letters, digits, dots, _ or -, not %s", maxName, quote(s))
@@ -283,7 +282,6 @@ func (website) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]`, "maxLength": maxWebsite}
 }
 
-// quote returns s in quotes, shortened if it is long.
 func quote(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {

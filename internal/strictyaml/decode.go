@@ -334,7 +334,6 @@ func (st *structType) foreign(n *yaml.Node) bool {
 	return len(n.Content) > 0
 }
 
-// allowed returns the keys for a message.
 func (st *structType) allowed() string {
 	return strings.Join(slices.Sorted(slices.Values(st.names)), ", ")
 }
@@ -398,7 +397,6 @@ func (d *decoder) wrongKind(n *yaml.Node, s subject, wanted string) {
 	d.fail(d.pos(n), "%s must be %s, not %s", s, wanted, describe(n))
 }
 
-// describe returns what n is, for messages.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -418,7 +416,6 @@ func describe(n *yaml.Node) string {
 	return v
 }
 
-// short shortens what a message quotes from the file.
 func short(s string) string {
 	const most = 60
 	r := []rune(s)

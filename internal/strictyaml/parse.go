@@ -159,7 +159,6 @@ func printable(r rune) bool {
 
 func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(byteOrderMark)) }
 
-// place returns the line and column of the byte at offset.
 func place(file string, text []byte, offset int) Pos {
 	line, start := 1, 0
 	for i := 0; i < offset; i++ {

@@ -211,7 +211,6 @@ func writeManifest(w io.Writer, i, revision int) {
 	fmt.Fprintf(w, "M 100644 inline orgs/%03d/%s.yaml\ndata %d\n%s\n", i/100, domain(i), len(text), text)
 }
 
-// git runs git in dir.
 func git(dir string, args ...string) error { return run(gitCommand(dir, args...)) }
 
 // gitCommand returns a git command without the settings of user and machine.

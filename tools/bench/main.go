@@ -184,7 +184,6 @@ func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
 	return nil
 }
 
-// count returns the number of calls of each kind.
 func count(requests []simulator.Request) string {
 	kinds := map[string]int{}
 	for _, r := range requests {

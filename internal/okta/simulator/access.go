@@ -68,7 +68,6 @@ func newKey(alg jose.SignatureAlgorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("simulator: no key for algorithm %q", alg)
 }
 
-// publicKey returns the public key in the seed's form.
 func publicKey(key crypto.Signer, id string) (Key, error) {
 	text, err := json.Marshal(jose.JSONWebKey{Key: key.Public(), KeyID: id, Use: "sig"})
 	if err != nil {
@@ -190,7 +189,6 @@ func writePrivate(path string, data []byte) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// configText returns the config.
 func configText(dir string, a Access) []byte {
 	var b strings.Builder
 	quote := strictyaml.Scalar

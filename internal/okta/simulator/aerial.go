@@ -116,7 +116,6 @@ func (s *Simulator) putStatus(c *call, o *Org) *answer {
 	return jsonAnswer(http.StatusOK, s.body(o))
 }
 
-// setStatus changes a status, and logs it if it did change.
 func (s *Simulator) setStatus(who *caller, c *call, o *Org, status string) {
 	if o.Status == status {
 		return
@@ -179,7 +178,6 @@ func (s *Simulator) productIDs(body []byte) (ids, causes []string) {
 	return ids, causes
 }
 
-// setProducts changes an org's products, and logs it if they did change.
 func (s *Simulator) setProducts(who *caller, c *call, o *Org, ids []string) {
 	ids = slices.Sorted(slices.Values(ids))
 	if slices.Equal(o.Products, ids) {

@@ -26,7 +26,6 @@ type nonce struct {
 	since time.Time
 }
 
-// currentNonce returns the nonce to issue now.
 func (s *Simulator) currentNonce() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +37,6 @@ func (s *Simulator) currentNonce() string {
 	return s.nonces[len(s.nonces)-1].value
 }
 
-// knowsNonce reports whether a nonce was issued and is still valid.
 func (s *Simulator) knowsNonce(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +116,6 @@ func (s *Simulator) checkProof(c *call, token string) (p proof, problem string) 
 	return p, ""
 }
 
-// tokenHash returns the ath claim for a token.
 func tokenHash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

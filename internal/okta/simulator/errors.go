@@ -88,7 +88,6 @@ func (s *Simulator) notFound(id, kind string) *answer {
 	return s.fail(http.StatusNotFound, codeNotFound, fmt.Sprintf("Not found: Resource not found: %s (%s)", id, kind))
 }
 
-// forbidden returns the error about a caller that lacks a permission.
 func (s *Simulator) forbidden(causes ...string) *answer {
 	return s.fail(http.StatusForbidden, codeForbidden, sayForbidden, causes...)
 }

@@ -204,7 +204,6 @@ func (s *Simulator) faultAnswer(f *Fault) *answer {
 // seconds rounds up, so that no wait gets shorter.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// alter changes an answer as the fault requires.
 func (s *Simulator) alter(c *call, f *Fault, a *answer) {
 	if f.Garbage {
 		a.body = []byte("<html><body>upstream connect error or disconnect</body></html>")
@@ -235,7 +234,6 @@ func (s *Simulator) alter(c *call, f *Fault, a *answer) {
 	}
 }
 
-// replaceNext replaces the answer's next link, if any.
 func replaceNext(a *answer, to string) {
 	links := slices.DeleteFunc(a.header.Values("Link"), func(l string) bool { return strings.HasSuffix(l, `rel="next"`) })
 	a.header["Link"] = append(links, fmt.Sprintf("<%s>; rel=%q", to, "next"))

@@ -107,7 +107,6 @@ func ParseFault(text string) (Fault, error) {
 	return f, nil
 }
 
-// setWord sets the field of one word of the text form.
 func (f *Fault) setWord(text string) error {
 	word, value, hasValue := strings.Cut(text, "=")
 	var known []string

@@ -72,7 +72,6 @@ func disjunction(either [][]matcher) matcher {
 	}
 }
 
-// filterWords returns the words of a filter, split at spaces outside of quotes.
 func filterWords(filter string) (words []string, problem string) {
 	for rest := strings.TrimSpace(filter); rest != ""; rest = strings.TrimSpace(rest) {
 		end := strings.IndexByte(rest, ' ')

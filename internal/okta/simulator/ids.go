@@ -16,7 +16,6 @@ func (s *Simulator) newID(prefix string) string {
 	return string(id)
 }
 
-// newErrorID returns a new errorId.
 func (s *Simulator) newErrorID() string { return s.newID("oae") }
 
 // newUUID returns a version 4 UUID (RFC 9562).

@@ -53,7 +53,6 @@ func (s *Simulator) listOrgs(c *call) *answer {
 	return s.page(c, s.matching(match), at, limit, back)
 }
 
-// matching returns the indexes in s.orgs of the managed orgs that match a filter.
 func (s *Simulator) matching(match matcher) []int {
 	var all []int
 	for i, o := range s.orgs {
@@ -64,7 +63,6 @@ func (s *Simulator) matching(match matcher) []int {
 	return all
 }
 
-// attribute returns an attribute of orgGrammar.
 func (o *Org) attribute(name string) string {
 	switch name {
 	case "subdomain":
@@ -110,7 +108,6 @@ func link(a *answer, rel, to string, query url.Values) {
 	a.header.Add("Link", fmt.Sprintf("<%s>; rel=%q", to, rel))
 }
 
-// cursorQuery returns the query of a call with another cursor.
 func cursorQuery(c *call, name, cursor string) url.Values {
 	q := c.r.URL.Query()
 	q.Del("after")
@@ -126,7 +123,6 @@ func (s *Simulator) cursor(index int, query string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(at + ":" + s.seal(at, query)))
 }
 
-// readCursor returns the index of a cursor of the same query.
 func (s *Simulator) readCursor(cursor, query string) (index int, ok bool) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {

@@ -59,7 +59,6 @@ func productNames(products []Product) map[string]string {
 	return names
 }
 
-// slug returns s with only lower-case letters, digits and single hyphens.
 func slug(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')

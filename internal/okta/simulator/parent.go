@@ -192,7 +192,6 @@ func (s *Simulator) dropConsent(who *caller, c *call, o *Org) {
 	s.record(who, c, "account.org.consent.revoke", o)
 }
 
-// revokeConsent revokes the consent of an org that is not linked.
 func (s *Simulator) revokeConsent(c *call) *answer {
 	if refusal := s.checkConsent(c); refusal != nil {
 		return refusal

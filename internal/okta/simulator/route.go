@@ -145,7 +145,6 @@ func (s *Simulator) admit(c *call) func() *answer {
 	}
 }
 
-// noRoute returns the error about a path, or a method, that does not exist.
 func (s *Simulator) noRoute(c *call, known bool) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,14 +209,12 @@ func (s *Simulator) limited(c *call) *answer {
 	return nil
 }
 
-// tooMany returns a 429 with Okta's rate limit headers.
 func (s *Simulator) tooMany(limit int, reset time.Time) *answer {
 	a := s.fail(http.StatusTooManyRequests, codeRateLimit, sayRateLimit)
 	setQuota(a.header, limit, 0, reset)
 	return a
 }
 
-// quota adds the rate limit headers to an answer if there is a limit.
 func (s *Simulator) quota(c *call, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,7 +237,6 @@ type object struct {
 	causes *[]string
 }
 
-// newObject returns the object that a text contains.
 func newObject(text json.RawMessage) *object {
 	o := &object{causes: &[]string{}}
 	if json.Unmarshal(text, &o.fields) != nil || o.fields == nil {

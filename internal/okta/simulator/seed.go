@@ -179,7 +179,6 @@ type seedCheck struct {
 	errs []error
 }
 
-// seenBefore reports whether a value was seen before, and adds it to those seen.
 func seenBefore(seen map[string]bool, value string) bool {
 	before := seen[value]
 	seen[value] = true
@@ -340,7 +339,6 @@ func (s *Seed) subscribed(id string) bool {
 	return slices.ContainsFunc(s.Products, func(p Product) bool { return p.ID == id })
 }
 
-// clone returns a deep copy.
 func (s *Seed) clone() *Seed {
 	c := *s
 	c.Products = slices.Clone(s.Products)
@@ -363,7 +361,6 @@ func (o Org) clone() Org {
 	return o
 }
 
-// subdomain returns the first label of the org's domain.
 func (o *Org) subdomain() string {
 	sub, _, _ := strings.Cut(o.Domain, ".")
 	return sub
@@ -409,7 +406,6 @@ func checkKey(jwk *jose.JSONWebKey) error {
 	return nil
 }
 
-// keyAlgs returns the signature algorithms of a key.
 func keyAlgs(key any) []jose.SignatureAlgorithm {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

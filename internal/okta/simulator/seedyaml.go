@@ -79,7 +79,6 @@ func (w *seedWriter) value(v reflect.Value, indent string) {
 	}
 }
 
-// scalar returns a text, a number or a bool.
 func (w *seedWriter) scalar(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:

@@ -133,7 +133,6 @@ func (s *Simulator) begin(c *call) *Fault {
 	return f
 }
 
-// end releases the slot and completes the log.
 func (s *Simulator) end(c *call, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

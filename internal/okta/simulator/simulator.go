@@ -186,7 +186,6 @@ func (s *Simulator) isParent(o *Org) bool {
 	return o.Creator || slices.ContainsFunc(s.orgs, func(c *Org) bool { return c.Parent == o.Domain })
 }
 
-// ready reports whether a new org has settled.
 func (s *Simulator) ready(o *Org) bool {
 	if o.ReadyDate == "" {
 		return true

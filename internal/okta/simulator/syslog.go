@@ -14,21 +14,21 @@ const (
 	logMemory = 7 * 24 * time.Hour
 )
 
-// event is an event of the System Log.
+// event is an event of the System Log. Fields of type any have nested objects.
 type event struct {
-	UUID        string       `json:"uuid"`
-	Published   string       `json:"published"`
-	Type        string       `json:"eventType"`
-	Version     string       `json:"version"`
-	Severity    string       `json:"severity"`
-	LegacyType  *string      `json:"legacyEventType"`
-	Message     string       `json:"displayMessage"`
-	Actor       entity       `json:"actor"`
-	Client      eventClient  `json:"client"`
-	Outcome     outcome      `json:"outcome"`
-	Target      []entity     `json:"target"`
-	Transaction transaction  `json:"transaction"`
-	Debug       debugContext `json:"debugContext"`
+	UUID        string   `json:"uuid"`
+	Published   string   `json:"published"`
+	Type        string   `json:"eventType"`
+	Version     string   `json:"version"`
+	Severity    string   `json:"severity"`
+	LegacyType  *string  `json:"legacyEventType"`
+	Message     string   `json:"displayMessage"`
+	Actor       entity   `json:"actor"`
+	Client      any      `json:"client"`
+	Outcome     any      `json:"outcome"`
+	Target      []entity `json:"target"`
+	Transaction any      `json:"transaction"`
+	Debug       any      `json:"debugContext"`
 }
 
 type entity struct {
@@ -37,28 +37,6 @@ type entity struct {
 	AlternateID string  `json:"alternateId"`
 	DisplayName string  `json:"displayName"`
 	Detail      *string `json:"detailEntry"`
-}
-
-type eventClient struct {
-	UserAgent struct {
-		Raw string `json:"rawUserAgent"`
-	} `json:"userAgent"`
-	IPAddress string `json:"ipAddress"`
-}
-
-type outcome struct {
-	Result string  `json:"result"`
-	Reason *string `json:"reason"`
-}
-
-type transaction struct {
-	Type   string            `json:"type"`
-	ID     string            `json:"id"`
-	Detail map[string]string `json:"detail"`
-}
-
-type debugContext struct {
-	Data map[string]string `json:"debugData"`
 }
 
 // messages are the displayMessage of each eventType.
@@ -75,24 +53,23 @@ var messages = map[string]string{
 // record logs an event; c is nil if it did not come over HTTP. The caller holds the
 // lock.
 func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
-	request := s.newID("req")
+	type nested = map[string]any
+	request, agent, address := s.newID("req"), "", ""
+	debug := nested{}
 	if c != nil {
-		request = c.id
+		request, agent, address = c.id, c.r.UserAgent(), "127.0.0.1"
+		debug["requestUri"], debug["url"] = c.r.URL.Path, c.r.URL.Path
 	}
+	debug["requestId"] = request
 	e := &event{
 		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
 		Message:     messages[kind],
 		Actor:       who.actor,
-		Outcome:     outcome{Result: "SUCCESS"},
+		Client:      nested{"userAgent": nested{"rawUserAgent": agent}, "ipAddress": address},
+		Outcome:     nested{"result": "SUCCESS", "reason": nil},
 		Target:      []entity{{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}},
-		Transaction: transaction{Type: "WEB", ID: request, Detail: map[string]string{}},
-		Debug:       debugContext{Data: map[string]string{"requestId": request}},
-	}
-	if c != nil {
-		e.Debug.Data["requestUri"] = c.r.URL.Path
-		e.Debug.Data["url"] = c.r.URL.Path
-		e.Client.UserAgent.Raw = c.r.UserAgent()
-		e.Client.IPAddress = "127.0.0.1"
+		Transaction: nested{"type": "WEB", "id": request, "detail": nested{}},
+		Debug:       nested{"debugData": debug},
 	}
 	if len(s.log) >= maxHistory {
 		s.dropped += maxHistory / 2
@@ -217,7 +194,6 @@ func (q *logQuery) matches(e *event) bool {
 	return q.match(e.attribute)
 }
 
-// attribute returns an attribute of logGrammar.
 func (e *event) attribute(name string) string {
 	switch name {
 	case "eventType":

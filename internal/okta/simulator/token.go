@@ -34,7 +34,6 @@ type client struct {
 	keys map[string]*jose.JSONWebKey
 }
 
-// newClient returns a client of a valid seed.
 func newClient(c *Client) *client {
 	keys := map[string]*jose.JSONWebKey{}
 	for i := range c.Keys {
@@ -85,7 +84,6 @@ func (s *Simulator) token(c *call) *answer {
 	return s.issue(cl, scopes, jkt)
 }
 
-// issue returns the answer with a new token.
 func (s *Simulator) issue(cl *client, scopes []string, jkt string) *answer {
 	token, kind := newSecret(), "Bearer"
 	if jkt != "" {
@@ -183,7 +181,6 @@ func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) 
 	return cl, nil
 }
 
-// fits reports whether a key may be used with an algorithm.
 func fits(key *jose.JSONWebKey, alg string) bool {
 	return (key.Algorithm == "" || key.Algorithm == alg) &&
 		slices.Contains(keyAlgs(key.Key), jose.SignatureAlgorithm(alg))

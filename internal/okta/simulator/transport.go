@@ -71,7 +71,6 @@ func (w *recorder) WriteHeader(status int)      { w.status = status }
 func (w *recorder) Write(p []byte) (int, error) { return w.body.Write(p) }
 func (w *recorder) Flush()                      {}
 
-// response returns what a client gets of the response.
 func (w *recorder) response(r *http.Request) (*http.Response, error) {
 	if w.aborted && w.status == 0 {
 		return nil, errCut

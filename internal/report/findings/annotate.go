@@ -103,7 +103,6 @@ func (f Finding) pos() strictyaml.Pos {
 	return strictyaml.Pos{File: f.File, Line: f.Line, Column: f.Column}
 }
 
-// compare orders findings by position.
 func (f Finding) compare(g Finding) int {
 	return cmp.Or(
 		f.pos().Compare(g.pos()),
@@ -150,12 +149,10 @@ func (r Report) Summary() string {
 	return "invalid: " + r.counted()
 }
 
-// counted returns the number of findings of each level.
 func (r Report) counted() string {
 	return text.Plural(r.count(Error), "error") + ", " + text.Plural(r.count(Warning), "warning")
 }
 
-// sorted returns the findings by position, each once.
 func (r Report) sorted() []Finding {
 	return slices.Compact(slices.SortedFunc(slices.Values(r.Findings), Finding.compare))
 }

@@ -27,14 +27,13 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool               sarifTool            `json:"tool"`
-		Invocations        []sarifInvocation    `json:"invocations"`
-		OriginalURIBaseIDs map[string]sarifBase `json:"originalUriBaseIds"`
-		ColumnKind         string               `json:"columnKind"`
-		Results            []sarifResult        `json:"results"`
-	}
-	sarifTool struct {
-		Driver sarifDriver `json:"driver"`
+		Tool struct {
+			Driver sarifDriver `json:"driver"`
+		} `json:"tool"`
+		Invocations        []sarifInvocation               `json:"invocations"`
+		OriginalURIBaseIDs map[string]map[string]sarifText `json:"originalUriBaseIds"`
+		ColumnKind         string                          `json:"columnKind"`
+		Results            []sarifResult                   `json:"results"`
 	}
 	sarifDriver struct {
 		Name    string      `json:"name"`
@@ -42,14 +41,11 @@ type (
 		Rules   []sarifRule `json:"rules"`
 	}
 	sarifRule struct {
-		ID      Rule         `json:"id"`
-		Short   sarifText    `json:"shortDescription"`
-		Full    sarifText    `json:"fullDescription"`
-		Help    sarifText    `json:"help"`
-		Default sarifDefault `json:"defaultConfiguration"`
-	}
-	sarifDefault struct {
-		Level Level `json:"level"`
+		ID      Rule             `json:"id"`
+		Short   sarifText        `json:"shortDescription"`
+		Full    sarifText        `json:"fullDescription"`
+		Help    sarifText        `json:"help"`
+		Default map[string]Level `json:"defaultConfiguration"`
 	}
 	sarifText struct {
 		Text string `json:"text"`
@@ -62,31 +58,23 @@ type (
 		Level   Level     `json:"level"`
 		Message sarifText `json:"message"`
 	}
-	sarifBase struct {
-		Description sarifText `json:"description"`
-	}
 	sarifResult struct {
-		RuleID       Rule              `json:"ruleId"`
-		RuleIndex    int               `json:"ruleIndex"`
-		Level        Level             `json:"level"`
-		Message      sarifText         `json:"message"`
-		Locations    []sarifLocation   `json:"locations"`
-		Fingerprints map[string]string `json:"partialFingerprints"`
-	}
-	sarifLocation struct {
-		Physical sarifPhysical `json:"physicalLocation"`
+		RuleID       Rule                       `json:"ruleId"`
+		RuleIndex    int                        `json:"ruleIndex"`
+		Level        Level                      `json:"level"`
+		Message      sarifText                  `json:"message"`
+		Locations    []map[string]sarifPhysical `json:"locations"`
+		Fingerprints map[string]string          `json:"partialFingerprints"`
 	}
 	sarifPhysical struct {
-		Artifact sarifArtifact `json:"artifactLocation"`
-		Region   sarifRegion   `json:"region"`
-	}
-	sarifArtifact struct {
-		URI       string `json:"uri"`
-		URIBaseID string `json:"uriBaseId,omitempty"`
-	}
-	sarifRegion struct {
-		StartLine   int `json:"startLine"`
-		StartColumn int `json:"startColumn,omitempty"`
+		Artifact struct {
+			URI       string `json:"uri"`
+			URIBaseID string `json:"uriBaseId,omitempty"`
+		} `json:"artifactLocation"`
+		Region struct {
+			StartLine   int `json:"startLine"`
+			StartColumn int `json:"startColumn,omitempty"`
+		} `json:"region"`
 	}
 )
 
@@ -94,7 +82,7 @@ type (
 // valid state contains what was checked.
 func sarifRules() []sarifRule {
 	rule := func(id Rule, l Level, short, help string) sarifRule {
-		return sarifRule{id, sarifText{short}, sarifText{short + "."}, sarifText{help}, sarifDefault{l}}
+		return sarifRule{id, sarifText{short}, sarifText{short + "."}, sarifText{help}, map[string]Level{"level": l}}
 	}
 	const manifest = "docs/manifest.md describes manifests, and `reconciler schema` prints their JSON Schema for editors."
 	const config = "docs/config.md describes the config, and `reconciler schema --config-schema` prints its JSON Schema for editors."
@@ -112,11 +100,11 @@ func sarifRules() []sarifRule {
 func writeSARIF(w io.Writer, r Report) error {
 	rules := sarifRules()
 	run := sarifRun{
-		Tool:               sarifTool{sarifDriver{"reconciler", r.Version, rules}},
-		OriginalURIBaseIDs: map[string]sarifBase{srcRoot: {sarifText{"The top of the repository."}}},
+		OriginalURIBaseIDs: map[string]map[string]sarifText{srcRoot: {"description": {"The top of the repository."}}},
 		ColumnKind:         "unicodeCodePoints",
 		Results:            []sarifResult{},
 	}
+	run.Tool.Driver = sarifDriver{"reconciler", r.Version, rules}
 	// A result needs a file. Without one, a finding is a notification of the tool.
 	invocation := sarifInvocation{ExecutionSuccessful: true}
 	notify := func(l Level, text string) {
@@ -140,7 +128,7 @@ func writeSARIF(w io.Writer, r Report) error {
 				RuleIndex:    slices.IndexFunc(rules, func(r sarifRule) bool { return r.ID == f.Rule }),
 				Level:        f.Level,
 				Message:      sarifText{f.text()},
-				Locations:    []sarifLocation{{location}},
+				Locations:    []map[string]sarifPhysical{{"physicalLocation": location}},
 				Fingerprints: map[string]string{fingerprintKey: prints.next(location.Artifact.URI, f)},
 			})
 		}
@@ -156,7 +144,6 @@ func writeSARIF(w io.Writer, r Report) error {
 	})
 }
 
-// text returns the message and the hint.
 func (f Finding) text() string {
 	if f.Hint == "" {
 		return f.Message
@@ -171,15 +158,13 @@ func (r Report) location(f Finding) (sarifPhysical, bool) {
 	if path == "" || path == "." {
 		return sarifPhysical{}, false
 	}
-	p := sarifPhysical{Region: sarifRegion{max(f.Line, 1), f.Column}}
-	switch {
-	case inside:
-		p.Artifact = sarifArtifact{(&url.URL{Path: path}).String(), srcRoot}
-	case strings.HasPrefix(path, "/"):
-		p.Artifact.URI = (&url.URL{Scheme: "file", Path: path}).String()
-	default: // a drive's letter
-		p.Artifact.URI = (&url.URL{Scheme: "file", Path: "/" + path}).String()
+	var p sarifPhysical
+	p.Region.StartLine, p.Region.StartColumn = max(f.Line, 1), f.Column
+	u := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path, "/")} // a drive's letter has no slash
+	if inside {
+		u, p.Artifact.URIBaseID = url.URL{Path: path}, srcRoot
 	}
+	p.Artifact.URI = u.String()
 	return p, true
 }
 

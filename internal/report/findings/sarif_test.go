@@ -127,8 +127,8 @@ func TestRules(t *testing.T) {
 		t.Errorf("%d rules are described, of %d", len(rules), len(levels))
 	}
 	for _, r := range rules {
-		if levels[r.ID] != r.Default.Level {
-			t.Errorf("%s is described as %q", r.ID, r.Default.Level)
+		if levels[r.ID] != r.Default["level"] {
+			t.Errorf("%s is described as %q", r.ID, r.Default["level"])
 		}
 	}
 }
