@@ -52,7 +52,7 @@ func code(s string) string {
 
 func escape(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-// Every key and every variable stands in the docs, and every variable in the
+// Every key and every variable is in the docs, and every variable in the
 // docs exists.
 func TestDocsAreComplete(t *testing.T) {
 	data, err := os.ReadFile(docsFile)

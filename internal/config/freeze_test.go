@@ -78,7 +78,7 @@ func mustZone(t *testing.T, name string) *time.Location {
 	return zone
 }
 
-// An entry in the past is kept, so that the daemon can tell of it.
+// An expired entry is kept, so that the daemon can report it.
 func TestSuspensionExpires(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	for until, warned := range map[string]bool{

@@ -18,7 +18,7 @@ import (
 	"reconciler/internal/web"
 )
 
-// Whatever stands in file and environment, the result is a config that keeps
+// Whatever file and environment contain, the result is a config that keeps
 // its promises, or errors with places, one line each.
 func FuzzLoad(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*/*.txtar")

@@ -53,7 +53,7 @@ func defaults(t *testing.T) *Config {
 	}
 }
 
-// writeConfig writes a config into a folder of its own and gives its path.
+// writeConfig writes a config into a folder of its own and returns its path.
 func writeConfig(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reconciler.yaml")
@@ -223,7 +223,7 @@ func TestPermissionWarnings(t *testing.T) {
 	}
 }
 
-// Which files are looked at; a missing one is told of when it is needed.
+// Which files are checked; a missing one is an error when it is needed.
 func TestPermissionWarningsAreAboutSecrets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no such permissions")

@@ -216,7 +216,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// What an org gets to which nobody has given a thought must not hurt it.
+// The defaults must not harm an org that is added without further keys.
 func TestHarmlessDefaults(t *testing.T) {
 	a := company()
 	for i := range a.Orgs {
@@ -233,7 +233,7 @@ func TestHarmlessDefaults(t *testing.T) {
 	}
 }
 
-// fleet returns the simulator's default fleet as the API would tell it.
+// fleet returns the simulator's default fleet as the API returns it.
 func fleet(n int) *state.Actual {
 	seed := simulator.DefaultSeed(n)
 	a := &state.Actual{Account: state.Account{ID: seed.Account.ID, Name: seed.Account.Name}}
@@ -252,7 +252,7 @@ func fleet(n int) *state.Actual {
 }
 
 // Sets and defaults make the text shorter than one that says everything at each
-// org, and not by sets that nobody would think of.
+// org, and not by meaningless sets.
 func TestShorter(t *testing.T) {
 	for _, n := range []int{2, 10, 200, 2000} {
 		a := fleet(n)

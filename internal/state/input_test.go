@@ -177,7 +177,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Load may run in many goroutines at once and gives all of them the same.
+// Load may run in many goroutines at once and returns the same to all of them.
 func TestLoadConcurrently(t *testing.T) {
 	fsys := fleet(50, true)
 	var wg sync.WaitGroup

@@ -78,7 +78,7 @@ func compileSchema(t testing.TB) *jsonschema.Schema {
 	return s
 }
 
-// schemaErrors returns the places, as JSON pointers, at which the schema refuses
+// schemaErrors returns the places, as JSON pointers, at which the schema rejects
 // documents of a YAML text; ok is false when a document can't be put as JSON.
 func schemaErrors(t testing.TB, s *jsonschema.Schema, text []byte) (places []string, ok bool) {
 	t.Helper()
@@ -209,7 +209,7 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 	})
 }
 
-// lenient reports whether the schema may take what Check refuses: patterns know
+// lenient reports whether the schema may accept what Check rejects: patterns know
 // neither all of Unicode's spaces nor what makes a URL.
 func lenient(key string, byHand error) bool {
 	return byHand != nil && (key == "website" || strings.Contains(byHand.Error(), "begin or end with a space"))

@@ -176,7 +176,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 // endless or too much.
 func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
 	if d.inside[n.Alias] {
-		d.fail(d.pos(n), "alias *%s stands inside its own anchor", short(n.Value))
+		d.fail(d.pos(n), "alias *%s is inside its own anchor", short(n.Value))
 		return false
 	}
 	d.inside[n.Alias] = true

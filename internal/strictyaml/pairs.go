@@ -30,7 +30,7 @@ func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 			continue
 		}
 		if first, dup := own[key]; dup {
-			d.fail(d.pos(k), "duplicate key %q: it already stands at %s", short(key), d.pos(first))
+			d.fail(d.pos(k), "duplicate key %q: it is already at %s", short(key), d.pos(first))
 			continue
 		}
 		own[key] = k
