@@ -18,7 +18,7 @@ import (
 // The corpus is one archive a case: the config; the environment, if any; what
 // Load says, errors before warnings (errors, warnings: rewritten by -update);
 // and in the comment, whether the schema takes the config: "schema: accepts" is
-// written where it does although Load refuses.
+// written where it does although Load rejects it.
 func TestCorpus(t *testing.T) {
 	sch := compileSchema(t)
 	for _, dir := range []string{"good", "bad"} {

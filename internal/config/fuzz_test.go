@@ -1,6 +1,8 @@
 package config
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -8,13 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"reconciler/internal/git/source"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/web"
 )
 
-// Whatever stands in file and environment, the result is a config that keeps
+// Whatever file and environment contain, the result is a config that keeps
 // its promises, or errors with places, one line each.
 func FuzzLoad(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*/*.txtar")
@@ -114,8 +118,7 @@ func checkPromises(t *testing.T, c *Config) {
 	}
 }
 
-func checkGitPromises(t *testing.T, c *Config) {
-	t.Helper()
+func checkGitPromises(t interface{ Errorf(string, ...any) }, c *Config) {
 	g := c.Git
 	if app := g.Auth.GitHubApp; app != nil {
 		if app.AppID == "" || app.InstallationID == "" || !app.PrivateKey.IsSet() || !isAPI(app.URL) ||
@@ -125,6 +128,22 @@ func checkGitPromises(t *testing.T, c *Config) {
 	}
 	if g.Auth.SSHPassphrase.IsSet() && g.Auth.SSHKeyFile == "" {
 		t.Errorf("a passphrase for nothing: %+v", g.Auth)
+	}
+	secret := func(s Secret) func(context.Context) (string, error) {
+		if !s.IsSet() {
+			return nil
+		}
+		return func(context.Context) (string, error) { return "", errors.New("not read here") }
+	}
+	auth := source.Auth{
+		Username: g.Auth.Username, Password: secret(g.Auth.Password), CAFile: g.Auth.CAFile, SSHKeyFile: g.Auth.SSHKeyFile,
+		SSHPassphrase: secret(g.Auth.SSHPassphrase), KnownHostsFile: g.Auth.KnownHostsFile,
+	}
+	if _, err := source.NewGit(source.GitOptions{URL: g.URL, Branch: g.Branch, Tag: g.Tag, Commit: g.Commit, Path: g.Path, Auth: auth}); err != nil {
+		t.Errorf("%+v: %v", g, err)
+	}
+	if ep, err := transport.NewEndpoint(g.URL); err != nil || (ep.Protocol == "file") != (gitScheme(g.URL) == "file" || gitScheme(g.URL) == "") {
+		t.Errorf("%q: %+v, %v", g.URL, ep, err)
 	}
 	if v := g.Verify; v != nil {
 		if v.KeysFile == "" || v.Object != "commit" && (v.Object != "tag" || g.Tag == "") ||

@@ -2,9 +2,11 @@ package config
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 func TestLoadGit(t *testing.T) {
@@ -131,4 +133,31 @@ func TestProviderNames(t *testing.T) {
 			t.Errorf("%q: GitHub %v, GitLab %v", name, github.names(name), gitlab.names(name))
 		}
 	}
+}
+
+// Load lets nothing pass that internal/git/source rejects; see checkGitPromises.
+func TestSourceAcceptsGit(t *testing.T) {
+	forms := []string{"", "ssh://git@", "https://", "http://", "file://", "git@git.example:", "./"}
+	pieces := []string{
+		"git", "@", ":", "/", "//", "://", "ssh", "https", "http", "file", "git.example", "127.0.0.1", "localhost", "[::1]",
+		`\`, " ", "..", "./", "orgs.git", "%41", "%", "?", "#", "22", "C", "~",
+	}
+	refs := []string{"main", "a/b", "a..b", "-x", "x.lock", "@", "HEAD", "a/", "/a", "a//b", "~", "a@{b", "x.", "ü", `\x`, "refs/heads/x"}
+	paths := []string{"/", "..", "a/../b", "a//b", "/a/", "./a", "\xff", ".", "a/..", " ", "-"}
+	rapid.Check(t, func(rt *rapid.T) {
+		url := rapid.SampledFrom(forms).Draw(rt, "form") + strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 8).Draw(rt, "url"), "")
+		env := []string{"RECONCILER_GIT_URL=" + url}
+		for _, key := range []string{"AUTH_SSH_KEY_FILE", "AUTH_KNOWN_HOSTS_FILE", "AUTH_PASSWORD", "AUTH_CA_FILE", "AUTH_SSH_PASSPHRASE", "AUTH_USERNAME"} {
+			if rapid.Bool().Draw(rt, key) {
+				env = append(env, "RECONCILER_GIT_"+key+"=x")
+			}
+		}
+		ref := rapid.SampledFrom([]string{"BRANCH", "TAG", "COMMIT"}).Draw(rt, "ref")
+		env = append(env, "RECONCILER_GIT_"+ref+"="+rapid.SampledFrom(refs).Draw(rt, "name"))
+		env = append(env, "RECONCILER_GIT_PATH="+rapid.SampledFrom(paths).Draw(rt, "path"))
+		file := rapid.SampledFrom([]string{"reconciler.yaml", "/etc/reconciler.yaml", "x:y/reconciler.yaml"}).Draw(rt, "file")
+		if cfg, _, err := load(file, nil, newEnvironment(env)); err == nil {
+			checkGitPromises(rt, cfg)
+		}
+	})
 }

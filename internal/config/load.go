@@ -14,31 +14,32 @@ import (
 	"time"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
-// DefaultFile is the config file that is read when no other is named. It is
-// the only one that may be missing.
+// DefaultFile is the config file that is read if no other is named, and the only
+// one that may be missing.
 const DefaultFile = "reconciler.yaml"
 
-// Warning is something that is probably not meant, and doesn't stop anything.
+// Warning is a probable mistake that does not keep the config from being used.
 type Warning struct {
 	Pos strictyaml.Pos
 	Msg string
 }
 
-// String gives "FILE:LINE:COL: message".
+// String returns "FILE:LINE:COL: message".
 func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 
-// Load reads the config file at path and puts environ, in the form of
-// os.Environ, on top. The file may be missing only if it is DefaultFile and the
-// environment sets a key of the config at all; otherwise the error wraps
-// fs.ErrNotExist.
+// Load returns the config of the file at path and of environ, which has the form
+// of os.Environ and outranks the file, and warnings. The file may be missing only
+// if it is DefaultFile and environ sets a key of the config; otherwise the error
+// wraps fs.ErrNotExist.
 //
-// What is wrong with the content comes as strictyaml.Errors, all of it; the
-// place of a mistake in the environment is called by the variable's name.
-// Relative paths, also those from the environment, start at the config file's
-// folder. Load reads no file but the config: secrets are read when they are
-// needed.
+// Mistakes in the content are all returned, as strictyaml.Errors; for one in the
+// environment, the file of the position is the variable's name. The config is nil
+// if there is an error. Relative paths, also those of the environment, start at
+// the config file's folder. Load reads no other file: secrets are read when they
+// are needed.
 func Load(path string, environ []string) (*Config, []Warning, error) {
 	env := newEnvironment(environ)
 	data, err := readConfig(path)
@@ -52,7 +53,7 @@ func Load(path string, environ []string) (*Config, []Warning, error) {
 	return load(path, data, env)
 }
 
-// Default is a config of which nothing is given: it names no account and no
+// Default returns a config in which no key is set: it names no account and no
 // manifests.
 func Default() *Config {
 	cfg, _, err := load("", nil, nil)
@@ -62,7 +63,7 @@ func Default() *Config {
 	return cfg
 }
 
-// load is Load for a file that was read; path is empty when there is none.
+// load is Load for the content of a file; path is empty if there is none.
 func load(path string, data []byte, env environment) (*Config, []Warning, error) {
 	var f file
 	var errs strictyaml.Errors
@@ -70,12 +71,11 @@ func load(path string, data []byte, env environment) (*Config, []Warning, error)
 		if err := strictyaml.DecodeInto(path, data, &f); err != nil {
 			errs, _ = strictyaml.AsErrors(err)
 		}
-		explainRefused(errs)
+		hideSecrets(errs)
 	}
 	warnings, bad := env.overlay(&f)
-	errs = append(errs, bad...)
-
-	r := &resolver{dir: filepath.Dir(path), now: time.Now(), errs: errs, warnings: warnings}
+	r := newResolver(&f, filepath.Dir(path), time.Now())
+	r.errs, r.warnings = append(errs, bad...), warnings
 	cfg := r.config(&f)
 	slices.SortStableFunc(r.warnings, func(a, b Warning) int {
 		return cmp.Or(a.Pos.Compare(b.Pos), strings.Compare(a.Msg, b.Msg))
@@ -92,43 +92,28 @@ func readConfig(path string) ([]byte, error) {
 	if err == nil {
 		defer f.Close()
 		var data []byte
-		// One byte more than is taken, for the decoder to refuse.
+		// One byte more than the decoder accepts.
 		if data, err = io.ReadAll(io.LimitReader(f, strictyaml.MaxSize+1)); err == nil {
 			return data, nil
 		}
 	}
-	e := &fileError{path: path, err: bare(err)}
-	if errors.Is(err, fs.ErrNotExist) {
-		e.hint = "name it with --config or RECONCILER_CONFIG; docs/config.md shows what stands in it"
-		if path == DefaultFile {
-			e.hint = "write one here (docs/config.md shows what stands in it), name another with --config, or set RECONCILER_ variables instead"
-		}
+	failed := fmt.Errorf("config file %q: %w", path, bare(err))
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, failed
+	case path == DefaultFile:
+		return nil, text.WithHint(failed, "create one here (see docs/config.md), name another with --config, or set RECONCILER_ variables instead")
+	default:
+		return nil, text.WithHint(failed, "name it with --config or RECONCILER_CONFIG; see docs/config.md")
 	}
-	return nil, e
 }
 
-// fileError is a config file that can't be read at all.
-type fileError struct {
-	path string
-	err  error
-	hint string
-}
-
-func (e *fileError) Error() string { return fmt.Sprintf("config file %q: %v", e.path, e.err) }
-
-func (e *fileError) Unwrap() error { return e.err }
-
-// Hint says what to do about it.
-func (e *fileError) Hint() string { return e.hint }
-
-// secretPlace matches the message about a key where somebody may have put a
-// secret.
+// secretPlace matches the message about a key that may have a secret as value.
 var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
 
-// explainRefused gives keys that are unknown on purpose a message of their own.
-// Secrets are kept out of the decoder by not being keys at all, so that no
-// message about a wrong type can quote one.
-func explainRefused(errs strictyaml.Errors) {
+// hideSecrets replaces messages about secrets. Secrets are unknown keys to the
+// decoder, so that no message about a wrong type quotes one.
+func hideSecrets(errs strictyaml.Errors) {
 	const secret = `secrets do not belong in the config file: use %q or the environment variable %s`
 	refused := map[string]string{
 		"privateKey": fmt.Sprintf(secret, "privateKeyFile",
@@ -144,8 +129,8 @@ func explainRefused(errs strictyaml.Errors) {
 				e.Msg = msg
 			}
 		}
-		// What stands there instead may well be a token, or a password that is
-		// a number to YAML.
+		// The quoted value may be a token, or a password that YAML reads as a
+		// number.
 		if about, _, ok := strings.Cut(e.Msg, ", not "); ok && secretPlace.MatchString(about) {
 			e.Msg = about
 		}

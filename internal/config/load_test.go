@@ -53,7 +53,7 @@ func defaults(t *testing.T) *Config {
 	}
 }
 
-// writeConfig writes a config into a folder of its own and gives its path.
+// writeConfig writes a config into a folder of its own and returns its path.
 func writeConfig(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "reconciler.yaml")
@@ -164,8 +164,8 @@ func TestLoadMissing(t *testing.T) {
 		environ []string
 		hint    string
 	}{
-		{DefaultFile, nil, "write one here"},
-		{DefaultFile, []string{"RECONCILER_LOG_LEVEL=debug", "RECONCILER_PORT=tcp://10.0.0.1:1"}, "write one here"},
+		{DefaultFile, nil, "create one here"},
+		{DefaultFile, []string{"RECONCILER_LOG_LEVEL=debug", "RECONCILER_PORT=tcp://10.0.0.1:1"}, "create one here"},
 		{"other.yaml", []string{"RECONCILER_MODE=report"}, "name it with --config"},
 	} {
 		_, _, err := Load(tt.path, tt.environ)
@@ -223,7 +223,7 @@ func TestPermissionWarnings(t *testing.T) {
 	}
 }
 
-// Which files are looked at; a missing one is told of when it is needed.
+// Which files are checked; a missing one is an error when it is needed.
 func TestPermissionWarningsAreAboutSecrets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no such permissions")
@@ -287,7 +287,7 @@ git:
 			got = append(got, w.String())
 		}
 		if warned {
-			const format = "%s:%s: %q: other users of this machine can change %q (mode %#o), and with it whom to trust: chmod go-w it"
+			const format = "%s:%s: %q: other users of this machine can change %q (mode %#o), and with it what is trusted: chmod go-w it"
 			want = []string{
 				fmt.Sprintf(format, path, "4:43", "git.auth.knownHostsFile", trusted, mode),
 				fmt.Sprintf(format, path, "5:22", "git.verify.keysFile", trusted, mode),

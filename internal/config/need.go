@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// MissingError says which keys a command needs and the config lacks.
+// MissingError lists the keys that a command needs and the config lacks.
 type MissingError struct {
-	// File is the config file; empty when there is none.
+	// File is the config file; empty if there is none.
 	File string
 	// Keys are the paths of the keys. A secret is named by its file's key.
 	Keys []string
 
-	any bool // any one of them will do
+	any bool // one of them is enough
 }
 
-// Error names all of them on one line.
+// Error returns one line with all keys.
 func (e *MissingError) Error() string {
 	where := "the config"
 	if e.File != "" {
@@ -28,10 +28,10 @@ func (e *MissingError) Error() string {
 	return where + " lacks " + strings.Join(e.Keys, between)
 }
 
-// Hint says what else would do.
+// Hint returns what to do about it.
 func (e *MissingError) Hint() string {
 	if e.any {
-		return "give one of them, or name a file or folder with --manifests"
+		return "set one of them, or name a file or folder with --manifests"
 	}
 	var names []string
 	for _, key := range e.Keys {
@@ -40,43 +40,31 @@ func (e *MissingError) Hint() string {
 	return "add them, or set " + strings.Join(names, ", ")
 }
 
-// NeedAerial says what is missing to talk to the Aerial API, as a
-// *MissingError; nil when nothing is. A key id may be missing, because a JWK
+// NeedAerial returns the keys that the Aerial API needs and the config lacks, as
+// a *MissingError; nil if it lacks none. The key id may be missing, because a JWK
 // has its own.
 func (c *Config) NeedAerial() error {
-	a := &c.Aerial
-	return c.need(
-		requirement{"aerial.url", a.URL != nil},
-		requirement{"aerial.accountID", a.AccountID != ""},
-		requirement{"aerial.auth.orgURL", a.Auth.OrgURL != nil},
-		requirement{"aerial.auth.clientID", a.Auth.ClientID != ""},
-		requirement{"aerial.auth.privateKeyFile", a.Auth.PrivateKey.IsSet()},
-	)
-}
-
-// NeedSource says that there are no manifests to read, as a *MissingError; nil
-// when there are.
-func (c *Config) NeedSource() error {
-	if c.Git != nil || c.Manifests != "" {
-		return nil
-	}
-	return &MissingError{File: c.File, Keys: []string{"git", "manifests"}, any: true}
-}
-
-type requirement struct {
-	key string
-	met bool
-}
-
-func (c *Config) need(all ...requirement) error {
-	e := &MissingError{File: c.File}
-	for _, r := range all {
-		if !r.met {
-			e.Keys = append(e.Keys, r.key)
+	a, e := &c.Aerial, &MissingError{File: c.File}
+	need := func(key string, met bool) {
+		if !met {
+			e.Keys = append(e.Keys, key)
 		}
 	}
+	need(KeyAerialURL, a.URL != nil)
+	need(KeyAerialAccountID, a.AccountID != "")
+	need(KeyAerialOrgURL, a.Auth.OrgURL != nil)
+	need(KeyAerialClientID, a.Auth.ClientID != "")
+	need(KeyAerialPrivateKey, a.Auth.PrivateKey.IsSet())
 	if len(e.Keys) == 0 {
 		return nil
 	}
 	return e
+}
+
+// NeedSource returns a *MissingError if the config names no manifests.
+func (c *Config) NeedSource() error {
+	if c.Git != nil || c.Manifests != "" {
+		return nil
+	}
+	return &MissingError{File: c.File, Keys: []string{KeyGit, KeyManifests}, any: true}
 }

@@ -82,7 +82,7 @@ func generateSchema(t *testing.T) []byte {
 	return data
 }
 
-// allFields gives the fields of a file with one item in each list.
+// allFields returns the fields of a file with one item in each list.
 func allFields() []*field {
 	f := &file{
 		Parents: make([]at[parentFile], 1),
@@ -92,7 +92,7 @@ func allFields() []*field {
 	return f.fields()
 }
 
-// find gives the schema of a key.
+// find returns the schema of a key.
 func find(s *schemagen.Schema, path string) *schemagen.Schema {
 	for name := range strings.SplitSeq(path, ".") {
 		if name == "0" {
@@ -104,7 +104,7 @@ func find(s *schemagen.Schema, path string) *schemagen.Schema {
 	return s
 }
 
-// defaultOf gives a default as JSON has it.
+// defaultOf returns a default as JSON has it.
 func defaultOf(fd *field, text string) any {
 	if problem := fd.assign(text, strictyaml.Pos{}); problem != "" {
 		panic(fd.path + " " + problem)

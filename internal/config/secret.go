@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// maxSecret is far more than a key or a token needs.
+// maxSecret is the size of the largest secret, in bytes.
 const maxSecret = 64 << 10
 
-// Secret is where a secret is to be had: a file, or an environment variable. It
-// prints as that. The zero Secret is not set.
+// Secret is a secret in a file or an environment variable. It prints as the name
+// of that. The zero Secret is not set.
 type Secret struct {
 	// name is the config key or the environment variable, for messages.
 	name string
 	file string
-	// value is what the variable holds. It is a pointer because package fmt,
-	// asked to print a struct that holds a Secret, stops at pointers.
+	// value is that of the variable. It is a pointer because package fmt, when
+	// it prints a struct that contains a Secret, doesn't follow pointers.
 	value *string
 }
 
-// secretForms match what keys and tokens look like, anywhere in a text.
+// secretForms matches what keys and tokens look like, anywhere in a text.
 var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 	`\bMI[A-Za-z0-9+/]{40}|` + // the DER of a PEM
 	`\beyJ[A-Za-z0-9_-]{8}|` + // JWT: {" in base64
@@ -37,19 +37,18 @@ var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 // opaque matches one long word, as random tokens are.
 var opaque = regexp.MustCompile(`^[A-Za-z0-9]{32,}=*$`)
 
-// looksSecret says whether a text that should be a path is rather a secret that
-// was put in its place. With a slash in front of a name nothing does, but for
-// what no path is like.
+// looksSecret reports whether a text that should be a path looks like a secret.
+// A name with a slash in front only does if no path could be like it.
 func looksSecret(s string) bool {
 	return secretForms.MatchString(s) || opaque.MatchString(s) && strings.ContainsAny(s, "0123456789")
 }
 
-// IsSet says whether the config tells of the secret at all.
+// IsSet reports whether the config has the secret.
 func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
 
-// Read gives the secret without the line end that editors and echo leave
-// behind it. The file is read each time, so that a secret that was replaced is
-// taken up. Errors name key and file, and nothing of the content.
+// Read returns the secret without line breaks at its end. It reads the file each
+// time, and so returns the present secret. Errors name key and file, but contain
+// nothing of the content. An empty secret is an error.
 func (s Secret) Read() ([]byte, error) {
 	var data []byte
 	switch {
@@ -61,7 +60,7 @@ func (s Secret) Read() ([]byte, error) {
 			return nil, fmt.Errorf("%s: reading %q: %w", s.name, s.file, err)
 		}
 	default:
-		return nil, errors.New("the config tells of no such secret")
+		return nil, errors.New("the config has no such secret")
 	}
 	data = bytes.TrimRight(data, "\r\n")
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -70,8 +69,7 @@ func (s Secret) Read() ([]byte, error) {
 	return data, nil
 }
 
-// readSmall reads a file that must not be large. The error doesn't repeat the
-// path.
+// readSmall reads a file of at most maxSecret bytes. Errors don't repeat the path.
 func readSmall(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,8 +86,7 @@ func readSmall(path string) ([]byte, error) {
 	return data, nil
 }
 
-// bare takes the path out of an error of package os, for messages that have
-// named it.
+// bare returns an error of package os without the path.
 func bare(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -98,7 +95,7 @@ func bare(err error) error {
 	return err
 }
 
-// String tells where the secret is to be had.
+// String returns where the secret is.
 func (s Secret) String() string {
 	switch {
 	case s.value != nil:
@@ -110,11 +107,11 @@ func (s Secret) String() string {
 	}
 }
 
-// GoString keeps %#v from printing more than String does.
+// GoString returns the same for %#v, which would print the fields.
 func (s Secret) GoString() string { return "config.Secret{" + s.String() + "}" }
 
-// MarshalText keeps the secret out of JSON and the like.
+// MarshalText returns the same for JSON and other encodings.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// LogValue keeps the secret out of logs.
+// LogValue returns the same for logs.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

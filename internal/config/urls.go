@@ -1,96 +1,97 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"unicode"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
 	"reconciler/internal/web"
 )
 
-// webURL gives the URL of an org or of the Aerial API: https and a host,
-// nothing else. It gives nil for none.
-func (r *resolver) webURL(key string, v *at[string]) *url.URL {
-	u := r.serverURL(key, "https://acme.okta.com", v)
+// webURL returns the URL of an org or of the Aerial API: https and a host, nothing
+// else; nil for none.
+func (r *resolver) webURL(v *at[string]) *url.URL {
+	u := r.serverURL("https://acme.okta.com", v)
 	switch {
 	case u == nil:
 	case u.Path != "" && u.Path != "/":
-		r.errs.Add(v.Pos, "%q must end with the host, without the path %q", key, u.Path)
+		r.fail(v, "must end with the host, without the path %q", u.Path)
 	case isAdmin(u.Hostname()):
-		r.errs.Add(v.Pos, "%q is the Admin Console's: leave out -admin in %q", key, v.V)
+		r.fail(v, "is the Admin Console's: leave out -admin in %q", v.V)
 	default:
 		return &url.URL{Scheme: u.Scheme, Host: u.Host}
 	}
 	return nil
 }
 
-// apiURL gives the base of an API, without a slash at its end; "" for none.
-func (r *resolver) apiURL(key string, v *at[string]) string {
-	u := r.serverURL(key, "https://api.github.com", v)
+// apiURL returns the base URL of an API, without a slash at its end; "" for none.
+func (r *resolver) apiURL(v *at[string]) string {
+	u := r.serverURL("https://api.github.com", v)
 	if u == nil {
 		return ""
 	}
 	return strings.TrimRight(u.String(), "/")
 }
 
-// serverURL gives the URL of something that we send secrets to: https, a host
-// in lower case, perhaps a path. It gives nil for none. A URL that may hold a
-// password is not repeated in errors.
-func (r *resolver) serverURL(key, example string, v *at[string]) *url.URL {
+// serverURL returns the URL of a server that gets secrets: https, a host in lower
+// case, perhaps a path; nil for none. Errors don't repeat a URL that may contain
+// a password.
+func (r *resolver) serverURL(example string, v *at[string]) *url.URL {
 	if !v.OK() {
-		return nil
-	}
-	fail := func(format string, args ...any) *url.URL {
-		r.errs.Add(v.Pos, "%q "+format, append([]any{key}, args...)...)
 		return nil
 	}
 	u, err := url.Parse(v.V)
 	switch {
 	case v.V == "":
-		return fail("is empty: give it a URL, or remove the key")
+		r.fail(v, "is empty: give it a URL, or remove the key")
 	case strings.Contains(v.V, "@"):
-		return fail("must not hold a user or a password")
+		r.fail(v, "must not contain a user or a password")
 	case err != nil:
-		return fail("is no URL: write it as in %s", example)
+		r.fail(v, "is not a URL: write it as in %s", example)
 	case u.Scheme == "" || u.Opaque != "":
-		return fail("must begin with https://, as in %s, not %q", example, v.V)
+		r.fail(v, "must begin with https://, as in %s, not %q", example, v.V)
 	case u.Scheme != "https" && u.Scheme != "http":
-		return fail("must be an https URL, not %q", v.V)
+		r.fail(v, "must be an https URL, not %q", v.V)
 	case u.Hostname() == "":
-		return fail("names no host: %q", v.V)
+		r.fail(v, "has no host: %q", v.V)
 	case u.Scheme == "http" && !web.IsLoopback(u.Hostname()):
-		return fail("must be an https URL (http is for this machine only), not %q", v.V)
+		r.fail(v, "must be an https URL (http is for this machine only), not %q", v.V)
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
-		return fail("must not have a query or a fragment")
+		r.fail(v, "must not have a query or a fragment")
+	default:
+		u.Host = strings.ToLower(u.Host)
+		return u
 	}
-	u.Host = strings.ToLower(u.Host)
-	return u
+	return nil
 }
 
-// link gives the URL of a page for people; "" for none.
-func (r *resolver) link(key string, v *at[string]) string {
-	text := r.word(key, v)
+// pageURL returns the URL of a page that is linked to; "" for none.
+func (r *resolver) pageURL(v *at[string]) string {
+	text := r.word(v)
 	if text == "" {
 		return ""
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		r.errs.Add(v.Pos, "%q must be a link, as in https://reconciler.acme.example/", key)
+		r.fail(v, "must be a link, as in https://reconciler.acme.example/")
 	case u.User != nil:
-		r.errs.Add(v.Pos, "%q must not hold a user or a password", key)
+		r.fail(v, "must not contain a user or a password")
 	default:
 		return text
 	}
 	return ""
 }
 
-// OktaDomain gives the domain of the org that a URL addresses, in lower case;
-// empty when that can't be told from the URL, because it is nil, or its host is
-// a custom domain or this machine. An org answers under its custom domain as
-// well, but manifests and the Aerial API know it by this one.
+// OktaDomain returns the domain of the org that a URL addresses, in lower case;
+// "" if it can't be told from the URL, because u is nil, or its host is a custom
+// domain or this machine. An org also answers under its custom domain, but
+// manifests and the Aerial API call it by this one.
 func OktaDomain(u *url.URL) string {
 	if u == nil || !isOkta(u.Hostname()) {
 		return ""
@@ -103,19 +104,18 @@ var oktaDomain = regexp.MustCompile(`^[a-z0-9-]+\.(okta|oktapreview|okta-emea)\.
 
 func isOkta(host string) bool { return oktaDomain.MatchString(strings.ToLower(host)) }
 
-// isAdmin says whether a host is the Admin Console's of an org at Okta.
 func isAdmin(host string) bool {
 	name, _, _ := strings.Cut(strings.ToLower(host), ".")
 	return isOkta(host) && strings.HasSuffix(name, "-admin")
 }
 
-// gitScheme tells how git would reach a repository: by the scheme of a URL,
-// "ssh" for user@host:path, "" for a path on disk.
+// gitScheme returns how git reaches a repository: the scheme of a URL, "ssh" for
+// user@host:path, or "" for a path on disk.
 func gitScheme(raw string) string {
 	if scheme, _, ok := strings.Cut(raw, "://"); ok {
 		return strings.ToLower(scheme)
 	}
-	// git takes it for a host if a colon comes before any slash.
+	// To git it is a host if a colon comes before any slash.
 	host, _, ok := strings.Cut(raw, ":")
 	if !ok || strings.ContainsAny(host, `/\`) || filepath.VolumeName(raw) != "" {
 		return ""
@@ -123,68 +123,75 @@ func gitScheme(raw string) string {
 	return "ssh"
 }
 
-// gitURL checks what git.url may be; a path on disk is made ready to be opened.
+// gitURL returns the URL of a repository, a path on disk so that it can be opened
+// as it is; "" after an error.
 func (r *resolver) gitURL(v *at[string]) string {
-	if !v.OK() {
-		return ""
-	}
-	fail := func(format string, args ...any) string {
-		r.errs.Add(v.Pos, `"git.url" `+format, args...)
-		return ""
-	}
 	switch {
+	case !v.OK():
+		return ""
 	case v.V == "":
-		return fail("is empty")
+		r.fail(v, "is empty")
+		return ""
 	case strings.ContainsFunc(v.V, unicode.IsControl):
-		return fail("holds control characters")
+		r.fail(v, "contains control characters")
+		return ""
 	}
 	scheme := gitScheme(v.V)
-	if scheme == "" {
-		if filepath.IsAbs(v.V) {
-			return filepath.Clean(v.V)
-		}
-		path := filepath.Join(r.dir, v.V)
-		if gitScheme(path) != "" {
-			path = "./" + path // or git would take what stands before the colon for a host
+	problem := ""
+	switch {
+	case scheme == "":
+		path := r.path(v)
+		if !filepath.IsAbs(path) && strings.Contains(path, ":") {
+			path = "./" + path // to git, it could be a host that is before the colon
 		}
 		return path
+	case strings.Contains(v.V, "://"):
+		problem = checkGitURL(v.V, scheme)
+	default:
+		problem = checkHostPath(v.V)
 	}
-	if !strings.Contains(v.V, "://") {
-		switch host, path, _ := strings.Cut(v.V, ":"); {
-		case path == "":
-			return fail("lacks a path: write it as in git@git.example:okta-orgs.git")
-		case !strings.Contains(host, "@") && strings.Contains(path, "@"):
-			return fail("must not hold a password") // user:password@host:path
-		}
-		return v.V
+	if problem != "" {
+		r.fail(v, "%s", problem)
+		return ""
 	}
-	u, err := url.Parse(v.V)
-	if err != nil || strings.ContainsFunc(v.V, unicode.IsSpace) {
-		return fail("is no URL: write it as in https://git.example/okta-orgs.git")
+	return v.V
+}
+
+// checkHostPath returns what is wrong with a repository of the form
+// user@host:path, or "".
+func checkHostPath(raw string) string {
+	before, after, _ := strings.Cut(raw, ":")
+	ep, err := transport.NewEndpoint(raw)
+	switch {
+	case !strings.Contains(before, "@") && strings.Contains(after, "@"):
+		return "must not contain a password" // user:password@host:path
+	case err != nil || ep.Protocol != "ssh" || strings.Contains(ep.Host, "@") || strings.Trim(ep.Path, "/") == "":
+		return "lacks a host or a path: write it as in git@git.example:okta-orgs.git"
+	}
+	return ""
+}
+
+// checkGitURL returns what is wrong with the URL of a repository, or "".
+func checkGitURL(raw, scheme string) string {
+	u, err := url.Parse(raw)
+	if err != nil || strings.ContainsFunc(raw, unicode.IsSpace) {
+		return "is not a URL: write it as in https://git.example/okta-orgs.git"
 	}
 	_, password := u.User.Password()
 	switch {
 	case password, u.User != nil && scheme != "ssh":
-		return fail(`must not hold a user or a password: use "git.auth.username" and "git.auth.passwordFile"`)
-	case u.RawQuery != "" || u.ForceQuery || strings.Contains(v.V, "#"):
-		return fail("must not have a query or a fragment")
+		return `must not contain a user or a password: use "git.auth.username" and "git.auth.passwordFile"`
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
+		return "must not have a query or a fragment"
+	case scheme == "file" && u.Host != "" && u.Host != "localhost":
+		return fmt.Sprintf("names the host %q: a file URL has three slashes, as in file:///srv/okta-orgs.git", u.Host)
+	case scheme == "file":
+	case scheme == "http" && !web.IsLoopback(u.Hostname()):
+		return fmt.Sprintf("must be an https URL (http is for this machine only), not %q", raw)
+	case scheme != "https" && scheme != "ssh" && scheme != "http":
+		return fmt.Sprintf("must be https, ssh, user@host:path, file or a path on disk, not %q", raw)
+	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
+		return "lacks a host or a path: write it as in https://git.example/okta-orgs.git"
 	}
-	switch scheme {
-	case "file":
-		if u.Host != "" && u.Host != "localhost" {
-			return fail("names the host %q: a file URL has three slashes, as in file:///srv/okta-orgs.git", u.Host)
-		}
-		return v.V
-	case "https", "ssh":
-	case "http":
-		if !web.IsLoopback(u.Hostname()) {
-			return fail("must be an https URL (http is for this machine only), not %q", v.V)
-		}
-	default:
-		return fail("must be https, ssh, user@host:path, file or a path on disk, not %q", v.V)
-	}
-	if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
-		return fail("lacks a host or a path: write it as in https://git.example/okta-orgs.git")
-	}
-	return v.V
+	return ""
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -12,55 +13,69 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// field is one key of the config with a value of its own, as opposed to one
-// that holds further keys.
+// field is a key of the config: one with a value, or a block, which contains
+// further keys.
 type field struct {
 	path string // as in "parents.0.auth.tokenFile"
-	// envOnly says that the key is a secret that a file may not hold.
+	// envOnly means that the key is a secret, which the file can't contain.
 	envOnly bool
 	tag     reflect.StructTag
 	value   reflect.Value // of the at[T]
-	// blocks are the at[T] that it stands in, such as that of "git".
-	blocks []reflect.Value
+	// blocks are the blocks around it, such as "git".
+	blocks []*field
 }
 
-// env is the environment variable of the field.
 func (f *field) env() string { return envName(f.path) }
 
-// fields gives all fields of the file, in the order in which they are declared.
+func (f *field) pos() strictyaml.Pos { return f.value.FieldByName("Pos").Interface().(strictyaml.Pos) }
+
+func (f *field) isSet() bool { return f.value.FieldByName("Set").Bool() }
+
+func (f *field) isBlock() bool { return f.value.FieldByName("V").Kind() == reflect.Struct }
+
+func (f *field) mark(pos strictyaml.Pos) {
+	f.value.FieldByName("Pos").Set(reflect.ValueOf(pos))
+	f.value.FieldByName("Set").SetBool(true)
+	f.value.FieldByName("Bad").SetBool(false)
+}
+
+// fields returns the fields with a value, in the order in which they are declared.
 func (f *file) fields() []*field {
 	var all []*field
-	walk("", reflect.ValueOf(f).Elem(), nil, &all)
+	f.walk(func(fd *field) {
+		if !fd.isBlock() {
+			all = append(all, fd)
+		}
+	})
 	return all
 }
 
-func walk(prefix string, v reflect.Value, blocks []reflect.Value, all *[]*field) {
+// walk visits all fields, blocks before their keys.
+func (f *file) walk(visit func(*field)) { walk("", reflect.ValueOf(f).Elem(), nil, visit) }
+
+func walk(prefix string, v reflect.Value, blocks []*field, visit func(*field)) {
 	for i := range v.NumField() {
-		sf, fv := v.Type().Field(i), v.Field(i)
-		f := &field{tag: sf.Tag, value: fv, blocks: blocks}
-		key := sf.Tag.Get("yaml")
-		if env := sf.Tag.Get("env"); env != "" {
-			key, f.envOnly = env, true
-		}
-		f.path = prefix + key
+		tag, fv := v.Type().Field(i).Tag, v.Field(i)
+		secret := tag.Get("env")
+		f := &field{path: prefix + cmp.Or(secret, tag.Get("yaml")), envOnly: secret != "", tag: tag, value: fv, blocks: blocks}
 		switch {
 		case fv.Kind() == reflect.Slice:
 			for j := range fv.Len() {
-				block(fmt.Sprintf("%s.%d.", f.path, j), fv.Index(j), blocks, all)
+				walkBlock(&field{path: fmt.Sprintf("%s.%d", f.path, j), value: fv.Index(j), blocks: blocks}, visit)
 			}
 		case !isAt(fv):
-			walk(f.path+".", fv, blocks, all)
-		case fv.FieldByName("V").Kind() == reflect.Struct:
-			block(f.path+".", fv, blocks, all)
+			walk(f.path+".", fv, blocks, visit)
+		case f.isBlock():
+			walkBlock(f, visit)
 		default:
-			*all = append(*all, f)
+			visit(f)
 		}
 	}
 }
 
-// block walks an at[T] of a struct.
-func block(prefix string, v reflect.Value, blocks []reflect.Value, all *[]*field) {
-	walk(prefix, v.FieldByName("V"), append(slices.Clone(blocks), v), all)
+func walkBlock(f *field, visit func(*field)) {
+	visit(f)
+	walk(f.path+".", f.value.FieldByName("V"), append(slices.Clone(f.blocks), f), visit)
 }
 
 func isAt(v reflect.Value) bool {
@@ -68,7 +83,7 @@ func isAt(v reflect.Value) bool {
 	return ok
 }
 
-// envName gives the environment variable of a key: "aerial.auth.orgURL" becomes
+// envName returns the environment variable of a key: "aerial.auth.orgURL" becomes
 // RECONCILER_AERIAL_AUTH_ORG_URL.
 func envName(path string) string {
 	var b strings.Builder
@@ -90,9 +105,9 @@ func envName(path string) string {
 	return b.String()
 }
 
-// assign reads text into the field, as the strict decoder would, and gives
-// what is wrong with it, or "". It leaves the field's place alone; pos is that
-// of the items of a list, which are written with commas between them.
+// assign sets the value of the field to what text means, under the rules of the
+// strict decoder, and returns what is wrong with text, or "". It does not mark
+// the field; pos is for the items of a list, which are separated by commas.
 func (f *field) assign(text string, pos strictyaml.Pos) string {
 	v := f.value.FieldByName("V")
 	switch p := v.Addr().Interface().(type) {

@@ -1,14 +1,11 @@
-// Package importer writes manifests that describe a live account: such as
-// people would have written, and such that comparing them with the account
-// shows no difference.
+// Package importer writes manifests that describe a live account, in the form in
+// which people would write them, and so that a diff shows no difference.
 //
-// The second half of that is a promise for any account, however odd. Whatever a
-// manifest can't say of an org is left unsaid, because what is not mentioned is
-// not managed, and a comment and a warning tell why. An org that a manifest
-// can't even name is listed in a comment.
+// There is no difference whatever the account contains. What a manifest can't
+// declare of an org is left out, and so not managed; a comment and a warning
+// tell why. An org that a manifest can't declare at all is listed in a comment.
 //
-// The first half is a matter of taste, made measurable: products get short
-// names, and what many orgs have in common is said once, in product sets and
-// defaults, wherever that takes fewer bytes. The same account gives the same
-// bytes.
+// Products get short names, and what several orgs share becomes a product set or
+// a default wherever that makes the files shorter. The same account results in
+// the same bytes.
 package importer

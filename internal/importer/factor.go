@@ -7,23 +7,21 @@ import (
 	"strings"
 )
 
-// Finding the sets that make the text shortest is hard in general, and
-// pointless to do perfectly. What is done here is greedy: take the default that
-// saves most, or none; then as long as there is one, the set that saves most
-// beside it; then drop what is no longer worth its definition. All such choices
-// are written out, and the shortest text wins.
+// Finding the sets with the shortest text is hard, so the search is greedy: choose
+// the default that saves most, or none; add the set that saves most, as long as
+// there is one; drop those that are no longer worth their definition. All such
+// choices are written, and the shortest text is used.
 
 const (
-	// maxSets is how many product sets are chosen: as many as a reader can keep
-	// in mind.
+	// maxSets limits the product sets to a number that a reader can remember.
 	maxSets = 12
-	// maxCandidates bounds the work, and maxPairs how many combinations are
-	// looked at for what any two of them have in common.
+	// maxCandidates limits the sets that are considered, and maxPairs the
+	// combinations of which any two are intersected.
 	maxCandidates = 400
 	maxPairs      = 60
-	// maxMembers is how large a set may be; the loader takes larger ones.
+	// maxMembers limits the products of a set; the loader accepts more.
 	maxMembers = 500
-	// nameGuess is how long a set's name is before it has one.
+	// nameGuess is the assumed length of a set's name.
 	nameGuess = 12
 )
 
@@ -32,22 +30,22 @@ const (
 	listLine   = len("    products: []\n")
 	setsLine   = len("    productSets: []\n")
 	ignoreLine = len("    productPolicy: ignore\n")
-	// setLine is a set's definition, refLine a line that names one set.
+	// setLine is the definition of a set, refLine a line that names one set.
 	setLine = len("  : []\n") + nameGuess
 	refLine = setsLine + nameGuess
 )
 
-// choice is what a plan is made of.
+// choice is the sets and defaults of a plan.
 type choice struct {
 	sets []candidate
-	// defaults is the set that each group has as its default, or -1; lists is
-	// the default list of products of each group, or nil.
+	// defaults is the index of each group's default set, or -1; lists is the
+	// default list of products of each group, or nil.
 	defaults []int
 	lists    []bits
 }
 
-// foremost gives the set that is the default for the most orgs, or -1.
-func (c *choice) foremost(s *survey) int {
+// mostUsed returns the index of the set that is the default of most orgs, or -1.
+func (c *choice) mostUsed(s *survey) int {
 	orgs := make([]int, len(c.sets))
 	best := -1
 	for g, set := range c.defaults {
@@ -85,7 +83,7 @@ type factoring struct {
 	s            *survey
 	combinations []combination
 	// managed is how many orgs of each group have products to declare; ignoring
-	// is how many have none, and must take back a default that gives some.
+	// is how many have none, and must undo a default that has some.
 	managed, ignoring []int
 	candidates        []candidate
 }
@@ -99,7 +97,6 @@ func newFactoring(s *survey) *factoring {
 	return f
 }
 
-// count counts the combinations of a group.
 func (f *factoring) count(g int) {
 	at := map[string]int{}
 	first := len(f.combinations)
@@ -119,15 +116,15 @@ func (f *factoring) count(g int) {
 		}
 		f.combinations[i].orgs++
 	}
-	// The order of orgs in an account means nothing.
+	// The result must not depend on the order of orgs.
 	slices.SortFunc(f.combinations[first:], func(a, b combination) int { return strings.Compare(a.products.key(), b.products.key()) })
 }
 
-// listBytes is the length of a line that lists products of this width.
+// listBytes returns the length of a line that lists products of this width.
 func listBytes(width int) int { return listLine + max(0, width-2) }
 
-// findCandidates collects combinations, what the frequent ones of them have in
-// common, and the most frequent products together, and keeps the best.
+// findCandidates finds the best candidates among the combinations, what the
+// frequent ones have in common, and the most frequent products.
 func (f *factoring) findCandidates() {
 	found := map[string]bits{}
 	add := func(b bits) {
@@ -166,18 +163,18 @@ func (f *factoring) findCandidates() {
 	f.candidates = f.candidates[:min(len(f.candidates), maxCandidates)]
 }
 
-// mostFrequent gives the product that most orgs have, the two that most have,
+// mostFrequent returns the product that most orgs have, the two that most have,
 // and so on.
 func (f *factoring) mostFrequent() []bits {
 	count := make([]int, len(f.s.products))
-	order := make([]int, len(f.s.products))
-	for i := range order {
-		order[i] = i
-	}
 	for i := range f.combinations {
-		for _, product := range f.combinations[i].products.places() {
+		for _, product := range f.combinations[i].products.indexes() {
 			count[product] += f.combinations[i].orgs
 		}
+	}
+	order := make([]int, len(count))
+	for i := range order {
+		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(count[j], count[i]) })
 	var all []bits
@@ -190,20 +187,16 @@ func (f *factoring) mostFrequent() []bits {
 	return all
 }
 
-// nothing says everything at each org.
-func (f *factoring) nothing() choice {
-	c := choice{defaults: make([]int, len(f.s.groups)), lists: make([]bits, len(f.s.groups))}
-	for g := range c.defaults {
-		c.defaults[g] = -1
-	}
-	return c
+// none returns a choice without sets and defaults.
+func (f *factoring) none() choice {
+	return choice{defaults: slices.Repeat([]int{-1}, len(f.s.groups)), lists: make([]bits, len(f.s.groups))}
 }
 
-// lists gives each group the list of products that most of its orgs have as a
-// default, where that saves something, and no sets. No products are no default:
-// whoever adds an org would take all of its products away.
+// lists returns a choice without sets; the default of each group is the list of
+// products that most of its orgs have, if that saves something. An empty list is
+// never a default: it would disable all products of an org that is added.
 func (f *factoring) lists() choice {
-	c := f.nothing()
+	c := f.none()
 	for _, k := range f.combinations {
 		saved := k.orgs*k.plain - k.plain - f.ignoring[k.group]*ignoreLine
 		if saved > 0 && k.width > 0 && 2*k.orgs > f.managed[k.group] {
@@ -213,15 +206,15 @@ func (f *factoring) lists() choice {
 	return c
 }
 
-// baseline chooses the one set that saves most as a default; nothing when none
-// saves anything.
+// baseline returns the choice of the one set that saves most as a default, or of
+// none.
 func (f *factoring) baseline() choice {
-	chosen := f.nothing()
+	chosen := f.none()
 	best := f.total(&chosen)
 	for i := range f.candidates {
-		trial := f.nothing()
+		trial := f.none()
 		trial.sets = []candidate{f.candidates[i]}
-		total := f.settle(&trial)
+		total := f.chooseDefaults(&trial)
 		if total < best && slices.ContainsFunc(trial.defaults, func(set int) bool { return set >= 0 }) {
 			best, chosen = total, trial
 		}
@@ -229,11 +222,10 @@ func (f *factoring) baseline() choice {
 	return chosen
 }
 
-// more adds sets to a choice as long as each is worth a name. That is more than
-// to save a byte: two orgs at least must have just these products, and the orgs
-// must get shorter by a fiftieth. With less, bytes can always be saved, by sets
-// that mean nothing to anybody.
-func (f *factoring) more(c choice) choice {
+// addSets adds sets to a choice as long as each is worth a name: two orgs at
+// least must have exactly these products, and the orgs must get shorter by a
+// fiftieth. Otherwise meaningless sets would be added to save a few bytes.
+func (f *factoring) addSets(c choice) choice {
 	cost, total := make([]int, len(f.combinations)), 0
 	for i := range cost {
 		cost[i] = f.cost(&f.combinations[i], &c)
@@ -246,7 +238,7 @@ func (f *factoring) more(c choice) choice {
 			if set.exact < 2 {
 				continue
 			}
-			if saved := f.saves(set, cost) - f.definition(set, c.sets); saved > most {
+			if saved := f.savings(set, cost) - f.definition(set, c.sets); saved > most {
 				best, most = i, saved
 			}
 		}
@@ -258,33 +250,33 @@ func (f *factoring) more(c choice) choice {
 			cost[i] = min(cost[i], f.cost(&f.combinations[i], &c))
 		}
 	}
-	f.settle(&c)
+	f.chooseDefaults(&c)
 	f.prune(&c)
 	return c
 }
 
-// saves is how many bytes orgs need less that can name the set k; cost is what
-// each combination takes now.
-func (f *factoring) saves(k *candidate, cost []int) int {
+// savings returns how many bytes the orgs that can name the set k save; cost is
+// the present cost of each combination.
+func (f *factoring) savings(k *candidate, cost []int) int {
 	saved := 0
 	for i := range f.combinations {
 		if c := &f.combinations[i]; cost[i] > refLine && k.products.within(c.products) {
-			saved += c.orgs * max(0, cost[i]-k.spells(c))
+			saved += c.orgs * max(0, cost[i]-k.cost(c))
 		}
 	}
 	return saved
 }
 
-// settle gives each group the default that saves most and tells the total. A
-// default is never what fewer than half of the orgs have, however much that
-// would save: it is what an org gets to which nobody has given a thought.
-func (f *factoring) settle(c *choice) int {
+// chooseDefaults sets the default of each group to the set that saves most, and
+// returns the total. At least half of a group's orgs must have a default, however
+// much another would save, because it applies to every org that is added.
+func (f *factoring) chooseDefaults(c *choice) int {
 	best := make([]int, len(c.defaults))
 	chosen := slices.Repeat([]int{-1}, len(c.defaults))
 	for d := -1; d < len(c.sets); d++ {
 		c.defaults = slices.Repeat([]int{d}, len(c.defaults))
 		for g, n := range f.groupTotals(c) {
-			if d < 0 || n < best[g] && f.usual(&c.sets[d], g) {
+			if d < 0 || n < best[g] && f.isCommon(&c.sets[d], g) {
 				best[g], chosen[g] = n, d
 			}
 		}
@@ -293,9 +285,9 @@ func (f *factoring) settle(c *choice) int {
 	return f.total(c)
 }
 
-// usual says whether at least half of a group's orgs, and not just one, have
-// all of the set.
-func (f *factoring) usual(set *candidate, g int) bool {
+// isCommon reports whether at least half of a group's orgs, and more than one,
+// have all of the set.
+func (f *factoring) isCommon(set *candidate, g int) bool {
 	orgs := 0
 	for i := range f.combinations {
 		if k := &f.combinations[i]; k.group == g && set.products.within(k.products) {
@@ -311,13 +303,13 @@ func (f *factoring) prune(c *choice) {
 	for i := len(c.sets) - 1; i >= 0; i-- {
 		trial := *c
 		trial.sets = slices.Delete(slices.Clone(c.sets), i, i+1)
-		if without := f.settle(&trial); without <= total {
+		if without := f.chooseDefaults(&trial); without <= total {
 			*c, total = trial, without
 		}
 	}
 }
 
-// total is about how many bytes a choice takes.
+// total returns about how many bytes a choice takes.
 func (f *factoring) total(c *choice) int {
 	n := 0
 	for _, group := range f.groupTotals(c) {
@@ -329,7 +321,8 @@ func (f *factoring) total(c *choice) int {
 	return n
 }
 
-// groupTotals is about how many bytes the orgs and defaults of each group take.
+// groupTotals returns about how many bytes the orgs and defaults of each group
+// take.
 func (f *factoring) groupTotals(c *choice) []int {
 	totals := make([]int, len(c.defaults))
 	for g, set := range c.defaults {
@@ -344,12 +337,12 @@ func (f *factoring) groupTotals(c *choice) []int {
 	return totals
 }
 
-// cost is how many bytes the products of an org take.
+// cost returns how many bytes the products of an org take.
 func (f *factoring) cost(k *combination, c *choice) int {
 	best := k.plain
 	if d := c.defaults[k.group]; d >= 0 {
 		switch set := &c.sets[d]; {
-		case equal(set.products, k.products):
+		case set.products.equal(k.products):
 			return 0
 		case set.products.within(k.products):
 			best = listBytes(k.width - set.width)
@@ -359,22 +352,22 @@ func (f *factoring) cost(k *combination, c *choice) int {
 	}
 	for i := range c.sets {
 		if set := &c.sets[i]; set.products.within(k.products) {
-			best = min(best, set.spells(k))
+			best = min(best, set.cost(k))
 		}
 	}
 	return best
 }
 
-// spells is how many bytes it takes to name the set, which is within k, and
-// what is missing.
-func (c *candidate) spells(k *combination) int {
+// cost returns how many bytes it takes to name the set, which is within k, and
+// the rest of k.
+func (c *candidate) cost(k *combination) int {
 	if k.width == c.width {
 		return refLine
 	}
 	return refLine + listBytes(k.width-c.width)
 }
 
-// definition is how many bytes it takes to define a set beside others.
+// definition returns how many bytes the definition of a set beside others takes.
 func (f *factoring) definition(set *candidate, others []candidate) int {
 	least := set.width
 	for i := range others {

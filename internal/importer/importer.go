@@ -8,32 +8,32 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Split says how the orgs are spread over files.
+// Split is how the orgs are distributed over files.
 type Split string
 
 const (
-	// Together puts all into one file.
+	// Together is one file.
 	Together Split = ""
-	// ByCell and ByStatus make one file for each cell or status, beside one
-	// with what they share.
+	// ByCell and ByStatus are one file for each cell or status, and one for what
+	// they share.
 	ByCell   Split = "cell"
 	ByStatus Split = "status"
 )
 
 // Names of files that don't depend on the account.
 const (
-	// OrgsFile holds everything when there is no split.
+	// OrgsFile contains everything if there is no split.
 	OrgsFile = "orgs.yaml"
-	// SharedFile holds what the files of a split have in common.
+	// SharedFile contains what the files of a split have in common.
 	SharedFile = "products.yaml"
 )
 
-// Options is what Manifests needs to know beside the account.
+// Options are the options of Manifests.
 type Options struct {
 	Split Split
-	// AerialDomain is the domain of the Aerial org, which is also recognized by
-	// what the API says of it; ParentDomains are those of the configured
-	// parents. All of them are declared as protected.
+	// AerialDomain is the domain of the Aerial org, which Actual may also mark;
+	// ParentDomains are those of the configured parents. These orgs are declared
+	// as protected.
 	AerialDomain  string
 	ParentDomains []string
 }
@@ -44,23 +44,23 @@ type File struct {
 	Data []byte
 }
 
-// Result is a folder of manifests and what their reader should know.
+// Result is a folder of manifests.
 type Result struct {
 	// Files are sorted by name.
 	Files []File
-	// Orgs is how many orgs are declared, Products how many have a name.
+	// Orgs is the number of declared orgs, Products that of products.
 	Orgs, Products int
-	// Warnings tell what the manifests leave out, one line each, in the order
-	// of the orgs.
+	// Warnings are about what is not declared, one line each, in the order of
+	// the orgs.
 	Warnings []string
 }
 
-// Manifests describes the account. state.Load takes the files, and diff.Compute
-// finds no difference between them and the account; orgs that could not be
-// declared are unmanaged there.
+// Manifests returns manifests that describe the account. state.Load accepts the
+// files, and diff.Compute finds no difference between them and the account; orgs
+// that can't be declared are unmanaged there.
 //
-// It fails when there is nothing to declare, and when a file would be larger
-// than the loader takes.
+// It is an error if no org can be declared, or if a file would be larger than
+// the loader accepts.
 func Manifests(actual *state.Actual, opts Options) (*Result, error) {
 	s := newSurvey(actual, opts)
 	if len(s.orgs) == 0 {
@@ -70,7 +70,11 @@ func Manifests(actual *state.Actual, opts Options) (*Result, error) {
 	least := 0
 	for _, p := range plans(s) {
 		files := write(s, p)
-		if size := bytesOf(files); r.Files == nil || size < least {
+		size := 0
+		for _, f := range files {
+			size += len(f.Data)
+		}
+		if r.Files == nil || size < least {
 			r.Files, least = files, size
 		}
 	}
@@ -82,18 +86,10 @@ func Manifests(actual *state.Actual, opts Options) (*Result, error) {
 	return r, nil
 }
 
-func bytesOf(files []File) int {
-	n := 0
-	for _, f := range files {
-		n += len(f.Data)
-	}
-	return n
-}
-
 func tooLarge(f File, split Split) error {
-	advice := "split the account with --split cell"
+	advice := "split the account by cell"
 	if split != Together {
-		advice = "split it otherwise, or by hand"
+		advice = "split it another way, or by hand"
 	}
 	return fmt.Errorf("%s would have %d MB, and manifests are read up to %d MB: %s",
 		f.Name, len(f.Data)>>20, strictyaml.MaxSize>>20, advice)

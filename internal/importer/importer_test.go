@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// mustImport gives the manifests of an account.
+// mustImport returns the manifests of an account.
 func mustImport(t testing.TB, actual *state.Actual, opts importer.Options) *importer.Result {
 	t.Helper()
 	r, err := importer.Manifests(actual, opts)
@@ -60,7 +60,7 @@ func plan(r *importer.Result, actual *state.Actual) (*state.Desired, *diff.Plan,
 	return desired, p, err
 }
 
-// dump gives all files as one text.
+// dump returns all files as one text.
 func dump(r *importer.Result) string {
 	var a txtar.Archive
 	for _, f := range r.Files {
@@ -205,7 +205,7 @@ func TestTooLarge(t *testing.T) {
 		})
 	}
 	_, err := importer.Manifests(a, importer.Options{})
-	if err == nil || !strings.Contains(err.Error(), "orgs.yaml would have 1") || !strings.Contains(err.Error(), "--split cell") {
+	if err == nil || !strings.Contains(err.Error(), "orgs.yaml would have 1") || !strings.Contains(err.Error(), "by cell") {
 		t.Errorf("all in one file: %v", err)
 	}
 	r := mustImport(t, a, importer.Options{Split: importer.ByCell})
@@ -216,7 +216,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// What an org gets to which nobody has given a thought must not hurt it.
+// The defaults must not harm an org that is added without further keys.
 func TestHarmlessDefaults(t *testing.T) {
 	a := company()
 	for i := range a.Orgs {
@@ -233,7 +233,7 @@ func TestHarmlessDefaults(t *testing.T) {
 	}
 }
 
-// fleet gives the simulator's default fleet as the API would tell it.
+// fleet returns the simulator's default fleet as the API returns it.
 func fleet(n int) *state.Actual {
 	seed := simulator.DefaultSeed(n)
 	a := &state.Actual{Account: state.Account{ID: seed.Account.ID, Name: seed.Account.Name}}
@@ -252,7 +252,7 @@ func fleet(n int) *state.Actual {
 }
 
 // Sets and defaults make the text shorter than one that says everything at each
-// org, and not by sets that nobody would think of.
+// org, and not by meaningless sets.
 func TestShorter(t *testing.T) {
 	for _, n := range []int{2, 10, 200, 2000} {
 		a := fleet(n)
@@ -273,7 +273,7 @@ func TestShorter(t *testing.T) {
 	}
 }
 
-// withoutComments gives what a YAML reader sees, one list a line.
+// withoutComments returns what a YAML reader sees, one list a line.
 func withoutComments(text []byte) []byte {
 	var out []byte
 	text = bytes.ReplaceAll(text, []byte(",\n      "), []byte(", "))

@@ -8,16 +8,15 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// maxSlug is how long a name made of words may get; longer ones end at a word.
+// maxSlug is the length of the longest slug; it ends with a whole word.
 const maxSlug = 50
 
-// productNames gives each product a name, by its id: the last part of Okta's
-// name ("IT Products - SSO" is sso), or all of it where several would be called
-// the same, or with the id where even that doesn't tell them apart. The ids are
-// valid and without repeats.
+// productNames returns a name for each product id: the last part of Okta's name
+// ("IT Products - SSO" is sso), or all of it if that isn't unique, or with the
+// id. The ids are valid and unique.
 //
-// A name that several products would get goes to none of them, so that names
-// don't depend on which product comes first.
+// If several products could have a name, none of them gets it, so that names
+// don't depend on the order of products.
 func productNames(all []state.Product) map[string]string {
 	ways := []func(state.Product) string{
 		func(p state.Product) string {
@@ -43,10 +42,9 @@ func productNames(all []state.Product) map[string]string {
 		}
 		for _, p := range all {
 			name := way(p)
-			if names[p.ID] != "" || claims[name] > 1 || !usable(name) || taken[name] {
-				continue
+			if names[p.ID] == "" && claims[name] == 1 && usable(name) && !taken[name] {
+				names[p.ID] = name
 			}
-			names[p.ID] = name
 		}
 		for _, name := range names {
 			taken[name] = true
@@ -61,7 +59,7 @@ func productNames(all []state.Product) map[string]string {
 	return names
 }
 
-// free gives the name, with a number if it is taken, and takes it.
+// free returns the name, with a number if it is taken, and marks it as taken.
 func free(name string, taken map[string]bool) string {
 	for candidate, n := name, 2; ; n++ {
 		if !taken[candidate] {
@@ -72,13 +70,13 @@ func free(name string, taken map[string]bool) string {
 	}
 }
 
-// usable says whether a name can stand in a manifest as it is, without quotes.
+// usable reports whether a manifest can have the name, without quotes.
 func usable(name string) bool {
 	return state.ValidName(name) && strictyaml.Scalar(name) == name
 }
 
-// slug makes of words a name of lower-case letters, digits and single hyphens;
-// "" when nothing is left.
+// slug returns s as a name of lower-case letters, digits and single hyphens; ""
+// if nothing is left.
 func slug(s string) string {
 	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')

@@ -5,8 +5,8 @@ import (
 	mathbits "math/bits"
 )
 
-// bits is a set of products, by their places in the survey's list. Nil is no
-// set at all; all others of a survey have the same length.
+// bits is a set of products, by their indexes in the survey's list. Nil is no
+// set; all others of a survey have the same length.
 type bits []uint64
 
 func newBits(n int) bits { return make(bits, n/64+1) }
@@ -30,7 +30,7 @@ func (b bits) count() int {
 	return n
 }
 
-// within says whether all of b is in c.
+// within reports whether c contains all of b.
 func (b bits) within(c bits) bool {
 	for i, w := range b {
 		if w&^c[i] != 0 {
@@ -40,7 +40,8 @@ func (b bits) within(c bits) bool {
 	return true
 }
 
-// and gives what b and c have in common.
+func (b bits) equal(c bits) bool { return b.within(c) && c.within(b) }
+
 func (b bits) and(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -49,7 +50,6 @@ func (b bits) and(c bits) bits {
 	return d
 }
 
-// minus gives what of b is not in c.
 func (b bits) minus(c bits) bits {
 	d := make(bits, len(b))
 	for i, w := range b {
@@ -58,11 +58,9 @@ func (b bits) minus(c bits) bits {
 	return d
 }
 
-// key is the same for equal sets, and sorts them.
 func (b bits) key() string { return fmt.Sprintf("%016x", []uint64(b)) }
 
-// places gives the places of the products.
-func (b bits) places() []int {
+func (b bits) indexes() []int {
 	var all []int
 	for i, w := range b {
 		for ; w != 0; w &= w - 1 {

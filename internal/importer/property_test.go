@@ -59,7 +59,7 @@ func account(t *rapid.T) *state.Actual {
 	return a
 }
 
-// productIDs draws some of the products, and at times one that nobody sells.
+// productIDs draws some of the products, and at times one outside of the catalogue.
 func productIDs(t *rapid.T, ids []string) []string {
 	all := []string{}
 	for _, id := range ids {

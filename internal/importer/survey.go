@@ -6,25 +6,25 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
-// survey is what a manifest can say of an account.
+// survey is what a manifest can declare of an account.
 type survey struct {
 	opts     Options
 	account  state.Account
 	products []product // sorted by name
 	groups   []group   // sorted by file
 	orgs     []*org    // of all groups, sorted by domain
-	// left are the comments on what can't be declared.
-	left     []string
+	// skipped are the comments on what can't be declared.
+	skipped  []string
 	warnings []string
 }
 
-// product is a product of the catalogue and the name that manifests give it.
+// product is a product of the catalogue and its name in manifests.
 type product struct {
 	state.Product
 	name string
@@ -37,19 +37,18 @@ type group struct {
 	orgs  []*org
 }
 
-// org is what a manifest can say of one org.
+// org is what a manifest can declare of one org.
 type org struct {
 	live *state.Org
 	// head is the line that begins the org's entry: its domain and its name.
 	head string
-	// id is empty unless the domain alone doesn't tell which org is meant.
+	// id is empty unless several orgs have the domain.
 	id string
-	// cell and status are empty when they can't be declared.
+	// cell and status are empty if they can't be declared.
 	cell, status string
-	// products are those that can be declared; nil when products are not
-	// managed.
+	// products are those that can be declared; nil if products are not managed.
 	products bits
-	// more says that the org has further products, which can't be declared.
+	// more means that the org has further products, which can't be declared.
 	more      bool
 	protected bool
 	// notes are comments on the org.
@@ -63,8 +62,14 @@ func newSurvey(actual *state.Actual, opts Options) *survey {
 	for i, p := range s.products {
 		index[p.ID] = i
 	}
-	for _, o := range declarable(actual.Orgs, s.leaveOut) {
-		s.orgs = append(s.orgs, s.org(o.live, o.id, index))
+	for _, same := range s.byDomain(actual.Orgs) {
+		if live := s.choose(same); live != nil {
+			id := ""
+			if len(same) > 1 {
+				id = live.ID
+			}
+			s.orgs = append(s.orgs, s.org(live, id, index))
+		}
 	}
 	s.group()
 	return s
@@ -81,7 +86,7 @@ func (s *survey) catalogue(all []state.Product) {
 		if state.ValidProductID(p.ID) {
 			return false
 		}
-		s.leave(label("product", p.ID, p.Name), "a manifest doesn't take such an id")
+		s.skip(label("product", p.ID, p.Name), "a manifest can't have such an id")
 		return true
 	})
 	names := productNames(all)
@@ -91,17 +96,9 @@ func (s *survey) catalogue(all []state.Product) {
 	slices.SortFunc(s.products, func(a, b product) int { return strings.Compare(a.name, b.name) })
 }
 
-// named is a live org and, where its domain is not enough, the id to name it by.
-type named struct {
-	live *state.Org
-	id   string
-}
-
-// declarable gives the orgs that a manifest can name, sorted by domain, and
-// tells of the others.
-func declarable(live []state.Org, leaveOut func(o *state.Org, why string)) []named {
-	byDomain := map[string][]*state.Org{}
-	var domains []string
+// byDomain returns the orgs whose domain can be declared, sorted by domain, those
+// with the same domain together and sorted by id.
+func (s *survey) byDomain(live []state.Org) [][]*state.Org {
 	sorted := make([]*state.Org, len(live))
 	for i := range live {
 		sorted[i] = &live[i]
@@ -109,34 +106,28 @@ func declarable(live []state.Org, leaveOut func(o *state.Org, why string)) []nam
 	slices.SortFunc(sorted, func(a, b *state.Org) int {
 		return cmp.Or(strings.Compare(a.Domain, b.Domain), strings.Compare(a.ID, b.ID))
 	})
-	for _, o := range sorted {
+	var all [][]*state.Org
+	for i, o := range sorted {
 		switch {
 		case o.Domain == "":
-			leaveOut(o, "Okta lists it without a domain")
+			s.skipOrg(o, "Okta lists it without a domain")
 		case !state.ValidDomain(o.Domain):
-			leaveOut(o, "a manifest doesn't take such a domain")
+			s.skipOrg(o, "a manifest can't have such a domain")
+		case i > 0 && sorted[i-1].Domain == o.Domain:
+			all[len(all)-1] = append(all[len(all)-1], o)
 		default:
-			if byDomain[o.Domain] == nil {
-				domains = append(domains, o.Domain)
-			}
-			byDomain[o.Domain] = append(byDomain[o.Domain], o)
-		}
-	}
-	var all []named
-	for _, domain := range domains {
-		if n, ok := foremost(byDomain[domain], leaveOut); ok {
-			all = append(all, n)
+			all = append(all, []*state.Org{o})
 		}
 	}
 	return all
 }
 
-// foremost gives the one of several orgs with the same domain that is declared:
-// the Aerial org, else an active one, else that with the first id. They are in
-// the order of their ids.
-func foremost(orgs []*state.Org, leaveOut func(o *state.Org, why string)) (named, bool) {
+// choose returns the one of several orgs with the same domain that is declared:
+// the Aerial org, else an active one, else that with the first id; nil if none
+// of several has a valid id.
+func (s *survey) choose(orgs []*state.Org) *state.Org {
 	if len(orgs) == 1 {
-		return named{live: orgs[0]}, true
+		return orgs[0]
 	}
 	rank := func(o *state.Org) int {
 		switch {
@@ -152,55 +143,52 @@ func foremost(orgs []*state.Org, leaveOut func(o *state.Org, why string)) (named
 	}
 	best := slices.MinFunc(orgs, func(a, b *state.Org) int { return cmp.Compare(rank(a), rank(b)) })
 	if !state.ValidID(best.ID) {
-		best = nil // nothing tells them apart
+		best = nil
 	}
 	for _, o := range orgs {
 		if o != best {
-			leaveOut(o, "another org has the same domain")
+			s.skipOrg(o, "another org has the same domain")
 		}
 	}
-	if best == nil {
-		return named{}, false
-	}
-	return named{best, best.ID}, true
+	return best
 }
 
-// leaveOut notes an org that can't be declared.
-func (s *survey) leaveOut(o *state.Org, why string) {
-	s.leave(label("org", o.ID, o.Domain, o.Name), why)
+// skipOrg notes an org that can't be declared.
+func (s *survey) skipOrg(o *state.Org, why string) {
+	s.skip(label("org", o.ID, o.Domain, o.Name), why)
 }
 
-// leave notes something that can't be declared.
-func (s *survey) leave(what, why string) {
-	s.left = append(s.left, what+": "+why)
+// skip notes something that can't be declared.
+func (s *survey) skip(what, why string) {
+	s.skipped = append(s.skipped, what+": "+why)
 	s.warnings = append(s.warnings, what+" is not declared: "+why)
 }
 
-// label names something by its id and whatever else is known of it, as in
-// `org "00o1" (acme.okta.com, Acme)`.
+// label returns the name of something for messages: its id and what else is known
+// of it, as in `org "00o1" (acme.okta.com, Acme)`.
 func label(kind, id string, more ...string) string {
-	known := slices.DeleteFunc(more, func(s string) bool { return line(s) == "" })
-	for i := range known {
-		known[i] = line(known[i])
+	var known []string
+	for _, m := range more {
+		if m = line(m); m != "" {
+			known = append(known, m)
+		}
 	}
-	text := fmt.Sprintf("%s %q", kind, line(id))
+	name := fmt.Sprintf("%s %q", kind, line(id))
 	if len(known) > 0 {
-		text += " (" + strings.Join(known, ", ") + ")"
+		name += " (" + strings.Join(known, ", ") + ")"
 	}
-	return text
+	return name
 }
 
-// org says of a live org what can be said. index finds products by id.
+// org returns what can be declared of a live org. index is that of products by id.
 func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
 	o := &org{live: live, id: id, head: "  - domain: " + strictyaml.Scalar(live.Domain) + comment(live.Name)}
 	note := func(format string, args ...any) string {
-		text := fmt.Sprintf(format, args...)
-		o.notes = append(o.notes, text)
-		return text
+		msg := fmt.Sprintf(format, args...)
+		o.notes = append(o.notes, msg)
+		return msg
 	}
-	warn := func(text string) {
-		s.warnings = append(s.warnings, live.Domain+": "+text)
-	}
+	warn := func(msg string) { s.warnings = append(s.warnings, live.Domain+": "+msg) }
 	if live.AerialOrg || live.Domain == s.opts.AerialDomain {
 		note("The Aerial org, where the API clients of the account are registered.")
 		o.protected = true
@@ -212,15 +200,15 @@ func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
 	case state.ValidCell(live.Cell):
 		o.cell = live.Cell
 	case live.Cell == "":
-		warn(note("cell not declared: Okta does not tell it"))
+		warn(note("cell not declared: Okta returns none"))
 	default:
-		warn(note("cell not declared: %q is none that Aerial supports", line(live.Cell)))
+		warn(note("cell not declared: Aerial does not support %q", line(live.Cell)))
 	}
 	switch {
 	case live.Status == state.Active, live.Status == state.Inactive:
 		o.status = string(live.Status)
 	case live.Status == "":
-		warn(note("status not managed: Okta does not tell it"))
+		warn(note("status not managed: Okta returns none"))
 	default:
 		warn(note("status not managed: %q can't be declared", line(string(live.Status))))
 	}
@@ -228,14 +216,14 @@ func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
 	return o
 }
 
-// errorID is what Okta Support asks for. It is another one each time, and would
-// be a change in the text where nothing changed.
+// errorID matches Okta's error ids. Comments leave them out, because they differ
+// each time.
 var errorID = regexp.MustCompile(` ?\(errorId [^)]*\)`)
 
 func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...any) string, warn func(string)) {
 	live := o.live
 	if live.Unknown != "" || live.Products == nil {
-		why := cmp.Or(live.Unknown, "nobody tried to")
+		why := cmp.Or(live.Unknown, "they were not requested")
 		const unread = "products not managed, because they could not be read: "
 		note("%s", unread+line(errorID.ReplaceAllString(why, "")))
 		warn(unread + line(why))
@@ -254,8 +242,7 @@ func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...
 		return
 	}
 	slices.Sort(foreign)
-	// What the account doesn't subscribe to can't be declared: the diff would
-	// ask to buy it.
+	// The account would have to subscribe to them before they can be declared.
 	if o.products.empty() {
 		warn(note("products not managed: the account does not subscribe to %s", strings.Join(foreign, ", ")))
 		o.products = nil
@@ -265,7 +252,6 @@ func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...
 	o.more = true
 }
 
-// group spreads the orgs over files.
 func (s *survey) group() {
 	at := map[string]int{}
 	for _, o := range s.orgs {
@@ -281,7 +267,7 @@ func (s *survey) group() {
 	slices.SortFunc(s.groups, func(a, b group) int { return strings.Compare(a.file, b.file) })
 }
 
-// groupOf gives the file that an org belongs into.
+// groupOf returns the group of an org, without orgs.
 func (s *survey) groupOf(o *org) group {
 	switch s.opts.Split {
 	case ByCell:
@@ -303,21 +289,7 @@ func (s *survey) groupOf(o *org) group {
 	}
 }
 
-// maxLine is how much of somebody else's words a comment repeats.
+// maxLine is how many characters of a foreign text a comment has.
 const maxLine = 160
 
-// line makes words of any kind fit for a comment: one line of printable
-// characters, cut where it gets long.
-func line(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxLine {
-		s = string(r[:maxLine]) + "…"
-	}
-	return s
-}
+func line(s string) string { return text.OneLine(s, maxLine) }

@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// maxColumn is where lists are broken.
+// maxColumn is where lists are wrapped.
 const maxColumn = 100
 
 // writer writes one file.
@@ -27,22 +27,22 @@ func (w *writer) line(format string, args ...any) {
 
 // write writes the files of a plan, sorted by name.
 func write(s *survey, p *plan) []File {
+	w := &writer{s: s, p: p}
+	w.line("# The orgs of an Okta Aerial account, as `reconciler import` found them. Until the")
+	w.line("# account or these manifests change, `reconciler diff` shows no difference. Names of")
+	w.line("# products and sets may be changed; ids, domains and cells are Okta's.")
+	w.line("\nversion: 1")
+	w.shared()
 	if s.opts.Split == Together {
-		w := &writer{s: s, p: p}
-		w.header()
-		w.shared()
 		w.group(0)
-		w.leftOut()
+		w.skipped()
 		return []File{{OrgsFile, w.Bytes()}}
 	}
-	w := &writer{s: s, p: p}
-	w.header()
-	w.shared()
-	w.leftOut()
+	w.skipped()
 	files := []File{{SharedFile, w.Bytes()}}
 	for g := range s.groups {
 		w := &writer{s: s, p: p}
-		w.line("# %s Names of products and sets stand in %s.", s.groups[g].title, SharedFile)
+		w.line("# %s Names of products and sets are in %s.", s.groups[g].title, SharedFile)
 		w.line("\nversion: 1")
 		w.group(g)
 		files = append(files, File{s.groups[g].file, w.Bytes()})
@@ -51,14 +51,7 @@ func write(s *survey, p *plan) []File {
 	return files
 }
 
-func (w *writer) header() {
-	w.line("# The orgs of an Okta Aerial account, as `reconciler import` found them. Until the")
-	w.line("# account or these manifests change, `reconciler diff` shows no difference. Names of")
-	w.line("# products and sets are free to be changed; ids, domains and cells are Okta's.")
-	w.line("\nversion: 1")
-}
-
-// shared writes what holds for all files.
+// shared writes what applies to all files.
 func (w *writer) shared() {
 	id, name := w.s.account.ID, w.s.account.Name
 	if !state.ValidID(id) {
@@ -86,19 +79,18 @@ func (w *writer) shared() {
 		w.line("\n# Products that several orgs have in common.")
 		w.line("productSets:")
 	}
-	for i := range w.p.sets {
-		w.list("  "+w.p.sets[i].name, members(w.s, w.p.sets, i))
+	for _, set := range w.p.sets {
+		w.list("  "+set.name, set.members(w.s))
 	}
 }
 
-// text writes a string unless it is empty.
 func (w *writer) text(key, value string) {
 	if value != "" {
 		w.line("%s: %s", key, strictyaml.Scalar(value))
 	}
 }
 
-// comment gives words as a comment behind a value.
+// comment returns words as the comment after a value.
 func comment(words string) string {
 	if words = line(words); words == "" {
 		return ""
@@ -106,8 +98,8 @@ func comment(words string) string {
 	return " # " + words
 }
 
-// list writes a list in brackets, over several lines if it is long. The key
-// comes with its indentation.
+// list writes a list in brackets, on several lines if it is long. The key includes
+// its indentation.
 func (w *writer) list(key string, items []string) {
 	indent := "\n" + strings.Repeat(" ", 2+len(key)-len(strings.TrimLeft(key, " ")))
 	text := key + ": ["
@@ -135,15 +127,15 @@ func (w *writer) list(key string, items []string) {
 func (w *writer) group(g int) {
 	d := &w.p.defaults[g]
 	if !d.empty() {
-		w.line("\n# What holds for every org of this file that doesn't say otherwise.")
+		w.line("\n# What applies to every org of this file that doesn't override it.")
 		w.line("defaults:")
 		w.text("  cell", d.cell)
 		w.text("  status", d.status)
 		if d.list != nil {
 			w.list("  products", w.s.names(d.list))
 		}
-		if d.set >= 0 {
-			w.list("  productSets", []string{w.p.sets[d.set].name})
+		if d.set != nil {
+			w.list("  productSets", []string{d.set.name})
 		}
 	}
 	w.line("\norgs:")
@@ -165,10 +157,10 @@ func (w *writer) org(o *org, d *defaults) {
 		w.text("    status", o.status)
 	}
 	if o.products != nil {
-		w.spell(o.products, d)
+		w.products(o.products, d)
 	}
 	switch {
-	case o.products == nil && d.giveProducts():
+	case o.products == nil && d.haveProducts():
 		w.text("    productPolicy", string(state.Ignore))
 	case o.products != nil && o.more:
 		w.text("    productPolicy", string(state.Additive))
@@ -178,57 +170,40 @@ func (w *writer) org(o *org, d *defaults) {
 	}
 }
 
-// spell writes the products of an org, in the shortest of the ways that there
-// are.
-func (w *writer) spell(products bits, d *defaults) {
-	if d.list != nil {
-		if !equal(d.list, products) {
-			w.list("    products", w.s.names(products))
-		}
+// products writes the products of an org in the shortest way.
+func (w *writer) products(products bits, d *defaults) {
+	if d.list != nil && d.list.equal(products) || d.set != nil && d.set.products.equal(products) {
 		return
 	}
-	if d.set >= 0 && equal(w.p.sets[d.set].products, products) {
-		return
+	least := &writer{} // without a set
+	if d.set != nil && !products.empty() {
+		least.list("    productSets", nil)
 	}
-	least := w.plainly(products, d)
-	for i := range w.p.sets {
-		set := &w.p.sets[i]
-		if !set.products.within(products) {
+	least.list("    products", w.s.names(products))
+	for _, set := range w.p.sets {
+		if d.list != nil || !set.products.within(products) {
 			continue
 		}
-		way := &writer{s: w.s, p: w.p}
-		if i != d.set {
-			way.list("    productSets", []string{set.name})
+		with := &writer{}
+		if set != d.set {
+			with.list("    productSets", []string{set.name})
 		}
 		if rest := products.minus(set.products); !rest.empty() {
-			way.list("    products", w.s.names(rest))
+			with.list("    products", w.s.names(rest))
 		}
-		if way.Len() < least.Len() {
-			least = way
+		if with.Len() < least.Len() {
+			least = with
 		}
 	}
 	w.Write(least.Bytes())
 }
 
-// plainly lists the products without any set.
-func (w *writer) plainly(products bits, d *defaults) *writer {
-	way := &writer{s: w.s, p: w.p}
-	if d.set >= 0 && !products.empty() {
-		way.list("    productSets", nil)
-	}
-	way.list("    products", w.s.names(products))
-	return way
-}
-
-func equal(a, b bits) bool { return a.within(b) && b.within(a) }
-
-// leftOut tells in a comment what could not be declared.
-func (w *writer) leftOut() {
-	if len(w.s.left) == 0 {
+func (w *writer) skipped() {
+	if len(w.s.skipped) == 0 {
 		return
 	}
-	w.line("\n# Not declared, because a manifest can't say it:")
-	for _, what := range w.s.left {
+	w.line("\n# Not declared, because a manifest can't:")
+	for _, what := range w.s.skipped {
 		w.line("#   %s", what)
 	}
 }

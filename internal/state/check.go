@@ -5,25 +5,26 @@ import (
 	"unicode/utf8"
 )
 
-// What may stand in a manifest, for programs that write one. The loader says
-// the same with words.
+// The functions of this file are for programs that write manifests. The loader
+// applies the same rules.
 
-// ValidDomain says whether s may be an org's domain.
+// ValidDomain reports whether a manifest may have s as an org's domain.
 func ValidDomain(s string) bool { return isDomain(s) }
 
-// ValidID says whether s may be the id of an org or an account.
+// ValidID reports whether a manifest may have s as the id of an org or account.
 func ValidID(s string) bool { return resourceID(s).Check() == nil }
 
-// ValidCell says whether s names a cell that Aerial supports.
+// ValidCell reports whether s is a cell that Aerial supports.
 func ValidCell(s string) bool { return cell(s).Check() == nil }
 
-// ValidProductID says whether s may be the id of a product.
+// ValidProductID reports whether a manifest may have s as the id of a product.
 func ValidProductID(s string) bool { return isProductID(s) }
 
-// ValidName says whether s may be the name of a product or a product set.
+// ValidName reports whether a manifest may have s as the name of a product or a
+// product set.
 func ValidName(s string) bool {
 	return checkName(s) == nil && !isProductID(strings.ToUpper(s))
 }
 
-// ValidAccountName says whether s may be the name of an account.
-func ValidAccountName(s string) bool { return utf8.ValidString(s) && accountName(s).Check() == nil }
+// ValidAccountName reports whether a manifest may have s as the account's name.
+func ValidAccountName(s string) bool { return utf8.ValidString(s) && line(s).Check() == nil }

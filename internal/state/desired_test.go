@@ -110,7 +110,7 @@ func TestLoadNoStall(t *testing.T) {
 	thousand := "  big: [" + repeat(1000, "P%05d,", one) + "]\n"
 	tests := []struct{ name, text, wanted string }{
 		{"chain of sets", head + "productSets:\n  s0: [P00000]\n" + repeat(10_000, "  s%d: [s%d, P%05d]\n",
-			func(i int) []any { return []any{i + 1, i, i} }) + tail, "gives more than 1000 products"},
+			func(i int) []any { return []any{i + 1, i, i} }) + tail, "has more than 1000 products"},
 		{"circle of sets", head + "productSets:\n" + repeat(10_000, "  s%d: [s%d, s0]\n",
 			func(i int) []any { return []any{i, i + 1} }) + "  s10000: [s0]\n" + tail, "contain each other"},
 		{"sets of a large one", head + "productSets:\n" + thousand + repeat(3_000, "  s%d: [big]\n", one) + tail, "add up to more than 2000000"},

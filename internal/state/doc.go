@@ -1,12 +1,9 @@
-// Package state is the model that the whole program shares: which orgs and
-// products a company wants (Desired, read from manifests) and which it has
-// (Actual, read from the Aerial API).
+// Package state defines the desired state (read from manifests) and the actual
+// state (read from the Aerial API) of a company's orgs, and loads manifests.
 //
-// The one rule that everything else leans on: absent is not empty. A field
-// that a manifest doesn't mention is not managed and never written; an empty
-// list is a wish for nothing. Nil slices and empty strings carry the first
-// meaning, non-nil empty slices the second.
+// Absent is not empty: a field that a manifest doesn't mention is not managed and
+// never written; an empty list declares that there are none. The first is a nil
+// slice or an empty string, the second a non-nil empty slice.
 //
-// Load is the strict manifest reader. It collects every mistake with its place
-// instead of stopping at the first.
+// Load reads manifests strictly and returns every mistake with its position.
 package state

@@ -40,7 +40,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// schemaWords gives the keys and the allowed words of a schema.
+// schemaWords returns the keys and the allowed words of a schema.
 func schemaWords(s any) []string {
 	var all []string
 	switch s := s.(type) {

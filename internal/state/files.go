@@ -12,7 +12,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/strictyaml"
 )
@@ -24,8 +25,8 @@ type file struct {
 	name string // as it is shown to people
 	docs []*At[manifest]
 	errs strictyaml.Errors
-	// misspelt says that a key near to products or productSets was refused, so
-	// that names which nobody defines are likely to be defined under it.
+	// misspelt means that an unknown key resembles products or productSets, so
+	// that undefined names are probably defined under it.
 	misspelt bool
 }
 
@@ -41,29 +42,28 @@ type finder struct {
 	inputs int
 }
 
-// fileKey and fileSize identify a file: surely, and as a first guess.
 type (
+	// fileKey identifies a file.
 	fileKey struct {
 		fsys any
 		path string
 	}
+	// fileSize is the same for files that may be the same.
 	fileSize struct {
 		name string
 		size int64
 	}
+	// found is a file that was collected, and the number of its input.
+	found struct {
+		info  fs.FileInfo
+		input int
+	}
 )
-
-// found is a file that was collected, and the number of its input.
-type found struct {
-	info  fs.FileInfo
-	input int
-}
 
 func newFinder() *finder {
 	return &finder{seen: map[fileKey]bool{}, sizes: map[fileSize][]found{}}
 }
 
-// input collects the files of one more input.
 func (f *finder) input(in Input) {
 	f.inputs++
 	root := cmp.Or(in.Root, ".")
@@ -89,8 +89,8 @@ func (f *finder) input(in Input) {
 	}
 }
 
-// folder collects the manifests below dir and says whether there are any, or
-// may be.
+// folder collects the manifests below dir and reports whether there are, or may
+// be, any.
 func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 		p, name := path.Join(dir, e.Name()), prefix+e.Name()
 		switch mode := e.Type(); {
 		case strings.HasPrefix(e.Name(), "."):
-			// .git, .github and the like hold no manifests.
+			// .git, .github and the like contain no manifests.
 		case mode.IsDir():
 			some = f.folder(fsys, p, name+"/") || some
 		case mode&fs.ModeSymlink != 0:
@@ -124,9 +124,8 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 	return some
 }
 
-// link warns of a symbolic link, unless it surely leads to a file that would not
-// have been read anyway. Where a link out of the folder leads, the file system
-// may not tell.
+// link warns of a symbolic link, unless its target certainly is a file that would
+// not have been read. A file system may not resolve links out of the folder.
 func (f *finder) link(fsys fs.FS, p, name string) {
 	info, err := fs.Stat(fsys, p)
 	if err != nil || !info.Mode().IsRegular() || isManifest(strings.ToLower(p)) {
@@ -139,8 +138,8 @@ func isManifest(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-// add takes a file unless it was taken before: under the same path of the same
-// file system, or because the operating system says that it is the same.
+// add collects a file unless it was collected before: under the same path of the
+// same file system, or under another path if os.SameFile finds it the same.
 func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
 	key := fileKey{identity(fsys), path.Clean(p)}
 	if key.fsys != nil && f.seen[key] {
@@ -158,8 +157,7 @@ func (f *finder) add(fsys fs.FS, p, name string, info fs.FileInfo) {
 	f.files = append(f.files, &file{fsys: fsys, path: p, name: name})
 }
 
-// identity gives something to tell file systems apart by; nil when there is
-// nothing.
+// identity returns a comparable value that identifies fsys, or nil.
 func identity(fsys fs.FS) any {
 	v := reflect.ValueOf(fsys)
 	switch {
@@ -176,8 +174,8 @@ func (f *finder) warn(name, msg string) {
 	f.warnings = append(f.warnings, Warning{File: name, Msg: msg})
 }
 
-// unreadable notes that a file or folder can't be read, so that nobody knows
-// what it declares.
+// unreadable adds an error about a file or folder that can't be read: what it
+// declares is unknown.
 func (f *finder) unreadable(name string, err error) {
 	f.errs = append(f.errs, unreadable(name, err))
 }
@@ -186,7 +184,7 @@ func unreadable(name string, err error) *strictyaml.Error {
 	return &strictyaml.Error{Pos: Pos{File: name, Line: 1, Column: 1}, Msg: reason(err), Cut: true}
 }
 
-// reason takes out of an error what the message says already: operation and path.
+// reason returns the text of an error without operation and path.
 func reason(err error) string {
 	var perr *fs.PathError
 	if errors.As(err, &perr) {
@@ -197,20 +195,12 @@ func reason(err error) string {
 
 // readAll reads and decodes the files, as many at a time as there are processors.
 func readAll(files []*file) {
-	var wg sync.WaitGroup
-	next := make(chan *file)
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
-		wg.Go(func() {
-			for f := range next {
-				f.read()
-			}
-		})
-	}
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range files {
-		next <- f
+		g.Go(func() error { f.read(); return nil })
 	}
-	close(next)
-	wg.Wait()
+	_ = g.Wait() // read keeps the errors of its file
 }
 
 func (f *file) read() {
@@ -240,20 +230,19 @@ func (f *file) read() {
 	})
 }
 
-// isCut says whether something of a file was not read, so that nobody knows what
-// stands there.
+// isCut reports whether a part of a file was not read.
 func isCut(all strictyaml.Errors) bool {
 	return slices.ContainsFunc(all, func(e *strictyaml.Error) bool { return e.Cut })
 }
 
-// maxTopKeys is how many keys of a file with mistakes are looked at to tell
-// what it was meant to be.
+// maxTopKeys is how many keys of a file with mistakes are used to find out what
+// kind of file it is.
 const maxTopKeys = 100
 
-// top is the place of what is wrong with the file as a whole.
+// top returns the position of mistakes of the file as a whole.
 func (f *file) top() Pos { return Pos{File: f.name, Line: 1, Column: 1} }
 
-// readFile reads a file, and no more of it than shows that it is too large.
+// readFile reads a file, but no more than needed to see that it is too large.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
 	r, err := fsys.Open(name)
 	if err != nil {
@@ -263,8 +252,8 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, strictyaml.MaxSize+1))
 }
 
-// configKey gives the key by which a file is known as the program's config, fed
-// here by mistake; "" when it isn't.
+// configKey returns the key which shows that a file is the program's config and
+// was named by mistake; "" if it isn't.
 func configKey(keys []string) string {
 	if slices.Contains(keys, "version") || slices.Contains(keys, "orgs") {
 		return ""

@@ -15,7 +15,7 @@ import (
 )
 
 // FuzzLoad: no two files make Load panic; each error is one line and points
-// into a file; loading twice gives the same; the order of the files changes
+// into a file; loading twice returns the same; the order of the files changes
 // nothing but places; and what loads survives being written and loaded again.
 func FuzzLoad(f *testing.F) {
 	archives, err := filepath.Glob("testdata/load/*.txtar")

@@ -20,7 +20,7 @@ func mapFile(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)}
 
 const twoOrgs = "version: 1\norgs:\n  - domain: a.okta.com\n  - domain: b.okta.com\n"
 
-// places gives "FILE:LINE:COL" of each org.
+// places returns "FILE:LINE:COL" of each org.
 func places(d *Desired) []string {
 	var all []string
 	for _, o := range d.Orgs {
@@ -177,7 +177,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Load may run in many goroutines at once and gives all of them the same.
+// Load may run in many goroutines at once and returns the same to all of them.
 func TestLoadConcurrently(t *testing.T) {
 	fsys := fleet(50, true)
 	var wg sync.WaitGroup

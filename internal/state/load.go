@@ -13,41 +13,42 @@ import (
 // Input is a file or folder to load manifests from.
 type Input struct {
 	FS fs.FS
-	// Root is the file or folder within FS; "." for all of it.
+	// Root is the file or folder within FS; empty or "." for all of it.
 	Root string
-	// Name is how Root is shown to people, usually as they typed it; places in
-	// files below it begin with it. Root itself when empty.
+	// Name is what messages call Root, usually as the user typed it; positions
+	// in files below Root begin with it. Root is used if it is empty.
 	Name string
 }
 
-// LoadOptions are what Load needs to know from elsewhere.
+// LoadOptions are the parts of the config that manifests refer to.
 type LoadOptions struct {
 	// Parents are the names of the configured parent orgs. Nil means that they
-	// are not known, and `create.parent` is not checked.
+	// are unknown, and `create.parent` is not checked.
 	Parents []string
 }
 
-// Warning is something that is left out and nobody may have meant to.
+// Warning is about a file or folder that was skipped, perhaps unintentionally.
 type Warning struct {
-	// File is the file or folder, as it is shown to people.
+	// File is the file or folder as messages call it.
 	File string
 	// Msg is one line without the file.
 	Msg string
 }
 
-// String gives "FILE: message".
+// String returns "FILE: message".
 func (w Warning) String() string { return text.Visible(w.File) + ": " + w.Msg }
 
-// Load reads the manifests of all inputs and merges them into one desired
-// state. The order of files doesn't change what is desired.
+// Load reads the manifests of all inputs and returns them merged into one
+// desired state, which doesn't depend on the order of files, and the warnings.
 //
-// From a folder it takes *.yaml and *.yml, in subfolders too, without following
-// symbolic links (each is a warning, unless it leads to a file under a name
-// that no manifest has) and without anything whose name begins with a dot. A file that is reached through several inputs is read once.
+// Of a folder it reads *.yaml and *.yml, also in subfolders. It does not follow
+// symbolic links (and warns of each, unless its target is a file that is not
+// called like a manifest), and ignores names that begin with a dot. A file that
+// several inputs contain is read once.
 //
-// The error is strictyaml.Errors: every mistake of every file, sorted by place;
-// the desired state is then nil. A file that can't be read is such a mistake.
-// Warnings are given either way. Load may be called from several goroutines; the
+// The error is of type strictyaml.Errors: every mistake of every file, sorted by
+// position, including files that can't be read. The desired state is then nil,
+// and warnings are returned all the same. Load is safe for concurrent use. The
 // slices and maps of the result may be shared between orgs and must not be
 // changed.
 func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
@@ -58,10 +59,10 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	readAll(find.files)
 
 	m := newMerger(opts)
-	m.noteMistakes(find.errs)
+	m.addErrors(find.errs)
 	for _, f := range find.files {
-		m.noteMistakes(f.errs)
-		m.guessing = m.guessing || f.misspelt
+		m.addErrors(f.errs)
+		m.incomplete = m.incomplete || f.misspelt
 	}
 	for _, f := range find.files {
 		m.globals(f)
@@ -84,7 +85,7 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	return &m.desired, find.warnings, nil
 }
 
-// emptyPlace is where an org should have been declared.
+// emptyPlace returns where an org should have been declared.
 func emptyPlace(inputs []Input, files []*file) Pos {
 	if len(files) > 0 {
 		return files[0].top()
@@ -96,7 +97,7 @@ func emptyPlace(inputs []Input, files []*file) Pos {
 	return Pos{File: name}
 }
 
-// merger makes one desired state of many documents.
+// merger merges documents into one desired state.
 type merger struct {
 	opts    LoadOptions
 	errs    strictyaml.Errors
@@ -106,16 +107,16 @@ type merger struct {
 	// domains and ids are where each was first declared.
 	domains map[string]Pos
 	ids     map[string]Pos
-	// guessing says that some file could not be read as a whole, so that a name
-	// which nobody defines may well be defined there.
-	guessing bool
-	// given and compared count up to maxGiven and maxCompared.
-	given, compared int
+	// incomplete means that a file could not be read as a whole, so that
+	// undefined names may be defined there.
+	incomplete bool
+	// listed and compared count up to maxListed and maxCompared.
+	listed, compared int
 	// aliasNames, setNames, and memberNames (both of them) are for hints.
 	aliasNames, setNames, memberNames []string
 }
 
-// alias is a name for a product id. The id is empty when it could not be read.
+// alias is a name for a product id. The id is empty if it could not be read.
 type alias struct {
 	id  string
 	pos Pos
@@ -131,13 +132,12 @@ func newMerger(opts LoadOptions) *merger {
 	}
 }
 
-// noteMistakes takes over what went wrong while files were read.
-func (m *merger) noteMistakes(all strictyaml.Errors) {
+func (m *merger) addErrors(all strictyaml.Errors) {
 	m.errs = append(m.errs, all...)
-	m.guessing = m.guessing || isCut(all)
+	m.incomplete = m.incomplete || isCut(all)
 }
 
-// globals merges what holds for all files: account, products and sets.
+// globals merges what applies to all files: account, products and sets.
 func (m *merger) globals(f *file) {
 	for _, doc := range f.docs {
 		if doc.Bad {

@@ -4,39 +4,39 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// The types of this file are a manifest as it is written, before defaults and
-// names are filled in. The decoder reads into them and the JSON Schema is
-// generated from them.
+// The types of this file are a manifest as it is written, before defaults are
+// filled in and names are resolved. The decoder reads into them, and the JSON
+// Schema is generated from them.
 
-// At is a value with its place in the manifest.
+// At is a value with its position in the manifest.
 type At[T any] = strictyaml.At[T]
 
-// Map is a mapping with the places of its keys.
+// Map is a mapping with the positions of its keys.
 type Map[T any] = strictyaml.Map[T]
 
 // manifest is one document.
 type manifest struct {
 	Version     At[int]                `yaml:"version" jsonschema:"required,enum=1" doc:"Version of the manifest format: 1."`
 	Account     At[manifestAccount]    `yaml:"account" doc:"The Aerial account that these orgs belong to."`
-	Products    At[Map[At[productID]]] `yaml:"products" doc:"Names for product ids. They hold for all files."`
-	ProductSets At[Map[At[members]]]   `yaml:"productSets" doc:"Named sets of products; a set may contain other sets. They hold for all files."`
-	Defaults    At[manifestDefaults]   `yaml:"defaults" doc:"What holds for every org of this file that doesn't say otherwise."`
+	Products    At[Map[At[productID]]] `yaml:"products" doc:"Names for product ids. They apply to all files."`
+	ProductSets At[Map[At[members]]]   `yaml:"productSets" doc:"Named sets of products; a set may contain other sets. They apply to all files."`
+	Defaults    At[manifestDefaults]   `yaml:"defaults" doc:"Defaults of the orgs of this file."`
 	Orgs        At[[]At[manifestOrg]]  `yaml:"orgs" doc:"The declared orgs. An org that is not declared is never touched."`
 }
 
 type manifestAccount struct {
-	ID   At[resourceID]  `yaml:"id" doc:"Id of the account. Refused if it isn't the configured one."`
-	Name At[accountName] `yaml:"name" doc:"Name of the account. Not managed when it is left out."`
+	ID   At[resourceID] `yaml:"id" doc:"Id of the account. Rejected if it isn't the configured one."`
+	Name At[line]       `yaml:"name" doc:"Name of the account. Not managed when it is left out."`
 }
 
-// manifestDefaults are the keys of an org that may be said once for a file.
+// manifestDefaults are the keys of an org that may have a default in the file.
 type manifestDefaults struct {
 	Cell          At[cell]          `yaml:"cell" doc:"The cell that the orgs live in."`
 	Status        At[Status]        `yaml:"status" doc:"Nobody can sign in to an INACTIVE org. Not managed when it is left out."`
 	Products      At[products]      `yaml:"products" doc:"Products of the orgs, by name or id; [] means none. An org's own list replaces this one."`
 	ProductSets   At[productSets]   `yaml:"productSets" doc:"Product sets of the orgs. An org's own list replaces this one."`
-	ProductPolicy At[ProductPolicy] `yaml:"productPolicy" doc:"exact (default): these products and no others. additive: at least these. ignore: products are not looked at."`
-	Mode          At[Mode]          `yaml:"mode" doc:"apply (default): differences are mended. report: they are only reported."`
+	ProductPolicy At[ProductPolicy] `yaml:"productPolicy" doc:"exact (default): these products and no others. additive: at least these. ignore: products are not compared."`
+	Mode          At[Mode]          `yaml:"mode" doc:"apply (default): differences are applied. report: they are only reported."`
 	Protected     At[bool]          `yaml:"protected" doc:"Protected orgs are never deactivated and never lose a product."`
 }
 
@@ -47,8 +47,8 @@ type manifestOrg struct {
 	Status          At[Status]          `yaml:"status" doc:"Nobody can sign in to an INACTIVE org. Not managed when it is left out."`
 	Products        At[products]        `yaml:"products" doc:"Products of the org, by name or id, besides those of productSets; [] means none."`
 	ProductSets     At[productSets]     `yaml:"productSets" doc:"Product sets of the org."`
-	ProductPolicy   At[ProductPolicy]   `yaml:"productPolicy" doc:"exact (default): these products and no others. additive: at least these. ignore: products are not looked at."`
-	Mode            At[Mode]            `yaml:"mode" doc:"apply (default): differences are mended. report: they are only reported."`
+	ProductPolicy   At[ProductPolicy]   `yaml:"productPolicy" doc:"exact (default): these products and no others. additive: at least these. ignore: products are not compared."`
+	Mode            At[Mode]            `yaml:"mode" doc:"apply (default): differences are applied. report: they are only reported."`
 	Protected       At[bool]            `yaml:"protected" doc:"A protected org is never deactivated and never loses a product, whatever else is written here."`
 	Create          At[*manifestCreate] `yaml:"create" doc:"How to create the org if it doesn't exist. Needs a cell."`
 	RequestDeletion At[bool]            `yaml:"requestDeletion" doc:"Asks Okta to delete the org: only for sandbox and partner accounts, and only with status INACTIVE."`
@@ -77,13 +77,13 @@ type products []At[ref]
 // productSets is a list of names of product sets.
 type productSets []At[ref]
 
-// Values gives the statuses that a manifest may ask for.
+// Values returns the statuses that a manifest may ask for.
 func (Status) Values() []string { return []string{string(Active), string(Inactive)} }
 
-// Values gives the product policies.
+// Values returns the product policies.
 func (ProductPolicy) Values() []string {
 	return []string{string(Exact), string(Additive), string(Ignore)}
 }
 
-// Values gives the modes.
+// Values returns the modes.
 func (Mode) Values() []string { return []string{string(Apply), string(Report)} }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,35 +11,34 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Marshal writes a desired state as one manifest: everything spelt out for each
-// org, without sets, defaults or aliases of YAML, products by their names where
-// they have one, sorted. Loading it gives the same desired state but for the
-// places; the same state gives the same bytes.
+// Marshal returns a desired state as one manifest, written out in full for each
+// org: without sets, defaults or YAML aliases, and with products by name where
+// they have one. Orgs and products are sorted: the same state returns the same
+// bytes. Loading them returns the same state except for positions.
 func Marshal(d *Desired) []byte {
 	w := &writer{names: productNames(d.Products)}
 	w.key(0, "version", "1")
 	if d.Account.ID != "" || d.Account.Name != "" {
-		w.open(0, "account")
+		w.key(0, "account", "")
 		w.text(1, "id", d.Account.ID)
 		w.text(1, "name", d.Account.Name)
 	}
 	if len(d.Products) > 0 {
-		w.open(0, "products")
+		w.key(0, "products", "")
 		for _, name := range slices.Sorted(maps.Keys(d.Products)) {
 			w.key(1, strictyaml.Scalar(name), strictyaml.Scalar(d.Products[name]))
 		}
 	}
 	orgs := slices.Clone(d.Orgs)
 	slices.SortFunc(orgs, func(a, b DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
-	w.open(0, "orgs")
+	w.key(0, "orgs", "")
 	for i := range orgs {
 		w.org(&orgs[i])
 	}
 	return w.Bytes()
 }
 
-// productNames gives for each product id the name that stands first in the
-// alphabet.
+// productNames returns for each product id its alphabetically first name.
 func productNames(products map[string]string) map[string]string {
 	names := make(map[string]string, len(products))
 	for _, name := range slices.Sorted(maps.Keys(products)) {
@@ -56,16 +56,14 @@ type writer struct {
 	names map[string]string
 }
 
+// key writes a key and its value; without one, a mapping or a list follows.
 func (w *writer) key(level int, key, value string) {
-	fmt.Fprintf(w, "%*s%s: %s\n", 2*level, "", key, value)
+	if value != "" {
+		value = " " + value
+	}
+	fmt.Fprintf(w, "%*s%s:%s\n", 2*level, "", key, value)
 }
 
-// open begins a mapping or a list below key.
-func (w *writer) open(level int, key string) {
-	fmt.Fprintf(w, "%*s%s:\n", 2*level, "", key)
-}
-
-// text writes a string unless it is empty, which stands for "not mentioned".
 func (w *writer) text(level int, key, value string) {
 	if value != "" {
 		w.key(level, key, strictyaml.Scalar(value))
@@ -90,11 +88,11 @@ func (w *writer) org(o *DesiredOrg) {
 		w.key(2, "protected", "true")
 	}
 	if c := o.Create; c != nil {
-		w.open(2, "create")
+		w.key(2, "create", "")
 		w.text(3, "parent", c.Parent)
 		w.text(3, "name", c.Name)
 		w.text(3, "website", c.Website)
-		w.open(3, "admin")
+		w.key(3, "admin", "")
 		w.text(4, "firstName", c.Admin.FirstName)
 		w.text(4, "lastName", c.Admin.LastName)
 		w.text(4, "email", c.Admin.Email)
@@ -105,15 +103,10 @@ func (w *writer) org(o *DesiredOrg) {
 	}
 }
 
-// products gives the products as they are to be written, sorted.
 func (w *writer) products(ids []string) []string {
 	all := make([]string, len(ids))
 	for i, id := range ids {
-		name := w.names[id]
-		if name == "" {
-			name = id
-		}
-		all[i] = strictyaml.Scalar(name)
+		all[i] = strictyaml.Scalar(cmp.Or(w.names[id], id))
 	}
 	slices.Sort(all)
 	return all

@@ -4,7 +4,7 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Pos is a place in a manifest.
+// Pos is a position in a manifest.
 type Pos = strictyaml.Pos
 
 // Status is an org's status in the Aerial account. Nobody can sign in to an
@@ -16,7 +16,8 @@ const (
 	Inactive Status = "INACTIVE"
 )
 
-// ProductPolicy says how an org's declared products are to be read.
+// ProductPolicy is how an org's declared products are compared with the actual
+// ones.
 type ProductPolicy string
 
 const (
@@ -24,11 +25,11 @@ const (
 	Exact ProductPolicy = "exact"
 	// Additive: the org has at least the declared products.
 	Additive ProductPolicy = "additive"
-	// Ignore: the org's products are not looked at.
+	// Ignore: the org's products are not compared.
 	Ignore ProductPolicy = "ignore"
 )
 
-// Mode says whether differences are mended or only told.
+// Mode is whether differences are applied or only reported.
 type Mode string
 
 const (
@@ -40,15 +41,13 @@ const (
 // It is complete: defaults are filled in and product names are resolved to ids.
 type Desired struct {
 	Account DesiredAccount
-	// Products maps the names that the manifests give to products onto
-	// product ids.
+	// Products maps the product names of the manifests to product ids.
 	Products map[string]string
-	// Orgs is sorted by domain and never empty: an empty desired state is an
-	// error of the loader.
+	// Orgs is sorted by domain. Load never returns it empty.
 	Orgs []DesiredOrg
 }
 
-// DesiredAccount is what the manifests say of the account itself; empty
+// DesiredAccount is what the manifests declare of the account itself; empty
 // fields are not managed.
 type DesiredAccount struct {
 	ID      string
@@ -61,15 +60,14 @@ type DesiredAccount struct {
 type DesiredOrg struct {
 	// Domain is the key, in lower case.
 	Domain string
-	// ID is the org's id, or empty when the manifest doesn't give one.
+	// ID is the org's id, or empty.
 	ID string
-	// Cell is in lower case, or empty when the manifest doesn't give one.
+	// Cell is in lower case, or empty.
 	Cell string
-	// Status is empty when it is not managed.
+	// Status is empty if it is not managed.
 	Status Status
 	// Products are product ids, sorted and without repeats. Nil means that
-	// products are not managed; empty means that the org has none. The two
-	// must never be mixed up.
+	// products are not managed; empty means that the org has none.
 	Products []string
 	// ProductPolicy is never empty.
 	ProductPolicy ProductPolicy
@@ -77,24 +75,24 @@ type DesiredOrg struct {
 	Mode Mode
 	// Protected orgs are never deactivated and never lose a product.
 	Protected bool
-	// Create says how to make the org if it doesn't exist; nil means that an
-	// org that doesn't exist can't be linked and is an error of Okta's.
+	// Create is how to create the org if it doesn't exist. Nil means that it
+	// isn't created: linking it then fails with Okta's error.
 	Create *Create
 	// RequestDeletion asks Okta to delete the (INACTIVE) org.
 	RequestDeletion bool
 	// Pos is where the org is declared.
 	Pos Pos
-	// ProductPos is where each of Products was first named, by product id.
+	// ProductPos is where each of Products is first named, by product id.
 	ProductPos map[string]Pos
 }
 
-// ManagesProducts says whether the org's products are compared with the live
-// ones at all, and so whether they need to be read.
+// ManagesProducts reports whether the org's products are compared with the actual
+// ones, and so whether they must be read.
 func (o *DesiredOrg) ManagesProducts() bool {
 	return o.Products != nil && o.ProductPolicy != Ignore
 }
 
-// Create is how a new org is made: through the Org Creator API of a parent.
+// Create is how an org is created through the Org Creator API of a parent.
 type Create struct {
 	// Parent is the name of a parent org in the config.
 	Parent string `json:"parent"`
@@ -113,7 +111,7 @@ type Admin struct {
 	Login     string `json:"login"`
 }
 
-// Actual is what the Aerial API says: whole, or not there at all.
+// Actual is what the Aerial API returned, complete.
 type Actual struct {
 	Account Account
 	// Catalog holds the products that the account subscribes to, by id.
@@ -149,7 +147,7 @@ type Org struct {
 	// Products are the ids of the enabled products, sorted. Nil means that
 	// they were not read; empty means that the org has none.
 	Products []string
-	// Unknown says why the org's products could not be read; such an org must
-	// not be written. Empty means that what was asked for was read.
+	// Unknown is why the org's products could not be read; such an org must not
+	// be written. It is empty if everything that was requested was read.
 	Unknown string
 }

@@ -1,27 +1,28 @@
 package state
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"reconciler/internal/strictyaml"
 )
 
-// maxSubdomain is the longest subdomain of an org that the Org Creator API makes.
+// maxSubdomain is the length of the longest subdomain that the Org Creator API
+// accepts.
 const maxSubdomain = 57
 
-// defaults are the defaults of one file, with names filled in.
+// defaults are the defaults of one file, with names resolved.
 type defaults struct {
 	manifestDefaults
-	// own and sets are what the lists give, and products and productPos what an
-	// org has that says nothing of its own.
-	own        []given
-	sets       [][]given
+	// own and sets are the products of the two lists; products and productPos
+	// are those of an org with neither list.
+	own        []listed
+	sets       [][]listed
 	products   []string
 	productPos map[string]Pos
 }
 
-// orgs declares the orgs of a file, with the defaults that the file holds.
 func (m *merger) orgs(f *file) {
 	def := m.defaults(f)
 	for _, doc := range f.docs {
@@ -31,7 +32,7 @@ func (m *merger) orgs(f *file) {
 	}
 }
 
-// defaults gives the defaults of all documents of a file; only one may have them.
+// defaults returns the defaults of all documents of a file; only one may have them.
 func (m *merger) defaults(f *file) *defaults {
 	def := &defaults{}
 	var at *Pos
@@ -41,7 +42,7 @@ func (m *merger) defaults(f *file) *defaults {
 			continue
 		}
 		if at != nil {
-			m.errs.Add(d.Pos, "defaults hold for the whole file and already stand at %s: merge them", *at)
+			m.errs.Add(d.Pos, "defaults apply to the whole file and are already at %s: merge them", *at)
 			continue
 		}
 		at = &d.Pos
@@ -56,45 +57,40 @@ func (m *merger) defaults(f *file) *defaults {
 	return def
 }
 
-// noContradiction refuses `products: []` beside sets that give some.
+// noContradiction rejects `products: []` beside sets.
 func (m *merger) noContradiction(p *At[products], s *At[productSets]) {
 	if p.OK() && len(p.V) == 0 && len(s.V) > 0 {
-		m.errs.Add(p.Pos, "products: [] means none, but productSets gives some: remove one of them")
+		m.errs.Add(p.Pos, "products: [] means none, but productSets lists some: remove one of them")
 	}
 }
 
-// productsOf looks up a list of products.
-func (m *merger) productsOf(list products) []given {
+func (m *merger) productsOf(list products) []listed {
 	m.repeats("products", list)
-	all := make([]given, 0, len(list))
+	all := make([]listed, 0, len(list))
 	for _, r := range list {
 		all = m.product(all, r, false)
 	}
 	return all
 }
 
-// union gives the ids of all products, sorted and without repeats, and where
-// each is named first. pos is who gets them.
-func (m *merger) union(pos Pos, own []given, sets [][]given) ([]string, map[string]Pos) {
-	most := len(own)
-	for _, s := range sets {
-		most += len(s)
+// union returns the ids of all products, sorted and without repeats, and where
+// each is first named. pos is that of the org or the defaults.
+func (m *merger) union(pos Pos, own []listed, sets [][]listed) ([]string, map[string]Pos) {
+	lists, n := append([][]listed{own}, sets...), 0
+	for _, list := range lists {
+		n += len(list)
 	}
-	if !m.give(pos, most) {
+	if !m.count(pos, n) {
 		return []string{}, nil
 	}
-	ids, places := make([]string, 0, most), make(map[string]Pos, most)
-	add := func(all []given) {
-		for _, g := range all {
-			if _, dup := places[g.id]; !dup {
-				places[g.id] = g.pos
-				ids = append(ids, g.id)
+	ids, places := make([]string, 0, n), make(map[string]Pos, n)
+	for _, list := range lists {
+		for _, p := range list {
+			if _, dup := places[p.id]; !dup {
+				places[p.id] = p.pos
+				ids = append(ids, p.id)
 			}
 		}
-	}
-	add(own)
-	for _, s := range sets {
-		add(s)
 	}
 	slices.Sort(ids)
 	return slices.Clip(ids), places
@@ -108,20 +104,22 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	d := DesiredOrg{
 		Domain:        strings.ToLower(string(o.Domain.V)),
 		ID:            string(o.ID.V),
-		Cell:          strings.ToLower(string(over(o.Cell, def.Cell))),
-		Status:        over(o.Status, def.Status),
-		ProductPolicy: over(o.ProductPolicy, def.ProductPolicy),
-		Mode:          over(o.Mode, def.Mode),
-		Protected:     over(o.Protected, def.Protected),
+		Cell:          strings.ToLower(string(orDefault(o.Cell, def.Cell))),
+		Status:        orDefault(o.Status, def.Status),
+		ProductPolicy: cmp.Or(orDefault(o.ProductPolicy, def.ProductPolicy), Exact),
+		Mode:          cmp.Or(orDefault(o.Mode, def.Mode), Apply),
+		Protected:     orDefault(o.Protected, def.Protected),
 		Pos:           at.Pos,
 	}
-	if d.ProductPolicy == "" {
-		d.ProductPolicy = Exact
+	if !o.Domain.Set {
+		m.errs.Add(at.Pos, `this org has no "domain"`)
 	}
-	if d.Mode == "" {
-		d.Mode = Apply
+	if o.Domain.OK() {
+		m.unique(m.domains, d.Domain, o.Domain.Pos, at.Pos, "org %q is declared twice")
 	}
-	m.unique(o, at.Pos)
+	if o.ID.OK() {
+		m.unique(m.ids, d.ID, o.ID.Pos, at.Pos, "two orgs have id %q")
+	}
 	d.Products, d.ProductPos = m.orgProducts(at, def)
 	if o.Create.OK() {
 		d.Create = m.create(o, &d, def)
@@ -132,45 +130,29 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	m.desired.Orgs = append(m.desired.Orgs, d)
 }
 
-// over gives the org's own value where there is one, else the default.
-func over[T any](own, def At[T]) T {
+// orDefault returns the org's own value if there is one, otherwise the default.
+func orDefault[T any](own, def At[T]) T {
 	if own.Set {
 		return own.V
 	}
 	return def.V
 }
 
-// unique sees to it that the org has a domain, and that neither it nor the id
-// is that of another org.
-func (m *merger) unique(o *manifestOrg, pos Pos) {
-	if !o.Domain.Set {
-		m.errs.Add(pos, `this org has no "domain"`)
-	}
-	if o.Domain.OK() {
-		name := strings.ToLower(string(o.Domain.V))
-		switch first, dup := m.domains[name]; {
-		case !dup:
-			m.domains[name] = o.Domain.Pos
-		case first == o.Domain.Pos:
-			m.errs.Add(pos, "org %q is declared twice: an alias repeats its domain from %s", name, first)
-		default:
-			m.errs.Add(o.Domain.Pos, "org %q is declared twice, first at %s", name, first)
-		}
-	}
-	if o.ID.OK() {
-		id := string(o.ID.V)
-		switch first, dup := m.ids[id]; {
-		case !dup:
-			m.ids[id] = o.ID.Pos
-		case first == o.ID.Pos:
-			m.errs.Add(pos, "id %q is given to two orgs: an alias repeats it from %s", id, first)
-		default:
-			m.errs.Add(o.ID.Pos, "id %q is given to two orgs, first at %s", id, first)
-		}
+// unique adds an error if the value is in seen, which is where each was first
+// declared, and otherwise adds it there. pos is that of the org.
+func (m *merger) unique(seen map[string]Pos, value string, at, pos Pos, twice string) {
+	switch first, dup := seen[value]; {
+	case !dup:
+		seen[value] = at
+	case first == at:
+		m.errs.Add(pos, twice+": an alias repeats it from %s", value, first)
+	default:
+		m.errs.Add(at, twice+", first at %s", value, first)
 	}
 }
 
-// orgProducts gives what the org is to have: nil when nobody says anything.
+// orgProducts returns the org's products, and where each is first named; nil if
+// they are not managed.
 func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[string]Pos) {
 	o := &at.V
 	if !o.Products.OK() && !o.ProductSets.OK() {
@@ -181,7 +163,7 @@ func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[
 	if o.Products.OK() {
 		own = m.productsOf(o.Products.V)
 		if len(o.Products.V) == 0 {
-			// None means none, whatever the defaults give.
+			// None, whatever the defaults are.
 			sets = nil
 		}
 	}
@@ -191,22 +173,22 @@ func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[
 	return m.union(at.Pos, own, sets)
 }
 
-// create checks what creating the org needs.
+// create returns how to create the org, and checks that all is there.
 func (m *merger) create(o *manifestOrg, d *DesiredOrg, def *defaults) *Create {
 	c, pos := o.Create.V, o.Create.Pos
-	missing := func(pos Pos, set bool, key string) {
+	need := func(pos Pos, set bool, key string) {
 		if !set {
 			m.errs.Add(pos, "%q needs %q", "create", key)
 		}
 	}
-	missing(pos, c.Parent.Set, "parent")
-	missing(pos, c.Name.Set, "name")
-	missing(pos, c.Admin.Set, "admin")
+	need(pos, c.Parent.Set, "parent")
+	need(pos, c.Name.Set, "name")
+	need(pos, c.Admin.Set, "admin")
 	if a := &c.Admin; a.OK() {
-		missing(a.Pos, a.V.FirstName.Set, "admin.firstName")
-		missing(a.Pos, a.V.LastName.Set, "admin.lastName")
-		missing(a.Pos, a.V.Email.Set, "admin.email")
-		missing(a.Pos, a.V.Login.Set, "admin.login")
+		need(a.Pos, a.V.FirstName.Set, "admin.firstName")
+		need(a.Pos, a.V.LastName.Set, "admin.lastName")
+		need(a.Pos, a.V.Email.Set, "admin.email")
+		need(a.Pos, a.V.Login.Set, "admin.login")
 	}
 	if !o.Cell.Set && !def.Cell.Set {
 		m.errs.Add(pos, `creating an org needs its "cell"`)
@@ -238,24 +220,17 @@ func (m *merger) parent(name string, pos Pos) {
 	case len(known) == 0:
 		m.errs.Add(pos, "unknown parent %s: the config has no parents", quote(name))
 	default:
-		hint := strictyaml.DidYouMean(name, known)
-		if hint == "" {
-			hint = ": the config has " + strictyaml.OneOf(known)
-		}
-		m.errs.Add(pos, "unknown parent %s%s", quote(name), hint)
+		m.errs.Add(pos, "unknown parent %s%s", quote(name),
+			cmp.Or(strictyaml.DidYouMean(name, known), ": the config has "+strictyaml.OneOf(known)))
 	}
 }
 
-// deletion checks what asking for deletion needs.
 func (m *merger) deletion(o *manifestOrg, d *DesiredOrg, def *defaults) {
-	status := o.Status
-	if !status.Set {
-		status = def.Status
-	}
-	if d.Status != Inactive && !status.Bad {
-		m.errs.Add(o.RequestDeletion.Pos, "requestDeletion needs status: INACTIVE: Okta deletes no active org")
+	badStatus := o.Status.Bad || !o.Status.Set && def.Status.Bad
+	if d.Status != Inactive && !badStatus {
+		m.errs.Add(o.RequestDeletion.Pos, "requestDeletion needs status: INACTIVE: Okta doesn't delete active orgs")
 	}
 	if o.Create.Set {
-		m.errs.Add(o.RequestDeletion.Pos, "requestDeletion and create exclude each other: once deleted, the org would be created anew")
+		m.errs.Add(o.RequestDeletion.Pos, "requestDeletion and create exclude each other: once deleted, the org would be created again")
 	}
 }

@@ -29,7 +29,7 @@ func drawLists(t *rapid.T, names, sets []string, label string) lists {
 	return l
 }
 
-// yaml gives the keys of l, indented.
+// yaml returns the keys of l, indented.
 func (l lists) yaml(indent string) string {
 	var b strings.Builder
 	if l.products != nil {

@@ -7,8 +7,8 @@ import _ "embed" // for Schema
 // Schema is the JSON Schema (draft 2020-12) of one document of a manifest. It
 // must not be changed.
 //
-// It knows what can be said of a document alone. What needs other documents,
-// defaults or the config (unknown names, duplicates, cycles) only Load finds.
+// It checks a document alone. Mistakes that depend on other documents, defaults
+// or the config (unknown names, duplicates, cycles) are only found by Load.
 //
 //go:embed manifest.schema.json
 var Schema []byte

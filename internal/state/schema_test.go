@@ -60,7 +60,7 @@ func TestSchemaIsFresh(t *testing.T) {
 	}
 }
 
-// compileSchema gives the committed schema, ready to check documents.
+// compileSchema returns the committed schema, ready to check documents.
 func compileSchema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
@@ -78,7 +78,7 @@ func compileSchema(t testing.TB) *jsonschema.Schema {
 	return s
 }
 
-// schemaErrors gives the places, as JSON pointers, at which the schema refuses
+// schemaErrors returns the places, as JSON pointers, at which the schema rejects
 // documents of a YAML text; ok is false when a document can't be put as JSON.
 func schemaErrors(t testing.TB, s *jsonschema.Schema, text []byte) (places []string, ok bool) {
 	t.Helper()
@@ -108,7 +108,7 @@ func schemaErrors(t testing.TB, s *jsonschema.Schema, text []byte) (places []str
 	}
 }
 
-// leaves gives the innermost places of a validation error.
+// leaves returns the innermost places of a validation error.
 func leaves(e *jsonschema.ValidationError) []string {
 	if len(e.Causes) == 0 {
 		return []string{"/" + strings.Join(e.InstanceLocation, "/")}
@@ -121,7 +121,7 @@ func leaves(e *jsonschema.ValidationError) []string {
 	return slices.Compact(all)
 }
 
-// asJSON gives a YAML node as editors hand it to a schema.
+// asJSON returns a YAML node as editors hand it to a schema.
 func asJSON(n *yaml.Node) (any, bool) {
 	switch n.Kind {
 	case yaml.DocumentNode:
@@ -190,7 +190,7 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 		}{
 			{"domain", domain(w), map[string]any{"orgs": []any{map[string]any{"domain": w}}}},
 			{"id", resourceID(w), map[string]any{"account": map[string]any{"id": w}}},
-			{"account name", accountName(w), map[string]any{"account": map[string]any{"name": w}}},
+			{"account name", line(w), map[string]any{"account": map[string]any{"name": w}}},
 			{"product id", productID(w), map[string]any{"products": map[string]any{"a": w}}},
 			{"product", ref(w), map[string]any{"defaults": map[string]any{"products": []any{w}}}},
 			{"member", ref(w), map[string]any{"productSets": map[string]any{"a": []any{w}}}},
@@ -209,13 +209,13 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 	})
 }
 
-// lenient says whether the schema may take what Check refuses: patterns know
+// lenient reports whether the schema may accept what Check rejects: patterns know
 // neither all of Unicode's spaces nor what makes a URL.
 func lenient(key string, byHand error) bool {
 	return byHand != nil && (key == "website" || strings.Contains(byHand.Error(), "begin or end with a space"))
 }
 
-// created gives a document with one key of `create` set to w.
+// created returns a document with one key of `create` set to w.
 func created(key, w string) map[string]any {
 	admin := map[string]any{"firstName": "a", "lastName": "b", "email": "a@b.c", "login": "a"}
 	create := map[string]any{"parent": "p", "name": "n", "admin": admin}

@@ -9,15 +9,15 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Limits that no real account comes near. They keep sets of sets from
-// multiplying a small file into more than memory holds.
+// Limits that no real account comes near. They keep sets of sets from expanding
+// a small file to more than memory can hold.
 const (
-	// maxInSet is how many products a set may give.
+	// maxInSet is how many products a set may contain.
 	maxInSet = 1000
-	// maxGiven is how often a product may be given to a set or an org.
-	maxGiven = 2_000_000
-	// maxCompared is how many names are compared with wrong ones to find what
-	// was meant. Past it, mistakes are told without such hints.
+	// maxListed is how many products all sets and orgs may have together.
+	maxListed = 2_000_000
+	// maxCompared is how many names are compared with wrong ones for hints.
+	// Beyond it, messages have none.
 	maxCompared = 1_000_000
 	// maxCycle is how many sets of a cycle a message names.
 	maxCycle = 10
@@ -27,12 +27,12 @@ const (
 type set struct {
 	name    string
 	members members
-	// bad says that the members could not be read.
+	// bad means that the members could not be read.
 	bad bool
 	pos Pos
-	// resolved is what the set gives: without repeats, in the order in which
-	// the products are named.
-	resolved []given
+	// resolved are the products of the set, without repeats, in the order in
+	// which they are named.
+	resolved []listed
 	state    setState
 	// depth is how many sets lead to this one while it is being resolved.
 	depth int
@@ -46,8 +46,8 @@ const (
 	resolved
 )
 
-// given is a product and the place that names it.
-type given struct {
+// listed is a product and where it is named.
+type listed struct {
 	id  string
 	pos Pos
 }
@@ -71,10 +71,8 @@ func (m *merger) productSets(doc *manifest) {
 	}
 }
 
-// sameNames compares without regard to order.
-func sameNames(a, b members) bool {
-	return slices.Equal(sortedNames(a), sortedNames(b))
-}
+// sameNames reports whether a and b have the same members in any order.
+func sameNames(a, b members) bool { return slices.Equal(sortedNames(a), sortedNames(b)) }
 
 func sortedNames(all members) []ref {
 	names := make([]ref, len(all))
@@ -85,7 +83,6 @@ func sortedNames(all members) []ref {
 	return names
 }
 
-// resolveSets finds out which products each set gives.
 func (m *merger) resolveSets() {
 	m.aliasNames = slices.Sorted(maps.Keys(m.aliases))
 	m.setNames = slices.Sorted(maps.Keys(m.sets))
@@ -104,7 +101,7 @@ func (m *merger) resolveSets() {
 	}
 }
 
-// resolve fills in what s gives. path holds the sets that lead to s.
+// resolve fills in the products of s. path are the sets that lead to s.
 func (m *merger) resolve(s *set, path []*set) {
 	s.state, s.depth = resolving, len(path)
 	defer func() { s.state = resolved }()
@@ -112,25 +109,25 @@ func (m *merger) resolve(s *set, path []*set) {
 	seen := map[string]bool{}
 	for _, r := range s.members {
 		all := m.member(r, path)
-		if !m.give(r.Pos, len(all)) {
+		if !m.count(r.Pos, len(all)) {
 			return
 		}
-		for _, g := range all {
-			if !seen[g.id] {
-				seen[g.id] = true
-				s.resolved = append(s.resolved, g)
+		for _, p := range all {
+			if !seen[p.id] {
+				seen[p.id] = true
+				s.resolved = append(s.resolved, p)
 			}
 		}
 		if len(s.resolved) > maxInSet {
-			m.errs.Add(s.pos, "product set %s gives more than %d products", quote(s.name), maxInSet)
+			m.errs.Add(s.pos, "product set %s has more than %d products", quote(s.name), maxInSet)
 			s.resolved = nil
 			return
 		}
 	}
 }
 
-// member gives the products of one member of the last set of path.
-func (m *merger) member(r At[ref], path []*set) []given {
+// member returns the products of one member of the last set of path.
+func (m *merger) member(r At[ref], path []*set) []listed {
 	name := string(r.V)
 	inner, ok := m.sets[name]
 	if !ok {
@@ -146,7 +143,7 @@ func (m *merger) member(r At[ref], path []*set) []given {
 	return inner.resolved
 }
 
-// cycle names the sets of path and its first one again.
+// cycle returns the names of the sets of path and that of its first one again.
 func cycle(path []*set) string {
 	var names []string
 	for _, s := range path[:min(len(path), maxCycle)] {
@@ -158,31 +155,31 @@ func cycle(path []*set) string {
 	return strings.Join(append(names, path[0].name), " → ")
 }
 
-// give counts n products that something at pos names or inherits, and says
-// whether they may still be given. The limit is told once.
-func (m *merger) give(pos Pos, n int) bool {
-	before := m.given
-	m.given += n
-	if before <= maxGiven && m.given > maxGiven {
-		m.errs.Add(pos, "the product lists of all sets and orgs add up to more than %d: make them smaller", maxGiven)
+// count counts n products of the set or org at pos, and reports whether they are
+// within maxListed. Only the first time that they aren't is an error.
+func (m *merger) count(pos Pos, n int) bool {
+	before := m.listed
+	m.listed += n
+	if before <= maxListed && m.listed > maxListed {
+		m.errs.Add(pos, "the product lists of all sets and orgs add up to more than %d: make them smaller", maxListed)
 	}
-	return m.given <= maxGiven
+	return m.listed <= maxListed
 }
 
-// product appends the product that r names to all. orSet says that r could have
-// named a set as well.
-func (m *merger) product(all []given, r At[ref], orSet bool) []given {
+// product appends the product that r names to all. orSet means that r may name a
+// set as well.
+func (m *merger) product(all []listed, r At[ref], orSet bool) []listed {
 	name := string(r.V)
 	if a, ok := m.aliases[name]; ok {
 		if a.id == "" {
-			return all // told where it is defined
+			return all // an error already, where it is defined
 		}
-		return append(all, given{a.id, r.Pos})
+		return append(all, listed{a.id, r.Pos})
 	}
 	if isProductID(name) {
-		return append(all, given{name, r.Pos})
+		return append(all, listed{name, r.Pos})
 	}
-	if !m.guessing {
+	if !m.incomplete {
 		m.unknownProduct(r, orSet)
 	}
 	return all
@@ -204,10 +201,9 @@ func (m *merger) unknownProduct(r At[ref], orSet bool) {
 	}
 }
 
-// setsOf looks up a list of product sets.
-func (m *merger) setsOf(list productSets) [][]given {
+func (m *merger) setsOf(list productSets) [][]listed {
 	m.repeats("productSets", list)
-	all := make([][]given, 0, len(list))
+	all := make([][]listed, 0, len(list))
 	for _, r := range list {
 		name := string(r.V)
 		s, ok := m.sets[name]
@@ -215,7 +211,7 @@ func (m *merger) setsOf(list productSets) [][]given {
 		switch {
 		case ok:
 			all = append(all, s.resolved)
-		case m.guessing:
+		case m.incomplete:
 		case isProduct || isProductID(name):
 			m.errs.Add(r.Pos, "unknown product set %s: it is a product, name it under products", quote(name))
 		default:
@@ -225,30 +221,21 @@ func (m *merger) setsOf(list productSets) [][]given {
 	return all
 }
 
-// hint says which of names an unknown one may have meant, or else what to do.
-func (m *merger) hint(name string, names []string, otherwise string) string {
+// hint returns which of names is meant by an unknown one, or the fallback.
+func (m *merger) hint(name string, names []string, fallback string) string {
 	if m.compared += len(names); m.compared > maxCompared {
-		return otherwise
+		return fallback
 	}
-	return cmp.Or(strictyaml.DidYouMean(name, names), otherwise)
+	return cmp.Or(strictyaml.DidYouMean(name, names), fallback)
 }
 
-// repeats notes names that stand in a list twice.
+// repeats adds an error for each name that is in a list twice.
 func (m *merger) repeats(key string, list []At[ref]) {
-	// Nearly all lists are so short that looking back beats a map.
-	const short = 32
-	var seen map[ref]Pos
-	if len(list) > short {
-		seen = make(map[ref]Pos, len(list))
-	}
-	for i, r := range list {
-		first, dup := seen[r.V]
-		for j := 0; seen == nil && j < i && !dup; j++ {
-			first, dup = list[j].Pos, list[j].V == r.V
-		}
-		if dup {
-			m.errs.Add(r.Pos, "%s stands in %q twice, first at %s", quote(string(r.V)), key, first)
-		} else if seen != nil {
+	seen := make(map[ref]Pos, len(list))
+	for _, r := range list {
+		if first, dup := seen[r.V]; dup {
+			m.errs.Add(r.Pos, "%s is in %q twice, first at %s", quote(string(r.V)), key, first)
+		} else {
 			seen[r.V] = r.Pos
 		}
 	}

@@ -13,62 +13,52 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxExpanded is how many nodes one input may visit through aliases. It leaves
-// room for ten thousand uses of a generous template, and ends the nested
-// aliases that would otherwise multiply to billions within a second.
-const maxExpanded = 500_000
+const (
+	// maxExpanded limits the nodes of one input that are visited through
+	// aliases. It allows ten thousand uses of a large template, and stops nested
+	// aliases, which would otherwise multiply to billions within a second.
+	maxExpanded = 500_000
+	// maxItems limits the items of one list or mapping. Structs are larger than
+	// their YAML: a list of 10 MB would take gigabytes of memory.
+	maxItems = 200_000
+	// maxErrors limits the errors of one input, so that a file of nothing but
+	// mistakes stays cheap.
+	maxErrors = 1000
+)
 
-// maxItems is how many items one list or mapping may have. Structs are larger
-// than what is written for them, and a list of 10 MB would be of gigabytes.
-const maxItems = 200_000
-
-// maxErrors is how many mistakes are collected from one input: more than anyone
-// will read, and few enough that a file of nothing but mistakes stays cheap.
-const maxErrors = 1000
-
-// Decode reads all documents of a YAML stream, each into a T of its own.
-// Documents that hold nothing but comments are left out. file is how the input
-// is called in messages.
+// Decode reads each document of a YAML stream into a T of its own and returns
+// them in order. Documents that contain nothing but comments are left out. file
+// is the name of the input in messages.
 //
-// The error is Errors: every mistake of the input, sorted by place. What could
-// be read is given all the same, so that a caller can look for more mistakes
-// before it reports them together.
+// The error is of type Errors: every mistake of the input, sorted by position.
+// What could be read is returned together with the error, so that a caller can
+// look for more mistakes before it reports them all.
 //
-// T is made of structs (fields tagged `yaml:"key"`; a field without the tag is
+// T consists of structs (fields tagged `yaml:"key"`; a field without the tag is
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
-// time.Duration, Enum, Checker, At and Map. Any other type is a mistake of the
-// program and panics.
+// time.Duration, Enum, Checker, At and Map. Decode panics on any other type.
 func Decode[T any](file string, data []byte) ([]*T, error) {
-	d := newDecoder(file)
-	docs, bad := parse(file, data)
+	d, docs := newDecoder(file, data)
 	var all []*T
 	for _, n := range docs {
 		v := new(T)
 		d.value(n, reflect.ValueOf(v).Elem(), subject{})
 		all = append(all, v)
 	}
-	if bad != nil {
-		d.errs = append(d.errs, bad)
-	}
 	return all, d.errs.Err()
 }
 
-// DecodeInto reads the one document of a YAML text into what out points at, of
-// which it leaves alone what the text doesn't mention. A text of nothing but
-// comments changes nothing; a second document is an error. It takes the same
-// types and gives the same errors as Decode, and can be used for a snippet from
-// elsewhere with a telling name as file.
+// DecodeInto reads the only document of a YAML text into what out points at. It
+// does not change what the text doesn't mention; a text of nothing but comments
+// changes nothing, and a second document is an error. Types, file and errors are
+// as for Decode.
 func DecodeInto(file string, data []byte, out any) error {
-	d := newDecoder(file)
-	docs, bad := parse(file, data)
+	d, docs := newDecoder(file, data)
 	if len(docs) > 0 {
 		d.value(docs[0], reflect.ValueOf(out).Elem(), subject{})
 	}
 	if len(docs) > 1 {
 		d.fail(d.pos(docs[1]), "a second document: only one is allowed here")
-	}
-	if bad != nil {
-		d.errs = append(d.errs, bad)
 	}
 	return d.errs.Err()
 }
@@ -81,13 +71,19 @@ type decoder struct {
 	inside map[*yaml.Node]bool
 	// expanded counts the nodes visited through aliases.
 	expanded int
-	// stopped ends the walk quietly: an error has been noted that makes the
-	// rest not worth reading.
+	// stopped is set after an error that makes the rest not worth reading.
 	stopped bool
 }
 
-func newDecoder(file string) *decoder {
-	return &decoder{file: file, inside: map[*yaml.Node]bool{}}
+// newDecoder returns a decoder and the documents of data. A syntax error is
+// among the decoder's errors already.
+func newDecoder(file string, data []byte) (*decoder, []*yaml.Node) {
+	d := &decoder{file: file, inside: map[*yaml.Node]bool{}}
+	docs, bad := parse(file, data)
+	if bad != nil {
+		d.errs = append(d.errs, bad)
+	}
+	return d, docs
 }
 
 func (d *decoder) pos(n *yaml.Node) Pos { return Pos{d.file, n.Line, n.Column} }
@@ -97,19 +93,19 @@ func (d *decoder) fail(pos Pos, format string, args ...any) {
 		return
 	}
 	if len(d.errs) == maxErrors {
-		d.stop(pos, "more than %d mistakes: the rest of the file is not looked at", maxErrors)
+		d.stop(pos, "more than %d mistakes: the rest of the file is not checked", maxErrors)
 		return
 	}
 	d.errs.Add(pos, format, args...)
 }
 
-// stop notes the one thing that makes the rest of the input not worth reading.
+// stop adds an error that makes the rest of the input not worth reading.
 func (d *decoder) stop(pos Pos, format string, args ...any) {
 	d.errs = append(d.errs, cut(pos, format, args...))
 	d.stopped = true
 }
 
-// subject says in messages what a value belongs to: a key, or an item of the
+// subject is what a value belongs to, for messages: a key, or an item of the
 // list under a key. The zero subject is a whole document.
 type subject struct {
 	key  string
@@ -131,8 +127,8 @@ func (s subject) String() string {
 	}
 }
 
-// value decodes n into v and says whether n was of the right kind. What went
-// wrong further inside is noted, and doesn't make n itself bad.
+// value decodes n into v and reports whether n was of the right kind. An error
+// further inside doesn't make n itself bad.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 	if d.stopped {
 		return false
@@ -176,11 +172,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 	}
 }
 
-// alias runs follow, which visits the alias' target, unless that would go
-// round in circles or visit too much.
+// alias calls follow, which visits the alias' target, unless that would be
+// endless or too much.
 func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
 	if d.inside[n.Alias] {
-		d.fail(d.pos(n), "alias *%s stands inside its own anchor", short(n.Value))
+		d.fail(d.pos(n), "alias *%s is inside its own anchor", short(n.Value))
 		return false
 	}
 	d.inside[n.Alias] = true
@@ -188,8 +184,8 @@ func (d *decoder) alias(n *yaml.Node, follow func() bool) bool {
 	return d.spend(n, 1) && follow()
 }
 
-// spend notes that count children of n are about to be visited, and says
-// whether that is bearable. In all, only visits through aliases are limited:
+// spend counts the children of n before they are visited, and reports whether
+// they are within the limits. Only visits through aliases have a limit in total:
 // the others are limited by the input's size.
 func (d *decoder) spend(n *yaml.Node, count int) bool {
 	if count > maxItems {
@@ -206,7 +202,7 @@ func (d *decoder) spend(n *yaml.Node, count int) bool {
 	return true
 }
 
-// tagOK refuses null and tags that mean something to other programs.
+// tagOK rejects null and tags that mean something to other programs.
 func (d *decoder) tagOK(n *yaml.Node, s subject) bool {
 	switch n.Tag {
 	case "!!str", "!!int", "!!bool", "!!float", "!!timestamp", "!!merge", "!!map", "!!seq":
@@ -278,14 +274,14 @@ func (d *decoder) orderedMap(n *yaml.Node, m ordered, s subject) bool {
 	return true
 }
 
-// structType is what the decoder needs to know of a struct type.
+// structType holds the keys of a struct type and the index of each one's field.
 type structType struct {
 	fields map[string]int
 	names  []string
 }
 
-// structTypes remembers structTypes by reflect.Type: they never change, and a
-// folder of ten thousand files would work them out ten thousand times.
+// structTypes caches structTypes by reflect.Type for folders of ten thousand
+// files.
 var structTypes sync.Map
 
 func structTypeOf(t reflect.Type) *structType {
@@ -325,9 +321,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 	return true
 }
 
-// foreign says whether a document's keys are none of these, not even nearly.
-// Such a file was meant to be something else, and may be one of secrets: nothing
-// of it is looked at, or repeated in a message.
+// foreign reports whether none of a document's keys is, or resembles, one of
+// these. Such a file is of another kind, perhaps one of secrets: nothing of it is
+// read, or repeated in a message.
 func (st *structType) foreign(n *yaml.Node) bool {
 	for i := 0; i+1 < min(len(n.Content), 2*maxErrors); i += 2 {
 		k := n.Content[i]
@@ -338,7 +334,6 @@ func (st *structType) foreign(n *yaml.Node) bool {
 	return len(n.Content) > 0
 }
 
-// allowed lists the keys for a message.
 func (st *structType) allowed() string {
 	return strings.Join(slices.Sorted(slices.Values(st.names)), ", ")
 }
@@ -351,8 +346,8 @@ func (d *decoder) unknownKey(key string, k *yaml.Node, st *structType) {
 	d.fail(d.pos(k), "unknown key %q: allowed here are %s", short(key), st.allowed())
 }
 
-// pairValue decodes the value of one key. A missing value is told at the key,
-// because there is nothing to point at behind it.
+// pairValue decodes the value of one key. The error about a missing value points
+// at the key, because nothing stands behind it.
 func (d *decoder) pairValue(key string, k, val *yaml.Node, v reflect.Value) bool {
 	if val.Kind == yaml.ScalarNode && val.Tag == "!!null" {
 		if a, ok := v.Addr().Interface().(placed); ok {
@@ -365,7 +360,7 @@ func (d *decoder) pairValue(key string, k, val *yaml.Node, v reflect.Value) bool
 	return d.value(val, v, subject{key: key})
 }
 
-// fillIn says what to do about a key of type t that has no value.
+// fillIn returns what to do about a key of type t that has no value.
 func fillIn(t reflect.Type) string {
 	for {
 		alias, ok := reflect.Zero(t).Interface().(interface{ JSONSchemaAlias() any })
@@ -392,8 +387,8 @@ func (d *decoder) isMapping(n *yaml.Node, s subject) bool {
 	return false
 }
 
-// wrongKind notes that n is not what was asked for. A document that is a single
-// value is not repeated, as it may be one of those files that hold a token.
+// wrongKind adds the error that n is not of the wanted kind. It doesn't repeat a
+// document that is a single value, as the file may be one that holds a token.
 func (d *decoder) wrongKind(n *yaml.Node, s subject, wanted string) {
 	if s.isDocument() && n.Kind == yaml.ScalarNode {
 		d.fail(d.pos(n), "%s must be %s, not a single value", s, wanted)
@@ -402,7 +397,6 @@ func (d *decoder) wrongKind(n *yaml.Node, s subject, wanted string) {
 	d.fail(d.pos(n), "%s must be %s, not %s", s, wanted, describe(n))
 }
 
-// describe says in messages what n is.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -422,7 +416,6 @@ func describe(n *yaml.Node) string {
 	return v
 }
 
-// short cuts what a message quotes from the file.
 func short(s string) string {
 	const most = 60
 	r := []rune(s)
@@ -484,7 +477,8 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 	return true
 }
 
-// verbatim says that v takes what n looks like as text.
+// verbatim reports whether v takes n as text, although YAML sees a number or a
+// time.
 func verbatim(n *yaml.Node, v reflect.Value) bool {
 	_, ok := v.Addr().Interface().(Verbatim)
 	return ok && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!timestamp")
@@ -495,7 +489,7 @@ func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.wrongKind(n, s, "a whole number")
 		return false
 	}
-	// yaml.v3 reads 017 as fifteen and 1_0 as ten. People don't.
+	// yaml.v3 reads 017 as fifteen and 1_0 as ten, which nobody means.
 	if !decimal.MatchString(n.Value) {
 		d.fail(d.pos(n), "%s must be a plain decimal number, not %s", s, short(n.Value))
 		return false

@@ -99,8 +99,8 @@ inner: {deep: 3}
 func TestDecodeErrors(t *testing.T) {
 	tests := []struct{ name, text, wanted string }{
 		{"unknown key", "nmae: x", `1:1: unknown key "nmae": did you mean "name"?`},
-		{"duplicate", "name: x\nname: y", `2:1: duplicate key "name": it already stands at f:1:1`},
-		{"duplicate in flow", "env: {a: x, b: y, a: z}", `1:19: duplicate key "a": it already stands at f:1:7`},
+		{"duplicate", "name: x\nname: y", `2:1: duplicate key "name": it is already at f:1:1`},
+		{"duplicate in flow", "env: {a: x, b: y, a: z}", `1:19: duplicate key "a": it is already at f:1:7`},
 		{"null", "tags:", `1:1: "tags" has no value: write [] for none, or remove the key`},
 		{"null At", "places: ~", `1:1: "places" has no value: write [] for none, or remove the key`},
 		{"null map", "sets:", `1:1: "sets" has no value: write {} for none, or remove the key`},
@@ -133,11 +133,11 @@ func TestDecodeErrors(t *testing.T) {
 		{"list key", "env: {[a]: a}", `1:7: a key must be a string, not a list`},
 		{"null key", "env: {~: a}", `1:7: a key must be a string, and this one is empty`},
 		{"merge of a string", "sub: {<<: a}", `1:11: "<<" must be a mapping or a list of mappings`},
-		{"two merge keys", "sub:\n  <<: {name: a}\n  <<: {name: b}", `3:3: duplicate key "<<": it already stands at f:2:3`},
+		{"two merge keys", "sub:\n  <<: {name: a}\n  <<: {name: b}", `3:3: duplicate key "<<": it is already at f:2:3`},
 		{"mistake in a merged mapping", "sub: {<<: {nmae: a}}", `1:12: unknown key "nmae": did you mean "name"?`},
 		{"merge panic of yaml.v3", "sub: {<<: {? [x] : 1}, ? [x] : 2}", "1:14: a key must be a string, not a list\nf:1:26: a key must be a string, not a list"},
-		{"alias in itself", "sub: &a {sub: *a}", `1:15: alias *a stands inside its own anchor`},
-		{"merge of itself", "sub: &a {<<: *a}", `1:14: alias *a stands inside its own anchor`},
+		{"alias in itself", "sub: &a {sub: *a}", `1:15: alias *a is inside its own anchor`},
+		{"merge of itself", "sub: &a {<<: *a}", `1:14: alias *a is inside its own anchor`},
 		{"all at once", "tags: a\nnmae: b\non: 1", "1:7: \"tags\" must be a list, not \"a\"\nf:2:1: unknown key \"nmae\": did you mean \"name\"?\nf:3:5: \"on\" must be true or false, not the number 1"},
 		{"second document", "name: a\n---\nnmae: b", `3:1: unknown key "nmae": did you mean "name"?`},
 	}
@@ -290,7 +290,7 @@ func TestTopKeys(t *testing.T) {
 	}
 }
 
-// A file of nothing but marks is refused before the parser multiplies it.
+// A file of nothing but marks is rejected before the parser multiplies it.
 func TestTooManyMarks(t *testing.T) {
 	for _, unit := range []string{"?\n", "- \n", "- - - - \n", "[", "{", "a,", "a: b\n"} {
 		_, err := Decode[struct{}]("f.yaml", []byte(strings.Repeat(unit, MaxSize/len(unit))))

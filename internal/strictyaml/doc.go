@@ -1,7 +1,8 @@
-// Package strictyaml reads YAML that people write by hand into Go structs and
-// lets nothing slip: unknown keys, duplicate keys, nulls and wrong types are
-// errors, all of them are collected, and each has a place in the file.
+// Package strictyaml decodes handwritten YAML into Go structs. Unknown keys,
+// duplicate keys, nulls and wrong types are errors; all of them are collected,
+// each with its position in the file.
 //
-// It is the only package that touches gopkg.in/yaml.v3, whose traps (panics on
-// odd merge keys, silent empty input, aliases that explode) end here.
+// It is the only package that imports gopkg.in/yaml.v3, and guards against its
+// traps: panics on odd merge keys, empty input without an error, aliases that
+// expand exponentially.
 package strictyaml

@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzDecode: no input makes Decode panic, each error is one line and points
-// into the text, and decoding twice gives the same.
+// into the text, and decoding twice returns the same.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		"name: x\ntags: [a, b]\n---\nsub: {count: 1}\n",

@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// maxNearLen bounds the words that Nearest compares: nobody mistypes a longer
-// one in a way that a hint could mend, and the work grows with its square.
+// maxNearLen limits the length of words that Nearest compares, in bytes: the
+// work grows with its square.
 const maxNearLen = 100
 
-// Nearest gives the candidate that word was most likely meant to be, or "" when
+// Nearest returns the candidate that word was most likely meant to be, or "" if
 // none is near. It counts dropped, added, changed and swapped characters
-// (Damerau-Levenshtein, in the form that moves each character once) without
-// regard to case, and lets about one in three be wrong. The first of several
-// equally near candidates wins.
+// (Damerau-Levenshtein distance, optimal string alignment) without regard to
+// case; about one character in three may be wrong. The first of several equally
+// near candidates wins.
 func Nearest(word string, candidates []string) string {
 	if word == "" || len(word) > maxNearLen {
 		return ""
@@ -40,7 +40,7 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance counts the edits between a and b, and gives up with limit+1 when
+// distance returns the number of edits between a and b, or limit+1 as soon as
 // there are more than limit.
 func distance(a, b []rune, limit int) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
@@ -61,8 +61,8 @@ func distance(a, b []rune, limit int) int {
 			}
 			least = min(least, row[j])
 		}
-		// A swap reaches back two rows, so one hopeless row is not enough to
-		// stop unless it is hopeless by more than one.
+		// A swap reaches back two rows: stop only if this row is over the limit
+		// by more than one.
 		if least > limit+1 {
 			return limit + 1
 		}
@@ -71,8 +71,8 @@ func distance(a, b []rune, limit int) int {
 	return last[len(b)]
 }
 
-// DidYouMean gives `: did you mean "x"?` for the candidate nearest to word, or
-// "" when none is near. It is made to be put at the end of a message.
+// DidYouMean returns `: did you mean "x"?`, the end of a message, for the
+// candidate nearest to word, or "" if none is near; see [Nearest].
 func DidYouMean(word string, candidates []string) string {
 	if c := Nearest(word, candidates); c != "" {
 		return `: did you mean "` + c + `"?`
@@ -80,18 +80,12 @@ func DidYouMean(word string, candidates []string) string {
 	return ""
 }
 
-// OneOf gives "a", "b" or "c", quoted, for messages that name the choices.
+// OneOf returns one or more words as `"a", "b" or "c"`, for messages that name
+// the choices.
 func OneOf(words []string) string {
-	var b strings.Builder
-	for i, w := range words {
-		switch {
-		case i == 0:
-		case i == len(words)-1:
-			b.WriteString(" or ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(`"` + w + `"`)
+	last := len(words) - 1
+	if last == 0 {
+		return `"` + words[0] + `"`
 	}
-	return b.String()
+	return `"` + strings.Join(words[:last], `", "`) + `" or "` + words[last] + `"`
 }

@@ -11,13 +11,12 @@ const mergeKey = "<<"
 // visitor is called with a key, its node and the node of its value.
 type visitor func(key string, k, val *yaml.Node)
 
-// pairs calls visit for each key of the mapping n: its own in the order of the
-// file, then those that merge keys bring in and that it doesn't have itself.
-// Keys that are not strings and keys that stand there twice are noted as errors
-// and left out.
+// pairs calls visit for each key of the mapping n: first its own keys in the
+// order of the file, then those of merge keys that it doesn't have itself. Keys
+// that are not strings and duplicate keys are errors and are skipped.
 //
-// taken holds the keys that are overridden, and gets those of n; nil when n is
-// not being merged into another mapping.
+// taken holds the keys that are overridden; pairs adds those of n. It is nil
+// unless n is merged into another mapping.
 func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 	if !d.spend(n, len(n.Content)) {
 		return
@@ -31,7 +30,7 @@ func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 			continue
 		}
 		if first, dup := own[key]; dup {
-			d.fail(d.pos(k), "duplicate key %q: it already stands at %s", short(key), d.pos(first))
+			d.fail(d.pos(k), "duplicate key %q: it is already at %s", short(key), d.pos(first))
 			continue
 		}
 		own[key] = k
@@ -58,7 +57,7 @@ func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 }
 
 // merge visits the pairs of a merge key's value: a mapping, or a list of
-// mappings of which the earlier ones win.
+// mappings. Earlier ones win.
 func (d *decoder) merge(n *yaml.Node, taken map[string]bool, visit visitor) {
 	if n.Kind != yaml.SequenceNode || n.Tag != "!!seq" {
 		d.mergeOne(n, taken, visit)
@@ -83,7 +82,7 @@ func (d *decoder) mergeOne(n *yaml.Node, taken map[string]bool, visit visitor) {
 	}
 }
 
-// key gives the string that k is.
+// key returns the string that k is; false, after an error, if it isn't one.
 func (d *decoder) key(k *yaml.Node) (string, bool) {
 	n := k
 	if n.Kind == yaml.AliasNode {

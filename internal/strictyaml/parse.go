@@ -10,23 +10,24 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// MaxSize is the largest input that is read, in bytes.
+// MaxSize is the size of the largest input that is read, in bytes.
 const MaxSize = 10 << 20
 
-// maxDirectives bounds the lines that begin with a percent sign: YAML
-// directives, each of which yaml.v3 compares with all others.
-const maxDirectives = 100
+const (
+	// maxDirectives limits YAML directives (lines that begin with a percent
+	// sign), each of which yaml.v3 compares with all others.
+	maxDirectives = 100
+	// maxMarks limits line breaks and characters that begin values. Each can
+	// make yaml.v3 allocate some hundred bytes, so that ten megabytes of them
+	// would take gigabytes before any other limit applies. A manifest of that
+	// size has half as many.
+	maxMarks = 1_000_000
+	// byteOrderMark is what some editors put at the start of a file.
+	byteOrderMark = "\uFEFF"
+)
 
-// maxMarks bounds the line breaks and the characters that begin values. Each can make yaml.v3 keep some hundred bytes, so that ten megabytes
-// of nothing else would cost gigabytes before any other limit is looked at. A
-// generous manifest of that size has half as many.
-const maxMarks = 1_000_000
-
-// byteOrderMark may stand at the start of a file, where editors on Windows put it.
-const byteOrderMark = "\uFEFF"
-
-// parse gives the documents of a stream that are not empty. When there is a
-// syntax error, the documents before it are given too.
+// parse returns the documents of a stream that are not empty; with a syntax
+// error, those before it.
 func parse(file string, data []byte) ([]*yaml.Node, *Error) {
 	if err := checkText(file, data); err != nil {
 		return nil, err
@@ -47,8 +48,8 @@ func parse(file string, data []byte) ([]*yaml.Node, *Error) {
 	}
 }
 
-// next reads one document. yaml.v3 means to turn its own panics into errors and
-// lets some slip through.
+// next reads one document. yaml.v3 turns most of its panics into errors, but not
+// all.
 func next(dec *yaml.Decoder) (doc *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -60,9 +61,8 @@ func next(dec *yaml.Decoder) (doc *yaml.Node, err error) {
 	return doc, err
 }
 
-// TopKeys gives the outermost keys of all documents of a text, as far as it can
-// be read. They tell what kind of file it is when it isn't the kind that was
-// asked for.
+// TopKeys returns the top-level keys of all documents of a text, as far as it
+// can be parsed. They show what kind of file it is if it isn't the expected one.
 func TopKeys(data []byte) []string {
 	docs, _ := parse("", data)
 	var keys []string
@@ -79,7 +79,7 @@ func TopKeys(data []byte) []string {
 	return keys
 }
 
-// empty says whether a document holds nothing but comments.
+// empty reports whether a document holds nothing but comments.
 func empty(doc *yaml.Node) bool {
 	if len(doc.Content) == 0 {
 		return true
@@ -88,8 +88,8 @@ func empty(doc *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Value == "" && n.Style == 0 && n.Anchor == ""
 }
 
-// checkText refuses what can't be a hand-written text file before the parser
-// sees it, since the parser either takes it or is vague about where it is.
+// checkText rejects what can't be a handwritten text file. The parser would
+// accept it, or be vague about where it is.
 func checkText(file string, data []byte) *Error {
 	if len(data) > MaxSize {
 		return cut(Pos{file, 1, 1}, "the file is larger than %d MB: split it", MaxSize>>20)
@@ -127,7 +127,7 @@ func checkText(file string, data []byte) *Error {
 	return nil
 }
 
-// beginsValue says whether text begins with what maxMarks counts.
+// beginsValue reports whether text begins with what maxMarks counts.
 func beginsValue(text []byte) bool {
 	switch text[0] {
 	case '\n', '\r', ',', '[', '{', '?':
@@ -138,13 +138,13 @@ func beginsValue(text []byte) bool {
 	return false
 }
 
-// cut is an error behind which the input was not read.
+// cut returns an error after whose position the input was not read.
 func cut(pos Pos, format string, args ...any) *Error {
 	return &Error{Pos: pos, Msg: fmt.Sprintf(format, args...), Cut: true}
 }
 
-// printable says whether r may stand in a file. It is stricter than YAML about
-// line breaks other than CR and LF: yaml.v3 counts them as lines, editors don't.
+// printable reports whether r is allowed in a file. Unlike YAML, it rejects line
+// breaks other than CR and LF: yaml.v3 counts them as lines, editors don't.
 func printable(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r':
@@ -159,7 +159,6 @@ func printable(r rune) bool {
 
 func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(byteOrderMark)) }
 
-// place gives the line and column of the byte at offset.
 func place(file string, text []byte, offset int) Pos {
 	line, start := 1, 0
 	for i := 0; i < offset; i++ {

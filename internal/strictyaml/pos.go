@@ -10,18 +10,16 @@ import (
 	"reconciler/internal/text"
 )
 
-// Pos is a place in a file: what an editor jumps to. Line and Column count
-// from 1; a Column counts characters, as yaml.v3 does. Both are 0 for the file,
-// or the folder, as a whole. The zero Pos means "nowhere in particular".
+// Pos is a position in a file. Line and Column count from 1, Column in
+// characters; both are 0 for a whole file or folder. The zero Pos is no position.
 type Pos struct {
 	File   string
 	Line   int
 	Column int
 }
 
-// String gives FILE:LINE:COL, the form that editors, terminals and CI
-// annotations all understand; FILE alone where there is no line. The name of the
-// file is made Visible.
+// String returns FILE:LINE:COL, the form that editors and terminals understand;
+// FILE alone without a line. Unprintable characters of the name are escaped.
 func (p Pos) String() string {
 	if p.Line == 0 {
 		return text.Visible(p.File)
@@ -29,7 +27,7 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", text.Visible(p.File), p.Line, p.Column)
 }
 
-// Compare orders positions by file, line and column.
+// Compare returns -1, 0 or 1: the order of p and q by file, line and column.
 func (p Pos) Compare(q Pos) int {
 	return cmp.Or(
 		strings.Compare(p.File, q.File),
@@ -38,30 +36,30 @@ func (p Pos) Compare(q Pos) int {
 	)
 }
 
-// Error is one thing wrong at one place. Msg is one line: what is wrong and
-// what to do about it, without the place.
+// Error is one mistake at one position. Msg is one line: what is wrong and what
+// to do about it, without the position.
 type Error struct {
 	Pos Pos
 	Msg string
-	// Cut says that the input could not be read beyond this place: what it may
-	// declare there is not known.
+	// Cut means that the input was not read beyond this position, so that what
+	// it declares there is unknown.
 	Cut bool
 }
 
-// Error gives "FILE:LINE:COL: message", as far as there is a place.
+// Error returns "FILE:LINE:COL: message"; see [Pos.String].
 func (e *Error) Error() string { return e.Pos.String() + ": " + e.Msg }
 
-// Errors is everything that is wrong with one input. Readers collect instead
-// of stopping at the first mistake, so that one run shows all there is to mend.
+// Errors are all mistakes of one input, so that one run shows all there is to
+// fix.
 type Errors []*Error
 
-// Add notes one more mistake.
+// Add appends an error at pos; format and args are those of fmt.Sprintf.
 func (e *Errors) Add(pos Pos, format string, args ...any) {
 	*e = append(*e, &Error{Pos: pos, Msg: fmt.Sprintf(format, args...)})
 }
 
-// Err sorts the errors by place, drops repeats, and gives them as one error;
-// nil when there are none.
+// Err returns the errors as one error of type Errors, sorted by position and
+// without repeats; nil if there are none. It does not change e.
 func (e Errors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -73,7 +71,7 @@ func (e Errors) Err() error {
 	return slices.CompactFunc(sorted, func(a, b *Error) bool { return *a == *b })
 }
 
-// Error gives one line for each mistake.
+// Error returns one line for each error.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, err := range e {
@@ -82,8 +80,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// AsErrors takes the positioned errors out of err, however deeply wrapped, so
-// that they can be printed one a line or turned into annotations.
+// AsErrors returns the Errors, or the one *Error, that err wraps; false if there
+// is none.
 func AsErrors(err error) (Errors, bool) {
 	var all Errors
 	if errors.As(err, &all) {

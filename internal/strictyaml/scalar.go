@@ -8,12 +8,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// plainText matches what may stand without quotes as far as its characters are
-// concerned. It is much narrower than YAML.
+// plainText matches texts whose characters need no quotes. It is much narrower
+// than YAML.
 var plainText = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9 ._/@-]*[A-Za-z0-9._/@-])?$`)
 
-// Scalar writes s as a YAML scalar that every YAML reader takes for the string
-// s: without quotes where that is safe, else in double quotes, always on one
+// Scalar returns s as a YAML scalar that every YAML parser reads as the string
+// s: without quotes where that is safe, otherwise in double quotes, always on one
 // line. s must be UTF-8.
 func Scalar(s string) string {
 	if !plainText.MatchString(s) {

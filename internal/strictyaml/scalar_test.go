@@ -35,7 +35,7 @@ func TestScalar(t *testing.T) {
 	}
 }
 
-// What Scalar writes reads back as it was, wherever it stands.
+// What Scalar writes reads back as it was, in any place.
 func TestScalarRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := strings.ToValidUTF8(rapid.String().Draw(t, "s"), "")

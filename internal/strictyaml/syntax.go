@@ -12,17 +12,17 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// syntaxError turns yaml.v3's error about text into one of ours.
+// syntaxError converts yaml.v3's error about text into one with the position of
+// the problem.
 //
-// yaml.v3 keeps the place of the problem to itself. Its messages name a line,
-// which may be that of the problem, that of the construct around it, or one
-// less than either, depending on which part of the parser complains and whether
-// the line is the first. So the text is parsed once more, by single bytes and
-// below one more line: how far the parser reads tells where the problem is, and
-// the line in its message is then always that of the construct.
+// yaml.v3 doesn't return that position. Its messages name a line, which may be
+// that of the problem, that of the construct around it, or one less than either,
+// depending on which part of the parser fails and whether the line is the first.
+// So the text is parsed once more, byte by byte and below one more line: how far
+// the parser reads shows where the problem is, and the line in its message is
+// then always that of the construct.
 //
-// No message repeats what stands in the text. It may be no YAML at all, and be
-// somebody's token.
+// No message repeats the text, which may not be YAML at all but a token.
 func syntaxError(file string, text []byte, err error) *Error {
 	const above = "#\n"
 	r := &byteReader{data: append([]byte(above), text...)}
@@ -62,7 +62,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	return cut(firstWord(file, text, start), "not valid YAML: %s", msg)
 }
 
-// parserProblems are the complaints of yaml.v3's parser, which works on words
+// parserProblems explains the messages of yaml.v3's parser, which works on words
 // and knows the construct around them. It sees a problem one word late at worst.
 var parserProblems = map[string]struct{ msg, around string }{
 	"did not find expected key":              {`expected "key: value" by here (check indentation and quotes)`, "mapping"},
@@ -77,7 +77,7 @@ var parserProblems = map[string]struct{ msg, around string }{
 	"found undefined tag handle":             {"a tag's handle is not defined by here", ""},
 }
 
-// Complaints of yaml.v3's scanner, which works on characters.
+// Messages of yaml.v3's scanner, which works on characters.
 const (
 	badColon   = "mapping values are not allowed in this context"
 	badStart   = "found character that cannot start any token"
@@ -85,7 +85,7 @@ const (
 	badTabText = "found a tab character where an indentation space is expected" // of a block text
 )
 
-// scannerProblems say the scanner's complaints in other words.
+// scannerProblems explains messages of the scanner.
 var scannerProblems = map[string]string{
 	badColon:                              `": " is not allowed here (check the indentation, or quote the text)`,
 	badStart:                              "a text can't begin with this character: quote it",
@@ -97,14 +97,15 @@ var scannerProblems = map[string]string{
 
 var yamlMessage = regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)`)
 
-// splitMessage takes the line out of a message of yaml.v3; 0 when it has none.
+// splitMessage returns the line that a message of yaml.v3 names, 0 if none, and
+// the message without it.
 func splitMessage(err error) (line int, msg string) {
 	m := yamlMessage.FindStringSubmatch(err.Error())
 	line, _ = strconv.Atoi(m[1])
 	return line, strings.Join(strings.Fields(m[2]), " ")
 }
 
-// lineOffset gives where a line begins, or the nearest line that there is.
+// lineOffset returns where a line begins, or the nearest line that there is.
 func lineOffset(text []byte, line int) int {
 	start := 0
 	for i, c := range text {
@@ -118,18 +119,19 @@ func lineOffset(text []byte, line int) int {
 	return start
 }
 
-// firstWord gives the place of the first word of the line that begins at start.
+// firstWord returns the position of the first word of the line at start.
 func firstWord(file string, text []byte, start int) Pos {
 	line := text[start:]
 	return place(file, text, start+len(line)-len(bytes.TrimLeft(line, " ")))
 }
 
-// indentation is what may stand before the first word of a line, up to a tab.
+// indentation matches what may stand before the first word of a line, up to a
+// tab.
 var indentation = regexp.MustCompile(`^[ ?:-]*\t`)
 
-// tabIndent gives where the tab is that the scanner complains about in its own
-// words, or -1. It has read no further than read, and names the line that
-// begins at start.
+// tabIndent returns the offset of the tab that the scanner's msg is about, or -1
+// if there is none. The scanner has read no further than read, and names the
+// line that begins at start.
 func tabIndent(text, read []byte, start int, msg string) int {
 	switch msg {
 	case badTab, badTabText:
@@ -148,7 +150,7 @@ func tabIndent(text, read []byte, start int, msg string) int {
 	return tab
 }
 
-// byteReader gives one byte at a time and counts them.
+// byteReader reads one byte at a time and counts them.
 type byteReader struct {
 	data []byte
 	read int

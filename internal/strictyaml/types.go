@@ -2,30 +2,29 @@ package strictyaml
 
 import "reflect"
 
-// At is a value together with the place it was read from. Fields of this type
-// tell "not mentioned" from "mentioned and zero", and let the checks that come
-// after decoding point at the right line.
+// At is a value with its position. Fields of this type distinguish "not
+// mentioned" from "mentioned and zero", and let later checks point at the value.
 type At[T any] struct {
 	V T
-	// Pos is where the value stands; for an alias, where the alias stands.
+	// Pos is the position of the value; for an alias, that of the alias.
 	Pos Pos
-	// Set says that the key is there at all.
+	// Set means that the key is there.
 	Set bool
-	// Bad says that the key is there and its value could not be read. An error
-	// has told so already: V is not worth checking.
+	// Bad means that the key is there and its value could not be read. There is
+	// an error already, and V is zero.
 	Bad bool
 }
 
-// OK says that there is a value and it could be read.
+// OK reports whether there is a value that could be read.
 func (a *At[T]) OK() bool { return a.Set && !a.Bad }
 
-// JSONSchemaAlias makes schema generators describe a field as the plain T.
+// JSONSchemaAlias returns what schema generators describe the field as: a T.
 func (At[T]) JSONSchemaAlias() any {
 	var v T
 	return v
 }
 
-// placed is what the decoder needs to know of an *At.
+// placed is what the decoder needs of an *At.
 type placed interface {
 	mark(pos Pos) reflect.Value
 	spoil()
@@ -42,24 +41,24 @@ func (a *At[T]) spoil() {
 }
 
 // Map is a mapping with free keys that keeps the order of the file and the
-// place of each key. A Go map decodes too, and keeps neither.
+// position of each key, unlike a Go map.
 //
-// A pair whose value could not be read is left out, unless V is an At, which
-// then says so.
+// A pair whose value could not be read is left out, unless V is an At, which is
+// then Bad.
 type Map[V any] []Entry[V]
 
 // Entry is one pair of a Map.
 type Entry[V any] struct {
 	Key string
-	// Pos is where the key stands.
+	// Pos is the position of the key.
 	Pos Pos
 	V   V
 }
 
-// JSONSchemaAlias makes schema generators describe a field as a Go map.
+// JSONSchemaAlias returns what schema generators describe the field as: a Go map.
 func (Map[V]) JSONSchemaAlias() any { return map[string]V(nil) }
 
-// ordered is what the decoder needs to know of a *Map.
+// ordered is what the decoder needs of a *Map.
 type ordered interface {
 	reset()
 	add(key string, pos Pos) reflect.Value
@@ -75,10 +74,10 @@ func (m *Map[V]) add(key string, pos Pos) reflect.Value {
 
 func (m *Map[V]) drop() { *m = (*m)[:len(*m)-1] }
 
-// Checker is implemented by string types with a rule of their own.
+// Checker is implemented by string types that restrict their values.
 type Checker interface {
-	// Check says what is wrong with the value. Its error goes on after the
-	// quoted key, as in "must not be empty", and quotes what it takes from the
+	// Check returns what is wrong with the value, or nil. Its text follows the
+	// quoted key, as in "must not be empty", and quotes what it repeats of the
 	// value.
 	Check() error
 }
@@ -86,14 +85,14 @@ type Checker interface {
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
 type Enum interface {
-	// Values gives the allowed words in the order in which people should read
-	// them. It is called on the zero value.
+	// Values returns the allowed words in the order in which messages list them.
+	// It is called on the zero value.
 	Values() []string
 }
 
-// Verbatim is implemented by string types whose values may look like something
-// else to YAML, such as ids of digits and times: numbers and times are taken as
-// they are written, with quotes or without.
+// Verbatim is implemented by string types whose values may look like numbers or
+// times to YAML, such as ids made of digits: they are read as they are written,
+// with quotes or without.
 type Verbatim interface {
 	// Verbatim is never called.
 	Verbatim()

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// OneLine makes foreign text fit for one line: bytes that aren't UTF-8 become a
-// question mark, each character that isn't printable a space, runs of spaces
-// one. A text of more than limit characters is cut to limit, the last of which
-// is an ellipsis. The limit is at least 1; math.MaxInt means no limit.
+// OneLine returns foreign text on one line: bytes that aren't UTF-8 become a
+// question mark, characters that aren't printable a space, several spaces one. A
+// text of more than limit characters is cut to limit, the last of which is an
+// ellipsis. The limit must be at least 1; math.MaxInt means none.
 func OneLine(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -29,22 +29,21 @@ func OneLine(s string, limit int) string {
 // maxClean is how many characters of a server's text Clean keeps.
 const maxClean = 500
 
-// tokenMask stands where a token stood.
+// tokenMask replaces tokens.
 const tokenMask = "[token]"
 
-// tokenLike matches what tokens look like: JSON Web Tokens; Okta's API tokens,
-// 42 characters that begin with 00; and those of GitHub and GitLab. Okta's may
-// be quoted as part of a form, where %3D stands before it instead of a character
-// that ends a word.
+// tokenLike matches JSON Web Tokens; Okta's API tokens, 42 characters that begin
+// with 00; and tokens of GitHub and GitLab. Okta's may be quoted as part of a
+// form, after %3D instead of a character that ends a word.
 // https://github.blog/engineering/behind-githubs-new-authentication-token-formats/
 // https://docs.gitlab.com/security/tokens/#token-prefixes
 var tokenLike = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*` +
 	`|(?:\b|_|%[[:xdigit:]]{2})00[\w-]{40,}` +
 	`|gh[a-z]_\w{10,}|github_pat_\w{10,}|gl[a-z]{1,6}-[\w.-]{10,}`)
 
-// Clean makes the text of a server fit for errors and logs: on one line,
-// printable, at most 500 characters, and without the given secrets or anything
-// that looks like a token, in case the server quotes what it was sent.
+// Clean returns the text of a server for errors and logs: on one line, printable,
+// at most 500 characters, and without the given secrets or anything that looks
+// like a token, because the server may quote the request.
 func Clean(s string, secrets ...string) string {
 	for _, secret := range secrets {
 		if secret != "" {
@@ -54,9 +53,8 @@ func Clean(s string, secrets ...string) string {
 	return OneLine(tokenLike.ReplaceAllString(s, tokenMask), maxClean)
 }
 
-// Visible makes foreign text fit for one line and keeps all of it: each
-// character that isn't printable becomes an escape, such as \x1b. A file may
-// have any name, and a line break in it must not begin another message.
+// Visible returns foreign text, such as the name of a file, on one line: each
+// character that isn't printable becomes an escape, such as \x1b.
 func Visible(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {

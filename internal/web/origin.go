@@ -8,15 +8,15 @@ import (
 	"reconciler/internal/text"
 )
 
-// Origin is scheme, host and port of a URL: what a credential is for. Two of
-// them are the same origin if they are equal. Case, a port that is the
-// scheme's own and the dot at the end of a full host name make no difference.
+// Origin is scheme, host and port of a URL. A credential must only be sent to
+// its own origin. Origins are comparable with ==: they ignore case, the scheme's
+// default port and a dot at the end of the host.
 type Origin struct {
 	scheme, host, port string
 }
 
-// OriginOf gives the origin of u; that of nil, or of a URL without a host, has
-// no host either and so is nowhere.
+// OriginOf returns the origin of u. For nil, and for a URL without a host, it is
+// the zero Origin.
 func OriginOf(u *url.URL) Origin {
 	if u == nil || u.Hostname() == "" {
 		return Origin{}
@@ -33,11 +33,11 @@ func OriginOf(u *url.URL) Origin {
 	return o
 }
 
-// Has says whether u is of this origin. Nothing is of the origin nowhere.
+// Has reports whether u is of this origin. The zero Origin has none.
 func (o Origin) Has(u *url.URL) bool { return o.host != "" && OriginOf(u) == o }
 
-// String gives the origin as a URL, or "nowhere". It is fit for an error: path
-// and query, where something secret may be, are not in it.
+// String returns the origin as a URL, or "nowhere" for the zero Origin. Unlike
+// the URL, it contains no secret, and can be part of an error.
 func (o Origin) String() string {
 	if o.host == "" {
 		return "nowhere"
@@ -52,8 +52,8 @@ func (o Origin) String() string {
 	return text.Clean(o.scheme + "://" + host)
 }
 
-// IsLoopback reports whether host, as a URL names it, is this machine and no
-// other: localhost, or an address of the loopback interface, in brackets or not.
+// IsLoopback reports whether host, as in a URL, is localhost or a loopback
+// address, in brackets or not.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

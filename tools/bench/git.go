@@ -19,19 +19,19 @@ import (
 	"reconciler/internal/git/source"
 )
 
-// The repositories that are fetched: a large one, and an old one, in which each
-// commit changes one manifest.
+// The repositories: a large one, and an old one, each commit of which changes one
+// manifest.
 const (
 	manyFiles  = 10_000
 	oldFiles   = 1_000
 	oldCommits = 5 * 52 * 5 * 15 // five years of working days with 15 commits each
 )
 
-// gitFetch times a fetch against git's own, of the same repository by the same
-// server: git's, over http on this machine.
+// gitFetch compares our fetches with git's: of the same repositories, by git's
+// server, over http on this machine.
 func gitFetch(dir string, runs int) error {
 	if _, err := exec.LookPath("git"); err != nil {
-		fmt.Println("\nFetching: left out, there is no git program")
+		fmt.Println("\nFetching: skipped, because git is not installed")
 		return nil
 	}
 	version, err := exec.Command("git", "version").Output()
@@ -58,8 +58,8 @@ func gitFetch(dir string, runs int) error {
 	return nil
 }
 
-// compareFetches prints what a first fetch and one of an unmoved branch cost
-// git and us.
+// compareFetches prints the costs of a first fetch, and of one without new commits,
+// for git and for us.
 func compareFetches(dir, repo string, files, runs int) error {
 	srv, err := serveGit(dir)
 	if err != nil {
@@ -113,7 +113,7 @@ func compareFetches(dir, repo string, files, runs int) error {
 	return nil
 }
 
-// cost is what something takes: time, and bytes in both directions.
+// cost is a time, and the bytes sent in both directions.
 type cost struct {
 	took  time.Duration
 	bytes int64
@@ -122,7 +122,7 @@ type cost struct {
 func (c cost) time(of cost) float64 { return c.took.Seconds() / of.took.Seconds() }
 func (c cost) size(of cost) float64 { return float64(c.bytes) / float64(of.bytes) }
 
-// measure gives the medians of several runs.
+// measure returns the median costs of several runs of do, each after before.
 func measure(srv *gitServer, runs int, before, do func() error) (cost, error) {
 	var times []time.Duration
 	var sizes []int64
@@ -141,7 +141,7 @@ func measure(srv *gitServer, runs int, before, do func() error) (cost, error) {
 	return cost{median(times), median(sizes)}, nil
 }
 
-// fetchOnce is a first fetch, and fails unless it finds so many manifests.
+// fetchOnce does a first fetch. It is an error if there are not so many manifests.
 func fetchOnce(url string, files int) error {
 	g, err := source.NewGit(source.GitOptions{URL: url})
 	if err != nil {
@@ -164,8 +164,8 @@ func fetchOnce(url string, files int) error {
 	return err
 }
 
-// makeRepository makes a bare repository, packed as servers keep theirs. The
-// first commit has all the manifests; each later one changes one of them.
+// makeRepository creates a bare, packed repository. The first commit has all
+// manifests; each later one changes one of them.
 func makeRepository(repo string, files, commits int) error {
 	if err := git(".", "init", "-q", "--bare", "-b", "main", repo); err != nil {
 		return err
@@ -202,8 +202,7 @@ func makeRepository(repo string, files, commits int) error {
 	return git(repo, "gc", "-q")
 }
 
-// writeManifest adds one org's manifest to a commit, in one of the folders that
-// hold a hundred each.
+// writeManifest adds one org's manifest to a commit. Each folder has a hundred.
 func writeManifest(w io.Writer, i, revision int) {
 	ids := products()
 	ids = ids[:1+(i+revision)%len(ids)]
@@ -212,10 +211,9 @@ func writeManifest(w io.Writer, i, revision int) {
 	fmt.Fprintf(w, "M 100644 inline orgs/%03d/%s.yaml\ndata %d\n%s\n", i/100, domain(i), len(text), text)
 }
 
-// git runs git in dir.
 func git(dir string, args ...string) error { return run(gitCommand(dir, args...)) }
 
-// gitCommand is git without the user's and the machine's settings.
+// gitCommand returns a git command without the settings of user and machine.
 func gitCommand(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
@@ -234,7 +232,7 @@ func run(cmd *exec.Cmd) error {
 	return nil
 }
 
-// gitServer serves repositories, and counts what passes.
+// gitServer serves repositories, and counts the bytes.
 type gitServer struct {
 	url   string
 	bytes atomic.Int64

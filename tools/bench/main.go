@@ -1,11 +1,10 @@
-// Command bench measures what docs/performance.md claims, against the least
-// that is possible. It builds the real program and runs it against the
-// simulator, which answers each call after a fixed time, and fetches the same
-// repositories as git does:
+// Command bench measures what docs/performance.md claims, and compares it with the
+// least possible. It builds the program and runs it against the simulator, which
+// answers each call after a fixed time, and fetches the same repositories as git:
 //
 //	go run ./tools/bench
 //
-// Times depend on the machine; the ratios and the numbers of calls do not.
+// Times depend on the machine; ratios and numbers of calls do not.
 package main
 
 import (
@@ -76,13 +75,12 @@ func bench(orgs int, latency time.Duration, runs, large int) error {
 	return gitFetch(dir, runs)
 }
 
-// concurrency is how many calls an Aerial account may have in flight.
+// concurrency is the limit of concurrent calls of an Aerial account.
 const concurrency = 10
 
-// bareLoop times what no client can undercut on this machine: so many calls of
-// a server that does nothing but wait, by ten loops that do nothing but call. It
-// is more than calls times latency, because timers, sockets and the scheduler
-// take their part of each call.
+// bareLoop returns the least time of so many calls on this machine: those of ten
+// loops that do nothing else, to a server that only waits. It is more than calls
+// times latency, because of timers, sockets and the scheduler.
 func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(latency)
@@ -118,9 +116,9 @@ func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// driftCheck times `reconciler diff` on an account that is in sync. No program
-// can be faster than ten calls at a time: the pages of the org list and one
-// product read for each org.
+// driftCheck measures `reconciler diff` of an account that is in sync. The least
+// possible are the pages of the org list and one product read for each org, ten
+// calls at a time.
 func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
 	program := filepath.Join(dir, "reconciler")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
@@ -186,7 +184,6 @@ func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
 	return nil
 }
 
-// count tells calls apart by what they ask for.
 func count(requests []simulator.Request) string {
 	kinds := map[string]int{}
 	for _, r := range requests {
@@ -211,8 +208,8 @@ func count(requests []simulator.Request) string {
 	return strings.Join(parts, ", ")
 }
 
-// loading times a process that loads the manifests of many orgs with ten
-// products each and compares them with an account.
+// loading measures a process that loads the manifests of many orgs with ten
+// products each, and compares them with an account.
 func loading(dir string, orgs, runs int) error {
 	folder := filepath.Join(dir, "orgs")
 	if err := writeManifests(folder, orgs); err != nil {
@@ -244,7 +241,7 @@ func loading(dir string, orgs, runs int) error {
 	return nil
 }
 
-// perFile is how many orgs stand in one file, about as many as people bear.
+// perFile is how many orgs a file has.
 const perFile = 1000
 
 func writeManifests(folder string, orgs int) error {

@@ -2,9 +2,9 @@ package schedule
 
 import "time"
 
-// Next gives the first time after t at which the schedule comes due, in t's
-// location, and the zero time for the zero Schedule. A schedule without a time
-// zone of its own goes by that of t.
+// Next returns the first time after t at which the schedule comes due, in t's
+// location; the zero time for the zero Schedule. A schedule without a time zone
+// uses that of t.
 func (s Schedule) Next(t time.Time) time.Time {
 	if s.every > 0 {
 		return t.Round(0).Truncate(time.Second).Add(s.every)
@@ -18,7 +18,7 @@ func (s Schedule) Next(t time.Time) time.Time {
 	}
 	var due time.Time
 	if s.hour&allHours == allHours {
-		due = s.nextByHand(t.In(zone))
+		due = s.nextByClock(t.In(zone))
 	} else {
 		due = s.nextByDay(t.In(zone))
 	}
@@ -28,9 +28,9 @@ func (s Schedule) Next(t time.Time) time.Time {
 	return due.In(t.Location())
 }
 
-// nextByHand follows the hand of the clock: a skipped time isn't shown and a
-// repeated one is shown twice. It is for schedules of every hour.
-func (s Schedule) nextByHand(t time.Time) time.Time {
+// nextByClock returns the next time that a clock shows: skipped times don't come
+// due, repeated ones do so twice. It is for schedules of every hour.
+func (s Schedule) nextByClock(t time.Time) time.Time {
 	u := t.Round(0).Truncate(time.Minute).Add(time.Minute)
 	end := u.AddDate(0, 0, horizon)
 	for u.Before(end) {
@@ -46,9 +46,9 @@ func (s Schedule) nextByHand(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// nextByDay goes through the calendar and the times of day on each day of it,
-// then asks when each of these is. It starts a day early, because a skipped
-// time comes due later than it is called.
+// nextByDay returns the next time of the calendar: skipped times come due after
+// the gap, repeated ones once. It starts a day early, because a skipped time may
+// come due on the next day.
 func (s Schedule) nextByDay(t time.Time) time.Time {
 	y, m, d := t.Date()
 	for i := -1; i <= horizon; i++ {
@@ -74,8 +74,8 @@ func (s Schedule) nextByDay(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// onDay says whether t's date is in. Days of month and of week are
-// alternatives when both are restricted, as crontab(5) has it.
+// onDay reports whether the schedule includes t's date. Days of month and of
+// week are alternatives if both are restricted, as in crontab(5).
 func (s Schedule) onDay(t time.Time) bool {
 	if s.month&(1<<t.Month()) == 0 {
 		return false
@@ -88,26 +88,28 @@ func (s Schedule) onDay(t time.Time) bool {
 	return dom || dow
 }
 
-// tomorrow gives the first moment of the day after t's.
+// tomorrow returns the first moment of the day after t's.
 func tomorrow(t time.Time) time.Time {
 	y, m, d := t.Date()
 	u := moment(time.Date(y, m, d+1, 12, 0, 0, 0, time.UTC), 0, 0, t.Location())
 	if !u.After(t) {
-		// Clocks that were set back over midnight: t's date comes again.
+		// Clocks were set back over midnight: t's date comes again.
 		return t.Add(time.Hour)
 	}
 	return u
 }
 
-// moment says when it is h:min of the date in the zone: the first time, if
-// clocks show it twice, and right after the gap, if clocks skip it. It never
-// goes back as h:min goes on.
+// moment returns when it is h:min of the date in the zone: the first time, if
+// clocks show it twice, and the end of the gap, if clocks skip it. A later h:min
+// is never an earlier moment.
 func moment(date time.Time, h, min int, zone *time.Location) time.Time {
 	y, m, d := date.Date()
 	u := time.Date(y, m, d, h, min, 0, 0, zone)
 	start, end := u.ZoneBounds()
-	// Seen as if both were in UTC: how the clock at u differs from h:min.
-	off := shown(u).Sub(time.Date(y, m, d, h, min, 0, 0, time.UTC))
+	// How the clock at u differs from h:min.
+	_, now := u.Zone()
+	shown := u.UTC().Add(time.Duration(now) * time.Second)
+	off := shown.Sub(time.Date(y, m, d, h, min, 0, 0, time.UTC))
 	switch {
 	case off > 0: // skipped, and u lies after the gap
 		return start
@@ -117,15 +119,8 @@ func moment(date time.Time, h, min int, zone *time.Location) time.Time {
 		return u
 	}
 	_, before := start.Add(-time.Second).Zone()
-	_, now := u.Zone()
 	if first := u.Add(time.Duration(now-before) * time.Second); first.Before(start) && now < before {
 		return first
 	}
 	return u
-}
-
-// shown gives what the clock shows at t, as a time in UTC.
-func shown(t time.Time) time.Time {
-	_, off := t.Zone()
-	return t.UTC().Add(time.Duration(off) * time.Second)
 }

@@ -1,15 +1,14 @@
-// Package schedule says when the next run is due.
+// Package schedule parses schedules and computes when they come due.
 //
 // A schedule is written as in crontab(5): five fields (minute, hour, day of
 // month, month, day of week), one of @hourly, @daily, @weekly, @monthly and
-// @yearly, or an interval such as "@every 10m"; in front of fields a time zone
-// may stand, as in "CRON_TZ=Europe/Berlin 30 2 * * *".
+// @yearly, or an interval such as "@every 10m". A time zone may precede fields,
+// as in "CRON_TZ=Europe/Berlin 30 2 * * *".
 //
-// What sets it apart from the parser that it uses is what happens when clocks
-// change. A schedule of certain hours, such as a daily one, runs exactly once
-// for each of them: an hour that the clocks skip is made up for at the first
-// moment after the gap, and of an hour that comes twice the first one counts. A
-// schedule of every hour simply follows the hand of the clock.
+// Unlike robfig/cron, which parses the fields, it handles clock changes. A
+// schedule of certain hours, such as a daily one, runs exactly once for each of
+// them: a skipped hour comes due at the first moment after the gap, a repeated
+// one only the first time. A schedule of every hour follows the clock.
 package schedule
 
 import (
@@ -23,9 +22,9 @@ import (
 )
 
 const (
-	// maxLen is longer than any schedule that means something.
+	// maxLen limits the length of a schedule, in bytes.
 	maxLen = 500
-	// horizon bounds the search for the next time, in days. Leap days are at
+	// horizon limits the search for the next time, in days. Leap days are at
 	// most eight years apart.
 	horizon = 9 * 366
 
@@ -33,22 +32,23 @@ const (
 	starBit  = 1 << 63 // how the parser marks a field that is *
 )
 
-// Schedule is a parsed schedule. The zero Schedule never comes due. It may be
-// used by many goroutines at once.
+// Schedule is a parsed schedule, which is immutable. The zero Schedule never
+// comes due.
 type Schedule struct {
 	text  string
 	every time.Duration // of an interval; 0 for fields
-	// Fields as sets of bits: bit n says that the value n is in.
+	// The fields as sets: bit n is set if the value n is in the field.
 	minute, hour, dom, month, dow uint64
-	zone                          *time.Location // nil: that of the time asked about
+	zone                          *time.Location // nil: that of Next's time
 }
 
-// String gives the schedule as it was written.
+// String returns the schedule as it was written.
 func (s Schedule) String() string { return s.text }
 
-// Parse reads a schedule. It refuses whatever could not be run: fields out of
-// range, unknown zones, intervals under a second, and days that no calendar
-// has, such as "0 0 31 2 *". An error is one line and says what to write.
+// Parse returns the schedule that text describes. It rejects schedules that can't
+// be run: fields out of range, unknown zones, intervals that aren't whole seconds,
+// and days that never come, such as "0 0 31 2 *". The error is one line, with what
+// to write instead.
 func Parse(text string) (Schedule, error) {
 	text = strings.TrimSpace(text)
 	if len(text) > maxLen {
@@ -62,9 +62,9 @@ func Parse(text string) (Schedule, error) {
 	return s, nil
 }
 
-// ParseFields reads a schedule of five fields that goes by the clocks of zone;
-// nil is the zone of the time asked about. It refuses what Parse refuses, and
-// names, intervals and a zone in front.
+// ParseFields returns the schedule of five fields in a time zone; nil is the zone
+// of the time that Next is called with. It rejects what Parse rejects, and also
+// names, intervals and a time zone in text.
 func ParseFields(text string, zone *time.Location) (Schedule, error) {
 	if len(text) <= maxLen && len(strings.Fields(text)) != 5 {
 		return Schedule{}, fmt.Errorf("schedule %q: it must be five fields (minute, hour, day of month, month, day of week)", strings.TrimSpace(text))
@@ -103,8 +103,7 @@ func parse(text string) (Schedule, error) {
 		minute: spec.Minute, hour: spec.Hour, dom: spec.Dom, month: spec.Month, dow: spec.Dow,
 		zone: zone,
 	}
-	// Any day will do to start from: the calendar repeats itself, and what
-	// matters are days that it never has.
+	// The calendar repeats itself, so the day to start from doesn't matter.
 	if s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
 		return Schedule{}, errors.New("it never comes due: no month that it names has such a day, or a field is empty")
 	}
@@ -119,8 +118,8 @@ func isName(text string) bool {
 	return false
 }
 
-// splitZone takes a leading TZ= or CRON_TZ= off. The parser panics when
-// nothing follows it.
+// splitZone returns the zone of a leading TZ= or CRON_TZ=, or nil, and the rest.
+// The parser would panic if nothing follows the zone.
 func splitZone(text string) (*time.Location, string, error) {
 	for _, key := range []string{"CRON_TZ=", "TZ="} {
 		rest, ok := strings.CutPrefix(text, key)
@@ -140,8 +139,8 @@ func splitZone(text string) (*time.Location, string, error) {
 	return nil, text, nil
 }
 
-// parseEvery reads an interval, of which the parser makes a second when it is
-// negative and whole seconds when it isn't.
+// parseEvery parses an interval. The parser would turn a negative one into a
+// second, and round others to seconds.
 func parseEvery(zone *time.Location, fields []string) (Schedule, error) {
 	const form = `write it as in "@every 10m"`
 	if zone != nil {
@@ -162,7 +161,7 @@ func parseEvery(zone *time.Location, fields []string) (Schedule, error) {
 	return Schedule{every: d}, nil
 }
 
-// fields are what a schedule is made of, and what each takes.
+// fields are the names of a schedule's fields and what each accepts.
 var fields = [...]struct{ name, takes string }{
 	{"minute", "0 to 59"},
 	{"hour", "0 to 23"},
@@ -171,8 +170,8 @@ var fields = [...]struct{ name, takes string }{
 	{"day of week", "0 (Sunday) to 6 (Saturday), or names such as mon"},
 }
 
-// explain puts an error of the parser, which doesn't tell the field that it is
-// about, into words that do.
+// explain returns an error of the parser with the field that it is about, which
+// the parser doesn't name.
 func explain(text string, err error) error {
 	for i, field := range strings.Fields(text) {
 		alone := [len(fields)]string{"*", "*", "*", "*", "*"}
@@ -196,7 +195,7 @@ func explain(text string, err error) error {
 	return err
 }
 
-// parseFields leaves the fields to the parser, and its panics here.
+// parseFields calls the parser and turns its panics into errors.
 func parseFields(text string) (spec *cron.SpecSchedule, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -207,9 +206,5 @@ func parseFields(text string) (spec *cron.SpecSchedule, err error) {
 	if err != nil {
 		return nil, explain(text, err)
 	}
-	spec, ok := parsed.(*cron.SpecSchedule)
-	if !ok {
-		return nil, errors.New("it can't be read")
-	}
-	return spec, nil
+	return parsed.(*cron.SpecSchedule), nil
 }

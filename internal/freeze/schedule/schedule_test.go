@@ -30,7 +30,7 @@ func zone(t testing.TB, name string) *time.Location {
 
 const layout = "2006-01-02 15:04 MST"
 
-// next gives the next n times after from, which is "2006-01-02 15:04" in the
+// next returns the next n times after from, which is "2006-01-02 15:04" in the
 // zone.
 func next(t *testing.T, s Schedule, from string, z *time.Location, n int) []string {
 	t.Helper()
@@ -251,7 +251,7 @@ func TestNextProperties(t *testing.T) {
 	})
 }
 
-// shows says whether the clock shows a time of the schedule at t.
+// shows reports whether the clock shows a time of the schedule at t.
 func (s Schedule) shows(t time.Time) bool {
 	return s.onDay(t) && s.hour&(1<<t.Hour()) != 0 && s.minute&(1<<t.Minute()) != 0
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Zones at the far ends of the world, and those that change their clocks in odd
+// Zones at the far ends of the world, and those that change their clocks in unusual
 // ways: by half an hour, by three quarters of one past the hour, over midnight,
 // by a whole day, or not any longer.
 func TestNextFarZones(t *testing.T) {
@@ -73,7 +73,7 @@ func TestNextFarZones(t *testing.T) {
 		// Troll goes by two hours: 2026-03-29 01:00 → 03:00.
 		{"Troll, a gap of two hours", "15,45 1,2 * * *", "Antarctica/Troll", "2026-03-28 12:00",
 			[]string{"2026-03-29 03:00 +02", "2026-03-30 01:15 +02"}},
-		// Dublin's winter time is the odd one, and goes back in autumn all the same.
+		// Dublin's winter time is the exception, and goes back in autumn all the same.
 		{"Dublin, twice", "30 1 * * *", "Europe/Dublin", "2026-10-24 12:00",
 			[]string{"2026-10-25 01:30 IST", "2026-10-26 01:30 GMT"}},
 		{"leap day at midnight in a zone of half hours", "0 0 29 2 *", "Australia/Lord_Howe", "2026-10-04 02:00",

@@ -23,16 +23,16 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Credentials are what a service app needs to get tokens.
+// Credentials are those of a service app.
 type Credentials struct {
 	ClientID string
 	KeyID    string
 	Key      crypto.Signer
 }
 
-// AddClient registers a new service app in an org of the seed, with a key that
-// is made now, and gives its credentials. The key is for alg: RS256, RS384,
-// RS512 (2048 bits), ES256, ES384 or ES512.
+// AddClient adds a service app with a new key to an org of the seed, and returns
+// its credentials. alg is RS256, RS384, RS512 (2048 bits), ES256, ES384 or ES512;
+// any other is an error. Each call adds another app.
 func (s *Seed) AddClient(org string, alg jose.SignatureAlgorithm, scopes ...string) (*Credentials, error) {
 	key, err := newKey(alg)
 	if err != nil {
@@ -68,7 +68,6 @@ func newKey(alg jose.SignatureAlgorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("simulator: no key for algorithm %q", alg)
 }
 
-// publicKey gives the public half in the form of the seed.
 func publicKey(key crypto.Signer, id string) (Key, error) {
 	text, err := json.Marshal(jose.JSONWebKey{Key: key.Public(), KeyID: id, Use: "sig"})
 	if err != nil {
@@ -81,38 +80,37 @@ func publicKey(key crypto.Signer, id string) (Key, error) {
 	return k, nil
 }
 
-// PEM gives the private key as PKCS#8.
+// PEM returns the private key as PKCS#8.
 func (c *Credentials) PEM() ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("simulator: %w", err)
+		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// Access is everything that a config needs to work with a simulator.
+// Access is what a config needs to use a simulator.
 type Access struct {
-	// URL of the simulator, without a slash at the end.
+	// URL is that of the simulator, without a slash at its end.
 	URL         string
 	AccountID   string
 	Credentials *Credentials
 	DPoP        bool
-	// Parent is what the config calls the parent org: its subdomain, acme in
+	// Parent is the name of the parent org in the config: its subdomain, acme in
 	// DefaultSeed. ParentToken is its SSWS token; without one the config has no
 	// parent.
 	Parent      string
 	ParentToken string
-	// ParentDomain is the parent's, where it is one of Okta's own: a config
-	// that addresses the parent on loopback couldn't tell otherwise which org
-	// it is.
+	// ParentDomain is the parent's domain if it is Okta's. A URL on loopback
+	// does not tell which org the parent is.
 	ParentDomain string
 	// Settle is how long to wait after a creation, as in Options.
 	Settle time.Duration
 }
 
-// Grant registers a service app in the seed's Aerial org and gives access to
-// the account with it, and to the parent if the seed has an org with the Org
-// Creator API and an SSWS token. The URL is left for the caller to fill in.
+// Grant adds a service app to the seed's Aerial org, and returns access to the
+// account with it, and to the parent if the seed has an org with the Org Creator
+// API and an SSWS token. The caller sets the URL.
 func Grant(seed *Seed, alg jose.SignatureAlgorithm, dpop bool, scopes ...string) (*Access, error) {
 	a := &Access{AccountID: seed.Account.ID, DPoP: dpop}
 	for i := range seed.Orgs {
@@ -139,74 +137,63 @@ func Grant(seed *Seed, alg jose.SignatureAlgorithm, dpop bool, scopes ...string)
 	return a, nil
 }
 
-// WriteConfig writes a config that works at once into dir, which is made when
-// it isn't there: reconciler.yaml, the private key and the parent's token (each
-// 0600), and, unless there is one already, a folder orgs with a manifest that
-// describes the seed. It gives the path of the config. All paths in it are
-// absolute, so that it may be used from anywhere.
-func WriteConfig(dir string, seed *Seed, a Access) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("simulator: %w", err)
+// WriteConfig writes a config for a simulator into dir, which it creates if need
+// be: reconciler.yaml, the private key and the parent's token (each 0600), and,
+// unless there is one already, a folder orgs with the manifest of the seed. It
+// returns the path of the config. All paths in the config are absolute. It may be
+// called again, and then replaces the files.
+func WriteConfig(dir string, seed *Seed, a Access) (path string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("simulator: %w", err)
+		}
+	}()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("simulator: %w", err)
+		return "", err
 	}
 	key, err := a.Credentials.PEM()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "reconciler.yaml")
-	files := []struct {
-		path string
-		data []byte
-	}{
-		{filepath.Join(dir, "aerial.pem"), key},
-		{path, configText(dir, a)},
+	path = filepath.Join(dir, "reconciler.yaml")
+	if err := errors.Join(
+		writePrivate(filepath.Join(dir, "aerial.pem"), key),
+		writePrivate(path, configText(dir, a)),
+	); err != nil {
+		return "", err
 	}
 	if a.ParentToken != "" {
-		files = append(files, files[0])
-		files[2].path, files[2].data = filepath.Join(dir, "parent.token"), []byte(a.ParentToken+"\n")
-	}
-	for _, f := range files {
-		if err := writePrivate(f.path, f.data); err != nil {
+		if err := writePrivate(filepath.Join(dir, "parent.token"), []byte(a.ParentToken+"\n")); err != nil {
 			return "", err
 		}
 	}
-	return path, writeManifests(filepath.Join(dir, "orgs"), seed)
+	manifests := filepath.Join(dir, "orgs")
+	switch err := os.Mkdir(manifests, 0o755); {
+	case errors.Is(err, os.ErrExist):
+		return path, nil
+	case err != nil:
+		return "", err
+	}
+	return path, os.WriteFile(filepath.Join(manifests, "orgs.yaml"), Manifest(seed), 0o644)
 }
 
-// writePrivate writes a file that only its owner may read, also when a file of
-// that name was there with wider permissions.
+// writePrivate writes a file that only its owner may read, and replaces one with
+// wider permissions.
 func writePrivate(path string, data []byte) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("simulator: %w", err)
+		return err
 	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return fmt.Errorf("simulator: %w", err)
-	}
-	return nil
+	return os.WriteFile(path, data, 0o600)
 }
 
-func writeManifests(dir string, seed *Seed) error {
-	switch err := os.Mkdir(dir, 0o755); {
-	case errors.Is(err, os.ErrExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("simulator: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "orgs.yaml"), Manifest(seed), 0o644); err != nil {
-		return fmt.Errorf("simulator: %w", err)
-	}
-	return nil
-}
-
-// configText is the config.
 func configText(dir string, a Access) []byte {
 	var b strings.Builder
 	quote := strictyaml.Scalar
 	in := func(name string) string { return quote(filepath.Join(dir, name)) }
-	fmt.Fprintf(&b, "# A config for the simulator, made by it.\n")
+	fmt.Fprintf(&b, "# A config for the simulator, generated by it.\n")
 	fmt.Fprintf(&b, "aerial:\n  url: %s\n  accountID: %s\n", quote(a.URL), quote(a.AccountID))
 	fmt.Fprintf(&b, "  auth:\n    orgURL: %s\n    clientID: %s\n", quote(a.URL), quote(a.Credentials.ClientID))
 	fmt.Fprintf(&b, "    privateKeyFile: %s\n    keyID: %s\n", in("aerial.pem"), quote(a.Credentials.KeyID))

@@ -16,33 +16,32 @@ type accountBody struct {
 	Name string `json:"name"`
 }
 
-func (s *Simulator) getAccount(*call) answer {
+func (s *Simulator) getAccount(*call) *answer {
 	return jsonAnswer(http.StatusOK, accountBody{s.seed.Account.ID, s.seed.Account.Name})
 }
 
-func (s *Simulator) putAccount(c *call) answer {
+func (s *Simulator) putAccount(c *call) *answer {
 	o := newObject(c.body)
 	name, _ := o.text("name", 1, maxAccountName)
-	o.done()
-	if len(*o.causes) > 0 {
-		return s.invalid("account", *o.causes...)
+	if causes := o.done(); len(causes) > 0 {
+		return s.invalid("account", causes...)
 	}
 	s.seed.Account.Name = name
 	return s.getAccount(c)
 }
 
-func (s *Simulator) getProducts(*call) answer {
+func (s *Simulator) getProducts(*call) *answer {
 	return jsonAnswer(http.StatusOK, s.shuffled(s.seed.Products))
 }
 
-// shuffled gives products in no particular order: Okta promises none.
+// shuffled returns products in random order, as Okta guarantees none.
 func (s *Simulator) shuffled(products []Product) []Product {
 	out := append([]Product{}, products...)
 	s.random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }
 
-// orgBody is an org as the Aerial API tells it.
+// orgBody is an org as the Aerial API returns it.
 type orgBody struct {
 	ID          string `json:"id"`
 	AccountID   string `json:"accountId"`
@@ -56,7 +55,7 @@ type orgBody struct {
 	CreatedBy   string `json:"createdBy,omitempty"`
 }
 
-func (s *Simulator) tell(o *Org) orgBody {
+func (s *Simulator) body(o *Org) orgBody {
 	return orgBody{
 		ID: o.ID, AccountID: s.seed.Account.ID, Name: o.Name, Cell: o.Cell, Region: o.Region,
 		Domain: o.Domain, Status: o.Status, AerialOrg: o.AerialOrg,
@@ -64,32 +63,14 @@ func (s *Simulator) tell(o *Org) orgBody {
 	}
 }
 
-// managed finds the managed org that the path names; otherwise the answer
-// refuses.
-func (s *Simulator) managed(c *call) (*Org, *answer) {
-	id := c.args["org"]
-	if o := s.byID[id]; o != nil && o.Managed {
-		return o, nil
-	}
-	a := s.notFound(id, "Org")
-	return nil, &a
-}
+func (s *Simulator) getOrg(_ *call, o *Org) *answer { return jsonAnswer(http.StatusOK, s.body(o)) }
 
-func (s *Simulator) getOrg(c *call) answer {
-	o, refusal := s.managed(c)
-	if refusal != nil {
-		return *refusal
-	}
-	return jsonAnswer(http.StatusOK, s.tell(o))
-}
-
-// linkOrg adds an associated org to the account. Nothing takes it out again.
-func (s *Simulator) linkOrg(c *call) answer {
+// linkOrg adds an associated org to the account, which can't be undone.
+func (s *Simulator) linkOrg(c *call) *answer {
 	in := newObject(c.body)
 	id, byID := in.text("orgId", 0, 0)
 	domain, byDomain := in.text("domain", 0, 0)
 	cell, _ := in.text("cell", 1, 0)
-	in.done()
 	if byID == byDomain {
 		in.complain("orgId: Exactly one of orgId and domain must be given")
 	}
@@ -97,8 +78,8 @@ func (s *Simulator) linkOrg(c *call) answer {
 	if cell != "" && !slices.Contains(supportedCells, cell) {
 		in.complain("cell: The cell '%s' is not supported", cell)
 	}
-	if len(*in.causes) > 0 {
-		return s.invalid("org", *in.causes...)
+	if causes := in.done(); len(causes) > 0 {
+		return s.invalid("org", causes...)
 	}
 	o := s.byID[id]
 	if byDomain {
@@ -111,36 +92,30 @@ func (s *Simulator) linkOrg(c *call) answer {
 		return s.invalid("org", fmt.Sprintf("cell: The org is not in the cell '%s'", cell))
 	case o.Managed:
 		return s.invalid("org", "orgId: The org has already been added to an account")
-	case !s.decides(o).Consent:
+	case !s.consentOrg(o).Consent:
 		return s.forbidden("The org has not granted its consent to the account")
 	}
 	o.Managed = true
 	s.record(c.who, c, "account.org.add", o)
-	return jsonAnswer(http.StatusOK, s.tell(o))
+	return jsonAnswer(http.StatusOK, s.body(o))
 }
 
-func (s *Simulator) putStatus(c *call) answer {
-	o, refusal := s.managed(c)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Simulator) putStatus(c *call, o *Org) *answer {
 	in := newObject(c.body)
 	status, has := in.text("status", 1, 0)
 	if has && status != active && status != inactive {
 		in.complain("status: The field must be %s or %s", active, inactive)
 	}
-	in.done()
-	if len(*in.causes) > 0 {
-		return s.invalid("status", *in.causes...)
+	if causes := in.done(); len(causes) > 0 {
+		return s.invalid("status", causes...)
 	}
 	if status == inactive && (o.AerialOrg || s.isParent(o)) {
 		return s.invalid("status", "status: The Aerial org and parent orgs can't be deactivated")
 	}
 	s.setStatus(c.who, c, o, status)
-	return jsonAnswer(http.StatusOK, s.tell(o))
+	return jsonAnswer(http.StatusOK, s.body(o))
 }
 
-// setStatus changes a status and logs it when it did change.
 func (s *Simulator) setStatus(who *caller, c *call, o *Org, status string) {
 	if o.Status == status {
 		return
@@ -149,18 +124,14 @@ func (s *Simulator) setStatus(who *caller, c *call, o *Org, status string) {
 	s.record(who, c, "account.org.status.update", o)
 }
 
-func (s *Simulator) getOrgProducts(c *call) answer {
-	o, refusal := s.managed(c)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Simulator) getOrgProducts(_ *call, o *Org) *answer {
 	if o.ReadForbidden {
 		return s.forbidden()
 	}
 	return jsonAnswer(http.StatusOK, s.enabled(o))
 }
 
-// enabled gives an org's products with their names, in no order.
+// enabled returns an org's products with their names, in random order.
 func (s *Simulator) enabled(o *Org) []Product {
 	var products []Product
 	for _, p := range s.seed.Products {
@@ -172,11 +143,7 @@ func (s *Simulator) enabled(o *Org) []Product {
 }
 
 // putOrgProducts replaces an org's products: those not named are disabled.
-func (s *Simulator) putOrgProducts(c *call) answer {
-	o, refusal := s.managed(c)
-	if refusal != nil {
-		return *refusal
-	}
+func (s *Simulator) putOrgProducts(c *call, o *Org) *answer {
 	if o.ReadForbidden {
 		return s.forbidden()
 	}
@@ -188,8 +155,7 @@ func (s *Simulator) putOrgProducts(c *call) answer {
 	return jsonAnswer(http.StatusOK, s.enabled(o))
 }
 
-// productIDs reads an array of products: an id each, and a name that is not
-// looked at.
+// productIDs reads an array of products: an id each, and a name, which is ignored.
 func (s *Simulator) productIDs(body []byte) (ids, causes []string) {
 	var items []json.RawMessage
 	if json.Unmarshal(body, &items) != nil || items == nil {
@@ -200,7 +166,6 @@ func (s *Simulator) productIDs(body []byte) (ids, causes []string) {
 		in.at = fmt.Sprintf("[%d].", i)
 		id, has := in.text("id", 1, 0)
 		in.text("name", 0, 0)
-		in.done()
 		switch {
 		case has && id != "" && !s.seed.subscribed(id):
 			in.complain("%sid: The account does not subscribe to the product '%s'", in.at, id)
@@ -208,12 +173,11 @@ func (s *Simulator) productIDs(body []byte) (ids, causes []string) {
 			in.complain("%sid: The product '%s' is there twice", in.at, id)
 		}
 		ids = append(ids, id)
-		causes = append(causes, *in.causes...)
+		causes = append(causes, in.done()...)
 	}
 	return ids, causes
 }
 
-// setProducts changes an org's products and logs it when they did change.
 func (s *Simulator) setProducts(who *caller, c *call, o *Org, ids []string) {
 	ids = slices.Sorted(slices.Values(ids))
 	if slices.Equal(o.Products, ids) {
@@ -223,13 +187,9 @@ func (s *Simulator) setProducts(who *caller, c *call, o *Org, ids []string) {
 	s.record(who, c, "account.org.product.update", o)
 }
 
-// requestDeletion asks for the deletion of an inactive org, where the account
-// may. Okta's own words for a refusal are unconfirmed.
-func (s *Simulator) requestDeletion(c *call) answer {
-	o, refusal := s.managed(c)
-	if refusal != nil {
-		return *refusal
-	}
+// requestDeletion requests the deletion of an inactive org, if the account may.
+// The texts of Okta's errors are unconfirmed.
+func (s *Simulator) requestDeletion(c *call, o *Org) *answer {
 	switch {
 	case len(c.body) > 0 && string(c.body) != "{}":
 		return s.invalid("deletionRequest", "the body must be empty")
@@ -245,7 +205,7 @@ func (s *Simulator) requestDeletion(c *call) answer {
 	return jsonAnswer(http.StatusOK, struct{}{})
 }
 
-func (s *Simulator) listTemplates(c *call) answer {
+func (s *Simulator) listTemplates(c *call) *answer {
 	match, problem := parseFilter(c.r.URL.Query().Get("filter"), grammar{"applyStatus": {kind: textual, ops: []string{"eq"}}})
 	if problem != "" {
 		return s.fail(http.StatusBadRequest, codeSearch, "Invalid search criteria.", problem)
@@ -259,7 +219,7 @@ func (s *Simulator) listTemplates(c *call) answer {
 	return jsonAnswer(http.StatusOK, out)
 }
 
-func (s *Simulator) getTemplate(c *call) answer {
+func (s *Simulator) getTemplate(c *call) *answer {
 	id := c.args["template"]
 	for _, t := range s.seed.Templates {
 		if t.ID == id {

@@ -9,12 +9,12 @@ import (
 
 // caller is who makes an authenticated call.
 type caller struct {
-	id    string // as the log of calls has it
-	org   *Org   // where the caller is known: whose API an org's call is for
-	actor entity // as the System Log has it
+	id    string // in the log of calls
+	org   *Org   // of the credentials, whose API the call of an org is for
+	actor entity // in the System Log
 }
 
-// app is how the System Log calls a service app, admin how it calls a person.
+// app returns a service app, and admin a person, as the System Log has them.
 func app(c *Client) entity {
 	return entity{ID: c.ID, Type: "PublicClientApp", AlternateID: c.ID, DisplayName: c.Name}
 }
@@ -23,7 +23,7 @@ func admin(login string) entity {
 	return entity{ID: userID(login), Type: "User", AlternateID: login, DisplayName: login}
 }
 
-// authenticate finds out who calls and whether they may use the route.
+// authenticate sets the caller, and returns the error if it may not use the route.
 func (s *Simulator) authenticate(c *call, rt *route) *answer {
 	headers := c.r.Header.Values("Authorization")
 	if len(headers) != 1 {
@@ -39,7 +39,7 @@ func (s *Simulator) authenticate(c *call, rt *route) *answer {
 	return s.unauthorized("Bearer", "", "")
 }
 
-// unauthorized is a 401 with the challenge of RFC 6750 or RFC 9449.
+// unauthorized returns a 401 with the challenge of RFC 6750 or RFC 9449.
 func (s *Simulator) unauthorized(scheme, code, description string) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,11 +51,11 @@ func (s *Simulator) unauthorized(scheme, code, description string) *answer {
 	if scheme != "" {
 		a.header.Set("Www-Authenticate", challenge)
 	}
-	return &a
+	return a
 }
 
-// authenticateSSWS takes the token of an org's super admin, who may do all
-// that the org may do.
+// authenticateSSWS accepts the token of an org's super admin, who has all
+// permissions of the org.
 func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
 	s.mu.Lock()
 	org := s.ssws[token]
@@ -67,13 +67,12 @@ func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
 	defer s.mu.Unlock()
 	c.who = &caller{id: "SSWS " + org.Domain, org: org, actor: admin("admin@" + org.Domain)}
 	if !s.ready(org) {
-		a := s.notFound(org.Domain, "Org")
-		return &a
+		return s.notFound(org.Domain, "Org")
 	}
 	return nil
 }
 
-// authenticateToken takes an access token of the token endpoint.
+// authenticateToken accepts an access token of the token endpoint.
 func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) *answer {
 	s.mu.Lock()
 	t := s.tokens[token]
@@ -97,24 +96,21 @@ func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.who = &caller{id: t.client.ID, org: s.byDomain[t.client.Org], actor: app(t.client.Client)}
-	if c.aerial && !c.who.org.AerialOrg {
-		a := s.forbidden("The access token was not issued by the Aerial org")
-		return &a
-	}
-	if !allows(t.scopes, rt.scope) {
-		a := s.forbidden("The access token provided does not contain the required scopes.")
-		a.header.Set("Www-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q, scope=%q",
-			"insufficient_scope", "The access token provided does not contain the required scopes.", rt.scope))
-		return &a
-	}
-	if c.aerial && c.account != s.seed.Account.ID {
-		a := s.forbidden()
-		return &a
+	switch {
+	case c.aerial && !c.who.org.AerialOrg:
+		return s.forbidden("The access token was not issued by the Aerial org")
+	case !allows(t.scopes, rt.scope):
+		const lacks = "The access token provided does not contain the required scopes."
+		a := s.forbidden(lacks)
+		a.header.Set("Www-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q, scope=%q", "insufficient_scope", lacks, rt.scope))
+		return a
+	case c.aerial && c.account != s.seed.Account.ID:
+		return s.forbidden()
 	}
 	return nil
 }
 
-// checkBound wants a proof by the key that the token is bound to.
+// checkBound requires a proof by the key that the token is bound to.
 func (s *Simulator) checkBound(c *call, t *accessToken, token string) *answer {
 	p, problem := s.checkProof(c, token)
 	if problem == "" && p.jkt != t.jkt {
@@ -131,8 +127,8 @@ func (s *Simulator) checkBound(c *call, t *accessToken, token string) *answer {
 	return nil
 }
 
-// allows says whether scopes are enough for a route. That manage lets its
-// holder read as well is unconfirmed.
+// allows reports whether scopes are enough for a route. That manage includes read
+// is unconfirmed.
 func allows(scopes []string, needed string) bool {
 	return slices.Contains(scopes, needed) ||
 		strings.HasSuffix(needed, ".read") && slices.Contains(scopes, strings.TrimSuffix(needed, ".read")+".manage")

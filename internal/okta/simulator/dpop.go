@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,21 +13,19 @@ import (
 )
 
 const (
-	// nonceLife is how long a nonce is handed out, nonceHonoured how long it
-	// is taken.
-	nonceLife     = 24 * time.Hour
-	nonceHonoured = 3 * 24 * time.Hour
+	// nonceLife is how long a nonce is issued, nonceValid how long it is accepted.
+	nonceLife  = 24 * time.Hour
+	nonceValid = 3 * 24 * time.Hour
 	// proofLife is how old a DPoP proof may be; unconfirmed.
 	proofLife = 5 * time.Minute
 )
 
-// nonce is a value that DPoP proofs have to repeat.
+// nonce is a value that DPoP proofs must contain.
 type nonce struct {
 	value string
 	since time.Time
 }
 
-// currentNonce gives the nonce to hand out now.
 func (s *Simulator) currentNonce() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,39 +37,31 @@ func (s *Simulator) currentNonce() string {
 	return s.nonces[len(s.nonces)-1].value
 }
 
-// knowsNonce says whether a nonce was handed out and is still honoured.
 func (s *Simulator) knowsNonce(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.opts.Now()
-	for len(s.nonces) > 0 && now.Sub(s.nonces[0].since) > nonceHonoured {
-		s.nonces = s.nonces[1:]
-	}
-	for _, n := range s.nonces {
-		if n.value == value {
-			return true
-		}
-	}
-	return false
+	s.nonces = slices.DeleteFunc(s.nonces, func(n nonce) bool { return now.Sub(n.since) > nonceValid })
+	return slices.ContainsFunc(s.nonces, func(n nonce) bool { return n.value == value })
 }
 
-// ForgetNonces makes every nonce unknown that was handed out so far, as after
-// three days.
+// ForgetNonces makes every nonce unknown that was issued so far, as after three
+// days.
 func (s *Simulator) ForgetNonces() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.nonces = nil
 }
 
-// proof is what a verified DPoP proof says.
+// proof is a verified DPoP proof.
 type proof struct {
 	jkt   string // RFC 7638 thumbprint of its key
 	nonce string
 }
 
-// checkProof verifies the DPoP header of a call as RFC 9449 section 4.3 has
-// it, all but the nonce; token is the access token that it goes with, empty at
-// the token endpoint. The problem is empty when the proof is good.
+// checkProof verifies the DPoP header of a call by RFC 9449 section 4.3, except for
+// the nonce. token is the access token that is sent with it, "" for the token
+// endpoint. problem is what is wrong with the proof, or "".
 func (s *Simulator) checkProof(c *call, token string) (p proof, problem string) {
 	headers := c.r.Header.Values("DPoP")
 	if len(headers) == 0 {
@@ -119,20 +110,19 @@ func (s *Simulator) checkProof(c *call, token string) (p proof, problem string) 
 		return p, "The key of the DPoP proof has no thumbprint."
 	}
 	p = proof{jkt: base64.RawURLEncoding.EncodeToString(sum), nonce: claims.Nonce}
-	if !s.first("proof "+p.jkt+" "+claims.ID, now.Add(2*proofLife)) {
+	if !s.firstUse("proof "+p.jkt+" "+claims.ID, now.Add(2*proofLife)) {
 		return p, "The DPoP proof has already been used: its jti must be unique."
 	}
 	return p, ""
 }
 
-// tokenHash is the ath claim for a token.
 func tokenHash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// normalURL makes scheme and host comparable (RFC 3986 section 6.2.2). A query
-// or fragment stays, and so never equals what was called.
+// normalURL returns a URL with scheme and host in lower case (RFC 3986 section
+// 6.2.2). It keeps a query or fragment, which then differs from the call's URL.
 func normalURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

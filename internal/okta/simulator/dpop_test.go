@@ -86,7 +86,7 @@ func TestDPoPNonce(t *testing.T) {
 	wantOAuth(t, p.token("made up"), 400, "use_dpop_nonce", "requires nonce")
 	wantStatus(t, p.token(first), 200)
 
-	// A nonce is handed out for a day and honoured for three.
+	// A nonce is issued for a day and accepted for three.
 	f.clock.Add(24*time.Hour - time.Second)
 	r = p.token(first)
 	wantStatus(t, r, 200)

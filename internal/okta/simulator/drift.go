@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// The functions of this file change orgs behind the back of whoever works
-// through the API, as people in the Aerial console do. Each notes in the
-// System Log that by (a login) did it.
+// The methods of this file change orgs without the API, as people do in the Aerial
+// console. Unless noted otherwise they log an event in the System Log, with by (a
+// login) as its actor.
 
-// SetOrgProducts gives an org exactly these products.
+// SetOrgProducts sets the products of an org.
 func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		for i, id := range ids {
@@ -28,9 +28,8 @@ func (s *Simulator) SetOrgProducts(domain string, ids []string, by string) error
 	})
 }
 
-// SetOrgStatus sets the status of an org to ACTIVE or INACTIVE, of a parent
-// too, as Okta let people do until October 2025. The Aerial org is always
-// active.
+// SetOrgStatus sets the status of an org to ACTIVE or INACTIVE, also of a parent,
+// which Okta allowed until October 2025. The Aerial org is always active.
 func (s *Simulator) SetOrgStatus(domain, status, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		if status != active && status != inactive {
@@ -58,7 +57,7 @@ func (s *Simulator) LinkOrg(domain, by string) error {
 	})
 }
 
-// CancelDeletion takes back what a deletionRequest asked for.
+// CancelDeletion cancels a deletionRequest, if there is one.
 func (s *Simulator) CancelDeletion(domain, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		if o.DeletionRequested {
@@ -70,7 +69,7 @@ func (s *Simulator) CancelDeletion(domain, by string) error {
 }
 
 // SetConsent grants or revokes an org's consent. A child has its parent's, and
-// a linked org can't take it back.
+// that of a linked org can't be revoked.
 func (s *Simulator) SetConsent(domain string, granted bool, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		switch {
@@ -88,8 +87,8 @@ func (s *Simulator) SetConsent(domain string, granted bool, by string) error {
 	})
 }
 
-// AddOrg adds an associated org, such as one that a person created. An empty
-// ID is filled in.
+// AddOrg adds an associated org, such as one that a person created. An empty ID is
+// filled in. It logs no event.
 func (s *Simulator) AddOrg(o Org) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,13 +99,12 @@ func (s *Simulator) AddOrg(o Org) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("simulator: %w", err)
 	}
-	s.complete(&o)
 	s.addOrg(&o)
 	return nil
 }
 
-// SetReadForbidden makes the API refuse, or no longer refuse, to tell and to
-// change an org's products. The log knows nothing of it.
+// SetReadForbidden makes the API return 403, or no longer so, for the products of
+// an org. It logs no event.
 func (s *Simulator) SetReadForbidden(domain string, forbidden bool) error {
 	return s.change(domain, "", func(_ *caller, o *Org) error {
 		o.ReadForbidden = forbidden
@@ -114,7 +112,7 @@ func (s *Simulator) SetReadForbidden(domain string, forbidden bool) error {
 	})
 }
 
-// SetAccountName renames the account. The log knows nothing of it.
+// SetAccountName renames the account. It logs no event.
 func (s *Simulator) SetAccountName(name string) error {
 	if n := len([]rune(name)); n < 1 || n > maxAccountName {
 		return fmt.Errorf("simulator: want an account name of 1 to %d characters, got %d", maxAccountName, n)
@@ -125,6 +123,7 @@ func (s *Simulator) SetAccountName(name string) error {
 	return nil
 }
 
+// change calls do with an org and the caller for the System Log.
 func (s *Simulator) change(domain, by string, do func(who *caller, o *Org) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Okta's error codes, as far as the simulated endpoints use them.
+// Okta's error codes of the simulated endpoints.
 // https://developer.okta.com/docs/reference/error-codes/
 const (
 	codeValidation   = "E0000001"
@@ -29,9 +29,8 @@ const (
 	sayRateLimit = "API call exceeded rate limit due to too many requests."
 )
 
-// answer is a response before it is sent. Nothing is written to the wire until
-// the call has given back its slot: a client that has read an answer may rely
-// on the slot being free.
+// answer is a response before it is sent. It is sent after the call has released
+// its slot, so that a client that has read an answer finds the slot free.
 type answer struct {
 	status int
 	header http.Header
@@ -39,17 +38,17 @@ type answer struct {
 	cut    cut
 }
 
-// cut says whether the connection is broken off instead of ended properly.
+// cut is how the connection is closed.
 type cut uint8
 
 const (
 	uncut   cut = iota
-	cutAll      // nothing is sent
-	cutBody     // the first half of the body is sent
+	cutAll      // before anything is sent
+	cutBody     // in the middle of the body
 )
 
-// oktaError is the body of every refusal of an API (but not of the token
-// endpoint, which speaks OAuth).
+// oktaError is the body of every error of an API. Those of the token endpoint are
+// OAuth's.
 type oktaError struct {
 	Code    string      `json:"errorCode"`
 	Summary string      `json:"errorSummary"`
@@ -62,22 +61,15 @@ type oktaCause struct {
 	Summary string `json:"errorSummary"`
 }
 
-// jsonAnswer gives v as JSON.
-func jsonAnswer(status int, v any) answer {
-	body, err := json.Marshal(v)
-	if err != nil {
-		// Only types of this package come here; they marshal.
-		return answer{status: http.StatusInternalServerError, header: http.Header{}}
-	}
-	return answer{
-		status: status,
-		header: http.Header{"Content-Type": {"application/json"}},
-		body:   body,
-	}
+// jsonAnswer returns v as JSON. v is of a type of this package, which always
+// marshals.
+func jsonAnswer(status int, v any) *answer {
+	body, _ := json.Marshal(v)
+	return &answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 }
 
-// fail gives Okta's error body with an errorId of its own.
-func (s *Simulator) fail(status int, code, summary string, causes ...string) answer {
+// fail returns Okta's error body with a new errorId. The caller holds the lock.
+func (s *Simulator) fail(status int, code, summary string, causes ...string) *answer {
 	e := oktaError{Code: code, Summary: summary, Link: code, ID: s.newErrorID(), Causes: []oktaCause{}}
 	for _, c := range causes {
 		e.Causes = append(e.Causes, oktaCause{c})
@@ -85,35 +77,33 @@ func (s *Simulator) fail(status int, code, summary string, causes ...string) ans
 	return jsonAnswer(status, e)
 }
 
-// invalid refuses a body or a parameter; what names it, as in Okta's
-// "Api validation failed: status".
-func (s *Simulator) invalid(what string, causes ...string) answer {
+// invalid returns the error about a body or a parameter; what names it, as in
+// Okta's "Api validation failed: status".
+func (s *Simulator) invalid(what string, causes ...string) *answer {
 	return s.fail(http.StatusBadRequest, codeValidation, "Api validation failed: "+what, causes...)
 }
 
-// notFound refuses an id; kind is the type of thing, as in "(Org)".
-func (s *Simulator) notFound(id, kind string) answer {
+// notFound returns the error about an unknown id; kind is its type, as in "Org".
+func (s *Simulator) notFound(id, kind string) *answer {
 	return s.fail(http.StatusNotFound, codeNotFound, fmt.Sprintf("Not found: Resource not found: %s (%s)", id, kind))
 }
 
-// forbidden refuses a caller that is known but not allowed.
-func (s *Simulator) forbidden(causes ...string) answer {
+func (s *Simulator) forbidden(causes ...string) *answer {
 	return s.fail(http.StatusForbidden, codeForbidden, sayForbidden, causes...)
 }
 
-// oauthError is the body of a refusal of the token endpoint.
+// oauthError is the body of an error of the token endpoint.
 type oauthError struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
 }
 
-// oauthFail refuses a token request: 401 when the client could not be
+// oauthFail returns an error of the token endpoint: 401 if the client could not be
 // authenticated, 400 otherwise.
 func oauthFail(code, format string, args ...any) *answer {
 	status := http.StatusBadRequest
 	if code == "invalid_client" {
 		status = http.StatusUnauthorized
 	}
-	a := jsonAnswer(status, oauthError{code, fmt.Sprintf(format, args...)})
-	return &a
+	return jsonAnswer(status, oauthError{code, fmt.Sprintf(format, args...)})
 }

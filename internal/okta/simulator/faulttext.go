@@ -1,135 +1,83 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// faultFlag is a word of a fault's text form that stands alone.
-type faultFlag struct {
-	word string
-	of   func(*Fault) *bool
+// faultField is a field of a Fault that its text form can contain: a word alone
+// for a bool, word=value for others.
+type faultField struct {
+	word  string
+	value reflect.Value
 }
 
-var faultFlags = []faultFlag{
-	{"after", func(f *Fault) *bool { return &f.After }},
-	{"concurrency", func(f *Fault) *bool { return &f.Concurrency }},
-	{"cut", func(f *Fault) *bool { return &f.Cut }},
-	{"hang", func(f *Fault) *bool { return &f.Hang }},
-	{"cut-body", func(f *Fault) *bool { return &f.CutBody }},
-	{"garbage", func(f *Fault) *bool { return &f.Garbage }},
-	{"empty", func(f *Fault) *bool { return &f.Empty }},
-	{"drop-link", func(f *Fault) *bool { return &f.DropLink }},
-	{"loop", func(f *Fault) *bool { return &f.Loop }},
-	{"endless", func(f *Fault) *bool { return &f.Endless }},
-	{"expire-tokens", func(f *Fault) *bool { return &f.ExpireTokens }},
-}
+var capital = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// faultKey is a word of a fault's text form that has a value: word=value.
-type faultKey struct {
-	word string
-	// set takes a value that isn't empty; whether it makes sense is Validate's
-	// business.
-	set func(f *Fault, value string) error
-	// get gives the value, empty for a field that is not set.
-	get func(f *Fault) string
-}
-
-var faultKeys = []faultKey{
-	stringKey("api", func(f *Fault) *string { return &f.API }),
-	intKey("nth", func(f *Fault) *int { return &f.Nth }),
-	intKey("every", func(f *Fault) *int { return &f.Every }),
-	intKey("times", func(f *Fault) *int { return &f.Times }),
-	{"probability", setProbability, getProbability},
-	intKey("status", func(f *Fault) *int { return &f.Status }),
-	stringKey("code", func(f *Fault) *string { return &f.Code }),
-	timeKey("retry-after", func(f *Fault) *time.Duration { return &f.RetryAfter }),
-	timeKey("reset", func(f *Fault) *time.Duration { return &f.Reset }),
-	timeKey("delay", func(f *Fault) *time.Duration { return &f.Delay }),
-	stringKey("redirect", func(f *Fault) *string { return &f.Redirect }),
-	stringKey("next", func(f *Fault) *string { return &f.Next }),
-	stringKey("content-type", func(f *Fault) *string { return &f.ContentType }),
-}
-
-func stringKey(word string, of func(*Fault) *string) faultKey {
-	return faultKey{
-		word,
-		func(f *Fault, value string) error { *of(f) = value; return nil },
-		func(f *Fault) string { return *of(f) },
+// fields returns the fields that the text form can contain, with the words
+// derived from their names: retry-after is RetryAfter.
+func (f *Fault) fields() []faultField {
+	var all []faultField
+	v := reflect.ValueOf(f).Elem()
+	for i := range v.NumField() {
+		switch name := v.Type().Field(i).Name; name {
+		case "Method", "Path", "Do":
+		default:
+			word := strings.ToLower(capital.ReplaceAllString(name, "$1-$2"))
+			all = append(all, faultField{word, v.Field(i)})
+		}
 	}
+	return all
 }
 
-func intKey(word string, of func(*Fault) *int) faultKey {
-	set := func(f *Fault, value string) error {
-		n, err := strconv.Atoi(value)
+// set sets the field to the value that text describes. Validate checks more.
+func (f faultField) set(text string) error {
+	switch p := f.value.Addr().Interface().(type) {
+	case *string:
+		*p = text
+	case *int:
+		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
 			return errors.New("want a number from 1 on")
 		}
-		*of(f) = n
-		return nil
-	}
-	get := func(f *Fault) string {
-		if *of(f) == 0 {
-			return ""
+		*p = n
+	case *float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(n > 0 && n <= 1) {
+			return errors.New("want a number above 0 and up to 1")
 		}
-		return strconv.Itoa(*of(f))
-	}
-	return faultKey{word, set, get}
-}
-
-func timeKey(word string, of func(*Fault) *time.Duration) faultKey {
-	set := func(f *Fault, value string) error {
-		d, err := time.ParseDuration(value)
+		*p = n
+	case *time.Duration:
+		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
 			return errors.New("want a duration such as 500ms or 2s")
 		}
-		*of(f) = d
-		return nil
+		*p = d
 	}
-	get := func(f *Fault) string {
-		if *of(f) == 0 {
-			return ""
-		}
-		return of(f).String()
-	}
-	return faultKey{word, set, get}
-}
-
-func setProbability(f *Fault, value string) error {
-	p, err := strconv.ParseFloat(value, 64)
-	if err != nil || !(p > 0 && p <= 1) {
-		return errors.New("want a number above 0 and up to 1")
-	}
-	f.Probability = p
 	return nil
-}
-
-func getProbability(f *Fault) string {
-	if f.Probability == 0 {
-		return ""
-	}
-	return strconv.FormatFloat(f.Probability, 'g', -1, 64)
 }
 
 var faultMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 }
 
-// ParseFault reads the text form of a fault:
+// ParseFault returns the fault that text describes:
 //
 //	METHOD PATH WORD...
 //
-// such as "PUT /api/v1/orgs/*/products status=500 after times=2". METHOD may
-// be *, PATH may be /** for any; the words are Fault's fields in lower case
-// with hyphens. Whatever can't be meant is an error that says what would be
-// right.
+// such as "PUT /api/v1/orgs/*/products status=500 after times=2". METHOD may be
+// *, PATH may be /** for any; the words are Fault's fields in lower case with
+// hyphens. The error is one line, with what to write instead.
 func ParseFault(text string) (Fault, error) {
 	words := strings.Fields(text)
 	if len(words) < 3 {
@@ -159,47 +107,36 @@ func ParseFault(text string) (Fault, error) {
 	return f, nil
 }
 
-// setWord takes one word of the text form.
-func (f *Fault) setWord(word string) error {
-	key, value, hasValue := strings.Cut(word, "=")
-	for _, flag := range faultFlags {
-		if flag.word == key && hasValue {
-			return fmt.Errorf("%q takes no value", key)
-		}
-		if flag.word == key {
-			*flag.of(f) = true
+func (f *Fault) setWord(text string) error {
+	word, value, hasValue := strings.Cut(text, "=")
+	var known []string
+	for _, field := range f.fields() {
+		flag := field.value.Kind() == reflect.Bool
+		switch {
+		case field.word != word && flag:
+			known = append(known, field.word)
+		case field.word != word:
+			known = append(known, field.word+"=")
+		case flag && hasValue:
+			return fmt.Errorf("%q takes no value", word)
+		case flag:
+			field.value.SetBool(true)
 			return nil
-		}
-	}
-	for _, k := range faultKeys {
-		if k.word == key && value == "" {
-			return fmt.Errorf("%q needs a value: %s=…", key, key)
-		}
-		if k.word == key {
-			if err := k.set(f, value); err != nil {
-				return fmt.Errorf("%s %q: %w", key, value, err)
+		case value == "":
+			return fmt.Errorf("%q needs a value: %s=…", word, word)
+		default:
+			if err := field.set(value); err != nil {
+				return fmt.Errorf("%s %q: %w", word, value, err)
 			}
 			return nil
 		}
 	}
-	return fmt.Errorf("unknown word %q: want one of %s", key, strings.Join(faultWords(), ", "))
+	slices.Sort(known)
+	return fmt.Errorf("unknown word %q: want one of %s", word, strings.Join(known, ", "))
 }
 
-// faultWords lists the words that the text form may use.
-func faultWords() []string {
-	var words []string
-	for _, flag := range faultFlags {
-		words = append(words, flag.word)
-	}
-	for _, k := range faultKeys {
-		words = append(words, k.word+"=")
-	}
-	slices.Sort(words)
-	return words
-}
-
-// Validate says what about the fault can't be meant; nil when AddFault will
-// take it.
+// Validate returns what is wrong with the fault, such as effects that exclude
+// each other; nil if AddFault accepts it.
 func (f *Fault) Validate() error {
 	if f.Method != "" && !slices.Contains(faultMethods, f.Method) {
 		return fmt.Errorf("method %q: want * or one of %s", f.Method, strings.Join(faultMethods, ", "))
@@ -224,15 +161,22 @@ func (f *Fault) Validate() error {
 	return f.checkEffects()
 }
 
-// checkEffects refuses effects that exclude each other, and none at all.
-func (f *Fault) checkEffects() error {
-	ends := 0
+// endings returns how many of the effects the fault has that end a call without
+// its own answer.
+func (f *Fault) endings() int {
+	n := 0
 	for _, set := range []bool{f.Status != 0, f.Cut, f.Hang, f.Redirect != ""} {
 		if set {
-			ends++
+			n++
 		}
 	}
-	spoils := f.CutBody || f.Garbage || f.Empty || f.ContentType != "" || f.Next != "" || f.DropLink || f.Loop || f.Endless
+	return n
+}
+
+// checkEffects rejects effects that exclude each other, and faults without any.
+func (f *Fault) checkEffects() error {
+	ends := f.endings()
+	alters := f.CutBody || f.Garbage || f.Empty || f.ContentType != "" || f.Next != "" || f.DropLink || f.Loop || f.Endless
 	switch {
 	case ends > 1:
 		return errors.New("only one of status, cut, hang and redirect can happen")
@@ -240,9 +184,9 @@ func (f *Fault) checkEffects() error {
 		return errors.New("code, retry-after, reset and concurrency need a status")
 	case f.After && ends == 0:
 		return errors.New("after needs status, cut, hang or redirect")
-	case spoils && (f.Cut || f.Hang):
+	case alters && (f.Cut || f.Hang):
 		return errors.New("there is no answer to change after cut or hang")
-	case ends == 0 && !spoils && f.Delay == 0 && !f.ExpireTokens && f.Do == nil:
+	case ends == 0 && !alters && f.Delay == 0 && !f.ExpireTokens && f.Do == nil:
 		return errors.New("nothing would happen: add status=, cut, delay= or another effect")
 	}
 	return nil
@@ -267,23 +211,16 @@ func checkGlob(pattern string) error {
 	return nil
 }
 
-// String gives the text form, which ParseFault reads; Do has none.
+// String returns the text form, which ParseFault reads; Do is not part of it.
 func (f *Fault) String() string {
-	words := []string{f.Method, f.Path}
-	if f.Method == "" {
-		words[0] = "*"
-	}
-	if f.Path == "" {
-		words[1] = "/**"
-	}
-	for _, flag := range faultFlags {
-		if *flag.of(f) {
-			words = append(words, flag.word)
-		}
-	}
-	for _, k := range faultKeys {
-		if value := k.get(f); value != "" {
-			words = append(words, k.word+"="+value)
+	words := []string{cmp.Or(f.Method, "*"), cmp.Or(f.Path, "/**")}
+	for _, field := range f.fields() {
+		switch {
+		case field.value.IsZero():
+		case field.value.Kind() == reflect.Bool:
+			words = append(words, field.word)
+		default:
+			words = append(words, fmt.Sprintf("%s=%v", field.word, field.value))
 		}
 	}
 	return strings.Join(words, " ")

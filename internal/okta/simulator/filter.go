@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// grammar says which attributes a filter may speak of.
+// grammar is the attributes that a filter can have.
 type grammar map[string]attribute
 
 type attribute struct {
@@ -23,13 +23,13 @@ const (
 	boolean
 )
 
-// matcher says whether something passes a filter; get gives its attributes.
+// matcher reports whether something matches a filter; get returns its attributes.
 type matcher func(get func(attribute string) string) bool
 
-// parseFilter reads the part of SCIM 2.0 filters (RFC 7644 section 3.4.2.2)
-// that Okta documents here: comparisons joined by "and" and "or", where "and"
-// binds tighter, no parentheses. An empty filter matches all. The problem is
-// empty when the filter is good.
+// parseFilter parses the part of SCIM 2.0 filters (RFC 7644 section 3.4.2.2) that
+// Okta documents here: comparisons joined by "and" and "or", where "and" binds
+// tighter, no parentheses. An empty filter matches all. problem is what is wrong
+// with the filter, or "".
 func parseFilter(filter string, g grammar) (m matcher, problem string) {
 	if strings.TrimSpace(filter) == "" {
 		return func(func(string) string) bool { return true }, ""
@@ -38,7 +38,7 @@ func parseFilter(filter string, g grammar) (m matcher, problem string) {
 	if problem != "" {
 		return nil, problem
 	}
-	either := [][]matcher{nil} // alternatives, each of terms that must all hold
+	either := [][]matcher{nil} // alternatives, each of terms that must all match
 	for {
 		if len(words) < 3 {
 			return nil, "The filter ends in the middle of a comparison"
@@ -58,7 +58,7 @@ func parseFilter(filter string, g grammar) (m matcher, problem string) {
 		case "or":
 			either = append(either, nil)
 		default:
-			return nil, fmt.Sprintf("The filter has '%s' where 'and' or 'or' must stand", words[0])
+			return nil, fmt.Sprintf("The filter has '%s' instead of 'and' or 'or'", words[0])
 		}
 		words = words[1:]
 	}
@@ -72,7 +72,6 @@ func disjunction(either [][]matcher) matcher {
 	}
 }
 
-// filterWords splits at spaces outside of quotes; quoted words keep them.
 func filterWords(filter string) (words []string, problem string) {
 	for rest := strings.TrimSpace(filter); rest != ""; rest = strings.TrimSpace(rest) {
 		end := strings.IndexByte(rest, ' ')
@@ -90,7 +89,7 @@ func filterWords(filter string) (words []string, problem string) {
 	return words, ""
 }
 
-// quoteEnd gives the index after the closing quote of a string that starts
+// quoteEnd returns the index after the closing quote of a string that starts
 // with one, or -1.
 func quoteEnd(s string) int {
 	for i := 1; i < len(s); i++ {
@@ -109,7 +108,7 @@ func comparison(name, op, value string, g grammar) (m matcher, problem string) {
 	op = strings.ToLower(op)
 	switch {
 	case !known:
-		return nil, fmt.Sprintf("The filter can't speak of '%s'", name)
+		return nil, fmt.Sprintf("The filter can't have '%s'", name)
 	case !slices.Contains(a.ops, op):
 		return nil, fmt.Sprintf("The filter can't use '%s' with '%s'", op, name)
 	}
@@ -123,12 +122,12 @@ func comparison(name, op, value string, g grammar) (m matcher, problem string) {
 			return nil, fmt.Sprintf("The filter must compare '%s' with a quoted string", name)
 		}
 	}
-	return func(get func(string) string) bool { return holds(get(name), op, value) }, ""
+	return func(get func(string) string) bool { return compare(get(name), op, value) }, ""
 }
 
-// holds compares without case, as SCIM does for attributes that are not marked
-// as caseExact; times in Okta's form compare as text.
-func holds(is, op, value string) bool {
+// compare compares without case, as SCIM does for attributes that are not
+// caseExact; times in Okta's form compare as text.
+func compare(is, op, value string) bool {
 	is, value = strings.ToLower(is), strings.ToLower(value)
 	switch op {
 	case "eq":

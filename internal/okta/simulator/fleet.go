@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The orgs of DefaultSeed that have a name of their own.
+// The account of DefaultSeed and two of its orgs.
 const (
 	// DefaultAccount is the id of the account.
 	DefaultAccount = "0200bs0617vvhv2v675mch1cukp"
@@ -17,9 +17,8 @@ const (
 	DefaultParent    = "acme.okta.com"
 )
 
-// catalogue is what the account of DefaultSeed subscribes to. The first four
-// are Okta's own ids and names; Okta publishes no more of them, so the ids of
-// the others are made up.
+// catalogue is what the account of DefaultSeed subscribes to. Okta has published
+// the ids of the first four; the others are made up.
 var catalogue = []Product{
 	{"P000052", "IT Products - SSO"},
 	{"P000131", "IT Products - MFA"},
@@ -49,15 +48,14 @@ var (
 	}
 )
 
-// DefaultSeed is a plausible company with n managed orgs: the Aerial org, a
-// parent, and n-2 children of it; n below 2 counts as 2. The same n gives the
-// same fleet, and a smaller fleet is the beginning of a larger one. Besides
-// these there are four orgs that can be linked or not: acme-new.okta.com (a
-// child, so with consent), acme-merged.okta.com (no consent),
-// acme-bought.okta.com (consent, products from before) and
-// acme-legacy.okta.com (consent, in a cell that Aerial doesn't support). The
-// parent has consent, an SSWS token made now, and the Org Creator API. There
-// are no clients: see AddClient.
+// DefaultSeed returns a plausible company with n managed orgs: the Aerial org, a
+// parent, and n-2 children of it; n below 2 counts as 2. The same n results in the
+// same fleet, and a smaller fleet is the beginning of a larger one. Four more orgs
+// are not linked: acme-new.okta.com (a child, so with consent),
+// acme-merged.okta.com (no consent), acme-bought.okta.com (consent, and products
+// already) and acme-legacy.okta.com (consent, in a cell that Aerial doesn't
+// support). The parent has consent, a new SSWS token, and the Org Creator API.
+// There are no clients: see AddClient.
 func DefaultSeed(n int) *Seed {
 	random := rand.New(rand.NewPCG(1, 2))
 	ids := &Simulator{random: random}
@@ -88,7 +86,7 @@ func DefaultSeed(n int) *Seed {
 	return seed
 }
 
-// child makes the ith child: always in the same way, whatever their number.
+// child returns the ith child, which doesn't depend on how many there are.
 func child(i int, random *rand.Rand) Org {
 	region, unit := regions[i%len(regions)], units[i/len(regions)%len(units)]
 	sub := fmt.Sprintf("acme-%s-%s", region, unit)
@@ -112,7 +110,7 @@ func child(i int, random *rand.Rand) Org {
 	return o
 }
 
-// title makes a name of a subdomain: acme-emea-retail is Acme Emea Retail.
+// title returns the name for a subdomain: acme-emea-retail is Acme Emea Retail.
 func title(sub string) string {
 	words := strings.Split(sub, "-")
 	for i, w := range words {

@@ -40,7 +40,7 @@ func FuzzFault(f *testing.F) {
 }
 
 // FuzzCall: whatever an authenticated client sends, the answer is JSON, a
-// refusal is Okta's error body with an errorId, nothing is the simulator's
+// error is Okta's error body with an errorId, nothing is the simulator's
 // fault, and its state stays one that can be dumped and loaded.
 func FuzzCall(f *testing.F) {
 	f.Add("GET", "/api/v1/orgs?limit=3&filter=status+eq+%22ACTIVE%22", "")

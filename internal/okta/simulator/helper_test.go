@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is a clock that goes only when it is told to.
+// clock is a clock that a test moves.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -214,7 +214,7 @@ func wantStatus(t testing.TB, r result, status int) {
 	}
 }
 
-// orgID gives the id of an org of the fleet.
+// orgID returns the id of an org of the fleet.
 func (f *fixture) orgID(domain string) string {
 	f.t.Helper()
 	o, ok := f.Org(domain)

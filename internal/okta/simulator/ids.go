@@ -7,8 +7,7 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// newID gives an id in Okta's form: a prefix that tells the kind, 20
-// characters in all.
+// newID returns an id in Okta's form: a prefix for its kind, 20 characters in all.
 func (s *Simulator) newID(prefix string) string {
 	id := []byte(prefix)
 	for len(id) < 20 {
@@ -17,10 +16,9 @@ func (s *Simulator) newID(prefix string) string {
 	return string(id)
 }
 
-// newErrorID gives what Okta Support would ask for.
 func (s *Simulator) newErrorID() string { return s.newID("oae") }
 
-// newUUID gives a version 4 UUID (RFC 9562).
+// newUUID returns a version 4 UUID (RFC 9562).
 func (s *Simulator) newUUID() string {
 	a, b := s.random.Uint64(), s.random.Uint64()
 	a = a&^0xf000 | 0x4000
@@ -28,7 +26,7 @@ func (s *Simulator) newUUID() string {
 	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
 }
 
-// userID gives the id of a person, always the same for a login.
+// userID returns the id of a person, always the same for a login.
 func userID(login string) string {
 	sum := sha256.Sum256([]byte(login))
 	id := []byte("00u")

@@ -12,8 +12,8 @@ import (
 	"reconciler/internal/okta/simulator/simulatortest"
 )
 
-// Ten calls at once are allowed; the eleventh is refused, with zeros and a
-// guess in the headers, and holds no slot while it is told so.
+// Ten calls at once are allowed; the eleventh fails, with zeros and a
+// guess in the headers, and has no slot meanwhile.
 func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulatortest.New(t, simulatortest.Config{Options: simulator.Options{Latency: time.Second}})
@@ -47,7 +47,7 @@ func TestConcurrency(t *testing.T) {
 			t.Errorf("at most %d were in flight, want 12", got)
 		}
 
-		// Two refused calls are under way when a slot gets free: it is free.
+		// Two failing calls are in flight when a slot gets free: it is free.
 		f.ResetRequests()
 		for i := range 12 {
 			wg.Go(func() {

@@ -22,10 +22,9 @@ var orgGrammar = grammar{
 	"status":    {kind: textual, ops: []string{"eq"}},
 }
 
-// listOrgs gives a page of the managed orgs. Their order never changes, so an
-// org that is linked between two pages shows up on neither or one, never
-// twice.
-func (s *Simulator) listOrgs(c *call) answer {
+// listOrgs returns a page of the managed orgs. Their order never changes, so that
+// an org that is linked between two pages is on at most one of them.
+func (s *Simulator) listOrgs(c *call) *answer {
 	q := c.r.URL.Query()
 	limit := defaultPage
 	if text := q.Get("limit"); q.Has("limit") {
@@ -54,18 +53,16 @@ func (s *Simulator) listOrgs(c *call) answer {
 	return s.page(c, s.matching(match), at, limit, back)
 }
 
-// matching gives the places in s.orgs of the managed orgs that pass a filter.
 func (s *Simulator) matching(match matcher) []int {
-	var places []int
+	var all []int
 	for i, o := range s.orgs {
 		if o.Managed && match(o.attribute) {
-			places = append(places, i)
+			all = append(all, i)
 		}
 	}
-	return places
+	return all
 }
 
-// attribute gives what orgGrammar lets a filter speak of.
 func (o *Org) attribute(name string) string {
 	switch name {
 	case "subdomain":
@@ -77,28 +74,28 @@ func (o *Org) attribute(name string) string {
 	}
 }
 
-// page gives the orgs after the place at, or those before it.
-func (s *Simulator) page(c *call, places []int, at, limit int, back bool) answer {
+// page returns the orgs after the index at, or those before it.
+func (s *Simulator) page(c *call, matches []int, at, limit int, back bool) *answer {
 	lo := 0
-	for lo < len(places) && (places[lo] < at || !back && places[lo] == at) {
+	for lo < len(matches) && (matches[lo] < at || !back && matches[lo] == at) {
 		lo++
 	}
-	hi := min(lo+limit, len(places))
+	hi := min(lo+limit, len(matches))
 	if back {
 		lo, hi = max(lo-limit, 0), lo
 	}
 	out := []orgBody{}
-	for _, i := range places[lo:hi] {
-		out = append(out, s.tell(s.orgs[i]))
+	for _, i := range matches[lo:hi] {
+		out = append(out, s.body(s.orgs[i]))
 	}
 	a := jsonAnswer(http.StatusOK, out)
-	link(&a, "self", c.url, c.r.URL.Query())
+	link(a, "self", c.url, c.r.URL.Query())
 	filter := c.r.URL.Query().Get("filter")
-	if hi < len(places) && hi > 0 {
-		link(&a, "next", c.url, cursorQuery(c, "after", s.cursor(places[hi-1], filter)))
+	if hi < len(matches) && hi > 0 {
+		link(a, "next", c.url, cursorQuery(c, "after", s.cursor(matches[hi-1], filter)))
 	}
-	if lo > 0 && lo < len(places) {
-		link(&a, "prev", c.url, cursorQuery(c, "before", s.cursor(places[lo], filter)))
+	if lo > 0 && lo < len(matches) {
+		link(a, "prev", c.url, cursorQuery(c, "before", s.cursor(matches[lo], filter)))
 	}
 	return a
 }
@@ -111,7 +108,6 @@ func link(a *answer, rel, to string, query url.Values) {
 	a.header.Add("Link", fmt.Sprintf("<%s>; rel=%q", to, rel))
 }
 
-// cursorQuery is the query of a call, at another cursor.
 func cursorQuery(c *call, name, cursor string) url.Values {
 	q := c.r.URL.Query()
 	q.Del("after")
@@ -120,26 +116,25 @@ func cursorQuery(c *call, name, cursor string) url.Values {
 	return q
 }
 
-// cursor makes a place opaque and binds it to the query that it belongs to: a
-// client that builds or changes one is refused.
-func (s *Simulator) cursor(place int, query string) string {
-	at := strconv.Itoa(place)
+// cursor returns an index in an opaque form, bound to its query and protected
+// against changes by the client.
+func (s *Simulator) cursor(index int, query string) string {
+	at := strconv.Itoa(index)
 	return base64.RawURLEncoding.EncodeToString([]byte(at + ":" + s.seal(at, query)))
 }
 
-// readCursor takes a cursor of the same query apart.
-func (s *Simulator) readCursor(cursor, query string) (place int, ok bool) {
+func (s *Simulator) readCursor(cursor, query string) (index int, ok bool) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return 0, false
 	}
 	at, seal, _ := strings.Cut(string(text), ":")
-	place, err = strconv.Atoi(at)
-	return place, err == nil && hmac.Equal([]byte(seal), []byte(s.seal(at, query)))
+	index, err = strconv.Atoi(at)
+	return index, err == nil && hmac.Equal([]byte(seal), []byte(s.seal(at, query)))
 }
 
-func (s *Simulator) seal(place, query string) string {
+func (s *Simulator) seal(index, query string) string {
 	mac := hmac.New(sha256.New, s.secret)
-	fmt.Fprintf(mac, "%s %s", place, query)
+	fmt.Fprintf(mac, "%s %s", index, query)
 	return string(mac.Sum(nil)[:12])
 }

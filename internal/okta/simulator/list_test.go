@@ -14,7 +14,7 @@ import (
 
 var linkForm = regexp.MustCompile(`^<([^>]+)>; rel="(self|next|prev)"$`)
 
-// links gives the Link headers of an answer, by relation.
+// links returns the Link headers of an answer, by relation.
 func links(t testing.TB, r result) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -195,8 +195,8 @@ func TestFilter(t *testing.T) {
 		{`subdomain co "acme"`, 0, "can't use 'co'"},
 		{`status sw "A"`, 0, "can't use 'sw'"},
 		{`aerialOrg eq "true"`, 0, "true or false"},
-		{`domain eq "acme.okta.com"`, 0, "can't speak of 'domain'"},
-		{`subdomain eq "acme" xor status eq "ACTIVE"`, 0, "'xor' where"},
+		{`domain eq "acme.okta.com"`, 0, "can't have 'domain'"},
+		{`subdomain eq "acme" xor status eq "ACTIVE"`, 0, "'xor' instead"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.filter, func(t *testing.T) {

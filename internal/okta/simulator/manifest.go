@@ -9,8 +9,8 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Manifest gives the manifest that describes the managed orgs of a seed as they
-// are, so that the difference between the two is empty.
+// Manifest returns the manifest of the managed orgs of a seed; a diff of the two is
+// empty.
 func Manifest(seed *Seed) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\naccount:\n  id: %s\n  name: %s\n", strictyaml.Scalar(seed.Account.ID), strictyaml.Scalar(seed.Account.Name))
@@ -37,8 +37,8 @@ func Manifest(seed *Seed) []byte {
 	return []byte(b.String())
 }
 
-// productNames makes a short name for each product id, such as
-// adaptive-mfa for "IT Products - Adaptive MFA".
+// productNames returns a short name for each product id, such as adaptive-mfa for
+// "IT Products - Adaptive MFA".
 func productNames(products []Product) map[string]string {
 	names, taken := map[string]string{}, map[string]bool{}
 	for _, p := range products {
@@ -59,7 +59,6 @@ func productNames(products []Product) map[string]string {
 	return names
 }
 
-// slug leaves nothing but lower-case letters, digits and single hyphens.
 func slug(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// subdomainForm is what Okta makes a host name of.
+// subdomainForm matches subdomains that Okta accepts.
 var subdomainForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
-// createdOrg is the answer of the Org Creator API, the only place where the
-// new org's token is ever told.
+// createdOrg is the answer of the Org Creator API, the only one with the new org's
+// token.
 type createdOrg struct {
 	ID          string          `json:"id"`
 	Subdomain   string          `json:"subdomain"`
@@ -34,13 +34,13 @@ type href struct {
 }
 
 // createOrg is the Org Creator API of the caller's org. It is not idempotent.
-func (s *Simulator) createOrg(c *call) answer {
+func (s *Simulator) createOrg(c *call) *answer {
 	parent := c.who.org
 	if !parent.Creator || parent.Parent != "" {
 		return s.fail(http.StatusForbidden, codeNoFeature, "You do not have permission to access the feature you are requesting")
 	}
 	if refusal := s.creatorLimit(parent); refusal != nil {
-		return *refusal
+		return refusal
 	}
 	in := newObject(c.body)
 	sub, _ := in.text("subdomain", 1, 57)
@@ -48,7 +48,6 @@ func (s *Simulator) createOrg(c *call) answer {
 	website, _ := in.text("website", 0, 255)
 	edition, _ := in.text("edition", 1, 0)
 	checkAdmin(in.nested("admin", true))
-	in.done()
 	if edition != "" && edition != "SKU" {
 		in.complain("edition: The field must be SKU")
 	}
@@ -63,25 +62,25 @@ func (s *Simulator) createOrg(c *call) answer {
 	if s.byDomain[domain] != nil {
 		in.complain("subdomain: An object with this field already exists in the current organization")
 	}
-	if len(*in.causes) > 0 {
-		return s.invalid("subdomain", *in.causes...)
+	if causes := in.done(); len(causes) > 0 {
+		return s.invalid("subdomain", causes...)
 	}
 	return s.addChild(c, domain, name, website)
 }
 
-// creatorLimit refuses the eleventh creation in any sixty seconds.
+// creatorLimit returns the error about the eleventh creation within a minute, or
+// nil.
 func (s *Simulator) creatorLimit(parent *Org) *answer {
 	now, limit := s.opts.Now(), s.seed.Limits.CreatePerMinute
 	recent := slices.DeleteFunc(s.creates[parent.Domain], func(t time.Time) bool { return now.Sub(t) >= time.Minute })
 	if len(recent) >= limit {
-		a := s.tooMany(limit, 0, recent[0].Add(time.Minute))
-		return &a
+		return s.tooMany(limit, recent[0].Add(time.Minute))
 	}
 	s.creates[parent.Domain] = append(recent, now)
 	return nil
 }
 
-// checkAdmin reads the first super admin, who is not kept.
+// checkAdmin checks the first super admin, who is not stored.
 func checkAdmin(admin *object) {
 	profile := admin.nested("profile", true)
 	profile.text("firstName", 1, 50)
@@ -110,9 +109,8 @@ func checkAdmin(admin *object) {
 	admin.done()
 }
 
-// addChild makes the org; it exists from now on, but can be called only after
-// it settled.
-func (s *Simulator) addChild(c *call, domain, name, website string) answer {
+// addChild creates the org, which can be called only after it has settled.
+func (s *Simulator) addChild(c *call, domain, name, website string) *answer {
 	parent, now := c.who.org, s.opts.Now()
 	token := "00" + newSecret()[:40]
 	o := &Org{
@@ -134,7 +132,7 @@ func (s *Simulator) addChild(c *call, domain, name, website string) answer {
 	})
 }
 
-// consent is who granted it and when.
+// consent is who granted consent, and when.
 type consent struct {
 	by string
 	at time.Time
@@ -146,8 +144,8 @@ type consentBody struct {
 	GrantedDate string `json:"grantedDate"`
 }
 
-func (s *Simulator) getConsent(c *call) answer {
-	o := s.decides(c.who.org)
+func (s *Simulator) getConsent(c *call) *answer {
+	o := s.consentOrg(c.who.org)
 	if !o.Consent {
 		return s.notFound(c.who.org.Domain, "AerialConsent")
 	}
@@ -155,29 +153,26 @@ func (s *Simulator) getConsent(c *call) answer {
 	return jsonAnswer(http.StatusOK, consentBody{s.seed.Account.ID, granted.by, formatTime(granted.at)})
 }
 
-// consentFor reads the account id of a grant or revocation.
-func (s *Simulator) consentFor(c *call) *answer {
+// checkConsent checks the body of a grant or revocation and whether the org may
+// decide.
+func (s *Simulator) checkConsent(c *call) *answer {
 	in := newObject(c.body)
 	id, has := in.text("accountId", 1, 0)
 	if has && id != "" && id != s.seed.Account.ID {
 		in.complain("accountId: There is no account '%s' that the org is associated with", id)
 	}
-	in.done()
-	var a answer
-	switch {
-	case len(*in.causes) > 0:
-		a = s.invalid("accountId", *in.causes...)
-	case c.who.org.Parent != "":
-		a = s.forbidden("A child org inherits the consent of its parent")
-	default:
-		return nil
+	if causes := in.done(); len(causes) > 0 {
+		return s.invalid("accountId", causes...)
 	}
-	return &a
+	if c.who.org.Parent != "" {
+		return s.forbidden("A child org inherits the consent of its parent")
+	}
+	return nil
 }
 
-func (s *Simulator) grantConsent(c *call) answer {
-	if refusal := s.consentFor(c); refusal != nil {
-		return *refusal
+func (s *Simulator) grantConsent(c *call) *answer {
+	if refusal := s.checkConsent(c); refusal != nil {
+		return refusal
 	}
 	if o := c.who.org; !o.Consent {
 		s.setConsent(c.who, c, o)
@@ -197,10 +192,9 @@ func (s *Simulator) dropConsent(who *caller, c *call, o *Org) {
 	s.record(who, c, "account.org.consent.revoke", o)
 }
 
-// revokeConsent takes consent back, as long as the org is not linked.
-func (s *Simulator) revokeConsent(c *call) answer {
-	if refusal := s.consentFor(c); refusal != nil {
-		return *refusal
+func (s *Simulator) revokeConsent(c *call) *answer {
+	if refusal := s.checkConsent(c); refusal != nil {
+		return refusal
 	}
 	o := c.who.org
 	switch {

@@ -55,7 +55,7 @@ func TestCreateOrg(t *testing.T) {
 	wantStatus(t, call(), 200) // it inherits the parent's consent
 	wantStatus(t, link(), 200)
 
-	// The token is never told again, and a child can neither create orgs nor
+	// The token is never returned again, and a child can neither create orgs nor
 	// decide on consent.
 	for _, r := range []result{
 		f.aerial(manage, "GET", "/api/v1/orgs/"+made.ID, ""),

@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -16,11 +17,13 @@ type route struct {
 	method string
 	aerial bool
 	path   []string // a segment in braces matches anything
-	scope  string   // what the token must be good for; empty at the token endpoint
-	ssws   bool     // whether an org's SSWS token will do as well
-	body   bool     // whether a JSON body is read
-	handle func(*Simulator, *call) answer
+	scope  string   // that the token needs; empty for the token endpoint
+	ssws   bool     // an org's SSWS token is accepted as well
+	body   bool     // a JSON body is read
+	handle handler
 }
+
+type handler func(*Simulator, *call) *answer
 
 const (
 	scopeRead   = "okta.accounts.read"
@@ -29,13 +32,13 @@ const (
 	scopeLogs   = "okta.logs.read"
 )
 
-// routes lists the endpoints. The handlers run with the lock held, except the
-// token endpoint's, which verifies signatures first.
+// routes returns the endpoints. The handlers are called with the lock held,
+// except the token endpoint's, which verifies signatures first.
 func routes() []route {
-	aerial := func(method, path, scope string, handle func(*Simulator, *call) answer) route {
+	aerial := func(method, path, scope string, handle handler) route {
 		return route{method: method, aerial: true, path: segments(path), scope: scope, body: method != http.MethodGet, handle: locked(handle)}
 	}
-	org := func(method, path, scope string, handle func(*Simulator, *call) answer) route {
+	org := func(method, path, scope string, handle handler) route {
 		return route{method: method, path: segments(path), scope: scope, ssws: true, body: method != http.MethodGet, handle: locked(handle)}
 	}
 	return []route{
@@ -46,13 +49,13 @@ func routes() []route {
 		aerial("GET", "/api/v1/products", scopeRead, (*Simulator).getProducts),
 		aerial("GET", "/api/v1/orgs", scopeRead, (*Simulator).listOrgs),
 		aerial("POST", "/api/v1/orgs", scopeManage, (*Simulator).linkOrg),
-		aerial("GET", "/api/v1/orgs/{org}", scopeRead, (*Simulator).getOrg),
-		aerial("PUT", "/api/v1/orgs/{org}/status", scopeManage, (*Simulator).putStatus),
-		aerial("GET", "/api/v1/orgs/{org}/products", scopeRead, (*Simulator).getOrgProducts),
-		aerial("PUT", "/api/v1/orgs/{org}/products", scopeManage, (*Simulator).putOrgProducts),
+		aerial("GET", "/api/v1/orgs/{org}", scopeRead, managed((*Simulator).getOrg)),
+		aerial("PUT", "/api/v1/orgs/{org}/status", scopeManage, managed((*Simulator).putStatus)),
+		aerial("GET", "/api/v1/orgs/{org}/products", scopeRead, managed((*Simulator).getOrgProducts)),
+		aerial("PUT", "/api/v1/orgs/{org}/products", scopeManage, managed((*Simulator).putOrgProducts)),
 		{
 			method: http.MethodPost, aerial: true, path: segments("/api/v1/orgs/{org}/deletionRequest"),
-			scope: scopeManage, handle: locked((*Simulator).requestDeletion),
+			scope: scopeManage, handle: locked(managed((*Simulator).requestDeletion)),
 		},
 		aerial("GET", "/governance/api/v1/request-condition-templates", scopeRead, (*Simulator).listTemplates),
 		aerial("GET", "/governance/api/v1/request-condition-templates/{template}", scopeRead, (*Simulator).getTemplate),
@@ -65,18 +68,29 @@ func routes() []route {
 	}
 }
 
-func locked(handle func(*Simulator, *call) answer) func(*Simulator, *call) answer {
-	return func(s *Simulator, c *call) answer {
+func locked(handle handler) handler {
+	return func(s *Simulator, c *call) *answer {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return handle(s, c)
 	}
 }
 
+// managed returns a handler for the managed org that the path names.
+func managed(handle func(*Simulator, *call, *Org) *answer) handler {
+	return func(s *Simulator, c *call) *answer {
+		id := c.args["org"]
+		if o := s.byID[id]; o != nil && o.Managed {
+			return handle(s, c, o)
+		}
+		return s.notFound(id, "Org")
+	}
+}
+
 func segments(path string) []string { return strings.Split(path[1:], "/") }
 
-// match finds the route of a call and what stands for its braces. Without a
-// route, known says whether the path exists under another method.
+// match returns the route of a call, and sets the call's args. Without a route,
+// known reports whether the path exists for another method.
 func (s *Simulator) match(c *call) (rt *route, known bool) {
 	for i := range s.routes {
 		rt := &s.routes[i]
@@ -102,38 +116,36 @@ func (s *Simulator) match(c *call) (rt *route, known bool) {
 	return nil, known
 }
 
-// admit does what happens at the arrival of a call: routing, limits,
-// authentication, headers. What it returns carries the call out, or refuses
-// it, after whatever wait.
-func (s *Simulator) admit(c *call) func() answer {
+// admit does what happens when a call arrives: routing, limits, authentication,
+// headers. It returns a function that carries the call out, or returns the error.
+func (s *Simulator) admit(c *call) func() *answer {
 	s.mu.Lock()
 	refusal := s.limited(c)
 	s.mu.Unlock()
-	if refusal != nil {
-		return func() answer { return *refusal }
-	}
 	rt, known := s.match(c)
-	if rt == nil {
-		return func() answer { return s.lost(c, known) }
+	switch {
+	case refusal != nil:
+	case rt == nil:
+		return func() *answer { return s.noRoute(c, known) }
+	default:
+		if rt.scope != "" {
+			refusal = s.authenticate(c, rt)
+		}
+		if refusal == nil && rt.body {
+			refusal = s.checkBody(c)
+		}
 	}
-	if rt.scope != "" {
-		refusal = s.authenticate(c, rt)
-	}
-	if refusal == nil && rt.body {
-		refusal = s.checkBody(c)
-	}
-	if refusal != nil {
-		return func() answer { return *refusal }
-	}
-	return func() answer {
+	return func() *answer {
+		if refusal != nil {
+			return refusal
+		}
 		a := rt.handle(s, c)
-		s.quota(c, &a)
+		s.quota(c, a)
 		return a
 	}
 }
 
-// lost refuses a path or a method that does not exist.
-func (s *Simulator) lost(c *call, known bool) answer {
+func (s *Simulator) noRoute(c *call, known bool) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known {
@@ -142,25 +154,22 @@ func (s *Simulator) lost(c *call, known bool) answer {
 	return s.notFound(c.r.URL.Path, "Path")
 }
 
-// checkBody wants JSON that says that it is JSON.
+// checkBody requires JSON of the media type of JSON.
 func (s *Simulator) checkBody(c *call) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var a answer
 	switch mt := mediaType(c.r); {
 	case c.r.Header.Get("Content-Type") == "":
-		a = s.fail(http.StatusBadRequest, codeBadHeaders, "Bad request. Accept and/or Content-Type headers likely do not match supported values.")
+		return s.fail(http.StatusBadRequest, codeBadHeaders, "Bad request. Accept and/or Content-Type headers likely do not match supported values.")
 	case mt != "application/json":
-		a = s.fail(http.StatusUnsupportedMediaType, codeMediaType, "Bad request. Accept and/or Content-Type headers are likely not set to the supported values.")
+		return s.fail(http.StatusUnsupportedMediaType, codeMediaType, "Bad request. Accept and/or Content-Type headers are likely not set to the supported values.")
 	case len(c.body) > maxBody || !json.Valid(c.body):
-		a = s.fail(http.StatusBadRequest, codeMalformed, "The request body was not well-formed.")
-	default:
-		return nil
+		return s.fail(http.StatusBadRequest, codeMalformed, "The request body was not well-formed.")
 	}
-	return &a
+	return nil
 }
 
-// mediaType is the Content-Type without its parameters, or "" when it is
+// mediaType returns the Content-Type without its parameters, or "" if it is
 // missing or malformed.
 func mediaType(r *http.Request) string {
 	mt, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -176,16 +185,15 @@ type window struct {
 	used  int
 }
 
-// limited refuses a call of the Aerial API that is one too many, at once or in
-// this minute. The caller holds the lock.
+// limited returns the error about too many calls of the Aerial API, at once or in
+// this minute; otherwise nil. The caller holds the lock.
 func (s *Simulator) limited(c *call) *answer {
 	if !c.aerial {
 		return nil
 	}
 	now := s.opts.Now()
 	if !c.slot {
-		a := s.tooMany(0, 0, now.Add(time.Minute)) // the reset is a guess, as Okta's is
-		return &a
+		return s.tooMany(0, now.Add(time.Minute)) // the reset is a guess, as Okta's is
 	}
 	limit := s.seed.Limits.PerMinute
 	if limit == 0 {
@@ -195,21 +203,18 @@ func (s *Simulator) limited(c *call) *answer {
 		s.minute = window{start: start}
 	}
 	if s.minute.used >= limit {
-		a := s.tooMany(limit, 0, s.minute.start.Add(time.Minute))
-		return &a
+		return s.tooMany(limit, s.minute.start.Add(time.Minute))
 	}
 	s.minute.used++
 	return nil
 }
 
-// tooMany is a 429 with Okta's rate limit headers.
-func (s *Simulator) tooMany(limit, remaining int, reset time.Time) answer {
+func (s *Simulator) tooMany(limit int, reset time.Time) *answer {
 	a := s.fail(http.StatusTooManyRequests, codeRateLimit, sayRateLimit)
-	setQuota(a.header, limit, remaining, reset)
+	setQuota(a.header, limit, 0, reset)
 	return a
 }
 
-// quota adds the rate limit headers to a good answer where there is a limit.
 func (s *Simulator) quota(c *call, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,15 +229,14 @@ func setQuota(h http.Header, limit, remaining int, reset time.Time) {
 	h.Set("X-Rate-Limit-Reset", strconv.FormatInt(reset.Unix(), 10))
 }
 
-// object is a JSON object that is taken apart key by key; what is wrong with
-// it is collected, as Okta lists all causes.
+// object is a JSON object whose keys are read one by one. Errors are collected, as
+// Okta lists all causes.
 type object struct {
-	at     string // where it stands, such as "admin.profile."
+	at     string // the path to it, such as "admin.profile."
 	fields map[string]json.RawMessage
 	causes *[]string
 }
 
-// newObject takes the body of a call apart.
 func newObject(text json.RawMessage) *object {
 	o := &object{causes: &[]string{}}
 	if json.Unmarshal(text, &o.fields) != nil || o.fields == nil {
@@ -246,8 +250,8 @@ func (o *object) complain(format string, args ...any) {
 	*o.causes = append(*o.causes, fmt.Sprintf(format, args...))
 }
 
-// text takes a string of lo to hi characters; with lo 0 it may be missing. hi 0
-// is no limit. has says whether the key was there.
+// text reads a string of lo to hi characters. With lo 0 it may be missing; hi 0 is
+// no limit. has reports whether the key is there.
 func (o *object) text(key string, lo, hi int) (value string, has bool) {
 	raw, has := o.fields[key]
 	delete(o.fields, key)
@@ -271,8 +275,7 @@ func (o *object) text(key string, lo, hi int) (value string, has bool) {
 	return value, true
 }
 
-// nested takes an object apart that stands in this one; nil when it is not
-// there and need not be.
+// nested returns an object within this one; nil if it is missing and optional.
 func (o *object) nested(key string, required bool) *object {
 	raw, has := o.fields[key]
 	delete(o.fields, key)
@@ -291,14 +294,10 @@ func (o *object) nested(key string, required bool) *object {
 	return in
 }
 
-// done complains about the keys that nobody asked for.
-func (o *object) done() {
-	rest := make([]string, 0, len(o.fields))
-	for key := range o.fields {
-		rest = append(rest, key)
-	}
-	slices.Sort(rest)
-	for _, key := range rest {
+// done returns all errors, of which keys that were not read are the last.
+func (o *object) done() []string {
+	for _, key := range slices.Sorted(maps.Keys(o.fields)) {
 		o.complain("%s%s: The field is unknown", o.at, key)
 	}
+	return *o.causes
 }

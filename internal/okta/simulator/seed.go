@@ -14,21 +14,19 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// SeedVersion is the version of the seed format that this package reads and
-// writes.
+// SeedVersion is the version of the seed format.
 const SeedVersion = 1
 
-// Seed is everything that exists when a Simulator starts: plain data, read
-// from YAML by LoadSeed or built in Go. It holds public keys and the SSWS
-// tokens of simulated orgs, never the private key of a client.
+// Seed is everything that exists when a Simulator starts. It contains public keys
+// and the SSWS tokens of simulated orgs, but no private keys of clients.
 type Seed struct {
-	// Version of the format; SeedVersion.
+	// Version is that of the format; SeedVersion.
 	Version int     `yaml:"version"`
 	Account Account `yaml:"account"`
 	// Products are what the account subscribes to.
 	Products []Product `yaml:"products"`
-	// Orgs are all associated orgs, managed or not. Their order is the order
-	// in which the Aerial API lists the managed ones.
+	// Orgs are all associated orgs, managed or not, in the order in which the
+	// Aerial API lists the managed ones.
 	Orgs []Org `yaml:"orgs"`
 	// Clients are the OAuth service apps registered in the orgs.
 	Clients []Client `yaml:"clients,omitempty"`
@@ -41,8 +39,8 @@ type Seed struct {
 type Account struct {
 	ID   string `yaml:"id"`
 	Name string `yaml:"name"`
-	// DeletionAllowed is true of sandbox and Partner Program accounts, the
-	// only ones that may ask for the deletion of an org.
+	// DeletionAllowed is true of sandbox and Partner Program accounts, the only
+	// ones that may request the deletion of an org.
 	DeletionAllowed bool `yaml:"deletionAllowed,omitempty"`
 }
 
@@ -70,22 +68,23 @@ type Org struct {
 	Parent string `yaml:"parent,omitempty"`
 	// Creator is true of an org to which Okta granted the Org Creator API.
 	Creator bool `yaml:"creator,omitempty"`
-	// Consent says that an admin of the org let the account add it. A child
-	// has its parent's and none of its own.
+	// Consent means that an admin of the org allowed the account to add it. A
+	// child has its parent's and none of its own.
 	Consent bool `yaml:"consent,omitempty"`
 	// Products are the ids of the enabled products, sorted in a dump.
 	Products []string `yaml:"products,omitempty"`
-	// ReadForbidden makes the API refuse to tell the org's products.
+	// ReadForbidden makes the API return 403 for the org's products.
 	ReadForbidden bool `yaml:"readForbidden,omitempty"`
 	// DeletionRequested is set by a deletionRequest.
 	DeletionRequested bool `yaml:"deletionRequested,omitempty"`
 	// Tokens are the SSWS tokens of the org's super admin.
 	Tokens []string `yaml:"tokens,omitempty"`
-	// CreatedDate is like 2023-12-08T20:15:18.000Z; filled in when empty.
+	// CreatedDate is like 2023-12-08T20:15:18.000Z; New fills it in if it is
+	// empty.
 	CreatedDate string `yaml:"createdDate,omitempty"`
 	CreatedBy   string `yaml:"createdBy,omitempty"`
-	// ReadyDate is when a new org can first be linked and called; empty means
-	// that it always could.
+	// ReadyDate is from when a new org can be linked and called; empty means
+	// always.
 	ReadyDate string `yaml:"readyDate,omitempty"`
 }
 
@@ -96,16 +95,15 @@ type Client struct {
 	Name string `yaml:"name,omitempty"`
 	// Org is the domain of the org that it is registered in.
 	Org string `yaml:"org"`
-	// Scopes are those granted to it.
+	// Scopes are those that were granted to it.
 	Scopes []string `yaml:"scopes"`
-	// DPoP says that the app requires DPoP-bound tokens.
+	// DPoP means that the app requires DPoP-bound tokens.
 	DPoP bool  `yaml:"dpop,omitempty"`
 	Keys []Key `yaml:"keys"`
 }
 
-// Key is a public key as a JSON Web Key (RFC 7517), the form in which Okta
-// takes it. There is no field for the private part, so a seed that holds one
-// is refused.
+// Key is a public key as a JSON Web Key (RFC 7517). There is no field for the
+// private part, so that a seed with one is rejected.
 type Key struct {
 	Type  string `yaml:"kty" json:"kty"`
 	ID    string `yaml:"kid" json:"kid"`
@@ -118,14 +116,14 @@ type Key struct {
 	Y     string `yaml:"y,omitempty" json:"y,omitempty"`
 }
 
-// Limits are the account's and the parents' rate limits; zero fields take
-// Okta's defaults.
+// Limits are the rate limits of the account and of parents.
 type Limits struct {
-	// Concurrent calls of the Aerial API; 0 means 10.
+	// Concurrent is that of concurrent calls of the Aerial API; 0 means 10.
 	Concurrent int `yaml:"concurrent,omitempty"`
-	// PerMinute calls of the Aerial API; 0 means no limit.
+	// PerMinute is that of its calls per minute; 0 means none.
 	PerMinute int `yaml:"perMinute,omitempty"`
-	// CreatePerMinute calls of the Org Creator API per parent; 0 means 10.
+	// CreatePerMinute is that of calls of the Org Creator API per minute and
+	// parent; 0 means 10.
 	CreatePerMinute int `yaml:"createPerMinute,omitempty"`
 }
 
@@ -151,7 +149,7 @@ var supportedCells = []string{
 	"ok14", "ok16", "eu1", "op1", "op2", "op3",
 }
 
-// knownScopes are the scopes that the org authorization servers have heard of.
+// knownScopes are the scopes that the org authorization servers know.
 var knownScopes = []string{
 	"okta.accounts.manage", "okta.accounts.read", "okta.apps.manage",
 	"okta.apps.read", "okta.groups.manage", "okta.groups.read",
@@ -160,8 +158,8 @@ var knownScopes = []string{
 	"okta.users.read",
 }
 
-// Validate says everything that is wrong with the seed, one error a mistake;
-// nil when New will take it.
+// Validate returns everything that is wrong with the seed, joined by errors.Join;
+// nil if New accepts it.
 func (s *Seed) Validate() error {
 	v := &seedCheck{seed: s}
 	v.account()
@@ -172,13 +170,19 @@ func (s *Seed) Validate() error {
 	return errors.Join(v.errs...)
 }
 
-// domainForm is what a domain looks like, such as acme.okta.com.
+// domainForm matches domains such as acme.okta.com.
 var domainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
 
 // seedCheck collects what is wrong with a seed.
 type seedCheck struct {
 	seed *Seed
 	errs []error
+}
+
+func seenBefore(seen map[string]bool, value string) bool {
+	before := seen[value]
+	seen[value] = true
+	return before
 }
 
 func (v *seedCheck) add(format string, args ...any) {
@@ -207,10 +211,9 @@ func (v *seedCheck) products() {
 		if p.ID == "" || p.Name == "" {
 			v.add("products: number %d needs id and name", i+1)
 		}
-		if seen[p.ID] {
+		if seenBefore(seen, p.ID) {
 			v.add("products: %q is there twice", p.ID)
 		}
-		seen[p.ID] = true
 	}
 }
 
@@ -222,18 +225,16 @@ func (v *seedCheck) orgs() {
 		if o.ID == "" || strings.ContainsAny(o.ID, "/?#% ") {
 			v.add("orgs: %q: id %q can't be part of a URL", o.Domain, o.ID)
 		}
-		if ids[o.ID] {
+		if seenBefore(ids, o.ID) {
 			v.add("orgs: id %q is there twice", o.ID)
 		}
-		if domains[o.Domain] {
+		if seenBefore(domains, o.Domain) {
 			v.add("orgs: domain %q is there twice", o.Domain)
 		}
-		ids[o.ID], domains[o.Domain] = true, true
 		for _, t := range o.Tokens {
-			if t == "" || tokens[t] {
+			if seenBefore(tokens, t) || t == "" {
 				v.add("orgs: %q: a token is empty or belongs to another org too", o.Domain)
 			}
-			tokens[t] = true
 		}
 		if o.AerialOrg {
 			aerial++
@@ -280,10 +281,9 @@ func (v *seedCheck) org(o *Org) {
 		if !v.seed.subscribed(id) {
 			v.add("orgs: %q: product %q is not subscribed by the account", o.Domain, id)
 		}
-		if seen[id] {
+		if seenBefore(seen, id) {
 			v.add("orgs: %q: product %q is there twice", o.Domain, id)
 		}
-		seen[id] = true
 	}
 }
 
@@ -291,10 +291,9 @@ func (v *seedCheck) clients() {
 	seen := map[string]bool{}
 	for i := range v.seed.Clients {
 		c := &v.seed.Clients[i]
-		if c.ID == "" || seen[c.ID] {
+		if seenBefore(seen, c.ID) || c.ID == "" {
 			v.add("clients: id %q is empty or there twice", c.ID)
 		}
-		seen[c.ID] = true
 		if v.seed.org(c.Org) == nil {
 			v.add("clients: %q: there is no org %q", c.ID, c.Org)
 		}
@@ -320,14 +319,13 @@ func (v *seedCheck) clients() {
 func (v *seedCheck) templates() {
 	seen := map[string]bool{}
 	for _, t := range v.seed.Templates {
-		if t.ID == "" || seen[t.ID] {
+		if seenBefore(seen, t.ID) || t.ID == "" {
 			v.add("templates: id %q is empty or there twice", t.ID)
 		}
-		seen[t.ID] = true
 	}
 }
 
-// org finds an org by its domain; nil when there is none.
+// org returns the org with the domain, or nil.
 func (s *Seed) org(domain string) *Org {
 	for i := range s.Orgs {
 		if s.Orgs[i].Domain == domain {
@@ -341,8 +339,6 @@ func (s *Seed) subscribed(id string) bool {
 	return slices.ContainsFunc(s.Products, func(p Product) bool { return p.ID == id })
 }
 
-// clone copies the seed deeply, so that a running simulator and its caller
-// never share a slice.
 func (s *Seed) clone() *Seed {
 	c := *s
 	c.Products = slices.Clone(s.Products)
@@ -365,16 +361,15 @@ func (o Org) clone() Org {
 	return o
 }
 
-// subdomain is the first label of the org's domain.
 func (o *Org) subdomain() string {
 	sub, _, _ := strings.Cut(o.Domain, ".")
 	return sub
 }
 
-// minRSABits is the shortest RSA key that Okta registers.
+// minRSABits is the length of the shortest RSA key that Okta accepts.
 const minRSABits = 2048
 
-// public gives the key in the form that verifies signatures.
+// public returns the key in go-jose's form.
 func (k *Key) public() (*jose.JSONWebKey, error) {
 	if k.ID == "" {
 		return nil, errors.New("kid is missing")
@@ -390,8 +385,8 @@ func (k *Key) public() (*jose.JSONWebKey, error) {
 	return &jwk, checkKey(&jwk)
 }
 
-// checkKey refuses keys that Okta would not take: anything but RSA from 2048
-// bits and the three NIST curves.
+// checkKey rejects keys that Okta would: all except RSA from 2048 bits and the
+// three NIST curves.
 func checkKey(jwk *jose.JSONWebKey) error {
 	if !jwk.IsPublic() || !jwk.Valid() {
 		return errors.New("not a valid public key")
@@ -411,7 +406,6 @@ func checkKey(jwk *jose.JSONWebKey) error {
 	return nil
 }
 
-// keyAlgs gives the signature algorithms that a key may be used with.
 func keyAlgs(key any) []jose.SignatureAlgorithm {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

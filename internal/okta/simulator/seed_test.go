@@ -170,7 +170,7 @@ func TestDumpLoad(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 8).Draw(t, "changes") {
 			domain := rapid.SampledFrom(domains).Draw(t, "org")
-			// Some of these are refused; then they change nothing.
+			// Some of these fail, and then change nothing.
 			switch rapid.IntRange(0, 6).Draw(t, "change") {
 			case 0:
 				sim.SetOrgProducts(domain, rapid.SliceOfDistinct(rapid.SampledFrom(products), rapid.ID).Draw(t, "products"), "eve")
@@ -319,7 +319,7 @@ func TestDefaultSeed(t *testing.T) {
 	}
 }
 
-// The same calls in the same order give the same answers.
+// The same calls in the same order have the same answers.
 func TestDeterministic(t *testing.T) {
 	run := func() string {
 		f := start(t, simulatortest.Config{Orgs: 3})

@@ -11,9 +11,9 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// LoadSeed reads a seed from YAML, strictly: unknown keys, wrong types and
-// whatever Validate complains about are errors. file is what the input is
-// called in messages.
+// LoadSeed returns the seed that a YAML text contains. Unknown keys, wrong types
+// and whatever Validate rejects are errors. file is the name of the input in
+// messages.
 func LoadSeed(file string, data []byte) (*Seed, error) {
 	docs, err := strictyaml.Decode[Seed](file, data)
 	if err != nil {
@@ -28,23 +28,22 @@ func LoadSeed(file string, data []byte) (*Seed, error) {
 	return docs[0], nil
 }
 
-// YAML gives the seed in the form that LoadSeed reads. The error says which
-// text is not UTF-8, which YAML can't hold.
+// YAML returns the seed in the form that LoadSeed reads. It is an error if a text
+// is not UTF-8.
 func (s *Seed) YAML() ([]byte, error) {
 	var w seedWriter
 	w.fields(reflect.ValueOf(*s), "", "")
 	return w.Bytes(), w.err
 }
 
-// seedWriter writes structs by their yaml tags: of all of YAML just what a seed
-// needs.
+// seedWriter writes structs by their yaml tags, as far as a seed needs it.
 type seedWriter struct {
 	bytes.Buffer
 	err error
 }
 
-// fields writes the fields of a struct, each on lines of its own. The first
-// line begins with first, which is how an item of a list gets its dash.
+// fields writes the fields of a struct, each on lines of its own. The first line
+// begins with first, the indentation of which includes the dash of a list.
 func (w *seedWriter) fields(v reflect.Value, first, indent string) {
 	for i := range v.NumField() {
 		key, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
@@ -58,7 +57,7 @@ func (w *seedWriter) fields(v reflect.Value, first, indent string) {
 	}
 }
 
-// value writes what stands after "key:", up to the end of the line or below it.
+// value writes what follows "key:", on the same line or below it.
 func (w *seedWriter) value(v reflect.Value, indent string) {
 	switch {
 	case v.Kind() == reflect.Struct:
@@ -80,7 +79,6 @@ func (w *seedWriter) value(v reflect.Value, indent string) {
 	}
 }
 
-// scalar gives a text, a number or a bool: seeds hold nothing else.
 func (w *seedWriter) scalar(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:

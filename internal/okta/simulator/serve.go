@@ -18,33 +18,33 @@ import (
 // maxBody is the largest request body that is read.
 const maxBody = 1 << 20
 
-// call is one request on its way through the simulator.
+// call is one request.
 type call struct {
 	r       *http.Request
 	arrived time.Time // by the real clock
 	body    []byte
-	// url is what the client addressed, without the query.
+	// url is the URL that the client used, without the query.
 	url string
-	// path are the unescaped segments; for a call of the Aerial API without
-	// the account id, which is in account.
+	// path are the unescaped segments; those of a call of the Aerial API don't
+	// include the account id, which is in account.
 	path    []string
 	account string
 	aerial  bool
 	id      string // request id, for the System Log and Okta Support
-	slot    bool   // whether an Aerial API call got one of the account's slots
-	broken  bool   // whether the client broke off while sending
+	slot    bool   // a call of the Aerial API has one of the account's slots
+	broken  bool   // the client closed the connection while sending
 	entry   *Request
 	who     *caller
-	args    map[string]string // what stands for {name} in the route
+	args    map[string]string // the values of {name} in the route
 }
 
-// ServeHTTP carries out one call. The answer is complete, and the call no
-// longer counts as in flight, before its first byte is sent.
+// ServeHTTP carries out one call. When the first byte of the answer is sent, the
+// call is no longer in flight.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := newCall(r)
 	a := s.carryOut(c)
 	if a.cut == cutAll {
-		panic(http.ErrAbortHandler) // net/http's way to break a connection off
+		panic(http.ErrAbortHandler) // makes net/http close the connection
 	}
 	h := w.Header()
 	for name, values := range a.header {
@@ -61,23 +61,23 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(a.body)
 }
 
-// carryOut gives the answer to a call, between taking and giving back its slot.
-func (s *Simulator) carryOut(c *call) (a answer) {
+// carryOut returns the answer to a call, during which the call has its slot.
+func (s *Simulator) carryOut(c *call) (a *answer) {
 	f := s.begin(c)
-	defer func() { s.end(c, &a) }()
+	defer func() { s.end(c, a) }()
 	if c.broken {
-		return answer{cut: cutAll}
+		return &answer{cut: cutAll}
 	}
 	if f == nil {
 		proceed := s.admit(c)
 		s.wait(c, s.opts.Latency)
 		return proceed()
 	}
-	return s.strike(c, f)
+	return s.applyFault(c, f)
 }
 
-// newCall reads the request; a body that is too large is left unread, which
-// makes it malformed.
+// newCall reads the request. Of a body that is too large it reads a part, which is
+// malformed.
 func newCall(r *http.Request) *call {
 	c := &call{r: r, arrived: time.Now()}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
@@ -104,8 +104,8 @@ func newCall(r *http.Request) *call {
 	return c
 }
 
-// begin takes the call into the log and into the count of calls in flight, and
-// gives the fault that strikes it, or nil.
+// begin logs and counts the call, and returns the fault that applies to it, or
+// nil.
 func (s *Simulator) begin(c *call) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,14 +126,13 @@ func (s *Simulator) begin(c *call) *Fault {
 		c.entry.Body = string(c.body)
 	}
 	s.requests = appendCapped(s.requests, c.entry)
-	f := s.fires(c)
+	f := s.faultFor(c)
 	if f != nil {
 		c.entry.Fault = f.String()
 	}
 	return f
 }
 
-// end gives the slot back and completes the log.
 func (s *Simulator) end(c *call, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,18 +156,14 @@ func (s *Simulator) end(c *call, a *answer) {
 		"status", c.entry.Status, "client", c.entry.Client, "fault", c.entry.Fault)
 }
 
-// wait lets d pass since the call's arrival. A client that goes away ends the
-// wait, not the call: what it asked for still happens, as it would at the real
-// thing.
+// wait waits until d after the call's arrival. A client that closes the connection
+// ends the wait, but not the call, which still takes effect, as it does at Okta.
 func (s *Simulator) wait(c *call, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d - time.Since(c.arrived))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.r.Context().Done():
+	if d > 0 {
+		select {
+		case <-time.After(d - time.Since(c.arrived)):
+		case <-c.r.Context().Done():
+		}
 	}
 }
 
@@ -180,22 +175,24 @@ type Request struct {
 	Method, Path string
 	// Query is raw, without the question mark.
 	Query string
-	// Aerial tells a call of the Aerial API from one of an org.
+	// Aerial is true for a call of the Aerial API, false for one of an org.
 	Aerial bool
-	// Client is the client id, or "SSWS " and the domain, once authenticated.
+	// Client is the client id, or "SSWS " and the domain; "" if the call was not
+	// authenticated.
 	Client string
-	// Body is what was sent as JSON; forms hold assertions and are not kept.
+	// Body is a JSON body; forms contain assertions and are not stored.
 	Body string
-	// Status is what was answered; 0 while under way and of broken connections.
+	// Status is that of the answer; 0 before there is one, and if the connection
+	// was cut.
 	Status int
-	// InFlight counts the calls of the Aerial API under way after the arrival,
-	// this one too if it is one.
+	// InFlight counts the calls of the Aerial API in flight after the arrival,
+	// including this one.
 	InFlight int
-	// Fault is the fault that struck, in ParseFault's form; mostly empty.
+	// Fault is the fault that was applied, in ParseFault's form, or "".
 	Fault string
 }
 
-// Requests gives the log of calls in the order of arrival: the last 100,000.
+// Requests returns the last 100,000 calls in the order of arrival.
 func (s *Simulator) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,30 +203,30 @@ func (s *Simulator) Requests() []Request {
 	return all
 }
 
-// ResetRequests forgets the log of calls and the highest number in flight.
+// ResetRequests clears the log of calls and resets MaxInFlight.
 func (s *Simulator) ResetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests, s.maxSeen = nil, s.inFlight
 }
 
-// Writes gives the calls of the log that may have changed something: all but
-// reads and token calls.
+// Writes returns the calls of the log that may have changed something: all except
+// reads and token requests.
 func (s *Simulator) Writes() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
 		return r.Method == http.MethodGet || !r.Aerial && r.Path == tokenPath
 	})
 }
 
-// MaxInFlight is the highest number of Aerial API calls that were ever under
-// way at once, refused ones included.
+// MaxInFlight returns the highest number of Aerial API calls that were in flight at
+// the same time, including those that failed.
 func (s *Simulator) MaxInFlight() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.maxSeen
 }
 
-// appendCapped appends, and drops the older half when the log gets too long.
+// appendCapped appends to a log, and drops its older half if it is too long.
 func appendCapped[T any](log []T, entry T) []T {
 	if len(log) >= maxHistory {
 		log = slices.Clone(log[maxHistory/2:])
@@ -237,8 +234,8 @@ func appendCapped[T any](log []T, entry T) []T {
 	return append(log, entry)
 }
 
-// CheckListen refuses an address to listen on that others could reach: the
-// simulator hands out tokens to whoever holds its seed.
+// CheckListen returns an error unless address is HOST:PORT on loopback: the
+// simulator must not be reachable from other machines.
 func CheckListen(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -253,12 +250,13 @@ func CheckListen(address string) error {
 	return nil
 }
 
-// shutdownGrace is how long calls under way may take to end once Serve is
-// asked to stop; their waits are cut short at once.
+// shutdownGrace is how long calls may take to finish once Serve is stopped; their
+// waits end at once.
 const shutdownGrace = 5 * time.Second
 
-// Serve answers calls on the listener until ctx is done, then ends the calls
-// under way, closes the listener and returns nil. Any other end is an error.
+// Serve serves calls on the listener until ctx is done; then it finishes the calls
+// in flight, closes the listener and returns nil. Any other end is an error. It may
+// be called for several listeners.
 func (s *Simulator) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           s,

@@ -105,7 +105,7 @@ func TestCheckListen(t *testing.T) {
 	}
 }
 
-// Each call takes the latency, refused ones too.
+// Each call takes the latency, also those that fail.
 func TestLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulatortest.New(t, simulatortest.Config{Options: simulator.Options{Latency: 50 * time.Millisecond}})

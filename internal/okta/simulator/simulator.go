@@ -17,47 +17,45 @@ const (
 	defaultTokenLifetime = time.Hour
 	defaultConcurrent    = 10
 	defaultCreate        = 10
-	// maxHistory caps the request log and the System Log, so that a simulator
-	// that runs for days does not grow without end.
+	// maxHistory limits the request log and the System Log.
 	maxHistory = 100_000
 )
 
-// Options are what a Simulator does not take from its seed. The zero value is
-// a simulator that answers at once and keeps Okta's times.
+// Options are the options of a Simulator. With the zero value it answers at once
+// and has Okta's times.
 type Options struct {
-	// Now is the simulator's clock; nil means time.Now. Tokens, nonces, rate
-	// limits, settling and the Date header go by it. It is called from many
-	// goroutines.
+	// Now is the clock for tokens, nonces, rate limits, settling and the Date
+	// header; nil means time.Now. It must be safe for concurrent use.
 	Now func() time.Time
 	// Latency is how long every call takes at least, by the real clock.
 	Latency time.Duration
 	// Settle is how long a new org can't be linked or called; 0 means Okta's
 	// 30 seconds, a negative value none.
 	Settle time.Duration
-	// TokenLifetime of access tokens; 0 means Okta's hour.
+	// TokenLifetime is that of access tokens; 0 means Okta's hour.
 	TokenLifetime time.Duration
-	// ResourceNonce makes the APIs too, not only the token endpoint, ask for a
-	// nonce in DPoP proofs (RFC 9449 section 9).
+	// ResourceNonce makes the APIs, like the token endpoint, require a nonce in
+	// DPoP proofs (RFC 9449 section 9).
 	ResourceNonce bool
-	// RandSeed starts the source of all ids, of product order and of faults
+	// RandSeed is the seed of all ids, of the order of products and of faults
 	// with a probability. The same seed and the same calls in the same order
-	// give the same answers, secrets excepted.
+	// result in the same answers, except for secrets.
 	RandSeed uint64
-	// Logger gets one debug line a call; nil means none.
+	// Logger gets one debug line per call; nil means none.
 	Logger *slog.Logger
 }
 
-// Simulator is a running stand-in for Okta. It is an http.Handler; all its
-// methods may be called at the same time from many goroutines.
+// Simulator is a simulated Okta. It is an http.Handler; its methods are safe for
+// concurrent use.
 type Simulator struct {
 	opts   Options
 	routes []route
 	secret []byte // signs cursors
 
 	mu sync.Mutex
-	// seed holds what there is but for the orgs, which are kept in orgs.
+	// seed is the present state except for the orgs, which are in orgs.
 	seed     *Seed
-	orgs     []*Org // only ever appended to: cursors are places in it
+	orgs     []*Org // append only: cursors are indexes of it
 	byID     map[string]*Org
 	byDomain map[string]*Org
 	clients  map[string]*client
@@ -65,25 +63,25 @@ type Simulator struct {
 	random   *rand.Rand
 
 	tokens   map[string]*accessToken
-	seen     map[string]time.Time // used jtis, until they would be refused anyway
+	seen     map[string]time.Time // used jtis, until they are too old anyway
 	nonces   []nonce
 	consents map[string]consent // by domain
 
 	log     []*event
-	dropped int                    // events that fell out of the log
+	dropped int                    // events that are no longer in the log
 	creates map[string][]time.Time // calls of the Org Creator API, by parent
 	minute  window
 
-	faults   []*armedFault
-	slots    int // that calls of the Aerial API hold
-	inFlight int // such calls, with those that got no slot
+	faults   []*activeFault
+	slots    int // of calls of the Aerial API
+	inFlight int // such calls, with those that have no slot
 	maxSeen  int // the most that were ever in flight
 	requests []*Request
 	count    int // requests ever
 }
 
-// New starts a simulator from a seed, which is copied. The error says
-// everything that is wrong with the seed.
+// New returns a simulator with a copy of the seed. The error has everything that
+// is wrong with the seed.
 func New(seed *Seed, opts Options) (*Simulator, error) {
 	if seed == nil {
 		return nil, errors.New("simulator: no seed")
@@ -123,21 +121,18 @@ func (s *Simulator) index() {
 	l := &s.seed.Limits
 	l.Concurrent = cmp.Or(l.Concurrent, defaultConcurrent)
 	l.CreatePerMinute = cmp.Or(l.CreatePerMinute, defaultCreate)
-	orgs := s.seed.Orgs
-	s.seed.Orgs = nil
-	for i := range orgs {
-		o := orgs[i]
-		s.complete(&o)
+	for _, o := range s.seed.Orgs {
 		s.addOrg(&o)
 	}
+	s.seed.Orgs = nil
 	for i := range s.seed.Clients {
 		c := newClient(&s.seed.Clients[i])
 		s.clients[c.ID] = c
 	}
 }
 
-// complete fills in the defaults of an org.
-func (s *Simulator) complete(o *Org) {
+// addOrg adds an org and fills in its defaults.
+func (s *Simulator) addOrg(o *Org) {
 	now := s.opts.Now()
 	o.Status = cmp.Or(o.Status, active)
 	o.CreatedDate = cmp.Or(o.CreatedDate, formatTime(now))
@@ -145,9 +140,6 @@ func (s *Simulator) complete(o *Org) {
 	if o.Consent {
 		s.consents[o.Domain] = consent{by: o.CreatedBy, at: now}
 	}
-}
-
-func (s *Simulator) addOrg(o *Org) {
 	s.orgs = append(s.orgs, o)
 	s.byID[o.ID] = o
 	s.byDomain[o.Domain] = o
@@ -156,9 +148,9 @@ func (s *Simulator) addOrg(o *Org) {
 	}
 }
 
-// Dump gives the present state as a seed: New(s.Dump()) is a simulator in the
-// same state, with an empty log and without the access tokens handed out. It
-// holds the SSWS tokens of created orgs.
+// Dump returns the present state as a seed: New(s.Dump()) is a simulator in the
+// same state, with empty logs and without access tokens. It contains the SSWS
+// tokens of created orgs.
 func (s *Simulator) Dump() *Seed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,13 +165,11 @@ func (s *Simulator) dump() *Seed {
 	return d
 }
 
-// Orgs gives copies of all associated orgs, in the order in which the API
+// Orgs returns copies of all associated orgs, in the order in which the API
 // lists the managed ones.
-func (s *Simulator) Orgs() []Org {
-	return s.Dump().Orgs
-}
+func (s *Simulator) Orgs() []Org { return s.Dump().Orgs }
 
-// Org gives a copy of an org by its domain, and whether it exists.
+// Org returns a copy of an org by its domain, and whether it exists.
 func (s *Simulator) Org(domain string) (Org, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,13 +180,12 @@ func (s *Simulator) Org(domain string) (Org, bool) {
 	return o.clone(), true
 }
 
-// isParent says whether o has children or may have: such an org must not be
+// isParent reports whether o has, or may have, children: such an org can't be
 // deactivated.
 func (s *Simulator) isParent(o *Org) bool {
 	return o.Creator || slices.ContainsFunc(s.orgs, func(c *Org) bool { return c.Parent == o.Domain })
 }
 
-// ready says whether a new org has settled.
 func (s *Simulator) ready(o *Org) bool {
 	if o.ReadyDate == "" {
 		return true
@@ -205,9 +194,9 @@ func (s *Simulator) ready(o *Org) bool {
 	return err != nil || !s.opts.Now().Before(at)
 }
 
-// decides gives the org whose consent counts for o: its parent, or itself.
+// consentOrg returns the org whose consent counts for o: its parent, or itself.
 // A parent is never a child.
-func (s *Simulator) decides(o *Org) *Org {
+func (s *Simulator) consentOrg(o *Org) *Org {
 	if o.Parent != "" {
 		return s.byDomain[o.Parent]
 	}

@@ -10,25 +10,25 @@ import (
 const (
 	defaultEvents = 100
 	maxEvents     = 1000
-	// logMemory is how far the log is searched back when a query does not say.
+	// logMemory is how far back the log is searched by default.
 	logMemory = 7 * 24 * time.Hour
 )
 
-// event is an entry of the System Log, in the shape in which Okta tells it.
+// event is an event of the System Log. Fields of type any have nested objects.
 type event struct {
-	UUID        string       `json:"uuid"`
-	Published   string       `json:"published"`
-	Type        string       `json:"eventType"`
-	Version     string       `json:"version"`
-	Severity    string       `json:"severity"`
-	LegacyType  *string      `json:"legacyEventType"`
-	Message     string       `json:"displayMessage"`
-	Actor       entity       `json:"actor"`
-	Client      eventClient  `json:"client"`
-	Outcome     outcome      `json:"outcome"`
-	Target      []entity     `json:"target"`
-	Transaction transaction  `json:"transaction"`
-	Debug       debugContext `json:"debugContext"`
+	UUID        string   `json:"uuid"`
+	Published   string   `json:"published"`
+	Type        string   `json:"eventType"`
+	Version     string   `json:"version"`
+	Severity    string   `json:"severity"`
+	LegacyType  *string  `json:"legacyEventType"`
+	Message     string   `json:"displayMessage"`
+	Actor       entity   `json:"actor"`
+	Client      any      `json:"client"`
+	Outcome     any      `json:"outcome"`
+	Target      []entity `json:"target"`
+	Transaction any      `json:"transaction"`
+	Debug       any      `json:"debugContext"`
 }
 
 type entity struct {
@@ -39,29 +39,7 @@ type entity struct {
 	Detail      *string `json:"detailEntry"`
 }
 
-type eventClient struct {
-	UserAgent struct {
-		Raw string `json:"rawUserAgent"`
-	} `json:"userAgent"`
-	IPAddress string `json:"ipAddress"`
-}
-
-type outcome struct {
-	Result string  `json:"result"`
-	Reason *string `json:"reason"`
-}
-
-type transaction struct {
-	Type   string            `json:"type"`
-	ID     string            `json:"id"`
-	Detail map[string]string `json:"detail"`
-}
-
-type debugContext struct {
-	Data map[string]string `json:"debugData"`
-}
-
-// messages are the log's words for what happened.
+// messages are the displayMessage of each eventType.
 var messages = map[string]string{
 	"account.org.add":            "Add an org to an account",
 	"account.org.product.update": "Update the products of an org",
@@ -72,27 +50,26 @@ var messages = map[string]string{
 	"account.org.consent.revoke": "Revoke an account's consent to an org",
 }
 
-// record writes an event; c is nil when it did not come over HTTP. The caller
-// holds the lock.
+// record logs an event; c is nil if it did not come over HTTP. The caller holds the
+// lock.
 func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
-	request := s.newID("req")
+	type nested = map[string]any
+	request, agent, address := s.newID("req"), "", ""
+	debug := nested{}
 	if c != nil {
-		request = c.id
+		request, agent, address = c.id, c.r.UserAgent(), "127.0.0.1"
+		debug["requestUri"], debug["url"] = c.r.URL.Path, c.r.URL.Path
 	}
+	debug["requestId"] = request
 	e := &event{
 		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
 		Message:     messages[kind],
 		Actor:       who.actor,
-		Outcome:     outcome{Result: "SUCCESS"},
+		Client:      nested{"userAgent": nested{"rawUserAgent": agent}, "ipAddress": address},
+		Outcome:     nested{"result": "SUCCESS", "reason": nil},
 		Target:      []entity{{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}},
-		Transaction: transaction{Type: "WEB", ID: request, Detail: map[string]string{}},
-		Debug:       debugContext{Data: map[string]string{"requestId": request}},
-	}
-	if c != nil {
-		e.Debug.Data["requestUri"] = c.r.URL.Path
-		e.Debug.Data["url"] = c.r.URL.Path
-		e.Client.UserAgent.Raw = c.r.UserAgent()
-		e.Client.IPAddress = "127.0.0.1"
+		Transaction: nested{"type": "WEB", "id": request, "detail": nested{}},
+		Debug:       nested{"debugData": debug},
 	}
 	if len(s.log) >= maxHistory {
 		s.dropped += maxHistory / 2
@@ -109,18 +86,18 @@ var logGrammar = grammar{
 	"published":         {kind: textual, ops: []string{"gt", "ge", "lt", "le", "eq"}},
 }
 
-// logQuery is what a reader of the log asked for.
+// logQuery is a query of the log.
 type logQuery struct {
-	since, until string // in Okta's form; until is empty for a polling query
+	since, until string // in Okta's form; until is "" for a polling query
 	limit        int
 	descending   bool
 	match        matcher
-	at           int // where to go on, counted from the first event ever; -1 at the start
+	at           int // where to continue, counted from the first event ever; -1 at the start
 }
 
-// getLogs is the System Log of the caller's org. All events that concern
-// Aerial land in the Aerial org's.
-func (s *Simulator) getLogs(c *call) answer {
+// getLogs returns the System Log of the caller's org. All events about Aerial are
+// in the Aerial org's.
+func (s *Simulator) getLogs(c *call) *answer {
 	q, problem := s.readLogQuery(c)
 	if problem != "" {
 		return s.invalid("logs", problem)
@@ -130,20 +107,20 @@ func (s *Simulator) getLogs(c *call) answer {
 		out, next, more = s.search(q)
 	}
 	a := jsonAnswer(http.StatusOK, out)
-	link(&a, "self", c.url, c.r.URL.Query())
+	link(a, "self", c.url, c.r.URL.Query())
 	if more || q.until == "" && !q.descending {
-		link(&a, "next", c.url, cursorQuery(c, "after", s.cursor(next, logCursorOf(c))))
+		link(a, "next", c.url, cursorQuery(c, "after", s.cursor(next, logCursorOf(c))))
 	}
 	return a
 }
 
-// logCursorOf is what a cursor of the log is bound to.
+// logCursorOf returns the query to which a cursor of the log is bound.
 func logCursorOf(c *call) string {
 	q := c.r.URL.Query()
 	return "log " + q.Get("since") + " " + q.Get("until") + " " + q.Get("filter") + " " + q.Get("sortOrder")
 }
 
-// readLogQuery reads the query; the problem says what is wrong with it.
+// readLogQuery returns the query; problem is what is wrong with it, or "".
 func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	v := c.r.URL.Query()
 	q = logQuery{limit: defaultEvents, at: -1, since: formatTime(s.opts.Now().Add(-logMemory))}
@@ -187,8 +164,8 @@ func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	return q, ""
 }
 
-// search gives the events of one page, where the next page starts, and whether
-// there is something on it.
+// search returns the events of one page, where the next page starts, and whether
+// that has any.
 func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 	out = []*event{}
 	i, step := max(q.at, s.dropped)-s.dropped, 1
@@ -199,7 +176,7 @@ func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 		}
 	}
 	for ; i >= 0 && i < len(s.log); i += step {
-		if !q.wants(s.log[i]) {
+		if !q.matches(s.log[i]) {
 			continue
 		}
 		if len(out) == q.limit {
@@ -210,15 +187,13 @@ func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 	return out, max(i, 0) + s.dropped, false
 }
 
-// wants says whether an event is asked for.
-func (q *logQuery) wants(e *event) bool {
+func (q *logQuery) matches(e *event) bool {
 	if e.Published < q.since || q.until != "" && e.Published >= q.until {
 		return false
 	}
 	return q.match(e.attribute)
 }
 
-// attribute gives what logGrammar lets a filter speak of.
 func (e *event) attribute(name string) string {
 	switch name {
 	case "eventType":

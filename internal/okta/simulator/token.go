@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,23 +18,22 @@ const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	// maxAssertionLife is how far ahead an assertion may expire.
 	maxAssertionLife = time.Hour
-	// skew is how far the clocks of client and server may be apart where Okta
-	// forgives it at all; how much it forgives is unconfirmed.
+	// skew is by how much the clocks of client and server may differ, where Okta
+	// allows it at all; unconfirmed.
 	skew = time.Minute
 )
 
-// signatureAlgs are the algorithms that Okta takes for assertions and proofs.
+// signatureAlgs are the algorithms that Okta accepts for assertions and proofs.
 var signatureAlgs = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512,
 }
 
-// client is a registered service app with its keys ready for use.
+// client is a registered service app with its keys by id.
 type client struct {
 	*Client
 	keys map[string]*jose.JSONWebKey
 }
 
-// newClient takes a client of a valid seed.
 func newClient(c *Client) *client {
 	keys := map[string]*jose.JSONWebKey{}
 	for i := range c.Keys {
@@ -44,59 +44,54 @@ func newClient(c *Client) *client {
 	return &client{c, keys}
 }
 
-// accessToken is one that was handed out.
+// accessToken is a token that was issued.
 type accessToken struct {
 	client  *client
 	scopes  []string
 	expires time.Time
-	jkt     string // thumbprint of the DPoP key that it is bound to, or empty
+	jkt     string // thumbprint of the DPoP key that it is bound to, or ""
 }
 
 // token is POST /oauth2/v1/token: client credentials, authenticated by
 // private_key_jwt. Signatures are verified without the lock.
-func (s *Simulator) token(c *call) answer {
+func (s *Simulator) token(c *call) *answer {
 	form, refusal := tokenForm(c)
 	if refusal != nil {
-		return *refusal
+		return refusal
 	}
 	cl, refusal := s.checkAssertion(c, form)
 	if refusal != nil {
-		return *refusal
+		return refusal
 	}
 	c.who = &caller{id: cl.ID}
 	scopes, refusal := grantScopes(cl, form.Get("scope"))
 	if refusal != nil {
-		return *refusal
+		return refusal
 	}
 	jkt := ""
 	if cl.DPoP || len(c.r.Header.Values("DPoP")) > 0 {
 		p, problem := s.checkProof(c, "")
 		if problem != "" {
-			return *oauthFail("invalid_dpop_proof", "%s", problem)
+			return oauthFail("invalid_dpop_proof", "%s", problem)
 		}
 		if !s.knowsNonce(p.nonce) {
 			a := oauthFail("use_dpop_nonce", "Authorization server requires nonce in DPoP proof.")
 			a.header.Set("Dpop-Nonce", s.currentNonce())
-			return *a
+			return a
 		}
 		jkt = p.jkt
 	}
 	return s.issue(cl, scopes, jkt)
 }
 
-// issue hands out a token.
-func (s *Simulator) issue(cl *client, scopes []string, jkt string) answer {
+func (s *Simulator) issue(cl *client, scopes []string, jkt string) *answer {
 	token, kind := newSecret(), "Bearer"
 	if jkt != "" {
 		kind = "DPoP"
 	}
 	s.mu.Lock()
 	now := s.opts.Now()
-	for old, t := range s.tokens {
-		if now.After(t.expires.Add(time.Hour)) {
-			delete(s.tokens, old)
-		}
-	}
+	maps.DeleteFunc(s.tokens, func(_ string, t *accessToken) bool { return now.After(t.expires.Add(time.Hour)) })
 	s.tokens[token] = &accessToken{client: cl, scopes: scopes, expires: now.Add(s.opts.TokenLifetime), jkt: jkt}
 	s.mu.Unlock()
 	a := jsonAnswer(http.StatusOK, struct {
@@ -112,17 +107,17 @@ func (s *Simulator) issue(cl *client, scopes []string, jkt string) answer {
 	return a
 }
 
-// RevokeTokens makes every access token invalid that was handed out so far.
+// RevokeTokens revokes every access token that was issued so far.
 func (s *Simulator) RevokeTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.tokens)
 }
 
-// newSecret gives 52 random characters.
+// newSecret returns 52 random characters.
 func newSecret() string { return rand.Text() + rand.Text() }
 
-// tokenForm reads the form and checks all of it but assertion and scope.
+// tokenForm returns the form, and checks all of it but assertion and scope.
 func tokenForm(c *call) (url.Values, *answer) {
 	if mediaType(c.r) != "application/x-www-form-urlencoded" {
 		return nil, oauthFail("invalid_request", "The token request must be sent as application/x-www-form-urlencoded.")
@@ -131,8 +126,7 @@ func tokenForm(c *call) (url.Values, *answer) {
 	if err != nil || len(c.body) > maxBody {
 		return nil, oauthFail("invalid_request", "The token request is malformed.")
 	}
-	names := []string{"grant_type", "client_assertion_type", "client_assertion", "scope"}
-	for _, name := range append(names, "client_id", "client_secret") {
+	for _, name := range []string{"grant_type", "client_assertion_type", "client_assertion", "scope", "client_id", "client_secret"} {
 		if len(form[name]) > 1 {
 			return nil, oauthFail("invalid_request", "The parameter '%s' must not be sent more than once.", name)
 		}
@@ -150,8 +144,8 @@ func tokenForm(c *call) (url.Values, *answer) {
 	return form, nil
 }
 
-// checkAssertion authenticates the client. An assertion that proves the client
-// is used up, whatever becomes of the request.
+// checkAssertion authenticates the client. A valid assertion is used up, even if
+// the request fails.
 func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) {
 	tok, err := jwt.ParseSigned(form.Get("client_assertion"), signatureAlgs)
 	if err != nil || len(tok.Headers) != 1 {
@@ -181,20 +175,18 @@ func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) 
 	if problem := s.checkClaims(c, &claims); problem != "" {
 		return nil, oauthFail("invalid_client", "%s", problem)
 	}
-	if !s.first("assertion "+cl.ID+" "+claims.ID, claims.Expiry.Time()) {
+	if !s.firstUse("assertion "+cl.ID+" "+claims.ID, claims.Expiry.Time()) {
 		return nil, oauthFail("invalid_client", "The client_assertion has already been used: its jti must be unique.")
 	}
 	return cl, nil
 }
 
-// fits says whether a key may be used with an algorithm.
 func fits(key *jose.JSONWebKey, alg string) bool {
 	return (key.Algorithm == "" || key.Algorithm == alg) &&
 		slices.Contains(keyAlgs(key.Key), jose.SignatureAlgorithm(alg))
 }
 
-// checkClaims says what is wrong with the claims of an assertion; empty when
-// nothing is.
+// checkClaims returns what is wrong with the claims of an assertion, or "".
 func (s *Simulator) checkClaims(c *call, claims *jwt.Claims) string {
 	now := s.opts.Now()
 	switch {
@@ -216,18 +208,14 @@ func (s *Simulator) checkClaims(c *call, claims *jwt.Claims) string {
 	return ""
 }
 
-// first says whether an identifier was never used before, and remembers it
-// until it would be refused for its age.
-func (s *Simulator) first(id string, until time.Time) bool {
+// firstUse reports whether an identifier was never used before, and stores it until
+// it would be rejected for its age.
+func (s *Simulator) firstUse(id string, until time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.seen)%1024 == 1023 {
 		now := s.opts.Now()
-		for old, end := range s.seen {
-			if now.After(end) {
-				delete(s.seen, old)
-			}
-		}
+		maps.DeleteFunc(s.seen, func(_ string, end time.Time) bool { return now.After(end) })
 	}
 	if _, used := s.seen[id]; used {
 		return false
@@ -236,9 +224,9 @@ func (s *Simulator) first(id string, until time.Time) bool {
 	return true
 }
 
-// grantScopes gives the requested scopes that the client may have. That Okta grants
-// a part when not all may be had is unconfirmed (its error speaks of "any of");
-// a client that needs all has to look at the answer.
+// grantScopes returns the requested scopes that the client may have. That Okta
+// grants a part of them is unconfirmed (its error says "any of"); a client that
+// needs all has to check the answer.
 func grantScopes(cl *client, requested string) ([]string, *answer) {
 	wanted := strings.Fields(requested)
 	if len(wanted) == 0 {

@@ -9,12 +9,12 @@ import (
 	"net/http"
 )
 
-// errCut is what a client sees of a connection that was broken off.
+// errCut is the client's error for a connection that was cut.
 var errCut = errors.New("simulator: the connection was cut")
 
-// RoundTripper gives a transport that reaches the simulator without a network:
-// for tests that fake time (testing/synctest), which sockets would stall.
-// Whatever host a request names, it reaches the simulator.
+// RoundTripper returns a transport that calls the simulator without a network,
+// whatever the host of the request: for tests with fake time (testing/synctest),
+// which sockets would stall.
 func (s *Simulator) RoundTripper() http.RoundTripper { return inProcess{s} }
 
 type inProcess struct{ s *Simulator }
@@ -58,7 +58,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// recorder is a ResponseWriter that keeps what is written.
+// recorder is a ResponseWriter that stores the response.
 type recorder struct {
 	header  http.Header
 	status  int
@@ -71,7 +71,6 @@ func (w *recorder) WriteHeader(status int)      { w.status = status }
 func (w *recorder) Write(p []byte) (int, error) { return w.body.Write(p) }
 func (w *recorder) Flush()                      {}
 
-// response makes of what was written what a client would get of it.
 func (w *recorder) response(r *http.Request) (*http.Response, error) {
 	if w.aborted && w.status == 0 {
 		return nil, errCut

@@ -13,7 +13,7 @@ import (
 	"reconciler/internal/text"
 )
 
-// Format is a form that findings can have.
+// Format is an output format.
 type Format string
 
 const (
@@ -27,115 +27,108 @@ const (
 	SARIF Format = "sarif"
 )
 
-// Formats gives the names of all formats, for help texts and completion.
+// Formats returns the names of all formats, for help texts and completion.
 func Formats() []string {
 	return []string{string(Text), string(JSON), string(GitHub), string(SARIF)}
 }
 
-// ParseFormat takes the name of a format, as a user writes it.
+// ParseFormat returns the format that name names. The error suggests a name.
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
 	case Text, JSON, GitHub, SARIF:
 		return f, nil
 	}
-	hint := strictyaml.DidYouMean(name, Formats())
-	if hint == "" {
-		hint = ": take " + strictyaml.OneOf(Formats())
-	}
-	return "", fmt.Errorf("unknown output format %q%s", name, hint)
+	return "", fmt.Errorf("unknown output format %q%s", name,
+		cmp.Or(strictyaml.DidYouMean(name, Formats()), ": take "+strictyaml.OneOf(Formats())))
 }
 
-// Level says how bad a finding is.
+// Level is the severity of a finding.
 type Level string
 
 const (
-	// Error is what makes the whole invalid.
+	// Error is a mistake, which makes the report invalid.
 	Error Level = "error"
-	// Warning is what nobody may have meant.
+	// Warning is a probable mistake.
 	Warning Level = "warning"
 )
 
-// Rule names a kind of finding. The names are for filters and for code
-// scanning, which tells findings apart by them: they don't change.
+// Rule is a kind of finding. Filters and code scanning identify findings by it:
+// the names must not change.
 type Rule string
 
 const (
 	// ManifestError is a mistake in a manifest.
 	ManifestError Rule = "manifest/error"
-	// ManifestUnreadable is a manifest that could not be read beyond a place.
+	// ManifestUnreadable is a manifest that could not be read to its end.
 	ManifestUnreadable Rule = "manifest/unreadable"
-	// ManifestWarning is about files that are left out.
+	// ManifestWarning is a file that was skipped.
 	ManifestWarning Rule = "manifest/warning"
-	// ConfigError is a mistake in the config file or in a variable that stands
-	// for a key of it.
+	// ConfigError is a mistake in the config file or in the variable of a key.
 	ConfigError Rule = "config/error"
-	// ConfigUnreadable is a config file that could not be read beyond a place.
+	// ConfigUnreadable is a config file that could not be read to its end.
 	ConfigUnreadable Rule = "config/unreadable"
-	// ConfigWarning is about a key that is probably not meant.
+	// ConfigWarning is a probable mistake in the config.
 	ConfigWarning Rule = "config/warning"
-	// InputError is about what could not be looked at in the first place, such
-	// as a folder that isn't there.
+	// InputError is an input that could not be checked at all, such as a folder
+	// that doesn't exist.
 	InputError Rule = "input/error"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one mistake.
 type Finding struct {
 	Level Level `json:"level"`
 	Rule  Rule  `json:"rule"`
-	// File is relative to Report.Dir, or absolute; empty when the finding is
-	// about no file.
+	// File is relative to Report.Dir, or absolute; empty if the finding is about
+	// no file.
 	File string `json:"file,omitempty"`
-	// Line and Column count from 1, a Column in characters; 0 when the finding
-	// is about the file as a whole.
+	// Line and Column count from 1, Column in characters; 0 if the finding is
+	// about the file as a whole.
 	Line   int `json:"line,omitempty"`
 	Column int `json:"column,omitempty"`
-	// Message is what is wrong, without the place.
+	// Message is what is wrong, without the position.
 	Message string `json:"message"`
-	// Hint is advice that isn't part of the message; often empty.
+	// Hint is what to do about it; it may be empty.
 	Hint string `json:"hint,omitempty"`
 }
 
-// String gives "FILE:LINE:COL: message", as far as there is a place.
+// String returns "FILE:LINE:COL: message", as far as there is a position.
 func (f Finding) String() string {
-	switch {
-	case f.File == "":
+	if f.File == "" {
 		return f.Message
-	case f.Line == 0:
-		return f.File + ": " + f.Message
-	default:
-		return strictyaml.Pos{File: f.File, Line: f.Line, Column: f.Column}.String() + ": " + f.Message
 	}
+	return f.pos().String() + ": " + f.Message
 }
 
-// compare orders findings by place.
+func (f Finding) pos() strictyaml.Pos {
+	return strictyaml.Pos{File: f.File, Line: f.Line, Column: f.Column}
+}
+
 func (f Finding) compare(g Finding) int {
 	return cmp.Or(
-		strings.Compare(f.File, g.File),
-		cmp.Compare(f.Line, g.Line),
-		cmp.Compare(f.Column, g.Column),
-		strings.Compare(string(f.Level), string(g.Level)),
-		strings.Compare(string(f.Rule), string(g.Rule)),
-		strings.Compare(f.Message, g.Message),
-		strings.Compare(f.Hint, g.Hint),
+		f.pos().Compare(g.pos()),
+		cmp.Compare(f.Level, g.Level),
+		cmp.Compare(f.Rule, g.Rule),
+		cmp.Compare(f.Message, g.Message),
+		cmp.Compare(f.Hint, g.Hint),
 	)
 }
 
-// Report is all that was found.
+// Report is what was checked and found.
 type Report struct {
-	// Findings may come in any order; every format sorts them by place.
+	// Findings may have any order; every format sorts them by position.
 	Findings []Finding
-	// Orgs and Products are how many are declared. They are shown when nothing
-	// is invalid.
+	// Orgs and Products are the numbers of declared ones, which a valid report
+	// shows.
 	Orgs, Products int
 	// Version is that of this program.
 	Version string
 	// Top is the top of the repository and Dir the folder that Finding.File is
-	// relative to, both absolute. With an empty Top, paths are shown as they are
-	// in Finding.File.
+	// relative to, both absolute. With an empty Top, paths are written as they
+	// are in Finding.File.
 	Top, Dir string
 }
 
-// Valid says that no finding is an error.
+// Valid reports whether no finding is an error.
 func (r Report) Valid() bool { return r.count(Error) == 0 }
 
 func (r Report) count(l Level) int {
@@ -148,7 +141,7 @@ func (r Report) count(l Level) int {
 	return n
 }
 
-// Summary is the whole in one line.
+// Summary returns the result in one line.
 func (r Report) Summary() string {
 	if r.Valid() {
 		return "valid: " + text.Plural(r.Orgs, "org") + ", " + text.Plural(r.Products, "product")
@@ -156,20 +149,16 @@ func (r Report) Summary() string {
 	return "invalid: " + r.counted()
 }
 
-// counted is how many findings there are of each level.
 func (r Report) counted() string {
 	return text.Plural(r.count(Error), "error") + ", " + text.Plural(r.count(Warning), "warning")
 }
 
-// sorted gives the findings by place, each once.
 func (r Report) sorted() []Finding {
-	all := slices.Clone(r.Findings)
-	slices.SortFunc(all, Finding.compare)
-	return slices.Compact(all)
+	return slices.Compact(slices.SortedFunc(slices.Values(r.Findings), Finding.compare))
 }
 
-// path gives the file of a finding as seen from the top of the repository, with
-// slashes, and whether it lies below it. One that doesn't has an absolute path.
+// path returns the path of a finding's file from the top of the repository, with
+// slashes, and whether the file is below it. If it isn't, the path is absolute.
 func (r Report) path(file string) (path string, inside bool) {
 	switch {
 	case file == "":
@@ -186,8 +175,7 @@ func (r Report) path(file string) (path string, inside bool) {
 	return filepath.ToSlash(rel), true
 }
 
-// Write writes r to w in one format; the same findings give the same bytes. The
-// error is w's.
+// Write writes r to w; the same findings are the same bytes. It returns w's error.
 func Write(w io.Writer, f Format, r Report) error {
 	r.Findings = r.sorted()
 	switch f {
@@ -200,7 +188,7 @@ func Write(w io.Writer, f Format, r Report) error {
 	case SARIF:
 		return writeSARIF(w, r)
 	}
-	return fmt.Errorf("annotate: unknown format %q", f)
+	return fmt.Errorf("findings: unknown format %q", f)
 }
 
 func writeText(w io.Writer, r Report) error {
@@ -219,7 +207,7 @@ func writeText(w io.Writer, r Report) error {
 	return err
 }
 
-// jsonReport is the object that scripts hold on to.
+// jsonReport is the JSON format.
 type jsonReport struct {
 	Version  int       `json:"version"`
 	Valid    bool      `json:"valid"`

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// maxShown is how many annotations of one level GitHub makes from one step; the
+// maxShown is how many annotations of one level GitHub shows of one step; the
 // others are in the log only.
 // https://docs.github.com/en/actions/reference/limits
 const maxShown = 10
@@ -27,13 +27,13 @@ func writeGitHub(w io.Writer, r Report) error {
 	return err
 }
 
-// command is one annotation. The line always parses as the command that it
-// begins with, so that the runner doesn't look for the older ##[…] commands
-// within it either.
+// command returns one annotation. The line always parses as the command that it
+// begins with, so that the runner doesn't look for the older ##[…] commands in
+// it.
 func command(r Report, f Finding) string {
 	var props []string
-	add := func(key, value string) { props = append(props, key+"="+escapeProperty(value)) }
-	// The top folder itself is no file that could be annotated.
+	add := func(key, value string) { props = append(props, key+"="+propertyEscapes.Replace(value)) }
+	// The top folder itself can't be annotated.
 	if path, _ := r.path(f.File); path != "" && path != "." {
 		add("file", path)
 		if f.Line > 0 {
@@ -42,19 +42,12 @@ func command(r Report, f Finding) string {
 		}
 	}
 	add("title", string(f.Rule))
-	text := f.Message
-	if f.Hint != "" {
-		text += "\n" + f.Hint
-	}
-	return "::" + string(f.Level) + " " + strings.Join(props, ",") + "::" + escapeData(text)
+	return "::" + string(f.Level) + " " + strings.Join(props, ",") + "::" + dataEscapes.Replace(f.text())
 }
 
-// The runner undoes these, the percent sign last.
+// The runner reverses these, the percent sign last.
 // https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
 var (
 	dataEscapes     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
-
-func escapeData(s string) string     { return dataEscapes.Replace(s) }
-func escapeProperty(s string) string { return propertyEscapes.Replace(s) }

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// maxResults is how many results of one run GitHub takes.
+// maxResults is how many results of one run GitHub accepts.
 // https://docs.github.com/en/code-security/reference/code-scanning/sarif-support-for-code-scanning
 const maxResults = 5000
 
-// srcRoot stands for the top of the repository, wherever that is checked out.
+// srcRoot is the id of the top of the repository, wherever that is checked out.
 const srcRoot = "SRCROOT"
 
 // The parts of a SARIF log that are used here, by the names of the standard.
@@ -27,14 +27,13 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool               sarifTool            `json:"tool"`
-		Invocations        []sarifInvocation    `json:"invocations"`
-		OriginalURIBaseIDs map[string]sarifBase `json:"originalUriBaseIds"`
-		ColumnKind         string               `json:"columnKind"`
-		Results            []sarifResult        `json:"results"`
-	}
-	sarifTool struct {
-		Driver sarifDriver `json:"driver"`
+		Tool struct {
+			Driver sarifDriver `json:"driver"`
+		} `json:"tool"`
+		Invocations        []sarifInvocation               `json:"invocations"`
+		OriginalURIBaseIDs map[string]map[string]sarifText `json:"originalUriBaseIds"`
+		ColumnKind         string                          `json:"columnKind"`
+		Results            []sarifResult                   `json:"results"`
 	}
 	sarifDriver struct {
 		Name    string      `json:"name"`
@@ -42,14 +41,11 @@ type (
 		Rules   []sarifRule `json:"rules"`
 	}
 	sarifRule struct {
-		ID      Rule         `json:"id"`
-		Short   sarifText    `json:"shortDescription"`
-		Full    sarifText    `json:"fullDescription"`
-		Help    sarifText    `json:"help"`
-		Default sarifDefault `json:"defaultConfiguration"`
-	}
-	sarifDefault struct {
-		Level Level `json:"level"`
+		ID      Rule             `json:"id"`
+		Short   sarifText        `json:"shortDescription"`
+		Full    sarifText        `json:"fullDescription"`
+		Help    sarifText        `json:"help"`
+		Default map[string]Level `json:"defaultConfiguration"`
 	}
 	sarifText struct {
 		Text string `json:"text"`
@@ -62,69 +58,63 @@ type (
 		Level   Level     `json:"level"`
 		Message sarifText `json:"message"`
 	}
-	sarifBase struct {
-		Description sarifText `json:"description"`
-	}
 	sarifResult struct {
-		RuleID       Rule              `json:"ruleId"`
-		RuleIndex    int               `json:"ruleIndex"`
-		Level        Level             `json:"level"`
-		Message      sarifText         `json:"message"`
-		Locations    []sarifLocation   `json:"locations"`
-		Fingerprints map[string]string `json:"partialFingerprints"`
-	}
-	sarifLocation struct {
-		Physical sarifPhysical `json:"physicalLocation"`
+		RuleID       Rule                       `json:"ruleId"`
+		RuleIndex    int                        `json:"ruleIndex"`
+		Level        Level                      `json:"level"`
+		Message      sarifText                  `json:"message"`
+		Locations    []map[string]sarifPhysical `json:"locations"`
+		Fingerprints map[string]string          `json:"partialFingerprints"`
 	}
 	sarifPhysical struct {
-		Artifact sarifArtifact `json:"artifactLocation"`
-		Region   sarifRegion   `json:"region"`
-	}
-	sarifArtifact struct {
-		URI       string `json:"uri"`
-		URIBaseID string `json:"uriBaseId,omitempty"`
-	}
-	sarifRegion struct {
-		StartLine   int `json:"startLine"`
-		StartColumn int `json:"startColumn,omitempty"`
+		Artifact struct {
+			URI       string `json:"uri"`
+			URIBaseID string `json:"uriBaseId,omitempty"`
+		} `json:"artifactLocation"`
+		Region struct {
+			StartLine   int `json:"startLine"`
+			StartColumn int `json:"startColumn,omitempty"`
+		} `json:"region"`
 	}
 )
 
-// sarifRules are all rules, whether something was found by them or not, so that
-// the log of a valid state says what was looked for.
+// sarifRules returns all rules, with or without findings, so that the log of a
+// valid state contains what was checked.
 func sarifRules() []sarifRule {
 	rule := func(id Rule, l Level, short, help string) sarifRule {
-		return sarifRule{id, sarifText{short}, sarifText{short + "."}, sarifText{help}, sarifDefault{l}}
+		return sarifRule{id, sarifText{short}, sarifText{short + "."}, sarifText{help}, map[string]Level{"level": l}}
 	}
 	const manifest = "docs/manifest.md describes manifests, and `reconciler schema` prints their JSON Schema for editors."
 	const config = "docs/config.md describes the config, and `reconciler schema --config-schema` prints its JSON Schema for editors."
 	return []sarifRule{
 		rule(ManifestError, Error, "A manifest has a mistake", manifest),
 		rule(ManifestUnreadable, Error, "A manifest could not be read beyond this place", manifest),
-		rule(ManifestWarning, Warning, "A file in a folder of manifests is left out", manifest),
+		rule(ManifestWarning, Warning, "A file in a folder of manifests is skipped", manifest),
 		rule(ConfigError, Error, "The config has a mistake", config),
 		rule(ConfigUnreadable, Error, "The config could not be read beyond this place", config),
-		rule(ConfigWarning, Warning, "The config has something that is probably not meant", config),
-		rule(InputError, Error, "Something could not be looked at", "The message says what, and what to do about it."),
+		rule(ConfigWarning, Warning, "The config has a probable mistake", config),
+		rule(InputError, Error, "An input could not be checked", "The message names it and what to do about it."),
 	}
 }
 
 func writeSARIF(w io.Writer, r Report) error {
 	rules := sarifRules()
 	run := sarifRun{
-		Tool:               sarifTool{sarifDriver{"reconciler", r.Version, rules}},
-		OriginalURIBaseIDs: map[string]sarifBase{srcRoot: {sarifText{"The top of the repository."}}},
+		OriginalURIBaseIDs: map[string]map[string]sarifText{srcRoot: {"description": {"The top of the repository."}}},
 		ColumnKind:         "unicodeCodePoints",
 		Results:            []sarifResult{},
 	}
-	// A result needs a file. What is about none is told as the tool's own trouble.
+	run.Tool.Driver = sarifDriver{"reconciler", r.Version, rules}
+	// A result needs a file. Without one, a finding is a notification of the tool.
 	invocation := sarifInvocation{ExecutionSuccessful: true}
 	notify := func(l Level, text string) {
 		invocation.Notifications = append(invocation.Notifications, sarifNotification{l, sarifText{text}})
 	}
 	prints := fingerprints{}
 	left := 0
-	for _, f := range errorsFirst(r.Findings) {
+	sorted := slices.Clone(r.Findings) // errors first, since the last results may be left out
+	slices.SortStableFunc(sorted, func(a, b Finding) int { return strings.Compare(string(a.Level), string(b.Level)) })
+	for _, f := range sorted {
 		location, ok := r.location(f)
 		switch {
 		case !ok:
@@ -138,7 +128,7 @@ func writeSARIF(w io.Writer, r Report) error {
 				RuleIndex:    slices.IndexFunc(rules, func(r sarifRule) bool { return r.ID == f.Rule }),
 				Level:        f.Level,
 				Message:      sarifText{f.text()},
-				Locations:    []sarifLocation{{location}},
+				Locations:    []map[string]sarifPhysical{{"physicalLocation": location}},
 				Fingerprints: map[string]string{fingerprintKey: prints.next(location.Artifact.URI, f)},
 			})
 		}
@@ -154,14 +144,6 @@ func writeSARIF(w io.Writer, r Report) error {
 	})
 }
 
-// errorsFirst puts what matters most where it isn't cut off.
-func errorsFirst(sorted []Finding) []Finding {
-	all := slices.Clone(sorted)
-	slices.SortStableFunc(all, func(a, b Finding) int { return strings.Compare(string(a.Level), string(b.Level)) })
-	return all
-}
-
-// text is the message with its hint.
 func (f Finding) text() string {
 	if f.Hint == "" {
 		return f.Message
@@ -169,42 +151,39 @@ func (f Finding) text() string {
 	return f.Message + "\n" + f.Hint
 }
 
-// location gives where a finding is, and whether that is in a file. GitHub asks
-// for a line in each region, so a finding about a whole file is put at its top.
+// location returns where a finding is, and whether it has a file. GitHub requires
+// a line in each region, so a finding about a whole file is at its top.
 func (r Report) location(f Finding) (sarifPhysical, bool) {
 	path, inside := r.path(f.File)
 	if path == "" || path == "." {
 		return sarifPhysical{}, false
 	}
-	p := sarifPhysical{Region: sarifRegion{max(f.Line, 1), f.Column}}
-	switch {
-	case inside:
-		p.Artifact = sarifArtifact{(&url.URL{Path: path}).String(), srcRoot}
-	case strings.HasPrefix(path, "/"):
-		p.Artifact.URI = (&url.URL{Scheme: "file", Path: path}).String()
-	default: // a drive's letter
-		p.Artifact.URI = (&url.URL{Scheme: "file", Path: "/" + path}).String()
+	var p sarifPhysical
+	p.Region.StartLine, p.Region.StartColumn = max(f.Line, 1), f.Column
+	u := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(path, "/")} // a drive's letter has no slash
+	if inside {
+		u, p.Artifact.URIBaseID = url.URL{Path: path}, srcRoot
 	}
+	p.Artifact.URI = u.String()
 	return p, true
 }
 
-// fingerprintKey names how fingerprints are made, so that another way can stand
-// beside it. GitHub's upload action adds the one that GitHub goes by
-// (primaryLocationLineHash, of the source lines) and complains when it finds
-// another there.
+// fingerprintKey is the version of our fingerprints. GitHub's upload action adds
+// the fingerprint that GitHub uses (primaryLocationLineHash, of the source lines)
+// and rejects another one under that key.
 const fingerprintKey = "reconcilerFinding/v1"
 
-// places matches what a message says about places: it changes when somebody
-// adds a line above, and the mistake doesn't.
-var places = regexp.MustCompile(`:\d+:\d+\b|\bline \d+`)
+// positions matches positions in messages, which change when a line is added
+// above, although the mistake stays the same.
+var positions = regexp.MustCompile(`:\d+:\d+\b|\bline \d+`)
 
 // fingerprints counts findings that are alike.
 type fingerprints map[string]int
 
-// next gives what stays the same of a finding when the lines of its file are
-// moved. Those that are alike are told apart by their order in the file.
+// next returns the fingerprint of a finding, which doesn't change when the lines
+// of the file move. Equal findings are numbered in the order of the file.
 func (p fingerprints) next(uri string, f Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.Rule), uri, places.ReplaceAllString(f.Message, "")}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.Rule), uri, positions.ReplaceAllString(f.Message, "")}, "\x00")))
 	print := hex.EncodeToString(sum[:8])
 	p[print]++
 	return fmt.Sprintf("%s:%d", print, p[print])

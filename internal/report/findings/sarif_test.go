@@ -17,7 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// standard gives the schema of SARIF 2.1.0. go-sarif carries it for itself and
+// standard returns the schema of SARIF 2.1.0. go-sarif carries it for itself and
 // checks only what its own structs took over from a log, so it is taken from
 // its source to check every byte.
 func standard(t testing.TB) *jsonschema.Schema {
@@ -51,8 +51,8 @@ func standard(t testing.TB) *jsonschema.Schema {
 	return schema
 }
 
-// readSARIF checks a log against the schema and reads it with somebody else's
-// code.
+// readSARIF checks a log against the schema and reads it with
+// another program's code.
 func readSARIF(t *testing.T, schema *jsonschema.Schema, text string) *sarif.Run {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
@@ -72,7 +72,7 @@ func readSARIF(t *testing.T, schema *jsonschema.Schema, text string) *sarif.Run 
 	return report.Runs[0]
 }
 
-// The schema that the tests go by does refuse.
+// The schema that the tests use does reject.
 func TestSchemaRefuses(t *testing.T) {
 	schema := standard(t)
 	for _, bad := range []string{
@@ -127,8 +127,8 @@ func TestRules(t *testing.T) {
 		t.Errorf("%d rules are described, of %d", len(rules), len(levels))
 	}
 	for _, r := range rules {
-		if levels[r.ID] != r.Default.Level {
-			t.Errorf("%s is described as %q", r.ID, r.Default.Level)
+		if levels[r.ID] != r.Default["level"] {
+			t.Errorf("%s is described as %q", r.ID, r.Default["level"])
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestSARIFLimit(t *testing.T) {
 	}
 }
 
-// prints gives the fingerprints of all results, in order.
+// prints returns the fingerprints of all results, in order.
 func prints(t *testing.T, run *sarif.Run) []string {
 	t.Helper()
 	var all []string
@@ -178,7 +178,7 @@ func TestFingerprintsSurviveMoves(t *testing.T) {
 			finding(by, "a.yaml", `unknown key "x"`),
 			finding(by+2, "a.yaml", `unknown key "x"`), // alike
 			finding(by, "b.yaml", `unknown key "x"`),
-			finding(by, "c.yaml", fmt.Sprintf(`duplicate key "x": it already stands at c.yaml:%d:3`, 2+by)),
+			finding(by, "c.yaml", fmt.Sprintf(`duplicate key "x": it is already at c.yaml:%d:3`, 2+by)),
 			finding(by, "d.yaml", fmt.Sprintf("not valid YAML: expected , or ] by here, in the list that begins on line %d", 9+by)),
 		}}
 	}

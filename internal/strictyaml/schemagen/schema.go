@@ -1,6 +1,6 @@
-// Package schemagen writes the JSON Schemas (draft 2020-12) that editors check our
-// YAML files with. They are reflected from the very structs that the strict
-// decoder reads into, so that a key can't be known to one and not to the other.
+// Package schemagen generates the JSON Schemas (draft 2020-12) with which editors
+// check our YAML files. They are reflected from the structs that the strict
+// decoder reads into, so that both know the same keys.
 //
 // Only generators and tests import it: the program embeds the result.
 package schemagen
@@ -20,27 +20,28 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Limited is implemented by types that allow less than their Go kind, as the
-// JSON Schema keywords that say so.
+// Limited is implemented by types that allow less than their Go kind.
 type Limited interface {
+	// SchemaKeywords returns the limits as keywords of JSON Schema. It is called
+	// on the zero value.
 	SchemaKeywords() map[string]any
 }
 
-// Schema is what Generate hands to its tweak.
+// Schema is what Generate passes to its tweak.
 type Schema = jsonschema.Schema
 
-// Head is what stands at the top of a schema.
+// Head is the top of a schema.
 type Head struct {
 	ID, Title, Description string
 }
 
-// Generate reflects the struct type of v, which is made for strictyaml.Decode.
+// Generate returns the schema of v's type, a struct for strictyaml.Decode.
 //
-// Keys come from the tag `yaml`, descriptions from the tag `doc` (every key must
-// have one), and what invopop/jsonschema knows, such as "required", from the tag
-// `jsonschema`. Unknown keys are refused everywhere. tweak may say what tags
-// can't, and may be nil. The result is indented, ends with a line break, and is
-// the same for the same types.
+// Keys come from the tag `yaml`, descriptions from the tag `doc`, and what
+// invopop/jsonschema knows, such as "required", from the tag `jsonschema`.
+// Unknown keys are rejected everywhere. tweak may be nil; it adds what tags can't
+// express. The result is indented, ends with a line break, and is the same for
+// the same types. A key without a description is an error.
 func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
 	var missing error
 	r := jsonschema.Reflector{
@@ -80,8 +81,8 @@ func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
 	return visible(out.String()), nil
 }
 
-// visible writes characters that don't show as JSON escapes: a pattern may hold
-// some, and nobody should have to wonder what stands in a committed file.
+// visible replaces characters that don't print, which a pattern may contain, by
+// JSON escapes.
 func visible(text string) []byte {
 	var out []byte
 	for _, r := range text {
@@ -98,7 +99,7 @@ func visible(text string) []byte {
 	return out
 }
 
-// mapType gives the schema of types that reflection alone gets wrong.
+// mapType returns the schema of types that reflection alone gets wrong.
 func mapType(t reflect.Type) *jsonschema.Schema {
 	if t == reflect.TypeFor[time.Duration]() {
 		return &jsonschema.Schema{

@@ -13,34 +13,33 @@ import (
 	"reconciler/internal/okta/simulator"
 )
 
-// Config says what to start; the zero value is a fleet of ten orgs with one
-// client that may do everything.
+// Config is what to start. The zero value is a fleet of ten orgs with one client
+// that has all scopes of the Aerial API.
 type Config struct {
-	// Orgs is how many managed orgs DefaultSeed makes; 0 means 10.
+	// Orgs is how many managed orgs DefaultSeed has; 0 means 10.
 	Orgs int
-	// Seed instead of DefaultSeed. The test's client is added to it.
+	// Seed replaces DefaultSeed. The test's client is added to it.
 	Seed *simulator.Seed
-	// Scopes of the client; nil means okta.accounts.read, okta.accounts.manage
-	// and okta.logs.read.
+	// Scopes are those of the client; nil means okta.accounts.read,
+	// okta.accounts.manage and okta.logs.read.
 	Scopes []string
-	// Alg is the algorithm that the client's key is for; empty means ES256,
-	// which is made quickly.
+	// Alg is the algorithm of the client's key; empty means ES256, whose keys
+	// are generated quickly.
 	Alg jose.SignatureAlgorithm
-	// DPoP makes the client one that requires DPoP.
-	DPoP bool
-	// Options of the simulator.
+	// DPoP means that the client requires DPoP.
+	DPoP    bool
 	Options simulator.Options
 }
 
-// Server is a simulator that listens on loopback until the test ends.
+// Server is a simulator for a test.
 type Server struct {
 	*simulator.Simulator
 	simulator.Access
-	// Client speaks to the server and is closed with it.
+	// Client sends requests to the simulator.
 	Client *http.Client
 }
 
-// Fault arms a fault given in ParseFault's form.
+// Fault adds a fault in ParseFault's form. It fails the test if that is wrong.
 func (s *Server) Fault(t testing.TB, text string) {
 	t.Helper()
 	f, err := simulator.ParseFault(text)
@@ -52,7 +51,8 @@ func (s *Server) Fault(t testing.TB, text string) {
 	}
 }
 
-// Start starts a simulator. It fails the test when the seed is bad.
+// Start returns a simulator that listens on loopback until the test ends. It fails
+// the test if the seed is invalid.
 func Start(t testing.TB, c Config) *Server {
 	t.Helper()
 	s := New(t, c)
@@ -68,9 +68,9 @@ func Start(t testing.TB, c Config) *Server {
 	return s
 }
 
-// New makes a simulator that listens nowhere: it is reached through Client or
-// the simulator's RoundTripper, also inside a testing/synctest bubble. Its URL
-// is https://acme-aerial.okta.com.
+// New returns a simulator without a listener: Client and the simulator's
+// RoundTripper call it directly, also inside a testing/synctest bubble. Its URL is
+// https://acme-aerial.okta.com. It fails the test if the seed is invalid.
 func New(t testing.TB, c Config) *Server {
 	t.Helper()
 	seed := c.Seed

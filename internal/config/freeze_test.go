@@ -78,7 +78,7 @@ func mustZone(t *testing.T, name string) *time.Location {
 	return zone
 }
 
-// An entry in the past is kept, so that the daemon can tell of it.
+// An expired entry is kept, so that the daemon can report it.
 func TestSuspensionExpires(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	for until, warned := range map[string]bool{
@@ -91,7 +91,7 @@ func TestSuspensionExpires(t *testing.T) {
 		f := file{Suspend: []at[suspensionFile]{{Set: true, V: suspensionFile{
 			Reason: at[string]{V: "r", Set: true}, Owner: at[string]{V: "o", Set: true}, Until: at[plain]{V: plain(until), Set: true},
 		}}}}
-		r := resolver{now: now}
+		r := newResolver(&f, "", now)
 		all := r.suspensions(f.Suspend)
 		if err := r.errs.Err(); err != nil || len(all) != 1 || all[0].Until.IsZero() || (len(r.warnings) == 1) != warned {
 			t.Errorf("%s: %v, %v, %v", until, all, r.warnings, err)

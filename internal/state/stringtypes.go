@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// The string types of a manifest. Each says in Check what is wrong with a value
-// and in SchemaKeywords the same to editors; a test holds the two together.
+// The string types of a manifest. Check and SchemaKeywords of each express the
+// same rule; a test compares the two.
 
 // domain is an org's domain, such as acme.okta.com.
 type domain string
@@ -36,7 +36,7 @@ func (domain) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": domainPattern, "maxLength": maxDomain}
 }
 
-// domainHint says what to do about the usual mistakes.
+// domainHint returns what to do about a common mistake, or "".
 func domainHint(s string) string {
 	_, rest, scheme := strings.Cut(s, "://")
 	if !scheme {
@@ -51,7 +51,7 @@ func domainHint(s string) string {
 	case strings.Contains(s, "*"):
 		return "wildcards are not supported, declare each org"
 	case strings.Contains(s, "_"):
-		return "underscores can't stand in a domain"
+		return "a domain can't contain underscores"
 	case strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }):
 		return "write it in its ASCII form (xn--…)"
 	case s != "" && !strings.Contains(s, ".") && isDomain(s+".okta.com"):
@@ -60,8 +60,8 @@ func domainHint(s string) string {
 	return ""
 }
 
-// isDomain says whether s is a host name of at least two labels. It does the
-// work of domainPattern at a fraction of the time.
+// isDomain reports whether s is a host name of at least two labels. It matches
+// what domainPattern does in a fraction of the time.
 func isDomain(s string) bool {
 	if len(s) > maxDomain {
 		return false
@@ -88,7 +88,7 @@ func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// all says whether s is made of ASCII letters, digits and the others alone.
+// all reports whether s consists of ASCII letters, digits and the others.
 func all(s, others string) bool {
 	for i := range len(s) {
 		if c := s[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte(others, c) < 0 {
@@ -98,12 +98,12 @@ func all(s, others string) bool {
 	return true
 }
 
-// resourceID is an id that Okta gave.
+// resourceID is an id assigned by Okta.
 type resourceID string
 
 func (id resourceID) Check() error {
 	if s := string(id); s == "" || len(s) > 64 || !all(s, "_-") {
-		return fmt.Errorf("must be an id that Okta gave (1 to 64 letters, digits, _ or -), not %s", quote(s))
+		return fmt.Errorf("must be an Okta id (1 to 64 letters, digits, _ or -), not %s", quote(s))
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func isProductID(s string) bool {
 	return true
 }
 
-// maxName bounds the names of products and sets.
+// Names of products and sets.
 const (
 	maxName     = 100
 	namePattern = `^[A-Za-z0-9][A-Za-z0-9._-]*$`
@@ -153,7 +153,6 @@ func (ref) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": namePattern, "maxLength": maxName}
 }
 
-// checkName says what is wrong with the name of a product or set.
 func checkName(s string) error {
 	if s == "" || len(s) > maxName || !all(s[:1], "") || !all(s, "._-") {
 		return fmt.Errorf("must be a name of at most %d letters, digits, dots, _ or -, not %s", maxName, quote(s))
@@ -174,9 +173,9 @@ func refList() map[string]any {
 // cell is the part of Okta's infrastructure that an org lives in.
 type cell string
 
-// cells gives the cells that Aerial supports, in the order of Okta's guide to
-// the Aerial API, which also says that ok5, ok10, ok15, ok17, compliance and
-// federal cells are not supported.
+// cells returns the cells that Aerial supports, in the order of Okta's guide to
+// the Aerial API. According to it, ok5, ok10, ok15, ok17, compliance and federal
+// cells are not supported.
 func cells() []string {
 	return []string{
 		"ok1", "ok2", "ok3", "ok4", "ok6", "ok7", "ok8", "ok9", "ok11", "ok12", "ok14", "ok16",
@@ -199,20 +198,17 @@ func (cell) SchemaKeywords() map[string]any {
 	}}
 }
 
-// The names and words of people: one line of text.
+// line is one line of text; orgName is a shorter one.
 type (
-	line        string
-	orgName     string
-	accountName string
+	line    string
+	orgName string
 )
 
-func (s line) Check() error        { return checkLine(string(s), 255) }
-func (s orgName) Check() error     { return checkLine(string(s), 100) }
-func (s accountName) Check() error { return checkLine(string(s), 255) }
+func (s line) Check() error    { return checkLine(string(s), 255) }
+func (s orgName) Check() error { return checkLine(string(s), 100) }
 
-func (line) SchemaKeywords() map[string]any        { return lineKeywords(255) }
-func (orgName) SchemaKeywords() map[string]any     { return lineKeywords(100) }
-func (accountName) SchemaKeywords() map[string]any { return lineKeywords(255) }
+func (line) SchemaKeywords() map[string]any    { return lineKeywords(255) }
+func (orgName) SchemaKeywords() map[string]any { return lineKeywords(100) }
 
 func lineKeywords(most int) map[string]any {
 	// The characters themselves, because \u is unknown to Go's regexp.
@@ -223,9 +219,9 @@ func lineKeywords(most int) map[string]any {
 	}
 }
 
-// checkLine wants 1 to most characters that show as what they are: a control
-// character could rewrite the plan on a reviewer's terminal, and Okta drops
-// outer spaces, which would be a difference for ever.
+// checkLine rejects control characters, which could rewrite the plan on a
+// reviewer's terminal, and outer spaces: Okta drops them, which would be a
+// permanent difference.
 func checkLine(s string, most int) error {
 	switch {
 	case s == "":
@@ -240,7 +236,8 @@ func checkLine(s string, most int) error {
 	return nil
 }
 
-// invisible says whether r moves or turns around what stands beside it.
+// invisible reports whether r is a control character or changes the direction of
+// text.
 func invisible(r rune) bool {
 	switch {
 	case unicode.IsControl(r), r == 0x200e, r == 0x200f:
@@ -253,8 +250,6 @@ func invisible(r rune) bool {
 // email is an address without a name.
 type email string
 
-const localPattern = "[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]"
-
 func (e email) Check() error {
 	s := string(e)
 	local, host, _ := strings.Cut(s, "@")
@@ -265,7 +260,7 @@ func (e email) Check() error {
 }
 
 func (email) SchemaKeywords() map[string]any {
-	return map[string]any{"pattern": "^" + localPattern + "+@" + domainPattern[1:], "maxLength": 254}
+	return map[string]any{"pattern": "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@" + domainPattern[1:], "maxLength": 254}
 }
 
 // website is the URL of a web page.
@@ -287,7 +282,6 @@ func (website) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]`, "maxLength": maxWebsite}
 }
 
-// quote quotes s for a message, shortened if need be.
 func quote(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {
