@@ -55,7 +55,7 @@ func (c *Client) follow(from *url.URL, target string) (*url.URL, error) {
 	if u.Opaque != "" || u.User != nil || !home.Has(u) {
 		return nil, text.WithHint(
 			fmt.Errorf("the next page is on %q, not on %q, and is not followed", web.OriginOf(u), home),
-			"a token must not travel to another host: check aerial.url, and proxies that rewrite answers")
+			"a token must not travel to another host: check "+c.keys.URL+", and proxies that rewrite answers")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
