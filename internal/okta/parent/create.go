@@ -110,59 +110,47 @@ func readCreated(a *rest.Answer) (Created, error) {
 }
 
 // maxDepth bounds how deep eachString follows objects.
-const maxDepth = 8
+const maxDepth = 50
 
-// eachString calls f for each string of a JSON object, and of the objects in
-// it, in their order; a key holds the keys on the way to it, with dots between.
-// It goes as far as the text does: what was handed over before an error stands.
+// eachString calls f for each string of a JSON object, in their order; a key
+// holds the keys on the way to it, with dots between, and [] for an array. It
+// goes as far as the text does: what f was called with before an error stands.
 // The error says nothing of the text, which may hold a secret.
 func eachString(text []byte, f func(key, value string)) error {
+	notOrg := errors.New("it is not the JSON of an org")
 	dec := json.NewDecoder(bytes.NewReader(text))
-	var object func(prefix string, depth int) error
-	object = func(prefix string, depth int) error {
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			name := prefix + key.(string) // what stands there is a string, or an error
-			value, err := dec.Token()
-			switch v := value.(type) {
-			case string:
-				f(name, v)
-			case json.Delim:
-				if v == '{' && depth < maxDepth {
-					err = object(name+".", depth+1)
-				} else {
-					err = skip(dec)
-				}
-			}
-			if err != nil {
-				return err
-			}
-		}
-		_, err := dec.Token()
-		return err
-	}
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') || object("", 1) != nil {
-		return errors.New("it is not the JSON of an org")
-	}
-	return nil
-}
-
-// skip reads to the end of the array or object that was just begun.
-func skip(dec *json.Decoder) error {
-	for depth := 1; depth > 0; {
-		t, err := dec.Token()
+	var value func(key string, depth int) error
+	value = func(key string, depth int) error {
+		token, err := dec.Token()
 		if err != nil {
 			return err
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
+		switch token := token.(type) {
+		case string:
+			f(key, token)
+		case json.Delim: // one that opens
+			if depth == maxDepth {
+				return notOrg
+			}
+			for dec.More() {
+				name := key + "[]"
+				if token == '{' {
+					next, err := dec.Token()
+					if err != nil {
+						return err
+					}
+					name = strings.TrimPrefix(key+"."+next.(string), ".") // a key is a string, or an error
+				}
+				if err := value(name, depth+1); err != nil {
+					return err
+				}
+			}
+			_, err = dec.Token()
 		}
+		return err
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) || value("", 0) != nil {
+		return notOrg
 	}
 	return nil
 }
