@@ -1,6 +1,7 @@
 package aerial
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -99,27 +100,27 @@ type Client struct {
 
 // New checks the options and returns a client. It sends nothing.
 func New(opts Options) (*Client, error) {
-	base, err := baseURL(opts.URL, opts.AccountID)
+	if opts.URL == nil {
+		return nil, errors.New("the Aerial client needs a URL")
+	}
+	base, err := rest.Base(opts.URL, "the Aerial API")
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		base: base, account: opts.AccountID, keys: opts.Keys,
-		timeout: opts.Timeout, concurrency: opts.Concurrency, log: opts.Logger,
+		base: base.JoinPath(url.PathEscape(opts.AccountID), "api", "v1"), account: opts.AccountID, keys: opts.Keys,
+		timeout: cmp.Or(opts.Timeout, defaultTimeout), concurrency: cmp.Or(opts.Concurrency, MaxConcurrency), log: opts.Logger,
 	}
 	switch {
 	case opts.Transport == nil:
 		return nil, errors.New("the Aerial client needs a transport")
-	case c.concurrency == 0:
-		c.concurrency = MaxConcurrency
 	case c.concurrency < 0 || c.concurrency > MaxConcurrency:
 		return nil, fmt.Errorf("concurrency must be 1 to %d, not %d: Okta allows an account no more", MaxConcurrency, c.concurrency)
-	}
-	switch {
-	case c.timeout == 0:
-		c.timeout = defaultTimeout
 	case c.timeout < 0:
 		return nil, fmt.Errorf("the timeout must be positive, not %v", c.timeout)
+	}
+	if err := checkID("account", c.account); err != nil {
+		return nil, err
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -138,30 +139,6 @@ func (c *Client) As(auth func(http.RoundTripper) http.RoundTripper) *Client {
 	other := *c
 	other.caller = c.caller.As(auth)
 	return &other
-}
-
-// baseURL returns the URL that all paths of the API hang from.
-func baseURL(u *url.URL, account string) (*url.URL, error) {
-	switch {
-	case u == nil:
-		return nil, errors.New("the Aerial client needs a URL")
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("the URL of the Aerial API must start with https://, not %q", u.Scheme+":")
-	case u.Host == "":
-		return nil, errors.New("the URL of the Aerial API has no host")
-	case u.User != nil:
-		return nil, errors.New("the URL of the Aerial API must not hold credentials")
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("the URL of the Aerial API must have neither query nor fragment")
-	}
-	if err := checkID("account", account); err != nil {
-		return nil, err
-	}
-	base := *u
-	if base.Path == "" {
-		base.Path = "/" // else JoinPath returns a path without a slash before it
-	}
-	return base.JoinPath(url.PathEscape(account), "api", "v1"), nil
 }
 
 // checkID refuses what can't be one segment of a path, however it is escaped.

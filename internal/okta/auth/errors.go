@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -65,7 +66,15 @@ func (e *Error) Hint() string { return e.hint }
 
 // refusalHint returns the hint of a refusal.
 func (x *exchange) refusalHint(e *rest.Error) string {
-	hint := cmp.Or(x.codeHint(e), x.statusHint(e))
+	hint, description := statusHint(e), strings.ToLower(e.Summary)
+	for _, h := range codeHints {
+		if h.code == e.Code && h.words.MatchString(description) {
+			hint = h.hint
+			break
+		}
+	}
+	key := x.opt.Keys
+	hint = strings.NewReplacer("{org}", key.OrgURL, "{client}", key.ClientID, "{key}", key.KeyID, "{scopes}", strings.Join(x.scopes, ", ")).Replace(hint)
 	if x.skew.Abs() < maxSkew || e.Code != "invalid_client" && e.Code != "invalid_dpop_proof" {
 		return hint
 	}
@@ -74,72 +83,51 @@ func (x *exchange) refusalHint(e *rest.Error) string {
 		way = "behind"
 	}
 	skew := fmt.Sprintf("this machine's clock is %s %s Okta's: set it (NTP)", x.skew.Abs(), way)
-	if aboutTime(e) {
+	if aboutTime.MatchString(description) {
 		return skew
 	}
 	return skew + "; or " + hint
 }
 
-// says reports whether the description holds one of the words.
-func says(e *rest.Error, words ...string) bool {
-	description := strings.ToLower(e.Summary)
-	for _, w := range words {
-		if strings.Contains(description, w) {
-			return true
-		}
-	}
-	return false
+var (
+	anything  = regexp.MustCompile("")
+	aboutTime = regexp.MustCompile("expir|'exp'|'iat'|issued|future|not yet|clock")
+)
+
+const grantHint = "grant {scopes} to the app (Okta API Scopes) and give it an admin role that covers it"
+
+// codeHints go by the code and, as Okta puts many mistakes under invalid_client,
+// by words of the description; the first that matches counts. The descriptions
+// are those that Okta's help centre shows, such as "The client_assertion JWT kid
+// is invalid." Names in braces stand for the config's keys.
+var codeHints = []struct {
+	code  string
+	words *regexp.Regexp
+	hint  string
+}{
+	{"invalid_client", regexp.MustCompile("kid"), "Okta knows no active key of this app by that id: check {key}, and that the public key is registered and active at the app"},
+	{"invalid_client", regexp.MustCompile("signature"), "the private key is not the other half of the public key registered under {key}, or was registered for another algorithm"},
+	{"invalid_client", regexp.MustCompile("audience|aud "), "{org} must be the domain at which the app lives, exactly (not a custom domain, not the -admin one)"},
+	{"invalid_client", aboutTime, "the time in the assertion is not accepted: compare this machine's clock with Okta's (NTP)"},
+	{"invalid_client", regexp.MustCompile("client_id|issuer|subject|'iss'|'sub'|not found|unknown client"), "check {client}, and that the app is active in the org at {org}"},
+	{"invalid_client", regexp.MustCompile("jti|replay|already"), "an assertion was used twice: does a proxy on the way repeat requests?"},
+	{"invalid_client", anything, "check {client}, {key}, the private key, and that the app is active in the org at {org}"},
+	{"invalid_scope", anything, grantHint},
+	{"consent_required", anything, grantHint},
+	{"access_denied", anything, grantHint},
+	{"unauthorized_client", anything, "the app must be an API Services app that authenticates with a public key (client_credentials, private_key_jwt)"},
+	{"unsupported_grant_type", anything, "the app must be an API Services app that authenticates with a public key (client_credentials, private_key_jwt)"},
+	{"invalid_dpop_proof", anything, "Okta did not accept the DPoP proof: does a proxy on the way drop or change headers?"},
+	{"use_dpop_nonce", anything, "Okta did not accept the DPoP proof: does a proxy on the way drop or change headers?"},
 }
 
-// aboutTime reports whether the refusal speaks of time itself.
-func aboutTime(e *rest.Error) bool {
-	return says(e, "expir", "'exp'", "'iat'", "issued", "future", "not yet", "clock")
-}
-
-// codeHint goes by the code and, as Okta puts many mistakes under
-// invalid_client, by words of the description. The descriptions are those that
-// Okta's help centre shows, such as "The client_assertion JWT kid is invalid."
-func (x *exchange) codeHint(e *rest.Error) string {
-	key := x.opt.Keys
-	switch e.Code {
-	case "invalid_client":
-		switch {
-		case says(e, "kid"):
-			return "Okta knows no active key of this app by that id: check " + key.KeyID + ", and that the public key is registered and active at the app"
-		case says(e, "signature"):
-			return "the private key is not the other half of the public key registered under " + key.KeyID + ", or was registered for another algorithm"
-		case says(e, "audience", "aud "):
-			return key.OrgURL + " must be the domain at which the app lives, exactly (not a custom domain, not the -admin one)"
-		case aboutTime(e):
-			return "the time in the assertion is not accepted: compare this machine's clock with Okta's (NTP)"
-		case says(e, "client_id", "issuer", "subject", "'iss'", "'sub'", "not found", "unknown client"):
-			return "check " + key.ClientID + ", and that the app is active in the org at " + key.OrgURL
-		case says(e, "jti", "replay", "already"):
-			return "an assertion was used twice: does a proxy on the way repeat requests?"
-		default:
-			return "check " + key.ClientID + ", " + key.KeyID + ", the private key, and that the app is active in the org at " + key.OrgURL
-		}
-	case "invalid_scope", "consent_required", "access_denied":
-		return grantHint(strings.Join(x.scopes, ", "))
-	case "unauthorized_client", "unsupported_grant_type":
-		return "the app must be an API Services app that authenticates with a public key (client_credentials, private_key_jwt)"
-	case "invalid_dpop_proof", "use_dpop_nonce":
-		return "Okta did not accept the DPoP proof: does a proxy on the way drop or change headers?"
-	}
-	return ""
-}
-
-func grantHint(scopes string) string {
-	return fmt.Sprintf("grant %s to the app (Okta API Scopes) and give it an admin role that covers it", scopes)
-}
-
-// statusHint is for answers that tell nothing but a status.
-func (x *exchange) statusHint(e *rest.Error) string {
+// statusHint returns the hint of an answer that says nothing but a status.
+func statusHint(e *rest.Error) string {
 	switch {
 	case e.Status >= 300 && e.Status < 400:
-		return "a token is never fetched through a redirect: set " + x.opt.Keys.OrgURL + " to where it leads"
+		return "a token is never fetched through a redirect: set {org} to where it leads"
 	case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed:
-		return "no token endpoint is there: check that " + x.opt.Keys.OrgURL + " is the URL of an Okta org"
+		return "no token endpoint is there: check that {org} is the URL of an Okta org"
 	case e.Status == http.StatusForbidden:
 		return "something before the token endpoint refused: a proxy, or a network zone of the org"
 	case e.Status == http.StatusTooManyRequests:

@@ -188,7 +188,7 @@ func (x *exchange) parse(body []byte) (Token, error) {
 	}
 	for _, s := range x.scopes {
 		if !slices.Contains(granted, s) {
-			return Token{}, text.WithHint(fmt.Errorf("only %q was granted", text.Clean(strings.Join(granted, " "))), grantHint(s))
+			return Token{}, text.WithHint(fmt.Errorf("only %q was granted", text.Clean(strings.Join(granted, " "))), strings.ReplaceAll(grantHint, "{scopes}", s))
 		}
 	}
 	life := lifetime(a.Expiry)

@@ -65,22 +65,14 @@ type Client struct {
 
 // New checks the options and returns a client. It sends nothing.
 func New(opts Options) (*Client, error) {
-	u := opts.URL
-	switch {
-	case u == nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("parent %q: it needs a URL such as https://acme.okta.com", opts.Name)
-	case u.User != nil:
-		return nil, fmt.Errorf("parent %q: its URL must not hold credentials", opts.Name)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("parent %q: its URL must have neither query nor fragment", opts.Name)
-	case opts.Transport == nil || opts.Auth == nil:
-		return nil, errors.New("the client of a parent org needs a transport and credentials")
+	if opts.URL == nil || opts.Transport == nil || opts.Auth == nil {
+		return nil, errors.New("the client of a parent org needs a URL, a transport and credentials")
 	}
-	base := *u
-	if base.Path == "" {
-		base.Path = "/" // else JoinPath returns a path without a slash before it
+	base, err := rest.Base(opts.URL, fmt.Sprintf("the parent %q", opts.Name))
+	if err != nil {
+		return nil, err
 	}
-	c := &Client{name: opts.Name, base: &base, keys: opts.Keys}
+	c := &Client{name: opts.Name, base: base, keys: opts.Keys}
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -92,6 +92,24 @@ func (c *Caller) As(auth func(http.RoundTripper) http.RoundTripper) *Caller {
 	return &other
 }
 
+// Base returns the URL that the paths of an API hang from. api names the API in
+// errors.
+func Base(u *url.URL, api string) (*url.URL, error) {
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("the URL of %s must start with https://, not %q", api, u.Scheme+":")
+	case u.Host == "":
+		return nil, fmt.Errorf("the URL of %s has no host", api)
+	case u.User != nil:
+		return nil, fmt.Errorf("the URL of %s must not hold credentials", api)
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("the URL of %s must have neither query nor fragment", api)
+	}
+	base := *u
+	base.Path = cmp.Or(base.Path, "/") // else JoinPath returns a path without a slash before it
+	return &base, nil
+}
+
 // Call is one call of an API.
 type Call struct {
 	Method string

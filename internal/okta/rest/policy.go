@@ -108,27 +108,32 @@ type pacer struct {
 }
 
 // next returns the wait before the next attempt, or the error that ends the call.
-func (p *pacer) next(f *failure, policy *Policy, b *budget) (time.Duration, error) {
+func (p *pacer) next(f *failure, policy *Policy, b *budget) (wait time.Duration, err error) {
 	asked := min(f.asked, maxAsked)
-	v := f.verdict
-	if policy.Throttled == 0 && (v == limited || v == busy) {
-		v = transient
-	}
 	switch {
-	case v == permanent, v == transient && policy.Repeat == Never:
+	case f.verdict == permanent, f.verdict == transient && policy.Repeat == Never:
 		return 0, f.err
-	case v == limited:
+	case f.verdict == transient, policy.Throttled == 0:
+		return p.again(f, max(asked, halfTo(policy.Backoff<<p.failures)), policy, b)
+	case f.verdict == limited:
 		if asked == 0 {
 			asked = min(time.Second<<min(p.limits, 10), maxAsked/3)
 		}
 		p.limits++
-		return p.throttle(f, policy, asked+rand.N(spread))
-	case v == busy:
-		wait := halfTo(min(minBusy<<min(p.busies, 10), maxBusy))
+		wait = asked + rand.N(spread)
+	case f.verdict == busy:
+		wait = max(halfTo(min(minBusy<<min(p.busies, 10), maxBusy)), min(asked, maxBusy))
 		p.busies++
-		return p.throttle(f, policy, max(wait, min(f.asked, maxBusy)))
 	}
-	wait := max(asked, halfTo(policy.Backoff<<p.failures))
+	if p.throttled += wait; p.throttled > policy.Throttled {
+		return 0, fmt.Errorf("%w (gave up after %v)", f.err, policy.Throttled)
+	}
+	return wait, nil
+}
+
+// again counts an attempt that failed, and returns the wait before the next, or
+// the error that ends the call.
+func (p *pacer) again(f *failure, wait time.Duration, policy *Policy, b *budget) (time.Duration, error) {
 	p.failures++
 	p.failing += f.took + wait
 	switch {
@@ -138,14 +143,6 @@ func (p *pacer) next(f *failure, policy *Policy, b *budget) (time.Duration, erro
 		return 0, fmt.Errorf("%w (tried %d times)", f.err, p.failures)
 	case !b.take(time.Now()):
 		return 0, fmt.Errorf("%w (not tried again: too many calls have failed lately)", f.err)
-	}
-	return wait, nil
-}
-
-func (p *pacer) throttle(f *failure, policy *Policy, wait time.Duration) (time.Duration, error) {
-	p.throttled += wait
-	if p.throttled > policy.Throttled {
-		return 0, fmt.Errorf("%w (gave up after %v)", f.err, policy.Throttled)
 	}
 	return wait, nil
 }
