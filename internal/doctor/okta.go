@@ -152,6 +152,7 @@ func (p *patient) readToken(ctx context.Context) Check {
 		KeyID:    a.KeyID,
 		Key:      func() (auth.Key, error) { return p.key, nil },
 		DPoP:     a.DPoP,
+		Keys:     a.Keys(),
 		HTTP:     p.wire,
 		Timeout:  p.cfg.Aerial.Timeout,
 		Now:      p.opts.Now,
@@ -207,6 +208,7 @@ func (p *patient) account(ctx context.Context) Check {
 	client, err := aerial.New(aerial.Options{
 		URL:       a.URL,
 		AccountID: a.AccountID,
+		Keys:      a.Keys(),
 		Transport: wire,
 		Auth: func(base http.RoundTripper) http.RoundTripper {
 			return p.tokens.Transport(base, a.URL, scopeRead)

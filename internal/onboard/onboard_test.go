@@ -265,7 +265,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 		{simulator.Fault{Status: 500, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
 		{simulator.Fault{Cut: true, Times: 1}, false, 2, 2, "it may have taken effect all the same"},
 		{simulator.Fault{Cut: true, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
-		{simulator.Fault{Hang: true, After: true, Times: 1}, true, 2, 1, "no complete answer within 500ms"},
+		{simulator.Fault{Hang: true, After: true, Times: 1}, true, 2, 1, "no complete answer within 45s"},
 		{simulator.Fault{Garbage: true, Times: 1}, true, 2, 1, "unreadable body"},
 		{simulator.Fault{Empty: true, Times: 1}, true, 2, 1, "unreadable body"},
 		{simulator.Fault{CutBody: true, Times: 1}, true, 1, 1, "TOKEN IS LOST"},

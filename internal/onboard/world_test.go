@@ -201,7 +201,7 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 		return nil, err
 	}
 	creator, err := parent.New(parent.Options{
-		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Timeout: s.Timeout, Sleep: s.Clock.sleep, Logger: p.log,
+		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
 			return auth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
 		},

@@ -279,6 +279,7 @@ func (r *Reconciler) Parent(p *config.Parent) (*parent.Client, error) {
 			KeyID:    p.Auth.KeyID,
 			Key:      privateKey(p.Auth.PrivateKey),
 			DPoP:     p.Auth.DPoP,
+			Keys:     p.Auth.Keys(),
 			HTTP:     r.base,
 			Logger:   r.log,
 		})
@@ -287,7 +288,7 @@ func (r *Reconciler) Parent(p *config.Parent) (*parent.Client, error) {
 		}
 		authorize = func(base http.RoundTripper) http.RoundTripper { return tokens.Transport(base, p.URL, scopeOrgs) }
 	}
-	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Transport: r.base, Auth: authorize, Logger: r.log})
+	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Keys: p.Keys(), Transport: r.base, Auth: authorize, Logger: r.log})
 }
 
 // deletions notes in the journal what was asked for.

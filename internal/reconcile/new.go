@@ -170,6 +170,7 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 		KeyID:    a.Auth.KeyID,
 		Key:      privateKey(a.Auth.PrivateKey),
 		DPoP:     a.Auth.DPoP,
+		Keys:     a.Auth.Keys(),
 		HTTP:     r.base,
 		Timeout:  a.Timeout,
 		Logger:   r.log,
@@ -183,6 +184,7 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 	reading, err := aerial.New(aerial.Options{
 		URL:         a.URL,
 		AccountID:   a.AccountID,
+		Keys:        a.Keys(),
 		Transport:   r.base,
 		Auth:        as(scopeRead),
 		Concurrency: a.Concurrency,

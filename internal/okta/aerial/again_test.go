@@ -11,10 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/state"
 )
+
+// askAfter is how old the look may be on which a repeated write rests.
+const askAfter = 2 * time.Second
 
 // puts are the writes that are sent again and so may meet changes of others.
 var puts = map[string]func(context.Context, *Client, func(context.Context) error) error{
@@ -71,7 +75,7 @@ func TestAgainRefuses(t *testing.T) {
 					if asked != 1 || s.count() != 1 {
 						t.Errorf("asked %d times and sent %d times, want once and once", asked, s.count())
 					}
-					var u *UncertainError
+					var u *rest.UncertainError
 					if !errors.Is(err, errChanged) || !strings.HasSuffix(err.Error(), tt.err) || errors.As(err, &u) != tt.uncertain {
 						t.Errorf("error = %v\nwant  … %s", err, tt.err)
 					}
@@ -126,12 +130,14 @@ func TestAgainIsNotAsked(t *testing.T) {
 	crowd := reply(429, limitBody, "X-Rate-Limit-Limit", "0", "X-Rate-Limit-Remaining", "0")
 	for what, put := range puts {
 		synctest.Test(t, func(t *testing.T) {
-			c := newClient(t, play(crowd, done), func(o *Options) { o.Concurrency = 1 })
-			if err := c.slots.Acquire(t.Context(), 1); err != nil {
-				t.Fatal(err)
+			slow := func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(20 * time.Second)
+				reply(200, accountBody)(w, r)
 			}
-			time.AfterFunc(time.Minute, func() { c.slots.Release(1) })
-			// The minute goes by before the first attempt, and then counts.
+			c := newClient(t, play(slow, crowd, done), func(o *Options) { o.Concurrency = 1 })
+			go func() { _, _ = c.Account(t.Context()) }()
+			synctest.Wait()
+			// The time goes by before the first attempt, and then counts.
 			asked := 0
 			err := put(t.Context(), c, func(context.Context) error { asked++; return nil })
 			if err != nil || asked != 1 {
@@ -231,7 +237,7 @@ func TestAgainAgainstOkta(t *testing.T) {
 			}
 			return err
 		})
-		var u *UncertainError
+		var u *rest.UncertainError
 		if !errors.Is(err, errChanged) || errors.As(err, &u) {
 			t.Errorf("error = %v", err)
 		}

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"reconciler/internal/okta/rest"
 )
 
 // TestRetries plays answers to a read, an idempotent write and a POST, and
@@ -136,7 +138,7 @@ func TestRetries(t *testing.T) {
 				if fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
 					t.Errorf("error = %v\nwant    %v", err, tt.err)
 				}
-				var u *UncertainError
+				var u *rest.UncertainError
 				if errors.As(err, &u) != tt.uncertain {
 					t.Errorf("uncertain = %v, want %v", !tt.uncertain, tt.uncertain)
 				}
@@ -241,9 +243,9 @@ func TestRefusals(t *testing.T) {
 		t.Run(strconv.Itoa(tt.status), func(t *testing.T) {
 			s := play(reply(tt.status, tt.body))
 			_, err := newClient(t, s, nil).Org(t.Context(), "00o1")
-			var e *Error
+			var e *rest.Error
 			if !errors.As(err, &e) {
-				t.Fatalf("error = %v, want an *Error", err)
+				t.Fatalf("error = %v, want a *rest.Error", err)
 			}
 			if e.Error() != tt.err || err.Error() != `reading the org "00o1": `+tt.err {
 				t.Errorf("error = %v\nwant  … %s", err, tt.err)
@@ -251,7 +253,7 @@ func TestRefusals(t *testing.T) {
 			if e.Method != "GET" || e.Endpoint != "orgs/{id}" || e.Status != tt.status {
 				t.Errorf("got %s %s %d", e.Method, e.Endpoint, e.Status)
 			}
-			if h := e.Hint(); tt.hint == "" && h != "" || !strings.Contains(h, tt.hint) {
+			if h := hintOf(err); tt.hint == "" && h != "" || !strings.Contains(h, tt.hint) {
 				t.Errorf("hint = %q, want something about %q", h, tt.hint)
 			}
 			if s.count() != 1 {
@@ -460,6 +462,7 @@ func TestSlots(t *testing.T) {
 // TestBudget: an API that is down is not asked six times for each of many
 // calls, and one that is back is trusted again.
 func TestBudget(t *testing.T) {
+	const budgetSize = 60 // of all calls of a Client together
 	synctest.Test(t, func(t *testing.T) {
 		s := play(reply(500, internalBody))
 		c := newClient(t, s, nil)
@@ -495,77 +498,6 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-func TestBudgetNumbers(t *testing.T) {
-	var b budget
-	now := time.Unix(1000, 0)
-	take := func(want int) {
-		t.Helper()
-		n := 0
-		for n < 1000 && b.take(now) {
-			n++
-		}
-		if n != want {
-			t.Errorf("%d retries, want %d", n, want)
-		}
-	}
-	take(budgetSize)
-	now = now.Add(5 * time.Second)
-	take(5)
-	b.success()
-	b.success()
-	take(2)
-	now = now.Add(time.Hour)
-	take(budgetSize)
-	for range 1000 {
-		b.success()
-	}
-	take(budgetSize)
-}
-
-func TestThrottled(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	for _, tt := range []struct {
-		headers string // name: value, by semicolons
-		verdict verdict
-		wait    time.Duration
-	}{
-		{"", limited, 0},
-		{"Retry-After: 5", limited, 5 * time.Second},
-		{"Retry-After: -5", limited, 0},
-		{"Retry-After: 1.5", limited, 0},
-		{"Retry-After: soon", limited, 0},
-		{"Retry-After: 99999999999", limited, 24 * time.Hour},
-		{"Retry-After: 99999999999999999999", limited, 0},
-		{"X-Rate-Limit-Reset: 1000030", limited, 30 * time.Second},
-		{"X-Rate-Limit-Reset: 1000030; Retry-After: 40", limited, 40 * time.Second},
-		{"X-Rate-Limit-Reset: 1000030; Retry-After: 20", limited, 30 * time.Second},
-		{"X-Rate-Limit-Reset: 999", limited, 0},
-		{"X-Rate-Limit-Reset: -9223372036854775808", limited, 0},
-		{"X-Rate-Limit-Reset: 1e9", limited, 0},
-		{"X-Rate-Limit-Limit: 600; X-Rate-Limit-Remaining: 0; X-Rate-Limit-Reset: 1000001", limited, time.Second},
-		{"X-Rate-Limit-Limit: 0; X-Rate-Limit-Remaining: 0; X-Rate-Limit-Reset: 1000060", busy, 0},
-		{"X-Rate-Limit-Limit: 0; X-Rate-Limit-Remaining: 0; Retry-After: 1", busy, time.Second},
-		{"X-Rate-Limit-Remaining: 0", limited, 0},
-	} {
-		h := http.Header{}
-		for f := range strings.SplitSeq(tt.headers, "; ") {
-			if name, value, ok := strings.Cut(f, ": "); ok {
-				h.Set(name, value)
-			}
-		}
-		if v, wait := throttled(h, now); v != tt.verdict || wait != tt.wait {
-			t.Errorf("%q: got %d, %v, want %d, %v", tt.headers, v, wait, tt.verdict, tt.wait)
-		}
-	}
-	var p pacer
-	for _, far := range []time.Duration{time.Duration(1<<63 - 1), 24 * time.Hour} {
-		wait, err := p.next(&failure{verdict: limited, wait: far, err: errNull}, &budget{})
-		if err != nil || wait < maxWait || wait > maxWait+time.Second {
-			t.Errorf("asked to wait %v: wait %v, %v", far, wait, err)
-		}
-	}
-}
-
 // TestNoWay: what can't be reached was not sent, and the hint says so.
 func TestNoWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -574,7 +506,7 @@ func TestNoWay(t *testing.T) {
 			o.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, refused })
 		})
 		_, err := c.LinkOrg(t.Context(), "00o1", "", "ok1")
-		var u *UncertainError
+		var u *rest.UncertainError
 		if err == nil || errors.As(err, &u) {
 			t.Errorf("error = %v, want one that leaves nothing open", err)
 		}
@@ -594,7 +526,7 @@ func TestUntrustedServer(t *testing.T) {
 	tr := BaseTransport(1)
 	defer tr.CloseIdleConnections()
 	attempts := &counter{}
-	c, err := New(Options{URL: u, AccountID: testAccount, Transport: tr, Observer: attempts})
+	c, err := New(Options{URL: u, AccountID: testAccount, Keys: testKeys, Transport: tr, Observer: attempts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -659,7 +591,7 @@ func TestNoCredentials(t *testing.T) {
 			}
 		})
 		_, err := c.LinkOrg(t.Context(), "", "acme.okta.com", "ok1")
-		var u *UncertainError
+		var u *rest.UncertainError
 		if !errors.Is(err, noToken) || errors.As(err, &u) {
 			t.Errorf("error = %v, want %v and nothing open", err, noToken)
 		}
@@ -809,7 +741,7 @@ func TestHangingWriteIsNotWaitedForLong(t *testing.T) {
 		})
 		began := time.Now()
 		_, err := newClient(t, s, nil).SetOrgProducts(ctx, "00o1", []string{"P1"}, nil)
-		var open *UncertainError
+		var open *rest.UncertainError
 		if !errors.As(err, &open) || !strings.Contains(err.Error(), "within 5s of being asked to stop") {
 			t.Errorf("got %v", err)
 		}

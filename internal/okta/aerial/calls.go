@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 )
@@ -35,7 +36,7 @@ type wireOrg struct {
 	AerialOrg bool   `json:"aerialOrg"`
 }
 
-// state gives the org in our words. Requests of Okta's guides write cells in
+// state returns the org in our terms. Requests of Okta's guides write cells in
 // upper case and its answers in lower case, so that case means nothing.
 func (o wireOrg) state() state.Org {
 	return state.Org{
@@ -49,40 +50,31 @@ func (o wireOrg) state() state.Org {
 	}
 }
 
-// Account reads the account. An answer that speaks of another account than the
+// Account reads the account. An answer about another account than the
 // configured one is an error.
-func (c *Client) Account(ctx context.Context) (state.Account, error) {
-	a, _, err := fetch[wireAccount](ctx, c, get(c.path("accounts"), "accounts", maxBody))
-	if err == nil {
-		err = c.checkAccount(a)
-	}
-	if err != nil {
-		return state.Account{}, fmt.Errorf("reading the account: %w", err)
-	}
-	return state.Account(a), nil
+func (c *Client) Account(ctx context.Context) (_ state.Account, err error) {
+	defer wrap(&err, "reading the account")
+	a, _, err := fetch(ctx, c, c.get(c.path("accounts"), "accounts", maxBody), c.checkAccount)
+	return state.Account(a), err
 }
 
 // RenameAccount sets the account's name, its only field that can be changed,
-// and gives what Okta answers. It may be repeated.
+// and returns what Okta answers. It may be repeated.
 //
 // A write that fails may be sent again up to some minutes later, over whatever
 // others have changed meanwhile. So again (nil allowed) is asked before, if
 // more than two seconds have passed since the call began or again was last
-// asked: it looks whether the write is still right, with calls of its own if
-// need be. Its error ends the call and is in the chain of what is given back,
-// which is an *UncertainError too if an earlier attempt may have taken effect.
-func (c *Client) RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error) {
+// asked: it checks whether the write is still right, with calls of its own if
+// need be. Its error ends the call and is in the chain of what is returned,
+// which is a *rest.UncertainError too if an earlier attempt may have taken
+// effect.
+func (c *Client) RenameAccount(ctx context.Context, name string, again func(context.Context) error) (_ state.Account, err error) {
+	defer wrap(&err, "renaming the account to %q", name)
 	body := struct {
 		Name string `json:"name"`
 	}{name}
-	a, _, err := fetch[wireAccount](ctx, c, put(c.path("accounts"), "accounts", body, again))
-	if err == nil {
-		err = outcome(c.checkAccount(a), true)
-	}
-	if err != nil {
-		return state.Account{}, fmt.Errorf("renaming the account to %q: %w", name, err)
-	}
-	return state.Account(a), nil
+	a, _, err := fetch(ctx, c, c.replace(c.path("accounts"), "accounts", body, again), c.checkAccount)
+	return state.Account(a), err
 }
 
 func (c *Client) checkAccount(a wireAccount) error {
@@ -91,15 +83,16 @@ func (c *Client) checkAccount(a wireAccount) error {
 	}
 	return text.WithHint(
 		fmt.Errorf("the answer is about the account %q, but %q is configured", text.Clean(a.ID), c.account),
-		"check aerial.accountID")
+		"check "+c.keys.AccountID)
 }
 
 // Products reads the catalogue: the products that the account subscribes to,
 // by id.
-func (c *Client) Products(ctx context.Context) ([]state.Product, error) {
-	list, err := c.listProducts(ctx, get(c.path("products"), "products", maxList))
+func (c *Client) Products(ctx context.Context) (_ []state.Product, err error) {
+	defer wrap(&err, "reading the account's products")
+	list, err := c.listProducts(ctx, c.get(c.path("products"), "products", maxList))
 	if err != nil {
-		return nil, fmt.Errorf("reading the account's products: %w", err)
+		return nil, err
 	}
 	products := make([]state.Product, len(list))
 	for i, p := range list {
@@ -113,7 +106,7 @@ func (c *Client) Products(ctx context.Context) ([]state.Product, error) {
 
 // listProducts reads a list of products. Okta doesn't page these lists today;
 // should it begin to, half a list must not pass for all of it.
-func (c *Client) listProducts(ctx context.Context, call *call) ([]wireProduct, error) {
+func (c *Client) listProducts(ctx context.Context, call *rest.Call) ([]wireProduct, error) {
 	var list []wireProduct
 	err := eachPage(ctx, c, call, func(page []wireProduct) (bool, error) {
 		list = append(list, page...)
@@ -122,8 +115,11 @@ func (c *Client) listProducts(ctx context.Context, call *call) ([]wireProduct, e
 	return list, err
 }
 
-// checkProducts refuses products without an id.
+// checkProducts refuses null and products without an id.
 func checkProducts(list []wireProduct) error {
+	if list == nil {
+		return errNull
+	}
 	for i, p := range list {
 		if p.ID == "" {
 			return fmt.Errorf("product %d of the answer has no id", i+1)
@@ -133,45 +129,34 @@ func checkProducts(list []wireProduct) error {
 }
 
 // Org reads one managed org, without its products.
-func (c *Client) Org(ctx context.Context, id string) (state.Org, error) {
-	org, err := c.org(ctx, id)
-	if err != nil {
-		return state.Org{}, fmt.Errorf("reading the org %q: %w", id, err)
-	}
-	return org, nil
-}
-
-func (c *Client) org(ctx context.Context, id string) (state.Org, error) {
+func (c *Client) Org(ctx context.Context, id string) (_ state.Org, err error) {
+	defer wrap(&err, "reading the org %q", id)
 	if err := checkID("org", id); err != nil {
 		return state.Org{}, err
 	}
-	o, _, err := fetch[wireOrg](ctx, c, get(c.path("orgs", id), "orgs/{id}", maxBody))
-	if err == nil {
-		err = checkOrg(o, id)
-	}
+	o, _, err := fetch(ctx, c, c.get(c.path("orgs", id), "orgs/{id}", maxBody), isOrg(id))
 	return o.state(), err
 }
 
-// checkOrg refuses an answer that is about another org than the one asked for.
-func checkOrg(o wireOrg, id string) error {
-	switch {
-	case o.ID == "":
-		return errors.New("the org of the answer has no id")
-	case o.ID != id:
-		return fmt.Errorf("the answer is about the org %q", text.Clean(o.ID))
-	default:
+// isOrg returns a check that refuses an answer about another org than the one
+// asked for.
+func isOrg(id string) func(wireOrg) error {
+	return func(o wireOrg) error {
+		switch {
+		case o.ID == "":
+			return errors.New("the org of the answer has no id")
+		case o.ID != id:
+			return fmt.Errorf("the answer is about the org %q", text.Clean(o.ID))
+		}
 		return nil
 	}
 }
 
 // OrgProducts reads the ids of the org's enabled products, sorted and without
 // repeats; never nil without an error.
-func (c *Client) OrgProducts(ctx context.Context, id string) ([]string, error) {
-	ids, err := c.orgProducts(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("reading the products of the org %q: %w", id, err)
-	}
-	return ids, nil
+func (c *Client) OrgProducts(ctx context.Context, id string) (_ []string, err error) {
+	defer wrap(&err, "reading the products of the org %q", id)
+	return c.orgProducts(ctx, id)
 }
 
 const orgProducts = "orgs/{id}/products"
@@ -180,14 +165,14 @@ func (c *Client) orgProducts(ctx context.Context, id string) ([]string, error) {
 	if err := checkID("org", id); err != nil {
 		return nil, err
 	}
-	list, err := c.listProducts(ctx, get(c.path("orgs", id, "products"), orgProducts, maxBody))
+	list, err := c.listProducts(ctx, c.get(c.path("orgs", id, "products"), orgProducts, maxBody))
 	if err != nil {
 		return nil, err
 	}
 	return productIDs(list), nil
 }
 
-// productIDs gives the ids, sorted and without repeats; never nil.
+// productIDs returns the ids, sorted and without repeats; never nil.
 func productIDs(list []wireProduct) []string {
 	ids := make([]string, len(list))
 	for i, p := range list {
@@ -198,27 +183,18 @@ func productIDs(list []wireProduct) []string {
 }
 
 // SetOrgProducts makes ids the org's products: every other product is
-// disabled. It gives what Okta answers, sorted. Empty disables all; nil is
+// disabled. It returns what Okta answers, sorted. Empty disables all; nil is
 // refused, because it means "not managed" everywhere else. It may be repeated;
 // again is as in RenameAccount.
-func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) ([]string, error) {
-	answer, err := c.setOrgProducts(ctx, id, ids, again)
-	if err != nil {
-		return nil, fmt.Errorf("setting the products of the org %q: %w", id, err)
-	}
-	return answer, nil
-}
-
-func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) ([]string, error) {
+func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) (_ []string, err error) {
+	defer wrap(&err, "setting the products of the org %q", id)
 	if err := checkID("org", id); err != nil {
 		return nil, err
 	}
 	if ids == nil {
 		return nil, errors.New("nil is not an empty list of products")
 	}
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	body := make([]wireProduct, len(ids))
 	for i, p := range ids {
 		if p == "" {
@@ -226,58 +202,34 @@ func (c *Client) setOrgProducts(ctx context.Context, id string, ids []string, ag
 		}
 		body[i].ID = p
 	}
-	list, _, err := fetch[[]wireProduct](ctx, c, put(c.path("orgs", id, "products"), orgProducts, body, again))
+	list, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "products"), orgProducts, body, again), checkProducts)
 	if err != nil {
 		return nil, err
-	}
-	err = checkProducts(list)
-	if list == nil {
-		err = errNull
-	}
-	if err != nil {
-		return nil, outcome(err, true)
 	}
 	return productIDs(list), nil
 }
 
-// SetOrgStatus activates or deactivates the org and gives what Okta answers.
+// SetOrgStatus activates or deactivates the org and returns what Okta answers.
 // Nobody can sign in to an inactive org. It may be repeated; again is as in
 // RenameAccount.
-func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error) {
-	org, err := c.setOrgStatus(ctx, id, status, again)
-	if err != nil {
-		return state.Org{}, fmt.Errorf("setting the status of the org %q to %q: %w", id, status, err)
-	}
-	return org, nil
-}
-
-func (c *Client) setOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error) {
+func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (_ state.Org, err error) {
+	defer wrap(&err, "setting the status of the org %q to %q", id, status)
 	if err := checkID("org", id); err != nil {
 		return state.Org{}, err
 	}
 	body := struct {
 		Status state.Status `json:"status"`
 	}{status}
-	o, _, err := fetch[wireOrg](ctx, c, put(c.path("orgs", id, "status"), "orgs/{id}/status", body, again))
-	if err == nil {
-		err = outcome(checkOrg(o, id), true)
-	}
+	o, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "status"), "orgs/{id}/status", body, again), isOrg(id))
 	return o.state(), err
 }
 
 // LinkOrg adds an org to the account, by its id where there is one, else by
-// its domain, and gives what Okta answers: its id is the one for all other
+// its domain, and returns what Okta answers: its id is the one for all other
 // calls. Adding can't be undone, and is never repeated when its outcome is
-// unknown; that is an *UncertainError, upon which FindOrg tells.
-func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error) {
-	org, err := c.linkOrg(ctx, id, domain, cell)
-	if err != nil {
-		return state.Org{}, fmt.Errorf("linking the org %q: %w", cmp.Or(domain, id), err)
-	}
-	return org, nil
-}
-
-func (c *Client) linkOrg(ctx context.Context, id, domain, cell string) (state.Org, error) {
+// unknown; that is a *rest.UncertainError, and FindOrg finds out.
+func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string) (_ state.Org, err error) {
+	defer wrap(&err, "linking the org %q", cmp.Or(domain, id))
 	body := struct {
 		OrgID  string `json:"orgId,omitempty"`
 		Domain string `json:"domain,omitempty"`
@@ -291,39 +243,23 @@ func (c *Client) linkOrg(ctx context.Context, id, domain, cell string) (state.Or
 	case id == "":
 		body.Domain = domain
 	}
-	o, _, err := fetch[wireOrg](ctx, c, post(c.path("orgs"), "orgs", body))
-	if err == nil {
-		err = outcome(checkLinked(o, id, domain), true)
-	}
+	o, _, err := fetch(ctx, c, c.once(c.path("orgs"), "orgs", body), func(o wireOrg) error {
+		if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
+			return fmt.Errorf("the answer is about the org %q", text.Clean(o.Domain))
+		}
+		return isOrg(cmp.Or(id, o.ID))(o)
+	})
 	return o.state(), err
 }
-
-func checkLinked(o wireOrg, id, domain string) error {
-	if id == "" {
-		id = o.ID // any will do
-	}
-	if err := checkOrg(o, id); err != nil {
-		return err
-	}
-	if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
-		return fmt.Errorf("the answer is about the org %q", text.Clean(o.Domain))
-	}
-	return nil
-}
-
-const deletionRequest = "orgs/{id}/deletionRequest"
 
 // RequestDeletion asks Okta to delete the org, which must be INACTIVE; only
 // sandbox and Partner Program accounts may. It is never repeated when its
 // outcome is unknown.
-func (c *Client) RequestDeletion(ctx context.Context, id string) error {
-	err := checkID("org", id)
-	if err == nil {
-		// The body of a success is an empty object: its status says it all.
-		_, err = c.do(ctx, post(c.path("orgs", id, "deletionRequest"), deletionRequest, nil), nil)
+func (c *Client) RequestDeletion(ctx context.Context, id string) (err error) {
+	defer wrap(&err, "requesting the deletion of the org %q", id)
+	if err := checkID("org", id); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("requesting the deletion of the org %q: %w", id, err)
-	}
-	return nil
+	// The body of a success is an empty object, and not read.
+	return markRequested(c.caller.Do(ctx, c.once(c.path("orgs", id, "deletionRequest"), "orgs/{id}/deletionRequest", nil)))
 }

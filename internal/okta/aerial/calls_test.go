@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 )
 
@@ -202,9 +203,9 @@ func TestAnswersToWrites(t *testing.T) {
 			if want := tt.err + "; it may have taken effect all the same"; err == nil || err.Error() != want {
 				t.Errorf("error = %v\nwant    %s", err, want)
 			}
-			var u *UncertainError
+			var u *rest.UncertainError
 			if !errors.As(err, &u) || !u.Uncertain() {
-				t.Errorf("%v is not an *UncertainError", err)
+				t.Errorf("%v is not a *rest.UncertainError", err)
 			}
 			if s.count() != 1 {
 				t.Errorf("%d calls, want 1", s.count())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/state"
@@ -31,7 +32,7 @@ var needs = map[string]func(context.Context, *Client) error{
 // nothingSent fails the test unless err says for certain that no call was made.
 func nothingSent(t *testing.T, o *okta, err error) {
 	t.Helper()
-	var u *UncertainError
+	var u *rest.UncertainError
 	if err == nil || errors.As(err, &u) || strings.Contains(err.Error(), "may have taken effect") {
 		t.Errorf("error = %v, want one that leaves nothing open", err)
 	}
@@ -107,7 +108,7 @@ func TestTokenRefused(t *testing.T) {
 				o := newOkta(t, simulatortest.Config{})
 				o.fault(t, simulator.Fault{API: "aerial", Status: 401})
 				err := need(t.Context(), o.Client)
-				var u *UncertainError
+				var u *rest.UncertainError
 				if statusOf(err) != 401 || errors.As(err, &u) || !strings.Contains(hintOf(err), "aerial.auth") {
 					t.Errorf("error = %v\nhint = %q", err, hintOf(err))
 				}

@@ -14,12 +14,28 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/okta/rest"
+
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testAccount = "0200bs0617vvhv2v675mch1cukp"
+
+var testKeys = Keys{
+	URL: "aerial.url", AccountID: "aerial.accountID", Concurrency: "aerial.concurrency",
+	Auth: "aerial.auth", OrgURL: "aerial.auth.orgURL",
+}
+
+// statusOf returns the HTTP status of the API's error in err, or 0.
+func statusOf(err error) int {
+	var e *rest.Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
+}
 
 // serve runs the handler as a real HTTP server on a network in memory, and
 // gives the transport that reaches it. In a synctest bubble both run on the
@@ -88,6 +104,7 @@ func newClient(t testing.TB, h http.Handler, change func(*Options)) *Client {
 	opts := Options{
 		URL:       &url.URL{Scheme: "http", Host: "aerial.test"},
 		AccountID: testAccount,
+		Keys:      testKeys,
 		Transport: serve(t, h),
 	}
 	if change != nil {

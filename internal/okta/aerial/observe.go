@@ -18,12 +18,11 @@ import (
 )
 
 const (
-	// queueSize is how many orgs may wait for their products to be read
-	// before whoever reads the list lends a hand.
+	// queueSize is how many orgs may wait for their products to be read before
+	// the reader of the list reads some itself.
 	queueSize = 1000
-	// maxMisses is how many product reads may fail one after the other, with
-	// not one success between, before it is the API that is down and not the
-	// orgs.
+	// maxMisses is how many product reads may fail in a row, without a success
+	// between, before the API counts as down.
 	maxMisses = 20
 	// maxHeld is how many bytes the products of all orgs may take in memory: a
 	// hundred products for each of a hundred thousand orgs.
@@ -31,16 +30,15 @@ const (
 )
 
 // Observe reads the account, the products it subscribes to, all managed orgs,
-// and the products of those orgs for which the function products says so (nil:
-// of all). What it gives is whole: an account, a catalogue or a page that can't
-// be read is an error, and so is a fleet larger than any that can be meant,
-// which would not fit in memory.
+// and the products of those orgs for which the function products returns true
+// (nil: of all). The result is whole: an account, a catalogue or a page that
+// can't be read is an error, and so is a fleet so large that it can't be real
+// and would not fit in memory.
 //
-// The one exception is the products of a single org. If Okta refuses to tell
-// them, or fails to after all retries, the org's Unknown says why and the
-// others go on. But when the credentials are refused, when the account's limits
-// leave no room, or when one org after the other fails, then it is no single
-// org's matter, and an error.
+// The one exception is the products of a single org. If they are refused, or
+// fail after all retries, the org's Unknown says why and the others go on. But
+// refused credentials, account limits that leave no room, or one org after the
+// other failing concern all orgs, and are an error.
 //
 // products is called for each org, again for one that changed while the list
 // was read, and never twice at the same time. A panic, there or anywhere below,
@@ -91,7 +89,7 @@ func (c *Client) Observe(ctx context.Context, products func(state.Org) bool) (*s
 // observation is an Observe under way.
 type observation struct {
 	client   *Client
-	products func(state.Org) bool // says of which orgs they are read
+	products func(state.Org) bool // reports whether they are read
 
 	account state.Account
 	catalog []state.Product
@@ -102,7 +100,7 @@ type observation struct {
 }
 
 // entry is one org. What the list says and what the product read says are kept
-// apart, because they may come at the same time.
+// apart, because they may arrive at the same time.
 type entry struct {
 	id     string
 	label  string // for errors
@@ -154,7 +152,7 @@ func (o *observation) drain(ctx context.Context) error {
 	}
 }
 
-// read reads the products of one org. Its error is one that concerns all.
+// read reads the products of one org. Its error is one that concerns all orgs.
 func (o *observation) read(ctx context.Context, e *entry) error {
 	ids, err := o.client.orgProducts(ctx, e.id)
 	switch {
@@ -183,20 +181,19 @@ func (o *observation) hold(ids []string) error {
 	return nil
 }
 
-// concernsAll says whether err would meet any other org too.
+// concernsAll reports whether any other org would fail like this too.
 func (o *observation) concernsAll(err error) bool {
-	var auth *authError
-	if errors.As(err, &auth) {
+	var unsent *rest.UnsentError
+	var e *rest.Error
+	switch {
+	case errors.As(err, &unsent): // no credentials
 		return true
-	}
-	switch status := statusOf(err); {
-	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
+	case errors.As(err, &e) && (e.Status == http.StatusUnauthorized || e.Status == http.StatusTooManyRequests):
 		return true
-	case status >= 400 && status < 500:
+	case errors.As(err, &e) && e.Status >= 400 && e.Status < 500:
 		return false
-	default:
-		return o.misses.Add(1) >= maxMisses
 	}
+	return o.misses.Add(1) >= maxMisses
 }
 
 // actual puts together what was read.

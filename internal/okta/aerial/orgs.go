@@ -13,19 +13,19 @@ import (
 // pageLimit is the most orgs that Okta puts on one page.
 const pageLimit = "100"
 
-// Orgs lists the managed orgs, without their products, and hands over each page
-// as it arrives, before the next is asked for. An error of the function ends
-// the list and is given back as it is.
+// Orgs lists the managed orgs, without their products, and calls page with each
+// page as it arrives, before the next is requested. An error of page ends the
+// list and is returned as it is.
 //
 // Orgs that are linked or unlinked while the list is read may shift the pages.
-// An org that is listed twice is handed over once; only when it has changed in
+// An org that is listed twice is passed on once; only when it has changed in
 // between it comes again, and the later one counts.
 func (c *Client) Orgs(ctx context.Context, page func([]state.Org) error) error {
 	u := c.path("orgs")
 	u.RawQuery = "limit=" + pageLimit
 	listed := map[string]wireOrg{} // by id
 	var stop error
-	err := eachPage(ctx, c, get(u, "orgs", maxList), func(wire []wireOrg) (bool, error) {
+	err := eachPage(ctx, c, c.get(u, "orgs", maxList), func(wire []wireOrg) (bool, error) {
 		before := len(listed)
 		orgs, err := takeOrgs(listed, wire)
 		if err != nil {
@@ -43,7 +43,7 @@ func (c *Client) Orgs(ctx context.Context, page func([]state.Org) error) error {
 	return nil
 }
 
-// takeOrgs gives what is new of a page, or changed, and adds it to what is
+// takeOrgs returns what is new of a page, or changed, and adds it to what is
 // listed.
 func takeOrgs(listed map[string]wireOrg, page []wireOrg) ([]state.Org, error) {
 	var orgs []state.Org

@@ -150,7 +150,7 @@ func TestBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 			taken := 0
-			err = eachPage(t.Context(), c, get(c.path("orgs"), "orgs", tt.limit), func(orgs []wireOrg) (bool, error) {
+			err = eachPage(t.Context(), c, c.get(c.path("orgs"), "orgs", tt.limit), func(orgs []wireOrg) (bool, error) {
 				taken += len(orgs)
 				return true, nil
 			})

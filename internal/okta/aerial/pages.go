@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+
+	"reconciler/internal/okta/rest"
 )
 
 const (
@@ -23,21 +25,22 @@ const (
 
 var errNull = errors.New("the answer is null instead of a list")
 
-// eachPage reads a list that may have several pages and hands over one after
-// the other. take says whether a page brought anything new, and may end the
-// list by an error. A page that can't be read, or whose next page can't be
-// found, is an error and not handed over.
-func eachPage[T any](ctx context.Context, c *Client, first *call, take func([]T) (fresh bool, err error)) error {
+// eachPage reads a list that may have several pages and calls take with one
+// after the other. take reports whether a page brought anything new, and may end
+// the list by an error. A page that can't be read, or whose next page can't be
+// found, is an error and not passed on.
+func eachPage[T any](ctx context.Context, c *Client, first *rest.Call, take func([]T) (fresh bool, err error)) error {
 	visited := map[string]bool{}
-	barren, entries := 0, 0
+	barren, entries, size := 0, 0, int64(0)
 	at := *first
 	for n := 1; ; n++ {
-		visited[at.url.String()] = true
-		next, page, err := onePage[T](ctx, c, &at)
+		visited[at.URL.String()] = true
+		next, page, bytes, err := onePage[T](ctx, c, &at)
 		fresh := false
 		if err == nil {
 			entries += len(page)
-			err = checkLength(entries, &at)
+			size += bytes
+			err = checkLength(entries, size, at.Policy.MaxBody)
 		}
 		if err == nil {
 			fresh, err = take(page)
@@ -62,35 +65,36 @@ func eachPage[T any](ctx context.Context, c *Client, first *call, take func([]T)
 		if err != nil {
 			return err
 		}
-		at.url = next
+		at.URL = next
 	}
 }
 
 // checkLength refuses a list that is longer than any that can be meant, so that
 // what is held of it has a bound.
-func checkLength(entries int, list *call) error {
+func checkLength(entries int, size, maxPage int64) error {
 	switch {
 	case entries > maxEntries:
 		return fmt.Errorf("there is no end to it: gave up at more than %d entries", maxEntries)
-	case list.read > maxFull*list.maxBody:
-		return fmt.Errorf("there is no end to it: gave up at more than %d bytes", maxFull*list.maxBody)
+	case size > maxFull*maxPage:
+		return fmt.Errorf("there is no end to it: gave up at more than %d bytes", maxFull*maxPage)
 	}
 	return nil
 }
 
 // onePage reads a page and finds the next; nil when it is the last.
-func onePage[T any](ctx context.Context, c *Client, call *call) (next *url.URL, page []T, err error) {
-	page, header, err := fetch[[]T](ctx, c, call)
+func onePage[T any](ctx context.Context, c *Client, call *rest.Call) (next *url.URL, page []T, size int64, err error) {
+	page, answer, err := fetch(ctx, c, call, func(page []T) error {
+		if page == nil {
+			return errNull
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	if page == nil {
-		return nil, nil, errNull
+	target, err := nextLink(answer.Header)
+	if err == nil && target != "" {
+		next, err = c.follow(call.URL, target)
 	}
-	target, err := nextLink(header)
-	if err != nil || target == "" {
-		return nil, page, err
-	}
-	next, err = c.follow(call.url, target)
-	return next, page, err
+	return next, page, int64(len(answer.Body)), err
 }

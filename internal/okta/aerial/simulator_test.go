@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/state"
@@ -72,6 +73,7 @@ func (o *okta) clientWith(t *testing.T, change func(*auth.Options)) *Client {
 	opts := auth.Options{
 		OrgURL: o.origin, ClientID: o.sim.Credentials.ClientID, KeyID: o.sim.Credentials.KeyID,
 		Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+		Keys: auth.Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"},
 		HTTP: o.base, Logger: log,
 	}
 	change(&opts)
@@ -80,7 +82,7 @@ func (o *okta) clientWith(t *testing.T, change func(*auth.Options)) *Client {
 		t.Fatal(err)
 	}
 	client, err := New(Options{
-		URL: o.origin, AccountID: o.sim.AccountID, Transport: o.base, Logger: log,
+		URL: o.origin, AccountID: o.sim.AccountID, Keys: testKeys, Transport: o.base, Logger: log,
 		Auth: func(base http.RoundTripper) http.RoundTripper {
 			return tokens.Transport(base, o.origin, "okta.accounts.read", "okta.accounts.manage")
 		},
@@ -401,11 +403,11 @@ func TestWrites(t *testing.T) {
 		}
 	}
 	_, err = o.SetOrgProducts(ctx, org.ID, []string{"P999999"}, nil)
-	var e *Error
+	var e *rest.Error
 	if !errors.As(err, &e) || e.Status != 400 || e.Code != "E0000001" || e.ID == "" || len(e.Causes) == 0 {
 		t.Errorf("unsubscribed product: error = %v", err)
 	}
-	var u *UncertainError
+	var u *rest.UncertainError
 	if errors.As(err, &u) {
 		t.Errorf("a refusal is certain: %v", err)
 	}
@@ -469,9 +471,9 @@ func TestLinkLostAnswer(t *testing.T) {
 				tt.fault.Method, tt.fault.Path = "POST", "/api/v1/orgs"
 				o.fault(t, tt.fault)
 				_, err := o.LinkOrg(t.Context(), "", "acme-late.okta.com", "ok1")
-				var u *UncertainError
+				var u *rest.UncertainError
 				if !errors.As(err, &u) {
-					t.Errorf("error = %v, want an *UncertainError", err)
+					t.Errorf("error = %v, want a *rest.UncertainError", err)
 				}
 				o.sim.ClearFaults()
 				found, err := o.FindOrg(t.Context(), "", "acme-late.okta.com")
@@ -496,8 +498,8 @@ func TestLink(t *testing.T) {
 		t.Errorf("linked %+v, %v", org, err)
 	}
 	_, err = o.LinkOrg(t.Context(), "00olate", "acme-late.okta.com", "ok1")
-	var e *Error
-	var u *UncertainError
+	var e *rest.Error
+	var u *rest.UncertainError
 	if !errors.As(err, &e) || e.Status >= 500 || errors.As(err, &u) {
 		t.Errorf("linked twice: error = %v", err)
 	}

@@ -16,24 +16,27 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/sync/singleflight"
+
+	"reconciler/internal/okta/rest"
 )
 
 const (
-	// assertionLife is how long an assertion can be used. Okta takes up to an
-	// hour; this leaves room for a clock that is minutes off and little for
-	// one who finds an assertion in a log.
+	// assertionLife is how long an assertion can be used. Okta accepts up to an
+	// hour; this allows for a clock that is minutes off, and makes an assertion
+	// that leaks worth little.
 	assertionLife = 5 * time.Minute
 
 	// Tokens are renewed renewMargin before they expire, or after nine tenths
 	// of their life if that is later, so that none expires on its way.
 	renewMargin = time.Minute
-	// defaultLife is Okta's own, for answers that don't say.
+	// defaultLife is Okta's own, for answers that don't say. minLife and maxLife
+	// bound what an answer may say. A token is used for at least minLife: should
+	// it expire sooner, a 401 renews it, and that is cheaper than a token call
+	// before each request.
 	defaultLife = time.Hour
-	// minLife and maxLife bound what an answer may say. A token is used for at
-	// least minLife: should it expire sooner, a 401 renews it, and that is
-	// cheaper than a token call before each request.
-	minLife = 10 * time.Second
-	maxLife = 24 * time.Hour
+	minLife     = 10 * time.Second
+	maxLife     = 24 * time.Hour
 )
 
 // Options say which service app of which org a Client is.
@@ -46,21 +49,28 @@ type Options struct {
 	// KeyID is the id under which Okta knows the public key. Empty means that
 	// of the key itself, which only a JWK has.
 	KeyID string
-	// Key gives the private key. It is called for each token call, so that a
-	// key that was changed on disk is taken up without a restart. Its error is
-	// given on as it is, and must hold no secret.
+	// Key returns the private key. It is called for each token call, so that a
+	// key that was changed on disk is used without a restart. Its error is
+	// returned as it is, and must hold no secret.
 	Key func() (Key, error)
 	// DPoP asks for DPoP-bound tokens from the start. If it is false, they are
 	// asked for as soon as Okta says that the app requires them.
 	DPoP bool
+	// Keys are what the config calls these settings. Hints name them.
+	Keys Keys
 	// HTTP carries the token calls; nil means http.DefaultTransport.
 	HTTP http.RoundTripper
 	// Timeout is that of one attempt at a token call; 0 means 30 seconds.
 	Timeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Logger is told of renewals and retries; nil means nobody is.
+	// Logger is told of renewals and retries; nil discards them.
 	Logger *slog.Logger
+}
+
+// Keys name the settings of a service app in the config.
+type Keys struct {
+	OrgURL, ClientID, KeyID, DPoP string
 }
 
 // Client gets and keeps the tokens of one service app. It may be used by many
@@ -69,29 +79,25 @@ type Client struct {
 	opt      Options
 	log      *slog.Logger
 	tokenURL *url.URL
+	caller   *rest.Caller // of the token endpoint
 	prover   *prover
 	dpop     atomic.Bool // opt.DPoP, or Okta said so
 
-	mu    sync.Mutex
-	cache map[string]*entry // by normalized scopes
+	flights singleflight.Group // token calls by normalized scopes
+	mu      sync.Mutex
+	cache   map[string]*entry // the same
 }
 
 // entry is what is known of one set of scopes.
 type entry struct {
 	token Token
-	call  *call // the token call under way, or nil
-}
-
-// call is a token call that any number of goroutines wait for.
-type call struct {
+	// waiters is how many goroutines wait for a token call, and cancel ends it.
+	waiters int
+	flight  context.Context
 	cancel  context.CancelFunc
-	waiters int           // guarded by Client.mu
-	done    chan struct{} // closed when token and err are set
-	token   Token
-	err     error
 }
 
-// New makes a Client. It talks to nobody; it fails when an option is missing.
+// New returns a Client. It sends nothing; a missing option is an error.
 func New(opt Options) (*Client, error) {
 	switch {
 	case opt.OrgURL == nil || opt.OrgURL.Host == "":
@@ -107,23 +113,24 @@ func New(opt Options) (*Client, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
 	opt.Timeout = cmp.Or(opt.Timeout, 30*time.Second)
 	c := &Client{
 		opt:      opt,
-		log:      opt.Logger,
+		log:      opt.Logger.With("org", opt.OrgURL.Host),
 		tokenURL: opt.OrgURL.JoinPath("/oauth2/v1/token"),
 		prover:   newProver(),
 		cache:    map[string]*entry{},
 	}
 	c.tokenURL.RawQuery, c.tokenURL.Fragment, c.tokenURL.User = "", "", nil
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
+	c.caller = rest.New(rest.Options{Name: "the token endpoint", URLKey: opt.Keys.OrgURL, Transport: opt.HTTP, Logger: c.log})
 	c.dpop.Store(opt.DPoP)
 	return c, nil
 }
 
-// String tells whose tokens the client gets.
+// String says whose tokens the client gets.
 func (c *Client) String() string {
 	return fmt.Sprintf("client %q of %q", c.opt.ClientID, c.tokenURL.Host)
 }
@@ -131,10 +138,10 @@ func (c *Client) String() string {
 // GoString keeps %#v out of what the client holds.
 func (c *Client) GoString() string { return "auth.Client{" + c.String() + "}" }
 
-// Token gives a token for the scopes: the one kept from earlier while it
+// Token returns a token for the scopes: the one kept from earlier while it
 // lasts, else a new one. Any number of goroutines that ask for the same scopes
 // share one token call, which goes on until none of them waits any more. When
-// ctx ends, Token stops waiting. Okta's refusals are *Error.
+// ctx ends, Token stops waiting. A token call that fails is an *Error.
 func (c *Client) Token(ctx context.Context, scopes ...string) (Token, error) {
 	scopes = normalize(scopes)
 	key := strings.Join(scopes, " ")
@@ -144,70 +151,73 @@ func (c *Client) Token(ctx context.Context, scopes ...string) (Token, error) {
 	if ctx.Err() != nil {
 		return Token{}, context.Cause(ctx)
 	}
+	token, flight := c.join(ctx, key)
+	if flight == nil {
+		return token, nil
+	}
+	defer c.leave(key)
+	result := c.flights.DoChan(key, func() (any, error) {
+		if token, ok := c.cached(key); ok { // since join, another call has got one
+			return token, nil
+		}
+		token, err := c.fetch(flight, scopes)
+		if err == nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.cache[key].token = token
+		}
+		return token, err
+	})
+	select {
+	case r := <-result:
+		return r.Val.(Token), r.Err
+	case <-ctx.Done():
+		return Token{}, fmt.Errorf("waiting for a token: %w", context.Cause(ctx))
+	}
+}
 
+// cached returns the token kept for the scopes, if it can be used.
+func (c *Client) cached(key string) (Token, bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.cache[key]
+	return e.token, e.token.fresh(c.opt.Now())
+}
+
+// join returns the token kept for the scopes if it can be used, else the context
+// of the token call to wait for. It does not end with the ctx that came first,
+// because others may wait for the call too.
+func (c *Client) join(ctx context.Context, key string) (Token, context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e := c.cache[key]
 	if e == nil {
 		e = &entry{}
 		c.cache[key] = e
 	}
 	if e.token.fresh(c.opt.Now()) {
-		defer c.mu.Unlock()
 		return e.token, nil
 	}
-	if e.call == nil {
-		e.call = c.start(ctx, e, scopes)
+	if e.waiters == 0 {
+		e.flight, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	}
-	wait := e.call
-	wait.waiters++
-	c.mu.Unlock()
-
-	select {
-	case <-wait.done:
-		return wait.token, wait.err
-	case <-ctx.Done():
-		c.leave(e, wait)
-		return Token{}, fmt.Errorf("waiting for a token: %w", context.Cause(ctx))
-	}
+	e.waiters++
+	return Token{}, e.flight
 }
 
-// start begins a token call for e. It does not end with the ctx of whoever
-// happened to come first, because others may wait for it too. c.mu is held.
-func (c *Client) start(ctx context.Context, e *entry, scopes []string) *call {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &call{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer cancel()
-		token, err := c.fetch(ctx, scopes)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		w.token, w.err = token, err
-		close(w.done)
-		if e.call == w {
-			e.call = nil
-			e.token = token
-		}
-	}()
-	return w
-}
-
-// leave stops waiting for w; the last one to leave ends it.
-func (c *Client) leave(e *entry, w *call) {
+// leave stops waiting for a token call; the last one to leave ends it.
+func (c *Client) leave(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.waiters--
-	if w.waiters > 0 {
-		return
-	}
-	w.cancel()
-	if e.call == w {
-		e.call = nil
+	e := c.cache[key]
+	if e.waiters--; e.waiters == 0 {
+		e.cancel()
+		c.flights.Forget(key)
 	}
 }
 
-// reject forgets a token that an API refused. A newer one is kept, so that
-// many requests that fail with the same token cause one renewal. scopes are
-// normalized.
+// reject drops a token that an API refused. A newer one is kept, so that many
+// requests that fail with the same token cause one renewal. scopes are normalized.
 func (c *Client) reject(token Token, scopes []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +227,7 @@ func (c *Client) reject(token Token, scopes []string) {
 	}
 }
 
-// assertion is a signed statement of who asks (RFC 7523 section 3). Each can
+// assertion returns a signed statement of who asks (RFC 7523 section 3). Each can
 // be used once.
 func (c *Client) assertion() (string, error) {
 	key, err := c.opt.Key()
@@ -229,7 +239,7 @@ func (c *Client) assertion() (string, error) {
 	}
 	id := cmp.Or(c.opt.KeyID, key.ID)
 	if id == "" {
-		return "", errors.New("no key id: set keyID to the id that Okta shows beside the public key")
+		return "", errors.New("no key id: set " + c.opt.Keys.KeyID + " to the id that Okta shows beside the public key")
 	}
 	signer, err := jose.NewSigner(
 		jose.SigningKey{

@@ -140,7 +140,7 @@ func TestSingleFlight(t *testing.T) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		e := c.cache[readScope]
-		return e.call != nil && e.call.waiters == 21
+		return e.waiters == 21
 	})
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
@@ -253,7 +253,7 @@ func TestNoRetry(t *testing.T) {
 		}
 		_, err := f.client(key, nil).Token(context.Background(), readScope)
 		var e *Error
-		if !errors.As(err, &e) || e.Status != status {
+		if !errors.As(err, &e) || e.Refusal == nil || e.Refusal.Status != status {
 			t.Errorf("%d: got %v", status, err)
 		}
 		if calls, _ := f.counts(); calls != 1 {
@@ -289,7 +289,7 @@ func TestRetryBudget(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		attempts, took, err := run(t.Context(), t, http.Header{}, 0)
-		if !errors.As(err, &e) || attempts != maxAttempts || took < firstWait/2 || took > 15*maxWait/firstWait*firstWait {
+		if !errors.As(err, &e) || attempts != maxAttempts || took < firstWait/2 || took > time.Minute {
 			t.Errorf("quick refusals: %d attempts in %v: %v", attempts, took, err)
 		}
 	})
@@ -301,7 +301,7 @@ func TestRetryBudget(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		attempts, took, err := run(t.Context(), t, http.Header{"Retry-After": {"120"}}, 0)
-		if !errors.As(err, &e) || attempts != 1 || took != 0 || e.RetryAfter != 2*time.Minute {
+		if !errors.As(err, &e) || attempts != 1 || took != 0 || e.Refusal.RetryAfter != 2*time.Minute {
 			t.Errorf("asked to wait 2m: %d attempts in %v: %v", attempts, took, err)
 		}
 	})
@@ -313,7 +313,7 @@ func TestRetryBudget(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		attempts, took, err := run(t.Context(), t, http.Header{}, time.Hour)
-		if !errors.Is(err, errTimeout) || attempts != 1 || took != 30*time.Second {
+		if !strings.Contains(err.Error(), "no complete answer within 30s") || attempts != 1 || took != 30*time.Second {
 			t.Errorf("no answer: %d attempts in %v: %v", attempts, took, err)
 		}
 	})

@@ -2,10 +2,10 @@
 //
 // A Client is one OAuth 2.0 service app in one org. It signs a short-lived
 // assertion with the app's private key (private_key_jwt, the only client
-// authentication that Okta takes for its own scopes), trades it for an access
-// token, keeps the token until shortly before it expires, and gets another one
-// when an API says 401. With DPoP (RFC 9449) each token is bound to a second
-// key, made in memory, and each request carries a fresh proof of having it.
+// authentication that Okta accepts for its own scopes), exchanges it for an
+// access token, keeps the token until shortly before it expires, and gets another
+// one when an API answers 401. With DPoP (RFC 9449) each token is bound to a
+// second key, made in memory, and each request carries a fresh proof of it.
 //
 // Three promises hold for everything here:
 //

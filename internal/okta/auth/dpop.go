@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,18 +26,16 @@ const (
 )
 
 // prover makes DPoP proofs. Its key is made at the first proof and never
-// leaves memory: it proves only that the one who asked for a token is the one
-// who uses it.
+// leaves memory: it proves only that a token is used by the process that asked
+// for it.
 type prover struct {
 	signer func() (jose.Signer, error)
 
-	mu     sync.Mutex
-	nonces map[web.Origin]string // the latest of each server
+	nonces sync.Map // by web.Origin: the latest of each server
 }
 
 func newProver() *prover {
 	return &prover{
-		nonces: map[web.Origin]string{},
 		signer: sync.OnceValues(func() (jose.Signer, error) {
 			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err != nil {
@@ -48,7 +47,7 @@ func newProver() *prover {
 	}
 }
 
-// proof gives the DPoP header for one request, and only for that one: a proof
+// proof returns the DPoP header for one request, and only for that one: a proof
 // is refused the second time. token is the access token that goes with the
 // request, or empty for a token request.
 func (p *prover) proof(method string, u *url.URL, token string, now time.Time) (string, error) {
@@ -66,8 +65,8 @@ func (p *prover) proof(method string, u *url.URL, token string, now time.Time) (
 		sum := sha256.Sum256([]byte(token))
 		claims["ath"] = base64.RawURLEncoding.EncodeToString(sum[:])
 	}
-	if n := p.nonce(u); n != "" {
-		claims["nonce"] = n
+	if nonce, ok := p.nonces.Load(web.OriginOf(u)); ok {
+		claims["nonce"] = nonce
 	}
 	s, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
@@ -76,7 +75,7 @@ func (p *prover) proof(method string, u *url.URL, token string, now time.Time) (
 	return s, nil
 }
 
-// htu is the target of a request as a proof names it: without query and
+// htu returns the target of a request as a proof names it: without query and
 // fragment (RFC 9449 section 4.2).
 func htu(u *url.URL) string {
 	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
@@ -86,33 +85,21 @@ func htu(u *url.URL) string {
 	return bare.String()
 }
 
-func (p *prover) nonce(u *url.URL) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.nonces[web.OriginOf(u)]
-}
-
-// learn remembers the nonce of an answer, if there is one. A server may send
-// a new one with any answer, a good one too (RFC 9449 section 8.2). It says
-// whether there was one.
+// learn remembers the nonce of an answer, and reports whether there was one. A
+// server may send a new one with any answer, also with a success (RFC 9449
+// section 8.2).
 func (p *prover) learn(u *url.URL, h http.Header) bool {
-	n := h.Get(nonceHeader)
-	if n == "" {
-		return false
+	nonce := h.Get(nonceHeader)
+	if nonce != "" {
+		p.nonces.Store(web.OriginOf(u), nonce)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.nonces[web.OriginOf(u)] = n
-	return true
+	return nonce != ""
 }
 
-// asksNonce says whether a resource server's 401 is its way of asking for a
-// nonce (RFC 9449 section 9).
+// asksNonce reports whether a resource server's 401 asks for a nonce (RFC 9449
+// section 9).
 func asksNonce(h http.Header) bool {
-	for _, v := range h.Values("WWW-Authenticate") {
-		if strings.Contains(v, "use_dpop_nonce") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.Values("WWW-Authenticate"), func(v string) bool {
+		return strings.Contains(v, "use_dpop_nonce")
+	})
 }

@@ -2,144 +2,138 @@ package auth
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/text"
-	"reconciler/internal/web"
 )
 
-// Error is a token call that failed: what Okta said, in its own words, and
-// apart from them, as the Hint, what is probably wrong.
+// maxSkew is how far clocks may be apart before it is worth a word: Okta
+// forgives some minutes, and a machine that keeps time is within a second.
+const maxSkew = time.Minute
+
+// Error is a token call that failed.
 type Error struct {
 	// URL is the token endpoint and Scopes what was asked for.
 	URL    string
 	Scopes []string
-	// Status is the HTTP status; 0 when there was no answer.
-	Status int
-	// Code and Description are Okta's error and error_description, made fit
-	// for one line; empty when it sent none.
-	Code        string
-	Description string
-	// RequestID is what Okta Support asks for; empty when it sent none.
-	RequestID string
-	// Skew is how far the local clock is ahead of Okta's (negative: behind),
-	// by the Date of the answer; 0 when it is not known. Good to a second or so.
-	Skew time.Duration
-	// RetryAfter is how long Okta asks to wait; 0 when it doesn't say.
-	RetryAfter time.Duration
-	// Err is what went wrong on the way, or with the answer; nil when the
-	// answer was a proper refusal.
+	// Refusal is Okta's answer; nil when there was none, or not a proper one.
+	Refusal *rest.Error
+	// Err is what went wrong.
 	Err error
 
-	temporary bool   // the same request may succeed a little later
-	proved    bool   // the request carried a DPoP proof
-	nonced    bool   // the answer carried a DPoP nonce
-	hint      string // outranks what the other fields suggest
+	hint string
 }
 
-// errTimeout is the cause of a request that took too long, as opposed to one
-// that the caller gave up.
-var errTimeout = errors.New("no answer in time")
-
-// Error gives one line, without the hint.
-func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "getting a token from %q for %q: ", e.URL, strings.Join(e.Scopes, " "))
-	if e.Err != nil {
-		b.WriteString(e.Err.Error())
-		return b.String()
-	}
-	if e.Code == "" {
-		fmt.Fprintf(&b, "HTTP %d %s", e.Status, http.StatusText(e.Status))
+// failed returns the Error of an exchange.
+func (x *exchange) failed(err error) error {
+	e := &Error{URL: x.tokenURL.String(), Scopes: x.scopes, Err: err}
+	if errors.As(err, &e.Refusal) {
+		e.hint = x.refusalHint(e.Refusal)
 	} else {
-		fmt.Fprintf(&b, "HTTP %d %s", e.Status, e.Code)
+		e.hint = text.Hint(err)
 	}
-	if e.Description != "" {
-		b.WriteString(": " + e.Description)
-	}
-	if e.RequestID != "" {
-		b.WriteString(" (request id " + e.RequestID + ")")
-	}
-	return b.String()
+	return e
 }
 
-// Unwrap gives what went wrong on the way.
-func (e *Error) Unwrap() error { return e.Err }
-
-// wantsDPoP says whether Okta asks for a proof that the request didn't carry.
-func (e *Error) wantsDPoP() bool {
-	if e.proved || e.Status != http.StatusBadRequest && e.Status != http.StatusUnauthorized {
-		return false
+// Error returns one line, without the hint.
+func (e *Error) Error() string {
+	what := e.Err.Error()
+	if e.Refusal != nil {
+		what = "HTTP " + what
 	}
-	return e.Code == "invalid_dpop_proof" || e.Code == "use_dpop_nonce" ||
-		strings.Contains(strings.ToLower(e.Description), "dpop")
+	return fmt.Sprintf("getting a token from %q for %q: %s", e.URL, strings.Join(e.Scopes, " "), what)
 }
 
-// transport makes e the error of a request that got no whole answer.
-func (e *Error) transport(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		if cause := context.Cause(ctx); !errors.Is(cause, errTimeout) {
-			return cause
+// Unwrap returns what went wrong, unless it is a refusal: whoever looks for a
+// *rest.Error means the answer to the call that needed the token, and that call
+// was not sent.
+func (e *Error) Unwrap() error {
+	if e.Refusal != nil {
+		return nil
+	}
+	return e.Err
+}
+
+// Hint returns in one line what is probably wrong and what to do about it, with
+// the names of the config's keys; empty when there is nothing to add.
+func (e *Error) Hint() string { return e.hint }
+
+// refusalHint returns the hint of a refusal.
+func (x *exchange) refusalHint(e *rest.Error) string {
+	hint, description := statusHint(e), strings.ToLower(e.Summary)
+	for _, h := range codeHints {
+		if h.code == e.Code && h.words.MatchString(description) {
+			hint = h.hint
+			break
 		}
-		err = errTimeout
 	}
-	e.Err = err
-	var dns *net.DNSError
-	unknown := errors.As(err, &dns) && dns.IsNotFound
-	e.temporary = !unknown && !rest.Untrusted(err)
-	return e
+	key := x.opt.Keys
+	hint = strings.NewReplacer("{org}", key.OrgURL, "{client}", key.ClientID, "{key}", key.KeyID, "{scopes}", strings.Join(x.scopes, ", ")).Replace(hint)
+	if x.skew.Abs() < maxSkew || e.Code != "invalid_client" && e.Code != "invalid_dpop_proof" {
+		return hint
+	}
+	way := "ahead of"
+	if x.skew < 0 {
+		way = "behind"
+	}
+	skew := fmt.Sprintf("this machine's clock is %s %s Okta's: set it (NTP)", x.skew.Abs(), way)
+	if aboutTime.MatchString(description) {
+		return skew
+	}
+	return skew + "; or " + hint
 }
 
-// broken makes e the error of an answer that is no good.
-func (e *Error) broken(hint, format string, args ...any) error {
-	e.Err = fmt.Errorf(format, args...)
-	e.hint = hint
-	return e
+var (
+	anything  = regexp.MustCompile("")
+	aboutTime = regexp.MustCompile("expir|'exp'|'iat'|issued|future|not yet|clock")
+)
+
+const grantHint = "grant {scopes} to the app (Okta API Scopes) and give it an admin role that covers it"
+
+// codeHints go by the code and, as Okta puts many mistakes under invalid_client,
+// by words of the description; the first that matches counts. The descriptions
+// are those that Okta's help centre shows, such as "The client_assertion JWT kid
+// is invalid." Names in braces stand for the config's keys.
+var codeHints = []struct {
+	code  string
+	words *regexp.Regexp
+	hint  string
+}{
+	{"invalid_client", regexp.MustCompile("kid"), "Okta knows no active key of this app by that id: check {key}, and that the public key is registered and active at the app"},
+	{"invalid_client", regexp.MustCompile("signature"), "the private key is not the other half of the public key registered under {key}, or was registered for another algorithm"},
+	{"invalid_client", regexp.MustCompile("audience|aud "), "{org} must be the domain at which the app lives, exactly (not a custom domain, not the -admin one)"},
+	{"invalid_client", aboutTime, "the time in the assertion is not accepted: compare this machine's clock with Okta's (NTP)"},
+	{"invalid_client", regexp.MustCompile("client_id|issuer|subject|'iss'|'sub'|not found|unknown client"), "check {client}, and that the app is active in the org at {org}"},
+	{"invalid_client", regexp.MustCompile("jti|replay|already"), "an assertion was used twice: does a proxy on the way repeat requests?"},
+	{"invalid_client", anything, "check {client}, {key}, the private key, and that the app is active in the org at {org}"},
+	{"invalid_scope", anything, grantHint},
+	{"consent_required", anything, grantHint},
+	{"access_denied", anything, grantHint},
+	{"unauthorized_client", anything, "the app must be an API Services app that authenticates with a public key (client_credentials, private_key_jwt)"},
+	{"unsupported_grant_type", anything, "the app must be an API Services app that authenticates with a public key (client_credentials, private_key_jwt)"},
+	{"invalid_dpop_proof", anything, "Okta did not accept the DPoP proof: does a proxy on the way drop or change headers?"},
+	{"use_dpop_nonce", anything, "Okta did not accept the DPoP proof: does a proxy on the way drop or change headers?"},
 }
 
-// refused makes e the error of an answer with another status than 200.
-func (e *Error) refused(resp *http.Response, body []byte) error {
-	e.Status = resp.StatusCode
-	e.RequestID = text.Clean(resp.Header.Get("X-Okta-Request-Id"))
-	// RFC 6749 errors, and those of Okta's APIs, which come from what stands
-	// before the token endpoint. An answer that is neither leaves everything
-	// empty; its status is then all there is to say.
-	var said struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
+// statusHint returns the hint of an answer that says nothing but a status.
+func statusHint(e *rest.Error) string {
+	switch {
+	case e.Status >= 300 && e.Status < 400:
+		return "a token is never fetched through a redirect: set {org} to where it leads"
+	case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed:
+		return "no token endpoint is there: check that {org} is the URL of an Okta org"
+	case e.Status == http.StatusForbidden:
+		return "something before the token endpoint refused: a proxy, or a network zone of the org"
+	case e.Status == http.StatusTooManyRequests:
+		return "too many token requests, from whatever shares the org: try again in " + cmp.Or(e.RetryAfter, time.Minute).String()
+	case e.Status >= 500:
+		return "Okta has trouble (https://status.okta.com), or a proxy on the way: try again later"
 	}
-	_ = json.Unmarshal(body, &said)
-	okta := rest.Read(body)
-	e.Code = cmp.Or(text.Clean(said.Error), okta.Code)
-	e.Description = cmp.Or(text.Clean(said.Description), okta.Summary)
-	e.RequestID = cmp.Or(e.RequestID, okta.ID)
-	if to, err := resp.Location(); err == nil {
-		e.Description = "redirect to " + web.OriginOf(to).String()
-	}
-	e.temporary = e.Status == http.StatusTooManyRequests ||
-		e.Status >= 500 && e.Status != http.StatusNotImplemented
-	if e.temporary {
-		now := web.ServerTime(resp.Header)
-		e.RetryAfter = cmp.Or(web.RetryAfter(resp.Header, now), web.Reset(resp.Header, now))
-	}
-	return e
-}
-
-// measure compares the local clock with the answer's Date.
-func (e *Error) measure(h http.Header, sent, received time.Time) {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return
-	}
-	// A Date is cut to the second, so it is half a second late on average.
-	local := sent.Add(received.Sub(sent) / 2)
-	e.Skew = local.Sub(date.Add(500 * time.Millisecond)).Round(time.Second)
+	return ""
 }

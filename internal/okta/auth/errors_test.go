@@ -83,14 +83,14 @@ func TestErrorsAndHints(t *testing.T) {
 		{name: "no token", setup: func(f *fake) { f.answer = write(`{"token_type":"Bearer"}`) }, err: "no access token"},
 		{name: "odd token", setup: func(f *fake) { f.answer = write(`{"token_type":"Bearer","access_token":"a\nb"}`) }, err: "characters"},
 		{name: "not JSON", setup: func(f *fake) { f.answer = write(`<html>`) }, err: "not the JSON of a token", hint: "proxy"},
-		{name: "too long", setup: func(f *fake) { f.answer = write(strings.Repeat(" ", maxAnswer+1)) }, err: "longer than 1048576 bytes"},
+		{name: "too long", setup: func(f *fake) { f.answer = write(strings.Repeat(" ", maxAnswer+1)) }, err: "over 1048576 bytes"},
 		{name: "redirect", setup: func(f *fake) {
 			f.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Location", "https://other.okta.com/login?fromURI=x")
 				w.WriteHeader(302)
 				return true
 			}
-		}, err: "HTTP 302 Found: redirect to https://other.okta.com", hint: "set orgURL"},
+		}, err: `HTTP 302 redirected to "https://other.okta.com"`, hint: "set orgURL"},
 		{name: "not Okta", setup: func(f *fake) {
 			f.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 				http.Error(w, "404 page not found", 404)
@@ -104,7 +104,7 @@ func TestErrorsAndHints(t *testing.T) {
 				io.WriteString(w, `{"errorCode":"E0000006","errorSummary":"You do not have permission","errorId":"oae1"}`)
 				return true
 			}
-		}, err: "HTTP 403 E0000006: You do not have permission (request id req1)", hint: "a proxy, or a network zone"},
+		}, err: "HTTP 403 E0000006 You do not have permission (errorId oae1)", hint: "a proxy, or a network zone"},
 		{name: "forbidden", setup: func(f *fake) {
 			f.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(403); return true }
 		}, err: "HTTP 403 Forbidden", hint: "a proxy, or a network zone"},
@@ -157,7 +157,7 @@ func TestTransportErrors(t *testing.T) {
 	get := func(orgURL string, rt http.RoundTripper) *Error {
 		t.Helper()
 		u, _ := url.Parse(orgURL)
-		c, err := New(Options{OrgURL: u, ClientID: clientID, KeyID: keyID,
+		c, err := New(Options{OrgURL: u, ClientID: clientID, KeyID: keyID, Keys: keys,
 			Key: func() (Key, error) { return key, nil }, HTTP: rt})
 		if err != nil {
 			t.Fatal(err)

@@ -34,6 +34,8 @@ const (
 	readScope = "okta.accounts.read"
 )
 
+var keys = Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"}
+
 // newKeyPair makes an ES256 key: quick, and as good as any for most tests.
 func newKeyPair(t *testing.T) Key {
 	t.Helper()
@@ -119,7 +121,7 @@ func newFake(t *testing.T, key Key) *fake {
 func (f *fake) client(key Key, change func(*Options)) *Client {
 	f.t.Helper()
 	opt := Options{
-		OrgURL: f.url, ClientID: clientID, KeyID: keyID,
+		OrgURL: f.url, ClientID: clientID, KeyID: keyID, Keys: keys,
 		Key:  func() (Key, error) { return key, nil },
 		HTTP: f.server.Client().Transport, Now: f.clock.now,
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -13,13 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// minRSABits is the least that is worth signing with; Okta makes keys of this
-// size and refuses smaller ones.
+// minRSABits is the size of the keys that Okta makes. It refuses smaller ones.
 const minRSABits = 2048
 
 // Key is the private key of a service app. The zero Key signs nothing. It
@@ -33,7 +34,7 @@ type Key struct {
 	private crypto.Signer
 }
 
-// Public gives the public half, or nil for the zero Key.
+// Public returns the public half, or nil for the zero Key.
 func (k Key) Public() crypto.PublicKey {
 	if k.private == nil {
 		return nil
@@ -41,7 +42,7 @@ func (k Key) Public() crypto.PublicKey {
 	return k.private.Public()
 }
 
-// String tells kind, size and algorithm: "RSA key, 2048 bit, RS256".
+// String returns kind, size and algorithm: "RSA key, 2048 bit, RS256".
 func (k Key) String() string {
 	switch p := k.Public().(type) {
 	case *rsa.PublicKey:
@@ -60,11 +61,11 @@ func (k Key) GoString() string { return "auth.Key{" + k.String() + "}" }
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // ParsePrivateKey reads the private key of a service app: a PEM (PKCS#1,
-// PKCS#8 or SEC 1; certificates and public keys beside it are passed over), a
-// private JWK, or a JWK set of one key. It takes RSA from 2048 bit (RS256, or
-// what the "alg" of a JWK says) and P-256, P-384 and P-521 (ES256, ES384,
-// ES512): what Okta takes. Errors say what was found instead, and nothing of
-// what a key is made of.
+// PKCS#8 or SEC 1; certificates and public keys beside it are skipped), a
+// private JWK, or a JWK set of one key. It accepts what Okta does: RSA from 2048
+// bit (RS256, or what the "alg" of a JWK says) and P-256, P-384 and P-521 (ES256,
+// ES384, ES512). Errors say what was found instead, and nothing of what a key is
+// made of.
 func ParsePrivateKey(data []byte) (Key, error) {
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
 	switch {
@@ -125,24 +126,16 @@ func noPrivateKey(found []string) error {
 	return errors.New("neither a PEM (-----BEGIN … PRIVATE KEY-----) nor a JWK ({\"kty\": …})")
 }
 
-func parseBlock(b *pem.Block) (any, error) {
-	const decrypt = "the private key is encrypted: store it decrypted where only this program can read it (openssl pkcs8 -topk8 -nocrypt -in key.pem)"
-	var key any
-	var err error
+func parseBlock(b *pem.Block) (key any, err error) {
+	if b.Type == "ENCRYPTED PRIVATE KEY" || b.Headers["DEK-Info"] != "" {
+		return nil, errors.New("the private key is encrypted: store it decrypted where only this program can read it (openssl pkcs8 -topk8 -nocrypt -in key.pem)")
+	}
 	switch b.Type {
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New(decrypt)
 	case "OPENSSH PRIVATE KEY":
 		return nil, errors.New("this is an OpenSSH key: convert a copy of it (ssh-keygen -p -m PKCS8 -f copy) or make a new key in Okta")
 	case "RSA PRIVATE KEY":
-		if b.Headers["DEK-Info"] != "" {
-			return nil, errors.New(decrypt)
-		}
 		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
 	case "EC PRIVATE KEY":
-		if b.Headers["DEK-Info"] != "" {
-			return nil, errors.New(decrypt)
-		}
 		key, err = x509.ParseECPrivateKey(b.Bytes)
 	case "PRIVATE KEY":
 		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
@@ -157,7 +150,7 @@ func parseBlock(b *pem.Block) (any, error) {
 
 func parseJWK(data []byte) (Key, error) {
 	// The library's errors may quote the data, so what can be wrong in a
-	// well-formed JWK is found out here first.
+	// well-formed JWK is checked here first.
 	var head struct {
 		Keys []json.RawMessage `json:"keys"`
 		Kty  string            `json:"kty"`
@@ -190,6 +183,9 @@ func parseJWK(data []byte) (Key, error) {
 	return newKey(jwk.Key, jwk.KeyID, jwk.Algorithm)
 }
 
+// curves are those that Okta supports, with the algorithm for each.
+var curves = map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}
+
 // newKey checks the key and picks its algorithm; alg is what a JWK asks for,
 // or empty.
 func newKey(private any, id, alg string) (Key, error) {
@@ -204,38 +200,25 @@ func newKey(private any, id, alg string) (Key, error) {
 		}
 		algs = []string{"RS256", "RS384", "RS512"}
 	case *ecdsa.PrivateKey:
-		switch k.Curve {
-		case elliptic.P256():
-			algs = []string{"ES256"}
-		case elliptic.P384():
-			algs = []string{"ES384"}
-		case elliptic.P521():
-			algs = []string{"ES512"}
-		default:
+		if curves[k.Curve] == "" {
 			return Key{}, fmt.Errorf("the curve %s is not supported: P-256, P-384 and P-521 are", k.Curve.Params().Name)
 		}
 		if !belongTogether(k) {
 			return Key{}, errors.New("the EC key is damaged: its private and public half do not belong together")
 		}
+		algs = []string{curves[k.Curve]}
 	case ed25519.PrivateKey:
 		return Key{}, errors.New("Ed25519 keys are not supported by Okta: use RSA or EC")
 	default:
 		return Key{}, errors.New("this kind of key is not supported: RSA and EC are")
 	}
-	key := Key{ID: id, Algorithm: algs[0], private: private.(crypto.Signer)}
-	if alg == "" {
-		return key, nil
+	if alg = cmp.Or(alg, algs[0]); !slices.Contains(algs, alg) {
+		return Key{}, fmt.Errorf("the JWK's \"alg\" must be %s for this key", strings.Join(algs, ", "))
 	}
-	for _, a := range algs {
-		if a == alg {
-			key.Algorithm = a
-			return key, nil
-		}
-	}
-	return Key{}, fmt.Errorf("the JWK's \"alg\" must be %s for this key", strings.Join(algs, ", "))
+	return Key{ID: id, Algorithm: alg, private: private.(crypto.Signer)}, nil
 }
 
-// belongTogether says whether the public half of k is that of its private one.
+// belongTogether reports whether the public half of k is that of its private one.
 func belongTogether(k *ecdsa.PrivateKey) bool {
 	raw, err := k.Bytes()
 	if err != nil {

@@ -38,6 +38,7 @@ func start(t *testing.T, c simulatortest.Config, change func(*auth.Options)) *or
 	}
 	opt := auth.Options{
 		OrgURL: home, ClientID: s.Credentials.ClientID, KeyID: s.Credentials.KeyID,
+		Keys: auth.Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"},
 		Key: func() (auth.Key, error) {
 			data, err := s.Credentials.PEM()
 			if err != nil {
@@ -285,7 +286,7 @@ func TestSimulatorRedirects(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *auth.Error
-	if _, err := o.client.Token(t.Context(), manageScope); !errors.As(err, &e) || e.Status != 307 {
+	if _, err := o.client.Token(t.Context(), manageScope); !errors.As(err, &e) || e.Refusal.Status != 307 {
 		t.Errorf("got %v", err)
 	}
 	if seen := foreign.Requests(); len(seen) > 0 {

@@ -30,7 +30,7 @@ type Token struct {
 	secret *string
 }
 
-// Secret gives the token itself, for an Authorization header; "" for the zero
+// Secret returns the token itself, for an Authorization header; "" for the zero
 // Token.
 func (t Token) Secret() string {
 	if t.secret == nil {
@@ -39,7 +39,7 @@ func (t Token) Secret() string {
 	return *t.secret
 }
 
-// String gives everything but the secret.
+// String returns everything but the secret.
 func (t Token) String() string {
 	if t.secret == nil {
 		return "no token"
@@ -54,7 +54,7 @@ func (t Token) GoString() string { return "auth.Token{" + t.String() + "}" }
 // LogValue keeps the secret out of logs.
 func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
-// fresh says whether the token can be used at the time now.
+// fresh reports whether the token can be used at the time now.
 func (t Token) fresh(now time.Time) bool { return t.secret != nil && now.Before(t.renew) }
 
 // normalize sorts scopes and drops repeats, so that the same set always has

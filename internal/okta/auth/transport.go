@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,26 +12,56 @@ import (
 	"reconciler/internal/web"
 )
 
-// Transport gives a RoundTripper that puts a token with the given scopes on
+// ErrOrigin is what an error wraps when a request would have carried a
+// credential to another place than the one it is for. Nothing was sent.
+var ErrOrigin = errors.New("refused to send a credential to another origin")
+
+// bound is a RoundTripper that sends requests to one origin only.
+type bound struct {
+	origin web.Origin
+	send   func(*http.Request) (*http.Response, error)
+}
+
+// RoundTrip refuses a request to any other origin. The error names no more than
+// the two origins: a path or a query may hold something secret.
+func (b *bound) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !b.origin.Has(req.URL) {
+		closeBody(req)
+		return nil, fmt.Errorf("%w: it is for %q, the request goes to %q", ErrOrigin, b.origin, web.OriginOf(req.URL))
+	}
+	resp, err := b.send(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	resp.Request = req // which carries no credential
+	return resp, nil
+}
+
+// closeBody does what a RoundTripper owes to a request that it doesn't send.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+// Transport returns a RoundTripper that puts a token with the given scopes on
 // each request to origin (its scheme, host and port count) and sends it by
 // base; nil means http.DefaultTransport.
 //
 // A request to any other origin is refused with ErrOrigin and not sent, so
-// that neither a redirect nor a link leads a token away. An answer of 401 is
-// given once to a renewed token before the caller sees it, and a DPoP nonce
-// that the server asks for is sent, up to three; a request with a body is repeated only
-// if it has GetBody. Repeating is safe for any method: a 401 did nothing.
+// that neither a redirect nor a link leads a token away. After a 401 the request
+// is sent once more with a renewed token before the caller sees it, and up to
+// three times with a DPoP nonce that the server asks for; a request with a body
+// only if it has GetBody. Repeating is safe for any method: a 401 did nothing.
 func (c *Client) Transport(base http.RoundTripper, origin *url.URL, scopes ...string) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &tokenTransport{client: c, base: base, origin: web.OriginOf(origin), scopes: normalize(scopes)}
+	t := &tokenTransport{client: c, base: cmp.Or(base, http.DefaultTransport), scopes: normalize(scopes)}
+	return &bound{web.OriginOf(origin), t.send}
 }
 
 type tokenTransport struct {
 	client *Client
 	base   http.RoundTripper
-	origin web.Origin
 	scopes []string
 }
 
@@ -39,11 +70,7 @@ type tokenTransport struct {
 // be asked for ever.
 const maxNonces = 3
 
-func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := checkOrigin(t.origin, req.URL); err != nil {
-		closeBody(req)
-		return nil, err
-	}
+func (t *tokenTransport) send(req *http.Request) (*http.Response, error) {
 	out := clone(req)
 	renewed, nonces := false, 0
 	for {
@@ -59,8 +86,6 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The caller's own request, which carries no credential.
-		resp.Request = req
 		learned := t.client.prover.learn(req.URL, resp.Header)
 		if resp.StatusCode != http.StatusUnauthorized {
 			return resp, nil
@@ -75,12 +100,15 @@ func (t *tokenTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			t.client.reject(token, t.scopes)
 			renewed = true
 		}
-		if out, err = again(req); err != nil {
-			drain(resp)
-			return nil, err
-		}
-		if out == nil {
-			return resp, nil
+		out = clone(req)
+		if req.Body != nil && req.Body != http.NoBody {
+			if req.GetBody == nil {
+				return resp, nil
+			}
+			if out.Body, err = req.GetBody(); err != nil {
+				drain(resp)
+				return nil, fmt.Errorf("repeating the request's body: %w", err)
+			}
 		}
 		drain(resp)
 	}
@@ -92,11 +120,7 @@ func (t *tokenTransport) authorize(req *http.Request, token Token) error {
 	if token.Type != DPoP {
 		return nil
 	}
-	method := req.Method
-	if method == "" {
-		method = http.MethodGet
-	}
-	proof, err := t.client.prover.proof(method, req.URL, token.Secret(), t.client.opt.Now())
+	proof, err := t.client.prover.proof(cmp.Or(req.Method, http.MethodGet), req.URL, token.Secret(), t.client.opt.Now())
 	if err != nil {
 		return err
 	}
@@ -113,24 +137,6 @@ func clone(req *http.Request) *http.Request {
 	return out
 }
 
-// again copies the request for another attempt; nil when its body can't be
-// had a second time.
-func again(req *http.Request) (*http.Request, error) {
-	out := clone(req)
-	if req.Body == nil || req.Body == http.NoBody {
-		return out, nil
-	}
-	if req.GetBody == nil {
-		return nil, nil
-	}
-	body, err := req.GetBody()
-	if err != nil {
-		return nil, fmt.Errorf("repeating the request's body: %w", err)
-	}
-	out.Body = body
-	return out, nil
-}
-
 // drain reads what is left of a short answer, so that its connection can be
 // used again, and closes it.
 func drain(resp *http.Response) {
@@ -138,56 +144,37 @@ func drain(resp *http.Response) {
 	resp.Body.Close()
 }
 
-// SSWS gives a RoundTripper that puts an Okta API token on each request to
+// SSWS returns a RoundTripper that puts an Okta API token on each request to
 // origin and sends it by base; nil means http.DefaultTransport. token is
-// called for each request; its error is given on as it is, and must hold no
+// called for each request; its error is returned as it is, and must hold no
 // secret. A request to any other origin is refused with ErrOrigin.
 func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error)) http.RoundTripper {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &sswsTransport{base: base, origin: web.OriginOf(origin), token: token}
+	base = cmp.Or(base, http.DefaultTransport)
+	return &bound{web.OriginOf(origin), func(req *http.Request) (*http.Response, error) {
+		secret, err := apiToken(token)
+		if err != nil {
+			return nil, err
+		}
+		out := clone(req)
+		out.Header.Set("Authorization", "SSWS "+secret)
+		return base.RoundTrip(out)
+	}}
 }
 
-type sswsTransport struct {
-	base   http.RoundTripper
-	origin web.Origin
-	token  func() (string, error)
-}
-
-func (t *sswsTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	out, err := t.authorize(req)
+func apiToken(read func() (string, error)) (string, error) {
+	if read == nil {
+		return "", errors.New("no API token")
+	}
+	token, err := read()
 	if err != nil {
-		closeBody(req)
-		return nil, err
-	}
-	resp, err := t.base.RoundTrip(out)
-	if err != nil {
-		return nil, err
-	}
-	resp.Request = req
-	return resp, nil
-}
-
-func (t *sswsTransport) authorize(req *http.Request) (*http.Request, error) {
-	if err := checkOrigin(t.origin, req.URL); err != nil {
-		return nil, err
-	}
-	if t.token == nil {
-		return nil, errors.New("no API token")
-	}
-	token, err := t.token()
-	if err != nil {
-		return nil, err
+		return "", err
 	}
 	token = strings.TrimSpace(token)
-	if token == "" {
-		return nil, errors.New("the API token is empty")
+	switch {
+	case token == "":
+		return "", errors.New("the API token is empty")
+	case strings.ContainsFunc(token, notOfToken):
+		return "", errors.New("the API token holds spaces or other characters that no token has: is it the right file?")
 	}
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("the API token holds spaces or other characters that no token has: is it the right file?")
-	}
-	out := clone(req)
-	out.Header.Set("Authorization", "SSWS "+token)
-	return out, nil
+	return token, nil
 }

@@ -348,7 +348,7 @@ func TestDPoPNonceForever(t *testing.T) {
 	}
 	_, err := f.client(key, nil).Token(context.Background(), readScope)
 	var e *Error
-	if !errors.As(err, &e) || e.Code != "use_dpop_nonce" || e.Hint() == "" {
+	if !errors.As(err, &e) || e.Refusal.Code != "use_dpop_nonce" || e.Hint() == "" {
 		t.Errorf("got %v", err)
 	}
 	if calls, _ := f.counts(); calls != 4 {

@@ -1,20 +1,33 @@
 package parent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
-	"reconciler/internal/web"
+	"reconciler/internal/okta/rest"
 )
 
-// defaultTimeout leaves a process that is stopped in the middle of a creation, and
-// that is usually given a minute to end, some time to keep the token.
-const defaultTimeout = 45 * time.Second
+const (
+	// timeout bounds one attempt of one call. It leaves a process that is stopped
+	// in the middle of a creation, and that is usually given a minute to end,
+	// some time to keep the token. A creation that is slow is better waited for
+	// than given up.
+	timeout = 45 * time.Second
+	// maxBody caps an answer; none need be longer.
+	maxBody = 1 << 20
+	// maxAttempts is how often a read is sent before a failure that may pass is
+	// returned, with waits of up to 0.5, 1 and 2 s between.
+	maxAttempts = 4
+	firstWait   = 500 * time.Millisecond
+	// maxThrottled is how long one call waits for 429s altogether.
+	maxThrottled = 5 * time.Minute
+)
 
 // Options is what a Client needs to know.
 type Options struct {
@@ -23,68 +36,113 @@ type Options struct {
 	// URL is the parent org's, such as https://acme.okta.com. No request goes
 	// to another origin.
 	URL *url.URL
-	// Transport sends the requests.
+	// Keys are what the config calls what hints tell people to check.
+	Keys Keys
+	// Transport sends the requests. Auth puts credentials on those that go to
+	// the transport it is given.
 	Transport http.RoundTripper
-	// Auth puts credentials on the requests that go to the transport it is
-	// given. What fails in there, before a request is sent, leaves nothing open.
-	Auth func(http.RoundTripper) http.RoundTripper
-	// Timeout bounds one attempt of one call, from sending it to the end of
-	// the answer's body; 0 means 45 seconds. A creation that is slow is better
-	// waited for than given up.
-	Timeout time.Duration
-	// Sleep waits between attempts until ctx ends; nil means by the clock.
-	Sleep func(ctx context.Context, d time.Duration) error
-	// Logger is told of attempts (debug) and retries (warn); nil is silent.
+	Auth      func(http.RoundTripper) http.RoundTripper
+	// Logger gets attempts (debug) and retries (warn); nil discards them.
 	Logger *slog.Logger
 }
 
+// Keys name the settings of a parent in the config, and that of the account
+// which is to manage its orgs.
+type Keys struct {
+	URL, Auth, OrgURL, AccountID string
+}
+
 // Client makes the calls of one parent org. Its methods may be called from many
-// goroutines. Errors of the API are an *Error somewhere in the chain; some
+// goroutines. Errors of the API are a *rest.Error somewhere in the chain; some
 // errors have a method Hint() string, which says what to do about it. No error
 // and no line of log holds a token.
 type Client struct {
-	name      string
-	base      *url.URL
-	transport http.RoundTripper
-	timeout   time.Duration
-	sleep     func(context.Context, time.Duration) error
-	log       *slog.Logger
+	name   string
+	base   *url.URL
+	keys   Keys
+	caller *rest.Caller
 }
 
-// New checks the options and gives a client. It sends nothing.
+// New checks the options and returns a client. It sends nothing.
 func New(opts Options) (*Client, error) {
-	u := opts.URL
-	switch {
-	case u == nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("parent %q: it needs a URL such as https://acme.okta.com", opts.Name)
-	case u.User != nil:
-		return nil, fmt.Errorf("parent %q: its URL must not hold credentials", opts.Name)
-	case u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("parent %q: its URL must have neither query nor fragment", opts.Name)
-	case opts.Transport == nil || opts.Auth == nil:
-		return nil, errors.New("the client of a parent org needs a transport and credentials")
-	case opts.Timeout < 0:
-		return nil, fmt.Errorf("parent %q: the timeout must be positive, not %v", opts.Name, opts.Timeout)
+	if opts.URL == nil || opts.Transport == nil || opts.Auth == nil {
+		return nil, errors.New("the client of a parent org needs a URL, a transport and credentials")
 	}
-	c := &Client{
-		name:      opts.Name,
-		base:      u,
-		transport: opts.Auth(wire{opts.Transport}),
-		timeout:   opts.Timeout,
-		sleep:     opts.Sleep,
-		log:       opts.Logger,
+	base, err := rest.Base(opts.URL, fmt.Sprintf("the parent %q", opts.Name))
+	if err != nil {
+		return nil, err
 	}
-	if c.timeout == 0 {
-		c.timeout = defaultTimeout
+	c := &Client{name: opts.Name, base: base, keys: opts.Keys}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	if c.sleep == nil {
-		c.sleep = web.Sleep
-	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
+	c.caller = rest.New(rest.Options{
+		Name: "the parent org", URLKey: c.keys.URL, TokenKey: c.keys.OrgURL, Hint: c.hint,
+		Transport: opts.Transport, Auth: opts.Auth, Logger: log.With("parent", c.name),
+	})
 	return c, nil
 }
 
-// Timeout is how long a creation may take from being sent to being given up.
-func (c *Client) Timeout() time.Duration { return c.timeout }
+// Timeout returns how long a creation may take from being sent to being given up.
+func (c *Client) Timeout() time.Duration { return timeout }
+
+// call prepares a call; repeat says what it means to send it twice.
+func (c *Client) call(method, endpoint string, repeat rest.Repeat) *rest.Call {
+	return &rest.Call{
+		Method: method, Endpoint: endpoint, URL: c.base.JoinPath("api", "v1", endpoint),
+		Policy: rest.Policy{
+			Repeat:    repeat,
+			Timeout:   timeout,
+			Grace:     timeout,
+			MaxBody:   maxBody,
+			Attempts:  maxAttempts,
+			Backoff:   firstWait,
+			Failing:   maxAttempts * timeout,
+			Throttled: maxThrottled,
+		},
+	}
+}
+
+// codeNoFeature is Okta's for a feature that the org does not have.
+const codeNoFeature = "E0000015"
+
+// hint returns what to do about an answer that is not a success.
+func (c *Client) hint(e *rest.Error) string {
+	switch {
+	case e.Code == codeNoFeature:
+		return "the parent has no Org Creator API: ask Okta Support to switch it on there"
+	case e.Status == http.StatusUnauthorized:
+		return "Okta refused the parent's credentials: check " + c.keys.Auth + "; an API token dies with its owner, and after 30 days without use"
+	case e.Status == http.StatusForbidden:
+		return "the API token's owner must be a super admin of the parent; a service app needs that role and the scope okta.orgs.manage"
+	case e.Status == http.StatusNotFound, e.Status == http.StatusMethodNotAllowed:
+		return "no such API is there: check " + c.keys.URL
+	case e.Status == http.StatusTooManyRequests:
+		return "Okta makes ten orgs a minute for a parent; whoever else creates orgs there counts too"
+	}
+	return e.CommonHint(c.keys.URL)
+}
+
+// Taken reports whether err is Okta's refusal to make an org because its
+// subdomain is in use. So the org exists, though it may be somebody else's.
+//
+// Okta documents the status and the code of a validation that failed. Its
+// words for this one are unconfirmed, so any cause will do that is about the
+// subdomain and about being there already.
+func Taken(err error) bool {
+	var e *rest.Error
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Code != "E0000001" {
+		return false
+	}
+	return slices.ContainsFunc(append(slices.Clone(e.Causes), e.Summary), func(cause string) bool {
+		cause = strings.ToLower(cause)
+		about := strings.Contains(cause, "subdomain")
+		for _, words := range []string{"already exists", "already in use", "already taken", "must be unique", "not available", "is taken", "not unique"} {
+			if about && strings.Contains(cause, words) {
+				return true
+			}
+		}
+		return false
+	})
+}

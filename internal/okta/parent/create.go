@@ -16,16 +16,14 @@ import (
 	"reconciler/internal/text"
 )
 
-const createEndpoint = "orgs"
-
-// Created is a new org, as far as the answer told of it.
+// Created is a new org, as far as the answer describes it.
 type Created struct {
 	// OrgID is empty when the answer was cut off before it.
 	OrgID string
 	// Subdomain and Domain, in lower case, are what Okta says that they are;
 	// empty when it doesn't.
 	Subdomain, Domain string
-	// Token is that of the first super admin, told once and never again. The
+	// Token is that of the first super admin, which Okta returns only once. The
 	// zero Token means that none could be read; then it is lost.
 	Token Token
 	// Flaw says why the answer is not whole, on one line; empty when it is.
@@ -43,88 +41,49 @@ type wireOrg struct {
 	Website   string `json:"website,omitempty"`
 	Edition   string `json:"edition"`
 	Admin     struct {
-		Profile struct {
-			FirstName string `json:"firstName"`
-			LastName  string `json:"lastName"`
-			Email     string `json:"email"`
-			Login     string `json:"login"`
-		} `json:"profile"`
+		Profile wireProfile `json:"profile"`
 	} `json:"admin"`
+}
+
+type wireProfile struct {
+	FirstName string `json:"firstName"`
+	LastName  string `json:"lastName"`
+	Email     string `json:"email"`
+	Login     string `json:"login"`
 }
 
 // CreateOrg makes a child org. This can't be undone, and the new org's token is
 // in the answer and nowhere else.
 //
 // No error means that there is a new org, even if its token could not be read.
-// An *rest.UncertainError means that there may be one. Any other error means
-// that there is none; Taken tells whether that is because the subdomain is in
-// use.
+// A *rest.UncertainError means that there may be one. Any other error means that
+// there is none; Taken reports whether that is because the subdomain is in use.
 //
 // Once the request has been sent, the answer is waited for, up to the timeout,
 // also when ctx ends. A 429 is waited out and the request sent again, for Okta
 // looked at nothing; ctx ends that.
 func (c *Client) CreateOrg(ctx context.Context, subdomain string, org state.Create) (Created, error) {
-	made, err := c.createOrg(ctx, subdomain, org)
-	if err != nil {
+	body := wireOrg{Subdomain: subdomain, Name: org.Name, Website: org.Website, Edition: edition}
+	body.Admin.Profile = wireProfile(org.Admin)
+	var made Created
+	call := c.call(http.MethodPost, "orgs", rest.Never)
+	call.ContentType, call.MaySend = "application/json", rest.JSON(body)
+	call.Read = func(a *rest.Answer) (err error) {
+		made, err = readCreated(a)
+		return err
+	}
+	if err := c.caller.Do(ctx, call); err != nil {
 		return Created{}, fmt.Errorf("creating the org %q through the parent %q: %w", subdomain, c.name, err)
 	}
 	return made, nil
 }
 
-func (c *Client) createOrg(ctx context.Context, subdomain string, org state.Create) (Created, error) {
-	body := wireOrg{Subdomain: subdomain, Name: org.Name, Website: org.Website, Edition: edition}
-	body.Admin.Profile.FirstName, body.Admin.Profile.LastName = org.Admin.FirstName, org.Admin.LastName
-	body.Admin.Profile.Email, body.Admin.Profile.Login = org.Admin.Email, org.Admin.Login
-	data, err := json.Marshal(body)
-	if err != nil {
-		return Created{}, err
-	}
-	var limits throttle
-	for {
-		if err := ctx.Err(); err != nil {
-			return Created{}, err
-		}
-		// What is on the wire may take effect, whoever stops waiting for it.
-		a, err := c.attempt(context.WithoutCancel(ctx), http.MethodPost, createEndpoint, data)
-		var unsent *unsentError
-		switch {
-		case errors.As(err, &unsent):
-			return Created{}, unsent.error
-		case err != nil:
-			return Created{}, &rest.UncertainError{Err: err}
-		case a.success():
-			return readCreated(a)
-		}
-		refused := refusal(http.MethodPost, createEndpoint, a)
-		if refused.Status != http.StatusTooManyRequests {
-			return Created{}, verdict(refused)
-		}
-		wait, ok := limits.next(refused)
-		if !ok {
-			return Created{}, fmt.Errorf("%w (gave up after %v)", refused, maxThrottled)
-		}
-		if err := c.again(ctx, http.MethodPost, createEndpoint, wait, refused); err != nil {
-			return Created{}, fmt.Errorf("%w while waiting to try again after: %v", err, refused)
-		}
-	}
-}
-
-// verdict says of a refusal whether it leaves the outcome open: only a 4xx says
-// that Okta looked at the request and did nothing, but for 408, with which
-// something on the way may have lost patience.
-func verdict(e *Error) error {
-	if e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout {
-		return e
-	}
-	return &rest.UncertainError{Err: e}
-}
-
 // readCreated reads an answer that says that there is a new org. It takes what
 // there is of a body that was cut off. A body that tells neither an id nor a
 // token may come from something on the way, and proves nothing.
-func readCreated(a *answer) (Created, error) {
+func readCreated(a *rest.Answer) (Created, error) {
 	var made Created
-	err := eachString(a.body, func(key, value string) {
+	err := eachString(a.Body, func(key, value string) {
 		switch key {
 		case "id":
 			made.OrgID = value
@@ -138,13 +97,10 @@ func readCreated(a *answer) (Created, error) {
 			}
 		}
 	})
-	flaw := cmp.Or(a.cut, err)
+	flaw := cmp.Or(a.Cut, err)
 	switch {
 	case made.OrgID == "" && made.Token.IsZero():
-		if flaw == nil {
-			flaw = errors.New("it tells neither id nor token")
-		}
-		return Created{}, &rest.UncertainError{Err: fmt.Errorf("%d with an unreadable body: %w", a.status, flaw)}
+		return Created{}, cmp.Or(flaw, errors.New("it tells neither id nor token"))
 	case flaw != nil:
 		made.Flaw = "the answer is not whole: " + text.Clean(flaw.Error())
 	case made.Token.IsZero():
@@ -154,59 +110,47 @@ func readCreated(a *answer) (Created, error) {
 }
 
 // maxDepth bounds how deep eachString follows objects.
-const maxDepth = 8
+const maxDepth = 50
 
-// eachString calls f for each string of a JSON object, and of the objects in
-// it, in their order; a key holds the keys on the way to it, with dots between.
-// It goes as far as the text does: what was handed over before an error stands.
+// eachString calls f for each string of a JSON object, in their order; a key
+// holds the keys on the way to it, with dots between, and [] for an array. It
+// goes as far as the text does: what f was called with before an error stands.
 // The error says nothing of the text, which may hold a secret.
 func eachString(text []byte, f func(key, value string)) error {
+	notOrg := errors.New("it is not the JSON of an org")
 	dec := json.NewDecoder(bytes.NewReader(text))
-	var object func(prefix string, depth int) error
-	object = func(prefix string, depth int) error {
-		for dec.More() {
-			key, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			name := prefix + key.(string) // what stands there is a string, or an error
-			value, err := dec.Token()
-			switch v := value.(type) {
-			case string:
-				f(name, v)
-			case json.Delim:
-				if v == '{' && depth < maxDepth {
-					err = object(name+".", depth+1)
-				} else {
-					err = skip(dec)
-				}
-			}
-			if err != nil {
-				return err
-			}
-		}
-		_, err := dec.Token()
-		return err
-	}
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') || object("", 1) != nil {
-		return errors.New("it is not the JSON of an org")
-	}
-	return nil
-}
-
-// skip reads to the end of the array or object that was just begun.
-func skip(dec *json.Decoder) error {
-	for depth := 1; depth > 0; {
-		t, err := dec.Token()
+	var value func(key string, depth int) error
+	value = func(key string, depth int) error {
+		token, err := dec.Token()
 		if err != nil {
 			return err
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
+		switch token := token.(type) {
+		case string:
+			f(key, token)
+		case json.Delim: // one that opens
+			if depth == maxDepth {
+				return notOrg
+			}
+			for dec.More() {
+				name := key + "[]"
+				if token == '{' {
+					next, err := dec.Token()
+					if err != nil {
+						return err
+					}
+					name = strings.TrimPrefix(key+"."+next.(string), ".") // a key is a string, or an error
+				}
+				if err := value(name, depth+1); err != nil {
+					return err
+				}
+			}
+			_, err = dec.Token()
 		}
+		return err
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) || value("", 0) != nil {
+		return notOrg
 	}
 	return nil
 }

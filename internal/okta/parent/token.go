@@ -10,7 +10,7 @@ type Token struct {
 	secret *string
 }
 
-// NewToken makes a Token; of "" the zero Token.
+// NewToken returns a Token for the secret; for "" the zero Token.
 func NewToken(secret string) Token {
 	if secret == "" {
 		return Token{}
@@ -18,7 +18,7 @@ func NewToken(secret string) Token {
 	return Token{&secret}
 }
 
-// Secret gives the token itself; "" for the zero Token.
+// Secret returns the token itself; "" for the zero Token.
 func (t Token) Secret() string {
 	if t.secret == nil {
 		return ""
@@ -26,10 +26,10 @@ func (t Token) Secret() string {
 	return *t.secret
 }
 
-// IsZero says whether there is no token.
+// IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.secret == nil }
 
-// String says whether there is a token.
+// String returns "[token]", or "no token" for the zero Token.
 func (t Token) String() string {
 	if t.IsZero() {
 		return "no token"

@@ -1,22 +1,144 @@
 package rest
 
 import (
+	"cmp"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"reconciler/internal/text"
 )
 
+// Error is an answer of an API that is not a success.
+type Error struct {
+	// Method and Endpoint say which call it was; the endpoint is a template
+	// such as "orgs/{id}/products".
+	Method, Endpoint string
+	// Status is the HTTP status.
+	Status int
+	// Code is Okta's code for the kind of error, such as "E0000006", or OAuth's,
+	// such as "invalid_client"; empty when the body was not Okta's.
+	Code string
+	// Summary and Causes are Okta's words.
+	Summary string
+	Causes  []string
+	// ID and RequestID are what Okta Support asks for.
+	ID, RequestID string
+	// RetryAfter is how long the server asks to wait, by its own clock; 0 when
+	// it doesn't say.
+	RetryAfter time.Duration
+}
+
+// newError reads an answer that is not a success. Its body is Okta's error body,
+// OAuth's (RFC 6749, section 5.2) or, from something in between, anything at
+// all; then only the status is known.
+func newError(call *Call, a *Answer) *Error {
+	e := &Error{
+		Method: call.Method, Endpoint: call.Endpoint, Status: a.Status,
+		RequestID: text.Clean(a.Header.Get("X-Okta-Request-Id")),
+	}
+	var body struct {
+		Code    string `json:"errorCode"`
+		Summary string `json:"errorSummary"`
+		ID      string `json:"errorId"`
+		Causes  []struct {
+			Summary string `json:"errorSummary"`
+		} `json:"errorCauses"`
+		OAuthCode        string `json:"error"`
+		OAuthDescription string `json:"error_description"`
+	}
+	if json.Unmarshal(a.Body, &body) != nil {
+		return e
+	}
+	e.Code = text.Clean(cmp.Or(body.OAuthCode, body.Code))
+	e.Summary = text.Clean(cmp.Or(body.OAuthDescription, body.Summary))
+	e.ID = text.Clean(body.ID)
+	for _, cause := range body.Causes {
+		if s := text.Clean(cause.Summary); s != "" {
+			e.Causes = append(e.Causes, s)
+		}
+	}
+	return e
+}
+
+// Error returns status, code, words and error id on one line.
+func (e *Error) Error() string {
+	var s strings.Builder
+	fmt.Fprint(&s, e.Status)
+	if e.Code != "" {
+		s.WriteString(" " + e.Code)
+		if !strings.HasPrefix(e.Code, "E") { // a word of OAuth's
+			s.WriteString(":")
+		}
+	}
+	if words := cmp.Or(e.Summary, http.StatusText(e.Status)); words != "" {
+		s.WriteString(" " + words)
+	}
+	if len(e.Causes) > 0 {
+		s.WriteString(": " + strings.Join(e.Causes, "; "))
+	}
+	switch {
+	case e.ID != "":
+		s.WriteString(" (errorId " + e.ID + ")")
+	case e.RequestID != "":
+		s.WriteString(" (request id " + e.RequestID + ")")
+	}
+	return s.String()
+}
+
+// Refused reports whether Okta looked at the call and refused to do it. It is
+// false where something else stood in the way: credentials, a limit, a server
+// that fails.
+func (e *Error) Refused() bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Status >= 400 && e.Status < 500
+}
+
+// CommonHint returns what to do about a redirect and about a server that fails,
+// whichever API it is; empty for any other answer. key is what the config calls
+// the server's URL.
+func (e *Error) CommonHint(key string) string {
+	switch {
+	case e.Status >= 300 && e.Status < 400:
+		return "redirects are never followed: check " + key + ", and proxies on the way"
+	case e.Status >= 500 && e.ID != "":
+		return "Okta's side: see status.okta.com, and give Okta Support the errorId"
+	case e.Status >= 500:
+		return "Okta's side, or a proxy on the way: see status.okta.com"
+	}
+	return ""
+}
+
+// uncertain reports whether the answer leaves open what became of a write: only
+// a 4xx says that nothing was done, except for 408, which may come from
+// something between here and Okta.
+func (e *Error) uncertain() bool {
+	return e.Status < 400 || e.Status >= 500 || e.Status == http.StatusRequestTimeout
+}
+
 // UncertainError is a write that may or may not have taken effect: the answer
 // was lost, cut, or a failure that says nothing about it. The caller has to
-// look before doing anything about it.
+// look before it does anything else about it.
 type UncertainError struct {
 	Err error
+}
+
+// Uncertain returns an UncertainError for err; nil for nil.
+func Uncertain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &UncertainError{Err: err}
 }
 
 // Error says what went wrong and that the outcome is open.
@@ -24,69 +146,72 @@ func (e *UncertainError) Error() string {
 	return e.Err.Error() + "; it may have taken effect all the same"
 }
 
-// Unwrap gives what went wrong.
+// Unwrap returns what went wrong.
 func (e *UncertainError) Unwrap() error { return e.Err }
 
-// Uncertain is true. It lets callers that don't know this package find out.
+// Uncertain reports true. It is for packages that don't import this one.
 func (e *UncertainError) Uncertain() bool { return true }
 
-// Wire is the transport that sends, below those that put credentials on. It
-// marks its errors, so that OnWire can tell theirs from its own.
-type Wire struct{ http.RoundTripper }
-
-// RoundTrip sends the request.
-func (w Wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := w.RoundTripper.RoundTrip(req)
-	if err != nil {
-		return nil, &wireError{err}
-	}
-	return resp, nil
+// UnsentError is a request that was not sent, because there were no credentials
+// for it, or because Call.MaySend forbade it.
+type UnsentError struct {
+	Err error
 }
 
-type wireError struct{ error }
+// Error says why.
+func (e *UnsentError) Error() string { return e.Err.Error() }
 
-func (e *wireError) Unwrap() error { return e.error }
+// Unwrap returns the reason.
+func (e *UnsentError) Unwrap() error { return e.Err }
 
-// OnWire gives the error of sending that is in the chain of err; nil when there
-// is none, and so the request never came as far as a Wire.
-func OnWire(err error) error {
-	var sending *wireError
-	if !errors.As(err, &sending) {
-		return nil
-	}
-	return sending.error
-}
+// foreignError is an error of a connection, which may quote what came over it.
+type foreignError struct{ error }
 
-// Unsent says of an error of http.Transport whether the request can't have
-// reached the server: there was no connection to it, or none that can be
-// trusted. The caller may then be certain that it did nothing.
-func Unsent(err error) bool {
+func (e *foreignError) Error() string { return text.Clean(e.error.Error()) }
+
+func (e *foreignError) Unwrap() error { return e.error }
+
+// lateError is the cause with which the context of an attempt ends. It wraps no
+// error of a context: the caller's own has not ended, or that doesn't matter.
+type lateError struct{ after string }
+
+func (e *lateError) Error() string { return "no complete answer within " + e.after }
+
+// unsent reports whether a request that ended in this error of http.Transport
+// can't have reached the server: there was no connection to it, or none that can
+// be trusted. Then it is certain that it did nothing.
+func unsent(err error) bool {
 	var op *net.OpError
-	return Untrusted(err) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+	return untrusted(err) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// Untrusted says whether the server's certificate was refused. Trying again is
-// of no use then.
-func Untrusted(err error) bool {
+// untrusted reports whether the server's certificate was refused.
+func untrusted(err error) bool {
 	var cert *tls.CertificateVerificationError
 	return errors.As(err, &cert)
 }
 
-// WayHint gives advice for an error of http.Transport that says there is no way
-// to the server, or none that can be trusted. key is where the config has the
-// server's URL. It is empty for any other error, and for nil.
-func WayHint(err error, key string) string {
+// unknownHost reports whether the name of the server doesn't exist.
+func unknownHost(err error) bool {
 	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound
+}
+
+// WayHint returns what to do about an error of a connection; empty when there is
+// nothing to add, as for nil. key is what the config calls the server's URL.
+func WayHint(err error, key string) string {
+	var late *lateError
 	switch {
-	case Untrusted(err):
+	case untrusted(err):
 		return "the server's certificate is not trusted here: check " + key + ", the system's root certificates, and proxies on the way"
-	case errors.As(err, &dns) && dns.IsNotFound:
+	case unknownHost(err):
 		return "there is no such host: check " + key + ", and that this machine's DNS works"
-	case Unsent(err):
+	case unsent(err):
 		return "there is no way to the server: check " + key + ", DNS, firewall and proxy"
-	default:
-		return ""
+	case errors.As(err, &late):
+		return "the server does not answer: check " + key + ", firewall and proxy"
 	}
+	return ""
 }
 
 // Recover is for the defer of a function that runs as a goroutine of its own,
