@@ -51,7 +51,7 @@ var mayImport = map[string]struct {
 
 	// What is decided, done and shown.
 	"internal/diff":     {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 

@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // worker carries out the changes of one org.
@@ -358,11 +359,7 @@ func readBack(ctx context.Context, read reading) (string, error) {
 	const unproven = "not read back: the run was stopped"
 	var actual, desired string
 	for _, wait := range readBackWaits {
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-		if ctx.Err() != nil {
+		if web.Sleep(ctx, wait) != nil || ctx.Err() != nil {
 			return unproven, nil
 		}
 		var err error
