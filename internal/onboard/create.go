@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 var _ apply.Creator = (*Onboarder)(nil)
@@ -180,7 +181,7 @@ func (n *creation) prepare(ctx context.Context) error {
 			return err
 		}
 		n.log.Info("waiting for the parent's limit", "org", n.key.Domain, "parent", n.parent.name, "wait", wait.Round(time.Second))
-		if err := n.sleep(ctx, wait); err != nil {
+		if err := web.Sleep(ctx, wait); err != nil {
 			return fmt.Errorf("waiting for the limit of %d orgs a minute of the parent %q: %w", rate.Limit, n.parent.name, err)
 		}
 	}
@@ -193,7 +194,7 @@ func (n *creation) settle(ctx context.Context) error {
 	if err != nil || rec == nil {
 		return err
 	}
-	n.pause(ctx, rec.Unsettled(n.now(), n.parent.Settle))
+	n.pause(ctx, rec.Unsettled(time.Now(), n.parent.Settle))
 	return nil
 }
 
@@ -203,5 +204,5 @@ func (n *creation) pause(ctx context.Context, d time.Duration) bool {
 		return ctx.Err() == nil
 	}
 	n.log.Info("waiting for the new org to settle", "org", n.key.Domain, "wait", d.Round(time.Millisecond))
-	return n.sleep(ctx, d) == nil
+	return web.Sleep(ctx, d) == nil
 }

@@ -9,6 +9,7 @@ import (
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // keep sees to it that nothing of a creation's answer is lost. The token comes
 // first: whatever else is odd about the answer, it is told once.
 func (n *creation) keep(ctx context.Context, answer parent.Created) (apply.Created, error) {
-	at := n.now()
+	at := time.Now()
 	where, lost := "", "Okta created the org, but "+answer.Flaw
 	if !answer.Token.IsZero() {
 		var err error
@@ -79,7 +80,7 @@ func (n *creation) store(ctx context.Context, answer parent.Created, at time.Tim
 	keeping := context.WithoutCancel(ctx)
 	for hurried := time.Duration(0); ; {
 		where, err = n.sink.Store(meta, answer.Token)
-		if err == nil || n.now().Sub(at) >= patience || hurried >= hurry {
+		if err == nil || time.Now().Sub(at) >= patience || hurried >= hurry {
 			return where, err
 		}
 		n.log.Error("the token sink doesn't take the token of a new org; it is in memory only, and offered again",
@@ -87,7 +88,7 @@ func (n *creation) store(ctx context.Context, answer parent.Created, at time.Tim
 		if ctx.Err() != nil {
 			hurried += storeEvery
 		}
-		if err := n.sleep(keeping, storeEvery); err != nil {
+		if err := web.Sleep(keeping, storeEvery); err != nil {
 			return "", err // keeping doesn't end, so this is a sleep that can't sleep
 		}
 	}

@@ -3,6 +3,7 @@ package onboard
 import (
 	"context"
 	"errors"
+	"time"
 
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
@@ -49,7 +50,7 @@ func (o *Onboarder) noteLinked(domain, orgID string) (note string, err error) {
 		if !ours {
 			return "", o.notOurs(rec)
 		}
-		if err := o.journal.MarkCreated(key, orgID, o.now()); err != nil {
+		if err := o.journal.MarkCreated(key, orgID, time.Now()); err != nil {
 			return "", err
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/text"
-	"reconciler/internal/web"
 )
 
 // Journal is what is remembered of creations; *journal.Journal is one. What a
@@ -71,10 +70,6 @@ type Options struct {
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
-	// Now tells the time and Sleep waits until ctx ends; nil means by the
-	// system's clock.
-	Now   func() time.Time
-	Sleep func(ctx context.Context, d time.Duration) error
 	// Logger is told of each step; nil is silent.
 	Logger *slog.Logger
 }
@@ -86,8 +81,6 @@ type Onboarder struct {
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
-	now     func() time.Time
-	sleep   func(context.Context, time.Duration) error
 	log     *slog.Logger
 }
 
@@ -106,18 +99,10 @@ func New(opts Options) *Onboarder {
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
-		now:     opts.Now,
-		sleep:   opts.Sleep,
 		log:     opts.Logger,
 	}
 	for name, p := range opts.Parents {
 		o.parents[name] = &creator{Parent: p, name: name, turn: make(chan struct{}, 1)}
-	}
-	if o.now == nil {
-		o.now = time.Now
-	}
-	if o.sleep == nil {
-		o.sleep = web.Sleep
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)

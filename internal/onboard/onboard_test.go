@@ -2,7 +2,6 @@ package onboard_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,41 +19,9 @@ import (
 	"reconciler/internal/store/journal"
 )
 
-// envProgram, when it is set, makes this binary the program, with a side on its
-// standard input.
-const envProgram = "ONBOARD_TEST_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(envProgram) != "" {
-		var s side
-		if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(exitError)
-		}
-		os.Exit(s.main())
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const fresh = "acme-fresh.okta.com"
-
-// fast is how fast the clock of most tests runs: 30 seconds take 30 ms.
-const fast = 1000
-
-// once does one run in this process.
-func (w *world) once(t *testing.T, change ...func(*onboard.Options)) *apply.Result {
-	t.Helper()
-	p, err := w.start(w, change...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.stop()
-	_, result, err := p.run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return result
-}
 
 // outcome gives what became of one change of an org.
 func outcome(t *testing.T, r *apply.Result, domain string, action diff.Action) apply.Outcome {
@@ -152,7 +119,7 @@ func (w *world) creationsSent() int {
 }
 
 func TestOnboarding(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	for _, o := range w.once(t).Outcomes {
 		if o.Result != apply.Applied || o.Hint != "" {
 			t.Errorf("%+v", o)
@@ -172,7 +139,7 @@ func TestLimitAcrossRestarts(t *testing.T) {
 	for i := range 23 {
 		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
 	}
-	w := newWorld(t, fast, nil, domains[:6]...)
+	w := newWorld(t, nil, domains[:6]...)
 	w.once(t)
 	for _, d := range domains[6:] {
 		w.Declared = append(w.Declared, declare(d))
@@ -223,21 +190,9 @@ func TestWhatIsMissing(t *testing.T) {
 		}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, fast, tt.seed, fresh)
+			w := newWorld(t, tt.seed, fresh)
 			tt.change(w)
-			p, err := w.start(w)
-			if err != nil {
-				if tt.says != "" {
-					t.Fatal(err)
-				}
-				return // refused before anything else
-			}
-			defer p.stop()
-			_, r, err := p.run(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := outcome(t, r, fresh, diff.CreateOrg)
+			o := outcome(t, w.once(t), fresh, diff.CreateOrg)
 			if o.Result != apply.Failed || !strings.Contains(o.Error, tt.says) || !strings.Contains(o.Hint, tt.hint) {
 				t.Errorf("%+v", o)
 			}
@@ -265,7 +220,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 		{simulator.Fault{Status: 500, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
 		{simulator.Fault{Cut: true, Times: 1}, false, 2, 2, "it may have taken effect all the same"},
 		{simulator.Fault{Cut: true, After: true, Times: 1}, true, 2, 1, "it may have taken effect all the same"},
-		{simulator.Fault{Hang: true, After: true, Times: 1}, true, 2, 1, "no complete answer within 500ms"},
+		{simulator.Fault{Hang: true, After: true, Times: 1}, true, 2, 1, "no complete answer within 45s"},
 		{simulator.Fault{Garbage: true, Times: 1}, true, 2, 1, "unreadable body"},
 		{simulator.Fault{Empty: true, Times: 1}, true, 2, 1, "unreadable body"},
 		{simulator.Fault{CutBody: true, Times: 1}, true, 1, 1, "TOKEN IS LOST"},
@@ -275,8 +230,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 	} {
 		t.Run(tt.fault.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
-			w.Timeout = 500 * time.Millisecond
+			w := newWorld(t, nil, fresh)
 			w.fault(t, creations(tt.fault))
 			for n := 1; n <= tt.runs; n++ {
 				r := w.once(t)
@@ -303,7 +257,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 // An org that is there already is linked, and its token was never ours. One
 // that can't be linked is somebody else's.
 func TestTaken(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-new.okta.com")
+	w := newWorld(t, nil, "acme-new.okta.com")
 	r := w.once(t)
 	if o := outcome(t, r, "acme-new.okta.com", diff.CreateOrg); o.Result != apply.Applied || !strings.Contains(o.Hint, "the subdomain is taken") {
 		t.Errorf("%+v", o)
@@ -315,7 +269,7 @@ func TestTaken(t *testing.T) {
 		t.Error("not linked")
 	}
 
-	w = newWorld(t, fast, nil, "acme-merged.okta.com") // gave no consent
+	w = newWorld(t, nil, "acme-merged.okta.com") // gave no consent
 	w.Declared[0].Cell = "ok2"
 	for range 2 {
 		r = w.once(t)
@@ -332,7 +286,7 @@ func TestTaken(t *testing.T) {
 // When the answer is lost and the org can't be linked, because it was made for
 // somebody else before, no token of ours is lost.
 func TestTakenAfterALostAnswer(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-merged.okta.com")
+	w := newWorld(t, nil, "acme-merged.okta.com")
 	w.Declared[0].Cell = "ok2"
 	w.fault(t, creations(simulator.Fault{Status: 502, Times: 1}))
 	w.once(t)
@@ -345,42 +299,18 @@ func TestTakenAfterALostAnswer(t *testing.T) {
 	}
 }
 
-// stopAfter cancels ctx when a line of log holds the words.
-type stopAfter struct {
-	*world
-	words string
-	stop  func()
-}
-
-func (s stopAfter) Write(p []byte) (int, error) {
-	if strings.Contains(string(p), s.words) {
-		s.stop()
-	}
-	return s.world.Write(p)
-}
-
 // Ctrl-C while the org settles: it takes no time, and the next run goes on, not
 // before the 30 seconds are over, which count from the creation.
 func TestStopWhileSettling(t *testing.T) {
-	w := newWorld(t, 10, nil, fresh) // 30 s take 3 s
-	ctx, cancel := context.WithCancel(t.Context())
-	var stopped time.Time
-	p, err := w.start(stopAfter{w, "waiting for the new org to settle", func() { stopped = time.Now(); cancel() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || time.Since(stopped) > time.Second {
-		t.Errorf("%v after %v", err, time.Since(stopped))
-	}
+	w := newWorld(t, nil, fresh)
+	r := w.stopAt(t, "waiting for the new org to settle")
 	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Applied || o.OrgID == "" {
 		t.Errorf("%+v", o)
 	}
 	if o := outcome(t, r, fresh, diff.LinkOrg); o.Result != apply.Skipped || o.Error != "the run was stopped" {
 		t.Errorf("%+v", o)
 	}
-	time.Sleep(time.Second)
+	w.clock.Add(int64(10 * time.Second))
 	if o := outcome(t, w.once(t), fresh, diff.CreateOrg); !strings.Contains(o.Hint, "an earlier run created it at ") {
 		t.Errorf("%+v", o)
 	}
@@ -388,7 +318,7 @@ func TestStopWhileSettling(t *testing.T) {
 	made := w.creation(t, fresh).CreatedAt
 	for _, q := range w.Requests() {
 		if q.Aerial && q.Method == "POST" {
-			if d := q.Time.Sub(made); d < 30*time.Second || d > 45*time.Second {
+			if d := q.Time.Sub(made); d != 30*time.Second {
 				t.Errorf("linked %v after the creation", d)
 			}
 		}
@@ -397,18 +327,14 @@ func TestStopWhileSettling(t *testing.T) {
 
 // Ctrl-C while the call is under way: it is waited for, and the token is kept.
 func TestStopWhileCreating(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	ctx, cancel := context.WithCancel(t.Context())
-	w.fault(t, creations(simulator.Fault{Delay: 300 * time.Millisecond, Do: cancel}))
-	p, err := w.start(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || outcome(t, r, fresh, diff.CreateOrg).Result != apply.Applied {
-		t.Errorf("%+v, %v", r, err)
-	}
+	w := newWorld(t, nil, fresh)
+	w.with(t, func(t *testing.T, p *program) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w.fault(t, creations(simulator.Fault{Delay: 3 * time.Second, Do: cancel}))
+		if r := p.mustRun(ctx, t); outcome(t, r, fresh, diff.CreateOrg).Result != apply.Applied {
+			t.Errorf("%+v", r)
+		}
+	})
 	if _, has := w.stored(t, fresh); !has {
 		t.Error("the token is not stored")
 	}
@@ -424,17 +350,10 @@ func TestStopWhileWaitingForTheLimit(t *testing.T) {
 	for i := range 12 {
 		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
 	}
-	w := newWorld(t, 20, nil, domains...) // a minute takes 3 s
-	ctx, cancel := context.WithCancel(t.Context())
-	var stopped time.Time
-	p, err := w.start(stopAfter{w, "waiting for the parent's limit", func() { stopped = time.Now(); cancel() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || time.Since(stopped) > time.Second || !r.Interrupted {
-		t.Errorf("%v after %v", err, time.Since(stopped))
+	w := newWorld(t, nil, domains...)
+	r := w.stopAt(t, "waiting for the parent's limit")
+	if !r.Interrupted {
+		t.Error("not marked as interrupted")
 	}
 	made, skipped := 0, 0
 	for _, d := range domains {
@@ -453,7 +372,7 @@ func TestStopWhileWaitingForTheLimit(t *testing.T) {
 }
 
 func TestWrongBase(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.ParentDomain = "acme.okta.com"
 	w.Declared[0].Domain = "acme-fresh.oktapreview.com"
 	o := outcome(t, w.once(t), "acme-fresh.oktapreview.com", diff.CreateOrg)
@@ -465,7 +384,7 @@ func TestWrongBase(t *testing.T) {
 // Where the config doesn't tell it beforehand, the answer tells that the org
 // got another name. Its token is kept, and it is not linked.
 func TestWrongName(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-fresh.oktapreview.com")
+	w := newWorld(t, nil, "acme-fresh.oktapreview.com")
 	for n := range 2 {
 		r := w.once(t)
 		o := r.Outcomes[n]
@@ -510,7 +429,7 @@ func TestAmnesia(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.fault != nil {
 				w.fault(t, creations(*tt.fault))
 			}
@@ -536,7 +455,7 @@ func TestAmnesia(t *testing.T) {
 // A journal that somebody deleted knows nothing, not even that it has forgotten
 // something; but the sink knows.
 func TestDeletedJournal(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
 	w.once(t)
 	if err := os.RemoveAll(w.stateDir()); err != nil {
@@ -553,14 +472,15 @@ func TestDeletedJournal(t *testing.T) {
 // A token in the sink of an org that isn't there is neither overwritten nor
 // taken for the token of a new one.
 func TestStrayToken(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.once(t)
 	token, _ := w.stored(t, fresh)
 	if err := os.RemoveAll(w.stateDir()); err != nil {
 		t.Fatal(err)
 	}
-	other := newWorld(t, fast, nil, fresh) // there the org isn't
+	other := newWorld(t, nil, fresh) // there the org isn't
 	other.Dir = w.Dir
+	other.clock.Store(w.clock.Load())
 	r := other.once(t)
 	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Failed || !strings.Contains(o.Error, "there is a token of this org already (") || !strings.Contains(o.Hint, "move its token away") {
 		t.Errorf("%+v", o)
@@ -584,33 +504,29 @@ func TestCatchUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.break1 != nil {
 				w.fault(t, creations(*tt.break1))
 			} else {
 				w.fault(t, links(simulator.Fault{Status: 403}))
 			}
-			w.runOnce(t)
+			w.once(t)
 			if tt.break2 != nil {
 				w.fault(t, links(*tt.break2))
-				w.runOnce(t)
+				w.once(t)
 				if c := w.creation(t, fresh); c.Step != journal.Refused || !onboard.Unfinished(c) {
 					t.Errorf("%+v", c)
 				}
 			}
 			w.ClearFaults()
-			if err := w.Clock.sleep(t.Context(), 31*time.Second); err != nil {
-				t.Fatal(err)
-			}
-			p, err := side{Clock: w.Clock, URL: w.side.URL, Account: w.Account, ClientID: w.ClientID, KeyID: w.KeyID, Key: w.Key, NoJournal: true, Sink: "none", Timeout: w.Timeout}.start(w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
-				t.Fatal(err)
-			}
-			w.runOnce(t) // products
-			w.runOnce(t) // nothing
+			w.clock.Add(int64(31 * time.Second))
+			w.with(t, func(t *testing.T, p *program) {
+				if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
+					t.Fatal(err)
+				}
+			})
+			w.once(t) // products
+			w.once(t) // nothing
 			w.wantWhole(t, fresh, tt.lost)
 		})
 	}
@@ -619,7 +535,7 @@ func TestCatchUp(t *testing.T) {
 // An org that somebody else made before it could be created here was never
 // ours.
 func TestMadeBySomebodyElse(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-new.okta.com")
+	w := newWorld(t, nil, "acme-new.okta.com")
 	w.once(t, (&oddJournal{fails: "Send"}).in)
 	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Intent {
 		t.Fatalf("%+v", c)
@@ -635,20 +551,17 @@ func TestMadeBySomebodyElse(t *testing.T) {
 
 // A plan that is applied again makes nothing again.
 func TestStalePlan(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	p, err := w.start(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.stop()
-	plan, _, err := p.run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := apply.Apply(t.Context(), plan, p.api, apply.Options{Creator: p.onboard})
-	if err != nil || r.Counts().Applied != len(plan.Changes) {
-		t.Errorf("%+v, %v", r, err)
-	}
+	w := newWorld(t, nil, fresh)
+	w.with(t, func(t *testing.T, p *program) {
+		plan, _, err := p.run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := apply.Apply(t.Context(), plan, p.api, apply.Options{Creator: p.onboard})
+		if err != nil || r.Counts().Applied != len(plan.Changes) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 	w.wantOrgs(t, 1)
 	if w.creationsSent() != 1 {
 		t.Errorf("sent %d times", w.creationsSent())

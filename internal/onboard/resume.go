@@ -34,7 +34,7 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 	if note != "" {
 		made.Note += "; " + note
 	}
-	n.pause(ctx, rec.Unsettled(n.now(), n.parent.Settle))
+	n.pause(ctx, rec.Unsettled(time.Now(), n.parent.Settle))
 	return made, nil
 }
 
@@ -56,7 +56,7 @@ func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token held)
 // latest is the latest time at which the call that rec knows of can have made
 // an org: the process waited no longer for its answer.
 func (n *creation) latest(rec *journal.Creation) time.Time {
-	now := n.now()
+	now := time.Now()
 	if rec == nil || rec.SentAt.IsZero() {
 		return now
 	}
@@ -81,7 +81,7 @@ func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *jour
 	if forgot != nil && !token.has && (rec == nil || rec.SentAt.IsZero()) {
 		c.CreatedAt = forgot.Since
 	}
-	if !n.pause(ctx, c.Unsettled(n.now(), n.parent.Settle)) {
+	if !n.pause(ctx, c.Unsettled(time.Now(), n.parent.Settle)) {
 		return apply.Created{}, false, fmt.Errorf("before finding out whether the org is there: %w", ctx.Err())
 	}
 	err = n.link(ctx)

@@ -51,7 +51,7 @@ func (s *oddSink) in(o *onboard.Options) { s.Sink, o.Sink = o.Sink, s }
 var errFull = errors.New("no space left on device")
 
 func TestSinkThatDoesNotWork(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	s := &oddSink{probe: func(context.Context) error { return errFull }}
 	o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg)
 	if o.Result != apply.Failed || o.Error != "the token sink doesn't work, so nothing was sent: no space left on device" || w.creationsSent() != 0 {
@@ -63,7 +63,7 @@ func TestSinkThatDoesNotWork(t *testing.T) {
 
 // A token that is not taken at once is offered again.
 func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	tries := 0
 	s := &oddSink{}
 	s.store = func(m tokens.Meta, token tokens.Token) (string, error) {
@@ -85,34 +85,27 @@ func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
 // end. The org is there all the same.
 func TestSinkThatNeverTakesAToken(t *testing.T) {
 	for _, stop := range []bool{false, true} {
-		w := newWorld(t, fast, nil, fresh)
-		ctx, cancel := context.WithCancel(t.Context())
+		w := newWorld(t, nil, fresh)
 		var first, last time.Time
-		s := &oddSink{store: func(tokens.Meta, tokens.Token) (string, error) {
-			last = w.Clock.now()
-			if first.IsZero() {
-				first = last
+		s := &oddSink{}
+		w.with(t, func(t *testing.T, p *program) {
+			ctx, cancel := context.WithCancel(t.Context())
+			s.store = func(tokens.Meta, tokens.Token) (string, error) {
+				last = time.Now()
+				if first.IsZero() {
+					first = last
+				}
+				if stop {
+					cancel()
+				}
+				return "", errFull
 			}
-			if stop {
-				cancel()
+			o := outcome(t, p.mustRun(ctx, t), fresh, diff.CreateOrg)
+			if o.Result != apply.Applied || !strings.Contains(o.Hint, "THE ORG'S TOKEN IS LOST: the token sink did not take it: no space left on device; a super admin of the org makes another one (https://acme-fresh-admin.okta.com: Security, API, Tokens)") {
+				t.Errorf("%+v", o)
 			}
-			return "", errFull
-		}}
-		p, err := w.start(w, s.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, r, err := p.run(ctx)
-		p.stop()
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := outcome(t, r, fresh, diff.CreateOrg)
-		if o.Result != apply.Applied || !strings.Contains(o.Hint, "THE ORG'S TOKEN IS LOST: the token sink did not take it: no space left on device; a super admin of the org makes another one (https://acme-fresh-admin.okta.com: Security, API, Tokens)") {
-			t.Errorf("%+v", o)
-		}
-		if took := last.Sub(first); stop && took > 90*time.Second || !stop && (took < 4*time.Minute || took > 7*time.Minute) {
+		}, s.in)
+		if took := last.Sub(first); stop && took != 20*time.Second || !stop && took != 5*time.Minute {
 			t.Errorf("stopped: %v, tried for %v", stop, took)
 		}
 		w.once(t)
@@ -128,11 +121,11 @@ func TestSinkThatCannotTell(t *testing.T) {
 			return nil, fmt.Errorf("can't tell: %w", errors.ErrUnsupported)
 		}}
 	}
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.once(t, mute().in)
 	w.wantWhole(t, fresh, false)
 
-	w = newWorld(t, fast, nil, fresh)
+	w = newWorld(t, nil, fresh)
 	w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
 	w.once(t, mute().in)
 	r := w.once(t, mute().in)
@@ -145,7 +138,7 @@ func TestSinkThatCannotTell(t *testing.T) {
 // A sink that can't be looked into keeps an org from being created: there might
 // be a token already.
 func TestSinkThatCannotBeRead(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	s := &oddSink{find: func(string) ([]tokens.Stored, error) { return nil, errors.New("input/output error") }}
 	o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg)
 	if o.Result != apply.Failed || o.Error != "looking for the org's token: input/output error" || w.creationsSent() != 0 {
@@ -240,7 +233,7 @@ func TestJournalThatFails(t *testing.T) {
 	} {
 		t.Run(tt.fails, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.fault != nil {
 				w.fault(t, *tt.fault)
 			}
@@ -260,7 +253,7 @@ func TestJournalThatFails(t *testing.T) {
 
 // As long as it can't be found out whether there is an org, nothing is sent.
 func TestLookThatFails(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.fault(t, creations(simulator.Fault{Cut: true, Times: 1}))
 	w.once(t)
 	w.fault(t, links(simulator.Fault{Status: 503}))
