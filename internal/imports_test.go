@@ -77,6 +77,7 @@ var mayImport = map[string]struct {
 		"internal/okta/auth", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/securedir", "internal/store/tokens",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
+	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state"}, "measures the program from outside"},
 }
