@@ -138,7 +138,7 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		return refused{errors.New("refused by a guard; nothing was written")}
 	}
 	if !yes && writes(plan) > 0 {
-		if err := a.ask(ctx, plan, data); err != nil {
+		if err := a.confirm(ctx, plan, data); err != nil {
 			return err
 		}
 	}
@@ -211,14 +211,14 @@ func writes(plan *diff.Plan) int {
 	return plan.Summary.Changes - plan.Summary.Blocked
 }
 
-// ask shows the plan and lets only the whole word through. It is all on
-// stderr, so that stdout holds the report and nothing else.
-func (a *app) ask(ctx context.Context, plan *diff.Plan, data report.Data) error {
+// confirm shows the plan and asks whether to make it; anything but "yes" is an
+// error. It is all on stderr, so that stdout holds the report and nothing else.
+func (a *app) confirm(ctx context.Context, plan *diff.Plan, data report.Data) error {
 	data.Color = a.color(a.err)
 	if err := report.Write(a.err, report.Text, data); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is taken for an answer: ", writes(plan))
+	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is accepted: ", writes(plan))
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal can't be cancelled
 		line, err := bufio.NewReader(a.in).ReadString('\n')
