@@ -21,9 +21,8 @@ import (
 type RunOptions struct {
 	// Version is the program's, for status and metrics.
 	Version string
-	// Manifests and Environ are as in Options.
-	Manifests string
-	Environ   []string
+	// Environ is as in Options.
+	Environ []string
 	// Logger gets what a daemon has to say; nil is silent.
 	Logger *slog.Logger
 	// Listening, where not nil, is told the address that the endpoints are
@@ -81,7 +80,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
-	r, err := build(cfg, Options{Manifests: opts.Manifests, Environ: opts.Environ, Logger: slog.New(tag), Observer: m}, base)
+	r, err := build(cfg, Options{Environ: opts.Environ, Logger: slog.New(tag), Observer: m}, base)
 	if err != nil {
 		return nil, err
 	}
