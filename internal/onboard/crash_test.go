@@ -23,12 +23,12 @@ import (
 const envProgram = "ONBOARD_TEST_PROGRAM"
 
 // TestProgram is the program, when another test runs it as a process of its own
-// with a side on its standard input.
+// with a setup on its standard input.
 func TestProgram(t *testing.T) {
 	if os.Getenv(envProgram) == "" {
 		t.Skip("is run by other tests")
 	}
-	var s side
+	var s setup
 	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestProgram(t *testing.T) {
 func (w *world) process(t testing.TB, under ...string) *exec.Cmd {
 	t.Helper()
 	w.Start = w.now()
-	text, err := json.Marshal(w.side)
+	text, err := json.Marshal(w.setup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func (w *world) process(t testing.TB, under ...string) *exec.Cmd {
 	return cmd
 }
 
-// exit says how a process ended: its code, or -1 when it was killed.
+// exit returns the exit code of a process, or -1 if it was killed.
 func exit(t testing.TB, err error) int {
 	t.Helper()
 	var e *exec.ExitError
@@ -161,7 +161,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// points lists what a process passes that nobody kills.
+// points lists the points that a process passes which is not killed.
 func (sc *scenario) points(t *testing.T) []string {
 	t.Helper()
 	w := newWorld(t, nil, fresh)
@@ -185,9 +185,9 @@ func (sc *scenario) killAt(t *testing.T, point string) {
 		t.Fatalf("not killed, but ended with %d:\n%s", code, w.said())
 	}
 	_, there := w.Org(fresh)
-	stored := w.kept(t, fresh)
+	stored := w.tokenOnDisk(t, fresh)
 	w.finish(t)
-	w.wantWhole(t, fresh, sc.lost || there && !stored)
+	w.wantComplete(t, fresh, sc.lost || there && !stored)
 	w.wantOrgs(t, 1)
 }
 
@@ -211,7 +211,7 @@ func TestKilledAnytime(t *testing.T) {
 			w.finish(t)
 			w.wantOrgs(t, len(domains))
 			for _, d := range domains {
-				w.wantWhole(t, d, w.creation(t, d).Token == journal.TokenLost)
+				w.wantComplete(t, d, w.creation(t, d).Token == journal.TokenLost)
 			}
 		})
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const fresh = "acme-fresh.okta.com"
 
-// outcome gives what became of one change of an org.
+// outcome returns the outcome of one change of an org.
 func outcome(t *testing.T, r *apply.Result, domain string, action diff.Action) apply.Outcome {
 	t.Helper()
 	for _, o := range r.Outcomes {
@@ -50,7 +50,7 @@ func (w *world) creation(t testing.TB, domain string) *journal.Creation {
 	return c
 }
 
-// stored gives the token that the sink has of an org, and whether it has one.
+// stored returns the token that the sink has of an org, if it has one.
 func (w *world) stored(t testing.TB, domain string) (string, bool) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(w.tokenDir(), domain+"_*.token"))
@@ -67,10 +67,9 @@ func (w *world) stored(t testing.TB, domain string) (string, bool) {
 	return strings.TrimSpace(string(data)), true
 }
 
-// wantWhole checks an org that is through with it all: it is there once, as
-// declared, linked once, the journal knows it, and its token is stored or is
-// known to be lost.
-func (w *world) wantWhole(t testing.TB, domain string, lost bool) {
+// wantComplete checks an org that is onboarded: it exists once, as declared, linked
+// once, the journal says so, and its token is stored or recorded as lost.
+func (w *world) wantComplete(t testing.TB, domain string, lost bool) {
 	t.Helper()
 	org, ok := w.Org(domain)
 	if !ok || !org.Managed || !slices.Equal(org.Products, []string{"P000052", "P000131"}) {
@@ -125,7 +124,7 @@ func TestOnboarding(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	}
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	w.wantOrgs(t, 1)
 	if r := w.once(t); len(r.Outcomes) != 0 {
 		t.Errorf("the second run: %+v", r.Outcomes)
@@ -146,7 +145,7 @@ func TestLimitAcrossRestarts(t *testing.T) {
 	}
 	w.once(t)
 	for _, d := range domains {
-		w.wantWhole(t, d, false)
+		w.wantComplete(t, d, false)
 	}
 	w.wantOrgs(t, len(domains))
 	var sent []time.Time
@@ -242,7 +241,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 					t.Errorf("run %d: %+v", n, r.Outcomes)
 				}
 			}
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 			w.wantOrgs(t, 1)
 			if n := w.creationsSent(); n != tt.sent {
 				t.Errorf("sent %d times", n)
@@ -314,7 +313,7 @@ func TestStopWhileSettling(t *testing.T) {
 	if o := outcome(t, w.once(t), fresh, diff.CreateOrg); !strings.Contains(o.Hint, "an earlier run created it at ") {
 		t.Errorf("%+v", o)
 	}
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	made := w.creation(t, fresh).CreatedAt
 	for _, q := range w.Requests() {
 		if q.Aerial && q.Method == "POST" {
@@ -340,7 +339,7 @@ func TestStopWhileCreating(t *testing.T) {
 	}
 	w.ClearFaults()
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	w.wantOrgs(t, 1)
 }
 
@@ -443,7 +442,7 @@ func TestAmnesia(t *testing.T) {
 				}
 			}
 			w.once(t)
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 			w.wantOrgs(t, 1)
 			if n := w.creationsSent(); n != tt.sent {
 				t.Errorf("sent %d times", n)
@@ -463,7 +462,7 @@ func TestDeletedJournal(t *testing.T) {
 	}
 	w.ClearFaults()
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	if n := w.creationsSent(); n != 1 {
 		t.Errorf("sent %d times", n)
 	}
@@ -527,7 +526,7 @@ func TestCatchUp(t *testing.T) {
 			})
 			w.once(t) // products
 			w.once(t) // nothing
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 		})
 	}
 }
@@ -536,7 +535,7 @@ func TestCatchUp(t *testing.T) {
 // ours.
 func TestMadeBySomebodyElse(t *testing.T) {
 	w := newWorld(t, nil, "acme-new.okta.com")
-	w.once(t, (&oddJournal{fails: "Send"}).in)
+	w.once(t, (&failingJournal{fails: "Send"}).in)
 	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Intent {
 		t.Fatalf("%+v", c)
 	}

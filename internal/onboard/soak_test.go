@@ -124,7 +124,7 @@ func (w *world) soakCheck(t *testing.T, domains []string, kills int) {
 	var stored, lost, byFault, linked int
 	for _, d := range domains {
 		c := w.creation(t, d)
-		w.wantWhole(t, d, c.Token == journal.TokenLost)
+		w.wantComplete(t, d, c.Token == journal.TokenLost)
 		if org, _ := w.Org(d); org.Managed {
 			linked++
 		}

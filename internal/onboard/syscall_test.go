@@ -55,7 +55,7 @@ func (w *world) straced(t testing.TB, args ...string) (code int) {
 	return exit(t, w.process(t, append([]string{"strace", "-f", "-qq"}, args...)...).Wait())
 }
 
-// countCalls gives how often each call is made at most in one thread, which is
+// countCalls returns how often each call is made at most in one thread, which is
 // how strace counts.
 func (sc *scenario) countCalls(t *testing.T) map[string]int {
 	t.Helper()
@@ -82,7 +82,7 @@ func (sc *scenario) countCalls(t *testing.T) map[string]int {
 }
 
 // killAtCall kills the program as a thread of it enters a call for the nth
-// time, and says whether any did: threads share the work in another way each
+// time, and reports whether any did: threads share the work in another way each
 // time.
 func (sc *scenario) killAtCall(t *testing.T, name string, n int) bool {
 	w := newWorld(t, nil, fresh)
@@ -93,16 +93,16 @@ func (sc *scenario) killAtCall(t *testing.T, name string, n int) bool {
 		t.Fatalf("ended with %d:\n%s", code, w.said())
 	}
 	_, there := w.Org(fresh)
-	stored := w.kept(t, fresh)
+	stored := w.tokenOnDisk(t, fresh)
 	w.finish(t)
-	w.wantWhole(t, fresh, sc.lost || there && !stored)
+	w.wantComplete(t, fresh, sc.lost || there && !stored)
 	w.wantOrgs(t, 1)
 	return code == -1
 }
 
-// kept says whether the sink's folder holds an org's token, be it under the
+// tokenOnDisk reports whether the sink's folder holds an org's token, be it under the
 // name that its file has before it is synced.
-func (w *world) kept(t testing.TB, domain string) bool {
+func (w *world) tokenOnDisk(t testing.TB, domain string) bool {
 	t.Helper()
 	org, ok := w.Org(domain)
 	if !ok {

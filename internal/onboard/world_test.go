@@ -36,9 +36,9 @@ import (
 	"reconciler/internal/store/tokens"
 )
 
-// side is all that the program needs to know; it is handed to other processes
+// setup is all that the program needs to know; it is handed to other processes
 // as JSON.
-type side struct {
+type setup struct {
 	Start           time.Time // by the world's clock
 	URL, Account    string
 	ClientID, KeyID string
@@ -53,9 +53,9 @@ type side struct {
 	Kill, Record    string // see tripwire
 }
 
-func (s *side) stateDir() string { return filepath.Join(s.Dir, "state") }
-func (s *side) tokenDir() string { return filepath.Join(s.Dir, "tokens") }
-func (s *side) key(domain string) journal.Key {
+func (s *setup) stateDir() string { return filepath.Join(s.Dir, "state") }
+func (s *setup) tokenDir() string { return filepath.Join(s.Dir, "tokens") }
+func (s *setup) key(domain string) journal.Key {
 	return journal.Key{Account: s.Account, Domain: domain}
 }
 
@@ -68,7 +68,7 @@ func (s *side) key(domain string) journal.Key {
 // goes, shows the time of the last call, and there the next program begins.
 type world struct {
 	*simulatortest.Server
-	side
+	setup
 	clock atomic.Int64 // Unix time in nanoseconds
 	// log is what all programs said. onLog, where not nil, is called with each
 	// piece of it.
@@ -116,8 +116,8 @@ func newSlowWorld(t testing.TB, latency time.Duration, seed *simulator.Seed, dom
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.side.URL, w.Account, w.Key = srv.URL, w.Server.AccountID, pem
-	w.ClientID, w.KeyID, w.side.ParentToken = w.Credentials.ClientID, w.Credentials.KeyID, w.Server.ParentToken
+	w.setup.URL, w.Account, w.Key = srv.URL, w.Server.AccountID, pem
+	w.ClientID, w.KeyID, w.setup.ParentToken = w.Credentials.ClientID, w.Credentials.KeyID, w.Server.ParentToken
 	w.Dir = t.TempDir()
 	for _, d := range domains {
 		w.Declared = append(w.Declared, declare(d))
@@ -243,7 +243,7 @@ func links(f simulator.Fault) simulator.Fault {
 
 // program is one process' worth of reconciler.
 type program struct {
-	side
+	setup
 	out     io.Writer
 	api     *aerial.Client
 	onboard *onboard.Onboarder
@@ -255,8 +255,8 @@ type program struct {
 
 // start makes the program, which logs to out and reaches the simulator through
 // base; change may put other parts into it.
-func (s side) start(out io.Writer, base http.RoundTripper, change ...func(*onboard.Options)) (_ *program, err error) {
-	p := &program{side: s, out: out, log: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), trip: newTripwire(s.Kill, s.Record)}
+func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onboard.Options)) (_ *program, err error) {
+	p := &program{setup: s, out: out, log: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), trip: newTripwire(s.Kill, s.Record)}
 	defer func() {
 		if err != nil {
 			p.stop()
@@ -367,7 +367,7 @@ func (p *program) mustRun(ctx context.Context, t *testing.T) *apply.Result {
 func done(r *apply.Result) bool { return r.Counts().Applied == len(r.Outcomes) }
 
 // main is the other process: one run, and 0 if nothing is left to be done.
-func (s side) main(t *testing.T) int {
+func (s setup) main(t *testing.T) int {
 	time.Sleep(time.Until(s.Start))
 	p, err := s.start(os.Stderr, remote())
 	if err != nil {
