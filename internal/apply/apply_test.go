@@ -151,7 +151,7 @@ const (
 	bought = "acme-bought.okta.com"
 )
 
-// firstChild gives the domain of the nth child of the fleet.
+// child returns the domain of the nth child of the fleet.
 func (r *rig) child(n int) string { return r.Orgs()[6+n].Domain }
 
 func TestApplyThenDiffIsEmpty(t *testing.T) {
@@ -449,7 +449,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-func TestAerialOrgIsSparedEvenIfThePlanSaysOtherwise(t *testing.T) {
+func TestAerialOrgIsNeverDeactivated(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	org, _ := r.Org(simulator.DefaultAerialOrg)
 	change := diff.Change{Org: org.Domain, OrgID: org.ID, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
@@ -573,12 +573,12 @@ func TestIDAndDomainMustAgreeBeforeEachWrite(t *testing.T) {
 	}
 }
 
-func TestSparedOrgsAreNeverDeactivated(t *testing.T) {
+func TestNeverDeactivatedOrgs(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	org, _ := r.Org(r.child(0))
 	for _, action := range []diff.Action{diff.SetStatus, diff.RequestDeletion} {
 		change := diff.Change{Org: org.Domain, OrgID: org.ID, Action: action, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
-		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{Spared: []string{org.Domain}})
+		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{NeverDeactivated: []string{org.Domain}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -705,7 +705,7 @@ func TestHeldWritesAreSkipped(t *testing.T) {
 	}
 }
 
-// actualCatalog gives the ids of all products that the account subscribes to.
+// actualCatalog returns the ids of all products that the account subscribes to.
 func actualCatalog(actual *state.Actual) []string {
 	var ids []string
 	for _, p := range actual.Catalog {
