@@ -68,7 +68,7 @@ others agree now.`,
 }
 
 // applySaved applies a plan from a file. Its manifests were read when it was
-// made; flags that pick orgs or manifests have no place here.
+// computed, so flags that select orgs or manifests are refused.
 func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool) error {
 	for _, name := range []string{"manifests", "org", "exclude", "plan-digest"} {
 		if cmd.Flags().Changed(name) {
@@ -111,7 +111,7 @@ func readPlan(path string) (*diff.Plan, error) {
 	return plan, nil
 }
 
-// refuseStale says in full why a saved plan is not applied.
+// refuseStale prints all reasons why a saved plan is not applied.
 func (a *app) refuseStale(err error) error {
 	var no *diff.StaleError
 	if !errors.As(err, &no) {
@@ -123,7 +123,7 @@ func (a *app) refuseStale(err error) error {
 	return refused{withHint("the saved plan no longer fits; nothing was written", no.Hint())}
 }
 
-// apply carries out the plan in data, after asking where that is wished.
+// apply carries out the plan in data, after the user has confirmed it or with yes.
 func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool) error {
 	plan := data.Plan
 	if len(plan.Refusals) > 0 {
@@ -149,8 +149,8 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}
-	p.tellNewAlarms(&data)
-	// What became of the account outranks what became of the report.
+	p.warnOfNewAlarms(&data)
+	// The outcome of the changes outranks that of the report.
 	reported := p.flags.write(a, data)
 	if err := outcome(plan, data.Result); err != nil {
 		if reported != nil {
@@ -161,10 +161,10 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	return reported
 }
 
-// note takes down what the plan means for the runs after this one: the commit
-// that came into force, and what it announces. Without that, nothing is written:
-// a later run would take an older commit for a new one, and who was told that an
-// org will be deactivated would wait for it in vain.
+// note records in the journal what later runs need to know of the plan: the commit
+// that came into force, and the deactivations that it announces. If that fails,
+// nothing is written: a later run would accept an older commit, and would announce
+// the deactivations again instead of making them.
 func (p *planner) note(plan *diff.Plan) error {
 	var err error
 	if p.desired == nil {
@@ -177,13 +177,13 @@ func (p *planner) note(plan *diff.Plan) error {
 	case errors.As(err, &no):
 		return refused{withHint(fmt.Sprintf("a newer commit (%.12s) came into force meanwhile; nothing was written", no.By), no.Hint())}
 	case err != nil:
-		return fmt.Errorf("nothing was written, because it could not be taken down: %w", err)
+		return fmt.Errorf("nothing was written, because the journal could not record it: %w", err)
 	}
 	return nil
 }
 
-// tellNewAlarms tells what this very run lost.
-func (p *planner) tellNewAlarms(data *report.Data) {
+// warnOfNewAlarms warns of what this run lost.
+func (p *planner) warnOfNewAlarms(data *report.Data) {
 	alarms, err := p.Alarms()
 	if err != nil {
 		printError(p.app.err, err)
@@ -196,8 +196,7 @@ func (p *planner) tellNewAlarms(data *report.Data) {
 	}
 }
 
-// outcome says how an apply ended: partly, when an org could not be read or
-// written.
+// outcome returns exit code 4 as an error if an org could not be read or written.
 func outcome(plan *diff.Plan, result *apply.Result) error {
 	c := result.Counts()
 	if c.Failed+c.Skipped+len(plan.Unknown) > 0 {

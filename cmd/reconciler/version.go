@@ -24,7 +24,7 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// versionString returns the version for all but people, in one word.
+// versionString returns the version in one word.
 func versionString() string {
 	info, _ := debug.ReadBuildInfo()
 	word, _ := describe(version, info)
