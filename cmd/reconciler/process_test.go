@@ -80,7 +80,7 @@ func (r *rig) secret(s string) {
 	}
 }
 
-// known gives all secrets seen so far.
+// known returns all secrets seen so far.
 func (r *rig) known() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

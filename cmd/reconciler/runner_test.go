@@ -22,7 +22,7 @@ type job struct {
 	env map[string]string
 }
 
-// run runs a script as a runner does, and gives what it printed.
+// run runs a script as a runner does, and returns what it printed.
 func (j *job) run(t *testing.T, more map[string]string, shell ...string) (log string, code int) {
 	t.Helper()
 	env := map[string]string{
