@@ -51,7 +51,7 @@ var mayImport = map[string]struct {
 
 	// What is decided, done and shown.
 	"internal/diff":     {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
@@ -81,6 +81,7 @@ var mayImport = map[string]struct {
 		"internal/okta/auth", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/securedir", "internal/store/tokens",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
+	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state"}, "measures the program from outside"},
 }

@@ -33,8 +33,8 @@ type app struct {
 	noColor    bool
 }
 
-// run carries out the program with the given arguments and gives its exit
-// code. It may be called any number of times in one process.
+// run runs the program with the given arguments and returns its exit code. It may be
+// called any number of times in one process.
 func run(ctx context.Context, args []string, std stdio, environ []string) int {
 	a := &app{stdio: std, environ: environ}
 	root := a.rootCommand()
@@ -120,7 +120,7 @@ func (a *app) getenv(name, fallback string) string {
 	return fallback
 }
 
-// color says whether w is a terminal that may be coloured (https://no-color.org).
+// color reports whether w is a terminal that may be coloured (https://no-color.org).
 func (a *app) color(w io.Writer) bool {
 	return !a.noColor && a.getenv("NO_COLOR", "") == "" && a.getenv("TERM", "") != "dumb" && isTerminal(w)
 }
@@ -130,7 +130,7 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// logger gives the logger that the flags describe. Logs go to stderr.
+// logger returns the logger that the flags describe. Logs go to stderr.
 func (a *app) logger() (*slog.Logger, error) {
 	var level slog.Level
 	levels := []string{"debug", "info", "warn", "error"}
@@ -152,8 +152,7 @@ func (a *app) logger() (*slog.Logger, error) {
 	}
 }
 
-// loadConfig reads the config file and the environment, and prints what they
-// should be warned about.
+// loadConfig reads the config file and the environment, and prints its warnings.
 func (a *app) loadConfig() (*config.Config, error) {
 	cfg, warnings, err := config.Load(a.configPath, a.environ)
 	for _, w := range warnings {
@@ -162,7 +161,7 @@ func (a *app) loadConfig() (*config.Config, error) {
 	return cfg, err
 }
 
-// warn tells something that is no error, in the form that logs have.
+// warn prints a warning, in the format of logs if that is JSON.
 func (a *app) warn(text string) {
 	if logger, err := a.logger(); err == nil && strings.EqualFold(a.logFormat, "json") {
 		logger.Warn(text)
@@ -171,5 +170,5 @@ func (a *app) warn(text string) {
 	fmt.Fprintln(a.err, "warning: "+text)
 }
 
-// withHint makes an error with advice that is kept apart from it.
+// withHint returns an error with a hint, which is printed on a line of its own.
 func withHint(msg, hint string) error { return text.WithHint(errors.New(msg), hint) }

@@ -71,7 +71,7 @@ others agree.`,
 }
 
 // applySaved applies a plan from a file. Its manifests were read when it was
-// made; flags that pick orgs or manifests have no place here.
+// computed, so flags that select orgs or manifests are refused.
 func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool) error {
 	for _, name := range []string{"manifests", "org", "exclude", "plan-digest"} {
 		if cmd.Flags().Changed(name) {
@@ -114,7 +114,7 @@ func readPlan(path string) (*diff.Plan, error) {
 	return plan, nil
 }
 
-// refuseStale says in full why a saved plan is not applied.
+// refuseStale prints all reasons why a saved plan is not applied.
 func (a *app) refuseStale(err error) error {
 	var no *diff.StaleError
 	if !errors.As(err, &no) {
@@ -126,7 +126,7 @@ func (a *app) refuseStale(err error) error {
 	return refused{withHint("the saved plan no longer fits; nothing was written", no.Hint())}
 }
 
-// apply carries out the plan in data, after asking where that is wished.
+// apply carries out the plan in data, after the user has confirmed it or with yes.
 func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool) error {
 	plan := data.Plan
 	if len(plan.Refusals) > 0 {
@@ -141,7 +141,7 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		return refused{errors.New("refused by a guard; nothing was written")}
 	}
 	if !yes && writes(plan) > 0 {
-		if err := a.ask(ctx, plan, data); err != nil {
+		if err := a.confirm(ctx, plan, data); err != nil {
 			return err
 		}
 	}
@@ -152,8 +152,8 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}
-	p.tellNewAlarms(&data)
-	// What became of the account outranks what became of the report.
+	p.warnOfNewAlarms(&data)
+	// The outcome of the changes outranks that of the report.
 	reported := p.flags.write(a, data)
 	if err := outcome(plan, data.Result); err != nil {
 		if reported != nil {
@@ -164,10 +164,10 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	return reported
 }
 
-// note takes down what the plan means for the runs after this one: the commit
-// that came into force, and what it announces. Without that, nothing is written:
-// a later run would take an older commit for a new one, and who was told that an
-// org will be deactivated would wait for it in vain.
+// note records in the journal what later runs need to know of the plan: the commit
+// that came into force, and the deactivations that it announces. If that fails,
+// nothing is written: a later run would accept an older commit, and would announce
+// the deactivations again instead of making them.
 func (p *planner) note(plan *diff.Plan) error {
 	var err error
 	if p.desired == nil {
@@ -180,13 +180,13 @@ func (p *planner) note(plan *diff.Plan) error {
 	case errors.As(err, &no):
 		return refused{withHint(fmt.Sprintf("a newer commit (%.12s) came into force meanwhile; nothing was written", no.By), no.Hint())}
 	case err != nil:
-		return fmt.Errorf("nothing was written, because it could not be taken down: %w", err)
+		return fmt.Errorf("nothing was written, because the journal could not record it: %w", err)
 	}
 	return nil
 }
 
-// tellNewAlarms tells what this very run lost.
-func (p *planner) tellNewAlarms(data *report.Data) {
+// warnOfNewAlarms warns of what this run lost.
+func (p *planner) warnOfNewAlarms(data *report.Data) {
 	alarms, err := p.Alarms()
 	if err != nil {
 		printError(p.app.err, err)
@@ -199,8 +199,7 @@ func (p *planner) tellNewAlarms(data *report.Data) {
 	}
 }
 
-// outcome says how an apply ended: partly, when an org could not be read or
-// written.
+// outcome returns exit code 4 as an error if an org could not be read or written.
 func outcome(plan *diff.Plan, result *apply.Result) error {
 	c := result.Counts()
 	if c.Failed+c.Skipped+len(plan.Unknown) > 0 {
@@ -214,14 +213,14 @@ func writes(plan *diff.Plan) int {
 	return plan.Summary.Changes - plan.Summary.Blocked
 }
 
-// ask shows the plan and lets only the whole word through. It is all on
-// stderr, so that stdout holds the report and nothing else.
-func (a *app) ask(ctx context.Context, plan *diff.Plan, data report.Data) error {
+// confirm shows the plan and asks whether to make it; anything but "yes" is an
+// error. It is all on stderr, so that stdout holds the report and nothing else.
+func (a *app) confirm(ctx context.Context, plan *diff.Plan, data report.Data) error {
 	data.Color = a.color(a.err)
 	if err := report.Write(a.err, report.Text, data); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is taken for an answer: ", writes(plan))
+	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is accepted: ", writes(plan))
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal can't be cancelled
 		line, err := bufio.NewReader(a.in).ReadString('\n')

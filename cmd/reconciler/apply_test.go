@@ -47,7 +47,7 @@ orgs:
 		t.Fatal(err)
 	}
 	code, _, errs := apply()
-	if code != exitError || writes() > 0 || !strings.Contains(errs, "reconciler: nothing was written, because it could not be taken down: ") || !strings.Contains(errs, "\nhint: ") {
+	if code != exitError || writes() > 0 || !strings.Contains(errs, "reconciler: nothing was written, because the journal could not record it: ") || !strings.Contains(errs, "\nhint: ") {
 		t.Errorf("exit code %d after %d writes:\n%s", code, writes(), errs)
 	}
 	if err := held.Close(); err != nil {

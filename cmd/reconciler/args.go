@@ -18,8 +18,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s takes no arguments, and got %q: see %q", cmd.Name(), args[0], cmd.CommandPath()+" --help")
 }
 
-// diffArgs is noArgs for a command that people give revisions and folders to, as
-// other programs of this name want it.
+// diffArgs is noArgs for diff, with a hint: other programs of that name take
+// revisions and folders as arguments.
 func diffArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -41,7 +41,7 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
-// flagError says what is wrong with a flag.
+// flagError words an error of a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	var bad *pflag.InvalidValueError
 	if !errors.As(err, &bad) {

@@ -110,7 +110,7 @@ var tokenHints = map[string]string{
 	forge.GitLab: "make a project access token with the scope api and the role Reporter, and keep it as the masked CI/CD variable GITLAB_TOKEN; a job's own CI_JOB_TOKEN can't comment",
 }
 
-// fillFromCI fills in what no flag says, and checks that nothing is missing.
+// fillFromCI takes from the CI environment what no flag gives, and checks that nothing is missing.
 func (a *app) fillFromCI(f *commentFlags) error {
 	if f.provider == "" && a.getenv("GITHUB_ACTIONS", "") == "true" {
 		f.provider = forge.GitHub

@@ -11,17 +11,17 @@ import (
 	"reconciler/internal/git/source"
 )
 
-// confinement keeps what is read to the clone around the working directory. In
-// CI that is somebody's change, and what is said of it may be published: a
-// symbolic link in it, or a path in its config, would have any file of the
-// machine read. The zero confinement lets everything pass.
+// confinement restricts what is read to the clone around the working directory. In
+// CI the clone is a change by anyone, and the output may be published: a symbolic
+// link in it, or a path in its config, could make the program read any file of the
+// machine. The zero confinement restricts nothing.
 type confinement struct{ repo *source.Repository }
 
 // confinedUsage describes the flag that asks for it.
 const confinedUsage = "reject manifests and a config that a symbolic link or the config takes from outside the clone around the working directory"
 
-// confine gives the confinement, if it is asked for, and refuses a config behind
-// a symbolic link in a clone. One that lies elsewhere was chosen by who runs the
+// confine returns the confinement, if confined is set, and refuses a config behind a
+// symbolic link in the clone. One outside of the clone was chosen by who runs the
 // program, and not by the change.
 func (a *app) confine(confined bool) (confinement, error) {
 	if !confined {

@@ -19,7 +19,7 @@ type planFlags struct {
 	manifests string
 	only      []string
 	exclude   []string
-	// set says which flags were given.
+	// set reports whether a flag was given.
 	set func(name string) bool
 }
 
@@ -88,9 +88,8 @@ declares any), and 1 if one of the orgs could not be read.`,
 	return cmd
 }
 
-// differences is the outcome of diff. An org that could not be read is an
-// error, which outranks a difference; one of many is let pass where nobody asked
-// for details.
+// differences returns how diff ends. An org that could not be read is an error, which
+// outranks a difference; without --detailed-exitcode only if no org could be read.
 func differences(plan *diff.Plan, detailed bool) error {
 	unknown := len(plan.Unknown)
 	switch {
@@ -112,7 +111,7 @@ type planner struct {
 	desired *reconcile.Desired
 }
 
-// prepare checks flags and config, before anything is asked of anyone.
+// prepare checks flags and config, before any call is made.
 func (a *app) prepare(flags *planFlags) (*planner, error) {
 	return a.prepareWith(flags, reconcile.Options{Manifests: flags.manifests})
 }
@@ -137,7 +136,7 @@ func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, e
 	return &planner{Reconciler: r, app: a, flags: flags}, flags.open()
 }
 
-// Close gives back what prepare took.
+// Close closes the files and the Reconciler that prepare opened.
 func (p *planner) Close() {
 	p.flags.close()
 	p.Reconciler.Close()
@@ -163,7 +162,7 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 	}
 	p.desired = desired
 	warnings := desired.Warnings
-	if journal != nil { // no reason not to show what differs
+	if journal != nil { // the differences can be shown without it
 		warnings = append(warnings, "what was lost in earlier runs is not known: "+journal.Error())
 	}
 	for _, alarm := range alarms {

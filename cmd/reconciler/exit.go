@@ -31,7 +31,7 @@ type refused struct{ error }
 
 func (r refused) Unwrap() error { return r.error }
 
-// finish prints err and gives the exit code that it stands for.
+// finish prints err and returns the exit code that it stands for.
 func finish(w io.Writer, err error) int {
 	var code exitCode
 	var no refused
@@ -49,9 +49,9 @@ func finish(w io.Writer, err error) int {
 	}
 }
 
-// printError prints one line for each thing that is wrong. Mistakes in files
-// begin with their place, so that editors and CI can jump there; a hint, where
-// an error carries one, follows on a line of its own.
+// printError prints one line for each error. Errors in files begin with their
+// position, so that editors and CI can jump there; a hint follows on a line of its
+// own.
 func printError(w io.Writer, err error) {
 	if errs, ok := strictyaml.AsErrors(err); ok {
 		for _, e := range errs {

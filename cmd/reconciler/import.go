@@ -120,8 +120,7 @@ func importOptions(cfg *config.Config, flags *importFlags) importer.Options {
 	return opts
 }
 
-// maxWarnings is how many warnings are worth printing: all of them stand in the
-// manifests too.
+// maxWarnings is how many warnings are printed. All of them are in the manifests.
 const maxWarnings = 20
 
 func (a *app) warnOf(warnings []string) {
@@ -137,7 +136,7 @@ func (a *app) warnOf(warnings []string) {
 	}
 }
 
-// writeManifests writes the files and tells their paths on stdout. Nothing is
+// writeManifests writes the files and prints their paths on stdout. Nothing is
 // written when one of them is there already.
 func (a *app) writeManifests(files []importer.File, flags *importFlags) error {
 	if !flags.force {
@@ -175,8 +174,7 @@ func noneThere(files []importer.File, dir string) error {
 	return withHint("not overwritten: "+strings.Join(there, ", "), "name another folder, or give --force to overwrite them")
 }
 
-// replaceFile puts a whole file in the place of what is there, or leaves that
-// alone.
+// replaceFile replaces a file as a whole, or leaves it as it was.
 func replaceFile(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

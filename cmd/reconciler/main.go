@@ -28,8 +28,7 @@ func mainCode() int {
 	return run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}, os.Environ())
 }
 
-// stdio is where a command reads and writes. Data goes to out, everything
-// else to err.
+// stdio is the streams of a command. Data goes to out, everything else to err.
 type stdio struct {
 	in  io.Reader
 	out io.Writer

@@ -24,7 +24,7 @@ func (o *okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.Simulator.ServeHTTP(w, r)
 }
 
-// oktaCommand gives a command for scripts:
+// oktaCommand returns a command for scripts:
 //
 //	okta start SEED           starts a simulator, and puts all it takes to work with
 //	                          it into the environment

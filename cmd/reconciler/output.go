@@ -15,8 +15,8 @@ import (
 	"reconciler/internal/report"
 )
 
-// outputs are -o and --out: which forms of a report go where. F is the format
-// of the report. The files are open from open to close.
+// outputs are -o and --out: where a report is written in which format. The files are
+// open between the calls of open and close.
 type outputs[F ~string] struct {
 	format string
 	files  []string
@@ -27,9 +27,9 @@ type outputs[F ~string] struct {
 }
 
 // outFile is one --out. The file is opened before any work is done, so that a
-// path that can't be written stops the command and not its report. Until the
-// report is whole it has another name, unless it is something that can't be
-// replaced, such as a pipe.
+// path that can't be written stops the command early. Until the report is complete
+// it has a temporary name, unless it is something that can't be replaced, such as a
+// pipe.
 type outFile[F ~string] struct {
 	format F
 	path   string
@@ -79,7 +79,7 @@ func (o *outputs[F]) open() error {
 	return nil
 }
 
-// close drops the files that no report was written to.
+// close removes the files that no report was written to.
 func (o *outputs[F]) close() {
 	for _, f := range o.out {
 		if f.file == nil {
@@ -92,8 +92,8 @@ func (o *outputs[F]) close() {
 	}
 }
 
-// writeFiles writes the report to all files. When one can't be written, that
-// is the error, and the others are written all the same.
+// writeFiles writes the report to all files. It returns the first error, after it
+// has tried all of them.
 func (o *outputs[F]) writeFiles(write func(io.Writer, F) error) error {
 	var failed error
 	for _, f := range o.out {
@@ -138,7 +138,7 @@ func (f *outFile[F]) write(write func(io.Writer, F) error) error {
 	return nil
 }
 
-// failed names the flag, and not the file, whose name people didn't choose.
+// failed names the flag instead of the temporary file.
 func (f *outFile[F]) failed(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -158,8 +158,8 @@ func (o *outputFlags) add(flags *pflag.FlagSet) {
 	o.outputs.add(flags, report.Formats(), report.ParseFormat)
 }
 
-// write writes all reports. Those to files come first: when one can't be
-// written, that is said, and stdout still gets its own.
+// write writes all reports. If one can't be written to its file, that is the error,
+// and stdout still gets its own.
 func (o *outputFlags) write(a *app, d report.Data) error {
 	failed := o.writeFiles(func(w io.Writer, f report.Format) error { return report.Write(w, f, d) })
 	d.Color = a.color(a.out)

@@ -38,7 +38,12 @@ type rig struct {
 
 func newRig(t *testing.T, orgs int, dpop bool) *rig {
 	t.Helper()
-	seed := simulator.DefaultSeed(orgs)
+	return newRigOf(t, simulator.DefaultSeed(orgs), dpop)
+}
+
+// newRigOf is newRig with an account of its own.
+func newRigOf(t *testing.T, seed *simulator.Seed, dpop bool) *rig {
+	t.Helper()
 	access, err := simulator.Grant(seed, jose.RS256, dpop, "okta.accounts.read", "okta.accounts.manage")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +80,7 @@ func (r *rig) secret(s string) {
 	}
 }
 
-// known gives all secrets seen so far.
+// known returns all secrets seen so far.
 func (r *rig) known() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -48,7 +48,7 @@ func (r *reviewFlags) check(set func(name string) bool) error {
 }
 
 // review shows what a change between two revisions means. With credentials it
-// tells what the change does from what differs already.
+// separates what the change does from existing drift.
 func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, detailed bool) error {
 	if err := flags.check(); err != nil {
 		return err
@@ -99,7 +99,8 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	return reviewed(plan, declared, detailed)
 }
 
-// reviewConfig is the config, which with --confined leads nowhere else.
+// reviewConfig returns the config, and with --confined refuses one that leads outside
+// of the clone.
 func (a *app) reviewConfig(flags *planFlags, r *reviewFlags) (*config.Config, error) {
 	in, err := a.confine(r.confined)
 	if err != nil {
@@ -112,7 +113,7 @@ func (a *app) reviewConfig(flags *planFlags, r *reviewFlags) (*config.Config, er
 	return cfg, in.compared(cfg, flags.manifests)
 }
 
-// optionalConfig is the config, or the defaults where there is none.
+// optionalConfig returns the config, or the defaults if there is none.
 func (a *app) optionalConfig() (*config.Config, error) {
 	cfg, err := a.loadConfig()
 	if errors.Is(err, fs.ErrNotExist) && a.configPath == defaultConfig {
@@ -121,27 +122,27 @@ func (a *app) optionalConfig() (*config.Config, error) {
 	return cfg, err
 }
 
-// credentials says whether there is all that is needed to look at what is live.
-// A key file that isn't there is what CI has for a change from a fork: that is
-// told, and no error.
+// credentials reports whether the config has what is needed to read the account.
+// A key file that doesn't exist is normal in CI for a change from a fork, and is a
+// warning.
 func (a *app) credentials(cfg *config.Config) bool {
 	err := cfg.NeedAerial()
 	switch {
 	case err != nil && cfg.Aerial.URL == nil:
-		return false // nobody meant there to be any
+		return false // the config has none
 	case err == nil:
 		if _, err = cfg.Aerial.Auth.PrivateKey.Read(); !errors.Is(err, fs.ErrNotExist) {
-			return true // what is wrong with the key is told when it is used
+			return true // a bad key is reported when it is used
 		}
 	}
 	a.warn("no credentials, so only the manifests are compared: " + err.Error())
 	return false
 }
 
-// offlineHint adds the way out to an error of looking at what is live.
+// offlineHint adds --offline to the hint of an error of reading the account.
 func offlineHint(err error) error {
 	if errors.As(err, new(*reconcile.RefusedError)) {
-		return err // of the manifests, which would be compared all the same
+		return err // of the manifests, which --offline would compare as well
 	}
 	hint := "--offline compares the manifests alone"
 	if first := text.Hint(err); first != "" {
@@ -150,9 +151,9 @@ func offlineHint(err error) error {
 	return text.WithHint(err, hint)
 }
 
-// reviewed is the outcome of a review. Only what the change does counts: drift
-// that was there before is no difference, and an org that can't be read is no
-// error unless the change is about it.
+// reviewed returns how a review ends. Only what the change does counts: existing
+// drift is no difference, and an org that can't be read is no error unless the change
+// is about it.
 func reviewed(plan, declared *diff.Plan, detailed bool) error {
 	if n := len(plan.Unknown); n > 0 && n == plan.Summary.Orgs {
 		return differences(plan, detailed)

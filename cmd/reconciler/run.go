@@ -54,12 +54,12 @@ could not be read or written.`,
 	return cmd
 }
 
-// ended is the outcome of a single run. The log has told of it already, but for
-// the reason why it ends with an error.
+// ended returns how a single run ends. All but the reason of an error is in the log
+// already.
 func ended(r *daemon.RunRecord, detailed bool) error {
 	switch {
 	case r.Stale != nil:
-		// Only what was verified before is known to a process that has just begun.
+		// A process that has just started has no other state than the last verified one.
 		return withHint(fmt.Sprintf("commit %s is refused, and the last verified one stays in force: %s", r.Stale.Commit, r.Stale.Error), r.Stale.Hint)
 	case r.Result == daemon.ResultRefused:
 		return refused{withHint(r.Problem.Error, r.Problem.Hint)}

@@ -22,11 +22,14 @@ type job struct {
 	env map[string]string
 }
 
-// run runs a script as a runner does, and gives what it printed.
+// run runs a script as a runner does, and returns what it printed.
 func (j *job) run(t *testing.T, more map[string]string, shell ...string) (log string, code int) {
 	t.Helper()
 	env := map[string]string{
-		"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "CI": "true", "GIT_CONFIG_NOSYSTEM": "1", "GORACE": raceSetting,
+		"PATH": os.Getenv("PATH"), "HOME": t.TempDir(), "CI": "true", "GIT_CONFIG_NOSYSTEM": "1",
+		// Without these, a program that was built for the race detector or for
+		// coverage waits at its end, or warns there on stderr.
+		"GORACE": raceSetting, "GOCOVERDIR": os.Getenv("GOCOVERDIR"),
 	}
 	maps.Copy(env, j.env)
 	maps.Copy(env, more)

@@ -129,7 +129,7 @@ func newSimulator(seed *simulator.Seed, f *simulateFlags, logger *slog.Logger) (
 	return sim, nil
 }
 
-// announce writes the config and tells where it is, on stdout and for people.
+// announce writes the config, and prints it and its path.
 func (a *app) announce(seed *simulator.Seed, access simulator.Access, dir string) error {
 	if dir == "" {
 		var err error

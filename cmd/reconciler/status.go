@@ -53,7 +53,7 @@ the config's http.address (default: 127.0.0.1:8080), or --address.`,
 	return cmd
 }
 
-// writeStatus writes what somebody wants to know who was just woken up: is it
+// writeStatus writes what the person on call needs to know first: is it
 // well, what differs, and since when.
 func writeStatus(w io.Writer, s *daemon.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -131,7 +131,7 @@ func orFolder(commit string) string {
 	return "commit " + commit[:min(12, len(commit))]
 }
 
-// ago gives how long before a was b, as people say it.
+// ago returns how long before a was b, rounded.
 func ago(a, b time.Time) string { return seconds(a.Sub(b).Seconds()) }
 
 func seconds(s float64) string {

@@ -120,7 +120,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	return err
 }
 
-// end gives when the suspension expires; zero for never.
+// end returns when the suspension expires; zero for never.
 func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
 	switch {
 	case length && f.length <= 0:
@@ -170,8 +170,8 @@ config can only be removed there.`,
 	return cmd
 }
 
-// resume takes back what has one of the ids, or exactly these orgs, or
-// everything when neither is given.
+// resume removes the suspensions with one of the ids, or of exactly these orgs, or
+// all of them if neither is given.
 func (a *app) resume(ids, orgs []string) error {
 	cfg, store, err := a.suspensions()
 	if err != nil {
@@ -181,11 +181,10 @@ func (a *app) resume(ids, orgs []string) error {
 	if err != nil {
 		return err
 	}
-	// All or none: an ID that is mistyped must not go unnoticed beside one that
-	// isn't.
+	// All or none, so that a mistyped ID is noticed.
 	for _, id := range ids {
 		if !slices.ContainsFunc(kept, func(s freeze.Suspension) bool { return s.ID == id && !s.Expired(time.Now()) }) {
-			return notSuspended(fmt.Sprintf("no suspension has the ID %q", id), alive(cfg, kept))
+			return notSuspended(fmt.Sprintf("no suspension has the ID %q", id), activeSuspensions(cfg, kept))
 		}
 	}
 	wanted := sortedGlobs(orgs)
@@ -206,7 +205,7 @@ func (a *app) resume(ids, orgs []string) error {
 		if len(orgs) > 0 {
 			problem = "nothing was suspended for exactly " + strings.Join(orgs, ", ")
 		}
-		return notSuspended(problem, alive(cfg, kept))
+		return notSuspended(problem, activeSuspensions(cfg, kept))
 	}
 	for i := range removed {
 		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", removed[i].Scope(), &removed[i]); err != nil {
@@ -217,13 +216,13 @@ func (a *app) resume(ids, orgs []string) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range alive(cfg, kept) {
+	for _, s := range activeSuspensions(cfg, kept) {
 		a.warn("writes are still held: " + s.describe())
 	}
 	return nil
 }
 
-// sortedGlobs makes lists of patterns comparable.
+// sortedGlobs returns the patterns in a form in which lists can be compared.
 func sortedGlobs(globs []string) []string {
 	var all []string
 	for _, glob := range globs {
@@ -233,13 +232,13 @@ func sortedGlobs(globs []string) []string {
 	return slices.Compact(all)
 }
 
-// listed is a suspension and where it can be taken back: "config" or "state".
+// listed is a suspension and where it is defined: "config" or "state".
 type listed struct {
 	freeze.Suspension
 	From string `json:"from"`
 }
 
-// describe says all about it on one line.
+// describe describes it on one line.
 func (l *listed) describe() string {
 	where := "by ID " + l.ID
 	if l.From == "config" {
@@ -248,13 +247,13 @@ func (l *listed) describe() string {
 	return fmt.Sprintf("%s, %s (%s)", l.Scope(), &l.Suspension, where)
 }
 
-// alive gives what is suspended now, by the config and by those kept.
-func alive(cfg *config.Config, kept []freeze.Suspension) []listed {
+// activeSuspensions returns the suspensions of config and state that have not expired.
+func activeSuspensions(cfg *config.Config, state []freeze.Suspension) []listed {
 	all, now := []listed{}, time.Now()
 	for _, s := range freeze.Active(cfg.Suspend, now) {
 		all = append(all, listed{s, "config"})
 	}
-	for _, s := range freeze.Active(kept, now) {
+	for _, s := range freeze.Active(state, now) {
 		all = append(all, listed{s, "state"})
 	}
 	return all
@@ -291,7 +290,7 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 			return err
 		}
 	}
-	all := alive(cfg, kept)
+	all := activeSuspensions(cfg, kept)
 	if f.format == "json" {
 		enc := json.NewEncoder(a.out)
 		enc.SetIndent("", "  ")

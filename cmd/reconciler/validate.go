@@ -56,10 +56,10 @@ func (a *app) validate(paths []string, confined bool, out *outputs[findings.Form
 	} else {
 		a.check(c, paths, in)
 	}
-	return a.tell(c, out)
+	return a.writeFindings(c, out)
 }
 
-// checked is what came out of a check.
+// checked is the result of a check.
 type checked struct {
 	config   string
 	errs     []error
@@ -67,8 +67,8 @@ type checked struct {
 	report   findings.Report
 }
 
-// fail notes an error about manifests or about the config. Mistakes with a
-// place become one finding each.
+// fail adds an error of manifests or config. Errors with a position become one
+// finding each.
 func (c *checked) fail(err error, mistake, unreadable findings.Rule) {
 	c.errs = append(c.errs, err)
 	errs, ok := strictyaml.AsErrors(err)
@@ -86,8 +86,8 @@ func (c *checked) fail(err error, mistake, unreadable findings.Rule) {
 	}
 }
 
-// finding gives a finding at a place. A variable of the environment is called
-// like a file in places of the config, and is none.
+// finding returns a finding at a position. Positions of the config may name an
+// environment variable instead of a file.
 func (c *checked) finding(l findings.Level, rule findings.Rule, pos strictyaml.Pos, msg string) findings.Finding {
 	inConfig := rule == findings.ConfigError || rule == findings.ConfigUnreadable || rule == findings.ConfigWarning
 	if inConfig && pos.File != c.config {
@@ -96,13 +96,13 @@ func (c *checked) finding(l findings.Level, rule findings.Rule, pos strictyaml.P
 	return findings.Finding{Level: l, Rule: rule, File: pos.File, Line: pos.Line, Column: pos.Column, Message: msg}
 }
 
-// check looks at config and manifests. A config with mistakes is no reason not
-// to look for those in manifests; but what it says of them isn't known then.
+// check checks config and manifests. Manifests are checked even if the config has
+// errors; but what the config says of them isn't known then.
 func (a *app) check(c *checked, paths []string, in confinement) {
 	var opts state.LoadOptions
 	cfg, failed := a.checkConfig(c)
 	if cfg != nil {
-		opts.Parents = []string{} // known to be none, which is not "not known"
+		opts.Parents = []string{} // nil would mean that they are not known
 		for _, p := range cfg.Parents {
 			opts.Parents = append(opts.Parents, p.Name)
 		}
@@ -136,7 +136,7 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 	c.report.Orgs, c.report.Products = len(desired.Orgs), len(desired.Products)
 }
 
-// checkConfig reads the config, if there is one, and says whether it is bad.
+// checkConfig reads the config, if there is one, and reports whether it is bad.
 func (a *app) checkConfig(c *checked) (cfg *config.Config, failed bool) {
 	if _, err := os.Stat(a.configPath); err != nil {
 		if a.configPath == defaultConfig && errors.Is(err, os.ErrNotExist) {
@@ -155,7 +155,7 @@ func (a *app) checkConfig(c *checked) (cfg *config.Config, failed bool) {
 	return cfg, false
 }
 
-// inputs opens the files and folders, and says whether all are there: without
+// inputs opens the files and folders, and reports whether all are there: without
 // one, what it declares would seem to be missing from the others.
 func (c *checked) inputs(paths []string, in confinement) ([]state.Input, bool) {
 	var inputs []state.Input
@@ -174,7 +174,7 @@ func (c *checked) inputs(paths []string, in confinement) ([]state.Input, bool) {
 	return inputs, len(inputs) == len(paths)
 }
 
-// declaredPath gives the file or folder that the config names, of which there
+// declaredPath returns the file or folder that the config names, of which there
 // may be none. A path in git is looked for in the clone around the working
 // directory: what a pull request changes is checked where it is checked out.
 func (a *app) declaredPath(cfg *config.Config) (string, error) {
@@ -208,7 +208,7 @@ func (a *app) declaredPath(cfg *config.Config) (string, error) {
 	return path, nil
 }
 
-// linked says whether a symbolic link in the clone leads to the path, which git
+// linked reports whether a symbolic link in the clone leads to the path, which git
 // would not follow. Links that lead to the clone itself are fine.
 func linked(top, path string) bool {
 	top, err := filepath.EvalSymlinks(top)
@@ -220,9 +220,9 @@ func linked(top, path string) bool {
 	return err != nil || place != path
 }
 
-// clone gives the working directory and the top of the clone that it is in;
-// each is empty when it can't be told. In a linked worktree or a submodule,
-// .git is a file.
+// clone returns the working directory and the top of the clone that it is in;
+// each is empty if it is unknown. In a linked worktree or a submodule, .git is a
+// file.
 func clone() (dir, top string) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -238,9 +238,9 @@ func clone() (dir, top string) {
 	}
 }
 
-// tell writes what was found in all formats, and gives the error that stands
+// writeFindings writes the findings in all formats, and returns the error that stands
 // for the exit code.
-func (a *app) tell(c *checked, out *outputs[findings.Format]) error {
+func (a *app) writeFindings(c *checked, out *outputs[findings.Format]) error {
 	r := c.report
 	r.Version = versionString()
 	// Outside of a clone, the workspace of a GitHub job is what paths start at.
@@ -249,8 +249,8 @@ func (a *app) tell(c *checked, out *outputs[findings.Format]) error {
 	}
 	failed := out.writeFiles(func(w io.Writer, f findings.Format) error { return findings.Write(w, f, r) })
 
-	// In the log of a GitHub job stdout and stderr are one, and the commands
-	// are made of what text would say.
+	// In the log of a GitHub job stdout and stderr are one, and its workflow
+	// commands contain all that the text would.
 	if out.stdout != findings.GitHub {
 		for _, w := range c.warnings {
 			a.warn(w)

@@ -17,26 +17,51 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.out, "reconciler %s %s %s/%s\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			info, _ := debug.ReadBuildInfo()
+			_, err := fmt.Fprintln(a.out, versionLine(version, info))
 			return err
 		},
 	}
 }
 
-// versionString is the released version, else the commit that the program was
-// built from, else "devel".
+// versionString returns the version in one word.
 func versionString() string {
+	info, _ := debug.ReadBuildInfo()
+	word, _ := describe(version, info)
+	return word
+}
+
+// versionLine returns what the version command prints.
+func versionLine(version string, info *debug.BuildInfo) string {
+	word, committed := describe(version, info)
+	if committed != "" {
+		word += " (" + committed + ")"
+	}
+	return fmt.Sprintf("reconciler %s %s %s/%s", word, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// describe returns the version that the linker set, else the commit that the
+// program was built from and the time of that commit, else "devel". Changes that
+// were not committed are marked.
+func describe(version string, info *debug.BuildInfo) (word, committed string) {
 	if version != "" {
-		return version
+		return version, ""
 	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
+	word = "devel"
+	if info == nil {
+		return word, ""
 	}
+	vcs := map[string]string{}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel-" + s.Value[:12]
-		}
+		vcs[s.Key] = s.Value
 	}
-	return "devel"
+	revision := vcs["vcs.revision"]
+	if revision == "" {
+		return word, ""
+	}
+	word += "-" + revision[:min(12, len(revision))]
+	if vcs["vcs.modified"] == "true" {
+		word += "+modified"
+	}
+	return word, vcs["vcs.time"]
 }

@@ -14,17 +14,16 @@ import (
 	"reconciler/internal/text"
 )
 
-// API is what apply needs of the Aerial API. All methods are called from many
-// goroutines at once. An error may carry a method Hint() string, which says
-// what to do about it.
+// API is what apply needs of the Aerial API. All methods are called concurrently.
+// Errors may carry a hint; see text.Hint.
 //
-// Writes that may be repeated take a function to be asked before they are sent
-// another time, some time after the first: its error ends the call, and is in
-// the chain of the call's own. So a retry never undoes what somebody did since.
+// Writes that may be repeated take a function that must be called before they are
+// sent again: its error ends the call, and is in the chain of the call's own. So a
+// retry never undoes what somebody did since the first attempt.
 //
-// The reads end at once when ctx is cancelled. A write that has been sent must
-// be waited for all the same: its outcome has to be known. Cancellation only
-// keeps it from being sent, or sent again.
+// Reads end at once when ctx is cancelled. A write that has been sent must be waited
+// for nevertheless, because its outcome has to be known. Cancellation only prevents
+// that it is sent, or sent again.
 type API interface {
 	// Account reads the account.
 	Account(ctx context.Context) (state.Account, error)
@@ -33,8 +32,8 @@ type API interface {
 
 	// Org reads one managed org, without its products.
 	Org(ctx context.Context, id string) (state.Org, error)
-	// FindOrg looks among the managed orgs for one with this id or, where id
-	// is empty, this domain; nil when there is none.
+	// FindOrg returns the managed org with this id or, where id is empty, this
+	// domain; nil if there is none.
 	FindOrg(ctx context.Context, id, domain string) (*state.Org, error)
 	// LinkOrg adds an org to the account, by id where there is one, else by
 	// domain. This can't be undone, and it is never sent again when its
@@ -52,44 +51,44 @@ type API interface {
 	RequestDeletion(ctx context.Context, id string) error
 }
 
-// Options is what Apply needs beside the plan.
+// Options configures Apply.
 type Options struct {
 	// Concurrency is how many orgs are worked on at the same time; at least 1.
 	// Orgs that are to be created don't count: they mostly wait.
 	Concurrency int
-	// Spared are the domains of orgs that are never deactivated or deleted,
-	// whatever the plan says; the Aerial org is known by itself.
-	Spared []string
-	// Creator makes orgs; where nil, create-org fails for its org.
+	// NeverDeactivated are the domains of orgs that are never deactivated or
+	// deleted, whatever the plan says. The Aerial org need not be listed.
+	NeverDeactivated []string
+	// Creator creates orgs; where nil, create-org fails for its org.
 	Creator Creator
-	// Deletions remembers which deletions Okta was asked for; nil remembers none.
+	// Deletions records which deletions were requested; nil records none.
 	Deletions Deletions
-	// Held, where not nil, is asked right before each change whether writes to
-	// an org ("" is the account) are held by now, and says why; empty when they
-	// are not. It is called from many goroutines at once.
+	// Held, where not nil, is called right before each change. It returns why
+	// writes to an org ("" is the account) are held by now, or nothing if they
+	// are not. It is called concurrently.
 	Held func(org string) string
-	// Done, where not nil, is told of each change as soon as its outcome is
-	// known. The calls come one at a time, in no particular order of orgs.
+	// Done, where not nil, is called for each change as soon as its outcome is
+	// known. The calls are serialized, in no particular order of orgs.
 	Done func(diff.Change, Outcome)
-	// Logger gets a line for each write; nil is silent.
+	// Logger logs each write; nil is silent.
 	Logger *slog.Logger
 }
 
-// Deletions remembers which deletions Okta was asked for, because no field of an
-// org tells. Its methods are called from many goroutines at once.
+// Deletions records which deletions were requested, because no field of an org
+// shows it. Its methods are called concurrently.
 type Deletions interface {
-	// Begin is told that Okta is about to be asked to delete an org. An error
-	// keeps that from happening.
+	// Begin is called before Okta is asked to delete an org. After an error Okta
+	// is not asked.
 	Begin(orgID, domain string) error
-	// End is told the answer; an empty refusal means that Okta took the request.
-	// It is not called when there was no answer.
+	// End is called with the answer; an empty refusal means that Okta accepted the
+	// request. It is not called if there was no answer.
 	End(orgID, refusal string) error
 }
 
-// ErrRefused says that the plan's own guards refuse it. Nothing was written.
+// ErrRefused is returned if a guard refuses the plan. Nothing was written then.
 var ErrRefused = errors.New("refused by a guard")
 
-// Apply carries out the plan and tells what became of each change. When ctx is
+// Apply carries out the plan and returns the outcome of each change. When ctx is
 // cancelled it finishes the calls in flight, starts no new ones, and marks the
 // rest as skipped. The only error is ErrRefused.
 func Apply(ctx context.Context, plan *diff.Plan, api API, opts Options) (*Result, error) {
@@ -102,7 +101,7 @@ func Apply(ctx context.Context, plan *diff.Plan, api API, opts Options) (*Result
 	a := &applier{api: api, opts: opts}
 	outcomes := make([]Outcome, len(plan.Changes))
 
-	var working, creating errgroup.Group // their functions give no errors
+	var working, creating errgroup.Group // their functions return no errors
 	working.SetLimit(max(1, opts.Concurrency))
 	for start := 0; start < len(plan.Changes); {
 		end := start + 1
@@ -131,14 +130,14 @@ type applier struct {
 	mu   sync.Mutex // serializes opts.Done
 }
 
-// org carries out the changes of one org, in order. The first that fails ends
-// it: later ones rest on earlier ones.
+// org carries out the changes of one org, in order. The first failure ends it,
+// because later changes depend on earlier ones.
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
 		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions,
-		orgID: changes[0].OrgID, spared: a.opts.Spared, log: a.opts.Logger,
+		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, log: a.opts.Logger,
 	}
-	var broken diff.Action
+	var failed diff.Action
 	var held string
 	applied := 0
 	for i, c := range changes {
@@ -149,9 +148,9 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		switch {
 		case c.Blocked != "":
 			o.Result = Blocked
-		case broken != "":
+		case failed != "":
 			o.Result = Skipped
-			o.Error = fmt.Sprintf("%s failed before it", broken)
+			o.Error = fmt.Sprintf("%s failed before it", failed)
 		case ctx.Err() != nil:
 			o.Result = Skipped
 			o.Error = "the run was stopped"
@@ -159,12 +158,12 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 			o.Result = Skipped
 			o.Error = "writes have been held since the plan was made: " + held
 		default:
-			note, err := w.contain(ctx, c)
+			note, err := w.changeOrRecover(ctx, c)
 			o.Hint = note
 			if stopped(ctx, err) {
 				o.Result, o.Error = Skipped, "the run was stopped"
 			} else if err != nil {
-				broken = c.Action
+				failed = c.Action
 				o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
 			}
 		}
@@ -184,11 +183,11 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 	}
 }
 
-// stopped says whether err means that the run was stopped before the change was
-// sent. An error that leaves the outcome of a write open is more than that.
+// stopped reports whether err means that the run was stopped before the change was
+// sent. An error after which the outcome of a write is unknown does not.
 func stopped(ctx context.Context, err error) bool {
-	var open interface{ Uncertain() bool }
-	if errors.As(err, &open) && open.Uncertain() {
+	var unknown interface{ Uncertain() bool }
+	if errors.As(err, &unknown) && unknown.Uncertain() {
 		return false
 	}
 	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())

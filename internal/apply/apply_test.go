@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,7 +36,19 @@ var _ apply.API = (*aerial.Client)(nil)
 
 func start(t *testing.T, c simulatortest.Config) *rig {
 	t.Helper()
-	sim := simulatortest.Start(t, c)
+	return connect(t, simulatortest.Start(t, c))
+}
+
+// inBubble runs f with a simulator that is reached without a network, in a
+// bubble of fake time: whatever waits takes no time.
+func inBubble(t *testing.T, c simulatortest.Config, f func(*testing.T, *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, connect(t, simulatortest.New(t, c))) })
+}
+
+// connect makes the client for a simulator.
+func connect(t *testing.T, sim *simulatortest.Server) *rig {
+	t.Helper()
 	origin, err := url.Parse(sim.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +151,7 @@ const (
 	bought = "acme-bought.okta.com"
 )
 
-// firstChild gives the domain of the nth child of the fleet.
+// child returns the domain of the nth child of the fleet.
 func (r *rig) child(n int) string { return r.Orgs()[6+n].Domain }
 
 func TestApplyThenDiffIsEmpty(t *testing.T) {
@@ -302,39 +315,40 @@ func TestLostAnswers(t *testing.T) {
 			fault.Method, fault.API = method, "aerial"
 			t.Run(method+" "+fault.String(), func(t *testing.T) {
 				t.Parallel()
-				r := start(t, simulatortest.Config{})
-				desired := desire(r.observe(t), func(d string, o *state.DesiredOrg) {
-					if d == r.child(0) && method == "PUT" {
-						o.Products = []string{"P000052", "P000201"}
+				inBubble(t, simulatortest.Config{}, func(t *testing.T, r *rig) {
+					desired := desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+						if d == r.child(0) && method == "PUT" {
+							o.Products = []string{"P000052", "P000201"}
+						}
+					})
+					if method == "POST" {
+						desired.Orgs = append(desired.Orgs, state.DesiredOrg{
+							Domain: "acme-new.okta.com", Cell: "ok1", ProductPolicy: state.Exact, Mode: state.Apply,
+						})
+					}
+					plan := r.plan(t, desired)
+					r.AddFault(fault)
+					result := r.apply(t, plan)
+
+					// A POST that may not have taken effect is never sent again by
+					// itself: the next run does that.
+					refused := method == "POST" && fault.Status == 500 && !fault.After
+					if got := result.Outcomes[0].Result; (got == apply.Applied) == refused {
+						t.Errorf("%+v", result.Outcomes[0])
+					}
+					posts := 0
+					for _, w := range r.writes() {
+						if strings.HasPrefix(w, "POST") {
+							posts++
+						}
+					}
+					if posts > 1 && fault.Status != 429 {
+						t.Errorf("linked %d times", posts)
+					}
+					if again := r.plan(t, desired); again.Empty() == refused {
+						t.Errorf("afterwards: %+v", again.Changes)
 					}
 				})
-				if method == "POST" {
-					desired.Orgs = append(desired.Orgs, state.DesiredOrg{
-						Domain: "acme-new.okta.com", Cell: "ok1", ProductPolicy: state.Exact, Mode: state.Apply,
-					})
-				}
-				plan := r.plan(t, desired)
-				r.AddFault(fault)
-				result := r.apply(t, plan)
-
-				// A POST that may not have taken effect is never sent again by
-				// itself: the next run does that.
-				refused := method == "POST" && fault.Status == 500 && !fault.After
-				if got := result.Outcomes[0].Result; (got == apply.Applied) == refused {
-					t.Errorf("%+v", result.Outcomes[0])
-				}
-				posts := 0
-				for _, w := range r.writes() {
-					if strings.HasPrefix(w, "POST") {
-						posts++
-					}
-				}
-				if posts > 1 && fault.Status != 429 {
-					t.Errorf("linked %d times", posts)
-				}
-				if again := r.plan(t, desired); again.Empty() == refused {
-					t.Errorf("afterwards: %+v", again.Changes)
-				}
 			})
 		}
 	}
@@ -387,27 +401,28 @@ func TestLinkRefusals(t *testing.T) {
 
 // Okta has been seen to answer 200 to a write that was not in force.
 func TestWriteThatIsNotInForceFails(t *testing.T) {
-	r := start(t, simulatortest.Config{})
-	domain := r.child(0)
-	before, _ := r.Org(domain)
-	plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
-		if d == domain {
-			o.Products = []string{"P000052"}
-		}
-	}))
-	// Somebody takes it back between the write and each read that follows.
-	puts := 0
-	r.AddFault(simulator.Fault{Method: "PUT", Path: "/api/v1/orgs/*/products", Do: func() { puts++ }})
-	r.AddFault(simulator.Fault{Method: "GET", Path: "/api/v1/orgs/*/products", Do: func() {
-		if puts > 0 {
-			if err := r.SetOrgProducts(domain, before.Products, "mallory"); err != nil {
-				t.Error(err)
+	inBubble(t, simulatortest.Config{}, func(t *testing.T, r *rig) {
+		domain := r.child(0)
+		before, _ := r.Org(domain)
+		plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+			if d == domain {
+				o.Products = []string{"P000052"}
 			}
-		}
-	}})
-	result := r.apply(t, plan)
-	wantOutcomes(t, result, apply.Outcome{
-		Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "written without an error, but not in force",
+		}))
+		// Somebody takes it back between the write and each read that follows.
+		puts := 0
+		r.AddFault(simulator.Fault{Method: "PUT", Path: "/api/v1/orgs/*/products", Do: func() { puts++ }})
+		r.AddFault(simulator.Fault{Method: "GET", Path: "/api/v1/orgs/*/products", Do: func() {
+			if puts > 0 {
+				if err := r.SetOrgProducts(domain, before.Products, "mallory"); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		result := r.apply(t, plan)
+		wantOutcomes(t, result, apply.Outcome{
+			Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "written without an error, but not in force",
+		})
 	})
 }
 
@@ -434,7 +449,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-func TestAerialOrgIsSparedEvenIfThePlanSaysOtherwise(t *testing.T) {
+func TestAerialOrgIsNeverDeactivated(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	org, _ := r.Org(simulator.DefaultAerialOrg)
 	change := diff.Change{Org: org.Domain, OrgID: org.ID, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
@@ -451,45 +466,46 @@ func TestAerialOrgIsSparedEvenIfThePlanSaysOtherwise(t *testing.T) {
 // A run that is stopped finishes the calls in flight, starts no new ones, and
 // knows what it did.
 func TestStopInTheMiddle(t *testing.T) {
-	r := start(t, simulatortest.Config{Orgs: 40})
-	plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
-		if d != simulator.DefaultAerialOrg {
-			o.Products = []string{"P000052", "P000201", "P000208"}
-		}
-	}))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var once sync.Once
-	r.AddFault(simulator.Fault{Method: "PUT", Delay: 100 * time.Millisecond, Do: func() { once.Do(cancel) }})
-	r.ResetRequests()
-	result, err := apply.Apply(ctx, plan, r.client, apply.Options{Concurrency: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !result.Interrupted {
-		t.Error("not marked as interrupted")
-	}
-	applied := 0
-	for i, o := range result.Outcomes {
-		org, _ := r.Org(o.Org)
-		inForce := slices.Equal(org.Products, plan.Changes[i].After.List())
-		switch o.Result {
-		case apply.Applied:
-			applied++
-			if !inForce || !strings.Contains(o.Hint, "not read back") {
-				t.Errorf("%+v, in force: %v", o, inForce)
+	inBubble(t, simulatortest.Config{Orgs: 40}, func(t *testing.T, r *rig) {
+		plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+			if d != simulator.DefaultAerialOrg {
+				o.Products = []string{"P000052", "P000201", "P000208"}
 			}
-		case apply.Skipped:
-			if inForce || o.Error != "the run was stopped" {
-				t.Errorf("%+v, in force: %v", o, inForce)
-			}
-		default:
-			t.Errorf("unexpected %+v", o)
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var once sync.Once
+		r.AddFault(simulator.Fault{Method: "PUT", Delay: 100 * time.Millisecond, Do: func() { once.Do(cancel) }})
+		r.ResetRequests()
+		result, err := apply.Apply(ctx, plan, r.client, apply.Options{Concurrency: 10})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if puts := len(r.writes()); puts != applied || applied == 0 || applied > 10 {
-		t.Errorf("%d writes, %d told as applied", puts, applied)
-	}
+		if !result.Interrupted {
+			t.Error("not marked as interrupted")
+		}
+		applied := 0
+		for i, o := range result.Outcomes {
+			org, _ := r.Org(o.Org)
+			inForce := slices.Equal(org.Products, plan.Changes[i].After.List())
+			switch o.Result {
+			case apply.Applied:
+				applied++
+				if !inForce || !strings.Contains(o.Hint, "not read back") {
+					t.Errorf("%+v, in force: %v", o, inForce)
+				}
+			case apply.Skipped:
+				if inForce || o.Error != "the run was stopped" {
+					t.Errorf("%+v, in force: %v", o, inForce)
+				}
+			default:
+				t.Errorf("unexpected %+v", o)
+			}
+		}
+		if puts := len(r.writes()); puts != applied || applied == 0 || applied > 10 {
+			t.Errorf("%d writes, %d told as applied", puts, applied)
+		}
+	})
 }
 
 func TestDoneIsToldOfEachChangeOnce(t *testing.T) {
@@ -557,12 +573,12 @@ func TestIDAndDomainMustAgreeBeforeEachWrite(t *testing.T) {
 	}
 }
 
-func TestSparedOrgsAreNeverDeactivated(t *testing.T) {
+func TestNeverDeactivatedOrgs(t *testing.T) {
 	r := start(t, simulatortest.Config{})
 	org, _ := r.Org(r.child(0))
 	for _, action := range []diff.Action{diff.SetStatus, diff.RequestDeletion} {
 		change := diff.Change{Org: org.Domain, OrgID: org.ID, Action: action, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
-		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{Spared: []string{org.Domain}})
+		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{NeverDeactivated: []string{org.Domain}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -594,31 +610,32 @@ func TestAdditiveOrgKeepsWhatItCameWith(t *testing.T) {
 // A write that is sent again after a while must not undo what somebody did in
 // the meantime.
 func TestRetryDoesNotOverwriteWhatSomebodyDid(t *testing.T) {
-	r := start(t, simulatortest.Config{})
-	domain := r.child(0)
-	plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
-		if d == domain {
-			o.Products = []string{"P000052"}
+	inBubble(t, simulatortest.Config{}, func(t *testing.T, r *rig) {
+		domain := r.child(0)
+		plan := r.plan(t, desire(r.observe(t), func(d string, o *state.DesiredOrg) {
+			if d == domain {
+				o.Products = []string{"P000052"}
+			}
+		}))
+		var once sync.Once
+		if err := r.AddFault(simulator.Fault{
+			Method: "PUT", Status: 429, RetryAfter: 3 * time.Second, Times: 1,
+			Do: func() {
+				once.Do(func() {
+					if err := r.SetOrgProducts(domain, []string{}, "admin"); err != nil {
+						t.Error(err)
+					}
+				})
+			},
+		}); err != nil {
+			t.Fatal(err)
 		}
-	}))
-	var once sync.Once
-	if err := r.AddFault(simulator.Fault{
-		Method: "PUT", Status: 429, RetryAfter: 3 * time.Second, Times: 1,
-		Do: func() {
-			once.Do(func() {
-				if err := r.SetOrgProducts(domain, []string{}, "admin"); err != nil {
-					t.Error(err)
-				}
-			})
-		},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	result := r.apply(t, plan)
-	wantOutcomes(t, result, apply.Outcome{Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "left alone: the org's products are now []"})
-	if org, _ := r.Org(domain); len(org.Products) != 0 {
-		t.Errorf("overwritten: %v", org.Products)
-	}
+		result := r.apply(t, plan)
+		wantOutcomes(t, result, apply.Outcome{Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "left alone: the org's products are now []"})
+		if org, _ := r.Org(domain); len(org.Products) != 0 {
+			t.Errorf("overwritten: %v", org.Products)
+		}
+	})
 }
 
 // panicky is an API whose status calls have a bug.
@@ -688,7 +705,7 @@ func TestHeldWritesAreSkipped(t *testing.T) {
 	}
 }
 
-// actualCatalog gives the ids of all products that the account subscribes to.
+// actualCatalog returns the ids of all products that the account subscribes to.
 func actualCatalog(actual *state.Actual) []string {
 	var ids []string
 	for _, p := range actual.Catalog {

@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // worker carries out the changes of one org.
@@ -23,20 +24,20 @@ type worker struct {
 	log       *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
-	// doubt is why a created org may not be there; nil when there is none.
+	// doubt is why a created org may not exist; nil if it does.
 	doubt error
-	// spared are the domains of orgs that are never deactivated or deleted.
-	spared []string
-	// linked says that this run linked the org, so that what the plan says of
-	// its products and status was a guess.
+	// neverDeactivated is as in Options.
+	neverDeactivated []string
+	// linked is set if this run linked the org: the plan's "before" of its products
+	// and status is a guess then.
 	linked bool
 	// linkNote is the note of an org that was linked before its link-org change.
 	linkNote string
 }
 
-// contain makes one change. A panic is a bug, and costs this org its change but
-// not the others theirs.
-func (w *worker) contain(ctx context.Context, c diff.Change) (note string, err error) {
+// changeOrRecover makes one change. A panic fails the change of this org, and leaves
+// the other orgs alone.
+func (w *worker) changeOrRecover(ctx context.Context, c diff.Change) (note string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			w.log.Error("a change panicked: this is a bug, please report it",
@@ -47,8 +48,8 @@ func (w *worker) contain(ctx context.Context, c diff.Change) (note string, err e
 	return w.change(ctx, c)
 }
 
-// change makes one change. The note is something to be told of a change that
-// was made.
+// change makes one change. The note is what the user should know of a change that was
+// made; empty if there is nothing.
 func (w *worker) change(ctx context.Context, c diff.Change) (note string, err error) {
 	switch c.Action {
 	case diff.RenameAccount:
@@ -68,7 +69,7 @@ func (w *worker) change(ctx context.Context, c diff.Change) (note string, err er
 	}
 }
 
-// noteAlready is told of a change that somebody else made in the meantime.
+// noteAlready is the note of a change that somebody else made in the meantime.
 const noteAlready = "was so already; nothing was written"
 
 func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, error) {
@@ -76,7 +77,7 @@ func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, erro
 		account, err := w.api.Account(ctx)
 		return account.Name, err
 	}
-	look := func(ctx context.Context) error {
+	check := func(ctx context.Context) error {
 		actual, err := name(ctx)
 		if err != nil {
 			return err
@@ -84,39 +85,38 @@ func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, erro
 		return compare("the account's name is", actual, c.Before.Text(), c.After.Text())
 	}
 	send := func(ctx context.Context) error {
-		_, err := w.api.RenameAccount(ctx, c.After.Text(), look)
+		_, err := w.api.RenameAccount(ctx, c.After.Text(), check)
 		return err
 	}
-	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
+	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
 		actual, err := name(ctx)
 		return actual, c.After.Text(), err
 	})
 }
 
-// put makes a change that sets something: it looks whether what the plan rests
-// on is still so, writes, and reads back. The client looks again before it
-// sends the write another time, so that no retry undoes what somebody did in
-// the meantime.
-func (w *worker) put(ctx context.Context, c diff.Change, look, send func(context.Context) error, read reading) (string, error) {
-	if err := look(ctx); errors.Is(err, errAlready) {
+// set makes a change that sets a value: it checks that the value is still as planned,
+// writes, and reads back. The client checks again before it sends the write another
+// time, so that no retry undoes what somebody did in the meantime.
+func (w *worker) set(ctx context.Context, c diff.Change, check, send func(context.Context) error, read reading) (string, error) {
+	if err := check(ctx); errors.Is(err, errAlready) {
 		return noteAlready, nil
 	} else if err != nil {
 		return "", err
 	}
 	w.logWrite(c)
-	// What is found to be so already when the client looks again is the doing
-	// of an earlier attempt, whose answer was lost.
+	// If the check before a retry finds the new value, an earlier attempt whose
+	// answer was lost has set it.
 	if err := send(ctx); err != nil && !errors.Is(err, errAlready) {
 		return "", err
 	}
 	return readBack(ctx, read)
 }
 
-// errAlready says that nothing is left to be written.
+// errAlready means that nothing is left to be written.
 var errAlready = errors.New("it is so already")
 
-// compare gives nil when the change may be made, errAlready when it need not
-// be, and else why it must not.
+// compare returns nil if the change may be made, errAlready if it need not be made,
+// and otherwise why it must not be made.
 func compare(what, actual, before, after string) error {
 	switch actual {
 	case after:
@@ -124,13 +124,13 @@ func compare(what, actual, before, after string) error {
 	case before:
 		return nil
 	default:
-		return moved(what, actual, before)
+		return changedSince(what, actual, before)
 	}
 }
 
 func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 	if w.linked {
-		return w.linkNote, nil // creating it found that out
+		return w.linkNote, nil // while it was created
 	}
 	note, err := w.link(ctx, c)
 	if err != nil && w.doubt != nil {
@@ -143,19 +143,19 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 		org, err := w.api.Org(ctx, w.orgID)
 		return org.ID, w.orgID, err
 	})
-	return join(note, unproven), err
+	return joinNotes(note, unproven), err
 }
 
-// link adds the org to the account, and tells so.
+// link adds the org to the account, and tells the creator.
 func (w *worker) link(ctx context.Context, c diff.Change) (note string, err error) {
 	w.log.Info("writing", "org", c.Org, "orgID", w.orgID, "action", string(diff.LinkOrg))
 	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell)
 	switch {
 	case err == nil && org.ID == "":
-		return "", errors.New("the answer does not tell the linked org's id")
+		return "", errors.New("the answer does not contain the linked org's id")
 	case err != nil:
 		// The answer may have been lost after the org was linked, or somebody
-		// else linked it meanwhile. The list of orgs knows.
+		// else linked it meanwhile. The list of orgs shows that.
 		found, findErr := w.api.FindOrg(ctx, w.orgID, c.Org)
 		if findErr != nil || found == nil {
 			return "", err
@@ -163,29 +163,29 @@ func (w *worker) link(ctx context.Context, c diff.Change) (note string, err erro
 		org = *found
 		note = "the answer to the call was an error, but the org is linked"
 	}
-	// What was linked by an id is only now known by its domain.
+	// The domain of an org that was linked by its id is known only now.
 	if err := checkDomain(org, c.Org); err != nil {
 		return "", text.WithHint(fmt.Errorf("%w; it is linked to the account now, which cannot be undone", err),
 			"correct the id in the manifest, and declare the org that it means")
 	}
 	w.orgID, w.linked = org.ID, true
 	if w.creator != nil {
-		note = join(note, w.creator.Linked(ctx, c.Org, org.ID))
+		note = joinNotes(note, w.creator.Linked(ctx, c.Org, org.ID))
 	}
 	return note, nil
 }
 
-// join makes one note of two.
-func join(a, b string) string {
+// joinNotes joins two notes, either of which may be empty.
+func joinNotes(a, b string) string {
 	if a != "" && b != "" {
 		return a + "; " + b
 	}
 	return a + b
 }
 
-// read reads the org and makes sure that it is the one that the change means.
-// Where the change would lock people out, it must not be one that never is.
-func (w *worker) read(ctx context.Context, c diff.Change, locksOut bool) (state.Org, error) {
+// read reads the org and checks that it is the one that the change means and, if the
+// change deactivates or deletes it, that it may be.
+func (w *worker) read(ctx context.Context, c diff.Change, deactivates bool) (state.Org, error) {
 	org, err := w.api.Org(ctx, w.orgID)
 	if err != nil {
 		return org, err
@@ -194,16 +194,16 @@ func (w *worker) read(ctx context.Context, c diff.Change, locksOut bool) (state.
 		return org, text.WithHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
 	}
 	switch {
-	case locksOut && org.AerialOrg:
+	case deactivates && org.AerialOrg:
 		return org, errors.New("the Aerial org is never deactivated or deleted")
-	case locksOut && slices.Contains(w.spared, c.Org):
+	case deactivates && slices.Contains(w.neverDeactivated, c.Org):
 		return org, errors.New("a parent org is never deactivated or deleted")
 	}
 	return org, nil
 }
 
-// checkDomain says whether the org has the declared domain. Okta may leave the
-// domain out.
+// checkDomain returns an error if the org doesn't have the declared domain. Okta may
+// leave the domain out.
 func checkDomain(org state.Org, domain string) error {
 	if org.Domain != "" && org.Domain != domain {
 		return fmt.Errorf("the org with the id %q is %q, not %q", org.ID, org.Domain, domain)
@@ -213,7 +213,7 @@ func checkDomain(org state.Org, domain string) error {
 
 func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
 	after := c.After.List()
-	look := func(ctx context.Context) error {
+	check := func(ctx context.Context) error {
 		if _, err := w.read(ctx, c, false); err != nil {
 			return err
 		}
@@ -228,19 +228,19 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 		case slices.Equal(actual, after):
 			return errAlready
 		case w.linked && containsAll(after, actual):
-			return nil // it came with products of its own, and none of them is lost
+			return nil // it has products of its own, and keeps them all
 		case w.linked:
 			return text.WithHint(
 				fmt.Errorf("left alone: the org came with products %s, and this change would take some away", list(actual)),
-				"run again: the next plan shows the loss, and the guards look at it")
+				"run again: the next plan shows the loss, and the guards check it")
 		}
 		return compare("the org's products are", list(actual), list(c.Before.List()), list(after))
 	}
 	send := func(ctx context.Context) error {
-		_, err := w.api.SetOrgProducts(ctx, w.orgID, after, look)
+		_, err := w.api.SetOrgProducts(ctx, w.orgID, after, check)
 		return err
 	}
-	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
+	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
 		actual, err := w.api.OrgProducts(ctx, w.orgID)
 		return list(actual), list(after), err
 	})
@@ -248,7 +248,7 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 
 func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
 	after := state.Status(c.After.Text())
-	look := func(ctx context.Context) error {
+	check := func(ctx context.Context) error {
 		org, err := w.read(ctx, c, after == state.Inactive)
 		if err != nil {
 			return err
@@ -256,24 +256,24 @@ func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
 		return compare("the org's status is", string(org.Status), c.Before.Text(), string(after))
 	}
 	send := func(ctx context.Context) error {
-		_, err := w.api.SetOrgStatus(ctx, w.orgID, after, look)
+		_, err := w.api.SetOrgStatus(ctx, w.orgID, after, check)
 		return err
 	}
-	return w.put(ctx, c, look, send, func(ctx context.Context) (string, string, error) {
+	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
 		org, err := w.api.Org(ctx, w.orgID)
 		return string(org.Status), string(after), err
 	})
 }
 
-// requestDeletion has nothing to read back: no field of an org tells that its
-// deletion was asked for.
+// requestDeletion has nothing to read back: no field of an org shows that its
+// deletion was requested.
 func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, error) {
 	org, err := w.read(ctx, c, true)
 	if err != nil {
 		return "", err
 	}
 	if org.Status != state.Inactive {
-		return "", moved("the org's status is", string(org.Status), string(state.Inactive))
+		return "", changedSince("the org's status is", string(org.Status), string(state.Inactive))
 	}
 	if w.deletions == nil {
 		w.logWrite(c)
@@ -294,19 +294,19 @@ func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, er
 		return "", err
 	}
 	if noteErr := w.deletions.End(w.orgID, refusal); noteErr != nil && err == nil {
-		note = join(note, "the journal could not note it, so the next plan shows it again: "+noteErr.Error())
+		note = joinNotes(note, "the journal could not note it, so the next plan shows it again: "+noteErr.Error())
 	}
 	return note, err
 }
 
-// isRefused says whether Okta looked at the call and refused to do it.
+// isRefused reports whether Okta processed the call and refused it.
 func isRefused(err error) bool {
 	var e interface{ Refused() bool }
 	return errors.As(err, &e) && e.Refused()
 }
 
-// alreadyRequested says whether Okta refuses because there is a request for
-// the org's deletion already: the answer to an earlier one was lost.
+// alreadyRequested reports whether Okta refused because the org's deletion was
+// requested before.
 func alreadyRequested(err error) bool {
 	var e interface{ AlreadyRequested() bool }
 	return errors.As(err, &e) && e.AlreadyRequested()
@@ -316,8 +316,9 @@ func (w *worker) logWrite(c diff.Change) {
 	w.log.Info("writing", "org", c.Org, "orgID", w.orgID, "action", string(c.Action))
 }
 
-// moved says that a change was left alone because somebody else was faster.
-func moved(what, actual, planned string) error {
+// changedSince is the error of a change that is not made because somebody changed the
+// org after the plan was computed.
+func changedSince(what, actual, planned string) error {
 	return text.WithHint(
 		fmt.Errorf("left alone: %s now %s, but the plan rests on %s", what, quoted(actual), quoted(planned)),
 		"somebody changed it after the plan was made; run again for a new plan")
@@ -332,7 +333,7 @@ func quoted(s string) string {
 
 func list(ids []string) string { return "[" + strings.Join(ids, " ") + "]" }
 
-// union gives all of both, sorted and without repeats.
+// union returns the elements of both, sorted and without duplicates.
 func union(a, b []string) []string {
 	all := slices.Concat(a, b)
 	slices.Sort(all)
@@ -344,25 +345,20 @@ func containsAll(set, ids []string) bool {
 }
 
 // readBackWaits are the pauses between the attempts to see a write in force.
-// Okta documents no delay; this allows for a lagging replica, not more.
+// Okta documents no delay; this allows for a lagging replica.
 var readBackWaits = [...]time.Duration{0, time.Second, 3 * time.Second}
 
-// reading reads what is live, and says what should be.
+// reading reads the actual value, and returns the desired one with it.
 type reading func(ctx context.Context) (actual, desired string, err error)
 
-// readBack reads until it sees what was written. An answer of 200 is not
-// enough: a write that is not in force is a failure that would otherwise come
-// back as drift for ever. A run that is being stopped starts no new call, so
-// there the write stands unproven.
+// readBack reads until it sees what was written. An answer of 200 is not enough: a
+// write that is not in force would come back as drift for ever. A run that is being
+// stopped starts no new call, so the write is not read back then.
 func readBack(ctx context.Context, read reading) (string, error) {
 	const unproven = "not read back: the run was stopped"
 	var actual, desired string
 	for _, wait := range readBackWaits {
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-		if ctx.Err() != nil {
+		if web.Sleep(ctx, wait) != nil || ctx.Err() != nil {
 			return unproven, nil
 		}
 		var err error

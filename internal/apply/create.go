@@ -8,30 +8,28 @@ import (
 	"reconciler/internal/text"
 )
 
-// Creator makes orgs that don't exist yet, and remembers what it did, so that
-// no end of the process at any point makes it do a thing twice. Its methods are
-// called from many goroutines at once, but for one org one after the other.
-// What it writes down it writes whether or not ctx has ended.
+// Creator creates orgs that don't exist yet, and records what it does, so that it
+// does nothing twice, wherever the process ends. Its methods are called concurrently
+// for different orgs. It keeps its records whether or not ctx has ended.
 type Creator interface {
-	// Create makes the org of a create-org change, or finds out what became of
-	// an earlier attempt, and waits until the org may be linked. It may be
-	// called again after any end, and never makes a second org.
+	// Create creates the org of a create-org change, or finds out how an earlier
+	// attempt ended, and waits until the org may be linked. It may be called again
+	// wherever it ended, and never creates a second org.
 	//
-	// Where it can't be known whether the org exists, it calls link, which tries
-	// to add the org to the account by its domain; nil means that the org exists
-	// and is linked now. An error that has a method Refused() bool which gives
-	// true means that Okta looked at the call and did nothing.
+	// If it is unknown whether the org exists, it calls link, which tries to add
+	// the org to the account by its domain; nil means that the org exists and is
+	// linked now. An error with a method Refused() bool that returns true means
+	// that Okta processed the call and refused it.
 	//
-	// When ctx ends, what has been sent is finished and noted, and nothing new
-	// is sent. An error that wraps ctx's says that it was stopped before there
-	// was a result. If the org is there but was not yet to be linked, there is
-	// no error.
+	// When ctx ends, what has been sent is finished and recorded, and nothing new
+	// is sent. An error that wraps ctx's means that it was stopped before there
+	// was a result. If the org exists but may not be linked yet, there is no error.
 	Create(ctx context.Context, c diff.Change, link func(context.Context) error) (Created, error)
-	// Linked is told that the org is in the account: of every org that a run
-	// links, created or not, and perhaps more than once. The note is what the
-	// user should know; empty when there is nothing.
+	// Linked is called for every org that a run links, created or not, and perhaps
+	// more than once. The note is what the user should know; empty if there is
+	// nothing.
 	Linked(ctx context.Context, domain, orgID string) (note string)
-	// Done is told that an org which was to be created is now as declared.
+	// Done is called when an org that was to be created is as declared.
 	Done(domain string)
 }
 
@@ -39,14 +37,14 @@ type Creator interface {
 type Created struct {
 	// OrgID is the new org's id, or empty when only its domain is known.
 	OrgID string
-	// Doubt, where not nil, is what makes it doubtful that the org is there or
-	// is ours: it is told, with its hint, when the org can't be linked.
+	// Doubt, where not nil, is why the org may not exist or not be ours. It is
+	// reported, with its hint, if the org can't be linked.
 	Doubt error
-	// Note is what the user should know; empty when there is nothing.
+	// Note is what the user should know; empty if there is nothing.
 	Note string
 }
 
-// errNoCreator is the outcome of create-org where nobody can do it.
+// errNoCreator is the outcome of create-org without a Creator.
 var errNoCreator = text.WithHint(
 	errors.New("this run can't create orgs"),
 	"set up `parents`, `tokens` and `state` in the config, or create the org by hand; the next run links it")
@@ -55,7 +53,7 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 	if w.creator == nil {
 		return "", errNoCreator
 	}
-	made, err := w.creator.Create(ctx, c, func(ctx context.Context) error {
+	created, err := w.creator.Create(ctx, c, func(ctx context.Context) error {
 		note, err := w.link(ctx, c)
 		w.linkNote = note
 		return err
@@ -64,7 +62,7 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 		return "", err
 	}
 	if !w.linked {
-		w.orgID, w.doubt = made.OrgID, made.Doubt
+		w.orgID, w.doubt = created.OrgID, created.Doubt
 	}
-	return made.Note, nil
+	return created.Note, nil
 }

@@ -1,7 +1,7 @@
 // Package apply carries out a plan, and nothing but the plan.
 //
-// It trusts no earlier answer: right before a write it reads again what the
-// change rests on and leaves the org alone when that has moved, and after the
-// write it reads back what is in force. The orgs are independent of each
-// other; one that fails stops only its own remaining changes.
+// Right before a write it reads again what the change is based on, and skips the
+// write if that has changed since; after the write it reads back what is in force.
+// Orgs are independent of each other: a failure stops only the remaining changes of
+// its own org.
 package apply

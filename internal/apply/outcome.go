@@ -2,30 +2,30 @@ package apply
 
 import "reconciler/internal/diff"
 
-// Status is what became of one change.
+// Status is how one change ended.
 type Status string
 
 const (
 	// Applied: the change was made, and reading it back showed so.
 	Applied Status = "applied"
-	// Failed: the change was tried, or was about to be, and is not known to be
+	// Failed: the change was attempted, or was about to be, and is not known to be
 	// in force.
 	Failed Status = "failed"
-	// Skipped: the change was not tried, because an earlier change of the same
+	// Skipped: the change was not attempted, because an earlier change of the same
 	// org failed, because the run was stopped, or because writes to the org are
 	// held since.
 	Skipped Status = "skipped"
-	// Blocked: the plan says that the change is not to be made.
+	// Blocked: according to the plan the change is not to be made.
 	Blocked Status = "blocked"
 )
 
-// Outcome is what became of one change of a plan. Its JSON form is a public
+// Outcome is the outcome of one change of a plan. Its JSON form is a public
 // interface.
 type Outcome struct {
 	// Org is the org's domain; empty for a change of the account.
 	Org string `json:"org"`
-	// OrgID is the org's id as it is known after the change; linking an org is
-	// what tells it. Empty for a change of the account.
+	// OrgID is the org's id as it is known after the change, which may have linked
+	// the org. Empty for a change of the account.
 	OrgID  string      `json:"orgID"`
 	Action diff.Action `json:"action"`
 	Result Status      `json:"result"`
@@ -37,16 +37,16 @@ type Outcome struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// Result is what became of a whole plan.
+// Result is the outcome of a plan.
 type Result struct {
 	// Outcomes runs parallel to the plan's Changes: one for each, in order.
 	Outcomes []Outcome `json:"outcomes"`
-	// Interrupted says that the run was stopped before its end. The calls in
+	// Interrupted is set if the run was stopped before its end. The calls in
 	// flight were finished and no new ones were started.
 	Interrupted bool `json:"interrupted,omitempty"`
 }
 
-// Counts says how many changes ended in which way.
+// Counts is how many changes ended in which way.
 type Counts struct {
 	Applied int
 	Failed  int

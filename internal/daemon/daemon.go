@@ -23,9 +23,8 @@ import (
 type RunOptions struct {
 	// Version is the program's, for status and metrics.
 	Version string
-	// Manifests and Environ are as in Options.
-	Manifests string
-	Environ   []string
+	// Environ is as in Options.
+	Environ []string
 	// Logger gets what a daemon has to say; nil is silent.
 	Logger *slog.Logger
 	// Listening, where not nil, is called with the address that the endpoints are
@@ -84,7 +83,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
 	r, err := reconcile.New(cfg, reconcile.Options{
-		Manifests: opts.Manifests, Environ: opts.Environ, Logger: slog.New(tag), Observer: m, Transport: base,
+		Environ: opts.Environ, Logger: slog.New(tag), Observer: m, Transport: base,
 	})
 	if err != nil {
 		return nil, err

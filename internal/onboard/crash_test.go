@@ -12,16 +12,35 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
 )
 
-// process starts the program as a process of its own.
-func (w *world) process(t testing.TB) *exec.Cmd {
+// envProgram, when it is set, makes TestProgram the program.
+const envProgram = "ONBOARD_TEST_PROGRAM"
+
+// TestProgram is the program, when another test runs it as a process of its own
+// with a setup on its standard input.
+func TestProgram(t *testing.T) {
+	if os.Getenv(envProgram) == "" {
+		t.Skip("is run by other tests")
+	}
+	var s setup
+	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) { os.Exit(s.main(t)) })
+}
+
+// process starts the program as a process of its own, under the command that
+// may be given.
+func (w *world) process(t testing.TB, under ...string) *exec.Cmd {
 	t.Helper()
-	text, err := json.Marshal(w.side)
+	w.Start = w.now()
+	text, err := json.Marshal(w.setup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,13 +48,19 @@ func (w *world) process(t testing.TB) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe)
+	args := append(under, exe, "-test.run=^TestProgram$")
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), envProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), w, w
+	forking.Lock()
+	defer forking.Unlock()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	return cmd
 }
 
-// exit says how a process ended: its code, or -1 when it was killed.
+// exit returns the exit code of a process, or -1 if it was killed.
 func exit(t testing.TB, err error) int {
 	t.Helper()
 	var e *exec.ExitError
@@ -51,33 +76,18 @@ func exit(t testing.TB, err error) int {
 	return e.ExitCode()
 }
 
-// finish runs processes until one of them has nothing left to do, and one more
-// for what a killed one left in the journal.
-func (w *world) finish(t testing.TB) {
+// finish runs the program until nothing is left to be done, and once more for
+// what a killed process left in the journal.
+func (w *world) finish(t *testing.T) {
 	t.Helper()
 	w.Kill, w.Record = "", ""
-	const most = 6
-	for n := 1; ; n++ {
-		code := exit(t, w.process(t).Run())
-		if code == exitDone {
-			break
-		}
-		if code != exitPartial || n == most {
-			t.Fatalf("run %d after the crash ended with %d:\n%s", n, code, w.said())
+	for n := 1; !done(w.once(t)); n++ {
+		if n == 6 {
+			t.Fatalf("after %d runs, not all is done:\n%s", n, w.said())
 		}
 	}
-	if code := exit(t, w.process(t).Run()); code != exitDone {
-		t.Fatalf("the last run ended with %d:\n%s", code, w.said())
-	}
-}
-
-// runOnce does one run in a process of its own. (A journal that this process
-// opened would stay locked for as long as a child that is just being forked has
-// not let go of it.)
-func (w *world) runOnce(t testing.TB) {
-	t.Helper()
-	if code := exit(t, w.process(t).Run()); code != exitDone && code != exitPartial {
-		t.Fatalf("ended with %d:\n%s", code, w.said())
+	if !done(w.once(t)) {
+		t.Fatalf("something was left for the last run:\n%s", w.said())
 	}
 }
 
@@ -94,30 +104,30 @@ var scenarios = []scenario{
 	{name: "plain", before: func(*testing.T, *world) {}},
 	{name: "answer lost", lost: true, before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
-		w.runOnce(t)
+		w.once(t)
 	}},
 	{name: "call lost", before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{Cut: true, Times: 1}))
-		w.runOnce(t)
+		w.once(t)
 	}},
 	{name: "no token in the answer", lost: true, before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{CutBody: true, Times: 1}))
 	}},
 	{name: "refused at first", before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{Status: 400, Times: 1}))
-		w.runOnce(t)
+		w.once(t)
 	}},
 	{name: "answer lost in this run", lost: true, before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{Status: 502, After: true, Times: 1}))
 	}},
 	{name: "journal damaged, token stored", before: func(t *testing.T, w *world) {
 		w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
-		w.runOnce(t)
+		w.once(t)
 		w.damage(t)
 	}},
 	{name: "journal damaged, answer lost", lost: true, before: func(t *testing.T, w *world) {
 		w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
-		w.runOnce(t)
+		w.once(t)
 		w.damage(t)
 	}},
 }
@@ -151,13 +161,15 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// points lists what a process passes that nobody kills.
+// points lists the points that a process passes which is not killed.
 func (sc *scenario) points(t *testing.T) []string {
 	t.Helper()
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	sc.before(t, w)
 	w.Record = filepath.Join(w.Dir, "points")
-	w.runOnce(t)
+	if code := exit(t, w.process(t).Wait()); code != exitDone && code != exitPartial {
+		t.Fatalf("ended with %d:\n%s", code, w.said())
+	}
 	data, err := os.ReadFile(w.Record)
 	if err != nil {
 		t.Fatal(err)
@@ -166,16 +178,16 @@ func (sc *scenario) points(t *testing.T) []string {
 }
 
 func (sc *scenario) killAt(t *testing.T, point string) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	sc.before(t, w)
 	w.Kill = strings.ReplaceAll(point, "_", " ")
-	if code := exit(t, w.process(t).Run()); code != -1 {
+	if code := exit(t, w.process(t).Wait()); code != -1 {
 		t.Fatalf("not killed, but ended with %d:\n%s", code, w.said())
 	}
 	_, there := w.Org(fresh)
-	stored := w.kept(t, fresh)
+	stored := w.tokenOnDisk(t, fresh)
 	w.finish(t)
-	w.wantWhole(t, fresh, sc.lost || there && !stored)
+	w.wantComplete(t, fresh, sc.lost || there && !stored)
 	w.wantOrgs(t, 1)
 }
 
@@ -189,20 +201,17 @@ func TestKilledAnytime(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			domains := []string{"acme-one.okta.com", "acme-two.okta.com", "acme-three.okta.com"}
-			w := newWorld(t, fast, nil, domains...)
+			w := newWorld(t, nil, domains...)
 			for n := range 5 {
 				cmd := w.process(t)
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(time.Duration(20+(round*37+n*53)%200) * time.Millisecond)
+				time.Sleep(time.Duration(20+(round*37+n*53)%120) * time.Millisecond)
 				_ = cmd.Process.Kill()
 				_ = cmd.Wait()
 			}
 			w.finish(t)
 			w.wantOrgs(t, len(domains))
 			for _, d := range domains {
-				w.wantWhole(t, d, w.creation(t, d).Token == journal.TokenLost)
+				w.wantComplete(t, d, w.creation(t, d).Token == journal.TokenLost)
 			}
 		})
 	}
@@ -212,7 +221,7 @@ func TestKilledAnytime(t *testing.T) {
 // but in the sink, for tokens.
 func TestNoTokenIsTold(t *testing.T) {
 	domains := []string{"acme-one.okta.com", "acme-two.okta.com", "acme-three.okta.com", "acme-four.okta.com"}
-	w := newWorld(t, fast, nil, domains...)
+	w := newWorld(t, nil, domains...)
 	w.fault(t, creations(simulator.Fault{CutBody: true, Nth: 2}))
 	w.fault(t, creations(simulator.Fault{Cut: true, After: true, Nth: 3}))
 	w.fault(t, creations(simulator.Fault{Garbage: true, Nth: 4}))

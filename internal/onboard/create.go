@@ -13,16 +13,16 @@ import (
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 var _ apply.Creator = (*Onboarder)(nil)
 
-// rate is Okta's limit: ten creations a minute for a parent. The journal counts
-// from when a call is about to be sent and Okta from when it arrives, so there
-// is some room between the two.
+// rate is Okta's limit of ten creations a minute for a parent. The journal counts
+// from before a call is sent and Okta from its arrival, hence the margin.
 var rate = journal.Rate{Limit: 10, Per: time.Minute + 5*time.Second}
 
-// creation is one org on its way into being.
+// creation is the work on one org.
 type creation struct {
 	*Onboarder
 	parent *creator
@@ -31,8 +31,8 @@ type creation struct {
 	link   func(context.Context) error
 }
 
-// Create makes the org that c declares, or goes on with what an earlier attempt
-// began; see apply.Creator, and the package comment for the order of things.
+// Create creates the org that c declares, or continues an earlier attempt; see
+// apply.Creator, and the package comment for the order of steps.
 func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context.Context) error) (apply.Created, error) {
 	if c.Create == nil {
 		return apply.Created{}, errors.New("the plan doesn't say how to create the org")
@@ -42,51 +42,51 @@ func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context
 		return apply.Created{}, err
 	}
 	n := &creation{Onboarder: o, parent: p, key: o.key(c.Org), change: c, link: link}
-	made, err := n.create(ctx)
+	created, err := n.create(ctx)
 	if err != nil && ctx.Err() == nil {
 		n.note(err)
 	}
-	return made, err
+	return created, err
 }
 
-// create looks at the books and goes on from there.
+// create reads journal and sink, and continues from there.
 func (n *creation) create(ctx context.Context) (apply.Created, error) {
 	rec, err := n.journal.Creation(n.key)
 	if err != nil {
 		return apply.Created{}, err
 	}
-	forgot, err := n.journal.Amnesia()
+	loss, err := n.journal.Amnesia()
 	if err != nil {
 		return apply.Created{}, err
 	}
-	if exists(rec) {
+	if recordedAsCreated(rec) {
 		return n.resume(ctx, rec)
 	}
-	token, err := n.held(n.key.Domain, "")
+	token, err := n.lookUp(n.key.Domain, "")
 	if err != nil {
 		return apply.Created{}, err
 	}
-	if token.has && rec != nil && rec.Step == journal.Sent {
+	if token.found && rec != nil && rec.Step == journal.Sent {
 		return n.adopt(ctx, rec, token)
 	}
-	if token.has || possible(rec, forgot) {
-		made, there, err := n.look(ctx, rec, forgot, token)
-		if there || err != nil {
-			return made, err
+	if token.found || mayExist(rec, loss) {
+		created, exists, err := n.resolve(ctx, rec, loss, token)
+		if exists || err != nil {
+			return created, err
 		}
 	}
-	return n.build(ctx)
+	return n.sendAndSettle(ctx)
 }
 
-// exists says whether the journal knows that the org is there.
-func exists(rec *journal.Creation) bool {
+// recordedAsCreated reports whether the journal says that the org exists.
+func recordedAsCreated(rec *journal.Creation) bool {
 	return rec != nil && (rec.Step == journal.Created || rec.Step == journal.Linked || rec.Step == journal.Done)
 }
 
-// possible says of an org that isn't known to exist whether a call may have
-// created it all the same.
-func possible(rec *journal.Creation, forgot *journal.Amnesia) bool {
-	return forgot != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
+// mayExist reports whether a call may have created an org that the journal doesn't
+// say exists.
+func mayExist(rec *journal.Creation, loss *journal.Amnesia) bool {
+	return loss != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
 }
 
 func (n *creation) subdomain() string {
@@ -94,35 +94,35 @@ func (n *creation) subdomain() string {
 	return sub
 }
 
-// begin writes down that the org is to be created.
+// begin records that the org is to be created.
 func (n *creation) begin() error {
 	return n.journal.Begin(journal.Creation{
 		Key: n.key, Parent: n.change.Create.Parent, Cell: n.change.Cell, Subdomain: n.subdomain(),
 	})
 }
 
-// note keeps what went wrong where a person will look. That it can't be kept
-// is no reason to forget err.
+// note records what went wrong. A journal that can't be written is logged, and
+// doesn't replace err.
 func (n *creation) note(err error) {
-	var none *journal.StepError // nothing was begun
+	var none *journal.StepError // no creation was begun
 	if noteErr := n.journal.Note(n.key, err.Error()); noteErr != nil && !errors.As(noteErr, &none) {
 		n.log.Error("the journal can't be written", "org", n.key.Domain, "error", noteErr)
 	}
 }
 
-// build creates an org that isn't there, as far as anybody knows.
-func (n *creation) build(ctx context.Context) (apply.Created, error) {
-	made, settle, err := n.send(ctx)
-	if err == nil && settle {
+// sendAndSettle creates an org that doesn't exist as far as is known.
+func (n *creation) sendAndSettle(ctx context.Context) (apply.Created, error) {
+	created, isNew, err := n.send(ctx)
+	if err == nil && isNew {
 		err = n.settle(ctx)
 	}
-	return made, err
+	return created, err
 }
 
-// send is the part of the way that one org at a time of a parent goes. settle
-// says whether the org has to be left alone now.
-func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, err error) {
-	if err := n.parent.take(ctx); err != nil {
+// send sends the call and records its outcome. Only one org of a parent is in here
+// at a time. isNew reports whether the call created the org.
+func (n *creation) send(ctx context.Context) (created apply.Created, isNew bool, err error) {
+	if err := n.parent.acquire(ctx); err != nil {
 		return apply.Created{}, false, fmt.Errorf("waiting for other orgs of the parent %q: %w", n.parent.name, err)
 	}
 	defer n.parent.release()
@@ -137,14 +137,14 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 	var uncertain *rest.UncertainError
 	switch {
 	case err == nil:
-		made, err := n.keep(ctx, answer)
-		return made, true, err
+		created, err := n.record(ctx, answer)
+		return created, true, err
 	case errors.As(err, &uncertain):
 		if markErr := n.journal.MarkUnanswered(n.key, err.Error()); markErr != nil {
 			err = errors.Join(err, markErr)
 		}
 		return apply.Created{}, false, text.WithHint(text.Flat(err),
-			"the next run finds out whether the org is there, and goes on with it; no second one is made")
+			"the next run finds out whether the org exists, and continues with it; no second one is created")
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
 		err = text.Flat(errors.Join(err, markErr))
@@ -160,11 +160,11 @@ func (n *creation) send(ctx context.Context) (made apply.Created, settle bool, e
 
 var errTaken = text.WithHint(
 	errors.New("the subdomain is taken, and the org that has it can't be linked"),
-	"if that org is yours, see that it is in the declared cell and that it, or its parent, has granted consent; if not, declare another domain")
+	"if that org is yours, check that it is in the declared cell and that it, or its parent, has granted consent; if not, declare another domain")
 
-// prepare does all that has to be done before the call may be sent, and writes
-// down that it is sent now. The sink is tried right before that, also after a
-// wait: a disk that had room a minute ago may be full by then.
+// prepare does what has to be done before the call may be sent, and records that it
+// is sent now. The sink is probed right before that, also after a wait: a disk that
+// had room a minute ago may be full by then.
 func (n *creation) prepare(ctx context.Context) error {
 	for begun := false; ; begun = true {
 		if err := n.sink.Probe(ctx); err != nil {
@@ -180,28 +180,28 @@ func (n *creation) prepare(ctx context.Context) error {
 			return err
 		}
 		n.log.Info("waiting for the parent's limit", "org", n.key.Domain, "parent", n.parent.name, "wait", wait.Round(time.Second))
-		if err := n.sleep(ctx, wait); err != nil {
+		if err := web.Sleep(ctx, wait); err != nil {
 			return fmt.Errorf("waiting for the limit of %d orgs a minute of the parent %q: %w", rate.Limit, n.parent.name, err)
 		}
 	}
 }
 
-// settle waits until a new org may be called. When ctx ends first, that is no
-// error: whoever wants to go on sees it.
+// settle waits until a new org may be called. It is no error if ctx ends first:
+// the caller checks ctx before it does anything else.
 func (n *creation) settle(ctx context.Context) error {
 	rec, err := n.journal.Creation(n.key)
 	if err != nil || rec == nil {
 		return err
 	}
-	n.pause(ctx, rec.Unsettled(n.now(), n.parent.Settle))
+	n.pause(ctx, rec.Unsettled(time.Now(), n.parent.Settle))
 	return nil
 }
 
-// pause waits, and says whether it was to the end.
+// pause waits for d, and reports whether it did before ctx ended.
 func (n *creation) pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
 	n.log.Info("waiting for the new org to settle", "org", n.key.Domain, "wait", d.Round(time.Millisecond))
-	return n.sleep(ctx, d) == nil
+	return web.Sleep(ctx, d) == nil
 }

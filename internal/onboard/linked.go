@@ -3,6 +3,7 @@ package onboard
 import (
 	"context"
 	"errors"
+	"time"
 
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
@@ -10,13 +11,13 @@ import (
 	"reconciler/internal/text"
 )
 
-// Linked is told that an org is in the account, and notes what that means for
-// its creation, if there was one; see apply.Creator.
+// Linked records that an org is in the account, if its creation is in the journal;
+// see apply.Creator.
 func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string) {
 	if o.journal == nil {
 		return ""
 	}
-	note, err := o.noteLinked(domain, orgID)
+	note, err := o.markLinked(domain, orgID)
 	if err != nil {
 		o.log.Error("the journal could not note that an org is linked; the next run does", "org", domain, "error", err)
 		return "the journal could not note that the org is linked: " + err.Error()
@@ -24,83 +25,83 @@ func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string
 	return note
 }
 
-// noteLinked brings the journal up to date with an org that is in the account.
-// It may be repeated, and does the rest of what was done in part.
-func (o *Onboarder) noteLinked(domain, orgID string) (note string, err error) {
+// markLinked brings the journal up to date with an org that is in the account. It
+// may be repeated, and completes what was done in part.
+func (o *Onboarder) markLinked(domain, orgID string) (note string, err error) {
 	key := o.key(domain)
 	rec, err := o.journal.Creation(key)
 	if err != nil || rec == nil || rec.Step == journal.Linked || rec.Step == journal.Done {
 		return "", err
 	}
-	forgot, err := o.journal.Amnesia()
+	loss, err := o.journal.Amnesia()
 	if err != nil {
 		return "", err
 	}
 	if rec.Step != journal.Created {
-		ours := possible(rec, forgot)
+		ours := mayExist(rec, loss)
 		if !ours {
 			// The sink may know what the journal doesn't.
-			token, err := o.held(domain, orgID)
+			token, err := o.lookUp(domain, orgID)
 			if err != nil {
 				return "", err
 			}
-			ours = token.has
+			ours = token.found
 		}
 		if !ours {
-			return "", o.notOurs(rec)
+			return "", o.markNotOurs(rec)
 		}
-		if err := o.journal.MarkCreated(key, orgID, o.now()); err != nil {
+		if err := o.journal.MarkCreated(key, orgID, time.Now()); err != nil {
 			return "", err
 		}
 	}
 	rec.OrgID = orgID
-	if note, err = o.findToken(rec, forgot); err != nil {
+	if note, err = o.findToken(rec, loss); err != nil {
 		return note, err
 	}
 	return note, o.journal.MarkLinked(key, orgID)
 }
 
-// notOurs closes the record of an org that somebody else made: its token was
-// never to come to us.
-func (o *Onboarder) notOurs(rec *journal.Creation) error {
+// markNotOurs closes the record of an org that somebody else created: its token was
+// never sent to this program.
+func (o *Onboarder) markNotOurs(rec *journal.Creation) error {
 	if rec.Step != journal.Intent {
 		return nil
 	}
-	return o.journal.MarkRefused(rec.Key, "the org was made by somebody else")
+	return o.journal.MarkRefused(rec.Key, "the org was created by somebody else")
 }
 
-// findToken finds out what became of the token of an org that is there, if
-// that isn't known, and writes it down. The process may have ended after the
-// sink took it and before the journal knew.
-func (o *Onboarder) findToken(rec *journal.Creation, forgot *journal.Amnesia) (note string, err error) {
+// findToken records whether the token of an org that exists is in the sink, if the
+// journal doesn't say: the process may have ended between storing it and recording
+// that.
+func (o *Onboarder) findToken(rec *journal.Creation, loss *journal.Amnesia) (note string, err error) {
 	if rec.Token != journal.TokenUnknown {
 		return "", nil
 	}
-	token, err := o.held(rec.Domain, rec.OrgID)
+	token, err := o.lookUp(rec.Domain, rec.OrgID)
 	if err != nil {
 		return "", err
 	}
-	if token.has {
+	if token.found {
 		return "", o.journal.MarkTokenStored(rec.Key, token.Where)
 	}
-	reason := o.reason(rec, forgot, token.untold)
-	return noteLost(rec.Domain, reason), o.lost(rec.Key, reason)
+	reason := o.lossReason(rec, loss, token)
+	return noteLost(rec.Domain, reason), o.markLost(rec.Key, reason)
 }
 
-// lost writes down that a token is lost, and says so.
-func (o *Onboarder) lost(key journal.Key, reason string) error {
+// markLost logs and records that a token is lost.
+func (o *Onboarder) markLost(key journal.Key, reason string) error {
 	o.log.Error("the token of a new org is lost", "org", key.Domain, "reason", reason, "hint", hintLost(key.Domain))
 	return o.journal.MarkTokenLost(key, reason)
 }
 
-// Done is told that a created org is as declared; see apply.Creator.
+// Done records that a created org is as declared; see apply.Creator.
 func (o *Onboarder) Done(domain string) {
-	if err := o.noteDone(domain); err != nil {
+	if err := o.markDone(domain); err != nil {
 		o.log.Error("the journal could not note that an org is done; the next run does", "org", domain, "error", err)
 	}
 }
 
-func (o *Onboarder) noteDone(domain string) error {
+func (o *Onboarder) markDone(domain string) error {
 	rec, err := o.journal.Creation(o.key(domain))
 	if err != nil || rec == nil || rec.Step != journal.Linked {
 		return err
@@ -108,19 +109,17 @@ func (o *Onboarder) noteDone(domain string) error {
 	return o.journal.MarkDone(rec.Key)
 }
 
-// Unfinished says whether CatchUp may have something to do for a creation, so
-// that the journal has to be at hand even for a plan that creates nothing.
+// Unfinished reports whether CatchUp may have something to do for a creation, so
+// that the journal is needed even for a plan that creates nothing.
 func Unfinished(c *journal.Creation) bool {
 	return c.Open() || c.Step == journal.Refused && c.Unanswered > 0
 }
 
-// CatchUp brings the journal up to date with the account, before plan is
-// applied: of an org that was linked just before the process ended, the plan
-// has nothing to link any more. find looks among the managed orgs for one with
-// this id or, where id is empty, this domain, and gives nil when there is none;
-// it is called only for orgs whose creation is Unfinished. CatchUp may be called
-// again. Its error concerns the journal or find, and nothing that was to be
-// done.
+// CatchUp brings the journal up to date with the account, before plan is applied:
+// the plan doesn't link an org again that was linked just before a process ended.
+// find returns the managed org with this id or, where id is empty, this domain, and
+// nil if there is none; it is called only for orgs whose creation is Unfinished.
+// CatchUp may be repeated. Its error is one of the journal or of find.
 func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx context.Context, id, domain string) (*state.Org, error)) error {
 	if o.journal == nil {
 		return nil
@@ -154,12 +153,12 @@ func (o *Onboarder) catchUp(ctx context.Context, rec *journal.Creation, changing
 		if err != nil || org == nil {
 			return err
 		}
-		if _, err := o.noteLinked(rec.Domain, org.ID); err != nil {
+		if _, err := o.markLinked(rec.Domain, org.ID); err != nil {
 			return err
 		}
 	}
 	if changing {
 		return nil
 	}
-	return o.noteDone(rec.Domain)
+	return o.markDone(rec.Domain)
 }

@@ -15,11 +15,10 @@ import (
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/tokens"
 	"reconciler/internal/text"
-	"reconciler/internal/web"
 )
 
-// Journal is what is remembered of creations; *journal.Journal is one. What a
-// method has written lasts when it returns nil.
+// Journal records creations; *journal.Journal is one. What a method has written is
+// synced when it returns nil.
 type Journal interface {
 	Creation(journal.Key) (*journal.Creation, error)
 	Creations(account string) ([]journal.Creation, error)
@@ -40,12 +39,12 @@ type Journal interface {
 
 // ParentAPI is a parent org; *parent.Client is one.
 type ParentAPI interface {
-	// CheckConsent gives nil when the parent lets the account add its orgs. It
+	// CheckConsent returns nil if the parent lets the account add its orgs. It
 	// may be repeated.
 	CheckConsent(ctx context.Context, account string) error
-	// CreateOrg makes an org. No error: it is there. An *rest.UncertainError:
-	// it may be there. Any other error: it is not. It must not be repeated for
-	// an org that is or may be there.
+	// CreateOrg creates an org. Without an error the org exists, with an
+	// *rest.UncertainError it may exist, with any other error it does not. It
+	// must not be repeated for an org that exists or may exist.
 	CreateOrg(ctx context.Context, subdomain string, org state.Create) (parent.Created, error)
 	// Timeout is how long CreateOrg may take from sending to the answer.
 	Timeout() time.Duration
@@ -56,68 +55,53 @@ type Parent struct {
 	API ParentAPI
 	// Domain is the parent's, such as acme.okta.com.
 	Domain string
-	// Settle is how long a new org is left alone after its creation; Okta wants
-	// 30 seconds at least.
+	// Settle is how long a new org is not called after its creation; Okta asks for
+	// at least 30 seconds.
 	Settle time.Duration
 }
 
-// Options is what an Onboarder needs to know.
+// Options configures an Onboarder.
 type Options struct {
 	// Account is the id of the Aerial account.
 	Account string
-	// Journal and Sink may be nil where none is configured. Then creating an
-	// org fails before anything is sent.
+	// Journal and Sink are nil where none is configured. Then creating an org
+	// fails before anything is sent.
 	Journal Journal
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
-	// Now tells the time and Sleep waits until ctx ends; nil means by the
-	// system's clock.
-	Now   func() time.Time
-	Sleep func(ctx context.Context, d time.Duration) error
-	// Logger is told of each step; nil is silent.
+	// Logger logs each step; nil is silent.
 	Logger *slog.Logger
 }
 
-// Onboarder makes orgs. It is an apply.Creator. Its methods may be called from
-// many goroutines, but for one org one after the other.
+// Onboarder creates orgs. It is an apply.Creator. Its methods may be called
+// concurrently for different orgs.
 type Onboarder struct {
 	account string
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
-	now     func() time.Time
-	sleep   func(context.Context, time.Duration) error
 	log     *slog.Logger
 }
 
-// creator is a parent and the right to create an org through it, which one at a
-// time has.
+// creator is a parent, with a lock that serializes the creations.
 type creator struct {
 	Parent
 	name string
-	turn chan struct{}
+	lock chan struct{}
 }
 
-// New gives an Onboarder. It touches neither journal nor sink.
+// New returns an Onboarder. It touches neither journal nor sink.
 func New(opts Options) *Onboarder {
 	o := &Onboarder{
 		account: opts.Account,
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
-		now:     opts.Now,
-		sleep:   opts.Sleep,
 		log:     opts.Logger,
 	}
 	for name, p := range opts.Parents {
-		o.parents[name] = &creator{Parent: p, name: name, turn: make(chan struct{}, 1)}
-	}
-	if o.now == nil {
-		o.now = time.Now
-	}
-	if o.sleep == nil {
-		o.sleep = web.Sleep
+		o.parents[name] = &creator{Parent: p, name: name, lock: make(chan struct{}, 1)}
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
@@ -125,56 +109,55 @@ func New(opts Options) *Onboarder {
 	return o
 }
 
-// take waits for the right to create an org through the parent.
-func (p *creator) take(ctx context.Context) error {
+// acquire waits until no other org is being created through the parent.
+func (p *creator) acquire(ctx context.Context) error {
 	select {
-	case p.turn <- struct{}{}:
+	case p.lock <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (p *creator) release() { <-p.turn }
+func (p *creator) release() { <-p.lock }
 
-// held is what the sink says of the token of an org.
-type held struct {
+// lookup is the result of looking a token up in the sink.
+type lookup struct {
 	tokens.Stored
-	// has says that there is one.
-	has bool
-	// untold says that the sink can't tell.
-	untold bool
+	found bool
+	// unsupported is set if the sink can't look tokens up.
+	unsupported bool
 }
 
-// held looks for the token of an org. Where its id is known, tokens of an org
+// lookUp looks for the token of an org. Where its id is known, tokens of an org
 // that had the domain before don't count.
-func (o *Onboarder) held(domain, orgID string) (held, error) {
+func (o *Onboarder) lookUp(domain, orgID string) (lookup, error) {
 	if o.sink == nil {
-		return held{untold: true}, nil
+		return lookup{unsupported: true}, nil
 	}
 	all, err := o.sink.Find(domain)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return held{untold: true}, nil
+		return lookup{unsupported: true}, nil
 	}
 	if err != nil {
-		return held{}, text.WithHint(fmt.Errorf("looking for the org's token: %w", err), text.Hint(err))
+		return lookup{}, text.WithHint(fmt.Errorf("looking for the org's token: %w", err), text.Hint(err))
 	}
-	var h held
+	var newest lookup
 	for _, s := range all {
 		if orgID == "" || s.OrgID == "" || s.OrgID == orgID {
-			if !h.has || s.At.After(h.At) {
-				h = held{Stored: s, has: true}
+			if !newest.found || s.At.After(newest.At) {
+				newest = lookup{Stored: s, found: true}
 			}
 		}
 	}
-	return h, nil
+	return newest, nil
 }
 
 func (o *Onboarder) key(domain string) journal.Key {
 	return journal.Key{Account: o.account, Domain: domain}
 }
 
-// ready finds the parent of an org, and says what is missing in the config to
+// ready returns the parent of an org, or an error if the config lacks something to
 // create it. Nothing is written.
 func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 	p := o.parents[parentName]
@@ -186,22 +169,22 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 		}
 		return nil, text.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
 	case o.journal == nil:
-		return nil, text.WithHint(errors.New("there is no journal to keep what is being created"),
+		return nil, text.WithHint(errors.New("there is no journal to record what is being created"),
 			"set `state: {dir: …}` in the config, to a folder that lasts")
 	case o.sink == nil:
-		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta tells only once"),
+		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta shows only once"),
 			"set `tokens` in the config")
 	}
 	return p, checkBase(domain, p.Domain)
 }
 
-// bases are the domains under which Okta makes orgs. A parent under one of them
-// makes its children under the same.
+// bases are the domains under which Okta creates orgs. A parent under one of them
+// creates its children under the same.
 var bases = []string{"okta.com", "oktapreview.com", "okta-emea.com"}
 
-// checkBase refuses an org that the parent would make under another name than
-// the declared one. A parent that is known by a domain of its own says nothing
-// about that; then the answer has to tell.
+// checkBase refuses an org that the parent would create under another name than
+// the declared one. Of a parent with a domain of its own this isn't known before
+// the answer.
 func checkBase(domain, parentDomain string) error {
 	_, base, _ := strings.Cut(parentDomain, ".")
 	if _, declared, _ := strings.Cut(domain, "."); slices.Contains(bases, base) && declared != base {

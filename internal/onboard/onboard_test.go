@@ -2,7 +2,6 @@ package onboard_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,43 +19,11 @@ import (
 	"reconciler/internal/store/journal"
 )
 
-// envProgram, when it is set, makes this binary the program, with a side on its
-// standard input.
-const envProgram = "ONBOARD_TEST_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(envProgram) != "" {
-		var s side
-		if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(exitError)
-		}
-		os.Exit(s.main())
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const fresh = "acme-fresh.okta.com"
 
-// fast is how fast the clock of most tests runs: 30 seconds take 30 ms.
-const fast = 1000
-
-// once does one run in this process.
-func (w *world) once(t *testing.T, change ...func(*onboard.Options)) *apply.Result {
-	t.Helper()
-	p, err := w.start(w, change...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.stop()
-	_, result, err := p.run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return result
-}
-
-// outcome gives what became of one change of an org.
+// outcome returns the outcome of one change of an org.
 func outcome(t *testing.T, r *apply.Result, domain string, action diff.Action) apply.Outcome {
 	t.Helper()
 	for _, o := range r.Outcomes {
@@ -83,7 +50,7 @@ func (w *world) creation(t testing.TB, domain string) *journal.Creation {
 	return c
 }
 
-// stored gives the token that the sink has of an org, and whether it has one.
+// stored returns the token that the sink has of an org, if it has one.
 func (w *world) stored(t testing.TB, domain string) (string, bool) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(w.tokenDir(), domain+"_*.token"))
@@ -100,10 +67,9 @@ func (w *world) stored(t testing.TB, domain string) (string, bool) {
 	return strings.TrimSpace(string(data)), true
 }
 
-// wantWhole checks an org that is through with it all: it is there once, as
-// declared, linked once, the journal knows it, and its token is stored or is
-// known to be lost.
-func (w *world) wantWhole(t testing.TB, domain string, lost bool) {
+// wantComplete checks an org that is onboarded: it exists once, as declared, linked
+// once, the journal says so, and its token is stored or recorded as lost.
+func (w *world) wantComplete(t testing.TB, domain string, lost bool) {
 	t.Helper()
 	org, ok := w.Org(domain)
 	if !ok || !org.Managed || !slices.Equal(org.Products, []string{"P000052", "P000131"}) {
@@ -152,13 +118,13 @@ func (w *world) creationsSent() int {
 }
 
 func TestOnboarding(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	for _, o := range w.once(t).Outcomes {
 		if o.Result != apply.Applied || o.Hint != "" {
 			t.Errorf("%+v", o)
 		}
 	}
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	w.wantOrgs(t, 1)
 	if r := w.once(t); len(r.Outcomes) != 0 {
 		t.Errorf("the second run: %+v", r.Outcomes)
@@ -172,14 +138,14 @@ func TestLimitAcrossRestarts(t *testing.T) {
 	for i := range 23 {
 		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
 	}
-	w := newWorld(t, fast, nil, domains[:6]...)
+	w := newWorld(t, nil, domains[:6]...)
 	w.once(t)
 	for _, d := range domains[6:] {
 		w.Declared = append(w.Declared, declare(d))
 	}
 	w.once(t)
 	for _, d := range domains {
-		w.wantWhole(t, d, false)
+		w.wantComplete(t, d, false)
 	}
 	w.wantOrgs(t, len(domains))
 	var sent []time.Time
@@ -223,21 +189,9 @@ func TestWhatIsMissing(t *testing.T) {
 		}, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, fast, tt.seed, fresh)
+			w := newWorld(t, tt.seed, fresh)
 			tt.change(w)
-			p, err := w.start(w)
-			if err != nil {
-				if tt.says != "" {
-					t.Fatal(err)
-				}
-				return // refused before anything else
-			}
-			defer p.stop()
-			_, r, err := p.run(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := outcome(t, r, fresh, diff.CreateOrg)
+			o := outcome(t, w.once(t), fresh, diff.CreateOrg)
 			if o.Result != apply.Failed || !strings.Contains(o.Error, tt.says) || !strings.Contains(o.Hint, tt.hint) {
 				t.Errorf("%+v", o)
 			}
@@ -275,8 +229,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 	} {
 		t.Run(tt.fault.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
-			w.Timeout = 500 * time.Millisecond
+			w := newWorld(t, nil, fresh)
 			w.fault(t, creations(tt.fault))
 			for n := 1; n <= tt.runs; n++ {
 				r := w.once(t)
@@ -288,7 +241,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 					t.Errorf("run %d: %+v", n, r.Outcomes)
 				}
 			}
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 			w.wantOrgs(t, 1)
 			if n := w.creationsSent(); n != tt.sent {
 				t.Errorf("sent %d times", n)
@@ -303,7 +256,7 @@ func TestAnswersToTheCreation(t *testing.T) {
 // An org that is there already is linked, and its token was never ours. One
 // that can't be linked is somebody else's.
 func TestTaken(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-new.okta.com")
+	w := newWorld(t, nil, "acme-new.okta.com")
 	r := w.once(t)
 	if o := outcome(t, r, "acme-new.okta.com", diff.CreateOrg); o.Result != apply.Applied || !strings.Contains(o.Hint, "the subdomain is taken") {
 		t.Errorf("%+v", o)
@@ -315,7 +268,7 @@ func TestTaken(t *testing.T) {
 		t.Error("not linked")
 	}
 
-	w = newWorld(t, fast, nil, "acme-merged.okta.com") // gave no consent
+	w = newWorld(t, nil, "acme-merged.okta.com") // gave no consent
 	w.Declared[0].Cell = "ok2"
 	for range 2 {
 		r = w.once(t)
@@ -332,7 +285,7 @@ func TestTaken(t *testing.T) {
 // When the answer is lost and the org can't be linked, because it was made for
 // somebody else before, no token of ours is lost.
 func TestTakenAfterALostAnswer(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-merged.okta.com")
+	w := newWorld(t, nil, "acme-merged.okta.com")
 	w.Declared[0].Cell = "ok2"
 	w.fault(t, creations(simulator.Fault{Status: 502, Times: 1}))
 	w.once(t)
@@ -345,50 +298,26 @@ func TestTakenAfterALostAnswer(t *testing.T) {
 	}
 }
 
-// stopAfter cancels ctx when a line of log holds the words.
-type stopAfter struct {
-	*world
-	words string
-	stop  func()
-}
-
-func (s stopAfter) Write(p []byte) (int, error) {
-	if strings.Contains(string(p), s.words) {
-		s.stop()
-	}
-	return s.world.Write(p)
-}
-
 // Ctrl-C while the org settles: it takes no time, and the next run goes on, not
 // before the 30 seconds are over, which count from the creation.
 func TestStopWhileSettling(t *testing.T) {
-	w := newWorld(t, 10, nil, fresh) // 30 s take 3 s
-	ctx, cancel := context.WithCancel(t.Context())
-	var stopped time.Time
-	p, err := w.start(stopAfter{w, "waiting for the new org to settle", func() { stopped = time.Now(); cancel() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || time.Since(stopped) > time.Second {
-		t.Errorf("%v after %v", err, time.Since(stopped))
-	}
+	w := newWorld(t, nil, fresh)
+	r := w.stopAt(t, "waiting for the new org to settle")
 	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Applied || o.OrgID == "" {
 		t.Errorf("%+v", o)
 	}
 	if o := outcome(t, r, fresh, diff.LinkOrg); o.Result != apply.Skipped || o.Error != "the run was stopped" {
 		t.Errorf("%+v", o)
 	}
-	time.Sleep(time.Second)
+	w.clock.Add(int64(10 * time.Second))
 	if o := outcome(t, w.once(t), fresh, diff.CreateOrg); !strings.Contains(o.Hint, "an earlier run created it at ") {
 		t.Errorf("%+v", o)
 	}
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	made := w.creation(t, fresh).CreatedAt
 	for _, q := range w.Requests() {
 		if q.Aerial && q.Method == "POST" {
-			if d := q.Time.Sub(made); d < 30*time.Second || d > 45*time.Second {
+			if d := q.Time.Sub(made); d != 30*time.Second {
 				t.Errorf("linked %v after the creation", d)
 			}
 		}
@@ -397,24 +326,20 @@ func TestStopWhileSettling(t *testing.T) {
 
 // Ctrl-C while the call is under way: it is waited for, and the token is kept.
 func TestStopWhileCreating(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	ctx, cancel := context.WithCancel(t.Context())
-	w.fault(t, creations(simulator.Fault{Delay: 300 * time.Millisecond, Do: cancel}))
-	p, err := w.start(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || outcome(t, r, fresh, diff.CreateOrg).Result != apply.Applied {
-		t.Errorf("%+v, %v", r, err)
-	}
+	w := newWorld(t, nil, fresh)
+	w.with(t, func(t *testing.T, p *program) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w.fault(t, creations(simulator.Fault{Delay: 3 * time.Second, Do: cancel}))
+		if r := p.mustRun(ctx, t); outcome(t, r, fresh, diff.CreateOrg).Result != apply.Applied {
+			t.Errorf("%+v", r)
+		}
+	})
 	if _, has := w.stored(t, fresh); !has {
 		t.Error("the token is not stored")
 	}
 	w.ClearFaults()
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	w.wantOrgs(t, 1)
 }
 
@@ -424,17 +349,10 @@ func TestStopWhileWaitingForTheLimit(t *testing.T) {
 	for i := range 12 {
 		domains = append(domains, fmt.Sprintf("acme-n%02d.okta.com", i))
 	}
-	w := newWorld(t, 20, nil, domains...) // a minute takes 3 s
-	ctx, cancel := context.WithCancel(t.Context())
-	var stopped time.Time
-	p, err := w.start(stopAfter{w, "waiting for the parent's limit", func() { stopped = time.Now(); cancel() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, r, err := p.run(ctx)
-	p.stop()
-	if err != nil || time.Since(stopped) > time.Second || !r.Interrupted {
-		t.Errorf("%v after %v", err, time.Since(stopped))
+	w := newWorld(t, nil, domains...)
+	r := w.stopAt(t, "waiting for the parent's limit")
+	if !r.Interrupted {
+		t.Error("not marked as interrupted")
 	}
 	made, skipped := 0, 0
 	for _, d := range domains {
@@ -453,7 +371,7 @@ func TestStopWhileWaitingForTheLimit(t *testing.T) {
 }
 
 func TestWrongBase(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.ParentDomain = "acme.okta.com"
 	w.Declared[0].Domain = "acme-fresh.oktapreview.com"
 	o := outcome(t, w.once(t), "acme-fresh.oktapreview.com", diff.CreateOrg)
@@ -465,7 +383,7 @@ func TestWrongBase(t *testing.T) {
 // Where the config doesn't tell it beforehand, the answer tells that the org
 // got another name. Its token is kept, and it is not linked.
 func TestWrongName(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-fresh.oktapreview.com")
+	w := newWorld(t, nil, "acme-fresh.oktapreview.com")
 	for n := range 2 {
 		r := w.once(t)
 		o := r.Outcomes[n]
@@ -510,7 +428,7 @@ func TestAmnesia(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.fault != nil {
 				w.fault(t, creations(*tt.fault))
 			}
@@ -524,7 +442,7 @@ func TestAmnesia(t *testing.T) {
 				}
 			}
 			w.once(t)
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 			w.wantOrgs(t, 1)
 			if n := w.creationsSent(); n != tt.sent {
 				t.Errorf("sent %d times", n)
@@ -536,7 +454,7 @@ func TestAmnesia(t *testing.T) {
 // A journal that somebody deleted knows nothing, not even that it has forgotten
 // something; but the sink knows.
 func TestDeletedJournal(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.fault(t, links(simulator.Fault{Status: 403, Times: 1}))
 	w.once(t)
 	if err := os.RemoveAll(w.stateDir()); err != nil {
@@ -544,7 +462,7 @@ func TestDeletedJournal(t *testing.T) {
 	}
 	w.ClearFaults()
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	if n := w.creationsSent(); n != 1 {
 		t.Errorf("sent %d times", n)
 	}
@@ -553,14 +471,15 @@ func TestDeletedJournal(t *testing.T) {
 // A token in the sink of an org that isn't there is neither overwritten nor
 // taken for the token of a new one.
 func TestStrayToken(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.once(t)
 	token, _ := w.stored(t, fresh)
 	if err := os.RemoveAll(w.stateDir()); err != nil {
 		t.Fatal(err)
 	}
-	other := newWorld(t, fast, nil, fresh) // there the org isn't
+	other := newWorld(t, nil, fresh) // there the org isn't
 	other.Dir = w.Dir
+	other.clock.Store(w.clock.Load())
 	r := other.once(t)
 	if o := outcome(t, r, fresh, diff.CreateOrg); o.Result != apply.Failed || !strings.Contains(o.Error, "there is a token of this org already (") || !strings.Contains(o.Hint, "move its token away") {
 		t.Errorf("%+v", o)
@@ -584,34 +503,30 @@ func TestCatchUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.break1 != nil {
 				w.fault(t, creations(*tt.break1))
 			} else {
 				w.fault(t, links(simulator.Fault{Status: 403}))
 			}
-			w.runOnce(t)
+			w.once(t)
 			if tt.break2 != nil {
 				w.fault(t, links(*tt.break2))
-				w.runOnce(t)
+				w.once(t)
 				if c := w.creation(t, fresh); c.Step != journal.Refused || !onboard.Unfinished(c) {
 					t.Errorf("%+v", c)
 				}
 			}
 			w.ClearFaults()
-			if err := w.Clock.sleep(t.Context(), 31*time.Second); err != nil {
-				t.Fatal(err)
-			}
-			p, err := side{Clock: w.Clock, URL: w.side.URL, Account: w.Account, ClientID: w.ClientID, KeyID: w.KeyID, Key: w.Key, NoJournal: true, Sink: "none", Timeout: w.Timeout}.start(w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
-				t.Fatal(err)
-			}
-			w.runOnce(t) // products
-			w.runOnce(t) // nothing
-			w.wantWhole(t, fresh, tt.lost)
+			w.clock.Add(int64(31 * time.Second))
+			w.with(t, func(t *testing.T, p *program) {
+				if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
+					t.Fatal(err)
+				}
+			})
+			w.once(t) // products
+			w.once(t) // nothing
+			w.wantComplete(t, fresh, tt.lost)
 		})
 	}
 }
@@ -619,8 +534,8 @@ func TestCatchUp(t *testing.T) {
 // An org that somebody else made before it could be created here was never
 // ours.
 func TestMadeBySomebodyElse(t *testing.T) {
-	w := newWorld(t, fast, nil, "acme-new.okta.com")
-	w.once(t, (&oddJournal{fails: "Send"}).in)
+	w := newWorld(t, nil, "acme-new.okta.com")
+	w.once(t, (&failingJournal{fails: "Send"}).in)
 	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Intent {
 		t.Fatalf("%+v", c)
 	}
@@ -635,20 +550,17 @@ func TestMadeBySomebodyElse(t *testing.T) {
 
 // A plan that is applied again makes nothing again.
 func TestStalePlan(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	p, err := w.start(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.stop()
-	plan, _, err := p.run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := apply.Apply(t.Context(), plan, p.api, apply.Options{Creator: p.onboard})
-	if err != nil || r.Counts().Applied != len(plan.Changes) {
-		t.Errorf("%+v, %v", r, err)
-	}
+	w := newWorld(t, nil, fresh)
+	w.with(t, func(t *testing.T, p *program) {
+		plan, _, err := p.run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := apply.Apply(t.Context(), plan, p.api, apply.Options{Creator: p.onboard})
+		if err != nil || r.Counts().Applied != len(plan.Changes) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 	w.wantOrgs(t, 1)
 	if w.creationsSent() != 1 {
 		t.Errorf("sent %d times", w.creationsSent())

@@ -11,19 +11,19 @@ import (
 	"reconciler/internal/text"
 )
 
-// resume goes on with an org that the journal knows to be there.
+// resume continues with an org that exists according to the journal.
 func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Created, error) {
-	made := apply.Created{
+	created := apply.Created{
 		OrgID: rec.OrgID,
 		Note:  "an earlier run created it at " + rec.CreatedAt.UTC().Format(time.RFC3339),
 	}
 	switch {
 	case rec.OrgID == "":
-		made.Doubt = text.WithHint(
+		created.Doubt = text.WithHint(
 			errors.New("the org was created, but it can't be linked by its domain"),
-			"look which orgs the parent has: Okta may have made it under another name")
+			"check which orgs the parent has: Okta may have created it under another name")
 	case rec.Step != journal.Created:
-		made.Doubt = text.WithHint(
+		created.Doubt = text.WithHint(
 			errors.New("the journal knows the org as created and linked, but the account doesn't list it, and it can't be linked"),
 			"if it was deleted since and is to be created again, let the journal forget it: reconciler acknowledge --forget "+n.key.Domain)
 	}
@@ -32,16 +32,16 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 		return apply.Created{}, err
 	}
 	if note != "" {
-		made.Note += "; " + note
+		created.Note += "; " + note
 	}
-	n.pause(ctx, rec.Unsettled(n.now(), n.parent.Settle))
-	return made, nil
+	n.pause(ctx, rec.Unsettled(time.Now(), n.parent.Settle))
+	return created, nil
 }
 
-// adopt goes on with an org whose token is in the sink, though the journal
-// knows no more than that the call was sent: the process ended between the two.
-func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token held) (apply.Created, error) {
-	if err := n.journal.MarkCreated(n.key, token.OrgID, n.latest(rec)); err != nil {
+// adopt continues with an org whose token is in the sink while the last entry in
+// the journal is that the call was sent: the process ended between the two.
+func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token lookup) (apply.Created, error) {
+	if err := n.journal.MarkCreated(n.key, token.OrgID, n.latestCreation(rec)); err != nil {
 		return apply.Created{}, err
 	}
 	if err := n.journal.MarkTokenStored(n.key, token.Where); err != nil {
@@ -53,10 +53,10 @@ func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token held)
 	}, n.settle(ctx)
 }
 
-// latest is the latest time at which the call that rec knows of can have made
+// latestCreation returns the latest time at which the call in rec can have created
 // an org: the process waited no longer for its answer.
-func (n *creation) latest(rec *journal.Creation) time.Time {
-	now := n.now()
+func (n *creation) latestCreation(rec *journal.Creation) time.Time {
+	now := time.Now()
 	if rec == nil || rec.SentAt.IsZero() {
 		return now
 	}
@@ -66,23 +66,23 @@ func (n *creation) latest(rec *journal.Creation) time.Time {
 	return now
 }
 
-// look finds out whether there is an org that nobody can be sure of: a call may
-// have made it whose answer nobody has, or the sink holds a token of it and the
-// journal is another one. If it can be linked, it is there. If Okta refuses, it
-// isn't there, or isn't ours, and sending the call again will tell which; but
-// not as long as there is a token that a new one could be mixed up with.
-func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *journal.Amnesia, token held) (_ apply.Created, there bool, err error) {
+// resolve finds out whether an org exists that an unanswered call may have created,
+// or of which the sink holds a token that the journal doesn't know. If the org can
+// be linked, it exists. If Okta refuses, it doesn't exist or isn't ours, and the
+// call may be sent again, which tells; but not while there is a token that could be
+// taken for the new one.
+func (n *creation) resolve(ctx context.Context, rec *journal.Creation, loss *journal.Amnesia, token lookup) (_ apply.Created, exists bool, err error) {
 	if rec == nil {
 		if err := n.begin(); err != nil {
 			return apply.Created{}, false, err
 		}
 	}
-	c := journal.Creation{CreatedAt: n.latest(rec)}
-	if forgot != nil && !token.has && (rec == nil || rec.SentAt.IsZero()) {
-		c.CreatedAt = forgot.Since
+	c := journal.Creation{CreatedAt: n.latestCreation(rec)}
+	if loss != nil && !token.found && (rec == nil || rec.SentAt.IsZero()) {
+		c.CreatedAt = loss.Since
 	}
-	if !n.pause(ctx, c.Unsettled(n.now(), n.parent.Settle)) {
-		return apply.Created{}, false, fmt.Errorf("before finding out whether the org is there: %w", ctx.Err())
+	if !n.pause(ctx, c.Unsettled(time.Now(), n.parent.Settle)) {
+		return apply.Created{}, false, fmt.Errorf("before finding out whether the org exists: %w", ctx.Err())
 	}
 	err = n.link(ctx)
 	var refusal interface{ Refused() bool }
@@ -92,12 +92,12 @@ func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *jour
 	case !errors.As(err, &refusal) || !refusal.Refused():
 		return apply.Created{}, false, text.WithHint(
 			fmt.Errorf("an earlier call may have created the org, and it could not be found out: %w", err), text.Hint(err))
-	case token.has:
+	case token.found:
 		return apply.Created{}, false, text.WithHint(
 			fmt.Errorf("there is a token of this org already (%s), but the org can't be linked: %w", token.Where, err),
-			"if that org was deleted since, move its token away, and the next run creates the org anew; if not, see that it has consent and is in the declared cell")
+			"if that org was deleted since, move its token away, and the next run creates the org again; if not, check that it has consent and is in the declared cell")
 	}
-	n.log.Info("the org isn't there, or can't be linked", "org", n.key.Domain, "error", err)
+	n.log.Info("the org doesn't exist, or can't be linked", "org", n.key.Domain, "error", err)
 	if rec != nil && rec.Step == journal.Sent {
 		err = n.journal.MarkAbsent(n.key, err.Error())
 		return apply.Created{}, false, err

@@ -17,55 +17,55 @@ import (
 	"reconciler/internal/store/tokens"
 )
 
-// oddSink is a sink with functions in place of some of its methods.
-type oddSink struct {
+// stubSink is a sink with functions in place of some of its methods.
+type stubSink struct {
 	tokens.Sink
 	probe func(context.Context) error
 	store func(tokens.Meta, tokens.Token) (string, error)
 	find  func(string) ([]tokens.Stored, error)
 }
 
-func (s *oddSink) Probe(ctx context.Context) error {
+func (s *stubSink) Probe(ctx context.Context) error {
 	if s.probe != nil {
 		return s.probe(ctx)
 	}
 	return s.Sink.Probe(ctx)
 }
 
-func (s *oddSink) Store(m tokens.Meta, t tokens.Token) (string, error) {
+func (s *stubSink) Store(m tokens.Meta, t tokens.Token) (string, error) {
 	if s.store != nil {
 		return s.store(m, t)
 	}
 	return s.Sink.Store(m, t)
 }
 
-func (s *oddSink) Find(domain string) ([]tokens.Stored, error) {
+func (s *stubSink) Find(domain string) ([]tokens.Stored, error) {
 	if s.find != nil {
 		return s.find(domain)
 	}
 	return s.Sink.Find(domain)
 }
 
-func (s *oddSink) in(o *onboard.Options) { s.Sink, o.Sink = o.Sink, s }
+func (s *stubSink) in(o *onboard.Options) { s.Sink, o.Sink = o.Sink, s }
 
 var errFull = errors.New("no space left on device")
 
 func TestSinkThatDoesNotWork(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	s := &oddSink{probe: func(context.Context) error { return errFull }}
+	w := newWorld(t, nil, fresh)
+	s := &stubSink{probe: func(context.Context) error { return errFull }}
 	o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg)
 	if o.Result != apply.Failed || o.Error != "the token sink doesn't work, so nothing was sent: no space left on device" || w.creationsSent() != 0 {
 		t.Errorf("%+v", o)
 	}
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 }
 
 // A token that is not taken at once is offered again.
 func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	tries := 0
-	s := &oddSink{}
+	s := &stubSink{}
 	s.store = func(m tokens.Meta, token tokens.Token) (string, error) {
 		if tries++; tries < 5 {
 			return "", errFull
@@ -75,7 +75,7 @@ func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
 	if o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg); o.Result != apply.Applied || tries != 5 {
 		t.Errorf("%d tries: %+v", tries, o)
 	}
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 	if !strings.Contains(w.said(), "it is in memory only") {
 		t.Error("nobody was told")
 	}
@@ -85,130 +85,123 @@ func TestSinkThatIsSlowToTakeAToken(t *testing.T) {
 // end. The org is there all the same.
 func TestSinkThatNeverTakesAToken(t *testing.T) {
 	for _, stop := range []bool{false, true} {
-		w := newWorld(t, fast, nil, fresh)
-		ctx, cancel := context.WithCancel(t.Context())
+		w := newWorld(t, nil, fresh)
 		var first, last time.Time
-		s := &oddSink{store: func(tokens.Meta, tokens.Token) (string, error) {
-			last = w.Clock.now()
-			if first.IsZero() {
-				first = last
+		s := &stubSink{}
+		w.with(t, func(t *testing.T, p *program) {
+			ctx, cancel := context.WithCancel(t.Context())
+			s.store = func(tokens.Meta, tokens.Token) (string, error) {
+				last = time.Now()
+				if first.IsZero() {
+					first = last
+				}
+				if stop {
+					cancel()
+				}
+				return "", errFull
 			}
-			if stop {
-				cancel()
+			o := outcome(t, p.mustRun(ctx, t), fresh, diff.CreateOrg)
+			if o.Result != apply.Applied || !strings.Contains(o.Hint, "THE ORG'S TOKEN IS LOST: the token sink did not take it: no space left on device; a super admin of the org creates another one (https://acme-fresh-admin.okta.com: Security, API, Tokens)") {
+				t.Errorf("%+v", o)
 			}
-			return "", errFull
-		}}
-		p, err := w.start(w, s.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, r, err := p.run(ctx)
-		p.stop()
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := outcome(t, r, fresh, diff.CreateOrg)
-		if o.Result != apply.Applied || !strings.Contains(o.Hint, "THE ORG'S TOKEN IS LOST: the token sink did not take it: no space left on device; a super admin of the org makes another one (https://acme-fresh-admin.okta.com: Security, API, Tokens)") {
-			t.Errorf("%+v", o)
-		}
-		if took := last.Sub(first); stop && took > 90*time.Second || !stop && (took < 4*time.Minute || took > 7*time.Minute) {
+		}, s.in)
+		if took := last.Sub(first); stop && took != 20*time.Second || !stop && took != 5*time.Minute {
 			t.Errorf("stopped: %v, tried for %v", stop, took)
 		}
 		w.once(t)
-		w.wantWhole(t, fresh, true)
+		w.wantComplete(t, fresh, true)
 	}
 }
 
 // A sink that can't tell what it holds may have a token that nobody can be sure
 // of; that is said.
 func TestSinkThatCannotTell(t *testing.T) {
-	mute := func() *oddSink {
-		return &oddSink{find: func(string) ([]tokens.Stored, error) {
+	mute := func() *stubSink {
+		return &stubSink{find: func(string) ([]tokens.Stored, error) {
 			return nil, fmt.Errorf("can't tell: %w", errors.ErrUnsupported)
 		}}
 	}
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.once(t, mute().in)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 
-	w = newWorld(t, fast, nil, fresh)
+	w = newWorld(t, nil, fresh)
 	w.fault(t, creations(simulator.Fault{Cut: true, After: true, Times: 1}))
 	w.once(t, mute().in)
 	r := w.once(t, mute().in)
 	if o := outcome(t, r, fresh, diff.LinkOrg); !strings.Contains(o.Hint, "the answer to the call that created the org was lost (or the folder") || !strings.Contains(o.Hint, "has it: look there first)") {
 		t.Errorf("%+v", o)
 	}
-	w.wantWhole(t, fresh, true)
+	w.wantComplete(t, fresh, true)
 }
 
 // A sink that can't be looked into keeps an org from being created: there might
 // be a token already.
 func TestSinkThatCannotBeRead(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
-	s := &oddSink{find: func(string) ([]tokens.Stored, error) { return nil, errors.New("input/output error") }}
+	w := newWorld(t, nil, fresh)
+	s := &stubSink{find: func(string) ([]tokens.Stored, error) { return nil, errors.New("input/output error") }}
 	o := outcome(t, w.once(t, s.in), fresh, diff.CreateOrg)
 	if o.Result != apply.Failed || o.Error != "looking for the org's token: input/output error" || w.creationsSent() != 0 {
 		t.Errorf("%+v", o)
 	}
 }
 
-// oddJournal is a journal of which one method fails, once.
-type oddJournal struct {
+// failingJournal is a journal of which one method fails, once.
+type failingJournal struct {
 	onboard.Journal
 	fails  string
 	failed atomic.Bool
 }
 
-func (j *oddJournal) in(o *onboard.Options) { j.Journal, o.Journal = o.Journal, j }
+func (j *failingJournal) in(o *onboard.Options) { j.Journal, o.Journal = o.Journal, j }
 
-func (j *oddJournal) fail(name string) error {
+func (j *failingJournal) fail(name string) error {
 	if j.fails == name && j.failed.CompareAndSwap(false, true) {
 		return errFull
 	}
 	return nil
 }
 
-func (j *oddJournal) Begin(c journal.Creation) error {
-	return cmpErr(j.fail("Begin"), func() error { return j.Journal.Begin(c) })
+func (j *failingJournal) Begin(c journal.Creation) error {
+	return firstError(j.fail("Begin"), func() error { return j.Journal.Begin(c) })
 }
 
-func (j *oddJournal) Send(k journal.Key, rate journal.Rate) (time.Duration, error) {
+func (j *failingJournal) Send(k journal.Key, rate journal.Rate) (time.Duration, error) {
 	if err := j.fail("Send"); err != nil {
 		return 0, err
 	}
 	return j.Journal.Send(k, rate)
 }
 
-func (j *oddJournal) MarkUnanswered(k journal.Key, reason string) error {
-	return cmpErr(j.fail("MarkUnanswered"), func() error { return j.Journal.MarkUnanswered(k, reason) })
+func (j *failingJournal) MarkUnanswered(k journal.Key, reason string) error {
+	return firstError(j.fail("MarkUnanswered"), func() error { return j.Journal.MarkUnanswered(k, reason) })
 }
 
-func (j *oddJournal) MarkRefused(k journal.Key, reason string) error {
-	return cmpErr(j.fail("MarkRefused"), func() error { return j.Journal.MarkRefused(k, reason) })
+func (j *failingJournal) MarkRefused(k journal.Key, reason string) error {
+	return firstError(j.fail("MarkRefused"), func() error { return j.Journal.MarkRefused(k, reason) })
 }
 
-func (j *oddJournal) MarkCreated(k journal.Key, orgID string, at time.Time) error {
-	return cmpErr(j.fail("MarkCreated"), func() error { return j.Journal.MarkCreated(k, orgID, at) })
+func (j *failingJournal) MarkCreated(k journal.Key, orgID string, at time.Time) error {
+	return firstError(j.fail("MarkCreated"), func() error { return j.Journal.MarkCreated(k, orgID, at) })
 }
 
-func (j *oddJournal) MarkTokenStored(k journal.Key, where string) error {
-	return cmpErr(j.fail("MarkTokenStored"), func() error { return j.Journal.MarkTokenStored(k, where) })
+func (j *failingJournal) MarkTokenStored(k journal.Key, where string) error {
+	return firstError(j.fail("MarkTokenStored"), func() error { return j.Journal.MarkTokenStored(k, where) })
 }
 
-func (j *oddJournal) MarkTokenLost(k journal.Key, reason string) error {
-	return cmpErr(j.fail("MarkTokenLost"), func() error { return j.Journal.MarkTokenLost(k, reason) })
+func (j *failingJournal) MarkTokenLost(k journal.Key, reason string) error {
+	return firstError(j.fail("MarkTokenLost"), func() error { return j.Journal.MarkTokenLost(k, reason) })
 }
 
-func (j *oddJournal) MarkLinked(k journal.Key, orgID string) error {
-	return cmpErr(j.fail("MarkLinked"), func() error { return j.Journal.MarkLinked(k, orgID) })
+func (j *failingJournal) MarkLinked(k journal.Key, orgID string) error {
+	return firstError(j.fail("MarkLinked"), func() error { return j.Journal.MarkLinked(k, orgID) })
 }
 
-func (j *oddJournal) MarkDone(k journal.Key) error {
-	return cmpErr(j.fail("MarkDone"), func() error { return j.Journal.MarkDone(k) })
+func (j *failingJournal) MarkDone(k journal.Key) error {
+	return firstError(j.fail("MarkDone"), func() error { return j.Journal.MarkDone(k) })
 }
 
-func cmpErr(err error, f func() error) error {
+func firstError(err error, f func() error) error {
 	if err != nil {
 		return err
 	}
@@ -240,11 +233,11 @@ func TestJournalThatFails(t *testing.T) {
 	} {
 		t.Run(tt.fails, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, fast, nil, fresh)
+			w := newWorld(t, nil, fresh)
 			if tt.fault != nil {
 				w.fault(t, *tt.fault)
 			}
-			j := &oddJournal{fails: tt.fails}
+			j := &failingJournal{fails: tt.fails}
 			o := outcome(t, w.once(t, j.in), fresh, tt.action)
 			if !j.failed.Load() || !strings.Contains(o.Error+o.Hint, tt.says) || strings.Contains(o.Error, "\n") {
 				t.Errorf("%+v", o)
@@ -252,7 +245,7 @@ func TestJournalThatFails(t *testing.T) {
 			for range 3 {
 				w.once(t)
 			}
-			w.wantWhole(t, fresh, tt.lost)
+			w.wantComplete(t, fresh, tt.lost)
 			w.wantOrgs(t, 1)
 		})
 	}
@@ -260,7 +253,7 @@ func TestJournalThatFails(t *testing.T) {
 
 // As long as it can't be found out whether there is an org, nothing is sent.
 func TestLookThatFails(t *testing.T) {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	w.fault(t, creations(simulator.Fault{Cut: true, Times: 1}))
 	w.once(t)
 	w.fault(t, links(simulator.Fault{Status: 503}))
@@ -275,7 +268,7 @@ func TestLookThatFails(t *testing.T) {
 	}
 	w.ClearFaults()
 	w.once(t)
-	w.wantWhole(t, fresh, false)
+	w.wantComplete(t, fresh, false)
 }
 
 func TestAlarm(t *testing.T) {

@@ -49,27 +49,20 @@ func TestKilledAtSystemCalls(t *testing.T) {
 	}
 }
 
-// straced starts the program under strace.
-func (w *world) straced(t testing.TB, args ...string) *exec.Cmd {
+// straced runs the program under strace, and returns how it ended.
+func (w *world) straced(t testing.TB, args ...string) (code int) {
 	t.Helper()
-	cmd := w.process(t)
-	path, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Args = append(append([]string{"strace", "-f", "-qq"}, args...), cmd.Path)
-	cmd.Path = path
-	return cmd
+	return exit(t, w.process(t, append([]string{"strace", "-f", "-qq"}, args...)...).Wait())
 }
 
-// countCalls gives how often each call is made at most in one thread, which is
+// countCalls returns how often each call is made at most in one thread, which is
 // how strace counts.
 func (sc *scenario) countCalls(t *testing.T) map[string]int {
 	t.Helper()
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	sc.before(t, w)
 	file := filepath.Join(w.Dir, "trace")
-	if code := exit(t, w.straced(t, "-o", file, "-e", "trace="+traced).Run()); code != exitDone {
+	if code := w.straced(t, "-o", file, "-e", "trace="+traced); code != exitDone {
 		t.Fatalf("ended with %d:\n%s", code, w.said())
 	}
 	f, err := os.Open(file)
@@ -89,27 +82,27 @@ func (sc *scenario) countCalls(t *testing.T) map[string]int {
 }
 
 // killAtCall kills the program as a thread of it enters a call for the nth
-// time, and says whether any did: threads share the work in another way each
+// time, and reports whether any did: threads share the work in another way each
 // time.
 func (sc *scenario) killAtCall(t *testing.T, name string, n int) bool {
-	w := newWorld(t, fast, nil, fresh)
+	w := newWorld(t, nil, fresh)
 	sc.before(t, w)
 	inject := "inject=" + name + ":signal=SIGKILL:when=" + strconv.Itoa(n)
-	code := exit(t, w.straced(t, "-o", os.DevNull, "-e", "trace="+name, "-e", inject).Run())
+	code := w.straced(t, "-o", os.DevNull, "-e", "trace="+name, "-e", inject)
 	if code != -1 && code != exitDone {
 		t.Fatalf("ended with %d:\n%s", code, w.said())
 	}
 	_, there := w.Org(fresh)
-	stored := w.kept(t, fresh)
+	stored := w.tokenOnDisk(t, fresh)
 	w.finish(t)
-	w.wantWhole(t, fresh, sc.lost || there && !stored)
+	w.wantComplete(t, fresh, sc.lost || there && !stored)
 	w.wantOrgs(t, 1)
 	return code == -1
 }
 
-// kept says whether the sink's folder holds an org's token, be it under the
+// tokenOnDisk reports whether the sink's folder holds an org's token, be it under the
 // name that its file has before it is synced.
-func (w *world) kept(t testing.TB, domain string) bool {
+func (w *world) tokenOnDisk(t testing.TB, domain string) bool {
 	t.Helper()
 	org, ok := w.Org(domain)
 	if !ok {

@@ -10,13 +10,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"reconciler/internal/apply"
@@ -32,34 +36,10 @@ import (
 	"reconciler/internal/store/tokens"
 )
 
-// A world has a simulator and a folder for the books of the program, and both
-// go by a clock that runs faster than the real one, so that nobody sleeps for
-// 30 seconds. The program is made of what production is made of; it runs in
-// this process or in one of its own, which can be killed.
-
-// clock runs Factor times as fast as the real one, from Epoch on.
-type clock struct {
-	Epoch  time.Time
-	Factor int
-}
-
-func (c clock) now() time.Time {
-	return c.Epoch.Add(time.Since(c.Epoch) * time.Duration(c.Factor))
-}
-
-func (c clock) sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d / time.Duration(c.Factor)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// side is all that the program needs to know; it is handed to other processes
+// setup is all that the program needs to know; it is handed to other processes
 // as JSON.
-type side struct {
-	Clock           clock
+type setup struct {
+	Start           time.Time // by the world's clock
 	URL, Account    string
 	ClientID, KeyID string
 	Key             []byte
@@ -71,26 +51,38 @@ type side struct {
 	NoJournal       bool
 	NoParent        bool
 	Kill, Record    string // see tripwire
-	Timeout         time.Duration
 }
 
-func (s *side) stateDir() string { return filepath.Join(s.Dir, "state") }
-func (s *side) tokenDir() string { return filepath.Join(s.Dir, "tokens") }
-func (s *side) key(domain string) journal.Key {
+func (s *setup) stateDir() string { return filepath.Join(s.Dir, "state") }
+func (s *setup) tokenDir() string { return filepath.Join(s.Dir, "tokens") }
+func (s *setup) key(domain string) journal.Key {
 	return journal.Key{Account: s.Account, Domain: domain}
 }
 
+// world is a simulator and a folder for the journal and the tokens of the
+// program. The program is made of what production is made of. It runs in this
+// process, or in one of its own, which can be killed.
+//
+// Either way it runs in a bubble of fake time: no time passes while it works,
+// and none is lost while it waits. The world's clock, by which the simulator
+// goes, shows the time of the last call, and there the next program begins.
 type world struct {
 	*simulatortest.Server
-	side
-	// log is what programs in this process say, and those in others.
-	log bytes.Buffer
-	mu  sync.Mutex
+	setup
+	clock atomic.Int64 // Unix time in nanoseconds
+	// log is what all programs said. onLog, where not nil, is called with each
+	// piece of it.
+	log   bytes.Buffer
+	onLog func(string)
+	mu    sync.Mutex
 }
 
 func (w *world) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.onLog != nil {
+		w.onLog(string(p))
+	}
 	return w.log.Write(p)
 }
 
@@ -100,33 +92,123 @@ func (w *world) said() string {
 	return w.log.String()
 }
 
+func (w *world) now() time.Time { return time.Unix(0, w.clock.Load()) }
+
 // newWorld has a fleet of few orgs; the named ones are declared in addition,
 // to be created.
-func newWorld(t testing.TB, factor int, seed *simulator.Seed, domains ...string) *world {
+func newWorld(t testing.TB, seed *simulator.Seed, domains ...string) *world {
 	t.Helper()
-	return newSlowWorld(t, factor, 0, seed, domains...)
+	return newSlowWorld(t, 0, seed, domains...)
 }
 
 // newSlowWorld is a world in which calls take time.
-func newSlowWorld(t testing.TB, factor int, latency time.Duration, seed *simulator.Seed, domains ...string) *world {
+func newSlowWorld(t testing.TB, latency time.Duration, seed *simulator.Seed, domains ...string) *world {
 	t.Helper()
 	w := &world{}
-	w.Clock = clock{time.Now(), factor}
+	w.clock.Store(time.Date(2000, 1, 1, 12, 0, 0, 0, time.UTC).UnixNano()) // after the start of a bubble
 	if seed == nil {
 		seed = simulator.DefaultSeed(4)
 	}
-	w.Server = simulatortest.Start(t, simulatortest.Config{Seed: seed, Options: simulator.Options{Now: w.Clock.now, Latency: latency}})
+	w.Server = simulatortest.New(t, simulatortest.Config{Seed: seed, Options: simulator.Options{Now: w.now, Latency: latency}})
+	srv := httptest.NewServer(http.HandlerFunc(w.serve))
+	t.Cleanup(srv.Close)
 	pem, err := w.Credentials.PEM()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.side.URL, w.Account, w.Key = w.Server.URL, w.Server.AccountID, pem
-	w.ClientID, w.KeyID, w.side.ParentToken = w.Credentials.ClientID, w.Credentials.KeyID, w.Server.ParentToken
-	w.Dir, w.Timeout = t.TempDir(), 2*time.Second
+	w.setup.URL, w.Account, w.Key = srv.URL, w.Server.AccountID, pem
+	w.ClientID, w.KeyID, w.setup.ParentToken = w.Credentials.ClientID, w.Credentials.KeyID, w.Server.ParentToken
+	w.Dir = t.TempDir()
 	for _, d := range domains {
 		w.Declared = append(w.Declared, declare(d))
 	}
 	return w
+}
+
+// timeHeader says on each call of another process what time it is there.
+const timeHeader = "X-Test-Time"
+
+// serve is the simulator for other processes.
+func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
+	now, err := strconv.ParseInt(r.Header.Get(timeHeader), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	w.clock.Store(now)
+	w.ServeHTTP(rw, r)
+}
+
+// remote is the way of another process to the simulator. An idle connection
+// would keep the time of the bubble from passing.
+func remote() http.RoundTripper {
+	base := aerial.BaseTransport(10)
+	base.Proxy, base.DisableKeepAlives = nil, true
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.Header.Set(timeHeader, strconv.FormatInt(time.Now().UnixNano(), 10))
+		return base.RoundTrip(r)
+	})
+}
+
+// local is the way of this process to the simulator.
+func (w *world) local() http.RoundTripper {
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		w.clock.Store(time.Now().UnixNano())
+		return w.RoundTripper().RoundTrip(r)
+	})
+}
+
+// forking is held by who starts a process, and shared by who has a journal open:
+// until a child that is just being forked becomes another program, it has the
+// lock of each journal as well, whoever closes it here.
+var forking sync.RWMutex
+
+// with runs f with a program in this process; change may put other parts into it.
+func (w *world) with(t *testing.T, f func(*testing.T, *program), change ...func(*onboard.Options)) {
+	t.Helper()
+	forking.RLock()
+	defer forking.RUnlock()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(w.now()))
+		p, err := w.start(w, w.local(), change...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.stop()
+		f(t, p)
+		w.clock.Store(time.Now().UnixNano())
+	})
+}
+
+// once does one run in this process.
+func (w *world) once(t *testing.T, change ...func(*onboard.Options)) (result *apply.Result) {
+	t.Helper()
+	w.with(t, func(t *testing.T, p *program) {
+		result = p.mustRun(t.Context(), t)
+	}, change...)
+	return result
+}
+
+// stopAt makes a run stop as soon as words are logged, and check that it ends
+// without any waiting.
+func (w *world) stopAt(t *testing.T, words string) (result *apply.Result) {
+	t.Helper()
+	w.with(t, func(t *testing.T, p *program) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stopped time.Time
+		w.onLog = func(line string) {
+			if strings.Contains(line, words) {
+				stopped = time.Now()
+				cancel()
+			}
+		}
+		result = p.mustRun(ctx, t)
+		w.onLog = nil
+		if took := time.Since(stopped); took > 0 {
+			t.Errorf("stopped %v after %q", took, words)
+		}
+	})
+	return result
 }
 
 func declare(domain string) state.DesiredOrg {
@@ -161,7 +243,8 @@ func links(f simulator.Fault) simulator.Fault {
 
 // program is one process' worth of reconciler.
 type program struct {
-	side
+	setup
+	out     io.Writer
 	api     *aerial.Client
 	onboard *onboard.Onboarder
 	journal *journal.Journal
@@ -170,9 +253,10 @@ type program struct {
 	trip    *tripwire
 }
 
-// start makes the program; change may put other parts into it.
-func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program, err error) {
-	p := &program{side: s, log: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), trip: newTripwire(s.Kill, s.Record)}
+// start makes the program, which logs to out and reaches the simulator through
+// base; change may put other parts into it.
+func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onboard.Options)) (_ *program, err error) {
+	p := &program{setup: s, out: out, log: slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), trip: newTripwire(s.Kill, s.Record)}
 	defer func() {
 		if err != nil {
 			p.stop()
@@ -182,17 +266,15 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 	if err != nil {
 		return nil, err
 	}
-	base := aerial.BaseTransport(10)
-	base.Proxy = nil
 	client, err := auth.New(auth.Options{
-		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Now: s.Clock.now, Logger: p.log,
+		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Logger: p.log,
 		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.api, err = aerial.New(aerial.Options{
-		URL: origin, AccountID: s.Account, Transport: p.trip.wire("aerial", base), Timeout: s.Timeout, Logger: p.log,
+		URL: origin, AccountID: s.Account, Transport: p.trip.wire("aerial", base), Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
 			return client.Transport(rt, origin, "okta.accounts.read", "okta.accounts.manage")
 		},
@@ -210,16 +292,16 @@ func (s side) start(out io.Writer, change ...func(*onboard.Options)) (_ *program
 		return nil, err
 	}
 	opts := onboard.Options{
-		Account: s.Account, Now: s.Clock.now, Sleep: s.Clock.sleep, Logger: p.log,
+		Account: s.Account, Logger: p.log,
 		Parents: map[string]onboard.Parent{parentName: {
-			API: scaled{creator, s.Clock.Factor}, Domain: cmp.Or(s.ParentDomain, origin.Hostname()), Settle: 30 * time.Second,
+			API: creator, Domain: cmp.Or(s.ParentDomain, origin.Hostname()), Settle: 30 * time.Second,
 		}},
 	}
 	if s.NoParent {
 		opts.Parents = nil
 	}
 	if !s.NoJournal {
-		if p.journal, err = journal.Open(s.stateDir(), journal.Options{Now: s.Clock.now, Logger: p.log}); err != nil {
+		if p.journal, err = journal.Open(s.stateDir(), journal.Options{Logger: p.log}); err != nil {
 			return nil, err
 		}
 		opts.Journal = tripJournal{p.journal, p.trip}
@@ -241,17 +323,8 @@ func (p *program) stop() {
 	}
 }
 
-// scaled tells a timeout by the world's clock.
-type scaled struct {
-	onboard.ParentAPI
-	factor int
-}
-
-func (s scaled) Timeout() time.Duration {
-	return s.ParentAPI.Timeout() * time.Duration(s.factor)
-}
-
-// run is what one run of reconciler does with an org that is to be created.
+// run is what one run of reconciler does with an org that is to be created. It
+// prints plan and result.
 func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 	declared := map[string]bool{}
 	for _, o := range p.Declared {
@@ -269,7 +342,8 @@ func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 		return plan, nil, err
 	}
 	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Logger: p.log})
-	return plan, result, err
+	out := json.NewEncoder(p.out)
+	return plan, result, errors.Join(err, out.Encode(plan), out.Encode(result))
 }
 
 // outcome of a process.
@@ -279,23 +353,34 @@ const (
 	exitError   = 1
 )
 
+// mustRun does a run that has a result.
+func (p *program) mustRun(ctx context.Context, t *testing.T) *apply.Result {
+	t.Helper()
+	_, result, err := p.run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// done reports whether a run left nothing to be done.
+func done(r *apply.Result) bool { return r.Counts().Applied == len(r.Outcomes) }
+
 // main is the other process: one run, and 0 if nothing is left to be done.
-func (s side) main() int {
-	p, err := s.start(os.Stderr)
+func (s setup) main(t *testing.T) int {
+	time.Sleep(time.Until(s.Start))
+	p, err := s.start(os.Stderr, remote())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitError
 	}
 	defer p.stop()
-	plan, result, err := p.run(context.Background())
-	if err != nil {
+	_, result, err := p.run(t.Context())
+	switch {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
 		return exitError
-	}
-	out := json.NewEncoder(os.Stdout)
-	_ = out.Encode(plan)
-	_ = out.Encode(result)
-	if c := result.Counts(); c.Applied < len(plan.Changes) {
+	case !done(result):
 		return exitPartial
 	}
 	return exitDone

@@ -432,11 +432,11 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		return nil, err
 	}
 	opts := apply.Options{
-		Concurrency: r.cfg.Aerial.Concurrency,
-		Spared:      append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
-		Held:        r.held.why,
-		Done:        done,
-		Logger:      r.log,
+		Concurrency:      r.cfg.Aerial.Concurrency,
+		NeverDeactivated: append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
+		Held:             r.held.why,
+		Done:             done,
+		Logger:           r.log,
 	}
 	closeBooks, err := r.openBooks(ctx, plan, &opts)
 	if err != nil {

@@ -66,23 +66,6 @@ func (r *Repo) Commit(message string, files map[string]string) (string, error) {
 	return h.String(), nil
 }
 
-// Branch makes the branch point to the commit, whether or not it is there
-// already. It doesn't touch the work tree.
-func (r *Repo) Branch(name, commit string) error {
-	return r.git.Storer.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(name), plumbing.NewHash(commit)))
-}
-
-// Tag makes a tag on the commit: an annotated one with a message, a plain one
-// without. A tag of that name must not be there yet.
-func (r *Repo) Tag(name, commit, message string) error {
-	var opts *git.CreateTagOptions
-	if message != "" {
-		opts = &git.CreateTagOptions{Tagger: r.signature(), Message: message}
-	}
-	_, err := r.git.CreateTag(name, plumbing.NewHash(commit), opts)
-	return err
-}
-
 func (r *Repo) signature() *object.Signature {
 	return &object.Signature{Name: r.Author, Email: r.Email, When: time.Now()}
 }

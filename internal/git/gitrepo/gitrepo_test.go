@@ -33,30 +33,18 @@ func TestRepo(t *testing.T) {
 	if err != nil || third == second {
 		t.Errorf("got commit %s after %s, %v", third, second, err)
 	}
-	if err := r.Branch("old", first); err != nil {
-		t.Error(err)
-	}
-	if err := r.Tag("v1", second, "a release"); err != nil {
-		t.Error(err)
-	}
-	if err := r.Tag("v1", first, ""); err == nil {
-		t.Error("a tag was made twice")
-	}
-
 	git, err := exec.LookPath("git")
 	if err != nil {
 		t.Skip("there is no git program to compare with")
 	}
 	for args, want := range map[string]string{
-		"fsck --strict --no-progress":                              "",
-		"status --porcelain":                                       "",
-		"log --format=%H,%s,%an,%ae main":                          third + ",nothing new,Grace,grace@example.com\n" + second + ",second,Grace,grace@example.com\n" + first + ",first,Grace,grace@example.com",
-		"rev-parse old v1^{commit}":                                first + "\n" + second,
-		"ls-tree -r --name-only old":                               "a.yaml\ndeep/er/b.yaml",
-		"show main:a.yaml":                                         "three",
-		"ls-tree -r --name-only main":                              "a.yaml",
-		"symbolic-ref HEAD":                                        "refs/heads/main",
-		"for-each-ref --format=%(refname)=%(objecttype) refs/tags": "refs/tags/v1=tag",
+		"fsck --strict --no-progress":     "",
+		"status --porcelain":              "",
+		"log --format=%H,%s,%an,%ae main": third + ",nothing new,Grace,grace@example.com\n" + second + ",second,Grace,grace@example.com\n" + first + ",first,Grace,grace@example.com",
+		"ls-tree -r --name-only main~2":   "a.yaml\ndeep/er/b.yaml",
+		"show main:a.yaml":                "three",
+		"ls-tree -r --name-only main":     "a.yaml",
+		"symbolic-ref HEAD":               "refs/heads/main",
 	} {
 		cmd := exec.Command(git, strings.Fields(args)...)
 		cmd.Dir = dir

@@ -121,9 +121,7 @@ func TestFetchFollowsBranch(t *testing.T) {
 		wantContents(t, one, wantOne)
 
 		// A branch that goes back has moved, like any other.
-		if err := r.Branch("main", first); err != nil {
-			t.Fatal(err)
-		}
+		makeBranch(t, r, "main", first)
 		if back := fetch(t, g); back.Commit != first {
 			t.Errorf("got commit %s, want %s", back.Commit, first)
 		}
@@ -135,14 +133,10 @@ func TestFetchTagAndCommit(t *testing.T) {
 	everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
 		r, first := newRepo(t, map[string]string{"a.yaml": "one"})
 		for name, message := range map[string]string{"plain": "", "annotated": "a release\n"} {
-			if err := r.Tag(name, first, message); err != nil {
-				t.Fatal(err)
-			}
+			makeTag(t, r, name, first, message)
 		}
 		second := commit(t, r, map[string]string{"a.yaml": "two"})
-		if err := r.Branch("side", second); err != nil {
-			t.Fatal(err)
-		}
+		makeBranch(t, r, "side", second)
 		third := commit(t, r, map[string]string{"a.yaml": "three"})
 		for _, tt := range []struct {
 			name   string
@@ -199,12 +193,8 @@ func TestFetchCommitNobodyOffers(t *testing.T) {
 func TestFetchNotFound(t *testing.T) {
 	everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
 		r, first := newRepo(t, map[string]string{"orgs/emea/a.yaml": "one", "file.yaml": ""})
-		if err := r.Branch("develop", first); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.Tag("v1", first, ""); err != nil {
-			t.Fatal(err)
-		}
+		makeBranch(t, r, "develop", first)
+		makeTag(t, r, "v1", first, "")
 		at := reach(t, r.Dir())
 		for _, tt := range []struct {
 			name  string

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// patience is how long a token that the sink doesn't take is held in memory
-	// and offered again, and hurry how long once the run is to end: whoever
-	// stops a process gives it a minute or so.
-	patience = 5 * time.Minute
-	hurry    = 20 * time.Second
-	// storeEvery is the time between two tries.
+	// storeTimeout is for how long storing a token is retried, and stopTimeout for
+	// how long once the run is to stop: a process is usually given about a minute
+	// before it is killed.
+	storeTimeout = 5 * time.Minute
+	stopTimeout  = 20 * time.Second
+	// storeEvery is the time between two attempts.
 	storeEvery = 2 * time.Second
 )
 
-// keep sees to it that nothing of a creation's answer is lost. The token comes
-// first: whatever else is odd about the answer, it is told once.
-func (n *creation) keep(ctx context.Context, answer parent.Created) (apply.Created, error) {
-	at := n.now()
+// record stores the token of a new org, and records the org in the journal. The
+// token comes first, whatever else is wrong with the answer: Okta shows it once.
+func (n *creation) record(ctx context.Context, answer parent.Created) (apply.Created, error) {
+	at := time.Now()
 	where, lost := "", "Okta created the org, but "+answer.Flaw
 	if !answer.Token.IsZero() {
 		var err error
@@ -34,77 +34,73 @@ func (n *creation) keep(ctx context.Context, answer parent.Created) (apply.Creat
 			lost = ""
 		}
 	}
-	mistaken := n.verify(answer)
+	wrongName := n.checkName(answer)
 	id := answer.OrgID
-	if mistaken != nil {
+	if wrongName != nil {
 		id = "" // by its id it would be linked, whatever its name
 	}
 	err := n.journal.MarkCreated(n.key, id, at)
 	if err == nil {
-		err = n.fate(where, lost)
+		err = n.markToken(where, lost)
 	}
 	switch {
 	case err != nil && lost == "":
 		return apply.Created{}, text.WithHint(
 			fmt.Errorf("the org is created and its token is stored (%s), but the journal could not note it: %w", where, err),
-			"see to the journal; the next run goes on with this org")
+			"fix the journal; the next run continues with this org")
 	case err != nil:
 		return apply.Created{}, text.WithHint(
 			fmt.Errorf("the org is created, its token is lost (%s), and the journal could not note it: %w", lost, err), hintLost(n.key.Domain))
-	case mistaken != nil:
-		return apply.Created{}, mistaken
+	case wrongName != nil:
+		return apply.Created{}, wrongName
 	}
-	made := apply.Created{OrgID: answer.OrgID}
+	created := apply.Created{OrgID: answer.OrgID}
 	if lost != "" {
-		made.Note = noteLost(n.key.Domain, lost)
+		created.Note = noteLost(n.key.Domain, lost)
 	} else {
 		n.log.Info("org created, token stored", "org", n.key.Domain, "orgID", answer.OrgID, "token", where)
 	}
-	return made, nil
+	return created, nil
 }
 
-// fate writes down what became of the token: where it is, or why it is lost.
-func (n *creation) fate(where, lost string) error {
+// markToken records where the token is, or why it is lost.
+func (n *creation) markToken(where, lost string) error {
 	if lost == "" {
 		return n.journal.MarkTokenStored(n.key, where)
 	}
-	return n.lost(n.key, lost)
+	return n.markLost(n.key, lost)
 }
 
-// store puts the token into the sink. It was tried moments ago, so what fails
-// now may soon work again, and until then the token is in memory and nowhere
-// else.
+// store puts the token into the sink. The sink worked a moment ago, so a failure
+// may pass; until then the token exists in memory only.
 func (n *creation) store(ctx context.Context, answer parent.Created, at time.Time) (where string, err error) {
 	meta := tokens.Meta{Domain: n.key.Domain, OrgID: answer.OrgID, Parent: n.parent.name, CreatedAt: at}
-	keeping := context.WithoutCancel(ctx)
-	for hurried := time.Duration(0); ; {
+	for stopping := time.Duration(0); ; {
 		where, err = n.sink.Store(meta, answer.Token)
-		if err == nil || n.now().Sub(at) >= patience || hurried >= hurry {
+		if err == nil || time.Since(at) >= storeTimeout || stopping >= stopTimeout {
 			return where, err
 		}
 		n.log.Error("the token sink doesn't take the token of a new org; it is in memory only, and offered again",
 			"org", n.key.Domain, "error", err, "hint", text.Hint(err))
 		if ctx.Err() != nil {
-			hurried += storeEvery
+			stopping += storeEvery
 		}
-		if err := n.sleep(keeping, storeEvery); err != nil {
-			return "", err // keeping doesn't end, so this is a sleep that can't sleep
-		}
+		time.Sleep(storeEvery) // also when ctx has ended
 	}
 }
 
-// verify compares what Okta made with what was asked for. The token is safe by
-// now; what remains is not to link an org that nobody declared.
-func (n *creation) verify(answer parent.Created) error {
+// checkName returns an error if the new org has another name than the declared
+// one, because an org that is not declared must not be linked.
+func (n *creation) checkName(answer parent.Created) error {
 	switch {
 	case answer.Domain != "" && answer.Domain != n.key.Domain:
 		return text.WithHint(
 			fmt.Errorf("the org was made as %q, which is not what is declared", text.Clean(answer.Domain)),
-			"the org is there and its token is kept; declare it under the name that Okta gave it")
+			"the org exists and its token is stored; declare it under the name that Okta gave it")
 	case answer.Subdomain != "" && answer.Subdomain != n.subdomain():
 		return text.WithHint(
 			fmt.Errorf("the org was made with the subdomain %q, which is not what is declared", text.Clean(answer.Subdomain)),
-			"the org is there and its token is kept; declare it under the name that Okta gave it")
+			"the org exists and its token is stored; declare it under the name that Okta gave it")
 	}
 	return nil
 }

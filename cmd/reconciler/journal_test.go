@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+
+	"github.com/spf13/pflag"
+
+	"reconciler/internal/diff"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/report"
+)
+
+// apply runs apply, and returns what it printed.
+func (r *rig) apply(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), append([]string{"apply", "--yes", "--config", r.config}, args...), stdio{strings.NewReader(""), &o, &e}, nil)
+	return code, o.String(), e.String()
+}
+
+// sent counts the calls to Okta with this method whose path matches.
+func (r *rig) sent(method, path string) int {
+	n := 0
+	for _, q := range r.sim.Requests() {
+		if q.Method == method && regexp.MustCompile(path).MatchString(q.Path) {
+			n++
+		}
+	}
+	return n
+}
+
+// newDeletionRig is a rig with manifests that have Okta asked to delete an
+// inactive org.
+func newDeletionRig(t *testing.T, more string) (r *rig, domain, manifests string) {
+	t.Helper()
+	seed := simulator.DefaultSeed(10)
+	seed.Account.DeletionAllowed = true
+	r = newRigOf(t, seed, false)
+	org := r.sim.Orgs()[6]
+	if err := r.sim.SetOrgStatus(org.Domain, "INACTIVE", "ivan@acme.example"); err != nil {
+		t.Fatal(err)
+	}
+	manifests = filepath.Join(r.dir, "deletion.yaml")
+	text := "version: 1\norgs:\n  - {domain: " + org.Domain + ", cell: " + org.Cell + ", status: INACTIVE, requestDeletion: true}\n" + more
+	if err := os.WriteFile(manifests, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return r, org.Domain, manifests
+}
+
+// The journal is lost while the account is being read. What can't be done
+// without it fails before anything is sent, and the other orgs go on.
+func TestJournalLostInMidRun(t *testing.T) {
+	r, doomed, manifests := newDeletionRig(t, `  - {domain: acme-amer-retail.okta.com, cell: ok2, products: [P000052, P000131, P000139]}
+  - domain: acme-fresh.okta.com
+    cell: ok1
+    create:
+      parent: acme
+      name: Acme Fresh
+      admin: {firstName: Ada, lastName: Admin, email: ada@acme.example, login: ada@acme.example}
+`)
+	state := filepath.Join(r.dir, "state")
+	var once sync.Once
+	if err := r.sim.AddFault(simulator.Fault{Method: "GET", Path: "/api/v1/orgs/*/products", Do: func() {
+		once.Do(func() {
+			if err := os.MkdirAll(filepath.Join(state, "journal.lock"), 0o700); err != nil {
+				t.Error(err)
+			}
+		})
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := r.apply(t, "--manifests", manifests)
+	if code != exitPartly || strings.Count(out, "opening the lock file") != 2 || !strings.Contains(out, "Applied: 1, failed: 2, skipped: 1") {
+		t.Errorf("exit code %d:\n%s%s", code, out, errs)
+	}
+	if posts := r.sent("POST", "") - r.sent("POST", "/token$"); posts != 0 || r.sent("PUT", "/products$") != 1 {
+		t.Errorf("%d calls that can't be repeated", posts)
+	}
+
+	// With the journal back, the deletion is asked for.
+	if err := os.RemoveAll(state); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs = r.apply(t, "--manifests", manifests, "--org", doomed)
+	if org, _ := r.sim.Org(doomed); code != exitOK || !org.DeletionRequested {
+		t.Errorf("exit code %d:\n%s%s", code, out, errs)
+	}
+}
+
+// Without a journal, a request for a deletion is known to the process that made
+// it, and to Okta.
+func TestDeletionWithoutJournal(t *testing.T) {
+	r, _, manifests := newDeletionRig(t, "")
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`(?m)^.*state: .*$`).ReplaceAll(text, nil)
+	if err := os.WriteFile(r.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var flags planFlags
+	set := pflag.NewFlagSet("apply", pflag.ContinueOnError)
+	flags.add(set)
+	if err := set.Parse([]string{"--manifests", manifests}); err != nil {
+		t.Fatal(err)
+	}
+	a := &app{stdio: stdio{strings.NewReader(""), io.Discard, io.Discard}, configPath: r.config, logLevel: "error", logFormat: "text"}
+	p, err := a.prepare(&flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, changes := range []int{1, 0} {
+		plan, data, err := p.plan(t.Context())
+		if err != nil || writes(plan) != changes {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		if err := a.apply(t.Context(), p, data, true); err != nil {
+			t.Error(err)
+		}
+	}
+	const path = "/deletionRequest$"
+	if n := r.sent("POST", path); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	code, out, errs := r.apply(t, "--manifests", manifests)
+	if code != exitOK || !strings.Contains(out, "note: had been asked for before") || r.sent("POST", path) != 2 {
+		t.Errorf("exit code %d:\n%s%s", code, out, errs)
+	}
+}
+
+// The run may be stopped while apply waits for the answer, and the terminal may go away.
+func TestConfirm(t *testing.T) {
+	hung, answer := io.Pipe()
+	defer answer.Close()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		in   io.Reader
+		says string
+	}{
+		{"stopped", stopped, hung, "context canceled"},
+		{"terminal is gone", t.Context(), io.MultiReader(strings.NewReader("yes"), iotest.ErrReader(syscall.EIO)), `not applied: the answer was not "yes"`},
+		{"last line", t.Context(), strings.NewReader("yes"), ""},
+	} {
+		a := &app{stdio: stdio{tt.in, io.Discard, io.Discard}}
+		plan := &diff.Plan{}
+		err := a.confirm(tt.ctx, plan, report.Data{Plan: plan})
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || err.Error() != tt.says) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
