@@ -43,6 +43,7 @@ type Window struct {
 const (
 	MaxReason = 200
 	MaxOwner  = 200
+	maxGlobs  = 100
 )
 
 // Suspension holds writes until somebody takes it back or it expires.
@@ -81,6 +82,32 @@ func Active(all []Suspension, at time.Time) []Suspension {
 		}
 	}
 	return active
+}
+
+// Check rejects what people couldn't read, and what means nothing.
+func (s *Suspension) Check() error {
+	for _, text := range []struct {
+		name, value string
+		most        int
+	}{{"reason", s.Reason, MaxReason}, {"owner", s.Owner, MaxOwner}} {
+		switch {
+		case strings.TrimSpace(text.value) == "":
+			return fmt.Errorf("the %s is missing", text.name)
+		case utf8.RuneCountInString(text.value) > text.most:
+			return fmt.Errorf("the %s has more than %d characters", text.name, text.most)
+		case !printable(text.value):
+			return fmt.Errorf("the %s has line breaks or other characters that can't be printed", text.name)
+		}
+	}
+	if len(s.Orgs) > maxGlobs {
+		return fmt.Errorf("there are more than %d patterns for orgs", maxGlobs)
+	}
+	for _, glob := range s.Orgs {
+		if err := CheckGlob(glob); err != nil {
+			return fmt.Errorf("the orgs %w", err)
+		}
+	}
+	return nil
 }
 
 // Scope says in words what the suspension is for.

@@ -3,60 +3,78 @@ package journal
 import (
 	"database/sql"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"time"
 )
 
-// Amnesia says that a journal could not be read and that another one began in
-// its place. Of an org that this one doesn't know, it can't be said that
-// nobody ever asked for it.
-type Amnesia struct {
-	// Since is when the new journal began.
+// Loss is what a journal doesn't know because it replaced one that could not be
+// read.
+type Loss struct {
+	// Since is when the present journal began.
 	Since time.Time
-	// SetAside is the file that could not be read. Its log, if there was one,
-	// has the same name with -wal.
+	// SetAside is the file that could not be read.
 	SetAside string
 }
 
+// lostSuspension is the id of the suspension that a journal with a Loss begins
+// with, as nobody knows what was suspended.
+const lostSuspension = "journal"
+
 // insert is for the moment in which a journal begins.
-func (a *Amnesia) insert(db *sql.DB) error {
-	_, err := db.Exec(`INSERT INTO amnesia (since, set_aside) VALUES (?, ?)`, stamp(a.Since), a.SetAside)
+func (l *Loss) insert(db *sql.DB) error {
+	if _, err := db.Exec(`INSERT INTO losses (since, set_aside) VALUES (?, ?)`, stamp(l.Since), l.SetAside); err != nil {
+		return err
+	}
+	_, err := db.Exec(`INSERT INTO suspensions (id, orgs, reason, owner, since, until) VALUES (?, '[]', ?, 'reconciler', ?, '')`,
+		lostSuspension, fmt.Sprintf("the journal was damaged and set aside as %s: what was suspended is not known", filepath.Base(l.SetAside)),
+		stamp(l.Since))
 	return err
 }
 
-// Amnesia says what the journal has forgotten, until that is acknowledged; nil
-// when nothing is. While it is not nil, an org without a Creation must be
-// treated as if a call to create it might have been sent.
-func (v *View) Amnesia() (*Amnesia, error) {
-	var a Amnesia
-	err := v.db.QueryRow(`SELECT since, set_aside FROM amnesia WHERE acknowledged_at = '' ORDER BY id DESC LIMIT 1`).
-		Scan(moment{&a.Since}, &a.SetAside)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+// Loss returns what was lost, until that is acknowledged; nil if nothing was.
+// While it is not nil, an org without a Creation must be treated as if a call to
+// create it might have been sent.
+func (j *Journal) Loss() (loss *Loss, err error) {
+	err = j.read("reading what was lost", func(db *sql.DB) error {
+		var l Loss
+		err := db.QueryRow(`SELECT since, set_aside FROM losses WHERE acknowledged_at = ''`).Scan(moment{&l.Since}, &l.SetAside)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		loss = &l
+		return err
+	})
 	if err != nil {
-		return nil, failed(v.file, "reading what was forgotten", err)
+		return nil, err
 	}
-	return &a, nil
+	return loss, nil
 }
 
-// AcknowledgeAmnesia takes down that a person, by, has looked after what was
-// forgotten. Without amnesia it does nothing.
-func (v *View) AcknowledgeAmnesia(by string) error {
+// AcknowledgeLoss records that a person, by, has dealt with what was lost, and
+// ends the suspension that came with it. Without a loss it does nothing.
+func (j *Journal) AcknowledgeLoss(by string) error {
 	by, err := person(by)
 	if err != nil {
 		return err
 	}
-	return v.write("acknowledging what was forgotten", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`UPDATE amnesia SET acknowledged_at = ?, acknowledged_by = ? WHERE acknowledged_at = ''`,
-			stamp(v.now()), by)
+	err = j.write("acknowledging what was lost", func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM suspensions WHERE id = ?`, lostSuspension); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`UPDATE losses SET acknowledged_at = ?, acknowledged_by = ? WHERE acknowledged_at = ''`, stamp(j.now()), by)
 		return err
 	})
+	if errors.Is(err, errNone) {
+		return nil
+	}
+	return err
 }
 
-// person wants a name to be given.
+// person rejects an empty name.
 func person(by string) (string, error) {
 	if by = clean(by); by == "" {
-		return "", misused("acknowledging: it must be said by whom")
+		return "", errors.New("acknowledging: it must be said by whom")
 	}
 	return by, nil
 }

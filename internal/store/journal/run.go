@@ -3,6 +3,8 @@ package journal
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -14,7 +16,7 @@ const (
 )
 
 // Run is the record of a run of the program. The journal doesn't look into it;
-// whoever writes it sees to it that it holds no secrets.
+// the caller makes sure that it holds no secrets.
 type Run struct {
 	// ID is unique.
 	ID      string
@@ -27,13 +29,13 @@ type Run struct {
 	Record json.RawMessage
 }
 
-// StartRun takes down that a run begins, and drops the oldest records beyond
-// what is kept (1000 runs, 32 MB). Of r, ID and Started count.
-func (j *Journal) StartRun(r Run) error {
+// StartRun records that a run begins, and drops the oldest records beyond what
+// is kept (1000 runs, 32 MB). Of r, ID and Started count.
+func (w *Writer) StartRun(r Run) error {
 	if r.ID == "" || r.Started.IsZero() {
-		return misused("starting a run: id and time must be given")
+		return errors.New("starting a run: id and time must be given")
 	}
-	return j.write("starting a run", func(tx *sql.Tx) error {
+	return w.write("starting a run", func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES (?, ?, '', '', '')`,
 			r.ID, stamp(r.Started)); err != nil {
 			return err
@@ -47,37 +49,21 @@ func (j *Journal) StartRun(r Run) error {
 	})
 }
 
-// EndRun takes down how a run ended. After StartRun; it may be repeated.
-func (j *Journal) EndRun(r Run) error {
+// EndRun records how a run ended. After StartRun; it may be repeated.
+func (w *Writer) EndRun(r Run) error {
 	if len(r.Record) > 0 && !json.Valid(r.Record) {
-		return misused("ending the run %q: its record is no JSON", r.ID)
+		return fmt.Errorf("ending the run %q: its record is no JSON", r.ID)
 	}
-	return j.write("ending a run", func(tx *sql.Tx) error {
+	return w.write("ending a run", func(tx *sql.Tx) error {
 		done, err := tx.Exec(`UPDATE runs SET finished_at = ?, result = ?, record = ? WHERE id = ?`,
 			stamp(r.Finished), r.Result, string(r.Record), r.ID)
-		return wantRow(done, err, misused("ending the run %q: the journal knows of no such run", r.ID))
+		return wantRow(done, err, fmt.Errorf("ending the run %q: the journal knows of no such run", r.ID))
 	})
 }
 
-// Runs gives the newest runs, at most limit of them, newest first.
-func (v *View) Runs(limit int) ([]Run, error) {
-	const doing = "reading runs"
-	rows, err := v.db.Query(`SELECT id, started_at, finished_at, result, record FROM runs ORDER BY seq DESC LIMIT ?`, max(0, limit))
-	if err != nil {
-		return nil, failed(v.file, doing, err)
-	}
-	defer rows.Close()
-	var all []Run
-	for rows.Next() {
-		var r Run
-		var record string
-		if err := rows.Scan(&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, &record); err != nil {
-			return nil, failed(v.file, doing, err)
-		}
-		if record != "" {
-			r.Record = json.RawMessage(record)
-		}
-		all = append(all, r)
-	}
-	return all, failed(v.file, doing, rows.Err())
+// Runs returns the newest runs, at most limit of them, newest first.
+func (j *Journal) Runs(limit int) ([]Run, error) {
+	return list(j, "reading runs", func(r *Run) []any {
+		return []any{&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, (*[]byte)(&r.Record)}
+	}, `SELECT id, started_at, finished_at, result, nullif(record, '') FROM runs ORDER BY seq DESC LIMIT ?`, max(0, limit))
 }
