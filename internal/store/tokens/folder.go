@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 const (
@@ -39,7 +40,7 @@ func Dir(path string) Sink {
 	}}
 }
 
-// absolute is for places that are read by people who are somewhere else.
+// absolute returns an absolute path, for messages.
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil && path != "" {
 		return abs
@@ -51,17 +52,17 @@ func absolute(path string) string {
 type folder struct {
 	path string
 	ext  string
-	// how is said behind the name of the folder.
+	// how is shown behind the name of the folder.
 	how string
-	// seal gives the content of a token's file.
+	// seal returns the content of a token's file.
 	seal func(secret string) ([]byte, error)
 
-	// mu keeps Find from taking the file that Store is writing for one that
-	// somebody left behind.
+	// mu keeps Find from taking the file that Store is writing for one that a
+	// killed process left behind.
 	mu sync.Mutex
-	// sealed keeps what seal gave, when that is another text each time: a token
-	// that is stored again, because the first time ended in an error, is then
-	// the same file and not a second one. Nil when seal always gives the same.
+	// sealed keeps what seal returned, where that is another text each time: a
+	// token that is stored again after an error is then the same file and not a
+	// second one. Nil where seal always returns the same.
 	sealed map[[sha256.Size]byte][]byte
 }
 
@@ -69,7 +70,7 @@ type folder struct {
 func (f *folder) String() string { return fmt.Sprintf("folder %q%s", f.path, f.how) }
 
 // Probe does for a random word what Store does for a token, reads it back and
-// removes it. What probes of killed processes left behind is removed too.
+// removes it. It also removes the probes of killed processes.
 func (f *folder) Probe(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -99,7 +100,7 @@ func (f *folder) probe(root *os.Root) error {
 	}
 	actual, err := read(root, name)
 	if err == nil && !bytes.Equal(actual, data) {
-		err = &Error{msg: "a probe reads back as something else", hint: "the disk or the file system is broken: name another folder"}
+		err = text.WithHint(errors.New("a probe reads back as something else"), "the disk or the file system is broken: name another folder")
 	}
 	if removeErr := root.Remove(name); err == nil && removeErr != nil {
 		err = systemError("removing a probe", removeErr)
@@ -133,7 +134,7 @@ func (f *folder) Store(m Meta, t Token) (string, error) {
 	return filepath.Join(f.path, name), nil
 }
 
-// sealOnce gives the same for the same secret.
+// sealOnce returns the same for the same secret.
 func (f *folder) sealOnce(secret string) ([]byte, error) {
 	if f.sealed == nil {
 		return f.seal(secret)
@@ -149,9 +150,9 @@ func (f *folder) sealOnce(secret string) ([]byte, error) {
 	return data, err
 }
 
-// Find looks for the files of a domain, encrypted or not: which of the two is
-// wanted may have changed since. Files that a killed Store had written in full,
-// but not yet given their name, get it now.
+// Find looks for the files of a domain, encrypted or not: the config may have
+// changed since. Files that a killed Store had written in full, but not yet
+// renamed, are renamed now.
 func (f *folder) Find(domain string) ([]Stored, error) {
 	doing := fmt.Sprintf("looking for the token of %q", domain)
 	f.mu.Lock()
@@ -191,10 +192,7 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 			return nil, err
 		}
 		if !info.Mode().IsRegular() {
-			return nil, &Error{
-				msg:  fmt.Sprintf("%q is no regular file", name),
-				hint: "put the token's file in its place, or take it away if there is none",
-			}
+			return nil, text.WithHint(fmt.Errorf("%q is no regular file", name), "put the token's file in its place, or remove it if there is none")
 		}
 		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, name), At: info.ModTime().UTC()})
 	}
@@ -204,8 +202,8 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 	return all, nil
 }
 
-// adopt gives files that were written in full, but are still under the name
-// that they were written as, the name that they were meant to have.
+// adopt renames files that were written in full, but still have the name that
+// they were written under.
 func adopt(root *os.Root, domain string) error {
 	names, err := list(root)
 	if err != nil {
@@ -238,18 +236,18 @@ func adopt(root *os.Root, domain string) error {
 }
 
 // put writes data into a new file and syncs it. The file has no name until it
-// is whole. A file with the same content is as good; one with another content
-// is left alone, and the new one gets a number.
+// is whole. If there is a file with the same content, that one is used; one with
+// another content is left alone, and the new one gets a number.
 func put(root *os.Root, base, ext string, data []byte) (name string, err error) {
 	temp := tempName(base, ext)
 	if err := write(root, temp, data); err != nil {
-		_ = root.Remove(temp) // it is not whole, and so nobody's token
+		_ = root.Remove(temp) // it is not whole
 		return "", err
 	}
 	return settle(root, temp, base, ext, data)
 }
 
-// settle gives the file temp, which holds data, its name.
+// settle renames the file temp, which holds data, to its final name.
 func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) {
 	const most = 1000
 	for n := 1; n <= most; n++ {
@@ -258,31 +256,30 @@ func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) 
 		err := root.Link(temp, name)
 		if errors.Is(err, fs.ErrExist) {
 			if actual, err := read(root, name); err != nil || !bytes.Equal(actual, data) {
-				continue // something else, and not ours to touch
+				continue // another token, or not ours
 			}
 			err = nil
 		}
 		if err != nil {
-			e := systemError(fmt.Sprintf("naming the file %q", name), err)
-			e.hint = cmp.Or(e.hint, "tokens need a file system with hard links: name a folder on another one")
-			return "", e
+			err = systemError(fmt.Sprintf("naming the file %q", name), err)
+			return "", text.WithHint(err, cmp.Or(text.Hint(err), "tokens need a file system with hard links: name a folder on another one"))
 		}
 		if err := securedir.SyncRoot(root); err != nil {
 			return "", systemError("syncing the folder", err)
 		}
-		// From here on the token is safe; at worst it has two names, until Find
-		// looks.
+		// From here on the token is safe; at worst it has two names until the next
+		// Find.
 		_ = root.Remove(temp)
 		return name, nil
 	}
-	return "", &Error{msg: fmt.Sprintf("there are %d files for %q", most, base), hint: "move them somewhere else"}
+	return "", text.WithHint(fmt.Errorf("there are %d files for %q", most, base), "move them somewhere else")
 }
 
-// write makes a file that only this user may read, and syncs it.
+// write creates a file that only this user may read, and syncs it.
 func write(root *os.Root, name string, data []byte) (err error) {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return systemError("making a file", err)
+		return systemError("creating a file", err)
 	}
 	defer func() {
 		if closeErr := f.Close(); err == nil && closeErr != nil {
@@ -311,14 +308,14 @@ func syncFile(root *os.Root, name string) error {
 	return f.Sync()
 }
 
-// read gives the content of a regular file, and follows no link.
+// read returns the content of a regular file, and follows no link.
 func read(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &Error{msg: fmt.Sprintf("%q is no regular file", name)}
+		return nil, fmt.Errorf("%q is no regular file", name)
 	}
 	f, err := root.Open(name)
 	if err != nil {
@@ -328,7 +325,7 @@ func read(root *os.Root, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
-// list gives the names of all files in the folder, sorted.
+// list returns the names of all files in the folder, sorted.
 func list(root *os.Root) ([]string, error) {
 	d, err := root.Open(".")
 	if err != nil {
