@@ -49,13 +49,13 @@ func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context
 	return made, err
 }
 
-// create looks at the books and goes on from there.
+// create reads the journal and goes on from there.
 func (n *creation) create(ctx context.Context) (apply.Created, error) {
 	rec, err := n.journal.Creation(n.key)
 	if err != nil {
 		return apply.Created{}, err
 	}
-	forgot, err := n.journal.Amnesia()
+	loss, err := n.journal.Loss()
 	if err != nil {
 		return apply.Created{}, err
 	}
@@ -69,8 +69,8 @@ func (n *creation) create(ctx context.Context) (apply.Created, error) {
 	if token.has && rec != nil && rec.Step == journal.Sent {
 		return n.adopt(ctx, rec, token)
 	}
-	if token.has || possible(rec, forgot) {
-		made, there, err := n.look(ctx, rec, forgot, token)
+	if token.has || possible(rec, loss) {
+		made, there, err := n.look(ctx, rec, loss, token)
 		if there || err != nil {
 			return made, err
 		}
@@ -85,8 +85,8 @@ func exists(rec *journal.Creation) bool {
 
 // possible says of an org that isn't known to exist whether a call may have
 // created it all the same.
-func possible(rec *journal.Creation, forgot *journal.Amnesia) bool {
-	return forgot != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
+func possible(rec *journal.Creation, loss *journal.Loss) bool {
+	return loss != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
 }
 
 func (n *creation) subdomain() string {

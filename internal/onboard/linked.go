@@ -32,12 +32,12 @@ func (o *Onboarder) noteLinked(domain, orgID string) (note string, err error) {
 	if err != nil || rec == nil || rec.Step == journal.Linked || rec.Step == journal.Done {
 		return "", err
 	}
-	forgot, err := o.journal.Amnesia()
+	loss, err := o.journal.Loss()
 	if err != nil {
 		return "", err
 	}
 	if rec.Step != journal.Created {
-		ours := possible(rec, forgot)
+		ours := possible(rec, loss)
 		if !ours {
 			// The sink may know what the journal doesn't.
 			token, err := o.held(domain, orgID)
@@ -54,7 +54,7 @@ func (o *Onboarder) noteLinked(domain, orgID string) (note string, err error) {
 		}
 	}
 	rec.OrgID = orgID
-	if note, err = o.findToken(rec, forgot); err != nil {
+	if note, err = o.findToken(rec, loss); err != nil {
 		return note, err
 	}
 	return note, o.journal.MarkLinked(key, orgID)
@@ -72,7 +72,7 @@ func (o *Onboarder) notOurs(rec *journal.Creation) error {
 // findToken finds out what became of the token of an org that is there, if
 // that isn't known, and writes it down. The process may have ended after the
 // sink took it and before the journal knew.
-func (o *Onboarder) findToken(rec *journal.Creation, forgot *journal.Amnesia) (note string, err error) {
+func (o *Onboarder) findToken(rec *journal.Creation, loss *journal.Loss) (note string, err error) {
 	if rec.Token != journal.TokenUnknown {
 		return "", nil
 	}
@@ -83,7 +83,7 @@ func (o *Onboarder) findToken(rec *journal.Creation, forgot *journal.Amnesia) (n
 	if token.has {
 		return "", o.journal.MarkTokenStored(rec.Key, token.Where)
 	}
-	reason := o.reason(rec, forgot, token.untold)
+	reason := o.reason(rec, loss, token.untold)
 	return noteLost(rec.Domain, reason), o.lost(rec.Key, reason)
 }
 

@@ -71,15 +71,15 @@ func (n *creation) latest(rec *journal.Creation) time.Time {
 // journal is another one. If it can be linked, it is there. If Okta refuses, it
 // isn't there, or isn't ours, and sending the call again will tell which; but
 // not as long as there is a token that a new one could be mixed up with.
-func (n *creation) look(ctx context.Context, rec *journal.Creation, forgot *journal.Amnesia, token held) (_ apply.Created, there bool, err error) {
+func (n *creation) look(ctx context.Context, rec *journal.Creation, loss *journal.Loss, token held) (_ apply.Created, there bool, err error) {
 	if rec == nil {
 		if err := n.begin(); err != nil {
 			return apply.Created{}, false, err
 		}
 	}
 	c := journal.Creation{CreatedAt: n.latest(rec)}
-	if forgot != nil && !token.has && (rec == nil || rec.SentAt.IsZero()) {
-		c.CreatedAt = forgot.Since
+	if loss != nil && !token.has && (rec == nil || rec.SentAt.IsZero()) {
+		c.CreatedAt = loss.Since
 	}
 	if !n.pause(ctx, c.Unsettled(n.now(), n.parent.Settle)) {
 		return apply.Created{}, false, fmt.Errorf("before finding out whether the org is there: %w", ctx.Err())

@@ -35,12 +35,12 @@ func adminConsole(domain string) string {
 
 // reason says why nobody has the token of an org that is there. A sink that
 // can't tell what it holds may have it all the same.
-func (o *Onboarder) reason(rec *journal.Creation, forgot *journal.Amnesia, untold bool) string {
+func (o *Onboarder) reason(rec *journal.Creation, loss *journal.Loss, untold bool) string {
 	why := "the process ended before the answer to the call that created the org was stored"
 	switch {
 	case rec.Unanswered > 0:
 		why = "the answer to the call that created the org was lost"
-	case forgot != nil && rec.Step != journal.Sent && rec.Step != journal.Created:
+	case loss != nil && rec.Step != journal.Sent && rec.Step != journal.Created:
 		why = "the journal was damaged and set aside, and if this program created the org, nobody knows where its token is"
 	}
 	switch {

@@ -32,7 +32,7 @@ import (
 	"reconciler/internal/store/tokens"
 )
 
-// A world has a simulator and a folder for the books of the program, and both
+// A world has a simulator and a folder for the journal and the tokens of the program, and both
 // go by a clock that runs faster than the real one, so that nobody sleeps for
 // 30 seconds. The program is made of what production is made of; it runs in
 // this process or in one of its own, which can be killed.
@@ -164,7 +164,7 @@ type program struct {
 	side
 	api     *aerial.Client
 	onboard *onboard.Onboarder
-	journal *journal.Journal
+	journal *journal.Writer
 	sink    tokens.Sink
 	log     *slog.Logger
 	trip    *tripwire

@@ -8,22 +8,22 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
-	"reconciler/internal/okta/auth"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
-// New puts together what the config describes. It opens no connection and no
-// secret. The error may be a *config.MissingError.
+// New returns a Reconciler for a config. It opens no connection, no secret and no
+// file. The error may be a *config.MissingError.
 func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if err := cfg.NeedAerial(); err != nil {
 		return nil, err
 	}
 	r := &Reconciler{
 		cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: opts.Transport,
-		held: newHolder(cfg),
 	}
 	if r.base == nil {
 		r.base = aerial.BaseTransport(cfg.Aerial.Concurrency)
@@ -31,6 +31,8 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log})
+	r.holder.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
 	if !opts.NoManifests {
 		if err := r.setSource(opts.Manifests); err != nil {
 			return nil, err
@@ -42,8 +44,8 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	return r, nil
 }
 
-// guardsOf gives the limits of the config, and the orgs that it names and that
-// are never deactivated.
+// guardsOf returns the limits of the config, and the orgs in it that are never
+// deactivated.
 func guardsOf(cfg *config.Config) diff.Guards {
 	g := diff.Guards{
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
@@ -86,11 +88,11 @@ func (r *Reconciler) setSource(manifests string) error {
 		return err
 	}
 	r.source, r.fetch = gitName(c), git.Fetch
-	r.verifier = verifier{cfg: r.cfg, git: opts, history: git.History, log: r.log}
+	r.verifier = verifier{cfg: r.cfg, journal: r.journal, git: opts, history: git.History}
 	return nil
 }
 
-// gitOptions gives what the config says of its repository.
+// gitOptions returns what the config says of its repository.
 func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 	opts := source.GitOptions{
 		URL:    c.URL,
@@ -118,8 +120,8 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 	return opts, nil
 }
 
-// appToken gives tokens of the config's GitHub App, which are asked for through
-// send.
+// appToken returns the source of tokens of the config's GitHub App, which are
+// requested through send.
 func appToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(context.Context) (string, error), error) {
 	app := c.Auth.GitHubApp
 	return forge.AppToken(forge.AppOptions{
@@ -132,7 +134,7 @@ func appToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(con
 	})
 }
 
-// secretText gives a secret as the packages below take it: nil where it is not set.
+// secretText returns a secret as the packages below take it: nil if it is not set.
 func secretText(s config.Secret) func(context.Context) (string, error) {
 	if !s.IsSet() {
 		return nil
@@ -143,7 +145,7 @@ func secretText(s config.Secret) func(context.Context) (string, error) {
 	}
 }
 
-// gitName names a place in a repository, for people.
+// gitName describes a place in a repository.
 func gitName(g *config.Git) string {
 	name := g.URL
 	switch {
@@ -160,61 +162,9 @@ func gitName(g *config.Git) string {
 	return name
 }
 
-// setClients makes the client that reads, and the way to one that writes. Both
-// share the service app, connections, retry budget and the limit on calls.
-func (r *Reconciler) setClients(observer aerial.Observer) error {
-	a := &r.cfg.Aerial
-	tokens, err := auth.New(auth.Options{
-		OrgURL:   a.Auth.OrgURL,
-		ClientID: a.Auth.ClientID,
-		KeyID:    a.Auth.KeyID,
-		Key:      privateKey(a.Auth.PrivateKey),
-		DPoP:     a.Auth.DPoP,
-		HTTP:     r.base,
-		Timeout:  a.Timeout,
-		Logger:   r.log,
-	})
-	if err != nil {
-		return err
-	}
-	as := func(scope string) func(http.RoundTripper) http.RoundTripper {
-		return func(base http.RoundTripper) http.RoundTripper { return tokens.Transport(base, a.URL, scope) }
-	}
-	reading, err := aerial.New(aerial.Options{
-		URL:         a.URL,
-		AccountID:   a.AccountID,
-		Transport:   r.base,
-		Auth:        as(scopeRead),
-		Concurrency: a.Concurrency,
-		Timeout:     a.Timeout,
-		Logger:      r.log,
-		Observer:    observer,
-	})
-	if err != nil {
-		return err
-	}
-	r.read = reading
-	r.writer = func() writer { return reading.As(as(scopeManage)) }
-	return nil
-}
-
-func privateKey(s config.Secret) func() (auth.Key, error) {
-	return func() (auth.Key, error) {
-		data, err := s.Read()
-		if err != nil {
-			return auth.Key{}, err
-		}
-		key, err := auth.ParsePrivateKey(data)
-		if err != nil {
-			return auth.Key{}, fmt.Errorf("%s: %w", s, err)
-		}
-		return key, nil
-	}
-}
-
 // OpenForge returns a client for the statuses of commits, as git.status of the
-// config describes it, which the config must have. It sends by send; nil for what
-// the config says of its git server. It connects to nothing.
+// config describes it, which the config must have. It sends by send; nil stands
+// for what the config says of its git server. It opens no connection.
 func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
 	if send == nil {
 		send = source.Transport(cfg.Git.Auth.CAFile)
@@ -242,7 +192,7 @@ func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.R
 	return client, nil
 }
 
-// parentsOf gives the names of the config's parents; never nil.
+// parentsOf returns the names of the config's parents; never nil.
 func parentsOf(cfg *config.Config) []string {
 	names := make([]string, len(cfg.Parents))
 	for i := range names {
@@ -252,7 +202,7 @@ func parentsOf(cfg *config.Config) []string {
 }
 
 // loadDesired reads the manifests of a snapshot, which may name these parents;
-// nil for any. A mistake in them is a *RefusedError.
+// nil for any. The error is a *RefusedError if they have mistakes.
 func loadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
 	desired, warnings, err := state.Load(
 		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},

@@ -3,17 +3,12 @@ package reconcile
 import (
 	"context"
 	"log/slog"
-	"net/http"
 
 	"reconciler/internal/config"
-	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
-	"reconciler/internal/okta/parent"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
-
-// What a Reconciler is made of, for commands that need a part of it alone.
 
 // Actual reads the whole actual state, the products of all orgs included. It
 // can't write.
@@ -21,56 +16,37 @@ func (r *Reconciler) Actual(ctx context.Context) (*state.Actual, error) {
 	return r.read.Observe(ctx, nil)
 }
 
-// Source is a place that manifests are read from.
+// Source is a place that manifests are read from, for commands that need nothing
+// else of a Reconciler.
 type Source struct {
-	// Name names the place for people.
+	// Name describes the place.
 	Name string
 	// Fetch reads what is there now.
 	Fetch func(context.Context) (*source.Snapshot, error)
-	// Verify judges what Fetch gave as each run does, and takes nothing down. It
-	// gives who signed it, and what was accepted last, which is the zero
-	// Acceptance where nobody knows. The error says why the commit must not be
-	// used, or why that can't be told. Where the config asks for no signatures,
-	// Verify is nil.
+	// Verify checks a snapshot as each run does, and records nothing. It returns
+	// who signed it, and what was accepted last, which is the zero Acceptance if
+	// that isn't known. The error says why the commit must not be used, or why it
+	// can't be checked. Where the config wants no signatures, Verify is nil.
 	Verify func(context.Context, *source.Snapshot) (signer string, last journal.Acceptance, err error)
 }
 
-// OpenSource gives the place that the config names. It connects to nothing. The
+// OpenSource returns the place that the config names. It opens no connection. The
 // error may be a *config.MissingError.
-func OpenSource(cfg *config.Config, log *slog.Logger) (*Source, error) {
-	r := &Reconciler{cfg: cfg, log: log}
-	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
-	}
+func OpenSource(cfg *config.Config, j *journal.Journal, log *slog.Logger) (*Source, error) {
+	r := &Reconciler{cfg: cfg, journal: j, log: log}
 	if err := r.setSource(""); err != nil {
 		return nil, err
 	}
 	s := &Source{Name: r.source, Fetch: r.fetch}
 	if v := &r.verifier; v.rules() != nil {
 		s.Verify = func(ctx context.Context, snap *source.Snapshot) (string, journal.Acceptance, error) {
-			before, err := v.precedent()
+			b, err := v.baseline()
 			if err != nil {
-				return "", before.last, err
+				return "", b.last, err
 			}
 			signer, err := v.check(ctx, snap)
-			return signer, before.last, err
+			return signer, b.last, err
 		}
 	}
 	return s, nil
-}
-
-// HoldsOf gives what the config and the state folder say of times at which
-// nothing is to be written.
-func HoldsOf(cfg *config.Config) *freeze.Rules { return newHolder(cfg).rules() }
-
-// OpenParent gives a client of one of the config's parents that sends by base.
-// It opens no connection and no secret.
-func OpenParent(p *config.Parent, base http.RoundTripper) (*parent.Client, error) {
-	return (&Reconciler{base: base, log: slog.New(slog.DiscardHandler)}).Parent(p)
-}
-
-// AlarmsOf gives the alarms of a config that may lack all that talking to Okta
-// needs; see Reconciler.Alarms.
-func AlarmsOf(cfg *config.Config) ([]Alarm, error) {
-	return (&Reconciler{cfg: cfg, log: slog.New(slog.DiscardHandler)}).Alarms()
 }

@@ -253,8 +253,7 @@ func CompareDeclared(cfg *config.Config, base, head *Desired, f Filter) (*diff.P
 		BaseNote: strings.Join(base.Warnings, "; "),
 		Revision: head.Commit,
 		Guards:   guardsOf(cfg),
-		Only:     f.Only,
-		Exclude:  f.Exclude,
+		Filter:   f,
 	})
 	if err != nil {
 		return nil, &RefusedError{head.Commit, err}
