@@ -417,7 +417,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 }
 
 // Close closes the journal and idle connections. The Reconciler may still be used.
-func (r *Reconciler) Close() error {
+func (r *Reconciler) Close() {
 	(&http.Client{Transport: r.base}).CloseIdleConnections()
-	return r.journal.Close()
+	if err := r.journal.Close(); err != nil {
+		r.log.Warn("the journal could not be closed", "error", err, "hint", text.Hint(err))
+	}
 }

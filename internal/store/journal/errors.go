@@ -52,7 +52,7 @@ func (j *Journal) failed(doing string, err error) error {
 	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
 	switch {
 	case errors.Is(err, ErrDamaged):
-		hint = "the next start of apply or run sets it aside and says what to do"
+		hint = "apply or run sets it aside, and all writes are held until that is acknowledged: see docs/recovery.md"
 		j.disconnect() // so that the next use checks the file again
 	case errors.Is(err, ErrGone):
 		hint = `everything is held until it is back: is the volume mounted? If it is lost, "reconciler acknowledge --journal" begins a new one`
