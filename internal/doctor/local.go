@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/securedir"
@@ -38,7 +39,7 @@ func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.
 
 // source reads the manifests as every run does.
 func (p *patient) source(ctx context.Context) Check {
-	opened, err := p.opts.Source(p.cfg)
+	opened, err := p.opts.Source(p.cfg, p.journal, nil)
 	var missing *config.MissingError
 	if errors.As(err, &missing) {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
@@ -121,7 +122,7 @@ func notThere(dir string) Check {
 // tokenSink tries the place where tokens of created orgs go, by storing and
 // removing something there.
 func (p *patient) tokenSink(ctx context.Context) Check {
-	s, err := p.opts.Sink(p.cfg)
+	s, err := reconcile.OpenTokenSink(p.cfg, p.opts.Environ)
 	switch {
 	case err != nil:
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
@@ -153,20 +154,16 @@ func (p *patient) state(context.Context) Check {
 	case err != nil:
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
-	// An alarm too, and more than that: until it is set aside, no org can be
-	// created.
-	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
-	if err != nil {
-		return failed(text.JoinLines(err.Error()), text.Hint(err))
-	}
-	if err := view.Close(); err != nil {
+	// An alarm too, and more than that: until it is set aside and that is
+	// acknowledged, nothing is written.
+	if err := p.journal.Check(); err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
-	alarms, err := p.opts.Alarms(p.cfg)
+	alarms, err := reconcile.Alarms(p.journal, p.cfg.Aerial.AccountID)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
@@ -195,24 +192,10 @@ func writable(dir string) error {
 		err = errors.Join(err, f.Close(), root.Remove(name))
 	}
 	if err != nil {
-		return &folderError{dir, err}
+		return text.WithHint(fmt.Errorf("folder %q can't be written to: %w", dir, securedir.Cause(err)), securedir.HintFor(err))
 	}
 	return nil
 }
-
-// folderError is a folder that can't be written to.
-type folderError struct {
-	dir string
-	err error
-}
-
-func (e *folderError) Error() string {
-	return fmt.Sprintf("folder %q can't be written to: %s", e.dir, securedir.Reason(e.err))
-}
-
-func (e *folderError) Hint() string { return securedir.HintFor(e.err) }
-
-func (e *folderError) Unwrap() error { return e.err }
 
 // alive says whether a process on this machine is running, or at least one of
 // that number.

@@ -530,11 +530,16 @@ func TestNone(t *testing.T) {
 			t.Errorf("%v, %v", all, err)
 		}
 		wantError(t, v.Acknowledge(acmeKey(), "ada"), "knows of no such creation", "")
-		must(t, v.AcknowledgeLoss("ada"))
 		must(t, v.Close())
 	}
 	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading created the folder: %v", err)
+	}
+	v := New(missing, Options{})
+	defer v.Close()
+	must(t, v.AcknowledgeLoss("ada"))
+	if _, err := os.Lstat(filepath.Join(missing, dbFile)); err != nil {
+		t.Errorf("acknowledging has not created the journal: %v", err)
 	}
 	_, err := New("", Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
 	wantError(t, err, "no folder is named", "")

@@ -52,23 +52,19 @@ func (j *Journal) Loss() (loss *Loss, err error) {
 }
 
 // AcknowledgeLoss records that a person, by, has dealt with what was lost, and
-// ends the suspension that came with it. Without a loss it does nothing.
+// ends the suspension that came with it. Where there is no journal, it creates one.
 func (j *Journal) AcknowledgeLoss(by string) error {
 	by, err := person(by)
 	if err != nil {
 		return err
 	}
-	err = j.write("acknowledging what was lost", func(tx *sql.Tx) error {
+	return j.writeOrCreate("acknowledging what was lost", func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM suspensions WHERE id = ?`, lostSuspension); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`UPDATE losses SET acknowledged_at = ?, acknowledged_by = ? WHERE acknowledged_at = ''`, stamp(j.now()), by)
 		return err
 	})
-	if errors.Is(err, errNone) {
-		return nil
-	}
-	return err
 }
 
 // person rejects an empty name.
