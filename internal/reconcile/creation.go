@@ -129,12 +129,9 @@ type journaledDeletions struct {
 	account string
 }
 
-// Begin forgets an earlier request: a plan repeats it only when somebody has
-// made the org active since, which cancelled that request.
+// Begin replaces an earlier request: a plan repeats it only when somebody has made
+// the org active since, which cancelled that request.
 func (d journaledDeletions) Begin(orgID, domain string) error {
-	if err := d.ForgetDeletion(d.account, orgID); err != nil {
-		return err
-	}
 	return d.BeginDeletion(d.account, orgID, domain)
 }
 

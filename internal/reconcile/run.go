@@ -19,10 +19,7 @@ func (r *Reconciler) SaveRun(run journal.Run) error {
 		return err
 	}
 	defer w.Unlock()
-	if err := w.StartRun(run); err != nil {
-		return err
-	}
-	return w.EndRun(run)
+	return w.AddRun(run)
 }
 
 // Runs returns the newest runs that were kept, newest first, at most limit.

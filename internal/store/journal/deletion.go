@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -39,20 +40,16 @@ func (j *Journal) Deletions(account string) ([]Deletion, error) {
 		WHERE account = ? ORDER BY domain, org_id`, account)
 }
 
-// BeginDeletion records that Okta is about to be asked to delete an org. It may
-// be called again after a refusal, and while the outcome is not known; once Okta
-// has accepted the request it is an error.
+// BeginDeletion records that Okta is about to be asked to delete an org, whatever
+// became of an earlier request.
 func (w *Writer) BeginDeletion(account, orgID, domain string) error {
 	if account == "" || orgID == "" {
 		return errors.New("asking for a deletion: account and org id must be given")
 	}
 	return w.write("asking for a deletion", func(tx *sql.Tx) error {
-		done, err := tx.Exec(`INSERT INTO deletions (account, org_id, domain, state, changed_at, last_error)
-			VALUES (?, ?, ?, ?, ?, '')
-			ON CONFLICT (account, org_id) DO UPDATE
-			SET domain = excluded.domain, state = excluded.state, changed_at = excluded.changed_at, last_error = ''
-			WHERE state <> ?`, account, orgID, Key{Domain: domain}.normal().Domain, Asking, stamp(w.now()), Asked)
-		return wantRow(done, err, fmt.Errorf("deletion of %q (%s): Okta was asked already", domain, orgID))
+		_, err := tx.Exec(`INSERT OR REPLACE INTO deletions (account, org_id, domain, state, changed_at, last_error) VALUES (?, ?, ?, ?, ?, '')`,
+			account, orgID, Key{Domain: domain}.normal().Domain, Asking, stamp(w.now()))
+		return err
 	})
 }
 
@@ -66,28 +63,12 @@ func (w *Writer) EndDeletion(account, orgID, refusal string) error {
 	return w.write("noting the answer to a deletion", func(tx *sql.Tx) error {
 		done, err := tx.Exec(`UPDATE deletions SET state = ?, changed_at = ?, last_error = ? WHERE account = ? AND org_id = ? AND state = ?`,
 			state, stamp(w.now()), refusal, account, orgID, Asking)
-		return wantRow(done, err, fmt.Errorf("deletion of the org %q: nobody is waiting for an answer", orgID))
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return cmp.Or(err, fmt.Errorf("deletion of the org %q: nobody is waiting for an answer", orgID))
+		}
+		return nil
 	})
-}
-
-// ForgetDeletion is for an org that is in use again, or no longer declared as
-// one to be deleted: its deletion may be requested another time. It does nothing
-// for an org whose deletion was never requested.
-func (w *Writer) ForgetDeletion(account, orgID string) error {
-	return w.write("forgetting a deletion", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`DELETE FROM deletions WHERE account = ? AND org_id = ?`, account, orgID)
-		return err
-	})
-}
-
-// wantRow returns none if a statement found no row to write.
-func wantRow(done sql.Result, err, none error) error {
-	if err != nil {
-		return err
-	}
-	n, err := done.RowsAffected()
-	if err == nil && n == 0 {
-		return none
-	}
-	return err
 }

@@ -705,7 +705,9 @@ func TestGone(t *testing.T) {
 	wantSuspended(t, empty)
 	must(t, os.RemoveAll(dir))
 	wantGone(empty, "without the folder that had no file")
-	suspend(t, New(dir, Options{}), suspension())
+	fresh = New(dir, Options{})
+	defer fresh.Close()
+	suspend(t, fresh, suspension())
 }
 
 // openSteps is Open by a version that has another schema.
