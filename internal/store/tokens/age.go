@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -33,9 +32,8 @@ func Age(path string, recipients []string) (Sink, error) {
 		return nil, text.WithHint(errors.New("age: no recipients are given"),
 			"name the public key (age1…) of whoever is to read the tokens; age-keygen makes one")
 	}
-	f := &folder{path: absolute(path), ext: ageExt, sealed: map[[sha256.Size]byte][]byte{}}
-	f.how = ", encrypted to " + text.Plural(len(keys), "age recipient")
-	f.seal = func(secret string) ([]byte, error) { return encrypt(secret+"\n", keys) }
+	how := ", encrypted to " + text.Plural(len(keys), "age recipient")
+	f := newFolder(path, ageExt, how, func(secret string) ([]byte, error) { return encrypt(secret+"\n", keys) })
 	// Keys that don't go together fail here, and not when there is a token.
 	if _, err := f.seal("trial"); err != nil {
 		return nil, text.WithHint(fmt.Errorf("age: the recipients can't be encrypted to: %w", err),

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,8 +21,6 @@ import (
 )
 
 const (
-	// maxFile is far more than a token needs.
-	maxFile = 1 << 20
 	// staleProbe is when a probe must be a leftover of a process that was
 	// killed.
 	staleProbe = time.Hour
@@ -32,20 +29,17 @@ const (
 	probePrefix = ".probe-"
 )
 
-// Dir keeps each token in a file of its own in the folder at path, readable by
-// this user only. The folder is made when it is missing.
+// Dir returns a sink that keeps each token in a file of its own in the folder at
+// path, readable by this user only. The folder is created when it is missing.
 func Dir(path string) Sink {
-	return &folder{path: absolute(path), ext: plainExt, seal: func(secret string) ([]byte, error) {
-		return []byte(secret + "\n"), nil
-	}}
+	return newFolder(path, plainExt, "", func(secret string) ([]byte, error) { return []byte(secret + "\n"), nil })
 }
 
-// absolute returns an absolute path, for messages.
-func absolute(path string) string {
+func newFolder(path, ext, how string, seal func(secret string) ([]byte, error)) *folder {
 	if abs, err := filepath.Abs(path); err == nil && path != "" {
-		return abs
+		path = abs // for messages
 	}
-	return path
+	return &folder{path: path, ext: ext, how: how, seal: seal, sealed: map[[sha256.Size]byte][]byte{}}
 }
 
 // folder is a sink of files.
@@ -60,9 +54,8 @@ type folder struct {
 	// mu keeps Find from taking the file that Store is writing for one that a
 	// killed process left behind.
 	mu sync.Mutex
-	// sealed keeps what seal returned, where that is another text each time: a
-	// token that is stored again after an error is then the same file and not a
-	// second one. Nil where seal always returns the same.
+	// sealed keeps what seal returned, which may be another text each time: a token
+	// that is stored again after an error is the same file and not a second one.
 	sealed map[[sha256.Size]byte][]byte
 }
 
@@ -136,9 +129,6 @@ func (f *folder) Store(m Meta, t Token) (string, error) {
 
 // sealOnce returns the same for the same secret.
 func (f *folder) sealOnce(secret string) ([]byte, error) {
-	if f.sealed == nil {
-		return f.seal(secret)
-	}
 	sum := sha256.Sum256([]byte(secret))
 	if data := f.sealed[sum]; data != nil {
 		return data, nil
@@ -177,24 +167,24 @@ func (f *folder) Find(domain string) ([]Stored, error) {
 }
 
 func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
 	var all []Stored
-	for _, name := range names {
-		orgID, ok := parseName(name, domain)
+	for _, file := range files {
+		orgID, ok := parseName(file.Name(), domain)
 		if !ok {
 			continue
 		}
-		info, err := root.Lstat(name)
+		info, err := file.Info()
 		if err != nil {
 			return nil, err
 		}
 		if !info.Mode().IsRegular() {
-			return nil, text.WithHint(fmt.Errorf("%q is no regular file", name), "put the token's file in its place, or remove it if there is none")
+			return nil, text.WithHint(fmt.Errorf("%q is no regular file", file.Name()), "put the token's file in its place, or remove it if there is none")
 		}
-		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, name), At: info.ModTime().UTC()})
+		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, file.Name()), At: info.ModTime().UTC()})
 	}
 	slices.SortFunc(all, func(a, b Stored) int {
 		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Where, b.Where))
@@ -205,19 +195,19 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 // adopt renames files that were written in full, but still have the name that
 // they were written under.
 func adopt(root *os.Root, domain string) error {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		base, ext, ok := parseTemp(name)
+	for _, file := range files {
+		base, ext, ok := parseTemp(file.Name())
 		if !ok {
 			continue
 		}
 		if _, ok := parseName(base+ext, domain); !ok {
 			continue
 		}
-		data, err := read(root, name)
+		data, err := read(root, file.Name())
 		if err != nil {
 			return err
 		}
@@ -225,10 +215,10 @@ func adopt(root *os.Root, domain string) error {
 			continue
 		}
 		// It may have been killed before it was synced.
-		if err := syncFile(root, name); err != nil {
+		if err := syncFile(root, file.Name()); err != nil {
 			return err
 		}
-		if _, err := settle(root, name, base, ext, data); err != nil {
+		if _, err := settle(root, file.Name(), base, ext, data); err != nil {
 			return err
 		}
 	}
@@ -276,16 +266,12 @@ func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) 
 }
 
 // write creates a file that only this user may read, and syncs it.
-func write(root *os.Root, name string, data []byte) (err error) {
+func write(root *os.Root, name string, data []byte) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return systemError("creating a file", err)
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil && closeErr != nil {
-			err = systemError("closing a file", closeErr)
-		}
-	}()
+	defer f.Close()
 	// Before there is anything to read in it.
 	if err := secure(f); err != nil {
 		return err
@@ -317,39 +303,22 @@ func read(root *os.Root, name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is no regular file", name)
 	}
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
-}
-
-// list returns the names of all files in the folder, sorted.
-func list(root *os.Root) ([]string, error) {
-	d, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
+	return root.ReadFile(name)
 }
 
 // removeStale removes probes from before a time, whole or not.
 func removeStale(root *os.Root, before time.Time) error {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if !strings.HasPrefix(name, probePrefix) && !strings.HasPrefix(name, tempPrefix+probePrefix) {
+	for _, file := range files {
+		if !strings.HasPrefix(file.Name(), probePrefix) && !strings.HasPrefix(file.Name(), tempPrefix+probePrefix) {
 			continue
 		}
-		info, err := root.Lstat(name)
+		info, err := file.Info()
 		if err == nil && info.ModTime().Before(before) {
-			err = root.Remove(name)
+			err = root.Remove(file.Name())
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
