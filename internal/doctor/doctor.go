@@ -33,7 +33,7 @@ type Options struct {
 	Load func() (*config.Config, []config.Warning, error)
 	// Source returns the place that manifests are read from; reconcile.OpenSource
 	// if nil.
-	Source func(*config.Config, *journal.Journal, *slog.Logger) (*reconcile.Source, error)
+	Source func(*config.Config, string, *journal.Journal, *slog.Logger) (*reconcile.Source, error)
 	// Environ is the environment of a command that keeps tokens.
 	Environ []string
 	// Daemon asks what listens on the address whether it is our daemon.
@@ -76,8 +76,7 @@ type patient struct {
 	token  auth.Token
 	client *aerial.Client
 
-	appToken  func(context.Context) (string, error) // nil where git has no GitHub App
-	forgeWire *recorder                             // of the calls for such tokens
+	forgeWire *recorder // of the calls for tokens of a GitHub App
 
 	// These are nil as long as nothing was read, and as long as the manifests are
 	// not known to be good. They are also read by checks that do without.

@@ -676,7 +676,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func hangingSource(*config.Config, *journal.Journal, *slog.Logger) (*reconcile.Source, error) {
+func hangingSource(*config.Config, string, *journal.Journal, *slog.Logger) (*reconcile.Source, error) {
 	return &reconcile.Source{
 		Name:  "/repo, branch main",
 		Fetch: func(ctx context.Context) (*source.Snapshot, error) { <-ctx.Done(); return nil, ctx.Err() },

@@ -38,8 +38,8 @@ func (w *world) remote(more string) {
 	if err != nil || len(warned) > 0 {
 		w.t.Fatal(err, warned)
 	}
-	w.opts.Source = func(_ *config.Config, j *journal.Journal, log *slog.Logger) (*reconcile.Source, error) {
-		return reconcile.OpenSource(local, j, log)
+	w.opts.Source = func(_ *config.Config, _ string, j *journal.Journal, log *slog.Logger) (*reconcile.Source, error) {
+		return reconcile.OpenSource(local, "", j, log)
 	}
 	w.replace(fmt.Sprintf("git: {url: %q, path: orgs}", w.path("repo")), "git:\n  url: https://git.example/acme/orgs.git\n  path: orgs\n"+more)
 }

@@ -13,7 +13,6 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
-	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
@@ -39,7 +38,7 @@ func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.
 
 // source reads the manifests as every run does.
 func (p *patient) source(ctx context.Context) Check {
-	opened, err := p.opts.Source(p.cfg, p.journal, nil)
+	opened, err := p.opts.Source(p.cfg, "", p.journal, nil)
 	var missing *config.MissingError
 	if errors.As(err, &missing) {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
@@ -68,25 +67,17 @@ func (p *patient) manifests(context.Context) Check {
 	if read == nil {
 		return Check{Status: Skipped, Message: "no manifests are configured"}
 	}
-	parents := []string{}
-	for _, org := range p.cfg.Parents {
-		parents = append(parents, org.Name)
-	}
-	in := state.Input{FS: read.FS, Root: read.Root, Name: read.Display(read.Root)}
-	desired, warned, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.Parents(p.cfg))
 	if err != nil {
 		return mistakes(err)
 	}
+	desired := loaded.State
 	if id := desired.Account.ID; id != "" && p.cfg.Aerial.AccountID != "" && id != p.cfg.Aerial.AccountID {
 		return failed(fmt.Sprintf("%s: these manifests are for the account %q, but the config says %q", desired.Account.IDPos, id, p.cfg.Aerial.AccountID),
 			"correct account.id there or aerial.accountID here")
 	}
 	p.desired.Store(desired)
-	var all []string
-	for _, w := range warned {
-		all = append(all, w.String())
-	}
-	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), all)
+	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), loaded.Warnings)
 }
 
 // creates is how many orgs the manifests say how to create.

@@ -119,7 +119,7 @@ func (v *verifier) record(a *candidate) error {
 // Overtaken reports whether another process has accepted a commit since d came
 // into force here; false if that isn't known.
 func (r *Reconciler) Overtaken(d *Desired) bool {
-	v := &r.verifier
+	v := &r.source.verifier
 	if v.rules() == nil {
 		return false
 	}
@@ -131,7 +131,7 @@ func (r *Reconciler) Overtaken(d *Desired) bool {
 // although nothing newer can be read: its signer's key was removed. It is nil
 // otherwise, and while the keys can't be read.
 func (r *Reconciler) Revoked(d *Desired, at time.Time) error {
-	v := &r.verifier
+	v := &r.source.verifier
 	if v.rules() == nil {
 		return nil
 	}
@@ -152,7 +152,7 @@ func (r *Reconciler) Revoked(d *Desired, at time.Time) error {
 // process or another one: it stays in force while the newest one is refused. It
 // returns nil if there is none.
 func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
-	v := &r.verifier
+	v := &r.source.verifier
 	if v.rules() == nil {
 		return nil, time.Time{}, nil
 	}
@@ -183,7 +183,7 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	d, err := loadDesired(&tagged, parentsOf(r.cfg))
+	d, err := LoadDesired(&tagged, Parents(r.cfg))
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -94,7 +94,7 @@ func (r *Reconciler) Note(plan *diff.Plan, f Filter) error {
 
 // Accept records that the commit of a plan came into force. For a saved plan,
 // which was reviewed as it is and announces nothing, it takes the place of Note.
-func (r *Reconciler) Accept(plan *diff.Plan) error { return r.verifier.accept(plan.Revision) }
+func (r *Reconciler) Accept(plan *diff.Plan) error { return r.source.verifier.accept(plan.Revision) }
 
 func (r *Reconciler) announce(plan *diff.Plan, f Filter) error {
 	if r.cfg.Guards.DeactivationCooloff == 0 {

@@ -50,11 +50,8 @@ type Reconciler struct {
 	log     *slog.Logger
 	guards  diff.Guards
 
-	// fetch reads the manifests, and source names where it does so.
-	fetch  func(context.Context) (*source.Snapshot, error)
-	source string
-	// verifier passes only the commits that the config wants.
-	verifier verifier
+	// source is zero where no manifests are read.
+	source Source
 	// last is what the last snapshot holds: while the branch doesn't move, the
 	// snapshot is the same and isn't loaded again.
 	last loaded
@@ -116,14 +113,22 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // Filter selects orgs by their domains.
 type Filter = diff.Filter
 
+func (r *Reconciler) openSource(manifests string) error {
+	s, err := OpenSource(r.cfg, manifests, r.journal, r.log)
+	if err == nil {
+		r.source = *s
+	}
+	return err
+}
+
 // Desired reads the newest desired state. An error is a *RefusedError when it
 // was found but has mistakes. No credentials for Okta are needed.
 func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
-	snap, err := r.fetch(ctx)
+	snap, err := r.source.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := r.verifier.check(ctx, snap)
+	signer, err := r.source.verifier.check(ctx, snap)
 	var no *UnverifiedError
 	if errors.As(err, &no) {
 		return nil, &RefusedError{snap.Commit, err}
@@ -132,7 +137,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	if snap != r.last.snap {
-		d, err := loadDesired(snap, parentsOf(r.cfg))
+		d, err := LoadDesired(snap, Parents(r.cfg))
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
@@ -140,6 +145,12 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 	}
 	r.last.desired.Signer = signer
 	return r.last.desired, nil
+}
+
+// Actual reads the whole actual state, the products of all orgs included. It
+// can't write.
+func (r *Reconciler) Actual(ctx context.Context) (*state.Actual, error) {
+	return r.read.Observe(ctx, nil)
 }
 
 // Plan reads desired and actual state and compares them. It can't write.
@@ -155,7 +166,7 @@ func (r *Reconciler) PlanFor(ctx context.Context, find func(context.Context) (*D
 }
 
 // Source describes where the manifests come from, without credentials.
-func (r *Reconciler) Source() string { return r.source }
+func (r *Reconciler) Source() string { return r.source.Name }
 
 // Review compares the desired states at two revisions with the actual state;
 // see diff.CompareThreeWay. It can't write.
@@ -279,8 +290,8 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 	case saved.Revision == "":
 		return nil, &diff.StaleError{Reasons: []string{wants + "this plan is of none"}}
 	}
-	if r.fetch == nil {
-		if err := r.setSource(""); err != nil {
+	if r.source.Fetch == nil {
+		if err := r.openSource(""); err != nil {
 			return nil, err
 		}
 	}
@@ -305,11 +316,11 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 // it: the config wants signed commits, and the manifests are read from files. It is
 // nil otherwise.
 func (r *Reconciler) MayApply() error {
-	if !r.wantsSigned() || r.fetch == nil || r.verifier.rules() != nil {
+	if !r.wantsSigned() || r.source.Fetch == nil || r.source.verifier.rules() != nil {
 		return nil
 	}
 	return text.WithHint(
-		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source),
+		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source.Name),
 		"commit and sign it, and apply what git has; diff shows what it would do",
 	)
 }

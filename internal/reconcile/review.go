@@ -197,7 +197,7 @@ func (v *Revisions) baseAt(ctx context.Context, commit, name string) (*Desired, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := loadDesired(snap, v.parents())
+	d, err := LoadDesired(snap, v.parents())
 	if err == nil {
 		d.Warnings = nil // they were shown when it was reviewed
 	}
@@ -244,7 +244,7 @@ func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, erro
 	if err != nil {
 		return nil, err
 	}
-	return loadDesired(snap, v.parents())
+	return LoadDesired(snap, v.parents())
 }
 
 // parents returns the names that manifests may use for parents; nil for any, if
@@ -253,7 +253,7 @@ func (v *Revisions) parents() []string {
 	if len(v.cfg.Parents) == 0 && v.cfg.File == "" {
 		return nil
 	}
-	return parentsOf(v.cfg)
+	return Parents(v.cfg)
 }
 
 // CompareDeclared compares two desired states without the actual one; see
