@@ -106,9 +106,10 @@ const creationColumns = `c.id, c.account, c.domain, c.parent, c.cell, c.subdomai
 	(SELECT count(*) FROM attempts a WHERE a.creation = c.id AND a.outcome = 'unanswered'),
 	(SELECT coalesce(max(a.sent_at), '') FROM attempts a WHERE a.creation = c.id)`
 
-// row is a creation and its place in the table.
+// row is a creation, its place in the table, and what is being done to it.
 type row struct {
-	id int64
+	id    int64
+	doing string
 	Creation
 }
 
@@ -186,10 +187,16 @@ func (j *Journal) change(k Key, doing string, f func(tx *sql.Tx, r *row) error) 
 		if r == nil {
 			return errNone
 		}
+		r.doing = doing
 		if err := f(tx, r); err != nil {
 			return err
 		}
-		return j.update(tx, r)
+		_, err = tx.Exec(`UPDATE creations SET parent = ?, cell = ?, subdomain = ?, step = ?, org_id = ?, changed_at = ?, created_at = ?,
+			token = ?, token_at = ?, lost_since = ?, lost_reason = ?, acknowledged_at = ?, acknowledged_by = ?, last_error = ?
+			WHERE id = ?`,
+			r.Parent, r.Cell, r.Subdomain, r.Step, r.OrgID, stamp(j.now()), stamp(r.CreatedAt),
+			r.Token, r.TokenAt, stamp(r.LostSince), r.LostReason, stamp(r.Acknowledged), r.AcknowledgedBy, r.LastError, r.id)
+		return err
 	})
 	if errors.Is(err, errNone) {
 		return &StepError{Key: k, Problem: doing}
@@ -197,15 +204,6 @@ func (j *Journal) change(k Key, doing string, f func(tx *sql.Tx, r *row) error) 
 	return err
 }
 
-func (j *Journal) update(tx *sql.Tx, r *row) error {
-	_, err := tx.Exec(`UPDATE creations SET parent = ?, cell = ?, subdomain = ?, step = ?, org_id = ?, changed_at = ?, created_at = ?,
-		token = ?, token_at = ?, lost_since = ?, lost_reason = ?, acknowledged_at = ?, acknowledged_by = ?, last_error = ?
-		WHERE id = ?`,
-		r.Parent, r.Cell, r.Subdomain, r.Step, r.OrgID, stamp(j.now()), stamp(r.CreatedAt),
-		r.Token, r.TokenAt, stamp(r.LostSince), r.LostReason, stamp(r.Acknowledged), r.AcknowledgedBy, r.LastError, r.id)
-	return err
-}
-
 func (r *row) reject(problem string) error {
-	return &StepError{Key: r.Key, Step: r.Step, Problem: problem}
+	return &StepError{r.Key, r.Step, r.doing + ": " + problem}
 }

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,25 +19,19 @@ func (w *Writer) Begin(c Creation) error {
 	if c.Account == "" || c.Domain == "" || c.Parent == "" {
 		return errors.New("beginning a creation: account, domain and parent must be given")
 	}
-	const doing = "beginning a creation"
-	return w.write(doing, func(tx *sql.Tx) error {
-		r, err := find(tx, c.Key)
-		if err != nil {
-			return err
-		}
-		if r == nil {
-			now := stamp(w.now())
-			_, err := tx.Exec(`INSERT INTO creations (account, domain, parent, cell, subdomain, step, org_id, begun_at, changed_at,
-				created_at, token, token_at, lost_since, lost_reason, acknowledged_at, acknowledged_by, last_error)
-				VALUES (?, ?, ?, ?, ?, ?, '', ?, ?, '', '', '', '', '', '', '', '')`,
-				c.Account, c.Domain, c.Parent, c.Cell, c.Subdomain, Intent, now, now)
-			return err
-		}
-		if err := r.from(doing, Intent, Refused); err != nil {
-			return err
-		}
+	now := stamp(w.now())
+	err := w.write("beginning a creation", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO creations (account, domain, parent, cell, subdomain, step, begun_at, changed_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			c.Account, c.Domain, c.Parent, c.Cell, c.Subdomain, Intent, now, now)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.step(c.Key, "beginning a creation", from(Intent, Refused), func(_ *sql.Tx, r *row) error {
 		r.Parent, r.Cell, r.Subdomain, r.Step = c.Parent, c.Cell, c.Subdomain, Intent
-		return w.update(tx, r)
+		return nil
 	})
 }
 
@@ -53,11 +49,7 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 	if rate.Limit < 1 || rate.Per <= 0 {
 		return 0, fmt.Errorf("sending a creation: %d in %v is no limit to keep to", rate.Limit, rate.Per)
 	}
-	const doing = "sending a creation"
-	err = w.change(k, doing, func(tx *sql.Tx, r *row) error {
-		if err := r.from(doing, Intent); err != nil {
-			return err
-		}
+	err = w.step(k, "sending a creation", from(Intent), func(tx *sql.Tx, r *row) error {
 		now := w.now()
 		// After the clock was set back, earlier calls lie in the future. They
 		// count as sent now, once, so that the limit holds and the wait ends.
@@ -90,11 +82,7 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 // MarkUnanswered records that the call's answer was lost, so that it isn't known
 // whether there is a new org. From Sent, where it stays.
 func (w *Writer) MarkUnanswered(k Key, reason string) error {
-	const doing = "marking a call as unanswered"
-	return w.change(k, doing, func(tx *sql.Tx, r *row) error {
-		if err := r.from(doing, Sent); err != nil {
-			return err
-		}
+	return w.step(k, "marking a call as unanswered", from(Sent), func(tx *sql.Tx, r *row) error {
 		r.LastError = clean(reason)
 		return r.answer(tx, "unanswered")
 	})
@@ -103,11 +91,7 @@ func (w *Writer) MarkUnanswered(k Key, reason string) error {
 // MarkAbsent records that the org isn't there after a call without an answer: it
 // may be sent again. From Sent to Intent.
 func (w *Writer) MarkAbsent(k Key, reason string) error {
-	const doing = "marking an org as absent"
-	return w.change(k, doing, func(tx *sql.Tx, r *row) error {
-		if err := r.from(doing, Sent); err != nil {
-			return err
-		}
+	return w.step(k, "marking an org as absent", from(Sent), func(tx *sql.Tx, r *row) error {
 		r.Step, r.LastError = Intent, clean(reason)
 		return r.answer(tx, "unanswered")
 	})
@@ -116,11 +100,7 @@ func (w *Writer) MarkAbsent(k Key, reason string) error {
 // MarkRefused records a definite refusal: nothing was created, and Begin may
 // follow. From Intent, for what is found out before the call, and from Sent.
 func (w *Writer) MarkRefused(k Key, reason string) error {
-	const doing = "marking as refused"
-	return w.change(k, doing, func(tx *sql.Tx, r *row) error {
-		if err := r.from(doing, Intent, Sent); err != nil {
-			return err
-		}
+	return w.step(k, "marking as refused", from(Intent, Sent), func(tx *sql.Tx, r *row) error {
 		r.Step, r.LastError = Refused, clean(reason)
 		return r.answer(tx, "refused")
 	})
@@ -131,13 +111,8 @@ func (w *Writer) MarkRefused(k Key, reason string) error {
 // that was found to be there after all. It may be repeated, for an id that was
 // found out later; at then changes nothing.
 func (w *Writer) MarkCreated(k Key, orgID string, at time.Time) error {
-	const doing = "marking as created"
-	orgID = clean(orgID)
-	return w.change(k, doing, func(tx *sql.Tx, r *row) error {
-		if err := r.from(doing, Intent, Sent, Refused, Created); err != nil {
-			return err
-		}
-		if err := r.identify(doing, orgID); err != nil {
+	return w.step(k, "marking as created", from(Intent, Sent, Refused, Created), func(tx *sql.Tx, r *row) error {
+		if err := r.identify(orgID); err != nil {
 			return err
 		}
 		if r.Step != Created {
@@ -150,11 +125,7 @@ func (w *Writer) MarkCreated(k Key, orgID string, at time.Time) error {
 // MarkTokenStored records where the token is. From Created on; also after
 // MarkTokenLost, if it was found. It may be repeated; the last place counts.
 func (w *Writer) MarkTokenStored(k Key, where string) error {
-	const doing = "marking the token as stored"
-	return w.change(k, doing, func(_ *sql.Tx, r *row) error {
-		if err := r.from(doing, Created, Linked, Done); err != nil {
-			return err
-		}
+	return w.step(k, "marking the token as stored", from(Created, Linked, Done), func(_ *sql.Tx, r *row) error {
 		r.Token, r.TokenAt = TokenStored, clean(where)
 		r.LostSince, r.LostReason = time.Time{}, ""
 		r.Acknowledged, r.AcknowledgedBy = time.Time{}, ""
@@ -166,14 +137,10 @@ func (w *Writer) MarkTokenStored(k Key, where string) error {
 // Acknowledge. From Created, while no place of the token is known. It may be
 // repeated; the first time counts.
 func (w *Writer) MarkTokenLost(k Key, reason string) error {
-	const doing = "marking the token as lost"
-	return w.change(k, doing, func(_ *sql.Tx, r *row) error {
-		if err := r.from(doing, Created); err != nil {
-			return err
-		}
+	return w.step(k, "marking the token as lost", from(Created), func(_ *sql.Tx, r *row) error {
 		switch r.Token {
 		case TokenStored:
-			return r.reject(fmt.Sprintf("%s: it is stored: %s", doing, r.TokenAt))
+			return r.reject("it is stored: " + r.TokenAt)
 		case TokenUnknown:
 			r.Token, r.LostSince, r.LostReason = TokenLost, w.now(), clean(reason)
 		}
@@ -185,20 +152,15 @@ func (w *Writer) MarkTokenLost(k Key, reason string) error {
 // must not be another one than before. From Created, once the token is known to
 // be stored or lost. It may be repeated.
 func (w *Writer) MarkLinked(k Key, orgID string) error {
-	const doing = "marking as linked"
-	orgID = clean(orgID)
-	return w.change(k, doing, func(_ *sql.Tx, r *row) error {
-		if err := r.from(doing, Created, Linked); err != nil {
-			return err
-		}
+	return w.step(k, "marking as linked", from(Created, Linked), func(_ *sql.Tx, r *row) error {
 		if r.Token == TokenUnknown {
-			return r.reject(doing + ": it is not known what became of its token")
+			return r.reject("it is not known what became of its token")
 		}
-		if err := r.identify(doing, orgID); err != nil {
+		if err := r.identify(orgID); err != nil {
 			return err
 		}
 		if r.OrgID == "" {
-			return r.reject(doing + ": its id is not known")
+			return r.reject("its id is not known")
 		}
 		r.Step, r.LastError = Linked, ""
 		return nil
@@ -208,11 +170,7 @@ func (w *Writer) MarkLinked(k Key, orgID string) error {
 // MarkDone records that nothing is left to be done. From Linked. It may be
 // repeated.
 func (w *Writer) MarkDone(k Key) error {
-	const doing = "marking as done"
-	return w.change(k, doing, func(_ *sql.Tx, r *row) error {
-		if err := r.from(doing, Linked, Done); err != nil {
-			return err
-		}
+	return w.step(k, "marking as done", from(Linked, Done), func(_ *sql.Tx, r *row) error {
 		r.Step, r.LastError = Done, ""
 		return nil
 	})
@@ -240,26 +198,30 @@ func (w *Writer) Forget(k Key, by string) error {
 	})
 }
 
-// from rejects a creation that is at none of the steps.
-func (r *row) from(doing string, steps ...Step) error {
-	if slices.Contains(steps, r.Step) {
-		return nil
-	}
-	var names []string
-	for _, s := range steps {
-		names = append(names, fmt.Sprintf("%q", s))
-	}
-	return r.reject(fmt.Sprintf("%s goes from %s only", doing, strings.Join(names, ", ")))
+// from returns the steps that a method goes from.
+func from(steps ...Step) []Step { return steps }
+
+// step is change for a creation that is at one of the steps.
+func (w *Writer) step(k Key, doing string, from []Step, f func(tx *sql.Tx, r *row) error) error {
+	return w.change(k, doing, func(tx *sql.Tx, r *row) error {
+		if !slices.Contains(from, r.Step) {
+			var names []string
+			for _, s := range from {
+				names = append(names, strconv.Quote(string(s)))
+			}
+			return &StepError{r.Key, r.Step, fmt.Sprintf("%s goes from %s only", doing, strings.Join(names, ", "))}
+		}
+		return f(tx, r)
+	})
 }
 
 // identify sets the org's id, and rejects a second one.
-func (r *row) identify(doing, orgID string) error {
+func (r *row) identify(orgID string) error {
+	orgID = clean(orgID)
 	if orgID != "" && r.OrgID != "" && orgID != r.OrgID {
-		return r.reject(fmt.Sprintf("%s: its id is %q, not %q", doing, r.OrgID, orgID))
+		return r.reject(fmt.Sprintf("its id is %q, not %q", r.OrgID, orgID))
 	}
-	if orgID != "" {
-		r.OrgID = orgID
-	}
+	r.OrgID = cmp.Or(orgID, r.OrgID)
 	return nil
 }
 
