@@ -14,10 +14,11 @@ import (
 // Holds returns the windows and suspensions of the config, and the suspensions
 // of the journal.
 func Holds(cfg *config.Config, j *journal.Journal) *freeze.Rules {
-	rules := &freeze.Rules{Windows: cfg.Windows, Suspensions: slices.Clone(cfg.Suspend)}
 	made, err := j.Suspensions()
-	rules.Suspensions, rules.Unreadable = append(rules.Suspensions, made...), err
-	return rules
+	if err != nil {
+		made = nil // what can't be understood isn't shown either
+	}
+	return &freeze.Rules{Windows: cfg.Windows, Suspensions: slices.Concat(cfg.Suspend, made), Unreadable: err}
 }
 
 // Suspensions returns those that hold writes now; never nil. If it can't be read
