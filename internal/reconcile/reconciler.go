@@ -406,10 +406,10 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Logger:      r.log,
 	}
 	unreadable := r.holder.rules().Unreadable
-	locked := r.needsJournal(plan)
+	needed := r.needsJournal(plan)
 	var w *journal.Writer
 	var err error
-	if locked && r.cfg.State.Dir != "" {
+	if needed && r.cfg.State.Dir != "" {
 		w, err = r.journal.Lock() // which sets a damaged journal aside
 		if errors.As(err, new(*journal.HeldError)) {
 			return nil, err
@@ -421,7 +421,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if unreadable != nil && len(plan.Changes) > 0 {
 		return nil, unreadable // and not "blocked", which somebody would have decided
 	}
-	if locked {
+	if needed {
 		r.setCreator(ctx, plan, w, err, &opts)
 	}
 	return apply.Apply(ctx, plan, api{r.read, r.writer()}, opts)

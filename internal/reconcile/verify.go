@@ -53,26 +53,16 @@ func (e *UnverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.
 func unverified(tip string, err error) *UnverifiedError {
-	reason := signature.Malformed
+	var known *UnverifiedError
 	var no *signature.Error
-	var tag *tagError
 	switch {
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &no):
-		reason = no.Reason
-	case errors.As(err, &tag):
-		reason = tag.reason
+		return &UnverifiedError{tip, string(no.Reason), err}
 	}
-	return &UnverifiedError{tip, string(reason), err}
+	return &UnverifiedError{tip, string(signature.Malformed), err}
 }
-
-// tagError is a tag that no signature would make valid.
-type tagError struct {
-	reason signature.Reason
-	error
-}
-
-// Unwrap returns the error with its hint.
-func (e *tagError) Unwrap() error { return e.error }
 
 // verifier passes only commits that are signed as the config wants it. The zero
 // verifier passes all, as does one of a config that wants nothing.
@@ -165,7 +155,7 @@ func (v *verifier) signer(keys *signature.Keys, snap *source.Snapshot, at time.T
 	}
 	name := v.cfg.Git.Tag
 	if snap.Tag == nil {
-		return signature.Signer{}, &tagError{signature.Unsigned, text.WithHint(
+		return signature.Signer{}, &UnverifiedError{snap.Commit, string(signature.Unsigned), text.WithHint(
 			fmt.Errorf("the tag %q is a mere name for it, which can't be signed", name),
 			fmt.Sprintf("make the tag with: git tag -s %s", name),
 		)}
@@ -177,7 +167,7 @@ func (v *verifier) signer(keys *signature.Keys, snap *source.Snapshot, at time.T
 	// A good signature on another tag, or for another commit, proves nothing
 	// about this one.
 	if tag, commit := header(snap.Tag, "tag"), header(snap.Tag, "object"); tag != name || commit != snap.Commit {
-		return signature.Signer{}, &tagError{signature.BadSignature, text.WithHint(
+		return signature.Signer{}, &UnverifiedError{snap.Commit, string(signature.BadSignature), text.WithHint(
 			fmt.Errorf("what stands behind the tag %q was signed as the tag %q of %s", name, tag, source.Short(commit)),
 			"somebody has put another tag in its place, or it is a tag of a tag: tag the commit itself, under that name",
 		)}
