@@ -58,9 +58,9 @@ var mayImport = map[string]struct {
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
-	"internal/store/journal":                 {[]string{"internal/store/securedir", "internal/text"}, "remembers, and knows nothing of Okta"},
+	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
-	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/store/securedir", "internal/text"}, "when not to write, and nothing of what"},
+	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
 		"internal/apply", "internal/diff", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/tokens",
 		"internal/text", "internal/web",
@@ -78,9 +78,9 @@ var mayImport = map[string]struct {
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
-		"internal/okta/auth", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/securedir", "internal/store/tokens",
+		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/securedir",
 		"internal/strictyaml", "internal/text", "internal/web",
-	}, "looks at each part by itself, and not through the wiring, which may be what is wrong"},
+	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
 	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state"}, "measures the program from outside"},

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/config"
 	"reconciler/internal/store/journal"
 )
 
@@ -26,21 +25,24 @@ records who ran this.`,
 			if (len(args) == 1) == lost || lost && forget {
 				return errors.New("name either the DOMAIN of an org or --journal")
 			}
-			cfg, err := a.loadConfig()
+			cfg, j, err := a.openJournal("so nothing was ever noted", "see docs/config.md")
 			if err != nil {
 				return err
 			}
-			if cfg.State.Dir == "" {
-				return withHint("the config has no state.dir, so nothing was ever noted", "see docs/config.md")
+			defer j.Close()
+			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
+			if lost {
+				return a.acknowledgeLoss(j, by)
 			}
-			switch by := a.getenv("USER", a.getenv("LOGNAME", "unknown")); {
-			case lost:
-				return a.acknowledgeAmnesia(cfg, by)
-			case forget:
-				return a.forgetCreation(cfg, args[0], by)
-			default:
-				return a.acknowledgeToken(cfg, args[0], by)
+			key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(args[0])}
+			if forget {
+				return a.forgetCreation(j, key, by)
 			}
+			if err := j.Acknowledge(key, by); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&lost, "journal", false, "end the alarm that the journal was damaged and set aside")
@@ -48,55 +50,33 @@ records who ran this.`,
 	return cmd
 }
 
-func creationKey(cfg *config.Config, domain string) journal.Key {
-	return journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(domain)}
-}
-
-// acknowledgeAmnesia sets a damaged journal aside first: where signed commits are
-// asked for, nothing is applied before this, which would do that.
-func (a *app) acknowledgeAmnesia(cfg *config.Config, by string) error {
-	var books interface {
-		AcknowledgeAmnesia(by string) error
-		Close() error
-	}
-	books, err := journal.Look(cfg.State.Dir, journal.Options{})
+// acknowledgeLoss begins a new journal where there is none that can be used: a
+// damaged one is set aside first. Runs would do that, but where signed commits are
+// wanted, they wait for the acknowledgment.
+func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
+	err := j.AcknowledgeLoss(by)
 	if errors.Is(err, journal.ErrDamaged) {
-		books, err = journal.Open(cfg.State.Dir, journal.Options{})
+		var w *journal.Writer
+		if w, err = j.Lock(); err == nil {
+			defer w.Unlock()
+			err = j.AcknowledgeLoss(by)
+		}
 	}
 	if err != nil {
-		return err
-	}
-	defer books.Close()
-	if err := books.AcknowledgeAmnesia(by); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(a.out, "acknowledged: the journal was set aside")
 	return err
 }
 
-func (a *app) acknowledgeToken(cfg *config.Config, domain, by string) error {
-	view, err := journal.Look(cfg.State.Dir, journal.Options{})
+// forgetCreation locks the journal: no process must be creating the org.
+func (a *app) forgetCreation(j *journal.Journal, key journal.Key, by string) error {
+	w, err := j.Lock()
 	if err != nil {
 		return err
 	}
-	defer view.Close()
-	key := creationKey(cfg, domain)
-	if err := view.Acknowledge(key, by); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
-	return err
-}
-
-// forgetCreation holds the journal meanwhile: the org must not be on its way.
-func (a *app) forgetCreation(cfg *config.Config, domain, by string) error {
-	books, err := journal.Open(cfg.State.Dir, journal.Options{})
-	if err != nil {
-		return err
-	}
-	defer books.Close()
-	key := creationKey(cfg, domain)
-	if err := books.Forget(key, by); err != nil {
+	defer w.Unlock()
+	if err := w.Forget(key, by); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "forgotten: the creation of %s\n", key.Domain)

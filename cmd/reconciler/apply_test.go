@@ -125,15 +125,15 @@ func TestApplyThatWasOvertaken(t *testing.T) {
 	if err != nil || writes(plan) != 1 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	books, err := journal.Open(filepath.Join(r.dir, "state"), journal.Options{})
+	other, err := journal.Open(filepath.Join(r.dir, "state"), journal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	newer := journal.Acceptance{Source: filepath.Join(r.dir, "repo") + " refs/heads/main", Commit: strings.Repeat("ab", 20), At: time.Now()}
-	if err := books.Accept(newer, "", false); err != nil {
+	if err := other.Accept(newer, "", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := books.Close(); err != nil {
+	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
 	var errs strings.Builder

@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"reconciler/internal/config"
 	"reconciler/internal/git/source"
 )
 
@@ -51,21 +49,4 @@ func (c confinement) manifests(path string) error {
 		return withHint(fmt.Sprintf("%q belongs to git, and holds no manifests", path), "name the folder with the manifests")
 	}
 	return nil
-}
-
-// compared refuses manifests, or else those that the config names, as a review
-// would find them.
-func (c confinement) compared(cfg *config.Config, manifests string) error {
-	if manifests == "" {
-		manifests = cfg.Manifests
-	}
-	if manifests == "" && cfg.Git != nil && c.repo != nil {
-		if manifests = source.LocalPath(cfg.Git.URL); manifests == "" {
-			manifests = filepath.Join(c.repo.Top(), filepath.FromSlash(cfg.Git.Path))
-		}
-	}
-	if manifests == "" {
-		return nil // which is told when they are looked for
-	}
-	return c.manifests(manifests)
 }

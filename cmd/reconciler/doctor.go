@@ -3,17 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
-
-	"reconciler/internal/reconcile"
 
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/doctor"
-	"reconciler/internal/store/tokens"
 	"reconciler/internal/strictyaml"
 )
 
@@ -52,11 +48,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 	}
 	opts := doctor.Options{
 		Load:    func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
-		Source:  sourceOf,
-		Parent:  parentOf,
-		Sink:    func(cfg *config.Config) (tokens.Sink, error) { return reconcile.NewSink(cfg, a.environ) },
-		Alarms:  alarmsOf,
-		Holds:   reconcile.HoldsOf,
+		Environ: a.environ,
 		Daemon:  askDaemon,
 		Timeout: timeout,
 		Logger:  logger,
@@ -80,26 +72,6 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		return exitCode(exitError)
 	}
 	return nil
-}
-
-// sourceOf gives the way to the manifests that every run takes.
-func sourceOf(cfg *config.Config) (*doctor.Source, error) {
-	s, err := reconcile.OpenSource(cfg, nil)
-	return (*doctor.Source)(s), err
-}
-
-// parentOf gives the client that creates orgs.
-func parentOf(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
-	return reconcile.OpenParent(p, base)
-}
-
-func alarmsOf(cfg *config.Config) ([]doctor.Alarm, error) {
-	alarms, err := reconcile.AlarmsOf(cfg)
-	all := make([]doctor.Alarm, len(alarms))
-	for i, a := range alarms {
-		all[i] = doctor.Alarm{Message: a.Message, Hint: a.Hint}
-	}
-	return all, err
 }
 
 func askDaemon(ctx context.Context, address string) (*doctor.Daemon, error) {

@@ -57,11 +57,15 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	cfg, err := a.reviewConfig(flags, r)
+	in, err := a.confine(r.confined)
 	if err != nil {
 		return err
 	}
-	revisions, err := reconcile.OpenRevisions(cfg, flags.manifests)
+	cfg, err := a.optionalConfig()
+	if err != nil {
+		return err
+	}
+	revisions, err := reconcile.OpenRevisions(cfg, flags.manifests, in.manifests)
 	if err != nil {
 		return err
 	}
@@ -97,20 +101,6 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 		return err
 	}
 	return reviewed(plan, declared, detailed)
-}
-
-// reviewConfig returns the config, and with --confined refuses one that leads outside
-// of the clone.
-func (a *app) reviewConfig(flags *planFlags, r *reviewFlags) (*config.Config, error) {
-	in, err := a.confine(r.confined)
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := a.optionalConfig()
-	if err != nil {
-		return nil, err
-	}
-	return cfg, in.compared(cfg, flags.manifests)
 }
 
 // optionalConfig returns the config, or the defaults if there is none.

@@ -15,6 +15,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 )
 
@@ -67,16 +68,22 @@ credentials are needed.`,
 	return cmd
 }
 
-// suspensions gives the config and the store in its state folder.
-func (a *app) suspensions() (*config.Config, *freeze.Store, error) {
+// openJournal returns the config and the journal in its state folder. Without a
+// state folder, the error says what for there is none.
+func (a *app) openJournal(why, hint string) (*config.Config, *journal.Journal, error) {
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, nil, err
 	}
 	if cfg.State.Dir == "" {
-		return nil, nil, withHint("the config has no state.dir, in which suspensions are kept", "set it, or declare suspend in the config; see docs/config.md")
+		return nil, nil, withHint("the config has no state.dir, "+why, hint)
 	}
-	return cfg, freeze.OpenStore(cfg.State.Dir), nil
+	return cfg, journal.New(cfg.State.Dir, journal.Options{}), nil
+}
+
+// suspensions is openJournal for commands that change what is suspended.
+func (a *app) suspensions() (*config.Config, *journal.Journal, error) {
+	return a.openJournal("in which suspensions are kept", "set it, or declare suspend in the config; see docs/config.md")
 }
 
 func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
@@ -106,11 +113,12 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		}
 		f.owner = who.Username
 	}
-	_, store, err := a.suspensions()
+	_, j, err := a.suspensions()
 	if err != nil {
 		return err
 	}
-	made, err := store.Add(freeze.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
+	defer j.Close()
+	made, err := j.Suspend(freeze.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
 	if err != nil {
 		return err
 	}
@@ -173,12 +181,13 @@ config can only be removed there.`,
 // resume removes the suspensions with one of the ids, or of exactly these orgs, or
 // all of them if neither is given.
 func (a *app) resume(ids, orgs []string) error {
-	cfg, store, err := a.suspensions()
+	cfg, j, err := a.suspensions()
 	if err != nil {
 		return err
 	}
-	kept, err := store.Load()
-	if err != nil {
+	defer j.Close()
+	kept, err := j.Suspensions()
+	if kept == nil && err != nil { // otherwise one isn't understood, and can be taken back
 		return err
 	}
 	// All or none, so that a mistyped ID is noticed.
@@ -188,7 +197,7 @@ func (a *app) resume(ids, orgs []string) error {
 		}
 	}
 	wanted := sortedGlobs(orgs)
-	removed, err := store.Remove(func(s freeze.Suspension) bool {
+	removed, err := j.Resume(func(s freeze.Suspension) bool {
 		switch {
 		case len(ids) > 0:
 			return slices.Contains(ids, s.ID)
@@ -212,8 +221,7 @@ func (a *app) resume(ids, orgs []string) error {
 			return err
 		}
 	}
-	kept, err = store.Load()
-	if err != nil {
+	if kept, err = j.Suspensions(); err != nil {
 		return err
 	}
 	for _, s := range activeSuspensions(cfg, kept) {
@@ -284,11 +292,11 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
-	var kept []freeze.Suspension
-	if cfg.State.Dir != "" {
-		if kept, err = freeze.OpenStore(cfg.State.Dir).Load(); err != nil {
-			return err
-		}
+	j := journal.New(cfg.State.Dir, journal.Options{})
+	defer j.Close()
+	kept, err := j.Suspensions()
+	if err != nil {
+		return err
 	}
 	all := activeSuspensions(cfg, kept)
 	if f.format == "json" {

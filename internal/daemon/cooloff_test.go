@@ -62,12 +62,9 @@ func (w *world) expectBlocked(why string) Status {
 // where it isn't a deactivation.
 func announcements(t *testing.T, state string) []string {
 	t.Helper()
-	view, err := journal.Look(state, journal.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer view.Close()
-	all, err := view.Announcements(testSeed().Account.ID)
+	j := journal.New(state, journal.Options{})
+	defer j.Close()
+	all, err := j.Announcements(testSeed().Account.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,26 +340,30 @@ func TestCooloffUnreadableJournal(t *testing.T) {
 	})
 }
 
-// A journal that is damaged is set aside, and the period begins anew.
+// A journal that is damaged is set aside, and the period begins anew when that is
+// acknowledged.
 func TestCooloffDamagedJournal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		files, err := filepath.Glob(filepath.Join(state, "*.db*"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no journal: %v", err)
+		if err := os.WriteFile(filepath.Join(state, "journal.db"), []byte(strings.Repeat("not a journal ", 1000)), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		for _, f := range files {
-			if err := os.WriteFile(f, []byte(strings.Repeat("not a journal ", 1000)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(25 * time.Hour)
-		s := w.expectBlocked(announced)
+		time.Sleep(24 * time.Hour)
+		w.expect(ResultError)
+		s := w.expect(ResultDrift)
 		if len(s.Alarms) != 1 {
 			t.Errorf("alarms %+v", s.Alarms)
 		}
+		expectLines(t, "announced", announcements(t, state))
+		other := journal.New(state, journal.Options{})
+		defer other.Close()
+		if err := other.AcknowledgeLoss("ada"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		w.expectBlocked(announced)
 		expectLines(t, "announced", announcements(t, state), labs+" 02 01:00")
 		time.Sleep(24 * time.Hour)
 		w.expect(ResultApplied)
@@ -442,7 +443,9 @@ func TestCooloffAndSuspension(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		if _, err := freeze.OpenStore(state).Add(freeze.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
+		other := journal.New(state, journal.Options{})
+		defer other.Close()
+		if _, err := other.Suspend(freeze.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(48 * time.Hour)

@@ -75,7 +75,7 @@ type daemon struct {
 	version string
 }
 
-func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*daemon, error) {
+func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *daemon, err error) {
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -88,6 +88,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			r.Close()
+		}
+	}()
 	mode := state.Mode(cfg.Mode)
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
 	b := newBoard(Status{

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"database/sql"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/journal"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -99,24 +101,27 @@ windows:
 	})
 }
 
-// suspending is a world with a state folder, and the store in it.
-func suspending(t *testing.T, o worldOptions) (*world, *freeze.Store, string) {
+// suspending is a world with a state folder, and the journal in it as another
+// process has it.
+func suspending(t *testing.T, o worldOptions) (*world, *journal.Journal, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	o.extra += "state: {dir: " + dir + "}\n"
-	return newWorld(t, o), freeze.OpenStore(dir), dir
+	other := journal.New(dir, journal.Options{})
+	t.Cleanup(func() { other.Close() })
+	return newWorld(t, o), other, dir
 }
 
 // A suspension holds from the moment on at which it is made until it is taken
 // back or expires; it is told when that changes, and shown all the time.
 func TestSuspensionHoldsWrites(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, store, _ := suspending(t, worldOptions{mode: "apply", extra: "suspend: [{reason: partner, owner: bob, orgs: [acme-x*]}]\n"})
+		w, other, _ := suspending(t, worldOptions{mode: "apply", extra: "suspend: [{reason: partner, owner: bob, orgs: [acme-x*]}]\n"})
 		if s := w.expect(ResultInSync); len(s.Suspensions) != 1 || s.Suspensions[0].Reason != "partner" {
 			t.Errorf("suspensions %+v", s.Suspensions)
 		}
 		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
-		made, err := store.Add(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
+		made, err := other.Suspend(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}, Until: time.Now().Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,10 +177,10 @@ const heldFor = time.Second
 // rest is skipped, and the next plan says why.
 func TestSuspendedWhileWriting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, store, _ := suspending(t, worldOptions{mode: "apply"})
+		w, other, _ := suspending(t, worldOptions{mode: "apply"})
 		w.cfg.Aerial.Concurrency = 1
 		w.base = &during{RoundTripper: w.base, method: http.MethodPut, do: func() {
-			if _, err := store.Add(freeze.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
+			if _, err := other.Suspend(freeze.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(heldFor)
@@ -202,28 +207,44 @@ func TestSuspendedWhileWriting(t *testing.T) {
 	})
 }
 
-// Suspensions that can't be read hold everything, which is an error where there
-// is something to write; drift is told all the same.
+// expectHeldUnread does a run, which must hold everything because it isn't known
+// what is suspended, and report drift all the same.
+func (w *world) expectHeldUnread(words string) {
+	w.t.Helper()
+	s := w.expect(ResultError)
+	if p := s.LastRun.Problem; p == nil || !strings.Contains(p.Error, words) || p.Hint == "" {
+		w.t.Errorf("problem %+v", p)
+	}
+	if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: what is suspended can't be read: ") || !strings.Contains(b[0], words) {
+		w.t.Errorf("blocked: %q", b)
+	}
+}
+
+// A suspension that can't be understood holds everything, which is an error where
+// there is something to write; drift is reported all the same. So it is when the
+// journal is gone, which takes back nothing.
 func TestDamagedSuspensions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, store, dir := suspending(t, worldOptions{mode: "apply"})
-		if _, err := store.Add(freeze.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
+		w, other, dir := suspending(t, worldOptions{mode: "apply"})
+		if _, err := other.Suspend(freeze.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
 			t.Fatal(err)
 		}
 		w.expect(ResultInSync)
-		file := filepath.Join(dir, "suspensions.json")
-		if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		file := filepath.Join(dir, "journal.db")
+		db, err := sql.Open("sqlite", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(`UPDATE suspensions SET orgs = '['`); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
 		w.tamper(emea, sso)
 		for range 2 {
-			s := w.expect(ResultError)
-			if p := s.LastRun.Problem; p == nil || !strings.Contains(p.Error, file) || p.Hint == "" {
-				t.Errorf("problem %+v", p)
-			}
-			if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+" products: what is suspended can't be read: ") || !strings.Contains(b[0], file) {
-				t.Errorf("blocked: %q", b)
-			}
+			w.expectHeldUnread(file)
+			s := w.board.read(time.Now())
 			if len(s.Suspensions) != 1 || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {
 				t.Errorf("suspensions %+v", s.Suspensions)
 			}
@@ -236,8 +257,13 @@ func TestDamagedSuspensions(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(heldFor)
-		w.expect(ResultError)
-		if err := os.WriteFile(file, []byte(`{"version":1,"suspensions":[]}`), 0o600); err != nil {
+		w.expectHeldUnread("the file is gone")
+		w.expectHeldUnread("the file is gone")
+		fresh, err := journal.Open(dir, journal.Options{}) // in another process
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fresh.Close(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(heldFor)
@@ -248,10 +274,56 @@ func TestDamagedSuspensions(t *testing.T) {
 	})
 }
 
+// What was suspended is lost with a damaged journal. The one that replaces it
+// holds everything until somebody acknowledges that, or resumes.
+func TestDamagedJournalHolds(t *testing.T) {
+	for name, end := range map[string]func(j *journal.Journal) error{
+		"acknowledged": func(j *journal.Journal) error { return j.AcknowledgeLoss("ada") },
+		"resumed": func(j *journal.Journal) error {
+			_, err := j.Resume(func(freeze.Suspension) bool { return true })
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w, other, dir := suspending(t, worldOptions{mode: "apply"})
+				if _, err := other.Suspend(freeze.Suspension{Reason: "x", Owner: "ada", Orgs: []string{emea}}); err != nil {
+					t.Fatal(err)
+				}
+				w.expect(ResultInSync)
+				file := filepath.Join(dir, "journal.db")
+				if err := os.WriteFile(file, []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				w.tamper(emea, sso)
+				w.expectHeldUnread("the file is damaged")
+				for range 2 {
+					s := w.expect(ResultDrift)
+					if b := blocked(s); len(b) != 1 || !strings.HasPrefix(b[0], emea+` products: suspended by "reconciler" (no end given): the journal was damaged and set aside as journal.db.corrupt-`) {
+						t.Errorf("blocked: %q", b)
+					}
+					if len(s.Suspensions) != 1 || s.Suspensions[0].ID == "" || len(s.Suspensions[0].Orgs) != 0 || len(s.Alarms) != 1 {
+						t.Errorf("suspensions %+v, alarms %+v", s.Suspensions, s.Alarms)
+					}
+				}
+				expectLines(t, "writes", w.writes())
+				if err := end(other); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(heldFor)
+				s := w.expect(ResultApplied)
+				if len(s.Suspensions) != 0 || (len(s.Alarms) == 0) != (name == "acknowledged") {
+					t.Errorf("suspensions %+v, alarms %+v", s.Suspensions, s.Alarms)
+				}
+			})
+		})
+	}
+}
+
 // A plan that was saved is refused as a whole while any of it is held.
 func TestSavedPlanIsHeld(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, store, _ := suspending(t, worldOptions{})
+		w, other, _ := suspending(t, worldOptions{})
 		r := w.runner.r
 		w.tamper(emea, sso)
 		w.tamper(labs, sso, lcm)
@@ -259,7 +331,7 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := store.Add(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}})
+		made, err := other.Suspend(freeze.Suspension{Reason: "load test", Owner: "ada", Orgs: []string{"acme-e*"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +346,7 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		if _, err := r.Apply(t.Context(), plan, nil); err != apply.ErrRefused {
 			t.Errorf("applied: %v", err)
 		}
-		if _, err := store.Remove(func(s freeze.Suspension) bool { return s.ID == made.ID }); err != nil {
+		if _, err := other.Resume(func(s freeze.Suspension) bool { return s.ID == made.ID }); err != nil {
 			t.Fatal(err)
 		}
 		if plan, err = r.Recheck(t.Context(), saved); err != nil || len(plan.Refusals) > 0 {

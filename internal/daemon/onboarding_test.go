@@ -14,8 +14,8 @@ import (
 
 const made = "acme-made.okta.com"
 
-// withBooks is a world in apply mode with a journal and a place for tokens.
-func withBooks(t *testing.T, seed *simulator.Seed) (w *world, stateDir, tokenDir string) {
+// withJournal is a world in apply mode with a journal and a place for tokens.
+func withJournal(t *testing.T, seed *simulator.Seed) (w *world, stateDir, tokenDir string) {
 	t.Helper()
 	dir := t.TempDir()
 	stateDir, tokenDir = filepath.Join(dir, "state"), filepath.Join(dir, "tokens")
@@ -32,7 +32,7 @@ const creating = inSync + `  - domain: acme-made.okta.com
 
 func TestCreatesAnOrg(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, _, tokenDir := withBooks(t, nil)
+		w, _, tokenDir := withJournal(t, nil)
 		w.commit(creating)
 		s := w.expect(ResultApplied)
 		org, _ := w.sim.Org(made)
@@ -48,7 +48,7 @@ func TestCreatesAnOrg(t *testing.T) {
 // A token that was lost is told after each run until somebody acknowledges it.
 func TestLostTokenIsTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, stateDir, _ := withBooks(t, nil)
+		w, stateDir, _ := withJournal(t, nil)
 		w.fault("POST /api/v1/orgs cut after times=1 api=org")
 		w.commit(creating)
 		w.expect(ResultPartial)
@@ -60,12 +60,9 @@ func TestLostTokenIsTold(t *testing.T) {
 			}
 		}
 		w.expectMetrics(map[string]string{"reconciler_alarms": "1"})
-		view, err := journal.Look(stateDir, journal.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer view.Close()
-		if err := view.Acknowledge(journal.Key{Account: simulator.DefaultAccount, Domain: made}, "ada"); err != nil {
+		other := journal.New(stateDir, journal.Options{})
+		defer other.Close()
+		if err := other.Acknowledge(journal.Key{Account: simulator.DefaultAccount, Domain: made}, "ada"); err != nil {
 			t.Fatal(err)
 		}
 		if s := w.expect(ResultInSync); len(s.Alarms) != 0 {
@@ -78,7 +75,7 @@ func TestLostTokenIsTold(t *testing.T) {
 // knew. Then no plan creates it any more, and the token is lost all the same.
 func TestJournalCatchesUpWithoutACreation(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, _, _ := withBooks(t, nil)
+		w, _, _ := withJournal(t, nil)
 		w.fault("POST /api/v1/orgs cut after times=1 api=org")
 		w.commit(creating)
 		w.expect(ResultPartial)
@@ -93,10 +90,10 @@ func TestJournalCatchesUpWithoutACreation(t *testing.T) {
 	})
 }
 
-// A journal that can't be read is set aside, and stops nothing.
+// A journal that can't be read is set aside, also by a run that has nothing to do.
 func TestDamagedJournal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, stateDir, _ := withBooks(t, nil)
+		w, stateDir, _ := withJournal(t, nil)
 		w.commit(creating)
 		w.expect(ResultApplied)
 		if err := os.WriteFile(filepath.Join(stateDir, "journal.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
@@ -112,7 +109,7 @@ func TestDamagedJournal(t *testing.T) {
 // Two processes never create orgs at the same time.
 func TestHeldJournal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, stateDir, _ := withBooks(t, nil)
+		w, stateDir, _ := withJournal(t, nil)
 		w.commit(creating)
 		other, err := journal.Open(stateDir, journal.Options{})
 		if err != nil {
@@ -133,7 +130,7 @@ func TestDeletionIsAskedForOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seed := testSeed()
 		seed.Account.DeletionAllowed = true
-		w, _, _ := withBooks(t, seed)
+		w, _, _ := withJournal(t, seed)
 		w.commit(manifest(t, "labs.okta.com, cell: ok1, status: ACTIVE", "labs.okta.com, cell: ok1, status: INACTIVE, requestDeletion: true"))
 		asked := func() int {
 			n := 0

@@ -199,9 +199,17 @@ func newSigners(t *testing.T, o worldOptions) (*signers, string) {
 // restart puts a new process in the place of the daemon.
 func (w *world) restart() {
 	w.t.Helper()
+	w.stop()
 	var err error
 	if w.daemon, err = newDaemon(w.cfg, RunOptions{Version: "v1.2.3", Logger: w.log.logger()}, w.base); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// stop ends the daemon, if there is one.
+func (w *world) stop() {
+	if w.daemon != nil {
+		w.daemon.runner.r.Close()
 	}
 }
 

@@ -544,6 +544,7 @@ func TestVerifySavedPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(r.Close)
 			return r
 		}
 		save := func() *diff.Plan {

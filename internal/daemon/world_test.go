@@ -137,6 +137,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	w.cfg = w.load(sim.URL, o)
 	w.restart()
+	t.Cleanup(w.stop)
 	return w
 }
 

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,11 +24,8 @@ type Options struct {
 	// Signer is who signed Revision, or empty.
 	Signer string
 	Guards Guards
-	// Only, where not empty, names the domains to look at; all others and the
-	// account are left out of the plan.
-	Only []string
-	// Exclude names domains to leave out.
-	Exclude []string
+	// Filter selects what the plan is about.
+	Filter
 	// DeletionRequested says of which orgs, by id, Okta was asked for the
 	// deletion before: no field of an org tells. Nil means of none.
 	DeletionRequested func(orgID string) bool
@@ -80,11 +76,10 @@ func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan,
 	if err := checkAccount(desired, actual, opts); err != nil {
 		return nil, err
 	}
-	keep, err := newFilter(opts, actual, desired)
-	if err != nil {
+	if err := opts.check(actual, desired); err != nil {
 		return nil, err
 	}
-	orgs := keep.orgs(desired)
+	orgs := opts.orgs(desired)
 	if len(orgs) == 0 {
 		return nil, errNoOrgLeft
 	}
@@ -179,75 +174,6 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 		}
 	}
 	return nil
-}
-
-// filter returns which orgs are to be looked at.
-type filter struct {
-	only, exclude map[string]bool
-}
-
-var errNoOrgLeft = errors.New("no declared org is left: the filters leave out all of them")
-
-// newFilter holds the filters to what is declared in any of the given states,
-// and to what is live, if that is known. A filter that matches nothing is a
-// mistake: a mistyped exclusion would let the very org be written that somebody
-// meant to spare.
-func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) (*filter, error) {
-	var declared, known []string
-	for _, d := range declaring {
-		for i := range d.Orgs {
-			declared = append(declared, d.Orgs[i].Domain)
-		}
-	}
-	known = append(known, declared...)
-	complaint := "is not declared in the manifests"
-	if actual != nil {
-		complaint = "is neither declared nor managed by the account"
-		for i := range actual.Orgs {
-			known = append(known, actual.Orgs[i].Domain)
-		}
-	}
-	only, err := domainSet("org", opts.Only, declared, "is not declared in the manifests")
-	if err != nil {
-		return nil, err
-	}
-	exclude, err := domainSet("excluded org", opts.Exclude, known, complaint)
-	if err != nil {
-		return nil, err
-	}
-	return &filter{only, exclude}, nil
-}
-
-// has reports whether the org with this domain, or these, is to be looked at.
-func (f *filter) has(domains ...string) bool {
-	in := func(set map[string]bool) bool {
-		return slices.ContainsFunc(domains, func(d string) bool { return set[d] })
-	}
-	return (len(f.only) == 0 || in(f.only)) && !in(f.exclude)
-}
-
-// orgs returns the declared orgs that the filter leaves, sorted by domain.
-func (f *filter) orgs(desired *state.Desired) []state.DesiredOrg {
-	var orgs []state.DesiredOrg
-	for _, o := range desired.Orgs {
-		if f.has(o.Domain) {
-			orgs = append(orgs, o)
-		}
-	}
-	slices.SortFunc(orgs, func(a, b state.DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
-	return orgs
-}
-
-func domainSet(what string, names, known []string, complaint string) (map[string]bool, error) {
-	set := map[string]bool{}
-	for _, name := range names {
-		domain := strings.ToLower(name)
-		if domain == "" || !slices.Contains(known, domain) {
-			return nil, fmt.Errorf("%s %q %s%s", what, name, complaint, strictyaml.DidYouMean(domain, known))
-		}
-		set[domain] = true
-	}
-	return set, nil
 }
 
 // checkEntitlement finds products that are wanted but not bought. Okta would
@@ -347,7 +273,7 @@ func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts O
 	}
 	var rest []Unmanaged
 	for _, o := range actual.Orgs {
-		if !declared[o.ID] && !slices.ContainsFunc(opts.Exclude, func(d string) bool { return strings.EqualFold(d, o.Domain) }) {
+		if !declared[o.ID] && opts.Has(o.Domain) {
 			rest = append(rest, Unmanaged{Org: o.Domain, OrgID: o.ID})
 		}
 	}

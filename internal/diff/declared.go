@@ -25,11 +25,10 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if err := checkManifestAccount(head, opts.Account); err != nil {
 		return nil, err
 	}
-	keep, err := newFilter(opts, nil, base, head)
-	if err != nil {
+	if err := opts.check(nil, base, head); err != nil {
 		return nil, err
 	}
-	orgs := pairs(base, head, keep)
+	orgs := pairs(base, head, opts.Filter)
 	if len(orgs) == 0 {
 		return nil, errNoOrgLeft
 	}

@@ -99,7 +99,7 @@ func testPlan(t *testing.T, file string) {
 	if err := strictyaml.DecodeInto(file, parts["options.yaml"], &g); err != nil {
 		t.Fatal(err)
 	}
-	opts := diff.Options{Account: account, Revision: "0123456789abcdef", Only: g.Only, Exclude: g.Exclude}
+	opts := diff.Options{Account: account, Revision: "0123456789abcdef", Filter: diff.Filter{Only: g.Only, Exclude: g.Exclude}}
 	opts.Guards = diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, ParentDomains: g.Parents, UnknownParents: g.UnknownParents}
 	if g.MaxOrgs.Set {
 		opts.Guards.MaxDestructiveOrgs = g.MaxOrgs.V

@@ -106,7 +106,7 @@ func TestGuardShareIsOfAllDeclaredOrgs(t *testing.T) {
 	desired.Orgs[3].Products = []string{}
 	desired.Orgs[4].Products = []string{}
 	plan, err := diff.Compute(desired, actual, diff.Options{
-		Account: account, Only: []string{domain(3), "ORG-04.okta.com"},
+		Account: account, Filter: diff.Filter{Only: []string{domain(3), "ORG-04.okta.com"}},
 		Guards: diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20},
 	})
 	if err != nil {

@@ -300,7 +300,7 @@ func TestReviewFilters(t *testing.T) {
 		{"nothing left", []string{domain(1)}, []string{domain(1)}, 0, "no declared org is left"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opts := diff.Options{Account: account, Only: tt.only, Exclude: tt.exclude, Guards: wide}
+			opts := diff.Options{Account: account, Filter: diff.Filter{Only: tt.only, Exclude: tt.exclude}, Guards: wide}
 			declared, err := diff.CompareDeclared(&base, desired, opts)
 			_, liveErr := diff.CompareThreeWay(&base, desired, actual, opts)
 			if tt.err != "" {

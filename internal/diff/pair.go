@@ -37,7 +37,7 @@ func (p *pair) domains() []string {
 // pairs returns the orgs of both sides that the filter leaves, sorted by domain.
 // An org is the same on both sides by its domain, or by its id if its domain
 // was changed.
-func pairs(base, head *state.Desired, keep *filter) []pair {
+func pairs(base, head *state.Desired, keep Filter) []pair {
 	stays := map[string]bool{}
 	for i := range head.Orgs {
 		stays[head.Orgs[i].Domain] = true
@@ -65,7 +65,7 @@ func pairs(base, head *state.Desired, keep *filter) []pair {
 	for _, o := range byDomain { // what is left is in the base only
 		all = append(all, pair{base: o})
 	}
-	all = slices.DeleteFunc(all, func(p pair) bool { return !keep.has(p.domains()...) })
+	all = slices.DeleteFunc(all, func(p pair) bool { return !keep.Has(p.domains()...) })
 	slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.domain(), b.domain()) })
 	return all
 }

@@ -28,11 +28,10 @@ func CompareThreeWay(base, head *state.Desired, actual *state.Actual, opts Optio
 	if err := checkAccount(head, actual, opts); err != nil {
 		return nil, err
 	}
-	keep, err := newFilter(opts, actual, base, head)
-	if err != nil {
+	if err := opts.check(actual, base, head); err != nil {
 		return nil, err
 	}
-	both := pairs(base, head, keep)
+	both := pairs(base, head, opts.Filter)
 	if len(both) == 0 {
 		return nil, errNoOrgLeft
 	}

@@ -13,13 +13,12 @@ import (
 	"unicode"
 
 	"reconciler/internal/config"
-	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
-	"reconciler/internal/store/tokens"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
 )
@@ -28,22 +27,15 @@ import (
 // for each other, so four times as long bounds all of them.
 const DefaultTimeout = 20 * time.Second
 
-// Options is what the doctor needs: the ways in which the program itself gets at
-// things, so that what is looked at is what will be used.
+// Options is what the doctor needs.
 type Options struct {
 	// Load reads the config.
 	Load func() (*config.Config, []config.Warning, error)
-	// Source gives the place that manifests are read from. The error may be a
-	// *config.MissingError.
-	Source func(*config.Config) (*Source, error)
-	// Parent gives a client of a parent org that sends by the transport.
-	Parent func(*config.Parent, http.RoundTripper) (Parent, error)
-	// Sink gives the sink for tokens; nil where the config has none.
-	Sink func(*config.Config) (tokens.Sink, error)
-	// Alarms gives what was lost and nobody has acknowledged.
-	Alarms func(*config.Config) ([]Alarm, error)
-	// Holds gives the windows and suspensions of the config and the state folder.
-	Holds func(*config.Config) *freeze.Rules
+	// Source returns the place that manifests are read from; reconcile.OpenSource
+	// if nil.
+	Source func(*config.Config, string, *journal.Journal, *slog.Logger) (*reconcile.Source, error)
+	// Environ is the environment of a command that keeps tokens.
+	Environ []string
 	// Daemon asks what listens on the address whether it is our daemon.
 	Daemon func(ctx context.Context, address string) (*Daemon, error)
 	// Transport carries all that goes to Okta and to the API of the git server;
@@ -62,28 +54,6 @@ type Options struct {
 	Done func(Check)
 }
 
-// Source is a place that manifests are read from.
-type Source struct {
-	// Name names the place for people.
-	Name string
-	// Fetch reads what is there now.
-	Fetch func(context.Context) (*source.Snapshot, error)
-	// Verify judges what Fetch gave as a run does, and takes nothing down: it
-	// gives who signed it, and what was accepted last, if that is known. It is
-	// called only where the config asks for signatures.
-	Verify func(context.Context, *source.Snapshot) (signer string, last journal.Acceptance, err error)
-}
-
-// Parent is a parent org; *parent.Client is one.
-type Parent interface {
-	// CheckConsent gives nil when the parent lets the account add its orgs. It
-	// changes nothing.
-	CheckConsent(ctx context.Context, account string) error
-}
-
-// Alarm is something that was lost: one line, and another on what to do.
-type Alarm struct{ Message, Hint string }
-
 // Daemon is what a daemon says of itself.
 type Daemon struct {
 	Version string
@@ -95,18 +65,18 @@ type Daemon struct {
 // patient is one examination: what is known so far. A field is written by one
 // check and read by those that wait for it.
 type patient struct {
-	opts Options
-	cfg  *config.Config
+	opts    Options
+	cfg     *config.Config
+	journal *journal.Journal
 
 	key    auth.Key
 	skew   *time.Duration // nil when the answer had no date
-	tokens *auth.Client
+	app    *auth.Client
 	wire   *recorder // of the token calls
 	token  auth.Token
 	client *aerial.Client
 
-	appToken  func(context.Context) (string, error) // nil where git has no GitHub App
-	forgeWire *recorder                             // of the calls for such tokens
+	forgeWire *recorder // of the calls for tokens of a GitHub App
 
 	// These are nil as long as nothing was read, and as long as the manifests are
 	// not known to be good. They are also read by checks that do without.
@@ -117,7 +87,7 @@ type patient struct {
 // fetched is what is there, and where it comes from.
 type fetched struct {
 	*source.Snapshot
-	from *Source
+	from *reconcile.Source
 }
 
 // check is one thing to look at.
@@ -143,6 +113,9 @@ func Run(ctx context.Context, opts Options) *Report {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Source == nil {
+		opts.Source = reconcile.OpenSource
+	}
 	p := &patient{opts: opts}
 	r := &Report{Version: reportVersion, Checks: []Check{}}
 	tell := func(c Check) {
@@ -159,6 +132,8 @@ func Run(ctx context.Context, opts Options) *Report {
 	tell(first)
 	if first.Status != Failure { // or else it may still be loading
 		p.cfg = cfg
+		p.journal = journal.New(cfg.State.Dir, journal.Options{Now: opts.Now})
+		defer p.journal.Close()
 	}
 	if p.opts.Transport == nil && p.cfg != nil {
 		base := aerial.BaseTransport(p.cfg.Aerial.Concurrency)

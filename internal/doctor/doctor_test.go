@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,6 +35,7 @@ import (
 	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 )
 
@@ -465,7 +467,7 @@ func TestFolders(t *testing.T) {
 			w.write("state/journal.lock", `{"pid": 4194999, "host": "elsewhere", "started": "2026-01-01T00:00:00Z"}`)
 		}, expected{"state": ok("can be written to")}},
 		{"damaged journal", func(w *world) { w.write("state/journal.db", "this is no database, and was never one") }, expected{
-			"state": failure("damaged", "sets it aside"),
+			"state": failure("damaged", "sets it aside"), "writes": failure("damaged", "all writes are held"),
 		}},
 		{"lost token", func(w *world) { w.lose("acme-lost.okta.com") }, expected{
 			"state": warning(`the token of the new org "acme-lost.okta.com" (00olost) is lost`, "reconciler acknowledge acme-lost.okta.com"),
@@ -480,7 +482,10 @@ func TestFolders(t *testing.T) {
 				w.t.Fatal(err)
 			}
 			w.write("state/journal.lock", "")
-		}, expected{"state": warning("the journal could not be read and was set aside", "docs/recovery.md")}},
+		}, expected{
+			"state":  warning("the journal could not be read and was set aside", "docs/recovery.md"),
+			"writes": warning(`everything is held: suspended by "reconciler" (no end given): the journal was damaged and set aside`, "reconciler resume"),
+		}},
 		{"readable secrets", func(w *world) { w.chmod("aerial.pem", 0o644); w.chmod("parent.token", 0o644) }, expected{
 			"config": warning("other users of this machine can read", ""),
 		}},
@@ -671,8 +676,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func hangingSource(*config.Config) (*doctor.Source, error) {
-	return &doctor.Source{
+func hangingSource(*config.Config, string, *journal.Journal, *slog.Logger) (*reconcile.Source, error) {
+	return &reconcile.Source{
 		Name:  "/repo, branch main",
 		Fetch: func(ctx context.Context) (*source.Snapshot, error) { <-ctx.Done(); return nil, ctx.Err() },
 	}, nil

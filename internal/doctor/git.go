@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -16,10 +17,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/config"
-	"reconciler/internal/git/forge"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/git/source"
 	"reconciler/internal/git/webhook"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 )
 
@@ -69,7 +70,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 	switch {
 	case a.GitHubApp != nil:
 		app := a.GitHubApp
-		if err := p.askAppToken(ctx, app); err != nil {
+		if err := p.askAppToken(ctx); err != nil {
 			if text.Hint(err) == "" && ctx.Err() == nil {
 				err = &advised{err, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app"}
 			}
@@ -95,24 +96,13 @@ func (p *patient) forge() http.RoundTripper {
 	return p.opts.Transport
 }
 
-// askAppToken gets a token of a GitHub App, which writes nothing, and keeps the
-// way to it.
-func (p *patient) askAppToken(ctx context.Context, app *config.GitHubApp) error {
+// askAppToken gets a token of a GitHub App, which writes nothing.
+func (p *patient) askAppToken(ctx context.Context) error {
 	p.forgeWire = &recorder{base: p.forge()}
-	token, err := forge.AppToken(forge.AppOptions{
-		URL:            app.URL,
-		AppID:          app.AppID,
-		InstallationID: app.InstallationID,
-		Key:            app.PrivateKey.Read,
-		HTTP:           p.forgeWire,
-		Now:            p.opts.Now,
-		Logger:         p.opts.Logger,
-	})
-	if err != nil {
-		return err
+	token, err := reconcile.AppToken(p.cfg.Git, p.forgeWire, p.opts.Logger)
+	if err == nil {
+		_, err = token(ctx)
 	}
-	p.appToken = token
-	_, err = token(ctx)
 	return err
 }
 
@@ -326,40 +316,23 @@ func (p *patient) commitStatus(ctx context.Context) Check {
 	}
 	commit := read.Commit
 	wire := &recorder{base: p.forge()}
-	client, err := forge.New(forge.Options{
-		Provider:   s.Provider,
-		URL:        s.URL,
-		Repository: s.Repository,
-		Token:      p.statusToken(s),
-		HTTP:       wire,
-		Logger:     p.opts.Logger,
-	})
+	client, err := reconcile.OpenForge(p.cfg, "", p.opts.Logger, wire)
 	if err != nil {
-		return failed("git.status: "+text.JoinLines(err.Error()), text.Hint(err))
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	last, err := client.LastStatus(ctx, commit, s.Name)
 	if err != nil {
-		return p.trouble(ctx, err, wire)
+		found := p.trouble(ctx, err, wire)
+		if found.Hint == "" && errors.Is(err, fs.ErrNotExist) {
+			found.Hint = "put the token there, or correct the path in the config"
+		}
+		return found
 	}
 	said := "none yet"
 	if last != nil {
 		said = strings.TrimSuffix(fmt.Sprintf("%s: %s", last.State, last.Description), ": ")
 	}
 	return fine("%q of commit %.12s in %s is %s; whether the token may also write shows with the first report", s.Name, commit, s.Repository, said)
-}
-
-// statusToken returns the token for statuses: one of its own, or that of the app.
-func (p *patient) statusToken(s *config.GitStatus) func(context.Context) (string, error) {
-	if !s.Token.IsSet() {
-		return p.appToken
-	}
-	return func(context.Context) (string, error) {
-		data, err := s.Token.Read()
-		if err != nil {
-			return "", &advised{err, "put the token there, or correct the path in the config"}
-		}
-		return string(data), nil
-	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

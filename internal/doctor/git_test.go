@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -37,9 +38,8 @@ func (w *world) remote(more string) {
 	if err != nil || len(warned) > 0 {
 		w.t.Fatal(err, warned)
 	}
-	w.opts.Source = func(*config.Config) (*doctor.Source, error) {
-		s, err := reconcile.OpenSource(local, nil)
-		return (*doctor.Source)(s), err
+	w.opts.Source = func(_ *config.Config, _ string, j *journal.Journal, log *slog.Logger) (*reconcile.Source, error) {
+		return reconcile.OpenSource(local, "", j, log)
 	}
 	w.replace(fmt.Sprintf("git: {url: %q, path: orgs}", w.path("repo")), "git:\n  url: https://git.example/acme/orgs.git\n  path: orgs\n"+more)
 }

@@ -9,16 +9,16 @@ import (
 	"time"
 
 	"reconciler/internal/freeze"
-	"reconciler/internal/store/journal"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 )
 
-// writes tells what may not be written now, by windows and suspensions, and
+// writes reports what may not be written now, by windows and suspensions, and
 // which of those are about no declared org.
 func (p *patient) writes(context.Context) Check {
-	rules := p.opts.Holds(p.cfg)
+	rules := reconcile.Holds(p.cfg, p.journal)
 	if err := rules.Unreadable; err != nil {
-		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "as long as what is suspended can't be read, nothing is written: mend that"))
+		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "nothing is written until what is suspended can be read: fix that"))
 	}
 	now := p.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
@@ -45,8 +45,7 @@ func (p *patient) writes(context.Context) Check {
 	return found
 }
 
-// held returns what is held and why, orgs of one reason together: the largest
-// group first.
+// held returns what is held and why, grouped by reason: the largest group first.
 func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 	why := rules.At(now)
 	account := why("")
@@ -81,7 +80,7 @@ func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 }
 
 // idle returns windows and suspensions that are about none of the declared orgs,
-// as after a typing error. Without good manifests nobody can tell.
+// as after a typing error; none if the manifests are not known to be good.
 func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) []string {
 	domains := p.domains()
 	if len(domains) == 0 {
@@ -101,14 +100,14 @@ func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) [
 	return all
 }
 
-// concerns reports whether patterns are about any of the domains, by asking whether
-// a suspension with them would hold one.
+// concerns reports whether patterns are about any of the domains: whether a
+// suspension with them would hold one.
 func concerns(orgs, domains []string) bool {
 	rules := &freeze.Rules{Suspensions: []freeze.Suspension{{Orgs: orgs}}}
 	return slices.ContainsFunc(domains, func(domain string) bool { return rules.Held(domain, time.Time{}) != "" })
 }
 
-// domains are those of the declared orgs; none when the manifests aren't known
+// domains returns those of the declared orgs; none if the manifests are not known
 // to be good.
 func (p *patient) domains() []string {
 	desired := p.desired.Load()
@@ -122,20 +121,15 @@ func (p *patient) domains() []string {
 	return all
 }
 
-// deactivations tells which of them, and which deletions, are announced and wait.
+// deactivations reports which of them, and which deletions, are announced and wait.
 func (p *patient) deactivations(context.Context) Check {
 	period := p.cfg.Guards.DeactivationCooloff
 	if period == 0 {
 		return fine("made by the first run that wants them (guards.deactivationCooloff is off)")
 	}
-	view, err := journal.Look(p.cfg.State.Dir, journal.Options{Now: p.opts.Now})
-	if err != nil { // of which that check has told
+	announced, err := p.journal.Announcements(p.cfg.Aerial.AccountID)
+	if err != nil { // which that check reports
 		return Check{Status: Skipped, Message: "needs state"}
-	}
-	defer view.Close()
-	announced, err := view.Announcements(p.cfg.Aerial.AccountID)
-	if err != nil {
-		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	if len(announced) == 0 {
 		return fine("wait %v, or for another commit; none is announced", period)

@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,16 @@ import (
 func (w *world) add(text string) {
 	w.t.Helper()
 	w.write("reconciler.yaml", w.read("reconciler.yaml")+text)
+}
+
+// suspend adds a suspension to the journal.
+func (w *world) suspend(s freeze.Suspension) {
+	w.t.Helper()
+	j := journal.New(w.path("state"), journal.Options{})
+	defer j.Close()
+	if _, err := j.Suspend(s); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestWrites tells what is held by windows and suspensions.
@@ -38,15 +49,23 @@ func TestWrites(t *testing.T) {
 			warning(`everything is held: suspended by "ada" until `+later+`: migration (0 windows, 1 suspension)`, "reconciler suspend --list")},
 		{"suspended at run time", "", func(w *world) {
 			s := freeze.Suspension{Reason: "audit", Owner: "bob", Orgs: []string{"acme-*.okta.com"}, Since: now}
-			if _, err := freeze.OpenStore(w.path("state")).Add(s); err != nil {
-				w.t.Fatal(err)
-			}
+			w.suspend(s)
 		}, warning(`suspended by "bob" (no end given): audit (0 windows, 1 suspension)`, "reconciler resume")},
 		{"a window for nobody", "windows:\n  - {deny: " + shut + ", orgs: ['acme-*.okta.cmo']}\n", nil,
 			warning("window 1 is about no declared org (acme-*.okta.cmo)", "correct the patterns")},
 		{"a suspension for nobody", "suspend:\n  - {reason: migration, owner: ada, orgs: [\"*.okta.cmo\"]}\n", nil,
 			warning(`nothing is held (0 windows, 1 suspension); the suspension by "ada" is about no declared org`, "correct the patterns")},
-		{"unreadable", "", func(w *world) { w.write("state/suspensions.json", "{") }, failure("can't be understood", "everything is held until then")},
+		{"unreadable", "", func(w *world) {
+			w.suspend(freeze.Suspension{Reason: "audit", Owner: "bob"})
+			db, err := sql.Open("sqlite", w.path("state/journal.db"))
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec(`UPDATE suspensions SET orgs = '{'`); err != nil {
+				w.t.Fatal(err)
+			}
+		}, failure("can't be understood", "everything is held until then")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +121,7 @@ func TestDeactivations(t *testing.T) {
 		w := newWorld(t, nil)
 		w.setenv("RECONCILER_GUARDS_DEACTIVATION_COOLOFF", "24h")
 		w.write("state/journal.db", "this is no database, and was never one")
-		check(t, w, expected{"state": failure("damaged", ""), "deactivations": skipped("needs state")})
+		check(t, w, expected{"state": failure("damaged", ""), "writes": failure("damaged", ""), "deactivations": skipped("needs state")})
 	})
 }
 

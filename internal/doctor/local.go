@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/state"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
@@ -38,7 +38,7 @@ func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.
 
 // source reads the manifests as every run does.
 func (p *patient) source(ctx context.Context) Check {
-	opened, err := p.opts.Source(p.cfg)
+	opened, err := p.opts.Source(p.cfg, "", p.journal, nil)
 	var missing *config.MissingError
 	if errors.As(err, &missing) {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
@@ -67,25 +67,17 @@ func (p *patient) manifests(context.Context) Check {
 	if read == nil {
 		return Check{Status: Skipped, Message: "no manifests are configured"}
 	}
-	parents := []string{}
-	for _, org := range p.cfg.Parents {
-		parents = append(parents, org.Name)
-	}
-	in := state.Input{FS: read.FS, Root: read.Root, Name: read.Display(read.Root)}
-	desired, warned, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.Parents(p.cfg))
 	if err != nil {
 		return mistakes(err)
 	}
+	desired := loaded.State
 	if id := desired.Account.ID; id != "" && p.cfg.Aerial.AccountID != "" && id != p.cfg.Aerial.AccountID {
 		return failed(fmt.Sprintf("%s: these manifests are for the account %q, but the config says %q", desired.Account.IDPos, id, p.cfg.Aerial.AccountID),
 			"correct account.id there or aerial.accountID here")
 	}
 	p.desired.Store(desired)
-	var all []string
-	for _, w := range warned {
-		all = append(all, w.String())
-	}
-	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), all)
+	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), loaded.Warnings)
 }
 
 // creates is how many orgs the manifests say how to create.
@@ -121,7 +113,7 @@ func notThere(dir string) Check {
 // tokenSink tries the place where tokens of created orgs go, by storing and
 // removing something there.
 func (p *patient) tokenSink(ctx context.Context) Check {
-	s, err := p.opts.Sink(p.cfg)
+	s, err := reconcile.OpenTokenSink(p.cfg, p.opts.Environ)
 	switch {
 	case err != nil:
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
@@ -153,20 +145,16 @@ func (p *patient) state(context.Context) Check {
 	case err != nil:
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
-	// An alarm too, and more than that: until it is set aside, no org can be
-	// created.
-	view, err := journal.Look(dir, journal.Options{Now: p.opts.Now})
-	if err != nil {
-		return failed(text.JoinLines(err.Error()), text.Hint(err))
-	}
-	if err := view.Close(); err != nil {
+	// An alarm too, and more than that: until it is set aside and that is
+	// acknowledged, nothing is written.
+	if err := p.journal.Check(); err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
-	alarms, err := p.opts.Alarms(p.cfg)
+	alarms, err := reconcile.Alarms(p.journal, p.cfg.Aerial.AccountID)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
@@ -195,24 +183,10 @@ func writable(dir string) error {
 		err = errors.Join(err, f.Close(), root.Remove(name))
 	}
 	if err != nil {
-		return &folderError{dir, err}
+		return text.WithHint(fmt.Errorf("folder %q can't be written to: %w", dir, securedir.Cause(err)), securedir.HintFor(err))
 	}
 	return nil
 }
-
-// folderError is a folder that can't be written to.
-type folderError struct {
-	dir string
-	err error
-}
-
-func (e *folderError) Error() string {
-	return fmt.Sprintf("folder %q can't be written to: %s", e.dir, securedir.Reason(e.err))
-}
-
-func (e *folderError) Hint() string { return securedir.HintFor(e.err) }
-
-func (e *folderError) Unwrap() error { return e.err }
 
 // alive reports whether a process on this machine is running, or at least one of
 // that number.

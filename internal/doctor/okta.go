@@ -14,18 +14,15 @@ import (
 	"time"
 
 	"reconciler/internal/config"
-	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
 
 const (
-	scopeRead   = "okta.accounts.read"
-	scopeManage = "okta.accounts.manage"
-
 	// Okta forgives a clock that is some minutes off, and nobody says how many.
 	skewWarning = 30 * time.Second
 	skewFailure = 5 * time.Minute
@@ -43,7 +40,7 @@ func (p *patient) aerial(context.Context) Check {
 // privateKey looks at the service app's key; its strength is checked as it is
 // read.
 func (p *patient) privateKey(context.Context) Check {
-	key, err := readKey(p.cfg.Aerial.Auth.PrivateKey)
+	key, err := reconcile.ReadKey(p.cfg.Aerial.Auth.PrivateKey)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), keyHint(err))
 	}
@@ -57,18 +54,6 @@ func (p *patient) privateKey(context.Context) Check {
 		return warned(fmt.Sprintf("%s, used as %q, and the JWK says %q", key, configured, key.ID), "remove aerial.auth.keyID, unless Okta knows the key by it")
 	}
 	return fine("%s, key id %q", key, id)
-}
-
-func readKey(s config.Secret) (auth.Key, error) {
-	data, err := s.Read()
-	if err != nil {
-		return auth.Key{}, err
-	}
-	key, err := auth.ParsePrivateKey(data)
-	if err != nil {
-		return auth.Key{}, fmt.Errorf("%s: %w", s, err)
-	}
-	return key, nil
 }
 
 func keyHint(err error) string {
@@ -144,29 +129,23 @@ func (p *patient) clock(context.Context) Check {
 
 // readToken asks for the token that all reading is done with.
 func (p *patient) readToken(ctx context.Context) Check {
-	a := &p.cfg.Aerial.Auth
+	a := &p.cfg.Aerial
 	p.wire = &recorder{base: p.opts.Transport}
-	tokens, err := auth.New(auth.Options{
-		OrgURL:   a.OrgURL,
-		ClientID: a.ClientID,
-		KeyID:    a.KeyID,
-		Key:      func() (auth.Key, error) { return p.key, nil },
-		DPoP:     a.DPoP,
-		Keys:     a.Keys(),
-		HTTP:     p.wire,
-		Timeout:  p.cfg.Aerial.Timeout,
-		Now:      p.opts.Now,
-		Logger:   p.opts.Logger,
-	})
+	app, err := reconcile.OpenServiceApp(&a.Auth, a.Timeout, p.clientOptions(p.wire))
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), "")
 	}
-	token, err := tokens.Token(ctx, scopeRead)
+	token, err := app.Token(ctx, reconcile.ScopeRead)
 	if err != nil {
 		return p.trouble(ctx, err, p.wire)
 	}
-	p.tokens, p.token = tokens, token
+	p.app, p.token = app, token
 	return fine("for %s, valid for %v", strings.Join(token.Scopes, ", "), token.Expires.Sub(p.opts.Now()).Round(time.Minute))
+}
+
+// clientOptions are those of the clients that reconcile makes.
+func (p *patient) clientOptions(wire *recorder) reconcile.ClientOptions {
+	return reconcile.ClientOptions{Transport: wire, Now: p.opts.Now, Logger: p.opts.Logger}
 }
 
 // dpop reports whether tokens are bound to a key.
@@ -183,9 +162,9 @@ func (p *patient) dpop(context.Context) Check {
 
 // manageToken asks whether the app may write. A token alone writes nothing.
 func (p *patient) manageToken(ctx context.Context) Check {
-	_, err := p.tokens.Token(ctx, scopeManage)
+	_, err := p.app.Token(ctx, reconcile.ScopeManage)
 	if err == nil {
-		return fine("%s is granted", scopeManage)
+		return fine("%s is granted", reconcile.ScopeManage)
 	}
 	c := p.trouble(ctx, err, p.wire)
 	if p.cfg.Mode != config.Apply {
@@ -203,20 +182,8 @@ func (p *patient) aerialAPI(ctx context.Context) Check {
 // account reads the account, which proves that token and account belong
 // together.
 func (p *patient) account(ctx context.Context) Check {
-	a := &p.cfg.Aerial
 	wire := &recorder{base: p.opts.Transport}
-	client, err := aerial.New(aerial.Options{
-		URL:       a.URL,
-		AccountID: a.AccountID,
-		Keys:      a.Keys(),
-		Transport: wire,
-		Auth: func(base http.RoundTripper) http.RoundTripper {
-			return p.tokens.Transport(base, a.URL, scopeRead)
-		},
-		Concurrency: a.Concurrency,
-		Timeout:     a.Timeout,
-		Logger:      p.opts.Logger,
-	})
+	client, err := reconcile.OpenAerial(&p.cfg.Aerial, p.app, p.clientOptions(wire))
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), "")
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 )
 
@@ -33,7 +34,7 @@ func (p *patient) parents() []*check {
 // shows whether the parent takes the credentials.
 func (p *patient) parent(ctx context.Context, org *config.Parent) Check {
 	wire := &recorder{base: p.opts.Transport}
-	client, err := p.opts.Parent(org, wire)
+	client, err := reconcile.OpenParent(org, wire, p.opts.Logger)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}

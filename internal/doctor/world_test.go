@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
@@ -23,7 +21,6 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/simulator"
-	"reconciler/internal/store/tokens"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -110,23 +107,6 @@ func (w *world) doctor() {
 	w.t.Cleanup(base.CloseIdleConnections)
 	w.opts = doctor.Options{
 		Load: func() (*config.Config, []config.Warning, error) { return config.Load(w.config, w.env) },
-		Source: func(cfg *config.Config) (*doctor.Source, error) {
-			s, err := reconcile.OpenSource(cfg, nil)
-			return (*doctor.Source)(s), err
-		},
-		Parent: func(p *config.Parent, base http.RoundTripper) (doctor.Parent, error) {
-			return reconcile.OpenParent(p, base)
-		},
-		Sink: func(cfg *config.Config) (tokens.Sink, error) { return reconcile.NewSink(cfg, nil) },
-		Alarms: func(cfg *config.Config) ([]doctor.Alarm, error) {
-			alarms, err := reconcile.AlarmsOf(cfg)
-			all := make([]doctor.Alarm, len(alarms))
-			for i, a := range alarms {
-				all[i] = doctor.Alarm{Message: a.Message, Hint: a.Hint}
-			}
-			return all, err
-		},
-		Holds: reconcile.HoldsOf,
 		Daemon: func(context.Context, string) (*doctor.Daemon, error) {
 			return nil, fmt.Errorf("nobody is to be asked")
 		},

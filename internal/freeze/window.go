@@ -2,8 +2,8 @@ package freeze
 
 import "time"
 
-// state says whether any freeze window is open at t, and whether writing is
-// allowed as far as windows that allow it go.
+// state reports whether any freeze window is open at t, and whether the windows
+// that allow writing allow it.
 func state(windows []*Window, t time.Time) (denied, allowed bool) {
 	allowed = true
 	limited := false
@@ -21,9 +21,9 @@ func state(windows []*Window, t time.Time) (denied, allowed bool) {
 	return denied, allowed
 }
 
-// opening gives the first time from t on at which no freeze window is open and,
-// if there are windows that allow, one of those is; and false if there is none
-// before the horizon.
+// opening returns the first time from t on at which no freeze window is open and,
+// if there are windows that allow, one of those is; false if there is none before
+// the horizon.
 func opening(windows []*Window, t time.Time) (time.Time, bool) {
 	limit := t.Add(horizon)
 	for t.Before(limit) {
@@ -49,8 +49,8 @@ func opening(windows []*Window, t time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// firstAllowed gives the first start after t of a window that allows, and the
-// zero time when there is none.
+// firstAllowed returns the first start after t of a window that allows; zero if
+// there is none.
 func firstAllowed(windows []*Window, t time.Time) time.Time {
 	var first time.Time
 	for _, w := range windows {
@@ -64,7 +64,7 @@ func firstAllowed(windows []*Window, t time.Time) time.Time {
 	return first
 }
 
-// next gives the first start after t; zero when there is none.
+// next returns the first start after t; zero if there is none.
 func (w *Window) next(t time.Time) time.Time {
 	zone := w.Zone
 	if zone == nil {
@@ -73,8 +73,8 @@ func (w *Window) next(t time.Time) time.Time {
 	return w.Opens.Next(t.In(zone))
 }
 
-// startedBy says whether there is a start within d before t, or at t, and gives
-// the first of them.
+// startedBy returns the first start within d before t, or at t, and whether there
+// is one.
 func (w *Window) startedBy(t time.Time, d time.Duration) (time.Time, bool) {
 	start := w.next(t.Add(-d))
 	return start, !start.IsZero() && !start.After(t)
@@ -85,10 +85,10 @@ func (w *Window) open(t time.Time) bool {
 	return open
 }
 
-// closes gives the end of a window that is open at t, without looking far beyond
-// the limit. From each end it goes on by the last start before it that it can
-// find quickly: of a window that opens each minute for a day, most starts don't
-// matter.
+// closes returns the end of a window that is open at t, without searching far
+// beyond the limit. From each end it continues with the last start before it that
+// it can find quickly: for a window that opens each minute for a day, most starts
+// don't matter.
 func (w *Window) closes(t, limit time.Time) time.Time {
 	start, open := w.startedBy(t, w.For)
 	end := t

@@ -55,7 +55,7 @@ func (n *creation) create(ctx context.Context) (apply.Created, error) {
 	if err != nil {
 		return apply.Created{}, err
 	}
-	loss, err := n.journal.Amnesia()
+	loss, err := n.journal.Loss()
 	if err != nil {
 		return apply.Created{}, err
 	}
@@ -85,7 +85,7 @@ func recordedAsCreated(rec *journal.Creation) bool {
 
 // mayExist reports whether a call may have created an org that the journal doesn't
 // say exists.
-func mayExist(rec *journal.Creation, loss *journal.Amnesia) bool {
+func mayExist(rec *journal.Creation, loss *journal.Loss) bool {
 	return loss != nil || rec != nil && (rec.Step == journal.Sent || rec.Unanswered > 0)
 }
 

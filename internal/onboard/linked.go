@@ -33,7 +33,7 @@ func (o *Onboarder) markLinked(domain, orgID string) (note string, err error) {
 	if err != nil || rec == nil || rec.Step == journal.Linked || rec.Step == journal.Done {
 		return "", err
 	}
-	loss, err := o.journal.Amnesia()
+	loss, err := o.journal.Loss()
 	if err != nil {
 		return "", err
 	}
@@ -73,7 +73,7 @@ func (o *Onboarder) markNotOurs(rec *journal.Creation) error {
 // findToken records whether the token of an org that exists is in the sink, if the
 // journal doesn't say: the process may have ended between storing it and recording
 // that.
-func (o *Onboarder) findToken(rec *journal.Creation, loss *journal.Amnesia) (note string, err error) {
+func (o *Onboarder) findToken(rec *journal.Creation, loss *journal.Loss) (note string, err error) {
 	if rec.Token != journal.TokenUnknown {
 		return "", nil
 	}

@@ -17,12 +17,12 @@ import (
 	"reconciler/internal/text"
 )
 
-// Journal records creations; *journal.Journal is one. What a method has written is
+// Journal records creations; a *journal.Writer is one. What a method has written is
 // synced when it returns nil.
 type Journal interface {
 	Creation(journal.Key) (*journal.Creation, error)
 	Creations(account string) ([]journal.Creation, error)
-	Amnesia() (*journal.Amnesia, error)
+	Loss() (*journal.Loss, error)
 
 	Begin(journal.Creation) error
 	Send(journal.Key, journal.Rate) (wait time.Duration, err error)

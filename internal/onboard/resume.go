@@ -71,7 +71,7 @@ func (n *creation) latestCreation(rec *journal.Creation) time.Time {
 // be linked, it exists. If Okta refuses, it doesn't exist or isn't ours, and the
 // call may be sent again, which tells; but not while there is a token that could be
 // taken for the new one.
-func (n *creation) resolve(ctx context.Context, rec *journal.Creation, loss *journal.Amnesia, token lookup) (_ apply.Created, exists bool, err error) {
+func (n *creation) resolve(ctx context.Context, rec *journal.Creation, loss *journal.Loss, token lookup) (_ apply.Created, exists bool, err error) {
 	if rec == nil {
 		if err := n.begin(); err != nil {
 			return apply.Created{}, false, err

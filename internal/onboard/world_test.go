@@ -247,7 +247,7 @@ type program struct {
 	out     io.Writer
 	api     *aerial.Client
 	onboard *onboard.Onboarder
-	journal *journal.Journal
+	journal *journal.Writer
 	sink    tokens.Sink
 	log     *slog.Logger
 	trip    *tripwire

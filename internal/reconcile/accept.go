@@ -20,74 +20,66 @@ type candidate struct {
 	rewrote bool
 }
 
-// precedent is what a commit is held to.
-type precedent struct {
-	// last is what was accepted last; zero when nothing was.
+// baseline is what a commit is compared with.
+type baseline struct {
+	// last is what was accepted last; zero if nothing was.
 	last journal.Acceptance
-	// out are the commits that rewrites took out of what is followed.
-	out map[string]bool
-	// forgot says that something may have been accepted, and that the journal
-	// which knew it is damaged.
-	forgot bool
+	// removed are the commits that accepted rewrites removed from the history.
+	removed map[string]bool
+	// lost reports that something may have been accepted, and that the journal
+	// with it is damaged or was set aside.
+	lost bool
 }
 
 // key names what is followed, for the journal.
 func (v *verifier) key() string { return v.cfg.Git.URL + " " + v.cfg.Git.Ref() }
 
-// precedent gives what was accepted before: what the journal says, which another
-// process may have written, unless this process knows better because the journal
-// could not be written to.
-func (v *verifier) precedent() (precedent, error) {
-	p := precedent{last: v.last, out: map[string]bool{}}
+// baseline returns what was accepted before: what the journal says, which another
+// process may have written, unless this process has accepted something since that
+// could not be written to the journal.
+func (v *verifier) baseline() (baseline, error) {
+	b := baseline{last: v.last, removed: map[string]bool{}}
 	if commit := v.rules().AcceptRewriteOf; commit != "" {
-		p.out[commit] = true
+		b.removed[commit] = true
 	}
-	if v.cfg.State.Dir == "" {
-		return p, nil
-	}
-	view, err := journal.Look(v.cfg.State.Dir, journal.Options{Logger: v.log})
-	if errors.Is(err, journal.ErrDamaged) {
-		p.forgot = v.last.Commit == ""
-		return p, nil // an alarm tells of it
+	recorded, known, err := v.journal.Accepted(v.key())
+	if unknowable(err) {
+		b.lost = v.last.Commit == ""
+		return b, nil // it is an alarm
 	}
 	if err != nil {
-		return p, err
+		return b, err
 	}
-	defer view.Close()
-	kept, known, err := view.Accepted(v.key())
+	rewritten, err := v.journal.Rewritten(v.key())
 	if err != nil {
-		return p, err
-	}
-	rewritten, err := view.Rewritten(v.key())
-	if err != nil {
-		return p, err
+		return b, err
 	}
 	for _, commit := range rewritten {
-		p.out[commit] = true
+		b.removed[commit] = true
 	}
-	if known && (kept.Commit != v.kept || kept.Commit == v.last.Commit) {
-		v.last, v.rewrote = kept, false
+	if known && (recorded.Commit != v.recorded || recorded.Commit == v.last.Commit) {
+		v.last, v.rewrote = recorded, false
 	}
-	p.last, v.kept = v.last, kept.Commit
-	if p.last.Commit == "" {
-		amnesia, err := view.Amnesia()
+	b.last, v.recorded = v.last, recorded.Commit
+	if b.last.Commit == "" {
+		loss, err := v.journal.Loss()
 		if err != nil {
-			return p, err
+			return b, err
 		}
-		p.forgot = amnesia != nil
+		b.lost = loss != nil
 	}
-	return p, nil
+	return b, nil
 }
 
-// accept takes down that a commit came into force, if it is the one that the
-// last check let pass, or the one before it, which the journal may have missed.
-// The error is a *journal.OvertakenError when another process has accepted
-// another one since that check; the commit must not be used then.
+// accept records that a commit came into force, if it is the one that the last
+// check passed, or the one before it, which the journal may lack. The error is a
+// *journal.OvertakenError when another process has accepted another one since
+// that check; the commit must not be used then.
 func (v *verifier) accept(commit string) error {
 	if v.rules() == nil || commit == "" {
 		return nil
 	}
-	a := v.passed
+	a := v.checked
 	if commit != a.Commit {
 		a = candidate{Acceptance: v.last}
 	}
@@ -97,11 +89,11 @@ func (v *verifier) accept(commit string) error {
 	a.rewrote = a.rewrote || v.rewrote
 	var err error
 	if v.cfg.State.Dir != "" {
-		err = v.keep(&a)
+		err = v.record(&a)
 	}
 	switch {
 	case err == nil:
-		v.kept, a.rewrote = a.Commit, false
+		v.recorded, a.rewrote = a.Commit, false
 	case errors.As(err, new(*journal.OvertakenError)):
 		return err
 	}
@@ -109,59 +101,70 @@ func (v *verifier) accept(commit string) error {
 	return err
 }
 
-// keep has the journal take down what was accepted, if it doesn't know it yet:
-// most runs find what an earlier one has accepted, and need not hold it.
-func (v *verifier) keep(a *candidate) error {
-	opts := journal.Options{Logger: v.log}
-	if view, err := journal.Look(v.cfg.State.Dir, opts); err == nil {
-		kept, _, err := view.Accepted(a.Source)
-		view.Close()
-		if err == nil && kept.Commit == a.Commit && kept.Signer == a.Signer && bytes.Equal(kept.Tag, a.Tag) {
-			return nil
-		}
+// record writes to the journal what was accepted. It doesn't lock the journal for
+// what an earlier run has recorded, which is so in most runs.
+func (v *verifier) record(a *candidate) error {
+	recorded, _, err := v.journal.Accepted(a.Source)
+	if err == nil && recorded.Commit == a.Commit && recorded.Signer == a.Signer && bytes.Equal(recorded.Tag, a.Tag) {
+		return nil
 	}
-	books, err := journal.Open(v.cfg.State.Dir, opts)
+	w, err := v.journal.Lock()
 	if err != nil {
 		return err
 	}
-	defer books.Close()
-	return books.Accept(a.Acceptance, v.kept, a.rewrote)
+	defer w.Unlock()
+	return w.Accept(a.Acceptance, v.recorded, a.rewrote)
 }
 
 // Overtaken reports whether another process has accepted a commit since d came
-// into force here; false when that can't be found out.
-func (r *Reconciler) Overtaken(d *Desired) bool { return r.verifier.overtaken(d) }
-
-// Revoked returns why d, which came into force at that time, must not stay so
-// although nothing newer can be had: its signer's key was removed. It is nil when
-// nothing speaks against d, and when that can't be found out.
-func (r *Reconciler) Revoked(d *Desired, at time.Time) error { return r.verifier.revoked(d, at) }
-
-func (v *verifier) overtaken(d *Desired) bool {
+// into force here; false if that isn't known.
+func (r *Reconciler) Overtaken(d *Desired) bool {
+	v := &r.source.verifier
 	if v.rules() == nil {
 		return false
 	}
-	before, err := v.precedent()
-	return err == nil && before.last.Commit != "" && before.last.Commit != d.Commit
+	b, err := v.baseline()
+	return err == nil && b.last.Commit != "" && b.last.Commit != d.Commit
+}
+
+// Revoked returns why d, which came into force at that time, must not stay so
+// although nothing newer can be read: its signer's key was removed. It is nil
+// otherwise, and while the keys can't be read.
+func (r *Reconciler) Revoked(d *Desired, at time.Time) error {
+	v := &r.source.verifier
+	if v.rules() == nil {
+		return nil
+	}
+	keys, err := readKeys(v.rules().KeysFile)
+	if err != nil {
+		return nil
+	}
+	if v.last.Commit == d.Commit {
+		at = v.last.At // by an earlier process, perhaps
+	}
+	if _, err := v.signer(keys, d.snap, at); err != nil {
+		return unverified(d.Commit, err)
+	}
+	return nil
 }
 
 // LastVerified reads the commit again that was accepted last, by an earlier
 // process or another one: it stays in force while the newest one is refused. It
-// gives nil where there is none.
+// returns nil if there is none.
 func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, error) {
-	v := &r.verifier
+	v := &r.source.verifier
 	if v.rules() == nil {
 		return nil, time.Time{}, nil
 	}
-	before, err := v.precedent()
-	last := before.last
+	b, err := v.baseline()
+	last := b.last
 	if err != nil || last.Commit == "" {
 		return nil, time.Time{}, err
 	}
 	if v.rules().Object == config.VerifyTag && last.Tag == nil {
 		return nil, time.Time{}, text.WithHint(
 			fmt.Errorf("the journal has no tag of the last accepted commit %s", source.Short(last.Commit)),
-			"the next tag with a good signature is taken down together with its commit",
+			"the next tag with a good signature is recorded together with its commit",
 		)
 	}
 	opts := v.git
@@ -180,7 +183,7 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	d, err := loadDesired(&tagged, parentsOf(r.cfg))
+	d, err := LoadDesired(&tagged, Parents(r.cfg))
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -7,37 +7,46 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
 
-// holder says what may not be written at the moment. It may be used by many
-// goroutines at once.
+// Holds returns the windows and suspensions of the config, and the suspensions
+// of the journal.
+func Holds(cfg *config.Config, j *journal.Journal) *freeze.Rules {
+	made, err := j.Suspensions()
+	if err != nil {
+		made = nil // what can't be understood isn't shown either
+	}
+	return &freeze.Rules{Windows: cfg.Windows, Suspensions: slices.Concat(cfg.Suspend, made), Unreadable: err}
+}
+
+// Suspensions returns those that hold writes now; never nil. If it can't be read
+// what is suspended, everything is, as the first of them says; the error says it
+// too.
+func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
+	rules := r.holder.rules()
+	active := freeze.Active(rules.Suspensions, time.Now())
+	if err := rules.Unreadable; err != nil {
+		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: text.JoinLines(err.Error())})
+	}
+	return active, rules.Unreadable
+}
+
+// holder answers what may not be written now, for many goroutines at once.
 type holder struct {
-	cfg   *config.Config
-	store *freeze.Store // nil without a state folder
+	rules func() *freeze.Rules // read anew
 
 	mu   sync.Mutex
 	at   time.Time
 	held func(domain string) string
 }
 
-// heldFor is how long an answer counts. The writes of a run come many a second,
-// and each asks.
+// heldFor is how long an answer counts: a run makes many writes a second, and
+// asks before each.
 const heldFor = time.Second
 
-func newHolder(cfg *config.Config) *holder {
-	h := &holder{cfg: cfg}
-	if cfg.State.Dir != "" {
-		h.store = freeze.OpenStore(cfg.State.Dir)
-	}
-	return h
-}
-
-// now gives the answers as of now, for one goroutine at a time.
-func (h *holder) now() func(domain string) string { return h.rules().At(time.Now()) }
-
-// why says why nothing may be written to an org ("" is the account) now; empty
-// when it may.
+// why returns why nothing may be written to an org ("" is the account) now, or "".
 func (h *holder) why(domain string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,32 +54,4 @@ func (h *holder) why(domain string) string {
 		h.at, h.held = now, h.rules().At(now)
 	}
 	return h.held(domain)
-}
-
-// rules are the windows and suspensions of the config, and the suspensions of
-// the state folder, which are read anew.
-func (h *holder) rules() *freeze.Rules {
-	rules := &freeze.Rules{Windows: h.cfg.Windows, Suspensions: slices.Clone(h.cfg.Suspend)}
-	if h.store == nil {
-		return rules
-	}
-	var made []freeze.Suspension
-	made, rules.Unreadable = h.store.Load()
-	rules.Suspensions = append(rules.Suspensions, made...)
-	return rules
-}
-
-// Suspensions returns those that hold writes now; see holder.suspensions.
-func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) { return r.held.suspensions() }
-
-// suspensions gives those that hold writes now; the list is never nil. Where it
-// can't be read what is suspended, everything is, and so says the first of them;
-// the error says it too.
-func (h *holder) suspensions() ([]freeze.Suspension, error) {
-	rules := h.rules()
-	active := freeze.Active(rules.Suspensions, time.Now())
-	if err := rules.Unreadable; err != nil {
-		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: text.JoinLines(err.Error())})
-	}
-	return active, rules.Unreadable
 }

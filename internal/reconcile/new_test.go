@@ -10,7 +10,9 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 func TestGuardsOf(t *testing.T) {
@@ -57,7 +59,8 @@ func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, 
 // The actual state is read by another goroutine; a panic there goes on where the
 // caller can recover it.
 func TestPlanPanicsInTheCaller(t *testing.T) {
-	r := &Reconciler{cfg: &config.Config{}, held: newHolder(&config.Config{}), read: panicking{}}
+	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}}
+	r.holder.rules = func() *freeze.Rules { return &freeze.Rules{} }
 	defer func() {
 		if v := recover(); v == nil || !strings.Contains(v.(string), "observe") || !strings.Contains(v.(string), "_test.go") {
 			t.Errorf("recovered %v", v)

@@ -7,10 +7,10 @@ import (
 	"reconciler/internal/text"
 )
 
-// Problem is an error as the status tells it.
+// Problem is an error as the status shows it.
 type Problem struct {
-	// Error is one line. Of many mistakes in manifests it has the first, and
-	// how many more there are.
+	// Error is one line. Of many mistakes in manifests it has the first, and the
+	// number of the others.
 	Error string `json:"error"`
 	// Hint says what to do about it; empty when there is nothing to add.
 	Hint string `json:"hint,omitempty"`
@@ -23,7 +23,7 @@ type Problem struct {
 // default can make thousands.
 const maxListed = 100
 
-// ProblemOf returns err as the status tells it; nil for nil.
+// ProblemOf returns err as the status shows it; nil for nil.
 func ProblemOf(err error) *Problem {
 	if err == nil {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
@@ -16,30 +17,24 @@ import (
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
-)
-
-// Scopes that tokens for the Aerial API are asked for with.
-const (
-	scopeRead   = "okta.accounts.read"
-	scopeManage = "okta.accounts.manage"
 )
 
 // Options is what a Reconciler needs beside the config.
 type Options struct {
-	// Manifests, where not empty, names a local file or folder to read the
-	// desired state from, instead of what the config says.
+	// Manifests, where not empty, is a local file or folder to read the desired
+	// state from, instead of what the config says.
 	Manifests string
-	// NoManifests says that no desired state is read, because the plan to apply
-	// was saved. Where the config wants signed commits, Recheck still reads what
-	// it names.
+	// NoManifests means that no desired state is read, because the plan to apply
+	// was saved. Where the config wants signed commits, Recheck still reads it.
 	NoManifests bool
-	// Environ, in the form of os.Environ, is what a command that keeps tokens
-	// may know of the environment; our own variables are taken out of it.
+	// Environ, in the form of os.Environ, is the environment of a command that
+	// keeps tokens; our own variables are removed from it.
 	Environ []string
-	// Logger is told of fetches, retries and writes; nil is silent.
+	// Logger logs fetches, retries and writes; nil is silent.
 	Logger *slog.Logger
-	// Observer is told of the calls of the Aerial API; nil is allowed.
+	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
 	// Transport sends all that goes to Okta; nil is a transport of its own.
 	Transport http.RoundTripper
@@ -47,64 +42,35 @@ type Options struct {
 
 // Reconciler is one Aerial account and one source of desired state. At most
 // aerial.concurrency calls are in flight, whichever of its two clients makes
-// them. Its methods are called one at a time.
+// them. Its methods are called one at a time, except for Alarms, Suspensions and
+// Runs.
 type Reconciler struct {
 	cfg     *config.Config
 	environ []string
 	log     *slog.Logger
 	guards  diff.Guards
 
-	// fetch reads the manifests, and source names where it does so.
-	fetch  func(context.Context) (*source.Snapshot, error)
-	source string
-	// verifier lets only those commits pass that the config wants.
-	verifier verifier
-	// last is what the last snapshot holds: an unmoved branch gives the same
-	// snapshot, which needs no second look.
+	// source is zero where no manifests are read.
+	source Source
+	// last is what the last snapshot holds: while the branch doesn't move, the
+	// snapshot is the same and isn't loaded again.
 	last loaded
 
-	// asked are the deletions that were asked for, where there is no journal.
-	asked memory
-	// held says what may not be written now.
-	held *holder
+	// journal is that of the state folder; one without a folder if there is none.
+	journal *journal.Journal
+	// deletions are those that were requested, where there is no journal.
+	deletions processDeletions
+	holder    holder
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
 	// nothing.
 	read reader
-	// writer gives the client that can write. It is called by Apply alone.
+	// writer returns the client that can write. Only Apply calls it.
 	writer func() writer
 }
 
-// reader is the part of the Aerial API that changes nothing. It is all that
-// making a plan can reach.
-type reader interface {
-	Observe(ctx context.Context, want func(state.Org) bool) (*state.Actual, error)
-	Account(ctx context.Context) (state.Account, error)
-	Org(ctx context.Context, id string) (state.Org, error)
-	FindOrg(ctx context.Context, id, domain string) (*state.Org, error)
-	OrgProducts(ctx context.Context, id string) ([]string, error)
-}
-
-// writer is the part of the Aerial API that changes something.
-type writer interface {
-	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
-	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
-	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
-	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
-	RequestDeletion(ctx context.Context, id string) error
-}
-
-// api is what apply works with: it reads with the one token and writes with
-// the other.
-type api struct {
-	reader
-	writer
-}
-
-var _ apply.API = api{}
-
-// loaded is a snapshot and what came of reading it.
+// loaded is a snapshot and the result of loading it.
 type loaded struct {
 	snap    *source.Snapshot
 	desired *Desired
@@ -118,7 +84,7 @@ type Desired struct {
 	Commit string
 	// Signer is who signed it; empty where the config asks for no signature.
 	Signer string
-	// Warnings are what the author of the manifests should know, one line each.
+	// Warnings are for the author of the manifests, one line each.
 	Warnings []string
 
 	snap *source.Snapshot
@@ -130,36 +96,39 @@ func (d *Desired) Same(e *Desired) bool {
 }
 
 // RefusedError is a desired state that was found but can't be used: mistakes
-// in manifests, manifests that don't go with the account, or a commit that is
-// not verified.
+// in manifests, manifests that don't fit the account, or a commit that is not
+// verified.
 type RefusedError struct {
 	// Commit is where it was found; empty for a local folder.
 	Commit string
 	Err    error
 }
 
-// Error gives the reason alone, one line for each mistake.
+// Error returns the reason alone, one line for each mistake.
 func (e *RefusedError) Error() string { return e.Err.Error() }
 
-// Unwrap gives the reason, such as strictyaml.Errors.
+// Unwrap returns the reason, such as strictyaml.Errors.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Filter picks orgs by their domains.
-type Filter struct {
-	// Only, where not empty, names the only orgs to look at.
-	Only []string
-	// Exclude names orgs to leave out.
-	Exclude []string
+// Filter selects orgs by their domains.
+type Filter = diff.Filter
+
+func (r *Reconciler) openSource(manifests string) error {
+	s, err := OpenSource(r.cfg, manifests, r.journal, r.log)
+	if err == nil {
+		r.source = *s
+	}
+	return err
 }
 
 // Desired reads the newest desired state. An error is a *RefusedError when it
 // was found but has mistakes. No credentials for Okta are needed.
 func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
-	snap, err := r.fetch(ctx)
+	snap, err := r.source.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := r.verifier.check(ctx, snap)
+	signer, err := r.source.verifier.check(ctx, snap)
 	var no *UnverifiedError
 	if errors.As(err, &no) {
 		return nil, &RefusedError{snap.Commit, err}
@@ -168,7 +137,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	if snap != r.last.snap {
-		d, err := loadDesired(snap, parentsOf(r.cfg))
+		d, err := LoadDesired(snap, Parents(r.cfg))
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
@@ -176,6 +145,12 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 	}
 	r.last.desired.Signer = signer
 	return r.last.desired, nil
+}
+
+// Actual reads the whole actual state, the products of all orgs included. It
+// can't write.
+func (r *Reconciler) Actual(ctx context.Context) (*state.Actual, error) {
+	return r.read.Observe(ctx, nil)
 }
 
 // Plan reads desired and actual state and compares them. It can't write.
@@ -190,8 +165,8 @@ func (r *Reconciler) PlanFor(ctx context.Context, find func(context.Context) (*D
 	return r.plan(ctx, Filter{}, nil, find)
 }
 
-// Source names where the manifests come from, without credentials.
-func (r *Reconciler) Source() string { return r.source }
+// Source describes where the manifests come from, without credentials.
+func (r *Reconciler) Source() string { return r.source.Name }
 
 // Review compares the desired states at two revisions with the actual state;
 // see diff.CompareThreeWay. It can't write.
@@ -200,9 +175,8 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 	return plan, err
 }
 
-// plan is Plan with a desired state of the caller's, or Review where there is a
-// base. It begins to read the actual state while the desired one is still being
-// found.
+// plan is Plan with the desired state that find returns, or Review if there is a
+// base. It reads the actual state while find runs.
 func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -225,7 +199,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if o.err != nil {
 		return nil, nil, o.err
 	}
-	opts.Only, opts.Exclude = f.Only, f.Exclude
+	opts.Filter = f
 	var plan *diff.Plan
 	if base == nil {
 		plan, err = diff.Compute(desired.State, o.actual, opts)
@@ -239,28 +213,29 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	return plan, desired, nil
 }
 
-// options gives what a plan for d has to keep to.
+// options returns what limits a plan for d.
 func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	opts := diff.Options{
 		Account:  r.cfg.Aerial.AccountID,
 		Revision: d.Commit,
 		Signer:   d.Signer,
 		Guards:   r.guards,
-		Held:     r.held.now(),
+		Held:     r.holder.rules().At(time.Now()),
 	}
 	var err error
 	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
 		return opts, err
 	}
-	cooling, err := r.cooling(d.Commit)
-	opts.CoolingOff = cooling.why
+	cooloff, err := r.cooloff(d.Commit)
+	opts.CoolingOff = cooloff.why
 	return opts, err
 }
 
-// Recheck holds a saved plan to the account and the guards as they are now, and
-// gives a plan that may be applied; see diff.Revalidate. Where the config wants
-// signed commits, the newest must be one, and the plan must be of it and do
-// nothing that it doesn't declare: a file can say what it likes. It can't write.
+// Recheck checks a saved plan against the account and the guards as they are now,
+// and returns a plan that may be applied; see diff.Revalidate. Where the config
+// wants signed commits, the newest must be signed, and the plan must be of it and
+// do nothing that it doesn't declare, because a file of a plan isn't signed. It
+// can't write.
 func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan, error) {
 	if err := saved.For(r.cfg.Aerial.AccountID); err != nil {
 		return nil, err
@@ -315,8 +290,8 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 	case saved.Revision == "":
 		return nil, &diff.StaleError{Reasons: []string{wants + "this plan is of none"}}
 	}
-	if r.fetch == nil {
-		if err := r.setSource(""); err != nil {
+	if r.source.Fetch == nil {
+		if err := r.openSource(""); err != nil {
 			return nil, err
 		}
 	}
@@ -337,20 +312,20 @@ func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired,
 	return newest, nil
 }
 
-// MayApply says why no plan of this Reconciler may be applied, whatever is in it:
-// the config wants signed commits, and the manifests are read from files. It is
-// nil otherwise, and asks nobody.
+// MayApply returns why no plan of this Reconciler may be applied, whatever is in
+// it: the config wants signed commits, and the manifests are read from files. It is
+// nil otherwise.
 func (r *Reconciler) MayApply() error {
-	if !r.wantsSigned() || r.fetch == nil || r.verifier.rules() != nil {
+	if !r.wantsSigned() || r.source.Fetch == nil || r.source.verifier.rules() != nil {
 		return nil
 	}
 	return text.WithHint(
-		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source),
+		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source.Name),
 		"commit and sign it, and apply what git has; diff shows what it would do",
 	)
 }
 
-// wantsSigned says whether only what is signed may be applied.
+// wantsSigned reports whether only what is signed may be applied.
 func (r *Reconciler) wantsSigned() bool { return r.cfg.Git != nil && r.cfg.Git.Verify != nil }
 
 // observation is the actual state being read while the desired state is still
@@ -377,12 +352,12 @@ func (o *observation) observe(ctx context.Context, api reader) {
 		case <-o.found:
 			return o.wants(org)
 		case <-ctx.Done():
-			return false // nobody will look at the answer
+			return false // the result is not used
 		}
 	})
 }
 
-// wait waits for the end. A panic goes on where somebody can recover it.
+// wait waits for the end, and passes a panic on to the caller.
 func (o *observation) wait() {
 	<-o.done
 	if o.panicked != "" {
@@ -390,14 +365,13 @@ func (o *observation) wait() {
 	}
 }
 
-// wanted says of which live orgs the products need to be read: those of
-// declared orgs that manage products and that the filter leaves.
+// wanted reports for which live orgs the products need to be read: those of
+// declared orgs that manage products and that the filter has.
 func wanted(desired *state.Desired, f Filter) func(state.Org) bool {
-	only, exclude := domains(f.Only), domains(f.Exclude)
 	keys := map[string]bool{} // ids and domains; an id has no dot
 	for i := range desired.Orgs {
 		o := &desired.Orgs[i]
-		if !o.ManagesProducts() || len(only) > 0 && !only[o.Domain] || exclude[o.Domain] {
+		if !o.ManagesProducts() || !f.Has(o.Domain) {
 			continue
 		}
 		keys[o.Domain] = true
@@ -408,25 +382,18 @@ func wanted(desired *state.Desired, f Filter) func(state.Org) bool {
 	return func(org state.Org) bool { return keys[org.ID] || keys[org.Domain] }
 }
 
-func domains(names []string) map[string]bool {
-	set := map[string]bool{}
-	for _, name := range names {
-		set[strings.ToLower(name)] = true
-	}
-	return set
-}
-
-// Apply carries out a plan and tells done, where not nil, of each change as
-// soon as its outcome is known; done is called by one goroutine at a time. The
-// client that can write is made here and nowhere else. The error is
-// apply.ErrRefused when a guard refuses the plan; nothing was written then. A
-// plan may be applied again: what is done already is left alone.
+// Apply carries out a plan, and calls done, where not nil, for each change as
+// soon as its outcome is known, by one goroutine at a time. The client that can
+// write is created here and nowhere else. The error is apply.ErrRefused when a
+// guard refuses the plan; nothing was written then. A plan may be applied again:
+// changes that are made already are left alone.
+//
+// While a plan is applied that creates or deletes orgs, or follows one that was
+// interrupted, the journal is locked. If another process holds it, the plan is not
+// applied at all.
 func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (*apply.Result, error) {
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
-	}
-	if err := r.held.rules().Unreadable; err != nil && len(plan.Changes) > 0 {
-		return nil, err // all of it is blocked, by nobody's decision
 	}
 	if err := r.MayApply(); err != nil {
 		return nil, err
@@ -434,17 +401,36 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	opts := apply.Options{
 		Concurrency:      r.cfg.Aerial.Concurrency,
 		NeverDeactivated: append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
-		Held:             r.held.why,
+		Held:             r.holder.why,
 		Done:             done,
 		Logger:           r.log,
 	}
-	closeBooks, err := r.openBooks(ctx, plan, &opts)
-	if err != nil {
-		return nil, err
+	unreadable := r.holder.rules().Unreadable
+	needed := r.needsJournal(plan)
+	var w *journal.Writer
+	var err error
+	if needed && r.cfg.State.Dir != "" {
+		w, err = r.journal.Lock() // which sets a damaged journal aside
+		if errors.As(err, new(*journal.HeldError)) {
+			return nil, err
+		}
+		if err == nil {
+			defer w.Unlock()
+		}
 	}
-	defer closeBooks()
+	if unreadable != nil && len(plan.Changes) > 0 {
+		return nil, unreadable // and not "blocked", which somebody would have decided
+	}
+	if needed {
+		r.setCreator(ctx, plan, w, err, &opts)
+	}
 	return apply.Apply(ctx, plan, api{r.read, r.writer()}, opts)
 }
 
-// Close gives back idle connections. The Reconciler may still be used.
-func (r *Reconciler) Close() { (&http.Client{Transport: r.base}).CloseIdleConnections() }
+// Close closes the journal and idle connections. The Reconciler may still be used.
+func (r *Reconciler) Close() {
+	(&http.Client{Transport: r.base}).CloseIdleConnections()
+	if err := r.journal.Close(); err != nil {
+		r.log.Warn("the journal could not be closed", "error", err, "hint", text.Hint(err))
+	}
+}

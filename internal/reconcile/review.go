@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,27 +27,25 @@ type Revisions struct {
 	// path is the place of the manifests in the repository.
 	path string
 	// local is the same place in the work tree, as people would type it; empty
-	// where it is not to be read.
+	// if it is not to be read.
 	local string
-	// head is the revision that is read in its stead.
+	// head is the revision that is read instead.
 	head string
 }
 
-// OpenRevisions finds the repository of the manifests: that of the given file or
+// OpenRevisions opens the repository of the manifests: that of the given file or
 // folder, or of the one that the config names, else the config's own repository
-// if it is on disk, else the clone of it that is the working directory.
-func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
-	if manifests == "" {
-		manifests = cfg.Manifests
-	}
-	v := &Revisions{cfg: cfg, local: manifests}
-	var err error
+// if it is on disk, else the clone of it that is the working directory. allowed
+// may reject the file or folder that is read.
+func OpenRevisions(cfg *config.Config, manifests string, allowed func(path string) error) (*Revisions, error) {
+	v := &Revisions{cfg: cfg, local: cmp.Or(manifests, cfg.Manifests)}
 	switch {
-	case manifests != "":
-		if v.repo, err = source.OpenRepository(manifests); err != nil {
+	case v.local != "":
+		if err := v.open(v.local, allowed); err != nil {
 			return nil, err
 		}
-		v.path, err = v.repo.Rel(manifests)
+		var err error
+		v.path, err = v.repo.Rel(v.local)
 		return v, err
 	case cfg.Git == nil:
 		return nil, text.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with --manifests")
@@ -54,21 +53,35 @@ func OpenRevisions(cfg *config.Config, manifests string) (*Revisions, error) {
 	v.path, v.head = cfg.Git.Path, "HEAD"
 	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
 		v.head = cfg.Git.Ref()
-		v.repo, err = source.OpenRepository(dir)
-		return v, err
+		return v, v.open(dir, allowed)
 	}
+	var err error
 	if v.repo, err = source.OpenRepository("."); err != nil {
 		return nil, text.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL))
 	}
-	if top := v.repo.Top(); top != "" {
-		place := filepath.Join(top, filepath.FromSlash(v.path))
-		v.local = asTyped(place)
-		_, err = v.repo.Rel(place) // git follows no links, so neither does the work tree
+	top := v.repo.Top()
+	if top == "" {
+		return v, nil
 	}
+	place := filepath.Join(top, filepath.FromSlash(v.path))
+	if err := allowed(place); err != nil {
+		return nil, err
+	}
+	v.local = asTyped(place)
+	_, err = v.repo.Rel(place) // git follows no links, so neither does the work tree
 	return v, err
 }
 
-// asTyped gives a path as somebody in the working directory would type it.
+// open opens the repository of a file or folder.
+func (v *Revisions) open(path string, allowed func(path string) error) (err error) {
+	if err := allowed(path); err != nil {
+		return err
+	}
+	v.repo, err = source.OpenRepository(path)
+	return err
+}
+
+// asTyped returns a path as a user in the working directory would type it.
 func asTyped(path string) string {
 	wd, err := os.Getwd()
 	if err != nil {
@@ -83,20 +96,19 @@ func asTyped(path string) string {
 	return path
 }
 
-// Between asks for the desired state at two revisions, in the words of git.
+// Between names two revisions, in git's terms.
 type Between struct {
 	// Base and Head name them; without a Head it is the files as they are, or,
 	// where there is no work tree, what the config follows.
 	Base, Head string
-	// MergeBase asks for where the two parted instead of the Base.
+	// MergeBase takes the place of Base by where the two parted.
 	MergeBase bool
 }
 
-// Load gives the desired state at both revisions. A base without manifests is a
-// state that declares nothing, and a base whose manifests have mistakes gives
-// way to the last commit before it that has none, with a warning: that is what a
-// daemon has kept in force. An error is a *RefusedError when manifests have
-// mistakes.
+// Load returns the desired state at both revisions. A base without manifests
+// declares nothing. A base whose manifests have mistakes is replaced by the last
+// commit before it that has none, with a warning: that is what a daemon has kept
+// in force. The error is a *RefusedError if manifests have mistakes.
 func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, err error) {
 	from, err := v.repo.Resolve(q.Base)
 	if err != nil {
@@ -125,7 +137,7 @@ func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, e
 		}
 		parted = source.Short(from)
 	}
-	// The head first: its mistakes are the ones that somebody can mend.
+	// The head first: its mistakes are the ones that can be fixed.
 	if head, err = v.at(ctx, to, name); err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +147,7 @@ func (v *Revisions) Load(ctx context.Context, q Between) (base, head *Desired, e
 	return base, head, nil
 }
 
-// lookBack is how many commits before a base with mistakes are looked at.
+// lookBack is how many commits before a base with mistakes are read.
 const lookBack = 50
 
 // base reads the manifests of a base, or of the last good commit before it.
@@ -175,8 +187,8 @@ func (v *Revisions) base(ctx context.Context, commit, name string) (*Desired, er
 	)
 }
 
-// baseAt reads the manifests at a commit, which people called name, and which
-// need not have any.
+// baseAt reads the manifests at a commit, which need not have any. name is what
+// the user called it.
 func (v *Revisions) baseAt(ctx context.Context, commit, name string) (*Desired, error) {
 	snap, err := v.repo.Snapshot(ctx, commit, v.path, name)
 	if errors.Is(err, source.ErrNotFound) || err == nil && !holdsManifests(snap) {
@@ -185,9 +197,9 @@ func (v *Revisions) baseAt(ctx context.Context, commit, name string) (*Desired, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := loadDesired(snap, v.parents())
+	d, err := LoadDesired(snap, v.parents())
 	if err == nil {
-		d.Warnings = nil // they were told when it came in
+		d.Warnings = nil // they were shown when it was reviewed
 	}
 	return d, err
 }
@@ -197,8 +209,8 @@ func nothing(commit, why string) *Desired {
 	return &Desired{State: &state.Desired{}, Commit: commit, Warnings: []string{why}}
 }
 
-// holdsManifests says whether there is any file that is read as one. A folder
-// that was kept for manifests to come is no mistake.
+// holdsManifests reports whether there is any file that is read as one. A folder
+// that is kept for later manifests is no mistake.
 func holdsManifests(snap *source.Snapshot) bool {
 	found := false
 	err := fs.WalkDir(snap.FS, snap.Root, func(name string, entry fs.DirEntry, err error) error {
@@ -216,11 +228,11 @@ func holdsManifests(snap *source.Snapshot) bool {
 		}
 		return nil
 	})
-	return found || err != nil // which is told when they are read
+	return found || err != nil // which is reported when they are read
 }
 
-// at reads the manifests at a commit, which people called name; without one, as
-// they are.
+// at reads the manifests at a commit, which the user called name; without one, the
+// files as they are.
 func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, error) {
 	var snap *source.Snapshot
 	var err error
@@ -232,20 +244,20 @@ func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, erro
 	if err != nil {
 		return nil, err
 	}
-	return loadDesired(snap, v.parents())
+	return LoadDesired(snap, v.parents())
 }
 
-// parents gives the names that manifests may use for parents; nil is any,
-// where there is no config to hold them to.
+// parents returns the names that manifests may use for parents; nil for any, if
+// there is no config.
 func (v *Revisions) parents() []string {
 	if len(v.cfg.Parents) == 0 && v.cfg.File == "" {
 		return nil
 	}
-	return parentsOf(v.cfg)
+	return Parents(v.cfg)
 }
 
-// CompareDeclared compares two desired states without asking anybody what is
-// live; see diff.CompareDeclared.
+// CompareDeclared compares two desired states without the actual one; see
+// diff.CompareDeclared.
 func CompareDeclared(cfg *config.Config, base, head *Desired, f Filter) (*diff.Plan, error) {
 	plan, err := diff.CompareDeclared(base.State, head.State, diff.Options{
 		Account:  cfg.Aerial.AccountID,
@@ -253,8 +265,7 @@ func CompareDeclared(cfg *config.Config, base, head *Desired, f Filter) (*diff.P
 		BaseNote: strings.Join(base.Warnings, "; "),
 		Revision: head.Commit,
 		Guards:   guardsOf(cfg),
-		Only:     f.Only,
-		Exclude:  f.Exclude,
+		Filter:   f,
 	})
 	if err != nil {
 		return nil, &RefusedError{head.Commit, err}

@@ -2,57 +2,42 @@ package journal
 
 import (
 	"database/sql"
+	"fmt"
 	"time"
 )
 
-// Announcement says that an org is to be deactivated or deleted, and since when
-// that is known. The doing itself waits.
+// Announcement records that an org is to be deactivated or deleted, and since
+// when. The change itself waits.
 type Announcement struct {
 	Account, OrgID, Domain string
-	// Action is a word of the caller's for what is to be done: each waits by
-	// itself.
+	// Action is the caller's word for the change. Each action waits by itself.
 	Action string
-	// Commit is the one that wanted it first; empty for manifests that are not
+	// Commit is the first one that declared it; empty for manifests that are not
 	// from git.
 	Commit string
-	// At is when it was wanted first.
+	// At is when it was declared first.
 	At time.Time
 }
 
-// Announcements gives what is announced for an account, sorted by domain, then
+// Announcements returns the announcements of an account, sorted by domain, then
 // id, then action.
-func (v *View) Announcements(account string) ([]Announcement, error) {
-	const doing = "reading announced deactivations"
-	rows, err := v.db.Query(`SELECT account, org_id, action, domain, revision, announced_at FROM announcements
+func (j *Journal) Announcements(account string) ([]Announcement, error) {
+	return list(j, "reading announced deactivations", func(a *Announcement) []any {
+		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, moment{&a.At}}
+	}, `SELECT account, org_id, action, domain, revision, announced_at FROM announcements
 		WHERE account = ? ORDER BY domain, org_id, action`, account)
-	if err != nil {
-		return nil, failed(v.file, doing, err)
-	}
-	defer rows.Close()
-	var all []Announcement
-	for rows.Next() {
-		var a Announcement
-		if err := rows.Scan(&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, moment{&a.At}); err != nil {
-			return nil, failed(v.file, doing, err)
-		}
-		all = append(all, a)
-	}
-	return all, failed(v.file, doing, rows.Err())
 }
 
-// Announce takes down what is to come, all of it or nothing. It may be repeated:
-// of what is announced for an org already, the first announcement stands until
-// it is withdrawn.
-func (j *Journal) Announce(all ...Announcement) error {
+// Announce records announcements, all of them or none. It may be repeated: an
+// action that is announced for an org already keeps its announcement until that
+// is withdrawn.
+func (w *Writer) Announce(all ...Announcement) error {
 	for _, a := range all {
 		if a.Account == "" || a.OrgID == "" || a.Action == "" || a.At.IsZero() {
-			return misused("announcing the deactivation of %q: account, org id, action and time must be given", a.Domain)
+			return fmt.Errorf("announcing the deactivation of %q: account, org id, action and time must be given", a.Domain)
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	return j.write("announcing deactivations", func(tx *sql.Tx) error {
+	return w.write("announcing deactivations", func(tx *sql.Tx) error {
 		for _, a := range all {
 			if _, err := tx.Exec(`INSERT INTO announcements (account, org_id, action, domain, revision, announced_at)
 				VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account, org_id, action) DO NOTHING`,
@@ -64,14 +49,11 @@ func (j *Journal) Announce(all ...Announcement) error {
 	})
 }
 
-// Withdraw forgets announcements, all of them or none: what they are about is no
-// longer to be done, or it was. Only account, org id and action of each count.
-// Where there is none it does nothing.
-func (j *Journal) Withdraw(all ...Announcement) error {
-	if len(all) == 0 {
-		return nil
-	}
-	return j.write("withdrawing announced deactivations", func(tx *sql.Tx) error {
+// Withdraw deletes announcements, all of them or none: the change is no longer
+// declared, or was made. Only account, org id and action of each count. Where
+// there is none it does nothing.
+func (w *Writer) Withdraw(all ...Announcement) error {
+	return w.write("withdrawing announced deactivations", func(tx *sql.Tx) error {
 		for _, a := range all {
 			if _, err := tx.Exec(`DELETE FROM announcements WHERE account = ? AND org_id = ? AND action = ?`, a.Account, a.OrgID, a.Action); err != nil {
 				return err

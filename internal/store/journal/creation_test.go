@@ -33,7 +33,7 @@ func TestWholeWay(t *testing.T) {
 	desired.Step, desired.OrgID, desired.Token, desired.TokenAt, desired.Attempts = Done, "00o1", TokenStored, "/tokens/acme", 1
 	desired.Begun, desired.SentAt, desired.CreatedAt = start(), start().Add(time.Second), start().Add(2*time.Second)
 	desired.Changed = start().Add(33 * time.Second)
-	if diff := cmp.Diff(desired, creation(t, &j.View, Key{account, "ACME-new.Okta.com"})); diff != "" {
+	if diff := cmp.Diff(desired, creation(t, j.Journal, Key{account, "ACME-new.Okta.com"})); diff != "" {
 		t.Error(diff)
 	}
 	all, err := j.Creations(account)
@@ -47,24 +47,24 @@ func TestWholeWay(t *testing.T) {
 }
 
 // marks are all ways to change a creation, by name.
-func marks(k Key) map[string]func(j *Journal) error {
-	return map[string]func(j *Journal) error{
-		"Begin": func(j *Journal) error { return j.Begin(Creation{Key: k, Parent: "p2"}) },
-		"Send": func(j *Journal) error {
+func marks(k Key) map[string]func(j *Writer) error {
+	return map[string]func(j *Writer) error{
+		"Begin": func(j *Writer) error { return j.Begin(Creation{Key: k, Parent: "p2"}) },
+		"Send": func(j *Writer) error {
 			_, err := j.Send(k, Rate{1000, time.Nanosecond})
 			return err
 		},
-		"MarkUnanswered":  func(j *Journal) error { return j.MarkUnanswered(k, "timeout") },
-		"MarkAbsent":      func(j *Journal) error { return j.MarkAbsent(k, "404") },
-		"MarkRefused":     func(j *Journal) error { return j.MarkRefused(k, "E0000001") },
-		"MarkCreated":     func(j *Journal) error { return j.MarkCreated(k, "00o1", start()) },
-		"MarkTokenStored": func(j *Journal) error { return j.MarkTokenStored(k, "/tokens/x") },
-		"MarkTokenLost":   func(j *Journal) error { return j.MarkTokenLost(k, "disk full") },
-		"MarkLinked":      func(j *Journal) error { return j.MarkLinked(k, "00o1") },
-		"MarkDone":        func(j *Journal) error { return j.MarkDone(k) },
-		"Note":            func(j *Journal) error { return j.Note(k, "hm") },
-		"Acknowledge":     func(j *Journal) error { return j.Acknowledge(k, "ada") },
-		"Forget":          func(j *Journal) error { return j.Forget(k, "ada") },
+		"MarkUnanswered":  func(j *Writer) error { return j.MarkUnanswered(k, "timeout") },
+		"MarkAbsent":      func(j *Writer) error { return j.MarkAbsent(k, "404") },
+		"MarkRefused":     func(j *Writer) error { return j.MarkRefused(k, "E0000001") },
+		"MarkCreated":     func(j *Writer) error { return j.MarkCreated(k, "00o1", start()) },
+		"MarkTokenStored": func(j *Writer) error { return j.MarkTokenStored(k, "/tokens/x") },
+		"MarkTokenLost":   func(j *Writer) error { return j.MarkTokenLost(k, "disk full") },
+		"MarkLinked":      func(j *Writer) error { return j.MarkLinked(k, "00o1") },
+		"MarkDone":        func(j *Writer) error { return j.MarkDone(k) },
+		"Note":            func(j *Writer) error { return j.Note(k, "hm") },
+		"Acknowledge":     func(j *Writer) error { return j.Acknowledge(k, "ada") },
+		"Forget":          func(j *Writer) error { return j.Forget(k, "ada") },
 	}
 }
 
@@ -149,7 +149,7 @@ func TestBeginAgain(t *testing.T) {
 		c := acme()
 		c.Parent, c.Cell, c.Subdomain = "other", "ok2", "other-new"
 		must(t, j.Begin(c))
-		actual := creation(t, &j.View, c.Key)
+		actual := creation(t, j.Journal, c.Key)
 		if actual.Step != Intent || actual.Parent != "other" || actual.Cell != "ok2" || actual.Subdomain != "other-new" {
 			t.Errorf("from %s: %+v", step, actual)
 		}
@@ -162,14 +162,14 @@ func TestLostAnswer(t *testing.T) {
 	k := acmeKey()
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkUnanswered(k, "Post \"https://acme.okta.com\":\n connection reset"))
-	c := creation(t, &j.View, k)
+	c := creation(t, j.Journal, k)
 	if c.Step != Sent || c.Unanswered != 1 || c.LastError != `Post "https://acme.okta.com": connection reset` || !c.Open() {
 		t.Errorf("unanswered: %+v", c)
 	}
 	must(t, j.MarkAbsent(k, "Okta knows of no such org"))
 	send(t, j, k)
 	must(t, j.MarkRefused(k, "subdomain taken"))
-	c = creation(t, &j.View, k)
+	c = creation(t, j.Journal, k)
 	if c.Step != Refused || c.Attempts != 2 || c.Unanswered != 1 || c.Open() {
 		t.Errorf("the first attempt is forgotten: %+v", c)
 	}
@@ -177,7 +177,7 @@ func TestLostAnswer(t *testing.T) {
 	must(t, j.MarkTokenLost(k, "the answer was lost"))
 	must(t, j.MarkLinked(k, "00o1"))
 	must(t, j.MarkDone(k))
-	if c = creation(t, &j.View, k); !c.Alarm() || c.Open() {
+	if c = creation(t, j.Journal, k); !c.Alarm() || c.Open() {
 		t.Errorf("the loss is not told any more: %+v", c)
 	}
 }
@@ -190,19 +190,19 @@ func TestLostToken(t *testing.T) {
 	must(t, j.MarkTokenLost(k, "no room"))
 	at.add(time.Hour)
 	must(t, j.MarkTokenLost(k, "another reason"))
-	c := creation(t, &j.View, k)
+	c := creation(t, j.Journal, k)
 	if !c.Alarm() || !c.LostSince.Equal(start()) || c.LostReason != "no room" {
 		t.Fatalf("lost: %+v", c)
 	}
 	must(t, j.Acknowledge(k, "ada"))
 	at.add(time.Hour)
 	must(t, j.Acknowledge(k, "grace"))
-	c = creation(t, &j.View, k)
+	c = creation(t, j.Journal, k)
 	if c.Alarm() || c.Token != TokenLost || c.AcknowledgedBy != "ada" || !c.Acknowledged.Equal(start().Add(time.Hour)) {
 		t.Fatalf("acknowledged: %+v", c)
 	}
 	must(t, j.MarkTokenStored(k, "/tokens/found"))
-	c = creation(t, &j.View, k)
+	c = creation(t, j.Journal, k)
 	if c.Alarm() || c.Token != TokenStored || !c.LostSince.IsZero() || c.LostReason != "" || c.AcknowledgedBy != "" {
 		t.Fatalf("found again: %+v", c)
 	}
@@ -217,7 +217,7 @@ func TestUnknownID(t *testing.T) {
 	must(t, j.MarkTokenStored(k, "/tokens/acme"))
 	wantError(t, j.MarkLinked(k, ""), "its id is not known", "")
 	must(t, j.MarkCreated(k, "00o1", start().Add(time.Hour)))
-	if c := creation(t, &j.View, k); c.OrgID != "00o1" || !c.CreatedAt.Equal(start()) {
+	if c := creation(t, j.Journal, k); c.OrgID != "00o1" || !c.CreatedAt.Equal(start()) {
 		t.Errorf("id came later: %+v", c)
 	}
 	must(t, j.MarkLinked(k, "00o1"))
@@ -232,7 +232,7 @@ func TestForget(t *testing.T) {
 		t.Fatalf("forgotten: %v, %v", all, err)
 	}
 	reach(t, j, acme(), Sent)
-	if c := creation(t, &j.View, k); c.Attempts != 1 || c.OrgID != "" {
+	if c := creation(t, j.Journal, k); c.Attempts != 1 || c.OrgID != "" {
 		t.Errorf("the new one begins with what the old one had: %+v", c)
 	}
 	must(t, j.Forget(k, "ada"))
@@ -263,7 +263,7 @@ func TestRate(t *testing.T) {
 		if wait > 0 {
 			step = Intent
 		}
-		if c := creation(t, &j.View, key(n)); c.Step != step {
+		if c := creation(t, j.Journal, key(n)); c.Step != step {
 			t.Fatalf("call %d: at %s", n, c.Step)
 		}
 	}
@@ -359,7 +359,7 @@ func TestTimesSurvive(t *testing.T) {
 		j := openJournal(t, t.TempDir(), Options{Now: func() time.Time { return at }})
 		reach(t, j, acme(), Sent)
 		must(t, j.MarkCreated(acmeKey(), "00o1", at))
-		if c := creation(t, &j.View, acmeKey()); !c.CreatedAt.Equal(at) || !c.Begun.Equal(at) || c.CreatedAt.Location() != time.UTC {
+		if c := creation(t, j.Journal, acmeKey()); !c.CreatedAt.Equal(at) || !c.Begun.Equal(at) || c.CreatedAt.Location() != time.UTC {
 			t.Errorf("%v: created %v, begun %v", at, c.CreatedAt, c.Begun)
 		}
 	}
@@ -419,7 +419,7 @@ func TestWordsOfStrangers(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkUnanswered(acmeKey(), "a\x00b\x1b[31m\nc\xff"+strings.Repeat("x", 10000)))
-	c := creation(t, &j.View, acmeKey())
+	c := creation(t, j.Journal, acmeKey())
 	if len(c.LastError) > 600 || !strings.HasPrefix(c.LastError, "a b [31m c?xxx") {
 		t.Errorf("%q", c.LastError)
 	}

@@ -16,20 +16,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/store/securedir"
+	"reconciler/internal/freeze"
 	"reconciler/internal/store/securedir/securedirtest"
 )
 
 func TestDurable(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
-	for name, desired := range map[string]int{"synchronous": 2, "foreign_keys": 1, "wal_autocheckpoint": 1, "application_id": applicationID} {
+	for name, desired := range map[string]int{"synchronous": 3, "foreign_keys": 1, "application_id": applicationID} {
 		if actual, err := pragma(j.db, name); err != nil || actual != desired {
 			t.Errorf("%s: %d, %v", name, actual, err)
 		}
 	}
 	var mode string
 	must(t, j.db.QueryRow("PRAGMA journal_mode").Scan(&mode))
-	if mode != "wal" {
+	if mode != "delete" {
 		t.Errorf("journal_mode: %s", mode)
 	}
 }
@@ -124,10 +124,9 @@ func TestFoldersThatWontDo(t *testing.T) {
 		_, err := Open(base+"/"+tt.dir, Options{})
 		wantError(t, err, tt.words, tt.hint)
 		if tt.dir == "foreign" {
-			continue // who looks needs no lock
+			continue // reading needs no lock
 		}
-		_, err = Look(base+"/"+tt.dir, Options{})
-		wantError(t, err, tt.words, tt.hint)
+		wantError(t, check(base+"/"+tt.dir), tt.words, tt.hint)
 	}
 	if os.Geteuid() == 0 {
 		must(t, os.Mkdir(path("theirs"), 0o700))
@@ -152,21 +151,21 @@ func TestReadOnly(t *testing.T) {
 	_, err := Open(dir, Options{})
 	wantError(t, err, "opening the lock file: permission denied", "must be the owner")
 	must(t, os.Chmod(filepath.Join(dir, lockFile), 0o600))
-	_, err = Open(dir, Options{})
-	wantError(t, err, "opening: it can't be ", "must belong to the user")
+	j = openJournal(t, dir, Options{})
+	wantError(t, j.MarkRefused(acmeKey(), "x"), "it can't be written to", "must belong to the user")
+	must(t, j.Close())
 	_, err = Open(filepath.Join(dir, "new"), Options{})
 	wantError(t, err, "permission denied", "must be the owner")
 	if _, err := os.Stat(filepath.Join(dir, dbFile)); err != nil {
 		t.Errorf("the journal was moved: %v", err)
 	}
 	must(t, os.Chmod(dir, 0o700))
-	if creation(t, &openJournal(t, dir, Options{}).View, acmeKey()).Step != Intent {
+	if creation(t, openJournal(t, dir, Options{}).Journal, acmeKey()).Step != Intent {
 		t.Error("not as before")
 	}
 
 	must(t, os.Chmod(dir, 0))
-	_, err = Look(dir, Options{})
-	wantError(t, err, "permission denied", "")
+	wantError(t, check(dir), "permission denied", "")
 }
 
 func TestFullDisk(t *testing.T) {
@@ -192,21 +191,21 @@ func TestFullDisk(t *testing.T) {
 	wantError(t, err, "", "room")
 	must(t, os.Remove(ballast))
 	j = openJournal(t, dir, Options{})
-	if c := creation(t, &j.View, acmeKey()); c.Step != Created {
+	if c := creation(t, j.Journal, acmeKey()); c.Step != Created {
 		t.Errorf("after the disk had room again: %+v", c)
 	}
-	if a, err := j.Amnesia(); a != nil || err != nil {
+	if a, err := j.Loss(); a != nil || err != nil {
 		t.Errorf("a full disk was taken for damage: %v, %v", a, err)
 	}
 	j2 := openJournal(t, filepath.Join(disk, "other"), Options{})
-	if a, err := j2.Amnesia(); a != nil || err != nil {
+	if a, err := j2.Loss(); a != nil || err != nil {
 		t.Errorf("a full disk was taken for damage: %v, %v", a, err)
 	}
 }
 
 // writeUntilFull begins creations until there is no room, and then looks
 // whether all that were begun are there, and the failed one is not.
-func writeUntilFull(t *testing.T, j *Journal) {
+func writeUntilFull(t *testing.T, j *Writer) {
 	t.Helper()
 	for n := range 100000 {
 		k := Key{account, fmt.Sprintf("full-%d.okta.com", n)}
@@ -219,7 +218,7 @@ func writeUntilFull(t *testing.T, j *Journal) {
 			t.Errorf("a write that failed is there: %v, %v", c, err)
 		}
 		for i := range n {
-			creation(t, &j.View, Key{account, fmt.Sprintf("full-%d.okta.com", i)})
+			creation(t, j.Journal, Key{account, fmt.Sprintf("full-%d.okta.com", i)})
 		}
 		return
 	}
@@ -303,8 +302,7 @@ func TestDamage(t *testing.T) {
 		data = harm(data)
 		must(t, os.WriteFile(path, data, 0o600))
 
-		_, err = Look(dir, Options{})
-		wantError(t, err, "damaged", "sets it aside")
+		wantError(t, check(dir), "damaged", "sets it aside")
 
 		aside := filepath.Join(dir, "journal.db.corrupt-20261121T120000Z")
 		logger, log := logged()
@@ -315,9 +313,9 @@ func TestDamage(t *testing.T) {
 		if kept, err := os.ReadFile(aside); err != nil || !bytes.Equal(kept, data) {
 			t.Errorf("%s: set aside: %d bytes, not %d, %v", name, len(kept), len(data), err)
 		}
-		desired := &Amnesia{Since: start(), SetAside: aside}
+		desired := &Loss{Since: start(), SetAside: aside}
 		for range 3 { // and it stays so
-			a, err := j.Amnesia()
+			a, err := j.Loss()
 			must(t, err)
 			if diff := cmp.Diff(desired, a); diff != "" {
 				t.Errorf("%s: %s", name, diff)
@@ -327,11 +325,10 @@ func TestDamage(t *testing.T) {
 			j = openJournal(t, dir, Options{Now: at.now})
 		}
 
-		v, err := Look(dir, Options{})
-		must(t, err)
-		must(t, v.AcknowledgeAmnesia("ada"))
+		v := New(dir, Options{})
+		must(t, v.AcknowledgeLoss("ada"))
 		must(t, v.Close())
-		if a, err := j.Amnesia(); a != nil || err != nil {
+		if a, err := j.Loss(); a != nil || err != nil {
 			t.Errorf("%s: after it was acknowledged: %v, %v", name, a, err)
 		}
 		must(t, j.Close())
@@ -339,7 +336,7 @@ func TestDamage(t *testing.T) {
 		// It happens again within the same second.
 		must(t, os.WriteFile(path, []byte("again"), 0o600))
 		j = openJournal(t, dir, Options{Now: at.now})
-		a, err := j.Amnesia()
+		a, err := j.Loss()
 		must(t, err)
 		if a == nil || a.SetAside != aside+"-2" {
 			t.Errorf("%s: the second time: %+v", name, a)
@@ -350,84 +347,71 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestDamageWithLog: the log of a killed process goes with its file.
-func TestDamageWithLog(t *testing.T) {
-	dir := t.TempDir()
+// killed copies a journal as a process leaves it that is killed within a write,
+// with the rollback journal beside it.
+func killed(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
-	dir = copyDir(t, dir) // as a kill would leave it
-	wal, err := os.ReadFile(filepath.Join(dir, dbFile+"-wal"))
-	must(t, err)
-	if len(wal) == 0 {
-		t.Fatal("there is no log")
-	}
-	must(t, os.WriteFile(filepath.Join(dir, dbFile), []byte("broken"), 0o600))
-	j = openJournal(t, dir, Options{})
-	a, err := j.Amnesia()
-	must(t, err)
-	kept, err := os.ReadFile(a.SetAside + "-wal")
-	must(t, err)
-	if !bytes.Equal(kept, wal) {
-		t.Error("the log is not as it was")
-	}
-}
-
-// TestGone: journal.db is gone, and something beside it tells that it was there.
-func TestGone(t *testing.T) {
-	t.Run("log left", func(t *testing.T) {
-		dir := t.TempDir()
-		reach(t, openJournal(t, dir, Options{}), acme(), Sent)
+	must(t, j.write("testing", func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`UPDATE creations SET domain = 'half-written.okta.com'`); err != nil {
+			return err
+		}
+		// More than the cache holds, so that it is written before the commit.
+		if _, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES ('x', 'x', '', '', ?)`, strings.Repeat("x", 8<<20)); err != nil {
+			return err
+		}
 		dir = copyDir(t, dir)
-		must(t, os.Remove(filepath.Join(dir, dbFile)))
-		j := openJournal(t, dir, Options{})
-		if a, err := j.Amnesia(); a == nil || err != nil {
-			t.Errorf("%v, %v", a, err)
-		} else if _, err := os.Stat(a.SetAside + "-wal"); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("killed after it was set aside", func(t *testing.T) {
-		dir := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(dir, asidePrefix+"20260101T000000Z-wal"), []byte("x"), 0o600))
-		must(t, os.WriteFile(filepath.Join(dir, newFile), []byte("half made"), 0o600))
-		desired := filepath.Join(dir, asidePrefix+"20260101T000000Z")
-		v, err := Look(dir, Options{})
-		must(t, err)
-		defer v.Close()
-		if a, err := v.Amnesia(); err != nil || a == nil || a.SetAside != desired {
-			t.Errorf("looking: %v, %v", a, err)
-		}
-		j := openJournal(t, dir, Options{})
-		if a, err := j.Amnesia(); err != nil || a == nil || a.SetAside != desired {
-			t.Errorf("%v, %v", a, err)
-		}
-	})
+		return nil
+	}))
+	if info, err := os.Stat(filepath.Join(dir, rollbackFile)); err != nil || info.Size() == 0 {
+		t.Fatalf("there is no rollback journal: %v", err)
+	}
+	return dir
 }
 
-// TestLogLost: whatever becomes of the log, journal.db alone has it all.
-func TestLogLost(t *testing.T) {
-	dir := t.TempDir()
-	j := openJournal(t, dir, Options{})
-	reach(t, j, acme(), Linked)
-	wal, err := os.ReadFile(filepath.Join(dir, dbFile+"-wal"))
+// TestKilledWithin: what a killed process had written in part is undone.
+func TestKilledWithin(t *testing.T) {
+	dir := killed(t)
+	v := New(dir, Options{})
+	if c := creation(t, v, acmeKey()); c.Step != Sent {
+		t.Errorf("%+v", c)
+	}
+	must(t, v.Close())
+	if c := creation(t, openJournal(t, dir, Options{}).Journal, acmeKey()); c.Step != Sent {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestDamageWithRollback: the rollback journal of a killed process goes with its
+// file.
+func TestDamageWithRollback(t *testing.T) {
+	dir := killed(t)
+	rollback, err := os.ReadFile(filepath.Join(dir, rollbackFile))
 	must(t, err)
-	harms := map[string]func(path string) error{
-		"gone":    os.Remove,
-		"empty":   func(p string) error { return os.Truncate(p, 0) },
-		"zeros":   func(p string) error { return os.WriteFile(p, make([]byte, len(wal)), 0o600) },
-		"garbage": func(p string) error { return os.WriteFile(p, bytes.Repeat([]byte("x"), len(wal)), 0o600) },
+	must(t, os.Remove(filepath.Join(dir, dbFile)))
+	wantError(t, check(dir), "damaged: it is gone", "sets it aside")
+	j := openJournal(t, dir, Options{})
+	l, err := j.Loss()
+	must(t, err)
+	kept, err := os.ReadFile(l.SetAside + "-journal")
+	must(t, err)
+	if !bytes.Equal(kept, rollback) {
+		t.Error("the rollback journal is not as it was")
 	}
-	for size := 0; size < len(wal); size += 1000 {
-		harms[fmt.Sprintf("cut at %d", size)] = func(p string) error { return os.Truncate(p, int64(size)) }
-	}
-	for name, harm := range harms {
-		copied := copyDir(t, dir)
-		must(t, harm(filepath.Join(copied, dbFile+"-wal")))
-		j := openJournal(t, copied, Options{})
-		if c := creation(t, &j.View, acmeKey()); c.Step != Linked {
-			t.Errorf("%s: %+v", name, c)
-		}
-		must(t, j.Close())
+}
+
+// TestKilledAfterSetAside: a process may die after it has set the file aside, and
+// before the new one is there.
+func TestKilledAfterSetAside(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, asidePrefix+"20260101T000000Z-journal"), []byte("x"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, newFile), []byte("half made"), 0o600))
+	wantError(t, check(dir), "damaged: it was set aside as journal.db.corrupt-20260101T000000Z, and no other has begun", "sets it aside")
+	j := openJournal(t, dir, Options{})
+	if l, err := j.Loss(); err != nil || l == nil || l.SetAside != filepath.Join(dir, asidePrefix+"20260101T000000Z") {
+		t.Errorf("%v, %v", l, err)
 	}
 }
 
@@ -460,8 +444,8 @@ func TestRandomDamage(t *testing.T) {
 			continue
 		}
 		c, err := j.Creation(acmeKey())
-		a, amnesiaErr := j.Amnesia()
-		if err == nil && amnesiaErr == nil && c == nil && a == nil {
+		a, lossErr := j.Loss()
+		if err == nil && lossErr == nil && c == nil && a == nil {
 			// A flipped letter of a key is a legal content of a database; a
 			// lost row is not.
 			if all, err := j.db.Query(`SELECT 1 FROM creations`); err == nil {
@@ -481,14 +465,14 @@ func TestForeign(t *testing.T) {
 		"another program's": {"CREATE TABLE t (x)", "is a database of some other program", "another folder"},
 		"newer": {
 			fmt.Sprintf("CREATE TABLE t (x); PRAGMA user_version = 99; PRAGMA application_id = %d", applicationID),
-			fmt.Sprintf("it has schema 99, and this version of the program knows no more than %d", len(migrations())), "a newer version has used this folder",
+			fmt.Sprintf("it has schema 99, and this version of the program knows no more than %d", len(schema())), "a newer version has used this folder",
 		},
 	}
 	for name, tt := range tests {
 		dir := t.TempDir()
 		path := filepath.Join(dir, dbFile)
 		must(t, os.WriteFile(path, nil, 0o600))
-		db, err := connect(path, "rw")
+		db, err := connect(path)
 		must(t, err)
 		_, err = db.Exec(tt.sql)
 		must(t, err)
@@ -497,8 +481,7 @@ func TestForeign(t *testing.T) {
 		must(t, err)
 		_, err = Open(dir, Options{})
 		wantError(t, err, tt.words, tt.hint)
-		_, err = Look(dir, Options{})
-		wantError(t, err, tt.words, tt.hint)
+		wantError(t, check(dir), tt.words, tt.hint)
 		after, err := os.ReadFile(path)
 		must(t, err)
 		if !bytes.Equal(before, after) {
@@ -510,92 +493,233 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-func TestLook(t *testing.T) {
-	base := t.TempDir()
-	missing := filepath.Join(base, "missing")
-	v, err := Look(missing, Options{})
-	must(t, err)
-	if all, err := v.Creations(account); len(all) > 0 || err != nil {
-		t.Errorf("%v, %v", all, err)
-	}
-	if all, err := v.Runs(10); len(all) > 0 || err != nil {
-		t.Errorf("%v, %v", all, err)
-	}
-	if a, err := v.Amnesia(); a != nil || err != nil {
-		t.Errorf("%v, %v", a, err)
-	}
-	if a, ok, err := v.Accepted("x"); ok || err != nil {
-		t.Errorf("%v, %v", a, err)
-	}
-	if all, err := v.Announcements(account); len(all) > 0 || err != nil {
-		t.Errorf("%v, %v", all, err)
-	}
-	wantError(t, v.Acknowledge(acmeKey(), "ada"), "knows of no such creation", "")
-	must(t, v.Close())
-	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("looking made the folder: %v", err)
-	}
+// check is what doctor does.
+func check(dir string) error {
+	j := New(dir, Options{})
+	return errors.Join(j.Check(), j.Close())
+}
 
-	// Beside the process that holds it.
-	j := openJournal(t, base, Options{})
+// TestNone: where there is no journal, reading finds nothing and creates nothing.
+func TestNone(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, dir := range []string{"", missing} {
+		v := New(dir, Options{})
+		must(t, v.Check())
+		if all, err := v.Creations(account); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if c, err := v.Creation(acmeKey()); c != nil || err != nil {
+			t.Errorf("%v, %v", c, err)
+		}
+		if all, err := v.Runs(10); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if l, err := v.Loss(); l != nil || err != nil {
+			t.Errorf("%v, %v", l, err)
+		}
+		if a, ok, err := v.Accepted("x"); ok || err != nil {
+			t.Errorf("%v, %v", a, err)
+		}
+		if all, err := v.Announcements(account); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if all, err := v.Suspensions(); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if all, err := v.Resume(everything); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		wantError(t, v.Acknowledge(acmeKey(), "ada"), "knows of no such creation", "")
+		must(t, v.Close())
+	}
+	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reading created the folder: %v", err)
+	}
+	v := New(missing, Options{})
+	defer v.Close()
+	must(t, v.AcknowledgeLoss("ada"))
+	if _, err := os.Lstat(filepath.Join(missing, dbFile)); err != nil {
+		t.Errorf("acknowledging has not created the journal: %v", err)
+	}
+	_, err := New("", Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
+	wantError(t, err, "no folder is named", "")
+}
+
+// TestBeside: processes see what the others write, whoever holds the lock.
+func TestBeside(t *testing.T) {
+	dir := t.TempDir()
+	v := New(dir, Options{})
+	defer v.Close()
+	if c, err := v.Creation(acmeKey()); c != nil || err != nil {
+		t.Errorf("before there is a journal: %v, %v", c, err)
+	}
+	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Created)
 	must(t, j.MarkTokenLost(acmeKey(), "no room"))
-	v, err = Look(base, Options{})
-	must(t, err)
 	if c := creation(t, v, acmeKey()); !c.Alarm() {
 		t.Errorf("%+v", c)
 	}
 	must(t, v.Acknowledge(acmeKey(), "ada"))
-	if c := creation(t, &j.View, acmeKey()); c.Alarm() || c.AcknowledgedBy != "ada" {
+	if c := creation(t, j.Journal, acmeKey()); c.Alarm() || c.AcknowledgedBy != "ada" {
 		t.Errorf("the holder doesn't see it: %+v", c)
 	}
 	must(t, j.MarkLinked(acmeKey(), "00o1"))
 	if c := creation(t, v, acmeKey()); c.Step != Linked {
-		t.Errorf("the view doesn't see it: %+v", c)
+		t.Errorf("the other doesn't see it: %+v", c)
 	}
 	must(t, j.Accept(Acceptance{Source: "x", Commit: "c", At: start()}, "", false))
 	if a, ok, err := v.Accepted("x"); !ok || err != nil || a.Commit != "c" {
-		t.Errorf("the view doesn't see it: %+v, %v", a, err)
+		t.Errorf("the other doesn't see it: %+v, %v", a, err)
 	}
 	must(t, j.Announce(Announcement{Account: account, OrgID: "00o1", Action: "set-status", At: start()}))
 	if all, err := v.Announcements(account); len(all) != 1 || err != nil {
-		t.Errorf("the view doesn't see it: %v, %v", all, err)
+		t.Errorf("the other doesn't see it: %v, %v", all, err)
 	}
 	must(t, v.Close())
 	must(t, v.Close())
+	if c := creation(t, v, acmeKey()); c.Step != Linked {
+		t.Errorf("used after it was closed: %+v", c)
+	}
 }
 
-// What a view writes to a journal of an older schema is written to the file,
-// which is brought up to date for it.
-func TestViewModernizes(t *testing.T) {
+// TestReplaced: a file that takes the place of the one that is open is used from
+// then on, whether somebody restored a backup or another process set it aside.
+func TestReplaced(t *testing.T) {
 	dir := t.TempDir()
-	steps := migrations()
-	j, err := open(dir, Options{}, steps[:1])
+	path := filepath.Join(dir, dbFile)
+	j := openJournal(t, dir, Options{})
+	reach(t, j, acme(), Sent)
+	backup, err := os.ReadFile(path)
 	must(t, err)
-	reach(t, j, acme(), Created)
-	must(t, j.MarkTokenLost(acmeKey(), "no room"))
+	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
 
-	v, err := Look(dir, Options{})
+	must(t, os.WriteFile(path+".backup", backup, 0o600))
+	must(t, os.Rename(path+".backup", path))
+	if c := creation(t, j.Journal, acmeKey()); c.Step != Sent {
+		t.Errorf("after a backup was restored: %+v", c)
+	}
+	must(t, j.MarkCreated(acmeKey(), "00o2", start()))
+	must(t, os.WriteFile(path, backup, 0o600)) // into the same file
+	if c := creation(t, j.Journal, acmeKey()); c.Step != Sent {
+		t.Errorf("after a backup was copied over it: %+v", c)
+	}
+
+	// Damaged while it is open: all that follows fails, until it is set aside.
+	must(t, os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600))
+	_, err = j.Creations(account)
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("after it was damaged: %v", err)
+	}
+	if err := j.MarkCreated(acmeKey(), "00o1", start()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("written to after it was damaged: %v", err)
+	}
+	v := New(dir, Options{})
+	defer v.Close()
+	if _, err := v.Creations(account); !errors.Is(err, ErrDamaged) {
+		t.Errorf("another process: %v", err)
+	}
+	must(t, j.Unlock())
+	w, err := v.Lock()
 	must(t, err)
-	var held *HeldError
-	if err := v.Acknowledge(acmeKey(), "ada"); !errors.As(err, &held) {
-		t.Errorf("while another process has it: %v", err)
+	defer w.Unlock()
+	for name, one := range map[string]*Journal{"the one that set it aside": v, "the other": j.Journal} {
+		if l, err := one.Loss(); l == nil || err != nil {
+			t.Errorf("%s: %v, %v", name, l, err)
+		}
 	}
-	must(t, j.Close())
-	must(t, v.Acknowledge(acmeKey(), "ada"))
-	if c := creation(t, v, acmeKey()); c.Alarm() || c.AcknowledgedBy != "ada" {
-		t.Errorf("the view: %+v", c)
+}
+
+// TestOpenedOnce: the file is checked when it is opened, and again only after
+// somebody else wrote to it.
+func TestOpenedOnce(t *testing.T) {
+	dir := t.TempDir()
+	j := openJournal(t, dir, Options{})
+	reach(t, j, acme(), Sent)
+	db := j.db
+	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
+	creation(t, j.Journal, acmeKey())
+	must(t, j.Unlock())
+	j, err := j.Lock()
+	must(t, err)
+	defer j.Unlock()
+	if j.db != db {
+		t.Error("it was opened again, though nobody else used it")
 	}
-	must(t, v.Close())
-	j = openJournal(t, dir, Options{})
-	if c := creation(t, &j.View, acmeKey()); c.Alarm() || c.AcknowledgedBy != "ada" {
-		t.Errorf("the file: %+v", c)
+	other := New(dir, Options{})
+	suspend(t, other, suspension())
+	must(t, other.Close())
+	creation(t, j.Journal, acmeKey())
+	if j.db == db {
+		t.Error("it was not opened again after somebody else wrote to it")
 	}
+}
+
+// TestGone: a journal that was there doesn't become one that knows nothing, as
+// when its volume is no longer mounted.
+func TestGone(t *testing.T) {
+	base := t.TempDir()
+	dir, away := filepath.Join(base, "state"), filepath.Join(base, "away")
+	wantGone := func(j *Journal, when string) {
+		t.Helper()
+		_, err := j.Suspensions()
+		if !errors.Is(err, ErrGone) {
+			t.Errorf("%s: reading: %v", when, err)
+		}
+		wantError(t, err, fmt.Sprintf("journal %q: ", filepath.Join(dir, dbFile)), "is the volume mounted?")
+		if _, err := j.Suspend(suspension()); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: suspending: %v", when, err)
+		}
+		if _, err := j.Resume(everything); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: resuming: %v", when, err)
+		}
+		if _, err := j.Lock(); !errors.Is(err, ErrGone) {
+			t.Errorf("%s: locking: %v", when, err)
+		}
+	}
+	reader, maker := New(dir, Options{}), New(dir, Options{})
+	defer reader.Close()
+	defer maker.Close()
+	wantSuspended(t, reader)
+	one := suspend(t, maker, suspension())
+	wantSuspended(t, reader, one.ID)
+	must(t, os.Rename(dir, away))
+	wantGone(reader, "without the folder")
+	wantGone(maker, "without the folder, to the process that wrote the file")
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder was created: %v", err)
+	}
+	must(t, os.Mkdir(dir, 0o700)) // what a volume is mounted on
+	wantGone(reader, "without the file")
+	wantGone(maker, "without the file, to the process that wrote it")
+	fresh := New(dir, Options{})
+	defer fresh.Close()
+	wantSuspended(t, fresh)
+	must(t, os.RemoveAll(dir))
+	must(t, os.Rename(away, dir))
+	wantSuspended(t, reader, one.ID)
+
+	// A folder without a file that vanishes may have got a file meanwhile.
+	must(t, os.Remove(filepath.Join(dir, dbFile)))
+	empty := New(dir, Options{})
+	defer empty.Close()
+	wantSuspended(t, empty)
+	must(t, os.RemoveAll(dir))
+	wantGone(empty, "without the folder that had no file")
+	fresh = New(dir, Options{})
+	defer fresh.Close()
+	suspend(t, fresh, suspension())
+}
+
+// openSteps is Open by a version that has another schema.
+func openSteps(dir string, opts Options, steps []string) (*Writer, error) {
+	j := New(dir, opts)
+	j.steps = steps
+	return j.Lock()
 }
 
 func TestMigrations(t *testing.T) {
-	steps := append(migrations(), "ALTER TABLE runs ADD COLUMN extra TEXT NOT NULL DEFAULT 'x'", "CREATE TABLE more (x TEXT) STRICT")
-	known := len(migrations())
+	steps := append(schema(), "ALTER TABLE runs ADD COLUMN extra TEXT NOT NULL DEFAULT 'x'", "CREATE TABLE more (x TEXT) STRICT")
+	known := len(schema())
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
@@ -603,9 +727,9 @@ func TestMigrations(t *testing.T) {
 
 	// A step that fails leaves what was there, at the last step that worked.
 	bad := append(steps[:len(steps):len(steps)], "CREATE TABLE good (x); CREATE TABLE runs (x)")
-	_, err := open(dir, Options{}, bad)
-	wantError(t, err, fmt.Sprintf("bringing schema %d to %d", known+2, known+3), "")
-	db, err := connect(filepath.Join(dir, dbFile), "ro")
+	_, err := openSteps(dir, Options{}, bad)
+	wantError(t, err, fmt.Sprintf("migrating schema %d to %d", known+2, known+3), "")
+	db, err := connect(filepath.Join(dir, dbFile))
 	must(t, err)
 	if version, err := pragma(db, "user_version"); err != nil || version != known+2 {
 		t.Errorf("after a failed step: schema %d, %v", version, err)
@@ -618,9 +742,9 @@ func TestMigrations(t *testing.T) {
 	must(t, db.Close())
 
 	logger, log := logged()
-	j, err = open(dir, Options{Logger: logger}, steps)
+	j, err = openSteps(dir, Options{Logger: logger}, steps)
 	must(t, err)
-	if c := creation(t, &j.View, acmeKey()); c.Step != Sent {
+	if c := creation(t, j.Journal, acmeKey()); c.Step != Sent {
 		t.Errorf("after migrating: %+v", c)
 	}
 	must(t, j.Close())
@@ -632,157 +756,31 @@ func TestMigrations(t *testing.T) {
 
 	old := t.TempDir()
 	must(t, openJournal(t, old, Options{}).Close())
-	j, err = open(old, Options{Logger: logger}, steps)
+	j, err = openSteps(old, Options{Logger: logger}, steps)
 	must(t, err)
 	must(t, j.Close())
-	if !strings.Contains(log.String(), "bringing the journal to a new schema") {
+	if !strings.Contains(log.String(), "migrating the journal's schema") {
 		t.Errorf("log: %s", log)
 	}
 }
 
-// TestReleasedSchemas opens a journal of each schema that was ever released,
-// kept as SQL. They can be looked at as they are. They end up with the schema that a new journal has, and with
-// what was in them.
-func TestReleasedSchemas(t *testing.T) {
-	fresh := schemaOf(t, openJournal(t, t.TempDir(), Options{}).db)
-	for version := 1; version <= len(migrations()); version++ {
-		text, err := os.ReadFile(fmt.Sprintf("testdata/schema-%d.sql", version))
-		must(t, err)
-		dir := t.TempDir()
-		path := filepath.Join(dir, dbFile)
-		must(t, os.WriteFile(path, nil, 0o600))
-		db, err := connect(path, "rw")
-		must(t, err)
-		_, err = db.Exec(string(text))
-		must(t, err)
-		must(t, db.Close())
-
-		if version < len(migrations()) {
-			wantLook(t, dir, fresh)
-		}
-		j := openJournal(t, dir, Options{})
-		if diff := cmp.Diff(fresh, schemaOf(t, j.db)); diff != "" {
-			t.Errorf("schema %d: %s", version, diff)
-		}
-		if a, err := j.Amnesia(); a == nil || err != nil || a.SetAside != "/state/journal.db.corrupt-20261120T000000Z" {
-			t.Errorf("schema %d: amnesia %v, %v", version, a, err)
-		}
-		actual, err := j.Creations(account)
-		must(t, err)
-		steps := map[string]Step{}
-		for _, c := range actual {
-			steps[c.Domain] = c.Step
-		}
-		if diff := cmp.Diff(map[string]Step{"intent.okta.com": Intent, "sent.okta.com": Sent, "lost.okta.com": Linked, "done.okta.com": Done}, steps); diff != "" {
-			t.Errorf("schema %d: %s", version, diff)
-		}
-		lost := creation(t, &j.View, Key{account, "lost.okta.com"})
-		if !lost.Alarm() || lost.LostReason != "no room" || lost.OrgID != "00o3" {
-			t.Errorf("schema %d: %+v", version, lost)
-		}
-		if sent := creation(t, &j.View, Key{account, "sent.okta.com"}); sent.Unanswered != 1 || sent.LastError == "" {
-			t.Errorf("schema %d: %+v", version, sent)
-		}
-		deletions, err := j.Deletions(account)
-		must(t, err)
-		if len(deletions) != 1 || deletions[0].State != Asked {
-			t.Errorf("schema %d: %+v", version, deletions)
-		}
-		runs, err := j.Runs(10)
-		must(t, err)
-		if len(runs) != 1 || string(runs[0].Record) != `{"id":"r1"}` {
-			t.Errorf("schema %d: %+v", version, runs)
-		}
-		wantSchema2(t, j, version)
-	}
-}
-
-// wantLook looks into a journal of an older schema: everything in it is there,
-// what is new is empty, and the file stays as it is.
-func wantLook(t *testing.T, dir string, fresh map[string]string) {
-	t.Helper()
-	before, err := os.ReadFile(filepath.Join(dir, dbFile))
-	must(t, err)
-	v, err := Look(dir, Options{})
-	must(t, err)
-	defer v.Close()
-	if diff := cmp.Diff(fresh, schemaOf(t, v.db)); diff != "" {
-		t.Errorf("looked at: %s", diff)
-	}
-	lost := creation(t, v, Key{account, "lost.okta.com"})
-	if !lost.Alarm() || lost.OrgID != "00o3" {
-		t.Errorf("looked at: %+v", lost)
-	}
-	if all, err := v.Announcements(account); len(all) != 0 || err != nil {
-		t.Errorf("looked at: %v, %v", all, err)
-	}
-	if after, err := os.ReadFile(filepath.Join(dir, dbFile)); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("looking has changed the file: %v", err)
-	}
-}
-
-// wantSchema2 looks for what schema 2 brought, in a journal that had version.
-func wantSchema2(t *testing.T, j *Journal, version int) {
-	t.Helper()
-	const source, commit = "https://git.example/orgs.git main", "0123456789abcdef0123456789abcdef01234567"
-	at := time.Date(2026, 11, 20, 10, 0, 9, 0, time.UTC)
-	const before = "76543210fedcba9876543210fedcba9876543210"
-	accepted := Acceptance{source, commit, "ada@acme.example", []byte("object 0123"), at}
-	announced := []Announcement{{account, "00o8", "leaving.okta.com", "set-status", commit, at.Add(time.Second)}}
-	if version < 2 {
-		if _, ok, err := j.Accepted(source); ok || err != nil {
-			t.Errorf("schema %d: accepted %v, %v", version, ok, err)
-		}
-		must(t, j.Accept(Acceptance{source, before, "ada@acme.example", nil, at}, "", false))
-		must(t, j.Accept(accepted, before, true))
-		must(t, j.Announce(announced...))
-	}
-	actual, ok, err := j.Accepted(source)
-	must(t, err)
-	if diff := cmp.Diff(accepted, actual); !ok || diff != "" {
-		t.Errorf("schema %d: %s", version, diff)
-	}
-	rewritten, err := j.Rewritten(source)
-	must(t, err)
-	if diff := cmp.Diff([]string{before}, rewritten); diff != "" {
-		t.Errorf("schema %d: %s", version, diff)
-	}
-	all, err := j.Announcements(account)
-	must(t, err)
-	if diff := cmp.Diff(announced, all); diff != "" {
-		t.Errorf("schema %d: %s", version, diff)
-	}
-}
-
-// schemaOf gives the statements that made a database, without comments and
-// layout, which ALTER TABLE may change.
-func schemaOf(t *testing.T, db *sql.DB) map[string]string {
-	t.Helper()
-	rows, err := db.Query(`SELECT name, coalesce(sql, '') FROM sqlite_schema`)
-	must(t, err)
-	defer rows.Close()
-	all := map[string]string{}
-	for rows.Next() {
-		var name, text string
-		must(t, rows.Scan(&name, &text))
-		all[name] = strings.Join(strings.Fields(text), " ")
-	}
-	must(t, rows.Err())
-	return all
-}
-
-// TestTypedErrors: whoever calls can tell a folder that won't do.
-func TestTypedErrors(t *testing.T) {
+// Reading migrates too, without the lock, and a process of the older version that
+// has the file open notices.
+func TestMigratedBeside(t *testing.T) {
 	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o777))
-	_, err := Open(dir, Options{})
-	var folder *securedir.Error
-	if !errors.As(err, &folder) {
-		t.Errorf("%T", err)
-	}
-	must(t, os.Chmod(dir, 0o700))
+	j := openJournal(t, dir, Options{})
+	newer := New(dir, Options{})
+	newer.steps = append(schema(), "CREATE TABLE more (x TEXT) STRICT")
+	must(t, newer.Check())
+	must(t, newer.Close())
+	wantError(t, j.Begin(acme()), "knows no more than", "newer version")
+}
+
+// TestHeld: the error names the holder.
+func TestHeld(t *testing.T) {
+	dir := t.TempDir()
 	openJournal(t, dir, Options{})
-	_, err = Open(dir, Options{})
+	_, err := Open(dir, Options{})
 	var held *HeldError
 	if !errors.As(err, &held) || held.Holder.PID != os.Getpid() {
 		t.Errorf("%T: %v", err, err)

@@ -65,7 +65,7 @@ func (c *clock) add(d time.Duration) {
 }
 
 // openJournal opens the journal in dir, closed with the test.
-func openJournal(t *testing.T, dir string, opts Options) *Journal {
+func openJournal(t *testing.T, dir string, opts Options) *Writer {
 	t.Helper()
 	j, err := Open(dir, opts)
 	if err != nil {
@@ -105,7 +105,7 @@ func must(t testing.TB, err error) {
 }
 
 // send sends without waiting.
-func send(t testing.TB, j *Journal, k Key) {
+func send(t testing.TB, j *Writer, k Key) {
 	t.Helper()
 	wait, err := j.Send(k, Rate{1000, time.Nanosecond})
 	must(t, err)
@@ -115,7 +115,7 @@ func send(t testing.TB, j *Journal, k Key) {
 }
 
 // reach brings a creation of its own to a step, on the shortest way.
-func reach(t testing.TB, j *Journal, c Creation, step Step) {
+func reach(t testing.TB, j *Writer, c Creation, step Step) {
 	t.Helper()
 	k := c.Key
 	must(t, j.Begin(c))
@@ -142,7 +142,7 @@ func reach(t testing.TB, j *Journal, c Creation, step Step) {
 }
 
 // creation reads back what must be there.
-func creation(t testing.TB, v *View, k Key) Creation {
+func creation(t testing.TB, v *Journal, k Key) Creation {
 	t.Helper()
 	c, err := v.Creation(k)
 	must(t, err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"reconciler/internal/store/securedir"
@@ -15,298 +16,352 @@ import (
 
 // Options are what a journal needs besides its folder. The zero value works.
 type Options struct {
-	// Now tells the time; time.Now if nil.
+	// Now returns the time; time.Now if nil.
 	Now func() time.Time
-	// Logger is told of files that are set aside and of new schemas; nil for
-	// nobody.
+	// Logger logs files that are set aside and schema migrations; nil is silent.
 	Logger *slog.Logger
 }
 
-func (o Options) withDefaults() Options {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
-// View reads a journal, beside the process that holds it. It can also take
-// down that a person has acknowledged something, and nothing else. Its methods
-// may be called from several goroutines.
+// Journal is the journal in a folder. It opens the file with its first use, and
+// keeps it open until Close.
 //
-// None of them takes a context: they are local and take milliseconds, at most
-// five seconds when another process is writing, and what is written here must
-// not be cut short by the signal that ends a run.
-type View struct {
-	db   *sql.DB
-	file string
-	now  func() time.Time
-	// older says that the file has an older schema, and db is a copy of it in
-	// memory.
-	older bool
-}
-
-// Journal is a View that may also be written to. One process at a time has it.
+// Its own methods work beside a process that holds the lock. They read, and they
+// write what people decide: acknowledgments and suspensions. All else is written
+// by the [Writer] that Lock returns. Where there is no file, reading finds
+// nothing, and creates nothing.
+//
+// Before each use, the file is compared with the one that was used last. If it
+// was replaced, or another process wrote to it, it is opened and checked again.
+// If it is gone, all methods fail with ErrGone until it is back: a volume that is
+// no longer mounted must not read as a journal that knows nothing.
+//
+// The methods may be called by several goroutines. None takes a context: they
+// are local and take milliseconds, at most five seconds while another process is
+// writing, and the signal that ends a run must not interrupt a write.
 type Journal struct {
-	View
-	lock *lock
+	dir   string
+	now   func() time.Time
+	log   *slog.Logger
+	steps []string // of the schema
+
+	mu sync.Mutex
+	// db is nil while the file isn't open. info describes the file as this
+	// Journal last used it.
+	db   *sql.DB
+	info fs.FileInfo
+	// seenDir and seenFile report whether the folder and the file were there once.
+	seenDir, seenFile bool
 }
 
-// Open opens the journal in dir for this process alone, until Close. A missing
-// folder or journal is made, an older one is brought to the present schema.
+// New returns the journal in dir, and opens nothing. An empty dir stands for a
+// journal that nobody configured: reading finds nothing, and Lock fails.
+func New(dir string, opts Options) *Journal {
+	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema()}
+	if j.now == nil {
+		j.now = time.Now
+	}
+	if j.log == nil {
+		j.log = slog.New(slog.DiscardHandler)
+	}
+	return j
+}
+
+// Close closes the file. The journal may be used again, which reopens it.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed("closing", j.disconnect())
+}
+
+func (j *Journal) path() string { return filepath.Join(j.dir, dbFile) }
+
+// Check opens the journal, and returns an error if it is damaged or can't be
+// read. A journal that doesn't exist yet is fine.
+func (j *Journal) Check() error {
+	return j.read("opening", func(*sql.DB) error { return nil })
+}
+
+// Writer is a journal that is locked for this process. It must not be used after
+// Unlock.
+type Writer struct {
+	*Journal
+	lock *os.File
+}
+
+// Open returns the locked journal in dir; see [Journal.Lock].
+func Open(dir string, opts Options) (*Writer, error) {
+	j := New(dir, opts)
+	w, err := j.Lock()
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	return w, nil
+}
+
+// Lock locks the journal for this process until Unlock, and creates folder and
+// file where they are missing. It fails with a *HeldError while another process
+// holds the lock.
 //
-// A file that can't be read is set aside under a new name, the logger is told,
-// and the journal begins anew with Amnesia. Errors: *HeldError when another
-// process holds the journal; *Error or *securedir.Error when folder or file
-// can't be used.
-func Open(dir string, opts Options) (*Journal, error) {
-	return open(dir, opts, migrations())
-}
-
-func open(dir string, opts Options, steps []string) (_ *Journal, err error) {
-	opts = opts.withDefaults()
-	root, err := securedir.Dir(dir)
+// A damaged file is set aside under another name, and logged. The journal that
+// replaces it has a Loss and suspends everything.
+func (j *Journal) Lock() (_ *Writer, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.ready(); errors.Is(err, ErrGone) {
+		return nil, j.failed("opening", err) // or a new one would take its place
+	}
+	root, err := securedir.Dir(j.dir)
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	lock, err := acquire(dir, root, opts.Now())
+	lock, err := acquire(j.dir, root, j.now())
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			lock.release()
+			lock.Close()
 		}
 	}()
-	path := filepath.Join(dir, dbFile)
-	if err := prepare(dir, root, opts, steps); err != nil {
-		return nil, failed(path, "opening", err)
+	err = j.readyIn(root)
+	if errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
+		err = j.begin(root, err)
 	}
-	db, err := connectDurable(path)
 	if err != nil {
-		return nil, failed(path, "opening", err)
+		return nil, j.failed("opening", err)
 	}
-	j := &Journal{View{db: db, file: path, now: opts.Now}, lock}
-	if err := j.takeOver(steps); err != nil {
-		db.Close()
-		return nil, failed(path, "opening", err)
-	}
-	return j, nil
-}
-
-// prepare sees to it that there is a journal.db that can be worked with.
-func prepare(dir string, root *os.Root, opts Options, steps []string) error {
-	path := filepath.Join(dir, dbFile)
-	c, err := diagnose(path, root)
-	switch {
-	case err != nil:
-		return err
-	case c.version > len(steps):
-		return tooNew(path, c.version, len(steps))
-	case c.missing:
-		return beginAnew(dir, root, opts, steps)
-	case c.broken == "" && c.version < len(steps):
-		opts.Logger.Info("bringing the journal to a new schema", "file", path, "from", c.version, "to", len(steps))
-	}
-	if c.broken == "" {
-		return nil
-	}
-	name, err := setAside(root, opts.Now())
-	if err != nil {
-		return fmt.Errorf("it is damaged (%s) and can't be set aside: %w", c.broken, err)
-	}
-	opts.Logger.Error("the journal is damaged and was set aside; what it knew of orgs being created is forgotten",
-		"file", path, "damage", c.broken, "setAside", filepath.Join(dir, name))
-	return beginAnew(dir, root, opts, steps)
-}
-
-// beginAnew makes a new journal. If there is a file that was set aside, then the
-// new journal has forgotten something: either just now, or a process died
-// between the two.
-func beginAnew(dir string, root *os.Root, opts Options, steps []string) error {
-	forgot, err := forgotten(dir, root, opts.Now())
-	if err != nil {
-		return err
-	}
-	return create(dir, root, steps, forgot)
-}
-
-func forgotten(dir string, root *os.Root, now time.Time) (*Amnesia, error) {
-	name, err := lastAside(root)
-	if err != nil || name == "" {
+	if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
 		return nil, err
 	}
-	return &Amnesia{Since: now, SetAside: filepath.Join(dir, name)}, nil
+	return &Writer{j, lock}, nil
 }
 
-// takeOver brings the schema up to date, and closes what an earlier process left
-// open: as this one holds the lock, nobody waits for an answer any more.
-func (j *Journal) takeOver(steps []string) error {
-	if err := migrate(j.db, steps); err != nil {
+// closeAttempts closes what an earlier process left open: whoever holds the lock
+// is the only one who could still get an answer.
+func closeAttempts(tx *sql.Tx) error {
+	if _, err := tx.Exec(`UPDATE creations SET last_error = 'the process ended before the answer came'
+		WHERE step = 'sent' AND id IN (SELECT creation FROM attempts WHERE outcome = '')`); err != nil {
 		return err
 	}
-	return j.write("closing the attempts of earlier processes", func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`UPDATE creations SET last_error = 'the process ended before the answer came'
-			WHERE step = 'sent' AND id IN (SELECT creation FROM attempts WHERE outcome = '')`); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`UPDATE attempts SET outcome = 'unanswered' WHERE outcome = ''`)
-		return err
-	})
-}
-
-// Close gives the journal back. It may be called twice.
-func (j *Journal) Close() error {
-	err := j.View.Close()
-	if closeErr := j.lock.release(); err == nil && !errors.Is(closeErr, os.ErrClosed) {
-		err = closeErr
-	}
+	_, err := tx.Exec(`UPDATE attempts SET outcome = 'unanswered' WHERE outcome = ''`)
 	return err
 }
 
-// Look opens the journal in dir for reading, whether or not a process holds it.
-// A folder or journal that isn't there reads as one that knows nothing; nothing
-// is made. One of an older schema is read as what Open would make of it, and
-// stays as it is. A damaged file is an error.
-func Look(dir string, opts Options) (*View, error) {
-	opts = opts.withDefaults()
-	path := filepath.Join(dir, dbFile)
-	v := &View{file: path, now: opts.Now}
-	root, err := securedir.Existing(dir)
+// Unlock releases the lock. The file stays open until Close. It may be called
+// twice.
+func (w *Writer) Unlock() error {
+	if err := w.lock.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close releases the lock and closes the file.
+func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close()) }
+
+// ready opens the file, unless it is open and nobody else changed it. The error
+// is errNone where there is none.
+func (j *Journal) ready() error {
+	if j.dir == "" {
+		return errNone
+	}
+	root, err := securedir.Existing(j.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := v.openEmpty(nil); err != nil {
-			return nil, failed(path, "opening", err)
-		}
-		return v, nil
+		return j.missing(j.seenDir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	_, err = checkFile(root)
-	switch {
-	case err == nil:
-		err = v.openFile(len(migrations()))
-	case errors.Is(err, fs.ErrNotExist):
-		var forgot *Amnesia
-		if forgot, err = forgotten(dir, root, opts.Now()); err == nil {
-			err = v.openEmpty(forgot)
+	return j.readyIn(root)
+}
+
+// readyIn is ready in the open folder.
+func (j *Journal) readyIn(root *os.Root) error {
+	j.seenDir = true
+	info, err := checkFile(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := j.missing(j.seenFile); !errors.Is(err, errNone) {
+			return err
+		}
+		return checkTraces(root)
+	}
+	j.seenFile = true
+	if err != nil {
+		return err
+	}
+	if j.db != nil && os.SameFile(info, j.info) && info.Size() == j.info.Size() && info.ModTime().Equal(j.info.ModTime()) {
+		return nil
+	}
+	if err := j.disconnect(); err != nil {
+		return err
+	}
+	// A backup or a copy may have given access to others.
+	if info.Mode().Perm() != 0o600 {
+		if err := root.Chmod(dbFile, 0o600); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return nil, failed(path, "opening", err)
-	}
-	return v, nil
-}
-
-// openEmpty is a journal that knows nothing, in memory.
-func (v *View) openEmpty(forgot *Amnesia) (err error) {
-	if v.db, err = connect(v.file, "memory"); err != nil {
-		return err
-	}
-	if err = migrate(v.db, migrations()); err == nil && forgot != nil {
-		err = forgot.insert(v.db)
-	}
-	if err != nil {
-		v.db.Close()
-	}
-	return err
-}
-
-func (v *View) openFile(known int) error {
-	db, err := connect(v.file, "rw", "synchronous(FULL)", "wal_autocheckpoint(1)")
+	db, err := j.connect()
 	if err != nil {
 		return err
 	}
-	c, err := inspectDB(db)
-	switch {
+	j.db, j.info = db, info
+	j.remember()
+	return nil
+}
+
+// missing returns the error for a folder or file that isn't there.
+func (j *Journal) missing(seen bool) error {
+	if err := j.disconnect(); err != nil || !seen {
+		return errors.Join(err, errNone)
+	}
+	return ErrGone
+}
+
+// remember notes how this Journal leaves the file, so that the next use finds it
+// unchanged.
+func (j *Journal) remember() {
+	if info, err := os.Lstat(j.path()); err == nil && os.SameFile(info, j.info) {
+		j.info = info
+	}
+}
+
+// connect opens the file and checks it, and migrates its schema.
+func (j *Journal) connect() (*sql.DB, error) {
+	db, err := connect(j.path())
+	if err != nil {
+		return nil, err
+	}
+	version, err := inspect(db)
+	switch known := len(j.steps); {
 	case err != nil:
-	case c.broken != "":
-		err = &Error{
-			msg:  fmt.Sprintf("journal %q: the file is damaged: %s", v.file, c.broken),
-			hint: "the next start of apply or run sets it aside and says what to do", damaged: true,
-		}
-	case c.version > known:
-		err = tooNew(v.file, c.version, known)
-	case c.version < known:
-		defer db.Close()
-		return v.openOlder(db)
+		err = explain(err)
+	case version > known:
+		err = tooNew(version, known)
+	case version < known:
+		j.log.Info("migrating the journal's schema", "file", j.path(), "from", version, "to", known)
+		err = migrate(db, j.steps)
 	}
 	if err != nil {
 		db.Close()
-		return err
+		return nil, err
 	}
-	v.db = db
-	return nil
+	return db, nil
 }
 
-// openOlder is what a file with an older schema would be, had Open brought it up
-// to date. To look must not depend on that: it is what runs begin with, long
-// before they have anything to write.
-func (v *View) openOlder(old *sql.DB) error {
-	data, err := serialize(old)
-	if err != nil {
-		return err
+func (j *Journal) disconnect() error {
+	db := j.db
+	j.db = nil
+	if db == nil {
+		return nil
 	}
-	if v.db, err = connect(v.file, "memory"); err != nil {
-		return err
-	}
-	if err = deserialize(v.db, data); err == nil {
-		err = migrate(v.db, migrations())
-	}
-	if err != nil {
-		v.db.Close()
-		return err
-	}
-	v.older = true
-	return nil
+	return db.Close()
 }
 
-// modernize brings the file to the present schema, and takes it in the place of
-// the copy. It takes the journal for a moment, which no process may hold.
-func (v *View) modernize() error {
-	j, err := Open(filepath.Dir(v.file), Options{Now: v.now})
-	if err != nil {
-		return err
-	}
-	copied := v.db
-	err = errors.Join(j.Close(), v.openFile(len(migrations())))
-	if err != nil {
-		return failed(v.file, "opening", err)
-	}
-	v.older = false
-	return copied.Close()
-}
-
-// Close ends the view. It may be called twice.
-func (v *View) Close() error {
-	return failed(v.file, "closing", v.db.Close())
-}
-
-// write does f in one transaction that is synced when write returns nil.
-func (v *View) write(doing string, f func(tx *sql.Tx) error) error {
-	if v.older {
-		if err := v.modernize(); err != nil {
-			return err
+// begin creates the file. Where that is to replace a damaged one, that one is
+// set aside first.
+func (j *Journal) begin(root *os.Root, why error) error {
+	var loss *Loss
+	if errors.Is(why, ErrDamaged) {
+		name, err := setAside(root, j.now())
+		if err != nil {
+			return fmt.Errorf("%w, and it can't be set aside: %w", why, err)
 		}
+		loss = &Loss{Since: j.now(), SetAside: filepath.Join(j.dir, name)}
+		j.log.Error("the journal is damaged and was set aside; what it knew of orgs being created is forgotten, and all writes are held",
+			"file", j.path(), "damage", why.Error(), "setAside", loss.SetAside)
 	}
-	tx, err := v.db.Begin()
+	if err := create(j.dir, root, j.steps, loss); err != nil {
+		return err
+	}
+	return j.readyIn(root)
+}
+
+// read calls f with the open file. Where there is none, it does nothing.
+func (j *Journal) read(doing string, f func(db *sql.DB) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.ready()
+	if errors.Is(err, errNone) {
+		return nil
+	}
+	if err == nil {
+		err = f(j.db)
+	}
+	return j.failed(doing, err)
+}
+
+// write calls f in one transaction, which is synced when write returns nil. The
+// error is errNone where there is no file.
+func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.ready()
+	if errors.Is(err, errNone) {
+		return err
+	}
 	if err != nil {
-		return failed(v.file, doing, err)
+		return j.failed(doing, err)
+	}
+	return j.transact(doing, f)
+}
+
+// transact is write with a file that is open.
+func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
+	tx, err := j.db.Begin()
+	if err != nil {
+		return j.failed(doing, err)
 	}
 	defer tx.Rollback()
 	if err := f(tx); err != nil {
-		return failed(v.file, doing, err)
+		return j.failed(doing, err)
 	}
-	return failed(v.file, doing, tx.Commit())
+	if err := tx.Commit(); err != nil {
+		return j.failed(doing, err)
+	}
+	j.remember()
+	return nil
+}
+
+// list returns the rows of a query, or none where there is no file. fields returns
+// where the columns of a row go.
+func list[T any](j *Journal, doing string, fields func(*T) []any, query string, args ...any) (all []T, err error) {
+	err = j.read(doing, func(db *sql.DB) error {
+		all, err = rowsOf(db, fields, query, args...)
+		return err
+	})
+	return all, err
+}
+
+func rowsOf[T any](q querier, fields func(*T) []any, query string, args ...any) ([]T, error) {
+	rows, err := q.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		var one T
+		if err := rows.Scan(fields(&one)...); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
 }
 
 // stampForm is RFC 3339 of fixed width, so that times sort as text.
 const stampForm = "2006-01-02T15:04:05.000000000Z"
 
+// stamp returns a time as the file has it.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -317,7 +372,7 @@ func stamp(t time.Time) string {
 // moment scans a stamp.
 type moment struct{ t *time.Time }
 
-// Scan takes what stamp gave.
+// Scan reads what stamp returned.
 func (m moment) Scan(value any) error {
 	s, ok := value.(string)
 	if !ok {

@@ -3,54 +3,114 @@ package journal
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
-// lock is the lock file of a journal. The lock belongs to the open file, so it
-// ends with the process, and a file that was left behind is no obstacle. It is
+// lockFile is locked by the Writer. The lock belongs to the open file, so it ends
+// with the process, and a file that was left behind locks nothing. The file is
 // never deleted: a process could then hold a lock on a file that has lost its
 // name, beside one that holds the new file.
-type lock struct{ f *os.File }
-
 const lockFile = "journal.lock"
 
-// acquire takes the lock or says who has it. What the lock file tells is for
-// people; it locks nothing.
-func acquire(dir string, root *os.Root, now time.Time) (*lock, error) {
-	path := filepath.Join(dir, lockFile)
+// Holder is the process that holds the lock of a journal.
+type Holder struct {
+	PID     int       `json:"pid"`
+	Host    string    `json:"host"`
+	Started time.Time `json:"started"`
+}
+
+// HeldError means that another process holds the lock of the journal.
+type HeldError struct {
+	Dir string
+	// Holder is what the other process wrote into the lock file; its fields
+	// are empty when that could not be read.
+	Holder Holder
+}
+
+// Error names the holder.
+func (e *HeldError) Error() string {
+	if e.Holder.PID == 0 {
+		return fmt.Sprintf("the journal in %q is held by another process", e.Dir)
+	}
+	return fmt.Sprintf("the journal in %q is held by process %d on %q since %s",
+		e.Dir, e.Holder.PID, e.Holder.Host, e.Holder.Started.UTC().Format(time.RFC3339))
+}
+
+// Hint returns what to do about it.
+func (e *HeldError) Hint() string {
+	return "two processes must not create orgs at the same time: wait until the other one ends, or stop it (usually it is the daemon)"
+}
+
+// acquire locks the lock file, or returns a *HeldError. What the file holds is
+// for people; it locks nothing.
+func acquire(dir string, root *os.Root, now time.Time) (*os.File, error) {
 	// A folder in which journal.lock is a symbolic link to elsewhere fails here.
 	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, failed(path, "opening the lock file", err)
+		return nil, lockError(dir, "opening the lock file", err)
 	}
 	err = securedir.Lock(f)
 	if errors.Is(err, securedir.ErrLocked) {
 		held := &HeldError{Dir: dir}
 		held.Holder, _ = readHolder(f)
-		f.Close()
-		return nil, held
+		err = held
+	} else if err != nil {
+		err = lockError(dir, "locking", err)
 	}
 	if err != nil {
 		f.Close()
-		return nil, failed(path, "locking", err)
+		return nil, err
 	}
 	sign(f, now)
-	return &lock{f}, nil
+	return f, nil
 }
 
-// sign tells who holds the lock, as well as it can: on a full disk the lock
-// holds all the same, and a journal that can only be read is worth having.
+func lockError(dir, doing string, err error) error {
+	return text.WithHint(fmt.Errorf("journal %q: %s: %w", filepath.Join(dir, lockFile), doing, securedir.Cause(err)), securedir.HintFor(err))
+}
+
+// sign writes into the lock file who holds the lock. Errors don't count: on a
+// full disk the lock holds all the same, and the journal can still be read.
 func sign(f *os.File, now time.Time) {
 	host, _ := os.Hostname()
-	text, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Started: now.UTC().Truncate(time.Second)})
+	data, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Started: now.UTC().Truncate(time.Second)})
 	if err == nil && f.Truncate(0) == nil {
-		_, _ = f.WriteAt(append(text, '\n'), 0)
+		_, _ = f.WriteAt(append(data, '\n'), 0)
 	}
 }
 
-// release gives the lock back.
-func (l *lock) release() error { return l.f.Close() }
+// LastHolder returns the process that was the last to lock the journal in dir,
+// and false if that isn't known. It may have ended since. LastHolder doesn't try
+// the lock: that would take it for a moment, in which a daemon that starts would
+// find it held.
+func LastHolder(dir string) (Holder, bool) {
+	root, err := securedir.Existing(dir)
+	if err != nil {
+		return Holder{}, false
+	}
+	defer root.Close()
+	f, err := root.Open(lockFile)
+	if err != nil {
+		return Holder{}, false
+	}
+	defer f.Close()
+	return readHolder(f)
+}
+
+// readHolder reads what sign wrote.
+func readHolder(f io.Reader) (Holder, bool) {
+	data, err := io.ReadAll(io.LimitReader(f, 4096))
+	var h Holder
+	if err != nil || json.Unmarshal(data, &h) != nil || h.PID == 0 {
+		return Holder{}, false
+	}
+	h.Host = clean(h.Host)
+	return h, true
+}

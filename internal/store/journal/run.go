@@ -3,6 +3,7 @@ package journal
 import (
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -13,29 +14,26 @@ const (
 	keepBytes = 32 << 20
 )
 
-// Run is the record of a run of the program. The journal doesn't look into it;
-// whoever writes it sees to it that it holds no secrets.
+// Run is the record of a run of the program that has ended. The journal doesn't
+// look into it; the caller makes sure that it holds no secrets.
 type Run struct {
 	// ID is unique.
-	ID      string
-	Started time.Time
-	// Finished is zero, and Result and Record are empty, for a run that goes
-	// on, or whose process died.
-	Finished time.Time
-	Result   string
+	ID                string
+	Started, Finished time.Time
+	Result            string
 	// Record is JSON.
 	Record json.RawMessage
 }
 
-// StartRun takes down that a run begins, and drops the oldest records beyond
-// what is kept (1000 runs, 32 MB). Of r, ID and Started count.
-func (j *Journal) StartRun(r Run) error {
-	if r.ID == "" || r.Started.IsZero() {
-		return misused("starting a run: id and time must be given")
+// AddRun keeps the record of a run, and drops the oldest ones beyond what is kept
+// (1000 runs, 32 MB).
+func (w *Writer) AddRun(r Run) error {
+	if r.ID == "" || r.Started.IsZero() || len(r.Record) > 0 && !json.Valid(r.Record) {
+		return fmt.Errorf("keeping the run %q: id and time must be given, and its record must be JSON", r.ID)
 	}
-	return j.write("starting a run", func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES (?, ?, '', '', '')`,
-			r.ID, stamp(r.Started)); err != nil {
+	return w.write("keeping a run", func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES (?, ?, ?, ?, ?)`,
+			r.ID, stamp(r.Started), stamp(r.Finished), r.Result, string(r.Record)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`DELETE FROM runs WHERE seq IN (
@@ -47,37 +45,9 @@ func (j *Journal) StartRun(r Run) error {
 	})
 }
 
-// EndRun takes down how a run ended. After StartRun; it may be repeated.
-func (j *Journal) EndRun(r Run) error {
-	if len(r.Record) > 0 && !json.Valid(r.Record) {
-		return misused("ending the run %q: its record is no JSON", r.ID)
-	}
-	return j.write("ending a run", func(tx *sql.Tx) error {
-		done, err := tx.Exec(`UPDATE runs SET finished_at = ?, result = ?, record = ? WHERE id = ?`,
-			stamp(r.Finished), r.Result, string(r.Record), r.ID)
-		return wantRow(done, err, misused("ending the run %q: the journal knows of no such run", r.ID))
-	})
-}
-
-// Runs gives the newest runs, at most limit of them, newest first.
-func (v *View) Runs(limit int) ([]Run, error) {
-	const doing = "reading runs"
-	rows, err := v.db.Query(`SELECT id, started_at, finished_at, result, record FROM runs ORDER BY seq DESC LIMIT ?`, max(0, limit))
-	if err != nil {
-		return nil, failed(v.file, doing, err)
-	}
-	defer rows.Close()
-	var all []Run
-	for rows.Next() {
-		var r Run
-		var record string
-		if err := rows.Scan(&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, &record); err != nil {
-			return nil, failed(v.file, doing, err)
-		}
-		if record != "" {
-			r.Record = json.RawMessage(record)
-		}
-		all = append(all, r)
-	}
-	return all, failed(v.file, doing, rows.Err())
+// Runs returns the newest runs, at most limit of them, newest first.
+func (j *Journal) Runs(limit int) ([]Run, error) {
+	return list(j, "reading runs", func(r *Run) []any {
+		return []any{&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, (*[]byte)(&r.Record)}
+	}, `SELECT id, started_at, finished_at, result, nullif(record, '') FROM runs ORDER BY seq DESC LIMIT ?`, max(0, limit))
 }

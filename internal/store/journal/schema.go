@@ -9,16 +9,14 @@ import (
 // it; in ASCII it is "RcJl".
 const applicationID = 0x52634a6c
 
-// migrations gives the steps that lead to the schema that this version works
-// with. Step n leads from schema n to n+1. A step that was released is never
-// changed: what is to be different is a new step at the end.
+// schema returns the steps that lead to the schema of this version: step n leads
+// from schema n to n+1. Once released, a step is never changed: a migration is a
+// new step at the end.
 //
 // Times are text, in UTC and of fixed width, so that they sort, and so that a
 // person who opens the file with sqlite3 in an emergency can read them. An
 // empty text is "never".
-func migrations() []string {
-	return []string{schema1, schema2}
-}
+func schema() []string { return []string{schema1} }
 
 const schema1 = `
 CREATE TABLE creations (
@@ -29,28 +27,28 @@ CREATE TABLE creations (
 	cell            TEXT NOT NULL,
 	subdomain       TEXT NOT NULL,
 	step            TEXT NOT NULL CHECK (step IN ('intent', 'sent', 'refused', 'created', 'linked', 'done')),
-	org_id          TEXT NOT NULL,
+	org_id          TEXT NOT NULL DEFAULT '',
 	begun_at        TEXT NOT NULL CHECK (begun_at <> ''),
 	changed_at      TEXT NOT NULL CHECK (changed_at <> ''),
-	created_at      TEXT NOT NULL,
-	token           TEXT NOT NULL CHECK (token IN ('', 'stored', 'lost')),
-	token_at        TEXT NOT NULL,
-	lost_since      TEXT NOT NULL,
-	lost_reason     TEXT NOT NULL,
-	acknowledged_at TEXT NOT NULL,
-	acknowledged_by TEXT NOT NULL,
-	last_error      TEXT NOT NULL,
+	created_at      TEXT NOT NULL DEFAULT '',
+	token           TEXT NOT NULL DEFAULT '' CHECK (token IN ('', 'stored', 'lost')),
+	token_at        TEXT NOT NULL DEFAULT '',
+	lost_since      TEXT NOT NULL DEFAULT '',
+	lost_reason     TEXT NOT NULL DEFAULT '',
+	acknowledged_at TEXT NOT NULL DEFAULT '',
+	acknowledged_by TEXT NOT NULL DEFAULT '',
+	last_error      TEXT NOT NULL DEFAULT '',
 	forgotten_at    TEXT NOT NULL DEFAULT '',
 	forgotten_by    TEXT NOT NULL DEFAULT '',
 	CHECK (step NOT IN ('linked', 'done') OR (org_id <> '' AND token <> '')),
 	CHECK ((token = 'lost') = (lost_since <> ''))
 ) STRICT;
 
--- One creation for each org, but for those that a person had forgotten.
+-- One creation for each org, except for those that a person had forgotten.
 CREATE UNIQUE INDEX creations_key ON creations (account, domain) WHERE forgotten_at = '';
 
--- Each call that was sent to make an org, for the parent's limit and for what
--- is known of its outcome; '' while it is under way.
+-- Each call that was sent to create an org, for the parent's limit and for its
+-- outcome; '' while it is under way.
 CREATE TABLE attempts (
 	id       INTEGER PRIMARY KEY,
 	creation INTEGER NOT NULL REFERENCES creations (id),
@@ -81,17 +79,6 @@ CREATE TABLE runs (
 	record      TEXT NOT NULL
 ) STRICT;
 
--- What was forgotten with a file that could not be read.
-CREATE TABLE amnesia (
-	id              INTEGER PRIMARY KEY,
-	since           TEXT NOT NULL CHECK (since <> ''),
-	set_aside       TEXT NOT NULL,
-	acknowledged_at TEXT NOT NULL DEFAULT '',
-	acknowledged_by TEXT NOT NULL DEFAULT ''
-) STRICT;
-`
-
-const schema2 = `
 -- The last commit of each source whose signatures were good.
 CREATE TABLE acceptances (
 	source      TEXT PRIMARY KEY CHECK (source <> ''),
@@ -101,7 +88,7 @@ CREATE TABLE acceptances (
 	accepted_at TEXT NOT NULL CHECK (accepted_at <> '')
 ) STRICT;
 
--- Commits that were accepted once, and that an accepted rewrite took away.
+-- Commits that were accepted once, and that an accepted rewrite removed.
 CREATE TABLE rewritten (
 	source   TEXT NOT NULL CHECK (source <> ''),
 	revision TEXT NOT NULL CHECK (revision <> ''),
@@ -118,43 +105,62 @@ CREATE TABLE announcements (
 	announced_at TEXT NOT NULL CHECK (announced_at <> ''),
 	PRIMARY KEY (account, org_id, action)
 ) STRICT;
+
+-- What holds writes until it expires or is taken back. The orgs are patterns of
+-- domains, as a JSON array; none are all orgs and the account.
+CREATE TABLE suspensions (
+	id     TEXT PRIMARY KEY CHECK (id <> ''),
+	orgs   TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	owner  TEXT NOT NULL,
+	since  TEXT NOT NULL CHECK (since <> ''),
+	until  TEXT NOT NULL
+) STRICT;
+
+-- What was lost with a file that could not be read.
+CREATE TABLE losses (
+	id              INTEGER PRIMARY KEY,
+	since           TEXT NOT NULL CHECK (since <> ''),
+	set_aside       TEXT NOT NULL,
+	acknowledged_at TEXT NOT NULL DEFAULT '',
+	acknowledged_by TEXT NOT NULL DEFAULT ''
+) STRICT;
 `
 
-// migrate brings a database from the schema it has to the one that steps lead
-// to. Each step is done whole or not at all.
+// migrate brings a database to the schema that the steps lead to. Each step is
+// done as a whole or not at all, and several processes may do so at the same time.
 func migrate(db *sql.DB, steps []string) error {
-	version, err := pragma(db, "user_version")
-	if err != nil {
-		return err
-	}
-	for ; version < len(steps); version++ {
-		if err := migrateStep(db, version, steps[version]); err != nil {
-			return fmt.Errorf("bringing schema %d to %d: %w", version, version+1, err)
+	for done := false; !done; {
+		var err error
+		if done, err = migrateStep(db, steps); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func migrateStep(db *sql.DB, version int, step string) error {
+// migrateStep does the next step, and reports whether there was none left.
+func migrateStep(db *sql.DB, steps []string) (done bool, err error) {
 	tx, err := db.Begin()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer tx.Rollback()
-	if _, err := tx.Exec(step); err != nil {
-		return err
+	version, err := pragma(tx, "user_version")
+	if err != nil || version >= len(steps) {
+		return true, err
 	}
 	// A PRAGMA takes no parameters.
-	marks := fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version+1, applicationID)
-	if _, err := tx.Exec(marks); err != nil {
-		return err
+	marks := fmt.Sprintf("\n; PRAGMA user_version = %d; PRAGMA application_id = %d", version+1, applicationID)
+	if _, err := tx.Exec(steps[version] + marks); err != nil {
+		return false, fmt.Errorf("migrating schema %d to %d: %w", version, version+1, err)
 	}
-	return tx.Commit()
+	return false, tx.Commit()
 }
 
 // pragma reads a number.
-func pragma(db *sql.DB, name string) (int, error) {
+func pragma(q querier, name string) (int, error) {
 	var n int
-	err := db.QueryRow("PRAGMA " + name).Scan(&n)
+	err := q.QueryRow("PRAGMA " + name).Scan(&n)
 	return n, err
 }

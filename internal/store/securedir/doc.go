@@ -1,10 +1,8 @@
-// Package securedir makes and checks folders that belong to this program alone:
-// the one that remembers which orgs were asked for, and the one that holds
-// tokens of super administrators.
+// Package securedir creates, checks and locks folders that belong to this
+// program alone: the one with the journal, and the one with tokens of super
+// administrators.
 //
-// A folder that others may write to is no safe place even for files that
-// nobody else may read, because whoever may write to it can put other files in
-// their place. So such a folder is refused, with a word on how to mend it,
-// rather than silently used or silently changed. Processes that share a folder
-// keep out of each other's way by locking a file in it.
+// A folder that others may write to is unsafe even for files that nobody else
+// may read, because others can replace those files. Such a folder is rejected,
+// with a hint on how to fix it, rather than used or changed silently.
 package securedir

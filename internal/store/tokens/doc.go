@@ -1,15 +1,15 @@
 // Package tokens keeps the tokens of new orgs.
 //
-// Okta tells the token of a new org's first super administrator once, in the
-// answer that says that the org is there. It can't be seen again, nor revoked
-// by hand. So whoever creates an org proves first that a token could be kept
-// (Probe), and when there is one, keeps it before anything else happens
-// (Store). A Store that returned without an error has synced the token; one
-// that was killed half way may have kept it, which Find finds out.
+// Okta shows the token of a new org's first super administrator once, in the
+// response that creates the org. It can't be read again, nor revoked by hand. So
+// the caller proves before it creates an org that a token could be kept (Probe),
+// and keeps the token before anything else happens (Store). A Store that returned
+// without an error has synced the token; one that was killed may have kept it,
+// which Find finds out.
 //
-// A sink never loses a token that it holds: nothing is overwritten and nothing
-// is deleted. It never tells one either: not in errors, not in String, not in
-// the arguments or the environment of a command.
+// A sink never loses a token: it overwrites and deletes nothing. It never shows one
+// either: not in errors, not in String, not in the arguments or the environment of
+// a command.
 //
 // # Folders
 //
@@ -22,7 +22,7 @@
 //
 // Exec hands each token to a program, such as the client of a secret store, on
 // its standard input: the token's bytes and nothing behind them, no line end
-// either. These variables tell what it is:
+// either. These variables describe it:
 //
 //	RECONCILER_TOKEN_DOMAIN      acme-new.okta.com
 //	RECONCILER_TOKEN_ORG_ID      00oy0itaI2Yi7XGGE0g3, or empty if Okta's answer was cut off
@@ -35,7 +35,7 @@
 // without leaving something behind.
 //
 // By ending with 0 the program promises that the token is safe. Any other end
-// means that it isn't. The last line that it prints on standard output tells
-// people where the token is; the end of what it prints on standard error
-// becomes part of the error. The token itself is taken out of both.
+// means that it isn't. The last line that it prints on standard output is where
+// the token is, for people; the end of what it prints on standard error becomes
+// part of the error. The token itself is masked in both.
 package tokens

@@ -1,7 +1,6 @@
 package tokens
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,60 +16,19 @@ import (
 )
 
 const (
-	// defaultTimeout is for commands whose config doesn't say.
-	defaultTimeout = 30 * time.Second
-	// maxOutput is how much of each output is looked at.
+	// timeout is how long a command may run.
+	timeout = 30 * time.Second
+	// maxOutput is how much of each output is kept.
 	maxOutput = 64 << 10
-	// maxExcerpt is how much of it is told, in characters.
+	// maxExcerpt is how much of it is shown, in characters.
 	maxExcerpt = 300
-	// lingering is how long the outputs of a command that has ended are waited
-	// for when something that it started still holds them.
-	lingering = 2 * time.Second
+	// waitDelay is how long to wait for the outputs of a command that has ended,
+	// while something that it started still holds them.
+	waitDelay = 2 * time.Second
 
 	envPrefix = "RECONCILER_"
 	minPath   = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
-
-// Command is a program that keeps tokens. The package comment says how it is
-// called.
-type Command struct {
-	// Argv is the program, by its absolute path, and its arguments.
-	Argv []string
-	// Env is its environment, as NAME=VALUE. Variables of our own
-	// (RECONCILER_…), which may hold secrets, are taken out of it. When it is
-	// nil, the program gets a PATH and no more.
-	Env []string
-	// Timeout is how long it may take; 0 means 30 seconds. Then it is killed,
-	// with all that it started.
-	Timeout time.Duration
-}
-
-// Exec hands tokens to a command. That it is there is for Probe to find out.
-func Exec(c Command) (Sink, error) {
-	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return nil, &Error{msg: "token command: no program is given", hint: "name it by its absolute path"}
-	}
-	if !filepath.IsAbs(c.Argv[0]) {
-		return nil, &Error{
-			msg:  fmt.Sprintf("token command: %q is no absolute path", c.Argv[0]),
-			hint: "write the whole path, so that nothing else of that name can get the tokens",
-		}
-	}
-	for _, word := range slices.Concat(c.Argv, c.Env) {
-		if strings.ContainsRune(word, 0) {
-			return nil, &Error{msg: "token command: arguments and environment can't hold a NUL"}
-		}
-	}
-	if c.Timeout < 0 {
-		return nil, &Error{msg: fmt.Sprintf("token command: its timeout can't be %v", c.Timeout)}
-	}
-	s := &command{argv: slices.Clone(c.Argv), timeout: cmp.Or(c.Timeout, defaultTimeout)}
-	s.env = slices.DeleteFunc(slices.Clone(c.Env), func(v string) bool { return strings.HasPrefix(strings.ToUpper(v), envPrefix) })
-	if c.Env == nil {
-		s.env = []string{minPath}
-	}
-	return s, nil
-}
 
 // command is a sink behind a program.
 type command struct {
@@ -79,7 +37,32 @@ type command struct {
 	timeout time.Duration
 }
 
-// String names the program. Its arguments may hold what isn't for everybody.
+// Exec returns a sink that hands tokens to a program, as the package comment
+// describes. argv is its absolute path, and its arguments. Variables of our own
+// (RECONCILER_…), which may hold secrets, are removed from environ; if that is nil,
+// the program gets a PATH and no more. After 30 seconds the program is killed, with
+// all that it started. Whether it exists is for Probe to find out.
+func Exec(argv, environ []string) (Sink, error) {
+	switch {
+	case len(argv) == 0 || argv[0] == "":
+		return nil, text.WithHint(errors.New("token command: no program is given"), "name it by its absolute path")
+	case !filepath.IsAbs(argv[0]):
+		return nil, text.WithHint(fmt.Errorf("token command: %q is no absolute path", argv[0]),
+			"write the whole path, so that nothing else of that name can get the tokens")
+	}
+	for _, word := range slices.Concat(argv, environ) {
+		if strings.ContainsRune(word, 0) {
+			return nil, errors.New("token command: arguments and environment can't hold a NUL")
+		}
+	}
+	if environ == nil {
+		environ = []string{minPath}
+	}
+	env := slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(strings.ToUpper(v), envPrefix) })
+	return &command{slices.Clone(argv), env, timeout}, nil
+}
+
+// String names the program. Its arguments may hold secrets.
 func (c *command) String() string { return fmt.Sprintf("command %q", c.argv[0]) }
 
 // Probe runs the program for a random word.
@@ -89,8 +72,8 @@ func (c *command) Probe(ctx context.Context) error {
 	return err
 }
 
-// Store runs the program for a token. If it is run again for the same token, it
-// is for the program to see that.
+// Store runs the program for a token. If it is run again for the same token, the
+// program has to notice.
 func (c *command) Store(m Meta, t Token) (string, error) {
 	secret, err := secretOf(m, t)
 	if err != nil {
@@ -106,18 +89,13 @@ func (c *command) Store(m Meta, t Token) (string, error) {
 	return c.String(), nil
 }
 
-// Find can't be answered by a program that knows nothing but how to store: one
-// that doesn't understand the question would store nothing in the place of a
-// token.
+// Find fails: the program knows nothing but how to store, and one that doesn't
+// understand a query would store that in the place of a token.
 func (c *command) Find(string) ([]Stored, error) {
-	return nil, &Error{
-		msg:  fmt.Sprintf("%s can't tell which tokens it holds", c),
-		hint: "look there by hand",
-		err:  errors.ErrUnsupported,
-	}
+	return nil, text.WithHint(fmt.Errorf("%s can't tell which tokens it holds: %w", c, errors.ErrUnsupported), "look there by hand")
 }
 
-// run gives what the program printed, without the secret.
+// run returns what the program printed, without the secret.
 func (c *command) run(ctx context.Context, m Meta, secret string, more ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -126,37 +104,42 @@ func (c *command) run(ctx context.Context, m Meta, secret string, more ...string
 	cmd.Env = slices.Concat(c.env, describe(m), more)
 	cmd.Stdin = strings.NewReader(secret)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = lingering
+	cmd.WaitDelay = waitDelay
 	group(cmd)
 	err := cmd.Run()
 	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() && ctx.Err() == nil {
-		err = nil // it has made its promise; what it left running is its own affair
+		err = nil // the token is safe; what the program left running doesn't matter
 	}
 	if err == nil {
 		return scrub(stdout.String(), secret), nil
 	}
-	e := &Error{err: err, hint: "the command must read the token from its standard input, keep it, and end with 0: try it by hand"}
-	what := fmt.Sprintf("storing the token of %q by the %s", m.Domain, c)
+	what, hint := c.explain(ctx, cmd, err)
+	doing := fmt.Sprintf("storing the token of %q by the %s", m.Domain, c)
 	if len(more) > 0 {
-		what = fmt.Sprintf("token %s: a trial run failed", c)
-	}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		e.msg = fmt.Sprintf("%s: it was killed after %v", what, c.timeout)
-	case ctx.Err() != nil:
-		e.msg, e.hint = fmt.Sprintf("%s: interrupted", what), ""
-	case cmd.ProcessState == nil:
-		e.msg, e.hint = fmt.Sprintf("%s: it can't be started: %s", what, reason(err)), "the program must exist and be executable for the user that this one runs as"
-	default:
-		e.msg = fmt.Sprintf("%s: %s", what, cmd.ProcessState)
+		doing = fmt.Sprintf("token %s: a trial run failed", c)
 	}
 	if words := tail(scrub(stderr.String(), secret)); words != "" {
-		e.msg += ": " + words
+		what += ": " + words
 	}
-	return "", e
+	return "", text.WithHint(fmt.Errorf("%s: %s", doing, what), hint)
 }
 
-// describe gives the variables that tell what a token belongs to.
+// explain returns why a command failed, and what to do about it.
+func (c *command) explain(ctx context.Context, cmd *exec.Cmd, err error) (what, hint string) {
+	hint = "the command must read the token from its standard input, keep it, and end with 0: try it by hand"
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Sprintf("it was killed after %v", c.timeout), hint
+	case ctx.Err() != nil:
+		return "interrupted", ""
+	case cmd.ProcessState == nil:
+		return "it can't be started: " + reason(err), "the program must exist and be executable for the user that this one runs as"
+	default:
+		return cmd.ProcessState.String(), hint
+	}
+}
+
+// describe returns the variables that say what a token belongs to.
 func describe(m Meta) []string {
 	set := func(name, value string) string { return envPrefix + "TOKEN_" + name + "=" + oneLine(value) }
 	vars := []string{
@@ -170,7 +153,7 @@ func describe(m Meta) []string {
 	return append(vars, set("CREATED_AT", m.CreatedAt.UTC().Format(time.RFC3339)))
 }
 
-// reason gives an error of a start without the path, which was named.
+// reason returns an error of a start without the path, which the message has.
 func reason(err error) string {
 	for {
 		next := errors.Unwrap(err)
@@ -181,21 +164,18 @@ func reason(err error) string {
 	}
 }
 
-// lastLine gives the last line that isn't empty, cut where it gets long.
+// lastLine returns the last line that isn't empty, cut where it gets long.
 func lastLine(s string) string {
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' })
 	for _, line := range slices.Backward(lines) {
-		if line = oneLine(line); line != "" {
-			if r := []rune(line); len(r) > maxExcerpt {
-				line = string(r[:maxExcerpt]) + "…"
-			}
+		if line = text.OneLine(line, maxExcerpt+1); line != "" {
 			return line
 		}
 	}
 	return ""
 }
 
-// tail gives the end of an output as one line: that is where errors stand.
+// tail returns the end of an output on one line: that is where errors are.
 func tail(s string) string {
 	s = oneLine(s)
 	if r := []rune(s); len(r) > maxExcerpt {
@@ -204,11 +184,10 @@ func tail(s string) string {
 	return s
 }
 
-// oneLine makes foreign words printable.
 func oneLine(s string) string { return text.OneLine(s, math.MaxInt) }
 
-// ending keeps the end of what is written to it, which is where programs say
-// what became of it all.
+// ending keeps the end of what is written to it, which is where programs report
+// errors.
 type ending struct{ b []byte }
 
 // Write never fails, so that nothing stops the program.

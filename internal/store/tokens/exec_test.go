@@ -22,7 +22,7 @@ import (
 // shell gives a sink that runs a script.
 func shell(t *testing.T, script string, env ...string) Sink {
 	t.Helper()
-	s, err := Exec(Command{Argv: []string{"/bin/sh", "-c", script}, Env: append([]string{minPath}, env...)})
+	s, err := Exec([]string{"/bin/sh", "-c", script}, append([]string{minPath}, env...))
 	must(t, err)
 	return s
 }
@@ -66,10 +66,8 @@ func TestExec(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("RECONCILER_AERIAL_AUTH_PRIVATE_KEY", "of the process")
 	t.Setenv("NOT_GIVEN", "x")
-	s, err := Exec(Command{
-		Argv: []string{exe, dir},
-		Env:  []string{roleVar + "=keep", "VAULT_ADDR=https://vault", "RECONCILER_PARENTS_0_TOKEN=secret", "reconciler_token_probe=1"},
-	})
+	s, err := Exec([]string{exe, dir},
+		[]string{roleVar + "=keep", "VAULT_ADDR=https://vault", "RECONCILER_PARENTS_0_TOKEN=secret", "reconciler_token_probe=1"})
 	must(t, err)
 	m := meta()
 	m.Domain = "Acme-New.okta.com"
@@ -125,7 +123,7 @@ func TestExecProbe(t *testing.T) {
 // TestExecEnvironment: without an environment there is a PATH and no more.
 func TestExecEnvironment(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Exec(Command{Argv: []string{"/bin/sh", "-c", "env > " + filepath.Join(dir, "env")}})
+	s, err := Exec([]string{"/bin/sh", "-c", "env > " + filepath.Join(dir, "env")}, nil)
 	must(t, err)
 	m := Meta{Domain: "a\nb\x00c.okta.com", OrgID: "x\x1b[0m"}
 	store(t, s, m, canary)
@@ -168,7 +166,7 @@ func TestExecFailures(t *testing.T) {
 	must(t, os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o600))
 	exec := func(argv ...string) Sink {
 		t.Helper()
-		s, err := Exec(Command{Argv: argv})
+		s, err := Exec(argv, nil)
 		must(t, err)
 		return s
 	}
@@ -201,12 +199,9 @@ func TestExecFailures(t *testing.T) {
 // TestExecTimeout: with the command ends all that it started.
 func TestExecTimeout(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Exec(Command{
-		Argv:    []string{"/bin/sh", "-c", `sleep 600 & echo $! > "$0/pid"; wait`, dir},
-		Env:     []string{minPath},
-		Timeout: 300 * time.Millisecond,
-	})
+	s, err := Exec([]string{"/bin/sh", "-c", `sleep 600 & echo $! > "$0/pid"; wait`, dir}, nil)
 	must(t, err)
+	s.(*command).timeout = 300 * time.Millisecond
 	began := time.Now()
 	_, err = s.Store(meta(), canary)
 	wantError(t, err, "it was killed after 300ms", "end with 0")
@@ -232,21 +227,20 @@ func zombie(pid int) bool {
 
 func TestExecConfig(t *testing.T) {
 	for _, tt := range []struct {
-		c           Command
-		words, hint string
+		argv, environ []string
+		words, hint   string
 	}{
-		{Command{}, "no program is given", "absolute path"},
-		{Command{Argv: []string{""}}, "no program is given", ""},
-		{Command{Argv: []string{"vault", "kv"}}, `"vault" is no absolute path`, "whole path"},
-		{Command{Argv: []string{"./x"}}, `"./x" is no absolute path`, ""},
-		{Command{Argv: []string{"/x", "a\x00b"}}, "NUL", ""},
-		{Command{Argv: []string{"/x"}, Env: []string{"A=\x00"}}, "NUL", ""},
-		{Command{Argv: []string{"/x"}, Timeout: -1}, "timeout", ""},
+		{nil, nil, "no program is given", "absolute path"},
+		{[]string{""}, nil, "no program is given", ""},
+		{[]string{"vault", "kv"}, nil, `"vault" is no absolute path`, "whole path"},
+		{[]string{"./x"}, nil, `"./x" is no absolute path`, ""},
+		{[]string{"/x", "a\x00b"}, nil, "NUL", ""},
+		{[]string{"/x"}, []string{"A=\x00"}, "NUL", ""},
 	} {
-		_, err := Exec(tt.c)
+		_, err := Exec(tt.argv, tt.environ)
 		wantError(t, err, tt.words, tt.hint)
 	}
-	s, err := Exec(Command{Argv: []string{"/x", string(canary)}, Env: []string{"A=" + string(canary)}})
+	s, err := Exec([]string{"/x", string(canary)}, []string{"A=" + string(canary)})
 	must(t, err)
 	if s.String() != `command "/x"` {
 		t.Error(s)

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,11 +17,10 @@ import (
 	"time"
 
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 const (
-	// maxFile is far more than a token needs.
-	maxFile = 1 << 20
 	// staleProbe is when a probe must be a leftover of a process that was
 	// killed.
 	staleProbe = time.Hour
@@ -31,37 +29,33 @@ const (
 	probePrefix = ".probe-"
 )
 
-// Dir keeps each token in a file of its own in the folder at path, readable by
-// this user only. The folder is made when it is missing.
+// Dir returns a sink that keeps each token in a file of its own in the folder at
+// path, readable by this user only. The folder is created when it is missing.
 func Dir(path string) Sink {
-	return &folder{path: absolute(path), ext: plainExt, seal: func(secret string) ([]byte, error) {
-		return []byte(secret + "\n"), nil
-	}}
+	return newFolder(path, plainExt, "", func(secret string) ([]byte, error) { return []byte(secret + "\n"), nil })
 }
 
-// absolute is for places that are read by people who are somewhere else.
-func absolute(path string) string {
+func newFolder(path, ext, how string, seal func(secret string) ([]byte, error)) *folder {
 	if abs, err := filepath.Abs(path); err == nil && path != "" {
-		return abs
+		path = abs // for messages
 	}
-	return path
+	return &folder{path: path, ext: ext, how: how, seal: seal, sealed: map[[sha256.Size]byte][]byte{}}
 }
 
 // folder is a sink of files.
 type folder struct {
 	path string
 	ext  string
-	// how is said behind the name of the folder.
+	// how is shown behind the name of the folder.
 	how string
-	// seal gives the content of a token's file.
+	// seal returns the content of a token's file.
 	seal func(secret string) ([]byte, error)
 
-	// mu keeps Find from taking the file that Store is writing for one that
-	// somebody left behind.
+	// mu keeps Find from taking the file that Store is writing for one that a
+	// killed process left behind.
 	mu sync.Mutex
-	// sealed keeps what seal gave, when that is another text each time: a token
-	// that is stored again, because the first time ended in an error, is then
-	// the same file and not a second one. Nil when seal always gives the same.
+	// sealed keeps what seal returned, which may be another text each time: a token
+	// that is stored again after an error is the same file and not a second one.
 	sealed map[[sha256.Size]byte][]byte
 }
 
@@ -69,7 +63,7 @@ type folder struct {
 func (f *folder) String() string { return fmt.Sprintf("folder %q%s", f.path, f.how) }
 
 // Probe does for a random word what Store does for a token, reads it back and
-// removes it. What probes of killed processes left behind is removed too.
+// removes it. It also removes the probes of killed processes.
 func (f *folder) Probe(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -99,7 +93,7 @@ func (f *folder) probe(root *os.Root) error {
 	}
 	actual, err := read(root, name)
 	if err == nil && !bytes.Equal(actual, data) {
-		err = &Error{msg: "a probe reads back as something else", hint: "the disk or the file system is broken: name another folder"}
+		err = text.WithHint(errors.New("a probe reads back as something else"), "the disk or the file system is broken: name another folder")
 	}
 	if removeErr := root.Remove(name); err == nil && removeErr != nil {
 		err = systemError("removing a probe", removeErr)
@@ -133,11 +127,8 @@ func (f *folder) Store(m Meta, t Token) (string, error) {
 	return filepath.Join(f.path, name), nil
 }
 
-// sealOnce gives the same for the same secret.
+// sealOnce returns the same for the same secret.
 func (f *folder) sealOnce(secret string) ([]byte, error) {
-	if f.sealed == nil {
-		return f.seal(secret)
-	}
 	sum := sha256.Sum256([]byte(secret))
 	if data := f.sealed[sum]; data != nil {
 		return data, nil
@@ -149,9 +140,9 @@ func (f *folder) sealOnce(secret string) ([]byte, error) {
 	return data, err
 }
 
-// Find looks for the files of a domain, encrypted or not: which of the two is
-// wanted may have changed since. Files that a killed Store had written in full,
-// but not yet given their name, get it now.
+// Find looks for the files of a domain, encrypted or not: the config may have
+// changed since. Files that a killed Store had written in full, but not yet
+// renamed, are renamed now.
 func (f *folder) Find(domain string) ([]Stored, error) {
 	doing := fmt.Sprintf("looking for the token of %q", domain)
 	f.mu.Lock()
@@ -176,27 +167,24 @@ func (f *folder) Find(domain string) ([]Stored, error) {
 }
 
 func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
 	var all []Stored
-	for _, name := range names {
-		orgID, ok := parseName(name, domain)
+	for _, file := range files {
+		orgID, ok := parseName(file.Name(), domain)
 		if !ok {
 			continue
 		}
-		info, err := root.Lstat(name)
+		info, err := file.Info()
 		if err != nil {
 			return nil, err
 		}
 		if !info.Mode().IsRegular() {
-			return nil, &Error{
-				msg:  fmt.Sprintf("%q is no regular file", name),
-				hint: "put the token's file in its place, or take it away if there is none",
-			}
+			return nil, text.WithHint(fmt.Errorf("%q is no regular file", file.Name()), "put the token's file in its place, or remove it if there is none")
 		}
-		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, name), At: info.ModTime().UTC()})
+		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, file.Name()), At: info.ModTime().UTC()})
 	}
 	slices.SortFunc(all, func(a, b Stored) int {
 		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Where, b.Where))
@@ -204,22 +192,22 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 	return all, nil
 }
 
-// adopt gives files that were written in full, but are still under the name
-// that they were written as, the name that they were meant to have.
+// adopt renames files that were written in full, but still have the name that
+// they were written under.
 func adopt(root *os.Root, domain string) error {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		base, ext, ok := parseTemp(name)
+	for _, file := range files {
+		base, ext, ok := parseTemp(file.Name())
 		if !ok {
 			continue
 		}
 		if _, ok := parseName(base+ext, domain); !ok {
 			continue
 		}
-		data, err := read(root, name)
+		data, err := read(root, file.Name())
 		if err != nil {
 			return err
 		}
@@ -227,10 +215,10 @@ func adopt(root *os.Root, domain string) error {
 			continue
 		}
 		// It may have been killed before it was synced.
-		if err := syncFile(root, name); err != nil {
+		if err := syncFile(root, file.Name()); err != nil {
 			return err
 		}
-		if _, err := settle(root, name, base, ext, data); err != nil {
+		if _, err := settle(root, file.Name(), base, ext, data); err != nil {
 			return err
 		}
 	}
@@ -238,18 +226,18 @@ func adopt(root *os.Root, domain string) error {
 }
 
 // put writes data into a new file and syncs it. The file has no name until it
-// is whole. A file with the same content is as good; one with another content
-// is left alone, and the new one gets a number.
+// is whole. If there is a file with the same content, that one is used; one with
+// another content is left alone, and the new one gets a number.
 func put(root *os.Root, base, ext string, data []byte) (name string, err error) {
 	temp := tempName(base, ext)
 	if err := write(root, temp, data); err != nil {
-		_ = root.Remove(temp) // it is not whole, and so nobody's token
+		_ = root.Remove(temp) // it is not whole
 		return "", err
 	}
 	return settle(root, temp, base, ext, data)
 }
 
-// settle gives the file temp, which holds data, its name.
+// settle renames the file temp, which holds data, to its final name.
 func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) {
 	const most = 1000
 	for n := 1; n <= most; n++ {
@@ -258,37 +246,32 @@ func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) 
 		err := root.Link(temp, name)
 		if errors.Is(err, fs.ErrExist) {
 			if actual, err := read(root, name); err != nil || !bytes.Equal(actual, data) {
-				continue // something else, and not ours to touch
+				continue // another token, or not ours
 			}
 			err = nil
 		}
 		if err != nil {
-			e := systemError(fmt.Sprintf("naming the file %q", name), err)
-			e.hint = cmp.Or(e.hint, "tokens need a file system with hard links: name a folder on another one")
-			return "", e
+			err = systemError(fmt.Sprintf("naming the file %q", name), err)
+			return "", text.WithHint(err, cmp.Or(text.Hint(err), "tokens need a file system with hard links: name a folder on another one"))
 		}
 		if err := securedir.SyncRoot(root); err != nil {
 			return "", systemError("syncing the folder", err)
 		}
-		// From here on the token is safe; at worst it has two names, until Find
-		// looks.
+		// From here on the token is safe; at worst it has two names until the next
+		// Find.
 		_ = root.Remove(temp)
 		return name, nil
 	}
-	return "", &Error{msg: fmt.Sprintf("there are %d files for %q", most, base), hint: "move them somewhere else"}
+	return "", text.WithHint(fmt.Errorf("there are %d files for %q", most, base), "move them somewhere else")
 }
 
-// write makes a file that only this user may read, and syncs it.
-func write(root *os.Root, name string, data []byte) (err error) {
+// write creates a file that only this user may read, and syncs it.
+func write(root *os.Root, name string, data []byte) error {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return systemError("making a file", err)
+		return systemError("creating a file", err)
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil && closeErr != nil {
-			err = systemError("closing a file", closeErr)
-		}
-	}()
+	defer f.Close()
 	// Before there is anything to read in it.
 	if err := secure(f); err != nil {
 		return err
@@ -311,48 +294,31 @@ func syncFile(root *os.Root, name string) error {
 	return f.Sync()
 }
 
-// read gives the content of a regular file, and follows no link.
+// read returns the content of a regular file, and follows no link.
 func read(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &Error{msg: fmt.Sprintf("%q is no regular file", name)}
+		return nil, fmt.Errorf("%q is no regular file", name)
 	}
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
-}
-
-// list gives the names of all files in the folder, sorted.
-func list(root *os.Root) ([]string, error) {
-	d, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
+	return root.ReadFile(name)
 }
 
 // removeStale removes probes from before a time, whole or not.
 func removeStale(root *os.Root, before time.Time) error {
-	names, err := list(root)
+	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if !strings.HasPrefix(name, probePrefix) && !strings.HasPrefix(name, tempPrefix+probePrefix) {
+	for _, file := range files {
+		if !strings.HasPrefix(file.Name(), probePrefix) && !strings.HasPrefix(file.Name(), tempPrefix+probePrefix) {
 			continue
 		}
-		info, err := root.Lstat(name)
+		info, err := file.Info()
 		if err == nil && info.ModTime().Before(before) {
-			err = root.Remove(name)
+			err = root.Remove(file.Name())
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

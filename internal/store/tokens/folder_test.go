@@ -271,7 +271,7 @@ func TestReadOnly(t *testing.T) {
 		must(t, os.Chmod(dir, 0o500))
 		wantError(t, s.Probe(t.Context()), "permission denied", "must be the owner of the folder")
 		_, err := s.Store(meta(), canary)
-		wantError(t, err, fmt.Sprintf(`storing the token of "acme-new.okta.com" in %q: making a file: permission denied`, dir), "must be the owner")
+		wantError(t, err, fmt.Sprintf(`storing the token of "acme-new.okta.com" in %q: creating a file: permission denied`, dir), "must be the owner")
 		if found, err := s.Find(meta().Domain); len(found) != 1 || err != nil {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
@@ -281,7 +281,7 @@ func TestReadOnly(t *testing.T) {
 		must(t, os.Chmod(dir, 0o700))
 		must(t, s.Probe(t.Context()))
 	}
-	wantError(t, Dir("/proc/tokens").Probe(t.Context()), `making the folder "/proc/tokens"`, "")
+	wantError(t, Dir("/proc/tokens").Probe(t.Context()), `creating the folder "/proc/tokens"`, "")
 }
 
 func TestFullDisk(t *testing.T) {

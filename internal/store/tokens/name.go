@@ -14,8 +14,8 @@ import (
 const (
 	plainExt = ".token"
 	ageExt   = ".token.age"
-	// tempPrefix and tempSuffix are around the name of a file that has not got
-	// it yet. With a random word, they make it longer by 32 bytes.
+	// tempPrefix and tempSuffix are around the name of a file that is not final
+	// yet. With a random word, they make it longer by 32 bytes.
 	tempPrefix = "."
 	tempSuffix = ".tmp"
 )
@@ -36,8 +36,8 @@ func baseName(domain, orgID string) string {
 	return base
 }
 
-// numbered tells several files for the same org apart. There is no tilde in
-// what escape gives.
+// numbered distinguishes several files for the same org. escape returns no
+// tilde.
 func numbered(base string, n int) string {
 	if n == 1 {
 		return base
@@ -46,8 +46,8 @@ func numbered(base string, n int) string {
 }
 
 // escape writes everything but letters, digits, dots that are inside, and the
-// others as %XX, so that the name stays in its folder, is not hidden, and looks
-// like no option. A long one is cut and gets a hash, so that it stays unique.
+// others as %XX, so that the name stays in its folder, is not hidden, and doesn't
+// look like an option. A long one is cut and gets a hash, so that it stays unique.
 func escape(s, others string, most int) string {
 	if s == "" {
 		return "%"
@@ -70,7 +70,7 @@ func escape(s, others string, most int) string {
 	return fmt.Sprintf("%s%%%x", b.String()[:most-17], sha256.Sum256([]byte(s)))[:most]
 }
 
-// parseName says whether a file holds a token of a domain, and of which org.
+// parseName reports whether a file holds a token of a domain, and of which org.
 func parseName(name, domain string) (orgID string, ok bool) {
 	base, ok := strings.CutSuffix(name, ageExt)
 	if !ok {
@@ -96,8 +96,8 @@ func parseName(name, domain string) (orgID string, ok bool) {
 	return orgID, true
 }
 
-// tempName is the name under which a file is written. Whoever finds it knows
-// what was to become of it.
+// tempName is the name under which a file is written. It has the final name in
+// it.
 func tempName(base, ext string) string {
 	return tempPrefix + base + ext + "." + rand.Text() + tempSuffix
 }
@@ -125,8 +125,8 @@ func parseTemp(name string) (base, ext string, ok bool) {
 	return "", "", false
 }
 
-// whole says whether a file of an unknown history was written to its end: both
-// forms end with a mark. A loss of power may leave zeros.
+// whole reports whether a file was written to its end: both forms end with a mark.
+// A loss of power may leave zeros.
 func whole(ext string, data []byte) bool {
 	if bytes.IndexByte(data, 0) >= 0 || len(data) < 2 {
 		return false

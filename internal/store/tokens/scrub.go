@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// window is how many characters of a secret in a row are too many.
+// window is how many characters of a secret in a row are masked.
 const window = 8
 
-// mask stands where a secret stood.
+// mask replaces a secret.
 const mask = "[token]"
 
-// scrub takes a secret out of a text, also where only a part of it is there,
-// where a line break divides it, and where it is written in base64 or hex.
+// scrub masks a secret in a text, also where only a part of it is there, where a
+// line break divides it, and where it is written in base64 or hex.
 func scrub(text, secret string) string {
 	hidden := make([]bool, len(text))
 	for _, form := range forms(secret) {
@@ -43,15 +43,15 @@ func scrub(text, secret string) string {
 	return b.String()
 }
 
-// forms gives the ways in which programs write a secret. In base64 there are
-// three, for what may stand before it.
+// forms returns the ways in which programs write a secret. In base64 there are
+// three, depending on the number of bytes before it.
 func forms(secret string) []string {
 	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for before := range 3 {
 			text := enc.EncodeToString([]byte(strings.Repeat("\x00", before) + secret))
-			// The first characters depend on what stands before, and the last
-			// one on what follows.
+			// The first characters depend on the bytes before, and the last one on
+			// those that follow.
 			text = text[(before*8+5)/6 : len(text)-1]
 			if len(text) >= window {
 				all = append(all, text)

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 )
 
-// secure has nothing to do: modes don't say here who may read.
+// secure does nothing: modes don't decide here who may read.
 func secure(*os.File) error { return nil }
 
-// group has nothing to do: the command itself is ended when its time is over.
+// group does nothing: the command alone is killed at the timeout.
 func group(*exec.Cmd) {}

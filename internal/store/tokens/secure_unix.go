@@ -7,28 +7,28 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"reconciler/internal/text"
 )
 
-// secure sees to it that nobody else may read the file, whatever the umask.
+// secure makes sure that nobody else may read the file, whatever the umask.
 func secure(f *os.File) error {
 	if err := f.Chmod(0o600); err != nil {
 		return systemError("setting the mode of a file", err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return systemError("looking at the mode of a file", err)
+		return systemError("reading the mode of a file", err)
 	}
 	if mode := info.Mode().Perm(); mode != 0o600 {
-		return &Error{
-			msg:  "the file system lets others read files",
-			hint: "name a folder on a file system that keeps modes (not vfat, and not every network file system)",
-		}
+		return text.WithHint(errors.New("the file system lets others read files"),
+			"name a folder on a file system that keeps modes (not vfat, and not every network file system)")
 	}
 	return nil
 }
 
-// group puts a command into a process group of its own, which ends with it when
-// its time is over. Ctrl-C on our terminal doesn't reach it.
+// group puts a command into a process group of its own, which is killed as a whole
+// at the timeout. Ctrl-C on our terminal doesn't reach it.
 func group(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"reconciler/internal/text"
 )
 
 func must(t *testing.T, err error) {
@@ -76,7 +78,7 @@ func TestRefusals(t *testing.T) {
 		{path("link") + "/.", "is a symbolic link", ""},
 		{path("dangling"), "is a symbolic link", ""},
 		{path("file"), "is not a folder", ""},
-		{path("file") + "/x", fmt.Sprintf(`making the folder %q: `, path("file/x")), ""},
+		{path("file") + "/x", fmt.Sprintf(`creating the folder %q: `, path("file/x")), ""},
 		{path("a\x00b"), "invalid argument", ""},
 		{path(strings.Repeat("x", 300)), "file name too long", ""},
 	}
@@ -87,8 +89,7 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := Dir(tt.path)
-		var e *Error
-		if !errors.As(err, &e) || !strings.Contains(e.Error(), tt.words) || !strings.Contains(e.Hint(), tt.hint) {
+		if err == nil || !strings.Contains(err.Error(), tt.words) || !strings.Contains(text.Hint(err), tt.hint) {
 			t.Errorf("%q: %v, wanted %q and %q", tt.path, err, tt.words, tt.hint)
 		}
 	}
@@ -138,12 +139,12 @@ func TestLock(t *testing.T) {
 	}
 }
 
-func TestReasonAndHint(t *testing.T) {
+func TestCauseAndHint(t *testing.T) {
 	path := &fs.PathError{Op: "open", Path: "/x", Err: syscall.ENOSPC}
 	link := &os.LinkError{Op: "link", Old: "a", New: "b", Err: syscall.EROFS}
 	for _, tt := range []struct {
-		err          error
-		reason, hint string
+		err         error
+		cause, hint string
 	}{
 		{path, "no space left on device", "make room"},
 		{link, "read-only file system", "mounted read-only"},
@@ -152,7 +153,7 @@ func TestReasonAndHint(t *testing.T) {
 		{syscall.EDQUOT, "disk quota exceeded", "make room"},
 		{errors.New("else"), "else", ""},
 	} {
-		if r, h := Reason(tt.err), HintFor(tt.err); r != tt.reason || !strings.Contains(h, tt.hint) || h == "" != (tt.hint == "") {
+		if r, h := Cause(tt.err).Error(), HintFor(tt.err); r != tt.cause || !strings.Contains(h, tt.hint) || h == "" != (tt.hint == "") {
 			t.Errorf("%v: %q, %q", tt.err, r, h)
 		}
 	}

@@ -8,31 +8,29 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"reconciler/internal/text"
 )
 
-// checkAccess refuses a folder in which somebody else could put other files in
-// the place of ours.
+// checkAccess rejects a folder in which another user could replace our files.
 func checkAccess(path string, info fs.FileInfo) error {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		if owner, we := int(st.Uid), os.Geteuid(); owner != we && owner != 0 {
-			return &Error{
-				msg:  fmt.Sprintf("folder %q belongs to user %d, and this program runs as user %d", path, owner, we),
-				hint: "run the program as the folder's owner, or give the folder to the user that it runs as (chown)",
-			}
+			return text.WithHint(
+				fmt.Errorf("folder %q belongs to user %d, and this program runs as user %d", path, owner, we),
+				"run the program as the folder's owner, or give the folder to the user that it runs as (chown)")
 		}
 	}
 	if mode := info.Mode().Perm(); mode&0o022 != 0 {
-		return &Error{
-			msg: fmt.Sprintf("folder %q may be written to by others (mode %04o)", path, mode),
-			hint: fmt.Sprintf("run: chmod go-w %q; or name a folder inside it that doesn't exist yet, which is then made"+
-				" (a Kubernetes volume with fsGroup needs fsGroupChangePolicy: OnRootMismatch as well)", path),
-		}
+		return text.WithHint(
+			fmt.Errorf("folder %q may be written to by others (mode %04o)", path, mode),
+			fmt.Sprintf("run: chmod go-w %q; or name a folder inside it that doesn't exist yet, which is then created"+
+				" (a Kubernetes volume with fsGroup needs fsGroupChangePolicy: OnRootMismatch as well)", path))
 	}
 	return nil
 }
 
-// HintFor says what to do when the system refuses a write; empty when there is
-// nothing useful to say.
+// HintFor returns what to do when the system refuses a write, or "".
 func HintFor(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
@@ -47,7 +45,7 @@ func HintFor(err error) string {
 
 func syncHandle(d *os.File) error { return d.Sync() }
 
-// Lock locks f for this open file alone, or gives ErrLocked at once. The lock
+// Lock locks f for this open file alone, or returns ErrLocked at once. The lock
 // ends when f is closed, and with the process.
 func Lock(f *os.File) error {
 	for {

@@ -7,7 +7,6 @@ import (
 
 	"reconciler/internal/reconcile"
 
-	"reconciler/internal/config"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
@@ -75,15 +74,14 @@ func TestLostTokensAreAnAlarmUntilAcknowledged(t *testing.T) {
 	if err := j.MarkTokenLost(key, "the answer was cut off"); err != nil {
 		t.Fatal(err)
 	}
-	cfg := &config.Config{State: config.State{Dir: dir}, Aerial: config.Aerial{AccountID: "0200"}}
-	alarms, err := reconcile.AlarmsOf(cfg)
+	alarms, err := reconcile.Alarms(j.Journal, "0200")
 	if err != nil || len(alarms) != 1 || alarms[0].Org != key.Domain || alarms[0].Hint == "" {
 		t.Fatalf("%+v, %v", alarms, err)
 	}
 	if err := j.Acknowledge(key, "ada"); err != nil {
 		t.Fatal(err)
 	}
-	if alarms, err := reconcile.AlarmsOf(cfg); err != nil || len(alarms) != 0 {
+	if alarms, err := reconcile.Alarms(j.Journal, "0200"); err != nil || len(alarms) != 0 {
 		t.Errorf("%+v, %v", alarms, err)
 	}
 }

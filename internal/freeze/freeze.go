@@ -16,25 +16,23 @@ import (
 	"reconciler/internal/text"
 )
 
-// Window is a time that comes again and again: [start, start+For) for each start
-// that Opens gives.
+// Window is a recurring time: [start, start+For) for each start of Opens.
 type Window struct {
 	// Deny makes it a freeze window, in which nothing is written. Otherwise it
 	// is one in which writing is allowed, and then outside of all such windows
 	// nothing is written.
 	Deny bool
-	// Opens gives the starts, each of them once when clocks change, as package
-	// schedule has it. It must be one of certain times: an interval is counted
-	// from nowhere.
+	// Opens returns the starts, each of them once when clocks change; see package
+	// schedule. It must not be an interval, which has no fixed start.
 	Opens schedule.Schedule
-	// For is how long it stays open, in time that passes and not by the clock on
-	// the wall. When it is longer than from one start to the next, the window
-	// doesn't close in between.
+	// For is how long it stays open, in elapsed time and not by the wall clock.
+	// When it is longer than from one start to the next, the window doesn't close
+	// in between.
 	For time.Duration
-	// Zone is where the starts are, unless Opens says so itself; nil is UTC.
+	// Zone is the time zone of the starts, unless Opens has one; nil is UTC.
 	Zone *time.Location
 	// Orgs are patterns for domains (see CheckGlob), of which one must match.
-	// None at all stands for all orgs and the account.
+	// An empty list stands for all orgs and the account.
 	Orgs []string
 }
 
@@ -43,36 +41,35 @@ type Window struct {
 const (
 	MaxReason = 200
 	MaxOwner  = 200
+	maxGlobs  = 100
 )
 
 // Suspension holds writes until somebody takes it back or it expires.
 type Suspension struct {
-	// ID names it; one that the config declares has none.
+	// ID identifies it; one that the config declares has none.
 	ID string `json:"id,omitempty"`
-	// Orgs are as those of a Window.
+	// Orgs are like those of a Window.
 	Orgs Globs `json:"orgs"`
-	// Reason and Owner say why, and who knows more about it.
+	// Reason says why, and Owner who knows more about it.
 	Reason string `json:"reason"`
 	Owner  string `json:"owner"`
-	// Since is when it was made, and until then it holds too: a clock that was
-	// set back must not let writes through. Until is when it expires; zero for
-	// never.
+	// Since is when it was made. It also holds before that: a clock that was set
+	// back must not permit writes. Until is when it expires; zero for never.
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"`
 }
 
 // Globs are patterns for domains. In JSON they are a list, also when there are
-// none: readers need not tell a list that is empty from one that is missing.
+// none, so that readers need not distinguish an empty list from a missing one.
 type Globs []string
 
-// MarshalJSON gives the list.
+// MarshalJSON returns the list.
 func (g Globs) MarshalJSON() ([]byte, error) { return json.Marshal(append([]string{}, g...)) }
 
-// Expired says whether the suspension holds nothing any longer.
+// Expired reports whether the suspension no longer holds anything.
 func (s *Suspension) Expired(at time.Time) bool { return !s.Until.IsZero() && !at.Before(s.Until) }
 
-// Active gives, of the suspensions, those that hold writes at that time; never
-// nil.
+// Active returns the suspensions that hold writes at that time; never nil.
 func Active(all []Suspension, at time.Time) []Suspension {
 	active := []Suspension{}
 	for i := range all {
@@ -83,7 +80,33 @@ func Active(all []Suspension, at time.Time) []Suspension {
 	return active
 }
 
-// Scope says in words what the suspension is for.
+// Check rejects what people could not read, and what has no meaning.
+func (s *Suspension) Check() error {
+	for _, text := range []struct {
+		name, value string
+		most        int
+	}{{"reason", s.Reason, MaxReason}, {"owner", s.Owner, MaxOwner}} {
+		switch {
+		case strings.TrimSpace(text.value) == "":
+			return fmt.Errorf("the %s is missing", text.name)
+		case utf8.RuneCountInString(text.value) > text.most:
+			return fmt.Errorf("the %s has more than %d characters", text.name, text.most)
+		case !printable(text.value):
+			return fmt.Errorf("the %s has line breaks or other characters that can't be printed", text.name)
+		}
+	}
+	if len(s.Orgs) > maxGlobs {
+		return fmt.Errorf("there are more than %d patterns for orgs", maxGlobs)
+	}
+	for _, glob := range s.Orgs {
+		if err := CheckGlob(glob); err != nil {
+			return fmt.Errorf("the orgs %w", err)
+		}
+	}
+	return nil
+}
+
+// Scope describes what the suspension is for.
 func (s *Suspension) Scope() string {
 	if len(s.Orgs) == 0 {
 		return "all orgs and the account"
@@ -91,7 +114,7 @@ func (s *Suspension) Scope() string {
 	return strings.Join(s.Orgs, ", ")
 }
 
-// String says who suspended until when, and why.
+// String returns who suspended until when, and why.
 func (s *Suspension) String() string {
 	end := "(no end given)"
 	if !s.Until.IsZero() {
@@ -100,8 +123,8 @@ func (s *Suspension) String() string {
 	return fmt.Sprintf("suspended by %q %s: %s", s.Owner, end, s.Reason)
 }
 
-// Rules is all that may hold writes. The zero Rules hold none. They must not
-// change while they are used; then many goroutines may use them.
+// Rules is all that may hold writes. The zero Rules hold none. Many goroutines may
+// use Rules that don't change.
 type Rules struct {
 	Windows     []Window
 	Suspensions []Suspension
@@ -110,19 +133,19 @@ type Rules struct {
 	Unreadable error
 }
 
-// horizon is how far ahead an opening is looked for.
+// horizon bounds the search for an opening.
 const horizon = 366 * 24 * time.Hour
 
-// Held says on one line why nothing may be written to the org of this domain at
-// that time, and when writes will be free; it is empty when they are free. The
-// empty domain stands for the account. A suspension outranks the windows, and a
-// freeze window those that allow.
+// Held returns on one line why nothing may be written to the org of this domain at
+// that time, and when that ends; "" if it may be written. The empty domain stands
+// for the account. A suspension outranks the windows, and a freeze window those
+// that allow.
 //
-// The time that is given is when the last of overlapping windows lets go, and
-// allows. It takes long to find, as such things go: for many orgs, take At.
+// The end is when the last of overlapping windows closes and writing is allowed.
+// Finding it is expensive: for many orgs, use At.
 func (r *Rules) Held(domain string, at time.Time) string {
 	if r.Unreadable != nil {
-		return "what is suspended can't be read: " + oneLine(r.Unreadable.Error())
+		return "what is suspended can't be read: " + text.OneLine(r.Unreadable.Error(), math.MaxInt)
 	}
 	if s := r.suspended(domain, at); s != nil {
 		return s.String()
@@ -145,9 +168,8 @@ func (r *Rules) Held(domain string, at time.Time) string {
 	}
 }
 
-// At gives Held for one moment and many orgs: orgs for which the same windows
-// and suspensions count are looked up once. What it gives is for one goroutine
-// at a time.
+// At returns Held for one moment and many orgs: it is computed once for all orgs
+// with the same windows and suspensions. The result is for one goroutine at a time.
 func (r *Rules) At(at time.Time) func(domain string) string {
 	known := map[string]string{}
 	return func(domain string) string {
@@ -161,7 +183,7 @@ func (r *Rules) At(at time.Time) func(domain string) string {
 	}
 }
 
-// matching names the rules that count for the domain.
+// matching returns a key of the rules that apply to the domain.
 func (r *Rules) matching(domain string) string {
 	key := make([]byte, 0, len(r.Windows)+len(r.Suspensions))
 	add := func(orgs []string) {
@@ -180,8 +202,8 @@ func (r *Rules) matching(domain string) string {
 	return string(key)
 }
 
-// suspended gives, of the suspensions that hold the org, the one that lasts
-// longest, and nil when there is none.
+// suspended returns, of the suspensions that hold the org, the one that lasts
+// longest; nil if there is none.
 func (r *Rules) suspended(domain string, at time.Time) *Suspension {
 	var longest *Suspension
 	for i := range r.Suspensions {
@@ -196,7 +218,7 @@ func (r *Rules) suspended(domain string, at time.Time) *Suspension {
 	return longest
 }
 
-// windows gives those that count for the org.
+// windows returns those that apply to the org.
 func (r *Rules) windows(domain string) []*Window {
 	var all []*Window
 	for i := range r.Windows {
@@ -207,14 +229,13 @@ func (r *Rules) windows(domain string) []*Window {
 	return all
 }
 
-// domainPattern matches what a domain is made of, and what stands for it.
+// domainPattern matches the characters of domains and patterns.
 var domainPattern = regexp.MustCompile(`^[a-z0-9.*?\[\]^-]+$`)
 
-// CheckGlob says what is wrong with a pattern for domains, in words that go on
-// from the name of what holds it: * stands for any characters, ? for one, [a-z]
-// for one of several. It must match the whole domain; upper and lower case are
-// the same. A word without a dot or a * is refused: it would look as if it held
-// an org, and hold none.
+// CheckGlob returns what is wrong with a pattern for domains, as a text that
+// follows the name of the field: * stands for any characters, ? for one, [a-z] for
+// one of several. A pattern must match the whole domain, in any case. A word without
+// a dot or a * is rejected: it looks as if it held an org, and holds none.
 func CheckGlob(glob string) error {
 	const maxGlob = 253 // as long as a domain
 	lower := strings.ToLower(glob)
@@ -231,9 +252,9 @@ func CheckGlob(glob string) error {
 	return nil
 }
 
-// matches says whether one of the patterns is for the domain, or there are none.
-// The account, which has no domain, is meant only when there are none. A pattern
-// that was never checked holds rather than lets through.
+// matches reports whether one of the patterns matches the domain, or there are
+// none. The account, which has no domain, matches only if there are none. An invalid
+// pattern matches: it holds rather than permits.
 func matches(globs []string, domain string) bool {
 	if len(globs) == 0 {
 		return true
@@ -245,16 +266,13 @@ func matches(globs []string, domain string) bool {
 	})
 }
 
-// printable says whether text is fit for one line.
+// printable reports whether text fits on one line.
 func printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// oneLine makes foreign words fit for one line.
-func oneLine(s string) string { return text.OneLine(s, math.MaxInt) }
-
-// stamp gives a time as plans and people are told it. Fractions are rounded up:
-// what is said to be free then, is.
+// stamp returns a time as plans show it. Fractions are rounded up, so that writes
+// are free at that time.
 func stamp(t time.Time) string {
 	if u := t.Truncate(time.Second); u.Before(t) {
 		t = u.Add(time.Second)

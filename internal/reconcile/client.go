@@ -1,0 +1,149 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"reconciler/internal/config"
+	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/auth"
+	"reconciler/internal/okta/parent"
+	"reconciler/internal/state"
+)
+
+// Scopes of access tokens: two for the Aerial API, and one that lets a service
+// app of a parent create orgs and read its consent.
+const (
+	ScopeRead   = "okta.accounts.read"
+	ScopeManage = "okta.accounts.manage"
+	scopeOrgs   = "okta.orgs.manage"
+)
+
+// ClientOptions is what clients of Okta need beside the config.
+type ClientOptions struct {
+	// Transport sends all requests.
+	Transport http.RoundTripper
+	// Now returns the time; time.Now if nil.
+	Now func() time.Time
+	// Logger logs calls and retries.
+	Logger *slog.Logger
+	// Observer observes the calls of the Aerial API; nil is allowed.
+	Observer aerial.Observer
+}
+
+// OpenServiceApp returns the source of access tokens of a service app. It opens no
+// connection and no secret.
+func OpenServiceApp(a *config.Auth, timeout time.Duration, opts ClientOptions) (*auth.Client, error) {
+	return auth.New(auth.Options{
+		OrgURL:   a.OrgURL,
+		ClientID: a.ClientID,
+		KeyID:    a.KeyID,
+		Key:      func() (auth.Key, error) { return ReadKey(a.PrivateKey) },
+		DPoP:     a.DPoP,
+		Keys:     a.Keys(),
+		HTTP:     opts.Transport,
+		Timeout:  timeout,
+		Now:      opts.Now,
+		Logger:   opts.Logger,
+	})
+}
+
+// ReadKey reads the private key of a service app.
+func ReadKey(s config.Secret) (auth.Key, error) {
+	data, err := s.Read()
+	if err != nil {
+		return auth.Key{}, err
+	}
+	key, err := auth.ParsePrivateKey(data)
+	if err != nil {
+		return auth.Key{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return key, nil
+}
+
+// OpenAerial returns a client of the Aerial API whose tokens can only read. It
+// opens no connection.
+func OpenAerial(a *config.Aerial, app *auth.Client, opts ClientOptions) (*aerial.Client, error) {
+	return aerial.New(aerial.Options{
+		URL:         a.URL,
+		AccountID:   a.AccountID,
+		Keys:        a.Keys(),
+		Transport:   opts.Transport,
+		Auth:        authorize(a, app, ScopeRead),
+		Concurrency: a.Concurrency,
+		Timeout:     a.Timeout,
+		Logger:      opts.Logger,
+		Observer:    opts.Observer,
+	})
+}
+
+func authorize(a *config.Aerial, app *auth.Client, scope string) func(http.RoundTripper) http.RoundTripper {
+	return func(base http.RoundTripper) http.RoundTripper { return app.Transport(base, a.URL, scope) }
+}
+
+// OpenParent returns a client of a parent that sends by base. It opens no
+// connection and no secret.
+func OpenParent(p *config.Parent, base http.RoundTripper, log *slog.Logger) (*parent.Client, error) {
+	authorize := func(base http.RoundTripper) http.RoundTripper {
+		return auth.SSWS(base, p.URL, func() (string, error) {
+			token, err := p.Auth.Token.Read()
+			return string(token), err
+		})
+	}
+	if !p.Auth.Token.IsSet() {
+		app, err := OpenServiceApp(&p.Auth, 0, ClientOptions{Transport: base, Logger: log})
+		if err != nil {
+			return nil, fmt.Errorf("parents: %q: %w", p.Name, err)
+		}
+		authorize = func(base http.RoundTripper) http.RoundTripper { return app.Transport(base, p.URL, scopeOrgs) }
+	}
+	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Keys: p.Keys(), Transport: base, Auth: authorize, Logger: log})
+}
+
+// reader is the part of the Aerial API that changes nothing. It is all that
+// making a plan can reach.
+type reader interface {
+	Observe(ctx context.Context, want func(state.Org) bool) (*state.Actual, error)
+	Account(ctx context.Context) (state.Account, error)
+	Org(ctx context.Context, id string) (state.Org, error)
+	FindOrg(ctx context.Context, id, domain string) (*state.Org, error)
+	OrgProducts(ctx context.Context, id string) ([]string, error)
+}
+
+// writer is the part of the Aerial API that changes something.
+type writer interface {
+	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
+	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
+	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
+	RequestDeletion(ctx context.Context, id string) error
+}
+
+// api is what apply works with: it reads with the one token and writes with
+// the other.
+type api struct {
+	reader
+	writer
+}
+
+// setClients creates the client that reads, and the function that creates the one
+// that writes. Both share the service app, connections, retry budget and the limit
+// on calls.
+func (r *Reconciler) setClients(observer aerial.Observer) error {
+	a := &r.cfg.Aerial
+	opts := ClientOptions{Transport: r.base, Logger: r.log, Observer: observer}
+	app, err := OpenServiceApp(&a.Auth, a.Timeout, opts)
+	if err != nil {
+		return err
+	}
+	reading, err := OpenAerial(a, app, opts)
+	if err != nil {
+		return err
+	}
+	r.read = reading
+	r.writer = func() writer { return reading.As(authorize(a, app, ScopeManage)) }
+	return nil
+}

@@ -1,0 +1,192 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"reconciler/internal/config"
+	"reconciler/internal/git/forge"
+	"reconciler/internal/git/source"
+	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+)
+
+// Source is a place that manifests are read from.
+type Source struct {
+	// Name describes the place, without credentials.
+	Name string
+	// Fetch reads what is there now.
+	Fetch func(context.Context) (*source.Snapshot, error)
+
+	verifier verifier
+}
+
+// OpenSource returns the place of the given file or folder, or else the one that
+// the config names. It opens no connection. The error may be a
+// *config.MissingError.
+func OpenSource(cfg *config.Config, manifests string, j *journal.Journal, log *slog.Logger) (*Source, error) {
+	if manifests == "" {
+		if err := cfg.NeedSource(); err != nil {
+			return nil, err
+		}
+		manifests = cfg.Manifests
+	}
+	if manifests != "" {
+		fetch := func(context.Context) (*source.Snapshot, error) { return source.Local(manifests) }
+		return &Source{Name: manifests, Fetch: fetch}, nil
+	}
+	opts, err := gitOptions(cfg.Git, log)
+	if err != nil {
+		return nil, err
+	}
+	git, err := source.NewGit(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{gitName(cfg.Git), git.Fetch, verifier{cfg: cfg, journal: j, git: opts, history: git.History}}, nil
+}
+
+// Verify checks a snapshot as each run does, and records nothing. It returns who
+// signed it, "" where the config wants no signature, and what was accepted last,
+// which is the zero Acceptance if that isn't known. The error says why the commit
+// must not be used, or why it can't be checked.
+func (s *Source) Verify(ctx context.Context, snap *source.Snapshot) (signer string, last journal.Acceptance, err error) {
+	v := &s.verifier
+	if v.rules() == nil {
+		return "", last, nil
+	}
+	b, err := v.baseline()
+	if err == nil {
+		signer, err = v.check(ctx, snap)
+	}
+	return signer, b.last, err
+}
+
+// gitOptions returns what the config says of its repository.
+func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
+	opts := source.GitOptions{
+		URL:    c.URL,
+		Branch: c.Branch,
+		Tag:    c.Tag,
+		Commit: c.Commit,
+		Path:   c.Path,
+		Auth: source.Auth{
+			Username:       c.Auth.Username,
+			Password:       secretText(c.Auth.Password),
+			CAFile:         c.Auth.CAFile,
+			SSHKeyFile:     c.Auth.SSHKeyFile,
+			SSHPassphrase:  secretText(c.Auth.SSHPassphrase),
+			KnownHostsFile: c.Auth.KnownHostsFile,
+		},
+		Logger: log,
+	}
+	if c.Auth.GitHubApp != nil {
+		token, err := AppToken(c, source.Transport(c.Auth.CAFile), log)
+		if err != nil {
+			return opts, err
+		}
+		opts.Auth.Username, opts.Auth.Password = "x-access-token", token
+	}
+	return opts, nil
+}
+
+// AppToken returns the source of tokens of the config's GitHub App, which are
+// requested through send.
+func AppToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(context.Context) (string, error), error) {
+	app := c.Auth.GitHubApp
+	return forge.AppToken(forge.AppOptions{
+		URL:            app.URL,
+		AppID:          app.AppID,
+		InstallationID: app.InstallationID,
+		Key:            app.PrivateKey.Read,
+		HTTP:           send,
+		Logger:         log,
+	})
+}
+
+// secretText returns a secret as the packages below take it: nil if it is not set.
+func secretText(s config.Secret) func(context.Context) (string, error) {
+	if !s.IsSet() {
+		return nil
+	}
+	return func(context.Context) (string, error) {
+		data, err := s.Read()
+		return string(data), err
+	}
+}
+
+// gitName describes a place in a repository.
+func gitName(g *config.Git) string {
+	name := g.URL
+	switch {
+	case g.Tag != "":
+		name += ", tag " + g.Tag
+	case g.Commit != "":
+		name += ", commit " + g.Commit
+	default:
+		name += ", branch " + g.Branch
+	}
+	if g.Path != "" {
+		name += ", path " + g.Path
+	}
+	return name
+}
+
+// OpenForge returns a client for the statuses of commits, as git.status of the
+// config describes it, which the config must have. It sends by send; nil stands
+// for what the config says of its git server. It opens no connection.
+func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
+	if send == nil {
+		send = source.Transport(cfg.Git.Auth.CAFile)
+	}
+	s := cfg.Git.Status
+	token := secretText(s.Token)
+	if token == nil {
+		var err error
+		if token, err = AppToken(cfg.Git, send, log); err != nil {
+			return nil, err
+		}
+	}
+	client, err := forge.New(forge.Options{
+		Provider:   s.Provider,
+		URL:        s.URL,
+		Repository: s.Repository,
+		Token:      token,
+		HTTP:       send,
+		UserAgent:  strings.TrimSuffix("reconciler/"+version, "/"),
+		Logger:     log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("git.status: %w", err)
+	}
+	return client, nil
+}
+
+// Parents returns the names of the config's parents; never nil.
+func Parents(cfg *config.Config) []string {
+	names := make([]string, len(cfg.Parents))
+	for i := range names {
+		names[i] = cfg.Parents[i].Name
+	}
+	return names
+}
+
+// LoadDesired reads the manifests of a snapshot, which may name these parents;
+// nil for any. The error is a *RefusedError if they have mistakes.
+func LoadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
+	desired, warnings, err := state.Load(
+		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
+		state.LoadOptions{Parents: parents},
+	)
+	if err != nil {
+		return nil, &RefusedError{snap.Commit, err}
+	}
+	d := &Desired{State: desired, Commit: snap.Commit, snap: snap}
+	for _, w := range warnings {
+		d.Warnings = append(d.Warnings, w.String())
+	}
+	return d, nil
+}
