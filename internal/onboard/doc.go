@@ -1,11 +1,11 @@
-// Package onboard makes new orgs in such a way that nothing can be lost, even
-// if the process is killed between any two of its steps.
+// Package onboard creates new orgs so that nothing is lost, even if the process is
+// killed between any two steps.
 //
-// Three things make that hard. The call that makes an org can't be repeated,
-// because the first one may have worked. Its answer holds a token that is told
+// Three things make that hard. The call that creates an org can't be repeated,
+// because the first one may have worked. Its response has a token that is shown
 // once. And a new org can't be used until it has settled. So there are two
-// books: the journal, which knows what was begun, and the token sink, which
-// holds the tokens. The order in which they are written is the whole idea:
+// records: the journal, of what was begun, and the token sink, which holds the
+// tokens. They are written in this order:
 //
 //  1. ask the parent whether it lets the account add its orgs: if not, nothing
 //     else happens
@@ -18,22 +18,22 @@
 //  8. wait until it has settled, and let it be linked
 //  9. journal: it is linked; it is done
 //
-// Each line has lasted through a loss of power before the next begins.
+// Each step is synced to disk before the next begins.
 //
 // # After an end at any point
 //
-// Create looks at both books and takes up the work where it was left. Before 4
-// nothing was sent. If the sink has the token, the org is there, whatever the
-// journal missed. If the journal says that the call was sent and the sink has
-// no token, then nobody knows whether there is an org. It can be found out by
-// linking it by its domain, which is what is to happen next anyway. If Okta
-// refuses that, the call is sent again: a subdomain belongs to one org only, so
-// that there can't be a second one; "it is taken" means that the org is there.
+// Create reads both records and continues where the work was left. Before 4 nothing
+// was sent. If the sink has the token, the org is there, whatever the journal lacks.
+// If the journal says that the call was sent and the sink has no token, it isn't
+// known whether there is an org. Linking it by its domain, which is the next step
+// anyway, finds that out. If Okta refuses that, the call is sent again: a subdomain
+// belongs to one org only, so there can't be a second one; "it is taken" means that
+// the org is there.
 //
-// An org that is there and whose token is nowhere has lost it. That is no
-// reason to stop, but it is an alarm which lasts until a person acknowledges
-// it: a super admin of the org has to make another token by hand.
+// The token of an org that is there, and that the sink doesn't have, is lost. The
+// run goes on, with an alarm until a person acknowledges it: a super admin of the
+// org has to create another token by hand.
 //
-// At a parent, orgs are created one after the other: should something be wrong,
-// it goes wrong once.
+// The orgs of a parent are created one after the other, so that an error occurs
+// once.
 package onboard
