@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"crypto/rand"
 	"database/sql"
 	"encoding/json"
@@ -49,9 +50,10 @@ func suspensions(q querier) ([]freeze.Suspension, error) {
 	all := make([]freeze.Suspension, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		if wrong := r.parse(); wrong != nil && err == nil {
-			err = text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", r.ID, clean(text.Flat(wrong).Error())),
-				fmt.Sprintf("everything is held until then: take it back with: reconciler resume %s", r.ID))
+		if wrong := r.parse(); wrong != nil {
+			r.Reason, r.Owner = clean(r.Reason), clean(r.Owner)
+			err = cmp.Or(err, text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", r.ID, clean(text.Flat(wrong).Error())),
+				fmt.Sprintf("everything is held until then: take it back with: reconciler resume %s", r.ID)))
 		}
 		all[i] = r.Suspension
 	}

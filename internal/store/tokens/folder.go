@@ -68,13 +68,18 @@ func (f *folder) Probe(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	root, err := securedir.Dir(f.path)
+	return f.within("keeping tokens", securedir.Dir, f.probe)
+}
+
+// within opens the folder, and says in errors what was to be done.
+func (f *folder) within(doing string, open func(path string) (*os.Root, error), do func(*os.Root) error) error {
+	root, err := open(f.path)
 	if err != nil {
-		return systemError("keeping tokens", err)
+		return systemError(doing, err)
 	}
 	defer root.Close()
-	if err := f.probe(root); err != nil {
-		return systemError(fmt.Sprintf("keeping tokens in %q", f.path), err)
+	if err := do(root); err != nil {
+		return systemError(fmt.Sprintf("%s in %q", doing, f.path), err)
 	}
 	return nil
 }
@@ -102,29 +107,26 @@ func (f *folder) probe(root *os.Root) error {
 }
 
 // Store writes the token's file.
-func (f *folder) Store(m Meta, t Token) (string, error) {
+func (f *folder) Store(m Meta, t Token) (where string, err error) {
 	secret, err := secretOf(m, t)
 	if err != nil {
 		return "", err
 	}
-	doing := fmt.Sprintf("storing the token of %q", m.Domain)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	root, err := securedir.Dir(f.path)
+	err = f.within(fmt.Sprintf("storing the token of %q", m.Domain), securedir.Dir, func(root *os.Root) error {
+		data, err := f.sealOnce(secret)
+		if err != nil {
+			return err
+		}
+		name, err := put(root, baseName(m.Domain, m.OrgID), f.ext, data)
+		where = filepath.Join(f.path, name)
+		return err
+	})
 	if err != nil {
-		return "", systemError(doing, err)
+		return "", err
 	}
-	defer root.Close()
-	doing += fmt.Sprintf(" in %q", f.path)
-	data, err := f.sealOnce(secret)
-	if err != nil {
-		return "", systemError(doing, err)
-	}
-	name, err := put(root, baseName(m.Domain, m.OrgID), f.ext, data)
-	if err != nil {
-		return "", systemError(doing, err)
-	}
-	return filepath.Join(f.path, name), nil
+	return where, nil
 }
 
 // sealOnce returns the same for the same secret.
@@ -143,27 +145,19 @@ func (f *folder) sealOnce(secret string) ([]byte, error) {
 // Find looks for the files of a domain, encrypted or not: the config may have
 // changed since. Files that a killed Store had written in full, but not yet
 // renamed, are renamed now.
-func (f *folder) Find(domain string) ([]Stored, error) {
-	doing := fmt.Sprintf("looking for the token of %q", domain)
+func (f *folder) Find(domain string) (all []Stored, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	root, err := securedir.Existing(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(f.path); f.path != "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, systemError(doing, err)
-	}
-	defer root.Close()
-	doing += fmt.Sprintf(" in %q", f.path)
-	if err := adopt(root, domain); err != nil {
-		return nil, systemError(doing, err)
-	}
-	found, err := f.list(root, domain)
-	if err != nil {
-		return nil, systemError(doing, err)
-	}
-	return found, nil
+	err = f.within(fmt.Sprintf("looking for the token of %q", domain), securedir.Existing, func(root *os.Root) (err error) {
+		if err = adopt(root, domain); err == nil {
+			all, err = f.list(root, domain)
+		}
+		return err
+	})
+	return all, err
 }
 
 func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
@@ -313,7 +307,7 @@ func removeStale(root *os.Root, before time.Time) error {
 		return err
 	}
 	for _, file := range files {
-		if !strings.HasPrefix(file.Name(), probePrefix) && !strings.HasPrefix(file.Name(), tempPrefix+probePrefix) {
+		if !strings.HasPrefix(file.Name(), probePrefix) && !strings.HasPrefix(file.Name(), "."+probePrefix) {
 			continue
 		}
 		info, err := file.Info()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"filippo.io/age/armor"
@@ -14,13 +15,9 @@ import (
 const (
 	plainExt = ".token"
 	ageExt   = ".token.age"
-	// tempPrefix and tempSuffix are around the name of a file that is not final
-	// yet. With a random word, they make it longer by 32 bytes.
-	tempPrefix = "."
-	tempSuffix = ".tmp"
 )
 
-// The longest names that file systems take have 255 bytes.
+// The longest names that file systems take have 255 bytes, and tempName adds 32.
 const (
 	maxDomainName = 120
 	maxIDName     = 80
@@ -72,11 +69,9 @@ func escape(s, others string, most int) string {
 
 // parseName reports whether a file holds a token of a domain, and of which org.
 func parseName(name, domain string) (orgID string, ok bool) {
-	base, ok := strings.CutSuffix(name, ageExt)
+	base, _, ok := cutExt(name)
 	if !ok {
-		if base, ok = strings.CutSuffix(name, plainExt); !ok {
-			return "", false
-		}
+		return "", false
 	}
 	rest, ok := strings.CutPrefix(base, baseName(domain, ""))
 	if !ok {
@@ -96,33 +91,31 @@ func parseName(name, domain string) (orgID string, ok bool) {
 	return orgID, true
 }
 
-// tempName is the name under which a file is written. It has the final name in
-// it.
-func tempName(base, ext string) string {
-	return tempPrefix + base + ext + "." + rand.Text() + tempSuffix
-}
-
-// parseTemp takes a tempName apart.
-func parseTemp(name string) (base, ext string, ok bool) {
-	name, ok = strings.CutPrefix(name, tempPrefix)
-	if !ok {
-		return "", "", false
-	}
-	name, ok = strings.CutSuffix(name, tempSuffix)
-	if !ok {
-		return "", "", false
-	}
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 {
-		return "", "", false
-	}
-	name = name[:dot]
+// cutExt takes the ending off a file's name.
+func cutExt(name string) (base, ext string, ok bool) {
 	for _, ext := range []string{ageExt, plainExt} {
 		if base, ok := strings.CutSuffix(name, ext); ok {
 			return base, ext, true
 		}
 	}
 	return "", "", false
+}
+
+// tempName is the name under which a file is written. It has the final name in
+// it.
+func tempName(base, ext string) string {
+	return "." + base + ext + "." + rand.Text() + ".tmp"
+}
+
+var tempNames = regexp.MustCompile(`^\.(.+)\.[^.]+\.tmp$`)
+
+// parseTemp takes a tempName apart.
+func parseTemp(name string) (base, ext string, ok bool) {
+	m := tempNames.FindStringSubmatch(name)
+	if m == nil {
+		return "", "", false
+	}
+	return cutExt(m[1])
 }
 
 // whole reports whether a file was written to its end: both forms end with a mark.

@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package securedirtest gives tests the disks and users on which writing fails.
+// Package securedirtest provides disks and users on which writing fails.
 package securedirtest
 
 import (
@@ -17,9 +17,9 @@ import (
 // nobody is the user without rights.
 const nobody = 65534
 
-// Unprivileged is for tests of modes, which don't count for root: run as root,
-// it runs the test once more, as nobody, fails with it, and gives false. In
-// the process in which the body is to run, it gives true.
+// Unprivileged is for tests of modes, which don't apply to root: as root, it runs
+// the test once more as nobody, fails with it, and returns false. In the process in
+// which the body is to run, it returns true.
 func Unprivileged(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -48,7 +48,7 @@ func Unprivileged(t *testing.T) bool {
 	return false
 }
 
-// copyBinary puts the test's own binary somewhere else.
+// copyBinary copies the test's own binary.
 func copyBinary(to string) error {
 	exe, err := os.Executable()
 	if err != nil {
