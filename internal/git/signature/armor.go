@@ -22,15 +22,15 @@ const (
 func begin(typ string) string { return "-----BEGIN " + typ + "-----" }
 func end(typ string) string   { return "-----END " + typ + "-----" }
 
-// format returns the kind of signature that git takes text for, by how it begins
+// format returns the kind of signature that a text begins as, empty for none
 // (get_format_by_sig in git's gpg-interface.c).
-func format(text []byte) (typ string, ok bool) {
+func format(text []byte) string {
 	for _, typ := range []string{armorPGP, armorMessage, armorSSH, armorX509} {
 		if bytes.HasPrefix(text, []byte(begin(typ))) {
-			return typ, true
+			return typ
 		}
 	}
-	return "", false
+	return ""
 }
 
 // dearmor returns the content of one armored block of the type. Text must be the
