@@ -79,7 +79,7 @@ func NewGitHub(t Test, repository string) *GitHub {
 		"GET /api/v3/user":                           g.user,
 		"POST /api/graphql":                          g.graphQL,
 	} {
-		mux.Handle(pattern, guarded(g.enter, h))
+		mux.Handle(pattern, guarded(g.enter, githubUnparsed, h))
 	}
 	mux.Handle("POST /api/v3/app/installations/{id}/access_tokens", handler(g.accessToken))
 	mux.Handle("/", handler(func(r request) *answer {
@@ -119,7 +119,7 @@ func (g *GitHub) Limit(remaining int, reset time.Time) {
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
 func (g *GitHub) edge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusal := g.turnedAway(request{r, w.Header()}); refusal != nil {
+		if refusal := g.turnedAway(request{Request: r, header: w.Header()}); refusal != nil {
 			handler(func(request) *answer { return refusal }).ServeHTTP(w, r)
 			return
 		}
@@ -152,7 +152,7 @@ func (g *GitHub) turnedAway(r request) *answer {
 }
 
 // enter checks credentials, limits and the repository.
-func (g *GitHub) enter(r request) (GitHubToken, *answer) {
+func (g *GitHub) enter(r *request) (GitHubToken, *answer) {
 	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t, known := g.tokens[value]
 	switch scheme = strings.ToLower(scheme); {
@@ -164,6 +164,10 @@ func (g *GitHub) enter(r request) (GitHubToken, *answer) {
 		return t, githubError(http.StatusForbidden, fmt.Sprintf("API rate limit exceeded for user ID %d.", g.userID(t.Login)))
 	}
 	if owner := r.PathValue("owner"); owner != "" && (t.NoAccess || !strings.EqualFold(owner+"/"+r.PathValue("repo"), g.repo)) {
+		return t, githubNotFound
+	}
+	r.number, _ = strconv.Atoi(r.PathValue("number"))
+	if r.PathValue("number") != "" && g.comments[r.number] == nil {
 		return t, githubNotFound
 	}
 	return t, nil
@@ -199,25 +203,16 @@ func (g *GitHub) wire(c *Comment) object {
 }
 
 func (g *GitHub) listComments(r request, _ GitHubToken) *answer {
-	number, _ := strconv.Atoi(r.PathValue("number"))
-	all, ok := g.comments[number]
-	if !ok {
-		return githubNotFound
-	}
-	part, _, _ := paged(r, all, githubPage, g.wire)
+	part, _, _ := paged(r, g.comments[r.number], githubPage, g.wire)
 	return &answer{http.StatusOK, part}
 }
 
 func (g *GitHub) createComment(r request, t GitHubToken) *answer {
-	number, _ := strconv.Atoi(r.PathValue("number"))
-	if _, ok := g.comments[number]; !ok {
-		return githubNotFound
-	}
 	body, refusal := githubCommentBody(r, t)
 	if refusal != nil {
 		return refusal
 	}
-	c := g.comment(number, t.Login, body)
+	c := g.comment(r.number, t.Login, body)
 	r.header.Set("Location", fmt.Sprintf("%s/repos/%s/issues/comments/%d", g.URL, g.repo, c.ID))
 	return &answer{http.StatusCreated, g.wire(c)}
 }
@@ -242,12 +237,9 @@ func githubCommentBody(r request, t GitHubToken) (string, *answer) {
 	if !t.Comments {
 		return "", githubDenied(t)
 	}
-	in := r.object()
-	body, ok := in["body"].(string)
+	body, ok := r.in["body"].(string)
 	switch {
-	case in == nil:
-		return "", githubUnparsed
-	case !ok && in["body"] != nil:
+	case !ok && r.in["body"] != nil:
 		return "", githubError(http.StatusUnprocessableEntity, "Invalid request.\n\nFor 'properties/body', the value is not a string.")
 	case strings.TrimSpace(body) == "":
 		return "", githubInvalid(object{"resource": "IssueComment", "code": "missing_field", "field": "body"})
@@ -286,14 +278,10 @@ func (g *GitHub) createStatus(r request, t GitHubToken) *answer {
 	if !t.Statuses {
 		return githubDenied(t)
 	}
-	in := r.object()
-	if in == nil {
-		return githubUnparsed
-	}
 	sha := r.PathValue("sha")
 	st := Status{
-		State: text(in, "state"), Context: cmp.Or(text(in, "context"), "default"),
-		Description: text(in, "description"), TargetURL: text(in, "target_url"), Creator: t.Login,
+		State: r.text("state"), Context: cmp.Or(r.text("context"), "default"),
+		Description: r.text("description"), TargetURL: r.text("target_url"), Creator: t.Login,
 	}
 	count := 0
 	for _, old := range g.statuses[sha] {
@@ -371,14 +359,10 @@ var viewerQuery = regexp.MustCompile(`^\s*(?:query\s*)?\{\s*viewer\s*\{([\sa-zA-
 
 // graphQL knows the query for the viewer, which returns the user of any token.
 func (g *GitHub) graphQL(r request, t GitHubToken) *answer {
-	in := r.object()
-	if in == nil {
-		return githubUnparsed
-	}
 	failed := func(message string) *answer {
 		return &answer{http.StatusOK, object{"errors": []object{{"message": message}}}}
 	}
-	m := viewerQuery.FindStringSubmatch(text(in, "query"))
+	m := viewerQuery.FindStringSubmatch(r.text("query"))
 	if m == nil {
 		return failed("Parse error on the query")
 	}

@@ -52,6 +52,7 @@ func NewGitLab(t Test, project string, number int) *GitLab {
 		Server: newServer("/api/v4"), project: project, number: number, tokens: map[string]GitLabToken{},
 	}
 	g.commentURL = func(iid int, id int64) string { return fmt.Sprintf("%s#note_%d", g.webURL(iid), id) }
+	unparsed := gitlabMessage(http.StatusBadRequest, "400 Bad request - Invalid JSON")
 	mux := http.NewServeMux()
 	const at = "/api/v4/projects/{project}"
 	for pattern, h := range map[string]func(request, GitLabToken) *answer{
@@ -63,7 +64,7 @@ func NewGitLab(t Test, project string, number int) *GitLab {
 		"GET " + at + "/repository/commits/{sha}/statuses": g.listStatuses,
 		"GET /api/v4/user":                                 g.user,
 	} {
-		mux.Handle(pattern, guarded(g.enter, h))
+		mux.Handle(pattern, guarded(g.enter, unparsed, h))
 	}
 	mux.Handle("/", handler(func(r request) *answer {
 		if !strings.HasPrefix(r.URL.Path, "/api/") {
@@ -99,7 +100,7 @@ func (g *GitLab) SetState(commit, name, state string) {
 
 // enter checks credentials, scope and the project.
 // https://docs.gitlab.com/api/rest/authentication/
-func (g *GitLab) enter(r request) (GitLabToken, *answer) {
+func (g *GitLab) enter(r *request) (GitLabToken, *answer) {
 	value, scope := r.Header.Get("PRIVATE-TOKEN"), "api"
 	if scheme, bearer, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
 		value = bearer
@@ -119,6 +120,15 @@ func (g *GitLab) enter(r request) (GitLabToken, *answer) {
 	case project != "" && (t.NoAccess || project != g.project && project != strconv.Itoa(g.number)):
 		return t, gitlabMessage(http.StatusNotFound, "404 Project Not Found")
 	}
+	if iid := r.PathValue("iid"); iid != "" {
+		var err error
+		if r.number, err = strconv.Atoi(iid); err != nil {
+			return t, gitlabError(http.StatusBadRequest, "merge_request_iid is invalid")
+		}
+		if g.comments[r.number] == nil {
+			return t, gitlabMessage(http.StatusNotFound, "404 Not found")
+		}
+	}
 	return t, nil
 }
 
@@ -137,31 +147,11 @@ func (g *GitLab) wire(c *Comment) object {
 	}
 }
 
-// request returns the merge request's number, if there is one.
-func (g *GitLab) request(r request) (int, *answer) {
-	iid, err := strconv.Atoi(r.PathValue("iid"))
-	if err != nil {
-		return 0, gitlabError(http.StatusBadRequest, "merge_request_iid is invalid")
-	}
-	if _, ok := g.comments[iid]; !ok {
-		return 0, gitlabMessage(http.StatusNotFound, "404 Not found")
-	}
-	return iid, nil
-}
-
 func (g *GitLab) mergeRequest(r request, _ GitLabToken) *answer {
-	iid, refusal := g.request(r)
-	if refusal != nil {
-		return refusal
-	}
-	return &answer{http.StatusOK, object{"iid": iid, "web_url": g.webURL(iid)}}
+	return &answer{http.StatusOK, object{"iid": r.number, "web_url": g.webURL(r.number)}}
 }
 
 func (g *GitLab) listNotes(r request, _ GitLabToken) *answer {
-	iid, refusal := g.request(r)
-	if refusal != nil {
-		return refusal
-	}
 	q := r.URL.Query()
 	switch {
 	case !slices.Contains([]string{"", "asc", "desc"}, q.Get("sort")):
@@ -169,7 +159,7 @@ func (g *GitLab) listNotes(r request, _ GitLabToken) *answer {
 	case !slices.Contains([]string{"", "created_at", "updated_at"}, q.Get("order_by")):
 		return gitlabError(http.StatusBadRequest, "order_by does not have a valid value")
 	}
-	all := slices.Clone(g.comments[iid])
+	all := slices.Clone(g.comments[r.number])
 	if q.Get("sort") != "asc" {
 		slices.Reverse(all)
 	}
@@ -188,10 +178,6 @@ func gitlabPaged[T any](r request, all []T, wire func(T) object) *answer {
 }
 
 func (g *GitLab) createNote(r request, t GitLabToken) *answer {
-	iid, refusal := g.request(r)
-	if refusal != nil {
-		return refusal
-	}
 	body, refusal := g.noteBody(r)
 	switch {
 	case refusal != nil:
@@ -199,16 +185,12 @@ func (g *GitLab) createNote(r request, t GitLabToken) *answer {
 	case body == "":
 		return &answer{http.StatusAccepted, object{"commands_changes": object{}, "summary": []string{"Applied commands."}}}
 	}
-	return &answer{http.StatusCreated, g.wire(g.comment(iid, t.Login, body))}
+	return &answer{http.StatusCreated, g.wire(g.comment(r.number, t.Login, body))}
 }
 
 // updateNote lets a token change anybody's note, as GitLab lets maintainers.
 func (g *GitLab) updateNote(r request, _ GitLabToken) *answer {
-	iid, refusal := g.request(r)
-	if refusal != nil {
-		return refusal
-	}
-	c := find(g.comments[iid], r.PathValue("id"))
+	c := find(g.comments[r.number], r.PathValue("id"))
 	if c == nil {
 		return gitlabMessage(http.StatusNotFound, "404 Not found")
 	}
@@ -223,11 +205,8 @@ func (g *GitLab) updateNote(r request, _ GitLabToken) *answer {
 
 // noteBody reads the text of a note and executes its quick actions.
 func (g *GitLab) noteBody(r request) (string, *answer) {
-	in := r.object()
-	body, ok := in["body"].(string)
+	body, ok := r.in["body"].(string)
 	switch {
-	case in == nil:
-		return "", gitlabMessage(http.StatusBadRequest, "400 Bad request - Invalid JSON")
 	case !ok:
 		return "", gitlabError(http.StatusBadRequest, "body is missing")
 	case utf8.RuneCountInString(body) > gitlabMaxNote:
@@ -260,14 +239,10 @@ func quickActions(body string) (rest string, commands []string) {
 // not finished is changed, and after one that is, another is added.
 // https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
 func (g *GitLab) setStatus(r request, t GitLabToken) *answer {
-	in := r.object()
-	if in == nil {
-		return gitlabMessage(http.StatusBadRequest, "400 Bad request - Invalid JSON")
-	}
 	sha := r.PathValue("sha")
 	s := Status{
-		State: text(in, "state"), Context: cmp.Or(text(in, "name"), text(in, "context"), "default"),
-		Description: text(in, "description"), TargetURL: text(in, "target_url"), Creator: t.Login,
+		State: r.text("state"), Context: cmp.Or(r.text("name"), r.text("context"), "default"),
+		Description: r.text("description"), TargetURL: r.text("target_url"), Creator: t.Login,
 	}
 	switch {
 	case !t.Developer:

@@ -299,6 +299,8 @@ const jsonType = "application/json; charset=utf-8"
 type request struct {
 	*http.Request
 	header http.Header // of the answer
+	number int         // of the pull or merge request in the path
+	in     object      // the body; nil for GET
 }
 
 // answer is sent as JSON, unless its body is a page.
@@ -315,7 +317,7 @@ type object = map[string]any
 type handler func(request) *answer
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := h(request{r, w.Header()})
+	a := h(request{Request: r, header: w.Header()})
 	if p, ok := a.body.(page); ok {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(a.code)
@@ -327,30 +329,27 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a.body)
 }
 
-// guarded returns a handler of the requests that enter lets in. Its refusal is the
-// answer to all others.
-func guarded[T any](enter func(request) (T, *answer), h func(request, T) *answer) handler {
+// guarded returns a handler of the requests that enter lets in, with an object in
+// their bodies. Others are answered with the refusal of enter, or with unparsed.
+func guarded[T any](enter func(*request) (T, *answer), unparsed *answer, h func(request, T) *answer) handler {
 	return func(r request) *answer {
-		token, refusal := enter(r)
+		token, refusal := enter(&r)
 		if refusal != nil {
 			return refusal
+		}
+		if r.Method != http.MethodGet {
+			data, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+			if err != nil || json.Unmarshal(data, &r.in) != nil || r.in == nil {
+				return unparsed
+			}
 		}
 		return h(r, token)
 	}
 }
 
-// object reads the object in the body; nil if it holds anything else.
-func (r request) object() (v object) {
-	data, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
-	if err != nil || json.Unmarshal(data, &v) != nil {
-		return nil
-	}
-	return v
-}
-
-// text returns a string of an object; empty if there is none.
-func text(o object, key string) string {
-	s, _ := o[key].(string)
+// text returns a string in the body; empty if there is none.
+func (r request) text(key string) string {
+	s, _ := r.in[key].(string)
 	return s
 }
 
