@@ -119,7 +119,7 @@ func (g *GitHub) Limit(remaining int, reset time.Time) {
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
 func (g *GitHub) edge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if refusal := g.turnedAway(request{Request: r, header: w.Header()}); refusal != nil {
+		if refusal := g.precheck(request{Request: r, header: w.Header()}); refusal != nil {
 			handler(func(request) *answer { return refusal }).ServeHTTP(w, r)
 			return
 		}
@@ -131,7 +131,7 @@ func (g *GitHub) edge(next http.Handler) http.Handler {
 	})
 }
 
-func (g *GitHub) turnedAway(r request) *answer {
+func (g *GitHub) precheck(r request) *answer {
 	if r.Header.Get("User-Agent") == "" {
 		return &answer{http.StatusForbidden, page("Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")}
 	}

@@ -329,7 +329,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a.body)
 }
 
-// guarded returns a handler of the requests that enter lets in, with an object in
+// guarded returns a handler of the requests that enter accepts, with an object in
 // their bodies. Others are answered with the refusal of enter, or with unparsed.
 func guarded[T any](enter func(*request) (T, *answer), unparsed *answer, h func(request, T) *answer) handler {
 	return func(r request) *answer {
