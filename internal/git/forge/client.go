@@ -119,9 +119,7 @@ const (
 
 // Comment is a comment on a pull or merge request.
 type Comment struct {
-	// URL is where people read it; empty if the provider doesn't return it.
-	URL string
-	// Outcome is what was done.
+	URL     string // where people read it; empty if the provider doesn't return it
 	Outcome Outcome
 	// Guessed is set if there were comments of this name and the provider did not
 	// return the token's user, so it is not known which was ours.

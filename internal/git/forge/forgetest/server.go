@@ -30,10 +30,8 @@ type Comment struct {
 	ID     int64
 	Author string
 	Body   string
-	// URL is where people would read it.
-	URL string
-	// Edits counts how often it was changed.
-	Edits int
+	URL    string // where people would read it
+	Edits  int    // how often it was changed
 }
 
 // Status is a status of a commit, with the states of the forge that has it.
@@ -46,12 +44,9 @@ type Status struct {
 // Call is an HTTP request that was received, without its credentials.
 type Call struct {
 	Method string
-	// Path is without the root of the API and without the query.
-	Path string
-	// Query is as it was sent.
-	Query string
-	// Code is the status of the answer; 0 if the connection was dropped.
-	Code int
+	Path   string // without the root of the API
+	Query  string // as it was sent
+	Code   int    // the status of the answer; 0 if the connection was dropped
 }
 
 // Fault replaces an answer.
@@ -62,10 +57,8 @@ type Fault struct {
 	// After is how many of these requests pass first, and Times how many are
 	// answered with the fault then; 0 means one.
 	After, Times int
-	// Applied lets the request take effect, and replaces only its answer.
-	Applied bool
-	// Drop closes the connection instead of answering.
-	Drop bool
+	Applied bool // the request takes effect, and only its answer is replaced
+	Drop    bool // the connection is closed instead of answering
 	// Status, Header and Body are the answer.
 	Status int
 	Header http.Header
