@@ -57,8 +57,8 @@ type Fault struct {
 	// After is how many of these requests pass first, and Times how many are
 	// answered with the fault then; 0 means one.
 	After, Times int
-	Applied bool // the request takes effect, and only its answer is replaced
-	Drop    bool // the connection is closed instead of answering
+	Applied      bool // the request takes effect, and only its answer is replaced
+	Drop         bool // the connection is closed instead of answering
 	// Status, Header and Body are the answer.
 	Status int
 	Header http.Header
