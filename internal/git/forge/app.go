@@ -39,7 +39,7 @@ type AppOptions struct {
 	// the end of the installation's address.
 	AppID, InstallationID string
 	// Key returns the app's private key, a PEM. It is called for each token, so
-	// that a key can be replaced while the program runs.
+	// the key can be replaced while the program runs.
 	Key func() ([]byte, error)
 	// HTTP sends the requests; http.DefaultTransport if nil.
 	HTTP http.RoundTripper
@@ -52,8 +52,7 @@ type AppOptions struct {
 // AppToken returns a function that returns tokens of an installation of a GitHub
 // App, for Options.Token and for git over HTTPS with the user x-access-token. A
 // token lasts an hour; the same is returned until five minutes before its end.
-// The function may be called from many goroutines, of which one sends the request
-// while the others wait for it. Nothing is sent before it is called.
+// Of many goroutines that call it, one sends the request and the others wait.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-an-installation-access-token-for-a-github-app
 func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
 	a := &app{opts: opts, busy: make(chan struct{}, 1)}
@@ -120,7 +119,7 @@ func (a *app) assertion(context.Context) (string, error) {
 	}
 	key, err := parseAppKey(data)
 	if err != nil {
-		return "", text.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings; GitHub gives it as a PEM")
+		return "", text.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings, and use the PEM file that GitHub offers then")
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
@@ -138,27 +137,24 @@ func (a *app) assertion(context.Context) (string, error) {
 // (PKCS#8). The errors hold nothing of the key.
 func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(bytes.TrimSpace(data))
-	if block == nil {
-		return nil, errors.New("it is not a PEM (-----BEGIN RSA PRIVATE KEY-----)")
-	}
-	var key any
-	var err error
 	switch {
+	case block == nil:
+		return nil, errors.New("it is not a PEM (-----BEGIN RSA PRIVATE KEY-----)")
 	case block.Headers["DEK-Info"] != "":
 		return nil, errors.New("it is encrypted")
-	case block.Type == "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case block.Type == "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	default:
+	case block.Type != "RSA PRIVATE KEY" && block.Type != "PRIVATE KEY":
 		return nil, fmt.Errorf("it is a %q and not an RSA private key", block.Type)
 	}
-	private, ok := key.(*rsa.PrivateKey)
-	switch {
-	case err != nil:
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
 		return nil, errors.New("it is damaged")
-	case !ok:
-		return nil, errors.New("it is not an RSA key, and GitHub takes no other")
+	}
+	private, ok := key.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("it is not an RSA key, and GitHub accepts no other")
 	}
 	return private, nil
 }

@@ -158,7 +158,7 @@ func TestAppTokenFailures(t *testing.T) {
 		{"our clock is ahead", "12", "34", good, 5 * time.Minute, "401 'Expiration time' claim ('exp') is too far in the future", "clock"},
 		{"our clock is behind", "12", "34", good, -11 * time.Minute, "401 'Expiration time' claim ('exp') must be", "clock"},
 		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
-		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "GitHub gives it as a PEM"},
+		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "use the PEM file"},
 		{"elliptic", "12", "34", block("PRIVATE KEY", ecData), 0, "it is not an RSA key", ""},
 		{"damaged", "12", "34", block("RSA PRIVATE KEY", []byte("secret")), 0, "it is damaged", ""},
 		{"public", "12", "34", block("PUBLIC KEY", []byte("x")), 0, `it is a "PUBLIC KEY"`, ""},

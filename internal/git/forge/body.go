@@ -103,19 +103,19 @@ func fit(text string, limit int) string {
 // noCommands keeps GitLab from executing a line that begins with a slash, such as
 // /merge, with the token's rights: the text of a comment comes from a merge
 // request, which anybody may write. Outside of code a backslash prevents it, and
-// is not shown; in code a space, because GitLab, which executes nothing there,
-// may see the limits of code elsewhere.
+// is not shown; in code a space does, because GitLab, which executes nothing there,
+// may find that code begins or ends elsewhere.
 // https://docs.gitlab.com/user/project/quick_actions/
 func noCommands(text string) string {
 	lines := strings.Split(text, "\n")
 	var open block
 	for i, line := range lines {
-		if strings.HasPrefix(line, "/") {
-			if open.fence != "" {
-				lines[i] = " " + line
-			} else {
-				lines[i] = `\` + line
-			}
+		switch {
+		case !strings.HasPrefix(line, "/"):
+		case open.fence != "":
+			lines[i] = " " + line
+		default:
+			lines[i] = `\` + line
 		}
 		open = open.next(line)
 	}

@@ -25,8 +25,7 @@ func Providers() []string { return []string{GitHub, GitLab} }
 
 // Options configure a Client.
 type Options struct {
-	// Provider is GitHub or GitLab.
-	Provider string
+	Provider string // GitHub or GitLab
 	// URL is the root of the REST API; empty means https://api.github.com or
 	// https://gitlab.com/api/v4. On GitHub Enterprise Server it ends with
 	// /api/v3; on a self-managed GitLab it ends with /api/v4, which may be left
@@ -120,12 +119,10 @@ const (
 
 // Comment is a comment on a pull or merge request.
 type Comment struct {
-	// URL is where people read it; empty if the provider doesn't return it.
-	URL string
-	// Outcome is what was done.
+	URL     string // where people read it; empty if the provider doesn't return it
 	Outcome Outcome
-	// Guessed is set if there were comments of this name and the provider did
-	// not return the token's user, so that their author was guessed.
+	// Guessed is set if there were comments of this name and the provider did not
+	// return the token's user, so it is not known which was ours.
 	Guessed bool
 }
 
@@ -139,16 +136,16 @@ const (
 )
 
 // Comment makes body, which is markdown, the text of the one comment of this name
-// on a pull or merge request: it updates the newest comment of ours that has the
-// name, or creates one; one that has this text already is left alone. Comments of
-// others are never changed, whatever they begin with. A name is letters, digits
-// and single dots, dashes and underscores between them. A body that is too long
-// for the provider is cut at a line. Comment may be repeated at any time; where a
-// race made several comments, all callers go on with the same one.
+// on a pull or merge request: it updates the newest comment of the token's user that
+// has the name, unless it has this text, or creates one. Comments of others are
+// never changed. A name is letters and digits, with single dots, dashes and
+// underscores between them. A body that is too long for the provider is cut at a
+// line. Comment may be repeated at any time; where a race made several comments, all
+// callers update the same one.
 //
-// Where a proxy blocks the request for the token's user, any comment of the name
-// may be ours: Comment updates the newest one that it may, those of apps before
-// those of people, and creates a new one if it may update none.
+// Where a proxy blocks the request for the token's user, Comment updates the newest
+// comment of the name that it may, those of apps before those of people, and creates
+// a new one if it may update none.
 func (c *Client) Comment(ctx context.Context, number int, name, body string) (Comment, error) {
 	if number < 1 {
 		return Comment{}, fmt.Errorf("%d is no number of a pull or merge request", number)
@@ -189,14 +186,12 @@ func (c *Client) comment(ctx context.Context, number int, mark, text string, los
 	done := func(n note, o Outcome) (Comment, error) {
 		return Comment{URL: c.link(ctx, number, n), Outcome: o, Guessed: guessed}, nil
 	}
-	for _, n := range found {
-		switch {
-		case normal(n.body) != text:
-		case lost:
-			return done(n, Created)
-		default:
-			return done(n, Unchanged)
-		}
+	same := slices.IndexFunc(found, func(n note) bool { return normal(n.body) == text })
+	switch {
+	case same >= 0 && lost:
+		return done(found[same], Created)
+	case same >= 0:
+		return done(found[same], Unchanged)
 	}
 	for _, f := range found[:min(len(found), maxGuesses)] {
 		n, err := c.update(ctx, number, f.id, text)
@@ -252,11 +247,10 @@ func (c *Client) find(ctx context.Context, number int, mark string) (found []not
 // before those of people, and then the newest first.
 func byLikelihood(a, b note) int {
 	switch {
-	case a.bot == b.bot:
-		return cmp.Compare(b.id, a.id)
-	case a.bot:
+	case a.bot && !b.bot:
 		return -1
-	default:
+	case b.bot && !a.bot:
 		return 1
 	}
+	return cmp.Compare(b.id, a.id)
 }

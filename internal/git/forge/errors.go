@@ -81,15 +81,6 @@ func (r *refusal) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: %s %s: %s %s", r.name, r.request.Method, r.request.URL.Path, status, reason))
 }
 
-// hint returns what to do about it.
-func (r *refusal) hint() string {
-	hint := cmp.Or(r.hints[situation{r.status, r.topic}], r.hints[situation{r.status, anyTopic}])
-	if r.page {
-		return cmp.Or(r.pageHint, hint)
-	}
-	return hint
-}
-
 // denied reports whether an error is the refusal of what isn't allowed or not
 // visible to this token, which no retry changes.
 func denied(err error) bool {
@@ -123,53 +114,48 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 	return f
 }
 
-// refused returns the failure of a request that was answered with another status
-// than success.
+// refused returns the failure of a request whose answer isn't a success.
 func (k *call) refused(resp *http.Response, data []byte, token string) *failure {
 	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header)}
 	if !r.page {
 		r.message = message(data, token)
 	}
 	wait, limited := limit(resp, r.message)
+	r.limited = limited
 	switch {
 	case limited:
-		r.limited = true
-		hint := "the limit ends in " + wait.Round(time.Second).String() + ": try again then"
+		hint := fmt.Sprintf("the limit ends in %v: try again then", wait.Round(time.Second))
 		return &failure{error: text.WithHint(r, hint), temporary: true, wait: wait}
 	case r.status >= 500:
 		wait = web.RetryAfter(resp.Header, web.ServerTime(resp.Header))
 		return &failure{error: text.WithHint(r, "the server has trouble: try again later"), temporary: true, open: true, wait: wait}
 	default:
-		return &failure{error: text.WithHint(r, r.hint())}
+		hint := cmp.Or(r.hints[situation{r.status, r.topic}], r.hints[situation{r.status, anyTopic}])
+		if r.page {
+			hint = cmp.Or(r.pageHint, hint)
+		}
+		return &failure{error: text.WithHint(r, hint)}
 	}
 }
 
-// secondaryWait is for a rate limit whose end is not in the answer
-// (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+// secondaryWait is for a rate limit whose end is not in the answer, such as GitHub's
+// secondary ones.
 const secondaryWait = time.Minute
 
 // limit reports whether an answer is the refusal of a rate limit, which has no
-// effect, and how long to wait then. GitHub uses both 403 and 429, and the
-// answers of its secondary limits need not say when they end:
+// effect, and returns how long to wait then. GitHub uses both 403 and 429.
 // https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-// GitLab: https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/
+// https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/
 func limit(resp *http.Response, message string) (time.Duration, bool) {
 	now := web.ServerTime(resp.Header)
 	wait := web.RetryAfter(resp.Header, now)
 	exhausted := resp.Header.Get("X-RateLimit-Remaining") == "0"
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests:
-	case resp.StatusCode == http.StatusForbidden && (wait > 0 || exhausted || strings.Contains(strings.ToLower(message), "rate limit")):
-	default:
-		return 0, false
-	}
+	limited := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusForbidden &&
+		(wait > 0 || exhausted || strings.Contains(strings.ToLower(message), "rate limit"))
 	if wait == 0 && exhausted && resp.Header.Get("X-RateLimit-Reset") != "" {
 		wait = time.Second + web.Reset(resp.Header, now)
 	}
-	if wait == 0 {
-		wait = secondaryWait
-	}
-	return wait, true
+	return cmp.Or(wait, secondaryWait), limited
 }
 
 func isJSON(h http.Header) bool {

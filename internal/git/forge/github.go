@@ -87,9 +87,9 @@ func (g *gitHub) comments(ctx context.Context, number int) iter.Seq2[note, error
 // newestFirst is false, as GitHub has no other order than oldest first.
 func (g *gitHub) newestFirst() bool { return false }
 
-// me returns who we are. GET /user is refused to the tokens of apps, and so to
-// the GITHUB_TOKEN of a workflow, but the GraphQL API returns the user of any
-// token. The error is a denial where both are denied, such as by a proxy.
+// me returns the token's user. GET /user is refused to the tokens of apps, and so to
+// the GITHUB_TOKEN of a workflow, but the GraphQL API returns the user of any token.
+// The error is a denial only where both are denied, such as by a proxy.
 // https://docs.github.com/en/graphql/reference/queries#viewer
 // https://docs.github.com/en/rest/users/users#get-the-authenticated-user
 func (g *gitHub) me(ctx context.Context) (int64, error) {
@@ -111,11 +111,7 @@ func (g *gitHub) me(ctx context.Context) (int64, error) {
 
 func (g *gitHub) viewer(ctx context.Context) (int64, error) {
 	var answer struct {
-		Data struct {
-			Viewer struct {
-				ID int64 `json:"databaseId"`
-			} `json:"viewer"`
-		} `json:"data"`
+		Data struct{ Viewer struct{ DatabaseID int64 } }
 	}
 	query := map[string]string{"query": "query { viewer { databaseId } }"}
 	api := githubClient(g.caller)
@@ -126,20 +122,18 @@ func (g *gitHub) viewer(ctx context.Context) (int64, error) {
 	ctx, call := g.begin(ctx, aboutUser)
 	_, err = api.Do(ctx, req, &answer)
 	err = call.end(err)
-	if err == nil && answer.Data.Viewer.ID == 0 { // a limit, for one, is answered with 200
+	if err == nil && answer.Data.Viewer.DatabaseID == 0 { // a limit, for one, is answered with 200
 		err = errors.New("GitHub: the GraphQL API does not return the user of the token")
 	}
-	return answer.Data.Viewer.ID, err
+	return answer.Data.Viewer.DatabaseID, err
 }
 
 // graphQL returns the address of the GraphQL API, which on Enterprise Server is
 // not below that of the REST API:
 // https://docs.github.com/en/enterprise-server/graphql/guides/managing-enterprise-accounts
 func (g *gitHub) graphQL() *url.URL {
-	if root, ok := strings.CutSuffix(g.base.Path, "/api/v3/"); ok {
-		u := *g.base
-		u.Path, u.RawPath = root+"/api/graphql", ""
-		return &u
+	if strings.HasSuffix(g.base.Path, "/api/v3/") {
+		return g.base.JoinPath("../graphql")
 	}
 	return g.base.JoinPath("graphql")
 }

@@ -92,7 +92,7 @@ func (g *gitLab) comments(ctx context.Context, number int) iter.Seq2[note, error
 
 func (g *gitLab) newestFirst() bool { return true }
 
-// me returns who we are; a project or group access token has a user of its own.
+// me returns the token's user; a project or group access token has one of its own.
 // https://docs.gitlab.com/api/users/#retrieve-the-current-user
 func (g *gitLab) me(ctx context.Context) (int64, error) {
 	ctx, call := g.begin(ctx, aboutUser)

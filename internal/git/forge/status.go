@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -26,8 +27,8 @@ type Status struct {
 	// Context is the name of the report, such as "reconciler"; a commit has one
 	// status for each.
 	Context string
-	// Description is one short line: GitHub takes 140 characters and GitLab
-	// 255, and what is longer is cut.
+	// Description is one short line, cut to 140 characters on GitHub and to 255 on
+	// GitLab.
 	Description string
 	// TargetURL is where to read more; empty, or http(s).
 	TargetURL string
@@ -42,9 +43,8 @@ type posted struct {
 // maxName is the length of the longest Context and TargetURL that GitLab stores.
 const maxName = 255
 
-// SetStatus reports on a commit, which is its whole hash. It is repeated where
-// its outcome is unknown, and may be repeated at any time: of the statuses of a
-// context the newest counts.
+// SetStatus reports on a commit, which is its whole hash. It may be repeated at any
+// time: of the statuses of a context the newest counts.
 func (c *Client) SetStatus(ctx context.Context, commit string, s Status) error {
 	if err := checkCommit(commit); err != nil {
 		return err
@@ -81,15 +81,12 @@ func newest(all iter.Seq2[posted, error], context string) (*Status, error) {
 	return &last.Status, nil
 }
 
-// Shown returns s as LastStatus returns it after SetStatus: the description on
-// one line and cut to what the provider takes, and a state that the provider
-// doesn't have replaced by the one that stands for it.
+// Shown returns s as LastStatus returns it after SetStatus: with the description on
+// one line and cut to the provider's limit, and with a state that the provider has.
 func (c *Client) Shown(s Status) Status { return c.shown(s) }
 
 func (s Status) check() error {
-	switch s.State {
-	case Success, Failure, Pending, Errored:
-	default:
+	if !slices.Contains([]State{Success, Failure, Pending, Errored}, s.State) {
 		return fmt.Errorf("%q is no state of a commit", s.State)
 	}
 	if s.Context == "" || len([]rune(s.Context)) > maxName {

@@ -21,8 +21,7 @@ func enarmor(typ string, data []byte) []byte {
 	}
 	b.WriteString(text + "\n")
 	if typ != armorSSH {
-		crc := crc24(data)
-		b.WriteString("=" + base64.StdEncoding.EncodeToString([]byte{byte(crc >> 16), byte(crc >> 8), byte(crc)}) + "\n")
+		b.WriteString(checksum(data) + "\n")
 	}
 	b.WriteString(end(typ) + "\n")
 	return b.Bytes()
@@ -73,9 +72,18 @@ func TestDearmor(t *testing.T) {
 	}
 }
 
-// TestCRC uses the value that every description of CRC-24/OPENPGP gives.
+// TestCRC uses the value in every description of CRC-24/OPENPGP, 21cf02.
 func TestCRC(t *testing.T) {
-	if got := crc24([]byte("123456789")); got != 0x21cf02 {
-		t.Errorf("%06x", got)
+	if got := checksum([]byte("123456789")); got != "=Ic8C" {
+		t.Error(got)
+	}
+	block := begin(armorPGP) + "\n\n" + base64.StdEncoding.EncodeToString([]byte("123456789")) + "\n=Ic8C\n" + end(armorPGP)
+	if got, err := dearmor(block, armorPGP); err != nil || string(got) != "123456789" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, sum := range []string{"=Ic8D", "=Ic8", "=", "==", "=Ic8C=", "=AAAA"} {
+		if _, err := dearmor(strings.Replace(block, "=Ic8C", sum, 1), armorPGP); err == nil {
+			t.Errorf("accepted %s", sum)
+		}
 	}
 }

@@ -1,9 +1,8 @@
 // Package signature verifies the signatures of git commits and annotated tags.
 //
 // Git keeps a signature inside the object that it signs: in the header "gpgsig"
-// of a commit, at the end of a tag's message. What is signed is the object
-// without it. So a check takes the object apart exactly as git does, verifies
-// the signature over what remains, and checks that the key may sign. An object
+// of a commit, at the end of a tag's message. A check removes it exactly as git
+// does, verifies it over what remains, and checks that the key may sign. An object
 // that two programs could read in two ways is malformed, however good its
 // signature.
 //
@@ -14,18 +13,17 @@
 //
 // # Time
 //
-// Whoever makes an object writes its time. If a key had to be valid only then,
-// the thief of an expired key could sign what claims to be made last year. So a
-// key must be valid at two times: the one that the object claims (the
-// committer's, the tagger's, or that in an OpenPGP signature), and one that the
-// caller passes: the present, or, for a commit that was accepted before, the
-// time when it was.
+// The author of an object writes its time. If a key had to be valid only then, the
+// thief of an expired key could backdate what they sign. So a key must be valid at
+// two times: the one that the object claims (the committer's, the tagger's, or
+// that in an OpenPGP signature), and one that the caller passes: the present, or
+// the time when the commit was first accepted.
 //
 // # Stricter than git
 //
 // What is accepted here, git accepts with the same keys at the same time, with
 // two exceptions: GnuPG doesn't know the keys of RFC 9580, and of several lines
-// with one SSH key git asks only the first whether it allows signatures for git.
+// with one SSH key git uses only the namespaces of the first.
 //
 // The reverse doesn't hold. Rejected are X.509 signatures, objects of SHA-256
 // repositories and of those on their way there (a header gpgsig-sha256, which no

@@ -31,17 +31,20 @@ const maxKeys = 16 << 20
 //   - or nothing but OpenPGP public keys in binary form.
 //
 // The error is for the first mistake, begins with FILE:LINE:COL: if there is a
-// line, never repeats what could be a secret, and has a method Hint() string.
-// A file without keys is a mistake, and so is one that holds a secret key.
+// line, never repeats what could be a secret, and has a hint (text.Hint). A file
+// without keys is a mistake, and so is one that holds a secret key.
 func Parse(name string, data []byte) (*Keys, error) {
 	return parseKeys(name, data, time.Local)
 }
 
 // keyFile is a file of keys that is being read.
 type keyFile struct {
-	zone      *time.Location
-	line, col int // where reading is; 0 if it is at no line or column
-	keys      Keys
+	zone *time.Location
+	keys Keys
+
+	number int    // of the line; 0 where there are no lines
+	line   string // being read
+	rest   string // of the line, from where a mistake would be; empty for all of it
 }
 
 func parseKeys(name string, data []byte, zone *time.Location) (k *Keys, err error) {
@@ -61,7 +64,7 @@ func parseKeys(name string, data []byte, zone *time.Location) (k *Keys, err erro
 	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return nil, mistake("save it as UTF-8", "the file is written in UTF-16")
 	case bytes.HasPrefix(data, []byte("\ufeff")):
-		f.line, f.col = 1, 1
+		f.enter(1, "\ufeff")
 		return nil, mistake("save it as UTF-8 without a byte order mark",
 			"the file begins with a byte order mark, which OpenSSH takes for a part of the first principal")
 	case !valid && bytes.HasPrefix(data[min(8, len(data)):], []byte("KBXf")):
@@ -80,23 +83,27 @@ func parseKeys(name string, data []byte, zone *time.Location) (k *Keys, err erro
 }
 
 const (
-	hintFile   = `one line a signer, such as: ada@example.com namespaces="git" ssh-ed25519 AAAA…; or what gpg --armor --export prints`
-	hintKey    = "write the key as it stands in the .pub file: its type and its base64"
-	hintTime   = `write the time as "20270131", "202701311200" or "20270131120000", with a Z at its end for UTC`
-	hintPGP    = "export it again: gpg --armor --export ADDRESS"
-	hintSecret = "take it out of the file, keep it to yourself, and put the public key there: gpg --armor --export ADDRESS, or the .pub file"
+	hintFile    = `one line a signer, such as: ada@example.com namespaces="git" ssh-ed25519 AAAA…; or what gpg --armor --export prints`
+	hintKey     = "write the key as it stands in the .pub file: its type and its base64"
+	hintOptions = `the options stand between principals and key, each once, separated by commas alone: cert-authority,namespaces="git,file",valid-after="20270131",valid-before="20280131"`
+	hintTime    = `write the time as "20270131", "202701311200" or "20270131120000", with a Z at its end for UTC`
+	hintPGP     = "export it again: gpg --armor --export ADDRESS"
+	hintSecret  = "take it out of the file, keep it to yourself, and put the public key there: gpg --armor --export ADDRESS, or the .pub file"
 )
 
 func mistake(hint, format string, args ...any) error {
 	return text.WithHint(fmt.Errorf(format, args...), hint)
 }
 
+func (f *keyFile) enter(number int, line string) { f.number, f.line, f.rest = number, line, line }
+
 // locate returns the mistake with where it is.
 func (f *keyFile) locate(name string, err error) error {
-	for _, n := range []int{f.line, f.col} {
-		if n > 0 {
-			name = fmt.Sprintf("%s:%d", name, n)
-		}
+	if f.number > 0 {
+		name = fmt.Sprintf("%s:%d", name, f.number)
+	}
+	if f.rest != "" {
+		name = fmt.Sprintf("%s:%d", name, utf8.RuneCountInString(strings.TrimSuffix(f.line, f.rest))+1)
 	}
 	return text.WithHint(fmt.Errorf("%s: %w", name, err), text.Hint(err))
 }
@@ -119,40 +126,38 @@ func (f *keyFile) readPGP(data []byte) error {
 func (f *keyFile) readText(content string) error {
 	lines := strings.Split(content, "\n")
 	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " \t\r")
+		lines[i] = strings.TrimRight(lines[i], blanks)
 	}
-	for len(lines) > 0 {
-		f.line, f.col = f.line+1, 0
+	for i := 0; i < len(lines); i++ {
+		f.enter(i+1, lines[i])
 		n, err := 1, error(nil)
-		if strings.HasPrefix(lines[0], "-----BEGIN ") {
-			n, err = f.readBlock(lines)
+		if strings.HasPrefix(f.line, "-----BEGIN ") {
+			n, err = f.readBlock(lines[i:])
 		} else {
-			err = f.readLine(lines[0])
+			err = f.readLine()
 		}
 		if err != nil {
 			return err
 		}
-		f.line, lines = f.line+n-1, lines[n:]
+		i += n - 1
 	}
-	f.line = 0
+	f.enter(0, "")
 	return nil
 }
 
 // readBlock reads the armored block that the lines begin with, and returns how
 // many lines it has.
 func (f *keyFile) readBlock(lines []string) (int, error) {
-	f.col = 1
-	switch head := lines[0]; {
-	case strings.Contains(head, "PRIVATE KEY") || strings.Contains(head, "SECRET KEY"):
-		return 0, errSecret
-	case head != begin(armorKeys):
-		return 0, mistake(hintFile, "a block that is not a PGP PUBLIC KEY BLOCK")
-	}
 	last := slices.Index(lines, end(armorKeys))
-	if last < 0 {
+	switch {
+	case strings.Contains(f.line, "PRIVATE KEY") || strings.Contains(f.line, "SECRET KEY"):
+		return 0, errSecret
+	case f.line != begin(armorKeys):
+		return 0, mistake(hintFile, "a block that is not a PGP PUBLIC KEY BLOCK")
+	case last < 0:
 		return 0, mistake(hintPGP, "the block has no END line")
 	}
-	f.col = 0
+	f.rest = ""
 	data, err := dearmor(strings.Join(lines[:last+1], "\n"), armorKeys)
 	if err != nil {
 		return 0, mistake(hintPGP, "the block can't be read: %w", err)
@@ -161,64 +166,57 @@ func (f *keyFile) readBlock(lines []string) (int, error) {
 }
 
 // readLine reads one line: principals, options if any, key, and a comment if
-// any. What reads a part returns the rest of the line behind it, or, with an
-// error, from where the mistake is.
-func (f *keyFile) readLine(line string) error {
-	rest := strings.TrimLeft(line, " \t\r")
-	if rest == "" || rest[0] == '#' {
+// any.
+func (f *keyFile) readLine() error {
+	f.rest = strings.TrimLeft(f.line, blanks)
+	if f.rest == "" || f.rest[0] == '#' {
 		return nil
 	}
 	var s signer
-	rest, err := s.readPrincipals(rest)
-	if word, _ := cutField(rest); err == nil && word != "" && !slices.Contains(keyTypes, word) {
-		rest, err = s.readOptions(rest, f.zone)
+	for _, read := range []func(*signer) error{f.readPrincipals, f.readOptions, f.readKey} {
+		if err := read(&s); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = s.readKey(rest)
-	}
-	if err == nil {
-		f.keys.ssh = append(f.keys.ssh, s)
-	} else if rest != "" {
-		f.col = utf8.RuneCountInString(line[:len(line)-len(rest)]) + 1
-	}
-	return err
+	f.keys.ssh = append(f.keys.ssh, s)
+	return nil
 }
+
+const blanks = " \t\r"
 
 // cutField returns the first field and what follows it.
 func cutField(s string) (field, rest string) {
-	i := strings.IndexAny(s, " \t\r")
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], strings.TrimLeft(s[i:], " \t\r")
+	i := strings.IndexAny(s+" ", blanks)
+	return s[:i], strings.TrimLeft(s[i:], blanks)
 }
 
 // principalsField is the first field of a line, which is in quotes if a
 // principal holds a space, and what separates it from the next.
 var principalsField = regexp.MustCompile(`^(?:"([^"]*)"|([^" \t\r]*))(?:[ \t\r]+|$)`)
 
-func (s *signer) readPrincipals(line string) (string, error) {
-	m := principalsField.FindStringSubmatch(line)
+func (f *keyFile) readPrincipals(s *signer) error {
+	m := principalsField.FindStringSubmatch(f.rest)
 	if m == nil {
-		return line, mistake(hintFile, "the principals have a quote in the middle, an unclosed one, or one without a space behind it")
+		return mistake(hintFile, "the principals have a quote in the middle, an unclosed one, or one without a space behind it")
 	}
 	list := m[1] + m[2]
 	if slices.Contains(keyTypes, list) {
-		return line, mistake(hintFile, "the line begins with a key, and not with the principals that it belongs to")
+		return mistake(hintFile, "the line begins with a key, and not with the principals that it belongs to")
 	}
 	s.principals = strings.Split(list, ",")
 	for _, p := range s.principals {
 		switch {
 		case p == "" || p == "!":
-			return line, mistake(hintFile, "an empty principal")
+			return mistake(hintFile, "an empty principal")
 		case p != text.OneLine(p, maxText):
-			return line, mistake(hintFile, "a principal is too long, or holds what can't be printed")
+			return mistake(hintFile, "a principal is too long, or holds what can't be printed")
 		}
 	}
 	if firstPrincipal(s.principals) == "" {
-		return line, mistake(hintFile, "the line excludes each principal that it lists")
+		return mistake(hintFile, "the line excludes each principal that it lists")
 	}
-	return line[len(m[0]):], nil
+	f.rest = f.rest[len(m[0]):]
+	return nil
 }
 
 // typeDSA is known only to be rejected.
@@ -235,13 +233,13 @@ var errCertificate = text.WithHint(
 
 // readKey reads type and base64. What follows is a comment. Errors repeat
 // nothing of it.
-func (s *signer) readKey(rest string) error {
-	typ, blob := cutField(rest)
+func (f *keyFile) readKey(s *signer) error {
+	typ, blob := cutField(f.rest)
 	blob, _ = cutField(blob)
 	switch {
-	case rest == "":
+	case typ == "":
 		return mistake(hintFile, "the line has no key")
-	case strings.Contains(typ, "-cert-v01@"):
+	case strings.Contains(typ, certificateType):
 		return errCertificate
 	case !slices.Contains(keyTypes, typ):
 		return mistake(hintKey, "there is no key of a known type here")
@@ -261,6 +259,9 @@ func (s *signer) readKey(rest string) error {
 	return nil
 }
 
+// certificateType is a part of the types of certificates.
+const certificateType = "-cert-v01@"
+
 // The options, as ssh-keygen(1) names them.
 const (
 	optCA         = "cert-authority"
@@ -271,38 +272,36 @@ const (
 
 var optionNames = []string{optCA, optNamespaces, optAfter, optBefore}
 
-// optionSyntax is an option: its name, and, with =, a value in quotes. A quote
-// behind a backslash doesn't close it.
-var optionSyntax = regexp.MustCompile(`^([^=, \t\r]*)(?:(=)("((?:[^"\\]|\\+[^\\])*)")?)?`)
+// optionSyntax is an option and what separates it from the next or from the key:
+// its name, and with = a value in quotes. A quote behind a backslash doesn't
+// close it.
+var optionSyntax = regexp.MustCompile(`^([^=, \t\r]*)(="((?:[^"\\]|\\+[^\\])*)")?(,|[ \t\r]+|$)?`)
 
-func (s *signer) readOptions(line string, zone *time.Location) (string, error) {
+func (f *keyFile) readOptions(s *signer) error {
+	if word, _ := cutField(f.rest); word == "" || slices.Contains(keyTypes, word) {
+		return nil
+	}
 	var seen []string
-	for {
-		m := optionSyntax.FindStringSubmatch(line)
-		name, rest := strings.ToLower(m[1]), line[len(m[0]):]
+	for more := true; more; {
+		m := optionSyntax.FindStringSubmatch(f.rest)
+		name, rest := strings.ToLower(m[1]), f.rest[len(m[0]):]
 		var err error
 		switch {
 		case !slices.Contains(optionNames, name):
 			err = unknownOption(m[1])
 		case slices.Contains(seen, name):
-			err = mistake(`write it once; namespaces take a list: namespaces="git,file"`, "option %q is there twice", name)
-		case name == optCA && m[2] != "":
-			err = mistake("write it without =", "option %q takes no value", name)
-		case name != optCA && m[3] == "":
-			err = mistake(fmt.Sprintf(`write %s="…"`, name), "option %q needs a value in double quotes", name)
-		case rest != "" && !strings.ContainsAny(rest[:1], ", \t\r"):
-			err = mistake("separate options by commas, and write a space before the key", "there is neither a comma nor a space after option %q", name)
+			err = mistake(hintOptions, "option %q is there twice", name)
+		case (name == optCA) != (m[2] == "") || m[4] == "" && rest != "":
+			err = mistake(hintOptions, "option %q is not written as it should be", name)
 		default:
-			err = s.setOption(name, strings.ReplaceAll(m[4], `\"`, `"`), zone)
+			err = s.setOption(name, strings.ReplaceAll(m[3], `\"`, `"`), f.zone)
 		}
 		if err != nil {
-			return line, err
+			return err
 		}
-		if !strings.HasPrefix(rest, ",") {
-			return strings.TrimLeft(rest, " \t\r"), nil
-		}
-		seen, line = append(seen, name), rest[1:]
+		seen, more, f.rest = append(seen, name), m[4] == ",", rest
 	}
+	return nil
 }
 
 func (s *signer) setOption(name, value string, zone *time.Location) (err error) {
@@ -312,7 +311,7 @@ func (s *signer) setOption(name, value string, zone *time.Location) (err error) 
 	case optNamespaces:
 		s.namespaces = strings.Split(value, ",")
 		if slices.ContainsFunc(s.namespaces, func(n string) bool { return n == "" || n == "!" || n != strings.TrimSpace(n) }) {
-			err = mistake(`write namespaces="git", or namespaces="git,file"`, "an empty namespace, or one with a space beside it")
+			err = mistake(hintOptions, "an empty namespace, or one with a space beside it")
 		}
 	case optAfter:
 		s.after, err = readTime(name, value, zone)
@@ -325,17 +324,18 @@ func (s *signer) setOption(name, value string, zone *time.Location) (err error) 
 	return err
 }
 
-// readTime reads a time as ssh-keygen(1) describes it.
-func readTime(option, value string, zone *time.Location) (time.Time, error) {
-	digits := value
-	for _, utc := range []string{"Z", "UTC"} {
-		if n := len(value) - len(utc); n > 0 && strings.EqualFold(value[n:], utc) {
-			digits, zone = value[:n], time.UTC
+// timeSyntax is a time as ssh-keygen(1) describes it.
+var timeSyntax = regexp.MustCompile(`^([0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?)((?i)Z|UTC)?$`)
+
+func readTime(option, value string, zone *time.Location) (t time.Time, err error) {
+	m := timeSyntax.FindStringSubmatch(value)
+	if m != nil {
+		if m[2] != "" {
+			zone = time.UTC
 		}
+		t, err = time.ParseInLocation("20060102150405"[:len(m[1])], m[1], zone)
 	}
-	layouts := map[int]string{8: "20060102", 12: "200601021504", 14: "20060102150405"}
-	t, err := time.ParseInLocation(layouts[len(digits)], digits, zone)
-	if err != nil || digits == "" || t.Unix() <= 0 {
+	if m == nil || err != nil || t.Unix() <= 0 {
 		return t, mistake(hintTime, "the value of option %q is not a time after 1970", option)
 	}
 	return t, nil
@@ -346,15 +346,14 @@ var plainWord = regexp.MustCompile(`^[a-z-]{1,24}$`)
 
 // unknownOption returns the mistake that stands in the place of an option's name.
 func unknownOption(name string) error {
-	hint := "the options are " + strings.Join(optionNames, ", ") + "; they stand between principals and key, separated by commas alone"
-	near := strictyaml.DidYouMean(strings.ToLower(name), append(slices.Clone(optionNames), keyTypes...))
+	near := strictyaml.DidYouMean(strings.ToLower(name), slices.Concat(optionNames, keyTypes))
 	switch {
 	case name == "":
-		return mistake(hint, "an empty option")
-	case strings.Contains(name, "-cert-v01@"):
+		return mistake(hintOptions, "an empty option")
+	case strings.Contains(name, certificateType):
 		return errCertificate
 	case near == "" && !plainWord.MatchString(name):
-		return mistake(hint, "neither an option nor the type of a key")
+		return mistake(hintOptions, "neither an option nor the type of a key")
 	}
-	return mistake(hint, "unknown option %q%s", name, near)
+	return mistake(hintOptions, "unknown option %q%s", name, near)
 }

@@ -5,14 +5,9 @@ import "time"
 // Key is one of the allowed keys as it is at some time.
 type Key struct {
 	Signer
-	// Authority reports whether it is an SSH key that signs certificates and
-	// nothing else.
-	Authority bool
-	// Until is about when signatures by it are no longer accepted; zero for a
-	// key without an end.
-	Until time.Time
-	// Reason is why they are not accepted at the time; empty if they are.
-	Reason Reason
+	Authority bool      // it is an SSH key that signs certificates and nothing else
+	Until     time.Time // the end of its life, to about a second; zero for a key without one
+	Reason    Reason    // why its signatures are not accepted at the time; empty if they are
 }
 
 // List returns all keys as they are at the time, those for SSH first, each kind

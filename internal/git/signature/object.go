@@ -13,19 +13,17 @@ import (
 type object struct {
 	// payload is what was signed: the object without its signature. It may be
 	// part of what was parsed, and must not be changed.
-	payload []byte
-	// signature is the armored signature; nil without one.
-	signature []byte
-	// time is when the object claims to be made: the committer's or tagger's
-	// time.
-	time time.Time
+	payload   []byte
+	signature []byte    // armored; nil without one
+	time      time.Time // when it claims to be made: the committer's or tagger's time
+	hint      string    // what to do if it isn't signed; empty for the usual
 }
 
-// Git's names for the headers that hold signatures: of an object by its SHA-1
-// name, and by its SHA-256 name in a repository that is on its way from one to
-// the other. Git leaves both out of what was signed and checks only the first:
-// whatever somebody puts into the other, the signature stays good, and the
-// object gets another name. So the other is rejected.
+// The headers that hold signatures: of an object by its SHA-1 name, and by its
+// SHA-256 name in a repository that is converted from one to the other. Git leaves
+// both out of what was signed and checks only the first: with anything in the
+// other, the signature stays good, and the object gets another name. So the other
+// is rejected.
 const (
 	sigHeader    = "gpgsig"
 	sigHeader256 = "gpgsig-sha256"
@@ -74,9 +72,9 @@ func parseTag(raw []byte) (object, error) {
 	if h.end > 0 {
 		return object{}, reject(Malformed, "the tag has a header %q, which is for commits", sigHeader)
 	}
-	o, at := object{payload: raw, time: h.time}, h.body
+	o, at := object{payload: raw, time: h.time, hint: "sign it: git tag -s, or git config tag.gpgSign true for all that follow"}, h.body
 	for line := range bytes.Lines(raw[at:]) {
-		if _, ok := format(line); ok {
+		if format(line) != "" {
 			o.payload, o.signature = raw[:at], raw[at:]
 		}
 		at += len(line)

@@ -40,20 +40,17 @@ func readPGP(armored string) (*packet.Signature, error) {
 		return nil, fmt.Errorf("it has %d packets and not one", len(packets))
 	}
 	parsed, err := packets[0].Parse()
-	if err != nil {
-		return nil, err
-	}
 	sig, ok := parsed.(*packet.Signature)
-	if !ok {
-		return nil, errors.New("it is something else")
+	if err == nil && !ok {
+		err = errors.New("it is something else")
 	}
-	return sig, nil
+	return sig, err
 }
 
 // signedBy finds the key that made the signature and checks that it may sign.
 // The issuer that the signature names only helps to find it. The library's
-// VerifyDetachedSignature would judge the key by what its owner had stated by
-// the time that the signature claims, and not by the latest; see anyTime.
+// VerifyDetachedSignature would use what the key's owner had stated by the time
+// that the signature claims, and not the latest; see anyTime.
 func (k *Keys) signedBy(sig *packet.Signature, payload []byte, at time.Time) (Signer, error) {
 	no := reject(UnknownKey, "it is signed by the OpenPGP key %s, which is not among the allowed keys", issuer(sig))
 	for _, key := range k.pgp {

@@ -105,14 +105,13 @@ func readKey(packets []*packet.OpaquePacket) (*pgpKey, error) {
 	}
 	k, err := assemble(primary, packets)
 	if err != nil {
-		return nil, fmt.Errorf("OpenPGP key %X: %w", primary.Fingerprint, err)
+		err = fmt.Errorf("OpenPGP key %X: %w", primary.Fingerprint, err)
 	}
-	return k, nil
+	return k, err
 }
 
-// assemble gives the library the packets of a key that count. It rejects what
-// the library would pass over and must not: a revocation, or a packet that may
-// be one.
+// assemble passes the packets of a key that count to the library. It rejects what
+// the library would skip and must not: a revocation, or a packet that may be one.
 func assemble(primary *packet.PublicKey, packets []*packet.OpaquePacket) (*pgpKey, error) {
 	var kept bytes.Buffer
 	var about uint8 // the tag of what signatures are about; 0 for what doesn't count
@@ -134,8 +133,8 @@ func assemble(primary *packet.PublicKey, packets []*packet.OpaquePacket) (*pgpKe
 				about = 0
 			}
 		}
-		// Of two equal user ids the library uses the signatures of one; two equal
-		// subkeys it judges each by itself. A revocation of the other is lost.
+		// The library uses the signatures of one of two equal user ids, and of each
+		// of two equal subkeys its own: a revocation of the other is lost.
 		if name != "" && seen[name] {
 			err = fmt.Errorf("it has the %s twice", text.OneLine(name, maxText))
 		}
@@ -202,8 +201,8 @@ func understood(sig *packet.Signature) bool {
 	return !slices.ContainsFunc(sig.Notations, func(n *packet.Notation) bool { return n.IsCritical })
 }
 
-// verify returns what makes the key useless. The library verifies a signature
-// on first use and keeps the result: here, since goroutines share the key later.
+// verify returns why the key is useless. The library verifies each signature on
+// first use and stores the result, so this is done before goroutines share the key.
 func (k *pgpKey) verify() error {
 	primary := k.PrimaryKey
 	for _, r := range k.Revocations {
@@ -235,8 +234,8 @@ func (k *pgpKey) verify() error {
 	return nil
 }
 
-// weakPGP returns what the policy has against the key, "" for nothing. The
-// library applies it only where it chooses a key to sign or encrypt with.
+// weakPGP returns why the policy rejects the key; empty if it doesn't. The library
+// applies it only where it chooses a key to sign or encrypt with.
 func weakPGP(key *packet.PublicKey) string {
 	bits, err := key.BitLength()
 	curve, _ := key.Curve()

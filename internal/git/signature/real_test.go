@@ -13,7 +13,7 @@ import (
 // realCase is an object, and who signed it by the keys, or why it is rejected.
 type realCase struct {
 	name, keys string
-	kind       string // "commit" unless it says "tag"
+	kind       string // "commit" unless it is "tag"
 	raw        []byte
 	at         time.Time // later by default
 	principal  string

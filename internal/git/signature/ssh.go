@@ -22,16 +22,11 @@ const minRSA = 2048
 
 // signer is one line of allowed_signers.
 type signer struct {
-	// principals are patterns; one that begins with ! excludes.
-	principals []string
-	key        ssh.PublicKey
-	// ca is set if the key signs certificates and nothing else.
-	ca bool
-	// namespaces are patterns too; nil for any.
-	namespaces []string
-	// after and before are from when and until when the key is valid, both
-	// included; zero for no limit.
-	after, before time.Time
+	principals    []string // patterns; one that begins with ! excludes
+	key           ssh.PublicKey
+	ca            bool      // the key signs certificates and nothing else
+	namespaces    []string  // patterns too; nil for any
+	after, before time.Time // from when to when it is valid, both included; zero for no limit
 }
 
 // checkSSH does as git does: it finds the lines with the key that made the

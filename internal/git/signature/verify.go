@@ -16,15 +16,14 @@ type Keys struct {
 
 // Signer is who signed an object.
 type Signer struct {
-	// Principal is the owner of the key, by the file of keys: for SSH a
+	// Principal is the owner of the key on one printable line: for SSH a
 	// principal of the key's line as it is written there, wildcards and all, or
 	// one of a certificate; for OpenPGP the mail address in the key's primary
-	// user id, the whole of it if there is no address, or the fingerprint of
-	// a key without any. It is one printable line.
+	// user id, or all of that id, or the fingerprint of a key without any.
 	Principal string
-	// Key is the fingerprint: "SHA256:…" for SSH, of the key that is certified
-	// in case of a certificate; for OpenPGP that of the primary key in upper
-	// case hexadecimal digits, even if a subkey signed.
+	// Key is the fingerprint: "SHA256:…" for SSH, of the certified key in case
+	// of a certificate; for OpenPGP that of the primary key in upper case
+	// hexadecimal digits, even if a subkey signed.
 	Key string
 	// Kind is "ssh" or "pgp".
 	Kind string
@@ -48,65 +47,50 @@ func (s Signer) String() string {
 // An error is an *Error. Parents are not checked: the signature of a merge
 // covers nothing of what it merges.
 func (k *Keys) Commit(raw []byte, at time.Time) (Signer, error) {
-	o, err := parseCommit(raw)
-	if err != nil {
-		return Signer{}, err
-	}
-	return k.check(o, at)
+	return k.check(parseCommit, raw, at)
 }
 
 // Tag returns who signed an annotated tag, given its content: what "git cat-file
-// tag" prints. All that is said of Commit holds for it too. The signature covers
+// tag" prints. All of Commit's comment holds for it too. The signature covers
 // the tag's name and the object that it points to; the caller has to compare
 // both, or else another good tag could be passed off as this one.
 func (k *Keys) Tag(raw []byte, at time.Time) (Signer, error) {
-	o, err := parseTag(raw)
-	if err != nil {
-		return Signer{}, err
-	}
-	if o.signature == nil {
-		no := reject(Unsigned, notSigned)
-		no.hint = "sign it: git tag -s, or git config tag.gpgSign true for all that follow"
-		return Signer{}, no
-	}
-	return k.check(o, at)
+	return k.check(parseTag, raw, at)
 }
-
-const notSigned = "it is not signed"
 
 // maxSignature bounds a signature, in bytes.
 const maxSignature = 128 << 10
 
-// check checks the signature. Anybody who can push may have written it, and
-// libraries parse it; if one of them panics, that must not end the program.
-func (k *Keys) check(o object, at time.Time) (by Signer, err error) {
+// check checks the signature of an object. Anybody who can push may have written
+// it, and libraries parse it; if one of them panics, that must not end the program.
+func (k *Keys) check(parse func([]byte) (object, error), raw []byte, at time.Time) (by Signer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			by, err = Signer{}, reject(Malformed, "checking its signature panicked, which is a bug: %v", v)
 		}
 	}()
-	if o.signature == nil {
-		return Signer{}, reject(Unsigned, notSigned)
-	}
-	if len(o.signature) > maxSignature {
-		return Signer{}, reject(Malformed, "its signature has %d bytes, more than the limit of %d", len(o.signature), maxSignature)
+	o, err := parse(raw)
+	if err != nil {
+		return Signer{}, err
 	}
 	if k == nil {
 		k = &Keys{}
 	}
-	typ, _ := format(o.signature)
-	switch typ {
-	case armorSSH:
+	switch typ := format(o.signature); {
+	case o.signature == nil:
+		return Signer{}, &Error{Reason: Unsigned, msg: "it is not signed", hint: o.hint}
+	case len(o.signature) > maxSignature:
+		return Signer{}, reject(Malformed, "its signature has %d bytes, more than the limit of %d", len(o.signature), maxSignature)
+	case typ == armorSSH:
 		return k.checkSSH(o, at)
-	case armorPGP:
+	case typ == armorPGP:
 		return k.checkPGP(o, at)
-	case armorX509:
+	case typ == armorX509:
 		return Signer{}, reject(Unsupported, "it is signed with an X.509 certificate, which is not supported")
-	case armorMessage:
+	case typ == armorMessage:
 		return Signer{}, reject(Unsupported, "its signature is an OpenPGP message, and not a detached signature")
-	default:
-		return Signer{}, reject(Malformed, "its signature is of no kind that git makes")
 	}
+	return Signer{}, reject(Malformed, "its signature is of no kind that git makes")
 }
 
 // times are the two times at which a key must be valid.

@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,57 +23,53 @@ func (g *GitHub) AddApp(id, installation string, key *rsa.PublicKey, as GitHubTo
 
 // accessToken creates a token of an installation.
 // https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
-func (g *GitHub) accessToken(w http.ResponseWriter, r *http.Request) {
+func (g *GitHub) accessToken(r request) *answer {
 	scheme, assertion, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") {
-		githubError(w, http.StatusUnauthorized, "A JSON web token could not be decoded")
-		return
+		return undecoded
 	}
-	app, words := g.checkAssertion(assertion)
-	if words != "" {
-		githubError(w, http.StatusUnauthorized, words)
-		return
+	app, refusal := g.checkAssertion(assertion)
+	if refusal != nil {
+		return refusal
 	}
 	if app.installation != r.PathValue("id") {
-		githubError(w, http.StatusNotFound, "Not Found")
-		return
+		return githubNotFound
 	}
 	token := fmt.Sprintf("ghs_%036d", g.nextID())
 	g.tokens[token] = app.as
-	writeJSON(w, http.StatusCreated, map[string]any{
+	return &answer{http.StatusCreated, object{
 		"token": token, "expires_at": g.now().Add(time.Hour).UTC().Format(time.RFC3339), "repository_selection": "selected",
-	})
+	}}
 }
 
-// checkAssertion returns the app that signed, or the message of a refusal.
+var undecoded = githubError(http.StatusUnauthorized, "A JSON web token could not be decoded")
+
+// checkAssertion returns the app that signed, or a refusal.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-a-json-web-token-jwt-for-a-github-app
-func (g *GitHub) checkAssertion(assertion string) (githubApp, string) {
-	const undecoded = "A JSON web token could not be decoded"
-	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256})
-	if err != nil {
-		return githubApp{}, undecoded
-	}
+func (g *GitHub) checkAssertion(assertion string) (app githubApp, refusal *answer) {
 	var claims jwt.Claims
-	if parsed.UnsafeClaimsWithoutVerification(&claims) != nil {
-		return githubApp{}, undecoded
+	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil || parsed.UnsafeClaimsWithoutVerification(&claims) != nil {
+		return app, undecoded
 	}
-	for _, app := range g.apps {
-		if app.id != claims.Issuer {
-			continue
-		}
-		if parsed.Claims(app.key, &claims) != nil {
-			return githubApp{}, undecoded
-		}
-		now := g.now()
-		switch {
-		case claims.Expiry == nil || !now.Before(claims.Expiry.Time()):
-			return githubApp{}, "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"
-		case claims.Expiry.Time().After(now.Add(10 * time.Minute)):
-			return githubApp{}, "'Expiration time' claim ('exp') is too far in the future"
-		case claims.IssuedAt == nil || claims.IssuedAt.Time().After(now):
-			return githubApp{}, "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
-		}
-		return app, ""
+	i := slices.IndexFunc(g.apps, func(a githubApp) bool { return a.id == claims.Issuer })
+	if i < 0 {
+		return app, githubError(http.StatusUnauthorized, "Integration not found")
 	}
-	return githubApp{}, "Integration not found"
+	app = g.apps[i]
+	if parsed.Claims(app.key, &claims) != nil {
+		return app, undecoded
+	}
+	now, wrong := g.now(), ""
+	switch {
+	case claims.Expiry == nil || !now.Before(claims.Expiry.Time()):
+		wrong = "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires"
+	case claims.Expiry.Time().After(now.Add(10 * time.Minute)):
+		wrong = "'Expiration time' claim ('exp') is too far in the future"
+	case claims.IssuedAt == nil || claims.IssuedAt.Time().After(now):
+		wrong = "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued"
+	default:
+		return app, nil
+	}
+	return app, githubError(http.StatusUnauthorized, wrong)
 }

@@ -1,8 +1,10 @@
 package forgetest
 
 import (
+	"cmp"
 	"crypto/rsa"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -32,7 +34,9 @@ type GitHubToken struct {
 	NoAccess bool
 }
 
-func (t GitHubToken) bot() bool { return strings.HasSuffix(t.Login, "[bot]") }
+func (t GitHubToken) bot() bool { return githubBot(t.Login) }
+
+func githubBot(login string) bool { return strings.HasSuffix(login, "[bot]") }
 
 // GitHub stands in for an Enterprise Server with one repository.
 type GitHub struct {
@@ -61,38 +65,29 @@ func NewGitHub(t Test, repository string) *GitHub {
 	g := &GitHub{
 		Server: newServer("/api/v3"), repo: repository, tokens: map[string]GitHubToken{}, remaining: -1,
 	}
+	g.commentURL = func(number int, id int64) string {
+		return fmt.Sprintf("%s/%s/pull/%d#issuecomment-%d", strings.TrimSuffix(g.URL, g.root), g.repo, number, id)
+	}
 	mux := http.NewServeMux()
 	const repo = "/api/v3/repos/{owner}/{repo}"
-	handle := func(pattern string, h func(http.ResponseWriter, *http.Request, GitHubToken)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			if t, ok := g.enter(w, r); ok {
-				h(w, r, t)
-			}
-		})
+	for pattern, h := range map[string]func(request, GitHubToken) *answer{
+		"GET " + repo + "/issues/{number}/comments":  g.listComments,
+		"POST " + repo + "/issues/{number}/comments": g.createComment,
+		"PATCH " + repo + "/issues/comments/{id}":    g.updateComment,
+		"POST " + repo + "/statuses/{sha}":           g.createStatus,
+		"GET " + repo + "/commits/{sha}/status":      g.combinedStatus,
+		"GET /api/v3/user":                           g.user,
+		"POST /api/graphql":                          g.graphQL,
+	} {
+		mux.Handle(pattern, guarded(g.enter, githubUnparsed, h))
 	}
-	handle("GET "+repo+"/issues/{number}/comments", g.listComments)
-	handle("POST "+repo+"/issues/{number}/comments", g.createComment)
-	handle("PATCH "+repo+"/issues/comments/{id}", g.updateComment)
-	handle("POST "+repo+"/statuses/{sha}", g.createStatus)
-	handle("GET "+repo+"/commits/{sha}/status", g.combinedStatus)
-	handle("GET /api/v3/user", g.user)
-	handle("POST /api/graphql", g.graphQL)
-	mux.HandleFunc("POST /api/v3/app/installations/{id}/access_tokens", func(w http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.accessToken(w, r)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("POST /api/v3/app/installations/{id}/access_tokens", handler(g.accessToken))
+	mux.Handle("/", handler(func(r request) *answer {
 		if !strings.HasPrefix(r.URL.Path, "/api/") {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, "<!DOCTYPE html><title>Page not found</title>")
-			return
+			return &answer{http.StatusNotFound, page("<!DOCTYPE html><title>Page not found</title>")}
 		}
-		githubError(w, http.StatusNotFound, "Not Found")
-	})
+		return githubNotFound
+	}))
 	g.start(t, g.edge(mux))
 	return g
 }
@@ -102,13 +97,6 @@ func (g *GitHub) AddToken(value string, t GitHubToken) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tokens[value] = t
-}
-
-// AddComment adds a comment of a user, and returns its id.
-func (g *GitHub) AddComment(number int, login, body string) int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.comment(number, login, body).ID
 }
 
 // Rename renames the repository. Its former name is redirected.
@@ -131,206 +119,169 @@ func (g *GitHub) Limit(remaining int, reset time.Time) {
 // https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api
 func (g *GitHub) edge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("User-Agent") == "" {
-			w.Header().Set("Content-Type", "text/html")
-			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")
+		if refusal := g.precheck(request{Request: r, header: w.Header()}); refusal != nil {
+			handler(func(request) *answer { return refusal }).ServeHTTP(w, r)
 			return
 		}
-		if v := r.Header.Get("X-GitHub-Api-Version"); v != "" && v != "2022-11-28" {
-			githubError(w, http.StatusBadRequest, fmt.Sprintf("%q is not a supported version of the GitHub API.", v))
-			return
-		}
-		g.mu.Lock()
-		repo, former := g.repo, slices.Clone(g.former)
-		g.mu.Unlock()
-		path := r.URL.Path
-		for _, f := range former {
-			if rest, ok := strings.CutPrefix(path, "/api/v3/repos/"+f+"/"); ok {
-				w.Header().Set("Location", "http://"+r.Host+"/api/v3/repositories/"+githubRepoID+"/"+rest+"?"+r.URL.RawQuery)
-				code := http.StatusTemporaryRedirect
-				if r.Method == http.MethodGet {
-					code = http.StatusMovedPermanently
-				}
-				githubError(w, code, "Moved Permanently")
-				return
-			}
-		}
-		if rest, ok := strings.CutPrefix(path, "/api/v3/repositories/"+githubRepoID+"/"); ok {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/api/v3/repositories/"+githubRepoID+"/"); ok {
 			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = "/api/v3/repos/"+repo+"/"+rest, ""
+			r.URL.Path, r.URL.RawPath = "/api/v3/repos/"+g.repo+"/"+rest, ""
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+func (g *GitHub) precheck(r request) *answer {
+	if r.Header.Get("User-Agent") == "" {
+		return &answer{http.StatusForbidden, page("Request forbidden by administrative rules. Please make sure your request has a User-Agent header.")}
+	}
+	if v := r.Header.Get("X-GitHub-Api-Version"); v != "" && v != "2022-11-28" {
+		return githubError(http.StatusBadRequest, fmt.Sprintf("%q is not a supported version of the GitHub API.", v))
+	}
+	for _, f := range g.former {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/api/v3/repos/"+f+"/"); ok {
+			r.header.Set("Location", "http://"+r.Host+"/api/v3/repositories/"+githubRepoID+"/"+rest+"?"+r.URL.RawQuery)
+			code := http.StatusTemporaryRedirect
+			if r.Method == http.MethodGet {
+				code = http.StatusMovedPermanently
+			}
+			return githubError(code, "Moved Permanently")
+		}
+	}
+	return nil
+}
+
 // enter checks credentials, limits and the repository.
-func (g *GitHub) enter(w http.ResponseWriter, r *http.Request) (GitHubToken, bool) {
+func (g *GitHub) enter(r *request) (GitHubToken, *answer) {
 	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	t, known := g.tokens[value]
-	scheme = strings.ToLower(scheme)
-	if !known || scheme != "bearer" && scheme != "token" {
-		message := "Bad credentials"
-		if value == "" {
-			message = "Requires authentication"
-		}
-		githubError(w, http.StatusUnauthorized, message)
-		return t, false
-	}
-	if g.remaining >= 0 {
-		w.Header().Set("X-RateLimit-Limit", "5000")
-		w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(g.reset.Unix(), 10))
-		w.Header().Set("Date", g.now().UTC().Format(http.TimeFormat))
-		switch {
-		case !g.now().Before(g.reset):
-			g.remaining = -1
-		case g.remaining == 0:
-			w.Header().Set("X-RateLimit-Remaining", "0")
-			githubError(w, http.StatusForbidden, "API rate limit exceeded for user ID "+strconv.FormatInt(g.userID(t.Login), 10)+".")
-			return t, false
-		default:
-			g.remaining--
-			w.Header().Set("X-RateLimit-Remaining", strconv.Itoa(g.remaining))
-		}
+	switch scheme = strings.ToLower(scheme); {
+	case value == "":
+		return t, githubError(http.StatusUnauthorized, "Requires authentication")
+	case !known || scheme != "bearer" && scheme != "token":
+		return t, githubError(http.StatusUnauthorized, "Bad credentials")
+	case g.limited(r.header):
+		return t, githubError(http.StatusForbidden, fmt.Sprintf("API rate limit exceeded for user ID %d.", g.userID(t.Login)))
 	}
 	if owner := r.PathValue("owner"); owner != "" && (t.NoAccess || !strings.EqualFold(owner+"/"+r.PathValue("repo"), g.repo)) {
-		githubError(w, http.StatusNotFound, "Not Found")
-		return t, false
+		return t, githubNotFound
 	}
-	return t, true
+	r.number, _ = strconv.Atoi(r.PathValue("number"))
+	if r.PathValue("number") != "" && g.comments[r.number] == nil {
+		return t, githubNotFound
+	}
+	return t, nil
 }
 
-func (g *GitHub) comment(number int, login, body string) *Comment {
-	c := &Comment{ID: g.nextID(), Author: login, Body: body}
-	c.URL = fmt.Sprintf("%s/%s/pull/%d#issuecomment-%d", strings.TrimSuffix(g.URL, "/api/v3"), g.repo, number, c.ID)
-	g.comments[number] = append(g.comments[number], c)
-	return c
+// limited counts a request, and reports whether the rate limit rejects it.
+func (g *GitHub) limited(h http.Header) bool {
+	if g.remaining < 0 {
+		return false
+	}
+	h.Set("X-RateLimit-Limit", "5000")
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(g.reset.Unix(), 10))
+	h.Set("Date", g.now().UTC().Format(http.TimeFormat))
+	if !g.now().Before(g.reset) {
+		g.remaining = -1
+		return false
+	}
+	exhausted := g.remaining == 0
+	g.remaining = max(g.remaining-1, 0)
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(g.remaining))
+	return exhausted
 }
 
-func (g *GitHub) wire(c *Comment) map[string]any {
+func (g *GitHub) wire(c *Comment) object {
 	kind := "User"
-	if strings.HasSuffix(c.Author, "[bot]") {
+	if githubBot(c.Author) {
 		kind = "Bot"
 	}
-	return map[string]any{
+	return object{
 		"id": c.ID, "html_url": c.URL, "body": c.Body,
-		"user": map[string]any{"login": c.Author, "id": g.userID(c.Author), "type": kind},
+		"user": object{"login": c.Author, "id": g.userID(c.Author), "type": kind},
 	}
 }
 
-func (g *GitHub) listComments(w http.ResponseWriter, r *http.Request, _ GitHubToken) {
-	number, _ := strconv.Atoi(r.PathValue("number"))
-	all, ok := g.comments[number]
-	if !ok {
-		githubError(w, http.StatusNotFound, "Not Found")
-		return
-	}
-	part := githubPaged(w, r, all)
-	out := []any{}
-	for _, c := range part {
-		out = append(out, g.wire(c))
-	}
-	writeJSON(w, http.StatusOK, out)
+func (g *GitHub) listComments(r request, _ GitHubToken) *answer {
+	part, _, _ := paged(r, g.comments[r.number], githubPage, g.wire)
+	return &answer{http.StatusOK, part}
 }
 
-func githubPaged[T any](w http.ResponseWriter, r *http.Request, all []T) []T {
-	part, number, _, last := page(all, r.URL.Query(), githubPage)
-	if link := links("http://"+r.Host+r.URL.Path, r.URL.Query(), number, last); link != "" {
-		w.Header().Set("Link", link)
+func (g *GitHub) createComment(r request, t GitHubToken) *answer {
+	body, refusal := githubCommentBody(r, t)
+	if refusal != nil {
+		return refusal
 	}
-	return part
-}
-
-func (g *GitHub) createComment(w http.ResponseWriter, r *http.Request, t GitHubToken) {
-	number, _ := strconv.Atoi(r.PathValue("number"))
-	if _, ok := g.comments[number]; !ok {
-		githubError(w, http.StatusNotFound, "Not Found")
-		return
-	}
-	if body, ok := githubCommentBody(w, r, t); ok {
-		c := g.comment(number, t.Login, body)
-		w.Header().Set("Location", g.URL+"/repos/"+g.repo+"/issues/comments/"+strconv.FormatInt(c.ID, 10))
-		writeJSON(w, http.StatusCreated, g.wire(c))
-	}
+	c := g.comment(r.number, t.Login, body)
+	r.header.Set("Location", fmt.Sprintf("%s/repos/%s/issues/comments/%d", g.URL, g.repo, c.ID))
+	return &answer{http.StatusCreated, g.wire(c)}
 }
 
 // updateComment lets a token that may write change anybody's comment, as
 // GitHub does.
-func (g *GitHub) updateComment(w http.ResponseWriter, r *http.Request, t GitHubToken) {
-	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	for _, list := range g.comments {
-		for _, c := range list {
-			if c.ID != id {
-				continue
-			}
-			if body, ok := githubCommentBody(w, r, t); ok {
-				c.Body = body
-				c.Edits++
-				writeJSON(w, http.StatusOK, g.wire(c))
-			}
-			return
-		}
+func (g *GitHub) updateComment(r request, t GitHubToken) *answer {
+	c := find(slices.Concat(slices.Collect(maps.Values(g.comments))...), r.PathValue("id"))
+	if c == nil {
+		return githubNotFound
 	}
-	githubError(w, http.StatusNotFound, "Not Found")
+	body, refusal := githubCommentBody(r, t)
+	if refusal != nil {
+		return refusal
+	}
+	c.Body = body
+	c.Edits++
+	return &answer{http.StatusOK, g.wire(c)}
 }
 
-func githubCommentBody(w http.ResponseWriter, r *http.Request, t GitHubToken) (string, bool) {
+func githubCommentBody(r request, t GitHubToken) (string, *answer) {
 	if !t.Comments {
-		w.Header().Set("X-Accepted-GitHub-Permissions", "issues=write; pull_requests=write")
-		githubDenied(w, t)
-		return "", false
+		return "", githubDenied(t)
 	}
-	in, err := readJSON(r)
-	if err != nil {
-		githubError(w, http.StatusBadRequest, "Problems parsing JSON")
-		return "", false
-	}
-	body, ok := in["body"].(string)
+	body, ok := r.in["body"].(string)
 	switch {
-	case !ok && in["body"] != nil:
-		githubError(w, http.StatusUnprocessableEntity, "Invalid request.\n\nFor 'properties/body', the value is not a string.")
+	case !ok && r.in["body"] != nil:
+		return "", githubError(http.StatusUnprocessableEntity, "Invalid request.\n\nFor 'properties/body', the value is not a string.")
 	case strings.TrimSpace(body) == "":
-		githubError(w, http.StatusUnprocessableEntity, "Validation Failed", map[string]any{"resource": "IssueComment", "code": "missing_field", "field": "body"})
+		return "", githubInvalid(object{"resource": "IssueComment", "code": "missing_field", "field": "body"})
 	case utf8.RuneCountInString(body) > githubMaxBody:
-		githubError(w, http.StatusUnprocessableEntity, "Validation Failed", map[string]any{
+		return "", githubInvalid(object{
 			"resource": "IssueComment", "code": "unprocessable", "field": "data", "message": "Body is too long (maximum is 65536 characters)"})
-	default:
-		return body, true
 	}
-	return "", false
+	return body, nil
 }
 
-func githubDenied(w http.ResponseWriter, t GitHubToken) {
+func githubDenied(t GitHubToken) *answer {
 	if t.bot() {
-		githubError(w, http.StatusForbidden, "Resource not accessible by integration")
-		return
+		return githubError(http.StatusForbidden, "Resource not accessible by integration")
 	}
-	githubError(w, http.StatusForbidden, "Resource not accessible by personal access token")
+	return githubError(http.StatusForbidden, "Resource not accessible by personal access token")
 }
 
-func githubError(w http.ResponseWriter, code int, message string, errs ...any) {
-	body := map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(code)}
+var (
+	githubNotFound = githubError(http.StatusNotFound, "Not Found")
+	githubUnparsed = githubError(http.StatusBadRequest, "Problems parsing JSON")
+)
+
+func githubInvalid(why object) *answer {
+	return githubError(http.StatusUnprocessableEntity, "Validation Failed", why)
+}
+
+func githubError(code int, message string, errs ...object) *answer {
+	body := object{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(code)}
 	if len(errs) > 0 {
 		body["errors"] = errs
 	}
-	writeJSON(w, code, body)
+	return &answer{code, body}
 }
 
-func (g *GitHub) createStatus(w http.ResponseWriter, r *http.Request, t GitHubToken) {
-	sha := r.PathValue("sha")
+func (g *GitHub) createStatus(r request, t GitHubToken) *answer {
 	if !t.Statuses {
-		githubDenied(w, t)
-		return
+		return githubDenied(t)
 	}
-	in, err := readJSON(r)
-	if err != nil {
-		githubError(w, http.StatusBadRequest, "Problems parsing JSON")
-		return
-	}
-	text := func(key string) string { s, _ := in[key].(string); return s }
-	st := Status{State: text("state"), Context: text("context"), Description: text("description"), TargetURL: text("target_url"), Creator: t.Login}
-	if st.Context == "" {
-		st.Context = "default"
+	sha := r.PathValue("sha")
+	st := Status{
+		State: r.text("state"), Context: cmp.Or(r.text("context"), "default"),
+		Description: r.text("description"), TargetURL: r.text("target_url"), Creator: t.Login,
 	}
 	count := 0
 	for _, old := range g.statuses[sha] {
@@ -339,47 +290,42 @@ func (g *GitHub) createStatus(w http.ResponseWriter, r *http.Request, t GitHubTo
 		}
 	}
 	target, _ := url.Parse(st.TargetURL)
-	invalid := func(field, message string) {
-		githubError(w, http.StatusUnprocessableEntity, "Validation Failed", map[string]any{"resource": "Status", "code": "custom", "field": field, "message": message})
+	invalid := func(field, message string) *answer {
+		return githubInvalid(object{"resource": "Status", "code": "custom", "field": field, "message": message})
 	}
 	switch {
 	case g.statuses[sha] == nil:
-		githubError(w, http.StatusUnprocessableEntity, "No commit found for SHA: "+sha)
+		return githubError(http.StatusUnprocessableEntity, "No commit found for SHA: "+sha)
 	case !slices.Contains([]string{"error", "failure", "pending", "success"}, st.State):
-		invalid("state", "state is not included in the list")
+		return invalid("state", "state is not included in the list")
 	case utf8.RuneCountInString(st.Description) > githubMaxDescription:
-		invalid("description", "description is too long (maximum is 140 characters)")
+		return invalid("description", "description is too long (maximum is 140 characters)")
 	case st.TargetURL != "" && (target == nil || target.Scheme != "http" && target.Scheme != "https"):
-		invalid("target_url", "target_url must use http(s) scheme")
+		return invalid("target_url", "target_url must use http(s) scheme")
 	case count >= githubMaxStatuses:
-		invalid("", "This SHA and context has reached the maximum number of statuses.")
-	default:
-		st.ID = g.nextID()
-		g.statuses[sha] = append(g.statuses[sha], &st)
-		writeJSON(w, http.StatusCreated, githubStatus(&st))
+		return invalid("", "This SHA and context has reached the maximum number of statuses.")
 	}
+	st.ID = g.nextID()
+	g.statuses[sha] = append(g.statuses[sha], &st)
+	return &answer{http.StatusCreated, githubStatus(&st)}
 }
 
-func githubStatus(s *Status) map[string]any {
-	optional := func(v string) any {
-		if v == "" {
-			return nil
+func githubStatus(s *Status) object {
+	out := object{"id": s.ID, "state": s.State, "context": s.Context, "description": nil, "target_url": nil}
+	for key, value := range map[string]string{"description": s.Description, "target_url": s.TargetURL} {
+		if value != "" {
+			out[key] = value
 		}
-		return v
 	}
-	return map[string]any{
-		"id": s.ID, "state": s.State, "context": s.Context,
-		"description": optional(s.Description), "target_url": optional(s.TargetURL),
-	}
+	return out
 }
 
 // combinedStatus returns the newest status of each context.
-func (g *GitHub) combinedStatus(w http.ResponseWriter, r *http.Request, _ GitHubToken) {
+func (g *GitHub) combinedStatus(r request, _ GitHubToken) *answer {
 	sha := r.PathValue("sha")
 	all, ok := g.statuses[sha]
 	if !ok {
-		githubError(w, http.StatusUnprocessableEntity, "No commit found for SHA: "+sha)
-		return
+		return githubError(http.StatusUnprocessableEntity, "No commit found for SHA: "+sha)
 	}
 	var newest []*Status
 	for _, s := range slices.Backward(all) {
@@ -387,60 +333,45 @@ func (g *GitHub) combinedStatus(w http.ResponseWriter, r *http.Request, _ GitHub
 			newest = append(newest, s)
 		}
 	}
-	state := "success"
-	for _, s := range newest {
-		switch {
-		case s.State == "failure" || s.State == "error":
-			state = "failure"
-		case s.State == "pending" && state == "success":
-			state = "pending"
-		}
+	has := func(state string) bool {
+		return slices.ContainsFunc(newest, func(s *Status) bool { return s.State == state })
 	}
-	if len(newest) == 0 {
+	state := "success"
+	switch {
+	case has("failure") || has("error"):
+		state = "failure"
+	case has("pending") || len(newest) == 0:
 		state = "pending"
 	}
-	out := []any{}
-	for _, s := range githubPaged(w, r, newest) {
-		out = append(out, githubStatus(s))
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"state": state, "sha": sha, "total_count": len(newest), "statuses": out})
+	part, _, _ := paged(r, newest, githubPage, githubStatus)
+	return &answer{http.StatusOK, object{"state": state, "sha": sha, "total_count": len(newest), "statuses": part}}
 }
 
 // user is denied to apps.
-func (g *GitHub) user(w http.ResponseWriter, _ *http.Request, t GitHubToken) {
+func (g *GitHub) user(_ request, t GitHubToken) *answer {
 	if t.bot() {
-		githubDenied(w, t)
-		return
+		return githubDenied(t)
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"login": t.Login, "id": g.userID(t.Login), "type": "User"})
+	return &answer{http.StatusOK, object{"login": t.Login, "id": g.userID(t.Login), "type": "User"}}
 }
 
 var viewerQuery = regexp.MustCompile(`^\s*(?:query\s*)?\{\s*viewer\s*\{([\sa-zA-Z]+)\}\s*\}\s*$`)
 
 // graphQL knows the query for the viewer, which returns the user of any token.
-func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request, t GitHubToken) {
-	in, err := readJSON(r)
-	if err != nil {
-		githubError(w, http.StatusBadRequest, "Problems parsing JSON")
-		return
+func (g *GitHub) graphQL(r request, t GitHubToken) *answer {
+	failed := func(message string) *answer {
+		return &answer{http.StatusOK, object{"errors": []object{{"message": message}}}}
 	}
-	text, _ := in["query"].(string)
-	m := viewerQuery.FindStringSubmatch(text)
+	m := viewerQuery.FindStringSubmatch(r.text("query"))
 	if m == nil {
-		writeJSON(w, http.StatusOK, map[string]any{"errors": []any{map[string]any{"message": "Parse error on the query"}}})
-		return
+		return failed("Parse error on the query")
 	}
-	viewer := map[string]any{}
-	for _, field := range strings.Fields(m[1]) {
-		switch field {
-		case "login":
-			viewer[field] = t.Login
-		case "databaseId":
-			viewer[field] = g.userID(t.Login)
-		default:
-			writeJSON(w, http.StatusOK, map[string]any{"errors": []any{map[string]any{"message": "Field '" + field + "' doesn't exist on type 'User'"}}})
-			return
+	fields, viewer := object{"login": t.Login, "databaseId": g.userID(t.Login)}, object{}
+	for _, name := range strings.Fields(m[1]) {
+		if fields[name] == nil {
+			return failed("Field '" + name + "' doesn't exist on type 'User'")
 		}
+		viewer[name] = fields[name]
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"data": map[string]any{"viewer": viewer}})
+	return &answer{http.StatusOK, object{"data": object{"viewer": viewer}}}
 }

@@ -1,9 +1,9 @@
 package forgetest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -51,32 +51,27 @@ func NewGitLab(t Test, project string, number int) *GitLab {
 	g := &GitLab{
 		Server: newServer("/api/v4"), project: project, number: number, tokens: map[string]GitLabToken{},
 	}
+	g.commentURL = func(iid int, id int64) string { return fmt.Sprintf("%s#note_%d", g.webURL(iid), id) }
+	unparsed := gitlabMessage(http.StatusBadRequest, "400 Bad request - Invalid JSON")
 	mux := http.NewServeMux()
 	const at = "/api/v4/projects/{project}"
-	handle := func(pattern, scope string, h func(http.ResponseWriter, *http.Request, GitLabToken)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			if t, ok := g.enter(w, r, scope); ok {
-				h(w, r, t)
-			}
-		})
+	for pattern, h := range map[string]func(request, GitLabToken) *answer{
+		"GET " + at + "/merge_requests/{iid}":              g.mergeRequest,
+		"GET " + at + "/merge_requests/{iid}/notes":        g.listNotes,
+		"POST " + at + "/merge_requests/{iid}/notes":       g.createNote,
+		"PUT " + at + "/merge_requests/{iid}/notes/{id}":   g.updateNote,
+		"POST " + at + "/statuses/{sha}":                   g.setStatus,
+		"GET " + at + "/repository/commits/{sha}/statuses": g.listStatuses,
+		"GET /api/v4/user":                                 g.user,
+	} {
+		mux.Handle(pattern, guarded(g.enter, unparsed, h))
 	}
-	handle("GET "+at+"/merge_requests/{iid}", "read_api", g.mergeRequest)
-	handle("GET "+at+"/merge_requests/{iid}/notes", "read_api", g.listNotes)
-	handle("POST "+at+"/merge_requests/{iid}/notes", "api", g.createNote)
-	handle("PUT "+at+"/merge_requests/{iid}/notes/{id}", "api", g.updateNote)
-	handle("POST "+at+"/statuses/{sha}", "api", g.setStatus)
-	handle("GET "+at+"/repository/commits/{sha}/statuses", "read_api", g.listStatuses)
-	handle("GET /api/v4/user", "read_api", g.user)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/", handler(func(r request) *answer {
 		if !strings.HasPrefix(r.URL.Path, "/api/") {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprint(w, "<!DOCTYPE html><title>Sign in</title>")
-			return
+			return &answer{http.StatusOK, page("<!DOCTYPE html><title>Sign in</title>")}
 		}
-		writeJSON(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
-	})
+		return gitlabError(http.StatusNotFound, "404 Not Found")
+	}))
 	g.start(t, mux)
 	return g
 }
@@ -86,13 +81,6 @@ func (g *GitLab) AddToken(value string, t GitLabToken) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tokens[value] = t
-}
-
-// AddComment adds a note of a user, and returns its id.
-func (g *GitLab) AddComment(number int, login, body string) int64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.note(number, login, body).ID
 }
 
 // Commands returns the quick actions that notes have executed.
@@ -112,170 +100,123 @@ func (g *GitLab) SetState(commit, name, state string) {
 
 // enter checks credentials, scope and the project.
 // https://docs.gitlab.com/api/rest/authentication/
-func (g *GitLab) enter(w http.ResponseWriter, r *http.Request, scope string) (GitLabToken, bool) {
-	value := r.Header.Get("PRIVATE-TOKEN")
+func (g *GitLab) enter(r *request) (GitLabToken, *answer) {
+	value, scope := r.Header.Get("PRIVATE-TOKEN"), "api"
 	if scheme, bearer, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
 		value = bearer
+	}
+	if r.Method == http.MethodGet {
+		scope = "read_api"
 	}
 	t, known := g.tokens[value]
 	switch project := r.PathValue("project"); {
 	case !known || t.Job:
-		gitlabMessage(w, http.StatusUnauthorized, "401 Unauthorized")
+		return t, gitlabMessage(http.StatusUnauthorized, "401 Unauthorized")
 	case !slices.Contains(t.Scopes, "api") && !slices.Contains(t.Scopes, scope):
-		writeJSON(w, http.StatusForbidden, map[string]any{
+		return t, &answer{http.StatusForbidden, object{
 			"error": "insufficient_scope", "scope": scope,
 			"error_description": "The request requires higher privileges than provided by the access token.",
-		})
+		}}
 	case project != "" && (t.NoAccess || project != g.project && project != strconv.Itoa(g.number)):
-		gitlabMessage(w, http.StatusNotFound, "404 Project Not Found")
-	default:
-		return t, true
+		return t, gitlabMessage(http.StatusNotFound, "404 Project Not Found")
 	}
-	return t, false
+	if iid := r.PathValue("iid"); iid != "" {
+		var err error
+		if r.number, err = strconv.Atoi(iid); err != nil {
+			return t, gitlabError(http.StatusBadRequest, "merge_request_iid is invalid")
+		}
+		if g.comments[r.number] == nil {
+			return t, gitlabMessage(http.StatusNotFound, "404 Not found")
+		}
+	}
+	return t, nil
 }
 
-func gitlabMessage(w http.ResponseWriter, code int, message any) {
-	writeJSON(w, code, map[string]any{"message": message})
-}
+func gitlabMessage(code int, message any) *answer { return &answer{code, object{"message": message}} }
+
+func gitlabError(code int, message string) *answer { return &answer{code, object{"error": message}} }
 
 func (g *GitLab) webURL(iid int) string {
-	return fmt.Sprintf("%s/%s/-/merge_requests/%d", strings.TrimSuffix(g.URL, "/api/v4"), g.project, iid)
+	return fmt.Sprintf("%s/%s/-/merge_requests/%d", strings.TrimSuffix(g.URL, g.root), g.project, iid)
 }
 
-func (g *GitLab) note(iid int, login, body string) *Comment {
-	c := &Comment{ID: g.nextID(), Author: login, Body: body}
-	c.URL = g.webURL(iid) + "#note_" + strconv.FormatInt(c.ID, 10)
-	g.comments[iid] = append(g.comments[iid], c)
-	return c
-}
-
-func (g *GitLab) wire(c *Comment) map[string]any {
-	return map[string]any{
+func (g *GitLab) wire(c *Comment) object {
+	return object{
 		"id": c.ID, "body": c.Body, "system": false, "noteable_type": "MergeRequest",
-		"author": map[string]any{"id": g.userID(c.Author), "username": c.Author},
+		"author": object{"id": g.userID(c.Author), "username": c.Author},
 	}
 }
 
-// request returns the merge request's number, if there is one.
-func (g *GitLab) request(w http.ResponseWriter, r *http.Request) (int, bool) {
-	iid, err := strconv.Atoi(r.PathValue("iid"))
-	if err != nil {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "merge_request_iid is invalid"})
-		return 0, false
-	}
-	if _, ok := g.comments[iid]; !ok {
-		gitlabMessage(w, http.StatusNotFound, "404 Not found")
-		return 0, false
-	}
-	return iid, true
+func (g *GitLab) mergeRequest(r request, _ GitLabToken) *answer {
+	return &answer{http.StatusOK, object{"iid": r.number, "web_url": g.webURL(r.number)}}
 }
 
-func (g *GitLab) mergeRequest(w http.ResponseWriter, r *http.Request, _ GitLabToken) {
-	if iid, ok := g.request(w, r); ok {
-		writeJSON(w, http.StatusOK, map[string]any{"iid": iid, "web_url": g.webURL(iid)})
-	}
-}
-
-func (g *GitLab) listNotes(w http.ResponseWriter, r *http.Request, _ GitLabToken) {
-	iid, ok := g.request(w, r)
-	if !ok {
-		return
-	}
+func (g *GitLab) listNotes(r request, _ GitLabToken) *answer {
 	q := r.URL.Query()
-	all := slices.Clone(g.comments[iid])
-	switch sort := q.Get("sort"); sort {
-	case "", "desc": // GitLab's default
+	switch {
+	case !slices.Contains([]string{"", "asc", "desc"}, q.Get("sort")):
+		return gitlabError(http.StatusBadRequest, "sort does not have a valid value")
+	case !slices.Contains([]string{"", "created_at", "updated_at"}, q.Get("order_by")):
+		return gitlabError(http.StatusBadRequest, "order_by does not have a valid value")
+	}
+	all := slices.Clone(g.comments[r.number])
+	if q.Get("sort") != "asc" {
 		slices.Reverse(all)
-	case "asc":
-	default:
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "sort does not have a valid value"})
-		return
 	}
-	if by := q.Get("order_by"); by != "" && by != "created_at" && by != "updated_at" {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "order_by does not have a valid value"})
-		return
-	}
-	out := []any{}
-	for _, c := range gitlabPaged(w, r, q, all) {
-		out = append(out, g.wire(c))
-	}
-	writeJSON(w, http.StatusOK, out)
+	return gitlabPaged(r, all, g.wire)
 }
 
 // gitlabPaged: https://docs.gitlab.com/api/rest/#pagination
-func gitlabPaged[T any](w http.ResponseWriter, r *http.Request, q url.Values, all []T) []T {
-	part, number, size, last := page(all, q, gitlabPage)
-	next := ""
+func gitlabPaged[T any](r request, all []T, wire func(T) object) *answer {
+	part, number, last := paged(r, all, gitlabPage, wire)
+	r.header.Set("X-Page", strconv.Itoa(number))
+	r.header.Set("X-Next-Page", "")
 	if number < last {
-		next = strconv.Itoa(number + 1)
+		r.header.Set("X-Next-Page", strconv.Itoa(number+1))
 	}
-	w.Header().Set("X-Next-Page", next)
-	w.Header().Set("X-Page", strconv.Itoa(number))
-	w.Header().Set("X-Per-Page", strconv.Itoa(size))
-	if link := links("http://"+r.Host+r.URL.EscapedPath(), q, number, last); link != "" {
-		w.Header().Set("Link", link)
-	}
-	return part
+	return &answer{http.StatusOK, part}
 }
 
-func (g *GitLab) createNote(w http.ResponseWriter, r *http.Request, t GitLabToken) {
-	iid, ok := g.request(w, r)
-	if !ok {
-		return
-	}
-	body, ok := g.noteBody(w, r)
+func (g *GitLab) createNote(r request, t GitLabToken) *answer {
+	body, refusal := g.noteBody(r)
 	switch {
-	case !ok:
+	case refusal != nil:
+		return refusal
 	case body == "":
-		writeJSON(w, http.StatusAccepted, map[string]any{"commands_changes": map[string]any{}, "summary": []string{"Applied commands."}})
-	default:
-		writeJSON(w, http.StatusCreated, g.wire(g.note(iid, t.Login, body)))
+		return &answer{http.StatusAccepted, object{"commands_changes": object{}, "summary": []string{"Applied commands."}}}
 	}
+	return &answer{http.StatusCreated, g.wire(g.comment(r.number, t.Login, body))}
 }
 
 // updateNote lets a token change anybody's note, as GitLab lets maintainers.
-func (g *GitLab) updateNote(w http.ResponseWriter, r *http.Request, _ GitLabToken) {
-	iid, ok := g.request(w, r)
-	if !ok {
-		return
+func (g *GitLab) updateNote(r request, _ GitLabToken) *answer {
+	c := find(g.comments[r.number], r.PathValue("id"))
+	if c == nil {
+		return gitlabMessage(http.StatusNotFound, "404 Not found")
 	}
-	for _, c := range g.comments[iid] {
-		if strconv.FormatInt(c.ID, 10) != r.PathValue("id") {
-			continue
-		}
-		if body, ok := g.noteBody(w, r); ok {
-			c.Body = body
-			c.Edits++
-			writeJSON(w, http.StatusOK, g.wire(c))
-		}
-		return
+	body, refusal := g.noteBody(r)
+	if refusal != nil {
+		return refusal
 	}
-	gitlabMessage(w, http.StatusNotFound, "404 Not found")
+	c.Body = body
+	c.Edits++
+	return &answer{http.StatusOK, g.wire(c)}
 }
 
 // noteBody reads the text of a note and executes its quick actions.
-func (g *GitLab) noteBody(w http.ResponseWriter, r *http.Request) (string, bool) {
-	in, err := readJSON(r)
-	if err != nil {
-		gitlabMessage(w, http.StatusBadRequest, "400 Bad request - Invalid JSON")
-		return "", false
-	}
-	body, ok := in["body"].(string)
-	if !ok {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "body is missing"})
-		return "", false
-	}
-	if utf8.RuneCountInString(body) > gitlabMaxNote {
-		gitlabMessage(w, http.StatusBadRequest, `400 Bad request - Note {:note=>["is too long (maximum is 1000000 characters)"]}`)
-		return "", false
-	}
-	if strings.TrimSpace(body) == "" {
-		gitlabMessage(w, http.StatusBadRequest, `400 Bad request - Note {:note=>["can't be blank"]}`)
-		return "", false
+func (g *GitLab) noteBody(r request) (string, *answer) {
+	body, ok := r.in["body"].(string)
+	switch {
+	case !ok:
+		return "", gitlabError(http.StatusBadRequest, "body is missing")
+	case utf8.RuneCountInString(body) > gitlabMaxNote:
+		return "", gitlabMessage(http.StatusBadRequest, `400 Bad request - Note {:note=>["is too long (maximum is 1000000 characters)"]}`)
+	case strings.TrimSpace(body) == "":
+		return "", gitlabMessage(http.StatusBadRequest, `400 Bad request - Note {:note=>["can't be blank"]}`)
 	}
 	rest, commands := quickActions(body)
 	g.commands = append(g.commands, commands...)
-	return rest, true
+	return rest, nil
 }
 
 var quickAction = regexp.MustCompile("(?ms)^```.+?^```$|^/(?:approve|assign|close|label|merge|reopen)\\b[^\n]*\n?")
@@ -297,63 +238,49 @@ func quickActions(body string) (rest string, commands []string) {
 // setStatus is a transition of GitLab's state machine for jobs: a status that is
 // not finished is changed, and after one that is, another is added.
 // https://docs.gitlab.com/api/commits/#set-commit-pipeline-status
-func (g *GitLab) setStatus(w http.ResponseWriter, r *http.Request, t GitLabToken) {
+func (g *GitLab) setStatus(r request, t GitLabToken) *answer {
 	sha := r.PathValue("sha")
-	in, err := readJSON(r)
-	if err != nil {
-		gitlabMessage(w, http.StatusBadRequest, "400 Bad request - Invalid JSON")
-		return
+	s := Status{
+		State: r.text("state"), Context: cmp.Or(r.text("name"), r.text("context"), "default"),
+		Description: r.text("description"), TargetURL: r.text("target_url"), Creator: t.Login,
 	}
-	text := func(key string) string { s, _ := in[key].(string); return s }
-	name := text("name")
-	if name == "" {
-		name = text("context")
-	}
-	if name == "" {
-		name = "default"
-	}
-	state, description, target := text("state"), text("description"), text("target_url")
 	switch {
 	case !t.Developer:
-		gitlabMessage(w, http.StatusForbidden, "403 Forbidden")
-	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, state):
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
+		return gitlabMessage(http.StatusForbidden, "403 Forbidden")
+	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, s.State):
+		return gitlabError(http.StatusBadRequest, "state does not have a valid value")
 	case g.statuses[sha] == nil:
-		gitlabMessage(w, http.StatusNotFound, "404 Commit Not Found")
-	case utf8.RuneCountInString(description) > gitlabMaxText:
-		gitlabMessage(w, http.StatusBadRequest, map[string]any{"description": []string{"is too long (maximum is 255 characters)"}})
-	case len(target) > gitlabMaxText:
-		gitlabMessage(w, http.StatusBadRequest, map[string]any{"target_url": []string{"is too long (maximum is 255 characters)"}})
-	default:
-		g.step(w, sha, Status{State: state, Context: name, Description: description, TargetURL: target, Creator: t.Login})
+		return gitlabMessage(http.StatusNotFound, "404 Commit Not Found")
+	case utf8.RuneCountInString(s.Description) > gitlabMaxText:
+		return gitlabMessage(http.StatusBadRequest, object{"description": []string{"is too long (maximum is 255 characters)"}})
+	case len(s.TargetURL) > gitlabMaxText:
+		return gitlabMessage(http.StatusBadRequest, object{"target_url": []string{"is too long (maximum is 255 characters)"}})
 	}
+	return g.step(sha, s)
 }
 
-func (g *GitLab) step(w http.ResponseWriter, sha string, s Status) {
+func (g *GitLab) step(sha string, s Status) *answer {
 	var open *Status
 	for _, old := range g.statuses[sha] {
 		if old.Context == s.Context && (old.State == "pending" || old.State == "running") {
 			open = old
 		}
 	}
-	if open == nil {
-		s.ID = g.nextID()
-		g.statuses[sha] = append(g.statuses[sha], &s)
-		writeJSON(w, http.StatusCreated, gitlabStatus(&s))
-		return
-	}
 	event := map[string]string{"pending": "enqueue", "running": "run"}[s.State]
-	if event != "" && !(s.State == "running" && open.State == "pending") {
-		gitlabMessage(w, http.StatusBadRequest, fmt.Sprintf(
+	switch {
+	case open == nil:
+		open = &Status{ID: g.nextID()}
+		g.statuses[sha] = append(g.statuses[sha], open)
+	case event != "" && !(s.State == "running" && open.State == "pending"):
+		return gitlabMessage(http.StatusBadRequest, fmt.Sprintf(
 			"Cannot transition status via :%s from :%s (Reason(s): Status cannot transition via %q)", event, open.State, event))
-		return
 	}
 	s.ID = open.ID
 	*open = s
-	writeJSON(w, http.StatusCreated, gitlabStatus(open))
+	return &answer{http.StatusCreated, gitlabStatus(open)}
 }
 
-func gitlabStatus(s *Status) map[string]any {
+func gitlabStatus(s *Status) object {
 	out := githubStatus(s)
 	delete(out, "state")
 	delete(out, "context")
@@ -361,13 +288,12 @@ func gitlabStatus(s *Status) map[string]any {
 	return out
 }
 
-// listStatuses returns the newest status of each name, or all if the query says
-// so.
-func (g *GitLab) listStatuses(w http.ResponseWriter, r *http.Request, _ GitLabToken) {
+// listStatuses returns the newest status of each name, or all if the query has
+// all=true.
+func (g *GitLab) listStatuses(r request, _ GitLabToken) *answer {
 	all, ok := g.statuses[r.PathValue("sha")]
 	if !ok {
-		gitlabMessage(w, http.StatusNotFound, "404 Commit Not Found")
-		return
+		return gitlabMessage(http.StatusNotFound, "404 Commit Not Found")
 	}
 	q := r.URL.Query()
 	var listed []*Status
@@ -377,13 +303,9 @@ func (g *GitLab) listStatuses(w http.ResponseWriter, r *http.Request, _ GitLabTo
 			listed = append(listed, s)
 		}
 	}
-	out := []any{}
-	for _, s := range gitlabPaged(w, r, q, listed) {
-		out = append(out, gitlabStatus(s))
-	}
-	writeJSON(w, http.StatusOK, out)
+	return gitlabPaged(r, listed, gitlabStatus)
 }
 
-func (g *GitLab) user(w http.ResponseWriter, _ *http.Request, t GitLabToken) {
-	writeJSON(w, http.StatusOK, map[string]any{"id": g.userID(t.Login), "username": t.Login})
+func (g *GitLab) user(_ request, t GitLabToken) *answer {
+	return &answer{http.StatusOK, object{"id": g.userID(t.Login), "username": t.Login}}
 }

@@ -10,13 +10,11 @@ package forgetest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,10 +30,8 @@ type Comment struct {
 	ID     int64
 	Author string
 	Body   string
-	// URL is where people would read it.
-	URL string
-	// Edits counts how often it was changed.
-	Edits int
+	URL    string // where people would read it
+	Edits  int    // how often it was changed
 }
 
 // Status is a status of a commit, with the states of the forge that has it.
@@ -48,12 +44,9 @@ type Status struct {
 // Call is an HTTP request that was received, without its credentials.
 type Call struct {
 	Method string
-	// Path is without the root of the API and without the query.
-	Path string
-	// Query is as it was sent.
-	Query string
-	// Code is the status of the answer; 0 if the connection was dropped.
-	Code int
+	Path   string // without the root of the API
+	Query  string // as it was sent
+	Code   int    // the status of the answer; 0 if the connection was dropped
 }
 
 // Fault replaces an answer.
@@ -64,10 +57,8 @@ type Fault struct {
 	// After is how many of these requests pass first, and Times how many are
 	// answered with the fault then; 0 means one.
 	After, Times int
-	// Applied lets the request take effect, and replaces only its answer.
-	Applied bool
-	// Drop closes the connection instead of answering.
-	Drop bool
+	Applied      bool // the request takes effect, and only its answer is replaced
+	Drop         bool // the connection is closed instead of answering
 	// Status, Header and Body are the answer.
 	Status int
 	Header http.Header
@@ -86,10 +77,11 @@ type Server struct {
 	// URL is the root of the REST API.
 	URL string
 
-	root string // path of the URL
-	mux  http.Handler
+	root       string // path of the URL
+	handler    http.Handler
+	commentURL func(number int, id int64) string
 
-	mu       sync.Mutex
+	mu       sync.Mutex // held while a request is answered
 	now      func() time.Time
 	lastID   int64
 	users    []string // their ids are 1000 and up
@@ -105,7 +97,7 @@ func newServer(root string) *Server {
 
 // start serves on loopback until the test ends.
 func (s *Server) start(t Test, handler http.Handler) {
-	s.mux = handler
+	s.handler = handler
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	s.URL = srv.URL + s.root
@@ -122,9 +114,7 @@ func (s *Server) SetNow(now func() time.Time) {
 func (s *Server) Fail(f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.Times == 0 {
-		f.Times = 1
-	}
+	f.Times = max(f.Times, 1)
 	s.faults = append(s.faults, &f)
 }
 
@@ -143,43 +133,39 @@ func (s *Server) Calls() []Call {
 }
 
 // AddRequest adds a pull or merge request of this number.
-func (s *Server) AddRequest(number int) {
+func (s *Server) AddRequest(number int) { add(s, s.comments, number) }
+
+// AddCommit adds a commit that can have statuses.
+func (s *Server) AddCommit(hash string) { add(s, s.statuses, hash) }
+
+func add[K comparable, V any](s *Server, all map[K][]*V, key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.comments[number] == nil {
-		s.comments[number] = []*Comment{}
+	if all[key] == nil {
+		all[key] = []*V{}
 	}
 }
 
-// AddCommit adds a commit that can have statuses.
-func (s *Server) AddCommit(hash string) {
+// AddComment adds a comment of a user, and returns its id.
+func (s *Server) AddComment(number int, login, body string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.statuses[hash] == nil {
-		s.statuses[hash] = []*Status{}
-	}
+	return s.comment(number, login, body).ID
 }
 
 // Comments returns the comments on a request, oldest first.
-func (s *Server) Comments(number int) []Comment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []Comment
-	for _, c := range s.comments[number] {
-		all = append(all, *c)
-	}
-	return all
-}
+func (s *Server) Comments(number int) []Comment { return list(s, s.comments, number) }
 
 // Statuses returns all statuses that a commit ever had, oldest first.
-func (s *Server) Statuses(commit string) []Status {
+func (s *Server) Statuses(commit string) []Status { return list(s, s.statuses, commit) }
+
+func list[K comparable, V any](s *Server, all map[K][]*V, key K) (values []V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []Status
-	for _, st := range s.statuses[commit] {
-		all = append(all, *st)
+	for _, v := range all[key] {
+		values = append(values, *v)
 	}
-	return all
+	return values
 }
 
 func (s *Server) nextID() int64 {
@@ -195,39 +181,54 @@ func (s *Server) userID(login string) int64 {
 	return 1000 + int64(i)
 }
 
+func (s *Server) comment(number int, login, body string) *Comment {
+	id := s.nextID()
+	c := &Comment{ID: id, Author: login, Body: body, URL: s.commentURL(number, id)}
+	s.comments[number] = append(s.comments[number], c)
+	return c
+}
+
+// find returns the comment with the id; nil if there is none.
+func find(comments []*Comment, id string) *Comment {
+	i := slices.IndexFunc(comments, func(c *Comment) bool { return strconv.FormatInt(c.ID, 10) == id })
+	if i < 0 {
+		return nil
+	}
+	return comments[i]
+}
+
 // ServeHTTP answers one request, unless a fault replaces the answer.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
-	rec := httptest.NewRecorder()
-	fault := s.fault(r)
-	if fault == nil || fault.Applied {
-		s.mux.ServeHTTP(rec, r)
-	}
-	if fault != nil && !fault.Drop {
-		rec = httptest.NewRecorder()
-		for name, values := range fault.Header {
-			rec.Header()[name] = values
-		}
-		if rec.Header().Get("Content-Type") == "" {
-			rec.Header().Set("Content-Type", "application/json; charset=utf-8")
-		}
-		rec.WriteHeader(fault.Status)
-		rec.Body.WriteString(fault.Body)
-	}
-	s.note(r, rec.Code, fault != nil && fault.Drop)
-	if fault != nil && fault.Drop {
+	rec := s.serve(r)
+	if rec == nil {
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range rec.Header() {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), rec.Header())
 	w.WriteHeader(rec.Code)
 	w.Write(rec.Body.Bytes())
 }
 
-func (s *Server) fault(r *http.Request) *Fault {
+// serve returns the answer to a request; nil if the connection is dropped instead.
+func (s *Server) serve(r *http.Request) *httptest.ResponseRecorder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	call := Call{Method: r.Method, Path: strings.TrimPrefix(r.URL.EscapedPath(), s.root), Query: r.URL.RawQuery}
+	rec := httptest.NewRecorder()
+	fault := s.fault(r)
+	if fault == nil || fault.Applied {
+		s.handler.ServeHTTP(rec, r)
+	}
+	if fault != nil {
+		rec = fault.answer()
+	}
+	if rec != nil {
+		call.Code = rec.Code
+	}
+	s.calls = append(s.calls, call)
+	return rec
+}
+
+func (s *Server) fault(r *http.Request) *Fault {
 	for _, f := range s.faults {
 		if f.Times <= 0 || f.Method != "" && f.Method != r.Method || !f.matches(r.URL.Path) {
 			continue
@@ -250,13 +251,16 @@ func (f *Fault) matches(path string) bool {
 	return strings.Contains(path, f.Path)
 }
 
-func (s *Server) note(r *http.Request, code int, dropped bool) {
-	if dropped {
-		code = 0
+func (f *Fault) answer() *httptest.ResponseRecorder {
+	if f.Drop {
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, Call{r.Method, strings.TrimPrefix(r.URL.EscapedPath(), s.root), r.URL.RawQuery, code})
+	rec := httptest.NewRecorder()
+	rec.Header().Set("Content-Type", jsonType)
+	maps.Copy(rec.Header(), f.Header)
+	rec.WriteHeader(f.Status)
+	rec.Body.WriteString(f.Body)
+	return rec
 }
 
 // Transport returns a transport that calls the server without a network, for tests
@@ -266,82 +270,109 @@ func (s *Server) Transport() http.RoundTripper { return direct{s} }
 type direct struct{ server *Server }
 
 // RoundTrip calls the server.
-func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if v := recover(); v == http.ErrAbortHandler {
-			resp, err = nil, io.ErrUnexpectedEOF
-		} else if v != nil {
-			panic(v)
-		}
-	}()
 	in := r.Clone(r.Context())
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	in.RequestURI = r.URL.RequestURI()
 	in.Host = r.URL.Host
-	rec := httptest.NewRecorder()
-	d.server.ServeHTTP(rec, in)
+	rec := d.server.serve(in)
+	if rec == nil {
+		return nil, io.ErrUnexpectedEOF
+	}
 	return rec.Result(), nil
 }
 
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(v)
+const jsonType = "application/json; charset=utf-8"
+
+// request is a request that is being answered.
+type request struct {
+	*http.Request
+	header http.Header // of the answer
+	number int         // of the pull or merge request in the path
+	in     object      // the body; nil for GET
 }
 
-// readJSON reads an object.
-func readJSON(r *http.Request) (map[string]any, error) {
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	var v map[string]any
-	if err := json.Unmarshal(data, &v); err != nil {
-		return nil, err
-	}
-	if v == nil {
-		return nil, errors.New("null")
-	}
-	return v, nil
+// answer is sent as JSON, unless its body is a page.
+type answer struct {
+	code int
+	body any
 }
 
-// page returns the page of a list that a query selects; last is the number of
-// the last page.
-func page[T any](all []T, q url.Values, perPage int) (part []T, number, size, last int) {
-	number, size = 1, perPage
-	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 0 {
-		number = n
+type page string
+
+type object = map[string]any
+
+// handler answers a request.
+type handler func(request) *answer
+
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := h(request{Request: r, header: w.Header()})
+	if p, ok := a.body.(page); ok {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(a.code)
+		io.WriteString(w, string(p))
+		return
 	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(a.code)
+	json.NewEncoder(w).Encode(a.body)
+}
+
+// guarded returns a handler of the requests that enter accepts, with an object in
+// their bodies. Others are answered with the refusal of enter, or with unparsed.
+func guarded[T any](enter func(*request) (T, *answer), unparsed *answer, h func(request, T) *answer) handler {
+	return func(r request) *answer {
+		token, refusal := enter(&r)
+		if refusal != nil {
+			return refusal
+		}
+		if r.Method != http.MethodGet {
+			data, err := io.ReadAll(io.LimitReader(r.Body, maxRequest))
+			if err != nil || json.Unmarshal(data, &r.in) != nil || r.in == nil {
+				return unparsed
+			}
+		}
+		return h(r, token)
+	}
+}
+
+// text returns a string in the body; empty if there is none.
+func (r request) text(key string) string {
+	s, _ := r.in[key].(string)
+	return s
+}
+
+// paged returns the page of a list that the query selects, each entry as wire
+// returns it, and sets the header Link; last is the number of the last page.
+func paged[T any](r request, all []T, size int, wire func(T) object) (part []object, number, last int) {
+	q := r.URL.Query()
 	if n, err := strconv.Atoi(q.Get("per_page")); err == nil && n > 0 {
 		size = min(n, 100)
 	}
-	last = max(1, (len(all)+size-1)/size)
+	number, _ = strconv.Atoi(q.Get("page"))
+	number, last = max(number, 1), max(1, (len(all)+size-1)/size)
 	from := min((number-1)*size, len(all))
-	return all[from:min(from+size, len(all))], number, size, last
-}
-
-// links returns the Link header of a page; empty if it is the only one.
-func links(u string, q url.Values, number, last int) string {
-	var parts []string
-	add := func(rel string, n int) {
-		q := maps.Clone(q)
-		q.Set("page", strconv.Itoa(n))
-		parts = append(parts, fmt.Sprintf(`<%s?%s>; rel="%s"`, u, q.Encode(), rel))
+	part = []object{} // not null
+	for _, e := range all[from:min(from+size, len(all))] {
+		part = append(part, wire(e))
 	}
-	if number > 1 {
-		add("prev", number-1)
+	var links []string
+	for _, l := range []struct {
+		rel  string
+		page int
+		is   bool
+	}{{"prev", number - 1, number > 1}, {"next", number + 1, number < last}, {"last", last, number < last}, {"first", 1, number > 1}} {
+		if l.is {
+			q.Set("page", strconv.Itoa(l.page))
+			links = append(links, fmt.Sprintf(`<http://%s%s?%s>; rel="%s"`, r.Host, r.URL.EscapedPath(), q.Encode(), l.rel))
+		}
 	}
-	if number < last {
-		add("next", number+1)
-		add("last", last)
+	if links != nil {
+		r.header.Set("Link", strings.Join(links, ", "))
 	}
-	if number > 1 {
-		add("first", 1)
-	}
-	return strings.Join(parts, ", ")
+	return part, number, last
 }
