@@ -175,8 +175,11 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		"time": func(t time.Time) string {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
-		"short": source.Short,
-		"value": report.Value,
-		"org":   report.Org,
+		"short":          source.Short,
+		"value":          report.Value,
+		"org":            report.Org,
+		"blocked":        report.Blocked,
+		"aboutUnknown":   func() string { return report.AboutUnknown },
+		"aboutUnmanaged": func() string { return report.AboutUnmanaged },
 	}
 }

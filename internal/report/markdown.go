@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/diff"
 	"reconciler/internal/text"
 )
 
@@ -71,7 +72,7 @@ func markdownTop(v *view, most int) string {
 		b.WriteString("**" + v.Interrupted + "**\n\n")
 	}
 	items(&b, "**Warnings**", v.Warnings, most, func(w string) string { return code(w, mdText) })
-	items(&b, "**Refused:** apply makes none of these changes", v.Refusals, most/2, func(r refusal) string {
+	items(&b, "**Refused:** "+aboutRefusals, v.Refusals, most/2, func(r diff.Refusal) string {
 		return code(r.Guard, mdName) + ": " + code(r.Message, 2*mdText)
 	})
 	if len(v.Groups) <= manyOrgs {
@@ -120,16 +121,16 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 
 func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
-	items(&b, "**Unfixable:** differences that no call of the API can fix", v.Unfixable, most, func(u unfixable) string {
+	items(&b, "**Unfixable:** "+AboutUnfixable, v.Unfixable, most, func(u diff.Unfixable) string {
 		return fmt.Sprintf("%s %s: desired %s, actual %s",
 			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
 	})
-	items(&b, "**Unknown:** could not be read, so nothing is written to them", v.Unknown, most, func(u unknown) string {
+	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, func(u diff.Unknown) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
 	})
 	if n := len(v.Unmanaged); n > 0 {
-		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", text.Plural(n, "org"))
-		items(&b, "", v.Unmanaged, mostUnmanaged, func(u unmanaged) string {
+		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s %s</summary>\n\n", text.Plural(n, "org"), AboutUnmanaged)
+		items(&b, "", v.Unmanaged, mostUnmanaged, func(u diff.Unmanaged) string {
 			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
 		})
 		b.WriteString("</details>\n\n")
@@ -149,14 +150,14 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 
 // markdownChanges returns as many of the orgs as fit into room, none of them in
 // part, and how many changes that leaves out.
-func markdownChanges(groups []group, room int) string {
+func markdownChanges(groups []entry, room int) string {
 	const (
 		foot     = "```\n\n</details>\n\n"
 		noteRoom = 200
 	)
 	room -= noteRoom
 	var b strings.Builder
-	var missing []group
+	var missing []entry
 	left := 0 // changes of the missing
 	for _, s := range sections(groups) {
 		started := false
@@ -178,8 +179,8 @@ func markdownChanges(groups []group, room int) string {
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, "**%d more %s in %s not shown:** they would not fit into one comment. The JSON output has them all.\n\n",
-			left, noun(left, "change"), where(missing))
+		fmt.Fprintf(&b, "**%s in %s not shown:** they would not fit into one comment. The JSON output has them all.\n\n",
+			text.Plural(left, "more change"), where(missing))
 	}
 	return b.String()
 }
@@ -196,16 +197,7 @@ func mdHead(s section) string {
 // diff. No line can end the block early: each begins with a sign or with a word
 // of ours, never with foreign text.
 
-func (g *group) inDiff() string {
-	var b strings.Builder
-	b.WriteString("@@ " + cut(g.Name+" ("+g.id()+")", mdText) + " @@\n")
-	for _, c := range g.Changes {
-		c.inDiff(&b)
-	}
-	return b.String()
-}
-
-// inDiff returns what the orgs of an entry have to expect.
+// inDiff returns the changes of an entry.
 func (e *entry) inDiff() string {
 	head := e.Head()
 	if names := e.Listed(); names != nil {
