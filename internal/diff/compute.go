@@ -2,7 +2,6 @@ package diff
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,9 +104,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		return nil, nil, err
 	}
 	p := newPlan(opts)
-	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(head, Text(actual.Account.Name), opts)...)
-	}
+	p.renameAccount(head, Text(actual.Account.Name), opts)
 	live := newIndex(actual)
 	compared, inSync := 0, 0
 	for i := range orgs {
@@ -175,51 +172,9 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 	return nil
 }
 
-// filter selects the orgs to compare.
-type filter struct {
-	only, exclude map[string]bool
-}
-
-var errNoOrgLeft = errors.New("no declared org is left: the filters leave out all of them")
-
-// newFilter checks the filters against what is declared in any of the given
-// states, and what is live, if that is known. A filter that matches nothing is
-// an error: a mistyped exclusion would let the org be written that the user meant
-// to leave out.
-func newFilter(opts Options, actual *state.Actual, declaring ...*state.Desired) (*filter, error) {
-	var declared, known []string
-	for _, d := range declaring {
-		for i := range d.Orgs {
-			declared = append(declared, d.Orgs[i].Domain)
-		}
-	}
-	known = append(known, declared...)
-	complaint := "is not declared in the manifests"
-	if actual != nil {
-		complaint = "is neither declared nor managed by the account"
-		for i := range actual.Orgs {
-			known = append(known, actual.Orgs[i].Domain)
-		}
-	}
-	only, err := domainSet("org", opts.Only, declared, "is not declared in the manifests")
-	if err != nil {
-		return nil, err
-	}
-	exclude, err := domainSet("excluded org", opts.Exclude, known, complaint)
-	if err != nil {
-		return nil, err
-	}
-	return &filter{only, exclude}, nil
-}
-
-// has reports whether the filter leaves the org with one of these domains.
-func (f *filter) has(domains ...string) bool {
-	in := func(set map[string]bool) bool {
-		return slices.ContainsFunc(domains, func(d string) bool { return set[d] })
-	}
-	return (len(f.only) == 0 || in(f.only)) && !in(f.exclude)
-}
-
+// domainSet returns domains as a set; an error if one of them is not known. A filter
+// that matches nothing is a mistake: a mistyped exclusion would let the org be
+// written that the user meant to leave out.
 func domainSet(what string, names, known []string, complaint string) (map[string]bool, error) {
 	set := map[string]bool{}
 	for _, name := range names {
@@ -294,16 +249,11 @@ func enumerate(names []string) string {
 }
 
 // renameAccount plans the account's name; before is the zero Value if it is unknown.
-func renameAccount(desired *state.Desired, before Value, opts Options) []Change {
-	if desired.Account.Name == "" || desired.Account.Name == before.Text() {
-		return nil
+func (p *Plan) renameAccount(desired *state.Desired, before Value, opts Options) {
+	name := desired.Account.Name
+	if len(opts.Only) == 0 && name != "" && name != before.Text() {
+		p.Changes = append(p.Changes, Change{Action: RenameAccount, Before: before, After: Text(name), Blocked: reason(opts.Held, "")})
 	}
-	return []Change{{
-		Action:  RenameAccount,
-		Before:  before,
-		After:   Text(desired.Account.Name),
-		Blocked: reason(opts.Held, ""),
-	}}
 }
 
 func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts Options) []Unmanaged {

@@ -34,9 +34,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	opts.Guards.UnknownAerial = false
 
 	p := newPlan(opts)
-	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(head, Text(base.Account.Name), opts)...)
-	}
+	p.renameAccount(head, Text(base.Account.Name), opts)
 	live := newIndex(&state.Actual{})
 	for i := range orgs {
 		if orgs[i].head != nil {

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,27 +24,39 @@ func (p *pair) domain() string {
 	return p.head.Domain
 }
 
-// domains returns the org's domain on each side that has it.
-func (p *pair) domains() []string {
-	var all []string
-	for _, o := range []*state.DesiredOrg{p.base, p.head} {
-		if o != nil {
-			all = append(all, o.Domain)
-		}
-	}
-	return all
+// in reports whether a set has the org's domain on either side.
+func (p *pair) in(set map[string]bool) bool {
+	return p.base != nil && set[p.base.Domain] || p.head != nil && set[p.head.Domain]
 }
 
 // filteredPairs returns the orgs of both sides that the filters of opts leave,
 // sorted by domain; an error if that is none. actual is nil if it isn't known.
 func filteredPairs(base, head *state.Desired, actual *state.Actual, opts Options) ([]pair, error) {
-	keep, err := newFilter(opts, actual, base, head)
+	all := pairs(base, head)
+	var declared []string
+	for _, d := range []*state.Desired{base, head} {
+		for i := range d.Orgs {
+			declared = append(declared, d.Orgs[i].Domain)
+		}
+	}
+	only, err := domainSet("org", opts.Only, declared, "is not declared in the manifests")
 	if err != nil {
 		return nil, err
 	}
-	all := slices.DeleteFunc(pairs(base, head), func(p pair) bool { return !keep.has(p.domains()...) })
+	known, complaint := declared, "is not declared in the manifests"
+	if actual != nil {
+		complaint = "is neither declared nor managed by the account"
+		for i := range actual.Orgs {
+			known = append(known, actual.Orgs[i].Domain)
+		}
+	}
+	exclude, err := domainSet("excluded org", opts.Exclude, known, complaint)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(p pair) bool { return len(only) > 0 && !p.in(only) || p.in(exclude) })
 	if len(all) == 0 {
-		return nil, errNoOrgLeft
+		return nil, errors.New("no declared org is left: the filters leave out all of them")
 	}
 	slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.domain(), b.domain()) })
 	return all, nil

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -29,9 +30,9 @@ const (
 	magenta = "35"
 )
 
-var resultColors = map[apply.Status]string{
-	apply.Applied: green, apply.Failed: red, apply.Skipped: yellow, apply.Blocked: magenta,
-}
+var resultColors = map[apply.Status]string{apply.Applied: green, apply.Failed: red, apply.Skipped: yellow}
+
+func colorOf(s apply.Status) string { return cmp.Or(resultColors[s], magenta) }
 
 // printer writes lines, and remembers the first error.
 type printer struct {
@@ -200,7 +201,7 @@ func (p *printer) change(c change) {
 	if c.Result != "" {
 		result := string(c.Result)
 		pad := strings.Repeat(" ", max(0, resultWidth-len(result))+2)
-		indent = "  " + p.paint(resultColors[c.Result], result) + pad
+		indent = "  " + p.paint(colorOf(c.Result), result) + pad
 	}
 	under := strings.Repeat(" ", 4)
 	if c.Result != "" {
@@ -213,7 +214,7 @@ func (p *printer) change(c change) {
 		}
 	}
 	if c.Error != "" {
-		p.say(under, p.paint(resultColors[c.Result], c.ErrorWord()+": "+c.Error))
+		p.say(under, p.paint(colorOf(c.Result), c.ErrorWord()+": "+c.Error))
 	}
 	if c.Hint != "" {
 		p.say(under, c.HintWord(), ": ", c.Hint)
