@@ -35,8 +35,8 @@ type part struct {
 }
 
 const (
-	leadDeclared = "Declared change, from the manifests alone; live state was not read."
-	leadThreeWay = "Base, head and live state were compared: this change is shown apart from existing drift."
+	leadDeclared = "Declared change: from the manifests alone; live state was not read."
+	leadThreeWay = "Base, head and live were compared: this change is shown apart from existing drift."
 
 	noteUnseen  = "all other products of the org are removed"
 	noteNoFix   = "no call of the API can fix it"
