@@ -104,7 +104,7 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	for _, d := range s.Drift {
 		why := ""
 		if d.Blocked != "" {
-			why = ", blocked: " + d.Blocked
+			why = ", " + report.Blocked(d.Blocked)
 		}
 		line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
 	}

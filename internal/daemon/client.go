@@ -16,23 +16,22 @@ import (
 )
 
 const (
-	// askTimeout bounds how long a daemon may take to return its status.
-	askTimeout = 15 * time.Second
-	// maxStatus bounds how long a status may be: hundreds of bytes for each
-	// drifted field of a large account.
+	// fetchTimeout limits how long a daemon may take to return its status.
+	fetchTimeout = 15 * time.Second
+	// maxStatus limits the size of a status, which has hundreds of bytes for each
+	// drifted field.
 	maxStatus = 64 << 20
 )
 
-// FetchStatus asks a daemon for its status. The address is an http.address of
-// the config, such as 127.0.0.1:8080, or the URL of a daemon behind a proxy.
-// An address that means every interface is asked on loopback. The error may
-// carry a method Hint() string.
+// FetchStatus returns the status of a daemon. The address is an http.address of
+// the config, such as 127.0.0.1:8080, or the URL of a daemon behind a proxy. An
+// address of all interfaces is reached on loopback. The error has a hint.
 func FetchStatus(ctx context.Context, address string) (*Status, error) {
 	base, err := statusURL(address)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api", "v1", "status").String(), nil)
 	if err != nil {

@@ -15,27 +15,27 @@ import (
 	"reconciler/internal/text"
 )
 
-// reportTimeout is how long the git server may take to be told of a run,
-// and lookTimeout how much of that to return the status that is set already.
+// reportTimeout limits how long reporting a run to the git server may take, and
+// readTimeout how much of that reading the current status may take.
 const (
 	reportTimeout = 30 * time.Second
-	lookTimeout   = 10 * time.Second
+	readTimeout   = 10 * time.Second
 )
 
-// commitReporter reports on commits where they live, each time that there is something
-// else to report of one. A nil commitReporter reports nothing.
+// commitReporter sets the statuses of commits at the git server, whenever they
+// change. A nil commitReporter does nothing.
 type commitReporter struct {
 	forge *forge.Client
 	cfg   *config.GitStatus
 	log   *slog.Logger
-	// commit is the one that was reported last, and said its verdict.
-	commit string
-	said   verdict
-	failed string // the last failure, which is not logged twice
+	// commit and reported are what was set last.
+	commit   string
+	reported commitState
+	failed   string // the last failure, which is not logged twice
 }
 
-// newCommitReporter makes the commitReporter of the config, nil where it has none. It sends
-// through send; nil for what the config says of its git server.
+// newCommitReporter returns the commitReporter of the config, nil where it has
+// none; send is nil for the transport that the config asks for.
 func newCommitReporter(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*commitReporter, error) {
 	if cfg.Git == nil || cfg.Git.Status == nil {
 		return nil, nil
@@ -47,14 +47,13 @@ func newCommitReporter(cfg *config.Config, version string, log *slog.Logger, sen
 	return &commitReporter{forge: client, cfg: cfg.Git.Status, log: log}, nil
 }
 
-// report reports how a run ended. A failure is logged and doesn't make the
-// run fail; the next run tries again.
+// report reports how a run ended. A failure is logged; the next run retries.
 func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
 	if t == nil {
 		return
 	}
-	commit, v := verdictOf(rec)
-	if commit == "" || commit == t.commit && v.same(t.said) {
+	commit, v := commitStateOf(rec)
+	if commit == "" || commit == t.commit && v.same(t.reported) {
 		return
 	}
 	within, stop := context.WithTimeout(ctx, reportTimeout)
@@ -62,18 +61,18 @@ func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
 	err := t.set(within, commit, v)
 	switch {
 	case err == nil:
-		t.commit, t.said, t.failed = commit, v, ""
-	case ctx.Err() != nil: // the daemon ends; the next one reports
+		t.commit, t.reported, t.failed = commit, v, ""
+	case ctx.Err() != nil: // the daemon stops
 	default:
 		if why := text.JoinLines(err.Error()); why != t.failed {
 			t.failed = why
-			t.log.Warn("the commit's status could not be reported; the next run tries again", "of", commit, "error", why, "hint", text.Hint(err))
+			t.log.Warn("the commit's status could not be reported; the next run tries again", append(errorAttrs(err), "of", commit)...)
 		}
 	}
 }
 
 // set sets a commit's status, unless an earlier process has set the same.
-func (t *commitReporter) set(ctx context.Context, commit string, v verdict) error {
+func (t *commitReporter) set(ctx context.Context, commit string, v commitState) error {
 	status := t.forge.Shown(forge.Status{State: v.state, Context: t.cfg.Name, Description: v.String(), TargetURL: t.cfg.TargetURL})
 	if commit != t.commit && t.alreadySet(ctx, commit, status, v) {
 		return nil
@@ -81,70 +80,69 @@ func (t *commitReporter) set(ctx context.Context, commit string, v verdict) erro
 	return t.forge.SetStatus(ctx, commit, status)
 }
 
-// alreadySet reports whether an earlier process has set the same. Where that can't
-// be found out, such as with a token that may write and not read, it the
-// status is set again: that does less harm than not setting it.
-func (t *commitReporter) alreadySet(ctx context.Context, commit string, status forge.Status, v verdict) bool {
-	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+// alreadySet reports whether an earlier process has set the same status. It is
+// false if the status can't be read, such as with a write-only token.
+func (t *commitReporter) alreadySet(ctx context.Context, commit string, status forge.Status, v commitState) bool {
+	ctx, stop := context.WithTimeout(ctx, readTimeout)
 	defer stop()
 	last, err := t.forge.LastStatus(ctx, commit, status.Context)
 	if err != nil {
 		t.log.Debug("the commit's status could not be read, and is reported all the same", "of", commit, "error", text.JoinLines(err.Error()))
 		return false
 	}
-	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.saidBy(last.Description, status.Description)
+	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.matches(last.Description, status.Description)
 }
 
-// verdict is what a run says of a commit.
-type verdict struct {
+// commitState is the state of a commit after a run.
+type commitState struct {
 	state forge.State
 	what  string
-	// why says more; of an error it may be in other words each time.
+	// why is the detail; an error's may be worded differently each time.
 	why string
 }
 
-func (v verdict) String() string {
+func (v commitState) String() string {
 	if v.why == "" {
 		return v.what
 	}
 	return v.what + ": " + v.why
 }
 
-// same reports whether there is nothing new in v. An error has ids and times in it
-// that differ from run to run, so of an error the first words stand: GitHub
-// takes a thousand statuses of a commit and no more.
-func (v verdict) same(said verdict) bool {
-	return v == said || v.state == forge.Errored && v.state == said.state && v.what == said.what
+// same reports whether v needs no new status after the reported one. An error's
+// ids and times differ from run to run, so its first text stays: GitHub accepts a
+// thousand statuses of a commit.
+func (v commitState) same(reported commitState) bool {
+	return v == reported || v.state == forge.Errored && v.state == reported.state && v.what == reported.what
 }
 
-// saidBy does the same for the description of an earlier process; shown is v's
-// own as the forge shows it.
-func (v verdict) saidBy(description, shown string) bool {
+// matches is like same, for the description that an earlier process set; shown
+// is v's own as the forge shows it.
+func (v commitState) matches(description, shown string) bool {
 	return description == shown || v.state == forge.Errored && (description == v.what || strings.HasPrefix(description, v.what+": "))
 }
 
-// verdictOf returns what a run says of which commit; no commit when it says nothing
-// of any.
-func verdictOf(rec *RunRecord) (commit string, v verdict) {
+// commitStateOf returns a commit and its state after a run; no commit when there is
+// nothing to report.
+func commitStateOf(rec *RunRecord) (commit string, v commitState) {
 	if s := rec.Stale; s != nil {
 		if !s.Refused {
-			return "", verdict{} // the newest commit isn't known
+			return "", commitState{} // the newest commit isn't known
 		}
-		return s.Commit, verdict{forge.Errored, "refused, the last good commit stays in force", s.Error}
+		return s.Commit, commitState{forge.Errored, "refused, the last good commit stays in force", s.Error}
 	}
 	switch rec.Result {
 	case ResultInSync, ResultApplied, ResultDrift:
 		// What was applied is in sync, unless something was left undone.
 		if rec.Left() {
-			return rec.Commit, verdict{forge.Failure, "drift", differences(rec)}
+			return rec.Commit, commitState{forge.Failure, "drift", differences(rec)}
 		}
-		return rec.Commit, verdict{forge.Success, "in sync", ""}
+		return rec.Commit, commitState{forge.Success, "in sync", ""}
 	case ResultPartial:
-		return rec.Commit, verdict{forge.Errored, "partly done", shortfall(rec)}
+		return rec.Commit, commitState{forge.Errored, "partly done", shortfall(rec)}
 	case ResultInterrupted:
-		return "", verdict{}
+		return "", commitState{}
 	}
-	v = verdict{forge.Errored, "error", ""}
+	v = commitState{forge.Errored, "error", ""}
 	if rec.Result == ResultRefused {
 		v.what = "not applied" // why begins with "refused"
 	}

@@ -365,7 +365,7 @@ func TestVerdicts(t *testing.T) {
 		{"refused", RunRecord{Commit: "a", Result: ResultInSync, Stale: &Stale{Problem: *problem, Refused: true, Commit: "b"}}, "b", forge.Errored, "refused, the last good commit stays in force: boom"},
 	}
 	for _, tc := range tests {
-		about, v := verdictOf(&tc.rec)
+		about, v := commitStateOf(&tc.rec)
 		if about != tc.about || v.state != tc.state || v.String() != tc.words {
 			t.Errorf("%s: of %q: %s %q", tc.name, about, v.state, v)
 		}

@@ -19,29 +19,25 @@ import (
 	"reconciler/internal/web"
 )
 
-// RunOptions is what Run needs beside the config.
+// RunOptions are the options of Run beside the config.
 type RunOptions struct {
 	// Version is the program's, for status and metrics.
 	Version string
 	// Environ is as in Options.
 	Environ []string
-	// Logger gets what a daemon has to say; nil is silent.
+	// Logger may be nil.
 	Logger *slog.Logger
-	// Listening, where not nil, is called with the address that the endpoints are
-	// served on, before the first run; with port 0 in the config it is the only
-	// one who knows.
+	// Listening, where not nil, is called with the address of the endpoints
+	// before the first run; the config may leave the port to the system.
 	Listening func(net.Addr)
 }
 
 // Run is the daemon: it serves the endpoints and does runs, at once and then on
-// schedule, until ctx ends. It then finishes the calls that are in flight,
-// starts no others, and returns nil. An error means that it could not begin, or
-// could no longer serve its endpoints; failed runs are reported, and don't end it.
+// schedule, until ctx ends. It then finishes the calls in flight, starts no
+// others, and returns nil. An error means that it could not start, or could no
+// longer serve its endpoints; failed runs are reported and don't end it.
 func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
-	if err := cfg.NeedAerial(); err != nil {
-		return err
-	}
-	d, err := newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+	d, err := openDaemon(cfg, opts)
 	if err != nil {
 		return err
 	}
@@ -49,15 +45,11 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
 }
 
-// Once does one run, as Run would on its schedule, and returns its record,
-// for those who have a scheduler of their own. It serves no endpoints and hears no
-// webhook. An error means that it could not begin; what went wrong in the run
-// is in the record.
+// Once does one run, as Run would on its schedule, and returns its record, for use
+// with an external scheduler. It serves no endpoints. An error means that it could
+// not start; what went wrong in the run is in the record.
 func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord, error) {
-	if err := cfg.NeedAerial(); err != nil {
-		return nil, err
-	}
-	d, err := newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+	d, err := openDaemon(cfg, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +57,21 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 	return d.runner.do(ctx, TriggerOnce), nil
 }
 
-// daemon is the parts of Run, put together.
+// daemon is a runner with its loop and endpoints.
 type daemon struct {
 	runner  *runner
 	loop    *loop
 	handler http.Handler
-	board   *board
-	log     *slog.Logger // without what stands on the lines of a run
+	tracker *statusTracker
+	log     *slog.Logger // without the tag of a run
 	version string
+}
+
+func openDaemon(cfg *config.Config, opts RunOptions) (*daemon, error) {
+	if err := cfg.NeedAerial(); err != nil {
+		return nil, err
+	}
+	return newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
 }
 
 func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *daemon, err error) {
@@ -95,7 +94,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *
 	}()
 	mode := state.Mode(cfg.Mode)
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
-	b := newBoard(Status{
+	t := newStatusTracker(Status{
 		Reconciler: opts.Version,
 		Account:    cfg.Aerial.AccountID,
 		Mode:       mode,
@@ -103,33 +102,33 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *
 		Source:     r.Source(),
 		Started:    time.Now().UTC(),
 	}, next)
-	b.jitter = cfg.Jitter
+	t.jitter = cfg.Jitter
 	past, err := pastRuns(r)
 	if err != nil {
-		log.Warn("the journal's earlier runs can't be read", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		log.Warn("the journal's earlier runs can't be read", errorAttrs(err)...)
 	}
-	b.remember(past)
+	t.update(func(s *Status) { s.RecentRuns = append(s.RecentRuns, past...) })
 	pushes, hooks := listen(cfg, m, log)
-	handler, err := newHandler(b, m, time.Now, hooks)
+	handler, err := newHandler(t, m, time.Now, hooks)
 	if err != nil {
 		return nil, err
 	}
-	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, board: b, now: time.Now}
+	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now}
 	if u.commitReporter, err = newCommitReporter(cfg, opts.Version, u.log, nil); err != nil {
 		return nil, err
 	}
 	return &daemon{
 		runner:  u,
-		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: pushes.C(), run: u.once, planned: b.planned},
+		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: pushes.C(), run: u.once, planned: t.planned},
 		handler: handler,
-		board:   b,
+		tracker: t,
 		log:     log,
 		version: opts.Version,
 	}, nil
 }
 
-// listen returns the endpoint at which pushes are announced, and what it
-// notifies; the endpoint is nil where the config has no secret for it.
+// listen returns the webhook's handler and what it notifies; the handler is nil
+// where the config has no secret for it.
 func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier, http.Handler) {
 	pushes := webhook.NewNotifier()
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
@@ -139,8 +138,8 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier
 	if err == nil {
 		err = webhook.CheckSecret(secret)
 	}
-	if err != nil { // it is read again for each request, so it may come yet
-		log.Warn("the webhook accepts nothing until its secret is of use", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+	if err != nil { // it is read again for each request
+		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
 	}
 	ref := cfg.Git.Ref()
 	if cfg.Git.Commit != "" {
@@ -155,8 +154,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier
 	})
 }
 
-// jitter returns a random time up to limit each time that it is called; nil for
-// no limit.
+// jitter returns a function that returns a random time up to limit; nil for 0.
 func jitter(limit time.Duration) func() time.Duration {
 	if limit == 0 {
 		return nil
@@ -164,7 +162,7 @@ func jitter(limit time.Duration) func() time.Duration {
 	return func() time.Duration { return rand.N(limit + 1) }
 }
 
-// serve serves the endpoints for as long as the loop turns.
+// serve runs the loop and serves the endpoints meanwhile.
 func (d *daemon) serve(ctx context.Context, address string, listening func(net.Addr)) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -184,22 +182,22 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		handler = onlyLocal(handler, host)
 	}
 
-	turning, stopTurning := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopTurning()
+	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoop()
 	defer context.AfterFunc(ctx, func() {
 		d.log.Info("stopping: calls in flight are finished, no others begin")
-		d.board.stop()
-		stopTurning()
+		d.tracker.stop()
+		stopLoop()
 	})()
-	// The endpoints outlive the last run, so that it can be watched to its end.
+	// The endpoints are served until the last run has ended.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
 		served <- serveHTTP(serving, newServer(handler, d.log), listener)
-		stopTurning()
+		stopLoop()
 	}()
-	d.loop.serve(turning)
+	d.loop.serve(looping)
 	stopServing()
 	if err := <-served; err != nil {
 		return fmt.Errorf("serving the endpoints: %w", err)

@@ -27,7 +27,7 @@ func TestDaemonOnSchedule(t *testing.T) {
 		time.AfterFunc(13*time.Minute, func() { w.tamper(emea, sso) })
 		time.AfterFunc(19*time.Minute, func() {
 			expectLines(t, "before the slot", w.products(emea), sso)
-			if got := *w.board.read(time.Now()).NextRun; !got.Equal(start.Add(20 * time.Minute)) {
+			if got := *w.tracker.read(time.Now()).NextRun; !got.Equal(start.Add(20 * time.Minute)) {
 				t.Errorf("next run at %v", got)
 			}
 		})
@@ -39,7 +39,7 @@ func TestDaemonOnSchedule(t *testing.T) {
 		w.loop.serve(ctx)
 
 		var got []string
-		for _, r := range slices.Backward(w.board.read(time.Now()).RecentRuns) {
+		for _, r := range slices.Backward(w.tracker.read(time.Now()).RecentRuns) {
 			got = append(got, fmt.Sprintf("%s %s %s", r.Started.Sub(start).Truncate(time.Second), r.Trigger, r.Result))
 		}
 		expectLines(t, "runs", got,
@@ -60,8 +60,8 @@ func TestDaemonSlowRuns(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		time.AfterFunc(9*time.Minute, func() {
-			if s := w.board.read(time.Now()); !s.Ready || w.board.stuck(time.Now()) != "" {
-				t.Errorf("ready %v (%s), stuck %q", s.Ready, s.NotReady, w.board.stuck(time.Now()))
+			if s := w.tracker.read(time.Now()); !s.Ready || w.tracker.stuck(time.Now()) != "" {
+				t.Errorf("ready %v (%s), stuck %q", s.Ready, s.NotReady, w.tracker.stuck(time.Now()))
 			}
 		})
 		w.loop.serve(ctx)

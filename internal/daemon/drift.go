@@ -11,15 +11,14 @@ import (
 )
 
 // Drift is one field of one org (or of the account, whose org is empty) that
-// is not as declared. Its JSON form is a public interface.
+// differs from the manifests. Its JSON form is a public interface.
 type Drift struct {
 	Org string `json:"org"`
 	// OrgID is empty while the org is not linked.
 	OrgID string `json:"orgID"`
 	// Field is one of diff.Field….
 	Field string `json:"field"`
-	// Desired and Actual are product ids for products and one word for all
-	// else.
+	// Desired and Actual are product ids for products, and one word otherwise.
 	Desired diff.Value `json:"desired"`
 	Actual  diff.Value `json:"actual"`
 	// Destructive reports that repairing it takes something away.
@@ -33,12 +32,11 @@ type Drift struct {
 	Since time.Time `json:"since"`
 }
 
-// unfixable is why a difference that no call can repair is blocked.
+// unfixable is why an unfixable difference is blocked.
 const unfixable = "no call of the API can change it"
 
-// driftOf returns what still differs once the plan was carried out as far as
-// result says, sorted by org and field; a nil result stands for a plan that
-// was not carried out. The times are left zero.
+// driftOf returns the differences of a plan that its result, nil if it was not
+// applied, did not repair, sorted by org and field. The times are left zero.
 func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
 	all := []Drift{}
 	for i := range plan.Changes {
@@ -85,16 +83,14 @@ func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 	case diff.CreateOrg, diff.LinkOrg:
 		d.Desired, d.Actual = diff.Text("yes"), diff.Text("no")
 	case diff.RequestDeletion:
-		// No field of an org tells whether its deletion was asked for; the plan
-		// wants it where that isn't known to have happened.
 		d.Desired, d.Actual = diff.Text("requested"), diff.Text("not requested")
 	}
 	return d
 }
 
-// mergeDrift makes one of the two changes that a protected org's products may
-// have (a gain, then a blocked loss). all is sorted, and the changes of one
-// field stand in the order in which they would be applied.
+// mergeDrift merges the two changes that a protected org's products may have (an
+// addition, then a blocked removal). all is sorted, and the changes of one field
+// are in the order of their application.
 func mergeDrift(all []Drift) []Drift {
 	merged := all[:0]
 	for _, d := range all {
@@ -111,14 +107,14 @@ func mergeDrift(all []Drift) []Drift {
 	return merged
 }
 
-// same reports whether two drifts of one field are the same but for their times.
+// same reports whether two drifts of one field differ in their times only.
 func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
 }
 
-// compareRuns dates the drift of a run by that of the one before: what was
-// there keeps its time, what is new gets now. It returns what is new
-// or changed, and what is gone. Both lists are sorted.
+// compareRuns sets Since in the drift of a run: to that of the run before, or to
+// now where the field did not differ then. It returns what is new or changed,
+// and what is gone. Both lists are sorted.
 func compareRuns(before, drift []Drift, now time.Time) (news, gone []Drift) {
 	i := 0
 	for k := range drift {
@@ -141,29 +137,25 @@ func compareRuns(before, drift []Drift, now time.Time) (news, gone []Drift) {
 	return news, append(gone, before[i:]...)
 }
 
-// fleet counts the declared orgs by how they are once the plan was carried out
-// as far as drift says.
+// fleet counts the orgs by their state after a run.
 type fleet struct {
 	inSync, drifted, unknown, unmanaged int
 }
 
 func fleetOf(plan *diff.Plan, drift []Drift) fleet {
-	state := map[string]bool{} // whether the org is unknown
-	for _, d := range drift {
-		if d.Org != "" {
-			state[d.Org] = false
-		}
-	}
-	for _, u := range plan.Unknown {
-		state[u.Org] = true
-	}
 	f := fleet{unmanaged: len(plan.Unmanaged)}
-	for _, unknown := range state {
-		if unknown {
-			f.unknown++
-		} else {
-			f.drifted++
+	counted := map[string]bool{"": true} // the account is no org
+	count := func(n *int, org string) {
+		if !counted[org] {
+			counted[org] = true
+			*n++
 		}
+	}
+	for _, u := range plan.Unknown { // first: an org that is unknown may have drift too
+		count(&f.unknown, u.Org)
+	}
+	for _, d := range drift {
+		count(&f.drifted, d.Org)
 	}
 	f.inSync = plan.Summary.Orgs - f.drifted - f.unknown
 	return f

@@ -244,7 +244,7 @@ func TestDamagedSuspensions(t *testing.T) {
 		w.tamper(emea, sso)
 		for range 2 {
 			w.expectHeldUnread(file)
-			s := w.board.read(time.Now())
+			s := w.tracker.read(time.Now())
 			if len(s.Suspensions) != 1 || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {
 				t.Errorf("suspensions %+v", s.Suspensions)
 			}

@@ -25,15 +25,15 @@ import (
 var pages embed.FS
 
 const (
-	// shutdownGrace is how long answers under way may take once the daemon
+	// shutdownGrace is how long responses in progress may take once the daemon
 	// stops.
 	shutdownGrace = 3 * time.Second
-	// maxHeader bounds a request's headers. The one endpoint that reads a body
-	// bounds it by itself.
+	// maxHeader limits a request's headers. The one endpoint that reads a body
+	// limits it itself.
 	maxHeader = 16 << 10
 )
 
-// newServer makes the HTTP server of the daemon. It isn't listening yet.
+// newServer returns the HTTP server of the daemon. It isn't listening yet.
 func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -46,8 +46,8 @@ func newServer(h http.Handler, logger *slog.Logger) *http.Server {
 	}
 }
 
-// serveHTTP serves on l until stop ends, then lets the answers under way be
-// finished within shutdownGrace.
+// serveHTTP serves on l until stop ends, then finishes the responses in progress
+// within shutdownGrace.
 func serveHTTP(stop context.Context, srv *http.Server, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
@@ -67,16 +67,16 @@ func serveHTTP(stop context.Context, srv *http.Server, l net.Listener) error {
 	return nil
 }
 
-// endpoints answers for a board and its metrics.
+// endpoints serves the status.
 type endpoints struct {
-	board     *board
+	tracker   *statusTracker
 	now       func() time.Time
 	dashboard *template.Template
 }
 
-// newHandler returns the daemon's endpoints. All of them only read, but for hooks,
-// where pushes are announced; nil for no such endpoint.
-func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) (http.Handler, error) {
+// newHandler returns the daemon's endpoints. All of them are read-only except for
+// hooks, the webhook's handler, which may be nil.
+func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.Handler) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) 
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoints{board: b, now: now, dashboard: page}
+	e := &endpoints{tracker: t, now: now, dashboard: page}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", e.healthz)
 	mux.HandleFunc("GET /readyz", e.readyz)
@@ -110,29 +110,29 @@ func newHandler(b *board, m *metrics, now func() time.Time, hooks http.Handler) 
 	}), nil
 }
 
-// onlyLocal refuses requests that are meant for another host than this machine
-// or the given one, which may be empty. A page from elsewhere can have its own
-// name lead to loopback (DNS rebinding), and could read what the daemon
-// answers; the Host header is what it can't choose.
+// onlyLocal refuses requests whose Host is neither loopback nor the given host,
+// which may be empty. A foreign page can let its own name resolve to loopback
+// (DNS rebinding) and read the daemon's responses, but it can't choose the Host
+// header.
 func onlyLocal(h http.Handler, host string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Without any host it is HTTP/1.0, which no browser speaks.
+		// A request without a host is HTTP/1.0, which browsers don't send.
 		asked := (&url.URL{Host: r.Host}).Hostname()
 		if r.Host == "" || web.IsLoopback(asked) || strings.EqualFold(asked, host) {
 			h.ServeHTTP(w, r)
 			return
 		}
-		http.Error(w, "this daemon listens on loopback and answers to localhost alone: a proxy before it must set the Host header to localhost",
+		http.Error(w, "this daemon listens on loopback and serves localhost only: a proxy in front of it must set the Host header to localhost",
 			http.StatusMisdirectedRequest)
 	})
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.board.stuck(e.now()))
+	answer(w, e.tracker.stuck(e.now()))
 }
 
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.board.read(e.now()).NotReady)
+	answer(w, e.tracker.read(e.now()).NotReady)
 }
 
 // answer writes "ok", or 503 and why not, on one line.
@@ -147,11 +147,11 @@ func answer(w http.ResponseWriter, why string) {
 }
 
 func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
-	var body strings.Builder // an answer is sent whole or not at all
+	var body strings.Builder // a response is sent whole or not at all
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(e.board.read(e.now())); err != nil {
+	if err := enc.Encode(e.tracker.read(e.now())); err != nil {
 		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -161,7 +161,7 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
 	var page strings.Builder
-	if err := e.dashboard.Execute(&page, e.board.read(e.now())); err != nil {
+	if err := e.dashboard.Execute(&page, e.tracker.read(e.now())); err != nil {
 		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -175,8 +175,11 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		"time": func(t time.Time) string {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
-		"short": source.Short,
-		"value": report.Value,
-		"org":   report.Org,
+		"short":          source.Short,
+		"value":          report.Value,
+		"org":            report.Org,
+		"blocked":        report.Blocked,
+		"aboutUnknown":   func() string { return report.AboutUnknown },
+		"aboutUnmanaged": func() string { return report.AboutUnmanaged },
 	}
 }

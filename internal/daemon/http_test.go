@@ -42,7 +42,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-func testHandler(t *testing.T, b *board, now time.Time) http.Handler {
+func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
 	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now }, nil)
 	if err != nil {
@@ -58,12 +58,12 @@ func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
 }
 
 func TestEndpoints(t *testing.T) {
-	fresh := newBoard(Status{}, every10)
-	stuck := newBoard(Status{}, every10)
+	fresh := newStatusTracker(Status{}, every10)
+	stuck := newStatusTracker(Status{}, every10)
 	stuck.begin(Running{ID: "r1", Started: noon.Add(-2 * time.Hour)})
 	tests := []struct {
 		name         string
-		board        *board
+		tracker      *statusTracker
 		method, path string
 		code         int
 		body         string
@@ -71,7 +71,7 @@ func TestEndpoints(t *testing.T) {
 		{"alive", fresh, "GET", "/healthz", 200, "ok\n"},
 		{"alive, without a body", fresh, "HEAD", "/healthz", 200, ""},
 		{"not ready", fresh, "GET", "/readyz", 503, "the first run has not ended yet\n"},
-		{"ready", testBoard(), "GET", "/readyz", 200, "ok\n"},
+		{"ready", testTracker(), "GET", "/readyz", 200, "ok\n"},
 		{"stuck", stuck, "GET", "/healthz", 503, "run r1 has been going on since 2026-11-21T10:00:00Z\n"},
 		{"metrics", fresh, "GET", "/metrics", 200, "reconciler_build_info{version=\"v1.2.3\"} 1\n"},
 		{"status", fresh, "GET", "/api/v1/status", 200, "\"lastRun\": null"},
@@ -87,7 +87,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			w := ask(testHandler(t, tc.board, noon), tc.method, tc.path)
+			w := ask(testHandler(t, tc.tracker, noon), tc.method, tc.path)
 			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.body) {
 				t.Errorf("%d %q, want %d %q", w.Code, w.Body, tc.code, tc.body)
 			}
@@ -113,7 +113,7 @@ func TestEndpoints(t *testing.T) {
 
 // A page of evil.example whose name leads to 127.0.0.1 is shown nothing.
 func TestOnlyLocal(t *testing.T) {
-	h := onlyLocal(testHandler(t, testBoard(), noon), "reconciler.internal")
+	h := onlyLocal(testHandler(t, testTracker(), noon), "reconciler.internal")
 	for host, code := range map[string]int{
 		"127.0.0.1:8080":            200,
 		"127.0.0.1":                 200,
@@ -150,7 +150,7 @@ func TestOnlyLocal(t *testing.T) {
 // The status is a public interface: its JSON has a golden, which the docs
 // explain field by field.
 func TestStatusGolden(t *testing.T) {
-	w := ask(testHandler(t, testBoard(), noon.Add(time.Minute)), "GET", "/api/v1/status")
+	w := ask(testHandler(t, testTracker(), noon.Add(time.Minute)), "GET", "/api/v1/status")
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type: %q", got)
 	}
@@ -158,14 +158,14 @@ func TestStatusGolden(t *testing.T) {
 }
 
 func TestStatusFirstGolden(t *testing.T) {
-	b := newBoard(Status{Started: noon}, every10)
+	b := newStatusTracker(Status{Started: noon}, every10)
 	golden(t, "status-first.json", ask(testHandler(t, b, noon), "GET", "/api/v1/status").Body.Bytes())
 }
 
 var style = regexp.MustCompile(`(?s)<style>(.*)</style>`)
 
 func TestDashboard(t *testing.T) {
-	w := ask(testHandler(t, testBoard(), noon.Add(time.Minute)), "GET", "/")
+	w := ask(testHandler(t, testTracker(), noon.Add(time.Minute)), "GET", "/")
 	golden(t, "dashboard.html", w.Body.Bytes())
 	body := w.Body.String()
 
@@ -234,7 +234,7 @@ func TestServeHTTPShutdown(t *testing.T) {
 
 func TestHeadersAreLimited(t *testing.T) {
 	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = newServer(testHandler(t, newBoard(Status{}, every10), noon), slog.New(slog.DiscardHandler))
+	srv.Config = newServer(testHandler(t, newStatusTracker(Status{}, every10), noon), slog.New(slog.DiscardHandler))
 	srv.Start()
 	defer srv.Close()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/healthz", nil)
@@ -254,13 +254,13 @@ func TestHeadersAreLimited(t *testing.T) {
 
 // What the client of the status gives is what the daemon told.
 func TestStatusRoundTrip(t *testing.T) {
-	srv := httptest.NewServer(testHandler(t, testBoard(), noon))
+	srv := httptest.NewServer(testHandler(t, testTracker(), noon))
 	defer srv.Close()
 	got, err := FetchStatus(t.Context(), strings.TrimPrefix(srv.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := json.Marshal(testBoard().read(noon))
+	want, err := json.Marshal(testTracker().read(noon))
 	if err != nil {
 		t.Fatal(err)
 	}

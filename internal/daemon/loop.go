@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Trigger returns why a run took place.
+// Trigger is why a run took place.
 type Trigger string
 
 const (
@@ -13,25 +13,24 @@ const (
 	TriggerStart Trigger = "start"
 	// TriggerSchedule is a run at its slot.
 	TriggerSchedule Trigger = "schedule"
-	// TriggerMissed is a run that makes up for one slot or more that passed
-	// while an earlier run took long or the machine slept.
+	// TriggerMissed is a run for one or more slots that passed during an earlier
+	// run or while the machine slept.
 	TriggerMissed Trigger = "missed"
-	// TriggerWebhook is a run that a push to the git server asked for.
+	// TriggerWebhook is a run after a push to the git server.
 	TriggerWebhook Trigger = "webhook"
-	// TriggerOnce is the only run of a process that does no other.
+	// TriggerOnce is the only run of a process.
 	TriggerOnce Trigger = "once"
 )
 
 const (
-	// wakeEvery bounds how long the loop sleeps without looking at the clock.
-	// A timer stands still while the machine sleeps, and knows nothing of a
-	// clock that is set.
+	// wakeEvery limits how long the loop sleeps without checking the clock. A
+	// timer stops while the machine sleeps, and doesn't notice a clock that is
+	// set.
 	wakeEvery = 30 * time.Second
 	// missedAfter is how late a run may begin before its slot counts as missed.
 	missedAfter = time.Minute
 	// clockSetBack is by how much the clock must go back for the next slot to
-	// be looked up again. Less than that is the clock being trimmed, and would
-	// only make a slot come twice.
+	// be computed again. Smaller adjustments would only repeat a slot.
 	clockSetBack = 10 * time.Second
 )
 
@@ -42,27 +41,26 @@ type loop struct {
 	now func() time.Time
 	// next returns the first slot after a time; zero when there is none.
 	next func(time.Time) time.Time
-	// jitter says by how much to put off a slot, so that the daemons of many
-	// accounts don't all ask at once; nil puts off none.
+	// jitter returns the delay of a slot, so that the daemons of many accounts
+	// don't all call Okta at once; nil means no delay.
 	jitter func() time.Duration
-	// late is by how much the slot was put off that is waited for.
+	// late is the delay of the slot that the loop waits for.
 	late time.Duration
-	// wake asks for a run at once. It holds one request: all that come while a
-	// run goes on become the one run after it. Nil asks for none.
+	// wake requests a run at once. It holds one request: all that come during a
+	// run become one run after it. It may be nil.
 	wake <-chan struct{}
 	// run does one run; it returns soon after its context ends.
 	run func(context.Context, Trigger)
-	// planned is called with the slot that the loop waits for; zero when
-	// there is none.
+	// planned is called with the next slot; zero when there is none.
 	planned func(time.Time)
 }
 
-// serve returns when ctx ends and the run that was going on has ended.
+// serve returns when ctx and the current run have ended.
 func (l *loop) serve(ctx context.Context) {
 	trigger := TriggerStart
 	for ctx.Err() == nil {
 		select {
-		case <-l.wake: // what was announced until now, this run looks at
+		case <-l.wake: // this run reads what was pushed until now
 		default:
 		}
 		began := l.wall()
@@ -75,8 +73,8 @@ func (l *loop) serve(ctx context.Context) {
 }
 
 // wait waits for the first slot after a run began, which has passed already if
-// the run took long: then however many slots there were become one run. It gives
-// what the next run is for, and false when ctx ended.
+// the run took long: then all missed slots become one run. It returns the trigger
+// of the next run, and false when ctx ended.
 func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trigger, bool) {
 	after := began
 	if trigger == TriggerSchedule {
@@ -118,7 +116,7 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 	}
 }
 
-// slot returns the first slot after t, put off by the jitter; zero when there is
+// slot returns the first slot after t, delayed by the jitter; zero when there is
 // none.
 func (l *loop) slot(t time.Time) time.Time {
 	due := l.next(t)
@@ -129,6 +127,6 @@ func (l *loop) slot(t time.Time) time.Time {
 	return due.Add(l.late)
 }
 
-// wall is the wall clock without its monotonic reading, which stands still
-// while the machine sleeps and would win every comparison.
+// wall returns the wall clock without its monotonic reading, which stops while
+// the machine sleeps and takes precedence in comparisons.
 func (l *loop) wall() time.Time { return l.now().Round(0) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reconciler/internal/apply"
@@ -18,8 +19,7 @@ import (
 
 // metrics are the daemon's, in a registry of their own. Series whose labels
 // are known beforehand exist from the start, so that a rate over them has a
-// first value to grow from. It may be used by many goroutines at once, and it
-// is an aerial.Observer.
+// first value. It is an aerial.Observer for concurrent use.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -40,87 +40,65 @@ type metrics struct {
 	apiInFlight prometheus.Gauge
 }
 
-// newMetrics makes a set of metrics of its own; version is the program's.
+// newMetrics returns a set of metrics of its own; version is the program's.
 func newMetrics(version string) *metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := promauto.With(registry)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	f.NewGauge(prometheus.GaugeOpts{
+		Name:        "reconciler_build_info",
+		Help:        "Always 1; the version is a label.",
+		ConstLabels: prometheus.Labels{"version": version},
+	}).Set(1)
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "reconciler_runs_total",
-			Help: "Runs by how they ended.",
-		}, []string{"result"}),
-		runDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+		registry: registry,
+		runs:     counter("reconciler_runs_total", "Runs by result.", "result"),
+		runDuration: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "reconciler_run_duration_seconds",
 			Help:    "How long runs took.",
 			Buckets: []float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800},
 		}),
-		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "reconciler_last_success_timestamp_seconds",
-			Help: "When the last run ended that compared the account with the desired state; 0 before the first.",
-		}),
-		stale: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "reconciler_desired_stale",
-			Help: "1 while the desired state in force is not the newest, because git can't be read or the newest commit is refused.",
-		}),
-		alarms: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "reconciler_alarms",
-			Help: "Tokens of new orgs, and journals, that were lost and that nobody has acknowledged.",
-		}),
-		suspensions: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "reconciler_suspensions",
-			Help: "Suspensions that hold writes, of all orgs or of some.",
-		}),
-		unverified: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "reconciler_unverified_commits_total",
-			Help: "Commits that were refused because of their signature or history, once each.",
-		}, []string{"reason"}),
-		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "reconciler_webhooks_total",
-			Help: "Requests to the push webhook by what became of them.",
-		}, []string{"result"}),
-		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "reconciler_drift",
-			Help: "1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.",
-		}, []string{"org", "field"}),
-		orgs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "reconciler_orgs",
-			Help: "Orgs by how they were at the end of the last comparison; unmanaged ones are not declared.",
-		}, []string{"state"}),
-		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "reconciler_changes_total",
-			Help: "Planned changes of runs in apply mode, by what became of them.",
-		}, []string{"action", "result"}),
-		apiRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "reconciler_api_requests_total",
-			Help: "Attempts to call the Aerial API, retries included; the code is the HTTP status, or none without an answer.",
-		}, []string{"method", "endpoint", "code"}),
-		apiDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		lastSuccess: gauge("reconciler_last_success_timestamp_seconds",
+			"When the last run ended that compared the account with the desired state; 0 before the first."),
+		stale: gauge("reconciler_desired_stale",
+			"1 while the desired state in force is not the newest, because git can't be read or the newest commit is refused."),
+		alarms: gauge("reconciler_alarms",
+			"Lost tokens of new orgs and lost journals that nobody has acknowledged."),
+		suspensions: gauge("reconciler_suspensions",
+			"Suspensions of writes that are in effect, for all orgs or for some."),
+		unverified: counter("reconciler_unverified_commits_total",
+			"Commits that were refused because of their signature or history, once each.", "reason"),
+		webhooks: counter("reconciler_webhooks_total",
+			"Requests to the push webhook by result.", "result"),
+		drift: gauges("reconciler_drift",
+			"1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.", "org", "field"),
+		orgs: gauges("reconciler_orgs",
+			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
+		changes: counter("reconciler_changes_total",
+			"Planned changes of runs in apply mode, by result.", "action", "result"),
+		apiRequests: counter("reconciler_api_requests_total",
+			"Attempts to call the Aerial API, retries included; the code is the HTTP status, or none without a response.", "method", "endpoint", "code"),
+		apiDuration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "reconciler_api_request_duration_seconds",
-			Help:    "How long attempts to call the Aerial API took, answer included.",
+			Help:    "How long attempts to call the Aerial API took, response included.",
 			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"method", "endpoint"}),
-		apiInFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "reconciler_api_in_flight",
-			Help: "Calls of the Aerial API that are under way.",
-		}),
+		apiInFlight: gauge("reconciler_api_in_flight", "Calls of the Aerial API in progress."),
 	}
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "reconciler_build_info",
-		Help:        "Always 1; the version is a label.",
-		ConstLabels: prometheus.Labels{"version": version},
-	})
-	info.Set(1)
-	m.registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		info, m.runs, m.runDuration, m.lastSuccess, m.stale, m.alarms, m.suspensions, m.unverified, m.webhooks,
-		m.drift, m.orgs, m.changes,
-		m.apiRequests, m.apiDuration, m.apiInFlight,
-	)
 	m.declare()
 	return m
 }
 
-// declare makes the series that are known beforehand.
+// declare creates the series whose labels are known beforehand.
 func (m *metrics) declare() {
 	for _, r := range results() {
 		m.runs.WithLabelValues(string(r))
@@ -146,11 +124,11 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Started counts a call of the API as under way.
+// Started counts a call of the API as in progress.
 func (m *metrics) Started(string, string) { m.apiInFlight.Inc() }
 
 // Finished counts a call of the API by its endpoint, which is a template, and
-// the HTTP status, 0 without an answer.
+// the HTTP status, 0 without a response.
 func (m *metrics) Finished(method, endpoint string, code int, took time.Duration) {
 	m.apiInFlight.Dec()
 	label := "none"
@@ -161,8 +139,8 @@ func (m *metrics) Finished(method, endpoint string, code int, took time.Duration
 	m.apiDuration.WithLabelValues(method, endpoint).Observe(took.Seconds())
 }
 
-// run counts a run that has ended. stale says whether the desired state in
-// force is not the newest.
+// run counts a run that has ended; stale is whether the desired state in force
+// is not the newest.
 func (m *metrics) run(rec *RunRecord, stale bool) {
 	m.runs.WithLabelValues(string(rec.Result)).Inc()
 	m.runDuration.Observe(rec.Seconds)
@@ -175,9 +153,9 @@ func (m *metrics) run(rec *RunRecord, stale bool) {
 	}
 }
 
-// compared shows what a run found and what of it is left. The series of a
-// field that stopped drifting goes away before the next scrape, not by way of
-// a 0: nobody could tell that from an org that is no longer declared.
+// compared sets what a run found and did not repair. The series of a field that
+// no longer drifts disappears before the next scrape; a 0 would look the same for
+// an org that is no longer declared.
 func (m *metrics) compared(gone, drift []Drift, f fleet) {
 	for _, d := range gone {
 		m.drift.DeleteLabelValues(d.Org, d.Field)
@@ -195,7 +173,7 @@ func (m *metrics) setOrgs(f fleet) {
 	m.orgs.WithLabelValues("unmanaged").Set(float64(f.unmanaged))
 }
 
-// change counts what became of a change.
+// change counts a change by its outcome.
 func (m *metrics) change(o apply.Outcome) {
 	m.changes.WithLabelValues(string(o.Action), string(o.Result)).Inc()
 }

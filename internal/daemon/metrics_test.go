@@ -33,7 +33,7 @@ func TestMetricsLint(t *testing.T) {
 // dashboards hold on to.
 func TestMetricsFromTheStart(t *testing.T) {
 	want := `
-# HELP reconciler_api_in_flight Calls of the Aerial API that are under way.
+# HELP reconciler_api_in_flight Calls of the Aerial API in progress.
 # TYPE reconciler_api_in_flight gauge
 reconciler_api_in_flight 0
 # HELP reconciler_build_info Always 1; the version is a label.
@@ -45,13 +45,13 @@ reconciler_desired_stale 0
 # HELP reconciler_last_success_timestamp_seconds When the last run ended that compared the account with the desired state; 0 before the first.
 # TYPE reconciler_last_success_timestamp_seconds gauge
 reconciler_last_success_timestamp_seconds 0
-# HELP reconciler_orgs Orgs by how they were at the end of the last comparison; unmanaged ones are not declared.
+# HELP reconciler_orgs Orgs by state at the end of the last comparison; unmanaged ones are not declared.
 # TYPE reconciler_orgs gauge
 reconciler_orgs{state="drifted"} 0
 reconciler_orgs{state="in_sync"} 0
 reconciler_orgs{state="unknown"} 0
 reconciler_orgs{state="unmanaged"} 0
-# HELP reconciler_runs_total Runs by how they ended.
+# HELP reconciler_runs_total Runs by result.
 # TYPE reconciler_runs_total counter
 reconciler_runs_total{result="applied"} 0
 reconciler_runs_total{result="drift"} 0

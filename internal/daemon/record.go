@@ -14,14 +14,14 @@ import (
 	"reconciler/internal/state"
 )
 
-// Result returns how a run ended.
+// Result is how a run ended.
 type Result string
 
 const (
 	// ResultInSync: desired and actual agree, nothing was written.
 	ResultInSync Result = "in-sync"
 	// ResultDrift: there are differences, and nothing was written: in report
-	// mode, or because none of them may be, or can be, repaired.
+	// mode, or because all of them are blocked or unfixable.
 	ResultDrift Result = "drift"
 	// ResultApplied: changes were made and none failed.
 	ResultApplied Result = "applied"
@@ -29,22 +29,20 @@ const (
 	ResultPartial Result = "partial"
 	// ResultRefused: a guard refused to apply the plan; nothing was written.
 	ResultRefused Result = "refused"
-	// ResultError: there was no plan, or one that rests on nothing, because not
-	// one of the declared orgs could be read. No org was written.
+	// ResultError: there was no plan, or none of the declared orgs could be read.
+	// No org was written.
 	ResultError Result = "error"
 	// ResultInterrupted: the daemon was stopped during the run.
 	ResultInterrupted Result = "interrupted"
 )
 
-// results are all of them, for metrics that exist before anything happened.
+// results returns all of them, for metrics that exist from the start.
 func results() []Result {
 	return []Result{ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused, ResultError, ResultInterrupted}
 }
 
-// Success reports whether the run did its job: it compared the account with a
-// desired state, and wrote what it was to write where it could. A guard that
-// refuses and some orgs that may not be read don't make the daemon unable to
-// work; the result names them.
+// Success reports whether the run compared the account with a desired state. A
+// guard's refusal and some unreadable orgs don't prevent that.
 func (r Result) Success() bool {
 	switch r {
 	case ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused:
@@ -53,17 +51,16 @@ func (r Result) Success() bool {
 	return false
 }
 
-// RunRecord is what is known of one run after its end. Its JSON form is a
-// public interface and holds no secrets.
+// RunRecord describes a run that has ended. Its JSON form is a public interface
+// and holds no secrets.
 type RunRecord struct {
-	// ID is unique and stands on each log line of the run.
-	ID       string    `json:"id"`
-	Trigger  Trigger   `json:"trigger"`
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished"`
-	// Seconds is how long the run took.
-	Seconds float64    `json:"seconds"`
-	Mode    state.Mode `json:"mode"`
+	// ID is unique and is on each log line of the run.
+	ID       string     `json:"id"`
+	Trigger  Trigger    `json:"trigger"`
+	Started  time.Time  `json:"started"`
+	Finished time.Time  `json:"finished"`
+	Seconds  float64    `json:"seconds"`
+	Mode     state.Mode `json:"mode"`
 	// Commit is what the desired state was read from, or the commit that was
 	// refused when there was no other; empty when neither is known, and for a
 	// local folder.
@@ -71,31 +68,27 @@ type RunRecord struct {
 	// Signer is who signed it; left out where the config asks for no signature.
 	Signer string `json:"signer,omitempty"`
 	Result Result `json:"result"`
-	// Problem says why the run has no plan, or could not carry it out; nil
-	// when nothing went wrong.
+	// Problem is why the run has no plan or could not apply it, or nil.
 	Problem *reconcile.Problem `json:"problem"`
 	// Stale is set when the last good desired state stayed in force, because
-	// the newest could not be had; nil otherwise.
+	// the newest could not be read or was refused.
 	Stale *Stale `json:"stale"`
 	// Digest and Summary are those of the plan; empty and nil without one.
 	Digest  string        `json:"digest"`
 	Summary *diff.Summary `json:"summary"`
-	// Changes counts what became of the plan's changes; all 0 in report mode.
+	// Changes counts the plan's changes by outcome; all 0 in report mode.
 	Changes Changes `json:"changes"`
-	// Outcomes has that of each change; empty in report mode, and left out of
+	// Outcomes are those of the changes; empty in report mode and in
 	// Status.RecentRuns.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
 }
 
-// Left reports whether differences are left that the run found and did not repair.
+// Left reports whether the run found differences that it did not repair.
 func (r *RunRecord) Left() bool {
-	if r.Summary == nil {
-		return false
-	}
-	return r.Summary.Changes > r.Changes.Applied || r.Summary.Unfixable > 0
+	return r.Summary != nil && (r.Summary.Changes > r.Changes.Applied || r.Summary.Unfixable > 0)
 }
 
-// Changes counts changes by what became of them.
+// Changes counts changes by outcome.
 type Changes struct {
 	Applied int `json:"applied"`
 	Failed  int `json:"failed"`
@@ -103,11 +96,11 @@ type Changes struct {
 	Blocked int `json:"blocked"`
 }
 
-// Stale says that, and why, the newest desired state is not the one in force.
+// Stale is why the newest desired state is not in force.
 type Stale struct {
 	reconcile.Problem
-	// Refused says that the newest manifests were read, but have mistakes or
-	// don't go with the account. Otherwise they could not be read.
+	// Refused is set if the newest manifests were read, but have mistakes or
+	// don't match the account. Otherwise they could not be read.
 	Refused bool `json:"refused"`
 	// Commit is the one that was refused; empty for a local folder, and when
 	// nothing could be read.
@@ -116,8 +109,7 @@ type Stale struct {
 	// newest.
 	Since time.Time `json:"since"`
 
-	// key is what the error has in common from run to run; its words may hold
-	// the time.
+	// key is the same in each run; the error's text may contain the time.
 	key string
 }
 
@@ -126,8 +118,8 @@ func newRunID(t time.Time) string {
 	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
 }
 
-// save keeps the record of a run for the processes that come after this one. A
-// run that found everything in sync leaves no trace.
+// save stores the record of a run in the journal, for later processes. Runs with
+// everything in sync are not stored.
 func (u *runner) save(rec *RunRecord) error {
 	if rec.Result == ResultInSync {
 		return nil
@@ -139,8 +131,8 @@ func (u *runner) save(rec *RunRecord) error {
 	return u.r.SaveRun(journal.Run{ID: rec.ID, Started: rec.Started, Finished: rec.Finished, Result: string(rec.Result), Record: record})
 }
 
-// pastRuns returns the newest records that were kept, newest first, without
-// their outcomes.
+// pastRuns returns the newest records in the journal, newest first, without their
+// outcomes.
 func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
 	kept, err := r.Runs(recentRuns)
 	if err != nil {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,48 @@ import (
 	"reconciler/internal/text"
 )
 
-// reportDrift shows the differences between desired and actual that a run found and
-// did not repair, on board, metrics and log. The log only gets what has changed
-// since the last run.
+// nonEmpty returns keys and values as attributes of a log line, without those
+// whose value is empty.
+func nonEmpty(pairs ...string) []any {
+	var attrs []any
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			attrs = append(attrs, pair[0], pair[1])
+		}
+	}
+	return attrs
+}
+
+// errorAttrs returns an error and its hint as attributes of a log line.
+func errorAttrs(err error) []any {
+	return nonEmpty("error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+}
+
+// logged is what was logged last, so that a run logs only what has changed.
+type logged struct {
+	drift   []Drift
+	unknown []string
+	last    map[string]string // by subject
+}
+
+// changed reports whether what is to be logged about a subject has changed, and
+// remembers it; "" means that there is nothing to log.
+func (l *logged) changed(subject, now string) bool {
+	if l.last == nil {
+		l.last = map[string]string{}
+	}
+	before := l.last[subject]
+	l.last[subject] = now
+	return now != before
+}
+
+// reportDrift reports the differences that a run found and did not repair, in
+// status, metrics and log.
 func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	now := u.now().UTC()
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	u.logged.drift = drift
-	u.board.compared(plan, drift, now)
+	u.tracker.compared(plan, drift, now)
 	u.metrics.compared(gone, drift, fleetOf(plan, drift))
 
 	var unknown []string
@@ -36,46 +71,35 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	u.logged.unknown = unknown
 
 	for i := range news {
-		if d := &news[i]; d.Error == "" { // a failed attempt was logged when it failed
+		if d := &news[i]; d.Error == "" { // a failed change was logged when it failed
 			u.log.Warn("drift", d.attrs()...)
 		}
 	}
-	for i := range gone {
-		if d := &gone[i]; !slices.Contains(unknown, d.Org) { // nobody knows whether it is gone
+	for _, d := range gone {
+		if !slices.Contains(unknown, d.Org) { // whose drift may still be there
 			u.log.Info("drift is gone", "org", d.Org, "field", d.Field)
 		}
 	}
-	if !slices.Equal(plan.Refusals, u.logged.refusals) {
-		u.logged.refusals = plan.Refusals
+	if u.logged.changed("refusals", fmt.Sprint(plan.Refusals)) {
 		for _, r := range plan.Refusals {
 			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
 		}
 	}
 }
 
-// attrs are the drift as attributes of a log line.
+// attrs returns the drift as attributes of a log line.
 func (d *Drift) attrs() []any {
-	attrs := []any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)}
-	if d.Blocked != "" {
-		attrs = append(attrs, "blocked", d.Blocked)
-	}
-	return attrs
+	return append([]any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)},
+		nonEmpty("blocked", d.Blocked)...)
 }
 
-// changed reports the outcome of a change. Apply calls it as soon as the outcome
-// is known.
+// changed reports the outcome of a change as soon as it is known.
 func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	u.metrics.change(o)
-	attrs := []any{
+	attrs := append([]any{
 		"org", c.Org, "orgID", o.OrgID, "action", string(c.Action),
 		"before", report.Value(c.Before, nil), "after", report.Value(c.After, nil),
-	}
-	if o.Error != "" {
-		attrs = append(attrs, "error", o.Error)
-	}
-	if o.Hint != "" {
-		attrs = append(attrs, "hint", o.Hint)
-	}
+	}, nonEmpty("error", o.Error, "hint", o.Hint)...)
 	switch o.Result {
 	case apply.Applied:
 		u.log.Info("change applied", attrs...)
@@ -88,77 +112,64 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	}
 }
 
-// logStale logs that the desired state in force is not the newest any more,
-// or that the reason has changed.
+// logStale logs that the newest desired state is not in force, or that the
+// reason for it has changed.
 func (u *runner) logStale(s *Stale) {
-	now := s.Commit + " " + s.key
-	if now == u.logged.stale {
+	if !u.logged.changed("stale", s.Commit+" "+s.key) {
 		return
 	}
-	u.logged.stale = now
 	msg := "the newest manifests can't be read; the last good desired state stays in force"
 	if s.Refused {
 		msg = "the newest manifests are refused; the last good desired state stays in force"
 	}
-	attrs := []any{"error", s.Error}
-	if s.Commit != "" {
-		attrs = append(attrs, "refused", s.Commit)
-	}
-	if s.Hint != "" {
-		attrs = append(attrs, "hint", s.Hint)
-	}
-	u.log.Error(msg, attrs...)
+	u.log.Error(msg, nonEmpty("error", s.Error, "refused", s.Commit, "hint", s.Hint)...)
 	u.logMistakes(s.Manifests)
 }
 
-// logDropped logs that the good desired state is no longer in force either.
+// logDropped logs that the last good desired state is no longer in force either.
 func (u *runner) logDropped(err error) {
-	u.logged.stale = err.Error()
-	u.log.Error("the last good desired state is not verified any more, so none is in force", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+	u.logged.changed("stale", err.Error())
+	u.log.Error("the last good desired state is not verified any more, so none is in force", errorAttrs(err)...)
 }
 
-// logLost logs that the last verified commit could not be read again, when
-// that is new; err is nil when it could.
+// logLost logs that the last verified commit could not be read again; err is nil
+// when it could.
 func (u *runner) logLost(err error) {
-	if err == nil {
-		u.logged.lost = ""
-		return
+	now := ""
+	if err != nil {
+		now = text.JoinLines(err.Error())
 	}
-	if why := text.JoinLines(err.Error()); why != u.logged.lost {
-		u.logged.lost = why
-		u.log.Warn("the last verified commit can't be read again", "error", why, "hint", text.Hint(err))
+	if u.logged.changed("lost", now) && err != nil {
+		u.log.Warn("the last verified commit can't be read again", errorAttrs(err)...)
 	}
 }
 
-// logFresh logs that the newest desired state is in force again, after it
-// was not, and logs the warnings about it.
-func (u *runner) logFresh(d *reconcile.Desired) {
-	if u.logged.stale != "" {
+// logNewest logs that the newest desired state is in force again, after it was
+// not, and its warnings.
+func (u *runner) logNewest(d *reconcile.Desired) {
+	if u.logged.changed("stale", "") {
 		u.log.Info("the newest desired state is in force again")
 	}
-	u.logged.stale, u.logged.mistakes = "", nil
-	if slices.Equal(d.Warnings, u.logged.warnings) {
-		return
-	}
-	u.logged.warnings = d.Warnings
-	for _, w := range d.Warnings {
-		u.log.Warn("manifests", "warning", w)
+	u.logged.changed("mistakes", "")
+	if u.logged.changed("warnings", strings.Join(d.Warnings, "\n")) {
+		for _, w := range d.Warnings {
+			u.log.Warn("manifests", "warning", w)
+		}
 	}
 }
 
-// logMistakes lists all mistakes in the manifests, once. A single one is in
-// the error already.
+// logMistakes logs all mistakes in the manifests. A single one is in the error
+// already.
 func (u *runner) logMistakes(mistakes []string) {
-	if len(mistakes) < 2 || slices.Equal(mistakes, u.logged.mistakes) {
+	if len(mistakes) < 2 || !u.logged.changed("mistakes", strings.Join(mistakes, "\n")) {
 		return
 	}
-	u.logged.mistakes = mistakes
 	for _, m := range mistakes {
 		u.log.Error("manifests", "error", m)
 	}
 }
 
-// summarize writes the one line that each run ends with.
+// summarize logs the last line of each run.
 func (u *runner) summarize(rec *RunRecord) {
 	level := slog.LevelInfo
 	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}
@@ -171,10 +182,7 @@ func (u *runner) summarize(rec *RunRecord) {
 	}
 	if rec.Stale != nil {
 		level = slog.LevelWarn
-		attrs = append(attrs, "stale", rec.Stale.Error)
-		if rec.Stale.Commit != "" {
-			attrs = append(attrs, "refused", rec.Stale.Commit)
-		}
+		attrs = append(attrs, nonEmpty("stale", rec.Stale.Error, "refused", rec.Stale.Commit)...)
 	}
 	switch rec.Result {
 	case ResultPartial, ResultRefused:
@@ -183,72 +191,58 @@ func (u *runner) summarize(rec *RunRecord) {
 		level = slog.LevelError
 	}
 	if p := rec.Problem; p != nil {
-		attrs = append(attrs, "error", p.Error)
-		if p.Hint != "" {
-			attrs = append(attrs, "hint", p.Hint)
-		}
+		attrs = append(attrs, nonEmpty("error", p.Error, "hint", p.Hint)...)
 	}
 	u.log.Log(context.Background(), level, "run finished", attrs...)
 }
 
-// reportAlarms reports what was lost and nobody has acknowledged: on the log each
-// time that it changes, in status and metrics for as long as it lasts.
+// reportAlarms reports the alarms that nobody has acknowledged.
 func (u *runner) reportAlarms() {
 	alarms, err := u.r.Alarms()
 	if err != nil {
 		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
-	u.board.alarms(alarms)
+	u.tracker.update(func(s *Status) { s.Alarms = append([]reconcile.Alarm{}, alarms...) })
 	u.metrics.alarms.Set(float64(len(alarms)))
-	if now := fmt.Sprint(alarms); now != u.logged.alarms {
-		u.logged.alarms = now
+	if u.logged.changed("alarms", fmt.Sprint(alarms)) {
 		for _, a := range alarms {
 			u.log.Error("alarm", "org", a.Org, "alarm", a.Message, "hint", a.Hint)
 		}
 	}
 }
 
-// countUnverified counts a commit that is refused, once.
+// countUnverified counts a commit that failed verification, once.
 func (u *runner) countUnverified(err error) {
-	var no *reconcile.UnverifiedError
-	if !errors.As(err, &no) {
-		if err == nil {
-			u.logged.unverified = ""
-		}
-		return
-	}
-	if now := no.Commit + " " + no.Reason; now != u.logged.unverified {
-		u.logged.unverified = now
-		u.metrics.unverified.WithLabelValues(no.Reason).Inc()
+	var failed *reconcile.UnverifiedError
+	switch {
+	case err == nil:
+		u.logged.changed("unverified", "")
+	case errors.As(err, &failed) && u.logged.changed("unverified", failed.Commit+" "+failed.Reason):
+		u.metrics.unverified.WithLabelValues(failed.Reason).Inc()
 	}
 }
 
-// reportHolds reports which suspensions hold writes: on the log when that changes,
-// in status and metrics for as long as they last.
-func (u *runner) reportHolds() {
+// reportSuspensions reports the suspensions in effect.
+func (u *runner) reportSuspensions() {
 	active, err := u.r.Suspensions()
-	u.board.suspended(active)
+	u.tracker.suspended(active)
 	u.metrics.suspensions.Set(float64(len(active)))
 	now := ""
 	if len(active) > 0 {
 		now = fmt.Sprint(active)
 	}
-	if now == u.logged.holds {
+	if !u.logged.changed("suspensions", now) {
 		return
 	}
-	u.logged.holds = now
 	if err != nil {
-		u.log.Error("it is not known what is suspended, so nothing is written", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		u.log.Error("it is not known what is suspended, so nothing is written", errorAttrs(err)...)
 	}
 	if len(active) == 0 {
 		u.log.Info("writes are no longer suspended")
 	}
 	for i := range active {
 		s := &active[i]
-		orgs := "all"
-		if len(s.Orgs) > 0 {
-			orgs = strings.Join(s.Orgs, ",")
-		}
+		orgs := cmp.Or(strings.Join(s.Orgs, ","), "all")
 		u.log.Warn("writes are suspended", "id", s.ID, "orgs", orgs, "suspension", s.String())
 	}
 }

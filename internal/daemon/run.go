@@ -17,76 +17,55 @@ import (
 	"reconciler/internal/text"
 )
 
-// runner does one run after the other and remembers what the next one needs.
+// runner does one run after the other and keeps the state between them.
 type runner struct {
 	r *reconcile.Reconciler
-	// desired reads the newest desired state: r.Desired, but in tests.
+	// desired reads the newest desired state: r.Desired, except in tests.
 	desired        func(context.Context) (*reconcile.Desired, error)
 	mode           state.Mode
 	log            *slog.Logger
-	tag            *runHandler // puts the run on each line of log
+	tag            *runHandler // of log
 	metrics        *metrics
-	board          *board
+	tracker        *statusTracker
 	commitReporter *commitReporter
 	now            func() time.Time
 
-	// good is the last desired state that was read and could be compared with
-	// the account; nil before the first.
-	good *reconcile.Desired
-	// inForce is what the status shows of it; nil while good is.
-	inForce *InForce
-	// seen is the newest commit when the last run read git; empty when it could
-	// not, and for a local folder.
-	seen string
-	// fresh is when good was last known to be the newest.
-	fresh time.Time
-	// unfit is the last desired state that was read and turned out not to go
-	// with the account, and verdict why; nil when there is none.
-	unfit   *reconcile.Desired
-	verdict *Stale
-	logged  logged
+	// lastGood is the last desired state that could be read and compared with the
+	// account; nil before the first. The status shows it as inForce, nil likewise.
+	lastGood *reconcile.Desired
+	inForce  *InForce
+	// newestAt is when lastGood was last known to be the newest.
+	newestAt time.Time
+	// lastCommit is the newest commit when the last run read git; empty when it
+	// could not, and for a local folder.
+	lastCommit string
+	// rejected is the last desired state that was read and did not match the
+	// account, and rejection the reason; nil when there is none.
+	rejected  *reconcile.Desired
+	rejection *Stale
+	logged    logged
 }
 
-// logged is what was logged last, so that the same isn't logged after each run.
-type logged struct {
-	drift    []Drift
-	unknown  []string
-	refusals []diff.Refusal
-	warnings []string // of the manifests
-	mistakes []string // in the manifests
-	stale    string
-	alarms   string
-	// unverified is the commit, and why, that was counted last.
-	unverified string
-	lost       string // why the last verified commit could not be read again
-	holds      string
-}
-
-// once does one run from beginning to end and reports it. A push that was
-// announced and left git as the last run found it asks git, and Okta nothing. It
-// neither fails nor panics.
+// once does one run and reports it. After a push that left git as the last run
+// found it, it calls git only. It neither fails nor panics.
 func (u *runner) once(ctx context.Context, trigger Trigger) {
 	if trigger == TriggerWebhook && !u.moved(ctx) {
-		u.log.Info("a push was announced, and git is as it was: nothing to do", "commit", u.seen)
+		u.log.Info("a push was announced, and git is as it was: nothing to do", "commit", u.lastCommit)
 		return
 	}
 	u.do(ctx, trigger)
 }
 
-// moved reports whether git has something else than when the last run read it; it
-// is true when that can't be known. A panic is left to the run, which reports it.
+// moved reports whether git has changed since the last run read it, or may have.
+// After a panic it returns true, so that the run reports it.
 func (u *runner) moved(ctx context.Context) (moved bool) {
-	defer func() {
-		if recover() != nil {
-			moved = true
-		}
-	}()
+	defer func() { moved = recover() != nil || moved }()
 	d, err := u.desired(ctx)
-	return u.seen == "" || commitOf(d, err) != u.seen
+	return u.lastCommit == "" || commitOf(d, err) != u.lastCommit
 }
 
-// commitOf returns the commit that a desired state was read from, or the one that
-// was refused; empty when git could not be read.
+// commitOf returns the commit that was read or refused; empty when git could not
+// be read.
 func commitOf(d *reconcile.Desired, err error) string {
 	var refused *reconcile.RefusedError
 	switch {
@@ -104,7 +83,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
 	u.tag.begin(rec.ID, "")
 	defer u.tag.end()
-	u.board.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
+	u.tracker.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
 	u.pass(ctx, &rec)
@@ -112,19 +91,18 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	rec.Finished = u.now().UTC()
 	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
-	u.board.end(rec, u.inForce)
+	u.tracker.end(rec, u.inForce)
 	u.reportAlarms()
-	u.reportHolds()
+	u.reportSuspensions()
 	u.summarize(&rec)
 	if err := u.save(&rec); err != nil {
-		u.log.Warn("the journal did not take the record of the run", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		u.log.Warn("the journal did not take the record of the run", errorAttrs(err)...)
 	}
 	u.report(ctx, &rec)
 	return &rec
 }
 
-// report reports on the commit how the run ended. A panic is a bug, but must not
-// end the watch.
+// report sets the commit's status. A panic is a bug, but must not end the daemon.
 func (u *runner) report(ctx context.Context, rec *RunRecord) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -134,7 +112,7 @@ func (u *runner) report(ctx context.Context, rec *RunRecord) {
 	u.commitReporter.report(ctx, rec)
 }
 
-// pass does the work of a run. A panic is a bug, but must not end the watch.
+// pass does the work of a run. A panic is a bug, but must not end the daemon.
 func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -159,15 +137,14 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
 		return
 	case err != nil:
-		u.log.Warn("the journal could not record what this run means for the next", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		u.log.Warn("the journal could not record what this run means for the next", errorAttrs(err)...)
 	}
 
 	var result *apply.Result
 	if u.mode == state.Apply {
 		result, err = u.r.Apply(ctx, plan, u.changed)
 	}
-	counts := result.Counts()
-	rec.Changes = Changes{counts.Applied, counts.Failed, counts.Skipped, counts.Blocked}
+	rec.Changes = Changes(result.Counts())
 	if result != nil {
 		rec.Outcomes = result.Outcomes
 	}
@@ -177,20 +154,20 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	case errors.Is(err, apply.ErrRefused):
 		rec.Problem = refusedProblem(plan.Refusals)
 	case err == nil && rec.Result == ResultError:
-		rec.Problem = blindProblem(plan.Unknown)
+		rec.Problem = allUnknownProblem(plan.Unknown)
 	default:
 		rec.Problem = reconcile.ProblemOf(err)
 	}
 }
 
-// plan returns the plan of a run. When the newest desired state can't be had, or
-// can't be compared with the account, it is that of the last good one.
+// plan returns the plan of a run. When the newest desired state can't be read, or
+// doesn't match the account, it is that of the last good one.
 func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	var newest *reconcile.Desired
 	var stale error
 	plan, desired, err := u.r.PlanFor(ctx, func(ctx context.Context) (*reconcile.Desired, error) {
 		d, err := u.desired(ctx)
-		newest, u.seen = d, commitOf(d, err)
+		newest, u.lastCommit = d, commitOf(d, err)
 		u.countUnverified(err)
 		if err != nil && ctx.Err() == nil {
 			if good := u.fallback(ctx, err); good != nil {
@@ -198,53 +175,52 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 			}
 		}
 		if err == nil {
-			u.mark(rec, d)
+			u.setCommit(rec, d)
 		}
 		return d, err
 	})
 	var refused *reconcile.RefusedError
 	if errors.As(err, &refused) && newest != nil {
-		// It was read, but doesn't go with the account. The good one may need
-		// other orgs to be read, so the account is observed once more.
+		// It was read, but doesn't match the account. The last good one may need
+		// other orgs to be read, so the account is read again.
 		if good := u.fallback(ctx, err); good != nil && !newest.Same(good) {
 			stale = err
-			u.mark(rec, good)
+			u.setCommit(rec, good)
 			plan, desired, err = u.r.PlanFor(ctx, func(context.Context) (*reconcile.Desired, error) { return good, nil })
 		}
 	}
 	switch {
 	case stale != nil:
-		u.keep(rec, u.staleness(stale))
+		u.reportStale(rec, u.staleness(stale))
 		if newest != nil {
-			u.unfit, u.verdict = newest, rec.Stale
+			u.rejected, u.rejection = newest, rec.Stale
 		}
 	case err == nil:
-		u.adopt(desired)
-	case newest != nil && u.good != nil:
-		u.recall(rec, newest)
+		u.setLastGood(desired)
+	case newest != nil && u.lastGood != nil:
+		u.updateUncompared(rec, newest)
 	case refused != nil:
-		u.mark(rec, &reconcile.Desired{Commit: refused.Commit})
+		u.setCommit(rec, &reconcile.Desired{Commit: refused.Commit})
 	}
 	return plan, err
 }
 
-// fallback returns the good desired state to go on with when the newest can't be
-// had, or can't be used, because of err; nil when there is none. No other way
-// leads to a plan of it: it lets go of one whose signer's key was taken away, and
-// brings back the one that was accepted last, by an earlier process when the
-// newest commit is not verified, or by another one meanwhile.
+// fallback returns the desired state to use when the newest can't be read or used
+// because of err; nil when there is none. It drops the last good one if its
+// signer's key was revoked. If the newest commit is not verified, or another
+// process has accepted a later one, it returns the last verified one.
 func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 	another := errors.As(err, new(*reconcile.UnverifiedError))
-	if u.good != nil {
-		another = u.r.Overtaken(u.good)
+	if u.lastGood != nil {
+		another = u.r.Overtaken(u.lastGood)
 		if !another {
-			gone := u.r.Revoked(u.good, u.inForce.Since)
-			if gone == nil {
-				return u.good
+			revoked := u.r.Revoked(u.lastGood, u.inForce.Since)
+			if revoked == nil {
+				return u.lastGood
 			}
-			u.logDropped(gone)
+			u.logDropped(revoked)
 		}
-		u.good, u.inForce, u.unfit, u.verdict = nil, nil, nil, nil
+		u.lastGood, u.inForce, u.rejected, u.rejection = nil, nil, nil, nil
 	}
 	if !another {
 		return nil
@@ -254,83 +230,82 @@ func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 	if d == nil {
 		return nil
 	}
-	u.good, u.fresh = d, since
+	u.lastGood, u.newestAt = d, since
 	u.inForce = inForceSince(d, since)
 	return d
 }
 
-// keep leaves the good desired state in force although it is not the newest.
-func (u *runner) keep(rec *RunRecord, stale *Stale) {
+// reportStale reports that the last good desired state, in force, is not the newest.
+func (u *runner) reportStale(rec *RunRecord, stale *Stale) {
 	rec.Stale = stale
 	u.setStale(stale)
 	u.logStale(stale)
 }
 
-// setStale says of what is in force why it is not the newest, nil for nothing
-// known, in a copy: the board may show the one before.
+// setStale replaces inForce by a copy with another Stale: the status shows the one
+// before until the run ends.
 func (u *runner) setStale(stale *Stale) {
 	now := *u.inForce
 	now.Stale = stale
 	u.inForce = &now
 }
 
-// recall reports what is known of the newest desired state, which was read but
-// not compared with the account, because the account could not be read: it is
-// the good one, or it was found unfit before, or nothing speaks against it yet.
-// What was known of another one, or of git, no longer applies.
-func (u *runner) recall(rec *RunRecord, newest *reconcile.Desired) {
+// updateUncompared updates the state for a newest desired state that was read but
+// not compared, because the account could not be read: it is the last good one,
+// or was rejected before, or nothing is known against it.
+func (u *runner) updateUncompared(rec *RunRecord, newest *reconcile.Desired) {
 	switch {
-	case newest.Same(u.good):
-		u.adopt(newest)
-	case u.unfit != nil && newest.Same(u.unfit):
-		u.mark(rec, u.good)
-		u.keep(rec, u.verdict)
+	case newest.Same(u.lastGood):
+		u.setLastGood(newest)
+	case u.rejected != nil && newest.Same(u.rejected):
+		u.setCommit(rec, u.lastGood)
+		u.reportStale(rec, u.rejection)
 	default:
 		u.setStale(nil)
 	}
 }
 
-// mark notes which commit a run is about.
-func (u *runner) mark(rec *RunRecord, d *reconcile.Desired) {
+// setCommit sets the commit of a run.
+func (u *runner) setCommit(rec *RunRecord, d *reconcile.Desired) {
 	rec.Commit, rec.Signer = d.Commit, d.Signer
 	u.tag.begin(rec.ID, d.Commit)
 }
 
-// adopt takes the newest desired state as the good one; it may be that already.
-func (u *runner) adopt(d *reconcile.Desired) {
+// setLastGood makes the newest desired state the last good one, which it may be
+// already.
+func (u *runner) setLastGood(d *reconcile.Desired) {
 	now := u.now().UTC()
 	since := now
-	if u.good != nil && d.Same(u.good) {
+	if u.lastGood != nil && d.Same(u.lastGood) {
 		since = u.inForce.Since
 	}
-	u.good, u.fresh = d, now
-	u.unfit, u.verdict = nil, nil
+	u.lastGood, u.newestAt = d, now
+	u.rejected, u.rejection = nil, nil
 	u.inForce = inForceSince(d, since)
-	u.logFresh(d)
+	u.logNewest(d)
 }
 
-// inForceSince is what the status shows of the newest desired state.
 func inForceSince(d *reconcile.Desired, since time.Time) *InForce {
 	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }
 
 // staleness returns why the newest desired state is not in force.
 func (u *runner) staleness(err error) *Stale {
-	s := &Stale{Problem: *reconcile.ProblemOf(err), Since: u.fresh}
+	s := &Stale{Problem: *reconcile.ProblemOf(err), Since: u.newestAt}
 	s.key = s.Error
 	var refused *reconcile.RefusedError
 	if errors.As(err, &refused) {
 		s.Refused, s.Commit = true, refused.Commit
 	}
-	var no *reconcile.UnverifiedError
-	if errors.As(err, &no) {
-		s.Error, s.key = no.Why(), no.Reason
+	var unverified *reconcile.UnverifiedError
+	if errors.As(err, &unverified) {
+		s.Error, s.key = unverified.Why(), unverified.Reason
 	}
 	return s
 }
 
-// resultOf returns how a run with a plan ended. err is what kept the plan from
-// being carried out.
+// resultOf returns how a run with a plan ended. err is why the plan could not be
+// applied.
 func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	counts := result.Counts()
 	unfinished := counts.Failed+counts.Skipped > 0
@@ -341,7 +316,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 		return ResultError
 	case unfinished && result.Interrupted:
 		return ResultInterrupted
-	case blind(plan):
+	case plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs: // not one org could be read
 		return ResultError
 	case unfinished || len(plan.Unknown) > 0:
 		return ResultPartial
@@ -354,13 +329,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	}
 }
 
-// blind reports whether not one of the declared orgs could be read. One that can't
-// is a matter between it and Okta; all of them are a watch that sees nothing.
-func blind(plan *diff.Plan) bool {
-	return plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs
-}
-
-func blindProblem(unknown []diff.Unknown) *reconcile.Problem {
+func allUnknownProblem(unknown []diff.Unknown) *reconcile.Problem {
 	return &reconcile.Problem{
 		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
 		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",

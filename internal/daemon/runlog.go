@@ -6,14 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// runTag is what stands on each log line of a run.
+// runTag identifies a run on its log lines.
 type runTag struct {
 	run, commit string
 }
 
-// runHandler puts the tag of the run that goes on on each line, whoever logs
-// it: there is one run at a time, and the packages that do its work were given
-// their logger long before it began.
+// runHandler adds the tag of the current run to each line. There is one run at a
+// time, and the packages that do its work got their logger before it began.
 type runHandler struct {
 	slog.Handler
 	tag *atomic.Pointer[runTag]
@@ -23,10 +22,10 @@ func newRunHandler(h slog.Handler) *runHandler {
 	return &runHandler{h, new(atomic.Pointer[runTag])}
 }
 
-// begin tags the lines to come; commit may be empty.
+// begin tags all further lines; commit may be empty.
 func (h *runHandler) begin(run, commit string) { h.tag.Store(&runTag{run, commit}) }
 
-// end leaves the lines to come without a tag.
+// end stops tagging.
 func (h *runHandler) end() { h.tag.Store(nil) }
 
 // Handle adds the tag.

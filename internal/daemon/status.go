@@ -14,17 +14,17 @@ import (
 )
 
 // StatusVersion is the version of the status' JSON form. A new field doesn't
-// raise it.
+// increase it.
 const StatusVersion = 1
 
 // recentRuns is how many runs the status remembers.
 const recentRuns = 20
 
-// Status is what GET /api/v1/status answers: what the daemon is, what it did
+// Status is the response of GET /api/v1/status: what the daemon is, what it did
 // last, and what differs. It holds no secrets. Lists are never null; times are
 // UTC.
 type Status struct {
-	// Version is that of this form: StatusVersion.
+	// Version is StatusVersion.
 	Version int `json:"version"`
 	// Reconciler is the version of the program.
 	Reconciler string     `json:"reconciler"`
@@ -37,12 +37,12 @@ type Status struct {
 	// Now is when the status was read.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"`
-	// Ready and NotReady are the answer of /readyz; NotReady is why not.
+	// Ready and NotReady are the result of /readyz and its reason.
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"notReady,omitempty"`
-	// Running is the run that goes on at the moment, or null.
+	// Running is the current run, or null.
 	Running *Running `json:"running"`
-	// NextRun is null while a run goes on.
+	// NextRun is null during a run.
 	NextRun *time.Time `json:"nextRun"`
 	// LastRun is null before the first run has ended.
 	LastRun *RunRecord `json:"lastRun"`
@@ -59,34 +59,32 @@ type Status struct {
 	Drift     []Drift          `json:"drift"`
 	Unknown   []diff.Unknown   `json:"unknown"`
 	Unmanaged []diff.Unmanaged `json:"unmanaged"`
-	// Refusals are what the guards say to applying the plan.
-	Refusals []diff.Refusal `json:"refusals"`
-	// Alarms stand until somebody acknowledges them: tokens of new orgs that
-	// were lost, and a journal that was.
+	Refusals  []diff.Refusal   `json:"refusals"`
+	// Alarms are lost tokens of new orgs and a lost journal, until somebody
+	// acknowledges them.
 	Alarms []reconcile.Alarm `json:"alarms"`
-	// Suspensions are those that hold writes, as of the last run. One by
-	// "reconciler" stands for suspensions that can't be read.
+	// Suspensions are those in effect, as of the last run. One by "reconciler"
+	// stands for suspensions that can't be read.
 	Suspensions []freeze.Suspension `json:"suspensions"`
-	// Products names the products that Drift speaks of, by id.
+	// Products maps the ids of the products in Drift to their names.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
 	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
 }
 
-// Running is a run that goes on.
+// Running is a run in progress.
 type Running struct {
 	ID      string    `json:"id"`
 	Trigger Trigger   `json:"trigger"`
 	Started time.Time `json:"started"`
 }
 
-// Success is the last run that did its job.
+// Success is a successful run.
 type Success struct {
 	ID       string    `json:"id"`
 	Finished time.Time `json:"finished"`
-	// Seconds is how long it took.
-	Seconds float64 `json:"seconds"`
+	Seconds  float64   `json:"seconds"`
 }
 
 // InForce is the desired state that runs compare with.
@@ -101,11 +99,11 @@ type InForce struct {
 	Stale *Stale `json:"stale"`
 }
 
-// board keeps the status up to date. Its lists are replaced, never changed, so
-// that what was read from it stays as it is.
-type board struct {
+// statusTracker keeps the status up to date. Its lists are replaced, never
+// changed, so that a status that was read stays as it is.
+type statusTracker struct {
 	next func(time.Time) time.Time
-	// jitter is by how much a slot may be put off.
+	// jitter is the longest delay of a slot.
 	jitter time.Duration
 
 	mu       sync.Mutex
@@ -113,7 +111,7 @@ type board struct {
 	stopping bool
 }
 
-func newBoard(status Status, next func(time.Time) time.Time) *board {
+func newStatusTracker(status Status, next func(time.Time) time.Time) *statusTracker {
 	status.Version = StatusVersion
 	status.Drift = []Drift{}
 	status.Unknown = []diff.Unknown{}
@@ -123,94 +121,70 @@ func newBoard(status Status, next func(time.Time) time.Time) *board {
 	status.Suspensions = []freeze.Suspension{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []RunRecord{}
-	return &board{next: next, status: status}
+	return &statusTracker{next: next, status: status}
 }
 
-// begin notes that a run goes on.
-func (b *board) begin(r Running) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.status.Running = &r
-	b.status.NextRun = nil
+// update changes the status.
+func (t *statusTracker) update(change func(s *Status)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(&t.status)
 }
 
-// end notes how a run ended.
-func (b *board) end(rec RunRecord, inForce *InForce) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := &b.status
-	s.Running = nil
-	s.LastRun = &rec
-	s.Desired = inForce
-	if rec.Result.Success() {
-		s.LastSuccess = &Success{ID: rec.ID, Finished: rec.Finished, Seconds: rec.Seconds}
-	}
-	brief := rec
-	brief.Outcomes = nil
-	s.RecentRuns = slices.Insert(slices.Clone(s.RecentRuns), 0, brief)
-	s.RecentRuns = s.RecentRuns[:min(len(s.RecentRuns), recentRuns)]
+func (t *statusTracker) begin(r Running) {
+	t.update(func(s *Status) { s.Running, s.NextRun = &r, nil })
 }
 
-// remember takes the runs of earlier processes into the recent ones.
-func (b *board) remember(past []RunRecord) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.status.RecentRuns = append(b.status.RecentRuns, past...)
+func (t *statusTracker) end(rec RunRecord, inForce *InForce) {
+	t.update(func(s *Status) {
+		s.Running, s.LastRun, s.Desired = nil, &rec, inForce
+		if rec.Result.Success() {
+			s.LastSuccess = &Success{ID: rec.ID, Finished: rec.Finished, Seconds: rec.Seconds}
+		}
+		brief := rec
+		brief.Outcomes = nil
+		s.RecentRuns = slices.Insert(slices.Clone(s.RecentRuns), 0, brief)
+		s.RecentRuns = s.RecentRuns[:min(len(s.RecentRuns), recentRuns)]
+	})
 }
 
-// alarms notes what was lost and not acknowledged.
-func (b *board) alarms(all []reconcile.Alarm) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.status.Alarms = append([]reconcile.Alarm{}, all...)
+// suspended sets the suspensions in effect; active is never nil.
+func (t *statusTracker) suspended(active []freeze.Suspension) {
+	t.update(func(s *Status) { s.Suspensions = active })
 }
 
-// suspended notes what holds writes; active is never nil.
-func (b *board) suspended(active []freeze.Suspension) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.status.Suspensions = active
+// compared sets what a run found and did not repair.
+func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at time.Time) {
+	t.update(func(s *Status) {
+		s.Compared, s.Summary = &at, &plan.Summary
+		s.Drift, s.Unknown, s.Unmanaged, s.Refusals = drift, plan.Unknown, plan.Unmanaged, plan.Refusals
+		s.Products = plan.Products
+		if s.Products == nil {
+			s.Products = map[string]string{}
+		}
+	})
 }
 
-// compared notes what a run found and what of it is left.
-func (b *board) compared(plan *diff.Plan, drift []Drift, at time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := &b.status
-	s.Compared = &at
-	s.Summary = &plan.Summary
-	s.Drift, s.Unknown, s.Unmanaged, s.Refusals = drift, plan.Unknown, plan.Unmanaged, plan.Refusals
-	s.Products = plan.Products
-	if s.Products == nil {
-		s.Products = map[string]string{}
-	}
+// planned sets the next slot; zero when there is none.
+func (t *statusTracker) planned(slot time.Time) {
+	t.update(func(s *Status) {
+		s.NextRun = nil
+		if !slot.IsZero() {
+			slot = slot.UTC()
+			s.NextRun = &slot
+		}
+	})
 }
 
-// planned notes the next slot; zero when there is none.
-func (b *board) planned(slot time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.status.NextRun = nil
-	if !slot.IsZero() {
-		slot = slot.UTC()
-		b.status.NextRun = &slot
-	}
-}
-
-// stop notes that the daemon ends.
-func (b *board) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stopping = true
-}
+func (t *statusTracker) stop() { t.update(func(*Status) { t.stopping = true }) }
 
 // read returns the status as of now.
-func (b *board) read(now time.Time) Status {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.status
+func (t *statusTracker) read(now time.Time) Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.status
 	s.Now = now.UTC()
-	s.NotReady = b.notReady(now)
+	s.NotReady = t.notReady(now)
 	s.Ready = s.NotReady == ""
 	return s
 }
@@ -219,46 +193,47 @@ const (
 	// patience is the number of slots that may pass without a success before
 	// the last one counts as stale.
 	patience = 3
-	// leastPatience is what a schedule of seconds is given at least.
+	// leastPatience is the lower bound, for a schedule of seconds.
 	leastPatience = 5 * time.Minute
 )
 
-// notReady returns why the daemon is not ready; empty when it is. b.mu is held.
-func (b *board) notReady(now time.Time) string {
-	s := &b.status
-	if b.stopping {
+// notReady returns why the daemon is not ready; empty when it is. t.mu is held.
+func (t *statusTracker) notReady(now time.Time) string {
+	s := &t.status
+	switch {
+	case t.stopping:
 		return "the daemon is being stopped"
-	}
-	if s.LastSuccess == nil {
-		if s.LastRun == nil {
-			return "the first run has not ended yet"
-		}
+	case s.LastSuccess == nil && s.LastRun == nil:
+		return "the first run has not ended yet"
+	case s.LastSuccess == nil:
 		return fmt.Sprintf("no run has succeeded yet; the last ended with %s", outcomeText(s.LastRun))
 	}
-	at := s.LastSuccess.Finished
-	limit := at
-	for range patience {
-		slot := b.next(limit)
-		if slot.IsZero() {
-			return ""
-		}
-		limit = slot
-	}
-	if least := at.Add(leastPatience); limit.Before(least) {
-		limit = least
-	}
-	// The next success comes at the end of its run, not at its slot, and the run
-	// may be put off.
-	limit = limit.Add(b.jitter + time.Duration(s.LastSuccess.Seconds*float64(time.Second)))
-	if !now.After(limit) {
+	limit := t.successDue(s.LastSuccess)
+	if limit.IsZero() || !now.After(limit) {
 		return ""
 	}
 	why := fmt.Sprintf("the last successful run ended at %s, and a run at %s should have succeeded since",
-		at.UTC().Format(time.RFC3339), limit.UTC().Format(time.RFC3339))
+		s.LastSuccess.Finished.UTC().Format(time.RFC3339), limit.UTC().Format(time.RFC3339))
 	if s.LastRun != nil && !s.LastRun.Result.Success() {
 		why += "; the last ended with " + outcomeText(s.LastRun)
 	}
 	return why
+}
+
+// successDue returns until when the next run must succeed; zero when the schedule
+// has no further slots.
+func (t *statusTracker) successDue(last *Success) time.Time {
+	limit := last.Finished
+	for range patience {
+		if limit = t.next(limit); limit.IsZero() {
+			return limit
+		}
+	}
+	if least := last.Finished.Add(leastPatience); limit.Before(least) {
+		limit = least
+	}
+	// A success comes at the end of its run, which jitter may delay.
+	return limit.Add(t.jitter + time.Duration(last.Seconds*float64(time.Second)))
 }
 
 // outcomeText returns "error: why", or the result alone.
@@ -271,19 +246,19 @@ func outcomeText(rec *RunRecord) string {
 
 const (
 	// longestRun is how long a run may take before the daemon counts as stuck.
-	// All that a run does has a time limit, and the largest account is
-	// compared within minutes.
+	// Everything in a run has a timeout, and comparing the largest account
+	// takes minutes.
 	longestRun = time.Hour
-	// latestRun is how late the loop may be with a run; it looks at the clock
-	// every wakeEvery.
+	// latestRun is how late the loop may start a run; it checks the clock every
+	// wakeEvery.
 	latestRun = 5 * time.Minute
 )
 
-// stuck returns why the loop seems to have stopped turning; empty when it turns.
-func (b *board) stuck(now time.Time) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := &b.status
+// stuck returns why the loop seems to be stuck; empty when it is not.
+func (t *statusTracker) stuck(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &t.status
 	switch {
 	case s.Running != nil && now.Sub(s.Running.Started) > longestRun:
 		return fmt.Sprintf("run %s has been going on since %s", s.Running.ID, s.Running.Started.UTC().Format(time.RFC3339))

@@ -13,12 +13,12 @@ import (
 	"reconciler/internal/state"
 )
 
-// noon is when the tests of the board take place.
+// noon is when the tests of the tracker take place.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// testBoard is a board that has seen much: the input of the goldens.
-func testBoard() *board {
-	b := newBoard(Status{
+// testTracker is a tracker that has seen much: the input of the goldens.
+func testTracker() *statusTracker {
+	b := newStatusTracker(Status{
 		Reconciler: "v1.2.3", Account: "0200bs0617vvhv2v675mch1cukp", Mode: state.Apply,
 		Schedule: "*/10 * * * *", Source: "https://git.example/okta-orgs.git, branch main", Started: noon.Add(-2 * time.Hour),
 	}, every10)
@@ -71,7 +71,7 @@ func testBoard() *board {
 	return b
 }
 
-func TestBoardReadiness(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	rec := func(r Result, finished time.Time, seconds float64) RunRecord {
 		rec := RunRecord{ID: "r", Result: r, Finished: finished, Seconds: seconds}
 		if r == ResultError {
@@ -105,7 +105,7 @@ func TestBoardReadiness(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			b := newBoard(Status{}, tc.next)
+			b := newStatusTracker(Status{}, tc.next)
 			for _, r := range tc.runs {
 				b.end(r, nil)
 			}
@@ -121,9 +121,9 @@ func TestBoardReadiness(t *testing.T) {
 }
 
 // A run that the jitter puts off is not missing.
-func TestBoardReadinessWithJitter(t *testing.T) {
+func TestReadinessWithJitter(t *testing.T) {
 	hourly := func(t time.Time) time.Time { return t.Truncate(time.Hour).Add(time.Hour) }
-	b := newBoard(Status{}, hourly)
+	b := newStatusTracker(Status{}, hourly)
 	b.jitter = 50 * time.Minute
 	b.end(RunRecord{ID: "r", Result: ResultInSync, Finished: noon.Add(50 * time.Minute)}, nil) // slots 13:00, 14:00, 15:00
 	if s := b.read(noon.Add(3*time.Hour + 50*time.Minute)); !s.Ready {
@@ -134,8 +134,8 @@ func TestBoardReadinessWithJitter(t *testing.T) {
 	}
 }
 
-func TestBoardStuck(t *testing.T) {
-	b := newBoard(Status{}, every10)
+func TestTrackerStuck(t *testing.T) {
+	b := newStatusTracker(Status{}, every10)
 	check := func(at time.Time, want string) {
 		t.Helper()
 		if got := b.stuck(at); (got == "") != (want == "") || !strings.Contains(got, want) {
@@ -157,8 +157,8 @@ func TestBoardStuck(t *testing.T) {
 	check(noon.Add(1000*time.Hour), "")
 }
 
-func TestBoardRemembersRecentRuns(t *testing.T) {
-	b := newBoard(Status{}, every10)
+func TestTrackerRemembersRecentRuns(t *testing.T) {
+	b := newStatusTracker(Status{}, every10)
 	before := b.read(noon)
 	for i := range recentRuns + 5 {
 		b.end(RunRecord{ID: string(rune('a' + i)), Result: ResultApplied, Outcomes: []apply.Outcome{{Org: "x"}}}, nil)

@@ -113,7 +113,7 @@ func TestWebhook(t *testing.T) {
 		defer cancel()
 		w.loop.serve(ctx)
 
-		s := w.board.read(time.Now())
+		s := w.tracker.read(time.Now())
 		var got []string
 		for _, r := range slices.Backward(s.RecentRuns) {
 			got = append(got, fmt.Sprintf("%s %s %s", r.Started.Sub(start).Truncate(time.Minute), r.Trigger, r.Result))

@@ -202,7 +202,7 @@ func (w *world) run() (RunRecord, Status) {
 func (w *world) runCtx(ctx context.Context) (RunRecord, Status) {
 	w.t.Helper()
 	w.runner.once(ctx, TriggerSchedule)
-	s := w.board.read(time.Now())
+	s := w.tracker.read(time.Now())
 	return *s.LastRun, s
 }
 

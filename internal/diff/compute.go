@@ -19,41 +19,32 @@ type Options struct {
 	Revision string
 	// Base is, in a review, the commit that the base was read from, or empty.
 	Base string
-	// BaseNote says why Base is not the one that was asked for, or is empty.
+	// BaseNote is why Base is not the requested commit, or empty.
 	BaseNote string
 	// Signer is who signed Revision, or empty.
 	Signer string
 	Guards Guards
 	// Filter selects what the plan is about.
 	Filter
-	// DeletionRequested says of which orgs, by id, Okta was asked for the
-	// deletion before: no field of an org tells. Nil means of none.
+	// DeletionRequested reports whether the deletion of an org was requested
+	// before; no field of an org shows it. Nil means never.
 	DeletionRequested func(orgID string) bool
-	// Held says why nothing may be written to an org now, such as a freeze
-	// window and the time when it ends, in one line; "" that it may. The domain
-	// "" stands for the account itself. Nil means that nothing is ever held.
+	// Held returns why nothing may be written to an org now, such as a freeze
+	// window and when it ends, in one line; "" if writes are allowed. The domain
+	// "" is the account itself. Nil means that nothing is ever held.
 	Held func(domain string) string
-	// CoolingOff says, in the same way, why an org may not be deactivated or
-	// deleted yet, of which c is the change. It must not alter c. Nil means that
-	// no deactivation ever waits. Like Held, it must give the same answer to the
-	// same question each time.
+	// CoolingOff returns, in the same way, why an org may not be deactivated or
+	// deleted yet by c, which it must not alter. Nil means that no deactivation
+	// ever waits. Like Held, it must return the same for the same argument.
 	CoolingOff func(c *Change) string
 }
 
-// held is Held, and says that nothing is where that is nil.
-func (o *Options) held(domain string) string {
-	if o.Held == nil {
+// reason returns what Held or CoolingOff returns, and "" where it is nil.
+func reason[T any](why func(T) string, of T) string {
+	if why == nil {
 		return ""
 	}
-	return o.Held(domain)
-}
-
-// coolingOff is CoolingOff, and says that nothing is where that is nil.
-func (o *Options) coolingOff(c *Change) string {
-	if o.CoolingOff == nil {
-		return ""
-	}
-	return o.CoolingOff(c)
+	return why(of)
 }
 
 // Reasons why a change is blocked.
@@ -66,32 +57,22 @@ const (
 	blockedParent    = roleParent + " is never deactivated"
 )
 
-// Compute returns the plan that leads from actual to desired. The error is the
-// user's to mend and leaves no plan: manifests for another account, products
+// Compute returns the plan that leads from actual to desired. The error is for
+// the user to fix, and there is no plan: manifests for another account, products
 // that the account doesn't subscribe to, filters that name no org.
 //
 // Orgs that don't exist yet are simulated: a new org has no products and is
 // ACTIVE once it is linked, so its whole chain of changes is in the plan.
 func Compute(desired *state.Desired, actual *state.Actual, opts Options) (*Plan, error) {
-	if err := checkAccount(desired, actual, opts); err != nil {
+	p, _, err := compute(&state.Desired{}, desired, actual, opts)
+	if err != nil {
 		return nil, err
 	}
-	if err := opts.check(actual, desired); err != nil {
-		return nil, err
-	}
-	orgs := opts.orgs(desired)
-	if len(orgs) == 0 {
-		return nil, errNoOrgLeft
-	}
-	if err := checkEntitlement(orgs, desired, actual); err != nil {
-		return nil, err
-	}
-	p := compute(desired, orgs, actual, opts)
 	p.Products = productNames(p, actual.Catalog, desired)
 	return p, p.Seal()
 }
 
-// newPlan returns a plan that says nothing yet.
+// newPlan returns a plan without content.
 func newPlan(opts Options) *Plan {
 	return &Plan{
 		Version:   PlanVersion,
@@ -106,26 +87,38 @@ func newPlan(opts Options) *Plan {
 	}
 }
 
-// compute returns the plan for those of the declared orgs that are to be looked
-// at. It has no product names and no digest yet.
-func compute(desired *state.Desired, orgs []state.DesiredOrg, actual *state.Actual, opts Options) *Plan {
-	p := newPlan(opts)
-	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(desired, Text(actual.Account.Name), opts)...)
+// compute returns the plan that leads from actual to head, without product names
+// and digest, and the orgs of base and head that the filters leave.
+func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Plan, []pair, error) {
+	if err := checkAccount(head, actual, opts); err != nil {
+		return nil, nil, err
 	}
+	orgs, err := filteredPairs(base, head, actual, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkEntitlement(orgs, head, actual); err != nil {
+		return nil, nil, err
+	}
+	p := newPlan(opts)
+	p.renameAccount(head, Text(actual.Account.Name), opts)
 	live := newIndex(actual)
-	inSync := 0
-	for _, org := range orgs {
-		d := compareOrg(org, live, opts)
+	compared, inSync := 0, 0
+	for i := range orgs {
+		if orgs[i].head == nil {
+			continue
+		}
+		d := compareOrg(*orgs[i].head, live, opts)
 		if d.empty() {
 			inSync++
 		}
+		compared++
 		p.add(d)
 	}
-	p.Unmanaged = append(p.Unmanaged, unmanaged(desired, actual, live, opts)...)
-	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(desired.Orgs))...)
-	p.Summary = summarize(p, len(desired.Orgs), len(orgs), inSync)
-	return p
+	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
+	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(head.Orgs))...)
+	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
+	return p, orgs, nil
 }
 
 func (p *Plan) add(d *orgDiff) {
@@ -155,8 +148,8 @@ func summarize(p *Plan, declared, orgs, inSync int) Summary {
 	return s
 }
 
-// checkAccount refuses to compare the manifests of one account with the live
-// state of another: every org would look unlinked.
+// checkAccount returns an error if the manifests, the live state and the config
+// are not of the same account: every org would look unlinked.
 func checkAccount(desired *state.Desired, actual *state.Actual, opts Options) error {
 	if actual.Account.ID != opts.Account {
 		return fmt.Errorf("the Aerial API answered for account %q, but the config says %q: correct the account ID in the config",
@@ -165,7 +158,7 @@ func checkAccount(desired *state.Desired, actual *state.Actual, opts Options) er
 	return checkManifestAccount(desired, opts.Account)
 }
 
-// checkManifestAccount refuses manifests that are for another account.
+// checkManifestAccount returns an error if the manifests are for another account.
 func checkManifestAccount(desired *state.Desired, account string) error {
 	if id := desired.Account.ID; id != "" && id != account {
 		return &strictyaml.Error{
@@ -176,10 +169,9 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 	return nil
 }
 
-// checkEntitlement finds products that are wanted but not bought. Okta would
-// refuse each such write; saying so beforehand keeps a run from stopping
-// half-way.
-func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *state.Actual) error {
+// checkEntitlement returns an error for each declared product that the account
+// doesn't subscribe to. Okta would reject each such write, half-way through a run.
+func checkEntitlement(orgs []pair, desired *state.Desired, actual *state.Actual) error {
 	subscribed := map[string]bool{}
 	for _, p := range actual.Catalog {
 		subscribed[p.ID] = true
@@ -189,8 +181,9 @@ func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *s
 		product string
 	}
 	missed := map[missing][]string{}
-	for _, o := range orgs {
-		if !o.ManagesProducts() {
+	for i := range orgs {
+		o := orgs[i].head
+		if o == nil || !o.ManagesProducts() {
 			continue
 		}
 		for _, id := range o.Products {
@@ -205,60 +198,44 @@ func checkEntitlement(orgs []state.DesiredOrg, desired *state.Desired, actual *s
 			missed[w] = append(missed[w], o.Domain)
 		}
 	}
+	names := aliases(desired)
 	var errs strictyaml.Errors // sorted by its Err
 	for w, domains := range missed {
 		errs.Add(w.pos, "product %s is wanted by %s, but the account does not subscribe to it: buy it, or take it out",
-			nameProduct(w.product, desired.Products), enumerate(domains))
+			nameProduct(w.product, names), enumerate(domains))
 	}
 	return errs.Err()
 }
 
 // nameProduct returns `"sso" (P000052)`, or `"P000052"` for an id without a name.
 func nameProduct(id string, names map[string]string) string {
-	if alias := aliasOf(id, names); alias != "" {
-		return fmt.Sprintf("%q (%s)", alias, id)
+	if name := names[id]; name != "" {
+		return fmt.Sprintf("%q (%s)", name, id)
 	}
 	return fmt.Sprintf("%q", id)
 }
 
-// aliasOf returns the first name, in alphabetical order, that the manifests give
-// to a product.
-func aliasOf(id string, names map[string]string) string {
-	best := ""
-	for alias, target := range names {
-		if target == id && (best == "" || alias < best) {
-			best = alias
-		}
-	}
-	return best
-}
-
-// shown is how many names a message lists before it only counts the rest.
-const shown = 10
+// maxNames is how many names a message lists; it counts the rest.
+const maxNames = 10
 
 // enumerate returns "a, b and c", or "a, b, … and 290 more" for many.
 func enumerate(names []string) string {
 	switch n := len(names); {
 	case n == 1:
 		return names[0]
-	case n <= shown:
+	case n <= maxNames:
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
 	default:
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), n-shown)
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), n-maxNames)
 	}
 }
 
-// renameAccount plans the account's name; before is nothing where nobody knows it.
-func renameAccount(desired *state.Desired, before Value, opts Options) []Change {
-	if desired.Account.Name == "" || desired.Account.Name == before.Text() {
-		return nil
+// renameAccount plans the account's name; before is the zero Value if it is unknown.
+func (p *Plan) renameAccount(desired *state.Desired, before Value, opts Options) {
+	name := desired.Account.Name
+	if len(opts.Only) == 0 && name != "" && name != before.Text() {
+		p.Changes = append(p.Changes, Change{Action: RenameAccount, Before: before, After: Text(name), Blocked: reason(opts.Held, "")})
 	}
-	return []Change{{
-		Action:  RenameAccount,
-		Before:  before,
-		After:   Text(desired.Account.Name),
-		Blocked: opts.held(""),
-	}}
 }
 
 func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts Options) []Unmanaged {
@@ -283,8 +260,8 @@ func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts O
 	return rest
 }
 
-// productNames names the products that the plan speaks of: by the catalog, and
-// rather by the first of the manifests that names them.
+// productNames returns the names of the products in the plan: those of the first
+// manifests that name them, else of the catalog.
 func productNames(p *Plan, catalog []state.Product, manifests ...*state.Desired) map[string]string {
 	names := aliases(manifests...)
 	for _, p := range catalog {
@@ -292,26 +269,26 @@ func productNames(p *Plan, catalog []state.Product, manifests ...*state.Desired)
 			names[p.ID] = p.Name
 		}
 	}
-	spoken := map[string]string{}
-	speak := func(values ...Value) {
+	used := map[string]string{}
+	use := func(values ...Value) {
 		for _, v := range values {
 			for _, id := range v.List() {
 				if names[id] != "" {
-					spoken[id] = names[id]
+					used[id] = names[id]
 				}
 			}
 		}
 	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		speak(c.Before, c.After, c.Base)
+		use(c.Before, c.After, c.Base)
 	}
 	if p.Review != nil {
 		for _, s := range p.Review.Settled {
-			speak(s.Base, s.Head)
+			use(s.Base, s.Head)
 		}
 	}
-	return spoken
+	return used
 }
 
 // aliases returns the names of products by their ids: of several, the first in

@@ -2,21 +2,22 @@ package diff
 
 import (
 	"cmp"
+	"slices"
 
 	"reconciler/internal/state"
 )
 
 // CompareDeclared returns what the change from base to head declares, from the
-// manifests alone. It compares head with a fleet that is as base declares it,
-// which is all that is known: where base doesn't manage a field, a change of it
-// rests on nothing. An org that head adds without a way to create it may be
-// linked already, with products and a status that nobody has looked at.
+// manifests alone. It compares head with a fleet that is as base declares it;
+// where base doesn't manage a field, a change of it has no Before. An org that
+// head adds without a way to create it may be linked already, with unknown
+// products and status.
 //
 // base may be nil or without orgs: there were no manifests then. The account is
-// the one that head names if opts names none. No product can be told to be
-// missing from the subscription, and no plan of this kind is ever applied: see
-// ReadPlan. The error is for the user to fix, and there is no plan: manifests for
-// another account, filters that name no org of either side.
+// head's if opts has none. Subscriptions are not checked, and no plan of this
+// kind is ever applied: see ReadPlan. The error is for the user to fix, and there
+// is no plan: manifests for another account, filters that name no org of either
+// side.
 func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if base == nil {
 		base = &state.Desired{}
@@ -25,20 +26,15 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if err := checkManifestAccount(head, opts.Account); err != nil {
 		return nil, err
 	}
-	if err := opts.check(nil, base, head); err != nil {
+	orgs, err := filteredPairs(base, head, nil, opts)
+	if err != nil {
 		return nil, err
 	}
-	orgs := pairs(base, head, opts.Filter)
-	if len(orgs) == 0 {
-		return nil, errNoOrgLeft
-	}
-	// Only the API could tell more of the Aerial org, and nobody asks it here.
+	// The API, which isn't called here, could still identify the Aerial org.
 	opts.Guards.UnknownAerial = false
 
 	p := newPlan(opts)
-	if len(opts.Only) == 0 {
-		p.Changes = append(p.Changes, renameAccount(head, Text(base.Account.Name), opts)...)
-	}
+	p.renameAccount(head, Text(base.Account.Name), opts)
 	live := newIndex(&state.Actual{})
 	for i := range orgs {
 		if orgs[i].head != nil {
@@ -55,7 +51,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	return p, p.Seal()
 }
 
-// affected counts the orgs of which a declared change says something.
+// affected counts the orgs that a declared change affects.
 func (p *Plan) affected() int {
 	orgs := map[string]bool{}
 	for i := range p.Changes {
@@ -68,22 +64,22 @@ func (p *Plan) affected() int {
 	return len(orgs)
 }
 
-// declared plans what leads from the base's side of an org to the head's.
+// declared plans the changes from the base's side of an org to the head's.
 func (p *pair) declared(live *index, opts Options) *orgDiff {
 	d := &orgDiff{org: p.head}
 	switch b := p.base; {
 	case b != nil:
-		d.asked = func(string) bool { return b.RequestDeletion }
+		d.deletionRequested = func(string) bool { return b.RequestDeletion }
 		d.fields(asDeclared(b, p.head.ID))
 	case p.head.RequestDeletion:
-		// Nobody declares an org to have it deleted unless there is one.
+		// An org that is declared to be deleted exists already.
 		d.fields(&state.Org{ID: p.head.ID})
 	case p.head.Create != nil && p.head.ID == "":
 		d.missing(live)
 	default:
 		d.link()
 		if p.head.Cell == "" {
-			d.blockAll(blockedNoCell) // which, if it is linked, it doesn't need for the rest
+			d.blockAll(blockedNoCell) // before fields: a linked org needs no cell for those
 		}
 		d.fields(&state.Org{ID: p.head.ID})
 	}
@@ -91,9 +87,9 @@ func (p *pair) declared(live *index, opts Options) *orgDiff {
 	return d
 }
 
-// asDeclared returns the live org that would be just as it is declared. What is
-// not managed is not known. Places and ids are not compared: to declare them
-// otherwise writes nothing.
+// asDeclared returns a live org that is exactly as o declares it; what o doesn't
+// manage is unknown. Cells and ids are not compared: changing them in the
+// manifest writes nothing.
 func asDeclared(o *state.DesiredOrg, id string) *state.Org {
 	org := &state.Org{ID: cmp.Or(id, o.ID), Domain: o.Domain, Status: o.Status}
 	if o.ManagesProducts() {
@@ -105,46 +101,46 @@ func asDeclared(o *state.DesiredOrg, id string) *state.Org {
 // place is a field of an org, or of the account.
 type place struct{ org, field string }
 
-// review notes on the plan what the change declares beside its changes, and
-// counts. What the plan's changes and unfixable differences say already is not
-// said again.
+// review adds the review to the plan: its counts, and as settings everything that
+// the change declares and that no change, unfixable difference or settled field
+// of the plan shows already.
 func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, settled []Settled, opts Options) {
 	r := &Review{Kind: kind, Base: opts.Base, Head: opts.Revision, BaseNote: opts.BaseNote, Settings: []Setting{}, Settled: settled}
 	p.Review = r
-	written, told := map[place]bool{}, map[place]bool{}
+	written, shown := map[place]bool{}, map[place]bool{}
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		written[place{c.Org, declaredField(c.Action)}] = true
 		r.count(c.Origin)
 	}
 	for at := range written {
-		told[at] = true
-		told[place{at.org, FieldDeclared}] = true // an org with a change is declared
+		shown[at] = true
+		shown[place{at.org, FieldDeclared}] = true // an org with a change is declared
 	}
 	for _, u := range p.Unfixable {
-		told[place{u.Org, u.Field}] = true
-		told[place{u.Org, FieldDeclared}] = true
+		shown[place{u.Org, u.Field}] = true
+		shown[place{u.Org, FieldDeclared}] = true
 		r.count(u.Origin)
 	}
 	for _, s := range settled {
-		told[place{s.Org, s.Field}] = true
+		shown[place{s.Org, s.Field}] = true
 	}
-	for _, u := range p.Unknown { // it isn't known whether anything is to be written
+	for _, u := range p.Unknown { // it isn't known whether anything would be written
 		for _, field := range []string{FieldProducts, FieldStatus, FieldRequestDeletion, FieldDeclared} {
-			told[place{u.Org, field}] = true
+			shown[place{u.Org, field}] = true
 		}
 	}
 
 	if len(opts.Only) == 0 {
 		for _, d := range accountChanges(base, head) {
-			if !told[place{"", d.field}] {
+			if !shown[place{"", d.field}] {
 				r.Settings = append(r.Settings, Setting{"", d.field, d.base, d.head})
 			}
 		}
 	}
 	names := aliases(head, base)
 	for i := range orgs {
-		r.Settings = append(r.Settings, orgs[i].settings(names, written, told)...)
+		r.Settings = append(r.Settings, orgs[i].settings(names, written, shown)...)
 	}
 }
 
@@ -159,13 +155,13 @@ func (r *Review) count(o Origin) {
 	}
 }
 
-// settings returns what the change declares of the org, and nothing else tells.
-func (p *pair) settings(names map[string]string, written, told map[place]bool) []Setting {
+// settings returns what the change declares for the org and nothing else shows.
+func (p *pair) settings(names map[string]string, written, shown map[place]bool) []Setting {
 	domain := p.domain()
 	switch {
 	case p.head == nil:
 		return []Setting{{domain, FieldDeclared, FieldDeclared, ""}}
-	case p.base == nil && told[place{domain, FieldDeclared}]:
+	case p.base == nil && shown[place{domain, FieldDeclared}]:
 		return nil
 	case p.base == nil:
 		return []Setting{{domain, FieldDeclared, "", FieldDeclared}}
@@ -173,7 +169,7 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 	var all []Setting
 	for _, d := range p.changed(names) {
 		at := place{domain, d.field}
-		if told[at] && !(d.field == FieldProducts && written[at] && p.dropsProducts()) {
+		if shown[at] && !(d.field == FieldProducts && written[at] && p.dropsProducts()) {
 			continue
 		}
 		all = append(all, Setting{domain, d.field, d.base, d.head})
@@ -181,16 +177,10 @@ func (p *pair) settings(names map[string]string, written, told map[place]bool) [
 	return all
 }
 
-// accountChanges returns what both sides say differently of the account.
+// accountChanges returns the keys of the account whose values differ.
 func accountChanges(base, head *state.Desired) []declaration {
-	var all []declaration
-	for _, d := range []declaration{
+	return slices.DeleteFunc([]declaration{
 		{FieldAccountID, base.Account.ID, head.Account.ID},
 		{FieldAccountName, base.Account.Name, head.Account.Name},
-	} {
-		if d.base != d.head {
-			all = append(all, d)
-		}
-	}
-	return all
+	}, declaration.same)
 }

@@ -1,12 +1,12 @@
-// Package diff compares desired with actual and says, as a Plan, which calls
-// would make them agree, and what the guards think of that.
+// Package diff compares desired with actual and returns a Plan: the calls that
+// would make them agree, and the refusals of the guards.
 //
-// It also compares two revisions of desired, for those who review a change:
-// CompareDeclared says what the change declares, from the manifests alone, and
-// CompareThreeWay what of the plan for the new revision is this change's, what is
-// drift that was there before, and where the two meet. All three are one
-// comparison, so that a review can't promise what a plan doesn't do.
+// It also compares two revisions of desired, to review a change: CompareDeclared
+// returns what the change declares, from the manifests alone, and
+// CompareThreeWay which differences of the new revision's plan the change causes,
+// which are existing drift, and which are conflicts. All three share one
+// comparison, so that a review shows what a plan does.
 //
-// It is pure: no network, no clock, no files, no log. The same input gives the
-// same bytes.
+// It is pure: no network, clock, files or log. The same input returns the same
+// bytes.
 package diff

@@ -1,8 +1,9 @@
 package diff
 
-// The fields in which desired and actual can differ: the one vocabulary of plans,
-// reviews, drift and metrics. They are keys of the manifest, but for what an org
-// as a whole is.
+import "cmp"
+
+// The fields in which desired and actual can differ, as in plans, reviews, drift
+// and metrics. They are keys of the manifest, but for the first three.
 const (
 	FieldDeclared = "declared" // whether manifests declare the org; in reviews
 	FieldExists   = "exists"   // whether the org was created
@@ -20,33 +21,23 @@ const (
 	FieldAccountName = "account.name"
 )
 
-// FieldOf returns the field that an action writes.
-func FieldOf(a Action) string {
-	switch a {
-	case RenameAccount:
-		return FieldAccountName
-	case CreateOrg:
-		return FieldExists
-	case LinkOrg:
-		return FieldLinked
-	case UpdateProducts:
-		return FieldProducts
-	case SetStatus:
-		return FieldStatus
-	case RequestDeletion:
-		return FieldRequestDeletion
-	default:
-		return string(a)
-	}
+var fieldOf = map[Action]string{
+	RenameAccount:   FieldAccountName,
+	CreateOrg:       FieldExists,
+	LinkOrg:         FieldLinked,
+	UpdateProducts:  FieldProducts,
+	SetStatus:       FieldStatus,
+	RequestDeletion: FieldRequestDeletion,
 }
 
-// declaredField is FieldOf for reviews: that an org is created or linked follows
-// from its being declared.
+// FieldOf returns the field that an action writes.
+func FieldOf(a Action) string { return cmp.Or(fieldOf[a], string(a)) }
+
+// declaredField returns the field for reviews: an org is created or linked
+// because it is declared.
 func declaredField(a Action) string {
-	switch field := FieldOf(a); field {
-	case FieldExists, FieldLinked:
+	if a == CreateOrg || a == LinkOrg {
 		return FieldDeclared
-	default:
-		return field
 	}
+	return FieldOf(a)
 }

@@ -64,15 +64,3 @@ func checkDomains(what string, names, known []string, complaint string) error {
 	}
 	return nil
 }
-
-// orgs returns the declared orgs that are selected, sorted by domain.
-func (f Filter) orgs(desired *state.Desired) []state.DesiredOrg {
-	var orgs []state.DesiredOrg
-	for _, o := range desired.Orgs {
-		if f.Has(o.Domain) {
-			orgs = append(orgs, o)
-		}
-	}
-	slices.SortFunc(orgs, func(a, b state.DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
-	return orgs
-}

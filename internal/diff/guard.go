@@ -3,11 +3,12 @@ package diff
 import (
 	"fmt"
 	"slices"
+
+	"reconciler/internal/text"
 )
 
-// Guards are the limits that a plan must keep to be applied. They look at a
-// plan as a whole: each of its changes may be right while all of them together
-// are an accident.
+// Guards are the limits within which a plan may be applied. They check the plan
+// as a whole: each change may be right while all of them together are an accident.
 type Guards struct {
 	// MaxDestructiveOrgs is how many orgs may lose a product, be deactivated
 	// or deleted in one run. 0 means none at all.
@@ -16,20 +17,19 @@ type Guards struct {
 	// 0 to 100. One org is always within it, so that a small fleet can be
 	// changed at all.
 	MaxDestructivePercent int
-	// AerialDomain is the domain of the Aerial org, which is also recognized
-	// by what the API says of it; ParentDomains are those of the configured
-	// parents. They are never deactivated, and no setting changes that: the
-	// first is where the account's own API clients live, and without a parent
-	// its children can't be made or looked after.
+	// AerialDomain is the domain of the Aerial org, which is also recognized by
+	// what the API returns; ParentDomains are those of the configured parents.
+	// They are never deactivated, and no setting changes that: the account's own
+	// API clients live in the first, and children can't be created or managed
+	// without their parent.
 	AerialDomain  string
 	ParentDomains []string
-	// UnknownParents are the names of configured parents of which nobody can
-	// tell which org they are, because they are addressed by a domain that is
-	// not Okta's. While there is one, nothing is deactivated at all.
+	// UnknownParents are the names of configured parents whose org can't be
+	// determined, because their address is not a domain of Okta's. While there
+	// is one, nothing is deactivated.
 	UnknownParents []string
-	// UnknownAerial says the same of the Aerial org: then it is only known by
-	// what the API says of it, and while that is nothing, nothing is
-	// deactivated either.
+	// UnknownAerial says the same of the Aerial org: then only the API identifies
+	// it, and while it doesn't, nothing is deactivated.
 	UnknownAerial bool
 }
 
@@ -39,20 +39,20 @@ const (
 	GuardPercent = "maxDestructivePercent"
 	GuardAerial  = "aerialOrg"
 	GuardParent  = "parentOrg"
-	// The last two speak of a saved plan only: what is held while a plan is
-	// made becomes a blocked change there.
+	// The last two are for saved plans only: in a new plan, what is held becomes
+	// a blocked change.
 	GuardHeld    = "held"
 	GuardCooloff = "deactivationCooloff"
 )
 
-// What an org may be that is never deactivated.
+// The roles of orgs that are never deactivated.
 const (
 	roleAerial = "the Aerial org"
 	roleParent = "a parent org"
 )
 
-// neverDeactivated returns which role keeps the change's org from being deactivated,
-// and which guard stands for it; both empty when there is none.
+// neverDeactivated returns the role that keeps the change's org from being
+// deactivated, and the guard that enforces it; both empty when there is none.
 func (g *Guards) neverDeactivated(c *Change, live *index) (role, guard string) {
 	org := live.byID[c.OrgID]
 	switch {
@@ -64,7 +64,7 @@ func (g *Guards) neverDeactivated(c *Change, live *index) (role, guard string) {
 	return "", ""
 }
 
-// refusals returns what the guards say to the changes, in a fixed order.
+// refusals returns the guards' refusals of the changes, in a fixed order.
 func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal {
 	var all []Refusal
 	var orgs []string
@@ -81,7 +81,7 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 			}
 			for _, name := range g.UnknownParents {
 				all = append(all, Refusal{GuardParent, fmt.Sprintf(
-					"%s would be deactivated or deleted, and nobody can tell whether it is the parent %q: give that parent its `domain` in the config", c.Org, name)})
+					"%s would be deactivated or deleted, and it is not known whether it is the parent %q: give that parent its `domain` in the config", c.Org, name)})
 			}
 		}
 		if c.Destructive && c.Blocked == "" && (len(orgs) == 0 || orgs[len(orgs)-1] != c.Org) {
@@ -93,12 +93,12 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 	if n := len(orgs); n > g.MaxDestructiveOrgs {
 		all = append(all, Refusal{GuardOrgs, fmt.Sprintf(
 			"%s would lose a product, be deactivated or deleted (%s), but only %d may in one run: if that is intended, apply it to fewer orgs at a time, or raise maxDestructiveOrgs",
-			count(n, "org"), enumerate(orgs), g.MaxDestructiveOrgs)})
+			text.Plural(n, "org"), enumerate(orgs), g.MaxDestructiveOrgs)})
 	}
 	if n, limit := len(orgs), g.percentLimit(declared); n > limit {
 		all = append(all, Refusal{GuardPercent, fmt.Sprintf(
 			"%s of %d would lose a product, be deactivated or deleted (%s), but only %d %% may in one run, which is %s: if that is intended, apply it to fewer orgs at a time, or raise maxDestructivePercent",
-			count(n, "org"), declared, enumerate(orgs), g.MaxDestructivePercent, count(limit, "org"))})
+			text.Plural(n, "org"), declared, enumerate(orgs), g.MaxDestructivePercent, text.Plural(limit, "org"))})
 	}
 	return all
 }
@@ -107,11 +107,4 @@ func (g *Guards) refusals(changes []Change, live *index, declared int) []Refusal
 // rounded down, and at least one.
 func (g *Guards) percentLimit(declared int) int {
 	return max(1, declared*g.MaxDestructivePercent/100)
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

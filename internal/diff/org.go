@@ -14,10 +14,10 @@ type index struct {
 	// byDomain has more than one org under a domain that Okta lists twice, as
 	// it may for an org whose namesake was deleted.
 	byDomain map[string][]*state.Org
-	// nameless says that some org came without a domain: then no declared org
-	// can be called missing for sure.
+	// nameless is set if some org came without a domain: then no declared org
+	// is certain to be missing.
 	nameless bool
-	// aerial says that the API marks some org as the Aerial org.
+	// aerial is set if the API marks some org as the Aerial org.
 	aerial bool
 }
 
@@ -39,8 +39,8 @@ func newIndex(actual *state.Actual) *index {
 	return x
 }
 
-// candidates are the live orgs that a declared one may mean: the one with its
-// id, then those with its domain. The first is the one meant, if any is.
+// candidates returns the live orgs that match a declared one: the one with its
+// id, then those with its domain. The first is the best match.
 func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 	var found []*state.Org
 	if o := x.byID[org.ID]; org.ID != "" && o != nil {
@@ -54,14 +54,14 @@ func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 	return found
 }
 
-// orgDiff is what separates one declared org from its live self.
+// orgDiff holds the differences between one declared org and the live one.
 type orgDiff struct {
 	org *state.DesiredOrg
-	// asked reports whether the deletion of an org was asked for before; or nil.
-	asked     func(orgID string) bool
-	changes   []Change
-	unfixable []Unfixable
-	unknown   []Unknown
+	// deletionRequested is that of Options.
+	deletionRequested func(orgID string) bool
+	changes           []Change
+	unfixable         []Unfixable
+	unknown           []Unknown
 }
 
 func (d *orgDiff) empty() bool {
@@ -69,21 +69,20 @@ func (d *orgDiff) empty() bool {
 }
 
 func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
-	d := &orgDiff{org: &desired, asked: opts.DeletionRequested}
+	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested}
 	switch found := live.candidates(&desired); {
 	case len(found) == 0:
 		d.missing(live)
-	case !d.mistaken(found):
+	case !d.mismatched(found):
 		d.compare(found[0])
 	}
 	d.block(live, opts)
 	return d
 }
 
-// mistaken reports whether the manifest's id and domain don't mean one and the
-// same live org. Then nothing of it may be written: it may not be the org that
-// the author had in mind.
-func (d *orgDiff) mistaken(found []*state.Org) bool {
+// mismatched reports whether the manifest's id and domain don't match one and the
+// same live org. Then nothing is written: it may not be the intended org.
+func (d *orgDiff) mismatched(found []*state.Org) bool {
 	org := found[0]
 	switch {
 	case d.org.ID == "" && len(found) > 1:
@@ -112,15 +111,15 @@ func (d *orgDiff) cannotKnow(org *state.Org, why string) {
 }
 
 // missing plans an org that isn't linked: it is created if the manifest says
-// how, linked, given its products and its status.
+// how, linked, and gets its products and its status.
 func (d *orgDiff) missing(live *index) {
 	if d.org.RequestDeletion {
-		return // it is gone, as wished; linking it just to delete it would be absurd
+		return // it is gone, as declared
 	}
 	d.link()
-	// Before linking nobody can read what the org has, and a new org has
-	// nothing. Apply reads it again after linking and never takes away a
-	// product that this plan couldn't know of.
+	// Before linking the org's products can't be read, and a new org has none.
+	// Apply reads them after linking and never removes a product that this plan
+	// couldn't include.
 	d.products(&state.Org{ID: d.org.ID, Products: []string{}})
 	if d.org.Status == state.Inactive {
 		d.status(d.org.ID, state.Active)
@@ -152,23 +151,23 @@ func (d *orgDiff) compare(org *state.Org) {
 		d.cannotKnow(org, "the org's products were not read")
 		return
 	case d.org.Status != "" && org.Status == "":
-		d.cannotKnow(org, "Okta's answer does not tell the org's status")
+		d.cannotKnow(org, "Okta's answer does not include the org's status")
 		return
 	}
 	if d.org.Cell != "" && org.Cell != "" && d.org.Cell != org.Cell {
 		d.cannotFix("cell", d.org.Cell, org.Cell)
 	}
 	if d.org.Status != "" && org.Status != state.Active && org.Status != state.Inactive {
-		// A status that the API can't set may not be leavable either: such an
-		// org is in some process of Okta's, and is better left alone.
+		// The API may not be able to change a status that it can't set: such an
+		// org is in some process of Okta's.
 		d.cannotFix("status", string(d.org.Status), string(org.Status))
 		return
 	}
 	d.fields(org)
 }
 
-// fields plans what can be written to a linked org. Products that are nil and
-// an empty status are not known: what is planned for them rests on nothing.
+// fields plans what can be written to a linked org. Nil products and an empty
+// status mean that these are not known: their changes have no Before.
 func (d *orgDiff) fields(org *state.Org) {
 	d.products(org)
 	if d.org.Status != "" && d.org.Status != org.Status {
@@ -179,10 +178,10 @@ func (d *orgDiff) fields(org *state.Org) {
 	}
 }
 
-// deletionPending reports whether there is nothing left to ask for. An org that is
-// active again was asked for in vain: somebody has taken the request back.
+// deletionPending reports whether the org's deletion was requested and not
+// withdrawn; an org that is active again had its request withdrawn.
 func (d *orgDiff) deletionPending(org *state.Org) bool {
-	return d.asked != nil && d.asked(org.ID) && org.Status == state.Inactive
+	return d.deletionRequested != nil && d.deletionRequested(org.ID) && org.Status == state.Inactive
 }
 
 func (d *orgDiff) add(c Change) {
@@ -200,8 +199,8 @@ func (d *orgDiff) status(id string, before state.Status) {
 	})
 }
 
-// products plans the org's product set. A protected org still gains what it
-// lacks: the gain and the (blocked) loss become two changes.
+// products plans the org's product set. A protected org still gets missing
+// products: the addition and the (blocked) removal become two changes.
 func (d *orgDiff) products(org *state.Org) {
 	if !d.org.ManagesProducts() {
 		return
@@ -217,7 +216,7 @@ func (d *orgDiff) products(org *state.Org) {
 		d.updateProducts(org.ID, grown, minus(grown, disable), []string{}, disable)
 		return
 	}
-	// Over products that nobody has looked at, an exact list always is a change.
+	// While the products are not known, an exact list always is a change.
 	unseen := org.Products == nil && d.org.ProductPolicy == state.Exact
 	if len(enable)+len(disable) > 0 || unseen {
 		d.updateProducts(org.ID, org.Products, minus(union(org.Products, enable), disable), enable, disable)
@@ -225,41 +224,44 @@ func (d *orgDiff) products(org *state.Org) {
 }
 
 func (d *orgDiff) updateProducts(id string, before, after, enable, disable []string) {
-	d.add(Change{
+	c := Change{
 		Action:      UpdateProducts,
 		OrgID:       id,
-		Before:      maybeList(before),
 		After:       List(after),
 		Enable:      enable,
 		Disable:     disable,
 		Additive:    d.org.ProductPolicy == state.Additive,
 		Destructive: len(disable) > 0,
-	})
+	}
+	if before != nil {
+		c.Before = List(before)
+	}
+	d.add(c)
 }
 
-// block notes on each change why it will not be made. What the manifest says
-// comes first: a change that is only reported needs no guard. What passes with
-// time comes last, since waiting for it would not help the others.
+// block sets on each change why it will not be made. The manifest comes first: a
+// change that is only reported needs no guard. Temporary reasons come last, since
+// waiting would not lift the others.
 func (d *orgDiff) block(live *index, opts Options) {
 	if d.org.Mode == state.Report {
 		d.blockAll(blockedReport)
 		return
 	}
-	held := opts.held(d.org.Domain)
+	held := reason(opts.Held, d.org.Domain)
 	cooling := ""
 	for i := range d.changes {
 		c := &d.changes[i]
 		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), held)
 		if c.Blocked == "" && c.Deactivates() {
-			// An org is deleted only after its deactivation, so that the one
-			// waits for the other as well.
-			cooling = cmp.Or(opts.coolingOff(c), cooling)
+			// An org is deleted only after its deactivation, so the deletion
+			// waits for that too.
+			cooling = cmp.Or(reason(opts.CoolingOff, c), cooling)
 			c.Blocked = cooling
 		}
 	}
 }
 
-// forbidden returns why the change must never be made; "" if it may.
+// forbidden returns why the change must never be made, or "".
 func (d *orgDiff) forbidden(c *Change, live *index, guards *Guards) string {
 	switch {
 	case !c.Destructive:
@@ -287,8 +289,8 @@ func (c *Change) Deactivates() bool {
 	return c.Action == SetStatus && c.After.Text() == string(state.Inactive) || c.Action == RequestDeletion
 }
 
-// Barred reports whether the change is blocked until somebody declares otherwise,
-// and not by what passes with time.
+// Barred reports whether the change is blocked until the manifests or the config
+// change, not just for a time.
 func (c *Change) Barred() bool {
 	switch c.Blocked {
 	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent:
@@ -297,7 +299,7 @@ func (c *Change) Barred() bool {
 	return false
 }
 
-// minus and union work on sorted lists without repeats and give such a list,
+// minus and union take sorted lists without duplicates and return such a list,
 // never nil.
 func minus(a, b []string) []string {
 	rest := []string{}

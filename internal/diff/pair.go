@@ -15,7 +15,7 @@ type pair struct {
 	base, head *state.DesiredOrg
 }
 
-// domain is what the review calls the org.
+// domain returns the org's domain at head, or at base for an org that only base has.
 func (p *pair) domain() string {
 	if p.head == nil {
 		return p.base.Domain
@@ -23,7 +23,7 @@ func (p *pair) domain() string {
 	return p.head.Domain
 }
 
-// domains are all that the org is called.
+// domains returns the org's domains on both sides.
 func (p *pair) domains() []string {
 	var all []string
 	for _, o := range []*state.DesiredOrg{p.base, p.head} {
@@ -34,10 +34,23 @@ func (p *pair) domains() []string {
 	return all
 }
 
-// pairs returns the orgs of both sides that the filter leaves, sorted by domain.
-// An org is the same on both sides by its domain, or by its id if its domain
-// was changed.
-func pairs(base, head *state.Desired, keep Filter) []pair {
+// filteredPairs returns the orgs of both sides that the filter of opts selects,
+// sorted by domain; an error if that is none. actual is nil if it isn't known.
+func filteredPairs(base, head *state.Desired, actual *state.Actual, opts Options) ([]pair, error) {
+	if err := opts.check(actual, base, head); err != nil {
+		return nil, err
+	}
+	all := slices.DeleteFunc(pairs(base, head), func(p pair) bool { return !opts.Has(p.domains()...) })
+	if len(all) == 0 {
+		return nil, errNoOrgLeft
+	}
+	slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.domain(), b.domain()) })
+	return all, nil
+}
+
+// pairs returns the orgs of both sides, unsorted. An org is the same on both
+// sides by its domain, or by its id if its domain was changed.
+func pairs(base, head *state.Desired) []pair {
 	stays := map[string]bool{}
 	for i := range head.Orgs {
 		stays[head.Orgs[i].Domain] = true
@@ -65,41 +78,41 @@ func pairs(base, head *state.Desired, keep Filter) []pair {
 	for _, o := range byDomain { // what is left is in the base only
 		all = append(all, pair{base: o})
 	}
-	all = slices.DeleteFunc(all, func(p pair) bool { return !keep.Has(p.domains()...) })
-	slices.SortFunc(all, func(a, b pair) int { return strings.Compare(a.domain(), b.domain()) })
 	return all
 }
 
-// declaration is a key that the two sides of a pair say differently.
+// declaration is a key of the manifest with its values at base and head.
 type declaration struct {
 	field, base, head string
 }
 
-// changed returns what both sides say, and say differently, in alphabetical
-// order of the keys. names are those of the products, by id.
+func (d declaration) same() bool { return d.base == d.head }
+
+// changed returns the keys whose values differ between base and head, in
+// alphabetical order; none for an org that only one side has. names are the
+// products' names by id.
 func (p *pair) changed(names map[string]string) []declaration {
 	b, h := p.base, p.head
 	if b == nil || h == nil {
 		return nil
 	}
-	all := []declaration{
+	return slices.DeleteFunc([]declaration{
 		{FieldCell, b.Cell, h.Cell},
 		{"create", describeCreate(b.Create), describeCreate(h.Create)},
 		{FieldDomain, b.Domain, h.Domain},
 		{FieldID, b.ID, h.ID},
 		{"mode", string(b.Mode), string(h.Mode)},
 		{"productPolicy", string(b.ProductPolicy), string(h.ProductPolicy)},
-		{FieldProducts, wordsFor(b.Products, names), wordsFor(h.Products, names)},
+		{FieldProducts, listProducts(b.Products, names), listProducts(h.Products, names)},
 		{"protected", strconv.FormatBool(b.Protected), strconv.FormatBool(h.Protected)},
 		{FieldRequestDeletion, strconv.FormatBool(b.RequestDeletion), strconv.FormatBool(h.RequestDeletion)},
 		{FieldStatus, string(b.Status), string(h.Status)},
-	}
-	return slices.DeleteFunc(all, func(d declaration) bool { return d.base == d.head })
+	}, declaration.same)
 }
 
-// touches returns the fields that the change bears on: what is declared
-// otherwise, and what that decides. Mode and protection decide whether
-// something is written, and not what the org is to be like.
+// touches returns the fields that the change affects: those that are declared
+// differently, and those that depend on them. Mode and protection decide whether
+// something is written, not the org's desired state.
 func (p *pair) touches() map[string]bool {
 	fields := map[string]bool{}
 	for _, d := range p.changed(nil) {
@@ -115,13 +128,13 @@ func (p *pair) touches() map[string]bool {
 	return fields
 }
 
-// dropsProducts reports whether products that the base asks for are no longer asked for,
-// and yet not taken away.
+// dropsProducts reports whether the head stops listing products of the base
+// without removing them.
 func (p *pair) dropsProducts() bool {
 	return p.head.ProductPolicy == state.Additive && len(minus(p.base.Products, p.head.Products)) > 0
 }
 
-// describeCreate returns how an org is created in one line.
+// describeCreate returns the parameters of an org's creation in one line.
 func describeCreate(c *state.Create) string {
 	if c == nil {
 		return ""
@@ -134,9 +147,9 @@ func describeCreate(c *state.Create) string {
 	return s + fmt.Sprintf(", admin %q, email %q, login %q", a.FirstName+" "+a.LastName, a.Email, a.Login)
 }
 
-// wordsFor lists products by name and id. Nil, which says that they are not
-// managed, returns the empty string.
-func wordsFor(ids []string, names map[string]string) string {
+// listProducts returns products by name and id; "" for nil, which means that they
+// are not managed.
+func listProducts(ids []string, names map[string]string) string {
 	if ids == nil {
 		return ""
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"reconciler/internal/state"
 )
@@ -23,11 +24,11 @@ const (
 	RequestDeletion Action = "request-deletion"
 )
 
-// Plan is everything that separates desired from actual, as sorted plain
-// data. It decides nothing any more: what it says is what apply does. Its JSON
-// form is a public interface.
+// Plan holds all differences between desired and actual, as sorted plain data.
+// Every decision is made in it: apply does what it says. Its JSON form is a
+// public interface.
 type Plan struct {
-	// Version of the JSON form; PlanVersion.
+	// Version is PlanVersion.
 	Version int `json:"version"`
 	// Digest identifies the plan: the SHA-256 of its JSON with an empty digest.
 	Digest string `json:"digest"`
@@ -35,10 +36,9 @@ type Plan struct {
 	Account string `json:"account"`
 	// Revision is the git commit that the desired state was read from, or empty.
 	Revision string `json:"revision"`
-	// Signer is who signed that commit, where the config wants it signed.
+	// Signer is who signed that commit, where the config requires a signature.
 	Signer string `json:"signer,omitempty"`
-	// Review is set where the plan is one of a change between two revisions;
-	// nil in the plan of a single desired state.
+	// Review is set in a review of a change between two revisions, nil otherwise.
 	Review  *Review `json:"review,omitempty"`
 	Summary Summary `json:"summary"`
 	// Changes are sorted by org, then by the order in which they are applied.
@@ -50,10 +50,10 @@ type Plan struct {
 	Unmanaged []Unmanaged `json:"unmanaged"`
 	// Unknown are declared orgs that could not be read.
 	Unknown []Unknown `json:"unknown"`
-	// Refusals are what the guards say to applying this plan.
+	// Refusals are the reasons for which guards refuse to apply this plan.
 	Refusals []Refusal `json:"refusals"`
-	// Products names the products that the plan speaks of, by id: the name
-	// from the manifests where there is one, else Okta's.
+	// Products maps the ids of the products in the plan to their names: the
+	// manifests' name where there is one, else Okta's.
 	Products map[string]string `json:"products,omitempty"`
 }
 
@@ -61,23 +61,23 @@ type Plan struct {
 // and reads.
 const PlanVersion = 1
 
-// Summary counts what is in the plan.
+// Summary counts the contents of a plan.
 type Summary struct {
-	// Declared is how many orgs are declared, and Orgs how many of these the
-	// filters left to be looked at.
+	// Declared counts the declared orgs, and Orgs those of them that the filters
+	// leave.
 	Declared int `json:"declared"`
 	Orgs     int `json:"orgs"`
-	// InSync is how many of them need nothing.
+	// InSync counts the orgs without a difference.
 	InSync int `json:"inSync"`
 	// Changes counts all changes, blocked ones too.
 	Changes   int `json:"changes"`
 	Unmanaged int `json:"unmanaged"`
 	Unfixable int `json:"unfixable"`
-	// Unknown is how many declared orgs could not be read.
+	// Unknown counts the declared orgs that could not be read.
 	Unknown int `json:"unknown"`
-	// Blocked is how many changes will not be made.
+	// Blocked counts the changes that will not be made.
 	Blocked int `json:"blocked"`
-	// Destructive is how many changes take something away, blocked ones too.
+	// Destructive counts the changes that remove something, blocked ones too.
 	Destructive int `json:"destructive"`
 }
 
@@ -88,19 +88,18 @@ type Change struct {
 	// OrgID is empty while the org is not linked.
 	OrgID  string `json:"orgID"`
 	Action Action `json:"action"`
-	// Before is what the change rests on and After what it leads to: product
-	// ids for update-products, one word for set-status and rename-account,
-	// nothing for the others.
+	// Before and After are the values before and after the change: product ids
+	// for update-products, one word for set-status and rename-account, nothing
+	// for the others.
 	Before Value `json:"before"`
 	After  Value `json:"after"`
 	// Enable and Disable are the product ids that update-products adds and
-	// takes away; nil for other actions.
+	// removes; nil for other actions.
 	Enable  []string `json:"enable,omitzero"`
 	Disable []string `json:"disable,omitzero"`
-	// Additive says that products which the org turns out to have besides are
-	// kept, as its productPolicy wants it.
+	// Additive is set where the productPolicy keeps products that aren't listed.
 	Additive bool `json:"additive,omitempty"`
-	// Destructive changes take a product away, deactivate or delete an org.
+	// Destructive changes remove a product, deactivate or delete an org.
 	Destructive bool `json:"destructive"`
 	// Irreversible changes can't be undone by any call of the API.
 	Irreversible bool `json:"irreversible"`
@@ -108,12 +107,12 @@ type Change struct {
 	Blocked string `json:"blocked"`
 	// Origin says, in a review, where the difference comes from; empty otherwise.
 	Origin Origin `json:"origin,omitempty"`
-	// Base is, in a three-way review, what the base revision declares for what
-	// is changed here; nothing otherwise, and where the base says nothing of it.
+	// Base is what the base revision declares for the changed field, in a
+	// three-way review; nothing otherwise, or where it declares nothing.
 	Base Value `json:"base,omitzero"`
-	// Cell is where create-org and link-org find the org.
+	// Cell is the org's cell, for create-org and link-org.
 	Cell string `json:"cell,omitempty"`
-	// Create is what create-org needs; nil for other actions.
+	// Create holds the parameters of create-org; nil for other actions.
 	Create *state.Create `json:"create,omitempty"`
 }
 
@@ -128,36 +127,28 @@ type Value struct {
 type valueKind uint8
 
 const (
-	nothing valueKind = iota
-	text
-	list
+	kindNothing valueKind = iota
+	kindText
+	kindList
 )
 
 // Text is a Value of one word.
-func Text(s string) Value { return Value{text: s, kind: text} }
+func Text(s string) Value { return Value{text: s, kind: kindText} }
 
 // List is a Value of many; nil counts as empty.
 func List(ids []string) Value {
 	if ids == nil {
 		ids = []string{}
 	}
-	return Value{list: ids, kind: list}
+	return Value{list: ids, kind: kindList}
 }
 
-// maybeText is Text, and nothing for "".
-func maybeText(s string) Value {
+// textOrNothing returns Text(s), or the zero Value for "".
+func textOrNothing(s string) Value {
 	if s == "" {
 		return Value{}
 	}
 	return Text(s)
-}
-
-// maybeList is List, and nothing for nil.
-func maybeList(all []string) Value {
-	if all == nil {
-		return Value{}
-	}
-	return List(all)
 }
 
 // Text returns the word, or "" when v isn't one.
@@ -167,70 +158,59 @@ func (v Value) Text() string { return v.text }
 func (v Value) List() []string { return v.list }
 
 // IsZero reports whether v is nothing at all.
-func (v Value) IsZero() bool { return v.kind == nothing }
+func (v Value) IsZero() bool { return v.kind == kindNothing }
 
-// Equal compares by kind and content.
+// Equal reports whether both are of the same kind and content.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.text == w.text && equalLists(v.list, w.list)
+	return v.kind == w.kind && v.text == w.text && slices.Equal(v.list, w.list)
 }
 
-func equalLists(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// MarshalJSON returns an array, a string or null.
-func (v Value) MarshalJSON() ([]byte, error) {
+// String returns the value for messages: a word in quotes, a list in brackets.
+func (v Value) String() string {
 	switch v.kind {
-	case list:
-		return marshalPlain(v.list)
-	case text:
-		return marshalPlain(v.text)
+	case kindList:
+		return fmt.Sprint(v.list)
+	case kindText:
+		return fmt.Sprintf("%q", v.text)
 	default:
-		return []byte("null"), nil
+		return "nothing"
 	}
 }
 
-// marshalPlain leaves it to the caller's encoder whether to escape HTML: what
-// is escaped here could not be taken back there.
-func marshalPlain(v any) ([]byte, error) {
+// MarshalJSON returns an array, a string or null. It leaves it to the caller's
+// encoder whether to escape HTML, which could not undo an escape.
+func (v Value) MarshalJSON() ([]byte, error) {
+	var plain any
+	switch v.kind {
+	case kindList:
+		plain = v.list
+	case kindText:
+		plain = v.text
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	err := enc.Encode(plain)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// UnmarshalJSON takes an array of strings, a string or null.
+// UnmarshalJSON accepts an array of strings, a string or null.
 func (v *Value) UnmarshalJSON(data []byte) error {
 	*v = Value{}
+	var err error
 	switch {
 	case string(data) == "null":
-		return nil
 	case len(data) > 0 && data[0] == '[':
-		var ids []string
-		if err := json.Unmarshal(data, &ids); err != nil {
-			return fmt.Errorf("want a list of strings: %w", err)
-		}
-		*v = List(ids)
-		return nil
+		*v = List(nil)
+		err = json.Unmarshal(data, &v.list)
 	default:
-		var s string
-		if err := json.Unmarshal(data, &s); err != nil {
-			return fmt.Errorf("want a string or a list of strings: %w", err)
-		}
-		*v = Text(s)
-		return nil
+		*v = Text("")
+		err = json.Unmarshal(data, &v.text)
 	}
+	if err != nil {
+		return fmt.Errorf("want a string or a list of strings: %w", err)
+	}
+	return nil
 }
 
 // Unfixable is a difference that no call of the API can fix, such as an org
@@ -257,11 +237,11 @@ type Unknown struct {
 	Error string `json:"error"`
 }
 
-// Refusal is a guard's word against applying the plan.
+// Refusal is the reason for which a guard refuses to apply the plan.
 type Refusal struct {
 	// Guard is the name of the guard, as in the config where it has a key there.
 	Guard string `json:"guard"`
-	// Message says which orgs, which limit, and how to raise it.
+	// Message names the orgs, the limit, and how to raise it.
 	Message string `json:"message"`
 }
 
@@ -277,8 +257,8 @@ func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
 }
 
-// ReviewDiffers says, in a review, whether the change declares anything: a
-// difference, a conflict, a setting or what is settled. Existing drift, which it
+// ReviewDiffers reports whether the reviewed change declares anything: a
+// difference, a conflict, a setting or a settled field. Existing drift, which it
 // did not cause, doesn't count. Without a review it is Differs.
 func (p *Plan) ReviewDiffers() bool {
 	r := p.Review
@@ -295,8 +275,8 @@ func (p *Plan) Seal() error {
 	return err
 }
 
-// computeDigest returns the plan's digest. It covers every byte of the plan but
-// the digest itself, so that a plan that was edited is found out.
+// computeDigest returns the plan's digest. It covers everything but the digest
+// itself, so that an edited plan is detected.
 func (p *Plan) computeDigest() (string, error) {
 	bare := *p
 	bare.Digest = ""

@@ -1,7 +1,7 @@
 package diff
 
-// Origin says where a difference comes from, in a review of a change between
-// two revisions.
+// Origin is where a difference comes from, in a review of a change between two
+// revisions.
 type Origin string
 
 const (
@@ -16,20 +16,20 @@ const (
 	Conflict Origin = "conflict"
 )
 
-// ReviewKind says what a review rests on.
+// ReviewKind is what a review compares.
 type ReviewKind string
 
 const (
 	// Declared is a review from the manifests alone: the plan's changes lead
-	// from what the base declares to what the head declares. It knows nothing
-	// of what is live, and is never applied.
+	// from what the base declares to what the head declares. Live state is not
+	// known, and it is never applied.
 	Declared ReviewKind = "declared"
 	// ThreeWay is a review with live state: the plan's changes lead from live
 	// to what the head declares, each with its Origin.
 	ThreeWay ReviewKind = "three-way"
 )
 
-// Review is what a plan says beside its changes about the change between two
+// Review describes, beside the changes of the plan, a change between two
 // revisions.
 type Review struct {
 	Kind ReviewKind `json:"kind"`
@@ -37,15 +37,14 @@ type Review struct {
 	// tree.
 	Base string `json:"base"`
 	Head string `json:"head"`
-	// BaseNote says why the base is another commit than the one that was asked
-	// for; empty when it isn't.
+	// BaseNote is why the base is not the requested commit; empty when it is.
 	BaseNote string `json:"baseNote,omitempty"`
-	// Settings are what the change declares beside what Okta is told, such as
-	// an org that is no longer protected. Sorted by org, then by field.
+	// Settings are the declarations that cause no write, such as an org that is
+	// no longer protected. Sorted by org, then by field.
 	Settings []Setting `json:"settings"`
-	// Settled are fields that the change declares and that live already has
-	// so: somebody has done by hand what the change is to do. Sorted like
-	// Settings; always empty in a declared review.
+	// Settled are fields that live has already as the change declares them:
+	// somebody made the change by hand. Sorted like Settings; always empty in a
+	// declared review.
 	Settled []Settled `json:"settled"`
 	// ThisChange, ExistingDrift and Conflicts count the plan's changes and
 	// unfixable differences by their origin.
@@ -54,8 +53,8 @@ type Review struct {
 	Conflicts     int `json:"conflicts"`
 }
 
-// Setting is a declaration that a change adds, alters or takes back without
-// anything to be written for it. A side that doesn't exist is empty.
+// Setting is a declaration that a change adds, alters or removes and that causes
+// no write. A side without a declaration is empty.
 type Setting struct {
 	// Org is the domain; empty for the account.
 	Org string `json:"org"`

@@ -11,8 +11,8 @@ import (
 	"reconciler/internal/state"
 )
 
-// StaleError says that a saved plan can't be applied any more, or not to this
-// account, or is not what was saved. Nothing was written.
+// StaleError reports that a saved plan can't be applied any more, or not to this
+// account, or was edited. Nothing was written.
 type StaleError struct {
 	// Reasons are one line each, at least one.
 	Reasons []string
@@ -30,12 +30,20 @@ func (e *StaleError) Error() string {
 func (e *StaleError) Hint() string { return "make a new plan, have it reviewed, and apply that" }
 
 func stale(format string, args ...any) error {
-	return &StaleError{[]string{fmt.Sprintf(format, args...)}}
+	return staleFor([]string{fmt.Sprintf(format, args...)})
+}
+
+// staleFor returns a *StaleError, or nil without reasons.
+func staleFor(reasons []string) error {
+	if len(reasons) == 0 {
+		return nil
+	}
+	return &StaleError{reasons}
 }
 
 // ReadPlan reads the JSON form of a plan and nothing else: an unknown key,
-// another version, a digest that doesn't fit or a change that contradicts
-// itself is an error; a *StaleError where the file was a plan once.
+// another version, a wrong digest or a contradictory change is an error; a
+// *StaleError where the file was a plan once.
 func ReadPlan(r io.Reader) (*Plan, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
@@ -70,8 +78,8 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 	return &p, nil
 }
 
-// applicable refuses what a review says of two revisions: it rests on nothing
-// that is live.
+// applicable returns an error for a declared review, which isn't based on live
+// state.
 func (p *Plan) applicable() error {
 	if p.Review == nil || p.Review.Kind == ThreeWay {
 		return nil
@@ -93,8 +101,8 @@ func compareChanges(a, b Change) int {
 // order is that in which the changes of one org are applied.
 var order = []Action{RenameAccount, CreateOrg, LinkOrg, UpdateProducts, SetStatus, RequestDeletion}
 
-// check holds what the guards look at to what the change does. A digest can be
-// computed by anyone.
+// check returns an error if what the guards rely on contradicts what the change
+// does. Anyone can compute a digest.
 func (c *Change) check() error {
 	destructive := false
 	switch c.Action {
@@ -150,12 +158,11 @@ func (p *Plan) For(account string) error {
 	return nil
 }
 
-// Revalidate holds a saved plan to the account as it is now, to the guards as
-// they are now, and to what may be written now. It returns a copy of the plan with
-// the refusals that come of that, or a *StaleError that names each change whose
-// `before` is no longer live. actual must hold the products of the orgs that the
-// plan's product changes name. Of opts it takes Account, Guards, Held and
-// CoolingOff.
+// Revalidate checks a saved plan against the account, the guards and the holds as
+// they are now. It returns a copy of the plan with the resulting refusals, or a
+// *StaleError that names each change whose Before is no longer live. actual must
+// hold the products of the orgs that the plan's product changes name. Revalidate
+// uses Account, Guards, Held and CoolingOff of opts.
 func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	if err := plan.applicable(); err != nil {
 		return nil, err
@@ -181,26 +188,26 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.Action, why))
 		}
 	}
-	if len(reasons) > 0 {
-		return nil, &StaleError{reasons}
+	if err := staleFor(reasons); err != nil {
+		return nil, err
 	}
-	// How many orgs were declared is only the file's word, so the share is one
-	// of the orgs that there are or will be, if these are fewer.
+	// The file could claim any number of declared orgs, so it counts no more than
+	// the orgs that exist or will.
 	declared := min(plan.Summary.Declared, len(actual.Orgs)+len(linking))
 	fresh := *plan
 	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(plan.Changes, live, declared)...)
-	fresh.Refusals = append(fresh.Refusals, opts.untimely(plan.Changes)...)
+	fresh.Refusals = append(fresh.Refusals, opts.timingRefusals(plan.Changes)...)
 	return &fresh, nil
 }
 
 // Within returns a *StaleError that names each change which the plan would make
-// and whole wouldn't. What whole has blocked for the time being counts as one
-// that it would make: that, Revalidate looks at.
+// and whole wouldn't. Changes that whole blocks only for a time count as made:
+// Revalidate checks those.
 func (p *Plan) Within(whole *Plan) error {
 	wanted := map[string]bool{}
 	for i := range whole.Changes {
 		c := &whole.Changes[i]
-		text, err := c.deed()
+		text, err := c.effect()
 		if err != nil {
 			return err
 		}
@@ -209,7 +216,7 @@ func (p *Plan) Within(whole *Plan) error {
 	var reasons []string
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		text, err := c.deed()
+		text, err := c.effect()
 		if err != nil {
 			return err
 		}
@@ -217,68 +224,48 @@ func (p *Plan) Within(whole *Plan) error {
 			reasons = append(reasons, fmt.Sprintf("%s: %s: the manifests don't ask for it", c.name(), c.Action))
 		}
 	}
-	if len(reasons) > 0 {
-		return &StaleError{reasons}
-	}
-	return nil
+	return staleFor(reasons)
 }
 
-// deed is the JSON of what the change does, without what is only said of it.
-func (c *Change) deed() (string, error) {
+// effect returns the JSON of what the change does, without annotations.
+func (c *Change) effect() (string, error) {
 	bare := *c
 	bare.Blocked, bare.Origin, bare.Base = "", "", Value{}
 	text, err := json.Marshal(&bare)
 	return string(text), err
 }
 
-// untimely refuses a saved plan of which some part may not be written now. To
-// leave that part out would be to apply another plan than the one that was
-// reviewed.
-func (o *Options) untimely(changes []Change) []Refusal {
-	var held, cooling waiting
+// timingRefusals refuses a saved plan some part of which may not be written now:
+// to leave that part out would apply another plan than the reviewed one. There is
+// one refusal for each guard and reason, in the order of the plan.
+func (o *Options) timingRefusals(changes []Change) []Refusal {
+	format := map[string]string{
+		GuardHeld:    "nothing may be written to %s now (%s)",
+		GuardCooloff: "it is too early to deactivate or delete %s (%s)",
+	}
+	var all []Refusal // with the bare reason as message at first
+	orgs := map[Refusal][]string{}
 	for i := range changes {
 		c := &changes[i]
 		if c.Blocked != "" {
 			continue
 		}
-		if why := o.held(c.Org); why != "" {
-			held.add(why, c.name())
-		} else if c.Deactivates() {
-			cooling.add(o.coolingOff(c), c.name())
+		r := Refusal{GuardHeld, reason(o.Held, c.Org)}
+		if r.Message == "" && c.Deactivates() {
+			r = Refusal{GuardCooloff, reason(o.CoolingOff, c)}
 		}
+		if r.Message == "" {
+			continue
+		}
+		if orgs[r] == nil {
+			all = append(all, r)
+		}
+		orgs[r] = append(orgs[r], c.name())
 	}
-	return append(
-		held.refusals(GuardHeld, "nothing may be written to %s now (%s): apply this plan when that is over, or make a new one, which leaves them out until then"),
-		cooling.refusals(GuardCooloff, "it is too early to deactivate or delete %s (%s): apply this plan when that is over, or make a new one, which leaves them out until then")...)
-}
-
-// waiting is orgs by what they wait for, in the order of the plan.
-type waiting struct {
-	reasons []string
-	orgs    map[string][]string
-}
-
-func (w *waiting) add(why, org string) {
-	if why == "" {
-		return
-	}
-	if w.orgs == nil {
-		w.orgs = map[string][]string{}
-	}
-	all, known := w.orgs[why]
-	if !known {
-		w.reasons = append(w.reasons, why)
-	}
-	if len(all) == 0 || all[len(all)-1] != org { // the changes of one org stand together
-		w.orgs[why] = append(all, org)
-	}
-}
-
-// refusals returns one refusal for each reason; format takes the orgs and it.
-func (w *waiting) refusals(guard, format string) []Refusal {
-	var all []Refusal
-	for _, why := range w.reasons {
-		all = append(all, Refusal{guard, fmt.Sprintf(format, enumerate(w.orgs[why]), why)})
+	slices.SortStableFunc(all, func(a, b Refusal) int { return strings.Compare(b.Guard, a.Guard) }) // held first
+	for i, r := range all {
+		names := slices.Compact(orgs[r]) // the changes of one org stand together
+		all[i].Message = fmt.Sprintf(format[r.Guard]+": apply this plan when that is over, or make a new one, which leaves them out until then", enumerate(names), r.Message)
 	}
 	return all
 }
@@ -290,8 +277,8 @@ func (c *Change) name() string {
 	return c.Org
 }
 
-// outdated returns why what the change rests on is no longer live; "" if it is. A
-// change of an org that the plan itself links rests on the org being missing.
+// outdated returns why the change's Before is no longer live, or "". For an org
+// that the plan itself links, it is that the org is missing.
 func (c *Change) outdated(live *index, actual *state.Actual, linking bool) string {
 	if c.Action == RenameAccount {
 		return moved(Text(actual.Account.Name), c.Before)
@@ -319,21 +306,10 @@ func (c *Change) outdated(live *index, actual *state.Actual, linking bool) strin
 	return ""
 }
 
+// moved returns the difference between what is live and the plan's Before, or "".
 func moved(actual, before Value) string {
 	if actual.Equal(before) {
 		return ""
 	}
 	return fmt.Sprintf("%s is live, and the plan rests on %s", actual, before)
-}
-
-// String returns the value for messages: a word in quotes, a list in brackets.
-func (v Value) String() string {
-	switch v.kind {
-	case list:
-		return fmt.Sprint(v.list)
-	case text:
-		return fmt.Sprintf("%q", v.text)
-	default:
-		return "nothing"
-	}
 }

@@ -6,56 +6,38 @@ import (
 	"reconciler/internal/state"
 )
 
-// CompareThreeWay returns the plan that leads from actual to head, and says of
-// each difference whether the change from base to head causes it: see Origin.
-// It is the plan of Compute(head, actual, opts) with a Review, and may be
-// applied like that.
+// CompareThreeWay returns the plan that leads from actual to head, and the origin
+// of each difference: whether the change from base to head causes it. It is the
+// plan of Compute(head, actual, opts) with a Review, and may be applied like that.
 //
 // A field is in conflict when the change declares something else for it and
 // live differs from the base already; it is existing drift when live differs
-// and the change leaves it alone. Whatever else separates live from head is
-// this change's.
+// and the change doesn't touch it. Every other difference is this change's.
 //
 // base may be nil or without orgs. actual needs to hold what Compute(head)
-// needs of it; of an org whose products were read for nobody, no drift of
-// products is known. The filters may name orgs that only the base declares.
-// The error is for the user to fix, and there is no plan. A product that isn't
-// subscribed to is one only if head names it: the change may be the fix.
+// needs of it; for orgs whose products were not read, no drift of products is
+// known. The filters may name orgs that only the base declares. The error is for
+// the user to fix, and there is no plan. An unsubscribed product is an error only
+// if head lists it: the change may be the fix.
 func CompareThreeWay(base, head *state.Desired, actual *state.Actual, opts Options) (*Plan, error) {
 	if base == nil {
 		base = &state.Desired{}
 	}
-	if err := checkAccount(head, actual, opts); err != nil {
+	p, orgs, err := compute(base, head, actual, opts)
+	if err != nil {
 		return nil, err
 	}
-	if err := opts.check(actual, base, head); err != nil {
-		return nil, err
-	}
-	both := pairs(base, head, opts.Filter)
-	if len(both) == 0 {
-		return nil, errNoOrgLeft
-	}
-	var orgs []state.DesiredOrg
-	for _, o := range both {
-		if o.head != nil {
-			orgs = append(orgs, *o.head)
-		}
-	}
-	if err := checkEntitlement(orgs, head, actual); err != nil {
-		return nil, err
-	}
-	p := compute(head, orgs, actual, opts)
-	settled := p.attribute(base, head, both, actual, opts)
-	p.review(ThreeWay, base, head, both, settled, opts)
+	settled := p.attribute(base, head, orgs, actual, opts)
+	p.review(ThreeWay, base, head, orgs, settled, opts)
 	p.Products = productNames(p, actual.Catalog, head, base)
 	return p, p.Seal()
 }
 
-// side is what the base and live have to do with an org, or with the account.
+// side is how the base relates to head and live, for one org or the account.
 type side struct {
 	base *state.DesiredOrg // nil for the account, and for an org that the change adds
-	// touched are the fields that the change bears on, and drifted those in
-	// which live differs from the base.
+	// touched are the fields that the change affects, and drifted those in which
+	// live differs from the base.
 	touched, drifted map[string]bool
 }
 
@@ -80,15 +62,15 @@ func (s *side) declares(field string) Value {
 	case field == FieldProducts && b.ManagesProducts():
 		return List(b.Products)
 	case field == FieldStatus:
-		return maybeText(string(b.Status))
+		return textOrNothing(string(b.Status))
 	case field == FieldRequestDeletion && b.RequestDeletion:
 		return Text("requested")
 	}
 	return Value{}
 }
 
-// attribute returns each difference its origin, and returns the conflicts that
-// leave no difference.
+// attribute sets the origin of each difference, and returns the fields that
+// change and live both altered to the same value.
 func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.Actual, opts Options) []Settled {
 	live := newIndex(actual)
 	settled := []Settled{}
@@ -110,7 +92,7 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 		c.Origin = sides[c.Org].origin(field)
 		c.Base = sides[c.Org].declares(field)
 		if c.Action == RenameAccount {
-			c.Base = maybeText(base.Account.Name)
+			c.Base = textOrNothing(base.Account.Name)
 		}
 	}
 	for i := range p.Unfixable {
@@ -128,8 +110,7 @@ func accountSide(base, head *state.Desired, actual *state.Actual) *side {
 	}
 }
 
-// drift returns the fields in which live differs from the base. What couldn't be
-// read differs in nothing that anybody knows of.
+// drift returns the fields in which live is known to differ from the base.
 func (p *pair) drift(live *index, opts Options) map[string]bool {
 	if p.base == nil {
 		return nil
@@ -154,15 +135,15 @@ func (p *pair) drift(live *index, opts Options) map[string]bool {
 	return fields
 }
 
-// settled returns the fields, in alphabetical order, that the change declares
-// otherwise, and in which live has left the base for the same.
+// settled returns the fields, in alphabetical order, that the change and live
+// both altered to the same value.
 func (p *pair) settled(live *index) []Settled {
 	b, h := p.base, p.head
 	if b == nil {
 		return nil
 	}
 	found := live.candidates(h)
-	if len(found) == 0 || (&orgDiff{org: h}).mistaken(found) {
+	if len(found) == 0 || (&orgDiff{org: h}).mismatched(found) {
 		return nil
 	}
 	o := found[0]
@@ -176,8 +157,8 @@ func (p *pair) settled(live *index) []Settled {
 	return appendSettled(all, h.Domain, FieldStatus, string(b.Status), string(h.Status), string(o.Status))
 }
 
-// appendSettled adds a field of one word, if it is settled. A side that says
-// nothing of the field has no part in it.
+// appendSettled adds a field of one word, if it is settled. A field that a side
+// doesn't declare is not.
 func appendSettled(all []Settled, org, field, base, head, live string) []Settled {
 	if base == "" || head == "" || base == head || head != live {
 		return all

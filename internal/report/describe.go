@@ -19,7 +19,7 @@ const (
 	noteInactive     = "nobody can sign in"
 )
 
-// describe puts one change of the plan into words, at least one line of them.
+// describe returns the lines of one change, at least one.
 func describe(c *diff.Change, p *diff.Plan) []line {
 	var lines []line
 	products := p.Products
@@ -51,7 +51,11 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 			lines = append(lines, line{Sign: remove, Text: "disable " + product(id, products)})
 		}
 		if c.Before.IsZero() {
-			lines = append(lines, describeUnseen(c))
+			l := line{Sign: alter, Text: "products are managed from now on"}
+			if !c.Additive {
+				l.Notes = []string{noteUnseen}
+			}
+			lines = append(lines, l)
 		}
 	case diff.SetStatus:
 		one := line{Sign: alter, Text: "status " + visible(c.Before.Text()) + " → " + visible(c.After.Text())}
@@ -63,20 +67,20 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 		}
 		lines = []line{one}
 	case diff.RequestDeletion:
-		lines = []line{{Sign: remove, Text: "ask Okta to delete the org"}}
+		lines = []line{{Sign: remove, Text: "request the org's deletion"}}
 	}
-	if len(lines) == 0 { // a plan read from a file may hold anything
+	if len(lines) == 0 { // an unknown action in a plan from a file
 		lines = []line{{Sign: attention, Text: visible(string(c.Action))}}
 	}
 	for i := range lines {
-		mark(&lines[i], c, len(lines) == 1)
+		annotate(&lines[i], c, len(lines) == 1)
 	}
 	return lines
 }
 
-// mark notes on a line what the plan says of its change. Of several lines,
-// only those that take away are the destructive ones.
-func mark(l *line, c *diff.Change, only bool) {
+// annotate adds the properties of the change to one of its lines. Of several
+// lines, only those that remove something are destructive.
+func annotate(l *line, c *diff.Change, only bool) {
 	if l.Kind == "" {
 		l.Kind = l.Text
 	}
@@ -86,17 +90,8 @@ func mark(l *line, c *diff.Change, only bool) {
 	}
 	if c.Blocked != "" {
 		l.Sign = attention
-		l.Notes = append(l.Notes, "blocked: "+visible(c.Blocked))
+		l.Notes = append(l.Notes, Blocked(c.Blocked))
 	}
-}
-
-// describeUnseen says what follows from products that were not managed before.
-func describeUnseen(c *diff.Change) line {
-	l := line{Sign: alter, Text: "products are managed from now on"}
-	if !c.Additive {
-		l.Notes = []string{noteUnseen}
-	}
-	return l
 }
 
 func describeCreate(c *diff.Change) line {
@@ -121,6 +116,9 @@ func describeCreate(c *diff.Change) line {
 // notManaged stands for a value that is not declared.
 const notManaged = "not managed"
 
+// Blocked returns why a change or drift is blocked, for people.
+func Blocked(why string) string { return "blocked: " + visible(why) }
+
 // Value returns a value for people: products as "name (id)", a list without any
 // as "none", and one that isn't declared as "not managed". Foreign text is made
 // visible. names are the products' names by id; nil is allowed.
@@ -141,7 +139,7 @@ func Value(v diff.Value, names map[string]string) string {
 	return strings.Join(all, ", ")
 }
 
-// Org returns what people call the org of a domain; the account has no domain.
+// Org returns the display name of the org with a domain; the account has none.
 func Org(domain string) string {
 	if domain == "" {
 		return "Aerial account"
@@ -159,10 +157,9 @@ func product(id string, names map[string]string) string {
 
 func quote(s string) string { return `"` + visible(s) + `"` }
 
-// kinds counts the orgs by what happens to them: what takes away first, then
-// what needs attention, then the rest, the most frequent first. The account is
-// no org and has nothing to count.
-func kinds(groups []group) []kind {
+// kinds counts the orgs by effect: removals first, then what needs attention, then
+// the rest, the most frequent first. The account is not counted.
+func kinds(groups []entry) []kind {
 	index := map[string]int{}
 	var all []kind
 	for _, g := range groups {
@@ -178,8 +175,8 @@ func kinds(groups []group) []kind {
 					index[key] = i
 					all = append(all, kind{line: line{Sign: l.Sign, Text: l.Kind, Destructive: l.Destructive, Notes: l.Notes}})
 				}
-				if k := &all[i]; len(k.Orgs) == 0 || k.Orgs[len(k.Orgs)-1] != g.Name {
-					k.Orgs = append(k.Orgs, g.Name)
+				if k := &all[i]; len(k.Orgs) == 0 || k.Orgs[len(k.Orgs)-1] != g.Names[0] {
+					k.Orgs = append(k.Orgs, g.Names[0])
 				}
 			}
 		}
@@ -195,8 +192,8 @@ func kinds(groups []group) []kind {
 	return all
 }
 
-// figures are the numbers of the plan, and of what became of it; zeros say
-// something only in a few places.
+// figures returns the numbers of the plan and of its result. Zeros are left out but
+// for the first.
 func figures(d Data) []figure {
 	s := d.Plan.Summary
 	all := []figure{{"Orgs", s.Orgs}, {"In sync", s.InSync}, {"Changes", s.Changes}}
@@ -204,111 +201,112 @@ func figures(d Data) []figure {
 		c := d.Result.Counts()
 		all = append(all, figure{"Applied", c.Applied}, figure{"Failed", c.Failed}, figure{"Skipped", c.Skipped})
 	}
-	for _, f := range []figure{
-		{"Destructive", s.Destructive},
-		{"Irreversible", irreversible(d.Plan)},
-		{"Blocked", s.Blocked},
-		{"Unfixable", s.Unfixable},
-		{"Unknown", s.Unknown},
-		{"Unmanaged", s.Unmanaged},
-		{"Refusals", len(d.Plan.Refusals)},
-	} {
-		if f.N > 0 {
-			all = append(all, f)
+	return append(all, nonzero(append(properties(d.Plan, anyOrigin), others(d.Plan, s.Unfixable)...))...)
+}
+
+func nonzero(all []figure) []figure {
+	return slices.DeleteFunc(all, func(f figure) bool { return f.N == 0 })
+}
+
+// properties counts the changes of some origins by their properties.
+func properties(p *diff.Plan, include func(diff.Origin) bool) []figure {
+	all := []figure{{Name: "Destructive"}, {Name: "Irreversible"}, {Name: "Blocked"}}
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		for k, has := range []bool{c.Destructive, c.Irreversible, c.Blocked != ""} {
+			if has && include(c.Origin) {
+				all[k].N++
+			}
 		}
 	}
 	return all
 }
 
-func irreversible(p *diff.Plan) int {
-	n := 0
-	for i := range p.Changes {
-		if p.Changes[i].Irreversible {
-			n++
-		}
+// others returns the numbers beside those of the changes.
+func others(p *diff.Plan, unfixable int) []figure {
+	return []figure{
+		{"Unfixable", unfixable}, {"Unknown", p.Summary.Unknown}, {"Unmanaged", p.Summary.Unmanaged}, {"Refusals", len(p.Refusals)},
 	}
-	return n
 }
 
-// summary is the whole report in one line.
-func summary(d Data, groups []group) string {
-	p := d.Plan
-	var rest []string
-	if n := p.Summary.InSync; n > 0 {
-		rest = append(rest, text.Plural(n, "org")+" in sync")
-	}
-	for _, f := range []figure{
-		{"unfixable", p.Summary.Unfixable}, {"unknown", p.Summary.Unknown}, {"unmanaged", p.Summary.Unmanaged},
-	} {
-		if f.N > 0 {
-			rest = append(rest, fmt.Sprintf("%d %s", f.N, f.Name))
+// counted returns numbers as "3 destructive", without zeros.
+func counted(all []figure) []string {
+	var texts []string
+	for _, f := range nonzero(all) {
+		if f.Name == "Refusals" {
+			texts = append(texts, "refused by "+text.Plural(f.N, "guard"))
+		} else {
+			texts = append(texts, fmt.Sprintf("%d %s", f.N, strings.ToLower(f.Name)))
 		}
 	}
-	if n := len(p.Refusals); n > 0 {
-		rest = append(rest, "refused by "+text.Plural(n, "guard"))
-	}
+	return texts
+}
 
-	first := "Plan: " + changesIn(p, groups)
+// rest returns the end of a summary: "3 orgs in sync, 1 unknown".
+func rest(p *diff.Plan, inSync string, unfixable int) string {
+	var orgs []string
+	if n := p.Summary.InSync; n > 0 {
+		orgs = []string{text.Plural(n, "org") + " " + inSync}
+	}
+	return strings.Join(append(orgs, counted(others(p, unfixable))...), ", ")
+}
+
+// summary returns the report in one line.
+func summary(d Data) string {
+	p := d.Plan
+	rest := rest(p, "in sync", p.Summary.Unfixable)
+	first, glue := "Plan: "+cmp.Or(changesIn(p, anyOrigin), "no changes"), ", "
 	switch {
 	case d.Result != nil && len(p.Changes) > 0:
 		c := d.Result.Counts()
-		first = fmt.Sprintf("Applied: %d, failed: %d, skipped: %d, blocked: %d", c.Applied, c.Failed, c.Skipped, c.Blocked)
+		first, glue = fmt.Sprintf("Applied: %d, failed: %d, skipped: %d, blocked: %d", c.Applied, c.Failed, c.Skipped, c.Blocked), "; "
 		if d.Result.Interrupted {
 			first = "Interrupted. " + first
 		}
-		if len(rest) > 0 {
-			return first + "; " + strings.Join(rest, ", ") + "."
-		}
 	case p.Empty() && len(p.Refusals) == 0:
-		if len(rest) == 0 {
-			return "No differences."
-		}
-		return "No differences. " + strings.Join(rest, ", ") + "."
+		first, glue = "No differences", ". "
 	}
-	return strings.Join(append([]string{first}, rest...), ", ") + "."
+	if rest != "" {
+		first += glue + rest
+	}
+	return first + "."
 }
 
-// changesIn returns "3 changes in 2 orgs (1 destructive, 1 blocked)".
-func changesIn(p *diff.Plan, groups []group) string {
-	if len(p.Changes) == 0 {
-		return "no changes"
-	}
-	var which []string
-	for _, f := range []figure{
-		{"destructive", p.Summary.Destructive}, {"irreversible", irreversible(p)}, {"blocked", p.Summary.Blocked},
-	} {
-		if f.N > 0 {
-			which = append(which, fmt.Sprintf("%d %s", f.N, f.Name))
+// changesIn returns "3 changes in 2 orgs (1 destructive, 1 blocked)" for the
+// changes of some origins; "" when there are none.
+func changesIn(p *diff.Plan, include func(diff.Origin) bool) string {
+	n := 0
+	var g gathering
+	for i := range p.Changes {
+		if c := &p.Changes[i]; include(c.Origin) {
+			n++
+			g.of(p, c.Org)
 		}
 	}
-	text := text.Plural(len(p.Changes), "change") + " in " + where(groups)
-	if len(which) > 0 {
-		text += " (" + strings.Join(which, ", ") + ")"
+	if n == 0 {
+		return ""
 	}
-	return text
+	s := text.Plural(n, "change") + " in " + where(g.entries)
+	if which := counted(properties(p, include)); len(which) > 0 {
+		s += " (" + strings.Join(which, ", ") + ")"
+	}
+	return s
 }
 
 // where returns "2 orgs", or "the account and 1 org".
-func where(groups []group) string {
+func where(entries []entry) string {
 	orgs := 0
-	for i := range groups {
-		if !groups[i].Account {
+	for i := range entries {
+		if !entries[i].Account {
 			orgs++
 		}
 	}
 	switch {
-	case orgs == len(groups):
+	case orgs == len(entries):
 		return text.Plural(orgs, "org")
 	case orgs == 0:
 		return "the account"
 	default:
 		return "the account and " + text.Plural(orgs, "org")
 	}
-}
-
-func noun(n int, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
 }

@@ -9,21 +9,20 @@ import (
 	"strings"
 )
 
-// page is the whole HTML report: one file that can be archived, mailed or
-// served, with no script and nothing to load.
+// page is the HTML report: one file that can be archived, mailed or served,
+// without scripts or external resources.
 //
 //go:embed page.html
 var page string
 
-// writeHTML writes the report as a page. The page carries a content security
-// policy of its own that allows its one style sheet, by hash, and nothing else:
-// should a foreign text ever get past the template, it stays text.
+// writeHTML writes the report as a page. Its content security policy allows its
+// style sheet, by hash, and nothing else.
 func writeHTML(w io.Writer, d Data) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"where": where,
-		"class": class,
+		"class": func(s sign) string { return signForms[s].class },
 		"title": title,
-		"many":  func(groups []group) bool { return len(groups) > manyOrgs },
+		"many":  func(groups []entry) bool { return len(groups) > manyOrgs },
 	}).Parse(page)
 	if err != nil {
 		return err
@@ -34,7 +33,7 @@ func writeHTML(w io.Writer, d Data) error {
 	}{newView(d), styleHash()})
 }
 
-// title returns a sentence of ours its capital letter.
+// title returns s with a capital letter.
 func title(s string) string {
 	if s == "" {
 		return ""
@@ -48,18 +47,4 @@ func styleHash() string {
 	style, _, _ = strings.Cut(style, "</style>")
 	sum := sha256.Sum256([]byte(style))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// class is the style of a sign.
-func class(s sign) string {
-	switch s {
-	case add:
-		return "add"
-	case alter:
-		return "alter"
-	case remove:
-		return "remove"
-	default:
-		return "attention"
-	}
 }

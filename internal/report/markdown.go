@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/diff"
 	"reconciler/internal/text"
 )
 
@@ -18,24 +19,22 @@ const (
 	markdownLeast = 8_000
 
 	// Everything but the changes is cut to lists of mdItems (refusals to half
-	// as many, being longer) with texts of mdText or mdName bytes. That adds
-	// up to less than 50,000, so that changes always find room. Where it
-	// doesn't, the lists get shorter.
+	// as many) with texts of mdText or mdName bytes: less than 50,000 bytes, to
+	// leave room for changes. With less room, the lists get shorter.
 	mdItems = 20
 	mdText  = 400
 	mdName  = 100
 
-	// One change is cut to mdLines lines with texts of mdLine bytes, so that
-	// one absurd change can't keep out the others.
+	// One change is cut to mdLines lines with texts of mdLine bytes, to leave
+	// room for the others.
 	mdLines = 40
 	mdLine  = 150
 	mdNotes = 200 // why a change is blocked, and until when
 )
 
 // markdown returns the report as a comment for a pull request on GitHub or
-// GitLab, of at most limit bytes, or markdownLeast if that is more. What is least
-// important is left out first, and counted: the details of existing drift, then
-// lists, then the details of changes.
+// GitLab, of at most limit bytes, or markdownLeast if that is more. It leaves out,
+// and counts, first the details of existing drift, then of lists, then changes.
 func markdown(d Data, limit int) string {
 	v := newView(d)
 	limit = max(limit, markdownLeast)
@@ -49,7 +48,7 @@ func markdown(d Data, limit int) string {
 			return top + markdownChanges(v.Groups, room) + end
 		}
 		body, whole := markdownReview(v.Review, room)
-		if !whole { // what nothing is done to must not push aside what is
+		if !whole { // changes come before unmanaged orgs
 			end = markdownEnd(v, items, 0)
 			body, _ = markdownReview(v.Review, limit-len(top)-len(end))
 		}
@@ -71,7 +70,7 @@ func markdownTop(v *view, most int) string {
 		b.WriteString("**" + v.Interrupted + "**\n\n")
 	}
 	items(&b, "**Warnings**", v.Warnings, most, func(w string) string { return code(w, mdText) })
-	items(&b, "**Refused:** apply makes none of these changes", v.Refusals, most/2, func(r refusal) string {
+	items(&b, "**Refused:** "+aboutRefusals, v.Refusals, most/2, func(r diff.Refusal) string {
 		return code(r.Guard, mdName) + ": " + code(r.Message, 2*mdText)
 	})
 	if len(v.Groups) <= manyOrgs {
@@ -88,8 +87,8 @@ func markdownTop(v *view, most int) string {
 	return b.String()
 }
 
-// figureTable writes the numbers as a table of one row. They hold no foreign
-// text, the only kind of text that is safe in a table.
+// figureTable writes the numbers as a table of one row. Foreign text would not be
+// safe in a table.
 func figureTable(b *strings.Builder, all []figure) {
 	head, rule, row := "|", "|", "|"
 	for _, f := range all {
@@ -100,8 +99,8 @@ func figureTable(b *strings.Builder, all []figure) {
 	fmt.Fprintf(b, "%s\n%s\n%s\n\n", head, rule, row)
 }
 
-// items writes a titled list of at most limit things, and how many it leaves
-// out; nothing at all when there are none.
+// items writes a titled list of at most limit items and how many it leaves out;
+// nothing when there are none.
 func items[T any](b *strings.Builder, title string, all []T, limit int, item func(T) string) {
 	if len(all) == 0 {
 		return
@@ -120,16 +119,16 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 
 func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
-	items(&b, "**Unfixable:** differences that no call of the API can fix", v.Unfixable, most, func(u unfixable) string {
+	items(&b, "**Unfixable:** "+AboutUnfixable, v.Unfixable, most, func(u diff.Unfixable) string {
 		return fmt.Sprintf("%s %s: desired %s, actual %s",
 			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
 	})
-	items(&b, "**Unknown:** could not be read, so nothing is written to them", v.Unknown, most, func(u unknown) string {
+	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, func(u diff.Unknown) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
 	})
 	if n := len(v.Unmanaged); n > 0 {
-		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s linked to the account but not in the manifests; nothing is ever done to them</summary>\n\n", text.Plural(n, "org"))
-		items(&b, "", v.Unmanaged, mostUnmanaged, func(u unmanaged) string {
+		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s %s</summary>\n\n", text.Plural(n, "org"), AboutUnmanaged)
+		items(&b, "", v.Unmanaged, mostUnmanaged, func(u diff.Unmanaged) string {
 			return code(u.Org, mdName) + " (" + code(u.OrgID, mdName) + ")"
 		})
 		b.WriteString("</details>\n\n")
@@ -147,16 +146,16 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 	return b.String()
 }
 
-// markdownChanges returns as many of the orgs as fit into room, none of them in
-// part, and how many changes that leaves out.
-func markdownChanges(groups []group, room int) string {
+// markdownChanges returns the orgs that fit into room, each whole, and says how
+// many changes that leaves out.
+func markdownChanges(groups []entry, room int) string {
 	const (
-		foot     = "```\n\n</details>\n\n"
+		foot     = mdClose + "</details>\n\n"
 		noteRoom = 200
 	)
 	room -= noteRoom
 	var b strings.Builder
-	var missing []group
+	var missing []entry
 	left := 0 // changes of the missing
 	for _, s := range sections(groups) {
 		started := false
@@ -178,8 +177,8 @@ func markdownChanges(groups []group, room int) string {
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, "**%d more %s in %s not shown:** they would not fit into one comment. The JSON output has them all.\n\n",
-			left, noun(left, "change"), where(missing))
+		fmt.Fprintf(&b, "**%s in %s not shown:** they would not fit into one comment. The JSON output has them all.\n\n",
+			text.Plural(left, "more change"), where(missing))
 	}
 	return b.String()
 }
@@ -192,20 +191,9 @@ func mdHead(s section) string {
 	return fmt.Sprintf("%s\n<summary><b>%s</b> in %s</summary>\n\n```diff\n", tag, s.Title, where(s.Groups))
 }
 
-// The lines below stand in a code block that GitHub and GitLab colour as a
-// diff. No line can end the block early: each begins with a sign or with a word
-// of ours, never with foreign text.
-
-func (g *group) inDiff() string {
-	var b strings.Builder
-	b.WriteString("@@ " + cut(g.Name+" ("+g.id()+")", mdText) + " @@\n")
-	for _, c := range g.Changes {
-		c.inDiff(&b)
-	}
-	return b.String()
-}
-
-// inDiff returns what the orgs of an entry have to expect.
+// inDiff returns the changes of an entry as lines of a code block that GitHub and
+// GitLab colour as a diff. No line begins with foreign text, which could end the
+// block.
 func (e *entry) inDiff() string {
 	head := e.Head()
 	if names := e.Listed(); names != nil {
@@ -246,8 +234,8 @@ func (c *change) inDiff(b *strings.Builder) {
 	}
 }
 
-// inDiff says in words what the text leaves to the sign. Long names are cut so
-// that the words stay.
+// inDiff returns the line with the properties that the text format leaves to the
+// sign. Long names are cut to keep the rest.
 func (l *line) inDiff(result apply.Status) string {
 	var notes []string
 	if result != "" && result != apply.Blocked { // a note says that already
@@ -263,9 +251,8 @@ func (l *line) inDiff(result apply.Status) string {
 	return short.signed(notes)
 }
 
-// code returns a foreign text of at most n bytes as a code span, where neither
-// markdown nor links, mentions and references mean anything. A backtick would
-// end it and becomes an escape.
+// code returns a foreign text of at most n bytes as a code span, in which markdown,
+// links, mentions and references have no effect. Backticks are escaped.
 func code(s string, n int) string {
 	if s == "" {
 		return "(empty)"
@@ -273,8 +260,8 @@ func code(s string, n int) string {
 	return "`" + cut(strings.ReplaceAll(s, "`", `\x60`), n) + "`"
 }
 
-// prose returns a text as it is when it can mean nothing to markdown, GitHub or
-// GitLab, and as a code span otherwise.
+// prose returns a text as it is if it is plain to markdown, GitHub and GitLab, and
+// as a code span otherwise.
 func prose(s string) string {
 	for _, r := range s {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" ,()", r) {

@@ -8,15 +8,17 @@ import (
 )
 
 const (
-	// mdNote is how long a sentence about what is left out may get.
+	// mdNote limits the sentence about what is left out.
 	mdNote = 150
-	// mdFence is how much it takes to open and close a block of code.
-	mdFence = len("```diff\n") + len("```\n\n")
+	// mdOpen and mdClose are around a block of code, and mdFence is their size.
+	mdOpen  = "```diff\n"
+	mdClose = "```\n\n"
+	mdFence = len(mdOpen) + len(mdClose)
 )
 
 // markdownReview returns the parts of a review that fit into room, and whether
-// that is all but the drift. Each part says what it lacks. Drift is shown only
-// where nothing else is left out.
+// nothing but drift is left out. Drift is shown only then. Each part says what it
+// leaves out.
 func markdownReview(r *review, room int) (body string, whole bool) {
 	for i := range r.Parts {
 		p := &r.Parts[i]
@@ -55,12 +57,11 @@ func (p *part) mdFoot() string {
 	return ""
 }
 
-// inMarkdown returns the entries that fit into room, none of them in part but for
-// the names of many orgs, how much of the room that took, and whether it is all.
-// Fences and the sentence about what is left out have room of their own, as far
-// as each part has one of them.
+// inMarkdown returns the entries that fit into room, each whole but for the names
+// of many orgs, how much room they take, and whether these are all. The caller
+// reserves room for one pair of fences and the sentence about what is left out.
 func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
-	var b blocks
+	var b strings.Builder
 	left, leftOrgs, unlisted := 0, 0, 0
 	for i := range p.Entries {
 		e := &p.Entries[i]
@@ -68,17 +69,17 @@ func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 		folded := mdFold(list, len(e.Names))
 		switch {
 		case p.Drift && spent+len(lines)+len(list) <= room:
-			b.lines(lines + list) // it is folded away already
+			b.WriteString(mdOpen + lines + list + mdClose) // it is folded away already
 			spent += len(lines) + len(list)
 		case !p.Drift && spent+len(lines)+len(folded)+mdFence <= room:
-			b.lines(lines)
+			b.WriteString(mdOpen + lines + mdClose)
 			spent += len(lines)
 			if folded != "" {
-				b.between(folded)
+				b.WriteString(folded)
 				spent += len(folded) + mdFence
 			}
 		case spent+len(lines) <= room:
-			b.lines(lines)
+			b.WriteString(mdOpen + lines + mdClose)
 			spent += len(lines)
 			if list != "" {
 				unlisted++
@@ -88,18 +89,18 @@ func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 			leftOrgs += len(e.Names)
 		}
 	}
-	b.close()
 	switch {
 	case left > 0:
-		fmt.Fprintf(&b.b, "**%d more in %s not shown:** there is no room for them here. The JSON output has them all.\n\n", left, text.Plural(leftOrgs, "org"))
+		fmt.Fprintf(&b, "**%d more in %s not shown:** there is no room for them here. The JSON output has them all.\n\n", left, text.Plural(leftOrgs, "org"))
 	case unlisted > 0:
-		b.b.WriteString("There is no room here for the names of all orgs. The JSON output has them.\n\n")
+		b.WriteString("There is no room here for the names of all orgs. The JSON output has them.\n\n")
 	}
-	return b.b.String(), spent, left+unlisted == 0
+	body = strings.ReplaceAll(b.String(), mdClose+mdOpen, "") // one block for adjacent entries
+	return body, spent, left+unlisted == 0
 }
 
-// mdNames returns names as lines of a block of code. Each is indented so far that
-// it can't end the block.
+// mdNames returns names as lines of a block of code, indented so that none can end
+// the block.
 func mdNames(names []string) string {
 	var b strings.Builder
 	for _, l := range wrap(names, textWidth) {
@@ -108,36 +109,10 @@ func mdNames(names []string) string {
 	return b.String()
 }
 
-// mdFold lets one unfold a list of n orgs; without a list it returns nothing.
+// mdFold returns a list of n orgs, folded; "" without a list.
 func mdFold(list string, n int) string {
 	if list == "" {
 		return ""
 	}
 	return fmt.Sprintf("<details>\n<summary>All %s</summary>\n\n```text\n%s```\n\n</details>\n\n", text.Plural(n, "org"), list)
-}
-
-// blocks writes blocks of code with something between them.
-type blocks struct {
-	b    strings.Builder
-	open bool
-}
-
-func (b *blocks) lines(s string) {
-	if !b.open {
-		b.b.WriteString("```diff\n")
-		b.open = true
-	}
-	b.b.WriteString(s)
-}
-
-func (b *blocks) between(s string) {
-	b.close()
-	b.b.WriteString(s)
-}
-
-func (b *blocks) close() {
-	if b.open {
-		b.b.WriteString("```\n\n")
-		b.open = false
-	}
 }

@@ -11,7 +11,7 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Format is a form that a report can have.
+// Format is a format of reports.
 type Format string
 
 const (
@@ -26,14 +26,14 @@ func Formats() []string {
 	return []string{string(Text), string(JSON), string(Markdown), string(HTML)}
 }
 
-// ParseFormat takes the name of a format, as a user writes it.
+// ParseFormat returns the format with a name.
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
 	case Text, JSON, Markdown, HTML:
 		return f, nil
 	}
 	hint := strictyaml.DidYouMean(name, Formats())
-	if name == "md" { // too short to be near, too common not to know
+	if name == "md" { // too short for DidYouMean
 		hint = `: did you mean "markdown"?`
 	}
 	if hint == "" {
@@ -46,21 +46,18 @@ func ParseFormat(name string) (Format, error) {
 type Data struct {
 	// Plan is never nil.
 	Plan *diff.Plan
-	// Result is what became of the plan; nil when nothing was tried.
+	// Result is that of applying the plan; nil if it was not applied.
 	Result *apply.Result
-	// Title heads text, markdown and HTML; empty means a plain one (none, in
-	// text). JSON has no place for it.
+	// Title is not in JSON; empty means a default one (none, in text).
 	Title string
-	// Warnings are told before anything else, one line each; not in JSON.
+	// Warnings come first, one line each; not in JSON.
 	Warnings []string
-	// Color lets the text have colours. The caller knows whether w is a
-	// terminal and what the user wishes.
+	// Color enables colours in text.
 	Color bool
 }
 
-// Write writes d to w in one format. The error is w's, or says that d is not
-// something that can be shown; w may have got a part by then. Markdown is never
-// more than GitHub takes in one comment.
+// Write writes d to w in one format. The error is w's, or that d is not valid; a
+// part may have been written by then. Markdown fits into a comment on GitHub.
 func Write(w io.Writer, f Format, d Data) error {
 	if d.Plan == nil {
 		return errors.New("report: no plan to show")
@@ -82,8 +79,7 @@ func Write(w io.Writer, f Format, d Data) error {
 	return fmt.Errorf("report: unknown format %q", f)
 }
 
-// applied is a plan's JSON form once it was carried out: the same object with
-// more keys, so that a reader of plans can read it.
+// applied is the JSON form of a plan that was applied: the plan with more keys.
 type applied struct {
 	*diff.Plan
 	Outcomes    []apply.Outcome `json:"outcomes"`
@@ -93,11 +89,7 @@ type applied struct {
 func writeJSON(w io.Writer, d Data) error {
 	var v any = d.Plan
 	if d.Result != nil {
-		outcomes := d.Result.Outcomes
-		if outcomes == nil {
-			outcomes = []apply.Outcome{}
-		}
-		v = applied{d.Plan, outcomes, d.Result.Interrupted}
+		v = applied{d.Plan, append([]apply.Outcome{}, d.Result.Outcomes...), d.Result.Interrupted}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

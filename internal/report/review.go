@@ -12,61 +12,33 @@ import (
 	"reconciler/internal/text"
 )
 
-// review is what is told of a change between two revisions.
+// review shows a change between two revisions.
 type review struct {
-	// Lead says what the review rests on.
+	// Lead is what was compared.
 	Lead string
-	// Title heads it where the caller has none.
+	// Title is the default title.
 	Title string
-	// Base and Head are the revisions; a working tree has words for a name.
+	// Base and Head are the revisions, or the working tree.
 	Base, Head string
-	// Parts are those that have something to say: what this change does first,
-	// and what it has nothing to do with last.
+	// Parts are those with content: this change first, existing drift last.
 	Parts []part
 }
 
-// part is one of the groups into which a review sorts what it found.
+// part is a section of a review.
 type part struct {
 	Title string
-	// Count says how much there is of it, and About what it is.
+	// Count is the number of its changes and orgs, and About what they are.
 	Count, About string
 	Entries      []entry
-	// Drift may be folded away: this change has nothing to do with it.
+	// Drift is existing drift, which may be folded away.
 	Drift bool
 }
 
-// entry is what one org has to expect, or several that have to expect the same.
-type entry struct {
-	// Names are the orgs' domains, or what the account is called.
-	Names []string
-	// ID is that of a single org, or why it has none; empty where that says nothing.
-	ID       string
-	Account  bool
-	Changes  []change
-	Severity severity
-}
-
-// Head names the orgs if they are few, and counts them otherwise.
-func (e entry) Head() string {
-	if len(e.Names) > fewOrgs {
-		return text.Plural(len(e.Names), "org")
-	}
-	return strings.Join(e.Names, ", ")
-}
-
-// Listed returns the names that Head doesn't.
-func (e entry) Listed() []string {
-	if len(e.Names) > fewOrgs {
-		return e.Names
-	}
-	return nil
-}
-
 const (
-	leadDeclared = "Declared change: from the manifests alone; what is live was not looked at."
-	leadThreeWay = "Base, head and live were compared: what this change does is told apart from what differs without it."
+	leadDeclared = "Declared change: from the manifests alone; live state was not read."
+	leadThreeWay = "Base, head and live were compared: this change is shown apart from existing drift."
 
-	noteUnseen  = "whatever else the org has is taken away"
+	noteUnseen  = "all other products of the org are removed"
 	noteNoFix   = "no call of the API can fix it"
 	notThis     = "existing drift"
 	byThis      = "this change"
@@ -75,64 +47,40 @@ const (
 
 func newReview(p *diff.Plan) *review {
 	r := p.Review
-	v := &review{Lead: leadThreeWay, Title: "Change to Okta orgs, held against what is live", Base: visible(r.Base), Head: cmp.Or(visible(r.Head), workingTree)}
+	v := &review{Lead: leadThreeWay, Title: "Change to Okta orgs, compared with live state", Base: visible(r.Base), Head: cmp.Or(visible(r.Head), workingTree)}
 	if r.Kind == diff.Declared {
 		v.Lead, v.Title = leadDeclared, "Declared change to Okta orgs"
 	}
 	v.add(part{Title: "This change"}, "difference", differences(p, diff.ThisChange))
-	v.add(part{Title: "Conflicts", About: "this change declares something else for what differs from the base already"},
+	v.add(part{Title: "Conflicts", About: "this change declares other values for fields in which live differs from the base already"},
 		"difference", differences(p, diff.Conflict))
-	v.add(part{Title: "Settings", About: "declared differently, and nothing is written for it"}, "", settings(p))
-	v.add(part{Title: "Settled", About: "this change declares what is live already, against the base"}, "", settled(p))
-	v.add(part{Title: "Existing drift", About: "live differs from the base already, and this change did not cause it", Drift: true},
+	v.add(part{Title: "Settings", About: "declared differently, without a write"}, "", settings(p))
+	v.add(part{Title: "Settled", About: "live already has what this change declares"}, "", settled(p))
+	v.add(part{Title: "Existing drift", About: "live differs from the base already, without this change", Drift: true},
 		"difference", differences(p, diff.ExistingDrift))
 	return v
 }
 
-// add appends a part, if there is something in it. It counts before it folds.
+// add appends a part, unless it is empty. It counts before it folds.
 func (v *review) add(p part, noun string, entries []entry) {
 	if len(entries) == 0 {
 		return
 	}
 	n := 0
-	var parties []group
 	for _, e := range entries {
 		n += len(e.Changes)
-		parties = append(parties, group{Account: e.Account})
 	}
 	p.Count = strconv.Itoa(n)
 	if noun != "" {
 		p.Count = text.Plural(n, noun)
 	}
-	p.Count += " in " + where(parties)
+	p.Count += " in " + where(entries)
 	p.Entries = fold(entries)
 	v.Parts = append(v.Parts, p)
 }
 
-// gathering collects entries, one an org, in the order in which orgs come up.
-type gathering struct {
-	entries []entry
-	index   map[string]int
-}
-
-func (g *gathering) of(p *diff.Plan, org string) *entry {
-	if i, ok := g.index[org]; ok {
-		return &g.entries[i]
-	}
-	if g.index == nil {
-		g.index = map[string]int{}
-	}
-	e := entry{Names: []string{Org(org)}, Account: org == "", Severity: held}
-	if e.Account {
-		e.ID = visible(p.Account)
-	}
-	g.index[org] = len(g.entries)
-	g.entries = append(g.entries, e)
-	return &g.entries[len(g.entries)-1]
-}
-
-// originOf returns one of the three origins: what a file says besides is this
-// change's, so that nothing is hidden.
+// originOf returns one of the three origins; an unknown one counts as this
+// change, so that nothing is hidden.
 func originOf(o diff.Origin) diff.Origin {
 	if o == diff.Conflict || o == diff.ExistingDrift {
 		return o
@@ -140,29 +88,13 @@ func originOf(o diff.Origin) diff.Origin {
 	return diff.ThisChange
 }
 
-// differences returns the changes, and what can't be changed, of one origin.
+func anyOrigin(diff.Origin) bool { return true }
+
+func isThisChange(o diff.Origin) bool { return originOf(o) == diff.ThisChange }
+
+// differences returns the changes and unfixable differences of one origin.
 func differences(p *diff.Plan, origin diff.Origin) []entry {
-	var g gathering
-	live := p.Review.Kind != diff.Declared
-	for i := range p.Changes {
-		c := &p.Changes[i]
-		if originOf(c.Origin) != origin {
-			continue
-		}
-		e := g.of(p, c.Org)
-		if c.OrgID != "" && !e.Account {
-			e.ID = visible(c.OrgID)
-		}
-		if e.ID == "" && live {
-			e.ID = notLinked
-		}
-		e.Severity = min(e.Severity, severityOf(c, nil))
-		one := change{Lines: describe(c, p)}
-		if origin == diff.Conflict {
-			explain(&one, c, p, i)
-		}
-		e.Changes = append(e.Changes, one)
-	}
+	g := changesOf(p, nil, func(o diff.Origin) bool { return originOf(o) == origin })
 	for _, u := range p.Unfixable {
 		if originOf(u.Origin) != origin {
 			continue
@@ -174,13 +106,13 @@ func differences(p *diff.Plan, origin diff.Origin) []entry {
 	return g.entries
 }
 
-// explain says of a conflict which part of it is whose, and what each side has.
-// at is the change's index in the plan.
+// explain adds to a conflict which part is this change's and which is existing
+// drift, and the value of each side. at is the change's index in the plan.
 func explain(one *change, c *diff.Change, p *diff.Plan, at int) {
 	if c.Action == diff.UpdateProducts {
 		base := c.Base.List()
 		for i, id := range slices.Concat(c.Enable, c.Disable) {
-			// What the base asks for and live lacks was lost before, and so on.
+			// A product that base and head agree on is existing drift.
 			whose := byThis
 			if slices.Contains(base, id) == (i < len(c.Enable)) {
 				whose = notThis
@@ -190,7 +122,7 @@ func explain(one *change, c *diff.Change, p *diff.Plan, at int) {
 	}
 	before := c.Before
 	if at > 0 && p.Changes[at-1].Org == c.Org && p.Changes[at-1].Action == c.Action {
-		before = p.Changes[at-1].Before // a protected org's gain and loss are two changes
+		before = p.Changes[at-1].Before // a protected org's additions and removals are two changes
 	}
 	last := &one.Lines[len(one.Lines)-1]
 	for _, side := range []struct {
@@ -213,7 +145,7 @@ func settings(p *diff.Plan) []entry {
 	return g.entries
 }
 
-// setting puts a setting into words.
+// setting returns the line of a setting.
 func setting(s *diff.Setting, kind diff.ReviewKind) line {
 	if s.Field == diff.FieldDeclared {
 		if s.Head == "" {
@@ -228,7 +160,7 @@ func setting(s *diff.Setting, kind diff.ReviewKind) line {
 	return l
 }
 
-// side returns one side of a setting, or what it means that there is none.
+// side returns one side of a setting, or what an empty one means.
 func side(field, value string) string {
 	switch {
 	case value != "":
@@ -250,8 +182,7 @@ func settled(p *diff.Plan) []entry {
 	return g.entries
 }
 
-// fold makes one entry of all orgs that have the same to expect, and puts first
-// what a reader must not miss.
+// fold merges the entries of orgs with the same changes, and sorts by severity.
 func fold(all []entry) []entry {
 	index := map[string]int{}
 	var folded []entry
@@ -270,7 +201,7 @@ func fold(all []entry) []entry {
 	return folded
 }
 
-// key is the same for entries that say the same.
+// key is equal for entries with the same changes.
 func (e *entry) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %d", e.Account, e.Severity)
@@ -283,129 +214,48 @@ func (e *entry) key() string {
 	return b.String()
 }
 
-// reviewSummary is the whole review in one line.
+// reviewSummary returns the review in one line.
 func reviewSummary(p *diff.Plan) string {
 	r := p.Review
-	var said []string
-	if text := tally(p); text != "" {
-		said = append(said, text)
+	var parts []string
+	if changes := changesIn(p, isThisChange); changes != "" {
+		parts = append(parts, changes)
 	}
-	for _, f := range []figure{{"conflict", r.Conflicts}, {"setting", len(r.Settings)}} {
-		if f.N > 0 {
-			said = append(said, text.Plural(f.N, f.Name))
+	unfixable := 0
+	for _, u := range p.Unfixable {
+		if isThisChange(u.Origin) {
+			unfixable++
 		}
 	}
-	if n := len(r.Settled); n > 0 {
-		said = append(said, fmt.Sprintf("%d settled", n))
+	parts = append(parts, counted([]figure{{"unfixable", unfixable}})...)
+	for _, f := range nonzero([]figure{{"conflict", r.Conflicts}, {"setting", len(r.Settings)}}) {
+		parts = append(parts, text.Plural(f.N, f.Name))
 	}
-	s := "This change: nothing."
-	if len(said) > 0 {
-		s = "This change: " + strings.Join(said, ", ") + "."
-	}
+	parts = append(parts, counted([]figure{{"settled", len(r.Settled)}})...)
+	s := "This change: " + cmp.Or(strings.Join(parts, ", "), "nothing") + "."
 	if r.ExistingDrift > 0 {
 		s += " Existing drift: " + text.Plural(r.ExistingDrift, "difference") + "."
 	}
-	var rest []string
-	if n := p.Summary.InSync; n > 0 {
-		how := " in sync"
-		if r.Kind == diff.Declared {
-			how = " not affected"
-		}
-		rest = append(rest, text.Plural(n, "org")+how)
-	}
-	for _, f := range []figure{{"unknown", p.Summary.Unknown}, {"unmanaged", p.Summary.Unmanaged}} {
-		if f.N > 0 {
-			rest = append(rest, fmt.Sprintf("%d %s", f.N, f.Name))
-		}
-	}
-	if n := len(p.Refusals); n > 0 {
-		rest = append(rest, "refused by "+text.Plural(n, "guard"))
-	}
-	if len(rest) > 0 {
-		s += " " + title(strings.Join(rest, ", ")) + "."
+	if rest := rest(p, unaffected(r), 0); rest != "" {
+		s += " " + title(rest) + "."
 	}
 	return s
 }
 
-// tally returns "3 changes in 2 orgs (1 destructive), 1 unfixable" of what this
-// change alone does; "" when that is nothing.
-func tally(p *diff.Plan) string {
-	alone := func(o diff.Origin) bool { return originOf(o) == diff.ThisChange }
-	var parties []group
-	n, last := 0, ""
-	for i := range p.Changes {
-		c := &p.Changes[i]
-		if !alone(c.Origin) {
-			continue
-		}
-		if n == 0 || c.Org != last { // the changes of one org stand together
-			parties = append(parties, group{Account: c.Org == ""})
-		}
-		n, last = n+1, c.Org
+// unaffected returns what an org without differences is called.
+func unaffected(r *diff.Review) string {
+	if r.Kind == diff.Declared {
+		return "not affected"
 	}
-	var said []string
-	if n > 0 {
-		text := text.Plural(n, "change") + " in " + where(parties)
-		var which []string
-		for _, f := range marks(p, alone) {
-			if f.N > 0 {
-				which = append(which, fmt.Sprintf("%d %s", f.N, strings.ToLower(f.Name)))
-			}
-		}
-		if len(which) > 0 {
-			text += " (" + strings.Join(which, ", ") + ")"
-		}
-		said = append(said, text)
-	}
-	unfixable := 0
-	for _, u := range p.Unfixable {
-		if alone(u.Origin) {
-			unfixable++
-		}
-	}
-	if unfixable > 0 {
-		said = append(said, fmt.Sprintf("%d unfixable", unfixable))
-	}
-	return strings.Join(said, ", ")
+	return "in sync"
 }
 
-// marks counts what a reader must not miss among the changes of some origins.
-func marks(p *diff.Plan, of func(diff.Origin) bool) []figure {
-	destructive, irreversible, blocked := figure{Name: "Destructive"}, figure{Name: "Irreversible"}, figure{Name: "Blocked"}
-	for i := range p.Changes {
-		c := &p.Changes[i]
-		if !of(c.Origin) {
-			continue
-		}
-		if c.Destructive {
-			destructive.N++
-		}
-		if c.Irreversible {
-			irreversible.N++
-		}
-		if c.Blocked != "" {
-			blocked.N++
-		}
-	}
-	return []figure{destructive, irreversible, blocked}
-}
-
-// reviewFigures are the numbers of a review. Those that a reader must not miss
-// speak of this change and its conflicts only.
+// reviewFigures returns the numbers of a review. Existing drift doesn't count
+// among destructive, irreversible and blocked changes.
 func reviewFigures(p *diff.Plan) []figure {
 	r := p.Review
-	inSync := "In sync"
-	if r.Kind == diff.Declared {
-		inSync = "Not affected"
-	}
-	all := []figure{{"Orgs", p.Summary.Orgs}, {inSync, p.Summary.InSync}, {"This change", r.ThisChange}}
 	more := []figure{{"Conflicts", r.Conflicts}, {"Settings", len(r.Settings)}, {"Settled", len(r.Settled)}, {"Existing drift", r.ExistingDrift}}
-	more = append(more, marks(p, func(o diff.Origin) bool { return originOf(o) != diff.ExistingDrift })...)
-	more = append(more, figure{"Unknown", p.Summary.Unknown}, figure{"Unmanaged", p.Summary.Unmanaged}, figure{"Refusals", len(p.Refusals)})
-	for _, f := range more {
-		if f.N > 0 {
-			all = append(all, f)
-		}
-	}
-	return all
+	more = append(more, properties(p, func(o diff.Origin) bool { return originOf(o) != diff.ExistingDrift })...)
+	more = append(more, others(p, 0)...)
+	return append([]figure{{"Orgs", p.Summary.Orgs}, {title(unaffected(r)), p.Summary.InSync}, {"This change", r.ThisChange}}, nonzero(more)...)
 }

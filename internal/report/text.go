@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -12,16 +13,15 @@ import (
 )
 
 const (
-	// manyOrgs is from how many changed orgs on a reader wants an overview.
+	// manyOrgs is the number of changed orgs above which there is an overview.
 	manyOrgs = 10
-	// fewOrgs is how many orgs an overview names rather than counts.
+	// fewOrgs is the number of orgs above which they are counted, not named.
 	fewOrgs = 3
-	// maxUnmanaged is how many unmanaged orgs are listed: nothing is done to
-	// them, so they must not push aside what is.
+	// maxUnmanaged is how many unmanaged orgs are listed.
 	maxUnmanaged = 20
 )
 
-// The colours are the sixteen that every terminal theme has an idea of.
+// The colours are among the sixteen that every terminal theme defines.
 const (
 	bold    = "1"
 	red     = "31"
@@ -30,18 +30,9 @@ const (
 	magenta = "35"
 )
 
-func colorOf(s sign) string {
-	switch s {
-	case add:
-		return green
-	case alter:
-		return yellow
-	case remove:
-		return red
-	default:
-		return magenta
-	}
-}
+var resultColors = map[apply.Status]string{apply.Applied: green, apply.Failed: red, apply.Skipped: yellow}
+
+func colorOf(s apply.Status) string { return cmp.Or(resultColors[s], magenta) }
 
 // printer writes lines, and remembers the first error.
 type printer struct {
@@ -90,7 +81,7 @@ func (p *printer) head(v *view) {
 		p.say(p.paint(bold, v.Title))
 	}
 	for _, w := range v.Warnings {
-		p.say(p.paint(colorOf(attention), "! warning: "+w))
+		p.say(p.paint(signForms[attention].color, "! warning: "+w))
 	}
 	if v.Review != nil {
 		p.say(p.paint(bold, v.Review.Lead))
@@ -108,23 +99,13 @@ func (p *printer) head(v *view) {
 	p.legend(v)
 }
 
-// legend explains the signs that will occur, and no others.
+// legend explains the signs that occur.
 func (p *printer) legend(v *view) {
 	used := map[sign]bool{attention: len(v.Unfixable)+len(v.Unknown)+len(v.Refusals) > 0}
-	note := func(changes []change) {
-		for _, c := range changes {
+	for _, e := range v.all() {
+		for _, c := range e.Changes {
 			for _, l := range c.Lines {
 				used[l.Sign] = true
-			}
-		}
-	}
-	for _, g := range v.Groups {
-		note(g.Changes)
-	}
-	if v.Review != nil {
-		for _, part := range v.Review.Parts {
-			for _, e := range part.Entries {
-				note(e.Changes)
 			}
 		}
 	}
@@ -133,9 +114,9 @@ func (p *printer) legend(v *view) {
 		if used[s] {
 			word := string(s) + " " + s.Word()
 			if s == remove {
-				word += " (destructive)" // which text, unlike the others, says nowhere else
+				word += " (destructive)" // which only the text format leaves to the sign
 			}
-			parts = append(parts, p.paint(colorOf(s), word))
+			parts = append(parts, p.paint(signForms[s].color, word))
 		}
 	}
 	if len(parts) > 0 {
@@ -143,22 +124,17 @@ func (p *printer) legend(v *view) {
 	}
 }
 
-// groups prints those of some severity, with air between them while there are
-// few.
-func (p *printer) groups(all []group, which ...severity) {
-	all = slices.DeleteFunc(slices.Clone(all), func(g group) bool { return !slices.Contains(which, g.Severity) })
-	for i, g := range all {
-		if i == 0 || len(all) <= manyOrgs {
-			p.say()
-		}
-		p.group(g)
-	}
+// groups prints those of some severities, separated by empty lines if they are few.
+func (p *printer) groups(all []entry, which ...severity) {
+	p.entries(slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return !slices.Contains(which, e.Severity) }), true)
 }
 
-func (p *printer) group(g group) {
-	p.say(p.paint(bold, g.Name), "  (", g.id(), ")")
-	for _, c := range g.Changes {
-		p.change(c)
+func (p *printer) entries(all []entry, spaceBefore bool) {
+	for i, e := range all {
+		if i == 0 && spaceBefore || i > 0 && len(all) <= manyOrgs {
+			p.say()
+		}
+		p.entry(e)
 	}
 }
 
@@ -173,12 +149,7 @@ func (p *printer) review(v *view) {
 			about += "; " + part.About
 		}
 		p.section(part.Title, about)
-		for i, e := range part.Entries {
-			if i > 0 && len(part.Entries) <= manyOrgs {
-				p.say()
-			}
-			p.entry(e)
-		}
+		p.entries(part.Entries, false)
 	}
 }
 
@@ -196,7 +167,7 @@ func (p *printer) entry(e entry) {
 	}
 }
 
-// textWidth is how long a line of names gets, in bytes; one name may be longer.
+// textWidth is the width of a line of names, in bytes; one name may be longer.
 const textWidth = 96
 
 // wrap joins names by commas, in lines of at most so many bytes.
@@ -230,40 +201,27 @@ func (p *printer) change(c change) {
 	if c.Result != "" {
 		result := string(c.Result)
 		pad := strings.Repeat(" ", max(0, resultWidth-len(result))+2)
-		indent = "  " + p.paint(colorOfResult(c.Result), result) + pad
+		indent = "  " + p.paint(colorOf(c.Result), result) + pad
 	}
 	under := strings.Repeat(" ", 4)
 	if c.Result != "" {
 		under = strings.Repeat(" ", 4+resultWidth+2)
 	}
 	for _, l := range c.Lines {
-		p.say(indent, p.paint(colorOf(l.Sign), l.signed(l.Notes)))
+		p.say(indent, p.paint(signForms[l.Sign].color, l.signed(l.Notes)))
 		for _, m := range l.More {
 			p.say(under, m)
 		}
 	}
 	if c.Error != "" {
-		p.say(under, p.paint(colorOfResult(c.Result), c.ErrorWord()+": "+c.Error))
+		p.say(under, p.paint(colorOf(c.Result), c.ErrorWord()+": "+c.Error))
 	}
 	if c.Hint != "" {
 		p.say(under, c.HintWord(), ": ", c.Hint)
 	}
 }
 
-func colorOfResult(s apply.Status) string {
-	switch s {
-	case apply.Applied:
-		return green
-	case apply.Failed:
-		return red
-	case apply.Skipped:
-		return yellow
-	default:
-		return magenta
-	}
-}
-
-// section starts a part that isn't an org.
+// section starts a titled part.
 func (p *printer) section(title, about string) {
 	p.say()
 	p.say(p.paint(bold, title+":"), " ", about)
@@ -273,7 +231,7 @@ func (p *printer) unmanaged(v *view) {
 	if len(v.Unmanaged) == 0 {
 		return
 	}
-	p.section("Unmanaged", "linked to the account but not in the manifests; nothing is ever done to them")
+	p.section("Unmanaged", AboutUnmanaged)
 	for _, u := range v.Unmanaged[:min(len(v.Unmanaged), maxUnmanaged)] {
 		p.say("    ", u.Org, "  (", u.OrgID, ")")
 	}
@@ -282,17 +240,17 @@ func (p *printer) unmanaged(v *view) {
 	}
 }
 
-// attention lists what the program can't fix by itself.
+// attention lists what apply can't fix.
 func (p *printer) attention(v *view) {
-	color := colorOf(attention)
+	color := signForms[attention].color
 	if len(v.Unfixable) > 0 {
-		p.section("Unfixable", "differences that no call of the API can fix")
+		p.section("Unfixable", AboutUnfixable)
 		for _, u := range v.Unfixable {
 			p.say("  ", p.paint(color, "! "+u.Org+"  "+u.Field+": desired "+u.Desired+", actual "+u.Actual))
 		}
 	}
 	if len(v.Unknown) > 0 {
-		p.section("Unknown", "could not be read, so nothing is written to them")
+		p.section("Unknown", AboutUnknown)
 		for _, u := range v.Unknown {
 			p.say("  ", p.paint(color, "! "+u.Org+"  ("+u.OrgID+")"))
 			p.say("    error: ", u.Error)
@@ -300,31 +258,35 @@ func (p *printer) attention(v *view) {
 	}
 }
 
-// kinds lets one see at a glance what a long plan comes to.
+// kinds prints the overview of a long plan.
 func (p *printer) kinds(all []kind) {
-	p.section("In all", "what the plan comes to, by kind of change")
+	p.section("In all", "the plan by kind of change")
 	width := 0
 	for _, k := range all {
 		width = max(width, len(strconv.Itoa(len(k.Orgs))))
 	}
 	for _, k := range all {
-		count := fmt.Sprintf("%*d %-4s", width, len(k.Orgs), noun(len(k.Orgs), "org"))
+		noun := "orgs"
+		if len(k.Orgs) == 1 {
+			noun = "org "
+		}
+		count := fmt.Sprintf("%*d %s", width, len(k.Orgs), noun)
 		names := ""
 		if len(k.Orgs) <= fewOrgs {
 			names = ": " + strings.Join(k.Orgs, ", ")
 		}
-		p.say("  ", count, "  ", p.paint(colorOf(k.Sign), k.signed(k.Notes)), names)
+		p.say("  ", count, "  ", p.paint(signForms[k.Sign].color, k.signed(k.Notes)), names)
 	}
 }
 
-// unfinished lists the orgs that are not where the plan wanted them. They come
-// late, since they are why somebody reads this.
+// unfinished lists the orgs whose changes failed or were skipped, at the end where
+// they are seen first.
 func (p *printer) unfinished(v *view) {
 	has := func(s severity) bool {
-		return slices.ContainsFunc(v.Groups, func(g group) bool { return g.Severity == s })
+		return slices.ContainsFunc(v.Groups, func(e entry) bool { return e.Severity == s })
 	}
 	if has(untried) {
-		p.section("Not tried", "orgs with changes that the run did not come to")
+		p.section("Not tried", "orgs whose changes the run did not attempt")
 		p.groups(v.Groups, untried)
 	}
 	if has(failed) {
@@ -333,7 +295,7 @@ func (p *printer) unfinished(v *view) {
 	}
 	if v.Interrupted != "" {
 		p.say()
-		p.say(p.paint(colorOf(attention), "! "+v.Interrupted))
+		p.say(p.paint(signForms[attention].color, "! "+v.Interrupted))
 	}
 }
 
@@ -341,7 +303,7 @@ func (p *printer) refusals(v *view) {
 	if len(v.Refusals) == 0 {
 		return
 	}
-	p.section("Refused", "apply makes none of these changes")
+	p.section("Refused", aboutRefusals)
 	for _, r := range v.Refusals {
 		p.say("  ", p.paint(bold+";"+red, "! "+r.Guard+": "+r.Message))
 	}

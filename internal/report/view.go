@@ -10,8 +10,8 @@ import (
 	"reconciler/internal/text"
 )
 
-// view is a report that has no form yet: everything that people read, worded
-// and in order, with all foreign text made visible. The forms only lay it out.
+// view is a report without a format: all texts, in order, with foreign text made
+// visible. The formats only lay it out.
 type view struct {
 	Title    string
 	Summary  string
@@ -21,28 +21,28 @@ type view struct {
 	Signer   string
 	Digest   string
 	Warnings []string
-	// Groups hold the changes, one group an org, in the plan's order.
-	Groups []group
-	// Kinds tell the same changes once more by what they do.
+	// Groups hold the changes, one entry for each org, in the plan's order.
+	Groups []entry
+	// Kinds count the same changes by what they do.
 	Kinds     []kind
-	Unfixable []unfixable
-	Unmanaged []unmanaged
-	Unknown   []unknown
-	Refusals  []refusal
+	Unfixable []diff.Unfixable
+	Unmanaged []diff.Unmanaged
+	Unknown   []diff.Unknown
+	Refusals  []diff.Refusal
 	Applied   bool // there are outcomes to show
-	// Interrupted says what stopping the run did; empty when it was not.
+	// Interrupted explains that the run was stopped; empty when it was not.
 	Interrupted string
-	// Review is set for a change between two revisions that nobody has applied
-	// yet; Groups, Kinds and Unfixable are empty then.
+	// Review is set in a review that has not been applied; Groups, Kinds and
+	// Unfixable are empty then.
 	Review *review
 }
 
-// The plan's own types, with their texts made visible.
-type (
-	unfixable diff.Unfixable
-	unmanaged diff.Unmanaged
-	unknown   diff.Unknown
-	refusal   diff.Refusal
+// What the lists beside the changes contain.
+const (
+	AboutUnfixable = "differences that no call of the API can fix"
+	AboutUnmanaged = "linked to the account but not in the manifests; nothing is ever done to them"
+	AboutUnknown   = "could not be read, so nothing is written to them"
+	aboutRefusals  = "apply makes none of these changes"
 )
 
 // figure is one number of the summary.
@@ -51,28 +51,48 @@ type figure struct {
 	N    int
 }
 
-// group is what happens to one org, or to the account itself.
-type group struct {
-	Name    string
-	Account bool
-	// ID is empty for an org that isn't linked yet.
+// entry holds the changes of one org, of the account, or, in a review, of several
+// orgs with the same changes.
+type entry struct {
+	// Names are the orgs' domains, or the name of the account.
+	Names []string
+	// ID is that of a single org, or why it has none; otherwise empty.
 	ID       string
+	Account  bool
 	Changes  []change
 	Severity severity
 }
 
-// severity is how much a reader must not miss a group.
+// Head returns the names of the orgs if they are few, and their number otherwise.
+func (e *entry) Head() string {
+	if len(e.Names) > fewOrgs {
+		return text.Plural(len(e.Names), "org")
+	}
+	return strings.Join(e.Names, ", ")
+}
+
+// Listed returns the names that Head doesn't.
+func (e *entry) Listed() []string {
+	if len(e.Names) > fewOrgs {
+		return e.Names
+	}
+	return nil
+}
+
+const notLinked = "not linked yet"
+
+// severity orders entries by importance for the reader.
 type severity int
 
 const (
 	failed  severity = iota // a change failed
 	untried                 // none failed, but one was not tried
-	grave                   // something is taken away or can't be undone
+	grave                   // a change is destructive or irreversible
 	plain                   // none of these
 	held                    // all changes are blocked
 )
 
-// severityOf looks at one change; o is nil when nothing was tried.
+// severityOf returns that of one change; o is nil when nothing was applied.
 func severityOf(c *diff.Change, o *apply.Outcome) severity {
 	switch {
 	case o != nil && o.Result == apply.Failed:
@@ -88,21 +108,15 @@ func severityOf(c *diff.Change, o *apply.Outcome) severity {
 	}
 }
 
-// id returns the org's id, or says why there is none.
-func (g *group) id() string { return cmp.Or(g.ID, notLinked) }
-
-const notLinked = "not linked yet"
-
-// change is one change of the plan: mostly one line, but one for each product.
+// change is one change of the plan: one line, or one for each product.
 type change struct {
 	Lines []line
-	// Result, Error and Hint are empty when nothing was tried.
+	// Result, Error and Hint are empty when nothing was applied.
 	Result      apply.Status
 	Error, Hint string
 }
 
-// ErrorWord and HintWord introduce Error and Hint: a change that was not tried
-// has met no error, and one that was applied needs no hint.
+// ErrorWord returns the label of Error: a skipped change has a reason, no error.
 func (c change) ErrorWord() string {
 	if c.Result == apply.Failed {
 		return "error"
@@ -110,6 +124,7 @@ func (c change) ErrorWord() string {
 	return "because"
 }
 
+// HintWord returns the label of Hint.
 func (c change) HintWord() string {
 	if c.Result == apply.Failed {
 		return "hint"
@@ -117,19 +132,19 @@ func (c change) HintWord() string {
 	return "note"
 }
 
-// line is one thing that happens.
+// line is one effect of a change.
 type line struct {
 	Sign sign
 	Text string
-	// Kind is Text without what concerns this org only.
+	// Kind is Text without what is specific to this org.
 	Kind        string
 	Destructive bool
 	Notes       []string
-	// More is what else there is to know, one item a line.
+	// More has the details, one a line.
 	More []string
 }
 
-// kind is something that happens to one or more orgs, which are named in order.
+// kind is an effect on one or more orgs.
 type kind struct {
 	line
 	Orgs []string
@@ -144,7 +159,7 @@ func (k kind) Count() string {
 	return count + ", " + strings.Join(k.Orgs, ", ")
 }
 
-// signed returns the line as the text has it: sign, words, notes.
+// signed returns the line with its sign and notes.
 func (l *line) signed(notes []string) string {
 	s := string(l.Sign) + " " + l.Text
 	if len(notes) > 0 {
@@ -153,7 +168,7 @@ func (l *line) signed(notes []string) string {
 	return s
 }
 
-// sign says at a glance what a line does.
+// sign shows what a line does.
 type sign string
 
 const (
@@ -166,19 +181,15 @@ const (
 // signs are in the order of the legend.
 var signs = [...]sign{add, alter, remove, attention}
 
-// Word says the same to those who can't see the sign.
-func (s sign) Word() string {
-	switch s {
-	case add:
-		return "add"
-	case alter:
-		return "change"
-	case remove:
-		return "take away"
-	default:
-		return "needs attention"
-	}
+var signForms = map[sign]struct{ word, class, color string }{
+	add:       {"add", "add", green},
+	alter:     {"change", "alter", yellow},
+	remove:    {"remove", "remove", red},
+	attention: {"needs attention", "attention", magenta},
 }
+
+// Word returns the sign's meaning.
+func (s sign) Word() string { return signForms[s].word }
 
 func newView(d Data) *view {
 	p := d.Plan
@@ -196,59 +207,54 @@ func newView(d Data) *view {
 	for _, w := range d.Warnings {
 		v.Warnings = append(v.Warnings, visible(w))
 	}
-	if v.Review = reviewOf(d); v.Review != nil {
+	for _, u := range p.Unmanaged {
+		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
+	}
+	for _, u := range p.Unknown {
+		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Error)})
+	}
+	for _, r := range p.Refusals {
+		v.Refusals = append(v.Refusals, diff.Refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
+	}
+	if p.Review != nil && d.Result == nil { // after apply, the outcomes matter and not the origins
+		v.Review = newReview(p)
 		v.Figures, v.Summary = reviewFigures(p), reviewSummary(p)
-		v.others(p)
 		return v
 	}
 	for _, u := range p.Unfixable {
-		v.Unfixable = append(v.Unfixable, unfixable{
+		v.Unfixable = append(v.Unfixable, diff.Unfixable{
 			Org: orgName(u.Org), Field: visible(u.Field), Desired: visible(u.Desired), Actual: visible(u.Actual),
 		})
 	}
-	v.others(p)
-	v.Groups = groups(p, d.Result)
+	v.Groups = changesOf(p, d.Result, anyOrigin).entries
 	v.Kinds = kinds(v.Groups)
-	v.Figures = figures(d)
-	v.Summary = summary(d, v.Groups)
+	v.Figures, v.Summary = figures(d), summary(d)
 	return v
 }
 
-// reviewOf returns the review to show. What was applied is told like any plan:
-// then it matters what became of it, and no longer where it came from.
-func reviewOf(d Data) *review {
-	if d.Plan.Review == nil || d.Result != nil {
-		return nil
-	}
-	return newReview(d.Plan)
-}
-
-// others takes over what a plan says beside its differences.
-func (v *view) others(p *diff.Plan) {
-	for _, u := range p.Unmanaged {
-		v.Unmanaged = append(v.Unmanaged, unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
-	}
-	for _, u := range p.Unknown {
-		v.Unknown = append(v.Unknown, unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Error)})
-	}
-	for _, r := range p.Refusals {
-		v.Refusals = append(v.Refusals, refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
-	}
-}
-
-// InSync says that there is nothing to tell but the summary.
+// InSync reports whether there is nothing to show but the summary.
 func (v *view) InSync() bool {
 	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == "" &&
 		(v.Review == nil || len(v.Review.Parts) == 0)
 }
 
-// source is one thing that a report rests on.
+// all returns the changes of the plan or the review.
+func (v *view) all() []entry {
+	all := v.Groups
+	if v.Review != nil {
+		for _, p := range v.Review.Parts {
+			all = append(all, p.Entries...)
+		}
+	}
+	return all
+}
+
+// source is an input of a report.
 type source struct {
 	Name, Value string
 }
 
-// Sources says what the report rests on: the account, the commits, and who
-// signed the last of them.
+// Sources returns the account, the commits, and who signed the last of them.
 func (v *view) Sources() []source {
 	all := []source{{"account", v.Account}}
 	if r := v.Review; r != nil {
@@ -260,7 +266,7 @@ func (v *view) Sources() []source {
 	return slices.DeleteFunc(all, func(s source) bool { return s.Value == "" })
 }
 
-// Heading is the title, or what the report is.
+// Heading returns the title, or a default.
 func (v *view) Heading() string {
 	switch {
 	case v.Title != "":
@@ -274,24 +280,24 @@ func (v *view) Heading() string {
 	}
 }
 
-// section is a part of the changes. Those that aren't open may be folded away.
+// section is a part of the changes, folded away if it isn't open.
 type section struct {
 	Title  string
 	Open   bool
-	Groups []group
+	Groups []entry
 }
 
 // Sections returns the changes as sections.
 func (v *view) Sections() []section { return sections(v.Groups) }
 
-// sections puts first what a reader of a page must not miss.
-func sections(groups []group) []section {
+// sections orders the changes by severity.
+func sections(groups []entry) []section {
 	all := []section{
 		failed:  {Title: "Failed"},
 		untried: {Title: "Not tried"},
 		grave:   {Title: "Destructive or irreversible changes"},
 		plain:   {Title: "Other changes"},
-		held:    {Title: "Blocked changes, which are not made,"},
+		held:    {Title: "Blocked changes"},
 	}
 	for _, g := range groups {
 		s := &all[g.Severity]
@@ -301,42 +307,63 @@ func sections(groups []group) []section {
 	return slices.DeleteFunc(all, func(s section) bool { return len(s.Groups) == 0 })
 }
 
-// groups gathers the changes of each org, which stand together in a plan.
-func groups(p *diff.Plan, r *apply.Result) []group {
-	var all []group
-	last := ""
+// gathering collects entries, one for each org, in the order of their first change.
+type gathering struct {
+	entries []entry
+	index   map[string]int
+}
+
+// of returns the entry of an org.
+func (g *gathering) of(p *diff.Plan, org string) *entry {
+	if i, ok := g.index[org]; ok {
+		return &g.entries[i]
+	}
+	if g.index == nil {
+		g.index = map[string]int{}
+	}
+	e := entry{Names: []string{Org(org)}, Account: org == "", Severity: held}
+	if e.Account {
+		e.ID = visible(p.Account)
+	}
+	g.index[org] = len(g.entries)
+	g.entries = append(g.entries, e)
+	return &g.entries[len(g.entries)-1]
+}
+
+// changesOf returns the changes of some origins, with their outcomes unless r is
+// nil.
+func changesOf(p *diff.Plan, r *apply.Result, include func(diff.Origin) bool) *gathering {
+	g := &gathering{}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		if len(all) == 0 || c.Org != last {
-			g := group{Name: Org(c.Org), Account: c.Org == "", Severity: held}
-			if g.Account {
-				g.ID = visible(p.Account)
-			}
-			all = append(all, g)
-			last = c.Org
+		if !include(c.Origin) {
+			continue
 		}
-		g := &all[len(all)-1]
+		e := g.of(p, c.Org)
+		e.ID = cmp.Or(e.ID, visible(c.OrgID))
 		one := change{Lines: describe(c, p)}
-		if g.ID == "" {
-			g.ID = visible(c.OrgID)
-		}
 		var o *apply.Outcome
 		if r != nil {
 			o = &r.Outcomes[i]
 			one.Result = apply.Status(visible(string(o.Result)))
 			one.Error, one.Hint = visible(o.Error), visible(o.Hint)
-			if g.ID == "" {
-				g.ID = visible(o.OrgID)
-			}
+			e.ID = cmp.Or(e.ID, visible(o.OrgID))
 		}
-		g.Severity = min(g.Severity, severityOf(c, o))
-		g.Changes = append(g.Changes, one)
+		if p.Review != nil && r == nil && originOf(c.Origin) == diff.Conflict {
+			explain(&one, c, p, i)
+		}
+		e.Severity = min(e.Severity, severityOf(c, o))
+		e.Changes = append(e.Changes, one)
 	}
-	return all
+	if p.Review == nil || r != nil || p.Review.Kind != diff.Declared { // which has no live orgs
+		for i := range g.entries {
+			g.entries[i].ID = cmp.Or(g.entries[i].ID, notLinked)
+		}
+	}
+	return g
 }
 
-// orgName returns the domain of one of the account's orgs, which need not have
-// one.
+// orgName returns the domain of an org, which need not have one.
 func orgName(domain string) string {
 	if domain == "" {
 		return "(no domain)"

@@ -6,12 +6,11 @@ import (
 	"reconciler/internal/text"
 )
 
-// maxText bounds one foreign text, in bytes, where a report isn't JSON. Nothing
-// that Okta sends comes near it.
+// maxText limits one foreign text, in bytes, except in JSON. Okta's texts are much
+// shorter.
 const maxText = 4000
 
-// visible makes a foreign text safe to look at, as strictyaml.Visible does; what
-// is absurdly long is cut.
+// visible makes a foreign text printable and cuts it to maxText.
 func visible(s string) string { return text.Visible(cut(s, maxText)) }
 
 // cut shortens s to at most n bytes, between characters, and marks that.

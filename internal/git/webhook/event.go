@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// push is what is read of an announcement of any git server.
+// push has the fields of a payload that are read, for all git servers.
 type push struct {
 	Ref     string `json:"ref"`
 	Deleted bool   `json:"deleted"` // GitHub
@@ -26,8 +26,8 @@ const (
 	system // GitLab: the body says what it is
 )
 
-// kindOf reads a header that is not signed. Changing it can at most have git
-// looked at because of another event with the ref of a push in it.
+// kindOf reads a header that is not signed. Forging it can at most cause git to be
+// read.
 func kindOf(h http.Header) kind {
 	for _, name := range []string{"X-GitHub-Event", "X-Forgejo-Event", "X-Gitea-Event"} {
 		switch h.Get(name) {
@@ -64,8 +64,8 @@ func moves(k kind, payload []byte, ref string) (moved, ok bool) {
 	return ref != "" && p.Ref == ref && !gone, true
 }
 
-// formPayload returns the only field named payload. It builds no map of the
-// form, which may come from anyone.
+// formPayload returns the only field named payload. It builds no map of the form,
+// which may be forged.
 func formPayload(body []byte) ([]byte, bool) {
 	var payload []byte
 	found := false

@@ -15,49 +15,48 @@ const (
 	// maxBody is enough for a push of thousands of commits. GitHub sends up to
 	// 25 MB and cuts the list of commits off at 2048; only the ref is read.
 	maxBody = 5 << 20
-	// maxRoom bounds the bytes of all bodies in memory at one time. A request
-	// takes room as its body comes in, from firstRoom on, and returns it after
-	// the server's ReadTimeout at the latest. A bound on the number of bodies, or
-	// a queue, would let a few slow senders keep out all others.
+	// maxRoom limits the bytes of all bodies in memory at one time. A request
+	// takes room as its body is read, from firstRoom on, and returns it after
+	// the server's ReadTimeout at the latest. With a limit on the number of
+	// bodies, or a queue, a few slow senders could block all others.
 	maxRoom   = 16 * maxBody
 	firstRoom = 4 << 10
 )
 
 // The results that Observe is called with.
 const (
-	Accepted = "accepted" // git will be asked
-	Ignored  = "ignored"  // authenticated, and about something else
+	Accepted = "accepted" // git will be read
+	Ignored  = "ignored"  // authenticated, but not a push to the ref
 	Refused  = "refused"  // not authenticated, or unreadable
 )
 
 // Options configures the endpoint. Secret and Look are required.
 type Options struct {
-	// Secret returns what is shared with the git server, without a line's end. It
-	// is called for each request, so that a new secret counts at once, by many
-	// goroutines. While it fails, nothing is accepted.
+	// Secret returns the secret shared with the git server, without a newline. It
+	// is called for each request, concurrently, so that a new secret takes effect
+	// at once. While it fails, nothing is accepted.
 	Secret func() ([]byte, error)
-	// Ref is the full name of what must have moved: refs/heads/main, or
-	// refs/tags/v1. When it is empty, every announcement is ignored.
+	// Ref is the full name of the followed ref: refs/heads/main, or refs/tags/v1.
+	// When it is empty, every announcement is ignored.
 	Ref string
-	// Look causes git to be looked at, and must return at once. It is called
-	// once for each accepted request, by many goroutines; Notifier.Notify fits.
+	// Look causes git to be read, and must return at once. It is called for each
+	// accepted request, concurrently; see Notifier.Notify.
 	Look func()
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
-	// Logger logs who was refused and why, each reason at most once a minute;
-	// nil for none. The sender doesn't learn the reason.
+	// Logger logs the refused senders, each reason at most once a minute; it may
+	// be nil. The response doesn't contain the reason.
 	Logger *slog.Logger
 	// Observe is called with the result of each request; it may be nil.
 	Observe func(result string)
 }
 
-// New returns the handler of POST /hooks/git. Its server must have a ReadTimeout:
-// a body may come as slowly as that allows.
+// New returns the handler of POST /hooks/git. Its server must have a ReadTimeout.
 //
-// It answers 202 when git is looked at and when there is nothing to do, 200 to a
-// ping, 403 when the request can't be authenticated, 400, 413 and 415 when it
-// can't be read, 405 when it is no POST, 429 while all senders together send too
-// much, and 503 while there is no usable secret.
+// It responds with 202 when git will be read and when there is nothing to do, 200
+// to a ping, 403 when the request can't be authenticated, 400, 413 and 415 when
+// it can't be read, 405 when it is no POST, 429 while all senders together send
+// too much, and 503 while there is no valid secret.
 func New(opts Options) http.Handler {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -87,10 +86,10 @@ type answer struct {
 	status int
 	result string
 	text   string // for the sender
-	reason string // for our log; empty when nothing is logged
+	reason string // for the log; empty when nothing is logged
 }
 
-// refuse returns the same answer for each reason.
+// refuse returns an answer that is the same for each reason but in the log.
 func refuse(why refusal) answer {
 	return answer{http.StatusForbidden, Refused, "refused", string(why)}
 }
@@ -128,7 +127,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, a.text+"\n")
 }
 
-// answer decides about a request; the cheapest checks come first.
+// answer returns the answer to a request; the cheapest checks come first.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request) answer {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -155,7 +154,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request) answer {
 	if bad != nil {
 		return *bad
 	}
-	return h.judge(r.Header, s, &p, body, form)
+	return h.answerBody(r.Header, s, &p, body, form)
 }
 
 func (h *handler) secret() (secret, error) {
@@ -167,7 +166,7 @@ func (h *handler) secret() (secret, error) {
 }
 
 // read returns the body, or the answer to one that can't be read, and how much
-// room it takes, which the caller returns.
+// room it takes, which the caller must release.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) (body []byte, taken int, bad *answer) {
 	if r.ContentLength > maxBody {
 		return nil, 0, &tooLarge
@@ -205,8 +204,8 @@ func (h *handler) take(n int) bool {
 	return false
 }
 
-// judge decides about a request whose body was read.
-func (h *handler) judge(head http.Header, s secret, p *proofs, body []byte, form bool) answer {
+// answerBody returns the answer to a request whose body was read.
+func (h *handler) answerBody(head http.Header, s secret, p *proofs, body []byte, form bool) answer {
 	payload, ok := body, true
 	if form {
 		payload, ok = formPayload(body)
@@ -239,8 +238,8 @@ func (h *handler) judge(head http.Header, s secret, p *proofs, body []byte, form
 	return accepted
 }
 
-// signsPayload reports whether, of a form, the payload in it is signed, as Gitea
-// and Forgejo do it, and not the form as it is sent, as GitHub does it:
+// signsPayload reports whether the sender of a form signs the payload in it, as
+// Gitea and Forgejo do, and not the form itself, as GitHub does:
 // https://github.com/go-gitea/gitea/blob/main/services/webhook/deliver.go
 func signsPayload(h http.Header) bool {
 	return h.Get("X-Gitea-Signature") != "" || h.Get("X-Forgejo-Signature") != ""
@@ -248,7 +247,7 @@ func signsPayload(h http.Header) bool {
 
 // note logs a refusal, unless the same was logged within quietFor.
 func (h *handler) note(level slog.Level, msg, reason string, r *http.Request) {
-	left, ok := h.quiet.ask(reason, h.Now())
+	left, ok := h.quiet.allow(reason, h.Now())
 	if !ok {
 		return
 	}

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// tolerance is how far a signed time may be from ours, either way. The
-	// specification leaves it open; its libraries take five minutes.
+	// tolerance is how far a signed time may be from the local clock. The
+	// specification leaves it open; its libraries use five minutes.
 	tolerance = 5 * time.Minute
-	// signingPrefix begins a signing token, and minKey is how long its key must
-	// be, in bytes, by the specification.
+	// signingPrefix begins a signing token, and minKey is the specified minimum
+	// length of its key in bytes.
 	signingPrefix = "whsec_"
 	minKey        = 24
-	// maxID bounds a message's id, and maxSignatures how many signatures are
-	// looked at.
+	// maxID limits the length of a message's id, and maxSignatures the number of
+	// signatures that are checked.
 	maxID         = 256
 	maxSignatures = 16
 )
 
-// refusal is why a request is refused: for our log, never for the sender.
+// refusal is why a request is refused: for the log, never for the sender.
 type refusal string
 
 const (
@@ -41,24 +41,24 @@ const (
 	refusedPlain     refusal = "it is not signed with a signing token, and the secret here is one (whsec_…)"
 	refusedSigned    refusal = "it is signed with a signing token, and the secret here is none: put the token (whsec_…) into the secret"
 	refusedHeaders   refusal = "its webhook-id or webhook-timestamp is missing or malformed"
-	refusedTime      refusal = "its time is more than five minutes away from ours: it is a repeat, or one of the clocks is wrong"
+	refusedTime      refusal = "its time is more than five minutes off: it is a replay, or one of the clocks is wrong"
 )
 
-// secret is what is shared with the sender.
+// secret is shared with the sender.
 type secret struct {
 	text []byte
 	// key is that of a signing token; nil when the secret is none.
 	key []byte
 }
 
-// CheckSecret returns why a secret can't be used, in one line without any of it;
-// nil when it can. With an unusable one the handler refuses everything.
+// CheckSecret returns an error, which doesn't contain the secret, if it can't be
+// used. With such a secret the handler refuses everything.
 func CheckSecret(text []byte) error {
 	_, err := parseSecret(text)
 	return err
 }
 
-// parseSecret refuses a secret that is empty or too short to be safe.
+// parseSecret returns an error for a secret that is empty or too short.
 func parseSecret(text []byte) (secret, error) {
 	if len(text) == 0 {
 		return secret{}, errors.New("the webhook's secret is empty")
@@ -75,7 +75,7 @@ func parseSecret(text []byte) (secret, error) {
 	return secret{text: text, key: key}, nil
 }
 
-// proofs are what comes with a request to prove who sent it.
+// proofs authenticate the sender of a request.
 type proofs struct {
 	macs     [][]byte  // of the body; all are to be the same
 	token    *string   // GitLab's secret token
@@ -117,7 +117,7 @@ func readProofs(h http.Header) (proofs, refusal) {
 }
 
 // only returns the header's value, or nil when there is none. Two values are
-// refused: a proxy on the way may have checked the other one.
+// refused: a proxy may have checked the other one.
 func only(h http.Header, name string) (*string, refusal) {
 	switch values := h.Values(name); len(values) {
 	case 0:
@@ -141,14 +141,14 @@ func parseMAC(text string, prefixed bool) ([]byte, bool) {
 	return mac, err == nil && len(mac) == sha256.Size
 }
 
-// early checks what can be checked before the body is read. The token is compared
-// by hashes, which are of one length and don't reveal that of the secret.
+// early checks what can be checked before the body is read. It compares hashes of
+// the token, whose fixed length doesn't reveal that of the secret.
 func (p *proofs) early(s secret, now time.Time) refusal {
 	if s.key != nil {
 		if p.standard == nil {
 			return refusedPlain
 		}
-		// A secret token beside it is another secret, which nobody knows here.
+		// A secret token beside it is another secret, which isn't configured here.
 		return p.standard.early(now)
 	}
 	if p.standard != nil {
@@ -190,7 +190,7 @@ func sum(key []byte, parts ...[]byte) []byte {
 type standard struct {
 	id, stamp string
 	at        time.Time
-	macs      [][]byte // of which one must hold; a secret is rotated that way
+	macs      [][]byte // one must be valid; more are sent while a secret is rotated
 }
 
 // readStandard returns nil when the request has no such signature.
@@ -259,7 +259,7 @@ func (s *standard) early(now time.Time) refusal {
 	return ""
 }
 
-// signed reports whether one of the signatures holds.
+// signed reports whether one of the signatures is valid.
 func (s *standard) signed(key, body []byte) bool {
 	expected := sum(key, []byte(s.id+"."+s.stamp+"."), body)
 	ok := false

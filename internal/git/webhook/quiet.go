@@ -8,8 +8,8 @@ import (
 const (
 	// quietFor is how long a reason that was logged isn't logged again.
 	quietFor = time.Minute
-	// maxReasons bounds how many reasons are remembered: a failing Secret may
-	// return another error each time.
+	// maxReasons limits how many reasons are stored: a failing Secret may return
+	// another error each time.
 	maxReasons = 64
 )
 
@@ -20,9 +20,9 @@ type quiet struct {
 	left map[string]int       // how often a reason was not logged since
 }
 
-// ask reports whether to log the reason now, and returns how often it was not
+// allow reports whether to log the reason now, and returns how often it was not
 // logged since the last time.
-func (q *quiet) ask(reason string, now time.Time) (left int, ok bool) {
+func (q *quiet) allow(reason string, now time.Time) (left int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	last, known := q.last[reason]
