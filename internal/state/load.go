@@ -15,6 +15,9 @@ type Input struct {
 	FS fs.FS
 	// Root is the file or folder within FS; "." for all of it.
 	Root string
+	// Files are all files below Root, by their names in FS, if the caller knows
+	// them: then FS isn't walked.
+	Files []string
 	// Name is how Root is shown to people, usually as they typed it; places in
 	// files below it begin with it. Root itself when empty.
 	Name string
