@@ -1,0 +1,46 @@
+package config
+
+// Keys of the config, for the messages of other packages.
+const (
+	KeyAerialURL         = "aerial.url"
+	KeyAerialAccountID   = "aerial.accountID"
+	KeyAerialAuth        = "aerial.auth"
+	KeyAerialOrgURL      = "aerial.auth.orgURL"
+	KeyAerialClientID    = "aerial.auth.clientID"
+	KeyAerialPrivateKey  = "aerial.auth.privateKeyFile"
+	KeyAerialKeyID       = "aerial.auth.keyID"
+	KeyAerialDPoP        = "aerial.auth.dpop"
+	KeyAerialConcurrency = "aerial.concurrency"
+
+	KeyGit               = "git"
+	KeyGitURL            = "git.url"
+	KeyGitBranch         = "git.branch"
+	KeyGitTag            = "git.tag"
+	KeyGitCommit         = "git.commit"
+	KeyGitPath           = "git.path"
+	KeyGitAuth           = "git.auth"
+	KeyGitUsername       = "git.auth.username"
+	KeyGitPasswordFile   = "git.auth.passwordFile"
+	KeyGitCAFile         = "git.auth.caFile"
+	KeyGitSSHKeyFile     = "git.auth.sshKeyFile"
+	KeyGitSSHPassphrase  = "git.auth.sshPassphraseFile"
+	KeyGitKnownHostsFile = "git.auth.knownHostsFile"
+	KeyGitHubApp         = "git.auth.githubApp"
+	KeyGitVerify         = "git.verify"
+	KeyGitVerifyKeys     = "git.verify.keysFile"
+	KeyGitAcceptRewrite  = "git.verify.acceptRewriteOf"
+	KeyGitWebhook        = "git.webhook"
+	KeyGitStatus         = "git.status"
+	KeyManifests         = "manifests"
+
+	KeyMaxDestructiveOrgs    = "guards.maxDestructiveOrgs"
+	KeyMaxDestructivePercent = "guards.maxDestructivePercent"
+	KeyDeactivationCooloff   = "guards.deactivationCooloff"
+
+	KeySuspend          = "suspend"
+	KeyTokensDir        = "tokens.dir"
+	KeyTokensRecipients = "tokens.recipientsFile"
+	KeyTokensCommand    = "tokens.command"
+	KeyStateDir         = "state.dir"
+	KeyHTTPAddress      = "http.address"
+)
