@@ -10,8 +10,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/forge"
-	"reconciler/internal/git/source"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // tellTimeout is how long the git server may take to hear of a run, and
@@ -40,7 +40,7 @@ func newTeller(cfg *config.Config, version string, log *slog.Logger, send http.R
 		return nil, nil
 	}
 	if send == nil {
-		send = source.Transport(cfg.Git.Auth.CAFile)
+		send = web.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
 	token := secretText(s.Token)

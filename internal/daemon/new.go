@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/state"
+	"reconciler/internal/web"
 )
 
 // New puts together what the config describes. It opens no connection and no
@@ -109,9 +110,19 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 			KnownHostsFile: c.Auth.KnownHostsFile,
 		},
 		Logger: log,
+		Names: source.Names{
+			URL:            config.KeyGitURL,
+			Path:           config.KeyGitPath,
+			Username:       config.KeyGitUsername,
+			Password:       config.KeyGitPasswordFile,
+			CAFile:         config.KeyGitCAFile,
+			SSHKeyFile:     config.KeyGitSSHKeyFile,
+			SSHPassphrase:  config.KeyGitSSHPassphrase,
+			KnownHostsFile: config.KeyGitKnownHostsFile,
+		},
 	}
 	if c.Auth.GitHubApp != nil {
-		token, err := appToken(c, source.Transport(c.Auth.CAFile), log)
+		token, err := appToken(c, web.Transport(c.Auth.CAFile), log)
 		if err != nil {
 			return opts, err
 		}
@@ -227,7 +238,7 @@ func parentsOf(cfg *config.Config) []string {
 // nil for any. A mistake in them is a *RefusedError.
 func loadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
 	desired, warnings, err := state.Load(
-		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
+		[]state.Input{{FS: snap.FS, Root: snap.Root, Files: snap.Files, Name: snap.Display(snap.Root)}},
 		state.LoadOptions{Parents: parents},
 	)
 	if err != nil {

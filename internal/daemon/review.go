@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -209,26 +208,12 @@ func nothing(commit, why string) *Desired {
 	return &Desired{State: &state.Desired{}, Commit: commit, Warnings: []string{why}}
 }
 
-// holdsManifests says whether there is any file that is read as one. A folder
+// holdsManifests reports whether there is any file that is read as one. A folder
 // that was kept for manifests to come is no mistake.
 func holdsManifests(snap *source.Snapshot) bool {
-	found := false
-	err := fs.WalkDir(snap.FS, snap.Root, func(name string, entry fs.DirEntry, err error) error {
-		hidden := name != snap.Root && strings.HasPrefix(entry.Name(), ".")
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && hidden:
-			return fs.SkipDir
-		case entry.IsDir() || hidden:
-			return nil
-		case name == snap.Root || slices.Contains([]string{".yaml", ".yml"}, path.Ext(name)):
-			found = true
-			return fs.SkipAll
-		}
-		return nil
+	return snap.Files == nil || slices.ContainsFunc(snap.Files, func(name string) bool {
+		return slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
 	})
-	return found || err != nil // which is told when they are read
 }
 
 // at reads the manifests at a commit, which people called name; without one, as

@@ -8,72 +8,17 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
-// Snapshot is one reading of the manifests.
-type Snapshot struct {
-	// FS holds the manifests (*.yaml, *.yml) and the folders that lead to them.
-	// A Snapshot from git is immutable, safe for concurrent use and without
-	// symbolic links; one from a folder shows the folder as it is, with its
-	// links as links.
-	FS fs.FS
-	// Root is what to load, a folder or a file within FS.
-	Root string
-	// Name is how Root is shown to people: its path in the repository, or on
-	// disk as they spelt it, or REV:PATH for a revision that they named. It is
-	// empty for the top folder of a repository and for the working directory.
-	Name string
-	// Commit is the full hash of the commit; empty for files on disk, as are
-	// the fields below.
-	Commit string
-	// Ref is where the commit was found, as in "refs/heads/main"; empty when
-	// the commit itself was asked for.
-	Ref string
-	// Author is "Name <address>" and Subject the first line of the message,
-	// both as the commit claims, without control characters.
-	Author  string
-	Subject string
-	// Time is when the commit was made, as the commit claims.
-	Time time.Time
-	// Raw is the content of the commit object, signature and all: what Commit
-	// is the hash of. It must not be changed.
-	Raw []byte
-	// Tag is the content of the annotated tag that Ref points to, nil when it
-	// points to the commit itself. Of a tag of a tag it is the outer one: it
-	// names the inner one by hash, and that one the commit. It must not be
-	// changed.
-	Tag []byte
-
-	// rev stands before the names of files, as in "main:", when people named
-	// the commit.
-	rev string
-}
-
-// Display gives the name by which people find a file within FS that is Root or
-// below it.
-func (s *Snapshot) Display(name string) string {
-	if name == s.Root && name != "." {
-		return s.Name
-	}
-	return s.rev + path.Join(strings.TrimPrefix(s.Name, s.rev), name)
-}
-
-// maxFile is the size from which a file's content is not taken along. It lies
-// above what the loader accepts as a manifest, so what is left out would have
-// been refused anyway; its size is still shown, so that the loader can say so.
-const maxFile = 16 << 20
-
-// Local gives the file or folder of that name on disk, relative to the working
-// directory. The name itself may be that of a symbolic link; links within a
-// folder never lead out of it. What a link leads to is settled when Local is
-// called: when it is pointed elsewhere (as Kubernetes does to update a mounted
-// ConfigMap), the Snapshot stays with the old place. A pipe is read at once.
-// Reading a file fails with ErrChanging when it is written to meanwhile.
+// Local returns the file or folder of that name on disk, relative to the working
+// directory. The name may be that of a symbolic link, which is resolved here: when
+// it is pointed elsewhere (as Kubernetes does to update a mounted ConfigMap), the
+// Snapshot stays with the old place. Links within a folder never lead out of it. A
+// pipe is read at once. Reading a file that is written to fails with ErrChanging.
 func Local(name string) (*Snapshot, error) {
 	if name == "" {
-		return nil, &Error{kind: ErrNotFound, msg: "manifests: no file or folder was named"}
+		return nil, fail("manifests: no file or folder was named", "", ErrNotFound)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
@@ -92,10 +37,10 @@ func Local(name string) (*Snapshot, error) {
 		return snap, nil
 	}
 	place, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return nil, localError(name, err)
+	if err == nil {
+		place, err = filepath.Abs(place)
 	}
-	if place, err = filepath.Abs(place); err != nil {
+	if err != nil {
 		return nil, localError(name, err)
 	}
 	if info.IsDir() {
@@ -117,34 +62,39 @@ func pipe(name, base string) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &node{name: base, size: int64(len(data)), time: time.Now(), data: data}
-	if file.size > maxFile {
-		file.data = nil
+	file := newFile(data, time.Now())
+	if size := int64(len(data)); size > maxFile {
+		file.Data, file.Sys = nil, &tooLarge{size}
 	}
-	return newTree(file.time, file), nil
+	return memoryFS{base: file}, nil
 }
 
 func localError(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e := &Error{kind: ErrNotFound, msg: fmt.Sprintf("manifests %q: there is no such file or folder", name)}
+		hint := ""
 		if dir, wdErr := os.Getwd(); wdErr == nil && !filepath.IsAbs(name) {
-			e.hint = fmt.Sprintf("the path is relative to %q", dir)
+			hint = fmt.Sprintf("the path is relative to %q", dir)
 		}
-		return e
+		return fail(fmt.Sprintf("manifests %q: there is no such file or folder", name), hint, ErrNotFound)
 	case errors.Is(err, fs.ErrPermission):
-		return &Error{
-			kind: ErrDenied,
-			msg:  fmt.Sprintf("manifests %q: permission denied", name),
-			hint: "the user that runs this program needs to read the files and enter the folders",
-		}
+		return fail(fmt.Sprintf("manifests %q: permission denied", name), enterHint, ErrDenied)
 	default:
-		var in *fs.PathError
-		if errors.As(err, &in) {
-			err = in.Err // it repeats the path
-		}
-		return fmt.Errorf("manifests %q: %w", name, err)
+		return fmt.Errorf("manifests %q: %w", name, pathless(err))
 	}
+}
+
+// enterHint is the hint for files that the system doesn't let us read.
+const enterHint = "the user that runs this program needs to read the files and enter the folders"
+
+// pathless returns what is within an fs.PathError, for messages that name the
+// path already.
+func pathless(err error) error {
+	var in *fs.PathError
+	if errors.As(err, &in) {
+		return in.Err
+	}
+	return err
 }
 
 // dirFS is a folder on disk out of which no link leads. It opens the folder
@@ -178,24 +128,24 @@ func (d dirFS) Open(name string) (fs.File, error) {
 		f.Close()
 		return nil, err
 	}
-	return &steadyFile{file: f, name: name, before: info}, nil
+	return &checkedFile{file: f, name: name, before: info}, nil
 }
 
-// steadyFile is a file on disk that must not change while it is read. The first
+// checkedFile is a file on disk that must not change while it is read. The first
 // half of a list of products is a list of products too: what an editor or rsync
-// has written so far would be taken for what is desired. A writer that pauses
+// has written so far would be read as the desired state. A writer that pauses
 // just then is not noticed.
-type steadyFile struct {
+type checkedFile struct {
 	file   *os.File
 	name   string
 	before fs.FileInfo
 	read   int64
 }
 
-func (f *steadyFile) Stat() (fs.FileInfo, error) { return f.before, nil }
-func (f *steadyFile) Close() error               { return f.file.Close() }
+func (f *checkedFile) Stat() (fs.FileInfo, error) { return f.before, nil }
+func (f *checkedFile) Close() error               { return f.file.Close() }
 
-func (f *steadyFile) Read(p []byte) (int, error) {
+func (f *checkedFile) Read(p []byte) (int, error) {
 	n, err := f.file.Read(p)
 	f.read += int64(n)
 	if err != io.EOF {
@@ -207,20 +157,18 @@ func (f *steadyFile) Read(p []byte) (int, error) {
 	}
 	size := f.before.Size()
 	if f.read != size || after.Size() != size || !after.ModTime().Equal(f.before.ModTime()) {
-		return n, &fs.PathError{Op: "read", Path: f.name, Err: &Error{
-			kind: ErrChanging,
-			// The advice stands in the line: a loader that gathers the errors
-			// of many files has no room for hints.
-			msg: "read while it was being written: run again, and replace files atomically or use git",
-		}}
+		// The advice stands in the line: a loader that gathers the errors of
+		// many files has no room for hints.
+		return n, &fs.PathError{Op: "read", Path: f.name, Err: fail(
+			"read while it was being written: run again, and replace files atomically or use git", "", ErrChanging)}
 	}
 	return n, io.EOF
 }
 
-// LocalPath gives the path on disk that a repository's URL stands for; empty for
-// a URL of a server, and for one that stands for nothing.
+// LocalPath returns the path on disk that a repository's URL stands for; empty
+// for a URL of a server, and for one that stands for nothing.
 func LocalPath(url string) string {
-	ep, err := parseURL(url)
+	ep, err := parseURL(url, Names{})
 	if err != nil || ep.Protocol != "file" {
 		return ""
 	}

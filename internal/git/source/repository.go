@@ -15,23 +15,22 @@ import (
 
 // Repository is a repository on disk, whose revisions can be compared. It is
 // read without a git program, a network or credentials, nothing in it is run or
-// changed, and whose it is doesn't matter. It holds no file open.
+// changed, and whose it is doesn't matter. It holds no file open. Errors are in
+// this package's words, of one of its kinds.
 type Repository struct {
 	top    string // of the work tree, without symbolic links; "" for a bare one
 	gitDir string
 }
 
-// OpenRepository finds the repository that a file or folder belongs to: one
-// with a work tree, a submodule, or a further work tree of another. It looks in
-// the folder and in all above it, after symbolic links were resolved, and not at
-// GIT_DIR. What doesn't exist (any more) belongs to the repository that it would
-// be in.
+// OpenRepository finds the repository that a file or folder belongs to, or would
+// belong to: one with a work tree, a submodule, or a further work tree of another.
+// It looks in the folder and in all above it, after symbolic links were resolved,
+// and not at GIT_DIR.
 //
-// What a repository holds must not choose the one that is read. HEAD, objects
-// and refs can be committed like any other files, while .git can't. So a bare
-// repository is found only where it is the very folder that was named, and it is
-// refused in the work tree of another. A symbolic link in a work tree is refused
-// too: git takes none for what it leads to. Errors are *Error.
+// What a commit holds must not choose the repository that is read. HEAD, objects
+// and refs can be committed, while .git can't. So a bare repository is found only
+// if it is the very folder that was named, and not in the work tree of another. A
+// symbolic link in a work tree is refused too: git doesn't follow it.
 func OpenRepository(path string) (*Repository, error) {
 	g := diskGit(path)
 	place, err := g.follow(path)
@@ -42,7 +41,7 @@ func OpenRepository(path string) (*Repository, error) {
 	bare := isBare(place)
 	switch {
 	case err != nil:
-		return nil, g.fail(ErrDenied, "the user that runs this program needs to enter the folders", "permission denied in %q", top)
+		return nil, g.fail(ErrDenied, enterHint, "permission denied in %q", top)
 	case bare && (top == "" || place == filepath.Join(top, ".git")):
 		return g.repository("", place)
 	case top == "":
@@ -59,7 +58,7 @@ func OpenRepository(path string) (*Repository, error) {
 	return g.repository(top, gitDir)
 }
 
-// workTree gives the top of the work tree that a place without symbolic links
+// workTree returns the top of the work tree that a place without symbolic links
 // is in, "" when it is in none. With an error, of permissions, it is the folder
 // that can't be entered.
 func workTree(place string) (top string, err error) {
@@ -78,20 +77,20 @@ func workTree(place string) (top string, err error) {
 
 // repository makes sure that it can be read.
 func (g *Git) repository(top, gitDir string) (*Repository, error) {
-	sto, err := g.openInsides(gitDir)
+	sto, err := g.openGitDir(gitDir)
 	if err != nil {
 		return nil, err
 	}
 	return &Repository{top: top, gitDir: gitDir}, sto.Close()
 }
 
-// diskGit gives what reads repositories on disk.
+// diskGit returns what reads repositories on disk.
 func diskGit(name string) *Git {
-	return &Git{opts: GitOptions{URL: name, Path: "."}, limits: defaultLimits(), log: slog.New(slog.DiscardHandler)}
+	return &Git{opts: GitOptions{URL: name, Path: ".", Names: plainNames}, limits: defaultLimits(), log: slog.New(slog.DiscardHandler)}
 }
 
-// isBare says whether a folder is the inside of a repository, by the same marks
-// as git does.
+// isBare reports whether a folder is the inside of a repository, by the same
+// marks as git does.
 func isBare(dir string) bool {
 	for _, name := range []string{"HEAD", "objects", "refs"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
@@ -101,7 +100,7 @@ func isBare(dir string) bool {
 	return true
 }
 
-// follow gives the absolute path without symbolic links, as far as there is
+// follow returns the absolute path without symbolic links, as far as there is
 // anything. It refuses links in work trees, all that the way leads through: a
 // commit can make one of what was a folder, and what is compared would then be
 // another folder on both sides.
@@ -154,72 +153,68 @@ func (g *Git) follow(path string) (string, error) {
 	return place, nil
 }
 
-// root gives the root of an absolute path, and the rest.
+// root returns the root of an absolute path, and the rest.
 func root(path string) (root, rest string) {
 	path = filepath.FromSlash(path)
 	root = filepath.VolumeName(path) + string(filepath.Separator)
 	return root, strings.TrimLeft(path[len(root)-1:], string(filepath.Separator))
 }
 
-// unreachable says that a path can't be followed.
-func (g *Git) unreachable(path string, err error) *Error {
+// unreachable returns the error for a path that can't be followed.
+func (g *Git) unreachable(path string, err error) error {
 	kind, hint := ErrNotFound, ""
 	if errors.Is(err, fs.ErrPermission) {
-		kind, hint = ErrDenied, "the user that runs this program needs to enter the folders"
+		kind, hint = ErrDenied, enterHint
 	}
-	var in *fs.PathError
-	if errors.As(err, &in) {
-		err = in.Err // it repeats the path
-	}
-	return g.fail(kind, hint, "the path %q can't be followed: %v", path, err)
+	return g.fail(kind, hint, "the path %q can't be followed: %v", path, pathless(err))
 }
 
 // Top is the top folder of the work tree, as an absolute path without symbolic
 // links; "" for a bare repository.
 func (r *Repository) Top() string { return r.top }
 
-// Rel gives the path from the top of the work tree, with slashes, of a file or
+// Rel returns the path from the top of the work tree, with slashes, of a file or
 // folder, which need not exist (any more); "." for the top itself. Symbolic
 // links on the way are resolved, those of the last element too, and refused in a
 // work tree. It is an error when the path is outside, or there is no work tree.
 func (r *Repository) Rel(path string) (string, error) {
+	g := r.git("")
 	if r.top == "" {
-		return "", r.git("").fail(ErrNotFound, "run it in a clone with a work tree", "a bare repository has no files on disk, so %q is not in it", path)
+		return "", g.fail(ErrNotFound, "run it in a clone with a work tree", "a bare repository has no files on disk, so %q is not in it", path)
 	}
-	place, err := r.git("").follow(path)
+	place, err := g.follow(path)
 	if err != nil {
 		return "", err
 	}
 	rel, err := filepath.Rel(r.top, place)
 	if err != nil || !filepath.IsLocal(rel) {
-		return "", r.git("").fail(ErrNotFound, "the manifests have to be in the repository whose revisions are compared", "%q is outside of it", path)
+		return "", g.fail(ErrNotFound, "the manifests have to be in the repository whose revisions are compared", "%q is outside of it", path)
 	}
 	return filepath.ToSlash(rel), nil
 }
 
-// git gives what reads the repository, on behalf of a revision as people wrote
-// it.
+// git returns what reads the repository, for a revision as people wrote it.
 func (r *Repository) git(rev string) *Git {
 	g := diskGit(cmp.Or(r.top, r.gitDir))
 	g.rev = rev
 	return g
 }
 
-// Snapshot gives the manifests below a path at a commit, which is a full hash
-// as Resolve gives it. Files are shown under the name, which is the revision as
-// people wrote it: as git does, "main:orgs/a.yaml". It fails with ErrNotFound
-// only when there is no such path at the commit, and with ErrIncomplete when
-// the clone lacks something of it.
+// Snapshot returns the manifests below a path at a commit, which is a full hash
+// as Resolve returns it. Files are shown under the name, which is the revision
+// as people wrote it: as git does, "main:orgs/a.yaml". It fails with ErrNotFound
+// only when there is no such path at the commit, and with ErrIncomplete when the
+// clone lacks something of it.
 func (r *Repository) Snapshot(ctx context.Context, commit, path, name string) (*Snapshot, error) {
 	g := r.git(cmp.Or(name, commit))
-	if !isFullHash(commit) {
-		return nil, g.fail(nil, "", "the commit %q is not a full hash of 40 digits", commit)
+	if err := g.checkHash(commit); err != nil {
+		return nil, err
 	}
 	g.opts.Path = path
 	if err := g.setPath(); err != nil {
 		return nil, err
 	}
-	sto, err := g.openInsides(r.gitDir)
+	sto, err := g.openGitDir(r.gitDir)
 	if err != nil {
 		return nil, incomplete(err)
 	}
@@ -231,14 +226,11 @@ func (r *Repository) Snapshot(ctx context.Context, commit, path, name string) (*
 	return g.read(ctx, sto, h)
 }
 
-// incomplete makes sure that an error isn't taken for one about a path: where
-// there is none, nothing was declared, and that is no error to those who ask.
+// incomplete makes sure that an error can't be confused with one about a path:
+// where there is none, nothing was declared, and callers accept that.
 func incomplete(err error) error {
-	var e *Error
-	if !errors.As(err, &e) || e.kind != ErrNotFound {
-		return err
+	if errors.Is(err, ErrNotFound) {
+		return reclassify(err, ErrIncomplete)
 	}
-	other := *e
-	other.kind = ErrIncomplete
-	return &other
+	return err
 }
