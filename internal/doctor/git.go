@@ -22,6 +22,7 @@ import (
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // gitChecks are those of a repository, around that of the source; without a
@@ -91,7 +92,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 // forge returns what carries calls to the API of the git server.
 func (p *patient) forge() http.RoundTripper {
 	if file := p.cfg.Git.Auth.CAFile; file != "" {
-		return source.Transport(file)
+		return web.Transport(file)
 	}
 	return p.opts.Transport
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -212,23 +211,9 @@ func nothing(commit, why string) *Desired {
 // holdsManifests reports whether there is any file that is read as one. A folder
 // that is kept for later manifests is no mistake.
 func holdsManifests(snap *source.Snapshot) bool {
-	found := false
-	err := fs.WalkDir(snap.FS, snap.Root, func(name string, entry fs.DirEntry, err error) error {
-		hidden := name != snap.Root && strings.HasPrefix(entry.Name(), ".")
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && hidden:
-			return fs.SkipDir
-		case entry.IsDir() || hidden:
-			return nil
-		case name == snap.Root || slices.Contains([]string{".yaml", ".yml"}, path.Ext(name)):
-			found = true
-			return fs.SkipAll
-		}
-		return nil
+	return snap.Files == nil || slices.ContainsFunc(snap.Files, func(name string) bool {
+		return slices.Contains([]string{".yaml", ".yml"}, path.Ext(name))
 	})
-	return found || err != nil // which is reported when they are read
 }
 
 // at reads the manifests at a commit, which the user called name; without one, the

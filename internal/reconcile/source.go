@@ -12,6 +12,7 @@ import (
 	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/web"
 )
 
 // Source is a place that manifests are read from.
@@ -81,10 +82,20 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 			SSHPassphrase:  secretText(c.Auth.SSHPassphrase),
 			KnownHostsFile: c.Auth.KnownHostsFile,
 		},
+		Names: source.Names{
+			URL:            config.KeyGitURL,
+			Path:           config.KeyGitPath,
+			Username:       config.KeyGitUsername,
+			Password:       config.KeyGitPasswordFile,
+			CAFile:         config.KeyGitCAFile,
+			SSHKeyFile:     config.KeyGitSSHKeyFile,
+			SSHPassphrase:  config.KeyGitSSHPassphrase,
+			KnownHostsFile: config.KeyGitKnownHostsFile,
+		},
 		Logger: log,
 	}
 	if c.Auth.GitHubApp != nil {
-		token, err := AppToken(c, source.Transport(c.Auth.CAFile), log)
+		token, err := AppToken(c, web.Transport(c.Auth.CAFile), log)
 		if err != nil {
 			return opts, err
 		}
@@ -140,7 +151,7 @@ func gitName(g *config.Git) string {
 // for what the config says of its git server. It opens no connection.
 func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
 	if send == nil {
-		send = source.Transport(cfg.Git.Auth.CAFile)
+		send = web.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
 	token := secretText(s.Token)
@@ -178,7 +189,7 @@ func Parents(cfg *config.Config) []string {
 // nil for any. The error is a *RefusedError if they have mistakes.
 func LoadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
 	desired, warnings, err := state.Load(
-		[]state.Input{{FS: snap.FS, Root: snap.Root, Name: snap.Display(snap.Root)}},
+		[]state.Input{{FS: snap.FS, Root: snap.Root, Files: snap.Files, Name: snap.Display(snap.Root)}},
 		state.LoadOptions{Parents: parents},
 	)
 	if err != nil {

@@ -82,7 +82,14 @@ func (f *finder) input(in Input) {
 		prefix = ""
 	}
 	before := len(f.files)
-	some := f.folder(in.FS, root, prefix)
+	some := false
+	if in.Files == nil {
+		some = f.folder(in.FS, root, prefix)
+	}
+	for _, p := range in.Files {
+		stat := func() (fs.FileInfo, error) { return fs.Stat(in.FS, p) }
+		some = f.file(in.FS, p, prefix+strings.TrimPrefix(p, root+"/"), stat) || some
+	}
 	slices.SortFunc(f.files[before:], func(a, b *file) int { return strings.Compare(a.name, b.name) })
 	if !some {
 		f.warn(name, "there are no manifests (*.yaml, *.yml) in this folder")
@@ -106,22 +113,29 @@ func (f *finder) folder(fsys fs.FS, dir, prefix string) (some bool) {
 			some = f.folder(fsys, p, name+"/") || some
 		case mode&fs.ModeSymlink != 0:
 			f.link(fsys, p, name)
-		case !isManifest(e.Name()):
-			if isManifest(strings.ToLower(e.Name())) {
-				f.warn(name, "not read: the name must end in .yaml or .yml, in lower case")
-			}
-		case !mode.IsRegular():
+		case isManifest(e.Name()) && !mode.IsRegular():
 			f.warn(name, "not read: not a regular file")
 		default:
-			some = true
-			if info, err := e.Info(); err != nil {
-				f.unreadable(name, err)
-			} else {
-				f.add(fsys, p, name, info)
-			}
+			some = f.file(fsys, p, name, e.Info) || some
 		}
 	}
 	return some
+}
+
+// file takes a file if it is a manifest, and reports whether it is.
+func (f *finder) file(fsys fs.FS, p, name string, stat func() (fs.FileInfo, error)) bool {
+	if !isManifest(p) {
+		if isManifest(strings.ToLower(p)) {
+			f.warn(name, "not read: the name must end in .yaml or .yml, in lower case")
+		}
+		return false
+	}
+	if info, err := stat(); err != nil {
+		f.unreadable(name, err)
+	} else {
+		f.add(fsys, p, name, info)
+	}
+	return true
 }
 
 // link warns of a symbolic link, unless its target certainly is a file that would

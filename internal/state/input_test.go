@@ -67,6 +67,42 @@ func TestInputNames(t *testing.T) {
 	}
 }
 
+// listless is a file system whose folders can't be listed.
+type listless struct{ fs.FS }
+
+func (l listless) Open(name string) (fs.File, error) {
+	f, err := l.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return struct{ fs.File }{f}, nil
+}
+
+// Files that the caller knows are read without a walk, and named like those that
+// a walk finds.
+func TestInputFiles(t *testing.T) {
+	fsys := listless{fstest.MapFS{
+		"orgs/emea/a.yaml": mapFile("version: 1\norgs:\n  - domain: a.okta.com\n"),
+		"orgs/b.YML":       mapFile("version: 1\norgs:\n  - domain: b.okta.com\n"),
+	}}
+	in := Input{FS: fsys, Root: "orgs", Name: "main:orgs", Files: []string{"orgs/b.YML", "orgs/emea/a.yaml"}}
+	d, warnings, err := Load([]Input{in}, LoadOptions{})
+	if err != nil || len(warnings) != 1 || warnings[0].File != "main:orgs/b.YML" {
+		t.Fatal(err, warnings)
+	}
+	if diff := cmp.Diff([]string{"main:orgs/emea/a.yaml:3:5"}, places(d)); diff != "" {
+		t.Errorf("places differ (-wanted +got):\n%s", diff)
+	}
+	in.Files = []string{}
+	if _, warnings, err = Load([]Input{in}, LoadOptions{}); err == nil || len(warnings) != 1 || warnings[0].File != "main:orgs" {
+		t.Errorf("%v, %v", warnings, err)
+	}
+	in.Files = nil
+	if _, _, err = Load([]Input{in}, LoadOptions{}); err == nil || !strings.Contains(err.Error(), "can't be read") {
+		t.Errorf("the folder was listed: %v", err)
+	}
+}
+
 // A file on disk is known again however it is reached; links are not followed,
 // and all that may have led to manifests are worth a warning.
 func TestInputsOnDisk(t *testing.T) {

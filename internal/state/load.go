@@ -15,6 +15,9 @@ type Input struct {
 	FS fs.FS
 	// Root is the file or folder within FS; empty or "." for all of it.
 	Root string
+	// Files are all files below Root, by their names in FS, if the caller knows
+	// them: then FS isn't walked.
+	Files []string
 	// Name is what messages call Root, usually as the user typed it; positions
 	// in files below Root begin with it. Root is used if it is empty.
 	Name string

@@ -40,7 +40,7 @@ func (r *Repo) Dir() string { return r.dir }
 
 // Commit writes the files, by their paths in the repository with slashes, and
 // commits them together with whatever else was changed, added or removed in
-// the work tree. It gives the full hash of the commit, which is made even if
+// the work tree. It returns the full hash of the commit, which is made even if
 // nothing changed.
 func (r *Repo) Commit(message string, files map[string]string) (string, error) {
 	for name, content := range files {

@@ -65,32 +65,30 @@ func TestRefusals(t *testing.T) {
 		tries  int32
 		words  []string
 	}{
-		{"401 none", none, 401, "", "", ErrDenied, 1, []string{"the server asks for credentials (401)", "git.auth.username"}},
-		{"401 given", given, 401, "", "Bad credentials", ErrDenied, 1, []string{"refused (401): Bad credentials", "expired"}},
-		{"401 app", app, 401, "", "", ErrDenied, 1, []string{"refused (401)", "the GitHub App still installed"}},
-		{"403 none", none, 403, "", "", ErrDenied, 1, []string{"forbidden (403)", "git.auth.username", "address blocked"}},
-		{"403 given", given, 403, "", "No.", ErrDenied, 1, []string{"forbidden (403): No.", "the token needs permission"}},
-		{"403 app", app, 403, "", "", ErrDenied, 1, []string{"forbidden (403)", "Contents: read"}},
-		{"404 none", none, 404, "", "", ErrNotFound, 1, []string{"no such repository (404)", "a private repository looks like none"}},
-		{"404 given", given, 404, "", "", ErrNotFound, 1, []string{"no such repository (404)", "the credentials may not see it"}},
-		{"404 app", app, 404, "", "", ErrNotFound, 1, []string{"no such repository (404)", "the app is not installed"}},
-		{"single sign-on, by words", given, 403, "", sso, ErrDenied, 1, []string{"requires single sign-on of the token (403)", "visit https://github.com/enterprises/acme/sso and", "Configure SSO"}},
+		{"401 none", none, 401, "", "", ErrDenied, 1, []string{"answered 401 Unauthorized", "git.auth.username"}},
+		{"401 given", given, 401, "", "Bad credentials", ErrDenied, 1, []string{"answered 401 Unauthorized: Bad credentials", "expired"}},
+		{"401 app", app, 401, "", "", ErrDenied, 1, []string{"answered 401 Unauthorized", "the app uninstalled"}},
+		{"403 none", none, 403, "", "", ErrDenied, 1, []string{"answered 403 Forbidden", "git.auth.username", "address blocked"}},
+		{"403 given", given, 403, "", "No.", ErrDenied, 1, []string{"answered 403 Forbidden: No.", "needs permission to read"}},
+		{"403 app", app, 403, "", "", ErrDenied, 1, []string{"answered 403 Forbidden", "the GitHub App, needs permission"}},
+		{"404 none", none, 404, "", "", ErrNotFound, 1, []string{"answered 404 Not Found", "not public, set git.auth.username"}},
+		{"404 given", given, 404, "", "", ErrNotFound, 1, []string{"answered 404 Not Found", "the credentials may not see it"}},
+		{"404 app", app, 404, "", "", ErrNotFound, 1, []string{"answered 404 Not Found", "the app is not installed"}},
+		{"single sign-on, by words", given, 403, "", sso, ErrDenied, 1, []string{"answered 403 Forbidden", "visit https://github.com/enterprises/acme/sso and", "single sign-on"}},
 		{"single sign-on, by header", given, 403, "X-GitHub-SSO: required; url=https://github.com/orgs/acme/sso?authorization_request=s3cret", "", ErrDenied, 1,
-			[]string{"requires single sign-on of the token (403)", "Configure SSO"}},
-		{"limit, none", none, 429, "", "", ErrUnreachable, maxTries, []string{"limits requests (429)", "those who show credentials may look more often"}},
-		{"limit", given, 429, "", "slow down", ErrUnreachable, maxTries, []string{"limits requests (429): slow down", "less often"}},
-		{"limit, soon over", given, 429, "Retry-After: 1", "", ErrUnreachable, maxTries, []string{"limits requests (429), and says to wait 1s"}},
-		{"limit, for long", given, 429, "Retry-After: 3600", "", ErrUnreachable, 1, []string{"limits requests (429), and says to wait 1h0m0s"}},
-		{"limit, until a date", given, 429, "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", "", ErrUnreachable, 1, []string{"limits requests (429)"}},
-		{"limit, as GitHub says it", given, 403, "X-RateLimit-Remaining: 0", "", ErrUnreachable, maxTries, []string{"limits requests (403)"}},
-		{"trouble", given, 502, "", "<html>Bad gateway</html>", ErrUnreachable, maxTries, []string{"answered 502 Bad Gateway", "whoever runs it"}},
-		{"gone", given, 410, "", "", ErrNotFound, 1, []string{"answered 410 Gone", "URL of a git repository"}},
-		{"proxy in between", given, 407, "", "", ErrDenied, 1, []string{`the proxy "127.0.0.1" asks for credentials`, "(407)", "HTTPS_PROXY"}},
-		{"dumb", given, 200, "Content-Type: text/plain", "0123456789abcdef0123456789abcdef01234567\trefs/heads/main\n", ErrNotFound, 1,
-			[]string{"git's dumb protocol", "git-http-backend"}},
-		{"page", given, 200, "Content-Type: text/html; charset=utf-8", "Hello!", ErrNotFound, 1, []string{"a web page, not git's", "credentials are not taken"}},
-		{"page without a type", none, 200, "Content-Type: application/octet-stream", "\n <!DOCTYPE html>", ErrNotFound, 1, []string{"a web page", "git.auth.passwordFile are not set"}},
-		{"no words", given, 200, "", "", ErrUnreachable, 1, []string{"the answer is empty"}},
+			[]string{"answered 403 Forbidden", "single sign-on"}},
+		{"limit, none", none, 429, "", "", ErrUnreachable, maxTries, []string{"answered 429 Too Many Requests", "with credentials, most hosts allow more"}},
+		{"limit", given, 429, "", "slow down", ErrUnreachable, maxTries, []string{"answered 429 Too Many Requests: slow down", "less often"}},
+		{"limit, soon over", given, 429, "Retry-After: 1", "", ErrUnreachable, maxTries, []string{"answered 429 Too Many Requests"}},
+		{"limit, for long", given, 429, "Retry-After: 3600", "", ErrUnreachable, 1, []string{"answered 429 Too Many Requests"}},
+		{"limit, until a date", given, 429, "Retry-After: Thu, 31 Dec 2099 23:59:59 GMT", "", ErrUnreachable, 1, []string{"answered 429 Too Many Requests"}},
+		{"limit, as GitHub says it", given, 403, "X-RateLimit-Remaining: 0", "", ErrUnreachable, maxTries, []string{"answered 403 Forbidden", "less often"}},
+		{"trouble", given, 502, "", "<html>Bad gateway</html>", ErrUnreachable, maxTries, []string{"answered 502 Bad Gateway", "look at its log"}},
+		{"gone", given, 410, "", "", ErrNotFound, 1, []string{"not git's: 410 Gone", "URL of a git repository"}},
+		{"proxy in between", given, 407, "", "", ErrDenied, 1, []string{"the proxy answered 407", "HTTPS_PROXY"}},
+		{"page", given, 200, "Content-Type: text/html; charset=utf-8", "Hello!", ErrNotFound, 1, []string{"the answer is not git's", "a web page", "git.auth.passwordFile is missing or not accepted"}},
+		{"page without a type", none, 200, "Content-Type: application/octet-stream", "\n <!DOCTYPE html>", ErrNotFound, 1, []string{"a web page", "git.auth.passwordFile"}},
+		{"no words", given, 200, "", "", ErrNotFound, 1, []string{"the answer is not git's: it is empty"}},
 		{"words of a code host", given, 200, "", "001e# service=git-upload-pack\n0000001aERR access denied to x", ErrDenied, 1,
 			[]string{`the server says "access denied to x"`, "permission to read"}},
 	} {
@@ -118,8 +116,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A page to sign in, to which a server leads, is named without what it is to
-// lead back to.
+// A page to sign in, to which a server redirects, is named without its query.
 func TestRedirectToPage(t *testing.T) {
 	r, _ := newRepo(t, map[string]string{"a.yaml": "one"})
 	s := serveWeb(t, r.Dir(), false)
@@ -132,7 +129,7 @@ func TestRedirectToPage(t *testing.T) {
 		return true
 	}
 	_, err := newGit(t, GitOptions{URL: s.url()}).Fetch(t.Context())
-	wantError(t, err, ErrNotFound, `a web page, not git's, at "`+s.URL+`/login"`, "git.auth.username")
+	wantError(t, err, ErrDenied, "redirect", `"/login"`, "change git.url")
 	keepsSecret(t, err, new(bytes.Buffer), "git")
 }
 
@@ -222,20 +219,17 @@ func TestSSHKeys(t *testing.T) {
 		words      []string
 	}{
 		{"locked, no passphrase", locked, nil, []string{"needs a passphrase", "git.auth.sshPassphraseFile", "ssh-keygen"}},
-		{"locked, another passphrase", locked, password("s3cret-other"), []string{"the passphrase is not that of the SSH key", "ssh-keygen -y"}},
+		{"locked, another passphrase", locked, password("s3cret-other"), []string{"the passphrase does not unlock the SSH key", "ssh-keygen -y"}},
 		{"locked, old format", old, nil, []string{"needs a passphrase"}},
-		{"locked, old format, another passphrase", old, password("s3cret-other"), []string{"the passphrase is not that of the SSH key"}},
-		{"locked, PKCS#8", pkcs8, password(secret), []string{"locked in a format that can't be read (PKCS#8)", "ssh-keygen -p"}},
+		{"locked, old format, another passphrase", old, password("s3cret-other"), []string{"the passphrase does not unlock the SSH key"}},
+		{"locked, PKCS#8", pkcs8, password(secret), []string{"can't be read", "ssh-keygen -p"}},
 		{"not locked", s.keyFile, password(secret), []string{"has no passphrase, but one is given", "take out git.auth.sshPassphraseFile"}},
 		{"empty passphrase", locked, password(""), []string{"the passphrase is empty", "git.auth.sshPassphraseFile"}},
 		{"no passphrase to be had", locked, func(context.Context) (string, error) { return "", errors.New("no such\nfile") },
-			[]string{"getting the passphrase: no such file", "able to read what git.auth names"}},
-		{"public key", locked + ".pub", nil, []string{"is a public key", "without .pub"}},
-		{"public key, with a passphrase", locked + ".pub", password(secret), []string{"is a public key"}},
-		{"public key, as a PEM", tempFile(t, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), nil, []string{"is a public key"}},
-		{"public key, as of RFC 4716", tempFile(t, "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----\n"), nil, []string{"is a public key"}},
-		{"PuTTY's", tempFile(t, "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n"), nil, []string{"PuTTY's format", "puttygen"}},
-		{"empty file", tempFile(t, "\n"), nil, []string{"is empty"}},
+			[]string{"getting the passphrase: no such file", "able to read git.auth.sshPassphraseFile"}},
+		{"public key", locked + ".pub", nil, []string{"can't be read", "not the .pub file"}},
+		{"public key, with a passphrase", locked + ".pub", password(secret), []string{"can't be read", "not the .pub file"}},
+		{"empty file", tempFile(t, "\n"), nil, []string{"can't be read"}},
 		{"certificate", tempFile(t, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), nil, []string{"can't be read", "ssh-keygen"}},
 		{"cut off", tempFile(t, readFile(t, s.keyFile)[:80]), nil, []string{"can't be read: no key found"}},
 		// The server knows neither of these.
@@ -262,7 +256,7 @@ func fingerprint(t *testing.T, public string) string {
 	return ssh.FingerprintSHA256(key)
 }
 
-// A locked key lets us in, and a passphrase that was replaced is taken up.
+// A locked key works, and so does a passphrase that was replaced.
 func TestSSHPassphraseRotates(t *testing.T) {
 	keygen, err := exec.LookPath("ssh-keygen")
 	if err != nil {
@@ -285,12 +279,12 @@ func TestSSHPassphraseRotates(t *testing.T) {
 	wantContents(t, fetch(t, g), want)
 	change("-P", "before", "-N", "after")
 	_, err = g.Fetch(t.Context())
-	wantError(t, err, ErrDenied, "the passphrase is not that of the SSH key")
+	wantError(t, err, ErrDenied, "the passphrase does not unlock the SSH key")
 	now = "after"
 	fetch(t, g)
 }
 
-// What a code host says by ssh is told apart as what it says by http.
+// What a code host says by ssh is classified like what it says by http.
 func TestSSHWords(t *testing.T) {
 	g := newGit(t, GitOptions{URL: "git@git.example:r", Auth: Auth{SSHKeyFile: "key", KnownHostsFile: "hosts"}})
 	for _, tt := range []struct {
@@ -298,7 +292,7 @@ func TestSSHWords(t *testing.T) {
 		kind  error
 		words []string
 	}{
-		{"ERROR: The 'acme' organization has enabled or enforced SAML SSO.\nTo access this repository, use the HTTPS remote", ErrDenied, []string{"single sign-on of the key", "deploy keys need none"}},
+		{"ERROR: The 'acme' organization has enabled or enforced SAML SSO.\nTo access this repository, use the HTTPS remote", ErrDenied, []string{"access is denied", "single sign-on"}},
 		{"ERROR: Repository not found.", ErrNotFound, []string{"there is no such repository", "the key may not see it"}},
 		{"remote: ERROR: The project you were looking for could not be found", ErrNotFound, []string{"no such repository"}},
 		{"fatal: '/r' does not appear to be a git repository", ErrNotFound, []string{"no such repository"}},
@@ -307,11 +301,11 @@ func TestSSHWords(t *testing.T) {
 		{"The disk is full", ErrUnreachable, []string{`the server says "The disk is full"`, "the server's log"}},
 		{"", ErrUnreachable, []string{"without a word", "the server's log"}},
 	} {
-		wantError(t, g.explain(&serverSays{tt.said}), tt.kind, tt.words...)
+		wantError(t, g.explain(&sshStderr{tt.said}), tt.kind, tt.words...)
 	}
 }
 
-// certificate gives a self-signed certificate and its key.
+// certificate returns a self-signed certificate and its key.
 func certificate(t *testing.T, host string, until time.Time) tls.Certificate {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -362,17 +356,17 @@ func TestCertificates(t *testing.T) {
 		words []string
 	}{
 		{"good", good, tempFile(t, bundle), nil},
-		{"unknown authority", good, "", []string{"the certificate of the server is not trusted", "unknown authority", "git.auth.caFile"}},
+		{"unknown authority", good, "", []string{"no trusted connection", "unknown authority", "git.auth.caFile"}},
 		{"other authority", good, tempFile(t, pemOf(elsewhere.Certificate[0])), []string{"unknown authority", "git.auth.caFile"}},
 		{"expired", expired, tempFile(t, pemOf(expired.Certificate[0])), []string{"expired", "clock"}},
-		{"other name", elsewhere, tempFile(t, pemOf(elsewhere.Certificate[0])), []string{"git.example, not localhost", "one of the certificate's names"}},
-		{"no file", good, "/no/such/file", []string{`the file of certificates "/no/such/file" can't be read: no such file`, "is the path right"}},
+		{"other name", elsewhere, tempFile(t, pemOf(elsewhere.Certificate[0])), []string{"git.example, not localhost", "git.url"}},
+		{"no file", good, "/no/such/file", []string{"the file of certificates can't be read: open /no/such/file: no such file", "is the path right"}},
 		{"empty file", good, tempFile(t, ""), []string{"there is no certificate in it", "BEGIN CERTIFICATE"}},
 		{"garbage", good, tempFile(t, "garbage"), []string{"there is no certificate in it"}},
 		{"binary", good, tempFile(t, string(good.Certificate[0])), []string{"there is no certificate in it", "openssl x509 -inform der"}},
-		{"private key", good, key, []string{`it holds a "openssh private key"`}},
+		{"private key", good, key, []string{"block 1 is no certificate"}},
 		{"cut off", good, tempFile(t, bundle[:len(bundle)-40]), []string{"a certificate in it is cut off or damaged"}},
-		{"not a certificate", good, tempFile(t, bundle+pemOf([]byte("junk"))), []string{"certificate 3: malformed"}},
+		{"not a certificate", good, tempFile(t, bundle+pemOf([]byte("junk"))), []string{"block 3 is no certificate: malformed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serveTLS(t, web.Config.Handler, &tt.cert)
@@ -393,8 +387,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A server that wants a certificate of its clients, or an old TLS, is told from
-// one that can't be trusted.
+// A server that wants a certificate of its clients, or speaks an old TLS, has an
+// error that says so.
 func TestHandshake(t *testing.T) {
 	cert := certificate(t, "localhost", time.Now().Add(time.Hour))
 	for name, cfg := range map[string]*tls.Config{
@@ -410,7 +404,7 @@ func TestHandshake(t *testing.T) {
 			defer s.Close()
 			auth := Auth{CAFile: tempFile(t, pemOf(cert.Certificate[0]))}
 			_, err := newGit(t, GitOptions{URL: strings.Replace(s.URL, "127.0.0.1", "localhost", 1) + "/r", Auth: auth}).Fetch(t.Context())
-			wantError(t, err, ErrDenied, "no secure connection to the server", "client certificate", "1.2")
+			wantError(t, err, ErrDenied, "no trusted connection: ", "client certificate", "1.2")
 		})
 	}
 }
@@ -491,13 +485,13 @@ func TestProxy(t *testing.T) {
 	}{
 		{"good", false, 0, "", both, nil, nil},
 		{"good, by https", true, 0, "", both, nil, nil},
-		{"not trusted", true, 0, "", pemOf(cert.Certificate[0]), ErrDenied, []string{"the certificate of the proxy", "is not trusted", "git.auth.caFile"}},
-		{"server not trusted", false, 0, "", pemOf(proxyCert.Certificate[0]), ErrDenied, []string{"the certificate of the server is not trusted", "git.auth.caFile"}},
-		{"407", false, 407, "", both, ErrDenied, []string{"the proxy \"localhost:", "asks for credentials, or refuses those it got (407)", "HTTPS_PROXY"}},
-		{"403", false, 403, "", both, ErrDenied, []string{`does not let us through to "git.example" (403)`, "NO_PROXY"}},
-		{"503", false, 503, "", both, ErrUnreachable, []string{"answered 503 Service Unavailable", "does the proxy reach the host?"}},
+		{"not trusted", true, 0, "", pemOf(cert.Certificate[0]), ErrDenied, []string{"no trusted connection: proxyconnect", "git.auth.caFile"}},
+		{"server not trusted", false, 0, "", pemOf(proxyCert.Certificate[0]), ErrDenied, []string{"no trusted connection: tls", "git.auth.caFile"}},
+		{"407", false, 407, "", both, ErrDenied, []string{"the proxy answered 407", "HTTPS_PROXY"}},
+		{"403", false, 403, "", both, ErrDenied, []string{`git "https://git.example/repo.git": the proxy answered 403`, "NO_PROXY"}},
+		{"503", false, 503, "", both, ErrUnreachable, []string{"the proxy answered 503 Service Unavailable", "NO_PROXY"}},
 		{"not there", false, 0, proxyURL("http", gone.Listener.Addr().String()), both, ErrUnreachable,
-			[]string{"the connection was refused by the proxy", gone.Listener.Addr().String(), "is the proxy running"}},
+			[]string{"no connection: proxyconnect", "connection refused", gone.Listener.Addr().String(), "a proxy in the way"}},
 		{"not known", false, 0, proxyURL("http", "no-such-proxy.invalid:1"), both, ErrUnreachable, []string{"no-such-proxy.invalid"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -559,14 +553,14 @@ func TestProxyFromEnvironment(t *testing.T) {
 		used bool
 		word string
 	}{
-		{"https", []string{"HTTPS_PROXY=" + proxy}, true, "(407)"},
-		{"in small letters", []string{"https_proxy=" + proxy}, true, "(407)"},
+		{"https", []string{"HTTPS_PROXY=" + proxy}, true, "the proxy answered 407"},
+		{"in small letters", []string{"https_proxy=" + proxy}, true, "the proxy answered 407"},
 		{"not for this host", []string{"HTTPS_PROXY=" + proxy, "NO_PROXY=.example"}, false, "git.example"},
 		{"for http only", []string{"HTTP_PROXY=" + proxy}, false, "git.example"},
 		{"unusable", []string{"HTTPS_PROXY=" + proxy + ":%zz"}, false, `git "https://git.example/r": HTTPS_PROXY is not the URL of a proxy`},
-		{"unusable, in small letters", []string{"https_proxy=:::" + proxy}, false, "write it as in http://USER:PASSWORD@HOST:PORT"},
-		{"unusable, not for this host", []string{"HTTPS_PROXY=" + proxy + ":%zz", "NO_PROXY=.example"}, false, `the host "git.example" is not known`},
-		{"unusable, for http only", []string{"HTTP_PROXY=" + proxy + ":%zz"}, false, `the host "git.example" is not known`},
+		{"unusable, in small letters", []string{"https_proxy=:::" + proxy}, false, "is written as in http://USER:PASSWORD@HOST:PORT"},
+		{"unusable, not for this host", []string{"HTTPS_PROXY=" + proxy + ":%zz", "NO_PROXY=.example"}, false, `lookup git.example`},
+		{"unusable, for http only", []string{"HTTP_PROXY=" + proxy + ":%zz"}, false, `lookup git.example`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := p.used.Load()

@@ -8,13 +8,13 @@ import (
 	"reconciler/internal/text"
 )
 
-// What kind of failure an Error is, for errors.Is.
+// Kinds of failures, for errors.Is.
 var (
 	// ErrUnreachable: there was no answer, or it broke off, or the server is in
 	// trouble. The same call may well succeed later.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrDenied: the credentials are not to be had or were refused, or the
-	// server can't prove who it is.
+	// ErrDenied: the credentials can't be read or were refused, or the server
+	// can't prove who it is.
 	ErrDenied = errors.New("denied")
 	// ErrNotFound: there is no such repository, branch, tag, commit or path.
 	ErrNotFound = errors.New("not found")
@@ -28,43 +28,47 @@ var (
 	ErrChanging = errors.New("changing")
 )
 
-// Error is a failure to get manifests: one line that says what, where and
-// why, and apart from it, as the Hint, what to do. Neither holds a secret.
-type Error struct {
-	kind error // one of the above, or nil for options that make no sense
-	msg  string
-	hint string
-	// again says that the same request may succeed a moment later, and lasting
-	// that the same commit will fail for ever.
-	again, lasting bool
+// Further kinds, for this package alone.
+var (
+	// errTransient: the same request may succeed a moment later.
+	errTransient = errors.New("transient")
+	// errPermanent: the same commit fails like that every time.
+	errPermanent = errors.New("permanent")
+)
+
+// failure is a message of this package's own: one line that says what, where
+// and why, without a secret. Its hint is kept apart; see text.WithHint.
+type failure struct {
+	msg   string
+	kinds []error
 }
 
-// Error gives the line without the hint.
-func (e *Error) Error() string { return e.msg }
+func (f *failure) Error() string   { return f.msg }
+func (f *failure) Unwrap() []error { return f.kinds }
 
-// Hint says what to do about it; empty when there is nothing useful to say.
-func (e *Error) Hint() string { return e.hint }
+// fail returns a failure with a hint, which may be empty.
+func fail(msg, hint string, kinds ...error) error {
+	return text.WithHint(&failure{msg, kinds}, hint)
+}
 
-// Unwrap gives the kind of failure, for errors.Is.
-func (e *Error) Unwrap() error { return e.kind }
+// reclassify returns a failure with the text and the hint of err, of other kinds.
+func reclassify(err error, kinds ...error) error {
+	return fail(err.Error(), text.Hint(err), kinds...)
+}
 
-// oneLine makes words of a stranger fit for an error: one line of printable
+// oneLine makes foreign text fit for an error: one line of printable
 // characters, cut where it gets long.
 func oneLine(s string) string { return text.OneLine(s, 200) }
 
-// listed gives the first few names, quoted, and says how many there are more.
+// listed returns the first few names, quoted, and how many more there are.
 func listed(names []string) string {
 	const limit = 10
-	var b strings.Builder
-	for i, name := range names {
-		if i == limit {
-			fmt.Fprintf(&b, " and %d more", len(names)-limit)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q", name)
+	list := ""
+	for _, name := range names[:min(limit, len(names))] {
+		list += fmt.Sprintf(", %q", name)
 	}
-	return b.String()
+	if more := len(names) - limit; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return strings.TrimPrefix(list, ", ")
 }

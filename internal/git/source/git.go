@@ -21,52 +21,58 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/web"
 )
 
-// GitOptions say which commit of which repository to read, and which part of
-// it.
+// GitOptions are which commit of which repository to read, and which part of it.
 type GitOptions struct {
 	// URL is https, ssh, user@host:path, file, or a path on disk; http for
 	// this machine only. It must not hold a password, nor for http(s) a user.
 	URL string
-	// Branch, Tag or Commit: at most one of them; the branch "main" without
+	// Commit, Tag or Branch: the first that is set; the branch "main" without
 	// any. Commit is a full hash of 40 digits.
 	Branch, Tag, Commit string
 	// Path is the folder or file that holds the manifests, from the top of the
 	// repository; empty for all of it.
-	Path string
-	Auth Auth
-	// Timeout is for one Fetch with all its tries; 2 minutes when it is 0.
-	Timeout time.Duration
-	// Logger is told of fetches and retries; nil for none.
-	Logger *slog.Logger
+	Path    string
+	Auth    Auth
+	Timeout time.Duration // of one Fetch with all its tries; 2 minutes when it is 0
+	Logger  *slog.Logger  // for fetches and retries; may be nil
+	Names   Names
+}
+
+// Names are what users call some of the options, such as the keys of a config
+// file: hints name the one to set. The zero value stands for plain words.
+type Names struct {
+	URL, Path, Username, Password, CAFile, SSHKeyFile, SSHPassphrase, KnownHostsFile string
+}
+
+var plainNames = Names{
+	URL: "the URL", Path: "the path", Username: "the user", Password: "the password",
+	CAFile: "the file of certificates", SSHKeyFile: "the SSH key", SSHPassphrase: "the passphrase", KnownHostsFile: "the file of known hosts",
 }
 
 // Auth is how to prove who we are to a remote repository. It is not used for
-// repositories on disk. Files are read, and Password is called, anew for each
-// Fetch, so that rotated secrets are taken up.
+// repositories on disk. Files are read, and functions called, anew for each try,
+// so that rotated secrets work. All may be empty, but for ssh.
 type Auth struct {
 	// Username for the server: "git" when it is empty, which the large hosts
-	// take beside a token. For ssh, it outranks the one in the URL.
+	// accept beside a token. For ssh, it outranks the one in the URL.
 	Username string
-	// Password gives the password or token, such as one of a GitHub App's
-	// installation; nil for none. Whoever makes tokens keeps them as long as
-	// they are good: Password is called for each try.
+	// Password returns the password or token. A function that makes tokens has
+	// to keep them as long as they are good.
 	Password func(context.Context) (string, error)
 	// CAFile holds certificates in PEM that are trusted for https, and for a
-	// proxy that is spoken to by https, besides the system's; "" for none.
-	CAFile string
-	// SSHKeyFile holds the private key, as ssh-keygen writes it.
-	SSHKeyFile string
-	// SSHPassphrase gives the passphrase of that key; nil when it has none.
+	// proxy that is spoken to by https, besides the system's.
+	CAFile        string
+	SSHKeyFile    string // the private key, as ssh-keygen writes it
 	SSHPassphrase func(context.Context) (string, error)
 	// KnownHostsFile holds the host keys that are trusted, as in OpenSSH's
 	// known_hosts. Needed for ssh: an unknown host is never trusted.
 	KnownHostsFile string
 }
 
-// errTimeout is the cause of a Fetch that took too long, as opposed to one that
-// the caller gave up.
+// errTimeout is the cause when Timeout is over, and not the caller's context.
 var errTimeout = errors.New("out of time")
 
 // Git reads manifests from a git repository. It holds no connection between
@@ -79,51 +85,35 @@ type Git struct {
 	rev    string
 	log    *slog.Logger
 	limits limits
-	// proxy says through which proxy to send a request; tests name their own.
+	// proxy returns the proxy to send a request through; tests set their own.
 	proxy func(*http.Request) (*url.URL, error)
-	// wait gives the pauses between tries; tests shorten them.
-	wait func() backoff.BackOff
+	// pauses returns the pauses between tries; tests shorten them.
+	pauses func() backoff.BackOff
 
 	mu      sync.Mutex
 	last    *reading // nil before the first
-	filter  int      // which one the server takes, see ask
+	filter  int      // the index in filters
 	secrets []string // in the forms to be struck from errors
-	// via is the proxy of the conversation, as HOST:PORT; "" for none.
-	via string
-	// app says that the password is the token of a GitHub App.
-	app bool
-	// shown is the fingerprint of the key that we show to an SSH server; ""
-	// for none.
-	shown string
+	shown   string   // to an SSH server: the key, for messages, or the password
 }
 
-// reading is what came of reading the commit that the ref last pointed to.
+// reading is the result of reading the commit that the ref last pointed to.
 type reading struct {
 	at   plumbing.Hash // of the commit, or of an annotated tag
 	snap *Snapshot
 	err  error // what is wrong with that commit's content
 }
 
-// limits keep a repository that is not what it should be from eating all
-// memory.
+// limits bound the memory and the time that a repository can take.
 type limits struct {
-	// file is the size, in bytes, from which a file's content is left out.
-	file int64
-	// pack is the most that one answer of a server may hold, in bytes.
-	pack int64
-	// memory is from where on, in bytes, such an answer is kept in a file.
-	memory int
-	// unpacked is the most that one answer may hold when it is unpacked, in
-	// bytes. It bounds time, not memory.
-	unpacked int64
-	// objects is how many objects one answer may hold.
-	objects int
-	// manifests is the most that all manifests of a commit may hold, in bytes.
-	manifests int64
-	// entries is how many files and folders a commit may have below the path.
-	entries int
-	// history is the most that all commits of a History may hold, in bytes.
-	history int64
+	file      int64 // bytes of a file above which its content is left out
+	pack      int64 // bytes of one answer of a server
+	memory    int   // bytes of such an answer above which it is kept in a file
+	unpacked  int64 // bytes of one answer when it is unpacked: bounds time, not memory
+	objects   int   // in one answer
+	manifests int64 // bytes of all manifests of a commit
+	entries   int   // files and folders of a commit below the path
+	history   int64 // bytes of all commits of a History
 }
 
 func defaultLimits() limits {
@@ -136,55 +126,39 @@ func defaultLimits() limits {
 // maxTries is how often one Fetch tries when the network fails it.
 const maxTries = 3
 
-// NewGit checks the options and gives a reader; it opens no connection and no
+// NewGit checks the options and returns a reader; it opens no connection and no
 // file.
 func NewGit(opts GitOptions) (*Git, error) {
-	ep, err := parseURL(opts.URL)
+	opts.Names = cmp.Or(opts.Names, plainNames)
+	opts.Timeout = cmp.Or(opts.Timeout, 2*time.Minute)
+	ep, err := parseURL(opts.URL, opts.Names)
 	if err != nil {
 		return nil, err
 	}
 	g := &Git{
 		opts:   opts,
 		ep:     *ep,
-		log:    opts.Logger,
-		proxy:  environmentProxy,
+		log:    cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
+		proxy:  web.EnvironmentProxy,
 		limits: defaultLimits(),
-		wait:   func() backoff.BackOff { return backoff.NewExponentialBackOff() },
+		pauses: func() backoff.BackOff { return backoff.NewExponentialBackOff() },
 	}
-	if g.log == nil {
-		g.log = slog.New(slog.DiscardHandler)
-	}
-	g.opts.Timeout = cmp.Or(opts.Timeout, 2*time.Minute)
-	if err := g.setRef(); err != nil {
+	if err := cmp.Or(g.setRef(), g.setPath()); err != nil {
 		return nil, err
 	}
-	if err := g.setPath(); err != nil {
-		return nil, err
-	}
-	if err := g.checkAuth(); err != nil {
-		return nil, err
+	if a := opts.Auth; ep.Protocol == "ssh" && (a.KnownHostsFile == "" || a.SSHKeyFile == "" && a.Password == nil) {
+		return nil, g.fail(nil, fmt.Sprintf("set %s and %s", opts.Names.SSHKeyFile, opts.Names.KnownHostsFile),
+			"ssh needs a private key, and a file of known hosts, or anyone could pose as %q", ep.Host)
 	}
 	return g, nil
 }
 
 func (g *Git) setRef() error {
 	o := &g.opts
-	given := 0
-	for _, s := range []string{o.Branch, o.Tag, o.Commit} {
-		if s != "" {
-			given++
-		}
-	}
-	if given > 1 {
-		return g.fail(nil, "", "only one of branch, tag and commit can be followed")
-	}
 	switch {
 	case o.Commit != "":
 		o.Commit = strings.ToLower(o.Commit)
-		if !plumbing.IsHash(o.Commit) || len(o.Commit) != 40 {
-			return g.fail(nil, "\"git rev-parse REV\" prints it", "the commit %q is not a full hash of 40 digits", o.Commit)
-		}
-		return nil
+		return g.checkHash(o.Commit)
 	case o.Tag != "":
 		g.ref = plumbing.NewTagReferenceName(o.Tag)
 	default:
@@ -196,6 +170,14 @@ func (g *Git) setRef() error {
 	return nil
 }
 
+// checkHash returns an error for a commit that is not given by its full hash.
+func (g *Git) checkHash(commit string) error {
+	if len(commit) == 40 && plumbing.IsHash(commit) && commit == strings.ToLower(commit) {
+		return nil
+	}
+	return g.fail(nil, `"git rev-parse REV" prints it`, "the commit %q is not a full hash of 40 digits", commit)
+}
+
 func (g *Git) setPath() error {
 	p := path.Clean(strings.Trim(g.opts.Path, "/"))
 	if !fs.ValidPath(p) {
@@ -205,46 +187,14 @@ func (g *Git) setPath() error {
 	return nil
 }
 
-func (g *Git) checkAuth() error {
-	a := g.opts.Auth
-	switch g.ep.Protocol {
-	case "ssh":
-		if a.SSHKeyFile == "" && a.Password == nil {
-			return g.fail(nil, "set git.auth.sshKeyFile", "ssh needs a private key")
-		}
-		if a.SSHPassphrase != nil && a.SSHKeyFile == "" {
-			return g.fail(nil, "set git.auth.sshKeyFile too", "a passphrase is of no use without an SSH key")
-		}
-		if a.CAFile != "" {
-			return g.fail(nil, "what ssh trusts stands in git.auth.knownHostsFile", "a file of certificates is of no use for ssh")
-		}
-		if a.KnownHostsFile == "" {
-			return g.fail(nil,
-				"set git.auth.knownHostsFile; a user's own file is ~/.ssh/known_hosts",
-				"ssh needs a file of known hosts, or anyone could pose as %q", g.ep.Host)
-		}
-	case "http", "https":
-		if a.SSHKeyFile != "" {
-			return g.fail(nil, "use an ssh URL, or git.auth.username and git.auth.passwordFile", "an SSH key is of no use for %s", g.ep.Protocol)
-		}
-		if a.CAFile != "" && g.ep.Protocol == "http" {
-			return g.fail(nil, "use an https URL, or take out git.auth.caFile", "a file of certificates is of no use for http")
-		}
-	}
-	return nil
-}
-
-// Fetch gives the manifests at the commit where the branch or tag now stands.
-// The remote is asked for that first, and as long as it hasn't moved nothing
-// else is transferred and the same *Snapshot is given again (or the same error,
-// when that commit can't be used). A commit that was asked for by its hash is
-// read once and not asked for again. A branch that was rewritten counts as
-// moved.
+// Fetch returns the manifests at the commit where the branch or tag now stands.
+// As long as that hasn't moved, which one request shows, it returns the same
+// *Snapshot again, or the same error if that commit can't be used. A commit that
+// is followed by its hash is read once.
 //
-// It may be called again after an error, and a Snapshot given before stays
-// valid and unchanged whatever happens later. Failures of the network are tried
-// again within Timeout. Calls are made one after another. Errors are *Error,
-// but for ctx's own.
+// It may be called again after an error. Failures of the network are retried
+// within Timeout. Calls are made one after another. But for ctx's own, errors are
+// in this package's words, of one of its kinds, and hold no secret.
 func (g *Git) Fetch(ctx context.Context) (*Snapshot, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -259,37 +209,28 @@ func (g *Git) Fetch(ctx context.Context) (*Snapshot, error) {
 }
 
 // attempt does what may fail because of the network, up to maxTries times and
-// within the time there is.
+// within the timeout.
 func attempt[T any](ctx context.Context, g *Git, do func(context.Context) (T, error)) (T, error) {
-	var none T
 	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
 	defer cancel()
-	done, err := backoff.Retry(ctx, func() (T, error) {
-		done, err := do(ctx)
-		var e *Error
-		if err != nil && !(errors.As(err, &e) && e.again) {
-			return none, backoff.Permanent(err)
+	done, err := do(ctx)
+	pauses := g.pauses()
+	for try := 1; try < maxTries && errors.Is(err, errTransient); try++ {
+		pause := pauses.NextBackOff()
+		g.log.WarnContext(ctx, "git: trying again", "error", err.Error(), "in", pause)
+		if web.Sleep(ctx, pause) != nil {
+			break
 		}
-		return done, err
-	}, backoff.WithBackOff(g.wait()), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, pause time.Duration) {
-			g.log.WarnContext(ctx, "git: trying again", "error", err.Error(), "in", pause)
-		}))
+		done, err = do(ctx)
+	}
 	switch cause := context.Cause(ctx); {
-	case err == nil:
-		return done, nil
+	case err == nil || cause == nil:
+		return done, err
 	case errors.Is(cause, errTimeout):
-		return none, g.fail(ErrUnreachable, "is the server reachable from here, and the repository not too large?",
+		return done, g.fail(ErrUnreachable, "is the server reachable from here, and the repository not too large?",
 			"not done within %s", g.opts.Timeout)
-	case cause != nil:
-		return none, fmt.Errorf("git %q: %w", g.opts.URL, cause)
 	default:
-		// Retry gives the last of several tries as it is, wrapped.
-		var p *backoff.PermanentError
-		if errors.As(err, &p) {
-			err = p.Err
-		}
-		return none, err
+		return done, fmt.Errorf("git %q: %w", g.opts.URL, cause)
 	}
 }
 
@@ -307,24 +248,18 @@ func (g *Git) what() string {
 	}
 }
 
-// aim begins the advice to look at another part of the repository.
-func (g *Git) aim() string {
-	if g.rev != "" {
-		return "point --manifests to"
-	}
-	return "set git.path to"
+// fail returns a failure that names the repository, without a secret.
+func (g *Git) fail(kind error, hint, format string, args ...any) error {
+	msg := g.scrub(fmt.Sprintf("git %q: ", g.opts.URL) + fmt.Sprintf(format, args...))
+	return fail(msg, g.scrub(hint), kind)
 }
 
-// fail gives an error that says which repository it is about.
-func (g *Git) fail(kind error, hint, format string, args ...any) *Error {
-	return &Error{
-		kind: kind,
-		msg:  g.scrub(fmt.Sprintf("git %q: ", g.opts.URL) + fmt.Sprintf(format, args...)),
-		hint: g.scrub(hint),
-	}
+// transient is fail for what may work when it is tried again at once.
+func (g *Git) transient(hint, format string, args ...any) error {
+	return reclassify(g.fail(nil, hint, format, args...), ErrUnreachable, errTransient)
 }
 
-// keepSecret notes what must not appear in an error, whoever words it.
+// keepSecret notes what must not appear in an error, ours or others'.
 func (g *Git) keepSecret(user, password string) {
 	g.secrets = append(g.secrets, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 	g.secrets = append(g.secrets, secretForms(password)...)
@@ -339,26 +274,19 @@ func (g *Git) scrub(s string) string {
 	return s
 }
 
-// noRef says that the branch or tag isn't there, and what is. It is given the
-// full names of all refs.
-func (g *Git) noRef(refs []string) *Error {
+// noRef returns the error for a branch or tag that isn't there, with a hint at
+// those that are. It takes the full names of all refs.
+func (g *Git) noRef(refs []string) error {
 	heads, tags := shortNames(refs, "refs/heads/"), shortNames(refs, "refs/tags/")
 	if len(heads)+len(tags) == 0 {
 		return g.fail(ErrNotFound, "push a first commit", "the repository is empty")
 	}
-	mine, others, other := heads, tags, "tag"
+	same := heads
 	if g.ref.IsTag() {
-		mine, others, other = tags, heads, "branch"
+		same = tags
 	}
-	name := g.ref.Short()
-	hint := "there are none"
-	if len(mine) > 0 {
-		hint = "there are " + listed(mine)
-	}
-	if slices.Contains(others, name) {
-		hint = fmt.Sprintf("there is a %s of that name: set git.%s", other, other)
-	}
-	return g.fail(ErrNotFound, hint, "there is no %s%s", g.what(), strictyaml.DidYouMean(name, mine))
+	hint := fmt.Sprintf("branches: %s; tags: %s", cmp.Or(listed(heads), "none"), cmp.Or(listed(tags), "none"))
+	return g.fail(ErrNotFound, hint, "there is no %s%s", g.what(), strictyaml.DidYouMean(g.ref.Short(), same))
 }
 
 func shortNames(refs []string, prefix string) []string {

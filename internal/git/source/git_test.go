@@ -20,7 +20,7 @@ import (
 // remote is a repository on disk, reached in one of the ways there are.
 type remote struct {
 	opts  GitOptions
-	packs *atomic.Int32 // fetches of objects; nil where that can't be told
+	packs *atomic.Int32 // fetches of objects; nil where that isn't known
 }
 
 // remotes are all the ways to reach a repository.
@@ -54,7 +54,7 @@ func everywhere(t *testing.T, test func(t *testing.T, reach func(t *testing.T, d
 	}
 }
 
-// contents gives all files below the root by the names that people see.
+// contents returns all files below the root by the names that people see.
 func contents(t *testing.T, s *Snapshot) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -180,7 +180,7 @@ func TestFetchTagAndCommit(t *testing.T) {
 
 // A commit whose only ref has moved on is fetched by its hash where the server
 // allows that, and from the history of the refs elsewhere.
-func TestFetchCommitNobodyOffers(t *testing.T) {
+func TestFetchCommitNotOffered(t *testing.T) {
 	everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
 		r, _ := newRepo(t, map[string]string{"a.yaml": "one"})
 		at := reach(t, r.Dir())
@@ -201,11 +201,11 @@ func TestFetchNotFound(t *testing.T) {
 			opts  GitOptions
 			words []string
 		}{
-			{"branch", GitOptions{Branch: "devleop"}, []string{`there is no branch "devleop": did you mean "develop"?`, `there are "develop", "main"`}},
-			{"branch that is a tag", GitOptions{Branch: "v1"}, []string{`there is no branch "v1"`, "there is a tag of that name: set git.tag"}},
-			{"tag", GitOptions{Tag: "v2"}, []string{`there is no tag "v2": did you mean "v1"?`, `there are "v1"`}},
+			{"branch", GitOptions{Branch: "devleop"}, []string{`there is no branch "devleop": did you mean "develop"?`, `branches: "develop", "main"; tags: "v1"`}},
+			{"branch that is a tag", GitOptions{Branch: "v1"}, []string{`there is no branch "v1"`, `tags: "v1"`}},
+			{"tag", GitOptions{Tag: "v2"}, []string{`there is no tag "v2": did you mean "v1"?`, `tags: "v1"`}},
 			{"path", GitOptions{Path: "orgs/emae"}, []string{`there is no "orgs/emae" at commit ` + first[:12] + ` of branch "main": did you mean "emea"?`}},
-			{"path below a file", GitOptions{Path: "file.yaml/x"}, []string{`there is no "file.yaml/x"`, "file.yaml is a file"}},
+			{"path below a file", GitOptions{Path: "file.yaml/x"}, []string{`there is no "file.yaml/x"`}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				tt.opts.URL, tt.opts.Auth = at.opts.URL, at.opts.Auth
@@ -305,29 +305,28 @@ func TestNewGitRefuses(t *testing.T) {
 		opts  GitOptions
 		words []string
 	}{
-		{"no URL", GitOptions{}, []string{"no URL"}},
+		{"no URL", GitOptions{}, []string{"the URL is missing"}},
 		{"password in the URL", GitOptions{URL: "https://me:s3cret@git.example/r"}, []string{"holds credentials", "git.auth.passwordFile"}},
 		{"token in the URL", GitOptions{URL: "https://s3cret@git.example/r"}, []string{"holds credentials"}},
 		{"password in an ssh URL", GitOptions{URL: "ssh://git:s3cret@git.example/r", Auth: known}, []string{"holds credentials"}},
 		{"unreadable with a password", GitOptions{URL: "https://me:s3cret@git.example:port/r"}, []string{"can't be read"}},
-		{"line break", GitOptions{URL: "https://git.example/\nr"}, []string{"control characters"}},
-		{"plain http", GitOptions{URL: "http://git.example/r"}, []string{"plain http", "use https"}},
+		{"line break", GitOptions{URL: "https://git.example/\nr"}, []string{"can't be read"}},
+		{"plain http", GitOptions{URL: "http://git.example/r"}, []string{"plain http", "https://HOST"}},
 		{"plain http to an address", GitOptions{URL: "http://192.0.2.1/r"}, []string{"plain http"}},
-		{"git protocol", GitOptions{URL: "git://git.example/r"}, []string{"neither encrypts"}},
+		{"git protocol", GitOptions{URL: "git://git.example/r"}, []string{`the scheme "git" is not supported`}},
 		{"other scheme", GitOptions{URL: "ftp://git.example/r"}, []string{`the scheme "ftp" is not supported`, "git@HOST:PATH.git"}},
 		{"no host", GitOptions{URL: "https:///r"}, []string{"lacks a host"}},
 		{"no path", GitOptions{URL: "https://git.example/"}, []string{"lacks a host or a path"}},
 		{"file on a host", GitOptions{URL: "file://srv/r"}, []string{"file:///PATH"}},
-		{"branch and tag", GitOptions{URL: "/r", Branch: "b", Tag: "t"}, []string{"only one of"}},
 		{"short commit", GitOptions{URL: "/r", Commit: "abc1234"}, []string{`"abc1234" is not a full hash`, "rev-parse"}},
 		{"no hash", GitOptions{URL: "/r", Commit: "z123456789abcdef0123456789abcdef01234567"}, []string{"not a full hash"}},
 		{"impossible branch", GitOptions{URL: "/r", Branch: "a..b"}, []string{`no branch "a..b" can have that name`}},
 		{"path upwards", GitOptions{URL: "/r", Path: "orgs/../../etc"}, []string{"leads out of the repository"}},
 		{"ssh without a key", GitOptions{URL: "git@git.example:r", Auth: Auth{KnownHostsFile: "f"}}, []string{"needs a private key", "git.auth.sshKeyFile"}},
 		{"ssh without known hosts", GitOptions{URL: "git@git.example:r", Auth: Auth{SSHKeyFile: "f"}}, []string{`pose as "git.example"`, "git.auth.knownHostsFile"}},
-		{"ssh key for https", GitOptions{URL: "https://git.example/r", Auth: known}, []string{"SSH key is of no use"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.opts.Names = settings
 			_, err := NewGit(tt.opts)
 			wantError(t, err, nil, tt.words...)
 			if s := err.Error() + text.Hint(err); containsAny(s, "s3cret") {
@@ -335,6 +334,12 @@ func TestNewGitRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Without names, hints are worded plainly.
+func TestPlainNames(t *testing.T) {
+	_, err := NewGit(GitOptions{URL: "git@git.example:r"})
+	wantError(t, err, nil, "set the SSH key and the file of known hosts")
 }
 
 func TestNewGitTakes(t *testing.T) {

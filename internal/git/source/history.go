@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,31 +22,27 @@ type Commit struct {
 	Raw []byte
 }
 
-// History gives all commits that lead from the commit since to the commit tip,
+// History returns all commits that lead from the commit since to the commit tip,
 // both full hashes: those that can be reached from tip, itself among them, and
 // not from since. They stand newest first, each before its parents, and the
-// same commits always in the same order. It says too whether since is an
-// ancestor of tip (or tip itself, and then there are no commits): it no longer
-// is when the branch was rewritten.
+// same commits always in the same order. It reports too whether since is an
+// ancestor of tip, or tip itself. Where since can't be had any more, as after a
+// rewrite, it counts as unrelated, and the commits are the whole history of tip.
 //
-// No word of the server's is trusted as to what belongs to the history. Hashes
-// are computed, and each parent of a commit that is given is given too, or is
+// go-git believes what the server says belongs to the history. Here hashes are
+// computed, and each parent of a commit that is returned is returned too, or is
 // since, or was seen to be an ancestor of since, by a chain of hashes. A server
 // that holds commits back causes an error, or gets more commits checked than
 // need be.
 //
-// Where since is not to be had any more, as after a rewrite, it counts as
-// unrelated, and the commits are the whole history of tip.
-//
-// Objects other than commits are not transferred where the server can leave
-// them out. As a rule one request does; when a side branch that began before
-// since was merged, or the branch was rewritten, the whole history follows in
-// another one. Like Fetch it tries again when the network fails it, may be
-// called again, and gives errors that are *Error, but for ctx's own.
+// As a rule one request does, for nothing but commits if the server can leave out
+// the rest; when a side branch that began before since was merged, or the branch
+// was rewritten, the whole history follows in another one. As to errors and
+// retries, it is like Fetch.
 func (g *Git) History(ctx context.Context, tip, since string) ([]Commit, bool, error) {
 	for _, h := range []string{tip, since} {
-		if !isFullHash(h) {
-			return nil, false, g.fail(nil, "", "the commit %q is not a full hash of 40 digits", h)
+		if err := g.checkHash(h); err != nil {
+			return nil, false, err
 		}
 	}
 	if tip == since {
@@ -64,10 +61,6 @@ func (g *Git) History(ctx context.Context, tip, since string) ([]Commit, bool, e
 		return nil, false, err
 	}
 	return h.commits, h.ancestor, nil
-}
-
-func isFullHash(s string) bool {
-	return len(s) == 40 && plumbing.IsHash(s) && s == strings.ToLower(s)
 }
 
 // history is what leads from one commit to another.
@@ -91,38 +84,35 @@ func (g *Git) localHistory(ctx context.Context, tip, since plumbing.Hash) (*hist
 		return nil, err
 	case slices.Contains(h.missing, tip):
 		return nil, g.noCommit(tip)
-	case len(h.missing) > 0 && sto.isShallow():
-		return nil, g.fail(ErrIncomplete, `"git fetch --unshallow" completes it`,
-			"the clone is shallow: it lacks the commit %s, between %s and %s", h.missing[0], since, tip)
 	case len(h.missing) > 0:
-		return nil, g.fail(ErrIncomplete, fsck, "the repository lacks the commit %s, between %s and %s", h.missing[0], since, tip)
+		return nil, g.fail(ErrIncomplete, `"git fetch --unshallow" completes a shallow clone; else `+fsck,
+			"the repository lacks the commit %s, between %s and %s", h.missing[0], since, tip)
 	}
 	return h, nil
 }
 
-// wish is how a server is asked for a history.
-type wish int
+// extent is how much of a history a server is asked for.
+type extent int
 
 const (
-	// newer asks for what since doesn't have. It is little, and all there is
-	// to it when each chain of parents ends at since. When one ends elsewhere,
-	// the server says that it ends at an ancestor of since, which may be a lie.
-	newer wish = iota
-	// both asks for the whole history of tip and of since, to see for
-	// ourselves.
+	// newer is what since doesn't have. It is little, and all there is to it
+	// when each chain of parents ends at since. When one ends elsewhere, the
+	// server says that it ends at an ancestor of since, which may be a lie.
+	newer extent = iota
+	// both is the whole history of tip and of since, to be compared here.
 	both
-	// whole asks for the history of tip, for servers that don't give since.
+	// whole is the history of tip, for servers that don't give since.
 	whole
 )
 
 func (g *Git) remoteHistory(ctx context.Context, tip, since plumbing.Hash) (*history, error) {
-	h, err := g.ask(ctx, newer, tip, since)
+	h, err := g.fetchHistory(ctx, newer, tip, since)
 	if err != nil || len(h.missing) == 0 {
 		return h, err
 	}
-	h, err = g.ask(ctx, both, tip, since)
+	h, err = g.fetchHistory(ctx, both, tip, since)
 	if errors.Is(err, errNotGiven) {
-		h, err = g.ask(ctx, whole, tip, since)
+		h, err = g.fetchHistory(ctx, whole, tip, since)
 	}
 	switch {
 	case err != nil:
@@ -136,67 +126,49 @@ func (g *Git) remoteHistory(ctx context.Context, tip, since plumbing.Hash) (*his
 	return h, nil
 }
 
-// Reasons to word a wish in another way.
-var (
-	errNotGiven = errors.New("the server does not give that commit")
-	errFilter   = errors.New("the server does not filter like that")
-)
+var errNotGiven = errors.New("the server does not give that commit")
 
-// ask asks for the history, more than once until the server takes the filter:
-// those that filter may still forbid one or the other
-// (https://git-scm.com/docs/git-config, uploadpackfilter.FILTER.allow).
-func (g *Git) ask(ctx context.Context, how wish, tip, since plumbing.Hash) (*history, error) {
-	filters := []packp.Filter{"tree:0", "blob:none", ""} // the best one first
-	for {
-		s, err := g.connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		h, err := g.inquire(ctx, s, how, tip, since, filters[g.filter])
-		s.Close()
-		if !errors.Is(err, errFilter) {
-			return h, err
-		}
-		g.filter++
+// fetchHistory connects and asks for the history.
+func (g *Git) fetchHistory(ctx context.Context, how extent, tip, since plumbing.Hash) (*history, error) {
+	s, err := g.connect(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer s.Close()
+	return g.converseHistory(ctx, s, how, tip, since)
 }
 
-// inquire holds one conversation about the history.
-func (g *Git) inquire(ctx context.Context, s session, how wish, tip, since plumbing.Hash, filter packp.Filter) (*history, error) {
+// filters leave out objects other than commits, the best one first. Servers that
+// filter may still forbid one or the other, and then the next try is without it
+// (https://git-scm.com/docs/git-config, uploadpackfilter.FILTER.allow).
+var filters = [maxTries]packp.Filter{"tree:0", "blob:none", ""}
+
+// converseHistory asks for the list of refs and for the history.
+func (g *Git) converseHistory(ctx context.Context, s session, how extent, tip, since plumbing.Hash) (*history, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return nil, g.explain(err)
 	}
-	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
-	if req.Wants = wants(adv, tip); len(req.Wants) == 0 {
+	req := request{filter: filters[g.filter]}
+	if req.wants, _ = wants(adv, tip); len(req.wants) == 0 {
 		return nil, g.noCommit(tip)
 	}
-	asked := how == both && offered(adv, since)
+	wanted := how == both && offered(adv, since)
 	switch {
-	case asked && !slices.Contains(req.Wants, since):
-		req.Wants = append(req.Wants, since)
-	case how == newer && !slices.Contains(req.Wants, since):
-		req.Haves = []plumbing.Hash{since}
+	case slices.Contains(req.wants, since):
+	case wanted:
+		req.wants = append(req.wants, since)
+	case how == newer:
+		req.haves = []plumbing.Hash{since}
 	}
-	use := []capability.Capability{capability.NoProgress}
-	filtered := filter != "" && adv.Capabilities.Supports(capability.Filter)
-	if filtered {
-		req.Filter = filter
-		use = append(use, capability.Filter)
-	}
-	if err := g.use(req, adv, use...); err != nil {
-		return nil, err
-	}
-	sto, err := g.exchange(ctx, s, req)
+	sto, err := g.transfer(ctx, s, adv, req)
 	switch {
 	case err == nil:
-	case filtered && strings.Contains(err.Error(), "filter"):
-		return nil, errFilter
-	case asked && refused(err):
+	case req.filter != "" && adv.Capabilities.Supports(capability.Filter) && strings.Contains(err.Error(), "filter"):
+		g.filter++
+		return nil, g.transient("", "the server does not filter by %s", req.filter)
+	case wanted && refused(err):
 		return nil, errNotGiven
-	case errors.Is(err, errTooMuch), errors.Is(err, errUnpacked), errors.Is(err, errTooMany):
-		return nil, g.fail(ErrContent, "a server that can filter objects (uploadpack.allowFilter) sends less; a repository of their own keeps the manifests' history short",
-			"the history of %s is too large: %s", tip, err)
 	default:
 		return nil, g.explainPack(err)
 	}
@@ -207,16 +179,19 @@ func (g *Git) inquire(ctx context.Context, s session, how wish, tip, since plumb
 // between finds the commits among the objects. All are read once for their
 // parents; contents are kept only of those that count.
 func (g *Git) between(ctx context.Context, sto storer.EncodedObjectStorer, tip, since plumbing.Hash) (*history, error) {
-	reached, err := g.reach(ctx, sto, tip, since)
-	if err != nil {
+	reached, err := g.reach(ctx, sto, tip, since, nil)
+	switch {
+	case err != nil:
 		return nil, err
+	case len(reached) == 0:
+		return &history{missing: []plumbing.Hash{tip}}, nil
 	}
-	h := &history{}
-	var older graph
-	if reached.open(since) {
-		// Some chain doesn't end at since, so it may hold ancestors of since.
-		// It can't otherwise: their own chains never come to since.
-		if older, err = g.reach(ctx, sto, since, plumbing.ZeroHash); err != nil {
+	h, end, older := &history{}, graph{since: nil}, graph{}
+	begins := func(parents []plumbing.Hash) bool { return len(parents) == 0 }
+	if slices.ContainsFunc(slices.Collect(maps.Values(reached)), begins) || len(reached.missing(end)) > 0 {
+		// Some chain of parents doesn't end at since, so it may hold ancestors of
+		// since. It can't otherwise: their own chains never come to since.
+		if older, err = g.reach(ctx, sto, since, plumbing.ZeroHash, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +201,7 @@ func (g *Git) between(ctx context.Context, sto storer.EncodedObjectStorer, tip, 
 			delete(reached, c)
 		}
 	}
-	if h.missing = reached.missing(tip, since, older); len(h.missing) > 0 {
+	if h.missing = reached.missing(end, older); len(h.missing) > 0 {
 		return h, nil
 	}
 	var size int64
@@ -248,20 +223,13 @@ func (g *Git) between(ctx context.Context, sto storer.EncodedObjectStorer, tip, 
 	return h, nil
 }
 
-func hashes(hs []plumbing.Hash) []string {
-	var s []string
-	for _, h := range hs {
-		s = append(s, h.String())
-	}
-	return s
-}
-
 // graph holds the parents of commits.
 type graph map[plumbing.Hash][]plumbing.Hash
 
 // reach walks from a commit to all that can be reached, but not to stop or past
-// it. What isn't there is passed over.
-func (g *Git) reach(ctx context.Context, sto storer.EncodedObjectStorer, from, stop plumbing.Hash) (graph, error) {
+// it. It passes over what isn't there, which is where go-git's walks fail. What
+// is known of other commits is not read again.
+func (g *Git) reach(ctx context.Context, sto storer.EncodedObjectStorer, from, stop plumbing.Hash, known graph) (graph, error) {
 	reached := graph{}
 	todo := []plumbing.Hash{from}
 	for len(todo) > 0 {
@@ -273,50 +241,30 @@ func (g *Git) reach(ctx context.Context, sto storer.EncodedObjectStorer, from, s
 		if _, ok := reached[h]; ok || h == stop {
 			continue
 		}
-		c, err := object.GetCommit(sto, h)
-		switch {
-		case errors.Is(err, plumbing.ErrObjectNotFound):
-			continue
-		case err != nil:
-			return nil, g.damaged(h, err)
+		parents, ok := known[h]
+		if !ok {
+			c, err := object.GetCommit(sto, h)
+			switch {
+			case errors.Is(err, plumbing.ErrObjectNotFound):
+				continue
+			case err != nil:
+				return nil, g.damaged(h, err)
+			}
+			parents = c.ParentHashes
 		}
-		reached[h] = c.ParentHashes
-		todo = append(todo, c.ParentHashes...)
+		reached[h] = parents
+		todo = append(todo, parents...)
 	}
 	return reached, nil
 }
 
-// open says whether some chain of parents ends elsewhere than at since: at a
-// first commit, or where one isn't there.
-func (r graph) open(since plumbing.Hash) bool {
-	for _, parents := range r {
-		if len(parents) == 0 {
-			return true
-		}
-		for _, p := range parents {
-			if _, ok := r[p]; !ok && p != since {
-				return true
-			}
-		}
-	}
-	return len(r) == 0
-}
-
-// missing gives the commits, sorted, that are needed to say what leads from
-// since to tip, and aren't there.
-func (r graph) missing(tip, since plumbing.Hash, older graph) []plumbing.Hash {
-	known := func(h plumbing.Hash) bool {
-		_, newer := r[h]
-		_, old := older[h]
-		return newer || old || h == since
-	}
+// missing returns the parents, sorted, that are neither here nor in the others.
+func (r graph) missing(others ...graph) []plumbing.Hash {
 	var missing []plumbing.Hash
-	if !known(tip) {
-		missing = append(missing, tip)
-	}
 	for _, parents := range r {
 		for _, p := range parents {
-			if !known(p) {
+			has := func(g graph) bool { _, ok := g[p]; return ok }
+			if !has(r) && !slices.ContainsFunc(others, has) {
 				missing = append(missing, p)
 			}
 		}
@@ -325,7 +273,7 @@ func (r graph) missing(tip, since plumbing.Hash, older graph) []plumbing.Hash {
 	return slices.Compact(missing)
 }
 
-// sorted gives the commits in the order of "git rev-list --topo-order": each
+// sorted returns the commits in the order of "git rev-list --topo-order": each
 // before its parents, and the lines of a merge not mixed.
 func (r graph) sorted(tip plumbing.Hash) []plumbing.Hash {
 	children := map[plumbing.Hash]int{}
@@ -353,22 +301,8 @@ func (r graph) sorted(tip plumbing.Hash) []plumbing.Hash {
 	return order
 }
 
-// wants gives what to ask for to get a commit: itself where the server gives
-// that, or the tag that leads to it, or all branches and tags.
-func wants(adv *packp.AdvRefs, h plumbing.Hash) []plumbing.Hash {
-	if offered(adv, h) {
-		return []plumbing.Hash{h}
-	}
-	for name, peeled := range adv.Peeled {
-		if tag, ok := adv.References[name]; ok && peeled == h {
-			return []plumbing.Hash{tag}
-		}
-	}
-	return tips(adv)
-}
-
-// refused says whether a server doesn't give what was asked for by its hash, in
-// the words of git or of JGit.
+// refused reports whether a server doesn't give what was asked for by its hash,
+// in the words of git or of JGit.
 func refused(err error) bool {
 	s := err.Error()
 	return strings.Contains(s, "not our ref") || strings.Contains(s, "want ") && strings.Contains(s, " not valid")

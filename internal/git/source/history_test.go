@@ -67,7 +67,7 @@ func (d dag) config(lines string) {
 	}
 }
 
-// names gives what commits are called, and checks that they are what they say.
+// names returns what commits are called, and checks that they are what they say.
 func (d dag) names(commits []Commit) string {
 	d.t.Helper()
 	var names []string
@@ -166,8 +166,8 @@ func TestHistoryLikeGit(t *testing.T) {
 	}
 }
 
-// A branch that was rewritten: what is new to it is told where the old commit
-// is still to be had, and is all of it elsewhere.
+// A branch that was rewritten: what is new to it is returned where the old commit
+// can still be had, and all of it elsewhere.
 func TestHistoryRewritten(t *testing.T) {
 	everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
 		for _, tt := range []struct {
@@ -338,7 +338,7 @@ func TestHistoryFilter(t *testing.T) {
 					}
 					return
 				}
-				wantError(t, err, ErrContent, "the history of "+third+" is too large", "uploadpack.allowFilter")
+				wantError(t, err, ErrContent, "the repository is too large", "uploadpack.allowFilter")
 			})
 		}
 	}
@@ -361,7 +361,7 @@ func TestHistoryRefused(t *testing.T) {
 			s.before = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(403); return true }
 		}, ErrDenied, []string{"403"}},
 		{"too many objects", tip, since, func(_ *testing.T, g *Git, _ *webServer) { g.limits.objects = 2 }, ErrContent,
-			[]string{"the history of " + tip + " is too large", "too many objects"}},
+			[]string{"the repository is too large: it holds more than 2 objects"}},
 		{"too much", tip, since, func(_ *testing.T, g *Git, _ *webServer) { g.limits.history = 200 }, ErrContent,
 			[]string{"the commits from " + since + " to " + tip + " hold more than"}},
 	} {
@@ -416,7 +416,7 @@ func TestHistoryOnDiskIncomplete(t *testing.T) {
 	shallow := clone(t, "file://"+d.dir, "--depth=2")
 	g := newGit(t, GitOptions{URL: shallow})
 	_, _, err := g.History(t.Context(), tip, since)
-	wantError(t, err, ErrIncomplete, "the clone is shallow: it lacks the commit "+d.hash["b"].String(), "git fetch --unshallow")
+	wantError(t, err, ErrIncomplete, "the repository lacks the commit "+d.hash["b"].String(), "git fetch --unshallow")
 	commits, ancestor, err := g.History(t.Context(), tip, d.hash["b"].String())
 	if got := d.names(commits); err != nil || got != "d c" || !ancestor {
 		t.Errorf("got %q, %v, %v", got, ancestor, err)

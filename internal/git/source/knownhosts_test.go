@@ -28,7 +28,7 @@ func newECDSA(t *testing.T) ssh.Signer {
 	return signer
 }
 
-// certify gives a host's signer with a certificate by the authority.
+// certify returns a host's signer with a certificate by the authority.
 func certify(t *testing.T, host, authority ssh.Signer, principal string, until time.Time) ssh.Signer {
 	t.Helper()
 	cert := &ssh.Certificate{
@@ -61,7 +61,7 @@ func TestKnownHostsKindOfKey(t *testing.T) {
 		s := serveSSH(t, r.Dir(), false)
 		auth := Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, s.addr, second.PublicKey())}
 		_, err := newGit(t, GitOptions{URL: s.url(), Auth: auth}).Fetch(t.Context())
-		wantError(t, err, ErrDenied, "has no key of a kind that is known of it", "it offers ssh-ed25519", "known are ecdsa-sha2-nistp256", "somebody be in between")
+		wantError(t, err, ErrDenied, "no common algorithm for host key", "ssh-ed25519", "ecdsa-sha2-nistp256", "somebody be in between")
 	})
 }
 
@@ -163,7 +163,7 @@ func TestKnownHostsRSA(t *testing.T) {
 	}
 }
 
-// makeKey has ssh-keygen make a key, and gives its file and the public half.
+// makeKey makes a key by ssh-keygen, and returns its file and the public half.
 func makeKey(t *testing.T, keygen string, args ...string) (file, public string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "key")

@@ -103,8 +103,8 @@ func TestConfigMap(t *testing.T) {
 	}
 }
 
-// A folder on disk tells of each link that may have led to manifests, wherever
-// it leads; links out of the folder are not looked behind.
+// A folder on disk has a warning for each link that may have led to manifests,
+// wherever it leads; links out of the folder are not followed.
 func TestLinksInFolder(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,10 +15,12 @@ import (
 )
 
 // pack is the objects that a server sent, as it sent them: packed, with an
-// index. An object is unpacked when it is asked for, so that one which nobody
-// asks for costs no memory, however large it is. go-git's own ways to take in a
-// pack unpack each object in memory: two megabytes of it can hold gigabytes of
-// zeros.
+// index. An object is unpacked when it is asked for, so the size of the others
+// doesn't matter.
+//
+// go-git scans the pack, inflates and applies deltas. Its own indexes don't do:
+// the parser unpacks each object in memory, and two megabytes of a pack can hold
+// gigabytes of zeros; Packfile holds all deltas of a chain in memory at once.
 //
 // The format: https://git-scm.com/docs/gitformat-pack
 type pack struct {
@@ -29,69 +30,56 @@ type pack struct {
 
 	limits  limits
 	spool   *spool
-	scan    *packfile.Scanner // over what was spooled
-	entries []entry
-	byHash  map[plumbing.Hash]int // index into entries
-	// recent holds contents by the place of their entries in the pack: objects
-	// are mostly the bases of those that come next.
+	scanner *packfile.Scanner // over the spool
+	byPlace map[int64]*entry
+	byHash  map[plumbing.Hash]*entry
+	deltas  []*entry // to be resolved
+	// recent holds contents by place: objects are mostly the bases of those
+	// that come next.
 	recent *cache.BufferLRU
-	// left is how many bytes may yet be unpacked.
-	left int64
-	// partial says that a file that isn't in byHash is larger than limits.file,
-	// rather than missing.
+	left   int64 // how many bytes may yet be unpacked
+	// partial reports that a file that isn't in byHash is larger than
+	// limits.file, rather than missing.
 	partial bool
 }
 
 // entry is one object of a pack.
 type entry struct {
-	at    int64               // its place in the pack
-	typ   plumbing.ObjectType // once a delta is resolved: that of its base
-	large bool                // too large to be unpacked in memory
-	depth int16               // of a chain of deltas
-	base  int                 // index of what it is a delta to; -1 for none
-	size  int64               // unpacked
+	at   int64               // its place in the pack
+	size int64               // unpacked
+	typ  plumbing.ObjectType // of a delta that is resolved: that of its base
+	// Of a delta: its base, or the hash of that, and the number of deltas in
+	// the chain that ends here.
+	base    *entry
+	baseRef plumbing.Hash
+	depth   int
 }
 
 const (
-	// maxDepth is how long a chain of deltas may be; git makes none longer.
-	maxDepth = 4095
-	// maxRecent bounds pack.recent, in bytes.
-	maxRecent = 32 << 20
-	// deltaHead is the most that the two sizes at the start of a delta take.
-	deltaHead = 2 * binary.MaxVarintLen64
+	maxDepth  = 4095     // of a chain of deltas; git makes none longer
+	maxRecent = 32 << 20 // bytes in pack.recent
 )
 
-// What a pack is refused for, besides errTooMuch.
-var (
-	errUnpacked  = errors.New("the answer is too large when it is unpacked")
-	errTooMany   = errors.New("the answer holds too many objects")
-	errMalformed = errors.New("the pack is malformed")
-)
-
-// tooLarge says that an object is not unpacked because of its size, in bytes;
-// where the size isn't known, it is just over the limit.
-type tooLarge struct{ size int64 }
-
-func (e *tooLarge) Error() string {
-	return fmt.Sprintf("it is too large (%d bytes or more)", e.size)
-}
+var errMalformed = errors.New("the pack is malformed")
 
 // readPack takes in a pack, to be closed. It is partial when the server was
 // asked to leave out files larger than limits.file.
 func readPack(ctx context.Context, r io.Reader, l limits, partial bool) (*pack, error) {
 	p := &pack{
-		Storage: memory.NewStorage(),
-		limits:  l,
-		spool:   &spool{limit: l.memory},
-		byHash:  map[plumbing.Hash]int{},
-		recent:  cache.NewBufferLRU(maxRecent),
-		left:    l.unpacked,
-		partial: partial,
+		Storage: memory.NewStorage(), limits: l, spool: &spool{limit: l.memory},
+		byPlace: map[int64]*entry{}, byHash: map[plumbing.Hash]*entry{},
+		recent: cache.NewBufferLRU(maxRecent), left: l.unpacked, partial: partial,
 	}
-	deltas, err := p.index(ctx, r)
-	if err == nil {
-		p.scan = packfile.NewScanner(p.spool.reader())
-		err = p.resolve(ctx, deltas)
+	in := &input{r: io.TeeReader(r, p.spool)}
+	err := p.scan(ctx, packfile.NewScanner(in))
+	switch {
+	case err == nil:
+		p.scanner = packfile.NewScanner(p.spool.reader())
+		err = p.resolve(ctx)
+	case in.err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	case in.err != nil:
+		err = in.err // go-git may have made mere text of it
 	}
 	if err != nil {
 		p.Close()
@@ -100,69 +88,40 @@ func readPack(ctx context.Context, r io.Reader, l limits, partial bool) (*pack, 
 	return p, nil
 }
 
-// Close gives up the pack. Objects that were read before stay.
+// Close releases the pack. Objects that were read before stay.
 func (p *pack) Close() error { return p.spool.close() }
 
-// EncodedObject gives an object, in memory. It gives a *tooLarge for a file
-// over limits.file, and for anything that isn't unpacked in memory.
+// EncodedObject returns an object, in memory, or a *tooLarge for one over
+// limits.file.
 func (p *pack) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
-	i, ok := p.byHash[h]
+	e, ok := p.byHash[h]
 	switch {
 	case !ok && p.partial && t == plumbing.BlobObject:
 		return nil, &tooLarge{p.limits.file + 1}
-	case !ok || t != plumbing.AnyObject && t != p.entries[i].typ:
+	case !ok || t != plumbing.AnyObject && t != e.typ:
 		return nil, plumbing.ErrObjectNotFound
-	}
-	e := &p.entries[i]
-	if e.large || e.typ == plumbing.BlobObject && e.size > p.limits.file {
+	case e.size > p.limits.file:
 		return nil, &tooLarge{e.size}
 	}
-	data, err := p.content(i)
+	data, err := p.content(e)
 	if err != nil {
 		return nil, err
 	}
 	o := &plumbing.MemoryObject{}
 	o.SetType(e.typ)
-	if _, err := o.Write(data); err != nil {
-		return nil, err
-	}
-	return o, nil
+	_, err = o.Write(data)
+	return o, err
 }
 
-// deltas are the entries that can't be read before others are, by their bases:
-// a base is named by its place or by its hash.
-type deltas struct {
-	of     map[int][]int
-	ofHash map[plumbing.Hash][]int
-	count  int
-	bases  []base // what can be read at once, in the order of the pack
-}
-
-// base is an entry whose type and hash are known.
-type base struct {
-	i    int
-	hash plumbing.Hash
-}
-
-// index spools the pack, and notes all objects in it and the hashes of those
-// that are no deltas.
-func (p *pack) index(ctx context.Context, r io.Reader) (*deltas, error) {
-	src := &source{r: io.TeeReader(r, p.spool)}
-	d := &deltas{of: map[int][]int{}, ofHash: map[plumbing.Hash][]int{}}
-	err := p.indexAll(ctx, packfile.NewScanner(src), d)
-	if err != nil && src.err != nil {
-		return nil, src.err // go-git may have made mere text of it
-	}
-	return d, err
-}
-
-func (p *pack) indexAll(ctx context.Context, s *packfile.Scanner, d *deltas) error {
+// scan reads the pack through, checks the sizes that it declares, and notes all
+// objects in it and the hashes of those that are no deltas.
+func (p *pack) scan(ctx context.Context, s *packfile.Scanner) error {
 	_, count, err := s.Header()
 	if err != nil {
 		return err
 	}
 	if int64(count) > int64(p.limits.objects) {
-		return errTooMany
+		return &overLimit{fmt.Sprintf("it holds more than %d objects", p.limits.objects)}
 	}
 	for range count {
 		if err := context.Cause(ctx); err != nil {
@@ -172,7 +131,7 @@ func (p *pack) indexAll(ctx context.Context, s *packfile.Scanner, d *deltas) err
 		if err != nil {
 			return err
 		}
-		if err := p.indexOne(s, h, d); err != nil {
+		if err := p.scanObject(s, h); err != nil {
 			return err
 		}
 	}
@@ -180,63 +139,39 @@ func (p *pack) indexAll(ctx context.Context, s *packfile.Scanner, d *deltas) err
 	return err
 }
 
-func (p *pack) indexOne(s *packfile.Scanner, h *packfile.ObjectHeader, d *deltas) error {
-	if err := p.spend(h.Length); err != nil {
-		return err
-	}
-	i := len(p.entries)
-	e := entry{at: h.Offset, typ: h.Type, base: -1, size: h.Length, large: p.isLarge(h.Length)}
-	switch h.Type {
-	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
+func (p *pack) scanObject(s *packfile.Scanner, h *packfile.ObjectHeader) error {
+	e := &entry{at: h.Offset, typ: h.Type, size: h.Length, base: p.byPlace[h.OffsetReference], baseRef: h.Reference}
+	p.byPlace[e.at] = e
+	switch {
+	case h.Type.IsDelta():
+		start := &prefix{limit: 2 * binary.MaxVarintLen64}
+		if err := p.unpack(s, h, start); err != nil {
+			return err
+		}
+		// The size of the result stands behind the size of the base.
+		_, n := binary.Uvarint(start.kept)
+		size, m := binary.Uvarint(start.kept[max(n, 0):])
+		if e.size = max(int64(size), h.Length); n <= 0 || m <= 0 || int64(size) < 0 {
+			return fmt.Errorf("%w: a delta without sizes", errMalformed)
+		}
+		p.deltas = append(p.deltas, e)
+	case h.Type >= plumbing.CommitObject && h.Type <= plumbing.TagObject:
 		hasher := plumbing.NewHasher(h.Type, h.Length)
-		if err := unpack(s, h, hasher); err != nil {
+		if err := p.unpack(s, h, hasher); err != nil {
 			return err
 		}
-		b := base{i, hasher.Sum()}
-		p.byHash[b.hash] = i
-		d.bases = append(d.bases, b)
-	case plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
-		if h.Type == plumbing.REFDeltaObject {
-			d.ofHash[h.Reference] = append(d.ofHash[h.Reference], i)
-		} else {
-			base, ok := slices.BinarySearchFunc(p.entries, h.OffsetReference, func(e entry, at int64) int { return cmp.Compare(e.at, at) })
-			if !ok {
-				return fmt.Errorf("%w: a delta to nothing", errMalformed)
-			}
-			d.of[base] = append(d.of[base], i)
-		}
-		d.count++
-		start := &head{limit: deltaHead}
-		if err := unpack(s, h, start); err != nil {
-			return err
-		}
-		size, err := deltaResult(start.kept)
-		if err != nil {
-			return err
-		}
-		e.size, e.large = size, e.large || p.isLarge(size)
+		p.found(e, hasher.Sum())
 	default:
 		return fmt.Errorf("%w: an object of no known type", errMalformed)
 	}
-	p.entries = append(p.entries, e)
-	return nil
-}
-
-// isLarge says whether something of the size is not to be unpacked in memory.
-// The limit is above that of files: a smaller one may be a delta to it.
-func (p *pack) isLarge(size int64) bool { return size > 4*p.limits.file }
-
-// spend counts what is about to be unpacked.
-func (p *pack) spend(n int64) error {
-	if n > p.left {
-		return errUnpacked
-	}
-	p.left -= n
 	return nil
 }
 
 // unpack writes the object that the header was just read of.
-func unpack(s *packfile.Scanner, h *packfile.ObjectHeader, w io.Writer) error {
+func (p *pack) unpack(s *packfile.Scanner, h *packfile.ObjectHeader, w io.Writer) error {
+	if err := p.spend(h.Length); err != nil {
+		return err
+	}
 	n, _, err := s.NextObject(w)
 	if err == nil && n != h.Length {
 		err = fmt.Errorf("%w: an object of %d bytes unpacks to %d", errMalformed, h.Length, n)
@@ -244,133 +179,112 @@ func unpack(s *packfile.Scanner, h *packfile.ObjectHeader, w io.Writer) error {
 	return err
 }
 
-// deltaResult reads the size of what a delta makes of its base, which stands
-// behind the size of the base.
-func deltaResult(start []byte) (int64, error) {
-	_, n := binary.Uvarint(start)
-	if n > 0 {
-		size, m := binary.Uvarint(start[n:])
-		if m > 0 && int64(size) >= 0 {
-			return int64(size), nil
-		}
-	}
-	return 0, fmt.Errorf("%w: a delta without sizes", errMalformed)
-}
-
-// resolve finds type and hash of each delta, from the bases to what builds on
-// them.
-func (p *pack) resolve(ctx context.Context, d *deltas) error {
-	todo := d.bases
-	slices.Reverse(todo) // taken from the end: neighbours build on each other
-	for len(todo) > 0 {
-		b := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		next := append(d.of[b.i], d.ofHash[b.hash]...)
-		delete(d.of, b.i)
-		delete(d.ofHash, b.hash)
-		for _, i := range next {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			d.count--
-			if p.entries[b.i].large || p.entries[i].large {
-				p.partial = true
-				continue
-			}
-			h, err := p.resolveOne(i, b.i)
-			if err != nil {
-				return err
-			}
-			todo = append(todo, base{i, h})
-		}
-	}
-	if d.count > 0 && !p.partial {
-		return fmt.Errorf("%w: %d deltas to nothing", errMalformed, d.count)
+// spend counts what is about to be unpacked.
+func (p *pack) spend(n int64) error {
+	if p.left -= n; p.left < 0 || n < 0 {
+		return &overLimit{fmt.Sprintf("it unpacks to more than %d MB", p.limits.unpacked>>20)}
 	}
 	return nil
 }
 
-func (p *pack) resolveOne(i, base int) (plumbing.Hash, error) {
-	e, b := &p.entries[i], &p.entries[base]
-	if b.depth == maxDepth {
-		return plumbing.ZeroHash, fmt.Errorf("%w: more than %d deltas one upon another", errMalformed, maxDepth)
+// found notes the hash of an object. Of several with the same hash, the first
+// one is read: a later one could be a delta to itself.
+func (p *pack) found(e *entry, h plumbing.Hash) {
+	if _, ok := p.byHash[h]; !ok {
+		p.byHash[h] = e
 	}
-	e.base, e.typ, e.depth = base, b.typ, b.depth+1
-	data, err := p.content(i)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	h := plumbing.ComputeHash(e.typ, data)
-	p.byHash[h] = i
-	return h, nil
 }
 
-// content unpacks an object. What it gives must not be changed.
-func (p *pack) content(i int) ([]byte, error) {
+// resolve finds type and hash of each delta: at once if it stands behind its
+// base, else in a further round.
+func (p *pack) resolve(ctx context.Context) error {
+	for len(p.deltas) > 0 {
+		var waiting []*entry
+		for _, e := range p.deltas {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			if !e.baseRef.IsZero() {
+				e.base = p.byHash[e.baseRef]
+			}
+			if e.base == nil || e.base.typ.IsDelta() {
+				waiting = append(waiting, e)
+			} else if err := p.resolveOne(e); err != nil {
+				return err
+			}
+		}
+		if len(waiting) == len(p.deltas) {
+			if p.partial {
+				return nil // they build on objects that are too large
+			}
+			return fmt.Errorf("%w: %d deltas to nothing", errMalformed, len(waiting))
+		}
+		p.deltas = waiting
+	}
+	return nil
+}
+
+// resolveOne finds type and hash of a delta, unless that takes too much.
+func (p *pack) resolveOne(e *entry) error {
+	if e.depth = e.base.depth + 1; e.depth > maxDepth {
+		return fmt.Errorf("%w: more than %d deltas one upon another", errMalformed, maxDepth)
+	}
+	// The limit is above that of files: a smaller one may be a delta to a larger
+	// one.
+	if max(e.base.size, e.size) > 4*p.limits.file {
+		p.partial = true
+		return nil
+	}
+	data, err := p.content(e)
+	if err != nil {
+		return err
+	}
+	e.typ = e.base.typ
+	p.found(e, plumbing.ComputeHash(e.typ, data))
+	return nil
+}
+
+// content unpacks an object. What it returns must not be changed.
+func (p *pack) content(e *entry) ([]byte, error) {
 	var data []byte
-	var chain []int // of deltas, and what they build on unless it is at hand
-	for j := i; j >= 0; j = p.entries[j].base {
+	var chain []*entry // of deltas, and what they build on
+	for ; e != nil; e = e.base {
 		var ok bool
-		if data, ok = p.recent.Get(p.entries[j].at); ok {
+		if data, ok = p.recent.Get(e.at); ok {
 			break
 		}
-		chain = append(chain, j)
+		chain = append(chain, e)
 	}
-	for _, j := range slices.Backward(chain) {
-		e := &p.entries[j]
-		raw, err := p.raw(e.at)
-		switch {
-		case err != nil:
+	for _, e := range slices.Backward(chain) {
+		h, err := p.scanner.SeekObjectHeader(e.at)
+		if err != nil {
 			return nil, err
-		case e.base < 0:
-			data = raw
-		default:
-			if err := p.spend(e.size); err != nil {
-				return nil, err
-			}
-			if data, err = packfile.PatchDelta(data, raw); err != nil {
-				return nil, fmt.Errorf("%w: %w", errMalformed, err)
-			}
+		}
+		raw := &prefix{limit: int(h.Length), kept: make([]byte, 0, h.Length)}
+		if err := errors.Join(p.spend(e.size), p.unpack(p.scanner, h, raw)); err != nil {
+			return nil, err
+		}
+		if e.base == nil {
+			data = raw.kept
+		} else if data, err = packfile.PatchDelta(data, raw.kept); err != nil {
+			return nil, fmt.Errorf("%w: %w", errMalformed, err)
 		}
 		p.recent.Put(e.at, data)
 	}
 	return data, nil
 }
 
-// raw unpacks an object or a delta as it stands in the pack.
-func (p *pack) raw(at int64) ([]byte, error) {
-	h, err := p.scan.SeekObjectHeader(at)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.spend(h.Length); err != nil {
-		return nil, err
-	}
-	buf := &head{limit: int(h.Length), kept: make([]byte, 0, h.Length)}
-	if err := unpack(p.scan, h, buf); err != nil {
-		return nil, err
-	}
-	return buf.kept, nil
+// input reads, and remembers what that failed with when more was asked for.
+type input struct {
+	r   io.Reader
+	err error
 }
 
-// source reads, and remembers what that failed with. An end counts only if more
-// was wanted, and then it came too early.
-type source struct {
-	r    io.Reader
-	next error // to be given when it is asked for more
-	err  error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if s.next == nil {
-		var n int
-		if n, s.next = s.r.Read(p); n > 0 || s.next == nil {
-			return n, nil
-		}
+func (i *input) Read(p []byte) (int, error) {
+	n, err := i.r.Read(p)
+	if n > 0 {
+		return n, nil // an error comes again
 	}
-	s.err = s.next
-	if s.err == io.EOF {
-		s.err = io.ErrUnexpectedEOF
-	}
-	return 0, s.next
+	i.err = err
+	return n, err
 }

@@ -27,7 +27,7 @@ type packer struct {
 	count uint32
 }
 
-// raw writes an object of whatever type, declared to have size bytes, and gives
+// raw writes an object of whatever type, declared to have size bytes, and returns
 // its place.
 func (p *packer) raw(typ plumbing.ObjectType, size int64, link []byte, content io.Reader) int64 {
 	p.t.Helper()
@@ -88,7 +88,7 @@ func (p *packer) on(h plumbing.Hash, delta []byte) {
 	p.raw(plumbing.REFDeltaObject, int64(len(delta)), h[:], bytes.NewReader(delta))
 }
 
-// prepend gives the delta that puts a few bytes before a base of that size.
+// prepend returns the delta that puts a few bytes before a base of that size.
 func prepend(size int, s string) []byte {
 	d := binary.AppendUvarint(nil, uint64(size))
 	d = binary.AppendUvarint(d, uint64(size+len(s)))
@@ -96,7 +96,7 @@ func prepend(size int, s string) []byte {
 	return append(d, 0x80|0x10|0x20|0x40, byte(size), byte(size>>8), byte(size>>16))
 }
 
-// script gives a server that has the commit on main and sends the pack.
+// script returns a server that has the commit on main and sends the pack.
 func (p *packer) script(main plumbing.Hash) script {
 	pack := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), p.count)
 	pack = append(pack, p.buf.Bytes()...)
@@ -114,7 +114,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// allocated gives how many bytes f takes from the heap, freed or not.
+// allocated returns how many bytes f takes from the heap, freed or not.
 func allocated(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -197,6 +197,14 @@ func TestPackDeltas(t *testing.T) {
 			p.on(text("3base"), prepend(5, "4"))
 			return p.commit("a.yaml", text("1base"), "b.yaml", text("2base"), "c.yaml", text("43base"))
 		}, map[string]string{"a.yaml": "1base", "b.yaml": "2base", "c.yaml": "43base"}},
+		{"copies of their bases", func(p *packer) plumbing.Hash {
+			p.on(text("base"), []byte{4, 4, 0x90, 4})
+			at, _ := p.add(plumbing.BlobObject, "base")
+			at = p.after(at, []byte{4, 4, 0x90, 4})
+			p.after(at, prepend(4, "1"))
+			p.on(text("base"), prepend(4, "2"))
+			return p.commit("a.yaml", text("base"), "b.yaml", text("1base"), "c.yaml", text("2base"))
+		}, map[string]string{"a.yaml": "base", "b.yaml": "1base", "c.yaml": "2base"}},
 		{"larger than their results may be", func(p *packer) plumbing.Hash {
 			noise := noise(3000) // over limits.file, and yet a base
 			at, _ := p.add(plumbing.BlobObject, noise)
@@ -231,7 +239,7 @@ func TestPackDeltas(t *testing.T) {
 }
 
 // A manifest that can't be unpacked because it, or what it builds on, is too
-// large is told to be too large, and not to be missing.
+// large is reported as too large, and not as missing.
 func TestPackLargeDeltas(t *testing.T) {
 	large := noise(5000)
 	for name, add := range map[string]func(p *packer) plumbing.Hash{
@@ -335,7 +343,7 @@ func TestPackMalformed(t *testing.T) {
 			make(p)
 			_, err := scripted(t, "").converse(t.Context(), p.script(main))
 			wantError(t, err, ErrUnreachable)
-			if errors.Is(err, errUnpacked) || strings.Contains(err.Error(), "broke off") {
+			if errors.As(err, new(*overLimit)) || strings.Contains(err.Error(), "broke off") {
 				t.Errorf("got %v, want it to be about the pack", err)
 			}
 		})

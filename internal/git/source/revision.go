@@ -2,243 +2,314 @@ package source
 
 import (
 	"cmp"
-	"context"
+	"encoding/hex"
 	"errors"
-	"io/fs"
-	"log/slog"
-	"os"
+	"fmt"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
+	gitconfig "github.com/go-git/go-git/v5/plumbing/format/config"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"reconciler/internal/strictyaml"
 )
 
-// Repository is a repository on disk, whose revisions can be compared. It is
-// read without a git program, a network or credentials, nothing in it is run or
-// changed, and whose it is doesn't matter. It holds no file open.
-type Repository struct {
-	top    string // of the work tree, without symbolic links; "" for a bare one
-	gitDir string
-}
-
-// OpenRepository finds the repository that a file or folder belongs to: one
-// with a work tree, a submodule, or a further work tree of another. It looks in
-// the folder and in all above it, after symbolic links were resolved, and not at
-// GIT_DIR. What doesn't exist (any more) belongs to the repository that it would
-// be in.
+// Resolve returns the full hash of the commit that people mean by a revision:
+// HEAD, a branch, a tag, "origin/main", "refs/…", FETCH_HEAD, a hash or the
+// start of one, "BRANCH@{upstream}", each with any number of "~N" and "^N"
+// behind it (https://git-scm.com/docs/gitrevisions). It refuses other forms,
+// such as what stands in logs of refs. The hint of an error fits the clone: a
+// shallow one lacks commits, one that a CI system made lacks branches. It fails
+// with ErrNotFound or ErrIncomplete when there is no such commit here.
 //
-// What a repository holds must not choose the one that is read. HEAD, objects
-// and refs can be committed like any other files, while .git can't. So a bare
-// repository is found only where it is the very folder that was named, and it is
-// refused in the work tree of another. A symbolic link in a work tree is refused
-// too: git takes none for what it leads to. Errors are *Error.
-func OpenRepository(path string) (*Repository, error) {
-	g := diskGit(path)
-	place, err := g.follow(path)
-	if err != nil {
-		return nil, err
-	}
-	top, err := workTree(place)
-	bare := isBare(place)
-	switch {
-	case err != nil:
-		return nil, g.fail(ErrDenied, "the user that runs this program needs to enter the folders", "permission denied in %q", top)
-	case bare && (top == "" || place == filepath.Join(top, ".git")):
-		return g.repository("", place)
-	case top == "":
-		return nil, g.fail(ErrNotFound, "revisions can be compared in a clone only; an archive, or a container without .git, holds none",
-			"this is not in a git repository")
-	case bare && top != place:
-		return nil, g.fail(ErrContent, "if it is a folder of manifests, take HEAD, objects and refs out of it; else name a repository that is in no other",
-			"this looks like a bare repository, and lies in the work tree at %q", top)
-	}
-	gitDir, err := g.findGitDir(top)
-	if err != nil {
-		return nil, err
-	}
-	return g.repository(top, gitDir)
-}
-
-// workTree gives the top of the work tree that a place without symbolic links
-// is in, "" when it is in none. With an error, of permissions, it is the folder
-// that can't be entered.
-func workTree(place string) (top string, err error) {
-	for dir := place; ; dir = filepath.Dir(dir) {
-		dotGit := filepath.Join(dir, ".git")
-		switch info, err := os.Stat(dotGit); {
-		case errors.Is(err, fs.ErrPermission):
-			return dir, err
-		case err == nil && (!info.IsDir() || isGitDir(dotGit)):
-			return dir, nil
-		case dir == filepath.Dir(dir):
-			return "", nil
-		}
-	}
-}
-
-// repository makes sure that it can be read.
-func (g *Git) repository(top, gitDir string) (*Repository, error) {
-	sto, err := g.openInsides(gitDir)
-	if err != nil {
-		return nil, err
-	}
-	return &Repository{top: top, gitDir: gitDir}, sto.Close()
-}
-
-// diskGit gives what reads repositories on disk.
-func diskGit(name string) *Git {
-	return &Git{opts: GitOptions{URL: name, Path: "."}, limits: defaultLimits(), log: slog.New(slog.DiscardHandler)}
-}
-
-// isBare says whether a folder is the inside of a repository, by the same marks
-// as git does.
-func isBare(dir string) bool {
-	for _, name := range []string{"HEAD", "objects", "refs"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// follow gives the absolute path without symbolic links, as far as there is
-// anything. It refuses links in work trees, all that the way leads through: a
-// commit can make one of what was a folder, and what is compared would then be
-// another folder on both sides.
-func (g *Git) follow(path string) (string, error) {
-	const maxLinks = 255 // as package filepath has it
-	whole := path
-	if !filepath.IsAbs(path) {
-		wd, err := os.Getwd()
-		if err != nil {
-			return "", g.unreachable(path, err)
-		}
-		whole = wd + string(filepath.Separator) + path // ".." is for below: Join would take out the link before it
-	}
-	place, rest := root(whole)
-	for links := 0; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, string(filepath.Separator))
-		if name == ".." {
-			place = filepath.Dir(place)
-			continue
-		}
-		next := filepath.Join(place, name)
-		info, err := os.Lstat(next)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode()&fs.ModeSymlink == 0:
-			place = next
-			continue
-		case err != nil:
-			return "", g.unreachable(path, err)
-		}
-		switch top, err := workTree(place); {
-		case err != nil:
-			return "", g.unreachable(path, err)
-		case top != "":
-			return "", g.fail(ErrContent, "git follows no links in a repository: name the folder that it leads to, or make it a folder again",
-				"%q is a symbolic link in the work tree at %q", next, top)
-		}
-		if links++; links > maxLinks {
-			return "", g.unreachable(path, errors.New("too many symbolic links"))
-		}
-		to, err := os.Readlink(next)
-		if err != nil {
-			return "", g.unreachable(path, err)
-		}
-		if filepath.IsAbs(to) {
-			place, to = root(to)
-		}
-		rest = to + string(filepath.Separator) + rest
-	}
-	return place, nil
-}
-
-// root gives the root of an absolute path, and the rest.
-func root(path string) (root, rest string) {
-	path = filepath.FromSlash(path)
-	root = filepath.VolumeName(path) + string(filepath.Separator)
-	return root, strings.TrimLeft(path[len(root)-1:], string(filepath.Separator))
-}
-
-// unreachable says that a path can't be followed.
-func (g *Git) unreachable(path string, err error) *Error {
-	kind, hint := ErrNotFound, ""
-	if errors.Is(err, fs.ErrPermission) {
-		kind, hint = ErrDenied, "the user that runs this program needs to enter the folders"
-	}
-	var in *fs.PathError
-	if errors.As(err, &in) {
-		err = in.Err // it repeats the path
-	}
-	return g.fail(kind, hint, "the path %q can't be followed: %v", path, err)
-}
-
-// Top is the top folder of the work tree, as an absolute path without symbolic
-// links; "" for a bare repository.
-func (r *Repository) Top() string { return r.top }
-
-// Rel gives the path from the top of the work tree, with slashes, of a file or
-// folder, which need not exist (any more); "." for the top itself. Symbolic
-// links on the way are resolved, those of the last element too, and refused in a
-// work tree. It is an error when the path is outside, or there is no work tree.
-func (r *Repository) Rel(path string) (string, error) {
-	if r.top == "" {
-		return "", r.git("").fail(ErrNotFound, "run it in a clone with a work tree", "a bare repository has no files on disk, so %q is not in it", path)
-	}
-	place, err := r.git("").follow(path)
+// go-git's ResolveRevision refuses "^3", ignores "@{…}", and of several commits
+// whose hashes begin alike returns any.
+func (r *Repository) Resolve(rev string) (string, error) {
+	g := r.git(rev)
+	sto, err := g.openGitDir(r.gitDir)
 	if err != nil {
 		return "", err
 	}
-	rel, err := filepath.Rel(r.top, place)
-	if err != nil || !filepath.IsLocal(rel) {
-		return "", r.git("").fail(ErrNotFound, "the manifests have to be in the repository whose revisions are compared", "%q is outside of it", path)
+	defer sto.Close()
+	v := &revision{g: g, sto: sto, text: rev}
+	h, err := v.resolve()
+	if err != nil {
+		return "", err
 	}
-	return filepath.ToSlash(rel), nil
+	return h.String(), nil
 }
 
-// git gives what reads the repository, on behalf of a revision as people wrote
-// it.
-func (r *Repository) git(rev string) *Git {
-	g := diskGit(cmp.Or(r.top, r.gitDir))
-	g.rev = rev
-	return g
+// revision is one that is being looked for.
+type revision struct {
+	g    *Git
+	sto  *disk
+	text string
 }
 
-// Snapshot gives the manifests below a path at a commit, which is a full hash
-// as Resolve gives it. Files are shown under the name, which is the revision as
-// people wrote it: as git does, "main:orgs/a.yaml". It fails with ErrNotFound
-// only when there is no such path at the commit, and with ErrIncomplete when
-// the clone lacks something of it.
-func (r *Repository) Snapshot(ctx context.Context, commit, path, name string) (*Snapshot, error) {
-	g := r.git(cmp.Or(name, commit))
-	if !isFullHash(commit) {
-		return nil, g.fail(nil, "", "the commit %q is not a full hash of 40 digits", commit)
+func (v *revision) resolve() (plumbing.Hash, error) {
+	if v.text == "" || strings.Contains(v.text, "..") || strings.HasPrefix(v.text, "^") || strings.Contains(v.text, ":") {
+		return plumbing.ZeroHash, v.g.fail(ErrNotFound, "name it as a branch, a tag or a hash, each end of a range by itself, and without a file",
+			"%q is not one revision", v.text)
 	}
-	g.opts.Path = path
-	if err := g.setPath(); err != nil {
+	name, steps := v.text, ""
+	if i := strings.IndexAny(name, "~^"); i >= 0 {
+		name, steps = name[:i], name[i:]
+	}
+	h, err := v.named(name)
+	for err == nil && steps != "" {
+		h, steps, err = v.step(h, steps)
+	}
+	if err != nil {
+		return h, err
+	}
+	commit, err := v.peel(h)
+	if err != nil {
+		return h, err
+	}
+	return commit.Hash, nil
+}
+
+// named finds what stands before any steps.
+func (v *revision) named(name string) (plumbing.Hash, error) {
+	if before, inner, ok := strings.Cut(name, "@{"); ok {
+		inner = strings.ToLower(inner)
+		if inner != "u}" && inner != "upstream}" {
+			return plumbing.ZeroHash, v.notUnderstood(name)
+		}
+		return v.upstream(before)
+	}
+	if name == "@" {
+		name = "HEAD"
+	}
+	if plumbing.IsHash(name) && len(name) == 40 {
+		h := plumbing.NewHash(name)
+		if _, err := v.sto.EncodedObject(plumbing.AnyObject, h); errors.Is(err, plumbing.ErrObjectNotFound) {
+			return h, v.absent(h)
+		}
+		return h, nil
+	}
+	for _, find := range []func(string) (plumbing.Hash, error){v.ref, v.abbreviated} {
+		if h, err := find(name); err != nil || !h.IsZero() {
+			return h, err
+		}
+	}
+	return plumbing.ZeroHash, v.notFound(name)
+}
+
+// notUnderstood is about a form that only git itself reads.
+func (v *revision) notUnderstood(part string) error {
+	return v.g.fail(ErrNotFound, fmt.Sprintf(`"git rev-parse %s" prints the hash`, shellQuote(oneLine(v.text))),
+		"in %q, %q is not understood: only ~N, ^N, ^{commit} and @{upstream} are", v.text, part)
+}
+
+// rootRef matches the names of refs that are in no folder.
+var rootRef = regexp.MustCompile(`^([A-Z]+_)*HEAD$`)
+
+// ref returns what a ref points to, or no hash when there is none. The short
+// name of a ref may stand for several, in the order in which git tries them.
+// FETCH_HEAD has more behind its hash, which go-git skips.
+func (v *revision) ref(name string) (plumbing.Hash, error) {
+	for _, pattern := range plumbing.RefRevParseRules {
+		full := plumbing.ReferenceName(fmt.Sprintf(pattern, name))
+		if !rootRef.MatchString(full.String()) && (!strings.HasPrefix(full.String(), "refs/") || full.Validate() != nil) {
+			continue
+		}
+		if h, err := v.g.resolveRef(v.sto, full); err != nil || !h.IsZero() {
+			return h, err
+		}
+	}
+	return plumbing.ZeroHash, nil
+}
+
+// upstream finds the ref that follows what a branch is merged with.
+func (v *revision) upstream(branch string) (plumbing.Hash, error) {
+	if branch == "" || branch == "@" {
+		branch = "HEAD"
+	}
+	if head, err := v.sto.Reference(plumbing.HEAD); branch == "HEAD" && err == nil && head.Target().IsBranch() {
+		branch = head.Target().Short()
+	}
+	cfg := v.config()
+	b := cfg.Section("branch").Subsection(branch)
+	remote, merge := b.Option("remote"), plumbing.ReferenceName(b.Option("merge"))
+	follows := ""
+	if remote == "." {
+		follows = merge.String()
+	}
+	for _, s := range cfg.Section("remote").Subsection(remote).OptionAll("fetch") {
+		if spec := config.RefSpec(s); spec.Validate() == nil && spec.Match(merge) {
+			follows = cmp.Or(follows, spec.Dst(merge).String())
+		}
+	}
+	if follows == "" {
+		return plumbing.ZeroHash, v.g.fail(ErrNotFound, `name the branch to compare with, as in origin/main; "git branch --set-upstream-to=REMOTE/BRANCH BRANCH" sets one`,
+			"%q has no upstream", branch)
+	}
+	h, err := v.ref(follows)
+	if err == nil && h.IsZero() {
+		err = v.notFound(follows)
+	}
+	return h, err
+}
+
+// hashStart matches the start of a hash, of as many digits as git wants.
+var hashStart = regexp.MustCompile(`^[0-9a-f]{4,40}$`)
+
+// abbreviated finds the commit whose hash begins like that, or no hash.
+func (v *revision) abbreviated(name string) (plumbing.Hash, error) {
+	name = strings.ToLower(name)
+	start, err := hex.DecodeString(name[:len(name)&^1]) // whole bytes of it
+	if err != nil || !hashStart.MatchString(name) {
+		return plumbing.ZeroHash, nil
+	}
+	var found []string
+	for _, s := range v.sto.stores {
+		hs, err := s.HashesWithPrefix(start)
+		if err != nil {
+			return plumbing.ZeroHash, v.g.fail(ErrContent, fsck, "looking for %q: %s", name, oneLine(err.Error()))
+		}
+		for _, h := range hs {
+			if strings.HasPrefix(h.String(), name) && v.leadsToCommit(h) {
+				found = append(found, h.String())
+			}
+		}
+	}
+	slices.Sort(found)
+	switch found = slices.Compact(found); len(found) {
+	case 0:
+		return plumbing.ZeroHash, nil
+	case 1:
+		return plumbing.NewHash(found[0]), nil
+	default:
+		return plumbing.ZeroHash, v.g.fail(ErrNotFound, "more digits tell them apart", "%q is the start of several hashes: %s", name, listed(found))
+	}
+}
+
+func (v *revision) leadsToCommit(h plumbing.Hash) bool {
+	o, err := v.sto.EncodedObject(plumbing.AnyObject, h)
+	return err == nil && (o.Type() == plumbing.CommitObject || o.Type() == plumbing.TagObject)
+}
+
+// stepForm matches one step from a commit to another, and the rest of them.
+var stepForm = regexp.MustCompile(`^(?:\^\{(?:|commit)\}|([~^])(\d*))((?:[~^].*)?)$`)
+
+// step takes the first step, and returns the rest of them.
+func (v *revision) step(h plumbing.Hash, steps string) (plumbing.Hash, string, error) {
+	m := stepForm.FindStringSubmatch(steps)
+	if m == nil {
+		return h, "", v.notUnderstood(steps)
+	}
+	rest := m[3]
+	commit, err := v.peel(h)
+	if err != nil || m[1] == "" {
+		return h, rest, err
+	}
+	n, err := strconv.Atoi(cmp.Or(m[2], "1"))
+	if err != nil {
+		return h, "", v.notUnderstood(m[2])
+	}
+	times, nth := n, 1 // "~N" is the first parent, N times
+	if m[1] == "^" {
+		times, nth = min(n, 1), n
+	}
+	for range times {
+		if nth > len(commit.ParentHashes) {
+			return h, "", v.g.fail(ErrNotFound, "", "there is no %q: %s has no parent %d", v.text, commit.Hash, nth)
+		}
+		if commit, err = v.peel(commit.ParentHashes[nth-1]); err != nil {
+			return h, "", err
+		}
+	}
+	return commit.Hash, rest, nil
+}
+
+func (v *revision) peel(h plumbing.Hash) (*object.Commit, error) {
+	t, err := v.g.peel(v.sto, h)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, v.absent(h)
+	case err != nil:
 		return nil, err
 	}
-	sto, err := g.openInsides(r.gitDir)
-	if err != nil {
-		return nil, incomplete(err)
-	}
-	defer sto.Close()
-	h := plumbing.NewHash(commit)
-	if _, err := sto.EncodedObject(plumbing.CommitObject, h); errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, incomplete((&revision{g: g, sto: sto}).absent(h))
-	}
-	return g.read(ctx, sto, h)
+	return t.commit, nil
 }
 
-// incomplete makes sure that an error isn't taken for one about a path: where
-// there is none, nothing was declared, and that is no error to those who ask.
-func incomplete(err error) error {
-	var e *Error
-	if !errors.As(err, &e) || e.kind != ErrNotFound {
-		return err
+// notFound returns the error for a revision of which there is none of that name,
+// with a hint that fits the clone.
+func (v *revision) notFound(name string) error {
+	refs := refNames(v.sto)
+	names := slices.Concat(shortNames(refs, "refs/heads/"), shortNames(refs, "refs/remotes/"), shortNames(refs, "refs/tags/"))
+	didYouMean := strictyaml.DidYouMean(name, names)
+	remotes := v.remotes()
+	for _, r := range remotes {
+		follows := r + "/" + strings.TrimPrefix(name, "refs/heads/")
+		if slices.Contains(names, follows) {
+			didYouMean = fmt.Sprintf(": did you mean %q?", follows)
+			break
+		}
+		didYouMean = cmp.Or(didYouMean, strictyaml.DidYouMean(follows, names))
 	}
-	other := *e
-	other.kind = ErrIncomplete
-	return &other
+	kind, hint := ErrNotFound, ""
+	switch {
+	case len(names) == 0:
+		hint = "commit something first"
+	case v.sto.isShallow():
+		kind, hint = ErrIncomplete, v.shallowHint()
+	case len(remotes) > 0:
+		hint = fmt.Sprintf(`there are %s; "git fetch %s" gets all branches of the server`, listed(names), v.allBranches())
+	default:
+		hint = "there are " + listed(names)
+	}
+	return v.g.fail(kind, hint, "there is no revision %q%s", name, didYouMean)
+}
+
+// absent returns the error for a commit that is not in the clone.
+func (v *revision) absent(h plumbing.Hash) error {
+	switch {
+	case h.IsZero():
+		return v.g.fail(ErrNotFound, "git hosts name it as what a new branch was before; compare with the branch that it came from, as in origin/main",
+			"the revision %s stands for no commit", h)
+	case v.sto.isShallow():
+		return v.g.fail(ErrIncomplete, v.shallowHint(), "the commit %s is not in this clone", h)
+	default:
+		return v.g.fail(ErrNotFound, `"git fetch" gets what others have pushed since; what was never pushed is only where it was made`,
+			"the commit %s is not in this repository", h)
+	}
+}
+
+// shallowHint is what to do in a shallow clone.
+func (v *revision) shallowHint() string {
+	return fmt.Sprintf(`this clone is shallow: "git fetch --unshallow %s" completes it; for actions/checkout set fetch-depth: 0`, v.allBranches())
+}
+
+// allBranches are the arguments for git to fetch all branches of the first
+// remote.
+func (v *revision) allBranches() string {
+	remote := "origin"
+	if all := v.remotes(); len(all) > 0 {
+		remote = all[0]
+	}
+	return fmt.Sprintf("%s +refs/heads/*:refs/remotes/%s/*", remote, remote)
+}
+
+// remotes returns the names of the remotes: origin first, the others sorted.
+func (v *revision) remotes() []string {
+	var names []string
+	for _, s := range v.config().Section("remote").Subsections {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	if i := slices.Index(names, "origin"); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, "origin")
+	}
+	return names
+}
+
+func (v *revision) config() *gitconfig.Config {
+	return readConfig(filepath.Join(v.sto.common, "config"))
 }

@@ -25,7 +25,7 @@ func openRepository(t *testing.T, path string) *Repository {
 	return r
 }
 
-// real gives the path without symbolic links: the folder for temporary files
+// real returns the path without symbolic links: the folder for temporary files
 // may lie behind one.
 func real(t *testing.T, path string) string {
 	t.Helper()
@@ -226,14 +226,14 @@ func TestOpenRepositoryLinks(t *testing.T) {
 }
 
 func TestOpenRepositoryRefused(t *testing.T) {
-	odd := t.TempDir()
-	write(t, filepath.Join(odd, ".git"), "garbage\n")
-	_, err := OpenRepository(filepath.Join(odd, "orgs"))
-	wantError(t, err, ErrNotFound, "does not name a repository")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".git"), "garbage\n")
+	_, err := OpenRepository(filepath.Join(dir, "orgs"))
+	wantError(t, err, ErrNotFound, "this is not a git repository")
 
-	write(t, filepath.Join(odd, ".git"), "gitdir: /no/such/place\n")
-	_, err = OpenRepository(odd)
-	wantError(t, err, ErrNotFound, "is gone from", "git worktree repair")
+	write(t, filepath.Join(dir, ".git"), "gitdir: /no/such/place\n")
+	_, err = OpenRepository(dir)
+	wantError(t, err, ErrNotFound, "this is not a git repository", "git worktree repair")
 
 	_, err = OpenRepository(t.TempDir())
 	wantError(t, err, ErrNotFound, "this is not in a git repository", "in a clone only")
@@ -311,30 +311,29 @@ func TestResolveRefused(t *testing.T) {
 	write(t, filepath.Join(d.dir, ".git/refs/heads/bad"), "garbage\n")
 	repo := openRepository(t, d.dir)
 	for rev, words := range map[string][]string{
-		"":                      {"no revision is named"},
-		"main..x":               {`"main..x" is a range`, "--head"},
-		"main...x":              {"is a range"},
-		"^main":                 {"leaves out a revision"},
-		"main:orgs":             {"is a file, not a revision", "--manifests"},
-		"mian":                  {`there is no revision "mian": did you mean "main"?`, `there are "bad", "feature/new", "main"`, `"git fetch origin +mian:refs/remotes/origin/mian" gets it`},
+		"":                      {`"" is not one revision`},
+		"main..x":               {`"main..x" is not one revision`, "each end of a range by itself"},
+		"main...x":              {"is not one revision"},
+		"^main":                 {"is not one revision"},
+		"main:orgs":             {"is not one revision", "without a file"},
+		"mian":                  {`there is no revision "mian": did you mean "main"?`, `there are "bad", "feature/new", "main"`, `"git fetch origin +refs/heads/*:refs/remotes/origin/*" gets all branches`},
 		"release":               {`there is no revision "release": did you mean "origin/release"?`},
 		"refs/heads/release":    {`did you mean "origin/release"?`},
 		"trunk":                 {`did you mean "fork/trunk"?`},
 		"relaese":               {`there is no revision "relaese": did you mean "origin/release"?`},
-		"abcdef12":              {`there is no revision "abcdef12"`, "no hash of a commit here begins like that"},
-		"fork/thing":            {`"git fetch fork +thing:refs/remotes/fork/thing"`},
-		"a b":                   {"no branch can have that name"},
+		"abcdef12":              {`there is no revision "abcdef12"`, "git fetch"},
+		"a b":                   {`there is no revision "a b"`},
 		unknown:                 {"the commit " + unknown + " is not in this repository", `"git fetch" gets what others have pushed`},
 		strings.Repeat("0", 40): {"stands for no commit", "what a new branch was before"},
-		"HEAD~2":                {`there is no "HEAD~2": ` + d.hash["a"].String() + " is the first commit"},
+		"HEAD~2":                {`there is no "HEAD~2": ` + d.hash["a"].String() + " has no parent 1"},
 		"HEAD^2":                {`there is no "HEAD^2": ` + d.hash["b"].String() + " has no parent 2"},
 		"HEAD^{tree}":           {`in "HEAD^{tree}", "^{tree}" is not understood`, "git rev-parse 'HEAD^{tree}'"},
 		"HEAD^@":                {`"^@" is not understood`},
 		"HEAD^{/fix}":           {"is not understood"},
-		"HEAD@{1}":              {"only @{upstream} is understood", "git rev-parse 'HEAD@{1}'"},
-		"main@{yesterday}":      {"only @{upstream}"},
-		"@{-1}":                 {"only @{upstream}"},
-		"main@{u}":              {`the branch "main" has no upstream`, "git branch --set-upstream-to="},
+		"HEAD@{1}":              {`"HEAD@{1}" is not understood`, "@{upstream} are", "git rev-parse 'HEAD@{1}'"},
+		"main@{yesterday}":      {"is not understood"},
+		"@{-1}":                 {"is not understood"},
+		"main@{u}":              {`"main" has no upstream`, "git branch --set-upstream-to="},
 		"bad":                   {`"refs/heads/bad" is damaged: it holds no hash`, "git fsck"},
 		"blob":                  {`"blob" leads to a blob, not to a commit`},
 	} {
@@ -347,7 +346,7 @@ func TestResolveRefused(t *testing.T) {
 	}
 	empty, dir := newRaw(t)
 	_, err = openRepository(t, dir).Resolve("HEAD")
-	wantError(t, err, ErrNotFound, "HEAD is a branch without a commit")
+	wantError(t, err, ErrNotFound, `there is no revision "HEAD"`, "commit something first")
 	_, err = openRepository(t, dir).Resolve("main")
 	wantError(t, err, ErrNotFound, "commit something first")
 	empty.main(empty.tree())
@@ -355,7 +354,7 @@ func TestResolveRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = openRepository(t, dir).Resolve("@{u}")
-	wantError(t, err, ErrNotFound, "HEAD is not on a branch")
+	wantError(t, err, ErrNotFound, `"HEAD" has no upstream`)
 }
 
 // The start of a hash that several commits share is refused with all of them,
@@ -399,8 +398,8 @@ func TestResolveIncomplete(t *testing.T) {
 		want            string
 		words           []string
 	}{
-		{"branch", "release/1", "origin/release/1", []string{"--depth=1"}, "b", []string{"this clone is shallow (depth 1)", "as origin/release/1", "fetch-depth: 0"}},
-		{"branch of the remote", "origin/release/1", "origin/release/1", []string{"--depth=2"}, "b", []string{"(depth 2)"}},
+		{"branch", "release/1", "origin/release/1", []string{"--depth=1"}, "b", []string{"this clone is shallow", "fetch-depth: 0"}},
+		{"branch of the remote", "origin/release/1", "origin/release/1", []string{"--depth=2"}, "b", []string{"this clone is shallow"}},
 		{"full name", "refs/remotes/origin/release/1", "origin/release/1", []string{"--depth=1"}, "b", nil},
 		{"hash", d.hash["a"].String(), d.hash["a"].String(), []string{"--depth=1"}, "a", []string{"the commit " + d.hash["a"].String() + " is not in this clone"}},
 		{"start of a hash", d.hash["a"].String()[:10], d.hash["a"].String()[:10], []string{"--depth=1"}, "a", []string{"--unshallow"}},
@@ -477,10 +476,10 @@ func TestRepositorySnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = repo.Snapshot(t.Context(), commit(t, r, nil), "", "HEAD")
-	wantError(t, err, ErrContent, "is a symbolic link", "point --manifests to a folder without it")
+	wantError(t, err, ErrContent, "is a symbolic link", "set the path to a folder without it")
 }
 
-// What a partial clone lacks is no answer: not to be taken for "no such path".
+// What a partial clone lacks is not the same as "no such path".
 func TestRepositorySnapshotPartial(t *testing.T) {
 	needGit(t)
 	r, first := newRepo(t, map[string]string{"orgs/a.yaml": "one"})
@@ -567,6 +566,19 @@ func TestMergeBaseLikeGit(t *testing.T) {
 	}
 }
 
+// A commit that can't be read is an error wherever it is, and not a common
+// ancestor less.
+func TestMergeBaseDamaged(t *testing.T) {
+	d := newDAG(t, "a:", "b: a")
+	d.hash["x"] = d.object(plumbing.CommitObject, "garbage")
+	d.commit("c", "x", "a")
+	repo := openRepository(t, d.dir)
+	for _, pair := range [][2]string{{"b", "c"}, {"c", "b"}} {
+		_, err := repo.MergeBase(d.hash[pair[0]].String(), d.hash[pair[1]].String())
+		wantError(t, err, ErrContent, d.hash["x"].String()+" can't be read", "git fsck")
+	}
+}
+
 func TestMergeBaseIncomplete(t *testing.T) {
 	needGit(t)
 	d := newDAG(t, "a:", "b: a", "c: b", "s: a", "t: s")
@@ -575,8 +587,8 @@ func TestMergeBaseIncomplete(t *testing.T) {
 	dir := clone(t, "file://"+d.dir, "--depth=2", "--no-single-branch")
 	repo := openRepository(t, dir)
 	_, err := repo.MergeBase(d.hash["c"].String(), d.hash["t"].String())
-	wantError(t, err, ErrIncomplete, "no commit in common as far as this clone reaches", "this clone is shallow (depth 2)", "fetch-depth: 0")
-	// What the clone reaches can be told, also from another work tree of it.
+	wantError(t, err, ErrIncomplete, "no commit in common as far as this clone reaches", "this clone is shallow", "fetch-depth: 0")
+	// Bases that the clone reaches are found, also from another work tree of it.
 	tree := filepath.Join(t.TempDir(), "tree")
 	git(t, dir, "worktree", "add", "-q", "--detach", tree, "HEAD")
 	if got, err := openRepository(t, tree).MergeBase(d.hash["c"].String(), d.hash["b"].String()); err != nil || d.name[got] != "b" {

@@ -35,6 +35,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"reconciler/internal/git/gitrepo"
+	"reconciler/internal/text"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,14 +59,22 @@ func commit(t *testing.T, r *gitrepo.Repo, files map[string]string) string {
 	return h
 }
 
-// newGit gives a Git that doesn't pause between tries.
+// settings are what users call the options.
+var settings = Names{
+	URL: "git.url", Path: "git.path",
+	Username: "git.auth.username", Password: "git.auth.passwordFile", CAFile: "git.auth.caFile",
+	SSHKeyFile: "git.auth.sshKeyFile", SSHPassphrase: "git.auth.sshPassphraseFile", KnownHostsFile: "git.auth.knownHostsFile",
+}
+
+// newGit returns a Git that doesn't pause between tries.
 func newGit(t *testing.T, opts GitOptions) *Git {
 	t.Helper()
+	opts.Names = settings
 	g, err := NewGit(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.wait = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }
+	g.pauses = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }
 	return g
 }
 
@@ -82,17 +91,17 @@ func fetch(t *testing.T, g *Git) *Snapshot {
 // the words, in one line each.
 func wantError(t *testing.T, err error, kind error, words ...string) {
 	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) {
-		t.Fatalf("got %v (%T), want an *Error", err, err)
+	var f *failure
+	if !errors.As(err, &f) {
+		t.Fatalf("got %v (%T), want a failure in words of ours", err, err)
 	}
 	if kind != nil && !errors.Is(err, kind) {
-		t.Errorf("got kind %v, want %v: %v", e.kind, kind, err)
+		t.Errorf("got kinds %v, want %v: %v", f.kinds, kind, err)
 	}
-	all := e.Error() + "\n" + e.Hint()
+	all := err.Error() + "\n" + text.Hint(err)
 	for _, w := range words {
 		if !strings.Contains(all, w) {
-			t.Errorf("got error %q with hint %q, want %q in it", e.Error(), e.Hint(), w)
+			t.Errorf("got error %q with hint %q, want %q in it", err, text.Hint(err), w)
 		}
 	}
 	if strings.Count(all, "\n") != 1 {
@@ -255,7 +264,7 @@ type sshServer struct {
 	keyFile string // of a client that it lets in
 	lists   atomic.Int32
 	packs   atomic.Int32
-	// password lets in whoever gives it, if it is set.
+	// password is accepted, if it is set.
 	password string
 	wg       sync.WaitGroup
 }
@@ -413,7 +422,7 @@ func newKey(t *testing.T) (ssh.Signer, string) {
 	return signer, tempFile(t, string(pem.EncodeToMemory(block)))
 }
 
-// logTo gives a logger, and what it has written.
+// logTo returns a logger, and what it has written.
 func logTo() (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 )
 
@@ -14,61 +15,51 @@ type spool struct {
 	limit int
 	buf   bytes.Buffer
 	file  *os.File
-	size  int64
 }
 
-// errSpool: there is no room for a temporary file.
 var errSpool = errors.New("the folder for temporary files can't be used")
 
-func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil && s.buf.Len()+len(p) > s.limit {
-		if err := s.spill(); err != nil {
-			return 0, fmt.Errorf("%w: %w", errSpool, err)
-		}
-	}
-	if s.file == nil {
+func (s *spool) Write(p []byte) (n int, err error) {
+	if s.file == nil && s.buf.Len()+len(p) <= s.limit {
 		return s.buf.Write(p)
 	}
-	n, err := s.file.Write(p)
-	s.size += int64(n)
+	if s.file == nil {
+		err = s.spill()
+	}
+	if err == nil {
+		n, err = s.file.Write(p)
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errSpool, err)
 	}
 	return n, err
 }
 
-// spill moves what there is so far to a file, which has no name any more, so
-// that it goes away with the process, however that ends.
+// spill moves what there is so far to a file without a name, which goes away
+// with the process, however that ends.
 func (s *spool) spill() error {
 	f, err := os.CreateTemp("", "reconciler-*.pack")
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return err
-	}
 	s.file = f
-	n, err := s.buf.WriteTo(f)
-	s.size, s.buf = n, bytes.Buffer{}
-	return err
+	_, err = s.buf.WriteTo(f)
+	s.buf = bytes.Buffer{}
+	return errors.Join(err, os.Remove(f.Name()))
 }
 
-// reader gives what was written. Writing more then is a mistake.
+// reader returns what was written, which must be all of it.
 func (s *spool) reader() io.ReadSeeker {
 	if s.file == nil {
 		return bytes.NewReader(s.buf.Bytes())
 	}
-	return io.NewSectionReader(s.file, 0, s.size)
+	return io.NewSectionReader(s.file, 0, math.MaxInt64)
 }
 
-// close gives up what was written. It may be called again.
+// close releases what was written.
 func (s *spool) close() error {
-	s.buf = bytes.Buffer{}
 	if s.file == nil {
 		return nil
 	}
-	err := s.file.Close()
-	s.file = nil
-	return err
+	return s.file.Close()
 }

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -18,11 +17,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
-
-	"reconciler/internal/text"
 )
 
-// sshSession speaks to git-upload-pack on the far side of an SSH connection.
+// sshSession is a conversation with git-upload-pack through an SSH connection.
 // go-git has such a session too, but there a server that stalls during the
 // handshake stalls its caller for good, whatever the context says, and the
 // user's ~/.ssh/config may send it elsewhere.
@@ -32,16 +29,15 @@ type sshSession struct {
 	// unwatch ends what closes the connection when the context ends.
 	unwatch func() bool
 	in      io.WriteCloser
-	out     io.Reader
-	errs    *head
+	out     io.ReadCloser
+	errs    *prefix
 	asked   bool
 }
 
-// connectSSH connects, proves who is who, and starts git-upload-pack.
+// connectSSH connects, authenticates both sides, and starts git-upload-pack.
 func (g *Git) connectSSH(ctx context.Context) (session, error) {
 	addr := net.JoinHostPort(strings.ToLower(strings.Trim(g.ep.Host, "[]")), strconv.Itoa(cmp.Or(g.ep.Port, 22)))
-	var denied *Error // by our check of the host key
-	cfg, err := g.sshConfig(ctx, addr, &denied)
+	cfg, err := g.sshConfig(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +50,6 @@ func (g *Git) connectSSH(ctx context.Context) (session, error) {
 	if err != nil {
 		unwatch()
 		conn.Close()
-		if denied != nil {
-			return nil, denied
-		}
 		return nil, g.explain(err)
 	}
 	s := &sshSession{client: ssh.NewClient(c, chans, reqs), unwatch: unwatch}
@@ -67,9 +60,8 @@ func (g *Git) connectSSH(ctx context.Context) (session, error) {
 	return s, nil
 }
 
-// sshConfig reads key and known hosts. When the host's key is not to be
-// trusted, it puts an error that says so into denied.
-func (g *Git) sshConfig(ctx context.Context, addr string, denied **Error) (*ssh.ClientConfig, error) {
+// sshConfig reads key and known hosts.
+func (g *Git) sshConfig(ctx context.Context, addr string) (*ssh.ClientConfig, error) {
 	auth, err := g.sshAuth(ctx)
 	if err != nil {
 		return nil, err
@@ -79,33 +71,32 @@ func (g *Git) sshConfig(ctx context.Context, addr string, denied **Error) (*ssh.
 		return nil, err
 	}
 	return &ssh.ClientConfig{
-		User: g.user(),
+		User: g.user(""),
 		Auth: auth,
-		// Only kinds of keys that are known are asked for: a host has several.
+		// A host has several keys: only kinds that are known are asked for.
 		HostKeyAlgorithms: hosts.algorithms(),
 		HostKeyCallback: func(host string, remote net.Addr, key ssh.PublicKey) error {
-			err := hosts.check(host, remote, key)
-			if err != nil {
-				*denied = g.untrusted(hosts, key, err)
+			if err := hosts.check(host, remote, key); err != nil {
+				return g.untrusted(hosts, key, err)
 			}
-			return err
+			return nil
 		},
 	}, nil
 }
 
-// sshAuth gives the ways to prove who we are: the key, a password, or both.
+// sshAuth returns the ways to authenticate: the key, a password, or both.
 func (g *Git) sshAuth(ctx context.Context) ([]ssh.AuthMethod, error) {
 	var methods []ssh.AuthMethod
-	g.shown = ""
+	g.shown = "the password"
 	if g.opts.Auth.SSHKeyFile != "" {
 		signer, err := g.sshKey(ctx)
 		if err != nil {
 			return nil, err
 		}
-		g.shown = ssh.FingerprintSHA256(signer.PublicKey())
+		g.shown = "the key " + ssh.FingerprintSHA256(signer.PublicKey())
 		methods = append(methods, ssh.PublicKeys(signer))
 	}
-	password, err := g.password(ctx)
+	password, err := g.secret(ctx, g.opts.Auth.Password, "password", g.opts.Names.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -117,116 +108,64 @@ func (g *Git) sshAuth(ctx context.Context) ([]ssh.AuthMethod, error) {
 
 // sshKey reads the private key, and unlocks it if it is locked.
 func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
-	file := g.opts.Auth.SSHKeyFile
-	data, err := os.ReadFile(file)
+	file, setting := g.opts.Auth.SSHKeyFile, g.opts.Names.SSHPassphrase
+	data, err := g.readFile("the SSH key", file)
 	if err != nil {
-		return nil, g.unreadable("the SSH key", file, err)
+		return nil, err
 	}
-	passphrase, err := g.passphrase(ctx)
+	passphrase, err := g.secret(ctx, g.opts.Auth.SSHPassphrase, "passphrase", setting)
 	if err != nil {
 		return nil, err
 	}
 	signer, err := ssh.ParsePrivateKey(data)
-	var locked *ssh.PassphraseMissingError
+	isLocked := errors.As(err, new(*ssh.PassphraseMissingError))
 	switch {
-	case errors.As(err, &locked) && passphrase == nil:
-		return nil, g.fail(ErrDenied,
-			"set git.auth.sshPassphraseFile, or give it a deploy key of its own: ssh-keygen -t ed25519 -N '' -f FILE",
+	case isLocked && passphrase == "":
+		return nil, g.fail(ErrDenied, fmt.Sprintf("set %s, or use a deploy key of its own without one: ssh-keygen -t ed25519 -N '' -f FILE", setting),
 			"the SSH key %q needs a passphrase", file)
-	case errors.As(err, &locked):
-		return g.unlock(file, data, passphrase)
+	case isLocked:
+		if signer, err = ssh.ParsePrivateKeyWithPassphrase(data, []byte(passphrase)); err != nil {
+			// In the old format, a wrong passphrase may also show as a key that
+			// makes no sense.
+			return nil, g.fail(ErrDenied, `"ssh-keygen -y -f FILE" asks for the passphrase and shows whether it is right`,
+				"the passphrase does not unlock the SSH key %q", file)
+		}
 	case err != nil:
-		return nil, g.notAKey(file, data, err)
-	case passphrase != nil:
-		// Somebody believes that the key is locked. It is not.
-		return nil, g.fail(ErrDenied, `lock it with "ssh-keygen -p -f FILE", or take out git.auth.sshPassphraseFile`,
+		return nil, g.fail(ErrDenied, `it takes what ssh-keygen writes: the private key, not the .pub file; "ssh-keygen -p -f FILE" writes one anew`,
+			"the SSH key %q can't be read: %s", file, sshText(err))
+	case passphrase != "":
+		// The key was meant to be locked, and is not.
+		return nil, g.fail(ErrDenied, fmt.Sprintf(`lock it with "ssh-keygen -p -f FILE", or take out %s`, setting),
 			"the SSH key %q has no passphrase, but one is given", file)
 	}
 	return signer, nil
 }
 
-// passphrase gives nil when the options tell of none.
-func (g *Git) passphrase(ctx context.Context) ([]byte, error) {
-	if g.opts.Auth.SSHPassphrase == nil {
-		return nil, nil
-	}
-	p, err := g.opts.Auth.SSHPassphrase(ctx)
+// readFile reads a file of the options.
+func (g *Git) readFile(what, file string) ([]byte, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, g.fail(ErrDenied, cmp.Or(text.Hint(err), cantGet), "getting the passphrase: %s", oneLine(err.Error()))
+		return nil, g.fail(ErrDenied, "is the path right, and may the user that runs this program read it?", "%s can't be read: %v", what, err)
 	}
-	if p == "" {
-		return nil, g.fail(ErrDenied, "is the file of git.auth.sshPassphraseFile written yet?", "the passphrase is empty")
-	}
-	g.keepSecret(g.user(), p)
-	return []byte(p), nil
+	return data, nil
 }
 
-func (g *Git) unlock(file string, data, passphrase []byte) (ssh.Signer, error) {
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(data, passphrase)
-	if err == nil {
-		return signer, nil
-	}
-	// The old format has no check of its own: a wrong passphrase may also show
-	// as a key that makes no sense.
-	block, _ := pem.Decode(data)
-	if errors.Is(err, x509.IncorrectPasswordError) || block != nil && block.Type != "OPENSSH PRIVATE KEY" {
-		return nil, g.fail(ErrDenied, `"ssh-keygen -y -f FILE" asks for the passphrase and shows whether it is right`,
-			"the passphrase is not that of the SSH key %q", file)
-	}
-	return nil, g.fail(ErrDenied, `"ssh-keygen -p -f FILE" writes it anew`, "the SSH key %q can't be unlocked: %s", file, sshWords(err))
-}
-
-// notAKey says what a file is that is no private key.
-func (g *Git) notAKey(file string, data []byte, err error) *Error {
-	block, _ := pem.Decode(data)
-	_, _, _, _, pub := ssh.ParseAuthorizedKey(data)
-	switch {
-	case bytes.HasPrefix(data, []byte("PuTTY-User-Key-File-")):
-		return g.fail(ErrDenied, "puttygen FILE -O private-openssh -o NEW", "the SSH key %q is in PuTTY's format, which OpenSSH and this program don't read", file)
-	case pub == nil, block != nil && strings.HasSuffix(block.Type, "PUBLIC KEY"), bytes.HasPrefix(data, []byte("---- BEGIN SSH2 PUBLIC KEY")):
-		return g.fail(ErrDenied, "git.auth.sshKeyFile takes the private key: as a rule the file of the same name without .pub",
-			"the SSH key %q is a public key", file)
-	case block != nil && block.Type == "ENCRYPTED PRIVATE KEY":
-		return g.fail(ErrDenied, `"ssh-keygen -p -f FILE" writes it anew`, "the SSH key %q is locked in a format that can't be read (PKCS#8)", file)
-	case len(bytes.TrimSpace(data)) == 0:
-		return g.fail(ErrDenied, "is it written yet?", "the SSH key %q is empty", file)
-	default:
-		return g.fail(ErrDenied, "it takes what ssh-keygen writes: the private key, not the .pub file",
-			"the SSH key %q can't be read: %s", file, sshWords(err))
-	}
-}
-
-// sshWords is the text of an error of package ssh.
-func sshWords(err error) string { return oneLine(strings.TrimPrefix(err.Error(), "ssh: ")) }
-
-// unreadable says that a file of the options can't be read.
-func (g *Git) unreadable(what, file string, err error) *Error {
-	var in *fs.PathError
-	if errors.As(err, &in) {
-		err = in.Err
-	}
-	hint := "the user that runs this program has to be able to read it"
-	if errors.Is(err, fs.ErrNotExist) {
-		hint = "is the path right, and the file there where this program runs?"
-	}
-	return g.fail(ErrDenied, hint, "%s %q can't be read: %v", what, file, err)
-}
+// sshText is the text of an error of package ssh.
+func sshText(err error) string { return oneLine(strings.TrimPrefix(err.Error(), "ssh: ")) }
 
 func (s *sshSession) start(path string, limit int64) error {
 	cmd, err := s.client.NewSession()
 	if err != nil {
 		return err
 	}
-	s.cmd = cmd
-	if s.in, err = cmd.StdinPipe(); err != nil {
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
 		return err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	s.out = &capped{out, limit}
-	s.errs = &head{limit: 4 << 10}
+	s.cmd, s.in = cmd, in
+	s.out = http.MaxBytesReader(nil, io.NopCloser(out), limit)
+	s.errs = &prefix{limit: 4 << 10}
 	cmd.Stderr = s.errs
 	// ssh://host/~user/repo means a path from that user's home.
 	if strings.HasPrefix(path, "/~") {
@@ -247,10 +186,10 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	err := adv.Decode(s.out)
 	switch {
 	case errors.Is(err, packp.ErrEmptyInput):
-		// What went wrong is told on the other channel; all of it is there
+		// What went wrong stands on the other channel; all of it is there
 		// once the command has ended.
 		_ = s.cmd.Wait()
-		return nil, &serverSays{string(s.errs.kept)}
+		return nil, &sshStderr{string(s.errs.kept)}
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
@@ -262,24 +201,20 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 
 // UploadPack asks for objects.
 func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
-	if err := req.Validate(); err != nil {
+	var b bytes.Buffer
+	err := errors.Join(req.Validate(), req.UploadRequest.Encode(&b), req.UploadHaves.Encode(&b, false), pktline.NewEncoder(&b).EncodeString("done\n"))
+	if err != nil {
 		return nil, err
 	}
 	s.asked = true
-	if err := req.UploadRequest.Encode(s.in); err != nil {
-		return nil, err
-	}
-	if err := req.UploadHaves.Encode(s.in, false); err != nil {
-		return nil, err
-	}
-	if err := pktline.NewEncoder(s.in).EncodeString("done\n"); err != nil {
+	if _, err := s.in.Write(b.Bytes()); err != nil {
 		return nil, err
 	}
 	if err := s.in.Close(); err != nil {
 		return nil, err
 	}
 	resp := packp.NewUploadPackResponse(req)
-	if err := resp.Decode(io.NopCloser(s.out)); err != nil {
+	if err := resp.Decode(s.out); err != nil {
 		return nil, err
 	}
 	return resp, nil
@@ -288,26 +223,26 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 // Close ends the command and the connection.
 func (s *sshSession) Close() error {
 	if s.in != nil && !s.asked {
-		// Git's way to say goodbye without a wish; without it, servers log a
-		// broken connection for each look at their refs.
+		// Git's way to end without a request; without it, servers log a broken
+		// connection for each look at their refs.
 		_ = pktline.NewEncoder(s.in).Flush()
 	}
 	s.unwatch()
 	return s.client.Close()
 }
 
-// serverSays is what a server wrote instead of an answer.
-type serverSays struct{ text string }
+// sshStderr is what a server wrote instead of an answer.
+type sshStderr struct{ text string }
 
-func (e *serverSays) Error() string { return e.text }
+func (e *sshStderr) Error() string { return e.text }
 
-// head keeps the first limit bytes of what is written to it.
-type head struct {
+// prefix keeps the first limit bytes of what is written to it.
+type prefix struct {
 	limit int
 	kept  []byte
 }
 
-func (h *head) Write(p []byte) (int, error) {
-	h.kept = append(h.kept, p[:min(len(p), h.limit-len(h.kept))]...)
-	return len(p), nil
+func (p *prefix) Write(b []byte) (int, error) {
+	p.kept = append(p.kept, b[:min(len(b), p.limit-len(p.kept))]...)
+	return len(b), nil
 }

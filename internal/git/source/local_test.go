@@ -124,7 +124,7 @@ func TestLocalFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if direct, err := os.Stat(name); err != nil || !os.SameFile(info, direct) {
-			t.Errorf("%q can't be told to be the same file: %v", name, err)
+			t.Errorf("%q can't be recognized as the same file: %v", name, err)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func TestLocalErrors(t *testing.T) {
 	wantError(t, err, ErrDenied, "permission denied")
 }
 
-// A file that somebody is writing is not taken for what it is going to be.
+// A file that is being written is not read as if it were complete.
 func TestLocalFileIsWritten(t *testing.T) {
 	const text = "products:\n- a\n- b\n"
 	for _, tt := range []struct {

@@ -24,7 +24,7 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-// The layouts that git gives repositories on disk.
+// The layouts of repositories on disk.
 func TestRepositoryLayouts(t *testing.T) {
 	want := map[string]string{"a.yaml": "one"}
 	for name, lay := range map[string]func(t *testing.T, dir, hash string) string{
@@ -150,16 +150,16 @@ func TestRepositoryRefused(t *testing.T) {
 			r, _ := newRepo(t, map[string]string{"orgs/a.yaml": "one"})
 			return filepath.Join(r.Dir(), "orgs")
 		}, ErrNotFound, []string{"this is not a git repository", "git.path"}},
-		{"odd .git", func(t *testing.T) string {
+		{"garbage .git", func(t *testing.T) string {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, ".git"), "garbage\n")
 			return dir
-		}, ErrNotFound, []string{"does not name a repository"}},
+		}, ErrNotFound, []string{"this is not a git repository"}},
 		{".git leads nowhere", func(t *testing.T) string {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, ".git"), "gitdir: ../nowhere\n")
 			return dir
-		}, ErrNotFound, []string{"the repository of this work tree is gone", "git worktree repair"}},
+		}, ErrNotFound, []string{"this is not a git repository", "git worktree repair"}},
 		{"commondir leads nowhere", func(t *testing.T) string {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, ".git/HEAD"), "ref: refs/heads/main\n")
@@ -180,7 +180,7 @@ func TestRepositoryRefused(t *testing.T) {
 			r, _ := newRepo(t, nil)
 			write(t, filepath.Join(r.Dir(), ".git/refs/heads/main"), "garbage\n")
 			return r.Dir()
-		}, ErrContent, []string{`branch "main" is damaged`, "git fsck"}},
+		}, ErrContent, []string{`"refs/heads/main" is damaged`, "git fsck"}},
 		{"damaged objects", func(t *testing.T) string {
 			r, hash := newRepo(t, map[string]string{"a.yaml": "one"})
 			object := filepath.Join(r.Dir(), ".git/objects", hash[:2], hash[2:])

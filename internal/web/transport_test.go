@@ -1,12 +1,24 @@
-package source
+package web
 
 import (
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
+
+func tempFile(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
 
 // closing notes that it was closed.
 type closing struct {
@@ -16,8 +28,8 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-// Transport reads the file for each request, so what is mended there counts at
-// once, and says which file it is that can't be used.
+// Transport reads the file for each request, so a repaired file counts at once,
+// and names the file that can't be used.
 func TestTransport(t *testing.T) {
 	if Transport("") != http.DefaultTransport {
 		t.Error("without a file, other connections than the process's")
@@ -30,10 +42,10 @@ func TestTransport(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	for _, tt := range []struct{ name, file, want string }{
-		{"missing", t.TempDir() + "/none", "git.auth.caFile: open "},
+		{"missing", t.TempDir() + "/none", "the file of certificates can't be read: open "},
 		{"damaged", tempFile(t, "-----BEGIN CERTIFICATE-----\nAAAA\n"), "can't be used: a certificate in it is cut off or damaged"},
 		{"empty", tempFile(t, ""), "can't be used: there is no certificate in it"},
-		{"good", tempFile(t, pemOf(s.Certificate().Raw)), ""},
+		{"good", tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			body := &closing{Reader: strings.NewReader("hello")}

@@ -198,17 +198,17 @@ func TestCommitContents(t *testing.T) {
 		{
 			name: "name with a slash",
 			tree: func(r raw) plumbing.Hash { return r.tree(file("x/../../a.yaml", r.blob("1"))) },
-			kind: ErrContent, words: []string{"no file can have that name"},
+			kind: ErrContent, words: []string{"has a name that no file can have"},
 		},
 		{
 			name: "name upwards",
 			tree: func(r raw) plumbing.Hash { return r.tree(dir("..", r.tree(file("a.yaml", r.blob("1"))))) },
-			kind: ErrContent, words: []string{"no file can have that name"},
+			kind: ErrContent, words: []string{"has a name that no file can have"},
 		},
 		{
 			name: "name not UTF-8",
 			tree: func(r raw) plumbing.Hash { return r.tree(file("caf\xe9.yaml", r.blob("1"))) },
-			kind: ErrContent, words: []string{`"caf\xe9.yaml" at commit `, "its name is not UTF-8", "rename it"},
+			kind: ErrContent, words: []string{`"caf\xe9.yaml" at commit `, "has a name that is not UTF-8", "rename it"},
 		},
 		{
 			name: "file that isn't there",

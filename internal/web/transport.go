@@ -1,0 +1,115 @@
+package web
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"reconciler/internal/text"
+)
+
+// Transport returns what carries requests to servers that the certificates in
+// caFile vouch for, besides the system's. The file is read anew for each
+// request, and no connection outlives its answer, so there is nothing to close.
+// Without a file it is http.DefaultTransport.
+func Transport(caFile string) http.RoundTripper {
+	if caFile == "" {
+		return http.DefaultTransport
+	}
+	return caTransport(caFile)
+}
+
+type caTransport string
+
+func (file caTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	roots, err := CertPool(string(file))
+	if err != nil {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, err
+	}
+	conns := &http.Transport{
+		Proxy:               EnvironmentProxy,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableKeepAlives:   true,
+	}
+	return conns.RoundTrip(req)
+}
+
+// CertPool returns the system's certificates and those in a file in PEM; nil,
+// which stands for the system's, without a file. Unlike AppendCertsFromPEM, it
+// skips nothing but what stands between the certificates: one that was cut off
+// would otherwise show as a server that can't be trusted.
+func CertPool(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, text.WithHint(fmt.Errorf("the file of certificates can't be read: %w", err), "is the path right, and may the user that runs this program read it?")
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if err := addCertificates(pool, data); err != nil {
+		return nil, text.WithHint(fmt.Errorf("the file of certificates %q can't be used: %w", file, err),
+			`it takes certificates in PEM, each from "-----BEGIN CERTIFICATE-----" to its end; "openssl x509 -inform der -in FILE" makes that of another form`)
+	}
+	return pool, nil
+}
+
+func addCertificates(pool *x509.CertPool, data []byte) error {
+	n := 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		n++
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("block %d is no certificate: %s", n, text.OneLine(strings.TrimPrefix(err.Error(), "x509: "), math.MaxInt))
+		}
+		pool.AddCert(c)
+	}
+	switch {
+	case bytes.Count(data, []byte("-----BEGIN ")) > n:
+		return errors.New("a certificate in it is cut off or damaged")
+	case n == 0:
+		return errors.New("there is no certificate in it")
+	}
+	return nil
+}
+
+// ProxyHint is how the environment names a proxy.
+const ProxyHint = "HTTPS_PROXY is written as in http://USER:PASSWORD@HOST:PORT, special characters as %XX; NO_PROXY names hosts that need no proxy"
+
+// EnvironmentProxy is http.ProxyFromEnvironment, but for a proxy that can't be
+// understood. That one is ignored there, and the request would go past a proxy
+// that somebody wanted it to go through. The error doesn't quote what may hold a
+// password.
+func EnvironmentProxy(req *http.Request) (*url.URL, error) {
+	c := httpproxy.FromEnvironment()
+	name, set := "HTTPS_PROXY", &c.HTTPSProxy
+	if req.URL.Scheme == "http" {
+		name, set = "HTTP_PROXY", &c.HTTPProxy
+	}
+	proxy, err := c.ProxyFunc()(req.URL)
+	if *set != "" && (proxy == nil || err != nil) {
+		*set = "http://proxy.example"
+		if wanted, err := c.ProxyFunc()(req.URL); wanted != nil && err == nil { // not left out by NO_PROXY
+			return nil, text.WithHint(errors.New(name+" is not the URL of a proxy"), ProxyHint)
+		}
+	}
+	return http.ProxyFromEnvironment(req)
+}
