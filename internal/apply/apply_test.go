@@ -251,7 +251,7 @@ func TestOrgThatMovedIsLeftAlone(t *testing.T) {
 	r.ResetRequests()
 	result := r.apply(t, plan)
 	wantOutcomes(t, result,
-		apply.Outcome{Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "left alone: the org's products are now [P001113], but the plan rests on [P0"},
+		apply.Outcome{Org: domain, Action: diff.UpdateProducts, Result: apply.Failed, Error: "left alone: the org's products are now [P001113], but the plan was made for [P0"},
 		apply.Outcome{Org: domain, Action: diff.SetStatus, Result: apply.Skipped, Error: "update-products failed before it"})
 	if result.Outcomes[0].Hint == "" {
 		t.Error("no hint")

@@ -70,7 +70,7 @@ func (w *worker) change(ctx context.Context, c diff.Change) (note string, err er
 }
 
 // noteAlready is the note of a change that somebody else made in the meantime.
-const noteAlready = "was so already; nothing was written"
+const noteAlready = "already in this state; nothing was written"
 
 func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, error) {
 	name := func(ctx context.Context) (string, error) {
@@ -320,7 +320,7 @@ func (w *worker) logWrite(c diff.Change) {
 // org after the plan was computed.
 func changedSince(what, actual, planned string) error {
 	return text.WithHint(
-		fmt.Errorf("left alone: %s now %s, but the plan rests on %s", what, quoted(actual), quoted(planned)),
+		fmt.Errorf("left alone: %s now %s, but the plan was made for %s", what, quoted(actual), quoted(planned)),
 		"somebody changed it after the plan was made; run again for a new plan")
 }
 
@@ -352,7 +352,7 @@ var readBackWaits = [...]time.Duration{0, time.Second, 3 * time.Second}
 type reading func(ctx context.Context) (actual, desired string, err error)
 
 // readBack reads until it sees what was written. An answer of 200 is not enough: a
-// write that is not in force would come back as drift for ever. A run that is being
+// write that is not in force would come back as drift forever. A run that is being
 // stopped starts no new call, so the write is not read back then.
 func readBack(ctx context.Context, read reading) (string, error) {
 	const unproven = "not read back: the run was stopped"

@@ -47,16 +47,6 @@ func reason[T any](why func(T) string, of T) string {
 	return why(of)
 }
 
-// Reasons why a change is blocked.
-const (
-	blockedReport    = "mode: report"
-	blockedProtected = "protected"
-	blockedNoCell    = "linking needs a cell: give the org a `cell`"
-	blockedNameless  = "the account has an org that Okta lists without a domain, and it may be this one: give the org its `id`"
-	blockedAerial    = roleAerial + " is never deactivated"
-	blockedParent    = roleParent + " is never deactivated"
-)
-
 // Compute returns the plan that leads from actual to desired. The error is for
 // the user to fix, and there is no plan: manifests for another account, products
 // that the account doesn't subscribe to, filters that name no org.

@@ -311,5 +311,5 @@ func moved(actual, before Value) string {
 	if actual.Equal(before) {
 		return ""
 	}
-	return fmt.Sprintf("%s is live, and the plan rests on %s", actual, before)
+	return fmt.Sprintf("live is %s, but the plan was made for %s", actual, before)
 }

@@ -161,9 +161,9 @@ func TestRevalidateRefuses(t *testing.T) {
 		err    string
 	}{
 		{"another account", func(a *state.Actual) { a.Account.ID = "0200other" }, "answered for account"},
-		{"products moved", func(a *state.Actual) { a.Orgs[0].Products = []string{} }, "org-00.okta.com: update-products: [] is live, and the plan rests on [P000052]"},
+		{"products moved", func(a *state.Actual) { a.Orgs[0].Products = []string{} }, "org-00.okta.com: update-products: live is [], but the plan was made for [P000052]"},
 		{"products unreadable", func(a *state.Actual) { a.Orgs[0].Products, a.Orgs[0].Unknown = nil, "403" }, "could not be read: 403"},
-		{"status moved", func(a *state.Actual) { a.Orgs[1].Status = state.Inactive }, `org-01.okta.com: set-status: "INACTIVE" is live`},
+		{"status moved", func(a *state.Actual) { a.Orgs[1].Status = state.Inactive }, `org-01.okta.com: set-status: live is "INACTIVE"`},
 		{"org gone", func(a *state.Actual) { a.Orgs = a.Orgs[1:] }, "manages no org with this id and domain"},
 		{"org renamed", func(a *state.Actual) { a.Orgs[0].Domain = "other.okta.com" }, "manages no org with this id and domain"},
 		{"linked meanwhile", func(a *state.Actual) {

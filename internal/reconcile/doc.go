@@ -12,6 +12,6 @@
 // writes to it or applies a plan that needs it.
 //
 // These decisions are made here and nowhere else: which commits may be used
-// (verify.go, accept.go), when a deactivation has cooled off (cooloff.go), when
+// (verify.go, accepted.go), when a deactivation has cooled off (cooloff.go), when
 // writes are held (hold.go), and which two revisions a review compares (review.go).
 package reconcile

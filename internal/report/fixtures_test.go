@@ -150,7 +150,7 @@ func withFailures() Data {
 		done, // the account
 		done, // emea
 		done,
-		failure("left alone: the status is now INACTIVE, but the plan rests on ACTIVE", "somebody changed the org since the plan was made: run diff again"), // labs
+		failure("left alone: the status is now INACTIVE, but the plan was made for ACTIVE", "somebody changed the org since the plan was made: run diff again"), // labs
 		done, // new
 		failure(`400 E0000001: Api validation failed: consent; The org did not consent (errorId "oaeQ3k9JMZwRZ2vn8qsLPcSrw")`, "a super admin of the org has to grant the account consent first"),
 		skipped("link-org failed before it"),

@@ -37,7 +37,7 @@ func ParseFormat(name string) (Format, error) {
 		hint = `: did you mean "markdown"?`
 	}
 	if hint == "" {
-		hint = ": take " + strictyaml.OneOf(Formats())
+		hint = ": must be " + strictyaml.OneOf(Formats())
 	}
 	return "", fmt.Errorf("unknown output format %q%s", name, hint)
 }

@@ -108,9 +108,9 @@ func TestParseFormat(t *testing.T) {
 		{"md", "", `unknown output format "md": did you mean "markdown"?`},
 		{"jsn", "", `unknown output format "jsn": did you mean "json"?`},
 		{"JSON", "", `unknown output format "JSON": did you mean "json"?`},
-		{"yaml", "", `unknown output format "yaml": take "text", "json", "markdown" or "html"`},
-		{"", "", `unknown output format "": take "text", "json", "markdown" or "html"`},
-		{"\x1b", "", `unknown output format "\x1b": take "text", "json", "markdown" or "html"`},
+		{"yaml", "", `unknown output format "yaml": must be "text", "json", "markdown" or "html"`},
+		{"", "", `unknown output format "": must be "text", "json", "markdown" or "html"`},
+		{"\x1b", "", `unknown output format "\x1b": must be "text", "json", "markdown" or "html"`},
 	}
 	for _, tt := range tests {
 		f, err := ParseFormat(tt.name)

@@ -67,7 +67,7 @@ type tokenTransport struct {
 
 // maxNonces is how many nonces one request is repeated with. A server may change
 // its nonce just while one is being answered; one that never takes any must not
-// be asked for ever.
+// be asked forever.
 const maxNonces = 3
 
 func (t *tokenTransport) send(req *http.Request) (*http.Response, error) {

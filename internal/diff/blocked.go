@@ -1,0 +1,77 @@
+package diff
+
+import (
+	"cmp"
+
+	"reconciler/internal/state"
+)
+
+// Reasons why a change is blocked.
+const (
+	blockedReport    = "mode: report"
+	blockedProtected = "protected"
+	blockedNoCell    = "linking needs a cell: give the org a `cell`"
+	blockedNameless  = "the account has an org that Okta lists without a domain, and it may be this one: give the org its `id`"
+	blockedAerial    = roleAerial + " is never deactivated"
+	blockedParent    = roleParent + " is never deactivated"
+)
+
+// block sets on each change why it will not be made. The manifest comes first: a
+// change that is only reported needs no guard. Temporary reasons come last, since
+// waiting would not lift the others.
+func (d *orgDiff) block(live *index, opts Options) {
+	if d.org.Mode == state.Report {
+		d.blockAll(blockedReport)
+		return
+	}
+	held := reason(opts.Held, d.org.Domain)
+	cooling := ""
+	for i := range d.changes {
+		c := &d.changes[i]
+		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), held)
+		if c.Blocked == "" && c.Deactivates() {
+			// An org is deleted only after its deactivation, so the deletion
+			// waits for that too.
+			cooling = cmp.Or(reason(opts.CoolingOff, c), cooling)
+			c.Blocked = cooling
+		}
+	}
+}
+
+// forbidden returns why the change must never be made, or "".
+func (d *orgDiff) forbidden(c *Change, live *index, guards *Guards) string {
+	switch {
+	case !c.Destructive:
+	case d.org.Protected:
+		return blockedProtected
+	case c.Deactivates():
+		switch role, _ := guards.neverDeactivated(c, live); role {
+		case roleAerial:
+			return blockedAerial
+		case roleParent:
+			return blockedParent
+		}
+	}
+	return ""
+}
+
+func (d *orgDiff) blockAll(why string) {
+	for i := range d.changes {
+		d.changes[i].Blocked = why
+	}
+}
+
+// Deactivates reports whether the change locks people out of the org.
+func (c *Change) Deactivates() bool {
+	return c.Action == SetStatus && c.After.Text() == string(state.Inactive) || c.Action == RequestDeletion
+}
+
+// Barred reports whether the change is blocked until the manifests or the config
+// change, not just for a time.
+func (c *Change) Barred() bool {
+	switch c.Blocked {
+	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent:
+		return true
+	}
+	return false
+}
