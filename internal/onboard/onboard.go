@@ -164,9 +164,9 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 	p := o.parents[parentName]
 	switch {
 	case p == nil:
-		hint := "the config has no parents: add it there"
+		hint := "the config has no parents: add this one"
 		if names := slices.Sorted(maps.Keys(o.parents)); len(names) > 0 {
-			hint = "the config has " + strings.Join(names, ", ") + ": add it there, or correct the manifest"
+			hint = "the config has " + strings.Join(names, ", ") + ": add this one, or correct the manifest"
 		}
 		return nil, text.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
 	case o.journal == nil:
