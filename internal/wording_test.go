@@ -26,7 +26,7 @@ var mayWordKeys = map[string]string{
 }
 
 var (
-	flagWord = regexp.MustCompile("(?:^|[^-\\w])--[a-z]")
+	flagWord = regexp.MustCompile(`(?:^|[^-\w])--[a-z]`)
 	// otherProgram matches a command line of another program.
 	otherProgram = regexp.MustCompile(`\b(?:git|gpg)(?: [\w=./-]+)+`)
 )
