@@ -10,6 +10,13 @@ import (
 	"reconciler/internal/store/journal"
 )
 
+// journalCommands are the command lines that hints about the journal name.
+var journalCommands = journal.Commands{
+	Acknowledge:     "reconciler acknowledge --journal",
+	Forget:          "reconciler acknowledge --forget",
+	ListSuspensions: "reconciler suspend --list",
+}
+
 func (a *app) acknowledgeCommand() *cobra.Command {
 	var lost, forget bool
 	cmd := &cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ func (a *app) applyCommand() *cobra.Command {
 With PLAN.json, as written by "diff --out json=PLAN.json", apply exactly that
 plan. It is refused if it was edited, if it is for another account, or if the
 state that it is based on has changed. If the config requires signed commits
-(git.verify), it must be a plan of the newest commit.
+(` + config.KeyGitVerify + `), it must be a plan of the newest commit.
 
 Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
 longer fits, nothing was written; 4 some orgs could not be read or written, the

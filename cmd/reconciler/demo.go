@@ -48,6 +48,7 @@ func (a *app) demoDaemon(ctx context.Context, path, mode string, listening func(
 	}
 	return daemon.Run(ctx, cfg, daemon.RunOptions{
 		Version:   versionString(),
+		Commands:  journalCommands,
 		Logger:    slog.New(slog.DiscardHandler),
 		Listening: func(address net.Addr) { listening(address.String()) },
 	})

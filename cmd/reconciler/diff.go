@@ -124,7 +124,7 @@ func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, e
 	if opts.Logger, err = a.logger(); err != nil {
 		return nil, err
 	}
-	opts.Environ = a.environ
+	opts.Environ, opts.Commands = a.environ, journalCommands
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err

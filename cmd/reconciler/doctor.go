@@ -47,11 +47,12 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		return err
 	}
 	opts := doctor.Options{
-		Load:    func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
-		Environ: a.environ,
-		Daemon:  askDaemon,
-		Timeout: timeout,
-		Logger:  logger,
+		Load:     func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
+		Environ:  a.environ,
+		Commands: journalCommands,
+		Daemon:   askDaemon,
+		Timeout:  timeout,
+		Logger:   logger,
 	}
 	if format == "text" {
 		color := a.color(a.out)

@@ -80,7 +80,7 @@ func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := reconcile.New(cfg, reconcile.Options{Logger: logger, NoManifests: true})
+	r, err := reconcile.New(cfg, reconcile.Options{Logger: logger, NoManifests: true, Commands: journalCommands})
 	if err != nil {
 		return err
 	}

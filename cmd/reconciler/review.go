@@ -65,7 +65,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	revisions, err := reconcile.OpenRevisions(cfg, flags.manifests, in.manifests)
+	revisions, err := reconcile.OpenRevisions(cfg, flags.manifests, "--manifests", in.manifests)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	}
 	plan := declared
 	if !r.offline && a.credentials(cfg) {
-		live, err := reconcile.New(cfg, reconcile.Options{NoManifests: true, Environ: a.environ, Logger: logger})
+		live, err := reconcile.New(cfg, reconcile.Options{NoManifests: true, Commands: journalCommands, Environ: a.environ, Logger: logger})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 )
 
@@ -17,11 +18,11 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run as a daemon: at the start, on the config's schedule and when a webhook reports
 a push, read the manifests, compare them with the account, and report the
 differences or, with mode: apply, apply the plan. The daemon serves /healthz,
-/readyz, /metrics, /api/v1/status, a dashboard and the webhook on http.address.
+/readyz, /metrics, /api/v1/status, a dashboard and the webhook on ` + config.KeyHTTPAddress + `.
 SIGTERM and SIGINT stop it gracefully.
 
 With --once, do a single run and exit, for an external scheduler. The config's
-schedule and http.address are not used then. Exit codes of --once: 0 done; 1 on
+schedule and ` + config.KeyHTTPAddress + ` are not used then. Exit codes of --once: 0 done; 1 on
 errors, or if the newest manifests could not be used; 2 with --detailed-exitcode,
 if differences are left; 3 refused by a guard, nothing was written; 4 some orgs
 could not be read or written.`,
@@ -38,7 +39,7 @@ could not be read or written.`,
 			if err != nil {
 				return err
 			}
-			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ}
+			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands}
 			if !once {
 				return daemon.Run(cmd.Context(), cfg, opts)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/report"
 	"reconciler/internal/strictyaml"
@@ -21,7 +22,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show the last run, the drift and the next run of a daemon",
 		Long: `Show the last run, the drift and the next run of a running daemon. Its address is
-the config's http.address (default: 127.0.0.1:8080), or --address.`,
+the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --address.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			formats := []string{"text", "json"}

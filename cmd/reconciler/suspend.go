@@ -38,7 +38,7 @@ func (a *app) suspendCommand() *cobra.Command {
 until it ends by itself. Drift is still detected and reported. A running daemon
 obeys before its next write, without a restart.
 
-Suspensions are kept in the config's state.dir. Okta is not contacted, and no
+Suspensions are kept in the config's ` + config.KeyStateDir + `. Okta is not contacted, and no
 credentials are needed.`,
 		Example: `  reconciler suspend --reason "audit, ask Ada" --for 72h
   reconciler suspend --reason INC-1234 --org '*.oktapreview.com'
@@ -76,9 +76,9 @@ func (a *app) openJournal(why, hint string) (*config.Config, *journal.Journal, e
 		return nil, nil, err
 	}
 	if cfg.State.Dir == "" {
-		return nil, nil, withHint("the config has no state.dir, "+why, hint)
+		return nil, nil, withHint("the config has no "+config.KeyStateDir+", "+why, hint)
 	}
-	return cfg, journal.New(cfg.State.Dir, journal.Options{}), nil
+	return cfg, journal.New(cfg.State.Dir, journal.Options{Commands: journalCommands}), nil
 }
 
 // suspensions is openJournal for commands that change what is suspended.
@@ -292,7 +292,7 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{})
+	j := journal.New(cfg.State.Dir, journal.Options{Commands: journalCommands})
 	defer j.Close()
 	kept, err := j.Suspensions()
 	if err != nil {

@@ -204,7 +204,7 @@ func (a *app) declaredPath(cfg *config.Config) (string, error) {
 	if rel, err := filepath.Rel(dir, path); err == nil {
 		path = rel
 	}
-	fmt.Fprintf(a.err, "checking %q of the clone at %q, as git.path says\n", in, top)
+	fmt.Fprintf(a.err, "checking %q of the clone at %q, as "+config.KeyGitPath+" says\n", in, top)
 	return path, nil
 }
 

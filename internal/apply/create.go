@@ -47,7 +47,7 @@ type Created struct {
 // errNoCreator is the outcome of create-org without a Creator.
 var errNoCreator = text.WithHint(
 	errors.New("this run can't create orgs"),
-	"set up `parents`, `tokens` and `state` in the config, or create the org by hand; the next run links it")
+	"set up parents, a place for tokens and a state folder in the config, or create the org by hand; the next run links it")
 
 func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 	if w.creator == nil {

@@ -16,11 +16,8 @@ const (
 
 	KeyGit               = "git"
 	KeyGitURL            = "git.url"
-	KeyGitBranch         = "git.branch"
-	KeyGitTag            = "git.tag"
 	KeyGitCommit         = "git.commit"
 	KeyGitPath           = "git.path"
-	KeyGitAuth           = "git.auth"
 	KeyGitUsername       = "git.auth.username"
 	KeyGitPasswordFile   = "git.auth.passwordFile"
 	KeyGitCAFile         = "git.auth.caFile"
@@ -35,11 +32,8 @@ const (
 	KeyGitStatus         = "git.status"
 	KeyManifests         = "manifests"
 
-	KeyMaxDestructiveOrgs    = "guards.maxDestructiveOrgs"
-	KeyMaxDestructivePercent = "guards.maxDestructivePercent"
-	KeyDeactivationCooloff   = "guards.deactivationCooloff"
+	KeyDeactivationCooloff = "guards.deactivationCooloff"
 
-	KeySuspend          = "suspend"
 	KeyTokensDir        = "tokens.dir"
 	KeyTokensRecipients = "tokens.recipientsFile"
 	KeyTokensCommand    = "tokens.command"

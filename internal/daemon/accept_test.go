@@ -419,7 +419,7 @@ func TestVerifyDamagedJournal(t *testing.T) {
 		for _, when := range []string{"damaged", "set aside", "still"} {
 			st := s.expect(ResultError)
 			if p := st.LastRun.Problem; st.Desired != nil || p == nil || !strings.Contains(p.Error, "it is not known which commit was accepted last") ||
-				!strings.Contains(p.Hint, "reconciler acknowledge --journal") {
+				!strings.Contains(p.Hint, testCommands.Acknowledge) {
 				t.Errorf("%s: desired %+v, problem %+v", when, st.Desired, p)
 			}
 			if _, known := accepted(t, s.world, state); known {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/internal/config"
 	"reconciler/internal/text"
 )
 
@@ -96,13 +97,13 @@ func noAnswer(base *url.URL, err error) error {
 	}
 	return text.WithHint(
 		fmt.Errorf("no daemon answers on %s: %w", base, err),
-		"start one with `reconciler run`, or give the http.address that it was started with",
+		"start one with `reconciler run`, or give the "+config.KeyHTTPAddress+" that it was started with",
 	)
 }
 
 func notADaemon(base *url.URL, err error) error {
 	return text.WithHint(
 		fmt.Errorf("what answers on %s is not this program's daemon: %w", base, err),
-		"give the http.address that `reconciler run` was started with",
+		"give the "+config.KeyHTTPAddress+" that `reconciler run` was started with",
 	)
 }

@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/config"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/okta/aerial"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
@@ -25,6 +25,8 @@ type RunOptions struct {
 	Version string
 	// Environ is as in Options.
 	Environ []string
+	// Commands are as in Options.
+	Commands journal.Commands
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Listening, where not nil, is called with the address of the endpoints
@@ -82,7 +84,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *
 	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
 	r, err := reconcile.New(cfg, reconcile.Options{
-		Environ: opts.Environ, Logger: slog.New(tag), Observer: m, Transport: base,
+		Environ: opts.Environ, Commands: opts.Commands, Logger: slog.New(tag), Observer: m, Transport: base,
 	})
 	if err != nil {
 		return nil, err
@@ -167,8 +169,8 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return text.WithHint(
-			fmt.Errorf("http.address %q can't be served: %w", address, err),
-			"is another daemon running? give http.address a free port, or port 0 for any",
+			fmt.Errorf(config.KeyHTTPAddress+" %q can't be served: %w", address, err),
+			"is another daemon running? give "+config.KeyHTTPAddress+" a free port, or port 0 for any",
 		)
 	}
 	d.log.Info("serving", "address", "http://"+listener.Addr().String(), "version", d.version)

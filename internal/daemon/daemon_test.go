@@ -146,7 +146,7 @@ func startDaemon(t *testing.T, o worldOptions) *started {
 	listening := make(chan net.Addr, 1)
 	go func() {
 		s.done <- Run(ctx, cfg, RunOptions{
-			Version: "v1.2.3", Logger: w.log.logger(), Listening: func(a net.Addr) { listening <- a },
+			Version: "v1.2.3", Commands: testCommands, Logger: w.log.logger(), Listening: func(a net.Addr) { listening <- a },
 		})
 	}()
 	t.Cleanup(stop)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/journal"
 )
 
 // signers are people with keys of their own who commit to a world's repository
@@ -196,12 +198,15 @@ func newSigners(t *testing.T, o worldOptions) (*signers, string) {
 	return s, s.signed(inSync, s.ssh("ada")...)
 }
 
+// testCommands are those of the program.
+var testCommands = journal.Commands{Acknowledge: "reconciler acknowledge --journal"}
+
 // restart puts a new process in the place of the daemon.
 func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
 	var err error
-	if w.daemon, err = newDaemon(w.cfg, RunOptions{Version: "v1.2.3", Logger: w.log.logger()}, w.base); err != nil {
+	if w.daemon, err = newDaemon(w.cfg, RunOptions{Version: "v1.2.3", Commands: testCommands, Logger: w.log.logger()}, w.base); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -5,7 +5,7 @@
 // it goes on where a command would stop: each check looks at one thing, and is
 // skipped, with the reason, only when it has nothing to stand on because
 // another one failed. Checks that don't need each other run at the same time,
-// each within a limit of time, and are told in a fixed order.
+// each within a limit of time, and are reported in a fixed order.
 //
 // It changes nothing at Okta, nor at the git server: all it asks for there are
 // tokens and what GET gives. It accepts no commit and announces nothing. On this

@@ -36,25 +36,28 @@ type Options struct {
 	Source func(*config.Config, string, *journal.Journal, *slog.Logger) (*reconcile.Source, error)
 	// Environ is the environment of a command that keeps tokens.
 	Environ []string
-	// Daemon asks what listens on the address whether it is our daemon.
+	// Commands are the command lines that hints about the journal name.
+	Commands journal.Commands
+	// Daemon returns the daemon that listens on the address, or why what listens
+	// there is none.
 	Daemon func(ctx context.Context, address string) (*Daemon, error)
 	// Transport carries all that goes to Okta and to the API of the git server;
 	// aerial.BaseTransport if nil.
 	Transport http.RoundTripper
-	// Now tells the time; time.Now if nil. Zone is that of the schedule where it
+	// Now returns the time; time.Now if nil. Zone is that of the schedule where it
 	// names none; time.Local if nil.
 	Now  func() time.Time
 	Zone *time.Location
 	// Timeout is for one check; DefaultTimeout if 0.
 	Timeout time.Duration
-	// Logger is told of calls and retries; nil is silent.
+	// Logger logs calls and retries; nil is silent.
 	Logger *slog.Logger
-	// Done is told of each check, in order and as soon as all before it are
+	// Done is called with each check, in order and as soon as all before it are
 	// done; nil is allowed.
 	Done func(Check)
 }
 
-// Daemon is what a daemon says of itself.
+// Daemon is what a daemon reports about itself.
 type Daemon struct {
 	Version string
 	Account string
@@ -62,9 +65,9 @@ type Daemon struct {
 	NotReady string
 }
 
-// patient is one examination: what is known so far. A field is written by one
+// examination is one run of the checks: what they know so far. A field is written by one
 // check and read by those that wait for it.
-type patient struct {
+type examination struct {
 	opts    Options
 	cfg     *config.Config
 	journal *journal.Journal
@@ -93,8 +96,8 @@ type fetched struct {
 // check is one thing to look at.
 type check struct {
 	name string
-	// needs are checks without whose success this one has nothing to stand on;
-	// after are those whose findings it uses where there are any.
+	// needs are checks without whose success this one is skipped; after are those
+	// that it waits for, because it uses what they found where there is any.
 	needs, after []string
 	look         func(ctx context.Context) Check
 }
@@ -116,69 +119,69 @@ func Run(ctx context.Context, opts Options) *Report {
 	if opts.Source == nil {
 		opts.Source = reconcile.OpenSource
 	}
-	p := &patient{opts: opts}
+	e := &examination{opts: opts}
 	r := &Report{Version: reportVersion, Checks: []Check{}}
-	tell := func(c Check) {
+	report := func(c Check) {
 		r.add(c)
 		if opts.Done != nil {
 			opts.Done(c)
 		}
 	}
 	var cfg *config.Config
-	first := p.within(ctx, &check{name: "config", look: func(context.Context) (c Check) {
+	first := e.within(ctx, &check{name: "config", look: func(context.Context) (c Check) {
 		cfg, c = loadConfig(opts.Load)
 		return c
 	}})
-	tell(first)
+	report(first)
 	if first.Status != Failure { // or else it may still be loading
-		p.cfg = cfg
-		p.journal = journal.New(cfg.State.Dir, journal.Options{Now: opts.Now})
-		defer p.journal.Close()
+		e.cfg = cfg
+		e.journal = journal.New(cfg.State.Dir, journal.Options{Now: opts.Now, Commands: opts.Commands})
+		defer e.journal.Close()
 	}
-	if p.opts.Transport == nil && p.cfg != nil {
-		base := aerial.BaseTransport(p.cfg.Aerial.Concurrency)
+	if e.opts.Transport == nil && e.cfg != nil {
+		base := aerial.BaseTransport(e.cfg.Aerial.Concurrency)
 		defer base.CloseIdleConnections()
-		p.opts.Transport = base
+		e.opts.Transport = base
 	}
-	for c := range p.all(ctx, p.checks()) {
-		tell(c)
+	for c := range e.all(ctx, e.checks()) {
+		report(c)
 	}
 	return r
 }
 
-// checks returns all checks but that of the config, in the order in which they
-// are told.
-func (p *patient) checks() []*check {
+// checks returns all checks but that of the config, in the order of the
+// report.
+func (e *examination) checks() []*check {
 	all := []*check{
-		{name: "aerial", look: p.aerial},
-		{name: "key", needs: []string{"aerial"}, look: p.privateKey},
-		{name: "aerial org", needs: []string{"aerial"}, look: p.aerialOrg},
-		{name: "clock", needs: []string{"aerial org"}, look: p.clock},
-		{name: "token", needs: []string{"key", "aerial org"}, look: p.readToken},
-		{name: "dpop", needs: []string{"token"}, look: p.dpop},
-		{name: "manage scope", needs: []string{"token"}, look: p.manageToken},
-		{name: "aerial api", needs: []string{"aerial"}, look: p.aerialAPI},
-		{name: "aerial account", needs: []string{"token", "aerial api"}, look: p.account},
+		{name: "aerial", look: e.aerial},
+		{name: "key", needs: []string{"aerial"}, look: e.privateKey},
+		{name: "aerial org", needs: []string{"aerial"}, look: e.aerialOrg},
+		{name: "clock", needs: []string{"aerial org"}, look: e.clock},
+		{name: "token", needs: []string{"key", "aerial org"}, look: e.readToken},
+		{name: "dpop", needs: []string{"token"}, look: e.dpop},
+		{name: "manage scope", needs: []string{"token"}, look: e.manageToken},
+		{name: "aerial api", needs: []string{"aerial"}, look: e.aerialAPI},
+		{name: "aerial account", needs: []string{"token", "aerial api"}, look: e.account},
 	}
-	all = append(all, p.gitChecks()...)
+	all = append(all, e.gitChecks()...)
 	all = append(all,
-		&check{name: "manifests", needs: []string{"source"}, look: p.manifests},
-		&check{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: p.subscribed},
+		&check{name: "manifests", needs: []string{"source"}, look: e.manifests},
+		&check{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: e.subscribed},
 	)
-	all = append(all, p.parents()...)
+	all = append(all, e.parents()...)
 	return append(all,
-		&check{name: "tokens", after: []string{"manifests"}, look: p.tokenSink},
-		&check{name: "state", after: []string{"manifests"}, look: p.state},
-		&check{name: "writes", after: []string{"manifests"}, look: p.writes},
-		&check{name: "deactivations", after: []string{"state"}, look: p.deactivations},
-		&check{name: "http", look: p.http},
-		&check{name: "schedule", look: p.schedule},
+		&check{name: "tokens", after: []string{"manifests"}, look: e.tokenSink},
+		&check{name: "state", after: []string{"manifests"}, look: e.state},
+		&check{name: "writes", after: []string{"manifests"}, look: e.writes},
+		&check{name: "deactivations", after: []string{"state"}, look: e.deactivations},
+		&check{name: "http", look: e.http},
+		&check{name: "schedule", look: e.schedule},
 	)
 }
 
 // all runs the checks, each as soon as those that it waits for are done, and
-// gives what they found in their order.
-func (p *patient) all(ctx context.Context, checks []*check) iter.Seq[Check] {
+// returns what they found in their order.
+func (e *examination) all(ctx context.Context, checks []*check) iter.Seq[Check] {
 	type result struct {
 		done  chan struct{}
 		found Check
@@ -191,7 +194,7 @@ func (p *patient) all(ctx context.Context, checks []*check) iter.Seq[Check] {
 		go func() {
 			r := results[c.name]
 			defer close(r.done)
-			if p.cfg == nil {
+			if e.cfg == nil {
 				r.found = Check{Name: c.name, Status: Skipped, Message: "needs config"}
 				return
 			}
@@ -206,7 +209,7 @@ func (p *patient) all(ctx context.Context, checks []*check) iter.Seq[Check] {
 					return
 				}
 			}
-			r.found = p.within(ctx, c)
+			r.found = e.within(ctx, c)
 		}()
 	}
 	return func(yield func(Check) bool) {
@@ -222,8 +225,8 @@ func (p *patient) all(ctx context.Context, checks []*check) iter.Seq[Check] {
 
 // within does one check in the time that it has. One that doesn't stop then,
 // because the operating system doesn't answer, is left behind.
-func (p *patient) within(ctx context.Context, c *check) Check {
-	limited, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+func (e *examination) within(ctx context.Context, c *check) Check {
+	limited, cancel := context.WithTimeout(ctx, e.opts.Timeout)
 	defer cancel()
 	found := make(chan Check, 1)
 	go func() { found <- c.look(limited) }()
@@ -234,7 +237,7 @@ func (p *patient) within(ctx context.Context, c *check) Check {
 		select {
 		case r = <-found: // it stopped in good order
 		case <-time.After(time.Second):
-			r = failed(p.words(limited, errors.New("it hangs"), nil), "")
+			r = failed(e.words(limited, errors.New("it hangs"), nil), "")
 		}
 	}
 	r.Name = c.name
@@ -257,10 +260,10 @@ func plain(s string) string {
 
 // words returns the message for an error of a check: where the time was up, that,
 // and what went wrong last.
-func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
+func (e *examination) words(ctx context.Context, err error, wire *recorder) string {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		words := fmt.Sprintf("no result within %v", p.opts.Timeout)
+		words := fmt.Sprintf("no result within %v", e.opts.Timeout)
 		if last := wire.lastProblem(); last != "" {
 			words += ": " + last
 		}
@@ -273,8 +276,8 @@ func (p *patient) words(ctx context.Context, err error, wire *recorder) string {
 }
 
 // trouble makes a failure of an error, with the hint that it carries.
-func (p *patient) trouble(ctx context.Context, err error, wire *recorder) Check {
-	return failed(p.words(ctx, err, wire), text.Hint(err))
+func (e *examination) trouble(ctx context.Context, err error, wire *recorder) Check {
+	return failed(e.words(ctx, err, wire), text.Hint(err))
 }
 
 func fine(format string, args ...any) Check {
@@ -306,7 +309,7 @@ func mistakes(err error) Check {
 	return c
 }
 
-// maxDetails is how many mistakes are worth telling at once.
+// maxDetails limits how many mistakes are listed.
 const maxDetails = 100
 
 // warnings sums up warnings in the same way; ok is the finding without any.

@@ -600,7 +600,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestSchedule tells the next runs as people write times.
+// TestSchedule lists the next runs as people write times.
 func TestSchedule(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

@@ -27,53 +27,53 @@ import (
 
 // gitChecks are those of a repository, around that of the source; without a
 // repository it is that one alone.
-func (p *patient) gitChecks() []*check {
-	if p.cfg == nil || p.cfg.Git == nil {
-		return []*check{{name: "source", look: p.source}}
+func (e *examination) gitChecks() []*check {
+	if e.cfg == nil || e.cfg.Git == nil {
+		return []*check{{name: "source", look: e.source}}
 	}
 	return []*check{
-		{name: "git access", look: p.gitAccess},
-		{name: "source", needs: []string{"git access"}, look: p.source},
-		{name: "signatures", after: []string{"source"}, look: p.signatures},
-		{name: "webhook", look: p.webhook},
-		{name: "commit status", after: []string{"source"}, look: p.commitStatus},
+		{name: "git access", look: e.gitAccess},
+		{name: "source", needs: []string{"git access"}, look: e.source},
+		{name: "signatures", after: []string{"source"}, look: e.signatures},
+		{name: "webhook", look: e.webhook},
+		{name: "commit status", after: []string{"source"}, look: e.commitStatus},
 	}
 }
 
-// soon is how long before its end a key or a certificate is worth a word.
+// soon is how long before its end a key or a certificate gets a warning.
 const soon = 30 * 24 * time.Hour
 
-// gitAccess looks at all that is needed to be let in by the git server, before
-// it is asked for anything.
-func (p *patient) gitAccess(ctx context.Context) Check {
-	g := p.cfg.Git
+// gitAccess checks all that is needed to sign in at the git server, before
+// anything is fetched from it.
+func (e *examination) gitAccess(ctx context.Context) Check {
+	g := e.cfg.Git
 	if source.LocalPath(g.URL) != "" {
 		return fine("the repository is on this machine: no credentials are needed")
 	}
 	a := &g.Auth
 	found := Check{Status: OK}
 	if a.CAFile != "" { // which a GitHub App needs too
-		if found = p.authorities(a.CAFile); found.Status == Failure {
+		if found = e.authorities(a.CAFile); found.Status == Failure {
 			return found
 		}
 	}
-	way, err := p.signIn(ctx, a)
+	way, err := e.signIn(ctx, a)
 	if err != nil {
-		return p.trouble(ctx, err, p.forgeWire)
+		return e.trouble(ctx, err, e.forgeWire)
 	}
 	found.Message = strings.TrimSuffix(way+"; "+found.Message, "; ")
 	return found
 }
 
-// signIn tries what proves to the git server who we are, as far as that can be
-// done without the server, and says what it is.
-func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error) {
+// signIn tries the credentials for the git server, as far as that can be done
+// without the server, and returns what they are.
+func (e *examination) signIn(ctx context.Context, a *config.GitAuth) (string, error) {
 	switch {
 	case a.GitHubApp != nil:
 		app := a.GitHubApp
-		if err := p.askAppToken(ctx); err != nil {
+		if err := e.getAppToken(ctx); err != nil {
 			if text.Hint(err) == "" && ctx.Err() == nil {
-				err = &advised{err, "git.auth.githubApp takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app"}
+				err = text.WithHint(err, config.KeyGitHubApp+" takes the app's id, the installation's, and the private key (PEM) that GitHub made for the app")
 			}
 			return "", err
 		}
@@ -82,7 +82,7 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 		return sshKey(a)
 	case a.Password.IsSet():
 		if _, err := a.Password.Read(); err != nil {
-			return "", &advised{err, "put the password or token there, or correct the path in the config"}
+			return "", text.WithHint(err, "put the password or token there, or correct the path in the config")
 		}
 		return fmt.Sprintf("%s can be read", a.Password), nil
 	}
@@ -90,17 +90,17 @@ func (p *patient) signIn(ctx context.Context, a *config.GitAuth) (string, error)
 }
 
 // forge returns what carries calls to the API of the git server.
-func (p *patient) forge() http.RoundTripper {
-	if file := p.cfg.Git.Auth.CAFile; file != "" {
+func (e *examination) forge() http.RoundTripper {
+	if file := e.cfg.Git.Auth.CAFile; file != "" {
 		return web.Transport(file)
 	}
-	return p.opts.Transport
+	return e.opts.Transport
 }
 
-// askAppToken gets a token of a GitHub App, which writes nothing.
-func (p *patient) askAppToken(ctx context.Context) error {
-	p.forgeWire = &recorder{base: p.forge()}
-	token, err := reconcile.AppToken(p.cfg.Git, p.forgeWire, p.opts.Logger)
+// getAppToken gets a token of a GitHub App, which writes nothing.
+func (e *examination) getAppToken(ctx context.Context) error {
+	e.forgeWire = &recorder{base: e.forge()}
+	token, err := reconcile.AppToken(e.cfg.Git, e.forgeWire, e.opts.Logger)
 	if err == nil {
 		_, err = token(ctx)
 	}
@@ -111,58 +111,48 @@ func (p *patient) askAppToken(ctx context.Context) error {
 func sshKey(a *config.GitAuth) (string, error) {
 	data, err := os.ReadFile(a.SSHKeyFile)
 	if err != nil {
-		return "", &advised{fmt.Errorf("git.auth.sshKeyFile: %w", err), "put the private key there, or correct the path in the config"}
+		return "", text.WithHint(fmt.Errorf(config.KeyGitSSHKeyFile+": %w", err), "put the private key there, or correct the path in the config")
 	}
 	signer, err := ssh.ParsePrivateKey(data)
 	var locked *ssh.PassphraseMissingError
 	switch isLocked := errors.As(err, &locked); {
 	case isLocked && !a.SSHPassphrase.IsSet():
-		return "", &advised{fmt.Errorf("the SSH key %q needs a passphrase", a.SSHKeyFile), "set git.auth.sshPassphraseFile, or use a deploy key of its own without one"}
+		return "", text.WithHint(fmt.Errorf("the SSH key %q needs a passphrase", a.SSHKeyFile), "set "+config.KeyGitSSHPassphrase+", or use a deploy key of its own without one")
 	case isLocked:
 		passphrase, err := a.SSHPassphrase.Read()
 		if err != nil {
-			return "", &advised{err, "put the passphrase there, or correct the path in the config"}
+			return "", text.WithHint(err, "put the passphrase there, or correct the path in the config")
 		}
 		if signer, err = ssh.ParsePrivateKeyWithPassphrase(data, passphrase); err != nil {
-			return "", &advised{fmt.Errorf("the passphrase doesn't open the SSH key %q", a.SSHKeyFile), "\"ssh-keygen -y -f FILE\" asks for it and shows whether it is right"}
+			return "", text.WithHint(fmt.Errorf("the passphrase doesn't open the SSH key %q", a.SSHKeyFile), "\"ssh-keygen -y -f FILE\" asks for it and shows whether it is right")
 		}
 	case err != nil:
-		return "", &advised{fmt.Errorf("%q is no SSH private key that can be read", a.SSHKeyFile), "it takes what ssh-keygen writes: the private key, not the .pub file"}
+		return "", text.WithHint(fmt.Errorf("%q is no SSH private key that can be read", a.SSHKeyFile), "it takes what ssh-keygen writes: the private key, not the .pub file")
 	}
 	return fmt.Sprintf("%q can be used: %s", a.SSHKeyFile, ssh.FingerprintSHA256(signer.PublicKey())), nil
 }
 
-// advised is an error with advice that is kept apart from it.
-type advised struct {
-	error
-	hint string
-}
-
-func (a *advised) Hint() string { return a.hint }
-
-func (a *advised) Unwrap() error { return a.error }
-
 // authorities looks at the certificates that are trusted beside the system's.
-func (p *patient) authorities(file string) Check {
+func (e *examination) authorities(file string) Check {
 	const hint = "it takes the authority's certificate in PEM (BEGIN CERTIFICATE)"
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return failed(fmt.Sprintf("git.auth.caFile: %v", err), "put the certificate there, or correct the path in the config")
+		return failed(fmt.Sprintf(config.KeyGitCAFile+": %v", err), "put the certificate there, or correct the path in the config")
 	}
 	var old []string
 	n := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil || block.Type != "CERTIFICATE" {
-			return failed(fmt.Sprintf("git.auth.caFile: %q holds something else than certificates", file), hint)
+			return failed(fmt.Sprintf(config.KeyGitCAFile+": %q holds something else than certificates", file), hint)
 		}
 		n++
-		if c.NotAfter.Sub(p.opts.Now()) < soon {
+		if c.NotAfter.Sub(e.opts.Now()) < soon {
 			old = append(old, fmt.Sprintf("that of %q ends at %s", cmp.Or(c.Subject.CommonName, c.Subject.String()), stamp(c.NotAfter)))
 		}
 	}
 	if n == 0 {
-		return failed(fmt.Sprintf("git.auth.caFile: there is no certificate in %q", file), hint)
+		return failed(fmt.Sprintf(config.KeyGitCAFile+": there is no certificate in %q", file), hint)
 	}
 	found := warnings(fine("%s of %q, trusted beside the system's", count(n, "certificate"), file), old)
 	if len(old) > 0 {
@@ -173,71 +163,71 @@ func (p *patient) authorities(file string) Check {
 
 // signatures looks at the keys that may sign, and whether the newest commit is
 // one that a run would use.
-func (p *patient) signatures(ctx context.Context) Check {
-	rules := p.cfg.Git.Verify
+func (e *examination) signatures(ctx context.Context) Check {
+	rules := e.cfg.Git.Verify
 	if rules == nil {
 		return fine("off: commits are used whoever made them")
 	}
 	data, err := os.ReadFile(rules.KeysFile)
 	if err != nil {
-		return failed(fmt.Sprintf("git.verify.keysFile: %v", err), "without the keys no commit is used: put the file there, or correct the path in the config")
+		return failed(fmt.Sprintf(config.KeyGitVerifyKeys+": %v", err), "without the keys no commit is used: put the file there, or correct the path in the config")
 	}
 	keys, err := signature.Parse(rules.KeysFile, data)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
-	ring := p.ringOf(keys)
+	ring := e.keyringOf(keys)
 	words := "the newest commit is not known"
-	if read := p.fetched.Load(); read != nil {
-		if words, err = p.signed(ctx, read); err != nil {
-			return p.trouble(ctx, err, nil)
+	if read := e.fetched.Load(); read != nil {
+		if words, err = e.signed(ctx, read); err != nil {
+			return e.trouble(ctx, err, nil)
 		}
 	}
-	if p.cfg.State.Dir == "" && p.cfg.Git.Commit == "" {
-		ring.remark("without state.dir it isn't noticed when the branch was rewritten before a start", "set state.dir in the config")
+	if e.cfg.State.Dir == "" && e.cfg.Git.Commit == "" {
+		ring.remark("without "+config.KeyStateDir+" it isn't noticed when the branch was rewritten before a start", "set "+config.KeyStateDir+" in the config")
 	}
 	found := warnings(fine("%s; %s", words, ring), ring.remarks)
 	found.Hint = ring.hint
 	return found
 }
 
-// signed says who signed the newest commit or tag, and how it stands to the one
-// that was accepted last.
-func (p *patient) signed(ctx context.Context, read *fetched) (string, error) {
+// signed returns who signed the newest commit or tag, and how it relates to the
+// one that was accepted last.
+func (e *examination) signed(ctx context.Context, read *fetched) (string, error) {
 	signer, last, err := read.from.Verify(ctx, read.Snapshot)
 	if err != nil {
 		return "", err
 	}
 	what := fmt.Sprintf("commit %.12s", read.Commit)
-	if p.cfg.Git.Verify.Object == config.VerifyTag {
-		what = fmt.Sprintf("tag %q", p.cfg.Git.Tag)
+	if e.cfg.Git.Verify.Object == config.VerifyTag {
+		what = fmt.Sprintf("tag %q", e.cfg.Git.Tag)
 	}
 	words := fmt.Sprintf("%s is signed by %s", what, signer)
 	switch {
 	case last.Commit == read.Commit:
 		words += ", accepted at " + stamp(last.At)
-	case last.Commit != "" && last.Commit == p.cfg.Git.Verify.AcceptRewriteOf:
-		words += fmt.Sprintf(", and may do without %.12s, as git.verify.acceptRewriteOf says", last.Commit)
-	case last.Commit != "" && p.cfg.Git.Commit == "":
+	case last.Commit != "" && last.Commit == e.cfg.Git.Verify.AcceptRewriteOf:
+		words += fmt.Sprintf(", and may do without %.12s, as "+config.KeyGitAcceptRewrite+" says", last.Commit)
+	case last.Commit != "" && e.cfg.Git.Commit == "":
 		words += fmt.Sprintf(", and contains %.12s, the last accepted one", last.Commit)
 	}
 	return words, nil
 }
 
-// ring is what is to be said of the allowed keys.
-type ring struct {
+// keyring summarizes the allowed keys.
+type keyring struct {
 	ssh, pgp int
 	remarks  []string
 	hint     string // of the first remark
 }
 
-func (r *ring) remark(text, hint string) {
+func (r *keyring) remark(text, hint string) {
 	r.remarks = append(r.remarks, text)
 	r.hint = cmp.Or(r.hint, hint)
 }
 
 // String counts the keys.
-func (r *ring) String() string {
+func (r *keyring) String() string {
 	var parts []string
 	if r.ssh > 0 {
 		parts = append(parts, count(r.ssh, "SSH key"))
@@ -248,10 +238,10 @@ func (r *ring) String() string {
 	return "keysFile has " + strings.Join(parts, " and ")
 }
 
-// ringOf looks for keys that are of no use, or soon won't be.
-func (p *patient) ringOf(keys *signature.Keys) *ring {
-	r := &ring{}
-	now := p.opts.Now()
+// keyringOf looks for keys that are of no use, or soon won't be.
+func (e *examination) keyringOf(keys *signature.Keys) *keyring {
+	r := &keyring{}
+	now := e.opts.Now()
 	all := keys.List(now)
 	useless := 0
 	for _, k := range all {
@@ -278,9 +268,9 @@ func (p *patient) ringOf(keys *signature.Keys) *ring {
 }
 
 // webhook looks at the secret that pushes are announced with.
-func (p *patient) webhook(context.Context) Check {
+func (e *examination) webhook(context.Context) Check {
 	const minSecret = 16 // bytes, and better are 32
-	g := p.cfg.Git
+	g := e.cfg.Git
 	if !g.Webhook.IsSet() {
 		return fine("off: git is looked at on schedule only")
 	}
@@ -295,10 +285,10 @@ func (p *patient) webhook(context.Context) Check {
 	case len(secret) < minSecret:
 		return warned(fmt.Sprintf("%s has less than %d bytes, which can be guessed", g.Webhook, minSecret), "make a longer one, here and at the git server: openssl rand -hex 32")
 	case g.Commit != "":
-		return warned("git.commit never moves, so there is nothing that a push could announce", "follow a branch or a tag, or remove git.webhook")
+		return warned(config.KeyGitCommit+" never moves, so there is nothing that a push could announce", "follow a branch or a tag, or remove "+config.KeyGitWebhook)
 	}
-	found := fine("POST /hooks/git on %s, with the secret of %s", p.cfg.HTTP.Address, g.Webhook)
-	if host, _, _ := net.SplitHostPort(p.cfg.HTTP.Address); host == "localhost" || net.ParseIP(host).IsLoopback() {
+	found := fine("POST /hooks/git on %s, with the secret of %s", e.cfg.HTTP.Address, g.Webhook)
+	if host, _, _ := net.SplitHostPort(e.cfg.HTTP.Address); host == "localhost" || net.ParseIP(host).IsLoopback() {
 		found.Message += "; a proxy on this machine has to pass it on, with localhost as the Host"
 	}
 	return found
@@ -306,24 +296,24 @@ func (p *patient) webhook(context.Context) Check {
 
 // commitStatus reads the status of the newest commit. Whether a token may write
 // could only be found out by writing.
-func (p *patient) commitStatus(ctx context.Context) Check {
-	s := p.cfg.Git.Status
+func (e *examination) commitStatus(ctx context.Context) Check {
+	s := e.cfg.Git.Status
 	if s == nil {
 		return fine("off: nothing is reported on commits")
 	}
-	read := p.fetched.Load()
+	read := e.fetched.Load()
 	if read == nil {
 		return Check{Status: Skipped, Message: "needs source"}
 	}
 	commit := read.Commit
-	wire := &recorder{base: p.forge()}
-	client, err := reconcile.OpenForge(p.cfg, "", p.opts.Logger, wire)
+	wire := &recorder{base: e.forge()}
+	client, err := reconcile.OpenForge(e.cfg, "", e.opts.Logger, wire)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	last, err := client.LastStatus(ctx, commit, s.Name)
 	if err != nil {
-		found := p.trouble(ctx, err, wire)
+		found := e.trouble(ctx, err, wire)
 		if found.Hint == "" && errors.Is(err, fs.ErrNotExist) {
 			found.Hint = "put the token there, or correct the path in the config"
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"reconciler/internal/config"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
@@ -15,18 +16,18 @@ import (
 
 // writes reports what may not be written now, by windows and suspensions, and
 // which of those are about no declared org.
-func (p *patient) writes(context.Context) Check {
-	rules := reconcile.Holds(p.cfg, p.journal)
+func (e *examination) writes(context.Context) Check {
+	rules := reconcile.Holds(e.cfg, e.journal)
 	if err := rules.Unreadable; err != nil {
 		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "nothing is written until what is suspended can be read: fix that"))
 	}
-	now := p.opts.Now()
+	now := e.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
 		return fine("nothing is held: there are neither windows nor suspensions")
 	}
 	suspended := freeze.Active(rules.Suspensions, now)
 	declared := fmt.Sprintf("%s, %s", count(len(rules.Windows), "window"), count(len(suspended), "suspension"))
-	held := p.held(rules, now)
+	held := e.held(rules, now)
 	found := fine("nothing is held (%s)", declared)
 	if len(held) > 0 {
 		found = fine("%s (%s)", strings.Join(held[:min(len(held), 3)], "; "), declared)
@@ -36,9 +37,9 @@ func (p *patient) writes(context.Context) Check {
 		found.Message += fmt.Sprintf(" and %d more", len(held)-3)
 	}
 	if len(suspended) > 0 {
-		found.Status, found.Hint = Warning, "reconciler suspend --list tells more; reconciler resume, or the config, ends it"
+		found.Status, found.Hint = Warning, e.journal.Commands().ListSuspensions+" shows more; reconciler resume, or the config, ends it"
 	}
-	if idle := p.idle(rules.Windows, suspended); len(idle) > 0 {
+	if idle := e.idle(rules.Windows, suspended); len(idle) > 0 {
 		found = warnings(found, idle)
 		found.Hint = "correct the patterns in orgs"
 	}
@@ -46,10 +47,10 @@ func (p *patient) writes(context.Context) Check {
 }
 
 // held returns what is held and why, grouped by reason: the largest group first.
-func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
+func (e *examination) held(rules *freeze.Rules, now time.Time) []string {
 	why := rules.At(now)
 	account := why("")
-	domains := p.domains()
+	domains := e.domains()
 	groups := map[string]int{}
 	for _, domain := range domains {
 		if reason := why(domain); reason != "" {
@@ -81,8 +82,8 @@ func (p *patient) held(rules *freeze.Rules, now time.Time) []string {
 
 // idle returns windows and suspensions that are about none of the declared orgs,
 // as after a typing error; none if the manifests are not known to be good.
-func (p *patient) idle(windows []freeze.Window, suspended []freeze.Suspension) []string {
-	domains := p.domains()
+func (e *examination) idle(windows []freeze.Window, suspended []freeze.Suspension) []string {
+	domains := e.domains()
 	if len(domains) == 0 {
 		return nil
 	}
@@ -109,8 +110,8 @@ func concerns(orgs, domains []string) bool {
 
 // domains returns those of the declared orgs; none if the manifests are not known
 // to be good.
-func (p *patient) domains() []string {
-	desired := p.desired.Load()
+func (e *examination) domains() []string {
+	desired := e.desired.Load()
 	if desired == nil {
 		return nil
 	}
@@ -122,12 +123,12 @@ func (p *patient) domains() []string {
 }
 
 // deactivations reports which of them, and which deletions, are announced and wait.
-func (p *patient) deactivations(context.Context) Check {
-	period := p.cfg.Guards.DeactivationCooloff
+func (e *examination) deactivations(context.Context) Check {
+	period := e.cfg.Guards.DeactivationCooloff
 	if period == 0 {
-		return fine("made by the first run that wants them (guards.deactivationCooloff is off)")
+		return fine("made by the first run that wants them (" + config.KeyDeactivationCooloff + " is off)")
 	}
-	announced, err := p.journal.Announcements(p.cfg.Aerial.AccountID)
+	announced, err := e.journal.Announcements(e.cfg.Aerial.AccountID)
 	if err != nil { // which that check reports
 		return Check{Status: Skipped, Message: "needs state"}
 	}

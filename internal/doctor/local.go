@@ -37,8 +37,8 @@ func loadConfig(load func() (*config.Config, []config.Warning, error)) (*config.
 }
 
 // source reads the manifests as every run does.
-func (p *patient) source(ctx context.Context) Check {
-	opened, err := p.opts.Source(p.cfg, "", p.journal, nil)
+func (e *examination) source(ctx context.Context) Check {
+	opened, err := e.opts.Source(e.cfg, "", e.journal, nil)
 	var missing *config.MissingError
 	if errors.As(err, &missing) {
 		return Check{Status: Warning, Message: err.Error(), Hint: missing.Hint()}
@@ -49,12 +49,12 @@ func (p *patient) source(ctx context.Context) Check {
 	name := opened.Name
 	snapshot, err := opened.Fetch(ctx)
 	if ctx.Err() != nil {
-		return failed(name+": "+p.words(ctx, ctx.Err(), nil), "")
+		return failed(name+": "+e.words(ctx, ctx.Err(), nil), "")
 	}
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
-	p.fetched.Store(&fetched{snapshot, opened})
+	e.fetched.Store(&fetched{snapshot, opened})
 	if snapshot.Commit == "" {
 		return fine("%q on this machine", name)
 	}
@@ -62,27 +62,27 @@ func (p *patient) source(ctx context.Context) Check {
 }
 
 // manifests loads them.
-func (p *patient) manifests(context.Context) Check {
-	read := p.fetched.Load()
+func (e *examination) manifests(context.Context) Check {
+	read := e.fetched.Load()
 	if read == nil {
 		return Check{Status: Skipped, Message: "no manifests are configured"}
 	}
-	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.Parents(p.cfg))
+	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.Parents(e.cfg))
 	if err != nil {
 		return mistakes(err)
 	}
 	desired := loaded.State
-	if id := desired.Account.ID; id != "" && p.cfg.Aerial.AccountID != "" && id != p.cfg.Aerial.AccountID {
-		return failed(fmt.Sprintf("%s: these manifests are for the account %q, but the config says %q", desired.Account.IDPos, id, p.cfg.Aerial.AccountID),
-			"correct account.id there or aerial.accountID here")
+	if id := desired.Account.ID; id != "" && e.cfg.Aerial.AccountID != "" && id != e.cfg.Aerial.AccountID {
+		return failed(fmt.Sprintf("%s: these manifests are for the account %q, but the config says %q", desired.Account.IDPos, id, e.cfg.Aerial.AccountID),
+			"correct account.id there or "+config.KeyAerialAccountID+" here")
 	}
-	p.desired.Store(desired)
+	e.desired.Store(desired)
 	return warnings(fine("valid: %s, %s", count(len(desired.Orgs), "org"), count(len(desired.Products), "product")), loaded.Warnings)
 }
 
 // creates is how many orgs the manifests say how to create.
-func (p *patient) creates() int {
-	desired := p.desired.Load()
+func (e *examination) creates() int {
+	desired := e.desired.Load()
 	if desired == nil {
 		return 0
 	}
@@ -96,9 +96,9 @@ func (p *patient) creates() int {
 }
 
 // missing judges what the config lacks, and only creating orgs needs.
-func (p *patient) missing(what, hint string) Check {
+func (e *examination) missing(what, hint string) Check {
 	words := what + " is not configured"
-	if n := p.creates(); n > 0 {
+	if n := e.creates(); n > 0 {
 		return failed(fmt.Sprintf("%s, and the manifests say how to create %s", words, count(n, "org")), hint)
 	}
 	return fine("%s: no orgs can be created", words)
@@ -112,32 +112,32 @@ func notThere(dir string) Check {
 
 // tokenSink tries the place where tokens of created orgs go, by storing and
 // removing something there.
-func (p *patient) tokenSink(ctx context.Context) Check {
-	s, err := reconcile.OpenTokenSink(p.cfg, p.opts.Environ)
+func (e *examination) tokenSink(ctx context.Context) Check {
+	s, err := reconcile.OpenTokenSink(e.cfg, e.opts.Environ)
 	switch {
 	case err != nil:
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	case s == nil:
-		return p.missing("a place for tokens", "set tokens.dir or tokens.command in the config")
+		return e.missing("a place for tokens", "set "+config.KeyTokensDir+" or "+config.KeyTokensCommand+" in the config")
 	}
-	if dir := p.cfg.Tokens.Dir; dir != "" {
-		// The probe would make it, for whoever asked for a diagnosis.
+	if dir := e.cfg.Tokens.Dir; dir != "" {
+		// The probe would make it, and a diagnosis must not.
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			return notThere(dir)
 		}
 	}
 	if err := s.Probe(ctx); err != nil {
-		return p.trouble(ctx, err, nil)
+		return e.trouble(ctx, err, nil)
 	}
 	return fine("%s: a probe was stored and removed", s)
 }
 
 // state looks at the folder of the journal, who holds it, and what was lost
 // that somebody has to look after.
-func (p *patient) state(context.Context) Check {
-	dir := p.cfg.State.Dir
+func (e *examination) state(context.Context) Check {
+	dir := e.cfg.State.Dir
 	if dir == "" {
-		return p.missing("state.dir", "set it in the config, to a folder of the user that this program runs as")
+		return e.missing(config.KeyStateDir, "set it in the config, to a folder of the user that this program runs as")
 	}
 	switch err := writable(dir); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -147,14 +147,14 @@ func (p *patient) state(context.Context) Check {
 	}
 	// An alarm too, and more than that: until it is set aside and that is
 	// acknowledged, nothing is written.
-	if err := p.journal.Check(); err != nil {
+	if err := e.journal.Check(); err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
-	alarms, err := reconcile.Alarms(p.journal, p.cfg.Aerial.AccountID)
+	alarms, err := reconcile.Alarms(e.journal, e.cfg.Aerial.AccountID)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
@@ -203,8 +203,8 @@ func alive(h journal.Holder) bool {
 }
 
 // http looks whether the daemon's address is free, or taken by the daemon.
-func (p *patient) http(ctx context.Context) Check {
-	address := p.cfg.HTTP.Address
+func (e *examination) http(ctx context.Context) Check {
+	address := e.cfg.HTTP.Address
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err == nil {
 		bound := listener.Addr().String()
@@ -217,18 +217,18 @@ func (p *patient) http(ctx context.Context) Check {
 		return fine("%s is free: no daemon runs here", address)
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		return failed(fmt.Sprintf("%s can't be listened on: %s", address, reason(err)), "give http.address an address of this machine, and a port that this user may use")
+		return failed(fmt.Sprintf("%s can't be listened on: %s", address, reason(err)), "give "+config.KeyHTTPAddress+" an address of this machine, and a port that this user may use")
 	}
-	d, err := p.opts.Daemon(ctx, address)
+	d, err := e.opts.Daemon(ctx, address)
 	switch {
 	case ctx.Err() != nil:
-		return p.trouble(ctx, err, nil)
+		return e.trouble(ctx, err, nil)
 	case err != nil:
-		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, text.JoinLines(err.Error())), "stop what listens there, or give http.address another port")
-	case d.Account != p.cfg.Aerial.AccountID:
-		return warned(fmt.Sprintf("a daemon on %s watches another account, %q", address, d.Account), "give this one another port as http.address")
+		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, text.JoinLines(err.Error())), "stop what listens there, or give "+config.KeyHTTPAddress+" another port")
+	case d.Account != e.cfg.Aerial.AccountID:
+		return warned(fmt.Sprintf("a daemon on %s watches another account, %q", address, d.Account), "give this one another port as "+config.KeyHTTPAddress)
 	case d.NotReady != "":
-		return warned(fmt.Sprintf("a daemon (%s) answers on %s and is not ready: %s", d.Version, address, d.NotReady), "reconciler status tells more")
+		return warned(fmt.Sprintf("a daemon (%s) answers on %s and is not ready: %s", d.Version, address, d.NotReady), "reconciler status shows more")
 	}
 	return fine("a daemon (%s) answers on %s and is ready", d.Version, address)
 }
@@ -247,29 +247,29 @@ func reason(err error) string {
 	return text.JoinLines(err.Error())
 }
 
-// runs is how many runs of the schedule are told.
+// runs is how many runs of the schedule are listed.
 const runs = 5
 
-// schedule tells when the daemon runs next.
-func (p *patient) schedule(context.Context) Check {
-	s := p.cfg.Schedule
-	zone := p.opts.Zone
+// schedule reports when the daemon runs next.
+func (e *examination) schedule(context.Context) Check {
+	s := e.cfg.Schedule
+	zone := e.opts.Zone
 	if named, ok := namedZone(s.String()); ok {
 		zone = named
 	}
 	var next []time.Time
-	for at := p.opts.Now().In(zone); len(next) < runs; {
+	for at := e.opts.Now().In(zone); len(next) < runs; {
 		if at = s.Next(at); at.IsZero() {
 			return failed(fmt.Sprintf("%q does not come due %d times", s, runs), "set schedule in the config")
 		}
 		next = append(next, at)
 	}
-	c := fine("%q, mode %s: %s", s, p.cfg.Mode, moments(next))
+	c := fine("%q, mode %s: %s", s, e.cfg.Mode, moments(next))
 	if strings.HasPrefix(s.String(), "@every") {
 		c.Message += ", if it began now"
 	}
-	if p.cfg.Jitter > 0 {
-		c.Message += fmt.Sprintf("; each put off by up to %v", p.cfg.Jitter)
+	if e.cfg.Jitter > 0 {
+		c.Message += fmt.Sprintf("; each put off by up to %v", e.cfg.Jitter)
 	}
 	for _, at := range next {
 		c.Details = append(c.Details, at.Format(time.RFC3339))

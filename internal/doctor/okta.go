@@ -23,35 +23,35 @@ import (
 )
 
 const (
-	// Okta forgives a clock that is some minutes off, and nobody says how many.
+	// Okta accepts a clock that is some minutes off, and doesn't document how many.
 	skewWarning = 30 * time.Second
 	skewFailure = 5 * time.Minute
 )
 
 // aerial looks whether the config says all that is needed.
-func (p *patient) aerial(context.Context) Check {
-	if err := p.cfg.NeedAerial(); err != nil {
+func (e *examination) aerial(context.Context) Check {
+	if err := e.cfg.NeedAerial(); err != nil {
 		return failed(err.Error(), text.Hint(err))
 	}
-	a := &p.cfg.Aerial
+	a := &e.cfg.Aerial
 	return fine("account %s at %s, signing in at %s as %s", a.AccountID, a.URL, a.Auth.OrgURL, a.Auth.ClientID)
 }
 
 // privateKey looks at the service app's key; its strength is checked as it is
 // read.
-func (p *patient) privateKey(context.Context) Check {
-	key, err := reconcile.ReadKey(p.cfg.Aerial.Auth.PrivateKey)
+func (e *examination) privateKey(context.Context) Check {
+	key, err := reconcile.ReadKey(e.cfg.Aerial.Auth.PrivateKey)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), keyHint(err))
 	}
-	p.key = key
-	configured := p.cfg.Aerial.Auth.KeyID
+	e.key = key
+	configured := e.cfg.Aerial.Auth.KeyID
 	id := cmp.Or(configured, key.ID)
 	switch {
 	case id == "":
-		return failed(key.String()+", and nothing says under which id Okta knows it", "set aerial.auth.keyID to the id that Okta shows beside the public key (kid)")
+		return failed(key.String()+", and nothing says under which id Okta knows it", "set "+config.KeyAerialKeyID+" to the id that Okta shows beside the public key (kid)")
 	case configured != "" && key.ID != "" && configured != key.ID:
-		return warned(fmt.Sprintf("%s, used as %q, and the JWK says %q", key, configured, key.ID), "remove aerial.auth.keyID, unless Okta knows the key by it")
+		return warned(fmt.Sprintf("%s, used as %q, and the JWK says %q", key, configured, key.ID), "remove "+config.KeyAerialKeyID+", unless Okta knows the key by it")
 	}
 	return fine("%s, key id %q", key, id)
 }
@@ -68,7 +68,7 @@ func keyHint(err error) string {
 }
 
 // reach asks a server for anything at all, without credentials.
-func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Header, Check) {
+func (e *examination) reach(ctx context.Context, u *url.URL, key string) (http.Header, Check) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, failed(text.JoinLines(err.Error()), "")
@@ -76,11 +76,11 @@ func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Heade
 	start := time.Now()
 	// The transport itself is asked, not an http.Client: that would follow
 	// redirects.
-	resp, err := p.opts.Transport.RoundTrip(req)
+	resp, err := e.opts.Transport.RoundTrip(req)
 	if err != nil {
 		words := fmt.Sprintf("%s can't be reached: %s", web.OriginOf(u), text.Clean(err.Error()))
 		if ctx.Err() != nil {
-			words = fmt.Sprintf("%s can't be reached: %s", web.OriginOf(u), p.words(ctx, err, nil))
+			words = fmt.Sprintf("%s can't be reached: %s", web.OriginOf(u), e.words(ctx, err, nil))
 		}
 		return nil, failed(words, cmp.Or(rest.WayHint(err, key), "check "+key+", firewall and proxy"))
 	}
@@ -90,26 +90,26 @@ func (p *patient) reach(ctx context.Context, u *url.URL, key string) (http.Heade
 }
 
 // aerialOrg reaches the org that gives tokens, and compares clocks on the way.
-func (p *patient) aerialOrg(ctx context.Context) Check {
-	sent := p.opts.Now()
-	// Okta tells this to anybody, and any answer will do.
-	header, found := p.reach(ctx, p.cfg.Aerial.Auth.OrgURL.JoinPath(".well-known", "okta-organization"), "aerial.auth.orgURL")
-	received := p.opts.Now()
+func (e *examination) aerialOrg(ctx context.Context) Check {
+	sent := e.opts.Now()
+	// This needs no credentials, and any answer will do.
+	header, found := e.reach(ctx, e.cfg.Aerial.Auth.OrgURL.JoinPath(".well-known", "okta-organization"), config.KeyAerialOrgURL)
+	received := e.opts.Now()
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		// A Date is cut to the second, so it is half a second late on average.
 		skew := sent.Add(received.Sub(sent) / 2).Sub(date.Add(500 * time.Millisecond)).Round(time.Second)
-		p.skew = &skew
+		e.skew = &skew
 	}
 	return found
 }
 
 // clock judges by how much this machine's clock differs from Okta's. Assertions
 // and proofs carry the time, and are refused when it is wrong.
-func (p *patient) clock(context.Context) Check {
-	if p.skew == nil {
+func (e *examination) clock(context.Context) Check {
+	if e.skew == nil {
 		return warned("not known: the Aerial org's answer has no Date", "look whether a proxy removes it")
 	}
-	skew := *p.skew
+	skew := *e.skew
 	way := "ahead of"
 	if skew < 0 {
 		way = "behind"
@@ -128,82 +128,82 @@ func (p *patient) clock(context.Context) Check {
 }
 
 // readToken asks for the token that all reading is done with.
-func (p *patient) readToken(ctx context.Context) Check {
-	a := &p.cfg.Aerial
-	p.wire = &recorder{base: p.opts.Transport}
-	app, err := reconcile.OpenServiceApp(&a.Auth, a.Timeout, p.clientOptions(p.wire))
+func (e *examination) readToken(ctx context.Context) Check {
+	a := &e.cfg.Aerial
+	e.wire = &recorder{base: e.opts.Transport}
+	app, err := reconcile.OpenServiceApp(&a.Auth, a.Timeout, e.clientOptions(e.wire))
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), "")
 	}
 	token, err := app.Token(ctx, reconcile.ScopeRead)
 	if err != nil {
-		return p.trouble(ctx, err, p.wire)
+		return e.trouble(ctx, err, e.wire)
 	}
-	p.app, p.token = app, token
-	return fine("for %s, valid for %v", strings.Join(token.Scopes, ", "), token.Expires.Sub(p.opts.Now()).Round(time.Minute))
+	e.app, e.token = app, token
+	return fine("for %s, valid for %v", strings.Join(token.Scopes, ", "), token.Expires.Sub(e.opts.Now()).Round(time.Minute))
 }
 
 // clientOptions are those of the clients that reconcile makes.
-func (p *patient) clientOptions(wire *recorder) reconcile.ClientOptions {
-	return reconcile.ClientOptions{Transport: wire, Now: p.opts.Now, Logger: p.opts.Logger}
+func (e *examination) clientOptions(wire *recorder) reconcile.ClientOptions {
+	return reconcile.ClientOptions{Transport: wire, Now: e.opts.Now, Logger: e.opts.Logger}
 }
 
 // dpop reports whether tokens are bound to a key.
-func (p *patient) dpop(context.Context) Check {
-	switch configured := p.cfg.Aerial.Auth.DPoP; {
-	case p.token.Type != auth.DPoP:
+func (e *examination) dpop(context.Context) Check {
+	switch configured := e.cfg.Aerial.Auth.DPoP; {
+	case e.token.Type != auth.DPoP:
 		return fine("off: the app doesn't require it")
 	case configured:
-		return fine("on, as aerial.auth.dpop says")
+		return fine("on, as " + config.KeyAerialDPoP + " says")
 	default:
-		return fine("on, because the app requires it; aerial.auth.dpop: true would save a call at each start")
+		return fine("on, because the app requires it; " + config.KeyAerialDPoP + ": true would save a call at each start")
 	}
 }
 
 // manageToken asks whether the app may write. A token alone writes nothing.
-func (p *patient) manageToken(ctx context.Context) Check {
-	_, err := p.app.Token(ctx, reconcile.ScopeManage)
+func (e *examination) manageToken(ctx context.Context) Check {
+	_, err := e.app.Token(ctx, reconcile.ScopeManage)
 	if err == nil {
 		return fine("%s is granted", reconcile.ScopeManage)
 	}
-	c := p.trouble(ctx, err, p.wire)
-	if p.cfg.Mode != config.Apply {
+	c := e.trouble(ctx, err, e.wire)
+	if e.cfg.Mode != config.Apply {
 		c.Status = Warning
 		c.Message = "diff and a daemon in report mode work, apply doesn't: " + c.Message
 	}
 	return c
 }
 
-func (p *patient) aerialAPI(ctx context.Context) Check {
-	_, found := p.reach(ctx, p.cfg.Aerial.URL, "aerial.url")
+func (e *examination) aerialAPI(ctx context.Context) Check {
+	_, found := e.reach(ctx, e.cfg.Aerial.URL, config.KeyAerialURL)
 	return found
 }
 
 // account reads the account, which proves that token and account belong
 // together.
-func (p *patient) account(ctx context.Context) Check {
-	wire := &recorder{base: p.opts.Transport}
-	client, err := reconcile.OpenAerial(&p.cfg.Aerial, p.app, p.clientOptions(wire))
+func (e *examination) account(ctx context.Context) Check {
+	wire := &recorder{base: e.opts.Transport}
+	client, err := reconcile.OpenAerial(&e.cfg.Aerial, e.app, e.clientOptions(wire))
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), "")
 	}
 	account, err := client.Account(ctx)
 	if err != nil {
-		return p.trouble(ctx, err, wire)
+		return e.trouble(ctx, err, wire)
 	}
-	p.client = client
+	e.client = client
 	return fine("%q (%s)", account.Name, account.ID)
 }
 
 // subscribed reads what the account has bought, and compares it with what the
 // manifests want.
-func (p *patient) subscribed(ctx context.Context) Check {
-	products, err := p.client.Products(ctx)
+func (e *examination) subscribed(ctx context.Context) Check {
+	products, err := e.client.Products(ctx)
 	if err != nil {
-		return p.trouble(ctx, err, nil)
+		return e.trouble(ctx, err, nil)
 	}
 	words := fmt.Sprintf("the account subscribes to %d", len(products))
-	desired := p.desired.Load()
+	desired := e.desired.Load()
 	if desired == nil {
 		return fine("%s; there are no good manifests to compare them with", words)
 	}

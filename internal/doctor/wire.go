@@ -9,8 +9,8 @@ import (
 )
 
 // recorder is a transport that remembers what went wrong last. The clients try
-// again where that makes sense; when the time is up in between, nobody else
-// could tell why.
+// again where that makes sense; when the time is up in between, only
+// this knows why.
 type recorder struct {
 	base http.RoundTripper
 

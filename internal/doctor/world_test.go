@@ -21,6 +21,7 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/journal"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -110,6 +111,7 @@ func (w *world) doctor() {
 		Daemon: func(context.Context, string) (*doctor.Daemon, error) {
 			return nil, fmt.Errorf("nobody is to be asked")
 		},
+		Commands:  journal.Commands{ListSuspensions: "reconciler suspend --list"},
 		Transport: &tap{base, w.canaries},
 		Zone:      time.UTC,
 		Timeout:   5 * time.Second,

@@ -23,6 +23,7 @@ type Journal interface {
 	Creation(journal.Key) (*journal.Creation, error)
 	Creations(account string) ([]journal.Creation, error)
 	Loss() (*journal.Loss, error)
+	Commands() journal.Commands
 
 	Begin(journal.Creation) error
 	Send(journal.Key, journal.Rate) (wait time.Duration, err error)
@@ -163,17 +164,17 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 	p := o.parents[parentName]
 	switch {
 	case p == nil:
-		hint := "the config has no parents: add it to `parents`"
+		hint := "the config has no parents: add this one"
 		if names := slices.Sorted(maps.Keys(o.parents)); len(names) > 0 {
-			hint = "the config has " + strings.Join(names, ", ") + ": add it to `parents`, or correct the manifest"
+			hint = "the config has " + strings.Join(names, ", ") + ": add this one, or correct the manifest"
 		}
 		return nil, text.WithHint(fmt.Errorf("the parent %q is not in the config", parentName), hint)
 	case o.journal == nil:
 		return nil, text.WithHint(errors.New("there is no journal to record what is being created"),
-			"set `state: {dir: …}` in the config, to a folder that lasts")
+			"set the state folder in the config, to one that lasts")
 	case o.sink == nil:
 		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta shows only once"),
-			"set `tokens` in the config")
+			"set a place for tokens in the config")
 	}
 	return p, checkBase(domain, p.Domain)
 }

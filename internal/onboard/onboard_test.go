@@ -175,7 +175,7 @@ func TestWhatIsMissing(t *testing.T) {
 		change     func(*world)
 		says, hint string
 	}{
-		{"no parent", nil, func(w *world) { w.NoParent = true }, `the parent "acme" is not in the config`, "`parents`"},
+		{"no parent", nil, func(w *world) { w.NoParent = true }, `the parent "acme" is not in the config`, "the config has no parents: add this one"},
 		{"no journal", nil, func(w *world) { w.NoJournal = true }, "no journal", "state"},
 		{"no sink", nil, func(w *world) { w.Sink = "none" }, "no place for the new org's token", "tokens"},
 		{"no consent", noConsent, func(*world) {}, "has not granted its consent", "Settings, Account"},

@@ -25,7 +25,7 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 	case rec.Step != journal.Created:
 		created.Doubt = text.WithHint(
 			errors.New("the journal knows the org as created and linked, but the account doesn't list it, and it can't be linked"),
-			"if it was deleted since and is to be created again, let the journal forget it: reconciler acknowledge --forget "+n.key.Domain)
+			"if it was deleted since and is to be created again, let the journal forget it: "+n.journal.Commands().Forget+" "+n.key.Domain)
 	}
 	note, err := n.findToken(rec, nil)
 	if err != nil {

@@ -51,7 +51,7 @@ func Alarms(j *journal.Journal, account string) ([]Alarm, error) {
 		alarms = append(alarms, Alarm{
 			Message: fmt.Sprintf("the journal could not be read and was set aside as %s: what was begun before %s is forgotten, and so is what was suspended",
 				loss.SetAside, loss.Since.Format("2006-01-02 15:04 MST")),
-			Hint: "see docs/recovery.md, then: reconciler acknowledge --journal",
+			Hint: "see docs/recovery.md, then: " + j.Commands().Acknowledge,
 		})
 	}
 	for i := range all {

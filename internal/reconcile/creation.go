@@ -113,7 +113,7 @@ func OpenTokenSink(cfg *config.Config, environ []string) (tokens.Sink, error) {
 	case t.RecipientsFile != "":
 		recipients, err := os.ReadFile(t.RecipientsFile)
 		if err != nil {
-			return nil, fmt.Errorf("tokens.recipientsFile: %w", err)
+			return nil, fmt.Errorf(config.KeyTokensRecipients+": %w", err)
 		}
 		return tokens.Age(t.Dir, []string{string(recipients)})
 	case t.Dir != "":

@@ -34,6 +34,8 @@ type Options struct {
 	Environ []string
 	// Logger logs fetches, retries and writes; nil is silent.
 	Logger *slog.Logger
+	// Commands are the command lines that hints about the journal name.
+	Commands journal.Commands
 	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
 	// Transport sends all that goes to Okta; nil is a transport of its own.
@@ -283,7 +285,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 // signedFor reads the newest desired state, which must be verified, for a saved
 // plan, which must be of its commit.
 func (r *Reconciler) signedFor(ctx context.Context, saved *diff.Plan) (*Desired, error) {
-	const wants = "git.verify wants signed commits, and "
+	const wants = config.KeyGitVerify + " wants signed commits, and "
 	switch {
 	case saved.Review != nil:
 		return nil, &diff.StaleError{Reasons: []string{wants + "this is a review of a change, whose signatures nobody has looked at"}}
@@ -320,7 +322,7 @@ func (r *Reconciler) MayApply() error {
 		return nil
 	}
 	return text.WithHint(
-		fmt.Errorf("git.verify wants signed commits, and %q is read as it is", r.source.Name),
+		fmt.Errorf(config.KeyGitVerify+" wants signed commits, and %q is read as it is", r.source.Name),
 		"commit and sign it, and apply what git has; diff shows what it would do",
 	)
 }

@@ -34,9 +34,10 @@ type Revisions struct {
 
 // OpenRevisions opens the repository of the manifests: that of the given file or
 // folder, or of the one that the config names, else the config's own repository
-// if it is on disk, else the clone of it that is the working directory. allowed
-// may reject the file or folder that is read.
-func OpenRevisions(cfg *config.Config, manifests string, allowed func(path string) error) (*Revisions, error) {
+// if it is on disk, else the clone of it that is the working directory. flag is
+// what hints call the argument manifests. allowed may reject the file or folder
+// that is read.
+func OpenRevisions(cfg *config.Config, manifests, flag string, allowed func(path string) error) (*Revisions, error) {
 	v := &Revisions{cfg: cfg, local: cmp.Or(manifests, cfg.Manifests)}
 	switch {
 	case v.local != "":
@@ -47,7 +48,7 @@ func OpenRevisions(cfg *config.Config, manifests string, allowed func(path strin
 		v.path, err = v.repo.Rel(v.local)
 		return v, err
 	case cfg.Git == nil:
-		return nil, text.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with --manifests")
+		return nil, text.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with "+flag)
 	}
 	v.path, v.head = cfg.Git.Path, "HEAD"
 	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
@@ -56,7 +57,7 @@ func OpenRevisions(cfg *config.Config, manifests string, allowed func(path strin
 	}
 	var err error
 	if v.repo, err = source.OpenRepository("."); err != nil {
-		return nil, text.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with --manifests", cfg.Git.URL))
+		return nil, text.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with %s", cfg.Git.URL, flag))
 	}
 	top := v.repo.Top()
 	if top == "" {

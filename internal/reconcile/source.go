@@ -171,7 +171,7 @@ func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.R
 		Logger:     log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("git.status: %w", err)
+		return nil, fmt.Errorf(config.KeyGitStatus+": %w", err)
 	}
 	return client, nil
 }

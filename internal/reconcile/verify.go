@@ -139,11 +139,11 @@ func (v *verifier) check(ctx context.Context, snap *source.Snapshot) (string, er
 func readKeys(file string) (*signature.Keys, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, text.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), "without the keys no commit can be verified, so none is used")
+		return nil, text.WithHint(fmt.Errorf(config.KeyGitVerifyKeys+": %w", err), "without the keys no commit can be verified, so none is used")
 	}
 	keys, err := signature.Parse(file, data)
 	if err != nil {
-		return nil, text.WithHint(fmt.Errorf("git.verify.keysFile: %w", err), text.Hint(err))
+		return nil, text.WithHint(fmt.Errorf(config.KeyGitVerifyKeys+": %w", err), text.Hint(err))
 	}
 	return keys, nil
 }
@@ -203,7 +203,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	case base.lost:
 		return false, text.WithHint(
 			errors.New("it is not known which commit was accepted last: the journal that knew it is damaged, or was set aside"),
-			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: reconciler acknowledge --journal",
+			"look whether the branch was rewritten meanwhile, see docs/recovery.md, then: "+v.journal.Commands().Acknowledge,
 		)
 	case since == "":
 		return false, nil
@@ -216,7 +216,7 @@ func (v *verifier) checkHistory(ctx context.Context, keys *signature.Keys, tip s
 	if !ancestor && rules.AcceptRewriteOf != since {
 		return false, &UnverifiedError{tip, ReasonRewritten, text.WithHint(
 			fmt.Errorf("the history was rewritten: it no longer contains the last accepted commit %s", since),
-			"find out who rewrote it, and why; if it was on purpose, set git.verify.acceptRewriteOf to that last accepted commit",
+			"find out who rewrote it, and why; if it was on purpose, set "+config.KeyGitAcceptRewrite+" to that last accepted commit",
 		)}
 	}
 	for i := range commits {

@@ -235,7 +235,7 @@ func (f *file) read() {
 	keys = keys[:min(len(keys), maxTopKeys)]
 	if k := configKey(keys); k != "" {
 		f.docs, f.errs = nil, nil
-		f.errs.Add(f.top(), "this looks like a config file (key %q), not like a manifest: name it with --config", k)
+		f.errs.Add(f.top(), "this looks like a config file (key %q), not like a manifest: name it as the config", k)
 		return
 	}
 	f.misspelt = slices.ContainsFunc(keys, func(k string) bool {

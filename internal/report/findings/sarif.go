@@ -85,7 +85,7 @@ func sarifRules() []sarifRule {
 		return sarifRule{id, sarifText{short}, sarifText{short + "."}, sarifText{help}, map[string]Level{"level": l}}
 	}
 	const manifest = "docs/manifest.md describes manifests, and `reconciler schema` prints their JSON Schema for editors."
-	const config = "docs/config.md describes the config, and `reconciler schema --config-schema` prints its JSON Schema for editors."
+	const config = "docs/config.md describes the config, and how to get its JSON Schema for editors."
 	return []sarifRule{
 		rule(ManifestError, Error, "A manifest has a mistake", manifest),
 		rule(ManifestUnreadable, Error, "A manifest could not be read beyond this place", manifest),

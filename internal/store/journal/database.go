@@ -90,7 +90,7 @@ func inspect(db *sql.DB) (version int, err error) {
 		// It gets its name when its tables are there.
 		return 0, fmt.Errorf("%w: it is empty", ErrDamaged)
 	case app != applicationID || version < 1:
-		return 0, text.WithHint(errors.New("it is a database of some other program"), "name another folder as state.dir")
+		return 0, text.WithHint(errors.New("it is a database of some other program"), "name another folder for the state in the config")
 	}
 	return version, nil
 }

@@ -55,7 +55,7 @@ func (j *Journal) failed(doing string, err error) error {
 		hint = "apply or run sets it aside, and all writes are held until that is acknowledged: see docs/recovery.md"
 		j.disconnect() // so that the next use checks the file again
 	case errors.Is(err, ErrGone):
-		hint = `everything is held until it is back: is the volume mounted? If it is lost, "reconciler acknowledge --journal" begins a new one`
+		hint = fmt.Sprintf("everything is held until it is back: is the volume mounted? If it is lost, %q begins a new one", j.cmds.Acknowledge)
 	}
 	return text.WithHint(fmt.Errorf("journal %q: %s: %w", j.path(), doing, securedir.Cause(err)), hint)
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -20,6 +21,21 @@ type Options struct {
 	Now func() time.Time
 	// Logger logs files that are set aside and schema migrations; nil is silent.
 	Logger *slog.Logger
+	// Commands are the command lines that hints name.
+	Commands Commands
+}
+
+// Commands are the command lines with which people decide about a journal. Only
+// the program's commands know their flags, so hints get them from there. Without
+// them, hints name the commands without flags.
+type Commands struct {
+	// Acknowledge acknowledges the loss of the journal.
+	Acknowledge string
+	// Forget, followed by a domain, makes the journal forget the creation of an
+	// org.
+	Forget string
+	// ListSuspensions lists what is suspended.
+	ListSuspensions string
 }
 
 // Journal is the journal in a folder. It opens the file with its first use, and
@@ -42,6 +58,7 @@ type Journal struct {
 	dir   string
 	now   func() time.Time
 	log   *slog.Logger
+	cmds  Commands
 	steps []string // of the schema
 
 	mu sync.Mutex
@@ -56,7 +73,10 @@ type Journal struct {
 // New returns the journal in dir, and opens nothing. An empty dir stands for a
 // journal that nobody configured: reading finds nothing, and Lock fails.
 func New(dir string, opts Options) *Journal {
-	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema()}
+	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
+	j.cmds.Acknowledge = cmp.Or(j.cmds.Acknowledge, "reconciler acknowledge")
+	j.cmds.Forget = cmp.Or(j.cmds.Forget, "reconciler acknowledge")
+	j.cmds.ListSuspensions = cmp.Or(j.cmds.ListSuspensions, "reconciler suspend")
 	if j.now == nil {
 		j.now = time.Now
 	}
@@ -65,6 +85,9 @@ func New(dir string, opts Options) *Journal {
 	}
 	return j
 }
+
+// Commands returns the command lines that hints about the journal name.
+func (j *Journal) Commands() Commands { return j.cmds }
 
 // Close closes the file. The journal may be used again, which reopens it.
 func (j *Journal) Close() error {
