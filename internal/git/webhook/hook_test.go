@@ -472,7 +472,7 @@ func TestBodyInPieces(t *testing.T) {
 func TestOverHTTP(t *testing.T) {
 	b := newBench(plain, main)
 	srv := httptest.NewUnstartedServer(b.Handler)
-	srv.Config.ReadTimeout = 300 * time.Millisecond
+	srv.Config.ReadTimeout = 2 * time.Second
 	srv.Start()
 	defer srv.Close()
 	post := func(body io.Reader) (int, string) {
