@@ -23,22 +23,19 @@ type Commit struct {
 }
 
 // History returns all commits that lead from the commit since to the commit tip,
-// both full hashes: those that can be reached from tip, itself among them, and
-// not from since. They stand newest first, each before its parents, and the
-// same commits always in the same order. It reports too whether since is an
-// ancestor of tip, or tip itself. Where since can't be had any more, as after a
-// rewrite, it counts as unrelated, and the commits are the whole history of tip.
+// both full hashes: those that can be reached from tip and not from since, newest
+// first, each before its parents, in a fixed order. It also reports whether since
+// is tip or an ancestor of it. If since can't be fetched any more, as after a
+// rewrite, the commits are the whole history of tip.
 //
-// go-git believes what the server says belongs to the history. Here hashes are
-// computed, and each parent of a commit that is returned is returned too, or is
-// since, or was seen to be an ancestor of since, by a chain of hashes. A server
-// that holds commits back causes an error, or gets more commits checked than
-// need be.
+// go-git trusts the server on what belongs to the history. Here hashes are
+// computed: each parent of a returned commit is returned too, or is since, or is
+// an ancestor of since by a chain of hashes. A server that withholds commits
+// causes an error, or has more commits checked.
 //
-// As a rule one request does, for nothing but commits if the server can leave out
-// the rest; when a side branch that began before since was merged, or the branch
-// was rewritten, the whole history follows in another one. As to errors and
-// retries, it is like Fetch.
+// Usually one request is enough; a merged side branch that began before since, or
+// a rewrite, takes a second one for the whole history. Errors and retries are as
+// in Fetch.
 func (g *Git) History(ctx context.Context, tip, since string) ([]Commit, bool, error) {
 	for _, h := range []string{tip, since} {
 		if err := g.checkHash(h); err != nil {

@@ -61,13 +61,11 @@ func (c *Client) Account(ctx context.Context) (_ state.Account, err error) {
 // RenameAccount sets the account's name, its only field that can be changed,
 // and returns what Okta answers. It may be repeated.
 //
-// A write that fails may be sent again up to some minutes later, over whatever
-// others have changed meanwhile. So again (nil allowed) is asked before, if
-// more than two seconds have passed since the call began or again was last
-// asked: it checks whether the write is still right, with calls of its own if
-// need be. Its error ends the call and is in the chain of what is returned,
-// which is a *rest.UncertainError too if an earlier attempt may have taken
-// effect.
+// A write that fails may be sent again minutes later, over what others changed
+// meanwhile. So again (nil allowed) is called before, unless that happened less
+// than two seconds ago: it checks whether the write is still right, with calls of
+// its own if needed. Its error ends the call and is wrapped by what is returned,
+// which is a *rest.UncertainError too if an earlier attempt may have taken effect.
 func (c *Client) RenameAccount(ctx context.Context, name string, again func(context.Context) error) (_ state.Account, err error) {
 	defer wrap(&err, "renaming the account to %q", name)
 	body := struct {
