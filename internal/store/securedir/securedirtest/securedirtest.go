@@ -54,9 +54,6 @@ func copyBinary(to string) error {
 	if err != nil {
 		return err
 	}
-	if os.Link(exe, to) == nil {
-		return nil
-	}
 	data, err := os.ReadFile(exe)
 	if err != nil {
 		return err
