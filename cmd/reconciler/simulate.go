@@ -119,7 +119,7 @@ func newSimulator(seed *simulator.Seed, f *simulateFlags, logger *slog.Logger) (
 	for _, text := range f.faults {
 		fault, err := simulator.ParseFault(text)
 		if err != nil {
-			return nil, fmt.Errorf("--fault: %w", err)
+			return nil, fmt.Errorf("--fault %w", err)
 		}
 		if err := sim.AddFault(fault); err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)

@@ -405,10 +405,10 @@ func (r *resolver) repositoryPath(v *at[string]) string {
 	return ""
 }
 
-func (r *resolver) address(v *at[string]) string {
-	_, port, err := net.SplitHostPort(v.V)
+func (r *resolver) address(v *at[plain]) string {
+	_, port, err := net.SplitHostPort(string(v.V))
 	if n, perr := strconv.ParseUint(port, 10, 16); v.OK() && (err != nil || perr != nil || strconv.FormatUint(n, 10) != port) {
 		r.fail(v, "must be HOST:PORT, as in 127.0.0.1:8080, not %q", v.V)
 	}
-	return v.V
+	return string(v.V)
 }
