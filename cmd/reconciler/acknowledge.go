@@ -29,7 +29,10 @@ org that was deleted since, so that the org can be created again. The journal
 records who ran this.`,
 		Args: atMostOne("DOMAIN"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if (len(args) == 1) == lost || lost && forget {
+			if forget && (lost || len(args) == 0) {
+				return errors.New("--forget needs a DOMAIN and can't be combined with --journal")
+			}
+			if (len(args) == 1) == lost {
 				return errors.New("name either the DOMAIN of an org or --journal")
 			}
 			cfg, j, err := a.openJournal("so nothing was ever noted", "see docs/config.md")

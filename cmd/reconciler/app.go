@@ -53,7 +53,7 @@ func (a *app) rootCommand() *cobra.Command {
 Aerial API, shows the differences, and applies them.
 
 Exit codes: 0 done; 1 error; 2 differences (with --detailed-exitcode); 3 refused
-by a guard, nothing was written; 4 partly applied.
+by a guard, or a saved plan no longer fits, nothing was written; 4 partly applied.
 
 Each key of the config file has an environment variable: RECONCILER_ and its path
 in upper snake case, such as RECONCILER_AERIAL_ACCOUNT_ID. A flag wins over the
@@ -90,6 +90,9 @@ environment, and the environment over the file.`,
 		a.versionCommand(),
 		a.completionCommand(),
 	)
+	for _, cmd := range append(root.Commands(), root) { // as they are declared: related ones together
+		cmd.Flags().SortFlags = false
+	}
 	return root
 }
 

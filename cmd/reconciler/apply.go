@@ -60,7 +60,7 @@ others agree.`,
 			}
 			if digest != "" && digest != plan.Digest {
 				return refused{withHint(fmt.Sprintf("the plan is now %s, not %s; nothing was written", plan.Digest, digest),
-					"look at the new plan, and give its digest when it is what you mean")}
+					"look at the new plan and, if you agree with it, pass its digest")}
 			}
 			return a.apply(cmd.Context(), p, data, yes)
 		},

@@ -37,9 +37,7 @@ func (a *app) commentCommand() *cobra.Command {
 		Short: "Write a comment on a pull or merge request, or update it",
 		Long: `Write FILE, or stdin, as a comment on a pull or merge request. There is one
 comment for each --name: later calls update it, unless it already says the same.
-Comments of others are never changed. If the server doesn't reveal whose the
-token is, as behind a restrictive proxy, the newest comment of this name that the
-token may edit is updated, those of apps before those of people, with a warning.
+Comments of others are never changed.
 
 GitHub Actions and GitLab CI provide the values of all flags. The token is in
 GITHUB_TOKEN or GITLAB_TOKEN and never a flag. The comment's URL, if the server
@@ -54,9 +52,8 @@ returns it, goes to stdout, the outcome to stderr.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
 	flags.StringVar(&f.provider, "provider", "", "`PROVIDER`: github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
-	flags.StringVar(&f.repository, "repository", "", "`REPOSITORY` as OWNER/NAME, on GitLab its path or number (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
+	flags.StringVar(&f.repository, "repository", "", "`OWNER/NAME`, on GitLab the path or number of the project (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
 	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the pull or merge request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
 	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL)")
 	flags.StringVar(&f.name, "name", "reconciler", "`NAME` of the comment, to tell several on one request apart")
@@ -122,7 +119,7 @@ func (a *app) fillFromCI(f *commentFlags) error {
 	number := f.number
 	switch f.provider {
 	case "":
-		return withHint("--provider is missing: must be "+strictyaml.OneOf(forge.Providers()), "it is only known in GitHub Actions and GitLab CI")
+		return withHint("--provider is missing: must be "+strictyaml.OneOf(forge.Providers()), "it is detected only in GitHub Actions and GitLab CI; elsewhere pass --provider")
 	case forge.GitHub:
 		f.url = cmp.Or(f.url, a.getenv("GITHUB_API_URL", ""))
 		f.repository = cmp.Or(f.repository, a.getenv("GITHUB_REPOSITORY", ""))
@@ -144,7 +141,7 @@ func (a *app) fillFromCI(f *commentFlags) error {
 	case err != nil:
 		return err
 	case f.repository == "":
-		return withHint("--repository is missing", "it is only known in GitHub Actions and GitLab CI")
+		return withHint("--repository is missing", "it is detected only in GitHub Actions and GitLab CI; elsewhere pass --repository")
 	}
 	f.number = number
 	return nil

@@ -16,7 +16,7 @@ import (
 type confinement struct{ repo *source.Repository }
 
 // confinedUsage describes the flag that asks for it.
-const confinedUsage = "reject manifests and a config that a symbolic link or the config takes from outside the clone around the working directory"
+const confinedUsage = "reject manifests and a config that resolve to outside of the clone around the working directory"
 
 // confine returns the confinement, if confined is set, and refuses a config behind a
 // symbolic link in the clone. One outside of the clone was chosen by who runs the

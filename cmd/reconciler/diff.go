@@ -25,9 +25,8 @@ type planFlags struct {
 
 func (p *planFlags) add(flags *pflag.FlagSet) {
 	p.set = flags.Changed
-	flags.SortFlags = false
 	flags.StringVar(&p.manifests, "manifests", "", "read manifests from the file or folder `PATH` instead of the config's")
-	flags.StringArrayVar(&p.only, "org", nil, "look only at the org with this `DOMAIN` (not at the account's name); may be repeated")
+	flags.StringArrayVar(&p.only, "org", nil, "only the org with this `DOMAIN`; the account's name is left out; may be repeated")
 	flags.StringArrayVar(&p.exclude, "exclude", nil, "leave out the org with this `DOMAIN`; may be repeated")
 	p.outputFlags.add(flags)
 }

@@ -42,7 +42,6 @@ A token for okta.accounts.read is requested, which can't write.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAccount(cmd.Context(), &flags) },
 	}
 	f := cmd.Flags()
-	f.SortFlags = false
 	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is created if it is missing")
 	f.StringVar(&flags.split, "split", "", "with --out: one file for each `cell|status`, and one with what they share")
 	f.BoolVar(&flags.force, "force", false, "with --out: overwrite existing files")

@@ -26,7 +26,7 @@ type reviewFlags struct {
 
 func (r *reviewFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&r.Base, "base", "", "review the change since the git revision `REV`")
-	flags.StringVar(&r.Head, "head", "", "with --base: the end of the change, `REV`, instead of the working tree")
+	flags.StringVar(&r.Head, "head", "", "with --base: compare to `REV` instead of the working tree")
 	flags.BoolVar(&r.MergeBase, "merge-base", false, "with --base: start where the two revisions diverged, as git diff --merge-base does")
 	flags.BoolVar(&r.offline, "offline", false, "with --base: compare manifests only, even with credentials")
 	flags.BoolVar(&r.confined, "confined", false, "with --base: "+confinedUsage)
@@ -36,7 +36,7 @@ func (r *reviewFlags) add(flags *pflag.FlagSet) {
 func (r *reviewFlags) check(set func(name string) bool) error {
 	for _, name := range []string{"head", "merge-base", "offline", "confined"} {
 		if set(name) && !set("base") {
-			return fmt.Errorf("--%s goes with --base only", name)
+			return fmt.Errorf("--%s requires --base", name)
 		}
 	}
 	for name, value := range map[string]string{"base": r.Base, "head": r.Head} {

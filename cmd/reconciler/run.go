@@ -29,7 +29,7 @@ could not be read or written.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if detailed && !once {
-				return errors.New("--detailed-exitcode goes with --once only")
+				return errors.New("--detailed-exitcode requires --once")
 			}
 			logger, err := a.logger()
 			if err != nil {

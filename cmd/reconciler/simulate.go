@@ -39,11 +39,10 @@ System Log on loopback until stopped, and write a config for it, so that
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simulate(cmd.Context(), &flags) },
 	}
 	f := cmd.Flags()
-	f.SortFlags = false
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:0", "loopback `ADDRESS` to serve on; port 0 takes any free port")
 	f.StringVar(&flags.seed, "seed", "", "start with the account in this YAML `FILE`")
 	f.IntVar(&flags.orgs, "orgs", 20, "without --seed: `NUMBER` of managed orgs")
-	f.DurationVar(&flags.latency, "latency", 0, "`DURATION` of each call")
+	f.DurationVar(&flags.latency, "latency", 0, "added delay of each call, a `DURATION`")
 	f.StringArrayVar(&flags.faults, "fault", nil, "make calls fail, as this `FAULT` says, such as 'GET /api/v1/orgs status=429 times=3'; may be repeated")
 	f.BoolVar(&flags.dpop, "dpop", false, "require DPoP from the client in the config")
 	f.StringVar(&flags.dir, "dir", "", "write config, keys and manifests into this `FOLDER` (default: a new temporary folder)")
@@ -61,7 +60,7 @@ func (a *app) simulate(ctx context.Context, flags *simulateFlags) error {
 	}
 	switch {
 	case flags.orgs < 1:
-		return fmt.Errorf("--orgs %d: an account has at least one", flags.orgs)
+		return fmt.Errorf("--orgs %d: must be at least 1", flags.orgs)
 	case flags.latency < 0:
 		return fmt.Errorf("--latency %v: must not be negative", flags.latency)
 	}
@@ -120,7 +119,7 @@ func newSimulator(seed *simulator.Seed, f *simulateFlags, logger *slog.Logger) (
 	for _, text := range f.faults {
 		fault, err := simulator.ParseFault(text)
 		if err != nil {
-			return nil, fmt.Errorf("--fault: %w", err)
+			return nil, fmt.Errorf("--fault %w", err)
 		}
 		if err := sim.AddFault(fault); err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)

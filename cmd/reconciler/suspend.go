@@ -35,7 +35,7 @@ func (a *app) suspendCommand() *cobra.Command {
 		Use:   "suspend --reason TEXT [--org GLOB ...] [--for DURATION | --until TIME]",
 		Short: "Hold writes to all orgs or to some, until resume",
 		Long: `Hold all writes, or with --org those to some orgs, until "reconciler resume" or
-until it ends by itself. Drift is still detected and reported. A running daemon
+until it expires. Drift is still detected and reported. A running daemon
 obeys before its next write, without a restart.
 
 Suspensions are kept in the config's ` + config.KeyStateDir + `. Okta is not contacted, and no
@@ -57,8 +57,7 @@ credentials are needed.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringVar(&f.reason, "reason", "", "why, in one line of `TEXT`; required")
+	flags.StringVar(&f.reason, "reason", "", "one-line reason, as `TEXT`; required")
 	flags.StringArrayVar(&f.orgs, "org", nil, "only orgs whose domain this `GLOB` matches; may be repeated")
 	flags.StringVar(&f.owner, "owner", "", "`NAME` of the person to ask (default: the user who runs this)")
 	flags.DurationVar(&f.length, "for", 0, "end after this `DURATION`, such as 90m or 72h")
@@ -91,7 +90,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		return errors.New("-o is for --list")
 	}
 	if strings.TrimSpace(f.reason) == "" {
-		return withHint("--reason is missing", "say why in a line, so that whoever meets it knows: --reason TEXT")
+		return withHint("--reason is missing", "give a reason that others will see: --reason TEXT")
 	}
 	for _, glob := range f.orgs {
 		if err := freeze.CheckGlob(glob); err != nil {
@@ -100,7 +99,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	}
 	length := cmd.Flags().Changed("for")
 	if length && f.until != "" {
-		return errors.New("--for and --until exclude one another")
+		return errors.New("--for and --until are mutually exclusive: keep one")
 	}
 	until, err := f.end(length, time.Now())
 	if err != nil {
@@ -123,8 +122,8 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
-		"reading and reports of drift go on; a running daemon takes this up before its next write\n"+
-		"take it back with: reconciler resume %s\n", made.Scope(), &made, made.ID)
+		"Drift is still reported; a running daemon obeys before its next write.\n"+
+		"to end it: reconciler resume %s\n", made.Scope(), &made, made.ID)
 	return err
 }
 
@@ -132,7 +131,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
 	switch {
 	case length && f.length <= 0:
-		return time.Time{}, fmt.Errorf("--for %s: must be more than nothing", f.length)
+		return time.Time{}, fmt.Errorf("--for %s: must be positive", f.length)
 	case length:
 		return now.Add(f.length).Truncate(time.Second), nil
 	case f.until == "":
@@ -143,7 +142,7 @@ func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("--until %q: must be a date and time with zone, such as %s", f.until, now.UTC().Add(24*time.Hour).Format(time.RFC3339))
 	}
 	if !until.After(now) {
-		return time.Time{}, fmt.Errorf("--until %s: that is over", f.until)
+		return time.Time{}, fmt.Errorf("--until %s: is in the past", f.until)
 	}
 	return until, nil
 }
@@ -167,13 +166,16 @@ config can only be removed there.`,
 					given++
 				}
 			}
-			if given != 1 {
-				return withHint("say what to resume: an ID, --org GLOB, or --all", `"reconciler suspend --list" tells what is suspended`)
+			if given > 1 {
+				return errors.New("give only one of ID, --org and --all")
+			}
+			if given == 0 {
+				return withHint("say what to resume: an ID, --org GLOB, or --all", `"reconciler suspend --list" shows what is suspended`)
 			}
 			return a.resume(ids, orgs)
 		},
 	}
-	cmd.Flags().StringArrayVar(&orgs, "org", nil, "end the suspension of exactly this `GLOB`; may be repeated, as it was for suspend")
+	cmd.Flags().StringArrayVar(&orgs, "org", nil, "end the suspension made with exactly these --org `GLOB` values; may be repeated")
 	cmd.Flags().BoolVar(&all, "all", false, "end all suspensions that suspend made")
 	return cmd
 }

@@ -33,7 +33,6 @@ All mistakes and warnings are printed, and a mistake makes the exit code 1. With
 scanning; paths in both are relative to the repository.`,
 		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, &out) },
 	}
-	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVar(&confined, "confined", false, confinedUsage)
 	out.add(cmd.Flags(), findings.Formats(), findings.ParseFormat)
 	return cmd

@@ -43,8 +43,8 @@ func newEnvironment(environ []string) environment {
 
 func (env environment) names() []string { return slices.Sorted(maps.Keys(env)) }
 
-// envPlace returns the position of a mistake in a variable.
-func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name, Line: 1, Column: 1} }
+// envPlace returns the position of a mistake in a variable: it has no lines.
+func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name} }
 
 // The variables that Kubernetes sets in each container for a service called
 // "reconciler" or "reconciler-…".

@@ -172,5 +172,5 @@ type stateFile struct {
 }
 
 type httpFile struct {
-	Address at[string] `yaml:"address" jsonschema:"pattern=:[0-9]+$" default:"127.0.0.1:8080" doc:"Where the daemon listens, as HOST:PORT. The endpoints have no authentication: keep them on loopback or behind a proxy that has."`
+	Address at[plain] `yaml:"address" jsonschema:"pattern=:[0-9]+$" default:"127.0.0.1:8080" doc:"Where the daemon listens, as HOST:PORT. The endpoints have no authentication: keep them on loopback or behind a proxy that has."`
 }

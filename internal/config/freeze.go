@@ -30,7 +30,7 @@ func (r *resolver) windows(all []at[windowFile]) []freeze.Window {
 		}
 		switch {
 		case f.Deny.Set && f.Allow.Set:
-			r.fail(&f.Allow, "and %q (%s) exclude one another: keep one, or make two windows of it", r.fields[&f.Deny].path, f.Deny.Pos)
+			r.fail(&f.Allow, "and %q (%s) are mutually exclusive: keep one, or make two windows of it", r.fields[&f.Deny].path, f.Deny.Pos)
 		case f.Deny.Set:
 			w.Opens = r.cronFields(&f.Deny, w.Zone)
 		case f.Allow.Set:

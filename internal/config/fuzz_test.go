@@ -42,7 +42,7 @@ func FuzzLoad(f *testing.F) {
 		environ := strings.Split(env, "\n")
 		cfg, warnings, err := load("reconciler.yaml", data, newEnvironment(environ))
 		for _, w := range warnings {
-			if strings.ContainsAny(w.String(), "\r\n") || w.Pos.Line < 1 {
+			if strings.ContainsAny(w.String(), "\r\n") || (w.Pos.Line < 1) != strings.HasPrefix(w.Pos.File, envPrefix) {
 				t.Errorf("bad warning %q", w)
 			}
 		}
@@ -52,7 +52,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("%T: %v, with %v", err, err, cfg)
 			}
 			for _, e := range errs {
-				if e.Pos.Line < 1 || e.Pos.Column < 1 || e.Pos.File == "" || e.Msg == "" || strings.ContainsAny(e.Error(), "\r\n") {
+				if inFile := !strings.HasPrefix(e.Pos.File, envPrefix); inFile != (e.Pos.Line >= 1) || inFile != (e.Pos.Column >= 1) || e.Pos.File == "" || e.Msg == "" || strings.ContainsAny(e.Error(), "\r\n") {
 					t.Errorf("bad error %q", e)
 				}
 			}

@@ -69,7 +69,7 @@ func (r *resolver) gitAuth(f *gitFile, scheme string) {
 	a := &f.Auth
 	password := a.Password.Set || a.PasswordFile.Set
 	if a.SSHKeyFile.Set && password {
-		r.fail(&a.SSHKeyFile, "and a password exclude one another: keep one")
+		r.fail(&a.SSHKeyFile, "and a password are mutually exclusive: keep one")
 	}
 	if a.GitHubApp.OK() && (a.Username.Set || password || a.SSHKeyFile.Set) {
 		r.fail(&a.GitHubApp, "excludes a username, a password and an ssh key: keep one way to sign in")

@@ -104,7 +104,7 @@ func readConfig(path string) ([]byte, error) {
 	case path == DefaultFile:
 		return nil, text.WithHint(failed, "create one here (see docs/config.md), name another with --config, or set RECONCILER_ variables instead")
 	default:
-		return nil, text.WithHint(failed, "name it with --config or RECONCILER_CONFIG; see docs/config.md")
+		return nil, text.WithHint(failed, "check the path that --config or RECONCILER_CONFIG names")
 	}
 }
 

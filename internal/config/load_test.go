@@ -166,7 +166,7 @@ func TestLoadMissing(t *testing.T) {
 	}{
 		{DefaultFile, nil, "create one here"},
 		{DefaultFile, []string{"RECONCILER_LOG_LEVEL=debug", "RECONCILER_PORT=tcp://10.0.0.1:1"}, "create one here"},
-		{"other.yaml", []string{"RECONCILER_MODE=report"}, "name it with --config"},
+		{"other.yaml", []string{"RECONCILER_MODE=report"}, "check the path that --config"},
 	} {
 		_, _, err := Load(tt.path, tt.environ)
 		var h interface{ Hint() string }

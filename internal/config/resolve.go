@@ -67,7 +67,7 @@ func (r *resolver) need(block any, keys ...any) {
 
 func (r *resolver) exclusive(a, b any) {
 	if f := r.fields[b]; f.isSet() && r.fields[a].isSet() {
-		r.fail(a, "and %q (%s) exclude one another: keep one", f.path, f.pos())
+		r.fail(a, "and %q (%s) are mutually exclusive: keep one", f.path, f.pos())
 	}
 }
 
@@ -186,7 +186,7 @@ func (r *resolver) parents(all []at[parentFile]) []Parent {
 		p := Parent{Name: r.word(&f.Name), URL: r.webURL(&f.URL), Settle: f.Settle.V}
 		p.Domain = r.parentDomain(&f.Domain, p.URL)
 		if p.Unknown() && !f.Domain.Set {
-			r.warn(f.URL.Pos, "%q does not tell which org this parent is, so every deactivation and deletion of an org will be refused: add its Okta domain, as in domain: acme.okta.com", p.URL.Hostname())
+			r.warn(f.URL.Pos, "%q doesn't identify the parent org, so every deactivation and deletion of an org will be refused: add its Okta domain, as in domain: acme.okta.com", p.URL.Hostname())
 		}
 		if first, ok := named[p.Name]; ok && p.Name != "" {
 			r.errs.Add(f.Name.Pos, "there is another parent %q at %s: names must differ", p.Name, first)
@@ -235,7 +235,7 @@ func (r *resolver) parentAuth(auth *at[parentAuthFile]) Auth {
 	app := f.ClientID.Set || f.PrivateKey.Set || f.PrivateKeyFile.Set || f.KeyID.Set || f.DPoP.Set
 	switch {
 	case token && app:
-		r.errs.Add(auth.Pos, "an API token and a service app exclude one another: keep one")
+		r.errs.Add(auth.Pos, "an API token and a service app are mutually exclusive: keep one")
 	case !token && !f.ClientID.Set:
 		r.errs.Add(auth.Pos, `"tokenFile" is missing, or "clientID" and "privateKeyFile" for a service app`)
 	case !token && !f.PrivateKey.Set && !f.PrivateKeyFile.Set:
@@ -405,10 +405,10 @@ func (r *resolver) repositoryPath(v *at[string]) string {
 	return ""
 }
 
-func (r *resolver) address(v *at[string]) string {
-	_, port, err := net.SplitHostPort(v.V)
+func (r *resolver) address(v *at[plain]) string {
+	_, port, err := net.SplitHostPort(string(v.V))
 	if n, perr := strconv.ParseUint(port, 10, 16); v.OK() && (err != nil || perr != nil || strconv.FormatUint(n, 10) != port) {
 		r.fail(v, "must be HOST:PORT, as in 127.0.0.1:8080, not %q", v.V)
 	}
-	return v.V
+	return string(v.V)
 }

@@ -76,12 +76,13 @@ func readStatus(base *url.URL, body io.Reader) (*Status, error) {
 
 // statusURL returns the URL of a daemon from its address.
 func statusURL(address string) (*url.URL, error) {
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
+	full, bare := address, !strings.Contains(address, "://")
+	if bare {
+		full = "http://" + address
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is no address of a daemon: write HOST:PORT or a URL", address)
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || bare && u.Port() == "" {
+		return nil, fmt.Errorf("%q is not a daemon address: use HOST:PORT or a URL", address)
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || ip != nil && ip.IsUnspecified() {
 		u.Host = net.JoinHostPort("localhost", u.Port())

@@ -150,7 +150,7 @@ func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier
 	return pushes, webhook.New(webhook.Options{
 		Secret:  cfg.Git.Webhook.Read,
 		Ref:     ref,
-		Look:    pushes.Notify,
+		Wake:    pushes.Notify,
 		Logger:  log,
 		Observe: func(result string) { m.webhooks.WithLabelValues(result).Inc() },
 	})

@@ -245,9 +245,9 @@ func CheckGlob(glob string) error {
 	case !domainPattern.MatchString(lower):
 		return fmt.Errorf("must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com, not %q", glob)
 	case err != nil:
-		return fmt.Errorf("must hold patterns in which each [ has its ], as in acme-[a-f]*.okta.com, not %q", glob)
+		return fmt.Errorf("must be a valid pattern, as in acme-[a-f]*.okta.com: bad or unclosed [ in %q", glob)
 	case !strings.ContainsAny(lower, "*?[.]"):
-		return fmt.Errorf("must hold whole domains, as in acme.okta.com, or a * for the rest of one, not %q", glob)
+		return fmt.Errorf("must be a full domain, as in acme.okta.com, or a pattern, as in acme*, not %q", glob)
 	}
 	return nil
 }

@@ -344,7 +344,7 @@ func TestCheckGlob(t *testing.T) {
 		"*": "", "acme.okta.com": "", "*.oktapreview.com": "", "acme-[a-f]?.okta.com": "", "acme*": "", "[^a]*.okta.com": "",
 		"ACME.Okta.com":       "",
 		"":                    `must hold domains or patterns of them, as in acme.okta.com or *.oktapreview.com, not ""`,
-		"acme":                "must hold whole domains",
+		"acme":                "must be a full domain",
 		"a b.okta.com":        "must hold domains",
 		"acme.okta.com/x":     "must hold domains",
 		`acme\*.okta.com`:     "must hold domains",
@@ -352,10 +352,10 @@ func TestCheckGlob(t *testing.T) {
 		"a\u202eb.okta.com":   "must hold domains",
 		"\xff.okta.com":       "must hold domains",
 		"äcme.okta.com":       "must hold domains",
-		"[":                   "each [ has its ]",
-		"acme-[a.okta.com":    "each [ has its ]",
-		"acme-[].okta.com":    "each [ has its ]",
-		"a*b*c-[z-].okta.com": "each [ has its ]",
+		"[":                   "unclosed [",
+		"acme-[a.okta.com":    "unclosed [",
+		"acme-[].okta.com":    "unclosed [",
+		"a*b*c-[z-].okta.com": "unclosed [",
 
 		strings.Repeat("a", 250) + ".com": "must hold patterns of at most 253 characters",
 	} {

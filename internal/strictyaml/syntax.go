@@ -54,7 +54,7 @@ func syntaxError(file string, text []byte, err error) *Error {
 	// The scanner's line is one more than the parser's.
 	start := lineOffset(text, line-1)
 	if at := tabIndent(text, read, start, msg); at >= 0 {
-		return cut(place(file, text, at), "not valid YAML: tabs can't indent: use spaces")
+		return cut(place(file, text, at), "not valid YAML: tabs are not allowed for indentation: use spaces")
 	}
 	if human, ok := scannerProblems[msg]; ok {
 		msg = human
@@ -65,16 +65,16 @@ func syntaxError(file string, text []byte, err error) *Error {
 // parserProblems explains the messages of yaml.v3's parser, which works on words
 // and knows the construct around them. It sees a problem one word late at worst.
 var parserProblems = map[string]struct{ msg, around string }{
-	"did not find expected key":              {`expected "key: value" by here (check indentation and quotes)`, "mapping"},
-	"did not find expected '-' indicator":    {`expected "- item" by here (check the indentation)`, "list"},
-	"did not find expected ',' or ']'":       {"expected , or ] by here", "list"},
-	"did not find expected ',' or '}'":       {"expected , or } by here", "mapping"},
-	"did not find expected node content":     {"expected a value by here", ""},
-	"did not find expected <document start>": {"expected a new document (---) by here", ""},
+	"did not find expected key":              {`expected "key: value" here (check indentation and quotes)`, "mapping"},
+	"did not find expected '-' indicator":    {`expected "- item" here (check the indentation)`, "list"},
+	"did not find expected ',' or ']'":       {"expected , or ] here", "list"},
+	"did not find expected ',' or '}'":       {"expected , or } here", "mapping"},
+	"did not find expected node content":     {"expected a value here", ""},
+	"did not find expected <document start>": {"expected a new document (---) here", ""},
 	"found duplicate %YAML directive":        {"a second %YAML directive", ""},
 	"found duplicate %TAG directive":         {"a second %TAG directive of the same handle", ""},
 	"found incompatible YAML document":       {"only %YAML 1.1 and 1.2 are supported", ""},
-	"found undefined tag handle":             {"a tag's handle is not defined by here", ""},
+	"found undefined tag handle":             {"a tag's handle is not defined here", ""},
 }
 
 // Messages of yaml.v3's scanner, which works on characters.

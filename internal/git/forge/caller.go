@@ -160,7 +160,7 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	},
 		backoff.WithBackOff(growing()), backoff.WithMaxTries(attempts), backoff.WithMaxElapsedTime(patience),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.Logger.Warn("retrying", "forge", c.name, "in", wait, "error", err)
+			c.Logger.Warn("retrying", "forge", c.name, "wait", wait.Round(time.Millisecond), "error", err)
 		}))
 }
 

@@ -267,7 +267,7 @@ func TestNoWay(t *testing.T) {
 		_, err := c.Comment(ctx, 7, "plan", "hello")
 		return err
 	}
-	if err := comment(closed.URL, 500*time.Millisecond); err == nil || !strings.Contains(text.Hint(err), "there is no way to the server") {
+	if err := comment(closed.URL, 500*time.Millisecond); err == nil || !strings.Contains(text.Hint(err), "the server can't be reached") {
 		t.Errorf("%v (%s)", err, text.Hint(err))
 	}
 	if err := comment(untrusted.URL, 20*time.Second); err == nil || !strings.Contains(text.Hint(err), "certificate is not trusted here") {

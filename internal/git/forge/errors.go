@@ -109,7 +109,7 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		f = &failure{error: text.WithHint(f.error, "there is no such host: check the URL of the API, and that this machine's DNS works")}
 	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"):
-		f = &failure{error: text.WithHint(f.error, "there is no way to the server: check the URL of the API, DNS, firewall and proxy"), temporary: true}
+		f = &failure{error: text.WithHint(f.error, "the server can't be reached: check the URL of the API, DNS, firewall and proxy"), temporary: true}
 	}
 	return f
 }

@@ -103,7 +103,7 @@ func payload(o plumbing.EncodedObject) ([]byte, error) {
 }
 
 func (g *Git) noCommit(h plumbing.Hash) error {
-	return g.fail(ErrNotFound, "was it pushed, and is it still on a branch or tag? What a rewritten branch leaves behind, servers need not give", "there is no commit %q", h.String())
+	return g.fail(ErrNotFound, "was it pushed, and is it still on a branch or tag? Servers may not serve commits that a force-push removed", "there is no commit %q", h.String())
 }
 
 // damaged is about an object on the way to the commit that can't be read.

@@ -230,7 +230,7 @@ func TestFetchCommitLeftBehind(t *testing.T) {
 					wantContents(t, snap, map[string]string{"a.yaml": "behind"})
 					return
 				}
-				wantError(t, err, ErrNotFound, `there is no commit "`+at.opts.Commit, "rewritten branch leaves behind")
+				wantError(t, err, ErrNotFound, `there is no commit "`+at.opts.Commit, "force-push removed")
 			})
 		}
 	}

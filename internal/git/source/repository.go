@@ -45,7 +45,7 @@ func OpenRepository(path string) (*Repository, error) {
 	case bare && (top == "" || place == filepath.Join(top, ".git")):
 		return g.repository("", place)
 	case top == "":
-		return nil, g.fail(ErrNotFound, "revisions can be compared in a clone only; an archive, or a container without .git, holds none",
+		return nil, g.fail(ErrNotFound, "this needs a git clone (an archive, or a container without .git, has none)",
 			"this is not in a git repository")
 	case bare && top != place:
 		return nil, g.fail(ErrContent, "if it is a folder of manifests, take HEAD, objects and refs out of it; else name a repository that is in no other",

@@ -261,9 +261,9 @@ func (v *revision) notFound(name string) error {
 	case v.sto.isShallow():
 		kind, hint = ErrIncomplete, v.shallowHint()
 	case len(remotes) > 0:
-		hint = fmt.Sprintf(`there are %s; "git fetch %s" gets all branches of the server`, listed(names), v.allBranches())
+		hint = fmt.Sprintf(`available: %s; "git fetch %s" gets all branches of the server`, listed(names), v.allBranches())
 	default:
-		hint = "there are " + listed(names)
+		hint = "available: " + listed(names)
 	}
 	return v.g.fail(kind, hint, "there is no revision %q%s", name, didYouMean)
 }

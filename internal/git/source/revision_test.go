@@ -316,7 +316,7 @@ func TestResolveRefused(t *testing.T) {
 		"main...x":              {"is not one revision"},
 		"^main":                 {"is not one revision"},
 		"main:orgs":             {"is not one revision", "without a file"},
-		"mian":                  {`there is no revision "mian": did you mean "main"?`, `there are "bad", "feature/new", "main"`, `"git fetch origin +refs/heads/*:refs/remotes/origin/*" gets all branches`},
+		"mian":                  {`there is no revision "mian": did you mean "main"?`, `available: "bad", "feature/new", "main"`, `"git fetch origin +refs/heads/*:refs/remotes/origin/*" gets all branches`},
 		"release":               {`there is no revision "release": did you mean "origin/release"?`},
 		"refs/heads/release":    {`did you mean "origin/release"?`},
 		"trunk":                 {`did you mean "fork/trunk"?`},

@@ -30,7 +30,7 @@ const (
 	Refused  = "refused"  // not authenticated, or unreadable
 )
 
-// Options configures the endpoint. Secret and Look are required.
+// Options configures the endpoint. Secret and Wake are required.
 type Options struct {
 	// Secret returns the secret shared with the git server, without a newline. It
 	// is called for each request, concurrently, so that a new secret takes effect
@@ -39,9 +39,9 @@ type Options struct {
 	// Ref is the full name of the followed ref: refs/heads/main, or refs/tags/v1.
 	// When it is empty, every announcement is ignored.
 	Ref string
-	// Look causes git to be read, and must return at once. It is called for each
+	// Wake causes git to be read, and must return at once. It is called for each
 	// accepted request, concurrently; see Notifier.Notify.
-	Look func()
+	Wake func()
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// Logger logs the refused senders, each reason at most once a minute; it may
@@ -234,7 +234,7 @@ func (h *handler) answerBody(head http.Header, s secret, p *proofs, body []byte,
 	case !moved:
 		return ignored
 	}
-	h.Look()
+	h.Wake()
 	return accepted
 }
 

@@ -39,7 +39,7 @@ const (
 	refusedSignature refusal = "its signature is wrong: the secret here and the one at the git server differ"
 	refusedToken     refusal = "its token is wrong: the secret here and the one at GitLab differ"
 	refusedPlain     refusal = "it is not signed with a signing token, and the secret here is one (whsec_…)"
-	refusedSigned    refusal = "it is signed with a signing token, and the secret here is none: put the token (whsec_…) into the secret"
+	refusedSigned    refusal = "it is signed with a signing token, and the secret here is not one: put the token (whsec_…) into the secret"
 	refusedHeaders   refusal = "its webhook-id or webhook-timestamp is missing or malformed"
 	refusedTime      refusal = "its time is more than five minutes off: it is a replay, or one of the clocks is wrong"
 )

@@ -134,7 +134,7 @@ func TestNoTokenEndpoint(t *testing.T) {
 		err, hint string
 	}{
 		{name: "refused", way: broken(&net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}), most: 4 * time.Second,
-			err: "connection refused", hint: "there is no way to the server: check orgURL"},
+			err: "connection refused", hint: "the server can't be reached: check orgURL"},
 		{name: "unknown", way: broken(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "acme.test", IsNotFound: true}}),
 			err: "no such host", hint: "there is no such host: check orgURL"},
 		{name: "silent", Fault: simulator.Fault{Hang: true}, most: 30 * time.Second,

@@ -226,7 +226,7 @@ func (c *Caller) logRetry(ctx context.Context, call *Call, f *failure, wait time
 	if f.verdict == busy {
 		level = slog.LevelDebug
 	}
-	c.opts.Logger.Log(ctx, level, "calling "+c.opts.Name+" again",
+	c.opts.Logger.Log(ctx, level, "retrying", "api", c.opts.Name,
 		"method", call.Method, "path", call.URL.Path, "wait", wait.Round(time.Millisecond), "error", f.err)
 }
 

@@ -207,7 +207,7 @@ func WayHint(err error, key string) string {
 	case unknownHost(err):
 		return "there is no such host: check " + key + ", and that this machine's DNS works"
 	case unsent(err):
-		return "there is no way to the server: check " + key + ", DNS, firewall and proxy"
+		return "the server can't be reached: check " + key + ", DNS, firewall and proxy"
 	case errors.As(err, &late):
 		return "the server does not answer: check " + key + ", firewall and proxy"
 	}

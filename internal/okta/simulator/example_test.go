@@ -37,5 +37,5 @@ func ExampleParseFault() {
 	fmt.Println(err)
 	// Output:
 	// 500 true 2 <nil>
-	// fault "PUT /api/v1/orgs/*/products status=200": status 200: want a number from 400 to 599
+	// "PUT /api/v1/orgs/*/products status=200": status 200: want a number from 400 to 599
 }

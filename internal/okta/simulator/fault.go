@@ -25,8 +25,8 @@ type Fault struct {
 	// (token, Org Creator, consent, System Log); empty means both.
 	API string
 
-	// Nth is the only matching call to which the fault applies, Every that it
-	// applies to each so many; they count from 1. Times is how often it applies
+	// With Nth the fault applies only to that matching call, with Every to
+	// every n-th matching call; they count from 1. Times is how often it applies
 	// at most, Probability (0 to 1) how likely. Zero values do not restrict.
 	Nth, Every, Times int
 	Probability       float64

@@ -81,7 +81,7 @@ var faultMethods = []string{
 func ParseFault(text string) (Fault, error) {
 	words := strings.Fields(text)
 	if len(words) < 3 {
-		return Fault{}, fmt.Errorf("fault %q: want METHOD PATH and what happens, such as \"PUT /api/v1/orgs/*/products status=500\"", text)
+		return Fault{}, fmt.Errorf("%q: want METHOD PATH and what happens, such as \"PUT /api/v1/orgs/*/products status=500\"", text)
 	}
 	f := Fault{Method: words[0], Path: words[1]}
 	if f.Method == "*" {
@@ -94,15 +94,15 @@ func ParseFault(text string) (Fault, error) {
 	for _, word := range words[2:] {
 		key, _, _ := strings.Cut(word, "=")
 		if seen[key] {
-			return Fault{}, fmt.Errorf("fault %q: %q is there twice", text, key)
+			return Fault{}, fmt.Errorf("%q: %q is there twice", text, key)
 		}
 		seen[key] = true
 		if err := f.setWord(word); err != nil {
-			return Fault{}, fmt.Errorf("fault %q: %w", text, err)
+			return Fault{}, fmt.Errorf("%q: %w", text, err)
 		}
 	}
 	if err := f.Validate(); err != nil {
-		return Fault{}, fmt.Errorf("fault %q: %w", text, err)
+		return Fault{}, fmt.Errorf("%q: %w", text, err)
 	}
 	return f, nil
 }

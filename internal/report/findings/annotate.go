@@ -39,7 +39,7 @@ func ParseFormat(name string) (Format, error) {
 		return f, nil
 	}
 	return "", fmt.Errorf("unknown output format %q%s", name,
-		cmp.Or(strictyaml.DidYouMean(name, Formats()), ": take "+strictyaml.OneOf(Formats())))
+		cmp.Or(strictyaml.DidYouMean(name, Formats()), ": must be "+strictyaml.OneOf(Formats())))
 }
 
 // Level is the severity of a finding.

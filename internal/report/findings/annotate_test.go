@@ -30,7 +30,7 @@ func sample() Report {
 			{Error, ManifestError, "orgs/b.yaml", 7, 5, `unknown key "stauts": did you mean "status"?`, ""},
 			{Error, ManifestError, "orgs/a.yaml", 12, 13, `acme-b.okta.com is declared twice: it already stands at orgs/b.yaml:3:13`, ""},
 			{Warning, ManifestWarning, "orgs/link.yaml", 0, 0, "symbolic link, not followed", ""},
-			{Error, ManifestUnreadable, "orgs/50% off, really: ü.yaml", 3, 1, "not valid YAML: expected , or ] by here", ""},
+			{Error, ManifestUnreadable, "orgs/50% off, really: ü.yaml", 3, 1, "not valid YAML: expected , or ] here", ""},
 			{Error, ConfigError, "../reconciler.yaml", 2, 3, `unknown key "schedul": did you mean "schedule"?`, ""},
 			{Warning, ConfigWarning, "", 0, 0, "RECONCILER_MOOD: unknown variable", ""},
 			{Error, InputError, "", 0, 0, `manifests "nowhere": there is no such file or folder`, `the path is relative to "/src/fleet/okta"`},
@@ -88,8 +88,8 @@ func TestParseFormat(t *testing.T) {
 	}
 	tests := map[string]string{
 		"sarf": `unknown output format "sarf": did you mean "sarif"?`,
-		"html": `unknown output format "html": take "text", "json", "github" or "sarif"`,
-		"":     `unknown output format "": take "text", "json", "github" or "sarif"`,
+		"html": `unknown output format "html": must be "text", "json", "github" or "sarif"`,
+		"":     `unknown output format "": must be "text", "json", "github" or "sarif"`,
 	}
 	for name, message := range tests {
 		if _, err := ParseFormat(name); err == nil || err.Error() != message {

@@ -179,7 +179,7 @@ func TestFingerprintsSurviveMoves(t *testing.T) {
 			finding(by+2, "a.yaml", `unknown key "x"`), // alike
 			finding(by, "b.yaml", `unknown key "x"`),
 			finding(by, "c.yaml", fmt.Sprintf(`duplicate key "x": it is already at c.yaml:%d:3`, 2+by)),
-			finding(by, "d.yaml", fmt.Sprintf("not valid YAML: expected , or ] by here, in the list that begins on line %d", 9+by)),
+			finding(by, "d.yaml", fmt.Sprintf("not valid YAML: expected , or ] here, in the list that begins on line %d", 9+by)),
 		}}
 	}
 	before := prints(t, readSARIF(t, schema, render(t, SARIF, report(0))))
