@@ -248,7 +248,7 @@ func TestFetchCommitRefused(t *testing.T) {
 			return r.Method == http.MethodPost
 		}
 		_, err := newGit(t, GitOptions{URL: s.url(), Commit: unknown}).Fetch(t.Context())
-		wantError(t, err, ErrNotFound, `there is no commit "`+unknown, "rewritten branch")
+		wantError(t, err, ErrNotFound, `there is no commit "`+unknown, "force-push removed")
 		if n := s.packs.Load(); n != 1 {
 			t.Errorf("asked %d times", n)
 		}

@@ -236,7 +236,7 @@ func TestOpenRepositoryRefused(t *testing.T) {
 	wantError(t, err, ErrNotFound, "this is not a git repository", "git worktree repair")
 
 	_, err = OpenRepository(t.TempDir())
-	wantError(t, err, ErrNotFound, "this is not in a git repository", "in a clone only")
+	wantError(t, err, ErrNotFound, "this is not in a git repository", "this needs a git clone")
 
 	r, _ := newRepo(t, map[string]string{"a.yaml": "one"})
 	_, err = OpenRepository(filepath.Join(r.Dir(), "a.yaml/b"))
@@ -404,7 +404,7 @@ func TestResolveIncomplete(t *testing.T) {
 		{"hash", d.hash["a"].String(), d.hash["a"].String(), []string{"--depth=1"}, "a", []string{"the commit " + d.hash["a"].String() + " is not in this clone"}},
 		{"start of a hash", d.hash["a"].String()[:10], d.hash["a"].String()[:10], []string{"--depth=1"}, "a", []string{"--unshallow"}},
 		{"ancestor", "HEAD~2", "HEAD~1", []string{"--depth=2"}, "c", []string{"the commit " + d.hash["b"].String() + " is not in this clone"}},
-		{"single branch", "release/1", "origin/release/1", []string{"--single-branch"}, "b", []string{"there are"}},
+		{"single branch", "release/1", "origin/release/1", []string{"--single-branch"}, "b", []string{"available: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := clone(t, "file://"+d.dir, tt.args...)

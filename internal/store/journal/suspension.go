@@ -53,7 +53,7 @@ func suspensions(q querier) ([]freeze.Suspension, error) {
 		if wrong := r.parse(); wrong != nil {
 			r.Reason, r.Owner = clean(r.Reason), clean(r.Owner)
 			err = cmp.Or(err, text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", r.ID, clean(text.Flat(wrong).Error())),
-				fmt.Sprintf("everything is held until then: take it back with: reconciler resume %s", r.ID)))
+				fmt.Sprintf("everything is held until then; to lift it: reconciler resume %s", r.ID)))
 		}
 		all[i] = r.Suspension
 	}
