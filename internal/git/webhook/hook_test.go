@@ -201,8 +201,8 @@ func TestServe(t *testing.T) {
 
 		{"downgrade to the token", token, main, gitlab(token), toMain, 403, Refused, "not signed with a signing token"},
 		{"downgrade to the body's", token, main, github(token, toMain), toMain, 403, Refused, "not signed with a signing token"},
-		{"signed, secret is none", plain, main, signed(token, "m1", at, toMain), toMain, 403, Refused, "the secret here is none"},
-		{"signed, token holds, secret is none", plain, main, signed(token, "m1", at, toMain) + "X-Gitlab-Token: " + plain, toMain, 403, Refused, "the secret here is none"},
+		{"signed, secret is none", plain, main, signed(token, "m1", at, toMain), toMain, 403, Refused, "the secret here is not one"},
+		{"signed, token holds, secret is none", plain, main, signed(token, "m1", at, toMain) + "X-Gitlab-Token: " + plain, toMain, 403, Refused, "the secret here is not one"},
 		{"signed by another", token, main, signed(other, "m1", at, toMain), toMain, 403, Refused, "signature is wrong"},
 		{"signed too long ago", token, main, signed(token, "m1", at.Add(-tolerance-time.Second), toMain), toMain, 403, Refused, "more than five minutes"},
 		{"signed ahead", token, main, signed(token, "m1", at.Add(tolerance+time.Second), toMain), toMain, 403, Refused, "more than five minutes"},

@@ -99,8 +99,8 @@ func TestWayHint(t *testing.T) {
 	}{
 		{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}, "certificate is not trusted"},
 		{&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}, "no such host"},
-		{&net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}, "no way to the server"},
-		{&net.OpError{Op: "dial", Err: errors.New("refused")}, "no way to the server"},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}, "the server can't be reached"},
+		{&net.OpError{Op: "dial", Err: errors.New("refused")}, "the server can't be reached"},
 		{&lateError{"30s"}, "does not answer"},
 		{&net.OpError{Op: "read", Err: errors.New("reset")}, ""},
 		{io.EOF, ""},
