@@ -95,7 +95,7 @@ type InForce struct {
 	Signer string `json:"signer,omitempty"`
 	// Since is when it came into force.
 	Since time.Time `json:"since"`
-	// Stale says why it isn't the newest; null when it is.
+	// Stale is why it isn't the newest; null when it is.
 	Stale *Stale `json:"stale"`
 }
 

@@ -50,7 +50,7 @@ type Suspension struct {
 	ID string `json:"id,omitempty"`
 	// Orgs are like those of a Window.
 	Orgs Globs `json:"orgs"`
-	// Reason says why, and Owner who knows more about it.
+	// Reason is why, and Owner who knows more about it.
 	Reason string `json:"reason"`
 	Owner  string `json:"owner"`
 	// Since is when it was made. It also holds before that: a clock that was set

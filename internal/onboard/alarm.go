@@ -33,7 +33,7 @@ func adminConsole(domain string) string {
 	return "https://" + sub + "-admin." + base
 }
 
-// lossReason says why there is no token of an org that exists. A sink that can't
+// lossReason is why there is no token of an org that exists. A sink that can't
 // look tokens up may have it nevertheless.
 func (o *Onboarder) lossReason(rec *journal.Creation, loss *journal.Loss, token lookup) string {
 	why := "the process ended before the answer to the call that created the org was stored"

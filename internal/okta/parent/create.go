@@ -26,7 +26,7 @@ type Created struct {
 	// Token is that of the first super admin, which Okta returns only once. The
 	// zero Token means that none could be read; then it is lost.
 	Token Token
-	// Flaw says why the answer is not whole, on one line; empty when it is.
+	// Flaw is why the answer is not whole, on one line; empty when it is.
 	Flaw string
 }
 

@@ -19,7 +19,7 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	// Cut says why the body is not whole; nil when it is.
+	// Cut is why the body is not whole; nil when it is.
 	Cut error
 }
 

@@ -141,7 +141,7 @@ func Uncertain(err error) error {
 	return &UncertainError{Err: err}
 }
 
-// Error says what went wrong and that the outcome is open.
+// Error returns what went wrong and that the outcome is open.
 func (e *UncertainError) Error() string {
 	return e.Err.Error() + "; it may have taken effect all the same"
 }
@@ -158,7 +158,7 @@ type UnsentError struct {
 	Err error
 }
 
-// Error says why.
+// Error returns why.
 func (e *UnsentError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.

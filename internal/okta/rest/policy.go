@@ -28,7 +28,7 @@ const (
 
 // Policy says how a kind of call is made.
 type Policy struct {
-	// Repeat says whether the call may be repeated.
+	// Repeat reports whether the call may be repeated.
 	Repeat Repeat
 	// Timeout bounds one attempt, from getting credentials to the end of the
 	// answer's body.
