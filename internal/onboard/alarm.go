@@ -17,7 +17,7 @@ func Alarm(c *journal.Creation) (message, hint string) {
 	return fmt.Sprintf("the token of the new org %s is lost: %s", who, c.LostReason), hintLost(c.Domain)
 }
 
-// hintLost says how to replace a lost token.
+// hintLost returns how to replace a lost token.
 func hintLost(domain string) string {
 	return fmt.Sprintf("a super admin of the org creates another one (%s: Security, API, Tokens) and stores it where tokens are kept; then: reconciler acknowledge %s",
 		adminConsole(domain), domain)

@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/web"
 )
 
-// Repeat says what it means to send a call twice, and so whether the call may be
+// Repeat is what sending a call twice means, and so whether the call may be
 // sent again when its outcome is not known.
 type Repeat uint8
 
@@ -26,7 +26,7 @@ const (
 	Always
 )
 
-// Policy says how a kind of call is made.
+// Policy is how a kind of call is made.
 type Policy struct {
 	// Repeat reports whether the call may be repeated.
 	Repeat Repeat
@@ -76,7 +76,7 @@ const (
 	budgetSize = 60
 )
 
-// verdict says what may be done about a failed attempt.
+// verdict is what may be done about a failed attempt.
 type verdict uint8
 
 const (
