@@ -89,6 +89,18 @@ func (m memoryFS) Open(name string) (fs.File, error) {
 	return f, nil
 }
 
+// Stat describes a file or folder. For a folder, Open would list it first.
+func (m memoryFS) Stat(name string) (fs.FileInfo, error) {
+	if f := m[name]; f != nil && f.Mode.IsDir() {
+		return fs.Stat(fstest.MapFS{name: f}, name)
+	}
+	f, err := m.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Stat()
+}
+
 // largeFile is a file without content, and describes itself.
 type largeFile struct {
 	fs.File
