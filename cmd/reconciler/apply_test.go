@@ -42,7 +42,7 @@ orgs:
 		}
 		return n
 	}
-	held, err := journal.Open(filepath.Join(r.dir, "state"), journal.Options{})
+	held, err := journal.New(filepath.Join(r.dir, "state"), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestApplyThatWasOvertaken(t *testing.T) {
 	if err != nil || writes(plan) != 1 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	other, err := journal.Open(filepath.Join(r.dir, "state"), journal.Options{})
+	other, err := journal.New(filepath.Join(r.dir, "state"), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

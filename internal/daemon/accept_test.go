@@ -124,7 +124,7 @@ func TestVerifyRewriteIsKeptLater(t *testing.T) {
 		s.signed(inSync+"# rewritten\n", s.ssh("ada")...)
 		state := filepath.Join(s.keys, "state")
 		s.reload(worldOptions{mode: "apply", git: verifying(s.keys, "acceptRewriteOf: "+old), extra: "state: {dir: " + state + "}\n"})
-		held, err := journal.Open(state, journal.Options{})
+		held, err := journal.New(state, journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +339,7 @@ func TestVerifyMemoryIsNewer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, old := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		s.expectFresh(ResultInSync)
-		held, err := journal.Open(filepath.Join(s.keys, "state"), journal.Options{})
+		held, err := journal.New(filepath.Join(s.keys, "state"), journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +361,7 @@ func TestVerifyAcceptsAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, good := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		state := filepath.Join(s.keys, "state")
-		held, err := journal.Open(state, journal.Options{})
+		held, err := journal.New(state, journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -259,7 +259,7 @@ func TestDamagedSuspensions(t *testing.T) {
 		time.Sleep(heldFor)
 		w.expectHeldUnread("the file is gone")
 		w.expectHeldUnread("the file is gone")
-		fresh, err := journal.Open(dir, journal.Options{}) // in another process
+		fresh, err := journal.New(dir, journal.Options{}).Lock() // in another process
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func TestRunsWithoutAJournalLeaveNoTrace(t *testing.T) {
 
 func TestRunsAreNotNotedWhileAnotherProcessHoldsTheJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	held, err := journal.Open(dir, journal.Options{})
+	held, err := journal.New(dir, journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestRunsAreNotNotedWhileAnotherProcessHoldsTheJournal(t *testing.T) {
 
 func TestLostTokensAreAnAlarmUntilAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j, err := journal.Open(dir, journal.Options{})
+	j, err := journal.New(dir, journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestHeldJournal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, stateDir, _ := withJournal(t, nil)
 		w.commit(creating)
-		other, err := journal.Open(stateDir, journal.Options{})
+		other, err := journal.New(stateDir, journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}

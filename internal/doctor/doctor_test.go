@@ -457,7 +457,7 @@ func TestFolders(t *testing.T) {
 			"manifests": ok("5 orgs"),
 		}},
 		{"in use", func(w *world) {
-			j, err := journal.Open(w.path("state"), journal.Options{})
+			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -474,7 +474,7 @@ func TestFolders(t *testing.T) {
 		}},
 		{"forgotten", func(w *world) {
 			w.write("state/journal.db.corrupt-20260101T000000Z", "")
-			j, err := journal.Open(w.path("state"), journal.Options{})
+			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 			if err == nil {
 				err = j.Close()
 			}
@@ -538,7 +538,7 @@ func TestTokenCommand(t *testing.T) {
 // lose takes down in the journal that an org's token was lost.
 func (w *world) lose(domain string) {
 	w.t.Helper()
-	j, err := journal.Open(w.path("state"), journal.Options{})
+	j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -346,7 +346,7 @@ func (w *world) commit(message string, settings ...string) string {
 // accept takes down that a commit came into force.
 func (w *world) accept(commit string) {
 	w.t.Helper()
-	j, err := journal.Open(w.path("state"), journal.Options{})
+	j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func TestDeactivations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.setenv("RECONCILER_GUARDS_DEACTIVATION_COOLOFF", tt.cooloff)
-			j, err := journal.Open(w.path("state"), journal.Options{})
+			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -301,7 +301,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 		opts.Parents = nil
 	}
 	if !s.NoJournal {
-		if p.journal, err = journal.Open(s.stateDir(), journal.Options{Logger: p.log}); err != nil {
+		if p.journal, err = journal.New(s.stateDir(), journal.Options{Logger: p.log}).Lock(); err != nil {
 			return nil, err
 		}
 		opts.Journal = tripJournal{p.journal, p.trip}

@@ -26,7 +26,7 @@ func roles() map[string]func(args []string) error {
 
 // playHold opens the journal in args[0], says so, and waits to be killed.
 func playHold(args []string) error {
-	j, err := Open(args[0], Options{})
+	j, err := lockJournal(args[0], Options{})
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func playScript(args []string) error {
 	if err != nil {
 		return err
 	}
-	j, err := Open(args[0], Options{})
+	j, err := lockJournal(args[0], Options{})
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func playScript(args []string) error {
 // there too, if it was under way; nothing beyond it may.
 func wantActs(t *testing.T, dir string, done int, exact bool) {
 	t.Helper()
-	j, err := Open(dir, Options{})
+	j, err := lockJournal(dir, Options{})
 	must(t, err)
 	defer j.Close()
 	if a, err := j.Loss(); a != nil || err != nil {
@@ -245,7 +245,7 @@ func playOpen(args []string) error {
 			}
 		}
 		fmt.Println(n)
-		j, err := Open(dir, Options{})
+		j, err := lockJournal(dir, Options{})
 		if err != nil {
 			return err
 		}
@@ -285,7 +285,7 @@ func TestKilledWhileOpening(t *testing.T) {
 		_ = cmd.Wait()
 		for n := range opened {
 			dir := filepath.Join(base, strconv.Itoa(n))
-			j, err := Open(dir, Options{})
+			j, err := lockJournal(dir, Options{})
 			must(t, err)
 			a, err := j.Loss()
 			must(t, err)
@@ -323,7 +323,7 @@ func TestTwoProcesses(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 
-	_, err = Open(dir, Options{})
+	_, err = lockJournal(dir, Options{})
 	host, hostErr := os.Hostname()
 	must(t, hostErr)
 	wantError(t, err, fmt.Sprintf(`the journal in %q is held by process %d on %q since 20`, dir, cmd.Process.Pid, host),
@@ -338,7 +338,7 @@ func TestTwoProcesses(t *testing.T) {
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
 	j := openJournal(t, dir, Options{})
-	_, err = Open(dir, Options{})
+	_, err = lockJournal(dir, Options{})
 	wantError(t, err, fmt.Sprintf("is held by process %d on", os.Getpid()), "")
 	must(t, j.Begin(acme()))
 	must(t, j.Close())
@@ -352,7 +352,7 @@ func TestUnsignedLock(t *testing.T) {
 		dir := t.TempDir()
 		openJournal(t, dir, Options{})
 		must(t, os.WriteFile(filepath.Join(dir, lockFile), []byte(text), 0o600))
-		_, err := Open(dir, Options{})
+		_, err := lockJournal(dir, Options{})
 		wantError(t, err, "is held by another process", "wait")
 	}
 }

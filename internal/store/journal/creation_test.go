@@ -374,7 +374,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()
-		j, err := Open(dir, Options{})
+		j, err := lockJournal(dir, Options{})
 		must(t, err)
 		defer func() { must(t, j.Close()) }()
 		k, unanswered := acmeKey(), 0
@@ -383,7 +383,7 @@ func TestAnyOrder(t *testing.T) {
 			must(t, err)
 			if name == "reopen" {
 				must(t, j.Close())
-				j, err = Open(dir, Options{})
+				j, err = lockJournal(dir, Options{})
 				must(t, err)
 			} else {
 				err = marks(k)[name](j)

@@ -38,7 +38,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o777, 0o027} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
 		old := syscall.Umask(mask)
-		j, err := Open(dir, Options{})
+		j, err := lockJournal(dir, Options{})
 		syscall.Umask(old)
 		must(t, err)
 		must(t, j.Begin(acme()))
@@ -82,7 +82,7 @@ func TestRelativeFolder(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := Open("", Options{})
+	_, err := lockJournal("", Options{})
 	wantError(t, err, "no folder is named", "")
 }
 
@@ -121,7 +121,7 @@ func TestFoldersThatWontDo(t *testing.T) {
 		{"foreign", "opening the lock file", ""},
 	}
 	for _, tt := range tests {
-		_, err := Open(base+"/"+tt.dir, Options{})
+		_, err := lockJournal(base+"/"+tt.dir, Options{})
 		wantError(t, err, tt.words, tt.hint)
 		if tt.dir == "foreign" {
 			continue // reading needs no lock
@@ -131,7 +131,7 @@ func TestFoldersThatWontDo(t *testing.T) {
 	if os.Geteuid() == 0 {
 		must(t, os.Mkdir(path("theirs"), 0o700))
 		must(t, os.Chown(path("theirs"), 1234, 1234))
-		_, err := Open(path("theirs"), Options{})
+		_, err := lockJournal(path("theirs"), Options{})
 		wantError(t, err, "belongs to user 1234, and this program runs as user 0", "chown")
 	}
 }
@@ -148,13 +148,13 @@ func TestReadOnly(t *testing.T) {
 	must(t, os.Chmod(dir, 0o500))
 	defer os.Chmod(dir, 0o700)
 	must(t, os.Chmod(filepath.Join(dir, lockFile), 0o400))
-	_, err := Open(dir, Options{})
+	_, err := lockJournal(dir, Options{})
 	wantError(t, err, "opening the lock file: permission denied", "must be the owner")
 	must(t, os.Chmod(filepath.Join(dir, lockFile), 0o600))
 	j = openJournal(t, dir, Options{})
 	wantError(t, j.MarkRefused(acmeKey(), "x"), "it can't be written to", "must belong to the user")
 	must(t, j.Close())
-	_, err = Open(filepath.Join(dir, "new"), Options{})
+	_, err = lockJournal(filepath.Join(dir, "new"), Options{})
 	wantError(t, err, "permission denied", "must be the owner")
 	if _, err := os.Stat(filepath.Join(dir, dbFile)); err != nil {
 		t.Errorf("the journal was moved: %v", err)
@@ -181,13 +181,13 @@ func TestFullDisk(t *testing.T) {
 	// It can still be read, and opened again, when there is no room at all.
 	must(t, j.Close())
 	ballast = securedirtest.FillUp(t, disk)
-	j, err := Open(dir, Options{})
+	j, err := lockJournal(dir, Options{})
 	if err != nil {
 		wantError(t, err, "disk", "")
 	} else {
 		must(t, j.Close())
 	}
-	_, err = Open(filepath.Join(disk, "other"), Options{})
+	_, err = lockJournal(filepath.Join(disk, "other"), Options{})
 	wantError(t, err, "", "room")
 	must(t, os.Remove(ballast))
 	j = openJournal(t, dir, Options{})
@@ -240,7 +240,7 @@ func TestFullDatabase(t *testing.T) {
 
 // playLimit begins creations in args[0] until a file may not grow any more.
 func playLimit(args []string) error {
-	j, err := Open(args[0], Options{})
+	j, err := lockJournal(args[0], Options{})
 	if err != nil {
 		return err
 	}
@@ -436,7 +436,7 @@ func TestRandomDamage(t *testing.T) {
 		}
 		dir := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(dir, dbFile), data, 0o600))
-		j, err := Open(dir, Options{})
+		j, err := lockJournal(dir, Options{})
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Error(err)
@@ -479,7 +479,7 @@ func TestForeign(t *testing.T) {
 		must(t, db.Close())
 		before, err := os.ReadFile(path)
 		must(t, err)
-		_, err = Open(dir, Options{})
+		_, err = lockJournal(dir, Options{})
 		wantError(t, err, tt.words, tt.hint)
 		wantError(t, check(dir), tt.words, tt.hint)
 		after, err := os.ReadFile(path)
@@ -751,7 +751,7 @@ func TestMigrations(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("there was nothing left to do: %s", log)
 	}
-	_, err = Open(dir, Options{})
+	_, err = lockJournal(dir, Options{})
 	wantError(t, err, "knows no more than", "newer version")
 
 	old := t.TempDir()
@@ -780,7 +780,7 @@ func TestMigratedBeside(t *testing.T) {
 func TestHeld(t *testing.T) {
 	dir := t.TempDir()
 	openJournal(t, dir, Options{})
-	_, err := Open(dir, Options{})
+	_, err := lockJournal(dir, Options{})
 	var held *HeldError
 	if !errors.As(err, &held) || held.Holder.PID != os.Getpid() {
 		t.Errorf("%T: %v", err, err)

@@ -64,10 +64,20 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+// lockJournal returns the locked journal in dir, and closes it where that fails.
+func lockJournal(dir string, opts Options) (*Writer, error) {
+	j := New(dir, opts)
+	w, err := j.Lock()
+	if err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	return w, nil
+}
+
 // openJournal opens the journal in dir, closed with the test.
 func openJournal(t *testing.T, dir string, opts Options) *Writer {
 	t.Helper()
-	j, err := Open(dir, opts)
+	j, err := lockJournal(dir, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

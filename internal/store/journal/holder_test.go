@@ -11,7 +11,7 @@ func TestLastHolder(t *testing.T) {
 	if h, ok := LastHolder(dir); ok {
 		t.Errorf("no folder: %+v", h)
 	}
-	j, err := Open(dir, Options{})
+	j, err := lockJournal(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,16 +111,6 @@ type Writer struct {
 	lock *os.File
 }
 
-// Open returns the locked journal in dir; see [Journal.Lock].
-func Open(dir string, opts Options) (*Writer, error) {
-	j := New(dir, opts)
-	w, err := j.Lock()
-	if err != nil {
-		return nil, errors.Join(err, j.Close())
-	}
-	return w, nil
-}
-
 // Lock locks the journal for this process until Unlock, and creates folder and
 // file where they are missing. It fails with a *HeldError while another process
 // holds the lock.
