@@ -42,16 +42,21 @@ type holder struct {
 	held func(domain string) string
 }
 
-// heldFor is how long an answer counts: a run makes many writes a second, and
-// asks before each.
+// heldFor is how long a hold that was found counts: of many orgs that are held, not
+// each needs to find the end of a window. That nothing holds an org never counts for
+// longer than the moment: what was suspended since must hold.
 const heldFor = time.Second
 
 // why returns why nothing may be written to an org ("" is the account) now, or "".
 func (h *holder) why(domain string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); h.held == nil || now.Sub(h.at) >= heldFor {
-		h.at, h.held = now, h.rules().At(now)
+	now := time.Now()
+	if h.held != nil && now.Sub(h.at) < heldFor {
+		if held := h.held(domain); held != "" {
+			return held
+		}
 	}
+	h.at, h.held = now, h.rules().At(now)
 	return h.held(domain)
 }
