@@ -494,6 +494,10 @@ func (j tripJournal) MarkAbsent(k journal.Key, reason string) error {
 	return j.around("journal.MarkAbsent", func() error { return j.Journal.MarkAbsent(k, reason) })
 }
 
+func (j tripJournal) MarkTurnedAway(k journal.Key) error {
+	return j.around("journal.MarkTurnedAway", func() error { return j.Journal.MarkTurnedAway(k) })
+}
+
 func (j tripJournal) MarkRefused(k journal.Key, reason string) error {
 	return j.around("journal.MarkRefused", func() error { return j.Journal.MarkRefused(k, reason) })
 }

@@ -189,7 +189,7 @@ func (c *Client) SetOrgProducts(ctx context.Context, id string, maySend func(con
 		if err != nil {
 			return nil, err
 		}
-		return productsBody(ids)
+		return encodeProducts(ids)
 	}
 	list, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "products"), orgProducts, body), checkProducts)
 	if err != nil {
@@ -198,8 +198,8 @@ func (c *Client) SetOrgProducts(ctx context.Context, id string, maySend func(con
 	return productIDs(list), nil
 }
 
-// productsBody returns the body that makes ids an org's products.
-func productsBody(ids []string) ([]byte, error) {
+// encodeProducts returns the body that makes ids an org's products.
+func encodeProducts(ids []string) ([]byte, error) {
 	if ids == nil {
 		return nil, errors.New("nil is not an empty list of products")
 	}

@@ -152,10 +152,14 @@ func (p *pacer) again(f *failure, wait time.Duration, policy *Policy, b *budget)
 // notBefore returns the error of a call that ends because the server asks for a
 // longer wait than the call has time for.
 func notBefore(err error, asked time.Duration) error {
+	const day = 24 * time.Hour
+	if asked >= day {
+		return fmt.Errorf("%w (not to be sent again for at least a day)", err)
+	}
 	now := time.Now().UTC()
 	at := now.Add(asked + time.Second - 1).Truncate(time.Second) // rounded up
 	format := "15:04:05 UTC"
-	if at.YearDay() != now.YearDay() || at.Year() != now.Year() {
+	if at.YearDay() != now.YearDay() {
 		format = "2006-01-02 15:04:05 UTC"
 	}
 	return fmt.Errorf("%w (not to be sent again until %s)", err, at.Format(format))
