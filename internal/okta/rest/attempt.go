@@ -23,11 +23,13 @@ type attempt struct {
 	// asking is the context of the call, with the slot: MaySend gets it.
 	asking context.Context
 
-	// timer ends what is under way, such as a send, when it takes too long.
+	// timer ends what is under way, such as a send, when it takes too long, and
+	// end whatever is.
 	timer *time.Timer
-	// sent says whether a request may have gone out, and sending holds what is
-	// known of the last one.
-	sent    atomic.Bool
+	end   context.CancelCauseFunc
+	// state is idle until a request may have gone out, sending is what is known
+	// of the last one.
+	state   atomic.Int32
 	sending *sending
 	// body is what MaySend returned for the send that comes next; asked says
 	// that it agreed to that one, and took is how long it took altogether.
@@ -35,6 +37,13 @@ type attempt struct {
 	asked bool
 	took  time.Duration
 }
+
+// The states of an attempt.
+const (
+	idle  int32 = iota // nothing was sent, or what was sent did nothing
+	sent               // a request may have gone out; its answer is waited for
+	ended              // the call's context ended before anything was sent
+)
 
 // sending is one request that was sent.
 type sending struct {
@@ -50,11 +59,12 @@ func (c *Caller) attempt(ctx context.Context, s *slot, call *Call) *failure {
 	a := &attempt{Caller: c, call: call, slot: s, asking: s.lend(ctx)}
 	timed, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
+	a.end = end
 	a.timer = time.AfterFunc(call.Policy.Timeout, func() { end(&lateError{call.Policy.Timeout.String()}) })
 	defer a.timer.Stop()
 	defer context.AfterFunc(ctx, func() {
 		grace := call.Policy.Grace
-		if !call.Policy.writes() || !a.sent.Load() {
+		if !call.Policy.writes() || a.state.CompareAndSwap(idle, ended) {
 			end(context.Cause(ctx))
 		} else if web.Sleep(timed, grace) == nil {
 			end(&lateError{grace.String() + " of being asked to stop"})
@@ -64,7 +74,7 @@ func (c *Caller) attempt(ctx context.Context, s *slot, call *Call) *failure {
 	f := a.exchange(context.WithValue(timed, attemptKey{}, a))
 	if f != nil {
 		f.took = time.Since(start) - a.took
-		if ctx.Err() != nil && !(call.Policy.writes() && a.sent.Load()) {
+		if ctx.Err() != nil && !(call.Policy.writes() && a.state.Load() == sent) {
 			f = &failure{err: ctx.Err()}
 		}
 	}
@@ -126,6 +136,9 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	a.asked = false
+	if !a.state.CompareAndSwap(idle, sent) && a.state.Load() == ended {
+		return nil, &UnsentError{context.Cause(a.asking)}
+	}
 	out := req.WithContext(req.Context())
 	if body := a.body; a.call.MaySend != nil {
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -134,15 +147,21 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 			out.Body, _ = out.GetBody()
 		}
 	}
-	a.sent.Store(true)
 	a.sending = &sending{start: time.Now()}
 	a.opts.Observer.Started(a.call.Method, a.call.Endpoint)
 	resp, err := a.opts.Transport.RoundTrip(out)
 	a.sending.err = err
-	if err == nil {
-		a.sending.code = resp.StatusCode
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	a.sending.code = resp.StatusCode
+	if resp.StatusCode == http.StatusUnauthorized { // it did nothing, and may come here again
+		a.state.Store(idle)
+		if a.asking.Err() != nil {
+			a.end(context.Cause(a.asking))
+		}
+	}
+	return resp, nil
 }
 
 // finish tells the observer and the log how the last send ended.
