@@ -463,4 +463,3 @@ func TestBodyOfARetry(t *testing.T) {
 		}
 	})
 }
-
