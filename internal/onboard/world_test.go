@@ -251,6 +251,7 @@ type program struct {
 	sink    tokens.Sink
 	log     *slog.Logger
 	trip    *tripwire
+	held    func(org string) string // as in apply.Options
 }
 
 // start makes the program, which logs to out and reaches the simulator through
@@ -341,7 +342,7 @@ func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 	if err := p.onboard.CatchUp(ctx, plan, p.api.FindOrg); err != nil {
 		return plan, nil, err
 	}
-	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Logger: p.log})
+	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Held: p.held, Logger: p.log})
 	out := json.NewEncoder(p.out)
 	return plan, result, errors.Join(err, out.Encode(plan), out.Encode(result))
 }
