@@ -52,7 +52,10 @@ func TestRetries(t *testing.T) {
 
 	read := func(ctx context.Context, c *Client) error { _, err := c.Account(ctx); return err }
 	write := func(ctx context.Context, c *Client) error { _, err := c.RenameAccount(ctx, "Acme", yes); return err }
-	post := func(ctx context.Context, c *Client) error { _, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes); return err }
+	post := func(ctx context.Context, c *Client) error {
+		_, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes)
+		return err
+	}
 	linked := reply(200, `{"id":"00o1"}`)
 
 	for _, tt := range []struct {

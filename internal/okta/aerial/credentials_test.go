@@ -25,7 +25,10 @@ var needs = map[string]func(context.Context, *Client) error{
 		_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, yes)
 		return err
 	},
-	"link":     func(ctx context.Context, c *Client) error { _, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes); return err },
+	"link": func(ctx context.Context, c *Client) error {
+		_, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes)
+		return err
+	},
 	"deletion": func(ctx context.Context, c *Client) error { return c.RequestDeletion(ctx, "00o1", yes) },
 }
 

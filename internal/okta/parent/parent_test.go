@@ -220,12 +220,12 @@ func TestWhatAnswersMean(t *testing.T) {
 		{"500", []http.HandlerFunc{reply(500, fail("E0000009"))}, maybe, 1, "500 E0000009", 0},
 		{"503", []http.HandlerFunc{reply(503, "", "Retry-After", "1")}, maybe, 1, "503", 0},
 		{"cut", []http.HandlerFunc{cut}, maybe, 1, "EOF", 0},
-		{"hung", []http.HandlerFunc{hang}, maybe, 1, "no complete answer within 45s", timeout},
+		{"hung", []http.HandlerFunc{hang}, maybe, 1, "no complete answer within 45s", Timeout},
 		{"hung in the body", []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, testAnswer[:60])
 			http.NewResponseController(w).Flush()
 			hang(w, r)
-		}}, made, 1, "no complete answer within 45s", timeout},
+		}}, made, 1, "no complete answer within 45s", Timeout},
 		{"429 once", []http.HandlerFunc{reply(429, fail("E0000047"), "Retry-After", "7"), reply(201, testAnswer)}, made, 2, "", 7 * time.Second},
 		{"429 then taken", []http.HandlerFunc{reply(429, ""), reply(400, taken)}, none, 2, "already exists", time.Second},
 		{"429 then 500", []http.HandlerFunc{reply(429, ""), reply(500, "")}, maybe, 2, "500", 0},
