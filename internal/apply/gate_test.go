@@ -102,6 +102,7 @@ type writer interface {
 // change to one of its orgs while others do what they do.
 type gated struct {
 	*simulatortest.Server
+	dpop   bool
 	wire   *wire
 	read   *aerial.Client
 	api    apply.API
@@ -116,7 +117,7 @@ func newGated(t testing.TB, c simulatortest.Config) *gated {
 	c.Options.Latency = latency
 	c.Seed = simulator.DefaultSeed(10)
 	c.Seed.Account.DeletionAllowed = true
-	g := &gated{Server: simulatortest.New(t, c)}
+	g := &gated{Server: simulatortest.New(t, c), dpop: c.DPoP}
 	g.wire = &wire{base: g.Client.Transport}
 	origin, _ := url.Parse(g.URL)
 	pem, err := g.Credentials.PEM()
@@ -299,6 +300,14 @@ var waits = map[string]func(testing.TB, *gated){
 	"a token that is refused": func(t testing.TB, g *gated) {
 		g.fault(t, simulator.Fault{Method: "PUT", ExpireTokens: true, Delay: 4 * time.Second, Times: 1})
 		g.fault(t, simulator.Fault{Method: "POST", Path: "/api/v1/orgs/**", ExpireTokens: true, Delay: 4 * time.Second, Times: 1})
+	},
+	"a nonce that is refused": func(t testing.TB, g *gated) {
+		if g.dpop {
+			g.fault(t, simulator.Fault{Method: "PUT", Do: g.ForgetNonces, Delay: 4 * time.Second, Times: 1})
+			g.fault(t, simulator.Fault{Method: "POST", Path: "/api/v1/orgs/**", Do: g.ForgetNonces, Delay: 4 * time.Second, Times: 1})
+		} else {
+			g.fault(t, simulator.Fault{Path: "/oauth2/v1/token", Delay: 4 * time.Second, Times: 1})
+		}
 	},
 	"a server that fails": func(t testing.TB, g *gated) {
 		g.fault(t, simulator.Fault{Method: "PUT", Status: 503, RetryAfter: 4 * time.Second, Times: 2})

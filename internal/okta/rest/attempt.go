@@ -141,10 +141,15 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	out := req.WithContext(req.Context())
 	if body := a.body; a.call.MaySend != nil {
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		out.Body, out.ContentLength = http.NoBody, int64(len(body))
 		if len(body) > 0 {
-			out.Body, _ = out.GetBody()
+			out.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		// With GetBody, http.Transport sends a request again that a server didn't
+		// look at, some seconds later perhaps. One that rests on a look comes here
+		// again instead.
+		if a.call.Policy.Repeat != AfterLook {
+			out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		}
 	}
 	a.sending = &sending{start: time.Now()}

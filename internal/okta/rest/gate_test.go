@@ -234,3 +234,21 @@ func TestUserAgent(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+// TestTransportDoesNotRepeat: no transport can send a write again that rests on a
+// look, because it can't get the body a second time.
+func TestTransportDoesNotRepeat(t *testing.T) {
+	for repeat, can := range map[Repeat]bool{Never: true, AfterLook: false, Always: true} {
+		call := call(repeat)
+		call.MaySend = func(context.Context) ([]byte, error) { return []byte("body"), nil }
+		err := caller(roundTrip(func(r *http.Request) (*http.Response, error) {
+			if (r.GetBody != nil) != can || r.ContentLength != 4 {
+				t.Errorf("%d: GetBody is there: %v", repeat, r.GetBody != nil)
+			}
+			return reply(200, "")
+		}), nil).Do(t.Context(), call)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
