@@ -25,7 +25,7 @@ func Holds(cfg *config.Config, j *journal.Journal) *freeze.Rules {
 // what is suspended, everything is, as the first of them says; the error says it
 // too.
 func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
-	rules := r.holder.rules()
+	rules := r.rules()
 	active := freeze.Active(rules.Suspensions, time.Now())
 	if err := rules.Unreadable; err != nil {
 		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: text.JoinLines(err.Error())})
@@ -33,7 +33,7 @@ func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
 	return active, rules.Unreadable
 }
 
-// holder answers what may not be written now, for many goroutines at once.
+// holder answers what may not be written now, for the many goroutines of one Apply.
 type holder struct {
 	rules func() *freeze.Rules // read anew
 
