@@ -82,7 +82,7 @@ func (a *app) comment(ctx context.Context, f commentFlags, file string) error {
 	client, err := forge.New(forge.Options{
 		Provider: f.provider, URL: f.url, Repository: f.repository,
 		Token: func(context.Context) (string, error) { return token, nil },
-		HTTP:  transport, UserAgent: "reconciler/" + versionString(), Logger: logger,
+		HTTP:  transport, Logger: logger,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	_ "time/tzdata" // schedules name time zones, and an image from scratch has none
 
 	_ "golang.org/x/crypto/x509roots/fallback" // nor root certificates
+
+	"reconciler/internal/web"
 )
 
 func main() { os.Exit(mainCode()) }
@@ -25,6 +27,7 @@ func mainCode() int {
 	// usual effect again, so that a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
 
+	web.Version = versionString()
 	return run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}, os.Environ())
 }
 

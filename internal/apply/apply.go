@@ -17,9 +17,11 @@ import (
 // API is what apply needs of the Aerial API. All methods are called concurrently.
 // Errors may carry a hint; see text.Hint.
 //
-// Writes that may be repeated take a function that must be called before they are
-// sent again: its error ends the call, and is in the chain of the call's own. So a
-// retry never undoes what somebody did since the first attempt.
+// Each write takes a function maySend that must be asked right before the write is
+// sent, each time that it is sent, when nothing is left to wait for. It looks, with
+// reads of this API and the context that it is given, whether the write may still
+// be made. Its error forbids the send, ends the call, and is in the chain of the
+// call's own. So no write, and no retry, undoes what somebody did meanwhile.
 //
 // Reads end at once when ctx is cancelled. A write that has been sent must be waited
 // for nevertheless, because its outcome has to be known. Cancellation only prevents
@@ -28,7 +30,7 @@ type API interface {
 	// Account reads the account.
 	Account(ctx context.Context) (state.Account, error)
 	// RenameAccount sets the account's name. It may be repeated.
-	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
+	RenameAccount(ctx context.Context, name string, maySend func(context.Context) error) (state.Account, error)
 
 	// Org reads one managed org, without its products.
 	Org(ctx context.Context, id string) (state.Org, error)
@@ -38,17 +40,18 @@ type API interface {
 	// LinkOrg adds an org to the account, by id where there is one, else by
 	// domain. This can't be undone, and it is never sent again when its
 	// outcome is unknown.
-	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
+	LinkOrg(ctx context.Context, id, domain, cell string, maySend func(context.Context) error) (state.Org, error)
 
 	// OrgProducts reads the ids of the org's enabled products, sorted.
 	OrgProducts(ctx context.Context, id string) ([]string, error)
-	// SetOrgProducts replaces all of the org's products. It may be repeated.
-	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
+	// SetOrgProducts replaces all of the org's products by those that maySend
+	// returns. It may be repeated.
+	SetOrgProducts(ctx context.Context, id string, maySend func(context.Context) (products []string, err error)) ([]string, error)
 	// SetOrgStatus activates or deactivates the org. It may be repeated.
-	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status, maySend func(context.Context) error) (state.Org, error)
 	// RequestDeletion asks Okta to delete an INACTIVE org. It is never sent
 	// again when its outcome is unknown.
-	RequestDeletion(ctx context.Context, id string) error
+	RequestDeletion(ctx context.Context, id string, maySend func(context.Context) error) error
 }
 
 // Options configures Apply.
@@ -63,9 +66,9 @@ type Options struct {
 	Creator Creator
 	// Deletions records which deletions were requested; nil records none.
 	Deletions Deletions
-	// Held, where not nil, is called right before each change. It returns why
-	// writes to an org ("" is the account) are held by now, or nothing if they
-	// are not. It is called concurrently.
+	// Held, where not nil, is called before each change, and again right before
+	// each write is sent. It returns why writes to an org ("" is the account) are
+	// held by now, or nothing if they are not. It is called concurrently.
 	Held func(org string) string
 	// Done, where not nil, is called for each change as soon as its outcome is
 	// known. The calls are serialized, in no particular order of orgs.
@@ -77,11 +80,12 @@ type Options struct {
 // Deletions records which deletions were requested, because no field of an org
 // shows it. Its methods are called concurrently.
 type Deletions interface {
-	// Begin is called before Okta is asked to delete an org. After an error Okta
-	// is not asked.
+	// Begin is called right before Okta is asked to delete an org, each time that
+	// the request is sent. After an error Okta is not asked.
 	Begin(orgID, domain string) error
 	// End is called with the answer; an empty refusal means that Okta accepted the
-	// request. It is not called if there was no answer.
+	// request. It is not called if there was no answer, unless the request was
+	// certainly not made.
 	End(orgID, refusal string) error
 }
 
@@ -135,15 +139,15 @@ type applier struct {
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
 		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions,
-		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, log: a.opts.Logger,
+		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
 	}
 	var failed diff.Action
-	var held string
+	var held *heldError
 	applied := 0
 	for i, c := range changes {
 		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
-		if held == "" && a.opts.Held != nil {
-			held = a.opts.Held(c.Org)
+		if held == nil {
+			errors.As(w.mayWrite(c.Org), &held)
 		}
 		switch {
 		case c.Blocked != "":
@@ -154,15 +158,18 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		case ctx.Err() != nil:
 			o.Result = Skipped
 			o.Error = "the run was stopped"
-		case held != "":
-			o.Result = Skipped
-			o.Error = "writes have been held since the plan was made: " + held
+		case held != nil:
+			o.Result, o.Error = Skipped, held.Error()
 		default:
 			note, err := w.changeOrRecover(ctx, c)
 			o.Hint = note
-			if stopped(ctx, err) {
+			switch {
+			case err == nil:
+			case !uncertain(err) && errors.As(err, &held):
+				o.Result, o.Error = Skipped, held.Error()
+			case stopped(ctx, err):
 				o.Result, o.Error = Skipped, "the run was stopped"
-			} else if err != nil {
+			default:
 				failed = c.Action
 				o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
 			}
@@ -186,9 +193,11 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 // stopped reports whether err means that the run was stopped before the change was
 // sent. An error after which the outcome of a write is unknown does not.
 func stopped(ctx context.Context, err error) bool {
+	return err != nil && !uncertain(err) && ctx.Err() != nil && errors.Is(err, ctx.Err())
+}
+
+// uncertain reports whether err is that of a write that may have taken effect.
+func uncertain(err error) bool {
 	var unknown interface{ Uncertain() bool }
-	if errors.As(err, &unknown) && unknown.Uncertain() {
-		return false
-	}
-	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
+	return errors.As(err, &unknown) && unknown.Uncertain()
 }

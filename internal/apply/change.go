@@ -28,6 +28,7 @@ type worker struct {
 	doubt error
 	// neverDeactivated is as in Options.
 	neverDeactivated []string
+	held             func(org string) string // as in Options, or nil
 	// linked is set if this run linked the org: the plan's "before" of its products
 	// and status is a guess then.
 	linked bool
@@ -77,43 +78,19 @@ func (w *worker) renameAccount(ctx context.Context, c diff.Change) (string, erro
 		account, err := w.api.Account(ctx)
 		return account.Name, err
 	}
-	check := func(ctx context.Context) error {
+	g := w.gate(c, func(ctx context.Context) error {
 		actual, err := name(ctx)
 		if err != nil {
 			return err
 		}
 		return compare("the account's name is", actual, c.Before.Text(), c.After.Text())
-	}
-	send := func(ctx context.Context) error {
-		_, err := w.api.RenameAccount(ctx, c.After.Text(), check)
-		return err
-	}
-	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
+	})
+	_, err := w.api.RenameAccount(ctx, c.After.Text(), g.maySend)
+	return g.set(ctx, err, func(ctx context.Context) (string, string, error) {
 		actual, err := name(ctx)
 		return actual, c.After.Text(), err
 	})
 }
-
-// set makes a change that sets a value: it checks that the value is still as planned,
-// writes, and reads back. The client checks again before it sends the write another
-// time, so that no retry undoes what somebody did in the meantime.
-func (w *worker) set(ctx context.Context, c diff.Change, check, send func(context.Context) error, read reading) (string, error) {
-	if err := check(ctx); errors.Is(err, errAlready) {
-		return noteAlready, nil
-	} else if err != nil {
-		return "", err
-	}
-	w.logWrite(c)
-	// If the check before a retry finds the new value, an earlier attempt whose
-	// answer was lost has set it.
-	if err := send(ctx); err != nil && !errors.Is(err, errAlready) {
-		return "", err
-	}
-	return readBack(ctx, read)
-}
-
-// errAlready means that nothing is left to be written.
-var errAlready = errors.New("it is so already")
 
 // compare returns nil if the change may be made, errAlready if it need not be made,
 // and otherwise why it must not be made.
@@ -148,9 +125,12 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
 
 // link adds the org to the account, and tells the creator.
 func (w *worker) link(ctx context.Context, c diff.Change) (note string, err error) {
-	w.log.Info("writing", "org", c.Org, "orgID", w.orgID, "action", string(diff.LinkOrg))
-	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell)
-	switch {
+	c.Action = diff.LinkOrg // it may be part of creating the org
+	g := w.gate(c, nil)
+	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell, g.maySend)
+	switch err = g.outcome(err); {
+	case g.refusal != nil:
+		return "", err
 	case err == nil && org.ID == "":
 		return "", errors.New("the answer does not contain the linked org's id")
 	case err != nil:
@@ -213,7 +193,7 @@ func checkDomain(org state.Org, domain string) error {
 
 func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
 	after := c.After.List()
-	check := func(ctx context.Context) error {
+	g := w.gate(c, func(ctx context.Context) error {
 		if _, err := w.read(ctx, c, false); err != nil {
 			return err
 		}
@@ -235,12 +215,12 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 				"run again: the next plan shows the loss, and the guards check it")
 		}
 		return compare("the org's products are", list(actual), list(c.Before.List()), list(after))
-	}
-	send := func(ctx context.Context) error {
-		_, err := w.api.SetOrgProducts(ctx, w.orgID, after, check)
-		return err
-	}
-	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
+	})
+	_, err := w.api.SetOrgProducts(ctx, w.orgID, func(ctx context.Context) ([]string, error) {
+		err := g.maySend(ctx)
+		return after, err
+	})
+	return g.set(ctx, err, func(ctx context.Context) (string, string, error) {
 		actual, err := w.api.OrgProducts(ctx, w.orgID)
 		return list(actual), list(after), err
 	})
@@ -248,18 +228,15 @@ func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, err
 
 func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
 	after := state.Status(c.After.Text())
-	check := func(ctx context.Context) error {
+	g := w.gate(c, func(ctx context.Context) error {
 		org, err := w.read(ctx, c, after == state.Inactive)
 		if err != nil {
 			return err
 		}
 		return compare("the org's status is", string(org.Status), c.Before.Text(), string(after))
-	}
-	send := func(ctx context.Context) error {
-		_, err := w.api.SetOrgStatus(ctx, w.orgID, after, check)
-		return err
-	}
-	return w.set(ctx, c, check, send, func(ctx context.Context) (string, string, error) {
+	})
+	_, err := w.api.SetOrgStatus(ctx, w.orgID, after, g.maySend)
+	return g.set(ctx, err, func(ctx context.Context) (string, string, error) {
 		org, err := w.api.Org(ctx, w.orgID)
 		return string(org.Status), string(after), err
 	})
@@ -268,30 +245,35 @@ func (w *worker) setStatus(ctx context.Context, c diff.Change) (string, error) {
 // requestDeletion has nothing to read back: no field of an org shows that its
 // deletion was requested.
 func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, error) {
-	org, err := w.read(ctx, c, true)
-	if err != nil {
-		return "", err
+	g := w.gate(c, func(ctx context.Context) error {
+		org, err := w.read(ctx, c, true)
+		if err != nil {
+			return err
+		}
+		if org.Status != state.Inactive {
+			return changedSince("the org's status is", string(org.Status), string(state.Inactive))
+		}
+		return nil
+	})
+	if w.deletions != nil {
+		g.record = func() error { return w.deletions.Begin(w.orgID, c.Org) }
 	}
-	if org.Status != state.Inactive {
-		return "", changedSince("the org's status is", string(org.Status), string(state.Inactive))
-	}
-	if w.deletions == nil {
-		w.logWrite(c)
-		return "", w.api.RequestDeletion(ctx, w.orgID)
-	}
-	if err := w.deletions.Begin(w.orgID, c.Org); err != nil {
-		return "", err
-	}
-	w.logWrite(c)
+	err := g.outcome(w.api.RequestDeletion(ctx, w.orgID, g.maySend))
 	note, refusal := "", ""
-	err = w.api.RequestDeletion(ctx, w.orgID)
 	switch {
+	case g.refusal != nil && (g.passed == 0 || uncertain(err)):
+		return "", err
+	case g.refusal != nil:
+		refusal = err.Error()
 	case alreadyRequested(err):
 		note, err = "had been asked for before", nil
 	case isRefused(err):
 		refusal = err.Error()
 	case err != nil:
 		return "", err
+	}
+	if w.deletions == nil {
+		return note, err
 	}
 	if noteErr := w.deletions.End(w.orgID, refusal); noteErr != nil && err == nil {
 		note = joinNotes(note, "the journal could not note it, so the next plan shows it again: "+noteErr.Error())
@@ -310,10 +292,6 @@ func isRefused(err error) bool {
 func alreadyRequested(err error) bool {
 	var e interface{ AlreadyRequested() bool }
 	return errors.As(err, &e) && e.AlreadyRequested()
-}
-
-func (w *worker) logWrite(c diff.Change) {
-	w.log.Info("writing", "org", c.Org, "orgID", w.orgID, "action", string(c.Action))
 }
 
 // changedSince is the error of a change that is not made because somebody changed the

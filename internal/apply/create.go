@@ -16,6 +16,10 @@ type Creator interface {
 	// attempt ended, and waits until the org may be linked. It may be called again
 	// wherever it ended, and never creates a second org.
 	//
+	// maySend is asked right before each time that the call is sent which creates
+	// the org, when nothing is left to wait for. After its error the call is not
+	// sent, and the error is in the chain of what is returned.
+	//
 	// If it is unknown whether the org exists, it calls link, which tries to add
 	// the org to the account by its domain; nil means that the org exists and is
 	// linked now. An error with a method Refused() bool that returns true means
@@ -24,7 +28,7 @@ type Creator interface {
 	// When ctx ends, what has been sent is finished and recorded, and nothing new
 	// is sent. An error that wraps ctx's means that it was stopped before there
 	// was a result. If the org exists but may not be linked yet, there is no error.
-	Create(ctx context.Context, c diff.Change, link func(context.Context) error) (Created, error)
+	Create(ctx context.Context, c diff.Change, maySend func() error, link func(context.Context) error) (Created, error)
 	// Linked is called for every org that a run links, created or not, and perhaps
 	// more than once. The note is what the user should know; empty if there is
 	// nothing.
@@ -53,7 +57,7 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 	if w.creator == nil {
 		return "", errNoCreator
 	}
-	created, err := w.creator.Create(ctx, c, func(ctx context.Context) error {
+	created, err := w.creator.Create(ctx, c, func() error { return w.mayWrite(c.Org) }, func(ctx context.Context) error {
 		note, err := w.link(ctx, c)
 		w.linkNote = note
 		return err

@@ -32,7 +32,7 @@ func (c *creator) Done(domain string) {
 	c.done = append(c.done, domain)
 }
 
-func (c *creator) Create(ctx context.Context, change diff.Change, link func(context.Context) error) (apply.Created, error) {
+func (c *creator) Create(ctx context.Context, change diff.Change, maySend func() error, link func(context.Context) error) (apply.Created, error) {
 	return c.create(ctx, change, link)
 }
 
@@ -275,7 +275,7 @@ func TestDeletionIsNoted(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tt.before {
-				if err := r.client.RequestDeletion(t.Context(), org.ID); err != nil {
+				if err := r.client.RequestDeletion(t.Context(), org.ID, func(context.Context) error { return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -39,6 +40,7 @@ func FetchStatus(ctx context.Context, address string) (*Status, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", web.UserAgent(ctx))
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
 	client := &http.Client{

@@ -36,11 +36,11 @@ type commitReporter struct {
 
 // newCommitReporter returns the commitReporter of the config, nil where it has
 // none; send is nil for the transport that the config asks for.
-func newCommitReporter(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*commitReporter, error) {
+func newCommitReporter(cfg *config.Config, log *slog.Logger, send http.RoundTripper) (*commitReporter, error) {
 	if cfg.Git == nil || cfg.Git.Status == nil {
 		return nil, nil
 	}
-	client, err := reconcile.OpenForge(cfg, version, log, send)
+	client, err := reconcile.OpenForge(cfg, log, send)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func newReporting(t *testing.T, server *forgetest.Server, provider, repository, 
 func (r *reporting) reach() {
 	r.t.Helper()
 	var err error
-	if r.runner.commitReporter, err = newCommitReporter(r.cfg, "v1.2.3", r.log.logger(), r.server.Transport()); err != nil {
+	if r.runner.commitReporter, err = newCommitReporter(r.cfg, r.log.logger(), r.server.Transport()); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -321,7 +321,7 @@ func TestCommitStatusThroughPrivateCA(t *testing.T) {
 	rec := &RunRecord{Commit: commit, Result: ResultInSync, Summary: &diff.Summary{}}
 	tell := func() {
 		t.Helper()
-		commitReporter, err := newCommitReporter(cfg, "v1", log.logger(), nil)
+		commitReporter, err := newCommitReporter(cfg, log.logger(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -116,7 +116,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *
 		return nil, err
 	}
 	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now}
-	if u.commitReporter, err = newCommitReporter(cfg, opts.Version, u.log, nil); err != nil {
+	if u.commitReporter, err = newCommitReporter(cfg, u.log, nil); err != nil {
 		return nil, err
 	}
 	return &daemon{

@@ -1,14 +1,22 @@
 package daemon
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/parent"
+	"reconciler/internal/onboard"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/tokens"
 
 	"reconciler/internal/freeze"
 )
@@ -62,5 +70,57 @@ func TestDocs(t *testing.T) {
 		if name := f.GetName(); strings.HasPrefix(name, "reconciler_") && !words[name] {
 			t.Errorf("docs/operations.md lacks the metric %s", name)
 		}
+	}
+}
+
+// stopTime is how long a stop may take at most, in seconds, as docs and examples
+// have it.
+const stopTime = 120
+
+// TestStopTime: a stop may begin right after a creation was sent, whose token the
+// sink doesn't take until the last attempt. Wherever people are told how long a stop
+// may take, it is the same time, and long enough for that.
+func TestStopTime(t *testing.T) {
+	longest := parent.Timeout + onboard.StopTimeout + tokens.CommandTimeout + shutdownGrace
+	if spare := stopTime*time.Second - longest; spare < 10*time.Second || spare > 40*time.Second {
+		t.Errorf("a stop may take %v, and people are told to allow %d seconds", longest, stopTime)
+	}
+	figure := regexp.MustCompile(`(?:terminationGracePeriodSeconds:|TimeoutStopSec=|stop_grace_period:|docker stop (?:--time|--timeout|-t)|--stop-timeout|(?:allow|up to) (?:about )?)[ =]*(\d+)(?:s\b| seconds)?(?: before SIGKILL)?`)
+	named := regexp.MustCompile(`terminationGrace|TimeoutStop|stop_grace|docker stop|stop-timeout|SIGKILL`)
+	found := 0
+	for _, folder := range []string{"docs", "examples", "integrations", "README.md", "Dockerfile"} {
+		err := filepath.WalkDir("../../"+folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			for n, line := range strings.Split(string(data), "\n") {
+				if !named.MatchString(line) {
+					continue
+				}
+				for _, m := range figure.FindAllStringSubmatch(line, -1) {
+					found++
+					if m[1] != strconv.Itoa(stopTime) {
+						t.Errorf("%s:%d: %q is not %d seconds", path, n+1, m[0], stopTime)
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if found < 4 {
+		t.Errorf("only %d places name the time", found)
+	}
+	operations, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	creation, storing := parent.Timeout/time.Second, (onboard.StopTimeout+tokens.CommandTimeout)/time.Second
+	text := strings.Join(strings.Fields(string(operations)), " ")
+	if want := fmt.Sprintf("gets up to %d seconds, because its response has the org's token, and storing that up to %d seconds more", creation, storing); !strings.Contains(text, want) {
+		t.Errorf("docs/operations.md lacks %q", want)
 	}
 }

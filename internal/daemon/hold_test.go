@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/okta/simulator"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 
@@ -354,6 +355,52 @@ func TestSavedPlanIsHeld(t *testing.T) {
 		}
 		if result, err := r.Apply(t.Context(), plan, nil); err != nil || result.Counts().Applied != 2 {
 			t.Errorf("%+v, %v", result, err)
+		}
+	})
+}
+
+// TestSuspendedWhileOrgsAreCreated: a suspension that another process makes while the
+// first of three orgs is being created: that one is finished, no other is begun, and
+// the run says so. After resuming the others are created.
+func TestSuspendedWhileOrgsAreCreated(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, stateDir, _ := withJournal(t, nil)
+		desired := creating
+		for _, domain := range []string{"acme-new1.okta.com", "acme-new2.okta.com"} {
+			_, entry, _ := strings.Cut(creating, inSync)
+			desired += strings.ReplaceAll(entry, made, domain)
+		}
+		w.commit(desired)
+		other := journal.New(stateDir, journal.Options{})
+		defer other.Close()
+		if err := w.sim.AddFault(simulator.Fault{Method: "POST", Path: "/api/v1/orgs", API: "org", Delay: 2 * time.Second, Times: 1, Do: func() {
+			if _, err := other.Suspend(freeze.Suspension{Reason: "incident", Owner: "ada"}); err != nil {
+				t.Error(err)
+			}
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		creations := func() (n int) {
+			for _, r := range w.sim.Requests() {
+				if r.Method == "POST" && r.Path == "/api/v1/orgs" && !r.Aerial {
+					n++
+				}
+			}
+			return n
+		}
+		s := w.expect(ResultPartial)
+		if n := creations(); n != 1 {
+			t.Errorf("%d creations sent", n)
+		}
+		if c := s.LastRun.Changes; c.Applied != 1 || c.Failed != 0 || c.Skipped == 0 {
+			t.Errorf("%+v", c)
+		}
+		if _, err := other.Resume(func(freeze.Suspension) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(ResultApplied)
+		if n := creations(); n != 3 {
+			t.Errorf("%d creations sent", n)
 		}
 	})
 }

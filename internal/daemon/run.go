@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
+	"reconciler/internal/web"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -86,6 +87,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.tracker.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
+	ctx = web.WithRun(ctx, rec.ID)
 	u.pass(ctx, &rec)
 
 	rec.Finished = u.now().UTC()

@@ -808,3 +808,28 @@ func TestRunWarnsOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestRunNamesItself: each request of a run, those for tokens too, says which
+// program sends it and for which run, so that Okta's log can be compared with ours.
+func TestRunNamesItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply"})
+		w.tamper(emea, sso)
+		rec, _ := w.run()
+		tokens, writes := 0, 0
+		for _, r := range w.sim.Requests() {
+			if want := "reconciler/devel (run " + rec.ID + ")"; r.UserAgent != want {
+				t.Errorf("%s %s is sent by %q, want %q", r.Method, r.Path, r.UserAgent, want)
+			}
+			if strings.HasSuffix(r.Path, "/token") {
+				tokens++
+			}
+			if r.Method == "PUT" {
+				writes++
+			}
+		}
+		if tokens != 2 || writes != 1 {
+			t.Errorf("%d requests for tokens and %d writes", tokens, writes)
+		}
+	})
+}

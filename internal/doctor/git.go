@@ -307,7 +307,7 @@ func (e *examination) commitStatus(ctx context.Context) Check {
 	}
 	commit := read.Commit
 	wire := &recorder{base: e.forge()}
-	client, err := reconcile.OpenForge(e.cfg, "", e.opts.Logger, wire)
+	client, err := reconcile.OpenForge(e.cfg, e.opts.Logger, wire)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}

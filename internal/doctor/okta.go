@@ -73,6 +73,7 @@ func (e *examination) reach(ctx context.Context, u *url.URL, key string) (http.H
 	if err != nil {
 		return nil, failed(text.JoinLines(err.Error()), "")
 	}
+	req.Header.Set("User-Agent", web.UserAgent(ctx))
 	start := time.Now()
 	// The transport itself is asked, not an http.Client: that would follow
 	// redirects.

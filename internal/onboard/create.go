@@ -28,12 +28,17 @@ type creation struct {
 	parent *creator
 	key    journal.Key
 	change diff.Change
-	link   func(context.Context) error
+	// maySend and link are as in apply.Creator.
+	maySend func() error
+	link    func(context.Context) error
+	// sent reports whether the journal says that the call is sent, because this
+	// process is about to send it, or has sent it.
+	sent bool
 }
 
 // Create creates the org that c declares, or continues an earlier attempt; see
 // apply.Creator, and the package comment for the order of steps.
-func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context.Context) error) (apply.Created, error) {
+func (o *Onboarder) Create(ctx context.Context, c diff.Change, maySend func() error, link func(context.Context) error) (apply.Created, error) {
 	if c.Create == nil {
 		return apply.Created{}, errors.New("the plan doesn't say how to create the org")
 	}
@@ -41,7 +46,7 @@ func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context
 	if err != nil {
 		return apply.Created{}, err
 	}
-	n := &creation{Onboarder: o, parent: p, key: o.key(c.Org), change: c, link: link}
+	n := &creation{Onboarder: o, parent: p, key: o.key(c.Org), change: c, maySend: maySend, link: link}
 	created, err := n.create(ctx)
 	if err != nil && ctx.Err() == nil {
 		n.note(err)
@@ -126,14 +131,17 @@ func (n *creation) send(ctx context.Context) (created apply.Created, isNew bool,
 		return apply.Created{}, false, fmt.Errorf("waiting for other orgs of the parent %q: %w", n.parent.name, err)
 	}
 	defer n.parent.release()
-	if err := n.parent.API.CheckConsent(ctx, n.account); err != nil {
-		return apply.Created{}, false, err
+	var refusal error
+	times := 0
+	answer, err := n.parent.API.CreateOrg(ctx, n.subdomain(), *n.change.Create, func(ctx context.Context) error {
+		if refusal = n.prepare(ctx); refusal == nil {
+			times++
+		}
+		return refusal
+	})
+	if refusal != nil && times == 0 {
+		return apply.Created{}, false, refusal // which says more than that the call failed
 	}
-	if err := n.prepare(ctx); err != nil {
-		return apply.Created{}, false, err
-	}
-	n.log.Info("writing", "org", n.key.Domain, "action", string(diff.CreateOrg), "parent", n.parent.name)
-	answer, err := n.parent.API.CreateOrg(ctx, n.subdomain(), *n.change.Create)
 	var uncertain *rest.UncertainError
 	switch {
 	case err == nil:
@@ -145,6 +153,8 @@ func (n *creation) send(ctx context.Context) (created apply.Created, isNew bool,
 		}
 		return apply.Created{}, false, text.WithHint(text.Flat(err),
 			"the next run finds out whether the org exists, and continues with it; no second one is created")
+	case !n.sent:
+		return apply.Created{}, false, err
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
 		err = text.Flat(errors.Join(err, markErr))
@@ -162,13 +172,25 @@ var errTaken = text.WithHint(
 	errors.New("the subdomain is taken, and the org that has it can't be linked"),
 	"if that org is yours, check that it is in the declared cell and that it, or its parent, has granted consent; if not, declare another domain")
 
-// prepare does what has to be done before the call may be sent, and records that it
-// is sent now. The sink is probed right before that, also after a wait: a disk that
-// had room a minute ago may be full by then.
+// prepare does what has to be done right before each time that the call is sent, and
+// records that it is sent now. What takes time comes first, again after each wait: a
+// disk that had room a minute ago may be full by then, and writes may be held.
 func (n *creation) prepare(ctx context.Context) error {
+	if n.sent { // an earlier time, which did nothing
+		if err := n.journal.MarkTurnedAway(n.key); err != nil {
+			return err
+		}
+		n.sent = false
+	}
 	for begun := false; ; begun = true {
+		if err := n.parent.API.CheckConsent(ctx, n.account); err != nil {
+			return err
+		}
 		if err := n.sink.Probe(ctx); err != nil {
 			return text.WithHint(fmt.Errorf("the token sink doesn't work, so nothing was sent: %w", err), text.Hint(err))
+		}
+		if err := n.maySend(); err != nil {
+			return err
 		}
 		if !begun {
 			if err := n.begin(); err != nil {
@@ -176,8 +198,13 @@ func (n *creation) prepare(ctx context.Context) error {
 			}
 		}
 		wait, err := n.journal.Send(n.key, rate)
-		if err != nil || wait == 0 {
+		if err != nil {
 			return err
+		}
+		if wait == 0 {
+			n.sent = true
+			n.log.Info("writing", "org", n.key.Domain, "action", string(diff.CreateOrg), "parent", n.parent.name)
+			return nil
 		}
 		n.log.Info("waiting for the parent's limit", "org", n.key.Domain, "parent", n.parent.name, "wait", wait.Round(time.Second))
 		if err := web.Sleep(ctx, wait); err != nil {

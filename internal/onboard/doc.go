@@ -18,7 +18,10 @@
 //  8. wait until it has settled, and let it be linked
 //  9. journal: it is linked; it is done
 //
-// Each step is synced to disk before the next one begins.
+// Each step is synced to disk before the next one begins. Steps 1 to 4, and whether
+// writes are held, come right before each time that the call is sent, when its
+// credentials are there: a call that a rate limit turned away did nothing, and is
+// sent again as if it had never been.
 //
 // # After a crash
 //

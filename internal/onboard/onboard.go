@@ -29,6 +29,7 @@ type Journal interface {
 	Send(journal.Key, journal.Rate) (wait time.Duration, err error)
 	MarkUnanswered(k journal.Key, reason string) error
 	MarkAbsent(k journal.Key, reason string) error
+	MarkTurnedAway(k journal.Key) error
 	MarkRefused(k journal.Key, reason string) error
 	MarkCreated(k journal.Key, orgID string, at time.Time) error
 	MarkTokenStored(k journal.Key, where string) error
@@ -46,7 +47,10 @@ type ParentAPI interface {
 	// CreateOrg creates an org. Without an error the org exists, with an
 	// *rest.UncertainError it may exist, with any other error it does not. It
 	// must not be repeated for an org that exists or may exist.
-	CreateOrg(ctx context.Context, subdomain string, org state.Create) (parent.Created, error)
+	//
+	// maySend is asked right before each time that the request is sent; an earlier
+	// time did nothing then. After its error the request is not sent.
+	CreateOrg(ctx context.Context, subdomain string, org state.Create, maySend func(context.Context) error) (parent.Created, error)
 	// Timeout is how long CreateOrg may take from sending to the answer.
 	Timeout() time.Duration
 }

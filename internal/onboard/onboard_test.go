@@ -517,7 +517,7 @@ func TestCatchUp(t *testing.T) {
 			w.ClearFaults()
 			w.clock.Add(int64(31 * time.Second))
 			w.with(t, func(t *testing.T, p *program) {
-				if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1"); err != nil {
+				if _, err := p.api.LinkOrg(t.Context(), "", fresh, "ok1", func(context.Context) error { return nil }); err != nil {
 					t.Fatal(err)
 				}
 			})

@@ -3,6 +3,7 @@ package onboard
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"reconciler/internal/apply"
@@ -12,11 +13,10 @@ import (
 )
 
 const (
-	// storeTimeout is for how long storing a token is retried, and stopTimeout for
-	// how long once the run is to stop: a process is usually given about a minute
-	// before it is killed.
+	// storeTimeout is for how long storing a token is retried, and StopTimeout for
+	// how long once the run is to stop: the process may be killed soon.
 	storeTimeout = 5 * time.Minute
-	stopTimeout  = 20 * time.Second
+	StopTimeout  = 20 * time.Second
 	// storeEvery is the time between two attempts.
 	storeEvery = 2 * time.Second
 )
@@ -75,16 +75,19 @@ func (n *creation) markToken(where, lost string) error {
 // may pass; until then the token exists in memory only.
 func (n *creation) store(ctx context.Context, answer parent.Created, at time.Time) (where string, err error) {
 	meta := tokens.Meta{Domain: n.key.Domain, OrgID: answer.OrgID, Parent: n.parent.name, CreatedAt: at}
-	for stopping := time.Duration(0); ; {
+	var stopped atomic.Pointer[time.Time] // when the run was to stop
+	defer context.AfterFunc(ctx, func() {
+		now := time.Now()
+		stopped.Store(&now)
+	})()
+	for {
 		where, err = n.sink.Store(meta, answer.Token)
-		if err == nil || time.Since(at) >= storeTimeout || stopping >= stopTimeout {
+		stop := stopped.Load()
+		if err == nil || time.Since(at) >= storeTimeout || stop != nil && time.Since(*stop) >= StopTimeout {
 			return where, err
 		}
 		n.log.Error("the token sink doesn't take the token of a new org; it is in memory only, and offered again",
 			"org", n.key.Domain, "error", err, "hint", text.Hint(err))
-		if ctx.Err() != nil {
-			stopping += storeEvery
-		}
 		time.Sleep(storeEvery) // also when ctx has ended
 	}
 }

@@ -251,6 +251,7 @@ type program struct {
 	sink    tokens.Sink
 	log     *slog.Logger
 	trip    *tripwire
+	held    func(org string) string // as in apply.Options
 }
 
 // start makes the program, which logs to out and reaches the simulator through
@@ -341,7 +342,7 @@ func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 	if err := p.onboard.CatchUp(ctx, plan, p.api.FindOrg); err != nil {
 		return plan, nil, err
 	}
-	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Logger: p.log})
+	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Held: p.held, Logger: p.log})
 	out := json.NewEncoder(p.out)
 	return plan, result, errors.Join(err, out.Encode(plan), out.Encode(result))
 }
@@ -492,6 +493,10 @@ func (j tripJournal) MarkUnanswered(k journal.Key, reason string) error {
 
 func (j tripJournal) MarkAbsent(k journal.Key, reason string) error {
 	return j.around("journal.MarkAbsent", func() error { return j.Journal.MarkAbsent(k, reason) })
+}
+
+func (j tripJournal) MarkTurnedAway(k journal.Key) error {
+	return j.around("journal.MarkTurnedAway", func() error { return j.Journal.MarkTurnedAway(k) })
 }
 
 func (j tripJournal) MarkRefused(k journal.Key, reason string) error {

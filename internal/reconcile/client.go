@@ -115,11 +115,11 @@ type reader interface {
 
 // writer is the part of the Aerial API that changes something.
 type writer interface {
-	RenameAccount(ctx context.Context, name string, again func(context.Context) error) (state.Account, error)
-	LinkOrg(ctx context.Context, id, domain, cell string) (state.Org, error)
-	SetOrgProducts(ctx context.Context, id string, products []string, again func(context.Context) error) ([]string, error)
-	SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (state.Org, error)
-	RequestDeletion(ctx context.Context, id string) error
+	RenameAccount(ctx context.Context, name string, maySend func(context.Context) error) (state.Account, error)
+	LinkOrg(ctx context.Context, id, domain, cell string, maySend func(context.Context) error) (state.Org, error)
+	SetOrgProducts(ctx context.Context, id string, maySend func(context.Context) ([]string, error)) ([]string, error)
+	SetOrgStatus(ctx context.Context, id string, status state.Status, maySend func(context.Context) error) (state.Org, error)
+	RequestDeletion(ctx context.Context, id string, maySend func(context.Context) error) error
 }
 
 // api is what apply works with: it reads with the one token and writes with

@@ -167,7 +167,7 @@ func (p *processDeletions) End(orgID, refusal string) error {
 // sent.
 type unavailable struct{ err error }
 
-func (u unavailable) Create(context.Context, diff.Change, func(context.Context) error) (apply.Created, error) {
+func (u unavailable) Create(context.Context, diff.Change, func() error, func(context.Context) error) (apply.Created, error) {
 	return apply.Created{}, u.err
 }
 

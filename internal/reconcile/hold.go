@@ -25,7 +25,7 @@ func Holds(cfg *config.Config, j *journal.Journal) *freeze.Rules {
 // what is suspended, everything is, as the first of them says; the error says it
 // too.
 func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
-	rules := r.holder.rules()
+	rules := r.rules()
 	active := freeze.Active(rules.Suspensions, time.Now())
 	if err := rules.Unreadable; err != nil {
 		active = slices.Insert(active, 0, freeze.Suspension{Owner: "reconciler", Reason: text.JoinLines(err.Error())})
@@ -33,7 +33,7 @@ func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
 	return active, rules.Unreadable
 }
 
-// holder answers what may not be written now, for many goroutines at once.
+// holder answers what may not be written now, for the many goroutines of one Apply.
 type holder struct {
 	rules func() *freeze.Rules // read anew
 
@@ -42,16 +42,21 @@ type holder struct {
 	held func(domain string) string
 }
 
-// heldFor is how long an answer counts: a run makes many writes a second, and
-// asks before each.
+// heldFor is how long a hold that was found counts: of many orgs that are held, not
+// each needs to find the end of a window. That nothing holds an org never counts for
+// longer than the moment: what was suspended since must hold.
 const heldFor = time.Second
 
 // why returns why nothing may be written to an org ("" is the account) now, or "".
 func (h *holder) why(domain string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now := time.Now(); h.held == nil || now.Sub(h.at) >= heldFor {
-		h.at, h.held = now, h.rules().At(now)
+	now := time.Now()
+	if h.held != nil && now.Sub(h.at) < heldFor {
+		if held := h.held(domain); held != "" {
+			return held
+		}
 	}
+	h.at, h.held = now, h.rules().At(now)
 	return h.held(domain)
 }

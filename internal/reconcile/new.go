@@ -26,7 +26,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
-	r.holder.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
+	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
 	if !opts.NoManifests {
 		if err := r.openSource(opts.Manifests); err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, 
 // caller can recover it.
 func TestPlanPanicsInTheCaller(t *testing.T) {
 	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}}
-	r.holder.rules = func() *freeze.Rules { return &freeze.Rules{} }
+	r.rules = func() *freeze.Rules { return &freeze.Rules{} }
 	defer func() {
 		if v := recover(); v == nil || !strings.Contains(v.(string), "observe") || !strings.Contains(v.(string), "_test.go") {
 			t.Errorf("recovered %v", v)

@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/state"
@@ -62,7 +63,8 @@ type Reconciler struct {
 	journal *journal.Journal
 	// deletions are those that were requested, where there is no journal.
 	deletions processDeletions
-	holder    holder
+	// rules reads what is held.
+	rules func() *freeze.Rules
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -222,7 +224,7 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		Revision: d.Commit,
 		Signer:   d.Signer,
 		Guards:   r.guards,
-		Held:     r.holder.rules().At(time.Now()),
+		Held:     r.rules().At(time.Now()),
 	}
 	var err error
 	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
@@ -403,11 +405,11 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	opts := apply.Options{
 		Concurrency:      r.cfg.Aerial.Concurrency,
 		NeverDeactivated: append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
-		Held:             r.holder.why,
+		Held:             (&holder{rules: r.rules}).why,
 		Done:             done,
 		Logger:           r.log,
 	}
-	unreadable := r.holder.rules().Unreadable
+	unreadable := r.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
 	var err error

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/forge"
@@ -149,7 +148,7 @@ func gitName(g *config.Git) string {
 // OpenForge returns a client for the statuses of commits, as git.status of the
 // config describes it, which the config must have. It sends by send; nil stands
 // for what the config says of its git server. It opens no connection.
-func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
+func OpenForge(cfg *config.Config, log *slog.Logger, send http.RoundTripper) (*forge.Client, error) {
 	if send == nil {
 		send = web.Transport(cfg.Git.Auth.CAFile)
 	}
@@ -167,7 +166,6 @@ func OpenForge(cfg *config.Config, version string, log *slog.Logger, send http.R
 		Repository: s.Repository,
 		Token:      token,
 		HTTP:       send,
-		UserAgent:  strings.TrimSuffix("reconciler/"+version, "/"),
 		Logger:     log,
 	})
 	if err != nil {

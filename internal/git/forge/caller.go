@@ -53,7 +53,6 @@ func (c *caller) setDefaults(defaultURL string) error {
 	var err error
 	c.base, err = baseURL(c.URL, defaultURL)
 	c.HTTP = cmp.Or(c.HTTP, http.DefaultTransport)
-	c.UserAgent = cmp.Or(c.UserAgent, "reconciler")
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return err
 }
@@ -187,7 +186,7 @@ func (k *call) attempt(req *http.Request) (*http.Response, *failure) {
 			return nil, &failure{error: err}
 		}
 	}
-	out.Header.Set("User-Agent", k.UserAgent)
+	out.Header.Set("User-Agent", web.UserAgent(ctx))
 	out.Header.Set(k.header, k.scheme+token)
 	resp, err := k.HTTP.RoundTrip(out)
 	if err != nil {

@@ -40,9 +40,6 @@ type Options struct {
 	Token func(context.Context) (string, error)
 	// HTTP sends the requests; http.DefaultTransport if nil.
 	HTTP http.RoundTripper
-	// UserAgent is sent with each request, as GitHub demands; "reconciler" if
-	// empty.
-	UserAgent string
 	// Logger gets a line for each attempt (debug) and each retry (warn); nil
 	// discards them.
 	Logger *slog.Logger

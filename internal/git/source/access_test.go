@@ -582,3 +582,27 @@ func TestProxyFromEnvironment(t *testing.T) {
 		})
 	}
 }
+
+// TestUserAgent: the server's log says which program reads the repository, and
+// still that it does so by go-git.
+func TestUserAgent(t *testing.T) {
+	want := map[string]string{"a.yaml": "one"}
+	r, _ := newRepo(t, want)
+	s := serveWeb(t, r.Dir(), false)
+	var agents []string
+	s.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		agents = append(agents, r.UserAgent())
+		return false
+	}
+	wantContents(t, fetch(t, newGit(t, GitOptions{URL: s.url()})), want)
+	if len(agents) < 2 {
+		t.Error("no requests")
+	}
+	for _, a := range agents {
+		if !strings.HasPrefix(a, "reconciler/devel ") || !strings.Contains(a, "git/") {
+			t.Errorf("sent by %q", a)
+		}
+	}
+}

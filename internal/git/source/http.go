@@ -139,7 +139,8 @@ func (e *refusal) Error() string {
 	return fmt.Sprintf("%d %s", e.status, http.StatusText(e.status))
 }
 
-// checkedTransport makes errors of refusals, and bounds what is read: all of an
+// checkedTransport names this program, before go-git, as the User-Agent, makes
+// errors of refusals, and bounds what is read: all of an
 // answer by limit bytes, and what a server says about an error by far less.
 type checkedTransport struct {
 	next  http.RoundTripper
@@ -150,6 +151,8 @@ type checkedTransport struct {
 const maxSaid = 8 << 10
 
 func (t *checkedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", strings.TrimSpace(web.UserAgent(req.Context())+" "+req.Header.Get("User-Agent")))
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err

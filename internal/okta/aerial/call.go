@@ -2,6 +2,7 @@ package aerial
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,18 +20,29 @@ func (c *Client) get(u *url.URL, endpoint string, limit int64) *rest.Call {
 	return call
 }
 
-func (c *Client) replace(u *url.URL, endpoint string, body any, again func(context.Context) error) *rest.Call {
+func (c *Client) replace(u *url.URL, endpoint string, maySend body) *rest.Call {
 	call := c.call(http.MethodPut, u, endpoint, rest.AfterLook)
-	call.ContentType, call.MaySend, call.Again = "application/json", rest.JSON(body), again
+	call.ContentType, call.MaySend = "application/json", maySend
 	return call
 }
 
-func (c *Client) once(u *url.URL, endpoint string, body any) *rest.Call {
+func (c *Client) once(u *url.URL, endpoint string, maySend body) *rest.Call {
 	call := c.call(http.MethodPost, u, endpoint, rest.Never)
-	if body != nil {
-		call.ContentType, call.MaySend = "application/json", rest.JSON(body)
-	}
+	call.MaySend = maySend
 	return call
+}
+
+// body asks the caller of a write whether it may be sent, and returns what to send.
+type body = func(context.Context) ([]byte, error)
+
+// fixed returns a body that is v as JSON, whenever it is sent; none if v is nil.
+func fixed(maySend func(context.Context) error, v any) body {
+	return func(ctx context.Context) ([]byte, error) {
+		if err := maySend(ctx); err != nil || v == nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	}
 }
 
 func (c *Client) call(method string, u *url.URL, endpoint string, repeat rest.Repeat) *rest.Call {

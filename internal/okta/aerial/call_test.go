@@ -51,8 +51,11 @@ func TestRetries(t *testing.T) {
 	}
 
 	read := func(ctx context.Context, c *Client) error { _, err := c.Account(ctx); return err }
-	write := func(ctx context.Context, c *Client) error { _, err := c.RenameAccount(ctx, "Acme", nil); return err }
-	post := func(ctx context.Context, c *Client) error { _, err := c.LinkOrg(ctx, "00o1", "", "ok1"); return err }
+	write := func(ctx context.Context, c *Client) error { _, err := c.RenameAccount(ctx, "Acme", yes); return err }
+	post := func(ctx context.Context, c *Client) error {
+		_, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes)
+		return err
+	}
 	linked := reply(200, `{"id":"00o1"}`)
 
 	for _, tt := range []struct {
@@ -117,8 +120,12 @@ func TestRetries(t *testing.T) {
 			steps: []http.HandlerFunc{limit("Date", "", "X-Rate-Limit-Reset", unix(skewed.Add(20*time.Second-time.Hour))), ok}},
 		{name: "limited until a date, clocks apart", do: read, calls: 2, min: 15 * time.Second, max: 16 * time.Second,
 			steps: []http.HandlerFunc{date(limit("Retry-After", skewed.Add(15*time.Second).Format(http.TimeFormat)), skewed), ok}},
-		{name: "limited, and asked too much", do: read, calls: 2, min: 90 * time.Second, max: 91 * time.Second,
-			steps: []http.HandlerFunc{limit("Retry-After", "86400"), ok}},
+		{name: "limited, and asked too much", do: read, calls: 1,
+			steps: []http.HandlerFunc{limit("Retry-After", "3600"), ok},
+			err:   "reading the account: 429 E0000047 API call exceeded rate limit due to too many requests. (errorId oaeL) (not to be sent again until 01:00:00 UTC)"},
+		{name: "post, limited, and asked too much", do: post, calls: 1,
+			steps: []http.HandlerFunc{limit("X-Rate-Limit-Reset", unix(skewed.Add(10*time.Minute-time.Hour))), ok},
+			err:   `linking the org "00o1": 429 E0000047 API call exceeded rate limit due to too many requests. (errorId oaeL) (not to be sent again until 00:10:00 UTC)`},
 		{name: "limited, not said how long", do: read, calls: 4, min: 7 * time.Second, max: 10 * time.Second,
 			steps: append(times(3, limit()), ok)},
 		{name: "limited until a reset long gone", do: read, calls: 2, min: time.Second, max: 2 * time.Second,
@@ -393,7 +400,7 @@ func TestCancelWrite(t *testing.T) {
 				}
 				time.AfterFunc(tt.after, cancel)
 				start := time.Now()
-				_, err := c.RenameAccount(ctx, "Acme", nil)
+				_, err := c.RenameAccount(ctx, "Acme", yes)
 				if fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
 					t.Errorf("error = %v\nwant    %v", err, tt.err)
 				}
@@ -505,7 +512,7 @@ func TestNoWay(t *testing.T) {
 		c := newClient(t, http.NotFoundHandler(), func(o *Options) {
 			o.Transport = roundTripper(func(*http.Request) (*http.Response, error) { return nil, refused })
 		})
-		_, err := c.LinkOrg(t.Context(), "00o1", "", "ok1")
+		_, err := c.LinkOrg(t.Context(), "00o1", "", "ok1", yes)
 		var u *rest.UncertainError
 		if err == nil || errors.As(err, &u) {
 			t.Errorf("error = %v, want one that leaves nothing open", err)
@@ -590,7 +597,7 @@ func TestNoCredentials(t *testing.T) {
 				return roundTripper(func(*http.Request) (*http.Response, error) { tries++; return nil, noToken })
 			}
 		})
-		_, err := c.LinkOrg(t.Context(), "", "acme.okta.com", "ok1")
+		_, err := c.LinkOrg(t.Context(), "", "acme.okta.com", "ok1", yes)
 		var u *rest.UncertainError
 		if !errors.Is(err, noToken) || errors.As(err, &u) {
 			t.Errorf("error = %v, want %v and nothing open", err, noToken)
@@ -740,7 +747,7 @@ func TestHangingWriteIsNotWaitedForLong(t *testing.T) {
 			<-r.Context().Done()
 		})
 		began := time.Now()
-		_, err := newClient(t, s, nil).SetOrgProducts(ctx, "00o1", []string{"P1"}, nil)
+		_, err := newClient(t, s, nil).SetOrgProducts(ctx, "00o1", these([]string{"P1"}))
 		var open *rest.UncertainError
 		if !errors.As(err, &open) || !strings.Contains(err.Error(), "within 5s of being asked to stop") {
 			t.Errorf("got %v", err)

@@ -3,6 +3,7 @@ package aerial
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,19 +60,13 @@ func (c *Client) Account(ctx context.Context) (_ state.Account, err error) {
 }
 
 // RenameAccount sets the account's name, its only field that can be changed,
-// and returns what Okta answers. It may be repeated.
-//
-// A write that fails may be sent again minutes later, over what others changed
-// meanwhile. So again (nil allowed) is called before, unless that happened less
-// than two seconds ago: it checks whether the write is still right, with calls of
-// its own if needed. Its error ends the call and is wrapped by what is returned,
-// which is a *rest.UncertainError too if an earlier attempt may have taken effect.
-func (c *Client) RenameAccount(ctx context.Context, name string, again func(context.Context) error) (_ state.Account, err error) {
+// and returns what Okta answers. It may be repeated. maySend is as in Client.
+func (c *Client) RenameAccount(ctx context.Context, name string, maySend func(context.Context) error) (_ state.Account, err error) {
 	defer wrap(&err, "renaming the account to %q", name)
 	body := struct {
 		Name string `json:"name"`
 	}{name}
-	a, _, err := fetch(ctx, c, c.replace(c.path("accounts"), "accounts", body, again), c.checkAccount)
+	a, _, err := fetch(ctx, c, c.replace(c.path("accounts"), "accounts", fixed(maySend, body)), c.checkAccount)
 	return state.Account(a), err
 }
 
@@ -180,15 +175,31 @@ func productIDs(list []wireProduct) []string {
 	return slices.Compact(ids)
 }
 
-// SetOrgProducts makes ids the org's products: every other product is
-// disabled. It returns what Okta answers, sorted. Empty disables all; nil is
-// refused, because it means "not managed" everywhere else. It may be repeated;
-// again is as in RenameAccount.
-func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string, again func(context.Context) error) (_ []string, err error) {
+// SetOrgProducts makes the ids that maySend returns the org's products: every
+// other product is disabled. It returns what Okta answers, sorted. Empty disables
+// all; nil is refused, because it means "not managed" everywhere else. It may be
+// repeated. maySend is as in Client.
+func (c *Client) SetOrgProducts(ctx context.Context, id string, maySend func(context.Context) ([]string, error)) (_ []string, err error) {
 	defer wrap(&err, "setting the products of the org %q", id)
 	if err := checkID("org", id); err != nil {
 		return nil, err
 	}
+	body := func(ctx context.Context) ([]byte, error) {
+		ids, err := maySend(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return encodeProducts(ids)
+	}
+	list, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "products"), orgProducts, body), checkProducts)
+	if err != nil {
+		return nil, err
+	}
+	return productIDs(list), nil
+}
+
+// encodeProducts returns the body that makes ids an org's products.
+func encodeProducts(ids []string) ([]byte, error) {
 	if ids == nil {
 		return nil, errors.New("nil is not an empty list of products")
 	}
@@ -200,17 +211,13 @@ func (c *Client) SetOrgProducts(ctx context.Context, id string, ids []string, ag
 		}
 		body[i].ID = p
 	}
-	list, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "products"), orgProducts, body, again), checkProducts)
-	if err != nil {
-		return nil, err
-	}
-	return productIDs(list), nil
+	return json.Marshal(body)
 }
 
 // SetOrgStatus activates or deactivates the org and returns what Okta answers.
-// Nobody can sign in to an inactive org. It may be repeated; again is as in
-// RenameAccount.
-func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status, again func(context.Context) error) (_ state.Org, err error) {
+// Nobody can sign in to an inactive org. It may be repeated. maySend is as in
+// Client.
+func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Status, maySend func(context.Context) error) (_ state.Org, err error) {
 	defer wrap(&err, "setting the status of the org %q to %q", id, status)
 	if err := checkID("org", id); err != nil {
 		return state.Org{}, err
@@ -218,15 +225,16 @@ func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Statu
 	body := struct {
 		Status state.Status `json:"status"`
 	}{status}
-	o, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "status"), "orgs/{id}/status", body, again), isOrg(id))
+	o, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "status"), "orgs/{id}/status", fixed(maySend, body)), isOrg(id))
 	return o.state(), err
 }
 
 // LinkOrg adds an org to the account, by its id where there is one, else by
 // its domain, and returns what Okta answers: its id is the one for all other
 // calls. Adding can't be undone, and is never repeated when its outcome is
-// unknown; that is a *rest.UncertainError, and FindOrg finds out.
-func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string) (_ state.Org, err error) {
+// unknown; that is a *rest.UncertainError, and FindOrg finds out. maySend is as in
+// Client.
+func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string, maySend func(context.Context) error) (_ state.Org, err error) {
 	defer wrap(&err, "linking the org %q", cmp.Or(domain, id))
 	body := struct {
 		OrgID  string `json:"orgId,omitempty"`
@@ -241,7 +249,9 @@ func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string) (_ state.
 	case id == "":
 		body.Domain = domain
 	}
-	o, _, err := fetch(ctx, c, c.once(c.path("orgs"), "orgs", body), func(o wireOrg) error {
+	call := c.once(c.path("orgs"), "orgs", fixed(maySend, body))
+	call.ContentType = "application/json"
+	o, _, err := fetch(ctx, c, call, func(o wireOrg) error {
 		if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
 			return fmt.Errorf("the answer is about the org %q", text.Clean(o.Domain))
 		}
@@ -252,12 +262,12 @@ func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string) (_ state.
 
 // RequestDeletion asks Okta to delete the org, which must be INACTIVE; only
 // sandbox and Partner Program accounts may. It is never repeated when its
-// outcome is unknown.
-func (c *Client) RequestDeletion(ctx context.Context, id string) (err error) {
+// outcome is unknown. maySend is as in Client.
+func (c *Client) RequestDeletion(ctx context.Context, id string, maySend func(context.Context) error) (err error) {
 	defer wrap(&err, "requesting the deletion of the org %q", id)
 	if err := checkID("org", id); err != nil {
 		return err
 	}
 	// The body of a success is an empty object, and not read.
-	return markRequested(c.caller.Do(ctx, c.once(c.path("orgs", id, "deletionRequest"), "orgs/{id}/deletionRequest", nil)))
+	return markRequested(c.caller.Do(ctx, c.once(c.path("orgs", id, "deletionRequest"), "orgs/{id}/deletionRequest", fixed(maySend, nil))))
 }

@@ -74,7 +74,7 @@ func TestCalls(t *testing.T) {
 	}{
 		{"account", func(ctx context.Context, c *Client) (any, error) { return c.Account(ctx) },
 			accountBody, "GET " + root + "accounts", state.Account{ID: testAccount, Name: "Acme"}},
-		{"rename", func(ctx context.Context, c *Client) (any, error) { return c.RenameAccount(ctx, `Acme "2"`, nil) },
+		{"rename", func(ctx context.Context, c *Client) (any, error) { return c.RenameAccount(ctx, `Acme "2"`, yes) },
 			accountBody, "PUT " + root + `accounts {"name":"Acme \"2\""}`, state.Account{ID: testAccount, Name: "Acme"}},
 		{"catalogue", func(ctx context.Context, c *Client) (any, error) { return c.Products(ctx) },
 			products, "GET " + root + "products", []state.Product{{ID: "P1", Name: "one"}, {ID: "P2", Name: "two"}}},
@@ -93,23 +93,23 @@ func TestCalls(t *testing.T) {
 		{"org without products", func(ctx context.Context, c *Client) (any, error) { return c.OrgProducts(ctx, "00o1") },
 			"[]", "GET " + root + "orgs/00o1/products", []string{}},
 		{"set products", func(ctx context.Context, c *Client) (any, error) {
-			return c.SetOrgProducts(ctx, "00o1", []string{"P2", "P1", "P2"}, nil)
+			return c.SetOrgProducts(ctx, "00o1", these([]string{"P2", "P1", "P2"}))
 		}, products, "PUT " + root + `orgs/00o1/products [{"id":"P1"},{"id":"P2"}]`, []string{"P1", "P2"}},
 		{"set no products", func(ctx context.Context, c *Client) (any, error) {
-			return c.SetOrgProducts(ctx, "00o1", []string{}, nil)
+			return c.SetOrgProducts(ctx, "00o1", these([]string{}))
 		}, "[]", "PUT " + root + `orgs/00o1/products []`, []string{}},
 		{"set status", func(ctx context.Context, c *Client) (any, error) {
-			return c.SetOrgStatus(ctx, "00o1", state.Inactive, nil)
+			return c.SetOrgStatus(ctx, "00o1", state.Inactive, yes)
 		}, orgBody, "PUT " + root + `orgs/00o1/status {"status":"INACTIVE"}`, org},
 		{"link by id", func(ctx context.Context, c *Client) (any, error) {
-			return c.LinkOrg(ctx, "00o1", "acme-emea.okta.com", "ok1")
+			return c.LinkOrg(ctx, "00o1", "acme-emea.okta.com", "ok1", yes)
 		}, orgBody, "POST " + root + `orgs {"orgId":"00o1","cell":"ok1"}`, org},
 		{"link by domain", func(ctx context.Context, c *Client) (any, error) {
-			return c.LinkOrg(ctx, "", "acme-emea.okta.com", "ok1")
+			return c.LinkOrg(ctx, "", "acme-emea.okta.com", "ok1", yes)
 		}, orgBody, "POST " + root + `orgs {"domain":"acme-emea.okta.com","cell":"ok1"}`, org},
-		{"request deletion", func(ctx context.Context, c *Client) (any, error) { return nil, c.RequestDeletion(ctx, "00o1") },
+		{"request deletion", func(ctx context.Context, c *Client) (any, error) { return nil, c.RequestDeletion(ctx, "00o1", yes) },
 			"{}", "POST " + root + "orgs/00o1/deletionRequest", nil},
-		{"request deletion, answered with nothing", func(ctx context.Context, c *Client) (any, error) { return nil, c.RequestDeletion(ctx, "00o1") },
+		{"request deletion, answered with nothing", func(ctx context.Context, c *Client) (any, error) { return nil, c.RequestDeletion(ctx, "00o1", yes) },
 			"", "POST " + root + "orgs/00o1/deletionRequest", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,13 +145,13 @@ func TestWrongArguments(t *testing.T) {
 		`reading the org "": "" is no id of an org`:                                 func() error { _, err := c.Org(ctx, ""); return err },
 		`reading the org "..": ".." is no id of an org`:                             func() error { _, err := c.Org(ctx, ".."); return err },
 		`reading the products of the org ".": "." is no id of an org`:               func() error { _, err := c.OrgProducts(ctx, "."); return err },
-		`setting the products of the org "x": nil is not an empty list of products`: func() error { _, err := c.SetOrgProducts(ctx, "x", nil, nil); return err },
-		`setting the products of the org "x": a product has no id`:                  func() error { _, err := c.SetOrgProducts(ctx, "x", []string{"P1", ""}, nil); return err },
-		`setting the products of the org "": "" is no id of an org`:                 func() error { _, err := c.SetOrgProducts(ctx, "", []string{}, nil); return err },
-		`setting the status of the org ".." to "INACTIVE": ".." is no id of an org`: func() error { _, err := c.SetOrgStatus(ctx, "..", state.Inactive, nil); return err },
-		`linking the org "": its id or its domain must be given`:                    func() error { _, err := c.LinkOrg(ctx, "", "", "ok1"); return err },
-		`linking the org "acme.okta.com": its cell must be given`:                   func() error { _, err := c.LinkOrg(ctx, "00o1", "acme.okta.com", ""); return err },
-		`requesting the deletion of the org "..": ".." is no id of an org`:          func() error { return c.RequestDeletion(ctx, "..") },
+		`setting the products of the org "x": nil is not an empty list of products`: func() error { _, err := c.SetOrgProducts(ctx, "x", these(nil)); return err },
+		`setting the products of the org "x": a product has no id`:                  func() error { _, err := c.SetOrgProducts(ctx, "x", these([]string{"P1", ""})); return err },
+		`setting the products of the org "": "" is no id of an org`:                 func() error { _, err := c.SetOrgProducts(ctx, "", these([]string{})); return err },
+		`setting the status of the org ".." to "INACTIVE": ".." is no id of an org`: func() error { _, err := c.SetOrgStatus(ctx, "..", state.Inactive, yes); return err },
+		`linking the org "": its id or its domain must be given`:                    func() error { _, err := c.LinkOrg(ctx, "", "", "ok1", yes); return err },
+		`linking the org "acme.okta.com": its cell must be given`:                   func() error { _, err := c.LinkOrg(ctx, "00o1", "acme.okta.com", "", yes); return err },
+		`requesting the deletion of the org "..": ".." is no id of an org`:          func() error { return c.RequestDeletion(ctx, "..", yes) },
 		`looking for an org: neither id nor domain given`:                           func() error { _, err := c.FindOrg(ctx, "", ""); return err },
 	} {
 		if err := do(); err == nil || err.Error() != want {
@@ -173,27 +173,27 @@ func TestAnswersToWrites(t *testing.T) {
 		err    string
 	}{
 		{"status of another org", `{"id":"00o2"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, nil)
+			_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, yes)
 			return err
 		}, `setting the status of the org "00o1" to "INACTIVE": the answer is about the org "00o2"`},
 		{"status of no org", `{}`, func(ctx context.Context, c *Client) error {
-			_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, nil)
+			_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, yes)
 			return err
 		}, `setting the status of the org "00o1" to "INACTIVE": the org of the answer has no id`},
 		{"products null", `null`, func(ctx context.Context, c *Client) error {
-			_, err := c.SetOrgProducts(ctx, "00o1", []string{}, nil)
+			_, err := c.SetOrgProducts(ctx, "00o1", these([]string{}))
 			return err
 		}, `setting the products of the org "00o1": the answer is null instead of a list`},
 		{"link without id", `{"domain":"acme.okta.com"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.LinkOrg(ctx, "", "acme.okta.com", "ok1")
+			_, err := c.LinkOrg(ctx, "", "acme.okta.com", "ok1", yes)
 			return err
 		}, `linking the org "acme.okta.com": the org of the answer has no id`},
 		{"link of another domain", `{"id":"00o1","domain":"b.okta.com"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.LinkOrg(ctx, "", "acme.okta.com", "ok1")
+			_, err := c.LinkOrg(ctx, "", "acme.okta.com", "ok1", yes)
 			return err
 		}, `linking the org "acme.okta.com": the answer is about the org "b.okta.com"`},
 		{"name of another account", `{"id":"0200other"}`, func(ctx context.Context, c *Client) error {
-			_, err := c.RenameAccount(ctx, "x", nil)
+			_, err := c.RenameAccount(ctx, "x", yes)
 			return err
 		}, `renaming the account to "x": the answer is about the account "0200other", but "` + testAccount + `" is configured`},
 	} {
@@ -218,7 +218,7 @@ func TestAnswersToWrites(t *testing.T) {
 func TestDeletionCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(cutBody("{"))
-		if err := newClient(t, s, nil).RequestDeletion(t.Context(), "00o1"); err != nil || s.count() != 1 {
+		if err := newClient(t, s, nil).RequestDeletion(t.Context(), "00o1", yes); err != nil || s.count() != 1 {
 			t.Errorf("error = %v after %d calls, want none after 1", err, s.count())
 		}
 	})

@@ -85,6 +85,14 @@ type Observer = rest.Observer
 // is waited for some seconds longer, because its outcome has to be known; there,
 // cancelling keeps the call from being sent, or from being sent again.
 //
+// Each write takes a function maySend. It is asked right before the write is sent,
+// for the first time and each time again, with everything in hand that a send
+// needs: time may have passed since the caller looked, waiting for a slot, a token
+// or a rate limit. It may look by reads of this client, or of one made by As, with
+// the context that it is given; see rest.Call. Its error forbids the send, ends
+// the call, and is wrapped by what is returned, which is a *rest.UncertainError too
+// if an earlier attempt may have taken effect.
+//
 // Errors of the API are a *rest.Error somewhere in the chain; a write that may or
 // may not have taken effect is a *rest.UncertainError. Some errors have a method
 // Hint() string, which says what to do about it.

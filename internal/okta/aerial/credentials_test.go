@@ -22,11 +22,14 @@ import (
 var needs = map[string]func(context.Context, *Client) error{
 	"observe": func(ctx context.Context, c *Client) error { _, err := c.Observe(ctx, nil); return err },
 	"put": func(ctx context.Context, c *Client) error {
-		_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, nil)
+		_, err := c.SetOrgStatus(ctx, "00o1", state.Inactive, yes)
 		return err
 	},
-	"link":     func(ctx context.Context, c *Client) error { _, err := c.LinkOrg(ctx, "00o1", "", "ok1"); return err },
-	"deletion": func(ctx context.Context, c *Client) error { return c.RequestDeletion(ctx, "00o1") },
+	"link": func(ctx context.Context, c *Client) error {
+		_, err := c.LinkOrg(ctx, "00o1", "", "ok1", yes)
+		return err
+	},
+	"deletion": func(ctx context.Context, c *Client) error { return c.RequestDeletion(ctx, "00o1", yes) },
 }
 
 // nothingSent fails the test unless err says for certain that no call was made.
@@ -171,4 +174,12 @@ func TestNoTokenEndpoint(t *testing.T) {
 			})
 		}
 	}
+}
+
+// yes lets a write be sent.
+func yes(context.Context) error { return nil }
+
+// these lets products be set, to ids.
+func these(ids []string) func(context.Context) ([]string, error) {
+	return func(context.Context) ([]string, error) { return ids, nil }
 }

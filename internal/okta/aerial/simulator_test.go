@@ -366,7 +366,7 @@ func TestWrites(t *testing.T) {
 	ctx := t.Context()
 	org := plainOrg(t, o)
 
-	name, err := o.RenameAccount(ctx, "Acme & Töchter", nil)
+	name, err := o.RenameAccount(ctx, "Acme & Töchter", yes)
 	if err != nil || name.Name != "Acme & Töchter" || o.sim.Dump().Account.Name != name.Name {
 		t.Errorf("renamed to %v, %v", name, err)
 	}
@@ -376,7 +376,7 @@ func TestWrites(t *testing.T) {
 	}
 	ids := []string{catalog[1].ID, catalog[0].ID}
 	for _, want := range [][]string{ids, {}} {
-		answer, err := o.SetOrgProducts(ctx, org.ID, want, nil)
+		answer, err := o.SetOrgProducts(ctx, org.ID, these(want))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -393,7 +393,7 @@ func TestWrites(t *testing.T) {
 		}
 	}
 	for _, want := range []state.Status{state.Inactive, state.Active, state.Inactive} {
-		answer, err := o.SetOrgStatus(ctx, org.ID, want, nil)
+		answer, err := o.SetOrgStatus(ctx, org.ID, want, yes)
 		if err != nil || answer.Status != want {
 			t.Errorf("status = %q, %v, want %q", answer.Status, err, want)
 		}
@@ -402,7 +402,7 @@ func TestWrites(t *testing.T) {
 			t.Errorf("read back: status = %q, %v, want %q", read.Status, err, want)
 		}
 	}
-	_, err = o.SetOrgProducts(ctx, org.ID, []string{"P999999"}, nil)
+	_, err = o.SetOrgProducts(ctx, org.ID, these([]string{"P999999"}))
 	var e *rest.Error
 	if !errors.As(err, &e) || e.Status != 400 || e.Code != "E0000001" || e.ID == "" || len(e.Causes) == 0 {
 		t.Errorf("unsubscribed product: error = %v", err)
@@ -437,7 +437,7 @@ func TestWriteTookEffect(t *testing.T) {
 				org := plainOrg(t, o)
 				f.Method, f.Path, f.Nth = "PUT", "/api/v1/orgs/*/products", 1
 				o.fault(t, f)
-				if _, err := o.SetOrgProducts(t.Context(), org.ID, []string{}, nil); err != nil {
+				if _, err := o.SetOrgProducts(t.Context(), org.ID, these([]string{})); err != nil {
 					t.Fatal(err)
 				}
 				if s, _ := o.sim.Org(org.Domain); len(s.Products) != 0 || len(o.sim.Writes()) != 2 {
@@ -470,7 +470,7 @@ func TestLinkLostAnswer(t *testing.T) {
 				o := newOkta(t, simulatortest.Config{Seed: seed})
 				tt.fault.Method, tt.fault.Path = "POST", "/api/v1/orgs"
 				o.fault(t, tt.fault)
-				_, err := o.LinkOrg(t.Context(), "", "acme-late.okta.com", "ok1")
+				_, err := o.LinkOrg(t.Context(), "", "acme-late.okta.com", "ok1", yes)
 				var u *rest.UncertainError
 				if !errors.As(err, &u) {
 					t.Errorf("error = %v, want a *rest.UncertainError", err)
@@ -493,11 +493,11 @@ func TestLink(t *testing.T) {
 	seed := simulator.DefaultSeed(3)
 	seed.Orgs = append(seed.Orgs, simulator.Org{ID: "00olate", Domain: "acme-late.okta.com", Name: "Late", Cell: "ok1", Consent: true})
 	o := newOkta(t, simulatortest.Config{Seed: seed})
-	org, err := o.LinkOrg(t.Context(), "00olate", "acme-late.okta.com", "ok1")
+	org, err := o.LinkOrg(t.Context(), "00olate", "acme-late.okta.com", "ok1", yes)
 	if err != nil || org.ID != "00olate" || org.Domain != "acme-late.okta.com" {
 		t.Errorf("linked %+v, %v", org, err)
 	}
-	_, err = o.LinkOrg(t.Context(), "00olate", "acme-late.okta.com", "ok1")
+	_, err = o.LinkOrg(t.Context(), "00olate", "acme-late.okta.com", "ok1", yes)
 	var e *rest.Error
 	var u *rest.UncertainError
 	if !errors.As(err, &e) || e.Status >= 500 || errors.As(err, &u) {
@@ -510,13 +510,13 @@ func TestRequestDeletion(t *testing.T) {
 	seed.Account.DeletionAllowed = true
 	o := newOkta(t, simulatortest.Config{Seed: seed})
 	org := plainOrg(t, o)
-	if err := o.RequestDeletion(t.Context(), org.ID); statusOf(err) < 400 || statusOf(err) > 499 {
+	if err := o.RequestDeletion(t.Context(), org.ID, yes); statusOf(err) < 400 || statusOf(err) > 499 {
 		t.Errorf("deletion of an active org: error = %v, want a refusal", err)
 	}
-	if _, err := o.SetOrgStatus(t.Context(), org.ID, state.Inactive, nil); err != nil {
+	if _, err := o.SetOrgStatus(t.Context(), org.ID, state.Inactive, yes); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.RequestDeletion(t.Context(), org.ID); err != nil {
+	if err := o.RequestDeletion(t.Context(), org.ID, yes); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := o.sim.Org(org.Domain); !s.DeletionRequested {

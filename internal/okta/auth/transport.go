@@ -2,6 +2,7 @@ package auth
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/web"
 )
 
@@ -74,7 +76,7 @@ func (t *tokenTransport) send(req *http.Request) (*http.Response, error) {
 	out := clone(req)
 	renewed, nonces := false, 0
 	for {
-		token, err := t.client.Token(req.Context(), t.scopes...)
+		token, err := t.token(req.Context())
 		if err == nil {
 			err = t.authorize(out, token)
 		}
@@ -112,6 +114,24 @@ func (t *tokenTransport) send(req *http.Request) (*http.Response, error) {
 		}
 		drain(resp)
 	}
+}
+
+// maxAsks is how often one send is asked for because asking took so long that the
+// token had to be renewed.
+const maxAsks = 3
+
+// token gets a token and asks whether the request may be sent. Only the proof is
+// made after that: what is read while asking may bring a new nonce.
+func (t *tokenTransport) token(ctx context.Context) (token Token, err error) {
+	for range maxAsks {
+		if token, err = t.client.Token(ctx, t.scopes...); err != nil {
+			return token, err
+		}
+		if err = rest.MaySend(ctx); err != nil || token.fresh(t.client.opt.Now()) {
+			return token, err
+		}
+	}
+	return token, nil
 }
 
 // authorize puts the token, and for DPoP a fresh proof, on the request.

@@ -14,11 +14,9 @@ import (
 )
 
 const (
-	// timeout bounds one attempt of one call. It leaves a process that is stopped
-	// in the middle of a creation, and that is usually given a minute to end,
-	// some time to keep the token. A creation that is slow is better waited for
-	// than given up.
-	timeout = 45 * time.Second
+	// Timeout bounds one attempt of one call, also when the process is to stop: a
+	// creation that is slow is better waited for than given up.
+	Timeout = 45 * time.Second
 	// maxBody caps an answer; none need be longer.
 	maxBody = 1 << 20
 	// maxAttempts is how often a read is sent before a failure that may pass is
@@ -85,7 +83,7 @@ func New(opts Options) (*Client, error) {
 }
 
 // Timeout returns how long a creation may take from being sent to being given up.
-func (c *Client) Timeout() time.Duration { return timeout }
+func (c *Client) Timeout() time.Duration { return Timeout }
 
 // call prepares a call; repeat says what it means to send it twice.
 func (c *Client) call(method, endpoint string, repeat rest.Repeat) *rest.Call {
@@ -93,12 +91,12 @@ func (c *Client) call(method, endpoint string, repeat rest.Repeat) *rest.Call {
 		Method: method, Endpoint: endpoint, URL: c.base.JoinPath("api", "v1", endpoint),
 		Policy: rest.Policy{
 			Repeat:    repeat,
-			Timeout:   timeout,
-			Grace:     timeout,
+			Timeout:   Timeout,
+			Grace:     Timeout,
 			MaxBody:   maxBody,
 			Attempts:  maxAttempts,
 			Backoff:   firstWait,
-			Failing:   maxAttempts * timeout,
+			Failing:   maxAttempts * Timeout,
 			Throttled: maxThrottled,
 		},
 	}

@@ -62,12 +62,23 @@ type wireProfile struct {
 // Once the request has been sent, the answer is waited for, up to the timeout,
 // also when ctx ends. A 429 is waited out and the request sent again, for Okta
 // looked at nothing; ctx ends that.
-func (c *Client) CreateOrg(ctx context.Context, subdomain string, org state.Create) (Created, error) {
+//
+// maySend is asked right before each time that the request is sent, with the
+// credentials in hand: an earlier time did nothing then. It may call CheckConsent
+// with the context that it is given. Its error forbids the send and is wrapped by
+// what is returned.
+func (c *Client) CreateOrg(ctx context.Context, subdomain string, org state.Create, maySend func(context.Context) error) (Created, error) {
 	body := wireOrg{Subdomain: subdomain, Name: org.Name, Website: org.Website, Edition: edition}
 	body.Admin.Profile = wireProfile(org.Admin)
 	var made Created
 	call := c.call(http.MethodPost, "orgs", rest.Never)
-	call.ContentType, call.MaySend = "application/json", rest.JSON(body)
+	call.ContentType = "application/json"
+	call.MaySend = func(ctx context.Context) ([]byte, error) {
+		if err := maySend(ctx); err != nil {
+			return nil, err
+		}
+		return json.Marshal(body)
+	}
 	call.Read = func(a *rest.Answer) (err error) {
 		made, err = readCreated(a)
 		return err

@@ -49,7 +49,7 @@ func TestBySSWS(t *testing.T) {
 	if err := c.CheckConsent(t.Context(), w.AccountID); err != nil {
 		t.Error(err)
 	}
-	made, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg)
+	made, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg, yes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +57,12 @@ func TestBySSWS(t *testing.T) {
 	if !ok || live.ID != made.OrgID || live.Tokens[0] != made.Token.Secret() || made.Domain != live.Domain || made.Subdomain != "acme-fresh" || made.Flaw != "" {
 		t.Errorf("got %+v of %v", made, ok)
 	}
-	if _, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg); !Taken(err) {
+	if _, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg, yes); !Taken(err) {
 		t.Errorf("the second one: %v", err)
 	}
 	bad := testOrg
 	bad.Admin.Email = "nobody"
-	if _, err := c.CreateOrg(t.Context(), "acme-other", bad); err == nil || Taken(err) ||
+	if _, err := c.CreateOrg(t.Context(), "acme-other", bad, yes); err == nil || Taken(err) ||
 		!strings.Contains(err.Error(), "400 E0000001 Api validation failed: subdomain: admin.profile.email: ") {
 		t.Errorf("a bad address: %v", err)
 	}
@@ -95,7 +95,7 @@ func TestByServiceApp(t *testing.T) {
 		}
 		// A token that ended costs a refusal, which did nothing, and a new one.
 		w.RevokeTokens()
-		if made, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg); err != nil || made.Token.IsZero() {
+		if made, err := c.CreateOrg(t.Context(), "acme-fresh", testOrg, yes); err != nil || made.Token.IsZero() {
 			t.Errorf("DPoP %v: %+v, %v", dpop, made, err)
 		}
 	}
@@ -117,7 +117,7 @@ func TestConsentIsMissing(t *testing.T) {
 
 func TestNoOrgCreator(t *testing.T) {
 	w := newWorld(t, simulatortest.Config{})
-	made, err := w.client(t, w.ssws(w.ParentToken), nil).CreateOrg(t.Context(), "acme-fresh", testOrg)
+	made, err := w.client(t, w.ssws(w.ParentToken), nil).CreateOrg(t.Context(), "acme-fresh", testOrg, yes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestNoOrgCreator(t *testing.T) {
 	now := time.Now().Add(time.Minute)
 	w = newWorld(t, simulatortest.Config{Seed: w.Dump(), Options: simulator.Options{Now: func() time.Time { return now }}})
 	w.home.Host = made.Domain
-	_, err = w.client(t, w.ssws(made.Token.Secret()), nil).CreateOrg(t.Context(), "acme-grandchild", testOrg)
+	_, err = w.client(t, w.ssws(made.Token.Secret()), nil).CreateOrg(t.Context(), "acme-grandchild", testOrg, yes)
 	var e *rest.Error
 	if !errors.As(err, &e) || e.Status != 403 || !strings.Contains(hintOf(err), "Okta Support") {
 		t.Errorf("got %v", err)
@@ -150,7 +150,7 @@ func TestFaults(t *testing.T) {
 				}
 				var out bytes.Buffer
 				log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				made, err := w.client(t, w.ssws(w.ParentToken), log).CreateOrg(t.Context(), "acme-fresh", testOrg)
+				made, err := w.client(t, w.ssws(w.ParentToken), log).CreateOrg(t.Context(), "acme-fresh", testOrg, yes)
 				log.Info("result", "made", made, "error", err)
 				live, exists := w.Org("acme-fresh.okta.com")
 				var open *rest.UncertainError

@@ -9,7 +9,7 @@
 //
 // Right before each send, the first one and each repetition, [Call.MaySend] is
 // asked for the body, with a slot and the credentials in hand. It may forbid the
-// send.
+// send. What it looks at, by calls in the same slot, is no older than the round trip.
 //
 // Errors say what is certain: an [Error] is Okta's answer, an [UnsentError] a
 // request that was never sent, and an [UncertainError] a write that may have

@@ -20,7 +20,7 @@ const (
 	Never Repeat = iota
 	// AfterLook is for a write that replaces what is there. It may be sent
 	// again, but what it replaces may have been changed meanwhile: see
-	// Call.Again.
+	// Call.MaySend.
 	AfterLook
 	// Always is for a call that changes nothing.
 	Always
@@ -30,8 +30,9 @@ const (
 type Policy struct {
 	// Repeat reports whether the call may be repeated.
 	Repeat Repeat
-	// Timeout bounds one attempt, from getting credentials to the end of the
-	// answer's body.
+	// Timeout bounds getting credentials, and then each send, from after
+	// Call.MaySend to the end of the answer's body. A call without MaySend gets
+	// it once for both.
 	Timeout time.Duration
 	// Grace is how long a write that was sent is still waited for when the
 	// context ends: it may take effect in any case, and its outcome has to be
@@ -56,9 +57,9 @@ type Policy struct {
 func (p *Policy) writes() bool { return p.Repeat != Always }
 
 const (
-	// maxAsked caps how long a server can make a call wait at a time; Okta's
-	// windows are a minute. Calls that wait for the same moment are spread over
-	// a second.
+	// maxAsked is the longest wait that a server can ask for; Okta's windows are
+	// a minute. A call that would have to wait longer ends. Calls that wait for
+	// the same moment are spread over a second.
 	maxAsked = 90 * time.Second
 	spread   = time.Second
 	// minBusy and maxBusy bound the waits for one of the account's slots: at
@@ -66,9 +67,6 @@ const (
 	// it.
 	minBusy = 200 * time.Millisecond
 	maxBusy = 2 * time.Second
-	// maxAge is how old the look may be on which a repeated write rests. After
-	// that Call.Again is asked.
-	maxAge = 2 * time.Second
 	// budgetSize bounds the retries of all calls of a Caller together: each
 	// takes one from the budget, each success returns one, and so does each
 	// second. Single failures never feel it; when the API is down, and each of a
@@ -109,10 +107,12 @@ type pacer struct {
 
 // next returns the wait before the next attempt, or the error that ends the call.
 func (p *pacer) next(f *failure, policy *Policy, b *budget) (wait time.Duration, err error) {
-	asked := min(f.asked, maxAsked)
+	asked := f.asked
 	switch {
 	case f.verdict == permanent, f.verdict == transient && policy.Repeat == Never:
 		return 0, f.err
+	case asked > maxAsked && f.verdict != busy:
+		return 0, notBefore(f.err, asked)
 	case f.verdict == transient, policy.Throttled == 0:
 		return p.again(f, max(asked, halfTo(policy.Backoff<<p.failures)), policy, b)
 	case f.verdict == limited:
@@ -137,6 +137,8 @@ func (p *pacer) again(f *failure, wait time.Duration, policy *Policy, b *budget)
 	p.failures++
 	p.failing += f.took + wait
 	switch {
+	case p.failing >= policy.Failing && p.failing-wait < policy.Failing && f.asked == wait:
+		return 0, notBefore(f.err, wait)
 	case p.failures == 1 && p.failing >= policy.Failing:
 		return 0, f.err
 	case p.failures == policy.Attempts || p.failing >= policy.Failing:
@@ -145,6 +147,22 @@ func (p *pacer) again(f *failure, wait time.Duration, policy *Policy, b *budget)
 		return 0, fmt.Errorf("%w (not tried again: too many calls have failed lately)", f.err)
 	}
 	return wait, nil
+}
+
+// notBefore returns the error of a call that ends because the server asks for a
+// longer wait than the call has time for.
+func notBefore(err error, asked time.Duration) error {
+	const day = 24 * time.Hour
+	if asked >= day {
+		return fmt.Errorf("%w (not to be sent again for at least a day)", err)
+	}
+	now := time.Now().UTC()
+	at := now.Add(asked + time.Second - 1).Truncate(time.Second) // rounded up
+	format := "15:04:05 UTC"
+	if at.YearDay() != now.YearDay() {
+		format = "2006-01-02 15:04:05 UTC"
+	}
+	return fmt.Errorf("%w (not to be sent again until %s)", err, at.Format(format))
 }
 
 // halfTo returns a random duration from half of d to d.

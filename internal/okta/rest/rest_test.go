@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -205,8 +206,9 @@ func TestJudge(t *testing.T) {
 
 func TestPacer(t *testing.T) {
 	patient := &Policy{Repeat: Always, Attempts: 3, Backoff: time.Second, Failing: time.Minute, Throttled: 5 * time.Minute}
-	once, counting := *patient, *patient
+	once, counting, hasty := *patient, *patient, *patient
 	once.Repeat, counting.Throttled = Never, 0
+	hasty.Throttled, hasty.Failing = 0, 10*time.Second
 	for _, tt := range []struct {
 		name     string
 		policy   *Policy
@@ -216,20 +218,27 @@ func TestPacer(t *testing.T) {
 	}{
 		{"backoff", patient, failure{verdict: transient}, time.Second / 2, time.Second, ""},
 		{"asked for more", patient, failure{verdict: transient, asked: 7 * time.Second}, 7 * time.Second, 7 * time.Second, ""},
-		{"asked for too much", patient, failure{verdict: limited, asked: 24 * time.Hour}, maxAsked, maxAsked + spread, ""},
-		{"asked for more than there is", patient, failure{verdict: limited, asked: time.Duration(1<<63 - 1)}, maxAsked, maxAsked + spread, ""},
+		{"asked for as much as there is", patient, failure{verdict: limited, asked: maxAsked}, maxAsked, maxAsked + spread, ""},
+		{"asked for too much", patient, failure{verdict: limited, asked: time.Hour}, 0, 0, "x (not to be sent again until 23:10:05 UTC)"},
+		{"asked for tomorrow", patient, failure{verdict: transient, asked: 2 * time.Hour}, 0, 0, "x (not to be sent again until 2000-01-02 00:10:05 UTC)"},
+		{"asked for more than there is", patient, failure{verdict: limited, asked: time.Duration(1<<63 - 1)}, 0, 0, "x (not to be sent again for at least a day)"},
+		{"asked for too much of a call that gives up sooner", &hasty, failure{verdict: limited, asked: 20 * time.Second}, 0, 0, "x (not to be sent again until 22:10:25 UTC)"},
+		{"a guess of when there is room", patient, failure{verdict: busy, asked: time.Hour}, maxBusy, maxBusy, ""},
 		{"slow", patient, failure{verdict: transient, took: time.Minute}, 0, 0, "x"},
 		{"permanent", patient, failure{verdict: permanent}, 0, 0, "x"},
 		{"not to be repeated", &once, failure{verdict: transient}, 0, 0, "x"},
 		{"not to be repeated, limited", &once, failure{verdict: limited, asked: time.Second}, time.Second, time.Second + spread, ""},
 		{"a limit counts", &counting, failure{verdict: limited, asked: 5 * time.Second}, 5 * time.Second, 5 * time.Second, ""},
-		{"a limit that asks for too much counts", &counting, failure{verdict: limited, asked: time.Hour}, 0, 0, "x"},
+		{"a limit that asks for too much counts", &counting, failure{verdict: limited, asked: time.Hour}, 0, 0, "x (not to be sent again until 23:10:05 UTC)"},
 	} {
-		var p pacer
-		tt.failure.err = errors.New("x")
-		wait, err := p.next(&tt.failure, tt.policy, &budget{})
-		if wait < tt.min || wait > tt.max || fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
-			t.Errorf("%s: %v, %v", tt.name, wait, err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(22*time.Hour + 10*time.Minute + 4500*time.Millisecond) // of a day that begins at midnight, UTC
+			var p pacer
+			tt.failure.err = errors.New("x")
+			wait, err := p.next(&tt.failure, tt.policy, &budget{})
+			if wait < tt.min || wait > tt.max || fmt.Sprint(err) != tt.err && (err != nil || tt.err != "") {
+				t.Errorf("%s: %v, %v", tt.name, wait, err)
+			}
+		})
 	}
 }

@@ -120,7 +120,7 @@ func (s *Simulator) begin(c *call) *Fault {
 	s.count++
 	c.entry = &Request{
 		N: s.count, Time: s.opts.Now(), Method: c.r.Method, Path: c.r.URL.Path,
-		Query: c.r.URL.RawQuery, Aerial: c.aerial, InFlight: s.inFlight,
+		Query: c.r.URL.RawQuery, UserAgent: c.r.UserAgent(), Aerial: c.aerial, InFlight: s.inFlight,
 	}
 	if mediaType(c.r) == "application/json" {
 		c.entry.Body = string(c.body)
@@ -175,6 +175,8 @@ type Request struct {
 	Method, Path string
 	// Query is raw, without the question mark.
 	Query string
+	// UserAgent is the header of that name.
+	UserAgent string
 	// Aerial is true for a call of the Aerial API, false for one of an org.
 	Aerial bool
 	// Client is the client id, or "SSWS " and the domain; "" if the call was not

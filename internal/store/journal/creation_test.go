@@ -56,6 +56,7 @@ func marks(k Key) map[string]func(j *Writer) error {
 		},
 		"MarkUnanswered":  func(j *Writer) error { return j.MarkUnanswered(k, "timeout") },
 		"MarkAbsent":      func(j *Writer) error { return j.MarkAbsent(k, "404") },
+		"MarkTurnedAway":  func(j *Writer) error { return j.MarkTurnedAway(k) },
 		"MarkRefused":     func(j *Writer) error { return j.MarkRefused(k, "E0000001") },
 		"MarkCreated":     func(j *Writer) error { return j.MarkCreated(k, "00o1", start()) },
 		"MarkTokenStored": func(j *Writer) error { return j.MarkTokenStored(k, "/tokens/x") },
@@ -78,6 +79,7 @@ func TestSteps(t *testing.T) {
 		"Send":            {Intent: Sent},
 		"MarkUnanswered":  {Sent: Sent},
 		"MarkAbsent":      {Sent: Intent},
+		"MarkTurnedAway":  {Sent: Intent},
 		"MarkRefused":     {Intent: Refused, Sent: Refused},
 		"MarkCreated":     {Intent: Created, Sent: Created, Refused: Created, Created: Created},
 		"MarkTokenStored": {Created: Created, Linked: Linked, Done: Done},
@@ -365,11 +367,28 @@ func TestTimesSurvive(t *testing.T) {
 	}
 }
 
+// TestTurnedAway: a call that was turned away did nothing, so that the time of the
+// next one is what counts, and no call is unanswered.
+func TestTurnedAway(t *testing.T) {
+	k := acmeKey()
+	j := openJournal(t, t.TempDir(), Options{})
+	reach(t, j, acme(), Sent)
+	must(t, j.MarkTurnedAway(k))
+	if c := creation(t, j.Journal, k); c.Step != Intent || c.Unanswered != 0 || c.Attempts != 1 {
+		t.Errorf("turned away: %+v", c)
+	}
+	send(t, j, k)
+	must(t, j.MarkUnanswered(k, "timeout"))
+	if c := creation(t, j.Journal, k); c.Step != Sent || c.Unanswered != 1 || c.Attempts != 2 {
+		t.Errorf("sent again: %+v", c)
+	}
+}
+
 // TestAnyOrder does anything in any order, closing and opening in between, and
 // holds the journal to what must be true at all times.
 func TestAnyOrder(t *testing.T) {
 	names := []string{
-		"Begin", "Send", "MarkUnanswered", "MarkAbsent", "MarkRefused", "MarkCreated", "MarkTokenStored",
+		"Begin", "Send", "MarkUnanswered", "MarkAbsent", "MarkTurnedAway", "MarkRefused", "MarkCreated", "MarkTokenStored",
 		"MarkTokenLost", "MarkLinked", "MarkDone", "Note", "Acknowledge", "Forget", "reopen",
 	}
 	rapid.Check(t, func(rt *rapid.T) {

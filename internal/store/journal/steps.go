@@ -97,6 +97,15 @@ func (w *Writer) MarkAbsent(k Key, reason string) error {
 	})
 }
 
+// MarkTurnedAway records that the call was answered without being looked at, as by
+// a rate limit: nothing was created, and it may be sent again. From Sent to Intent.
+func (w *Writer) MarkTurnedAway(k Key) error {
+	return w.step(k, "marking a call as turned away", from(Sent), func(tx *sql.Tx, r *row) error {
+		r.Step = Intent
+		return r.answer(tx, "refused")
+	})
+}
+
 // MarkRefused records a definite refusal: nothing was created, and Begin may
 // follow. From Intent, for what is found out before the call, and from Sent.
 func (w *Writer) MarkRefused(k Key, reason string) error {

@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// timeout is how long a command may run.
-	timeout = 30 * time.Second
+	// timeout is how long a command may run, and CommandTimeout how long it may
+	// take until it is over.
+	timeout        = 30 * time.Second
+	CommandTimeout = timeout + waitDelay
 	// maxOutput is how much of each output is kept.
 	maxOutput = 64 << 10
 	// maxExcerpt is how much of it is shown, in characters.

@@ -1,0 +1,31 @@
+package reconcile
+
+import (
+	"testing"
+	"time"
+
+	"reconciler/internal/freeze"
+)
+
+// TestHoldIsAskedAnew: what is suspended holds from that moment on, however short
+// ago it did not; that something is held may be known for a second.
+func TestHoldIsAskedAnew(t *testing.T) {
+	var suspensions []freeze.Suspension
+	reads := 0
+	h := holder{rules: func() *freeze.Rules {
+		reads++
+		return &freeze.Rules{Suspensions: suspensions}
+	}}
+	if why := h.why("acme.okta.com"); why != "" {
+		t.Errorf("held: %q", why)
+	}
+	suspensions = []freeze.Suspension{{Owner: "ops", Reason: "incident", Since: time.Now()}}
+	for range 100 {
+		if why := h.why("acme.okta.com"); why == "" {
+			t.Fatal("the suspension doesn't hold")
+		}
+	}
+	if reads > 3 {
+		t.Errorf("read %d times", reads)
+	}
+}
