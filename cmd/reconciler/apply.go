@@ -222,6 +222,9 @@ func (a *app) confirm(ctx context.Context, plan *diff.Plan, data report.Data) er
 		return err
 	}
 	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is accepted: ", writes(plan))
+	if unread(a.err) {
+		return withHint("not applied: the plan and the question can't be shown, because nothing reads stderr any more", "give --yes to apply without being asked")
+	}
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal can't be cancelled
 		line, err := bufio.NewReader(a.in).ReadString('\n')

@@ -50,6 +50,7 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the status: text or json")
+	setValues(cmd.Flags(), "output", []string{"text", "json"})
 	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's")
 	return cmd
 }
