@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -265,5 +266,70 @@ func TestSIGHUPIgnoredFromTheStart(t *testing.T) {
 	}
 	if code := p.end(t); code != exitOK {
 		t.Errorf("ended with %d:\n%s", code, p.printed.String())
+	}
+}
+
+// The daemon reads its config again on SIGHUP, also while an org is being created,
+// and goes on when nobody reads its log any more.
+func TestSIGHUPOfDaemon(t *testing.T) {
+	r := newRig(t, 4, false)
+	if err := os.WriteFile(filepath.Join(r.dir, "orgs", "new.yaml"), []byte(newOrgs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, "mode: apply\nschedule: '@every 1h'\nhttp: {address: '127.0.0.1:0'}\n"...)
+	if err := os.WriteFile(r.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	called := r.event(t, simulator.Fault{Method: "POST", Path: "/api/v1/orgs", API: "org", Delay: 500 * time.Millisecond})
+	p := startProcess(t, nil, "run --config "+r.config)
+	await(t, called, p)
+	if err := os.WriteFile(r.config, bytes.Replace(text, []byte("mode: apply"), []byte("mode: report"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func(words string) {
+		t.Helper()
+		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(p.printed.String(), words); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the log does not say %q:\n%s", words, p.printed.String())
+			}
+		}
+	}
+	hangUp("the config was read again and is in force")
+	if tokens, _ := filepath.Glob(filepath.Join(r.dir, "tokens", "acme-*")); len(tokens) != 2 {
+		t.Errorf("tokens %q", tokens)
+	}
+	if err := os.WriteFile(r.config, append(text, "nonsense: 1\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hangUp("the config was read again and is refused; the one before stays in force")
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t); code != exitOK {
+		t.Errorf("ended with %d:\n%s", code, p.printed.String())
+	}
+}
+
+// A daemon whose log nobody reads any more goes on, and stops in order.
+func TestDaemonWithoutReader(t *testing.T) {
+	r := newRig(t, 4, false)
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.config, append(text, "http: {address: '127.0.0.1:0'}\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code := r.interrupt(t, interruption{piped: true, signals: []os.Signal{syscall.SIGHUP, syscall.SIGTERM}},
+		simulator.Fault{Method: "GET", Path: "/api/v1/orgs", Delay: 200 * time.Millisecond}, "run --config "+r.config)
+	if code != exitOK {
+		t.Errorf("ended with %d", code)
 	}
 }

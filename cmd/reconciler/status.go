@@ -64,6 +64,12 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	}
 	line("account", "%s", s.Account)
 	line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
+	if c := s.Config.Refused; c != nil {
+		line("config", "the one of %s is in force: the one read %s ago is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
+		if c.Hint != "" {
+			line("", "hint: %s", c.Hint)
+		}
+	}
 	if s.Ready {
 		line("ready", "yes")
 	} else {

@@ -29,6 +29,8 @@ type metrics struct {
 	stale       prometheus.Gauge
 	alarms      prometheus.Gauge
 	suspensions prometheus.Gauge
+	configOK    prometheus.Gauge
+	configSince prometheus.Gauge
 	unverified  *prometheus.CounterVec
 	webhooks    *prometheus.CounterVec
 	drift       *prometheus.GaugeVec
@@ -75,6 +77,10 @@ func newMetrics(version string) *metrics {
 			"Lost tokens of new orgs and lost journals that nobody has acknowledged."),
 		suspensions: gauge("reconciler_suspensions",
 			"Suspensions of writes that are in effect, for all orgs or for some."),
+		configOK: gauge("reconciler_config_last_reload_successful",
+			"1 if the config that was read last is in force, 0 if it was refused and the one before stays."),
+		configSince: gauge("reconciler_config_last_reload_success_timestamp_seconds",
+			"When the config in force was read."),
 		unverified: counter("reconciler_unverified_commits_total",
 			"Commits that were refused because of their signature or history, once each.", "reason"),
 		webhooks: counter("reconciler_webhooks_total",
@@ -150,6 +156,15 @@ func (m *metrics) run(rec *RunRecord, stale bool) {
 	m.stale.Set(0)
 	if stale {
 		m.stale.Set(1)
+	}
+}
+
+// configRead sets whether the config that was read at that time is in force.
+func (m *metrics) configRead(at time.Time, err error) {
+	m.configOK.Set(0)
+	if err == nil {
+		m.configOK.Set(1)
+		m.configSince.Set(float64(at.UnixMilli()) / 1000)
 	}
 }
 

@@ -37,6 +37,8 @@ type Status struct {
 	// Now is when the status was read.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"`
+	// Config is the config in force, and why a newer one is not.
+	Config ConfigInForce `json:"config"`
 	// Ready and NotReady are the result of /readyz and its reason.
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"notReady,omitempty"`
@@ -71,6 +73,22 @@ type Status struct {
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
 	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
+}
+
+// ConfigInForce describes the config that the daemon runs with.
+type ConfigInForce struct {
+	// File is empty if everything came from the environment.
+	File string `json:"file"`
+	// Since is when it was read.
+	Since time.Time `json:"since"`
+	// Refused is why the one that was read last is not in force; null if it is.
+	Refused *ConfigRefused `json:"refused"`
+}
+
+// ConfigRefused is a config that was read again and is not used.
+type ConfigRefused struct {
+	reconcile.Problem
+	At time.Time `json:"at"`
 }
 
 // Running is a run in progress.

@@ -64,7 +64,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	case w != nil:
 		opts.Deletions = journaledDeletions{w, r.cfg.Aerial.AccountID}
 	default:
-		opts.Deletions = &r.deletions
+		opts.Deletions = r.deletions
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {
