@@ -132,12 +132,9 @@ func (u *runner) save(rec *RunRecord) error {
 }
 
 // pastRuns returns the newest records in the journal, newest first, without their
-// outcomes.
+// outcomes, and an error if some or all of them can't be read.
 func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
-	kept, err := r.Runs(recentRuns)
-	if err != nil {
-		return nil, err
-	}
+	kept, err := r.Runs(recentRuns) // also an error about some of them
 	var runs []RunRecord
 	for _, k := range kept {
 		var rec RunRecord
@@ -146,5 +143,5 @@ func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
 			runs = append(runs, rec)
 		}
 	}
-	return runs, nil
+	return runs, err
 }
