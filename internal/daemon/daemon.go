@@ -177,6 +177,12 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		handler = onlyLocal(handler, host)
 	}
 
+	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(handler, d.log), listener) })
+}
+
+// work runs the loop until ctx ends, and endpoints, which serves them until its
+// context ends, for as long as the last run takes.
+func (d *daemon) work(ctx context.Context, endpoints func(context.Context) error) error {
 	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
 	defer context.AfterFunc(ctx, func() {
@@ -189,7 +195,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
-		served <- serveHTTP(serving, newServer(handler, d.log), listener)
+		served <- endpoints(serving)
 		stopLoop()
 	}()
 	d.loop.serve(looping)

@@ -34,8 +34,11 @@ type metrics struct {
 	unverified  *prometheus.CounterVec
 	webhooks    *prometheus.CounterVec
 	drift       *prometheus.GaugeVec
-	orgs        *prometheus.GaugeVec
-	changes     *prometheus.CounterVec
+	driftFields prometheus.Gauge
+	// shown are the fields that drift has series of.
+	shown   map[[2]string]bool
+	orgs    *prometheus.GaugeVec
+	changes *prometheus.CounterVec
 
 	apiRequests *prometheus.CounterVec
 	apiDuration *prometheus.HistogramVec
@@ -86,7 +89,8 @@ func newMetrics(version string) *metrics {
 		webhooks: counter("reconciler_webhooks_total",
 			"Requests to the push webhook by result.", "result"),
 		drift: gauges("reconciler_drift",
-			"1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.", "org", "field"),
+			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org.", "org", "field"),
+		driftFields: gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
 		orgs: gauges("reconciler_orgs",
 			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
 		changes: counter("reconciler_changes_total",
@@ -171,13 +175,19 @@ func (m *metrics) configRead(at time.Time, err error) {
 // compared sets what a run found and did not repair. The series of a field that
 // no longer drifts disappears before the next scrape; a 0 would look the same for
 // an org that is no longer declared.
-func (m *metrics) compared(gone, drift []Drift, f fleet) {
-	for _, d := range gone {
-		m.drift.DeleteLabelValues(d.Org, d.Field)
-	}
-	for _, d := range drift {
+func (m *metrics) compared(drift []Drift, f fleet) {
+	before := m.shown
+	m.shown = map[[2]string]bool{}
+	for _, d := range drift[:min(len(drift), maxListed)] {
+		m.shown[[2]string{d.Org, d.Field}] = true
 		m.drift.WithLabelValues(d.Org, d.Field).Set(1)
 	}
+	for series := range before {
+		if !m.shown[series] {
+			m.drift.DeleteLabelValues(series[0], series[1])
+		}
+	}
+	m.driftFields.Set(float64(len(drift)))
 	m.setOrgs(f)
 }
 
