@@ -185,5 +185,18 @@ func (a *app) warn(text string) {
 	fmt.Fprintln(a.err, "warning: "+text)
 }
 
+// maxWarned is how many warnings of one kind are printed.
+const maxWarned = 10
+
+// warnFew prints the first of several warnings, and counts the others.
+func (a *app) warnFew(all []string) {
+	for _, w := range all[:min(len(all), maxWarned)] {
+		a.warn(w)
+	}
+	if n := len(all) - maxWarned; n > 0 {
+		a.warn(fmt.Sprintf("and %d more", n))
+	}
+}
+
 // withHint returns an error with a hint, which is printed on a line of its own.
 func withHint(msg, hint string) error { return text.WithHint(errors.New(msg), hint) }

@@ -192,12 +192,14 @@ func (p *planner) warnOfNewAlarms(data *report.Data) {
 	if err != nil {
 		printError(p.app.err, err)
 	}
+	var lines []string
 	for _, alarm := range alarms {
 		if line := alarm.String(); !slices.Contains(data.Warnings, line) {
-			data.Warnings = append(data.Warnings, line)
-			p.app.warn(line)
+			lines = append(lines, line)
 		}
 	}
+	data.Warnings = append(data.Warnings, lines...)
+	p.app.warnFew(lines)
 }
 
 // outcome returns exit code 4 as an error if an org could not be read or written.
