@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"reconciler/internal/config"
 	"reconciler/internal/strictyaml"
@@ -26,6 +24,9 @@ const defaultConfig = "reconciler.yaml"
 type app struct {
 	stdio
 	environ []string
+	// hangups returns the channel on which the command receives each SIGHUP, which
+	// ends it otherwise. It is nil where no signals are caught.
+	hangups func() <-chan struct{}
 
 	configPath string
 	logLevel   string
@@ -36,13 +37,16 @@ type app struct {
 // run runs the program with the given arguments and returns its exit code. It may be
 // called any number of times in one process.
 func run(ctx context.Context, args []string, std stdio, environ []string) int {
-	a := &app{stdio: std, environ: environ}
+	return (&app{stdio: std, environ: environ}).run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
-	root.SetIn(std.in)
-	root.SetOut(std.out)
-	root.SetErr(std.err)
-	return finish(std.err, root.ExecuteContext(ctx))
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	return finish(a.err, root.ExecuteContext(ctx))
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -62,6 +66,13 @@ environment, and the environment over the file.`,
 		SilenceUsage:  true,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
+				return nil
+			}
+			_, err := a.logger() // also for commands that log nothing
+			return err
+		},
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
@@ -70,6 +81,8 @@ environment, and the environment over the file.`,
 	flags.StringVar(&a.configPath, "config", a.getenv("RECONCILER_CONFIG", defaultConfig), "read the config from `FILE` (RECONCILER_CONFIG)")
 	flags.StringVar(&a.logLevel, "log-level", a.getenv("RECONCILER_LOG_LEVEL", "info"), "log `LEVEL`: debug, info, warn or error (RECONCILER_LOG_LEVEL)")
 	flags.StringVar(&a.logFormat, "log-format", a.getenv("RECONCILER_LOG_FORMAT", "text"), "log `FORMAT`: text or json (RECONCILER_LOG_FORMAT)")
+	setValues(flags, "log-level", logLevels())
+	setValues(flags, "log-format", logFormats())
 	flags.BoolVar(&a.noColor, "no-color", false, "don't use colours (NO_COLOR)")
 
 	root.AddCommand(
@@ -92,6 +105,7 @@ environment, and the environment over the file.`,
 	)
 	for _, cmd := range append(root.Commands(), root) { // as they are declared: related ones together
 		cmd.Flags().SortFlags = false
+		completeValues(cmd)
 	}
 	return root
 }
@@ -128,18 +142,16 @@ func (a *app) color(w io.Writer) bool {
 	return !a.noColor && a.getenv("NO_COLOR", "") == "" && a.getenv("TERM", "") != "dumb" && isTerminal(w)
 }
 
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+func logLevels() []string { return []string{"debug", "info", "warn", "error"} }
+
+func logFormats() []string { return []string{"text", "json"} }
 
 // logger returns the logger that the flags describe. Logs go to stderr.
 func (a *app) logger() (*slog.Logger, error) {
 	var level slog.Level
-	levels := []string{"debug", "info", "warn", "error"}
 	name := strings.ToLower(a.logLevel)
-	if !slices.Contains(levels, name) {
-		return nil, fmt.Errorf("log level %q: must be %s", a.logLevel, strictyaml.OneOf(levels))
+	if !slices.Contains(logLevels(), name) {
+		return nil, fmt.Errorf("log level %q: must be %s", a.logLevel, strictyaml.OneOf(logLevels()))
 	}
 	if err := level.UnmarshalText([]byte(name)); err != nil {
 		return nil, err
@@ -151,7 +163,7 @@ func (a *app) logger() (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(a.err, opts)), nil
 	default:
-		return nil, fmt.Errorf("log format %q: must be %s", a.logFormat, strictyaml.OneOf([]string{"text", "json"}))
+		return nil, fmt.Errorf("log format %q: must be %s", a.logFormat, strictyaml.OneOf(logFormats()))
 	}
 }
 
@@ -171,6 +183,19 @@ func (a *app) warn(text string) {
 		return
 	}
 	fmt.Fprintln(a.err, "warning: "+text)
+}
+
+// maxWarned is how many warnings of one kind are printed.
+const maxWarned = 10
+
+// warnFew prints the first of several warnings, and counts the others.
+func (a *app) warnFew(all []string) {
+	for _, w := range all[:min(len(all), maxWarned)] {
+		a.warn(w)
+	}
+	if n := len(all) - maxWarned; n > 0 {
+		a.warn(fmt.Sprintf("and %d more", n))
+	}
 }
 
 // withHint returns an error with a hint, which is printed on a line of its own.

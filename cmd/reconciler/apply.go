@@ -192,12 +192,14 @@ func (p *planner) warnOfNewAlarms(data *report.Data) {
 	if err != nil {
 		printError(p.app.err, err)
 	}
+	var lines []string
 	for _, alarm := range alarms {
 		if line := alarm.String(); !slices.Contains(data.Warnings, line) {
-			data.Warnings = append(data.Warnings, line)
-			p.app.warn(line)
+			lines = append(lines, line)
 		}
 	}
+	data.Warnings = append(data.Warnings, lines...)
+	p.app.warnFew(lines)
 }
 
 // outcome returns exit code 4 as an error if an org could not be read or written.
@@ -222,6 +224,9 @@ func (a *app) confirm(ctx context.Context, plan *diff.Plan, data report.Data) er
 		return err
 	}
 	fmt.Fprintf(a.err, "\nMake these changes (%d)? Only \"yes\" is accepted: ", writes(plan))
+	if unread(a.err) {
+		return withHint("not applied: the plan and the question can't be shown, because nothing reads stderr any more", "give --yes to apply without being asked")
+	}
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal can't be cancelled
 		line, err := bufio.NewReader(a.in).ReadString('\n')

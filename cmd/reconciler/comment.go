@@ -53,6 +53,7 @@ returns it, goes to stdout, the outcome to stderr.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.provider, "provider", "", "`PROVIDER`: github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
+	setValues(flags, "provider", forge.Providers())
 	flags.StringVar(&f.repository, "repository", "", "`OWNER/NAME`, on GitLab the path or number of the project (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
 	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the pull or merge request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
 	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL)")

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"reconciler/internal/strictyaml"
 )
@@ -29,6 +30,32 @@ func (a *app) completionCommand() *cobra.Command {
 				return root.GenPowerShellCompletionWithDesc(a.out)
 			}
 		},
+	}
+}
+
+// valuesAnnotation is the annotation of a flag that takes one of a few values.
+const valuesAnnotation = "reconciler_values"
+
+// setValues sets the values that a flag takes, for the completion of shells.
+func setValues(flags *pflag.FlagSet, name string, values []string) {
+	if err := flags.SetAnnotation(name, valuesAnnotation, values); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// completeValues makes shells complete the values of a command's flags.
+func completeValues(cmd *cobra.Command) {
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) {
+			values, ok := f.Annotations[valuesAnnotation]
+			if !ok {
+				return
+			}
+			complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+			if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+				panic(err) // two functions for one flag
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"reconciler/internal/reconcile"
 
@@ -164,11 +165,11 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 	if journal != nil { // the differences can be shown without it
 		warnings = append(warnings, "what was lost in earlier runs is not known: "+journal.Error())
 	}
+	p.app.warnFew(warnings)
+	var lost []string
 	for _, alarm := range alarms {
-		warnings = append(warnings, alarm.String())
+		lost = append(lost, alarm.String())
 	}
-	for _, w := range warnings {
-		p.app.warn(w)
-	}
-	return plan, report.Data{Plan: plan, Warnings: warnings}, nil
+	p.app.warnFew(lost)
+	return plan, report.Data{Plan: plan, Warnings: slices.Concat(warnings, lost)}, nil
 }

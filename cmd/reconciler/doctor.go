@@ -37,6 +37,7 @@ Exit codes: 0 nothing failed; 1 something did.`,
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the report: text or json")
+	setValues(cmd.Flags(), "output", []string{"text", "json"})
 	cmd.Flags().DurationVar(&timeout, "timeout", doctor.DefaultTimeout, "maximum `DURATION` of one check")
 	return cmd
 }

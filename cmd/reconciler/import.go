@@ -44,6 +44,7 @@ A token for okta.accounts.read is requested, which can't write.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is created if it is missing")
 	f.StringVar(&flags.split, "split", "", "with --out: one file for each `cell|status`, and one with what they share")
+	setValues(f, "split", []string{"cell", "status"})
 	f.BoolVar(&flags.force, "force", false, "with --out: overwrite existing files")
 	return cmd
 }

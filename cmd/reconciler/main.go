@@ -5,11 +5,8 @@
 package main
 
 import (
-	"context"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	_ "time/tzdata" // schedules name time zones, and an image from scratch has none
 
 	_ "golang.org/x/crypto/x509roots/fallback" // nor root certificates
@@ -21,14 +18,15 @@ func main() { os.Exit(mainCode()) }
 
 // mainCode is main for tests that run the program in a process of its own.
 func mainCode() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// The first signal asks for an orderly end. From then on signals have their
-	// usual effect again, so that a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-
 	web.Version = versionString()
-	return run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}, os.Environ())
+	s := catchSignals()
+	defer s.stop()
+	a := &app{
+		stdio:   stdio{os.Stdin, newStream(os.Stdout), newStream(os.Stderr)},
+		environ: os.Environ(),
+		hangups: s.takeHangups,
+	}
+	return a.run(s.ctx, os.Args[1:])
 }
 
 // stdio is the streams of a command. Data goes to out, everything else to err.

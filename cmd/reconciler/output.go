@@ -40,6 +40,7 @@ type outFile[F ~string] struct {
 func (o *outputs[F]) add(flags *pflag.FlagSet, formats []string, parse func(string) (F, error)) {
 	o.parseFormat = parse
 	flags.StringVarP(&o.format, "output", "o", formats[0], "`FORMAT` of the report on stdout: "+strings.Join(formats, ", "))
+	setValues(flags, "output", formats)
 	flags.StringArrayVar(&o.files, "out", nil, "also write the report to a file, as `FORMAT=FILE`; may be repeated")
 }
 

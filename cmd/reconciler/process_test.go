@@ -3,20 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,12 +46,12 @@ func newRigOf(t *testing.T, seed *simulator.Seed, dpop bool) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{dir: t.TempDir(), secrets: map[string]bool{}}
-	if r.sim, err = simulator.New(seed, simulator.Options{}); err != nil {
+	if r.sim, err = simulator.New(seed, simulator.Options{Settle: -1}); err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(r.tap(r.sim))
 	t.Cleanup(srv.Close)
-	access.URL = srv.URL
+	access.URL, access.Settle = srv.URL, -1 // nothing waits after a creation
 	if r.config, err = simulator.WriteConfig(r.dir, seed, *access); err != nil {
 		t.Fatal(err)
 	}
@@ -220,71 +217,6 @@ func (r *rig) runDaemon(t *testing.T, out *buffer) {
 		t.Errorf("the daemon ended with %d:\n%s", code, log.String())
 	}
 	_, _ = io.WriteString(out, log.String())
-}
-
-// TestSIGTERMInTheMiddleOfApply sends the real signal to a real process.
-func TestSIGTERMInTheMiddleOfApply(t *testing.T) {
-	r := newRig(t, 40, false)
-	manifest := filepath.Join(r.dir, "orgs", "orgs.yaml")
-	text, err := os.ReadFile(manifest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = regexp.MustCompile(`products: \[`).ReplaceAll(text, []byte("productPolicy: additive\n    products: [P000139, "))
-	text = bytes.ReplaceAll(text, []byte("lifecycle-management-with-1-oin-app]"), []byte("P000201]"))
-	text = bytes.ReplaceAll(text, []byte(", lifecycle-management-with-1-oin-app"), nil)
-	if err := os.WriteFile(manifest, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-
-	cmd := exec.Command(os.Args[0], "-test.run=^TestMainInChild$")
-	cmd.Env = append(os.Environ(), "RECONCILER_TEST_CHILD=apply --yes -o json --config "+r.config)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	first := make(chan struct{})
-	var once sync.Once
-	r.sim.AddFault(simulator.Fault{Method: "PUT", Delay: 300 * time.Millisecond, Do: func() { once.Do(func() { close(first) }) }})
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-first:
-	case <-time.After(30 * time.Second):
-		t.Fatalf("nothing was written:\n%s%s", out.String(), errs.String())
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	asked := time.Now()
-	_ = cmd.Wait() // the exit code is looked at below
-	if took := time.Since(asked); took > 10*time.Second {
-		t.Errorf("took %v to stop", took)
-	}
-	if code := cmd.ProcessState.ExitCode(); code != exitPartly {
-		t.Fatalf("ended with %d:\n%s%s", code, out.String(), errs.String())
-	}
-
-	var report struct {
-		Interrupted bool
-		Outcomes    []struct{ Org, Result string }
-	}
-	data, _, _ := strings.Cut(out.String(), "\nPASS")
-	if err := json.Unmarshal([]byte(data), &report); err != nil {
-		t.Fatalf("%v:\n%s", err, out.String())
-	}
-	applied := 0
-	for _, o := range report.Outcomes {
-		org, _ := r.sim.Org(o.Org)
-		if inForce := slices.Contains(org.Products, "P000139"); o.Result == "applied" && !inForce || o.Result == "skipped" && inForce {
-			t.Errorf("%+v, in force: %v", o, inForce)
-		}
-		if o.Result == "applied" {
-			applied++
-		}
-	}
-	if !report.Interrupted || applied == 0 || applied == len(report.Outcomes) {
-		t.Errorf("interrupted: %v, applied %d of %d", report.Interrupted, applied, len(report.Outcomes))
-	}
 }
 
 // TestMainInChild is the program itself, when a test runs it as a process.

@@ -94,9 +94,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 		}
 	}
 	warnings := slices.Concat(base.Warnings, head.Warnings)
-	for _, w := range warnings {
-		a.warn(w)
-	}
+	a.warnFew(warnings)
 	if err := flags.write(a, report.Data{Plan: plan, Warnings: warnings}); err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ func (a *app) runCommand() *cobra.Command {
 a push, read the manifests, compare them with the account, and report the
 differences or, with mode: apply, apply the plan. The daemon serves /healthz,
 /readyz, /metrics, /api/v1/status, a dashboard and the webhook on ` + config.KeyHTTPAddress + `.
-SIGTERM and SIGINT stop it gracefully.
+SIGTERM and SIGINT stop it gracefully. SIGHUP makes it read its config again, after
+the run that goes on; a config with a mistake is refused, and the old one stays.
 
 With --once, do a single run and exit, for an external scheduler. The config's
 schedule and ` + config.KeyHTTPAddress + ` are not used then. Exit codes of --once: 0 done; 1 on
@@ -35,11 +36,14 @@ could not be read or written.`,
 			if err != nil {
 				return err
 			}
+			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands}
+			if !once && a.hangups != nil {
+				opts.Reload, opts.Load = a.hangups(), a.loadConfig
+			}
 			cfg, err := a.loadConfig()
 			if err != nil {
 				return err
 			}
-			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands}
 			if !once {
 				return daemon.Run(cmd.Context(), cfg, opts)
 			}

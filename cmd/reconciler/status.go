@@ -50,9 +50,13 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the status: text or json")
+	setValues(cmd.Flags(), "output", []string{"text", "json"})
 	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's")
 	return cmd
 }
+
+// statusLines is how many items of a list the status has as text.
+const statusLines = 20
 
 // writeStatus writes what the person on call needs to know first: is it
 // well, what differs, and since when.
@@ -63,6 +67,12 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	}
 	line("account", "%s", s.Account)
 	line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
+	if c := s.Config.Refused; c != nil {
+		line("config", "the one of %s is in force: the one read %s ago is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
+		if c.Hint != "" {
+			line("", "hint: %s", c.Hint)
+		}
+	}
 	if s.Ready {
 		line("ready", "yes")
 	} else {
@@ -99,26 +109,36 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 		}
 	}
 	if s.Summary != nil {
-		line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, len(s.Unmanaged))
-		line("drift", "%d", len(s.Drift))
+		line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, max(s.Totals.Unmanaged, len(s.Unmanaged)))
+		line("drift", "%d", max(s.Totals.Drift, len(s.Drift)))
 	}
-	for _, d := range s.Drift {
+	// rest says how many of a list are not shown. A daemon of an earlier version
+	// sends no totals, and whole lists.
+	rest := func(total, length int) {
+		if n := max(total, length) - statusLines; n > 0 {
+			line("", "and %d more", n)
+		}
+	}
+	for _, d := range s.Drift[:min(len(s.Drift), statusLines)] {
 		why := ""
 		if d.Blocked != "" {
 			why = ", " + report.Blocked(d.Blocked)
 		}
 		line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
 	}
+	rest(s.Totals.Drift, len(s.Drift))
 	for i := range s.Suspensions {
 		held := &s.Suspensions[i]
 		line("suspended", "%s, %s", held.Scope(), strings.TrimPrefix(held.String(), "suspended "))
 	}
-	for _, u := range s.Unknown {
+	for _, u := range s.Unknown[:min(len(s.Unknown), statusLines)] {
 		line("unknown", "%s: %s", u.Org, u.Error)
 	}
-	for _, alarm := range s.Alarms {
+	rest(s.Totals.Unknown, len(s.Unknown))
+	for _, alarm := range s.Alarms[:min(len(s.Alarms), statusLines)] {
 		line("ALARM", "%s", alarm)
 	}
+	rest(s.Totals.Alarms, len(s.Alarms))
 	for _, r := range s.Refusals {
 		line("refused", "%s: %s", r.Guard, r.Message)
 	}

@@ -64,6 +64,7 @@ credentials are needed.`,
 	flags.StringVar(&f.until, "until", "", "end at this `TIME`, such as 2026-11-30T06:00:00Z")
 	flags.BoolVar(&f.list, "list", false, "list the suspensions, also those in the config")
 	flags.StringVarP(&f.format, "output", "o", "text", "with --list: `FORMAT`, text or json")
+	setValues(flags, "output", []string{"text", "json"})
 	return cmd
 }
 

@@ -42,9 +42,6 @@ func (a *app) validate(paths []string, confined bool, out *outputs[findings.Form
 	if err := out.parse(); err != nil {
 		return err
 	}
-	if _, err := a.logger(); err != nil {
-		return err
-	}
 	defer out.close()
 	if err := out.open(); err != nil {
 		return err

@@ -11,9 +11,6 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/webhook"
-	"reconciler/internal/okta/aerial"
-	"reconciler/internal/reconcile"
-	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
@@ -29,6 +26,10 @@ type RunOptions struct {
 	Commands journal.Commands
 	// Logger may be nil.
 	Logger *slog.Logger
+	// Reload, where not nil, receives when the config is to be read again, which is
+	// what Load does, after the run that goes on. Once doesn't use them.
+	Reload <-chan struct{}
+	Load   func() (*config.Config, error)
 	// Listening, where not nil, is called with the address of the endpoints
 	// before the first run; the config may leave the port to the system.
 	Listening func(net.Addr)
@@ -63,97 +64,89 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 type daemon struct {
 	runner  *runner
 	loop    *loop
-	handler http.Handler
+	handler *current // of the endpoints
 	tracker *statusTracker
 	log     *slog.Logger // without the tag of a run
-	version string
+
+	// cfg is the config in force, and opts are the options that it was opened with.
+	cfg     *config.Config
+	opts    RunOptions
+	metrics *metrics
+	tag     *runHandler
+	pushes  *webhook.Notifier
+	// base, where not nil, sends all that goes to Okta.
+	base http.RoundTripper
 }
 
 func openDaemon(cfg *config.Config, opts RunOptions) (*daemon, error) {
-	if err := cfg.NeedAerial(); err != nil {
-		return nil, err
-	}
-	return newDaemon(cfg, opts, aerial.BaseTransport(cfg.Aerial.Concurrency))
+	return newDaemon(cfg, opts, nil)
 }
 
-func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (_ *daemon, err error) {
+func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*daemon, error) {
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := newMetrics(opts.Version)
 	tag := newRunHandler(log.Handler())
-	r, err := reconcile.New(cfg, reconcile.Options{
-		Environ: opts.Environ, Commands: opts.Commands, Logger: slog.New(tag), Observer: m, Transport: base,
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			r.Close()
-		}
-	}()
-	mode := state.Mode(cfg.Mode)
-	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
+	m := newMetrics(opts.Version)
+	now := time.Now().UTC()
 	t := newStatusTracker(Status{
 		Reconciler: opts.Version,
 		Account:    cfg.Aerial.AccountID,
-		Mode:       mode,
-		Schedule:   cfg.Schedule.String(),
-		Source:     r.Source(),
-		Started:    time.Now().UTC(),
-	}, next)
-	t.jitter = cfg.Jitter
-	past, err := pastRuns(r)
+		Started:    now,
+		Config:     ConfigInForce{File: cfg.File, Since: now},
+	}, nil)
+	d := &daemon{
+		handler: &current{}, tracker: t, log: log,
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base,
+	}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now}
+	d.loop = &loop{now: time.Now, wake: d.pushes.C(), run: d.runner.once, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig}
+	s, err := d.setUp(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkWebhook(cfg); err != nil {
+		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
+	}
+	d.use(s)
+	m.configRead(now, nil)
+	past, err := pastRuns(s.r)
 	if err != nil {
 		log.Warn("the journal's earlier runs can't be read", errorAttrs(err)...)
 	}
 	t.update(func(s *Status) { s.RecentRuns = append(s.RecentRuns, past...) })
-	pushes, hooks := listen(cfg, m, log)
-	handler, err := newHandler(t, m, time.Now, hooks)
-	if err != nil {
-		return nil, err
-	}
-	u := &runner{r: r, desired: r.Desired, mode: mode, log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now}
-	if u.commitReporter, err = newCommitReporter(cfg, u.log, nil); err != nil {
-		return nil, err
-	}
-	return &daemon{
-		runner:  u,
-		loop:    &loop{now: time.Now, next: next, jitter: jitter(cfg.Jitter), wake: pushes.C(), run: u.once, planned: t.planned},
-		handler: handler,
-		tracker: t,
-		log:     log,
-		version: opts.Version,
-	}, nil
+	return d, nil
 }
 
-// listen returns the webhook's handler and what it notifies; the handler is nil
-// where the config has no secret for it.
-func listen(cfg *config.Config, m *metrics, log *slog.Logger) (*webhook.Notifier, http.Handler) {
-	pushes := webhook.NewNotifier()
+// webhook returns the webhook's handler; nil where the config has no secret for it.
+func (d *daemon) webhook(cfg *config.Config) http.Handler {
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
-		return pushes, nil
-	}
-	secret, err := cfg.Git.Webhook.Read()
-	if err == nil {
-		err = webhook.CheckSecret(secret)
-	}
-	if err != nil { // it is read again for each request
-		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
+		return nil
 	}
 	ref := cfg.Git.Ref()
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves
 	}
-	return pushes, webhook.New(webhook.Options{
-		Secret:  cfg.Git.Webhook.Read,
+	return webhook.New(webhook.Options{
+		Secret:  cfg.Git.Webhook.Read, // anew for each request
 		Ref:     ref,
-		Wake:    pushes.Notify,
-		Logger:  log,
-		Observe: func(result string) { m.webhooks.WithLabelValues(result).Inc() },
+		Wake:    d.pushes.Notify,
+		Logger:  d.log,
+		Observe: func(result string) { d.metrics.webhooks.WithLabelValues(result).Inc() },
 	})
+}
+
+// checkWebhook returns why the webhook accepts nothing; nil where there is none.
+func (d *daemon) checkWebhook(cfg *config.Config) error {
+	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
+		return nil
+	}
+	secret, err := cfg.Git.Webhook.Read()
+	if err == nil {
+		err = webhook.CheckSecret(secret)
+	}
+	return err
 }
 
 // jitter returns a function that returns a random time up to limit; nil for 0.
@@ -173,17 +166,23 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 			"is another daemon running? give "+config.KeyHTTPAddress+" a free port, or port 0 for any",
 		)
 	}
-	d.log.Info("serving", "address", "http://"+listener.Addr().String(), "version", d.version)
+	d.log.Info("serving", "address", "http://"+listener.Addr().String(), "version", d.opts.Version)
 	if listening != nil {
 		listening(listener.Addr())
 	}
 
-	handler := d.handler
+	var handler http.Handler = d.handler
 	if host, _, err := net.SplitHostPort(listener.Addr().String()); err == nil && web.IsLoopback(host) {
 		host, _, _ = net.SplitHostPort(address)
 		handler = onlyLocal(handler, host)
 	}
 
+	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(handler, d.log), listener) })
+}
+
+// work runs the loop until ctx ends, and endpoints, which serves them until its
+// context ends, for as long as the last run takes.
+func (d *daemon) work(ctx context.Context, endpoints func(context.Context) error) error {
 	looping, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoop()
 	defer context.AfterFunc(ctx, func() {
@@ -196,7 +195,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() {
-		served <- serveHTTP(serving, newServer(handler, d.log), listener)
+		served <- endpoints(serving)
 		stopLoop()
 	}()
 	d.loop.serve(looping)

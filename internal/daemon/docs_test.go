@@ -34,7 +34,7 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, Stale{}, reconcile.Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
+	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, ConfigInForce{}, ConfigRefused{}, Totals{}, Stale{}, reconcile.Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -48,7 +48,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the result %q", r)
 		}
 	}
-	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed, TriggerWebhook, TriggerOnce} {
+	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed, TriggerWebhook, TriggerReload, TriggerOnce} {
 		if !words[string(tr)] {
 			t.Errorf("docs/operations.md lacks the trigger %q", tr)
 		}
@@ -61,7 +61,7 @@ func TestDocs(t *testing.T) {
 	m := newMetrics("v1")
 	m.Started("GET", "orgs")
 	m.Finished("GET", "orgs", 200, 0)
-	m.compared(nil, []Drift{{}}, fleet{})
+	m.compared([]Drift{{}}, fleet{})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -175,6 +175,8 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		"time": func(t time.Time) string {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
+		"rows":           func() int { return pageRows },
+		"left":           left,
 		"short":          source.Short,
 		"value":          report.Value,
 		"org":            report.Org,

@@ -18,6 +18,8 @@ const (
 	TriggerMissed Trigger = "missed"
 	// TriggerWebhook is a run after a push to the git server.
 	TriggerWebhook Trigger = "webhook"
+	// TriggerReload is a run after the config was read again and put in force.
+	TriggerReload Trigger = "reload"
 	// TriggerOnce is the only run of a process.
 	TriggerOnce Trigger = "once"
 )
@@ -49,6 +51,11 @@ type loop struct {
 	// wake requests a run at once. It holds one request: all that come during a
 	// run become one run after it. It may be nil.
 	wake <-chan struct{}
+	// reload requests that the config is read again, which reloaded does. That
+	// reports whether it changed anything: then a run follows at once. reload may
+	// be nil.
+	reload   <-chan struct{}
+	reloaded func() bool
 	// run does one run; it returns soon after its context ends.
 	run func(context.Context, Trigger)
 	// planned is called with the next slot; zero when there is none.
@@ -87,6 +94,13 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for last := began; ; {
+		select {
+		case <-l.reload: // before a slot that has come meanwhile
+			if l.reloaded() {
+				return TriggerReload, ctx.Err() == nil
+			}
+		default:
+		}
 		now := l.wall()
 		if last.Sub(now) >= clockSetBack {
 			// The slot would be hours further away than the schedule means.
@@ -111,6 +125,10 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 			return "", false
 		case <-l.wake:
 			return TriggerWebhook, ctx.Err() == nil
+		case <-l.reload:
+			if l.reloaded() {
+				return TriggerReload, ctx.Err() == nil
+			}
 		case <-timer.C:
 		}
 	}

@@ -29,11 +29,16 @@ type metrics struct {
 	stale       prometheus.Gauge
 	alarms      prometheus.Gauge
 	suspensions prometheus.Gauge
+	configOK    prometheus.Gauge
+	configSince prometheus.Gauge
 	unverified  *prometheus.CounterVec
 	webhooks    *prometheus.CounterVec
 	drift       *prometheus.GaugeVec
-	orgs        *prometheus.GaugeVec
-	changes     *prometheus.CounterVec
+	driftFields prometheus.Gauge
+	// shown are the fields that drift has series of.
+	shown   map[[2]string]bool
+	orgs    *prometheus.GaugeVec
+	changes *prometheus.CounterVec
 
 	apiRequests *prometheus.CounterVec
 	apiDuration *prometheus.HistogramVec
@@ -75,12 +80,17 @@ func newMetrics(version string) *metrics {
 			"Lost tokens of new orgs and lost journals that nobody has acknowledged."),
 		suspensions: gauge("reconciler_suspensions",
 			"Suspensions of writes that are in effect, for all orgs or for some."),
+		configOK: gauge("reconciler_config_last_reload_successful",
+			"1 if the config that was read last is in force, 0 if it was refused and the one before stays."),
+		configSince: gauge("reconciler_config_last_reload_success_timestamp_seconds",
+			"When the config in force was read."),
 		unverified: counter("reconciler_unverified_commits_total",
 			"Commits that were refused because of their signature or history, once each.", "reason"),
 		webhooks: counter("reconciler_webhooks_total",
 			"Requests to the push webhook by result.", "result"),
 		drift: gauges("reconciler_drift",
-			"1 for each field of each org that is not as declared; gone once it is. The account itself has an empty org.", "org", "field"),
+			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org.", "org", "field"),
+		driftFields: gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
 		orgs: gauges("reconciler_orgs",
 			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
 		changes: counter("reconciler_changes_total",
@@ -153,16 +163,31 @@ func (m *metrics) run(rec *RunRecord, stale bool) {
 	}
 }
 
+// configRead sets whether the config that was read at that time is in force.
+func (m *metrics) configRead(at time.Time, err error) {
+	m.configOK.Set(0)
+	if err == nil {
+		m.configOK.Set(1)
+		m.configSince.Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
 // compared sets what a run found and did not repair. The series of a field that
 // no longer drifts disappears before the next scrape; a 0 would look the same for
 // an org that is no longer declared.
-func (m *metrics) compared(gone, drift []Drift, f fleet) {
-	for _, d := range gone {
-		m.drift.DeleteLabelValues(d.Org, d.Field)
-	}
-	for _, d := range drift {
+func (m *metrics) compared(drift []Drift, f fleet) {
+	before := m.shown
+	m.shown = map[[2]string]bool{}
+	for _, d := range drift[:min(len(drift), maxListed)] {
+		m.shown[[2]string{d.Org, d.Field}] = true
 		m.drift.WithLabelValues(d.Org, d.Field).Set(1)
 	}
+	for series := range before {
+		if !m.shown[series] {
+			m.drift.DeleteLabelValues(series[0], series[1])
+		}
+	}
+	m.driftFields.Set(float64(len(drift)))
 	m.setOrgs(f)
 }
 

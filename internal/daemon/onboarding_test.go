@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -155,4 +156,52 @@ func TestDeletionIsAskedForOnce(t *testing.T) {
 			t.Errorf("asked %d times", n)
 		}
 	})
+}
+
+// A row of the journal that somebody broke is an alarm by itself. Other lost tokens
+// are still alarms, other orgs are still created, and the broken one is not created
+// again.
+func TestUnreadableRowOfTheJournal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, stateDir, _ := withJournal(t, nil)
+		w.commit(creating)
+		w.fault("POST /api/v1/orgs cut after times=1 api=org")
+		w.expect(ResultPartial)
+		w.expect(ResultApplied)
+		other := strings.ReplaceAll(strings.TrimPrefix(creating, inSync), "acme-made", "acme-other")
+		w.commit(creating + other)
+		w.fault("POST /api/v1/orgs cut after times=1 api=org")
+		w.expect(ResultPartial)
+		breakJournal(t, stateDir, `UPDATE creations SET begun_at = '2026-11-30Tn5:41:15Z' WHERE domain = 'acme-other.okta.com'`)
+
+		third := strings.ReplaceAll(other, "acme-other", "acme-third")
+		w.commit(creating + other + third)
+		s := w.expect(ResultPartial)
+		if org, ok := w.sim.Org("acme-third.okta.com"); !ok || !org.Managed {
+			t.Errorf("the third org: %+v", org)
+		}
+		var alarms []string
+		for _, a := range s.Alarms {
+			alarms = append(alarms, a.Org)
+			if a.Org == "acme-other.okta.com" && !strings.Contains(a.Message, "table creations") {
+				t.Errorf("%+v", a)
+			}
+		}
+		expectLines(t, "alarms", alarms, "acme-other.okta.com", made)
+		breakJournal(t, stateDir, `UPDATE creations SET begun_at = changed_at WHERE domain = 'acme-other.okta.com'`)
+		w.expect(ResultApplied)
+	})
+}
+
+// breakJournal writes to the journal as a person with sqlite3 would.
+func breakJournal(t *testing.T, dir, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
 }

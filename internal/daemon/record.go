@@ -79,8 +79,15 @@ type RunRecord struct {
 	// Changes counts the plan's changes by outcome; all 0 in report mode.
 	Changes Changes `json:"changes"`
 	// Outcomes are those of the changes; empty in report mode and in
-	// Status.RecentRuns.
+	// Status.RecentRuns. There are at most 1,000, failures before others.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
+}
+
+// setPlan sets what the record says of the plan. It keeps nothing else of the plan,
+// which is large, in memory.
+func (r *RunRecord) setPlan(plan *diff.Plan) {
+	summary := plan.Summary
+	r.Digest, r.Summary = plan.Digest, &summary
 }
 
 // Left reports whether the run found differences that it did not repair.
@@ -132,12 +139,9 @@ func (u *runner) save(rec *RunRecord) error {
 }
 
 // pastRuns returns the newest records in the journal, newest first, without their
-// outcomes.
+// outcomes, and an error if some or all of them can't be read.
 func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
-	kept, err := r.Runs(recentRuns)
-	if err != nil {
-		return nil, err
-	}
+	kept, err := r.Runs(recentRuns) // also an error about some of them
 	var runs []RunRecord
 	for _, k := range kept {
 		var rec RunRecord
@@ -146,5 +150,5 @@ func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
 			runs = append(runs, rec)
 		}
 	}
-	return runs, nil
+	return runs, err
 }

@@ -29,15 +29,17 @@ func nonEmpty(pairs ...string) []any {
 	return attrs
 }
 
-// errorAttrs returns an error and its hint as attributes of a log line.
+// errorAttrs returns an error and its hint as attributes of a log line. Of many
+// mistakes it has the first, and the number of the others.
 func errorAttrs(err error) []any {
-	return nonEmpty("error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+	p := reconcile.ProblemOf(err)
+	return nonEmpty("error", p.Error, "hint", p.Hint)
 }
 
 // logged is what was logged last, so that a run logs only what has changed.
 type logged struct {
 	drift   []Drift
-	unknown []string
+	unknown map[string]bool   // by org
 	last    map[string]string // by subject
 }
 
@@ -59,27 +61,30 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now)
-	u.metrics.compared(gone, drift, fleetOf(plan, drift))
+	u.metrics.compared(drift, fleetOf(plan, drift))
 
-	var unknown []string
+	unknown := map[string]bool{}
+	var unread []diff.Unknown
 	for _, o := range plan.Unknown {
-		unknown = append(unknown, o.Org)
-		if !slices.Contains(u.logged.unknown, o.Org) {
-			u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
+		unknown[o.Org] = true
+		if !u.logged.unknown[o.Org] {
+			unread = append(unread, o)
 		}
 	}
 	u.logged.unknown = unknown
+	few(len(unread), func(i int) {
+		o := &unread[i]
+		u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
+	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 
-	for i := range news {
-		if d := &news[i]; d.Error == "" { // a failed change was logged when it failed
-			u.log.Warn("drift", d.attrs()...)
-		}
-	}
-	for _, d := range gone {
-		if !slices.Contains(unknown, d.Org) { // whose drift may still be there
-			u.log.Info("drift is gone", "org", d.Org, "field", d.Field)
-		}
-	}
+	// A failed change was logged when it failed, and the drift of an org that can't
+	// be read may still be there.
+	news = slices.DeleteFunc(news, func(d Drift) bool { return d.Error != "" })
+	gone = slices.DeleteFunc(gone, func(d Drift) bool { return unknown[d.Org] })
+	few(len(news), func(i int) { u.log.Warn("drift", news[i].attrs()...) },
+		func(left int) { u.log.Warn("more drift", "more", left) })
+	few(len(gone), func(i int) { u.log.Info("drift is gone", "org", gone[i].Org, "field", gone[i].Field) },
+		func(left int) { u.log.Info("more drift is gone", "more", left) })
 	if u.logged.changed("refusals", fmt.Sprint(plan.Refusals)) {
 		for _, r := range plan.Refusals {
 			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
@@ -105,8 +110,10 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 		u.log.Info("change applied", attrs...)
 	case apply.Failed:
 		u.log.Error("change failed", attrs...)
-	case apply.Skipped:
-		u.log.Warn("change skipped", attrs...)
+	case apply.Skipped: // of which there can be thousands, for one reason
+		if u.skipped++; u.skipped <= logLines {
+			u.log.Warn("change skipped", attrs...)
+		}
 	default: // blocked: logged as drift, once
 		u.log.Debug("change blocked", append(attrs, "blocked", c.Blocked)...)
 	}
@@ -128,7 +135,7 @@ func (u *runner) logStale(s *Stale) {
 
 // logDropped logs that the last good desired state is no longer in force either.
 func (u *runner) logDropped(err error) {
-	u.logged.changed("stale", err.Error())
+	u.logged.changed("stale", reconcile.ProblemOf(err).Error)
 	u.log.Error("the last good desired state is not verified any more, so none is in force", errorAttrs(err)...)
 }
 
@@ -137,7 +144,7 @@ func (u *runner) logDropped(err error) {
 func (u *runner) logLost(err error) {
 	now := ""
 	if err != nil {
-		now = text.JoinLines(err.Error())
+		now = reconcile.ProblemOf(err).Error
 	}
 	if u.logged.changed("lost", now) && err != nil {
 		u.log.Warn("the last verified commit can't be read again", errorAttrs(err)...)
@@ -152,9 +159,8 @@ func (u *runner) logNewest(d *reconcile.Desired) {
 	}
 	u.logged.changed("mistakes", "")
 	if u.logged.changed("warnings", strings.Join(d.Warnings, "\n")) {
-		for _, w := range d.Warnings {
-			u.log.Warn("manifests", "warning", w)
-		}
+		few(len(d.Warnings), func(i int) { u.log.Warn("manifests", "warning", d.Warnings[i]) },
+			func(left int) { u.log.Warn("manifests have more warnings", "more", left) })
 	}
 }
 
@@ -164,9 +170,10 @@ func (u *runner) logMistakes(mistakes []string) {
 	if len(mistakes) < 2 || !u.logged.changed("mistakes", strings.Join(mistakes, "\n")) {
 		return
 	}
-	for _, m := range mistakes {
-		u.log.Error("manifests", "error", m)
-	}
+	few(len(mistakes), func(i int) { u.log.Error("manifests", "error", mistakes[i]) },
+		func(int) {
+			u.log.Error("manifests have more mistakes", "hint", "reconciler validate prints all of them")
+		})
 }
 
 // summarize logs the last line of each run.
@@ -202,12 +209,13 @@ func (u *runner) reportAlarms() {
 	if err != nil {
 		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
-	u.tracker.update(func(s *Status) { s.Alarms = append([]reconcile.Alarm{}, alarms...) })
+	u.tracker.update(func(s *Status) { s.Alarms, s.Totals.Alarms = first(alarms), len(alarms) })
 	u.metrics.alarms.Set(float64(len(alarms)))
 	if u.logged.changed("alarms", fmt.Sprint(alarms)) {
-		for _, a := range alarms {
+		few(len(alarms), func(i int) {
+			a := &alarms[i]
 			u.log.Error("alarm", "org", a.Org, "alarm", a.Message, "hint", a.Hint)
-		}
+		}, func(left int) { u.log.Error("more alarms", "more", left) })
 	}
 }
 
@@ -240,9 +248,9 @@ func (u *runner) reportSuspensions() {
 	if len(active) == 0 {
 		u.log.Info("writes are no longer suspended")
 	}
-	for i := range active {
+	few(len(active), func(i int) {
 		s := &active[i]
 		orgs := cmp.Or(strings.Join(s.Orgs, ","), "all")
 		u.log.Warn("writes are suspended", "id", s.ID, "orgs", orgs, "suspension", s.String())
-	}
+	}, func(left int) { u.log.Warn("more suspensions", "more", left) })
 }

@@ -45,6 +45,7 @@ type runner struct {
 	rejected  *reconcile.Desired
 	rejection *Stale
 	logged    logged
+	skipped   int // changes, in this run
 }
 
 // once does one run and reports it. After a push that left git as the last run
@@ -133,7 +134,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		u.logMistakes(rec.Problem.Manifests)
 		return
 	}
-	rec.Digest, rec.Summary = plan.Digest, &plan.Summary
+	rec.setPlan(plan)
 	switch err := u.r.Note(plan, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
@@ -144,11 +145,15 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 
 	var result *apply.Result
 	if u.mode == state.Apply {
+		u.skipped = 0
 		result, err = u.r.Apply(ctx, plan, u.changed)
+		if left := u.skipped - logLines; left > 0 {
+			u.log.Warn("more changes skipped", "more", left)
+		}
 	}
 	rec.Changes = Changes(result.Counts())
 	if result != nil {
-		rec.Outcomes = result.Outcomes
+		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
 	u.reportDrift(plan, driftOf(plan, result))
 	rec.Result = resultOf(plan, result, err)

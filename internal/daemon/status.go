@@ -37,6 +37,8 @@ type Status struct {
 	// Now is when the status was read.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"`
+	// Config is the config in force, and why a newer one is not.
+	Config ConfigInForce `json:"config"`
 	// Ready and NotReady are the result of /readyz and its reason.
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"notReady,omitempty"`
@@ -55,6 +57,8 @@ type Status struct {
 	Compared *time.Time `json:"compared"`
 	// Summary is that of the plan of that run, before anything was applied.
 	Summary *diff.Summary `json:"summary"`
+	// Totals counts the lists that follow, which have at most 1,000 items each.
+	Totals Totals `json:"totals"`
 	// Drift is what still differed after that run, sorted by org and field.
 	Drift     []Drift          `json:"drift"`
 	Unknown   []diff.Unknown   `json:"unknown"`
@@ -71,6 +75,30 @@ type Status struct {
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
 	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
+}
+
+// Totals are the lengths of lists before they were cut.
+type Totals struct {
+	Drift     int `json:"drift"`
+	Unknown   int `json:"unknown"`
+	Unmanaged int `json:"unmanaged"`
+	Alarms    int `json:"alarms"`
+}
+
+// ConfigInForce describes the config that the daemon runs with.
+type ConfigInForce struct {
+	// File is empty if everything came from the environment.
+	File string `json:"file"`
+	// Since is when it was read.
+	Since time.Time `json:"since"`
+	// Refused is why the one that was read last is not in force; null if it is.
+	Refused *ConfigRefused `json:"refused"`
+}
+
+// ConfigRefused is a config that was read again and is not used.
+type ConfigRefused struct {
+	reconcile.Problem
+	At time.Time `json:"at"`
 }
 
 // Running is a run in progress.
@@ -155,9 +183,11 @@ func (t *statusTracker) suspended(active []freeze.Suspension) {
 
 // compared sets what a run found and did not repair.
 func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at time.Time) {
+	summary := plan.Summary // a pointer into the plan would keep all of it in memory
 	t.update(func(s *Status) {
-		s.Compared, s.Summary = &at, &plan.Summary
-		s.Drift, s.Unknown, s.Unmanaged, s.Refusals = drift, plan.Unknown, plan.Unmanaged, plan.Refusals
+		s.Compared, s.Summary = &at, &summary
+		s.Totals.Drift, s.Totals.Unknown, s.Totals.Unmanaged = len(drift), len(plan.Unknown), len(plan.Unmanaged)
+		s.Drift, s.Unknown, s.Unmanaged, s.Refusals = first(drift), first(plan.Unknown), first(plan.Unmanaged), plan.Refusals
 		s.Products = plan.Products
 		if s.Products == nil {
 			s.Products = map[string]string{}

@@ -125,7 +125,7 @@ func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx 
 		return nil
 	}
 	all, err := o.journal.Creations(o.account)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*journal.RowsError)) { // rows that can't be read are alarms
 		return err
 	}
 	linking, changing := map[string]bool{}, map[string]bool{}

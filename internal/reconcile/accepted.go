@@ -34,6 +34,14 @@ type baseline struct {
 // key names what is followed, for the journal.
 func (v *verifier) key() string { return v.cfg.Git.URL + " " + v.cfg.Git.Ref() }
 
+// follow takes over what an earlier verifier of the same source has accepted, which
+// may not have been written to the journal.
+func (v *verifier) follow(earlier *verifier) {
+	if v.rules() != nil && earlier.rules() != nil && v.key() == earlier.key() {
+		v.last, v.recorded, v.rewrote = earlier.last, earlier.recorded, earlier.rewrote
+	}
+}
+
 // baseline returns what was accepted before: what the journal says, which another
 // process may have written, unless this process has accepted something since that
 // could not be written to the journal.

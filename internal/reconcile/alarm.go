@@ -32,21 +32,28 @@ func (a Alarm) String() string {
 // Alarms returns the losses that nobody has acknowledged.
 func (r *Reconciler) Alarms() ([]Alarm, error) { return Alarms(r.journal, r.cfg.Aerial.AccountID) }
 
+// maxRowAlarms bounds how many rows that can't be read become an alarm each.
+const maxRowAlarms = 10
+
 // Alarms returns the losses of an account that nobody has acknowledged. A damaged
-// journal is an alarm itself. Another process may hold the journal.
+// journal is an alarm itself, and so is a row that can't be read. Another process may
+// hold the journal.
 func Alarms(j *journal.Journal, account string) ([]Alarm, error) {
 	loss, err := j.Loss()
 	if errors.Is(err, journal.ErrDamaged) {
 		return []Alarm{{Message: err.Error(), Hint: text.Hint(err)}}, nil
 	}
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return nil, err
 	}
 	all, err := j.Creations(account)
+	if err != nil && !unreadable(err) {
+		return nil, err
+	}
+	alarms, err := rowAlarms(j, account)
 	if err != nil {
 		return nil, err
 	}
-	var alarms []Alarm
 	if loss != nil {
 		alarms = append(alarms, Alarm{
 			Message: fmt.Sprintf("the journal could not be read and was set aside as %s: what was begun before %s is forgotten, and so is what was suspended",
@@ -62,6 +69,27 @@ func Alarms(j *journal.Journal, account string) ([]Alarm, error) {
 	}
 	return alarms, nil
 }
+
+// rowAlarms returns the alarms for rows of the journal that can't be read: what they
+// say may be that a token is lost.
+func rowAlarms(j *journal.Journal, account string) ([]Alarm, error) {
+	rows, err := j.Unreadable(account)
+	if err != nil {
+		return nil, err
+	}
+	var alarms []Alarm
+	for _, row := range rows[:min(len(rows), maxRowAlarms)] {
+		alarms = append(alarms, Alarm{Org: row.Keys["domain"], Message: "journal: " + row.Error(), Hint: row.Hint()})
+	}
+	if n := len(rows) - maxRowAlarms; n > 0 {
+		alarms = append(alarms, Alarm{Message: fmt.Sprintf("journal: %s more can't be read", text.Plural(n, "row")), Hint: rows[0].Hint()})
+	}
+	return alarms, nil
+}
+
+// unreadable reports whether err is that of rows of the journal that can't be read,
+// while the others were.
+func unreadable(err error) bool { return errors.As(err, new(*journal.RowsError)) }
 
 // unknowable reports whether err is that of a journal that is damaged or gone.
 // Where that is, callers that would only read treat it as one that knows nothing:

@@ -18,6 +18,9 @@ type cooloff struct {
 	commit    string
 	now       time.Time
 	announced map[orgAction]journal.Announcement
+	// unreadable are those of which the journal can't tell since when they are
+	// announced.
+	unreadable map[orgAction]bool
 }
 
 // orgAction is a change of an org. A deletion is announced apart from the
@@ -31,14 +34,21 @@ type orgAction struct {
 // error: without it a first run can't be told from a second.
 func (r *Reconciler) cooloff(commit string) (*cooloff, error) {
 	c := &cooloff{
-		period: r.cfg.Guards.DeactivationCooloff, commit: commit, now: time.Now(), announced: map[orgAction]journal.Announcement{},
+		period: r.cfg.Guards.DeactivationCooloff, commit: commit, now: time.Now(),
+		announced: map[orgAction]journal.Announcement{}, unreadable: map[orgAction]bool{},
 	}
 	if c.period == 0 {
 		return c, nil
 	}
 	all, err := r.journal.Announcements(r.cfg.Aerial.AccountID)
-	if err != nil && !unknowable(err) {
+	var rows *journal.RowsError
+	if err != nil && !errors.As(err, &rows) && !unknowable(err) {
 		return c, err
+	}
+	if rows != nil {
+		for _, row := range rows.Rows {
+			c.unreadable[orgAction{row.Keys["org_id"], diff.Action(row.Keys["action"])}] = true
+		}
 	}
 	for _, a := range all {
 		c.announced[orgAction{a.OrgID, diff.Action(a.Action)}] = a
@@ -54,6 +64,9 @@ func (c *cooloff) why(change *diff.Change) string {
 	or := ", or for another commit"
 	if c.commit == "" {
 		or = "" // only time counts
+	}
+	if c.unreadable[orgAction{change.OrgID, change.Action}] {
+		return "cooling off: the journal can't be read as to when it was announced"
 	}
 	a, ok := c.announced[orgAction{change.OrgID, change.Action}]
 	if !ok {
@@ -130,7 +143,7 @@ func (c *cooloff) changes(plan *diff.Plan, f Filter) (announced, withdrawn []jou
 		is := orgAction{change.OrgID, change.Action}
 		keep[is] = true
 		// What is held is not announced either, but stays announced if it was.
-		if _, known := c.announced[is]; !known && change.Blocked == c.why(change) {
+		if _, known := c.announced[is]; !known && !c.unreadable[is] && change.Blocked == c.why(change) {
 			announced = append(announced, journal.Announcement{
 				Account: plan.Account, OrgID: change.OrgID, Domain: change.Org, Action: string(change.Action), Commit: plan.Revision, At: c.now,
 			})

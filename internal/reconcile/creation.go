@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -27,10 +28,16 @@ func (r *Reconciler) deletionRequested(desired *state.Desired) (func(orgID strin
 		return r.deletions.requested, nil
 	}
 	all, err := r.journal.Deletions(r.cfg.Aerial.AccountID)
-	if err != nil && !unknowable(err) {
+	var rows *journal.RowsError
+	if err != nil && !errors.As(err, &rows) && !unknowable(err) {
 		return nil, err
 	}
 	requested := map[string]bool{}
+	if rows != nil { // which are alarms: what may have been requested isn't repeated
+		for _, row := range rows.Rows {
+			requested[row.Keys["org_id"]] = true
+		}
+	}
 	for _, d := range all {
 		requested[d.OrgID] = d.State == journal.Asked
 	}
@@ -64,7 +71,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	case w != nil:
 		opts.Deletions = journaledDeletions{w, r.cfg.Aerial.AccountID}
 	default:
-		opts.Deletions = &r.deletions
+		opts.Deletions = r.deletions
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {

@@ -25,11 +25,19 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
+	r.deletions = &processDeletions{}
+	if opts.After == nil {
+		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
+	} else {
+		r.journal, r.deletions = opts.After.journal, opts.After.deletions
+	}
 	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
 	if !opts.NoManifests {
 		if err := r.openSource(opts.Manifests); err != nil {
 			return nil, err
+		}
+		if opts.After != nil {
+			r.source.verifier.follow(&opts.After.source.verifier)
 		}
 	}
 	if err := r.setClients(opts.Observer); err != nil {

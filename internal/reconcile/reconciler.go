@@ -39,6 +39,10 @@ type Options struct {
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
+	// After, where not nil, is the Reconciler that this one takes the place of, for
+	// another config with the same account and the same state folder. What only that
+	// one knows is taken over, and the journal with it.
+	After *Reconciler
 	// Transport sends all that goes to Okta; nil is a transport of its own.
 	Transport http.RoundTripper
 }
@@ -62,7 +66,7 @@ type Reconciler struct {
 	// journal is that of the state folder; one without a folder if there is none.
 	journal *journal.Journal
 	// deletions are those that were requested, where there is no journal.
-	deletions processDeletions
+	deletions *processDeletions
 	// rules reads what is held.
 	rules func() *freeze.Rules
 
@@ -431,9 +435,13 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	return apply.Apply(ctx, plan, api{r.read, r.writer()}, opts)
 }
 
+// Replaced closes what another Reconciler, which was made with this one as After,
+// doesn't use. It may be called instead of Close.
+func (r *Reconciler) Replaced() { (&http.Client{Transport: r.base}).CloseIdleConnections() }
+
 // Close closes the journal and idle connections. The Reconciler may still be used.
 func (r *Reconciler) Close() {
-	(&http.Client{Transport: r.base}).CloseIdleConnections()
+	r.Replaced()
 	if err := r.journal.Close(); err != nil {
 		r.log.Warn("the journal could not be closed", "error", err, "hint", text.Hint(err))
 	}

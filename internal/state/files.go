@@ -207,23 +207,64 @@ func reason(err error) string {
 	return strings.Join(strings.Fields(fmt.Sprintf("can't be read: %v", err)), " ")
 }
 
-// readAll reads and decodes the files, as many at a time as there are processors.
-func readAll(files []*file) {
+// maxOrgs is how many orgs a desired state may have. Aliases can make millions of a
+// small file.
+const maxOrgs = 100_000
+
+// readAll reads and decodes the files, as many at a time as there are processors. If
+// there are more than maxOrgs, it returns an error with the position of the first
+// that is too many, and the files are not to be used.
+func readAll(files []*file) *strictyaml.Error {
+	limit := strictyaml.NewBudget("orgs", maxOrgs)
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range files {
-		g.Go(func() error { f.read(); return nil })
+		g.Go(func() error {
+			if !limit.Exceeded() {
+				f.read(limit)
+			}
+			return nil
+		})
 	}
 	_ = g.Wait() // read keeps the errors of its file
+	if !limit.Exceeded() {
+		return nil
+	}
+	return tooMany(files)
 }
 
-func (f *file) read() {
+// tooMany finds the first org that is too many by reading the files once more, one
+// after the other and keeping none of them: which of them passed the limit when they
+// were read at the same time is a matter of chance.
+func tooMany(files []*file) *strictyaml.Error {
+	limit := strictyaml.NewBudget("orgs", maxOrgs)
+	for _, f := range files {
+		f.docs, f.errs = nil, nil
+	}
+	for _, f := range files {
+		again := &file{fsys: f.fsys, path: f.path, name: f.name}
+		again.read(limit)
+		if limit.Exceeded() {
+			pos := f.top()
+			for _, e := range again.errs {
+				if e.Cut {
+					pos = e.Pos
+				}
+			}
+			return &strictyaml.Error{Pos: pos, Cut: true, Msg: fmt.Sprintf(
+				"more than %d orgs are declared, up to and including this one: a desired state has no more; look for aliases (*name) that repeat lists", maxOrgs)}
+		}
+	}
+	return nil // they have changed meanwhile
+}
+
+func (f *file) read(limit *strictyaml.Budget) {
 	data, err := readFile(f.fsys, f.path)
 	if err != nil {
 		f.errs = strictyaml.Errors{unreadable(f.name, err)}
 		return
 	}
-	f.docs, err = strictyaml.Decode[At[manifest]](f.name, data)
+	f.docs, err = strictyaml.DecodeWithin[At[manifest]](f.name, data, limit)
 	if err == nil {
 		return
 	}

@@ -59,7 +59,9 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	for _, in := range inputs {
 		find.input(in)
 	}
-	readAll(find.files)
+	if err := readAll(find.files); err != nil {
+		return nil, find.warnings, strictyaml.Errors{err}
+	}
 
 	m := newMerger(opts)
 	m.addErrors(find.errs)

@@ -38,7 +38,13 @@ const (
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
 // time.Duration, Enum, Checker, At and Map. Decode panics on any other type.
 func Decode[T any](file string, data []byte) ([]*T, error) {
+	return DecodeWithin[T](file, data, nil)
+}
+
+// DecodeWithin is Decode with a limit on the items of a list. Nil is no limit.
+func DecodeWithin[T any](file string, data []byte, limit *Budget) ([]*T, error) {
 	d, docs := newDecoder(file, data)
+	d.limit = limit
 	var all []*T
 	for _, n := range docs {
 		v := new(T)
@@ -71,6 +77,8 @@ type decoder struct {
 	inside map[*yaml.Node]bool
 	// expanded counts the nodes visited through aliases.
 	expanded int
+	// limit is nil for none.
+	limit *Budget
 	// stopped is set after an error that makes the rest not worth reading.
 	stopped bool
 }
@@ -219,12 +227,25 @@ func (d *decoder) tagOK(n *yaml.Node, s subject) bool {
 	return false
 }
 
+// within reports whether the items of a list are within the limit.
+func (d *decoder) within(n *yaml.Node, s subject) bool {
+	if d.limit == nil || s.item || s.key != d.limit.key {
+		return true
+	}
+	ok := d.limit.take(len(n.Content))
+	if ok == len(n.Content) {
+		return true
+	}
+	d.stop(d.pos(n.Content[ok]), "%q has more than %d items, all files together: no more are read", s.key, d.limit.most)
+	return false
+}
+
 func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
 	if n.Kind != yaml.SequenceNode || n.Tag != "!!seq" {
 		d.wrongKind(n, s, "a list")
 		return false
 	}
-	if !d.spend(n, len(n.Content)) {
+	if !d.spend(n, len(n.Content)) || !d.within(n, s) {
 		return false
 	}
 	all := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))

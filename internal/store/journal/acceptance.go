@@ -48,17 +48,19 @@ func (j *Journal) Accepted(source string) (a Acceptance, known bool, err error) 
 	return a, known, err
 }
 
+const acceptedRows = `SELECT source, revision, signer, tag, accepted_at FROM acceptances`
+
+// fields returns where the columns go.
+func (a *Acceptance) fields() []any {
+	return []any{&a.Source, &a.Commit, &a.Signer, &a.Tag, moment{&a.At}}
+}
+
 func accepted(q querier, source string) (Acceptance, bool, error) {
-	a := Acceptance{Source: source}
-	err := q.QueryRow(`SELECT revision, signer, tag, accepted_at FROM acceptances WHERE source = ?`, source).
-		Scan(&a.Commit, &a.Signer, &a.Tag, moment{&a.At})
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return Acceptance{}, false, nil
-	case err != nil:
+	a, err := one(q, (*Acceptance).fields, acceptedRows+` WHERE source = ?`, source)
+	if a == nil || err != nil {
 		return Acceptance{}, false, err
 	}
-	return a, true, nil
+	return *a, true, nil
 }
 
 // Rewritten returns the commits of a source, sorted, that were accepted once and

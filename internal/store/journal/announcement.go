@@ -19,8 +19,17 @@ type Announcement struct {
 	At time.Time
 }
 
+// check rejects a time in the distant past, with which no wait would be left.
+func (a *Announcement) check() (column, problem string) {
+	if a.At.Year() < 2000 {
+		return "announced_at", fmt.Sprintf("%s is before there was this program", a.At.Format(time.DateOnly))
+	}
+	return "", ""
+}
+
 // Announcements returns the announcements of an account, sorted by domain, then
-// id, then action.
+// id, then action. Those that can't be read are missing from them, and the error is
+// a *RowsError.
 func (j *Journal) Announcements(account string) ([]Announcement, error) {
 	return list(j, "reading announced deactivations", func(a *Announcement) []any {
 		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, moment{&a.At}}

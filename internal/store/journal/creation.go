@@ -3,6 +3,7 @@ package journal
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -27,6 +28,8 @@ const (
 	Done Step = "done"
 )
 
+func steps() []Step { return []Step{Intent, Sent, Refused, Created, Linked, Done} }
+
 // TokenState is what became of the token that a new org comes with.
 type TokenState string
 
@@ -39,6 +42,8 @@ const (
 	// the org has to create another one by hand.
 	TokenLost TokenState = "lost"
 )
+
+func tokenStates() []TokenState { return []TokenState{TokenUnknown, TokenStored, TokenLost} }
 
 // Key names a creation. The domain counts without case.
 type Key struct {
@@ -103,8 +108,8 @@ func (c *Creation) Unsettled(now time.Time, settle time.Duration) time.Duration 
 const creationColumns = `c.id, c.account, c.domain, c.parent, c.cell, c.subdomain, c.step, c.org_id, c.begun_at, c.changed_at,
 	c.created_at, c.token, c.token_at, c.lost_since, c.lost_reason, c.acknowledged_at, c.acknowledged_by, c.last_error,
 	(SELECT count(*) FROM attempts a WHERE a.creation = c.id),
-	(SELECT count(*) FROM attempts a WHERE a.creation = c.id AND a.outcome = 'unanswered'),
-	(SELECT coalesce(max(a.sent_at), '') FROM attempts a WHERE a.creation = c.id)`
+	(SELECT count(*) FROM attempts a WHERE a.creation = c.id AND a.outcome NOT IN ('', 'created', 'refused')),
+	(SELECT coalesce(max(a.sent_at), '') FROM attempts a WHERE a.creation = c.id) AS sent_at`
 
 // row is a creation, its place in the table, and what is being done to it.
 type row struct {
@@ -115,23 +120,28 @@ type row struct {
 
 // fields returns where the columns go.
 func (r *row) fields() []any {
-	return []any{&r.id, &r.Account, &r.Domain, &r.Parent, &r.Cell, &r.Subdomain, &r.Step, &r.OrgID, moment{&r.Begun}, moment{&r.Changed},
-		moment{&r.CreatedAt}, &r.Token, &r.TokenAt, moment{&r.LostSince}, &r.LostReason, moment{&r.Acknowledged}, &r.AcknowledgedBy,
+	return []any{&r.id, &r.Account, &r.Domain, &r.Parent, &r.Cell, &r.Subdomain, word[Step]{&r.Step, steps()}, &r.OrgID, moment{&r.Begun}, moment{&r.Changed},
+		moment{&r.CreatedAt}, word[TokenState]{&r.Token, tokenStates()}, &r.TokenAt, moment{&r.LostSince}, &r.LostReason, moment{&r.Acknowledged}, &r.AcknowledgedBy,
 		&r.LastError, &r.Attempts, &r.Unanswered, moment{&r.SentAt}}
+}
+
+// check returns the column that contradicts others.
+func (r *row) check() (column, problem string) {
+	switch {
+	case r.Begun.IsZero():
+		return "begun_at", "it is empty"
+	case (r.Step == Linked || r.Step == Done) && (r.OrgID == "" || r.Token == TokenUnknown):
+		return "step", fmt.Sprintf("it is %q, but org_id or token is empty", r.Step)
+	case (r.Token == TokenLost) == r.LostSince.IsZero():
+		return "lost_since", fmt.Sprintf("it doesn't fit token, which is %q", r.Token)
+	}
+	return "", ""
 }
 
 // find returns nil if there is no such creation.
 func find(q querier, k Key) (*row, error) {
-	var r row
-	err := q.QueryRow(`SELECT `+creationColumns+` FROM creations c
-		WHERE c.account = ? AND c.domain = ? AND c.forgotten_at = ''`, k.Account, k.Domain).Scan(r.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return one(q, (*row).fields, `SELECT `+creationColumns+` FROM creations c
+		WHERE c.account = ? AND c.domain = ? AND c.forgotten_at = ''`, k.Account, k.Domain)
 }
 
 // Creation returns the creation of an org; nil if there is none.
@@ -146,7 +156,8 @@ func (j *Journal) Creation(k Key) (c *Creation, err error) {
 	return c, err
 }
 
-// Creations returns all creations of an account, sorted by domain.
+// Creations returns all creations of an account, sorted by domain. Those that can't
+// be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Creations(account string) ([]Creation, error) {
 	rows, err := list(j, "reading creations", (*row).fields, `SELECT `+creationColumns+` FROM creations c
 		WHERE c.account = ? AND c.forgotten_at = '' ORDER BY c.domain`, Key{Account: account}.normal().Account)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -67,12 +68,8 @@ func connect(path string) (*sql.DB, error) {
 // inspect checks the whole database, without changing it, and returns the version
 // of its schema. It rejects a sound database of another program.
 func inspect(db *sql.DB) (version int, err error) {
-	var verdict string
-	if err := db.QueryRow("PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+	if err := quickCheck(db); err != nil {
 		return 0, err
-	}
-	if verdict != "ok" {
-		return 0, fmt.Errorf("%w: %s", ErrDamaged, clean(verdict))
 	}
 	var tables int
 	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
@@ -93,6 +90,27 @@ func inspect(db *sql.DB) (version int, err error) {
 		return 0, text.WithHint(errors.New("it is a database of some other program"), "name another folder for the state in the config")
 	}
 	return version, nil
+}
+
+// maxVerdicts bounds how many problems SQLite looks for.
+const maxVerdicts = 10_000
+
+// aboutValue matches what SQLite says of a value that its table doesn't allow. The
+// file is sound then; whoever reads the row reports it.
+var aboutValue = regexp.MustCompile(`^((NULL|NUMERIC|TEXT|non-\w+) value in \w+\.\w+|CHECK constraint failed in \w+)$`)
+
+// quickCheck checks the structure of a database.
+func quickCheck(db *sql.DB) error {
+	verdicts, err := rowsOf(db, func(s *string) []any { return []any{s} }, fmt.Sprintf("PRAGMA quick_check(%d)", maxVerdicts))
+	if err != nil {
+		return err
+	}
+	for _, verdict := range verdicts {
+		if verdict != "ok" && !aboutValue.MatchString(verdict) {
+			return fmt.Errorf("%w: %s", ErrDamaged, clean(verdict))
+		}
+	}
+	return nil
 }
 
 // tooNew rejects what a newer version made.

@@ -32,10 +32,11 @@ type Deletion struct {
 	LastError string
 }
 
-// Deletions returns all requests of an account, sorted by domain, then id.
+// Deletions returns all requests of an account, sorted by domain, then id. Those that
+// can't be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Deletions(account string) ([]Deletion, error) {
 	return list(j, "reading deletions", func(d *Deletion) []any {
-		return []any{&d.Account, &d.OrgID, &d.Domain, &d.State, moment{&d.Changed}, &d.LastError}
+		return []any{&d.Account, &d.OrgID, &d.Domain, word[DeletionState]{&d.State, []DeletionState{Asking, Asked, RefusedDeletion}}, moment{&d.Changed}, &d.LastError}
 	}, `SELECT account, org_id, domain, state, changed_at, last_error FROM deletions
 		WHERE account = ? ORDER BY domain, org_id`, account)
 }

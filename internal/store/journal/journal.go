@@ -338,64 +338,8 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 	return nil
 }
 
-// list returns the rows of a query, or none where there is no file. fields returns
-// where the columns of a row go.
-func list[T any](j *Journal, doing string, fields func(*T) []any, query string, args ...any) (all []T, err error) {
-	err = j.read(doing, func(db *sql.DB) error {
-		all, err = rowsOf(db, fields, query, args...)
-		return err
-	})
-	return all, err
-}
-
-func rowsOf[T any](q querier, fields func(*T) []any, query string, args ...any) ([]T, error) {
-	rows, err := q.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		var one T
-		if err := rows.Scan(fields(&one)...); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
-}
-
 // querier is a database or a transaction.
 type querier interface {
 	Query(query string, args ...any) (*sql.Rows, error)
 	QueryRow(query string, args ...any) *sql.Row
-}
-
-// stampForm is RFC 3339 of fixed width, so that times sort as text.
-const stampForm = "2006-01-02T15:04:05.000000000Z"
-
-// stamp returns a time as the file has it.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(stampForm)
-}
-
-// moment scans a stamp.
-type moment struct{ t *time.Time }
-
-// Scan reads what stamp returned.
-func (m moment) Scan(value any) error {
-	s, ok := value.(string)
-	if !ok {
-		return fmt.Errorf("a time of type %T", value)
-	}
-	if s == "" {
-		*m.t = time.Time{}
-		return nil
-	}
-	t, err := time.Parse(stampForm, s)
-	*m.t = t
-	return err
 }

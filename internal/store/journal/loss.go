@@ -37,18 +37,11 @@ func (l *Loss) insert(db *sql.DB) error {
 // create it might have been sent.
 func (j *Journal) Loss() (loss *Loss, err error) {
 	err = j.read("reading what was lost", func(db *sql.DB) error {
-		var l Loss
-		err := db.QueryRow(`SELECT since, set_aside FROM losses WHERE acknowledged_at = ''`).Scan(moment{&l.Since}, &l.SetAside)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		loss = &l
+		loss, err = one(db, func(l *Loss) []any { return []any{new(any), moment{&l.Since}, &l.SetAside} },
+			`SELECT id, since, set_aside FROM losses WHERE acknowledged_at = '' ORDER BY id`)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return loss, nil
+	return loss, err
 }
 
 // AcknowledgeLoss records that a person, by, has dealt with what was lost, and

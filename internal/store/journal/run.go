@@ -45,7 +45,8 @@ func (w *Writer) AddRun(r Run) error {
 	})
 }
 
-// Runs returns the newest runs, at most limit of them, newest first.
+// Runs returns the newest runs, at most limit of them, newest first. Those that
+// can't be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Runs(limit int) ([]Run, error) {
 	return list(j, "reading runs", func(r *Run) []any {
 		return []any{&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, (*[]byte)(&r.Record)}

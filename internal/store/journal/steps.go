@@ -52,9 +52,10 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 	err = w.step(k, "sending a creation", from(Intent), func(tx *sql.Tx, r *row) error {
 		now := w.now()
 		// After the clock was set back, earlier calls lie in the future. They
-		// count as sent now, once, so that the limit holds and the wait ends.
-		if _, err := tx.Exec(`UPDATE attempts SET sent_at = ? WHERE parent = ? AND sent_at > ?`,
-			stamp(now), r.Parent, stamp(now)); err != nil {
+		// count as sent now, once, so that the limit holds and the wait ends. So
+		// does one whose time can't be read.
+		if _, err := tx.Exec(`UPDATE attempts SET sent_at = ? WHERE parent = ? AND (sent_at > ? OR sent_at NOT GLOB ?)`,
+			stamp(now), r.Parent, stamp(now), stampGlob); err != nil {
 			return err
 		}
 		var oldest time.Time // of the last Limit calls
@@ -201,10 +202,24 @@ func (w *Writer) Forget(k Key, by string) error {
 	if err != nil {
 		return err
 	}
-	return w.change(k, "forgetting a creation", func(tx *sql.Tx, r *row) error {
-		_, err := tx.Exec(`UPDATE creations SET forgotten_at = ?, forgotten_by = ? WHERE id = ?`, stamp(w.now()), by, r.id)
-		return err
+	k = k.normal()
+	none := &StepError{Key: k, Problem: "forgetting a creation"}
+	err = w.write("forgetting a creation", func(tx *sql.Tx) error {
+		// It isn't read, so that one that can't be read can be forgotten.
+		done, err := tx.Exec(`UPDATE creations SET forgotten_at = ?, forgotten_by = ?, changed_at = ?
+			WHERE account = ? AND domain = ? AND forgotten_at = ''`, stamp(w.now()), by, stamp(w.now()), k.Account, k.Domain)
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n > 0 {
+			return err
+		}
+		return none
 	})
+	if errors.Is(err, errNone) {
+		return none
+	}
+	return err
 }
 
 // from returns the steps that a method goes from.

@@ -44,20 +44,31 @@ func suspensions(q querier) ([]freeze.Suspension, error) {
 	rows, err := rowsOf(q, func(r *suspensionRow) []any {
 		return []any{&r.ID, &r.orgs, &r.Reason, &r.Owner, &r.since, &r.until}
 	}, `SELECT id, orgs, reason, owner, since, until FROM suspensions ORDER BY since, rowid`)
-	if err != nil {
+	bad := unreadable(err)
+	if err != nil && bad == nil {
 		return nil, err
 	}
+	err = nil
 	all := make([]freeze.Suspension, len(rows))
 	for i := range rows {
 		r := &rows[i]
 		if wrong := r.parse(); wrong != nil {
 			r.Reason, r.Owner = clean(r.Reason), clean(r.Owner)
-			err = cmp.Or(err, text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", r.ID, clean(text.Flat(wrong).Error())),
-				fmt.Sprintf("everything is held until then; to lift it: reconciler resume %s", r.ID)))
+			err = cmp.Or(err, notUnderstood(r.ID, text.Flat(wrong).Error()))
 		}
 		all[i] = r.Suspension
 	}
+	for _, row := range bad {
+		err = cmp.Or(err, notUnderstood(row.Keys["id"], row.Column+": "+row.Problem))
+		all = append(all, freeze.Suspension{ID: row.Keys["id"]})
+	}
 	return all, err
+}
+
+// notUnderstood is the error of a suspension that may suspend more than it seems to.
+func notUnderstood(id, why string) error {
+	return text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", id, clean(why)),
+		fmt.Sprintf("everything is held until then; to lift it: reconciler resume %s", id))
 }
 
 // Suspensions returns the suspensions that were made while the program runs, in

@@ -128,8 +128,8 @@ func manyGlobs(n int) []string {
 func TestSuspensionsNotUnderstood(t *testing.T) {
 	for column, values := range map[string]map[string]string{
 		"orgs":   {`[`: "unexpected end of JSON", `{}`: "cannot unmarshal", `["["]`: "unclosed [", ``: "unexpected end"},
-		"since":  {`soon`: "parsing time"},
-		"until":  {`soon`: "parsing time", `2030-01-01T00:00:00Z`: "parsing time"},
+		"since":  {`soon`: "is no time of the form"},
+		"until":  {`soon`: "is no time of the form", `2030-01-01T00:00:00Z`: "is no time of the form"},
 		"reason": {"\x1b": "can't be printed", ``: "the reason is missing"},
 		"owner":  {strings.Repeat("x", freeze.MaxOwner+1): "the owner has more than 200"},
 	} {

@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"reconciler/internal/text"
+)
+
+// CanBecome returns why a daemon that runs with c can't take up next in its place;
+// nil if it can. What a process is built on stays as it is until it ends: the
+// account, the journal, the place of tokens, and the address that it listens on.
+func (c *Config) CanBecome(next *Config) error {
+	var keys []string
+	for _, fixed := range []struct {
+		key  string
+		same bool
+	}{
+		{KeyAerialAccountID, c.Aerial.AccountID == next.Aerial.AccountID},
+		{KeyTokensDir, c.Tokens.Dir == next.Tokens.Dir},
+		{KeyTokensRecipients, c.Tokens.RecipientsFile == next.Tokens.RecipientsFile},
+		{KeyTokensCommand, c.Tokens.Command == next.Tokens.Command},
+		{KeyStateDir, c.State == next.State},
+		{KeyHTTPAddress, c.HTTP == next.HTTP},
+	} {
+		if !fixed.same {
+			keys = append(keys, fixed.key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return text.WithHint(fmt.Errorf("a running daemon can't change %s", strings.Join(keys, ", ")),
+		"restart it for that, or put back the old value to have the other changes taken up")
+}
+
+// SameManifests reports whether manifests that were read with c may be used with
+// next: both take them from the same place, by the same rules.
+func (c *Config) SameManifests(next *Config) bool {
+	return c.Manifests == next.Manifests && reflect.DeepEqual(c.Git, next.Git) && slices.Equal(c.parentNames(), next.parentNames())
+}
+
+func (c *Config) parentNames() []string {
+	var names []string
+	for i := range c.Parents {
+		names = append(names, c.Parents[i].Name)
+	}
+	return names
+}

@@ -1,0 +1,78 @@
+package reconcile
+
+import (
+	"fmt"
+	"os"
+
+	"reconciler/internal/config"
+	"reconciler/internal/web"
+)
+
+// CheckFiles reads all files that a config names, such as keys, secrets and
+// certificates, and returns the first mistake. Each of them is read again when it is
+// needed.
+func CheckFiles(cfg *config.Config) error {
+	if _, err := ReadKey(cfg.Aerial.Auth.PrivateKey); err != nil {
+		return err
+	}
+	for i := range cfg.Parents {
+		if err := checkAuth(&cfg.Parents[i].Auth); err != nil {
+			return fmt.Errorf("parents: %q: %w", cfg.Parents[i].Name, err)
+		}
+	}
+	if cfg.Manifests != "" {
+		if _, err := os.Stat(cfg.Manifests); err != nil {
+			return fmt.Errorf(config.KeyManifests+": %w", err)
+		}
+	}
+	if cfg.Git != nil {
+		return checkGitFiles(cfg.Git)
+	}
+	return nil
+}
+
+// checkAuth reads a parent's API token, or the key of its service app.
+func checkAuth(a *config.Auth) error {
+	if a.Token.IsSet() {
+		_, err := a.Token.Read()
+		return err
+	}
+	_, err := ReadKey(a.PrivateKey)
+	return err
+}
+
+func checkGitFiles(git *config.Git) error {
+	secrets := []config.Secret{git.Auth.Password, git.Auth.SSHPassphrase, git.Webhook}
+	if app := git.Auth.GitHubApp; app != nil {
+		secrets = append(secrets, app.PrivateKey)
+	}
+	if git.Status != nil {
+		secrets = append(secrets, git.Status.Token)
+	}
+	for _, s := range secrets {
+		if !s.IsSet() {
+			continue
+		}
+		if _, err := s.Read(); err != nil {
+			return err
+		}
+	}
+	for _, f := range [][2]string{
+		{config.KeyGitSSHKeyFile, git.Auth.SSHKeyFile}, {config.KeyGitKnownHostsFile, git.Auth.KnownHostsFile},
+	} {
+		if f[1] == "" {
+			continue
+		}
+		if _, err := os.ReadFile(f[1]); err != nil {
+			return fmt.Errorf("%s: %w", f[0], err)
+		}
+	}
+	if _, err := web.CertPool(git.Auth.CAFile); err != nil {
+		return fmt.Errorf(config.KeyGitCAFile+": %w", err)
+	}
+	if git.Verify == nil {
+		return nil
+	}
+	_, err := readKeys(git.Verify.KeysFile)
+	return err
+}
