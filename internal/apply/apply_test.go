@@ -104,7 +104,7 @@ func (r *rig) plan(t *testing.T, desired *state.Desired) *diff.Plan {
 	t.Helper()
 	plan, err := diff.Compute(desired, r.observe(t), diff.Options{
 		Account: r.AccountID,
-		Guards:  diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100},
+		Guards:  diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100, MaxNewOrgs: 100},
 	})
 	if err != nil {
 		t.Fatal(err)
