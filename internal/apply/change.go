@@ -21,13 +21,14 @@ type worker struct {
 	api       API
 	creator   Creator   // or nil
 	deletions Deletions // or nil
+	removals  Removals  // or nil
 	log       *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
 	// doubt is why a created org may not exist; nil if it does.
 	doubt error
 	// neverDeactivated is as in Options.
-	neverDeactivated []string
+	neverDeactivated Protected
 	// linked is set if this run linked the org: the plan's "before" of its products
 	// and status is a guess then.
 	linked bool
@@ -103,14 +104,36 @@ func (w *worker) set(ctx context.Context, c diff.Change, check, send func(contex
 	} else if err != nil {
 		return "", err
 	}
-	w.logWrite(c)
 	// If the check before a retry finds the new value, an earlier attempt whose
 	// answer was lost has set it.
-	if err := send(ctx); err != nil && !errors.Is(err, errAlready) {
+	if err := w.send(ctx, c, send); err != nil && !errors.Is(err, errAlready) {
 		return "", err
 	}
 	return readBack(ctx, read)
 }
+
+// send sends a change. A destructive one is recorded before, and taken back only if
+// it is certain that it didn't happen.
+func (w *worker) send(ctx context.Context, c diff.Change, send func(context.Context) error) error {
+	takeBack := func() {}
+	if c.Destructive && w.removals != nil {
+		var err error
+		if takeBack, err = w.removals.Begin(w.orgID, c.Org); err != nil {
+			return err
+		}
+	}
+	w.logWrite(c)
+	err := send(ctx)
+	if isRefused(err) || stopped(ctx, err) || errors.As(err, new(unsentError)) {
+		takeBack()
+	}
+	return err
+}
+
+// unsentError is the error of a change that was not sent.
+type unsentError struct{ error }
+
+func (e unsentError) Unwrap() error { return e.error }
 
 // errAlready means that nothing is left to be written.
 var errAlready = errors.New("it is so already")
@@ -193,13 +216,26 @@ func (w *worker) read(ctx context.Context, c diff.Change, deactivates bool) (sta
 	if err := checkDomain(org, c.Org); err != nil {
 		return org, text.WithHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
 	}
-	switch {
-	case deactivates && org.AerialOrg:
-		return org, errors.New("the Aerial org is never deactivated or deleted")
-	case deactivates && slices.Contains(w.neverDeactivated, c.Org):
-		return org, errors.New("a parent org is never deactivated or deleted")
+	if deactivates {
+		err = w.neverDeactivated.check(org, c.Org)
 	}
-	return org, nil
+	return org, err
+}
+
+// check returns why an org that is declared with this domain must not be
+// deactivated, or nil.
+func (p *Protected) check(org state.Org, declared string) error {
+	switch {
+	case org.AerialOrg:
+		return errors.New("the Aerial org is never deactivated or deleted")
+	case slices.Contains(p.IDs, org.ID) || slices.Contains(p.Domains, declared):
+		return errors.New("the Aerial org or a parent org is never deactivated or deleted")
+	case org.Domain == "" && !p.All:
+		return text.WithHint(
+			errors.New("left alone: Okta's answer lacks the org's domain, and it is not certain that it is neither the Aerial org nor a parent"),
+			"run again when Okta lists the org with its domain")
+	}
+	return nil
 }
 
 // checkDomain returns an error if the org doesn't have the declared domain. Okta may
@@ -275,17 +311,18 @@ func (w *worker) requestDeletion(ctx context.Context, c diff.Change) (string, er
 	if org.Status != state.Inactive {
 		return "", changedSince("the org's status is", string(org.Status), string(state.Inactive))
 	}
-	if w.deletions == nil {
-		w.logWrite(c)
-		return "", w.api.RequestDeletion(ctx, w.orgID)
-	}
-	if err := w.deletions.Begin(w.orgID, c.Org); err != nil {
-		return "", err
-	}
-	w.logWrite(c)
 	note, refusal := "", ""
-	err = w.api.RequestDeletion(ctx, w.orgID)
+	err = w.send(ctx, c, func(ctx context.Context) error {
+		if w.deletions != nil {
+			if err := w.deletions.Begin(w.orgID, c.Org); err != nil {
+				return unsentError{err}
+			}
+		}
+		return w.api.RequestDeletion(ctx, w.orgID)
+	})
 	switch {
+	case w.deletions == nil:
+		return "", err
 	case alreadyRequested(err):
 		note, err = "had been asked for before", nil
 	case isRefused(err):
