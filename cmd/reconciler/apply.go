@@ -174,7 +174,7 @@ func (p *planner) note(plan *diff.Plan) error {
 	if p.desired == nil {
 		err = p.Accept(plan)
 	} else {
-		err = p.Note(plan, p.filter())
+		err = p.Note(plan, p.desired, p.filter())
 	}
 	var no *journal.OvertakenError
 	switch {

@@ -231,11 +231,11 @@ func (s *signers) accepting() {
 		s.t.Fatal(err)
 	}
 	defer r.Close()
-	plan, _, err := r.Plan(context.Background(), reconcile.Filter{})
+	plan, desired, err := r.Plan(context.Background(), reconcile.Filter{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := r.Note(plan, reconcile.Filter{}); err != nil {
+	if err := r.Note(plan, desired, reconcile.Filter{}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -288,14 +288,14 @@ func TestVerifyOvertaken(t *testing.T) {
 					s.expectFresh(ResultInSync)
 				}
 				r := s.runner.r
-				plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
+				plan, desired, err := r.Plan(t.Context(), reconcile.Filter{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				newer := s.signed(inSync, s.ssh("ada")...)
 				s.accepting()
 				var no *journal.OvertakenError
-				if err := r.Note(plan, reconcile.Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
+				if err := r.Note(plan, desired, reconcile.Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
 					t.Errorf("noted: %v", err)
 				}
 				if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	announced = "cooling off: the first run that wants this only announces it; it is made by one 24h later, or for another commit"
-	midnight  = "cooling off: announced at 2000-01-01T00:00:00Z, made from 2000-01-02T00:00:00Z on, or for another commit"
+	announced = "cooling off: the first run that wants this only announces it; it is made by one 24h later, or after another commit that changes what is declared for the org"
+	midnight  = "cooling off: announced at 2000-01-01T00:00:00Z, made from 2000-01-02T00:00:00Z on, or after another commit that changes what is declared for the org"
 )
 
 // cooling is a world in which deactivations cool off for a day.
@@ -137,7 +137,7 @@ func TestCooloffWithdrawn(t *testing.T) {
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
 		time.Sleep(2 * time.Hour)
-		w.expectBlocked("cooling off: announced at 2000-01-01T23:00:00Z, made from 2000-01-02T23:00:00Z on, or for another commit")
+		w.expectBlocked("cooling off: announced at 2000-01-01T23:00:00Z, made from 2000-01-02T23:00:00Z on, or after another commit that changes what is declared for the org")
 
 		// An org that can't be read at the moment has taken nothing back.
 		if err := w.sim.SetReadForbidden(labs, true); err != nil {
@@ -156,21 +156,21 @@ func TestCooloffFilters(t *testing.T) {
 		w.expectBlocked(announced)
 		w.commit(inSync)
 		for _, f := range []reconcile.Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
-			plan, _, err := w.runner.r.Plan(t.Context(), f)
+			plan, desired, err := w.runner.r.Plan(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.runner.r.Note(plan, f); err != nil {
+			if err := w.runner.r.Note(plan, desired, f); err != nil {
 				t.Fatal(err)
 			}
 			expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 		}
 		f := reconcile.Filter{Only: []string{strings.ToUpper(labs)}}
-		plan, _, err := w.runner.r.Plan(t.Context(), f)
+		plan, desired, err := w.runner.r.Plan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.runner.r.Note(plan, f); err != nil {
+		if err := w.runner.r.Note(plan, desired, f); err != nil {
 			t.Fatal(err)
 		}
 		expectLines(t, "announced", announcements(t, state))

@@ -116,14 +116,14 @@ func (g *Guards) neverDeactivated(c *Change, live *index) (role, guard string) {
 func bare(domain string) string { return strings.ToLower(strings.TrimSuffix(domain, ".")) }
 
 // NeverDeactivated returns the ids and domains of the orgs that are never
-// deactivated, as far as they are known, and whether all of them are known by id.
-func (g *Guards) NeverDeactivated(actual *state.Actual) (ids, domains []string, all bool) {
+// deactivated, as far as they are known, and whether Known has all of their ids.
+func (g *Guards) NeverDeactivated() (ids, domains []string, all bool) {
 	domains = slices.Clone(g.ParentDomains)
 	if g.AerialDomain != "" {
 		domains = append(domains, g.AerialDomain)
 	}
 	seen, aerial := map[string]bool{}, false
-	for _, k := range append(KnownOrgs(actual), g.Known...) {
+	for _, k := range g.Known {
 		domain := bare(k.Domain)
 		if k.Aerial || domain != "" && slices.Contains(domains, domain) {
 			ids = append(ids, k.ID)

@@ -26,6 +26,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
+	r.removals.r = r
 	r.holder.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
 	if !opts.NoManifests {
 		if err := r.openSource(opts.Manifests); err != nil {
@@ -44,6 +45,7 @@ func guardsOf(cfg *config.Config) diff.Guards {
 	g := diff.Guards{
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
+		MaxNewOrgs:            cfg.Guards.MaxNewOrgs,
 		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 		UnknownAerial:         cfg.Aerial.Unknown(),
 	}

@@ -63,6 +63,9 @@ type Reconciler struct {
 	// deletions are those that were requested, where there is no journal.
 	deletions processDeletions
 	holder    holder
+	// removals are what orgs lost lately, and known is what Okta has said of them.
+	removals removals
+	known    known
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -88,6 +91,9 @@ type Desired struct {
 	Signer string
 	// Warnings are for the author of the manifests, one line each.
 	Warnings []string
+	// Stale, where not empty, is why this isn't the newest desired state: then
+	// nothing destructive is done.
+	Stale string
 
 	snap *source.Snapshot
 }
@@ -201,6 +207,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if o.err != nil {
 		return nil, nil, o.err
 	}
+	r.learn(o.actual)
 	opts.Filter = f
 	var plan *diff.Plan
 	if base == nil {
@@ -223,12 +230,20 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		Signer:   d.Signer,
 		Guards:   r.guards,
 		Held:     r.holder.rules().At(time.Now()),
+		Stale:    d.Stale,
 	}
+	if err := r.recall(); err != nil {
+		return opts, err
+	}
+	opts.Guards.Known = r.known.list()
 	var err error
+	if opts.Guards.Day, err = r.removals.lost(); err != nil {
+		return opts, err
+	}
 	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
 		return opts, err
 	}
-	cooloff, err := r.cooloff(d.Commit)
+	cooloff, err := r.cooloff(d)
 	opts.CoolingOff = cooloff.why
 	return opts, err
 }
@@ -268,6 +283,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil {
 		return nil, err
 	}
+	r.learn(actual)
 	plan, err := diff.Revalidate(saved, actual, opts)
 	if err != nil || !signed {
 		return plan, err
@@ -401,12 +417,16 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		return nil, err
 	}
 	opts := apply.Options{
-		Concurrency:      r.cfg.Aerial.Concurrency,
-		NeverDeactivated: append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
-		Held:             r.holder.why,
-		Done:             done,
-		Logger:           r.log,
+		Concurrency: r.cfg.Aerial.Concurrency,
+		Removals:    &r.removals,
+		Held:        r.holder.why,
+		Done:        done,
+		Logger:      r.log,
 	}
+	guards := r.guards
+	guards.Known = r.known.list()
+	never := &opts.NeverDeactivated
+	never.IDs, never.Domains, never.All = guards.NeverDeactivated()
 	unreadable := r.holder.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
