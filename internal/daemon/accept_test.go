@@ -156,7 +156,7 @@ func TestVerifyRestart(t *testing.T) {
 		bad := s.signed(manifest(t, "[sso, mfa]", "[sso]"))
 		time.Sleep(time.Hour)
 		s.restart()
-		s.tamper(emea, sso, mfa, lcm)
+		s.tamper(emea, sso)
 		st := s.expect(ResultApplied)
 		expectLines(t, emea, s.products(emea), sso, mfa)
 		s.expectInForce(st, good, signedByAda)
@@ -262,7 +262,7 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 				s.expectFresh(ResultInSync)
-				newer := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+				newer := s.signed(manifest(t, "[sso, mfa]", "[sso, mfa, lcm]"), s.ssh("ada")...)
 				s.accepting()
 				tc.spoil(s)
 				st := s.expect(tc.ends)
@@ -271,7 +271,7 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 					return
 				}
 				s.expectInForce(st, newer, signedByAda)
-				expectLines(t, emea, s.products(emea), sso)
+				expectLines(t, emea, s.products(emea), sso, mfa, lcm)
 			})
 		})
 	}

@@ -110,13 +110,28 @@ func TestCooloffWaits(t *testing.T) {
 	})
 }
 
-// Another commit that wants the same needs no waiting.
+// confirmed is inactive, with something else declared for labs.
+func confirmed(t *testing.T) string {
+	t.Helper()
+	return strings.Replace(inactive(t), "status: INACTIVE, products: [sso]", "status: INACTIVE, productPolicy: additive, products: [sso]", 1)
+}
+
+// Another commit that changes what is declared for the org needs no waiting. One
+// that doesn't, such as of a README, changes nothing.
 func TestCooloffAnotherCommit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, _ := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		w.commit(inactive(t) + "# really\n")
+		for _, other := range []string{
+			"# really\n" + inactive(t), // on other lines
+			strings.Replace(inactive(t), "[sso, mfa]", "[mfa, sso]", 1),
+			strings.Replace(inactive(t), "acme-shop.okta.com, cell: ok1", "acme-shop.okta.com, cell: ok1, productPolicy: additive", 1),
+		} {
+			w.commit(other)
+			w.expectBlocked(midnight)
+		}
+		w.commit(confirmed(t))
 		w.expect(ResultApplied)
 		if w.status(labs) != "INACTIVE" {
 			t.Errorf("%s is %s", labs, w.status(labs))
@@ -377,7 +392,7 @@ func TestCooloffSavedPlanIsNoOtherCommit(t *testing.T) {
 		w, _ := coolingWorld(t, worldOptions{mode: "report"})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		w.commit(inactive(t) + "# again\n")
+		w.commit(confirmed(t))
 		r := w.runner.r
 		saved, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || saved.Changes[0].Blocked != "" {
