@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
@@ -74,4 +76,40 @@ func (r *Reconciler) saveKnown() error {
 	}
 	clear(r.known.unsaved)
 	return nil
+}
+
+// Domains returns, sorted, the domains of the orgs that are known without asking
+// anybody: by what earlier runs found, and by manifests on disk. It may lack some,
+// and knows none before the first run.
+func Domains(cfg *config.Config, j *journal.Journal) ([]string, error) {
+	orgs, err := j.Orgs(cfg.Aerial.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	creations, err := j.Creations(cfg.Aerial.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for _, o := range orgs {
+		all[o.Domain] = true
+	}
+	for i := range creations {
+		all[creations[i].Domain] = true
+	}
+	if cfg.Manifests != "" {
+		snap, err := source.Local(cfg.Manifests)
+		if err != nil {
+			return nil, err
+		}
+		d, err := LoadDesired(snap, Parents(cfg))
+		if err != nil {
+			return nil, err
+		}
+		for i := range d.State.Orgs {
+			all[d.State.Orgs[i].Domain] = true
+		}
+	}
+	delete(all, "") // of an org that Okta once listed without a domain
+	return slices.Sorted(maps.Keys(all)), nil
 }
