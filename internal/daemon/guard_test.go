@@ -79,6 +79,14 @@ func TestGuardOfTheDayOverRuns(t *testing.T) {
 					w.expect(ResultApplied)
 					time.Sleep(10 * time.Minute)
 				}
+				d, err := openDaemon(w.cfg, RunOptions{Logger: w.log.logger()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.runner.r.Close()
+				if warned := w.log.lines(t, "guards.maxDestructiveOrgsPerDay counts from the start of this process on"); (len(warned) == 1) == withState {
+					t.Errorf("warned: %v", warned)
+				}
 				w.commit(declareFleet(n, 21))
 				w.expectRefused("maxDestructiveOrgsPerDay")
 				if withState {

@@ -209,7 +209,13 @@ func (g *Guards) deactivations(x *guarded) []Refusal {
 			all = append(all, g.nameless(c, x.live)...)
 		}
 	}
-	return slices.Compact(all) // a deactivation and a deletion of one org say the same
+	// A deactivation and a deletion of one org say the same.
+	seen := map[Refusal]bool{}
+	return slices.DeleteFunc(all, func(r Refusal) bool {
+		again := seen[r]
+		seen[r] = true
+		return again
+	})
 }
 
 // nameless refuses to deactivate an org that Okta lists without a domain while the

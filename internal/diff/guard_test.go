@@ -487,3 +487,101 @@ func TestStaleTakesNothingAway(t *testing.T) {
 		t.Errorf("%s\n%v", d, plan.Refusals)
 	}
 }
+
+// never is guards that name both an Aerial org and a parent, and know them by id.
+func never(known ...diff.KnownOrg) diff.Guards {
+	g := wide
+	g.AerialDomain, g.ParentDomains = "acme-aerial.okta.com", []string{"acme.okta.com"}
+	g.Known = known
+	return g
+}
+
+// What Okta has said once identifies the Aerial org and the parents: another name,
+// or an answer without one, doesn't make one of them an org like any other.
+func TestNeverDeactivatedUnderAnotherName(t *testing.T) {
+	aerial := diff.KnownOrg{ID: orgID(0), Domain: "acme-aerial.okta.com"}
+	marked := diff.KnownOrg{ID: orgID(0), Aerial: true}
+	parent := diff.KnownOrg{ID: orgID(1), Domain: "Acme.okta.com."}
+	tests := []struct {
+		name    string
+		org     int
+		live    func(*state.Org)
+		known   []diff.KnownOrg
+		refused string
+	}{
+		{"the Aerial org, renamed", 0, func(*state.Org) {}, []diff.KnownOrg{aerial, parent}, "aerialOrg"},
+		{"the Aerial org, marked once", 0, func(*state.Org) {}, []diff.KnownOrg{marked, parent}, "aerialOrg"},
+		{"the Aerial org, listed without a domain", 0, func(o *state.Org) { o.Domain = "" }, []diff.KnownOrg{aerial, parent}, "aerialOrg"},
+		{"a parent, renamed", 1, func(*state.Org) {}, []diff.KnownOrg{aerial, parent}, "parentOrg"},
+		{"a parent, listed without a domain", 1, func(o *state.Org) { o.Domain = "" }, []diff.KnownOrg{aerial, parent}, "parentOrg"},
+		{"another one", 2, func(*state.Org) {}, []diff.KnownOrg{aerial, parent}, ""},
+		{"another one without a domain, both known", 2, func(o *state.Org) { o.Domain = "" }, []diff.KnownOrg{aerial, parent}, ""},
+		{"one without a domain, the parent not known", 2, func(o *state.Org) { o.Domain = "" }, []diff.KnownOrg{marked}, "parentOrg"},
+		{"one without a domain, neither known", 2, func(o *state.Org) { o.Domain = "" }, nil, "aerialOrg parentOrg"},
+	}
+	for _, tt := range tests {
+		for _, deletion := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, deletion %v", tt.name, deletion), func(t *testing.T) {
+				desired, actual := fleet(5)
+				tt.live(&actual.Orgs[tt.org])
+				o := &desired.Orgs[tt.org]
+				o.Status, o.RequestDeletion = state.Inactive, deletion
+				guards := never(tt.known...)
+				plan := compute(t, desired, actual, guards)
+				if got := guardNames(plan); got != tt.refused {
+					t.Fatalf("refused by %q, should be %q: %v", got, tt.refused, plan.Refusals)
+				}
+				// A plan that was made before, or edited by hand.
+				free := compute(t, desired, actual, wide)
+				fresh, err := diff.Revalidate(free, actual, diff.Options{Account: account, Guards: guards})
+				if err != nil || guardNames(fresh) != tt.refused {
+					t.Errorf("as a saved plan: %v, %v", fresh, err)
+				}
+			})
+		}
+	}
+}
+
+func TestNeverDeactivated(t *testing.T) {
+	tests := []struct {
+		known []diff.KnownOrg
+		ids   string
+		all   bool
+	}{
+		{nil, "[]", false},
+		{[]diff.KnownOrg{{ID: "a", Aerial: true}}, "[a]", false},
+		{[]diff.KnownOrg{{ID: "a", Aerial: true}, {ID: "p", Domain: "acme.okta.com"}, {ID: "o", Domain: "o.okta.com"}}, "[a p]", true},
+		{[]diff.KnownOrg{{ID: "a", Domain: "acme-aerial.okta.com"}, {ID: "p", Domain: "acme.okta.com"}, {ID: "p", Domain: "new.okta.com"}}, "[a p]", true},
+	}
+	for _, tt := range tests {
+		g := never(tt.known...)
+		ids, domains, all := g.NeverDeactivated()
+		if fmt.Sprint(ids) != tt.ids || all != tt.all || len(domains) != 2 {
+			t.Errorf("%v: %v %v %v", tt.known, ids, domains, all)
+		}
+		g.UnknownParents = []string{"custom"}
+		if _, _, all := g.NeverDeactivated(); all {
+			t.Errorf("%v: all are known, although one parent isn't", tt.known)
+		}
+	}
+}
+
+// An edited plan can't pass a deactivation off as a part of linking an org.
+func TestBlockedLinkIsNoLink(t *testing.T) {
+	desired, actual := fleet(3)
+	missing := *actual
+	missing.Orgs = actual.Orgs[1:]
+	desired.Orgs[0].Status = state.Inactive
+	plan := compute(t, desired, &missing, wide)
+	plan.Changes[0].Blocked = "edited"
+	if plan.Changes[0].Action != diff.LinkOrg {
+		t.Fatal(plan.Changes)
+	}
+	actual.Orgs[0].Status = "DEACTIVATING"
+	for i := range plan.Changes {
+		plan.Changes[i].OrgID = orgID(0)
+	}
+	if _, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: wide}); err == nil {
+		t.Error("accepted")
+	}
+}
