@@ -120,11 +120,8 @@ func (r *Reconciler) Note(plan *diff.Plan, d *Desired, f Filter) error {
 // of orgs. For a saved plan, which was reviewed as it is and announces nothing, it
 // takes the place of Note.
 func (r *Reconciler) Accept(plan *diff.Plan) error {
-	err := r.source.verifier.accept(plan.Revision)
-	if errors.As(err, new(*journal.OvertakenError)) {
-		return err
-	}
-	return errors.Join(err, r.saveKnown())
+	r.saveKnown()
+	return r.source.verifier.accept(plan.Revision)
 }
 
 func (r *Reconciler) announce(plan *diff.Plan, d *Desired, f Filter) error {

@@ -10,6 +10,7 @@ import (
 	"reconciler/internal/git/source"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // known is what Okta has said of orgs, in this process and, by the journal, in
@@ -62,20 +63,22 @@ func (r *Reconciler) recall() error {
 // learn notes what the actual state says of orgs; saveKnown keeps it.
 func (r *Reconciler) learn(actual *state.Actual) { r.known.add(diff.KnownOrgs(actual), false) }
 
-// saveKnown writes to the journal what it doesn't have yet.
-func (r *Reconciler) saveKnown() error {
+// saveKnown writes to the journal what it doesn't have yet. If that fails, the next
+// plan tries again: nothing is taken from an org meanwhile, because that needs the
+// journal too.
+func (r *Reconciler) saveKnown() {
 	if r.cfg.State.Dir == "" || len(r.known.unsaved) == 0 {
-		return nil
+		return
 	}
 	var all []journal.Org
 	for o := range r.known.unsaved {
 		all = append(all, journal.Org{ID: o.ID, Domain: o.Domain, Aerial: o.Aerial})
 	}
 	if err := r.journal.KnowOrgs(r.cfg.Aerial.AccountID, all...); err != nil {
-		return err
+		r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		return
 	}
 	clear(r.known.unsaved)
-	return nil
 }
 
 // Domains returns, sorted, the domains of the orgs that are known without asking
