@@ -131,7 +131,7 @@ func (g *Guards) NeverDeactivated() (ids, domains []string, all bool) {
 		seen[domain] = true
 		aerial = aerial || k.Aerial
 	}
-	all = len(g.UnknownParents) == 0 && (aerial || !g.UnknownAerial)
+	all = len(g.UnknownParents) == 0 && (aerial || g.AerialDomain != "")
 	for _, domain := range domains {
 		all = all && (seen[domain] || aerial && domain == g.AerialDomain)
 	}
@@ -234,7 +234,7 @@ func (g *Guards) nameless(c *Change, live *index) []Refusal {
 		all = append(all, Refusal{guard, fmt.Sprintf(
 			"%s would be deactivated or deleted, but Okta lists the org %s without a domain, and it is not known whether it is %s: run again when Okta's list has its domain", c.Org, c.OrgID, what)})
 	}
-	if g.AerialDomain != "" && !aerial && !known(g.AerialDomain) {
+	if !aerial && (g.AerialDomain == "" || !known(g.AerialDomain)) {
 		refuse(GuardAerial, roleAerial)
 	}
 	for _, domain := range g.ParentDomains {
