@@ -64,8 +64,18 @@ records who ran this.`,
 // damaged one is set aside first. Runs would do that, but where signed commits are
 // wanted, they wait for the acknowledgment.
 func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
-	err := j.AcknowledgeLoss(by)
+	exists, err := j.Exists()
+	if err == nil && exists {
+		loss, err := j.Loss()
+		if err == nil && loss == nil {
+			_, err = fmt.Fprintln(a.out, "nothing to acknowledge: the journal is not damaged, and none was set aside")
+			return err
+		}
+	}
+	damaged := false
+	err = j.AcknowledgeLoss(by)
 	if errors.Is(err, journal.ErrDamaged) {
+		damaged = true
 		var w *journal.Writer
 		if w, err = j.Lock(); err == nil {
 			defer w.Unlock()
@@ -75,7 +85,11 @@ func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(a.out, "acknowledged: the journal was set aside")
+	done := "acknowledged: the journal was set aside"
+	if !exists && !damaged {
+		done = "there was no journal: a new one begins"
+	}
+	_, err = fmt.Fprintln(a.out, done)
 	return err
 }
 

@@ -66,9 +66,12 @@ environment, and the environment over the file.`,
 		SilenceUsage:  true,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
 				return nil
+			}
+			if err := noneEmpty(cmd, args); err != nil {
+				return err
 			}
 			_, err := a.logger() // also for commands that log nothing
 			return err

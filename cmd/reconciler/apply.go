@@ -40,11 +40,19 @@ longer fits, nothing was written; 4 some orgs could not be read or written, the
 others agree.`,
 		Args: atMostOne("PLAN.json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes && !isTerminal(a.in) {
+			mayAsk := func() error {
+				if yes || isTerminal(a.in) {
+					return nil
+				}
 				return withHint("apply asks before it writes, and stdin is not a terminal", "give --yes to apply without being asked")
 			}
 			if len(args) == 1 {
-				return a.applySaved(cmd, args[0], &flags, yes)
+				return a.applySaved(cmd, args[0], &flags, yes, mayAsk)
+			}
+			if digest == "" { // otherwise the digest is the first thing to be right
+				if err := mayAsk(); err != nil {
+					return err
+				}
 			}
 			p, err := a.prepare(&flags)
 			if err != nil {
@@ -62,6 +70,9 @@ others agree.`,
 				return refused{withHint(fmt.Sprintf("the plan is now %s, not %s; nothing was written", plan.Digest, digest),
 					"look at the new plan and, if you agree with it, pass its digest")}
 			}
+			if err := mayAsk(); err != nil {
+				return err
+			}
 			return a.apply(cmd.Context(), p, data, yes)
 		},
 	}
@@ -73,7 +84,7 @@ others agree.`,
 
 // applySaved applies a plan from a file. Its manifests were read when it was
 // computed, so flags that select orgs or manifests are refused.
-func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool) error {
+func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool, mayAsk func() error) error {
 	for _, name := range []string{"manifests", "org", "exclude", "plan-digest"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s does not go with a saved plan: it is applied as it is", name)
@@ -81,6 +92,9 @@ func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes 
 	}
 	saved, err := readPlan(path)
 	if err != nil {
+		return err
+	}
+	if err := mayAsk(); err != nil {
 		return err
 	}
 	p, err := a.prepareWith(flags, reconcile.Options{NoManifests: true})
@@ -174,7 +188,7 @@ func (p *planner) note(plan *diff.Plan) error {
 	if p.desired == nil {
 		err = p.Accept(plan)
 	} else {
-		err = p.Note(plan, p.filter())
+		err = p.Note(plan, p.desired, p.filter())
 	}
 	var no *journal.OvertakenError
 	switch {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -40,6 +42,35 @@ func atMostOne(what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// noneEmpty refuses empty values of flags and empty arguments, of all commands.
+// They are unset variables of a script, and to ignore them would do more than was
+// asked for: all orgs instead of one, no check instead of a check.
+func noneEmpty(cmd *cobra.Command, args []string) error {
+	if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
+		return nil // the word to be completed may be empty
+	}
+	const hint = "is a variable of your script not set?"
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && slices.ContainsFunc(flagValues(f), blank) {
+			err = withHint("--"+f.Name+" is empty", hint)
+		}
+	})
+	if i := slices.IndexFunc(args, blank); err == nil && i >= 0 {
+		err = withHint(fmt.Sprintf("argument %d of %s is empty", i+1, cmd.Name()), hint)
+	}
+	return err
+}
+
+func flagValues(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{f.Value.String()}
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 // flagError words an error of a flag.
 func flagError(cmd *cobra.Command, err error) error {

@@ -32,14 +32,6 @@ func (p *planFlags) add(flags *pflag.FlagSet) {
 	p.outputFlags.add(flags)
 }
 
-// check checks the flags before any work is done for them.
-func (p *planFlags) check() error {
-	if p.set("manifests") && p.manifests == "" {
-		return withHint("--manifests is empty", "is a variable of your script not set?")
-	}
-	return p.parse()
-}
-
 func (a *app) diffCommand() *cobra.Command {
 	var flags planFlags
 	var review reviewFlags
@@ -117,7 +109,7 @@ func (a *app) prepare(flags *planFlags) (*planner, error) {
 }
 
 func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, error) {
-	if err := flags.check(); err != nil {
+	if err := flags.parse(); err != nil {
 		return nil, err
 	}
 	var err error

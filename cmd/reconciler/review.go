@@ -32,16 +32,11 @@ func (r *reviewFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&r.confined, "confined", false, "with --base: "+confinedUsage)
 }
 
-// check refuses flags that don't go together, and empty ones.
+// check refuses flags that don't go together.
 func (r *reviewFlags) check(set func(name string) bool) error {
 	for _, name := range []string{"head", "merge-base", "offline", "confined"} {
 		if set(name) && !set("base") {
 			return fmt.Errorf("--%s requires --base", name)
-		}
-	}
-	for name, value := range map[string]string{"base": r.Base, "head": r.Head} {
-		if set(name) && value == "" {
-			return withHint(fmt.Sprintf("--%s is empty", name), "is a variable of your script not set?")
 		}
 	}
 	return nil
@@ -50,7 +45,7 @@ func (r *reviewFlags) check(set func(name string) bool) error {
 // review shows what a change between two revisions means. With credentials it
 // separates what the change does from existing drift.
 func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, detailed bool) error {
-	if err := flags.check(); err != nil {
+	if err := flags.parse(); err != nil {
 		return err
 	}
 	logger, err := a.logger()

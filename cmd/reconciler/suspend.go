@@ -15,6 +15,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 )
@@ -113,7 +114,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		}
 		f.owner = who.Username
 	}
-	_, j, err := a.suspensions()
+	cfg, j, err := a.suspensions()
 	if err != nil {
 		return err
 	}
@@ -122,10 +123,26 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
+	a.warnOfUnknownOrgs(cfg, j, f.orgs)
 	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
 		"Drift is still reported; a running daemon obeys before its next write.\n"+
 		"to end it: reconciler resume %s\n", made.Scope(), &made, made.ID)
 	return err
+}
+
+// warnOfUnknownOrgs warns of patterns that match no org that is known, which may be
+// mistyped. The suspension is made nevertheless: what is known may be incomplete, and
+// whoever suspends something is in a hurry.
+func (a *app) warnOfUnknownOrgs(cfg *config.Config, j *journal.Journal, globs []string) {
+	known, err := reconcile.Domains(cfg, j)
+	if err != nil || len(known) == 0 {
+		return // nothing to compare with
+	}
+	for _, glob := range globs {
+		if !slices.ContainsFunc(known, freeze.Globs{glob}.Match) {
+			a.warn(fmt.Sprintf("--org %s matches none of the orgs that manifests on disk declare or earlier runs found%s", glob, strictyaml.DidYouMean(strings.ToLower(glob), known)))
+		}
+	}
 }
 
 // end returns when the suspension expires; zero for never.
@@ -212,12 +229,14 @@ func (a *app) resume(ids, orgs []string) error {
 	if err != nil {
 		return err
 	}
-	if len(removed) == 0 {
-		problem := "nothing was suspended while the program runs"
-		if len(orgs) > 0 {
-			problem = "nothing was suspended for exactly " + strings.Join(orgs, ", ")
+	switch {
+	case len(removed) > 0:
+	case len(orgs) > 0:
+		return notSuspended("nothing was suspended for exactly "+strings.Join(orgs, ", "), activeSuspensions(cfg, kept))
+	default:
+		if _, err := fmt.Fprintln(a.out, "nothing to resume: nothing was suspended while the program runs"); err != nil {
+			return err
 		}
-		return notSuspended(problem, activeSuspensions(cfg, kept))
 	}
 	for i := range removed {
 		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", removed[i].Scope(), &removed[i]); err != nil {

@@ -59,13 +59,15 @@ type Options struct {
 	// Concurrency is how many orgs are worked on at the same time; at least 1.
 	// Orgs that are to be created don't count: they mostly wait.
 	Concurrency int
-	// NeverDeactivated are the domains of orgs that are never deactivated or
-	// deleted, whatever the plan says. The Aerial org need not be listed.
-	NeverDeactivated []string
+	// NeverDeactivated are the orgs that are never deactivated or deleted, whatever
+	// the plan says. One that Okta marks as the Aerial org need not be listed.
+	NeverDeactivated Protected
 	// Creator creates orgs; where nil, create-org fails for its org.
 	Creator Creator
 	// Deletions records which deletions were requested; nil records none.
 	Deletions Deletions
+	// Removals, where not nil, is called right before a destructive change is sent.
+	Removals Removals
 	// Held, where not nil, is called before each change, and again right before
 	// each write is sent. It returns why writes to an org ("" is the account) are
 	// held by now, or nothing if they are not. It is called concurrently.
@@ -75,6 +77,23 @@ type Options struct {
 	Done func(diff.Change, Outcome)
 	// Logger logs each write; nil is silent.
 	Logger *slog.Logger
+}
+
+// Protected are orgs that are never deactivated.
+type Protected struct {
+	IDs, Domains []string
+	// All is set if the ids are those of all of them, so that an org without a
+	// domain can be told from them.
+	All bool
+}
+
+// Removals records which orgs lose something, and limits how many. Its method is
+// called concurrently.
+type Removals interface {
+	// Begin is called before something is taken from an org. After an error nothing
+	// is taken. The function that it returns is called if it is certain that nothing
+	// was taken: Okta refused the write, or it was not sent.
+	Begin(orgID, domain string) (takeBack func(), err error)
 }
 
 // Deletions records which deletions were requested, because no field of an org
@@ -138,7 +157,7 @@ type applier struct {
 // because later changes depend on earlier ones.
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
-		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions,
+		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions, removals: a.opts.Removals,
 		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
 	}
 	var failed diff.Action

@@ -104,7 +104,7 @@ func (r *rig) plan(t *testing.T, desired *state.Desired) *diff.Plan {
 	t.Helper()
 	plan, err := diff.Compute(desired, r.observe(t), diff.Options{
 		Account: r.AccountID,
-		Guards:  diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100},
+		Guards:  diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100, MaxNewOrgs: 100},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -578,11 +578,13 @@ func TestNeverDeactivatedOrgs(t *testing.T) {
 	org, _ := r.Org(r.child(0))
 	for _, action := range []diff.Action{diff.SetStatus, diff.RequestDeletion} {
 		change := diff.Change{Org: org.Domain, OrgID: org.ID, Action: action, Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE")}
-		result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{NeverDeactivated: []string{org.Domain}})
-		if err != nil {
-			t.Fatal(err)
+		for _, p := range []apply.Protected{{Domains: []string{org.Domain}}, {IDs: []string{org.ID}}} {
+			result, err := apply.Apply(t.Context(), &diff.Plan{Changes: []diff.Change{change}}, r.client, apply.Options{NeverDeactivated: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantOutcomes(t, result, apply.Outcome{Org: org.Domain, Action: action, Result: apply.Failed, Error: "the Aerial org or a parent org is never deactivated or deleted"})
 		}
-		wantOutcomes(t, result, apply.Outcome{Org: org.Domain, Action: action, Result: apply.Failed, Error: "a parent org is never deactivated or deleted"})
 	}
 	if w := r.writes(); len(w) != 0 {
 		t.Errorf("wrote %v", w)

@@ -21,13 +21,14 @@ type worker struct {
 	api       API
 	creator   Creator   // or nil
 	deletions Deletions // or nil
+	removals  Removals  // or nil
 	log       *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
 	// doubt is why a created org may not exist; nil if it does.
 	doubt error
 	// neverDeactivated is as in Options.
-	neverDeactivated []string
+	neverDeactivated Protected
 	held             func(org string) string // as in Options, or nil
 	// linked is set if this run linked the org: the plan's "before" of its products
 	// and status is a guess then.
@@ -173,13 +174,26 @@ func (w *worker) read(ctx context.Context, c diff.Change, deactivates bool) (sta
 	if err := checkDomain(org, c.Org); err != nil {
 		return org, text.WithHint(fmt.Errorf("left alone: %w", err), "run again for a new plan")
 	}
-	switch {
-	case deactivates && org.AerialOrg:
-		return org, errors.New("the Aerial org is never deactivated or deleted")
-	case deactivates && slices.Contains(w.neverDeactivated, c.Org):
-		return org, errors.New("a parent org is never deactivated or deleted")
+	if deactivates {
+		err = w.neverDeactivated.check(org, c.Org)
 	}
-	return org, nil
+	return org, err
+}
+
+// check returns why an org that is declared with this domain must not be
+// deactivated, or nil.
+func (p *Protected) check(org state.Org, declared string) error {
+	switch {
+	case org.AerialOrg:
+		return errors.New("the Aerial org is never deactivated or deleted")
+	case slices.Contains(p.IDs, org.ID) || slices.Contains(p.Domains, declared):
+		return errors.New("the Aerial org or a parent org is never deactivated or deleted")
+	case org.Domain == "" && !p.All:
+		return text.WithHint(
+			errors.New("left alone: Okta's answer lacks the org's domain, and it is not certain that it is neither the Aerial org nor a parent"),
+			"run again when Okta lists the org with its domain")
+	}
+	return nil
 }
 
 // checkDomain returns an error if the org doesn't have the declared domain. Okta may

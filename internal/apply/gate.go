@@ -37,6 +37,8 @@ type gate struct {
 	look func(context.Context) error
 	// record, where not nil, records that the write is sent now.
 	record func() error
+	// takeBack, where not nil, takes back that the org loses something.
+	takeBack func()
 
 	// refusal is why the write may not be sent, by the last time that it was
 	// asked, and passed how often it was allowed.
@@ -60,7 +62,15 @@ func (g *gate) maySend(ctx context.Context) error {
 }
 
 // ask looks at the live state, which may take a while, and then at what is held.
+// That the org loses something is recorded before, so that nothing but the reading of
+// what is held lies between the look and the send.
 func (g *gate) ask(ctx context.Context) error {
+	if g.change.Destructive && g.removals != nil && g.takeBack == nil {
+		var err error
+		if g.takeBack, err = g.removals.Begin(g.orgID, g.change.Org); err != nil {
+			return err
+		}
+	}
 	if g.look != nil {
 		if err := g.look(ctx); err != nil {
 			return err
@@ -78,6 +88,9 @@ func (g *gate) ask(ctx context.Context) error {
 // outcome returns the error of the write, given that of its call. Of a write that
 // was never sent, it is the refusal alone.
 func (g *gate) outcome(err error) error {
+	if g.takeBack != nil && (g.passed == 0 || isRefused(err) && !uncertain(err)) {
+		g.takeBack()
+	}
 	if g.refusal != nil && g.passed == 0 {
 		return g.refusal
 	}

@@ -193,9 +193,13 @@ type Guards struct {
 	// MaxDestructiveOrgs is how many orgs may lose a product, be deactivated or
 	// deleted in one run.
 	MaxDestructiveOrgs int
-	// MaxDestructivePercent is the same as a share of the declared orgs, from
-	// 0 to 100.
+	// MaxDestructivePercent is the same as a share of the declared orgs that are
+	// live and may be written, from 0 to 100.
 	MaxDestructivePercent int
+	// MaxDestructiveOrgsPerDay is how many may within 24 hours, in all runs.
+	MaxDestructiveOrgsPerDay int
+	// MaxNewOrgs is how many orgs may be created or linked in one run.
+	MaxNewOrgs int
 	// DeactivationCooloff is how long before its deactivation an org must have
 	// been declared inactive for the first time; 0 for no such rule. State.Dir
 	// is set with it.

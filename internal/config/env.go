@@ -73,31 +73,44 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 		switch {
 		case fd != nil:
 			fd.override(name, env[name], &errs)
-		case restricts.MatchString(name):
-			// Ignoring it would allow writes that it should prevent.
-			errs.Add(pos, "unknown variable%s", env.didYouMean(name, known))
 		default:
-			warnings = append(warnings, Warning{pos, "unknown variable" + env.didYouMean(name, known)})
+			near := nearestVariable(name, known)
+			msg := "unknown variable: it is not used (docs/config.md lists those that are)"
+			if near != "" {
+				msg = fmt.Sprintf("unknown variable: did you mean %q?", near)
+			}
+			if restricts.MatchString(name) || restricts.MatchString(near) {
+				// Ignoring it would allow writes that it should prevent.
+				errs.Add(pos, "%s", msg)
+				continue
+			}
+			warnings = append(warnings, Warning{pos, msg})
 		}
 	}
 	return warnings, errs
 }
 
-// didYouMean returns the end of a message about an unknown variable. It compares
-// names without their common prefix.
-func (env environment) didYouMean(name string, known map[string]*field) string {
+// nearestVariable returns the variable that an unknown one is probably meant to be,
+// or "": the one that ends in the same words, without those of the blocks around
+// it, or else the one that is spelled most alike. It compares names without their
+// common prefix.
+func nearestVariable(name string, known map[string]*field) string {
 	var names []string
+	rest := strings.ToUpper(strings.TrimPrefix(name, envPrefix))
 	for _, n := range append(slices.Sorted(maps.Keys(known)), flagEnv()...) {
+		if strings.Contains(rest, "_") && strings.HasSuffix(n, "_"+rest) {
+			return n
+		}
 		names = append(names, strings.TrimPrefix(n, envPrefix))
 	}
-	if near := strictyaml.Nearest(strings.TrimPrefix(name, envPrefix), names); near != "" {
-		return fmt.Sprintf(": did you mean %q?", envPrefix+near)
+	if near := strictyaml.Nearest(rest, names); near != "" {
+		return envPrefix + near
 	}
-	return ": it is not used (docs/config.md lists those that are)"
+	return ""
 }
 
 // restricts matches variables of keys that prevent writes.
-var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND)(_|$)`)
+var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
 
 // addItems appends the items of a list that only the environment has: variables
 // that begin with RECONCILER_KEY_ and an index. Variables that belong to no item

@@ -156,9 +156,11 @@ type plain string
 func (plain) Verbatim() {}
 
 type guardsFile struct {
-	MaxDestructiveOrgs    at[int]           `yaml:"maxDestructiveOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may lose a product, be deactivated or deleted in one run. 0 means none at all."`
-	MaxDestructivePercent at[int]           `yaml:"maxDestructivePercent" jsonschema:"minimum=0,maximum=100" default:"20" doc:"The same as a share of the declared orgs. One org is always within it."`
-	DeactivationCooloff   at[time.Duration] `yaml:"deactivationCooloff" default:"0s" doc:"An org is deactivated only if two runs this far apart, or two commits, declare it inactive, 1m to 720h (30 days); 0s turns it off. Needs state.dir."`
+	MaxDestructiveOrgs       at[int]           `yaml:"maxDestructiveOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may lose a product, be deactivated or deleted in one run. 0 means none at all."`
+	MaxDestructivePercent    at[int]           `yaml:"maxDestructivePercent" jsonschema:"minimum=0,maximum=100" default:"20" doc:"The same as a share of the declared orgs that are live and may be written. One org is always within it."`
+	MaxDestructiveOrgsPerDay at[int]           `yaml:"maxDestructiveOrgsPerDay" jsonschema:"minimum=0" default:"20" doc:"How many orgs may lose something within 24 hours, in all runs with this state.dir together; without one, in one process. 0 means none at all."`
+	MaxNewOrgs               at[int]           `yaml:"maxNewOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may be created or linked in one run, which can't be undone. 0 means none at all."`
+	DeactivationCooloff      at[time.Duration] `yaml:"deactivationCooloff" default:"0s" doc:"An org is deactivated only if two runs this far apart, or two commits that declare something else for it, declare it inactive, 1m to 720h (30 days); 0s turns it off. Needs state.dir."`
 }
 
 type tokensFile struct {

@@ -108,7 +108,7 @@ func checkPromises(t *testing.T, c *Config) {
 		t.Errorf("schedule %q", c.Schedule)
 	}
 	checkHoldPromises(t, c)
-	if c.Guards.MaxDestructiveOrgs < 0 || c.Guards.MaxDestructivePercent < 0 || c.Guards.MaxDestructivePercent > 100 {
+	if c.Guards.MaxDestructiveOrgs < 0 || c.Guards.MaxDestructiveOrgsPerDay < 0 || c.Guards.MaxNewOrgs < 0 || c.Guards.MaxDestructivePercent < 0 || c.Guards.MaxDestructivePercent > 100 {
 		t.Errorf("%+v", c.Guards)
 	}
 	for _, u := range []*url.URL{a.URL, a.Auth.OrgURL} {

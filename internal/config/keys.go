@@ -33,6 +33,7 @@ const (
 	KeyManifests         = "manifests"
 
 	KeyDeactivationCooloff = "guards.deactivationCooloff"
+	KeyMaxPerDay           = "guards.maxDestructiveOrgsPerDay"
 
 	KeyTokensDir        = "tokens.dir"
 	KeyTokensRecipients = "tokens.recipientsFile"

@@ -48,7 +48,7 @@ func defaults(t *testing.T) *Config {
 		Aerial:   Aerial{Concurrency: 10, Timeout: 30 * time.Second},
 		Schedule: every10,
 		Mode:     Report,
-		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20},
+		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10},
 		HTTP:     HTTP{Address: "127.0.0.1:8080"},
 	}
 }

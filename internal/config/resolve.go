@@ -87,10 +87,15 @@ func (r *resolver) config(f *file) *Config {
 		State:     State{Dir: r.path(&f.State.Dir)},
 		HTTP:      HTTP{Address: r.address(&f.HTTP.Address)},
 		Guards: Guards{
-			MaxDestructiveOrgs:    r.between(&f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
-			MaxDestructivePercent: r.between(&f.Guards.MaxDestructivePercent, 0, 100),
-			DeactivationCooloff:   r.cooloff(&f.Guards.DeactivationCooloff),
+			MaxDestructiveOrgs:       r.between(&f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
+			MaxDestructivePercent:    r.between(&f.Guards.MaxDestructivePercent, 0, 100),
+			MaxDestructiveOrgsPerDay: r.between(&f.Guards.MaxDestructiveOrgsPerDay, 0, math.MaxInt),
+			MaxNewOrgs:               r.between(&f.Guards.MaxNewOrgs, 0, math.MaxInt),
+			DeactivationCooloff:      r.cooloff(&f.Guards.DeactivationCooloff),
 		},
+	}
+	if day := &f.Guards.MaxDestructiveOrgsPerDay; day.Set && !r.hasState {
+		r.warn(day.Pos, `%q counts within one process alone, because there is no "state.dir" to keep what earlier ones did`, r.fields[day].path)
 	}
 	if f.Git.OK() {
 		cfg.Git = r.git(&f.Git)

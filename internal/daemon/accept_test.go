@@ -156,7 +156,7 @@ func TestVerifyRestart(t *testing.T) {
 		bad := s.signed(manifest(t, "[sso, mfa]", "[sso]"))
 		time.Sleep(time.Hour)
 		s.restart()
-		s.tamper(emea, sso, mfa, lcm)
+		s.tamper(emea, sso)
 		st := s.expect(ResultApplied)
 		expectLines(t, emea, s.products(emea), sso, mfa)
 		s.expectInForce(st, good, signedByAda)
@@ -231,11 +231,11 @@ func (s *signers) accepting() {
 		s.t.Fatal(err)
 	}
 	defer r.Close()
-	plan, _, err := r.Plan(context.Background(), reconcile.Filter{})
+	plan, desired, err := r.Plan(context.Background(), reconcile.Filter{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := r.Note(plan, reconcile.Filter{}); err != nil {
+	if err := r.Note(plan, desired, reconcile.Filter{}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -262,7 +262,7 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s, _ := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 				s.expectFresh(ResultInSync)
-				newer := s.signed(manifest(t, "[sso, mfa]", "[sso]"), s.ssh("ada")...)
+				newer := s.signed(manifest(t, "[sso, mfa]", "[sso, mfa, lcm]"), s.ssh("ada")...)
 				s.accepting()
 				tc.spoil(s)
 				st := s.expect(tc.ends)
@@ -271,7 +271,7 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 					return
 				}
 				s.expectInForce(st, newer, signedByAda)
-				expectLines(t, emea, s.products(emea), sso)
+				expectLines(t, emea, s.products(emea), sso, mfa, lcm)
 			})
 		})
 	}
@@ -288,14 +288,14 @@ func TestVerifyOvertaken(t *testing.T) {
 					s.expectFresh(ResultInSync)
 				}
 				r := s.runner.r
-				plan, _, err := r.Plan(t.Context(), reconcile.Filter{})
+				plan, desired, err := r.Plan(t.Context(), reconcile.Filter{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				newer := s.signed(inSync, s.ssh("ada")...)
 				s.accepting()
 				var no *journal.OvertakenError
-				if err := r.Note(plan, reconcile.Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
+				if err := r.Note(plan, desired, reconcile.Filter{}); !errors.As(err, &no) || no.Commit != old || no.By != newer {
 					t.Errorf("noted: %v", err)
 				}
 				if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != newer {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	announced = "cooling off: the first run that wants this only announces it; it is made by one 24h later, or for another commit"
-	midnight  = "cooling off: announced at 2000-01-01T00:00:00Z, made from 2000-01-02T00:00:00Z on, or for another commit"
+	announced = "cooling off: the first run that wants this only announces it; it is made by one 24h later, or after another commit that changes what is declared for the org"
+	midnight  = "cooling off: announced at 2000-01-01T00:00:00Z, made from 2000-01-02T00:00:00Z on, or after another commit that changes what is declared for the org"
 )
 
 // cooling is a world in which deactivations cool off for a day.
@@ -110,13 +110,28 @@ func TestCooloffWaits(t *testing.T) {
 	})
 }
 
-// Another commit that wants the same needs no waiting.
+// confirmed is inactive, with something else declared for labs.
+func confirmed(t *testing.T) string {
+	t.Helper()
+	return strings.Replace(inactive(t), "status: INACTIVE, products: [sso]", "status: INACTIVE, productPolicy: additive, products: [sso]", 1)
+}
+
+// Another commit that changes what is declared for the org needs no waiting. One
+// that doesn't, such as of a README, changes nothing.
 func TestCooloffAnotherCommit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, _ := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		w.commit(inactive(t) + "# really\n")
+		for _, other := range []string{
+			"# really\n" + inactive(t), // on other lines
+			strings.Replace(inactive(t), "[sso, mfa]", "[mfa, sso]", 1),
+			strings.Replace(inactive(t), "acme-shop.okta.com, cell: ok1", "acme-shop.okta.com, cell: ok1, productPolicy: additive", 1),
+		} {
+			w.commit(other)
+			w.expectBlocked(midnight)
+		}
+		w.commit(confirmed(t))
 		w.expect(ResultApplied)
 		if w.status(labs) != "INACTIVE" {
 			t.Errorf("%s is %s", labs, w.status(labs))
@@ -137,7 +152,7 @@ func TestCooloffWithdrawn(t *testing.T) {
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
 		time.Sleep(2 * time.Hour)
-		w.expectBlocked("cooling off: announced at 2000-01-01T23:00:00Z, made from 2000-01-02T23:00:00Z on, or for another commit")
+		w.expectBlocked("cooling off: announced at 2000-01-01T23:00:00Z, made from 2000-01-02T23:00:00Z on, or after another commit that changes what is declared for the org")
 
 		// An org that can't be read at the moment has taken nothing back.
 		if err := w.sim.SetReadForbidden(labs, true); err != nil {
@@ -156,21 +171,21 @@ func TestCooloffFilters(t *testing.T) {
 		w.expectBlocked(announced)
 		w.commit(inSync)
 		for _, f := range []reconcile.Filter{{Only: []string{emea}}, {Exclude: []string{strings.ToUpper(labs)}}} {
-			plan, _, err := w.runner.r.Plan(t.Context(), f)
+			plan, desired, err := w.runner.r.Plan(t.Context(), f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := w.runner.r.Note(plan, f); err != nil {
+			if err := w.runner.r.Note(plan, desired, f); err != nil {
 				t.Fatal(err)
 			}
 			expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
 		}
 		f := reconcile.Filter{Only: []string{strings.ToUpper(labs)}}
-		plan, _, err := w.runner.r.Plan(t.Context(), f)
+		plan, desired, err := w.runner.r.Plan(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.runner.r.Note(plan, f); err != nil {
+		if err := w.runner.r.Note(plan, desired, f); err != nil {
 			t.Fatal(err)
 		}
 		expectLines(t, "announced", announcements(t, state))
@@ -377,7 +392,7 @@ func TestCooloffSavedPlanIsNoOtherCommit(t *testing.T) {
 		w, _ := coolingWorld(t, worldOptions{mode: "report"})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		w.commit(inactive(t) + "# again\n")
+		w.commit(confirmed(t))
 		r := w.runner.r
 		saved, _, err := r.Plan(t.Context(), reconcile.Filter{})
 		if err != nil || saved.Changes[0].Blocked != "" {

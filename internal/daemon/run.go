@@ -124,7 +124,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			rec.Problem = &reconcile.Problem{Error: "the run panicked", Hint: "this is a bug: please report it with the stack that the log shows"}
 		}
 	}()
-	plan, err := u.plan(ctx, rec)
+	plan, desired, err := u.plan(ctx, rec)
 	if err != nil {
 		if ctx.Err() != nil {
 			rec.Result = ResultInterrupted
@@ -135,7 +135,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		return
 	}
 	rec.setPlan(plan)
-	switch err := u.r.Note(plan, reconcile.Filter{}); {
+	switch err := u.r.Note(plan, desired, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
 		return
@@ -167,9 +167,10 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	}
 }
 
-// plan returns the plan of a run. When the newest desired state can't be read, or
-// doesn't match the account, it is that of the last good one.
-func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
+// plan returns the plan of a run, and the desired state that it is for. When the
+// newest desired state can't be read, or doesn't match the account, it is that of
+// the last good one, and nothing destructive is done.
+func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *reconcile.Desired, error) {
 	var newest *reconcile.Desired
 	var stale error
 	plan, desired, err := u.r.PlanFor(ctx, func(ctx context.Context) (*reconcile.Desired, error) {
@@ -178,7 +179,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		u.countUnverified(err)
 		if err != nil && ctx.Err() == nil {
 			if good := u.fallback(ctx, err); good != nil {
-				d, stale, err = good, err, nil
+				d, stale, err = outdated(good, err), err, nil
 			}
 		}
 		if err == nil {
@@ -193,7 +194,7 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 		if good := u.fallback(ctx, err); good != nil && !newest.Same(good) {
 			stale = err
 			u.setCommit(rec, good)
-			plan, desired, err = u.r.PlanFor(ctx, func(context.Context) (*reconcile.Desired, error) { return good, nil })
+			plan, desired, err = u.r.PlanFor(ctx, func(context.Context) (*reconcile.Desired, error) { return outdated(good, stale), nil })
 		}
 	}
 	switch {
@@ -209,7 +210,19 @@ func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, error) {
 	case refused != nil:
 		u.setCommit(rec, &reconcile.Desired{Commit: refused.Commit})
 	}
-	return plan, err
+	return plan, desired, err
+}
+
+// outdated returns a desired state that stays in force while the newest can't be
+// used because of err. What was declared last may have been to take a deactivation
+// back, so nothing destructive is done meanwhile.
+func outdated(d *reconcile.Desired, err error) *reconcile.Desired {
+	old := *d
+	old.Stale = "the newest manifests can't be read, and nothing is taken away by older ones"
+	if errors.As(err, new(*reconcile.RefusedError)) {
+		old.Stale = "the newest manifests are refused, and nothing is taken away by older ones"
+	}
+	return &old
 }
 
 // fallback returns the desired state to use when the newest can't be read or used

@@ -215,7 +215,7 @@ func TestRunUnsubscribedProduct(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
 		good := w.expect(ResultInSync).Desired.Commit
 		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
-		w.tamper(labs, sso, lcm)
+		w.tamper(labs)
 		s := w.expect(ResultApplied)
 		expectLines(t, labs, w.products(labs), sso)
 		if st := s.Desired.Stale; st == nil || st.Commit != bad || s.LastRun.Commit != good || !strings.Contains(st.Error, `"itp" (P001113)`) {

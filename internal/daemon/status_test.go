@@ -31,7 +31,7 @@ func testTracker() *statusTracker {
 	}
 	plan := &diff.Plan{
 		Digest: "sha256:0123", Products: map[string]string{"P1": "sso"},
-		Summary:   diff.Summary{Declared: 4, Orgs: 4, InSync: 1, Changes: 3, Unmanaged: 1, Unfixable: 1, Unknown: 1, Blocked: 1, Destructive: 1},
+		Summary:   diff.Summary{Declared: 4, Orgs: 4, Writable: 3, InSync: 1, Changes: 3, Unmanaged: 1, Unfixable: 1, Unknown: 1, Blocked: 1, Destructive: 1},
 		Unmanaged: []diff.Unmanaged{{Org: "acme-other.okta.com", OrgID: "00o9"}},
 		Unknown:   []diff.Unknown{{Org: "acme-shop.okta.com", OrgID: "00o3", Error: "403 E0000006 You do not have permission (errorId oae1)"}},
 		Refusals:  []diff.Refusal{},

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"cmp"
+	"slices"
 
 	"reconciler/internal/state"
 )
@@ -25,10 +26,16 @@ func (d *orgDiff) block(live *index, opts Options) {
 		return
 	}
 	held := reason(opts.Held, d.org.Domain)
+	if held == "" && opts.Stale != "" && slices.ContainsFunc(d.changes, func(c Change) bool { return c.Action == LinkOrg }) {
+		held = opts.Stale // what isn't linked can't be changed either
+	}
 	cooling := ""
 	for i := range d.changes {
 		c := &d.changes[i]
 		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), held)
+		if c.Blocked == "" && (c.Destructive || c.Irreversible) {
+			c.Blocked = opts.Stale
+		}
 		if c.Blocked == "" && c.Deactivates() {
 			// An org is deleted only after its deactivation, so the deletion
 			// waits for that too.

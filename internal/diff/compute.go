@@ -33,6 +33,9 @@ type Options struct {
 	// window and when it ends, in one line; "" if writes are allowed. The domain
 	// "" is the account itself. Nil means that nothing is ever held.
 	Held func(domain string) string
+	// Stale, where not empty, is why desired is not the newest that was declared:
+	// then nothing destructive and nothing irreversible is done.
+	Stale string
 	// CoolingOff returns, in the same way, why an org may not be deactivated or
 	// deleted yet by c, which it must not alter. Nil means that no deactivation
 	// ever waits. Like Held, it must return the same for the same argument.
@@ -106,8 +109,15 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		p.add(d)
 	}
 	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
-	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(head.Orgs))...)
+	toLose := map[string]bool{}
+	for i := range head.Orgs { // those that the filters leave out are part of the fleet as well
+		if o := &head.Orgs[i]; hasToLose(o, live, opts) {
+			toLose[o.Domain] = true
+		}
+	}
+	writable := p.judge(&opts.Guards, live, toLose, CreateOrg, LinkOrg)
 	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
+	p.Summary.Writable = writable
 	return p, orgs, nil
 }
 

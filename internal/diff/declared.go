@@ -44,9 +44,21 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	for i := range p.Changes {
 		p.Changes[i].Origin = ThisChange
 	}
-	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(head.Orgs))...)
+	toLose := map[string]bool{}
+	for _, both := range pairs(base, head) {
+		if both.head == nil || both.base == nil {
+			continue
+		}
+		as := newIndex(&state.Actual{Orgs: []state.Org{*asDeclared(both.base, both.head.ID)}})
+		if hasToLose(both.head, as, opts) {
+			toLose[both.head.Domain] = true
+		}
+	}
+	// An org that is only to be linked may be linked already.
+	writable := p.judge(&opts.Guards, live, toLose, CreateOrg)
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
+	p.Summary.Writable = writable
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
@@ -66,7 +78,7 @@ func (p *Plan) affected() int {
 
 // declared plans the changes from the base's side of an org to the head's.
 func (p *pair) declared(live *index, opts Options) *orgDiff {
-	d := &orgDiff{org: p.head}
+	d := &orgDiff{org: p.head, gainsOnly: p.head.Protected}
 	switch b := p.base; {
 	case b != nil:
 		d.deletionRequested = func(string) bool { return b.RequestDeletion }

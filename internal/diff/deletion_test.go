@@ -31,7 +31,7 @@ func TestDeletionIsAskedForOnce(t *testing.T) {
 					Domain: "old.okta.com", Status: state.Inactive, RequestDeletion: true, ProductPolicy: state.Exact, Mode: state.Apply,
 				}}},
 				&state.Actual{Orgs: []state.Org{{ID: "00o1", Domain: "old.okta.com", Status: tt.status}}},
-				diff.Options{DeletionRequested: tt.asked, Guards: diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 100}},
+				diff.Options{DeletionRequested: tt.asked, Guards: diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 100, MaxNewOrgs: 100}},
 			)
 			if err != nil {
 				t.Fatal(err)

@@ -100,7 +100,7 @@ func testPlan(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	opts := diff.Options{Account: account, Revision: "0123456789abcdef", Filter: diff.Filter{Only: g.Only, Exclude: g.Exclude}}
-	opts.Guards = diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, ParentDomains: g.Parents, UnknownParents: g.UnknownParents}
+	opts.Guards = diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxNewOrgs: 10, ParentDomains: g.Parents, UnknownParents: g.UnknownParents}
 	if g.MaxOrgs.Set {
 		opts.Guards.MaxDestructiveOrgs = g.MaxOrgs.V
 	}

@@ -39,7 +39,7 @@ func TestBlockedForTheStrongestReason(t *testing.T) {
 		{"free", func(*state.DesiredOrg) {}, wide, nil, "", ""},
 		{"cooling off", func(*state.DesiredOrg) {}, wide, only("other", frozen), "", cool},
 		{"held", func(*state.DesiredOrg) {}, wide, only(domain(0), frozen), frozen, frozen},
-		{"a parent", func(*state.DesiredOrg) {}, diff.Guards{MaxDestructiveOrgs: 9, MaxDestructivePercent: 100, ParentDomains: []string{domain(0)}},
+		{"a parent", func(*state.DesiredOrg) {}, diff.Guards{MaxDestructiveOrgs: 9, MaxDestructivePercent: 100, MaxNewOrgs: 100, ParentDomains: []string{domain(0)}},
 			only(domain(0), frozen), frozen, "a parent org is never deactivated"},
 		{"protected", func(o *state.DesiredOrg) { o.Protected = true }, wide, only(domain(0), frozen), frozen, "protected"},
 		{"reported", func(o *state.DesiredOrg) { o.Protected, o.Mode = true, state.Report }, wide, only(domain(0), frozen), "mode: report", "mode: report"},
@@ -169,7 +169,7 @@ func TestGuardsDoNotCountWhatIsHeld(t *testing.T) {
 		desired.Orgs[i].Status = state.Inactive
 	}
 	plan, err := diff.Compute(desired, actual, diff.Options{
-		Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100},
+		Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100, MaxNewOrgs: 100},
 		Held:       func(d string) string { return map[string]string{domain(0): frozen, domain(1): frozen}[d] },
 		CoolingOff: func(c *diff.Change) string { return map[string]string{domain(2): cool}[c.Org] },
 	})

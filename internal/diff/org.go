@@ -58,9 +58,12 @@ type orgDiff struct {
 	org *state.DesiredOrg
 	// deletionRequested is that of Options.
 	deletionRequested func(orgID string) bool
-	changes           []Change
-	unfixable         []Unfixable
-	unknown           []Unknown
+	// gainsOnly is set if what the org would lose is blocked. Then gain and loss
+	// of products are two changes, so that the one is made without the other.
+	gainsOnly bool
+	changes   []Change
+	unfixable []Unfixable
+	unknown   []Unknown
 }
 
 func (d *orgDiff) empty() bool {
@@ -68,12 +71,15 @@ func (d *orgDiff) empty() bool {
 }
 
 func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
-	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested}
+	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested, gainsOnly: desired.Protected || opts.Stale != ""}
 	switch found := live.candidates(&desired); {
 	case len(found) == 0:
 		d.missing(live)
 	case !d.mismatched(found):
 		d.compare(found[0])
+		for i := range d.unknown {
+			d.unknown[i].MayLose = d.mayLose(found[0], live, opts)
+		}
 	}
 	d.block(live, opts)
 	return d
@@ -99,6 +105,27 @@ func (d *orgDiff) mismatched(found []*state.Org) bool {
 		return true
 	}
 	return false
+}
+
+// mayLose reports whether the org, which could not be read, might lose something
+// now if it could be.
+func (d *orgDiff) mayLose(org *state.Org, live *index, opts Options) bool {
+	if d.org.Mode == state.Report || d.gainsOnly || reason(opts.Held, d.org.Domain) != "" {
+		return false
+	}
+	if d.org.ManagesProducts() && d.org.ProductPolicy == state.Exact {
+		known := org.Unknown == "" && org.Products != nil
+		if !known || len(minus(org.Products, d.org.Products)) > 0 {
+			return true
+		}
+	}
+	would := &orgDiff{org: d.org, deletionRequested: d.deletionRequested}
+	if d.org.Status == state.Inactive && org.Status != state.Inactive {
+		would.status(org.ID, org.Status)
+	}
+	would.deletion(org)
+	would.block(live, opts)
+	return slices.ContainsFunc(would.changes, func(c Change) bool { return c.Blocked == "" })
 }
 
 func (d *orgDiff) cannotFix(field, desired, actual string) {
@@ -172,6 +199,10 @@ func (d *orgDiff) fields(org *state.Org) {
 	if d.org.Status != "" && d.org.Status != org.Status {
 		d.status(org.ID, org.Status)
 	}
+	d.deletion(org)
+}
+
+func (d *orgDiff) deletion(org *state.Org) {
 	if d.org.RequestDeletion && !d.deletionPending(org) {
 		d.add(Change{Action: RequestDeletion, OrgID: org.ID, Destructive: true, Irreversible: true})
 	}
@@ -198,8 +229,9 @@ func (d *orgDiff) status(id string, before state.Status) {
 	})
 }
 
-// products plans the org's product set. A protected org still gets missing
-// products: the addition and the (blocked) removal become two changes.
+// products plans the org's product set. An org that must not lose products, such as
+// a protected one, still gets missing ones: the addition and the (blocked) removal
+// become two changes.
 func (d *orgDiff) products(org *state.Org) {
 	if !d.org.ManagesProducts() {
 		return
@@ -209,7 +241,7 @@ func (d *orgDiff) products(org *state.Org) {
 	if d.org.ProductPolicy == state.Exact {
 		disable = minus(org.Products, d.org.Products)
 	}
-	if d.org.Protected && len(enable) > 0 && len(disable) > 0 {
+	if d.gainsOnly && len(enable) > 0 && len(disable) > 0 {
 		grown := union(org.Products, enable)
 		d.updateProducts(org.ID, org.Products, grown, enable, []string{})
 		d.updateProducts(org.ID, grown, minus(grown, disable), []string{}, disable)

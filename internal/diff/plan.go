@@ -67,6 +67,9 @@ type Summary struct {
 	// leave.
 	Declared int `json:"declared"`
 	Orgs     int `json:"orgs"`
+	// Writable counts the declared orgs that are live, may be written and have
+	// something to lose; maxDestructivePercent is of these.
+	Writable int `json:"writable"`
 	// InSync counts the orgs without a difference.
 	InSync int `json:"inSync"`
 	// Changes counts all changes, blocked ones too.
@@ -235,6 +238,9 @@ type Unknown struct {
 	Org   string `json:"org"`
 	OrgID string `json:"orgID"`
 	Error string `json:"error"`
+	// MayLose is set if something might be taken from the org if it could be
+	// read: the guards count it as if it were.
+	MayLose bool `json:"mayLose,omitempty"`
 }
 
 // Refusal is the reason for which a guard refuses to apply the plan.

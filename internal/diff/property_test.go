@@ -25,7 +25,7 @@ var catalog = []state.Product{
 }
 
 // wide guards refuse nothing, so that a property speaks of the plan alone.
-var wide = diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100}
+var wide = diff.Guards{MaxDestructiveOrgs: 1000, MaxDestructivePercent: 100, MaxNewOrgs: 1000}
 
 func productSet() *rapid.Generator[[]string] {
 	return rapid.Custom(func(t *rapid.T) []string {

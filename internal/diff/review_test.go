@@ -50,7 +50,7 @@ func testReview(t *testing.T, file string) {
 	base, head := manifests(t, kept, "base"), manifests(t, kept, "head")
 	opts := diff.Options{
 		Account: account, Base: "ba5e", Revision: "4ead", Signer: "ada@acme.example",
-		Guards: diff.Guards{MaxDestructiveOrgs: 2, MaxDestructivePercent: 100, UnknownAerial: actualYAML == nil},
+		Guards: diff.Guards{MaxDestructiveOrgs: 2, MaxDestructivePercent: 100, MaxNewOrgs: 100, UnknownAerial: actualYAML == nil},
 	}
 
 	plan, err := diff.CompareDeclared(base, head, opts)

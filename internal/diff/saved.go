@@ -178,11 +178,11 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	linking := map[string]bool{}
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
-		if c.Action == CreateOrg || c.Action == LinkOrg {
-			linking[c.Org] = true
-		}
 		if c.Blocked != "" {
 			continue
+		}
+		if c.Action == CreateOrg || c.Action == LinkOrg {
+			linking[c.Org] = true
 		}
 		if why := c.outdated(live, actual, linking[c.Org]); why != "" {
 			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.Action, why))
@@ -191,11 +191,19 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	if err := staleFor(reasons); err != nil {
 		return nil, err
 	}
-	// The file could claim any number of declared orgs, so it counts no more than
-	// the orgs that exist or will.
-	declared := min(plan.Summary.Declared, len(actual.Orgs)+len(linking))
+	// The file could claim any number of orgs that have something to lose, so it
+	// counts no more than are active or lose something.
+	l := losses(plan.Changes, plan.Unknown)
+	most := len(l.certain)
+	for i := range actual.Orgs {
+		if actual.Orgs[i].Status != state.Inactive {
+			most++
+		}
+	}
 	fresh := *plan
-	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(plan.Changes, live, declared)...)
+	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(&guarded{
+		plan.Changes, plan.Unknown, live, min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
+	})...)
 	fresh.Refusals = append(fresh.Refusals, opts.timingRefusals(plan.Changes)...)
 	return &fresh, nil
 }

@@ -181,7 +181,7 @@ func TestRevalidateRefuses(t *testing.T) {
 	}
 	t.Run("guards of now", func(t *testing.T) {
 		plan, actual := savedPlan(t)
-		fresh, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100}})
+		fresh, err := diff.Revalidate(plan, actual, diff.Options{Account: account, Guards: diff.Guards{MaxDestructiveOrgs: 1, MaxDestructivePercent: 100, MaxNewOrgs: 100}})
 		if err != nil || guardNames(fresh) != "maxDestructiveOrgs" {
 			t.Errorf("%v, %v", fresh, err)
 		}

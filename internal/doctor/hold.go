@@ -133,13 +133,13 @@ func (e *examination) deactivations(context.Context) Check {
 		return Check{Status: Skipped, Message: "needs state"}
 	}
 	if len(announced) == 0 {
-		return fine("wait %v, or for another commit; none is announced", period)
+		return fine("wait %v, or for another commit that changes what is declared for the org; none is announced", period)
 	}
 	var all []string
 	for _, a := range announced {
 		all = append(all, fmt.Sprintf("%s (%s, announced at %s, made from %s on)", a.Domain, a.Action, stamp(a.At), stamp(a.At.Add(period))))
 	}
-	found := fine("wait %v, or for another commit; announced: %s", period, strings.Join(all[:min(len(all), 3)], ", "))
+	found := fine("wait %v, or for another commit that changes what is declared for the org; announced: %s", period, strings.Join(all[:min(len(all), 3)], ", "))
 	if len(all) > 3 {
 		found.Message += fmt.Sprintf(" and %d more", len(all)-3)
 	}

@@ -89,7 +89,7 @@ func TestDeactivations(t *testing.T) {
 		want    finding
 	}{
 		{"off", "0s", nil, ok("by the first run that wants them")},
-		{"none", "24h", nil, ok("wait 24h0m0s, or for another commit; none is announced")},
+		{"none", "24h", nil, ok("wait 24h0m0s, or for another commit that changes what is declared for the org; none is announced")},
 		{"one", "24h", []string{"acme-b.okta.com"}, ok("announced: acme-b.okta.com (set-status, announced at 2026-11-20T09:00:00Z, made from 2026-11-21T09:00:00Z on)")},
 		{"many", "1h", []string{"d.okta.com", "c.okta.com", "b.okta.com", "a.okta.com"}, ok("made from 2026-11-20T10:00:00Z on) and 1 more")},
 	} {

@@ -137,7 +137,9 @@ func (e *examination) tokenSink(ctx context.Context) Check {
 func (e *examination) state(context.Context) Check {
 	dir := e.cfg.State.Dir
 	if dir == "" {
-		return e.missing(config.KeyStateDir, "set it in the config, to a folder of the user that this program runs as")
+		none := e.missing(config.KeyStateDir, "set it in the config, to a folder of the user that this program runs as")
+		none.Message += "; " + config.KeyMaxPerDay + " counts in each process by itself"
+		return none
 	}
 	switch err := writable(dir); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -154,6 +156,11 @@ func (e *examination) state(context.Context) Check {
 	if h, ok := journal.LastHolder(dir); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
+	lost, err := e.journal.Removals(e.cfg.Aerial.AccountID, e.opts.Now().Add(-24*time.Hour))
+	if err != nil {
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
+	}
+	found.Message += fmt.Sprintf("; in the last 24 hours %s lost something, and %d may", count(len(lost), "org"), e.cfg.Guards.MaxDestructiveOrgsPerDay)
 	alarms, err := reconcile.Alarms(e.journal, e.cfg.Aerial.AccountID)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))

@@ -66,6 +66,9 @@ type Globs []string
 // MarshalJSON returns the list.
 func (g Globs) MarshalJSON() ([]byte, error) { return json.Marshal(append([]string{}, g...)) }
 
+// Match reports whether one of the patterns matches a domain, in any case.
+func (g Globs) Match(domain string) bool { return matches(g, domain) }
+
 // Expired reports whether the suspension no longer holds anything.
 func (s *Suspension) Expired(at time.Time) bool { return !s.Until.IsZero() && !at.Before(s.Until) }
 

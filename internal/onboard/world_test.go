@@ -335,7 +335,7 @@ func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := diff.Compute(&state.Desired{Orgs: p.Declared}, actual, diff.Options{Account: p.Account})
+	plan, err := diff.Compute(&state.Desired{Orgs: p.Declared}, actual, diff.Options{Account: p.Account, Guards: diff.Guards{MaxNewOrgs: 1000}})
 	if err != nil {
 		return nil, nil, err
 	}

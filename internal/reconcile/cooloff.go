@@ -1,21 +1,26 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
 
 // cooloff blocks deactivations until they were planned twice: by two runs that
-// are guards.deactivationCooloff apart, or for two commits. The first run
-// announces them.
+// are guards.deactivationCooloff apart, or for two commits that declare something
+// else for the org. The first run announces them.
 type cooloff struct {
 	period    time.Duration // 0 blocks nothing
 	commit    string
+	desired   *state.Desired
 	now       time.Time
 	announced map[orgAction]journal.Announcement
 	// unreadable are those of which the journal can't tell since when they are
@@ -32,9 +37,9 @@ type orgAction struct {
 
 // cooloff reads what earlier runs announced. A journal that can't be read is an
 // error: without it a first run can't be told from a second.
-func (r *Reconciler) cooloff(commit string) (*cooloff, error) {
+func (r *Reconciler) cooloff(d *Desired) (*cooloff, error) {
 	c := &cooloff{
-		period: r.cfg.Guards.DeactivationCooloff, commit: commit, now: time.Now(),
+		period: r.cfg.Guards.DeactivationCooloff, commit: d.Commit, desired: d.State, now: time.Now(),
 		announced: map[orgAction]journal.Announcement{}, unreadable: map[orgAction]bool{},
 	}
 	if c.period == 0 {
@@ -61,7 +66,7 @@ func (c *cooloff) why(change *diff.Change) string {
 	if c.period == 0 {
 		return ""
 	}
-	or := ", or for another commit"
+	or := ", or after another commit that changes what is declared for the org"
 	if c.commit == "" {
 		or = "" // only time counts
 	}
@@ -73,11 +78,29 @@ func (c *cooloff) why(change *diff.Change) string {
 		return fmt.Sprintf("cooling off: the first run that wants this only announces it; it is made by one %s later%s", brief(c.period), or)
 	}
 	ready := a.At.Add(c.period)
-	other := c.commit != "" && a.Commit != "" && c.commit != a.Commit
+	other := c.commit != "" && a.Commit != "" && c.commit != a.Commit && c.declared(change.Org) != a.Declared
 	if other || !c.now.Before(ready) {
 		return ""
 	}
 	return fmt.Sprintf("cooling off: announced at %s, made from %s on%s", a.At.UTC().Format(time.RFC3339), ready.UTC().Format(time.RFC3339), or)
+}
+
+// declared returns a digest of all that is declared for an org; "" if nothing is.
+func (c *cooloff) declared(domain string) string {
+	for i := range c.desired.Orgs {
+		o := c.desired.Orgs[i]
+		if o.Domain != domain {
+			continue
+		}
+		o.Pos, o.ProductPos = state.Pos{}, nil // which other entries move
+		data, err := json.Marshal(&o)
+		if err != nil {
+			panic("reconcile: a declared org has no JSON: " + err.Error())
+		}
+		sum := sha256.Sum256(data)
+		return hex.EncodeToString(sum[:8])
+	}
+	return ""
 }
 
 // brief returns a duration without the zeros at its end.
@@ -92,28 +115,32 @@ func brief(d time.Duration) string {
 	return s
 }
 
-// Note records what a plan means for later runs: what Accept does, which
+// Note records what a plan for d means for later runs: what Accept does, which
 // deactivations and deletions it announces, and which announced ones are no
 // longer planned. Call it for a plan that would be applied if nothing blocked it,
 // before it is applied; it may be called again. When the error is a
 // *journal.OvertakenError, the plan must not be applied.
-func (r *Reconciler) Note(plan *diff.Plan, f Filter) error {
+func (r *Reconciler) Note(plan *diff.Plan, d *Desired, f Filter) error {
 	err := r.Accept(plan)
 	if errors.As(err, new(*journal.OvertakenError)) {
 		return err
 	}
-	return errors.Join(err, r.announce(plan, f))
+	return errors.Join(err, r.announce(plan, d, f))
 }
 
-// Accept records that the commit of a plan came into force. For a saved plan,
-// which was reviewed as it is and announces nothing, it takes the place of Note.
-func (r *Reconciler) Accept(plan *diff.Plan) error { return r.source.verifier.accept(plan.Revision) }
+// Accept records that the commit of a plan came into force, and what Okta has said
+// of orgs. For a saved plan, which was reviewed as it is and announces nothing, it
+// takes the place of Note.
+func (r *Reconciler) Accept(plan *diff.Plan) error {
+	r.saveKnown()
+	return r.source.verifier.accept(plan.Revision)
+}
 
-func (r *Reconciler) announce(plan *diff.Plan, f Filter) error {
+func (r *Reconciler) announce(plan *diff.Plan, d *Desired, f Filter) error {
 	if r.cfg.Guards.DeactivationCooloff == 0 {
 		return nil
 	}
-	c, err := r.cooloff(plan.Revision)
+	c, err := r.cooloff(d)
 	if err != nil {
 		return err
 	}
@@ -145,7 +172,8 @@ func (c *cooloff) changes(plan *diff.Plan, f Filter) (announced, withdrawn []jou
 		// What is held is not announced either, but stays announced if it was.
 		if _, known := c.announced[is]; !known && !c.unreadable[is] && change.Blocked == c.why(change) {
 			announced = append(announced, journal.Announcement{
-				Account: plan.Account, OrgID: change.OrgID, Domain: change.Org, Action: string(change.Action), Commit: plan.Revision, At: c.now,
+				Account: plan.Account, OrgID: change.OrgID, Domain: change.Org, Action: string(change.Action),
+				Commit: plan.Revision, Declared: c.declared(change.Org), At: c.now,
 			})
 		}
 	}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"log/slog"
+	"slices"
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
@@ -30,7 +31,9 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
 	} else {
 		r.journal, r.deletions = opts.After.journal, opts.After.deletions
+		r.removals.made, r.known = slices.Clone(opts.After.removals.made), opts.After.known
 	}
+	r.removals.r = r
 	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }
 	if !opts.NoManifests {
 		if err := r.openSource(opts.Manifests); err != nil {
@@ -52,6 +55,7 @@ func guardsOf(cfg *config.Config) diff.Guards {
 	g := diff.Guards{
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
+		MaxNewOrgs:            cfg.Guards.MaxNewOrgs,
 		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 		UnknownAerial:         cfg.Aerial.Unknown(),
 	}

@@ -25,7 +25,7 @@ func TestGuardsOf(t *testing.T) {
 	}
 	cfg := &config.Config{
 		Aerial: config.Aerial{Auth: config.Auth{OrgURL: at("https://acme-aerial.okta.com")}},
-		Guards: config.Guards{MaxDestructiveOrgs: 3, MaxDestructivePercent: 4},
+		Guards: config.Guards{MaxDestructiveOrgs: 3, MaxDestructivePercent: 4, MaxNewOrgs: 5},
 		Parents: []config.Parent{
 			{Name: "acme", URL: at("https://acme.okta.com"), Domain: "acme.okta.com"},
 			{Name: "custom", URL: at("https://login.acme.example"), Domain: "acme-labs.okta.com"},
@@ -34,7 +34,7 @@ func TestGuardsOf(t *testing.T) {
 		},
 	}
 	want := diff.Guards{
-		MaxDestructiveOrgs: 3, MaxDestructivePercent: 4,
+		MaxDestructiveOrgs: 3, MaxDestructivePercent: 4, MaxNewOrgs: 5,
 		AerialDomain:   "acme-aerial.okta.com",
 		ParentDomains:  []string{"acme.okta.com", "acme-labs.okta.com"},
 		UnknownParents: []string{"unknown"},
@@ -61,6 +61,7 @@ func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, 
 func TestPlanPanicsInTheCaller(t *testing.T) {
 	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}}
 	r.rules = func() *freeze.Rules { return &freeze.Rules{} }
+	r.removals.r = r
 	defer func() {
 		if v := recover(); v == nil || !strings.Contains(v.(string), "observe") || !strings.Contains(v.(string), "_test.go") {
 			t.Errorf("recovered %v", v)

@@ -69,6 +69,9 @@ type Reconciler struct {
 	deletions *processDeletions
 	// rules reads what is held.
 	rules func() *freeze.Rules
+	// removals are what orgs lost lately, and known is what Okta has said of them.
+	removals removals
+	known    known
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -94,6 +97,9 @@ type Desired struct {
 	Signer string
 	// Warnings are for the author of the manifests, one line each.
 	Warnings []string
+	// Stale, where not empty, is why this isn't the newest desired state: then
+	// nothing destructive is done.
+	Stale string
 
 	snap *source.Snapshot
 }
@@ -207,6 +213,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if o.err != nil {
 		return nil, nil, o.err
 	}
+	r.learn(o.actual)
 	opts.Filter = f
 	var plan *diff.Plan
 	if base == nil {
@@ -229,12 +236,20 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		Signer:   d.Signer,
 		Guards:   r.guards,
 		Held:     r.rules().At(time.Now()),
+		Stale:    d.Stale,
 	}
+	if err := r.recall(); err != nil {
+		return opts, err
+	}
+	opts.Guards.Known = r.known.list()
 	var err error
+	if opts.Guards.Day, err = r.removals.lost(); err != nil {
+		return opts, err
+	}
 	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
 		return opts, err
 	}
-	cooloff, err := r.cooloff(d.Commit)
+	cooloff, err := r.cooloff(d)
 	opts.CoolingOff = cooloff.why
 	return opts, err
 }
@@ -274,6 +289,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil {
 		return nil, err
 	}
+	r.learn(actual)
 	plan, err := diff.Revalidate(saved, actual, opts)
 	if err != nil || !signed {
 		return plan, err
@@ -407,12 +423,16 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		return nil, err
 	}
 	opts := apply.Options{
-		Concurrency:      r.cfg.Aerial.Concurrency,
-		NeverDeactivated: append([]string{r.guards.AerialDomain}, r.guards.ParentDomains...),
-		Held:             (&holder{rules: r.rules}).why,
-		Done:             done,
-		Logger:           r.log,
+		Concurrency: r.cfg.Aerial.Concurrency,
+		Removals:    &r.removals,
+		Held:        (&holder{rules: r.rules}).why,
+		Done:        done,
+		Logger:      r.log,
 	}
+	guards := r.guards
+	guards.Known = r.known.list()
+	never := &opts.NeverDeactivated
+	never.IDs, never.Domains, never.All = guards.NeverDeactivated()
 	unreadable := r.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer

@@ -101,7 +101,7 @@ func reviewLive() *state.Actual {
 func reviewOptions() diff.Options {
 	return diff.Options{
 		Account: reviewAccount, Base: "ba5e4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f", Revision: "4f0c2d1b9e8a7766554433221100ffeeddccbbaa",
-		Signer: "ada@acme.example", Guards: diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 100},
+		Signer: "ada@acme.example", Guards: diff.Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 100, MaxNewOrgs: 100},
 		Held: func(domain string) string {
 			if domain == "acme-golf.okta.com" {
 				return "freeze window until 2026-11-23T06:00:00Z"

@@ -15,6 +15,8 @@ type Announcement struct {
 	// Commit is the first one that declared it; empty for manifests that are not
 	// from git.
 	Commit string
+	// Declared is the caller's word for all that was declared for the org then.
+	Declared string
 	// At is when it was declared first.
 	At time.Time
 }
@@ -32,8 +34,8 @@ func (a *Announcement) check() (column, problem string) {
 // a *RowsError.
 func (j *Journal) Announcements(account string) ([]Announcement, error) {
 	return list(j, "reading announced deactivations", func(a *Announcement) []any {
-		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, moment{&a.At}}
-	}, `SELECT account, org_id, action, domain, revision, announced_at FROM announcements
+		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, &a.Declared, moment{&a.At}}
+	}, `SELECT account, org_id, action, domain, revision, declared, announced_at FROM announcements
 		WHERE account = ? ORDER BY domain, org_id, action`, account)
 }
 
@@ -48,9 +50,9 @@ func (w *Writer) Announce(all ...Announcement) error {
 	}
 	return w.write("announcing deactivations", func(tx *sql.Tx) error {
 		for _, a := range all {
-			if _, err := tx.Exec(`INSERT INTO announcements (account, org_id, action, domain, revision, announced_at)
-				VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account, org_id, action) DO NOTHING`,
-				a.Account, a.OrgID, a.Action, Key{Domain: a.Domain}.normal().Domain, a.Commit, stamp(a.At)); err != nil {
+			if _, err := tx.Exec(`INSERT INTO announcements (account, org_id, action, domain, revision, declared, announced_at)
+				VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, org_id, action) DO NOTHING`,
+				a.Account, a.OrgID, a.Action, Key{Domain: a.Domain}.normal().Domain, a.Commit, a.Declared, stamp(a.At)); err != nil {
 				return err
 			}
 		}

@@ -121,11 +121,22 @@ func script() []act {
 		{"accept", func(j *Writer) error { return j.Accept(Acceptance{source, "c1", "ada", nil, start()}, "", false) }, accepted(func(Acceptance) bool { return true })},
 		{"accept the next", func(j *Writer) error { return j.Accept(Acceptance{source, "c2", "ada", nil, start()}, "c1", true) }, accepted(func(a Acceptance) bool { return a.Commit == "c2" })},
 		{"announce", func(j *Writer) error {
-			return j.Announce(Announcement{account, "00o7", "a.okta.com", "set-status", "c2", start()}, Announcement{account, "00o8", "b.okta.com", "set-status", "c2", start()})
+			return j.Announce(Announcement{account, "00o7", "a.okta.com", "set-status", "c2", "", start()}, Announcement{account, "00o8", "b.okta.com", "set-status", "c2", "", start()})
 		}, announced(false)},
 		{"withdraw", func(j *Writer) error {
 			return j.Withdraw(Announcement{Account: account, OrgID: "00o8", Action: "set-status"})
 		}, announced(true)},
+		{"removal", func(j *Writer) error {
+			_, err := j.BeginRemoval(Removal{account, "00o7", "a.okta.com", start()}, start().Add(-time.Hour), 1)
+			return err
+		}, func(v *Journal) (bool, error) {
+			all, err := v.Removals(account, start().Add(-time.Hour))
+			return len(all) == 1, err
+		}},
+		{"orgs", func(j *Writer) error { return j.KnowOrgs(account, Org{"00o7", "a.okta.com", true}) }, func(v *Journal) (bool, error) {
+			all, err := v.Orgs(account)
+			return len(all) == 1, err
+		}},
 		{"suspend", func(j *Writer) error { _, err := j.Suspend(suspension()); return err }, func(v *Journal) (bool, error) {
 			all, err := v.Suspensions()
 			return len(all) == 1, err

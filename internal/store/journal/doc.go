@@ -2,7 +2,8 @@
 // an org is about to be created, that the call was sent, what its answer was,
 // where the new org's token went, and that an org's deletion was requested. It
 // also keeps the records of runs, the last accepted commit, announced
-// deactivations, and what is suspended. Tokens are never in it.
+// deactivations, what is suspended, which orgs lost something lately, and what Okta
+// has said of orgs. Tokens are never in it.
 //
 // Callers write first and act afterwards. A method that writes has synced what it
 // wrote when it returns nil. When it returns an error, the write may or may not

@@ -526,6 +526,15 @@ func TestNone(t *testing.T) {
 		if all, err := v.Suspensions(); len(all) > 0 || err != nil {
 			t.Errorf("%v, %v", all, err)
 		}
+		if all, err := v.Removals(account, time.Time{}); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if all, err := v.Orgs(account); len(all) > 0 || err != nil {
+			t.Errorf("%v, %v", all, err)
+		}
+		if exists, err := v.Exists(); exists || err != nil {
+			t.Errorf("%v, %v", exists, err)
+		}
 		if all, err := v.Resume(everything); len(all) > 0 || err != nil {
 			t.Errorf("%v, %v", all, err)
 		}

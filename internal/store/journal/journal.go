@@ -42,9 +42,10 @@ type Commands struct {
 // keeps it open until Close.
 //
 // Its own methods work beside a process that holds the lock. They read, and they
-// write what people decide: acknowledgments and suspensions. All else is written
-// by the [Writer] that Lock returns. Where there is no file, reading finds
-// nothing, and creates nothing.
+// write what people decide, which is acknowledgments and suspensions, and what
+// several processes add to at the same time: removals and what Okta has said of
+// orgs. All else is written by the [Writer] that Lock returns. Where there is no
+// file, reading finds nothing, and creates nothing.
 //
 // Before each use, the file is compared with the one that was used last. If it
 // was replaced, or another process wrote to it, it is opened and checked again.
@@ -102,6 +103,15 @@ func (j *Journal) path() string { return filepath.Join(j.dir, dbFile) }
 // read. A journal that doesn't exist yet is fine.
 func (j *Journal) Check() error {
 	return j.read("opening", func(*sql.DB) error { return nil })
+}
+
+// Exists reports whether there is a journal yet.
+func (j *Journal) Exists() (exists bool, err error) {
+	err = j.read("opening", func(*sql.DB) error {
+		exists = true
+		return nil
+	})
+	return exists, err
 }
 
 // Writer is a journal that is locked for this process. It must not be used after

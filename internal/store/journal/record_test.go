@@ -174,8 +174,8 @@ func TestAnnouncements(t *testing.T) {
 		}
 	}
 	const off, gone = "set-status", "request-deletion"
-	a := Announcement{account, "00o2", "a.okta.com", off, "c1", start()}
-	b := Announcement{account, "00o1", "b.okta.com", off, "", start()}
+	a := Announcement{account, "00o2", "a.okta.com", off, "c1", "", start()}
+	b := Announcement{account, "00o1", "b.okta.com", off, "", "", start()}
 	must(t, j.Announce())
 	must(t, j.Withdraw())
 	must(t, j.Withdraw(a))
@@ -197,7 +197,7 @@ func TestAnnouncements(t *testing.T) {
 	want("other")
 
 	// Wanted again, later and by another commit, beside a new one.
-	again, c := a, Announcement{account, "00o3", "c.okta.com", off, "c2", start().Add(time.Hour)}
+	again, c := a, Announcement{account, "00o3", "c.okta.com", off, "c2", "", start().Add(time.Hour)}
 	again.Commit, again.At = "c2", start().Add(time.Hour)
 	must(t, j.Announce(again, c))
 	want(account, a, b, c)

@@ -102,8 +102,30 @@ CREATE TABLE announcements (
 	action       TEXT NOT NULL CHECK (action <> ''),
 	domain       TEXT NOT NULL,
 	revision     TEXT NOT NULL,
+	declared     TEXT NOT NULL,
 	announced_at TEXT NOT NULL CHECK (announced_at <> ''),
 	PRIMARY KEY (account, org_id, action)
+) STRICT;
+
+-- Each write that was about to take something from an org, for the limit of a day.
+CREATE TABLE removals (
+	id      INTEGER PRIMARY KEY,
+	account TEXT NOT NULL CHECK (account <> ''),
+	org_id  TEXT NOT NULL CHECK (org_id <> ''),
+	domain  TEXT NOT NULL,
+	sent_at TEXT NOT NULL CHECK (sent_at <> '')
+) STRICT;
+
+CREATE INDEX removals_account ON removals (account, sent_at);
+
+-- What Okta has said of orgs: each domain that an id ever had, and whether it is
+-- the Aerial org.
+CREATE TABLE orgs (
+	account TEXT NOT NULL CHECK (account <> ''),
+	org_id  TEXT NOT NULL CHECK (org_id <> ''),
+	domain  TEXT NOT NULL,
+	aerial  INTEGER NOT NULL,
+	PRIMARY KEY (account, org_id, domain)
 ) STRICT;
 
 -- What holds writes until it expires or is taken back. The orgs are patterns of

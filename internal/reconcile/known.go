@@ -1,0 +1,118 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"reconciler/internal/config"
+	"reconciler/internal/diff"
+	"reconciler/internal/git/source"
+	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
+)
+
+// known is what Okta has said of orgs, in this process and, by the journal, in
+// earlier ones.
+type known struct {
+	orgs map[diff.KnownOrg]bool
+	// unsaved are those that the journal doesn't have.
+	unsaved map[diff.KnownOrg]bool
+}
+
+// list returns all of it, sorted.
+func (k *known) list() []diff.KnownOrg {
+	return slices.SortedFunc(maps.Keys(k.orgs), func(a, b diff.KnownOrg) int {
+		if a.ID != b.ID {
+			return strings.Compare(a.ID, b.ID)
+		}
+		return strings.Compare(a.Domain, b.Domain)
+	})
+}
+
+// add adds what Okta says, or what the journal has of it.
+func (k *known) add(all []diff.KnownOrg, saved bool) {
+	if k.orgs == nil {
+		k.orgs, k.unsaved = map[diff.KnownOrg]bool{}, map[diff.KnownOrg]bool{}
+	}
+	for _, o := range all {
+		if saved {
+			delete(k.unsaved, o)
+		} else if !k.orgs[o] {
+			k.unsaved[o] = true
+		}
+		k.orgs[o] = true
+	}
+}
+
+// recall reads what the journal has.
+func (r *Reconciler) recall() error {
+	all, err := r.journal.Orgs(r.cfg.Aerial.AccountID)
+	if err != nil && !unknowable(err) {
+		return err
+	}
+	var orgs []diff.KnownOrg
+	for _, o := range all {
+		orgs = append(orgs, diff.KnownOrg{ID: o.ID, Domain: o.Domain, Aerial: o.Aerial})
+	}
+	r.known.add(orgs, true)
+	return nil
+}
+
+// learn notes what the actual state says of orgs; saveKnown keeps it.
+func (r *Reconciler) learn(actual *state.Actual) { r.known.add(diff.KnownOrgs(actual), false) }
+
+// saveKnown writes to the journal what it doesn't have yet. If that fails, the next
+// plan tries again: nothing is taken from an org meanwhile, because that needs the
+// journal too.
+func (r *Reconciler) saveKnown() {
+	if r.cfg.State.Dir == "" || len(r.known.unsaved) == 0 {
+		return
+	}
+	var all []journal.Org
+	for o := range r.known.unsaved {
+		all = append(all, journal.Org{ID: o.ID, Domain: o.Domain, Aerial: o.Aerial})
+	}
+	if err := r.journal.KnowOrgs(r.cfg.Aerial.AccountID, all...); err != nil {
+		r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		return
+	}
+	clear(r.known.unsaved)
+}
+
+// Domains returns, sorted, the domains of the orgs that are known without asking
+// anybody: by what earlier runs found, and by manifests on disk. It may lack some,
+// and knows none before the first run.
+func Domains(cfg *config.Config, j *journal.Journal) ([]string, error) {
+	orgs, err := j.Orgs(cfg.Aerial.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	creations, err := j.Creations(cfg.Aerial.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for _, o := range orgs {
+		all[o.Domain] = true
+	}
+	for i := range creations {
+		all[creations[i].Domain] = true
+	}
+	if cfg.Manifests != "" {
+		snap, err := source.Local(cfg.Manifests)
+		if err != nil {
+			return nil, err
+		}
+		d, err := LoadDesired(snap, Parents(cfg))
+		if err != nil {
+			return nil, err
+		}
+		for i := range d.State.Orgs {
+			all[d.State.Orgs[i].Domain] = true
+		}
+	}
+	delete(all, "") // of an org that Okta once listed without a domain
+	return slices.Sorted(maps.Keys(all)), nil
+}

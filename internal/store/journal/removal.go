@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keepRemovals bounds how many removals are kept. They are dropped by their number
+// and not by their age: a clock that is wrong for a moment must not drop any.
+const keepRemovals = 10_000
+
+// Removal is a write that took something from an org: a product, its status or the
+// org itself; or may have, because its outcome is not known.
+type Removal struct {
+	Account, OrgID, Domain string
+	// At is when it was about to be sent; zero if what the file has is no time.
+	At time.Time
+}
+
+// LimitError means that a removal would be one too many.
+type LimitError struct {
+	// Lost is how many orgs lost something since the beginning of the time that is
+	// limited, and Max how many may.
+	Lost, Max int
+}
+
+// Error names both numbers.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%d orgs have lost something by now, and only %d may", e.Lost, e.Max)
+}
+
+// Removals returns the newest removal of each org of an account since a time,
+// oldest first. Later ones than now count as well, and so do those whose time can't
+// be read: a clock that goes back must not make any of them forgotten.
+func (j *Journal) Removals(account string, since time.Time) (all []Removal, err error) {
+	err = j.read("reading what was removed", func(db *sql.DB) (err error) {
+		all, err = removals(db, account, since)
+		return err
+	})
+	return all, err
+}
+
+func removals(q querier, account string, since time.Time) ([]Removal, error) {
+	type row struct {
+		Removal
+		at string
+	}
+	rows, err := rowsOf(q, func(r *row) []any { return []any{&r.OrgID, &r.Domain, &r.at} },
+		`SELECT org_id, domain, sent_at FROM removals WHERE account = ?`, account)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]Removal{}
+	for _, r := range rows {
+		r.Account = account
+		if (moment{&r.At}).Scan(r.at) != nil {
+			r.At = time.Time{}
+		}
+		if !r.At.IsZero() && !r.At.After(since) {
+			continue
+		}
+		if last, ok := newest[r.OrgID]; !ok || !last.At.IsZero() && (r.At.IsZero() || r.At.After(last.At)) {
+			newest[r.OrgID] = r.Removal
+		}
+	}
+	var all []Removal
+	for _, r := range newest {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Removal) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		return strings.Compare(a.OrgID, b.OrgID)
+	})
+	return all, nil
+}
+
+// BeginRemoval records that something is about to be taken from an org, and returns
+// what TakeBack needs to know. If more than max orgs would then have lost something
+// since a time, the error is a *LimitError, and nothing was recorded: of several
+// processes that take from orgs at the same time, no two can pass the limit
+// together. It needs no lock, and creates the journal where there is none.
+func (j *Journal) BeginRemoval(r Removal, since time.Time, max int) (id int64, err error) {
+	if r.Account == "" || r.OrgID == "" || r.At.IsZero() {
+		return 0, errors.New("noting what is removed: account, org id and time must be given")
+	}
+	err = j.writeOrCreate("noting what is removed", func(tx *sql.Tx) error {
+		lost, err := removals(tx, r.Account, since)
+		if err != nil {
+			return err
+		}
+		n := len(lost)
+		if !slices.ContainsFunc(lost, func(l Removal) bool { return l.OrgID == r.OrgID }) {
+			n++
+		}
+		if n > max {
+			return &LimitError{Lost: len(lost), Max: max}
+		}
+		done, err := tx.Exec(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?)`,
+			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, stamp(r.At))
+		if err != nil {
+			return err
+		}
+		if id, err = done.LastInsertId(); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`DELETE FROM removals WHERE id <= ?`, id-keepRemovals)
+		return err
+	})
+	return id, err
+}
+
+// TakeBack deletes a removal that is known not to have happened: Okta refused the
+// write, or it was not sent.
+func (j *Journal) TakeBack(id int64) error {
+	return j.write("taking back what was not removed", func(tx *sql.Tx) error {
+		_, err := tx.Exec(`DELETE FROM removals WHERE id = ?`, id)
+		return err
+	})
+}
