@@ -170,7 +170,7 @@ func (s *stress) check(t *testing.T) {
 	made := slices.Contains(org.Products, ours[0])
 	switch certain := !strings.Contains(s.outcome.Error, "may have taken effect"); {
 	case s.excused, !certain:
-	case made != (s.outcome.Result == apply.Applied) && !strings.Contains(s.outcome.Error, "not in force"):
+	case made != (s.outcome.Result == apply.Applied) && !strings.HasPrefix(s.outcome.Error, "written"):
 		t.Errorf("made: %v, but the outcome is %s", made, s.story(org))
 	}
 }

@@ -168,7 +168,7 @@ func TestSettlesFromTheLastSend(t *testing.T) {
 // decides: none is begun while writes are held, none is made twice, and in the end
 // all are there.
 func TestCreationsUnderStress(t *testing.T) {
-	n := 25
+	n := 12
 	if text, ok := os.LookupEnv("RECONCILER_STRESS_SEEDS"); ok {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil {
@@ -206,12 +206,14 @@ func (s *creationStress) run(t *testing.T) {
 	for range s.rand.IntN(3) {
 		s.disturb(t)
 	}
-	for range 3 {
+	for range 2 {
 		s.pass(t)
 	}
 	s.ClearFaults()
-	for range 3 { // the journal may have to find out first what became of an org
-		s.once(t)
+	for range 4 { // the journal may have to find out first what became of an org
+		if len(s.once(t).Outcomes) == 0 {
+			break
+		}
 	}
 	s.wantOrgs(t, len(domains))
 	for _, d := range domains {
