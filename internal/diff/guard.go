@@ -25,6 +25,9 @@ type Guards struct {
 	// MaxNewOrgs is how many orgs may be created or linked in one run. 0 means
 	// none at all.
 	MaxNewOrgs int
+	// Begun are the domains of orgs whose creation an earlier run began. They don't
+	// count as new: to leave them half done would be worse.
+	Begun map[string]bool
 	// AerialDomain is the domain of the Aerial org, which is also recognized by
 	// what the API returns; ParentDomains are those of the configured parents.
 	// They are never deactivated, and no setting changes that: the account's own
@@ -170,7 +173,7 @@ func (g *Guards) refusals(x *guarded) []Refusal {
 	}
 	var added []string
 	for i := range x.changes {
-		if c := &x.changes[i]; c.Blocked == "" && slices.Contains(x.new, c.Action) {
+		if c := &x.changes[i]; c.Blocked == "" && slices.Contains(x.new, c.Action) && !g.Begun[c.Org] {
 			added = append(added, c.Org)
 		}
 	}

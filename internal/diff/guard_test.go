@@ -449,6 +449,14 @@ func TestGuardOfNewOrgs(t *testing.T) {
 			t.Errorf("create %v: ten are refused by %q", creates, got)
 		}
 
+		// What an earlier run began is finished.
+		desired.Orgs[39].Mode = state.Apply
+		begun := limits
+		begun.Begun = map[string]bool{domain(35): true}
+		if got := guardNames(compute(t, desired, actual, begun)); got != "" {
+			t.Errorf("create %v: ten beside a begun one are refused by %q", creates, got)
+		}
+
 		// From the manifests alone it isn't known which orgs are linked already.
 		declared, err := diff.CompareDeclared(nil, desired, diff.Options{Account: account, Guards: limits})
 		if err != nil || (guardNames(declared) == "maxNewOrgs") != creates {

@@ -44,6 +44,21 @@ func (r *Reconciler) deletionRequested(desired *state.Desired) (func(orgID strin
 	return func(orgID string) bool { return requested[orgID] }, nil
 }
 
+// begun returns the domains of the orgs whose creation was begun and isn't finished.
+func (r *Reconciler) begun() (map[string]bool, error) {
+	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
+	if err != nil && !unknowable(err) {
+		return nil, err
+	}
+	domains := map[string]bool{}
+	for i := range all {
+		if onboard.Unfinished(&all[i]) {
+			domains[all[i].Domain] = true
+		}
+	}
+	return domains, nil
+}
+
 // needsJournal reports whether the journal has to be locked to apply the plan:
 // because it makes calls that can't be repeated or looked up again, or because an
 // earlier process made some whose outcome the journal doesn't know yet. It does as

@@ -243,6 +243,9 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	}
 	opts.Guards.Known = r.known.list()
 	var err error
+	if opts.Guards.Begun, err = r.begun(); err != nil {
+		return opts, err
+	}
 	if opts.Guards.Day, err = r.removals.lost(); err != nil {
 		return opts, err
 	}
