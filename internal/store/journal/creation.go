@@ -109,7 +109,7 @@ const creationColumns = `c.id, c.account, c.domain, c.parent, c.cell, c.subdomai
 	c.created_at, c.token, c.token_at, c.lost_since, c.lost_reason, c.acknowledged_at, c.acknowledged_by, c.last_error,
 	(SELECT count(*) FROM attempts a WHERE a.creation = c.id),
 	(SELECT count(*) FROM attempts a WHERE a.creation = c.id AND a.outcome NOT IN ('', 'created', 'refused')),
-	(SELECT coalesce(max(a.sent_at), '') FROM attempts a WHERE a.creation = c.id) AS sent_at`
+	(SELECT coalesce(max(a.sent_at), '') FROM attempts a WHERE a.creation = c.id) AS "attempts.sent_at"`
 
 // row is a creation, its place in the table, and what is being done to it.
 type row struct {

@@ -186,10 +186,20 @@ func TestUnreadableSuspension(t *testing.T) {
 
 // An attempt whose time can't be read counts as sent now, so that the limit holds.
 func TestUnreadableAttempt(t *testing.T) {
+	for _, value := range []string{"2026-11-2", "", "noon", "2026-02-31T00:00:00.000000000Z", "1026-01-01T00:00:00.000000000Z"} {
+		t.Run(value, func(t *testing.T) { testUnreadableAttempt(t, value) })
+	}
+}
+
+func testUnreadableAttempt(t *testing.T, value string) {
 	now := newClock()
 	w := openJournal(t, t.TempDir(), Options{Now: now.now})
 	reach(t, w, acme(), Done)
-	tamper(t, w.Journal, `UPDATE attempts SET sent_at = '2026-11-2'`)
+	tamper(t, w.Journal, `UPDATE attempts SET sent_at = ?`, value)
+	if value != "" {
+		_, err := w.Creations(account)
+		wantRow(t, err, "creations", "attempts.sent_at", acmeKey().Domain)
+	}
 	second := acme()
 	second.Domain = "acme-second.okta.com"
 	must(t, w.Begin(second))

@@ -58,17 +58,8 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 			stamp(now), r.Parent, stamp(now), stampGlob); err != nil {
 			return err
 		}
-		var oldest time.Time // of the last Limit calls
-		err := tx.QueryRow(`SELECT sent_at FROM attempts WHERE parent = ? ORDER BY sent_at DESC LIMIT 1 OFFSET ?`,
-			r.Parent, rate.Limit-1).Scan(moment{&oldest})
-		switch {
-		case errors.Is(err, sql.ErrNoRows): // there were fewer
-		case err != nil:
+		if wait, err = untilAllowed(tx, r.Parent, rate, now); wait > 0 || err != nil {
 			return err
-		default:
-			if wait = rate.Per - now.Sub(oldest); wait > 0 {
-				return nil
-			}
 		}
 		r.Step = Sent
 		_, err = tx.Exec(`INSERT INTO attempts (creation, parent, sent_at, outcome) VALUES (?, ?, ?, '')`, r.id, r.Parent, stamp(now))
@@ -78,6 +69,27 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 		return 0, err
 	}
 	return max(0, wait), nil
+}
+
+// untilAllowed returns for how long a parent has to wait until the rate allows it
+// another call.
+func untilAllowed(tx *sql.Tx, parent string, rate Rate, now time.Time) (time.Duration, error) {
+	var id int64
+	var sent string
+	err := tx.QueryRow(`SELECT id, sent_at FROM attempts WHERE parent = ? ORDER BY sent_at DESC LIMIT 1 OFFSET ?`, parent, rate.Limit-1).
+		Scan(&id, &sent)
+	if errors.Is(err, sql.ErrNoRows) { // there were fewer
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var oldest time.Time // of the last Limit calls
+	if (moment{&oldest}).Scan(sent) != nil {
+		_, err = tx.Exec(`UPDATE attempts SET sent_at = ? WHERE id = ?`, stamp(now), id)
+		oldest = now
+	}
+	return max(0, rate.Per-now.Sub(oldest)), err
 }
 
 // MarkUnanswered records that the call's answer was lost, so that it isn't known
