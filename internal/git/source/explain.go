@@ -158,6 +158,7 @@ func (g *Git) explainTrust(err error) error {
 func (g *Git) explainAnswer(err error) error {
 	var (
 		large  *overLimit
+		refs   *overRefs
 		status *githttp.Err
 		line   *pktline.ErrorLine
 		stderr *sshStderr
@@ -166,10 +167,14 @@ func (g *Git) explainAnswer(err error) error {
 	switch {
 	case errors.As(err, &large):
 		return g.fail(ErrContent, "keep the manifests in a repository of their own; a server that filters objects (uploadpack.allowFilter) sends less", "the repository is too large: %s", large)
+	case errors.As(err, &refs):
+		return g.fail(ErrContent, fmt.Sprintf("keep the manifests in a repository of their own, with fewer branches and tags; is %s the right one?", g.opts.Names.URL), "the repository is too large: %s", refs)
 	case errors.Is(err, errSpool):
 		return g.fail(ErrDenied, fmt.Sprintf("large repositories need room for %d MB there; TMPDIR names another folder", g.limits.pack>>20), "%s", oneLine(err.Error()))
 	case errors.As(err, &status):
 		return g.notGit(status.Error())
+	case errors.Is(err, errNoPack):
+		return g.notGit(errNoPack.Error())
 	case errors.Is(err, packp.ErrEmptyInput):
 		return g.notGit("it is empty")
 	case errors.As(err, &other), errors.Is(err, pktline.ErrInvalidPktLen):

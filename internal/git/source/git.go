@@ -107,10 +107,13 @@ type reading struct {
 // limits bound the memory and the time that a repository can take.
 type limits struct {
 	file      int64 // bytes of a file above which its content is left out
-	pack      int64 // bytes of one answer of a server
-	memory    int   // bytes of such an answer above which it is kept in a file
-	unpacked  int64 // bytes of one answer when it is unpacked: bounds time, not memory
-	objects   int   // in one answer
+	refs      int64 // bytes of the list of branches and tags of a server
+	preamble  int64 // bytes of what a server says before it sends a pack
+	pack      int64 // bytes of a pack
+	memory    int   // bytes of a pack above which it is kept in a file
+	inflated  int64 // bytes that any pack may inflate to: bounds time, not memory
+	unpacked  int64 // bytes that its deltas may make: the same
+	objects   int   // in one pack
 	manifests int64 // bytes of all manifests of a commit
 	entries   int   // files and folders of a commit below the path
 	history   int64 // bytes of all commits of a History
@@ -118,7 +121,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
+		file: maxFile, refs: 8 << 20, preamble: 256 << 10, pack: 512 << 20, memory: 16 << 20, inflated: 4 << 30, unpacked: 8 << 30,
 		objects: 1_000_000, manifests: 256 << 20, entries: 250_000, history: 64 << 20,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -29,7 +28,8 @@ type sshSession struct {
 	// unwatch ends what closes the connection when the context ends.
 	unwatch func() bool
 	in      io.WriteCloser
-	out     io.ReadCloser
+	out     io.Reader
+	meter   *meter
 	errs    *prefix
 	asked   bool
 }
@@ -52,8 +52,8 @@ func (g *Git) connectSSH(ctx context.Context) (session, error) {
 		conn.Close()
 		return nil, g.explain(err)
 	}
-	s := &sshSession{client: ssh.NewClient(c, chans, reqs), unwatch: unwatch}
-	if err := s.start(g.ep.Path, g.limits.pack); err != nil {
+	s := &sshSession{client: ssh.NewClient(c, chans, reqs), unwatch: unwatch, meter: &meter{limits: g.limits}}
+	if err := s.start(g.ep.Path); err != nil {
 		s.Close()
 		return nil, g.explain(err)
 	}
@@ -153,7 +153,7 @@ func (g *Git) readFile(what, file string) ([]byte, error) {
 // sshText is the text of an error of package ssh.
 func sshText(err error) string { return oneLine(strings.TrimPrefix(err.Error(), "ssh: ")) }
 
-func (s *sshSession) start(path string, limit int64) error {
+func (s *sshSession) start(path string) error {
 	cmd, err := s.client.NewSession()
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (s *sshSession) start(path string, limit int64) error {
 		return err
 	}
 	s.cmd, s.in = cmd, in
-	s.out = http.MaxBytesReader(nil, io.NopCloser(out), limit)
+	s.out = s.meter.reader(out)
 	s.errs = &prefix{limit: 4 << 10}
 	cmd.Stderr = s.errs
 	// ssh://host/~user/repo means a path from that user's home.
@@ -182,8 +182,9 @@ func shellQuote(s string) string {
 // AdvertisedReferencesContext reads the list of refs that the server begins
 // with. The context is the one that the connection was made with.
 func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error) {
+	s.meter.listOfRefs()
 	adv := packp.NewAdvRefs()
-	err := adv.Decode(s.out)
+	err := s.meter.cause(adv.Decode(s.out))
 	switch {
 	case errors.Is(err, packp.ErrEmptyInput):
 		// What went wrong stands on the other channel; all of it is there
@@ -213,10 +214,12 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 	if err := s.in.Close(); err != nil {
 		return nil, err
 	}
+	s.meter.answer()
 	resp := packp.NewUploadPackResponse(req)
-	if err := resp.Decode(s.out); err != nil {
-		return nil, err
+	if err := resp.Decode(io.NopCloser(s.out)); err != nil {
+		return nil, s.meter.cause(err)
 	}
+	s.meter.objects()
 	return resp, nil
 }
 
