@@ -91,10 +91,11 @@ type Git struct {
 	pauses func() backoff.BackOff
 
 	mu      sync.Mutex
-	last    *reading // nil before the first
-	filter  int      // the index in filters
-	secrets []string // in the forms to be struck from errors
-	shown   string   // to an SSH server: the key, for messages, or the password
+	last    *reading        // nil before the first
+	filter  int             // the index in filters
+	secrets []string        // in the forms to be struck from errors
+	shown   string          // to an SSH server: the key, for messages, or the password
+	warned  map[string]bool // what warnOnce has logged
 }
 
 // reading is the result of reading the commit that the ref last pointed to.

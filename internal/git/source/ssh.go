@@ -16,6 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/text"
 )
 
 // sshSession is a conversation with git-upload-pack through an SSH connection.
@@ -113,6 +115,7 @@ func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	data = text.PEM(data)
 	passphrase, err := g.secret(ctx, g.opts.Auth.SSHPassphrase, "passphrase", setting)
 	if err != nil {
 		return nil, err
@@ -141,11 +144,14 @@ func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// readFile reads a file of the options.
+// readFile reads a text file of the options.
 func (g *Git) readFile(what, file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, g.fail(ErrDenied, "is the path right, and may the user that runs this program read it?", "%s can't be read: %v", what, err)
+	}
+	if data, err = text.Decode(data); err != nil {
+		return nil, g.fail(ErrDenied, "", "%s %q can't be read: %v", what, file, err)
 	}
 	return data, nil
 }
