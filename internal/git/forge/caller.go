@@ -108,6 +108,7 @@ type call struct {
 	once    bool          // a repetition could create a second one of the same
 	request *http.Request // the first; those after it follow redirects
 	failure *failure      // of the last attempt; libraries wrap or replace it
+	renewed bool          // a token was refused, and another one requested
 }
 
 type callKey struct{}
@@ -148,6 +149,11 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	k.request = cmp.Or(k.request, req)
 	return backoff.Retry(req.Context(), func() (*http.Response, error) {
 		resp, f := k.attempt(req)
+		if f != nil && f.refused != "" && c.Refused != nil && !k.renewed {
+			k.renewed = true
+			c.Refused(f.refused)
+			resp, f = k.attempt(req)
+		}
 		k.failure = f
 		switch {
 		case f == nil:

@@ -38,6 +38,9 @@ type Options struct {
 	// kind will do, on GitLab a personal, group or project access token with
 	// the scope api.
 	Token func(context.Context) (string, error)
+	// Refused, unless it is nil, is called with a token that the provider answers
+	// 401 to. The request is then repeated once, with what Token returns next.
+	Refused func(token string)
 	// HTTP sends the requests; http.DefaultTransport if nil.
 	HTTP http.RoundTripper
 	// UserAgent is sent with each request, as GitHub demands; "reconciler" if

@@ -45,6 +45,7 @@ type failure struct {
 	temporary bool          // another attempt may succeed
 	open      bool          // the request may have taken effect
 	wait      time.Duration // set by the server; 0 if it set none
+	refused   string        // the token, where it is the reason
 }
 
 // Unwrap returns the error, and the wait as backoff takes it.
@@ -134,7 +135,11 @@ func (k *call) refused(resp *http.Response, data []byte, token string) *failure 
 		if r.page {
 			hint = cmp.Or(r.pageHint, hint)
 		}
-		return &failure{error: text.WithHint(r, hint)}
+		f := &failure{error: text.WithHint(r, hint)}
+		if r.status == http.StatusUnauthorized {
+			f.refused = token
+		}
+		return f
 	}
 }
 

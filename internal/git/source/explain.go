@@ -122,6 +122,8 @@ func (g *Git) explainRefusal(err error) error {
 		kinds = []error{ErrUnreachable, errTransient}
 	case r.status == http.StatusNotFound:
 		kinds = []error{ErrNotFound}
+	case r.status == http.StatusUnauthorized && who == "the server":
+		kinds = append(kinds, errUnauthorized)
 	}
 	return reclassify(g.fail(nil, hint, "%s answered %v%s", who, r, r.said), kinds...)
 }

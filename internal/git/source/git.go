@@ -62,6 +62,9 @@ type Auth struct {
 	// Password returns the password or token. A function that makes tokens has
 	// to keep them as long as they are good.
 	Password func(context.Context) (string, error)
+	// Refused, unless it is nil, is called with a password that the server answers
+	// 401 to. The fetch is then tried once more, with what Password returns next.
+	Refused func(password string)
 	// CAFile holds certificates in PEM that are trusted for https, and for a
 	// proxy that is spoken to by https, besides the system's.
 	CAFile        string
@@ -90,12 +93,13 @@ type Git struct {
 	// pauses returns the pauses between tries; tests shorten them.
 	pauses func() backoff.BackOff
 
-	mu      sync.Mutex
-	last    *reading        // nil before the first
-	filter  int             // the index in filters
-	secrets []string        // in the forms to be struck from errors
-	shown   string          // to an SSH server: the key, for messages, or the password
-	warned  map[string]bool // what warnOnce has logged
+	mu       sync.Mutex
+	last     *reading        // nil before the first
+	filter   int             // the index in filters
+	secrets  []string        // in the forms to be struck from errors
+	password string          // that the server was last sent
+	shown    string          // to an SSH server: the key, for messages, or the password
+	warned   map[string]bool // what warnOnce has logged
 }
 
 // reading is the result of reading the commit that the ref last pointed to.
@@ -218,6 +222,11 @@ func attempt[T any](ctx context.Context, g *Git, do func(context.Context) (T, er
 	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
 	defer cancel()
 	done, err := do(ctx)
+	if refused := g.opts.Auth.Refused; refused != nil && errors.Is(err, errUnauthorized) {
+		g.log.WarnContext(ctx, "git: trying again with a new token", "error", err.Error())
+		refused(g.password)
+		done, err = do(ctx)
+	}
 	pauses := g.pauses()
 	for try := 1; try < maxTries && errors.Is(err, errTransient); try++ {
 		pause := pauses.NextBackOff()

@@ -30,6 +30,7 @@ func (g *Git) connectHTTP(ctx context.Context) (session, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.password = password
 	var auth transport.AuthMethod // nil without a password: go-git looks at the interface
 	if password != "" {
 		auth = &githttp.BasicAuth{Username: g.user(password), Password: password}
