@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/git/forge"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // maxCommentInput is how much is read of what is to be posted, of which the
@@ -229,6 +230,11 @@ func (a *app) readComment(file string) (string, error) {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	case len(data) > maxCommentInput:
 		return "", fmt.Errorf("%s is longer than %d MiB", name, maxCommentInput>>20)
+	}
+	data, err = text.Decode(data)
+	switch {
+	case err != nil:
+		return "", withHint(fmt.Sprintf("%s can't be posted: %v", name, err), utf16Hint)
 	case strings.TrimSpace(string(data)) == "":
 		return "", withHint(name+" is empty: there is nothing to post", "did the command before this one fail?")
 	}

@@ -65,7 +65,11 @@ func CertPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if err := addCertificates(pool, data); err != nil {
+	data, err = text.Decode(data)
+	if err == nil {
+		err = addCertificates(pool, text.PEM(data))
+	}
+	if err != nil {
 		return nil, text.WithHint(fmt.Errorf("the file of certificates %q can't be used: %w", file, err),
 			`it takes certificates in PEM, each from "-----BEGIN CERTIFICATE-----" to its end; "openssl x509 -inform der -in FILE" makes that of another form`)
 	}
