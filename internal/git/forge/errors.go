@@ -105,6 +105,8 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && k.ctx.Err() == nil:
 		f.error = k.errorf("no answer within %v", attemptTimeout)
+	case errors.As(err, new(*web.ProxyError)):
+		f = &failure{error: text.WithHint(f.error, web.ProxyHint)}
 	case errors.As(err, &cert):
 		f = &failure{error: text.WithHint(f.error, "the server's certificate is not trusted here: add its authority to those in the config, in SSL_CERT_FILE or in the system's roots")}
 	case errors.As(err, &dns) && dns.IsNotFound:

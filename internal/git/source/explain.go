@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -179,6 +180,11 @@ func (g *Git) explainAnswer(err error) error {
 		return g.notGit(errNoPack.Error())
 	case errors.Is(err, packp.ErrEmptyInput):
 		return g.notGit("it is empty")
+	case errors.As(err, &other) && isSHA256(other):
+		return g.sha256()
+	case g.ep.Protocol == "ssh" && (other != nil || errors.Is(err, pktline.ErrInvalidPktLen)):
+		return g.fail(ErrNotFound, "is this the URL of a git repository, as for git clone? A shell that greets, or a script that prints something, spoils the answer",
+			"the answer is not git's: it may be what a shell prints")
 	case errors.As(err, &other), errors.Is(err, pktline.ErrInvalidPktLen):
 		return g.notGit("it may be a web page")
 	case errors.As(err, &line):
@@ -190,6 +196,12 @@ func (g *Git) explainAnswer(err error) error {
 	default:
 		return nil
 	}
+}
+
+// isSHA256 reports whether it is a list of refs that could not be read because its
+// hashes have 64 digits.
+func isSHA256(list *packp.ErrUnexpectedData) bool {
+	return bytes.Contains(list.Data, []byte("object-format=sha256"))
 }
 
 func (g *Git) notGit(why string) error {
@@ -206,10 +218,10 @@ func (g *Git) explainSaid(said string) error {
 	switch {
 	case said == "":
 		return g.transient("the server's log may say more", "the server ended the conversation without a word")
-	case says("not found", "not appear to be a git repository", "does not exist", "no such repository", "could not be found"):
+	case says("not found", "not appear to be a git repository", "does not exist", "no such repository", "could not be found", "cannot find repository"):
 		return g.fail(ErrNotFound, "check the URL; many hosts say the same when the key may not see it",
 			"there is no such repository: the server says %q", said)
-	case says("permission denied", "access denied", "denied to", "denied by", "not allowed", "not authorized", "permission to", "saml sso", "single sign-on"):
+	case says("permission denied", "access denied", "denied to", "denied by", "not allowed", "not authorized", "permission to", "not have permission", "no permission", "unauthorized", "forbidden", "saml sso", "single sign-on"):
 		return g.fail(ErrDenied, "the key or token needs permission to read the repository, and authorization where single sign-on is required",
 			"access is denied: the server says %q", said)
 	default:

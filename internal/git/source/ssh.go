@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -191,12 +192,15 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	s.meter.listOfRefs()
 	adv := packp.NewAdvRefs()
 	err := s.meter.cause(adv.Decode(s.out))
+	var other *packp.ErrUnexpectedData
 	switch {
-	case errors.Is(err, packp.ErrEmptyInput):
-		// What went wrong stands on the other channel; all of it is there
-		// once the command has ended.
-		_ = s.cmd.Wait()
-		return nil, &sshStderr{string(s.errs.kept)}
+	case errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen), errors.As(err, &other) && !isSHA256(other):
+		// What went wrong stands on the other channel. Gitea writes an empty
+		// line on this one first.
+		if said := s.said(); said != "" || errors.Is(err, packp.ErrEmptyInput) {
+			return nil, &sshStderr{said}
+		}
+		return nil, err
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
@@ -204,6 +208,25 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	}
 	transport.FilterUnsupportedCapabilities(adv.Capabilities)
 	return adv, nil
+}
+
+// said returns what the server wrote on the other channel. All of it is there once the
+// command has ended; nothing, if it doesn't end soon.
+func (s *sshSession) said() string {
+	const patience = 2 * time.Second
+	_ = s.in.Close()
+	ended := make(chan struct{})
+	go func() { // until Close at the latest
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, s.out) // bounded by the meter
+		_ = s.cmd.Wait()
+	}()
+	select {
+	case <-ended:
+		return string(s.errs.kept)
+	case <-time.After(patience):
+		return ""
+	}
 }
 
 // UploadPack asks for objects.

@@ -380,7 +380,7 @@ func (c *Caller) unanswered(ctx context.Context, end *sender, err error) *failur
 		return &failure{err: err}
 	}
 	f := &failure{err: &foreignError{end.err}, verdict: transient, uncertain: !unsent(end.err)}
-	if untrusted(end.err) || unknownHost(end.err) {
+	if untrusted(end.err) || unknownHost(end.err) || noProxy(end.err) {
 		f.verdict = permanent
 	}
 	if late != nil {
