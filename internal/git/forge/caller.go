@@ -41,7 +41,7 @@ const (
 // else is an error, so that no library has to word one.
 type caller struct {
 	Options
-	name           string // "GitHub" or "GitLab"
+	name           string // such as "GitHub"
 	base           *url.URL
 	header, scheme string // that the token is sent in
 	hints          map[situation]string

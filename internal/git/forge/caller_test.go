@@ -144,7 +144,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestServerTrouble(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		f.Fail(forgetest.Fault{Method: "GET", Status: 502, Times: 2, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<h1>Bad gateway</h1>"})
 		f.Fail(forgetest.Fault{Method: "GET", Drop: true})
 		if _, err := f.client.Comment(t.Context(), 7, "plan", "hello"); err != nil {

@@ -119,7 +119,7 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 
 // refused returns the failure of a request whose answer isn't a success.
 func (k *call) refused(resp *http.Response, data []byte, token string) *failure {
-	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header)}
+	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header) && len(data) > 0}
 	if !r.page {
 		r.message = message(data, token)
 	}
