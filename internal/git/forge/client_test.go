@@ -42,6 +42,9 @@ func token(value string) func(context.Context) (string, error) {
 
 func newClient(t *testing.T, opts forge.Options) *forge.Client {
 	t.Helper()
+	if opts.URL == "" && (opts.Provider == forge.Gitea || opts.Provider == forge.Forgejo) {
+		opts.URL = "https://git.example" // they have none of their own
+	}
 	c, err := forge.New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +96,7 @@ func startGitLab(t *testing.T) (*forgetest.GitLab, *forge.Client) {
 
 func startGitea(t *testing.T) (*forgetest.Gitea, *forge.Client) {
 	gt := forgetest.NewGitea(t, "acme/orgs")
-	gt.AddToken(gtToken, forgetest.GiteaToken{Login: "gitea-actions", Scopes: []string{"write:issue", "write:repository", "read:user"}, Writer: true})
+	gt.AddToken(gtToken, forgetest.GiteaToken{Login: "gitea-actions", Scopes: []string{"write:issue", "write:repository", "read:user"}, Writer: true, Admin: true})
 	gt.AddRequest(7)
 	gt.AddCommit(sha)
 	return gt, newClient(t, forge.Options{Provider: forge.Gitea, URL: gt.URL, Repository: "acme/orgs", Token: token(gtToken), HTTP: transport(t)})
@@ -448,7 +451,7 @@ func TestWhoWeAreIsUnknownForNow(t *testing.T) {
 }
 
 func TestLongBodies(t *testing.T) {
-	limits := map[string]int{"GitHub": 65536, "GitLab": 1_000_000}
+	limits := map[string]int{"GitHub": 65536, "GitLab": 1_000_000, "Gitea": 65536}
 	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		limit := limits[t.Name()[strings.LastIndex(t.Name(), "/")+1:]]
 		body := "# Plan\n<details><summary>all</summary>\n\n```\n" + strings.Repeat("äcme\n", limit/5+20) + "```\n</details>\nthe end"
@@ -583,7 +586,10 @@ func TestNewRefuses(t *testing.T) {
 		opts     forge.Options
 		expected string
 	}{
-		{forge.Options{Provider: "gitea", Repository: "a/b", Token: ok}, `provider "gitea": must be "github" or "gitlab"`},
+		{forge.Options{Provider: "bitbucket", Repository: "a/b", Token: ok}, `provider "bitbucket": must be one of github, gitlab, gitea, forgejo`},
+		{forge.Options{Provider: forge.Gitea, Repository: "a/b", Token: ok}, "Gitea needs the URL of its API, such as https://git.example/api/v1"},
+		{forge.Options{Provider: forge.Forgejo, URL: "https://codeberg.org", Repository: "a/b/c", Token: ok}, `a repository on Forgejo is OWNER/NAME, not "a/b/c"`},
+		{forge.Options{Provider: forge.Forgejo, URL: "http://codeberg.org", Repository: "a/b", Token: ok}, `must start with https://`},
 		{forge.Options{Provider: forge.GitHub, Repository: "a/b"}, "needs a token"},
 		{forge.Options{Provider: forge.GitHub, Repository: "a", Token: ok}, `OWNER/NAME, not "a"`},
 		{forge.Options{Provider: forge.GitHub, Repository: "a/b/c", Token: ok}, "OWNER/NAME"},
