@@ -126,7 +126,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		file: maxFile, refs: 8 << 20, preamble: 256 << 10, pack: 512 << 20, memory: 16 << 20, inflated: 4 << 30, unpacked: 8 << 30,
+		file: maxFile, refs: 6 << 20, preamble: 256 << 10, pack: 512 << 20, memory: 16 << 20, inflated: 4 << 30, unpacked: 8 << 30,
 		objects: 1_000_000, manifests: 256 << 20, entries: 250_000, history: 64 << 20,
 	}
 }

@@ -55,12 +55,12 @@ func TestEndlessAnswers(t *testing.T) {
 		words []string
 	}{
 		{"refs", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, endlessRefs()) },
-			[]string{"the repository is too large: its list of branches and tags takes more than 8 MB", "fewer branches and tags"}},
+			[]string{"the repository is too large: its list of branches and tags takes more than 6 MB", "fewer branches and tags"}},
 		{"refs that inflate", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			z := gzip.NewWriter(w)
 			_, _ = io.Copy(z, endlessRefs())
-		}, []string{"its list of branches and tags takes more than 8 MB"}},
+		}, []string{"its list of branches and tags takes more than 6 MB"}},
 		{"shallow lines", func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/info/refs") {
 				fmt.Fprint(w, list)
@@ -98,7 +98,7 @@ func TestEndlessRefsSSH(t *testing.T) {
 	s := serveSSH(t, r.Dir(), false)
 	s.answer = func(ch ssh.Channel) { _, _ = io.Copy(ch, endlessRefs()) }
 	_, err := newGit(t, GitOptions{URL: s.url(), Auth: s.auth(t)}).Fetch(t.Context())
-	wantError(t, err, ErrContent, "its list of branches and tags takes more than 8 MB")
+	wantError(t, err, ErrContent, "its list of branches and tags takes more than 6 MB")
 }
 
 // A list that comes a byte at a time ends with the time.
