@@ -17,12 +17,13 @@
 #   REVIEW_REMOTE      where a missing base is fetched from (origin)
 #   REVIEW_FORK        true: the change comes from a fork. No credentials are used,
 #                      and a comment that can't be written is a warning
-#   REVIEW_PROVIDER    github or gitlab: write the comment, with the token in
-#                      GITHUB_TOKEN or GITLAB_TOKEN; without it there is none
+#   REVIEW_PROVIDER    github, gitlab, gitea or forgejo: write the comment, with the
+#                      token in GITHUB_TOKEN, GITLAB_TOKEN and so on; without it there
+#                      is none
 #   REVIEW_NAME        tells the comments of several jobs apart (reconciler)
 #   REVIEW_REPOSITORY, REVIEW_NUMBER, REVIEW_URL
 #                      repository, number of the pull request and URL of the API, where
-#                      the environment of GitHub Actions and GitLab CI doesn't say so
+#                      the environment of CI doesn't say so
 #
 # The working tree is anybody's. Nothing in it is run, or chooses what is read or
 # written outside of it.
@@ -82,8 +83,8 @@ check_settings() {
     *) die "REVIEW_FAIL_ON is \"$REVIEW_FAIL_ON\": must be error or changes" ;;
   esac
   case ${REVIEW_PROVIDER:=} in
-    '' | github | gitlab) ;;
-    *) die "REVIEW_PROVIDER is \"$REVIEW_PROVIDER\": must be github or gitlab" ;;
+    '' | github | gitlab | gitea | forgejo) ;;
+    *) die "REVIEW_PROVIDER is \"$REVIEW_PROVIDER\": must be github, gitlab, gitea or forgejo" ;;
   esac
   for setting in "REVIEW_LIVE=${REVIEW_LIVE:=false}" "REVIEW_FORK=${REVIEW_FORK:=false}"; do
     case ${setting#*=} in

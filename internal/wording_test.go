@@ -18,6 +18,7 @@ var mayWordFlags = map[string]string{
 	"internal/config": "it is read before anything else, and says how to name another file",
 	"internal/demo":   "it runs the commands as a user does",
 	"tools/bench":     "it runs the program, and has flags of its own",
+	"tools/soak":      "it runs the program, and has flags of its own",
 }
 
 // mayWordKeys are the packages that may word keys of the config, and why.

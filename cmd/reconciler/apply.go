@@ -12,6 +12,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/text"
 
 	"github.com/spf13/cobra"
 
@@ -123,11 +124,17 @@ func readPlan(path string) (*diff.Plan, error) {
 	if errors.As(err, &no) {
 		return nil, refused{fmt.Errorf("%s: %w", path, err)}
 	}
+	if errors.Is(err, text.ErrUTF16) {
+		return nil, withHint(fmt.Sprintf("%s: %v", path, err), utf16Hint)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return plan, nil
 }
+
+// utf16Hint is the hint for what PowerShell's ">" made of a report.
+const utf16Hint = "PowerShell's > writes UTF-16: let --out json=FILE, markdown=FILE and so on write the file"
 
 // refuseStale prints all reasons why a saved plan is not applied.
 func (a *app) refuseStale(err error) error {

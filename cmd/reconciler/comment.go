@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/git/forge"
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // maxCommentInput is how much is read of what is to be posted, of which the
@@ -39,9 +40,10 @@ func (a *app) commentCommand() *cobra.Command {
 comment for each --name: later calls update it, unless it already says the same.
 Comments of others are never changed.
 
-GitHub Actions and GitLab CI provide the values of all flags. The token is in
-GITHUB_TOKEN or GITLAB_TOKEN and never a flag. The comment's URL, if the server
-returns it, goes to stdout, the outcome to stderr.`,
+GitHub Actions, GitLab CI and the Actions of Gitea and Forgejo provide the values
+of all flags. The token is in GITHUB_TOKEN, GITLAB_TOKEN, GITEA_TOKEN or
+FORGEJO_TOKEN and never a flag. The comment's URL, if the server returns it, goes
+to stdout, the outcome to stderr.`,
 		Example: `  reconciler diff --base origin/main -o markdown | reconciler comment`,
 		Args:    atMostOne("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,11 +54,11 @@ returns it, goes to stdout, the outcome to stderr.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.provider, "provider", "", "`PROVIDER`: github or gitlab (GITHUB_ACTIONS, GITLAB_CI)")
+	flags.StringVar(&f.provider, "provider", "", "`PROVIDER`: github, gitlab, gitea or forgejo (GITHUB_ACTIONS, GITLAB_CI, GITEA_ACTIONS, FORGEJO_ACTIONS)")
 	setValues(flags, "provider", forge.Providers())
 	flags.StringVar(&f.repository, "repository", "", "`OWNER/NAME`, on GitLab the path or number of the project (GITHUB_REPOSITORY, CI_MERGE_REQUEST_PROJECT_ID)")
 	flags.IntVar(&f.number, "number", 0, "`NUMBER` of the pull or merge request (GITHUB_REF, GITHUB_EVENT_PATH, CI_MERGE_REQUEST_IID)")
-	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL)")
+	flags.StringVar(&f.url, "url", "", "`URL` of the API (GITHUB_API_URL, CI_API_V4_URL; for Gitea and Forgejo also GITHUB_SERVER_URL)")
 	flags.StringVar(&f.name, "name", "reconciler", "`NAME` of the comment, to tell several on one request apart")
 	return cmd
 }
@@ -69,10 +71,9 @@ func (a *app) comment(ctx context.Context, f commentFlags, file string) error {
 	if err := a.fillFromCI(&f); err != nil {
 		return err
 	}
-	variable := map[string]string{forge.GitHub: "GITHUB_TOKEN", forge.GitLab: "GITLAB_TOKEN"}[f.provider]
-	token := strings.TrimSpace(a.getenv(variable, ""))
-	if token == "" {
-		return withHint(fmt.Sprintf("no token: %s is not set", variable), tokenHints[f.provider])
+	token, err := a.forgeToken(f.provider)
+	if err != nil {
+		return err
 	}
 	body, err := a.readComment(file)
 	if err != nil {
@@ -103,15 +104,55 @@ func (a *app) comment(ctx context.Context, f commentFlags, file string) error {
 	return err
 }
 
-var tokenHints = map[string]string{
-	forge.GitHub: "in a workflow give the step env: GITHUB_TOKEN: ${{ github.token }}, and the job permissions: pull-requests: write",
-	forge.GitLab: "make a project access token with the scope api and the role Reporter, and keep it as the masked CI/CD variable GITLAB_TOKEN; a job's own CI_JOB_TOKEN can't comment",
+// forgeToken returns the token for a provider. The Actions of Gitea and Forgejo name
+// it as GitHub's do; elsewhere, GITHUB_TOKEN is one for GitHub and goes to no other.
+func (a *app) forgeToken(provider string) (string, error) {
+	variable := strings.ToUpper(provider) + "_TOKEN"
+	token := a.getenv(variable, "")
+	if token == "" && a.onActionsOf(provider) {
+		token = a.getenv("GITHUB_TOKEN", "")
+	}
+	if token = strings.TrimSpace(token); token == "" {
+		return "", withHint(fmt.Sprintf("no token: %s is not set", variable), tokenHints[provider])
+	}
+	return token, nil
 }
+
+// actionsOf returns whose Actions run this job; "" for none. Those of Gitea and
+// Forgejo set the variables of GitHub's too.
+func (a *app) actionsOf() string {
+	set := func(name string) bool { return a.getenv(name, "") == "true" }
+	switch {
+	case set("FORGEJO_ACTIONS"):
+		return forge.Forgejo
+	case set("GITEA_ACTIONS"), set("GITHUB_ACTIONS") && strings.HasSuffix(strings.TrimRight(a.getenv("GITHUB_API_URL", ""), "/"), "/api/v1"):
+		return forge.Gitea
+	case set("GITHUB_ACTIONS"):
+		return forge.GitHub
+	}
+	return ""
+}
+
+// onActionsOf reports whether Actions of that provider run this job. Those of Forgejo
+// may say that they are Gitea's.
+func (a *app) onActionsOf(provider string) bool {
+	actions := a.actionsOf()
+	return actions == provider || actions == forge.Gitea && provider == forge.Forgejo
+}
+
+var tokenHints = map[string]string{
+	forge.GitHub:  "in a workflow give the step env: GITHUB_TOKEN: ${{ github.token }}, and the job permissions: pull-requests: write",
+	forge.GitLab:  "make a project access token with the scope api and the role Reporter, and keep it as the masked CI/CD variable GITLAB_TOKEN; a job's own CI_JOB_TOKEN can't comment",
+	forge.Gitea:   giteaTokenHint,
+	forge.Forgejo: giteaTokenHint,
+}
+
+const giteaTokenHint = "in a workflow give the step env: GITHUB_TOKEN: ${{ github.token }}; elsewhere make a token with the scopes write:issue and read:user"
 
 // fillFromCI takes from the CI environment what no flag gives, and checks that nothing is missing.
 func (a *app) fillFromCI(f *commentFlags) error {
-	if f.provider == "" && a.getenv("GITHUB_ACTIONS", "") == "true" {
-		f.provider = forge.GitHub
+	if f.provider == "" {
+		f.provider = a.actionsOf()
 	}
 	if f.provider == "" && a.getenv("GITLAB_CI", "") == "true" {
 		f.provider = forge.GitLab
@@ -120,7 +161,18 @@ func (a *app) fillFromCI(f *commentFlags) error {
 	number := f.number
 	switch f.provider {
 	case "":
-		return withHint("--provider is missing: must be "+strictyaml.OneOf(forge.Providers()), "it is detected only in GitHub Actions and GitLab CI; elsewhere pass --provider")
+		return withHint("--provider is missing: must be "+strictyaml.OneOf(forge.Providers()), "it is detected only in GitLab CI and in the Actions of GitHub, Gitea and Forgejo; elsewhere pass --provider")
+	case forge.Gitea, forge.Forgejo:
+		if a.onActionsOf(f.provider) {
+			f.url = cmp.Or(f.url, a.getenv("GITHUB_API_URL", a.getenv("GITHUB_SERVER_URL", "")))
+		}
+		if f.url == "" {
+			return withHint("--url is missing", "it is that of the server's API, as in https://git.example/api/v1")
+		}
+		f.repository = cmp.Or(f.repository, a.getenv("GITHUB_REPOSITORY", ""))
+		if number == 0 {
+			number, err = a.githubNumber()
+		}
 	case forge.GitHub:
 		f.url = cmp.Or(f.url, a.getenv("GITHUB_API_URL", ""))
 		f.repository = cmp.Or(f.repository, a.getenv("GITHUB_REPOSITORY", ""))
@@ -142,7 +194,7 @@ func (a *app) fillFromCI(f *commentFlags) error {
 	case err != nil:
 		return err
 	case f.repository == "":
-		return withHint("--repository is missing", "it is detected only in GitHub Actions and GitLab CI; elsewhere pass --repository")
+		return withHint("--repository is missing", "it is detected only in GitLab CI and in the Actions of GitHub, Gitea and Forgejo; elsewhere pass --repository")
 	}
 	f.number = number
 	return nil
@@ -230,6 +282,11 @@ func (a *app) readComment(file string) (string, error) {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	case len(data) > maxCommentInput:
 		return "", fmt.Errorf("%s is longer than %d MiB", name, maxCommentInput>>20)
+	}
+	data, err = text.Decode(data)
+	switch {
+	case err != nil:
+		return "", withHint(fmt.Sprintf("%s can't be posted: %v", name, err), utf16Hint)
 	case strings.TrimSpace(string(data)) == "":
 		return "", withHint(name+" is empty: there is nothing to post", "did the command before this one fail?")
 	}

@@ -13,7 +13,7 @@ import (
 
 // forgeCommands gives three commands for scripts.
 //
-// forge github|gitlab starts a stand-in with request 7 of acme/orgs, and sets
+// forge github|gitlab|gitea starts a stand-in with request 7 of acme/orgs, and sets
 // the environment that a CI job for that request has. Its tokens are $TOKEN, and
 // $READONLY as a pull request from a fork gets it.
 //
@@ -26,13 +26,15 @@ func forgeCommands() (start, show, mute func(*testscript.TestScript, bool, []str
 	var servers sync.Map // of *testscript.TestScript, as scripts run at the same time
 	start = func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 1 {
-			ts.Fatalf("usage: forge github|gitlab")
+			ts.Fatalf("usage: forge github|gitlab|gitea")
 		}
 		switch args[0] {
 		case "github":
 			servers.Store(ts, startGitHub(ts))
 		case "gitlab":
 			servers.Store(ts, startGitLab(ts))
+		case "gitea":
+			servers.Store(ts, startGitea(ts))
 		default:
 			ts.Fatalf("there is no forge %q", args[0])
 		}
@@ -91,6 +93,22 @@ func startGitHub(ts *testscript.TestScript) *forgetest.Server {
 		ts.Setenv(name, value)
 	}
 	return gh.Server
+}
+
+// startGitea sets the variables that Gitea's runner does, which are GitHub's too.
+func startGitea(ts *testscript.TestScript) *forgetest.Server {
+	gt := forgetest.NewGitea(scriptEnd{ts}, "acme/orgs")
+	gt.AddToken(scriptToken, forgetest.GiteaToken{Login: "gitea-actions", Scopes: []string{"all"}, Writer: true})
+	gt.AddToken(scriptLimited, forgetest.GiteaToken{Login: "gitea-actions", Scopes: []string{"read:issue", "read:user"}})
+	gt.AddRequest(7)
+	gt.AddComment(7, "mallory", "<!-- reconciler:reconciler -->\nnothing to see here")
+	for name, value := range map[string]string{
+		"GITEA_ACTIONS": "true", "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": strings.TrimSuffix(gt.URL, "/api/v1"), "GITHUB_API_URL": gt.URL,
+		"GITHUB_REPOSITORY": "acme/orgs", "GITHUB_REF": "refs/pull/7/head", "TOKEN": scriptToken, "READONLY": scriptLimited,
+	} {
+		ts.Setenv(name, value)
+	}
+	return gt.Server
 }
 
 func startGitLab(ts *testscript.TestScript) *forgetest.Server {

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"waitfor":  waitFor,
 			"replace":  replace,
+			"utf16":    utf16,
 			"forge":    forge,
 			"okta":     oktaCommand(),
 			"comments": comments,
@@ -87,6 +88,18 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s was not written", args[0])
+}
+
+// utf16 FILE NEW copies a file of ASCII characters as PowerShell's > writes it.
+func utf16(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: utf16 FILE NEW")
+	}
+	out := []byte("\xff\xfe")
+	for _, c := range []byte(ts.ReadFile(args[0])) {
+		out = append(out, c, 0)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out, 0o644))
 }
 
 // replace FILE OLD NEW replaces all OLD in a file, and fails if there is none.

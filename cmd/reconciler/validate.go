@@ -191,6 +191,9 @@ func (a *app) declaredPath(cfg *config.Config) (string, error) {
 	}
 	path := filepath.Join(top, filepath.FromSlash(in))
 	if _, err := os.Stat(path); err != nil {
+		if _, err := source.Local(path); errors.Is(err, source.ErrIncomplete) {
+			return "", err
+		}
 		return "", withHint(fmt.Sprintf("%s: the config takes them from %q in git, which the clone at %q doesn't have", missing, in, top), hint)
 	}
 	if linked(top, in) {

@@ -454,7 +454,7 @@ func TestBodyOfARetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := diff.Compute(desired, actual, diff.Options{Account: g.AccountID})
+		plan, err := diff.Compute(desired, actual, diff.Options{Account: g.AccountID, Guards: diff.Guards{MaxNewOrgs: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -174,7 +174,7 @@ const (
 
 // GitStatus is where and how commit statuses are reported.
 type GitStatus struct {
-	// Provider is "github" or "gitlab".
+	// Provider is "github", "gitlab", "gitea" or "forgejo".
 	Provider string
 	// Repository is OWNER/NAME, at GitLab perhaps with groups in between.
 	Repository string

@@ -72,7 +72,7 @@ type gitFile struct {
 	Auth    gitAuthFile     `yaml:"auth" doc:"How to sign in: a username with a password or token (https), a GitHub App (https), or a key (ssh)."`
 	Verify  at[verifyFile]  `yaml:"verify" doc:"Reject commits that are not signed by one of the given keys."`
 	Webhook at[webhookFile] `yaml:"webhook" doc:"Run as soon as a push is announced to POST /hooks/git. Without it there is no such endpoint."`
-	Status  at[statusFile]  `yaml:"status" doc:"Set a commit status at GitHub or GitLab after each run of the daemon."`
+	Status  at[statusFile]  `yaml:"status" doc:"Set a commit status at GitHub, GitLab, Gitea or Forgejo after each run of the daemon."`
 }
 
 type gitAuthFile struct {
@@ -116,7 +116,7 @@ type webhookFile struct {
 type statusFile struct {
 	Provider   at[provider] `yaml:"provider" jsonschema:"required" doc:"Which API it is."`
 	Repository at[string]   `yaml:"repository" jsonschema:"minLength=1,example=acme/okta-orgs" doc:"The repository, as OWNER/NAME. By default it is taken from git.url."`
-	URL        at[string]   `yaml:"url" jsonschema:"pattern=^https?://,example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab."`
+	URL        at[string]   `yaml:"url" jsonschema:"pattern=^https?://,example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab, https://HOST/api/v1 of a Gitea or Forgejo."`
 	Token      at[string]   `yaml:"-" env:"token" doc:"The token itself."`
 	TokenFile  at[string]   `yaml:"tokenFile" jsonschema:"minLength=1" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
 	Name       at[string]   `yaml:"name" jsonschema:"minLength=1" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
@@ -127,12 +127,16 @@ type statusFile struct {
 type provider string
 
 const (
-	github provider = "github"
-	gitlab provider = "gitlab"
+	github  provider = "github"
+	gitlab  provider = "gitlab"
+	gitea   provider = "gitea"
+	forgejo provider = "forgejo"
 )
 
 // Values returns the providers, for the strict decoder.
-func (provider) Values() []string { return []string{string(github), string(gitlab)} }
+func (provider) Values() []string {
+	return []string{string(github), string(gitlab), string(gitea), string(forgejo)}
+}
 
 type windowFile struct {
 	Deny     at[string]        `yaml:"deny" jsonschema:"minLength=1,example=0 18 * * 5" doc:"When a window opens in which nothing is written: five cron fields. Excludes allow."`

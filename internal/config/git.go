@@ -253,12 +253,15 @@ func serverOf(raw string) gitServer {
 // https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api
 // https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency
 // https://docs.gitlab.com/api/rest/
+// https://docs.gitea.com/development/api-usage
 func (s gitServer) api(p provider) string {
 	switch {
 	case s.host == "":
 		return ""
 	case p == gitlab:
 		return s.scheme + "://" + s.host + "/api/v4"
+	case p == gitea || p == forgejo:
+		return s.scheme + "://" + s.host + "/api/v1"
 	case s.host == "github.com":
 		return "https://api.github.com"
 	case strings.HasSuffix(s.host, ".ghe.com"):

@@ -111,6 +111,26 @@ func TestServerOf(t *testing.T) {
 		if s.path != tt.path || s.api(github) != tt.github || s.api(gitlab) != tt.gitlab {
 			t.Errorf("%q: %q, %q, %q", tt.url, s.path, s.api(github), s.api(gitlab))
 		}
+		if s.api(gitea) != strings.Replace(tt.gitlab, "/api/v4", "/api/v1", 1) || s.api(forgejo) != s.api(gitea) {
+			t.Errorf("%q: %q, %q", tt.url, s.api(gitea), s.api(forgejo))
+		}
+	}
+}
+
+func TestLoadGitea(t *testing.T) {
+	for _, provider := range []string{"gitea", "forgejo"} {
+		path := writeConfig(t, `
+git:
+  url: https://codeberg.org/acme/okta-orgs.git
+  status: {provider: `+provider+`, tokenFile: token}
+`)
+		got, _, err := Load(path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := got.Git.Status; s.Provider != provider || s.URL != "https://codeberg.org/api/v1" || s.Repository != "acme/okta-orgs" {
+			t.Errorf("got %+v", s)
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"reconciler/internal/text"
 )
 
 // maxSecret is the size of the largest secret, in bytes.
@@ -46,7 +48,8 @@ func looksSecret(s string) bool {
 // IsSet reports whether the config has the secret.
 func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
 
-// Read returns the secret without line breaks at its end. It reads the file each
+// Read returns the secret without line breaks at its end, and without a byte order
+// mark. It reads the file each
 // time, and so returns the present secret. Errors name key and file, but contain
 // nothing of the content. An empty secret is an error.
 func (s Secret) Read() ([]byte, error) {
@@ -57,6 +60,9 @@ func (s Secret) Read() ([]byte, error) {
 	case s.file != "":
 		var err error
 		if data, err = readSmall(s.file); err != nil {
+			return nil, fmt.Errorf("%s: reading %q: %w", s.name, s.file, err)
+		}
+		if data, err = text.Decode(data); err != nil {
 			return nil, fmt.Errorf("%s: reading %q: %w", s.name, s.file, err)
 		}
 	default:

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // StaleError reports that a saved plan can't be applied any more, or not to this
@@ -45,7 +47,15 @@ func staleFor(reasons []string) error {
 // another version, a wrong digest or a contradictory change is an error; a
 // *StaleError where the file was a plan once.
 func ReadPlan(r io.Reader) (*Plan, error) {
-	dec := json.NewDecoder(r)
+	in := bufio.NewReader(r)
+	start, _ := in.Peek(4) // an error comes again
+	switch plain, err := text.Decode(start); {
+	case err != nil:
+		return nil, fmt.Errorf("not a plan: %w", err)
+	default:
+		_, _ = in.Discard(len(start) - len(plain)) // they were read
+	}
+	dec := json.NewDecoder(in)
 	dec.DisallowUnknownFields()
 	var p Plan
 	if err := dec.Decode(&p); err != nil {

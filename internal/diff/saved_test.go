@@ -113,6 +113,14 @@ func TestSavedPlanBeyond(t *testing.T) {
 	}
 }
 
+func TestReadPlanWithByteOrderMark(t *testing.T) {
+	plan, _ := savedPlan(t)
+	got, err := diff.ReadPlan(strings.NewReader("\ufeff" + string(encode(t, plan))))
+	if err != nil || got.Digest != plan.Digest {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReadPlanRefuses(t *testing.T) {
 	plan, _ := savedPlan(t)
 	good := string(encode(t, plan))
@@ -132,6 +140,7 @@ func TestReadPlanRefuses(t *testing.T) {
 		{"empty", "", "not a plan: EOF", false},
 		{"manifest", "version: 1\norgs: []\n", "not a plan: invalid character", false},
 		{"other JSON", `{"version": 1, "plans": []}`, `not a plan: json: unknown field "plans"`, false},
+		{"UTF-16", "\xff\xfe{\x00", "not a plan: it is UTF-16; save it as UTF-8", false},
 		{"two", good + good, "more after its end", false},
 		{"later version", strings.Replace(good, `"version": 1`, `"version": 2`, 1), "version 2", false},
 		{"edited org", strings.Replace(good, "org-01.okta.com", "org-02.okta.com", 1), "was edited", true},

@@ -100,9 +100,9 @@ func (e *examination) forge() http.RoundTripper {
 // getAppToken gets a token of a GitHub App, which writes nothing.
 func (e *examination) getAppToken(ctx context.Context) error {
 	e.forgeWire = &recorder{base: e.forge()}
-	token, err := reconcile.AppToken(e.cfg.Git, e.forgeWire, e.opts.Logger)
+	app, err := reconcile.NewApp(e.cfg.Git, e.forgeWire, e.opts.Logger)
 	if err == nil {
-		_, err = token(ctx)
+		_, err = app.Token(ctx)
 	}
 	return err
 }
@@ -113,6 +113,10 @@ func sshKey(a *config.GitAuth) (string, error) {
 	if err != nil {
 		return "", text.WithHint(fmt.Errorf(config.KeyGitSSHKeyFile+": %w", err), "put the private key there, or correct the path in the config")
 	}
+	if data, err = text.Decode(data); err != nil {
+		return "", fmt.Errorf(config.KeyGitSSHKeyFile+": reading %q: %w", a.SSHKeyFile, err)
+	}
+	data = text.PEM(data)
 	signer, err := ssh.ParsePrivateKey(data)
 	var locked *ssh.PassphraseMissingError
 	switch isLocked := errors.As(err, &locked); {
@@ -139,6 +143,10 @@ func (e *examination) authorities(file string) Check {
 	if err != nil {
 		return failed(fmt.Sprintf(config.KeyGitCAFile+": %v", err), "put the certificate there, or correct the path in the config")
 	}
+	if data, err = text.Decode(data); err != nil {
+		return failed(fmt.Sprintf(config.KeyGitCAFile+": reading %q: %v", file, err), hint)
+	}
+	data = text.PEM(data)
 	var old []string
 	n := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

@@ -134,6 +134,9 @@ func OpenTokenSink(cfg *config.Config, environ []string) (tokens.Sink, error) {
 		return tokens.Exec([]string{t.Command}, environ)
 	case t.RecipientsFile != "":
 		recipients, err := os.ReadFile(t.RecipientsFile)
+		if err == nil {
+			recipients, err = text.Decode(recipients)
+		}
 		if err != nil {
 			return nil, fmt.Errorf(config.KeyTokensRecipients+": %w", err)
 		}

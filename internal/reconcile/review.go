@@ -33,10 +33,10 @@ type Revisions struct {
 }
 
 // OpenRevisions opens the repository of the manifests: that of the given file or
-// folder, or of the one that the config names, else the config's own repository
-// if it is on disk, else the clone of it that is the working directory. flag is
-// what hints call the argument manifests. allowed may reject the file or folder
-// that is read.
+// folder, or of the one that the config names, else the clone of the config's
+// repository that is the working directory, else that repository itself, if it is
+// on disk. flag is what hints call the argument manifests. allowed may reject the
+// file or folder that is read.
 func OpenRevisions(cfg *config.Config, manifests, flag string, allowed func(path string) error) (*Revisions, error) {
 	v := &Revisions{cfg: cfg, local: cmp.Or(manifests, cfg.Manifests)}
 	switch {
@@ -51,12 +51,15 @@ func OpenRevisions(cfg *config.Config, manifests, flag string, allowed func(path
 		return nil, text.WithHint(errors.New("nothing says where the manifests are"), "name their file or folder with "+flag)
 	}
 	v.path, v.head = cfg.Git.Path, "HEAD"
-	if dir := source.LocalPath(cfg.Git.URL); dir != "" {
-		v.head = cfg.Git.Ref()
-		return v, v.open(dir, allowed)
-	}
 	var err error
-	if v.repo, err = source.OpenRepository("."); err != nil {
+	v.repo, err = source.OpenRepository(".")
+	dir := source.LocalPath(cfg.Git.URL)
+	if none := errors.Is(err, source.ErrNotFound) || err == nil && v.repo.Top() == ""; none && dir != "" {
+		v.head = cfg.Git.Ref() // if it has no work tree
+		if err := v.open(dir, allowed); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
 		return nil, text.WithHint(err, fmt.Sprintf("run this in a clone of %q, or name manifests in a clone with %s", cfg.Git.URL, flag))
 	}
 	top := v.repo.Top()

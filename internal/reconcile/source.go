@@ -94,20 +94,19 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 		Logger: log,
 	}
 	if c.Auth.GitHubApp != nil {
-		token, err := AppToken(c, web.Transport(c.Auth.CAFile), log)
+		app, err := NewApp(c, web.Transport(c.Auth.CAFile), log)
 		if err != nil {
 			return opts, err
 		}
-		opts.Auth.Username, opts.Auth.Password = "x-access-token", token
+		opts.Auth.Username, opts.Auth.Password, opts.Auth.Refused = "x-access-token", app.Token, app.Refused
 	}
 	return opts, nil
 }
 
-// AppToken returns the source of tokens of the config's GitHub App, which are
-// requested through send.
-func AppToken(c *config.Git, send http.RoundTripper, log *slog.Logger) (func(context.Context) (string, error), error) {
+// NewApp returns the config's GitHub App, whose tokens are requested through send.
+func NewApp(c *config.Git, send http.RoundTripper, log *slog.Logger) (*forge.App, error) {
 	app := c.Auth.GitHubApp
-	return forge.AppToken(forge.AppOptions{
+	return forge.NewApp(forge.AppOptions{
 		URL:            app.URL,
 		AppID:          app.AppID,
 		InstallationID: app.InstallationID,
@@ -153,18 +152,20 @@ func OpenForge(cfg *config.Config, log *slog.Logger, send http.RoundTripper) (*f
 		send = web.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
-	token := secretText(s.Token)
+	token, refused := secretText(s.Token), (func(string))(nil)
 	if token == nil {
-		var err error
-		if token, err = AppToken(cfg.Git, send, log); err != nil {
+		app, err := NewApp(cfg.Git, send, log)
+		if err != nil {
 			return nil, err
 		}
+		token, refused = app.Token, app.Refused
 	}
 	client, err := forge.New(forge.Options{
 		Provider:   s.Provider,
 		URL:        s.URL,
 		Repository: s.Repository,
 		Token:      token,
+		Refused:    refused,
 		HTTP:       send,
 		Logger:     log,
 	})

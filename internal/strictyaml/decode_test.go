@@ -198,6 +198,10 @@ func TestDecodeDocuments(t *testing.T) {
 		{"comments", "# a\n---\n# b\n---\n", nil},
 		{"some empty", "# a\n---\nname: x\n---\n---\nname: y\n...\n", []string{"x", "y"}},
 		{"byte order mark", "\uFEFFname: x", []string{"x"}},
+		{"YAML 1.2", "\uFEFF# a\n%YAML 1.2 # b\n---\nname: x\n...\n%YAML\t1.2\r\n%TAG ! tag:a\n---\nname: y\n", []string{"x", "y"}},
+		{"YAML 1.1", "%YAML 1.1\n---\nname: x\n", []string{"x"}},
+		{"no directive", "name: |2\n  \n  %YAML 1.2\n", []string{"\n%YAML 1.2\n"}},
+		{"no directive either", "# a\n\nname: \"a\n%YAML 1.2\n\"", []string{"a %YAML 1.2 "}},
 		{"windows lines", "name: x\r\ntags: [a]\r\n", []string{"x"}},
 	}
 	for _, tt := range tests {

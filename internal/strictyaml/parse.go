@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"reconciler/internal/text"
 )
 
 // MaxSize is the size of the largest input that is read, in bytes.
@@ -33,7 +36,7 @@ func parse(file string, data []byte) ([]*yaml.Node, *Error) {
 		return nil, err
 	}
 	var docs []*yaml.Node
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec := yaml.NewDecoder(bytes.NewReader(knownVersion(data)))
 	for {
 		doc, err := next(dec)
 		if errors.Is(err, io.EOF) {
@@ -94,33 +97,33 @@ func checkText(file string, data []byte) *Error {
 	if len(data) > MaxSize {
 		return cut(Pos{file, 1, 1}, "the file is larger than %d MB: split it", MaxSize>>20)
 	}
-	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+	if _, err := text.Decode(data); err != nil {
 		return cut(Pos{file, 1, 1}, "the file is UTF-16: save it as UTF-8")
 	}
-	text := withoutMark(data)
+	data = withoutMark(data)
 	directives, marks := 0, 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if beginsValue(text[i:]) {
+	for i := 0; i < len(data); {
+		c := data[i]
+		if beginsValue(data[i:]) {
 			if marks++; marks > maxMarks {
-				return cut(place(file, text, i), "the file has more than %d lines and values: split it", maxMarks)
+				return cut(place(file, data, i), "the file has more than %d lines and values: split it", maxMarks)
 			}
 		}
 		if c >= ' ' && c < 0x7f {
-			if c == '%' && (i == 0 || text[i-1] == '\n' || text[i-1] == '\r') {
+			if c == '%' && (i == 0 || data[i-1] == '\n' || data[i-1] == '\r') {
 				if directives++; directives > maxDirectives {
-					return cut(place(file, text, i), "too many YAML directives (lines that begin with %%)")
+					return cut(place(file, data, i), "too many YAML directives (lines that begin with %%)")
 				}
 			}
 			i++
 			continue
 		}
-		r, size := utf8.DecodeRune(text[i:])
+		r, size := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && size <= 1 {
-			return cut(place(file, text, i), "byte 0x%02x is not UTF-8: save the file as UTF-8", c)
+			return cut(place(file, data, i), "byte 0x%02x is not UTF-8: save the file as UTF-8", c)
 		}
 		if !printable(r) {
-			return cut(place(file, text, i), `character %U is not allowed: remove it, or write it as an escape in double quotes`, r)
+			return cut(place(file, data, i), `character %U is not allowed: remove it, or write it as an escape in double quotes`, r)
 		}
 		i += size
 	}
@@ -155,6 +158,35 @@ func printable(r rune) bool {
 		return false
 	}
 	return true
+}
+
+// yaml12 matches the directive of a document in YAML 1.2.
+var yaml12 = regexp.MustCompile(`^%YAML[ \t]+1\.2[ \t\r\n]`)
+
+// knownVersion returns data with the directive %YAML 1.1 in the place of each
+// %YAML 1.2. The parser of yaml.v3 refuses that one, though it reads what YAML 1.2
+// has: what the versions differ in, such as "yes" and "on", package strictyaml
+// decides by itself.
+func knownVersion(data []byte) []byte {
+	if !bytes.Contains(data, []byte("%YAML")) {
+		return data
+	}
+	out := make([]byte, 0, len(data))
+	begins := true // no document has begun since the start, or the end of the last one
+	for line := range bytes.Lines(data) {
+		at := len(out)
+		out = append(out, line...)
+		mine := withoutMark(out[at:])
+		switch {
+		case bytes.HasPrefix(mine, []byte("...")):
+			begins = true
+		case begins && yaml12.Match(mine):
+			mine[bytes.IndexByte(mine, '.')+1] = '1'
+		case !bytes.HasPrefix(mine, []byte("%")) && !bytes.HasPrefix(mine, []byte("#")) && len(bytes.TrimSpace(mine)) > 0:
+			begins = false
+		}
+	}
+	return out
 }
 
 func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(byteOrderMark)) }

@@ -25,7 +25,7 @@ import (
 // No message repeats the text, which may not be YAML at all but a token.
 func syntaxError(file string, text []byte, err error) *Error {
 	const above = "#\n"
-	r := &byteReader{data: append([]byte(above), text...)}
+	r := &byteReader{data: append([]byte(above), knownVersion(text)...)}
 	again := err
 	for dec := yaml.NewDecoder(r); ; {
 		if _, e := next(dec); e != nil {
@@ -43,7 +43,9 @@ func syntaxError(file string, text []byte, err error) *Error {
 		at := max(bytes.LastIndex(read, []byte("*"+name)), 0)
 		return cut(place(file, text, at), "this alias has no anchor before it")
 	}
-	if p, ok := parserProblems[msg]; ok {
+	if p, ok := parserProblems[msg]; ok && strings.Contains(p.msg, "%YAML") {
+		return cut(place(file, text, max(bytes.LastIndex(read, []byte("%YAML")), 0)), "not valid YAML: %s", p.msg)
+	} else if ok {
 		last := len(bytes.TrimRight(read, " \t\r\n"))
 		pos := firstWord(file, text, lineOffset(text, place(file, read, last).Line))
 		if p.around != "" && line > 0 && line < pos.Line {

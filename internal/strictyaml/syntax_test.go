@@ -50,6 +50,9 @@ func TestSyntaxErrors(t *testing.T) {
 		{"line separator", "a: b\u2028c", `1:5: character U+2028 is not allowed: remove it, or write it as an escape in double quotes`},
 		{"not UTF-8", "a: b\r\nc: d\xe4", `2:5: byte 0xe4 is not UTF-8: save the file as UTF-8`},
 		{"UTF-16", "\xff\xfea\x00", `1:1: the file is UTF-16: save it as UTF-8`},
+		{"UTF-16 without a mark", "a\x00:\x00 \x00", `1:1: the file is UTF-16: save it as UTF-8`},
+		{"YAML 1.3", "%YAML 1.3\n---\na: b\n", `1:1: not valid YAML: only %YAML 1.1 and 1.2 are supported`},
+		{"behind YAML 1.2", "%YAML 1.2\n---\nname: b\n---\nc: [\n", `5:1: not valid YAML: expected a value here`},
 		{"too large", strings.Repeat("# comment\n", MaxSize/10+1), `1:1: the file is larger than 10 MB: split it`},
 		{"directives", "%TAG !a! tag:a\n" + strings.Repeat("%TAG !b! tag:b\n", 100), `101:1: too many YAML directives (lines that begin with %)`},
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,13 +21,22 @@ import (
 	"reconciler/internal/text"
 )
 
+// Default is http.DefaultTransport, but for proxies: see [EnvironmentProxy].
+var Default http.RoundTripper = newDefault()
+
+func newDefault() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy, t.OnProxyConnectResponse = EnvironmentProxy, CheckProxy
+	return t
+}
+
 // Transport returns what carries requests to servers that the certificates in
 // caFile vouch for, besides the system's. The file is read anew for each
 // request, and no connection outlives its answer, so there is nothing to close.
-// Without a file it is http.DefaultTransport.
+// Without a file it is [Default].
 func Transport(caFile string) http.RoundTripper {
 	if caFile == "" {
-		return http.DefaultTransport
+		return Default
 	}
 	return caTransport(caFile)
 }
@@ -41,10 +52,11 @@ func (file caTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	conns := &http.Transport{
-		Proxy:               EnvironmentProxy,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableKeepAlives:   true,
+		Proxy:                  EnvironmentProxy,
+		OnProxyConnectResponse: CheckProxy,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		DisableKeepAlives:      true,
 	}
 	return conns.RoundTrip(req)
 }
@@ -65,7 +77,11 @@ func CertPool(file string) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if err := addCertificates(pool, data); err != nil {
+	data, err = text.Decode(data)
+	if err == nil {
+		err = addCertificates(pool, text.PEM(data))
+	}
+	if err != nil {
 		return nil, text.WithHint(fmt.Errorf("the file of certificates %q can't be used: %w", file, err),
 			`it takes certificates in PEM, each from "-----BEGIN CERTIFICATE-----" to its end; "openssl x509 -inform der -in FILE" makes that of another form`)
 	}
@@ -104,12 +120,46 @@ func EnvironmentProxy(req *http.Request) (*url.URL, error) {
 	if req.URL.Scheme == "http" {
 		name, set = "HTTP_PROXY", &c.HTTPProxy
 	}
-	proxy, err := c.ProxyFunc()(req.URL)
-	if *set != "" && (proxy == nil || err != nil) {
+	if *set != "" && !isProxy(*set) {
 		*set = "http://proxy.example"
 		if wanted, err := c.ProxyFunc()(req.URL); wanted != nil && err == nil { // not left out by NO_PROXY
-			return nil, text.WithHint(errors.New(name+" is not the URL of a proxy"), ProxyHint)
+			return nil, text.WithHint(&ProxyError{name + " is not the URL of a proxy"}, ProxyHint)
 		}
 	}
 	return http.ProxyFromEnvironment(req)
+}
+
+// ProxyError is the error for a proxy that the environment names wrongly, or that
+// refuses us. Nothing was sent, and another try would fail like that.
+type ProxyError struct{ msg string }
+
+func (e *ProxyError) Error() string { return e.msg }
+
+// CheckProxy is for http.Transport.OnProxyConnectResponse: it returns an error for a
+// proxy that doesn't connect us, with its answer.
+func CheckProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	msg := fmt.Sprintf("the proxy answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return nil
+	case resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests:
+		return text.WithHint(&ProxyError{msg}, ProxyHint)
+	default:
+		return text.WithHint(errors.New(msg), ProxyHint)
+	}
+}
+
+// isProxy reports whether raw is the URL of a proxy, or HOST:PORT for http.
+// Package httpproxy takes what is no URL for the rest of one: of
+// "http://us er@proxy:1", "http" would be the host.
+func isProxy(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		u, err = url.Parse("http://" + raw)
+		if strings.Contains(raw, "://") {
+			return false
+		}
+	}
+	return err == nil && u.Hostname() != "" && (u.Path == "" || u.Path == "/") &&
+		slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }

@@ -1,7 +1,6 @@
 package forge
 
 import (
-	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -31,7 +30,7 @@ const (
 	tokenMargin = 5 * time.Minute
 )
 
-// AppOptions configure AppToken.
+// AppOptions configure an App.
 type AppOptions struct {
 	// URL is the root of the REST API; empty means https://api.github.com.
 	URL string
@@ -49,13 +48,11 @@ type AppOptions struct {
 	Logger *slog.Logger
 }
 
-// AppToken returns a function that returns tokens of an installation of a GitHub
-// App, for Options.Token and for git over HTTPS with the user x-access-token. A
-// token lasts an hour; the same is returned until five minutes before its end.
-// Of many goroutines that call it, one sends the request and the others wait.
+// NewApp returns what makes tokens of an installation of a GitHub App. It checks
+// the options and sends nothing.
 // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/generating-an-installation-access-token-for-a-github-app
-func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
-	a := &app{opts: opts, busy: make(chan struct{}, 1)}
+func NewApp(opts AppOptions) (*App, error) {
+	a := &App{opts: opts, busy: make(chan struct{}, 1)}
 	var err error
 	a.caller, err = githubCaller(Options{URL: opts.URL, Token: a.assertion, HTTP: opts.HTTP, Logger: opts.Logger})
 	if err != nil {
@@ -73,11 +70,14 @@ func AppToken(opts AppOptions) (func(context.Context) (string, error), error) {
 	if a.opts.Now == nil {
 		a.opts.Now = time.Now
 	}
-	return a.installationToken, nil
+	return a, nil
 }
 
-type app struct {
-	*caller
+// App makes tokens of an installation of a GitHub App, for Options.Token and for git
+// over HTTPS with the user x-access-token. Its methods may be called from many
+// goroutines.
+type App struct {
+	caller       *caller
 	opts         AppOptions
 	installation uint64
 	busy         chan struct{} // holds one while a goroutine uses what follows
@@ -86,9 +86,10 @@ type app struct {
 	expires time.Time
 }
 
-// installationToken returns the token of the installation, a new one where the
-// last one ends soon.
-func (a *app) installationToken(ctx context.Context) (string, error) {
+// Token returns a token of the installation. It lasts an hour; the same is returned
+// until five minutes before its end. Of many goroutines that call it, one sends the
+// request and the others wait.
+func (a *App) Token(ctx context.Context) (string, error) {
 	select {
 	case a.busy <- struct{}{}:
 		defer func() { <-a.busy }()
@@ -99,7 +100,7 @@ func (a *app) installationToken(ctx context.Context) (string, error) {
 		return a.last, nil
 	}
 	// A repetition makes another token, and the first one ends by itself.
-	ctx, call := a.begin(ctx, aboutApp)
+	ctx, call := a.caller.begin(ctx, aboutApp)
 	token, _, err := githubClient(a.caller).Apps.CreateInstallationToken(ctx, int64(a.installation), &github.InstallationTokenOptions{})
 	if err = call.end(err); err != nil {
 		return "", fmt.Errorf("getting a token for the GitHub App: %w", err)
@@ -111,8 +112,19 @@ func (a *app) installationToken(ctx context.Context) (string, error) {
 	return a.last, nil
 }
 
+// Refused is for a token that a server refused with 401 before its end: it was
+// revoked, or the app was suspended for a while. The next call of Token requests
+// another one.
+func (a *App) Refused(token string) {
+	a.busy <- struct{}{}
+	defer func() { <-a.busy }()
+	if a.last == token {
+		a.last = ""
+	}
+}
+
 // assertion returns the proof that we are the app.
-func (a *app) assertion(context.Context) (string, error) {
+func (a *App) assertion(context.Context) (string, error) {
 	data, err := a.opts.Key()
 	if err != nil {
 		return "", fmt.Errorf("its private key: %w", err)
@@ -136,8 +148,11 @@ func (a *app) assertion(context.Context) (string, error) {
 // parseAppKey parses an RSA key, as GitHub makes it (PKCS#1) or converted
 // (PKCS#8). The errors hold nothing of the key.
 func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode(bytes.TrimSpace(data))
+	data, err := text.Decode(data)
+	block, _ := pem.Decode(text.PEM(data))
 	switch {
+	case err != nil:
+		return nil, err
 	case block == nil:
 		return nil, errors.New("it is not a PEM (-----BEGIN RSA PRIVATE KEY-----)")
 	case block.Headers["DEK-Info"] != "":
@@ -148,11 +163,11 @@ func parseAppKey(data []byte) (*rsa.PrivateKey, error) {
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
 	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	pkcs8, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, errors.New("it is damaged")
 	}
-	private, ok := key.(*rsa.PrivateKey)
+	private, ok := pkcs8.(*rsa.PrivateKey)
 	if !ok {
 		return nil, errors.New("it is not an RSA key, and GitHub accepts no other")
 	}

@@ -43,11 +43,48 @@ func startApp(t *testing.T) (*forgetest.GitHub, *rsa.PrivateKey) {
 
 func appToken(t *testing.T, opts forge.AppOptions) func(context.Context) (string, error) {
 	t.Helper()
-	f, err := forge.AppToken(opts)
+	return newApp(t, opts).Token
+}
+
+func newApp(t *testing.T, opts forge.AppOptions) *forge.App {
+	t.Helper()
+	a, err := forge.NewApp(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	return a
+}
+
+// A token that the provider refuses before its end is replaced at once, and once.
+func TestAppTokenIsReplaced(t *testing.T) {
+	gh, key := startApp(t)
+	app := newApp(t, forge.AppOptions{
+		URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
+		Key: func() ([]byte, error) { return pkcs1(key), nil },
+	})
+	c := newClient(t, forge.Options{
+		Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: app.Token, Refused: app.Refused, HTTP: gh.Transport(),
+	})
+	set := func(description string) error {
+		return c.SetStatus(t.Context(), sha, forge.Status{State: forge.Success, Context: "x", Description: description})
+	}
+	if err := set("first"); err != nil {
+		t.Fatal(err)
+	}
+	gh.RevokeTokens()
+	if err := set("second"); err != nil {
+		t.Error(err)
+	}
+	if got := len(gh.Calls()); got != 5 { // a token and a status, a refusal, a token and a status
+		t.Errorf("%d requests", got)
+	}
+	gh.RefuseTokens()
+	if err := set("third"); err == nil || !strings.Contains(err.Error(), "401 Bad credentials") {
+		t.Error(err)
+	}
+	if got := len(gh.Calls()); got != 8 {
+		t.Errorf("%d requests", got)
+	}
 }
 
 func TestAppToken(t *testing.T) {
@@ -57,8 +94,10 @@ func TestAppToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"PKCS#1": pkcs1(key),
-		"PKCS#8": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		"PKCS#1":   pkcs1(key),
+		"indented": []byte("  " + strings.ReplaceAll(string(pkcs1(key)), "\n", "\n  ")),
+		"one line": []byte(strings.ReplaceAll(string(pkcs1(key)), "\n", `\n`)),
+		"PKCS#8":   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
 	} {
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
@@ -69,7 +108,7 @@ func TestAppToken(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
-	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 1 {
+	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 3 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -182,7 +221,7 @@ func TestAppTokenFailures(t *testing.T) {
 		{AppID: "12", InstallationID: "34"},
 		{AppID: "12", InstallationID: "34", Key: good, URL: "http://ghe.example"},
 	} {
-		if _, err := forge.AppToken(opts); err == nil {
+		if _, err := forge.NewApp(opts); err == nil {
 			t.Errorf("took %+v", opts)
 		}
 	}

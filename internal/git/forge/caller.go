@@ -41,7 +41,7 @@ const (
 // else is an error, so that no library has to word one.
 type caller struct {
 	Options
-	name           string // "GitHub" or "GitLab"
+	name           string // such as "GitHub"
 	base           *url.URL
 	header, scheme string // that the token is sent in
 	hints          map[situation]string
@@ -107,6 +107,7 @@ type call struct {
 	once    bool          // a repetition could create a second one of the same
 	request *http.Request // the first; those after it follow redirects
 	failure *failure      // of the last attempt; libraries wrap or replace it
+	renewed bool          // a token was refused, and another one requested
 }
 
 type callKey struct{}
@@ -147,6 +148,11 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	k.request = cmp.Or(k.request, req)
 	return backoff.Retry(req.Context(), func() (*http.Response, error) {
 		resp, f := k.attempt(req)
+		if f != nil && f.refused != "" && c.Refused != nil && !k.renewed {
+			k.renewed = true
+			c.Refused(f.refused)
+			resp, f = k.attempt(req)
+		}
 		k.failure = f
 		switch {
 		case f == nil:

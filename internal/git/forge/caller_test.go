@@ -86,6 +86,103 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestRefusalsOfGitea(t *testing.T) {
+	comment := func(c *forge.Client) error {
+		_, err := c.Comment(context.Background(), 7, "plan", "hello")
+		return err
+	}
+	status := func(c *forge.Client) error {
+		return c.SetStatus(context.Background(), sha, forge.Status{State: forge.Success, Context: "x"})
+	}
+	for _, tt := range []struct {
+		name, token, url string
+		call             func(*forge.Client) error
+		line, hint       string
+	}{
+		{"bad", "bad", "", comment, "GET /api/v1/repos/acme/orgs/issues/7/comments: 401 user does not exist", "it is wrong or was deleted"},
+		{"read only", "read", "", comment, "POST /api/v1/repos/acme/orgs/issues/7/comments: 403 token does not have at least one of required scope(s)", "the scope write:issue"},
+		{"no scope for statuses", "read", "", status, "POST /api/v1/repos/acme/orgs/statuses/" + sha + ": 403 token does not have", "the scope write:repository"},
+		{"no writer", "reader", "", status, ": 403 user should have a permission to write to a repo", "may write to the repository"},
+		{"no access", "noaccess", "", comment, ": 404 The target couldn't be found.", "private repositories"},
+		{"no access, status", "noaccess", "", status, ": 404 The target couldn't be found.", "the commit, and that"},
+		{"no API below the URL", gtToken, "/elsewhere", comment, ": 404 Not Found", "its URL ends with /api/v1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			gt, _ := startGitea(t)
+			all := []string{"write:issue", "write:repository", "read:user"}
+			gt.AddToken("read", forgetest.GiteaToken{Login: "r", Scopes: []string{"read:issue", "read:repository"}, Writer: true})
+			gt.AddToken("reader", forgetest.GiteaToken{Login: "r", Scopes: all})
+			gt.AddToken("noaccess", forgetest.GiteaToken{Login: "s", Scopes: all, NoAccess: true})
+			url := strings.TrimSuffix(gt.URL, "/api/v1") + tt.url // the rest of it is added
+			c := newClient(t, forge.Options{Provider: forge.Forgejo, URL: url, Repository: "acme/orgs", Token: token(tt.token), HTTP: gt.Transport()})
+			checkRefusal(t, tt.call(c), "Forgejo", tt.line, tt.hint)
+		})
+	}
+}
+
+// Gitea returns all comments, whatever page is asked for; a server that knows pages
+// of them is read to the end as well, whether it counts them or not. A comment that
+// others wrote is left alone, and one that may not be changed is answered without a
+// word.
+func TestGiteaComments(t *testing.T) {
+	const mine = "<!-- reconciler:plan -->\n"
+	for _, comments := range []int{49, 50, 51, 120} {
+		gt, client := startGitea(t)
+		for range comments {
+			gt.AddComment(7, "ada", mine+"not ours")
+		}
+		for _, outcome := range []forge.Outcome{forge.Created, forge.Unchanged} {
+			got, err := client.Comment(t.Context(), 7, "plan", "hello")
+			if err != nil || got.Outcome != outcome || got.URL != gt.Comments(7)[comments].URL {
+				t.Errorf("%d comments: %+v, %v", comments, got, err)
+			}
+		}
+		if all := gt.Comments(7); len(all) != comments+1 || all[0].Edits != 0 {
+			t.Errorf("%d comments of %d, %d edits", len(all), comments+1, all[0].Edits)
+		}
+	}
+	for name, count := range map[string]http.Header{"counted": {"X-Total-Count": {"60"}}, "not counted": nil} {
+		var pages []string
+		c := newClient(t, forge.Options{Provider: forge.Gitea, Repository: "acme/orgs", Token: token(gtToken), HTTP: roundTripper(func(r *http.Request) *http.Response {
+			if r.Method != http.MethodGet {
+				return answer(200, `{"id":60}`, nil)
+			}
+			if strings.HasSuffix(r.URL.Path, "/user") {
+				return answer(200, `{"id":9}`, nil)
+			}
+			page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+			pages = append(pages, r.URL.RawQuery)
+			var all []string
+			for id := 50*(page-1) + 1; id <= min(50*page, 60); id++ {
+				all = append(all, fmt.Sprintf(`{"id":%d,"user":{"id":%d},"body":"<!-- reconciler:plan -->\nold"}`, id, id%60+9))
+			}
+			return answer(200, "["+strings.Join(all, ",")+"]", count)
+		})})
+		got, err := c.Comment(t.Context(), 7, "plan", "hello")
+		if err != nil || got.Outcome != forge.Updated || strings.Join(pages, " ") != "limit=50&page=1 limit=50&page=2" {
+			t.Errorf("%s: %+v, %v, pages %q", name, got, err, pages)
+		}
+	}
+}
+
+// The newest status of each context is found on any page, and states of other
+// programs are understood.
+func TestGiteaStatuses(t *testing.T) {
+	gt, client := startGitea(t)
+	for i := range 70 {
+		if err := client.SetStatus(t.Context(), sha, forge.Status{State: forge.Success, Context: fmt.Sprint("check ", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if last, err := client.LastStatus(t.Context(), sha, "check 0"); err != nil || last == nil || last.State != forge.Success {
+		t.Errorf("%+v, %v", last, err)
+	}
+	gt.Fail(forgetest.Fault{Method: "GET", Status: 200, Body: `{"statuses":[{"id":3,"context":"x","status":"warning"},{"id":2,"context":"x","status":"success"}]}`})
+	if last, err := client.LastStatus(t.Context(), sha, "x"); err != nil || last.State != forge.Failure {
+		t.Errorf("%+v, %v", last, err)
+	}
+}
+
 func checkRefusal(t *testing.T, err error, prefix, line, hint string) {
 	t.Helper()
 	if err == nil || !strings.HasPrefix(err.Error(), prefix) || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "\n") {
@@ -144,7 +241,7 @@ func TestLimits(t *testing.T) {
 }
 
 func TestServerTrouble(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		f.Fail(forgetest.Fault{Method: "GET", Status: 502, Times: 2, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<h1>Bad gateway</h1>"})
 		f.Fail(forgetest.Fault{Method: "GET", Drop: true})
 		if _, err := f.client.Comment(t.Context(), 7, "plan", "hello"); err != nil {

@@ -16,28 +16,35 @@ import (
 
 // The providers.
 const (
-	GitHub = "github" // github.com and GitHub Enterprise Server
-	GitLab = "gitlab" // gitlab.com and self-managed
+	GitHub  = "github"  // github.com and GitHub Enterprise Server
+	GitLab  = "gitlab"  // gitlab.com and self-managed
+	Gitea   = "gitea"   // any server
+	Forgejo = "forgejo" // any server, such as codeberg.org; the same API as Gitea's
 )
 
 // Providers returns the providers that New knows.
-func Providers() []string { return []string{GitHub, GitLab} }
+func Providers() []string { return []string{GitHub, GitLab, Gitea, Forgejo} }
 
 // Options configure a Client.
 type Options struct {
-	Provider string // GitHub or GitLab
+	Provider string // one of Providers
 	// URL is the root of the REST API; empty means https://api.github.com or
 	// https://gitlab.com/api/v4. On GitHub Enterprise Server it ends with
 	// /api/v3; on a self-managed GitLab it ends with /api/v4, which may be left
-	// out. It must be https, unless it is on loopback.
+	// out. Gitea and Forgejo have none of their own: it ends with /api/v1, which
+	// may be left out. It must be https, unless it is on loopback.
 	URL string
-	// Repository is owner/name on GitHub; on GitLab the project's full path,
+	// Repository is owner/name; on GitLab the project's full path,
 	// such as group/subgroup/name, or its number.
 	Repository string
 	// Token returns the token; it is called before each attempt. On GitHub any
 	// kind will do, on GitLab a personal, group or project access token with
-	// the scope api.
+	// the scope api, on Gitea one with the scopes write:issue, write:repository
+	// and read:user.
 	Token func(context.Context) (string, error)
+	// Refused, unless it is nil, is called with a token that the provider answers
+	// 401 to. The request is then repeated once, with what Token returns next.
+	Refused func(token string)
 	// HTTP sends the requests; http.DefaultTransport if nil.
 	HTTP http.RoundTripper
 	// Logger gets a line for each attempt (debug) and each retry (warn); nil
@@ -50,7 +57,7 @@ type Options struct {
 // hold no secrets; text.Hint returns what to do about them.
 type Client struct{ provider }
 
-// provider is what differs between GitHub and GitLab.
+// provider is what differs between the providers.
 type provider interface {
 	// comments returns the comments on a request; where newestFirst reports
 	// true, the newest first.
@@ -95,8 +102,12 @@ func New(opts Options) (*Client, error) {
 		p, err = newGitHub(opts)
 	case GitLab:
 		p, err = newGitLab(opts)
+	case Gitea:
+		p, err = newGitea(opts, "Gitea")
+	case Forgejo:
+		p, err = newGitea(opts, "Forgejo")
 	default:
-		err = fmt.Errorf("provider %q: must be %q or %q", opts.Provider, GitHub, GitLab)
+		err = fmt.Errorf("provider %q: must be one of %s", opts.Provider, strings.Join(Providers(), ", "))
 	}
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	ghToken = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
 	glToken = "glpat-0123456789abcdefghij"
+	gtToken = "0123456789abcdef0123456789abcdef76543210"
 	sha     = "0123456789abcdef0123456789abcdef01234567"
 )
 
@@ -41,6 +42,9 @@ func token(value string) func(context.Context) (string, error) {
 
 func newClient(t *testing.T, opts forge.Options) *forge.Client {
 	t.Helper()
+	if opts.URL == "" && (opts.Provider == forge.Gitea || opts.Provider == forge.Forgejo) {
+		opts.URL = "https://git.example" // they have none of their own
+	}
 	c, err := forge.New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -48,8 +52,8 @@ func newClient(t *testing.T, opts forge.Options) *forge.Client {
 	return c
 }
 
-// onBoth runs a test against both providers, with a fake clock.
-func onBoth(t *testing.T, test func(*testing.T, *forgeUnderTest)) {
+// onAll runs a test against all providers, with a fake clock.
+func onAll(t *testing.T, test func(*testing.T, *forgeUnderTest)) {
 	t.Run("GitHub", func(t *testing.T) {
 		gh, _ := startGitHub(t)
 		synctest.Test(t, func(t *testing.T) {
@@ -62,6 +66,13 @@ func onBoth(t *testing.T, test func(*testing.T, *forgeUnderTest)) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient(t, forge.Options{Provider: forge.GitLab, URL: gl.URL, Repository: "acme/okta/orgs", Token: token(glToken), HTTP: gl.Transport()})
 			test(t, &forgeUnderTest{gl.Server, c, gl.AddComment, "project_42_bot_1"})
+		})
+	})
+	t.Run("Gitea", func(t *testing.T) {
+		gt, _ := startGitea(t)
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, forge.Options{Provider: forge.Gitea, URL: gt.URL, Repository: "acme/orgs", Token: token(gtToken), HTTP: gt.Transport()})
+			test(t, &forgeUnderTest{gt.Server, c, gt.AddComment, "gitea-actions"})
 		})
 	})
 }
@@ -81,6 +92,14 @@ func startGitLab(t *testing.T) (*forgetest.GitLab, *forge.Client) {
 	gl.AddRequest(7)
 	gl.AddCommit(sha)
 	return gl, newClient(t, forge.Options{Provider: forge.GitLab, URL: gl.URL, Repository: "acme/okta/orgs", Token: token(glToken), HTTP: transport(t)})
+}
+
+func startGitea(t *testing.T) (*forgetest.Gitea, *forge.Client) {
+	gt := forgetest.NewGitea(t, "acme/orgs")
+	gt.AddToken(gtToken, forgetest.GiteaToken{Login: "gitea-actions", Scopes: []string{"write:issue", "write:repository", "read:user"}, Writer: true, Admin: true})
+	gt.AddRequest(7)
+	gt.AddCommit(sha)
+	return gt, newClient(t, forge.Options{Provider: forge.Gitea, URL: gt.URL, Repository: "acme/orgs", Token: token(gtToken), HTTP: transport(t)})
 }
 
 func transport(t *testing.T) *http.Transport {
@@ -107,7 +126,7 @@ func TestCommentOverTheNetwork(t *testing.T) {
 }
 
 func TestCommentIsSticky(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		f.addComment(7, "ada", "first!")
 		for _, step := range []struct {
 			name, body string
@@ -144,7 +163,7 @@ func TestCommentIsSticky(t *testing.T) {
 
 // Anybody can paste the marker, and the token may edit anybody's comment.
 func TestOthersCommentsAreLeftAlone(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		f.addComment(7, "mallory", "<!-- reconciler:plan -->\nnothing to see")
 		f.addComment(7, "other[bot]", "<!-- reconciler:plan -->\nnothing to see")
 		f.addComment(7, f.me, "quoting:\n<!-- reconciler:plan -->\nof another kind")
@@ -170,7 +189,7 @@ func TestOthersCommentsAreLeftAlone(t *testing.T) {
 }
 
 func TestNewestOfSeveralAcrossPages(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		f.addComment(7, f.me, "<!-- reconciler:plan -->\nolder")
 		for i := range 120 {
 			f.addComment(7, "ada", fmt.Sprint("comment ", i))
@@ -237,7 +256,7 @@ func denyUser(f *forgetest.Server, status int) {
 // Without the token's user there is still only one comment.
 func TestCommentIsStickyWithoutUser(t *testing.T) {
 	for _, status := range []int{403, 404} {
-		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		onAll(t, func(t *testing.T, f *forgeUnderTest) {
 			denyUser(f.Server, status)
 			f.addComment(7, "ada", "first!")
 			for _, step := range []forge.Comment{{Outcome: forge.Created}, {Outcome: forge.Updated, Guessed: true}, {Outcome: forge.Unchanged, Guessed: true}} {
@@ -278,7 +297,7 @@ func TestWhoseCommentIsGuessed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+			onAll(t, func(t *testing.T, f *forgeUnderTest) {
 				denyUser(f.Server, 403)
 				for i, author := range tt.authors {
 					if author == "me" {
@@ -314,7 +333,7 @@ func TestWhoseCommentIsGuessed(t *testing.T) {
 // Of many comments that may not be changed only a few are tried, and a temporary
 // error is no denial.
 func TestGuessesEnd(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		denyUser(f.Server, 403)
 		for range 40 {
 			f.addComment(7, "mallory", "<!-- reconciler:plan -->\nnothing to see")
@@ -349,7 +368,7 @@ func TestGuessesEnd(t *testing.T) {
 			{Method: "PUT", Times: 9, Status: 502, Body: "{}"},
 		},
 	} {
-		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		onAll(t, func(t *testing.T, f *forgeUnderTest) {
 			for _, fault := range faults {
 				f.Fail(fault)
 			}
@@ -432,8 +451,8 @@ func TestWhoWeAreIsUnknownForNow(t *testing.T) {
 }
 
 func TestLongBodies(t *testing.T) {
-	limits := map[string]int{"GitHub": 65536, "GitLab": 1_000_000}
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	limits := map[string]int{"GitHub": 65536, "GitLab": 1_000_000, "Gitea": 65536}
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		limit := limits[t.Name()[strings.LastIndex(t.Name(), "/")+1:]]
 		body := "# Plan\n<details><summary>all</summary>\n\n```\n" + strings.Repeat("äcme\n", limit/5+20) + "```\n</details>\nthe end"
 		for _, outcome := range []forge.Outcome{forge.Created, forge.Unchanged} {
@@ -467,7 +486,7 @@ func TestLostCreation(t *testing.T) {
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+			onAll(t, func(t *testing.T, f *forgeUnderTest) {
 				f.Fail(fault)
 				got, err := f.client.Comment(t.Context(), 7, "plan", "hello")
 				if err != nil || got.Outcome != forge.Created {
@@ -480,7 +499,7 @@ func TestLostCreation(t *testing.T) {
 		})
 	}
 	t.Run("forever", func(t *testing.T) {
-		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		onAll(t, func(t *testing.T, f *forgeUnderTest) {
 			f.Fail(forgetest.Fault{Method: "POST", Path: "/7/", Drop: true, Times: 99})
 			_, err := f.client.Comment(t.Context(), 7, "plan", "hello")
 			if err == nil || !strings.HasSuffix(err.Error(), "unexpected EOF; it may have taken effect all the same") {
@@ -492,7 +511,7 @@ func TestLostCreation(t *testing.T) {
 		})
 	})
 	t.Run("stopped meanwhile", func(t *testing.T) {
-		onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+		onAll(t, func(t *testing.T, f *forgeUnderTest) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			f.Fail(forgetest.Fault{Method: "POST", Path: "/7/", Drop: true, Applied: true})
@@ -567,7 +586,10 @@ func TestNewRefuses(t *testing.T) {
 		opts     forge.Options
 		expected string
 	}{
-		{forge.Options{Provider: "gitea", Repository: "a/b", Token: ok}, `provider "gitea": must be "github" or "gitlab"`},
+		{forge.Options{Provider: "bitbucket", Repository: "a/b", Token: ok}, `provider "bitbucket": must be one of github, gitlab, gitea, forgejo`},
+		{forge.Options{Provider: forge.Gitea, Repository: "a/b", Token: ok}, "Gitea needs the URL of its API, such as https://git.example/api/v1"},
+		{forge.Options{Provider: forge.Forgejo, URL: "https://codeberg.org", Repository: "a/b/c", Token: ok}, `a repository on Forgejo is OWNER/NAME, not "a/b/c"`},
+		{forge.Options{Provider: forge.Forgejo, URL: "http://codeberg.org", Repository: "a/b", Token: ok}, `must start with https://`},
 		{forge.Options{Provider: forge.GitHub, Repository: "a/b"}, "needs a token"},
 		{forge.Options{Provider: forge.GitHub, Repository: "a", Token: ok}, `OWNER/NAME, not "a"`},
 		{forge.Options{Provider: forge.GitHub, Repository: "a/b/c", Token: ok}, "OWNER/NAME"},

@@ -45,6 +45,7 @@ type failure struct {
 	temporary bool          // another attempt may succeed
 	open      bool          // the request may have taken effect
 	wait      time.Duration // set by the server; 0 if it set none
+	refused   string        // the token, where it is the reason
 }
 
 // Unwrap returns the error, and the wait as backoff takes it.
@@ -104,6 +105,8 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && k.ctx.Err() == nil:
 		f.error = k.errorf("no answer within %v", attemptTimeout)
+	case errors.As(err, new(*web.ProxyError)):
+		f = &failure{error: text.WithHint(f.error, web.ProxyHint)}
 	case errors.As(err, &cert):
 		f = &failure{error: text.WithHint(f.error, "the server's certificate is not trusted here: add its authority to those in the config, in SSL_CERT_FILE or in the system's roots")}
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -116,7 +119,7 @@ func (k *call) unanswered(ctx context.Context, err error) *failure {
 
 // refused returns the failure of a request whose answer isn't a success.
 func (k *call) refused(resp *http.Response, data []byte, token string) *failure {
-	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header)}
+	r := &refusal{call: k, status: resp.StatusCode, page: !isJSON(resp.Header) && len(data) > 0}
 	if !r.page {
 		r.message = message(data, token)
 	}
@@ -134,7 +137,11 @@ func (k *call) refused(resp *http.Response, data []byte, token string) *failure 
 		if r.page {
 			hint = cmp.Or(r.pageHint, hint)
 		}
-		return &failure{error: text.WithHint(r, hint)}
+		f := &failure{error: text.WithHint(r, hint)}
+		if r.status == http.StatusUnauthorized {
+			f.refused = token
+		}
+		return f
 	}
 }
 

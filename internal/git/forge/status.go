@@ -27,8 +27,8 @@ type Status struct {
 	// Context is the name of the report, such as "reconciler"; a commit has one
 	// status for each.
 	Context string
-	// Description is one short line, cut to 140 characters on GitHub and to 255 on
-	// GitLab.
+	// Description is one short line, cut to 140 characters on GitHub and to 255
+	// elsewhere.
 	Description string
 	// TargetURL is where to read more; empty, or http(s).
 	TargetURL string

@@ -11,7 +11,7 @@ import (
 )
 
 func TestStatus(t *testing.T) {
-	onBoth(t, func(t *testing.T, f *forgeUnderTest) {
+	onAll(t, func(t *testing.T, f *forgeUnderTest) {
 		if last, err := f.client.LastStatus(t.Context(), sha, "reconciler"); err != nil || last != nil {
 			t.Fatalf("%+v, %v", last, err)
 		}

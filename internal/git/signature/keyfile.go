@@ -57,16 +57,14 @@ func parseKeys(name string, data []byte, zone *time.Location) (k *Keys, err erro
 			k, err = nil, f.locate(name, err)
 		}
 	}()
+	size := len(data)
+	data, err = text.Decode(data)
 	valid := utf8.Valid(data)
 	switch {
-	case len(data) > maxKeys:
-		return nil, mistake(hintFile, "a file of keys has at most %d bytes, and this one has %d", maxKeys, len(data))
-	case bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")):
+	case size > maxKeys:
+		return nil, mistake(hintFile, "a file of keys has at most %d bytes, and this one has %d", maxKeys, size)
+	case err != nil:
 		return nil, mistake("save it as UTF-8", "the file is written in UTF-16")
-	case bytes.HasPrefix(data, []byte("\ufeff")):
-		f.enter(1, "\ufeff")
-		return nil, mistake("save it as UTF-8 without a byte order mark",
-			"the file begins with a byte order mark, which OpenSSH takes for a part of the first principal")
 	case !valid && bytes.HasPrefix(data[min(8, len(data)):], []byte("KBXf")):
 		return nil, mistake(hintPGP, "the file is a keybox of GnuPG, which only GnuPG reads")
 	case !valid && data[0]&0x80 == 0:

@@ -200,6 +200,7 @@ func TestParseErrors(t *testing.T) {
 	// A good key, the curve's generator, whose base64 ends in two spare bits.
 	const curve = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBGsX0fLhLEJH+Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivOM1drMV7Oy7ZAaDe/UfU="
 	mustParse(t, "a@x "+curve)
+	mustParse(t, "\ufeffa@x "+curve)
 	for _, test := range []struct{ name, text, message string }{
 		{"empty", "", "keys: there is no key in it"},
 		{"comments", "# a\n\n", "keys: there is no key in it"},
@@ -232,7 +233,8 @@ func TestParseErrors(t *testing.T) {
 		{"no key in the block", string(enarmor(armorKeys, []byte("\xb4\x01a"))), "keys:1: there is no OpenPGP key at its beginning"},
 		{"cut key", string(enarmor(armorKeys, []byte("\x98\x33\x04"))), "keys:1: the OpenPGP keys can't be read: they are cut off or damaged"},
 		{"UTF-16", "\xff\xfea\x00", "keys: the file is written in UTF-16"},
-		{"byte order mark", "\ufeffa@x " + key, "keys:1:1: the file begins with a byte order mark, which OpenSSH takes for a part of the first principal"},
+		{"UTF-16 without a mark", "a\x00@\x00", "keys: the file is written in UTF-16"},
+		{"two byte order marks", "\ufeff\ufeffa@x " + key, "keys:1:1: a principal is too long, or holds what can't be printed"},
 		{"binary", "\x98\xff", "keys: the OpenPGP keys can't be read: they are cut off or damaged"},
 		{"rubbish", "a\xff", "keys: the file is neither text nor a keyring"},
 		{"keybox", "\x00\x00\x00\x20\x01\x01\x00\x02KBXf\xff", "keys: the file is a keybox of GnuPG, which only GnuPG reads"},

@@ -231,6 +231,7 @@ func TestSSHKeys(t *testing.T) {
 		{"public key, with a passphrase", locked + ".pub", password(secret), []string{"can't be read", "not the .pub file"}},
 		{"empty file", tempFile(t, "\n"), nil, []string{"can't be read"}},
 		{"certificate", tempFile(t, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), nil, []string{"can't be read", "ssh-keygen"}},
+		{"UTF-16", tempFile(t, "\xff\xfe-\x00-\x00"), nil, []string{"the SSH key \"", "can't be read: it is UTF-16; save it as UTF-8"}},
 		{"cut off", tempFile(t, readFile(t, s.keyFile)[:80]), nil, []string{"can't be read: no key found"}},
 		// The server knows neither of these.
 		{"right passphrase", locked, password(secret), []string{"the server refused the key " + fingerprint(t, public)}},
@@ -604,5 +605,38 @@ func TestUserAgent(t *testing.T) {
 		if !strings.HasPrefix(a, "reconciler/devel ") || !strings.Contains(a, "git/") {
 			t.Errorf("sent by %q", a)
 		}
+	}
+}
+
+// A token that the server refuses is replaced at once, and once: one that was
+// revoked is good for an hour otherwise.
+func TestRefusedTokenIsReplaced(t *testing.T) {
+	want := map[string]string{"a.yaml": "one"}
+	r, _ := newRepo(t, want)
+	s := serveWeb(t, r.Dir(), false)
+	s.basicAuth("x-access-token", "ghs_2")
+	n, refused := 1, []string(nil)
+	opts := GitOptions{URL: s.url(), Auth: Auth{
+		Username: "x-access-token",
+		Password: func(context.Context) (string, error) { return fmt.Sprintf("ghs_%d", n), nil },
+		Refused:  func(token string) { refused = append(refused, token); n++ },
+	}}
+	g := newGit(t, opts)
+	wantContents(t, fetch(t, g), want)
+	if got := strings.Join(refused, " "); got != "ghs_1" || s.lists.Load() != 2 {
+		t.Errorf("refused %q in %d requests", got, s.lists.Load())
+	}
+	_, err := g.Fetch(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	s.basicAuth("x-access-token", "none")
+	_, err = g.Fetch(t.Context())
+	wantError(t, err, ErrDenied, "401 Unauthorized")
+	if got := strings.Join(refused, " "); got != "ghs_1 ghs_2" || s.lists.Load() != 5 {
+		t.Errorf("refused %q in %d requests", got, s.lists.Load())
+	}
+	if strings.Contains(err.Error(), "ghs_") {
+		t.Errorf("the token is in %v", err)
 	}
 }

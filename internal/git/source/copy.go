@@ -241,6 +241,9 @@ func (c *copier) unreadable(name string, h plumbing.Hash, err error) error {
 			fmt.Sprintf("in a partial clone \"git archive -o /dev/null %s\" fetches what is missing; a damaged one has to be cloned again", c.short()),
 			"the repository lacks the object %s for %q at commit %s", h, name, c.short())
 	}
+	if errors.As(err, new(*overLimit)) {
+		return c.g.explain(err)
+	}
 	return c.g.fail(ErrContent, fsck, "%q at commit %s can't be read: %s", name, c.short(), oneLine(err.Error()))
 }
 

@@ -99,11 +99,16 @@ func (g *Git) openGitDir(gitDir string) (*disk, error) {
 	ext := readConfig(filepath.Join(common, "config")).Section("extensions")
 	switch {
 	case strings.EqualFold(ext.Option("objectformat"), "sha256"):
-		return nil, g.fail(ErrContent, "use one with SHA-1 hashes, git's default", "repositories with SHA-256 hashes can't be read")
+		return nil, g.sha256()
 	case strings.EqualFold(ext.Option("refstorage"), "reftable"):
 		return nil, g.fail(ErrContent, `"git refs migrate --ref-format=files" makes it readable`, "repositories with reftables can't be read on disk")
 	}
 	return openDisk(repo, gitDir, common, g.limits.file), nil
+}
+
+// sha256 is about a repository whose hashes have 64 digits.
+func (g *Git) sha256() error {
+	return g.fail(ErrContent, "use one with SHA-1 hashes, git's default", "repositories with SHA-256 hashes can't be read")
 }
 
 // findGitDir returns the folder with the inside of the repository in dir. A file

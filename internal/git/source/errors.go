@@ -32,6 +32,8 @@ var (
 var (
 	// errTransient: the same request may succeed a moment later.
 	errTransient = errors.New("transient")
+	// errUnauthorized: the server doesn't accept the password.
+	errUnauthorized = errors.New("unauthorized")
 	// errPermanent: the same commit fails like that every time.
 	errPermanent = errors.New("permanent")
 )

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -122,6 +123,8 @@ func (g *Git) explainRefusal(err error) error {
 		kinds = []error{ErrUnreachable, errTransient}
 	case r.status == http.StatusNotFound:
 		kinds = []error{ErrNotFound}
+	case r.status == http.StatusUnauthorized && who == "the server":
+		kinds = append(kinds, errUnauthorized)
 	}
 	return reclassify(g.fail(nil, hint, "%s answered %v%s", who, r, r.said), kinds...)
 }
@@ -158,6 +161,7 @@ func (g *Git) explainTrust(err error) error {
 func (g *Git) explainAnswer(err error) error {
 	var (
 		large  *overLimit
+		refs   *overRefs
 		status *githttp.Err
 		line   *pktline.ErrorLine
 		stderr *sshStderr
@@ -166,12 +170,21 @@ func (g *Git) explainAnswer(err error) error {
 	switch {
 	case errors.As(err, &large):
 		return g.fail(ErrContent, "keep the manifests in a repository of their own; a server that filters objects (uploadpack.allowFilter) sends less", "the repository is too large: %s", large)
+	case errors.As(err, &refs):
+		return g.fail(ErrContent, fmt.Sprintf("keep the manifests in a repository of their own, with fewer branches and tags; is %s the right one?", g.opts.Names.URL), "the repository is too large: %s", refs)
 	case errors.Is(err, errSpool):
 		return g.fail(ErrDenied, fmt.Sprintf("large repositories need room for %d MB there; TMPDIR names another folder", g.limits.pack>>20), "%s", oneLine(err.Error()))
 	case errors.As(err, &status):
 		return g.notGit(status.Error())
+	case errors.Is(err, errNoPack):
+		return g.notGit(errNoPack.Error())
 	case errors.Is(err, packp.ErrEmptyInput):
 		return g.notGit("it is empty")
+	case errors.As(err, &other) && isSHA256(other):
+		return g.sha256()
+	case g.ep.Protocol == "ssh" && (other != nil || errors.Is(err, pktline.ErrInvalidPktLen)):
+		return g.fail(ErrNotFound, "is this the URL of a git repository, as for git clone? A shell that greets, or a script that prints something, spoils the answer",
+			"the answer is not git's: it may be what a shell prints")
 	case errors.As(err, &other), errors.Is(err, pktline.ErrInvalidPktLen):
 		return g.notGit("it may be a web page")
 	case errors.As(err, &line):
@@ -183,6 +196,12 @@ func (g *Git) explainAnswer(err error) error {
 	default:
 		return nil
 	}
+}
+
+// isSHA256 reports whether it is a list of refs that could not be read because its
+// hashes have 64 digits.
+func isSHA256(list *packp.ErrUnexpectedData) bool {
+	return bytes.Contains(list.Data, []byte("object-format=sha256"))
 }
 
 func (g *Git) notGit(why string) error {
@@ -199,10 +218,10 @@ func (g *Git) explainSaid(said string) error {
 	switch {
 	case said == "":
 		return g.transient("the server's log may say more", "the server ended the conversation without a word")
-	case says("not found", "not appear to be a git repository", "does not exist", "no such repository", "could not be found"):
+	case says("not found", "not appear to be a git repository", "does not exist", "no such repository", "could not be found", "cannot find repository"):
 		return g.fail(ErrNotFound, "check the URL; many hosts say the same when the key may not see it",
 			"there is no such repository: the server says %q", said)
-	case says("permission denied", "access denied", "denied to", "denied by", "not allowed", "not authorized", "permission to", "saml sso", "single sign-on"):
+	case says("permission denied", "access denied", "denied to", "denied by", "not allowed", "not authorized", "permission to", "not have permission", "no permission", "unauthorized", "forbidden", "saml sso", "single sign-on"):
 		return g.fail(ErrDenied, "the key or token needs permission to read the repository, and authorization where single sign-on is required",
 			"access is denied: the server says %q", said)
 	default:

@@ -58,7 +58,7 @@ func FuzzServer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.limits.pack, g.limits.unpacked = 1<<20, 64<<20
+		g.limits.pack, g.limits.inflated, g.limits.unpacked = 1<<20, 16<<20, 64<<20
 		snap, err := g.converse(t.Context(), script{list, pack})
 		if err != nil {
 			wantError(t, err, nil)
@@ -104,7 +104,7 @@ func FuzzHistory(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.limits.pack, g.limits.unpacked = 1<<20, 64<<20
+		g.limits.pack, g.limits.inflated, g.limits.unpacked = 1<<20, 16<<20, 64<<20
 		tip, since := plumbing.NewHash(hashes[2]), plumbing.NewHash(hashes[0])
 		h, err := g.converseHistory(t.Context(), script{list, pack}, newer, tip, since)
 		if err != nil {

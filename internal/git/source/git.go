@@ -62,6 +62,9 @@ type Auth struct {
 	// Password returns the password or token. A function that makes tokens has
 	// to keep them as long as they are good.
 	Password func(context.Context) (string, error)
+	// Refused, unless it is nil, is called with a password that the server answers
+	// 401 to. The fetch is then tried once more, with what Password returns next.
+	Refused func(password string)
 	// CAFile holds certificates in PEM that are trusted for https, and for a
 	// proxy that is spoken to by https, besides the system's.
 	CAFile        string
@@ -90,11 +93,13 @@ type Git struct {
 	// pauses returns the pauses between tries; tests shorten them.
 	pauses func() backoff.BackOff
 
-	mu      sync.Mutex
-	last    *reading // nil before the first
-	filter  int      // the index in filters
-	secrets []string // in the forms to be struck from errors
-	shown   string   // to an SSH server: the key, for messages, or the password
+	mu       sync.Mutex
+	last     *reading        // nil before the first
+	filter   int             // the index in filters
+	secrets  []string        // in the forms to be struck from errors
+	password string          // that the server was last sent
+	shown    string          // to an SSH server: the key, for messages, or the password
+	warned   map[string]bool // what warnOnce has logged
 }
 
 // reading is the result of reading the commit that the ref last pointed to.
@@ -107,10 +112,13 @@ type reading struct {
 // limits bound the memory and the time that a repository can take.
 type limits struct {
 	file      int64 // bytes of a file above which its content is left out
-	pack      int64 // bytes of one answer of a server
-	memory    int   // bytes of such an answer above which it is kept in a file
-	unpacked  int64 // bytes of one answer when it is unpacked: bounds time, not memory
-	objects   int   // in one answer
+	refs      int64 // bytes of the list of branches and tags of a server
+	preamble  int64 // bytes of what a server says before it sends a pack
+	pack      int64 // bytes of a pack
+	memory    int   // bytes of a pack above which it is kept in a file
+	inflated  int64 // bytes that any pack may inflate to: bounds time, not memory
+	unpacked  int64 // bytes that its deltas may make: the same
+	objects   int   // in one pack
 	manifests int64 // bytes of all manifests of a commit
 	entries   int   // files and folders of a commit below the path
 	history   int64 // bytes of all commits of a History
@@ -118,7 +126,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		file: maxFile, pack: 512 << 20, memory: 16 << 20, unpacked: 16 << 30,
+		file: maxFile, refs: 6 << 20, preamble: 256 << 10, pack: 512 << 20, memory: 16 << 20, inflated: 4 << 30, unpacked: 8 << 30,
 		objects: 1_000_000, manifests: 256 << 20, entries: 250_000, history: 64 << 20,
 	}
 }
@@ -214,6 +222,11 @@ func attempt[T any](ctx context.Context, g *Git, do func(context.Context) (T, er
 	ctx, cancel := context.WithTimeoutCause(ctx, g.opts.Timeout, errTimeout)
 	defer cancel()
 	done, err := do(ctx)
+	if refused := g.opts.Auth.Refused; refused != nil && errors.Is(err, errUnauthorized) {
+		g.log.WarnContext(ctx, "git: trying again with a new token", "error", err.Error())
+		refused(g.password)
+		done, err = do(ctx)
+	}
 	pauses := g.pauses()
 	for try := 1; try < maxTries && errors.Is(err, errTransient); try++ {
 		pause := pauses.NextBackOff()

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
@@ -29,6 +30,7 @@ func (g *Git) connectHTTP(ctx context.Context) (session, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.password = password
 	var auth transport.AuthMethod // nil without a password: go-git looks at the interface
 	if password != "" {
 		auth = &githttp.BasicAuth{Username: g.user(password), Password: password}
@@ -39,18 +41,38 @@ func (g *Git) connectHTTP(ctx context.Context) (session, error) {
 	}
 	ep := g.ep // a redirect changes it
 	conns := g.newHTTPTransport(roots)
-	client := githttp.NewClient(&http.Client{Transport: &checkedTransport{conns, g.limits.pack}})
+	m := &meter{limits: g.limits}
+	client := githttp.NewClient(&http.Client{Transport: &checkedTransport{conns, m}})
 	s, err := client.NewUploadPackSession(&ep, auth)
 	if err != nil {
 		return nil, g.explain(err)
 	}
-	return &httpSession{s, conns}, nil
+	return &httpSession{s, conns, m}, nil
 }
 
-// httpSession is go-git's, with connections of its own.
+// httpSession is go-git's, with connections of its own, and bounded.
 type httpSession struct {
 	session
 	conns *http.Transport
+	meter *meter
+}
+
+// AdvertisedReferencesContext asks for the list of refs.
+func (s *httpSession) AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error) {
+	s.meter.listOfRefs()
+	adv, err := s.session.AdvertisedReferencesContext(ctx)
+	return adv, s.meter.cause(err)
+}
+
+// UploadPack asks for objects.
+func (s *httpSession) UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	s.meter.answer()
+	resp, err := s.session.UploadPack(ctx, req)
+	if err != nil {
+		return nil, s.meter.cause(err)
+	}
+	s.meter.objects()
+	return resp, nil
 }
 
 // Close ends the conversation and its connections.
@@ -140,11 +162,11 @@ func (e *refusal) Error() string {
 }
 
 // checkedTransport names this program, before go-git, as the User-Agent, makes
-// errors of refusals, and bounds what is read: all of an
-// answer by limit bytes, and what a server says about an error by far less.
+// errors of refusals, and bounds what is read: an answer by the meter, and what a
+// server says about an error by far less.
 type checkedTransport struct {
 	next  http.RoundTripper
-	limit int64
+	meter *meter
 }
 
 // maxSaid is how much is read of what a server says about an error.
@@ -161,11 +183,14 @@ func (t *checkedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		defer resp.Body.Close()
 		return nil, &refusal{status: resp.StatusCode, at: req.URL, header: resp.Header, said: said(resp.Body)}
 	}
-	limit := t.limit
+	body := t.meter.reader(resp.Body)
 	if resp.StatusCode >= 300 {
-		limit = maxSaid
+		body = io.LimitReader(resp.Body, maxSaid)
 	}
-	resp.Body = http.MaxBytesReader(nil, resp.Body, limit)
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
 	return resp, nil
 }
 

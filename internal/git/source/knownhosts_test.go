@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -108,7 +109,8 @@ func TestKnownHostsAuthority(t *testing.T) {
 	}
 }
 
-// An entry without a port is for port 22, and names are matched without case.
+// Names are matched as OpenSSH does: without case, and one without a port is for
+// each port that has no name of its own.
 func TestKnownHostsNames(t *testing.T) {
 	key, _ := newKey(t)
 	for _, tt := range []struct {
@@ -116,7 +118,22 @@ func TestKnownHostsNames(t *testing.T) {
 		known       bool
 	}{
 		{"git.example", "git.example:22", true},
-		{"git.example", "git.example:2222", false},
+		{"git.example", "git.example:2222", true},
+		{"Git.EXAMPLE", "git.example:22", true},
+		{"[Git.Example]:2222", "git.example:2222", true},
+		{"[*.example]:2222", "git.example:2222", true},
+		{"g?t.example", "git.example:22", true},
+		{"g?it.example", "git.example:22", false},
+		{"*it*am*e", "git.example:22", true},
+		{"*", "git.example:2222", true},
+		{"*.example,!git.*", "git.example:22", false},
+		{"!*", "git.example:22", false},
+		{"[git.example]:22", "git.example:22", true},
+		{knownhosts.HashHostname("git.example"), "git.example:22", true},
+		{knownhosts.HashHostname("git.example"), "git.example:2222", true},
+		{knownhosts.HashHostname("[git.example]:2222"), "git.example:2222", true},
+		{knownhosts.HashHostname("[git.example]:2222"), "git.example:22", false},
+		{"other.example", "git.example:22", false},
 		{"[git.example]:2222", "git.example:2222", true},
 		{"[git.example]:2222", "git.example:22", false},
 		{"*.example", "git.example:2222", true},
@@ -133,6 +150,95 @@ func TestKnownHostsNames(t *testing.T) {
 		}
 		if known := len(k.algorithms()) > 0; known != tt.known {
 			t.Errorf("%s for %s: got known %v, want %v", tt.entry, tt.addr, known, tt.known)
+		}
+	}
+}
+
+// A name with the port outranks one without, as it does in OpenSSH.
+func TestKnownHostsPort(t *testing.T) {
+	key, _ := newKey(t)
+	other, _ := newKey(t)
+	k := readHosts(t, knownhosts.Line([]string{"git.example"}, other.PublicKey())+"\n"+knownhosts.Line([]string{"git.example:2222"}, key.PublicKey()))
+	if err := k.check(k.addr, nil, key.PublicKey()); err != nil {
+		t.Error(err)
+	}
+	if err := k.check(k.addr, nil, other.PublicKey()); err == nil {
+		t.Error("the key of another port was accepted")
+	}
+}
+
+func readHosts(t *testing.T, lines string) *hostKeys {
+	t.Helper()
+	g := newGit(t, GitOptions{URL: "ssh://git.example:2222/r", Auth: Auth{SSHKeyFile: "key", KnownHostsFile: tempFile(t, lines)}})
+	k, err := g.knownHosts("git.example:2222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// A line that can't be read is passed over with a warning, and the others count.
+func TestKnownHostsDamagedLines(t *testing.T) {
+	key, _ := newKey(t)
+	line := knownhosts.Line([]string{"git.example:2222"}, key.PublicKey())
+	blob := strings.Fields(line)[2]
+	future := base64.StdEncoding.EncodeToString([]byte("\x00\x00\x00\x0bssh-mldsa65\x00\x00\x00\x01x"))
+	for _, tt := range []struct {
+		name, before, warning string
+	}{
+		{"kind of tomorrow", "new.example ssh-mldsa65 " + future, `keys of the kind \"ssh-mldsa65\" are not supported`},
+		{"revoked kind of tomorrow", "@revoked * ssh-mldsa65 " + future, "are not supported"},
+		{"marker", "@unknown-marker x.example ssh-ed25519 " + blob, `the marker \"@unknown-marker\" is unknown`},
+		{"two markers", "@revoked @cert-authority x.example ssh-ed25519 " + blob, "no key of the kind"},
+		{"garbage", "garbage line", "as ssh-keyscan prints them"},
+		{"cut off", "other.example ssh-ed25519 " + blob[:20], "its key is damaged"},
+		{"not base64", "other.example ssh-ed25519 ~~~", "no key of the kind"},
+		{"another kind", "other.example ssh-rsa " + blob, "no key of the kind"},
+		{"long", strings.Repeat("x", 100_000), "as ssh-keyscan prints them"},
+		{"byte order mark", "\ufeff# comment", ""},
+		{"comment and blank", "#\n\n \t", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			log, logged := logTo()
+			g := newGit(t, GitOptions{URL: "ssh://git.example:2222/r", Logger: log,
+				Auth: Auth{SSHKeyFile: "key", KnownHostsFile: tempFile(t, tt.before+"\r\n"+line)}})
+			for range 2 {
+				k, err := g.knownHosts("git.example:2222")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := k.check(k.addr, nil, key.PublicKey()); err != nil {
+					t.Error(err)
+				}
+			}
+			got := logged.String()
+			if tt.warning == "" && got != "" {
+				t.Errorf("warned: %s", got)
+			}
+			if tt.warning != "" && (strings.Count(got, "\n") != 1 || !strings.Contains(got, "line 1 of the file of known hosts") || !strings.Contains(got, tt.warning)) {
+				t.Errorf("got %q, want one warning with %q", got, tt.warning)
+			}
+		})
+	}
+}
+
+// What revokes the host's key refuses it, also when it can't be read; what revokes
+// the key of another host doesn't.
+func TestKnownHostsRevoked(t *testing.T) {
+	key, _ := newKey(t)
+	line := knownhosts.Line([]string{"git.example:2222"}, key.PublicKey())
+	for before, want := range map[string]string{
+		"@revoked " + line: "revoked by line 1",
+		"@revoked * " + strings.SplitN(line, " ", 2)[1]:             "revoked by line 1",
+		"@revoked Git.Example " + strings.SplitN(line, " ", 2)[1]:   "revoked by line 1",
+		"@revoked * ssh-ed25519 AAAA":                               "line 1 of",
+		"@revoked other.example ssh-ed25519 AAAA":                   "",
+		"@revoked other.example " + strings.SplitN(line, " ", 2)[1]: "",
+	} {
+		k := readHosts(t, before+"\n"+line)
+		err := k.check(k.addr, nil, key.PublicKey())
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", before, err, want)
 		}
 	}
 }

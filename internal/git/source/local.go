@@ -15,12 +15,18 @@ import (
 // directory. The name may be that of a symbolic link, which is resolved here: when
 // it is pointed elsewhere (as Kubernetes does to update a mounted ConfigMap), the
 // Snapshot stays with the old place. Links within a folder never lead out of it. A
-// pipe is read at once. Reading a file that is written to fails with ErrChanging.
+// pipe is read at once. It fails with ErrIncomplete if a sparse checkout leaves out
+// manifests. Reading a file that is written to fails with ErrChanging.
 func Local(name string) (*Snapshot, error) {
 	if name == "" {
 		return nil, fail("manifests: no file or folder was named", "", ErrNotFound)
 	}
 	info, err := os.Stat(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if err := checkSparse(name); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, localError(name, err)
 	}

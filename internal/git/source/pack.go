@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -36,11 +37,13 @@ type pack struct {
 	deltas  []*entry // to be resolved
 	// recent holds contents by place: objects are mostly the bases of those
 	// that come next.
-	recent *cache.BufferLRU
-	left   int64 // how many bytes may yet be unpacked
+	recent   *cache.BufferLRU
+	in       *input
+	inflated int64 // bytes, by the scan
+	left     int64 // how many bytes may yet be unpacked after it
 	// partial reports that a file that isn't in byHash is larger than
-	// limits.file, rather than missing.
-	partial bool
+	// limits.file, rather than missing, and unhashed that any object is.
+	partial, unhashed bool
 }
 
 // entry is one object of a pack.
@@ -71,6 +74,7 @@ func readPack(ctx context.Context, r io.Reader, l limits, partial bool) (*pack, 
 		recent: cache.NewBufferLRU(maxRecent), left: l.unpacked, partial: partial,
 	}
 	in := &input{r: io.TeeReader(r, p.spool)}
+	p.in = in
 	err := p.scan(ctx, packfile.NewScanner(in))
 	switch {
 	case err == nil:
@@ -96,7 +100,7 @@ func (p *pack) Close() error { return p.spool.close() }
 func (p *pack) EncodedObject(t plumbing.ObjectType, h plumbing.Hash) (plumbing.EncodedObject, error) {
 	e, ok := p.byHash[h]
 	switch {
-	case !ok && p.partial && t == plumbing.BlobObject:
+	case !ok && (p.unhashed || p.partial && t == plumbing.BlobObject):
 		return nil, &tooLarge{p.limits.file + 1}
 	case !ok || t != plumbing.AnyObject && t != e.typ:
 		return nil, plumbing.ErrObjectNotFound
@@ -142,6 +146,9 @@ func (p *pack) scan(ctx context.Context, s *packfile.Scanner) error {
 func (p *pack) scanObject(s *packfile.Scanner, h *packfile.ObjectHeader) error {
 	e := &entry{at: h.Offset, typ: h.Type, size: h.Length, base: p.byPlace[h.OffsetReference], baseRef: h.Reference}
 	p.byPlace[e.at] = e
+	if err := p.inflate(h.Length); err != nil {
+		return err
+	}
 	switch {
 	case h.Type.IsDelta():
 		start := &prefix{limit: 2 * binary.MaxVarintLen64}
@@ -155,23 +162,23 @@ func (p *pack) scanObject(s *packfile.Scanner, h *packfile.ObjectHeader) error {
 			return fmt.Errorf("%w: a delta without sizes", errMalformed)
 		}
 		p.deltas = append(p.deltas, e)
-	case h.Type >= plumbing.CommitObject && h.Type <= plumbing.TagObject:
+	case h.Type < plumbing.CommitObject || h.Type > plumbing.TagObject:
+		return fmt.Errorf("%w: an object of no known type", errMalformed)
+	case p.needless(h.Length): // only its end is looked for
+		p.unhashed = true
+		return p.unpack(s, h, io.Discard)
+	default:
 		hasher := plumbing.NewHasher(h.Type, h.Length)
 		if err := p.unpack(s, h, hasher); err != nil {
 			return err
 		}
 		p.found(e, hasher.Sum())
-	default:
-		return fmt.Errorf("%w: an object of no known type", errMalformed)
 	}
 	return nil
 }
 
 // unpack writes the object that the header was just read of.
 func (p *pack) unpack(s *packfile.Scanner, h *packfile.ObjectHeader, w io.Writer) error {
-	if err := p.spend(h.Length); err != nil {
-		return err
-	}
 	n, _, err := s.NextObject(w)
 	if err == nil && n != h.Length {
 		err = fmt.Errorf("%w: an object of %d bytes unpacks to %d", errMalformed, h.Length, n)
@@ -179,10 +186,22 @@ func (p *pack) unpack(s *packfile.Scanner, h *packfile.ObjectHeader, w io.Writer
 	return err
 }
 
-// spend counts what is about to be unpacked.
+// inflate counts what the scan is about to unpack. It has to unpack all objects
+// to find where they end. What shrank far more than files do is there to keep us
+// busy, or nearly: the limit grows with what was received.
+func (p *pack) inflate(n int64) error {
+	const usual = 32 // times as large as in a pack; git's files are 3 to 10 times
+	most := p.limits.inflated + usual*p.in.n
+	if p.inflated += n; p.inflated > most || n < 0 || p.inflated < 0 {
+		return &overLimit{fmt.Sprintf("%d kB of it unpack to more than %d MB", p.in.n>>10, most>>20)}
+	}
+	return nil
+}
+
+// spend counts what is about to be unpacked after the scan.
 func (p *pack) spend(n int64) error {
 	if p.left -= n; p.left < 0 || n < 0 {
-		return &overLimit{fmt.Sprintf("it unpacks to more than %d MB", p.limits.unpacked>>20)}
+		return &overLimit{fmt.Sprintf("its changed files unpack to more than %d MB", p.limits.unpacked>>20)}
 	}
 	return nil
 }
@@ -214,7 +233,7 @@ func (p *pack) resolve(ctx context.Context) error {
 			}
 		}
 		if len(waiting) == len(p.deltas) {
-			if p.partial {
+			if p.partial || p.unhashed {
 				return nil // they build on objects that are too large
 			}
 			return fmt.Errorf("%w: %d deltas to nothing", errMalformed, len(waiting))
@@ -229,10 +248,8 @@ func (p *pack) resolveOne(e *entry) error {
 	if e.depth = e.base.depth + 1; e.depth > maxDepth {
 		return fmt.Errorf("%w: more than %d deltas one upon another", errMalformed, maxDepth)
 	}
-	// The limit is above that of files: a smaller one may be a delta to a larger
-	// one.
-	if max(e.base.size, e.size) > 4*p.limits.file {
-		p.partial = true
+	if p.needless(max(e.base.size, e.size)) {
+		p.unhashed = true
 		return nil
 	}
 	data, err := p.content(e)
@@ -243,6 +260,11 @@ func (p *pack) resolveOne(e *entry) error {
 	p.found(e, plumbing.ComputeHash(e.typ, data))
 	return nil
 }
+
+// needless reports whether an object of that size need not be known: neither is it
+// read, nor is one that is read a delta to it. That limit is above the one of
+// files, because a smaller file may be a delta to a larger one.
+func (p *pack) needless(size int64) bool { return size > 4*p.limits.file }
 
 // content unpacks an object. What it returns must not be changed.
 func (p *pack) content(e *entry) ([]byte, error) {
@@ -261,7 +283,7 @@ func (p *pack) content(e *entry) ([]byte, error) {
 			return nil, err
 		}
 		raw := &prefix{limit: int(h.Length), kept: make([]byte, 0, h.Length)}
-		if err := errors.Join(p.spend(e.size), p.unpack(p.scanner, h, raw)); err != nil {
+		if err := cmp.Or(p.spend(h.Length), p.spend(e.size), p.unpack(p.scanner, h, raw)); err != nil {
 			return nil, err
 		}
 		if e.base == nil {
@@ -277,11 +299,13 @@ func (p *pack) content(e *entry) ([]byte, error) {
 // input reads, and remembers what that failed with when more was asked for.
 type input struct {
 	r   io.Reader
+	n   int64 // bytes so far
 	err error
 }
 
 func (i *input) Read(p []byte) (int, error) {
 	n, err := i.r.Read(p)
+	i.n += int64(n)
 	if n > 0 {
 		return n, nil // an error comes again
 	}

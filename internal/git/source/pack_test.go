@@ -297,7 +297,8 @@ func TestPackLimits(t *testing.T) {
 		words []string
 	}{
 		{"at the limits", func(l *limits) { l.manifests, l.objects, l.pack, l.unpacked = 1800, 4, 500, 10_000 }, nil, nil},
-		{"unpacked", func(l *limits) { l.unpacked = 1 << 10 }, ErrContent, []string{"the repository is too large", "unpacks to more than 0 MB", "of their own"}},
+		{"inflated", func(l *limits) { l.inflated = -16 << 10 }, ErrContent, []string{"the repository is too large: 0 kB of it unpack to more than"}},
+		{"unpacked", func(l *limits) { l.unpacked = 1 << 10 }, ErrContent, []string{"the repository is too large", "its changed files unpack to more than 0 MB", "of their own"}},
 		{"objects", func(l *limits) { l.objects = 3 }, ErrContent, []string{"the repository is too large", "more than 3 objects", "of their own"}},
 		{"manifests", func(l *limits) { l.manifests = 1799 }, ErrContent, []string{"the manifests at commit ", "hold more than 0 MB", "git.path"}},
 	} {
@@ -311,6 +312,55 @@ func TestPackLimits(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What is there to take time is given up: gigabytes of zeros beside the
+// manifests. What a few large files take is not.
+func TestZerosTakeLittleTime(t *testing.T) {
+	const size = 64 << 20
+	for _, tt := range []struct {
+		files, inflated int64
+		words           []string
+	}{
+		{1, size, nil},
+		{4, size, []string{"the repository is too large", "kB of it unpack to more than 6", "uploadpack.allowFilter"}},
+	} {
+		p := &packer{t: t}
+		for range tt.files {
+			p.raw(plumbing.BlobObject, size, nil, io.LimitReader(zeros{}, size))
+		}
+		_, one := p.add(plumbing.BlobObject, "one")
+		g := scripted(t, "")
+		g.limits.inflated = tt.inflated
+		snap, err := g.converse(t.Context(), p.script(p.commit("a.yaml", one)))
+		if tt.words != nil {
+			wantError(t, err, ErrContent, tt.words...)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContents(t, snap, map[string]string{"a.yaml": "one"})
+	}
+}
+
+// A manifest that only its size keeps from being read is there, whatever the
+// server sent beside it.
+func TestPackUnhashed(t *testing.T) {
+	const size = 5 * maxFile
+	p := &packer{t: t}
+	p.raw(plumbing.BlobObject, size, nil, io.LimitReader(zeros{}, size))
+	hasher := plumbing.NewHasher(plumbing.BlobObject, size)
+	if _, err := io.CopyN(hasher, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := scripted(t, "").converse(t.Context(), p.script(p.commit("a.yaml", hasher.Sum())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := snap.FS.(memoryFS)["a.yaml"]; f == nil || f.Sys == nil {
+		t.Errorf("got %v, want a file that is too large", f)
 	}
 }
 

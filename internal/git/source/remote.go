@@ -2,11 +2,8 @@ package source
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -110,12 +107,7 @@ func (g *Git) transfer(ctx context.Context, s session, adv *packp.AdvRefs, r req
 	case req.Capabilities.Supports(capability.Sideband):
 		body = sideband.NewDemuxer(sideband.Sideband, body)
 	}
-	sto, err := readPack(ctx, body, g.limits, req.Filter != "")
-	var limit *http.MaxBytesError
-	if errors.As(err, &limit) {
-		err = &overLimit{fmt.Sprintf("it takes more than %d MB", limit.Limit>>20)}
-	}
-	return sto, err
+	return readPack(ctx, body, g.limits, req.Filter != "")
 }
 
 // offered reports whether the server lets us ask for the object by its hash.

@@ -376,6 +376,10 @@ func TestSSHTrust(t *testing.T) {
 		words []string
 	}{
 		{"good", good, nil},
+		{"indented key with a byte order mark", Auth{KnownHostsFile: good.KnownHostsFile, SSHKeyFile: tempFile(t,
+			"\ufeff  "+strings.ReplaceAll(readFile(t, s.keyFile), "\n", "\n  "))}, nil},
+		{"known hosts in UTF-16", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t, "\xff\xfe#\x00")},
+			[]string{"the file of known hosts \"", "can't be read: it is UTF-16; save it as UTF-8"}},
 		{"hashed host", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: tempFile(t,
 			knownhosts.HashHostname(knownhosts.Normalize(s.addr))+line[strings.Index(line, " "):]+"\n")}, nil},
 		{"unknown host", Auth{SSHKeyFile: s.keyFile, KnownHostsFile: knownHosts(t, "other.example:22", other.PublicKey())},

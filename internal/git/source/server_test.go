@@ -266,7 +266,9 @@ type sshServer struct {
 	packs   atomic.Int32
 	// password is accepted, if it is set.
 	password string
-	wg       sync.WaitGroup
+	// answer, if it is set, takes the place of git-upload-pack.
+	answer func(ssh.Channel)
+	wg     sync.WaitGroup
 }
 
 // serveSSH serves the repository; more are host keys besides its own, which
@@ -344,6 +346,10 @@ func (s *sshServer) exec(ch ssh.Channel, command, dir string, byGit bool) {
 	s.lists.Add(1)
 	status := []byte{0, 0, 0, 0}
 	defer func() { _, _ = ch.SendRequest("exit-status", false, status) }()
+	if s.answer != nil {
+		s.answer(ch)
+		return
+	}
 	if command != "git-upload-pack '/repo.git'" {
 		fmt.Fprintf(ch.Stderr(), "ERROR: Repository not found.\n%s\n", command)
 		status[3] = 128

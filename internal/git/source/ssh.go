@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/text"
 )
 
 // sshSession is a conversation with git-upload-pack through an SSH connection.
@@ -29,7 +31,8 @@ type sshSession struct {
 	// unwatch ends what closes the connection when the context ends.
 	unwatch func() bool
 	in      io.WriteCloser
-	out     io.ReadCloser
+	out     io.Reader
+	meter   *meter
 	errs    *prefix
 	asked   bool
 }
@@ -52,8 +55,8 @@ func (g *Git) connectSSH(ctx context.Context) (session, error) {
 		conn.Close()
 		return nil, g.explain(err)
 	}
-	s := &sshSession{client: ssh.NewClient(c, chans, reqs), unwatch: unwatch}
-	if err := s.start(g.ep.Path, g.limits.pack); err != nil {
+	s := &sshSession{client: ssh.NewClient(c, chans, reqs), unwatch: unwatch, meter: &meter{limits: g.limits}}
+	if err := s.start(g.ep.Path); err != nil {
 		s.Close()
 		return nil, g.explain(err)
 	}
@@ -113,6 +116,7 @@ func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	data = text.PEM(data)
 	passphrase, err := g.secret(ctx, g.opts.Auth.SSHPassphrase, "passphrase", setting)
 	if err != nil {
 		return nil, err
@@ -141,11 +145,14 @@ func (g *Git) sshKey(ctx context.Context) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// readFile reads a file of the options.
+// readFile reads a text file of the options.
 func (g *Git) readFile(what, file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, g.fail(ErrDenied, "is the path right, and may the user that runs this program read it?", "%s can't be read: %v", what, err)
+	}
+	if data, err = text.Decode(data); err != nil {
+		return nil, g.fail(ErrDenied, "", "%s %q can't be read: %v", what, file, err)
 	}
 	return data, nil
 }
@@ -153,7 +160,7 @@ func (g *Git) readFile(what, file string) ([]byte, error) {
 // sshText is the text of an error of package ssh.
 func sshText(err error) string { return oneLine(strings.TrimPrefix(err.Error(), "ssh: ")) }
 
-func (s *sshSession) start(path string, limit int64) error {
+func (s *sshSession) start(path string) error {
 	cmd, err := s.client.NewSession()
 	if err != nil {
 		return err
@@ -164,7 +171,7 @@ func (s *sshSession) start(path string, limit int64) error {
 		return err
 	}
 	s.cmd, s.in = cmd, in
-	s.out = http.MaxBytesReader(nil, io.NopCloser(out), limit)
+	s.out = s.meter.reader(out)
 	s.errs = &prefix{limit: 4 << 10}
 	cmd.Stderr = s.errs
 	// ssh://host/~user/repo means a path from that user's home.
@@ -182,14 +189,18 @@ func shellQuote(s string) string {
 // AdvertisedReferencesContext reads the list of refs that the server begins
 // with. The context is the one that the connection was made with.
 func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error) {
+	s.meter.listOfRefs()
 	adv := packp.NewAdvRefs()
-	err := adv.Decode(s.out)
+	err := s.meter.cause(adv.Decode(s.out))
+	var other *packp.ErrUnexpectedData
 	switch {
-	case errors.Is(err, packp.ErrEmptyInput):
-		// What went wrong stands on the other channel; all of it is there
-		// once the command has ended.
-		_ = s.cmd.Wait()
-		return nil, &sshStderr{string(s.errs.kept)}
+	case errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen), errors.As(err, &other) && !isSHA256(other):
+		// What went wrong stands on the other channel. Gitea writes an empty
+		// line on this one first.
+		if said := s.said(); said != "" || errors.Is(err, packp.ErrEmptyInput) {
+			return nil, &sshStderr{said}
+		}
+		return nil, err
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case err != nil:
@@ -197,6 +208,25 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	}
 	transport.FilterUnsupportedCapabilities(adv.Capabilities)
 	return adv, nil
+}
+
+// said returns what the server wrote on the other channel. All of it is there once the
+// command has ended; nothing, if it doesn't end soon.
+func (s *sshSession) said() string {
+	const patience = 2 * time.Second
+	_ = s.in.Close()
+	ended := make(chan struct{})
+	go func() { // until Close at the latest
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, s.out) // bounded by the meter
+		_ = s.cmd.Wait()
+	}()
+	select {
+	case <-ended:
+		return string(s.errs.kept)
+	case <-time.After(patience):
+		return ""
+	}
 }
 
 // UploadPack asks for objects.
@@ -213,10 +243,12 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 	if err := s.in.Close(); err != nil {
 		return nil, err
 	}
+	s.meter.answer()
 	resp := packp.NewUploadPackResponse(req)
-	if err := resp.Decode(s.out); err != nil {
-		return nil, err
+	if err := resp.Decode(io.NopCloser(s.out)); err != nil {
+		return nil, s.meter.cause(err)
 	}
+	s.meter.objects()
 	return resp, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 const (
@@ -173,7 +174,7 @@ func (c *Client) path(segments ...string) *url.URL {
 func BaseTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               web.EnvironmentProxy,
 		DialContext:         dialer.DialContext,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -184,6 +185,7 @@ func BaseTransport(concurrency int) *http.Transport {
 		// a POST on one that is just being closed can't be sent again.
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
+		OnProxyConnectResponse: web.CheckProxy,
 		// Without pings a dead HTTP/2 connection stays in use: each retry
 		// would time out on it in turn.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},

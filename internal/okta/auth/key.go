@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"reconciler/internal/text"
 )
 
 // minRSABits is the size of the keys that Okta makes. It refuses smaller ones.
@@ -67,8 +69,11 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 // ES384, ES512). Errors say what was found instead, and nothing of what a key is
 // made of.
 func ParsePrivateKey(data []byte) (Key, error) {
-	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	data, err := text.Decode(data)
+	data = bytes.TrimSpace(data)
 	switch {
+	case err != nil:
+		return Key{}, fmt.Errorf("the private key can't be read: %w", err)
 	case len(data) == 0:
 		return Key{}, errors.New("the private key is empty")
 	case data[0] == '{':
@@ -79,12 +84,7 @@ func ParsePrivateKey(data []byte) (Key, error) {
 }
 
 func parsePEM(data []byte) (Key, error) {
-	if !bytes.Contains(data, []byte("\n")) {
-		// Environment variables often hold a PEM in one line with its line
-		// ends written out. A backslash occurs nowhere else in a PEM.
-		data = bytes.ReplaceAll(data, []byte(`\r`), nil)
-		data = bytes.ReplaceAll(data, []byte(`\n`), []byte("\n"))
-	}
+	data = text.PEM(data)
 	var private *pem.Block
 	var others []string
 	for {

@@ -77,6 +77,7 @@ func TestKeyForms(t *testing.T) {
 		{"public key beside it", public + pkcs8(t, r), "RS256", ""},
 		{"text around it", "my key\n" + pkcs8(t, p256) + "\nthe end\n", "ES256", ""},
 		{"one line, escaped", strings.ReplaceAll(strings.TrimSpace(pkcs8(t, p256)), "\n", `\n`), "ES256", ""},
+		{"indented, as in YAML", "    " + strings.ReplaceAll(pkcs8(t, p256), "\n", "\n    "), "ES256", ""},
 		{"CRLF and BOM", "\xef\xbb\xbf" + strings.ReplaceAll(pkcs8(t, p256), "\n", "\r\n"), "ES256", ""},
 		{"JWK RSA", jwkOf(t, r, keyID, ""), "RS256", keyID},
 		{"JWK RS256", jwkOf(t, r, keyID, "RS256"), "RS256", keyID},
@@ -127,6 +128,7 @@ func TestKeyErrors(t *testing.T) {
 
 	tests := []struct{ name, data, want string }{
 		{"empty", "", "is empty"},
+		{"UTF-16", "\xff\xfe-\x00-\x00", "it is UTF-16; save it as UTF-8"},
 		{"blank", " \n\t\n", "is empty"},
 		{"a path", "/run/secrets/aerial.pem", "neither a PEM"},
 		{"public PEM", public, "this is a public key"},

@@ -239,7 +239,7 @@ func (a *attempt) unanswered(ctx context.Context, err error) *failure {
 	}
 	err = a.sending.err
 	f := &failure{err: &foreignError{err}, verdict: transient, uncertain: !unsent(err)}
-	if untrusted(err) || unknownHost(err) {
+	if untrusted(err) || unknownHost(err) || noProxy(err) {
 		f.verdict = permanent
 	}
 	if late != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // Error is an answer of an API that is not a success.
@@ -182,8 +183,12 @@ func (e *lateError) Error() string { return "no complete answer within " + e.aft
 // be trusted. Then it is certain that it did nothing.
 func unsent(err error) bool {
 	var op *net.OpError
-	return untrusted(err) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
+	return untrusted(err) || noProxy(err) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
+
+// noProxy reports whether the way leads through a proxy that is named wrongly, or
+// refuses us.
+func noProxy(err error) bool { return errors.As(err, new(*web.ProxyError)) }
 
 // untrusted reports whether the server's certificate was refused.
 func untrusted(err error) bool {
@@ -202,6 +207,8 @@ func unknownHost(err error) bool {
 func WayHint(err error, key string) string {
 	var late *lateError
 	switch {
+	case noProxy(err):
+		return text.Hint(err)
 	case untrusted(err):
 		return "the server's certificate is not trusted here: check " + key + ", the system's root certificates, and proxies on the way"
 	case unknownHost(err):

@@ -21,6 +21,21 @@ func (g *GitHub) AddApp(id, installation string, key *rsa.PublicKey, as GitHubTo
 	g.apps = append(g.apps, githubApp{id, installation, key, as})
 }
 
+// RevokeTokens revokes all tokens that there are.
+func (g *GitHub) RevokeTokens() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.tokens)
+}
+
+// RefuseTokens revokes all tokens, and each that an app gets from now on.
+func (g *GitHub) RefuseTokens() {
+	g.RevokeTokens()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forgetful = true
+}
+
 // accessToken creates a token of an installation.
 // https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app
 func (g *GitHub) accessToken(r request) *answer {
@@ -36,7 +51,9 @@ func (g *GitHub) accessToken(r request) *answer {
 		return githubNotFound
 	}
 	token := fmt.Sprintf("ghs_%036d", g.nextID())
-	g.tokens[token] = app.as
+	if !g.forgetful {
+		g.tokens[token] = app.as
+	}
 	return &answer{http.StatusCreated, object{
 		"token": token, "expires_at": g.now().Add(time.Hour).UTC().Format(time.RFC3339), "repository_selection": "selected",
 	}}

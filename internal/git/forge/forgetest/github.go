@@ -47,7 +47,8 @@ type GitHub struct {
 	former    []string
 	tokens    map[string]GitHubToken
 	apps      []githubApp
-	remaining int // requests until the rate limit; negative is no limit
+	forgetful bool // tokens of apps are refused
+	remaining int  // requests until the rate limit; negative is no limit
 	reset     time.Time
 }
 

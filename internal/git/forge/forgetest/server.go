@@ -1,4 +1,4 @@
-// Package forgetest provides servers that stand in for GitHub and GitLab. They
+// Package forgetest provides servers that stand in for GitHub, GitLab and Gitea. They
 // have the few endpoints that package forge uses, and follow the documented API
 // there: methods, headers, credentials, permissions, pages, limits and the
 // messages of refusals. They reject what the real servers reject. They write
@@ -71,7 +71,7 @@ type Test interface {
 	Cleanup(f func())
 }
 
-// Server is what both servers have in common. All methods may be called from many
+// Server is what the servers have in common. All methods may be called from many
 // goroutines.
 type Server struct {
 	// URL is the root of the REST API.
