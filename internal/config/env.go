@@ -20,8 +20,8 @@ func flagEnv() []string {
 	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT"}
 }
 
-// environment maps the names of our variables to their values, which are not
-// empty.
+// environment maps the names of our variables to their values. An empty value
+// removes a key from the file.
 type environment map[string]string
 
 // ourName matches the names of our variables, without characters that a shell
@@ -36,12 +36,19 @@ func newEnvironment(environ []string) environment {
 		}
 	}
 	maps.DeleteFunc(env, func(name, value string) bool {
-		return value == "" || slices.Contains(flagEnv(), name) || fromKubernetes(name, value)
+		return slices.Contains(flagEnv(), name) || fromKubernetes(name, value)
 	})
 	return env
 }
 
-func (env environment) names() []string { return slices.Sorted(maps.Keys(env)) }
+// names returns the names of the variables that have a value, and empty those of
+// the others.
+func (env environment) names() []string { return env.withValue(true) }
+func (env environment) empty() []string { return env.withValue(false) }
+
+func (env environment) withValue(has bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(env)), func(name string) bool { return (env[name] != "") != has })
+}
 
 // envPlace returns the position of a mistake in a variable: it has no lines.
 func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name} }
@@ -58,7 +65,8 @@ func fromKubernetes(name, value string) bool {
 	return kubernetesService.MatchString(name) || kubernetesPort.MatchString(name) && strings.Contains(value, "://")
 }
 
-// overlay sets the fields of the file that have a variable.
+// overlay sets the fields of the file that have a variable, and removes those
+// whose variable is empty or whose key is excluded by that of a variable.
 func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Errors) {
 	addItems(env, "parent", "PARENTS", &f.Parents, &errs)
 	addItems(env, "window", "WINDOWS", &f.Windows, &errs)
@@ -67,6 +75,14 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 	for _, fd := range f.fields() {
 		known[fd.env()] = fd
 	}
+	for _, name := range env.empty() {
+		if fd := known[name]; fd != nil {
+			fd.remove()
+		} else {
+			warnings = append(warnings, Warning{envPlace(name), "unknown variable" + env.didYouMean(name, known)})
+		}
+	}
+	f.removeExcluded(func(fd *field) bool { return env[fd.env()] != "" })
 	for _, name := range env.names() {
 		pos := envPlace(name)
 		fd := known[name]

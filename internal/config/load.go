@@ -43,7 +43,7 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 func Load(path string, environ []string) (*Config, []Warning, error) {
 	env := newEnvironment(environ)
 	data, err := readConfig(path)
-	if errors.Is(err, fs.ErrNotExist) && path == DefaultFile && len(env) > 0 {
+	if errors.Is(err, fs.ErrNotExist) && path == DefaultFile && len(env.names()) > 0 {
 		cfg, warnings, err := load("", nil, env)
 		return cfg, warnings, err
 	}
