@@ -456,7 +456,8 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.wrongKind(n, s, "a string")
 		return false
 	}
-	if n.Tag != "!!str" && !verbatim(n, v) {
+	// A date is text: YAML 1.2, and so editors, know no dates.
+	if n.Tag != "!!str" && n.Tag != "!!timestamp" && !verbatim(n, v) {
 		d.fail(d.pos(n), "%s must be a string, not %s: quote it, '%s'", s, describe(n), short(n.Value))
 		return false
 	}
@@ -477,11 +478,10 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 	return true
 }
 
-// verbatim reports whether v takes n as text, although YAML sees a number or a
-// time.
+// verbatim reports whether v takes n as text, although YAML sees a number.
 func verbatim(n *yaml.Node, v reflect.Value) bool {
 	_, ok := v.Addr().Interface().(Verbatim)
-	return ok && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!timestamp")
+	return ok && (n.Tag == "!!int" || n.Tag == "!!float")
 }
 
 func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {
