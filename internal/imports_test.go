@@ -119,7 +119,8 @@ func TestImportsRunOneWay(t *testing.T) {
 			if is && !slices.Contains(rule.imports, ours) && !slices.Contains(rule.imports, "*") {
 				t.Errorf("%s imports %s: %s", name, ours, rule.why)
 			}
-			if imported == "gopkg.in/yaml.v3" && name != "internal/strictyaml" {
+			// Tests read YAML as editors do, with the traps.
+			if imported == "gopkg.in/yaml.v3" && name != "internal/strictyaml" && name != "internal/strictyaml/schemagen/schematest" {
 				t.Errorf("%s imports %s: its traps end in internal/strictyaml", name, imported)
 			}
 			if strings.HasPrefix(imported, "github.com/google/go-github/") || strings.HasPrefix(imported, "gitlab.com/gitlab-org/api/") {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"maps"
@@ -59,6 +60,16 @@ func TestSchemaIsFresh(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(Schema), string(got)); diff != "" {
 		t.Errorf("manifest.schema.json is stale, run go generate (-committed +generated):\n%s", diff)
+	}
+}
+
+// Editors offer what a "then" names before anything else: for a new org that would
+// be the status INACTIVE.
+func TestSchemaOffersNothing(t *testing.T) {
+	for _, keyword := range []string{"if", "then", "else"} {
+		if bytes.Contains(Schema, []byte(`"`+keyword+`":`)) {
+			t.Errorf("the schema uses %q", keyword)
+		}
 	}
 }
 
