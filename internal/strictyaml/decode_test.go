@@ -252,6 +252,36 @@ func TestDecodeInto(t *testing.T) {
 	}
 }
 
+// DecodeInto names keys by their paths.
+func TestDecodeIntoPaths(t *testing.T) {
+	type part struct {
+		Size At[int]          `yaml:"size"`
+		Tags At[[]At[string]] `yaml:"tags"`
+	}
+	type sheet struct {
+		Main  At[part]           `yaml:"main"`
+		Parts []At[part]         `yaml:"parts"`
+		Named Map[At[part]]      `yaml:"named"`
+		Go    map[string]At[int] `yaml:"go"`
+	}
+	var got sheet
+	err := DecodeInto("f", []byte("main: {size: x, sizes: 1, other: 2}\nparts:\n  - size: 1\n    size: 2\n  - {tags: [true], size: }\n  - 1\n"+
+		"named: {a: {size: y}}\ngo: {b: z}\nmani: 1\n"), &got)
+	wanted := `f:1:14: "main.size" must be a whole number, not "x"
+f:1:17: unknown key "main.sizes": did you mean "main.size"?
+f:1:27: unknown key "main.other": allowed here are size, tags
+f:4:5: duplicate key "parts.0.size": it is already at f:3:5
+f:5:13: an item of "parts.1.tags" must be a string, not true: quote it, 'true'
+f:5:20: "parts.1.size" has no value: give it one, or remove the key
+f:6:5: an item of "parts" must be a mapping (key: value), not the number 1
+f:7:19: "named.a.size" must be a whole number, not "y"
+f:8:9: "go.b" must be a whole number, not "z"
+f:9:1: unknown key "mani": did you mean "main"?`
+	if diff := cmp.Diff(wanted, fmt.Sprint(err)); diff != "" {
+		t.Errorf("errors differ (-wanted +got):\n%s", diff)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id"}
 	tests := []struct{ word, wanted string }{
@@ -261,7 +291,15 @@ func TestNearest(t *testing.T) {
 		{"product_sets", "productSets"},
 		{"sell", "cell"},
 		{"xx", ""},
-		{"ix", "id"},
+		{"ID", "id"},
+		{"ix", ""}, // many short words are alike
+		{"idd", ""},
+		{"cel", "cell"},
+		{"call", "cell"},
+		{"cxxl", ""},
+		{"statsu", "status"},
+		{"statute", ""},
+		{"stadium", ""},
 		{"something", ""},
 		{"", ""},
 		{strings.Repeat("x", 1000), ""},

@@ -1,9 +1,6 @@
 package strictyaml
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // maxNearLen limits the length of words that Nearest compares, in bytes: the
 // work grows with its square.
@@ -12,29 +9,26 @@ const maxNearLen = 100
 // Nearest returns the candidate that word was most likely meant to be, or "" if
 // none is near. It counts dropped, added, changed and swapped characters
 // (Damerau-Levenshtein distance, optimal string alignment) without regard to
-// case; about one character in three may be wrong. The first of several equally
-// near candidates wins.
+// case; one character in four of the longer word may be wrong, so that words of
+// up to three letters, of which many are alike, must be equal but for their case.
+// The first of several equally near candidates wins.
 func Nearest(word string, candidates []string) string {
 	if word == "" || len(word) > maxNearLen {
 		return ""
 	}
 	w := []rune(strings.ToLower(word))
-	best, limit := "", max(1, len(w)/3)
+	best, least := "", len(w)+1
 	for _, c := range candidates {
 		if c == "" || len(c) > maxNearLen {
 			continue
 		}
-		if diff := utf8.RuneCountInString(c) - len(w); diff > limit || -diff > limit {
+		r := []rune(strings.ToLower(c))
+		limit := min(max(len(w), len(r))/4, least-1)
+		if diff := len(r) - len(w); diff > limit || -diff > limit {
 			continue
 		}
-		d := distance(w, []rune(strings.ToLower(c)), limit)
-		// A word of one or two letters is near to every other one.
-		if d > limit || d >= len(w) {
-			continue
-		}
-		best, limit = c, d-1
-		if d == 0 {
-			break
+		if d := distance(w, r, limit); d <= limit {
+			best, least = c, d
 		}
 	}
 	return best
