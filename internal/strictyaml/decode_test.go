@@ -283,7 +283,7 @@ f:9:1: unknown key "mani": did you mean "main"?`
 }
 
 func TestNearest(t *testing.T) {
-	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id"}
+	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id", "gov"}
 	tests := []struct{ word, wanted string }{
 		{"prodcuts", "products"},
 		{"product", "products"},
@@ -293,7 +293,11 @@ func TestNearest(t *testing.T) {
 		{"xx", ""},
 		{"ID", "id"},
 		{"ix", ""}, // many short words are alike
+		{"di", ""},
 		{"idd", ""},
+		{"gvo", "gov"},
+		{"vgo", ""},
+		{"gob", ""},
 		{"cel", "cell"},
 		{"call", "cell"},
 		{"cxxl", ""},

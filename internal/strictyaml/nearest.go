@@ -1,6 +1,9 @@
 package strictyaml
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // maxNearLen limits the length of words that Nearest compares, in bytes: the
 // work grows with its square.
@@ -9,9 +12,9 @@ const maxNearLen = 100
 // Nearest returns the candidate that word was most likely meant to be, or "" if
 // none is near. It counts dropped, added, changed and swapped characters
 // (Damerau-Levenshtein distance, optimal string alignment) without regard to
-// case; one character in four of the longer word may be wrong, so that words of
-// up to three letters, of which many are alike, must be equal but for their case.
-// The first of several equally near candidates wins.
+// case; one character in four of the longer word may be wrong. Words of three
+// letters, of which many are alike, may have two of them swapped, and shorter
+// ones must be equal. The first of several equally near candidates wins.
 func Nearest(word string, candidates []string) string {
 	if word == "" || len(word) > maxNearLen {
 		return ""
@@ -23,7 +26,11 @@ func Nearest(word string, candidates []string) string {
 			continue
 		}
 		r := []rune(strings.ToLower(c))
-		limit := min(max(len(w), len(r))/4, least-1)
+		limit := max(len(w), len(r)) / 4
+		if limit == 0 && swapped(w, r) {
+			limit = 1
+		}
+		limit = min(limit, least-1)
 		if diff := len(r) - len(w); diff > limit || -diff > limit {
 			continue
 		}
@@ -32,6 +39,12 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// swapped reports whether two words of three letters consist of the same ones.
+func swapped(a, b []rune) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return len(a) == 3 && slices.Equal(a, b)
 }
 
 // distance returns the number of edits between a and b, or limit+1 as soon as
