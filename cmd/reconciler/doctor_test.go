@@ -35,7 +35,10 @@ func TestDoctorFindsDaemon(t *testing.T) {
 		"0200other": `^warning +http +a daemon on 127\.0\.0\.1:\d+ watches another account`,
 	} {
 		var out, errs buffer
-		env := []string{"RECONCILER_HTTP_ADDRESS=" + address[1], "RECONCILER_AERIAL_ACCOUNT_ID=" + other}
+		env := []string{"RECONCILER_HTTP_ADDRESS=" + address[1]}
+		if other != "" {
+			env = append(env, "RECONCILER_AERIAL_ACCOUNT_ID="+other)
+		}
 		run(ctx, []string{"doctor", "--config", r.config, "--log-level", "error"}, stdio{strings.NewReader(""), &out, &errs}, env)
 		if !regexp.MustCompile(`(?m)`+want).MatchString(out.String()) || errs.String() != "" {
 			t.Errorf("%s%s", out.String(), errs.String())

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"gopkg.in/yaml.v3"
 
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/strictyaml/schemagen/schematest"
 )
 
 // The corpus is one archive a case: the config; the environment, if any; what
@@ -20,7 +21,7 @@ import (
 // and in the comment, whether the schema takes the config: "schema: accepts" is
 // written where it does although Load rejects it.
 func TestCorpus(t *testing.T) {
-	sch := compileSchema(t)
+	sch := schematest.Compile(t, Schema)
 	for _, dir := range []string{"good", "bad"} {
 		paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.txtar"))
 		if err != nil || len(paths) == 0 {
@@ -75,12 +76,16 @@ func checkCase(t *testing.T, sch *jsonschema.Schema, path string, good bool) {
 		return // the schema is about the file alone
 	}
 	accepts := good || bytes.Contains(a.Comment, []byte("schema: accepts"))
-	doc, err := plainYAML(yaml.Data)
-	if err != nil {
+	docs, ok := schematest.Documents(yaml.Data)
+	if !ok {
 		return // no YAML that means anything: no editor gets as far as the schema
 	}
-	if err := sch.Validate(doc); (err == nil) != accepts {
-		t.Errorf("schema: %v", err)
+	var refused error
+	for _, doc := range docs {
+		refused = errors.Join(refused, sch.Validate(doc))
+	}
+	if (refused == nil) != accepts {
+		t.Errorf("schema: %v", refused)
 	}
 }
 
@@ -103,49 +108,5 @@ func checkSaid(t *testing.T, path string, a *txtar.Archive, part *txtar.File, sa
 	}
 	if diff := cmp.Diff(expected, said); diff != "" {
 		t.Errorf("(-expected +said):\n%s", diff)
-	}
-}
-
-func compileSchema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("config.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	sch, err := c.Compile("config.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sch
-}
-
-// plainYAML reads YAML as an editor does, which is all that a schema sees.
-func plainYAML(data []byte) (any, error) {
-	var n yaml.Node
-	if err := yaml.Unmarshal(data, &n); err != nil {
-		return nil, err
-	}
-	textTimes(&n)
-	var doc any
-	if err := n.Decode(&doc); err != nil {
-		return nil, err
-	}
-	if doc == nil {
-		doc = map[string]any{} // a file of nothing but comments
-	}
-	return doc, nil
-}
-
-// textTimes makes text of times: editors go by YAML 1.2, which knows none.
-func textTimes(n *yaml.Node) {
-	if n.Tag == "!!timestamp" {
-		n.Tag = "!!str"
-	}
-	for _, c := range n.Content {
-		textTimes(c)
 	}
 }

@@ -20,8 +20,8 @@ func flagEnv() []string {
 	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT"}
 }
 
-// environment maps the names of our variables to their values, which are not
-// empty.
+// environment maps the names of our variables to their values. An empty value
+// removes a key from the file.
 type environment map[string]string
 
 // ourName matches the names of our variables, without characters that a shell
@@ -36,12 +36,19 @@ func newEnvironment(environ []string) environment {
 		}
 	}
 	maps.DeleteFunc(env, func(name, value string) bool {
-		return value == "" || slices.Contains(flagEnv(), name) || fromKubernetes(name, value)
+		return slices.Contains(flagEnv(), name) || fromKubernetes(name, value)
 	})
 	return env
 }
 
-func (env environment) names() []string { return slices.Sorted(maps.Keys(env)) }
+// names returns the names of the variables that have a value, and empty those of
+// the others.
+func (env environment) names() []string { return env.withValue(true) }
+func (env environment) empty() []string { return env.withValue(false) }
+
+func (env environment) withValue(has bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(env)), func(name string) bool { return (env[name] != "") != has })
+}
 
 // envPlace returns the position of a mistake in a variable: it has no lines.
 func envPlace(name string) strictyaml.Pos { return strictyaml.Pos{File: name} }
@@ -58,7 +65,8 @@ func fromKubernetes(name, value string) bool {
 	return kubernetesService.MatchString(name) || kubernetesPort.MatchString(name) && strings.Contains(value, "://")
 }
 
-// overlay sets the fields of the file that have a variable.
+// overlay sets the fields of the file that have a variable, and removes those
+// whose variable is empty or whose key is excluded by that of a variable.
 func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Errors) {
 	addItems(env, "parent", "PARENTS", &f.Parents, &errs)
 	addItems(env, "window", "WINDOWS", &f.Windows, &errs)
@@ -67,27 +75,40 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 	for _, fd := range f.fields() {
 		known[fd.env()] = fd
 	}
-	for _, name := range env.names() {
-		pos := envPlace(name)
-		fd := known[name]
-		switch {
-		case fd != nil:
-			fd.override(name, env[name], &errs)
+	for _, name := range env.empty() {
+		switch fd := known[name]; {
+		case fd == nil:
+			env.unknown(name, known, &warnings, &errs)
+		case protects.MatchString(name):
+			errs.Add(envPlace(name), "is empty, and commits would be applied unverified: unset the variable, or remove the key from the file")
 		default:
-			near := nearestVariable(name, known)
-			msg := "unknown variable: it is not used (docs/config.md lists those that are)"
-			if near != "" {
-				msg = fmt.Sprintf("unknown variable: did you mean %q?", near)
-			}
-			if restricts.MatchString(name) || restricts.MatchString(near) {
-				// Ignoring it would allow writes that it should prevent.
-				errs.Add(pos, "%s", msg)
-				continue
-			}
-			warnings = append(warnings, Warning{pos, msg})
+			fd.remove()
+		}
+	}
+	f.removeExcluded(func(fd *field) bool { return env[fd.env()] != "" })
+	for _, name := range env.names() {
+		if fd := known[name]; fd != nil {
+			fd.override(name, env[name], &errs)
+		} else {
+			env.unknown(name, known, &warnings, &errs)
 		}
 	}
 	return warnings, errs
+}
+
+// unknown adds a warning of an unknown variable, or an error where ignoring it
+// would allow writes that it should prevent.
+func (env environment) unknown(name string, known map[string]*field, warnings *[]Warning, errs *strictyaml.Errors) {
+	near := nearestVariable(name, known)
+	msg := "unknown variable: it is not used (docs/config.md lists those that are)"
+	if near != "" {
+		msg = fmt.Sprintf("unknown variable: did you mean %q?", near)
+	}
+	if env[name] != "" && (restricts.MatchString(name) || restricts.MatchString(near)) {
+		errs.Add(envPlace(name), "%s", msg)
+		return
+	}
+	*warnings = append(*warnings, Warning{envPlace(name), msg})
 }
 
 // nearestVariable returns the variable that an unknown one is probably meant to be,
@@ -109,8 +130,12 @@ func nearestVariable(name string, known map[string]*field) string {
 	return ""
 }
 
-// restricts matches variables of keys that prevent writes.
-var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
+// protects matches variables of keys without which nothing is verified, and
+// restricts those of all keys that prevent writes.
+var (
+	protects  = regexp.MustCompile(`^RECONCILER_GIT_VERIFY_`)
+	restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
+)
 
 // addItems appends the items of a list that only the environment has: variables
 // that begin with RECONCILER_KEY_ and an index. Variables that belong to no item

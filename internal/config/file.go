@@ -8,7 +8,8 @@ import (
 
 // The types of this file are the config file as it is written. The tag yaml is
 // the key; env is that of a secret, which only the environment may contain; doc,
-// jsonschema and default go into the JSON Schema and into docs/config.md.
+// jsonschema and default go into the JSON Schema and into docs/config.md; form is
+// how resolver reads a text, of which forms_test.go has the schema.
 
 type at[T any] = strictyaml.At[T]
 
@@ -16,8 +17,8 @@ type file struct {
 	Aerial    aerialFile           `yaml:"aerial" doc:"The Aerial account and how to reach it."`
 	Parents   []at[parentFile]     `yaml:"parents" doc:"Orgs through which child orgs are created."`
 	Git       at[gitFile]          `yaml:"git" doc:"The git repository that holds the manifests. Excludes manifests."`
-	Manifests at[string]           `yaml:"manifests" jsonschema:"minLength=1" doc:"A file or folder on disk with the manifests, instead of git."`
-	Schedule  at[string]           `yaml:"schedule" jsonschema:"minLength=1,example=*/10 * * * *,example=@every 10m,example=CRON_TZ=Europe/Berlin 30 2 * * *" default:"*/10 * * * *" doc:"When the daemon runs: five cron fields, @hourly, @daily, @weekly, @monthly, @yearly or @every DURATION; CRON_TZ=ZONE may precede the fields."`
+	Manifests at[string]           `yaml:"manifests" form:"path" doc:"A file or folder on disk with the manifests, instead of git."`
+	Schedule  at[string]           `yaml:"schedule" form:"schedule" jsonschema:"example=*/10 * * * *,example=@every 10m,example=CRON_TZ=Europe/Berlin 30 2 * * *" default:"*/10 * * * *" doc:"When the daemon runs: five cron fields, @hourly, @daily, @weekly, @monthly, @yearly or @every DURATION; CRON_TZ=ZONE may precede the fields."`
 	Jitter    at[time.Duration]    `yaml:"jitter" default:"0s" doc:"Each run is delayed by a random time up to this, 0s to 1h and less than the time between two runs."`
 	Windows   []at[windowFile]     `yaml:"windows" doc:"Times in which nothing is written (deny), or outside of which nothing is written (allow). Drift is detected all the same."`
 	Suspend   []at[suspensionFile] `yaml:"suspend" doc:"Orgs to which nothing is written until the entry is removed or expires. Drift is detected all the same."`
@@ -29,7 +30,7 @@ type file struct {
 }
 
 type aerialFile struct {
-	URL         at[string]        `yaml:"url" jsonschema:"pattern=^https?://,example=https://aerial-apac.okta.com" doc:"The Aerial API."`
+	URL         at[string]        `yaml:"url" form:"webURL" jsonschema:"example=https://aerial-apac.okta.com" doc:"The Aerial API."`
 	AccountID   at[string]        `yaml:"accountID" jsonschema:"pattern=^[A-Za-z0-9_-]+$,example=0200bs0617vvhv2v675mch1cukp" doc:"The id of the Aerial account."`
 	Auth        aerialAuthFile    `yaml:"auth" doc:"The service app that the program signs in as."`
 	Concurrency at[int]           `yaml:"concurrency" jsonschema:"minimum=1,maximum=10" default:"10" doc:"How many calls may be in flight, 1 to 10. Okta allows ten for the account, shared by everyone who uses it."`
@@ -37,38 +38,38 @@ type aerialFile struct {
 }
 
 type aerialAuthFile struct {
-	OrgURL         at[string] `yaml:"orgURL" jsonschema:"pattern=^https?://,example=https://acme-aerial.okta.com" doc:"The Aerial org, in which the service app is registered."`
-	ClientID       at[string] `yaml:"clientID" jsonschema:"minLength=1" doc:"The client id of the service app."`
+	OrgURL         at[string] `yaml:"orgURL" form:"webURL" jsonschema:"example=https://acme-aerial.okta.com" doc:"The Aerial org, in which the service app is registered."`
+	ClientID       at[string] `yaml:"clientID" form:"word" doc:"The client id of the service app."`
 	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" jsonschema:"minLength=1" doc:"The private key of the service app: a PEM (PKCS#1, PKCS#8, SEC 1) or a JWK."`
-	KeyID          at[string] `yaml:"keyID" jsonschema:"minLength=1" doc:"The id (kid) that Okta shows beside the public key. Not needed if the key is a JWK that has one."`
+	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app: a PEM (PKCS#1, PKCS#8, SEC 1) or a JWK."`
+	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) that Okta shows beside the public key. Not needed if the key is a JWK that has one."`
 	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory (RFC 9449). Turned on automatically if Okta requires it of the app."`
 }
 
 type parentFile struct {
-	Name   at[string]         `yaml:"name" jsonschema:"required,minLength=1,example=acme" doc:"The name that manifests refer to."`
-	URL    at[string]         `yaml:"url" jsonschema:"required,pattern=^https?://,example=https://acme.okta.com" doc:"The parent org."`
-	Domain at[string]         `yaml:"domain" jsonschema:"pattern=^[A-Za-z0-9-]+[.](okta|oktapreview|okta-emea)[.]com$,example=acme.okta.com" doc:"The parent's Okta domain. Needed when url is a custom domain, and otherwise taken from it."`
+	Name   at[string]         `yaml:"name" form:"word" jsonschema:"required,example=acme" doc:"The name that manifests refer to."`
+	URL    at[string]         `yaml:"url" form:"webURL" jsonschema:"required,example=https://acme.okta.com" doc:"The parent org."`
+	Domain at[string]         `yaml:"domain" form:"oktaDomain" jsonschema:"example=acme.okta.com" doc:"The parent's Okta domain. Needed when url is a custom domain, and otherwise taken from it."`
 	Auth   at[parentAuthFile] `yaml:"auth" doc:"An API token, or a service app."`
 	Settle at[time.Duration]  `yaml:"settle" default:"30s" doc:"How long to wait after the creation of an org. Okta asks for at least 30s."`
 }
 
 type parentAuthFile struct {
 	Token          at[string] `yaml:"-" env:"token" doc:"The API token itself."`
-	TokenFile      at[string] `yaml:"tokenFile" jsonschema:"minLength=1" doc:"An API token (SSWS). Excludes the keys below."`
-	ClientID       at[string] `yaml:"clientID" jsonschema:"minLength=1" doc:"The client id of a service app in the parent."`
+	TokenFile      at[string] `yaml:"tokenFile" form:"path" doc:"An API token (SSWS). Excludes the keys below."`
+	ClientID       at[string] `yaml:"clientID" form:"word" doc:"The client id of a service app in the parent."`
 	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" jsonschema:"minLength=1" doc:"The private key of the service app, as in aerial.auth."`
-	KeyID          at[string] `yaml:"keyID" jsonschema:"minLength=1" doc:"The id (kid) of the key, as in aerial.auth."`
+	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app, as in aerial.auth."`
+	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
 	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth."`
 }
 
 type gitFile struct {
-	URL     at[string]      `yaml:"url" jsonschema:"required,minLength=1,example=https://git.example/okta-orgs.git,example=git@git.example:okta-orgs.git" doc:"The repository: https, ssh, user@host:path, file, or a path on disk."`
-	Branch  at[string]      `yaml:"branch" jsonschema:"minLength=1" default:"main" doc:"The branch to follow. Excludes tag and commit."`
-	Tag     at[string]      `yaml:"tag" jsonschema:"minLength=1" doc:"The tag to follow. Excludes branch and commit."`
+	URL     at[string]      `yaml:"url" form:"gitURL" jsonschema:"required,example=https://git.example/okta-orgs.git,example=git@git.example:okta-orgs.git" doc:"The repository: https, ssh, user@host:path, file, or a path on disk."`
+	Branch  at[string]      `yaml:"branch" form:"word" default:"main" doc:"The branch to follow. Excludes tag and commit."`
+	Tag     at[string]      `yaml:"tag" form:"word" doc:"The tag to follow. Excludes branch and commit."`
 	Commit  at[string]      `yaml:"commit" jsonschema:"pattern=^[0-9a-fA-F]{40}$" doc:"The commit to read, all 40 digits of it. Excludes branch and tag."`
-	Path    at[string]      `yaml:"path" jsonschema:"minLength=1,example=orgs" doc:"The file or folder with the manifests, from the top of the repository; all of it by default."`
+	Path    at[string]      `yaml:"path" form:"path" jsonschema:"example=orgs" doc:"The file or folder with the manifests, from the top of the repository; all of it by default."`
 	Auth    gitAuthFile     `yaml:"auth" doc:"How to sign in: a username with a password or token (https), a GitHub App (https), or a key (ssh)."`
 	Verify  at[verifyFile]  `yaml:"verify" doc:"Reject commits that are not signed by one of the given keys."`
 	Webhook at[webhookFile] `yaml:"webhook" doc:"Run as soon as a push is announced to POST /hooks/git. Without it there is no such endpoint."`
@@ -76,27 +77,27 @@ type gitFile struct {
 }
 
 type gitAuthFile struct {
-	Username          at[string]        `yaml:"username" jsonschema:"minLength=1" doc:"The user at the git server; with a token, most servers accept any."`
+	Username          at[string]        `yaml:"username" form:"word" doc:"The user at the git server; with a token, most servers accept any."`
 	Password          at[string]        `yaml:"-" env:"password" doc:"The password or token itself."`
-	PasswordFile      at[string]        `yaml:"passwordFile" jsonschema:"minLength=1" doc:"The password or token."`
-	CAFile            at[string]        `yaml:"caFile" jsonschema:"minLength=1" doc:"Certificates (PEM) of authorities to trust for https besides the system's."`
-	SSHKeyFile        at[string]        `yaml:"sshKeyFile" jsonschema:"minLength=1" doc:"A private key for ssh."`
+	PasswordFile      at[string]        `yaml:"passwordFile" form:"path" doc:"The password or token."`
+	CAFile            at[string]        `yaml:"caFile" form:"path" doc:"Certificates (PEM) of authorities to trust for https besides the system's."`
+	SSHKeyFile        at[string]        `yaml:"sshKeyFile" form:"path" doc:"A private key for ssh."`
 	SSHPassphrase     at[string]        `yaml:"-" env:"sshPassphrase" doc:"The passphrase of the private key for ssh itself."`
-	SSHPassphraseFile at[string]        `yaml:"sshPassphraseFile" jsonschema:"minLength=1" doc:"The passphrase of the private key for ssh, if it has one."`
-	KnownHostsFile    at[string]        `yaml:"knownHostsFile" jsonschema:"minLength=1" doc:"The host keys to trust, as in OpenSSH's known_hosts. Needed for ssh."`
+	SSHPassphraseFile at[string]        `yaml:"sshPassphraseFile" form:"path" doc:"The passphrase of the private key for ssh, if it has one."`
+	KnownHostsFile    at[string]        `yaml:"knownHostsFile" form:"path" doc:"The host keys to trust, as in OpenSSH's known_hosts. Needed for ssh."`
 	GitHubApp         at[githubAppFile] `yaml:"githubApp" doc:"A GitHub App that is installed on the repository (https), instead of a username and a password."`
 }
 
 type githubAppFile struct {
-	AppID          at[plain]  `yaml:"appID" jsonschema:"required,minLength=1,example=12345" doc:"The app's id, or its client id."`
-	InstallationID at[plain]  `yaml:"installationID" jsonschema:"required,minLength=1,example=678" doc:"The id of its installation: the digits at the end of the installation's address."`
+	AppID          at[plain]  `yaml:"appID" form:"appID" jsonschema:"required,example=12345" doc:"The app's id, or its client id."`
+	InstallationID at[plain]  `yaml:"installationID" form:"number" jsonschema:"required,example=678" doc:"The id of its installation: the digits at the end of the installation's address."`
 	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" jsonschema:"minLength=1" doc:"The private key that GitHub generated for the app, a PEM."`
-	URL            at[string] `yaml:"url" jsonschema:"pattern=^https?://,example=https://api.github.com,example=https://ghe.example/api/v3" doc:"GitHub's API. By default that of git.url's host: https://api.github.com, or https://HOST/api/v3 of an Enterprise Server."`
+	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key that GitHub generated for the app, a PEM."`
+	URL            at[string] `yaml:"url" form:"apiURL" jsonschema:"example=https://api.github.com,example=https://ghe.example/api/v3" doc:"GitHub's API. By default that of git.url's host: https://api.github.com, or https://HOST/api/v3 of an Enterprise Server."`
 }
 
 type verifyFile struct {
-	KeysFile        at[string]       `yaml:"keysFile" jsonschema:"required,minLength=1,example=allowed-signers.asc" doc:"Who may sign: PGP public keys, lines of OpenSSH's allowed_signers, or both."`
+	KeysFile        at[string]       `yaml:"keysFile" form:"path" jsonschema:"required,example=allowed-signers.asc" doc:"Who may sign: PGP public keys, lines of OpenSSH's allowed_signers, or both."`
 	Object          at[verifyObject] `yaml:"object" default:"commit" doc:"What has to be signed: the commit, or the tag of git.tag."`
 	History         at[bool]         `yaml:"history" default:"false" doc:"Require the same of every commit since the last accepted one. Needs state.dir."`
 	AcceptRewriteOf at[string]       `yaml:"acceptRewriteOf" jsonschema:"pattern=^[0-9a-fA-F]{40}$" doc:"The last accepted commit, all 40 digits of it, if the branch was rewritten on purpose and no longer contains it. Needs state.dir."`
@@ -110,17 +111,17 @@ func (verifyObject) Values() []string { return []string{VerifyCommit, VerifyTag}
 
 type webhookFile struct {
 	Secret     at[string] `yaml:"-" env:"secret" doc:"The secret itself."`
-	SecretFile at[string] `yaml:"secretFile" jsonschema:"minLength=1" doc:"The secret with which the git server signs requests (GitHub, Gitea, Forgejo, GitLab's signing token) or which it sends (GitLab's secret token)."`
+	SecretFile at[string] `yaml:"secretFile" form:"path" doc:"The secret with which the git server signs requests (GitHub, Gitea, Forgejo, GitLab's signing token) or which it sends (GitLab's secret token)."`
 }
 
 type statusFile struct {
 	Provider   at[provider] `yaml:"provider" jsonschema:"required" doc:"Which API it is."`
-	Repository at[string]   `yaml:"repository" jsonschema:"minLength=1,example=acme/okta-orgs" doc:"The repository, as OWNER/NAME. By default it is taken from git.url."`
-	URL        at[string]   `yaml:"url" jsonschema:"pattern=^https?://,example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab, https://HOST/api/v1 of a Gitea or Forgejo."`
+	Repository at[string]   `yaml:"repository" form:"repository" jsonschema:"example=acme/okta-orgs" doc:"The repository, as OWNER/NAME. By default it is taken from git.url."`
+	URL        at[string]   `yaml:"url" form:"apiURL" jsonschema:"example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab, https://HOST/api/v1 of a Gitea or Forgejo."`
 	Token      at[string]   `yaml:"-" env:"token" doc:"The token itself."`
-	TokenFile  at[string]   `yaml:"tokenFile" jsonschema:"minLength=1" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
-	Name       at[string]   `yaml:"name" jsonschema:"minLength=1" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
-	TargetURL  at[string]   `yaml:"targetURL" jsonschema:"pattern=^https?://,example=https://reconciler.acme.example/" doc:"What the status links to, such as the dashboard."`
+	TokenFile  at[string]   `yaml:"tokenFile" form:"path" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
+	Name       at[string]   `yaml:"name" form:"phrase" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
+	TargetURL  at[string]   `yaml:"targetURL" form:"pageURL" jsonschema:"example=https://reconciler.acme.example/" doc:"What the status links to, such as the dashboard."`
 }
 
 // provider is whose API a commit status is sent to.
@@ -139,18 +140,18 @@ func (provider) Values() []string {
 }
 
 type windowFile struct {
-	Deny     at[string]        `yaml:"deny" jsonschema:"minLength=1,example=0 18 * * 5" doc:"When a window opens in which nothing is written: five cron fields. Excludes allow."`
-	Allow    at[string]        `yaml:"allow" jsonschema:"minLength=1,example=0 9 * * 1-4" doc:"When a window opens outside of which nothing is written: five cron fields. Excludes deny."`
+	Deny     at[string]        `yaml:"deny" form:"cron" jsonschema:"example=0 18 * * 5" doc:"When a window opens in which nothing is written: five cron fields. Excludes allow."`
+	Allow    at[string]        `yaml:"allow" form:"cron" jsonschema:"example=0 9 * * 1-4" doc:"When a window opens outside of which nothing is written: five cron fields. Excludes deny."`
 	Duration at[time.Duration] `yaml:"duration" jsonschema:"required" doc:"How long the window stays open, 1m to 8784h (366 days)."`
-	Timezone at[string]        `yaml:"timezone" jsonschema:"minLength=1,example=Europe/Berlin" default:"UTC" doc:"The time zone of deny or allow: a name of the IANA database."`
-	Orgs     at[[]at[string]]  `yaml:"orgs" jsonschema:"minItems=1,example=*.oktapreview.com" doc:"Patterns of domains (* and ? stand for any characters, [a-z] for one of a range). Without it all orgs and the account itself are meant. The variable separates them by commas."`
+	Timezone at[string]        `yaml:"timezone" form:"word" jsonschema:"example=Europe/Berlin" default:"UTC" doc:"The time zone of deny or allow: a name of the IANA database."`
+	Orgs     at[[]at[string]]  `yaml:"orgs" form:"globs" jsonschema:"minItems=1,example=*.oktapreview.com" doc:"Patterns of domains (* and ? stand for any characters, [a-z] for one of a range). Without it all orgs and the account itself are meant. The variable separates them by commas."`
 }
 
 type suspensionFile struct {
-	Reason at[string]       `yaml:"reason" jsonschema:"required,minLength=1,example=Okta migration" doc:"The reason, which reports show."`
-	Owner  at[string]       `yaml:"owner" jsonschema:"required,minLength=1,example=ada@acme.example" doc:"Who is responsible."`
-	Until  at[plain]        `yaml:"until" jsonschema:"example=2026-12-01T00:00:00Z" doc:"When it expires, as in RFC 3339. Without it, it lasts until the entry is removed."`
-	Orgs   at[[]at[string]] `yaml:"orgs" jsonschema:"minItems=1,example=acme-*.okta.com" doc:"Patterns of domains, as in windows. Without it everything is suspended."`
+	Reason at[string]       `yaml:"reason" form:"phrase" jsonschema:"required,example=Okta migration" doc:"The reason, which reports show."`
+	Owner  at[string]       `yaml:"owner" form:"phrase" jsonschema:"required,example=ada@acme.example" doc:"Who is responsible."`
+	Until  at[plain]        `yaml:"until" form:"time" jsonschema:"example=2026-12-01T00:00:00Z" doc:"When it expires, as in RFC 3339. Without it, it lasts until the entry is removed."`
+	Orgs   at[[]at[string]] `yaml:"orgs" form:"globs" jsonschema:"minItems=1,example=acme-*.okta.com" doc:"Patterns of domains, as in windows. Without it everything is suspended."`
 }
 
 // plain is text that may look like a number or a time to YAML.
@@ -168,15 +169,15 @@ type guardsFile struct {
 }
 
 type tokensFile struct {
-	Dir            at[string] `yaml:"dir" jsonschema:"minLength=1" doc:"The folder with one file per org, readable by its owner only. Excludes command."`
-	RecipientsFile at[string] `yaml:"recipientsFile" jsonschema:"minLength=1" doc:"Public keys of age, one a line: the files in dir are encrypted to all of them."`
-	Command        at[string] `yaml:"command" jsonschema:"minLength=1,example=/usr/local/bin/store-token" doc:"A program that reads a token from standard input and the org from its environment, and exits with 0 when the token is stored. Excludes dir."`
+	Dir            at[string] `yaml:"dir" form:"path" doc:"The folder with one file per org, readable by its owner only. Excludes command."`
+	RecipientsFile at[string] `yaml:"recipientsFile" form:"path" doc:"Public keys of age, one a line: the files in dir are encrypted to all of them."`
+	Command        at[string] `yaml:"command" form:"path" jsonschema:"example=/usr/local/bin/store-token" doc:"A program that reads a token from standard input and the org from its environment, and exits with 0 when the token is stored. Excludes dir."`
 }
 
 type stateFile struct {
-	Dir at[string] `yaml:"dir" jsonschema:"minLength=1" doc:"The folder of journal and history."`
+	Dir at[string] `yaml:"dir" form:"path" doc:"The folder of journal and history."`
 }
 
 type httpFile struct {
-	Address at[plain] `yaml:"address" jsonschema:"pattern=:[0-9]+$" default:"127.0.0.1:8080" doc:"Where the daemon listens, as HOST:PORT. The endpoints have no authentication: keep them on loopback or behind a proxy that has."`
+	Address at[plain] `yaml:"address" form:"address" default:"127.0.0.1:8080" doc:"Where the daemon listens, as HOST:PORT. The endpoints have no authentication: keep them on loopback or behind a proxy that has."`
 }

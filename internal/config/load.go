@@ -43,7 +43,7 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 func Load(path string, environ []string) (*Config, []Warning, error) {
 	env := newEnvironment(environ)
 	data, err := readConfig(path)
-	if errors.Is(err, fs.ErrNotExist) && path == DefaultFile && len(env) > 0 {
+	if errors.Is(err, fs.ErrNotExist) && path == DefaultFile && len(env.names()) > 0 {
 		cfg, warnings, err := load("", nil, env)
 		return cfg, warnings, err
 	}
@@ -109,7 +109,10 @@ func readConfig(path string) ([]byte, error) {
 }
 
 // secretPlace matches the message about a key that may have a secret as value.
-var secretPlace = regexp.MustCompile(`^"(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
+var secretPlace = regexp.MustCompile(`^"([\w.]+\.)?(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
+
+// unknownKey matches the message about a key that the file can't have.
+var unknownKey = regexp.MustCompile(`^unknown key "(?:[\w.]+\.)?(\w+)"`)
 
 // hideSecrets replaces messages about secrets. Secrets are unknown keys to the
 // decoder, so that no message about a wrong type quotes one.
@@ -125,7 +128,7 @@ func hideSecrets(errs strictyaml.Errors) {
 	}
 	for _, e := range errs {
 		for key, msg := range refused {
-			if strings.HasPrefix(e.Msg, fmt.Sprintf("unknown key %q", key)) {
+			if m := unknownKey.FindStringSubmatch(e.Msg); m != nil && m[1] == key {
 				e.Msg = msg
 			}
 		}

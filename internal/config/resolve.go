@@ -240,11 +240,11 @@ func (r *resolver) parentAuth(auth *at[parentAuthFile]) Auth {
 	app := f.ClientID.Set || f.PrivateKey.Set || f.PrivateKeyFile.Set || f.KeyID.Set || f.DPoP.Set
 	switch {
 	case token && app:
-		r.errs.Add(auth.Pos, "an API token and a service app are mutually exclusive: keep one")
+		r.fail(auth, "has an API token and a service app, which are mutually exclusive: keep one")
 	case !token && !f.ClientID.Set:
-		r.errs.Add(auth.Pos, `"tokenFile" is missing, or "clientID" and "privateKeyFile" for a service app`)
+		r.fail(auth, `has no "tokenFile", nor "clientID" and "privateKeyFile" for a service app`)
 	case !token && !f.PrivateKey.Set && !f.PrivateKeyFile.Set:
-		r.errs.Add(auth.Pos, `"privateKeyFile" is missing for the service app`)
+		r.fail(auth, `has no "privateKeyFile" for the service app`)
 	}
 	return Auth{
 		Token:      r.secret(&f.Token, &f.TokenFile),

@@ -7,8 +7,8 @@ import _ "embed" // for Schema
 // Schema is the JSON Schema (draft 2020-12) of the config file, for editors. It
 // must not be changed.
 //
-// It checks keys and single values. The rest, such as whether a schedule ever
-// comes due, is checked by Load.
+// It checks keys, single values, and which keys exclude one another. The rest, such
+// as whether a schedule ever comes due, is checked by Load.
 //
 //go:embed config.schema.json
 var Schema []byte

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/strictyaml/schemagen"
+	"reconciler/internal/strictyaml/schemagen/schematest"
 )
 
 var update = flag.Bool("update", false, "write the generated files anew")
@@ -50,31 +53,25 @@ func generateSchema(t *testing.T) []byte {
 	}
 	data, err := schemagen.Generate(head, &file{}, func(s *schemagen.Schema) {
 		for _, fd := range allFields() {
+			key := func() *schemagen.Schema { return find(s, fd.path) }
 			if d, ok := fd.tag.Lookup("default"); ok {
-				find(s, fd.path).Default = defaultOf(fd, d)
+				key().Default = defaultOf(fd, d)
+			}
+			if form := forms[fd.tag.Get("form")]; form != nil {
+				form(key())
+			}
+			if d, ok := durations[fd.path]; ok {
+				key().Not = &schemagen.Schema{Pattern: outside(d.lo, d.hi, d.orZero)}
 			}
 		}
-		exclude(s, "git", "manifests")
+		for _, e := range exclusions {
+			e.schema(s)
+		}
 		git := property(s, "git")
-		exclude(git, "branch", "tag")
-		exclude(git, "branch", "commit")
-		exclude(git, "tag", "commit")
-		gitAuth := property(git, "auth")
-		exclude(gitAuth, "sshKeyFile", "passwordFile")
-		for _, key := range []string{"username", "passwordFile", "sshKeyFile"} {
-			exclude(gitAuth, "githubApp", key)
-		}
-		gitAuth.DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
-		for _, key := range []string{"appID", "installationID"} {
-			orNumber(property(property(gitAuth, "githubApp"), key))
-		}
+		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
 		property(git, "webhook").Required = []string{"secretFile"}
 		window := property(s, "windows").Items
-		window.OneOf = []*schemagen.Schema{{Required: []string{"deny"}}, {Required: []string{"allow"}}}
-		auth := property(property(s, "parents").Items, "auth")
-		for _, key := range []string{"clientID", "privateKeyFile", "keyID", "dpop"} {
-			exclude(auth, "tokenFile", key)
-		}
+		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,13 +122,92 @@ func property(s *schemagen.Schema, name string) *schemagen.Schema {
 	return p
 }
 
-// orNumber is for text that is taken without quotes too.
-func orNumber(s *schemagen.Schema) {
-	s.AnyOf = []*schemagen.Schema{{Type: "string"}, {Type: "integer"}}
-	s.Type = ""
+// schema makes the alternatives exclude one another, as far as the file may have
+// their keys.
+func (e *exclusion) schema(s *schemagen.Schema) {
+	if e.block != "" {
+		s = find(s, strings.ReplaceAll(e.block, "*", "0"))
+	}
+	for i, keys := range e.alternatives {
+		for _, others := range e.alternatives[i+1:] {
+			for _, a := range keys {
+				for _, b := range others {
+					_, hasA := s.Properties.Get(a)
+					_, hasB := s.Properties.Get(b)
+					if hasA && hasB {
+						s.AllOf = append(s.AllOf, &schemagen.Schema{Not: present(a, b)})
+					}
+				}
+			}
+		}
+	}
 }
 
-// exclude makes two keys exclude one another.
-func exclude(s *schemagen.Schema, a, b string) {
-	s.AllOf = append(s.AllOf, &schemagen.Schema{Not: &schemagen.Schema{Required: []string{a, b}}})
+// present returns a schema for objects that have all of the keys. It names them
+// as properties too, which strict validators require.
+func present(keys ...string) *schemagen.Schema {
+	properties := map[string]any{}
+	for _, key := range keys {
+		properties[key] = true
+	}
+	return &schemagen.Schema{Required: keys, Extras: map[string]any{"properties": properties}}
+}
+
+// A corpus that the schema and Load judge alike, except for what a schema can't
+// know.
+func TestSchemaCorpus(t *testing.T) {
+	schematest.Corpus(t, "testdata/schema.txtar", Schema, func(text []byte) error {
+		_, _, err := load("reconciler.yaml", text, nil)
+		return err
+	})
+}
+
+// The schema takes each text that Load takes, of whatever form.
+func TestSchemaIsNeverStricter(t *testing.T) {
+	s := schematest.Compile(t, Schema)
+	near := []string{
+		"a", "A-b_c", "x/y", "/x/y/", "a b", " a ", "ä", "\u00a0", "a\n", "[", "0", "+5m", "-0s", ".5s", "1.s", "1h1m1s1ms1us1ns", "5μs", "0x1", "1e3", "007",
+		"10m", "600s", "0600s", "8784h", "527040m", "1m", "60000ms", "3600000ms", "720h", "1h",
+		"* * * * *", "?/5 *-5 ,1,, jan-DEC sUn", "00-059/+01 +2 1-31/5 1 1", "@every 1s", "  @daily", "TZ=UTC @hourly", "CRON_TZ=UTC  1 2 3 4 5", "@every\t0h1m", "\t1 2 3 4 5 ",
+		"https://acme.okta.com", "HTTPS://ACME.okta.com:443/", "http://LOCALHOST", "http://[::ffff:127.0.0.1]:8/", "https://a/b c", "https://a//", "https://a/b@c", "https://[::1%25x]/a",
+		"ssh://@h/a", "ssh://h:1/a", "file://", "file://localhost", "FILE:///a b", "https://h//a", "git@h:p", "C:\\a", "a:b", "./a:b", "https://h/?", "http://127.1.2.3/a",
+		"Acme.OKTA.com", "a-admin.okta.com", "a.okta-emea.com", "acme/orgs", "//acme/group/orgs//",
+		":80", "h:0", "[::1]:8080", "[a]:1", "a]:1", "127.0.0.1:65535", "h:+1",
+		"2026-12-01T00:00:00Z", "2026-12-01T0:00:00,5Z", "2026-12-01T00:00:00+24:00", "2026-12-01",
+		"*", "a*", "[a-z]", "^.", "a.b", "*.OKTA.com",
+	}
+	text := rapid.OneOf(rapid.SampledFrom(near), rapid.StringMatching(`[A-Za-z0-9@:/?.*+,=\[\] -]{1,12}`), rapid.StringMatching(`[+0]?[0-9]{1,5}(\.[0-9])?(ms|s|m|h)`))
+	rapid.Check(t, func(t *rapid.T) {
+		w := text.Draw(t, "text")
+		quoted, plain := strconv.Quote(w), w
+		if rapid.Bool().Draw(t, "quoted") {
+			plain = quoted
+		}
+		for _, doc := range []string{
+			"aerial: {url: " + quoted + "}", "aerial: {auth: {clientID: " + plain + "}}", "aerial: {timeout: " + plain + "}",
+			"aerial: {auth: {privateKeyFile: " + quoted + "}}", "schedule: " + quoted, "manifests: " + plain,
+			"schedule: '@daily'\njitter: " + plain, "state: {dir: s}\nguards: {deactivationCooloff: " + plain + "}",
+			"windows: [{deny: " + quoted + ", duration: 1h}]", "windows: [{deny: 0 0 * * *, duration: " + plain + "}]",
+			"windows: [{deny: 0 0 * * *, duration: 1h, timezone: " + plain + "}]",
+			"parents: [{name: a, url: 'http://127.0.0.1', settle: " + plain + ", auth: {tokenFile: t}}]",
+			"parents: [{name: a, url: 'https://login.acme.com', domain: " + quoted + ", auth: {tokenFile: t}}]",
+			"suspend: [{reason: " + plain + ", owner: o, orgs: [" + quoted + "]}]", "suspend: [{reason: r, owner: o, until: " + plain + "}]",
+			"git: {url: " + quoted + "}", "git: {url: " + quoted + ", auth: {sshKeyFile: k, knownHostsFile: h}}", "git: {url: ../orgs, branch: " + plain + "}",
+			"git: {url: 'https://github.com/a/b', auth: {githubApp: {appID: " + plain + ", installationID: 1, privateKeyFile: k, url: " + quoted + "}}}",
+			"git: {url: 'https://github.com/a/b', auth: {githubApp: {appID: 1, installationID: " + plain + ", privateKeyFile: k}}}",
+			"git: {url: 'https://github.com/a/b', status: {provider: gitlab, tokenFile: t, repository: " + quoted + ", targetURL: " + quoted + "}}",
+			"git: {url: 'https://github.com/a/b', status: {provider: github, tokenFile: t, targetURL: " + quoted + ", name: " + plain + "}}",
+			"http: {address: " + plain + "}",
+		} {
+			if _, _, err := load("reconciler.yaml", []byte(doc), nil); err != nil {
+				continue
+			}
+			docs, ok := schematest.Documents([]byte(doc))
+			for _, v := range docs {
+				if err := s.Validate(v); err != nil && ok {
+					t.Errorf("Load takes %s, but the schema says %v", doc, err)
+				}
+			}
+		}
+	})
 }

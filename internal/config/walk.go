@@ -39,6 +39,9 @@ func (f *field) mark(pos strictyaml.Pos) {
 	f.value.FieldByName("Bad").SetBool(false)
 }
 
+// remove makes the field one that the file doesn't mention.
+func (f *field) remove() { f.value.SetZero() }
+
 // fields returns the fields with a value, in the order in which they are declared.
 func (f *file) fields() []*field {
 	var all []*field

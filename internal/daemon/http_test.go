@@ -272,3 +272,38 @@ func TestStatusRoundTrip(t *testing.T) {
 		t.Errorf("status (-told +fetched):\n%s", cmp.Diff(string(want), string(data)))
 	}
 }
+
+var (
+	tableOf  = regexp.MustCompile(`(?s)<table>.*?</table>`)
+	headerOf = regexp.MustCompile(`<th>([^<]*)</th>`)
+	rowOf    = regexp.MustCompile(`(?s)<tr>(.*?)</tr>`)
+	cellOf   = regexp.MustCompile(`<td[^>]*>`)
+)
+
+// On a narrow screen the rows of a table are stacked, without its header: each
+// cell repeats what its column is called.
+func TestDashboardOnPhones(t *testing.T) {
+	body := ask(testHandler(t, testTracker(), noon.Add(time.Minute)), "GET", "/").Body.String()
+	if !strings.Contains(body, "@media (max-width: 45rem)") || !strings.Contains(body, "content: attr(data-label)") {
+		t.Error("there is no style of narrow screens")
+	}
+	tables := tableOf.FindAllString(body, -1)
+	if len(tables) == 0 {
+		t.Fatal("no tables")
+	}
+	for _, table := range tables {
+		columns := headerOf.FindAllStringSubmatch(table, -1)
+		_, rows, _ := strings.Cut(table, "<tbody>")
+		for _, row := range rowOf.FindAllString(rows, -1) {
+			cells := cellOf.FindAllString(row, -1)
+			if len(cells) != len(columns) {
+				t.Fatalf("%d cells in %d columns: %s", len(cells), len(columns), row)
+			}
+			for i, cell := range cells {
+				if want := `<td data-label="` + columns[i][1] + `">`; cell != want {
+					t.Errorf("got %s, want %s", cell, want)
+				}
+			}
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -298,5 +299,56 @@ func TestDocumentedSample(t *testing.T) {
 	}
 	if sample := "```\n" + b.String() + "```\n"; !bytes.Contains(docs, []byte(sample)) {
 		t.Errorf("docs/cli.md does not show:\n%s", sample)
+	}
+}
+
+var (
+	tableOf   = regexp.MustCompile(`(?s)<table>.*?</table>`)
+	headerOf  = regexp.MustCompile(`<th [^>]*>([^<]*)</th>`)
+	rowOf     = regexp.MustCompile(`(?s)<tr>(.*?)</tr>`)
+	cellLabel = regexp.MustCompile(`<td(?: [^>]*)?>`)
+)
+
+// On a narrow screen the rows of a table are stacked, without its header: each
+// cell repeats what its column is called, and the mark of a destructive change
+// comes first.
+func TestHTMLOnPhones(t *testing.T) {
+	_, style, _ := strings.Cut(page, "@media (max-width: 45rem) {")
+	style, _, _ = strings.Cut(style, "\n}\n")
+	for _, rule := range []string{
+		"table { min-width: 0; }", "tr { display: flex; flex-direction: column;", "td.notes { order: -1; }", "content: attr(data-label)",
+	} {
+		if !strings.Contains(style, rule) {
+			t.Errorf("the style of narrow screens lacks %q", rule)
+		}
+	}
+	pages, err := filepath.Glob("testdata/*.html")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	destructive := 0
+	for _, name := range pages {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range tableOf.FindAllString(string(text), -1) {
+			var columns []string
+			for _, m := range headerOf.FindAllStringSubmatch(table, -1) {
+				columns = append(columns, `data-label="`+m[1]+`"`)
+			}
+			_, body, _ := strings.Cut(table, "<tbody>")
+			for _, row := range rowOf.FindAllString(body, -1) {
+				for i, cell := range cellLabel.FindAllString(row, -1) {
+					if i >= len(columns) || !strings.Contains(cell, columns[i]) {
+						t.Errorf("%s: cell %d is %s, in columns %v", name, i, cell, columns)
+					}
+				}
+			}
+		}
+		destructive += strings.Count(string(text), `<td class="notes" data-label="Notes"><span class="tag destructive">`)
+	}
+	if destructive == 0 {
+		t.Error("no page marks a destructive change in its notes")
 	}
 }

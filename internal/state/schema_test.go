@@ -4,20 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"io"
+	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"gopkg.in/yaml.v3"
 	"pgregory.net/rapid"
 
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/strictyaml/schemagen"
+	"reconciler/internal/strictyaml/schemagen/schematest"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -37,13 +37,16 @@ func TestSchemaIsFresh(t *testing.T) {
 			property.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
 			property.PropertyNames.Not = &schemagen.Schema{Pattern: "^[Pp][0-9]{3,}$"}
 		}
-		// Nor can what keys have to do with each other. An org without a status may
-		// be INACTIVE by default, which only Load knows.
-		type object = map[string]any
+		// Nor can what keys have to do with each other. It is said in terms of what
+		// must not be, as editors offer what a "then" names: INACTIVE, to each new
+		// org. An org without a status may be INACTIVE by default, which only Load
+		// knows.
 		orgs, _ := s.Properties.Get("orgs")
-		orgs.Items.Extras = object{
-			"if":   object{"properties": object{"requestDeletion": object{"const": true}}, "required": []string{"requestDeletion"}},
-			"then": object{"properties": object{"status": object{"const": Inactive}, "create": false}},
+		defaults, _ := s.Properties.Get("defaults")
+		forbid(orgs.Items, object{"requestDeletion": object{"const": true}, "status": object{"const": Active}})
+		forbid(orgs.Items, object{"requestDeletion": object{"const": true}, "create": true})
+		for _, s := range []*schemagen.Schema{orgs.Items, defaults} {
+			forbid(s, object{"products": object{"type": "array", "maxItems": 0}, "productSets": object{"type": "array", "minItems": 1}})
 		}
 	})
 	if err != nil {
@@ -60,52 +63,55 @@ func TestSchemaIsFresh(t *testing.T) {
 	}
 }
 
+// Editors offer what a "then" names before anything else: for a new org that would
+// be the status INACTIVE.
+func TestSchemaOffersNothing(t *testing.T) {
+	for _, keyword := range []string{"if", "then", "else"} {
+		if bytes.Contains(Schema, []byte(`"`+keyword+`":`)) {
+			t.Errorf("the schema uses %q", keyword)
+		}
+	}
+}
+
+type object = map[string]any
+
+// forbid makes the schema reject objects in which all of these properties are so.
+func forbid(s *schemagen.Schema, properties object) {
+	not := &schemagen.Schema{Extras: object{"properties": properties, "required": slices.Sorted(maps.Keys(properties))}}
+	s.AllOf = append(s.AllOf, &schemagen.Schema{Not: not})
+}
+
 // compileSchema returns the committed schema, ready to check documents.
-func compileSchema(t testing.TB) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("manifest.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("manifest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+func compileSchema(t testing.TB) *jsonschema.Schema { return schematest.Compile(t, Schema) }
+
+// A corpus that the schema and Load judge alike, except for what a schema can't
+// know.
+func TestSchemaCorpus(t *testing.T) {
+	schematest.Corpus(t, "testdata/schema.txtar", Schema, func(text []byte) error {
+		fsys := fstest.MapFS{
+			"orgs.yaml": &fstest.MapFile{Data: text},
+			// No orgs at all would be a mistake of its own.
+			"other.yaml": mapFile("version: 1\norgs: [{domain: other.okta.com}]\n"),
+		}
+		_, _, err := Load([]Input{{FS: fsys, Root: "."}}, LoadOptions{Parents: []string{"acme"}})
+		return err
+	})
 }
 
 // schemaErrors returns the places, as JSON pointers, at which the schema rejects
 // documents of a YAML text; ok is false when a document can't be put as JSON.
 func schemaErrors(t testing.TB, s *jsonschema.Schema, text []byte) (places []string, ok bool) {
 	t.Helper()
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var n yaml.Node
-		err := dec.Decode(&n)
-		if errors.Is(err, io.EOF) {
-			return places, true
-		}
-		if err != nil {
-			return nil, false
-		}
-		v, ok := asJSON(&n)
-		if !ok {
-			return nil, false
-		}
-		if v == nil {
-			continue // an empty document
-		}
+	docs, ok := schematest.Documents(text)
+	for _, doc := range docs {
 		var bad *jsonschema.ValidationError
-		if err := s.Validate(v); errors.As(err, &bad) {
+		if err := s.Validate(doc); errors.As(err, &bad) {
 			places = append(places, leaves(bad)...)
 		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
+	return places, ok
 }
 
 // leaves returns the innermost places of a validation error.
@@ -119,51 +125,6 @@ func leaves(e *jsonschema.ValidationError) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// asJSON returns a YAML node as editors hand it to a schema.
-func asJSON(n *yaml.Node) (any, bool) {
-	switch n.Kind {
-	case yaml.DocumentNode:
-		return asJSON(n.Content[0])
-	case yaml.SequenceNode:
-		all := []any{}
-		for _, c := range n.Content {
-			v, ok := asJSON(c)
-			if !ok {
-				return nil, false
-			}
-			all = append(all, v)
-		}
-		return all, true
-	case yaml.MappingNode:
-		m := map[string]any{}
-		for i := 0; i < len(n.Content); i += 2 {
-			k := n.Content[i]
-			v, ok := asJSON(n.Content[i+1])
-			if _, dup := m[k.Value]; dup || !ok || k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
-				return nil, false
-			}
-			m[k.Value] = v
-		}
-		return m, true
-	case yaml.ScalarNode:
-		switch n.Tag {
-		case "!!str", "!!timestamp":
-			return n.Value, true
-		case "!!bool":
-			return strings.EqualFold(n.Value, "true"), true
-		case "!!null":
-			return nil, true
-		case "!!int":
-			i, err := strconv.ParseInt(n.Value, 0, 64)
-			return i, err == nil
-		case "!!float":
-			f, err := strconv.ParseFloat(n.Value, 64)
-			return f, err == nil
-		}
-	}
-	return nil, false
 }
 
 // Each string type is checked by hand-written code here and by a pattern in

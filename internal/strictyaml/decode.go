@@ -57,9 +57,11 @@ func DecodeWithin[T any](file string, data []byte, limit *Budget) ([]*T, error) 
 // DecodeInto reads the only document of a YAML text into what out points at. It
 // does not change what the text doesn't mention; a text of nothing but comments
 // changes nothing, and a second document is an error. Types, file and errors are
-// as for Decode.
+// as for Decode, except that errors name keys by their paths, such as
+// "git.auth.dpop".
 func DecodeInto(file string, data []byte, out any) error {
 	d, docs := newDecoder(file, data)
+	d.paths = true
 	if len(docs) > 0 {
 		d.value(docs[0], reflect.ValueOf(out).Elem(), subject{})
 	}
@@ -73,6 +75,8 @@ func DecodeInto(file string, data []byte, out any) error {
 type decoder struct {
 	file string
 	errs Errors
+	// paths makes messages name keys by their paths.
+	paths bool
 	// inside holds the targets of the aliases that are being followed.
 	inside map[*yaml.Node]bool
 	// expanded counts the nodes visited through aliases.
@@ -118,6 +122,21 @@ func (d *decoder) stop(pos Pos, format string, args ...any) {
 type subject struct {
 	key  string
 	item bool
+	at   string // the path of the value, if messages name paths
+}
+
+// child returns the subject of a key of s.
+func (d *decoder) child(s subject, key string) subject {
+	if !d.paths {
+		return subject{key: key}
+	}
+	path := strings.TrimPrefix(s.at+"."+key, ".")
+	return subject{key: path, at: path}
+}
+
+// item returns the subject of an item of the list s.
+func (d *decoder) item(s subject, index int) subject {
+	return subject{key: s.key, item: true, at: s.at + "." + strconv.Itoa(index)}
 }
 
 func (s subject) isDocument() bool { return s == subject{} }
@@ -250,9 +269,9 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
 	}
 	all := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	kept := 0
-	for _, c := range n.Content {
+	for i, c := range n.Content {
 		item := all.Index(kept)
-		if d.value(c, item, subject{s.key, true}) {
+		if d.value(c, item, d.item(s, i)) {
 			kept++
 		} else {
 			item.SetZero()
@@ -271,9 +290,9 @@ func (d *decoder) goMap(n *yaml.Node, v reflect.Value, s subject) bool {
 		return false
 	}
 	m := reflect.MakeMap(t)
-	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+	d.pairs(n, s, nil, func(key string, k, val *yaml.Node) {
 		elem := reflect.New(t.Elem()).Elem()
-		if d.pairValue(key, k, val, elem) {
+		if d.pairValue(d.child(s, key), k, val, elem) {
 			m.SetMapIndex(reflect.ValueOf(key).Convert(t.Key()), elem)
 		}
 	})
@@ -286,9 +305,9 @@ func (d *decoder) orderedMap(n *yaml.Node, m ordered, s subject) bool {
 		return false
 	}
 	m.reset()
-	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+	d.pairs(n, s, nil, func(key string, k, val *yaml.Node) {
 		v := m.add(key, d.pos(k))
-		if _, keep := v.Addr().Interface().(placed); !d.pairValue(key, k, val, v) && !keep {
+		if _, keep := v.Addr().Interface().(placed); !d.pairValue(d.child(s, key), k, val, v) && !keep {
 			m.drop()
 		}
 	})
@@ -331,13 +350,13 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.fail(d.pos(n), "none of the keys here is known: allowed are %s", st.allowed())
 		return false
 	}
-	d.pairs(n, nil, func(key string, k, val *yaml.Node) {
+	d.pairs(n, s, nil, func(key string, k, val *yaml.Node) {
 		i, ok := st.fields[key]
 		if !ok {
-			d.unknownKey(key, k, st)
+			d.unknownKey(s, key, k, st)
 			return
 		}
-		d.pairValue(key, k, val, v.Field(i))
+		d.pairValue(d.child(s, key), k, val, v.Field(i))
 	})
 	return true
 }
@@ -359,26 +378,26 @@ func (st *structType) allowed() string {
 	return strings.Join(slices.Sorted(slices.Values(st.names)), ", ")
 }
 
-func (d *decoder) unknownKey(key string, k *yaml.Node, st *structType) {
-	if hint := DidYouMean(key, st.names); hint != "" {
-		d.fail(d.pos(k), "unknown key %q%s", short(key), hint)
+func (d *decoder) unknownKey(s subject, key string, k *yaml.Node, st *structType) {
+	if near := Nearest(key, st.names); near != "" {
+		d.fail(d.pos(k), "unknown key %s: did you mean %s?", d.child(s, key), d.child(s, near))
 		return
 	}
-	d.fail(d.pos(k), "unknown key %q: allowed here are %s", short(key), st.allowed())
+	d.fail(d.pos(k), "unknown key %s: allowed here are %s", d.child(s, key), st.allowed())
 }
 
 // pairValue decodes the value of one key. The error about a missing value points
 // at the key, because nothing stands behind it.
-func (d *decoder) pairValue(key string, k, val *yaml.Node, v reflect.Value) bool {
+func (d *decoder) pairValue(s subject, k, val *yaml.Node, v reflect.Value) bool {
 	if val.Kind == yaml.ScalarNode && val.Tag == "!!null" {
 		if a, ok := v.Addr().Interface().(placed); ok {
 			a.mark(d.pos(k))
 			a.spoil()
 		}
-		d.fail(d.pos(k), "%q has no value: %s", short(key), fillIn(v.Type()))
+		d.fail(d.pos(k), "%s has no value: %s", s, fillIn(v.Type()))
 		return false
 	}
-	return d.value(val, v, subject{key: key})
+	return d.value(val, v, s)
 }
 
 // fillIn returns what to do about a key of type t that has no value.
@@ -477,7 +496,8 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 		d.wrongKind(n, s, "a string")
 		return false
 	}
-	if n.Tag != "!!str" && !verbatim(n, v) {
+	// A date is text: YAML 1.2, and so editors, know no dates.
+	if n.Tag != "!!str" && n.Tag != "!!timestamp" && !verbatim(n, v) {
 		d.fail(d.pos(n), "%s must be a string, not %s: quote it, '%s'", s, describe(n), short(n.Value))
 		return false
 	}
@@ -498,11 +518,10 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, s subject) bool {
 	return true
 }
 
-// verbatim reports whether v takes n as text, although YAML sees a number or a
-// time.
+// verbatim reports whether v takes n as text, although YAML sees a number.
 func verbatim(n *yaml.Node, v reflect.Value) bool {
 	_, ok := v.Addr().Interface().(Verbatim)
-	return ok && (n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!timestamp")
+	return ok && (n.Tag == "!!int" || n.Tag == "!!float")
 }
 
 func (d *decoder) integer(n *yaml.Node, v reflect.Value, s subject) bool {

@@ -96,6 +96,21 @@ inner: {deep: 3}
 	}
 }
 
+// Dates are text, with quotes or without, as for editors.
+func TestDecodeDates(t *testing.T) {
+	type sheet struct {
+		Name At[string]       `yaml:"name"`
+		List At[[]At[string]] `yaml:"list"`
+	}
+	got, err := Decode[sheet]("x.yaml", []byte("name: 2024-01-01\nlist: [2024-01-01T10:00:00Z]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Name.V != "2024-01-01" || got[0].List.V[0].V != "2024-01-01T10:00:00Z" {
+		t.Errorf("got %+v", got[0])
+	}
+}
+
 func TestDecodeErrors(t *testing.T) {
 	tests := []struct{ name, text, wanted string }{
 		{"unknown key", "nmae: x", `1:1: unknown key "nmae": did you mean "name"?`},
@@ -108,7 +123,6 @@ func TestDecodeErrors(t *testing.T) {
 		{"null item", "tags: [a, ~]", `1:11: an item of "tags" has no value`},
 		{"octal", "name: 017", `1:7: "name" must be a string, not the number 017: quote it, '017'`},
 		{"float", "name: 1.0", `1:7: "name" must be a string, not the number 1.0: quote it, '1.0'`},
-		{"date", "name: 2024-01-01", `1:7: "name" must be a string, not the date 2024-01-01: quote it, '2024-01-01'`},
 		{"bool for string", "name: true", `1:7: "name" must be a string, not true: quote it, 'true'`},
 		{"bool for verbatim text", "serial: true", `1:9: "serial" must be a string, not true: quote it, 'true'`},
 		{"null for verbatim text", "serial:", `1:1: "serial" has no value: give it one, or remove the key`},
@@ -242,8 +256,38 @@ func TestDecodeInto(t *testing.T) {
 	}
 }
 
+// DecodeInto names keys by their paths.
+func TestDecodeIntoPaths(t *testing.T) {
+	type part struct {
+		Size At[int]          `yaml:"size"`
+		Tags At[[]At[string]] `yaml:"tags"`
+	}
+	type sheet struct {
+		Main  At[part]           `yaml:"main"`
+		Parts []At[part]         `yaml:"parts"`
+		Named Map[At[part]]      `yaml:"named"`
+		Go    map[string]At[int] `yaml:"go"`
+	}
+	var got sheet
+	err := DecodeInto("f", []byte("main: {size: x, sizes: 1, other: 2}\nparts:\n  - size: 1\n    size: 2\n  - {tags: [true], size: }\n  - 1\n"+
+		"named: {a: {size: y}}\ngo: {b: z}\nmani: 1\n"), &got)
+	wanted := `f:1:14: "main.size" must be a whole number, not "x"
+f:1:17: unknown key "main.sizes": did you mean "main.size"?
+f:1:27: unknown key "main.other": allowed here are size, tags
+f:4:5: duplicate key "parts.0.size": it is already at f:3:5
+f:5:13: an item of "parts.1.tags" must be a string, not true: quote it, 'true'
+f:5:20: "parts.1.size" has no value: give it one, or remove the key
+f:6:5: an item of "parts" must be a mapping (key: value), not the number 1
+f:7:19: "named.a.size" must be a whole number, not "y"
+f:8:9: "go.b" must be a whole number, not "z"
+f:9:1: unknown key "mani": did you mean "main"?`
+	if diff := cmp.Diff(wanted, fmt.Sprint(err)); diff != "" {
+		t.Errorf("errors differ (-wanted +got):\n%s", diff)
+	}
+}
+
 func TestNearest(t *testing.T) {
-	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id"}
+	candidates := []string{"products", "productSets", "productPolicy", "status", "cell", "id", "gov"}
 	tests := []struct{ word, wanted string }{
 		{"prodcuts", "products"},
 		{"product", "products"},
@@ -251,7 +295,19 @@ func TestNearest(t *testing.T) {
 		{"product_sets", "productSets"},
 		{"sell", "cell"},
 		{"xx", ""},
-		{"ix", "id"},
+		{"ID", "id"},
+		{"ix", ""}, // many short words are alike
+		{"di", ""},
+		{"idd", ""},
+		{"gvo", "gov"},
+		{"vgo", ""},
+		{"gob", ""},
+		{"cel", "cell"},
+		{"call", "cell"},
+		{"cxxl", ""},
+		{"statsu", "status"},
+		{"statute", ""},
+		{"stadium", ""},
 		{"something", ""},
 		{"", ""},
 		{strings.Repeat("x", 1000), ""},

@@ -1,8 +1,8 @@
 package strictyaml
 
 import (
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxNearLen limits the length of words that Nearest compares, in bytes: the
@@ -12,32 +12,39 @@ const maxNearLen = 100
 // Nearest returns the candidate that word was most likely meant to be, or "" if
 // none is near. It counts dropped, added, changed and swapped characters
 // (Damerau-Levenshtein distance, optimal string alignment) without regard to
-// case; about one character in three may be wrong. The first of several equally
-// near candidates wins.
+// case; one character in four of the longer word may be wrong. Words of three
+// letters, of which many are alike, may have two of them swapped, and shorter
+// ones must be equal. The first of several equally near candidates wins.
 func Nearest(word string, candidates []string) string {
 	if word == "" || len(word) > maxNearLen {
 		return ""
 	}
 	w := []rune(strings.ToLower(word))
-	best, limit := "", max(1, len(w)/3)
+	best, least := "", len(w)+1
 	for _, c := range candidates {
 		if c == "" || len(c) > maxNearLen {
 			continue
 		}
-		if diff := utf8.RuneCountInString(c) - len(w); diff > limit || -diff > limit {
+		r := []rune(strings.ToLower(c))
+		limit := max(len(w), len(r)) / 4
+		if limit == 0 && swapped(w, r) {
+			limit = 1
+		}
+		limit = min(limit, least-1)
+		if diff := len(r) - len(w); diff > limit || -diff > limit {
 			continue
 		}
-		d := distance(w, []rune(strings.ToLower(c)), limit)
-		// A word of one or two letters is near to every other one.
-		if d > limit || d >= len(w) {
-			continue
-		}
-		best, limit = c, d-1
-		if d == 0 {
-			break
+		if d := distance(w, r, limit); d <= limit {
+			best, least = c, d
 		}
 	}
 	return best
+}
+
+// swapped reports whether two words of three letters consist of the same ones.
+func swapped(a, b []rune) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return len(a) == 3 && slices.Equal(a, b)
 }
 
 // distance returns the number of edits between a and b, or limit+1 as soon as

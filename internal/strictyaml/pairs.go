@@ -11,13 +11,13 @@ const mergeKey = "<<"
 // visitor is called with a key, its node and the node of its value.
 type visitor func(key string, k, val *yaml.Node)
 
-// pairs calls visit for each key of the mapping n: first its own keys in the
+// pairs calls visit for each key of the mapping n, which is s: first its own keys in the
 // order of the file, then those of merge keys that it doesn't have itself. Keys
 // that are not strings and duplicate keys are errors and are skipped.
 //
 // taken holds the keys that are overridden; pairs adds those of n. It is nil
 // unless n is merged into another mapping.
-func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
+func (d *decoder) pairs(n *yaml.Node, s subject, taken map[string]bool, visit visitor) {
 	if !d.spend(n, len(n.Content)) {
 		return
 	}
@@ -30,7 +30,7 @@ func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 			continue
 		}
 		if first, dup := own[key]; dup {
-			d.fail(d.pos(k), "duplicate key %q: it is already at %s", short(key), d.pos(first))
+			d.fail(d.pos(k), "duplicate key %s: it is already at %s", d.child(s, key), d.pos(first))
 			continue
 		}
 		own[key] = k
@@ -52,31 +52,31 @@ func (d *decoder) pairs(n *yaml.Node, taken map[string]bool, visit visitor) {
 		taken[key] = true
 	}
 	if merge != nil {
-		d.merge(merge, taken, visit)
+		d.merge(merge, s, taken, visit)
 	}
 }
 
 // merge visits the pairs of a merge key's value: a mapping, or a list of
 // mappings. Earlier ones win.
-func (d *decoder) merge(n *yaml.Node, taken map[string]bool, visit visitor) {
+func (d *decoder) merge(n *yaml.Node, s subject, taken map[string]bool, visit visitor) {
 	if n.Kind != yaml.SequenceNode || n.Tag != "!!seq" {
-		d.mergeOne(n, taken, visit)
+		d.mergeOne(n, s, taken, visit)
 		return
 	}
 	if !d.spend(n, len(n.Content)) {
 		return
 	}
 	for _, c := range n.Content {
-		d.mergeOne(c, taken, visit)
+		d.mergeOne(c, s, taken, visit)
 	}
 }
 
-func (d *decoder) mergeOne(n *yaml.Node, taken map[string]bool, visit visitor) {
+func (d *decoder) mergeOne(n *yaml.Node, s subject, taken map[string]bool, visit visitor) {
 	switch {
 	case n.Kind == yaml.AliasNode && n.Alias.Kind == yaml.MappingNode:
-		d.alias(n, func() bool { d.mergeOne(n.Alias, taken, visit); return true })
+		d.alias(n, func() bool { d.mergeOne(n.Alias, s, taken, visit); return true })
 	case n.Kind == yaml.MappingNode && n.Tag == "!!map":
-		d.pairs(n, taken, visit)
+		d.pairs(n, s, taken, visit)
 	default:
 		d.fail(d.pos(n), "%q must be a mapping or a list of mappings", mergeKey)
 	}

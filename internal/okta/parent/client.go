@@ -125,12 +125,20 @@ func (c *Client) hint(e *rest.Error) string {
 // Taken reports whether err is Okta's refusal to make an org because its
 // subdomain is in use. So the org exists, though it may be somebody else's.
 //
-// Okta documents the status and the code of a validation that failed. Its
-// words for this one are unconfirmed, so any cause will do that is about the
+// Okta has a code for a subdomain that exists, and one for a subdomain that
+// another request is creating, which may be an earlier one of ours. Without
+// these it is a validation that failed, for any cause that is about the
 // subdomain and about being there already.
 func Taken(err error) bool {
 	var e *rest.Error
-	if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Code != "E0000001" {
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest {
+		return false
+	}
+	switch e.Code {
+	case "E0000088", "E0000171":
+		return true
+	case "E0000001":
+	default:
 		return false
 	}
 	return slices.ContainsFunc(append(slices.Clone(e.Causes), e.Summary), func(cause string) bool {

@@ -94,6 +94,7 @@ func (c *Client) CreateOrg(ctx context.Context, subdomain string, org state.Crea
 // token may come from something on the way, and proves nothing.
 func readCreated(a *rest.Answer) (Created, error) {
 	var made Created
+	var organization string // a second choice: it may lead to the parent
 	err := eachString(a.Body, func(key, value string) {
 		switch key {
 		case "id":
@@ -102,12 +103,15 @@ func readCreated(a *rest.Answer) (Created, error) {
 			made.Subdomain = strings.ToLower(value)
 		case "token":
 			made.Token = NewToken(value)
+		case "_links.administrator.href":
+			made.Domain = host(value)
 		case "_links.organization.href":
-			if u, err := url.Parse(value); err == nil {
-				made.Domain = strings.ToLower(u.Hostname())
-			}
+			organization = host(value)
 		}
 	})
+	if sub, _, _ := strings.Cut(organization, "."); made.Domain == "" && sub == made.Subdomain {
+		made.Domain = organization
+	}
 	flaw := cmp.Or(a.Cut, err)
 	switch {
 	case made.OrgID == "" && made.Token.IsZero():
@@ -118,6 +122,15 @@ func readCreated(a *rest.Answer) (Created, error) {
 		made.Flaw = "the answer holds no token"
 	}
 	return made, nil
+}
+
+// host returns the host of a URL in lower case, or "".
+func host(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
 }
 
 // maxDepth bounds how deep eachString follows objects.

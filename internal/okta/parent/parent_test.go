@@ -282,6 +282,24 @@ func TestAnswerCutAnywhere(t *testing.T) {
 	}
 }
 
+// The domain is the administrator's link; that of the organization counts only
+// if it is the new org's.
+func TestCreatedDomain(t *testing.T) {
+	for links, want := range map[string]string{
+		`"administrator":{"href":"https://Acme-New.okta.com"},"organization":{"href":"https://acme.okta.com/api/v1/orgs/acme-new"}`: "acme-new.okta.com",
+		`"organization":{"href":"https://acme.okta.com/api/v1/orgs/acme-new"},"administrator":{"href":"https://acme-new.okta.com"}`: "acme-new.okta.com",
+		`"organization":{"href":"https://acme.okta.com/api/v1/orgs/acme-new"}`:                                                      "",
+		`"organization":{"href":"https://acme-new.okta.com"}`:                                                                       "acme-new.okta.com",
+		`"administrator":{"href":":"}`: "",
+	} {
+		body := `{"id":"00oNew","subdomain":"acme-new","token":"x","_links":{` + links + `}}`
+		made, err := readCreated(&rest.Answer{Status: 201, Body: []byte(body)})
+		if err != nil || made.Domain != want {
+			t.Errorf("%s: got domain %q, %v; want %q", links, made.Domain, err, want)
+		}
+	}
+}
+
 func FuzzReadCreated(f *testing.F) {
 	f.Add([]byte(testAnswer))
 	f.Add([]byte(`{"id":"a","id":"b","token":"\ud800","_links":{"organization":{"href":":"}}}`))
@@ -384,6 +402,11 @@ func TestTaken(t *testing.T) {
 		taken bool
 	}{
 		{refusal(400, "E0000001", "subdomain: An object with this field already exists in the current organization"), true},
+		{refusal(400, "E0000088"), true},
+		{refusal(400, "E0000171"), true},
+		{refusal(409, "E0000088"), false},
+		{refusal(400, "E0000170"), false},
+		{refusal(400, "E0000172"), false},
 		{refusal(400, "E0000001", "name: too long", "Subdomain already in use."), true},
 		{refusal(400, "E0000001", "subdomain: must be unique"), true},
 		{refusal(400, "E0000001", "subdomain: The field must have 1 to 57 characters"), false},

@@ -53,17 +53,21 @@ type orgBody struct {
 	AerialOrg   bool   `json:"aerialOrg"`
 	CreatedDate string `json:"createdDate"`
 	CreatedBy   string `json:"createdBy,omitempty"`
+
+	Links map[string]href `json:"_links"`
 }
 
-func (s *Simulator) body(o *Org) orgBody {
+func (s *Simulator) body(c *call, o *Org) orgBody {
+	origin, _, _ := strings.Cut(c.url, "/api/")
 	return orgBody{
 		ID: o.ID, AccountID: s.seed.Account.ID, Name: o.Name, Cell: o.Cell, Region: o.Region,
 		Domain: o.Domain, Status: o.Status, AerialOrg: o.AerialOrg,
 		CreatedDate: o.CreatedDate, CreatedBy: o.CreatedBy,
+		Links: map[string]href{"self": {origin + "/api/v1/orgs/" + o.ID}},
 	}
 }
 
-func (s *Simulator) getOrg(_ *call, o *Org) *answer { return jsonAnswer(http.StatusOK, s.body(o)) }
+func (s *Simulator) getOrg(c *call, o *Org) *answer { return jsonAnswer(http.StatusOK, s.body(c, o)) }
 
 // linkOrg adds an associated org to the account, which can't be undone.
 func (s *Simulator) linkOrg(c *call) *answer {
@@ -96,8 +100,8 @@ func (s *Simulator) linkOrg(c *call) *answer {
 		return s.forbidden("The org has not granted its consent to the account")
 	}
 	o.Managed = true
-	s.record(c.who, c, "account.org.add", o)
-	return jsonAnswer(http.StatusOK, s.body(o))
+	s.record(c.who, c, "account.org.add", orgEntity(o))
+	return jsonAnswer(http.StatusOK, s.body(c, o))
 }
 
 func (s *Simulator) putStatus(c *call, o *Org) *answer {
@@ -113,7 +117,7 @@ func (s *Simulator) putStatus(c *call, o *Org) *answer {
 		return s.invalid("status", "status: The Aerial org and parent orgs can't be deactivated")
 	}
 	s.setStatus(c.who, c, o, status)
-	return jsonAnswer(http.StatusOK, s.body(o))
+	return jsonAnswer(http.StatusOK, s.body(c, o))
 }
 
 func (s *Simulator) setStatus(who *caller, c *call, o *Org, status string) {
@@ -121,7 +125,7 @@ func (s *Simulator) setStatus(who *caller, c *call, o *Org, status string) {
 		return
 	}
 	o.Status = status
-	s.record(who, c, "account.org.status.update", o)
+	s.record(who, c, "account.org.status.update", orgEntity(o))
 }
 
 func (s *Simulator) getOrgProducts(_ *call, o *Org) *answer {
@@ -184,7 +188,7 @@ func (s *Simulator) setProducts(who *caller, c *call, o *Org, ids []string) {
 		return
 	}
 	o.Products = ids
-	s.record(who, c, "account.org.product.update", o)
+	s.record(who, c, "account.org.product.update", orgEntity(o))
 }
 
 // requestDeletion requests the deletion of an inactive org, if the account may.
@@ -201,12 +205,14 @@ func (s *Simulator) requestDeletion(c *call, o *Org) *answer {
 		return s.invalid("deletionRequest", "The deletion of the org has already been requested")
 	}
 	o.DeletionRequested = true
-	s.record(c.who, c, "account.org.delete.request", o)
+	s.record(c.who, c, "account.org.delete.request", orgEntity(o))
 	return jsonAnswer(http.StatusOK, struct{}{})
 }
 
+var templateGrammar = grammar{attributes: map[string]attribute{"applyStatus": {kind: textual, ops: []string{"eq"}}}}
+
 func (s *Simulator) listTemplates(c *call) *answer {
-	match, problem := parseFilter(c.r.URL.Query().Get("filter"), grammar{"applyStatus": {kind: textual, ops: []string{"eq"}}})
+	match, problem := parseFilter(c.r.URL.Query().Get("filter"), templateGrammar)
 	if problem != "" {
 		return s.fail(http.StatusBadRequest, codeSearch, "Invalid search criteria.", problem)
 	}
@@ -220,11 +226,25 @@ func (s *Simulator) listTemplates(c *call) *answer {
 }
 
 func (s *Simulator) getTemplate(c *call) *answer {
-	id := c.args["template"]
-	for _, t := range s.seed.Templates {
-		if t.ID == id {
-			return jsonAnswer(http.StatusOK, t)
-		}
+	i := s.template(c)
+	if i < 0 {
+		return s.notFound(c.args["template"], "RequestConditionTemplate")
 	}
-	return s.notFound(id, "RequestConditionTemplate")
+	return jsonAnswer(http.StatusOK, s.seed.Templates[i])
+}
+
+func (s *Simulator) deleteTemplate(c *call) *answer {
+	i := s.template(c)
+	if i < 0 {
+		return s.notFound(c.args["template"], "RequestConditionTemplate")
+	}
+	t := s.seed.Templates[i]
+	s.seed.Templates = slices.Delete(s.seed.Templates, i, i+1)
+	s.record(c.who, c, "account.aerial_template_condition.delete", entity{ID: t.ID, Type: "RequestConditionTemplate", DisplayName: t.Name})
+	return &answer{status: http.StatusNoContent, header: http.Header{}}
+}
+
+// template returns the index of the template that the path names, or -1.
+func (s *Simulator) template(c *call) int {
+	return slices.IndexFunc(s.seed.Templates, func(t Template) bool { return t.ID == c.args["template"] })
 }

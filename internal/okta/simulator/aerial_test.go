@@ -20,7 +20,8 @@ func TestReads(t *testing.T) {
 		t.Errorf("account: got %s, want %s", got, want)
 	}
 	want := `{"id":"` + id + `","accountId":"` + f.AccountID + `","name":"Acme","cell":"ok1","region":"us-east-1",` +
-		`"domain":"acme.okta.com","status":"ACTIVE","aerialOrg":false,"createdDate":"` + parent.CreatedDate + `","createdBy":"okta@acme.example"}`
+		`"domain":"acme.okta.com","status":"ACTIVE","aerialOrg":false,"createdDate":"` + parent.CreatedDate + `","createdBy":"okta@acme.example",` +
+		`"_links":{"self":{"href":"` + f.URL + "/" + f.AccountID + `/api/v1/orgs/` + id + `"}}}`
 	r := f.aerial(token, "GET", "/api/v1/orgs/"+id, "")
 	if r.body != want {
 		t.Errorf("org: got %s, want %s", r.body, want)
@@ -39,6 +40,15 @@ func TestReads(t *testing.T) {
 		t.Errorf("templates: %s", got)
 	}
 	wantStatus(t, f.aerial(token, "GET", templates+"/rct0000000000000002", ""), 200)
+	wantError(t, f.aerial(token, "DELETE", templates+"/rct0000000000000002", ""), 403, "E0000006", "scopes")
+	manage := f.token(scopeManage)
+	if r := f.aerial(manage, "DELETE", templates+"/rct0000000000000002", ""); r.status != 204 || r.body != "" || r.header.Get("Content-Length") != "" {
+		t.Errorf("got %d %q, Content-Length %q", r.status, r.body, r.header.Get("Content-Length"))
+	}
+	wantError(t, f.aerial(manage, "DELETE", templates+"/rct0000000000000002", ""), 404, "E0000007", "rct0000000000000002")
+	if events, _ := f.logs(f.token(scopeLogs), "q=template"); len(events) != 1 || events[0].Target[0].ID != "rct0000000000000002" {
+		t.Errorf("got %+v", events)
+	}
 	wantError(t, f.aerial(token, "GET", templates+"/rct3", ""), 404, "E0000007", "rct3")
 	wantError(t, f.aerial(token, "GET", templates+"?filter=x", ""), 400, "E0000031", "ends in the middle")
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // caller is who makes an authenticated call.
@@ -54,12 +55,31 @@ func (s *Simulator) unauthorized(scheme, code, description string) *answer {
 	return a
 }
 
+// apiToken is the SSWS token of an org's super admin.
+type apiToken struct {
+	org  *Org
+	used time.Time // last
+}
+
+// apiTokenLife is how long after its last use an SSWS token expires.
+const apiTokenLife = 30 * 24 * time.Hour
+
+// useToken returns the org of an SSWS token, or nil if it is unknown or expired.
+func (s *Simulator) useToken(token string) *Org {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, now := s.ssws[token], s.opts.Now()
+	if t == nil || now.Sub(t.used) > apiTokenLife {
+		return nil
+	}
+	t.used = now
+	return t.org
+}
+
 // authenticateSSWS accepts the token of an org's super admin, who has all
 // permissions of the org.
 func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
-	s.mu.Lock()
-	org := s.ssws[token]
-	s.mu.Unlock()
+	org := s.useToken(token)
 	if org == nil || !rt.ssws {
 		return s.unauthorized("", "", "")
 	}

@@ -51,7 +51,7 @@ func (s *Simulator) LinkOrg(domain, by string) error {
 		}
 		if !o.Managed {
 			o.Managed = true
-			s.record(who, nil, "account.org.add", o)
+			s.record(who, nil, "account.org.add", orgEntity(o))
 		}
 		return nil
 	})
@@ -62,7 +62,7 @@ func (s *Simulator) CancelDeletion(domain, by string) error {
 	return s.change(domain, by, func(who *caller, o *Org) error {
 		if o.DeletionRequested {
 			o.DeletionRequested = false
-			s.record(who, nil, "account.org.delete.cancel", o)
+			s.record(who, nil, "account.org.delete.cancel", orgEntity(o))
 		}
 		return nil
 	})

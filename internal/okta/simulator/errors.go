@@ -22,6 +22,11 @@ const (
 	codeSearch       = "E0000031"
 	codeRateLimit    = "E0000047"
 	codePaging       = "E0000053"
+	codeTaken        = "E0000088"
+	codeOrgName      = "E0000089"
+	codeReserved     = "E0000170"
+	codeLocked       = "E0000171"
+	codeLong         = "E0000172"
 )
 
 const (

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// grammar is the attributes that a filter can have.
-type grammar map[string]attribute
+// grammar is what a filter can have.
+type grammar struct {
+	attributes map[string]attribute
+	// nested means that "not" and parentheses are allowed.
+	nested bool
+}
 
 type attribute struct {
 	kind literal
@@ -26,62 +30,147 @@ const (
 // matcher reports whether something matches a filter; get returns its attributes.
 type matcher func(get func(attribute string) string) bool
 
-// parseFilter parses the part of SCIM 2.0 filters (RFC 7644 section 3.4.2.2) that
-// Okta documents here: comparisons joined by "and" and "or", where "and" binds
-// tighter, no parentheses. An empty filter matches all. problem is what is wrong
-// with the filter, or "".
+// maxNesting limits the parentheses within parentheses of a filter.
+const maxNesting = 20
+
+// parseFilter parses a SCIM 2.0 filter (RFC 7644 section 3.4.2.2): comparisons
+// joined by "and" and "or", where "and" binds tighter, and "not" and parentheses
+// where the grammar has them. An empty filter matches all. problem is what is
+// wrong with the filter, or "".
 func parseFilter(filter string, g grammar) (m matcher, problem string) {
 	if strings.TrimSpace(filter) == "" {
 		return func(func(string) string) bool { return true }, ""
 	}
-	words, problem := filterWords(filter)
+	words, problem := filterWords(filter, g.nested)
 	if problem != "" {
 		return nil, problem
 	}
-	either := [][]matcher{nil} // alternatives, each of terms that must all match
-	for {
-		if len(words) < 3 {
-			return nil, "The filter ends in the middle of a comparison"
-		}
-		term, problem := comparison(words[0], words[1], words[2], g)
-		if problem != "" {
-			return nil, problem
-		}
-		last := len(either) - 1
-		either[last] = append(either[last], term)
-		words = words[3:]
-		if len(words) == 0 {
-			return disjunction(either), ""
-		}
-		switch strings.ToLower(words[0]) {
-		case "and":
-		case "or":
-			either = append(either, nil)
-		default:
-			return nil, fmt.Sprintf("The filter has '%s' instead of 'and' or 'or'", words[0])
-		}
-		words = words[1:]
+	p := &filterParser{words: words, grammar: g}
+	m = p.or()
+	if p.problem == "" && len(p.words) > 0 {
+		p.fail("The filter has '%s' instead of 'and' or 'or'", p.words[0])
 	}
+	if p.problem != "" {
+		return nil, p.problem
+	}
+	return m, ""
 }
 
-func disjunction(either [][]matcher) matcher {
-	return func(get func(string) string) bool {
-		return slices.ContainsFunc(either, func(all []matcher) bool {
-			return !slices.ContainsFunc(all, func(m matcher) bool { return !m(get) })
-		})
-	}
+// filterParser parses by recursive descent. After the first problem the matchers
+// mean nothing.
+type filterParser struct {
+	grammar grammar
+	words   []string // that are left
+	depth   int
+	problem string
 }
 
-func filterWords(filter string) (words []string, problem string) {
+func (p *filterParser) fail(format string, args ...any) {
+	if p.problem == "" {
+		p.problem = fmt.Sprintf(format, args...)
+	}
+	p.words = nil
+}
+
+// next takes the next word if it is this one, in any case.
+func (p *filterParser) next(word string) bool {
+	if len(p.words) == 0 || !strings.EqualFold(p.words[0], word) {
+		return false
+	}
+	p.words = p.words[1:]
+	return true
+}
+
+func (p *filterParser) or() matcher {
+	m := p.and()
+	for p.next("or") {
+		left, right := m, p.and()
+		m = func(get func(string) string) bool { return left(get) || right(get) }
+	}
+	return m
+}
+
+func (p *filterParser) and() matcher {
+	m := p.term()
+	for p.next("and") {
+		left, right := m, p.term()
+		m = func(get func(string) string) bool { return left(get) && right(get) }
+	}
+	return m
+}
+
+func (p *filterParser) term() matcher {
+	if p.grammar.nested && p.next("not") {
+		if len(p.words) == 0 || p.words[0] != "(" {
+			p.fail("The filter must have parentheses after 'not'")
+			return nil
+		}
+		m := p.term()
+		return func(get func(string) string) bool { return !m(get) }
+	}
+	if !p.grammar.nested || !p.next("(") {
+		return p.comparison()
+	}
+	if p.depth++; p.depth > maxNesting {
+		p.fail("The filter has more than %d parentheses within one another", maxNesting)
+		return nil
+	}
+	m := p.or()
+	if !p.next(")") {
+		p.fail("The filter has a parenthesis that is never closed")
+	}
+	p.depth--
+	return m
+}
+
+func (p *filterParser) comparison() matcher {
+	if len(p.words) >= 2 && strings.EqualFold(p.words[1], "pr") {
+		return p.compareWith(2)
+	}
+	return p.compareWith(3)
+}
+
+// compareWith returns the comparison that the next count words are: attribute,
+// operator, and a value unless the operator is "pr".
+func (p *filterParser) compareWith(count int) matcher {
+	if len(p.words) < count {
+		p.fail("The filter ends in the middle of a comparison")
+		return nil
+	}
+	name, op, value := p.words[0], strings.ToLower(p.words[1]), p.words[count-1]
+	p.words = p.words[count:]
+	a, known := p.grammar.attributes[name]
+	switch {
+	case !known:
+		p.fail("The filter can't have '%s'", name)
+	case !slices.Contains(a.ops, op):
+		p.fail("The filter can't use '%s' with '%s'", op, name)
+	case op == "pr":
+	case a.kind == boolean && value != "true" && value != "false":
+		p.fail("The filter must compare '%s' with true or false", name)
+	case a.kind == textual && (value[0] != '"' || json.Unmarshal([]byte(value), &value) != nil):
+		p.fail("The filter must compare '%s' with a quoted string", name)
+	}
+	return func(get func(string) string) bool { return compare(get(name), op, value) }
+}
+
+// filterWords returns the words of a filter, of which quoted strings, and
+// parentheses if the filter may have some, are one each.
+func filterWords(filter string, parentheses bool) (words []string, problem string) {
+	ends := " "
+	if parentheses {
+		ends = " ()"
+	}
 	for rest := strings.TrimSpace(filter); rest != ""; rest = strings.TrimSpace(rest) {
-		end := strings.IndexByte(rest, ' ')
-		if rest[0] == '"' {
-			end = quoteEnd(rest)
-			if end < 0 {
+		end := strings.IndexAny(rest, ends)
+		switch {
+		case rest[0] == '"':
+			if end = quoteEnd(rest); end < 0 {
 				return nil, "The filter has a quotation mark that is never closed"
 			}
-		}
-		if end < 0 {
+		case end == 0:
+			end = 1 // a parenthesis
+		case end < 0:
 			end = len(rest)
 		}
 		words, rest = append(words, rest[:end]), rest[end:]
@@ -103,28 +192,6 @@ func quoteEnd(s string) int {
 	return -1
 }
 
-func comparison(name, op, value string, g grammar) (m matcher, problem string) {
-	a, known := g[name]
-	op = strings.ToLower(op)
-	switch {
-	case !known:
-		return nil, fmt.Sprintf("The filter can't have '%s'", name)
-	case !slices.Contains(a.ops, op):
-		return nil, fmt.Sprintf("The filter can't use '%s' with '%s'", op, name)
-	}
-	switch a.kind {
-	case boolean:
-		if value != "true" && value != "false" {
-			return nil, fmt.Sprintf("The filter must compare '%s' with true or false", name)
-		}
-	case textual:
-		if value[0] != '"' || json.Unmarshal([]byte(value), &value) != nil {
-			return nil, fmt.Sprintf("The filter must compare '%s' with a quoted string", name)
-		}
-	}
-	return func(get func(string) string) bool { return compare(get(name), op, value) }, ""
-}
-
 // compare compares without case, as SCIM does for attributes that are not
 // caseExact; times in Okta's form compare as text.
 func compare(is, op, value string) bool {
@@ -132,8 +199,16 @@ func compare(is, op, value string) bool {
 	switch op {
 	case "eq":
 		return is == value
+	case "ne":
+		return is != value
+	case "co":
+		return strings.Contains(is, value)
 	case "sw":
 		return strings.HasPrefix(is, value)
+	case "ew":
+		return strings.HasSuffix(is, value)
+	case "pr":
+		return is != ""
 	case "gt":
 		return is > value
 	case "ge":

@@ -16,11 +16,11 @@ const (
 	maxPage     = 100
 )
 
-var orgGrammar = grammar{
+var orgGrammar = grammar{attributes: map[string]attribute{
 	"subdomain": {kind: textual, ops: []string{"eq", "sw"}},
 	"aerialOrg": {kind: boolean, ops: []string{"eq"}},
 	"status":    {kind: textual, ops: []string{"eq"}},
-}
+}}
 
 // listOrgs returns a page of the managed orgs. Their order never changes, so that
 // an org that is linked between two pages is on at most one of them.
@@ -86,7 +86,7 @@ func (s *Simulator) page(c *call, matches []int, at, limit int, back bool) *answ
 	}
 	out := []orgBody{}
 	for _, i := range matches[lo:hi] {
-		out = append(out, s.body(s.orgs[i]))
+		out = append(out, s.body(c, s.orgs[i]))
 	}
 	a := jsonAnswer(http.StatusOK, out)
 	link(a, "self", c.url, c.r.URL.Query())

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // subdomainForm matches subdomains that Okta accepts.
@@ -22,11 +23,29 @@ type createdOrg struct {
 	Website     string          `json:"website,omitempty"`
 	Status      string          `json:"status"`
 	Edition     string          `json:"edition"`
+	ExpiresAt   *string         `json:"expiresAt"`
 	Created     string          `json:"created"`
 	LastUpdated string          `json:"lastUpdated"`
+	Admin       createdAdmin    `json:"admin"`
+	Licensing   any             `json:"licensing"`
+	Settings    any             `json:"settings"`
 	Token       string          `json:"token"`
 	TokenType   string          `json:"tokenType"`
 	Links       map[string]href `json:"_links"`
+}
+
+// createdAdmin is the first super admin in an answer, without credentials.
+type createdAdmin struct {
+	Profile adminProfile `json:"profile"`
+}
+
+type adminProfile struct {
+	FirstName   string `json:"firstName"`
+	LastName    string `json:"lastName"`
+	Email       string `json:"email"`
+	Login       string `json:"login"`
+	MobilePhone string `json:"mobilePhone,omitempty"`
+	SecondEmail string `json:"secondEmail,omitempty"`
 }
 
 type href struct {
@@ -43,11 +62,11 @@ func (s *Simulator) createOrg(c *call) *answer {
 		return refusal
 	}
 	in := newObject(c.body)
-	sub, _ := in.text("subdomain", 1, 57)
-	name, _ := in.text("name", 1, 100)
+	sub, _ := in.text("subdomain", 1, 0)
+	name, _ := in.text("name", 1, 0)
 	website, _ := in.text("website", 0, 255)
 	edition, _ := in.text("edition", 1, 0)
-	checkAdmin(in.nested("admin", true))
+	admin := readAdmin(in.nested("admin", true))
 	if edition != "" && edition != "SKU" {
 		in.complain("edition: The field must be SKU")
 	}
@@ -57,15 +76,36 @@ func (s *Simulator) createOrg(c *call) *answer {
 	if sub != "" && !subdomainForm.MatchString(sub) {
 		in.complain("subdomain: The field must consist of letters, digits and hyphens")
 	}
-	_, base, _ := strings.Cut(parent.Domain, ".")
-	domain := strings.ToLower(sub) + "." + base
-	if s.byDomain[domain] != nil {
-		in.complain("subdomain: An object with this field already exists in the current organization")
-	}
 	if causes := in.done(); len(causes) > 0 {
 		return s.invalid("subdomain", causes...)
 	}
-	return s.addChild(c, domain, name, website)
+	_, base, _ := strings.Cut(parent.Domain, ".")
+	domain := strings.ToLower(sub) + "." + base
+	if refusal := s.checkNames(sub, name, domain); refusal != nil {
+		return refusal
+	}
+	return s.addChild(c, domain, createdOrg{Name: name, Website: website, Admin: admin})
+}
+
+// checkNames returns the error about a subdomain or name for which the Org
+// Creator API has codes of its own, or nil. Which subdomains are reserved is
+// unconfirmed; those of Admin Consoles are.
+func (s *Simulator) checkNames(sub, name, domain string) *answer {
+	const subdomain = "Org Creator API subdomain validation exception: "
+	bad := func(code, summary string) *answer { return s.fail(http.StatusBadRequest, code, summary) }
+	switch taken := s.byDomain[domain]; {
+	case utf8.RuneCountInString(name) > 100:
+		return bad(codeOrgName, "Org Creator API name validation exception.")
+	case len(sub) > 57:
+		return bad(codeLong, subdomain+"The value exceeds the max length.")
+	case strings.HasSuffix(strings.ToLower(sub), "-admin"):
+		return bad(codeReserved, subdomain+"Using a reserved value. Try again with a different value.")
+	case taken != nil && !s.ready(taken):
+		return bad(codeLocked, subdomain+"The value is already in use by a different request.")
+	case taken != nil:
+		return bad(codeTaken, "An object with this field already exists.")
+	}
+	return nil
 }
 
 // creatorLimit returns the error about the eleventh creation within a minute, or
@@ -80,19 +120,24 @@ func (s *Simulator) creatorLimit(parent *Org) *answer {
 	return nil
 }
 
-// checkAdmin checks the first super admin, who is not stored.
-func checkAdmin(admin *object) {
+// readAdmin returns the first super admin, who is not stored.
+func readAdmin(admin *object) createdAdmin {
 	profile := admin.nested("profile", true)
-	profile.text("firstName", 1, 50)
-	profile.text("lastName", 1, 50)
-	for _, key := range []string{"email", "login"} {
-		address, _ := profile.text(key, 1, 100)
+	var p adminProfile
+	p.FirstName, _ = profile.text("firstName", 1, 50)
+	p.LastName, _ = profile.text("lastName", 1, 50)
+	for _, f := range []struct {
+		key   string
+		value *string
+	}{{"email", &p.Email}, {"login", &p.Login}} {
+		address, _ := profile.text(f.key, 1, 100)
+		*f.value = address
 		if before, after, ok := strings.Cut(address, "@"); address != "" && (!ok || before == "" || !strings.Contains(after, ".")) {
-			profile.complain("%s%s: The field must be in the form of an email address", profile.at, key)
+			profile.complain("%s%s: The field must be in the form of an email address", profile.at, f.key)
 		}
 	}
-	profile.text("mobilePhone", 0, 100)
-	profile.text("secondEmail", 0, 100)
+	p.MobilePhone, _ = profile.text("mobilePhone", 0, 100)
+	p.SecondEmail, _ = profile.text("secondEmail", 0, 100)
 	profile.done()
 	if credentials := admin.nested("credentials", false); credentials != nil {
 		if password := credentials.nested("password", false); password != nil {
@@ -107,14 +152,16 @@ func checkAdmin(admin *object) {
 		credentials.done()
 	}
 	admin.done()
+	return createdAdmin{p}
 }
 
-// addChild creates the org, which can be called only after it has settled.
-func (s *Simulator) addChild(c *call, domain, name, website string) *answer {
+// addChild creates the org, which can be called only after it has settled. The
+// answer has name, website and admin already.
+func (s *Simulator) addChild(c *call, domain string, made createdOrg) *answer {
 	parent, now := c.who.org, s.opts.Now()
 	token := "00" + newSecret()[:40]
 	o := &Org{
-		ID: s.newID("00o"), Domain: domain, Name: name, Cell: parent.Cell, Region: parent.Region,
+		ID: s.newID("00o"), Domain: domain, Name: made.Name, Cell: parent.Cell, Region: parent.Region,
 		Status: active, Parent: parent.Domain, Tokens: []string{token},
 		CreatedDate: formatTime(now), CreatedBy: c.who.actor.AlternateID,
 	}
@@ -122,26 +169,39 @@ func (s *Simulator) addChild(c *call, domain, name, website string) *answer {
 		o.ReadyDate = formatTime(now.Add(s.opts.Settle))
 	}
 	s.addOrg(o)
-	return jsonAnswer(http.StatusCreated, createdOrg{
-		ID: o.ID, Subdomain: o.subdomain(), Name: name, Website: website, Status: active, Edition: "SKU",
-		Created: o.CreatedDate, LastUpdated: o.CreatedDate, Token: token, TokenType: "SSWS",
-		Links: map[string]href{
-			"organization":  {"https://" + domain},
-			"administrator": {fmt.Sprintf("https://%s/admin", domain)},
-		},
-	})
+	made.ID, made.Subdomain, made.Status, made.Edition = o.ID, o.subdomain(), active, "SKU"
+	made.Created, made.LastUpdated = o.CreatedDate, o.CreatedDate
+	made.Token, made.TokenType = token, "SSWS"
+	made.Licensing = map[string]any{"apps": []string{}}
+	made.Settings = map[string]any{"app": map[string]any{"errorRedirectUrl": nil}, "logs": map[string]any{"level": "INFO"}}
+	made.Links = map[string]href{
+		// The administrator's link has the domain; what the organization's
+		// leads to is unconfirmed, so a client must not take the domain from it.
+		"administrator": {"https://" + domain},
+		"organization":  {fmt.Sprintf("https://%s/api/v1/orgs/%s", parent.Domain, made.Subdomain)},
+	}
+	return jsonAnswer(http.StatusCreated, made)
 }
 
-// consent is who granted consent, and when.
+// consent is the id of who granted consent, and when.
 type consent struct {
 	by string
 	at time.Time
 }
 
+// consentBody is a consent as Okta returns it; grantedBy is the id of a person
+// or a service app.
 type consentBody struct {
-	AccountID   string `json:"accountId"`
-	GrantedBy   string `json:"grantedBy,omitempty"`
-	GrantedDate string `json:"grantedDate"`
+	AccountID   string          `json:"accountId"`
+	GrantedBy   string          `json:"grantedBy,omitempty"`
+	GrantedDate string          `json:"grantedDate"`
+	Links       map[string]href `json:"_links"`
+}
+
+// consentLink returns the link to grant or revoke consent.
+func consentLink(c *call, action string) map[string]href {
+	origin, _, _ := strings.Cut(c.url, "/api/")
+	return map[string]href{action: {origin + "/api/v1/org/privacy/aerial/" + action}}
 }
 
 func (s *Simulator) getConsent(c *call) *answer {
@@ -150,7 +210,7 @@ func (s *Simulator) getConsent(c *call) *answer {
 		return s.notFound(c.who.org.Domain, "AerialConsent")
 	}
 	granted := s.consents[o.Domain]
-	return jsonAnswer(http.StatusOK, consentBody{s.seed.Account.ID, granted.by, formatTime(granted.at)})
+	return jsonAnswer(http.StatusOK, consentBody{s.seed.Account.ID, granted.by, formatTime(granted.at), consentLink(c, "revoke")})
 }
 
 // checkConsent checks the body of a grant or revocation and whether the org may
@@ -182,14 +242,14 @@ func (s *Simulator) grantConsent(c *call) *answer {
 
 func (s *Simulator) setConsent(who *caller, c *call, o *Org) {
 	o.Consent = true
-	s.consents[o.Domain] = consent{who.actor.AlternateID, s.opts.Now()}
-	s.record(who, c, "account.org.consent.grant", o)
+	s.consents[o.Domain] = consent{who.actor.ID, s.opts.Now()}
+	s.record(who, c, "account.org.consent.grant", orgEntity(o))
 }
 
 func (s *Simulator) dropConsent(who *caller, c *call, o *Org) {
 	o.Consent = false
 	delete(s.consents, o.Domain)
-	s.record(who, c, "account.org.consent.revoke", o)
+	s.record(who, c, "account.org.consent.revoke", orgEntity(o))
 }
 
 func (s *Simulator) revokeConsent(c *call) *answer {
@@ -205,6 +265,6 @@ func (s *Simulator) revokeConsent(c *call) *answer {
 	}
 	s.dropConsent(c.who, c, o)
 	return jsonAnswer(http.StatusOK, struct {
-		AccountID string `json:"accountId"`
-	}{s.seed.Account.ID})
+		Links map[string]href `json:"_links"`
+	}{consentLink(c, "grant")})
 }

@@ -26,10 +26,16 @@ func TestCreateOrg(t *testing.T) {
 	var made struct {
 		ID, Subdomain, Name, Website, Status, Token, TokenType string
 		Links                                                  map[string]struct{ Href string } `json:"_links"`
+		Admin                                                  struct {
+			Profile struct{ FirstName, Email, Login string }
+		}
+		Settings map[string]any
 	}
 	r.decode(t, &made)
 	if made.Subdomain != "acme-fresh" || made.Name != "Acme Acme-Fresh" || made.Status != "ACTIVE" || made.TokenType != "SSWS" ||
-		made.Website != "https://acme.example" || made.Links["organization"].Href != "https://acme-fresh.okta.com" {
+		made.Website != "https://acme.example" || made.Links["administrator"].Href != "https://acme-fresh.okta.com" ||
+		made.Admin.Profile.FirstName != "Ada" || made.Admin.Profile.Login != "okta@acme.example" || made.Settings == nil ||
+		!strings.Contains(r.body, `"expiresAt":null`) {
 		t.Errorf("got %s", r.body)
 	}
 	if !regexp.MustCompile(`^00o[0-9A-Za-z]{17}$`).MatchString(made.ID) || len(made.Token) != 42 {
@@ -79,16 +85,11 @@ func TestCreateOrgRefusals(t *testing.T) {
 	f := start(t, simulatortest.Config{Orgs: 2})
 	replace := func(old, new string) string { return strings.Replace(creation("acme-x"), old, new, 1) }
 	tests := []struct{ name, body, says string }{
-		{"taken", creation("acme"), "subdomain: An object with this field already exists"},
-		{"taken, another case", creation("ACME"), "subdomain: An object with this field already exists"},
-		{"taken by an org that is not linked", creation("acme-merged"), "already exists"},
 		{"no subdomain", replace(`"subdomain":"acme-x",`, ""), "subdomain: The field cannot be left blank"},
-		{"long subdomain", creation(strings.Repeat("a", 58)), "subdomain: The field must have 1 to 57"},
 		{"subdomain with a space", replace(`"acme-x"`, `"acme x"`), "letters, digits and hyphens"},
 		{"subdomain with a dot", replace(`"acme-x"`, `"acme.x"`), "letters, digits and hyphens"},
 		{"subdomain that ends in a hyphen", replace(`"acme-x"`, `"acme-"`), "letters, digits and hyphens"},
 		{"no name", replace(`"name":"Acme acme-x",`, ""), "name: The field cannot be left blank"},
-		{"long name", replace(`Acme acme-x`, strings.Repeat("n", 101)), "name: The field must have 1 to 100"},
 		{"website", replace(`https://acme.example`, `acme.example`), "website: The field must be a URL"},
 		{"no edition", replace(`"edition":"SKU",`, ""), "edition: The field cannot be left blank"},
 		{"another edition", replace(`"SKU"`, `"TRIAL"`), "edition: The field must be SKU"},
@@ -112,12 +113,29 @@ func TestCreateOrgRefusals(t *testing.T) {
 			wantError(t, f.asParent("POST", "/api/v1/orgs", tt.body), 400, "E0000001", tt.says)
 		})
 	}
+	for _, tt := range []struct{ name, body, code string }{
+		{"taken", creation("acme"), "E0000088"},
+		{"taken, another case", creation("ACME"), "E0000088"},
+		{"taken by an org that is not linked", creation("acme-merged"), "E0000088"},
+		{"long subdomain", creation(strings.Repeat("a", 58)), "E0000172"},
+		{"reserved", creation("acme-x-admin"), "E0000170"},
+		{"long name", replace(`Acme acme-x`, strings.Repeat("n", 101)), "E0000089"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f.t = t
+			f.clock.Add(time.Minute)
+			wantError(t, f.asParent("POST", "/api/v1/orgs", tt.body), 400, tt.code, "")
+		})
+	}
 	wantSeed(t, f.Dump(), before)
 	f.clock.Add(time.Minute)
 	wantStatus(t, f.asParent("POST", "/api/v1/orgs", replace(`"admin":{`,
 		`"admin":{"credentials":{"password":{"value":"x"},"recovery_question":{"question":"q","answer":"a"}},`)), 201)
-	// A POST is not idempotent.
-	wantError(t, f.asParent("POST", "/api/v1/orgs", creation("acme-x")), 400, "E0000001", "already exists")
+	// A POST is not idempotent. While the org is being created, its subdomain is
+	// locked; later it exists.
+	wantError(t, f.asParent("POST", "/api/v1/orgs", creation("acme-x")), 400, "E0000171", "different request")
+	f.clock.Add(time.Minute)
+	wantError(t, f.asParent("POST", "/api/v1/orgs", creation("acme-x")), 400, "E0000088", "already exists")
 }
 
 // A service app of the parent may do what its SSWS token may.
@@ -155,13 +173,20 @@ func TestConsent(t *testing.T) {
 	wantError(t, as("POST", "/revoke", account), 404, "E0000007", "AerialConsent")
 	wantError(t, as("POST", "/grant", `{"accountId":"0200x"}`), 400, "E0000001", "no account '0200x'")
 	wantError(t, as("POST", "/grant", `{}`), 400, "E0000001", "accountId")
-	want := `{"accountId":"` + f.AccountID + `","grantedBy":"admin@acme-merged.okta.com","grantedDate":"2026-03-01T12:00:00.000Z"}`
 	for _, r := range []result{as("POST", "/grant", account), as("GET", "", ""), as("POST", "/grant", account)} {
-		if r.status != 200 || r.body != want {
-			t.Errorf("got %d %s, want %s", r.status, r.body, want)
+		var got struct {
+			AccountID, GrantedBy, GrantedDate string
+			Links                             struct{ Revoke struct{ Href string } } `json:"_links"`
+		}
+		r.decode(t, &got)
+		if r.status != 200 || got.AccountID != f.AccountID || !strings.HasPrefix(got.GrantedBy, "00u") ||
+			got.GrantedDate != "2026-03-01T12:00:00.000Z" || got.Links.Revoke.Href != f.URL+"/api/v1/org/privacy/aerial/revoke" {
+			t.Errorf("got %d %s", r.status, r.body)
 		}
 	}
-	wantStatus(t, as("POST", "/revoke", account), 200)
+	if r := as("POST", "/revoke", account); r.status != 200 || r.body != `{"_links":{"grant":{"href":"`+f.URL+`/api/v1/org/privacy/aerial/grant"}}}` {
+		t.Errorf("got %d %s", r.status, r.body)
+	}
 	wantError(t, as("GET", "", ""), 404, "E0000007", "AerialConsent")
 	link := func() result {
 		return f.aerial(manage, "POST", "/api/v1/orgs", `{"domain":"acme-merged.okta.com","cell":"ok2"}`)
@@ -171,4 +196,16 @@ func TestConsent(t *testing.T) {
 	wantStatus(t, link(), 200)
 	wantError(t, as("POST", "/revoke", account), 400, "E0000001", "can't be revoked")
 	wantStatus(t, as("GET", "", ""), 200)
+}
+
+// An SSWS token expires 30 days after it was last used.
+func TestTokenExpiresUnused(t *testing.T) {
+	f := start(t, simulatortest.Config{Orgs: 2})
+	use := func() result { return f.asParent("GET", "/api/v1/logs", "") }
+	for range 2 {
+		f.clock.Add(30 * 24 * time.Hour)
+		wantStatus(t, use(), 200)
+	}
+	f.clock.Add(30*24*time.Hour + time.Second)
+	wantError(t, use(), 401, "E0000011", "Invalid token")
 }

@@ -59,6 +59,10 @@ func routes() []route {
 		},
 		aerial("GET", "/governance/api/v1/request-condition-templates", scopeRead, (*Simulator).listTemplates),
 		aerial("GET", "/governance/api/v1/request-condition-templates/{template}", scopeRead, (*Simulator).getTemplate),
+		{
+			method: http.MethodDelete, aerial: true, path: segments("/governance/api/v1/request-condition-templates/{template}"),
+			scope: scopeManage, handle: locked((*Simulator).deleteTemplate),
+		},
 
 		org("POST", "/api/v1/orgs", scopeOrgs, (*Simulator).createOrg),
 		org("GET", "/api/v1/org/privacy/aerial", scopeOrgs, (*Simulator).getConsent),

@@ -51,7 +51,9 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h[name] = values
 	}
 	h.Set("Date", s.opts.Now().UTC().Format(http.TimeFormat))
-	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if a.status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
 	w.WriteHeader(a.status)
 	if a.cut == cutBody {
 		w.Write(a.body[:len(a.body)/2])
@@ -125,6 +127,9 @@ func (s *Simulator) begin(c *call) *Fault {
 	if mediaType(c.r) == "application/json" {
 		c.entry.Body = string(c.body)
 	}
+	if c.r.URL.Path == tokenPath {
+		c.entry.Query = ""
+	}
 	s.requests = appendCapped(s.requests, c.entry)
 	f := s.faultFor(c)
 	if f != nil {
@@ -173,7 +178,8 @@ type Request struct {
 	N            int
 	Time         time.Time
 	Method, Path string
-	// Query is raw, without the question mark.
+	// Query is raw, without the question mark; that of a token request may
+	// contain an assertion and is not stored.
 	Query string
 	// UserAgent is the header of that name.
 	UserAgent string

@@ -59,7 +59,7 @@ type Simulator struct {
 	byID     map[string]*Org
 	byDomain map[string]*Org
 	clients  map[string]*client
-	ssws     map[string]*Org // by token
+	ssws     map[string]*apiToken
 	random   *rand.Rand
 
 	tokens   map[string]*accessToken
@@ -105,7 +105,7 @@ func New(seed *Seed, opts Options) (*Simulator, error) {
 		byID:     map[string]*Org{},
 		byDomain: map[string]*Org{},
 		clients:  map[string]*client{},
-		ssws:     map[string]*Org{},
+		ssws:     map[string]*apiToken{},
 		random:   rand.New(rand.NewPCG(opts.RandSeed, 0x0a11a5)),
 		tokens:   map[string]*accessToken{},
 		seen:     map[string]time.Time{},
@@ -138,13 +138,13 @@ func (s *Simulator) addOrg(o *Org) {
 	o.CreatedDate = cmp.Or(o.CreatedDate, formatTime(now))
 	slices.Sort(o.Products)
 	if o.Consent {
-		s.consents[o.Domain] = consent{by: o.CreatedBy, at: now}
+		s.consents[o.Domain] = consent{by: userID(o.CreatedBy), at: now}
 	}
 	s.orgs = append(s.orgs, o)
 	s.byID[o.ID] = o
 	s.byDomain[o.Domain] = o
 	for _, t := range o.Tokens {
-		s.ssws[t] = o
+		s.ssws[t] = &apiToken{org: o, used: now}
 	}
 }
 

@@ -3,8 +3,11 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -12,6 +15,10 @@ const (
 	maxEvents     = 1000
 	// logMemory is how far back the log is searched by default.
 	logMemory = 7 * 24 * time.Hour
+	// maxKeywords and maxKeyword limit q: the number of keywords, and the
+	// characters of each.
+	maxKeywords = 10
+	maxKeyword  = 40
 )
 
 // event is an event of the System Log. Fields of type any have nested objects.
@@ -48,11 +55,18 @@ var messages = map[string]string{
 	"account.org.delete.cancel":  "Cancel the deletion of an org",
 	"account.org.consent.grant":  "Grant an account consent to an org",
 	"account.org.consent.revoke": "Revoke an account's consent to an org",
+
+	"account.aerial_template_condition.delete": "Delete an access request condition template",
+}
+
+// orgEntity returns an org as the target of an event.
+func orgEntity(o *Org) entity {
+	return entity{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}
 }
 
 // record logs an event; c is nil if it did not come over HTTP. The caller holds the
 // lock.
-func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
+func (s *Simulator) record(who *caller, c *call, kind string, target entity) {
 	type nested = map[string]any
 	request, agent, address := s.newID("req"), "", ""
 	debug := nested{}
@@ -67,7 +81,7 @@ func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
 		Actor:       who.actor,
 		Client:      nested{"userAgent": nested{"rawUserAgent": agent}, "ipAddress": address},
 		Outcome:     nested{"result": "SUCCESS", "reason": nil},
-		Target:      []entity{{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}},
+		Target:      []entity{target},
 		Transaction: nested{"type": "WEB", "id": request, "detail": nested{}},
 		Debug:       nested{"debugData": debug},
 	}
@@ -77,14 +91,50 @@ func (s *Simulator) record(who *caller, c *call, kind string, o *Org) {
 	s.log = appendCapped(s.log, e)
 }
 
-var logGrammar = grammar{
-	"eventType":         {kind: textual, ops: []string{"eq", "sw"}},
-	"actor.id":          {kind: textual, ops: []string{"eq"}},
-	"actor.alternateId": {kind: textual, ops: []string{"eq", "sw"}},
-	"target.id":         {kind: textual, ops: []string{"eq"}},
-	"uuid":              {kind: textual, ops: []string{"eq"}},
-	"published":         {kind: textual, ops: []string{"gt", "ge", "lt", "le", "eq"}},
+// logAttributes are the attributes of events that filter and q look at.
+var logAttributes = map[string]func(*event) string{
+	"uuid":              func(e *event) string { return e.UUID },
+	"published":         func(e *event) string { return e.Published },
+	"eventType":         func(e *event) string { return e.Type },
+	"severity":          func(e *event) string { return e.Severity },
+	"displayMessage":    func(e *event) string { return e.Message },
+	"actor.id":          func(e *event) string { return e.Actor.ID },
+	"actor.type":        func(e *event) string { return e.Actor.Type },
+	"actor.alternateId": func(e *event) string { return e.Actor.AlternateID },
+	"actor.displayName": func(e *event) string { return e.Actor.DisplayName },
+
+	"target.id":          func(e *event) string { return e.Target[0].ID },
+	"target.type":        func(e *event) string { return e.Target[0].Type },
+	"target.alternateId": func(e *event) string { return e.Target[0].AlternateID },
+	"target.displayName": func(e *event) string { return e.Target[0].DisplayName },
+
+	"outcome.result":                    func(e *event) string { return within(e.Outcome, "result") },
+	"transaction.id":                    func(e *event) string { return within(e.Transaction, "id") },
+	"client.ipAddress":                  func(e *event) string { return within(e.Client, "ipAddress") },
+	"client.userAgent.rawUserAgent":     func(e *event) string { return within(e.Client, "userAgent", "rawUserAgent") },
+	"debugContext.debugData.requestId":  func(e *event) string { return within(e.Debug, "debugData", "requestId") },
+	"debugContext.debugData.requestUri": func(e *event) string { return within(e.Debug, "debugData", "requestUri") },
+	"debugContext.debugData.url":        func(e *event) string { return within(e.Debug, "debugData", "url") },
 }
+
+// within returns a string of nested objects, or "".
+func within(v any, keys ...string) string {
+	for _, key := range keys {
+		m, _ := v.(map[string]any)
+		v = m[key]
+	}
+	text, _ := v.(string)
+	return text
+}
+
+// logGrammar is that of the log's filters, which know all operators of SCIM.
+var logGrammar = func() grammar {
+	g := grammar{attributes: map[string]attribute{}, nested: true}
+	for name := range logAttributes {
+		g.attributes[name] = attribute{kind: textual, ops: []string{"eq", "ne", "co", "sw", "ew", "pr", "gt", "ge", "lt", "le"}}
+	}
+	return g
+}()
 
 // logQuery is a query of the log.
 type logQuery struct {
@@ -92,20 +142,18 @@ type logQuery struct {
 	limit        int
 	descending   bool
 	match        matcher
-	at           int // where to continue, counted from the first event ever; -1 at the start
+	keywords     []string // that must all be there
+	org          *Org     // whose log it is
+	at           int      // where to continue, counted from the first event ever; -1 at the start
 }
 
-// getLogs returns the System Log of the caller's org. All events about Aerial are
-// in the Aerial org's.
+// getLogs returns the System Log of the caller's org.
 func (s *Simulator) getLogs(c *call) *answer {
 	q, problem := s.readLogQuery(c)
 	if problem != "" {
 		return s.invalid("logs", problem)
 	}
-	out, next, more := []*event{}, 0, false
-	if c.who.org.AerialOrg {
-		out, next, more = s.search(q)
-	}
+	out, next, more := s.search(q)
 	a := jsonAnswer(http.StatusOK, out)
 	link(a, "self", c.url, c.r.URL.Query())
 	if more || q.until == "" && !q.descending {
@@ -117,13 +165,13 @@ func (s *Simulator) getLogs(c *call) *answer {
 // logCursorOf returns the query to which a cursor of the log is bound.
 func logCursorOf(c *call) string {
 	q := c.r.URL.Query()
-	return "log " + q.Get("since") + " " + q.Get("until") + " " + q.Get("filter") + " " + q.Get("sortOrder")
+	return strings.Join([]string{"log", c.who.org.ID, q.Get("since"), q.Get("until"), q.Get("filter"), q.Get("q"), q.Get("sortOrder")}, " ")
 }
 
 // readLogQuery returns the query; problem is what is wrong with it, or "".
 func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	v := c.r.URL.Query()
-	q = logQuery{limit: defaultEvents, at: -1, since: formatTime(s.opts.Now().Add(-logMemory))}
+	q = logQuery{limit: defaultEvents, at: -1, org: c.who.org, keywords: strings.Fields(v.Get("q")), since: formatTime(s.opts.Now().Add(-logMemory))}
 	for _, bound := range []struct {
 		name string
 		at   *string
@@ -153,6 +201,9 @@ func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 	}
 	if q.match, problem = parseFilter(v.Get("filter"), logGrammar); problem != "" {
 		return q, "filter: " + problem
+	}
+	if len(q.keywords) > maxKeywords || slices.ContainsFunc(q.keywords, func(word string) bool { return utf8.RuneCountInString(word) > maxKeyword }) {
+		return q, fmt.Sprintf("q: The field can have at most %d keywords of at most %d characters", maxKeywords, maxKeyword)
 	}
 	if v.Has("after") {
 		n, ok := s.readCursor(v.Get("after"), logCursorOf(c))
@@ -191,22 +242,27 @@ func (q *logQuery) matches(e *event) bool {
 	if e.Published < q.since || q.until != "" && e.Published >= q.until {
 		return false
 	}
-	return q.match(e.attribute)
+	return e.in(q.org) && q.match(e.attribute) && !slices.ContainsFunc(q.keywords, func(word string) bool { return !e.has(word) })
 }
 
-func (e *event) attribute(name string) string {
-	switch name {
-	case "eventType":
-		return e.Type
-	case "actor.id":
-		return e.Actor.ID
-	case "actor.alternateId":
-		return e.Actor.AlternateID
-	case "target.id":
-		return e.Target[0].ID
-	case "uuid":
-		return e.UUID
-	default:
-		return e.Published
+func (e *event) attribute(name string) string { return logAttributes[name](e) }
+
+// has reports whether a value of the event, or a word of one, is the keyword, in
+// any case.
+func (e *event) has(keyword string) bool {
+	for _, value := range logAttributes {
+		text := value(e)
+		if strings.EqualFold(text, keyword) || slices.ContainsFunc(strings.Fields(text), func(word string) bool {
+			return strings.EqualFold(word, keyword)
+		}) {
+			return true
+		}
 	}
+	return false
+}
+
+// in reports whether the event is in the log of an org: all of Aerial's are in
+// the Aerial org's, and that an org was added is in its own as well.
+func (e *event) in(o *Org) bool {
+	return o.AerialOrg || e.Type == "account.org.add" && e.Target[0].ID == o.ID
 }

@@ -150,6 +150,18 @@ func TestLogQueries(t *testing.T) {
 		{"filter=" + url.QueryEscape(`target.id eq "00ox"`), 0, true},
 		{"filter=" + url.QueryEscape(`published gt "2026-03-01T12:05:00.000Z"`), 5, true},
 		{"filter=" + url.QueryEscape(`published le "2026-03-01T12:05:00.000Z"`), 6, true},
+		{"filter=" + url.QueryEscape(`eventType co "status" and actor.alternateId ew "@acme.example"`), 10, true},
+		{"filter=" + url.QueryEscape(`actor.alternateId ne "eve@acme.example"`), 1, true},
+		{"filter=" + url.QueryEscape(`not (eventType eq "account.org.status.update")`), 1, true},
+		{"filter=" + url.QueryEscape(`uuid pr and (actor.displayName sw "bob" or target.id eq "00ox")`), 1, true},
+		{"filter=" + url.QueryEscape(`client.ipAddress pr`), 0, true},
+		{"filter=" + url.QueryEscape(`outcome.result eq "success" and debugContext.debugData.requestId sw "req"`), 11, true},
+		{"q=BOB@acme.example", 1, true},
+		{"q=products", 1, true},
+		{"q=update+status", 10, true},
+		{"q=bob@acme.example+status", 0, true},
+		{"q=stat", 0, true},
+		{"q=products&filter=" + url.QueryEscape(`actor.alternateId sw "eve"`), 0, true},
 		{"filter=" + url.QueryEscape(`published lt "2026-03-01T12:05:00.000Z" and published ge "2026-03-01T12:01:00.000Z"`), 4, true},
 	}
 	for _, tt := range tests {
@@ -192,6 +204,14 @@ func TestLogQueries(t *testing.T) {
 		{"until=1", "until"},
 		{"sortOrder=UP", "ASCENDING"},
 		{"filter=x", "filter"},
+		{"filter=" + url.QueryEscape(`color eq "red"`), "can't have 'color'"},
+		{"filter=" + url.QueryEscape(`uuid is "x"`), "can't use 'is'"},
+		{"filter=" + url.QueryEscape(`(uuid pr`), "never closed"},
+		{"filter=" + url.QueryEscape(`uuid pr)`), "instead of 'and' or 'or'"},
+		{"filter=" + url.QueryEscape(`not uuid pr`), "parentheses after 'not'"},
+		{"filter=" + url.QueryEscape(strings.Repeat("(", 21)+"uuid pr"+strings.Repeat(")", 21)), "more than 20"},
+		{"q=" + strings.Repeat("k+", 11), "10 keywords"},
+		{"q=" + strings.Repeat("k", 41), "40 characters"},
 		{"after=x", "cursor"},
 	}
 	for _, tt := range bad {
@@ -251,4 +271,28 @@ func TestLogOverflow(t *testing.T) {
 	if got := count("limit=1000&since=" + f.clock.Now().Format(time.RFC3339)); got != 2000 {
 		t.Errorf("got %d new events", got)
 	}
+}
+
+// That an org was added is in its own log too.
+func TestLogOfAddedOrg(t *testing.T) {
+	f := start(t, simulatortest.Config{Orgs: 2})
+	r := f.asParent("POST", "/api/v1/orgs", creation("acme-fresh"))
+	wantStatus(t, r, 201)
+	var made struct{ ID, Token string }
+	r.decode(t, &made)
+	f.clock.Add(time.Minute)
+	manage := f.token(scopeManage)
+	wantStatus(t, f.aerial(manage, "POST", "/api/v1/orgs", `{"orgId":"`+made.ID+`","cell":"ok1"}`), 200)
+	wantStatus(t, f.aerial(manage, "PUT", "/api/v1/orgs/"+made.ID+"/status", `{"status":"INACTIVE"}`), 200)
+	r = f.send("GET", "/api/v1/logs", "", "Authorization", "SSWS "+made.Token)
+	var events []logEvent
+	r.decode(t, &events)
+	if got := kinds(events); !slices.Equal(got, []string{"add"}) {
+		t.Errorf("got %v", got)
+	}
+	all, next := f.logs(f.token(scopeLogs), "")
+	if got := kinds(all); !slices.Equal(got, []string{"add", "status.update"}) {
+		t.Errorf("got %v", got)
+	}
+	wantError(t, f.send("GET", next, "", "Authorization", "SSWS "+made.Token), 400, "E0000001", "cursor")
 }

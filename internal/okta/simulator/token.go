@@ -117,14 +117,19 @@ func (s *Simulator) RevokeTokens() {
 // newSecret returns 52 random characters.
 func newSecret() string { return rand.Text() + rand.Text() }
 
-// tokenForm returns the form, and checks all of it but assertion and scope.
+// tokenForm returns the parameters, and checks all of them but assertion and
+// scope. RFC 6749 has them in the body; Okta's own SDKs send them in the query.
 func tokenForm(c *call) (url.Values, *answer) {
 	if mediaType(c.r) != "application/x-www-form-urlencoded" {
 		return nil, oauthFail("invalid_request", "The token request must be sent as application/x-www-form-urlencoded.")
 	}
 	form, err := url.ParseQuery(string(c.body))
-	if err != nil || len(c.body) > maxBody {
+	query, queryErr := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil || queryErr != nil || len(c.body) > maxBody {
 		return nil, oauthFail("invalid_request", "The token request is malformed.")
+	}
+	for name, values := range query {
+		form[name] = append(form[name], values...)
 	}
 	for _, name := range []string{"grant_type", "client_assertion_type", "client_assertion", "scope", "client_id", "client_secret"} {
 		if len(form[name]) > 1 {
@@ -144,8 +149,8 @@ func tokenForm(c *call) (url.Values, *answer) {
 	return form, nil
 }
 
-// checkAssertion authenticates the client. A valid assertion is used up, even if
-// the request fails.
+// checkAssertion authenticates the client. A valid assertion that has a jti is
+// used up, even if the request fails.
 func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) {
 	tok, err := jwt.ParseSigned(form.Get("client_assertion"), signatureAlgs)
 	if err != nil || len(tok.Headers) != 1 {
@@ -175,7 +180,7 @@ func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) 
 	if problem := s.checkClaims(c, &claims); problem != "" {
 		return nil, oauthFail("invalid_client", "%s", problem)
 	}
-	if !s.firstUse("assertion "+cl.ID+" "+claims.ID, claims.Expiry.Time()) {
+	if claims.ID != "" && !s.firstUse("assertion "+cl.ID+" "+claims.ID, claims.Expiry.Time()) {
 		return nil, oauthFail("invalid_client", "The client_assertion has already been used: its jti must be unique.")
 	}
 	return cl, nil
@@ -202,8 +207,6 @@ func (s *Simulator) checkClaims(c *call, claims *jwt.Claims) string {
 		return "The client_assertion token was issued in the future."
 	case claims.NotBefore != nil && claims.NotBefore.Time().After(now.Add(skew)):
 		return "The client_assertion token is not valid yet."
-	case claims.ID == "":
-		return "The client_assertion token must have a jti."
 	}
 	return ""
 }

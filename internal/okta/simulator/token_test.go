@@ -94,7 +94,6 @@ func TestAssertion(t *testing.T) {
 		{"issued within the skew", claim("iat", now.Unix()+60), ""},
 		{"issued beyond the skew", claim("iat", now.Unix()+61), "issued in the future"},
 		{"not valid yet", claim("nbf", now.Unix()+61), "not valid yet"},
-		{"no jti", claim("jti", nil), "must have a jti"},
 		{"no issuer", claim("iss", nil), "issuer and the subject"},
 		{"another subject", claim("sub", "0oa00000000000000009"), "issuer and the subject"},
 		{"neither", func(c map[string]any) { delete(c, "iss"); delete(c, "sub") }, "issuer and the subject"},
@@ -175,6 +174,18 @@ func TestAssertionOnce(t *testing.T) {
 	wantOAuth(t, f.post(form), 401, "invalid_client", "already been used")
 }
 
+// An assertion need not have a jti; it can be sent again then.
+func TestAssertionWithoutID(t *testing.T) {
+	f := start(t, simulatortest.Config{})
+	claims := f.claims()
+	delete(claims, "jti")
+	form := f.form(scopeRead)
+	form.Set("client_assertion", signed(t, f.Credentials.Key, f.alg, map[string]any{"kid": f.Credentials.KeyID}, claims))
+	for range 2 {
+		wantStatus(t, f.post(form), 200)
+	}
+}
+
 func TestTokenForm(t *testing.T) {
 	f := start(t, simulatortest.Config{})
 	tests := []struct {
@@ -209,8 +220,16 @@ func TestTokenForm(t *testing.T) {
 	}
 	t.Run("in the query", func(t *testing.T) {
 		f.t = t
-		r := f.send("POST", "/oauth2/v1/token?"+f.form(scopeRead).Encode(), "", "Content-Type", "application/x-www-form-urlencoded")
-		wantOAuth(t, r, 400, "invalid_request", "grant_type")
+		form := f.form(scopeRead)
+		query := "/oauth2/v1/token?" + form.Encode()
+		r := f.send("POST", query, "scope="+scopeLogs, "Content-Type", "application/x-www-form-urlencoded")
+		wantOAuth(t, r, 400, "invalid_request", "'scope' must not be sent more than once")
+		wantStatus(t, f.send("POST", query, "", "Content-Type", "application/x-www-form-urlencoded"), 200)
+		for _, r := range f.Requests() {
+			if r.Query != "" {
+				t.Errorf("the log of calls contains %q", r.Query)
+			}
+		}
 	})
 	t.Run("malformed", func(t *testing.T) {
 		f.t = t

@@ -41,7 +41,8 @@ type Head struct {
 // invopop/jsonschema knows, such as "required", from the tag `jsonschema`.
 // Unknown keys are rejected everywhere. tweak may be nil; it adds what tags can't
 // express. The result is indented, ends with a line break, and is the same for
-// the same types. A key without a description is an error.
+// the same types. A key without a description is an error, and so is a schema that
+// validators refuse in their strict modes.
 func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
 	var missing error
 	r := jsonschema.Reflector{
@@ -78,6 +79,9 @@ func Generate(head Head, v any, tweak func(*Schema)) ([]byte, error) {
 	if err := enc.Encode(s); err != nil {
 		return nil, fmt.Errorf("writing the schema: %w", err)
 	}
+	if err := checkStrict(out.Bytes()); err != nil {
+		return nil, fmt.Errorf("ajv doesn't compile the schema in strict mode: %w", err)
+	}
 	return visible(out.String()), nil
 }
 
@@ -104,7 +108,7 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	if t == reflect.TypeFor[time.Duration]() {
 		return &jsonschema.Schema{
 			Type:     "string",
-			Pattern:  `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`,
+			Pattern:  `^[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`,
 			Examples: []any{"30s", "5m", "1h30m"},
 		}
 	}

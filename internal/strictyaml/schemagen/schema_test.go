@@ -61,7 +61,7 @@ func TestGenerate(t *testing.T) {
     },
     "wait": {
       "type": "string",
-      "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$",
+      "pattern": "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$",
       "description": "How long.",
       "examples": [
         "30s",
@@ -108,5 +108,33 @@ func TestGenerateNeedsDescriptions(t *testing.T) {
 	_, err := Generate(Head{}, bare{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "bare.Count has no description") {
 		t.Errorf("error = %v, want one that names the field", err)
+	}
+}
+
+// The rules are those of https://ajv.js.org/strict-mode.html.
+func TestCheckStrict(t *testing.T) {
+	for schema, wanted := range map[string]string{
+		`{"type":"object","properties":{"a":{"type":"string","pattern":"^[a-z.]+$"}},"required":["a"]}`: "",
+		`{"type":"string","anyOf":[{"pattern":"a"},{"enum":["b"]}],"not":{"maxLength":3}}`:              "",
+		`{"type":"object","allOf":[{"not":{"required":["a","b"],"properties":{"a":true,"b":true}}}]}`:   "",
+		`{"type":"array","items":{"type":"integer","minimum":1}}`:                                       "",
+		`{"type":"object","propertyNames":{"pattern":"^a"}}`:                                            "",
+		`{"type":"string","format":"duration"}`:                                                         `unknown keyword "format"`,
+		`{"type":"array","prefixItems":[true]}`:                                                         `unknown keyword "prefixItems"`,
+		`{"colour":"red"}`:                                                                              `unknown keyword "colour"`,
+		`{"minLength":1}`:                                                                               `missing type "string" for keyword "minLength"`,
+		`{"minLength":1,"anyOf":[{"type":"string"},{"type":"integer"}]}`:                                `missing type "string" for keyword "minLength"`,
+		`{"type":"object","properties":{"a":{"not":{"maxItems":0}}}}`:                                   `#/properties/a/not: missing type "array" for keyword "maxItems"`,
+		`{"type":["string","integer"]}`:                                                                 `union of types`,
+		`{"type":"object","not":{"type":"array"}}`:                                                      `#/not: type "array" is not allowed by the context "object"`,
+		`{"type":"object","properties":{"a":true},"not":{"required":["a"]}}`:                            `#/not: required property "a" is not defined there`,
+		`{"type":"object","then":false}`:                                                                `if, then and else`,
+		`{"type":"string","pattern":"\\_"}`:                                                             `is not one in all dialects`,
+		`{"type":"string","pattern":"(?=a)"}`:                                                           `is not one in all dialects`,
+	} {
+		err := checkStrict([]byte(schema))
+		if wanted == "" && err != nil || wanted != "" && (err == nil || !strings.Contains(err.Error(), wanted)) {
+			t.Errorf("%s: got %v, want %q", schema, err, wanted)
+		}
 	}
 }

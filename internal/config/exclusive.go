@@ -1,0 +1,91 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// exclusion is a choice between keys of one block: those of one alternative can't
+// stand beside those of another.
+type exclusion struct {
+	block        string // its path, with * for the index of a list; "" for the file
+	alternatives [][]string
+}
+
+// exclusions are all choices, besides those between a secret and its file. The
+// checks and their messages are the resolver's; here is what a variable removes
+// from the file, and what the JSON Schema excludes.
+var exclusions = []exclusion{
+	{"", [][]string{{"git"}, {"manifests"}}},
+	{"git", [][]string{{"branch"}, {"tag"}, {"commit"}}},
+	{"git.auth", [][]string{{"password", "passwordFile"}, {"sshKeyFile", "sshPassphrase", "sshPassphraseFile"}}},
+	{"git.auth", [][]string{{"githubApp"}, {"username", "password", "passwordFile", "sshKeyFile", "sshPassphrase", "sshPassphraseFile"}}},
+	{"parents.*.auth", [][]string{{"token", "tokenFile"}, {"clientID", "privateKey", "privateKeyFile", "keyID", "dpop"}}},
+	{"windows.*", [][]string{{"deny"}, {"allow"}}},
+	{"tokens", [][]string{{"dir", "recipientsFile"}, {"command"}}},
+}
+
+// removeExcluded removes what is excluded by the fields that are chosen. A key
+// that may only be set beside others excludes nothing by itself: a credential
+// for git doesn't make git the source of the manifests.
+func (f *file) removeExcluded(chosen func(*field) bool) {
+	var all, winners []*field
+	f.walk(func(fd *field) {
+		all = append(all, fd)
+		if !fd.isBlock() && chosen(fd) {
+			winners = append(winners, fd)
+		}
+	})
+	for _, w := range winners {
+		for _, loser := range all {
+			if excludes(w.path, loser.path) {
+				loser.remove()
+			}
+		}
+	}
+}
+
+// excludes reports whether the keys at two paths are alternatives. What stands
+// for a block is the key that it needs.
+func excludes(a, b string) bool {
+	block, key := parent(a)
+	if block == "git" && key == "url" {
+		block, key = "", "git"
+	}
+	if block == "git.auth.githubApp" && key == "appID" {
+		block, key = "git.auth", "githubApp"
+	}
+	other, otherKey := parent(b)
+	if block != other {
+		return false
+	}
+	if key == otherKey+"File" || otherKey == key+"File" {
+		return true
+	}
+	return slices.ContainsFunc(exclusions, func(e exclusion) bool {
+		i, j := e.alternative(key), e.alternative(otherKey)
+		return pattern(block) == e.block && i >= 0 && j >= 0 && i != j
+	})
+}
+
+// alternative returns the index of the alternative that has the key, or -1.
+func (e *exclusion) alternative(key string) int {
+	return slices.IndexFunc(e.alternatives, func(keys []string) bool { return slices.Contains(keys, key) })
+}
+
+// parent returns the block of a path, and the key in it.
+func parent(path string) (block, key string) {
+	i := strings.LastIndexByte(path, '.')
+	return path[:max(i, 0)], path[i+1:]
+}
+
+// pattern returns a path with * for each index.
+func pattern(path string) string {
+	parts := strings.Split(path, ".")
+	for i, part := range parts {
+		if strings.Trim(part, "0123456789") == "" && part != "" {
+			parts[i] = "*"
+		}
+	}
+	return strings.Join(parts, ".")
+}
