@@ -65,7 +65,7 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	for _, o := range plan.Unknown {
 		unknown = append(unknown, o.Org)
 		if !slices.Contains(u.logged.unknown, o.Org) {
-			u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
+			u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
 		}
 	}
 	u.logged.unknown = unknown

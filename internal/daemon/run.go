@@ -331,7 +331,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 
 func allUnknownProblem(unknown []diff.Unknown) *reconcile.Problem {
 	return &reconcile.Problem{
-		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
+		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Reason())),
 		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",
 	}
 }

@@ -211,7 +211,7 @@ func newView(d Data) *view {
 		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
 	for _, u := range p.Unknown {
-		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Error)})
+		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())})
 	}
 	for _, r := range p.Refusals {
 		v.Refusals = append(v.Refusals, diff.Refusal{Guard: visible(r.Guard), Message: visible(r.Message)})

@@ -184,10 +184,10 @@ func TestObserveUnknown(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		{"forbidden", reply(403, forbiddenBody), "403 E0000006 You do not have permission to perform the requested action (errorId oaeF)"},
+		{"forbidden", reply(403, forbiddenBody), "403 E0000006 You do not have permission to perform the requested action"},
 		{"gone", reply(404, ""), "404 Not Found"},
 		{"bad request", reply(400, ""), "400 Bad Request"},
-		{"failing", reply(500, internalBody), "500 E0000009 Internal Server Error (errorId oaeI) (tried 6 times)"},
+		{"failing", reply(500, internalBody), "500 E0000009 Internal Server Error"},
 		{"cut", cutBody("["), "200 with an unreadable body: unexpected EOF (tried 6 times)"},
 		{"hanging", hang, "no complete answer within 30s (tried 4 times)"},
 		{"null", reply(200, "null"), "the answer is null instead of a list"},
@@ -210,6 +210,9 @@ func TestObserveUnknown(t *testing.T) {
 				for _, o := range got.Orgs {
 					switch {
 					case o.ID == "7":
+						if id := (tt.name == "forbidden" || tt.name == "failing"); id != strings.HasPrefix(o.ErrorID, "errorId oae") {
+							t.Errorf("errorID = %q", o.ErrorID)
+						}
 						if o.Unknown != tt.want || o.Products != nil {
 							t.Errorf("unknown = %q, products = %#v\nwant      %q", o.Unknown, o.Products, tt.want)
 						}

@@ -320,7 +320,7 @@ func TestObserveForbidden(t *testing.T) {
 		ok := org.Unknown == "" && org.Products != nil
 		if s.ReadForbidden {
 			forbidden--
-			ok = strings.HasPrefix(org.Unknown, "403 E0000006 ") && strings.Contains(org.Unknown, "(errorId oae") && org.Products == nil
+			ok = strings.HasPrefix(org.Unknown, "403 E0000006 ") && strings.HasPrefix(org.ErrorID, "errorId oae") && org.Products == nil
 		}
 		if !ok {
 			t.Errorf("%s: unknown = %q, products = %#v", org.Domain, org.Unknown, org.Products)
