@@ -204,12 +204,8 @@ func (a *app) checkTogether(cfg *config.Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	parents := []string{}
-	for _, p := range cfg.Parents {
-		parents = append(parents, p.Name)
-	}
 	in := state.Input{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name}
-	_, warnings, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	_, warnings, err := state.Load([]state.Input{in}, reconcile.LoadOptions(cfg))
 	for _, w := range warnings {
 		fmt.Fprintf(a.err, "warning: %s\n", w)
 	}

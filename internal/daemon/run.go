@@ -308,13 +308,13 @@ func (u *runner) staleness(err error) *Stale {
 // applied.
 func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	counts := result.Counts()
-	unfinished := counts.Failed+counts.Skipped > 0
+	unfinished := counts.Failed+counts.Skipped+len(plan.Impossible()) > 0
 	switch {
 	case errors.Is(err, apply.ErrRefused):
 		return ResultRefused
 	case err != nil:
 		return ResultError
-	case unfinished && result.Interrupted:
+	case counts.Failed+counts.Skipped > 0 && result.Interrupted:
 		return ResultInterrupted
 	case plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs: // not one org could be read
 		return ResultError

@@ -124,7 +124,11 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	}
 	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
 	p.Refusals = append(p.Refusals, opts.Guards.refusals(p.Changes, live, len(head.Orgs))...)
-	p.Notes = append(p.Notes, opts.Notes...)
+	for _, n := range opts.Notes {
+		if opts.Has(n.Org) {
+			p.Notes = append(p.Notes, n)
+		}
+	}
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
 	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
 	return p, orgs, nil

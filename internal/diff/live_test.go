@@ -126,11 +126,19 @@ func TestWhereParentsCreate(t *testing.T) {
 		{"another domain", "acme-new.oktapreview.com", "ok1", "acme.okta.com", false,
 			"orgs.yaml:3:5: acme-new.oktapreview.com can't be created by its parent acme.okta.com, which makes orgs under okta.com only: declare a domain under okta.com, or another parent"},
 		{"a deeper domain", "a.b.okta.com", "ok1", "", false,
-			"orgs.yaml:3:5: no parent can create a.b.okta.com: a new org has one name before okta.com"},
+			"orgs.yaml:3:13: no parent can create a.b.okta.com: a new org has one name before okta.com"},
 		{"an unknown parent", "acme-new.oktapreview.com", "op1", "", false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			desired := load(t, strings.Replace(strings.Replace(newOrg, "acme-new.okta.com", tt.domain, 1), "ok2", tt.cell, 1))
+			manifest := strings.Replace(strings.Replace(newOrg, "acme-new.okta.com", tt.domain, 1), "ok2", tt.cell, 1)
+			if strings.Contains(tt.want, "no parent") { // which the loader says first
+				desired, _, err := state.Load([]state.Input{{FS: fstest.MapFS{"orgs.yaml": {Data: []byte(manifest)}}, Root: "orgs.yaml"}}, state.LoadOptions{})
+				if desired != nil || err == nil || err.Error() != tt.want {
+					t.Errorf("error = %v\nwant    %s", err, tt.want)
+				}
+				return
+			}
+			desired := load(t, manifest)
 			orgs := []state.Org{parent}
 			if tt.there {
 				orgs = append(orgs, state.Org{ID: "00o9", Domain: tt.domain, Cell: tt.cell, Status: state.Active})

@@ -43,7 +43,8 @@ func folder(r *importer.Result) fstest.MapFS {
 
 // load reads the manifests as every command does.
 func load(r *importer.Result) (*state.Desired, error) {
-	desired, warnings, err := state.Load([]state.Input{{FS: folder(r), Root: "."}}, state.LoadOptions{Parents: []string{}})
+	desired, warnings, err := state.Load([]state.Input{{FS: folder(r), Root: "."}}, state.LoadOptions{Parents: map[string]string{}})
+	warnings = slices.DeleteFunc(warnings, func(w state.Warning) bool { return strings.Contains(w.Msg, "is protected") }) // and INACTIVE in Okta
 	if len(warnings) > 0 && err == nil {
 		err = fmt.Errorf("warnings: %v", warnings)
 	}

@@ -176,22 +176,5 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta shows only once"),
 			"set a place for tokens in the config")
 	}
-	return p, checkBase(domain, p.Domain)
-}
-
-// bases are the domains under which Okta creates orgs. A parent under one of them
-// creates its children under the same.
-var bases = []string{"okta.com", "oktapreview.com", "okta-emea.com"}
-
-// checkBase refuses an org that the parent would create under another name than
-// the declared one. Of a parent with a domain of its own this isn't known before
-// the answer.
-func checkBase(domain, parentDomain string) error {
-	_, base, _ := strings.Cut(parentDomain, ".")
-	if _, declared, _ := strings.Cut(domain, "."); slices.Contains(bases, base) && declared != base {
-		return text.WithHint(
-			fmt.Errorf("the parent %s makes orgs under %s only", parentDomain, base),
-			"declare a domain under "+base+", or another parent")
-	}
-	return nil
+	return p, state.CheckChild(domain, p.Domain)
 }

@@ -372,7 +372,7 @@ func TestWrongBase(t *testing.T) {
 	w.ParentDomain = "acme.okta.com"
 	w.Declared[0].Domain = "acme-fresh.oktapreview.com"
 	o := outcome(t, w.once(t), "acme-fresh.oktapreview.com", diff.CreateOrg)
-	if o.Result != apply.Failed || !strings.Contains(o.Error, "the parent acme.okta.com makes orgs under okta.com only") || w.creationsSent() != 0 {
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "its parent acme.okta.com, which makes orgs under okta.com only") || w.creationsSent() != 0 {
 		t.Errorf("%+v", o)
 	}
 }

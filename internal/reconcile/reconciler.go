@@ -60,9 +60,9 @@ type Reconciler struct {
 
 	// journal is that of the state folder; one without a folder if there is none.
 	journal *journal.Journal
-	// deletions are those that were requested, where there is no journal.
-	deletions processDeletions
-	holder    holder
+	holder  holder
+	// live is the actual state that was read last.
+	live *state.Actual
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -139,7 +139,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	if snap != r.last.snap {
-		d, err := LoadDesired(snap, Parents(r.cfg))
+		d, err := LoadDesired(snap, LoadOptions(r.cfg))
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
@@ -202,6 +202,10 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		return nil, nil, o.err
 	}
 	opts.Filter = f
+	r.live = o.actual
+	if err := r.creations(desired.State, o.actual, &opts); err != nil {
+		return nil, nil, err
+	}
 	var plan *diff.Plan
 	if base == nil {
 		plan, err = diff.Compute(desired.State, o.actual, opts)
@@ -223,9 +227,9 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		Signer:   d.Signer,
 		Guards:   r.guards,
 		Held:     r.holder.rules().At(time.Now()),
+		Parents:  parentDomains(r.cfg),
 	}
-	var err error
-	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
+	if err := r.deletions(d.State, &opts); err != nil {
 		return opts, err
 	}
 	cooloff, err := r.cooloff(d.Commit)
@@ -266,6 +270,10 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	// be of a commit that is long gone.
 	opts, err := r.options(&Desired{State: desired})
 	if err != nil {
+		return nil, err
+	}
+	r.live = actual
+	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}
 	plan, err := diff.Revalidate(saved, actual, opts)
