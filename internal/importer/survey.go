@@ -18,6 +18,8 @@ type survey struct {
 	products []product // sorted by name
 	groups   []group   // sorted by file
 	orgs     []*org    // of all groups, sorted by domain
+	// unread counts the orgs whose products could not be read.
+	unread int
 	// skipped are the comments on what can't be declared.
 	skipped  []string
 	warnings []string
@@ -218,6 +220,7 @@ func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
 func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...any) string, warn func(string)) {
 	live := o.live
 	if live.Unknown != "" || live.Products == nil {
+		s.unread++
 		why := cmp.Or(live.Unknown, "they were not requested")
 		const unread = "products not managed, because they could not be read: "
 		note("%s", unread+line(why)) // without an id that differs each time
