@@ -92,7 +92,7 @@ func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes 
 	if err != nil {
 		return a.refuseStale(err)
 	}
-	return a.apply(cmd.Context(), p, report.Data{Plan: plan}, yes)
+	return a.apply(cmd.Context(), p, report.Data{Plan: plan, Saved: true}, yes)
 }
 
 // maxPlan is far more than the plan of the largest account needs.

@@ -18,6 +18,7 @@ import (
 
 	"reconciler/internal/git/source"
 	"reconciler/internal/report"
+	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
 
@@ -161,7 +162,8 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
 	var page strings.Builder
-	if err := e.dashboard.Execute(&page, e.tracker.read(e.now())); err != nil {
+	status := e.tracker.read(e.now())
+	if err := e.dashboard.Execute(&page, &status); err != nil {
 		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -175,6 +177,7 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		"time": func(t time.Time) string {
 			return t.UTC().Format("2006-01-02 15:04:05 UTC")
 		},
+		"age":            func(now, then time.Time) string { return text.Age(now.Sub(then)) },
 		"short":          source.Short,
 		"value":          report.Value,
 		"org":            report.Org,

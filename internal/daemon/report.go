@@ -80,11 +80,25 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 			u.log.Info("drift is gone", "org", d.Org, "field", d.Field)
 		}
 	}
+	if u.logged.changed("notes", noteLines(plan.Notes)) {
+		for _, n := range plan.Notes {
+			u.log.Warn("note", "org", n.Org, "note", n.Message)
+		}
+	}
 	if u.logged.changed("refusals", fmt.Sprint(plan.Refusals)) {
 		for _, r := range plan.Refusals {
 			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
 		}
 	}
+}
+
+// noteLines returns the notes as one text; "" for none.
+func noteLines(notes []diff.Note) string {
+	var lines []string
+	for _, n := range notes {
+		lines = append(lines, n.Org+" "+n.Message)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // attrs returns the drift as attributes of a log line.
