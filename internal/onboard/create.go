@@ -51,7 +51,7 @@ func (o *Onboarder) Create(ctx context.Context, c diff.Change, link func(context
 
 // create reads journal and sink, and continues from there.
 func (n *creation) create(ctx context.Context) (apply.Created, error) {
-	rec, err := n.journal.Creation(n.key)
+	rec, err := n.creation(n.key)
 	if err != nil {
 		return apply.Created{}, err
 	}
@@ -147,7 +147,10 @@ func (n *creation) send(ctx context.Context) (created apply.Created, isNew bool,
 			"the next run finds out whether the org exists, and continues with it; no second one is created")
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
-		err = text.Flat(errors.Join(err, markErr))
+		// The journal says that the org may be ours now. If it is there, it must
+		// not be linked as that.
+		n.refused.Store(n.key.Domain, err.Error())
+		return apply.Created{}, false, text.Flat(errors.Join(err, markErr))
 	}
 	if parent.Taken(err) {
 		return apply.Created{

@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/okta/parent"
@@ -30,6 +32,7 @@ type Journal interface {
 	MarkUnanswered(k journal.Key, reason string) error
 	MarkAbsent(k journal.Key, reason string) error
 	MarkRefused(k journal.Key, reason string) error
+	MarkRefusedLate(k journal.Key, reason string) error
 	MarkCreated(k journal.Key, orgID string, at time.Time) error
 	MarkTokenStored(k journal.Key, where string) error
 	MarkTokenLost(k journal.Key, reason string) error
@@ -71,6 +74,9 @@ type Options struct {
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
+	// Refused keeps the refusals that could not be written to the journal, by
+	// domain; nil is one of its own. Give all Onboarders of a process the same.
+	Refused *sync.Map
 	// Logger logs each step; nil is silent.
 	Logger *slog.Logger
 }
@@ -82,6 +88,7 @@ type Onboarder struct {
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
+	refused *sync.Map // reason by domain
 	log     *slog.Logger
 }
 
@@ -99,6 +106,7 @@ func New(opts Options) *Onboarder {
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
+		refused: cmp.Or(opts.Refused, &sync.Map{}),
 		log:     opts.Logger,
 	}
 	for name, p := range opts.Parents {
@@ -156,6 +164,20 @@ func (o *Onboarder) lookUp(domain, orgID string) (lookup, error) {
 
 func (o *Onboarder) key(domain string) journal.Key {
 	return journal.Key{Account: o.account, Domain: domain}
+}
+
+// creation returns the creation of an org, after it has written down a refusal that
+// the journal didn't take before: without it, somebody else's org would pass for
+// one that was created here.
+func (o *Onboarder) creation(key journal.Key) (*journal.Creation, error) {
+	if reason, ok := o.refused.Load(key.Domain); ok {
+		var past *journal.StepError // it is further by now
+		if err := o.journal.MarkRefusedLate(key, reason.(string)); err != nil && !errors.As(err, &past) {
+			return nil, err
+		}
+		o.refused.Delete(key.Domain)
+	}
+	return o.journal.Creation(key)
 }
 
 // ready returns the parent of an org, or an error if the config lacks something to

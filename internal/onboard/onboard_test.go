@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -276,6 +277,29 @@ func TestTaken(t *testing.T) {
 	}
 	if strings.Contains(w.said(), "is lost") {
 		t.Error("told of a token that was never ours")
+	}
+}
+
+// A refusal that the journal didn't take is not forgotten: the org that has the
+// subdomain is not linked as one that may be ours, and never booked as ours.
+func TestTakenAndNotWrittenDown(t *testing.T) {
+	w := newWorld(t, nil, "acme-new.okta.com")
+	j := &failingJournal{fails: "MarkRefused"}
+	var refused sync.Map
+	keep := func(o *onboard.Options) { o.Refused = &refused }
+	o := outcome(t, w.once(t, j.in, keep), "acme-new.okta.com", diff.CreateOrg)
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "no space left on device") {
+		t.Errorf("%+v", o)
+	}
+	if org, _ := w.Org("acme-new.okta.com"); org.Managed {
+		t.Error("linked")
+	}
+	w.once(t, keep)
+	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Refused || c.Token != journal.TokenUnknown || strings.Contains(w.said(), "is lost") {
+		t.Errorf("%+v", c)
+	}
+	if org, _ := w.Org("acme-new.okta.com"); !org.Managed {
+		t.Error("not linked")
 	}
 }
 

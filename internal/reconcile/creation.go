@@ -172,6 +172,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	opts := onboard.Options{
 		Account: r.cfg.Aerial.AccountID,
 		Parents: map[string]onboard.Parent{},
+		Refused: &r.refused,
 		Logger:  r.log,
 	}
 	if w != nil {

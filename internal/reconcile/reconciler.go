@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/apply"
@@ -61,6 +62,8 @@ type Reconciler struct {
 	// journal is that of the state folder; one without a folder if there is none.
 	journal *journal.Journal
 	holder  holder
+	// refused are the refusals of creations that the journal didn't take.
+	refused sync.Map
 	// live is the actual state that was read last.
 	live *state.Actual
 
