@@ -144,7 +144,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	if u.mode == state.Apply {
 		result, err = u.r.Apply(ctx, plan, u.changed)
 	}
-	rec.Changes = Changes(result.Counts())
+	rec.Changes, rec.Agreeing = Changes(result.Counts()), result.Agreeing(plan)
 	if result != nil {
 		rec.Outcomes = result.Outcomes
 	}
