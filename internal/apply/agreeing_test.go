@@ -18,7 +18,7 @@ func TestAgreeing(t *testing.T) {
 			{Org: "blocked", Action: diff.SetStatus, Blocked: "protected"},
 			{Org: "failed", Action: diff.LinkOrg}, {Org: "failed", Action: diff.UpdateProducts},
 		},
-		Unfixable: []diff.Unfixable{{Org: "gone", Field: diff.FieldProducts}, {Org: "moved", Field: diff.FieldCell}},
+		Unfixable: []diff.Unfixable{{Org: "gone", Field: diff.FieldProducts, Reason: "not subscribed: the account does not subscribe to it"}, {Org: "moved", Field: diff.FieldCell}},
 		Unknown:   []diff.Unknown{{Org: "unknown"}},
 	}
 	result := &apply.Result{Outcomes: []apply.Outcome{

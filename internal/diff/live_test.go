@@ -73,6 +73,10 @@ func TestProductOfAReview(t *testing.T) {
 	if d := cmp.Diff([]string{"a.okta.com"}, plan.Impossible()); d != "" {
 		t.Error(d)
 	}
+	head.Orgs[0].Mode = state.Report
+	if plan := planOf(t, head, actual, diff.Options{}); len(plan.Unfixable) != 1 || len(plan.Impossible()) > 0 {
+		t.Errorf("an org that is only reported: %+v, failed %v", plan.Unfixable, plan.Impossible())
+	}
 }
 
 // TestRenamed: an org that the journal has as created is that org by whatever name

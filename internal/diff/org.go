@@ -168,8 +168,11 @@ func (d *orgDiff) entitle(live *index) {
 	why := fmt.Sprintf("%s: the account %s to %s: buy what is missing, take it out of the manifest, or correct its id (%s)",
 		blockedUnentitled, no, enumerate(names), productPos(d.org, missing[0]))
 	d.cannotFix(FieldProducts, strings.Join(missing, ", "), "not subscribed")
-	d.unfixable[len(d.unfixable)-1].Reason = why
 	d.blockAll(why)
+	if d.org.Mode == state.Report {
+		why = blockedReport + "; " + why // which nobody wants to be done
+	}
+	d.unfixable[len(d.unfixable)-1].Reason = why
 }
 
 // askForID asks for the id of an org that the manifest would create: it is what

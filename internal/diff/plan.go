@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"reconciler/internal/state"
 )
@@ -291,7 +292,7 @@ func (p *Plan) Impossible() []string {
 		}
 	}
 	for _, u := range p.Unfixable {
-		if u.Field == FieldProducts {
+		if strings.HasPrefix(u.Reason, blockedUnentitled+":") {
 			orgs = append(orgs, u.Org)
 		}
 	}
