@@ -36,9 +36,9 @@ plan. It is refused if it was edited, if it is for another account, or if the
 state that it is based on has changed. If the config requires signed commits
 (` + config.KeyGitVerify + `), it must be a plan of the newest commit.
 
-Exit codes: 0 done; 1 on errors; 3 refused by a guard, or because the plan no
-longer fits, nothing was written; 4 some orgs could not be read or written, the
-others agree.`,
+Exit codes: 0 done; 1 on errors, or if no org is as declared in the end; 3 refused
+by a guard, or because the plan no longer fits, nothing was written; 4 some orgs
+could not be read or written, others are as declared.`,
 		Args: atMostOne("PLAN.json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mayAsk := func() error {
@@ -107,7 +107,7 @@ func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes 
 	if err != nil {
 		return a.refuseStale(err)
 	}
-	return a.apply(cmd.Context(), p, report.Data{Plan: plan}, yes)
+	return a.apply(cmd.Context(), p, report.Data{Plan: plan, Saved: true}, yes)
 }
 
 // maxPlan is far more than the plan of the largest account needs.
@@ -223,13 +223,18 @@ func (p *planner) warnOfNewAlarms(data *report.Data) {
 	p.app.warnFew(lines)
 }
 
-// outcome returns exit code 4 as an error if an org could not be read or written.
+// outcome returns an error if an org could not be read or written: exit code 4, or 1
+// if no org at all agrees in the end.
 func outcome(plan *diff.Plan, result *apply.Result) error {
-	c := result.Counts()
-	if c.Failed+c.Skipped+len(plan.Unknown) > 0 {
+	failed := result.Failures(plan)
+	switch {
+	case failed == 0:
+		return nil
+	case result.Agreeing(plan) == 0:
+		return fmt.Errorf("not one of the orgs (%d) is as declared", plan.Summary.Orgs)
+	default:
 		return exitCode(exitPartly)
 	}
-	return nil
 }
 
 // writes counts the changes that apply would make.

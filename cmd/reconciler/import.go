@@ -35,7 +35,11 @@ func (a *app) importCommand() *cobra.Command {
 folder. What many orgs share is written once. Afterwards "reconciler diff" finds
 no difference.
 
-A token for okta.accounts.read is requested, which can't write.`,
+A token for okta.accounts.read is requested, which can't write.
+
+Exit codes: 0 done; 1 on errors, or if the products of no org could be read,
+nothing was written; 4 the products of some orgs could not be read: the manifests
+say so, don't manage them, and overwrite no others.`,
 		Example: `  reconciler import > orgs.yaml
   reconciler import --out orgs --split cell`,
 		Args: noArgs,
@@ -94,17 +98,39 @@ func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
 		return err
 	}
 	a.warnOf(result.Warnings)
+	if result.Unread == result.Orgs {
+		return withHint(fmt.Sprintf("nothing was written: the products of no org (%d) could be read, and manifests without them would manage none", result.Orgs),
+			"see what the service app may do in Okta: it needs an admin role that covers the orgs")
+	}
 	if flags.out == "" {
 		if _, err := a.out.Write(result.Files[0].Data); err != nil {
 			return fmt.Errorf("writing to stdout: %w", err)
 		}
-		return nil
+		return whole(result)
+	}
+	if result.Unread > 0 {
+		// What is there may manage the products that could not be read now.
+		if err := noneThere(result.Files, flags.out); err != nil {
+			return withHint(fmt.Sprintf("%v: the products of %d of %d orgs could not be read, and would not be managed any more", err, result.Unread, result.Orgs),
+				"name another folder, or import again when they can be read")
+		}
 	}
 	if err := a.writeManifests(result.Files, flags); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.err, "imported %d orgs and %d products\n", result.Orgs, result.Products)
-	return a.checkTogether(cfg, flags.out)
+	if err := a.checkTogether(cfg, flags.out); err != nil {
+		return err
+	}
+	return whole(result)
+}
+
+// whole returns exit code 4 as an error if the products of some orgs are missing.
+func whole(r *importer.Result) error {
+	if r.Unread > 0 {
+		return exitCode(exitPartly)
+	}
+	return nil
 }
 
 func importOptions(cfg *config.Config, flags *importFlags) importer.Options {
@@ -205,12 +231,8 @@ func (a *app) checkTogether(cfg *config.Config, dir string) error {
 	if err != nil {
 		return err
 	}
-	parents := []string{}
-	for _, p := range cfg.Parents {
-		parents = append(parents, p.Name)
-	}
 	in := state.Input{FS: snapshot.FS, Root: snapshot.Root, Name: snapshot.Name}
-	_, warnings, err := state.Load([]state.Input{in}, state.LoadOptions{Parents: parents})
+	_, warnings, err := state.Load([]state.Input{in}, reconcile.LoadOptions(cfg))
 	for _, w := range warnings {
 		fmt.Fprintf(a.err, "warning: %s\n", w)
 	}

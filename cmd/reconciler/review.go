@@ -150,7 +150,7 @@ func reviewed(plan, declared *diff.Plan, detailed bool) error {
 	}
 	for _, u := range plan.Unknown {
 		if touched[u.Org] {
-			return fmt.Errorf("%s is changed, and could not be read: %s", u.Org, u.Error)
+			return fmt.Errorf("%s is changed, and could not be read: %s", u.Org, u.Reason())
 		}
 	}
 	if plan.ReviewDiffers() {

@@ -24,7 +24,7 @@ the run that goes on; a config with a mistake is refused, and the old one stays.
 
 With --once, do a single run and exit, for an external scheduler. The config's
 schedule and ` + config.KeyHTTPAddress + ` are not used then. Exit codes of --once: 0 done; 1 on
-errors, or if the newest manifests could not be used; 2 with --detailed-exitcode,
+errors, if the newest manifests could not be used, or if no org is as declared; 2 with --detailed-exitcode,
 if differences are left; 3 refused by a guard, nothing was written; 4 some orgs
 could not be read or written.`,
 		Args: noArgs,
@@ -68,6 +68,8 @@ func ended(r *daemon.RunRecord, detailed bool) error {
 		return withHint(fmt.Sprintf("commit %s is refused, and the last verified one stays in force: %s", r.Stale.Commit, r.Stale.Error), r.Stale.Hint)
 	case r.Result == daemon.ResultRefused:
 		return refused{withHint(r.Problem.Error, r.Problem.Hint)}
+	case r.Result == daemon.ResultPartial && r.Agreeing == 0:
+		return errors.New("not one of the orgs is as declared")
 	case r.Result == daemon.ResultPartial:
 		return exitCode(exitPartly)
 	case r.Problem != nil:

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +19,7 @@ import (
 	"reconciler/internal/daemon"
 	"reconciler/internal/report"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -30,11 +36,10 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 				return fmt.Errorf("-o %q: must be %s", format, strictyaml.OneOf(formats))
 			}
 			if address == "" {
-				cfg, err := a.loadConfig()
-				if err != nil {
+				var err error
+				if address, err = a.daemonAddress(); err != nil {
 					return err
 				}
-				address = cfg.HTTP.Address
 			}
 			status, err := daemon.FetchStatus(cmd.Context(), address)
 			if err != nil {
@@ -55,94 +60,212 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 	return cmd
 }
 
+// daemonAddress returns the address of the config's daemon. Without a config file it
+// is the default one: nothing else of the config is needed.
+func (a *app) daemonAddress() (string, error) {
+	if _, err := os.Stat(a.configPath); a.configPath == defaultConfig && errors.Is(err, fs.ErrNotExist) && a.getenv("RECONCILER_HTTP_ADDRESS", "") == "" {
+		return config.Default().HTTP.Address, nil
+	}
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return "", err
+	}
+	return cfg.HTTP.Address, nil
+}
+
 // statusLines is how many items of a list the status has as text.
 const statusLines = 20
 
-// writeStatus writes what the person on call needs to know first: is it
-// well, what differs, and since when.
+// The ranks of parts of the status. Parts of one rank are in the order in which they
+// are added.
+const (
+	rankSevere = iota
+	rankWarning
+	rankUsual
+)
+
+// part is some lines of the status, each a name and a text.
+type part struct {
+	rank  int
+	lines [][2]string
+}
+
+func (p *part) line(name, format string, args ...any) {
+	p.lines = append(p.lines, [2]string{name, fmt.Sprintf(format, args...)})
+}
+
+// hint adds a hint, if there is one.
+func (p *part) hint(hint string) {
+	if hint != "" {
+		p.line("", "hint: %s", hint)
+	}
+}
+
+// rest adds how many items of a list are not shown. A daemon of an earlier version
+// sends no totals, and whole lists.
+func (p *part) rest(total, length int) {
+	if n := max(total, length) - statusLines; n > 0 {
+		p.line("", "and %d more", n)
+	}
+}
+
+// shown returns the items of a list that are shown.
+func shown[T any](all []T) []T { return all[:min(len(all), statusLines)] }
+
+// writeStatus writes what the person on call needs to know first: what is wrong,
+// what differs, and since when. What is worst comes first.
 func writeStatus(w io.Writer, s *daemon.Status) error {
+	parts := []*part{
+		configPart(s), readyPart(s), alarmsPart(s), lastRunPart(s), nextRunPart(s), desiredPart(s),
+		refusalsPart(s), unknownPart(s), driftPart(s), suspensionsPart(s), notesPart(s),
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(a.rank, b.rank) })
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	for _, p := range parts {
+		for _, l := range p.lines {
+			fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
+		}
 	}
-	line("account", "%s", s.Account)
-	line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
+	return t.Flush()
+}
+
+func configPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
+	p.line("account", "%s", s.Account)
+	p.line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
 	if c := s.Config.Refused; c != nil {
-		line("config", "the one of %s is in force: the one read %s ago is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
-		if c.Hint != "" {
-			line("", "hint: %s", c.Hint)
-		}
+		p.rank = rankWarning
+		p.line("config", "the one of %s is in force: the one read %s ago is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
+		p.hint(c.Hint)
 	}
+	return p
+}
+
+func readyPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
 	if s.Ready {
-		line("ready", "yes")
+		p.line("ready", "yes")
 	} else {
-		line("ready", "no: %s", s.NotReady)
+		p.rank = rankSevere
+		p.line("ready", "no: %s", s.NotReady)
 	}
-	if r := s.LastRun; r != nil {
-		line("last run", "%s, %s ago, took %s", r.Result, ago(s.Now, r.Finished), seconds(r.Seconds))
-		if r.Problem != nil {
-			line("", "%s", r.Problem.Error)
-		}
-		if r.Problem != nil && r.Problem.Hint != "" {
-			line("", "hint: %s", r.Problem.Hint)
-		}
-	} else {
-		line("last run", "none yet")
+	return p
+}
+
+func alarmsPart(s *daemon.Status) *part {
+	p := &part{rank: rankSevere}
+	for _, alarm := range shown(s.Alarms) {
+		p.line("ALARM", "%s", alarm)
 	}
+	p.rest(s.Totals.Alarms, len(s.Alarms))
+	return p
+}
+
+func lastRunPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
+	r := s.LastRun
+	if r == nil {
+		p.line("last run", "none yet")
+		return p
+	}
+	p.line("last run", "%s, %s ago, took %s", r.Result, ago(s.Now, r.Finished), seconds(r.Seconds))
+	if r.Problem != nil {
+		p.rank = rankSevere
+		p.line("", "%s", r.Problem.Error)
+		p.hint(r.Problem.Hint)
+	}
+	return p
+}
+
+func nextRunPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
 	if s.NextRun != nil {
-		line("next run", "%s, in %s", s.NextRun.Format(time.RFC3339), ago(*s.NextRun, s.Now))
+		p.line("next run", "%s, in %s", s.NextRun.Format(time.RFC3339), ago(*s.NextRun, s.Now))
 	}
-	if d := s.Desired; d != nil {
-		line("desired", "%s, in force for %s", orFolder(d.Commit), ago(s.Now, d.Since))
-		if d.Signer != "" {
-			line("", "signed by %s", d.Signer)
+	return p
+}
+
+func desiredPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
+	d := s.Desired
+	if d == nil {
+		return p
+	}
+	p.line("desired", "%s, in force for %s", orFolder(d.Commit), ago(s.Now, d.Since))
+	if d.Signer != "" {
+		p.line("", "signed by %s", d.Signer)
+	}
+	if st := d.Stale; st != nil {
+		p.rank = rankSevere
+		what := ""
+		if st.Refused {
+			what = orFolder(st.Commit) + " is refused: "
 		}
-		if st := d.Stale; st != nil {
-			what := ""
-			if st.Refused {
-				what = orFolder(st.Commit) + " is refused: "
-			}
-			line("", "not the newest: %s%s", what, st.Error)
-			if st.Hint != "" {
-				line("", "hint: %s", st.Hint)
-			}
-		}
+		p.line("", "not the newest: %s%s", what, st.Error)
+		p.hint(st.Hint)
 	}
-	if s.Summary != nil {
-		line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, max(s.Totals.Unmanaged, len(s.Unmanaged)))
-		line("drift", "%d", max(s.Totals.Drift, len(s.Drift)))
+	return p
+}
+
+func refusalsPart(s *daemon.Status) *part {
+	p := &part{rank: rankSevere}
+	for _, r := range s.Refusals {
+		p.line("refused", "%s: %s", r.Guard, r.Message)
 	}
-	// rest says how many of a list are not shown. A daemon of an earlier version
-	// sends no totals, and whole lists.
-	rest := func(total, length int) {
-		if n := max(total, length) - statusLines; n > 0 {
-			line("", "and %d more", n)
-		}
+	return p
+}
+
+func unknownPart(s *daemon.Status) *part {
+	p := &part{rank: rankWarning}
+	for _, u := range shown(s.Unknown) {
+		p.line("unknown", "%s: %s", u.Org, u.Error)
 	}
-	for _, d := range s.Drift[:min(len(s.Drift), statusLines)] {
+	p.rest(s.Totals.Unknown, len(s.Unknown))
+	return p
+}
+
+func driftPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
+	if s.Summary == nil {
+		return p
+	}
+	old := ""
+	if s.Outdated != "" {
+		old = " (" + s.Outdated + ")"
+	}
+	drift := max(s.Totals.Drift, len(s.Drift))
+	if old != "" || drift > 0 {
+		p.rank = rankWarning
+	}
+	p.line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, max(s.Totals.Unmanaged, len(s.Unmanaged)))
+	p.line("drift", "%d%s", drift, old)
+	for _, d := range shown(s.Drift) {
 		why := ""
 		if d.Blocked != "" {
 			why = ", " + report.Blocked(d.Blocked)
 		}
-		line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
+		p.line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
 	}
-	rest(s.Totals.Drift, len(s.Drift))
+	p.rest(s.Totals.Drift, len(s.Drift))
+	return p
+}
+
+func suspensionsPart(s *daemon.Status) *part {
+	p := &part{rank: rankWarning}
 	for i := range s.Suspensions {
 		held := &s.Suspensions[i]
-		line("suspended", "%s, %s", held.Scope(), strings.TrimPrefix(held.String(), "suspended "))
+		p.line("suspended", "%s, %s", held.Scope(), strings.TrimPrefix(held.String(), "suspended "))
 	}
-	for _, u := range s.Unknown[:min(len(s.Unknown), statusLines)] {
-		line("unknown", "%s: %s", u.Org, u.Error)
+	return p
+}
+
+func notesPart(s *daemon.Status) *part {
+	p := &part{rank: rankUsual}
+	for _, n := range shown(s.Notes) {
+		p.line("note", "%s: %s", n.Org, n.Message)
 	}
-	rest(s.Totals.Unknown, len(s.Unknown))
-	for _, alarm := range s.Alarms[:min(len(s.Alarms), statusLines)] {
-		line("ALARM", "%s", alarm)
-	}
-	rest(s.Totals.Alarms, len(s.Alarms))
-	for _, r := range s.Refusals {
-		line("refused", "%s: %s", r.Guard, r.Message)
-	}
-	return t.Flush()
+	p.rest(len(s.Notes), len(s.Notes))
+	return p
 }
 
 func orFolder(commit string) string {
@@ -153,16 +276,6 @@ func orFolder(commit string) string {
 }
 
 // ago returns how long before a was b, rounded.
-func ago(a, b time.Time) string { return seconds(a.Sub(b).Seconds()) }
+func ago(a, b time.Time) string { return text.Age(a.Sub(b)) }
 
-func seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Hour:
-		return d.Round(time.Second).String()
-	default:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-}
+func seconds(s float64) string { return text.Age(time.Duration(s * float64(time.Second))) }

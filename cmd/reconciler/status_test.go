@@ -28,7 +28,8 @@ func TestWriteStatus(t *testing.T) {
 				Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
 			},
 		},
-		Summary: &diff.Summary{Orgs: 3},
+		Summary: &diff.Summary{Orgs: 3}, Outdated: "compared 3h0m ago",
+		Notes: []diff.Note{{Org: "acme-new.okta.com", Message: "put its id into the manifest"}},
 		Drift: []daemon.Drift{
 			{Field: "account.name", Since: noon.Add(-time.Hour)},
 			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
@@ -40,23 +41,24 @@ func TestWriteStatus(t *testing.T) {
 		Alarms:   []reconcile.Alarm{{Org: "acme-new.okta.com", Message: "its token is lost", Hint: "make another"}},
 		Refusals: []diff.Refusal{{Guard: "maxDestructiveOrgs", Message: "too many"}},
 	}
-	const want = `account    0200
-mode       apply, on schedule "*/10 * * * *", from https://git.example/orgs.git, branch main
-ready      yes
-last run   drift, 5m0s ago, took 2s
-next run   2026-11-21T12:05:00Z, in 5m0s
+	const want = `ALARM      acme-new.okta.com: its token is lost (make another)
 desired    commit abababababab, in force for 25h0m
            signed by ada@acme.example (ssh SHA256:AbC)
            not the newest: commit cdcdcdcdcdcd is refused: it is not signed
            hint: sign it
+refused    maxDestructiveOrgs: too many
 orgs       3 declared, 0 unmanaged
-drift      2
+drift      2 (compared 3h0m ago)
            Aerial account account.name for 1h0m
            acme-labs.okta.com status for 10m0s, blocked: protected
 suspended  all orgs and the account, by "ada" (no end given): audit
 suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test
-ALARM      acme-new.okta.com: its token is lost (make another)
-refused    maxDestructiveOrgs: too many
+account    0200
+mode       apply, on schedule "*/10 * * * *", from https://git.example/orgs.git, branch main
+ready      yes
+last run   drift, 5m0s ago, took 2s
+next run   2026-11-21T12:05:00Z, in 5m0s
+note       acme-new.okta.com: put its id into the manifest
 `
 	var got strings.Builder
 	if err := writeStatus(&got, s); err != nil {
@@ -64,5 +66,15 @@ refused    maxDestructiveOrgs: too many
 	}
 	if d := cmp.Diff(want, got.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestStatusWithoutConfig: nothing but an address is needed, which has a default.
+func TestStatusWithoutConfig(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{"status"}, stdio{strings.NewReader(""), &out, &errs}, nil)
+	if strings.Contains(errs.String(), "config file") || code == exitError && !strings.Contains(errs.String(), ":8080") {
+		t.Errorf("exit code %d:\n%s%s", code, out.String(), errs.String())
 	}
 }

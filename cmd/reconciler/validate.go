@@ -11,6 +11,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/source"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report/findings"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
@@ -98,10 +99,7 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 	var opts state.LoadOptions
 	cfg, failed := a.checkConfig(c)
 	if cfg != nil {
-		opts.Parents = []string{} // nil would mean that they are not known
-		for _, p := range cfg.Parents {
-			opts.Parents = append(opts.Parents, p.Name)
-		}
+		opts = reconcile.LoadOptions(cfg)
 	}
 	if len(paths) == 0 {
 		if failed {
@@ -122,7 +120,7 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 	for _, w := range warnings {
 		c.warnings = append(c.warnings, w.String())
 		c.report.Findings = append(c.report.Findings, findings.Finding{
-			Level: findings.Warning, Rule: findings.ManifestWarning, File: w.File, Message: w.Msg,
+			Level: findings.Warning, Rule: findings.ManifestWarning, File: w.File, Line: w.Line, Column: w.Column, Message: w.Msg,
 		})
 	}
 	if err != nil {

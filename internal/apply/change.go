@@ -33,6 +33,8 @@ type worker struct {
 	// linked is set if this run linked the org: the plan's "before" of its products
 	// and status is a guess then.
 	linked bool
+	// created is set if the plan creates the org.
+	created bool
 	// linkNote is the note of an org that was linked before its link-org change.
 	linkNote string
 }
@@ -106,11 +108,18 @@ func compare(what, actual, before, after string) error {
 	}
 }
 
-func (w *worker) linkOrg(ctx context.Context, c diff.Change) (string, error) {
+func (w *worker) linkOrg(ctx context.Context, c diff.Change) (note string, err error) {
+	if w.created {
+		defer func() {
+			if err == nil {
+				note = joinNotes(note, fmt.Sprintf("put `id: %s` into its manifest, which keeps it known after a rename", w.orgID))
+			}
+		}()
+	}
 	if w.linked {
 		return w.linkNote, nil // while it was created
 	}
-	note, err := w.link(ctx, c)
+	note, err = w.link(ctx, c)
 	if err != nil && w.doubt != nil {
 		return "", text.WithHint(fmt.Errorf("%w: %w", w.doubt, err), text.Hint(w.doubt))
 	}

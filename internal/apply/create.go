@@ -57,6 +57,7 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 	if w.creator == nil {
 		return "", errNoCreator
 	}
+	w.created = true
 	created, err := w.creator.Create(ctx, c, func() error { return w.mayWrite(c.Org) }, func(ctx context.Context) error {
 		note, err := w.link(ctx, c)
 		w.linkNote = note

@@ -90,7 +90,8 @@ func TestCreatedOrgIsLinkedByItsID(t *testing.T) {
 	}}
 	bought := state.DesiredOrg{Domain: bought, Cell: "ok7", ProductPolicy: state.Exact, Mode: state.Apply}
 	result := r.applyWith(t, t.Context(), r.planNew(t, bought), c)
-	for i, hint := range []string{"look out", "created", "look out", ""} {
+	ask := "put `id: " + org.ID + "` into its manifest, which keeps it known after a rename"
+	for i, hint := range []string{"look out", "created", "look out; " + ask, ""} {
 		if o := result.Outcomes[i]; o.Result != apply.Applied || o.Hint != hint || o.OrgID == "" {
 			t.Errorf("%+v", o)
 		}
@@ -116,7 +117,8 @@ func TestCreatorLinks(t *testing.T) {
 		return apply.Created{Note: "it was there"}, link(ctx)
 	}}
 	result := r.applyWith(t, t.Context(), r.planNew(t), c)
-	for i, hint := range []string{"it was there", "its token was lost", ""} {
+	ask := "put `id: " + result.Outcomes[1].OrgID + "` into its manifest, which keeps it known after a rename"
+	for i, hint := range []string{"it was there", "its token was lost; " + ask, ""} {
 		if o := result.Outcomes[i]; o.Result != apply.Applied || o.Hint != hint || o.OrgID == "" {
 			t.Errorf("%+v", o)
 		}

@@ -74,3 +74,43 @@ func (r *Result) Counts() Counts {
 	}
 	return c
 }
+
+// Failures returns how many orgs of the plan could not be read or written, or have
+// something declared that can't be done; an org whose changes are only blocked is
+// none of them. A nil Result has no outcomes.
+func (r *Result) Failures(plan *diff.Plan) int {
+	return len(r.failed(plan))
+}
+
+func (r *Result) failed(plan *diff.Plan) map[string]bool {
+	orgs := map[string]bool{}
+	for _, u := range plan.Unknown {
+		orgs[u.Org] = true
+	}
+	for _, org := range plan.Impossible() {
+		orgs[org] = true
+	}
+	if r != nil {
+		for i := range r.Outcomes {
+			if o := &r.Outcomes[i]; o.Result == Failed || o.Result == Skipped {
+				orgs[o.Org] = true
+			}
+		}
+	}
+	return orgs
+}
+
+// Agreeing returns how many orgs of the plan are as declared in the end.
+func (r *Result) Agreeing(plan *diff.Plan) int {
+	orgs := r.failed(plan)
+	for _, u := range plan.Unfixable {
+		orgs[u.Org] = true
+	}
+	for i := range plan.Changes {
+		if r == nil || r.Outcomes[i].Result != Applied {
+			orgs[plan.Changes[i].Org] = true
+		}
+	}
+	delete(orgs, "") // the account
+	return plan.Summary.Orgs - len(orgs)
+}

@@ -250,7 +250,7 @@ func TestVerifyGoesOnWithTheNewest(t *testing.T) {
 		"not signed": {func(s *signers) { s.signed(inSync) }, ResultApplied},
 		"mistakes":   {func(s *signers) { s.signed("version: 1\n", s.ssh("ada")...) }, ResultApplied},
 		"doesn't fit": {func(s *signers) {
-			s.signed(strings.Replace(inSync, "[sso, mfa]", "[sso, itp]", 1), s.ssh("ada")...)
+			s.signed(strings.Replace(inSync, "version: 1", otherAccount, 1), s.ssh("ada")...)
 		}, ResultApplied},
 		"git is away": {func(s *signers) {
 			if err := os.Rename(s.repo.Dir(), s.repo.Dir()+".away"); err != nil {

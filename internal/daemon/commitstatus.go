@@ -180,5 +180,8 @@ func shortfall(rec *RunRecord) string {
 	if s := rec.Summary; s != nil && s.Unknown > 0 {
 		parts = append(parts, text.Plural(s.Unknown, "org")+" not readable")
 	}
+	if s := rec.Summary; s != nil && s.Unfixable > 0 {
+		parts = append(parts, fmt.Sprintf("%d unfixable", s.Unfixable))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -51,13 +51,17 @@ func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
 		all = append(all, driftOfChange(c, o))
 	}
 	for _, u := range plan.Unfixable {
-		all = append(all, Drift{
+		d := Drift{
 			Org:     u.Org,
 			Field:   u.Field,
 			Desired: diff.Text(u.Desired),
 			Actual:  diff.Text(u.Actual),
-			Blocked: unfixable,
-		})
+			Blocked: cmp.Or(u.Reason, unfixable),
+		}
+		// A blocked change of the field says the same, and with what is live.
+		if !slices.ContainsFunc(all, func(e Drift) bool { return compareDrift(e, d) == 0 }) {
+			all = append(all, d)
+		}
 	}
 	slices.SortStableFunc(all, compareDrift)
 	return mergeDrift(all)

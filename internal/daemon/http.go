@@ -18,6 +18,7 @@ import (
 
 	"reconciler/internal/git/source"
 	"reconciler/internal/report"
+	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
 
@@ -161,7 +162,8 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
 	var page strings.Builder
-	if err := e.dashboard.Execute(&page, e.tracker.read(e.now())); err != nil {
+	status := e.tracker.read(e.now())
+	if err := e.dashboard.Execute(&page, &status); err != nil {
 		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -177,6 +179,7 @@ func dashboardFuncs(css []byte) template.FuncMap {
 		},
 		"rows":           func() int { return pageRows },
 		"left":           left,
+		"age":            func(now, then time.Time) string { return text.Age(now.Sub(then)) },
 		"short":          source.Short,
 		"value":          report.Value,
 		"org":            report.Org,

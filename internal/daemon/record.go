@@ -78,6 +78,8 @@ type RunRecord struct {
 	Summary *diff.Summary `json:"summary"`
 	// Changes counts the plan's changes by outcome; all 0 in report mode.
 	Changes Changes `json:"changes"`
+	// Agreeing is how many declared orgs were as declared in the end.
+	Agreeing int `json:"agreeing"`
 	// Outcomes are those of the changes; empty in report mode and in
 	// Status.RecentRuns. There are at most 1,000, failures before others.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`

@@ -74,7 +74,7 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	u.logged.unknown = unknown
 	few(len(unread), func(i int) {
 		o := &unread[i]
-		u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Error)
+		u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
 	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 
 	// A failed change was logged when it failed, and the drift of an org that can't
@@ -85,11 +85,24 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 		func(left int) { u.log.Warn("more drift", "more", left) })
 	few(len(gone), func(i int) { u.log.Info("drift is gone", "org", gone[i].Org, "field", gone[i].Field) },
 		func(left int) { u.log.Info("more drift is gone", "more", left) })
+	if u.logged.changed("notes", noteLines(plan.Notes)) {
+		few(len(plan.Notes), func(i int) { u.log.Warn("note", "org", plan.Notes[i].Org, "note", plan.Notes[i].Message) },
+			func(left int) { u.log.Warn("more notes", "more", left) })
+	}
 	if u.logged.changed("refusals", fmt.Sprint(plan.Refusals)) {
 		for _, r := range plan.Refusals {
 			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
 		}
 	}
+}
+
+// noteLines returns the notes as one text; "" for none.
+func noteLines(notes []diff.Note) string {
+	var lines []string
+	for _, n := range notes {
+		lines = append(lines, n.Org+" "+n.Message)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // attrs returns the drift as attributes of a log line.

@@ -151,7 +151,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 			u.log.Warn("more changes skipped", "more", left)
 		}
 	}
-	rec.Changes = Changes(result.Counts())
+	rec.Changes, rec.Agreeing = Changes(result.Counts()), result.Agreeing(plan)
 	if result != nil {
 		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
@@ -328,13 +328,13 @@ func (u *runner) staleness(err error) *Stale {
 // applied.
 func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 	counts := result.Counts()
-	unfinished := counts.Failed+counts.Skipped > 0
+	unfinished := counts.Failed+counts.Skipped+len(plan.Impossible()) > 0
 	switch {
 	case errors.Is(err, apply.ErrRefused):
 		return ResultRefused
 	case err != nil:
 		return ResultError
-	case unfinished && result.Interrupted:
+	case counts.Failed+counts.Skipped > 0 && result.Interrupted:
 		return ResultInterrupted
 	case plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs: // not one org could be read
 		return ResultError
@@ -351,7 +351,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 
 func allUnknownProblem(unknown []diff.Unknown) *reconcile.Problem {
 	return &reconcile.Problem{
-		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Error)),
+		Error: text.JoinLines(fmt.Sprintf("none of the declared orgs (%d) could be read; the first is %s: %s", len(unknown), unknown[0].Org, unknown[0].Reason())),
 		Hint:  "the account and its list of orgs could be read, but the products of no org: see what the service app may do in Okta",
 	}
 }

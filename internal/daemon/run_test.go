@@ -209,17 +209,22 @@ func TestRunBadFirstCommit(t *testing.T) {
 	})
 }
 
-// A commit whose products can't be had is as bad as one that can't be read.
+// A product to which the account doesn't subscribe concerns the orgs that want it:
+// the others are repaired.
 func TestRunUnsubscribedProduct(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{mode: "apply"})
 		good := w.expect(ResultInSync).Desired.Commit
 		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
-		w.tamper(labs)
-		s := w.expect(ResultApplied)
+		w.tamper(labs, sso, lcm)
+		s := w.expect(ResultPartial)
 		expectLines(t, labs, w.products(labs), sso)
-		if st := s.Desired.Stale; st == nil || st.Commit != bad || s.LastRun.Commit != good || !strings.Contains(st.Error, `"itp" (P001113)`) {
-			t.Errorf("stale %+v, run %+v", st, s.LastRun)
+		expectLines(t, emea, w.products(emea), sso, mfa)
+		if s.Desired.Stale != nil || s.LastRun.Commit != bad || s.LastRun.Commit == good || s.LastRun.Changes.Applied != 1 {
+			t.Errorf("desired %+v, run %+v", s.Desired, s.LastRun)
+		}
+		if d := s.Drift; len(d) != 1 || d[0].Org != emea || !strings.Contains(d[0].Blocked, `does not subscribe to "itp" (P001113)`) || d[0].Desired.List() == nil {
+			t.Errorf("drift %+v", d)
 		}
 	})
 }
@@ -420,19 +425,19 @@ func TestRunVerdictStandsWithoutComparison(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, worldOptions{})
 		good := w.expectFresh(ResultInSync).Desired.Commit
-		bad := w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]"))
-		w.expectStale(ResultInSync, "P001113")
+		bad := w.commit(manifest(t, "version: 1", otherAccount))
+		w.expectStale(ResultInSync, "0200other")
 		fetch := w.runner.desired
 		w.runner.desired = func(context.Context) (*reconcile.Desired, error) { return nil, errors.New("git is away") }
 		w.expectStale(ResultInSync, "git is away")
 		w.runner.desired = fetch
 		w.fault("* /api/v1/** status=403")
-		s := w.expectStale(ResultError, "P001113")
+		s := w.expectStale(ResultError, "0200other")
 		if st := s.LastRun.Stale; !st.Refused || st.Commit != bad || s.LastRun.Commit != good {
 			t.Errorf("run %+v, stale %+v", s.LastRun, st)
 		}
 		w.sim.ClearFaults()
-		w.expectStale(ResultInSync, "P001113")
+		w.expectStale(ResultInSync, "0200other")
 		w.commit(inSync)
 		w.expectFresh(ResultInSync)
 	})

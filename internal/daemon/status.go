@@ -26,6 +26,14 @@ const recentRuns = 20
 type Status struct {
 	// Version is StatusVersion.
 	Version int `json:"version"`
+	// State is the worst that is to be said, in one word: one of State….
+	State State `json:"state"`
+	// Problems are the reasons for State, the worst first.
+	Problems []Trouble `json:"problems"`
+	// Outdated is how old the comparison is, and why there is no newer one, or that
+	// it was not with the newest manifests; empty if the last run compared the
+	// account with the newest. It is about Summary, Drift and all that follows.
+	Outdated string `json:"outdated,omitempty"`
 	// Reconciler is the version of the program.
 	Reconciler string     `json:"reconciler"`
 	Account    string     `json:"account"`
@@ -64,6 +72,8 @@ type Status struct {
 	Unknown   []diff.Unknown   `json:"unknown"`
 	Unmanaged []diff.Unmanaged `json:"unmanaged"`
 	Refusals  []diff.Refusal   `json:"refusals"`
+	// Notes ask for something about orgs, and hold nothing up.
+	Notes []diff.Note `json:"notes"`
 	// Alarms are lost tokens of new orgs and a lost journal, until somebody
 	// acknowledges them.
 	Alarms []reconcile.Alarm `json:"alarms"`
@@ -145,6 +155,7 @@ func newStatusTracker(status Status, next func(time.Time) time.Time) *statusTrac
 	status.Unknown = []diff.Unknown{}
 	status.Unmanaged = []diff.Unmanaged{}
 	status.Refusals = []diff.Refusal{}
+	status.Notes = []diff.Note{}
 	status.Alarms = []reconcile.Alarm{}
 	status.Suspensions = []freeze.Suspension{}
 	status.Products = map[string]string{}
@@ -188,6 +199,7 @@ func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at time.Time) {
 		s.Compared, s.Summary = &at, &summary
 		s.Totals.Drift, s.Totals.Unknown, s.Totals.Unmanaged = len(drift), len(plan.Unknown), len(plan.Unmanaged)
 		s.Drift, s.Unknown, s.Unmanaged, s.Refusals = first(drift), first(plan.Unknown), first(plan.Unmanaged), plan.Refusals
+		s.Notes = append([]diff.Note{}, first(plan.Notes)...)
 		s.Products = plan.Products
 		if s.Products == nil {
 			s.Products = map[string]string{}
@@ -216,6 +228,7 @@ func (t *statusTracker) read(now time.Time) Status {
 	s.Now = now.UTC()
 	s.NotReady = t.notReady(now)
 	s.Ready = s.NotReady == ""
+	s.assess()
 	return s
 }
 

@@ -334,7 +334,7 @@ func TestVerifyKeyTakenAwayWhileStale(t *testing.T) {
 		},
 		"a new one that doesn't fit": func(s *signers) {
 			s.allow(s.line("bob", ""), s.line("ada", ""))
-			s.signed(strings.Replace(inSync, "[sso, mfa]", "[sso, itp]", 1), s.ssh("bob")...)
+			s.signed(strings.Replace(inSync, "version: 1", otherAccount, 1), s.ssh("bob")...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,9 @@ const (
 	mfa = "P000131"
 	lcm = "P000139"
 	itp = "P001113" // not subscribed
+
+	// otherAccount begins manifests that don't fit the account.
+	otherAccount = "version: 1\naccount: {id: 0200other}"
 )
 
 func testSeed() *simulator.Seed {

@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"reconciler/internal/state"
 )
@@ -15,6 +16,9 @@ const (
 	blockedNameless  = "the account has an org that Okta lists without a domain, and it may be this one: give the org its `id`"
 	blockedAerial    = roleAerial + " is never deactivated"
 	blockedParent    = roleParent + " is never deactivated"
+	// What follows is the beginning of a reason.
+	blockedUnentitled = "not subscribed"
+	blockedNoDeletion = "no deletion is requested"
 )
 
 // block sets on each change why it will not be made. The manifest comes first: a
@@ -32,7 +36,7 @@ func (d *orgDiff) block(live *index, opts Options) {
 	cooling := ""
 	for i := range d.changes {
 		c := &d.changes[i]
-		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), held)
+		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), impossible(c, opts), held)
 		if c.Blocked == "" && (c.Destructive || c.Irreversible) {
 			c.Blocked = opts.Stale
 		}
@@ -62,6 +66,14 @@ func (d *orgDiff) forbidden(c *Change, live *index, guards *Guards) string {
 	return ""
 }
 
+// impossible returns why a deletion can't be requested at all, or "".
+func impossible(c *Change, opts Options) string {
+	if c.Action != RequestDeletion || opts.NoDeletions == "" {
+		return ""
+	}
+	return blockedNoDeletion + ": " + opts.NoDeletions
+}
+
 func (d *orgDiff) blockAll(why string) {
 	for i := range d.changes {
 		d.changes[i].Blocked = why
@@ -80,5 +92,11 @@ func (c *Change) Barred() bool {
 	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent:
 		return true
 	}
-	return false
+	return c.Impossible()
+}
+
+// Impossible reports whether the change is declared, and blocked because it can't
+// be made as things are: that is a failure, and no decision.
+func (c *Change) Impossible() bool {
+	return strings.HasPrefix(c.Blocked, blockedUnentitled+":") || strings.HasPrefix(c.Blocked, blockedNoDeletion+":")
 }

@@ -26,6 +26,16 @@ type Options struct {
 	Guards Guards
 	// Filter selects what the plan is about.
 	Filter
+	// Parents are the domains of the configured parents by their names; "" for one
+	// whose domain is not known.
+	Parents map[string]string
+	// Created returns the id of the org that was created for a domain, as the
+	// journal has it, or "". Nil means that nothing is known.
+	Created func(domain string) string
+	// NoDeletions is why no deletion can be requested at all, in one line, or "".
+	NoDeletions string
+	// Notes are taken into the plan, beside those of Compute.
+	Notes []Note
 	// DeletionRequested reports whether the deletion of an org was requested
 	// before; no field of an org shows it. Nil means never.
 	DeletionRequested func(orgID string) bool
@@ -51,8 +61,10 @@ func reason[T any](why func(T) string, of T) string {
 }
 
 // Compute returns the plan that leads from actual to desired. The error is for
-// the user to fix, and there is no plan: manifests for another account, products
-// that the account doesn't subscribe to, filters that name no org.
+// the user to fix, and there is no plan: manifests for another account, orgs that
+// can't be created as they are declared, an empty catalogue, filters that name no
+// org. A product that the account doesn't subscribe to concerns the orgs that want
+// it: nothing of them is changed.
 //
 // Orgs that don't exist yet are simulated: a new org has no products and is
 // ACTIVE once it is linked, so its whole chain of changes is in the plan.
@@ -90,12 +102,17 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkEntitlement(orgs, head, actual); err != nil {
+	live := newIndex(actual, head)
+	if len(actual.Catalog) == 0 {
+		if err := checkEntitlement(orgs, nil, live); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := checkCreations(orgs, live, opts); err != nil {
 		return nil, nil, err
 	}
 	p := newPlan(opts)
 	p.renameAccount(head, Text(actual.Account.Name), opts)
-	live := newIndex(actual)
 	compared, inSync := 0, 0
 	for i := range orgs {
 		if orgs[i].head == nil {
@@ -116,6 +133,12 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		}
 	}
 	writable := p.judge(&opts.Guards, live, toLose, CreateOrg, LinkOrg)
+	for _, n := range opts.Notes {
+		if opts.Has(n.Org) {
+			p.Notes = append(p.Notes, n)
+		}
+	}
+	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
 	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
 	p.Summary.Writable = writable
 	return p, orgs, nil
@@ -125,6 +148,7 @@ func (p *Plan) add(d *orgDiff) {
 	p.Changes = append(p.Changes, d.changes...)
 	p.Unfixable = append(p.Unfixable, d.unfixable...)
 	p.Unknown = append(p.Unknown, d.unknown...)
+	p.Notes = append(p.Notes, d.notes...)
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {
@@ -169,13 +193,9 @@ func checkManifestAccount(desired *state.Desired, account string) error {
 	return nil
 }
 
-// checkEntitlement returns an error for each declared product that the account
-// doesn't subscribe to. Okta would reject each such write, half-way through a run.
-func checkEntitlement(orgs []pair, desired *state.Desired, actual *state.Actual) error {
-	subscribed := map[string]bool{}
-	for _, p := range actual.Catalog {
-		subscribed[p.ID] = true
-	}
+// checkEntitlement returns an error for each product that the account doesn't
+// subscribe to and that orgs want, but for those in known.
+func checkEntitlement(orgs []pair, known map[string]bool, live *index) error {
 	type missing struct {
 		pos     state.Pos
 		product string
@@ -183,26 +203,51 @@ func checkEntitlement(orgs []pair, desired *state.Desired, actual *state.Actual)
 	missed := map[missing][]string{}
 	for i := range orgs {
 		o := orgs[i].head
-		if o == nil || !o.ManagesProducts() {
+		if o == nil {
 			continue
 		}
-		for _, id := range o.Products {
-			if subscribed[id] {
-				continue
+		for _, id := range live.notSubscribed(o) {
+			if !known[id] {
+				w := missing{productPos(o, id), id}
+				missed[w] = append(missed[w], o.Domain)
 			}
-			pos, ok := o.ProductPos[id]
-			if !ok {
-				pos = o.Pos
-			}
-			w := missing{pos, id}
-			missed[w] = append(missed[w], o.Domain)
 		}
 	}
-	names := aliases(desired)
 	var errs strictyaml.Errors // sorted by its Err
 	for w, domains := range missed {
 		errs.Add(w.pos, "product %s is wanted by %s, but the account does not subscribe to it: buy it, or take it out",
-			nameProduct(w.product, names), enumerate(domains))
+			nameProduct(w.product, live.names), enumerate(domains))
+	}
+	return errs.Err()
+}
+
+// productPos returns where an org's product is named.
+func productPos(o *state.DesiredOrg, id string) state.Pos {
+	if pos, ok := o.ProductPos[id]; ok {
+		return pos
+	}
+	return o.Pos
+}
+
+// checkCreations returns an error for each org that would be created and could not
+// be linked then, because its parent makes orgs elsewhere: the creation can't be
+// undone.
+func checkCreations(orgs []pair, live *index, opts Options) error {
+	var errs strictyaml.Errors
+	for i := range orgs {
+		o := orgs[i].head
+		if o == nil || o.Create == nil || o.ID != "" || len(live.find(o, opts)) > 0 {
+			continue
+		}
+		parent := opts.Parents[o.Create.Parent]
+		if err := state.CheckChild(o.Domain, parent); err != nil {
+			errs.Add(o.Pos, "%v", err)
+		}
+		for _, p := range live.byDomain[parent] {
+			if err := state.CheckCell(o.Domain, o.Cell, parent, p.Cell); err != nil {
+				errs.Add(o.Pos, "%v", err)
+			}
+		}
 	}
 	return errs.Err()
 }
@@ -244,7 +289,7 @@ func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts O
 	}
 	declared := map[string]bool{}
 	for i := range desired.Orgs {
-		for _, org := range live.candidates(&desired.Orgs[i]) {
+		for _, org := range live.find(&desired.Orgs[i], opts) {
 			declared[org.ID] = true
 		}
 	}

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,14 +19,29 @@ type index struct {
 	nameless bool
 	// aerial is set if the API marks some org as the Aerial org.
 	aerial bool
+	// subscribed are the ids of the account's products, enabled those that some
+	// org has.
+	subscribed, enabled map[string]bool
+	// names are the manifests' names of products by id.
+	names map[string]string
 }
 
-func newIndex(actual *state.Actual) *index {
-	x := &index{byID: map[string]*state.Org{}, byDomain: map[string][]*state.Org{}}
+// newIndex returns the index of the actual state. manifests name its products.
+func newIndex(actual *state.Actual, manifests ...*state.Desired) *index {
+	x := &index{
+		byID: map[string]*state.Org{}, byDomain: map[string][]*state.Org{},
+		subscribed: map[string]bool{}, enabled: map[string]bool{}, names: aliases(manifests...),
+	}
+	for _, p := range actual.Catalog {
+		x.subscribed[p.ID] = true
+	}
 	for i := range actual.Orgs {
 		org := &actual.Orgs[i]
 		x.byID[org.ID] = org
 		x.aerial = x.aerial || org.AerialOrg
+		for _, id := range org.Products {
+			x.enabled[id] = true
+		}
 		if org.Domain == "" {
 			x.nameless = true
 			continue
@@ -53,6 +69,27 @@ func (x *index) candidates(org *state.DesiredOrg) []*state.Org {
 	return found
 }
 
+// find returns the candidates for a declared org or, where there is none, the one
+// that was created for it and has another domain since.
+func (x *index) find(org *state.DesiredOrg, opts Options) []*state.Org {
+	found := x.candidates(org)
+	if len(found) == 0 && org.ID == "" {
+		if o := x.byID[reason(opts.Created, org.Domain)]; o != nil {
+			return []*state.Org{o}
+		}
+	}
+	return found
+}
+
+// notSubscribed returns the products that a declared org wants and that the
+// account doesn't subscribe to.
+func (x *index) notSubscribed(org *state.DesiredOrg) []string {
+	if !org.ManagesProducts() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(org.Products), func(id string) bool { return x.subscribed[id] })
+}
+
 // orgDiff holds the differences between one declared org and the live one.
 type orgDiff struct {
 	org *state.DesiredOrg
@@ -64,6 +101,7 @@ type orgDiff struct {
 	changes   []Change
 	unfixable []Unfixable
 	unknown   []Unknown
+	notes     []Note
 }
 
 func (d *orgDiff) empty() bool {
@@ -72,7 +110,7 @@ func (d *orgDiff) empty() bool {
 
 func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested, gainsOnly: desired.Protected || opts.Stale != ""}
-	switch found := live.candidates(&desired); {
+	switch found := live.find(&desired, opts); {
 	case len(found) == 0:
 		d.missing(live)
 	case !d.mismatched(found):
@@ -80,7 +118,9 @@ func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 		for i := range d.unknown {
 			d.unknown[i].MayLose = d.mayLose(found[0], live, opts)
 		}
+		d.askForID(found[0])
 	}
+	d.entitle(live)
 	d.block(live, opts)
 	return d
 }
@@ -102,6 +142,11 @@ func (d *orgDiff) mismatched(found []*state.Org) bool {
 		return true
 	case org.Domain != "" && org.Domain != d.org.Domain:
 		d.cannotFix("domain", d.org.Domain, org.Domain)
+		why := fmt.Sprintf("renamed: change the domain in the manifest (%s)", d.org.Pos)
+		if d.org.ID == "" {
+			why += fmt.Sprintf(", and add `id: %s`", org.ID)
+		}
+		d.unfixable[len(d.unfixable)-1].Reason = why
 		return true
 	}
 	return false
@@ -132,8 +177,42 @@ func (d *orgDiff) cannotFix(field, desired, actual string) {
 	d.unfixable = append(d.unfixable, Unfixable{Org: d.org.Domain, Field: field, Desired: desired, Actual: actual})
 }
 
+// entitle blocks all changes of an org that wants products to which the account
+// doesn't subscribe: Okta would refuse them half-way.
+func (d *orgDiff) entitle(live *index) {
+	missing := live.notSubscribed(d.org)
+	if len(missing) == 0 {
+		return
+	}
+	var names []string
+	no := "no longer subscribes"
+	for _, id := range missing {
+		names = append(names, nameProduct(id, live.names))
+		if !live.enabled[id] {
+			no = "does not subscribe"
+		}
+	}
+	why := fmt.Sprintf("%s: the account %s to %s: buy what is missing, take it out of the manifest, or correct its id (%s)",
+		blockedUnentitled, no, enumerate(names), productPos(d.org, missing[0]))
+	d.cannotFix(FieldProducts, strings.Join(missing, ", "), "not subscribed")
+	d.blockAll(why)
+	if d.org.Mode == state.Report {
+		why = blockedReport + "; " + why // which nobody wants to be done
+	}
+	d.unfixable[len(d.unfixable)-1].Reason = why
+}
+
+// askForID asks for the id of an org that the manifest would create: it is what
+// the org is still known by after a rename.
+func (d *orgDiff) askForID(org *state.Org) {
+	if d.org.Create != nil && d.org.ID == "" {
+		d.notes = append(d.notes, Note{Org: d.org.Domain, Message: fmt.Sprintf(
+			"it exists: put `id: %s` into its manifest (%s), so that it isn't created again if it is renamed", org.ID, d.org.Pos)})
+	}
+}
+
 func (d *orgDiff) cannotKnow(org *state.Org, why string) {
-	d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: why})
+	d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: why, ErrorID: org.ErrorID})
 }
 
 // missing plans an org that isn't linked: it is created if the manifest says

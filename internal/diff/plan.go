@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"reconciler/internal/state"
 )
@@ -52,6 +53,8 @@ type Plan struct {
 	Unknown []Unknown `json:"unknown"`
 	// Refusals are the reasons for which guards refuse to apply this plan.
 	Refusals []Refusal `json:"refusals"`
+	// Notes ask for something, and hold nothing up. Sorted by org.
+	Notes []Note `json:"notes,omitempty"`
 	// Products maps the ids of the products in the plan to their names: the
 	// manifests' name where there is one, else Okta's.
 	Products map[string]string `json:"products,omitempty"`
@@ -223,8 +226,17 @@ type Unfixable struct {
 	Field   string `json:"field"`
 	Desired string `json:"desired"`
 	Actual  string `json:"actual"`
+	// Reason says why and what to do, where the values don't say it.
+	Reason string `json:"reason,omitempty"`
 	// Origin says, in a review, where the difference comes from; empty otherwise.
 	Origin Origin `json:"origin,omitempty"`
+}
+
+// Note is something that somebody should do about an org.
+type Note struct {
+	Org string `json:"org"`
+	// Message is one line.
+	Message string `json:"message"`
 }
 
 // Unmanaged is an org that is linked to the account and not declared.
@@ -237,10 +249,23 @@ type Unmanaged struct {
 type Unknown struct {
 	Org   string `json:"org"`
 	OrgID string `json:"orgID"`
+	// Error is the same each time for the same reason, as the plan's digest covers
+	// it.
 	Error string `json:"error"`
 	// MayLose is set if something might be taken from the org if it could be
 	// read: the guards count it as if it were.
 	MayLose bool `json:"mayLose,omitempty"`
+	// ErrorID is what Okta Support asks for, for reports and logs: it differs each
+	// time, and so is no part of the plan.
+	ErrorID string `json:"-"`
+}
+
+// Reason returns the error, and the id that Okta gave it.
+func (u *Unknown) Reason() string {
+	if u.ErrorID == "" {
+		return u.Error
+	}
+	return u.Error + " (" + u.ErrorID + ")"
 }
 
 // Refusal is the reason for which a guard refuses to apply the plan.
@@ -261,6 +286,24 @@ func (p *Plan) Empty() bool {
 // actual, whether or not it will be, or can be, repaired.
 func (p *Plan) Differs() bool {
 	return len(p.Changes) > 0 || len(p.Unfixable) > 0
+}
+
+// Impossible returns the orgs of which something declared can't be done as things
+// are, sorted: they count as failed.
+func (p *Plan) Impossible() []string {
+	var orgs []string
+	for i := range p.Changes {
+		if p.Changes[i].Impossible() {
+			orgs = append(orgs, p.Changes[i].Org)
+		}
+	}
+	for _, u := range p.Unfixable {
+		if strings.HasPrefix(u.Reason, blockedUnentitled+":") {
+			orgs = append(orgs, u.Org)
+		}
+	}
+	slices.Sort(orgs)
+	return slices.Compact(orgs)
 }
 
 // ReviewDiffers reports whether the reviewed change declares anything: a

@@ -194,7 +194,11 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 		if c.Action == CreateOrg || c.Action == LinkOrg {
 			linking[c.Org] = true
 		}
-		if why := c.outdated(live, actual, linking[c.Org]); why != "" {
+		why := c.outdated(live, actual, linking[c.Org])
+		if c.Action == CreateOrg && len(live.find(&state.DesiredOrg{Domain: c.Org}, opts)) > 0 {
+			why = "the org was created before, and is in the account already"
+		}
+		if why != "" {
 			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.Action, why))
 		}
 	}
@@ -211,11 +215,24 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 		}
 	}
 	fresh := *plan
+	fresh.Changes = slices.Clone(plan.Changes)
+	for i := range fresh.Changes {
+		fresh.Changes[i].expire(opts)
+	}
 	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(&guarded{
 		plan.Changes, plan.Unknown, live, min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
 	})...)
 	fresh.Refusals = append(fresh.Refusals, opts.timingRefusals(plan.Changes)...)
 	return &fresh, nil
+}
+
+// expire replaces the reason for which a saved plan leaves a change out, if it
+// held for a time that is over.
+func (c *Change) expire(opts Options) {
+	if c.Blocked == "" || c.Barred() || reason(opts.Held, c.Org) != "" || c.Deactivates() && reason(opts.CoolingOff, c) != "" {
+		return
+	}
+	c.Blocked = "left out when this plan was made, for a reason that is over: make a new plan"
 }
 
 // Within returns a *StaleError that names each change which the plan would make
@@ -314,6 +331,11 @@ func (c *Change) outdated(live *index, actual *state.Actual, linking bool) strin
 	org := found[0]
 	switch c.Action {
 	case UpdateProducts:
+		for _, id := range c.Enable {
+			if !live.subscribed[id] {
+				return fmt.Sprintf("the account does not subscribe to %q", id)
+			}
+		}
 		if org.Products == nil {
 			return "the org's products could not be read: " + org.Unknown
 		}

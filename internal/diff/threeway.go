@@ -17,14 +17,25 @@ import (
 // base may be nil or without orgs. actual needs to hold what Compute(head)
 // needs of it; for orgs whose products were not read, no drift of products is
 // known. The filters may name orgs that only the base declares. The error is for
-// the user to fix, and there is no plan. An unsubscribed product is an error only
-// if head lists it: the change may be the fix.
+// the user to fix, and there is no plan. A product to which the account doesn't
+// subscribe is an error if it is only the change that wants it.
 func CompareThreeWay(base, head *state.Desired, actual *state.Actual, opts Options) (*Plan, error) {
 	if base == nil {
 		base = &state.Desired{}
 	}
 	p, orgs, err := compute(base, head, actual, opts)
 	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for i := range base.Orgs {
+		if o := &base.Orgs[i]; o.ManagesProducts() {
+			for _, id := range o.Products {
+				wanted[id] = true
+			}
+		}
+	}
+	if err := checkEntitlement(orgs, wanted, newIndex(actual, head)); err != nil {
 		return nil, err
 	}
 	settled := p.attribute(base, head, orgs, actual, opts)
@@ -124,7 +135,7 @@ func (p *pair) drift(live *index, opts Options) map[string]bool {
 			org.Status = ""
 		}
 	}
-	d := compareOrg(org, live, Options{DeletionRequested: opts.DeletionRequested})
+	d := compareOrg(org, live, Options{DeletionRequested: opts.DeletionRequested, Created: opts.Created})
 	fields := map[string]bool{}
 	for i := range d.changes {
 		fields[declaredField(d.changes[i].Action)] = true

@@ -166,6 +166,7 @@ func (e *examination) checks() []*check {
 	all = append(all, e.gitChecks()...)
 	all = append(all,
 		&check{name: "manifests", needs: []string{"source"}, look: e.manifests},
+		&check{name: "orgs", needs: []string{"aerial account"}, after: []string{"manifests"}, look: e.orgs},
 		&check{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: e.subscribed},
 	)
 	all = append(all, e.parents()...)

@@ -67,7 +67,7 @@ func (e *examination) manifests(context.Context) Check {
 	if read == nil {
 		return Check{Status: Skipped, Message: "no manifests are configured"}
 	}
-	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.Parents(e.cfg))
+	loaded, err := reconcile.LoadDesired(read.Snapshot, reconcile.LoadOptions(e.cfg))
 	if err != nil {
 		return mistakes(err)
 	}

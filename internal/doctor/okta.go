@@ -196,6 +196,53 @@ func (e *examination) account(ctx context.Context) Check {
 	return fine("%q (%s)", account.Name, account.ID)
 }
 
+// orgs makes the calls that each run makes for orgs: it lists them, and reads one of
+// them and its products.
+func (e *examination) orgs(ctx context.Context) Check {
+	// A long list must leave time for the other two.
+	listing, stop := context.WithTimeout(ctx, e.opts.Timeout/2)
+	defer stop()
+	var probe state.Org
+	n := 0
+	wanted := e.managed()
+	err := e.client.Orgs(listing, func(page []state.Org) error {
+		for _, o := range page {
+			if n++; probe.ID == "" || !wanted(probe) && wanted(o) {
+				probe = o
+			}
+		}
+		return nil
+	})
+	words := "the list has " + count(n, "org")
+	switch {
+	case err != nil && ctx.Err() == nil && listing.Err() != nil && probe.ID != "":
+		words = fmt.Sprintf("the list has %s at least, and was not read to its end in %v", count(n, "org"), e.opts.Timeout/2)
+	case err != nil:
+		return e.trouble(ctx, err, nil)
+	}
+	if _, err := e.client.Org(ctx, probe.ID); err != nil {
+		return e.trouble(ctx, err, nil)
+	}
+	products, err := e.client.OrgProducts(ctx, probe.ID)
+	if err != nil {
+		return e.trouble(ctx, err, nil)
+	}
+	return fine("%s; %s, for one, has %s", words, cmp.Or(probe.Domain, probe.ID), count(len(products), "product"))
+}
+
+// managed reports of which live orgs the manifests manage products.
+func (e *examination) managed() func(state.Org) bool {
+	keys := map[string]bool{} // ids and domains; an id has no dot
+	if desired := e.desired.Load(); desired != nil {
+		for i := range desired.Orgs {
+			if o := &desired.Orgs[i]; o.ManagesProducts() {
+				keys[o.Domain], keys[cmp.Or(o.ID, o.Domain)] = true, true
+			}
+		}
+	}
+	return func(o state.Org) bool { return keys[o.ID] || keys[o.Domain] }
+}
+
 // subscribed reads what the account has bought, and compares it with what the
 // manifests want.
 func (e *examination) subscribed(ctx context.Context) Check {
@@ -212,7 +259,7 @@ func (e *examination) subscribed(ctx context.Context) Check {
 	if len(missing) == 0 {
 		return fine("%s, among them all that the manifests want", words)
 	}
-	c := failed(words+", and not to "+strings.Join(missing[:min(len(missing), 3)], ", "), "buy them, or take them out of the manifests: until then there is no plan")
+	c := failed(words+", and not to "+strings.Join(missing[:min(len(missing), 3)], ", "), "buy them, or take them out of the manifests: until then the orgs that want them are not changed")
 	if len(missing) > 3 {
 		c.Message += fmt.Sprintf(" and %d more", len(missing)-3)
 	}

@@ -50,6 +50,9 @@ type Result struct {
 	Files []File
 	// Orgs is the number of declared orgs, Products that of products.
 	Orgs, Products int
+	// Unread is the number of declared orgs whose products could not be read, so
+	// that they are not managed.
+	Unread int
 	// Warnings are about what is not declared, one line each, in the order of
 	// the orgs.
 	Warnings []string
@@ -66,7 +69,7 @@ func Manifests(actual *state.Actual, opts Options) (*Result, error) {
 	if len(s.orgs) == 0 {
 		return nil, errors.New("the account has no org that a manifest could declare: every manifest needs at least one")
 	}
-	r := &Result{Orgs: len(s.orgs), Products: len(s.products), Warnings: s.warnings}
+	r := &Result{Orgs: len(s.orgs), Products: len(s.products), Unread: s.unread, Warnings: s.warnings}
 	least := 0
 	for _, p := range plans(s) {
 		files := write(s, p)

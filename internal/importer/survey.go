@@ -3,7 +3,6 @@ package importer
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +18,8 @@ type survey struct {
 	products []product // sorted by name
 	groups   []group   // sorted by file
 	orgs     []*org    // of all groups, sorted by domain
+	// unread counts the orgs whose products could not be read.
+	unread int
 	// skipped are the comments on what can't be declared.
 	skipped  []string
 	warnings []string
@@ -216,16 +217,16 @@ func (s *survey) org(live *state.Org, id string, index map[string]int) *org {
 	return o
 }
 
-// errorID matches Okta's error ids. Comments leave them out, because they differ
-// each time.
-var errorID = regexp.MustCompile(` ?\(errorId [^)]*\)`)
-
 func (s *survey) orgProducts(o *org, index map[string]int, note func(string, ...any) string, warn func(string)) {
 	live := o.live
 	if live.Unknown != "" || live.Products == nil {
+		s.unread++
 		why := cmp.Or(live.Unknown, "they were not requested")
 		const unread = "products not managed, because they could not be read: "
-		note("%s", unread+line(errorID.ReplaceAllString(why, "")))
+		note("%s", unread+line(why)) // without an id that differs each time
+		if live.ErrorID != "" {
+			why += " (" + live.ErrorID + ")"
+		}
 		warn(unread + line(why))
 		return
 	}

@@ -56,7 +56,7 @@ func (o *Onboarder) Create(ctx context.Context, c diff.Change, maySend func() er
 
 // create reads journal and sink, and continues from there.
 func (n *creation) create(ctx context.Context) (apply.Created, error) {
-	rec, err := n.journal.Creation(n.key)
+	rec, err := n.creation(n.key)
 	if err != nil {
 		return apply.Created{}, err
 	}
@@ -157,7 +157,10 @@ func (n *creation) send(ctx context.Context) (created apply.Created, isNew bool,
 		return apply.Created{}, false, err
 	}
 	if markErr := n.journal.MarkRefused(n.key, err.Error()); markErr != nil {
-		err = text.Flat(errors.Join(err, markErr))
+		// The journal says that the org may be ours now. If it is there, it must
+		// not be linked as that.
+		n.refused.Store(n.key.Domain, err.Error())
+		return apply.Created{}, false, text.Flat(errors.Join(err, markErr))
 	}
 	if parent.Taken(err) {
 		return apply.Created{

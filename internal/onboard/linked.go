@@ -29,7 +29,7 @@ func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string
 // may be repeated, and completes what was done in part.
 func (o *Onboarder) markLinked(domain, orgID string) (note string, err error) {
 	key := o.key(domain)
-	rec, err := o.journal.Creation(key)
+	rec, err := o.creation(key)
 	if err != nil || rec == nil || rec.Step == journal.Linked || rec.Step == journal.Done {
 		return "", err
 	}

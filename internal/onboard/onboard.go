@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/okta/parent"
@@ -31,6 +33,7 @@ type Journal interface {
 	MarkAbsent(k journal.Key, reason string) error
 	MarkTurnedAway(k journal.Key) error
 	MarkRefused(k journal.Key, reason string) error
+	MarkRefusedLate(k journal.Key, reason string) error
 	MarkCreated(k journal.Key, orgID string, at time.Time) error
 	MarkTokenStored(k journal.Key, where string) error
 	MarkTokenLost(k journal.Key, reason string) error
@@ -75,6 +78,9 @@ type Options struct {
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
+	// Refused keeps the refusals that could not be written to the journal, by
+	// domain; nil is one of its own. Give all Onboarders of a process the same.
+	Refused *sync.Map
 	// Logger logs each step; nil is silent.
 	Logger *slog.Logger
 }
@@ -86,6 +92,7 @@ type Onboarder struct {
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
+	refused *sync.Map // reason by domain
 	log     *slog.Logger
 }
 
@@ -103,6 +110,7 @@ func New(opts Options) *Onboarder {
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
+		refused: cmp.Or(opts.Refused, &sync.Map{}),
 		log:     opts.Logger,
 	}
 	for name, p := range opts.Parents {
@@ -162,6 +170,20 @@ func (o *Onboarder) key(domain string) journal.Key {
 	return journal.Key{Account: o.account, Domain: domain}
 }
 
+// creation returns the creation of an org, after it has written down a refusal that
+// the journal didn't take before: without it, somebody else's org would pass for
+// one that was created here.
+func (o *Onboarder) creation(key journal.Key) (*journal.Creation, error) {
+	if reason, ok := o.refused.Load(key.Domain); ok {
+		var past *journal.StepError // it is further by now
+		if err := o.journal.MarkRefusedLate(key, reason.(string)); err != nil && !errors.As(err, &past) {
+			return nil, err
+		}
+		o.refused.Delete(key.Domain)
+	}
+	return o.journal.Creation(key)
+}
+
 // ready returns the parent of an org, or an error if the config lacks something to
 // create it. Nothing is written.
 func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
@@ -180,22 +202,5 @@ func (o *Onboarder) ready(domain, parentName string) (*creator, error) {
 		return nil, text.WithHint(errors.New("there is no place for the new org's token, which Okta shows only once"),
 			"set a place for tokens in the config")
 	}
-	return p, checkBase(domain, p.Domain)
-}
-
-// bases are the domains under which Okta creates orgs. A parent under one of them
-// creates its children under the same.
-var bases = []string{"okta.com", "oktapreview.com", "okta-emea.com"}
-
-// checkBase refuses an org that the parent would create under another name than
-// the declared one. Of a parent with a domain of its own this isn't known before
-// the answer.
-func checkBase(domain, parentDomain string) error {
-	_, base, _ := strings.Cut(parentDomain, ".")
-	if _, declared, _ := strings.Cut(domain, "."); slices.Contains(bases, base) && declared != base {
-		return text.WithHint(
-			fmt.Errorf("the parent %s makes orgs under %s only", parentDomain, base),
-			"declare a domain under "+base+", or another parent")
-	}
-	return nil
+	return p, state.CheckChild(domain, p.Domain)
 }

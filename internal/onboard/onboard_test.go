@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -279,6 +280,29 @@ func TestTaken(t *testing.T) {
 	}
 }
 
+// A refusal that the journal didn't take is not forgotten: the org that has the
+// subdomain is not linked as one that may be ours, and never booked as ours.
+func TestTakenAndNotWrittenDown(t *testing.T) {
+	w := newWorld(t, nil, "acme-new.okta.com")
+	j := &failingJournal{fails: "MarkRefused"}
+	var refused sync.Map
+	keep := func(o *onboard.Options) { o.Refused = &refused }
+	o := outcome(t, w.once(t, j.in, keep), "acme-new.okta.com", diff.CreateOrg)
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "no space left on device") {
+		t.Errorf("%+v", o)
+	}
+	if org, _ := w.Org("acme-new.okta.com"); org.Managed {
+		t.Error("linked")
+	}
+	w.once(t, keep)
+	if c := w.creation(t, "acme-new.okta.com"); c.Step != journal.Refused || c.Token != journal.TokenUnknown || strings.Contains(w.said(), "is lost") {
+		t.Errorf("%+v", c)
+	}
+	if org, _ := w.Org("acme-new.okta.com"); !org.Managed {
+		t.Error("not linked")
+	}
+}
+
 // When the answer is lost and the org can't be linked, because it was made for
 // somebody else before, no token of ours is lost.
 func TestTakenAfterALostAnswer(t *testing.T) {
@@ -372,7 +396,7 @@ func TestWrongBase(t *testing.T) {
 	w.ParentDomain = "acme.okta.com"
 	w.Declared[0].Domain = "acme-fresh.oktapreview.com"
 	o := outcome(t, w.once(t), "acme-fresh.oktapreview.com", diff.CreateOrg)
-	if o.Result != apply.Failed || !strings.Contains(o.Error, "the parent acme.okta.com makes orgs under okta.com only") || w.creationsSent() != 0 {
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "its parent acme.okta.com, which makes orgs under okta.com only") || w.creationsSent() != 0 {
 		t.Errorf("%+v", o)
 	}
 }

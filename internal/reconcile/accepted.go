@@ -191,7 +191,7 @@ func (r *Reconciler) LastVerified(ctx context.Context) (*Desired, time.Time, err
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	d, err := LoadDesired(&tagged, Parents(r.cfg))
+	d, err := LoadDesired(&tagged, LoadOptions(r.cfg))
 	if err != nil {
 		return nil, time.Time{}, err
 	}

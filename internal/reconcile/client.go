@@ -68,15 +68,16 @@ func ReadKey(s config.Secret) (auth.Key, error) {
 // opens no connection.
 func OpenAerial(a *config.Aerial, app *auth.Client, opts ClientOptions) (*aerial.Client, error) {
 	return aerial.New(aerial.Options{
-		URL:         a.URL,
-		AccountID:   a.AccountID,
-		Keys:        a.Keys(),
-		Transport:   opts.Transport,
-		Auth:        authorize(a, app, ScopeRead),
-		Concurrency: a.Concurrency,
-		Timeout:     a.Timeout,
-		Logger:      opts.Logger,
-		Observer:    opts.Observer,
+		URL:          a.URL,
+		AccountID:    a.AccountID,
+		AerialDomain: config.OktaDomain(a.Auth.OrgURL),
+		Keys:         a.Keys(),
+		Transport:    opts.Transport,
+		Auth:         authorize(a, app, ScopeRead),
+		Concurrency:  a.Concurrency,
+		Timeout:      a.Timeout,
+		Logger:       opts.Logger,
+		Observer:     opts.Observer,
 	})
 }
 

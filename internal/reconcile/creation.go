@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
+	"time"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
@@ -18,36 +18,124 @@ import (
 	"reconciler/internal/text"
 )
 
-// deletionRequested returns which orgs Okta accepted a deletion request for. A
-// journal that can't be read is an error, because the request would be repeated.
-// It isn't read if no org is declared to be deleted. Without a journal, requests
-// are known while the process lives.
-func (r *Reconciler) deletionRequested(desired *state.Desired) (func(orgID string) bool, error) {
-	declared := slices.ContainsFunc(desired.Orgs, func(o state.DesiredOrg) bool { return o.RequestDeletion })
-	if r.cfg.State.Dir == "" || !declared {
-		return r.deletions.requested, nil
+const (
+	// askAgain is after how long an accepted request for a deletion is made again,
+	// if the org is still there and still INACTIVE: somebody may have taken it back
+	// in Okta, which no field of the org shows. A request that is still pending is
+	// refused as such, and does nothing.
+	askAgain = 24 * time.Hour
+
+	noDeletions = "a request must not be made twice, and there is no journal of them: set " + config.KeyStateDir + " to a folder that lasts"
+)
+
+// errNoDeletions is the outcome of a deletion in a saved plan.
+var errNoDeletions = errors.New(noDeletions)
+
+// declares reports whether any declared org is as is says.
+func declares(desired *state.Desired, is func(*state.DesiredOrg) bool) bool {
+	return slices.ContainsFunc(desired.Orgs, func(o state.DesiredOrg) bool { return is(&o) })
+}
+
+// deletions sets in opts what earlier requests for deletions mean for a plan. A
+// journal that can't be read is an error, because a request would be repeated. It
+// isn't read if no org is declared to be deleted.
+func (r *Reconciler) deletions(desired *state.Desired, opts *diff.Options) error {
+	if r.cfg.State.Dir == "" {
+		opts.NoDeletions = noDeletions
+		return nil
+	}
+	if !declares(desired, func(o *state.DesiredOrg) bool { return o.RequestDeletion }) {
+		return nil
 	}
 	all, err := r.journal.Deletions(r.cfg.Aerial.AccountID)
 	var rows *journal.RowsError
 	if err != nil && !errors.As(err, &rows) && !unknowable(err) {
-		return nil, err
+		return err
 	}
-	requested := map[string]bool{}
+	requested := pending(all, time.Now())
 	if rows != nil { // which are alarms: what may have been requested isn't repeated
 		for _, row := range rows.Rows {
 			requested[row.Keys["org_id"]] = true
 		}
 	}
+	opts.DeletionRequested = func(orgID string) bool { return requested[orgID] }
+	return nil
+}
+
+// pending returns the orgs, by id, whose deletion Okta accepted. The one that was
+// asked for longest ago, at least askAgain, is left out, to be asked for again: one
+// a run, so that the guards don't take it for more.
+func pending(all []journal.Deletion, now time.Time) map[string]bool {
+	requested := map[string]bool{}
+	oldest, since := "", now.Add(-askAgain)
 	for _, d := range all {
 		requested[d.OrgID] = d.State == journal.Asked
+		if d.State == journal.Asked && !d.Changed.After(since) {
+			oldest, since = d.OrgID, d.Changed
+		}
 	}
-	return func(orgID string) bool { return requested[orgID] }, nil
+	delete(requested, oldest)
+	return requested
+}
+
+// creations sets in opts what earlier creations mean for a plan. Where orgs are to
+// be created, a journal that can't be read is an error: it knows the orgs that were
+// made by other names.
+func (r *Reconciler) creations(desired *state.Desired, actual *state.Actual, opts *diff.Options) error {
+	if r.cfg.State.Dir == "" {
+		return nil
+	}
+	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
+	if err != nil && !errors.As(err, new(*journal.RowsError)) {
+		if unknowable(err) || !declares(desired, func(o *state.DesiredOrg) bool { return o.Create != nil }) {
+			return nil
+		}
+		return err
+	}
+	ids := map[string]string{}
+	for i := range all {
+		ids[all[i].Domain] = all[i].OrgID
+	}
+	opts.Created = func(domain string) string { return ids[domain] }
+	opts.Notes = r.abandoned(all, desired, actual)
+	return nil
+}
+
+// abandoned returns a note on each creation that was begun, of an org that is
+// neither declared any more nor in the account.
+func (r *Reconciler) abandoned(all []journal.Creation, desired *state.Desired, actual *state.Actual) []diff.Note {
+	known := map[string]bool{} // ids and domains; an id has no dot
+	for i := range desired.Orgs {
+		known[desired.Orgs[i].Domain] = true
+	}
+	for i := range actual.Orgs {
+		known[actual.Orgs[i].Domain], known[actual.Orgs[i].ID] = true, true
+	}
+	var notes []diff.Note
+	for i := range all {
+		c := &all[i]
+		if known[c.Domain] || c.OrgID != "" && known[c.OrgID] {
+			continue
+		}
+		what := ""
+		switch {
+		case c.Step == journal.Sent:
+			what = "the call that creates it was not answered, so that it may exist"
+		case c.Step == journal.Created:
+			what = "it was created, and is not in the account"
+		default:
+			continue
+		}
+		notes = append(notes, diff.Note{Org: c.Domain, Message: fmt.Sprintf(
+			"%s, and no manifest declares it any more: declare it again, or look in Okta and then: %s %s", what, r.journal.Commands().Forget, c.Domain)})
+	}
+	return notes
 }
 
 // begun returns the domains of the orgs whose creation was begun and isn't finished.
 func (r *Reconciler) begun() (map[string]bool, error) {
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
-	if err != nil && !unknowable(err) {
+	if err != nil && !errors.As(err, new(*journal.RowsError)) && !unknowable(err) {
 		return nil, err
 	}
 	domains := map[string]bool{}
@@ -86,11 +174,11 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	case w != nil:
 		opts.Deletions = journaledDeletions{w, r.cfg.Aerial.AccountID}
 	default:
-		opts.Deletions = r.deletions
+		opts.Deletions = unavailable{errNoDeletions}
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {
-		if err = onboarder.CatchUp(ctx, plan, r.read.FindOrg); err != nil {
+		if err = onboarder.CatchUp(ctx, plan, r.findLive); err != nil {
 			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", text.Hint(err))
 		}
 	}
@@ -105,6 +193,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	opts := onboard.Options{
 		Account: r.cfg.Aerial.AccountID,
 		Parents: map[string]onboard.Parent{},
+		Refused: r.refused,
 		Logger:  r.log,
 	}
 	if w != nil {
@@ -164,28 +253,19 @@ func (d journaledDeletions) End(orgID, refusal string) error {
 	return d.EndDeletion(d.account, orgID, refusal)
 }
 
-// processDeletions records deletion requests while the process lives.
-type processDeletions struct {
-	mu   sync.Mutex
-	orgs map[string]bool // by id
-}
-
-func (p *processDeletions) requested(orgID string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.orgs[orgID]
-}
-
-func (p *processDeletions) Begin(string, string) error { return nil }
-
-func (p *processDeletions) End(orgID, refusal string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.orgs == nil {
-		p.orgs = map[string]bool{}
+// findLive returns the org with this id or, where id is empty, this domain, as the
+// account had it when it was read last; nil if it had none. Only a process that
+// has never read it asks.
+func (r *Reconciler) findLive(ctx context.Context, id, domain string) (*state.Org, error) {
+	if r.live == nil {
+		return r.read.FindOrg(ctx, id, domain)
 	}
-	p.orgs[orgID] = refusal == ""
-	return nil
+	for i := range r.live.Orgs {
+		if o := &r.live.Orgs[i]; id != "" && o.ID == id || id == "" && o.Domain == domain {
+			return o, nil
+		}
+	}
+	return nil, nil
 }
 
 // unavailable fails all that needs a journal or a token sink, before anything is

@@ -105,7 +105,7 @@ func Domains(cfg *config.Config, j *journal.Journal) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		d, err := LoadDesired(snap, Parents(cfg))
+		d, err := LoadDesired(snap, LoadOptions(cfg))
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"log/slog"
 	"slices"
+	"sync"
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
@@ -26,11 +27,11 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.deletions = &processDeletions{}
+	r.refused = &sync.Map{}
 	if opts.After == nil {
 		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
 	} else {
-		r.journal, r.deletions = opts.After.journal, opts.After.deletions
+		r.journal, r.refused = opts.After.journal, opts.After.refused
 		r.removals.made, r.known = slices.Clone(opts.After.removals.made), opts.After.known
 	}
 	r.removals.r = r

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/apply"
@@ -65,13 +66,15 @@ type Reconciler struct {
 
 	// journal is that of the state folder; one without a folder if there is none.
 	journal *journal.Journal
-	// deletions are those that were requested, where there is no journal.
-	deletions *processDeletions
 	// rules reads what is held.
 	rules func() *freeze.Rules
 	// removals are what orgs lost lately, and known is what Okta has said of them.
 	removals removals
 	known    known
+	// refused are the refusals of creations that the journal didn't take.
+	refused *sync.Map
+	// live is the actual state that was read last.
+	live *state.Actual
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -151,7 +154,7 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 		return nil, err
 	}
 	if snap != r.last.snap {
-		d, err := LoadDesired(snap, Parents(r.cfg))
+		d, err := LoadDesired(snap, LoadOptions(r.cfg))
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
@@ -215,6 +218,10 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	}
 	r.learn(o.actual)
 	opts.Filter = f
+	r.live = o.actual
+	if err := r.creations(desired.State, o.actual, &opts); err != nil {
+		return nil, nil, err
+	}
 	var plan *diff.Plan
 	if base == nil {
 		plan, err = diff.Compute(desired.State, o.actual, opts)
@@ -237,6 +244,7 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		Guards:   r.guards,
 		Held:     r.rules().At(time.Now()),
 		Stale:    d.Stale,
+		Parents:  parentDomains(r.cfg),
 	}
 	if err := r.recall(); err != nil {
 		return opts, err
@@ -249,7 +257,7 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	if opts.Guards.Day, err = r.removals.lost(); err != nil {
 		return opts, err
 	}
-	if opts.DeletionRequested, err = r.deletionRequested(d.State); err != nil {
+	if err := r.deletions(d.State, &opts); err != nil {
 		return opts, err
 	}
 	cooloff, err := r.cooloff(d)
@@ -293,6 +301,10 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	r.learn(actual)
+	r.live = actual
+	if err := r.creations(desired, actual, &opts); err != nil {
+		return nil, err
+	}
 	plan, err := diff.Revalidate(saved, actual, opts)
 	if err != nil || !signed {
 		return plan, err

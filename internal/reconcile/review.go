@@ -200,7 +200,7 @@ func (v *Revisions) baseAt(ctx context.Context, commit, name string) (*Desired, 
 	if err != nil {
 		return nil, err
 	}
-	d, err := LoadDesired(snap, v.parents())
+	d, err := LoadDesired(snap, v.loadOptions())
 	if err == nil {
 		d.Warnings = nil // they were shown when it was reviewed
 	}
@@ -233,16 +233,16 @@ func (v *Revisions) at(ctx context.Context, commit, name string) (*Desired, erro
 	if err != nil {
 		return nil, err
 	}
-	return LoadDesired(snap, v.parents())
+	return LoadDesired(snap, v.loadOptions())
 }
 
-// parents returns the names that manifests may use for parents; nil for any, if
-// there is no config.
-func (v *Revisions) parents() []string {
+// loadOptions returns what manifests may refer to of the config: anything, if
+// there is none.
+func (v *Revisions) loadOptions() state.LoadOptions {
 	if len(v.cfg.Parents) == 0 && v.cfg.File == "" {
-		return nil
+		return state.LoadOptions{}
 	}
-	return Parents(v.cfg)
+	return LoadOptions(v.cfg)
 }
 
 // CompareDeclared compares two desired states without the actual one; see

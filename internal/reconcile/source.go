@@ -175,22 +175,26 @@ func OpenForge(cfg *config.Config, log *slog.Logger, send http.RoundTripper) (*f
 	return client, nil
 }
 
-// Parents returns the names of the config's parents; never nil.
-func Parents(cfg *config.Config) []string {
-	names := make([]string, len(cfg.Parents))
-	for i := range names {
-		names[i] = cfg.Parents[i].Name
-	}
-	return names
+// LoadOptions returns what manifests may refer to of the config.
+func LoadOptions(cfg *config.Config) state.LoadOptions {
+	return state.LoadOptions{Parents: parentDomains(cfg)}
 }
 
-// LoadDesired reads the manifests of a snapshot, which may name these parents;
-// nil for any. The error is a *RefusedError if they have mistakes.
-func LoadDesired(snap *source.Snapshot, parents []string) (*Desired, error) {
+// parentDomains returns the domains of the config's parents by their names; never
+// nil.
+func parentDomains(cfg *config.Config) map[string]string {
+	domains := map[string]string{}
+	for i := range cfg.Parents {
+		domains[cfg.Parents[i].Name] = cfg.Parents[i].Domain
+	}
+	return domains
+}
+
+// LoadDesired reads the manifests of a snapshot. The error is a *RefusedError if
+// they have mistakes.
+func LoadDesired(snap *source.Snapshot, opts state.LoadOptions) (*Desired, error) {
 	desired, warnings, err := state.Load(
-		[]state.Input{{FS: snap.FS, Root: snap.Root, Files: snap.Files, Name: snap.Display(snap.Root)}},
-		state.LoadOptions{Parents: parents},
-	)
+		[]state.Input{{FS: snap.FS, Root: snap.Root, Files: snap.Files, Name: snap.Display(snap.Root)}}, opts)
 	if err != nil {
 		return nil, &RefusedError{snap.Commit, err}
 	}

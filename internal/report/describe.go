@@ -17,6 +17,7 @@ const interruptedText = "Interrupted: the run was stopped; calls in flight were 
 const (
 	noteIrreversible = "cannot be undone"
 	noteInactive     = "nobody can sign in"
+	noteNotCancelled = "a request that was made stays in force: it is taken back in Okta"
 )
 
 // describe returns the lines of one change, at least one.
@@ -263,6 +264,8 @@ func summary(d Data) string {
 		if d.Result.Interrupted {
 			first = "Interrupted. " + first
 		}
+	case d.Saved && len(p.Changes) == 0:
+		return savedSummary(p)
 	case p.Empty() && len(p.Refusals) == 0:
 		first, glue = "No differences", ". "
 	}
@@ -270,6 +273,16 @@ func summary(d Data) string {
 		first += glue + rest
 	}
 	return first + "."
+}
+
+// savedSummary returns the report on a saved plan without changes in one line. It
+// says nothing of what is live now, as nobody has compared it.
+func savedSummary(p *diff.Plan) string {
+	s := "Nothing to do: the saved plan has no changes"
+	if p.Revision != "" {
+		s += fmt.Sprintf(" (it was made for commit %.12s)", p.Revision)
+	}
+	return s + ". What is live now was not compared with the manifests: make a new plan for that."
 }
 
 // changesIn returns "3 changes in 2 orgs (1 destructive, 1 blocked)" for the

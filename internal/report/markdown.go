@@ -120,11 +120,18 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
 	items(&b, "**Unfixable:** "+AboutUnfixable, v.Unfixable, most, func(u diff.Unfixable) string {
-		return fmt.Sprintf("%s %s: desired %s, actual %s",
+		s := fmt.Sprintf("%s %s: desired %s, actual %s",
 			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
+		if u.Reason != "" {
+			s += ": " + code(u.Reason, mdText)
+		}
+		return s
 	})
 	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, func(u diff.Unknown) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
+	})
+	items(&b, "**Notes:** "+aboutNotes, v.Notes, most, func(n diff.Note) string {
+		return code(n.Org, mdName) + ": " + code(n.Message, mdText)
 	})
 	if n := len(v.Unmanaged); n > 0 {
 		fmt.Fprintf(&b, "<details>\n<summary>Unmanaged: %s %s</summary>\n\n", text.Plural(n, "org"), AboutUnmanaged)

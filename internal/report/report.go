@@ -48,6 +48,8 @@ type Data struct {
 	Plan *diff.Plan
 	// Result is that of applying the plan; nil if it was not applied.
 	Result *apply.Result
+	// Saved is set if the plan was made by an earlier command.
+	Saved bool
 	// Title is not in JSON; empty means a default one (none, in text).
 	Title string
 	// Warnings come first, one line each; not in JSON.

@@ -100,6 +100,9 @@ func differences(p *diff.Plan, origin diff.Origin) []entry {
 			continue
 		}
 		l := line{Sign: attention, Text: visible(u.Field) + ": desired " + visible(u.Desired) + ", actual " + visible(u.Actual), Notes: []string{noteNoFix}}
+		if u.Reason != "" {
+			l.More = []string{visible(u.Reason)}
+		}
 		e := g.of(p, u.Org)
 		e.Changes = append(e.Changes, change{Lines: []line{l}})
 	}
@@ -156,6 +159,9 @@ func setting(s *diff.Setting, kind diff.ReviewKind) line {
 	l := line{Sign: alter, Text: visible(s.Field) + ": " + side(s.Field, s.Base) + " → " + side(s.Field, s.Head)}
 	if kind == diff.Declared && s.Field == "productPolicy" && s.Head == string(state.Exact) {
 		l.Notes = []string{noteUnseen}
+	}
+	if s.Field == diff.FieldRequestDeletion && s.Base == "true" {
+		l.Notes = append(l.Notes, noteNotCancelled)
 	}
 	return l
 }

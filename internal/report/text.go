@@ -69,7 +69,8 @@ func writeText(w io.Writer, d Data) error {
 	}
 	p.unfinished(v)
 	p.refusals(v)
-	if !v.InSync() || len(v.Unmanaged) > 0 {
+	p.notes(v)
+	if !v.InSync() || len(v.Unmanaged)+len(v.Notes) > 0 {
 		p.say()
 	}
 	p.say(p.paint(bold, v.Summary))
@@ -247,6 +248,9 @@ func (p *printer) attention(v *view) {
 		p.section("Unfixable", AboutUnfixable)
 		for _, u := range v.Unfixable {
 			p.say("  ", p.paint(color, "! "+u.Org+"  "+u.Field+": desired "+u.Desired+", actual "+u.Actual))
+			if u.Reason != "" {
+				p.say("    ", u.Reason)
+			}
 		}
 	}
 	if len(v.Unknown) > 0 {
@@ -306,5 +310,15 @@ func (p *printer) refusals(v *view) {
 	p.section("Refused", aboutRefusals)
 	for _, r := range v.Refusals {
 		p.say("  ", p.paint(bold+";"+red, "! "+r.Guard+": "+r.Message))
+	}
+}
+
+func (p *printer) notes(v *view) {
+	if len(v.Notes) == 0 {
+		return
+	}
+	p.section("Notes", aboutNotes)
+	for _, n := range v.Notes {
+		p.say("    ", n.Org, ": ", n.Message)
 	}
 }

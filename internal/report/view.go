@@ -29,6 +29,7 @@ type view struct {
 	Unmanaged []diff.Unmanaged
 	Unknown   []diff.Unknown
 	Refusals  []diff.Refusal
+	Notes     []diff.Note
 	Applied   bool // there are outcomes to show
 	// Interrupted explains that the run was stopped; empty when it was not.
 	Interrupted string
@@ -43,6 +44,7 @@ const (
 	AboutUnmanaged = "linked to the account but not in the manifests; nothing is ever done to them"
 	AboutUnknown   = "could not be read, so nothing is written to them"
 	aboutRefusals  = "apply makes none of these changes"
+	aboutNotes     = "to be done by somebody; they hold nothing up"
 )
 
 // figure is one number of the summary.
@@ -211,10 +213,13 @@ func newView(d Data) *view {
 		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
 	for _, u := range p.Unknown {
-		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Error)})
+		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())})
 	}
 	for _, r := range p.Refusals {
 		v.Refusals = append(v.Refusals, diff.Refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
+	}
+	for _, n := range p.Notes {
+		v.Notes = append(v.Notes, diff.Note{Org: orgName(n.Org), Message: visible(n.Message)})
 	}
 	if p.Review != nil && d.Result == nil { // after apply, the outcomes matter and not the origins
 		v.Review = newReview(p)
@@ -224,6 +229,7 @@ func newView(d Data) *view {
 	for _, u := range p.Unfixable {
 		v.Unfixable = append(v.Unfixable, diff.Unfixable{
 			Org: orgName(u.Org), Field: visible(u.Field), Desired: visible(u.Desired), Actual: visible(u.Actual),
+			Reason: visible(u.Reason),
 		})
 	}
 	v.Groups = changesOf(p, d.Result, anyOrigin).entries

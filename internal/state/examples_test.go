@@ -33,7 +33,7 @@ func TestExamples(t *testing.T) {
 	}
 
 	load := func(root string) map[string]DesiredOrg {
-		d, warnings, err := Load([]Input{{FS: examples, Root: root}}, LoadOptions{Parents: []string{"acme"}})
+		d, warnings, err := Load([]Input{{FS: examples, Root: root}}, LoadOptions{Parents: map[string]string{"acme": "acme.okta.com"}})
 		if err != nil {
 			t.Fatalf("%s:\n%v", root, err)
 		}

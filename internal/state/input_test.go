@@ -150,9 +150,9 @@ func TestInputsOnDisk(t *testing.T) {
 	}
 	const notFollowed = "not read: symbolic links are not followed"
 	if diff := cmp.Diff([]Warning{
-		{"orgs/broken.yml", notFollowed}, {"orgs/c.yaml", notFollowed},
-		{"orgs/folder", notFollowed}, {"orgs/loop", notFollowed}, {"orgs/lost", notFollowed},
-		{"orgs/notes.YAML", notFollowed}, {"orgs/sub/up", notFollowed},
+		{File: "orgs/broken.yml", Msg: notFollowed}, {File: "orgs/c.yaml", Msg: notFollowed},
+		{File: "orgs/folder", Msg: notFollowed}, {File: "orgs/loop", Msg: notFollowed}, {File: "orgs/lost", Msg: notFollowed},
+		{File: "orgs/notes.YAML", Msg: notFollowed}, {File: "orgs/sub/up", Msg: notFollowed},
 	}, warnings); diff != "" {
 		t.Errorf("warnings differ (-wanted +got):\n%s", diff)
 	}

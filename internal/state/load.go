@@ -2,6 +2,7 @@ package state
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -25,21 +26,31 @@ type Input struct {
 
 // LoadOptions are the parts of the config that manifests refer to.
 type LoadOptions struct {
-	// Parents are the names of the configured parent orgs. Nil means that they
-	// are unknown, and `create.parent` is not checked.
-	Parents []string
+	// Parents are the domains of the configured parent orgs by their names; "" for
+	// one whose domain is not known. Nil means that they are unknown, and
+	// `create.parent` is not checked.
+	Parents map[string]string
 }
 
-// Warning is about a file or folder that was skipped, perhaps unintentionally.
+// Warning is about a file or folder that was skipped, perhaps unintentionally, or
+// about a declaration that is probably a mistake.
 type Warning struct {
 	// File is the file or folder as messages call it.
 	File string
-	// Msg is one line without the file.
+	// Line and Column are where in the file it is; 0 for the file as a whole.
+	Line, Column int
+	// Msg is one line without the place.
 	Msg string
 }
 
-// String returns "FILE: message".
-func (w Warning) String() string { return text.Visible(w.File) + ": " + w.Msg }
+// String returns "FILE:LINE:COL: message", or "FILE: message".
+func (w Warning) String() string {
+	place := text.Visible(w.File)
+	if w.Line > 0 {
+		place = fmt.Sprintf("%s:%d:%d", place, w.Line, w.Column)
+	}
+	return place + ": " + w.Msg
+}
 
 // Load reads the manifests of all inputs and returns them merged into one
 // desired state, which doesn't depend on the order of files, and the warnings.
@@ -76,18 +87,20 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	for _, f := range find.files {
 		m.orgs(f)
 	}
+	m.checkCreations()
 	if len(m.desired.Orgs) == 0 && len(m.errs) == 0 {
 		m.errs.Add(emptyPlace(inputs, find.files), "no orgs are declared: the desired state must not be empty")
 	}
 	if err := m.errs.Err(); err != nil {
-		return nil, find.warnings, err
+		return nil, append(find.warnings, m.warnings...), err
 	}
 	m.desired.Products = make(map[string]string, len(m.aliases))
 	for name, a := range m.aliases {
 		m.desired.Products[name] = a.id
 	}
+	warnings := append(find.warnings, m.warnings...)
 	slices.SortFunc(m.desired.Orgs, func(a, b DesiredOrg) int { return strings.Compare(a.Domain, b.Domain) })
-	return &m.desired, find.warnings, nil
+	return &m.desired, warnings, nil
 }
 
 // emptyPlace returns where an org should have been declared.
@@ -104,17 +117,22 @@ func emptyPlace(inputs []Input, files []*file) Pos {
 
 // merger merges documents into one desired state.
 type merger struct {
-	opts    LoadOptions
-	errs    strictyaml.Errors
-	desired Desired
-	aliases map[string]alias
-	sets    map[string]*set
+	opts LoadOptions
+	errs strictyaml.Errors
+	// warnings are in the order of the files.
+	warnings []Warning
+	desired  Desired
+	aliases  map[string]alias
+	sets     map[string]*set
 	// domains and ids are where each was first declared.
 	domains map[string]Pos
 	ids     map[string]Pos
 	// incomplete means that a file could not be read as a whole, so that
 	// undefined names may be defined there.
 	incomplete bool
+	// creations are the orgs that are to be created, and where their cell and
+	// domain are.
+	creations []creation
 	// listed and compared count up to maxListed and maxCompared.
 	listed, compared int
 	// aliasNames, setNames, and memberNames (both of them) are for hints.

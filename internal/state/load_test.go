@@ -37,7 +37,10 @@ func TestLoadGolden(t *testing.T) {
 				case isWanted:
 					wanted[what] = string(f.Data)
 				case f.Name == "parents":
-					opts.Parents = append([]string{}, strings.Fields(string(f.Data))...)
+					opts.Parents = map[string]string{}
+					for _, name := range strings.Fields(string(f.Data)) {
+						opts.Parents[name] = ""
+					}
 				default:
 					fsys[f.Name] = &fstest.MapFile{Data: f.Data}
 				}

@@ -148,6 +148,10 @@ type Org struct {
 	// they were not read; empty means that the org has none.
 	Products []string
 	// Unknown is why the org's products could not be read; such an org must not
-	// be written. It is empty if everything that was requested was read.
+	// be written. It is empty if everything that was requested was read. It is the
+	// same each time for the same reason.
 	Unknown string
+	// ErrorID is what Okta Support asks for about Unknown, such as "errorId oae1";
+	// another one each time, or empty.
+	ErrorID string
 }

@@ -2,6 +2,8 @@ package state
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -127,6 +129,7 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	if d.RequestDeletion = o.RequestDeletion.V; d.RequestDeletion {
 		m.deletion(o, &d, def)
 	}
+	m.doubts(at, &d)
 	m.desired.Orgs = append(m.desired.Orgs, d)
 }
 
@@ -199,6 +202,12 @@ func (m *merger) create(o *manifestOrg, d *DesiredOrg, def *defaults) *Create {
 	if c.Parent.OK() {
 		m.parent(string(c.Parent.V), c.Parent.Pos)
 	}
+	if o.Domain.OK() && !o.ID.Set {
+		m.creations = append(m.creations, creation{
+			domain: d.Domain, cell: d.Cell, parent: string(c.Parent.V),
+			domainPos: o.Domain.Pos, cellPos: cmp.Or(o.Cell.Pos, def.Cell.Pos, pos),
+		})
+	}
 	return &Create{
 		Parent:  string(c.Parent.V),
 		Name:    string(c.Name.V),
@@ -214,14 +223,56 @@ func (m *merger) create(o *manifestOrg, d *DesiredOrg, def *defaults) *Create {
 
 // parent checks that a parent is configured, as far as that is known.
 func (m *merger) parent(name string, pos Pos) {
-	known := m.opts.Parents
+	known := slices.Sorted(maps.Keys(m.opts.Parents))
 	switch {
-	case known == nil || slices.Contains(known, name):
+	case m.opts.Parents == nil || slices.Contains(known, name):
 	case len(known) == 0:
 		m.errs.Add(pos, "unknown parent %s: the config has no parents", quote(name))
 	default:
 		m.errs.Add(pos, "unknown parent %s%s", quote(name),
 			cmp.Or(strictyaml.DidYouMean(name, known), ": the config has "+strictyaml.OneOf(known)))
+	}
+}
+
+// creation is an org that is to be created, unless it exists.
+type creation struct {
+	domain, cell, parent string
+	domainPos, cellPos   Pos
+}
+
+// checkCreations adds an error for each org that its parent would create under
+// another domain or, where the manifests say in which cell the parent is, in
+// another cell. The creation could not be undone, and the org not be linked.
+func (m *merger) checkCreations() {
+	cells := map[string]string{}
+	for i := range m.desired.Orgs {
+		cells[m.desired.Orgs[i].Domain] = m.desired.Orgs[i].Cell
+	}
+	for _, c := range m.creations {
+		parent := m.opts.Parents[c.parent]
+		if err := CheckChild(c.domain, parent); err != nil {
+			m.errs.Add(c.domainPos, "%v", err)
+		}
+		if err := CheckCell(c.domain, c.cell, parent, cells[parent]); err != nil {
+			m.errs.Add(c.cellPos, "%v", err)
+		}
+	}
+}
+
+// doubts warns of what may be declared and is hardly meant.
+func (m *merger) doubts(at *At[manifestOrg], d *DesiredOrg) {
+	o := &at.V
+	warn := func(pos Pos, format string, args ...any) {
+		m.warnings = append(m.warnings, Warning{File: pos.File, Line: pos.Line, Column: pos.Column, Msg: fmt.Sprintf(format, args...)})
+	}
+	if sub, base, _ := strings.Cut(d.Domain, "."); strings.HasSuffix(sub, "-admin") && slices.Contains(bases, base) {
+		warn(o.Domain.Pos, "%s is the address of an Admin Console: the org's domain is %s.%s", d.Domain, strings.TrimSuffix(sub, "-admin"), base)
+	}
+	if d.ProductPolicy == Ignore && (o.Products.OK() || o.ProductSets.OK()) {
+		warn(cmp.Or(o.ProductPolicy.Pos, at.Pos), "productPolicy: ignore: the products that %s lists are not looked at", d.Domain)
+	}
+	if d.Protected && d.Status == Inactive {
+		warn(cmp.Or(o.Status.Pos, o.Protected.Pos, at.Pos), "%s is protected, and so is never set to INACTIVE", d.Domain)
 	}
 }
 

@@ -93,7 +93,7 @@ func TestSchemaCorpus(t *testing.T) {
 			// No orgs at all would be a mistake of its own.
 			"other.yaml": mapFile("version: 1\norgs: [{domain: other.okta.com}]\n"),
 		}
-		_, _, err := Load([]Input{{FS: fsys, Root: "."}}, LoadOptions{Parents: []string{"acme"}})
+		_, _, err := Load([]Input{{FS: fsys, Root: "."}}, LoadOptions{Parents: map[string]string{"acme": ""}})
 		return err
 	})
 }

@@ -29,6 +29,7 @@ type wireProduct struct {
 
 type wireOrg struct {
 	ID        string `json:"id"`
+	AccountID string `json:"accountId"`
 	Domain    string `json:"domain"`
 	Cell      string `json:"cell"`
 	Name      string `json:"name"`
@@ -80,12 +81,17 @@ func (c *Client) checkAccount(a wireAccount) error {
 }
 
 // Products reads the catalogue: the products that the account subscribes to,
-// by id.
+// by id. An empty catalogue is an error.
 func (c *Client) Products(ctx context.Context) (_ []state.Product, err error) {
 	defer wrap(&err, "reading the account's products")
 	list, err := c.listProducts(ctx, c.get(c.path("products"), "products", maxList))
 	if err != nil {
 		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, text.WithHint(
+			errors.New("the answer is an empty list, but an account subscribes to some"),
+			"run again; if it stays like this, check "+c.keys.AccountID+" and the service app's admin role")
 	}
 	products := make([]state.Product, len(list))
 	for i, p := range list {
@@ -127,13 +133,13 @@ func (c *Client) Org(ctx context.Context, id string) (_ state.Org, err error) {
 	if err := checkID("org", id); err != nil {
 		return state.Org{}, err
 	}
-	o, _, err := fetch(ctx, c, c.get(c.path("orgs", id), "orgs/{id}", maxBody), isOrg(id))
+	o, _, err := fetch(ctx, c, c.get(c.path("orgs", id), "orgs/{id}", maxBody), c.isOrg(id))
 	return o.state(), err
 }
 
 // isOrg returns a check that refuses an answer about another org than the one
 // asked for.
-func isOrg(id string) func(wireOrg) error {
+func (c *Client) isOrg(id string) func(wireOrg) error {
 	return func(o wireOrg) error {
 		switch {
 		case o.ID == "":
@@ -141,8 +147,18 @@ func isOrg(id string) func(wireOrg) error {
 		case o.ID != id:
 			return fmt.Errorf("the answer is about the org %q", text.Clean(o.ID))
 		}
+		return c.checkOwner(o)
+	}
+}
+
+// checkOwner refuses an org of another account.
+func (c *Client) checkOwner(o wireOrg) error {
+	if o.AccountID == "" || o.AccountID == c.account {
 		return nil
 	}
+	return text.WithHint(
+		fmt.Errorf("the org %q is of the account %q, but %q is configured", text.Clean(cmp.Or(o.Domain, o.ID)), text.Clean(o.AccountID), c.account),
+		"check "+c.keys.AccountID+", and proxies that rewrite answers")
 }
 
 // OrgProducts reads the ids of the org's enabled products, sorted and without
@@ -225,7 +241,7 @@ func (c *Client) SetOrgStatus(ctx context.Context, id string, status state.Statu
 	body := struct {
 		Status state.Status `json:"status"`
 	}{status}
-	o, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "status"), "orgs/{id}/status", fixed(maySend, body)), isOrg(id))
+	o, _, err := fetch(ctx, c, c.replace(c.path("orgs", id, "status"), "orgs/{id}/status", fixed(maySend, body)), c.isOrg(id))
 	return o.state(), err
 }
 
@@ -255,7 +271,7 @@ func (c *Client) LinkOrg(ctx context.Context, id, domain, cell string, maySend f
 		if domain != "" && o.Domain != "" && !strings.EqualFold(o.Domain, domain) {
 			return fmt.Errorf("the answer is about the org %q", text.Clean(o.Domain))
 		}
-		return isOrg(cmp.Or(id, o.ID))(o)
+		return c.isOrg(cmp.Or(id, o.ID))(o)
 	})
 	return o.state(), err
 }

@@ -47,6 +47,9 @@ type Options struct {
 	URL *url.URL
 	// AccountID is the id of the Aerial account.
 	AccountID string
+	// AerialDomain is the domain of the Aerial org, which identifies it in a list
+	// whose entries don't say; empty if it is not known.
+	AerialDomain string
 	// Keys are what the config calls what hints tell people to check.
 	Keys Keys
 	// Transport sends the requests; BaseTransport returns one. Auth puts
@@ -98,13 +101,14 @@ type Observer = rest.Observer
 // may not have taken effect is a *rest.UncertainError. Some errors have a method
 // Hint() string, which says what to do about it.
 type Client struct {
-	caller      *rest.Caller
-	base        *url.URL // up to and including api/v1
-	account     string
-	keys        Keys
-	timeout     time.Duration
-	concurrency int
-	log         *slog.Logger
+	caller       *rest.Caller
+	base         *url.URL // up to and including api/v1
+	account      string
+	aerialDomain string
+	keys         Keys
+	timeout      time.Duration
+	concurrency  int
+	log          *slog.Logger
 }
 
 // New checks the options and returns a client. It sends nothing.
@@ -117,7 +121,7 @@ func New(opts Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		base: base.JoinPath(url.PathEscape(opts.AccountID), "api", "v1"), account: opts.AccountID, keys: opts.Keys,
+		base: base.JoinPath(url.PathEscape(opts.AccountID), "api", "v1"), account: opts.AccountID, aerialDomain: opts.AerialDomain, keys: opts.Keys,
 		timeout: cmp.Or(opts.Timeout, defaultTimeout), concurrency: cmp.Or(opts.Concurrency, MaxConcurrency), log: opts.Logger,
 	}
 	switch {

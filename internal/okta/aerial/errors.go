@@ -18,6 +18,8 @@ func (c *Client) hint(e *rest.Error) string {
 		return "the service app needs the scope okta.accounts.read and an admin role that covers the account and the org"
 	case e.Status == http.StatusForbidden:
 		return "the service app needs the scope okta.accounts.manage and an admin role that covers the account and the org"
+	case e.Status == http.StatusNotFound && e.Method == http.MethodPost && e.Endpoint == "orgs":
+		return "Okta knows no such org: it may be renamed or deleted, its domain, id or cell may be wrong in the manifest, or it is so new that it hasn't settled yet"
 	case e.Status == http.StatusNotFound && strings.Contains(e.Endpoint, "{id}"):
 		return "the account does not manage an org with this id"
 	case e.Status == http.StatusNotFound:

@@ -21,8 +21,9 @@ type link struct {
 
 // nextLink returns the target of the link with rel="next", or "" when there is
 // none. A header that can't be read is an error: taking it for "no next page"
-// would lose orgs.
-func nextLink(h http.Header) (string, error) {
+// would lose orgs. So is one that says that this is the answer to another call
+// than to that of asked.
+func nextLink(asked *url.URL, h http.Header) (string, error) {
 	next := ""
 	for _, v := range h.Values("Link") {
 		links, err := parseLinks(v)
@@ -30,6 +31,11 @@ func nextLink(h http.Header) (string, error) {
 			return "", fmt.Errorf("malformed Link header: %w", err)
 		}
 		for _, l := range links {
+			if slices.Contains(l.rels, "self") {
+				if err := checkSelf(asked, l.target); err != nil {
+					return "", err
+				}
+			}
 			switch {
 			case !slices.Contains(l.rels, "next"):
 			case l.target == "":
@@ -42,6 +48,20 @@ func nextLink(h http.Header) (string, error) {
 		}
 	}
 	return next, nil
+}
+
+// checkSelf refuses an answer that names another org as what it is about.
+func checkSelf(asked *url.URL, self string) error {
+	u, err := asked.Parse(self)
+	if err != nil {
+		return nil // it is only informative
+	}
+	const orgs = "/api/v1/orgs/" // what stands before it may be a proxy's
+	_, want, known := strings.Cut(asked.Path, orgs)
+	if _, got, ok := strings.Cut(u.Path, orgs); known && ok && got != want {
+		return fmt.Errorf("the answer is that of \"orgs/%s\", not of \"orgs/%s\"", text.Clean(got), want)
+	}
+	return nil
 }
 
 // follow resolves the target of a next link that came with the answer to from.

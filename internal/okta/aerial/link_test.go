@@ -47,7 +47,7 @@ func TestNextLink(t *testing.T) {
 		{name: "rubbish after a quote", headers: []string{`<n>; rel="next"x`}, err: `malformed Link header: expected a comma before "x"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			next, err := nextLink(http.Header{"Link": tt.headers})
+			next, err := nextLink(&url.URL{Path: "/acc/api/v1/orgs"}, http.Header{"Link": tt.headers})
 			if got := fmt.Sprint(err); err != nil && got != tt.err || err == nil && tt.err != "" {
 				t.Fatalf("error = %v, want %q", err, tt.err)
 			}

@@ -14,7 +14,6 @@ import (
 
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
-	"reconciler/internal/text"
 )
 
 const (
@@ -109,6 +108,7 @@ type entry struct {
 
 	products []string
 	unknown  string
+	errorID  string
 }
 
 // listed takes a page of the list.
@@ -163,7 +163,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 	case ctx.Err() != nil || o.concernsAll(err):
 		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
 	default:
-		e.unknown = text.Clean(err.Error())
+		e.unknown, e.errorID = rest.Reason(err)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func (o *observation) concernsAll(err error) bool {
 func (o *observation) actual() *state.Actual {
 	a := &state.Actual{Account: o.account, Catalog: o.catalog, Orgs: make([]state.Org, 0, len(o.orgs))}
 	for _, e := range o.orgs {
-		e.org.Products, e.org.Unknown = e.products, e.unknown
+		e.org.Products, e.org.Unknown, e.org.ErrorID = e.products, e.unknown, e.errorID
 		a.Orgs = append(a.Orgs, e.org)
 	}
 	slices.SortFunc(a.Orgs, func(a, b state.Org) int {

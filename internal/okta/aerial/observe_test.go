@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // fleet is an API that serves these orgs, pageSize to a page, and lets single
@@ -27,7 +28,8 @@ import (
 // otherwise.
 type fleet struct {
 	orgs     []state.Org
-	pageSize int
+	pageSize int  // less if a call asks for less
+	cut      bool // there is never a link to the next page
 	latency  time.Duration
 	instead  map[string]http.HandlerFunc
 
@@ -35,12 +37,12 @@ type fleet struct {
 	calls map[string]int
 }
 
-// newFleet makes n orgs without products.
+// newFleet makes n orgs without products, the first of which is the Aerial org.
 func newFleet(n int) *fleet {
 	f := &fleet{pageSize: 100, instead: map[string]http.HandlerFunc{}, calls: map[string]int{}}
 	for i := range n {
 		id := strconv.Itoa(i)
-		f.orgs = append(f.orgs, state.Org{ID: id, Domain: "org-" + id + ".okta.com", Cell: "ok1", Status: state.Active, Products: []string{}})
+		f.orgs = append(f.orgs, state.Org{ID: id, Domain: "org-" + id + ".okta.com", Cell: "ok1", Status: state.Active, AerialOrg: i == 0, Products: []string{}})
 	}
 	return f
 }
@@ -78,16 +80,21 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fleet) page(w http.ResponseWriter, r *http.Request, n int) {
-	from := min(n*f.pageSize, len(f.orgs))
-	to := min(from+f.pageSize, len(f.orgs))
+	size := f.pageSize
+	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+	if limit > 0 {
+		size = min(size, limit)
+	}
+	from := min(n*size, len(f.orgs))
+	to := min(from+size, len(f.orgs))
 	wire := []wireOrg{}
 	for _, o := range f.orgs[from:to] {
 		wire = append(wire, wireOrg{ID: o.ID, Domain: o.Domain, Cell: o.Cell, Name: o.Name, Status: string(o.Status), AerialOrg: o.AerialOrg})
 	}
 	body, _ := json.Marshal(wire)
 	next := ""
-	if to < len(f.orgs) {
-		next = fmt.Sprintf("http://aerial.test%s?after=%d", orgsPath, n+1)
+	if to < len(f.orgs) && !f.cut {
+		next = fmt.Sprintf("http://aerial.test%s?after=%d&limit=%d", orgsPath, n+1, limit)
 	}
 	page(string(body), next)(w, r)
 }
@@ -113,7 +120,6 @@ func (f *fleet) count() (all int) {
 func TestObserve(t *testing.T) {
 	f := newFleet(5)
 	f.pageSize = 2
-	f.orgs[0].AerialOrg = true
 	f.orgs[1].Status = state.Inactive
 	f.orgs[2].Products = []string{"P2", "P1"}
 	f.orgs[3].Domain = "" // Okta may leave it out
@@ -140,13 +146,33 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// TestObserveNothing: an account has its Aerial org at least, so that an empty
+// list is no fact, and neither is an empty catalogue.
 func TestObserveNothing(t *testing.T) {
-	got, err := newClient(t, newFleet(0), nil).Observe(t.Context(), nil)
+	for path, want := range map[string]string{
+		"orgs":     "listing the orgs: the list is not whole: the Aerial org is always on it, and is not among the 0 orgs that came",
+		"products": "reading the account's products: the answer is an empty list, but an account subscribes to some",
+	} {
+		f := newFleet(1)
+		f.instead[path] = reply(200, "[]")
+		got, err := newClient(t, f, nil).Observe(t.Context(), nil)
+		if got != nil || fmt.Sprint(err) != want || text.Hint(err) == "" {
+			t.Errorf("%s: got %v, error = %v, want %s and a hint", path, got, err, want)
+		}
+	}
+}
+
+// TestObserveWrongOrg: the products of one org are not taken for those of
+// another.
+func TestObserveWrongOrg(t *testing.T) {
+	f := newFleet(2)
+	f.instead["orgs/1/products"] = reply(200, `[{"id":"P1"}]`, "Link", `<http://aerial.test`+orgsPath+`/0/products>; rel="self"`)
+	got, err := newClient(t, f, nil).Observe(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Orgs == nil || len(got.Orgs) != 0 {
-		t.Errorf("orgs = %#v, want an empty list", got.Orgs)
+	if o := got.Orgs[1]; o.Products != nil || !strings.Contains(o.Unknown, `the answer is that of "orgs/0/products", not of "orgs/1/products"`) {
+		t.Errorf("got %+v, want it unknown", o)
 	}
 }
 
@@ -158,10 +184,10 @@ func TestObserveUnknown(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		{"forbidden", reply(403, forbiddenBody), "403 E0000006 You do not have permission to perform the requested action (errorId oaeF)"},
+		{"forbidden", reply(403, forbiddenBody), "403 E0000006 You do not have permission to perform the requested action"},
 		{"gone", reply(404, ""), "404 Not Found"},
 		{"bad request", reply(400, ""), "400 Bad Request"},
-		{"failing", reply(500, internalBody), "500 E0000009 Internal Server Error (errorId oaeI) (tried 6 times)"},
+		{"failing", reply(500, internalBody), "500 E0000009 Internal Server Error"},
 		{"cut", cutBody("["), "200 with an unreadable body: unexpected EOF (tried 6 times)"},
 		{"hanging", hang, "no complete answer within 30s (tried 4 times)"},
 		{"null", reply(200, "null"), "the answer is null instead of a list"},
@@ -184,6 +210,9 @@ func TestObserveUnknown(t *testing.T) {
 				for _, o := range got.Orgs {
 					switch {
 					case o.ID == "7":
+						if id := (tt.name == "forbidden" || tt.name == "failing"); id != strings.HasPrefix(o.ErrorID, "errorId oae") {
+							t.Errorf("errorID = %q", o.ErrorID)
+						}
 						if o.Unknown != tt.want || o.Products != nil {
 							t.Errorf("unknown = %q, products = %#v\nwant      %q", o.Unknown, o.Products, tt.want)
 						}
@@ -223,7 +252,7 @@ func TestObserveWholeOrNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFleet(60)
-				f.pageSize = 20
+				f.pageSize = 22
 				tt.spoil(f)
 				got, err := newClient(t, f, nil).Observe(t.Context(), nil)
 				if got != nil || err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
@@ -415,11 +444,15 @@ func TestObservePace(t *testing.T) {
 					t.Fatalf("%d orgs, %v", len(got.Orgs), err)
 				}
 				calls := (tt.orgs+99)/100 + tt.orgs + 2
-				if n := f.count(); n != calls {
-					t.Errorf("%d calls, want %d", n, calls)
+				again := 0
+				if tt.orgs%100 == 0 { // the last page is full, so the list is read again
+					again = (tt.orgs + 98) / 99
+				}
+				if n := f.count(); n != calls+again {
+					t.Errorf("%d calls, want %d", n, calls+again)
 				}
 				rounds := (calls + tt.concurrency - 1) / tt.concurrency
-				if least := time.Duration(rounds) * latency; took > least+2*latency {
+				if least := time.Duration(rounds) * latency; took > least+time.Duration(2+again)*latency {
 					t.Errorf("took %v, the least is %v", took, least)
 				}
 			})
@@ -431,19 +464,23 @@ func TestObservePace(t *testing.T) {
 // counts, and the caller is asked again when it changed.
 func TestObserveShift(t *testing.T) {
 	f := newFleet(0)
-	f.instead["orgs"] = page(`[{"id":"a","domain":"a.okta.com","status":"ACTIVE"},{"id":"b","domain":"b.okta.com"},{"id":"c","domain":"c.okta.com"}]`, "?after=1")
-	f.instead["orgs?after=1"] = page(`[{"id":"a","domain":"a.okta.com","status":"INACTIVE"},{"id":"b","domain":"wanted.okta.com"},{"id":"c","domain":"c.okta.com"}]`, "")
-	for _, id := range []string{"a", "b", "c"} {
+	f.instead["orgs"] = page(`[{"id":"a","domain":"a.okta.com","status":"ACTIVE"},{"id":"b","domain":"b.okta.com"},{"id":"c","domain":"c.okta.com"},
+		{"id":"d","domain":"d.okta.com"}]`, "?after=1")
+	f.instead["orgs?after=1"] = page(`[{"id":"a","domain":"a.okta.com","status":"INACTIVE"},{"id":"b","domain":"b.okta.com","name":"wanted"},
+		{"id":"aerial","aerialOrg":true}]`, "")
+	for _, id := range []string{"a", "aerial", "b", "c", "d"} {
 		f.instead["orgs/"+id+"/products"] = reply(200, `[{"id":"P1"}]`)
 	}
-	got, err := newClient(t, f, nil).Observe(t.Context(), func(o state.Org) bool { return o.Domain != "b.okta.com" })
+	got, err := newClient(t, f, nil).Observe(t.Context(), func(o state.Org) bool { return o.Domain != "b.okta.com" || o.Name == "wanted" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []state.Org{
+		{ID: "aerial", AerialOrg: true, Products: []string{"P1"}},
 		{ID: "a", Domain: "a.okta.com", Status: state.Inactive, Products: []string{"P1"}},
+		{ID: "b", Domain: "b.okta.com", Name: "wanted", Products: []string{"P1"}},
 		{ID: "c", Domain: "c.okta.com", Products: []string{"P1"}},
-		{ID: "b", Domain: "wanted.okta.com", Products: []string{"P1"}},
+		{ID: "d", Domain: "d.okta.com", Products: []string{"P1"}},
 	}
 	if d := cmp.Diff(want, got.Orgs); d != "" {
 		t.Error(d)
@@ -460,7 +497,7 @@ func TestObserveShift(t *testing.T) {
 func TestObserveOrder(t *testing.T) {
 	products := []string{"P1", "P2", "P3", "P4"}
 	rapid.Check(t, func(rt *rapid.T) {
-		f := newFleet(rapid.IntRange(0, 12).Draw(rt, "orgs"))
+		f := newFleet(rapid.IntRange(1, 12).Draw(rt, "orgs"))
 		for i := range f.orgs {
 			f.orgs[i].Products = rapid.Permutation(products).Draw(rt, "products")[:rapid.IntRange(0, 4).Draw(rt, "n")]
 		}
@@ -474,7 +511,7 @@ func TestObserveOrder(t *testing.T) {
 		}
 		slices.SortFunc(want, func(a, b state.Org) int { return strings.Compare(a.Domain, b.Domain) })
 		f.orgs = rapid.Permutation(f.orgs).Draw(rt, "listed")
-		f.pageSize = rapid.IntRange(1, 5).Draw(rt, "page size")
+		f.pageSize = rapid.IntRange(2, 5).Draw(rt, "page size")
 		c, err := New(Options{URL: mustURL("http://aerial.test"), AccountID: testAccount, Transport: inProcess{f},
 			Concurrency: rapid.IntRange(1, 10).Draw(rt, "concurrency")})
 		if err != nil {

@@ -92,7 +92,7 @@ func onePage[T any](ctx context.Context, c *Client, call *rest.Call) (next *url.
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	target, err := nextLink(answer.Header)
+	target, err := nextLink(call.URL, answer.Header)
 	if err == nil && target != "" {
 		next, err = c.follow(call.URL, target)
 	}

@@ -259,6 +259,9 @@ func TestObserveCalls(t *testing.T) {
 		}
 		o.agrees(t, got)
 		calls := (managed+99)/100 + managed
+		if managed%100 == 0 { // the last page is full, so the list is read again
+			calls += (managed + 98) / 99
+		}
 		if least := time.Duration(calls) * latency / MaxConcurrency; took > least*105/100 {
 			t.Errorf("took %v, want at most %v", took, least*105/100)
 		}
@@ -317,7 +320,7 @@ func TestObserveForbidden(t *testing.T) {
 		ok := org.Unknown == "" && org.Products != nil
 		if s.ReadForbidden {
 			forbidden--
-			ok = strings.HasPrefix(org.Unknown, "403 E0000006 ") && strings.Contains(org.Unknown, "(errorId oae") && org.Products == nil
+			ok = strings.HasPrefix(org.Unknown, "403 E0000006 ") && strings.HasPrefix(org.ErrorID, "errorId oae") && org.Products == nil
 		}
 		if !ok {
 			t.Errorf("%s: unknown = %q, products = %#v", org.Domain, org.Unknown, org.Products)

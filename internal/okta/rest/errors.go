@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -71,6 +72,42 @@ func newError(call *Call, a *Answer) *Error {
 
 // Error returns status, code, words and error id on one line.
 func (e *Error) Error() string {
+	s := e.words()
+	if id := e.id(); id != "" {
+		s += " (" + id + ")"
+	}
+	return s
+}
+
+// id returns what Okta Support asks for, and what it is; empty if the answer had
+// nothing like that.
+func (e *Error) id() string {
+	switch {
+	case e.ID != "":
+		return "errorId " + e.ID
+	case e.RequestID != "":
+		return "request id " + e.RequestID
+	}
+	return ""
+}
+
+// connection matches what names the two ends of a connection, one of which has
+// another port each time.
+var connection = regexp.MustCompile(`\b(read|write) \w+ \S+->\S+: `)
+
+// Reason returns why a call failed, on one line that is the same each time it
+// fails for that reason, and apart from it the id that Okta gave this answer;
+// empty if there is none.
+func Reason(err error) (reason, id string) {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.words(), e.id()
+	}
+	return text.Clean(connection.ReplaceAllString(err.Error(), "$1: ")), ""
+}
+
+// words returns status, code and words.
+func (e *Error) words() string {
 	var s strings.Builder
 	fmt.Fprint(&s, e.Status)
 	if e.Code != "" {
@@ -84,12 +121,6 @@ func (e *Error) Error() string {
 	}
 	if len(e.Causes) > 0 {
 		s.WriteString(": " + strings.Join(e.Causes, "; "))
-	}
-	switch {
-	case e.ID != "":
-		s.WriteString(" (errorId " + e.ID + ")")
-	case e.RequestID != "":
-		s.WriteString(" (request id " + e.RequestID + ")")
 	}
 	return s.String()
 }

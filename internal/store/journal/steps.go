@@ -128,6 +128,17 @@ func (w *Writer) MarkRefused(k Key, reason string) error {
 	})
 }
 
+// MarkRefusedLate is MarkRefused for a refusal that could not be recorded when it
+// came: the call may count as unanswered since. From Sent only.
+func (w *Writer) MarkRefusedLate(k Key, reason string) error {
+	return w.step(k, "marking as refused", from(Sent), func(tx *sql.Tx, r *row) error {
+		r.Step, r.LastError = Refused, clean(reason)
+		_, err := tx.Exec(`UPDATE attempts SET outcome = 'refused' WHERE creation = ? AND outcome IN ('', 'unanswered')
+			AND sent_at = (SELECT max(sent_at) FROM attempts WHERE creation = ?)`, r.id, r.id)
+		return err
+	})
+}
+
 // MarkCreated records that the org is there, since at. The id may be empty if the
 // answer was cut off before it. From Sent; from Intent and Refused for an org
 // that was found to be there after all. It may be repeated, for an id that was

@@ -1,0 +1,103 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"reconciler/internal/git/source"
+	"reconciler/internal/text"
+)
+
+// State is the worst that is to be said of a daemon, in one word.
+type State string
+
+// The states that are not the Result of the last run, which comes after them.
+const (
+	// StateStarting: no run has ended yet.
+	StateStarting State = "starting"
+	// StateNotReady: /readyz says no, as for a success that is long ago.
+	StateNotReady State = "not-ready"
+	// StateAlarm: there is an alarm that nobody has acknowledged.
+	StateAlarm State = "alarm"
+	// StateStale: the desired state in force is not the newest.
+	StateStale State = "stale"
+)
+
+// Trouble is something that is not as it should be.
+type Trouble struct {
+	// Severe is set if somebody has to act. Otherwise it is a difference, or
+	// something that somebody decided.
+	Severe  bool   `json:"severe"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// assess sets State, Problems and Outdated by all the rest.
+func (s *Status) assess() {
+	s.State, s.Problems, s.Outdated = "", []Trouble{}, s.outdated()
+	add := func(state State, t Trouble) {
+		s.State = cmp.Or(s.State, state)
+		s.Problems = append(s.Problems, t)
+	}
+	last := State("")
+	if s.LastRun != nil {
+		last = State(s.LastRun.Result)
+	}
+	switch {
+	case s.LastRun == nil && !s.Ready:
+		s.State = StateStarting
+	case !s.Ready:
+		add(StateNotReady, Trouble{true, "not ready: " + s.NotReady, ""})
+	}
+	for _, a := range s.Alarms {
+		add(StateAlarm, Trouble{true, "alarm: " + strings.TrimPrefix(a.Org+": ", ": ") + a.Message, a.Hint})
+	}
+	if r := s.LastRun; r != nil && r.Problem != nil {
+		add(last, Trouble{true, "the last run failed: " + r.Problem.Error, r.Problem.Hint})
+	}
+	if d := s.Desired; d != nil && d.Stale != nil {
+		add(StateStale, Trouble{true, "the desired state in force is not the newest: " + d.Stale.Error, d.Stale.Hint})
+	}
+	if s.LastRun == nil || s.LastRun.Problem == nil {
+		for _, r := range s.Refusals {
+			add(last, Trouble{true, "the guard " + r.Guard + " refuses the plan: " + r.Message, ""})
+		}
+	}
+	if s.Outdated != "" {
+		add(last, Trouble{false, s.Outdated, ""})
+	}
+	if n := len(s.Unknown); n > 0 {
+		add(last, Trouble{false, text.Plural(n, "org") + " could not be read", ""})
+	}
+	if n := len(s.Drift); n > 0 {
+		add(last, Trouble{false, text.Plural(n, "field") + " of orgs differ", ""})
+	}
+	for i := range s.Suspensions {
+		add(last, Trouble{false, "writes are " + s.Suspensions[i].String(), ""})
+	}
+	s.State = cmp.Or(s.State, last, StateStarting)
+}
+
+// outdated returns what Outdated says.
+func (s *Status) outdated() string {
+	if s.Compared == nil {
+		return ""
+	}
+	age := fmt.Sprintf("compared %s ago, at %s", text.Age(s.Now.Sub(*s.Compared)), s.Compared.UTC().Format(time.RFC3339))
+	switch r, d := s.LastRun, s.Desired; {
+	case r != nil && s.Compared.Before(r.Started):
+		return age + ": no run since then could"
+	case !s.Ready:
+		return age
+	case d != nil && d.Stale != nil && d.Commit != "":
+		return fmt.Sprintf("%s, with commit %s, which is not the newest", age, source.Short(d.Commit))
+	case d != nil && d.Stale != nil:
+		return age + ", with manifests that are not the newest"
+	}
+	return ""
+}
+
+// Severe reports whether somebody has to act.
+func (s *Status) Severe() bool { return len(s.Problems) > 0 && s.Problems[0].Severe }

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"reconciler/internal/reconcile"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/freeze"
+)
+
+// TestAssess: what is worst comes first, and what is old says how old.
+func TestAssess(t *testing.T) {
+	compared := noon.Add(-3 * time.Hour)
+	success := &Success{Finished: compared}
+	good := &RunRecord{Result: ResultInSync, Started: compared.Add(-time.Second), Finished: compared}
+	failed := &RunRecord{Result: ResultError, Started: noon.Add(-time.Minute), Problem: &reconcile.Problem{Error: "no route to host"}}
+	const age = "compared 3h0m ago, at 2026-11-21T09:00:00Z"
+	for _, tt := range []struct {
+		name     string
+		status   Status
+		state    State
+		outdated string
+		problems []string
+	}{
+		{"first", Status{NotReady: "the first run has not ended yet"}, StateStarting, "", nil},
+		{"in sync", Status{Ready: true, LastRun: good, LastSuccess: success, Compared: &compared}, "in-sync", "", nil},
+		{"runs fail", Status{Ready: true, LastRun: failed, LastSuccess: success, Compared: &compared}, "error", age + ": no run since then could",
+			[]string{"the last run failed: no route to host", age + ": no run since then could"}},
+		{"runs fail for long", Status{NotReady: "stale", LastRun: failed, LastSuccess: success, Compared: &compared}, StateNotReady, age + ": no run since then could",
+			[]string{"not ready: stale", "the last run failed: no route to host", age + ": no run since then could"}},
+		{"no runs", Status{NotReady: "stale", LastRun: good, LastSuccess: success, Compared: &compared}, StateNotReady, age,
+			[]string{"not ready: stale", age}},
+		{"HEAD is refused", Status{
+			Ready: true, LastRun: good, LastSuccess: success, Compared: &compared,
+			Desired: &InForce{Commit: "abc1234abc1234", Stale: &Stale{Problem: reconcile.Problem{Error: "not signed"}}},
+		}, StateStale, age + ", with commit abc1234abc12, which is not the newest",
+			[]string{"the desired state in force is not the newest: not signed", age + ", with commit abc1234abc12, which is not the newest"}},
+		{"alarm and suspension", Status{
+			Ready: true, LastRun: good, LastSuccess: success, Compared: &compared,
+			Suspensions: []freeze.Suspension{{Owner: "ada", Reason: "audit"}}, Alarms: []reconcile.Alarm{{Org: "a.okta.com", Message: "lost"}},
+		}, StateAlarm, "", []string{"alarm: a.okta.com: lost", `writes are suspended by "ada" (no end given): audit`}},
+		{"drift", Status{Ready: true, LastRun: &RunRecord{Result: ResultDrift, Started: compared}, Compared: &compared, Drift: []Drift{{}}},
+			"drift", "", []string{"1 field of orgs differ"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tt.status
+			s.Now = noon
+			s.assess()
+			if s.State != tt.state || s.Outdated != tt.outdated {
+				t.Errorf("state %q, outdated %q", s.State, s.Outdated)
+			}
+			var messages []string
+			for _, p := range s.Problems {
+				messages = append(messages, p.Message)
+			}
+			if d := cmp.Diff(tt.problems, messages); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestDashboardIsNotGreen: an old in-sync is not shown as if all were well.
+func TestDashboardIsNotGreen(t *testing.T) {
+	b := newStatusTracker(Status{Started: noon}, every10)
+	compared := noon
+	b.update(func(s *Status) { s.Compared = &compared })
+	b.end(RunRecord{Result: ResultInSync, Started: noon, Finished: noon}, nil)
+	for later, green := range map[time.Duration]bool{time.Minute: true, 3 * time.Hour: false} {
+		page := ask(testHandler(t, b, noon.Add(later)), "GET", "/").Body.String()
+		if got := strings.Contains(page, `<span class="good">in-sync</span>`); got != green || !green && !strings.Contains(page, "compared 3h0m ago") {
+			t.Errorf("after %v: green is %v:\n%s", later, got, page)
+		}
+	}
+}
