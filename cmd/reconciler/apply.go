@@ -223,14 +223,14 @@ func (p *planner) warnOfNewAlarms(data *report.Data) {
 	p.app.warnFew(lines)
 }
 
-// outcome returns an error if an org could not be read or written: exit code 4, or 1
-// if no org at all agrees in the end.
+// outcome returns an error if an org could not be read or written, or the run was
+// stopped: exit code 4, or 1 if no org at all agrees although it was not stopped.
 func outcome(plan *diff.Plan, result *apply.Result) error {
 	failed := result.Failures(plan)
 	switch {
 	case failed == 0:
 		return nil
-	case result.Agreeing(plan) == 0:
+	case (result == nil || !result.Interrupted) && result.Agreeing(plan) == 0:
 		return fmt.Errorf("not one of the orgs (%d) is as declared", plan.Summary.Orgs)
 	default:
 		return exitCode(exitPartly)

@@ -79,7 +79,7 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 		switch fd := known[name]; {
 		case fd == nil:
 			env.unknown(name, known, &warnings, &errs)
-		case protects.MatchString(name):
+		case fd.isSet() && protects.MatchString(name):
 			errs.Add(envPlace(name), "is empty, and commits would be applied unverified: unset the variable, or remove the key from the file")
 		default:
 			fd.remove()

@@ -162,7 +162,9 @@ func TestStaleManifestsTakeNothingAway(t *testing.T) {
 		"a revert with a typing error": {func(t *testing.T, w *world) {
 			w.commit(strings.Replace(inSync, "products: [sso]", "prodcts: [sso]", 1))
 		}, refused},
-		"not subscribed": {func(t *testing.T, w *world) { w.commit(manifest(t, "[sso, mfa]", "[sso, mfa, itp]")) }, refused},
+		"another account": {func(t *testing.T, w *world) {
+			w.commit("version: 1\naccount: {id: 0200bs0617vvhv2v675mch1xxxx}\norgs: [{domain: acme-emea.okta.com}]\n")
+		}, refused},
 		"git is away": {func(t *testing.T, w *world) {
 			if err := os.Rename(w.repo.Dir(), w.repo.Dir()+".away"); err != nil {
 				t.Fatal(err)

@@ -172,27 +172,3 @@ func TestReloadAndLastGood(t *testing.T) {
 		})
 	}
 }
-
-// A deletion that was requested is not requested again because the config was read
-// again: without a journal, only the process knows.
-func TestReloadKeepsRequestedDeletions(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		seed := testSeed()
-		seed.Account.DeletionAllowed = true
-		w, edit := reloadable(t, worldOptions{mode: "apply", extra: "schedule: '@every 10m'\n", seed: seed})
-		w.commit(manifest(t, "acme-labs.okta.com, cell: ok1, status: ACTIVE", "acme-labs.okta.com, cell: ok1, status: INACTIVE, requestDeletion: true"))
-		time.AfterFunc(time.Minute, func() { edit("@every 10m", "@every 5m") })
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		w.loop.serve(ctx)
-		deletions := 0
-		for _, call := range w.writes() {
-			if strings.HasSuffix(call, "/deletionRequest") {
-				deletions++
-			}
-		}
-		if got := w.triggers(); deletions != 1 || len(got) != 2 {
-			t.Errorf("%d deletions in %q: %q", deletions, got, w.writes())
-		}
-	})
-}

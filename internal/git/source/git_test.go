@@ -203,7 +203,7 @@ func TestFetchNotFound(t *testing.T) {
 		}{
 			{"branch", GitOptions{Branch: "devleop"}, []string{`there is no branch "devleop": did you mean "develop"?`, `branches: "develop", "main"; tags: "v1"`}},
 			{"branch that is a tag", GitOptions{Branch: "v1"}, []string{`there is no branch "v1"`, `tags: "v1"`}},
-			{"tag", GitOptions{Tag: "v2"}, []string{`there is no tag "v2": did you mean "v1"?`, `tags: "v1"`}},
+			{"tag", GitOptions{Tag: "v2"}, []string{`there is no tag "v2"`, `tags: "v1"`}},
 			{"path", GitOptions{Path: "orgs/emae"}, []string{`there is no "orgs/emae" at commit ` + first[:12] + ` of branch "main": did you mean "emea"?`}},
 			{"path below a file", GitOptions{Path: "file.yaml/x"}, []string{`there is no "file.yaml/x"`}},
 		} {
