@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,10 @@ func startProcess(t *testing.T, to *os.File, args string) *process {
 	if to != nil {
 		p.Stdout, p.Stderr = to, to
 	}
+	// Under nohup these tests ignore SIGHUP, and a child would inherit that.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -57,9 +57,11 @@ func newOkta(sim *simulator.Simulator) *okta {
 	return &okta{sim: sim, seen: map[string]map[string]*looks{}, creations: map[string][]creation{}}
 }
 
-// violate notes a violation. The lock is held.
+// violate notes and prints a violation. The lock is held.
 func (o *okta) violate(format string, args ...any) {
-	o.violations = append(o.violations, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	v := time.Now().Format("15:04:05.000 ") + fmt.Sprintf(format, args...)
+	o.violations = append(o.violations, v)
+	fmt.Println(v)
 }
 
 // ServeHTTP passes a call on to the simulator, after and before a short delay.
