@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // defaultConfig is the config file that is read when no other is named.
@@ -32,6 +34,10 @@ type app struct {
 	logLevel   string
 	logFormat  string
 	noColor    bool
+
+	// runID is what Okta's log and ours call what this command does; each run of
+	// the daemon has an id of its own.
+	runID string
 }
 
 // run runs the program with the given arguments and returns its exit code. It may be
@@ -46,7 +52,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	return finish(a.err, root.ExecuteContext(ctx))
+	a.runID = web.NewRunID(time.Now())
+	return finish(a.err, root.ExecuteContext(web.WithRun(ctx, a.runID)))
 }
 
 func (a *app) rootCommand() *cobra.Command {

@@ -116,6 +116,7 @@ func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, e
 	if opts.Logger, err = a.logger(); err != nil {
 		return nil, err
 	}
+	opts.Logger = opts.Logger.With("run", a.runID)
 	opts.Environ, opts.Commands = a.environ, journalCommands
 	cfg, err := a.loadConfig()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
+	"reconciler/internal/web"
 
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
@@ -17,7 +18,7 @@ func TestRunsOutliveTheProcess(t *testing.T) {
 	w := newWorld(t, stateIn(filepath.Join(t.TempDir(), "state")))
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i, result := range []Result{ResultDrift, ResultInSync, ResultApplied} {
-		rec := &RunRecord{ID: newRunID(start.Add(time.Duration(i) * time.Hour)), Started: start, Finished: start, Mode: state.Apply, Result: result}
+		rec := &RunRecord{ID: web.NewRunID(start.Add(time.Duration(i) * time.Hour)), Started: start, Finished: start, Mode: state.Apply, Result: result}
 		if err := w.runner.save(rec); err != nil {
 			t.Fatal(err)
 		}

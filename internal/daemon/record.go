@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"reconciler/internal/reconcile"
@@ -120,11 +118,6 @@ type Stale struct {
 
 	// key is the same in each run; the error's text may contain the time.
 	key string
-}
-
-// newRunID returns an id that sorts by time and is unique across restarts.
-func newRunID(t time.Time) string {
-	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
 }
 
 // save stores the record of a run in the journal, for later processes. Runs with

@@ -82,7 +82,7 @@ func commitOf(d *reconcile.Desired, err error) string {
 // do does one run and returns its record.
 func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	started := u.now().UTC()
-	rec := RunRecord{ID: newRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
+	rec := RunRecord{ID: web.NewRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
 	u.tag.begin(rec.ID, "")
 	defer u.tag.end()
 	u.tracker.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})

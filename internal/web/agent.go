@@ -1,10 +1,21 @@
 package web
 
-import "context"
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+)
 
 // Version is the version of this program, in one word. The program sets it before
 // it does anything else.
 var Version = "devel"
+
+// NewRunID returns the id of a run that begins at t. Ids sort by time, and are unique
+// across processes.
+func NewRunID(t time.Time) string {
+	return t.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:6])
+}
 
 // runKey is the key of a run's id in a context.
 type runKey struct{}
