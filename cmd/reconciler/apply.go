@@ -10,16 +10,15 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/config"
-	"reconciler/internal/reconcile"
-	"reconciler/internal/text"
-
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 func (a *app) applyCommand() *cobra.Command {

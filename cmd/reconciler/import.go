@@ -9,13 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/source"
 	"reconciler/internal/importer"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )

@@ -4,10 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 )
 
 func TestHowARunEnded(t *testing.T) {

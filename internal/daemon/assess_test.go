@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 )
 
 // TestAssess: what is worst comes first, and what is old says how old.

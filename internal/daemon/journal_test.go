@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
-
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )

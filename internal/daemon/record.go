@@ -6,12 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/reconcile"
-	"reconciler/internal/store/journal"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 // Result is how a run ended.

@@ -9,11 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/reconcile"
-	"reconciler/internal/report"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 	"reconciler/internal/text"
 )
 

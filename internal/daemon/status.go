@@ -6,10 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
 
