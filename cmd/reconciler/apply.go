@@ -230,7 +230,7 @@ func outcome(plan *diff.Plan, result *apply.Result) error {
 	case failed == 0:
 		return nil
 	case (result == nil || !result.Interrupted) && result.Agreeing(plan) == 0:
-		return fmt.Errorf("not one of the orgs (%d) is as declared", plan.Summary.Orgs)
+		return fmt.Errorf("none of the orgs (%d) is as declared", plan.Summary.Orgs)
 	default:
 		return exitCode(exitPartly)
 	}
