@@ -10,16 +10,15 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/config"
-	"reconciler/internal/reconcile"
-	"reconciler/internal/text"
-
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 func (a *app) applyCommand() *cobra.Command {
@@ -231,7 +230,7 @@ func outcome(plan *diff.Plan, result *apply.Result) error {
 	case failed == 0:
 		return nil
 	case (result == nil || !result.Interrupted) && result.Agreeing(plan) == 0:
-		return fmt.Errorf("not one of the orgs (%d) is as declared", plan.Summary.Orgs)
+		return fmt.Errorf("none of the orgs (%d) is as declared", plan.Summary.Orgs)
 	default:
 		return exitCode(exitPartly)
 	}

@@ -47,9 +47,6 @@ func atMostOne(what string) cobra.PositionalArgs {
 // They are unset variables of a script, and to ignore them would do more than was
 // asked for: all orgs instead of one, no check instead of a check.
 func noneEmpty(cmd *cobra.Command, args []string) error {
-	if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
-		return nil // the word to be completed may be empty
-	}
 	const hint = "is a variable of your script not set?"
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"slices"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 )
 

@@ -9,13 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/source"
 	"reconciler/internal/importer"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
 )
@@ -98,7 +97,7 @@ func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
 		return err
 	}
 	a.warnOf(result.Warnings)
-	if result.Unread == result.Orgs {
+	if result.Unread > 0 && result.Unread == result.Orgs {
 		return withHint(fmt.Sprintf("nothing was written: the products of no org (%d) could be read, and manifests without them would manage none", result.Orgs),
 			"see what the service app may do in Okta: it needs an admin role that covers the orgs")
 	}

@@ -7,12 +7,11 @@ import (
 	"io/fs"
 	"slices"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/spf13/pflag"
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/text"
 )

@@ -69,7 +69,7 @@ func ended(r *daemon.RunRecord, detailed bool) error {
 	case r.Result == daemon.ResultRefused:
 		return refused{withHint(r.Problem.Error, r.Problem.Hint)}
 	case r.Result == daemon.ResultPartial && r.Agreeing == 0:
-		return errors.New("not one of the orgs is as declared")
+		return fmt.Errorf("none of the orgs (%d) is as declared", r.Summary.Orgs)
 	case r.Result == daemon.ResultPartial:
 		return exitCode(exitPartly)
 	case r.Problem != nil:

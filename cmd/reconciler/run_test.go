@@ -4,10 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 )
 
 func TestHowARunEnded(t *testing.T) {
@@ -27,7 +26,7 @@ func TestHowARunEnded(t *testing.T) {
 		{"applied", daemon.RunRecord{Result: daemon.ResultApplied, Summary: left, Changes: daemon.Changes{Applied: 1}}, true, exitOK, ""},
 		{"refused", daemon.RunRecord{Result: daemon.ResultRefused, Summary: left, Problem: problem}, true, exitRefused, "reconciler: boom\nhint: run\n"},
 		{"partial", daemon.RunRecord{Result: daemon.ResultPartial, Summary: left, Agreeing: 1}, true, exitPartly, ""},
-		{"partial, and nothing agrees", daemon.RunRecord{Result: daemon.ResultPartial, Summary: left}, true, exitError, "reconciler: not one of the orgs is as declared\n"},
+		{"partial, and nothing agrees", daemon.RunRecord{Result: daemon.ResultPartial, Summary: &diff.Summary{Orgs: 3, Changes: 1}}, true, exitError, "reconciler: none of the orgs (3) is as declared\n"},
 		{"error", daemon.RunRecord{Result: daemon.ResultError, Problem: problem}, true, exitError, "reconciler: boom\nhint: run\n"},
 		{"stopped", daemon.RunRecord{Result: daemon.ResultInterrupted}, true, exitError, "reconciler: the run was stopped before its end\n"},
 		{"unverified", daemon.RunRecord{Result: daemon.ResultDrift, Summary: left, Stale: stale}, true, exitError,

@@ -209,9 +209,10 @@ func desiredPart(s *daemon.Status) *part {
 
 func refusalsPart(s *daemon.Status) *part {
 	p := &part{rank: rankSevere}
-	for _, r := range s.Refusals {
+	for _, r := range shown(s.Refusals) {
 		p.line("refused", "%s: %s", r.Guard, r.Message)
 	}
+	p.rest(s.Totals.Refusals, len(s.Refusals))
 	return p
 }
 
@@ -264,7 +265,7 @@ func notesPart(s *daemon.Status) *part {
 	for _, n := range shown(s.Notes) {
 		p.line("note", "%s: %s", n.Org, n.Message)
 	}
-	p.rest(len(s.Notes), len(s.Notes))
+	p.rest(s.Totals.Notes, len(s.Notes))
 	return p
 }
 

@@ -5,13 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/daemon"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
 

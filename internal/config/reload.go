@@ -37,15 +37,9 @@ func (c *Config) CanBecome(next *Config) error {
 }
 
 // SameManifests reports whether manifests that were read with c may be used with
-// next: both take them from the same place, by the same rules.
+// next: both take them from the same place, by the same rules, which the parents'
+// domains belong to.
 func (c *Config) SameManifests(next *Config) bool {
-	return c.Manifests == next.Manifests && reflect.DeepEqual(c.Git, next.Git) && slices.Equal(c.parentNames(), next.parentNames())
-}
-
-func (c *Config) parentNames() []string {
-	var names []string
-	for i := range c.Parents {
-		names = append(names, c.Parents[i].Name)
-	}
-	return names
+	sameParent := func(a, b Parent) bool { return a.Name == b.Name && a.Domain == b.Domain }
+	return c.Manifests == next.Manifests && reflect.DeepEqual(c.Git, next.Git) && slices.EqualFunc(c.Parents, next.Parents, sameParent)
 }

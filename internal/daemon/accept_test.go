@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
-	"reconciler/internal/text"
-
 	"reconciler/internal/store/journal"
+	"reconciler/internal/text"
 )
 
 // accepted returns the last accepted commit in the journal.

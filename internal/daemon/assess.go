@@ -27,8 +27,8 @@ const (
 
 // Trouble is something that is not as it should be.
 type Trouble struct {
-	// Severe is set if somebody has to act. Otherwise it is a difference, or
-	// something that somebody decided.
+	// Severe is set if somebody has to act. Otherwise it is a difference, something
+	// that somebody decided, or a config that is not in force.
 	Severe  bool   `json:"severe"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
@@ -65,13 +65,16 @@ func (s *Status) assess() {
 			add(last, Trouble{true, "the guard " + r.Guard + " refuses the plan: " + r.Message, ""})
 		}
 	}
+	if c := s.Config.Refused; c != nil {
+		add(last, Trouble{false, "the config that was read last is refused, and the one before is in force: " + c.Error, c.Hint})
+	}
 	if s.Outdated != "" {
 		add(last, Trouble{false, s.Outdated, ""})
 	}
-	if n := len(s.Unknown); n > 0 {
+	if n := max(s.Totals.Unknown, len(s.Unknown)); n > 0 {
 		add(last, Trouble{false, text.Plural(n, "org") + " could not be read", ""})
 	}
-	if n := len(s.Drift); n > 0 {
+	if n := max(s.Totals.Drift, len(s.Drift)); n > 0 {
 		add(last, Trouble{false, text.Plural(n, "field") + " of orgs differ", ""})
 	}
 	for i := range s.Suspensions {

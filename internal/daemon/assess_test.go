@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 )
 
 // TestAssess: what is worst comes first, and what is old says how old.
@@ -45,6 +44,10 @@ func TestAssess(t *testing.T) {
 		}, StateAlarm, "", []string{"alarm: a.okta.com: lost", `writes are suspended by "ada" (no end given): audit`}},
 		{"drift", Status{Ready: true, LastRun: &RunRecord{Result: ResultDrift, Started: compared}, Compared: &compared, Drift: []Drift{{}}},
 			"drift", "", []string{"1 field of orgs differ"}},
+		{"more than is listed", Status{Ready: true, LastRun: &RunRecord{Result: ResultDrift, Started: compared}, Compared: &compared, Drift: []Drift{{}}, Totals: Totals{Drift: 4000}},
+			"drift", "", []string{"4000 fields of orgs differ"}},
+		{"a config is refused", Status{Ready: true, LastRun: good, Config: ConfigInForce{Refused: &ConfigRefused{Problem: reconcile.Problem{Error: "line 3"}}}},
+			"in-sync", "", []string{"the config that was read last is refused, and the one before is in force: line 3"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.status

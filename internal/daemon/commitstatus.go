@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/config"
 	"reconciler/internal/git/forge"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 )
 

@@ -16,12 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/reconcile"
 )
 
 // forgeToken is a secret that must appear nowhere.

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 )
 

@@ -44,7 +44,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	if err != nil {
 		return err
 	}
-	defer d.runner.r.Close()
+	defer func() { d.runner.r.Close() }() // the one that is in force then
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
 }
 

@@ -13,12 +13,11 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/okta/parent"
 	"reconciler/internal/onboard"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/tokens"
-
-	"reconciler/internal/freeze"
 )
 
 // Dashboards and alert rules hold on to the names of fields and metrics, so

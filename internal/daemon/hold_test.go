@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/okta/simulator"
-	"reconciler/internal/reconcile"
-	"reconciler/internal/store/journal"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/store/journal"
 )
 
 // blocked returns a status' drift as "org field: why it is blocked".

@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
-	"reconciler/internal/web"
-
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/web"
 )
 
 func stateIn(dir string) worldOptions { return worldOptions{extra: "state: {dir: " + dir + "}\n"} }

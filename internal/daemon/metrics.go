@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -15,6 +13,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/webhook"
+	"reconciler/internal/reconcile"
 )
 
 // metrics are the daemon's, in a registry of their own. Series whose labels

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/strictyaml"
 )
 

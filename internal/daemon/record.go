@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"time"
 
-	"reconciler/internal/reconcile"
-	"reconciler/internal/store/journal"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/journal"
 )
 
 // Result is how a run ended.

@@ -9,11 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/reconcile"
-	"reconciler/internal/report"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 	"reconciler/internal/text"
 )
 
@@ -90,9 +89,9 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 			func(left int) { u.log.Warn("more notes", "more", left) })
 	}
 	if u.logged.changed("refusals", fmt.Sprint(plan.Refusals)) {
-		for _, r := range plan.Refusals {
-			u.log.Warn("a guard refuses the plan", "guard", r.Guard, "message", r.Message)
-		}
+		few(len(plan.Refusals), func(i int) {
+			u.log.Warn("a guard refuses the plan", "guard", plan.Refusals[i].Guard, "message", plan.Refusals[i].Message)
+		}, func(left int) { u.log.Warn("guards refuse the plan for more reasons", "more", left) })
 	}
 }
 

@@ -8,14 +8,13 @@ import (
 	"runtime/debug"
 	"time"
 
-	"reconciler/internal/reconcile"
-	"reconciler/internal/web"
-
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // runner does one run after the other and keeps the state between them.

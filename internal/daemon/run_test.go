@@ -12,9 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
 

@@ -6,10 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
 
@@ -92,6 +91,8 @@ type Totals struct {
 	Drift     int `json:"drift"`
 	Unknown   int `json:"unknown"`
 	Unmanaged int `json:"unmanaged"`
+	Refusals  int `json:"refusals"`
+	Notes     int `json:"notes"`
 	Alarms    int `json:"alarms"`
 }
 
@@ -197,9 +198,12 @@ func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at time.Time) {
 	summary := plan.Summary // a pointer into the plan would keep all of it in memory
 	t.update(func(s *Status) {
 		s.Compared, s.Summary = &at, &summary
-		s.Totals.Drift, s.Totals.Unknown, s.Totals.Unmanaged = len(drift), len(plan.Unknown), len(plan.Unmanaged)
-		s.Drift, s.Unknown, s.Unmanaged, s.Refusals = first(drift), first(plan.Unknown), first(plan.Unmanaged), plan.Refusals
-		s.Notes = append([]diff.Note{}, first(plan.Notes)...)
+		s.Totals = Totals{
+			Drift: len(drift), Unknown: len(plan.Unknown), Unmanaged: len(plan.Unmanaged),
+			Refusals: len(plan.Refusals), Notes: len(plan.Notes), Alarms: s.Totals.Alarms,
+		}
+		s.Drift, s.Unknown, s.Unmanaged = first(drift), first(plan.Unknown), first(plan.Unmanaged)
+		s.Refusals, s.Notes = first(plan.Refusals), first(plan.Notes)
 		s.Products = plan.Products
 		if s.Products == nil {
 			s.Products = map[string]string{}

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/signature"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 )
 

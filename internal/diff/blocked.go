@@ -16,6 +16,7 @@ const (
 	blockedNameless  = "the account has an org that Okta lists without a domain, and it may be this one: give the org its `id`"
 	blockedAerial    = roleAerial + " is never deactivated"
 	blockedParent    = roleParent + " is never deactivated"
+	blockedInDoubt   = roleInDoubt
 	// What follows is the beginning of a reason.
 	blockedUnentitled = "not subscribed"
 	blockedNoDeletion = "no deletion is requested"
@@ -61,6 +62,8 @@ func (d *orgDiff) forbidden(c *Change, live *index, guards *Guards) string {
 			return blockedAerial
 		case roleParent:
 			return blockedParent
+		case roleInDoubt:
+			return blockedInDoubt
 		}
 	}
 	return ""
@@ -89,7 +92,7 @@ func (c *Change) Deactivates() bool {
 // change, not just for a time.
 func (c *Change) Barred() bool {
 	switch c.Blocked {
-	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent:
+	case blockedReport, blockedProtected, blockedNoCell, blockedNameless, blockedAerial, blockedParent, blockedInDoubt:
 		return true
 	}
 	return c.Impossible()

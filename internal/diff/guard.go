@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,6 +39,9 @@ type Guards struct {
 	// Known is what Okta has said of orgs before. It identifies the Aerial org and
 	// the parents when an answer lacks a domain, or when they have another by now.
 	Known []KnownOrg
+	// Unreadable are the ids of orgs of which it can't be read what Okta has said
+	// before. They may be the Aerial org or a parent, and are not deactivated.
+	Unreadable map[string]bool
 	// UnknownParents are the names of configured parents whose org can't be
 	// determined, because their address is not a domain of Okta's. While there
 	// is one, nothing is deactivated.
@@ -86,8 +90,9 @@ const (
 
 // The roles of orgs that are never deactivated.
 const (
-	roleAerial = "the Aerial org"
-	roleParent = "a parent org"
+	roleAerial  = "the Aerial org"
+	roleParent  = "a parent org"
+	roleInDoubt = "perhaps the Aerial org or a parent, as the journal's row of it can't be read"
 )
 
 // neverDeactivated returns the role that keeps the change's org from being
@@ -111,6 +116,8 @@ func (g *Guards) neverDeactivated(c *Change, live *index) (role, guard string) {
 		return roleAerial, GuardAerial
 	case slices.ContainsFunc(domains, isParent):
 		return roleParent, GuardParent
+	case g.Unreadable[c.OrgID]:
+		return roleInDoubt, GuardAerial
 	}
 	return "", ""
 }
@@ -138,6 +145,7 @@ func (g *Guards) NeverDeactivated() (ids, domains []string, all bool) {
 	for _, domain := range domains {
 		all = all && (seen[domain] || aerial && domain == g.AerialDomain)
 	}
+	ids = slices.AppendSeq(ids, maps.Keys(g.Unreadable))
 	slices.Sort(ids)
 	return slices.Compact(ids), domains, all
 }
@@ -192,7 +200,7 @@ func (g *Guards) deactivations(x *guarded) []Refusal {
 	var all []Refusal
 	for i := range x.changes {
 		c := &x.changes[i]
-		if !c.Deactivates() || c.Blocked == blockedReport || c.Blocked == blockedProtected {
+		if !c.Deactivates() || c.Blocked == blockedReport || c.Blocked == blockedProtected || c.Blocked == blockedInDoubt {
 			continue
 		}
 		role, guard := g.neverDeactivated(c, x.live)

@@ -574,6 +574,30 @@ func TestNeverDeactivated(t *testing.T) {
 	}
 }
 
+// An org of which the journal can't be read is not deactivated, and the other
+// changes are made.
+func TestUnreadableOrgIsNotDeactivated(t *testing.T) {
+	desired, actual := fleet(20)
+	desired.Orgs[0].Status, desired.Orgs[1].Status = state.Inactive, state.Inactive
+	guards := wide
+	guards.Unreadable = map[string]bool{orgID(0): true}
+	plan := compute(t, desired, actual, guards)
+	if len(plan.Refusals) > 0 || len(plan.Changes) != 2 {
+		t.Fatalf("%+v", plan)
+	}
+	if first, second := &plan.Changes[0], &plan.Changes[1]; !first.Barred() || second.Blocked != "" {
+		t.Errorf("blocked: %q, %q", first.Blocked, second.Blocked)
+	}
+	free := compute(t, desired, actual, wide)
+	fresh, err := diff.Revalidate(free, actual, diff.Options{Account: account, Guards: guards})
+	if err != nil || guardNames(fresh) != diff.GuardAerial {
+		t.Errorf("as a saved plan: %v, %v", fresh, err)
+	}
+	if ids, _, _ := guards.NeverDeactivated(); !slices.Equal(ids, []string{orgID(0)}) {
+		t.Errorf("%q", ids)
+	}
+}
+
 // An edited plan can't pass a deactivation off as a part of linking an org.
 func TestBlockedLinkIsNoLink(t *testing.T) {
 	desired, actual := fleet(3)

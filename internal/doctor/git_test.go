@@ -19,13 +19,12 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/reconcile"
-
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/config"
 	"reconciler/internal/doctor"
 	"reconciler/internal/git/forge/forgetest"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 )
 

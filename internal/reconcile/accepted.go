@@ -71,10 +71,10 @@ func (v *verifier) baseline() (baseline, error) {
 	b.last, v.recorded = v.last, recorded.Commit
 	if b.last.Commit == "" {
 		loss, err := v.journal.Loss()
-		if err != nil {
+		if err != nil && !unreadable(err) {
 			return b, err
 		}
-		b.lost = loss != nil
+		b.lost = loss != nil || err != nil
 	}
 	return b, nil
 }

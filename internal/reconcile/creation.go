@@ -86,7 +86,7 @@ func (r *Reconciler) creations(desired *state.Desired, actual *state.Actual, opt
 		return nil
 	}
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
-	if err != nil && !errors.As(err, new(*journal.RowsError)) {
+	if err != nil && !unreadable(err) {
 		if unknowable(err) || !declares(desired, func(o *state.DesiredOrg) bool { return o.Create != nil }) {
 			return nil
 		}
@@ -135,7 +135,7 @@ func (r *Reconciler) abandoned(all []journal.Creation, desired *state.Desired, a
 // begun returns the domains of the orgs whose creation was begun and isn't finished.
 func (r *Reconciler) begun() (map[string]bool, error) {
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
-	if err != nil && !errors.As(err, new(*journal.RowsError)) && !unknowable(err) {
+	if err != nil && !unreadable(err) && !unknowable(err) {
 		return nil, err
 	}
 	domains := map[string]bool{}
@@ -150,7 +150,8 @@ func (r *Reconciler) begun() (map[string]bool, error) {
 // needsJournal reports whether the journal has to be locked to apply the plan:
 // because it makes calls that can't be repeated or looked up again, or because an
 // earlier process made some whose outcome the journal doesn't know yet. It does as
-// well when that can't be read: locking sets a damaged journal aside.
+// well when the journal can't be read: locking sets a damaged one aside. For single
+// rows that can't be read there is nothing to do.
 func (r *Reconciler) needsJournal(plan *diff.Plan) bool {
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
@@ -159,7 +160,7 @@ func (r *Reconciler) needsJournal(plan *diff.Plan) bool {
 		}
 	}
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
-	return err != nil || slices.ContainsFunc(all, func(c journal.Creation) bool { return onboard.Unfinished(&c) })
+	return err != nil && !unreadable(err) || slices.ContainsFunc(all, func(c journal.Creation) bool { return onboard.Unfinished(&c) })
 }
 
 // setCreator sets what creates and deletes orgs, given the locked journal, which

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -19,7 +20,13 @@ type known struct {
 	orgs map[diff.KnownOrg]bool
 	// unsaved are those that the journal doesn't have.
 	unsaved map[diff.KnownOrg]bool
+	// unreadable are the ids of the orgs of which the journal has rows that can't be
+	// read.
+	unreadable map[string]bool
 }
+
+// guard sets in g what is known.
+func (k *known) guard(g *diff.Guards) { g.Known, g.Unreadable = k.list(), k.unreadable }
 
 // list returns all of it, sorted.
 func (k *known) list() []diff.KnownOrg {
@@ -49,8 +56,15 @@ func (k *known) add(all []diff.KnownOrg, saved bool) {
 // recall reads what the journal has.
 func (r *Reconciler) recall() error {
 	all, err := r.journal.Orgs(r.cfg.Aerial.AccountID)
-	if err != nil && !unknowable(err) {
+	var rows *journal.RowsError
+	if err != nil && !errors.As(err, &rows) && !unknowable(err) {
 		return err
+	}
+	r.known.unreadable = map[string]bool{}
+	if rows != nil { // which are alarms
+		for _, row := range rows.Rows {
+			r.known.unreadable[row.Keys["org_id"]] = true
+		}
 	}
 	var orgs []diff.KnownOrg
 	for _, o := range all {
@@ -86,11 +100,11 @@ func (r *Reconciler) saveKnown() {
 // and knows none before the first run.
 func Domains(cfg *config.Config, j *journal.Journal) ([]string, error) {
 	orgs, err := j.Orgs(cfg.Aerial.AccountID)
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return nil, err
 	}
 	creations, err := j.Creations(cfg.Aerial.AccountID)
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return nil, err
 	}
 	all := map[string]bool{}

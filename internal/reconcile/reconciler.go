@@ -249,7 +249,7 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	if err := r.recall(); err != nil {
 		return opts, err
 	}
-	opts.Guards.Known = r.known.list()
+	r.known.guard(&opts.Guards)
 	var err error
 	if opts.Guards.Begun, err = r.begun(); err != nil {
 		return opts, err
@@ -445,7 +445,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Logger:      r.log,
 	}
 	guards := r.guards
-	guards.Known = r.known.list()
+	r.known.guard(&guards)
 	never := &opts.NeverDeactivated
 	never.IDs, never.Domains, never.All = guards.NeverDeactivated()
 	unreadable := r.rules().Unreadable

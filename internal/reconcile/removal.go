@@ -50,8 +50,13 @@ func (m *removals) since(t time.Time) ([]journal.Removal, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.made = slices.DeleteFunc(m.made, func(r journal.Removal) bool { return !r.At.After(t) })
+	m.expire(t)
 	return slices.Clone(m.made), nil
+}
+
+// expire drops those of made that are not after t. m.mu is held.
+func (m *removals) expire(t time.Time) {
+	m.made = slices.DeleteFunc(m.made, func(r journal.Removal) bool { return !r.At.After(t) })
 }
 
 // Begin implements apply.Removals.
@@ -81,24 +86,21 @@ func (m *removals) Begin(orgID, domain string) (takeBack func(), err error) {
 
 // begin is Begin without a journal.
 func (m *removals) begin(r journal.Removal) (takeBack func(), err error) {
-	all, err := m.since(r.At.Add(-day))
-	if err != nil {
-		return nil, err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := slices.IndexFunc(all, func(l journal.Removal) bool { return l.OrgID == r.OrgID })
-	if limit := m.r.cfg.Guards.MaxDestructiveOrgsPerDay; before < 0 && len(m.made) >= limit {
+	m.expire(r.At.Add(-day))
+	same := func(l journal.Removal) bool { return l.OrgID == r.OrgID }
+	var before []journal.Removal // of the org
+	if i := slices.IndexFunc(m.made, same); i >= 0 {
+		before = slices.Clone(m.made[i : i+1])
+	}
+	if limit := m.r.cfg.Guards.MaxDestructiveOrgsPerDay; before == nil && len(m.made) >= limit {
 		return nil, &journal.LimitError{Lost: len(m.made), Max: limit}
 	}
-	forget := func(l journal.Removal) bool { return l.OrgID == r.OrgID }
-	m.made = append(slices.DeleteFunc(m.made, forget), r)
+	m.made = append(slices.DeleteFunc(m.made, same), r)
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.made = slices.DeleteFunc(m.made, forget)
-		if before >= 0 {
-			m.made = append(m.made, all[before])
-		}
+		m.made = append(slices.DeleteFunc(m.made, same), before...)
 	}, nil
 }

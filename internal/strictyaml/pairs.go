@@ -11,9 +11,9 @@ const mergeKey = "<<"
 // visitor is called with a key, its node and the node of its value.
 type visitor func(key string, k, val *yaml.Node)
 
-// pairs calls visit for each key of the mapping n, which is s: first its own keys in the
-// order of the file, then those of merge keys that it doesn't have itself. Keys
-// that are not strings and duplicate keys are errors and are skipped.
+// pairs calls visit for each key of the mapping n, which is s: first its own keys
+// in the order of the file, then those of merge keys that it doesn't have itself.
+// Keys that are not strings and duplicate keys are errors and are skipped.
 //
 // taken holds the keys that are overridden; pairs adds those of n. It is nil
 // unless n is merged into another mapping.

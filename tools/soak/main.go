@@ -1,7 +1,7 @@
-// Command soak runs the program against the simulator for an hour, and does to it
-// what a bad hour does: kills it, closes its terminal and its pipes, suspends
-// writes, makes calls fail, and lets another admin change the same orgs. Then it
-// checks that nothing was lost:
+// Command soak runs the program against the simulator for an hour. Meanwhile it kills
+// the program, closes its terminal and its pipes, suspends writes, makes calls fail,
+// and changes the same orgs as another admin would. Then it checks that nothing was
+// lost:
 //
 //	go run ./tools/soak
 //
@@ -9,7 +9,7 @@
 // as lost (and lost only where Okta's answer was or a SIGKILL fell into the call),
 // that no write took back another admin's change that the run had not seen, that
 // none began while writes were suspended, that another run converges in the end,
-// and that the memory of a daemon that nobody kills stays flat. It exits with 1
+// and that the memory of a daemon that is not killed stays flat. It exits with 1
 // otherwise. The same seed repeats the choices, but not their times.
 package main
 

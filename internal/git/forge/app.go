@@ -40,7 +40,7 @@ type AppOptions struct {
 	// Key returns the app's private key, a PEM. It is called for each token, so
 	// the key can be replaced while the program runs.
 	Key func() ([]byte, error)
-	// HTTP sends the requests; http.DefaultTransport if nil.
+	// HTTP sends the requests; web.Default if nil.
 	HTTP http.RoundTripper
 	// Now returns the time; time.Now if nil.
 	Now func() time.Time

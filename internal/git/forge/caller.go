@@ -52,7 +52,7 @@ type caller struct {
 func (c *caller) setDefaults(defaultURL string) error {
 	var err error
 	c.base, err = baseURL(c.URL, defaultURL)
-	c.HTTP = cmp.Or(c.HTTP, http.DefaultTransport)
+	c.HTTP = cmp.Or(c.HTTP, web.Default)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return err
 }

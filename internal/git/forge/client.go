@@ -45,7 +45,7 @@ type Options struct {
 	// Refused, unless it is nil, is called with a token that the provider answers
 	// 401 to. The request is then repeated once, with what Token returns next.
 	Refused func(token string)
-	// HTTP sends the requests; http.DefaultTransport if nil.
+	// HTTP sends the requests; web.Default if nil.
 	HTTP http.RoundTripper
 	// Logger gets a line for each attempt (debug) and each retry (warn); nil
 	// discards them.

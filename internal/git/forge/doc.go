@@ -1,12 +1,12 @@
-// Package forge is a client of GitHub, GitLab, Gitea and Forgejo for two purposes: one comment on
-// a pull or merge request that shows what the change does, and the status of a
-// commit.
+// Package forge is a client of GitHub, GitLab, Gitea and Forgejo for two purposes:
+// one comment on a pull or merge request that shows what the change does, and the
+// status of a commit.
 //
 // The comment is sticky: its first line is a hidden marker with a name, and each
 // call with this name updates the same comment. Anybody can paste the marker into
 // a comment, and a token with write access can edit the comments of others, so
-// only comments by the token's own user are changed. The servers return
-// that user. Where a proxy blocks that request, the comment most likely to be
+// only comments by the token's own user are changed. The servers return that user.
+// Where a proxy blocks that request, the comment most likely to be
 // ours is updated rather than a new one created each time.
 //
 // The types, paths and pages are those of client libraries. They send through a

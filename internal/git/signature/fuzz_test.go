@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/text"
-
 	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/text"
 )
 
 // stored reads a file of testdata: a key that gpg made, and a commit that git

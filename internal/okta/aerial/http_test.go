@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"reconciler/internal/okta/rest"
-
 	"go.uber.org/goleak"
+
+	"reconciler/internal/okta/rest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 const (
@@ -58,7 +59,7 @@ type Options struct {
 	DPoP bool
 	// Keys are what the config calls these settings. Hints name them.
 	Keys Keys
-	// HTTP carries the token calls; nil means http.DefaultTransport.
+	// HTTP carries the token calls; nil means web.Default.
 	HTTP http.RoundTripper
 	// Timeout is that of one attempt at a token call; 0 means 30 seconds.
 	Timeout time.Duration
@@ -108,7 +109,7 @@ func New(opt Options) (*Client, error) {
 		return nil, errors.New("oktaauth: no private key")
 	}
 	if opt.HTTP == nil {
-		opt.HTTP = http.DefaultTransport
+		opt.HTTP = web.Default
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now

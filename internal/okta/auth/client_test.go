@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"reconciler/internal/web"
-
 	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/web"
 )
 
 // A token is kept while it lasts, for each set of scopes whatever their order,

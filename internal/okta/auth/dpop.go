@@ -14,10 +14,10 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/web"
-
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"reconciler/internal/web"
 )
 
 const (

@@ -49,7 +49,7 @@ func closeBody(req *http.Request) {
 
 // Transport returns a RoundTripper that puts a token with the given scopes on
 // each request to origin (its scheme, host and port count) and sends it by
-// base; nil means http.DefaultTransport.
+// base; nil means web.Default.
 //
 // A request to any other origin is refused with ErrOrigin and not sent, so
 // that neither a redirect nor a link leads a token away. After a 401 the request
@@ -57,7 +57,7 @@ func closeBody(req *http.Request) {
 // three times with a DPoP nonce that the server asks for; a request with a body
 // only if it has GetBody. Repeating is safe for any method: a 401 did nothing.
 func (c *Client) Transport(base http.RoundTripper, origin *url.URL, scopes ...string) http.RoundTripper {
-	t := &tokenTransport{client: c, base: cmp.Or(base, http.DefaultTransport), scopes: normalize(scopes)}
+	t := &tokenTransport{client: c, base: cmp.Or(base, web.Default), scopes: normalize(scopes)}
 	return &bound{web.OriginOf(origin), t.send}
 }
 
@@ -165,11 +165,11 @@ func drain(resp *http.Response) {
 }
 
 // SSWS returns a RoundTripper that puts an Okta API token on each request to
-// origin and sends it by base; nil means http.DefaultTransport. token is
+// origin and sends it by base; nil means web.Default. token is
 // called for each request; its error is returned as it is, and must hold no
 // secret. A request to any other origin is refused with ErrOrigin.
 func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error)) http.RoundTripper {
-	base = cmp.Or(base, http.DefaultTransport)
+	base = cmp.Or(base, web.Default)
 	return &bound{web.OriginOf(origin), func(req *http.Request) (*http.Response, error) {
 		secret, err := apiToken(token)
 		if err != nil {

@@ -16,7 +16,8 @@ type Org struct {
 }
 
 // Orgs returns what Okta has said of the orgs of an account, sorted by id, then
-// domain. An org that was renamed is there with each of its domains.
+// domain. An org that was renamed is there with each of its domains. Those that
+// can't be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Orgs(account string) ([]Org, error) {
 	return list(j, "reading what Okta has said of orgs", func(o *Org) []any { return []any{&o.ID, &o.Domain, &o.Aerial} },
 		`SELECT org_id, domain, aerial FROM orgs WHERE account = ? ORDER BY org_id, domain`, account)

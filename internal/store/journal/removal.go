@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ const keepRemovals = 10_000
 // org itself; or may have, because its outcome is not known.
 type Removal struct {
 	Account, OrgID, Domain string
-	// At is when it was about to be sent; zero if what the file has is no time.
+	// At is when it was about to be sent; zero if the row can't be read.
 	At time.Time
 }
 
@@ -44,27 +45,39 @@ func (j *Journal) Removals(account string, since time.Time) (all []Removal, err 
 	return all, err
 }
 
-func removals(q querier, account string, since time.Time) ([]Removal, error) {
-	type row struct {
-		Removal
-		at string
+// check rejects an empty time, which would count forever.
+func (r *Removal) check() (column, problem string) {
+	if r.At.IsZero() {
+		return "sent_at", "it is empty"
 	}
-	rows, err := rowsOf(q, func(r *row) []any { return []any{&r.OrgID, &r.Domain, &r.at} },
-		`SELECT org_id, domain, sent_at FROM removals WHERE account = ?`, account)
-	if err != nil {
+	return "", ""
+}
+
+const removalRows = `SELECT id, account, org_id, domain, sent_at FROM removals WHERE account = ?`
+
+// fields returns where the columns go.
+func (r *Removal) fields() []any {
+	return []any{new(any), &r.Account, &r.OrgID, &r.Domain, moment{&r.At}}
+}
+
+// removals is Removals. A row that can't be read counts as one whose time is not
+// known.
+func removals(q querier, account string, since time.Time) ([]Removal, error) {
+	rows, err := rowsOf(q, (*Removal).fields, removalRows, account)
+	bad := unreadable(err)
+	if err != nil && bad == nil {
 		return nil, err
+	}
+	for _, row := range bad {
+		rows = append(rows, Removal{Account: account, OrgID: cmp.Or(row.Keys["org_id"], row.Keys["id"]), Domain: row.Keys["domain"]})
 	}
 	newest := map[string]Removal{}
 	for _, r := range rows {
-		r.Account = account
-		if (moment{&r.At}).Scan(r.at) != nil {
-			r.At = time.Time{}
-		}
 		if !r.At.IsZero() && !r.At.After(since) {
 			continue
 		}
 		if last, ok := newest[r.OrgID]; !ok || !last.At.IsZero() && (r.At.IsZero() || r.At.After(last.At)) {
-			newest[r.OrgID] = r.Removal
+			newest[r.OrgID] = r
 		}
 	}
 	var all []Removal
@@ -72,10 +85,7 @@ func removals(q querier, account string, since time.Time) ([]Removal, error) {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Removal) int {
-		if c := a.At.Compare(b.At); c != 0 {
-			return c
-		}
-		return strings.Compare(a.OrgID, b.OrgID)
+		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.OrgID, b.OrgID))
 	})
 	return all, nil
 }

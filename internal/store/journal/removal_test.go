@@ -85,6 +85,9 @@ func TestRemovalsWithWrongClock(t *testing.T) {
 	if d := cmp.Diff([]string{"00o0", "00o1"}, took(t, w.Journal, start().Add(48*time.Hour))); d != "" {
 		t.Error(d)
 	}
+	if rows, err := w.Unreadable(account); err != nil || len(rows) != 1 || rows[0].Table != "removals" || rows[0].Column != "sent_at" {
+		t.Errorf("unreadable: %v, %v", rows, err)
+	}
 	at := start().Add(-time.Hour)
 	if _, err := w.BeginRemoval(Removal{account, "00o9", "", at}, at.Add(-24*time.Hour), 3); !errors.As(err, new(*LimitError)) {
 		t.Errorf("%v", err)
@@ -120,6 +123,50 @@ func TestRemovalsOfSeveralProcesses(t *testing.T) {
 	g.Wait()
 	if n := len(took(t, other, start())); begun != 7 || n != 7 {
 		t.Errorf("%d have begun, and %d are kept", begun, n)
+	}
+}
+
+// A removal of which nothing can be read counts as one, and is an alarm.
+func TestUnreadableRemovals(t *testing.T) {
+	w := openJournal(t, t.TempDir(), Options{})
+	for i := range 4 {
+		_, err := w.BeginRemoval(Removal{account, fmt.Sprint("00o", i), "", start()}, start().Add(-24*time.Hour), 4)
+		must(t, err)
+	}
+	for _, s := range []string{
+		`CREATE TABLE copy AS SELECT * FROM removals`,
+		`DROP TABLE removals`,
+		`ALTER TABLE copy RENAME TO removals`,
+		`UPDATE removals SET org_id = NULL WHERE id < 3`,
+		`UPDATE removals SET sent_at = '' WHERE id = 3`,
+	} {
+		_, err := w.db.Exec(s)
+		must(t, err)
+	}
+	must(t, w.Journal.Close())
+	if got := took(t, w.Journal, start().Add(time.Hour)); len(got) != 4 {
+		t.Errorf("lost: %q", got)
+	}
+	if got := took(t, w.Journal, start().Add(48*time.Hour)); len(got) != 3 {
+		t.Errorf("lost two days later: %q", got)
+	}
+	if rows, err := w.Unreadable(account); err != nil || len(rows) != 3 {
+		t.Errorf("unreadable: %v, %v", rows, err)
+	}
+}
+
+// An org that can't be read is reported by itself, and the others are known.
+func TestUnreadableOrg(t *testing.T) {
+	w := openJournal(t, t.TempDir(), Options{})
+	must(t, w.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{"00o2", "b.okta.com", true}))
+	tamper(t, w.Journal, `UPDATE orgs SET aerial = 7 WHERE org_id = '00o2'`)
+	all, err := w.Orgs(account)
+	wantRow(t, err, "orgs", "aerial", `org_id "00o2"`)
+	if len(all) != 1 || all[0].ID != "00o1" {
+		t.Errorf("%+v", all)
+	}
+	if rows, err := w.Unreadable(account); err != nil || len(rows) != 1 {
+		t.Errorf("unreadable: %v, %v", rows, err)
 	}
 }
 

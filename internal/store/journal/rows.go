@@ -67,9 +67,11 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 	_, deletions := j.Deletions(account)
 	_, announcements := j.Announcements(account)
 	_, acceptances := list(j, "reading accepted commits", (*Acceptance).fields, acceptedRows)
+	_, removals := list(j, "reading what was removed", (*Removal).fields, removalRows, account)
+	_, orgs := j.Orgs(account)
 	_, loss := j.Loss()
 	var all []*RowError
-	for _, err := range []error{creations, deletions, announcements, acceptances, loss} {
+	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, loss} {
 		rows := unreadable(err)
 		if err != nil && rows == nil {
 			return nil, err

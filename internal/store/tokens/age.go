@@ -7,10 +7,10 @@ import (
 	"io"
 	"strings"
 
-	"reconciler/internal/text"
-
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"reconciler/internal/text"
 )
 
 // Age is Dir with each file encrypted to all of the recipients, in age's
