@@ -138,6 +138,21 @@ func (p *planner) filter() reconcile.Filter {
 	return reconcile.Filter{Only: p.flags.only, Exclude: p.flags.exclude}
 }
 
+// warnUnknown prints the orgs that can't be read and that Okta gave an id to, which
+// no plan has: a report as text shows it, one as JSON does not.
+func (p *planner) warnUnknown(plan *diff.Plan) {
+	if p.flags.stdout != report.JSON {
+		return
+	}
+	var lines []string
+	for i := range plan.Unknown {
+		if u := &plan.Unknown[i]; u.ErrorID != "" {
+			lines = append(lines, fmt.Sprintf("%s can't be read: %s", u.Org, u.Reason()))
+		}
+	}
+	p.app.warnFew(lines)
+}
+
 // plan computes the plan, and the data of a report on it.
 func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 	var alarms []reconcile.Alarm
@@ -163,5 +178,6 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 		lost = append(lost, alarm.String())
 	}
 	p.app.warnFew(lost)
+	p.warnUnknown(plan)
 	return plan, report.Data{Plan: plan, Warnings: slices.Concat(warnings, lost)}, nil
 }

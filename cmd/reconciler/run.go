@@ -74,6 +74,8 @@ func ended(r *daemon.RunRecord, detailed bool) error {
 		return exitCode(exitPartly)
 	case r.Problem != nil:
 		return withHint(r.Problem.Error, r.Problem.Hint)
+	case r.Result == daemon.ResultInterrupted && r.Changes.Applied+r.Changes.Failed+r.Changes.Skipped > 0:
+		return exitCode(exitPartly)
 	case !r.Result.Success():
 		return errors.New("the run was stopped before its end")
 	case detailed && r.Left():

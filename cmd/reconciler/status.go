@@ -245,6 +245,9 @@ func driftPart(s *daemon.Status) *part {
 		if d.Blocked != "" {
 			why = ", " + report.Blocked(d.Blocked)
 		}
+		if d.Old {
+			why += ", and the org can't be read since"
+		}
 		p.line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
 	}
 	p.rest(s.Totals.Drift, len(s.Drift))

@@ -25,8 +25,6 @@ type worker struct {
 	log       *slog.Logger
 	// orgID is empty until the org is linked, or was created.
 	orgID string
-	// doubt is why a created org may not exist; nil if it does.
-	doubt error
 	// neverDeactivated is as in Options.
 	neverDeactivated Protected
 	held             func(org string) string // as in Options, or nil
@@ -120,9 +118,6 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (note string, err e
 		return w.linkNote, nil // while it was created
 	}
 	note, err = w.link(ctx, c)
-	if err != nil && w.doubt != nil {
-		return "", text.WithHint(fmt.Errorf("%w: %w", w.doubt, err), text.Hint(w.doubt))
-	}
 	if err != nil {
 		return "", err
 	}
@@ -136,9 +131,21 @@ func (w *worker) linkOrg(ctx context.Context, c diff.Change) (note string, err e
 // link adds the org to the account, and tells the creator.
 func (w *worker) link(ctx context.Context, c diff.Change) (note string, err error) {
 	c.Action = diff.LinkOrg // it may be part of creating the org
-	g := w.gate(c, nil)
+	var linked *state.Org   // by somebody else meanwhile
+	g := w.gate(c, func(ctx context.Context) error {
+		var err error
+		if linked, err = w.alreadyLinked(ctx, c); err != nil {
+			return err
+		}
+		if linked != nil {
+			return errAlready
+		}
+		return nil
+	})
 	org, err := w.api.LinkOrg(ctx, w.orgID, c.Org, c.Cell, g.maySend)
 	switch err = g.outcome(err); {
+	case linked != nil && errors.Is(err, errAlready):
+		org, note = *linked, noteAlready
 	case g.refusal != nil:
 		return "", err
 	case err == nil && org.ID == "":
@@ -163,6 +170,19 @@ func (w *worker) link(ctx context.Context, c diff.Change) (note string, err erro
 		note = joinNotes(note, w.creator.Linked(ctx, c.Org, org.ID))
 	}
 	return note, nil
+}
+
+// alreadyLinked returns the org if it is linked, nil if not: asked for by its id,
+// or without one looked for in the list. Okta answers for no org of others, so that
+// an error of the first means that it is not linked, or not for sure.
+func (w *worker) alreadyLinked(ctx context.Context, c diff.Change) (*state.Org, error) {
+	if w.orgID == "" {
+		return w.api.FindOrg(ctx, "", c.Org)
+	}
+	if org, err := w.api.Org(ctx, w.orgID); err == nil {
+		return &org, nil
+	}
+	return nil, ctx.Err()
 }
 
 // joinNotes joins two notes, either of which may be empty.

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"reconciler/internal/diff"
 	"reconciler/internal/text"
@@ -66,8 +67,16 @@ func (w *worker) createOrg(ctx context.Context, c diff.Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !w.linked {
-		w.orgID, w.doubt = created.OrgID, created.Doubt
+	if w.linked {
+		return created.Note, nil
+	}
+	w.orgID = created.OrgID
+	if created.Doubt == nil {
+		return created.Note, nil
+	}
+	// Whether the org exists, and is ours, only linking it tells.
+	if w.linkNote, err = w.link(ctx, c); err != nil {
+		return "", text.WithHint(fmt.Errorf("%w: %w", created.Doubt, err), text.Hint(created.Doubt))
 	}
 	return created.Note, nil
 }

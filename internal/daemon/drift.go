@@ -30,6 +30,9 @@ type Drift struct {
 	Hint  string `json:"hint,omitempty"`
 	// Since is when a run of this daemon first saw the field differ.
 	Since time.Time `json:"since"`
+	// Old reports that the org could not be read since, so that this is what was
+	// found when it could.
+	Old bool `json:"old,omitempty"`
 }
 
 // unfixable is why an unfixable difference is blocked.
@@ -114,6 +117,20 @@ func mergeDrift(all []Drift) []Drift {
 // same reports whether two drifts of one field differ in their times only.
 func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
+}
+
+// withOld adds to the drift of a run what was found before in orgs that it could not
+// read: nothing says that it is gone.
+func withOld(drift, before []Drift, unknown map[string]bool) []Drift {
+	for _, old := range before {
+		_, found := slices.BinarySearchFunc(drift, old, compareDrift)
+		if unknown[old.Org] && !found {
+			old.Old = true
+			drift = append(drift, old)
+		}
+	}
+	slices.SortStableFunc(drift, compareDrift)
+	return drift
 }
 
 // compareRuns sets Since in the drift of a run: to that of the run before, or to

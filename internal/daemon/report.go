@@ -57,15 +57,19 @@ func (l *logged) changed(subject, now string) bool {
 // status, metrics and log.
 func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 	now := u.now().UTC()
+	counts := fleetOf(plan, drift)
+	unknown := map[string]bool{}
+	for i := range plan.Unknown {
+		unknown[plan.Unknown[i].Org] = true
+	}
+	drift = withOld(drift, u.logged.drift, unknown)
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now)
-	u.metrics.compared(drift, fleetOf(plan, drift))
+	u.metrics.compared(drift, counts)
 
-	unknown := map[string]bool{}
 	var unread []diff.Unknown
 	for _, o := range plan.Unknown {
-		unknown[o.Org] = true
 		if !u.logged.unknown[o.Org] {
 			unread = append(unread, o)
 		}
@@ -76,10 +80,8 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 		u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
 	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 
-	// A failed change was logged when it failed, and the drift of an org that can't
-	// be read may still be there.
+	// A failed change was logged when it failed.
 	news = slices.DeleteFunc(news, func(d Drift) bool { return d.Error != "" })
-	gone = slices.DeleteFunc(gone, func(d Drift) bool { return unknown[d.Org] })
 	few(len(news), func(i int) { u.log.Warn("drift", news[i].attrs()...) },
 		func(left int) { u.log.Warn("more drift", "more", left) })
 	few(len(gone), func(i int) { u.log.Info("drift is gone", "org", gone[i].Org, "field", gone[i].Field) },

@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -836,4 +839,71 @@ func TestRunNamesItself(t *testing.T) {
 			t.Errorf("%d requests for tokens and %d writes", tokens, writes)
 		}
 	})
+}
+
+// What was found in an org stays found while the org can't be read, and is not new
+// when it can be read again.
+func TestDriftOfAnUnreadableOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		w.tamper(emea, sso)
+		since := w.expect(ResultDrift).Drift[0].Since
+		for _, forbidden := range []bool{true, true, false} {
+			time.Sleep(time.Minute)
+			if err := w.sim.SetReadForbidden(emea, forbidden); err != nil {
+				t.Fatal(err)
+			}
+			want := ResultDrift
+			if forbidden {
+				want = ResultPartial
+			}
+			s := w.expect(want)
+			if len(s.Drift) != 1 || s.Drift[0].Org != emea || !s.Drift[0].Since.Equal(since) || s.Drift[0].Old != forbidden || s.Totals.Drift != 1 {
+				t.Errorf("forbidden %v: %+v", forbidden, s.Drift)
+			}
+		}
+		if n := len(w.log.lines(t, "drift")) + len(w.log.lines(t, "drift is gone")); n != 1 {
+			t.Errorf("%d lines about one drift", n)
+		}
+	})
+}
+
+// An org that an earlier run saw, and that is there although the list lacks it, is
+// neither linked nor created again: the list is not whole.
+func TestListThatLostAnOrg(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", extra: "state: {dir: " + t.TempDir() + "}\n"})
+		w.expect(ResultInSync)
+		w.base = &withoutOrg{w.base, emea}
+		w.restart()
+		s := w.expect(ResultError)
+		if p := s.LastRun.Problem; p == nil || !strings.Contains(p.Error, "the list of orgs is not whole: "+emea) {
+			t.Errorf("%+v", p)
+		}
+		if n := len(w.writes()); n != 0 {
+			t.Errorf("%d writes", n)
+		}
+	})
+}
+
+// withoutOrg leaves an org out of the lists that pass through it.
+type withoutOrg struct {
+	http.RoundTripper
+	domain string
+}
+
+func (o *withoutOrg) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.RoundTripper.RoundTrip(req)
+	if err != nil || req.Method != http.MethodGet || !strings.HasSuffix(req.URL.Path, "/api/v1/orgs") {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	var all []json.RawMessage
+	if err := json.NewDecoder(resp.Body).Decode(&all); err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(org json.RawMessage) bool { return strings.Contains(string(org), o.domain) })
+	body, err := json.Marshal(all)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, err
 }

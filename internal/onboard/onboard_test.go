@@ -270,7 +270,7 @@ func TestTaken(t *testing.T) {
 	w.Declared[0].Cell = "ok2"
 	for range 2 {
 		r = w.once(t)
-		o := outcome(t, r, "acme-merged.okta.com", diff.LinkOrg)
+		o := outcome(t, r, "acme-merged.okta.com", diff.CreateOrg)
 		if o.Result != apply.Failed || !strings.Contains(o.Error, "the subdomain is taken, and the org that has it can't be linked: ") || !strings.Contains(o.Hint, "another domain") {
 			t.Errorf("%+v", o)
 		}
@@ -311,7 +311,7 @@ func TestTakenAfterALostAnswer(t *testing.T) {
 	w.fault(t, creations(simulator.Fault{Status: 502, Times: 1}))
 	w.once(t)
 	r := w.once(t)
-	if o := outcome(t, r, "acme-merged.okta.com", diff.LinkOrg); !strings.Contains(o.Error, "the subdomain is taken") {
+	if o := outcome(t, r, "acme-merged.okta.com", diff.CreateOrg); !strings.Contains(o.Error, "the subdomain is taken") {
 		t.Errorf("%+v", o)
 	}
 	if c := w.creation(t, "acme-merged.okta.com"); c.Token != journal.TokenUnknown || strings.Contains(w.said(), "is lost") {
@@ -402,22 +402,30 @@ func TestWrongBase(t *testing.T) {
 }
 
 // Where the config doesn't tell it beforehand, the answer tells that the org
-// got another name. Its token is kept, and it is not linked.
+// got another name. Its token is kept, and neither it nor an org of somebody else
+// that has the declared name is linked.
 func TestWrongName(t *testing.T) {
 	w := newWorld(t, nil, "acme-fresh.oktapreview.com")
 	for n := range 2 {
 		r := w.once(t)
-		o := r.Outcomes[n]
+		o := r.Outcomes[0]
+		if n == 0 {
+			if err := w.AddOrg(simulator.Org{Domain: "acme-fresh.oktapreview.com", Name: "Theirs", Cell: w.Declared[0].Cell, Consent: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if o.Result != apply.Failed || n == 0 && !strings.Contains(o.Error, `the org was made as "acme-fresh.okta.com"`) ||
-			n == 1 && !strings.Contains(o.Error, "the org was created, but it can't be linked by its domain") {
+			n == 1 && !strings.Contains(o.Error, "Okta made it under another name, with the id") {
 			t.Errorf("%+v", o)
 		}
 	}
 	if _, has := w.stored(t, "acme-fresh.oktapreview.com"); !has {
 		t.Error("the token is gone")
 	}
-	if org, _ := w.Org(fresh); org.Managed {
-		t.Error("linked")
+	for _, domain := range []string{fresh, "acme-fresh.oktapreview.com"} {
+		if org, _ := w.Org(domain); org.Managed {
+			t.Errorf("%s is linked", domain)
+		}
 	}
 	if w.creationsSent() != 1 {
 		t.Errorf("sent %d times", w.creationsSent())

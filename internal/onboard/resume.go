@@ -13,6 +13,9 @@ import (
 
 // resume continues with an org that exists according to the journal.
 func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Created, error) {
+	if err := n.madeAsAnother(rec); err != nil {
+		return apply.Created{}, err
+	}
 	created := apply.Created{
 		OrgID: rec.OrgID,
 		Note:  "an earlier run created it at " + rec.CreatedAt.UTC().Format(time.RFC3339),
@@ -36,6 +39,22 @@ func (n *creation) resume(ctx context.Context, rec *journal.Creation) (apply.Cre
 	}
 	n.pause(ctx, rec.Unsettled(time.Now(), n.parent.Settle))
 	return created, nil
+}
+
+// madeAsAnother returns an error if Okta made the org under another name than the
+// declared one, so that the journal has no id of it while its token's file does. The
+// org that has the declared name is somebody else's then, and must not be linked.
+func (n *creation) madeAsAnother(rec *journal.Creation) error {
+	if rec.OrgID != "" {
+		return nil
+	}
+	token, err := n.lookUp(n.key.Domain, "")
+	if err != nil || !token.found || token.OrgID == "" {
+		return err
+	}
+	return text.WithHint(
+		fmt.Errorf("an earlier run created the org, and Okta made it under another name, with the id %q: it is not linked by the declared one", token.OrgID),
+		"declare it under the name that it has in Okta, with this id; its token is stored as "+token.Where)
 }
 
 // adopt continues with an org whose token is in the sink while the last entry in

@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -72,6 +74,33 @@ func (r *Reconciler) recall() error {
 	}
 	r.known.add(orgs, true)
 	return nil
+}
+
+// checkWhole returns an error if a declared org was in the account in an earlier run,
+// is not on the list, and is in the account all the same: then the list is not whole,
+// and the org would be created or linked a second time.
+func (r *Reconciler) checkWhole(ctx context.Context, desired *state.Desired, actual *state.Actual) error {
+	listed := map[string]bool{} // ids and domains; an id has no dot
+	for i := range actual.Orgs {
+		listed[actual.Orgs[i].ID], listed[actual.Orgs[i].Domain] = true, true
+	}
+	missing := map[string]bool{}
+	for i := range desired.Orgs {
+		if o := &desired.Orgs[i]; !listed[o.Domain] {
+			missing[o.Domain] = true
+		}
+	}
+	for _, k := range r.known.list() {
+		if !missing[k.Domain] || listed[k.ID] {
+			continue
+		}
+		if org, err := r.read.Org(ctx, k.ID); err == nil && org.ID == k.ID {
+			return text.WithHint(
+				fmt.Errorf("the list of orgs is not whole: %s (%s) is not on it, and Okta has it in the account", k.Domain, k.ID),
+				"run again; if it stays like this, check proxies that rewrite answers")
+		}
+	}
+	return ctx.Err()
 }
 
 // learn notes what the actual state says of orgs; saveKnown keeps it.

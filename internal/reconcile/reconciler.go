@@ -216,6 +216,9 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if o.err != nil {
 		return nil, nil, o.err
 	}
+	if err := r.checkWhole(ctx, desired.State, o.actual); err != nil {
+		return nil, nil, err
+	}
 	r.learn(o.actual)
 	opts.Filter = f
 	r.live = o.actual

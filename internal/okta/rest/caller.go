@@ -59,6 +59,7 @@ type Caller struct {
 	opts   Options
 	slots  *semaphore.Weighted // first come, first served
 	budget *budget
+	closed *closed
 }
 
 // New returns a Caller. It sends nothing.
@@ -73,7 +74,7 @@ func New(opts Options) *Caller {
 		opts.Observer = nobody{}
 	}
 	slots := cmp.Or(int64(opts.Slots), math.MaxInt64)
-	return &Caller{opts: opts, slots: semaphore.NewWeighted(slots), budget: &budget{}}
+	return &Caller{opts: opts, slots: semaphore.NewWeighted(slots), budget: &budget{}, closed: &closed{}}
 }
 
 type nobody struct{}
@@ -146,6 +147,9 @@ func (c *Caller) Do(ctx context.Context, call *Call) (err error) {
 			err = Uncertain(err)
 		}
 	}()
+	if err := c.closed.check(call); err != nil {
+		return err
+	}
 	slot, lent := c.slot(ctx)
 	if !lent {
 		defer slot.giveBack()
@@ -166,6 +170,9 @@ func (c *Caller) Do(ctx context.Context, call *Call) (err error) {
 		last = f
 		uncertain = uncertain || f.uncertain && call.Policy.writes()
 		wait, err := pace.next(f, &call.Policy, c.budget)
+		if f.asked > maxAsked && f.verdict == limited {
+			c.closed.set(call, f.asked, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -252,3 +252,34 @@ func TestTransportDoesNotRepeat(t *testing.T) {
 		}
 	}
 }
+
+// TestClosed: a call that the API asked not to be sent again for longer than a call
+// waits is not sent by those that follow, until then or for an hour at most; other
+// calls are.
+func TestClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := "3000"
+		wire := &counting{f: func(*http.Request) (*http.Response, error) { return reply(429, wait) }}
+		c := caller(wire, nil)
+		other := get()
+		other.Endpoint = "another"
+		first := c.Do(t.Context(), get())
+		time.Sleep(49 * time.Minute)
+		again := c.As(nil).Do(t.Context(), get())
+		if again == nil || again.Error() != first.Error() || !errors.As(again, new(*UnsentError)) || len(wire.methods) != 1 {
+			t.Errorf("%d calls: %v, then %v", len(wire.methods), first, again)
+		}
+		c.Do(t.Context(), other)
+		if len(wire.methods) != 2 {
+			t.Errorf("another call was not sent")
+		}
+		time.Sleep(time.Minute)
+		wait = "864000"
+		c.Do(t.Context(), get())
+		time.Sleep(time.Hour)
+		c.Do(t.Context(), get())
+		if len(wire.methods) != 4 {
+			t.Errorf("%d calls, want 4", len(wire.methods))
+		}
+	})
+}

@@ -217,3 +217,41 @@ func judge(status int, h http.Header) (verdict, time.Duration) {
 	}
 	return permanent, 0
 }
+
+// maxClosed is how long a call is not made at most because the API asked for it: an
+// answer by mistake must not stop a process that runs for months.
+const maxClosed = time.Hour
+
+// closed remembers the kinds of calls that the API asked not to be sent again for
+// longer than a call can wait, so that the runs that follow keep to it as well. The
+// zero value remembers none.
+type closed struct {
+	mu    sync.Mutex
+	until map[string]reopening
+}
+
+// reopening is when a call may be sent again, and the error of one that is not.
+type reopening struct {
+	at  time.Time
+	err error
+}
+
+func (c *closed) set(call *Call, asked time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until == nil {
+		c.until = map[string]reopening{}
+	}
+	c.until[call.Method+" "+call.Endpoint] = reopening{time.Now().Add(min(asked, maxClosed)), err}
+}
+
+// check returns why the call is not sent now, or nil.
+func (c *closed) check(call *Call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.until[call.Method+" "+call.Endpoint]
+	if !ok || !time.Now().Before(r.at) {
+		return nil
+	}
+	return &UnsentError{r.err}
+}
