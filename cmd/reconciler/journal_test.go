@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"io"
 	"os"
 	"path/filepath"
@@ -136,5 +137,60 @@ func TestConfirm(t *testing.T) {
 		if tt.says == "" && err != nil || tt.says != "" && (err == nil || err.Error() != tt.says) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+}
+
+// A suspension that can't be understood is told beside the others, which are listed,
+// and can be resumed by its ID.
+func TestListUnreadableSuspension(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "reconciler.yaml")
+	text := "manifests: orgs\nstate: {dir: state}\nsuspend: [{reason: three, owner: ops}]\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(want int, args ...string) (out, errs string) {
+		t.Helper()
+		var o, e bytes.Buffer
+		if code := run(t.Context(), append(args, "--config", config), stdio{strings.NewReader(""), &o, &e}, nil); code != want {
+			t.Fatalf("%q exits with %d, not %d\n%s%s", args, code, want, &o, &e)
+		}
+		return o.String(), e.String()
+	}
+	out, _ := command(0, "suspend", "--reason", "one", "--owner", "ada")
+	id := strings.TrimSpace(out[strings.LastIndex(out, " "):])
+	command(0, "suspend", "--reason", "two", "--owner", "bob", "--org", "acme.okta.com")
+	db, err := sql.Open("sqlite", filepath.Join(dir, "state", "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`UPDATE suspensions SET since = 'bad' WHERE reason = 'one'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"text", "json"} {
+		out, errs := command(1, "suspend", "--list", "-o", format)
+		if strings.Contains(out, id) || !strings.Contains(out, "two") || !strings.Contains(out, "three") {
+			t.Errorf("-o %s lists\n%s", format, out)
+		}
+		if !strings.Contains(errs, `the suspension "`+id+`" can't be understood: "bad" is no time`) || !strings.Contains(errs, "reconciler resume "+id) {
+			t.Errorf("-o %s says\n%s", format, errs)
+		}
+	}
+	command(0, "resume", id)
+	if out, errs := command(0, "suspend", "--list"); !strings.Contains(out, "two") || errs != "" {
+		t.Errorf("afterwards:\n%s%s", out, errs)
+	}
+	// Nothing that can be listed is not the same as nothing.
+	if err := os.WriteFile(config, []byte("manifests: orgs\nstate: {dir: state}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state", "journal.db"), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errs := command(1, "suspend", "--list"); out != "" || !strings.Contains(errs, "damaged") {
+		t.Errorf("damaged:\n%s%s", out, errs)
 	}
 }

@@ -207,7 +207,10 @@ func (a *app) resume(ids, orgs []string) error {
 	}
 	defer j.Close()
 	kept, err := j.Suspensions()
-	if kept == nil && err != nil { // otherwise one isn't understood, and can be taken back
+	var bad *journal.SuspensionsError
+	if errors.As(err, &bad) {
+		kept = append(kept, bad.Rows...) // which can be taken back
+	} else if err != nil {
 		return err
 	}
 	// All or none, so that a mistyped ID is noticed.
@@ -243,13 +246,11 @@ func (a *app) resume(ids, orgs []string) error {
 			return err
 		}
 	}
-	if kept, err = j.Suspensions(); err != nil {
-		return err
-	}
+	kept, err = j.Suspensions()
 	for _, s := range activeSuspensions(cfg, kept) {
 		a.warn("writes are still held: " + s.describe())
 	}
-	return nil
+	return err
 }
 
 // sortedGlobs returns the patterns in a form in which lists can be compared.
@@ -316,21 +317,24 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 	}
 	j := journal.New(cfg.State.Dir, journal.Options{Commands: journalCommands})
 	defer j.Close()
-	kept, err := j.Suspensions()
-	if err != nil {
+	kept, unread := j.Suspensions()
+	all := activeSuspensions(cfg, kept)
+	if unread != nil && len(all) == 0 {
+		return unread // and not that nothing is suspended
+	}
+	if err := writeSuspensions(a.out, f.format, all); err != nil {
 		return err
 	}
-	all := activeSuspensions(cfg, kept)
-	if f.format == "json" {
-		enc := json.NewEncoder(a.out)
+	return unread
+}
+
+func writeSuspensions(w io.Writer, format string, all []listed) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		enc.SetEscapeHTML(false)
 		return enc.Encode(all)
 	}
-	return writeSuspensions(a.out, all)
-}
-
-func writeSuspensions(w io.Writer, all []listed) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "nothing is suspended")
 		return err

@@ -79,13 +79,16 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 		switch fd := known[name]; {
 		case fd == nil:
 			env.unknown(name, known, &warnings, &errs)
-		case fd.isSet() && protects.MatchString(name):
+		case fd.isSet() && fd.protects():
 			errs.Add(envPlace(name), "is empty, and commits would be applied unverified: unset the variable, or remove the key from the file")
 		default:
 			fd.remove()
 		}
 	}
-	f.removeExcluded(func(fd *field) bool { return env[fd.env()] != "" })
+	for _, r := range f.removeExcluded(func(fd *field) bool { return env[fd.env()] != "" }) {
+		errs.Add(envPlace(r.by.env()), "would replace %s, and with it %s, and manifests would be applied unverified: unset the variable, or remove %s from the file",
+			r.of.path, KeyGitVerify, KeyGitVerify)
+	}
 	for _, name := range env.names() {
 		if fd := known[name]; fd != nil {
 			fd.override(name, env[name], &errs)
@@ -130,12 +133,8 @@ func nearestVariable(name string, known map[string]*field) string {
 	return ""
 }
 
-// protects matches variables of keys without which nothing is verified, and
-// restricts those of all keys that prevent writes.
-var (
-	protects  = regexp.MustCompile(`^RECONCILER_GIT_VERIFY_`)
-	restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
-)
+// restricts matches the variables of all keys that prevent writes.
+var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
 
 // addItems appends the items of a list that only the environment has: variables
 // that begin with RECONCILER_KEY_ and an index. Variables that belong to no item

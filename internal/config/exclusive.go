@@ -25,10 +25,11 @@ var exclusions = []exclusion{
 	{"tokens", [][]string{{"dir", "recipientsFile"}, {"command"}}},
 }
 
-// removeExcluded removes what is excluded by the fields that are chosen. A key
-// that may only be set beside others excludes nothing by itself: a credential
-// for git doesn't make git the source of the manifests.
-func (f *file) removeExcluded(chosen func(*field) bool) {
+// removeExcluded removes what is excluded by the fields that are chosen, and returns
+// which of them removed a key that protects. A key that may only be set beside others
+// excludes nothing by itself: a credential for git doesn't make git the source of the
+// manifests.
+func (f *file) removeExcluded(chosen func(*field) bool) (unprotecting []replacement) {
 	var all, winners []*field
 	f.walk(func(fd *field) {
 		all = append(all, fd)
@@ -38,12 +39,20 @@ func (f *file) removeExcluded(chosen func(*field) bool) {
 	})
 	for _, w := range winners {
 		for _, loser := range all {
-			if excludes(w.path, loser.path) {
-				loser.remove()
+			if !excludes(w.path, loser.path) {
+				continue
 			}
+			if slices.ContainsFunc(all, func(fd *field) bool { return fd.isSet() && fd.protects() && fd.within(loser) }) {
+				unprotecting = append(unprotecting, replacement{w, loser})
+			}
+			loser.remove()
 		}
 	}
+	return unprotecting
 }
+
+// replacement is a field that replaces another one, which it excludes.
+type replacement struct{ by, of *field }
 
 // excludes reports whether the keys at two paths are alternatives. What stands
 // for a block is the key that it needs.

@@ -96,6 +96,38 @@ func TestVariablesThatContradict(t *testing.T) {
 	}
 }
 
+// No variable takes git.verify away, whatever it replaces.
+func TestVariableKeepsVerification(t *testing.T) {
+	const manifests = "RECONCILER_MANIFESTS=orgs"
+	verified := "git: {url: 'https://git.example/o.git', branch: stable, verify: {keysFile: keys.asc}}\n"
+	for _, tt := range []struct {
+		name, file string
+		environ    []string
+		want       string // in the error, or "" if the commits are verified
+	}{
+		{"manifests", verified, []string{manifests}, "RECONCILER_MANIFESTS: would replace git, and with it git.verify"},
+		{"manifests, and no url", verified, []string{manifests, "RECONCILER_GIT_URL="}, "RECONCILER_MANIFESTS: would replace git"},
+		{"manifests, and another repository", verified, []string{manifests, "RECONCILER_GIT_URL=https://git.example/p.git"}, "RECONCILER_MANIFESTS: would replace git"},
+		{"verified by a variable", "git: {url: 'https://git.example/o.git'}", []string{manifests, "RECONCILER_GIT_VERIFY_KEYS_FILE=keys.asc"}, "mutually exclusive"},
+		{"an empty block", "git: {url: 'https://git.example/o.git', verify: {}}", []string{manifests}, "RECONCILER_MANIFESTS: would replace git"},
+		{"another repository", verified, []string{"RECONCILER_GIT_URL=https://git.example/p.git"}, ""},
+		{"commit over branch", verified, []string{"RECONCILER_GIT_COMMIT=" + strings.Repeat("a1", 20)}, ""},
+		{"empty manifests", verified, []string{"RECONCILER_MANIFESTS="}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _, err := overlaid(t, tt.file, tt.environ...)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want == "" && (c.Git == nil || c.Git.Verify == nil):
+				t.Errorf("nothing is verified: %+v", c.Git)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 // An empty variable removes its key from the file, so that the default applies.
 func TestEmptyVariable(t *testing.T) {
 	c, warnings, err := overlaid(t, `

@@ -24,8 +24,8 @@ var forms = map[string]func(*schemagen.Schema){
 	"pageURL":    like(`^` + anyCase("http") + `[Ss]?://[^\s/?#@:][^\s/?#@]*([/?#]\S*)?$`),
 	"gitURL":     gitURLForm,
 	"cron":       like(`^\s*` + cronPattern() + `\s*$`),
-	"schedule": like(`^\s*(((CRON_)?TZ=[^ ]+ \s*)?(` + cronPattern() + `|@(hourly|daily|midnight|weekly|monthly|yearly|annually))` +
-		`|@every\s+\+?` + durationPattern + `)\s*$`),
+	"schedule": both(like(`^\s*(((CRON_)?TZ=[^ ]+ \s*)?(`+cronPattern()+`|@(hourly|daily|midnight|weekly|monthly|yearly|annually))`+
+		`|@every\s+\+?`+durationPattern+`)\s*$`), unlike(`^\s*@every\s+\+?(0|([0.]+[a-zµμ]+)+|0*[0-9]{1,3}(\.[0-9]*)?ms|0*\.[0-9]+s)\s*$`)),
 	"globs": func(s *schemagen.Schema) {
 		const char = `[A-Za-z0-9.*?\[\]^-]`
 		s.Items.Pattern = `^` + char + `*[.*?\[\]]` + char + `*$`
@@ -47,7 +47,9 @@ var (
 	oktaCom  = `(` + anyCase("okta") + `|` + anyCase("oktapreview") + `|` + anyCase("okta-emea") + `)\.` + anyCase("com")
 	httpsURL = anyCase("https") + `://` + urlHost
 	// httpURL is one of this machine.
-	httpURL = anyCase("http") + `://(` + anyCase("localhost") + `|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?`
+	httpURL = anyCase("http") + `://(` + loopback + `)(:[0-9]*)?`
+	// loopback is a host that may be this machine.
+	loopback = anyCase("localhost") + `|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\]`
 )
 
 func like(pattern string) func(*schemagen.Schema) {
@@ -130,25 +132,43 @@ var durations = map[string]struct {
 	"guards.deactivationCooloff": {lo: time.Minute, hi: 720 * time.Hour, orZero: true},
 }
 
-// outside matches durations out of bounds: whole numbers of one unit, and what is
-// negative.
+// outside matches durations out of bounds: whole numbers of one unit, what is
+// negative, and those of several units of which one alone is too long.
 func outside(lo, hi time.Duration, orZero bool) string {
+	const parts, part = `([0-9.]+[a-zµμ]+)*`, `[0-9]*[1-9][0-9]*(\.[0-9]*)?[a-zµμ]+`
 	all := []string{`-.*[1-9].*`}
 	if lo > 0 && !orZero {
 		all = append(all, `[+-]?0*0(ms|s|m|h)?`)
 	}
-	for _, u := range []struct {
-		name string
-		d    time.Duration
-	}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}} {
-		numbers := moreThan(int64(hi / u.d))
-		if least := int64((lo + u.d - 1) / u.d); least > 1 {
-			numbers += "|" + positiveBelow(least)
+	for _, u := range units {
+		most := int64(hi / u.d)
+		all = append(all, `\+?`+parts+`0*(`+moreThan(most)+`)(\.[0-9]*)?`+u.name+parts)
+		if most > 0 {
+			all = append(all, fmt.Sprintf(`\+?%s0*%d%s%s%s%s`, parts, most, u.name, parts, part, parts))
 		}
-		all = append(all, `\+?0*(`+numbers+`)`+u.name)
+	}
+	if lo > 0 {
+		all = append(all, below(lo))
 	}
 	return `^(` + strings.Join(all, "|") + `)$`
 }
+
+// below matches durations above zero that are shorter than lo: whole numbers of one unit.
+func below(lo time.Duration) string {
+	var all []string
+	for _, u := range units {
+		if least := int64((lo + u.d - 1) / u.d); least > 1 {
+			all = append(all, `\+?0*(`+positiveBelow(least)+`)`+u.name)
+		}
+	}
+	return strings.Join(all, "|")
+}
+
+// units are those of which patterns check the numbers.
+var units = []struct {
+	name string
+	d    time.Duration
+}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}}
 
 // moreThan matches whole numbers above n, and positiveBelow those from 1 to n-1,
 // without leading zeros.

@@ -70,6 +70,7 @@ func generateSchema(t *testing.T) []byte {
 		git := property(s, "git")
 		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
 		property(git, "webhook").Required = []string{"secretFile"}
+		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
@@ -143,6 +144,15 @@ func (e *exclusion) schema(s *schemagen.Schema) {
 	}
 }
 
+// settling returns a condition, that the parent is on another machine, and what it
+// asks of the parent: the time that Okta needs.
+func settling() (condition, then *schemagen.Schema) {
+	condition = present("url", "settle")
+	condition.Extras["properties"].(map[string]any)["url"] = &schemagen.Schema{Type: "string", Not: &schemagen.Schema{Pattern: `//(` + loopback + `)`}}
+	short := &schemagen.Schema{Type: "string", Not: &schemagen.Schema{Pattern: `^([+-]?0*0(ms|s|m|h)?|` + below(minSettle) + `)$`}}
+	return condition, &schemagen.Schema{Extras: map[string]any{"properties": map[string]any{"settle": short}}}
+}
+
 // present returns a schema for objects that have all of the keys. It names them
 // as properties too, which strict validators require.
 func present(keys ...string) *schemagen.Schema {
@@ -167,8 +177,8 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 	s := schematest.Compile(t, Schema)
 	near := []string{
 		"a", "A-b_c", "x/y", "/x/y/", "a b", " a ", "ä", "\u00a0", "a\n", "[", "0", "+5m", "-0s", ".5s", "1.s", "1h1m1s1ms1us1ns", "5μs", "0x1", "1e3", "007",
-		"10m", "600s", "0600s", "8784h", "527040m", "1m", "60000ms", "3600000ms", "720h", "1h",
-		"* * * * *", "?/5 *-5 ,1,, jan-DEC sUn", "00-059/+01 +2 1-31/5 1 1", "@every 1s", "  @daily", "TZ=UTC @hourly", "CRON_TZ=UTC  1 2 3 4 5", "@every\t0h1m", "\t1 2 3 4 5 ",
+		"10m", "0h10m", "10m0s", "10m0.0000000001s", "10.00000000000001m", "0h600s0ms", "9m60s", "600s", "0600s", "8784h", "527040m", "1m", "60000ms", "3600000ms", "720h", "1h",
+		"@every 1000ms", "@every 0.001h", "@every 01.0s", "@every 0m1s", "* * * * *", "?/5 *-5 ,1,, jan-DEC sUn", "00-059/+01 +2 1-31/5 1 1", "@every 1s", "  @daily", "TZ=UTC @hourly", "CRON_TZ=UTC  1 2 3 4 5", "@every\t0h1m", "\t1 2 3 4 5 ",
 		"https://acme.okta.com", "HTTPS://ACME.okta.com:443/", "http://LOCALHOST", "http://[::ffff:127.0.0.1]:8/", "https://a/b c", "https://a//", "https://a/b@c", "https://[::1%25x]/a",
 		"ssh://@h/a", "ssh://h:1/a", "file://", "file://localhost", "FILE:///a b", "https://h//a", "git@h:p", "C:\\a", "a:b", "./a:b", "https://h/?", "http://127.1.2.3/a",
 		"Acme.OKTA.com", "a-admin.okta.com", "a.okta-emea.com", "acme/orgs", "//acme/group/orgs//",
@@ -190,6 +200,8 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"windows: [{deny: " + quoted + ", duration: 1h}]", "windows: [{deny: 0 0 * * *, duration: " + plain + "}]",
 			"windows: [{deny: 0 0 * * *, duration: 1h, timezone: " + plain + "}]",
 			"parents: [{name: a, url: 'http://127.0.0.1', settle: " + plain + ", auth: {tokenFile: t}}]",
+			"parents: [{name: a, url: 'https://acme.okta.com', settle: " + plain + ", auth: {tokenFile: t}}]",
+			"parents: [{name: a, url: " + quoted + ", settle: 1s, auth: {tokenFile: t}}]",
 			"parents: [{name: a, url: 'https://login.acme.com', domain: " + quoted + ", auth: {tokenFile: t}}]",
 			"suspend: [{reason: " + plain + ", owner: o, orgs: [" + quoted + "]}]", "suspend: [{reason: r, owner: o, until: " + plain + "}]",
 			"git: {url: " + quoted + "}", "git: {url: " + quoted + ", auth: {sshKeyFile: k, knownHostsFile: h}}", "git: {url: ../orgs, branch: " + plain + "}",

@@ -33,6 +33,17 @@ func (f *field) isSet() bool { return f.value.FieldByName("Set").Bool() }
 
 func (f *field) isBlock() bool { return f.value.FieldByName("V").Kind() == reflect.Struct }
 
+// within reports whether the field is a block, or a key in it, at any depth.
+func (f *field) within(block *field) bool {
+	return f.path == block.path || strings.HasPrefix(f.path, block.path+".")
+}
+
+// protects reports whether the key is one without which nothing is verified. No
+// variable may remove it from the file.
+func (f *field) protects() bool {
+	return f.path == KeyGitVerify || strings.HasPrefix(f.path, KeyGitVerify+".")
+}
+
 func (f *field) mark(pos strictyaml.Pos) {
 	f.value.FieldByName("Pos").Set(reflect.ValueOf(pos))
 	f.value.FieldByName("Set").SetBool(true)

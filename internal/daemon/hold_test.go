@@ -229,13 +229,17 @@ func TestDamagedSuspensions(t *testing.T) {
 		if _, err := other.Suspend(freeze.Suspension{Reason: "x", Owner: "ada", Orgs: []string{"nobody.okta.com"}}); err != nil {
 			t.Fatal(err)
 		}
+		good, err := other.Suspend(freeze.Suspension{Reason: "y", Owner: "bob", Orgs: []string{"else.okta.com"}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		w.expect(ResultInSync)
 		file := filepath.Join(dir, "journal.db")
 		db, err := sql.Open("sqlite", file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Exec(`UPDATE suspensions SET orgs = '['`); err != nil {
+		if _, err := db.Exec(`UPDATE suspensions SET orgs = '[' WHERE reason = 'x'`); err != nil {
 			t.Fatal(err)
 		}
 		if err := db.Close(); err != nil {
@@ -245,11 +249,11 @@ func TestDamagedSuspensions(t *testing.T) {
 		for range 2 {
 			w.expectHeldUnread(file)
 			s := w.tracker.read(time.Now())
-			if len(s.Suspensions) != 1 || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {
+			if len(s.Suspensions) != 2 || s.Suspensions[1].ID != good.ID || s.Suspensions[0].Owner != "reconciler" || !strings.Contains(s.Suspensions[0].Reason, file) || len(s.Suspensions[0].Orgs) != 0 || !s.Ready {
 				t.Errorf("suspensions %+v", s.Suspensions)
 			}
 		}
-		w.expectMetrics(map[string]string{"reconciler_suspensions": "1"})
+		w.expectMetrics(map[string]string{"reconciler_suspensions": "2"})
 		if told := w.log.lines(t, "it is not known what is suspended, so nothing is written"); len(told) != 1 || told[0]["hint"] == "" || told[0]["level"] != "ERROR" {
 			t.Errorf("told: %v", told)
 		}

@@ -12,18 +12,14 @@ import (
 )
 
 // Holds returns the windows and suspensions of the config, and the suspensions
-// of the journal.
+// of the journal that can be read.
 func Holds(cfg *config.Config, j *journal.Journal) *freeze.Rules {
 	made, err := j.Suspensions()
-	if err != nil {
-		made = nil // what can't be understood isn't shown either
-	}
 	return &freeze.Rules{Windows: cfg.Windows, Suspensions: slices.Concat(cfg.Suspend, made), Unreadable: err}
 }
 
-// Suspensions returns those that hold writes now; never nil. If it can't be read
-// what is suspended, everything is, as the first of them says; the error says it
-// too.
+// Suspensions returns those that hold writes now; never nil. If some can't be read,
+// everything is suspended, as the first of them says; the error says it too.
 func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
 	rules := r.rules()
 	active := freeze.Active(rules.Suspensions, time.Now())

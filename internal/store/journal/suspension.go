@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"crypto/rand"
 	"database/sql"
 	"encoding/json"
@@ -38,43 +37,78 @@ func (r *suspensionRow) parse() error {
 	return errors.Join(err, r.Check())
 }
 
-// suspensions returns all of them, in the order in which they were made. The
-// error is about the first that can't be understood; the list has it too.
+// SuspensionsError are the suspensions that can't be read or understood. Each of them
+// may suspend more than it seems to.
+type SuspensionsError struct {
+	// Rows are what can be read of them. They don't expire.
+	Rows     []freeze.Suspension
+	problems []string
+}
+
+func (e *SuspensionsError) add(s freeze.Suspension, problem string) {
+	s.Reason, s.Owner, s.Until = clean(s.Reason), clean(s.Owner), time.Time{}
+	e.Rows = append(e.Rows, s)
+	e.problems = append(e.problems, fmt.Sprintf("the suspension %q can't be understood: %s", s.ID, clean(problem)))
+}
+
+// maxProblems is how many suspensions the text of a SuspensionsError explains.
+const maxProblems = 10
+
+// Error says what is wrong with each of them.
+func (e *SuspensionsError) Error() string {
+	told := strings.Join(e.problems[:min(len(e.problems), maxProblems)], "; ")
+	if more := len(e.problems) - maxProblems; more > 0 {
+		told += fmt.Sprintf(" (and %d more)", more)
+	}
+	return told
+}
+
+// Hint returns what to do about it.
+func (e *SuspensionsError) Hint() string {
+	var ids []string
+	for i := range e.Rows {
+		ids = append(ids, clean(e.Rows[i].ID))
+	}
+	those := "it"
+	if len(ids) > 1 {
+		those = "them"
+	}
+	return fmt.Sprintf("everything is held until then; to lift %s: reconciler resume %s", those, strings.Join(ids, " "))
+}
+
+// suspensions returns those that can be understood, in the order in which they were
+// made. If there are others, the error is a *SuspensionsError.
 func suspensions(q querier) ([]freeze.Suspension, error) {
 	rows, err := rowsOf(q, func(r *suspensionRow) []any {
 		return []any{&r.ID, &r.orgs, &r.Reason, &r.Owner, &r.since, &r.until}
 	}, `SELECT id, orgs, reason, owner, since, until FROM suspensions ORDER BY since, rowid`)
-	bad := unreadable(err)
-	if err != nil && bad == nil {
+	unread := unreadable(err)
+	if err != nil && unread == nil {
 		return nil, err
 	}
-	err = nil
-	all := make([]freeze.Suspension, len(rows))
+	var bad SuspensionsError
+	var all []freeze.Suspension
 	for i := range rows {
-		r := &rows[i]
-		if wrong := r.parse(); wrong != nil {
-			r.Reason, r.Owner = clean(r.Reason), clean(r.Owner)
-			err = cmp.Or(err, notUnderstood(r.ID, text.Flat(wrong).Error()))
+		if wrong := rows[i].parse(); wrong != nil {
+			bad.add(rows[i].Suspension, text.Flat(wrong).Error())
+		} else {
+			all = append(all, rows[i].Suspension)
 		}
-		all[i] = r.Suspension
 	}
-	for _, row := range bad {
-		err = cmp.Or(err, notUnderstood(row.Keys["id"], row.Column+": "+row.Problem))
-		all = append(all, freeze.Suspension{ID: row.Keys["id"]})
+	for _, row := range unread {
+		bad.add(freeze.Suspension{ID: row.Keys["id"]}, row.Column+": "+row.Problem)
 	}
-	return all, err
-}
-
-// notUnderstood is the error of a suspension that may suspend more than it seems to.
-func notUnderstood(id, why string) error {
-	return text.WithHint(fmt.Errorf("the suspension %q can't be understood: %s", id, clean(why)),
-		fmt.Sprintf("everything is held until then; to lift it: reconciler resume %s", id))
+	if len(bad.Rows) > 0 {
+		return all, &bad
+	}
+	return all, nil
 }
 
 // Suspensions returns the suspensions that were made while the program runs, in
 // the order in which they were made; some may have expired. If any can't be read
 // or understood, that is an error, and everything must be treated as suspended
-// (freeze.Rules.Unreadable). The list then has those that were read.
+// (freeze.Rules.Unreadable). If the others can, it is a *SuspensionsError, and they
+// are returned.
 func (j *Journal) Suspensions() (all []freeze.Suspension, err error) {
 	err = j.read("reading suspensions", func(db *sql.DB) (err error) {
 		all, err = suspensions(db)
@@ -148,12 +182,15 @@ func (j *Journal) writeOrCreate(doing string, f func(tx *sql.Tx) error) error {
 }
 
 // Resume takes back the suspensions that match reports true for, and returns
-// them in the order in which they were made. It doesn't ask about those that have
-// expired. One that can't be understood can be taken back as well.
+// them in the order in which they were made, those that can't be understood last. It
+// doesn't ask about those that have expired.
 func (j *Journal) Resume(match func(freeze.Suspension) bool) (removed []freeze.Suspension, err error) {
 	err = j.write("resuming", func(tx *sql.Tx) error {
 		all, err := suspensions(tx)
-		if all == nil {
+		var bad *SuspensionsError
+		if errors.As(err, &bad) {
+			all = append(all, bad.Rows...)
+		} else if err != nil {
 			return err
 		}
 		for _, s := range freeze.Active(all, j.now()) {

@@ -139,7 +139,10 @@ func TestSuspensionsNotUnderstood(t *testing.T) {
 			bad := suspend(t, j.Journal, suspension())
 			_, err := j.db.Exec(`UPDATE suspensions SET `+column+` = ? WHERE id = ?`, value, bad.ID)
 			must(t, err)
-			_, err = j.Suspensions()
+			all, err := j.Suspensions()
+			if len(all) != 1 || all[0].ID != good.ID {
+				t.Errorf("%s %q: the others are %+v", column, value, all)
+			}
 			wantError(t, err, fmt.Sprintf("the suspension %q can't be understood: ", bad.ID), "reconciler resume "+bad.ID)
 			wantError(t, err, words, "everything is held")
 			_, err = j.Suspend(suspension())
@@ -151,6 +154,36 @@ func TestSuspensionsNotUnderstood(t *testing.T) {
 			wantSuspended(t, j.Journal, good.ID)
 		}
 	}
+}
+
+// Each suspension that can't be understood is told, and can be taken back even if it
+// had expired: it holds everything all the same.
+func TestSeveralSuspensionsNotUnderstood(t *testing.T) {
+	now := newClock()
+	j := openJournal(t, t.TempDir(), Options{Now: now.now})
+	var ids []string
+	for range 2 {
+		s := suspension()
+		s.Until = now.now().Add(time.Hour)
+		ids = append(ids, suspend(t, j.Journal, s).ID)
+	}
+	good := suspend(t, j.Journal, suspension())
+	_, err := j.db.Exec(`UPDATE suspensions SET since = 'bad' || id WHERE until <> ''`)
+	must(t, err)
+	slices.Sort(ids)
+	now.add(2 * time.Hour)
+	all, err := j.Suspensions()
+	if len(all) != 1 || all[0].ID != good.ID {
+		t.Errorf("the others are %+v", all)
+	}
+	for _, id := range ids {
+		wantError(t, err, fmt.Sprintf("the suspension %q can't be understood: ", id), "to lift them: reconciler resume "+strings.Join(ids, " "))
+	}
+	removed, err := j.Resume(func(s freeze.Suspension) bool { return slices.Contains(ids, s.ID) })
+	if err != nil || len(removed) != len(ids) {
+		t.Errorf("removed %+v, %v", removed, err)
+	}
+	wantSuspended(t, j.Journal, good.ID)
 }
 
 // A journal that replaces a damaged one suspends everything, until that is taken
