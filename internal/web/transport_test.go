@@ -141,3 +141,42 @@ func TestCheckProxy(t *testing.T) {
 		proxy.Close()
 	}
 }
+
+// A proxy is told who connects, and for which run, whatever the transport.
+func TestProxyHeader(t *testing.T) {
+	agents := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password := proxyAuth(r)
+		agents <- r.Method + " " + r.UserAgent() + " " + user + " " + password
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	at := &url.URL{Scheme: "http", User: url.UserPassword("pu", "pw"), Host: proxy.Listener.Addr().String()}
+	ca := httptest.NewUnstartedServer(nil)
+	ca.StartTLS()
+	defer ca.Close()
+	file := tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
+	withRoots, err := caTransport(file).conns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, conns := range map[string]*http.Transport{"the process's": newDefault(), "with a file of certificates": withRoots} {
+		conns.Proxy = http.ProxyURL(at)
+		req, err := http.NewRequestWithContext(WithRun(t.Context(), "run-1"), http.MethodGet, "https://a.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conns.RoundTrip(req); err == nil {
+			t.Error("connected")
+		}
+		if got, want := <-agents, "CONNECT reconciler/devel (run run-1) pu pw"; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func proxyAuth(r *http.Request) (user, password string) {
+	r.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
+	user, password, _ = r.BasicAuth()
+	return user, password
+}
