@@ -51,6 +51,7 @@ func TestTransport(t *testing.T) {
 		{"empty", tempFile(t, ""), "can't be used: there is no certificate in it"},
 		{"UTF-16", tempFile(t, "\xff\xfe-\x00"), "can't be used: it is UTF-16; save it as UTF-8"},
 		{"indented, with a byte order mark", tempFile(t, "\ufeff  "+strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), "\n", "\n  ")), ""},
+		{"in one line", tempFile(t, strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), "\n", " ")), ""},
 		{"good", tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
