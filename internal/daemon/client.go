@@ -42,6 +42,7 @@ func FetchStatus(ctx context.Context, address string) (*Status, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", web.UserAgent(ctx))
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.GetProxyConnectHeader = web.ProxyHeader
 	defer transport.CloseIdleConnections()
 	client := &http.Client{
 		Transport:     transport,

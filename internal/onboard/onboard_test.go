@@ -251,6 +251,27 @@ func TestAnswersToTheCreation(t *testing.T) {
 	}
 }
 
+// An org that Okta doesn't create under its declared name fails with what to declare.
+// Nothing is left open: the next run asks again, once.
+func TestRefusedSubdomain(t *testing.T) {
+	w := newWorld(t, nil, "www.okta.com")
+	for range 2 {
+		o := outcome(t, w.once(t), "www.okta.com", diff.CreateOrg)
+		if o.Result != apply.Failed || !strings.Contains(o.Error, "400 E0000170") || !strings.Contains(o.Hint, "declare another domain") {
+			t.Errorf("%+v", o)
+		}
+		if c := w.creation(t, "www.okta.com"); c.Step != journal.Refused {
+			t.Errorf("%+v", c)
+		}
+	}
+	if _, ok := w.Org("www.okta.com"); ok {
+		t.Error("created")
+	}
+	if strings.Contains(w.said(), "is lost") {
+		t.Error("told of a token that never was")
+	}
+}
+
 // An org that is there already is linked, and its token was never ours. One
 // that can't be linked is somebody else's.
 func TestTaken(t *testing.T) {

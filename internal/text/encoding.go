@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"errors"
+	"regexp"
 )
 
 // byteOrderMark is what some editors and shells put at the start of a file.
@@ -34,10 +35,14 @@ func isUTF16(data []byte) bool {
 	return zero(0) && !zero(1) && zero(2) && !zero(3) || !zero(0) && zero(1) && !zero(2) && zero(3)
 }
 
+// pemInOneLine matches a block whose line ends are blanks, in three parts. A block
+// with headers doesn't match, as nothing says where each of them ends.
+var pemInOneLine = regexp.MustCompile(`(-----BEGIN [A-Z0-9 ]+-----)([A-Za-z0-9+/= \t]+)(-----END [A-Z0-9 ]+-----)`)
+
 // PEM returns a PEM as package pem reads it, which wants each line to begin at the
 // left: without the blanks around lines that one has which was copied out of YAML.
 // Environment variables often hold a PEM in one line, with its line ends written
-// as \n; a backslash occurs nowhere else in a PEM.
+// as \n, for a backslash occurs nowhere else in a PEM, or turned to blanks.
 func PEM(data []byte) []byte {
 	if !bytes.Contains(data, []byte("-----BEGIN ")) {
 		return data
@@ -46,6 +51,7 @@ func PEM(data []byte) []byte {
 		data = bytes.ReplaceAll(data, []byte(`\r`), nil)
 		data = bytes.ReplaceAll(data, []byte(`\n`), []byte("\n"))
 	}
+	data = pemInOneLine.ReplaceAll(data, []byte("$1\n$2\n$3\n")) // package pem ignores blanks in $2
 	var out []byte
 	for line := range bytes.Lines(data) {
 		out = append(append(out, bytes.TrimSpace(line)...), '\n')

@@ -37,6 +37,10 @@ func TestPEM(t *testing.T) {
 		"\t-----BEGIN X-----\r\n\tAAAA\r\n\tAAAA\r\n\t-----END X-----",
 		`-----BEGIN X-----\nAAAA\nAAAA\n-----END X-----\n`,
 		`-----BEGIN X-----\r\nAAAA\r\nAAAA\r\n-----END X-----` + "\n",
+		"-----BEGIN X----- AAAA AAAA -----END X-----",
+		" -----BEGIN X-----  AAAA\tAAAA -----END X----- \n",
+		"-----BEGIN X-----AAAAAAAA-----END X-----\r\n",
+		"text around it\n-----BEGIN X----- AAAA AAAA -----END X-----\n-----BEGIN Y----- BBBB -----END Y-----\n",
 	} {
 		b, _ := pem.Decode(PEM([]byte(in)))
 		if b == nil || b.Type != "X" || len(b.Bytes) != 6 {

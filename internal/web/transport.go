@@ -26,7 +26,7 @@ var Default http.RoundTripper = newDefault()
 
 func newDefault() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy, t.OnProxyConnectResponse = EnvironmentProxy, CheckProxy
+	t.Proxy, t.GetProxyConnectHeader, t.OnProxyConnectResponse = EnvironmentProxy, ProxyHeader, CheckProxy
 	return t
 }
 
@@ -44,21 +44,30 @@ func Transport(caFile string) http.RoundTripper {
 type caTransport string
 
 func (file caTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	roots, err := CertPool(string(file))
+	conns, err := file.conns()
 	if err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
 		return nil, err
 	}
-	conns := &http.Transport{
+	return conns.RoundTrip(req)
+}
+
+// conns returns connections for one request.
+func (file caTransport) conns() (*http.Transport, error) {
+	roots, err := CertPool(string(file))
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
 		Proxy:                  EnvironmentProxy,
+		GetProxyConnectHeader:  ProxyHeader,
 		OnProxyConnectResponse: CheckProxy,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
 		DisableKeepAlives:      true,
-	}
-	return conns.RoundTrip(req)
+	}, nil
 }
 
 // CertPool returns the system's certificates and those in a file in PEM; nil,
@@ -134,6 +143,12 @@ func EnvironmentProxy(req *http.Request) (*url.URL, error) {
 type ProxyError struct{ msg string }
 
 func (e *ProxyError) Error() string { return e.msg }
+
+// ProxyHeader is for http.Transport.GetProxyConnectHeader: a proxy's log has the same
+// [UserAgent] as the server's. Without it, it is that of package http.
+func ProxyHeader(ctx context.Context, _ *url.URL, _ string) (http.Header, error) {
+	return http.Header{"User-Agent": {UserAgent(ctx)}}, nil
+}
 
 // CheckProxy is for http.Transport.OnProxyConnectResponse: it returns an error for a
 // proxy that doesn't connect us, with its answer.

@@ -51,6 +51,7 @@ func TestTransport(t *testing.T) {
 		{"empty", tempFile(t, ""), "can't be used: there is no certificate in it"},
 		{"UTF-16", tempFile(t, "\xff\xfe-\x00"), "can't be used: it is UTF-16; save it as UTF-8"},
 		{"indented, with a byte order mark", tempFile(t, "\ufeff  "+strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), "\n", "\n  ")), ""},
+		{"in one line", tempFile(t, strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})), "\n", " ")), ""},
 		{"good", tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,4 +141,43 @@ func TestCheckProxy(t *testing.T) {
 		conns.CloseIdleConnections()
 		proxy.Close()
 	}
+}
+
+// A proxy is told who connects, and for which run, whatever the transport.
+func TestProxyHeader(t *testing.T) {
+	agents := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password := proxyAuth(r)
+		agents <- r.Method + " " + r.UserAgent() + " " + user + " " + password
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	at := &url.URL{Scheme: "http", User: url.UserPassword("pu", "pw"), Host: proxy.Listener.Addr().String()}
+	ca := httptest.NewUnstartedServer(nil)
+	ca.StartTLS()
+	defer ca.Close()
+	file := tempFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate().Raw})))
+	withRoots, err := caTransport(file).conns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, conns := range map[string]*http.Transport{"the process's": newDefault(), "with a file of certificates": withRoots} {
+		conns.Proxy = http.ProxyURL(at)
+		req, err := http.NewRequestWithContext(WithRun(t.Context(), "run-1"), http.MethodGet, "https://a.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conns.RoundTrip(req); err == nil {
+			t.Error("connected")
+		}
+		if got, want := <-agents, "CONNECT reconciler/devel (run run-1) pu pw"; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func proxyAuth(r *http.Request) (user, password string) {
+	r.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
+	user, password, _ = r.BasicAuth()
+	return user, password
 }

@@ -94,10 +94,11 @@ func TestAppToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"PKCS#1":   pkcs1(key),
-		"indented": []byte("  " + strings.ReplaceAll(string(pkcs1(key)), "\n", "\n  ")),
-		"one line": []byte(strings.ReplaceAll(string(pkcs1(key)), "\n", `\n`)),
-		"PKCS#8":   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		"PKCS#1":                pkcs1(key),
+		"indented":              []byte("  " + strings.ReplaceAll(string(pkcs1(key)), "\n", "\n  ")),
+		"one line":              []byte(strings.ReplaceAll(string(pkcs1(key)), "\n", `\n`)),
+		"one line, with blanks": []byte(strings.ReplaceAll(string(pkcs1(key)), "\n", " ")),
+		"PKCS#8":                pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
 	} {
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
@@ -108,7 +109,7 @@ func TestAppToken(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
-	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 3 {
+	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 4 {
 		t.Errorf("%+v", all)
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 func readFile(t *testing.T, name string) string {
@@ -418,6 +419,7 @@ type proxyServer struct {
 	used   atomic.Int32
 	mu     sync.Mutex
 	auths  []string
+	agents []string
 	wg     sync.WaitGroup // of requests, and of what passes after them
 }
 
@@ -427,6 +429,7 @@ func (p *proxyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.used.Add(1)
 	p.mu.Lock()
 	p.auths = append(p.auths, r.Header.Get("Proxy-Authorization"))
+	p.agents = append(p.agents, r.UserAgent())
 	p.mu.Unlock()
 	if p.status != 0 || r.Method != http.MethodConnect {
 		http.Error(w, "No. "+r.Header.Get("Proxy-Authorization"), max(p.status, http.StatusBadRequest))
@@ -512,8 +515,13 @@ func TestProxy(t *testing.T) {
 			logger, logged := logTo()
 			g := newGit(t, GitOptions{URL: "https://git.example/repo.git", Auth: Auth{CAFile: tempFile(t, tt.ca)}, Logger: logger})
 			g.proxy = http.ProxyURL(u)
-			snap, err := g.Fetch(t.Context())
+			snap, err := g.Fetch(web.WithRun(t.Context(), "run-1"))
 			keepsSecret(t, err, logged, "me")
+			for _, agent := range p.agents {
+				if agent != "reconciler/devel (run run-1)" {
+					t.Errorf("the proxy is asked by %q", agent)
+				}
+			}
 			if tt.words != nil {
 				wantError(t, err, tt.kind, tt.words...)
 				return

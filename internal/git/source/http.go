@@ -85,10 +85,11 @@ func (s *httpSession) Close() error {
 // that they can be closed when a conversation is over.
 func (g *Git) newHTTPTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		Proxy:               g.proxyFor,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: 10 * time.Second,
-		ForceAttemptHTTP2:   true,
+		Proxy:                 g.proxyFor,
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:   10 * time.Second,
+		ForceAttemptHTTP2:     true,
+		GetProxyConnectHeader: web.ProxyHeader,
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
 				return &refusal{status: resp.StatusCode, header: resp.Header, byProxy: true}

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"reconciler/internal/text"
 )
 
 // hostKeys is what a file of known hosts says of one host. It is read as OpenSSH
@@ -44,6 +46,10 @@ type damagedLine struct {
 	revokes bool
 }
 
+// maxLineWarnings is how many lines of a file are named that can't be read. The file
+// may be another one altogether, of any length.
+const maxLineWarnings = 10
+
 // knownHosts reads the file. It warns of lines that can't be read.
 func (g *Git) knownHosts(addr string) (*hostKeys, error) {
 	file := g.opts.Auth.KnownHostsFile
@@ -55,9 +61,9 @@ func (g *Git) knownHosts(addr string) (*hostKeys, error) {
 	byName := make([]hostKeys, len(k.names))
 	n, good := 0, 0
 	var bad []damagedLine
-	for text := range strings.Lines(string(data)) {
+	for line := range strings.Lines(string(data)) {
 		n++
-		l, err := parseKnownHost(text)
+		l, err := parseKnownHost(line)
 		switch {
 		case err != nil:
 			bad = append(bad, damagedLine{line: n, err: err})
@@ -74,8 +80,11 @@ func (g *Git) knownHosts(addr string) (*hostKeys, error) {
 		return nil, g.fail(ErrDenied, "its lines are as ssh-keyscan prints them", "the file of known hosts can't be used: line %d of %q: %v",
 			bad[0].line, file, bad[0].err)
 	}
-	for _, d := range bad {
+	for _, d := range bad[:min(len(bad), maxLineWarnings)] {
 		g.warnOnce(fmt.Sprintf("git: line %d of the file of known hosts %q is passed over: %v", d.line, file, d.err))
+	}
+	if more := len(bad) - maxLineWarnings; more > 0 {
+		g.warnOnce(fmt.Sprintf("git: %s of the file of known hosts %q can't be read either", text.Plural(more, "line"), file))
 	}
 	for _, named := range byName {
 		if len(k.keys)+len(k.authorities) == 0 {
@@ -132,8 +141,8 @@ const (
 
 // parseKnownHost parses a line. With an error, it returns what hosts the line may
 // be about, and its marker.
-func parseKnownHost(text string) (knownHost, error) {
-	fields := strings.Fields(text)
+func parseKnownHost(line string) (knownHost, error) {
+	fields := strings.Fields(line)
 	var l knownHost
 	if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 		return l, nil
@@ -149,6 +158,9 @@ func parseKnownHost(text string) (knownHost, error) {
 	}
 	if len(fields) < 3 {
 		return l, errors.New("it has no names, kind of key and key, as ssh-keyscan prints them")
+	}
+	if _, _, ok := parseHashed(l.hosts); isHashed(l.hosts) && !ok {
+		return l, errors.New("its hashed name is not of the form |1|SALT|HASH, as ssh-keygen -H writes it")
 	}
 	kind := fields[1]
 	blob, err := base64.StdEncoding.DecodeString(fields[2])
@@ -175,7 +187,7 @@ func (e errUnknownKind) Error() string {
 // matchHost reports whether the names of a line are those of a host: one of them is,
 // and none that is negated.
 func matchHost(names, host string) bool {
-	if strings.HasPrefix(names, "|") {
+	if isHashed(names) {
 		return matchHashed(names, host)
 	}
 	matched := false
@@ -192,17 +204,27 @@ func matchHost(names, host string) bool {
 	return matched
 }
 
-// matchHashed reports whether a name of the form |1|SALT|HASH is that of a host.
-func matchHashed(name, host string) bool {
+// isHashed reports whether the names of a line are a hash of one.
+func isHashed(names string) bool { return strings.HasPrefix(names, "|") }
+
+// parseHashed parses a name of the form |1|SALT|HASH, of the lengths that OpenSSH
+// wants.
+func parseHashed(name string) (salt, hash []byte, ok bool) {
 	parts := strings.Split(name, "|")
 	if len(parts) != 4 || parts[1] != "1" {
-		return false
+		return nil, nil, false
 	}
 	salt, saltErr := base64.StdEncoding.DecodeString(parts[2])
 	hash, hashErr := base64.StdEncoding.DecodeString(parts[3])
+	return salt, hash, saltErr == nil && hashErr == nil && len(salt) == sha1.Size && len(hash) == sha1.Size
+}
+
+// matchHashed reports whether a name of the form |1|SALT|HASH is that of a host.
+func matchHashed(name, host string) bool {
+	salt, hash, ok := parseHashed(name)
 	mac := hmac.New(sha1.New, salt)
 	mac.Write([]byte(host))
-	return saltErr == nil && hashErr == nil && hmac.Equal(mac.Sum(nil), hash)
+	return ok && hmac.Equal(mac.Sum(nil), hash)
 }
 
 // matchWildcards reports whether s is like the pattern, in which * stands for any

@@ -194,6 +194,12 @@ func TestKnownHostsDamagedLines(t *testing.T) {
 		{"cut off", "other.example ssh-ed25519 " + blob[:20], "its key is damaged"},
 		{"not base64", "other.example ssh-ed25519 ~~~", "no key of the kind"},
 		{"another kind", "other.example ssh-rsa " + blob, "no key of the kind"},
+		{"hashed name", "|1|x|y ssh-ed25519 " + blob, "its hashed name is not of the form |1|SALT|HASH"},
+		{"hashed name of tomorrow", "|2|abc|def ssh-ed25519 " + blob, "its hashed name is not of the form |1|SALT|HASH"},
+		{"hashed name, cut off", knownhosts.HashHostname("x.example")[:40] + " ssh-ed25519 " + blob, "its hashed name"},
+		{"hashed name among others", knownhosts.HashHostname("x.example") + ",x ssh-ed25519 " + blob, "its hashed name"},
+		{"hashed name, revoked", "@revoked |1|AAAA|AAAA ssh-ed25519 " + blob, "its hashed name"},
+		{"hashed name of another", knownhosts.HashHostname("x.example") + " ssh-ed25519 " + blob, ""},
 		{"long", strings.Repeat("x", 100_000), "as ssh-keyscan prints them"},
 		{"byte order mark", "\ufeff# comment", ""},
 		{"comment and blank", "#\n\n \t", ""},
@@ -219,6 +225,30 @@ func TestKnownHostsDamagedLines(t *testing.T) {
 				t.Errorf("got %q, want one warning with %q", got, tt.warning)
 			}
 		})
+	}
+}
+
+// A file of many lines that can't be read makes few warnings, the last with a count.
+func TestKnownHostsManyDamagedLines(t *testing.T) {
+	key, _ := newKey(t)
+	line := knownhosts.Line([]string{"git.example:2222"}, key.PublicKey())
+	for n, last := range map[int]string{10: "line 10 of", 11: "1 line of", 5000: "4990 lines of"} {
+		log, logged := logTo()
+		g := newGit(t, GitOptions{URL: "ssh://git.example:2222/r", Logger: log,
+			Auth: Auth{SSHKeyFile: "key", KnownHostsFile: tempFile(t, strings.Repeat("garbage line\n", n)+line)}})
+		for range 2 {
+			k, err := g.knownHosts("git.example:2222")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.check(k.addr, nil, key.PublicKey()); err != nil {
+				t.Error(err)
+			}
+		}
+		got := strings.Split(strings.TrimSpace(logged.String()), "\n")
+		if len(got) != min(n, 11) || !strings.Contains(got[0], "line 1 of") || !strings.Contains(got[len(got)-1], last+" the file of known hosts") {
+			t.Errorf("%d lines: %d warnings, the last %q", n, len(got), got[len(got)-1])
+		}
 	}
 }
 

@@ -189,6 +189,7 @@ func BaseTransport(concurrency int) *http.Transport {
 		// a POST on one that is just being closed can't be sent again.
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 1 << 20,
+		GetProxyConnectHeader:  web.ProxyHeader,
 		OnProxyConnectResponse: web.CheckProxy,
 		// Without pings a dead HTTP/2 connection stays in use: each retry
 		// would time out on it in turn.

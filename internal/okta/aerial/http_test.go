@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/web"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,6 +63,29 @@ func serve(t testing.TB, h http.Handler) *http.Transport {
 		done.Wait()
 	})
 	return tr
+}
+
+// A proxy is told which program connects, and for which run.
+func TestProxySeesUserAgent(t *testing.T) {
+	agents := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		agents <- r.Method + " " + r.UserAgent()
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	tr := BaseTransport(MaxConcurrency)
+	defer tr.CloseIdleConnections()
+	tr.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy.Listener.Addr().String()})
+	req, err := http.NewRequestWithContext(web.WithRun(t.Context(), "run-1"), http.MethodGet, "https://a.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.RoundTrip(req); err == nil {
+		t.Error("connected")
+	}
+	if got, want := <-agents, "CONNECT reconciler/devel (run run-1)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 type pipeListener struct {

@@ -102,14 +102,26 @@ func (c *Client) call(method, endpoint string, repeat rest.Repeat) *rest.Call {
 	}
 }
 
-// codeNoFeature is Okta's for a feature that the org does not have.
-const codeNoFeature = "E0000015"
+// Okta's codes for a creation that can't be done as it is declared. Those for a
+// subdomain that is in use are in [Taken].
+const (
+	codeNoFeature = "E0000015" // the org does not have it
+	codeBadName   = "E0000089" // of the org or its subdomain
+	codeReserved  = "E0000170"
+	codeTooLong   = "E0000172"
+)
 
 // hint returns what to do about an answer that is not a success.
 func (c *Client) hint(e *rest.Error) string {
 	switch {
 	case e.Code == codeNoFeature:
 		return "the parent has no Org Creator API: ask Okta Support to switch it on there"
+	case e.Code == codeBadName:
+		return "a subdomain has letters, digits, and hyphens between them, and an org's name at most 100 characters: declare another domain or name"
+	case e.Code == codeReserved:
+		return "Okta keeps this subdomain for itself, so no org can have it: declare another domain"
+	case e.Code == codeTooLong:
+		return "a subdomain has at most 57 characters: declare another domain"
 	case e.Status == http.StatusUnauthorized:
 		return "Okta refused the parent's credentials: check " + c.keys.Auth + "; an API token dies with its owner, and after 30 days without use"
 	case e.Status == http.StatusForbidden:

@@ -2,6 +2,7 @@ package parent
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
+	"reconciler/internal/state"
 )
 
 // world is a simulator behind HTTP in memory.
@@ -65,6 +67,38 @@ func TestBySSWS(t *testing.T) {
 	if _, err := c.CreateOrg(t.Context(), "acme-other", bad, yes); err == nil || Taken(err) ||
 		!strings.Contains(err.Error(), "400 E0000001 Api validation failed: subdomain: admin.profile.email: ") {
 		t.Errorf("a bad address: %v", err)
+	}
+}
+
+// A subdomain or name that Okta doesn't take is sent once, creates nothing, and the
+// hint says what to declare.
+func TestRefusedNames(t *testing.T) {
+	w := newWorld(t, simulatortest.Config{})
+	c := w.client(t, w.ssws(w.ParentToken), nil)
+	long := testOrg
+	long.Name = strings.Repeat("n", 101)
+	for _, tt := range []struct {
+		subdomain  string
+		org        state.Create
+		code, hint string
+	}{
+		{"www", testOrg, "E0000170", "Okta keeps this subdomain"},
+		{"login", testOrg, "E0000170", "Okta keeps this subdomain"},
+		{"acme-other-admin", testOrg, "E0000170", "Okta keeps this subdomain"},
+		{"bad name", testOrg, "E0000089", "letters, digits, and hyphens"},
+		{"acme-long", long, "E0000089", "at most 100 characters"},
+		{strings.Repeat("a", 58), testOrg, "E0000172", "at most 57 characters"},
+	} {
+		asked := 0
+		_, err := c.CreateOrg(t.Context(), tt.subdomain, tt.org, func(context.Context) error { asked++; return nil })
+		var uncertain *rest.UncertainError
+		if err == nil || Taken(err) || errors.As(err, &uncertain) || asked != 1 ||
+			!strings.Contains(err.Error(), "400 "+tt.code) || !strings.Contains(hintOf(err), tt.hint) {
+			t.Errorf("%q, sent %d times: %v; hint %q", tt.subdomain, asked, err, hintOf(err))
+		}
+		if _, ok := w.Org(tt.subdomain + ".okta.com"); ok {
+			t.Errorf("%q was created", tt.subdomain)
+		}
 	}
 }
 

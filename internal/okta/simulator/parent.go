@@ -73,9 +73,6 @@ func (s *Simulator) createOrg(c *call) *answer {
 	if u, err := url.Parse(website); website != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
 		in.complain("website: The field must be a URL")
 	}
-	if sub != "" && !subdomainForm.MatchString(sub) {
-		in.complain("subdomain: The field must consist of letters, digits and hyphens")
-	}
 	if causes := in.done(); len(causes) > 0 {
 		return s.invalid("subdomain", causes...)
 	}
@@ -87,18 +84,27 @@ func (s *Simulator) createOrg(c *call) *answer {
 	return s.addChild(c, domain, createdOrg{Name: name, Website: website, Admin: admin})
 }
 
+// reservedSubdomains are hosts of Okta's own. Which others are reserved is
+// unconfirmed, except for those of Admin Consoles.
+var reservedSubdomains = []string{"www", "login"}
+
+// reserved reports whether no org can have the subdomain.
+func reserved(sub string) bool {
+	sub = strings.ToLower(sub)
+	return slices.Contains(reservedSubdomains, sub) || strings.HasSuffix(sub, "-admin")
+}
+
 // checkNames returns the error about a subdomain or name for which the Org
-// Creator API has codes of its own, or nil. Which subdomains are reserved is
-// unconfirmed; those of Admin Consoles are.
+// Creator API has codes of its own, or nil.
 func (s *Simulator) checkNames(sub, name, domain string) *answer {
 	const subdomain = "Org Creator API subdomain validation exception: "
 	bad := func(code, summary string) *answer { return s.fail(http.StatusBadRequest, code, summary) }
 	switch taken := s.byDomain[domain]; {
-	case utf8.RuneCountInString(name) > 100:
+	case utf8.RuneCountInString(name) > 100, !subdomainForm.MatchString(sub):
 		return bad(codeOrgName, "Org Creator API name validation exception.")
 	case len(sub) > 57:
 		return bad(codeLong, subdomain+"The value exceeds the max length.")
-	case strings.HasSuffix(strings.ToLower(sub), "-admin"):
+	case reserved(sub):
 		return bad(codeReserved, subdomain+"Using a reserved value. Try again with a different value.")
 	case taken != nil && !s.ready(taken):
 		return bad(codeLocked, subdomain+"The value is already in use by a different request.")
