@@ -182,24 +182,45 @@ func (d *orgDiff) cannotFix(field, desired, actual string) {
 func (d *orgDiff) entitle(live *index) {
 	missing := live.notSubscribed(d.org)
 	if len(missing) == 0 {
+		d.keepUnsubscribed(live)
 		return
 	}
-	var names []string
 	no := "no longer subscribes"
-	for _, id := range missing {
-		names = append(names, nameProduct(id, live.names))
-		if !live.enabled[id] {
-			no = "does not subscribe"
-		}
+	if slices.ContainsFunc(missing, func(id string) bool { return !live.enabled[id] }) {
+		no = "does not subscribe"
 	}
 	why := fmt.Sprintf("%s: the account %s to %s: buy what is missing, take it out of the manifest, or correct its id (%s)",
-		blockedUnentitled, no, enumerate(names), productPos(d.org, missing[0]))
+		blockedUnentitled, no, enumerate(named(missing, live.names)), productPos(d.org, missing[0]))
 	d.cannotFix(FieldProducts, strings.Join(missing, ", "), "not subscribed")
 	d.blockAll(why)
 	if d.org.Mode == state.Report {
 		why = blockedReport + "; " + why // which nobody wants to be done
 	}
 	d.unfixable[len(d.unfixable)-1].Reason = why
+}
+
+// keepUnsubscribed blocks changes that would write a product again which the org
+// keeps and the account no longer subscribes to: Okta refuses the whole list.
+func (d *orgDiff) keepUnsubscribed(live *index) {
+	for i := range d.changes {
+		c := &d.changes[i]
+		if c.Action != UpdateProducts {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(c.After.List()), func(id string) bool { return live.subscribed[id] })
+		if len(kept) > 0 {
+			c.Blocked = fmt.Sprintf("%s: the org keeps %s, to which the account no longer subscribes: buy it, or declare the org without it and exact",
+				blockedUnentitled, enumerate(named(kept, live.names)))
+		}
+	}
+}
+
+func named(ids []string, names map[string]string) []string {
+	all := make([]string, len(ids))
+	for i, id := range ids {
+		all[i] = nameProduct(id, names)
+	}
+	return all
 }
 
 // askForID asks for the id of an org that the manifest would create: it is what
