@@ -125,20 +125,30 @@ func (g *Git) remoteHistory(ctx context.Context, tip, since plumbing.Hash) (*his
 
 var errNotGiven = errors.New("the server does not give that commit")
 
-// fetchHistory connects and asks for the history.
+// fetchHistory connects and asks for the history, again for as long as the server
+// forbids what the request would leave out.
 func (g *Git) fetchHistory(ctx context.Context, how extent, tip, since plumbing.Hash) (*history, error) {
-	s, err := g.connect(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		s, err := g.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		h, err := g.converseHistory(ctx, s, how, tip, since)
+		s.Close()
+		if !errors.Is(err, errFilter) {
+			return h, err
+		}
 	}
-	defer s.Close()
-	return g.converseHistory(ctx, s, how, tip, since)
 }
 
 // filters leave out objects other than commits, the best one first. Servers that
 // filter may still forbid one or the other, and then the next try is without it
 // (https://git-scm.com/docs/git-config, uploadpackfilter.FILTER.allow).
-var filters = [maxTries]packp.Filter{"tree:0", "blob:none", ""}
+var filters = [...]packp.Filter{"tree:0", "blob:none", ""}
+
+// errFilter means that the server forbids a filter, and that the next request is to
+// be made with the next of filters.
+var errFilter = errors.New("the server does not filter like that")
 
 // converseHistory asks for the list of refs and for the history.
 func (g *Git) converseHistory(ctx context.Context, s session, how extent, tip, since plumbing.Hash) (*history, error) {
@@ -163,7 +173,7 @@ func (g *Git) converseHistory(ctx context.Context, s session, how extent, tip, s
 	case err == nil:
 	case req.filter != "" && adv.Capabilities.Supports(capability.Filter) && strings.Contains(err.Error(), "filter"):
 		g.filter++
-		return nil, g.transient("", "the server does not filter by %s", req.filter)
+		return nil, errFilter
 	case wanted && refused(err):
 		return nil, errNotGiven
 	default:
