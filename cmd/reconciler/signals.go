@@ -84,7 +84,7 @@ func (s *signals) takeHangups() <-chan struct{} {
 	return s.hangup
 }
 
-// stop gives SIGINT and SIGTERM their usual effect again. SIGHUP and SIGPIPE stay
+// stop restores the usual effect of SIGINT and SIGTERM. SIGHUP and SIGPIPE stay
 // without one for the rest of the process.
 func (s *signals) stop() {
 	signal.Stop(s.ends)

@@ -226,7 +226,7 @@ type Unfixable struct {
 	Field   string `json:"field"`
 	Desired string `json:"desired"`
 	Actual  string `json:"actual"`
-	// Reason says why and what to do, where the values don't say it.
+	// Reason is why, and what to do, where the values don't say it.
 	Reason string `json:"reason,omitempty"`
 	// Origin says, in a review, where the difference comes from; empty otherwise.
 	Origin Origin `json:"origin,omitempty"`

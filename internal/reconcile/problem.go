@@ -12,7 +12,7 @@ type Problem struct {
 	// Error is one line. Of many mistakes in manifests it has the first, and the
 	// number of the others.
 	Error string `json:"error"`
-	// Hint says what to do about it; empty when there is nothing to add.
+	// Hint is what to do about it; empty when there is nothing to add.
 	Hint string `json:"hint,omitempty"`
 	// Manifests are all the mistakes in the manifests, as FILE:LINE:COL:
 	// message.

@@ -48,7 +48,7 @@ func (e *UnverifiedError) Error() string {
 // Unwrap returns what is wrong with it.
 func (e *UnverifiedError) Unwrap() error { return e.err }
 
-// Why says what is wrong without naming the commit.
+// Why returns what is wrong without naming the commit.
 func (e *UnverifiedError) Why() string { return e.err.Error() }
 
 // unverified refuses the tip because of a signature.

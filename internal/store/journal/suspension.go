@@ -54,7 +54,7 @@ func (e *SuspensionsError) add(s freeze.Suspension, problem string) {
 // maxProblems is how many suspensions the text of a SuspensionsError explains.
 const maxProblems = 10
 
-// Error says what is wrong with each of them.
+// Error returns what is wrong with each of them.
 func (e *SuspensionsError) Error() string {
 	told := strings.Join(e.problems[:min(len(e.problems), maxProblems)], "; ")
 	if more := len(e.problems) - maxProblems; more > 0 {
