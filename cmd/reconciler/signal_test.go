@@ -198,6 +198,20 @@ func TestInterruptedWhileCreating(t *testing.T) {
 	}
 }
 
+// A single run of the daemon that is stopped ends as apply does.
+func TestInterruptedRunOnce(t *testing.T) {
+	r := newRig(t, 4, false)
+	if err := os.WriteFile(filepath.Join(r.dir, "orgs", "new.yaml"), []byte(newOrgs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("RECONCILER_MODE", "apply")
+	code := r.interrupt(t, interruption{ends: true, signals: []os.Signal{syscall.SIGTERM}},
+		simulator.Fault{Method: "POST", Path: "/api/v1/orgs", API: "org", Delay: 500 * time.Millisecond}, "run --once --config "+r.config)
+	if code != exitPartly {
+		t.Errorf("ended with %d", code)
+	}
+}
+
 // The same while products are written: what was sent is known, and nothing is left
 // out without the report saying so.
 func TestInterruptedWhileWriting(t *testing.T) {
