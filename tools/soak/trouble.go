@@ -17,7 +17,8 @@ func (w *world) trouble(ctx context.Context) error {
 	start := time.Now()
 	nextSignal := start.Add(5 * time.Second)
 	nextChange, nextSuspension, resume, nextLook := start, start.Add(20*time.Second), time.Time{}, start.Add(time.Minute)
-	for now := start; now.Sub(start) < w.opts.length; now = time.Now() {
+	for time.Since(start) < w.opts.length {
+		now := time.Now()
 		if err := w.replace(); err != nil {
 			return err
 		}
