@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +31,9 @@ func (d *demo) review(ctx context.Context) error {
 	if err := d.commit("link acme-new, lifecycle management for EMEA", fleet); err != nil {
 		return err
 	}
-	out, err := d.command(ctx, exitDifferences, "diff", "--base", "main~1", "--offline", "--detailed-exitcode")
+	// The demo may be run in a clone of something else, which would be compared.
+	manifests := filepath.Join(d.repo.Dir(), "orgs")
+	out, err := d.command(ctx, exitDifferences, "diff", "--base", "main~1", "--manifests", manifests, "--offline", "--detailed-exitcode")
 	if err != nil {
 		return err
 	}
