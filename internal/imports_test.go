@@ -31,7 +31,7 @@ var mayImport = map[string]struct {
 	"internal/report/findings":                 {[]string{"internal/strictyaml", "internal/text"}, "shows findings, whoever found them"},
 
 	// Desired state, and where it comes from.
-	"internal/state":  {[]string{"internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
+	"internal/state":  {[]string{"internal/okta/objects", "internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
 	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists"},
 
 	// Git: no package of it knows Okta.
@@ -43,6 +43,8 @@ var mayImport = map[string]struct {
 	"internal/git/forge/forgetest": {nil, "stands in for GitHub and GitLab and must not share a mistake with the client"},
 
 	// Okta: no package of it knows git.
+	"internal/okta/objects":                 {[]string{"internal/strictyaml", "internal/text"}, "kinds are data: what reads and writes them is elsewhere"},
+	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
 	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
 	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
 	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
@@ -51,9 +53,9 @@ var mayImport = map[string]struct {
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
 
 	// What is decided, done and shown.
-	"internal/diff":     {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":    {[]string{"internal/diff", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
-	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
+	"internal/diff":     {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
+	"internal/apply":    {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
 	"internal/importer": {[]string{"internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 )
 
@@ -23,6 +24,11 @@ const (
 	UpdateProducts  Action = "update-products"
 	SetStatus       Action = "set-status"
 	RequestDeletion Action = "request-deletion"
+	// What follows is about the configuration of one org.
+	CreateObject   Action = Action(objects.Create)
+	UpdateObject   Action = Action(objects.Update)
+	DeleteObject   Action = Action(objects.Delete)
+	ReorderObjects Action = Action(objects.Reorder)
 )
 
 // Plan holds all differences between desired and actual, as sorted plain data.
@@ -85,6 +91,18 @@ type Summary struct {
 	Blocked int `json:"blocked"`
 	// Destructive counts the changes that remove something, blocked ones too.
 	Destructive int `json:"destructive"`
+	// Objects counts the objects of the orgs' configuration; nil where no org declares
+	// any.
+	Objects *ObjectSummary `json:"objects,omitempty"`
+}
+
+// ObjectSummary counts the declared objects of all orgs, the live ones that nobody
+// declares, and those of orgs whose configuration could not be read.
+type ObjectSummary struct {
+	Declared  int `json:"declared"`
+	InSync    int `json:"inSync"`
+	Unmanaged int `json:"unmanaged"`
+	Unknown   int `json:"unknown"`
 }
 
 // Change is one call to be made.
@@ -120,6 +138,29 @@ type Change struct {
 	Cell string `json:"cell,omitempty"`
 	// Create holds the parameters of create-org; nil for other actions.
 	Create *state.Create `json:"create,omitempty"`
+	// Kind and Object name the object that is changed; Type is the type of a policy,
+	// or of the policy of a rule. All are empty for changes of the org itself.
+	Kind   string `json:"kind,omitempty"`
+	Object string `json:"object,omitempty"`
+	Type   string `json:"type,omitempty"`
+	// ObjectID is the object's id, and ParentID that of a rule's policy, as far as
+	// they exist. System is set for an object that Okta made.
+	ObjectID string `json:"objectID,omitempty"`
+	ParentID string `json:"parentID,omitempty"`
+	System   bool   `json:"system,omitempty"`
+	// ClientID is the service app in the org that the change is made with.
+	ClientID string `json:"clientID,omitempty"`
+	// Fields are the fields of the object that change, sorted by path.
+	Fields []Field `json:"fields,omitempty"`
+	// Risks are how the change may lock people out, one line each.
+	Risks []string `json:"risks,omitempty"`
+}
+
+// Field is a field of an object that changes.
+type Field struct {
+	objects.FieldChange
+	// Origin says, in a review, where the difference comes from; empty otherwise.
+	Origin Origin `json:"origin,omitempty"`
 }
 
 // Value is one side of a change: a list of product ids, one word, or nothing.
@@ -252,6 +293,9 @@ type Unknown struct {
 	// Error is the same each time for the same reason, as the plan's digest covers
 	// it.
 	Error string `json:"error"`
+	// Part is "configuration" if it is only the org's configuration that could not be
+	// read; empty otherwise.
+	Part string `json:"part,omitempty"`
 	// MayLose is set if something might be taken from the org if it could be
 	// read: the guards count it as if it were.
 	MayLose bool `json:"mayLose,omitempty"`

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/strictyaml"
 )
 
@@ -80,6 +81,14 @@ type DesiredOrg struct {
 	Create *Create
 	// RequestDeletion asks Okta to delete the (INACTIVE) org.
 	RequestDeletion bool
+	// Labels and Vars are by their names, and may be nil.
+	Labels, Vars map[string]string
+	// Owner is who answers for the org, or empty.
+	Owner string
+	// ClientID is the API service app in this org; empty if it isn't declared.
+	ClientID string
+	// Config is what is declared of the org's own configuration; nil if nothing is.
+	Config *objects.Declared
 	// Pos is where the org is declared.
 	Pos Pos
 	// ProductPos is where each of Products is first named, by product id.

@@ -1,0 +1,154 @@
+package objects
+
+// Kind describes a kind of Okta objects. The kinds are built once and must not be
+// changed.
+type Kind struct {
+	// Name is the kind's key in manifests and plans, such as "networkZones". For a
+	// setting it is the key below "settings", such as "threatInsight".
+	Name string
+	// Title is what messages call one object, such as "network zone".
+	Title string
+	// Doc is one sentence for editors.
+	Doc string
+	// Setting is set for an object of which each org has exactly one. It has no key,
+	// and is neither created nor deleted.
+	Setting bool
+	// Fixed is set if objects can't be created or deleted, only changed, as features.
+	Fixed bool
+	// Parent is the kind of the objects that own the objects of this kind, such as
+	// policies for policyRules; nil for the others.
+	Parent *Kind
+	// Typed is set if the API lists the objects by their type, and the key has it.
+	Typed bool
+	// Types are the types that a Typed kind may have.
+	Types []string
+	// Ordered is set if the order of the objects (of one type, or of one parent)
+	// matters.
+	Ordered bool
+	// Key is the path of the field by which objects are known in an org, such as
+	// "name" or "profile.name"; empty for a setting.
+	Key string
+	// Fields are the fields that a manifest may have, and those that it may not have
+	// and why not.
+	Fields []Field
+	// Oddities are what the tables can't say of this kind; all may be nil.
+	Oddities Oddities
+	// API is how the objects are read and written.
+	API API
+}
+
+// API is how the objects of a kind are read and written.
+type API struct {
+	// Collection is the path of the list, and of a setting, such as
+	// "/api/v1/zones". For a child, {parent} stands for the id of its parent.
+	Collection string
+	// Query is the query of the list, such as "limit=200"; {type} stands for the
+	// type of a Typed kind.
+	Query string
+	// Paged is set if the list has pages.
+	Paged bool
+	// Write is the method that changes an object: PUT replaces it, POST replaces
+	// what is sent.
+	Write string
+	// WritePath is the path that a setting is written to, where it isn't Collection.
+	WritePath string
+	// Lifecycle is set if the status is changed by lifecycle/activate and
+	// lifecycle/deactivate.
+	Lifecycle bool
+	// WhileInactive is set if an object can only be written while it is INACTIVE.
+	WhileInactive bool
+	// DeactivateFirst is set if only an INACTIVE object can be deleted.
+	DeactivateFirst bool
+	// BornInactive is set if a new object is INACTIVE whatever is sent.
+	BornInactive bool
+	// Scope is the OAuth scope without .read and .manage, such as
+	// "okta.networkZones".
+	Scope string
+	// Events are the prefixes of the System Log's event types about the kind.
+	Events []string
+	// Engine is "idx" or "v1" if only orgs of this engine have the kind.
+	Engine string
+}
+
+// Type is the JSON type of a field.
+type Type uint8
+
+const (
+	// Text is a string.
+	Text Type = iota
+	// Integer is a whole number.
+	Integer
+	// Number is any number.
+	Number
+	// Boolean is true or false.
+	Boolean
+	// Mapping is an object with Fields.
+	Mapping
+	// List is an array; its elements are described by Elem.
+	List
+	// Anything is not looked into.
+	Anything
+)
+
+// Field describes a field of an object, or of a part of it.
+type Field struct {
+	Name string
+	Type Type
+	// Doc is one sentence for editors.
+	Doc string
+	// Required is set if an object can't be created without it.
+	Required bool
+	// Enum are the words that a Text may be. If Open is set, Okta adds to them, and
+	// other words are accepted with a warning.
+	Enum []string
+	Open bool
+	// Min and Max bound a number, or the length of a text or list; nil is no bound.
+	Min, Max *int
+	// ReadOnly fields are decided by the server; Secret ones are taken off as soon as
+	// they are decoded. Neither can be declared. Why says so in a message.
+	ReadOnly, Secret bool
+	Why              string
+	// Immutable fields can only be set when the object is created.
+	Immutable bool
+	// Refers is the name of the kind whose object's id the API has here, and whose
+	// name a manifest has.
+	Refers string
+	// Elem describes the elements of a List.
+	Elem *Field
+	// Set is set for a List of which Okta doesn't keep the order. By names the fields
+	// that identify an element of mappings; without them all of it does.
+	Set bool
+	By  []string
+	// Fields are those of a Mapping. If Free is set, it may have others.
+	Fields []Field
+	Free   bool
+	// Nullable is set if the field may be null, which clears it.
+	Nullable bool
+	// Empty is what Okta returns for a field that is not set, if that isn't null:
+	// absent, null and Empty are the same.
+	Empty any
+	// Types are the values of the object's "type" for which the field exists; none
+	// means all.
+	Types []string
+	// Needs is the feature or engine without which Okta refuses the field; empty if
+	// all orgs have it.
+	Needs string
+}
+
+// Oddities are the functions of a kind that its table can't express.
+type Oddities struct {
+	// Normalize, where not nil, is applied to a body after what the table says.
+	Normalize func(body map[string]any)
+	// Check, where not nil, returns what is wrong with a declared body, by path.
+	Check func(body map[string]any) map[string]string
+}
+
+// Find returns the field with this name, or nil.
+func Find(fields []Field, name string) *Field {
+	for i := range fields {
+		if fields[i].Name == name {
+			return &fields[i]
+		}
+	}
+	return nil
+}

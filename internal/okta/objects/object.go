@@ -1,0 +1,154 @@
+package objects
+
+import (
+	"reconciler/internal/strictyaml"
+)
+
+// Ref is what an object is called within its org. Refs are comparable.
+type Ref struct {
+	Kind *Kind
+	// Type is the type of a policy, or that of the policy of a rule; empty for other
+	// kinds.
+	Type string
+	// Parent is the name of the policy of a rule; empty for other kinds.
+	Parent string
+	// Name is the value of the kind's key; the kind's name for a setting.
+	Name string
+}
+
+// Object returns what a plan calls the object: POLICY/RULE for a rule, else the name.
+func (r Ref) Object() string {
+	if r.Parent != "" {
+		return r.Parent + "/" + r.Name
+	}
+	return r.Name
+}
+
+// PlanKind returns what a plan calls the kind: "settings" for all settings, else the
+// kind's name.
+func (r Ref) PlanKind() string {
+	if r.Kind.Setting {
+		return Settings
+	}
+	return r.Kind.Name
+}
+
+// Settings is the key of the settings in manifests, and their kind in plans.
+const Settings = "settings"
+
+// Object is one declared object.
+type Object struct {
+	Ref Ref
+	// Body are the declared fields, in normal form. Key and type are among them, the
+	// rules of a policy are not.
+	Body map[string]any
+	// Absent means that the object is to be deleted.
+	Absent bool
+	// System means that Okta made the object.
+	System bool
+	// Pos is where the object is declared; the last place where several are laid over
+	// each other. Places are those of its values by their paths.
+	Pos    strictyaml.Pos
+	Places map[string]strictyaml.Pos
+}
+
+// Declared is what is declared of the configuration of one org. Objects may be shared
+// between orgs.
+type Declared struct {
+	// Objects are sorted by kind, in the order of Kinds; policies of one type and
+	// rules of one policy in the declared order, each policy followed by its rules;
+	// other objects by name.
+	Objects []*Object
+}
+
+// LiveObject is one object of an org as Okta has it.
+type LiveObject struct {
+	Ref Ref
+	// ID is the object's id; empty for a setting. ParentID is that of its parent.
+	ID, ParentID string
+	// System is set if Okta made the object.
+	System bool
+	// Body is in normal form. An id that leads to no object stays an id.
+	Body map[string]any
+}
+
+// Live is what was read of the configuration of one org.
+type Live struct {
+	// OrgID is the org's id as it says itself, and Engine "idx" or "v1".
+	OrgID, Engine string
+	// Objects are in the order of Kinds; ordered ones in the order that they have.
+	Objects []*LiveObject
+}
+
+// Op is what a difference does.
+type Op string
+
+const (
+	Create  Op = "create-object"
+	Update  Op = "update-object"
+	Delete  Op = "delete-object"
+	Reorder Op = "reorder-objects"
+)
+
+// FieldChange is a field with its values before and after a change, in normal form;
+// null stands for a value that isn't there. Path has the names of the keys joined by
+// dots. Of a reordering the path is "order", and the values are lists of names.
+type FieldChange struct {
+	Path   string `json:"path"`
+	Before any    `json:"before"`
+	After  any    `json:"after"`
+}
+
+// Difference is one object that differs from what is declared. It has all that is
+// needed to write it.
+type Difference struct {
+	Op  Op
+	Ref Ref
+	// ID is the object's id; empty for a new object and for a setting. ParentID is
+	// that of its parent; empty if the parent is new as well.
+	ID, ParentID string
+	// System is set if Okta made the object.
+	System bool
+	// Fields are sorted by path; empty for a deletion. Of a creation they are all
+	// declared fields.
+	Fields []FieldChange
+	// Pos is where the object is declared.
+	Pos strictyaml.Pos
+}
+
+// Unfixable is a difference that no call can fix, such as another type.
+type Unfixable struct {
+	Ref            Ref
+	Path           string
+	Declared, Live any
+	Reason         string
+}
+
+// Comparison is what is different in one org.
+type Comparison struct {
+	// Differences are in the order in which they are written.
+	Differences []Difference
+	Unfixable   []Unfixable
+	// Declared counts the declared objects, InSync those of them without a
+	// difference, and Unmanaged the live ones of the read kinds that nobody declares.
+	Declared, InSync, Unmanaged int
+}
+
+// Reads are the lists that have to be read for a comparison.
+type Reads struct {
+	// Kinds are in the order of Kinds; the kinds of children are not among them.
+	Kinds []*Kind
+	// Types are the types of the Typed kinds that are read, sorted.
+	Types map[*Kind][]string
+	// Parents are the names of the objects whose children are read, with their types.
+	Parents map[Ref]bool
+	// BuiltIn is set if a group is named that none of the type OKTA_GROUP may be.
+}
+
+// Target is an org whose configuration is read or written.
+type Target struct {
+	// Domain is the org's domain, in lower case, and OrgID its id as Aerial has it.
+	Domain, OrgID string
+	// ClientID is the service app in the org; empty if another way in is to be found.
+	ClientID string
+}
