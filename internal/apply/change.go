@@ -23,6 +23,8 @@ type worker struct {
 	deletions Deletions // or nil
 	removals  Removals  // or nil
 	log       *slog.Logger
+	// configuration is nil if no object of the org is changed.
+	configuration *configuration
 	// orgID is empty until the org is linked, or was created.
 	orgID string
 	// neverDeactivated is as in Options.
@@ -66,6 +68,8 @@ func (w *worker) change(ctx context.Context, c diff.Change) (note string, err er
 		return w.setStatus(ctx, c)
 	case diff.RequestDeletion:
 		return w.requestDeletion(ctx, c)
+	case diff.CreateObject, diff.UpdateObject, diff.DeleteObject, diff.ReorderObjects:
+		return w.writeObject(ctx, c)
 	default:
 		return "", fmt.Errorf("the plan has an action %q that this version does not know", c.Action)
 	}
