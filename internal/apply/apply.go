@@ -162,7 +162,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 	w := &worker{
 		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions, removals: a.opts.Removals,
 		configuration: newConfiguration(a.opts.Configurer, changes),
-		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
+		orgID:         changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
 	}
 	var failed string
 	var held *heldError

@@ -82,6 +82,8 @@ type Reconciler struct {
 	read reader
 	// writer returns the client that can write. Only Apply calls it.
 	writer func() writer
+	// configurations reads and writes what orgs are configured with.
+	configurations configurations
 }
 
 // loaded is a snapshot and the result of loading it.
@@ -225,6 +227,10 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
+	opts.Configuration, err = r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, f)
+	if err != nil {
+		return nil, nil, err
+	}
 	var plan *diff.Plan
 	if base == nil {
 		plan, err = diff.Compute(desired.State, o.actual, opts)
@@ -236,6 +242,14 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
 	return plan, desired, nil
+}
+
+// stateOf returns the state of d, nil for nil.
+func stateOf(d *Desired) *state.Desired {
+	if d == nil {
+		return nil
+	}
+	return d.State
 }
 
 // options returns what limits a plan for d.
@@ -308,9 +322,15 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}
+	if opts.Configuration, err = r.configurations.recheck(ctx, saved); err != nil {
+		return nil, err
+	}
 	plan, err := diff.Revalidate(saved, actual, opts)
 	if err != nil || !signed {
 		return plan, err
+	}
+	if opts.Configuration, err = r.configurations.compare(ctx, nil, desired, actual, Filter{}); err != nil {
+		return nil, err
 	}
 	whole, err := diff.Compute(desired, actual, opts)
 	if err != nil {
@@ -444,8 +464,20 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Removals:    &r.removals,
 		Held:        (&holder{rules: r.rules}).why,
+		Configurer:  configurer{r.configurations.client},
 		Done:        done,
 		Logger:      r.log,
+	}
+	if hasObjects(plan) {
+		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
+		opts.Done = func(c diff.Change, o apply.Outcome) {
+			if c.Kind != "" {
+				r.configurations.forget(c.OrgID)
+			}
+			if done != nil {
+				done(c, o)
+			}
+		}
 	}
 	guards := r.guards
 	r.known.guard(&guards)
