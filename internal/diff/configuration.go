@@ -226,7 +226,7 @@ func (c *Change) Difference() (objects.Difference, bool) {
 	if !c.IsObject() {
 		return objects.Difference{}, false
 	}
-	ref, ok := objects.ParseRef(c.Kind, c.Type, c.Object)
+	ref, ok := objects.ParseRef(objects.Op(c.Action), c.Kind, c.Type, c.Parent, c.Object)
 	if !ok {
 		return objects.Difference{}, false
 	}
@@ -240,7 +240,7 @@ func (c *Change) Difference() (objects.Difference, bool) {
 // changeOf returns the change that makes a difference, without its org.
 func changeOf(d *objects.Difference) Change {
 	c := Change{
-		Action: Action(d.Op), Kind: d.Ref.PlanKind(), Object: d.Ref.Object(), Type: d.Ref.Type,
+		Action: Action(d.Op), Kind: d.Ref.PlanKind(), Object: d.Ref.Object(), Type: d.Ref.Type, Parent: d.Ref.Parent,
 		ObjectID: d.ID, ParentID: d.ParentID, System: d.System, Destructive: d.Loses(),
 	}
 	for _, f := range d.Fields {
@@ -259,8 +259,10 @@ func (c *Change) Field() string {
 }
 
 func objectField(kind, typ, object string) string {
-	parts := slices.DeleteFunc([]string{kind, typ, object}, func(s string) bool { return s == "" })
-	return strings.Join(parts, "/")
+	if typ == "" || typ == object { // the order of all policies of a type
+		return kind + "/" + object
+	}
+	return kind + "/" + typ + "/" + object
 }
 
 func fieldOfRef(r objects.Ref) string { return objectField(r.PlanKind(), r.Type, r.Object()) }

@@ -160,6 +160,8 @@ type Change struct {
 	Kind   string `json:"kind,omitempty"`
 	Object string `json:"object,omitempty"`
 	Type   string `json:"type,omitempty"`
+	// Parent is the name of a rule's policy, as names may have slashes.
+	Parent string `json:"parent,omitempty"`
 	// ObjectID is the object's id, and ParentID that of a rule's policy, as far as
 	// they exist. System is set for an object that Okta made.
 	ObjectID string `json:"objectID,omitempty"`

@@ -127,15 +127,13 @@ func listsNames(v any) bool {
 // checkValue returns an error if a kind has no field with this path, or if the field
 // can't be written or can't have the value.
 func checkValue(kind *objects.Kind, path string, v any) error {
-	f, free := findField(kind.Fields, path)
+	found, free := findFields(kind.Fields, path)
 	switch {
-	case free:
+	case free || v == nil && len(found) > 0:
 		return nil
-	case f == nil:
-		return fmt.Errorf("a %s has no field %s", kind.Title, path)
-	case f.ReadOnly || f.Secret:
-		return fmt.Errorf("%s is never written", path)
-	case v != nil && !fitsType(f, v):
+	case len(found) == 0:
+		return fmt.Errorf("a %s has no field %s that can be written", kind.Title, path)
+	case !slices.ContainsFunc(found, func(f *objects.Field) bool { return fitsType(f, v) }):
 		return fmt.Errorf("%s can't be %s", path, text40(jsonText(v)))
 	}
 	return nil
@@ -149,21 +147,28 @@ func text40(s string) string {
 	return s
 }
 
-// findField returns the field at a path of names joined by dots, or nil; free is set
-// for a path within a part that isn't looked into.
-func findField(fields []objects.Field, path string) (found *objects.Field, free bool) {
+// findFields returns the fields at a path of names joined by dots, of which objects of
+// different types have different ones; free is set for a path within a part that isn't
+// looked into.
+func findFields(fields []objects.Field, path string) (found []*objects.Field, free bool) {
 	name, rest, nested := strings.Cut(path, ".")
-	f := objects.Find(fields, name)
-	switch {
-	case f == nil || !nested:
-		return f, false
-	case f.ReadOnly || f.Secret:
-		return f, false
-	case f.Type == objects.Anything:
-		return nil, true
+	for i := range fields {
+		f := &fields[i]
+		switch {
+		case f.Name != name || f.ReadOnly || f.Secret:
+		case !nested:
+			found = append(found, f)
+		case f.Type == objects.Anything || f.Free:
+			return nil, true
+		default:
+			more, free := findFields(f.Fields, rest)
+			if free {
+				return nil, true
+			}
+			found = append(found, more...)
+		}
 	}
-	found, free = findField(f.Fields, rest)
-	return found, free || found == nil && f.Free
+	return found, false
 }
 
 // fitsType reports whether a value is of a field's type, as far as it is looked into.
