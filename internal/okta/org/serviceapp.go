@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
 	"reconciler/internal/okta/auth"
@@ -135,8 +134,13 @@ func appsPolicy(repeat rest.Repeat) rest.Policy {
 	return rest.Policy{
 		Repeat: repeat, Timeout: appsTimeout, Grace: appsTimeout, MaxBody: maxAppsBody,
 		Attempts: appsAttempts, Backoff: appsBackoff, Failing: appsAttempts * appsTimeout, Throttled: appsThrottled,
+		Passing: passes,
 	}
 }
+
+// passes reports whether a refusal is none of Okta's API, but of the edge before it,
+// which now and then doesn't know a path that there is.
+func passes(e *rest.Error) bool { return e.Status == http.StatusNotFound && e.Code == "" }
 
 // into has the answer to a call decoded.
 func into[T any](call *rest.Call, v *T) *rest.Call {
@@ -231,7 +235,9 @@ func (a *Apps) Find(ctx context.Context, label string) (found []ServiceApp, err 
 		var next string
 		call := a.read("apps", list)
 		call.Read = func(answer *rest.Answer) (err error) {
-			next = nextPage(answer.Header)
+			if next, err = rest.NextLink(answer.Header, nil); err != nil {
+				return err
+			}
 			page, err = rest.Decode[[]wireApp](answer)
 			return err
 		}
@@ -246,13 +252,9 @@ func (a *Apps) Find(ctx context.Context, label string) (found []ServiceApp, err 
 		if next == "" {
 			return found, nil
 		}
-		// Its host may be another name of the org, or of a proxy: only what is asked
-		// for is taken.
-		u, err := url.Parse(next)
-		if err != nil {
-			return nil, errors.New("listing the org's apps: the next page's URL is malformed")
+		if list, err = rest.Follow(a.url, list, next, a.opt.Keys.URL); err != nil {
+			return nil, fmt.Errorf("listing the org's apps: %w", err)
 		}
-		list.RawQuery = u.RawQuery
 	}
 	return nil, errors.New("listing the org's apps: the list has no end")
 }
@@ -378,17 +380,4 @@ func (a *Apps) Prove(ctx context.Context, clientID string, p Proof) error {
 		return fmt.Errorf("reading %s as the service app: %w", p.Path, err)
 	}
 	return nil
-}
-
-// nextLink matches the link to the next page of a list.
-var nextLink = regexp.MustCompile(`<([^>]*)>[^,<]*;\s*rel="?next"?`)
-
-// nextPage returns the URL of the next page; empty if there is none.
-func nextPage(h http.Header) string {
-	for _, v := range h.Values("Link") {
-		if m := nextLink.FindStringSubmatch(v); m != nil {
-			return m[1]
-		}
-	}
-	return ""
 }
