@@ -43,12 +43,8 @@ type API struct {
 	// "/api/v1/zones". For a child, {parent} stands for the id of its parent.
 	Collection string
 	// Query is the query of the list, such as "limit=200"; {type} stands for the
-	// type of a Typed kind, or for ListType.
+	// type of a Typed kind.
 	Query string
-	// ListType is the "type" that the listed objects have; others on the list are
-	// none of this kind. SystemType is that of the objects that Okta made, which
-	// have a list of their own. Both are empty where the type doesn't matter.
-	ListType, SystemType string
 	// Paged is set if the list has pages.
 	Paged bool
 	// Write is the method that changes an object: PUT replaces it, POST replaces
@@ -56,13 +52,6 @@ type API struct {
 	Write string
 	// WritePath is the path that a setting is written to, where it isn't Collection.
 	WritePath string
-	// Actions are the calls that change one field each, which the body can't; see
-	// also Lifecycle.
-	Actions []Action
-	// Requires and RequiredBy are the ends of the paths that list, below an object,
-	// the objects which must be switched on before it, and those which must be
-	// switched off before it; empty if there is no such thing.
-	Requires, RequiredBy string
 	// Lifecycle is set if the status is changed by lifecycle/activate and
 	// lifecycle/deactivate.
 	Lifecycle bool
@@ -79,15 +68,6 @@ type API struct {
 	Events []string
 	// Engine is "idx" or "v1" if only orgs of this engine have the kind.
 	Engine string
-}
-
-// Action is a POST without a body that gives a field a value.
-type Action struct {
-	// Field is the field's name, and Value what it is given.
-	Field string
-	Value any
-	// Path is the end of the path, below the object or the setting, such as "ENABLE".
-	Path string
 }
 
 // Type is the JSON type of a field.
