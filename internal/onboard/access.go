@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/okta/org"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/store/journal"
@@ -32,8 +33,9 @@ type AccessJournal interface {
 // that change something ask maySend right before each send, and its error is wrapped by
 // theirs.
 type OrgAPI interface {
-	// OrgID asks the org for its id, without credentials.
-	OrgID(ctx context.Context) (string, error)
+	// Identify asks the org who it is, without credentials. One that isn't the org that
+	// is meant is an error.
+	Identify(ctx context.Context) error
 	// App returns the app with this id; nil if there is none.
 	App(ctx context.Context, id string) (*org.ServiceApp, error)
 	// Find returns the apps with this label.
@@ -45,8 +47,8 @@ type OrgAPI interface {
 	Grant(ctx context.Context, appID, scope string, maySend func(context.Context) error) error
 	Roles(ctx context.Context, clientID string) ([]string, error)
 	Assign(ctx context.Context, clientID, role string, maySend func(context.Context) error) error
-	// Prove reads something as the service app.
-	Prove(ctx context.Context, clientID string, p org.Proof) error
+	// Prove reads the objects of a kind as the service app.
+	Prove(ctx context.Context, clientID string, k *objects.Kind) error
 }
 
 // Access exchanges the API token of an org for a service app with our key. Each step is
@@ -54,11 +56,11 @@ type OrgAPI interface {
 // two of them leaves one app, and a later one continues.
 type Access struct {
 	Account, Domain, OrgID string
-	// Scopes and Role are what the app gets; one that has more keeps it. Proof is what
-	// it has to be able to read then.
+	// Scopes and Role are what the app gets; one that has more keeps it. Proof is a
+	// kind of objects that it has to be able to read then.
 	Scopes []string
 	Role   string
-	Proof  org.Proof
+	Proof  *objects.Kind
 
 	API     OrgAPI
 	Journal AccessJournal
@@ -77,7 +79,7 @@ func (a *Access) Obtain(ctx context.Context) (clientID string, err error) {
 		a.Logger = slog.New(slog.DiscardHandler)
 	}
 	// The API token goes to no other org than the one that it is for.
-	if err := a.identify(ctx); err != nil {
+	if err := a.API.Identify(ctx); err != nil {
 		return "", err
 	}
 	if err := a.Journal.BeginAccess(journal.Access{Account: a.Account, OrgID: a.OrgID, Domain: a.Domain, Role: a.Role}); err != nil {
@@ -90,20 +92,6 @@ func (a *Access) Obtain(ctx context.Context) (clientID string, err error) {
 		}
 	}
 	return clientID, err
-}
-
-// identify returns an error if the org is not the one that is meant.
-func (a *Access) identify(ctx context.Context) error {
-	id, err := a.API.OrgID(ctx)
-	if err != nil {
-		return err
-	}
-	if id != a.OrgID {
-		return text.WithHint(
-			fmt.Errorf("%s is the org %q, not %q; nothing else was sent to it", a.Domain, text.Clean(id), a.OrgID),
-			"another org has the domain now, or the URL leads to another one")
-	}
-	return nil
 }
 
 func (a *Access) obtain(ctx context.Context) (string, error) {
