@@ -77,6 +77,11 @@ type API struct {
 	// Dead is the status of an object that can only be deleted, such as INVALID of a
 	// group rule.
 	Dead string
+	// Requires and RequiredBy are the paths of the lists of what must have the same
+	// status before an object gets it by an action: Requires before it is switched on,
+	// RequiredBy before it is switched off. {id} stands for its id; both are empty
+	// where objects don't depend on each other.
+	Requires, RequiredBy string
 	// Scope is the OAuth scope without .read and .manage, such as
 	// "okta.networkZones".
 	Scope string
@@ -170,7 +175,8 @@ type Action struct {
 
 // Oddities are the functions of a kind that its table can't express.
 type Oddities struct {
-	// Normalize, where not nil, is applied to a body after what the table says.
+	// Normalize, where not nil, is applied to a body before what the table says. Twice
+	// must be the same as once.
 	Normalize func(body map[string]any)
 	// Check, where not nil, returns what is wrong with a declared body, by path.
 	Check func(body map[string]any) map[string]string
