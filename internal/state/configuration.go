@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"reconciler/internal/okta/objects"
@@ -45,8 +46,16 @@ func (m *merger) readBaselines() {
 	m.layers = newLayerReader(m)
 	m.baselineNames = slices.Sorted(maps.Keys(m.baselineOf))
 	for _, name := range m.baselineNames {
-		if b := m.baselineOf[name]; b.value != nil {
-			b.layer = m.layers.read(b.value)
+		b := m.baselineOf[name]
+		if b.value == nil {
+			continue
+		}
+		b.layer = m.layers.read(b.value)
+		check := builder{m: m}
+		for _, e := range b.layer {
+			if !e.variable {
+				check.build(e)
+			}
 		}
 	}
 }
@@ -102,27 +111,29 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 	if stack == nil || m.spent(d.Pos) {
 		return
 	}
-	if stack.declared == nil {
-		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: m.vars(d)}}
-		own := b.declare(stack.entries)
+	c := stack.declared
+	if c == nil {
+		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars}}
+		c = b.declare(stack.entries)
 		if !b.varies {
-			stack.declared = own
+			stack.declared = c
 		}
-		m.spent(d.Pos)
-		stack = &laid{declared: own}
 	}
-	m.references(d, stack.declared)
-	if len(stack.declared.Objects) > 0 && d.Status != Inactive {
-		d.Config = &stack.declared.Declared
+	m.references(d, c)
+	if len(c.Objects) > 0 && d.Status != Inactive {
+		d.Config = &c.Declared
 	}
 }
 
-// vars returns the org's variables, in which other variables than vars are replaced.
-func (m *merger) vars(d *DesiredOrg) map[string]string {
-	all := d.Vars
-	scope := variables{domain: d.Domain, labels: d.Labels}
-	for _, name := range slices.Sorted(maps.Keys(d.Vars)) {
-		parsed, err := parseText(d.Vars[name])
+// finalVars returns the org's variables with the variables in them replaced.
+func (m *merger) finalVars(d *DesiredOrg) map[string]string {
+	all, copied := d.Vars, false
+	scope := variables{domain: d.Domain, labels: d.Labels, inVar: true}
+	for name, value := range d.Vars {
+		if !strings.Contains(value, "$") {
+			continue
+		}
+		parsed, err := parseText(value)
 		if t, ok := parsed.(template); ok && err == nil {
 			parsed, err = scope.expand(t)
 		}
@@ -130,9 +141,10 @@ func (m *merger) vars(d *DesiredOrg) map[string]string {
 			m.orgError(d, d.Places["vars."+name], "%v", err)
 			continue
 		}
-		if s := parsed.(string); s != d.Vars[name] {
-			if len(all) == len(d.Vars) {
-				all = maps.Clone(all)
+		if s := parsed.(string); s != value {
+			if !copied {
+				all, copied = maps.Clone(all), true
+				m.spend(len(all))
 			}
 			all[name] = s
 		}
@@ -210,7 +222,7 @@ func refText(r objects.Ref) string {
 // compareObjects returns the order of two objects: by kind and type, then those of an
 // ordered kind as they are declared, with Okta's own last, and the others by name.
 func (m *merger) compareObjects(x, y *objects.Object) int {
-	if c := cmp.Compare(m.kindOrder[x.Ref.Kind], m.kindOrder[y.Ref.Kind]); c != 0 {
+	if c := cmp.Compare(m.layers.order[x.Ref.Kind], m.layers.order[y.Ref.Kind]); c != 0 {
 		return c
 	}
 	if c := cmp.Compare(slices.Index(x.Ref.Kind.Types, x.Ref.Type), slices.Index(y.Ref.Kind.Types, y.Ref.Type)); c != 0 {
@@ -268,14 +280,17 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 		fields = x.value(fields, root, "")
 	}
 	if e.unsure {
-		late := fieldChecker{fail: b.fail, warn: b.m.warn, title: e.id.kind.Title, typ: x.typ, late: true, final: true}
+		late := fieldChecker{fail: b.failure(e), warn: b.m.warn, holder: e.id.holder(), typ: x.typ, late: true, final: true}
 		late.mapping(fields, root, false)
 	}
-	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: map[string]Pos{}}
-	x.places(o.Places, fields, "")
+	if e.places == nil {
+		e.places = map[string]Pos{}
+		addPlaces(e.places, fields, "")
+	}
+	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: e.places}
 	body, _ := plain(fields).(map[string]any)
 	if check := e.id.kind.Oddities.Check; check != nil && !e.absent {
-		b.oddities(e, o.Places, check(body))
+		b.oddities(e, check(body))
 	}
 	x.references(fields, root)
 	o.Body = e.id.kind.Normalize(body, nil)
@@ -284,29 +299,48 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	if !e.id.kind.Setting {
 		o.Ref.Name = nameOf(e.id.kind, o.Body, e.id.name)
 	}
+	if slices.Contains(e.id.kind.BuiltIn, o.Ref.Name) && !e.system {
+		b.failure(e)(e.pos, "%s is Okta's own in each org: it needs %s: true, and can't be deleted", e.id, keySystem)
+	}
 	return one{o, x.refs}
 }
 
-func (b *builder) fail(pos Pos, format string, args ...any) {
-	b.m.orgError(b.org, pos, format, args...)
+// failure returns a function that adds an error of an entry: one of this org, if it
+// comes of variables or of several layers.
+func (b *builder) failure(e *entry) func(pos Pos, format string, args ...any) {
+	if !e.variable && !e.joined {
+		return b.m.errs.Add
+	}
+	return func(pos Pos, format string, args ...any) { b.m.orgError(b.org, pos, format, args...) }
 }
 
 // oddities adds an error for each of the messages, which are by path.
-func (b *builder) oddities(e *entry, places map[string]Pos, wrong map[string]string) {
+func (b *builder) oddities(e *entry, wrong map[string]string) {
 	for _, path := range slices.Sorted(maps.Keys(wrong)) {
-		b.fail(PlaceOf(places, path, e.pos), "%s", wrong[path])
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		b.failure(e)(placeOf(e.fields, path), "%q %s", key, wrong[path])
 	}
 }
 
-// PlaceOf returns the place of a path: its own, or that of the value that it is in.
-func PlaceOf(places map[string]Pos, path string, otherwise Pos) Pos {
-	for path != "" {
-		if pos, ok := places[path]; ok {
-			return pos
+// placeOf returns the place of what is at a path of keys and indices: its own, or that
+// of the value that it is in.
+func placeOf(v *strictyaml.Value, path string) Pos {
+	pos := v.Pos
+	for key := range strings.SplitSeq(path, ".") {
+		var inner *strictyaml.Value
+		if items, ok := v.V.([]*strictyaml.Value); ok {
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(items) {
+				inner = items[i]
+			}
+		} else {
+			inner = v.Get(key)
 		}
-		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+		if inner == nil {
+			break
+		}
+		v, pos = inner, inner.Pos
 	}
-	return otherwise
+	return pos
 }
 
 // plain returns a value as encoding/json has it.
@@ -340,7 +374,7 @@ func (m *merger) references(d *DesiredOrg, c *declared) {
 	if c.checked {
 		return
 	}
-	c.checked = true
+	before := len(m.mistakes)
 	var folded map[nameKey]string
 	for _, r := range c.refs {
 		if pos, gone := c.absent[r.to]; gone {
@@ -350,16 +384,21 @@ func (m *merger) references(d *DesiredOrg, c *declared) {
 		if _, ok := c.named[r.to]; ok {
 			continue
 		}
+		if k := objects.ByName(r.to.kind); k != nil && slices.Contains(k.BuiltIn, r.to.name) {
+			continue
+		}
 		if folded == nil {
 			folded = make(map[nameKey]string, len(c.named))
 			for k := range c.named {
 				folded[nameKey{k.kind, strings.ToLower(k.name)}] = k.name
 			}
+			m.spend(len(c.named))
 		}
 		if other, ok := folded[nameKey{r.to.kind, strings.ToLower(r.to.name)}]; ok {
 			m.warn(r.pos, "no %s %s is declared: did you mean %q?", title(r.to.kind), quote(r.to.name), other)
 		}
 	}
+	c.checked = len(m.mistakes) == before
 }
 
 // title returns what messages call an object of a kind.
@@ -397,7 +436,14 @@ type (
 
 // addMistakes adds the errors of the configurations of orgs.
 func (m *merger) addMistakes() {
+	known := make(map[orgMistake]bool, len(m.errs))
+	for _, e := range m.errs {
+		known[orgMistake{e.Pos, e.Msg}] = true
+	}
 	for mistake, in := range m.mistakes {
+		if known[mistake] {
+			continue
+		}
 		where := in.first
 		if in.orgs > 1 {
 			where += " and " + text.Plural(in.orgs-1, "other org")

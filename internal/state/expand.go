@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"strings"
 
 	"reconciler/internal/okta/objects"
@@ -65,7 +66,7 @@ func (x *expander) value(v *strictyaml.Value, f *objects.Field, subject string) 
 }
 
 func (x *expander) checker() *fieldChecker {
-	return &fieldChecker{fail: x.b.fail, warn: x.b.m.warn, title: x.entry.id.kind.Title, typ: x.typ, final: true}
+	return &fieldChecker{fail: x.b.failure(x.entry), warn: x.b.m.warn, holder: x.entry.id.holder(), typ: x.typ, final: true}
 }
 
 // find returns the field of a key of a mapping, or nil.
@@ -91,7 +92,7 @@ func (x *expander) find(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]
 func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, subject string) *strictyaml.Value {
 	s, err := x.b.vars.expand(t)
 	if err != nil {
-		x.b.fail(v.Pos, "%v", err)
+		x.b.failure(x.entry)(v.Pos, "%v", err)
 		return v
 	}
 	out := &strictyaml.Value{Pos: v.Pos, V: s}
@@ -110,7 +111,7 @@ func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, s
 	}
 	if x.isKey(v) {
 		if err := checkLine(s, maxKey); err != nil {
-			x.b.fail(v.Pos, "%s %v", subject, err)
+			x.b.failure(x.entry)(v.Pos, "%s %v", subject, err)
 			return out
 		}
 	}
@@ -124,12 +125,12 @@ func (x *expander) isKey(v *strictyaml.Value) bool {
 	return !k.Setting && at(x.entry.fields, k.Key) == v
 }
 
-// places adds the places of the values of a mapping, by path. A list has one place.
-func (x *expander) places(to map[string]Pos, v *strictyaml.Value, path string) {
+// addPlaces adds the places of the values of a mapping, by path. A list has one place.
+func addPlaces(to map[string]Pos, v *strictyaml.Value, path string) {
 	for _, e := range v.Mapping() {
 		inner := strings.TrimPrefix(path+"."+e.Key, ".")
 		to[inner] = e.V.Pos
-		x.places(to, e.V, inner)
+		addPlaces(to, e.V, inner)
 	}
 }
 
@@ -140,14 +141,11 @@ func (x *expander) references(v *strictyaml.Value, f *objects.Field) {
 	}
 	switch old := v.V.(type) {
 	case string:
-		if f.Refers != "" {
+		if f.Refers != "" && !slices.Contains(f.Words, old) {
 			x.refs = append(x.refs, reference{nameKey{f.Refers, old}, v.Pos})
 		}
 	case []*strictyaml.Value:
 		elem := f.Elem
-		if elem != nil && elem.Refers == "" && f.Refers != "" {
-			elem = &objects.Field{Refers: f.Refers}
-		}
 		for _, item := range old {
 			x.references(item, elem)
 		}

@@ -17,9 +17,9 @@ import (
 // text with variables by a template.
 type fieldChecker struct {
 	fail, warn func(pos Pos, format string, args ...any)
-	// title is what messages call the object, and typ its type, or that of the policy
-	// of a rule; empty if it isn't known.
-	title, typ string
+	// typ is the type of the object, or of the policy of a rule; empty if it isn't
+	// known. holder is what messages call what has it.
+	holder, typ string
 	// late is set for the check of an object whose type was not known at first: only
 	// fields that depend on the type are checked. final is set if texts have no
 	// variables any more.
@@ -82,7 +82,7 @@ func (c *fieldChecker) find(f *objects.Field, e *strictyaml.Entry[*strictyaml.Va
 		for _, field := range named {
 			types = append(types, field.Types...)
 		}
-		c.fail(e.Pos, "%s %s of type %s has no %q: only %s has it", article(c.title), c.title, c.typ, e.Key, oneOf(types))
+		c.fail(e.Pos, "%q is for the type %s, and this %s is of type %s", e.Key, oneOf(types), c.holder, c.typ)
 		return nil
 	case len(fitting) > 1:
 		// The type is not known: the value has to be one that some type takes.
@@ -103,13 +103,6 @@ func oneOf(words []string) string {
 	return words[0]
 }
 
-func article(noun string) string {
-	if strings.ContainsAny(noun[:1], "aeiou") {
-		return "an"
-	}
-	return "a"
-}
-
 // fits reports whether an object of the type has the field; each, if the type isn't
 // known.
 func (c *fieldChecker) fits(f *objects.Field) bool {
@@ -128,14 +121,7 @@ func shaped(v *strictyaml.Value, t objects.Type) bool {
 	}
 }
 
-// decided are the keys that the API adds to each object.
-var decided = []string{"id", "created", "createdBy", "lastUpdated", "lastUpdatedBy", "_links", "_embedded"}
-
 func (c *fieldChecker) unknown(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]) {
-	if slices.Contains(decided, e.Key) {
-		c.fail(e.Pos, "%q can't be declared: Okta decides it", e.Key)
-		return
-	}
 	if f.Free {
 		c.texts(e.V)
 		return

@@ -39,6 +39,10 @@ type entry struct {
 	// variable is set if the entry or one of its rules has a template. unsure is set if
 	// fields are to be checked once the type is known.
 	variable, unsure bool
+	// joined is set if the entry is from several layers.
+	joined bool
+	// places are those of the fields, once they are needed.
+	places map[string]Pos
 	// built is the object of an entry without variables, once it is known.
 	built *built
 }
@@ -49,11 +53,13 @@ type layerReader struct {
 	kinds  map[string]*objects.Kind // that have a list of their own
 	set    map[string]*objects.Kind // settings
 	childs map[*objects.Kind]*objects.Kind
+	order  map[*objects.Kind]int
 }
 
 func newLayerReader(m *merger) *layerReader {
-	r := &layerReader{m: m, kinds: map[string]*objects.Kind{}, set: map[string]*objects.Kind{}, childs: map[*objects.Kind]*objects.Kind{}}
-	for _, k := range objects.Kinds() {
+	r := &layerReader{m: m, kinds: map[string]*objects.Kind{}, set: map[string]*objects.Kind{}, childs: map[*objects.Kind]*objects.Kind{}, order: map[*objects.Kind]int{}}
+	for i, k := range objects.Kinds() {
+		r.order[k] = i
 		switch {
 		case k.Setting:
 			r.set[k.Name] = k
@@ -177,6 +183,15 @@ func (id entryID) String() string {
 	}
 }
 
+// holder returns what messages call what has a type: the object, or the policy of a
+// rule.
+func (id entryID) holder() string {
+	if id.kind.Parent != nil {
+		return id.kind.Parent.Title
+	}
+	return id.kind.Title
+}
+
 // entry reads one object, or returns nil after an error that leaves it without a key.
 func (r *layerReader) entry(v *strictyaml.Value, subject string, id entryID) *entry {
 	pairs, ok := v.V.(strictyaml.Map[*strictyaml.Value])
@@ -192,7 +207,7 @@ func (r *layerReader) entry(v *strictyaml.Value, subject string, id entryID) *en
 		switch {
 		case p.Key == keyAbsent && !id.kind.Setting:
 			e.absent = r.flag(p)
-		case p.Key == keySystem && !id.kind.Setting:
+		case p.Key == keySystem && hasSystem(id.kind):
 			e.system = r.flag(p)
 		case p.Key == keyRules && child != nil:
 			rules = p.V
@@ -218,12 +233,18 @@ func (r *layerReader) entry(v *strictyaml.Value, subject string, id entryID) *en
 	return e
 }
 
+// hasSystem reports whether Okta makes objects of the kind itself.
+func hasSystem(k *objects.Kind) bool {
+	return !k.Setting && (len(k.BuiltIn) > 0 || objects.Find(k.Fields, keySystem) != nil)
+}
+
 // flag reads a key that can only be true.
 func (r *layerReader) flag(p strictyaml.Entry[*strictyaml.Value]) bool {
-	if p.V.V != true {
-		r.m.errs.Add(p.V.Pos, "%q can only be true, not %s: remove the key", p.Key, p.V.Describe())
+	if p.V.V == true {
+		return true
 	}
-	return true
+	r.m.errs.Add(p.V.Pos, "%q can only be true, not %s: remove the key", p.Key, p.V.Describe())
+	return false
 }
 
 // identify finds the key of an object, and its type if that belongs to the key.
@@ -325,7 +346,7 @@ func nameOf(k *objects.Kind, body map[string]any, fallback string) string {
 
 // check checks the fields of an entry.
 func (r *layerReader) check(e *entry) {
-	c := fieldChecker{fail: r.m.errs.Add, warn: r.m.warn, title: e.id.kind.Title, typ: e.typ()}
+	c := fieldChecker{fail: r.m.errs.Add, warn: r.m.warn, holder: e.id.holder(), typ: e.typ()}
 	c.mapping(e.fields, &objects.Field{Type: objects.Mapping, Fields: e.id.kind.Fields}, false)
 	e.variable, e.unsure = c.variable, c.skipped
 }

@@ -60,7 +60,7 @@ func (m *merger) join(base, over *entry) *entry {
 		return over
 	}
 	e := &entry{
-		id: over.id, pos: over.pos, system: base.system || over.system,
+		id: over.id, pos: over.pos, joined: true, system: base.system || over.system,
 		fields:   m.joinValues(base.fields, over.fields),
 		variable: base.variable || over.variable,
 		unsure:   base.unsure || over.unsure || base.typ() != over.typ() && over.typ() != "",

@@ -24,6 +24,8 @@ type template string
 type variables struct {
 	domain       string
 	labels, vars map[string]string
+	// inVar is set for the value of a variable, which can't refer to another one.
+	inVar bool
 }
 
 // names returns all names, sorted.
@@ -61,6 +63,9 @@ func (v *variables) unknown(name string) string {
 	}
 	if label, is := strings.CutPrefix(name, "label."); is {
 		return fmt.Sprintf("%s: give the org the label %s", msg, quote(label))
+	}
+	if v.inVar {
+		return msg + ": the value of a variable may refer to ${domain}, ${subdomain} and labels"
 	}
 	return msg + ": define it under vars, of the org or by default"
 }
