@@ -279,7 +279,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 		x.findType()
 		fields = x.value(fields, root, "")
 	}
-	if e.unsure {
+	if e.unsure && !x.failed {
 		late := fieldChecker{fail: b.failure(e), warn: b.m.warn, holder: e.id.holder(), typ: x.typ, late: true, final: true}
 		late.mapping(fields, root, false)
 	}
@@ -289,7 +289,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	}
 	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: e.places}
 	body, _ := plain(fields).(map[string]any)
-	if check := e.id.kind.Oddities.Check; check != nil && !e.absent {
+	if check := e.id.kind.Oddities.Check; check != nil && !e.absent && !x.failed {
 		b.oddities(e, check(body))
 	}
 	x.references(fields, root)
@@ -391,6 +391,11 @@ func (m *merger) references(d *DesiredOrg, c *declared) {
 			folded = make(map[nameKey]string, len(c.named))
 			for k := range c.named {
 				folded[nameKey{k.kind, strings.ToLower(k.name)}] = k.name
+			}
+			for _, k := range objects.Kinds() {
+				for _, name := range k.BuiltIn {
+					folded[nameKey{k.Name, strings.ToLower(name)}] = name
+				}
 			}
 			m.spend(len(c.named))
 		}

@@ -15,12 +15,17 @@ type expander struct {
 	// typ is the type of the object, as far as it is known.
 	typ  string
 	refs []reference
+	// failed is set after an error about a variable: what follows from it isn't worth a
+	// message.
+	failed bool
 }
 
 // findType finds the type of an object if it is written with variables.
 func (x *expander) findType() {
 	if v := x.entry.fields.Get(keyType); v != nil && isTemplate(v) {
-		if s, err := x.b.vars.expand(v.V.(template)); err == nil {
+		s, err := x.b.vars.expand(v.V.(template))
+		f := objects.Find(x.entry.id.kind.Fields, keyType)
+		if err == nil && f != nil && slices.Contains(f.Enum, s) {
 			x.typ = s
 		}
 	}
@@ -92,6 +97,7 @@ func (x *expander) find(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]
 func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, subject string) *strictyaml.Value {
 	s, err := x.b.vars.expand(t)
 	if err != nil {
+		x.failed = true
 		x.b.failure(x.entry)(v.Pos, "%v", err)
 		return v
 	}

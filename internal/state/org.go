@@ -207,10 +207,16 @@ func checkNamed(what, name string) error {
 
 // placesOf returns the places of what an org or the defaults say, by key.
 func placesOf(o *manifestOrg, def *defaults) map[string]Pos {
-	places := map[string]Pos{}
+	var places map[string]Pos
+	add := func(key string, pos Pos) {
+		if places == nil {
+			places = map[string]Pos{}
+		}
+		places[key] = pos
+	}
 	put := func(key string, own, def Pos) {
 		if pos := cmp.Or(own, def); pos != (Pos{}) {
-			places[key] = pos
+			add(key, pos)
 		}
 	}
 	put("id", o.ID.Pos, Pos{})
@@ -224,12 +230,12 @@ func placesOf(o *manifestOrg, def *defaults) map[string]Pos {
 	put("requestDeletion", o.RequestDeletion.Pos, Pos{})
 	for _, all := range []Map[At[labelValue]]{def.Labels.V, o.Labels.V} {
 		for _, e := range all {
-			places["labels."+e.Key] = e.V.Pos
+			add("labels."+e.Key, e.V.Pos)
 		}
 	}
 	for _, all := range []Map[At[varValue]]{def.Vars.V, o.Vars.V} {
 		for _, e := range all {
-			places["vars."+e.Key] = e.V.Pos
+			add("vars."+e.Key, e.V.Pos)
 		}
 	}
 	return places
