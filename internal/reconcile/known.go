@@ -25,6 +25,9 @@ type known struct {
 	// unreadable are the ids of the orgs of which the journal has rows that can't be
 	// read.
 	unreadable map[string]bool
+	// unkept is the error of the journal that was logged last; empty since it took
+	// what it was given.
+	unkept string
 }
 
 // guard sets in g what is known.
@@ -108,7 +111,7 @@ func (r *Reconciler) learn(actual *state.Actual) { r.known.add(diff.KnownOrgs(ac
 
 // saveKnown writes to the journal what it doesn't have yet. If that fails, the next
 // plan tries again: nothing is taken from an org meanwhile, because that needs the
-// journal too.
+// journal too. The same error is logged once.
 func (r *Reconciler) saveKnown() {
 	if r.cfg.State.Dir == "" || len(r.known.unsaved) == 0 {
 		return
@@ -118,9 +121,13 @@ func (r *Reconciler) saveKnown() {
 		all = append(all, journal.Org{ID: o.ID, Domain: o.Domain, Aerial: o.Aerial})
 	}
 	if err := r.journal.KnowOrgs(r.cfg.Aerial.AccountID, all...); err != nil {
-		r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		if r.known.unkept != err.Error() {
+			r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		}
+		r.known.unkept = err.Error()
 		return
 	}
+	r.known.unkept = ""
 	clear(r.known.unsaved)
 }
 
