@@ -648,7 +648,7 @@ func TestRunParentRenamedBeforeTheFirstRun(t *testing.T) {
 				if asked != tc.asked {
 					t.Errorf("asked %d times, want %d", asked, tc.asked)
 				}
-				if n := len(w.log.lines(t, "it is not known which org a parent is")); (n == 1) != (tc.fault != "") {
+				if n := len(w.log.lines(t, "it is not known which org a parent is; if it was renamed, it isn't recognized")); (n == 1) != (tc.fault != "") {
 					t.Errorf("%d warnings", n)
 				}
 				if tc.result != ResultRefused {
