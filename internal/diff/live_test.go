@@ -163,7 +163,7 @@ func TestWhereParentsCreate(t *testing.T) {
 // cell of the new org can't be checked.
 func TestParentNotListed(t *testing.T) {
 	parent := state.Org{ID: "00op", Domain: "acme.okta.com", Cell: "ok2", Status: state.Active}
-	const note = "it can't be checked whether `cell: ok2` is right (orgs.yaml:3:5): a new org gets the cell of its parent, and the parent \"acme\" is not on the account's list of orgs"
+	const note = "check by hand that `cell: ok2` is right (orgs.yaml:3:5): a new org gets the cell of its parent, and the account's list of orgs doesn't show the parent \"acme\""
 	for _, tt := range []struct {
 		name     string
 		manifest string

@@ -239,9 +239,9 @@ func (d *orgDiff) noteCell(live *index, opts Options) {
 	if d.org.Create == nil || d.org.ID != "" || d.org.RequestDeletion {
 		return
 	}
-	if parent := opts.Parents[d.org.Create.Parent]; len(live.byDomain[parent]) == 0 {
+	if parent, ok := opts.Parents[d.org.Create.Parent]; ok && len(live.byDomain[parent]) == 0 {
 		d.notes = append(d.notes, Note{Org: d.org.Domain, Message: fmt.Sprintf(
-			"it can't be checked whether `cell: %s` is right (%s): a new org gets the cell of its parent, and the parent %q is not on the account's list of orgs",
+			"check by hand that `cell: %s` is right (%s): a new org gets the cell of its parent, and the account's list of orgs doesn't show the parent %q",
 			d.org.Cell, d.org.Pos, d.org.Create.Parent)})
 	}
 }
