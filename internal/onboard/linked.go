@@ -12,7 +12,7 @@ import (
 
 // Linked records that an org is in the account, if its creation is in the journal;
 // see apply.Creator.
-func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string) {
+func (o *Onboarder) Linked(ctx context.Context, domain, orgID string) (note string) {
 	if o.journal == nil {
 		return ""
 	}
@@ -20,6 +20,11 @@ func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string
 	if err != nil {
 		o.log.Error("the journal could not note that an org is linked; the next run does", "org", domain, "error", err)
 		return "the journal could not note that the org is linked: " + err.Error()
+	}
+	if access := o.openAccess(ctx, domain, orgID); note == "" {
+		note = access
+	} else if access != "" {
+		note += "; " + access
 	}
 	return note
 }
@@ -56,6 +61,11 @@ func (o *Onboarder) markLinked(domain, orgID string) (note string, err error) {
 	rec.OrgID = orgID
 	if note, err = o.findToken(rec, loss); err != nil {
 		return note, err
+	}
+	if rec.Token != journal.TokenLost && note == "" {
+		if err := o.beginAccess(domain, orgID); err != nil {
+			return note, err
+		}
 	}
 	return note, o.journal.MarkLinked(key, orgID)
 }

@@ -40,6 +40,9 @@ type Journal interface {
 	MarkLinked(k journal.Key, orgID string) error
 	MarkDone(journal.Key) error
 	Note(k journal.Key, problem string) error
+
+	AccessJournal
+	Accesses(account string) ([]journal.Access, error)
 }
 
 // ParentAPI is a parent org; *parent.Client is one.
@@ -84,6 +87,8 @@ type Options struct {
 	// Refused keeps the refusals that could not be written to the journal, by
 	// domain; nil is one of its own. Give all Onboarders of a process the same.
 	Refused *sync.Map
+	// Bootstrap makes the service apps of orgs that are created; nil makes none.
+	Bootstrap Bootstrapper
 	// Logger logs each step; nil is silent.
 	Logger *slog.Logger
 }
@@ -98,6 +103,9 @@ type Onboarder struct {
 	find    func(ctx context.Context, id, domain string) (*state.Org, error)
 	refused *sync.Map // reason by domain
 	log     *slog.Logger
+
+	bootstrap Bootstrapper
+	fresh     sync.Map // parent.Token by domain
 }
 
 // creator is a parent, with a lock that serializes the creations.
@@ -117,6 +125,8 @@ func New(opts Options) *Onboarder {
 		find:    opts.Find,
 		refused: cmp.Or(opts.Refused, &sync.Map{}),
 		log:     opts.Logger,
+
+		bootstrap: opts.Bootstrap,
 	}
 	for name, p := range opts.Parents {
 		o.parents[name] = &creator{Parent: p, name: name, lock: make(chan struct{}, 1)}

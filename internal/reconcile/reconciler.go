@@ -75,6 +75,8 @@ type Reconciler struct {
 	refused *sync.Map
 	// live is the actual state that was read last.
 	live *state.Actual
+	// declared are the orgs that the last plan was made for, by their domains.
+	declared map[string]*state.DesiredOrg
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -224,6 +226,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	r.learn(o.actual)
 	opts.Filter = f
 	r.live = o.actual
+	r.declared = declaredOrgs(desired.State, f)
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
