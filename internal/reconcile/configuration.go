@@ -32,6 +32,24 @@ type configurations struct {
 	kept map[string]kept
 }
 
+// setConfigurations prepares reading and writing the configuration of orgs.
+func (r *Reconciler) setConfigurations(opts Options) error {
+	var err error
+	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
+		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
+	})
+	if err != nil {
+		return err
+	}
+	r.configurations = configurations{
+		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+	}
+	for _, p := range r.cfg.Guards.OwnAddresses {
+		r.configurations.own = append(r.configurations.own, p.String())
+	}
+	return nil
+}
+
 // kept is a comparison that still counts.
 type kept struct {
 	at       time.Time

@@ -207,11 +207,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	}
 	var err error
 	if r.cfg.Orgs.Bootstrap != "" && w != nil {
-		access, err := OpenAccess(r.cfg, r.journal, AccessOptions{Environ: r.environ, Transport: r.base, Logger: r.log})
-		if err != nil {
-			return nil, err
-		}
-		opts.Bootstrap = &bootstrap{access: access, journal: w, declared: r.declared, role: string(r.cfg.Orgs.Bootstrap)}
+		opts.Bootstrap = &bootstrap{access: r.access, journal: w, declared: r.declared, role: string(r.cfg.Orgs.Bootstrap)}
 	}
 	if opts.Sink, err = OpenTokenSink(r.cfg, r.environ); err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ type Options struct {
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
+	// Every is for how long the configuration of an org counts once it was read; 0
+	// reads it for each plan.
+	Every time.Duration
 	// After, where not nil, is the Reconciler that this one takes the place of, for
 	// another config with the same account and the same state folder. What only that
 	// one knows is taken over, and the journal with it.
@@ -84,7 +87,9 @@ type Reconciler struct {
 	read reader
 	// writer returns the client that can write. Only Apply calls it.
 	writer func() writer
-	// configurations reads and writes what orgs are configured with.
+	// access is the way into the orgs, and configurations reads by it what they are
+	// configured with.
+	access         *Access
 	configurations configurations
 }
 
