@@ -41,8 +41,9 @@ type Kind struct {
 	// API is how the objects are read and written.
 	API API
 
-	order int
-	index map[string]*Field
+	order   int
+	keyPath []string
+	index   map[string]*Field
 }
 
 // API is how the objects of a kind are read and written.
@@ -164,6 +165,8 @@ type Field struct {
 
 	index map[string]*Field
 	next  *Field
+	// names is set if the field, or one below it, refers to objects.
+	names bool
 }
 
 // Action is a POST that gives a field a value. In Path, {id} stands for the id of the
