@@ -371,6 +371,9 @@ func (w *walk) differs(f *Field, declared, live any) {
 	known := !w.offline || live != nil
 	switch {
 	case f == nil:
+	case f.several(w.typ, live) || f.several(w.typ, declared):
+		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: fmt.Sprintf("it has several of one %s, which can't be told apart", strings.Join(f.By, " and "))})
+		return
 	case f.Immutable && known:
 		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: "it can only be set when the object is created"})
 		return
