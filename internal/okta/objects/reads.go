@@ -45,6 +45,7 @@ func newReader() *reader {
 // object adds what an object is found in.
 func (r *reader) object(ref Ref) {
 	k := ref.Kind
+	r.builtIn = r.builtIn || slices.Contains(k.BuiltIn, ref.Name)
 	if k.Parent != nil {
 		k = k.Parent
 		r.parents[Ref{Kind: k, Type: ref.Type, Name: ref.Parent}] = true
@@ -83,7 +84,7 @@ func (r *reader) reads() Reads {
 // a field that names nothing the name is empty.
 func eachReference(index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
 	for name, v := range m {
-		if f := pick(index, typ, name, v); f != nil {
+		if f := pick(index, typ, name, v); f != nil && f.names {
 			f.eachReference(typ, v, visit)
 		}
 	}
@@ -109,7 +110,9 @@ func (f *Field) eachReference(typ string, v any, visit func(kind, name string)) 
 	switch s, _ := v.(string); {
 	case f.Elem != nil && f.Elem.Refers != "":
 		visit(f.Elem.Refers, "")
-	case f.Refers != "" && !slices.Contains(f.Words, s):
+	case f.Refers != "" && slices.Contains(f.Words, s):
+		visit(f.Refers, "")
+	case f.Refers != "":
 		visit(f.Refers, s)
 	}
 }
