@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"reconciler/internal/okta/objects"
@@ -63,13 +64,14 @@ func (l *reading) live(o raw, name func(kind, id string) string) *objects.LiveOb
 	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: system, Body: l.kind.Normalize(o, name)}
 }
 
-// nameOf returns the value of the key of an object, and the kind's name for a
-// setting. An object without it has none.
+// nameOf returns the value of the key of an object in normal form, and the kind's name
+// for a setting. An object without it has none.
 func nameOf(k *objects.Kind, o raw) string {
 	if k.Setting {
 		return k.Name
 	}
-	name, _ := at(o, k.Key).(string)
+	part, _, _ := strings.Cut(k.Key, ".")
+	name, _ := at(k.Normalize(raw{part: o[part]}, nil), k.Key).(string)
 	return name
 }
 
