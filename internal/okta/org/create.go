@@ -83,7 +83,7 @@ func (c *change) findParent(ctx context.Context) error {
 func named(l *reading, name string) []raw {
 	var found []raw
 	for _, o := range l.objects {
-		if nameOf(l.kind, o) == name {
+		if l.kind.KeyOf(o) == name {
 			found = append(found, o)
 		}
 	}

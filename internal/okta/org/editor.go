@@ -155,9 +155,12 @@ func (c *change) look(ctx context.Context) (raw, *objects.LiveObject, error) {
 
 // normal returns an object in normal form.
 func (c *change) normal(ctx context.Context, o raw) (*objects.LiveObject, error) {
+	id, key, system, _ := c.kind.Ident(o)
 	name, failed := c.namer(ctx)
-	l := &reading{kind: c.kind, typ: c.d.Ref.Type, parent: c.parent, parentName: c.d.Ref.Parent}
-	live := l.live(o, name)
+	live := &objects.LiveObject{
+		Ref: objects.Ref{Kind: c.kind, Type: c.d.Ref.Type, Parent: c.d.Ref.Parent, Name: key},
+		ID:  id, ParentID: c.parent, System: system, Body: c.kind.Normalize(o, name),
+	}
 	return live, *failed
 }
 
