@@ -89,6 +89,9 @@ func TestOperations(t *testing.T) {
 				t.Error(err)
 			}
 			for name := range query {
+				if query.Has("after") {
+					break // a next link is followed as it is
+				}
 				if op := keys(described)[i]; !slices.Contains(described[op], name) {
 					t.Errorf("%s: the parameter %q is not described", op, name)
 				}
