@@ -36,19 +36,13 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p := newPlan(opts)
 	p.renameAccount(head, Text(base.Account.Name), opts)
 	live := newIndex(&state.Actual{})
-	var locked []orgLockout
-	objects := ObjectSummary{}
+	var all []*orgDiff
 	for i := range orgs {
-		if orgs[i].head == nil {
-			continue
-		}
-		d := orgs[i].declared(live, opts)
-		p.add(d)
-		objects.add(&d.objects)
-		if why := d.locked(); len(why) > 0 {
-			locked = append(locked, orgLockout{d.org.Domain, why})
+		if orgs[i].head != nil {
+			all = append(all, orgs[i].declared(live, opts))
 		}
 	}
+	locked := p.add(all)
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Origin = ThisChange
@@ -74,7 +68,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
-	p.Summary.Objects = objects.orNil()
+	p.Summary.Objects = countAll(all)
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
