@@ -400,11 +400,10 @@ func (d *orgDiff) configureLater() {
 	}
 }
 
-// declareLater is configureLater for a review from the manifests alone.
-func (d *orgDiff) declareLater() {
-	n := countObjects(d.org)
-	d.objects = ObjectSummary{Declared: n, Unknown: n}
-	d.configureLater()
+// unknownObjects counts the objects of an org until they are compared.
+func unknownObjects(org *state.DesiredOrg) ObjectSummary {
+	n := countObjects(org)
+	return ObjectSummary{Declared: n, Unknown: n}
 }
 
 // jsonText returns a value of an object as compact JSON.

@@ -91,28 +91,27 @@ func (p *Plan) affected() int {
 
 // declared plans the changes from the base's side of an org to the head's.
 func (p *pair) declared(live *index, opts Options) *orgDiff {
-	d := &orgDiff{org: p.head, gainsOnly: p.head.Protected}
+	d := &orgDiff{org: p.head, gainsOnly: p.head.Protected, objects: unknownObjects(p.head)}
 	switch b := p.base; {
 	case b != nil:
 		d.deletionRequested = func(string) bool { return b.RequestDeletion }
 		live := asDeclared(b, p.head.ID)
 		d.fields(live)
-		if countObjects(b)+countObjects(p.head) > 0 && !d.dormant(live) {
-			p.declareObjects(d, &opts.Guards)
-		}
+		p.declareObjects(d, live, &opts.Guards)
 	case p.head.RequestDeletion:
 		// An org that is declared to be deleted exists already.
 		d.fields(&state.Org{ID: p.head.ID})
 	case p.head.Create != nil && p.head.ID == "":
 		d.missing(live)
-		d.declareLater()
+		d.configureLater()
 	default:
 		d.link()
 		if p.head.Cell == "" {
 			d.blockAll(blockedNoCell) // before fields: a linked org needs no cell for those
 		}
-		d.fields(&state.Org{ID: p.head.ID})
-		d.declareLater()
+		org := &state.Org{ID: p.head.ID}
+		d.fields(org)
+		p.declareObjects(d, org, &opts.Guards)
 	}
 	d.block(live, opts)
 	return d

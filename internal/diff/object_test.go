@@ -524,6 +524,7 @@ func TestDeclaredObjects(t *testing.T) {
 		"org-03 link-org linked (this-change)",
 		"org-03 update-products products (this-change)",
 		"org-03 set-status status (this-change)",
+		"org-03 create-object networkZones/Offices gateways=this-change name=this-change status=this-change type=this-change usage=this-change (this-change)",
 	}
 	if d := cmp.Diff(want, lines(plan)); d != "" {
 		t.Error(d)
@@ -544,11 +545,18 @@ func TestDeclaredObjects(t *testing.T) {
 	if got := guardNames(plan); got != "maxDestructiveOrgs maxDestructivePercent" {
 		t.Errorf("refused by %q", got)
 	}
-	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4, Unknown: 1}, plan.Summary.Objects); d != "" {
+	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4}, plan.Summary.Objects); d != "" {
 		t.Error(d)
 	}
-	if len(plan.Notes) != 1 || plan.Notes[0].Org != domain(3) {
-		t.Errorf("%+v", plan.Notes)
+	after.Orgs[3].Create, after.Orgs[3].ID = &state.Create{Parent: "acme"}, ""
+	for i := range 3 {
+		after.Orgs[i].Status = state.Inactive
+	}
+	if plan, err = diff.CompareDeclared(before, after, diff.Options{Account: account, Guards: guards}); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Notes) != 4 || *plan.Summary.Objects != (diff.ObjectSummary{Declared: 4, Unknown: 4}) {
+		t.Errorf("%+v %+v", plan.Notes, plan.Summary.Objects)
 	}
 }
 
