@@ -207,6 +207,12 @@ func (c *Change) IsObject() bool {
 	return false
 }
 
+// recreates reports whether the change makes an object again that the one before it
+// deletes.
+func (c *Change) recreates(before *Change) bool {
+	return c.Action == CreateObject && before.Action == DeleteObject && before.Field() == c.Field()
+}
+
 // Difference returns the change of an object in the form in which it is written; false
 // if the change isn't about an object.
 func (c *Change) Difference() (objects.Difference, bool) {
