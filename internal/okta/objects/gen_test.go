@@ -82,7 +82,14 @@ func (g *generator) value(f *Field, label string) any {
 	case Boolean:
 		return g.chance(label)
 	case Mapping:
-		return g.mapping(f.Fields, label)
+		m := g.mapping(f.Fields, label)
+		switch m["type"] {
+		case "BY_DATE_TIME":
+			delete(m, "skipCount")
+		case "BY_SKIP_COUNT":
+			delete(m, "expiry")
+		}
+		return m
 	case List:
 		return g.list(f, label)
 	}

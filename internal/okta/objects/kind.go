@@ -143,9 +143,10 @@ type Field struct {
 	// that identify an element of mappings; without them all of it does.
 	Set bool
 	By  []string
-	// Fields are those of a Mapping. If Free is set, it may have others.
-	Fields []Field
-	Free   bool
+	// Fields are those of a Mapping. If Free is set, it may have others. If Whole is
+	// set, it is replaced as a whole, as what it may have depends on one of its fields.
+	Fields      []Field
+	Free, Whole bool
 	// Nullable is set if the field may be null, which clears it.
 	Nullable bool
 	// Empty is what Okta returns for a field that is not set, if that isn't null:

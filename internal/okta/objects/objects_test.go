@@ -27,7 +27,7 @@ func declare(t testing.TB, lines ...string) *Declared {
 	t.Helper()
 	d := &Declared{}
 	for _, line := range lines {
-		kind, text, _ := strings.Cut(line, " ")
+		kind, text, _ := cut(line)
 		k, b := ByName(kind), body(t, text)
 		o := &Object{Ref: Ref{Kind: k}}
 		o.Absent, o.System = take(b, "absent") == true, take(b, "system") == true
@@ -42,6 +42,9 @@ func declare(t testing.TB, lines ...string) *Declared {
 	}
 	return d
 }
+
+// cut splits KIND {JSON}.
+func cut(line string) (kind, text string, ok bool) { return strings.Cut(line, " ") }
 
 func take(m map[string]any, name string) any {
 	v := m[name]
@@ -72,7 +75,7 @@ func liveOrg(t testing.TB, lines ...string) *org {
 	t.Helper()
 	o := &org{ids: map[string]map[string]string{}}
 	for i, line := range lines {
-		kind, text, _ := strings.Cut(line, " ")
+		kind, text, _ := cut(line)
 		k, b := ByName(kind), body(t, text)
 		r := rawObject{kind: k, body: b}
 		r.parent, _ = take(b, "policy").(string)
