@@ -26,8 +26,8 @@ type Editor struct {
 	plan    []objects.Difference
 	what    objects.Reads
 	known   map[*objects.Kind]*known
-	loads   int // how many lists were read for known
-	writers map[*objects.Kind]*rest.Caller
+	loads   int          // how many lists were read for known
+	manager *rest.Caller // has the scopes to write what the plan is about; nil until it is needed
 	// early are the ids of the objects that were written before their turn, because
 	// another one needs them.
 	early map[string]string
@@ -41,10 +41,24 @@ func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects
 	if err != nil {
 		return nil, err
 	}
+	return newEditor(s, target, plan, what), nil
+}
+
+func newEditor(s *session, target objects.Target, plan []objects.Difference, what objects.Reads) *Editor {
 	return &Editor{
 		session: s, target: target, plan: plan, what: what,
-		known: map[*objects.Kind]*known{}, writers: map[*objects.Kind]*rest.Caller{}, early: map[string]string{},
-	}, nil
+		known: map[*objects.Kind]*known{}, early: map[string]string{},
+	}
+}
+
+// lock waits until nobody else writes to the org; release lets others.
+func (e *Editor) lock(ctx context.Context) (release func(), err error) {
+	select {
+	case e.writing <- struct{}{}:
+		return func() { <-e.writing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // MaySend is asked right before each send of a write whether it may be sent.
@@ -60,12 +74,11 @@ type MaySend = func(context.Context) error
 // that isn't takes back what an earlier one of the same change did: where a change
 // fails for which an object was switched off, it is switched on again.
 func (e *Editor) Write(ctx context.Context, d *objects.Difference, maySend MaySend) (note string, err error) {
-	select {
-	case e.writing <- struct{}{}:
-		defer func() { <-e.writing }()
-	case <-ctx.Done():
-		return "", ctx.Err()
+	release, err := e.lock(ctx)
+	if err != nil {
+		return "", err
 	}
+	defer release()
 	defer rest.Recover(e.log, "writing to the org", &err)
 	if reason, ok := e.early[d.ID]; ok && d.ID != "" {
 		return reason, nil
@@ -107,7 +120,7 @@ func (e *Editor) change(d *objects.Difference, maySend MaySend) *change {
 	c := &change{Editor: e, d: d, kind: d.Ref.Kind, maySend: maySend, id: d.ID, parent: d.ParentID, body: *d}
 	c.body.Fields = nil
 	for _, f := range d.Fields {
-		if hasActions(c.kind, f.Path) {
+		if len(actionsOf(c.kind, f.Path)) > 0 {
 			c.actions = append(c.actions, f)
 		} else {
 			c.body.Fields = append(c.body.Fields, f)
@@ -238,18 +251,22 @@ func (c *change) prepare(ctx context.Context, s sending) (body raw, err error) {
 	}
 }
 
-// writer returns the caller that may write objects of the kind.
-func (c *change) writer(ctx context.Context) (*rest.Caller, error) {
-	if w := c.writers[c.kind]; w != nil {
-		return w, nil
+// writer returns the caller that may write the objects of the plan. One scope that isn't
+// granted keeps all from being written.
+func (e *Editor) writer(ctx context.Context) (*rest.Caller, error) {
+	if e.manager != nil {
+		return e.manager, nil
 	}
-	access, err := c.credentials(ctx, c.target, []string{c.kind.API.Scope + ".manage"})
+	var kinds []*objects.Kind
+	for i := range e.plan {
+		kinds = append(kinds, e.plan[i].Ref.Kind)
+	}
+	access, err := e.credentials(ctx, e.target, scopes(kinds, ".manage"))
 	if err != nil {
 		return nil, err
 	}
-	w := c.caller.As(access)
-	c.writers[c.kind] = w
-	return w, nil
+	e.manager = e.caller.As(access)
+	return e.manager, nil
 }
 
 // update changes an object: first what is in its body, then what has calls of its own.
@@ -318,15 +335,7 @@ func (c *change) overlay(ctx context.Context, o raw) (raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := o["priority"]; ok && c.kind.Ordered { // without it the object would move
-		body["priority"] = p
-	}
 	return body, nil
-}
-
-// hasActions reports whether a field has calls of its own.
-func hasActions(k *objects.Kind, field string) bool {
-	return slices.ContainsFunc(actionsOf(k), func(a objects.Action) bool { return a.Field == field })
 }
 
 // The statuses of an object with a lifecycle.
@@ -336,29 +345,31 @@ const (
 	inactive = "INACTIVE"
 )
 
-var lifecycle = []objects.Action{
-	{Field: status, Value: active, Path: "lifecycle/activate"},
-	{Field: status, Value: inactive, Path: "lifecycle/deactivate"},
-}
-
-// actionsOf returns the calls of a kind that change one field.
-func actionsOf(k *objects.Kind) []objects.Action {
-	if k.API.Lifecycle {
-		return append(slices.Clone(k.API.Actions), lifecycle...)
+// actionsOf returns the calls that give a field its value, by value; none if it is
+// sent in a body.
+func actionsOf(k *objects.Kind, field string) []objects.Action {
+	if k.API.Lifecycle && field == status {
+		path := k.API.Collection + "/{id}/lifecycle/"
+		return []objects.Action{{Value: active, Path: path + "activate"}, {Value: inactive, Path: path + "deactivate"}}
 	}
-	return k.API.Actions
+	if f := objects.Find(k.Fields, field); f != nil {
+		return f.Actions
+	}
+	return nil
 }
 
 // act gives a field its value by the call that there is for it.
 func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err error) {
-	all := actionsOf(c.kind)
-	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Field == f.Path && a.Value == f.After })
+	all := actionsOf(c.kind, f.Path)
+	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Value == f.After })
 	if i < 0 {
 		return false, fmt.Errorf("there is no call that makes %s %s", f.Path, show(f.After))
 	}
+	p := c.place()
+	p.path = all[i].Path
 	part := c.only(f)
 	did, err = c.send(ctx, sending{
-		method: http.MethodPost, place: c.place().below(all[i].Path), repeat: rest.AfterLook, bare: true,
+		method: http.MethodPost, place: p, repeat: rest.AfterLook, bare: true,
 		prepare: func(ctx context.Context) (raw, error) {
 			o, live, err := c.look(ctx)
 			switch {
@@ -374,7 +385,7 @@ func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err 
 			return nil, c.check(live, &part)
 		},
 	})
-	return did, wrap(err, "making %s %s", f.Path, show(f.After))
+	return did, wrap(err, "setting %s to %s", f.Path, show(f.After))
 }
 
 // show returns a value as JSON.
