@@ -66,6 +66,9 @@ type Options struct {
 	Creator Creator
 	// Deletions records which deletions were requested; nil records none.
 	Deletions Deletions
+	// Configurer writes the configuration of orgs; where nil, changes of objects fail
+	// for their org.
+	Configurer Configurer
 	// Removals, where not nil, is called right before a destructive change is sent.
 	Removals Removals
 	// Held, where not nil, is called before each change, and again right before
@@ -158,13 +161,14 @@ type applier struct {
 func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Outcome) {
 	w := &worker{
 		api: a.api, creator: a.opts.Creator, deletions: a.opts.Deletions, removals: a.opts.Removals,
-		orgID: changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
+		configuration: newConfiguration(a.opts.Configurer, changes),
+		orgID:         changes[0].OrgID, neverDeactivated: a.opts.NeverDeactivated, held: a.opts.Held, log: a.opts.Logger,
 	}
-	var failed diff.Action
+	var failed string
 	var held *heldError
 	applied := 0
 	for i, c := range changes {
-		o := Outcome{Org: c.Org, Action: c.Action, Result: Applied}
+		o := Outcome{Org: c.Org, Action: c.Action, Kind: c.Kind, Object: c.Object, Result: Applied}
 		if held == nil {
 			errors.As(w.mayWrite(c.Org), &held)
 		}
@@ -189,7 +193,7 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 			case stopped(ctx, err):
 				o.Result, o.Error = Skipped, "the run was stopped"
 			default:
-				failed = c.Action
+				failed = name(&c)
 				o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
 			}
 		}

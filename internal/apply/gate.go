@@ -56,7 +56,11 @@ func (g *gate) maySend(ctx context.Context) error {
 		return g.refusal
 	}
 	if g.passed++; g.passed == 1 {
-		g.log.Info("writing", "org", g.change.Org, "orgID", g.orgID, "action", string(g.change.Action))
+		attrs := []any{"org", g.change.Org, "orgID", g.orgID, "action", string(g.change.Action)}
+		if g.change.Kind != "" {
+			attrs = append(attrs, "kind", g.change.Kind, "object", g.change.Object)
+		}
+		g.log.Info("writing", attrs...)
 	}
 	return nil
 }
@@ -65,11 +69,8 @@ func (g *gate) maySend(ctx context.Context) error {
 // That the org loses something is recorded before, so that nothing but the reading of
 // what is held lies between the look and the send.
 func (g *gate) ask(ctx context.Context) error {
-	if g.change.Destructive && g.removals != nil && g.takeBack == nil {
-		var err error
-		if g.takeBack, err = g.removals.Begin(g.orgID, g.change.Org); err != nil {
-			return err
-		}
+	if err := g.reserve(); err != nil {
+		return err
 	}
 	if g.look != nil {
 		if err := g.look(ctx); err != nil {
@@ -83,6 +84,14 @@ func (g *gate) ask(ctx context.Context) error {
 		return g.record()
 	}
 	return nil
+}
+
+// reserve records, once, that the org loses something if the change is destructive.
+func (g *gate) reserve() (err error) {
+	if g.change.Destructive && g.removals != nil && g.takeBack == nil {
+		g.takeBack, err = g.removals.Begin(g.orgID, g.change.Org)
+	}
+	return err
 }
 
 // outcome returns the error of the write, given that of its call. Of a write that

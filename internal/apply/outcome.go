@@ -28,7 +28,10 @@ type Outcome struct {
 	// the org. Empty for a change of the account.
 	OrgID  string      `json:"orgID"`
 	Action diff.Action `json:"action"`
-	Result Status      `json:"result"`
+	// Kind and Object are those of the change; empty for changes of the org itself.
+	Kind   string `json:"kind,omitempty"`
+	Object string `json:"object,omitempty"`
+	Result Status `json:"result"`
 	// Error says on one line why a change failed or was skipped; empty
 	// otherwise. A blocked change's reason stands in the plan.
 	Error string `json:"error,omitempty"`

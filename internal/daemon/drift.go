@@ -16,9 +16,14 @@ type Drift struct {
 	Org string `json:"org"`
 	// OrgID is empty while the org is not linked.
 	OrgID string `json:"orgID"`
-	// Field is one of diff.Field….
+	// Field is one of diff.Field…, or for the configuration of an org the name of a
+	// field of an object, as diff.ObjectField returns it.
 	Field string `json:"field"`
-	// Desired and Actual are product ids for products, and one word otherwise.
+	// Kind and Object name the object; empty for the org itself.
+	Kind   string `json:"kind,omitempty"`
+	Object string `json:"object,omitempty"`
+	// Desired and Actual are product ids for products, for fields of objects what
+	// diff.ValueOf returns, and one word otherwise.
 	Desired diff.Value `json:"desired"`
 	Actual  diff.Value `json:"actual"`
 	// Destructive reports that repairing it takes something away.
@@ -51,7 +56,11 @@ func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
 		if o.Result == apply.Applied {
 			continue
 		}
-		all = append(all, driftOfChange(c, o))
+		if c.Kind != "" {
+			all = append(all, driftOfObject(c, o)...)
+		} else {
+			all = append(all, driftOfChange(c, o))
+		}
 	}
 	for _, u := range plan.Unfixable {
 		d := Drift{
@@ -93,6 +102,26 @@ func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 		d.Desired, d.Actual = diff.Text("requested"), diff.Text("not requested")
 	}
 	return d
+}
+
+// driftOfObject returns the fields of an object that differ, or that there should or
+// should not be one.
+func driftOfObject(c *diff.Change, o apply.Outcome) []Drift {
+	d := driftOfChange(c, o)
+	d.Kind, d.Object = c.Kind, c.Object
+	exists := map[diff.Action][2]string{diff.CreateObject: {"yes", "no"}, diff.DeleteObject: {"no", "yes"}}
+	if e, ok := exists[c.Action]; ok {
+		d.Field, d.Desired, d.Actual = diff.ObjectField(c, ""), diff.Text(e[0]), diff.Text(e[1])
+		return []Drift{d}
+	}
+	var all []Drift
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		d.Field = diff.ObjectField(c, f.Path)
+		d.Desired, d.Actual = diff.ValueOf(f.After), diff.ValueOf(f.Before)
+		all = append(all, d)
+	}
+	return all
 }
 
 // mergeDrift merges the two changes that a protected org's products may have (an

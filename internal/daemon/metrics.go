@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -88,7 +89,7 @@ func newMetrics(version string) *metrics {
 		webhooks: counter("reconciler_webhooks_total",
 			"Requests to the push webhook by result.", "result"),
 		drift: gauges("reconciler_drift",
-			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org.", "org", "field"),
+			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.", "org", "field"),
 		driftFields: gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
 		orgs: gauges("reconciler_orgs",
 			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
@@ -121,6 +122,7 @@ func (m *metrics) declare() {
 	}
 	for _, a := range []diff.Action{
 		diff.RenameAccount, diff.CreateOrg, diff.LinkOrg, diff.UpdateProducts, diff.SetStatus, diff.RequestDeletion,
+		diff.CreateObject, diff.UpdateObject, diff.DeleteObject, diff.ReorderObjects,
 	} {
 		for _, s := range []apply.Status{apply.Applied, apply.Failed, apply.Skipped, apply.Blocked} {
 			m.changes.WithLabelValues(string(a), string(s))
@@ -177,9 +179,13 @@ func (m *metrics) configRead(at time.Time, err error) {
 func (m *metrics) compared(drift []Drift, f fleet) {
 	before := m.shown
 	m.shown = map[[2]string]bool{}
-	for _, d := range drift[:min(len(drift), maxListed)] {
-		m.shown[[2]string{d.Org, d.Field}] = true
-		m.drift.WithLabelValues(d.Org, d.Field).Set(1)
+	for _, d := range drift {
+		if len(m.shown) == maxListed {
+			break
+		}
+		field := cmp.Or(d.Kind, d.Field) // no series for each object
+		m.shown[[2]string{d.Org, field}] = true
+		m.drift.WithLabelValues(d.Org, field).Set(1)
 	}
 	for series := range before {
 		if !m.shown[series] {

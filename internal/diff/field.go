@@ -1,6 +1,11 @@
 package diff
 
-import "cmp"
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"strings"
+)
 
 // The fields in which desired and actual can differ, as in plans, reviews, drift
 // and metrics. They are keys of the manifest, but for the first three.
@@ -28,6 +33,51 @@ var fieldOf = map[Action]string{
 	UpdateProducts:  FieldProducts,
 	SetStatus:       FieldStatus,
 	RequestDeletion: FieldRequestDeletion,
+}
+
+// ObjectField returns the name of a field of the object that c changes, such as
+// "networkZones/Offices.gateways"; without a path, that of the object. The objects of
+// a type have it in between, as in "policies/PASSWORD/Default Policy".
+func ObjectField(c *Change, path string) string {
+	name := c.Kind + "/"
+	if c.Type != "" {
+		name += c.Type + "/"
+	}
+	if name += c.Object; path != "" {
+		name += "." + path
+	}
+	return name
+}
+
+// ValueOf returns a value of an object's field: a list of words, one word, nothing, or
+// else its JSON as a word.
+func ValueOf(v any) Value {
+	switch v := v.(type) {
+	case nil:
+		return Value{}
+	case string:
+		return Text(v)
+	case []any:
+		words := []string{}
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return Text(compact(v))
+			}
+			words = append(words, s)
+		}
+		return List(words)
+	}
+	return Text(compact(v))
+}
+
+// compact returns the JSON of v in one line, without escapes for HTML.
+func compact(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // it came from JSON
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // FieldOf returns the field that an action writes.

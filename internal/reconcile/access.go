@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"reconciler/internal/config"
@@ -42,10 +43,11 @@ func (e *HeldError) Error() string { return "writes to the org are held: " + e.R
 type Access struct {
 	cfg     *config.Config
 	journal *journal.Journal
-	sink    tokens.Sink // nil if there is none
-	log     *slog.Logger
-	held    func(domain string) string
-	client  *org.Client
+	// sink opens the place where tokens are kept, once; nil if there is none.
+	sink   func() (tokens.Sink, error)
+	log    *slog.Logger
+	held   func(domain string) string
+	client *org.Client
 }
 
 // AccessOptions are what an Access needs beside the config.
@@ -69,14 +71,12 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	a.held = (&holder{rules: func() *freeze.Rules { return Holds(cfg, j) }}).why
-	var err error
-	if a.sink, err = OpenTokenSink(cfg, opts.Environ); err != nil {
-		return nil, err
-	}
+	a.sink = sync.OnceValues(func() (tokens.Sink, error) { return OpenTokenSink(cfg, opts.Environ) })
 	base := opts.Transport
 	if base == nil {
 		base = aerial.BaseTransport(cfg.Orgs.CallsPerOrg)
 	}
+	var err error
 	a.client, err = org.New(org.Options{
 		URL: cfg.Orgs.URL, Keys: cfg.Orgs.Keys(), Transport: base, CallsPerOrg: cfg.Orgs.CallsPerOrg, Share: cfg.Orgs.Share,
 		Credentials: func(t objects.Target) (org.Credentials, error) { return a.Credentials(t.Domain, t.OrgID, t.ClientID) },
@@ -127,11 +127,15 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 
 // token returns what reads the token of an org. The error may be ErrNoToken.
 func (a *Access) token(domain, orgID string) (func() (string, error), error) {
-	reader, ok := a.sink.(tokens.Reader)
+	sink, err := a.sink()
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := sink.(tokens.Reader)
 	if !ok {
 		return nil, ErrNoToken
 	}
-	all, err := a.sink.Find(domain)
+	all, err := sink.Find(domain)
 	if err != nil {
 		return nil, err
 	}
@@ -228,8 +232,12 @@ func (a *Access) orgID(domain string, declared *state.DesiredOrg) (string, error
 			ids[o.ID] = true
 		}
 	}
-	if a.sink != nil && len(ids) == 0 {
-		stored, err := a.sink.Find(domain)
+	sink, err := a.sink()
+	if err != nil {
+		return "", err
+	}
+	if sink != nil && len(ids) == 0 {
+		stored, err := sink.Find(domain)
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return "", err
 		}

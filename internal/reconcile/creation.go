@@ -182,7 +182,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {
-		if err = onboarder.CatchUp(ctx, plan, r.findLive); err != nil {
+		if err = onboarder.CatchUp(ctx, plan); err != nil {
 			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", text.Hint(err))
 		}
 	}
@@ -198,6 +198,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	opts := onboard.Options{
 		Account: r.cfg.Aerial.AccountID,
 		Parents: map[string]onboard.Parent{},
+		Find:    r.findLive,
 		Refused: r.refused,
 		Logger:  r.log,
 	}
@@ -206,11 +207,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	}
 	var err error
 	if r.cfg.Orgs.Bootstrap != "" && w != nil {
-		access, err := OpenAccess(r.cfg, r.journal, AccessOptions{Environ: r.environ, Transport: r.base, Logger: r.log})
-		if err != nil {
-			return nil, err
-		}
-		opts.Bootstrap = &bootstrap{access: access, journal: w, declared: r.declared, role: string(r.cfg.Orgs.Bootstrap)}
+		opts.Bootstrap = &bootstrap{access: r.access, journal: w, declared: r.declared, role: string(r.cfg.Orgs.Bootstrap)}
 	}
 	if opts.Sink, err = OpenTokenSink(r.cfg, r.environ); err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ type Options struct {
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
+	// Every is for how long the configuration of an org counts once it was read; 0
+	// reads it for each plan.
+	Every time.Duration
 	// After, where not nil, is the Reconciler that this one takes the place of, for
 	// another config with the same account and the same state folder. What only that
 	// one knows is taken over, and the journal with it.
@@ -84,6 +87,10 @@ type Reconciler struct {
 	read reader
 	// writer returns the client that can write. Only Apply calls it.
 	writer func() writer
+	// access is the way into the orgs, and configurations reads by it what they are
+	// configured with.
+	access         *Access
+	configurations configurations
 }
 
 // loaded is a snapshot and the result of loading it.
@@ -228,17 +235,31 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
-	var plan *diff.Plan
-	if base == nil {
-		plan, err = diff.Compute(desired.State, o.actual, opts)
-	} else {
+	opts.Configuration, err = r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
+	if base != nil {
 		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
-		plan, err = diff.CompareThreeWay(base.State, desired.State, o.actual, opts)
+		compute = func() (*diff.Plan, error) { return diff.CompareThreeWay(base.State, desired.State, o.actual, opts) }
+	}
+	plan, err := compute()
+	if err == nil && r.identify(ctx, plan, o.actual, &opts.Guards) {
+		plan, err = compute()
 	}
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
 	return plan, desired, nil
+}
+
+// stateOf returns the state of d, nil for nil.
+func stateOf(d *Desired) *state.Desired {
+	if d == nil {
+		return nil
+	}
+	return d.State
 }
 
 // options returns what limits a plan for d.
@@ -311,9 +332,18 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}
+	if opts.Configuration, err = r.configurations.recheck(ctx, saved); err != nil {
+		return nil, err
+	}
 	plan, err := diff.Revalidate(saved, actual, opts)
+	if err == nil && r.identify(ctx, plan, actual, &opts.Guards) {
+		plan, err = diff.Revalidate(saved, actual, opts)
+	}
 	if err != nil || !signed {
 		return plan, err
+	}
+	if opts.Configuration, err = r.configurations.compare(ctx, nil, desired, actual, Filter{}); err != nil {
+		return nil, err
 	}
 	whole, err := diff.Compute(desired, actual, opts)
 	if err != nil {
@@ -447,8 +477,20 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Removals:    &r.removals,
 		Held:        (&holder{rules: r.rules}).why,
+		Configurer:  configurer{r.configurations.client},
 		Done:        done,
 		Logger:      r.log,
+	}
+	if hasObjects(plan) {
+		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
+		opts.Done = func(c diff.Change, o apply.Outcome) {
+			if c.Kind != "" {
+				r.configurations.forget(c.OrgID)
+			}
+			if done != nil {
+				done(c, o)
+			}
+		}
 	}
 	guards := r.guards
 	r.known.guard(&guards)

@@ -1,0 +1,285 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"reconciler/internal/apply"
+	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/org"
+	"reconciler/internal/okta/rest"
+	"reconciler/internal/state"
+)
+
+// configurations reads what orgs are configured with. Each org is compared as soon as
+// it was read, and only what differs is kept.
+type configurations struct {
+	client *org.Client
+	log    *slog.Logger
+	// concurrency is how many orgs are read at the same time.
+	concurrency int
+	// own are the addresses that no blocklist may hold.
+	own []string
+	// every is for how long what was read counts; 0 reads anew each time.
+	every time.Duration
+	// kept is what was read, by org id.
+	kept map[string]kept
+}
+
+// setConfigurations prepares reading and writing the configuration of orgs.
+func (r *Reconciler) setConfigurations(opts Options) error {
+	var err error
+	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
+		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
+	})
+	if err != nil {
+		return err
+	}
+	r.configurations = configurations{
+		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+	}
+	for _, p := range r.cfg.Guards.OwnAddresses {
+		r.configurations.own = append(r.configurations.own, p.String())
+	}
+	return nil
+}
+
+// kept is a comparison that still counts.
+type kept struct {
+	at       time.Time
+	target   objects.Target
+	declared *objects.Declared
+	found    *diff.Configuration
+}
+
+// job is one org whose configuration is compared.
+type job struct {
+	target objects.Target
+	// base is nil outside of a review, or if the base doesn't declare the org.
+	base, head *state.DesiredOrg
+	found      *diff.Configuration
+}
+
+// compare reads the configuration of the declared orgs that the filter has, and
+// returns what differs by their domains; nil if no org declares any. base is nil
+// outside of a review. An org that can't be read doesn't keep others from being read.
+// The error is that of ctx.
+func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, f Filter) (func(domain string) *diff.Configuration, error) {
+	jobs := configured(base, head, actual, f)
+	var g errgroup.Group
+	g.SetLimit(max(1, c.concurrency))
+	for i := range jobs {
+		j := &jobs[i]
+		if j.found = c.recent(j, base != nil); j.found != nil {
+			continue
+		}
+		g.Go(func() error {
+			c.read(ctx, j)
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if len(jobs) == 0 {
+		return nil, nil
+	}
+	all := make(map[string]*diff.Configuration, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		all[j.head.Domain] = j.found
+		c.keep(j, base != nil)
+	}
+	return func(domain string) *diff.Configuration { return all[domain] }, nil
+}
+
+// configured returns the orgs whose configuration is declared and can be read: they
+// are live and ACTIVE, and are to stay so. base is nil outside of a review.
+func configured(base, head *state.Desired, actual *state.Actual, f Filter) []job {
+	find := liveOrgs(actual)
+	bases := map[string]*state.DesiredOrg{}
+	if base != nil {
+		for i := range base.Orgs {
+			bases[base.Orgs[i].Domain] = &base.Orgs[i]
+		}
+	}
+	var jobs []job
+	for i := range head.Orgs {
+		o := &head.Orgs[i]
+		if o.Config == nil || len(o.Config.Objects) == 0 || o.Status == state.Inactive || !f.Has(o.Domain) {
+			continue
+		}
+		if live := find(o); live != nil && live.Status == state.Active {
+			jobs = append(jobs, job{
+				target: objects.Target{Domain: o.Domain, OrgID: live.ID, ClientID: o.ClientID}, base: bases[o.Domain], head: o,
+			})
+		}
+	}
+	return jobs
+}
+
+// liveOrgs returns a function that finds the live org of a declared one, by its id or
+// else its domain; nil if there is none, or not the one that is declared.
+func liveOrgs(actual *state.Actual) func(*state.DesiredOrg) *state.Org {
+	byKey := map[string]*state.Org{} // ids and domains; an id has no dot
+	for i := range actual.Orgs {
+		o := &actual.Orgs[i]
+		byKey[o.ID], byKey[o.Domain] = o, o
+	}
+	delete(byKey, "")
+	return func(o *state.DesiredOrg) *state.Org {
+		live := byKey[o.Domain]
+		if o.ID != "" {
+			live = byKey[o.ID]
+		}
+		if live != nil && live.Domain != "" && live.Domain != o.Domain {
+			return nil // renamed, or another org
+		}
+		return live
+	}
+}
+
+// read reads and compares the configuration of one org.
+func (c *configurations) read(ctx context.Context, j *job) {
+	var err error
+	defer func() {
+		if err != nil {
+			reason, id := rest.Reason(err)
+			j.found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(j.head.Config.Objects)}
+		}
+	}()
+	defer rest.Recover(c.log, "comparing the configuration of "+j.target.Domain, &err)
+	all := j.head.Config.Objects
+	if j.base != nil && j.base.Config != nil {
+		all = append(all[:len(all):len(all)], j.base.Config.Objects...)
+	}
+	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(all))
+	if err != nil {
+		return
+	}
+	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
+}
+
+// recent returns what was found when the org was read last, if that still counts.
+func (c *configurations) recent(j *job, review bool) *diff.Configuration {
+	k, found := c.kept[j.target.OrgID]
+	if !found || review || time.Since(k.at) >= c.every || k.target != j.target {
+		return nil
+	}
+	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
+		return nil
+	}
+	return k.found
+}
+
+// keep keeps what was found, unless the org has to be read anew in the next run.
+func (c *configurations) keep(j *job, review bool) {
+	if c.every <= 0 || review || j.found.Unknown != "" {
+		return
+	}
+	if k, found := c.kept[j.target.OrgID]; found && k.found == j.found {
+		return
+	}
+	if c.kept == nil {
+		c.kept = map[string]kept{}
+	}
+	c.kept[j.target.OrgID] = kept{time.Now(), j.target, j.head.Config, j.found}
+}
+
+// forget has an org read anew in the next run, because it was written to.
+func (c *configurations) forget(orgID string) { delete(c.kept, orgID) }
+
+// recheck reads the configuration of the orgs whose objects a saved plan changes, and
+// returns by their domains what of it still differs. The error is that of ctx.
+func (c *configurations) recheck(ctx context.Context, plan *diff.Plan) (func(domain string) *diff.Configuration, error) {
+	all := map[string]*diff.Configuration{}
+	var g errgroup.Group
+	g.SetLimit(max(1, c.concurrency))
+	for start, end := 0, 0; start < len(plan.Changes); start = end {
+		for end = start; end < len(plan.Changes) && plan.Changes[end].Org == plan.Changes[start].Org; end++ {
+		}
+		changes := plan.Changes[start:end]
+		diffs := differences(changes)
+		if len(diffs) == 0 {
+			continue
+		}
+		found := &diff.Configuration{}
+		all[changes[0].Org] = found
+		g.Go(func() error {
+			*found = *c.recheckOne(ctx, changes, diffs)
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return func(domain string) *diff.Configuration { return all[domain] }, nil
+}
+
+// recheckOne is recheck for one org.
+func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, diffs []objects.Difference) (found *diff.Configuration) {
+	var err error
+	defer func() {
+		if err != nil {
+			reason, id := rest.Reason(err)
+			found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(diffs)}
+		}
+	}()
+	defer rest.Recover(c.log, "comparing the configuration of "+changes[0].Org, &err)
+	live, err := c.client.Read(ctx, targetOf(changes), objects.ReadsFor(diffs))
+	if err != nil {
+		return nil
+	}
+	return diff.RecheckConfiguration(changes, live, c.own)
+}
+
+// differences returns what the changes of an org do to its objects, without blocked
+// ones.
+func differences(changes []diff.Change) []objects.Difference {
+	var all []objects.Difference
+	for i := range changes {
+		if c := &changes[i]; c.Kind != "" && c.Blocked == "" {
+			if d, ok := c.Difference(); ok {
+				all = append(all, d)
+			}
+		}
+	}
+	return all
+}
+
+// hasObjects reports whether the plan changes objects of orgs.
+func hasObjects(plan *diff.Plan) bool {
+	return slices.ContainsFunc(plan.Changes, func(c diff.Change) bool { return c.Kind != "" })
+}
+
+// targetOf returns the org that the changes of objects are for.
+func targetOf(changes []diff.Change) objects.Target {
+	t := objects.Target{Domain: changes[0].Org}
+	for i := range changes {
+		if c := &changes[i]; c.Kind != "" {
+			t.OrgID, t.ClientID = c.OrgID, c.ClientID
+		}
+	}
+	return t
+}
+
+// configurer is what apply writes objects with.
+type configurer struct{ client *org.Client }
+
+// Open implements apply.Configurer.
+func (c configurer) Open(ctx context.Context, target objects.Target, all []objects.Difference) (apply.Editor, error) {
+	editor, err := c.client.Open(ctx, target, all)
+	if err != nil {
+		return nil, err
+	}
+	return editor, nil
+}
