@@ -123,7 +123,7 @@ func TestOverlayOddities(t *testing.T) {
 		"the exempt zone": {
 			`networkZones {"name":"DefaultExemptIpZone","system":true,"gateways":[{"type":"CIDR","value":"192.0.2.7"}]}`,
 			`networkZones {"type":"IP","name":"DefaultExemptIpZone","system":true,"gateways":null,"proxies":null}`,
-			`{"type":"IP","name":"DefaultExemptIpZone","system":true,"gateways":[{"type":"RANGE","value":"192.0.2.7-192.0.2.7"}],"proxies":null,"useAsExemptList":true}`,
+			`{"type":"IP","name":"DefaultExemptIpZone","gateways":[{"type":"RANGE","value":"192.0.2.7-192.0.2.7"}],"proxies":null,"useAsExemptList":true}`,
 		},
 		"an element keeps what isn't declared": {
 			`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"webauthn","enroll":{"self":"REQUIRED"}}]}}`,
