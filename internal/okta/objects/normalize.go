@@ -130,7 +130,7 @@ func (k *Kind) ident(raw map[string]any) (id string, system, ok bool) {
 // more.
 func (k *Kind) Decode(raw map[string]any, typ, parent, parentID string, name func(kind, id string) string) *LiveObject {
 	id, system, ok := k.ident(raw)
-	if !ok || k.Typed && raw["type"] != typ {
+	if !ok {
 		return nil
 	}
 	k.normalize(raw, name)
