@@ -28,9 +28,10 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 		}
 	}
 	c.run()
-	for _, l := range live.Objects {
-		if c.declared[l.Ref] == nil {
-			c.result.Unmanaged++
+	c.result.Unmanaged = len(live.Objects)
+	for _, o := range c.objects {
+		if c.live[o.Ref] != nil {
+			c.result.Unmanaged--
 		}
 	}
 	return &c.result, nil
@@ -71,6 +72,7 @@ type comparer struct {
 	// deletions come last.
 	deletions []Difference
 	result    Comparison
+	walk      walk // used again for each object
 }
 
 func newComparer(d *Declared, live *Live) *comparer {
@@ -100,7 +102,7 @@ func newComparer(d *Declared, live *Live) *comparer {
 
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
 func (c *comparer) unambiguous(o *Object) error {
-	if c.double[o.Ref] {
+	if len(c.double) > 0 && c.double[o.Ref] {
 		return &AmbiguousError{o, fmt.Sprintf("there are two with this name in the org: %s", o.Ref)}
 	}
 	if l := c.live[o.Ref]; l != nil && l.System != o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed {
@@ -312,7 +314,8 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 // update adds the fields in which an object differs. If one of them can't be changed,
 // the object isn't.
 func (c *comparer) update(o *Object, live *LiveObject) {
-	w := &walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline}
+	w := &c.walk
+	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, path: w.path[:0]}
 	w.mapping(o.Ref.Kind.index, o.Body, live.Body)
 	if len(w.fixed) > 0 {
 		slices.SortFunc(w.fixed, func(a, b Unfixable) int { return strings.Compare(a.Path, b.Path) })
@@ -371,6 +374,9 @@ func (w *walk) differs(f *Field, declared, live any) {
 	known := !w.offline || live != nil
 	switch {
 	case f == nil:
+	case f.several(w.typ, live) || f.several(w.typ, declared):
+		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: fmt.Sprintf("it has several of one %s, which can't be told apart", strings.Join(f.By, " and "))})
+		return
 	case f.Immutable && known:
 		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: "it can only be set when the object is created"})
 		return

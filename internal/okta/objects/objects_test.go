@@ -235,6 +235,11 @@ create-object groupRules R
 			[]string{`threatInsight {"action":"block","excludeZones":["Offices"]}`},
 			[]string{insight}, "update-object settings threatInsight\n  action: \"audit\" -> \"block\"\n  excludeZones: [] -> [\"Offices\"]\n",
 		},
+		"elements that can't be told apart": {
+			[]string{`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"custom_app","enroll":{"self":"REQUIRED"}}]}}`},
+			[]string{`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"custom_app","id":"aut1"},{"key":"custom_app","id":"aut2"}]}}`},
+			"unfixable policies M settings.authenticators: it has several of one key, which can't be told apart\n",
+		},
 		"a feature that the org doesn't have": {
 			[]string{`features {"name":"F","status":"ENABLED"}`},
 			nil, "unfixable features F : this feature isn't offered in this org\n",
