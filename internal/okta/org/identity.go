@@ -2,7 +2,9 @@ package org
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"reconciler/internal/okta/objects"
@@ -52,7 +54,10 @@ func (s *site) identify(ctx context.Context) (engine string, err error) {
 		Pipeline string `json:"pipeline"`
 	}](ctx, s, s.caller, p)
 	keys := s.opts.Keys
+	var answer *rest.Error
 	switch {
+	case errors.As(err, &answer) && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden):
+		return "", text.WithHint(err, "this needs no credentials: check "+keys.URL+", and what stands before the org, such as a proxy")
 	case err != nil:
 		return "", err
 	case who.ID == "":

@@ -124,6 +124,7 @@ func TestGroupRule(t *testing.T) {
 		{"locked when written", "PUT", locked, 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
 		{"locked when switched on", "/activate", locked, 2, "", []string{off, write, on, on, on}, "ACTIVE", "false", false},
 		{"edge 404s", "PUT", reply(404, edge), 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
+		{"not set up yet", "PUT", reply(409, refusal("E0000249", "Group rules are being set up")), 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
 		{"failing and repeated", "PUT", reply(500, "{}"), 1, "", []string{off, write, write, on}, "ACTIVE", "false", false},
 		{"refused when switched off", "deactivate", reply(403, refusal("E0000006", "No permission")), always,
 			"deactivating it: 403 E0000006 No permission (errorId oaeE0000006)", []string{off}, "ACTIVE", "true", false},
