@@ -33,8 +33,8 @@ type Editor struct {
 	early map[string]string
 }
 
-// Open prepares to write the differences to an org, which must be the one that target
-// means: it is asked again.
+// Open prepares to write the differences to an org, after checking again that it has
+// the id of target.
 func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects.Difference) (*Editor, error) {
 	what := objects.ReadsFor(plan)
 	s, err := c.start(ctx, target, what.Kinds)

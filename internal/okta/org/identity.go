@@ -12,15 +12,15 @@ import (
 	"reconciler/internal/text"
 )
 
-// session is an org that has shown that it is the one that is meant, and a way in.
+// session is an org whose identity was checked, with credentials to read.
 type session struct {
 	*site
 	engine string
 	reader *rest.Caller // has the scopes to read what the session is about
 }
 
-// start asks the org who it is, and gets what lets us in to read kinds. Nothing but
-// the question is sent to an org that isn't the one that is meant.
+// start checks the identity of the org, and gets credentials to read kinds. An org with
+// another id than that of target is sent nothing else.
 func (c *Client) start(ctx context.Context, target objects.Target, kinds []*objects.Kind) (*session, error) {
 	s, err := c.site(target)
 	if err != nil {
@@ -28,7 +28,7 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	}
 	engine, err := s.identify(ctx)
 	if err != nil {
-		return nil, wrap(err, "asking the org who it is")
+		return nil, wrap(err, "identifying the org")
 	}
 	if err := checkEngine(engine, kinds); err != nil {
 		return nil, err
@@ -45,8 +45,8 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	return open, nil
 }
 
-// identify asks the org who it is, without credentials, and returns its engine. An
-// org that isn't the one that is meant is an error.
+// identify reads the org's id, without credentials, and returns its engine. Another id
+// than that of the target is an error.
 func (s *site) identify(ctx context.Context) (engine string, err error) {
 	p := place{path: "/.well-known/okta-organization"}
 	who, _, err := get[struct {
