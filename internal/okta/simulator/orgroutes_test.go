@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/okta/simulator/simulatortest"
 )
 
-func TestWellKnown(t *testing.T) {
+func TestOrgWellKnown(t *testing.T) {
 	o := startOrg(t, simulatortest.Config{})
 	r := o.send("GET", "/org/"+strings.ToUpper(o.domain)+"/.well-known/okta-organization", "")
 	wantStatus(t, r, 200)
