@@ -78,6 +78,9 @@ type Options struct {
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
+	// Find returns the managed org with this id or, where id is empty, this domain;
+	// nil if there is none.
+	Find func(ctx context.Context, id, domain string) (*state.Org, error)
 	// Refused keeps the refusals that could not be written to the journal, by
 	// domain; nil is one of its own. Give all Onboarders of a process the same.
 	Refused *sync.Map
@@ -92,6 +95,7 @@ type Onboarder struct {
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
+	find    func(ctx context.Context, id, domain string) (*state.Org, error)
 	refused *sync.Map // reason by domain
 	log     *slog.Logger
 }
@@ -110,6 +114,7 @@ func New(opts Options) *Onboarder {
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
+		find:    opts.Find,
 		refused: cmp.Or(opts.Refused, &sync.Map{}),
 		log:     opts.Logger,
 	}

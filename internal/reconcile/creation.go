@@ -179,7 +179,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {
-		if err = onboarder.CatchUp(ctx, plan, r.findLive); err != nil {
+		if err = onboarder.CatchUp(ctx, plan); err != nil {
 			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", text.Hint(err))
 		}
 	}
@@ -194,6 +194,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	opts := onboard.Options{
 		Account: r.cfg.Aerial.AccountID,
 		Parents: map[string]onboard.Parent{},
+		Find:    r.findLive,
 		Refused: r.refused,
 		Logger:  r.log,
 	}

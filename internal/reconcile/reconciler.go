@@ -225,12 +225,14 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
-	var plan *diff.Plan
-	if base == nil {
-		plan, err = diff.Compute(desired.State, o.actual, opts)
-	} else {
+	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
+	if base != nil {
 		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
-		plan, err = diff.CompareThreeWay(base.State, desired.State, o.actual, opts)
+		compute = func() (*diff.Plan, error) { return diff.CompareThreeWay(base.State, desired.State, o.actual, opts) }
+	}
+	plan, err := compute()
+	if err == nil && r.identify(ctx, plan, o.actual, &opts.Guards) {
+		plan, err = compute()
 	}
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
@@ -309,6 +311,9 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	plan, err := diff.Revalidate(saved, actual, opts)
+	if err == nil && r.identify(ctx, plan, actual, &opts.Guards) {
+		plan, err = diff.Revalidate(saved, actual, opts)
+	}
 	if err != nil || !signed {
 		return plan, err
 	}
