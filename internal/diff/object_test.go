@@ -102,7 +102,7 @@ func withConfig(org *state.DesiredOrg, all ...*objects.Object) *state.DesiredOrg
 
 // read returns what came of reading the configuration of orgs, for Options. Orgs that
 // live doesn't have were not read.
-func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live, own ...string) func(string) *diff.Configuration {
+func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live) func(string) *diff.Configuration {
 	t.Helper()
 	find := func(d *state.Desired, domain string) *state.DesiredOrg {
 		if d == nil {
@@ -117,7 +117,7 @@ func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.
 	}
 	all := map[string]*diff.Configuration{}
 	for domain, live := range lives {
-		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, own)
+		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, nil)
 	}
 	return func(domain string) *diff.Configuration { return all[domain] }
 }
