@@ -67,7 +67,7 @@ type lockout struct{ key, text string }
 
 // lockouts returns what keeps people, or us, out of an org after a change and didn't
 // before it.
-func lockouts(before, after *situation, own []string) []string {
+func lockouts(before, after *situation, own []netip.Prefix) []string {
 	had := map[string]bool{}
 	for _, l := range before.lockouts(own) {
 		had[l.key] = true
@@ -81,7 +81,7 @@ func lockouts(before, after *situation, own []string) []string {
 	return all
 }
 
-func (s *situation) lockouts(own []string) []lockout {
+func (s *situation) lockouts(own []netip.Prefix) []lockout {
 	return slices.Concat(s.denials(), s.blocked(own), s.unenrollable())
 }
 
@@ -91,21 +91,22 @@ func (s *situation) lockouts(own []string) []lockout {
 //
 // A rule denies everyone only in a policy that is for everyone. It is in order as the
 // last one, so it is a lockout if the same policy allows something behind it, which
-// nobody can reach, or if nothing before it lets anyone in.
+// nobody can reach, or if nothing before it lets anyone in. A policy whose rules were
+// not read may let people in before the last rule of all, that of the default policy.
 func (s *situation) denials() []lockout {
-	letsIn := s.partial // what isn't declared may
+	letsIn, may := s.partial, false // what isn't declared may let people in
 	for _, policy := range s.policies[typeSignOn] {
 		if !active(policy) {
 			continue
 		}
 		rules := s.rules[policy.Ref]
-		if len(rules) == 0 { // they were not read
-			letsIn = true
+		if len(rules) == 0 {
+			may = true
 			continue
 		}
 		wall, allows := wallOf(rules)
 		if wall != nil && forEveryone(policy) {
-			if allows || !letsIn {
+			if allows || !letsIn && !(may && policy.System) {
 				return []lockout{{"sign-on", fmt.Sprintf(
 					"the sign-on rule %q denies everyone from everywhere and stands before every rule that allows", wall.Ref.Object())}}
 			}
@@ -243,7 +244,7 @@ func blocks(zone map[string]any) bool { return zone["usage"] == "BLOCKLIST" }
 
 // blocked finds blocklists that together hold everybody, or that hold our own
 // addresses. That an exempt zone might let those through is not counted on.
-func (s *situation) blocked(own []string) []lockout {
+func (s *situation) blocked(own []netip.Prefix) []lockout {
 	lists := s.blocklists()
 	var all []lockout
 	for _, family := range []struct {
@@ -271,12 +272,14 @@ func (s *situation) blocked(own []string) []lockout {
 			all = append(all, lockout{family.name, zones + " all of " + family.name})
 		}
 	}
-	for _, address := range own {
-		mine, ok := parseSpan(address)
+	for _, network := range own {
+		mine, name := spanOf(network), network.String()
+		if network.IsSingleIP() {
+			name = network.Addr().String()
+		}
 		for _, b := range lists {
-			if ok && slices.ContainsFunc(b.spans, mine.overlaps) {
-				all = append(all, lockout{"own " + address, fmt.Sprintf(
-					"the active blocklist zone %q holds %s, which is among ownAddresses", b.name, address)})
+			if slices.ContainsFunc(b.spans, mine.overlaps) {
+				all = append(all, lockout{"own " + name, fmt.Sprintf("the active blocklist zone %q holds %s, which is among ownAddresses", b.name, name)})
 				break
 			}
 		}

@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,26 @@ func signOn(more ...*objects.LiveObject) *objects.Live {
 	return live1(all...)
 }
 
+// unread is an org with a policy of which the rules were not read.
+func unread() *objects.Live {
+	return live1(alive("groups", "Contractors", body{}), alive("groups", "Everyone", body{}),
+		alive("policies", "OKTA_SIGN_ON/Contractors", forGroups("Contractors")), alive("policies", "OKTA_SIGN_ON/Default Policy", system(forGroups("Everyone"))),
+		alive("policyRules", "OKTA_SIGN_ON/Default Policy/Default Rule", system(rule("ALLOW"))))
+}
+
+func prefixes(all []string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range all {
+		if !strings.Contains(s, "/") {
+			a := netip.MustParseAddr(s)
+			ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		ps = append(ps, netip.MustParsePrefix(s))
+	}
+	return ps
+}
+
 func kindAt(o *objects.LiveObject) int { return slices.Index(objects.Kinds(), o.Ref.Kind) }
 
 func TestLockouts(t *testing.T) {
@@ -102,6 +123,9 @@ func TestLockouts(t *testing.T) {
 		{"of everyone", signOn(alive("policies", "OKTA_SIGN_ON/All", forGroups("Contractors", "Everyone")), alive("policyRules", "OKTA_SIGN_ON/All/In", rule("ALLOW"))),
 			declared{declare("policies", "OKTA_SIGN_ON/All", body{}), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY")), declare("policyRules", "OKTA_SIGN_ON/All/In", rule("ALLOW"))}, nil,
 			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
+		{"behind a policy that was not read", unread(), declared{declare("policies", "OKTA_SIGN_ON/All", forGroups("Everyone")), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY"))}, nil,
+			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
+		{"the last one, behind a policy that was not read", unread(), declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil, nil},
 		{"it was so before", signOn(alive("policyRules", lock, rule("DENY"))), declared{def, declare("policyRules", in, rule("ALLOW")), declare("groups", "New", body{"description": "x"})}, nil, nil},
 
 		{"all addresses at once", live1(), declared{declare("networkZones", "Bad", zone("BLOCKLIST", "ACTIVE", "0.0.0.0/0"))}, nil,
@@ -136,7 +160,7 @@ func TestLockouts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			head := &state.DesiredOrg{Domain: domain(0), Config: &objects.Declared{Objects: tt.head}}
-			c := diff.CompareConfiguration(nil, head, tt.live, tt.own)
+			c := diff.CompareConfiguration(nil, head, tt.live, prefixes(tt.own))
 			if c.Unknown != "" {
 				t.Fatal(c.Unknown)
 			}
@@ -264,7 +288,7 @@ func TestDeclaredLockouts(t *testing.T) {
 			head, _ := fleet(1)
 			withConfig(&head.Orgs[0], tt.head...)
 			guards := wide
-			guards.OwnAddresses = []string{"192.0.2.1"}
+			guards.OwnAddresses = prefixes([]string{"192.0.2.1"})
 			plan, err := diff.CompareDeclared(base, head, diff.Options{Account: account, Guards: guards})
 			if err != nil {
 				t.Fatal(err)

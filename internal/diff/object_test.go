@@ -102,7 +102,7 @@ func withConfig(org *state.DesiredOrg, all ...*objects.Object) *state.DesiredOrg
 
 // read returns what came of reading the configuration of orgs, for Options. Orgs that
 // live doesn't have were not read.
-func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live, own ...string) func(string) *diff.Configuration {
+func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live) func(string) *diff.Configuration {
 	t.Helper()
 	find := func(d *state.Desired, domain string) *state.DesiredOrg {
 		if d == nil {
@@ -117,7 +117,7 @@ func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.
 	}
 	all := map[string]*diff.Configuration{}
 	for domain, live := range lives {
-		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, own)
+		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, nil)
 	}
 	return func(domain string) *diff.Configuration { return all[domain] }
 }
@@ -524,6 +524,7 @@ func TestDeclaredObjects(t *testing.T) {
 		"org-03 link-org linked (this-change)",
 		"org-03 update-products products (this-change)",
 		"org-03 set-status status (this-change)",
+		"org-03 create-object networkZones/Offices gateways=this-change name=this-change status=this-change type=this-change usage=this-change (this-change)",
 	}
 	if d := cmp.Diff(want, lines(plan)); d != "" {
 		t.Error(d)
@@ -544,11 +545,18 @@ func TestDeclaredObjects(t *testing.T) {
 	if got := guardNames(plan); got != "maxDestructiveOrgs maxDestructivePercent" {
 		t.Errorf("refused by %q", got)
 	}
-	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4, Unknown: 1}, plan.Summary.Objects); d != "" {
+	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4}, plan.Summary.Objects); d != "" {
 		t.Error(d)
 	}
-	if len(plan.Notes) != 1 || plan.Notes[0].Org != domain(3) {
-		t.Errorf("%+v", plan.Notes)
+	after.Orgs[3].Create, after.Orgs[3].ID = &state.Create{Parent: "acme"}, ""
+	for i := range 3 {
+		after.Orgs[i].Status = state.Inactive
+	}
+	if plan, err = diff.CompareDeclared(before, after, diff.Options{Account: account, Guards: guards}); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Notes) != 4 || *plan.Summary.Objects != (diff.ObjectSummary{Declared: 4, Unknown: 4}) {
+		t.Errorf("%+v %+v", plan.Notes, plan.Summary.Objects)
 	}
 }
 
@@ -718,5 +726,153 @@ func TestSavedObjectsWithin(t *testing.T) {
 	whole.Changes[1].Fields[0].After = addresses("203.0.113.0/24")
 	if err := plan.Within(&whole); err == nil || err.Error() != "org-00.okta.com: update-object networkZones/Offices: the manifests don't ask for it" {
 		t.Error(err)
+	}
+}
+
+// ordered is an org with policies in another order, with new ones among them, and with
+// a group rule that can only be deleted.
+func ordered() ([]*objects.Object, *objects.Live) {
+	const rules = "OKTA_SIGN_ON/Contractors/"
+	return []*objects.Object{
+			declare("policies", "OKTA_SIGN_ON/New", forGroups("Contractors")),
+			declare("policyRules", "OKTA_SIGN_ON/New/From offices/at night", rule("ALLOW")),
+			declare("policies", "OKTA_SIGN_ON/Contractors", body{}),
+			declare("policyRules", rules+"Late", rule("ALLOW")),
+			declare("policyRules", rules+"In", rule("ALLOW")),
+			declare("groupRules", "Broken", body{"conditions": body{"expression": body{"value": "true", "type": "urn:okta:expression:1.0"}},
+				"actions": body{"assignUserToGroups": body{"groupIds": []any{"Contractors"}}}}),
+		}, signOn(alive("policyRules", rules+"Early", rule("ALLOW")),
+			alive("groupRules", "Broken", body{"status": "INVALID"}))
+}
+
+// What a saved plan did can't be done again; the order of a plan's objects survives.
+func TestSavedObjectsApplyOnce(t *testing.T) {
+	declared, live := ordered()
+	desired, actual := fleet(1)
+	withConfig(&desired.Orgs[0], declared...)
+	plan := planOf(t, desired, actual, diff.Options{Account: account, Guards: wide, Configuration: read(t, nil, desired, map[string]*objects.Live{domain(0): live})})
+	want := []string{
+		"org-00 create-object policies/OKTA_SIGN_ON/New conditions.people.groups.include name status type",
+		"org-00 create-object policyRules/OKTA_SIGN_ON/New/From offices/at night actions.signon.access conditions.authContext.authType conditions.network.connection name status",
+		"org-00 create-object policyRules/OKTA_SIGN_ON/Contractors/Late actions.signon.access conditions.authContext.authType conditions.network.connection name status",
+		"org-00 reorder-objects policyRules/OKTA_SIGN_ON/Contractors order",
+		"org-00 reorder-objects policies/OKTA_SIGN_ON order",
+		"org-00 delete-object groupRules/Broken -",
+		"org-00 create-object groupRules/Broken actions.assignUserToGroups.groupIds conditions.expression.type conditions.expression.value name status",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" {
+		t.Fatal(d)
+	}
+	again, err := diff.ReadPlan(bytes.NewReader(encode(t, plan)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []objects.Difference
+	for i := range again.Changes {
+		d, ok := again.Changes[i].Difference()
+		if !ok {
+			t.Fatal(again.Changes[i])
+		}
+		all = append(all, d)
+	}
+	if r := all[1].Ref; r.Parent != "New" || r.Name != "From offices/at night" {
+		t.Errorf("%+v", r)
+	}
+	for name, tt := range map[string]struct {
+		live *objects.Live
+		left int
+	}{"before": {live, 0}, "after": {objects.After(live, all), len(all)}} {
+		t.Run(name, func(t *testing.T) {
+			c := diff.RecheckConfiguration(again.Changes, tt.live, nil)
+			if got := len(c.Head.Differences); got != len(all)-tt.left {
+				t.Errorf("%d of %d can be made", got, len(all))
+			}
+			_, err := diff.Revalidate(again, actual, diff.Options{Account: account, Guards: wide, Configuration: func(string) *diff.Configuration { return c }})
+			var no *diff.StaleError
+			if tt.left == 0 && err != nil || tt.left > 0 && (!errors.As(err, &no) || len(no.Reasons) != tt.left) {
+				t.Error(err, no)
+			}
+		})
+	}
+
+	desired.Orgs[0].Protected = true // what isn't deleted isn't made again
+	for _, c := range planOf(t, desired, actual, diff.Options{Account: account, Guards: wide, Configuration: read(t, nil, desired, map[string]*objects.Live{domain(0): live})}).Changes {
+		if (c.Blocked != "") != (c.Kind == "groupRules") {
+			t.Errorf("%s %s is blocked by %q", c.Action, c.Field(), c.Blocked)
+		}
+	}
+}
+
+// A changed line of a baseline shows its effect on each org that has it.
+func TestBaselineInReview(t *testing.T) {
+	manifest := func(gateway, access string) *state.Desired {
+		return load(t, strings.NewReplacer("GATEWAY", gateway, "ACCESS", access).Replace(`
+version: 1
+baselines:
+  workforce:
+    networkZones:
+      - {name: Offices, type: IP, gateways: [{type: CIDR, value: GATEWAY}]}
+    groups:
+      - profile: {name: Contractors, description: External staff}
+    policies:
+      - type: OKTA_SIGN_ON
+        name: Contractors
+        conditions: {people: {groups: {include: [Contractors]}}}
+        rules:
+          - {name: From offices, conditions: {network: {connection: ZONE, include: [Offices]}}, actions: {signon: {access: ALLOW}}}
+      - {type: OKTA_SIGN_ON, name: Default Policy, system: true, rules: [{name: Default Rule, system: true, actions: {signon: {access: ACCESS}}}]}
+    settings:
+      threatInsight: {action: block, excludeZones: [Offices]}
+defaults:
+  baselines: [workforce]
+orgs:
+  - domain: org-00.okta.com
+    access: {clientID: 0oaOne}
+  - domain: org-01.okta.com
+    configuration:
+      networkZones:
+        - {name: Offices, gateways: [{type: CIDR, value: 203.0.113.0/24}]}
+  - domain: org-02.okta.com
+    baselines: []
+`))
+	}
+	base, head := manifest("192.0.2.0/24", "ALLOW"), manifest("198.51.100.0/24", "DENY")
+	plan, err := diff.CompareDeclared(base, head, diff.Options{Account: account, Guards: wide})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"org-00 update-object networkZones/Offices gateways=this-change - (this-change)",
+		"org-00 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+		"org-01 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" || len(plan.Refusals)+len(plan.Review.Settings) != 0 {
+		t.Errorf("%s\n%+v\n%+v", d, plan.Refusals, plan.Review.Settings)
+	}
+
+	// The same live: what the base declares is there, and Okta's default policy.
+	live := signOn(
+		alive("networkZones", "Offices", zone("POLICY", "ACTIVE", "192.0.2.0/24")), alive("groups", "Contractors", body{"description": "External staff"}),
+		alive("policyRules", "OKTA_SIGN_ON/Contractors/In", off(rule("ALLOW"))), alive("policyRules", "OKTA_SIGN_ON/Contractors/From offices", rule("ALLOW", fromOffices)),
+		alive("policyRules", "OKTA_SIGN_ON/Default Policy/In", off(rule("ALLOW"))), alive("threatInsight", "threatInsight", body{"action": "audit", "excludeZones": []any{"Offices"}}))
+	_, actual := fleet(3)
+	for i := range head.Orgs {
+		head.Orgs[i].Products, base.Orgs[i].Products = nil, nil
+	}
+	plan, err = diff.CompareThreeWay(base, head, actual, diff.Options{Account: account, Guards: wide,
+		Configuration: read(t, base, head, map[string]*objects.Live{domain(0): live})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{
+		"org-00 update-object networkZones/Offices gateways=this-change - (this-change)",
+		"org-00 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+		"org-00 update-object settings/threatInsight action=existing-drift (existing-drift)",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" || len(plan.Refusals) != 0 {
+		t.Errorf("%s\n%+v", d, plan.Refusals)
+	}
+	if u := plan.Unknown; len(u) != 1 || u[0].Org != domain(1) {
+		t.Errorf("%+v", u)
 	}
 }

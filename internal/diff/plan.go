@@ -106,21 +106,6 @@ type ObjectSummary struct {
 	Unknown   int `json:"unknown"`
 }
 
-func (s *ObjectSummary) add(t *ObjectSummary) {
-	s.Declared += t.Declared
-	s.InSync += t.InSync
-	s.Unmanaged += t.Unmanaged
-	s.Unknown += t.Unknown
-}
-
-// orNil returns nil if there is nothing to count.
-func (s *ObjectSummary) orNil() *ObjectSummary {
-	if *s == (ObjectSummary{}) {
-		return nil
-	}
-	return s
-}
-
 // Change is one call to be made.
 type Change struct {
 	// Org is the org's domain; empty for a change of the account.
@@ -346,6 +331,18 @@ type Refusal struct {
 // unfixable, nothing unknown. Unmanaged orgs are no difference.
 func (p *Plan) Empty() bool {
 	return !p.Differs() && len(p.Unknown) == 0
+}
+
+// NothingRead reports whether not one of the declared orgs could be read. An org of which
+// only a part could not be read is none of these.
+func (p *Plan) NothingRead() bool {
+	whole := 0
+	for i := range p.Unknown {
+		if p.Unknown[i].Part == "" {
+			whole++
+		}
+	}
+	return whole > 0 && whole == p.Summary.Orgs
 }
 
 // Differs reports whether there is a known difference between desired and

@@ -84,6 +84,9 @@ func (n *normalizer) list(f *Field, list []any) any {
 	}
 	order := func(a, b any) int { return compareValues(a, b, f.By) }
 	slices.SortFunc(list, order)
+	if elem.hides {
+		return list // what looks the same need not be
+	}
 	return slices.CompactFunc(list, func(a, b any) bool { return order(a, b) == 0 })
 }
 
@@ -127,7 +130,7 @@ func (k *Kind) ident(raw map[string]any) (id string, system, ok bool) {
 // more.
 func (k *Kind) Decode(raw map[string]any, typ, parent, parentID string, name func(kind, id string) string) *LiveObject {
 	id, system, ok := k.ident(raw)
-	if !ok || k.Typed && raw["type"] != typ {
+	if !ok {
 		return nil
 	}
 	k.normalize(raw, name)

@@ -26,15 +26,16 @@ type Editor struct {
 	plan    []objects.Difference
 	what    objects.Reads
 	known   map[*objects.Kind]*known
-	loads   int          // how many lists were read for known
-	manager *rest.Caller // has the scopes to write what the plan is about; nil until it is needed
+	loads   int                    // how many lists were read for known
+	made    map[objects.Ref]string // ids of new objects, which lists may not have yet
+	manager *rest.Caller           // has the scopes to write what the plan is about; nil until it is needed
 	// early are the ids of the objects that were written before their turn, because
 	// another one needs them.
 	early map[string]string
 }
 
-// Open prepares to write the differences to an org, which must be the one that target
-// means: it is asked again.
+// Open prepares to write the differences to an org, after checking again that it has
+// the id of target.
 func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects.Difference) (*Editor, error) {
 	what := objects.ReadsFor(plan)
 	s, err := c.start(ctx, target, what.Kinds)
@@ -47,7 +48,7 @@ func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects
 func newEditor(s *session, target objects.Target, plan []objects.Difference, what objects.Reads) *Editor {
 	return &Editor{
 		session: s, target: target, plan: plan, what: what,
-		known: map[*objects.Kind]*known{}, early: map[string]string{},
+		known: map[*objects.Kind]*known{}, made: map[objects.Ref]string{}, early: map[string]string{},
 	}
 }
 
@@ -155,9 +156,12 @@ func (c *change) look(ctx context.Context) (raw, *objects.LiveObject, error) {
 
 // normal returns an object in normal form.
 func (c *change) normal(ctx context.Context, o raw) (*objects.LiveObject, error) {
+	id, key, system, _ := c.kind.Ident(o)
 	name, failed := c.namer(ctx)
-	l := &reading{kind: c.kind, typ: c.d.Ref.Type, parent: c.parent, parentName: c.d.Ref.Parent}
-	live := l.live(o, name)
+	live := &objects.LiveObject{
+		Ref: objects.Ref{Kind: c.kind, Type: c.d.Ref.Type, Parent: c.d.Ref.Parent, Name: key},
+		ID:  id, ParentID: c.parent, System: system, Body: c.kind.Normalize(o, name),
+	}
 	return live, *failed
 }
 
@@ -426,8 +430,10 @@ func (c *change) wanted(live *objects.LiveObject) error {
 }
 
 // settle looks, by check, whether a write has the effect that it should have, and
-// again a few times if it hasn't.
+// again a few times if it hasn't. If the run is to stop, it has some seconds left.
 func (c *change) settle(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	var err error
 	for _, wait := range settling {
 		if werr := web.Sleep(ctx, wait); werr != nil {
@@ -441,6 +447,20 @@ func (c *change) settle(ctx context.Context, check func(context.Context) error) 
 			return rest.Uncertain(wrap(err, "reading back what was written"))
 		}
 	}
-	return text.WithHint(fmt.Errorf("Okta accepted the change, and it doesn't read back as written: %w", err),
+	return text.WithHint(fmt.Errorf("the change was accepted, and does not read back as written: %w", err),
 		"somebody else may change the object at the same time, or Okta ignores a field: run again, and compare")
+}
+
+// lasting returns a context that ends stopGrace after ctx does.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if web.Sleep(long, stopGrace) == nil {
+			cancel()
+		}
+	})
+	return long, func() {
+		stop()
+		cancel()
+	}
 }

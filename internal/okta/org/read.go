@@ -11,9 +11,9 @@ import (
 	"reconciler/internal/okta/rest"
 )
 
-// Read reads the lists that a comparison needs, of an org that is proven to be the
-// one that target means. The result is whole, or an error: of several that which
-// comes first in the order of the kinds, so that it is the same each time.
+// Read reads the lists that a comparison needs, after checking that the org has the id
+// of target. The result is whole, or an error. If several lists fail, it is the error of
+// the first kind in the order of Kinds, so that plans are deterministic.
 func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
 	s, err := c.start(ctx, target, what.Kinds)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *Client) Read(ctx context.Context, target objects.Target, what objects.R
 	live := &objects.Live{OrgID: target.OrgID, Engine: s.engine}
 	for _, l := range lists {
 		for _, o := range l.objects {
-			live.Objects = append(live.Objects, l.live(o, names.name))
+			live.Objects = append(live.Objects, l.kind.Decode(o, l.typ, l.parentName, l.parent, names.name))
 		}
 	}
 	return live, nil
@@ -50,35 +50,7 @@ type reading struct {
 
 // ref returns what an object of the list is called.
 func (l *reading) ref(o raw) objects.Ref {
-	return objects.Ref{Kind: l.kind, Type: l.typ, Parent: l.parentName, Name: nameOf(l.kind, o)}
-}
-
-// live returns an object in normal form.
-func (l *reading) live(o raw, name func(kind, id string) string) *objects.LiveObject {
-	id, _ := o["id"].(string)
-	if l.kind.Setting {
-		id = ""
-	}
-	system, _ := origin(l.kind, o)
-	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: system, Body: l.kind.Normalize(o, name)}
-}
-
-// nameOf returns the value of the key of an object, and the kind's name for a
-// setting. An object without it has none.
-func nameOf(k *objects.Kind, o raw) string {
-	if k.Setting {
-		return k.Name
-	}
-	name, _ := at(o, k.Key).(string)
-	return name
-}
-
-// origin returns whether Okta made the object, and whether it is of this kind at all.
-func origin(k *objects.Kind, o raw) (system, ours bool) {
-	if k.Oddities.Origin != nil {
-		return k.Oddities.Origin(o)
-	}
-	return o["system"] == true, true
+	return objects.Ref{Kind: l.kind, Type: l.typ, Parent: l.parentName, Name: l.kind.KeyOf(o)}
 }
 
 // readAll reads all lists at once; how many calls that are at a time is the caller's

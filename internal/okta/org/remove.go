@@ -47,6 +47,7 @@ func (c *change) remove(ctx context.Context) (note string, err error) {
 	if err != nil {
 		return "", err
 	}
+	delete(c.made, c.d.Ref)
 	if n := c.known[c.kind]; n != nil {
 		n.remove(c.id)
 	}
@@ -68,7 +69,7 @@ var errStays = errors.New("it is still there")
 // deletable returns nil if the object is there and may be deleted.
 func (c *change) deletable(live *objects.LiveObject) error {
 	if live != nil && live.System {
-		return fmt.Errorf("Okta made this %s, and it can't be deleted", c.kind.Title)
+		return fmt.Errorf("this %s is one of Okta's own, and can't be deleted", c.kind.Title)
 	}
 	return c.check(live, c.d)
 }

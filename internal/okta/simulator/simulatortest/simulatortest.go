@@ -32,7 +32,7 @@ type Config struct {
 	// empty. It requires DPoP if OrgDPoP is true.
 	OrgScopes []string
 	OrgDPoP   bool
-	Options simulator.Options
+	Options   simulator.Options
 }
 
 // Server is a simulator for a test.
