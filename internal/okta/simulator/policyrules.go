@@ -139,7 +139,7 @@ func (m *orgCall) checkNetwork(p *problems, network any) {
 		p.add(at, "You should either include or exclude network zones when you use zones in the policy rule.")
 	}
 	for _, id := range slices.Concat(include, exclude) {
-		if id != "ALL_ZONES" && m.st.set("networkZones").byID(id) == nil {
+		if id != allZones && m.st.set("networkZones").byID(id) == nil {
 			p.add(at, "There is no network zone '%s'", id)
 		}
 	}
