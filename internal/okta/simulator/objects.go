@@ -346,6 +346,7 @@ var references = []reference{
 	{"networkZones", []string{"conditions", "network", "exclude"}},
 	{"networkZones", []string{"excludeZones"}},
 	{"behaviors", []string{"conditions", "risk", "behaviors"}},
+	{"behaviors", []string{"conditions", "behaviors"}},
 }
 
 // resolved returns a body with ids where it has names.

@@ -58,6 +58,7 @@ func ruleShape(class string, classic bool) *shape {
 			"conditions": conditions.with("", map[string]*shape{
 				"authContext": fields("authType", map[string]*shape{"authType": oneOf("ANY", "RADIUS", "LDAP_INTERFACE")}),
 				"risk":        fields("behaviors", map[string]*shape{"behaviors": ids(0)}),
+				"behaviors":   ids(0),
 			}).orNull(),
 			"actions": fields("signon", map[string]*shape{"signon": fields("access", map[string]*shape{
 				"access": oneOf("ALLOW", "DENY"), "requireFactor": flag(), "factorPromptMode": oneOf("ALWAYS", "DEVICE", "SESSION").orNull(),
@@ -105,9 +106,9 @@ func checkRule(m *orgCall, t *set, it *item, body doc) *answer {
 	var p problems
 	m.checkNetwork(&p, dig(body, "conditions", "network"))
 	m.knowsAll(&p, m.st.set("groups"), "conditions.people.groups", dig(body, "conditions", "people", "groups"))
-	for _, id := range digTexts(body, "conditions", "risk", "behaviors") {
+	for _, id := range slices.Concat(digTexts(body, "conditions", "risk", "behaviors"), digTexts(body, "conditions", "behaviors")) {
 		if m.st.set("behaviors").byID(id) == nil {
-			p.add("conditions.risk.behaviors", "There is no behavior '%s'", id)
+			p.add("conditions.behaviors", "There is no behavior '%s'", id)
 		}
 	}
 	signon := dig(body, "actions", "signon")
