@@ -245,6 +245,7 @@ func (m *orgCall) addGrant(it *item) *answer {
 	}
 	m.st.grants[it.id] = append(m.st.grants[it.id], g)
 	m.register(it, it.body)
+	m.log("", entity{}) // its event type is unconfirmed
 	return jsonAnswer(http.StatusCreated, g)
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -112,6 +113,17 @@ func TestGettingIn(t *testing.T) {
 	if !strings.Contains(r.header.Get("Www-Authenticate"), "okta.networkZones.read") {
 		t.Errorf("got %v", r.header)
 	}
+
+	// A dump has the app with its key, grants and roles.
+	again, err := simulator.New(o.Dump(), simulator.Options{Now: o.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := o.Client
+	o.Client = &http.Client{Transport: again.RoundTripper()}
+	o.bearer = o.orgToken("okta.groups.read")
+	wantEqual(t, len(o.list("/api/v1/groups")), 3)
+	o.Client = here
 
 	// An app that isn't active gets no tokens; only such a one can be deleted.
 	wantError(t, ssws("DELETE", "/api/v1/apps/"+app.ID, ""), 403, "E0000056", "deactivated before deletion")

@@ -48,6 +48,7 @@ var behaviors = &kind{
 		const form = "2006-01-02 15:04:05.0"
 		return it.created.UTC().Format(form), it.updated.UTC().Format(form)
 	},
+	// That it must be deactivated first is unconfirmed.
 	removable: func(m *orgCall, _ *set, it *item) *answer {
 		if it.status == active {
 			return m.invalid("status", "status: The behavior must be deactivated before it is deleted")

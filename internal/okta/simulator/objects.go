@@ -119,9 +119,6 @@ func (o *Objects) Patch(kind, key, patch, by string) error {
 		if len(p) > 0 {
 			return errors.New(strings.Join(p, "; "))
 		}
-		if t.kind.ordered && body["priority"] == nil {
-			body["priority"] = json.Number(itoa(t.priority(it)))
-		}
 		return m.overwrite(t, it, body, status)
 	})
 }
@@ -228,12 +225,18 @@ func (m *orgCall) find(kind, key string) (*set, *item, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return t, t.titled(class, key), nil
+}
+
+// titled returns the object of a class, or of any if that is "", that people call
+// so, or nil. Of a trusted origin the origin will do.
+func (t *set) titled(class, key string) *item {
 	for _, it := range t.items {
-		if (class == "" || it.class == class) && (t.kind.title(it.body) == key || kind == "trustedOrigins" && digText(it.body, "origin") == key) {
-			return t, it, nil
+		if (class == "" || it.class == class) && (t.kind.title(it.body) == key || digText(it.body, "origin") == key) {
+			return it
 		}
 	}
-	return t, nil, nil
+	return nil
 }
 
 // put creates or replaces an object.
@@ -261,11 +264,10 @@ func (m *orgCall) put(kind string, body doc) error {
 	if len(p) > 0 {
 		return errors.New(strings.Join(p, "; "))
 	}
-	_, it, err := m.find(kind, t.kind.title(body))
-	if err != nil {
-		return err
+	if t.kind.class != nil {
+		class = t.kind.class(body)
 	}
-	if it != nil {
+	if it := t.titled(class, t.kind.title(body)); it != nil {
 		return m.overwrite(t, it, body, status)
 	}
 	it, refusal := m.create(t, body, status)
@@ -287,9 +289,9 @@ func (m *orgCall) overwrite(t *set, it *item, body doc, status string) error {
 	}
 	if it.system {
 		body = filled(body, it.body)
-		if t.kind.ordered {
-			body["priority"] = json.Number(itoa(t.priority(it)))
-		}
+	}
+	if t.kind.ordered && (it.system || body["priority"] == nil) {
+		body["priority"] = json.Number(itoa(t.priority(it)))
 	}
 	refusal := m.replace(t, it, m.resolved(body), status)
 	it.status = before
@@ -326,11 +328,17 @@ func (a *answer) problem() error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// references are where the API has ids of other objects, and of which kind.
-var references = []struct {
+// reference is where the API has ids of objects of a kind.
+type reference struct {
 	kind string
 	path []string
-}{
+}
+
+// allZones stands where the id of a zone can, and is none.
+const allZones = "ALL_ZONES"
+
+// references are where the API has ids of other objects, and of which kind.
+var references = []reference{
 	{"groups", []string{"conditions", "people", "groups", "include"}},
 	{"groups", []string{"conditions", "people", "groups", "exclude"}},
 	{"groups", []string{"actions", "assignUserToGroups", "groupIds"}},
@@ -338,6 +346,7 @@ var references = []struct {
 	{"networkZones", []string{"conditions", "network", "exclude"}},
 	{"networkZones", []string{"excludeZones"}},
 	{"behaviors", []string{"conditions", "risk", "behaviors"}},
+	{"behaviors", []string{"conditions", "behaviors"}},
 }
 
 // resolved returns a body with ids where it has names.
@@ -351,10 +360,10 @@ func (m *orgCall) resolved(body doc) doc {
 		out := make([]any, len(names))
 		for i, name := range names {
 			out[i] = name
+			// Another group than an app's comes first, as only it can be written.
 			for _, it := range t.items {
-				if t.kind.title(it.body) == name {
+				if t.kind.title(it.body) == name && (out[i] == name || it.class != appGroup) {
 					out[i] = it.id
-					break
 				}
 			}
 		}

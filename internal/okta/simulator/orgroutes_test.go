@@ -1,6 +1,8 @@
 package simulator_test
 
 import (
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -308,5 +310,71 @@ func TestEcho(t *testing.T) {
 		if count < 30 {
 			t.Errorf("only %d objects", count)
 		}
+	}
+}
+
+// A dump has the objects as they are, and a simulator made of it has them too.
+func TestDumpObjects(t *testing.T) {
+	o := startOrg(t, simulatortest.Config{})
+	objects := o.Objects(o.domain)
+	const eve = "eve@acme.example"
+	for _, put := range [][2]string{
+		{"networkZones", `{"type":"IP","name":"Office","gateways":[{"type":"RANGE","value":"192.0.2.9"}]}`},
+		{"networkZones", `{"type":"IP","name":"BlockedIpZone","gateways":[{"type":"CIDR","value":"203.0.113.0/24"}]}`},
+		{"groups", `{"type":"APP_GROUP","profile":{"name":"G","dn":"CN=G"}}`},
+		{"groups", `{"profile":{"name":"G"}}`},
+		{"groups", `{"profile":{"name":"Gone"}}`},
+		{"groupRules", `{"name":"GR","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["G"]}}}`},
+		{"groupRules", `{"name":"Invalid","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Gone"]}}}`},
+		{"trustedOrigins", `{"name":"O","origin":"https://a.example","scopes":[{"type":"CORS"}],"status":"INACTIVE"}`},
+		{"behaviors", `{"name":"L","type":"ANOMALOUS_LOCATION","settings":{"granularity":"LAT_LONG","radiusKilometers":5}}`},
+		{"policies/OKTA_SIGN_ON", `{"name":"P","conditions":{"people":{"groups":{"include":["G"]}}}}`},
+		{"policies/OKTA_SIGN_ON", `{"name":"Q","priority":1,"conditions":{"people":{"groups":{"include":["Everyone"]}}}}`},
+		{"policyRules/OKTA_SIGN_ON/P", `{"name":"R","conditions":{"network":{"connection":"ZONE","include":["Office"]},"risk":{"behaviors":["L"]}},"actions":{"signon":{"access":"DENY"}}}`},
+		{"policyRules/OKTA_SIGN_ON/Default Policy", `{"name":"Default Rule","actions":{"signon":{"access":"DENY"}}}`},
+		{"settings/threatInsight", `{"action":"block","excludeZones":["Office"]}`},
+		{"apps", `{"label":"Wiki","signOnMode":"BOOKMARK","settings":{"app":{"url":"https://example.com"}}}`},
+	} {
+		if err := objects.Put(put[0], put[1], eve); err != nil {
+			t.Fatal(put, err)
+		}
+	}
+	for _, err := range []error{
+		objects.SetStatus("networkZones", "Office", "INACTIVE", eve), objects.SetStatus("features", "Import Monitoring", "ENABLED", eve),
+		objects.Delete("groups", "Gone", eve),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := o.Dump().YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := simulator.LoadSeed("dump.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := simulator.New(seed, simulator.Options{Now: o.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := regexp.MustCompile(`\b(nzo|00g|00p|0pr|tos|bhv|0oa|00u)\w{17}|\d{4}-\d\d-\d\d[T ][\d:.]+Z?`)
+	for _, kind := range []string{
+		"networkZones", "groups", "groupRules", "trustedOrigins", "behaviors", "features", "apps", "settings",
+		"policies/OKTA_SIGN_ON", "policies/PASSWORD", "policyRules/OKTA_SIGN_ON/P", "policyRules/OKTA_SIGN_ON/Default Policy",
+	} {
+		want, err := objects.List(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := again.Objects(o.domain).List(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == "groupRules" {
+			want = want[:1] // the other one lost its group
+		}
+		wantEqual(t, ids.ReplaceAllString(fmt.Sprint(got), ""), ids.ReplaceAllString(fmt.Sprint(want), ""))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // seedOrder is the order in which the kinds of a configuration are made: what is
@@ -65,14 +66,52 @@ func (m *orgCall) configure() error {
 	return nil
 }
 
-// configureOne makes one object, a policy with its rules.
+// configureOne makes one object.
 func (m *orgCall) configureOne(kind string, body doc) error {
-	if kind != "policies" {
-		return m.put(kind, maps.Clone(body))
+	switch kind {
+	case "policies":
+		return m.configurePolicy(body)
+	case "apps":
+		return m.configureApp(body)
 	}
+	return m.put(kind, maps.Clone(body))
+}
+
+// configureApp makes an app, with its grants and roles in a dump.
+func (m *orgCall) configureApp(body doc) error {
+	app := maps.Clone(body)
+	delete(app, "grants")
+	delete(app, "roles")
+	t := m.st.set("apps")
+	app, status, p := stripped(app)
+	if len(p) > 0 {
+		return errors.New(strings.Join(p, "; "))
+	}
+	it, refusal := m.create(t, app, status)
+	if refusal != nil {
+		return refusal.problem()
+	}
+	if status == inactive {
+		it.status = status
+	}
+	grants, _ := body["grants"].([]any)
+	for _, g := range grants {
+		if g, ok := g.(doc); ok {
+			m.st.grants[it.id] = append(m.st.grants[it.id], g)
+		}
+	}
+	m.st.roles[it.id] = digTexts(body, "roles")
+	if m.clients[it.id] != nil {
+		m.register(it, it.body)
+	}
+	return nil
+}
+
+// configurePolicy makes a policy with its rules.
+func (m *orgCall) configurePolicy(body doc) error {
 	policy := maps.Clone(body)
 	delete(policy, "rules")
-	kind = "policies/" + digText(body, "type")
+	kind := "policies/" + digText(body, "type")
 	if err := m.put(kind, policy); err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ type orgState struct {
 	grants   map[string][]doc     // of apps by id
 	windows  map[string]*window   // calls of this minute by bucket
 	since    time.Time            // when its default objects were made
-	changed  map[string]time.Time // when settings were, by name
+	written  map[string]time.Time // when settings were, by name
+	changed  bool                 // since the start
 	broken   error                // what is wrong with the seed's configuration
 	last     int                  // sequence number of the newest object
 }
@@ -88,7 +89,7 @@ func (s *Simulator) state(o *Org) *orgState {
 		st = &orgState{
 			org: o, sets: map[string]*set{}, settings: map[string]doc{},
 			roles: map[string][]string{}, grants: map[string][]doc{}, windows: map[string]*window{},
-			changed: map[string]time.Time{},
+			written: map[string]time.Time{},
 		}
 		for _, k := range kinds {
 			st.sets[k.name] = &set{kind: k}
@@ -156,6 +157,7 @@ func (c *call) base() string {
 
 // log logs a change of an object.
 func (m *orgCall) log(event string, target entity) {
+	m.st.changed = m.st.changed || !m.quiet
 	if event != "" && !m.quiet {
 		m.recordIn(m.st.org, m.who, m.c, event, target)
 	}

@@ -168,6 +168,7 @@ func TestPolicyRules(t *testing.T) {
 		wrongCall{"POST", at, ruleBody("SIGN_ON", "x", network(`{"connection":"ANYWHERE","include":["`+zone+`"]}`), allow), 400, "E0000001", "ZONE only"},
 		wrongCall{"POST", at, ruleBody("SIGN_ON", "x", `,"conditions":{"riskScore":{"level":"ANY"}}`, allow), 400, "E0000001", "riskScore"},
 		wrongCall{"POST", at, ruleBody("SIGN_ON", "x", `,"conditions":{"risk":{"behaviors":["x"]}}`, allow), 400, "E0000001", "There is no behavior"},
+		wrongCall{"POST", at, ruleBody("SIGN_ON", "x", `,"conditions":{"behaviors":["x"]}`, allow), 400, "E0000001", "There is no behavior"},
 		wrongCall{"POST", at + "?activate=no", ruleBody("SIGN_ON", "x", "", allow), 400, "E0000001", "activate"},
 		wrongCall{"GET", at + "/0pr0", "", 404, "E0000007", "0pr0 (PolicyRule)"},
 	)

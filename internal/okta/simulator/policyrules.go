@@ -58,6 +58,7 @@ func ruleShape(class string, classic bool) *shape {
 			"conditions": conditions.with("", map[string]*shape{
 				"authContext": fields("authType", map[string]*shape{"authType": oneOf("ANY", "RADIUS", "LDAP_INTERFACE")}),
 				"risk":        fields("behaviors", map[string]*shape{"behaviors": ids(0)}),
+				"behaviors":   ids(0),
 			}).orNull(),
 			"actions": fields("signon", map[string]*shape{"signon": fields("access", map[string]*shape{
 				"access": oneOf("ALLOW", "DENY"), "requireFactor": flag(), "factorPromptMode": oneOf("ALWAYS", "DEVICE", "SESSION").orNull(),
@@ -105,9 +106,9 @@ func checkRule(m *orgCall, t *set, it *item, body doc) *answer {
 	var p problems
 	m.checkNetwork(&p, dig(body, "conditions", "network"))
 	m.knowsAll(&p, m.st.set("groups"), "conditions.people.groups", dig(body, "conditions", "people", "groups"))
-	for _, id := range digTexts(body, "conditions", "risk", "behaviors") {
+	for _, id := range slices.Concat(digTexts(body, "conditions", "risk", "behaviors"), digTexts(body, "conditions", "behaviors")) {
 		if m.st.set("behaviors").byID(id) == nil {
-			p.add("conditions.risk.behaviors", "There is no behavior '%s'", id)
+			p.add("conditions.behaviors", "There is no behavior '%s'", id)
 		}
 	}
 	signon := dig(body, "actions", "signon")
@@ -139,7 +140,7 @@ func (m *orgCall) checkNetwork(p *problems, network any) {
 		p.add(at, "You should either include or exclude network zones when you use zones in the policy rule.")
 	}
 	for _, id := range slices.Concat(include, exclude) {
-		if id != "ALL_ZONES" && m.st.set("networkZones").byID(id) == nil {
+		if id != allZones && m.st.set("networkZones").byID(id) == nil {
 			p.add(at, "There is no network zone '%s'", id)
 		}
 	}

@@ -174,7 +174,7 @@ func (g *setting) routes() []route {
 
 func (m *orgCall) getSetting(g *setting) *answer {
 	out := filled(m.st.settings[g.name], g.defaults)
-	changed := m.st.changed[g.name]
+	changed := m.st.written[g.name]
 	if changed.IsZero() {
 		changed = m.st.since
 	}
@@ -232,7 +232,7 @@ func (m *orgCall) setSetting(g *setting, value doc) {
 		return
 	}
 	m.st.settings[g.name] = value
-	m.st.changed[g.name] = m.now()
+	m.st.written[g.name] = m.now()
 	m.log(g.event, entity{ID: m.st.org.ID, Type: "Org", AlternateID: m.st.org.Domain, DisplayName: g.name})
 }
 

@@ -160,15 +160,20 @@ func (s *Simulator) addOrg(o *Org) {
 }
 
 // Dump returns the present state as a seed: New(s.Dump()) is a simulator in the
-// same state, with empty logs and without access tokens, except for the objects of
-// the orgs' own APIs, which are those of the start. It contains the SSWS
-// tokens of created orgs.
+// same state, with empty logs and without access tokens. Objects of the orgs' own
+// APIs get new ids there, except apps, and those that refer to deleted ones are left
+// out. The seed contains the SSWS tokens of created orgs.
 func (s *Simulator) Dump() *Seed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dump()
+	d := s.dump()
+	for i, o := range s.orgs {
+		s.dumpObjects(o, &d.Orgs[i])
+	}
+	return d
 }
 
+// dump returns the present state with the objects that the orgs had at the start.
 func (s *Simulator) dump() *Seed {
 	d := s.seed.clone()
 	for _, o := range s.orgs {
@@ -179,7 +184,11 @@ func (s *Simulator) dump() *Seed {
 
 // Orgs returns copies of all associated orgs, in the order in which the API
 // lists the managed ones.
-func (s *Simulator) Orgs() []Org { return s.Dump().Orgs }
+func (s *Simulator) Orgs() []Org {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dump().Orgs
+}
 
 // Org returns a copy of an org by its domain, and whether it exists.
 func (s *Simulator) Org(domain string) (Org, bool) {
