@@ -149,7 +149,7 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := rest.Reason(err)
+			reason, id := org.Reason(err)
 			j.found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(j.head.Config.Objects)}
 		}
 	}()
@@ -229,7 +229,7 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := rest.Reason(err)
+			reason, id := org.Reason(err)
 			found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(diffs)}
 		}
 	}()

@@ -185,10 +185,7 @@ func (c *comparer) compare(o *Object, live *LiveObject) {
 	case live == nil:
 		c.create(o)
 	case live.dead():
-		if c.create(o) {
-			last := len(c.result.Differences) - 1
-			c.result.Differences = slices.Insert(c.result.Differences, last, live.deletion(o))
-		}
+		c.replace(o, live)
 	default:
 		c.update(o, live)
 	}
@@ -197,6 +194,18 @@ func (c *comparer) compare(o *Object, live *LiveObject) {
 // dead reports whether an object can only be deleted.
 func (l *LiveObject) dead() bool {
 	return l.Ref.Kind.API.Dead != "" && l.Body["status"] == l.Ref.Kind.API.Dead
+}
+
+// replace adds the deletion of an object that can only be deleted, and its creation.
+func (c *comparer) replace(o *Object, live *LiveObject) {
+	if live.Kept {
+		c.unfixable(o, "status", o.Body["status"], live.Body["status"], "it must be made anew, and would lose what can't be declared, such as excluded users")
+		return
+	}
+	if c.create(o) {
+		last := len(c.result.Differences) - 1
+		c.result.Differences = slices.Insert(c.result.Differences, last, live.deletion(o))
+	}
 }
 
 func (l *LiveObject) deletion(o *Object) Difference {
