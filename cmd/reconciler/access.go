@@ -47,8 +47,14 @@ is kept.
 Exit codes: 0 the service app works; 1 on errors; 3 writes to the org are held.`,
 		Example: `  reconciler access acme-new.okta.com
   age -d -i key.txt acme-new.token.age | reconciler access acme-new.okta.com --token-file -`,
-		Args: oneDomain,
+		Args: atMostOne("DOMAIN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("name the DOMAIN of an org")
+			}
+			if !state.ValidDomain(args[0]) {
+				return fmt.Errorf("%q is no domain of an org: write it as in acme.okta.com", args[0])
+			}
 			return a.access(cmd.Context(), strings.ToLower(args[0]), &flags)
 		},
 	}
@@ -57,17 +63,6 @@ Exit codes: 0 the service app works; 1 on errors; 3 writes to the org are held.`
 	cmd.Flags().StringVar(&flags.manifests, "manifests", "", "read manifests from the file or folder `PATH` instead of the config's")
 	cmd.Flags().StringVar(&flags.tokenFile, "token-file", "", "read the API token of a super admin of the org from `FILE` (- for stdin)")
 	return cmd
-}
-
-// oneDomain wants the one argument to be the domain of an org.
-func oneDomain(cmd *cobra.Command, args []string) error {
-	switch {
-	case len(args) != 1:
-		return fmt.Errorf("%s takes one DOMAIN, and got %d", cmd.Name(), len(args))
-	case !state.ValidDomain(args[0]):
-		return fmt.Errorf("%q is no domain of an org: write it as in acme.okta.com", args[0])
-	}
-	return nil
 }
 
 func (a *app) access(ctx context.Context, domain string, flags *accessFlags) error {

@@ -310,7 +310,7 @@ func TestAccessErrors(t *testing.T) {
 		code    int
 		err     string
 	}{
-		{"no domain", nil, nil, exitError, "access takes one DOMAIN, and got 0"},
+		{"no domain", nil, nil, exitError, "name the DOMAIN of an org"},
 		{"a URL", nil, []string{"https://" + freshOrg}, exitError, "is no domain of an org"},
 		{"role", nil, []string{freshOrg, "--role", "ORG_ADMN"}, exitError, `did you mean "ORG_ADMIN"?`},
 		{"unknown org", nil, []string{"acme-other.okta.com"}, exitError, "declare the org with its id"},

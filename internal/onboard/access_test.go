@@ -303,11 +303,12 @@ func TestAccessStranger(t *testing.T) {
 // An app that was deleted since is made again, and one that lacks something gets it.
 func TestAccessAgain(t *testing.T) {
 	h := newHouse(t)
-	first, err := h.obtain(func(a *onboard.Access) { a.Scopes = a.Scopes[:1]; a.Proof = objects.ByName("groups") })
+	_, err := h.obtain(func(a *onboard.Access) { a.Scopes = a.Scopes[:1]; a.Proof = objects.ByName("groups") })
 	if err == nil || !strings.Contains(err.Error(), "reading groups as the service app") {
 		t.Errorf("a scope is missing, and %v", err)
 	}
-	if first, err = h.obtain(nil); err != nil {
+	first, err := h.obtain(nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	h.check(first)
