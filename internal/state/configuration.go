@@ -125,7 +125,8 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 	all, copied := d.Vars, false
 	scope := variables{domain: d.Domain, labels: d.Labels, inVar: true}
-	for name, value := range d.Vars {
+	for _, name := range slices.Sorted(maps.Keys(d.Vars)) {
+		value := d.Vars[name]
 		if !strings.Contains(value, "$") {
 			continue
 		}

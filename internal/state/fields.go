@@ -123,6 +123,7 @@ func shaped(v *strictyaml.Value, t objects.Type) bool {
 
 func (c *fieldChecker) unknown(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]) {
 	if f.Free {
+		c.freeKey(e)
 		c.texts(e.V)
 		return
 	}
@@ -226,11 +227,27 @@ func (c *fieldChecker) parse(v *strictyaml.Value, s string) {
 	c.variable = c.variable || isTemplate(v)
 }
 
+// freeKey checks a key that no table has.
+func (c *fieldChecker) freeKey(e *strictyaml.Entry[*strictyaml.Value]) {
+	if err := checkLine(e.Key, maxKey); err != nil {
+		c.fail(e.Pos, "a key %v", err)
+	}
+}
+
+// printable adds an error if a text has characters that could rewrite a plan on a
+// terminal.
+func (c *fieldChecker) printable(pos Pos, s, subject string) {
+	if strings.ContainsFunc(s, func(r rune) bool { return invisible(r) && !strings.ContainsRune("\n\r\t", r) }) {
+		c.fail(pos, "%s must not contain control characters: %s", subject, quote(s))
+	}
+}
+
 // texts replaces the texts of a value that isn't checked, or not yet.
 func (c *fieldChecker) texts(v *strictyaml.Value) {
 	switch x := v.V.(type) {
 	case string:
 		if !c.final {
+			c.printable(v.Pos, x, "a text")
 			c.parse(v, x)
 		}
 	case strictyaml.Number:
@@ -242,8 +259,9 @@ func (c *fieldChecker) texts(v *strictyaml.Value) {
 			c.texts(item)
 		}
 	case strictyaml.Map[*strictyaml.Value]:
-		for _, e := range x {
-			c.texts(e.V)
+		for i := range x {
+			c.freeKey(&x[i])
+			c.texts(x[i].V)
 		}
 	}
 }
@@ -334,9 +352,7 @@ func (c *fieldChecker) text(pos Pos, s string, f *objects.Field, subject string)
 		return
 	}
 	c.bounds(pos, utf8.RuneCountInString(s), f, subject, "character")
-	if strings.ContainsFunc(s, func(r rune) bool { return invisible(r) && !strings.ContainsRune("\n\r\t", r) }) {
-		c.fail(pos, "%s must not contain control characters: %s", subject, quote(s))
-	}
+	c.printable(pos, s, subject)
 }
 
 // word checks a word of a list that is closed, or may grow.

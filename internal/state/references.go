@@ -60,7 +60,10 @@ func (l *laid) fold(k nameKey) string {
 			entries = maps.Values(l.over)
 		}
 		for e := range entries {
-			l.folded[nameKey{e.id.kind.Name, strings.ToLower(e.id.name)}] = e.id.name
+			lower := nameKey{e.id.kind.Name, strings.ToLower(e.id.name)}
+			if first := l.folded[lower]; first == "" || e.id.name < first {
+				l.folded[lower] = e.id.name
+			}
 		}
 		for _, kind := range objects.Kinds() {
 			for _, name := range kind.BuiltIn {
