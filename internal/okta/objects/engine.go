@@ -2,17 +2,6 @@ package objects
 
 import "errors"
 
-// Kinds returns all kinds in the order in which they are written: features, network
-// zones, groups, behaviors, policies, policy rules, trusted origins, group rules, and
-// then the settings.
-func Kinds() []*Kind { panic("not built") }
-
-// ByName returns the kind with this name, or nil; a setting by its key.
-func ByName(name string) *Kind { panic("not built") }
-
-// ParseRef returns the ref that a plan means; false if there is no such kind.
-func ParseRef(kind, typ, object string) (Ref, bool) { panic("not built") }
-
 // Normalize returns body in normal form, without the fields that the server decides
 // and without secrets; fields that the table doesn't know stay. Where name is not nil,
 // it returns the name for an id of a kind, or the id itself. body is not changed.

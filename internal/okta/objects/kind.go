@@ -1,5 +1,7 @@
 package objects
 
+import "slices"
+
 // Kind describes a kind of Okta objects. The kinds are built once and must not be
 // changed.
 type Kind struct {
@@ -28,6 +30,9 @@ type Kind struct {
 	// Key is the path of the field by which objects are known in an org, such as
 	// "name" or "profile.name"; empty for a setting.
 	Key string
+	// BuiltIn are the names of the objects that Okta makes in every org and that the
+	// list doesn't have; they can be referred to.
+	BuiltIn []string
 	// Fields are the fields that a manifest may have, and those that it may not have
 	// and why not.
 	Fields []Field
@@ -35,6 +40,9 @@ type Kind struct {
 	Oddities Oddities
 	// API is how the objects are read and written.
 	API API
+
+	order int
+	index map[string]*Field
 }
 
 // API is how the objects of a kind are read and written.
@@ -45,6 +53,8 @@ type API struct {
 	// Query is the query of the list, such as "limit=200"; {type} stands for the
 	// type of a Typed kind.
 	Query string
+	// BuiltInQuery is the query of the list of the objects that are BuiltIn.
+	BuiltInQuery string
 	// Paged is set if the list has pages.
 	Paged bool
 	// Write is the method that changes an object: PUT replaces it, POST replaces
@@ -61,6 +71,12 @@ type API struct {
 	DeactivateFirst bool
 	// BornInactive is set if a new object is INACTIVE whatever is sent.
 	BornInactive bool
+	// CreateInactive is the query with which a new object is INACTIVE; empty if there
+	// is none.
+	CreateInactive string
+	// Dead is the status of an object that can only be deleted, such as INVALID of a
+	// group rule.
+	Dead string
 	// Scope is the OAuth scope without .read and .manage, such as
 	// "okta.networkZones".
 	Scope string
@@ -108,11 +124,18 @@ type Field struct {
 	// they are decoded. Neither can be declared. Why says so in a message.
 	ReadOnly, Secret bool
 	Why              string
-	// Immutable fields can only be set when the object is created.
-	Immutable bool
+	// Echo is set for a ReadOnly field that is sent back as it was read: the API takes
+	// its absence for a change.
+	Echo bool
+	// Immutable fields can only be set when the object is created. SystemFixed ones
+	// can't be changed on an object that Okta made.
+	Immutable, SystemFixed bool
+	// Actions are the calls that change the field, for one that no body can change.
+	Actions []Action
 	// Refers is the name of the kind whose object's id the API has here, and whose
-	// name a manifest has.
+	// name a manifest has. Words are values that are no names, such as ALL_ZONES.
 	Refers string
+	Words  []string
 	// Elem describes the elements of a List.
 	Elem *Field
 	// Set is set for a List of which Okta doesn't keep the order. By names the fields
@@ -125,14 +148,24 @@ type Field struct {
 	// Nullable is set if the field may be null, which clears it.
 	Nullable bool
 	// Empty is what Okta returns for a field that is not set, if that isn't null:
-	// absent, null and Empty are the same.
+	// absent, null and Empty are the same. That of a List is always the empty list.
 	Empty any
-	// Types are the values of the object's "type" for which the field exists; none
-	// means all.
+	// Types are the types of the object (of a rule: of its policy) for which the field
+	// exists; none means all. Fields of other types may have the same name.
 	Types []string
 	// Needs is the feature or engine without which Okta refuses the field; empty if
 	// all orgs have it.
 	Needs string
+
+	index map[string]*Field
+	next  *Field
+}
+
+// Action is a POST that gives a field a value. In Path, {id} stands for the id of the
+// object.
+type Action struct {
+	Value any
+	Path  string
 }
 
 // Oddities are the functions of a kind that its table can't express.
@@ -141,14 +174,29 @@ type Oddities struct {
 	Normalize func(body map[string]any)
 	// Check, where not nil, returns what is wrong with a declared body, by path.
 	Check func(body map[string]any) map[string]string
+	// Send, where not nil, is applied to a body right before it is sent. raw is what
+	// was read, or nil for a new object.
+	Send func(ref Ref, raw, body map[string]any)
+	// Origin, where not nil, returns whether Okta made an object, and whether it is of
+	// this kind at all. Without it, the field "system" says the former.
+	Origin func(raw map[string]any) (system, ours bool)
 }
 
-// Find returns the field with this name, or nil.
-func Find(fields []Field, name string) *Field {
+// Find returns the first field with this name, or nil.
+func Find(fields []Field, name string) *Field { return FindFor(fields, "", name) }
+
+// FindFor returns the field with this name that objects of this type have, or nil. If
+// typ is empty, it is the first with the name.
+func FindFor(fields []Field, typ, name string) *Field {
 	for i := range fields {
-		if fields[i].Name == name {
-			return &fields[i]
+		if f := &fields[i]; f.Name == name && f.fits(typ) {
+			return f
 		}
 	}
 	return nil
+}
+
+// fits reports whether objects of this type can have the field; an empty typ fits all.
+func (f *Field) fits(typ string) bool {
+	return typ == "" || len(f.Types) == 0 || slices.Contains(f.Types, typ)
 }

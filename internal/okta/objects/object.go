@@ -1,6 +1,8 @@
 package objects
 
 import (
+	"strings"
+
 	"reconciler/internal/strictyaml"
 )
 
@@ -17,9 +19,16 @@ type Ref struct {
 }
 
 // Object returns what a plan calls the object: POLICY/RULE for a rule, else the name.
+// Where several objects are meant, as for [Reorder], Name is empty, and it is the name of
+// the policy or the type of the policies.
 func (r Ref) Object() string {
-	if r.Parent != "" {
+	switch {
+	case r.Parent != "" && r.Name != "":
 		return r.Parent + "/" + r.Name
+	case r.Parent != "":
+		return r.Parent
+	case r.Name == "" && r.Type != "":
+		return r.Type
 	}
 	return r.Name
 }
@@ -31,6 +40,43 @@ func (r Ref) PlanKind() string {
 		return Settings
 	}
 	return r.Kind.Name
+}
+
+// ParseRef returns the ref that a plan means by a kind, a type, the name of a parent and
+// an object; false if there is none. The names of policies and rules may have slashes:
+// without the parent, a rule is only found if its object has one slash alone.
+func ParseRef(op Op, kind, typ, parent, object string) (Ref, bool) {
+	if kind == Settings {
+		k := ByName(object)
+		return Ref{Kind: k, Name: object}, k != nil && k.Setting
+	}
+	k := ByName(kind)
+	if k == nil || k.Setting {
+		return Ref{}, false
+	}
+	ref := Ref{Kind: k, Type: typ, Name: object}
+	switch {
+	case op == Reorder && k.Parent != nil:
+		ref.Parent, ref.Name = object, ""
+	case op == Reorder:
+		ref.Name = ""
+	case k.Parent != nil:
+		var ok bool
+		if ref.Parent, ref.Name, ok = splitRule(parent, object); !ok {
+			return Ref{}, false
+		}
+	}
+	return ref, true
+}
+
+// splitRule splits POLICY/RULE.
+func splitRule(policy, object string) (parent, name string, ok bool) {
+	if policy != "" {
+		name, ok = strings.CutPrefix(object, policy+"/")
+		return policy, name, ok && name != ""
+	}
+	parent, name, ok = strings.Cut(object, "/")
+	return parent, name, ok && parent != "" && name != "" && !strings.Contains(name, "/")
 }
 
 // Settings is the key of the settings in manifests, and their kind in plans.
