@@ -64,8 +64,8 @@ func TestEdit(t *testing.T) {
 		},
 		{
 			"flow style is written anew",
-			"# top\nversion: 1\norgs: [{domain: a, z: [1, 2]}] # all\n",
-			"# top\nversion: 1\norgs: # all\n  - domain: a\n    z: [1, 2]\n    new: 1\n",
+			"# top\nversion: 1\norgs: [{domain: a, z: [1, 2]}]\n",
+			"# top\nversion: 1\norgs:\n  - domain: a\n    z: [1, 2]\n    new: 1\n",
 			set("new", "new: 1"),
 		},
 		{
