@@ -65,9 +65,9 @@ var mayImport = map[string]struct {
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
-		"internal/apply", "internal/diff", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal", "internal/store/tokens",
-		"internal/text", "internal/web",
-	}, "makes orgs, by the journal"},
+		"internal/apply", "internal/diff", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal",
+		"internal/store/tokens", "internal/text", "internal/web",
+	}, "makes orgs and the way into them, by the journal"},
 
 	// Above it all.
 	"internal/reconcile": {[]string{

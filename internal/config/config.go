@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -33,6 +34,7 @@ type Config struct {
 	Suspend []freeze.Suspension
 	// Mode is never empty.
 	Mode   Mode
+	Orgs   Orgs
 	Guards Guards
 	Tokens Tokens
 	State  State
@@ -204,6 +206,12 @@ type Guards struct {
 	// been declared inactive for the first time; 0 for no such rule. State.Dir
 	// is set with it.
 	DeactivationCooloff time.Duration
+	// AllowLockout are the domains, in lower case, of orgs for which changes are
+	// made that may lock everyone out.
+	AllowLockout []string
+	// OwnAddresses are where this program and the admins come from. A single
+	// address is a prefix of all its bits.
+	OwnAddresses []netip.Prefix
 }
 
 // Tokens is where the tokens of created orgs are stored: in a folder, encrypted

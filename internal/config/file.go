@@ -23,6 +23,7 @@ type file struct {
 	Windows   []at[windowFile]     `yaml:"windows" doc:"Times in which nothing is written (deny), or outside of which nothing is written (allow). Drift is detected all the same."`
 	Suspend   []at[suspensionFile] `yaml:"suspend" doc:"Orgs to which nothing is written until the entry is removed or expires. Drift is detected all the same."`
 	Mode      at[Mode]             `yaml:"mode" default:"report" doc:"Whether reconciler run applies differences (apply) or only reports them (report). reconciler apply ignores it."`
+	Orgs      orgsFile             `yaml:"orgs" doc:"How the configuration of orgs is read and written, through each org's own API."`
 	Guards    guardsFile           `yaml:"guards" doc:"Limits that a plan must keep to be applied."`
 	Tokens    tokensFile           `yaml:"tokens" doc:"Where the tokens of created orgs are stored."`
 	State     stateFile            `yaml:"state" doc:"Where journal and history are kept."`
@@ -166,6 +167,29 @@ type guardsFile struct {
 	MaxDestructiveOrgsPerDay at[int]           `yaml:"maxDestructiveOrgsPerDay" jsonschema:"minimum=0" default:"20" doc:"How many orgs may lose something within 24 hours, in all runs with this state.dir together; without one, in one process. 0 means none at all."`
 	MaxNewOrgs               at[int]           `yaml:"maxNewOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may be created or linked in one run, which can't be undone. 0 means none at all."`
 	DeactivationCooloff      at[time.Duration] `yaml:"deactivationCooloff" default:"0s" doc:"An org is deactivated only if two runs this far apart, or two commits that declare something else for it, declare it inactive, 1m to 720h (30 days); 0s turns it off. Needs state.dir."`
+	AllowLockout             at[[]at[string]]  `yaml:"allowLockout" form:"domains" jsonschema:"example=acme-lab.oktapreview.com" doc:"Domains of orgs for which changes are made that may lock everyone out. The variable separates them by commas."`
+	OwnAddresses             at[[]at[string]]  `yaml:"ownAddresses" form:"addresses" jsonschema:"example=192.0.2.0/24" doc:"The addresses, or ranges in CIDR notation, that this program and the admins come from: no blocklist may hold them. The variable separates them by commas."`
+}
+
+type orgsFile struct {
+	URL         at[string]        `yaml:"url" form:"orgsURL" default:"https://{domain}" doc:"Where an org's API is. {domain} stands for the org's domain."`
+	Auth        orgsAuthFile      `yaml:"auth" doc:"The key of the service apps in the orgs, one for all of them or one each."`
+	Concurrency at[int]           `yaml:"concurrency" jsonschema:"minimum=1,maximum=256" default:"64" doc:"How many orgs are read or written at the same time, 1 to 256."`
+	CallsPerOrg at[int]           `yaml:"callsPerOrg" jsonschema:"minimum=1,maximum=35" default:"4" doc:"How many calls to one org may be in flight, 1 to 35."`
+	Share       at[int]           `yaml:"share" jsonschema:"minimum=1,maximum=100" default:"50" doc:"How much of each of an org's rate limits is used at most, in percent, 1 to 100."`
+	Every       at[time.Duration] `yaml:"every" default:"1h" doc:"How often the daemon reads the configuration of orgs, 0s to 720h (30 days); 0s: in each run."`
+	Bootstrap   at[bootstrapFile] `yaml:"bootstrap" doc:"Make a service app in each org that is created. Needs orgs.auth and state.dir."`
+}
+
+type orgsAuthFile struct {
+	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
+	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" jsonschema:"example=/run/secrets/orgs.pem,example=/run/secrets/orgs/{domain}.pem" doc:"The private key of the service apps, as in aerial.auth. {domain} in the path stands for the org's domain: one key per org."`
+	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
+	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth. Service apps that the program makes require it then."`
+}
+
+type bootstrapFile struct {
+	Role at[Role] `yaml:"role" jsonschema:"required" doc:"The admin role that the service app gets."`
 }
 
 type tokensFile struct {

@@ -30,10 +30,13 @@ var forms = map[string]func(*schemagen.Schema){
 		const char = `[A-Za-z0-9.*?\[\]^-]`
 		s.Items.Pattern = `^` + char + `*[.*?\[\]]` + char + `*$`
 	},
-	"address": like(`^([^:\[\]]*|\[[^\[\]]*\]):(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`),
-	"time":    like(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`),
-	"appID":   textOr(`^[A-Za-z0-9._-]+$`, &schemagen.Schema{Type: "number"}),
-	"number":  textOr(`^[0-9]+$`, &schemagen.Schema{Type: "integer", Minimum: "0"}),
+	"orgsURL":   orgsURLForm,
+	"domains":   items(`^[A-Za-z0-9.-]+$`),
+	"addresses": items(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`),
+	"address":   like(`^([^:\[\]]*|\[[^\[\]]*\]):(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`),
+	"time":      like(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`),
+	"appID":     textOr(`^[A-Za-z0-9._-]+$`, &schemagen.Schema{Type: "number"}),
+	"number":    textOr(`^[0-9]+$`, &schemagen.Schema{Type: "integer", Minimum: "0"}),
 }
 
 const (
@@ -62,6 +65,18 @@ func unlike(pattern string) func(*schemagen.Schema) {
 
 func both(a, b func(*schemagen.Schema)) func(*schemagen.Schema) {
 	return func(s *schemagen.Schema) { a(s); b(s) }
+}
+
+// items is for lists of texts.
+func items(pattern string) func(*schemagen.Schema) {
+	return func(s *schemagen.Schema) { s.Items.Pattern = pattern }
+}
+
+// orgsURLForm takes the URLs that orgsURL takes, which have {domain} somewhere, and no
+// other braces.
+func orgsURLForm(s *schemagen.Schema) {
+	s.Pattern = `^(` + httpsURL + `|` + httpURL + `)(/[^?#@]*)?$`
+	s.AllOf = []*schemagen.Schema{{Pattern: `\{domain\}`}, {Pattern: `^([^{}]|\{domain\})*$`}}
 }
 
 // textOr is for text that is taken without quotes too.
@@ -129,6 +144,7 @@ var durations = map[string]struct {
 	"parents.0.settle":           {hi: time.Hour},
 	"jitter":                     {hi: time.Hour},
 	"windows.0.duration":         {lo: minWindow, hi: maxWindow},
+	"orgs.every":                 {hi: maxEvery},
 	"guards.deactivationCooloff": {lo: time.Minute, hi: 720 * time.Hour, orZero: true},
 }
 

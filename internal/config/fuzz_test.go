@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,24 @@ func checkPromises(t *testing.T, c *Config) {
 	checkHoldPromises(t, c)
 	if c.Guards.MaxDestructiveOrgs < 0 || c.Guards.MaxDestructiveOrgsPerDay < 0 || c.Guards.MaxNewOrgs < 0 || c.Guards.MaxDestructivePercent < 0 || c.Guards.MaxDestructivePercent > 100 {
 		t.Errorf("%+v", c.Guards)
+	}
+	o := &c.Orgs
+	if o.Concurrency < 1 || o.Concurrency > 256 || o.CallsPerOrg < 1 || o.Share < 1 || o.Share > 100 || o.Every < 0 ||
+		o.Bootstrap != "" && (!o.HasAuth() || c.State.Dir == "" || !slices.Contains(o.Bootstrap.Values(), string(o.Bootstrap))) {
+		t.Errorf("%+v", o)
+	}
+	if u, other := o.URLOf("acme.okta.com"), o.URLOf("b.okta.com"); !isAPI(u.String()) || u.String() == other.String() || strings.ContainsAny(u.String(), "{}") {
+		t.Errorf("%q gives %q", o.URL, u)
+	}
+	for _, d := range c.Guards.AllowLockout {
+		if !isDomain(d) {
+			t.Errorf("domain %q", d)
+		}
+	}
+	for _, p := range c.Guards.OwnAddresses {
+		if !p.IsValid() || p != p.Masked() {
+			t.Errorf("prefix %v", p)
+		}
 	}
 	for _, u := range []*url.URL{a.URL, a.Auth.OrgURL} {
 		if u != nil && (u.Host == "" || strings.ContainsAny(u.String(), "@?# ")) {

@@ -32,6 +32,14 @@ const (
 	KeyGitStatus         = "git.status"
 	KeyManifests         = "manifests"
 
+	KeyOrgsURL        = "orgs.url"
+	KeyOrgsPrivateKey = "orgs.auth.privateKeyFile"
+	KeyOrgsKeyID      = "orgs.auth.keyID"
+	KeyOrgsDPoP       = "orgs.auth.dpop"
+	KeyOrgsBootstrap  = "orgs.bootstrap"
+
+	KeyAllowLockout        = "guards.allowLockout"
+	KeyOwnAddresses        = "guards.ownAddresses"
 	KeyDeactivationCooloff = "guards.deactivationCooloff"
 	KeyMaxPerDay           = "guards.maxDestructiveOrgsPerDay"
 

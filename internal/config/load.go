@@ -120,7 +120,7 @@ func hideSecrets(errs strictyaml.Errors) {
 	const secret = `secrets do not belong in the config file: use %q or the environment variable %s`
 	refused := map[string]string{
 		"privateKey": fmt.Sprintf(secret, "privateKeyFile",
-			"RECONCILER_AERIAL_AUTH_PRIVATE_KEY for aerial, RECONCILER_PARENTS_0_AUTH_PRIVATE_KEY for the first parent, RECONCILER_GIT_AUTH_GITHUB_APP_PRIVATE_KEY for a GitHub App"),
+			"RECONCILER_AERIAL_AUTH_PRIVATE_KEY for aerial, RECONCILER_PARENTS_0_AUTH_PRIVATE_KEY for the first parent, RECONCILER_ORGS_AUTH_PRIVATE_KEY for orgs, RECONCILER_GIT_AUTH_GITHUB_APP_PRIVATE_KEY for a GitHub App"),
 		"token":         fmt.Sprintf(secret, "tokenFile", "RECONCILER_GIT_STATUS_TOKEN for git.status, RECONCILER_PARENTS_0_AUTH_TOKEN for the first parent"),
 		"password":      fmt.Sprintf(secret, "passwordFile", "RECONCILER_GIT_AUTH_PASSWORD"),
 		"sshPassphrase": fmt.Sprintf(secret, "sshPassphraseFile", "RECONCILER_GIT_AUTH_SSH_PASSPHRASE"),

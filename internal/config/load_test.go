@@ -26,6 +26,7 @@ import (
 // compare looks at configs as programs do: by what they say.
 var compare = cmp.Options{
 	cmp.Comparer(func(a, b schedule.Schedule) bool { return a.String() == b.String() }),
+	cmp.AllowUnexported(OrgsAuth{}),
 	cmp.Comparer(func(a, b Secret) bool { return a.String() == b.String() }),
 }
 
@@ -48,6 +49,7 @@ func defaults(t *testing.T) *Config {
 		Aerial:   Aerial{Concurrency: 10, Timeout: 30 * time.Second},
 		Schedule: every10,
 		Mode:     Report,
+		Orgs:     Orgs{URL: "https://{domain}", Concurrency: 64, CallsPerOrg: 4, Share: 50, Every: time.Hour},
 		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10},
 		HTTP:     HTTP{Address: "127.0.0.1:8080"},
 	}
@@ -449,7 +451,7 @@ func TestEnvName(t *testing.T) {
 func TestEveryKeyHasAVariable(t *testing.T) {
 	values := map[string]string{
 		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
-		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab",
+		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN",
 		"[]strictyaml.At[string]": "a,b",
 	}
 	seen := map[string]string{}

@@ -83,6 +83,7 @@ func (r *resolver) config(f *file) *Config {
 		Windows:   r.windows(f.Windows),
 		Suspend:   r.suspensions(f.Suspend),
 		Mode:      f.Mode.V,
+		Orgs:      r.orgs(&f.Orgs),
 		Tokens:    r.tokens(&f.Tokens),
 		State:     State{Dir: r.path(&f.State.Dir)},
 		HTTP:      HTTP{Address: r.address(&f.HTTP.Address)},
@@ -92,6 +93,8 @@ func (r *resolver) config(f *file) *Config {
 			MaxDestructiveOrgsPerDay: r.between(&f.Guards.MaxDestructiveOrgsPerDay, 0, math.MaxInt),
 			MaxNewOrgs:               r.between(&f.Guards.MaxNewOrgs, 0, math.MaxInt),
 			DeactivationCooloff:      r.cooloff(&f.Guards.DeactivationCooloff),
+			AllowLockout:             r.domains(&f.Guards.AllowLockout),
+			OwnAddresses:             r.prefixes(&f.Guards.OwnAddresses),
 		},
 	}
 	if day := &f.Guards.MaxDestructiveOrgsPerDay; day.Set && !r.hasState {

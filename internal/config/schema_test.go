@@ -185,6 +185,8 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 		":80", "h:0", "[::1]:8080", "[a]:1", "a]:1", "127.0.0.1:65535", "h:+1",
 		"2026-12-01T00:00:00Z", "2026-12-01T0:00:00,5Z", "2026-12-01T00:00:00+24:00", "2026-12-01",
 		"*", "a*", "[a-z]", "^.", "a.b", "*.OKTA.com",
+		"https://{domain}/", "https://api.{domain}:8443/a b", "http://127.0.0.1:8080/org/{domain}/", "HTTPS://x/{domain}/{domain}", "/{domain}.pem",
+		"192.0.2.1", "192.0.2.9/24", "2001:DB8::/32", "::ffff:192.0.2.1", "1.2.3.4/032",
 	}
 	text := rapid.OneOf(rapid.SampledFrom(near), rapid.StringMatching(`[A-Za-z0-9@:/?.*+,=\[\] -]{1,12}`), rapid.StringMatching(`[+0]?[0-9]{1,5}(\.[0-9])?(ms|s|m|h)`))
 	rapid.Check(t, func(t *rapid.T) {
@@ -210,6 +212,9 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"git: {url: 'https://github.com/a/b', status: {provider: gitlab, tokenFile: t, repository: " + quoted + ", targetURL: " + quoted + "}}",
 			"git: {url: 'https://github.com/a/b', status: {provider: github, tokenFile: t, targetURL: " + quoted + ", name: " + plain + "}}",
 			"http: {address: " + plain + "}",
+			"orgs: {url: " + quoted + "}", "orgs: {url: " + strconv.Quote(w+"{domain}") + "}", "orgs: {url: " + strconv.Quote("https://{domain}"+w) + "}",
+			"orgs: {every: " + plain + ", auth: {privateKeyFile: " + quoted + ", keyID: " + plain + "}}",
+			"guards: {allowLockout: [" + quoted + "], ownAddresses: [192.0.2.0/24]}", "guards: {ownAddresses: [" + quoted + "]}",
 		} {
 			if _, _, err := load("reconciler.yaml", []byte(doc), nil); err != nil {
 				continue

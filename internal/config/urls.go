@@ -45,7 +45,12 @@ func (r *resolver) serverURL(example string, v *at[string]) *url.URL {
 	if !v.OK() {
 		return nil
 	}
-	u, err := url.Parse(v.V)
+	return r.serverURLAs(example, v, v.V)
+}
+
+// serverURLAs is serverURL for a value that stands for the URL raw.
+func (r *resolver) serverURLAs(example string, v *at[string], raw string) *url.URL {
+	u, err := url.Parse(raw)
 	switch {
 	case v.V == "":
 		r.fail(v, "is empty: give it a URL, or remove the key")

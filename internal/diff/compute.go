@@ -46,6 +46,10 @@ type Options struct {
 	// Stale, where not empty, is why desired is not the newest that was declared:
 	// then nothing destructive and nothing irreversible is done.
 	Stale string
+	// Configuration returns what came of reading the configuration of a declared org,
+	// or nil if it was not read. Nil means that no configuration is looked at. For
+	// Revalidate it returns that of RecheckConfiguration.
+	Configuration func(domain string) *Configuration
 	// CoolingOff returns, in the same way, why an org may not be deactivated or
 	// deleted yet by c, which it must not alter. Nil means that no deactivation
 	// ever waits. Like Held, it must return the same for the same argument.
@@ -114,6 +118,8 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	p := newPlan(opts)
 	p.renameAccount(head, Text(actual.Account.Name), opts)
 	compared, inSync := 0, 0
+	var locked []orgLockout
+	objects := ObjectSummary{}
 	for i := range orgs {
 		if orgs[i].head == nil {
 			continue
@@ -124,6 +130,10 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		}
 		compared++
 		p.add(d)
+		objects.add(&d.objects)
+		if why := d.locked(); len(why) > 0 {
+			locked = append(locked, orgLockout{d.org.Domain, why})
+		}
 	}
 	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
 	toLose := map[string]bool{}
@@ -132,7 +142,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 			toLose[o.Domain] = true
 		}
 	}
-	writable := p.judge(&opts.Guards, live, toLose, CreateOrg, LinkOrg)
+	writable := p.judge(&opts.Guards, live, locked, toLose, CreateOrg, LinkOrg)
 	for _, n := range opts.Notes {
 		if opts.Has(n.Org) {
 			p.Notes = append(p.Notes, n)
@@ -141,6 +151,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
 	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
 	p.Summary.Writable = writable
+	p.Summary.Objects = objects.orNil()
 	return p, orgs, nil
 }
 

@@ -1,8 +1,16 @@
 package diff
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
+	"reconciler/internal/strictyaml"
 )
 
 // Configuration is what came of reading the configuration of one org. It holds the
@@ -19,31 +27,383 @@ type Configuration struct {
 	Base *objects.Comparison
 	// Risks are how each of Head's differences may lock people out, by its index.
 	Risks map[int][]string
-	// Lockouts are the reasons for which the differences must not be written at all.
-	Lockouts []string
+	// Lockouts are the reasons for which the differences must not be written at all,
+	// and LockoutsKept those for which they must not be even where those that take
+	// something away are blocked.
+	Lockouts, LockoutsKept []string
+	// outdated is why changes of a saved plan can't be made any more.
+	outdated map[objectOp]string
 }
 
-// Lockout is what decides whether a configuration locks people out.
-type Lockout struct {
-	// Allowed are the domains of orgs for which the interlocks don't hold.
-	Allowed []string
-	// Own are the addresses that must not be blocked.
-	Own []string
+// objectOp identifies a change of an org's configuration: no plan changes an object
+// twice, but the order of its children may change as well.
+type objectOp struct {
+	ref     objects.Ref
+	reorder bool
 }
+
+func opOf(d *objects.Difference) objectOp { return objectOp{d.Ref, d.Op == objects.Reorder} }
+
+// PartConfiguration is the Part of an Unknown of which only the org's configuration
+// could not be read.
+const PartConfiguration = "configuration"
 
 // CompareConfiguration compares what base (nil: there is no review) and head declare of
-// an org with what is live.
-func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, l Lockout) *Configuration {
-	panic("not built")
+// an org with what is live. own are the addresses and networks that no blocklist may
+// hold.
+func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, own []string) *Configuration {
+	c := &Configuration{Declared: countObjects(head)}
+	var err error
+	if c.Head, err = objects.Compare(declaredBy(head), live); err != nil {
+		c.Head, c.Unknown = nil, unclear(err)
+		return c
+	}
+	if base != nil {
+		// A base that doesn't fit the live objects knows nothing of any drift.
+		if c.Base, err = objects.Compare(declaredBy(base), live); err != nil {
+			c.Base = nil
+		}
+	}
+	c.judge(live, own)
+	return c
 }
 
+// judge sets the risks and the lockouts of the differences.
+func (c *Configuration) judge(live *objects.Live, own []string) {
+	all := c.Head.Differences
+	if !slices.ContainsFunc(all, mayLockOut) {
+		return
+	}
+	before, after := newSituation(live), newSituation(objects.After(live, all))
+	c.Risks = risks(before, after, all)
+	c.Lockouts = lockouts(before, after, own)
+	c.LockoutsKept = c.Lockouts
+	kept := slices.DeleteFunc(slices.Clone(all), func(d objects.Difference) bool { return d.Loses() })
+	if len(kept) < len(all) {
+		c.LockoutsKept = lockouts(before, newSituation(objects.After(live, kept)), own)
+	}
+}
+
+// unclear returns why declared and live objects can't be matched, with the place of
+// the declaration.
+func unclear(err error) string {
+	var e *objects.AmbiguousError
+	if !errors.As(err, &e) || e.Object == nil || e.Object.Pos == (strictyaml.Pos{}) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v (%s)", err, e.Object.Pos)
+}
+
+// declaredBy returns what is declared of an org's configuration, never nil.
+func declaredBy(org *state.DesiredOrg) *objects.Declared {
+	if org == nil || org.Config == nil {
+		return &objects.Declared{}
+	}
+	return org.Config
+}
+
+func countObjects(org *state.DesiredOrg) int { return len(declaredBy(org).Objects) }
+
 // RecheckConfiguration compares the changes of a saved plan to the objects of one org
-// with what is live: Head has what still differs, and Unknown why the changes can't be
-// made any more.
-func RecheckConfiguration(changes []Change, live *objects.Live, l Lockout) *Configuration {
-	panic("not built")
+// with what is live: Head has what is to be written, and Unknown why the org's objects
+// can't be matched any more. The changes that can't be made any more are for Revalidate.
+func RecheckConfiguration(changes []Change, live *objects.Live, own []string) *Configuration {
+	c := &Configuration{Head: &objects.Comparison{}, outdated: map[objectOp]string{}}
+	found := newFinder(live)
+	for i := range changes {
+		d, ok := changes[i].Difference()
+		if !ok || changes[i].Blocked != "" {
+			continue
+		}
+		if why := found.outdated(&d); why != "" {
+			c.outdated[opOf(&d)] = why
+			continue
+		}
+		c.Head.Differences = append(c.Head.Differences, d)
+	}
+	c.judge(live, own)
+	return c
+}
+
+// finder finds live objects.
+type finder struct {
+	live  *objects.Live
+	byID  map[string]*objects.LiveObject // by kind and id
+	byRef map[objects.Ref][]*objects.LiveObject
+}
+
+func newFinder(live *objects.Live) *finder {
+	f := &finder{live: live, byID: map[string]*objects.LiveObject{}, byRef: map[objects.Ref][]*objects.LiveObject{}}
+	for _, o := range live.Objects {
+		f.byRef[o.Ref] = append(f.byRef[o.Ref], o)
+		if o.ID != "" {
+			f.byID[o.Ref.Kind.Name+" "+o.ID] = o
+		}
+	}
+	return f
+}
+
+// outdated returns why a difference of a saved plan can't be written any more, or "".
+func (f *finder) outdated(d *objects.Difference) string {
+	if d.Op == objects.Reorder {
+		var before []string
+		if len(d.Fields) > 0 {
+			before = names(d.Fields[0].Before)
+		}
+		return moved(List(f.order(d)), List(before))
+	}
+	same := f.byRef[d.Ref]
+	if len(same) > 1 {
+		return "two live objects have this name"
+	}
+	var o *objects.LiveObject
+	if len(same) == 1 {
+		o = same[0]
+	}
+	if d.ID != "" {
+		switch byID := f.byID[d.Ref.Kind.Name+" "+d.ID]; {
+		case byID == nil && o != nil:
+			return "it was deleted and made again: its id is " + o.ID + ", but the plan was made for " + d.ID
+		case byID != nil && byID != o:
+			return "it is called " + byID.Ref.Object() + " now"
+		case byID != nil && byID.System != d.System:
+			return "it is an object that Okta made, or is none any more"
+		}
+	}
+	return stillFits(d, o)
+}
+
+// stillFits returns why a live object is not as the difference was made for, or "".
+func stillFits(d *objects.Difference, o *objects.LiveObject) string {
+	err := d.Check(o)
+	var elsewhere *objects.MovedError
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, objects.ErrAlready):
+		return "it is so already"
+	case errors.As(err, &elsewhere) && len(elsewhere.Fields) > 0:
+		f := elsewhere.Fields[0]
+		return fmt.Sprintf("%s: live is %s, but the plan was made for %s", f.Path, jsonText(f.After), jsonText(f.Before))
+	}
+	return err.Error()
+}
+
+// order returns the names of the live objects among which d changes the order.
+func (f *finder) order(d *objects.Difference) []string {
+	all := []string{}
+	for _, o := range f.live.Objects {
+		if o.Ref.Kind == d.Ref.Kind && o.Ref.Type == d.Ref.Type && o.Ref.Parent == d.Ref.Parent {
+			all = append(all, o.Ref.Name)
+		}
+	}
+	return all
+}
+
+// names returns the texts of a list.
+func names(v any) []string {
+	all := []string{}
+	list, _ := v.([]any)
+	for _, x := range list {
+		s, _ := x.(string)
+		all = append(all, s)
+	}
+	return all
+}
+
+// IsObject reports whether the change is one of the org's configuration.
+func (c *Change) IsObject() bool {
+	switch c.Action {
+	case CreateObject, UpdateObject, DeleteObject, ReorderObjects:
+		return true
+	}
+	return false
 }
 
 // Difference returns the change of an object in the form in which it is written; false
 // if the change isn't about an object.
-func (c *Change) Difference() (objects.Difference, bool) { panic("not built") }
+func (c *Change) Difference() (objects.Difference, bool) {
+	if !c.IsObject() {
+		return objects.Difference{}, false
+	}
+	ref, ok := objects.ParseRef(objects.Op(c.Action), c.Kind, c.Type, c.Parent, c.Object)
+	if !ok {
+		return objects.Difference{}, false
+	}
+	d := objects.Difference{Op: objects.Op(c.Action), Ref: ref, ID: c.ObjectID, ParentID: c.ParentID, System: c.System}
+	for _, f := range c.Fields {
+		d.Fields = append(d.Fields, f.FieldChange)
+	}
+	return d, true
+}
+
+// changeOf returns the change that makes a difference, without its org.
+func changeOf(d *objects.Difference) Change {
+	c := Change{
+		Action: Action(d.Op), Kind: d.Ref.PlanKind(), Object: d.Ref.Object(), Type: d.Ref.Type, Parent: d.Ref.Parent,
+		ObjectID: d.ID, ParentID: d.ParentID, System: d.System, Destructive: d.Loses(),
+	}
+	for _, f := range d.Fields {
+		c.Fields = append(c.Fields, Field{FieldChange: f})
+	}
+	return c
+}
+
+// Field returns what the change writes, as in reviews, drift and metrics: a field of
+// the org, or an object of its configuration as KIND/OBJECT or KIND/TYPE/OBJECT.
+func (c *Change) Field() string {
+	if !c.IsObject() {
+		return FieldOf(c.Action)
+	}
+	return objectField(c.Kind, c.Type, c.Object)
+}
+
+func objectField(kind, typ, object string) string {
+	if typ == "" || typ == object { // the order of all policies of a type
+		return kind + "/" + object
+	}
+	return kind + "/" + typ + "/" + object
+}
+
+func fieldOfRef(r objects.Ref) string { return objectField(r.PlanKind(), r.Type, r.Object()) }
+
+// fieldOfObject returns a field of an object, such as "networkZones/Offices: type".
+func fieldOfObject(r objects.Ref, path string) string { return fieldOfRef(r) + ": " + path }
+
+// configure plans the org's configuration, if it is looked at.
+func (d *orgDiff) configure(org *state.Org, opts Options) {
+	if opts.Configuration == nil || countObjects(d.org) == 0 {
+		return
+	}
+	if d.dormant(org) {
+		return
+	}
+	c := opts.Configuration(d.org.Domain)
+	if c == nil {
+		c = &Configuration{Unknown: "the org's configuration was not read"}
+	}
+	if c.Unknown != "" {
+		d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: c.Unknown, ErrorID: c.ErrorID, Part: PartConfiguration})
+		return
+	}
+	d.writeObjects(org.ID, c.Head, c.Risks)
+	d.lockouts, d.lockoutsKept = c.Lockouts, c.LockoutsKept
+}
+
+// writeObjects adds the differences of the org's configuration to its changes.
+func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[int][]string) {
+	for i := range all.Differences {
+		c := changeOf(&all.Differences[i])
+		c.OrgID, c.ClientID, c.Risks = orgID, d.org.ClientID, risks[i]
+		d.add(c)
+	}
+	for _, u := range all.Unfixable {
+		d.cannotFix(fieldOfObject(u.Ref, u.Path), jsonText(u.Declared), jsonText(u.Live))
+		d.unfixable[len(d.unfixable)-1].Reason = u.Reason
+	}
+	d.objects = ObjectSummary{Declared: all.Declared, InSync: all.InSync, Unmanaged: all.Unmanaged}
+	slices.SortStableFunc(d.changes, compareChanges)
+}
+
+// dormant reports whether an org is not configured because it is INACTIVE, or becomes
+// so or ACTIVE in this run, and notes that.
+func (d *orgDiff) dormant(org *state.Org) bool {
+	switch {
+	case cmp.Or(d.org.Status, org.Status) == state.Inactive:
+		d.note("its configuration is left alone while the org is INACTIVE")
+	case org.Status == state.Inactive:
+		d.note("its configuration comes in the run after the one that activates it")
+	default:
+		return false
+	}
+	return true
+}
+
+func (d *orgDiff) note(message string) {
+	d.notes = append(d.notes, Note{Org: d.org.Domain, Message: message})
+}
+
+// mayLoseObjects reports whether something might be taken from the org's
+// configuration, which could not be read: an object that is declared absent or
+// INACTIVE, or an entry of a list.
+func (d *orgDiff) mayLoseObjects(opts Options) bool {
+	if d.org.Mode == state.Report || d.gainsOnly || reason(opts.Held, d.org.Domain) != "" {
+		return false
+	}
+	return slices.ContainsFunc(declaredBy(d.org).Objects, func(o *objects.Object) bool {
+		return o.Absent || o.Body["status"] == string(state.Inactive) || o.Body["status"] == "DISABLED" || hasList(o.Body)
+	})
+}
+
+// hasList reports whether a list is anywhere in a body.
+func hasList(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return true
+	case map[string]any:
+		for _, x := range v {
+			if hasList(x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// locked returns the lockouts of the changes that will be made.
+func (d *orgDiff) locked() []string {
+	made, kept := false, false
+	for i := range d.changes {
+		c := &d.changes[i]
+		made = made || c.IsObject() && c.Blocked == ""
+		kept = kept || c.IsObject() && c.Blocked != ""
+	}
+	switch {
+	case !made:
+		return nil
+	case kept:
+		return d.lockoutsKept
+	}
+	return d.lockouts
+}
+
+// configurationOf returns what came of reading an org's configuration; nil if it is
+// not looked at.
+func (o *Options) configurationOf(org *state.DesiredOrg) *Configuration {
+	if o.Configuration == nil || countObjects(org) == 0 {
+		return nil
+	}
+	return o.Configuration(org.Domain)
+}
+
+// ofObject reports whether the difference is one of the org's configuration, whose
+// fields have a colon.
+func (u *Unfixable) ofObject() bool { return strings.Contains(u.Field, ": ") }
+
+// configureLater notes that an org which is to be linked is configured after that.
+func (d *orgDiff) configureLater() {
+	switch {
+	case len(d.changes) == 0: // it is gone, as declared
+		d.objects = ObjectSummary{}
+	case d.objects.Declared > 0:
+		d.note("its configuration comes in the run after the one that links it")
+	}
+}
+
+// declareLater is configureLater for a review from the manifests alone.
+func (d *orgDiff) declareLater() {
+	n := countObjects(d.org)
+	d.objects = ObjectSummary{Declared: n, Unknown: n}
+	d.configureLater()
+}
+
+// jsonText returns a value of an object as compact JSON.
+func jsonText(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -36,13 +36,28 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p := newPlan(opts)
 	p.renameAccount(head, Text(base.Account.Name), opts)
 	live := newIndex(&state.Actual{})
+	var locked []orgLockout
+	objects := ObjectSummary{}
 	for i := range orgs {
-		if orgs[i].head != nil {
-			p.add(orgs[i].declared(live, opts))
+		if orgs[i].head == nil {
+			continue
+		}
+		d := orgs[i].declared(live, opts)
+		p.add(d)
+		objects.add(&d.objects)
+		if why := d.locked(); len(why) > 0 {
+			locked = append(locked, orgLockout{d.org.Domain, why})
 		}
 	}
 	for i := range p.Changes {
-		p.Changes[i].Origin = ThisChange
+		c := &p.Changes[i]
+		c.Origin = ThisChange
+		for k := range c.Fields {
+			c.Fields[k].Origin = ThisChange
+		}
+	}
+	for i := range p.Unfixable {
+		p.Unfixable[i].Origin = ThisChange
 	}
 	toLose := map[string]bool{}
 	for _, both := range pairs(base, head) {
@@ -55,10 +70,11 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 		}
 	}
 	// An org that is only to be linked may be linked already.
-	writable := p.judge(&opts.Guards, live, toLose, CreateOrg)
+	writable := p.judge(&opts.Guards, live, locked, toLose, CreateOrg)
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
+	p.Summary.Objects = objects.orNil()
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
@@ -68,6 +84,9 @@ func (p *Plan) affected() int {
 	orgs := map[string]bool{}
 	for i := range p.Changes {
 		orgs[p.Changes[i].Org] = true
+	}
+	for i := range p.Unfixable {
+		orgs[p.Unfixable[i].Org] = true
 	}
 	for i := range p.Review.Settings {
 		orgs[p.Review.Settings[i].Org] = true
@@ -82,18 +101,24 @@ func (p *pair) declared(live *index, opts Options) *orgDiff {
 	switch b := p.base; {
 	case b != nil:
 		d.deletionRequested = func(string) bool { return b.RequestDeletion }
-		d.fields(asDeclared(b, p.head.ID))
+		live := asDeclared(b, p.head.ID)
+		d.fields(live)
+		if countObjects(b)+countObjects(p.head) > 0 && !d.dormant(live) {
+			p.declareObjects(d, &opts.Guards)
+		}
 	case p.head.RequestDeletion:
 		// An org that is declared to be deleted exists already.
 		d.fields(&state.Org{ID: p.head.ID})
 	case p.head.Create != nil && p.head.ID == "":
 		d.missing(live)
+		d.declareLater()
 	default:
 		d.link()
 		if p.head.Cell == "" {
 			d.blockAll(blockedNoCell) // before fields: a linked org needs no cell for those
 		}
 		d.fields(&state.Org{ID: p.head.ID})
+		d.declareLater()
 	}
 	d.block(live, opts)
 	return d
@@ -122,8 +147,13 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	written, shown := map[place]bool{}, map[place]bool{}
 	for i := range p.Changes {
 		c := &p.Changes[i]
-		written[place{c.Org, declaredField(c.Action)}] = true
 		r.count(c.Origin)
+		if c.IsObject() {
+			c.show(shown)
+			shown[place{c.Org, FieldDeclared}] = true
+			continue
+		}
+		written[place{c.Org, declaredField(c.Action)}] = true
 	}
 	for at := range written {
 		shown[at] = true
@@ -137,7 +167,13 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	for _, s := range settled {
 		shown[place{s.Org, s.Field}] = true
 	}
+	unread := map[string]bool{}
 	for _, u := range p.Unknown { // it isn't known whether anything would be written
+		unread[u.Org] = true
+		if u.Part != "" {
+			shown[place{u.Org, FieldDeclared}] = true
+			continue
+		}
 		for _, field := range []string{FieldProducts, FieldStatus, FieldRequestDeletion, FieldDeclared} {
 			shown[place{u.Org, field}] = true
 		}
@@ -152,7 +188,11 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 	}
 	names := aliases(head, base)
 	for i := range orgs {
-		r.Settings = append(r.Settings, orgs[i].settings(names, written, shown)...)
+		all := orgs[i].settings(names, written, shown)
+		if orgs[i].base != nil && orgs[i].head != nil && !unread[orgs[i].domain()] {
+			all = append(all, orgs[i].objectSettings(shown)...)
+		}
+		r.Settings = append(r.Settings, all...)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // Guards are the limits within which a plan may be applied. They check the plan
 // as a whole: each change may be right while all of them together are an accident.
 type Guards struct {
-	// MaxDestructiveOrgs is how many orgs may lose a product, be deactivated
-	// or deleted in one run. 0 means none at all.
+	// MaxDestructiveOrgs is how many orgs may lose a product or an object, be
+	// deactivated or deleted in one run. 0 means none at all.
 	MaxDestructiveOrgs int
 	// MaxDestructivePercent is the same as a share of the orgs that have something
 	// to lose (Summary.Writable), from 0 to 100. One org is always within it, so
@@ -49,6 +49,10 @@ type Guards struct {
 	// UnknownAerial says the same of the Aerial org: then only the API identifies
 	// it, and while it doesn't, nothing is deactivated.
 	UnknownAerial bool
+	// AllowLockout are the domains of orgs whose changes may lock people out.
+	AllowLockout []string
+	// OwnAddresses are the addresses and networks that no blocklist may hold.
+	OwnAddresses []string
 }
 
 // Day limits how many orgs may lose something within 24 hours.
@@ -82,6 +86,7 @@ const (
 	GuardNew     = "maxNewOrgs"
 	GuardAerial  = "aerialOrg"
 	GuardParent  = "parentOrg"
+	GuardLockout = "lockout"
 	// The last two are for saved plans only: in a new plan, what is held becomes
 	// a blocked change.
 	GuardHeld    = "held"
@@ -167,6 +172,8 @@ type guarded struct {
 	changes []Change
 	unknown []Unknown
 	live    *index
+	// locked are the orgs whose changes would lock people out.
+	locked []orgLockout
 	// writable is how many orgs have something to lose.
 	writable int
 	// new are the actions that add an org to the account.
@@ -175,7 +182,7 @@ type guarded struct {
 
 // refusals returns the guards' refusals, in a fixed order.
 func (g *Guards) refusals(x *guarded) []Refusal {
-	all := g.deactivations(x)
+	all := append(g.deactivations(x), g.lockouts(x.locked)...)
 	if l := losses(x.changes, x.unknown); len(l.certain) > 0 {
 		all = append(all, g.tooMany(l, x.writable)...)
 	}
@@ -293,7 +300,7 @@ func (l *loss) describe(of string) string {
 	for _, o := range l.certain {
 		names = append(names, o.domain)
 	}
-	s := fmt.Sprintf("%s%s would lose a product, be deactivated or deleted (%s)", text.Plural(len(names), "org"), of, enumerate(names))
+	s := fmt.Sprintf("%s%s would lose a product or an object, be deactivated or deleted (%s)", text.Plural(len(names), "org"), of, enumerate(names))
 	if n := len(l.unread); n > 0 {
 		s += fmt.Sprintf(", and %d that could not be read may (%s)", n, enumerate(l.unread))
 	}
@@ -374,11 +381,11 @@ func hasToLose(org *state.DesiredOrg, live *index, opts Options) bool {
 
 // judge sets the refusals, given the orgs that have something to lose, by domain,
 // and returns how many that are. An org that does lose something is one of them.
-func (p *Plan) judge(g *Guards, live *index, toLose map[string]bool, added ...Action) (writable int) {
+func (p *Plan) judge(g *Guards, live *index, locked []orgLockout, toLose map[string]bool, added ...Action) (writable int) {
 	l := losses(p.Changes, p.Unknown)
 	for _, o := range l.certain {
 		toLose[o.domain] = true
 	}
-	p.Refusals = append(p.Refusals, g.refusals(&guarded{p.Changes, p.Unknown, live, len(toLose), added})...)
+	p.Refusals = append(p.Refusals, g.refusals(&guarded{p.Changes, p.Unknown, live, locked, len(toLose), added})...)
 	return len(toLose)
 }

@@ -102,6 +102,10 @@ type orgDiff struct {
 	unfixable []Unfixable
 	unknown   []Unknown
 	notes     []Note
+	// objects counts those of the org's configuration; lockouts and lockoutsKept are
+	// those of Configuration.
+	objects                ObjectSummary
+	lockouts, lockoutsKept []string
 }
 
 func (d *orgDiff) empty() bool {
@@ -110,13 +114,19 @@ func (d *orgDiff) empty() bool {
 
 func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested, gainsOnly: desired.Protected || opts.Stale != ""}
+	if opts.Configuration != nil {
+		n := countObjects(&desired)
+		d.objects = ObjectSummary{Declared: n, Unknown: n} // until they are compared
+	}
 	switch found := live.find(&desired, opts); {
 	case len(found) == 0:
 		d.missing(live)
+		d.configureLater()
 	case !d.mismatched(found):
-		d.compare(found[0])
+		d.compare(found[0], opts)
 		for i := range d.unknown {
-			d.unknown[i].MayLose = d.mayLose(found[0], live, opts)
+			u := &d.unknown[i]
+			u.MayLose = u.Part == "" && d.mayLose(found[0], live, opts) || u.Part != "" && d.mayLoseObjects(opts)
 		}
 		d.askForID(found[0])
 	}
@@ -268,7 +278,7 @@ func (d *orgDiff) link() {
 }
 
 // compare plans a linked org.
-func (d *orgDiff) compare(org *state.Org) {
+func (d *orgDiff) compare(org *state.Org, opts Options) {
 	switch {
 	case d.org.ManagesProducts() && org.Unknown != "":
 		d.cannotKnow(org, org.Unknown)
@@ -290,6 +300,7 @@ func (d *orgDiff) compare(org *state.Org) {
 		return
 	}
 	d.fields(org)
+	d.configure(org, opts)
 }
 
 // fields plans what can be written to a linked org. Nil products and an empty

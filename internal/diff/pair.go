@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,16 +98,20 @@ func (p *pair) changed(names map[string]string) []declaration {
 		return nil
 	}
 	return slices.DeleteFunc([]declaration{
+		{"access", b.ClientID, h.ClientID},
 		{FieldCell, b.Cell, h.Cell},
 		{"create", describeCreate(b.Create), describeCreate(h.Create)},
 		{FieldDomain, b.Domain, h.Domain},
 		{FieldID, b.ID, h.ID},
+		{"labels", listPairs(b.Labels), listPairs(h.Labels)},
 		{"mode", string(b.Mode), string(h.Mode)},
+		{"owner", b.Owner, h.Owner},
 		{"productPolicy", string(b.ProductPolicy), string(h.ProductPolicy)},
 		{FieldProducts, listProducts(b.Products, names), listProducts(h.Products, names)},
 		{"protected", strconv.FormatBool(b.Protected), strconv.FormatBool(h.Protected)},
 		{FieldRequestDeletion, strconv.FormatBool(b.RequestDeletion), strconv.FormatBool(h.RequestDeletion)},
 		{FieldStatus, string(b.Status), string(h.Status)},
+		{"vars", listPairs(b.Vars), listPairs(h.Vars)},
 	}, declaration.same)
 }
 
@@ -162,6 +167,15 @@ func listProducts(ids []string, names map[string]string) string {
 			id = name + " (" + id + ")"
 		}
 		all = append(all, id)
+	}
+	return strings.Join(all, ", ")
+}
+
+// listPairs returns names with their values in alphabetical order; "" without any.
+func listPairs(values map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, fmt.Sprintf("%s=%q", name, values[name]))
 	}
 	return strings.Join(all, ", ")
 }

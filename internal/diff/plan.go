@@ -97,12 +97,28 @@ type Summary struct {
 }
 
 // ObjectSummary counts the declared objects of all orgs, the live ones that nobody
-// declares, and those of orgs whose configuration could not be read.
+// declares, and the declared ones of orgs whose configuration is not known: it could
+// not be read, or is not looked at yet.
 type ObjectSummary struct {
 	Declared  int `json:"declared"`
 	InSync    int `json:"inSync"`
 	Unmanaged int `json:"unmanaged"`
 	Unknown   int `json:"unknown"`
+}
+
+func (s *ObjectSummary) add(t *ObjectSummary) {
+	s.Declared += t.Declared
+	s.InSync += t.InSync
+	s.Unmanaged += t.Unmanaged
+	s.Unknown += t.Unknown
+}
+
+// orNil returns nil if there is nothing to count.
+func (s *ObjectSummary) orNil() *ObjectSummary {
+	if *s == (ObjectSummary{}) {
+		return nil
+	}
+	return s
 }
 
 // Change is one call to be made.
@@ -123,7 +139,8 @@ type Change struct {
 	Disable []string `json:"disable,omitzero"`
 	// Additive is set where the productPolicy keeps products that aren't listed.
 	Additive bool `json:"additive,omitempty"`
-	// Destructive changes remove a product, deactivate or delete an org.
+	// Destructive changes remove a product, deactivate or delete an org, delete or
+	// deactivate an object, or take something out of a list of one.
 	Destructive bool `json:"destructive"`
 	// Irreversible changes can't be undone by any call of the API.
 	Irreversible bool `json:"irreversible"`
@@ -143,6 +160,8 @@ type Change struct {
 	Kind   string `json:"kind,omitempty"`
 	Object string `json:"object,omitempty"`
 	Type   string `json:"type,omitempty"`
+	// Parent is the name of a rule's policy, as names may have slashes.
+	Parent string `json:"parent,omitempty"`
 	// ObjectID is the object's id, and ParentID that of a rule's policy, as far as
 	// they exist. System is set for an object that Okta made.
 	ObjectID string `json:"objectID,omitempty"`
@@ -227,6 +246,9 @@ func (v Value) String() string {
 // MarshalJSON returns an array, a string or null. It leaves it to the caller's
 // encoder whether to escape HTML, which could not undo an escape.
 func (v Value) MarshalJSON() ([]byte, error) {
+	if v.IsZero() {
+		return []byte("null"), nil
+	}
 	var plain any
 	switch v.kind {
 	case kindList:

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,9 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 			return nil, stale("the plan contradicts itself: %s of %q: %v", p.Changes[i].Action, p.Changes[i].Org, err)
 		}
 	}
+	if err := onceEach(p.Changes); err != nil {
+		return nil, err
+	}
 	if !slices.IsSortedFunc(p.Changes, compareChanges) {
 		return nil, stale("the plan was edited: its changes are not in order")
 	}
@@ -100,16 +104,19 @@ func (p *Plan) applicable() error {
 	return stale("a declared change between two revisions is no plan to apply: it says what the manifests declare, and what is live was not looked at")
 }
 
-// compareChanges orders changes by org, then as they are applied.
+// compareChanges orders changes by org, then as they are applied. The objects of an
+// org that aren't deleted are in the order of their comparison, which depends on what
+// refers to what.
 func compareChanges(a, b Change) int {
-	if a.Org != b.Org {
-		return strings.Compare(a.Org, b.Org)
-	}
-	return slices.Index(order, a.Action) - slices.Index(order, b.Action)
+	return cmp.Or(strings.Compare(a.Org, b.Org), order[a.Action]-order[b.Action])
 }
 
 // order is that in which the changes of one org are applied.
-var order = []Action{RenameAccount, CreateOrg, LinkOrg, UpdateProducts, SetStatus, RequestDeletion}
+var order = map[Action]int{
+	RenameAccount: 0, CreateOrg: 1, LinkOrg: 2, UpdateProducts: 3, SetStatus: 4,
+	CreateObject: 5, UpdateObject: 5, ReorderObjects: 5, DeleteObject: 6,
+	RequestDeletion: 7,
+}
 
 // check returns an error if what the guards rely on contradicts what the change
 // does. Anyone can compute a digest.
@@ -143,8 +150,17 @@ func (c *Change) check() error {
 		destructive = s == state.Inactive
 	case RequestDeletion:
 		destructive = true
+	case CreateObject, UpdateObject, DeleteObject, ReorderObjects:
+		d, err := c.checkObject()
+		if err != nil {
+			return err
+		}
+		destructive = d.Loses()
 	default:
 		return errors.New("no such action")
+	}
+	if !c.IsObject() && (c.Kind != "" || c.Object != "" || c.Fields != nil) {
+		return errors.New("it is not about an object, and names one")
 	}
 	switch {
 	case c.Org == "":
@@ -172,7 +188,7 @@ func (p *Plan) For(account string) error {
 // they are now. It returns a copy of the plan with the resulting refusals, or a
 // *StaleError that names each change whose Before is no longer live. actual must
 // hold the products of the orgs that the plan's product changes name. Revalidate
-// uses Account, Guards, Held and CoolingOff of opts.
+// uses Account, Guards, Held, CoolingOff and Configuration of opts.
 func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	if err := plan.applicable(); err != nil {
 		return nil, err
@@ -198,8 +214,11 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 		if c.Action == CreateOrg && len(live.find(&state.DesiredOrg{Domain: c.Org}, opts)) > 0 {
 			why = "the org was created before, and is in the account already"
 		}
+		if why == "" && c.IsObject() {
+			why = c.outdatedObject(opts)
+		}
 		if why != "" {
-			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.Action, why))
+			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.what(), why))
 		}
 	}
 	if err := staleFor(reasons); err != nil {
@@ -220,7 +239,7 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 		fresh.Changes[i].expire(opts)
 	}
 	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(&guarded{
-		plan.Changes, plan.Unknown, live, min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
+		plan.Changes, plan.Unknown, live, lockedBy(plan.Changes, opts), min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
 	})...)
 	fresh.Refusals = append(fresh.Refusals, opts.timingRefusals(plan.Changes)...)
 	return &fresh, nil
@@ -256,7 +275,7 @@ func (p *Plan) Within(whole *Plan) error {
 			return err
 		}
 		if c.Blocked == "" && !wanted[text] {
-			reasons = append(reasons, fmt.Sprintf("%s: %s: the manifests don't ask for it", c.name(), c.Action))
+			reasons = append(reasons, fmt.Sprintf("%s: %s: the manifests don't ask for it", c.name(), c.what()))
 		}
 	}
 	return staleFor(reasons)
@@ -265,7 +284,11 @@ func (p *Plan) Within(whole *Plan) error {
 // effect returns the JSON of what the change does, without annotations.
 func (c *Change) effect() (string, error) {
 	bare := *c
-	bare.Blocked, bare.Origin, bare.Base = "", "", Value{}
+	bare.Blocked, bare.Origin, bare.Base, bare.Risks = "", "", Value{}, nil
+	bare.Fields = slices.Clone(c.Fields)
+	for i := range bare.Fields {
+		bare.Fields[i].Origin = ""
+	}
 	text, err := json.Marshal(&bare)
 	return string(text), err
 }
@@ -312,6 +335,14 @@ func (c *Change) name() string {
 	return c.Org
 }
 
+// what returns the action, and the object that it is about.
+func (c *Change) what() string {
+	if !c.IsObject() {
+		return string(c.Action)
+	}
+	return string(c.Action) + " " + c.Field()
+}
+
 // outdated returns why the change's Before is no longer live, or "". For an org
 // that the plan itself links, it is that the org is missing.
 func (c *Change) outdated(live *index, actual *state.Actual, linking bool) string {
@@ -330,6 +361,10 @@ func (c *Change) outdated(live *index, actual *state.Actual, linking bool) strin
 	}
 	org := found[0]
 	switch c.Action {
+	case CreateObject, UpdateObject, DeleteObject, ReorderObjects:
+		if org.Status == state.Inactive {
+			return "the org is INACTIVE"
+		}
 	case UpdateProducts:
 		for _, id := range c.Enable {
 			if !live.subscribed[id] {

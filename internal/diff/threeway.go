@@ -50,6 +50,8 @@ type side struct {
 	// touched are the fields that the change affects, and drifted those in which
 	// live differs from the base.
 	touched, drifted map[string]bool
+	// config is the same of the org's configuration, where that is known.
+	config *baseline
 }
 
 func (s *side) origin(field string) Origin {
@@ -96,9 +98,17 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 		}
 		sides[o.domain()] = &side{base: o.base, touched: o.touches(), drifted: o.drift(live, opts)}
 		settled = append(settled, o.settled(live)...)
+		if c := opts.configurationOf(o.head); c != nil {
+			sides[o.domain()].config = newBaseline(c.Base)
+			settled = append(settled, o.settledObjects(c.Base)...)
+		}
 	}
 	for i := range p.Changes {
 		c := &p.Changes[i]
+		if c.IsObject() {
+			sides[c.Org].config.attribute(c)
+			continue
+		}
 		field := declaredField(c.Action)
 		c.Origin = sides[c.Org].origin(field)
 		c.Base = sides[c.Org].declares(field)
@@ -108,6 +118,10 @@ func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.A
 	}
 	for i := range p.Unfixable {
 		u := &p.Unfixable[i]
+		if u.ofObject() {
+			u.Origin = sides[u.Org].config.originOf(u)
+			continue
+		}
 		u.Origin = sides[u.Org].origin(u.Field)
 	}
 	return settled

@@ -20,6 +20,9 @@ func CheckFiles(cfg *config.Config) error {
 			return fmt.Errorf("parents: %q: %w", cfg.Parents[i].Name, err)
 		}
 	}
+	if err := checkOrgsKey(&cfg.Orgs.Auth); err != nil {
+		return err
+	}
 	if cfg.Manifests != "" {
 		if _, err := os.Stat(cfg.Manifests); err != nil {
 			return fmt.Errorf(config.KeyManifests+": %w", err)
@@ -27,6 +30,22 @@ func CheckFiles(cfg *config.Config) error {
 	}
 	if cfg.Git != nil {
 		return checkGitFiles(cfg.Git)
+	}
+	return nil
+}
+
+// checkOrgsKey reads the key of the service apps in the orgs. Where each org has one of
+// its own, it is not known here which, and only their folder is looked at.
+func checkOrgsKey(a *config.OrgsAuth) error {
+	if folder := a.Folder(); folder != "" {
+		if _, err := os.ReadDir(folder); err != nil {
+			return fmt.Errorf(config.KeyOrgsPrivateKey+": %w", err)
+		}
+		return nil
+	}
+	if key := a.PrivateKey(""); key.IsSet() {
+		_, err := ReadKey(key)
+		return err
 	}
 	return nil
 }

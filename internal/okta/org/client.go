@@ -1,36 +1,265 @@
-// Package org reads and writes the objects that orgs are configured with, through
-// each org's own Management API.
 package org
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/rest"
 )
+
+const (
+	defaultTimeout     = 30 * time.Second
+	defaultCallsPerOrg = 4
+	defaultShare       = 50
+
+	// maxBody caps an answer: a page of 200 objects of 50 kB.
+	maxBody = 10 << 20
+
+	// maxAttempts is how often a call is sent before a failure that may pass is
+	// returned, with waits of up to 0.5, 1, 2, 4, 8 and 16 s between: the server
+	// holds its locks for some seconds. Where attempts end by timeout, maxFailing
+	// ends the call sooner. maxThrottled is how long it waits on rate limits
+	// altogether.
+	maxAttempts  = 7
+	firstWait    = 500 * time.Millisecond
+	maxFailing   = 2 * time.Minute
+	maxThrottled = 5 * time.Minute
+
+	// stopGrace is how long a write that was sent is still waited for when the run
+	// is to stop.
+	stopGrace = 5 * time.Second
+
+	// maxSites bounds what is remembered of orgs: tokens, limits, connections'
+	// failures. Of those beyond it the ones that were not used for longest are
+	// forgotten, which costs a token call.
+	maxSites = 4096
+)
+
+// Options is what a Client needs to know.
+type Options struct {
+	// URL is where an org's API is; {domain} stands for its domain, as in
+	// "https://{domain}".
+	URL string
+	// Credentials returns what an org lets us in with. Its error says why there is
+	// nothing, and must hold no secret.
+	Credentials func(objects.Target) (Credentials, error)
+	// Keys are what the config calls what hints tell people to check.
+	Keys Keys
+	// Transport sends the requests.
+	Transport http.RoundTripper
+	// CallsPerOrg is how many calls may be in flight to one org; 0 means 4.
+	CallsPerOrg int
+	// Share is the percentage of each of an org's rate limits that is used at most;
+	// 0 means 50.
+	Share int
+	// Timeout bounds one attempt of one call; 0 means 30 seconds.
+	Timeout time.Duration
+	// Steps remembers what a change leaves undone if the process ends in the middle
+	// of it; nil remembers nothing.
+	Steps Steps
+	// Logger and Observer see each attempt and, the logger, each retry; nil
+	// discards that.
+	Logger   *slog.Logger
+	Observer rest.Observer
+}
+
+// Keys name the settings of a Client in the config.
+type Keys struct {
+	URL, Auth, ClientID, KeyID, DPoP, CallsPerOrg, Share string
+}
+
+// Credentials are what an org lets us in with: a service app, or an API token.
+type Credentials struct {
+	// ClientID is the service app's; empty for an API token.
+	ClientID string
+	// KeyID is the id under which Okta knows the public key; empty for that of the
+	// key itself. Key returns the private key.
+	KeyID string
+	Key   func() (auth.Key, error)
+	// DPoP asks for tokens that are bound to a key.
+	DPoP bool
+	// Token returns the API token. It is only called if ClientID is empty.
+	Token func() (string, error)
+}
+
+// Steps remembers objects that are switched off for the time of a change. Both
+// methods are called from many goroutines.
+type Steps interface {
+	// Begin is called before the object is switched off. What it was before is its
+	// status, such as "ACTIVE". An error keeps the change from being made.
+	Begin(orgID, kind, id, status string) error
+	// End is called when the object has a status again that somebody wants.
+	End(orgID, kind, id string) error
+}
 
 // Client reads and writes the configuration of orgs. Its methods may be called
 // concurrently.
-type Client struct{}
+//
+// Reads end at once when their context is cancelled. A write that was sent is waited
+// for some seconds longer. Errors of the API are a *rest.Error somewhere in the chain,
+// and a write that may or may not have taken effect is a *rest.UncertainError; some
+// errors have a method Hint() string. See [Reason] for what goes into a plan.
+type Client struct {
+	opts  Options
+	log   *slog.Logger
+	wire  http.RoundTripper // counts
+	calls atomic.Int64
 
-// Read reads the lists that a comparison needs, of an org that is proven to be the
-// one that target means. The result is whole, or an error.
-func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
-	panic("not built")
+	mu    sync.Mutex
+	sites *recent[siteKey, *site]
 }
 
-// Editor writes the objects of one org, one after the other.
-type Editor struct{}
-
-// Open prepares to write the differences to an org, which must be the one that target
-// means.
-func (c *Client) Open(ctx context.Context, target objects.Target, what objects.Reads) (*Editor, error) {
-	panic("not built")
+// New checks the options and returns a client. It sends nothing.
+func New(opts Options) (*Client, error) {
+	opts.CallsPerOrg = cmp.Or(opts.CallsPerOrg, defaultCallsPerOrg)
+	opts.Share = cmp.Or(opts.Share, defaultShare)
+	opts.Timeout = cmp.Or(opts.Timeout, defaultTimeout)
+	switch {
+	case opts.Transport == nil || opts.Credentials == nil:
+		return nil, errors.New("the client of orgs needs a transport and credentials")
+	case opts.CallsPerOrg < 0:
+		return nil, fmt.Errorf("the calls per org must be positive, not %d", opts.CallsPerOrg)
+	case opts.Share < 0 || opts.Share > 100:
+		return nil, fmt.Errorf("the share of rate limits must be 1 to 100 percent, not %d", opts.Share)
+	case opts.Timeout < 0:
+		return nil, fmt.Errorf("the timeout must be positive, not %v", opts.Timeout)
+	}
+	c := &Client{opts: opts, log: opts.Logger, sites: newRecent[siteKey, *site](maxSites)}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.wire = counting{c}
+	if _, err := c.home("acme.okta.com"); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// Write makes one change: it reads the object again and holds it against d, asks
-// maySend right before each send, overlays the fields of d on what was read, sends, and
-// reads back. An error wraps objects.ErrAlready if there was nothing to do. The note is
-// what the user should know of a change that was made; empty if there is nothing.
-func (e *Editor) Write(ctx context.Context, d *objects.Difference, maySend func(context.Context) error) (note string, err error) {
-	panic("not built")
+// Calls returns how many requests were sent so far, to all orgs, those for tokens
+// included.
+func (c *Client) Calls() int64 { return c.calls.Load() }
+
+// counting counts the requests that are sent.
+type counting struct{ *Client }
+
+func (c counting) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.calls.Add(1)
+	return c.opts.Transport.RoundTrip(req)
+}
+
+// domains are what can stand in a URL in place of {domain} and be nothing else there.
+var domains = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]+)?$`)
+
+// home returns the URL of the org with this domain.
+func (c *Client) home(domain string) (*url.URL, error) {
+	if !domains.MatchString(domain) {
+		return nil, fmt.Errorf("%q is no domain", domain)
+	}
+	u, err := url.Parse(strings.ReplaceAll(c.opts.URL, "{domain}", domain))
+	if err != nil {
+		return nil, fmt.Errorf("the URL of orgs is malformed: %q", c.opts.URL)
+	}
+	return rest.Base(u, "an org")
+}
+
+// siteKey is what one org is remembered by.
+type siteKey struct{ domain, orgID string }
+
+// site is one org, and what is remembered of it from one read to the next.
+type site struct {
+	*Client
+	target  objects.Target
+	home    *url.URL
+	caller  *rest.Caller // without credentials
+	limits  *limits
+	writing chan struct{} // held by the one that writes
+
+	mu    sync.Mutex
+	oauth *auth.Client
+	as    appKey // whose tokens oauth gets
+}
+
+// appKey tells service apps apart.
+type appKey struct {
+	clientID, keyID string
+	dpop            bool
+}
+
+// site returns the org that target means.
+func (c *Client) site(target objects.Target) (*site, error) {
+	if target.OrgID == "" {
+		return nil, fmt.Errorf("the id of the org %q is not known, so it can't be told whether it is the right one", target.Domain)
+	}
+	home, err := c.home(target.Domain)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := siteKey{target.Domain, target.OrgID}
+	s, ok := c.sites.get(key)
+	if !ok {
+		s = &site{Client: c, target: target, home: home, limits: newLimits(c.opts.Share), writing: make(chan struct{}, 1)}
+		s.caller = rest.New(rest.Options{
+			Name: "the org", URLKey: c.opts.Keys.URL, TokenKey: c.opts.Keys.URL,
+			Transport: learning{s}, Slots: c.opts.CallsPerOrg,
+			Logger: c.log.With("org", target.Domain), Observer: c.opts.Observer,
+		})
+		c.sites.put(key, s)
+	}
+	return s, nil
+}
+
+// credentials returns what puts credentials with these scopes on requests to the org,
+// having made sure that there are any.
+func (s *site) credentials(ctx context.Context, target objects.Target, scopes []string) (func(http.RoundTripper) http.RoundTripper, error) {
+	got, err := s.opts.Credentials(target)
+	if err != nil {
+		return nil, err
+	}
+	if got.ClientID == "" {
+		return func(base http.RoundTripper) http.RoundTripper { return auth.SSWS(base, s.home, got.Token) }, nil
+	}
+	client, err := s.app(got)
+	if err != nil {
+		return nil, err
+	}
+	// All calls that follow need it, and would each try for themselves.
+	if _, err := client.Token(ctx, scopes...); err != nil {
+		return nil, err
+	}
+	return func(base http.RoundTripper) http.RoundTripper { return client.Transport(base, s.home, scopes...) }, nil
+}
+
+// app returns the client of the service app, the same as long as the app is the same.
+func (s *site) app(got Credentials) (*auth.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := appKey{got.ClientID, got.KeyID, got.DPoP}
+	if s.oauth != nil && s.as == key {
+		return s.oauth, nil
+	}
+	keys := s.opts.Keys
+	client, err := auth.New(auth.Options{
+		OrgURL: s.home, ClientID: got.ClientID, KeyID: got.KeyID, Key: got.Key, DPoP: got.DPoP,
+		Keys: auth.Keys{OrgURL: keys.URL, ClientID: keys.ClientID, KeyID: keys.KeyID, DPoP: keys.DPoP},
+		HTTP: s.wire, Timeout: s.opts.Timeout, Logger: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.oauth, s.as = client, key
+	return client, nil
 }

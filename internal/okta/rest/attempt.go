@@ -214,6 +214,9 @@ func (a *attempt) exchange(ctx context.Context) *failure {
 	}
 	f := &failure{uncertain: e.uncertain()}
 	f.verdict, f.asked = judge(answer.Status, answer.Header)
+	if passes := a.call.Policy.Passing; f.verdict == permanent && passes != nil && passes(e) {
+		f.verdict = passing
+	}
 	e.RetryAfter = f.asked
 	f.err = withHint(e, a.opts.Hint(e))
 	return f

@@ -209,3 +209,31 @@ func TestReadInPart(t *testing.T) {
 		t.Errorf("got %d bytes, %v", len(got.Body), got.Cut)
 	}
 }
+
+// TestPassing: a refusal that passes is sent again even where a failure must not be,
+// and leaves nothing open; others are not.
+func TestPassing(t *testing.T) {
+	locked := answer{status: 423}
+	for _, tt := range []struct {
+		name    string
+		answers []answer
+		sent    int
+		err     string
+	}{
+		{"once", []answer{locked, {status: 200}}, 2, ""},
+		{"for good", []answer{locked}, 3, "423 Locked (tried 3 times)"},
+		{"another refusal", []answer{{status: 404}}, 1, "404 Not Found"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &api{answers: tt.answers}
+				call := call(Never)
+				call.Policy.Passing = func(e *Error) bool { return e.Status == 423 }
+				err := caller(a, nil).Do(t.Context(), call)
+				if got := fmt.Sprint(err); len(a.sent) != tt.sent || err == nil && tt.err != "" || err != nil && got != tt.err {
+					t.Errorf("sent %d times, %v", len(a.sent), err)
+				}
+			})
+		})
+	}
+}

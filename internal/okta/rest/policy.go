@@ -48,6 +48,10 @@ type Policy struct {
 	Backoff  time.Duration
 	// Failing bounds the time spent on failed attempts and the waits after them.
 	Failing time.Duration
+	// Passing, where it isn't nil, reports whether a refusal did nothing and passes
+	// by itself, as that of an object that is locked. The call is sent again after
+	// it, whatever Repeat is, as often as after other failures that may pass.
+	Passing func(*Error) bool
 	// Throttled is how long the call waits on 429s altogether. These don't count
 	// as attempts: the API works, and says when to come back. 0 means that a 429
 	// is a failure like any other that may pass.
@@ -82,6 +86,8 @@ const (
 	permanent verdict = iota
 	// transient: the next attempt may succeed.
 	transient
+	// passing: the same, and Okta did nothing.
+	passing
 	// limited: a rate limit was met; Okta looked at nothing.
 	limited
 	// busy: all slots of the account are taken; Okta looked at nothing.
@@ -113,7 +119,7 @@ func (p *pacer) next(f *failure, policy *Policy, b *budget) (wait time.Duration,
 		return 0, f.err
 	case asked > maxAsked && f.verdict != busy:
 		return 0, notBefore(f.err, asked)
-	case f.verdict == transient, policy.Throttled == 0:
+	case f.verdict == transient, f.verdict == passing, policy.Throttled == 0:
 		return p.again(f, max(asked, halfTo(policy.Backoff<<p.failures)), policy, b)
 	case f.verdict == limited:
 		if asked == 0 {

@@ -10,9 +10,11 @@ import (
 
 // caller is who makes an authenticated call.
 type caller struct {
-	id    string // in the log of calls
-	org   *Org   // of the credentials, whose API the call of an org is for
-	actor entity // in the System Log
+	id     string  // in the log of calls
+	client *client // the service app; nil for a person
+	ssws   string  // the SSWS token
+	org    *Org    // of the credentials, whose API the call of an org is for
+	actor  entity  // in the System Log
 }
 
 // app returns a service app, and admin a person, as the System Log has them.
@@ -85,7 +87,11 @@ func (s *Simulator) authenticateSSWS(c *call, rt *route, token string) *answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.who = &caller{id: "SSWS " + org.Domain, org: org, actor: admin("admin@" + org.Domain)}
+	if c.domain != "" && c.domain != org.Domain {
+		a := s.fail(http.StatusUnauthorized, codeInvalidToken, "Invalid token provided")
+		return a
+	}
+	c.who = &caller{id: "SSWS " + org.Domain, ssws: token, org: org, actor: admin("admin@" + org.Domain)}
 	if !s.ready(org) {
 		return s.notFound(org.Domain, "Org")
 	}
@@ -103,6 +109,8 @@ func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) 
 		return s.unauthorized("Bearer", "invalid_token", "The access token is invalid.")
 	case !now.Before(t.expires):
 		return s.unauthorized("Bearer", "invalid_token", "The access token expired.")
+	case c.domain != "" && c.domain != t.org.Domain:
+		return s.unauthorized("Bearer", "invalid_token", "The access token was issued by another org.")
 	case t.jkt != "" && scheme == "bearer":
 		return s.unauthorized("DPoP", "invalid_token", "The access token is bound to a DPoP key and must be sent with the DPoP scheme.")
 	case t.jkt == "" && scheme == "dpop":
@@ -115,7 +123,7 @@ func (s *Simulator) authenticateToken(c *call, rt *route, scheme, token string) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.who = &caller{id: t.client.ID, org: s.byDomain[t.client.Org], actor: app(t.client.Client)}
+	c.who = &caller{id: t.client.ID, client: t.client, org: t.org, actor: app(t.client.Client)}
 	switch {
 	case c.aerial && !c.who.org.AerialOrg:
 		return s.forbidden("The access token was not issued by the Aerial org")

@@ -123,7 +123,8 @@ func (f *Fault) matches(c *call) bool {
 		return true
 	}
 	pattern := segments(f.Path)
-	return globs(pattern, c.path) || c.aerial && globs(pattern, append([]string{c.account}, c.path...))
+	return globs(pattern, c.path) || c.aerial && globs(pattern, append([]string{c.account}, c.path...)) ||
+		c.domain != "" && globs(pattern, append([]string{"org", c.domain}, c.path...))
 }
 
 // globs reports whether parts match a valid pattern, segment by segment.
@@ -154,7 +155,7 @@ func (s *Simulator) applyFault(c *call, f *Fault) *answer {
 	proceed := s.admit(c)
 	s.wait(c, s.opts.Latency+f.Delay)
 	var a *answer
-	if tokens := c.r.URL.Path == tokenPath; f.After || tokens || f.endings() == 0 {
+	if tokens := c.isToken(); f.After || tokens || f.endings() == 0 {
 		a = proceed()
 	}
 	switch {
@@ -182,6 +183,8 @@ func (s *Simulator) faultAnswer(f *Fault) *answer {
 		code, summary = codeForbidden, sayForbidden
 	case f.Status == http.StatusNotFound:
 		code, summary = codeNotFound, "Not found: Resource not found"
+	case f.Status == http.StatusLocked:
+		code, summary = codePriorities, "Policy priorities are being reconciled"
 	case f.Status == http.StatusTooManyRequests:
 		code, summary = codeRateLimit, sayRateLimit
 	case f.Status < http.StatusInternalServerError:

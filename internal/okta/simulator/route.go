@@ -96,14 +96,21 @@ func segments(path string) []string { return strings.Split(path[1:], "/") }
 // match returns the route of a call, and sets the call's args. Without a route,
 // known reports whether the path exists for another method.
 func (s *Simulator) match(c *call) (rt *route, known bool) {
-	for i := range s.routes {
-		rt := &s.routes[i]
+	table := s.routes
+	if c.domain != "" {
+		table = s.orgRoutes
+	}
+	for i := range table {
+		rt := &table[i]
 		if rt.aerial != c.aerial || len(rt.path) != len(c.path) {
 			continue
 		}
-		args := map[string]string{}
+		var args map[string]string
 		if !slices.EqualFunc(rt.path, c.path, func(pattern, part string) bool {
 			if name, ok := strings.CutPrefix(pattern, "{"); ok {
+				if args == nil {
+					args = map[string]string{}
+				}
 				args[strings.TrimSuffix(name, "}")] = part
 				return part != ""
 			}
@@ -124,7 +131,10 @@ func (s *Simulator) match(c *call) (rt *route, known bool) {
 // headers. It returns a function that carries the call out, or returns the error.
 func (s *Simulator) admit(c *call) func() *answer {
 	s.mu.Lock()
-	refusal := s.limited(c)
+	refusal := firstOf(s.limited(c), s.orgRefusal(c))
+	if refusal == nil {
+		refusal = s.take(c)
+	}
 	s.mu.Unlock()
 	rt, known := s.match(c)
 	switch {
@@ -224,6 +234,9 @@ func (s *Simulator) quota(c *call, a *answer) {
 	defer s.mu.Unlock()
 	if limit := s.seed.Limits.PerMinute; c.aerial && limit > 0 {
 		setQuota(a.header, limit, max(limit-s.minute.used, 0), s.minute.start.Add(time.Minute))
+	}
+	if c.window != nil {
+		setQuota(a.header, c.limit, max(c.limit-c.window.used, 0), c.window.start.Add(time.Minute))
 	}
 }
 

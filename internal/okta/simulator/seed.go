@@ -31,6 +31,9 @@ type Seed struct {
 	// Clients are the OAuth service apps registered in the orgs.
 	Clients []Client `yaml:"clients,omitempty"`
 	Limits  Limits   `yaml:"limits,omitempty"`
+	// Features are the self-service features that every org is offered; without
+	// any there are some made-up ones.
+	Features []Feature `yaml:"features,omitempty"`
 	// Templates are the access-request condition templates of the account.
 	Templates []Template `yaml:"templates,omitempty"`
 }
@@ -83,6 +86,15 @@ type Org struct {
 	// empty.
 	CreatedDate string `yaml:"createdDate,omitempty"`
 	CreatedBy   string `yaml:"createdBy,omitempty"`
+	// Pipeline is idx for Identity Engine, v1 for Classic Engine; empty counts as
+	// idx.
+	Pipeline string `yaml:"pipeline,omitempty"`
+	// Features are the names of the features that are enabled.
+	Features []string `yaml:"features,omitempty"`
+	// Configuration are the objects of the org besides Okta's own, in JSON: a list
+	// of objects by kind, policies with their rules, and settings by name. Names
+	// stand where the API has ids.
+	Configuration string `yaml:"configuration,omitempty"`
 	// ReadyDate is from when a new org can be linked and called; empty means
 	// always.
 	ReadyDate string `yaml:"readyDate,omitempty"`
@@ -93,7 +105,8 @@ type Client struct {
 	ID string `yaml:"id"`
 	// Name is what the System Log calls it.
 	Name string `yaml:"name,omitempty"`
-	// Org is the domain of the org that it is registered in.
+	// Org is the domain of the org that it is registered in; AllOrgs means each
+	// org, as if all of them had an app with this id and key.
 	Org string `yaml:"org"`
 	// Scopes are those that were granted to it.
 	Scopes []string `yaml:"scopes"`
@@ -125,6 +138,8 @@ type Limits struct {
 	// CreatePerMinute is that of calls of the Org Creator API per minute and
 	// parent; 0 means 10.
 	CreatePerMinute int `yaml:"createPerMinute,omitempty"`
+	// Buckets are those of each org's own API; without any they are high.
+	Buckets []Bucket `yaml:"buckets,omitempty"`
 }
 
 // Template is an access-request condition template.
@@ -134,6 +149,9 @@ type Template struct {
 	// ApplyStatus is APPLIED or NOT_APPLIED.
 	ApplyStatus string `yaml:"applyStatus" json:"applyStatus"`
 }
+
+// AllOrgs is the Org of a client that is registered in each org.
+const AllOrgs = "*"
 
 const (
 	active   = "ACTIVE"
@@ -151,11 +169,21 @@ var supportedCells = []string{
 
 // knownScopes are the scopes that the org authorization servers know.
 var knownScopes = []string{
-	"okta.accounts.manage", "okta.accounts.read", "okta.apps.manage",
-	"okta.apps.read", "okta.groups.manage", "okta.groups.read",
-	"okta.logs.read", "okta.orgs.manage", "okta.orgs.read",
-	"okta.policies.manage", "okta.policies.read", "okta.users.manage",
-	"okta.users.read",
+	"okta.accounts.manage", "okta.accounts.read", "okta.apiTokens.manage", "okta.apiTokens.read",
+	"okta.appGrants.manage", "okta.appGrants.read", "okta.apps.manage", "okta.apps.read",
+	"okta.authenticators.manage", "okta.authenticators.read", "okta.behaviors.manage", "okta.behaviors.read",
+	"okta.features.manage", "okta.features.read", "okta.groups.manage", "okta.groups.read",
+	"okta.idps.manage", "okta.idps.read", "okta.logs.read", "okta.networkZones.manage", "okta.networkZones.read",
+	"okta.orgs.manage", "okta.orgs.read", "okta.policies.manage", "okta.policies.read",
+	"okta.rateLimits.manage", "okta.rateLimits.read", "okta.roles.manage", "okta.roles.read",
+	"okta.threatInsights.manage", "okta.threatInsights.read", "okta.trustedOrigins.manage", "okta.trustedOrigins.read",
+	"okta.users.manage", "okta.users.read",
+}
+
+// OrgScopes returns the scopes that an org's own API has use for, apart from the
+// Aerial API's.
+func OrgScopes() []string {
+	return slices.DeleteFunc(slices.Clone(knownScopes), func(scope string) bool { return strings.HasPrefix(scope, "okta.accounts.") })
 }
 
 // Validate returns everything that is wrong with the seed, joined by errors.Join;
@@ -167,6 +195,7 @@ func (s *Seed) Validate() error {
 	v.orgs()
 	v.clients()
 	v.templates()
+	v.features()
 	return errors.Join(v.errs...)
 }
 
@@ -194,7 +223,7 @@ func (v *seedCheck) account() {
 	if s.Version != SeedVersion {
 		v.add("version: want %d, got %d", SeedVersion, s.Version)
 	}
-	if s.Account.ID == "" || strings.ContainsAny(s.Account.ID, "/?#% ") || slices.Contains([]string{"api", "oauth2"}, s.Account.ID) {
+	if s.Account.ID == "" || strings.ContainsAny(s.Account.ID, "/?#% ") || slices.Contains([]string{"api", "oauth2", "org"}, s.Account.ID) {
 		v.add("account: id %q can't be part of a URL", s.Account.ID)
 	}
 	if n := len([]rune(s.Account.Name)); n < 1 || n > maxAccountName {
@@ -268,6 +297,9 @@ func (v *seedCheck) org(o *Org) {
 	if parent := v.seed.org(o.Parent); o.Parent != "" && (parent == nil || parent.Parent != "") {
 		v.add("orgs: %q: there is no org %q, or it is a child itself and can't be a parent", o.Domain, o.Parent)
 	}
+	if !slices.Contains([]string{"", "idx", "v1"}, o.Pipeline) {
+		v.add("orgs: %q: pipeline %q is neither idx nor v1", o.Domain, o.Pipeline)
+	}
 	if o.Parent != "" && o.Consent {
 		v.add("orgs: %q: a child has its parent's consent and none of its own", o.Domain)
 	}
@@ -294,7 +326,7 @@ func (v *seedCheck) clients() {
 		if seenBefore(seen, c.ID) || c.ID == "" {
 			v.add("clients: id %q is empty or there twice", c.ID)
 		}
-		if v.seed.org(c.Org) == nil {
+		if c.Org != AllOrgs && v.seed.org(c.Org) == nil {
 			v.add("clients: %q: there is no org %q", c.ID, c.Org)
 		}
 		for _, scope := range c.Scopes {
@@ -325,6 +357,43 @@ func (v *seedCheck) templates() {
 	}
 }
 
+// features checks the features, and that those which an org has enabled, or a
+// feature needs, are among them.
+func (v *seedCheck) features() {
+	offered := v.seed.Features
+	if len(offered) == 0 {
+		offered = defaultFeatures
+	}
+	seen := map[string]bool{}
+	for _, f := range offered {
+		if seenBefore(seen, f.Name) || f.Name == "" {
+			v.add("features: name %q is empty or there twice", f.Name)
+		}
+		if !slices.Contains([]string{"", "EA", "BETA"}, f.Stage) {
+			v.add("features: %q: stage %q is neither EA nor BETA", f.Name, f.Stage)
+		}
+	}
+	for _, f := range offered {
+		for _, name := range f.Needs {
+			if !seen[name] {
+				v.add("features: %q: there is no feature %q", f.Name, name)
+			}
+		}
+	}
+	for _, o := range v.seed.Orgs {
+		for _, name := range o.Features {
+			if !seen[name] {
+				v.add("orgs: %q: there is no feature %q", o.Domain, name)
+			}
+		}
+	}
+	for _, b := range v.seed.Limits.Buckets {
+		if b.PerMinute < 1 {
+			v.add("limits: bucket %q: want at least one call per minute", b.Path)
+		}
+	}
+}
+
 // org returns the org with the domain, or nil.
 func (s *Seed) org(domain string) *Org {
 	for i := range s.Orgs {
@@ -343,6 +412,8 @@ func (s *Seed) clone() *Seed {
 	c := *s
 	c.Products = slices.Clone(s.Products)
 	c.Templates = slices.Clone(s.Templates)
+	c.Limits.Buckets = slices.Clone(s.Limits.Buckets)
+	c.Features = slices.Clone(s.Features)
 	c.Orgs = slices.Clone(s.Orgs)
 	for i := range c.Orgs {
 		c.Orgs[i] = c.Orgs[i].clone()
@@ -358,6 +429,7 @@ func (s *Seed) clone() *Seed {
 func (o Org) clone() Org {
 	o.Products = slices.Clone(o.Products)
 	o.Tokens = slices.Clone(o.Tokens)
+	o.Features = slices.Clone(o.Features)
 	return o
 }
 

@@ -30,12 +30,17 @@ type call struct {
 	path    []string
 	account string
 	aerial  bool
-	id      string // request id, for the System Log and Okta Support
-	slot    bool   // a call of the Aerial API has one of the account's slots
-	broken  bool   // the client closed the connection while sending
-	entry   *Request
-	who     *caller
-	args    map[string]string // the values of {name} in the route
+	// domain is the org's of a call at /org/{domain}, in lower case; path doesn't
+	// include it. origin is what comes before the path of the URL.
+	domain, origin string
+	limit          int     // of the bucket of such a call
+	window         *window // its bucket
+	id             string  // request id, for the System Log and Okta Support
+	slot           bool    // a call of the Aerial API has one of the account's slots
+	broken         bool    // the client closed the connection while sending
+	entry          *Request
+	who            *caller
+	args           map[string]string // the values of {name} in the route
 }
 
 // ServeHTTP carries out one call. When the first byte of the answer is sent, the
@@ -92,7 +97,8 @@ func newCall(r *http.Request) *call {
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		addressed = u.EscapedPath()
 	}
-	c.url = scheme + "://" + r.Host + addressed
+	c.origin = scheme + "://" + r.Host
+	c.url = c.origin + addressed
 	for part := range strings.SplitSeq(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/") {
 		plain, err := url.PathUnescape(part)
 		if err != nil {
@@ -100,11 +106,18 @@ func newCall(r *http.Request) *call {
 		}
 		c.path = append(c.path, plain)
 	}
+	if len(c.path) > 2 && c.path[0] == "org" && c.path[1] != "api" {
+		c.domain, c.path = strings.ToLower(c.path[1]), c.path[2:]
+		return c
+	}
 	if len(c.path) > 1 && (c.path[1] == "api" || c.path[1] == "governance") && c.path[0] != "api" && c.path[0] != "oauth2" {
 		c.aerial, c.account, c.path = true, c.path[0], c.path[1:]
 	}
 	return c
 }
+
+// isToken reports whether the call is one of a token endpoint.
+func (c *call) isToken() bool { return !c.aerial && "/"+strings.Join(c.path, "/") == tokenPath }
 
 // begin logs and counts the call, and returns the fault that applies to it, or
 // nil.
@@ -127,8 +140,12 @@ func (s *Simulator) begin(c *call) *Fault {
 	if mediaType(c.r) == "application/json" {
 		c.entry.Body = string(c.body)
 	}
-	if c.r.URL.Path == tokenPath {
+	if c.isToken() {
 		c.entry.Query = ""
+	}
+	if c.domain != "" {
+		c.entry.Org = c.domain
+		s.countOrg(c)
 	}
 	s.requests = appendCapped(s.requests, c.entry)
 	f := s.faultFor(c)
@@ -185,6 +202,8 @@ type Request struct {
 	UserAgent string
 	// Aerial is true for a call of the Aerial API, false for one of an org.
 	Aerial bool
+	// Org is the domain of a call at /org/{domain}, or "".
+	Org string
 	// Client is the client id, or "SSWS " and the domain; "" if the call was not
 	// authenticated.
 	Client string
@@ -222,7 +241,7 @@ func (s *Simulator) ResetRequests() {
 // reads and token requests.
 func (s *Simulator) Writes() []Request {
 	return slices.DeleteFunc(s.Requests(), func(r Request) bool {
-		return r.Method == http.MethodGet || !r.Aerial && r.Path == tokenPath
+		return r.Method == http.MethodGet || !r.Aerial && strings.HasSuffix(r.Path, tokenPath)
 	})
 }
 

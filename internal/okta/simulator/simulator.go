@@ -54,13 +54,17 @@ type Simulator struct {
 
 	mu sync.Mutex
 	// seed is the present state except for the orgs, which are in orgs.
-	seed     *Seed
-	orgs     []*Org // append only: cursors are indexes of it
-	byID     map[string]*Org
-	byDomain map[string]*Org
-	clients  map[string]*client
-	ssws     map[string]*apiToken
-	random   *rand.Rand
+	seed      *Seed
+	orgRoutes []route
+	states    map[*Org]*orgState
+	parsed    map[string]doc            // configurations of the seed
+	orgCalls  map[string]map[string]int // by domain and method
+	orgs      []*Org                    // append only: cursors are indexes of it
+	byID      map[string]*Org
+	byDomain  map[string]*Org
+	clients   map[string]*client
+	ssws      map[string]*apiToken
+	random    *rand.Rand
 
 	tokens   map[string]*accessToken
 	seen     map[string]time.Time // used jtis, until they are too old anyway
@@ -98,21 +102,28 @@ func New(seed *Seed, opts Options) (*Simulator, error) {
 	opts.Settle = max(cmp.Or(opts.Settle, defaultSettle), 0)
 	opts.TokenLifetime = cmp.Or(opts.TokenLifetime, defaultTokenLifetime)
 	s := &Simulator{
-		opts:     opts,
-		routes:   routes(),
-		secret:   []byte(newSecret()),
-		seed:     seed.clone(),
-		byID:     map[string]*Org{},
-		byDomain: map[string]*Org{},
-		clients:  map[string]*client{},
-		ssws:     map[string]*apiToken{},
-		random:   rand.New(rand.NewPCG(opts.RandSeed, 0x0a11a5)),
-		tokens:   map[string]*accessToken{},
-		seen:     map[string]time.Time{},
-		consents: map[string]consent{},
-		creates:  map[string][]time.Time{},
+		opts:      opts,
+		routes:    routes(),
+		orgRoutes: orgRoutes(),
+		states:    map[*Org]*orgState{},
+		parsed:    map[string]doc{},
+		orgCalls:  map[string]map[string]int{},
+		secret:    []byte(newSecret()),
+		seed:      seed.clone(),
+		byID:      map[string]*Org{},
+		byDomain:  map[string]*Org{},
+		clients:   map[string]*client{},
+		ssws:      map[string]*apiToken{},
+		random:    rand.New(rand.NewPCG(opts.RandSeed, 0x0a11a5)),
+		tokens:    map[string]*accessToken{},
+		seen:      map[string]time.Time{},
+		consents:  map[string]consent{},
+		creates:   map[string][]time.Time{},
 	}
 	s.index()
+	if err := s.tryConfigurations(); err != nil {
+		return nil, fmt.Errorf("simulator: bad seed: %w", err)
+	}
 	return s, nil
 }
 

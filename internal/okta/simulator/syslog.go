@@ -36,6 +36,9 @@ type event struct {
 	Target      []entity `json:"target"`
 	Transaction any      `json:"transaction"`
 	Debug       any      `json:"debugContext"`
+
+	// org is the org that it happened in; nil for Aerial's.
+	org *Org
 }
 
 type entity struct {
@@ -59,6 +62,17 @@ var messages = map[string]string{
 	"account.aerial_template_condition.delete": "Delete an access request condition template",
 }
 
+// message returns the displayMessage of an eventType; those of an org's own events
+// are made of its words.
+func message(kind string) string {
+	if m, ok := messages[kind]; ok {
+		return m
+	}
+	words := strings.FieldsFunc(kind, func(r rune) bool { return r == '.' || r == '_' })
+	verb := words[len(words)-1]
+	return strings.ToUpper(verb[:1]) + verb[1:] + " " + strings.Join(words[:len(words)-1], " ")
+}
+
 // orgEntity returns an org as the target of an event.
 func orgEntity(o *Org) entity {
 	return entity{ID: o.ID, Type: "Org", AlternateID: o.Domain, DisplayName: o.Name}
@@ -67,6 +81,11 @@ func orgEntity(o *Org) entity {
 // record logs an event; c is nil if it did not come over HTTP. The caller holds the
 // lock.
 func (s *Simulator) record(who *caller, c *call, kind string, target entity) {
+	s.recordIn(nil, who, c, kind, target)
+}
+
+// recordIn logs an event of an org, or of Aerial if that is nil.
+func (s *Simulator) recordIn(o *Org, who *caller, c *call, kind string, target entity) {
 	type nested = map[string]any
 	request, agent, address := s.newID("req"), "", ""
 	debug := nested{}
@@ -77,7 +96,7 @@ func (s *Simulator) record(who *caller, c *call, kind string, target entity) {
 	debug["requestId"] = request
 	e := &event{
 		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
-		Message:     messages[kind],
+		Message: message(kind), org: o,
 		Actor:       who.actor,
 		Client:      nested{"userAgent": nested{"rawUserAgent": agent}, "ipAddress": address},
 		Outcome:     nested{"result": "SUCCESS", "reason": nil},
@@ -261,8 +280,11 @@ func (e *event) has(keyword string) bool {
 	return false
 }
 
-// in reports whether the event is in the log of an org: all of Aerial's are in
+// in reports whether the event is in the log of an org: its own, and all of Aerial's are in
 // the Aerial org's, and that an org was added is in its own as well.
 func (e *event) in(o *Org) bool {
+	if e.org != nil {
+		return e.org == o
+	}
 	return o.AerialOrg || e.Type == "account.org.add" && e.Target[0].ID == o.ID
 }

@@ -32,6 +32,8 @@ var signatureAlgs = []jose.SignatureAlgorithm{
 type client struct {
 	*Client
 	keys map[string]*jose.JSONWebKey
+	// made is the app that the client belongs to, if the API made it.
+	made *item
 }
 
 func newClient(c *Client) *client {
@@ -41,12 +43,13 @@ func newClient(c *Client) *client {
 			keys[key.KeyID] = key
 		}
 	}
-	return &client{c, keys}
+	return &client{Client: c, keys: keys}
 }
 
 // accessToken is a token that was issued.
 type accessToken struct {
 	client  *client
+	org     *Org // that issued it
 	scopes  []string
 	expires time.Time
 	jkt     string // thumbprint of the DPoP key that it is bound to, or ""
@@ -81,10 +84,10 @@ func (s *Simulator) token(c *call) *answer {
 		}
 		jkt = p.jkt
 	}
-	return s.issue(cl, scopes, jkt)
+	return s.issue(c, cl, scopes, jkt)
 }
 
-func (s *Simulator) issue(cl *client, scopes []string, jkt string) *answer {
+func (s *Simulator) issue(c *call, cl *client, scopes []string, jkt string) *answer {
 	token, kind := newSecret(), "Bearer"
 	if jkt != "" {
 		kind = "DPoP"
@@ -92,7 +95,7 @@ func (s *Simulator) issue(cl *client, scopes []string, jkt string) *answer {
 	s.mu.Lock()
 	now := s.opts.Now()
 	maps.DeleteFunc(s.tokens, func(_ string, t *accessToken) bool { return now.After(t.expires.Add(time.Hour)) })
-	s.tokens[token] = &accessToken{client: cl, scopes: scopes, expires: now.Add(s.opts.TokenLifetime), jkt: jkt}
+	s.tokens[token] = &accessToken{client: cl, org: s.issuer(c, cl), scopes: scopes, expires: now.Add(s.opts.TokenLifetime), jkt: jkt}
 	s.mu.Unlock()
 	a := jsonAnswer(http.StatusOK, struct {
 		Type    string `json:"token_type"`
@@ -162,6 +165,9 @@ func (s *Simulator) checkAssertion(c *call, form url.Values) (*client, *answer) 
 	}
 	s.mu.Lock()
 	cl := s.clients[claims.Subject]
+	if cl != nil && !cl.in(c) {
+		cl = nil
+	}
 	s.mu.Unlock()
 	switch {
 	case claims.Subject == "" || claims.Issuer != claims.Subject:
@@ -251,4 +257,24 @@ func grantScopes(cl *client, requested string) ([]string, *answer) {
 		return nil, oauthFail("consent_required", "You are not allowed any of the requested scopes.")
 	}
 	return granted, nil
+}
+
+// in reports whether the client is registered in the org of a call: at the root,
+// that is any org, and a client of all orgs is in none.
+func (cl *client) in(c *call) bool {
+	if cl.made != nil && cl.made.status == inactive {
+		return false
+	}
+	if c.domain == "" {
+		return cl.Org != AllOrgs
+	}
+	return cl.Org == AllOrgs || cl.Org == c.domain
+}
+
+// issuer returns the org that issues a token.
+func (s *Simulator) issuer(c *call, cl *client) *Org {
+	if c.domain != "" {
+		return s.byDomain[c.domain]
+	}
+	return s.byDomain[cl.Org]
 }

@@ -69,9 +69,10 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 	_, acceptances := list(j, "reading accepted commits", (*Acceptance).fields, acceptedRows)
 	_, removals := list(j, "reading what was removed", (*Removal).fields, removalRows, account)
 	_, orgs := j.Orgs(account)
+	_, accesses := j.Accesses(account)
 	_, loss := j.Loss()
 	var all []*RowError
-	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, loss} {
+	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, loss} {
 		rows := unreadable(err)
 		if err != nil && rows == nil {
 			return nil, err

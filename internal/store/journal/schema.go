@@ -16,7 +16,7 @@ const applicationID = 0x52634a6c
 // Times are text, in UTC and of fixed width, so that they sort, and so that a
 // person who opens the file with sqlite3 in an emergency can read them. An
 // empty text is "never".
-func schema() []string { return []string{schema1} }
+func schema() []string { return []string{schema1, schema2} }
 
 const schema1 = `
 CREATE TABLE creations (
@@ -146,6 +146,25 @@ CREATE TABLE losses (
 	set_aside       TEXT NOT NULL,
 	acknowledged_at TEXT NOT NULL DEFAULT '',
 	acknowledged_by TEXT NOT NULL DEFAULT ''
+) STRICT;
+`
+
+const schema2 = `
+-- The service app in each org, or the way from the org's token to it.
+CREATE TABLE access (
+	account    TEXT NOT NULL CHECK (account <> ''),
+	org_id     TEXT NOT NULL CHECK (org_id <> ''),
+	domain     TEXT NOT NULL CHECK (domain <> ''),
+	step       TEXT NOT NULL CHECK (step IN ('begun', 'sent', 'made', 'granted', 'assigned', 'done')),
+	role       TEXT NOT NULL,
+	app_id     TEXT NOT NULL DEFAULT '',
+	client_id  TEXT NOT NULL DEFAULT '',
+	begun_at   TEXT NOT NULL CHECK (begun_at <> ''),
+	changed_at TEXT NOT NULL CHECK (changed_at <> ''),
+	sent_at    TEXT NOT NULL DEFAULT '',
+	last_error TEXT NOT NULL DEFAULT '',
+	PRIMARY KEY (account, org_id),
+	CHECK ((step IN ('begun', 'sent')) = (client_id = ''))
 ) STRICT;
 `
 

@@ -160,6 +160,23 @@ func (f *folder) Find(domain string) (all []Stored, err error) {
 	return all, err
 }
 
+// Read returns a token that Find has found.
+func (f *folder) Read(s Stored) (secret string, err error) {
+	name := filepath.Base(s.Where)
+	if strings.HasSuffix(name, ageExt) {
+		return "", text.WithHint(fmt.Errorf("the token %q is encrypted: %w", s.Where, errors.ErrUnsupported), "only a holder of the key can decrypt it: age -d -i KEY FILE")
+	}
+	err = f.within("reading a token", securedir.Existing, func(root *os.Root) error {
+		data, err := read(root, name)
+		if err == nil && len(bytes.TrimSpace(data)) == 0 {
+			err = fmt.Errorf("%q is empty", name)
+		}
+		secret = string(bytes.TrimSpace(data))
+		return err
+	})
+	return secret, err
+}
+
 func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {

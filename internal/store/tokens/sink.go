@@ -57,6 +57,12 @@ type Sink interface {
 	String() string
 }
 
+// Reader is a Sink that can return what it holds. If it can't for a token, because
+// that is encrypted, the error is errors.ErrUnsupported.
+type Reader interface {
+	Read(Stored) (secret string, err error)
+}
+
 // systemError describes what the system refused. Errors of our own keep their
 // text and their hint.
 func systemError(doing string, err error) error {

@@ -27,7 +27,11 @@ type Config struct {
 	// are generated quickly.
 	Alg jose.SignatureAlgorithm
 	// DPoP means that the client requires DPoP.
-	DPoP    bool
+	DPoP bool
+	// OrgScopes are those of a second client, which every org has; none if it is
+	// empty. It requires DPoP if OrgDPoP is true.
+	OrgScopes []string
+	OrgDPoP   bool
 	Options simulator.Options
 }
 
@@ -35,6 +39,9 @@ type Config struct {
 type Server struct {
 	*simulator.Simulator
 	simulator.Access
+	// OrgCredentials are those of the client that every org has; nil without
+	// OrgScopes.
+	OrgCredentials *simulator.Credentials
 	// Client sends requests to the simulator.
 	Client *http.Client
 }
@@ -68,6 +75,9 @@ func Start(t testing.TB, c Config) *Server {
 	return s
 }
 
+// OrgURL returns the base URL of the own API of the org with the domain.
+func (s *Server) OrgURL(domain string) string { return s.URL + "/org/" + domain }
+
 // New returns a simulator without a listener: Client and the simulator's
 // RoundTripper call it directly, also inside a testing/synctest bubble. Its URL is
 // https://acme-aerial.okta.com. It fails the test if the seed is invalid.
@@ -90,10 +100,17 @@ func New(t testing.TB, c Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var orgs *simulator.Credentials
+	if len(c.OrgScopes) > 0 {
+		if orgs, err = seed.AddClient(simulator.AllOrgs, c.Alg, c.OrgScopes...); err != nil {
+			t.Fatal(err)
+		}
+		seed.Clients[len(seed.Clients)-1].DPoP = c.OrgDPoP
+	}
 	s, err := simulator.New(seed, c.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	access.URL, access.Settle = "https://"+simulator.DefaultAerialOrg, c.Options.Settle
-	return &Server{Simulator: s, Access: *access, Client: &http.Client{Transport: s.RoundTripper()}}
+	return &Server{Simulator: s, Access: *access, OrgCredentials: orgs, Client: &http.Client{Transport: s.RoundTripper()}}
 }

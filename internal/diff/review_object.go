@@ -1,0 +1,239 @@
+package diff
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"reconciler/internal/okta/objects"
+)
+
+// declareObjects plans what the change from the base's side of an org to the head's
+// declares of its configuration, and judges it by the declared objects alone.
+func (p *pair) declareObjects(d *orgDiff, guards *Guards) {
+	before, after := declaredBy(p.base), declaredBy(p.head)
+	if len(before.Objects)+len(after.Objects) == 0 || before == after {
+		d.objects = ObjectSummary{Declared: len(after.Objects), InSync: len(after.Objects)}
+		return
+	}
+	c := &Configuration{Head: objects.CompareDeclared(before, after)}
+	if slices.ContainsFunc(c.Head.Differences, mayLockOut) {
+		was, is := newSituation(asLive(before)), newSituation(asLive(after))
+		was.partial, is.partial = true, true
+		c.Risks = risks(was, is, c.Head.Differences)
+		d.lockouts = lockouts(was, is, guards.OwnAddresses)
+		d.lockoutsKept = d.lockouts
+	}
+	d.writeObjects(d.org.ID, c.Head, c.Risks)
+}
+
+// asLive returns live objects that are exactly as they are declared.
+func asLive(d *objects.Declared) *objects.Live {
+	live := &objects.Live{}
+	for _, o := range d.Objects {
+		if !o.Absent {
+			live.Objects = append(live.Objects, &objects.LiveObject{Ref: o.Ref, System: o.System, Body: o.Body})
+		}
+	}
+	return live
+}
+
+// baseline is how the base of a review compares with the live objects of one org.
+type baseline struct {
+	diffs     map[objectOp]*objects.Difference
+	unfixable map[string]*objects.Unfixable // by field
+}
+
+func newBaseline(base *objects.Comparison) *baseline {
+	b := &baseline{diffs: map[objectOp]*objects.Difference{}, unfixable: map[string]*objects.Unfixable{}}
+	if base == nil {
+		return b
+	}
+	for i := range base.Differences {
+		b.diffs[opOf(&base.Differences[i])] = &base.Differences[i]
+	}
+	for i := range base.Unfixable {
+		u := &base.Unfixable[i]
+		b.unfixable[fieldOfObject(u.Ref, u.Path)] = u
+	}
+	return b
+}
+
+// attribute sets the origins of a change and of its fields. A field is existing drift
+// if the base wants the same value there, and in conflict if it wants another one.
+func (b *baseline) attribute(c *Change) {
+	c.Origin = ThisChange
+	d, ok := c.Difference()
+	if !ok {
+		return
+	}
+	base := b.diffs[opOf(&d)]
+	if base == nil {
+		for i := range c.Fields {
+			c.Fields[i].Origin = ThisChange
+		}
+		return
+	}
+	switch {
+	case d.Op == objects.Delete && base.Op == objects.Delete:
+		c.Origin = ExistingDrift
+	case d.Op == objects.Delete || base.Op == objects.Delete:
+		c.Origin = Conflict
+	}
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		f.Origin = ThisChange
+		if base.Op == objects.Delete {
+			f.Origin = Conflict
+		} else if was := fieldAt(base.Fields, f.Path); was != nil {
+			f.Origin = Conflict
+			if reflect.DeepEqual(was.After, f.After) {
+				f.Origin = ExistingDrift
+			}
+		}
+	}
+	if len(c.Fields) > 0 {
+		c.Origin = strongest(c.Fields)
+	}
+}
+
+// strongest returns the origin of a change with these fields.
+func strongest(fields []Field) Origin {
+	for _, o := range []Origin{Conflict, ThisChange} {
+		if slices.ContainsFunc(fields, func(f Field) bool { return f.Origin == o }) {
+			return o
+		}
+	}
+	return ExistingDrift
+}
+
+func fieldAt(fields []objects.FieldChange, path string) *objects.FieldChange {
+	i, ok := slices.BinarySearchFunc(fields, path, func(f objects.FieldChange, p string) int { return strings.Compare(f.Path, p) })
+	if !ok {
+		return nil
+	}
+	return &fields[i]
+}
+
+// originOf returns the origin of an unfixable difference of an object.
+func (b *baseline) originOf(u *Unfixable) Origin {
+	switch was := b.unfixable[u.Field]; {
+	case was == nil:
+		return ThisChange
+	case jsonText(was.Declared) == u.Desired:
+		return ExistingDrift
+	default:
+		return Conflict
+	}
+}
+
+// settledObjects returns the fields of objects that the change and live both altered
+// to the same value.
+func (p *pair) settledObjects(base *objects.Comparison) []Settled {
+	if base == nil || len(base.Differences) == 0 {
+		return nil
+	}
+	bodies := map[objects.Ref]map[string]any{}
+	for _, o := range declaredBy(p.head).Objects {
+		if !o.Absent {
+			bodies[o.Ref] = o.Body
+		}
+	}
+	var all []Settled
+	for i := range base.Differences {
+		d := &base.Differences[i]
+		if d.Op != objects.Update {
+			continue
+		}
+		for _, f := range d.Fields {
+			if v, ok := lookup(bodies[d.Ref], f.Path); ok && reflect.DeepEqual(v, f.Before) {
+				all = append(all, Settled{p.head.Domain, fieldOfObject(d.Ref, f.Path), Text(jsonText(f.After)), Text(jsonText(f.Before))})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Settled) int { return strings.Compare(a.Field, b.Field) })
+	return all
+}
+
+// lookup returns the value at a path of names joined by dots, which a name may have as
+// well.
+func lookup(v any, path string) (any, bool) {
+	m, _ := v.(map[string]any)
+	if x, ok := m[path]; ok {
+		return x, true
+	}
+	for i := range len(path) {
+		if path[i] != '.' {
+			continue
+		}
+		if x, ok := m[path[:i]]; ok {
+			if found, ok := lookup(x, path[i+1:]); ok {
+				return found, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// objectSettings returns what the change declares of the org's configuration and
+// nothing else shows, sorted by field.
+func (p *pair) objectSettings(shown map[place]bool) []Setting {
+	before, after := declaredBy(p.base), declaredBy(p.head)
+	if len(before.Objects)+len(after.Objects) == 0 || before == after {
+		return nil
+	}
+	domain := p.domain()
+	all := map[string]Setting{}
+	set := func(field, base, head string) {
+		if !shown[place{domain, field}] {
+			all[field] = Setting{domain, field, base, head}
+		}
+	}
+	there := objects.CompareDeclared(before, after)
+	for i := range there.Differences {
+		d := &there.Differences[i]
+		switch field := fieldOfRef(d.Ref); d.Op {
+		case objects.Create:
+			set(field, "", FieldDeclared)
+		case objects.Delete:
+			set(field, "", "absent")
+		default:
+			for _, f := range d.Fields {
+				set(fieldOfObject(d.Ref, f.Path), textOf(f.Before), textOf(f.After))
+			}
+		}
+	}
+	// What only the base declares is what leads back to it.
+	back := objects.CompareDeclared(after, before)
+	for i := range back.Differences {
+		d := &back.Differences[i]
+		switch d.Op {
+		case objects.Create:
+			set(fieldOfRef(d.Ref), FieldDeclared, "")
+		case objects.Update:
+			for _, f := range d.Fields {
+				if f.Before == nil {
+					set(fieldOfObject(d.Ref, f.Path), textOf(f.After), "")
+				}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b Setting) int { return strings.Compare(a.Field, b.Field) })
+}
+
+// textOf returns a declared value for a setting; "" if there is none.
+func textOf(v any) string {
+	if v == nil {
+		return ""
+	}
+	return jsonText(v)
+}
+
+// show marks what a change of an object shows.
+func (c *Change) show(shown map[place]bool) {
+	shown[place{c.Org, c.Field()}] = true
+	for _, f := range c.Fields {
+		shown[place{c.Org, c.Field() + ": " + f.Path}] = true
+	}
+}

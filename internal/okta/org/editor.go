@@ -1,0 +1,435 @@
+package org
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+	"reconciler/internal/web"
+)
+
+// settling are the waits before what was written is looked at again because it isn't
+// there yet: Okta needs up to ten seconds to show a new object everywhere.
+var settling = []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
+
+// Editor writes the objects of one org, one after the other.
+type Editor struct {
+	*session
+	target  objects.Target
+	plan    []objects.Difference
+	what    objects.Reads
+	known   map[*objects.Kind]*known
+	loads   int // how many lists were read for known
+	writers map[*objects.Kind]*rest.Caller
+	// early are the ids of the objects that were written before their turn, because
+	// another one needs them.
+	early map[string]string
+}
+
+// Open prepares to write the differences to an org, which must be the one that target
+// means: it is asked again.
+func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects.Difference) (*Editor, error) {
+	what := objects.ReadsFor(plan)
+	s, err := c.start(ctx, target, what.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	return &Editor{
+		session: s, target: target, plan: plan, what: what,
+		known: map[*objects.Kind]*known{}, writers: map[*objects.Kind]*rest.Caller{}, early: map[string]string{},
+	}, nil
+}
+
+// MaySend is asked right before each send of a write whether it may be sent.
+type MaySend = func(context.Context) error
+
+// Write makes one change: it reads the object again and holds it against d, overlays
+// the fields of d on what was read, asks maySend, sends, and reads back. An error wraps
+// objects.ErrAlready if there was nothing to do, and is an *objects.MovedError if the
+// object is neither as d was made for nor as it wants it. The note is what the user
+// should know of a change that was made; empty if there is nothing.
+//
+// A change may take more than one send, and each of them is asked for. The only one
+// that isn't takes back what an earlier one of the same change did: where a change
+// fails for which an object was switched off, it is switched on again.
+func (e *Editor) Write(ctx context.Context, d *objects.Difference, maySend MaySend) (note string, err error) {
+	select {
+	case e.writing <- struct{}{}:
+		defer func() { <-e.writing }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer rest.Recover(e.log, "writing to the org", &err)
+	if reason, ok := e.early[d.ID]; ok && d.ID != "" {
+		return reason, nil
+	}
+	return e.write(ctx, d, maySend)
+}
+
+func (e *Editor) write(ctx context.Context, d *objects.Difference, maySend MaySend) (note string, err error) {
+	c := e.change(d, maySend)
+	switch d.Op {
+	case objects.Create:
+		return c.create(ctx)
+	case objects.Update:
+		return c.update(ctx)
+	case objects.Delete:
+		return c.remove(ctx)
+	case objects.Reorder:
+		return "", c.reorder(ctx)
+	}
+	return "", fmt.Errorf("no such change: %q", d.Op)
+}
+
+// change is one change that is being written.
+type change struct {
+	*Editor
+	d       *objects.Difference
+	kind    *objects.Kind
+	maySend MaySend
+	id      string
+	parent  string // its id
+	// body are the fields that are sent in a body, and actions those that have calls
+	// of their own.
+	body    objects.Difference
+	actions []objects.FieldChange
+	checked bool // the object was held against all of d
+}
+
+func (e *Editor) change(d *objects.Difference, maySend MaySend) *change {
+	c := &change{Editor: e, d: d, kind: d.Ref.Kind, maySend: maySend, id: d.ID, parent: d.ParentID, body: *d}
+	c.body.Fields = nil
+	for _, f := range d.Fields {
+		if hasActions(c.kind, f.Path) {
+			c.actions = append(c.actions, f)
+		} else {
+			c.body.Fields = append(c.body.Fields, f)
+		}
+	}
+	return c
+}
+
+// list is where the objects are listed; of a setting it is the setting.
+func (c *change) list() place { return collection(c.kind, c.parent) }
+
+// place is where the object is.
+func (c *change) place() place {
+	if c.kind.Setting {
+		return c.list()
+	}
+	return c.list().object(c.id)
+}
+
+// look reads the object; nil if there is none.
+func (c *change) look(ctx context.Context) (raw, *objects.LiveObject, error) {
+	o, err := c.one(ctx, c.place())
+	if gone(err) && !c.kind.Setting {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, wrap(err, "reading it")
+	}
+	live, err := c.normal(ctx, o)
+	return o, live, err
+}
+
+// normal returns an object in normal form.
+func (c *change) normal(ctx context.Context, o raw) (*objects.LiveObject, error) {
+	name, failed := c.namer(ctx)
+	l := &reading{kind: c.kind, typ: c.d.Ref.Type, parent: c.parent, parentName: c.d.Ref.Parent}
+	live := l.live(o, name)
+	return live, *failed
+}
+
+// check holds the object against the difference: the first time against all of it,
+// and later against part, which is what is about to be sent.
+func (c *change) check(live *objects.LiveObject, part *objects.Difference) error {
+	if live != nil && live.Ref != c.d.Ref {
+		return &objects.MovedError{Fields: []objects.FieldChange{{Path: c.kind.Key, Before: c.d.Ref.Name, After: live.Ref.Name}}}
+	}
+	if !c.checked {
+		for _, f := range append([]objects.Difference{c.body}, c.single()...) {
+			if err := f.Check(live); len(f.Fields) > 0 && err != nil && !errors.Is(err, objects.ErrAlready) {
+				return err
+			}
+		}
+	}
+	return part.Check(live)
+}
+
+// single returns a difference for each field that has calls of its own.
+func (c *change) single() []objects.Difference {
+	all := make([]objects.Difference, 0, len(c.actions))
+	for _, f := range c.actions {
+		all = append(all, c.only(f))
+	}
+	return all
+}
+
+// only returns the difference of one field.
+func (c *change) only(f objects.FieldChange) objects.Difference {
+	one := *c.d
+	one.Op, one.ID, one.Fields = objects.Update, c.id, []objects.FieldChange{f}
+	return one
+}
+
+// sending is one send of a change.
+type sending struct {
+	method string
+	place  place
+	repeat rest.Repeat
+	// bare is set if there is no body.
+	bare bool
+	// prepare looks at what is there and returns what to send. objects.ErrAlready
+	// means that there is nothing to do.
+	prepare func(context.Context) (body raw, err error)
+	// read reads the answer; nil ignores it.
+	read func(*rest.Answer) error
+}
+
+// send sends, and reports whether it did: not if there was nothing to do.
+func (c *change) send(ctx context.Context, s sending) (did bool, err error) {
+	caller, err := c.writer(ctx)
+	if err != nil {
+		return false, err
+	}
+	call := c.call(s.method, s.place, s.repeat)
+	if !s.bare {
+		call.ContentType = "application/json"
+	}
+	call.Read = s.read
+	call.MaySend = func(ctx context.Context) ([]byte, error) {
+		body, err := c.prepare(ctx, s)
+		if err == nil {
+			err = c.maySend(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		did, c.checked = true, true
+		if s.bare {
+			return nil, nil
+		}
+		return json.Marshal(body)
+	}
+	err = c.do(ctx, caller, c.kind, call)
+	if errors.Is(err, objects.ErrAlready) { // or an earlier send did it, the answer to which was lost
+		err = nil
+	}
+	return did, err
+}
+
+// prepare prepares a send. Where lists had to be read for names on the way, it looks
+// again, so that the look is no older than a round trip.
+func (c *change) prepare(ctx context.Context, s sending) (body raw, err error) {
+	for {
+		loads := c.loads
+		body, err = s.prepare(ctx)
+		if err != nil || c.loads == loads {
+			return body, err
+		}
+	}
+}
+
+// writer returns the caller that may write objects of the kind.
+func (c *change) writer(ctx context.Context) (*rest.Caller, error) {
+	if w := c.writers[c.kind]; w != nil {
+		return w, nil
+	}
+	access, err := c.credentials(ctx, c.target, []string{c.kind.API.Scope + ".manage"})
+	if err != nil {
+		return nil, err
+	}
+	w := c.caller.As(access)
+	c.writers[c.kind] = w
+	return w, nil
+}
+
+// update changes an object: first what is in its body, then what has calls of its own.
+func (c *change) update(ctx context.Context) (note string, err error) {
+	if c.kind.API.WhileInactive && len(c.body.Fields) > 0 {
+		return c.updateInactive(ctx)
+	}
+	before, err := c.related(ctx)
+	if err != nil {
+		return "", err
+	}
+	did := false
+	if len(c.body.Fields) > 0 {
+		if did, err = c.replace(ctx); err != nil {
+			return "", err
+		}
+	}
+	for _, f := range c.actions {
+		acted, err := c.act(ctx, f)
+		if err != nil {
+			return "", c.half(err, did)
+		}
+		did = did || acted
+	}
+	if !did {
+		return "", objects.ErrAlready
+	}
+	if err := c.readBack(ctx); err != nil {
+		return "", err
+	}
+	return c.alsoMoved(ctx, before)
+}
+
+// half says of an error after which part of a change is made.
+func (c *change) half(err error, did bool) error {
+	if !did {
+		return err
+	}
+	return fmt.Errorf("%w (the other fields are written)", err)
+}
+
+// replace writes the body of an object.
+func (c *change) replace(ctx context.Context) (did bool, err error) {
+	p := c.place()
+	if c.kind.API.WritePath != "" {
+		p.path = c.kind.API.WritePath
+	}
+	return c.send(ctx, sending{
+		method: c.kind.API.Write, place: p, repeat: rest.AfterLook,
+		prepare: func(ctx context.Context) (raw, error) {
+			o, live, err := c.look(ctx)
+			if err == nil {
+				err = c.check(live, &c.body)
+			}
+			if err != nil {
+				return nil, err
+			}
+			return c.overlay(ctx, o)
+		},
+	})
+}
+
+// overlay returns what to send: what is there, with the fields of the change.
+func (c *change) overlay(ctx context.Context, o raw) (raw, error) {
+	body, err := c.body.Overlay(o, func(kind, name string) (string, error) { return c.idOf(ctx, kind, name) })
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := o["priority"]; ok && c.kind.Ordered { // without it the object would move
+		body["priority"] = p
+	}
+	return body, nil
+}
+
+// hasActions reports whether a field has calls of its own.
+func hasActions(k *objects.Kind, field string) bool {
+	return slices.ContainsFunc(actionsOf(k), func(a objects.Action) bool { return a.Field == field })
+}
+
+// The statuses of an object with a lifecycle.
+const (
+	status   = "status"
+	active   = "ACTIVE"
+	inactive = "INACTIVE"
+)
+
+var lifecycle = []objects.Action{
+	{Field: status, Value: active, Path: "lifecycle/activate"},
+	{Field: status, Value: inactive, Path: "lifecycle/deactivate"},
+}
+
+// actionsOf returns the calls of a kind that change one field.
+func actionsOf(k *objects.Kind) []objects.Action {
+	if k.API.Lifecycle {
+		return append(slices.Clone(k.API.Actions), lifecycle...)
+	}
+	return k.API.Actions
+}
+
+// act gives a field its value by the call that there is for it.
+func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err error) {
+	all := actionsOf(c.kind)
+	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Field == f.Path && a.Value == f.After })
+	if i < 0 {
+		return false, fmt.Errorf("there is no call that makes %s %s", f.Path, show(f.After))
+	}
+	part := c.only(f)
+	did, err = c.send(ctx, sending{
+		method: http.MethodPost, place: c.place().below(all[i].Path), repeat: rest.AfterLook, bare: true,
+		prepare: func(ctx context.Context) (raw, error) {
+			o, live, err := c.look(ctx)
+			switch {
+			case err != nil:
+				return nil, err
+			case live == nil:
+				return nil, c.check(nil, &part)
+			case at(o, f.Path) == f.After && c.checked:
+				return nil, objects.ErrAlready
+			case c.checked: // what it was is decided by what we did so far
+				return nil, nil
+			}
+			return nil, c.check(live, &part)
+		},
+	})
+	return did, wrap(err, "making %s %s", f.Path, show(f.After))
+}
+
+// show returns a value as JSON.
+func show(v any) string {
+	s, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return text.OneLine(string(s), 200)
+}
+
+// readBack makes sure that the object is as it is wanted.
+func (c *change) readBack(ctx context.Context) error {
+	return c.settle(ctx, func(ctx context.Context) error {
+		_, live, err := c.look(ctx)
+		switch {
+		case err != nil:
+			return err
+		case live == nil:
+			return errors.New("it is not there")
+		}
+		return c.wanted(live)
+	})
+}
+
+// wanted returns nil if the object is as the difference wants it.
+func (c *change) wanted(live *objects.LiveObject) error {
+	err := c.d.Check(live)
+	var moved *objects.MovedError
+	switch {
+	case errors.Is(err, objects.ErrAlready):
+		return nil
+	case errors.As(err, &moved) && len(moved.Fields) > 0:
+		f := moved.Fields[0]
+		return fmt.Errorf("%s is %s", f.Path, show(f.After))
+	}
+	return errors.New("it is as it was before")
+}
+
+// settle looks, by check, whether a write has the effect that it should have, and
+// again a few times if it hasn't.
+func (c *change) settle(ctx context.Context, check func(context.Context) error) error {
+	var err error
+	for _, wait := range settling {
+		if werr := web.Sleep(ctx, wait); werr != nil {
+			return rest.Uncertain(wrap(werr, "reading back what was written"))
+		}
+		if err = check(ctx); err == nil {
+			return nil
+		}
+		var answer *rest.Error
+		if errors.As(err, &answer) && !gone(err) || ctx.Err() != nil {
+			return rest.Uncertain(wrap(err, "reading back what was written"))
+		}
+	}
+	return text.WithHint(fmt.Errorf("Okta accepted the change, and it doesn't read back as written: %w", err),
+		"somebody else may change the object at the same time, or Okta ignores a field: run again, and compare")
+}

@@ -1,0 +1,192 @@
+package org
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"sync"
+
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/rest"
+)
+
+// Read reads the lists that a comparison needs, of an org that is proven to be the
+// one that target means. The result is whole, or an error: of several that which
+// comes first in the order of the kinds, so that it is the same each time.
+func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
+	s, err := c.start(ctx, target, what.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := s.readAll(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	names := index{}
+	for _, l := range lists {
+		names.add(l)
+	}
+	live := &objects.Live{OrgID: target.OrgID, Engine: s.engine}
+	for _, l := range lists {
+		for _, o := range l.objects {
+			live.Objects = append(live.Objects, l.live(o, names.name))
+		}
+	}
+	return live, nil
+}
+
+// reading is one list that was read, or a setting as a list of one.
+type reading struct {
+	kind *objects.Kind
+	typ  string
+	// parent is the object that owns those on the list; parentName is its name.
+	parent, parentName string
+	objects            []raw
+	err                error
+	children           []*reading // the lists of its objects, in their order
+}
+
+// ref returns what an object of the list is called.
+func (l *reading) ref(o raw) objects.Ref {
+	ref := objects.Ref{Kind: l.kind, Parent: l.parentName, Name: nameOf(l.kind, o)}
+	if l.kind.Typed || l.parent != "" {
+		ref.Type = l.typ
+	}
+	return ref
+}
+
+// live returns an object in normal form.
+func (l *reading) live(o raw, name func(kind, id string) string) *objects.LiveObject {
+	id, _ := o["id"].(string)
+	if l.kind.Setting {
+		id = ""
+	}
+	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: isSystem(l.kind, o), Body: l.kind.Normalize(o, name)}
+}
+
+// nameOf returns the value of the key of an object, and the kind's name for a
+// setting. An object without it has none.
+func nameOf(k *objects.Kind, o raw) string {
+	if k.Setting {
+		return k.Name
+	}
+	name, _ := at(o, k.Key).(string)
+	return name
+}
+
+// isSystem reports whether Okta made the object.
+func isSystem(k *objects.Kind, o raw) bool {
+	return o["system"] == true || k.API.SystemType != "" && o["type"] == k.API.SystemType
+}
+
+// readAll reads all lists at once; how many calls that are at a time is the caller's
+// matter. The lists are in the order of the kinds, each before those of its objects.
+func (s *session) readAll(ctx context.Context, what objects.Reads) ([]*reading, error) {
+	var all []*reading
+	for _, k := range what.Kinds {
+		if !k.Typed {
+			all = append(all, &reading{kind: k, typ: k.API.ListType})
+			if k.API.SystemType != "" && what.BuiltIn {
+				all = append(all, &reading{kind: k, typ: k.API.SystemType})
+			}
+		}
+		for _, typ := range what.Types[k] {
+			all = append(all, &reading{kind: k, typ: typ})
+		}
+	}
+	s.each(ctx, all, what.Parents)
+	var flat []*reading
+	for _, l := range all {
+		flat = append(flat, l)
+		flat = append(flat, l.children...)
+	}
+	for _, l := range flat {
+		if l.err != nil {
+			return nil, wrap(l.err, "reading %s", l.title())
+		}
+	}
+	slices.SortStableFunc(flat, func(a, b *reading) int { return cmp.Compare(rank(a.kind), rank(b.kind)) })
+	return flat, nil
+}
+
+// rank returns the place of a kind in the order in which kinds are written.
+func rank(k *objects.Kind) int { return slices.Index(objects.Kinds(), k) }
+
+// title returns what a list is called in errors.
+func (l *reading) title() string {
+	switch {
+	case l.parent != "":
+		return l.kind.Name + " of " + l.typ + " " + l.parentName
+	case l.kind.Typed:
+		return l.kind.Name + " of type " + l.typ
+	case l.kind.Setting:
+		return objects.Settings + "." + l.kind.Name
+	}
+	return l.kind.Name
+}
+
+// each reads the lists, and the children of those of their objects that are in
+// parents.
+func (s *session) each(ctx context.Context, lists []*reading, parents map[objects.Ref]bool) {
+	var group sync.WaitGroup
+	for _, l := range lists {
+		group.Go(func() {
+			defer rest.Recover(s.log, "reading the org", &l.err)
+			if l.err = s.read(ctx, l); l.err == nil && parents != nil {
+				l.children = childrenOf(l, parents)
+				s.each(ctx, l.children, nil)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// childrenOf returns the lists to read of the objects of a list.
+func childrenOf(l *reading, parents map[objects.Ref]bool) []*reading {
+	var lists []*reading
+	for _, k := range objects.Kinds() {
+		if k.Parent != l.kind {
+			continue
+		}
+		for _, o := range l.objects {
+			if ref := l.ref(o); parents[ref] {
+				id, _ := o["id"].(string)
+				lists = append(lists, &reading{kind: k, typ: l.typ, parent: id, parentName: ref.Name})
+			}
+		}
+	}
+	return lists
+}
+
+// read reads one list, or a setting.
+func (s *session) read(ctx context.Context, l *reading) (err error) {
+	if l.kind.Setting {
+		o, err := s.one(ctx, collection(l.kind, ""))
+		l.objects = []raw{o}
+		return err
+	}
+	typ := l.typ
+	if l.parent != "" {
+		typ = "" // that of the parent
+	}
+	l.objects, err = s.list(ctx, l.kind, typ, l.parent)
+	if l.kind.Ordered {
+		sortByPriority(l.objects)
+	}
+	return err
+}
+
+// sortByPriority sorts objects by their priorities; where several have the same one,
+// the order of the list counts.
+func sortByPriority(all []raw) {
+	slices.SortStableFunc(all, func(a, b raw) int { return cmp.Compare(priority(a), priority(b)) })
+}
+
+// priority returns the place of an object; one without comes last.
+func priority(o raw) float64 {
+	if n, ok := o["priority"].(float64); ok {
+		return n
+	}
+	return math.Inf(1)
+}
