@@ -7,6 +7,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"reconciler/internal/okta/objects"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
@@ -35,6 +37,10 @@ orgs:
     productSets: []
   - domain: c.okta.com
     productPolicy: ignore
+    labels: {tier: test}
+    owner: a@acme.example
+    vars: {x: 'in ${subdomain}'}
+    access: {clientID: 0oa1}
 `
 	pos := func(line, col int) Pos { return Pos{File: "f.yaml", Line: line, Column: col} }
 	both := []string{"P000052", "P000131"}
@@ -46,7 +52,11 @@ orgs:
 			{Domain: "b.okta.com", Products: both, ProductPolicy: Exact, Mode: Apply, Pos: pos(9, 5),
 				ProductPos: map[string]Pos{"P000052": pos(10, 16), "P000131": pos(5, 14)}},
 			{Domain: "c.okta.com", Products: both, ProductPolicy: Ignore, Mode: Apply, Pos: pos(14, 5),
-				ProductPos: map[string]Pos{"P000052": pos(5, 19), "P000131": pos(5, 14)}},
+				Labels: map[string]string{"tier": "test"}, Vars: map[string]string{"x": "in c"}, Owner: "a@acme.example", ClientID: "0oa1",
+				ProductPos: map[string]Pos{"P000052": pos(5, 19), "P000131": pos(5, 14)},
+				Places: map[string]Pos{
+					"productPolicy": pos(15, 20), "labels.tier": pos(16, 20), "owner": pos(17, 12), "vars.x": pos(18, 15), "access.clientID": pos(19, 24),
+				}},
 		},
 	}
 	got, err := loadText(manifest)
@@ -145,8 +155,13 @@ func TestLoadNoStall(t *testing.T) {
 // withoutPlaces compares desired states by what they say.
 var withoutPlaces = cmp.Options{
 	cmpopts.IgnoreTypes(Pos{}),
-	cmpopts.IgnoreFields(DesiredOrg{}, "ProductPos"),
+	cmpopts.IgnoreFields(DesiredOrg{}, "ProductPos", "Places"),
+	cmpopts.IgnoreFields(objects.Object{}, "Places"),
+	sameKinds,
 }
+
+// sameKinds compares kinds, of which there is one each.
+var sameKinds = cmp.Comparer(func(a, b *objects.Kind) bool { return a == b })
 
 // What Marshal writes loads as what it was.
 func TestMarshalRoundTrip(t *testing.T) {

@@ -16,10 +16,11 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s any
+	var s map[string]any
 	if err := json.Unmarshal(Schema, &s); err != nil {
 		t.Fatal(err)
 	}
+	delete(s, "$defs") // docs/configuration.md explains it
 	words := schemaWords(s)
 	if len(words) < 40 {
 		t.Errorf("the schema has but %d words: %q", len(words), words)

@@ -84,10 +84,12 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 		m.globals(f)
 	}
 	m.resolveSets()
+	m.readBaselines()
 	for _, f := range find.files {
 		m.orgs(f)
 	}
 	m.checkCreations()
+	m.addMistakes()
 	if len(m.desired.Orgs) == 0 && len(m.errs) == 0 {
 		m.errs.Add(emptyPlace(inputs, find.files), "no orgs are declared: the desired state must not be empty")
 	}
@@ -119,8 +121,9 @@ func emptyPlace(inputs []Input, files []*file) Pos {
 type merger struct {
 	opts LoadOptions
 	errs strictyaml.Errors
-	// warnings are in the order of the files.
+	// warnings are in the order of the files, and warned has them.
 	warnings []Warning
+	warned   map[Warning]bool
 	desired  Desired
 	aliases  map[string]alias
 	sets     map[string]*set
@@ -135,8 +138,18 @@ type merger struct {
 	creations []creation
 	// listed and compared count up to maxListed and maxCompared.
 	listed, compared int
-	// aliasNames, setNames, and memberNames (both of them) are for hints.
-	aliasNames, setNames, memberNames []string
+	// aliasNames, setNames, memberNames (both of them) and baselineNames are for hints.
+	aliasNames, setNames, memberNames, baselineNames []string
+	baselineOf                                       map[string]*baseline
+	// layers reads configurations, and stacks are baselines laid over each other, by
+	// their names.
+	layers *layerReader
+	stacks map[string]*laid
+	// mistakes are those of the configurations of orgs.
+	mistakes map[orgMistake]*mistaken
+	// values counts up to maxDeclaredValues; overspent is set beyond.
+	values    int
+	overspent bool
 }
 
 // alias is a name for a product id. The id is empty if it could not be read.
@@ -148,10 +161,15 @@ type alias struct {
 func newMerger(opts LoadOptions) *merger {
 	return &merger{
 		opts:    opts,
+		warned:  map[Warning]bool{},
 		aliases: map[string]alias{},
 		sets:    map[string]*set{},
 		domains: map[string]Pos{},
 		ids:     map[string]Pos{},
+
+		baselineOf: map[string]*baseline{},
+		stacks:     map[string]*laid{},
+		mistakes:   map[orgMistake]*mistaken{},
 	}
 }
 
@@ -175,6 +193,16 @@ func (m *merger) globals(f *file) {
 		m.account(&doc.V.Account.V)
 		m.products(&doc.V)
 		m.productSets(&doc.V)
+		m.baselines(&doc.V)
+	}
+}
+
+// warn adds a warning, once.
+func (m *merger) warn(pos Pos, format string, args ...any) {
+	w := Warning{File: pos.File, Line: pos.Line, Column: pos.Column, Msg: fmt.Sprintf(format, args...)}
+	if !m.warned[w] {
+		m.warned[w] = true
+		m.warnings = append(m.warnings, w)
 	}
 }
 

@@ -38,17 +38,6 @@ func Marshal(d *Desired) []byte {
 	return w.Bytes()
 }
 
-// productNames returns for each product id its alphabetically first name.
-func productNames(products map[string]string) map[string]string {
-	names := make(map[string]string, len(products))
-	for _, name := range slices.Sorted(maps.Keys(products)) {
-		if id := products[name]; names[id] == "" {
-			names[id] = name
-		}
-	}
-	return names
-}
-
 // writer writes YAML, two spaces a level.
 type writer struct {
 	bytes.Buffer
@@ -100,6 +89,20 @@ func (w *writer) org(o *DesiredOrg) {
 	}
 	if o.RequestDeletion {
 		w.key(2, "requestDeletion", "true")
+	}
+	w.text(2, "owner", o.Owner)
+	e := &explanation{}
+	e.texts("labels", o.Labels, nil)
+	e.texts("vars", o.Vars, nil)
+	if o.Config != nil {
+		e.add(0, "configuration:", Pos{})
+		e.configuration(1, o.Config)
+	}
+	for _, l := range e.lines {
+		fmt.Fprintf(w, "    %s\n", l.text)
+	}
+	if o.ClientID != "" {
+		w.key(2, "access", "{clientID: "+strictyaml.Scalar(o.ClientID)+"}")
 	}
 }
 

@@ -93,6 +93,9 @@ type DesiredOrg struct {
 	Pos Pos
 	// ProductPos is where each of Products is first named, by product id.
 	ProductPos map[string]Pos
+	// Places are where the other values are, by their keys in the manifest, such as
+	// "status" and "labels.tier"; a default is where it is given.
+	Places map[string]Pos
 }
 
 // ManagesProducts reports whether the org's products are compared with the actual

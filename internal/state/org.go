@@ -23,6 +23,9 @@ type defaults struct {
 	sets       [][]listed
 	products   []string
 	productPos map[string]Pos
+	// labels, vars and stack are those of an org that has none of its own.
+	labels, vars map[string]string
+	stack        *laid
 }
 
 func (m *merger) orgs(f *file) {
@@ -56,6 +59,9 @@ func (m *merger) defaults(f *file) *defaults {
 	if def.Products.OK() || def.ProductSets.OK() {
 		def.products, def.productPos = m.union(*at, def.own, def.sets)
 	}
+	def.labels = m.named(nil, namedLabels(def.Labels), "labels")
+	def.vars = m.named(nil, namedVars(def.Vars), "vars")
+	def.stack = m.baselineStack(def.Baselines.V)
 	return def
 }
 
@@ -111,7 +117,12 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 		ProductPolicy: cmp.Or(orDefault(o.ProductPolicy, def.ProductPolicy), Exact),
 		Mode:          cmp.Or(orDefault(o.Mode, def.Mode), Apply),
 		Protected:     orDefault(o.Protected, def.Protected),
+		Labels:        m.named(def.labels, namedLabels(o.Labels), "labels"),
+		Vars:          m.named(def.vars, namedVars(o.Vars), "vars"),
+		Owner:         string(orDefault(o.Owner, def.Owner)),
+		ClientID:      string(o.Access.V.ClientID.V),
 		Pos:           at.Pos,
+		Places:        placesOf(o, def),
 	}
 	if !o.Domain.Set {
 		m.errs.Add(at.Pos, `this org has no "domain"`)
@@ -129,6 +140,11 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	if d.RequestDeletion = o.RequestDeletion.V; d.RequestDeletion {
 		m.deletion(o, &d, def)
 	}
+	if o.Access.OK() && !o.Access.V.ClientID.Set {
+		m.errs.Add(o.Access.Pos, "%q needs %q", "access", "clientID")
+	}
+	d.Vars = m.finalVars(&d)
+	m.configure(o, &d, def)
 	m.doubts(at, &d)
 	m.desired.Orgs = append(m.desired.Orgs, d)
 }
@@ -139,6 +155,90 @@ func orDefault[T any](own, def At[T]) T {
 		return own.V
 	}
 	return def.V
+}
+
+// namedLabels and namedVars return a mapping of labels or variables with plain values.
+func namedLabels(m At[Map[At[labelValue]]]) Map[At[string]] { return texts(m) }
+func namedVars(m At[Map[At[varValue]]]) Map[At[string]]     { return texts(m) }
+
+func texts[T ~string](m At[Map[At[T]]]) Map[At[string]] {
+	all := make(Map[At[string]], len(m.V))
+	for i, e := range m.V {
+		all[i] = strictyaml.Entry[At[string]]{Key: e.Key, Pos: e.Pos, V: At[string]{V: string(e.V.V), Pos: e.V.Pos, Set: e.V.Set, Bad: e.V.Bad}}
+	}
+	return all
+}
+
+// named returns the labels or variables of an org, laid over those that are the default.
+// what is the key.
+func (m *merger) named(def map[string]string, own Map[At[string]], what string) map[string]string {
+	if len(own) == 0 {
+		return def
+	}
+	m.spend(len(def) + len(own))
+	all := make(map[string]string, len(def)+len(own))
+	maps.Copy(all, def)
+	for _, e := range own {
+		if err := checkNamed(what, e.Key); err != nil {
+			m.errs.Add(e.Pos, "%v", err)
+			continue
+		}
+		all[e.Key] = e.V.V
+	}
+	return all
+}
+
+// checkNamed returns what is wrong with the name of a label or variable, or nil.
+func checkNamed(what, name string) error {
+	if what == "labels" {
+		if err := checkLabelName(name); err != nil {
+			return fmt.Errorf("the name of a label %w", err)
+		}
+		return nil
+	}
+	if err := checkVarName(name); err != nil {
+		return fmt.Errorf("the name of a variable %w", err)
+	}
+	if name == "domain" || name == "subdomain" {
+		return fmt.Errorf("${%s} is the org's %s: give the variable another name", name, name)
+	}
+	return nil
+}
+
+// placesOf returns the places of what an org or the defaults say, by key.
+func placesOf(o *manifestOrg, def *defaults) map[string]Pos {
+	var places map[string]Pos
+	add := func(key string, pos Pos) {
+		if places == nil {
+			places = map[string]Pos{}
+		}
+		places[key] = pos
+	}
+	put := func(key string, own, def Pos) {
+		if pos := cmp.Or(own, def); pos != (Pos{}) {
+			add(key, pos)
+		}
+	}
+	put("id", o.ID.Pos, Pos{})
+	put("cell", o.Cell.Pos, def.Cell.Pos)
+	put("status", o.Status.Pos, def.Status.Pos)
+	put("productPolicy", o.ProductPolicy.Pos, def.ProductPolicy.Pos)
+	put("mode", o.Mode.Pos, def.Mode.Pos)
+	put("protected", o.Protected.Pos, def.Protected.Pos)
+	put("owner", o.Owner.Pos, def.Owner.Pos)
+	put("access.clientID", o.Access.V.ClientID.Pos, Pos{})
+	put("requestDeletion", o.RequestDeletion.Pos, Pos{})
+	for _, all := range []Map[At[labelValue]]{def.Labels.V, o.Labels.V} {
+		for _, e := range all {
+			add("labels."+e.Key, e.V.Pos)
+		}
+	}
+	for _, all := range []Map[At[varValue]]{def.Vars.V, o.Vars.V} {
+		for _, e := range all {
+			add("vars."+e.Key, e.V.Pos)
+		}
+	}
+	return places
 }
 
 // unique adds an error if the value is in seen, which is where each was first
@@ -262,8 +362,9 @@ func (m *merger) checkCreations() {
 // doubts warns of what may be declared and is hardly meant.
 func (m *merger) doubts(at *At[manifestOrg], d *DesiredOrg) {
 	o := &at.V
-	warn := func(pos Pos, format string, args ...any) {
-		m.warnings = append(m.warnings, Warning{File: pos.File, Line: pos.Line, Column: pos.Column, Msg: fmt.Sprintf(format, args...)})
+	warn := m.warn
+	if d.Status == Inactive && o.Configuration.OK() {
+		warn(o.Configuration.Pos, "%s is INACTIVE: its configuration is neither read nor changed", d.Domain)
 	}
 	if sub, base, _ := strings.Cut(d.Domain, "."); strings.HasSuffix(sub, "-admin") && slices.Contains(bases, base) {
 		warn(o.Domain.Pos, "%s is the address of an Admin Console: the org's domain is %s.%s", d.Domain, strings.TrimSuffix(sub, "-admin"), base)

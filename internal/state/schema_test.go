@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	invopop "github.com/invopop/jsonschema"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
@@ -37,6 +38,9 @@ func TestSchemaIsFresh(t *testing.T) {
 			property.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
 			property.PropertyNames.Not = &schemagen.Schema{Pattern: "^[Pp][0-9]{3,}$"}
 		}
+		baselines, _ := s.Properties.Get("baselines")
+		baselines.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
+		s.Definitions = invopop.Definitions{"configuration": &schemagen.Schema{Extras: configurationSchema()}}
 		// Nor can what keys have to do with each other. It is said in terms of what
 		// must not be, as editors offer what a "then" names: INACTIVE, to each new
 		// org. An org without a status may be INACTIVE by default, which only Load
@@ -46,6 +50,11 @@ func TestSchemaIsFresh(t *testing.T) {
 		forbid(orgs.Items, object{"requestDeletion": object{"const": true}, "status": object{"const": Active}})
 		forbid(orgs.Items, object{"requestDeletion": object{"const": true}, "create": true})
 		for _, s := range []*schemagen.Schema{orgs.Items, defaults} {
+			labels, _ := s.Properties.Get("labels")
+			labels.PropertyNames = &schemagen.Schema{Extras: object{"pattern": labelNamePattern, "maxLength": maxLabelName}}
+			vars, _ := s.Properties.Get("vars")
+			vars.PropertyNames = &schemagen.Schema{Extras: object{"pattern": varNamePattern, "maxLength": maxVarName}}
+			vars.PropertyNames.Not = &schemagen.Schema{Extras: object{"enum": []string{"domain", "subdomain"}}}
 			forbid(s, object{"products": object{"type": "array", "maxItems": 0}, "productSets": object{"type": "array", "minItems": 1}})
 		}
 	})

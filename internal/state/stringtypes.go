@@ -163,6 +163,7 @@ func checkName(s string) error {
 func (members) SchemaKeywords() map[string]any     { return refList() }
 func (products) SchemaKeywords() map[string]any    { return refList() }
 func (productSets) SchemaKeywords() map[string]any { return refList() }
+func (baselines) SchemaKeywords() map[string]any   { return refList() }
 
 func refList() map[string]any {
 	item := ref("").SchemaKeywords()
@@ -282,10 +283,78 @@ func (website) SchemaKeywords() map[string]any {
 	return map[string]any{"pattern": `^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]`, "maxLength": maxWebsite}
 }
 
-func quote(s string) string {
+// Names and values of labels follow the rules of Kubernetes, so that they can stand in
+// a selector; a name's prefix has no rule of its own.
+const (
+	maxLabel          = 63
+	maxLabelName      = 253 + 1 + maxLabel
+	labelValuePattern = `^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$`
+	labelNamePattern  = `^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$`
+)
+
+// labelValue is the value of a label.
+type labelValue string
+
+func (v labelValue) Check() error {
+	if s := string(v); len(s) > maxLabel || s != "" && !isLabelText(s, "._-") {
+		return fmt.Errorf("must be a label's value (at most %d letters, digits, dots, _ or -, the first and the last a letter or digit), not %s", maxLabel, quote(s))
+	}
+	return nil
+}
+
+func (labelValue) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": labelValuePattern, "maxLength": maxLabel}
+}
+
+func checkLabelName(s string) error {
+	if s == "" || len(s) > maxLabelName || !isLabelText(s, "._-/") {
+		return fmt.Errorf("must have at most %d letters, digits, dots, _, - or /, the first and the last a letter or digit, not %s", maxLabelName, quote(s))
+	}
+	return nil
+}
+
+// isLabelText reports whether s consists of ASCII letters, digits and the others, and
+// has none of these at an end.
+func isLabelText(s, others string) bool {
+	return all(s[:1], "") && all(s[len(s)-1:], "") && all(s, others)
+}
+
+// varValue is the value of a variable.
+type varValue string
+
+func (v varValue) Check() error {
+	s := string(v)
+	if n := utf8.RuneCountInString(s); n > maxVariable {
+		return fmt.Errorf("must have at most %d characters, not %d", maxVariable, n)
+	}
+	if strings.ContainsFunc(s, invisible) {
+		return fmt.Errorf("must not contain control characters: %s", quote(s))
+	}
+	return nil
+}
+
+func (varValue) SchemaKeywords() map[string]any { return map[string]any{"maxLength": maxVariable} }
+
+// Names of variables.
+const (
+	maxVarName     = 63
+	varNamePattern = `^[A-Za-z][A-Za-z0-9_-]*$`
+)
+
+func checkVarName(s string) error {
+	if s == "" || len(s) > maxVarName || !isLetter(s[0]) || !all(s, "_-") {
+		return fmt.Errorf("must have at most %d letters, digits, _ or -, the first a letter, not %s", maxVarName, quote(s))
+	}
+	return nil
+}
+
+func quote(s string) string { return fmt.Sprintf("%q", short(s)) }
+
+// short returns s, or its begin if it is long.
+func short(s string) string {
 	const most = 80
 	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+		return string(r[:most]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return s
 }

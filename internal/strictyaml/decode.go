@@ -36,7 +36,7 @@ const (
 //
 // T consists of structs (fields tagged `yaml:"key"`; a field without the tag is
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
-// time.Duration, Enum, Checker, At and Map. Decode panics on any other type.
+// time.Duration, Enum, Checker, At, Map and Value. Decode panics on any other type.
 func Decode[T any](file string, data []byte) ([]*T, error) {
 	return DecodeWithin[T](file, data, nil)
 }
@@ -166,6 +166,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 			return false
 		}
 		return true
+	}
+	if f, ok := v.Addr().Interface().(free); ok {
+		return d.any(n, f.value(), s)
 	}
 	if n.Kind == yaml.AliasNode {
 		return d.alias(n, func() bool { return d.value(n.Alias, v, s) })

@@ -170,7 +170,8 @@ type Action struct {
 
 // Oddities are the functions of a kind that its table can't express.
 type Oddities struct {
-	// Normalize, where not nil, is applied to a body after what the table says.
+	// Normalize, where not nil, is applied to a body before what the table says. Twice
+	// must be the same as once.
 	Normalize func(body map[string]any)
 	// Check, where not nil, returns what is wrong with a declared body, by path.
 	Check func(body map[string]any) map[string]string

@@ -189,6 +189,7 @@ type Reads struct {
 	// Parents are the names of the objects whose children are read, with their types.
 	Parents map[Ref]bool
 	// BuiltIn is set if a group is named that none of the type OKTA_GROUP may be.
+	BuiltIn bool
 }
 
 // Target is an org whose configuration is read or written.

@@ -2,7 +2,7 @@ package objects
 
 // threatInsight is what Okta does with requests from suspicious addresses.
 var threatInsight = &Kind{
-	Name: "threatInsight", Title: "ThreatInsight", Setting: true,
+	Name: "threatInsight", Title: "ThreatInsight setting", Setting: true,
 	Doc: "What happens to requests from addresses that Okta knows as suspicious.",
 	Fields: []Field{
 		{Name: "action", Required: true, Enum: []string{"none", "audit", "block"}, Doc: "Do nothing, log the requests, or block them as well."},

@@ -133,6 +133,8 @@ func jsonType(t reflect.Type) string {
 		return "integer"
 	case reflect.Slice:
 		return "array"
+	case reflect.Struct:
+		return "object"
 	default:
 		panic("schema: no JSON type for " + t.String())
 	}

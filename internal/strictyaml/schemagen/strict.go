@@ -12,7 +12,7 @@ import (
 // The keywords of draft 2020-12 that we use, and the types of values that each
 // applies to; none for all types.
 var keywords = map[string][]string{
-	"$schema": nil, "$id": nil, "$comment": nil,
+	"$schema": nil, "$id": nil, "$comment": nil, "$ref": nil, "$defs": nil,
 	"title": nil, "description": nil, "default": nil, "examples": nil, "deprecated": nil,
 	"type": nil, "enum": nil, "const": nil,
 	"allOf": nil, "anyOf": nil, "oneOf": nil, "not": nil, "if": nil, "then": nil, "else": nil,
@@ -128,7 +128,7 @@ func strictChildren(at string, s map[string]any, types []string) error {
 			err = strictSchema(at, v, nil)
 		case "propertyNames":
 			err = strictSchema(at, v, []string{"string"})
-		case "properties":
+		case "properties", "$defs":
 			properties := v.(map[string]any)
 			for _, name := range slices.Sorted(maps.Keys(properties)) {
 				if err == nil {

@@ -1,0 +1,130 @@
+package objects
+
+import (
+	"slices"
+	"strings"
+)
+
+// Normalize returns body in normal form, without the fields that the server decides
+// and without secrets; fields that the table doesn't know stay. Where name is not nil,
+// it returns the name for an id of a kind, or the id itself. body is not changed.
+// Normalizing twice is the same as once.
+func (k *Kind) Normalize(body map[string]any, name func(kind, id string) string) map[string]any {
+	body = cloneMapping(body)
+	k.normalize(body, name)
+	return body
+}
+
+// normalize brings body into normal form.
+func (k *Kind) normalize(body map[string]any, name func(kind, id string) string) {
+	if k.Oddities.Normalize != nil {
+		k.Oddities.Normalize(body)
+	}
+	n := normalizer{name: name}
+	n.typ, _ = body["type"].(string)
+	n.mapping(k.index, body)
+}
+
+type normalizer struct {
+	typ  string
+	name func(kind, id string) string
+}
+
+func (n *normalizer) mapping(index map[string]*Field, m map[string]any) {
+	for name, v := range m {
+		f := pick(index, n.typ, name, v)
+		if f != nil && (f.ReadOnly || f.Secret) {
+			delete(m, name)
+			continue
+		}
+		m[name] = n.value(f, v)
+	}
+}
+
+func (n *normalizer) value(f *Field, v any) any {
+	switch v := v.(type) {
+	case nil:
+		if f != nil {
+			return f.empty()
+		}
+		return nil
+	case string:
+		if f != nil && f.Refers != "" && n.name != nil && !slices.Contains(f.Words, v) {
+			return n.name(f.Refers, v)
+		}
+		return v
+	case map[string]any:
+		if f == nil {
+			n.mapping(nil, v)
+		} else {
+			n.mapping(f.index, v)
+		}
+		return v
+	case []any:
+		return n.list(f, v)
+	}
+	return number(v)
+}
+
+func (n *normalizer) list(f *Field, list []any) any {
+	var elem *Field
+	if f != nil {
+		elem = f.Elem
+	}
+	for i, e := range list {
+		list[i] = n.value(elem, e)
+	}
+	if f == nil || !f.Set || len(list) < 2 {
+		return list
+	}
+	order := func(a, b any) int { return compareValues(a, b, f.By) }
+	slices.SortFunc(list, order)
+	return slices.CompactFunc(list, func(a, b any) bool { return order(a, b) == 0 })
+}
+
+// KeyOf returns the value of the kind's key in a body, which need not be in normal form;
+// the kind's name for a setting, and "" if there is none.
+func (k *Kind) KeyOf(body map[string]any) string {
+	if k.Setting {
+		return k.Name
+	}
+	key, _ := at(body, strings.Split(k.Key, ".")).(string)
+	if k.Oddities.Normalize != nil {
+		alone := map[string]any{k.Key: key}
+		k.Oddities.Normalize(alone)
+		key, _ = alone[k.Key].(string)
+	}
+	return key
+}
+
+// Ident returns the id and the name of an object as the API returned it, and whether
+// Okta made it; false if it is none of this kind. An object without a name has "".
+func (k *Kind) Ident(raw map[string]any) (id, name string, system, ok bool) {
+	if k.Setting {
+		return "", k.Name, false, true
+	}
+	id, _ = raw["id"].(string)
+	ok = true
+	if k.Oddities.Origin != nil {
+		system, ok = k.Oddities.Origin(raw)
+	} else {
+		system = raw["system"] == true
+	}
+	return id, k.KeyOf(raw), system, ok
+}
+
+// Decode returns an object as the API returned it in the form in which it is compared;
+// nil if it is none of this kind. typ is the type of a policy or of a rule's policy, and
+// parent the policy of a rule. raw becomes part of the object: it must not be used any
+// more.
+func (k *Kind) Decode(raw map[string]any, typ, parent, parentID string, name func(kind, id string) string) *LiveObject {
+	id, key, system, ok := k.Ident(raw)
+	if !ok || k.Typed && raw["type"] != typ {
+		return nil
+	}
+	k.normalize(raw, name)
+	return &LiveObject{
+		Ref: Ref{Kind: k, Type: typ, Parent: parent, Name: key},
+		ID:  id, ParentID: parentID, System: system, Body: raw,
+	}
+}

@@ -1,0 +1,115 @@
+package objects
+
+import "slices"
+
+// ReadsOf returns what has to be read to compare the objects: their kinds, and those
+// that their fields refer to.
+func ReadsOf(all []*Object) Reads {
+	r := newReader()
+	for _, o := range all {
+		r.object(o.Ref)
+		if !o.Absent {
+			eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
+		}
+	}
+	return r.reads()
+}
+
+// ReadsFor returns what has to be read to check and to write the differences.
+func ReadsFor(all []Difference) Reads {
+	r := newReader()
+	for i := range all {
+		d := &all[i]
+		r.object(d.Ref)
+		for _, c := range d.Fields {
+			if f := d.Ref.Kind.FieldAt(d.Ref.Type, c.Path); f != nil && d.Op != Reorder {
+				f.eachReference(d.Ref.Type, c.Before, r.reference)
+				f.eachReference(d.Ref.Type, c.After, r.reference)
+			}
+		}
+	}
+	return r.reads()
+}
+
+type reader struct {
+	kinds   map[*Kind]bool
+	types   map[*Kind]map[string]bool
+	parents map[Ref]bool
+	builtIn bool
+}
+
+func newReader() *reader {
+	return &reader{kinds: map[*Kind]bool{}, types: map[*Kind]map[string]bool{}, parents: map[Ref]bool{}}
+}
+
+// object adds what an object is found in.
+func (r *reader) object(ref Ref) {
+	k := ref.Kind
+	if k.Parent != nil {
+		k = k.Parent
+		r.parents[Ref{Kind: k, Type: ref.Type, Name: ref.Parent}] = true
+	}
+	r.kinds[k] = true
+	if k.Typed {
+		if r.types[k] == nil {
+			r.types[k] = map[string]bool{}
+		}
+		r.types[k][ref.Type] = true
+	}
+}
+
+// reference adds the kind that a field refers to.
+func (r *reader) reference(kind, name string) {
+	k := ByName(kind)
+	r.kinds[k] = true
+	r.builtIn = r.builtIn || slices.Contains(k.BuiltIn, name)
+}
+
+func (r *reader) reads() Reads {
+	reads := Reads{Types: map[*Kind][]string{}, Parents: r.parents, BuiltIn: r.builtIn}
+	for _, k := range all {
+		if r.kinds[k] {
+			reads.Kinds = append(reads.Kinds, k)
+		}
+		for typ := range r.types[k] {
+			reads.Types[k] = append(reads.Types[k], typ)
+		}
+		slices.Sort(reads.Types[k])
+	}
+	return reads
+}
+
+// eachReference calls visit for each reference below m, with the kind and the name. For
+// a field that names nothing the name is empty.
+func eachReference(index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
+	for name, v := range m {
+		if f := pick(index, typ, name, v); f != nil {
+			f.eachReference(typ, v, visit)
+		}
+	}
+}
+
+func (f *Field) eachReference(typ string, v any, visit func(kind, name string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		eachReference(f.index, typ, v, visit)
+		return
+	case []any:
+		if f.Elem == nil {
+			return
+		}
+		for _, e := range v {
+			f.Elem.eachReference(typ, e, visit)
+		}
+		if len(v) == 0 && f.Elem.Refers != "" {
+			visit(f.Elem.Refers, "")
+		}
+		return
+	}
+	switch s, _ := v.(string); {
+	case f.Elem != nil && f.Elem.Refers != "":
+		visit(f.Elem.Refers, "")
+	case f.Refers != "" && !slices.Contains(f.Words, s):
+		visit(f.Refers, s)
+	}
+}
