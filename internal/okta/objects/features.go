@@ -23,6 +23,8 @@ var features = &Kind{
 	API: API{
 		Collection: "/api/v1/features",
 		Write:      "POST",
+		Requires:   "/api/v1/features/{id}/dependencies",
+		RequiredBy: "/api/v1/features/{id}/dependents",
 		Scope:      "okta.features",
 		Events:     []string{"system.feature.", "system.beta.feature.", "support.org.update"},
 	},

@@ -77,6 +77,11 @@ type API struct {
 	// Dead is the status of an object that can only be deleted, such as INVALID of a
 	// group rule.
 	Dead string
+	// Requires and RequiredBy are the paths of the lists of what must have the same
+	// status before an object gets it by an action: Requires before it is switched on,
+	// RequiredBy before it is switched off. {id} stands for its id; both are empty
+	// where objects don't depend on each other.
+	Requires, RequiredBy string
 	// Scope is the OAuth scope without .read and .manage, such as
 	// "okta.networkZones".
 	Scope string

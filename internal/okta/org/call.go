@@ -41,12 +41,6 @@ func (p place) object(id string) place {
 	return p
 }
 
-// below returns the place at the end of a path.
-func (p place) below(end string) place {
-	p.path, p.query = p.path+"/"+end, ""
-	return p
-}
-
 // url returns the URL of the place at an org.
 func (p place) url(home *url.URL) *url.URL {
 	path := strings.NewReplacer("{parent}", url.PathEscape(p.parent), "{id}", url.PathEscape(p.id)).Replace(p.path)

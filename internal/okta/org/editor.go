@@ -41,10 +41,24 @@ func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects
 	if err != nil {
 		return nil, err
 	}
+	return newEditor(s, target, plan, what), nil
+}
+
+func newEditor(s *session, target objects.Target, plan []objects.Difference, what objects.Reads) *Editor {
 	return &Editor{
 		session: s, target: target, plan: plan, what: what,
 		known: map[*objects.Kind]*known{}, writers: map[*objects.Kind]*rest.Caller{}, early: map[string]string{},
-	}, nil
+	}
+}
+
+// lock waits until nobody else writes to the org; release lets others.
+func (e *Editor) lock(ctx context.Context) (release func(), err error) {
+	select {
+	case e.writing <- struct{}{}:
+		return func() { <-e.writing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // MaySend is asked right before each send of a write whether it may be sent.
@@ -60,12 +74,11 @@ type MaySend = func(context.Context) error
 // that isn't takes back what an earlier one of the same change did: where a change
 // fails for which an object was switched off, it is switched on again.
 func (e *Editor) Write(ctx context.Context, d *objects.Difference, maySend MaySend) (note string, err error) {
-	select {
-	case e.writing <- struct{}{}:
-		defer func() { <-e.writing }()
-	case <-ctx.Done():
-		return "", ctx.Err()
+	release, err := e.lock(ctx)
+	if err != nil {
+		return "", err
 	}
+	defer release()
 	defer rest.Recover(e.log, "writing to the org", &err)
 	if reason, ok := e.early[d.ID]; ok && d.ID != "" {
 		return reason, nil
@@ -107,7 +120,7 @@ func (e *Editor) change(d *objects.Difference, maySend MaySend) *change {
 	c := &change{Editor: e, d: d, kind: d.Ref.Kind, maySend: maySend, id: d.ID, parent: d.ParentID, body: *d}
 	c.body.Fields = nil
 	for _, f := range d.Fields {
-		if hasActions(c.kind, f.Path) {
+		if len(actionsOf(c.kind, f.Path)) > 0 {
 			c.actions = append(c.actions, f)
 		} else {
 			c.body.Fields = append(c.body.Fields, f)
@@ -318,15 +331,7 @@ func (c *change) overlay(ctx context.Context, o raw) (raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := o["priority"]; ok && c.kind.Ordered { // without it the object would move
-		body["priority"] = p
-	}
 	return body, nil
-}
-
-// hasActions reports whether a field has calls of its own.
-func hasActions(k *objects.Kind, field string) bool {
-	return slices.ContainsFunc(actionsOf(k), func(a objects.Action) bool { return a.Field == field })
 }
 
 // The statuses of an object with a lifecycle.
@@ -336,29 +341,31 @@ const (
 	inactive = "INACTIVE"
 )
 
-var lifecycle = []objects.Action{
-	{Field: status, Value: active, Path: "lifecycle/activate"},
-	{Field: status, Value: inactive, Path: "lifecycle/deactivate"},
-}
-
-// actionsOf returns the calls of a kind that change one field.
-func actionsOf(k *objects.Kind) []objects.Action {
-	if k.API.Lifecycle {
-		return append(slices.Clone(k.API.Actions), lifecycle...)
+// actionsOf returns the calls that give a field its value, by value; none if it is
+// sent in a body.
+func actionsOf(k *objects.Kind, field string) []objects.Action {
+	if k.API.Lifecycle && field == status {
+		path := k.API.Collection + "/{id}/lifecycle/"
+		return []objects.Action{{Value: active, Path: path + "activate"}, {Value: inactive, Path: path + "deactivate"}}
 	}
-	return k.API.Actions
+	if f := objects.Find(k.Fields, field); f != nil {
+		return f.Actions
+	}
+	return nil
 }
 
 // act gives a field its value by the call that there is for it.
 func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err error) {
-	all := actionsOf(c.kind)
-	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Field == f.Path && a.Value == f.After })
+	all := actionsOf(c.kind, f.Path)
+	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Value == f.After })
 	if i < 0 {
 		return false, fmt.Errorf("there is no call that makes %s %s", f.Path, show(f.After))
 	}
+	p := c.place()
+	p.path = all[i].Path
 	part := c.only(f)
 	did, err = c.send(ctx, sending{
-		method: http.MethodPost, place: c.place().below(all[i].Path), repeat: rest.AfterLook, bare: true,
+		method: http.MethodPost, place: p, repeat: rest.AfterLook, bare: true,
 		prepare: func(ctx context.Context) (raw, error) {
 			o, live, err := c.look(ctx)
 			switch {

@@ -56,7 +56,7 @@ func (s *site) identify(ctx context.Context) (engine string, err error) {
 	case err != nil:
 		return "", err
 	case who.ID == "":
-		return "", text.WithHint(fmt.Errorf("the answer of %q holds no id", s.home.Redacted()), "check "+keys.URL+", and proxies on the way")
+		return "", text.WithHint(fmt.Errorf("the answer of %q holds no id", s.target.Domain), "check "+keys.URL+", and proxies on the way")
 	case who.ID != s.target.OrgID:
 		return "", text.WithHint(
 			fmt.Errorf("it is the org %q, and %q is %q in Aerial: nothing else was sent to it", text.Clean(who.ID), s.target.Domain, s.target.OrgID),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"reconciler/internal/okta/objects"
@@ -25,42 +26,39 @@ const (
 // raw is an object as the API has it, without what is secret.
 type raw = map[string]any
 
-// listing returns the place of a list: that of the objects of a type, or below a
-// parent, where there is such a thing.
-func listing(k *objects.Kind, typ, parent string) (place, error) {
-	p := collection(k, parent)
-	query, err := url.ParseQuery(k.API.Query)
-	if err != nil {
-		return p, fmt.Errorf("the query of the %s is malformed: %w", k.Name, err)
+// place returns where the list is.
+func (l *reading) place() (place, error) {
+	p := collection(l.kind, l.parent)
+	query := l.kind.API.Query
+	if l.builtIn {
+		query = l.kind.API.BuiltInQuery
 	}
-	for _, values := range query {
-		for i := range values {
-			values[i] = strings.ReplaceAll(values[i], "{type}", typ)
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return p, fmt.Errorf("the query of the %s is malformed: %w", l.kind.Name, err)
+	}
+	for _, all := range values {
+		for i := range all {
+			all[i] = strings.ReplaceAll(all[i], "{type}", l.typ)
 		}
 	}
-	p.query = query.Encode()
+	p.query = values.Encode()
 	return p, nil
 }
 
-// list reads a list, all its pages. typ is the type that the objects must have to be
-// on it; empty if it doesn't matter.
-func (s *session) list(ctx context.Context, k *objects.Kind, typ, parent string) ([]raw, error) {
-	p, err := listing(k, typ, parent)
+// list reads a list, all its pages.
+func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
+	p, err := l.place()
 	if err != nil {
 		return nil, err
 	}
-	l := &lister{session: s, kind: k, ids: map[string]bool{}, visited: map[string]bool{}}
-	all, err := l.read(ctx, p)
-	if err != nil || typ == "" {
-		return all, err
-	}
-	var of []raw // what a list is filtered by is not always heeded
-	for _, o := range all {
-		if o["type"] == typ {
-			of = append(of, o)
-		}
-	}
-	return of, nil
+	r := &lister{session: s, kind: l.kind, ids: map[string]bool{}, visited: map[string]bool{}}
+	all, err := r.read(ctx, p)
+	// What a list is filtered by is not always heeded.
+	return slices.DeleteFunc(all, func(o raw) bool {
+		system, ours := origin(l.kind, o)
+		return !ours || l.kind.Typed && o["type"] != l.typ || l.kind.API.BuiltInQuery != "" && system != l.builtIn
+	}), err
 }
 
 // lister reads one list.

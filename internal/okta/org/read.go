@@ -38,8 +38,9 @@ func (c *Client) Read(ctx context.Context, target objects.Target, what objects.R
 
 // reading is one list that was read, or a setting as a list of one.
 type reading struct {
-	kind *objects.Kind
-	typ  string
+	kind    *objects.Kind
+	typ     string // of the objects, or of their parent; empty where there are none
+	builtIn bool   // the objects that Okta made have a list of their own
 	// parent is the object that owns those on the list; parentName is its name.
 	parent, parentName string
 	objects            []raw
@@ -49,11 +50,7 @@ type reading struct {
 
 // ref returns what an object of the list is called.
 func (l *reading) ref(o raw) objects.Ref {
-	ref := objects.Ref{Kind: l.kind, Parent: l.parentName, Name: nameOf(l.kind, o)}
-	if l.kind.Typed || l.parent != "" {
-		ref.Type = l.typ
-	}
-	return ref
+	return objects.Ref{Kind: l.kind, Type: l.typ, Parent: l.parentName, Name: nameOf(l.kind, o)}
 }
 
 // live returns an object in normal form.
@@ -62,7 +59,8 @@ func (l *reading) live(o raw, name func(kind, id string) string) *objects.LiveOb
 	if l.kind.Setting {
 		id = ""
 	}
-	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: isSystem(l.kind, o), Body: l.kind.Normalize(o, name)}
+	system, _ := origin(l.kind, o)
+	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: system, Body: l.kind.Normalize(o, name)}
 }
 
 // nameOf returns the value of the key of an object, and the kind's name for a
@@ -75,9 +73,12 @@ func nameOf(k *objects.Kind, o raw) string {
 	return name
 }
 
-// isSystem reports whether Okta made the object.
-func isSystem(k *objects.Kind, o raw) bool {
-	return o["system"] == true || k.API.SystemType != "" && o["type"] == k.API.SystemType
+// origin returns whether Okta made the object, and whether it is of this kind at all.
+func origin(k *objects.Kind, o raw) (system, ours bool) {
+	if k.Oddities.Origin != nil {
+		return k.Oddities.Origin(o)
+	}
+	return o["system"] == true, true
 }
 
 // readAll reads all lists at once; how many calls that are at a time is the caller's
@@ -86,10 +87,10 @@ func (s *session) readAll(ctx context.Context, what objects.Reads) ([]*reading, 
 	var all []*reading
 	for _, k := range what.Kinds {
 		if !k.Typed {
-			all = append(all, &reading{kind: k, typ: k.API.ListType})
-			if k.API.SystemType != "" && what.BuiltIn {
-				all = append(all, &reading{kind: k, typ: k.API.SystemType})
-			}
+			all = append(all, &reading{kind: k})
+		}
+		if k.API.BuiltInQuery != "" && what.BuiltIn {
+			all = append(all, &reading{kind: k, builtIn: true})
 		}
 		for _, typ := range what.Types[k] {
 			all = append(all, &reading{kind: k, typ: typ})
@@ -166,11 +167,7 @@ func (s *session) read(ctx context.Context, l *reading) (err error) {
 		l.objects = []raw{o}
 		return err
 	}
-	typ := l.typ
-	if l.parent != "" {
-		typ = "" // that of the parent
-	}
-	l.objects, err = s.list(ctx, l.kind, typ, l.parent)
+	l.objects, err = s.list(ctx, l)
 	if l.kind.Ordered {
 		sortByPriority(l.objects)
 	}

@@ -19,7 +19,7 @@ var apps = &kind{
 	born: active, activate: true, bare: true,
 	called: func(body doc) string { return digText(body, "label") },
 	page:   20, most: 200,
-	parameters: []string{"q", "filter", "includeNonDeleted"},
+	parameters: []string{"q", "filter"},
 	filter: &grammar{attributes: map[string]attribute{
 		"id": {kind: textual, ops: []string{"eq"}}, "status": {kind: textual, ops: []string{"eq"}}, "name": {kind: textual, ops: []string{"eq"}},
 	}},

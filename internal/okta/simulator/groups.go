@@ -99,8 +99,11 @@ var groupRules = &kind{
 	events: events{"policy.rule.add", "policy.rule.update", "policy.rule.activate", "policy.rule.deactivate", "policy.rule.delete"},
 	born:   inactive, silent: true, removal: http.StatusAccepted,
 	page: 50, most: 200,
-	parameters: []string{"search", "expand"},
+	parameters: []string{"search"},
 	removeWith: []string{"removeUsers"},
+	search: &grammar{nested: true, attributes: map[string]attribute{
+		"name": {kind: textual, ops: []string{"eq", "sw", "co"}}, "status": {kind: textual, ops: []string{"eq"}},
+	}},
 	shape: func(*orgCall, doc) *shape {
 		return fields("type name conditions actions", map[string]*shape{
 			"type": oneOf("group_rule"), "name": text(1, 50),

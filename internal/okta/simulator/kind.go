@@ -441,7 +441,15 @@ func (m *orgCall) object(t *set, it *item) *answer {
 	return &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: m.encode(t, it)}
 }
 
-func (m *orgCall) handleGet(t *set, it *item) *answer { return m.object(t, it) }
+func (m *orgCall) handleGet(t *set, it *item) *answer {
+	if t.kind != m.st.set("policies").kind {
+		return firstOf(m.query(), m.object(t, it))
+	}
+	if refusal := firstOf(m.query("expand"), m.checkExpand()); refusal != nil {
+		return refusal
+	}
+	return jsonAnswer(http.StatusOK, m.expanded(t, it))
+}
 
 func (m *orgCall) handleCreate(t *set, _ *item) *answer {
 	known := []string{}

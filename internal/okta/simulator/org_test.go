@@ -14,19 +14,20 @@ import (
 // orgFixture is an org's own API with a token for all of it.
 type orgFixture struct {
 	*fixture
+	test           *testing.T
 	domain, bearer string
 }
 
 const emea = "acme-emea-retail.oktapreview.com"
 
 // startOrg starts a simulator and gets a token of one of its orgs.
-func startOrg(t testing.TB, c simulatortest.Config) *orgFixture {
+func startOrg(t *testing.T, c simulatortest.Config) *orgFixture {
 	t.Helper()
 	if c.OrgScopes == nil {
 		c.OrgScopes = simulator.OrgScopes()
 	}
 	f := start(t, c)
-	o := &orgFixture{fixture: f, domain: f.anOrg()}
+	o := &orgFixture{fixture: f, test: t, domain: f.anOrg()}
 	o.bearer = o.orgToken(strings.Join(c.OrgScopes, " "))
 	return o
 }

@@ -25,7 +25,7 @@ func orgRoutes() []route {
 		orgEndpoint("GET", policies.path, "okta.policies.read", orgRoute((*orgCall).listPolicies)),
 		orgEndpoint("GET", featureSet.path, "okta.features.read", orgRoute(func(m *orgCall) *answer { return m.listFeatures(m.st.set("features").items) })),
 		orgEndpoint("GET", featureSet.path+"/{id}", "okta.features.read", feature(func(m *orgCall, _ *set, it *item) *answer {
-			return cmp.Or(m.query(), jsonAnswer(http.StatusOK, m.viewFeature(it)))
+			return firstOf(m.query(), jsonAnswer(http.StatusOK, m.viewFeature(it)))
 		})),
 		orgEndpoint("GET", featureSet.path+"/{id}/dependencies", "okta.features.read", feature(func(m *orgCall, t *set, it *item) *answer {
 			return m.listFeatures(t.dependencies(it))

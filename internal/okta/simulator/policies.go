@@ -278,10 +278,7 @@ func (m *orgCall) listPolicies() *answer {
 	if status := m.param("status"); status != "" && status != active && status != inactive {
 		p.add("status", "The parameter must be %s or %s", active, inactive)
 	}
-	if e := m.param("expand"); e != "" && e != "rules" {
-		p.add("expand", "The parameter must be rules")
-	}
-	if refusal := m.bad(p); refusal != nil {
+	if refusal := firstOf(m.bad(p), m.checkExpand()); refusal != nil {
 		return refusal
 	}
 	t := m.st.set("policies")
@@ -296,6 +293,14 @@ func (m *orgCall) listPolicies() *answer {
 	a := jsonAnswer(http.StatusOK, out)
 	link(a, "self", m.c.url, m.c.r.URL.Query())
 	return a
+}
+
+// checkExpand returns the error about an expand that policies don't have.
+func (m *orgCall) checkExpand() *answer {
+	if e := m.param("expand"); e != "" && e != "rules" {
+		return m.invalid("expand", "expand: The parameter must be rules")
+	}
+	return nil
 }
 
 // expanded returns a policy, with its rules if the call asks for them.

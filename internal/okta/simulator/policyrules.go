@@ -15,8 +15,8 @@ var policyRules = &kind{
 	name: "policyRules", path: "/api/v1/policies/{policy}/rules", scope: "okta.policies", prefix: "0pr", entity: "PolicyRule", target: "PolicyRule",
 	events: events{"policy.rule.add", "policy.rule.update", "policy.rule.activate", "policy.rule.deactivate", "policy.rule.delete"},
 	born:   active, silent: true, ordered: true, activate: true,
-	shape:      func(m *orgCall, body doc) *shape { return ruleShape(digText(body, "type"), m.st.org.classic()) },
-	fill:       fillRule,
+	shape: func(m *orgCall, body doc) *shape { return ruleShape(digText(body, "type"), m.st.org.classic()) },
+	check: checkRule, fill: fillRule, view: viewRule,
 	removable:  notSystem,
 	switchable: func(m *orgCall, it *item, _ string) *answer { return notSystem(m, nil, it) },
 }

@@ -1,0 +1,212 @@
+package org
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/rest"
+	"reconciler/internal/text"
+)
+
+// restoring bounds how long an object that we switched off is tried to be switched on
+// again after its change has failed, also when the run is to stop.
+const restoring = 30 * time.Second
+
+// updateInactive changes an object that can only be written while it is INACTIVE: it is
+// switched off, written, and switched on again. Steps remembers that it is off, in case
+// the process ends before it is on again. If the change fails, the object is switched on
+// again as it was.
+func (c *change) updateInactive(ctx context.Context) (note string, err error) {
+	o, live, err := c.look(ctx)
+	if err == nil {
+		err = c.writable(live, o)
+	}
+	if err != nil {
+		return "", err
+	}
+	was := o[status]
+	want := was
+	if f := c.field(status); f != nil {
+		want = f.After
+	}
+	again := was == active && want == active
+	if again {
+		if err := c.begin(); err != nil {
+			return "", err
+		}
+	}
+	off, did, err := c.writeInactive(ctx)
+	switch {
+	case err != nil && again:
+		return "", c.restore(ctx, off, err)
+	case err != nil && off:
+		return "", fmt.Errorf("%w (it is %s now)", err, inactive)
+	case err != nil:
+		return "", err
+	}
+	if want == active {
+		acted, err := c.act(ctx, objects.FieldChange{Path: status, Before: was, After: active})
+		if err != nil && again {
+			return "", c.restore(ctx, off, fmt.Errorf("it is written, but %w", err))
+		}
+		if err != nil {
+			return "", fmt.Errorf("it is written, but %w", err)
+		}
+		did = did || acted
+	}
+	if again {
+		if err := c.end(); err != nil {
+			return "", err
+		}
+	}
+	if !did && !off {
+		return "", objects.ErrAlready
+	}
+	return "", c.readBack(ctx)
+}
+
+// writable returns nil if the object may be written.
+func (c *change) writable(live *objects.LiveObject, o raw) error {
+	dead := c.kind.API.Dead
+	if live != nil && dead != "" && o[status] == dead {
+		return text.WithHint(fmt.Errorf("it is %s, and Okta lets nobody change it any more", dead),
+			"something that it named was deleted: declare it absent, and afterwards anew")
+	}
+	err := c.check(live, &c.body)
+	if errors.Is(err, objects.ErrAlready) {
+		return nil // the status may differ
+	}
+	return err
+}
+
+// begin and end tell Steps.
+func (c *change) begin() error {
+	if c.opts.Steps == nil {
+		return nil
+	}
+	return c.opts.Steps.Begin(c.target.OrgID, c.kind.Name, c.id, active)
+}
+
+func (c *change) end() error {
+	if c.opts.Steps == nil {
+		return nil
+	}
+	return c.opts.Steps.End(c.target.OrgID, c.kind.Name, c.id)
+}
+
+// writeInactive switches the object off and writes it. off reports whether it was, or
+// may have been, switched off.
+func (c *change) writeInactive(ctx context.Context) (off, did bool, err error) {
+	off, err = c.send(ctx, sending{
+		method: http.MethodPost, place: c.action(inactive), repeat: rest.AfterLook, bare: true,
+		prepare: func(ctx context.Context) (raw, error) {
+			o, live, err := c.look(ctx)
+			switch {
+			case err != nil:
+				return nil, err
+			case live != nil && o[status] == inactive:
+				return nil, objects.ErrAlready
+			}
+			if err := c.writable(live, o); err != nil {
+				return nil, err
+			}
+			return nil, c.body.Check(live)
+		},
+	})
+	if err != nil {
+		return off, false, wrap(err, "deactivating it")
+	}
+	if off {
+		err = c.settle(ctx, func(ctx context.Context) error {
+			o, err := c.one(ctx, c.place())
+			if err == nil && o[status] != inactive {
+				err = fmt.Errorf("it is still %s", show(o[status]))
+			}
+			return err
+		})
+		if err != nil {
+			return off, false, err
+		}
+	}
+	did, err = c.replace(ctx)
+	return off, did, err
+}
+
+// restore switches the object on again after err, and says what came of it.
+func (c *change) restore(ctx context.Context, off bool, err error) error {
+	if !off {
+		if failed := c.end(); failed != nil {
+			return fmt.Errorf("%w; %w", err, failed)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoring)
+	defer cancel()
+	if failed := c.activate(ctx, func(context.Context) error { return nil }); failed != nil {
+		return text.WithHint(fmt.Errorf("%w; it was %s and is %s now: activating it again failed: %v", err, active, inactive, failed),
+			"activate it in the Admin Console, or run again")
+	}
+	if failed := c.end(); failed != nil {
+		return fmt.Errorf("%w; it is %s again: %w", err, active, failed)
+	}
+	return fmt.Errorf("%w; it is %s again as it was", err, active)
+}
+
+// activate switches the object on, if it is off.
+func (c *change) activate(ctx context.Context, maySend MaySend) error {
+	again := *c
+	again.maySend = maySend
+	_, err := again.send(ctx, sending{
+		method: http.MethodPost, place: c.action(active), repeat: rest.AfterLook, bare: true,
+		prepare: func(ctx context.Context) (raw, error) {
+			o, err := c.one(ctx, c.place())
+			switch {
+			case err != nil:
+				return nil, err
+			case o[status] != inactive:
+				return nil, objects.ErrAlready
+			}
+			return nil, nil
+		},
+	})
+	return err
+}
+
+// Restore switches an object on again that a change had switched off when the process
+// ended: one that Steps has begun and not ended. The kind, the id and the status are
+// those of Begin. An object that is gone, or on by now, needs nothing. restored reports
+// whether it was switched on.
+func (c *Client) Restore(ctx context.Context, target objects.Target, kind, id, status string, maySend MaySend) (restored bool, err error) {
+	k := objects.ByName(kind)
+	if k == nil || k.Parent != nil || status != active {
+		return false, fmt.Errorf("a %s %q can't be made %s", kind, id, status)
+	}
+	s, err := c.start(ctx, target, []*objects.Kind{k})
+	if err != nil {
+		return false, err
+	}
+	e := newEditor(s, target, nil, objects.Reads{Kinds: []*objects.Kind{k}})
+	d := &objects.Difference{Op: objects.Update, Ref: objects.Ref{Kind: k}, ID: id}
+	release, err := e.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	ch := e.change(d, func(ctx context.Context) error {
+		err := maySend(ctx)
+		restored = restored || err == nil
+		return err
+	})
+	err = ch.activate(ctx, ch.maySend)
+	if gone(err) {
+		restored, err = false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "activating the %s %q again", k.Title, id)
+	}
+	return restored, ch.end()
+}
