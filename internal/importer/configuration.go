@@ -80,9 +80,11 @@ func Configuration(files []File, orgs []OrgConfiguration, opts ConfigurationOpti
 		if err := c.sameElse(before, after); err != nil {
 			return nil, err
 		}
-		if c.exclude(after) {
+		excluded, rest := c.exclude(after)
+		if excluded {
 			continue
 		}
+		r.Warnings = append(r.Warnings, rest...)
 		return r, c.complete(after)
 	}
 	return nil, errors.New("what was read can't be declared: the manifests would differ from it again and again")
@@ -166,21 +168,24 @@ func (c *configuration) reads(k *objects.Kind) bool {
 }
 
 // exclude leaves out the objects of which the result differs from what was read, and
-// reports whether there are any.
-func (c *configuration) exclude(after *state.Desired) bool {
+// reports whether there are any. The rest are differences that baselines of the
+// manifests make and that no configuration can lay anything over.
+func (c *configuration) exclude(after *state.Desired) (excluded bool, rest []string) {
 	n := len(c.out)
 	for _, m := range c.members {
 		o := declared(after, m.domain)
 		if o == nil || o.Config == nil {
 			continue
 		}
-		found, err := objects.Compare(o.Config, m.live)
+		differs := func(ref objects.Ref, reason string) {
+			if !c.leaveOut(m, ref, reason) {
+				rest = append(rest, fmt.Sprintf("%s: %s %q differs from what a baseline declares: %s", m.domain, ref.Kind.Title, line(ref.Object()), line(reason)))
+			}
+		}
+		found, err := objects.Compare(c.only(o.Config), m.live)
 		var ambiguous *objects.AmbiguousError
-		switch {
-		case errors.As(err, &ambiguous) && ambiguous.Object != nil:
-			c.leaveOut(m, ambiguous.Object.Ref, ambiguous.Reason)
-			continue
-		case err != nil:
+		if errors.As(err, &ambiguous) {
+			differs(ambiguous.Object.Ref, ambiguous.Reason)
 			continue
 		}
 		for i := range found.Differences {
@@ -189,27 +194,34 @@ func (c *configuration) exclude(after *state.Desired) bool {
 			if len(d.Fields) > 0 {
 				reason = d.Fields[0].Path + " can't be declared as it is"
 			}
-			c.leaveOut(m, d.Ref, reason)
+			differs(d.Ref, reason)
 		}
 		for i := range found.Unfixable {
-			c.leaveOut(m, found.Unfixable[i].Ref, found.Unfixable[i].Reason)
+			differs(found.Unfixable[i].Ref, found.Unfixable[i].Reason)
 		}
 	}
-	return len(c.out) > n
+	return len(c.out) > n, rest
 }
 
-// leaveOut has an object left out, if it is one that this import declares; of an order,
-// all objects that it is about.
-func (c *configuration) leaveOut(m *member, ref objects.Ref, reason string) {
+// only returns the objects of the kinds that were read.
+func (c *configuration) only(d *objects.Declared) *objects.Declared {
+	return &objects.Declared{Objects: slices.DeleteFunc(slices.Clone(d.Objects), func(o *objects.Object) bool { return !c.reads(o.Ref.Kind) })}
+}
+
+// leaveOut has an object left out, and reports whether it is one that this import
+// declares; of an order, all objects that it is about.
+func (c *configuration) leaveOut(m *member, ref objects.Ref, reason string) (done bool) {
+	base := m.inBase()
 	for _, e := range m.entries {
-		whole := ref.Name == "" && e.ref.Kind == ref.Kind && e.ref.Type == ref.Type && e.ref.Parent == ref.Parent && !e.system
-		if e.ref != ref && !whole {
+		whole := ref.Name == "" && siblings(e.ref) == ref && e.ordered()
+		key := exclusion{m.domain, e.ref}
+		if e.ref != ref && !whole || base[e.ref] || c.out[key] != "" {
 			continue
 		}
-		if key := (exclusion{m.domain, e.ref}); c.out[key] == "" {
-			c.out[key] = text.OneLine(reason, maxLine)
-		}
+		c.out[key] = text.OneLine(reason, maxLine)
+		done = true
 	}
+	return done
 }
 
 // complete returns an error unless all that was to be declared is.

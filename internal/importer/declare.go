@@ -33,9 +33,56 @@ func (b *baseline) items() []*item {
 	return all.items
 }
 
-// items returns what the org declares besides its baselines.
+// items returns what the org declares besides its baselines. What they declare is named
+// where something new stands before it, or a rule is new in it.
 func (m *member) items() []*item {
+	base := m.baseLeaves()
+	own := map[*entry]*item{}
+	name := func(e *entry) {
+		for ; e != nil && own[e] == nil; e = e.policy {
+			own[e] = &item{ref: e.ref, typ: e.typ(), system: e.system}
+		}
+	}
+	gone := map[objects.Ref][]*item{} // by policy
 	var all itemList
+	for _, b := range m.missing() {
+		i := &item{ref: b.Ref, typ: b.Ref.Type, absent: true, notes: []string{"a baseline declares it, and the org doesn't have it"}}
+		if policy := policyOf(b.Ref); policy.Kind != nil {
+			gone[policy] = append(gone[policy], i)
+		} else {
+			all.add(i)
+		}
+	}
+	waiting := map[objects.Ref]bool{} // whether something new waits for its place
+	for _, e := range m.entries {
+		if i := m.item(e, base); i != nil {
+			own[e] = i
+			name(e.policy)
+		}
+		if gone[e.ref] != nil {
+			name(e)
+		}
+		if e.ordered() {
+			_, shared := base[e.ref]
+			if shared && waiting[siblings(e.ref)] {
+				name(e)
+			}
+			waiting[siblings(e.ref)] = !shared
+		}
+	}
+	for _, e := range m.entries {
+		if own[e] != nil {
+			all.add(own[e])
+		}
+		for _, i := range gone[e.ref] {
+			all.add(i)
+		}
+	}
+	return all.items
+}
+
+// baseLeaves returns what the org gets from baselines.
+func (m *member) baseLeaves() map[objects.Ref]leaves {
 	base := map[objects.Ref]leaves{}
 	for _, b := range m.base {
 		if !b.Absent {
@@ -45,23 +92,24 @@ func (m *member) items() []*item {
 	for ref, s := range m.shared {
 		base[ref] = s.leaves
 	}
-	for _, e := range m.entries {
-		i := &item{ref: e.ref, typ: e.typ(), system: e.system, leaves: e.leaves, notes: e.notes}
-		if has, ok := base[e.ref]; ok {
-			i.leaves = e.over(has)
-			if s := m.shared[e.ref]; s != nil {
-				i.notes = slices.DeleteFunc(slices.Clone(e.notes), func(note string) bool { return slices.Contains(s.notes, note) })
-			}
-			if len(i.leaves) == 0 && len(i.notes) == 0 {
-				continue
-			}
-		}
-		all.add(i)
+	return base
+}
+
+// item returns what the org itself has to declare of an entry; nil if nothing.
+func (m *member) item(e *entry, base map[objects.Ref]leaves) *item {
+	i := &item{ref: e.ref, typ: e.typ(), system: e.system, leaves: e.leaves, notes: e.notes}
+	has, ok := base[e.ref]
+	if !ok {
+		return i
 	}
-	for _, b := range m.missing() {
-		all.add(&item{ref: b.Ref, typ: b.Ref.Type, absent: true, notes: []string{"a baseline declares it, and the org doesn't have it"}})
+	i.leaves = e.over(has)
+	if s := m.shared[e.ref]; s != nil {
+		i.notes = slices.DeleteFunc(slices.Clone(e.notes), func(note string) bool { return slices.Contains(s.notes, note) })
 	}
-	return all.items
+	if len(i.leaves) == 0 && len(i.notes) == 0 {
+		return nil
+	}
+	return i
 }
 
 // missing returns what the baselines declare and the org doesn't have.
@@ -121,9 +169,10 @@ func (l *itemList) add(i *item) {
 		return
 	}
 	p := l.byRef[policy]
-	if p == nil { // all else of the policy is in a baseline
+	if p == nil { // an earlier baseline has the policy: nothing new is to stand before it
 		p = &item{ref: policy, typ: policy.Type}
-		l.add(p)
+		l.items = slices.Insert(l.items, 0, p)
+		l.byRef[policy] = p
 	}
 	p.rules = append(p.rules, i)
 }

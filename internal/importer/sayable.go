@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"regexp"
@@ -23,9 +24,9 @@ type entry struct {
 	leaves leaves
 	// notes are about fields that can't be declared.
 	notes []string
-	// after are the entries that stand before it: the one before it in its order, and
-	// the policy of a rule.
-	after []*entry
+	// policy is that of a rule, and place where it stands among all entries.
+	policy *entry
+	place  int
 	// variant is what it has in common with entries of other orgs.
 	variant *variant
 }
@@ -124,10 +125,10 @@ func (c *configuration) survey() {
 				m.leaveOut(o.Ref, why)
 				continue
 			}
+			e.policy, e.place = bySaid[policyOf(o.Ref)], len(m.entries)
 			m.entries = append(m.entries, e)
 			bySaid[o.Ref] = e
 		}
-		m.order(bySaid)
 	}
 }
 
@@ -159,50 +160,13 @@ func policyOf(ref objects.Ref) objects.Ref {
 	return objects.Ref{Kind: ref.Kind.Parent, Type: ref.Type, Name: ref.Parent}
 }
 
+// ordered reports whether the entry has a place among others that can be declared.
+func (e *entry) ordered() bool { return e.ref.Kind.Ordered && !e.system }
+
 // siblings returns what objects that have an order among themselves have in common.
 func siblings(ref objects.Ref) objects.Ref {
 	ref.Name = ""
 	return ref
-}
-
-// order links the entries that have an order, and leaves out those that no manifest can
-// bring into it: a baseline that is there already comes first.
-func (m *member) order(said map[objects.Ref]*entry) {
-	inBase := map[objects.Ref]bool{}
-	for _, b := range m.base {
-		inBase[b.Ref] = !b.Absent
-	}
-	lastBase := map[objects.Ref]int{} // the index of the last entry that a baseline has
-	for i, e := range m.entries {
-		if e.ref.Kind.Ordered && inBase[e.ref] && !e.system {
-			lastBase[siblings(e.ref)] = i
-		}
-	}
-	last := map[objects.Ref]*entry{}
-	kept := m.entries[:0]
-	for i, e := range m.entries {
-		policy := policyOf(e.ref)
-		switch {
-		case policy != (objects.Ref{}) && said[policy] == nil:
-			m.leaveOut(e.ref, "its policy is left out")
-			continue
-		case e.ref.Kind.Ordered && !e.system && !inBase[e.ref] && i < lastBase[siblings(e.ref)]:
-			m.leaveOut(e.ref, "it stands before one that a baseline declares")
-			delete(said, e.ref)
-			continue
-		}
-		if p := said[policy]; p != nil {
-			e.after = append(e.after, p)
-		}
-		if e.ref.Kind.Ordered && !e.system {
-			if before := last[siblings(e.ref)]; before != nil {
-				e.after = append(e.after, before)
-			}
-			last[siblings(e.ref)] = e
-		}
-		kept = append(kept, e)
-	}
-	m.entries = kept
 }
 
 // names returns the names that can be referred to, by kind.
@@ -224,6 +188,9 @@ func (c *configuration) entry(m *member, o *objects.LiveObject, names map[string
 		return nil, why
 	}
 	s := &sayer{system: o.System, typ: typeOf(o), names: names}
+	for _, p := range slices.Sorted(maps.Keys(o.Undeclarable)) {
+		s.note(path(p), o.Undeclarable[p])
+	}
 	body, why := s.mapping("", o.Body, o.Ref.Kind.Fields, false)
 	if why == "" {
 		why = s.check(o.Ref.Kind, body)
@@ -234,7 +201,8 @@ func (c *configuration) entry(m *member, o *objects.LiveObject, names map[string
 	if o.Ref.Kind.Setting && len(body) == 0 {
 		return nil, cmp.Or(strings.Join(s.notes, "; "), "it has nothing that can be declared")
 	}
-	return &entry{ref: o.Ref, system: o.System, leaves: leavesOf(body), notes: s.notes}, ""
+	system := o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed
+	return &entry{ref: o.Ref, system: system, leaves: leavesOf(body), notes: s.notes}, ""
 }
 
 // typeOf returns the type that decides which fields an object has.
@@ -279,12 +247,7 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case f == nil:
 			s.note(at, "this version doesn't know the field")
 			continue
-		case f.Secret, f.SystemFixed && s.system:
-			continue
-		case f.ReadOnly:
-			if f.Echo && f.Why != "" && !hollow(body[key]) {
-				s.note(at, f.Why)
-			}
+		case f.Secret, f.ReadOnly, f.SystemFixed && s.system:
 			continue
 		case f.Type == objects.Text && body[key] == f.Empty:
 			continue

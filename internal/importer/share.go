@@ -14,7 +14,7 @@ import (
 const maxBaselines = 6
 
 // variant is an object as several orgs have it: of one key, with the same values of all
-// fields that can't be changed, and at the same place if it has one.
+// fields that can't be changed.
 type variant struct {
 	ref    objects.Ref
 	system bool
@@ -50,7 +50,7 @@ func (c *configuration) share(taken map[string]bool) []*baseline {
 	covered := map[*entry]bool{}
 	var all []*baseline
 	for len(all) < maxBaselines {
-		takers, chosen := best(variants, covered)
+		takers, chosen := c.best(variants, covered)
 		if len(chosen) == 0 {
 			break
 		}
@@ -100,16 +100,9 @@ func (c *configuration) variants() []*variant {
 	byKey := map[string]*variant{}
 	var all []*variant
 	for i, m := range c.members {
-		before := map[objects.Ref]string{} // the names that stand before, by what has an order
-		inBase := map[objects.Ref]bool{}
-		for _, b := range m.base {
-			inBase[b.Ref] = !b.Absent
-		}
+		inBase := m.inBase()
 		for _, e := range m.entries {
-			key := variantKey(e, before[siblings(e.ref)])
-			if e.ref.Kind.Ordered && !e.system {
-				before[siblings(e.ref)] += pathSep + e.ref.Name
-			}
+			key := variantKey(e)
 			if inBase[e.ref] {
 				continue
 			}
@@ -135,27 +128,27 @@ func (c *configuration) variants() []*variant {
 	return all
 }
 
-// variantKey returns what is the same for entries of one variant. before are the names
-// that stand before an entry that has an order.
-func variantKey(e *entry, before string) string {
+// variantKey returns what is the same for entries of one variant.
+func variantKey(e *entry) string {
 	parts := []string{e.ref.Kind.Name, e.ref.Type, e.ref.Parent, e.ref.Name, fmt.Sprint(e.system)}
 	for i := range e.ref.Kind.Fields {
 		if f := &e.ref.Kind.Fields[i]; f.Immutable {
 			parts = append(parts, valueKey(e.leaves[path(f.Name)]))
 		}
 	}
-	if e.ref.Kind.Ordered && !e.system {
-		parts = append(parts, before)
-	}
 	return strings.Join(parts, "\x01")
 }
 
 // best returns the takers and objects of the baseline that saves most, or none if none
 // saves anything.
-func best(variants []*variant, covered map[*entry]bool) (bits, []*variant) {
+func (c *configuration) best(variants []*variant, covered map[*entry]bool) (bits, []*variant) {
 	var takers bits
 	var chosen []*variant
 	most := 0
+	places := make([]map[objects.Ref]int, len(c.members))
+	for i, m := range c.members {
+		places[i] = m.lastPlaces(covered)
+	}
 	seen := map[string]bool{}
 	for _, seed := range variants {
 		if key := seed.left.key(); seed.left.count() < 2 || seen[key] {
@@ -164,7 +157,7 @@ func best(variants []*variant, covered map[*entry]bool) (bits, []*variant) {
 			seen[key] = true
 		}
 		t := grow(seed, variants)
-		objs := within(t, variants, covered)
+		objs := within(t, variants, covered, places)
 		if saves := (t.count() - 1) * len(objs); saves > most {
 			takers, chosen, most = t, objs, saves
 		}
@@ -194,24 +187,65 @@ func grow(seed *variant, variants []*variant) bits {
 }
 
 // within returns the objects that all takers have and no baseline declares for one of
-// them, if what stands before them is declared as well.
-func within(takers bits, variants []*variant, covered map[*entry]bool) []*variant {
+// them. Of those that have an order, only as many as all takers have in the same one,
+// behind what earlier baselines declare: what a baseline adds comes last.
+func within(takers bits, variants []*variant, covered map[*entry]bool, places []map[objects.Ref]int) []*variant {
+	all := slices.DeleteFunc(slices.Clone(variants), func(v *variant) bool { return !takers.within(v.left) })
+	members := takers.indexes()
+	slices.SortStableFunc(all, func(a, b *variant) int {
+		return cmp.Compare(a.entries[members[0]].place, b.entries[members[0]].place)
+	})
 	in := map[*variant]bool{}
-	var all []*variant
-	for _, v := range variants {
-		if !takers.within(v.left) {
-			continue
-		}
-		ok := true
-		for _, i := range takers.indexes() {
-			for _, before := range v.entries[i].after {
-				ok = ok && (before.variant == nil || in[before.variant] || covered[before])
+	before := map[objects.Ref]*variant{} // the last one chosen, by what has an order
+	fits := func(v *variant) bool {
+		for _, i := range members {
+			e := v.entries[i]
+			if p := e.policy; p != nil && p.variant != nil && !in[p.variant] && !covered[p] {
+				return false
+			}
+			if !e.ordered() {
+				continue
+			}
+			last, some := places[i][siblings(e.ref)]
+			if b := before[siblings(e.ref)]; b != nil {
+				last, some = max(last, b.entries[i].place), true
+			}
+			if some && last > e.place {
+				return false
 			}
 		}
-		if ok {
-			in[v] = true
-			all = append(all, v)
+		return true
+	}
+	return slices.DeleteFunc(all, func(v *variant) bool {
+		if !fits(v) {
+			return true
 		}
+		in[v] = true
+		if v.ref.Kind.Ordered && !v.system {
+			before[siblings(v.ref)] = v
+		}
+		return false
+	})
+}
+
+// lastPlaces returns where the last of the objects stands that baselines declare, by
+// what has an order.
+func (m *member) lastPlaces(covered map[*entry]bool) map[objects.Ref]int {
+	last := map[objects.Ref]int{}
+	inBase := m.inBase()
+	for _, e := range m.entries {
+		if e.ordered() && (inBase[e.ref] || covered[e]) {
+			last[siblings(e.ref)] = e.place
+		}
+	}
+	return last
+}
+
+// inBase returns what the baselines of the manifests declare.
+func (m *member) inBase() map[objects.Ref]bool {
+	all := map[objects.Ref]bool{}
+	for _, b := range m.base {
+		all[b.Ref] = !b.Absent
 	}
 	return all
 }
