@@ -91,7 +91,7 @@ func Configuration(files []File, orgs []OrgConfiguration, opts ConfigurationOpti
 }
 
 // maxRounds is how often what can't be declared is left out before the import fails.
-const maxRounds = 10
+const maxRounds = 50
 
 // configuration is an import of the configuration of orgs.
 type configuration struct {

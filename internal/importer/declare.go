@@ -103,13 +103,19 @@ func (m *member) item(e *entry, base map[objects.Ref]leaves) *item {
 		return i
 	}
 	i.leaves = e.over(has)
+	// What a baseline leaves out of an object is said there.
+	i.notes = nil
 	if s := m.shared[e.ref]; s != nil {
 		i.notes = slices.DeleteFunc(slices.Clone(e.notes), func(note string) bool { return slices.Contains(s.notes, note) })
 	}
-	if len(i.leaves) == 0 && len(i.notes) == 0 {
-		return nil
+	if len(i.leaves) > 0 {
+		return i
 	}
-	return i
+	for _, note := range i.notes {
+		k := topKind(e.ref.Kind)
+		m.notes[k] = append(m.notes[k], fmt.Sprintf("%s %q: %s", e.ref.Kind.Title, line(e.ref.Object()), note))
+	}
+	return nil
 }
 
 // missing returns what the baselines declare and the org doesn't have.

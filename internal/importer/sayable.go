@@ -191,6 +191,9 @@ func (c *configuration) entry(m *member, o *objects.LiveObject, names map[string
 	for _, p := range slices.Sorted(maps.Keys(o.Undeclarable)) {
 		s.note(path(p), o.Undeclarable[p])
 	}
+	if why := badName(o.Ref.Name); why != "" {
+		return nil, why
+	}
 	body, why := s.mapping("", o.Body, o.Ref.Kind.Fields, false)
 	if why == "" {
 		why = s.check(o.Ref.Kind, body)
@@ -226,8 +229,7 @@ func (s *sayer) note(p path, why string) {
 	s.notes = append(s.notes, fmt.Sprintf("%s left out: %s", line(p.String()), why))
 }
 
-// mapping returns what can be declared of a mapping, or why nothing can. strict is set
-// in a list, in which nothing can be left out.
+// mapping returns what can be declared of a mapping, or why nothing can.
 func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, free bool) (map[string]any, string) {
 	out := map[string]any{}
 	keys := make([]string, 0, len(body))
@@ -382,7 +384,7 @@ func (s *sayer) text(x string, f *objects.Field) string {
 		return fmt.Sprintf("%q is not a value that it may have", line(x))
 	case f.Refers != "" && !slices.Contains(f.Words, x) && s.nameless(x, f.Refers):
 		return fmt.Sprintf("%q leads to no name", line(x))
-	case len(f.Enum) > 0 && !f.Open && !slices.Contains(f.Enum, x):
+	case len(f.Enum) > 0 && !slices.Contains(f.Enum, x) && (!f.Open || x == "" || strings.ContainsFunc(x, hidden)):
 		return fmt.Sprintf("this version doesn't know %q", line(x))
 	case !utf8.ValidString(x) || strings.ContainsFunc(x, unsayable):
 		return "it has characters that a manifest can't have"
@@ -392,7 +394,29 @@ func (s *sayer) text(x string, f *objects.Field) string {
 	return bounds(utf8.RuneCountInString(x), f, "characters")
 }
 
-func unsayable(r rune) bool { return !strings.ContainsRune("\n\r\t", r) && !unicode.IsPrint(r) }
+// unsayable reports whether no text of a manifest may have r: a control character, or
+// one that changes the direction of text.
+func unsayable(r rune) bool { return !strings.ContainsRune("\n\r\t", r) && hidden(r) }
+
+func hidden(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// maxKey is the length of the longest name of an object in a manifest.
+const maxKey = 1024
+
+// badName returns why a manifest can't have the name of an object; empty if it can.
+func badName(name string) string {
+	switch {
+	case name == "":
+		return "it has no name"
+	case utf8.RuneCountInString(name) > maxKey:
+		return "its name is too long"
+	case !utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, hidden):
+		return "its name has characters, or spaces at an end, that a manifest can't have"
+	}
+	return ""
+}
 
 // oktaID matches what ids look like.
 var oktaID = regexp.MustCompile(`^[0-9a-z][0-9A-Za-z]{16,21}$`)

@@ -10,8 +10,9 @@ import (
 	"reconciler/internal/okta/objects"
 )
 
-// maxBaselines limits the new baselines to a number that a reader can remember.
-const maxBaselines = 6
+// worth is how many orgs there are for each object that a new baseline has to save: it
+// costs the reader a name.
+const worth = 10
 
 // variant is an object as several orgs have it: of one key, with the same values of all
 // fields that can't be changed.
@@ -40,8 +41,8 @@ type shared struct {
 	notes  []string
 }
 
-// share finds new baselines: as long as there is one that saves objects, the one that
-// saves most. A baseline has only objects that all its takers have.
+// share finds new baselines: as long as there is one that is worth it, the one that
+// saves most objects. A baseline has only objects that all its takers have.
 func (c *configuration) share(taken map[string]bool) []*baseline {
 	if len(c.members) < 2 {
 		return nil
@@ -49,10 +50,10 @@ func (c *configuration) share(taken map[string]bool) []*baseline {
 	variants := c.variants()
 	covered := map[*entry]bool{}
 	var all []*baseline
-	for len(all) < maxBaselines {
+	for {
 		takers, chosen := c.best(variants, covered)
 		if len(chosen) == 0 {
-			break
+			return all
 		}
 		b := &baseline{name: nextName(taken), takers: takers}
 		for _, v := range chosen {
@@ -82,7 +83,6 @@ func (c *configuration) share(taken map[string]bool) []*baseline {
 			}
 		}
 	}
-	return all
 }
 
 // nextName returns a name for a baseline that none has yet.
@@ -140,11 +140,11 @@ func variantKey(e *entry) string {
 }
 
 // best returns the takers and objects of the baseline that saves most, or none if none
-// saves anything.
+// is worth it.
 func (c *configuration) best(variants []*variant, covered map[*entry]bool) (bits, []*variant) {
 	var takers bits
 	var chosen []*variant
-	most := 0
+	most := len(c.members)/worth - 1
 	places := make([]map[objects.Ref]int, len(c.members))
 	for i, m := range c.members {
 		places[i] = m.lastPlaces(covered)

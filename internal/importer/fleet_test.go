@@ -1,0 +1,371 @@
+package importer_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"reconciler/internal/importer"
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/state"
+)
+
+// loadFiles loads manifests.
+func loadFiles(files []importer.File) (*state.Desired, error) {
+	fsys := fstest.MapFS{}
+	for _, f := range files {
+		fsys[f.Name] = &fstest.MapFile{Data: f.Data}
+	}
+	d, _, err := state.Load([]state.Input{{FS: fsys, Root: ".", Name: "."}}, state.LoadOptions{})
+	return d, err
+}
+
+// topKinds are the kinds that are imported by their own lists.
+func topKinds() []*objects.Kind {
+	return slices.DeleteFunc(slices.Clone(objects.Kinds()), func(k *objects.Kind) bool { return k.Parent != nil })
+}
+
+// texts are values that mean something to YAML or to manifests.
+func texts() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]string{
+			"${domain}", "$", "$$", "a $${b", "true", "null", "017", "a: b", "# x", "- x", "{}", "a\nb", " x ", "é 🙂", "", "00gabcdefghijklmnop1", "\u202eevil",
+			strings.Repeat("long ", 60),
+		}),
+		rapid.StringMatching(`[A-Z][a-z]{1,8}( [A-Z][a-z]{1,8}){0,2}`),
+	)
+}
+
+// drawn draws what orgs are configured with: objects that they have in common, changed
+// here and there, and others.
+type drawn struct {
+	*rapid.T
+	common []*objects.LiveObject
+}
+
+// names that objects have, so that several orgs have the same ones.
+var objectNames = []string{"Offices", "Contractors", "Old VPN", "a: b", "x $${y} ${z}", "Sales, EMEA", "00gabcdefghijklmnop2"}
+
+func (f *drawn) object(k *objects.Kind, typ, parent, name string, system bool) *objects.LiveObject {
+	g := &bodies{T: f.T, typ: typ}
+	if typ == "" {
+		if field := objects.Find(k.Fields, "type"); field != nil && field.Required {
+			g.typ = rapid.SampledFrom(field.Enum).Draw(f.T, "type")
+		}
+	}
+	body := g.mapping(k.Fields, false)
+	if !k.Setting {
+		set(body, strings.Split(k.Key, "."), name)
+	}
+	if k.Typed || k.Parent == nil && g.typ != "" {
+		body["type"] = g.typ
+	}
+	if k.Name == "trustedOrigins" {
+		name = "https://" + strings.ToLower(strings.Map(letters, name)) + ".example"
+		body["origin"] = name
+	}
+	if k.Parent != nil {
+		delete(body, "type")
+	}
+	o := &objects.LiveObject{Ref: objects.Ref{Kind: k, Type: typ, Parent: parent, Name: name}, ID: "0id" + name, System: system, Body: k.Normalize(body, nil)}
+	o.Ref.Name = k.KeyOf(o.Body)
+	return o
+}
+
+func letters(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		return r
+	}
+	return -1
+}
+
+func set(m map[string]any, keys []string, v any) {
+	for ; len(keys) > 1; keys = keys[1:] {
+		if m[keys[0]] == nil {
+			m[keys[0]] = map[string]any{}
+		}
+		m = m[keys[0]].(map[string]any)
+	}
+	m[keys[0]] = v
+}
+
+// bodies draws values by the fields of a kind.
+type bodies struct {
+	*rapid.T
+	typ string
+}
+
+func (g *bodies) mapping(fields []objects.Field, whole bool) map[string]any {
+	m := map[string]any{}
+	for i := range fields {
+		field := objects.FindFor(fields, g.typ, fields[i].Name)
+		if field == nil || field.ReadOnly || field.Secret || m[field.Name] != nil {
+			continue
+		}
+		if !field.Required && rapid.IntRange(0, 2).Draw(g.T, "has") == 0 {
+			continue
+		}
+		m[field.Name] = g.value(field)
+	}
+	if !whole && rapid.IntRange(0, 30).Draw(g.T, "unknown field") == 0 {
+		m["fieldOfTheFuture"] = "x"
+	}
+	return m
+}
+
+func (g *bodies) value(f *objects.Field) any {
+	if f.Nullable && rapid.IntRange(0, 4).Draw(g.T, "null") == 0 {
+		return nil
+	}
+	low, high := 0, 3
+	if f.Min != nil {
+		low = *f.Min
+	}
+	if high += low; f.Max != nil {
+		high = min(high, *f.Max)
+	}
+	switch f.Type {
+	case objects.Boolean:
+		return rapid.Bool().Draw(g.T, "bool")
+	case objects.Integer, objects.Number:
+		return float64(rapid.IntRange(low, high).Draw(g.T, "number"))
+	case objects.Mapping:
+		return g.mapping(f.Fields, false)
+	case objects.List:
+		var list []any
+		for range rapid.IntRange(low, high).Draw(g.T, "length") {
+			list = append(list, g.item(f.Elem))
+		}
+		return list
+	case objects.Anything:
+		return "x"
+	}
+	switch {
+	case f.Name == "value" && len(f.Enum) == 0 && f.Required && strings.Contains(f.Doc, "addresses"):
+		return fmt.Sprintf("198.51.100.%d", rapid.IntRange(1, 3).Draw(g.T, "address"))
+	case len(f.Enum) > 0 && rapid.IntRange(0, 40).Draw(g.T, "unknown word") > 0:
+		return rapid.SampledFrom(f.Enum).Draw(g.T, "word")
+	case f.Refers != "":
+		return rapid.SampledFrom(append([]string{"00gdeletedgroup00001"}, objectNames...)).Draw(g.T, "reference")
+	}
+	return texts().Draw(g.T, "text")
+}
+
+func (g *bodies) item(f *objects.Field) any {
+	if f.Type == objects.Mapping {
+		return g.mapping(f.Fields, true)
+	}
+	return g.value(f)
+}
+
+// org draws what one org has: some of what all may have, and some of its own.
+func (f *drawn) org() *objects.Live {
+	live := &objects.Live{OrgID: "00o1", Engine: "idx"}
+	have := map[objects.Ref]bool{}
+	add := func(o *objects.LiveObject) {
+		if !have[o.Ref] {
+			have[o.Ref] = true
+			live.Objects = append(live.Objects, o)
+		}
+	}
+	for _, k := range objects.Kinds() {
+		var of []*objects.LiveObject
+		for _, o := range f.common {
+			policy := objects.Ref{Kind: k.Parent, Type: o.Ref.Type, Name: o.Ref.Parent}
+			if o.Ref.Kind != k || k.Parent != nil && !have[policy] {
+				continue
+			}
+			switch rapid.IntRange(0, 7).Draw(f.T, "common") {
+			case 0: // not here
+				continue
+			case 1: // with other values
+				of = append(of, f.object(k, o.Ref.Type, o.Ref.Parent, o.Ref.Name, o.System))
+			default:
+				of = append(of, o)
+			}
+		}
+		if k.Ordered && rapid.Bool().Draw(f.T, "another order") {
+			of = rapid.Permutation(of).Draw(f.T, "order")
+		}
+		// Okta's own are the last of their order.
+		slices.SortStableFunc(of, func(a, b *objects.LiveObject) int {
+			if a.System == b.System {
+				return strings.Compare(a.Ref.Type+"\x00"+a.Ref.Parent, b.Ref.Type+"\x00"+b.Ref.Parent)
+			}
+			if a.System {
+				return 1
+			}
+			return -1
+		})
+		for _, o := range of {
+			add(o)
+		}
+	}
+	return live
+}
+
+// draw draws the objects of a fleet.
+func (f *drawn) draw() {
+	for _, k := range objects.Kinds() {
+		switch {
+		case k.Setting:
+			f.common = append(f.common, f.object(k, "", "", k.Name, false))
+			continue
+		case rapid.IntRange(0, 1).Draw(f.T, "has kind") == 0 && k.Parent == nil && !k.Typed:
+			continue
+		}
+		for range rapid.IntRange(0, 3).Draw(f.T, "objects") {
+			name := rapid.SampledFrom(objectNames).Draw(f.T, "name")
+			switch {
+			case k.Parent != nil:
+				for _, o := range f.common {
+					if o.Ref.Kind == k.Parent && rapid.Bool().Draw(f.T, "has rule") {
+						f.common = append(f.common, f.object(k, o.Ref.Type, o.Ref.Name, name, rapid.IntRange(0, 3).Draw(f.T, "system rule") == 0))
+					}
+				}
+			case k.Typed:
+				f.common = append(f.common, f.object(k, rapid.SampledFrom(k.Types).Draw(f.T, "type"), "", name, rapid.IntRange(0, 3).Draw(f.T, "system") == 0))
+			default:
+				f.common = append(f.common, f.object(k, "", "", name, false))
+			}
+		}
+	}
+	seen := map[objects.Ref]bool{}
+	f.common = slices.DeleteFunc(f.common, func(o *objects.LiveObject) bool {
+		dup := seen[o.Ref]
+		seen[o.Ref] = true
+		return dup
+	})
+}
+
+// manifests are what people may have written before.
+var manifests = []string{
+	"# Our orgs.\nversion: 1\n\ndefaults:\n  cell: ok1 # ours\n\norgs:\n%s",
+	"version: 1\norgs: [%s]\n",
+}
+
+func written(t *rapid.T, n int) []importer.File {
+	kind := rapid.IntRange(0, 2).Draw(t, "manifests")
+	if kind == 1 {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("{domain: org%d.okta.com, cell: ok1, labels: {n: a%d}}", i, i))
+		}
+		return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[1], strings.Join(all, ", "))}}
+	}
+	var entries []string
+	for i := range n {
+		entry := fmt.Sprintf("  # org %d\n  - domain: org%d.okta.com\n    access: {clientID: 0oa%d}\n", i, i, i)
+		if rapid.Bool().Draw(t, "configured") {
+			entry += "    configuration:\n      # before\n      groups:\n        - profile: {name: Offices}\n        - {profile: {name: Gone}, absent: true}\n      settings:\n        threatInsight: {action: none}\n"
+		}
+		entries = append(entries, entry+"    protected: true\n\n")
+	}
+	if kind == 2 {
+		half := n / 2
+		return []importer.File{
+			{Name: "a.yaml", Data: fmt.Appendf(nil, manifests[0], strings.Join(entries[half:], ""))},
+			{Name: "b.yaml", Data: []byte("version: 1\norgs:\n" + cmpOr(strings.Join(entries[:half], ""), "  - domain: other.okta.com\n"))},
+		}
+	}
+	return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[0], strings.Join(entries, ""))}}
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// Whatever a fleet has, the written manifests declare it: a comparison finds nothing.
+// All that could be declared is, the orgs are otherwise as they were, and importing once
+// more changes nothing.
+func TestConfigurationProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := &drawn{T: t}
+		f.draw()
+		var orgs []importer.OrgConfiguration
+		for i := range rapid.IntRange(1, 6).Draw(t, "orgs") {
+			orgs = append(orgs, importer.OrgConfiguration{Domain: fmt.Sprintf("org%d.okta.com", i), Live: f.org()})
+		}
+		files := written(t, len(orgs))
+		opts := importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles}
+		r, err := importer.Configuration(files, orgs, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		desired, err := loadFiles(r.Files)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text(r.Files))
+		}
+		configs := map[string]*objects.Declared{}
+		for _, o := range desired.Orgs {
+			configs[o.Domain] = o.Config
+		}
+		for _, o := range orgs {
+			d := configs[o.Domain]
+			if d == nil {
+				d = &objects.Declared{}
+			}
+			c, err := objects.Compare(d, o.Live)
+			if err != nil || len(c.Differences) > 0 || len(c.Unfixable) > 0 {
+				t.Fatalf("%s: %v %+v\n%v\n%s", o.Domain, err, c, r.Warnings, text(r.Files))
+			}
+			if left := strings.Count(strings.Join(r.Warnings, "\n"), "left out: "); c.Unmanaged > left {
+				t.Fatalf("%s: %d objects are not managed, and there are %d warnings\n%v\n%s", o.Domain, c.Unmanaged, left, r.Warnings, text(r.Files))
+			}
+		}
+		again, err := importer.Configuration(r.Files, orgs, opts)
+		if err != nil {
+			t.Fatalf("again: %v", err)
+		}
+		if diff := cmp.Diff(said(t, r.Files), said(t, again.Files)); diff != "" {
+			t.Fatalf("another import declares something else (-first +second):\n%s\n%s\n%s", diff, text(r.Files), text(again.Files))
+		}
+		third, err := importer.Configuration(again.Files, orgs, opts)
+		if err != nil {
+			t.Fatalf("a third time: %v", err)
+		}
+		if diff := cmp.Diff(text(again.Files), text(third.Files)); diff != "" {
+			t.Fatalf("a third import changes something (-second +third):\n%s", diff)
+		}
+	})
+}
+
+// said returns what manifests declare of the configuration of their orgs.
+func said(t *rapid.T, files []importer.File) map[string]any {
+	desired, err := loadFiles(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]any{}
+	for _, o := range desired.Orgs {
+		if o.Config == nil {
+			continue
+		}
+		for _, d := range o.Config.Objects {
+			all[o.Domain+" "+d.Ref.Kind.Name+" "+d.Ref.Type+" "+d.Ref.Object()] = []any{d.Absent, d.System, d.Body}
+		}
+	}
+	return all
+}
+
+// text returns files as one text.
+func text(files []importer.File) string {
+	all := map[string]string{}
+	for _, f := range files {
+		all[f.Name] = string(f.Data)
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		b.WriteString("--- " + name + "\n" + all[name])
+	}
+	return b.String()
+}
