@@ -72,8 +72,8 @@ var mayImport = map[string]struct {
 	// Above it all.
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
-		"internal/okta/aerial", "internal/okta/auth", "internal/okta/parent", "internal/onboard", "internal/state", "internal/store/journal",
-		"internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest",
+		"internal/onboard", "internal/state", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",

@@ -238,13 +238,33 @@ func checkDomain(org state.Org, domain string) error {
 	return nil
 }
 
+const (
+	// quick is how long a read takes at most that did not have to wait.
+	quick = 2 * time.Second
+	// maxLooks is how often an org is read whose products have to be waited for.
+	// After that Okta is slow, and no further look would be newer.
+	maxLooks = 3
+)
+
+// readProducts reads the org and checks it as read does, and then its products. If
+// these had to wait, both are read again: the org may have another name by now.
+func (w *worker) readProducts(ctx context.Context, c diff.Change) (products []string, err error) {
+	for range maxLooks {
+		if _, err := w.read(ctx, c, false); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		if products, err = w.api.OrgProducts(ctx, w.orgID); err != nil || time.Since(start) <= quick {
+			break
+		}
+	}
+	return products, err
+}
+
 func (w *worker) updateProducts(ctx context.Context, c diff.Change) (string, error) {
 	after := c.After.List()
 	g := w.gate(c, func(ctx context.Context) error {
-		if _, err := w.read(ctx, c, false); err != nil {
-			return err
-		}
-		actual, err := w.api.OrgProducts(ctx, w.orgID)
+		actual, err := w.readProducts(ctx, c)
 		if err != nil {
 			return err
 		}

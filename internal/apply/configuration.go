@@ -13,9 +13,9 @@ import (
 // Configurer opens the configuration of orgs for writing. Its method is called
 // concurrently, for one org once in a run.
 type Configurer interface {
-	// Open prepares to write to the org. what are the lists that are needed for the
-	// changes of the run. An error means that nothing can be written to it.
-	Open(ctx context.Context, target objects.Target, what objects.Reads) (Editor, error)
+	// Open prepares to write to the org; all are the changes of the run. An error means
+	// that nothing can be written to it.
+	Open(ctx context.Context, target objects.Target, all []objects.Difference) (Editor, error)
 }
 
 // Editor writes the objects of one org, one after the other.
@@ -32,7 +32,7 @@ type Editor interface {
 type configuration struct {
 	configurer Configurer // or nil
 	target     objects.Target
-	what       objects.Reads
+	all        []objects.Difference
 
 	editor Editor // nil until the first change
 	err    error  // why there is none
@@ -41,7 +41,6 @@ type configuration struct {
 // newConfiguration returns what is needed to write the objects among the changes of
 // an org; nil if there are none.
 func newConfiguration(c Configurer, changes []diff.Change) *configuration {
-	var all []objects.Difference
 	conf := &configuration{configurer: c}
 	for i := range changes {
 		change := &changes[i]
@@ -49,14 +48,13 @@ func newConfiguration(c Configurer, changes []diff.Change) *configuration {
 			continue
 		}
 		if d, ok := change.Difference(); ok {
-			all = append(all, d)
+			conf.all = append(conf.all, d)
 			conf.target = objects.Target{Domain: change.Org, OrgID: change.OrgID, ClientID: change.ClientID}
 		}
 	}
-	if all == nil {
+	if conf.all == nil {
 		return nil
 	}
-	conf.what = objects.ReadsFor(all)
 	return conf
 }
 
@@ -67,7 +65,7 @@ func (c *configuration) open(ctx context.Context) (Editor, error) {
 	case c.configurer == nil:
 		c.err = errors.New("no way to write the configuration of orgs is set up")
 	default:
-		c.editor, c.err = c.configurer.Open(ctx, c.target, c.what)
+		c.editor, c.err = c.configurer.Open(ctx, c.target, c.all)
 	}
 	return c.editor, c.err
 }

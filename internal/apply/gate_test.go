@@ -374,6 +374,41 @@ func TestOthersChangeMeanwhile(t *testing.T) {
 	})
 }
 
+// TestRenamedMeanwhile: an org that gets another name while its products have to be
+// waited for is left alone, and a read that did not wait costs no further one.
+func TestRenamedMeanwhile(t *testing.T) {
+	for name, fault := range map[string]*simulator.Fault{
+		"limited": {Method: "GET", Path: "/api/v1/orgs/*/products", Status: 429, RetryAfter: 5 * time.Second, Times: 1},
+		"slow":    {Method: "GET", Path: "/api/v1/orgs/*/products", Delay: 5 * time.Second, Times: 1},
+		"at once": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, c := newGated(t, simulatortest.Config{}), gatedChanges[diff.UpdateProducts]
+				c.prepare(t, g)
+				planned := c.change(g)
+				if fault == nil {
+					o := g.apply(t.Context(), t, planned)
+					if n := len(g.wire.looks()); o.Result != apply.Applied || n != 3 { // org, products, and what was written
+						t.Errorf("%d reads, %+v", n, o)
+					}
+					return
+				}
+				g.fault(t, *fault)
+				time.AfterFunc(3*time.Second, func() {
+					if err := g.RenameOrg(g.domain, "acme-renamed.okta.com"); err != nil {
+						t.Error(err)
+					}
+				})
+				o := g.apply(t.Context(), t, planned)
+				if o.Result != apply.Failed || !strings.Contains(o.Error, `is "acme-renamed.okta.com", not`) || len(g.wire.writes()) > 0 {
+					t.Errorf("%+v after the writes %v", o, g.wire.writes())
+				}
+			})
+		})
+	}
+}
+
 // TestSuspendedMeanwhile: what is suspended while a write waits isn't written.
 func TestSuspendedMeanwhile(t *testing.T) {
 	eachWait(t, func(t *testing.T, g *gated, c change) {

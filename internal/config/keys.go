@@ -32,11 +32,14 @@ const (
 	KeyGitStatus         = "git.status"
 	KeyManifests         = "manifests"
 
-	KeyOrgsURL        = "orgs.url"
-	KeyOrgsPrivateKey = "orgs.auth.privateKeyFile"
-	KeyOrgsKeyID      = "orgs.auth.keyID"
-	KeyOrgsDPoP       = "orgs.auth.dpop"
-	KeyOrgsBootstrap  = "orgs.bootstrap"
+	KeyOrgsURL         = "orgs.url"
+	KeyOrgsAuth        = "orgs.auth"
+	KeyOrgsCallsPerOrg = "orgs.callsPerOrg"
+	KeyOrgsShare       = "orgs.share"
+	KeyOrgsPrivateKey  = "orgs.auth.privateKeyFile"
+	KeyOrgsKeyID       = "orgs.auth.keyID"
+	KeyOrgsDPoP        = "orgs.auth.dpop"
+	KeyOrgsBootstrap   = "orgs.bootstrap"
 
 	KeyAllowLockout        = "guards.allowLockout"
 	KeyOwnAddresses        = "guards.ownAddresses"
@@ -62,6 +65,13 @@ func (*Aerial) Keys() struct{ URL, AccountID, Concurrency, Auth, OrgURL string }
 // config it stands.
 func (*Auth) Keys() struct{ OrgURL, ClientID, KeyID, DPoP string } {
 	return struct{ OrgURL, ClientID, KeyID, DPoP string }{"orgURL", "clientID", "keyID", "dpop"}
+}
+
+// Keys returns what hints call the settings of the orgs' APIs.
+func (*Orgs) Keys() struct{ URL, Auth, ClientID, KeyID, DPoP, CallsPerOrg, Share string } {
+	return struct{ URL, Auth, ClientID, KeyID, DPoP, CallsPerOrg, Share string }{
+		KeyOrgsURL, KeyOrgsAuth, "access.clientID", KeyOrgsKeyID, KeyOrgsDPoP, KeyOrgsCallsPerOrg, KeyOrgsShare,
+	}
 }
 
 // Keys returns what hints call the settings of the parent, and that of the

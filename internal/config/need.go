@@ -61,6 +61,28 @@ func (c *Config) NeedAerial() error {
 	return e
 }
 
+// NeedAccess returns the keys that making a service app in an org needs and the config
+// lacks, as a *MissingError; nil if it lacks none.
+func (c *Config) NeedAccess() error {
+	e := &MissingError{File: c.File}
+	for _, need := range []struct {
+		key string
+		met bool
+	}{
+		{KeyAerialAccountID, c.Aerial.AccountID != ""},
+		{KeyOrgsPrivateKey, c.Orgs.HasAuth()},
+		{KeyStateDir, c.State.Dir != ""},
+	} {
+		if !need.met {
+			e.Keys = append(e.Keys, need.key)
+		}
+	}
+	if len(e.Keys) == 0 {
+		return nil
+	}
+	return e
+}
+
 // NeedSource returns a *MissingError if the config names no manifests.
 func (c *Config) NeedSource() error {
 	if c.Git != nil || c.Manifests != "" {

@@ -21,3 +21,32 @@ func TestSameManifests(t *testing.T) {
 		}
 	}
 }
+
+// What a webhook or a commit status needs has no part in reading manifests.
+func TestSameManifestsOfGit(t *testing.T) {
+	git := func(change func(*Git)) *Config {
+		g := &Git{URL: "https://git.example/orgs", Branch: "main", Webhook: Secret{file: "a"}}
+		change(g)
+		return &Config{Git: g}
+	}
+	c := git(func(*Git) {})
+	for _, tt := range []struct {
+		name string
+		next *Config
+		same bool
+	}{
+		{"another secret of the webhook", git(func(g *Git) { g.Webhook = Secret{file: "b"} }), true},
+		{"no webhook", git(func(g *Git) { g.Webhook = Secret{} }), true},
+		{"a commit status", git(func(g *Git) { g.Status = &GitStatus{} }), true},
+		{"another branch", git(func(g *Git) { g.Branch = "next" }), false},
+		{"signatures", git(func(g *Git) { g.Verify = &Verify{} }), false},
+		{"no git", &Config{}, false},
+	} {
+		if got := c.SameManifests(tt.next); got != tt.same {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		if got := tt.next.SameManifests(c); got != tt.same {
+			t.Errorf("%s, the other way: %v", tt.name, got)
+		}
+	}
+}

@@ -110,6 +110,33 @@ func TestGuardOfTheDayOverRuns(t *testing.T) {
 	}
 }
 
+// A clock that jumps ahead doesn't end the day: Okta gives no token to a clock that is
+// more than an hour ahead of its own, and a token from before counts as expired.
+func TestGuardOfTheDayWithAClockThatIsAhead(t *testing.T) {
+	const n = 30
+	bubble(t, func(t *testing.T) {
+		ahead := time.Duration(0)
+		w := newWorld(t, worldOptions{
+			mode: "apply", seed: fleetSeed(n), now: func() time.Time { return time.Now().Add(-ahead) },
+			extra: "guards: {maxDestructiveOrgsPerDay: 2}\nstate: {dir: " + filepath.Join(t.TempDir(), "state") + "}\n",
+		})
+		w.commit(declareFleet(n, 2))
+		w.expect(ResultApplied)
+		w.commit(declareFleet(n, 4))
+		w.expectRefused("maxDestructiveOrgsPerDay")
+		time.Sleep(25 * time.Hour) // for this program alone
+		ahead = 25 * time.Hour
+		if s := w.expect(ResultError); !strings.Contains(s.LastRun.Problem.Hint, "clock is 25h0m0s ahead of Okta's") {
+			t.Errorf("problem %+v", s.LastRun.Problem)
+		}
+		ahead = 0 // a day later
+		w.expect(ResultApplied)
+		if got := w.inactiveOrgs(n); got != 4 {
+			t.Errorf("%d orgs are INACTIVE", got)
+		}
+	})
+}
+
 // A plan is made before another process uses up the day: each write asks again.
 func TestGuardOfTheDayBetweenProcesses(t *testing.T) {
 	const n = 60

@@ -147,27 +147,34 @@ func TestReloadRefused(t *testing.T) {
 // What was read from another place is no fallback, and what was read from the same
 // place stays one.
 func TestReloadAndLastGood(t *testing.T) {
-	for _, moved := range []bool{false, true} {
+	for _, tt := range []struct {
+		edit  []string
+		moved bool
+	}{
+		{[]string{"mode: report", "mode: apply"}, false},
+		{[]string{"path: orgs", "path: orgs, webhook: {secretFile: HOOK}"}, false},
+		{[]string{"path: orgs", "path: orgs/orgs.yaml"}, true},
+	} {
 		bubble(t, func(t *testing.T) {
 			w, edit := reloadable(t, worldOptions{extra: "schedule: '@every 10m'\n"})
+			hook := filepath.Join(w.dir, "hook")
+			if err := os.WriteFile(hook, []byte("a secret of the webhook that is long enough"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			time.AfterFunc(time.Minute, func() {
 				w.commit("version: 1\norgs: [{domain: nonsense}]\n")
-				if moved {
-					edit("path: orgs", "path: orgs/orgs.yaml")
-				} else {
-					edit("mode: report", "mode: apply")
-				}
+				edit(tt.edit[0], strings.Replace(tt.edit[1], "HOOK", hook, 1))
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			w.loop.serve(ctx)
 			last := *w.tracker.read(time.Now()).LastRun
 			want := ResultInSync // as the last good one has it
-			if moved {
+			if tt.moved {
 				want = ResultError
 			}
 			if last.Trigger != TriggerReload || last.Result != want {
-				t.Errorf("moved %v: %s %s", moved, last.Trigger, last.Result)
+				t.Errorf("%s: %s %s", tt.edit[1], last.Trigger, last.Result)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -597,6 +598,63 @@ func TestRunParentWithCustomDomain(t *testing.T) {
 					return
 				}
 				if len(s.Refusals) != 1 || s.Refusals[0].Guard != diff.GuardParent {
+					t.Errorf("refusals %+v", s.Refusals)
+				}
+				expectLines(t, "writes", w.writes())
+			})
+		})
+	}
+}
+
+// A parent that was renamed before this program ever saw it is known by the id that
+// it tells. It is asked only where a plan deactivates an org and the config's domain
+// leads to no org.
+func TestRunParentRenamedBeforeTheFirstRun(t *testing.T) {
+	const renamed = "acme-group.okta.com"
+	for _, tc := range []struct {
+		name, org, fault string
+		renamed          bool
+		result           Result
+		asked            int
+	}{
+		{"the parent itself", renamed, "", true, ResultRefused, 1},
+		{"another org", labs, "", true, ResultApplied, 1},
+		{"another org while the parent is silent", labs, "status=404", true, ResultApplied, 1},
+		{"not renamed", labs, "", false, ResultApplied, 0},
+		{"nothing deactivated", "", "", true, ResultInSync, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				seed := testSeed()
+				if tc.renamed {
+					seed.Orgs[1].Domain = renamed
+				}
+				w := newWorld(t, worldOptions{mode: "apply", seed: seed, extra: "state: {dir: " + filepath.Join(t.TempDir(), "state") + "}\n"})
+				if tc.fault != "" {
+					w.fault("GET /.well-known/okta-organization " + tc.fault)
+				}
+				status := "INACTIVE"
+				if tc.org == "" {
+					tc.org, status = labs, "ACTIVE"
+				}
+				w.commit(fmt.Sprintf("version: 1\norgs:\n  - {domain: %s, status: %s}\n", tc.org, status))
+				s := w.expect(tc.result)
+				asked := 0
+				for _, r := range w.sim.Requests() {
+					if r.Path == "/.well-known/okta-organization" {
+						asked++
+					}
+				}
+				if asked != tc.asked {
+					t.Errorf("asked %d times, want %d", asked, tc.asked)
+				}
+				if n := len(w.log.lines(t, "it is not known which org a parent is; if it was renamed, it isn't recognized")); (n == 1) != (tc.fault != "") {
+					t.Errorf("%d warnings", n)
+				}
+				if tc.result != ResultRefused {
+					return
+				}
+				if len(s.Refusals) != 1 || s.Refusals[0].Guard != diff.GuardParent || !strings.Contains(s.Refusals[0].Message, renamed+" is a parent org") {
 					t.Errorf("refusals %+v", s.Refusals)
 				}
 				expectLines(t, "writes", w.writes())

@@ -110,6 +110,8 @@ type worldOptions struct {
 	// watch, where not nil, is put before the simulator.
 	watch   *secrets
 	latency time.Duration
+	// now, where not nil, is Okta's clock.
+	now func() time.Time
 	// git is more of the config's git block; url and path are there.
 	git string
 	// prepare, where not nil, is called before the config is loaded.
@@ -122,7 +124,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.seed == nil {
 		o.seed = testSeed()
 	}
-	c := simulatortest.Config{Seed: o.seed, Scopes: o.scopes, Options: simulator.Options{Latency: o.latency}}
+	c := simulatortest.Config{Seed: o.seed, Scopes: o.scopes, Options: simulator.Options{Latency: o.latency, Now: o.now}}
 	sim := simulatortest.New(t, c)
 	base := sim.RoundTripper()
 	if o.watch != nil {

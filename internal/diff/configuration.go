@@ -35,14 +35,14 @@ type Configuration struct {
 	outdated map[objectOp]string
 }
 
-// objectOp identifies a change of an org's configuration: no plan changes an object
-// twice, but the order of its children may change as well.
+// objectOp identifies a change of an org's configuration. An object that can only be
+// deleted is deleted and created.
 type objectOp struct {
-	ref     objects.Ref
-	reorder bool
+	op  objects.Op
+	ref objects.Ref
 }
 
-func opOf(d *objects.Difference) objectOp { return objectOp{d.Ref, d.Op == objects.Reorder} }
+func opOf(d *objects.Difference) objectOp { return objectOp{d.Op, d.Ref} }
 
 // PartConfiguration is the Part of an Unknown of which only the org's configuration
 // could not be read.
@@ -127,14 +127,19 @@ func RecheckConfiguration(changes []Change, live *objects.Live, own []string) *C
 
 // finder finds live objects.
 type finder struct {
-	live  *objects.Live
 	byID  map[string]*objects.LiveObject // by kind and id
 	byRef map[objects.Ref][]*objects.LiveObject
+	// order are the names of the objects of each group of ordered ones, without those
+	// that Okta made, and with those that the plan creates.
+	order map[objects.Ref][]string
 }
 
 func newFinder(live *objects.Live) *finder {
-	f := &finder{live: live, byID: map[string]*objects.LiveObject{}, byRef: map[objects.Ref][]*objects.LiveObject{}}
+	f := &finder{byID: map[string]*objects.LiveObject{}, byRef: map[objects.Ref][]*objects.LiveObject{}, order: map[objects.Ref][]string{}}
 	for _, o := range live.Objects {
+		if !o.System {
+			f.order[groupOf(o.Ref)] = append(f.order[groupOf(o.Ref)], o.Ref.Name)
+		}
 		f.byRef[o.Ref] = append(f.byRef[o.Ref], o)
 		if o.ID != "" {
 			f.byID[o.Ref.Kind.Name+" "+o.ID] = o
@@ -143,39 +148,43 @@ func newFinder(live *objects.Live) *finder {
 	return f
 }
 
-// outdated returns why a difference of a saved plan can't be written any more, or "".
-func (f *finder) outdated(d *objects.Difference) string {
-	if d.Op == objects.Reorder {
-		var before []string
-		if len(d.Fields) > 0 {
-			before = names(d.Fields[0].Before)
-		}
-		return moved(List(f.order(d)), List(before))
-	}
-	same := f.byRef[d.Ref]
-	if len(same) > 1 {
-		return "two live objects have this name"
-	}
-	var o *objects.LiveObject
-	if len(same) == 1 {
-		o = same[0]
-	}
-	if d.ID != "" {
-		switch byID := f.byID[d.Ref.Kind.Name+" "+d.ID]; {
-		case byID == nil && o != nil:
-			return "it was deleted and made again: its id is " + o.ID + ", but the plan was made for " + d.ID
-		case byID != nil && byID != o:
-			return "it is called " + byID.Ref.Object() + " now"
-		case byID != nil && byID.System != d.System:
-			return "it is an object that Okta made, or is none any more"
-		}
-	}
-	return stillFits(d, o)
+// groupOf returns what the objects of one order have in common.
+func groupOf(r objects.Ref) objects.Ref {
+	r.Name = ""
+	return r
 }
 
-// stillFits returns why a live object is not as the difference was made for, or "".
-func stillFits(d *objects.Difference, o *objects.LiveObject) string {
-	err := d.Check(o)
+// outdated returns why a difference of a saved plan can't be written any more, or "".
+// The differences come in the order of the plan.
+func (f *finder) outdated(d *objects.Difference) string {
+	if d.Op == objects.Reorder {
+		return misfit(d.CheckOrder(f.order[d.Ref]))
+	}
+	same := f.byRef[d.Ref]
+	var o *objects.LiveObject
+	if len(same) > 0 {
+		o = same[0]
+	}
+	byID := f.byID[d.Ref.Kind.Name+" "+d.ID]
+	switch {
+	case len(same) > 1:
+		return "two live objects have this name"
+	case byID != nil && byID != o:
+		return "it is called " + byID.Ref.Object() + " now"
+	}
+	why := misfit(d.Check(o))
+	switch {
+	case why != "":
+	case d.Op == objects.Create && o == nil:
+		f.order[groupOf(d.Ref)] = append(f.order[groupOf(d.Ref)], d.Ref.Name)
+	case d.Op == objects.Delete:
+		delete(f.byRef, d.Ref) // it may be created again
+	}
+	return why
+}
+
+// misfit returns why a live object is not as a difference was made for, or "".
+func misfit(err error) string {
 	var elsewhere *objects.MovedError
 	switch {
 	case err == nil:
@@ -187,28 +196,6 @@ func stillFits(d *objects.Difference, o *objects.LiveObject) string {
 		return fmt.Sprintf("%s: live is %s, but the plan was made for %s", f.Path, jsonText(f.After), jsonText(f.Before))
 	}
 	return err.Error()
-}
-
-// order returns the names of the live objects among which d changes the order.
-func (f *finder) order(d *objects.Difference) []string {
-	all := []string{}
-	for _, o := range f.live.Objects {
-		if o.Ref.Kind == d.Ref.Kind && o.Ref.Type == d.Ref.Type && o.Ref.Parent == d.Ref.Parent {
-			all = append(all, o.Ref.Name)
-		}
-	}
-	return all
-}
-
-// names returns the texts of a list.
-func names(v any) []string {
-	all := []string{}
-	list, _ := v.([]any)
-	for _, x := range list {
-		s, _ := x.(string)
-		all = append(all, s)
-	}
-	return all
 }
 
 // IsObject reports whether the change is one of the org's configuration.
@@ -267,8 +254,29 @@ func objectField(kind, typ, object string) string {
 
 func fieldOfRef(r objects.Ref) string { return objectField(r.PlanKind(), r.Type, r.Object()) }
 
-// fieldOfObject returns a field of an object, such as "networkZones/Offices: type".
-func fieldOfObject(r objects.Ref, path string) string { return fieldOfRef(r) + ": " + path }
+// fieldOfObject returns a field of an object, such as "networkZones/Offices: type"; the
+// object alone without a path.
+func fieldOfObject(r objects.Ref, path string) string {
+	if path == "" {
+		return fieldOfRef(r)
+	}
+	return fieldOfRef(r) + ": " + path
+}
+
+// sidesOf returns the sides of an unfixable difference. One without a path is about
+// the object as a whole.
+func sidesOf(u *objects.Unfixable) (declared, actual string) {
+	switch {
+	case u.Path != "":
+		return jsonText(u.Declared), jsonText(u.Live)
+	case u.Declared == absent:
+		return absent, "there"
+	}
+	return FieldDeclared, absent
+}
+
+// absent is what an object is declared that must not be there.
+const absent = "absent"
 
 // configure plans the org's configuration, if it is looked at.
 func (d *orgDiff) configure(org *state.Org, opts Options) {
@@ -297,8 +305,10 @@ func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[
 		c.OrgID, c.ClientID, c.Risks = orgID, d.org.ClientID, risks[i]
 		d.add(c)
 	}
-	for _, u := range all.Unfixable {
-		d.cannotFix(fieldOfObject(u.Ref, u.Path), jsonText(u.Declared), jsonText(u.Live))
+	for i := range all.Unfixable {
+		u := &all.Unfixable[i]
+		declared, actual := sidesOf(u)
+		d.cannotFix(fieldOfObject(u.Ref, u.Path), declared, actual)
 		d.unfixable[len(d.unfixable)-1].Reason = u.Reason
 	}
 	d.objects = ObjectSummary{Declared: all.Declared, InSync: all.InSync, Unmanaged: all.Unmanaged}
@@ -377,8 +387,8 @@ func (o *Options) configurationOf(org *state.DesiredOrg) *Configuration {
 }
 
 // ofObject reports whether the difference is one of the org's configuration, whose
-// fields have a colon.
-func (u *Unfixable) ofObject() bool { return strings.Contains(u.Field, ": ") }
+// fields have a slash.
+func (u *Unfixable) ofObject() bool { return strings.Contains(u.Field, "/") }
 
 // configureLater notes that an org which is to be linked is configured after that.
 func (d *orgDiff) configureLater() {

@@ -155,6 +155,15 @@ func (g *Guards) NeverDeactivated() (ids, domains []string, all bool) {
 	return slices.Compact(ids), domains, all
 }
 
+// Unidentified returns those of ParentDomains of which it isn't known which org has
+// them, because neither the actual state nor Known has an org with that domain.
+func (g *Guards) Unidentified(actual *state.Actual) []string {
+	return slices.DeleteFunc(slices.Clone(g.ParentDomains), func(domain string) bool {
+		return slices.ContainsFunc(actual.Orgs, func(o state.Org) bool { return bare(o.Domain) == domain }) ||
+			slices.ContainsFunc(g.Known, func(k KnownOrg) bool { return bare(k.Domain) == domain })
+	})
+}
+
 // KnownOrgs returns what the actual state says of orgs that an answer may lack
 // later.
 func KnownOrgs(actual *state.Actual) []KnownOrg {

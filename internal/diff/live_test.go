@@ -159,6 +159,34 @@ func TestWhereParentsCreate(t *testing.T) {
 	}
 }
 
+// TestParentNotListed: where the parent isn't in the account, the plan notes that the
+// cell of the new org can't be checked.
+func TestParentNotListed(t *testing.T) {
+	parent := state.Org{ID: "00op", Domain: "acme.okta.com", Cell: "ok2", Status: state.Active}
+	const note = "check by hand that `cell: ok2` is right (orgs.yaml:3:5): a new org gets the cell of its parent, and the account's list of orgs doesn't show the parent \"acme\""
+	for _, tt := range []struct {
+		name     string
+		manifest string
+		orgs     []state.Org
+		want     string
+	}{
+		{"listed", newOrg, []state.Org{parent}, ""},
+		{"not listed", newOrg, nil, note},
+		{"there already", newOrg, []state.Org{{ID: "00o9", Domain: "acme-new.okta.com", Cell: "ok2", Status: state.Active}}, "it exists: put `id: 00o9` into its manifest (orgs.yaml:3:5), so that it isn't created again if it is renamed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			plan := planOf(t, load(t, tt.manifest), live(tt.orgs...), diff.Options{Parents: map[string]string{"acme": "acme.okta.com"}})
+			got := ""
+			for _, n := range plan.Notes {
+				got += n.Message
+			}
+			if got != tt.want {
+				t.Errorf("notes = %s\nwant    %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestNoDeletions: where deletions can't be recorded, none is requested.
 func TestNoDeletions(t *testing.T) {
 	desired := load(t, "version: 1\norgs: [{domain: a.okta.com, status: INACTIVE, requestDeletion: true}]\n")

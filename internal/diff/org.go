@@ -122,6 +122,7 @@ func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	case len(found) == 0:
 		d.missing(live)
 		d.configureLater()
+		d.noteCell(live, opts)
 	case !d.mismatched(found):
 		d.compare(found[0], opts)
 		for i := range d.unknown {
@@ -239,6 +240,19 @@ func (d *orgDiff) askForID(org *state.Org) {
 	if d.org.Create != nil && d.org.ID == "" {
 		d.notes = append(d.notes, Note{Org: d.org.Domain, Message: fmt.Sprintf(
 			"it exists: put `id: %s` into its manifest (%s), so that it isn't created again if it is renamed", org.ID, d.org.Pos)})
+	}
+}
+
+// noteCell notes that it can't be checked whether an org will be created in the
+// declared cell, which is that of its parent: a parent need not be in the account.
+func (d *orgDiff) noteCell(live *index, opts Options) {
+	if d.org.Create == nil || d.org.ID != "" || d.org.RequestDeletion {
+		return
+	}
+	if parent, ok := opts.Parents[d.org.Create.Parent]; ok && len(live.byDomain[parent]) == 0 {
+		d.notes = append(d.notes, Note{Org: d.org.Domain, Message: fmt.Sprintf(
+			"check by hand that `cell: %s` is right (%s): a new org gets the cell of its parent, and the account's list of orgs doesn't show the parent %q",
+			d.org.Cell, d.org.Pos, d.org.Create.Parent)})
 	}
 }
 

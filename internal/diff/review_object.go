@@ -60,6 +60,19 @@ func newBaseline(base *objects.Comparison) *baseline {
 	return b
 }
 
+// of returns what the base wants of the object that d changes, or nil.
+func (b *baseline) of(d *objects.Difference) *objects.Difference {
+	if same := b.diffs[opOf(d)]; same != nil || d.Op == objects.Reorder {
+		return same
+	}
+	for _, op := range []objects.Op{objects.Create, objects.Update, objects.Delete} {
+		if other := b.diffs[objectOp{op, d.Ref}]; other != nil {
+			return other
+		}
+	}
+	return nil
+}
+
 // attribute sets the origins of a change and of its fields. A field is existing drift
 // if the base wants the same value there, and in conflict if it wants another one.
 func (b *baseline) attribute(c *Change) {
@@ -68,7 +81,7 @@ func (b *baseline) attribute(c *Change) {
 	if !ok {
 		return
 	}
-	base := b.diffs[opOf(&d)]
+	base := b.of(&d)
 	if base == nil {
 		for i := range c.Fields {
 			c.Fields[i].Origin = ThisChange
@@ -121,9 +134,10 @@ func (b *baseline) originOf(u *Unfixable) Origin {
 	switch was := b.unfixable[u.Field]; {
 	case was == nil:
 		return ThisChange
-	case jsonText(was.Declared) == u.Desired:
-		return ExistingDrift
 	default:
+		if declared, _ := sidesOf(was); declared == u.Desired {
+			return ExistingDrift
+		}
 		return Conflict
 	}
 }
@@ -134,46 +148,23 @@ func (p *pair) settledObjects(base *objects.Comparison) []Settled {
 	if base == nil || len(base.Differences) == 0 {
 		return nil
 	}
-	bodies := map[objects.Ref]map[string]any{}
-	for _, o := range declaredBy(p.head).Objects {
-		if !o.Absent {
-			bodies[o.Ref] = o.Body
-		}
-	}
+	was := newBaseline(base)
 	var all []Settled
-	for i := range base.Differences {
-		d := &base.Differences[i]
-		if d.Op != objects.Update {
+	there := objects.CompareDeclared(declaredBy(p.base), declaredBy(p.head))
+	for i := range there.Differences {
+		d := &there.Differences[i]
+		drift := was.diffs[opOf(d)]
+		if d.Op != objects.Update || drift == nil {
 			continue
 		}
 		for _, f := range d.Fields {
-			if v, ok := lookup(bodies[d.Ref], f.Path); ok && reflect.DeepEqual(v, f.Before) {
-				all = append(all, Settled{p.head.Domain, fieldOfObject(d.Ref, f.Path), Text(jsonText(f.After)), Text(jsonText(f.Before))})
+			if live := fieldAt(drift.Fields, f.Path); live != nil && reflect.DeepEqual(live.Before, f.After) {
+				all = append(all, Settled{p.head.Domain, fieldOfObject(d.Ref, f.Path), Text(jsonText(live.After)), Text(jsonText(f.After))})
 			}
 		}
 	}
 	slices.SortFunc(all, func(a, b Settled) int { return strings.Compare(a.Field, b.Field) })
 	return all
-}
-
-// lookup returns the value at a path of names joined by dots, which a name may have as
-// well.
-func lookup(v any, path string) (any, bool) {
-	m, _ := v.(map[string]any)
-	if x, ok := m[path]; ok {
-		return x, true
-	}
-	for i := range len(path) {
-		if path[i] != '.' {
-			continue
-		}
-		if x, ok := m[path[:i]]; ok {
-			if found, ok := lookup(x, path[i+1:]); ok {
-				return found, true
-			}
-		}
-	}
-	return nil, false
 }
 
 // objectSettings returns what the change declares of the org's configuration and
@@ -197,7 +188,7 @@ func (p *pair) objectSettings(shown map[place]bool) []Setting {
 		case objects.Create:
 			set(field, "", FieldDeclared)
 		case objects.Delete:
-			set(field, "", "absent")
+			set(field, "", absent)
 		default:
 			for _, f := range d.Fields {
 				set(fieldOfObject(d.Ref, f.Path), textOf(f.Before), textOf(f.After))

@@ -105,8 +105,7 @@ func (p *Plan) applicable() error {
 }
 
 // compareChanges orders changes by org, then as they are applied. The objects of an
-// org that aren't deleted are in the order of their comparison, which depends on what
-// refers to what.
+// org stay in the order of their comparison, which depends on what refers to what.
 func compareChanges(a, b Change) int {
 	return cmp.Or(strings.Compare(a.Org, b.Org), order[a.Action]-order[b.Action])
 }
@@ -114,8 +113,8 @@ func compareChanges(a, b Change) int {
 // order is that in which the changes of one org are applied.
 var order = map[Action]int{
 	RenameAccount: 0, CreateOrg: 1, LinkOrg: 2, UpdateProducts: 3, SetStatus: 4,
-	CreateObject: 5, UpdateObject: 5, ReorderObjects: 5, DeleteObject: 6,
-	RequestDeletion: 7,
+	CreateObject: 5, UpdateObject: 5, ReorderObjects: 5, DeleteObject: 5,
+	RequestDeletion: 6,
 }
 
 // check returns an error if what the guards rely on contradicts what the change

@@ -113,15 +113,17 @@ func checkFields(d *objects.Difference) error {
 	return nil
 }
 
-// listsNames reports whether v is a list of distinct texts.
+// listsNames reports whether v is a list of distinct names.
 func listsNames(v any) bool {
 	list, ok := v.([]any)
-	if !ok {
-		return false
+	seen := map[any]bool{"": true}
+	for _, x := range list {
+		if _, text := x.(string); !text || seen[x] {
+			return false
+		}
+		seen[x] = true
 	}
-	all := names(list)
-	slices.Sort(all)
-	return !slices.Contains(all, "") && len(slices.Compact(all)) == len(list)
+	return ok
 }
 
 // checkValue returns an error if a kind has no field with this path, or if the field

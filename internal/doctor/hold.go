@@ -20,9 +20,19 @@ import (
 // which of those are about no declared org.
 func (e *examination) writes(context.Context) Check {
 	rules := reconcile.Holds(e.cfg, e.journal)
-	if err := rules.Unreadable; err != nil {
-		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "nothing is written until what is suspended can be read: fix that"))
+	err := rules.Unreadable
+	rules.Unreadable = nil // which would hide what else is held
+	found := e.holds(rules)
+	if err != nil {
+		found.Status = Failure
+		found.Message = text.JoinLines(err.Error()) + "; beside that, " + found.Message
+		found.Hint = cmp.Or(text.Hint(err), "nothing is written until what is suspended can be read: fix that")
 	}
+	return found
+}
+
+// holds is writes for rules that could be read.
+func (e *examination) holds(rules *freeze.Rules) Check {
 	now := e.opts.Now()
 	if len(rules.Windows)+len(rules.Suspensions) == 0 {
 		return fine("nothing is held: there are neither windows nor suspensions")

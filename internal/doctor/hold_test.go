@@ -28,6 +28,19 @@ func (w *world) suspend(s freeze.Suspension) {
 	}
 }
 
+// unreadableSuspension adds one that can't be read to the journal.
+func unreadableSuspension(w *world) {
+	w.suspend(freeze.Suspension{Reason: "audit", Owner: "bob"})
+	db, err := sql.Open("sqlite", w.path("state/journal.db"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`UPDATE suspensions SET orgs = '{'`); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestWrites tells what is held by windows and suspensions.
 func TestWrites(t *testing.T) {
 	now := time.Now().UTC()
@@ -55,17 +68,9 @@ func TestWrites(t *testing.T) {
 			warning("window 1 is about no declared org (acme-*.okta.cmo)", "correct the patterns")},
 		{"a suspension for nobody", "suspend:\n  - {reason: migration, owner: ada, orgs: [\"*.okta.cmo\"]}\n", nil,
 			warning(`nothing is held (0 windows, 1 suspension); the suspension by "ada" is about no declared org`, "correct the patterns")},
-		{"unreadable", "", func(w *world) {
-			w.suspend(freeze.Suspension{Reason: "audit", Owner: "bob"})
-			db, err := sql.Open("sqlite", w.path("state/journal.db"))
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			defer db.Close()
-			if _, err := db.Exec(`UPDATE suspensions SET orgs = '{'`); err != nil {
-				w.t.Fatal(err)
-			}
-		}, failure("can't be understood", "everything is held until then")},
+		{"unreadable", "", unreadableSuspension, failure("can't be understood", "everything is held until then")},
+		{"unreadable, beside a window", "windows:\n  - {deny: " + open + ", orgs: [acme-aerial.okta.com]}\n", unreadableSuspension,
+			failure("beside that, 1 of 4 orgs held: freeze window until ", "everything is held until then")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

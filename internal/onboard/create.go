@@ -71,6 +71,9 @@ func (n *creation) create(ctx context.Context) (apply.Created, error) {
 	if err != nil {
 		return apply.Created{}, err
 	}
+	if err := n.renamed(ctx, token); err != nil {
+		return apply.Created{}, err
+	}
 	if token.found && rec != nil && rec.Step == journal.Sent {
 		return n.adopt(ctx, rec, token)
 	}

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
 
 // Linked records that an org is in the account, if its creation is in the journal;
 // see apply.Creator.
-func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string) {
+func (o *Onboarder) Linked(ctx context.Context, domain, orgID string) (note string) {
 	if o.journal == nil {
 		return ""
 	}
@@ -21,6 +20,11 @@ func (o *Onboarder) Linked(_ context.Context, domain, orgID string) (note string
 	if err != nil {
 		o.log.Error("the journal could not note that an org is linked; the next run does", "org", domain, "error", err)
 		return "the journal could not note that the org is linked: " + err.Error()
+	}
+	if access := o.openAccess(ctx, domain, orgID); note == "" {
+		note = access
+	} else if access != "" {
+		note += "; " + access
 	}
 	return note
 }
@@ -57,6 +61,11 @@ func (o *Onboarder) markLinked(domain, orgID string) (note string, err error) {
 	rec.OrgID = orgID
 	if note, err = o.findToken(rec, loss); err != nil {
 		return note, err
+	}
+	if rec.Token != journal.TokenLost && note == "" {
+		if err := o.beginAccess(domain, orgID); err != nil {
+			return note, err
+		}
 	}
 	return note, o.journal.MarkLinked(key, orgID)
 }
@@ -117,10 +126,9 @@ func Unfinished(c *journal.Creation) bool {
 
 // CatchUp brings the journal up to date with the account, before plan is applied:
 // the plan doesn't link an org again that was linked just before a process ended.
-// find returns the managed org with this id or, where id is empty, this domain, and
-// nil if there is none; it is called only for orgs whose creation is Unfinished.
-// CatchUp may be repeated. Its error is one of the journal or of find.
-func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx context.Context, id, domain string) (*state.Org, error)) error {
+// Only orgs whose creation is Unfinished are looked for. CatchUp may be repeated.
+// Its error is one of the journal or of Options.Find.
+func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan) error {
 	if o.journal == nil {
 		return nil
 	}
@@ -138,7 +146,7 @@ func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx 
 	var errs []error
 	for i := range all {
 		if rec := &all[i]; Unfinished(rec) && !linking[rec.Domain] {
-			errs = append(errs, o.catchUp(ctx, rec, changing[rec.Domain], find))
+			errs = append(errs, o.catchUp(ctx, rec, changing[rec.Domain]))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -147,9 +155,9 @@ func (o *Onboarder) CatchUp(ctx context.Context, plan *diff.Plan, find func(ctx 
 	return nil
 }
 
-func (o *Onboarder) catchUp(ctx context.Context, rec *journal.Creation, changing bool, find func(ctx context.Context, id, domain string) (*state.Org, error)) error {
+func (o *Onboarder) catchUp(ctx context.Context, rec *journal.Creation, changing bool) error {
 	if rec.Step != journal.Linked {
-		org, err := find(ctx, rec.OrgID, rec.Domain)
+		org, err := o.find(ctx, rec.OrgID, rec.Domain)
 		if err != nil || org == nil {
 			return err
 		}

@@ -40,6 +40,9 @@ type Journal interface {
 	MarkLinked(k journal.Key, orgID string) error
 	MarkDone(journal.Key) error
 	Note(k journal.Key, problem string) error
+
+	AccessJournal
+	Accesses(account string) ([]journal.Access, error)
 }
 
 // ParentAPI is a parent org; *parent.Client is one.
@@ -78,9 +81,14 @@ type Options struct {
 	Sink    tokens.Sink
 	// Parents are those of the config, by name.
 	Parents map[string]Parent
+	// Find returns the managed org with this id or, where id is empty, this domain;
+	// nil if there is none.
+	Find func(ctx context.Context, id, domain string) (*state.Org, error)
 	// Refused keeps the refusals that could not be written to the journal, by
 	// domain; nil is one of its own. Give all Onboarders of a process the same.
 	Refused *sync.Map
+	// Bootstrap makes the service apps of orgs that are created; nil makes none.
+	Bootstrap Bootstrapper
 	// Logger logs each step; nil is silent.
 	Logger *slog.Logger
 }
@@ -92,8 +100,12 @@ type Onboarder struct {
 	journal Journal
 	sink    tokens.Sink
 	parents map[string]*creator
+	find    func(ctx context.Context, id, domain string) (*state.Org, error)
 	refused *sync.Map // reason by domain
 	log     *slog.Logger
+
+	bootstrap Bootstrapper
+	fresh     sync.Map // parent.Token by domain
 }
 
 // creator is a parent, with a lock that serializes the creations.
@@ -110,8 +122,11 @@ func New(opts Options) *Onboarder {
 		journal: opts.Journal,
 		sink:    opts.Sink,
 		parents: map[string]*creator{},
+		find:    opts.Find,
 		refused: cmp.Or(opts.Refused, &sync.Map{}),
 		log:     opts.Logger,
+
+		bootstrap: opts.Bootstrap,
 	}
 	for name, p := range opts.Parents {
 		o.parents[name] = &creator{Parent: p, name: name, lock: make(chan struct{}, 1)}

@@ -539,6 +539,28 @@ func TestStrayToken(t *testing.T) {
 	}
 }
 
+// An org whose token is in the sink is known by the id in its name, though nothing
+// else remembers it: after a rename no second one is created.
+func TestStrayTokenOfARenamedOrg(t *testing.T) {
+	w := newWorld(t, nil, fresh)
+	w.once(t)
+	if err := os.RemoveAll(w.stateDir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RenameOrg(fresh, "acme-renamed.okta.com"); err != nil {
+		t.Fatal(err)
+	}
+	org, _ := w.Org("acme-renamed.okta.com")
+	o := outcome(t, w.once(t), fresh, diff.CreateOrg)
+	if o.Result != apply.Failed || !strings.Contains(o.Error, "was renamed: its token is stored (") || !strings.Contains(o.Error, `is "acme-renamed.okta.com" now`) ||
+		!strings.Contains(o.Hint, "change the domain in the manifest to acme-renamed.okta.com, and add `id: "+org.ID+"`") {
+		t.Errorf("%+v", o)
+	}
+	if n := w.creationsSent(); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
 // An org that was linked by hand, or just before the process ended, is not in
 // the plan any more; the journal learns of it all the same.
 func TestCatchUp(t *testing.T) {

@@ -32,6 +32,7 @@ func (n *creation) record(ctx context.Context, answer parent.Created) (apply.Cre
 			lost = "the token sink did not take it: " + err.Error()
 		} else {
 			lost = ""
+			n.keepToken(n.key.Domain, answer.Token)
 		}
 	}
 	wrongName := n.checkName(answer)

@@ -57,6 +57,22 @@ func (n *creation) madeAsAnother(rec *journal.Creation) error {
 		"declare it under the name that it has in Okta, with this id; its token is stored as "+token.Where)
 }
 
+// renamed returns an error if the org whose token is stored is in the account under
+// another name than the declared one. The journal doesn't know it, or no plan would
+// create it; and the org that has the declared name by now is another one.
+func (n *creation) renamed(ctx context.Context, token lookup) error {
+	if !token.found || token.OrgID == "" {
+		return nil
+	}
+	org, err := n.find(ctx, token.OrgID, "")
+	if err != nil || org == nil || org.Domain == "" || org.Domain == n.key.Domain {
+		return err
+	}
+	return text.WithHint(
+		fmt.Errorf("the org was created before, and was renamed: its token is stored (%s), and the org with that id is %q now", token.Where, org.Domain),
+		fmt.Sprintf("change the domain in the manifest to %s, and add `id: %s`; if another org is meant, move the token away first", org.Domain, org.ID))
+}
+
 // adopt continues with an org whose token is in the sink while the last entry in
 // the journal is that the call was sent: the process ended between the two.
 func (n *creation) adopt(ctx context.Context, rec *journal.Creation, token lookup) (apply.Created, error) {

@@ -298,6 +298,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 			API: creator, Domain: cmp.Or(s.ParentDomain, origin.Hostname()), Settle: 30 * time.Second,
 		}},
 	}
+	opts.Find = p.api.FindOrg
 	if s.NoParent {
 		opts.Parents = nil
 	}
@@ -339,7 +340,7 @@ func (p *program) run(ctx context.Context) (*diff.Plan, *apply.Result, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.onboard.CatchUp(ctx, plan, p.api.FindOrg); err != nil {
+	if err := p.onboard.CatchUp(ctx, plan); err != nil {
 		return plan, nil, err
 	}
 	result, err := apply.Apply(ctx, plan, p.api, apply.Options{Concurrency: 10, Creator: p.onboard, Held: p.held, Logger: p.log})

@@ -24,11 +24,30 @@ type configurations struct {
 	log    *slog.Logger
 	// concurrency is how many orgs are read at the same time.
 	concurrency int
-	lockout     diff.Lockout
+	// own are the addresses that no blocklist may hold.
+	own []string
 	// every is for how long what was read counts; 0 reads anew each time.
 	every time.Duration
 	// kept is what was read, by org id.
 	kept map[string]kept
+}
+
+// setConfigurations prepares reading and writing the configuration of orgs.
+func (r *Reconciler) setConfigurations(opts Options) error {
+	var err error
+	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
+		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
+	})
+	if err != nil {
+		return err
+	}
+	r.configurations = configurations{
+		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+	}
+	for _, p := range r.cfg.Guards.OwnAddresses {
+		r.configurations.own = append(r.configurations.own, p.String())
+	}
+	return nil
 }
 
 // kept is a comparison that still counts.
@@ -144,7 +163,7 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	if err != nil {
 		return
 	}
-	j.found = diff.CompareConfiguration(j.base, j.head, live, c.lockout)
+	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
 }
 
 // recent returns what was found when the org was read last, if that still counts.
@@ -220,7 +239,7 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 	if err != nil {
 		return nil
 	}
-	return diff.RecheckConfiguration(changes, live, c.lockout)
+	return diff.RecheckConfiguration(changes, live, c.own)
 }
 
 // differences returns what the changes of an org do to its objects, without blocked
@@ -257,8 +276,8 @@ func targetOf(changes []diff.Change) objects.Target {
 type configurer struct{ client *org.Client }
 
 // Open implements apply.Configurer.
-func (c configurer) Open(ctx context.Context, target objects.Target, what objects.Reads) (apply.Editor, error) {
-	editor, err := c.client.Open(ctx, target, what)
+func (c configurer) Open(ctx context.Context, target objects.Target, all []objects.Difference) (apply.Editor, error) {
+	editor, err := c.client.Open(ctx, target, all)
 	if err != nil {
 		return nil, err
 	}

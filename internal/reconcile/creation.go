@@ -97,7 +97,7 @@ func (r *Reconciler) creations(desired *state.Desired, actual *state.Actual, opt
 		ids[all[i].Domain] = all[i].OrgID
 	}
 	opts.Created = func(domain string) string { return ids[domain] }
-	opts.Notes = r.abandoned(all, desired, actual)
+	opts.Notes = append(r.abandoned(all, desired, actual), r.withoutAccess()...)
 	return nil
 }
 
@@ -159,6 +159,9 @@ func (r *Reconciler) needsJournal(plan *diff.Plan) bool {
 			return true
 		}
 	}
+	if len(r.pendingAccess()) > 0 {
+		return true
+	}
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)
 	return err != nil && !unreadable(err) || slices.ContainsFunc(all, func(c journal.Creation) bool { return onboard.Unfinished(&c) })
 }
@@ -179,7 +182,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 	}
 	onboarder, err := r.onboarder(w)
 	if err == nil && w != nil {
-		if err = onboarder.CatchUp(ctx, plan, r.findLive); err != nil {
+		if err = onboarder.CatchUp(ctx, plan); err != nil {
 			r.log.Error("the journal could not be brought up to date; no org is created", "error", err, "hint", text.Hint(err))
 		}
 	}
@@ -187,6 +190,7 @@ func (r *Reconciler) setCreator(ctx context.Context, plan *diff.Plan, w *journal
 		opts.Creator = unavailable{err}
 		return
 	}
+	onboarder.OpenAccesses(ctx)
 	opts.Creator = onboarder
 }
 
@@ -194,6 +198,7 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 	opts := onboard.Options{
 		Account: r.cfg.Aerial.AccountID,
 		Parents: map[string]onboard.Parent{},
+		Find:    r.findLive,
 		Refused: r.refused,
 		Logger:  r.log,
 	}
@@ -201,6 +206,9 @@ func (r *Reconciler) onboarder(w *journal.Writer) (*onboard.Onboarder, error) {
 		opts.Journal = w
 	}
 	var err error
+	if r.cfg.Orgs.Bootstrap != "" && w != nil {
+		opts.Bootstrap = &bootstrap{access: r.access, journal: w, declared: r.declared, role: string(r.cfg.Orgs.Bootstrap)}
+	}
 	if opts.Sink, err = OpenTokenSink(r.cfg, r.environ); err != nil {
 		return nil, err
 	}

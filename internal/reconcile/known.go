@@ -25,6 +25,9 @@ type known struct {
 	// unreadable are the ids of the orgs of which the journal has rows that can't be
 	// read.
 	unreadable map[string]bool
+	// unkept is the error of the journal that was logged last; empty since it took
+	// what it was given.
+	unkept string
 }
 
 // guard sets in g what is known.
@@ -106,9 +109,40 @@ func (r *Reconciler) checkWhole(ctx context.Context, desired *state.Desired, act
 // learn notes what the actual state says of orgs; saveKnown keeps it.
 func (r *Reconciler) learn(actual *state.Actual) { r.known.add(diff.KnownOrgs(actual), false) }
 
+// identify asks configured parents for their ids, before a plan takes effect that
+// deactivates or deletes an org: one of whose domain there is no trace may be that
+// org, by another name. It sets in g what is known now, and reports whether that is
+// more. A parent that can't be asked stays unknown.
+func (r *Reconciler) identify(ctx context.Context, plan *diff.Plan, actual *state.Actual, g *diff.Guards) (learned bool) {
+	if !slices.ContainsFunc(plan.Changes, func(c diff.Change) bool { return c.Deactivates() && !c.Barred() }) {
+		return false
+	}
+	for _, domain := range g.Unidentified(actual) {
+		i := slices.IndexFunc(r.cfg.Parents, func(p config.Parent) bool { return p.Domain == domain })
+		id, err := r.parentID(ctx, &r.cfg.Parents[i])
+		if err != nil {
+			r.log.Warn("it is not known which org a parent is; if it was renamed, it isn't recognized",
+				"parent", r.cfg.Parents[i].Name, "error", err, "hint", text.Hint(err))
+			continue
+		}
+		r.known.add([]diff.KnownOrg{{ID: id, Domain: domain}}, false)
+		learned = true
+	}
+	r.known.guard(g)
+	return learned
+}
+
+func (r *Reconciler) parentID(ctx context.Context, p *config.Parent) (string, error) {
+	client, err := OpenParent(p, r.base, r.log)
+	if err != nil {
+		return "", err
+	}
+	return client.OrgID(ctx)
+}
+
 // saveKnown writes to the journal what it doesn't have yet. If that fails, the next
 // plan tries again: nothing is taken from an org meanwhile, because that needs the
-// journal too.
+// journal too. The same error is logged once.
 func (r *Reconciler) saveKnown() {
 	if r.cfg.State.Dir == "" || len(r.known.unsaved) == 0 {
 		return
@@ -118,9 +152,13 @@ func (r *Reconciler) saveKnown() {
 		all = append(all, journal.Org{ID: o.ID, Domain: o.Domain, Aerial: o.Aerial})
 	}
 	if err := r.journal.KnowOrgs(r.cfg.Aerial.AccountID, all...); err != nil {
-		r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		if r.known.unkept != err.Error() {
+			r.log.Warn("the journal could not keep what Okta says of orgs", "error", err, "hint", text.Hint(err))
+		}
+		r.known.unkept = err.Error()
 		return
 	}
+	r.known.unkept = ""
 	clear(r.known.unsaved)
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,37 @@ func TestUnreadableRowsStopNothing(t *testing.T) {
 	if domains, err := Domains(cfg, j); err != nil || len(domains) != 1 {
 		t.Errorf("domains: %v, %v", domains, err)
 	}
+}
+
+// A journal that takes nothing is logged once, and again after it took something.
+func TestJournalThatKeepsNothingIsLoggedOnce(t *testing.T) {
+	dir := t.TempDir()
+	var log strings.Builder
+	cfg := &config.Config{State: config.State{Dir: dir}}
+	cfg.Aerial.AccountID = "00aerial"
+	r := &Reconciler{cfg: cfg, journal: journal.New(dir, journal.Options{}), log: slog.New(slog.NewTextHandler(&log, nil))}
+	t.Cleanup(func() { r.journal.Close() })
+	learn := func(id string) {
+		r.learn(&state.Actual{Orgs: []state.Org{{ID: id, Domain: id + ".okta.com"}}})
+		r.saveKnown()
+	}
+	expect := func(n int) {
+		t.Helper()
+		if got := strings.Count(log.String(), "could not keep"); got != n {
+			t.Errorf("logged %d times, want %d:\n%s", got, n, &log)
+		}
+	}
+	learn("00o1")
+	tamper(t, dir, `ALTER TABLE orgs RENAME TO gone`)
+	learn("00o2")
+	learn("00o3")
+	expect(1)
+	tamper(t, dir, `ALTER TABLE gone RENAME TO orgs`)
+	learn("00o4")
+	expect(1)
+	tamper(t, dir, `ALTER TABLE orgs RENAME TO gone`)
+	learn("00o5")
+	expect(2)
 }
 
 // tamper writes to the journal as a person with sqlite3 might, past all checks.

@@ -22,7 +22,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 		cfg: cfg, environ: opts.Environ, log: opts.Logger, guards: guardsOf(cfg), base: opts.Transport,
 	}
 	if r.base == nil {
-		r.base = aerial.BaseTransport(cfg.Aerial.Concurrency)
+		r.base = aerial.BaseTransport(max(cfg.Aerial.Concurrency, cfg.Orgs.Concurrency*cfg.Orgs.CallsPerOrg))
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -47,7 +47,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if err := r.setClients(opts.Observer); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return r, r.setConfigurations(opts)
 }
 
 // guardsOf returns the limits of the config, and the orgs in it that are never
@@ -57,6 +57,7 @@ func guardsOf(cfg *config.Config) diff.Guards {
 		MaxDestructiveOrgs:    cfg.Guards.MaxDestructiveOrgs,
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
 		MaxNewOrgs:            cfg.Guards.MaxNewOrgs,
+		AllowLockout:          cfg.Guards.AllowLockout,
 		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 		UnknownAerial:         cfg.Aerial.Unknown(),
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API; nil is allowed.
 	Observer aerial.Observer
+	// Every is for how long the configuration of an org counts once it was read; 0
+	// reads it for each plan.
+	Every time.Duration
 	// After, where not nil, is the Reconciler that this one takes the place of, for
 	// another config with the same account and the same state folder. What only that
 	// one knows is taken over, and the journal with it.
@@ -75,6 +78,8 @@ type Reconciler struct {
 	refused *sync.Map
 	// live is the actual state that was read last.
 	live *state.Actual
+	// declared are the orgs that the last plan was made for, by their domains.
+	declared map[string]*state.DesiredOrg
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -82,7 +87,9 @@ type Reconciler struct {
 	read reader
 	// writer returns the client that can write. Only Apply calls it.
 	writer func() writer
-	// configurations reads and writes what orgs are configured with.
+	// access is the way into the orgs, and configurations reads by it what they are
+	// configured with.
+	access         *Access
 	configurations configurations
 }
 
@@ -224,6 +231,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	r.learn(o.actual)
 	opts.Filter = f
 	r.live = o.actual
+	r.declared = declaredOrgs(desired.State, f)
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
@@ -231,12 +239,14 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err != nil {
 		return nil, nil, err
 	}
-	var plan *diff.Plan
-	if base == nil {
-		plan, err = diff.Compute(desired.State, o.actual, opts)
-	} else {
+	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
+	if base != nil {
 		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
-		plan, err = diff.CompareThreeWay(base.State, desired.State, o.actual, opts)
+		compute = func() (*diff.Plan, error) { return diff.CompareThreeWay(base.State, desired.State, o.actual, opts) }
+	}
+	plan, err := compute()
+	if err == nil && r.identify(ctx, plan, o.actual, &opts.Guards) {
+		plan, err = compute()
 	}
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
@@ -326,6 +336,9 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	plan, err := diff.Revalidate(saved, actual, opts)
+	if err == nil && r.identify(ctx, plan, actual, &opts.Guards) {
+		plan, err = diff.Revalidate(saved, actual, opts)
+	}
 	if err != nil || !signed {
 		return plan, err
 	}

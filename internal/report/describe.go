@@ -70,6 +70,9 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 	case diff.RequestDeletion:
 		lines = []line{{Sign: remove, Text: "request the org's deletion"}}
 	}
+	if c.IsObject() {
+		lines = describeObject(c, p)
+	}
 	if len(lines) == 0 { // an unknown action in a plan from a file
 		lines = []line{{Sign: attention, Text: visible(string(c.Action))}}
 	}
@@ -174,11 +177,9 @@ func kinds(groups []entry) []kind {
 				if !ok {
 					i = len(all)
 					index[key] = i
-					all = append(all, kind{line: line{Sign: l.Sign, Text: l.Kind, Destructive: l.Destructive, Notes: l.Notes}})
+					all = append(all, kind{line: line{Sign: l.Sign, Text: l.Kind, Destructive: l.Destructive, Notes: l.Notes}, seen: map[string]bool{}})
 				}
-				if k := &all[i]; len(k.Orgs) == 0 || k.Orgs[len(k.Orgs)-1] != g.Names[0] {
-					k.Orgs = append(k.Orgs, g.Names[0])
-				}
+				all[i].count(g.Names)
 			}
 		}
 	}
@@ -202,7 +203,7 @@ func figures(d Data) []figure {
 		c := d.Result.Counts()
 		all = append(all, figure{"Applied", c.Applied}, figure{"Failed", c.Failed}, figure{"Skipped", c.Skipped})
 	}
-	return append(all, nonzero(append(properties(d.Plan, anyOrigin), others(d.Plan, s.Unfixable)...))...)
+	return append(all, nonzero(append(append(properties(d.Plan, anyOrigin), others(d.Plan, s.Unfixable)...), objectFigures(d.Plan)...))...)
 }
 
 func nonzero(all []figure) []figure {
@@ -272,7 +273,30 @@ func summary(d Data) string {
 	if rest != "" {
 		first += glue + rest
 	}
-	return first + "."
+	return first + "." + objectSummary(p)
+}
+
+// objectFigures counts the objects of the orgs' configuration.
+func objectFigures(p *diff.Plan) []figure {
+	o := p.Summary.Objects
+	if o == nil {
+		return nil
+	}
+	return []figure{
+		{"Objects declared", o.Declared}, {"Objects in sync", o.InSync}, {"Objects unmanaged", o.Unmanaged}, {"Objects unknown", o.Unknown},
+	}
+}
+
+// objectSummary returns the same as a sentence; "" where no objects are declared.
+func objectSummary(p *diff.Plan) string {
+	var texts []string
+	for _, f := range nonzero(objectFigures(p)) {
+		texts = append(texts, fmt.Sprintf("%d %s", f.N, strings.TrimPrefix(f.Name, "Objects ")))
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return " Objects: " + strings.Join(texts, ", ") + "."
 }
 
 // savedSummary returns the report on a saved plan without changes in one line. It
@@ -308,18 +332,22 @@ func changesIn(p *diff.Plan, include func(diff.Origin) bool) string {
 
 // where returns "2 orgs", or "the account and 1 org".
 func where(entries []entry) string {
-	orgs := 0
+	orgs, account := map[string]bool{}, false
 	for i := range entries {
-		if !entries[i].Account {
-			orgs++
+		if entries[i].Account {
+			account = true
+			continue
+		}
+		for _, name := range entries[i].Names {
+			orgs[name] = true
 		}
 	}
 	switch {
-	case orgs == len(entries):
-		return text.Plural(orgs, "org")
-	case orgs == 0:
+	case !account:
+		return text.Plural(len(orgs), "org")
+	case len(orgs) == 0:
 		return "the account"
 	default:
-		return "the account and " + text.Plural(orgs, "org")
+		return "the account and " + text.Plural(len(orgs), "org")
 	}
 }

@@ -73,6 +73,9 @@ func markdownTop(v *view, most int) string {
 	items(&b, "**Refused:** "+aboutRefusals, v.Refusals, most/2, func(r diff.Refusal) string {
 		return code(r.Guard, mdName) + ": " + code(r.Message, 2*mdText)
 	})
+	items(&b, "**Risks:** "+aboutRisks, v.Risks, most, func(r risk) string {
+		return code(r.Object, mdName) + ": " + code(r.Text, mdText) + ": " + code(r.Where(), mdText)
+	})
 	if len(v.Groups) <= manyOrgs {
 		return b.String()
 	}
@@ -127,9 +130,11 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 		}
 		return s
 	})
-	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, func(u diff.Unknown) string {
+	unknown := func(u diff.Unknown) string {
 		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
-	})
+	}
+	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, unknown)
+	items(&b, "**Configuration unknown:** "+aboutUnread, v.Unread, most, unknown)
 	items(&b, "**Notes:** "+aboutNotes, v.Notes, most, func(n diff.Note) string {
 		return code(n.Org, mdName) + ": " + code(n.Message, mdText)
 	})
@@ -161,18 +166,19 @@ func markdownChanges(groups []entry, room int) string {
 		noteRoom = 200
 	)
 	room -= noteRoom
+	most := room / 2 // for one org, or those that share changes
 	var b strings.Builder
 	var missing []entry
 	left := 0 // changes of the missing
 	for _, s := range sections(groups) {
 		started := false
 		for _, g := range s.Groups {
-			chunk := g.inDiff()
+			chunk := g.inDiff(most)
 			if !started {
 				chunk = mdHead(s) + chunk
 			}
 			if b.Len()+len(chunk)+len(foot) > room {
-				left += len(g.Changes)
+				left += len(g.Changes) * len(g.Names)
 				missing = append(missing, g)
 				continue
 			}
@@ -200,10 +206,13 @@ func mdHead(s section) string {
 
 // inDiff returns the changes of an entry as lines of a code block that GitHub and
 // GitLab colour as a diff. No line begins with foreign text, which could end the
-// block.
-func (e *entry) inDiff() string {
+// block. Changes that don't fit into most bytes are counted.
+func (e *entry) inDiff(most int) string {
 	head := e.Head()
-	if names := e.Listed(); names != nil {
+	switch names := e.Listed(); {
+	case names != nil && e.Shared:
+		head += ": " + firstOf(names)
+	case names != nil:
 		head += ": " + strings.Join(names[:fewOrgs], ", ") + fmt.Sprintf(" and %d more", len(names)-fewOrgs)
 	}
 	if e.ID != "" {
@@ -211,8 +220,13 @@ func (e *entry) inDiff() string {
 	}
 	var b strings.Builder
 	b.WriteString("@@ " + cut(head, mdText) + " @@\n")
-	for _, c := range e.Changes {
-		c.inDiff(&b)
+	for i := range e.Changes {
+		before := b.Len()
+		e.Changes[i].inDiff(&b)
+		if n := len(e.Changes) - i; i > 0 && b.Len() > most {
+			short := b.String()[:before]
+			return short + fmt.Sprintf("  and %s; the JSON output has them all\n", text.Plural(n, "more change"))
+		}
 	}
 	return b.String()
 }

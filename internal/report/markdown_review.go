@@ -63,9 +63,10 @@ func (p *part) mdFoot() string {
 func (p *part) inMarkdown(room int) (body string, spent int, all bool) {
 	var b strings.Builder
 	left, leftOrgs, unlisted := 0, 0, 0
+	most := room / 2
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		lines, list := e.inDiff(), mdNames(e.Listed())
+		lines, list := e.inDiff(most), mdNames(e.Listed())
 		folded := mdFold(list, len(e.Names))
 		switch {
 		case p.Drift && spent+len(lines)+len(list) <= room:

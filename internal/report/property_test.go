@@ -17,6 +17,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 )
 
@@ -40,7 +41,13 @@ func drawData(t *rapid.T) Data {
 	list := func(label string) []string { return rapid.SliceOfN(str, 0, 12).Draw(t, label) }
 	actions := []diff.Action{
 		diff.RenameAccount, diff.CreateOrg, diff.LinkOrg, diff.UpdateProducts, diff.SetStatus, diff.RequestDeletion, "other",
+		diff.CreateObject, diff.UpdateObject, diff.DeleteObject, diff.ReorderObjects,
 	}
+	values := rapid.Custom(func(t *rapid.T) any {
+		return rapid.SampledFrom([]any{
+			nil, true, 1.5, text("word"), []any{}, []any{text("one"), map[string]any{text("name"): text("value")}}, map[string]any{text("name"): nil},
+		}).Draw(t, "value")
+	})
 	change := rapid.Custom(func(t *rapid.T) diff.Change {
 		c := diff.Change{
 			Org: text("org"), OrgID: text("id"), Action: rapid.SampledFrom(actions).Draw(t, "action"),
@@ -51,6 +58,12 @@ func drawData(t *rapid.T) Data {
 		switch c.Action {
 		case diff.UpdateProducts:
 			c.Enable, c.Disable = list("enable"), list("disable")
+		case diff.CreateObject, diff.UpdateObject, diff.DeleteObject, diff.ReorderObjects:
+			c.Kind, c.Object, c.Type = rapid.SampledFrom([]string{"networkZones", text("kind")}).Draw(t, "kind"), text("object"), text("type")
+			c.Risks = list("risks")
+			for range rapid.SampledFrom([]int{0, 1, 3, 60}).Draw(t, "fields") {
+				c.Fields = append(c.Fields, diff.Field{FieldChange: objects.FieldChange{Path: text("path"), Before: values.Draw(t, "from"), After: values.Draw(t, "to")}})
+			}
 		case diff.CreateOrg:
 			c.Create = &state.Create{Parent: text("parent"), Name: text("name"), Website: text("website")}
 		}
@@ -63,7 +76,9 @@ func drawData(t *rapid.T) Data {
 		Unfixable: []diff.Unfixable{{Org: text("unfixable"), Field: text("field"), Desired: text("desired"), Actual: text("actual")}},
 		Unknown:   []diff.Unknown{{Org: text("unknown"), OrgID: text("unknown id"), Error: text("error")}},
 		Refusals:  []diff.Refusal{{Guard: text("guard"), Message: text("message")}},
+		Notes:     []diff.Note{{Org: text("noted"), Message: text("note")}},
 	}
+	one.Unknown = append(one.Unknown, diff.Unknown{Org: text("unread"), Error: text("why"), Part: diff.PartConfiguration})
 	for i := range rapid.SampledFrom([]int{1, 2, 12, 60}).Draw(t, "times") {
 		for _, c := range kinds {
 			if c.Org != "" {
@@ -75,6 +90,7 @@ func drawData(t *rapid.T) Data {
 		p.Unfixable = append(p.Unfixable, one.Unfixable...)
 		p.Unknown = append(p.Unknown, one.Unknown...)
 		p.Refusals = append(p.Refusals, one.Refusals...)
+		p.Notes = append(p.Notes, one.Notes...)
 	}
 	if rapid.Bool().Draw(t, "review") {
 		p.Review = drawReview(t, &p)
@@ -163,6 +179,7 @@ func TestFixturesKeepProperties(t *testing.T) {
 	for _, d := range []Data{
 		{Plan: inSync()}, {Plan: allActions()}, {Plan: troubled()}, withFailures(), interrupted(), {Plan: fleet(3000)}, hostile(),
 		{Plan: reviewed(t)}, {Plan: onlyDrift(t)}, reviewApplied(t), {Plan: declaredFleet(t, 3000)}, {Plan: bigReview()}, hostileReview(),
+		{Plan: configured()}, {Plan: baselined(300)}, baselinedApplied(300), {Plan: objectReview()}, {Plan: manyObjects()},
 	} {
 		checkText(t, d)
 		checkMarkdown(t, d, markdownLimit)
@@ -206,7 +223,7 @@ var (
 	codeSpan   = regexp.MustCompile("`[^`]+`")
 	ownTag     = regexp.MustCompile("^(<details>|<details open>|</details>)$|</?(summary|b|sub)>")
 	tableRow   = regexp.MustCompile(`^\|( [A-Za-z0-9 -]+:? \|)+$`)
-	ownLine    = regexp.MustCompile(`^(@@ .* @@|[-+~!] .*|    .*|  and \d+ more lines of this change; .*)$`)
+	ownLine    = regexp.MustCompile(`^(@@ .* @@|[-+~!] .*|    .*|  and \d+ more (lines of this change|changes?); .*)$`)
 	dangerous  = "<>`@[]|\\*_~#&"
 	ownMarkers = strings.NewReplacer("**", "", "#### ", "", "### ", "")
 )

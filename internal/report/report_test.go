@@ -63,6 +63,14 @@ func TestGolden(t *testing.T) {
 		{"declared", Data{Plan: declaredFleet(t, 30)}, []Format{Text, Markdown, HTML}},
 		{"declared-nothing", Data{Plan: declaredNothing(t)}, []Format{Text, Markdown, HTML}},
 		{"review-hostile", hostileReview(), all},
+		{"objects", Data{Plan: configured()}, all},
+		{"objects-color", Data{Plan: configured(), Color: true}, []Format{Text}},
+		{"objects-applied", configuredApplied(), all},
+		{"objects-fleet", Data{Plan: baselined(300)}, []Format{Text, Markdown, HTML}},
+		{"objects-fleet-applied", baselinedApplied(300), []Format{Text, Markdown}},
+		{"objects-many", Data{Plan: manyObjects()}, []Format{Markdown}},
+		{"objects-review", Data{Plan: objectReview()}, []Format{Text, Markdown, HTML}},
+		{"objects-declared", Data{Plan: objectsDeclared()}, []Format{Text, Markdown}},
 	}
 	for _, tt := range tests {
 		for _, f := range tt.formats {

@@ -75,7 +75,7 @@ func (v *review) add(p part, noun string, entries []entry) {
 		p.Count = text.Plural(n, noun)
 	}
 	p.Count += " in " + where(entries)
-	p.Entries = fold(entries)
+	p.Entries = fold(share(entries))
 	v.Parts = append(v.Parts, p)
 }
 
@@ -104,10 +104,13 @@ func differences(p *diff.Plan, origin diff.Origin) []entry {
 			l.More = []string{visible(u.Reason)}
 		}
 		e := g.of(p, u.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{l}})
+		e.Changes = append(e.Changes, change{Lines: []line{l}, Object: isObjectField(u.Field), Severity: held})
 	}
 	return g.entries
 }
+
+// isObjectField reports whether a field is one of the org's configuration.
+func isObjectField(field string) bool { return strings.Contains(field, "/") }
 
 // explain adds to a conflict which part is this change's and which is existing
 // drift, and the value of each side. at is the change's index in the plan.
@@ -143,7 +146,7 @@ func settings(p *diff.Plan) []entry {
 	for i := range p.Review.Settings {
 		s := &p.Review.Settings[i]
 		e := g.of(p, s.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{setting(s, p.Review.Kind)}})
+		e.Changes = append(e.Changes, change{Lines: []line{setting(s, p.Review.Kind)}, Object: isObjectField(s.Field), Severity: held})
 	}
 	return g.entries
 }
@@ -155,6 +158,9 @@ func setting(s *diff.Setting, kind diff.ReviewKind) line {
 			return line{Sign: alter, Text: "no longer declared: the org becomes unmanaged"}
 		}
 		return line{Sign: add, Text: "declared from now on"}
+	}
+	if isObjectField(s.Field) && !strings.Contains(s.Field, ": ") {
+		return objectSetting(s)
 	}
 	l := line{Sign: alter, Text: visible(s.Field) + ": " + side(s.Field, s.Base) + " → " + side(s.Field, s.Head)}
 	if kind == diff.Declared && s.Field == "productPolicy" && s.Head == string(state.Exact) {
@@ -171,7 +177,7 @@ func side(field, value string) string {
 	switch {
 	case value != "":
 		return visible(value)
-	case field == diff.FieldProducts || field == diff.FieldStatus || field == diff.FieldAccountName:
+	case isObjectField(field) || field == diff.FieldProducts || field == diff.FieldStatus || field == diff.FieldAccountName:
 		return notManaged
 	default:
 		return "not set"
@@ -183,7 +189,7 @@ func settled(p *diff.Plan) []entry {
 	for _, s := range p.Review.Settled {
 		l := line{Sign: alter, Text: visible(s.Field) + ": base " + Value(s.Base, p.Products) + ", head and live " + Value(s.Head, p.Products)}
 		e := g.of(p, s.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{l}})
+		e.Changes = append(e.Changes, change{Lines: []line{l}, Object: isObjectField(s.Field), Severity: held})
 	}
 	return g.entries
 }
@@ -211,11 +217,20 @@ func fold(all []entry) []entry {
 func (e *entry) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %d", e.Account, e.Severity)
-	for _, c := range e.Changes {
-		b.WriteString("\n\n")
-		for _, l := range c.Lines {
-			fmt.Fprintf(&b, "\n%s%v %s\t%s\t%s", l.Sign, l.Destructive, l.Text, strings.Join(l.Notes, "\t"), strings.Join(l.More, "\t"))
-		}
+	for i := range e.Changes {
+		b.WriteString("\n\n" + e.Changes[i].key())
+	}
+	return b.String()
+}
+
+// key is equal for changes that are shown in the same way.
+func (c *change) key() string {
+	var b strings.Builder
+	for _, l := range c.Lines {
+		fmt.Fprintf(&b, "\n%s%v %s\t%s\t%s", l.Sign, l.Destructive, l.Text, strings.Join(l.Notes, "\t"), strings.Join(l.More, "\t"))
+	}
+	if c.Result != "" {
+		fmt.Fprintf(&b, "\n%s\t%s\t%s", c.Result, c.Error, c.Hint)
 	}
 	return b.String()
 }
@@ -245,7 +260,7 @@ func reviewSummary(p *diff.Plan) string {
 	if rest := rest(p, unaffected(r), 0); rest != "" {
 		s += " " + title(rest) + "."
 	}
-	return s
+	return s + objectSummary(p)
 }
 
 // unaffected returns what an org without differences is called.
@@ -263,5 +278,6 @@ func reviewFigures(p *diff.Plan) []figure {
 	more := []figure{{"Conflicts", r.Conflicts}, {"Settings", len(r.Settings)}, {"Settled", len(r.Settled)}, {"Existing drift", r.ExistingDrift}}
 	more = append(more, properties(p, func(o diff.Origin) bool { return originOf(o) != diff.ExistingDrift })...)
 	more = append(more, others(p, 0)...)
+	more = append(more, objectFigures(p)...)
 	return append([]figure{{"Orgs", p.Summary.Orgs}, {title(unaffected(r)), p.Summary.InSync}, {"This change", r.ThisChange}}, nonzero(more)...)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/diff"
 )
 
 const (
@@ -68,6 +69,7 @@ func writeText(w io.Writer, d Data) error {
 		p.kinds(v.Kinds)
 	}
 	p.unfinished(v)
+	p.risks(v)
 	p.refusals(v)
 	p.notes(v)
 	if !v.InSync() || len(v.Unmanaged)+len(v.Notes) > 0 {
@@ -102,7 +104,7 @@ func (p *printer) head(v *view) {
 
 // legend explains the signs that occur.
 func (p *printer) legend(v *view) {
-	used := map[sign]bool{attention: len(v.Unfixable)+len(v.Unknown)+len(v.Refusals) > 0}
+	used := map[sign]bool{attention: len(v.Unfixable)+len(v.Unknown)+len(v.Unread)+len(v.Refusals) > 0}
 	for _, e := range v.all() {
 		for _, c := range e.Changes {
 			for _, l := range c.Lines {
@@ -163,7 +165,12 @@ func (p *printer) entry(e entry) {
 	for _, c := range e.Changes {
 		p.change(c)
 	}
-	for _, l := range wrap(e.Listed(), textWidth) {
+	listed := e.Listed()
+	if e.Shared && len(listed) > maxListed {
+		p.say("    ", firstOf(listed), "; the JSON output lists them all")
+		return
+	}
+	for _, l := range wrap(listed, textWidth) {
 		p.say("    ", l)
 	}
 }
@@ -253,12 +260,19 @@ func (p *printer) attention(v *view) {
 			}
 		}
 	}
-	if len(v.Unknown) > 0 {
-		p.section("Unknown", AboutUnknown)
-		for _, u := range v.Unknown {
-			p.say("  ", p.paint(color, "! "+u.Org+"  ("+u.OrgID+")"))
-			p.say("    error: ", u.Error)
-		}
+	p.unknown("Unknown", AboutUnknown, v.Unknown)
+	p.unknown("Configuration unknown", aboutUnread, v.Unread)
+}
+
+// unknown lists orgs that could not be read.
+func (p *printer) unknown(title, about string, all []diff.Unknown) {
+	if len(all) == 0 {
+		return
+	}
+	p.section(title, about)
+	for _, u := range all {
+		p.say("  ", p.paint(signForms[attention].color, "! "+u.Org+"  ("+u.OrgID+")"))
+		p.say("    error: ", u.Error)
 	}
 }
 
@@ -300,6 +314,18 @@ func (p *printer) unfinished(v *view) {
 	if v.Interrupted != "" {
 		p.say()
 		p.say(p.paint(signForms[attention].color, "! "+v.Interrupted))
+	}
+}
+
+// risks lists how the plan may lock people out.
+func (p *printer) risks(v *view) {
+	if len(v.Risks) == 0 {
+		return
+	}
+	p.section("Risks", aboutRisks)
+	for i := range v.Risks {
+		r := &v.Risks[i]
+		p.say("  ", p.paint(red, r.Object+": "+r.Text), ": "+r.Where())
 	}
 }
 

@@ -28,9 +28,13 @@ type view struct {
 	Unfixable []diff.Unfixable
 	Unmanaged []diff.Unmanaged
 	Unknown   []diff.Unknown
-	Refusals  []diff.Refusal
-	Notes     []diff.Note
-	Applied   bool // there are outcomes to show
+	// Unread are orgs of which only the configuration is unknown.
+	Unread []diff.Unknown
+	// Risks are those of changes that have not been made yet.
+	Risks    []risk
+	Refusals []diff.Refusal
+	Notes    []diff.Note
+	Applied  bool // there are outcomes to show
 	// Interrupted explains that the run was stopped; empty when it was not.
 	Interrupted string
 	// Review is set in a review that has not been applied; Groups, Kinds and
@@ -43,6 +47,8 @@ const (
 	AboutUnfixable = "differences that no call of the API can fix"
 	AboutUnmanaged = "linked to the account but not in the manifests; nothing is ever done to them"
 	AboutUnknown   = "could not be read, so nothing is written to them"
+	aboutUnread    = "their configuration could not be read, so nothing of it is written; products and status go on"
+	aboutRisks     = "changes that may lock people out"
 	aboutRefusals  = "apply makes none of these changes"
 	aboutNotes     = "to be done by somebody; they hold nothing up"
 )
@@ -53,14 +59,16 @@ type figure struct {
 	N    int
 }
 
-// entry holds the changes of one org, of the account, or, in a review, of several
-// orgs with the same changes.
+// entry holds the changes of one org, of the account, or of several orgs with the same
+// changes.
 type entry struct {
 	// Names are the orgs' domains, or the name of the account.
 	Names []string
 	// ID is that of a single org, or why it has none; otherwise empty.
-	ID       string
-	Account  bool
+	ID      string
+	Account bool
+	// Shared is set for changes of objects that the orgs have in common beside others.
+	Shared   bool
 	Changes  []change
 	Severity severity
 }
@@ -113,6 +121,9 @@ func severityOf(c *diff.Change, o *apply.Outcome) severity {
 // change is one change of the plan: one line, or one for each product.
 type change struct {
 	Lines []line
+	// Object is set for what concerns an object of the org's configuration.
+	Object   bool
+	Severity severity
 	// Result, Error and Hint are empty when nothing was applied.
 	Result      apply.Status
 	Error, Hint string
@@ -150,6 +161,17 @@ type line struct {
 type kind struct {
 	line
 	Orgs []string
+	seen map[string]bool
+}
+
+// count adds orgs, each once.
+func (k *kind) count(orgs []string) {
+	for _, org := range orgs {
+		if !k.seen[org] {
+			k.seen[org] = true
+			k.Orgs = append(k.Orgs, org)
+		}
+	}
 }
 
 // Count returns the number of orgs, and their names if there are few.
@@ -213,13 +235,19 @@ func newView(d Data) *view {
 		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
 	for _, u := range p.Unknown {
-		v.Unknown = append(v.Unknown, diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())})
+		shown := diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())}
+		if u.Part == "" {
+			v.Unknown = append(v.Unknown, shown)
+		} else {
+			v.Unread = append(v.Unread, shown)
+		}
 	}
 	for _, r := range p.Refusals {
 		v.Refusals = append(v.Refusals, diff.Refusal{Guard: visible(r.Guard), Message: visible(r.Message)})
 	}
-	for _, n := range p.Notes {
-		v.Notes = append(v.Notes, diff.Note{Org: orgName(n.Org), Message: visible(n.Message)})
+	v.Notes = notesOf(p)
+	if d.Result == nil {
+		v.Risks = risksOf(p)
 	}
 	if p.Review != nil && d.Result == nil { // after apply, the outcomes matter and not the origins
 		v.Review = newReview(p)
@@ -232,7 +260,7 @@ func newView(d Data) *view {
 			Reason: visible(u.Reason),
 		})
 	}
-	v.Groups = changesOf(p, d.Result, anyOrigin).entries
+	v.Groups = share(changesOf(p, d.Result, anyOrigin).entries)
 	v.Kinds = kinds(v.Groups)
 	v.Figures, v.Summary = figures(d), summary(d)
 	return v
@@ -240,7 +268,7 @@ func newView(d Data) *view {
 
 // InSync reports whether there is nothing to show but the summary.
 func (v *view) InSync() bool {
-	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == "" &&
+	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Unread)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == "" &&
 		(v.Review == nil || len(v.Review.Parts) == 0)
 }
 
@@ -347,7 +375,7 @@ func changesOf(p *diff.Plan, r *apply.Result, include func(diff.Origin) bool) *g
 		}
 		e := g.of(p, c.Org)
 		e.ID = cmp.Or(e.ID, visible(c.OrgID))
-		one := change{Lines: describe(c, p)}
+		one := change{Lines: describe(c, p), Object: c.IsObject()}
 		var o *apply.Outcome
 		if r != nil {
 			o = &r.Outcomes[i]
@@ -355,10 +383,11 @@ func changesOf(p *diff.Plan, r *apply.Result, include func(diff.Origin) bool) *g
 			one.Error, one.Hint = visible(o.Error), visible(o.Hint)
 			e.ID = cmp.Or(e.ID, visible(o.OrgID))
 		}
-		if p.Review != nil && r == nil && originOf(c.Origin) == diff.Conflict {
+		if p.Review != nil && r == nil && originOf(c.Origin) == diff.Conflict && !one.Object {
 			explain(&one, c, p, i)
 		}
-		e.Severity = min(e.Severity, severityOf(c, o))
+		one.Severity = severityOf(c, o)
+		e.Severity = min(e.Severity, one.Severity)
 		e.Changes = append(e.Changes, one)
 	}
 	if p.Review == nil || r != nil || p.Review.Kind != diff.Declared { // which has no live orgs
@@ -375,4 +404,22 @@ func orgName(domain string) string {
 		return "(no domain)"
 	}
 	return visible(domain)
+}
+
+// notesOf returns the notes, with one entry for what many orgs have in common.
+func notesOf(p *diff.Plan) []diff.Note {
+	orgs := map[string][]string{}
+	for _, n := range p.Notes {
+		orgs[n.Message] = append(orgs[n.Message], orgName(n.Org))
+	}
+	var all []diff.Note
+	for _, n := range p.Notes {
+		switch names := orgs[n.Message]; {
+		case len(names) <= fewOrgs:
+			all = append(all, diff.Note{Org: orgName(n.Org), Message: visible(n.Message)})
+		case names[0] == orgName(n.Org):
+			all = append(all, diff.Note{Org: text.Plural(len(names), "org") + " (" + firstOf(names) + ")", Message: visible(n.Message)})
+		}
+	}
+	return all
 }

@@ -111,17 +111,14 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 	if stack == nil || m.spent(d.Pos) {
 		return
 	}
-	c := stack.declared
-	if c == nil {
+	if stack.declared == nil || !stack.sound {
 		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars}}
-		c = b.declare(stack.entries)
-		if !b.varies {
-			stack.declared = c
-		}
+		d.Config = b.declare(stack)
+	} else {
+		d.Config = stack.declared
 	}
-	m.references(d, c)
-	if len(c.Objects) > 0 && d.Status != Inactive {
-		d.Config = &c.Declared
+	if len(d.Config.Objects) == 0 || d.Status == Inactive {
+		d.Config = nil
 	}
 }
 
@@ -152,16 +149,6 @@ func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 	return all
 }
 
-// declared is the configuration of one org, or of several.
-type declared struct {
-	objects.Declared
-	// absent are the objects that are declared absent, and named those that aren't.
-	absent, named map[nameKey]Pos
-	refs          []reference
-	// checked is set after a check that found nothing.
-	checked bool
-}
-
 // nameKey is a name of an object of a kind.
 type nameKey struct{ kind, name string }
 
@@ -186,55 +173,72 @@ type builder struct {
 	varies bool
 }
 
-// declare returns the objects of entries.
-func (b *builder) declare(entries layer) *declared {
-	d := &declared{absent: map[nameKey]Pos{}, named: map[nameKey]Pos{}}
-	all := make([]*built, 0, len(entries))
-	seen := make(map[objects.Ref]Pos, len(entries))
-	for _, e := range entries {
-		x := b.build(e)
-		for _, o := range x.objects {
-			if first, dup := seen[o.Ref]; dup {
-				b.m.orgError(b.org, o.Pos, "%s is declared at %s as well, in other words: write its name the same way", refText(o.Ref), first)
-			}
-			seen[o.Ref] = o.Pos
-			if o.Absent {
-				d.absent[nameKey{o.Ref.Kind.Name, o.Ref.Name}] = o.Pos
-			} else {
-				d.named[nameKey{o.Ref.Kind.Name, o.Ref.Name}] = o.Pos
-			}
+// declare returns the objects of layers.
+func (b *builder) declare(l *laid) *objects.Declared {
+	l.reindex()
+	b.m.sort(l)
+	all := make([]*built, len(l.sorted))
+	names := map[entryID]*entry{} // those that come of variables
+	n := 0
+	for i, e := range l.sorted {
+		all[i] = b.build(e)
+		n += len(all[i].objects)
+		if e.named {
+			b.unique(l, e, all[i].objects[0], names)
 		}
-		all = append(all, x)
-		d.refs = append(d.refs, x.refs...)
 	}
-	slices.SortStableFunc(all, func(x, y *built) int { return b.m.compareObjects(x.objects[0], y.objects[0]) })
+	b.references(l, all, names)
+	if byOrder := func(x, y *built) int {
+		return b.m.compare(x.objects[0].Ref, y.objects[0].Ref, x.objects[0].System, y.objects[0].System)
+	}; !slices.IsSortedFunc(all, byOrder) {
+		slices.SortStableFunc(all, byOrder) // by the names that come of variables
+	}
+	d := &objects.Declared{Objects: make([]*objects.Object, 0, n)}
 	for _, x := range all {
 		d.Objects = append(d.Objects, x.objects...)
+	}
+	if !b.varies {
+		l.declared = d
 	}
 	return d
 }
 
-// refText returns what messages call an object.
-func refText(r objects.Ref) string {
-	return cmp.Or(strings.TrimSpace(r.Type+" "+r.Kind.Title), r.Kind.Name) + " " + quote(r.Object())
+// unique adds an error if an object whose name comes of variables is declared by another
+// entry too.
+func (b *builder) unique(l *laid, e *entry, o *objects.Object, names map[entryID]*entry) {
+	id := entryID{kind: o.Ref.Kind, typ: o.Ref.Type, name: o.Ref.Name}
+	if other := cmp.Or(names[id], l.find(id)); other != nil && other != e {
+		b.m.orgError(b.org, other.pos, "%s is declared at %s as %s: write its name the same way", id, e.pos, quote(e.id.name))
+	}
+	names[id] = e
 }
 
-// compareObjects returns the order of two objects: by kind and type, then those of an
-// ordered kind as they are declared, with Okta's own last, and the others by name.
-func (m *merger) compareObjects(x, y *objects.Object) int {
-	if c := cmp.Compare(m.layers.order[x.Ref.Kind], m.layers.order[y.Ref.Kind]); c != 0 {
-		return c
+// sort fills in the sorted entries, if they aren't there.
+func (m *merger) sort(l *laid) {
+	if l.sorted != nil {
+		return
 	}
-	if c := cmp.Compare(slices.Index(x.Ref.Kind.Types, x.Ref.Type), slices.Index(y.Ref.Kind.Types, y.Ref.Type)); c != 0 {
-		return c
+	ref := func(e *entry) objects.Ref { return objects.Ref{Kind: e.id.kind, Type: e.id.typ, Name: e.id.name} }
+	l.sorted = slices.SortedStableFunc(slices.Values(l.entries), func(x, y *entry) int {
+		return m.compare(ref(x), ref(y), x.system, y.system)
+	})
+}
+
+// compare returns the order of two objects: by kind and type, then those of an ordered
+// kind as they are declared, with Okta's own last, and the others by name.
+func (m *merger) compare(x, y objects.Ref, systemX, systemY bool) int {
+	if x.Kind != y.Kind {
+		return cmp.Compare(m.layers.order[x.Kind], m.layers.order[y.Kind])
 	}
-	if !x.Ref.Kind.Ordered {
-		return cmp.Compare(x.Ref.Name, y.Ref.Name)
+	if c := cmp.Compare(slices.Index(x.Kind.Types, x.Type), slices.Index(y.Kind.Types, y.Type)); c != 0 {
+		return c
 	}
 	switch {
-	case x.System == y.System:
+	case !x.Kind.Ordered:
+		return cmp.Compare(x.Name, y.Name)
+	case systemX == systemY:
 		return 0
-	case x.System:
+	case systemX:
 		return 1
 	default:
 		return -1
@@ -251,12 +255,17 @@ func (b *builder) build(e *entry) *built {
 	own := b.object(e, objects.Ref{Kind: e.id.kind, Type: e.id.typ})
 	x := &built{objects: []*objects.Object{own.object}, refs: own.refs}
 	var rules []*objects.Object
+	l, names := &laid{entries: e.rules}, map[entryID]*entry{}
 	for _, rule := range e.rules {
 		r := b.object(rule, objects.Ref{Kind: rule.id.kind, Type: e.id.typ, Parent: own.object.Ref.Name})
+		if rule.named {
+			l.reindex()
+			b.unique(l, rule, r.object, names)
+		}
 		rules = append(rules, r.object)
 		x.refs = append(x.refs, r.refs...)
 	}
-	slices.SortStableFunc(rules, b.m.compareObjects)
+	slices.SortStableFunc(rules, func(x, y *objects.Object) int { return b.m.compare(x.Ref, y.Ref, x.System, y.System) })
 	x.objects = append(x.objects, rules...)
 	if !e.variable {
 		e.built = x
@@ -277,7 +286,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	root := &objects.Field{Type: objects.Mapping, Fields: e.id.kind.Fields}
 	if e.variable {
 		x.findType()
-		fields = x.value(fields, root, "")
+		fields = x.value(fields, root, "", false)
 	}
 	if e.unsure && !x.failed {
 		late := fieldChecker{fail: b.failure(e), warn: b.m.warn, holder: e.id.holder(), typ: x.typ, late: true, final: true}
@@ -295,10 +304,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	x.references(fields, root)
 	o.Body = e.id.kind.Normalize(body, nil)
 	o.Ref = ref
-	o.Ref.Name = e.id.name
-	if !e.id.kind.Setting {
-		o.Ref.Name = nameOf(e.id.kind, o.Body, e.id.name)
-	}
+	o.Ref.Name = e.id.kind.KeyOf(o.Body)
 	if slices.Contains(e.id.kind.BuiltIn, o.Ref.Name) && !e.system {
 		b.failure(e)(e.pos, "%s is Okta's own in each org: it needs %s: true, and can't be deleted", e.id, keySystem)
 	}
@@ -369,49 +375,55 @@ func plain(v *strictyaml.Value) any {
 }
 
 // references adds an error for each name of an object that the org declares absent, and
-// a warning for each that differs from a declared one in case alone.
-func (m *merger) references(d *DesiredOrg, c *declared) {
-	if c.checked {
-		return
-	}
-	before := len(m.mistakes)
-	var folded map[nameKey]string
-	for _, r := range c.refs {
-		if pos, gone := c.absent[r.to]; gone {
-			m.orgError(d, r.pos, "%s %s is declared absent at %s: remove one of them", title(r.to.kind), quote(r.to.name), pos)
+// a warning for each that differs from a declared one in case alone. names are those
+// that come of variables.
+func (b *builder) references(l *laid, all []*built, names map[entryID]*entry) {
+	before := len(b.m.mistakes)
+	for i, x := range all {
+		if l.sound && !l.sorted[i].variable {
 			continue
 		}
-		if _, ok := c.named[r.to]; ok {
-			continue
-		}
-		if k := objects.ByName(r.to.kind); k != nil && slices.Contains(k.BuiltIn, r.to.name) {
-			continue
-		}
-		if folded == nil {
-			folded = make(map[nameKey]string, len(c.named))
-			for k := range c.named {
-				folded[nameKey{k.kind, strings.ToLower(k.name)}] = k.name
-			}
-			for _, k := range objects.Kinds() {
-				for _, name := range k.BuiltIn {
-					folded[nameKey{k.Name, strings.ToLower(name)}] = name
-				}
-			}
-			m.spend(len(c.named))
-		}
-		if other, ok := folded[nameKey{r.to.kind, strings.ToLower(r.to.name)}]; ok {
-			m.warn(r.pos, "no %s %s is declared: did you mean %q?", title(r.to.kind), quote(r.to.name), other)
+		for _, r := range x.refs {
+			b.reference(l, r, names)
 		}
 	}
-	c.checked = len(m.mistakes) == before
+	l.sound = len(b.m.mistakes) == before
 }
 
-// title returns what messages call an object of a kind.
-func title(kind string) string {
-	if k := objects.ByName(kind); k != nil {
-		return k.Title
+func (b *builder) reference(l *laid, r reference, names map[entryID]*entry) {
+	kind := objects.ByName(r.to.kind)
+	id := entryID{kind: kind, name: r.to.name}
+	if e := l.find(id); e != nil {
+		if e.absent {
+			b.m.orgError(b.org, r.pos, "%s %s is declared absent at %s: remove one of them", kind.Title, quote(r.to.name), e.pos)
+		}
+		return
 	}
-	return kind
+	if _, ok := names[id]; ok || slices.Contains(kind.BuiltIn, r.to.name) {
+		return
+	}
+	if other, ok := l.fold()[nameKey{r.to.kind, strings.ToLower(r.to.name)}]; ok {
+		b.m.warn(r.pos, "no %s %s is declared: did you mean %q?", kind.Title, quote(r.to.name), other)
+	}
+}
+
+// fold returns the names of the objects by their names in lower case.
+func (l *laid) fold() map[nameKey]string {
+	if l.folded != nil {
+		return l.folded
+	}
+	l.folded = make(map[nameKey]string, len(l.entries))
+	for _, k := range objects.Kinds() {
+		for _, name := range k.BuiltIn {
+			l.folded[nameKey{k.Name, strings.ToLower(name)}] = name
+		}
+	}
+	for _, e := range l.entries {
+		if !e.absent {
+			l.folded[nameKey{e.id.kind.Name, strings.ToLower(e.id.name)}] = e.id.name
+		}
+	}
+	return l.folded
 }
 
 // orgError adds an error of the configuration of one org, unless other orgs have the

@@ -32,42 +32,56 @@ func (x *expander) findType() {
 }
 
 // value returns a value with its variables replaced: itself, if there are none. f is
-// nil for a value of which nothing is known.
-func (x *expander) value(v *strictyaml.Value, f *objects.Field, subject string) *strictyaml.Value {
+// nil for a value of which nothing is known; key is that of the value or, if item is
+// set, of its list.
+func (x *expander) value(v *strictyaml.Value, f *objects.Field, key string, item bool) *strictyaml.Value {
 	x.b.m.spend(1)
 	switch old := v.V.(type) {
 	case template:
-		return x.template(v, old, f, subject)
+		return x.template(v, old, f, key, item)
 	case []*strictyaml.Value:
-		var elem *objects.Field
-		if f != nil {
-			elem = f.Elem
-		}
-		items, changed := make([]*strictyaml.Value, len(old)), false
-		for i, item := range old {
-			items[i] = x.value(item, elem, "an item of "+subject)
-			changed = changed || items[i] != item
-		}
-		if !changed {
-			return v
-		}
-		if f != nil && f.Set {
-			x.checker().repeats(items, subject)
-		}
-		return &strictyaml.Value{Pos: v.Pos, V: items}
+		return x.list(v, old, f, key)
 	case strictyaml.Map[*strictyaml.Value]:
-		pairs, changed := make(strictyaml.Map[*strictyaml.Value], len(old)), false
-		for i, e := range old {
-			pairs[i] = e
-			pairs[i].V = x.value(e.V, x.find(f, &e), quote(e.Key))
-			changed = changed || pairs[i].V != e.V
+		var changed strictyaml.Map[*strictyaml.Value]
+		for i := range old {
+			e := &old[i]
+			inner := x.value(e.V, x.find(f, e), e.Key, false)
+			if inner != e.V && changed == nil {
+				changed = slices.Clone(old)
+			}
+			if changed != nil {
+				changed[i].V = inner
+			}
 		}
-		if !changed {
-			return v
+		if changed != nil {
+			return &strictyaml.Value{Pos: v.Pos, V: changed}
 		}
-		return &strictyaml.Value{Pos: v.Pos, V: pairs}
 	}
 	return v
+}
+
+func (x *expander) list(v *strictyaml.Value, old []*strictyaml.Value, f *objects.Field, key string) *strictyaml.Value {
+	var elem *objects.Field
+	if f != nil {
+		elem = f.Elem
+	}
+	var changed []*strictyaml.Value
+	for i, e := range old {
+		inner := x.value(e, elem, key, true)
+		if inner != e && changed == nil {
+			changed = slices.Clone(old)
+		}
+		if changed != nil {
+			changed[i] = inner
+		}
+	}
+	if changed == nil {
+		return v
+	}
+	if f != nil && f.Set {
+		x.checker().repeats(changed, quote(key))
+	}
+	return &strictyaml.Value{Pos: v.Pos, V: changed}
 }
 
 func (x *expander) checker() *fieldChecker {
@@ -94,7 +108,7 @@ func (x *expander) find(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]
 }
 
 // template returns the value of a text with variables, of the type of its field.
-func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, subject string) *strictyaml.Value {
+func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, key string, item bool) *strictyaml.Value {
 	s, err := x.b.vars.expand(t)
 	if err != nil {
 		x.failed = true
@@ -114,6 +128,10 @@ func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, s
 		if s == "true" || s == "false" {
 			out.V = s == "true"
 		}
+	}
+	subject := quote(key)
+	if item {
+		subject = "an item of " + subject
 	}
 	if x.isKey(v) {
 		if err := checkLine(s, maxKey); err != nil {

@@ -39,6 +39,8 @@ type entry struct {
 	// variable is set if the entry or one of its rules has a template. unsure is set if
 	// fields are to be checked once the type is known.
 	variable, unsure bool
+	// named is set if the key has a template.
+	named bool
 	// joined is set if the entry is from several layers.
 	joined bool
 	// places are those of the fields, once they are needed.
@@ -266,7 +268,7 @@ func (r *layerReader) identify(e *entry) bool {
 		return false
 	}
 	if strings.Contains(name, "${") {
-		e.id.name = name
+		e.id.name, e.named = name, true
 		return true
 	}
 	meant, err := parseText(name)
@@ -316,32 +318,12 @@ func at(v *strictyaml.Value, path string) *strictyaml.Value {
 
 // normalName returns a name in the form in which objects are compared.
 func normalName(k *objects.Kind, name string) string {
-	body := map[string]any{}
-	inner, path := body, k.Key
-	for {
-		key, rest, more := strings.Cut(path, ".")
-		if !more {
-			inner[key] = name
-			break
-		}
-		next := map[string]any{}
-		inner[key] = next
-		inner, path = next, rest
+	var body any = name
+	path := strings.Split(k.Key, ".")
+	for _, key := range slices.Backward(path) {
+		body = map[string]any{key: body}
 	}
-	return nameOf(k, k.Normalize(body, nil), name)
-}
-
-// nameOf returns the key of a body, or the fallback.
-func nameOf(k *objects.Kind, body map[string]any, fallback string) string {
-	var v any = body
-	for key := range strings.SplitSeq(k.Key, ".") {
-		m, _ := v.(map[string]any)
-		v = m[key]
-	}
-	if s, ok := v.(string); ok {
-		return s
-	}
-	return fallback
+	return k.KeyOf(body.(map[string]any))
 }
 
 // check checks the fields of an entry.

@@ -4,17 +4,32 @@ import (
 	"cmp"
 	"slices"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/strictyaml"
 )
 
 // laid are layers laid over each other.
 type laid struct {
 	entries layer
-	// index is where each object is among the entries.
+	// index is where each object is among the entries, once it is needed.
 	index map[entryID]int
+	// sorted are the entries in the order in which they are declared to others.
+	sorted layer
+	// folded are the names of the objects by their names in lower case, once they are
+	// needed.
+	folded map[nameKey]string
 	// declared is what all orgs have that have just these layers, if no entry has
-	// variables.
-	declared *declared
+	// variables. sound is set if no reference to a name without variables is wrong.
+	declared *objects.Declared
+	sound    bool
+}
+
+// find returns the entry of an object that is declared by this name, or nil.
+func (l *laid) find(id entryID) *entry {
+	if i, ok := l.index[id]; ok {
+		return l.entries[i]
+	}
+	return nil
 }
 
 // overlay lays a layer over others, which stay as they are. The order of what they have
@@ -60,7 +75,7 @@ func (m *merger) join(base, over *entry) *entry {
 		return over
 	}
 	e := &entry{
-		id: over.id, pos: over.pos, joined: true, system: base.system || over.system,
+		id: over.id, named: over.named, pos: over.pos, joined: true, system: base.system || over.system,
 		fields:   m.joinValues(base.fields, over.fields),
 		variable: base.variable || over.variable,
 		unsure:   base.unsure || over.unsure || base.typ() != over.typ() && over.typ() != "",

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 )
@@ -180,7 +183,9 @@ func (l *listing) otherLimit() int {
 // FindOrg looks among the managed orgs for the one with this id or, where id
 // is empty, this domain; nil when there is none. It goes through the list,
 // because that alone says for sure that an org is not managed: asked for a
-// single org, Okta may refuse to say.
+// single org, Okta may refuse to say. A domain that isn't listed is searched for
+// as well: a list can lose a page unnoticed, and an org that is not found is
+// linked, which can't be undone.
 func (c *Client) FindOrg(ctx context.Context, id, domain string) (*state.Org, error) {
 	if id == "" && domain == "" {
 		return nil, errors.New("looking for an org: neither id nor domain given")
@@ -196,8 +201,36 @@ func (c *Client) FindOrg(ctx context.Context, id, domain string) (*state.Org, er
 		}
 		return nil
 	})
-	if err != nil && found == nil {
+	switch {
+	case found != nil:
+		return found, nil
+	case err != nil || id != "":
 		return nil, err
 	}
-	return found, nil
+	return c.searchOrg(ctx, domain)
+}
+
+// searchOrg returns the managed org that Okta finds by a filter for this domain, or
+// nil. An API that has no such filter finds nothing.
+func (c *Client) searchOrg(ctx context.Context, domain string) (found *state.Org, err error) {
+	defer wrap(&err, "searching for the org %q", domain)
+	subdomain, _, _ := strings.Cut(domain, ".")
+	u := c.path("orgs")
+	u.RawQuery = url.Values{"filter": {fmt.Sprintf("subdomain eq %q", subdomain)}, "limit": {strconv.Itoa(pageLimit)}}.Encode()
+	l := newListing(c, pageLimit)
+	err = eachPage(ctx, c, c.get(u, "orgs", maxList), func(page []wireOrg) (bool, error) {
+		before := len(l.orgs)
+		fresh, err := l.take(page)
+		for _, o := range fresh {
+			if strings.EqualFold(o.Domain, domain) {
+				found = &o
+			}
+		}
+		return len(l.orgs) > before, err
+	})
+	var refused *rest.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusBadRequest {
+		return nil, nil
+	}
+	return found, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -207,6 +208,7 @@ func TestFindOrg(t *testing.T) {
 		page(`[{"id":"a","domain":"a.okta.com","aerialOrg":true},{"id":"b"}]`, "?after=1"),
 		page(`[{"id":"c","domain":"C.okta.com"}]`, "?after=2"),
 		page(`[{"id":"d","domain":"d.okta.com"}]`, ""),
+		page(`[{"id":"e","domain":"e.oktapreview.com"},{"id":"f","domain":"e.OKTA.com"}]`, ""), // by the filter
 	}
 	for _, tt := range []struct {
 		id, domain string
@@ -217,7 +219,8 @@ func TestFindOrg(t *testing.T) {
 		{"", "c.OKTA.com", "c", 2},
 		{"c", "a.okta.com", "c", 2}, // the id counts where there is one
 		{"x", "a.okta.com", "", 3},
-		{"", "x.okta.com", "", 3},
+		{"", "x.okta.com", "", 4},
+		{"", "e.okta.com", "f", 4},
 	} {
 		s := play(pages...)
 		org, err := newClient(t, s, nil).FindOrg(t.Context(), tt.id, tt.domain)
@@ -232,7 +235,18 @@ func TestFindOrg(t *testing.T) {
 			t.Errorf("%q %q: found %q with %d calls, want %q with %d", tt.id, tt.domain, found, s.count(), tt.found, tt.calls)
 		}
 	}
-	s := play(pages[0], reply(403, forbiddenBody))
+	s := play(append(slices.Clone(pages[:3]), reply(400, `{"errorCode":"E0000031"}`))...)
+	if org, err := newClient(t, s, nil).FindOrg(t.Context(), "", "e.okta.com"); err != nil || org != nil {
+		t.Errorf("found %v, %v where nothing can be filtered", org, err)
+	}
+	s = play(append(slices.Clone(pages[:3]), reply(403, forbiddenBody))...)
+	if org, err := newClient(t, s, nil).FindOrg(t.Context(), "", "e.okta.com"); err == nil || org != nil {
+		t.Errorf("found %v, %v where the search is refused, want an error", org, err)
+	}
+	if want := "GET " + orgsPath + "?filter=subdomain+eq+%22e%22&limit=100"; s.calls[3] != want {
+		t.Errorf("searched by %s, want %s", s.calls[3], want)
+	}
+	s = play(pages[0], reply(403, forbiddenBody))
 	if org, err := newClient(t, s, nil).FindOrg(t.Context(), "x", ""); err == nil || org != nil {
 		t.Errorf("found %v, %v on half a list, want an error", org, err)
 	}

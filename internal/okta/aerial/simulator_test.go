@@ -31,6 +31,7 @@ type okta struct {
 	log    lockedBuffer // of client and credentials, at debug
 	base   *http.Transport
 	origin *url.URL
+	alter  func(*http.Request) // on the way; nil does nothing
 
 	mu      sync.Mutex
 	secrets map[string]bool // credentials seen on the wire
@@ -51,6 +52,9 @@ func newOkta(t *testing.T, c simulatortest.Config) *okta {
 			}
 		}
 		o.mu.Unlock()
+		if o.alter != nil {
+			o.alter(r)
+		}
 		o.sim.ServeHTTP(w, r)
 	}))
 	o.Client = o.client(t)
@@ -488,6 +492,26 @@ func TestLinkLostAnswer(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestFindOrgOnALostPage: an org of a page that got lost without a trace, after one of
+// an odd size, is found all the same.
+func TestFindOrgOnALostPage(t *testing.T) {
+	o := newOkta(t, simulatortest.Config{Orgs: 60})
+	o.alter = func(r *http.Request) { r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "limit=100", "limit=37", 1) }
+	o.fault(t, simulator.Fault{Path: "/api/v1/orgs", DropLink: true})
+	listed := 0
+	if err := o.Orgs(t.Context(), func(page []state.Org) error { listed += len(page); return nil }); err != nil || listed != 37 {
+		t.Fatalf("listed %d, %v", listed, err)
+	}
+	all := o.sim.Orgs()
+	last := all[len(all)-1]
+	if found, err := o.FindOrg(t.Context(), "", last.Domain); err != nil || found == nil || found.ID != last.ID {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if found, err := o.FindOrg(t.Context(), "", "acme-new.okta.com"); err != nil || found != nil { // which is not linked
+		t.Errorf("found %+v, %v", found, err)
 	}
 }
 

@@ -15,10 +15,8 @@ var behaviors = &Kind{
 		{
 			Name: "settings", Type: Mapping, Doc: "When it counts as unusual.",
 			Fields: []Field{
-				{
-					Name: "maxEventsUsedForEvaluation", Type: Integer, Min: new(0), Max: new(100), Types: behaviorTypes[:4],
-					Doc: "How many of the last sign-ins are looked at.",
-				},
+				lastEvents(1, "ANOMALOUS_ASN", "ANOMALOUS_DEVICE", "ANOMALOUS_LOCATION"),
+				lastEvents(0, "ANOMALOUS_IP"),
 				{
 					Name: "minEventsNeededForEvaluation", Type: Integer, Min: new(0), Max: new(10), Types: behaviorTypes[:4],
 					Doc: "How many sign-ins there must be before anything is unusual.",
@@ -50,3 +48,11 @@ var behaviors = &Kind{
 
 // behaviorTypes has those that look at past sign-ins first.
 var behaviorTypes = []string{"ANOMALOUS_ASN", "ANOMALOUS_DEVICE", "ANOMALOUS_IP", "ANOMALOUS_LOCATION", "VELOCITY"}
+
+// lastEvents returns the field for the number of past sign-ins.
+func lastEvents(least int, types ...string) Field {
+	return Field{
+		Name: "maxEventsUsedForEvaluation", Type: Integer, Min: new(least), Max: new(100), Types: types,
+		Doc: "How many of the last sign-ins are looked at.",
+	}
+}

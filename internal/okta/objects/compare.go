@@ -334,12 +334,15 @@ type walk struct {
 	fixed   []Unfixable
 }
 
+// divides reports whether the fields of a mapping change on their own.
+func (f *Field) divides() bool { return f != nil && f.Type == Mapping && !f.Whole }
+
 // mapping adds the fields of declared that live has otherwise.
 func (w *walk) mapping(index map[string]*Field, declared, live map[string]any) {
 	for name, d := range declared {
 		f, l := pick(index, w.typ, name, d), live[name]
 		w.path = append(w.path, name)
-		if m, ok := d.(map[string]any); ok && f != nil && f.Type == Mapping && !f.SystemFixed && !f.Immutable && len(m) > 0 {
+		if m, ok := d.(map[string]any); ok && f.divides() && !f.SystemFixed && len(m) > 0 {
 			below, _ := l.(map[string]any)
 			w.mapping(f.index, m, below)
 		} else if !f.covers(w.typ, d, l) {
@@ -378,7 +381,7 @@ func (w *walk) flatten(index map[string]*Field, body map[string]any) {
 		}
 		w.path = append(w.path, name)
 		f := pick(index, w.typ, name, v)
-		if m, ok := v.(map[string]any); ok && f != nil && f.Type == Mapping && len(m) > 0 {
+		if m, ok := v.(map[string]any); ok && f.divides() && len(m) > 0 {
 			w.flatten(f.index, m)
 		} else {
 			w.changes = append(w.changes, FieldChange{Path: joinPath(w.path), After: v})

@@ -41,8 +41,9 @@ type Kind struct {
 	// API is how the objects are read and written.
 	API API
 
-	order int
-	index map[string]*Field
+	order   int
+	keyPath []string
+	index   map[string]*Field
 }
 
 // API is how the objects of a kind are read and written.
@@ -147,9 +148,10 @@ type Field struct {
 	// that identify an element of mappings; without them all of it does.
 	Set bool
 	By  []string
-	// Fields are those of a Mapping. If Free is set, it may have others.
-	Fields []Field
-	Free   bool
+	// Fields are those of a Mapping. If Free is set, it may have others. If Whole is
+	// set, it is replaced as a whole, as what it may have depends on one of its fields.
+	Fields      []Field
+	Free, Whole bool
 	// Nullable is set if the field may be null, which clears it.
 	Nullable bool
 	// Empty is what Okta returns for a field that is not set, if that isn't null:
@@ -164,6 +166,8 @@ type Field struct {
 
 	index map[string]*Field
 	next  *Field
+	// names is set if the field, or one below it, refers to objects.
+	names bool
 }
 
 // Action is a POST that gives a field a value. In Path, {id} stands for the id of the

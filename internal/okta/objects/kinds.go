@@ -32,6 +32,7 @@ func init() {
 	for i, k := range all {
 		k.order = i
 		k.Fields = append(k.Fields, decided...)
+		k.keyPath = splitPath(k.Key)
 		k.index = indexOf(k.Fields)
 		byName[k.Name] = k
 	}
@@ -43,14 +44,24 @@ func indexOf(fields []Field) map[string]*Field {
 	index := make(map[string]*Field, len(fields))
 	for i := len(fields) - 1; i >= 0; i-- {
 		f := &fields[i]
-		f.index = indexOf(f.Fields)
-		if f.Elem != nil {
-			f.Elem.index = indexOf(f.Elem.Fields)
-		}
+		f.prepare()
 		f.next = index[f.Name]
 		index[f.Name] = f
 	}
 	return index
+}
+
+// prepare sets what is looked up again and again.
+func (f *Field) prepare() {
+	f.index = indexOf(f.Fields)
+	f.names = f.Refers != ""
+	if f.Elem != nil {
+		f.Elem.prepare()
+		f.names = f.names || f.Elem.names
+	}
+	for i := range f.Fields {
+		f.names = f.names || f.Fields[i].names
+	}
 }
 
 // Kinds returns all kinds in the order in which they are written: features, network

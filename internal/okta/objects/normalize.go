@@ -1,9 +1,6 @@
 package objects
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Normalize returns body in normal form, without the fields that the server decides
 // and without secrets; fields that the table doesn't know stay. Where name is not nil,
@@ -36,6 +33,14 @@ func (n *normalizer) mapping(index map[string]*Field, m map[string]any) {
 		if f != nil && (f.ReadOnly || f.Secret) {
 			delete(m, name)
 			continue
+		}
+		switch v.(type) {
+		case bool, float64:
+			continue // as most are, and a map is slow to write to
+		case string:
+			if f == nil || f.Refers == "" {
+				continue
+			}
 		}
 		m[name] = n.value(f, v)
 	}
@@ -88,7 +93,7 @@ func (k *Kind) KeyOf(body map[string]any) string {
 	if k.Setting {
 		return k.Name
 	}
-	key, _ := at(body, strings.Split(k.Key, ".")).(string)
+	key, _ := at(body, k.keyPath).(string)
 	if k.Oddities.Normalize != nil {
 		alone := map[string]any{k.Key: key}
 		k.Oddities.Normalize(alone)
@@ -100,17 +105,20 @@ func (k *Kind) KeyOf(body map[string]any) string {
 // Ident returns the id and the name of an object as the API returned it, and whether
 // Okta made it; false if it is none of this kind. An object without a name has "".
 func (k *Kind) Ident(raw map[string]any) (id, name string, system, ok bool) {
+	id, system, ok = k.ident(raw)
+	return id, k.KeyOf(raw), system, ok
+}
+
+func (k *Kind) ident(raw map[string]any) (id string, system, ok bool) {
 	if k.Setting {
-		return "", k.Name, false, true
+		return "", false, true
 	}
 	id, _ = raw["id"].(string)
-	ok = true
 	if k.Oddities.Origin != nil {
 		system, ok = k.Oddities.Origin(raw)
-	} else {
-		system = raw["system"] == true
+		return id, system, ok
 	}
-	return id, k.KeyOf(raw), system, ok
+	return id, raw["system"] == true, true
 }
 
 // Decode returns an object as the API returned it in the form in which it is compared;
@@ -118,13 +126,14 @@ func (k *Kind) Ident(raw map[string]any) (id, name string, system, ok bool) {
 // parent the policy of a rule. raw becomes part of the object: it must not be used any
 // more.
 func (k *Kind) Decode(raw map[string]any, typ, parent, parentID string, name func(kind, id string) string) *LiveObject {
-	id, key, system, ok := k.Ident(raw)
+	id, system, ok := k.ident(raw)
 	if !ok || k.Typed && raw["type"] != typ {
 		return nil
 	}
 	k.normalize(raw, name)
-	return &LiveObject{
-		Ref: Ref{Kind: k, Type: typ, Parent: parent, Name: key},
-		ID:  id, ParentID: parentID, System: system, Body: raw,
+	l := &LiveObject{Ref: Ref{Kind: k, Type: typ, Parent: parent, Name: k.Name}, ID: id, ParentID: parentID, System: system, Body: raw}
+	if !k.Setting {
+		l.Ref.Name, _ = at(raw, k.keyPath).(string)
 	}
+	return l
 }

@@ -108,6 +108,9 @@ func (o *overlayer) merge(f *Field, there, v any) (any, error) {
 			return clone(v), nil
 		}
 		m, _ := there.(map[string]any)
+		if f.Whole {
+			m = nil
+		}
 		return o.mergeMapping(f, m, v)
 	case []any:
 		l, _ := there.([]any)

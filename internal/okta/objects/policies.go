@@ -189,7 +189,7 @@ var enrollmentSettings = Field{
 var enrollSelf = Field{Name: "self", Enum: []string{"NOT_ALLOWED", "OPTIONAL", "REQUIRED"}, Doc: "Whether users can't, may or must enroll it."}
 
 var gracePeriod = Field{
-	Name: "gracePeriod", Type: Mapping, Nullable: true, Doc: "How long users can put off the enrollment.",
+	Name: "gracePeriod", Type: Mapping, Whole: true, Nullable: true, Doc: "How long users can put off the enrollment.",
 	Fields: []Field{
 		{Name: "type", Required: true, Enum: []string{"BY_DATE_TIME", "BY_SKIP_COUNT"}, Doc: "Until a time, or for a number of times."},
 		{Name: "expiry", Doc: "The time, such as 2027-01-01T18:30:45.000Z."},

@@ -20,7 +20,7 @@ var policyRules = &Kind{
 					Fields: []Field{
 						kept("users", "The users that the rule is for or leaves out.", usersWhy),
 						{
-							Name: "groups", Type: Mapping, Doc: "The groups that the rule is for or leaves out.",
+							Name: "groups", Type: Mapping, Types: []string{signOn, password}, Doc: "The groups that the rule is for or leaves out.",
 							Fields: []Field{
 								references("include", "groups", "The names of the groups that it is for."),
 								references("exclude", "groups", "The names of the groups that it leaves out."),

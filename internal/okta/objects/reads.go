@@ -167,7 +167,7 @@ func (r *reader) reads() Reads {
 // a field that names nothing the name is empty.
 func eachReference(index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
 	for name, v := range m {
-		if f := pick(index, typ, name, v); f != nil {
+		if f := pick(index, typ, name, v); f != nil && f.names {
 			f.eachReference(typ, v, visit)
 		}
 	}

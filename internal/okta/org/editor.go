@@ -26,8 +26,8 @@ type Editor struct {
 	plan    []objects.Difference
 	what    objects.Reads
 	known   map[*objects.Kind]*known
-	loads   int // how many lists were read for known
-	writers map[*objects.Kind]*rest.Caller
+	loads   int          // how many lists were read for known
+	manager *rest.Caller // has the scopes to write what the plan is about; nil until it is needed
 	// early are the ids of the objects that were written before their turn, because
 	// another one needs them.
 	early map[string]string
@@ -47,7 +47,7 @@ func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects
 func newEditor(s *session, target objects.Target, plan []objects.Difference, what objects.Reads) *Editor {
 	return &Editor{
 		session: s, target: target, plan: plan, what: what,
-		known: map[*objects.Kind]*known{}, writers: map[*objects.Kind]*rest.Caller{}, early: map[string]string{},
+		known: map[*objects.Kind]*known{}, early: map[string]string{},
 	}
 }
 
@@ -251,18 +251,22 @@ func (c *change) prepare(ctx context.Context, s sending) (body raw, err error) {
 	}
 }
 
-// writer returns the caller that may write objects of the kind.
-func (c *change) writer(ctx context.Context) (*rest.Caller, error) {
-	if w := c.writers[c.kind]; w != nil {
-		return w, nil
+// writer returns the caller that may write the objects of the plan. One scope that isn't
+// granted keeps all from being written.
+func (e *Editor) writer(ctx context.Context) (*rest.Caller, error) {
+	if e.manager != nil {
+		return e.manager, nil
 	}
-	access, err := c.credentials(ctx, c.target, []string{c.kind.API.Scope + ".manage"})
+	var kinds []*objects.Kind
+	for i := range e.plan {
+		kinds = append(kinds, e.plan[i].Ref.Kind)
+	}
+	access, err := e.credentials(ctx, e.target, scopes(kinds, ".manage"))
 	if err != nil {
 		return nil, err
 	}
-	w := c.caller.As(access)
-	c.writers[c.kind] = w
-	return w, nil
+	e.manager = e.caller.As(access)
+	return e.manager, nil
 }
 
 // update changes an object: first what is in its body, then what has calls of its own.
@@ -381,7 +385,7 @@ func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err 
 			return nil, c.check(live, &part)
 		},
 	})
-	return did, wrap(err, "making %s %s", f.Path, show(f.After))
+	return did, wrap(err, "setting %s to %s", f.Path, show(f.After))
 }
 
 // show returns a value as JSON.

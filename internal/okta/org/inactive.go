@@ -118,7 +118,7 @@ func (c *change) writeInactive(ctx context.Context) (off, did bool, err error) {
 		},
 	})
 	if err != nil {
-		return off, false, wrap(err, "deactivating it")
+		return off && !refused(err), false, wrap(err, "deactivating it")
 	}
 	if off {
 		err = c.settle(ctx, func(ctx context.Context) error {
@@ -134,6 +134,13 @@ func (c *change) writeInactive(ctx context.Context) (off, did bool, err error) {
 	}
 	did, err = c.replace(ctx)
 	return off, did, err
+}
+
+// refused reports whether err is Okta's refusal of a write, which did nothing.
+func refused(err error) bool {
+	var e *rest.Error
+	var uncertain *rest.UncertainError
+	return errors.As(err, &e) && e.Refused() && !errors.As(err, &uncertain)
 }
 
 // restore switches the object on again after err, and says what came of it.
@@ -189,24 +196,24 @@ func (c *Client) Restore(ctx context.Context, target objects.Target, kind, id, s
 	if err != nil {
 		return false, err
 	}
-	e := newEditor(s, target, nil, objects.Reads{Kinds: []*objects.Kind{k}})
-	d := &objects.Difference{Op: objects.Update, Ref: objects.Ref{Kind: k}, ID: id}
+	plan := []objects.Difference{{Op: objects.Update, Ref: objects.Ref{Kind: k}, ID: id}}
+	e := newEditor(s, target, plan, objects.Reads{Kinds: []*objects.Kind{k}})
 	release, err := e.lock(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer release()
-	ch := e.change(d, func(ctx context.Context) error {
+	again := e.change(&plan[0], func(ctx context.Context) error {
 		err := maySend(ctx)
 		restored = restored || err == nil
 		return err
 	})
-	err = ch.activate(ctx, ch.maySend)
+	err = again.activate(ctx, again.maySend)
 	if gone(err) {
 		restored, err = false, nil
 	}
 	if err != nil {
 		return false, wrap(err, "activating the %s %q again", k.Title, id)
 	}
-	return restored, ch.end()
+	return restored, again.end()
 }

@@ -14,37 +14,32 @@ import (
 // and not always as expected.
 const maxPasses = 2
 
-// reorder brings objects into an order, from the top down. Those that the order doesn't
-// name keep their places among the others.
+// reorder brings objects into an order, from the top down. Those that Okta made stay
+// last.
 func (c *change) reorder(ctx context.Context) error {
 	f := c.field("order")
 	if f == nil {
 		return errors.New("the change holds no order")
 	}
-	was, want := texts(f.Before), texts(f.After)
+	want := texts(f.After)
 	if err := c.findParent(ctx); err != nil {
 		return err
 	}
 	did := false
 	for range maxPasses {
-		acted, err := c.arrange(ctx, was, want)
-		if err != nil {
-			return c.half(err, did || acted)
-		}
+		acted, err := c.arrange(ctx, want)
 		did = did || acted
-		if !did {
-			return objects.ErrAlready
-		}
-		now, err := c.order(ctx, want)
-		if err != nil {
-			return rest.Uncertain(wrap(err, "reading back what was written"))
-		}
-		if slices.Equal(now.names, want) {
+		switch {
+		case errors.Is(err, objects.ErrAlready) && did:
 			return nil
+		case err != nil && did:
+			return fmt.Errorf("%w (some objects are in their new places)", err)
+		case err != nil:
+			return err
 		}
 	}
 	return c.settle(ctx, func(ctx context.Context) error {
-		now, err := c.order(ctx, want)
+		now, err := c.order(ctx)
 		if err == nil && !slices.Equal(now.names, want) {
 			err = fmt.Errorf("the order is %s", show(now.names))
 		}
@@ -54,17 +49,12 @@ func (c *change) reorder(ctx context.Context) error {
 
 // texts returns a list of texts.
 func texts(v any) []string {
-	switch v := v.(type) {
-	case []string:
-		return v
-	case []any:
-		all := make([]string, len(v))
-		for i := range v {
-			all[i], _ = v[i].(string)
-		}
-		return all
+	list, _ := v.([]any)
+	all := make([]string, len(list))
+	for i := range list {
+		all[i], _ = list[i].(string)
 	}
-	return nil
+	return all
 }
 
 // order are the objects that are ordered, in their order.
@@ -73,16 +63,16 @@ type order struct {
 	objects []raw
 }
 
-// order reads the order of the objects with these names.
-func (c *change) order(ctx context.Context, names []string) (*order, error) {
+// order reads the order of the objects that Okta didn't make.
+func (c *change) order(ctx context.Context) (*order, error) {
 	l := &reading{kind: c.kind, typ: c.d.Ref.Type, parent: c.parent, parentName: c.d.Ref.Parent}
 	if err := c.read(ctx, l); err != nil {
 		return nil, wrap(err, "reading %s", l.title())
 	}
 	now := &order{}
 	for _, o := range l.objects {
-		if name := nameOf(c.kind, o); slices.Contains(names, name) {
-			now.names = append(now.names, name)
+		if system, _ := origin(c.kind, o); !system {
+			now.names = append(now.names, nameOf(c.kind, o))
 			now.objects = append(now.objects, o)
 		}
 	}
@@ -90,52 +80,55 @@ func (c *change) order(ctx context.Context, names []string) (*order, error) {
 }
 
 // arrange puts each object into its place, from the top down, and reports whether
-// anything was sent.
-func (c *change) arrange(ctx context.Context, was, want []string) (did bool, err error) {
-	now, err := c.order(ctx, want)
-	if err != nil {
-		return false, err
+// anything was sent. The error is objects.ErrAlready if all are in their places.
+func (c *change) arrange(ctx context.Context, want []string) (did bool, err error) {
+	now, err := c.order(ctx)
+	if err == nil {
+		err = c.checkOrder(now, want)
 	}
-	if err := c.checkOrder(now, was, want); err != nil {
+	if err != nil {
 		return false, err
 	}
 	for i := range want {
 		if now.names[i] == want[i] {
 			continue
 		}
-		acted, err := c.put(ctx, i, was, want, &now)
+		acted, err := c.put(ctx, i, want, &now)
+		did = did || acted
 		if err != nil {
 			return did, err
 		}
-		did = did || acted
 	}
 	return did, nil
 }
 
-// checkOrder returns a MovedError if the order is neither the one before the change nor
-// the one after it, or if an object is missing. Once something was sent, only the
-// latter counts.
-func (c *change) checkOrder(now *order, was, want []string) error {
+// checkOrder returns nil if the order is the one before the change, and
+// objects.ErrAlready if it is the one after it. Once something was sent, any order of
+// these objects will do.
+func (c *change) checkOrder(now *order, want []string) error {
 	sorted := func(names []string) []string { return slices.Sorted(slices.Values(names)) }
 	same := slices.Equal(sorted(now.names), sorted(want))
-	if same && (c.checked || slices.Equal(now.names, was) || slices.Equal(now.names, want)) {
+	switch {
+	case slices.Equal(now.names, want):
+		return objects.ErrAlready
+	case c.checked && same:
 		return nil
+	case c.checked || !same && c.d.CheckOrder(now.names) == nil:
+		return &objects.MovedError{Fields: []objects.FieldChange{{Path: "order", Before: want, After: now.names}}}
 	}
-	return &objects.MovedError{Fields: []objects.FieldChange{{Path: "order", Before: was, After: now.names}}}
+	return c.d.CheckOrder(now.names)
 }
 
 // put puts the object that shall be at i there. now becomes what the order should be
 // then.
-func (c *change) put(ctx context.Context, i int, was, want []string, now **order) (did bool, err error) {
-	p := c.list().object("")
+func (c *change) put(ctx context.Context, i int, want []string, now **order) (did bool, err error) {
 	id, _ := (*now).objects[slices.Index((*now).names, want[i])]["id"].(string)
-	p.id = id
 	return c.send(ctx, sending{
-		method: c.kind.API.Write, place: p, repeat: rest.AfterLook,
+		method: c.kind.API.Write, place: c.list().object(id), repeat: rest.AfterLook,
 		prepare: func(ctx context.Context) (raw, error) {
-			fresh, err := c.order(ctx, want)
+			fresh, err := c.order(ctx)
 			if err == nil {
-				err = c.checkOrder(fresh, was, want)
+				err = c.checkOrder(fresh, want)
 			}
 			if err != nil {
 				return nil, err

@@ -295,7 +295,7 @@ func (a *Apps) Prove(ctx context.Context, clientID string, k *objects.Kind) erro
 	if k.Typed {
 		typ = k.Types[0]
 	}
-	p, err := listing(k, typ, "")
+	p, err := (&reading{kind: k, typ: typ}).place()
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Client struct {
 	base   *url.URL
 	keys   Keys
 	caller *rest.Caller
+	// open makes the calls that need no credentials.
+	open *rest.Caller
 }
 
 // New checks the options and returns a client. It sends nothing.
@@ -75,6 +77,10 @@ func New(opts Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	c.open = rest.New(rest.Options{
+		Name: "the parent org", URLKey: c.keys.URL, Hint: func(e *rest.Error) string { return e.CommonHint(c.keys.URL) },
+		Transport: opts.Transport, Logger: log.With("parent", c.name),
+	})
 	c.caller = rest.New(rest.Options{
 		Name: "the parent org", URLKey: c.keys.URL, TokenKey: c.keys.OrgURL, Hint: c.hint,
 		Transport: opts.Transport, Auth: opts.Auth, Logger: log.With("parent", c.name),

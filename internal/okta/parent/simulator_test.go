@@ -70,6 +70,34 @@ func TestBySSWS(t *testing.T) {
 	}
 }
 
+// A parent tells its id, by whatever name, without credentials.
+func TestOrgID(t *testing.T) {
+	w := newWorld(t, simulatortest.Config{})
+	c := w.client(t, func(http.RoundTripper) http.RoundTripper { t.Error("credentials are used"); return nil }, nil)
+	org, _ := w.Org(simulator.DefaultParent)
+	if id, err := c.OrgID(t.Context()); err != nil || id != org.ID {
+		t.Errorf("%q, %v", id, err)
+	}
+	if err := w.RenameOrg(simulator.DefaultParent, "acme-group.okta.com"); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := c.OrgID(t.Context()); err != nil || id != org.ID {
+		t.Errorf("renamed: %q, %v", id, err)
+	}
+	for fault, words := range map[string]string{
+		"status=404": "asking the parent \"acme\" for its id: 404",
+		"garbage":    "with an unreadable body",
+		"empty":      "it is empty",
+		"cut":        "(tried 2 times)",
+	} {
+		w.ClearFaults()
+		w.Fault(t, "GET /.well-known/okta-organization "+fault)
+		if id, err := c.OrgID(t.Context()); err == nil || id != "" || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %q, %v", fault, id, err)
+		}
+	}
+}
+
 // A subdomain or name that Okta doesn't take is sent once, creates nothing, and the
 // hint says what to declare.
 func TestRefusedNames(t *testing.T) {

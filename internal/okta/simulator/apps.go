@@ -48,7 +48,11 @@ func appShape(_ *orgCall, body doc) *shape {
 	}
 	template := fields("template type", map[string]*shape{"template": text(1, 1024), "type": oneOf("NONE", "BUILT_IN", "CUSTOM")})
 	credentials := fields("", map[string]*shape{"userNameTemplate": template, "signing": fields("", map[string]*shape{"kid": text(1, 0)})})
-	s := fields("label signOnMode", map[string]*shape{
+	need := "label signOnMode"
+	if body["name"] == "bookmark" {
+		need = "label"
+	}
+	s := fields(need, map[string]*shape{
 		"name": oneOf("bookmark", "oidc_client"), "label": text(1, 100), "signOnMode": oneOf("BOOKMARK", "OPENID_CONNECT"),
 		"accessibility": fields("", map[string]*shape{"selfService": flag(), "errorRedirectUrl": text(0, 0).orNull(), "loginRedirectUrl": text(0, 0).orNull()}),
 		"visibility": fields("", map[string]*shape{
@@ -88,14 +92,12 @@ func isURL(text string) bool {
 }
 
 func checkApp(m *orgCall, _ *set, it *item, body doc) *answer {
-	want := map[any]string{"BOOKMARK": "bookmark", "OPENID_CONNECT": "oidc_client"}[body["signOnMode"]]
+	want := map[any]string{nil: "bookmark", "BOOKMARK": "bookmark", "OPENID_CONNECT": "oidc_client"}[body["signOnMode"]]
 	if name, has := body["name"]; has && name != want {
 		return m.invalid("name", "name: The name of the app must be "+want)
 	}
-	if it != nil {
-		if refusal := m.fixed(it, body, "signOnMode"); refusal != nil {
-			return refusal
-		}
+	if mode, has := body["signOnMode"]; it != nil && has && mode != it.body["signOnMode"] {
+		return m.invalid("signOnMode", "signOnMode: The field can't be changed")
 	}
 	var p problems
 	for _, key := range appKeys(body) {
@@ -130,8 +132,8 @@ func fillApp(m *orgCall, it *item, body doc) doc {
 			"manualProvisioning": false, "implicitAssignment": false, "emOptInStatus": "NONE", "notes": doc{"admin": nil, "enduser": nil},
 		},
 	})
-	if body["signOnMode"] == "BOOKMARK" {
-		return filled(out, doc{"name": "bookmark", "settings": doc{"app": doc{"requestIntegration": false}}})
+	if body["signOnMode"] != "OPENID_CONNECT" {
+		return filled(out, doc{"name": "bookmark", "signOnMode": "BOOKMARK", "settings": doc{"app": doc{"requestIntegration": false}}})
 	}
 	id := digText(body, "credentials", "oauthClient", "client_id")
 	if id != "" {

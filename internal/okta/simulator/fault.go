@@ -32,7 +32,7 @@ type Fault struct {
 	Probability       float64
 
 	// After lets the call take effect before it fails. Without it, Status,
-	// Cut, Hang and Redirect keep the call from being carried out.
+	// Cut, Hang, Edge and Redirect keep the call from being carried out.
 	After bool
 	// Status is the status of the answer, with Okta's error body. Code is the
 	// errorCode in it; empty means the usual one of the status.
@@ -46,6 +46,9 @@ type Fault struct {
 	// Cut closes the connection without an answer, Hang keeps it open until the
 	// client closes it.
 	Cut, Hang bool
+	// Edge answers 404 without an errorCode, as Okta's edge does now and then on
+	// paths that exist.
+	Edge bool
 	// Redirect answers 307 to this URL.
 	Redirect string
 
@@ -54,6 +57,8 @@ type Fault struct {
 	// removes it.
 	CutBody, Garbage, Empty bool
 	ContentType             string
+	// WrongOrg makes /.well-known/okta-organization answer the id of another org.
+	WrongOrg bool
 	// Next replaces the next link; DropLink removes all links; Loop makes the
 	// page its own next one; Endless adds a next link to every page.
 	Next                    string
@@ -164,6 +169,8 @@ func (s *Simulator) applyFault(c *call, f *Fault) *answer {
 		return &answer{cut: cutAll}
 	case f.Cut:
 		return &answer{cut: cutAll}
+	case f.Edge:
+		a = edgeNotFound()
 	case f.Redirect != "":
 		a = &answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {f.Redirect}}}
 	case f.Status != 0:
@@ -208,6 +215,12 @@ func (s *Simulator) faultAnswer(f *Fault) *answer {
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 func (s *Simulator) alter(c *call, f *Fault, a *answer) {
+	if f.WrongOrg {
+		if body := decode(a.body); body != nil {
+			body["id"] = fixedID("00o", "wrong", c.domain)
+			a.body = jsonAnswer(0, body).body
+		}
+	}
 	if f.Garbage {
 		a.body = []byte("<html><body>upstream connect error or disconnect</body></html>")
 	}

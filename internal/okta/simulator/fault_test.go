@@ -56,7 +56,7 @@ func TestParseFault(t *testing.T) {
 		{"PUT /x cut api=okta", simulator.Fault{}, "want aerial or org"},
 		{"PUT /x redirect=/y", simulator.Fault{}, "absolute URL"},
 		{"PUT /x next=y", simulator.Fault{}, "absolute URL"},
-		{"PUT /x cut hang", simulator.Fault{}, "only one of status, cut, hang and redirect"},
+		{"PUT /x cut hang", simulator.Fault{}, "only one of status, cut, hang, edge and redirect"},
 		{"PUT /x cut garbage", simulator.Fault{}, "no answer to change"},
 		{"PUT /x after garbage", simulator.Fault{}, "after needs status"},
 		{"PUT /x cut retry-after=5s", simulator.Fault{}, "need a status"},

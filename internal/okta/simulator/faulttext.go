@@ -165,7 +165,7 @@ func (f *Fault) Validate() error {
 // its own answer.
 func (f *Fault) endings() int {
 	n := 0
-	for _, set := range []bool{f.Status != 0, f.Cut, f.Hang, f.Redirect != ""} {
+	for _, set := range []bool{f.Status != 0, f.Cut, f.Hang, f.Edge, f.Redirect != ""} {
 		if set {
 			n++
 		}
@@ -176,14 +176,14 @@ func (f *Fault) endings() int {
 // checkEffects rejects effects that exclude each other, and faults without any.
 func (f *Fault) checkEffects() error {
 	ends := f.endings()
-	alters := f.CutBody || f.Garbage || f.Empty || f.ContentType != "" || f.Next != "" || f.DropLink || f.Loop || f.Endless
+	alters := f.CutBody || f.Garbage || f.Empty || f.ContentType != "" || f.Next != "" || f.DropLink || f.Loop || f.Endless || f.WrongOrg
 	switch {
 	case ends > 1:
-		return errors.New("only one of status, cut, hang and redirect can happen")
+		return errors.New("only one of status, cut, hang, edge and redirect can happen")
 	case f.Status == 0 && (f.Code != "" || f.RetryAfter > 0 || f.Reset > 0 || f.Concurrency):
 		return errors.New("code, retry-after, reset and concurrency need a status")
 	case f.After && ends == 0:
-		return errors.New("after needs status, cut, hang or redirect")
+		return errors.New("after needs status, cut, hang, edge or redirect")
 	case alters && (f.Cut || f.Hang):
 		return errors.New("there is no answer to change after cut or hang")
 	case ends == 0 && !alters && f.Delay == 0 && !f.ExpireTokens && f.Do == nil:

@@ -18,8 +18,6 @@ type orgFixture struct {
 	domain, bearer string
 }
 
-const emea = "acme-emea-retail.oktapreview.com"
-
 // startOrg starts a simulator and gets a token of one of its orgs.
 func startOrg(t *testing.T, c simulatortest.Config) *orgFixture {
 	t.Helper()
@@ -98,16 +96,4 @@ func (o *orgFixture) list(path string) []map[string]any {
 	var v []map[string]any
 	r.decode(o.t, &v)
 	return v
-}
-
-func TestOrgSmoke(t *testing.T) {
-	o := startOrg(t, simulatortest.Config{})
-	for _, path := range []string{"/api/v1/zones", "/api/v1/groups", "/api/v1/groups/rules", "/api/v1/trustedOrigins", "/api/v1/behaviors",
-		"/api/v1/policies?type=PASSWORD", "/api/v1/policies?type=OKTA_SIGN_ON&expand=rules", "/api/v1/policies?type=MFA_ENROLL", "/api/v1/features", "/api/v1/apps"} {
-		r := o.call("GET", path, "")
-		t.Log(path, r.status, r.body, r.header)
-	}
-	for _, s := range []string{"/api/v1/threats/configuration", "/api/v1/org", "/.well-known/okta-organization"} {
-		t.Log(s, o.want(200, "GET", s, ""))
-	}
 }

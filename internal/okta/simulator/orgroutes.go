@@ -18,8 +18,8 @@ func orgEndpoint(method, path, scope string, handle handler) route {
 // those of a parent as well.
 func orgRoutes() []route {
 	all := []route{
-		{method: http.MethodGet, path: segments("/.well-known/okta-organization"), handle: locked(func(s *Simulator, c *call) *answer {
-			return s.wellKnown(s.byDomain[c.domain])
+		{method: http.MethodGet, path: segments(wellKnownPath), handle: locked(func(s *Simulator, c *call) *answer {
+			return wellKnown(s.byDomain[c.domain])
 		})},
 		orgEndpoint("GET", behaviors.path, "okta.behaviors.read", orgRoute((*orgCall).listBehaviors)),
 		orgEndpoint("GET", policies.path, "okta.policies.read", orgRoute((*orgCall).listPolicies)),

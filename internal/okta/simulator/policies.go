@@ -54,7 +54,7 @@ func policyShape(m *orgCall, body doc) *shape {
 	})
 	switch body["type"] {
 	case passwordPolicy:
-		provider := fields("provider", map[string]*shape{"provider": oneOf("OKTA", "ACTIVE_DIRECTORY", "LDAP"), "include": ids(0)})
+		provider := fields("provider", map[string]*shape{"provider": oneOf("OKTA", "ACTIVE_DIRECTORY", "LDAP", "ANY"), "include": ids(0)})
 		return s.with("", map[string]*shape{
 			"conditions": fields("", map[string]*shape{"people": people, "authProvider": provider}).orNull(),
 			"settings":   passwordSettings,
@@ -75,7 +75,7 @@ var passwordSettings = func() *shape {
 		"password": fields("", map[string]*shape{
 			"complexity": fields("", map[string]*shape{
 				"minLength": number(4, 72), "minLowerCase": number(0, 72), "minUpperCase": number(0, 72), "minNumber": number(0, 72), "minSymbol": number(0, 72),
-				"excludeUsername": flag(), "excludeAttributes": list(oneOf("firstName", "lastName"), 0, 0), "maxConsecutiveCharacters": number(1, 72),
+				"excludeUsername": flag(), "excludeAttributes": list(text(1, 0), 0, 0), "maxConsecutiveCharacters": number(1, 72),
 				"dictionary": fields("", map[string]*shape{"common": fields("", map[string]*shape{"exclude": flag()})}),
 			}),
 			"age": fields("", map[string]*shape{"maxAgeDays": days, "expireWarnDays": days, "minAgeMinutes": days, "historyCount": number(0, 30)}),
@@ -132,7 +132,7 @@ func enrollSettings(classic bool) *shape {
 		"type": oneOf("AUTHENTICATORS"),
 		"authenticators": list(fields("key enroll", map[string]*shape{
 			"key": oneOf(authenticators...), "id": text(1, 0),
-			"enroll":      self.with("", map[string]*shape{"gracePeriod": grace}),
+			"enroll":      self.with("", map[string]*shape{"gracePeriod": grace, "autoEnroll": flag().orNull()}),
 			"constraints": fields("", map[string]*shape{"aaguidGroups": ids(0)}).orNull(),
 		}), 1, 0),
 	})

@@ -72,7 +72,7 @@ func ruleShape(class string, classic bool) *shape {
 		if !classic {
 			reset = access.with("", map[string]*shape{"type": oneOf("selfServicePasswordReset"), "requirement": fields("", map[string]*shape{
 				"accessControl": oneOf("LEGACY", "AUTH_POLICY"),
-				"primary":       fields("methods", map[string]*shape{"methods": list(oneOf("push", "sms", "voice", "email", "otp"), 1, 0)}),
+				"primary":       fields("methods", map[string]*shape{"methods": list(oneOf("push", "sms", "voice", "email", "otp"), 1, 0), "methodConstraints": list(&shape{}, 0, 0)}),
 				"stepUp":        fields("required", map[string]*shape{"required": flag(), "methods": list(oneOf("security_question"), 0, 0)}),
 			})})
 		}
@@ -80,8 +80,11 @@ func ruleShape(class string, classic bool) *shape {
 			"passwordChange": access, "selfServicePasswordReset": reset, "selfServiceUnlock": access,
 		})})
 	case enrollPolicy:
-		return rule.with("", map[string]*shape{"actions": fields("enroll", map[string]*shape{
-			"enroll": fields("self", map[string]*shape{"self": oneOf("CHALLENGE", "LOGIN", "NEVER")}),
+		app := list(fields("type", map[string]*shape{"type": oneOf("APP", "APP_TYPE"), "id": text(1, 0), "name": text(1, 0)}), 0, 0)
+		return rule.with("", map[string]*shape{"conditions": conditions.with("", map[string]*shape{
+			"app": fields("", map[string]*shape{"include": app, "exclude": app}),
+		}).orNull(), "actions": fields("enroll", map[string]*shape{
+			"enroll": fields("self", map[string]*shape{"self": oneOf("CHALLENGE", "LOGIN", "NEVER", "NEVER_INCLUDING_RECOVERY")}),
 		})})
 	}
 	return rule

@@ -17,7 +17,7 @@ type route struct {
 	method string
 	aerial bool
 	path   []string // a segment in braces matches anything
-	scope  string   // that the token needs; empty for the token endpoint
+	scope  string   // that the token needs; empty where no token is asked for
 	ssws   bool     // an org's SSWS token is accepted as well
 	body   bool     // a JSON body is read
 	handle handler
@@ -63,6 +63,8 @@ func routes() []route {
 			method: http.MethodDelete, aerial: true, path: segments("/governance/api/v1/request-condition-templates/{template}"),
 			scope: scopeManage, handle: locked((*Simulator).deleteTemplate),
 		},
+
+		{method: http.MethodGet, path: segments(wellKnownPath), handle: locked((*Simulator).getWellKnown)},
 
 		org("POST", "/api/v1/orgs", scopeOrgs, (*Simulator).createOrg),
 		org("GET", "/api/v1/org/privacy/aerial", scopeOrgs, (*Simulator).getConsent),

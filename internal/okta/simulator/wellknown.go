@@ -1,15 +1,62 @@
 package simulator
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+	"strings"
+)
 
-// wellKnown answers who an org is, without authentication.
-func (s *Simulator) wellKnown(o *Org) *answer {
+// wellKnownPath is where an org tells everybody who it is.
+const wellKnownPath = "/.well-known/okta-organization"
+
+// organization is what an org tells of itself. No org here has a custom domain, to
+// which the link "alternate" would lead.
+type organization struct {
+	ID       string          `json:"id"`
+	Pipeline string          `json:"pipeline"`
+	Settings struct{}        `json:"settings"`
+	Links    map[string]href `json:"_links"`
+}
+
+func (s *Simulator) getWellKnown(c *call) *answer {
+	host := c.r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	o := s.byDomain[strings.ToLower(host)]
+	if o == nil {
+		o = s.onlyCreator()
+	}
+	if o == nil {
+		return s.notFound(host, "Org")
+	}
+	return wellKnown(o)
+}
+
+// wellKnown returns what an org tells of itself.
+func wellKnown(o *Org) *answer {
 	pipeline := "idx"
 	if o.classic() {
 		pipeline = "v1"
 	}
-	return jsonAnswer(http.StatusOK, doc{
-		"id": o.ID, "pipeline": pipeline, "settings": doc{},
-		"_links": doc{"organization": doc{"href": "https://" + o.Domain}},
+	return jsonAnswer(http.StatusOK, organization{
+		ID: o.ID, Pipeline: pipeline, Links: map[string]href{"organization": {"https://" + o.Domain}},
 	})
+}
+
+// onlyCreator returns the org that may create others, or nil if there is none or
+// several. The config of a parent may have another host than its domain: that of the
+// simulator, or the domain that the parent had before it was renamed.
+func (s *Simulator) onlyCreator() *Org {
+	var only *Org
+	for _, o := range s.orgs {
+		switch {
+		case !o.Creator || o.Parent != "":
+		case only != nil:
+			return nil
+		default:
+			only = o
+		}
+	}
+	return only
 }

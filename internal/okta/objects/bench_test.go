@@ -1,0 +1,61 @@
+package objects
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+)
+
+// fleetLines returns n objects of an org in the form of live.
+func fleetLines(n int) []string {
+	lines := []string{everyone, insight}
+	for i := range n / 5 {
+		lines = append(lines,
+			fmt.Sprintf(`networkZones {"type":"IP","name":"Zone %d","status":"ACTIVE","usage":"POLICY","system":false,"created":"2026-01-01T00:00:00.000Z","lastUpdated":"2026-01-01T00:00:00.000Z","gateways":[{"type":"CIDR","value":"198.51.100.%d/32"},{"type":"RANGE","value":"192.0.2.1-192.0.2.9"}],"proxies":null,"_links":{"self":{"href":"https://acme.okta.com/api/v1/zones/1","hints":{"allow":["GET","PUT","DELETE"]}}}}`, i, i%256),
+			fmt.Sprintf(`groups {"type":"OKTA_GROUP","objectClass":["okta:user_group"],"created":"2026-01-01T00:00:00.000Z","profile":{"name":"Group %d","description":"The group."},"_links":{"logo":[{"name":"medium","href":"https://acme.okta.com/logo","type":"image/png"}]}}`, i),
+			fmt.Sprintf(`trustedOrigins {"name":"Origin %d","origin":"https://portal%d.acme.example","scopes":[{"type":"CORS"},{"type":"REDIRECT"}],"status":"ACTIVE","createdBy":"00u1","_links":{"self":{"href":"x"}}}`, i, i),
+			fmt.Sprintf(`groupRules {"type":"group_rule","name":"Rule %d","status":"ACTIVE","conditions":{"people":{"users":{"exclude":[]},"groups":{"exclude":[]}},"expression":{"value":"user.site==\"%d\"","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["id3"]}}}`, i, i),
+			fmt.Sprintf(`policies {"type":"OKTA_SIGN_ON","name":"Policy %d","status":"ACTIVE","system":false,"priority":%d,"conditions":{"people":{"groups":{"include":["id0"]}}},"_links":{"self":{"href":"x","hints":{"allow":["GET"]}}}}`, i, i+1),
+		)
+	}
+	return lines
+}
+
+// BenchmarkCompare normalizes and compares 1,000 orgs with 200 objects each.
+func BenchmarkCompare(b *testing.B) {
+	const orgs = 1000
+	o := liveOrg(b, fleetLines(200)...)
+	declared := &Declared{}
+	for _, l := range o.decode().Objects {
+		if !l.System {
+			declared.Objects = append(declared.Objects, &Object{Ref: l.Ref, Body: l.Body})
+		}
+	}
+	data := make([][]byte, len(o.raw))
+	for i, r := range o.raw {
+		data[i], _ = json.Marshal(r.body)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for range orgs {
+			b.StopTimer()
+			for i := range o.raw { // what the client has decoded
+				o.raw[i].body = nil
+				if err := json.Unmarshal(data[i], &o.raw[i].body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StartTimer()
+			live := &Live{}
+			for _, r := range o.raw {
+				if d := r.kind.Decode(r.body, r.typ, "", "", o.name); d != nil {
+					live.Objects = append(live.Objects, d)
+				}
+			}
+			c, err := Compare(declared, live)
+			if err != nil || c.InSync != len(declared.Objects) {
+				b.Fatal(err, lines(c))
+			}
+		}
+	}
+}

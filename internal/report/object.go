@@ -1,0 +1,326 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
+)
+
+const (
+	noteRisk     = "may lock people out"
+	notDeclared  = "not declared"
+	notSet       = "not set"
+	noteConflict = "conflict"
+)
+
+// describeObject returns the lines of a change of an org's configuration.
+func describeObject(c *diff.Change, p *diff.Plan) []line {
+	name, kind := visible(c.Field()), visible(c.Kind)
+	declared := p.Review != nil && p.Review.Kind == diff.Declared
+	var lines []line
+	switch c.Action {
+	case diff.CreateObject:
+		l := line{Sign: add, Text: name + ": create", Kind: "create in " + kind, More: fieldLines(c)}
+		if declared {
+			l.Text += ", if it does not exist yet"
+		}
+		lines = []line{l}
+	case diff.DeleteObject:
+		l := line{Sign: remove, Text: name + ": delete", Kind: "delete in " + kind}
+		if declared {
+			l.Text += ", if it exists"
+		}
+		lines = []line{l}
+	case diff.ReorderObjects:
+		l := line{Sign: alter, Text: name + ": order", Kind: "reorder " + kind}
+		for _, f := range c.Fields {
+			l.Text += ": " + inOrder(f.Before) + " → " + inOrder(f.After)
+		}
+		lines = []line{l}
+	default:
+		for i := range c.Fields {
+			lines = append(lines, describeField(c, &c.Fields[i], name, declared))
+		}
+	}
+	if len(c.Risks) > 0 && len(lines) > 0 && c.Blocked == "" {
+		lines[0].Notes = append(lines[0].Notes, noteRisk)
+		for _, r := range c.Risks {
+			lines[0].More = append(lines[0].More, "risk: "+visible(r))
+		}
+	}
+	return lines
+}
+
+// describeField returns the line of one field of an object that changes.
+func describeField(c *diff.Change, f *diff.Field, name string, declared bool) line {
+	kind := visible(c.Kind)
+	l := line{Sign: alter, Text: name + ": " + visible(f.Path) + ": ", Kind: "change " + kind}
+	if loses(c, f) {
+		l.Sign, l.Kind = remove, "take something away in "+kind
+	}
+	before, isList := f.Before.([]any)
+	after, stays := f.After.([]any)
+	if isList && stays {
+		l.Text += listChange(before, after)
+	} else {
+		unset := notSet
+		if declared {
+			unset = notDeclared
+		}
+		l.Text += orUnset(f.Before, unset) + " → " + orUnset(f.After, unset)
+	}
+	if f.Origin != "" && f.Origin != c.Origin {
+		l.Notes = append(l.Notes, originWord(f.Origin))
+	}
+	return l
+}
+
+// loses reports whether one field of a change takes something away.
+func loses(c *diff.Change, f *diff.Field) bool {
+	d, ok := c.Difference()
+	d.Fields = []objects.FieldChange{f.FieldChange}
+	return ok && c.Destructive && d.Loses()
+}
+
+func originWord(o diff.Origin) string {
+	switch originOf(o) {
+	case diff.Conflict:
+		return noteConflict
+	case diff.ExistingDrift:
+		return notThis
+	}
+	return byThis
+}
+
+// fieldLines returns the fields of a new object, one a line.
+func fieldLines(c *diff.Change) []string {
+	var all []string
+	for _, f := range c.Fields {
+		s := visible(f.Path) + ": " + flow(f.After)
+		if f.Origin != "" && f.Origin != c.Origin {
+			s += "  [" + originWord(f.Origin) + "]"
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// listChange returns what a list gains and loses, in words.
+func listChange(before, after []any) string {
+	gained, lost := without(after, before), without(before, after)
+	switch {
+	case len(gained)+len(lost) == 0:
+		return inOrder(before) + " → " + inOrder(after)
+	case len(lost) == 0:
+		return "added " + strings.Join(gained, ", ")
+	case len(gained) == 0:
+		return "removed " + strings.Join(lost, ", ")
+	}
+	return "added " + strings.Join(gained, ", ") + "; removed " + strings.Join(lost, ", ")
+}
+
+// without returns the elements of a list that another one doesn't have.
+func without(list, other []any) []string {
+	had := map[string]int{}
+	for _, v := range other {
+		had[flow(v)]++
+	}
+	var all []string
+	for _, v := range list {
+		s := flow(v)
+		if had[s]--; had[s] < 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// inOrder returns the elements of a list.
+func inOrder(v any) string {
+	list, ok := v.([]any)
+	if !ok {
+		return flow(v)
+	}
+	if len(list) == 0 {
+		return "none"
+	}
+	all := make([]string, len(list))
+	for i, x := range list {
+		all[i] = flow(x)
+	}
+	return strings.Join(all, ", ")
+}
+
+func orUnset(v any, unset string) string {
+	if v == nil {
+		return unset
+	}
+	return flow(v)
+}
+
+// flow returns a value as YAML would have it in one line, made visible.
+func flow(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return flowText(v)
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case []any:
+		if len(v) == 0 {
+			return "none"
+		}
+		return "[" + inOrder(v) + "]"
+	case map[string]any:
+		var all []string
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			all = append(all, visible(name)+": "+flow(v[name]))
+		}
+		return "{" + strings.Join(all, ", ") + "}"
+	}
+	s, err := json.Marshal(v)
+	if err != nil {
+		return visible(fmt.Sprint(v))
+	}
+	return visible(string(s))
+}
+
+// flowText returns a text, in quotes where it could be taken for something else.
+func flowText(s string) string {
+	var other any
+	if s == "" || json.Unmarshal([]byte(s), &other) == nil || strings.ContainsAny(s, " \t\r\n,;[]{}\"→") {
+		return quote(s)
+	}
+	return visible(s)
+}
+
+// risk is how changes may lock people out, and of which object in which orgs.
+type risk struct {
+	Object, Text string
+	Orgs         []string
+}
+
+// Where returns the orgs, by name as far as they are few.
+func (r *risk) Where() string { return firstOf(r.Orgs) }
+
+// risksOf returns the risks of the changes that will be made.
+func risksOf(p *diff.Plan) []risk {
+	type key struct{ object, text string }
+	index := map[key]int{}
+	var all []risk
+	for i := range p.Changes {
+		c := &p.Changes[i]
+		if c.Blocked != "" {
+			continue
+		}
+		for _, text := range c.Risks {
+			k := key{c.Field(), text}
+			at, ok := index[k]
+			if !ok {
+				at = len(all)
+				index[k] = at
+				all = append(all, risk{Object: visible(k.object), Text: visible(text)})
+			}
+			all[at].Orgs = append(all[at].Orgs, Org(c.Org))
+		}
+	}
+	return all
+}
+
+// maxListed is how many orgs are named where others are counted.
+const maxListed = 10
+
+// firstOf returns names as "a, b and c", or "a, b, … and 290 more" for many.
+func firstOf(names []string) string {
+	if n := len(names); n > maxListed {
+		return strings.Join(names[:maxListed], ", ") + fmt.Sprintf(" and %d more", n-maxListed)
+	}
+	return strings.Join(names, ", ")
+}
+
+// share moves the changes of objects that more than a few orgs have in common out of
+// the orgs' entries into entries of their own: what a baseline causes is said once.
+func share(entries []entry) []entry {
+	keys := make([][]string, len(entries))
+	having := map[string][]int{} // by the change, the indexes of the entries
+	for i := range entries {
+		keys[i] = make([]string, len(entries[i].Changes))
+		for k := range entries[i].Changes {
+			if c := &entries[i].Changes[k]; c.Object {
+				key := c.key()
+				keys[i][k] = key
+				having[key] = append(having[key], i)
+			}
+		}
+	}
+	var shared []entry
+	at := map[string]int{} // by the orgs, the index of their entry
+	var rest []entry
+	for i, e := range entries {
+		own := make([]change, 0, len(e.Changes))
+		for k, c := range e.Changes {
+			orgs := having[keys[i][k]]
+			switch {
+			case len(orgs) <= fewOrgs:
+				own = append(own, c)
+			case orgs[0] == i: // once for all of them
+				key := fmt.Sprint(orgs)
+				if _, ok := at[key]; !ok {
+					at[key] = len(shared)
+					shared = append(shared, entry{Shared: true, Names: namesAt(entries, orgs)})
+				}
+				to := &shared[at[key]]
+				to.Changes = append(to.Changes, c)
+			}
+		}
+		if len(own) > 0 {
+			if len(own) < len(e.Changes) {
+				e.Severity = severest(own)
+			}
+			e.Changes = own
+			rest = append(rest, e)
+		}
+	}
+	for i := range shared {
+		shared[i].Severity = severest(shared[i].Changes)
+	}
+	return append(shared, rest...)
+}
+
+func severest(changes []change) severity {
+	s := held
+	for i := range changes {
+		s = min(s, changes[i].Severity)
+	}
+	return s
+}
+
+func namesAt(entries []entry, indexes []int) []string {
+	all := make([]string, len(indexes))
+	for i, k := range indexes {
+		all[i] = entries[k].Names[0]
+	}
+	return all
+}
+
+// objectSetting returns the line of an object that is declared, or no longer is,
+// without a write.
+func objectSetting(s *diff.Setting) line {
+	name := visible(s.Field)
+	switch s.Head {
+	case "":
+		return line{Sign: alter, Text: name + ": no longer declared: it becomes unmanaged"}
+	case diff.FieldDeclared:
+		return line{Sign: add, Text: name + ": declared from now on"}
+	}
+	return line{Sign: alter, Text: name + ": declared " + visible(s.Head) + " from now on"}
+}
