@@ -22,8 +22,10 @@ type entry struct {
 	system bool
 	// leaves are its values by their paths.
 	leaves leaves
-	// notes are about fields that can't be declared.
-	notes []string
+	// unsaid are the paths of fields that it has and that can't be declared, and notes
+	// why.
+	unsaid []path
+	notes  []string
 	// policy is that of a rule, and place where it stands among all entries.
 	policy *entry
 	place  int
@@ -189,7 +191,7 @@ func (c *configuration) entry(m *member, o *objects.LiveObject, names map[string
 	}
 	s := &sayer{system: o.System, typ: typeOf(o), names: names}
 	for _, p := range slices.Sorted(maps.Keys(o.Undeclarable)) {
-		s.note(path(p), o.Undeclarable[p])
+		s.note(path(strings.ReplaceAll(p, ".", pathSep)), o.Undeclarable[p])
 	}
 	if why := badName(o.Ref.Name); why != "" {
 		return nil, why
@@ -205,7 +207,7 @@ func (c *configuration) entry(m *member, o *objects.LiveObject, names map[string
 		return nil, cmp.Or(strings.Join(s.notes, "; "), "it has nothing that can be declared")
 	}
 	system := o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed
-	return &entry{ref: o.Ref, system: system, leaves: leavesOf(body), notes: s.notes}, ""
+	return &entry{ref: o.Ref, system: system, leaves: leavesOf(body), unsaid: s.unsaid, notes: s.notes}, ""
 }
 
 // typeOf returns the type that decides which fields an object has.
@@ -222,10 +224,12 @@ type sayer struct {
 	system bool
 	typ    string
 	names  map[string]map[string]bool
+	unsaid []path
 	notes  []string
 }
 
 func (s *sayer) note(p path, why string) {
+	s.unsaid = append(s.unsaid, p)
 	s.notes = append(s.notes, fmt.Sprintf("%s left out: %s", line(p.String()), why))
 }
 

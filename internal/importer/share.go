@@ -57,21 +57,11 @@ func (c *configuration) share(taken map[string]bool) []*baseline {
 		}
 		b := &baseline{name: nextName(taken), takers: takers}
 		for _, v := range chosen {
-			if v.ref.Kind.Setting {
-				// A setting of which nothing is the same is each org's own.
-				if s := v.share(takers); len(s.leaves) > 0 {
-					b.objects = append(b.objects, s)
-				}
-			} else {
-				b.objects = append(b.objects, v.share(takers))
-			}
+			b.objects = append(b.objects, v.share(takers))
 			for _, i := range takers.indexes() {
 				covered[v.entries[i]] = true
 			}
 			v.left = v.left.minus(takers)
-		}
-		if len(b.objects) == 0 {
-			continue
 		}
 		taken[b.name] = true
 		all = append(all, b)
@@ -190,7 +180,10 @@ func grow(seed *variant, variants []*variant) bits {
 // them. Of those that have an order, only as many as all takers have in the same one,
 // behind what earlier baselines declare: what a baseline adds comes last.
 func within(takers bits, variants []*variant, covered map[*entry]bool, places []map[objects.Ref]int) []*variant {
-	all := slices.DeleteFunc(slices.Clone(variants), func(v *variant) bool { return !takers.within(v.left) })
+	all := slices.DeleteFunc(slices.Clone(variants), func(v *variant) bool {
+		// A setting of which nothing is the same is each org's own.
+		return !takers.within(v.left) || v.ref.Kind.Setting && len(v.share(takers).leaves) == 0
+	})
 	members := takers.indexes()
 	slices.SortStableFunc(all, func(a, b *variant) int {
 		return cmp.Compare(a.entries[members[0]].place, b.entries[members[0]].place)
@@ -333,15 +326,18 @@ func (e *entry) clear(p path) (path, bool) {
 	return "", false
 }
 
-// has reports whether the entry has a value at a path or below it.
+// has reports whether the entry has a value at a path or below it, declared or not.
 func (e *entry) has(p path) bool {
 	for q := range e.leaves {
-		if q == p || strings.HasPrefix(string(q), string(p)+pathSep) {
+		if q.within(p) {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(e.unsaid, func(q path) bool { return q.within(p) || p.within(q) })
 }
+
+// within reports whether p is q, or below it.
+func (p path) within(q path) bool { return p == q || strings.HasPrefix(string(p), string(q)+pathSep) }
 
 // typ returns the type that decides which fields the object has.
 func (e *entry) typ() string {
