@@ -34,9 +34,10 @@ func (a *app) accessCommand() *cobra.Command {
 		Use:   "access DOMAIN",
 		Short: "Exchange the token of a new org for a service app in it",
 		Long: `Make a service app in an org, signed in by the token that the org's creation left
-in ` + config.KeyTokensDir + `, with the public key of orgs.auth, an admin role, and the scopes of what
-the manifests declare for the org (of everything that can be declared, if that is
-nothing). Print the line that the org's manifest needs.
+in ` + config.KeyTokensDir + `: with the public half of ` + config.KeyOrgsPrivateKey + `,
+an admin role, and the scopes of what the manifests declare for the org (of
+everything that can be declared, if that is nothing). Print the line for the
+org's manifest.
 
 The org is asked first who it is. Each step is in the journal before the next: run
 it again after a failure, and it continues; there is never a second app. Run it

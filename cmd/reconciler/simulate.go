@@ -32,8 +32,8 @@ func (a *app) simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Serve a simulator of Okta on loopback, and write a config for it",
-		Long: `Serve a simulator of Okta's token endpoint, Aerial API, Org Creator API and
-System Log on loopback until stopped, and write a config for it, so that
+		Long: `Serve a simulator of Okta's token endpoint, Aerial API, Org Creator API, System
+Log and the API of each org on loopback until stopped, and write a config for it, so that
 "reconciler diff --config ..." works at once. See docs/simulator.md.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.simulate(cmd.Context(), &flags) },
@@ -70,6 +70,9 @@ func (a *app) simulate(ctx context.Context, flags *simulateFlags) error {
 	}
 	access, err := simulator.Grant(seed, jose.RS256, flags.dpop, "okta.accounts.read", "okta.accounts.manage", "okta.logs.read")
 	if err != nil {
+		return err
+	}
+	if err := simulator.GrantOrgs(seed, access, jose.RS256); err != nil {
 		return err
 	}
 	sim, err := newSimulator(seed, flags, logger)

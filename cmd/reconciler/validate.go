@@ -21,6 +21,7 @@ import (
 func (a *app) validateCommand() *cobra.Command {
 	var out outputs[findings.Format]
 	var confined bool
+	var explain string
 	cmd := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check manifests, and print all mistakes; needs no credentials",
@@ -31,17 +32,25 @@ it is checked too, and the names of parents against it. No connection is made.
 
 All mistakes and warnings are printed, and a mistake makes the exit code 1. With
 -o github they are annotations of a pull request, with -o sarif a report for code
-scanning; paths in both are relative to the repository.`,
-		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, &out) },
+scanning; paths in both are relative to the repository.
+
+With --explain, print what an org ends up with, where there is no mistake: defaults
+and baselines laid over each other, each value with the file and line that it comes
+from.`,
+		RunE: func(_ *cobra.Command, args []string) error { return a.validate(args, confined, explain, &out) },
 	}
 	cmd.Flags().BoolVar(&confined, "confined", false, confinedUsage)
+	cmd.Flags().StringVar(&explain, "explain", "", "print what the org with this `DOMAIN` ends up with, and from where")
 	out.add(cmd.Flags(), findings.Formats(), findings.ParseFormat)
 	return cmd
 }
 
-func (a *app) validate(paths []string, confined bool, out *outputs[findings.Format]) error {
+func (a *app) validate(paths []string, confined bool, explain string, out *outputs[findings.Format]) error {
 	if err := out.parse(); err != nil {
 		return err
+	}
+	if explain != "" && out.stdout != findings.Text {
+		return withHint("--explain prints text", "leave out -o, or print the findings with another call")
 	}
 	defer out.close()
 	if err := out.open(); err != nil {
@@ -53,6 +62,9 @@ func (a *app) validate(paths []string, confined bool, out *outputs[findings.Form
 	} else {
 		a.check(c, paths, in)
 	}
+	if explain != "" {
+		c.explain = func(w io.Writer) error { return state.Explain(w, c.desired, explain) }
+	}
 	return a.writeFindings(c, out)
 }
 
@@ -62,6 +74,10 @@ type checked struct {
 	errs     []error
 	warnings []string
 	report   findings.Report
+	// desired is nil if there are mistakes.
+	desired *state.Desired
+	// explain, where not nil, writes what takes the place of the report's summary.
+	explain func(io.Writer) error
 }
 
 // fail adds an error of manifests or config. Errors with a position become one
@@ -127,6 +143,7 @@ func (a *app) check(c *checked, paths []string, in confinement) {
 		c.fail(err, findings.ManifestError, findings.ManifestUnreadable)
 		return
 	}
+	c.desired = desired
 	c.report.Orgs, c.report.Products = len(desired.Orgs), len(desired.Products)
 }
 
@@ -260,10 +277,14 @@ func (a *app) writeFindings(c *checked, out *outputs[findings.Format]) error {
 	switch {
 	case out.stdout != findings.Text:
 		err = findings.Write(a.out, out.stdout, r)
+	case r.Valid() && c.explain != nil:
+		err = c.explain(a.out)
 	case r.Valid():
 		_, err = fmt.Fprintln(a.out, r.Summary())
 	}
 	switch {
+	case err != nil && c.explain != nil:
+		return err
 	case err != nil:
 		return fmt.Errorf("writing to stdout: %w", err)
 	case failed != nil:

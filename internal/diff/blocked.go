@@ -47,6 +47,9 @@ func (d *orgDiff) block(live *index, opts Options) {
 			cooling = cmp.Or(reason(opts.CoolingOff, c), cooling)
 			c.Blocked = cooling
 		}
+		if i > 0 && c.Blocked == "" && c.recreates(&d.changes[i-1]) {
+			c.Blocked = d.changes[i-1].Blocked
+		}
 	}
 }
 

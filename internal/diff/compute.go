@@ -117,9 +117,8 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	}
 	p := newPlan(opts)
 	p.renameAccount(head, Text(actual.Account.Name), opts)
-	compared, inSync := 0, 0
-	var locked []orgLockout
-	objects := ObjectSummary{}
+	inSync := 0
+	var all []*orgDiff
 	for i := range orgs {
 		if orgs[i].head == nil {
 			continue
@@ -128,13 +127,9 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		if d.empty() {
 			inSync++
 		}
-		compared++
-		p.add(d)
-		objects.add(&d.objects)
-		if why := d.locked(); len(why) > 0 {
-			locked = append(locked, orgLockout{d.org.Domain, why})
-		}
+		all = append(all, d)
 	}
+	locked := p.add(all)
 	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
 	toLose := map[string]bool{}
 	for i := range head.Orgs { // those that the filters leave out are part of the fleet as well
@@ -149,17 +144,45 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		}
 	}
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
-	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
+	p.Summary = summarize(p, len(head.Orgs), len(all), inSync)
 	p.Summary.Writable = writable
-	p.Summary.Objects = objects.orNil()
+	p.Summary.Objects = countAll(all)
 	return p, orgs, nil
 }
 
-func (p *Plan) add(d *orgDiff) {
-	p.Changes = append(p.Changes, d.changes...)
-	p.Unfixable = append(p.Unfixable, d.unfixable...)
-	p.Unknown = append(p.Unknown, d.unknown...)
-	p.Notes = append(p.Notes, d.notes...)
+// add adds the differences of orgs to the plan, and returns which of these must not be
+// written because they lock people out.
+func (p *Plan) add(all []*orgDiff) (locked []orgLockout) {
+	changes := 0
+	for _, d := range all {
+		changes += len(d.changes)
+	}
+	p.Changes = slices.Grow(p.Changes, changes) // there may be hundreds of thousands
+	for _, d := range all {
+		p.Changes = append(p.Changes, d.changes...)
+		p.Unfixable = append(p.Unfixable, d.unfixable...)
+		p.Unknown = append(p.Unknown, d.unknown...)
+		p.Notes = append(p.Notes, d.notes...)
+		if why := d.locked(); len(why) > 0 {
+			locked = append(locked, orgLockout{d.org.Domain, why})
+		}
+	}
+	return locked
+}
+
+// countAll counts the objects of all orgs; nil if none declares any.
+func countAll(all []*orgDiff) *ObjectSummary {
+	var s ObjectSummary
+	for _, d := range all {
+		s.Declared += d.objects.Declared
+		s.InSync += d.objects.InSync
+		s.Unmanaged += d.objects.Unmanaged
+		s.Unknown += d.objects.Unknown
+	}
+	if s == (ObjectSummary{}) {
+		return nil
+	}
+	return &s
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {

@@ -207,6 +207,12 @@ func (c *Change) IsObject() bool {
 	return false
 }
 
+// recreates reports whether the change makes an object again that the one before it
+// deletes.
+func (c *Change) recreates(before *Change) bool {
+	return c.Action == CreateObject && before.Action == DeleteObject && before.Field() == c.Field()
+}
+
 // Difference returns the change of an object in the form in which it is written; false
 // if the change isn't about an object.
 func (c *Change) Difference() (objects.Difference, bool) {
@@ -400,11 +406,10 @@ func (d *orgDiff) configureLater() {
 	}
 }
 
-// declareLater is configureLater for a review from the manifests alone.
-func (d *orgDiff) declareLater() {
-	n := countObjects(d.org)
-	d.objects = ObjectSummary{Declared: n, Unknown: n}
-	d.configureLater()
+// unknownObjects counts the objects of an org until they are compared.
+func unknownObjects(org *state.DesiredOrg) ObjectSummary {
+	n := countObjects(org)
+	return ObjectSummary{Declared: n, Unknown: n}
 }
 
 // jsonText returns a value of an object as compact JSON.

@@ -36,19 +36,13 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p := newPlan(opts)
 	p.renameAccount(head, Text(base.Account.Name), opts)
 	live := newIndex(&state.Actual{})
-	var locked []orgLockout
-	objects := ObjectSummary{}
+	var all []*orgDiff
 	for i := range orgs {
-		if orgs[i].head == nil {
-			continue
-		}
-		d := orgs[i].declared(live, opts)
-		p.add(d)
-		objects.add(&d.objects)
-		if why := d.locked(); len(why) > 0 {
-			locked = append(locked, orgLockout{d.org.Domain, why})
+		if orgs[i].head != nil {
+			all = append(all, orgs[i].declared(live, opts))
 		}
 	}
+	locked := p.add(all)
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		c.Origin = ThisChange
@@ -74,7 +68,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
-	p.Summary.Objects = objects.orNil()
+	p.Summary.Objects = countAll(all)
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
@@ -97,28 +91,27 @@ func (p *Plan) affected() int {
 
 // declared plans the changes from the base's side of an org to the head's.
 func (p *pair) declared(live *index, opts Options) *orgDiff {
-	d := &orgDiff{org: p.head, gainsOnly: p.head.Protected}
+	d := &orgDiff{org: p.head, gainsOnly: p.head.Protected, objects: unknownObjects(p.head)}
 	switch b := p.base; {
 	case b != nil:
 		d.deletionRequested = func(string) bool { return b.RequestDeletion }
 		live := asDeclared(b, p.head.ID)
 		d.fields(live)
-		if countObjects(b)+countObjects(p.head) > 0 && !d.dormant(live) {
-			p.declareObjects(d, &opts.Guards)
-		}
+		p.declareObjects(d, live, &opts.Guards)
 	case p.head.RequestDeletion:
 		// An org that is declared to be deleted exists already.
 		d.fields(&state.Org{ID: p.head.ID})
 	case p.head.Create != nil && p.head.ID == "":
 		d.missing(live)
-		d.declareLater()
+		d.configureLater()
 	default:
 		d.link()
 		if p.head.Cell == "" {
 			d.blockAll(blockedNoCell) // before fields: a linked org needs no cell for those
 		}
-		d.fields(&state.Org{ID: p.head.ID})
-		d.declareLater()
+		org := &state.Org{ID: p.head.ID}
+		d.fields(org)
+		p.declareObjects(d, org, &opts.Guards)
 	}
 	d.block(live, opts)
 	return d

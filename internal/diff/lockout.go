@@ -91,21 +91,22 @@ func (s *situation) lockouts(own []string) []lockout {
 //
 // A rule denies everyone only in a policy that is for everyone. It is in order as the
 // last one, so it is a lockout if the same policy allows something behind it, which
-// nobody can reach, or if nothing before it lets anyone in.
+// nobody can reach, or if nothing before it lets anyone in. A policy whose rules were
+// not read may let people in before the last rule of all, that of the default policy.
 func (s *situation) denials() []lockout {
-	letsIn := s.partial // what isn't declared may
+	letsIn, may := s.partial, false // what isn't declared may let people in
 	for _, policy := range s.policies[typeSignOn] {
 		if !active(policy) {
 			continue
 		}
 		rules := s.rules[policy.Ref]
-		if len(rules) == 0 { // they were not read
-			letsIn = true
+		if len(rules) == 0 {
+			may = true
 			continue
 		}
 		wall, allows := wallOf(rules)
 		if wall != nil && forEveryone(policy) {
-			if allows || !letsIn {
+			if allows || !letsIn && !(may && policy.System) {
 				return []lockout{{"sign-on", fmt.Sprintf(
 					"the sign-on rule %q denies everyone from everywhere and stands before every rule that allows", wall.Ref.Object())}}
 			}

@@ -65,6 +65,13 @@ func signOn(more ...*objects.LiveObject) *objects.Live {
 	return live1(all...)
 }
 
+// unread is an org with a policy of which the rules were not read.
+func unread() *objects.Live {
+	return live1(alive("groups", "Contractors", body{}), alive("groups", "Everyone", body{}),
+		alive("policies", "OKTA_SIGN_ON/Contractors", forGroups("Contractors")), alive("policies", "OKTA_SIGN_ON/Default Policy", system(forGroups("Everyone"))),
+		alive("policyRules", "OKTA_SIGN_ON/Default Policy/Default Rule", system(rule("ALLOW"))))
+}
+
 func kindAt(o *objects.LiveObject) int { return slices.Index(objects.Kinds(), o.Ref.Kind) }
 
 func TestLockouts(t *testing.T) {
@@ -102,6 +109,9 @@ func TestLockouts(t *testing.T) {
 		{"of everyone", signOn(alive("policies", "OKTA_SIGN_ON/All", forGroups("Contractors", "Everyone")), alive("policyRules", "OKTA_SIGN_ON/All/In", rule("ALLOW"))),
 			declared{declare("policies", "OKTA_SIGN_ON/All", body{}), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY")), declare("policyRules", "OKTA_SIGN_ON/All/In", rule("ALLOW"))}, nil,
 			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
+		{"behind a policy that was not read", unread(), declared{declare("policies", "OKTA_SIGN_ON/All", forGroups("Everyone")), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY"))}, nil,
+			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
+		{"the last one, behind a policy that was not read", unread(), declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil, nil},
 		{"it was so before", signOn(alive("policyRules", lock, rule("DENY"))), declared{def, declare("policyRules", in, rule("ALLOW")), declare("groups", "New", body{"description": "x"})}, nil, nil},
 
 		{"all addresses at once", live1(), declared{declare("networkZones", "Bad", zone("BLOCKLIST", "ACTIVE", "0.0.0.0/0"))}, nil,

@@ -524,6 +524,7 @@ func TestDeclaredObjects(t *testing.T) {
 		"org-03 link-org linked (this-change)",
 		"org-03 update-products products (this-change)",
 		"org-03 set-status status (this-change)",
+		"org-03 create-object networkZones/Offices gateways=this-change name=this-change status=this-change type=this-change usage=this-change (this-change)",
 	}
 	if d := cmp.Diff(want, lines(plan)); d != "" {
 		t.Error(d)
@@ -544,11 +545,18 @@ func TestDeclaredObjects(t *testing.T) {
 	if got := guardNames(plan); got != "maxDestructiveOrgs maxDestructivePercent" {
 		t.Errorf("refused by %q", got)
 	}
-	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4, Unknown: 1}, plan.Summary.Objects); d != "" {
+	if d := cmp.Diff(&diff.ObjectSummary{Declared: 4}, plan.Summary.Objects); d != "" {
 		t.Error(d)
 	}
-	if len(plan.Notes) != 1 || plan.Notes[0].Org != domain(3) {
-		t.Errorf("%+v", plan.Notes)
+	after.Orgs[3].Create, after.Orgs[3].ID = &state.Create{Parent: "acme"}, ""
+	for i := range 3 {
+		after.Orgs[i].Status = state.Inactive
+	}
+	if plan, err = diff.CompareDeclared(before, after, diff.Options{Account: account, Guards: guards}); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Notes) != 4 || *plan.Summary.Objects != (diff.ObjectSummary{Declared: 4, Unknown: 4}) {
+		t.Errorf("%+v %+v", plan.Notes, plan.Summary.Objects)
 	}
 }
 
@@ -718,5 +726,79 @@ func TestSavedObjectsWithin(t *testing.T) {
 	whole.Changes[1].Fields[0].After = addresses("203.0.113.0/24")
 	if err := plan.Within(&whole); err == nil || err.Error() != "org-00.okta.com: update-object networkZones/Offices: the manifests don't ask for it" {
 		t.Error(err)
+	}
+}
+
+// ordered is an org with policies in another order, with new ones among them, and with
+// a group rule that can only be deleted.
+func ordered() ([]*objects.Object, *objects.Live) {
+	const rules = "OKTA_SIGN_ON/Contractors/"
+	return []*objects.Object{
+			declare("policies", "OKTA_SIGN_ON/New", forGroups("Contractors")),
+			declare("policyRules", "OKTA_SIGN_ON/New/From offices/at night", rule("ALLOW")),
+			declare("policies", "OKTA_SIGN_ON/Contractors", body{}),
+			declare("policyRules", rules+"Late", rule("ALLOW")),
+			declare("policyRules", rules+"In", rule("ALLOW")),
+			declare("groupRules", "Broken", body{"conditions": body{"expression": body{"value": "true", "type": "urn:okta:expression:1.0"}},
+				"actions": body{"assignUserToGroups": body{"groupIds": []any{"Contractors"}}}}),
+		}, signOn(alive("policyRules", rules+"Early", rule("ALLOW")),
+			alive("groupRules", "Broken", body{"status": "INVALID"}))
+}
+
+// What a saved plan did can't be done again; the order of a plan's objects survives.
+func TestSavedObjectsApplyOnce(t *testing.T) {
+	declared, live := ordered()
+	desired, actual := fleet(1)
+	withConfig(&desired.Orgs[0], declared...)
+	plan := planOf(t, desired, actual, diff.Options{Account: account, Guards: wide, Configuration: read(t, nil, desired, map[string]*objects.Live{domain(0): live})})
+	want := []string{
+		"org-00 create-object policies/OKTA_SIGN_ON/New conditions.people.groups.include name status type",
+		"org-00 create-object policyRules/OKTA_SIGN_ON/New/From offices/at night actions.signon.access conditions.authContext.authType conditions.network.connection name status",
+		"org-00 create-object policyRules/OKTA_SIGN_ON/Contractors/Late actions.signon.access conditions.authContext.authType conditions.network.connection name status",
+		"org-00 reorder-objects policyRules/OKTA_SIGN_ON/Contractors order",
+		"org-00 reorder-objects policies/OKTA_SIGN_ON order",
+		"org-00 delete-object groupRules/Broken -",
+		"org-00 create-object groupRules/Broken actions.assignUserToGroups.groupIds conditions.expression.type conditions.expression.value name status",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" {
+		t.Fatal(d)
+	}
+	again, err := diff.ReadPlan(bytes.NewReader(encode(t, plan)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []objects.Difference
+	for i := range again.Changes {
+		d, ok := again.Changes[i].Difference()
+		if !ok {
+			t.Fatal(again.Changes[i])
+		}
+		all = append(all, d)
+	}
+	if r := all[1].Ref; r.Parent != "New" || r.Name != "From offices/at night" {
+		t.Errorf("%+v", r)
+	}
+	for name, tt := range map[string]struct {
+		live *objects.Live
+		left int
+	}{"before": {live, 0}, "after": {objects.After(live, all), len(all)}} {
+		t.Run(name, func(t *testing.T) {
+			c := diff.RecheckConfiguration(again.Changes, tt.live, nil)
+			if got := len(c.Head.Differences); got != len(all)-tt.left {
+				t.Errorf("%d of %d can be made", got, len(all))
+			}
+			_, err := diff.Revalidate(again, actual, diff.Options{Account: account, Guards: wide, Configuration: func(string) *diff.Configuration { return c }})
+			var no *diff.StaleError
+			if tt.left == 0 && err != nil || tt.left > 0 && (!errors.As(err, &no) || len(no.Reasons) != tt.left) {
+				t.Error(err, no)
+			}
+		})
+	}
+
+	desired.Orgs[0].Protected = true // what isn't deleted isn't made again
+	for _, c := range planOf(t, desired, actual, diff.Options{Account: account, Guards: wide, Configuration: read(t, nil, desired, map[string]*objects.Live{domain(0): live})}).Changes {
+		if (c.Blocked != "") != (c.Kind == "groupRules") {
+			t.Errorf("%s %s is blocked by %q", c.Action, c.Field(), c.Blocked)
+		}
 	}
 }

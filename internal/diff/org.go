@@ -115,8 +115,7 @@ func (d *orgDiff) empty() bool {
 func compareOrg(desired state.DesiredOrg, live *index, opts Options) *orgDiff {
 	d := &orgDiff{org: &desired, deletionRequested: opts.DeletionRequested, gainsOnly: desired.Protected || opts.Stale != ""}
 	if opts.Configuration != nil {
-		n := countObjects(&desired)
-		d.objects = ObjectSummary{Declared: n, Unknown: n} // until they are compared
+		d.objects = unknownObjects(&desired)
 	}
 	switch found := live.find(&desired, opts); {
 	case len(found) == 0:

@@ -106,21 +106,6 @@ type ObjectSummary struct {
 	Unknown   int `json:"unknown"`
 }
 
-func (s *ObjectSummary) add(t *ObjectSummary) {
-	s.Declared += t.Declared
-	s.InSync += t.InSync
-	s.Unmanaged += t.Unmanaged
-	s.Unknown += t.Unknown
-}
-
-// orNil returns nil if there is nothing to count.
-func (s *ObjectSummary) orNil() *ObjectSummary {
-	if *s == (ObjectSummary{}) {
-		return nil
-	}
-	return s
-}
-
 // Change is one call to be made.
 type Change struct {
 	// Org is the org's domain; empty for a change of the account.

@@ -7,13 +7,17 @@ import (
 	"strings"
 
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/state"
 )
 
 // declareObjects plans what the change from the base's side of an org to the head's
 // declares of its configuration, and judges it by the declared objects alone.
-func (p *pair) declareObjects(d *orgDiff, guards *Guards) {
+func (p *pair) declareObjects(d *orgDiff, org *state.Org, guards *Guards) {
 	before, after := declaredBy(p.base), declaredBy(p.head)
-	if len(before.Objects)+len(after.Objects) == 0 || before == after {
+	if len(after.Objects) == 0 || d.dormant(org) {
+		return
+	}
+	if before == after {
 		d.objects = ObjectSummary{Declared: len(after.Objects), InSync: len(after.Objects)}
 		return
 	}

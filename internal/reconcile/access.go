@@ -274,8 +274,8 @@ func scopesOf(o *state.DesiredOrg) (scopes []string, proof *objects.Kind) {
 	}
 	for _, k := range reads.Kinds {
 		scopes = append(scopes, k.API.Scope+".read")
-		if proof == nil && k.Parent == nil && k.API.Engine == "" {
-			proof = k
+		if k.Parent == nil && (proof == nil || proof.API.Engine != "" && k.API.Engine == "") {
+			proof = k // best one that all orgs have
 		}
 	}
 	for _, k := range manage {

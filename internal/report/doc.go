@@ -6,7 +6,8 @@
 // come last in a terminal, where they are seen first, and first on a page. Orgs
 // in sync are only counted. A review of a change between two revisions shows this
 // change, its conflicts, declarations without a write, and last, folded where
-// possible, existing drift; orgs with the same changes are merged. Once a review
+// possible, existing drift; orgs with the same changes are merged. Changes of objects
+// that several orgs have in common are shown once in plans as well. Once a review
 // is applied, it is shown like any plan.
 //
 // Four signs are the same in all formats: + adds, ~ changes, - removes, and !

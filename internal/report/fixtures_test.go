@@ -120,7 +120,7 @@ func troubled() *diff.Plan {
 		Unmanaged: []diff.Unmanaged{{Org: "acme-aerial.okta.com", OrgID: "00o1aerial000000000g"}, {Org: "", OrgID: "00o1nameless0000000g"}},
 		Refusals: []diff.Refusal{
 			{Guard: "parentOrg", Message: "acme.okta.com is a parent org, which is never deactivated or deleted: set its status to ACTIVE in the manifest, or take it out"},
-			{Guard: "maxDestructiveOrgs", Message: "1 org would lose a product, be deactivated or deleted (acme-test.okta.com), but only 0 may in one run: if that is intended, apply it to fewer orgs at a time, or raise maxDestructiveOrgs"},
+			{Guard: "maxDestructiveOrgs", Message: "1 org would lose a product or an object, be deactivated or deleted (acme-test.okta.com), but only 0 may in one run: if that is intended, apply it to fewer orgs at a time, or raise maxDestructiveOrgs"},
 		},
 	})
 }

@@ -66,6 +66,7 @@ func (m *merger) baselineStack(list baselines) *laid {
 	m.repeats("baselines", list)
 	var key strings.Builder
 	var found []*baseline
+	seen := map[*baseline]bool{}
 	for _, r := range list {
 		name := string(r.V)
 		b := m.baselineOf[name]
@@ -75,8 +76,11 @@ func (m *merger) baselineStack(list baselines) *laid {
 			}
 			continue
 		}
-		found = append(found, b)
-		key.WriteString(name + "\n")
+		if !seen[b] {
+			seen[b] = true
+			found = append(found, b)
+			key.WriteString(name + "\n")
+		}
 	}
 	if len(found) == 0 {
 		return nil
@@ -86,10 +90,10 @@ func (m *merger) baselineStack(list baselines) *laid {
 	}
 	l := &laid{}
 	for _, b := range found {
-		l.reindex()
 		l = m.overlay(l, b.layer)
 	}
 	l.reindex()
+	l.base, l.over = nil, nil
 	m.stacks[key.String()] = l
 	return l
 }
@@ -108,7 +112,7 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 			stack = m.overlay(stack, over)
 		}
 	}
-	if stack == nil || m.spent(d.Pos) {
+	if m.spent(d.Pos) || stack == nil {
 		return
 	}
 	if stack.declared == nil || !stack.sound {
@@ -175,12 +179,10 @@ type builder struct {
 
 // declare returns the objects of layers.
 func (b *builder) declare(l *laid) *objects.Declared {
-	l.reindex()
-	b.m.sort(l)
-	all := make([]*built, len(l.sorted))
+	all := make([]*built, len(l.entries))
 	names := map[entryID]*entry{} // those that come of variables
 	n := 0
-	for i, e := range l.sorted {
+	for i, e := range l.entries {
 		all[i] = b.build(e)
 		n += len(all[i].objects)
 		if e.named {
@@ -188,10 +190,8 @@ func (b *builder) declare(l *laid) *objects.Declared {
 		}
 	}
 	b.references(l, all, names)
-	if byOrder := func(x, y *built) int {
-		return b.m.compare(x.objects[0].Ref, y.objects[0].Ref, x.objects[0].System, y.objects[0].System)
-	}; !slices.IsSortedFunc(all, byOrder) {
-		slices.SortStableFunc(all, byOrder) // by the names that come of variables
+	if len(names) > 0 {
+		b.sort(all)
 	}
 	d := &objects.Declared{Objects: make([]*objects.Object, 0, n)}
 	for _, x := range all {
@@ -203,58 +203,37 @@ func (b *builder) declare(l *laid) *objects.Declared {
 	return d
 }
 
+// sort sorts objects again, by the names that come of variables.
+func (b *builder) sort(all []*built) {
+	id := func(x *built) entryID { return idOf(x.objects[0].Ref) }
+	byOrder := func(x, y *built) int { return b.m.compare(id(x), id(y), x.objects[0].System, y.objects[0].System) }
+	if !slices.IsSortedFunc(all, byOrder) {
+		slices.SortStableFunc(all, byOrder)
+	}
+}
+
+func idOf(r objects.Ref) entryID { return entryID{kind: r.Kind, typ: r.Type, name: r.Name} }
+
 // unique adds an error if an object whose name comes of variables is declared by another
 // entry too.
 func (b *builder) unique(l *laid, e *entry, o *objects.Object, names map[entryID]*entry) {
-	id := entryID{kind: o.Ref.Kind, typ: o.Ref.Type, name: o.Ref.Name}
+	id := idOf(o.Ref)
 	if other := cmp.Or(names[id], l.find(id)); other != nil && other != e {
 		b.m.orgError(b.org, other.pos, "%s is declared at %s as %s: write its name the same way", id, e.pos, quote(e.id.name))
 	}
 	names[id] = e
 }
 
-// sort fills in the sorted entries, if they aren't there.
-func (m *merger) sort(l *laid) {
-	if l.sorted != nil {
-		return
-	}
-	ref := func(e *entry) objects.Ref { return objects.Ref{Kind: e.id.kind, Type: e.id.typ, Name: e.id.name} }
-	l.sorted = slices.SortedStableFunc(slices.Values(l.entries), func(x, y *entry) int {
-		return m.compare(ref(x), ref(y), x.system, y.system)
-	})
-}
-
-// compare returns the order of two objects: by kind and type, then those of an ordered
-// kind as they are declared, with Okta's own last, and the others by name.
-func (m *merger) compare(x, y objects.Ref, systemX, systemY bool) int {
-	if x.Kind != y.Kind {
-		return cmp.Compare(m.layers.order[x.Kind], m.layers.order[y.Kind])
-	}
-	if c := cmp.Compare(slices.Index(x.Kind.Types, x.Type), slices.Index(y.Kind.Types, y.Type)); c != 0 {
-		return c
-	}
-	switch {
-	case !x.Kind.Ordered:
-		return cmp.Compare(x.Name, y.Name)
-	case systemX == systemY:
-		return 0
-	case systemX:
-		return 1
-	default:
-		return -1
-	}
-}
-
 // build returns the objects of an entry: itself, and the rules of a policy.
 func (b *builder) build(e *entry) *built {
 	if e.variable {
 		b.varies = true
+		b.m.spend(objectCost)
 	} else if e.built != nil {
 		return e.built
 	}
 	own := b.object(e, objects.Ref{Kind: e.id.kind, Type: e.id.typ})
 	x := &built{objects: []*objects.Object{own.object}, refs: own.refs}
-	var rules []*objects.Object
 	l, names := &laid{entries: e.rules}, map[entryID]*entry{}
 	for _, rule := range e.rules {
 		r := b.object(rule, objects.Ref{Kind: rule.id.kind, Type: e.id.typ, Parent: own.object.Ref.Name})
@@ -262,11 +241,9 @@ func (b *builder) build(e *entry) *built {
 			l.reindex()
 			b.unique(l, rule, r.object, names)
 		}
-		rules = append(rules, r.object)
+		x.objects = append(x.objects, r.object)
 		x.refs = append(x.refs, r.refs...)
 	}
-	slices.SortStableFunc(rules, func(x, y *objects.Object) int { return b.m.compare(x.Ref, y.Ref, x.System, y.System) })
-	x.objects = append(x.objects, rules...)
 	if !e.variable {
 		e.built = x
 	}
@@ -380,7 +357,7 @@ func plain(v *strictyaml.Value) any {
 func (b *builder) references(l *laid, all []*built, names map[entryID]*entry) {
 	before := len(b.m.mistakes)
 	for i, x := range all {
-		if l.sound && !l.sorted[i].variable {
+		if l.sound && !l.entries[i].variable {
 			continue
 		}
 		for _, r := range x.refs {
@@ -402,28 +379,36 @@ func (b *builder) reference(l *laid, r reference, names map[entryID]*entry) {
 	if _, ok := names[id]; ok || slices.Contains(kind.BuiltIn, r.to.name) {
 		return
 	}
-	if other, ok := l.fold()[nameKey{r.to.kind, strings.ToLower(r.to.name)}]; ok {
+	if other := l.fold(r.to); other != "" {
 		b.m.warn(r.pos, "no %s %s is declared: did you mean %q?", kind.Title, quote(r.to.name), other)
 	}
 }
 
-// fold returns the names of the objects by their names in lower case.
-func (l *laid) fold() map[nameKey]string {
-	if l.folded != nil {
-		return l.folded
-	}
-	l.folded = make(map[nameKey]string, len(l.entries))
-	for _, k := range objects.Kinds() {
-		for _, name := range k.BuiltIn {
-			l.folded[nameKey{k.Name, strings.ToLower(name)}] = name
+// fold returns the name of an object that differs in case alone, or "".
+func (l *laid) fold(k nameKey) string {
+	if l.folded == nil {
+		l.folded = map[nameKey]string{}
+		entries := slices.Values(l.entries)
+		if l.base != nil {
+			entries = maps.Values(l.over)
 		}
-	}
-	for _, e := range l.entries {
-		if !e.absent {
+		for e := range entries {
 			l.folded[nameKey{e.id.kind.Name, strings.ToLower(e.id.name)}] = e.id.name
 		}
+		for _, kind := range objects.Kinds() {
+			for _, name := range kind.BuiltIn {
+				l.folded[nameKey{kind.Name, strings.ToLower(name)}] = name
+			}
+		}
 	}
-	return l.folded
+	name := l.folded[nameKey{k.kind, strings.ToLower(k.name)}]
+	if name == "" && l.base != nil {
+		name = l.base.fold(k)
+	}
+	if e := l.find(entryID{kind: objects.ByName(k.kind), name: name}); e != nil && e.absent {
+		return ""
+	}
+	return name
 }
 
 // orgError adds an error of the configuration of one org, unless other orgs have the

@@ -228,6 +228,7 @@ func (r *layerReader) entry(v *strictyaml.Value, subject string, id entryID) *en
 	}
 	if rules != nil {
 		e.rules = r.list(rules, keyRules, child, entryID{kind: child, typ: e.id.typ})
+		r.m.sort(e.rules)
 		for _, rule := range e.rules {
 			e.variable, e.unsure = e.variable || rule.variable, e.unsure || rule.unsure
 		}

@@ -175,7 +175,9 @@ func (m *merger) named(def map[string]string, own Map[At[string]], what string) 
 	if len(own) == 0 {
 		return def
 	}
-	m.spend(len(def) + len(own))
+	if m.spend(len(def) + len(own)); m.values > maxDeclaredValues {
+		return def // there is an error for the org
+	}
 	all := make(map[string]string, len(def)+len(own))
 	maps.Copy(all, def)
 	for _, e := range own {

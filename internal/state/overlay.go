@@ -10,13 +10,15 @@ import (
 
 // laid are layers laid over each other.
 type laid struct {
+	// entries are sorted, see merger.compare.
 	entries layer
-	// index is where each object is among the entries, once it is needed.
+	// index is where each object is among the entries, once it is needed. Without it,
+	// the objects are those of over, or else of base.
 	index map[entryID]int
-	// sorted are the entries in the order in which they are declared to others.
-	sorted layer
-	// folded are the names of the objects by their names in lower case, once they are
-	// needed.
+	base  *laid
+	over  map[entryID]*entry
+	// folded are the names of the objects (of over, if there is a base) by their names
+	// in lower case, once they are needed.
 	folded map[nameKey]string
 	// declared is what all orgs have that have just these layers, if no entry has
 	// variables. sound is set if no reference to a name without variables is wrong.
@@ -26,36 +28,16 @@ type laid struct {
 
 // find returns the entry of an object that is declared by this name, or nil.
 func (l *laid) find(id entryID) *entry {
-	if i, ok := l.index[id]; ok {
-		return l.entries[i]
-	}
-	return nil
-}
-
-// overlay lays a layer over others, which stay as they are. The order of what they have
-// stays; what is new comes before the next of its layer that they have, or last.
-func (m *merger) overlay(base *laid, over layer) *laid {
-	m.spend(len(base.entries) + len(over))
-	replaced := map[int]*entry{}
-	before := map[int]layer{} // by the index in base
-	var pending layer
-	for _, e := range over {
-		i, known := base.index[e.id]
-		if !known {
-			pending = append(pending, e)
-			continue
+	if l.index != nil {
+		if i, ok := l.index[id]; ok {
+			return l.entries[i]
 		}
-		replaced[i] = m.join(base.entries[i], e)
-		if e.id.kind.Ordered {
-			before[i], pending = pending, nil
-		}
+		return nil
 	}
-	all := make(layer, 0, len(base.entries)+len(over))
-	for i, e := range base.entries {
-		all = append(all, before[i]...)
-		all = append(all, cmp.Or(replaced[i], e))
+	if e := l.over[id]; e != nil || l.base == nil {
+		return e
 	}
-	return &laid{entries: append(all, pending...)}
+	return l.base.find(id)
 }
 
 // reindex fills in the index, if it isn't there.
@@ -66,6 +48,70 @@ func (l *laid) reindex() {
 	l.index = make(map[entryID]int, len(l.entries))
 	for i, e := range l.entries {
 		l.index[e.id] = i
+	}
+}
+
+// overlay lays a layer over others, which stay as they are. The order of what they have
+// stays. What is new comes before the next of its list that they have, or last; in any
+// case it comes before Okta's own.
+func (m *merger) overlay(base *laid, over layer) *laid {
+	if m.spend(len(base.entries) + len(over)); m.values > maxDeclaredValues {
+		return base // there is an error for the org
+	}
+	base.reindex()
+	l := &laid{base: base, over: make(map[entryID]*entry, len(over))}
+	replaced := map[int]*entry{}
+	before := map[int]layer{} // by the index in base
+	var pending layer
+	for _, e := range over {
+		i, known := base.index[e.id]
+		if !known {
+			pending = append(pending, e)
+			l.over[e.id] = e
+			continue
+		}
+		replaced[i] = m.join(base.entries[i], e)
+		l.over[e.id] = replaced[i]
+		if e.id.kind.Ordered && !replaced[i].system {
+			before[i], pending = pending, nil
+		}
+	}
+	l.entries = make(layer, 0, len(base.entries)+len(over))
+	for i, e := range base.entries {
+		l.entries = append(l.entries, before[i]...)
+		l.entries = append(l.entries, cmp.Or(replaced[i], e))
+	}
+	l.entries = append(l.entries, pending...)
+	m.sort(l.entries)
+	return l
+}
+
+// sort sorts the entries of layers.
+func (m *merger) sort(all layer) {
+	byOrder := func(x, y *entry) int { return m.compare(x.id, y.id, x.system, y.system) }
+	if !slices.IsSortedFunc(all, byOrder) {
+		slices.SortStableFunc(all, byOrder)
+	}
+}
+
+// compare returns the order of two objects: by kind and type, then those of an ordered
+// kind as they are declared, with Okta's own last, and the others by name.
+func (m *merger) compare(x, y entryID, systemX, systemY bool) int {
+	if x.kind != y.kind {
+		return cmp.Compare(m.layers.order[x.kind], m.layers.order[y.kind])
+	}
+	if x.typ != y.typ {
+		return cmp.Compare(slices.Index(x.kind.Types, x.typ), slices.Index(y.kind.Types, y.typ))
+	}
+	switch {
+	case !x.kind.Ordered:
+		return cmp.Compare(x.name, y.name)
+	case systemX == systemY:
+		return 0
+	case systemX:
+		return 1
+	default:
+		return -1
 	}
 }
 
@@ -86,9 +132,7 @@ func (m *merger) join(base, over *entry) *entry {
 	case len(base.rules) == 0:
 		e.rules = over.rules
 	default:
-		l := &laid{entries: base.rules}
-		l.reindex()
-		e.rules = m.overlay(l, over.rules).entries
+		e.rules = m.overlay(&laid{entries: base.rules}, over.rules).entries
 		for _, rule := range e.rules {
 			e.unsure = e.unsure || rule.unsure
 		}
@@ -121,8 +165,11 @@ func (m *merger) joinValues(base, over *strictyaml.Value) *strictyaml.Value {
 }
 
 // maxDeclaredValues is how many values the configurations of all orgs may have
-// together, what they share counted once.
-const maxDeclaredValues = 10_000_000
+// together, what they share counted once. Tests lower it.
+var maxDeclaredValues = 10_000_000
+
+// objectCost is what an object with variables counts, besides its values.
+const objectCost = 10
 
 // spend counts values of configurations.
 func (m *merger) spend(n int) { m.values += n }

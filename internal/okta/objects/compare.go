@@ -218,7 +218,7 @@ func (c *comparer) absent(o *Object, live *LiveObject) {
 // create adds the creation of an object, and reports whether it can be created.
 func (c *comparer) create(o *Object) bool {
 	if c.offline && (o.System || o.Ref.Kind.Setting || o.Ref.Kind.Fixed) {
-		c.update(o, &LiveObject{Ref: o.Ref, System: o.System})
+		c.update(o, &LiveObject{Ref: o.Ref, System: o.System, Body: o.identity()})
 		return false
 	}
 	if why := c.cannotCreate(o); why != "" {
@@ -235,6 +235,22 @@ func (c *comparer) create(o *Object) bool {
 		c.order[g] = append(c.order[g], o.Ref.Name)
 	}
 	return true
+}
+
+// identity returns what makes the object the one that it is: its key, and what can't be
+// changed.
+func (o *Object) identity() map[string]any {
+	k := o.Ref.Kind
+	body := map[string]any{}
+	if !k.Setting {
+		body[k.keyPath[0]] = o.Body[k.keyPath[0]]
+	}
+	for i := range k.Fields {
+		if f := &k.Fields[i]; f.Immutable && o.Body[f.Name] != nil {
+			body[f.Name] = o.Body[f.Name]
+		}
+	}
+	return body
 }
 
 // created returns the fields of a new object.
@@ -279,7 +295,7 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 	var names []string
 	for i := range fields {
 		f := &fields[i]
-		if !f.fits(typ) {
+		if !f.fits(typ) || typ == "" && len(f.Types) > 0 {
 			continue
 		}
 		v := body[f.Name]
@@ -296,10 +312,7 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 // update adds the fields in which an object differs. If one of them can't be changed,
 // the object isn't.
 func (c *comparer) update(o *Object, live *LiveObject) {
-	w := &walk{typ: typeOf(o.Ref, live.Body), system: live.System}
-	if w.typ == "" {
-		w.typ = typeOf(o.Ref, o.Body)
-	}
+	w := &walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline}
 	w.mapping(o.Ref.Kind.index, o.Body, live.Body)
 	if len(w.fixed) > 0 {
 		slices.SortFunc(w.fixed, func(a, b Unfixable) int { return strings.Compare(a.Path, b.Path) })
@@ -329,6 +342,7 @@ func sortChanges(changes []FieldChange) {
 type walk struct {
 	typ     string
 	system  bool
+	offline bool // what live doesn't have isn't known
 	path    []string
 	changes []FieldChange
 	fixed   []Unfixable
@@ -354,12 +368,16 @@ func (w *walk) mapping(index map[string]*Field, declared, live map[string]any) {
 
 func (w *walk) differs(f *Field, declared, live any) {
 	path := joinPath(w.path)
+	known := !w.offline || live != nil
 	switch {
 	case f == nil:
-	case f.Immutable:
+	case f.several(w.typ, live) || f.several(w.typ, declared):
+		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: fmt.Sprintf("it has several of one %s, which can't be told apart", strings.Join(f.By, " and "))})
+		return
+	case f.Immutable && known:
 		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: "it can only be set when the object is created"})
 		return
-	case f.SystemFixed && w.system:
+	case f.SystemFixed && w.system && known:
 		live = f.project(w.typ, declared, live)
 		w.fixed = append(w.fixed, Unfixable{Path: path, Declared: declared, Live: live, Reason: "it can't be changed on an object that Okta made"})
 		return

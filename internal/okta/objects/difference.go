@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"reconciler/internal/text"
 )
@@ -114,40 +113,6 @@ func (d *Difference) CheckOrder(names []string) error {
 		return nil
 	}
 	return &MovedError{[]FieldChange{{Path: c.Path, Before: c.Before, After: actual}}}
-}
-
-// Split takes the status out of the fields: it is reached by lifecycle calls.
-func (d *Difference) Split() (status string, rest Difference) {
-	rest = *d
-	if !d.Ref.Kind.API.Lifecycle {
-		return "", rest
-	}
-	rest.Fields = slices.DeleteFunc(slices.Clone(d.Fields), func(c FieldChange) bool {
-		if c.Path == "status" {
-			status, _ = c.After.(string)
-		}
-		return c.Path == "status"
-	})
-	return status, rest
-}
-
-// Calls takes the fields out that are changed by a call of their own, and returns the
-// paths of these calls, which are POSTs without a body.
-func (d *Difference) Calls() (paths []string, rest Difference) {
-	rest = *d
-	rest.Fields = slices.DeleteFunc(slices.Clone(d.Fields), func(c FieldChange) bool {
-		f := d.Ref.Kind.FieldAt(d.Ref.Type, c.Path)
-		if f == nil || len(f.Actions) == 0 {
-			return false
-		}
-		for _, a := range f.Actions {
-			if a.Value == c.After {
-				paths = append(paths, strings.ReplaceAll(a.Path, "{id}", d.ID))
-			}
-		}
-		return true
-	})
-	return paths, rest
 }
 
 // Loses reports whether the difference takes something away: it deletes or

@@ -166,8 +166,9 @@ type Field struct {
 
 	index map[string]*Field
 	next  *Field
-	// names is set if the field, or one below it, refers to objects.
-	names bool
+	// names is set if the field, or one below it, refers to objects, and hides if one of
+	// its Fields is not in normal form.
+	names, hides bool
 }
 
 // Action is a POST that gives a field a value. In Path, {id} stands for the id of the

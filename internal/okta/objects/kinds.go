@@ -61,6 +61,7 @@ func (f *Field) prepare() {
 	}
 	for i := range f.Fields {
 		f.names = f.names || f.Fields[i].names
+		f.hides = f.hides || f.Fields[i].ReadOnly || f.Fields[i].Secret
 	}
 }
 

@@ -84,6 +84,9 @@ func (n *normalizer) list(f *Field, list []any) any {
 	}
 	order := func(a, b any) int { return compareValues(a, b, f.By) }
 	slices.SortFunc(list, order)
+	if elem.hides {
+		return list // what looks the same need not be
+	}
 	return slices.CompactFunc(list, func(a, b any) bool { return order(a, b) == 0 })
 }
 

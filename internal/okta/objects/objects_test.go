@@ -27,7 +27,7 @@ func declare(t testing.TB, lines ...string) *Declared {
 	t.Helper()
 	d := &Declared{}
 	for _, line := range lines {
-		kind, text, _ := strings.Cut(line, " ")
+		kind, text, _ := cut(line)
 		k, b := ByName(kind), body(t, text)
 		o := &Object{Ref: Ref{Kind: k}}
 		o.Absent, o.System = take(b, "absent") == true, take(b, "system") == true
@@ -42,6 +42,9 @@ func declare(t testing.TB, lines ...string) *Declared {
 	}
 	return d
 }
+
+// cut splits KIND {JSON}.
+func cut(line string) (kind, text string, ok bool) { return strings.Cut(line, " ") }
 
 func take(m map[string]any, name string) any {
 	v := m[name]
@@ -72,7 +75,7 @@ func liveOrg(t testing.TB, lines ...string) *org {
 	t.Helper()
 	o := &org{ids: map[string]map[string]string{}}
 	for i, line := range lines {
-		kind, text, _ := strings.Cut(line, " ")
+		kind, text, _ := cut(line)
 		k, b := ByName(kind), body(t, text)
 		r := rawObject{kind: k, body: b}
 		r.parent, _ = take(b, "policy").(string)
@@ -231,6 +234,11 @@ create-object groupRules R
 		"a setting": {
 			[]string{`threatInsight {"action":"block","excludeZones":["Offices"]}`},
 			[]string{insight}, "update-object settings threatInsight\n  action: \"audit\" -> \"block\"\n  excludeZones: [] -> [\"Offices\"]\n",
+		},
+		"elements that can't be told apart": {
+			[]string{`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"custom_app","enroll":{"self":"REQUIRED"}}]}}`},
+			[]string{`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"custom_app","id":"aut1"},{"key":"custom_app","id":"aut2"}]}}`},
+			"unfixable policies M settings.authenticators: it has several of one key, which can't be told apart\n",
 		},
 		"a feature that the org doesn't have": {
 			[]string{`features {"name":"F","status":"ENABLED"}`},

@@ -129,6 +129,7 @@ func newReader() *reader {
 // object adds what an object is found in.
 func (r *reader) object(ref Ref) {
 	k := ref.Kind
+	r.builtIn = r.builtIn || slices.Contains(k.BuiltIn, ref.Name)
 	if k.Parent != nil {
 		k = k.Parent
 		r.parents[Ref{Kind: k, Type: ref.Type, Name: ref.Parent}] = true
@@ -193,7 +194,9 @@ func (f *Field) eachReference(typ string, v any, visit func(kind, name string)) 
 	switch s, _ := v.(string); {
 	case f.Elem != nil && f.Elem.Refers != "":
 		visit(f.Elem.Refers, "")
-	case f.Refers != "" && !slices.Contains(f.Words, s):
+	case f.Refers != "" && slices.Contains(f.Words, s):
+		visit(f.Refers, "")
+	case f.Refers != "":
 		visit(f.Refers, s)
 	}
 }

@@ -3,8 +3,10 @@ package objects
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -109,9 +111,17 @@ func (f *Field) coversList(typ string, declared, live []any) bool {
 		}
 		return true
 	}
-	matched := f.match(typ, declared, live)
-	for i, j := range matched {
-		if j < 0 || !elem.covers(typ, declared[i], live[j]) {
+	for i := range declared { // both are sorted, and most are the same
+		if !f.same(typ, declared[i], live[i]) || !elem.covers(typ, declared[i], live[i]) {
+			return f.coversMatched(typ, declared, live)
+		}
+	}
+	return true
+}
+
+func (f *Field) coversMatched(typ string, declared, live []any) bool {
+	for i, j := range f.match(typ, declared, live) {
+		if j < 0 || !f.Elem.covers(typ, declared[i], live[j]) {
 			return false
 		}
 	}
@@ -121,18 +131,43 @@ func (f *Field) coversList(typ string, declared, live []any) bool {
 // match returns for each element of a the index of the element of b that has the same
 // values in the fields of By; -1 if there is none. No element of b is used twice.
 func (f *Field) match(typ string, a, b []any) []int {
+	places := make(map[string][]int, len(b))
+	for j, y := range b {
+		if key, ok := f.identity(typ, y); ok {
+			places[key] = append(places[key], j)
+		}
+	}
 	matched := make([]int, len(a))
-	used := make([]bool, len(b))
 	for i, x := range a {
 		matched[i] = -1
-		for j, y := range b {
-			if !used[j] && f.same(typ, x, y) {
-				matched[i], used[j] = j, true
-				break
-			}
+		key, ok := f.identity(typ, x)
+		if at := places[key]; ok && len(at) > 0 {
+			matched[i], places[key] = at[0], at[1:]
 		}
 	}
 	return matched
+}
+
+// identity returns a text that two elements have in common if they are one by the fields
+// of By; false for what is no mapping.
+func (f *Field) identity(typ string, elem any) (string, bool) {
+	m, ok := elem.(map[string]any)
+	if !ok {
+		return "", false
+	}
+	key := make([]byte, 0, 64)
+	for _, name := range f.By {
+		switch v := m[name].(type) {
+		case string:
+			key = strconv.AppendQuote(key, v)
+		default:
+			if !pick(f.Elem.index, typ, name, v).isEmpty(v) {
+				key = fmt.Append(key, v)
+			}
+		}
+		key = append(key, ',')
+	}
+	return string(key), true
 }
 
 // same reports whether two elements are one by the fields of By.
@@ -143,11 +178,26 @@ func (f *Field) same(typ string, a, b any) bool {
 		return false
 	}
 	for _, name := range f.By {
-		if !pick(f.Elem.index, typ, name, x[name]).covers(typ, x[name], y[name]) {
+		if !pick(f.Elem.index, typ, name, x[name]).equal(x[name], y[name]) {
 			return false
 		}
 	}
 	return true
+}
+
+// several reports whether two elements of a list in normal form are one by the fields of
+// By, so that it can't be told which is meant.
+func (f *Field) several(typ string, list any) bool {
+	l, ok := list.([]any)
+	if f == nil || len(f.By) == 0 || !ok {
+		return false
+	}
+	for i := 1; i < len(l); i++ {
+		if f.same(typ, l[i-1], l[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // project returns what live has of the fields that shape has: both can be held against

@@ -94,13 +94,16 @@ type Credentials struct {
 	Token func() (string, error)
 }
 
-// Steps remembers objects that are switched off for the time of a change. Both
-// methods are called from many goroutines.
+// Steps remembers objects that are INACTIVE for the time of a change: because they can
+// only be written so, or because Okta makes them so. Where no status is declared, nobody
+// else would know that they are to be ACTIVE again. Both methods are called from many
+// goroutines.
 type Steps interface {
-	// Begin is called before the object is switched off. What it was before is its
-	// status, such as "ACTIVE". An error keeps the change from being made.
+	// Begin is called before the object is made INACTIVE; status is what it is to be
+	// afterwards. id is opaque, and not always that of Okta. An error keeps the change
+	// from being made. See [Client.Restore].
 	Begin(orgID, kind, id, status string) error
-	// End is called when the object has a status again that somebody wants.
+	// End is called when the object has the status.
 	End(orgID, kind, id string) error
 }
 

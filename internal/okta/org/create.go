@@ -20,15 +20,33 @@ func (c *change) create(ctx context.Context) (note string, err error) {
 	if err := c.findParent(ctx); err != nil {
 		return "", err
 	}
+	on := c.wantedActions()
+	remember := c.kind.API.BornInactive && len(on) > 0 && on[0].After == active
+	if remember {
+		if err := c.begin(); err != nil {
+			return "", err
+		}
+	}
 	if err := c.post(ctx); err != nil {
+		var uncertain *rest.UncertainError
+		if remember && !errors.As(err, &uncertain) {
+			if failed := c.end(); failed != nil {
+				return "", fmt.Errorf("%w; %w", err, failed)
+			}
+		}
 		return "", err
 	}
 	if n := c.known[c.kind]; n != nil {
 		n.add(c.id, c.d.Ref.Name)
 	}
-	for _, f := range c.wantedActions() {
+	for _, f := range on {
 		if _, err := c.act(ctx, f); err != nil {
 			return "", fmt.Errorf("it is created, but %w", err)
+		}
+	}
+	if remember {
+		if err := c.end(); err != nil {
+			return "", err
 		}
 	}
 	return "", c.readBack(ctx)
@@ -65,7 +83,7 @@ func (c *change) findParent(ctx context.Context) error {
 func named(l *reading, name string) []raw {
 	var found []raw
 	for _, o := range l.objects {
-		if nameOf(l.kind, o) == name {
+		if l.kind.KeyOf(o) == name {
 			found = append(found, o)
 		}
 	}
@@ -149,8 +167,7 @@ func (c *change) exists(ctx context.Context, o raw) error {
 // recover looks whether an object is there the creation of which failed with err in a
 // way that leaves that open.
 func (c *change) recover(ctx context.Context, err error) error {
-	// The outcome has to be known, also if the run is to stop.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	ctx, cancel := lasting(ctx)
 	defer cancel()
 	for _, wait := range settling {
 		if web.Sleep(ctx, wait) != nil {

@@ -155,9 +155,12 @@ func (c *change) look(ctx context.Context) (raw, *objects.LiveObject, error) {
 
 // normal returns an object in normal form.
 func (c *change) normal(ctx context.Context, o raw) (*objects.LiveObject, error) {
+	id, key, system, _ := c.kind.Ident(o)
 	name, failed := c.namer(ctx)
-	l := &reading{kind: c.kind, typ: c.d.Ref.Type, parent: c.parent, parentName: c.d.Ref.Parent}
-	live := l.live(o, name)
+	live := &objects.LiveObject{
+		Ref: objects.Ref{Kind: c.kind, Type: c.d.Ref.Type, Parent: c.d.Ref.Parent, Name: key},
+		ID:  id, ParentID: c.parent, System: system, Body: c.kind.Normalize(o, name),
+	}
 	return live, *failed
 }
 
@@ -426,8 +429,10 @@ func (c *change) wanted(live *objects.LiveObject) error {
 }
 
 // settle looks, by check, whether a write has the effect that it should have, and
-// again a few times if it hasn't.
+// again a few times if it hasn't. If the run is to stop, it has some seconds left.
 func (c *change) settle(ctx context.Context, check func(context.Context) error) error {
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	var err error
 	for _, wait := range settling {
 		if werr := web.Sleep(ctx, wait); werr != nil {
@@ -441,6 +446,20 @@ func (c *change) settle(ctx context.Context, check func(context.Context) error) 
 			return rest.Uncertain(wrap(err, "reading back what was written"))
 		}
 	}
-	return text.WithHint(fmt.Errorf("Okta accepted the change, and it doesn't read back as written: %w", err),
+	return text.WithHint(fmt.Errorf("the change was accepted, and does not read back as written: %w", err),
 		"somebody else may change the object at the same time, or Okta ignores a field: run again, and compare")
+}
+
+// lasting returns a context that ends stopGrace after ctx does.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if web.Sleep(long, stopGrace) == nil {
+			cancel()
+		}
+	})
+	return long, func() {
+		stop()
+		cancel()
+	}
 }

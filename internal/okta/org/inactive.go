@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"reconciler/internal/okta/objects"
@@ -83,19 +84,29 @@ func (c *change) writable(live *objects.LiveObject, o raw) error {
 	return err
 }
 
-// begin and end tell Steps.
+// begin and end tell Steps. A new object has no id yet, and is meant by its name.
 func (c *change) begin() error {
 	if c.opts.Steps == nil {
 		return nil
 	}
-	return c.opts.Steps.Begin(c.target.OrgID, c.kind.Name, c.id, active)
+	return c.opts.Steps.Begin(c.target.OrgID, c.kind.Name, c.step(), active)
 }
 
 func (c *change) end() error {
 	if c.opts.Steps == nil {
 		return nil
 	}
-	return c.opts.Steps.End(c.target.OrgID, c.kind.Name, c.id)
+	return c.opts.Steps.End(c.target.OrgID, c.kind.Name, c.step())
+}
+
+// byName comes before the name of an object where Steps has an id.
+const byName = "name:"
+
+func (c *change) step() string {
+	if c.d.ID == "" {
+		return byName + c.d.Ref.Name
+	}
+	return c.d.ID
 }
 
 // writeInactive switches the object off and writes it. off reports whether it was, or
@@ -183,32 +194,45 @@ func (c *change) activate(ctx context.Context, maySend MaySend) error {
 	return err
 }
 
-// Restore switches an object on again that a change had switched off when the process
+// Restore switches an object on that a change had left switched off when the process
 // ended: one that Steps has begun and not ended. The kind, the id and the status are
 // those of Begin. An object that is gone, or on by now, needs nothing. restored reports
 // whether it was switched on.
 func (c *Client) Restore(ctx context.Context, target objects.Target, kind, id, status string, maySend MaySend) (restored bool, err error) {
 	k := objects.ByName(kind)
-	if k == nil || k.Parent != nil || status != active {
+	if k == nil || k.Parent != nil || k.Typed || status != active {
 		return false, fmt.Errorf("a %s %q can't be made %s", kind, id, status)
 	}
 	s, err := c.start(ctx, target, []*objects.Kind{k})
 	if err != nil {
 		return false, err
 	}
-	plan := []objects.Difference{{Op: objects.Update, Ref: objects.Ref{Kind: k}, ID: id}}
-	e := newEditor(s, target, plan, objects.Reads{Kinds: []*objects.Kind{k}})
+	name, named := strings.CutPrefix(id, byName)
+	d := objects.Difference{Op: objects.Update, Ref: objects.Ref{Kind: k, Name: name}, ID: id}
+	if named {
+		d.ID = ""
+	}
+	e := newEditor(s, target, []objects.Difference{d}, objects.Reads{Kinds: []*objects.Kind{k}})
 	release, err := e.lock(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer release()
-	again := e.change(&plan[0], func(ctx context.Context) error {
+	again := e.change(&d, func(ctx context.Context) error {
 		err := maySend(ctx)
 		restored = restored || err == nil
 		return err
 	})
-	err = again.activate(ctx, again.maySend)
+	if named {
+		o, err := again.find(ctx)
+		if err != nil {
+			return false, err
+		}
+		again.id, _ = o["id"].(string)
+	}
+	if again.id != "" {
+		err = again.activate(ctx, again.maySend)
+	}
 	if gone(err) {
 		restored, err = false, nil
 	}

@@ -56,7 +56,7 @@ func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
 	all, err := r.read(ctx, p)
 	// What a list is filtered by is not always heeded.
 	return slices.DeleteFunc(all, func(o raw) bool {
-		system, ours := origin(l.kind, o)
+		_, _, system, ours := l.kind.Ident(o)
 		return !ours || l.kind.Typed && o["type"] != l.typ || l.kind.API.BuiltInQuery != "" && system != l.builtIn
 	}), err
 }

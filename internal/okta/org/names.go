@@ -23,7 +23,7 @@ func (x index) add(l *reading) {
 	}
 	for _, o := range l.objects {
 		id, _ := o["id"].(string)
-		if name := nameOf(l.kind, o); name != "" && id != "" {
+		if name := l.kind.KeyOf(o); name != "" && id != "" {
 			names[id] = name
 		}
 	}
@@ -115,7 +115,7 @@ func (e *Editor) learn(ctx context.Context, n *known, l *reading) error {
 	}
 	for _, o := range l.objects {
 		id, _ := o["id"].(string)
-		n.add(id, nameOf(l.kind, o))
+		n.add(id, l.kind.KeyOf(o))
 	}
 	return nil
 }

@@ -30,10 +30,12 @@ func (c *Client) Read(ctx context.Context, target objects.Target, what objects.R
 	live := &objects.Live{OrgID: target.OrgID, Engine: s.engine}
 	for _, l := range lists {
 		for _, o := range l.objects {
-			at := l.live(o, names.name)
+			var undeclarable map[string]string
 			if what.All {
-				at.Undeclarable = l.kind.Undeclarable(o)
+				undeclarable = l.kind.Undeclarable(o)
 			}
+			at := l.kind.Decode(o, l.typ, l.parentName, l.parent, names.name)
+			at.Undeclarable = undeclarable
 			live.Objects = append(live.Objects, at)
 		}
 	}
@@ -54,35 +56,7 @@ type reading struct {
 
 // ref returns what an object of the list is called.
 func (l *reading) ref(o raw) objects.Ref {
-	return objects.Ref{Kind: l.kind, Type: l.typ, Parent: l.parentName, Name: nameOf(l.kind, o)}
-}
-
-// live returns an object in normal form.
-func (l *reading) live(o raw, name func(kind, id string) string) *objects.LiveObject {
-	id, _ := o["id"].(string)
-	if l.kind.Setting {
-		id = ""
-	}
-	system, _ := origin(l.kind, o)
-	return &objects.LiveObject{Ref: l.ref(o), ID: id, ParentID: l.parent, System: system, Body: l.kind.Normalize(o, name)}
-}
-
-// nameOf returns the value of the key of an object, and the kind's name for a
-// setting. An object without it has none.
-func nameOf(k *objects.Kind, o raw) string {
-	if k.Setting {
-		return k.Name
-	}
-	name, _ := at(o, k.Key).(string)
-	return name
-}
-
-// origin returns whether Okta made the object, and whether it is of this kind at all.
-func origin(k *objects.Kind, o raw) (system, ours bool) {
-	if k.Oddities.Origin != nil {
-		return k.Oddities.Origin(o)
-	}
-	return o["system"] == true, true
+	return objects.Ref{Kind: l.kind, Type: l.typ, Parent: l.parentName, Name: l.kind.KeyOf(o)}
 }
 
 // readAll reads all lists at once; how many calls that are at a time is the caller's

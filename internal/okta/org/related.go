@@ -52,7 +52,7 @@ func (c *change) related(ctx context.Context) (statuses, error) {
 			return nil, err
 		}
 		if !done {
-			unmet = append(unmet, fmt.Sprintf("%q", text.Clean(nameOf(c.kind, o))))
+			unmet = append(unmet, fmt.Sprintf("%q", text.Clean(c.kind.KeyOf(o))))
 		}
 	}
 	if len(unmet) > 0 {
@@ -98,7 +98,7 @@ func (c *change) statuses(ctx context.Context) (statuses, error) {
 	for _, o := range l.objects {
 		id, _ := o["id"].(string)
 		now, _ := o[status].(string)
-		all[id] = state{nameOf(c.kind, o), now}
+		all[id] = state{c.kind.KeyOf(o), now}
 	}
 	return all, nil
 }

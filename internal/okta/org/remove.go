@@ -68,7 +68,7 @@ var errStays = errors.New("it is still there")
 // deletable returns nil if the object is there and may be deleted.
 func (c *change) deletable(live *objects.LiveObject) error {
 	if live != nil && live.System {
-		return fmt.Errorf("Okta made this %s, and it can't be deleted", c.kind.Title)
+		return fmt.Errorf("this %s is one of Okta's own, and can't be deleted", c.kind.Title)
 	}
 	return c.check(live, c.d)
 }

@@ -71,8 +71,8 @@ func (c *change) order(ctx context.Context) (*order, error) {
 	}
 	now := &order{}
 	for _, o := range l.objects {
-		if system, _ := origin(c.kind, o); !system {
-			now.names = append(now.names, nameOf(c.kind, o))
+		if _, name, system, _ := c.kind.Ident(o); !system {
+			now.names = append(now.names, name)
 			now.objects = append(now.objects, o)
 		}
 	}

@@ -244,6 +244,48 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestRestoreNew: the same for a new rule, which Okta makes INACTIVE.
+func TestRestoreNew(t *testing.T) {
+	for _, at := range []string{"/groups/rules", "/activate"} {
+		for _, after := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, simulatortest.Config{}, nil)
+				target := f.target(0)
+				f.put("groups", staff)
+				d := declare(t, `groupRules {"name":"By type","conditions":{"expression":{"value":"true"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`)
+				dead := false
+				f.before = func(w http.ResponseWriter, r *http.Request) bool {
+					switch {
+					case dead:
+						reply(403, "{}")(w, r)
+						return true
+					case r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, at):
+						return false
+					}
+					dead = true
+					if after {
+						f.effective(w, r)
+					}
+					panic(http.ErrAbortHandler)
+				}
+				if _, err := f.apply(target, f.compare(target, d), yes); err == nil {
+					t.Fatal("it was not killed")
+				}
+				f.before = nil
+				wasOff := f.status("groupRules", "By type") == "INACTIVE"
+				restored, err := f.Restore(t.Context(), target, "groupRules", "name:By type", f.steps.open[target.OrgID+" groupRules name:By type"], yes)
+				if err != nil || restored != wasOff || len(f.steps.open) > 0 {
+					t.Errorf("%s: restored %v, it was off: %v: %v, %v", at, restored, wasOff, err, f.steps.open)
+				}
+				f.converge(target, d)
+				if now := f.status("groupRules", "By type"); now != "ACTIVE" {
+					t.Errorf("%s: it is %v", at, now)
+				}
+			})
+		}
+	}
+}
+
 // TestRestoreNothing: what is gone, or may not be switched on, is left as it is.
 func TestRestoreNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -523,7 +565,7 @@ func TestIgnored(t *testing.T) {
 		plan := f.compare(f.target(0), declare(t, officesNew))
 		f.interfere("PUT /org/"+f.target(0).Domain+"/api/v1/zones/"+plan[0].ID, times(always, reply(200, offices)))
 		_, err := f.apply(f.target(0), plan, yes)
-		const want = `update-object network zone "Offices": Okta accepted the change, and it doesn't read back as written: it is as it was before`
+		const want = `update-object network zone "Offices": the change was accepted, and does not read back as written: it is as it was before`
 		if message(err) != want {
 			t.Error(err)
 		}
@@ -591,7 +633,7 @@ func TestSystemKept(t *testing.T) {
 		o := live.Objects[i]
 		plan := []objects.Difference{{Op: objects.Delete, Ref: o.Ref, ID: o.ID, System: true}}
 		f.writes()
-		if _, err := f.apply(f.target(0), plan, yes); err == nil || !strings.Contains(err.Error(), "Okta made this network zone, and it can't be deleted") || len(f.writes()) > 0 {
+		if _, err := f.apply(f.target(0), plan, yes); err == nil || !strings.Contains(err.Error(), "this network zone is one of Okta's own, and can't be deleted") || len(f.writes()) > 0 {
 			t.Error(err)
 		}
 	})
@@ -659,7 +701,9 @@ func TestFeatures(t *testing.T) {
 // TestReorder: policies are put into their order from the top down, and again if Okta
 // has moved them otherwise; an order that somebody else has changed is left alone.
 func TestReorder(t *testing.T) {
-	policy := func(name string) string { return fmt.Sprintf(`policies/OKTA_SIGN_ON {"name":%q,"conditions":{"people":{"groups":{"include":["Everyone"]}}}}`, name) }
+	policy := func(name string) string {
+		return fmt.Sprintf(`policies/OKTA_SIGN_ON {"name":%q,"conditions":{"people":{"groups":{"include":["Everyone"]}}}}`, name)
+	}
 	made := func(names ...string) *objects.Declared {
 		var all []string
 		for _, n := range names {
@@ -737,7 +781,7 @@ func TestReorder(t *testing.T) {
 			return false
 		}
 		_, err := f.apply(f.target(0), plan, yes)
-		if got := message(err); !strings.HasSuffix(got, `Okta accepted the change, and it doesn't read back as written: the order is ["A","B"]`) {
+		if got := message(err); !strings.HasSuffix(got, `the change was accepted, and does not read back as written: the order is ["A","B"]`) {
 			t.Error(got)
 		}
 	})

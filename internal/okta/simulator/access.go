@@ -106,6 +106,21 @@ type Access struct {
 	ParentDomain string
 	// Settle is how long to wait after a creation, as in Options.
 	Settle time.Duration
+	// OrgCredentials are those of the client that every org has; nil if there is
+	// none.
+	OrgCredentials *Credentials
+}
+
+// GrantOrgs adds a service app to each org of the seed, with all scopes that the
+// configuration of an org needs, and gives it to the access.
+func GrantOrgs(seed *Seed, a *Access, alg jose.SignatureAlgorithm) error {
+	c, err := seed.AddClient(AllOrgs, alg, OrgScopes()...)
+	if err != nil {
+		return err
+	}
+	seed.Clients[len(seed.Clients)-1].DPoP = a.DPoP
+	a.OrgCredentials = c
+	return nil
 }
 
 // Grant adds a service app to the seed's Aerial org, and returns access to the
@@ -138,7 +153,7 @@ func Grant(seed *Seed, alg jose.SignatureAlgorithm, dpop bool, scopes ...string)
 }
 
 // WriteConfig writes a config for a simulator into dir, which it creates if need
-// be: reconciler.yaml, the private key and the parent's token (each 0600), and,
+// be: reconciler.yaml, the private keys and the parent's token (each 0600), and,
 // unless there is one already, a folder orgs with the manifest of the seed. It
 // returns the path of the config. All paths in the config are absolute. It may be
 // called again, and then replaces the files.
@@ -164,6 +179,15 @@ func WriteConfig(dir string, seed *Seed, a Access) (path string, err error) {
 		writePrivate(path, configText(dir, a)),
 	); err != nil {
 		return "", err
+	}
+	if a.OrgCredentials != nil {
+		key, err := a.OrgCredentials.PEM()
+		if err == nil {
+			err = writePrivate(filepath.Join(dir, "orgs.pem"), key)
+		}
+		if err != nil {
+			return "", err
+		}
 	}
 	if a.ParentToken != "" {
 		if err := writePrivate(filepath.Join(dir, "parent.token"), []byte(a.ParentToken+"\n")); err != nil {
@@ -207,6 +231,10 @@ func configText(dir string, a Access) []byte {
 			fmt.Fprintf(&b, "    domain: %s\n", quote(a.ParentDomain))
 		}
 		fmt.Fprintf(&b, "    auth: {tokenFile: %s}\n    settle: %s\n", in("parent.token"), settle)
+	}
+	if a.OrgCredentials != nil {
+		fmt.Fprintf(&b, "orgs:\n  url: %s\n", quote(a.URL+"/org/{domain}"))
+		fmt.Fprintf(&b, "  auth: {privateKeyFile: %s, keyID: %s, dpop: %v}\n", in("orgs.pem"), quote(a.OrgCredentials.KeyID), a.DPoP)
 	}
 	fmt.Fprintf(&b, "manifests: %s\n", in("orgs"))
 	fmt.Fprintf(&b, "tokens: {dir: %s}\nstate: {dir: %s}\n", in("tokens"), in("state"))

@@ -82,17 +82,18 @@ func TestGettingIn(t *testing.T) {
 	}
 	wantStatus(t, grant("https://"+o.domain, "okta.groups.manage"), 201)
 	wantStatus(t, grant(o.OrgURL(o.domain), "okta.apps.read"), 201)
-	wantError(t, grant("https://acme.okta.com", "okta.groups.read"), 400, "E0000001", "issuer")
+	wantStatus(t, grant("https://"+o.domain, "okta.groups.read"), 201)
+	wantError(t, grant("https://acme.okta.com", "okta.zones.read"), 400, "E0000001", "issuer")
 	wantError(t, grant("https://"+o.domain, "okta.groups.manage"), 400, "E0000001", "already")
 	wantError(t, grant("https://"+o.domain, "okta.groups"), 400, "E0000001", "no scope")
 	r = ssws("GET", grants, "")
 	wantStatus(t, r, 200)
-	if strings.Count(r.body, "scopeId") != 2 {
+	if strings.Count(r.body, "scopeId") != 3 {
 		t.Errorf("got %s", r.body)
 	}
 
 	// A scope without a role reads nothing, and may not write.
-	o.bearer = o.orgToken("okta.groups.manage okta.apps.read")
+	o.bearer = o.orgToken("okta.groups.manage okta.groups.read okta.apps.read")
 	wantEqual(t, o.list("/api/v1/groups"), "[]")
 	wantError(t, o.call("POST", "/api/v1/groups", `{"profile":{"name":"x"}}`), 403, "E0000006", "")
 	roles := "/oauth2/v1/clients/" + app.ID + "/roles"

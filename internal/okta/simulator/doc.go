@@ -1,6 +1,7 @@
 // Package simulator simulates Okta: one http.Handler that behaves like an Aerial
 // org's token endpoint, the Aerial API, a parent org's Org Creator API and
-// consent API, and the System Log, all on one origin.
+// consent API, and the System Log, all on one origin, and under /org/{domain} each
+// org's own Management API.
 //
 // It is a little stricter than Okta and never more lenient, so that Okta accepts
 // what it accepts. Assertions are verified and may be used once, DPoP proofs are

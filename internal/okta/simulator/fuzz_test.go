@@ -89,3 +89,48 @@ func FuzzCall(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOrgCall: whatever is sent to an org's own API, the answer is JSON, and
+// nothing is the simulator's fault.
+func FuzzOrgCall(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"GET", "zones?limit=3&filter=system+eq+true", ""},
+		{"POST", "zones", `{"type":"IP","name":"A","gateways":[{"type":"RANGE","value":"::1-::2"}],"proxies":null}`},
+		{"POST", "zones", `{"type":"DYNAMIC_V2","name":"A","asns":{"include":["1"]},"locations":{"exclude":null}}`},
+		{"POST", "groups", `{"profile":{"name":"A","description":null},"type":"OKTA_GROUP"}`},
+		{"POST", "groups/rules", `{"type":"group_rule","name":"A","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["G"]}}}`},
+		{"POST", "trustedOrigins", `{"name":"A","origin":"https://a.example","scopes":[{"type":"IFRAME_EMBED"}]}`},
+		{"POST", "behaviors", `{"name":"A","type":"ANOMALOUS_LOCATION","settings":{"granularity":"LAT_LONG","radiusKilometers":5}}`},
+		{"POST", "policies", `{"type":"PASSWORD","name":"A","priority":1,"conditions":{"people":{"groups":{"include":["E"]}}},"settings":{"password":{"complexity":{}}}}`},
+		{"POST", "policies/P/rules", `{"type":"SIGN_ON","name":"A","conditions":{"network":{"connection":"ZONE","include":["Z"]}},"actions":{"signon":{"access":"ALLOW"}}}`},
+		{"PUT", "policies/P", `{"type":"OKTA_SIGN_ON","name":"Default Policy","priority":1,"conditions":null}`},
+		{"POST", "threats/configuration", `{"action":"none","excludeZones":[]}`},
+		{"PUT", "rate-limit-settings/per-client", `{"defaultMode":"ENFORCE","useCaseModeOverrides":{}}`},
+		{"PUT", "org", `{"companyName":"A","city":null}`},
+		{"POST", "apps", `{"label":"A","signOnMode":"OPENID_CONNECT","name":"oidc_client","credentials":{"oauthClient":{"token_endpoint_auth_method":"private_key_jwt"}},"settings":{"oauthClient":{"application_type":"service","grant_types":["client_credentials"],"response_types":["token"],"jwks":{"keys":[{"kty":"EC","kid":"k"}]}}}}`},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	s := start(f, simulatortest.Config{Orgs: 4})
+	const org = "/org/" + simulator.DefaultParent + "/api/v1/"
+	objects := s.Objects(simulator.DefaultParent)
+	everyone, _ := objects.Get("groups", "Everyone")
+	zone, _ := objects.Get("networkZones", "LegacyIpZone")
+	policy, _ := objects.Get("policies/OKTA_SIGN_ON", "Default Policy")
+	f.Fuzz(func(t *testing.T, method, target, body string) {
+		ids := strings.NewReplacer(`"E"`, strings.Join([]string{`"`, everyone["id"].(string), `"`}, ""), `"Z"`, `"`+zone["id"].(string)+`"`)
+		target = strings.Replace(target, "/P", "/"+policy["id"].(string), 1)
+		r, err := http.NewRequest(method, s.URL+org+target, strings.NewReader(ids.Replace(body)))
+		if err != nil {
+			t.Skip()
+		}
+		r.RequestURI = r.URL.RequestURI()
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "SSWS "+s.ParentToken)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code >= 500 || w.Body.Len() > 0 && !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -149,7 +148,8 @@ func (m *orgCall) listObjects(t *set, items []*item) *answer {
 	if m.power() == powerless {
 		items = nil
 	}
-	out := [][]byte{}
+	out := []byte("[")
+	n := 0
 	a := &answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}}
 	q := m.c.r.URL.Query()
 	if k.page > 0 {
@@ -160,13 +160,16 @@ func (m *orgCall) listObjects(t *set, items []*item) *answer {
 		if k.page > 0 && it.seq <= at {
 			continue
 		}
-		if k.page > 0 && len(out) == limit {
+		if k.page > 0 && n == limit {
 			link(a, "next", m.c.url, m.after(items[i-1].seq))
 			break
 		}
-		out = append(out, m.encode(t, it))
+		if n++; n > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, m.encode(t, it)...)
 	}
-	a.body = slices.Concat([]byte("["), bytes.Join(out, []byte(",")), []byte("]"))
+	a.body = append(out, ']')
 	return a
 }
 
@@ -481,7 +484,7 @@ func (m *orgCall) handleCreate(t *set, _ *item) *answer {
 func (m *orgCall) handlePut(t *set, it *item) *answer {
 	body, status, refusal := m.read(m.c.body)
 	if refusal == nil {
-		refusal = m.query()
+		refusal = firstOf(m.query(), m.otherID(it))
 	}
 	if refusal == nil {
 		refusal = m.replace(t, it, body, status)
@@ -490,6 +493,14 @@ func (m *orgCall) handlePut(t *set, it *item) *answer {
 		return refusal
 	}
 	return m.object(t, it)
+}
+
+// otherID returns the error about a body with the id of another object.
+func (m *orgCall) otherID(it *item) *answer {
+	if id, has := decode(m.c.body)["id"]; has && id != it.id {
+		return m.invalid("id", "id: The id must be that of the path")
+	}
+	return nil
 }
 
 func (m *orgCall) handleDelete(t *set, it *item) *answer {

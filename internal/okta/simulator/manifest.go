@@ -19,6 +19,12 @@ func Manifest(seed *Seed) []byte {
 	for _, p := range seed.Products {
 		fmt.Fprintf(&b, "  %s: %s # %s\n", names[p.ID], strictyaml.Scalar(p.ID), strings.Join(strings.Fields(p.Name), " "))
 	}
+	app := ""
+	for _, c := range seed.Clients {
+		if c.Org == AllOrgs {
+			app = c.ID
+		}
+	}
 	b.WriteString("orgs:\n")
 	for _, o := range slices.SortedFunc(slices.Values(seed.Orgs), func(a, b Org) int { return strings.Compare(a.Domain, b.Domain) }) {
 		if !o.Managed {
@@ -33,6 +39,9 @@ func Manifest(seed *Seed) []byte {
 			list[i] = names[id]
 		}
 		fmt.Fprintf(&b, "    products: [%s]\n", strings.Join(list, ", "))
+		if app != "" {
+			fmt.Fprintf(&b, "    access: {clientID: %s}\n", app)
+		}
 	}
 	return []byte(b.String())
 }

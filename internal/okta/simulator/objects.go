@@ -156,7 +156,7 @@ func (o *Objects) Delete(kind, key, by string) error {
 		case it == nil:
 			return errors.New("there is no such object")
 		case it.system:
-			return errors.New("Okta made it, so it can't be deleted")
+			return errors.New("it can't be deleted, as Okta made it")
 		}
 		m.delete(t, it)
 		return nil

@@ -51,7 +51,9 @@ func TestOrgTokens(t *testing.T) {
 	// A client of the Aerial org is none here.
 	wantStatus(t, o.send("POST", "/org/"+o.domain+"/oauth2/v1/token", o.form(scopeRead).Encode(), kind...), 401)
 
-	// A token with one scope.
+	// A token with one scope; that which writes doesn't read.
+	o.bearer = o.orgToken("okta.groups.manage")
+	wantError(t, o.call("GET", "/api/v1/groups", ""), 403, "E0000006", "does not contain the required scopes")
 	o.bearer = o.orgToken("okta.groups.read")
 	wantEqual(t, len(o.list("/api/v1/groups")), 2)
 	wantError(t, o.call("POST", "/api/v1/groups", `{"profile":{"name":"x"}}`), 403, "E0000006", "does not contain the required scopes")
@@ -223,4 +225,30 @@ func TestConfiguration(t *testing.T) {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}
+}
+
+func TestOrgDPoP(t *testing.T) {
+	f := start(t, simulatortest.Config{OrgScopes: []string{"okta.groups.read"}, OrgDPoP: true})
+	o := &orgFixture{fixture: f, test: t, domain: f.anOrg()}
+	p := newProver(f)
+	ask := func(nonce string) result {
+		proof := p.sign(p.claims("POST", o.OrgURL(o.domain)+"/oauth2/v1/token", "", nonce))
+		return o.send("POST", "/org/"+o.domain+"/oauth2/v1/token", o.orgForm("okta.groups.read").Encode(), "Content-Type", "application/x-www-form-urlencoded", "DPoP", proof)
+	}
+	r := ask("")
+	wantStatus(t, r, 400)
+	r = ask(r.header.Get("Dpop-Nonce"))
+	wantStatus(t, r, 200)
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	r.decode(t, &answer)
+	get := func(path, authorization, proved string) result {
+		return o.send("GET", path, "", "Authorization", authorization, "DPoP", p.sign(p.claims("GET", f.URL+proved, answer.Token, "")))
+	}
+	path, other := "/org/"+o.domain+"/api/v1/groups", "/org/"+simulator.DefaultParent+"/api/v1/groups"
+	wantStatus(t, get(path, "DPoP "+answer.Token, path), 200)
+	wantStatus(t, get(path, "Bearer "+answer.Token, path), 401)
+	wantStatus(t, get(path, "DPoP "+answer.Token, other), 401) // a proof for another org
+	wantStatus(t, get(other, "DPoP "+answer.Token, other), 401)
 }

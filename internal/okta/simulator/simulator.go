@@ -160,7 +160,8 @@ func (s *Simulator) addOrg(o *Org) {
 }
 
 // Dump returns the present state as a seed: New(s.Dump()) is a simulator in the
-// same state, with empty logs and without access tokens. It contains the SSWS
+// same state, with empty logs and without access tokens, except for the objects of
+// the orgs' own APIs, which are those of the start. It contains the SSWS
 // tokens of created orgs.
 func (s *Simulator) Dump() *Seed {
 	s.mu.Lock()

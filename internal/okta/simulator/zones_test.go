@@ -91,6 +91,7 @@ func TestZones(t *testing.T) {
 		wrongCall{"POST", "/api/v1/zones", `{"type":"DYNAMIC","name":"x"}`, 400, "E0000001", "at least one"},
 		wrongCall{"POST", "/api/v1/zones", `[]`, 400, "E0000003", "well-formed"},
 		wrongCall{"PUT", at, `{"type":"DYNAMIC","name":"Offices","asns":["7"]}`, 400, "E0000001", "can't be changed"},
+		wrongCall{"PUT", at, `{"type":"IP","name":"Offices","id":"nzo0"}`, 400, "E0000001", "id: "},
 		wrongCall{"DELETE", at, "", 400, "E0000001", "must be deactivated"},
 		wrongCall{"PATCH", at, "{}", 405, "E0000022", "method"},
 		wrongCall{"GET", "/api/v1/zones/nzo0", "", 404, "E0000007", "nzo0 (NetworkZone)"},

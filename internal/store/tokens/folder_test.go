@@ -474,3 +474,29 @@ func TestRelativeFolder(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// A token is read back as it was stored; an encrypted one isn't.
+func TestRead(t *testing.T) {
+	s := Dir(t.TempDir())
+	store(t, s, meta(), canary)
+	all, err := s.Find(meta().Domain)
+	must(t, err)
+	got, err := s.(Reader).Read(all[0])
+	if err != nil || got != string(canary) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := os.WriteFile(all[0].Where, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.(Reader).Read(all[0])
+	wantError(t, err, "is empty", "")
+	_, err = s.(Reader).Read(Stored{Where: "a.token.age"})
+	if !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	_, err = s.(Reader).Read(Stored{Where: "none.token"})
+	wantError(t, err, "reading a token", "")
+	if _, ok := Sink(&command{}).(Reader); ok {
+		t.Error("a command can't return a token")
+	}
+}

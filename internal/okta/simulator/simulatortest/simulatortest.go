@@ -32,16 +32,13 @@ type Config struct {
 	// empty. It requires DPoP if OrgDPoP is true.
 	OrgScopes []string
 	OrgDPoP   bool
-	Options simulator.Options
+	Options   simulator.Options
 }
 
 // Server is a simulator for a test.
 type Server struct {
 	*simulator.Simulator
 	simulator.Access
-	// OrgCredentials are those of the client that every org has; nil without
-	// OrgScopes.
-	OrgCredentials *simulator.Credentials
 	// Client sends requests to the simulator.
 	Client *http.Client
 }
@@ -100,9 +97,8 @@ func New(t testing.TB, c Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var orgs *simulator.Credentials
 	if len(c.OrgScopes) > 0 {
-		if orgs, err = seed.AddClient(simulator.AllOrgs, c.Alg, c.OrgScopes...); err != nil {
+		if access.OrgCredentials, err = seed.AddClient(simulator.AllOrgs, c.Alg, c.OrgScopes...); err != nil {
 			t.Fatal(err)
 		}
 		seed.Clients[len(seed.Clients)-1].DPoP = c.OrgDPoP
@@ -112,5 +108,5 @@ func New(t testing.TB, c Config) *Server {
 		t.Fatal(err)
 	}
 	access.URL, access.Settle = "https://"+simulator.DefaultAerialOrg, c.Options.Settle
-	return &Server{Simulator: s, Access: *access, OrgCredentials: orgs, Client: &http.Client{Transport: s.RoundTripper()}}
+	return &Server{Simulator: s, Access: *access, Client: &http.Client{Transport: s.RoundTripper()}}
 }
