@@ -329,8 +329,8 @@ func (s *sayer) mappingOrNot(p path, m map[string]any, f *objects.Field) (any, s
 	if len(out) == 0 && len(m) > 0 && f.Required {
 		return nil, "nothing of it can be declared"
 	}
-	if len(out) == 0 && len(m) > 0 {
-		return nil, "" // the notes say why
+	if len(out) == 0 && !f.Required {
+		return nil, "" // it says nothing, or the notes say why
 	}
 	return out, ""
 }
