@@ -147,12 +147,10 @@ func (e *entry) over(base leaves) leaves {
 		if v == nil || e.has(p) {
 			continue
 		}
-		if f := fieldAt(e.ref, e.typ(), p); f != nil && f.Type == objects.List && !f.Required {
-			if !hollow(v) {
-				out[p] = []any{}
-			}
-		} else if q, ok := e.clear(p); ok {
+		if q, ok := e.clear(p); ok {
 			out[q] = nil
+		} else if f := fieldAt(e.ref, e.typ(), p); f != nil && f.Type == objects.List && !f.Required && !hollow(v) {
+			out[p] = []any{}
 		}
 	}
 	return out

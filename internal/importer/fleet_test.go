@@ -3,6 +3,7 @@ package importer_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -31,21 +32,29 @@ func topKinds() []*objects.Kind {
 	return slices.DeleteFunc(slices.Clone(objects.Kinds()), func(k *objects.Kind) bool { return k.Parent != nil })
 }
 
-// texts are values that mean something to YAML or to manifests.
-func texts() *rapid.Generator[string] {
-	return rapid.OneOf(
-		rapid.SampledFrom([]string{
+// random makes choices. They depend on a seed alone, which rapid draws: it is much
+// quicker than drawing each of them.
+type random struct{ *rand.Rand }
+
+func (r random) between(low, high int) int { return low + r.IntN(high-low+1) }
+
+func sample[T any](r random, all []T) T { return all[r.IntN(len(all))] }
+
+// text returns a value, often one that means something to YAML or to manifests.
+func (r random) text() string {
+	if r.IntN(2) == 0 {
+		return sample(r, []string{
 			"${domain}", "$", "$$", "a $${b", "true", "null", "017", "a: b", "# x", "- x", "{}", "a\nb", " x ", "é 🙂", "", "00gabcdefghijklmnop1", "\u202eevil",
 			strings.Repeat("long ", 60),
-		}),
-		rapid.StringMatching(`[A-Z][a-z]{1,8}( [A-Z][a-z]{1,8}){0,2}`),
-	)
+		})
+	}
+	return sample(r, []string{"Sales", "Sales in EMEA", "Field Force", "Partners"})
 }
 
 // drawn draws what orgs are configured with: objects that they have in common, changed
 // here and there, and others.
 type drawn struct {
-	*rapid.T
+	random
 	common []*objects.LiveObject
 }
 
@@ -53,10 +62,10 @@ type drawn struct {
 var objectNames = []string{"Offices", "Contractors", "Old VPN", "a: b", "x $${y} ${z}", "Sales, EMEA", "00gabcdefghijklmnop2"}
 
 func (f *drawn) object(k *objects.Kind, typ, parent, name string, system bool) *objects.LiveObject {
-	g := &bodies{T: f.T, typ: typ}
+	g := &bodies{random: f.random, typ: typ}
 	if typ == "" {
 		if field := objects.Find(k.Fields, "type"); field != nil && field.Required {
-			g.typ = rapid.SampledFrom(field.Enum).Draw(f.T, "type")
+			g.typ = sample(f.random, field.Enum)
 		}
 	}
 	body := g.mapping(k.Fields, false)
@@ -97,7 +106,7 @@ func set(m map[string]any, keys []string, v any) {
 
 // bodies draws values by the fields of a kind.
 type bodies struct {
-	*rapid.T
+	random
 	typ string
 }
 
@@ -108,19 +117,19 @@ func (g *bodies) mapping(fields []objects.Field, whole bool) map[string]any {
 		if field == nil || field.ReadOnly || field.Secret || m[field.Name] != nil {
 			continue
 		}
-		if !field.Required && rapid.IntRange(0, 2).Draw(g.T, "has") == 0 {
+		if !field.Required && g.between(0, 2) == 0 {
 			continue
 		}
 		m[field.Name] = g.value(field)
 	}
-	if !whole && rapid.IntRange(0, 30).Draw(g.T, "unknown field") == 0 {
+	if !whole && g.between(0, 30) == 0 {
 		m["fieldOfTheFuture"] = "x"
 	}
 	return m
 }
 
 func (g *bodies) value(f *objects.Field) any {
-	if f.Nullable && rapid.IntRange(0, 4).Draw(g.T, "null") == 0 {
+	if f.Nullable && g.between(0, 4) == 0 {
 		return nil
 	}
 	low, high := 0, 3
@@ -132,14 +141,14 @@ func (g *bodies) value(f *objects.Field) any {
 	}
 	switch f.Type {
 	case objects.Boolean:
-		return rapid.Bool().Draw(g.T, "bool")
+		return (g.between(0, 1) == 1)
 	case objects.Integer, objects.Number:
-		return float64(rapid.IntRange(low, high).Draw(g.T, "number"))
+		return float64(g.between(low, high))
 	case objects.Mapping:
 		return g.mapping(f.Fields, false)
 	case objects.List:
 		var list []any
-		for range rapid.IntRange(low, high).Draw(g.T, "length") {
+		for range g.between(low, high) {
 			list = append(list, g.item(f.Elem))
 		}
 		return list
@@ -148,13 +157,13 @@ func (g *bodies) value(f *objects.Field) any {
 	}
 	switch {
 	case f.Name == "value" && len(f.Enum) == 0 && f.Required && strings.Contains(f.Doc, "addresses"):
-		return fmt.Sprintf("198.51.100.%d", rapid.IntRange(1, 3).Draw(g.T, "address"))
-	case len(f.Enum) > 0 && rapid.IntRange(0, 40).Draw(g.T, "unknown word") > 0:
-		return rapid.SampledFrom(f.Enum).Draw(g.T, "word")
+		return fmt.Sprintf("198.51.100.%d", g.between(1, 3))
+	case len(f.Enum) > 0 && g.between(0, 40) > 0:
+		return sample(g.random, f.Enum)
 	case f.Refers != "":
-		return rapid.SampledFrom(append([]string{"00gdeletedgroup00001"}, objectNames...)).Draw(g.T, "reference")
+		return sample(g.random, append([]string{"00gdeletedgroup00001"}, objectNames...))
 	}
-	return texts().Draw(g.T, "text")
+	return g.text()
 }
 
 func (g *bodies) item(f *objects.Field) any {
@@ -181,7 +190,7 @@ func (f *drawn) org() *objects.Live {
 			if o.Ref.Kind != k || k.Parent != nil && !have[policy] {
 				continue
 			}
-			switch rapid.IntRange(0, 7).Draw(f.T, "common") {
+			switch f.between(0, 7) {
 			case 0: // not here
 				continue
 			case 1: // with other values
@@ -190,8 +199,8 @@ func (f *drawn) org() *objects.Live {
 				of = append(of, o)
 			}
 		}
-		if k.Ordered && rapid.Bool().Draw(f.T, "another order") {
-			of = rapid.Permutation(of).Draw(f.T, "order")
+		if k.Ordered && (f.between(0, 1) == 1) {
+			f.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 		}
 		// Okta's own are the last of their order.
 		slices.SortStableFunc(of, func(a, b *objects.LiveObject) int {
@@ -217,20 +226,20 @@ func (f *drawn) draw() {
 		case k.Setting:
 			f.common = append(f.common, f.object(k, "", "", k.Name, false))
 			continue
-		case rapid.IntRange(0, 1).Draw(f.T, "has kind") == 0 && k.Parent == nil && !k.Typed:
+		case f.between(0, 1) == 0 && k.Parent == nil && !k.Typed:
 			continue
 		}
-		for range rapid.IntRange(0, 3).Draw(f.T, "objects") {
-			name := rapid.SampledFrom(objectNames).Draw(f.T, "name")
+		for range f.between(0, 3) {
+			name := sample(f.random, objectNames)
 			switch {
 			case k.Parent != nil:
 				for _, o := range f.common {
-					if o.Ref.Kind == k.Parent && rapid.Bool().Draw(f.T, "has rule") {
-						f.common = append(f.common, f.object(k, o.Ref.Type, o.Ref.Name, name, rapid.IntRange(0, 3).Draw(f.T, "system rule") == 0))
+					if o.Ref.Kind == k.Parent && (f.between(0, 1) == 1) {
+						f.common = append(f.common, f.object(k, o.Ref.Type, o.Ref.Name, name, f.between(0, 3) == 0))
 					}
 				}
 			case k.Typed:
-				f.common = append(f.common, f.object(k, rapid.SampledFrom(k.Types).Draw(f.T, "type"), "", name, rapid.IntRange(0, 3).Draw(f.T, "system") == 0))
+				f.common = append(f.common, f.object(k, sample(f.random, k.Types), "", name, f.between(0, 3) == 0))
 			default:
 				f.common = append(f.common, f.object(k, "", "", name, false))
 			}
@@ -250,8 +259,8 @@ var manifests = []string{
 	"version: 1\norgs: [%s]\n",
 }
 
-func written(t *rapid.T, n int) []importer.File {
-	kind := rapid.IntRange(0, 2).Draw(t, "manifests")
+func written(t random, n int) []importer.File {
+	kind := t.between(0, 2)
 	if kind == 1 {
 		var all []string
 		for i := range n {
@@ -262,7 +271,7 @@ func written(t *rapid.T, n int) []importer.File {
 	var entries []string
 	for i := range n {
 		entry := fmt.Sprintf("  # org %d\n  - domain: org%d.okta.com\n    access: {clientID: 0oa%d}\n", i, i, i)
-		if rapid.Bool().Draw(t, "configured") {
+		if t.between(0, 1) == 1 {
 			entry += "    configuration:\n      # before\n      groups:\n        - profile: {name: Offices}\n        - {profile: {name: Gone}, absent: true}\n      settings:\n        threatInsight: {action: none}\n"
 		}
 		entries = append(entries, entry+"    protected: true\n\n")
@@ -289,13 +298,13 @@ func cmpOr(a, b string) string {
 // more changes nothing.
 func TestConfigurationProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := &drawn{T: t}
+		f := &drawn{random: random{rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}}
 		f.draw()
 		var orgs []importer.OrgConfiguration
-		for i := range rapid.IntRange(1, 6).Draw(t, "orgs") {
+		for i := range f.between(1, 6) {
 			orgs = append(orgs, importer.OrgConfiguration{Domain: fmt.Sprintf("org%d.okta.com", i), Live: f.org()})
 		}
-		files := written(t, len(orgs))
+		files := written(f.random, len(orgs))
 		opts := importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles}
 		r, err := importer.Configuration(files, orgs, opts)
 		if err != nil {
