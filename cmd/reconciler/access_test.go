@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"filippo.io/age"
 
 	"reconciler/internal/config"
 	"reconciler/internal/okta/simulator"
@@ -208,6 +211,85 @@ func TestBootstrap(t *testing.T) {
 		if strings.Contains(out+errs, secret) {
 			t.Errorf("printed a secret that begins with %q", secret[:6])
 		}
+	}
+}
+
+// A token that only somebody else can read is used while it is in memory; after that the
+// run says what to do.
+func TestBootstrapEncrypted(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fails := range []bool{false, true} {
+		r := newAccessRig(t)
+		recipients := filepath.Join(r.dir, "recipients")
+		if err := os.WriteFile(recipients, []byte(identity.Recipient().String()+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"RECONCILER_ORGS_BOOTSTRAP_ROLE=ORG_ADMIN", "RECONCILER_TOKENS_RECIPIENTS_FILE=" + recipients}
+		if fails {
+			fault, err := simulator.ParseFault("POST /org/*/api/v1/apps status=400 times=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.sim.AddFault(fault); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, out, errs := r.do(environ, "apply", "--yes")
+		if code != exitOK || strings.Contains(out, "it has a service app") == fails {
+			t.Fatalf("%d: %s%s", code, out, errs)
+		}
+		if !fails {
+			continue
+		}
+		if code, _, errs := r.do(environ, "apply", "--yes"); code != exitOK || !strings.Contains(errs, "is encrypted") {
+			t.Errorf("%d: %s", code, errs)
+		}
+		if code, _, errs := r.do(environ, "access", freshOrg); code != exitError || !strings.Contains(errs, "age -d -i KEY FILE, and give it with --token-file -") {
+			t.Errorf("%d: %s", code, errs)
+		}
+	}
+}
+
+// awaitLink waits until the org is in the account.
+func (r *accessRig) awaitLink() {
+	r.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if slices.ContainsFunc(r.sim.Orgs(), func(o simulator.Org) bool { return o.Domain == freshOrg && o.Managed }) {
+			return
+		}
+	}
+	r.t.Fatal("the org was not linked")
+}
+
+// A run that is killed after the org was linked leaves the service app to the next one.
+func TestBootstrapKilled(t *testing.T) {
+	for _, fault := range []string{"POST /api/v1/orgs hang after api=aerial", "GET /org/*/.well-known/okta-organization hang times=1"} {
+		r := newAccessRig(t)
+		r.environ = append(r.environ, "RECONCILER_ORGS_BOOTSTRAP_ROLE=ORG_ADMIN")
+		for _, kv := range r.environ {
+			name, value, _ := strings.Cut(kv, "=")
+			t.Setenv(name, value)
+		}
+		f, err := simulator.ParseFault(fault)
+		if err != nil {
+			t.Fatal(err)
+		}
+		called := r.event(t, f)
+		p := startProcess(t, nil, "apply --yes --config "+r.config+" --manifests "+r.manifests)
+		await(t, called, p)
+		r.awaitLink()
+		if err := p.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Wait()
+		r.sim.ClearFaults()
+		if code, out, errs := r.do(nil, "apply", "--yes"); code != exitOK {
+			t.Fatalf("%d: %s%s", code, out, errs)
+		}
+		r.check()
 	}
 }
 

@@ -84,7 +84,7 @@ declares any), and 1 if one of the orgs could not be read.`,
 func differences(plan *diff.Plan, detailed bool) error {
 	unknown := len(plan.Unknown)
 	switch {
-	case unknown > 0 && (detailed || unknown == plan.Summary.Orgs):
+	case unknown > 0 && detailed || plan.NothingRead():
 		return fmt.Errorf("%d of %d orgs could not be read", unknown, plan.Summary.Orgs)
 	case detailed && plan.Differs():
 		return exitCode(exitDifferences)

@@ -16,6 +16,7 @@ import (
 func (a *app) doctorCommand() *cobra.Command {
 	var format string
 	var timeout time.Duration
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check config, credentials, account, git and folders, with hints",
@@ -33,16 +34,17 @@ Exit codes: 0 nothing failed; 1 something did.`,
 			if timeout < time.Second {
 				return fmt.Errorf("--timeout %v: must be 1s or more", timeout)
 			}
-			return a.examine(cmd.Context(), format, timeout)
+			return a.examine(cmd.Context(), format, timeout, all)
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the report: text or json")
 	setValues(cmd.Flags(), "output", []string{"text", "json"})
 	cmd.Flags().DurationVar(&timeout, "timeout", doctor.DefaultTimeout, "maximum `DURATION` of one check")
+	cmd.Flags().BoolVar(&all, "orgs", false, "read the configuration of all orgs that declare any, not of three")
 	return cmd
 }
 
-func (a *app) examine(ctx context.Context, format string, timeout time.Duration) error {
+func (a *app) examine(ctx context.Context, format string, timeout time.Duration, all bool) error {
 	logger, err := a.logger()
 	if err != nil {
 		return err
@@ -53,6 +55,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration)
 		Commands: journalCommands,
 		Daemon:   askDaemon,
 		Timeout:  timeout,
+		AllOrgs:  all,
 		Logger:   logger,
 	}
 	if format == "text" {

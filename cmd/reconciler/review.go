@@ -137,7 +137,7 @@ func offlineHint(err error) error {
 // drift is no difference, and an org that can't be read is no error unless the change
 // is about it.
 func reviewed(plan, declared *diff.Plan, detailed bool) error {
-	if n := len(plan.Unknown); n > 0 && n == plan.Summary.Orgs {
+	if plan.NothingRead() {
 		return differences(plan, detailed)
 	}
 	if !detailed {

@@ -1,6 +1,10 @@
 package apply
 
-import "reconciler/internal/diff"
+import (
+	"slices"
+
+	"reconciler/internal/diff"
+)
 
 // Status is how one change ended.
 type Status string
@@ -95,7 +99,7 @@ func (r *Result) failed(plan *diff.Plan) map[string]bool {
 	}
 	if r != nil {
 		for i := range r.Outcomes {
-			if o := &r.Outcomes[i]; o.Result == Failed || o.Result == Skipped {
+			if o := &r.Outcomes[i]; o.Result.unfinished() {
 				orgs[o.Org] = true
 			}
 		}
@@ -103,9 +107,22 @@ func (r *Result) failed(plan *diff.Plan) map[string]bool {
 	return orgs
 }
 
-// Agreeing returns how many orgs of the plan are as declared in the end.
+// unfinished reports whether a change of the org failed or was skipped.
+func (r *Result) unfinished(org string) bool {
+	return r != nil && slices.ContainsFunc(r.Outcomes, func(o Outcome) bool { return o.Org == org && o.Result.unfinished() })
+}
+
+func (s Status) unfinished() bool { return s == Failed || s == Skipped }
+
+// Agreeing returns how many orgs of the plan are as declared in the end, as far as they
+// could be read: an org of which only the configuration is unknown may be one of them.
 func (r *Result) Agreeing(plan *diff.Plan) int {
 	orgs := r.failed(plan)
+	for _, u := range plan.Unknown {
+		if u.Part == diff.PartConfiguration && !r.unfinished(u.Org) {
+			delete(orgs, u.Org)
+		}
+	}
 	for _, u := range plan.Unfixable {
 		orgs[u.Org] = true
 	}

@@ -111,7 +111,7 @@ func TestCommitStatus(t *testing.T) {
 		bad := r.push("version: 1\nnonsense: 1\n")
 		for range 2 {
 			r.expect(ResultDrift)
-			r.expectStatuses(bad, `error refused, the last good commit stays in force: orgs/orgs.yaml:2:1: unknown key "nonsense": allowed here are account, defaults, orgs, product…`)
+			r.expectStatuses(bad, `error refused, the last good commit stays in force: orgs/orgs.yaml:2:1: unknown key "nonsense": allowed here are account, baselines, defaults, or…`)
 		}
 		r.expectStatuses(first, "success in sync", "failure drift: 1 change")
 		r.restart() // now there is no good one

@@ -16,8 +16,8 @@ type Drift struct {
 	Org string `json:"org"`
 	// OrgID is empty while the org is not linked.
 	OrgID string `json:"orgID"`
-	// Field is one of diff.Field…, or for the configuration of an org the name of a
-	// field of an object, as diff.ObjectField returns it.
+	// Field is one of diff.Field…, or for the configuration of an org an object such as
+	// "networkZones/Offices", or a field of it such as "networkZones/Offices: gateways".
 	Field string `json:"field"`
 	// Kind and Object name the object; empty for the org itself.
 	Kind   string `json:"kind,omitempty"`
@@ -86,7 +86,7 @@ func compareDrift(a, b Drift) int {
 func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 	d := Drift{
 		Org:         c.Org,
-		Field:       diff.FieldOf(c.Action),
+		Field:       c.Field(),
 		OrgID:       cmp.Or(o.OrgID, c.OrgID),
 		Desired:     c.After,
 		Actual:      c.Before,
@@ -111,13 +111,13 @@ func driftOfObject(c *diff.Change, o apply.Outcome) []Drift {
 	d.Kind, d.Object = c.Kind, c.Object
 	exists := map[diff.Action][2]string{diff.CreateObject: {"yes", "no"}, diff.DeleteObject: {"no", "yes"}}
 	if e, ok := exists[c.Action]; ok {
-		d.Field, d.Desired, d.Actual = diff.ObjectField(c, ""), diff.Text(e[0]), diff.Text(e[1])
+		d.Desired, d.Actual = diff.Text(e[0]), diff.Text(e[1])
 		return []Drift{d}
 	}
 	var all []Drift
 	for i := range c.Fields {
 		f := &c.Fields[i]
-		d.Field = diff.ObjectField(c, f.Path)
+		d.Field = c.Field() + ": " + f.Path
 		d.Desired, d.Actual = diff.ValueOf(f.After), diff.ValueOf(f.Before)
 		all = append(all, d)
 	}

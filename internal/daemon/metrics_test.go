@@ -76,7 +76,7 @@ reconciler_runs_total{result="refused"} 0
 	for _, f := range families {
 		series[f.GetName()] = len(f.GetMetric())
 	}
-	if got := series["reconciler_changes_total"]; got != 6*4 {
+	if got := series["reconciler_changes_total"]; got != 10*4 {
 		t.Errorf("reconciler_changes_total has %d series, want one for each action and result", got)
 	}
 	for _, name := range []string{"reconciler_run_duration_seconds", "go_goroutines", "process_start_time_seconds"} {
@@ -120,7 +120,7 @@ func TestMetricsOfDrift(t *testing.T) {
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
 		m.compared(drift, fleet{})
-		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org.\n" +
+		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.\n" +
 			"# TYPE reconciler_drift gauge\n" + strings.Join(want, "")
 		if len(want) == 0 {
 			text = ""

@@ -335,7 +335,7 @@ func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
 		return ResultError
 	case counts.Failed+counts.Skipped > 0 && result.Interrupted:
 		return ResultInterrupted
-	case plan.Summary.Unknown > 0 && plan.Summary.Unknown == plan.Summary.Orgs: // not one org could be read
+	case plan.NothingRead():
 		return ResultError
 	case unfinished || len(plan.Unknown) > 0:
 		return ResultPartial

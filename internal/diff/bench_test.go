@@ -49,7 +49,7 @@ func BenchmarkObjects(b *testing.B) {
 	b.Run("compare", func(b *testing.B) {
 		for b.Loop() {
 			for i := range desired.Orgs {
-				if c := diff.CompareConfiguration(nil, &desired.Orgs[i], live1(live...), []string{"203.0.113.0/24"}); len(c.Head.Differences) != each {
+				if c := diff.CompareConfiguration(nil, &desired.Orgs[i], live1(live...), prefixes([]string{"203.0.113.0/24"})); len(c.Head.Differences) != each {
 					b.Fatal(c)
 				}
 			}

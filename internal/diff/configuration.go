@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -49,9 +50,8 @@ func opOf(d *objects.Difference) objectOp { return objectOp{d.Op, d.Ref} }
 const PartConfiguration = "configuration"
 
 // CompareConfiguration compares what base (nil: there is no review) and head declare of
-// an org with what is live. own are the addresses and networks that no blocklist may
-// hold.
-func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, own []string) *Configuration {
+// an org with what is live. own are the networks that no blocklist may hold.
+func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, own []netip.Prefix) *Configuration {
 	c := &Configuration{Declared: countObjects(head)}
 	var err error
 	if c.Head, err = objects.Compare(declaredBy(head), live); err != nil {
@@ -69,7 +69,7 @@ func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, own 
 }
 
 // judge sets the risks and the lockouts of the differences.
-func (c *Configuration) judge(live *objects.Live, own []string) {
+func (c *Configuration) judge(live *objects.Live, own []netip.Prefix) {
 	all := c.Head.Differences
 	if !slices.ContainsFunc(all, mayLockOut) {
 		return
@@ -107,7 +107,7 @@ func countObjects(org *state.DesiredOrg) int { return len(declaredBy(org).Object
 // RecheckConfiguration compares the changes of a saved plan to the objects of one org
 // with what is live: Head has what is to be written, and Unknown why the org's objects
 // can't be matched any more. The changes that can't be made any more are for Revalidate.
-func RecheckConfiguration(changes []Change, live *objects.Live, own []string) *Configuration {
+func RecheckConfiguration(changes []Change, live *objects.Live, own []netip.Prefix) *Configuration {
 	c := &Configuration{Head: &objects.Comparison{}, outdated: map[objectOp]string{}}
 	found := newFinder(live)
 	for i := range changes {

@@ -35,20 +35,6 @@ var fieldOf = map[Action]string{
 	RequestDeletion: FieldRequestDeletion,
 }
 
-// ObjectField returns the name of a field of the object that c changes, such as
-// "networkZones/Offices.gateways"; without a path, that of the object. The objects of
-// a type have it in between, as in "policies/PASSWORD/Default Policy".
-func ObjectField(c *Change, path string) string {
-	name := c.Kind + "/"
-	if c.Type != "" {
-		name += c.Type + "/"
-	}
-	if name += c.Object; path != "" {
-		name += "." + path
-	}
-	return name
-}
-
 // ValueOf returns a value of an object's field: a list of words, one word, nothing, or
 // else its JSON as a word.
 func ValueOf(v any) Value {

@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -51,8 +52,8 @@ type Guards struct {
 	UnknownAerial bool
 	// AllowLockout are the domains of orgs whose changes may lock people out.
 	AllowLockout []string
-	// OwnAddresses are the addresses and networks that no blocklist may hold.
-	OwnAddresses []string
+	// OwnAddresses are the networks that no blocklist may hold.
+	OwnAddresses []netip.Prefix
 }
 
 // Day limits how many orgs may lose something within 24 hours.

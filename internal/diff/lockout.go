@@ -67,7 +67,7 @@ type lockout struct{ key, text string }
 
 // lockouts returns what keeps people, or us, out of an org after a change and didn't
 // before it.
-func lockouts(before, after *situation, own []string) []string {
+func lockouts(before, after *situation, own []netip.Prefix) []string {
 	had := map[string]bool{}
 	for _, l := range before.lockouts(own) {
 		had[l.key] = true
@@ -81,7 +81,7 @@ func lockouts(before, after *situation, own []string) []string {
 	return all
 }
 
-func (s *situation) lockouts(own []string) []lockout {
+func (s *situation) lockouts(own []netip.Prefix) []lockout {
 	return slices.Concat(s.denials(), s.blocked(own), s.unenrollable())
 }
 
@@ -244,7 +244,7 @@ func blocks(zone map[string]any) bool { return zone["usage"] == "BLOCKLIST" }
 
 // blocked finds blocklists that together hold everybody, or that hold our own
 // addresses. That an exempt zone might let those through is not counted on.
-func (s *situation) blocked(own []string) []lockout {
+func (s *situation) blocked(own []netip.Prefix) []lockout {
 	lists := s.blocklists()
 	var all []lockout
 	for _, family := range []struct {
@@ -272,12 +272,14 @@ func (s *situation) blocked(own []string) []lockout {
 			all = append(all, lockout{family.name, zones + " all of " + family.name})
 		}
 	}
-	for _, address := range own {
-		mine, ok := parseSpan(address)
+	for _, network := range own {
+		mine, name := spanOf(network), network.String()
+		if network.IsSingleIP() {
+			name = network.Addr().String()
+		}
 		for _, b := range lists {
-			if ok && slices.ContainsFunc(b.spans, mine.overlaps) {
-				all = append(all, lockout{"own " + address, fmt.Sprintf(
-					"the active blocklist zone %q holds %s, which is among ownAddresses", b.name, address)})
+			if slices.ContainsFunc(b.spans, mine.overlaps) {
+				all = append(all, lockout{"own " + name, fmt.Sprintf("the active blocklist zone %q holds %s, which is among ownAddresses", b.name, name)})
 				break
 			}
 		}

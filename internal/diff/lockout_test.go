@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,19 @@ func unread() *objects.Live {
 	return live1(alive("groups", "Contractors", body{}), alive("groups", "Everyone", body{}),
 		alive("policies", "OKTA_SIGN_ON/Contractors", forGroups("Contractors")), alive("policies", "OKTA_SIGN_ON/Default Policy", system(forGroups("Everyone"))),
 		alive("policyRules", "OKTA_SIGN_ON/Default Policy/Default Rule", system(rule("ALLOW"))))
+}
+
+func prefixes(all []string) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, s := range all {
+		if !strings.Contains(s, "/") {
+			a := netip.MustParseAddr(s)
+			ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		ps = append(ps, netip.MustParsePrefix(s))
+	}
+	return ps
 }
 
 func kindAt(o *objects.LiveObject) int { return slices.Index(objects.Kinds(), o.Ref.Kind) }
@@ -146,7 +160,7 @@ func TestLockouts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			head := &state.DesiredOrg{Domain: domain(0), Config: &objects.Declared{Objects: tt.head}}
-			c := diff.CompareConfiguration(nil, head, tt.live, tt.own)
+			c := diff.CompareConfiguration(nil, head, tt.live, prefixes(tt.own))
 			if c.Unknown != "" {
 				t.Fatal(c.Unknown)
 			}
@@ -274,7 +288,7 @@ func TestDeclaredLockouts(t *testing.T) {
 			head, _ := fleet(1)
 			withConfig(&head.Orgs[0], tt.head...)
 			guards := wide
-			guards.OwnAddresses = []string{"192.0.2.1"}
+			guards.OwnAddresses = prefixes([]string{"192.0.2.1"})
 			plan, err := diff.CompareDeclared(base, head, diff.Options{Account: account, Guards: guards})
 			if err != nil {
 				t.Fatal(err)

@@ -102,7 +102,7 @@ func withConfig(org *state.DesiredOrg, all ...*objects.Object) *state.DesiredOrg
 
 // read returns what came of reading the configuration of orgs, for Options. Orgs that
 // live doesn't have were not read.
-func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live, own ...string) func(string) *diff.Configuration {
+func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.Live) func(string) *diff.Configuration {
 	t.Helper()
 	find := func(d *state.Desired, domain string) *state.DesiredOrg {
 		if d == nil {
@@ -117,7 +117,7 @@ func read(t *testing.T, base, desired *state.Desired, lives map[string]*objects.
 	}
 	all := map[string]*diff.Configuration{}
 	for domain, live := range lives {
-		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, own)
+		all[domain] = diff.CompareConfiguration(find(base, domain), find(desired, domain), live, nil)
 	}
 	return func(domain string) *diff.Configuration { return all[domain] }
 }
@@ -800,5 +800,79 @@ func TestSavedObjectsApplyOnce(t *testing.T) {
 		if (c.Blocked != "") != (c.Kind == "groupRules") {
 			t.Errorf("%s %s is blocked by %q", c.Action, c.Field(), c.Blocked)
 		}
+	}
+}
+
+// A changed line of a baseline shows its effect on each org that has it.
+func TestBaselineInReview(t *testing.T) {
+	manifest := func(gateway, access string) *state.Desired {
+		return load(t, strings.NewReplacer("GATEWAY", gateway, "ACCESS", access).Replace(`
+version: 1
+baselines:
+  workforce:
+    networkZones:
+      - {name: Offices, type: IP, gateways: [{type: CIDR, value: GATEWAY}]}
+    groups:
+      - profile: {name: Contractors, description: External staff}
+    policies:
+      - type: OKTA_SIGN_ON
+        name: Contractors
+        conditions: {people: {groups: {include: [Contractors]}}}
+        rules:
+          - {name: From offices, conditions: {network: {connection: ZONE, include: [Offices]}}, actions: {signon: {access: ALLOW}}}
+      - {type: OKTA_SIGN_ON, name: Default Policy, system: true, rules: [{name: Default Rule, system: true, actions: {signon: {access: ACCESS}}}]}
+    settings:
+      threatInsight: {action: block, excludeZones: [Offices]}
+defaults:
+  baselines: [workforce]
+orgs:
+  - domain: org-00.okta.com
+    access: {clientID: 0oaOne}
+  - domain: org-01.okta.com
+    configuration:
+      networkZones:
+        - {name: Offices, gateways: [{type: CIDR, value: 203.0.113.0/24}]}
+  - domain: org-02.okta.com
+    baselines: []
+`))
+	}
+	base, head := manifest("192.0.2.0/24", "ALLOW"), manifest("198.51.100.0/24", "DENY")
+	plan, err := diff.CompareDeclared(base, head, diff.Options{Account: account, Guards: wide})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"org-00 update-object networkZones/Offices gateways=this-change - (this-change)",
+		"org-00 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+		"org-01 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" || len(plan.Refusals)+len(plan.Review.Settings) != 0 {
+		t.Errorf("%s\n%+v\n%+v", d, plan.Refusals, plan.Review.Settings)
+	}
+
+	// The same live: what the base declares is there, and Okta's default policy.
+	live := signOn(
+		alive("networkZones", "Offices", zone("POLICY", "ACTIVE", "192.0.2.0/24")), alive("groups", "Contractors", body{"description": "External staff"}),
+		alive("policyRules", "OKTA_SIGN_ON/Contractors/In", off(rule("ALLOW"))), alive("policyRules", "OKTA_SIGN_ON/Contractors/From offices", rule("ALLOW", fromOffices)),
+		alive("policyRules", "OKTA_SIGN_ON/Default Policy/In", off(rule("ALLOW"))), alive("threatInsight", "threatInsight", body{"action": "audit", "excludeZones": []any{"Offices"}}))
+	_, actual := fleet(3)
+	for i := range head.Orgs {
+		head.Orgs[i].Products, base.Orgs[i].Products = nil, nil
+	}
+	plan, err = diff.CompareThreeWay(base, head, actual, diff.Options{Account: account, Guards: wide,
+		Configuration: read(t, base, head, map[string]*objects.Live{domain(0): live})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{
+		"org-00 update-object networkZones/Offices gateways=this-change - (this-change)",
+		"org-00 update-object policyRules/OKTA_SIGN_ON/Default Policy/Default Rule actions.signon.access=this-change (this-change)",
+		"org-00 update-object settings/threatInsight action=existing-drift (existing-drift)",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" || len(plan.Refusals) != 0 {
+		t.Errorf("%s\n%+v", d, plan.Refusals)
+	}
+	if u := plan.Unknown; len(u) != 1 || u[0].Org != domain(1) {
+		t.Errorf("%+v", u)
 	}
 }

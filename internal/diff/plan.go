@@ -333,6 +333,18 @@ func (p *Plan) Empty() bool {
 	return !p.Differs() && len(p.Unknown) == 0
 }
 
+// NothingRead reports whether not one of the declared orgs could be read. An org of which
+// only a part could not be read is none of these.
+func (p *Plan) NothingRead() bool {
+	whole := 0
+	for i := range p.Unknown {
+		if p.Unknown[i].Part == "" {
+			whole++
+		}
+	}
+	return whole > 0 && whole == p.Summary.Orgs
+}
+
 // Differs reports whether there is a known difference between desired and
 // actual, whether or not it will be, or can be, repaired.
 func (p *Plan) Differs() bool {

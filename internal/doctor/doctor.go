@@ -48,8 +48,10 @@ type Options struct {
 	// names none; time.Local if nil.
 	Now  func() time.Time
 	Zone *time.Location
-	// Timeout is for one check; DefaultTimeout if 0.
+	// Timeout is for one check, and for each org of AllOrgs; DefaultTimeout if 0.
 	Timeout time.Duration
+	// AllOrgs means that the configuration of all orgs is read, not of a few.
+	AllOrgs bool
 	// Logger logs calls and retries; nil is silent.
 	Logger *slog.Logger
 	// Done is called with each check, in order and as soon as all before it are
@@ -85,6 +87,8 @@ type examination struct {
 	// not known to be good. They are also read by checks that do without.
 	fetched atomic.Pointer[fetched]
 	desired atomic.Pointer[state.Desired]
+
+	live []state.Org // as far as the list was read
 }
 
 // fetched is what is there, and where it comes from.
@@ -99,7 +103,9 @@ type check struct {
 	// needs are checks without whose success this one is skipped; after are those
 	// that it waits for, because it uses what they found where there is any.
 	needs, after []string
-	look         func(ctx context.Context) Check
+	// long means that it takes as long as its parts, each of which has a limit.
+	long bool
+	look func(ctx context.Context) Check
 }
 
 // Run does all checks. When ctx ends, what is left to be done fails with that.
@@ -168,6 +174,7 @@ func (e *examination) checks() []*check {
 		&check{name: "manifests", needs: []string{"source"}, look: e.manifests},
 		&check{name: "orgs", needs: []string{"aerial account"}, after: []string{"manifests"}, look: e.orgs},
 		&check{name: "products", needs: []string{"aerial account"}, after: []string{"manifests"}, look: e.subscribed},
+		&check{name: "configuration", needs: []string{"orgs"}, after: []string{"manifests", "state"}, long: true, look: e.configuration},
 	)
 	all = append(all, e.parents()...)
 	return append(all,
@@ -228,6 +235,9 @@ func (e *examination) all(ctx context.Context, checks []*check) iter.Seq[Check] 
 // because the operating system doesn't answer, is left behind.
 func (e *examination) within(ctx context.Context, c *check) Check {
 	limited, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+	if c.long {
+		limited, cancel = context.WithCancel(ctx)
+	}
 	defer cancel()
 	found := make(chan Check, 1)
 	go func() { found <- c.look(limited) }()

@@ -68,7 +68,7 @@ func (e expected) and(more expected) expected {
 func withoutToken() expected {
 	return expected{
 		"dpop": skipped("needs token"), "manage scope": skipped("needs token"),
-		"aerial account": skipped("needs token"), "orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"),
+		"aerial account": skipped("needs token"), "orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"), "configuration": skipped("needs orgs"),
 	}
 }
 
@@ -85,7 +85,7 @@ func noKey() expected { return withoutToken().and(without("key", "token")) }
 
 // noAPI is what follows when the Aerial API can't be reached.
 func noAPI() expected {
-	return without("aerial api", "aerial account").and(without("aerial account", "orgs", "products"))
+	return without("aerial api", "aerial account").and(without("aerial account", "orgs", "products").and(without("orgs", "configuration")))
 }
 
 func check(t *testing.T, w *world, want expected) *doctor.Report {
@@ -216,22 +216,22 @@ func TestOkta(t *testing.T) {
 		{name: "API down", change: func(w *world) { w.setenv("RECONCILER_AERIAL_URL", closedPort(w.t)) },
 			want: noAPI().and(expected{"aerial api": failure("connection refused", "check aerial.url")})},
 		{name: "another account", change: func(w *world) { w.setenv("RECONCILER_AERIAL_ACCOUNT_ID", "0200other") },
-			want: without("aerial account", "orgs", "products").and(expected{
+			want: without("aerial account", "orgs", "products").and(without("orgs", "configuration")).and(expected{
 				"aerial account": failure("403 E0000006", "okta.accounts.read"), "manifests": failure(`for the account "0200bs0617vvhv2v675mch1cukp", but the config says "0200other"`, "account.id"),
 				"parent acme": failure(`the Aerial account "0200other", but to the account`, "aerial.accountID"),
 			})},
 		{name: "account forbidden", change: func(w *world) { w.fault("GET /api/v1/accounts status=403") },
-			want: without("aerial account", "orgs", "products").and(expected{"aerial account": failure("403 E0000006", "admin role")})},
+			want: without("aerial account", "orgs", "products").and(without("orgs", "configuration")).and(expected{"aerial account": failure("403 E0000006", "admin role")})},
 		{name: "redirect", change: func(w *world) { w.fault("GET /api/v1/accounts redirect=https://evil.example/x") },
-			want: without("aerial account", "orgs", "products").and(expected{"aerial account": failure(`redirected to "https://evil.example"`, "never followed")})},
+			want: without("aerial account", "orgs", "products").and(without("orgs", "configuration")).and(expected{"aerial account": failure(`redirected to "https://evil.example"`, "never followed")})},
 		{name: "orgs forbidden", change: func(w *world) { w.fault("GET /api/v1/orgs status=403") },
-			want: expected{"orgs": failure("listing the orgs: 403 E0000006", "admin role")}},
+			want: expected{"orgs": failure("listing the orgs: 403 E0000006", "admin role"), "configuration": skipped("needs orgs")}},
 		{name: "orgs cut", change: func(w *world) { w.fault("GET /api/v1/orgs empty") },
-			want: expected{"orgs": failure("listing the orgs", "")}},
+			want: expected{"orgs": failure("listing the orgs", ""), "configuration": skipped("needs orgs")}},
 		{name: "an org forbidden", change: func(w *world) { w.fault("GET /api/v1/orgs/* status=403") },
-			want: expected{"orgs": failure("reading the org", "admin role")}},
+			want: expected{"orgs": failure("reading the org", "admin role"), "configuration": skipped("needs orgs")}},
 		{name: "an org's products forbidden", change: func(w *world) { w.fault("GET /api/v1/orgs/*/products status=403") },
-			want: expected{"orgs": failure("reading the products of the org", "admin role")}},
+			want: expected{"orgs": failure("reading the products of the org", "admin role"), "configuration": skipped("needs orgs")}},
 		{name: "products fail", change: func(w *world) { w.fault("GET /api/v1/products status=404") },
 			want: expected{"products": failure("404", "aerial.accountID")}},
 		{name: "not subscribed", change: func(w *world) {
@@ -241,7 +241,7 @@ func TestOkta(t *testing.T) {
 			"aerial": failure("lacks aerial.url, aerial.accountID", "RECONCILER_AERIAL_URL"),
 			"source": warning("lacks git or manifests", "--manifests"), "manifests": skipped("no manifests are configured"),
 			"parents": ok("none configured"), "tokens": ok("no orgs can be created"), "state": ok("no orgs can be created"),
-			"orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"), "clock": skipped("needs aerial org"), "token": skipped("needs key"),
+			"orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"), "configuration": skipped("needs orgs"), "clock": skipped("needs aerial org"), "token": skipped("needs key"),
 			"dpop": skipped("needs token"), "manage scope": skipped("needs token"), "aerial account": skipped("needs token"),
 		}.and(without("aerial", "key", "aerial org", "aerial api"))},
 	} {
@@ -564,7 +564,7 @@ func (w *world) lose(domain string) {
 
 func allSkipped(config finding) expected {
 	return expected{"config": config}.and(without("config", "aerial", "key", "aerial org", "clock", "token", "dpop", "manage scope",
-		"aerial api", "aerial account", "orgs", "source", "manifests", "products", "parents", "tokens", "state", "writes", "deactivations", "http", "schedule"))
+		"aerial api", "aerial account", "orgs", "source", "manifests", "products", "configuration", "parents", "tokens", "state", "writes", "deactivations", "http", "schedule"))
 }
 
 // TestHTTP looks at the daemon's address.
@@ -656,7 +656,7 @@ func TestTimeouts(t *testing.T) {
 		{"token is limited", "POST /oauth2/v1/token status=429 retry-after=8s", withoutToken().and(expected{
 			"token": failure("no result within 10s: the last answer was 429 Too Many Requests", "")})},
 		{"manifests hang", "", expected{"source": failure("/repo, branch main: no result within 10s", ""), "manifests": skipped("needs source"), "products": ok("")}},
-		{"account fails", "GET /api/v1/accounts status=503 retry-after=3s", without("aerial account", "orgs", "products").and(expected{
+		{"account fails", "GET /api/v1/accounts status=503 retry-after=3s", without("aerial account", "orgs", "products").and(without("orgs", "configuration")).and(expected{
 			"aerial account": failure("no result within 10s: the last answer was 503 Service Unavailable", "")})},
 		{"parent is limited", "GET /api/v1/org/privacy/aerial status=429 reset=60s", expected{
 			"parent acme": failure("no result within 10s: the last answer was 429", "")}},

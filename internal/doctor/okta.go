@@ -206,6 +206,7 @@ func (e *examination) orgs(ctx context.Context) Check {
 	n := 0
 	wanted := e.managed()
 	err := e.client.Orgs(listing, func(page []state.Org) error {
+		e.live = append(e.live, page...)
 		for _, o := range page {
 			if n++; probe.ID == "" || !wanted(probe) && wanted(o) {
 				probe = o

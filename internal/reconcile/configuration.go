@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -25,7 +26,7 @@ type configurations struct {
 	// concurrency is how many orgs are read at the same time.
 	concurrency int
 	// own are the addresses that no blocklist may hold.
-	own []string
+	own []netip.Prefix
 	// every is for how long what was read counts; 0 reads anew each time.
 	every time.Duration
 	// kept is what was read, by org id.
@@ -43,9 +44,7 @@ func (r *Reconciler) setConfigurations(opts Options) error {
 	}
 	r.configurations = configurations{
 		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
-	}
-	for _, p := range r.cfg.Guards.OwnAddresses {
-		r.configurations.own = append(r.configurations.own, p.String())
+		own: r.cfg.Guards.OwnAddresses,
 	}
 	return nil
 }
@@ -150,7 +149,7 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := rest.Reason(err)
+			reason, id := org.Reason(err)
 			j.found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(j.head.Config.Objects)}
 		}
 	}()
@@ -230,7 +229,7 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := rest.Reason(err)
+			reason, id := org.Reason(err)
 			found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(diffs)}
 		}
 	}()

@@ -85,14 +85,16 @@ func (c *cooloff) why(change *diff.Change) string {
 	return fmt.Sprintf("cooling off: announced at %s, made from %s on%s", a.At.UTC().Format(time.RFC3339), ready.UTC().Format(time.RFC3339), or)
 }
 
-// declared returns a digest of all that is declared for an org; "" if nothing is.
+// declared returns a digest of what is declared for an org, without its configuration,
+// which a baseline of many orgs may change; "" if nothing is.
 func (c *cooloff) declared(domain string) string {
 	for i := range c.desired.Orgs {
 		o := c.desired.Orgs[i]
 		if o.Domain != domain {
 			continue
 		}
-		o.Pos, o.ProductPos = state.Pos{}, nil // which other entries move
+		o.Pos, o.ProductPos, o.Places = state.Pos{}, nil, nil // which other entries move
+		o.Config, o.Vars = nil, nil
 		data, err := json.Marshal(&o)
 		if err != nil {
 			panic("reconcile: a declared org has no JSON: " + err.Error())

@@ -58,6 +58,7 @@ func guardsOf(cfg *config.Config) diff.Guards {
 		MaxDestructivePercent: cfg.Guards.MaxDestructivePercent,
 		MaxNewOrgs:            cfg.Guards.MaxNewOrgs,
 		AllowLockout:          cfg.Guards.AllowLockout,
+		OwnAddresses:          cfg.Guards.OwnAddresses,
 		AerialDomain:          config.OktaDomain(cfg.Aerial.Auth.OrgURL),
 		UnknownAerial:         cfg.Aerial.Unknown(),
 	}

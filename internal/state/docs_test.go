@@ -1,12 +1,16 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // docs/manifest.md speaks of every key and every allowed word, and its examples
@@ -68,4 +72,44 @@ func schemaWords(s any) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// The examples of docs/configuration.md load, and the first one is explained as it
+// stands there.
+func TestConfigurationDoc(t *testing.T) {
+	const name = "../../docs/configuration.md"
+	doc, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(doc, -1)
+	if len(examples) != 3 {
+		t.Fatalf("%d examples, want 3", len(examples))
+	}
+	var all []*Desired
+	for _, m := range examples {
+		d, warnings, err := Load([]Input{{FS: fstest.MapFS{"orgs.yaml": {Data: m[1]}}, Root: "orgs.yaml"}}, LoadOptions{})
+		if err != nil || len(warnings) > 0 {
+			t.Fatalf("an example doesn't load: %v %v\n%s", err, warnings, m[1])
+		}
+		all = append(all, d)
+	}
+	if got, want := names(&all[1].Orgs[0], "policyRules"), []string{"Contractors/From offices", "Contractors/On call", "Contractors/Elsewhere"}; !slices.Equal(got, want) {
+		t.Errorf("order %q, want %q", got, want)
+	}
+	var got bytes.Buffer
+	if err := Explain(&got, all[0], "acme-emea.okta.com"); err != nil {
+		t.Fatal(err)
+	}
+	explained := regexp.MustCompile("(?s)```text\n(.*?)```")
+	if *update {
+		doc = explained.ReplaceAllLiteral(doc, []byte("```text\n"+got.String()+"```"))
+		if err := os.WriteFile(name, doc, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(string(explained.FindSubmatch(doc)[1]), got.String()); d != "" {
+		t.Errorf("the explanation is stale (-document +got):\n%s", d)
+	}
 }

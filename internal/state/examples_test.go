@@ -3,6 +3,7 @@ package state
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,5 +67,15 @@ func TestExamples(t *testing.T) {
 		if diff := cmp.Diff(tt.wanted, tt.org.Products); diff != "" {
 			t.Errorf("products of %q differ (-wanted +got):\n%s", tt.org.Domain, diff)
 		}
+	}
+	de, uk := fleet["acme-de.okta.com"], fleet["acme-uk.okta.com"]
+	if got := names(&uk, "networkZones"); !slices.Equal(got, []string{"Anonymizers", "Offices", "Old VPN"}) || uk.ClientID == "" {
+		t.Errorf("network zones %q", got)
+	}
+	if got := names(&de, "trustedOrigins"); !slices.Equal(got, []string{"https://acme-de.acme.example"}) || de.Labels["region"] != "emea" {
+		t.Errorf("trusted origins %q", got)
+	}
+	if fleet["acme.okta.com"].Config != nil {
+		t.Error("an org without baselines has a configuration")
 	}
 }

@@ -379,6 +379,8 @@ func between(f *objects.Field, unit string) string {
 		return "at most " + count(*f.Max)
 	case f.Max == nil:
 		return "at least " + count(*f.Min)
+	case *f.Min == *f.Max:
+		return count(*f.Max)
 	default:
 		return fmt.Sprintf("%d to %s", *f.Min, count(*f.Max))
 	}

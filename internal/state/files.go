@@ -25,8 +25,8 @@ type file struct {
 	name string // as it is shown to people
 	docs []*At[manifest]
 	errs strictyaml.Errors
-	// misspelt means that an unknown key resembles products or productSets, so
-	// that undefined names are probably defined under it.
+	// misspelt means that an unknown key resembles products, productSets or
+	// baselines, so that undefined names are probably defined under it.
 	misspelt bool
 }
 
@@ -280,8 +280,8 @@ func (f *file) read(limit *strictyaml.Budget) {
 		return
 	}
 	f.misspelt = slices.ContainsFunc(keys, func(k string) bool {
-		near := strictyaml.Nearest(k, []string{"products", "productSets", "orgs", "defaults"})
-		return near != k && strings.HasPrefix(near, "product")
+		near := strictyaml.Nearest(k, []string{"products", "productSets", "baselines", "orgs", "defaults"})
+		return near != k && (strings.HasPrefix(near, "product") || near == "baselines")
 	})
 }
 

@@ -218,10 +218,15 @@ func (r *layerReader) entry(v *strictyaml.Value, subject string, id entryID) *en
 		}
 	}
 	e.fields = &strictyaml.Value{Pos: v.Pos, V: fields}
+	if id.kind.Typed {
+		if typ := e.typ(); slices.Contains(id.kind.Types, typ) {
+			e.id.typ = typ
+		}
+	}
+	r.check(e)
 	if !id.kind.Setting && !r.identify(e) {
 		return nil
 	}
-	r.check(e)
 	if e.absent {
 		r.absent(e, rules)
 		return e
@@ -250,57 +255,33 @@ func (r *layerReader) flag(p strictyaml.Entry[*strictyaml.Value]) bool {
 	return false
 }
 
-// identify finds the key of an object, and its type if that belongs to the key.
+// identify finds the key of an object whose fields were checked, and reports whether it
+// has one.
 func (r *layerReader) identify(e *entry) bool {
 	k := e.id.kind
-	if k.Typed {
-		typ, ok := r.keyText(e, keyType)
-		if !ok {
-			return false
-		}
-		if !slices.Contains(k.Types, typ) {
-			r.m.errs.Add(e.fields.Get(keyType).Pos, "%q must be %s, not %s%s", keyType, strictyaml.OneOf(k.Types), quote(typ), strictyaml.DidYouMean(typ, k.Types))
-			return false
-		}
-		e.id.typ = typ
-	}
-	name, ok := r.keyText(e, k.Key)
-	if !ok {
+	if k.Typed && e.fields.Get(keyType) == nil {
+		r.m.errs.Add(e.pos, "this %s has no %q", k.Title, keyType)
 		return false
 	}
-	if strings.Contains(name, "${") {
-		e.id.name, e.named = name, true
-		return true
-	}
-	meant, err := parseText(name)
-	if err != nil {
-		r.m.errs.Add(at(e.fields, k.Key).Pos, "%v", err)
-		return false
-	}
-	e.id.name = normalName(k, meant.(string))
-	return true
-}
-
-// keyText returns the text at a path that belongs to the key of an object.
-func (r *layerReader) keyText(e *entry, path string) (string, bool) {
-	v := at(e.fields, path)
+	v := at(e.fields, k.Key)
 	if v == nil {
-		r.m.errs.Add(e.pos, "this %s has no %q", e.id.kind.Title, path)
-		return "", false
+		r.m.errs.Add(e.pos, "this %s has no %q", k.Title, k.Key)
+		return false
 	}
-	switch s := v.V.(type) {
+	switch name := v.V.(type) {
+	case template:
+		e.id.name, e.named = string(name), true
 	case string:
-		if err := checkLine(s, maxKey); err != nil {
-			r.m.errs.Add(v.Pos, "%s %v", quote(path), err)
-			return "", false
+		if err := checkLine(name, maxKey); err != nil {
+			last := k.Key[strings.LastIndexByte(k.Key, '.')+1:]
+			r.m.errs.Add(v.Pos, "%s %v", quote(last), err)
+			return false
 		}
-		return s, true
-	case strictyaml.Number:
-		r.m.errs.Add(v.Pos, "%q must be a string, not the number %s: quote it, '%s'", path, short(string(s)), short(string(s)))
+		e.id.name = normalName(k, name)
 	default:
-		r.m.errs.Add(v.Pos, "%q must be a string, not %s", path, v.Describe())
+		return false // there is an error
 	}
-	return "", false
+	return !k.Typed || e.id.typ != ""
 }
 
 // maxKey is the length of the longest name of an object.
@@ -329,7 +310,11 @@ func normalName(k *objects.Kind, name string) string {
 
 // check checks the fields of an entry.
 func (r *layerReader) check(e *entry) {
-	c := fieldChecker{fail: r.m.errs.Add, warn: r.m.warn, holder: e.id.holder(), typ: e.typ()}
+	typ := e.typ()
+	if e.id.kind.Typed {
+		typ = e.id.typ
+	}
+	c := fieldChecker{fail: r.m.errs.Add, warn: r.m.warn, holder: e.id.holder(), typ: typ}
 	c.mapping(e.fields, &objects.Field{Type: objects.Mapping, Fields: e.id.kind.Fields}, false)
 	e.variable, e.unsure = c.variable, c.skipped
 }
@@ -337,7 +322,7 @@ func (r *layerReader) check(e *entry) {
 // typ returns the type of the object, or of the policy of a rule; empty if it isn't
 // known.
 func (e *entry) typ() string {
-	if e.id.typ != "" {
+	if e.id.typ != "" || e.id.kind.Parent != nil {
 		return e.id.typ
 	}
 	if v := e.fields.Get(keyType); v != nil {

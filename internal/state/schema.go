@@ -2,7 +2,7 @@ package state
 
 import _ "embed" // for Schema
 
-//go:generate go test . -run ^TestSchemaIsFresh$ -update
+//go:generate go test . -run ^(TestSchemaIsFresh|TestKindsInDocsAreFresh|TestConfigurationDoc)$ -update
 
 // Schema is the JSON Schema (draft 2020-12) of one document of a manifest. It
 // must not be changed.

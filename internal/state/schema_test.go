@@ -148,7 +148,8 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 		"ok1", "OK1", "oK16", "ok5", "ok10", "ok15", "ok17", "eu1", "eu2", "op3", "op4", "ok", "ok111",
 		"a@b.c", "a@b", "@b.c", "a@@b.c", "a b@c.d", "a@b.c ", "a+b@c.d", "<a@b.c>", "ä@b.c", "a@" + strings.Repeat("b.", 126) + "c",
 		"https://a.b", "http://a", "HTTPS://a", "ftp://a", "https://", "https:///a", "https://?a", "https://a b", "a.b",
-		" a", "a ", "a\tb", "a\x1b", "a\u202eb", "a\u200db", "", "a", strings.Repeat("a", 256),
+		"a/b", "a_", "a.b/c-d", "domain", "subdomain", strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 317), strings.Repeat("a", 318),
+		strings.Repeat("a", 1000), strings.Repeat("a", 1001), " a", "a ", "a\tb", "a\x1b", "a\u202eb", "a\u200db", "", "a", strings.Repeat("a", 256),
 	}
 	text := rapid.OneOf(rapid.SampledFrom(near), rapid.StringMatching(`[A-Za-z0-9._@:/ -]{0,12}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
@@ -169,6 +170,13 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 			{"website", website(w), created("website", w)},
 			{"parent", line(w), created("parent", w)},
 			{"email", email(w), created("email", w)},
+			{"label", labelValue(w), object{"defaults": object{"labels": object{"a": w}}}},
+			{"label name", named(func() error { return checkNamed("labels", w) }), object{"defaults": object{"labels": object{w: "a"}}}},
+			{"variable", varValue(w), object{"defaults": object{"vars": object{"a": w}}}},
+			{"variable name", named(func() error { return checkNamed("vars", w) }), object{"defaults": object{"vars": object{w: "a"}}}},
+			{"baseline", ref(w), object{"defaults": object{"baselines": []any{w}}}},
+			{"owner", line(w), object{"defaults": object{"owner": w}}},
+			{"client", resourceID(w), object{"orgs": []any{object{"domain": "a.b", "access": object{"clientID": w}}}}},
 		} {
 			c.doc["version"] = 1
 			byHand, bySchema := c.value.Check(), s.Validate(c.doc)
@@ -178,6 +186,11 @@ func TestSchemaAgreesOnWords(t *testing.T) {
 		}
 	})
 }
+
+// named checks the name of a label or variable.
+type named func() error
+
+func (n named) Check() error { return n() }
 
 // lenient reports whether the schema may accept what Check rejects: patterns know
 // neither all of Unicode's spaces nor what makes a URL.

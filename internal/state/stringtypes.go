@@ -211,9 +211,11 @@ func (s orgName) Check() error { return checkLine(string(s), 100) }
 func (line) SchemaKeywords() map[string]any    { return lineKeywords(255) }
 func (orgName) SchemaKeywords() map[string]any { return lineKeywords(100) }
 
+// control are the characters that invisible reports, for patterns: themselves, because \u
+// is unknown to Go's regexp.
+const control = `\x00-\x1f\x7f-\x9f` + "\u200e\u200f\u2028-\u202e\u2066-\u2069"
+
 func lineKeywords(most int) map[string]any {
-	// The characters themselves, because \u is unknown to Go's regexp.
-	const control = `\x00-\x1f\x7f-\x9f` + "\u200e\u200f\u2028-\u202e\u2066-\u2069"
 	return map[string]any{
 		"pattern":   `^[^\s` + control + `]([^` + control + `]*[^\s` + control + `])?$`,
 		"maxLength": most,
@@ -333,7 +335,9 @@ func (v varValue) Check() error {
 	return nil
 }
 
-func (varValue) SchemaKeywords() map[string]any { return map[string]any{"maxLength": maxVariable} }
+func (varValue) SchemaKeywords() map[string]any {
+	return map[string]any{"pattern": "^[^" + control + "]*$", "maxLength": maxVariable}
+}
 
 // Names of variables.
 const (

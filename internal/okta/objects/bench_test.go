@@ -23,7 +23,7 @@ func fleetLines(n int) []string {
 
 // BenchmarkCompare normalizes and compares 1,000 orgs with 200 objects each.
 func BenchmarkCompare(b *testing.B) {
-	const orgs = 1000
+	const orgs, part = 1000, 50
 	o := liveOrg(b, fleetLines(200)...)
 	declared := &Declared{}
 	for _, l := range o.decode().Objects {
@@ -37,24 +37,29 @@ func BenchmarkCompare(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		for range orgs {
+		for range orgs / part {
 			b.StopTimer()
-			for i := range o.raw { // what the client has decoded
-				o.raw[i].body = nil
-				if err := json.Unmarshal(data[i], &o.raw[i].body); err != nil {
-					b.Fatal(err)
+			fleet := make([][]map[string]any, part) // what the client has decoded
+			for i := range fleet {
+				fleet[i] = make([]map[string]any, len(data))
+				for j := range data {
+					if err := json.Unmarshal(data[j], &fleet[i][j]); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			b.StartTimer()
-			live := &Live{}
-			for _, r := range o.raw {
-				if d := r.kind.Decode(r.body, r.typ, "", "", o.name); d != nil {
-					live.Objects = append(live.Objects, d)
+			for _, bodies := range fleet {
+				live := &Live{}
+				for j, body := range bodies {
+					if l := o.raw[j].kind.Decode(body, o.raw[j].typ, "", "", o.name); l != nil {
+						live.Objects = append(live.Objects, l)
+					}
 				}
-			}
-			c, err := Compare(declared, live)
-			if err != nil || c.InSync != len(declared.Objects) {
-				b.Fatal(err, lines(c))
+				c, err := Compare(declared, live)
+				if err != nil || c.InSync != len(declared.Objects) {
+					b.Fatal(err, lines(c))
+				}
 			}
 		}
 	}

@@ -28,9 +28,10 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 		}
 	}
 	c.run()
-	for _, l := range live.Objects {
-		if c.declared[l.Ref] == nil {
-			c.result.Unmanaged++
+	c.result.Unmanaged = len(live.Objects)
+	for _, o := range c.objects {
+		if c.live[o.Ref] != nil {
+			c.result.Unmanaged--
 		}
 	}
 	return &c.result, nil
@@ -71,6 +72,7 @@ type comparer struct {
 	// deletions come last.
 	deletions []Difference
 	result    Comparison
+	walk      walk // used again for each object
 }
 
 func newComparer(d *Declared, live *Live) *comparer {
@@ -100,7 +102,7 @@ func newComparer(d *Declared, live *Live) *comparer {
 
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
 func (c *comparer) unambiguous(o *Object) error {
-	if c.double[o.Ref] {
+	if len(c.double) > 0 && c.double[o.Ref] {
 		return &AmbiguousError{o, fmt.Sprintf("there are two with this name in the org: %s", o.Ref)}
 	}
 	if l := c.live[o.Ref]; l != nil && l.System != o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed {
@@ -183,10 +185,7 @@ func (c *comparer) compare(o *Object, live *LiveObject) {
 	case live == nil:
 		c.create(o)
 	case live.dead():
-		if c.create(o) {
-			last := len(c.result.Differences) - 1
-			c.result.Differences = slices.Insert(c.result.Differences, last, live.deletion(o))
-		}
+		c.replace(o, live)
 	default:
 		c.update(o, live)
 	}
@@ -195,6 +194,18 @@ func (c *comparer) compare(o *Object, live *LiveObject) {
 // dead reports whether an object can only be deleted.
 func (l *LiveObject) dead() bool {
 	return l.Ref.Kind.API.Dead != "" && l.Body["status"] == l.Ref.Kind.API.Dead
+}
+
+// replace adds the deletion of an object that can only be deleted, and its creation.
+func (c *comparer) replace(o *Object, live *LiveObject) {
+	if live.Kept {
+		c.unfixable(o, "status", o.Body["status"], live.Body["status"], "it must be made anew, and would lose what can't be declared, such as excluded users")
+		return
+	}
+	if c.create(o) {
+		last := len(c.result.Differences) - 1
+		c.result.Differences = slices.Insert(c.result.Differences, last, live.deletion(o))
+	}
 }
 
 func (l *LiveObject) deletion(o *Object) Difference {
@@ -312,7 +323,8 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 // update adds the fields in which an object differs. If one of them can't be changed,
 // the object isn't.
 func (c *comparer) update(o *Object, live *LiveObject) {
-	w := &walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline}
+	w := &c.walk
+	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, path: w.path[:0]}
 	w.mapping(o.Ref.Kind.index, o.Body, live.Body)
 	if len(w.fixed) > 0 {
 		slices.SortFunc(w.fixed, func(a, b Unfixable) int { return strings.Compare(a.Path, b.Path) })

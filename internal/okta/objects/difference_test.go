@@ -123,12 +123,17 @@ func TestOverlayOddities(t *testing.T) {
 		"the exempt zone": {
 			`networkZones {"name":"DefaultExemptIpZone","system":true,"gateways":[{"type":"CIDR","value":"192.0.2.7"}]}`,
 			`networkZones {"type":"IP","name":"DefaultExemptIpZone","system":true,"gateways":null,"proxies":null}`,
-			`{"type":"IP","name":"DefaultExemptIpZone","system":true,"gateways":[{"type":"RANGE","value":"192.0.2.7-192.0.2.7"}],"proxies":null,"useAsExemptList":true}`,
+			`{"type":"IP","name":"DefaultExemptIpZone","gateways":[{"type":"RANGE","value":"192.0.2.7-192.0.2.7"}],"proxies":null,"useAsExemptList":true}`,
 		},
 		"an element keeps what isn't declared": {
 			`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"webauthn","enroll":{"self":"REQUIRED"}}]}}`,
 			`policies {"type":"MFA_ENROLL","name":"M","priority":1,"settings":{"type":"AUTHENTICATORS","authenticators":[{"key":"duo","enroll":{"self":"OPTIONAL"}},{"key":"webauthn","enroll":{"self":"OPTIONAL","new":1},"constraints":{"aaguidGroups":["K"]}}]}}`,
 			`{"type":"MFA_ENROLL","name":"M","priority":1,"settings":{"type":"AUTHENTICATORS","authenticators":[{"key":"webauthn","enroll":{"self":"REQUIRED","new":1},"constraints":{"aaguidGroups":["K"]}}]}}`,
+		},
+		"a setting is sent without what isn't set": {
+			`general {"city":"Bonn","address2":null}`,
+			`general {"id":"00o1","subdomain":"acme","companyName":"Acme","phoneNumber":"","address1":null,"address2":"x","city":null}`,
+			`{"companyName":"Acme","phoneNumber":"","address2":"","city":"Bonn"}`,
 		},
 		"a new rule has the type of its policy": {
 			`policyRules {"policy":"P","policyType":"OKTA_SIGN_ON","name":"R","actions":{"signon":{"access":"ALLOW"}},"conditions":{"network":{"connection":"ZONE","include":["ALL_ZONES"]}}}`,

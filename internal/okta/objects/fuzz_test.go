@@ -18,6 +18,7 @@ func FuzzObject(f *testing.F) {
 		{defaultSO, `{"type":"OKTA_SIGN_ON","name":"Default Policy","conditions":{"people":{"groups":{"include":["b","a","a"]}}}}`},
 		{insight, `{"action":null,"excludeZones":{"x":1}}`},
 		{`policies {"type":"MFA_ENROLL","name":"M","settings":{"authenticators":[{"key":"duo"},{"key":"duo"},null,"x"]}}`, `{"name":"M","settings":{"authenticators":[{"key":"duo","enroll":{"self":"OPTIONAL"}}]}}`},
+		{`networkZones {"name":"N","gateways":[{"x":""},{"y":"0"}]}`, `{"name":"N","gateways":[{"x":""}]}`},
 		{`networkZones {"type":"DYNAMIC","name":"D","asns":["2","1"],"locations":[{"country":"US","region":null}]}`, `{"name":"D","asns":{"include":["1"]},"locations":null}`},
 	} {
 		kind, raw, _ := cut(seed.live)

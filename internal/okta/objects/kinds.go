@@ -91,9 +91,11 @@ var decided = []Field{
 }
 
 // madeByOkta is the field of kinds that have objects of Okta's own.
-var madeByOkta = Field{
-	Name: "system", Type: Boolean, ReadOnly: true, Echo: true, Why: byOkta,
-	Doc: "Whether Okta made the object. In a manifest it stands beside the fields, and allows to change such an object.",
+func madeByOkta(echo bool) Field {
+	return Field{
+		Name: "system", Type: Boolean, ReadOnly: true, Echo: echo, Why: byOkta,
+		Doc: "Whether Okta made the object. In a manifest it stands beside the fields, and allows to change such an object.",
+	}
 }
 
 // lifecycle is the field of kinds whose status is reached by lifecycle calls.

@@ -36,7 +36,7 @@ var networkZones = &Kind{
 			f.Max = new(75)
 			return f
 		}),
-		madeByOkta,
+		madeByOkta(false),
 		{Name: "useAsExemptList", Type: Boolean, Doc: "Allows the addresses of DefaultExemptIpZone.", ReadOnly: true, Why: "it is sent for DefaultExemptIpZone, and never read"},
 	},
 	Oddities: Oddities{

@@ -12,25 +12,29 @@ func (k *Kind) Normalize(body map[string]any, name func(kind, id string) string)
 	return body
 }
 
-// normalize brings body into normal form.
-func (k *Kind) normalize(body map[string]any, name func(kind, id string) string) {
+// normalize brings body into normal form, and reports whether that took something off
+// that is kept by overlaying.
+func (k *Kind) normalize(body map[string]any, name func(kind, id string) string) (kept bool) {
 	if k.Oddities.Normalize != nil {
 		k.Oddities.Normalize(body)
 	}
 	n := normalizer{name: name}
 	n.typ, _ = body["type"].(string)
 	n.mapping(k.index, body)
+	return n.kept
 }
 
 type normalizer struct {
 	typ  string
 	name func(kind, id string) string
+	kept bool
 }
 
 func (n *normalizer) mapping(index map[string]*Field, m map[string]any) {
 	for name, v := range m {
 		f := pick(index, n.typ, name, v)
 		if f != nil && (f.ReadOnly || f.Secret) {
+			n.kept = n.kept || f.Echo && holds(v)
 			delete(m, name)
 			continue
 		}
@@ -44,6 +48,23 @@ func (n *normalizer) mapping(index map[string]*Field, m map[string]any) {
 		}
 		m[name] = n.value(f, v)
 	}
+}
+
+// holds reports whether there is a text in v, such as an id.
+func holds(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v != ""
+	case []any:
+		return slices.ContainsFunc(v, holds)
+	case map[string]any:
+		for _, e := range v {
+			if holds(e) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (n *normalizer) value(f *Field, v any) any {
@@ -130,11 +151,14 @@ func (k *Kind) ident(raw map[string]any) (id string, system, ok bool) {
 // more.
 func (k *Kind) Decode(raw map[string]any, typ, parent, parentID string, name func(kind, id string) string) *LiveObject {
 	id, system, ok := k.ident(raw)
-	if !ok || k.Typed && raw["type"] != typ {
+	if !ok {
 		return nil
 	}
-	k.normalize(raw, name)
-	l := &LiveObject{Ref: Ref{Kind: k, Type: typ, Parent: parent, Name: k.Name}, ID: id, ParentID: parentID, System: system, Body: raw}
+	kept := k.normalize(raw, name)
+	l := &LiveObject{
+		Ref: Ref{Kind: k, Type: typ, Parent: parent, Name: k.Name},
+		ID:  id, ParentID: parentID, System: system, Kept: kept, Body: raw,
+	}
 	if !k.Setting {
 		l.Ref.Name, _ = at(raw, k.keyPath).(string)
 	}

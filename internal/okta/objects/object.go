@@ -114,6 +114,9 @@ type LiveObject struct {
 	ID, ParentID string
 	// System is set if Okta made the object.
 	System bool
+	// Kept is set if the object has something that can't be declared, such as users, and
+	// that would be lost if it were made anew.
+	Kept bool
 	// Body is in normal form. An id that leads to no object stays an id.
 	Body map[string]any
 	// Undeclarable is why fields that hold ids can't be declared, by their paths;
@@ -141,7 +144,9 @@ const (
 
 // FieldChange is a field with its values before and after a change, in normal form;
 // null stands for a value that isn't there. Path has the names of the keys joined by
-// dots. Of a reordering the path is "order", and the values are lists of names.
+// dots; a dot in a name has a backslash before it. Of a reordering the path is "order", and
+// the values are lists of names: those of new objects are among them, and those of the
+// objects that Okta made are not.
 type FieldChange struct {
 	Path   string `json:"path"`
 	Before any    `json:"before"`

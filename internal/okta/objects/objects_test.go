@@ -231,6 +231,11 @@ create-object groupRules R
   status: not there -> "INACTIVE"
 `,
 		},
+		"an invalid group rule that leaves users out": {
+			[]string{`groupRules {"name":"R","conditions":{"expression":{"value":"true"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`},
+			[]string{`groupRules {"name":"R","status":"INVALID","conditions":{"people":{"users":{"exclude":["00u1"]}},"expression":{"value":"true"}}}`},
+			"unfixable groupRules R status: it must be made anew, and would lose what can't be declared, such as excluded users\n",
+		},
 		"a setting": {
 			[]string{`threatInsight {"action":"block","excludeZones":["Offices"]}`},
 			[]string{insight}, "update-object settings threatInsight\n  action: \"audit\" -> \"block\"\n  excludeZones: [] -> [\"Offices\"]\n",
@@ -347,5 +352,31 @@ func TestCompareAmbiguous(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestCompareEngine(t *testing.T) {
+	k := *networkZones
+	k.API.Engine = "idx"
+	d := &Declared{Objects: []*Object{{Ref: Ref{Kind: &k, Name: "N"}, Body: map[string]any{"name": "N", "type": "IP"}}}}
+	for engine, want := range map[string]string{
+		"idx": "create-object networkZones N\n  name: not there -> \"N\"\n  type: not there -> \"IP\"\n",
+		"v1":  "unfixable networkZones N : the org has an engine that doesn't know it\n",
+	} {
+		c, err := Compare(d, &Live{Engine: engine})
+		if err != nil || lines(c) != want {
+			t.Errorf("%s: got %v, %s", engine, err, lines(c))
+		}
+	}
+}
+
+func TestCompareCounts(t *testing.T) {
+	c, err := Compare(declare(t, offices, `groups {"profile":{"name":"Staff","description":"new"}}`),
+		live(t, legacyZone, offices, everyone, staff, insight))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Declared != 2 || c.InSync != 1 || c.Unmanaged != 3 {
+		t.Errorf("%d declared, %d in sync, %d unmanaged", c.Declared, c.InSync, c.Unmanaged)
 	}
 }

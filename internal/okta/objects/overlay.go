@@ -1,6 +1,9 @@
 package objects
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Overlay returns raw, an object as the API returned it, with the fields of d, without
 // what the API decides; ready to be sent. Where id is not nil it returns the id of a
@@ -14,6 +17,9 @@ func (d *Difference) Overlay(raw map[string]any, id func(kind, name string) (str
 		}
 	}
 	body := sendable(d.Ref.Kind.index, o.typ, raw)
+	if d.Ref.Kind.API.Write == "POST" { // what isn't sent stays
+		maps.DeleteFunc(body, func(_ string, v any) bool { return v == nil })
+	}
 	for _, c := range d.Fields {
 		if d.Op == Reorder {
 			break

@@ -48,7 +48,7 @@ var policies = &Kind{
 		},
 		passwordSettings,
 		enrollmentSettings,
-		madeByOkta,
+		madeByOkta(true),
 		kept("priority", "The policy's place among the others.", "the order of the policies in the manifest decides"),
 	},
 	API: API{

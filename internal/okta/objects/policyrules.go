@@ -59,7 +59,7 @@ var policyRules = &Kind{
 			Fields: []Field{signOnAction, access("passwordChange", "Whether users may change their password."), resetAction,
 				access("selfServiceUnlock", "Whether users may unlock themselves."), enrollAction},
 		},
-		madeByOkta,
+		madeByOkta(true),
 		kept("priority", "The rule's place among the others.", "the order of the rules in the manifest decides"),
 	},
 	Oddities: Oddities{

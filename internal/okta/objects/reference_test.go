@@ -328,6 +328,8 @@ func (d *description) checkMapping(schema, v map[string]any, path string) []stri
 	for name, e := range v {
 		p, ok := properties[name].(map[string]any)
 		switch {
+		case ok && d.whole(p)["readOnly"] == true && !slices.Contains(undescribed, path+"."+name):
+			wrong = append(wrong, path+"."+name+": is read-only")
 		case ok:
 			wrong = append(wrong, d.check(p, e, path+"."+name)...)
 		case !open && !slices.Contains(undescribed, path+"."+name):
@@ -343,10 +345,11 @@ func (d *description) checkMapping(schema, v map[string]any, path string) []stri
 	return wrong
 }
 
-// undescribed are fields that Okta takes and its description leaves out.
+// undescribed are fields that Okta takes, as recordings show, and its description leaves
+// out or calls read-only.
 var undescribed = []string{
 	"trustedOrigins.status",
-	"policies.settings.factors",
+	"policies.settings.factors", "policies.settings.recovery.factors.recovery_question.properties.complexity.minLength",
 	"policyRules.conditions.risk", "policyRules.conditions.riskScore", "policyRules.conditions.behaviors",
 }
 
@@ -383,7 +386,13 @@ func TestRequests(t *testing.T) {
 					report(t, d.check(create, body, k.Name), body)
 				}
 				raw := cloneMapping(body)
-				maps.Copy(raw, map[string]any{"id": "x", "created": "2026-01-01T00:00:00.000Z", "_links": map[string]any{}, "lastUpdated": nil})
+				maps.Copy(raw, map[string]any{"id": "x", "created": "2026-01-01T00:00:00.000Z", "_links": map[string]any{}, "lastUpdated": "x"})
+				if k.index["system"] != nil {
+					raw["system"] = true
+				}
+				if k.Ordered {
+					raw["priority"] = 1.0
+				}
 				o.Body = k.Normalize(genBody(t, k, typ, "N", names), nil)
 				changed := Difference{Op: Update, Ref: o.Ref, Fields: created(o)}
 				changed.Fields = sentInBody(k, changed.Fields)

@@ -18,6 +18,7 @@ import (
 const (
 	codeGone      = "E0000007" // the object isn't there
 	codeNoFeature = "E0000015" // the org does not have it
+	codeSettingUp = "E0000249" // group rules are still being set up
 )
 
 // place is where an object, a list or a setting is. The path is a template, which
@@ -69,9 +70,9 @@ func (s *site) call(method string, p place, repeat rest.Repeat) *rest.Call {
 }
 
 // passes reports whether a refusal is one that passes and did nothing: something is
-// locked, or something before the API doesn't know a path that is there.
+// locked or not ready, or something before the API doesn't know a path that is there.
 func passes(e *rest.Error) bool {
-	return e.Status == http.StatusLocked || e.Status == http.StatusNotFound && e.Code == ""
+	return e.Status == http.StatusLocked || e.Code == codeSettingUp || e.Status == http.StatusNotFound && e.Code == ""
 }
 
 // gone reports whether err says that an object isn't there.

@@ -52,8 +52,8 @@ type Options struct {
 	// URL is where an org's API is; {domain} stands for its domain, as in
 	// "https://{domain}".
 	URL string
-	// Credentials returns what an org lets us in with. Its error says why there is
-	// nothing, and must hold no secret.
+	// Credentials returns the credentials for an org. Its error says why there are
+	// none, and must hold no secret.
 	Credentials func(objects.Target) (Credentials, error)
 	// Keys are what the config calls what hints tell people to check.
 	Keys Keys
@@ -80,7 +80,7 @@ type Keys struct {
 	URL, Auth, ClientID, KeyID, DPoP, CallsPerOrg, Share string
 }
 
-// Credentials are what an org lets us in with: a service app, or an API token.
+// Credentials are those for one org: of a service app, or an API token.
 type Credentials struct {
 	// ClientID is the service app's; empty for an API token.
 	ClientID string

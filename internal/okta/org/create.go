@@ -36,6 +36,7 @@ func (c *change) create(ctx context.Context) (note string, err error) {
 		}
 		return "", err
 	}
+	c.made[c.d.Ref] = c.id
 	if n := c.known[c.kind]; n != nil {
 		n.add(c.id, c.d.Ref.Name)
 	}
@@ -64,6 +65,9 @@ func (c *change) wantedActions() []objects.FieldChange {
 // findParent looks for the id of the parent of a new object, if it isn't known.
 func (c *change) findParent(ctx context.Context) error {
 	if c.kind.Parent == nil || c.parent != "" {
+		return nil
+	}
+	if c.parent = c.made[objects.Ref{Kind: c.kind.Parent, Type: c.d.Ref.Type, Name: c.d.Ref.Parent}]; c.parent != "" {
 		return nil
 	}
 	all := &reading{kind: c.kind.Parent, typ: c.d.Ref.Type}

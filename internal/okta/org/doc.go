@@ -6,8 +6,8 @@
 //
 // Four promises hold for everything here:
 //
-//   - An org is asked first, without credentials, who it is. One that isn't the org
-//     that is meant gets nothing more, not even a request for a token.
+//   - The id of an org is read first, without credentials. If it isn't the id that
+//     Aerial has, nothing else is sent, not even a request for a token.
 //   - A read is whole or an error. A list that can't be read to its end, an object
 //     without an id, an answer that isn't JSON never turn into "there is nothing".
 //   - Orgs have nothing in common: limits, retries, tokens and failures of one are

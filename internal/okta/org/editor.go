@@ -26,15 +26,16 @@ type Editor struct {
 	plan    []objects.Difference
 	what    objects.Reads
 	known   map[*objects.Kind]*known
-	loads   int          // how many lists were read for known
-	manager *rest.Caller // has the scopes to write what the plan is about; nil until it is needed
+	loads   int                    // how many lists were read for known
+	made    map[objects.Ref]string // ids of new objects, which lists may not have yet
+	manager *rest.Caller           // has the scopes to write what the plan is about; nil until it is needed
 	// early are the ids of the objects that were written before their turn, because
 	// another one needs them.
 	early map[string]string
 }
 
-// Open prepares to write the differences to an org, which must be the one that target
-// means: it is asked again.
+// Open prepares to write the differences to an org, after checking again that it has
+// the id of target.
 func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects.Difference) (*Editor, error) {
 	what := objects.ReadsFor(plan)
 	s, err := c.start(ctx, target, what.Kinds)
@@ -47,7 +48,7 @@ func (c *Client) Open(ctx context.Context, target objects.Target, plan []objects
 func newEditor(s *session, target objects.Target, plan []objects.Difference, what objects.Reads) *Editor {
 	return &Editor{
 		session: s, target: target, plan: plan, what: what,
-		known: map[*objects.Kind]*known{}, early: map[string]string{},
+		known: map[*objects.Kind]*known{}, made: map[objects.Ref]string{}, early: map[string]string{},
 	}
 }
 

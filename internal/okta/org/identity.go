@@ -2,7 +2,9 @@ package org
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"reconciler/internal/okta/objects"
@@ -10,15 +12,15 @@ import (
 	"reconciler/internal/text"
 )
 
-// session is an org that has shown that it is the one that is meant, and a way in.
+// session is an org whose identity was checked, with credentials to read.
 type session struct {
 	*site
 	engine string
 	reader *rest.Caller // has the scopes to read what the session is about
 }
 
-// start asks the org who it is, and gets what lets us in to read kinds. Nothing but
-// the question is sent to an org that isn't the one that is meant.
+// start checks the identity of the org, and gets credentials to read kinds. An org with
+// another id than that of target is sent nothing else.
 func (c *Client) start(ctx context.Context, target objects.Target, kinds []*objects.Kind) (*session, error) {
 	s, err := c.site(target)
 	if err != nil {
@@ -26,7 +28,7 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	}
 	engine, err := s.identify(ctx)
 	if err != nil {
-		return nil, wrap(err, "asking the org who it is")
+		return nil, wrap(err, "identifying the org")
 	}
 	if err := checkEngine(engine, kinds); err != nil {
 		return nil, err
@@ -43,8 +45,8 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	return open, nil
 }
 
-// identify asks the org who it is, without credentials, and returns its engine. An
-// org that isn't the one that is meant is an error.
+// identify reads the org's id, without credentials, and returns its engine. Another id
+// than that of the target is an error.
 func (s *site) identify(ctx context.Context) (engine string, err error) {
 	p := place{path: "/.well-known/okta-organization"}
 	who, _, err := get[struct {
@@ -52,7 +54,10 @@ func (s *site) identify(ctx context.Context) (engine string, err error) {
 		Pipeline string `json:"pipeline"`
 	}](ctx, s, s.caller, p)
 	keys := s.opts.Keys
+	var answer *rest.Error
 	switch {
+	case errors.As(err, &answer) && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden):
+		return "", text.WithHint(err, "this needs no credentials: check "+keys.URL+", and what stands before the org, such as a proxy")
 	case err != nil:
 		return "", err
 	case who.ID == "":

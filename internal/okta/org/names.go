@@ -103,6 +103,11 @@ func (e *Editor) namesOf(ctx context.Context, kind string) (*known, error) {
 			return nil, err
 		}
 	}
+	for ref, id := range e.made {
+		if ref.Kind == k {
+			n.add(id, ref.Name)
+		}
+	}
 	e.known[k] = n
 	return n, nil
 }

@@ -11,9 +11,9 @@ import (
 	"reconciler/internal/okta/rest"
 )
 
-// Read reads the lists that a comparison needs, of an org that is proven to be the
-// one that target means. The result is whole, or an error: of several that which
-// comes first in the order of the kinds, so that it is the same each time.
+// Read reads the lists that a comparison needs, after checking that the org has the id
+// of target. The result is whole, or an error. If several lists fail, it is the error of
+// the first kind in the order of Kinds, so that plans are deterministic.
 func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
 	s, err := c.start(ctx, target, what.Kinds)
 	if err != nil {

@@ -47,6 +47,7 @@ func (c *change) remove(ctx context.Context) (note string, err error) {
 	if err != nil {
 		return "", err
 	}
+	delete(c.made, c.d.Ref)
 	if n := c.known[c.kind]; n != nil {
 		n.remove(c.id)
 	}

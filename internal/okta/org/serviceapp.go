@@ -48,7 +48,7 @@ func (c *Client) Apps(target objects.Target, with Credentials) (*Apps, error) {
 // meant is an error.
 func (a *Apps) Identify(ctx context.Context) error {
 	if _, err := a.identify(ctx); err != nil {
-		return wrap(err, "asking the org who it is")
+		return wrap(err, "identifying the org")
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package org
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +128,7 @@ func TestGroupRule(t *testing.T) {
 		{"locked when written", "PUT", locked, 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
 		{"locked when switched on", "/activate", locked, 2, "", []string{off, write, on, on, on}, "ACTIVE", "false", false},
 		{"edge 404s", "PUT", reply(404, edge), 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
+		{"not set up yet", "PUT", reply(409, refusal("E0000249", "Group rules are being set up")), 2, "", []string{off, write, write, write, on}, "ACTIVE", "false", false},
 		{"failing and repeated", "PUT", reply(500, "{}"), 1, "", []string{off, write, write, on}, "ACTIVE", "false", false},
 		{"refused when switched off", "deactivate", reply(403, refusal("E0000006", "No permission")), always,
 			"deactivating it: 403 E0000006 No permission (errorId oaeE0000006)", []string{off}, "ACTIVE", "true", false},
@@ -557,6 +562,79 @@ func TestNewObjectLate(t *testing.T) {
 	})
 }
 
+// TestNewNameLate: what is made may be named at once, also if no list has it yet.
+func TestNewNameLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		d := declare(t, "groups "+staff, `policies/OKTA_SIGN_ON {"name":"P","conditions":{"people":{"groups":{"include":["Staff"]}}}}`,
+			`policyRules/OKTA_SIGN_ON/P {"name":"R","actions":{"signon":{"access":"ALLOW"}}}`)
+		plan := f.compare(f.target(0), d)
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			late := r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/groups") || strings.HasSuffix(r.URL.Path, "/policies"))
+			if late {
+				reply(200, "[]")(w, r)
+			}
+			return late
+		}
+		if _, err := f.apply(f.target(0), plan, yes); err != nil {
+			t.Error(err)
+		}
+		f.before = nil
+		if left := f.compare(f.target(0), d); len(left) > 0 {
+			t.Error(left)
+		}
+	})
+}
+
+// TestOneWriter: two editors of one org never write at once.
+func TestOneWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		target := f.target(0)
+		f.put("networkZones", offices)
+		plans := [][]objects.Difference{
+			f.compare(target, declare(t, "groups "+staff)),
+			f.compare(target, declare(t, officesNew)),
+		}
+		var now, most atomic.Int32
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/token") {
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Second)
+				now.Add(-1)
+			}
+			return false
+		}
+		var wg sync.WaitGroup
+		for _, plan := range plans {
+			wg.Go(func() {
+				if _, err := f.apply(target, plan, yes); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() != 1 {
+			t.Errorf("%d writes at once", most.Load())
+		}
+	})
+}
+
+// TestTokensKept: tokens are kept from one read to the next, and by set of scopes.
+func TestTokensKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		for range 3 {
+			if _, err := f.Read(t.Context(), f.target(0), reads("networkZones", "groups")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := f.sim.OrgRequests(f.target(0).Domain); n["TOKEN"] != 1 || n["GET"] != 9 || f.Calls() != 10 {
+			t.Error(n, f.Calls())
+		}
+	})
+}
+
 // TestIgnored: what Okta accepts and doesn't do is an error.
 func TestIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -878,18 +956,34 @@ func TestCancelled(t *testing.T) {
 	})
 }
 
-// TestScopes: reading asks for .read of what is read, writing also for .manage of what
-// is written, and for nothing else.
+// TestScopes: reading asks for .read of what is read and of what that refers to, writing
+// also for .manage of what is written, and for nothing else.
 func TestScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		scopes := []string{"okta.networkZones.read", "okta.groups.read", "okta.groups.manage"}
-		f := newFleet(t, simulatortest.Config{OrgScopes: scopes}, nil)
+		f := newFleet(t, simulatortest.Config{OrgScopes: []string{"okta.networkZones.read", "okta.groups.read", "okta.groups.manage", "okta.threatInsights.read"}}, nil)
+		var asked []string
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				form, _ := url.ParseQuery(string(body))
+				asked = append(asked, form.Get("scope"))
+			}
+			return false
+		}
 		f.put("networkZones", offices)
 		f.converge(f.target(0), declare(t, "groups "+staff, "networkZones "+offices))
-		plan := f.compare(f.target(0), declare(t, officesNew))
+		plan := f.compare(f.target(0), declare(t, `threatInsight {"action":"block","excludeZones":["Offices"]}`))
 		_, err := f.apply(f.target(0), plan, yes)
-		if got := message(err); !strings.Contains(got, `for "okta.networkZones.manage": HTTP 400 consent_required`) {
+		if got := message(err); !strings.Contains(got, `for "okta.threatInsights.manage": HTTP 400 consent_required`) {
 			t.Error(got)
+		}
+		want := []string{
+			"okta.groups.read okta.networkZones.read", "okta.groups.read", "okta.groups.manage",
+			"okta.networkZones.read okta.threatInsights.read", "okta.threatInsights.manage",
+		}
+		if d := cmp.Diff(want, slices.Compact(asked)); d != "" {
+			t.Error(d)
 		}
 	})
 }

@@ -43,6 +43,9 @@ var groups = &kind{
 		if it == nil && m.c != nil && class != oktaGroup {
 			return m.invalid("type", "type: Only groups of the type OKTA_GROUP can be created")
 		}
+		if it != nil && body["type"] != nil && class != it.class {
+			return m.invalid("type", "type: The type of a group can't be changed")
+		}
 		if it != nil && it.class != oktaGroup {
 			return m.forbidden("A group of the type " + it.class + " can't be changed")
 		}

@@ -45,6 +45,7 @@ func TestGroups(t *testing.T) {
 		wrongCall{"POST", "/api/v1/groups", `{"type":"APP_GROUP","profile":{"name":"y"}}`, 400, "E0000001", "type"},
 		wrongCall{"POST", "/api/v1/groups", `{"profile":{"name":"x","owner":"me"}}`, 400, "E0000001", "profile.owner: The field is unknown"},
 		wrongCall{"POST", "/api/v1/groups", `{"profile":{"name":"` + strings.Repeat("x", 256) + `"}}`, 400, "E0000001", "1 to 255"},
+		wrongCall{"PUT", "/api/v1/groups/" + id, `{"type":"BUILT_IN","profile":{"name":"Externals"}}`, 400, "E0000001", "type"},
 		wrongCall{"PUT", "/api/v1/groups/" + everyone, `{"profile":{"name":"All"}}`, 403, "E0000006", "BUILT_IN"},
 		wrongCall{"PUT", "/api/v1/groups/" + appGroup, `{"profile":{"name":"All"}}`, 403, "E0000006", "APP_GROUP"},
 		wrongCall{"DELETE", "/api/v1/groups/" + everyone, "", 403, "E0000006", "BUILT_IN"},

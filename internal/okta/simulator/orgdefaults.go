@@ -50,6 +50,7 @@ func (s *Simulator) defaults(st *orgState) {
 	policy(passwordPolicy, "Default Policy", "OKTA")
 	policy(enrollPolicy, "Default Policy", "")
 
+	st.settings["general"] = doc{"companyName": st.org.Name}
 	offered := s.seed.Features
 	if len(offered) == 0 {
 		offered = defaultFeatures

@@ -18,9 +18,6 @@ func orgEndpoint(method, path, scope string, handle handler) route {
 // those of a parent as well.
 func orgRoutes() []route {
 	all := []route{
-		{method: http.MethodGet, path: segments(wellKnownPath), handle: locked(func(s *Simulator, c *call) *answer {
-			return wellKnown(s.byDomain[c.domain])
-		})},
 		orgEndpoint("GET", behaviors.path, "okta.behaviors.read", orgRoute((*orgCall).listBehaviors)),
 		orgEndpoint("GET", policies.path, "okta.policies.read", orgRoute((*orgCall).listPolicies)),
 		orgEndpoint("GET", featureSet.path, "okta.features.read", orgRoute(func(m *orgCall) *answer { return m.listFeatures(m.st.set("features").items) })),

@@ -10,7 +10,7 @@ import (
 	"reconciler/internal/okta/simulator/simulatortest"
 )
 
-func TestWellKnown(t *testing.T) {
+func TestOrgWellKnown(t *testing.T) {
 	o := startOrg(t, simulatortest.Config{})
 	r := o.send("GET", "/org/"+strings.ToUpper(o.domain)+"/.well-known/okta-organization", "")
 	wantStatus(t, r, 200)
@@ -251,4 +251,62 @@ func TestOrgDPoP(t *testing.T) {
 	wantStatus(t, get(path, "Bearer "+answer.Token, path), 401)
 	wantStatus(t, get(path, "DPoP "+answer.Token, other), 401) // a proof for another org
 	wantStatus(t, get(other, "DPoP "+answer.Token, other), 401)
+}
+
+// What was read can be written as it is, and changes nothing.
+func TestEcho(t *testing.T) {
+	for _, pipeline := range []string{"idx", "v1"} {
+		seed := simulator.DefaultSeed(10)
+		for i := range seed.Orgs {
+			seed.Orgs[i].Pipeline = pipeline
+			seed.Orgs[i].Configuration = `{
+				"networkZones": [{"type":"IP","name":"Office","gateways":[{"type":"CIDR","value":"192.0.2.0/24"},{"type":"RANGE","value":"192.0.2.9"}]},
+					{"type":"DYNAMIC","name":"Far","proxyType":"Tor"},{"type":"DYNAMIC_V2","name":"VPN","ipServiceCategories":{"include":["NORD_VPN"]}}],
+				"groups": [{"profile":{"name":"G"}}],
+				"groupRules": [{"name":"GR","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["G"]}}}],
+				"trustedOrigins": [{"name":"O","origin":"https://a.example","scopes":[{"type":"IFRAME_EMBED"}],"status":"INACTIVE"}],
+				"behaviors": [{"name":"L","type":"ANOMALOUS_LOCATION","settings":{"granularity":"LAT_LONG","radiusKilometers":5}},{"name":"D","type":"ANOMALOUS_DEVICE"}],
+				"policies": [{"type":"PASSWORD","name":"P","conditions":{"people":{"groups":{"include":["G"]}}},"rules":[{"name":"R","actions":{}}]},
+					{"type":"MFA_ENROLL","name":"P","conditions":{"people":{"groups":{"include":["G"]}}}}],
+				"apps": [{"label":"Wiki","signOnMode":"BOOKMARK","settings":{"app":{"url":"https://example.com"}}}]}`
+		}
+		o := startOrg(t, simulatortest.Config{Seed: seed})
+		count := 0
+		echo := func(method, path string) {
+			t.Helper()
+			count++
+			before := o.call("GET", path, "")
+			wantStatus(t, before, 200)
+			after := o.call(method, path, before.body)
+			if after.status != 200 || after.body != before.body {
+				t.Errorf("%s %s: %d %s, want %s", method, path, after.status, after.body, before.body)
+			}
+		}
+		for _, path := range []string{"zones", "groups/rules", "trustedOrigins", "behaviors", "apps", "policies?type=PASSWORD", "policies?type=OKTA_SIGN_ON", "policies?type=MFA_ENROLL"} {
+			for _, object := range o.list("/api/v1/" + path) {
+				at, _, _ := strings.Cut("/api/v1/"+path, "?")
+				at += "/" + object["id"].(string)
+				echo("PUT", at)
+				if strings.HasPrefix(path, "policies") {
+					for _, rule := range o.list(at + "/rules") {
+						echo("PUT", at+"/rules/"+rule["id"].(string))
+					}
+				}
+			}
+		}
+		for _, g := range o.list("/api/v1/groups?filter=type+eq+%22OKTA_GROUP%22") {
+			echo("PUT", "/api/v1/groups/"+g["id"].(string))
+		}
+		for _, path := range []string{"org/settings/clientPrivilegesSetting", "first-party-app-settings/admin-console", "org",
+			"rate-limit-settings/admin-notifications", "rate-limit-settings/warning-threshold", "rate-limit-settings/per-client"} {
+			echo("PUT", "/api/v1/"+path)
+		}
+		for _, path := range []string{"org/orgSettings/thirdPartyAdminSetting", "org/settings/autoAssignAdminAppSetting", "org", "threats/configuration"} {
+			echo("POST", "/api/v1/"+path)
+		}
+		wantEqual(t, len(o.events()), 0)
+		if count < 30 {
+			t.Errorf("only %d objects", count)
+		}
+	}
 }

@@ -198,7 +198,8 @@ func (m *orgCall) knowsAll(p *problems, t *set, at string, condition any) {
 }
 
 // checkSystem refuses to rename or reorder a default policy or rule. For a policy
-// the conditions are required.
+// the conditions are required, and stay as they are: that Okta rejects other ones is
+// unconfirmed.
 func (m *orgCall) checkSystem(t *set, it *item, body doc, conditions bool) *answer {
 	readOnly := func(field string) *answer {
 		return m.fail(http.StatusBadRequest, codeReadOnly, "Cannot modify the "+field+" attribute because it is read-only.")
@@ -210,7 +211,7 @@ func (m *orgCall) checkSystem(t *set, it *item, body doc, conditions bool) *answ
 		return readOnly("name")
 	case n.String() != json.Number(itoa(t.priority(it))).String():
 		return readOnly("priority")
-	case conditions && (!has || body["conditions"] == nil):
+	case conditions && (!has || body["conditions"] == nil || m.c != nil && !same(dig(body, "conditions", "people"), dig(it.body, "conditions", "people"))):
 		return readOnly("conditions")
 	}
 	return nil

@@ -112,6 +112,7 @@ func TestDefaultPolicies(t *testing.T) {
 		wrongCall{"PUT", at, o.policyBody("OKTA_SIGN_ON", "Default Policy", ""), 400, "E0000077", "priority"},
 		wrongCall{"PUT", at, body("Standard", "2"), 400, "E0000077", "name"},
 		wrongCall{"PUT", at, `{"type":"OKTA_SIGN_ON","name":"Default Policy","priority":2}`, 400, "E0000077", "conditions"},
+		wrongCall{"PUT", at, `{"type":"OKTA_SIGN_ON","name":"Default Policy","priority":2,"conditions":{"people":{"groups":{"include":[]}}}}`, 400, "E0000077", "conditions"},
 		wrongCall{"DELETE", at, "", 403, "E0000006", "default policy"},
 		wrongCall{"POST", at + "/lifecycle/deactivate", "", 403, "E0000006", "default policy"},
 		wrongCall{"DELETE", ruleAt, "", 403, "E0000006", "default policy or rule"},

@@ -55,7 +55,7 @@ var settings = func() []*setting {
 		{
 			name: "general", path: "/api/v1/org", scope: "okta.orgs", method: http.MethodPost, both: true, shape: general,
 			defaults: doc{
-				"companyName": "", "website": nil, "phoneNumber": "", "endUserSupportHelpURL": "", "supportPhoneNumber": "",
+				"website": nil, "phoneNumber": "", "endUserSupportHelpURL": "", "supportPhoneNumber": "",
 				"address1": nil, "address2": nil, "city": nil, "state": nil, "country": nil, "postalCode": nil,
 			},
 			times: oktaTime, view: viewGeneral,
@@ -131,9 +131,6 @@ func otherAction(path, key, ifTrue, ifFalse string) func(*orgCall, doc) {
 func viewGeneral(m *orgCall, out doc) {
 	o := m.st.org
 	out["id"], out["subdomain"], out["status"], out["expiresAt"] = o.ID, o.subdomain(), o.Status, nil
-	if out["companyName"] == "" {
-		out["companyName"] = o.Name
-	}
 	at := func(path string) doc { return doc{"href": m.base + "/api/v1/org/" + path} }
 	out["_links"] = doc{
 		"preferences": at("preferences"), "oktaCommunication": at("privacy/oktaCommunication"), "oktaSupport": at("privacy/oktaSupport"),

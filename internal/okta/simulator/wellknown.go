@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"strings"
@@ -23,8 +24,8 @@ func (s *Simulator) getWellKnown(c *call) *answer {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	o := s.byDomain[strings.ToLower(host)]
-	if o == nil {
+	o := s.byDomain[cmp.Or(c.domain, strings.ToLower(host))]
+	if o == nil && c.domain == "" {
 		o = s.onlyCreator()
 	}
 	if o == nil {
@@ -35,12 +36,8 @@ func (s *Simulator) getWellKnown(c *call) *answer {
 
 // wellKnown returns what an org tells of itself.
 func wellKnown(o *Org) *answer {
-	pipeline := "idx"
-	if o.classic() {
-		pipeline = "v1"
-	}
 	return jsonAnswer(http.StatusOK, organization{
-		ID: o.ID, Pipeline: pipeline, Links: map[string]href{"organization": {"https://" + o.Domain}},
+		ID: o.ID, Pipeline: cmp.Or(o.Pipeline, "idx"), Links: map[string]href{"organization": {"https://" + o.Domain}},
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 
 // Each org tells who it is, by its domain as the host or in the path, without a
 // token. By another host, the only org that creates others does.
-func TestWellKnownByHost(t *testing.T) {
+func TestWellKnown(t *testing.T) {
 	s := simulatortest.New(t, simulatortest.Config{Orgs: 4})
 	child := s.Orgs()[6].Domain
 	id := func(domain string) string {

@@ -90,7 +90,9 @@ func checkZone(m *orgCall, t *set, it *item, body doc) *answer {
 		empty = checkAddresses(&p, body, system)
 	case "DYNAMIC":
 		proxy := digText(body, "proxyType")
-		empty = dig(body, "asns") == nil && dig(body, "locations") == nil && (proxy == "" || proxy == "null")
+		asns, _ := body["asns"].([]any)
+		locations, _ := body["locations"].([]any)
+		empty = len(asns)+len(locations) == 0 && (proxy == "" || proxy == "null")
 	case "DYNAMIC_V2":
 		for _, key := range []string{"asns", "locations", "ipServiceCategories"} {
 			for _, side := range []string{"include", "exclude"} {

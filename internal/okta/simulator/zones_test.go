@@ -88,7 +88,7 @@ func TestZones(t *testing.T) {
 		wrongCall{"POST", "/api/v1/zones", `{"type":"IP","name":"x","gateways":[` + strings.Repeat(`{"type":"CIDR","value":"192.0.2.4/24"},`, 150) + `{"type":"CIDR","value":"192.0.2.4/24"}]}`, 400, "E0000001", "at most 150"},
 		wrongCall{"POST", "/api/v1/zones", `{"type":"DYNAMIC","name":"x","locations":[{"country":"Germany"}]}`, 400, "E0000001", "locations[0].country"},
 		wrongCall{"POST", "/api/v1/zones", `{"type":"DYNAMIC_V2","name":"x","asns":["1"]}`, 400, "E0000001", "asns: The field must be an object"},
-		wrongCall{"POST", "/api/v1/zones", `{"type":"DYNAMIC","name":"x"}`, 400, "E0000001", "at least one"},
+		wrongCall{"POST", "/api/v1/zones", `{"type":"DYNAMIC","name":"x","asns":[],"proxyType":"null"}`, 400, "E0000001", "at least one"},
 		wrongCall{"POST", "/api/v1/zones", `[]`, 400, "E0000003", "well-formed"},
 		wrongCall{"PUT", at, `{"type":"DYNAMIC","name":"Offices","asns":["7"]}`, 400, "E0000001", "can't be changed"},
 		wrongCall{"PUT", at, `{"type":"IP","name":"Offices","id":"nzo0"}`, 400, "E0000001", "id: "},
