@@ -101,6 +101,7 @@ environment, and the environment over the file.`,
 		a.applyCommand(),
 		a.runCommand(),
 		a.importCommand(),
+		a.getCommand(),
 		a.doctorCommand(),
 		a.statusCommand(),
 		a.simulateCommand(),
@@ -114,11 +115,18 @@ environment, and the environment over the file.`,
 		a.versionCommand(),
 		a.completionCommand(),
 	)
-	for _, cmd := range append(root.Commands(), root) { // as they are declared: related ones together
-		cmd.Flags().SortFlags = false
-		completeValues(cmd)
-	}
+	prepareFlags(root)
 	return root
+}
+
+// prepareFlags keeps the flags of a command, and of those below it, as they are
+// declared: related ones together.
+func prepareFlags(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false
+	completeValues(cmd)
+	for _, c := range cmd.Commands() {
+		prepareFlags(c)
+	}
 }
 
 // unknownCommand refuses arguments of the program itself, which can only be

@@ -23,6 +23,9 @@ type importFlags struct {
 	out   string
 	split string
 	force bool
+
+	configuration bool
+	configurationFlags
 }
 
 func (a *app) importCommand() *cobra.Command {
@@ -36,23 +39,44 @@ no difference.
 
 A token for okta.accounts.read is requested, which can't write.
 
-Exit codes: 0 done; 1 on errors, or if the products of no org could be read,
-nothing was written; 4 the products of some orgs could not be read: the manifests
-say so, don't manage them, and overwrite no others.`,
+With --configuration, read what the orgs of the manifests are configured with, by
+the way in that "access" says, and write the manifests once more: what several
+orgs share is added as baselines, and the rest becomes their configuration. Existing
+baselines stay, and so does all else. What a manifest can't declare is left out,
+with a comment. Scopes for reading alone are requested.
+
+Exit codes: 0 done; 1 on errors, or if the products of no org could be read (with
+--configuration: no org), nothing was written; 4 the products of some orgs could not
+be read: the manifests say so, don't manage them, and overwrite no others (with
+--configuration: some orgs, whose lines stay as they were).`,
 		Example: `  reconciler import > orgs.yaml
-  reconciler import --out orgs --split cell`,
+  reconciler import --out orgs --split cell
+  reconciler import --configuration --manifests orgs --out orgs --force`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAccount(cmd.Context(), &flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.check(cmd.Flags().Changed); err != nil {
+				return err
+			}
+			if flags.configuration {
+				return a.importConfiguration(cmd.Context(), &flags)
+			}
+			return a.importAccount(cmd.Context(), &flags)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.out, "out", "", "write into this `FOLDER`, which is created if it is missing")
 	f.StringVar(&flags.split, "split", "", "with --out: one file for each `cell|status`, and one with what they share")
 	setValues(f, "split", []string{"cell", "status"})
 	f.BoolVar(&flags.force, "force", false, "with --out: overwrite existing files")
+	f.BoolVar(&flags.configuration, "configuration", false, "add the configuration of the orgs to the manifests")
+	flags.configurationFlags.add(f)
 	return cmd
 }
 
-func (f *importFlags) check() error {
+func (f *importFlags) check(changed func(name string) bool) error {
+	if err := f.checkConfiguration(changed); err != nil {
+		return err
+	}
 	splits := []string{string(importer.ByCell), string(importer.ByStatus)}
 	switch f.split {
 	case "", splits[0], splits[1]:
@@ -72,9 +96,6 @@ func (f *importFlags) check() error {
 }
 
 func (a *app) importAccount(ctx context.Context, flags *importFlags) error {
-	if err := flags.check(); err != nil {
-		return err
-	}
 	logger, err := a.logger()
 	if err != nil {
 		return err
@@ -174,6 +195,9 @@ func (a *app) writeManifests(files []importer.File, flags *importFlags) error {
 	}
 	for _, f := range files {
 		path := filepath.Join(flags.out, f.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
 		if err := replaceFile(path, f.Data); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}

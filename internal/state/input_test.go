@@ -235,3 +235,15 @@ func TestLoadConcurrently(t *testing.T) {
 		}
 	}
 }
+
+// The texts of manifests are found as Load finds them.
+func TestSources(t *testing.T) {
+	fsys := fstest.MapFS{"orgs/b/b.yml": mapFile("b"), "orgs/a.yaml": mapFile("a"), "orgs/c.txt": mapFile("c"), "orgs/.git/d.yaml": mapFile("d")}
+	got, err := Sources([]Input{{FS: fsys, Root: "orgs", Name: "."}})
+	if diff := cmp.Diff([]Source{{"a.yaml", []byte("a")}, {"b/b.yml", []byte("b")}}, got); diff != "" || err != nil {
+		t.Errorf("%v (-wanted +got):\n%s", err, diff)
+	}
+	if _, err := Sources([]Input{{FS: fsys, Root: "nowhere"}}); err == nil {
+		t.Error("a folder that isn't there is no error")
+	}
+}

@@ -52,6 +52,31 @@ func (w Warning) String() string {
 	return place + ": " + w.Msg
 }
 
+// Source is the text of a manifest.
+type Source struct {
+	// Name is what positions have as its file.
+	Name string
+	Data []byte
+}
+
+// Sources returns the files that Load reads. The error is of type strictyaml.Errors.
+func Sources(inputs []Input) ([]Source, error) {
+	find := newFinder()
+	for _, in := range inputs {
+		find.input(in)
+	}
+	errs := find.errs
+	all := make([]Source, 0, len(find.files))
+	for _, f := range find.files {
+		data, err := readFile(f.fsys, f.path)
+		if err != nil {
+			errs = append(errs, unreadable(f.name, err))
+		}
+		all = append(all, Source{f.name, data})
+	}
+	return all, errs.Err()
+}
+
 // Load reads the manifests of all inputs and returns them merged into one
 // desired state, which doesn't depend on the order of files, and the warnings.
 //

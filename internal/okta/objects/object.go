@@ -119,6 +119,9 @@ type LiveObject struct {
 	Kept bool
 	// Body is in normal form. An id that leads to no object stays an id.
 	Body map[string]any
+	// Undeclarable is why fields that hold ids can't be declared, by their paths;
+	// nil unless all was read.
+	Undeclarable map[string]string
 }
 
 // Live is what was read of the configuration of one org.
@@ -193,6 +196,9 @@ type Reads struct {
 	Types map[*Kind][]string
 	// Parents are the names of the objects whose children are read, with their types.
 	Parents map[Ref]bool
+	// All is set if all that can be declared is wanted: the children of all objects as
+	// well, and what of an object can't be declared.
+	All bool
 	// BuiltIn is set if a group is named that none of the type OKTA_GROUP may be.
 	BuiltIn bool
 }

@@ -31,6 +31,90 @@ func ReadsFor(all []Difference) Reads {
 	return r.reads()
 }
 
+// ReadsAll returns what has to be read to know all objects of the kinds, with their
+// children and the names of what they refer to. The kinds are none of children.
+func ReadsAll(kinds []*Kind) Reads {
+	r := newReader()
+	for _, k := range kinds {
+		r.kinds[k] = true
+		r.refers(k.Fields)
+		for _, child := range all {
+			if child.Parent == k {
+				r.refers(child.Fields)
+			}
+		}
+	}
+	reads := r.reads()
+	reads.All = true
+	for _, k := range reads.Kinds {
+		if k.Typed {
+			reads.Types[k] = slices.Sorted(slices.Values(k.Types))
+		}
+		reads.BuiltIn = reads.BuiltIn || k.API.BuiltInQuery != ""
+	}
+	return reads
+}
+
+// Undeclarable returns why those fields of an object that hold ids without names can't
+// be declared, by their paths. raw is the object as the API returned it.
+func (k *Kind) Undeclarable(raw map[string]any) map[string]string {
+	var all map[string]string
+	var walk func(index map[string]*Field, m map[string]any, path []string)
+	typ, _ := raw["type"].(string)
+	walk = func(index map[string]*Field, m map[string]any, path []string) {
+		for name, v := range m {
+			f := pick(index, typ, name, v)
+			if f == nil {
+				continue
+			}
+			at := append(slices.Clone(path), name)
+			below, mapping := v.(map[string]any)
+			switch {
+			case f.ReadOnly && f.Echo && f.Why != byOkta && holdsText(v):
+				if all == nil {
+					all = map[string]string{}
+				}
+				all[joinPath(at)] = f.Why
+			case mapping && f.Type == Mapping:
+				walk(f.index, below, at)
+			}
+		}
+	}
+	walk(k.index, raw, nil)
+	return all
+}
+
+// holdsText reports whether there is a text in a value that isn't empty.
+func holdsText(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v != ""
+	case []any:
+		return slices.ContainsFunc(v, holdsText)
+	case map[string]any:
+		for _, e := range v {
+			if holdsText(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// refers adds the kinds that fields refer to.
+func (r *reader) refers(fields []Field) {
+	for i := range fields {
+		f := &fields[i]
+		if k := ByName(f.Refers); k != nil {
+			r.kinds[k] = true
+		}
+		r.refers(f.Fields)
+		if f.Elem != nil {
+			r.refers([]Field{*f.Elem})
+		}
+	}
+}
+
 type reader struct {
 	kinds   map[*Kind]bool
 	types   map[*Kind]map[string]bool

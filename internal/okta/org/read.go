@@ -30,7 +30,13 @@ func (c *Client) Read(ctx context.Context, target objects.Target, what objects.R
 	live := &objects.Live{OrgID: target.OrgID, Engine: s.engine}
 	for _, l := range lists {
 		for _, o := range l.objects {
-			live.Objects = append(live.Objects, l.kind.Decode(o, l.typ, l.parentName, l.parent, names.name))
+			var undeclarable map[string]string
+			if what.All {
+				undeclarable = l.kind.Undeclarable(o)
+			}
+			at := l.kind.Decode(o, l.typ, l.parentName, l.parent, names.name)
+			at.Undeclarable = undeclarable
+			live.Objects = append(live.Objects, at)
 		}
 	}
 	return live, nil
@@ -68,7 +74,7 @@ func (s *session) readAll(ctx context.Context, what objects.Reads) ([]*reading, 
 			all = append(all, &reading{kind: k, typ: typ})
 		}
 	}
-	s.each(ctx, all, what.Parents)
+	s.each(ctx, all, func(ref objects.Ref) bool { return what.All || what.Parents[ref] })
 	var flat []*reading
 	for _, l := range all {
 		flat = append(flat, l)
@@ -99,15 +105,15 @@ func (l *reading) title() string {
 	return l.kind.Name
 }
 
-// each reads the lists, and the children of those of their objects that are in
-// parents.
-func (s *session) each(ctx context.Context, lists []*reading, parents map[objects.Ref]bool) {
+// each reads the lists, and the children of those of their objects that owns selects;
+// nil selects none.
+func (s *session) each(ctx context.Context, lists []*reading, owns func(objects.Ref) bool) {
 	var group sync.WaitGroup
 	for _, l := range lists {
 		group.Go(func() {
 			defer rest.Recover(s.log, "reading the org", &l.err)
-			if l.err = s.read(ctx, l); l.err == nil && parents != nil {
-				l.children = childrenOf(l, parents)
+			if l.err = s.read(ctx, l); l.err == nil && owns != nil {
+				l.children = childrenOf(l, owns)
 				s.each(ctx, l.children, nil)
 			}
 		})
@@ -115,15 +121,15 @@ func (s *session) each(ctx context.Context, lists []*reading, parents map[object
 	group.Wait()
 }
 
-// childrenOf returns the lists to read of the objects of a list.
-func childrenOf(l *reading, parents map[objects.Ref]bool) []*reading {
+// childrenOf returns the lists to read of the objects of a list that owns selects.
+func childrenOf(l *reading, owns func(objects.Ref) bool) []*reading {
 	var lists []*reading
 	for _, k := range objects.Kinds() {
 		if k.Parent != l.kind {
 			continue
 		}
 		for _, o := range l.objects {
-			if ref := l.ref(o); parents[ref] {
+			if ref := l.ref(o); owns(ref) {
 				id, _ := o["id"].(string)
 				lists = append(lists, &reading{kind: k, typ: l.typ, parent: id, parentName: ref.Name})
 			}

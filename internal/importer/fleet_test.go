@@ -1,0 +1,380 @@
+package importer_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"reconciler/internal/importer"
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/state"
+)
+
+// loadFiles loads manifests.
+func loadFiles(files []importer.File) (*state.Desired, error) {
+	fsys := fstest.MapFS{}
+	for _, f := range files {
+		fsys[f.Name] = &fstest.MapFile{Data: f.Data}
+	}
+	d, _, err := state.Load([]state.Input{{FS: fsys, Root: ".", Name: "."}}, state.LoadOptions{})
+	return d, err
+}
+
+// topKinds are the kinds that are imported by their own lists.
+func topKinds() []*objects.Kind {
+	return slices.DeleteFunc(slices.Clone(objects.Kinds()), func(k *objects.Kind) bool { return k.Parent != nil })
+}
+
+// random makes choices. They depend on a seed alone, which rapid draws: it is much
+// quicker than drawing each of them.
+type random struct{ *rand.Rand }
+
+func (r random) between(low, high int) int { return low + r.IntN(high-low+1) }
+
+func sample[T any](r random, all []T) T { return all[r.IntN(len(all))] }
+
+// text returns a value, often one that means something to YAML or to manifests.
+func (r random) text() string {
+	if r.IntN(2) == 0 {
+		return sample(r, []string{
+			"${domain}", "$", "$$", "a $${b", "true", "null", "017", "a: b", "# x", "- x", "{}", "a\nb", " x ", "é 🙂", "", "00gabcdefghijklmnop1", "\u202eevil",
+			strings.Repeat("long ", 60),
+		})
+	}
+	return sample(r, []string{"Sales", "Sales in EMEA", "Field Force", "Partners"})
+}
+
+// drawn draws what orgs are configured with: objects that they have in common, changed
+// here and there, and others.
+type drawn struct {
+	random
+	common []*objects.LiveObject
+}
+
+// names that objects have, so that several orgs have the same ones.
+var objectNames = []string{"Offices", "Contractors", "Old VPN", "a: b", "x $${y} ${z}", "Sales, EMEA", "00gabcdefghijklmnop2"}
+
+func (f *drawn) object(k *objects.Kind, typ, parent, name string, system bool) *objects.LiveObject {
+	g := &bodies{random: f.random, typ: typ}
+	if typ == "" {
+		if field := objects.Find(k.Fields, "type"); field != nil && field.Required {
+			g.typ = sample(f.random, field.Enum)
+		}
+	}
+	body := g.mapping(k.Fields, false)
+	if !k.Setting {
+		set(body, strings.Split(k.Key, "."), name)
+	}
+	if k.Typed || k.Parent == nil && g.typ != "" {
+		body["type"] = g.typ
+	}
+	if k.Name == "trustedOrigins" {
+		name = "https://" + strings.ToLower(strings.Map(letters, name)) + ".example"
+		body["origin"] = name
+	}
+	if k.Parent != nil {
+		delete(body, "type")
+	}
+	o := &objects.LiveObject{Ref: objects.Ref{Kind: k, Type: typ, Parent: parent, Name: name}, ID: "0id" + name, System: system, Body: k.Normalize(body, nil)}
+	o.Ref.Name = k.KeyOf(o.Body)
+	return o
+}
+
+func letters(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+		return r
+	}
+	return -1
+}
+
+func set(m map[string]any, keys []string, v any) {
+	for ; len(keys) > 1; keys = keys[1:] {
+		if m[keys[0]] == nil {
+			m[keys[0]] = map[string]any{}
+		}
+		m = m[keys[0]].(map[string]any)
+	}
+	m[keys[0]] = v
+}
+
+// bodies draws values by the fields of a kind.
+type bodies struct {
+	random
+	typ string
+}
+
+func (g *bodies) mapping(fields []objects.Field, whole bool) map[string]any {
+	m := map[string]any{}
+	for i := range fields {
+		field := objects.FindFor(fields, g.typ, fields[i].Name)
+		if field == nil || field.ReadOnly || field.Secret || m[field.Name] != nil {
+			continue
+		}
+		if !field.Required && g.between(0, 2) == 0 {
+			continue
+		}
+		m[field.Name] = g.value(field)
+	}
+	if !whole && g.between(0, 30) == 0 {
+		m["fieldOfTheFuture"] = "x"
+	}
+	return m
+}
+
+func (g *bodies) value(f *objects.Field) any {
+	if f.Nullable && g.between(0, 4) == 0 {
+		return nil
+	}
+	low, high := 0, 3
+	if f.Min != nil {
+		low = *f.Min
+	}
+	if high += low; f.Max != nil {
+		high = min(high, *f.Max)
+	}
+	switch f.Type {
+	case objects.Boolean:
+		return (g.between(0, 1) == 1)
+	case objects.Integer, objects.Number:
+		return float64(g.between(low, high))
+	case objects.Mapping:
+		return g.mapping(f.Fields, false)
+	case objects.List:
+		var list []any
+		for range g.between(low, high) {
+			list = append(list, g.item(f.Elem))
+		}
+		return list
+	case objects.Anything:
+		return "x"
+	}
+	switch {
+	case f.Name == "value" && len(f.Enum) == 0 && f.Required && strings.Contains(f.Doc, "addresses"):
+		return fmt.Sprintf("198.51.100.%d", g.between(1, 3))
+	case len(f.Enum) > 0 && g.between(0, 40) > 0:
+		return sample(g.random, f.Enum)
+	case f.Refers != "":
+		return sample(g.random, append([]string{"00gdeletedgroup00001"}, objectNames...))
+	}
+	return g.text()
+}
+
+func (g *bodies) item(f *objects.Field) any {
+	if f.Type == objects.Mapping {
+		return g.mapping(f.Fields, true)
+	}
+	return g.value(f)
+}
+
+// org draws what one org has: some of what all may have, and some of its own.
+func (f *drawn) org() *objects.Live {
+	live := &objects.Live{OrgID: "00o1", Engine: "idx"}
+	have := map[objects.Ref]bool{}
+	add := func(o *objects.LiveObject) {
+		if !have[o.Ref] {
+			have[o.Ref] = true
+			live.Objects = append(live.Objects, o)
+		}
+	}
+	for _, k := range objects.Kinds() {
+		var of []*objects.LiveObject
+		for _, o := range f.common {
+			policy := objects.Ref{Kind: k.Parent, Type: o.Ref.Type, Name: o.Ref.Parent}
+			if o.Ref.Kind != k || k.Parent != nil && !have[policy] {
+				continue
+			}
+			switch f.between(0, 7) {
+			case 0: // not here
+				continue
+			case 1: // with other values
+				of = append(of, f.object(k, o.Ref.Type, o.Ref.Parent, o.Ref.Name, o.System))
+			default:
+				of = append(of, o)
+			}
+		}
+		if k.Ordered && (f.between(0, 1) == 1) {
+			f.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
+		}
+		// Okta's own are the last of their order.
+		slices.SortStableFunc(of, func(a, b *objects.LiveObject) int {
+			if a.System == b.System {
+				return strings.Compare(a.Ref.Type+"\x00"+a.Ref.Parent, b.Ref.Type+"\x00"+b.Ref.Parent)
+			}
+			if a.System {
+				return 1
+			}
+			return -1
+		})
+		for _, o := range of {
+			add(o)
+		}
+	}
+	return live
+}
+
+// draw draws the objects of a fleet.
+func (f *drawn) draw() {
+	for _, k := range objects.Kinds() {
+		switch {
+		case k.Setting:
+			f.common = append(f.common, f.object(k, "", "", k.Name, false))
+			continue
+		case f.between(0, 1) == 0 && k.Parent == nil && !k.Typed:
+			continue
+		}
+		for range f.between(0, 3) {
+			name := sample(f.random, objectNames)
+			switch {
+			case k.Parent != nil:
+				for _, o := range f.common {
+					if o.Ref.Kind == k.Parent && (f.between(0, 1) == 1) {
+						f.common = append(f.common, f.object(k, o.Ref.Type, o.Ref.Name, name, f.between(0, 3) == 0))
+					}
+				}
+			case k.Typed:
+				f.common = append(f.common, f.object(k, sample(f.random, k.Types), "", name, f.between(0, 3) == 0))
+			default:
+				f.common = append(f.common, f.object(k, "", "", name, false))
+			}
+		}
+	}
+	seen := map[objects.Ref]bool{}
+	f.common = slices.DeleteFunc(f.common, func(o *objects.LiveObject) bool {
+		dup := seen[o.Ref]
+		seen[o.Ref] = true
+		return dup
+	})
+}
+
+// manifests are what people may have written before.
+var manifests = []string{
+	"# Our orgs.\nversion: 1\n\ndefaults:\n  cell: ok1 # ours\n\norgs:\n%s",
+	"version: 1\norgs: [%s]\n",
+}
+
+func written(t random, n int) []importer.File {
+	kind := t.between(0, 2)
+	if kind == 1 {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("{domain: org%d.okta.com, cell: ok1, labels: {n: a%d}}", i, i))
+		}
+		return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[1], strings.Join(all, ", "))}}
+	}
+	var entries []string
+	for i := range n {
+		entry := fmt.Sprintf("  # org %d\n  - domain: org%d.okta.com\n    access: {clientID: 0oa%d}\n", i, i, i)
+		if t.between(0, 1) == 1 {
+			entry += "    configuration:\n      # before\n      groups:\n        - profile: {name: Offices}\n        - {profile: {name: Gone}, absent: true}\n      settings:\n        threatInsight: {action: none}\n"
+		}
+		entries = append(entries, entry+"    protected: true\n\n")
+	}
+	if kind == 2 {
+		half := n / 2
+		return []importer.File{
+			{Name: "a.yaml", Data: fmt.Appendf(nil, manifests[0], strings.Join(entries[half:], ""))},
+			{Name: "b.yaml", Data: []byte("version: 1\norgs:\n" + cmpOr(strings.Join(entries[:half], ""), "  - domain: other.okta.com\n"))},
+		}
+	}
+	return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[0], strings.Join(entries, ""))}}
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+// Whatever a fleet has, the written manifests declare it: a comparison finds nothing.
+// All that could be declared is, the orgs are otherwise as they were, and importing once
+// more changes nothing.
+func TestConfigurationProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := &drawn{random: random{rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}}
+		f.draw()
+		var orgs []importer.OrgConfiguration
+		for i := range f.between(1, 6) {
+			orgs = append(orgs, importer.OrgConfiguration{Domain: fmt.Sprintf("org%d.okta.com", i), Live: f.org()})
+		}
+		files := written(f.random, len(orgs))
+		opts := importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles}
+		r, err := importer.Configuration(files, orgs, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		desired, err := loadFiles(r.Files)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text(r.Files))
+		}
+		configs := map[string]*objects.Declared{}
+		for _, o := range desired.Orgs {
+			configs[o.Domain] = o.Config
+		}
+		for _, o := range orgs {
+			d := configs[o.Domain]
+			if d == nil {
+				d = &objects.Declared{}
+			}
+			c, err := objects.Compare(d, o.Live)
+			if err != nil || len(c.Differences) > 0 || len(c.Unfixable) > 0 {
+				t.Fatalf("%s: %v %+v\n%v\n%s", o.Domain, err, c, r.Warnings, text(r.Files))
+			}
+			if left := strings.Count(strings.Join(r.Warnings, "\n"), "left out: "); c.Unmanaged > left {
+				t.Fatalf("%s: %d objects are not managed, and there are %d warnings\n%v\n%s", o.Domain, c.Unmanaged, left, r.Warnings, text(r.Files))
+			}
+		}
+		again, err := importer.Configuration(r.Files, orgs, opts)
+		if err != nil {
+			t.Fatalf("again: %v", err)
+		}
+		if diff := cmp.Diff(said(t, r.Files), said(t, again.Files)); diff != "" {
+			t.Fatalf("another import declares something else (-first +second):\n%s\n%s\n%s", diff, text(r.Files), text(again.Files))
+		}
+		third, err := importer.Configuration(again.Files, orgs, opts)
+		if err != nil {
+			t.Fatalf("a third time: %v", err)
+		}
+		if diff := cmp.Diff(text(again.Files), text(third.Files)); diff != "" {
+			t.Fatalf("a third import changes something (-second +third):\n%s", diff)
+		}
+	})
+}
+
+// said returns what manifests declare of the configuration of their orgs.
+func said(t *rapid.T, files []importer.File) map[string]any {
+	desired, err := loadFiles(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]any{}
+	for _, o := range desired.Orgs {
+		if o.Config == nil {
+			continue
+		}
+		for _, d := range o.Config.Objects {
+			all[o.Domain+" "+d.Ref.Kind.Name+" "+d.Ref.Type+" "+d.Ref.Object()] = []any{d.Absent, d.System, d.Body}
+		}
+	}
+	return all
+}
+
+// text returns files as one text.
+func text(files []importer.File) string {
+	all := map[string]string{}
+	for _, f := range files {
+		all[f.Name] = string(f.Data)
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		b.WriteString("--- " + name + "\n" + all[name])
+	}
+	return b.String()
+}
