@@ -105,6 +105,11 @@ func (c *configuration) survey() {
 	for _, m := range c.members {
 		m.entries, m.baselines = nil, nil
 		m.shared, m.notes = map[objects.Ref]*shared{}, map[*objects.Kind][]string{}
+		for _, l := range m.live.Lacks {
+			if k := topKind(l.Kind); c.reads(k) {
+				m.notes[k] = append(m.notes[k], fmt.Sprintf("%s left out: the org doesn't have them: %s", l.List, l.Reason))
+			}
+		}
 		names := m.names()
 		count := map[objects.Ref]int{}
 		for _, o := range m.live.Objects {
