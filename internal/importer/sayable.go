@@ -269,6 +269,8 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case why == "" && v != nil:
 			out[key] = v
 		case why == "": // the notes say why
+		case f.Required && strings.HasPrefix(why, at.String()): // it says where
+			return nil, why
 		case f.Required:
 			return nil, at.String() + ": " + why
 		default:
