@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/store/journal"
@@ -49,16 +50,10 @@ func objectOf(typ, object string) string {
 	return typ + "/" + object
 }
 
-// newContested returns one with what before, which may be nil, has in memory.
-func newContested(j *journal.Journal, dir, account string, before *contested) *contested {
-	c := &contested{account: account, made: map[contestedField]journal.FieldWrite{}}
-	if dir != "" {
+func newContested(j *journal.Journal, cfg *config.Config) *contested {
+	c := &contested{account: cfg.Aerial.AccountID, made: map[contestedField]journal.FieldWrite{}}
+	if cfg.State.Dir != "" {
 		c.journal = j
-	}
-	if before != nil {
-		before.mu.Lock()
-		defer before.mu.Unlock()
-		maps.Copy(c.made, before.made)
 	}
 	return c
 }

@@ -164,7 +164,9 @@ func scan(rows *sql.Rows, columns []string, fields []any) (column, problem strin
 }
 
 // keyColumns returns the names of columns that identify a row, in any table.
-func keyColumns() []string { return []string{"domain", "org_id", "action", "kind", "object", "source", "id"} }
+func keyColumns() []string {
+	return []string{"domain", "org_id", "action", "kind", "object", "source", "id"}
+}
 
 func keysOf(rows *sql.Rows, columns []string) map[string]string {
 	values := make([]any, len(columns))
