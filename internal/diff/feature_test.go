@@ -40,7 +40,7 @@ func blocked(p *diff.Plan) []string {
 }
 
 func TestFeaturesBlocked(t *testing.T) {
-	const missing = `not possible: it needs "Z Base", which must be ENABLED first: declare "Z Base" as ENABLED as well, since nothing is switched that isn't declared`
+	const missing = `not possible: it needs "Z Base", which must be ENABLED first: declare that as well (nothing is switched that isn't declared)`
 	for _, tt := range []struct {
 		name      string
 		mode      state.Mode
@@ -116,7 +116,7 @@ func TestSavedFeatures(t *testing.T) {
 			"needs more", func(l *objects.Live) {
 				l.Needs = map[string][]*objects.LiveObject{idOf("features", "Z Base"): {other}}
 			}, nil,
-			`org-00.okta.com: update-object features/Z Base: it needs "Other", which must be ENABLED first: declare "Other" as ENABLED as well, since nothing is switched that isn't declared`,
+			`org-00.okta.com: update-object features/Z Base: it needs "Other", which must be ENABLED first: declare that as well (nothing is switched that isn't declared)`,
 		},
 		{
 			"set back", func(*objects.Live) {}, func(c *diff.Change) string { return strings.Repeat("set back", len(c.Object)/len("A Report")) },

@@ -249,7 +249,7 @@ func TestFeatureNeeds(t *testing.T) {
 		f.declare(zoneReport+": ENABLED", "Device Assurance Messages: ENABLED")
 		r := f.open(nil)
 		plan := f.want(r, "Device Assurance Messages: applied", zoneReport+": blocked")
-		if why := plan.Changes[1].Blocked; !strings.HasPrefix(why, `not possible: it needs "`+zoneLogging+`", which must be ENABLED first: declare `) {
+		if why := plan.Changes[1].Blocked; !strings.HasPrefix(why, `not possible: it needs "`+zoneLogging+`", which must be ENABLED first: `) {
 			t.Error(why)
 		}
 		if d := cmp.Diff(f.orgs, plan.Impossible()); d != "" {

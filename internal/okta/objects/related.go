@@ -106,8 +106,7 @@ func unmet(k *Kind, to any, undeclared, otherwise []string) string {
 	}
 	if len(undeclared) > 0 {
 		slices.Sort(undeclared)
-		names := strings.Join(undeclared, ", ")
-		reasons = append(reasons, fmt.Sprintf("%s%s, which must be %v first: declare %s as %v as well, since nothing is switched that isn't declared", says, names, to, names, to))
+		reasons = append(reasons, fmt.Sprintf("%s%s, which must be %v first: declare that as well (nothing is switched that isn't declared)", says, strings.Join(undeclared, ", "), to))
 	}
 	return strings.Join(reasons, "; ")
 }

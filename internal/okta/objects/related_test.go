@@ -63,18 +63,18 @@ func TestRelate(t *testing.T) {
 		{
 			"not declared", "A+", "A- B-",
 			[]string{"A: B"},
-			`A: it needs "B", which must be ENABLED first: declare "B" as ENABLED as well, since nothing is switched that isn't declared`,
+			`A: it needs "B", which must be ENABLED first: declare that as well (nothing is switched that isn't declared)`,
 		},
 		{
 			"further levels", "A+ B+", "A- B- C- D- E+",
 			[]string{"A: B", "B: C E", "C: D"},
-			`B: it needs "C", "D", which must be ENABLED first: declare "C", "D" as ENABLED as well, since nothing is switched that isn't declared; ` +
-				`A [B]: it needs "C", "D", which must be ENABLED first: declare "C", "D" as ENABLED as well, since nothing is switched that isn't declared`,
+			`B: it needs "C", "D", which must be ENABLED first: declare that as well (nothing is switched that isn't declared); ` +
+				`A [B]: it needs "C", "D", which must be ENABLED first: declare that as well (nothing is switched that isn't declared)`,
 		},
 		{
 			"not declared to go", "A-", "A+ B+ C-",
 			[]string{"B: A", "C: A"},
-			`A: it is needed by "B", which must be DISABLED first: declare "B" as DISABLED as well, since nothing is switched that isn't declared`,
+			`A: it is needed by "B", which must be DISABLED first: declare that as well (nothing is switched that isn't declared)`,
 		},
 		{"declared otherwise", "A+ B-", "A- B-", []string{"A: B"}, `A: it needs "B", which is declared DISABLED`},
 		{
