@@ -68,7 +68,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
-	p.Summary.Objects = countAll(all)
+	p.countObjects(all)
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
