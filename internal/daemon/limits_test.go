@@ -81,7 +81,7 @@ func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 		}
 		rec := RunRecord{ID: fmt.Sprint(n), Result: ResultPartial, Outcomes: firstOutcomes(result.Outcomes)}
 		rec.setPlan(plan)
-		u.reportDrift(plan, driftOf(plan, result))
+		u.reportDrift(plan, result, time.Now())
 		u.metrics.run(&rec, false)
 		u.tracker.end(rec, nil)
 	}

@@ -347,13 +347,20 @@ func (p *Plan) Empty() bool {
 // NothingRead reports whether not one of the declared orgs could be read. An org of which
 // only a part could not be read is none of these.
 func (p *Plan) NothingRead() bool {
-	whole := 0
+	whole := len(p.Unknown) - p.UnknownConfigurations()
+	return whole > 0 && whole == p.Summary.Orgs
+}
+
+// UnknownConfigurations returns how many of the unknown orgs are so only because their
+// configuration could not be read.
+func (p *Plan) UnknownConfigurations() int {
+	n := 0
 	for i := range p.Unknown {
-		if p.Unknown[i].Part == "" {
-			whole++
+		if p.Unknown[i].Part == PartConfiguration {
+			n++
 		}
 	}
-	return whole > 0 && whole == p.Summary.Orgs
+	return n
 }
 
 // Differs reports whether there is a known difference between desired and
