@@ -102,6 +102,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	if err := checkAccount(head, actual, opts); err != nil {
 		return nil, nil, err
 	}
+	opts.Filter = opts.For(head)
 	orgs, err := filteredPairs(base, head, actual, opts)
 	if err != nil {
 		return nil, nil, err
@@ -310,13 +311,13 @@ func enumerate(names []string) string {
 // renameAccount plans the account's name; before is the zero Value if it is unknown.
 func (p *Plan) renameAccount(desired *state.Desired, before Value, opts Options) {
 	name := desired.Account.Name
-	if len(opts.Only) == 0 && name != "" && name != before.Text() {
+	if !opts.declaredOnly() && name != "" && name != before.Text() {
 		p.Changes = append(p.Changes, Change{Action: RenameAccount, Before: before, After: Text(name), Blocked: reason(opts.Held, "")})
 	}
 }
 
 func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts Options) []Unmanaged {
-	if len(opts.Only) > 0 {
+	if opts.declaredOnly() {
 		return nil
 	}
 	declared := map[string]bool{}

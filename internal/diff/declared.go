@@ -26,6 +26,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if err := checkManifestAccount(head, opts.Account); err != nil {
 		return nil, err
 	}
+	opts.Filter = opts.For(head)
 	orgs, err := filteredPairs(base, head, nil, opts)
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 		}
 	}
 
-	if len(opts.Only) == 0 {
+	if !opts.declaredOnly() {
 		for _, d := range accountChanges(base, head) {
 			if !shown[place{"", d.field}] {
 				r.Settings = append(r.Settings, Setting{"", d.field, d.base, d.head})

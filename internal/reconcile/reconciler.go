@@ -139,7 +139,7 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason, such as strictyaml.Errors.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Filter selects orgs by their domains.
+// Filter selects orgs by their domains and labels.
 type Filter = diff.Filter
 
 func (r *Reconciler) openSource(manifests string) error {
@@ -218,6 +218,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		o.wait()
 		return nil, nil, err
 	}
+	f = f.For(desired.State)
 	o.wants = wanted(desired.State, f)
 	close(o.found)
 	opts, err := r.options(desired) // while the API is being read
