@@ -104,10 +104,10 @@ func several(words string, orgs []finding, problem func(*finding) error) Check {
 		}
 		c.Details = append(c.Details, detail)
 	}
-	c.also = min(len(orgs), maxLines) - 1
+	c.Shown = min(len(orgs), maxLines) - 1
 	if more := len(orgs) - maxLines; more > 0 {
 		c.Details = slices.Insert(c.Details, maxLines, fmt.Sprintf("and %d more", more))
-		c.also++
+		c.Shown++
 	}
 	return c
 }

@@ -32,9 +32,8 @@ type Check struct {
 	// Details are what a message has no room for, such as all mistakes of the
 	// manifests. They are in the JSON form only.
 	Details []string `json:"details,omitempty"`
-
-	// also is how many of the Details after the first are lines of text as well.
-	also int
+	// Shown is how many of the Details after the first are lines of the text as well.
+	Shown int `json:"-"`
 }
 
 // reportVersion is that of the JSON form. A new field doesn't raise it.
@@ -96,7 +95,7 @@ func (c *Check) Line(color bool) string {
 	if c.Hint != "" {
 		line += "; " + hint + " " + c.Hint
 	}
-	for _, detail := range c.Details[min(1, len(c.Details)):][:c.also] {
+	for _, detail := range c.Details[min(1, len(c.Details)):][:c.Shown] {
 		line += fmt.Sprintf("\n%*s%s", len("failure")+nameWidth+4, "", detail)
 	}
 	return line
