@@ -221,7 +221,7 @@ func unknownPart(s *daemon.Status) *part {
 	for _, u := range shown(s.Unknown) {
 		part := ""
 		if u.Part != "" {
-			part = "its " + u.Part + " can't be read: "
+			part = "only its " + u.Part + " can't be read: "
 		}
 		p.line("unknown", "%s: %s%s", u.Org, part, u.Error)
 	}

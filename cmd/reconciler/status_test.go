@@ -52,7 +52,7 @@ desired    commit abababababab, in force for 25h0m
            not the newest: commit cdcdcdcdcdcd is refused: it is not signed
            hint: sign it
 refused    maxDestructiveOrgs: too many
-unknown    acme-emea.okta.com: its configuration can't be read: reading groups: 403
+unknown    acme-emea.okta.com: only its configuration can't be read: reading groups: 403
 unknown    acme-labs.okta.com: 404
 orgs       3 declared, 0 unmanaged
 objects    24 declared, 7 unmanaged, 3 unknown, read up to 40m0s ago
