@@ -151,15 +151,6 @@ func (a *Access) token(domain, orgID string) (func() (string, error), error) {
 	return func() (string, error) { return reader.Read(newest) }, nil
 }
 
-// Check reads all that has to be read to compare what is declared for an org, and
-// returns why that can't be done: the org is another one, nothing signs in to it, or
-// something of it can't be read.
-func (a *Access) Check(ctx context.Context, o *state.DesiredOrg, orgID string) error {
-	target := objects.Target{Domain: o.Domain, OrgID: orgID, ClientID: o.ClientID}
-	_, err := a.client.Read(ctx, target, objects.ReadsOf(o.Config.Objects))
-	return err
-}
-
 // AccessRequest is a service app that is to be made.
 type AccessRequest struct {
 	// Domain is the org's, in lower case.

@@ -31,13 +31,15 @@ type configurations struct {
 	every time.Duration
 	// kept is what was read, by org id.
 	kept map[string]kept
+	// oldest is when that of the last comparison was read which was read first.
+	oldest time.Time
 }
 
 // setConfigurations prepares reading and writing the configuration of orgs.
 func (r *Reconciler) setConfigurations(opts Options) error {
 	var err error
 	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
-		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
+		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.OrgObserver,
 	})
 	if err != nil {
 		return err
@@ -86,14 +88,15 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if base == nil {
+		c.keep(jobs)
+	}
 	if len(jobs) == 0 {
 		return nil, nil
 	}
 	all := make(map[string]*diff.Configuration, len(jobs))
 	for i := range jobs {
-		j := &jobs[i]
-		all[j.head.Domain] = j.found
-		c.keep(j, base != nil)
+		all[jobs[i].head.Domain] = jobs[i].found
 	}
 	return func(domain string) *diff.Configuration { return all[domain] }, nil
 }
@@ -165,10 +168,12 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
 }
 
-// recent returns what was found when the org was read last, if that still counts.
+// recent returns what was found when the org was read last, if that still counts. It
+// counts a little less long than it is to: a run that begins just as it ceases to count
+// would miss it by seconds, and the next run may be far off.
 func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	k, found := c.kept[j.target.OrgID]
-	if !found || review || time.Since(k.at) >= c.every || k.target != j.target {
+	if !found || review || time.Since(k.at) >= c.every-c.every/20 || k.target != j.target {
 		return nil
 	}
 	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
@@ -177,19 +182,34 @@ func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	return k.found
 }
 
-// keep keeps what was found, unless the org has to be read anew in the next run.
-func (c *configurations) keep(j *job, review bool) {
-	if c.every <= 0 || review || j.found.Unknown != "" {
-		return
+// keep keeps what was found of the orgs that need not be read anew in the next run, and
+// nothing of others.
+func (c *configurations) keep(jobs []job) {
+	now := time.Now()
+	c.oldest = now
+	next := make(map[string]kept, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		k := c.kept[j.target.OrgID]
+		if k.found != j.found {
+			k = kept{at: now, target: j.target, found: j.found}
+		}
+		k.declared = j.head.Config // the same, but of the manifests that are in memory
+		if j.found.Unknown == "" {
+			next[j.target.OrgID] = k
+		}
+		if k.at.Before(c.oldest) {
+			c.oldest = k.at
+		}
 	}
-	if k, found := c.kept[j.target.OrgID]; found && k.found == j.found {
-		return
+	if c.every > 0 {
+		c.kept = next
 	}
-	if c.kept == nil {
-		c.kept = map[string]kept{}
-	}
-	c.kept[j.target.OrgID] = kept{time.Now(), j.target, j.head.Config, j.found}
 }
+
+// ConfigurationRead returns when what the last plan knows of the configuration of orgs
+// was read; of several times, the first. See Options.Every.
+func (r *Reconciler) ConfigurationRead() time.Time { return r.configurations.oldest }
 
 // forget has an org read anew in the next run, because it was written to.
 func (c *configurations) forget(orgID string) { delete(c.kept, orgID) }
