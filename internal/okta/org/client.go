@@ -99,11 +99,11 @@ type Credentials struct {
 // else would know that they are to be ACTIVE again. Both methods are called from many
 // goroutines.
 type Steps interface {
-	// Begin is called before the object is made INACTIVE; status is what it is to be
-	// afterwards. id is opaque, and not always that of Okta. An error keeps the change
-	// from being made. See [Client.Restore].
-	Begin(orgID, kind, id, status string) error
-	// End is called when the object has the status.
+	// Begin is called before the object is made INACTIVE that is to be ACTIVE
+	// afterwards. See [StepObject] for what the id means. An error keeps the change
+	// from being made.
+	Begin(orgID, kind, id string) error
+	// End is called when the object is ACTIVE.
 	End(orgID, kind, id string) error
 }
 

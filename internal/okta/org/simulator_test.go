@@ -50,18 +50,18 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 // steps keeps what Steps is told.
 type steps struct {
 	mu   sync.Mutex
-	open map[string]string
+	open map[string]bool
 	log  []string
 	err  error
 }
 
-func (s *steps) Begin(orgID, kind, id, status string) error {
+func (s *steps) Begin(orgID, kind, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	s.open[orgID+" "+kind+" "+id] = status
+	s.open[orgID+" "+kind+" "+id] = true
 	s.log = append(s.log, "begin")
 	return nil
 }
@@ -79,7 +79,7 @@ func newFleet(t *testing.T, c simulatortest.Config, change func(*Options)) *flee
 	if c.OrgScopes == nil {
 		c.OrgScopes = simulator.OrgScopes()
 	}
-	f := &fleet{t: t, sim: simulatortest.New(t, c), steps: &steps{open: map[string]string{}}, bearers: map[string]bool{}}
+	f := &fleet{t: t, sim: simulatortest.New(t, c), steps: &steps{open: map[string]bool{}}, bearers: map[string]bool{}}
 	pem, err := f.sim.OrgCredentials.PEM()
 	if err != nil {
 		t.Fatal(err)
