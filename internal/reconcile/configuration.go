@@ -21,8 +21,9 @@ import (
 // configurations reads what orgs are configured with. Each org is compared as soon as
 // it was read, and only what differs is kept.
 type configurations struct {
-	client *org.Client
-	log    *slog.Logger
+	client   *org.Client
+	inactive *inactive
+	log      *slog.Logger
 	// concurrency is how many orgs are read at the same time.
 	concurrency int
 	// own are the addresses that no blocklist may hold.
@@ -35,15 +36,17 @@ type configurations struct {
 
 // setConfigurations prepares reading and writing the configuration of orgs.
 func (r *Reconciler) setConfigurations(opts Options) error {
+	access := AccessOptions{Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer}
+	if opts.After != nil {
+		access.after = opts.After.access
+	}
 	var err error
-	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
-		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
-	})
+	r.access, err = OpenAccess(r.cfg, r.journal, access)
 	if err != nil {
 		return err
 	}
 	r.configurations = configurations{
-		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+		client: r.access.client, inactive: r.access.inactive, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
 		own: r.cfg.Guards.OwnAddresses,
 	}
 	return nil
@@ -62,19 +65,27 @@ type job struct {
 	target objects.Target
 	// base is nil outside of a review, or if the base doesn't declare the org.
 	base, head *state.DesiredOrg
-	found      *diff.Configuration
+	// left is what interrupted changes left INACTIVE.
+	left  leftover
+	found *diff.Configuration
 }
 
 // compare reads the configuration of the declared orgs that the filter has, and
-// returns what differs by their domains; nil if no org declares any. base is nil
-// outside of a review. An org that can't be read doesn't keep others from being read.
-// The error is that of ctx.
-func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, f Filter) (func(domain string) *diff.Configuration, error) {
-	jobs := configured(base, head, actual, f)
+// sets in opts what differs, by their domains, and notes on what interrupted changes
+// left. base is nil outside of a review. An org that can't be read doesn't keep others
+// from being read. The error is that of ctx, or of the journal.
+func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, opts *diff.Options) error {
+	left, err := c.inactive.list()
+	if err != nil {
+		return err
+	}
+	jobs := configured(base, head, actual, opts.Filter)
+	opts.Notes = append(opts.Notes, unseen(left, jobs, actual, opts.Filter)...)
 	var g errgroup.Group
 	g.SetLimit(max(1, c.concurrency))
 	for i := range jobs {
 		j := &jobs[i]
+		j.left.all = left[j.target.OrgID]
 		if j.found = c.recent(j, base != nil); j.found != nil {
 			continue
 		}
@@ -84,18 +95,23 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	if len(jobs) == 0 {
-		return nil, nil
+		return nil
 	}
 	all := make(map[string]*diff.Configuration, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
 		all[j.head.Domain] = j.found
 		c.keep(j, base != nil)
+		for _, one := range j.left.done {
+			c.inactive.settle(j.head.Domain, one)
+		}
+		opts.Notes = append(opts.Notes, j.left.notes(j.head.Domain)...)
 	}
-	return func(domain string) *diff.Configuration { return all[domain] }, nil
+	opts.Configuration = func(domain string) *diff.Configuration { return all[domain] }
+	return nil
 }
 
 // configured returns the orgs whose configuration is declared and can be read: they
@@ -158,17 +174,18 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	if j.base != nil && j.base.Config != nil {
 		all = append(all[:len(all):len(all)], j.base.Config.Objects...)
 	}
-	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(all))
+	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(append(j.left.reads(), all...)))
 	if err != nil {
 		return
 	}
-	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
+	j.left.match(j.head, live, time.Now())
+	j.found = diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
 }
 
 // recent returns what was found when the org was read last, if that still counts.
 func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	k, found := c.kept[j.target.OrgID]
-	if !found || review || time.Since(k.at) >= c.every || k.target != j.target {
+	if !found || review || len(j.left.all) > 0 || time.Since(k.at) >= c.every || k.target != j.target {
 		return nil
 	}
 	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
@@ -179,7 +196,7 @@ func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 
 // keep keeps what was found, unless the org has to be read anew in the next run.
 func (c *configurations) keep(j *job, review bool) {
-	if c.every <= 0 || review || j.found.Unknown != "" {
+	if c.every <= 0 || review || len(j.left.all) > 0 || j.found.Unknown != "" {
 		return
 	}
 	if k, found := c.kept[j.target.OrgID]; found && k.found == j.found {
