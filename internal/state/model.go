@@ -88,7 +88,7 @@ type DesiredOrg struct {
 	// ClientID is the API service app in this org; empty if it isn't declared.
 	ClientID string
 	// Config is what is declared of the org's own configuration; nil if nothing is.
-	Config *objects.Declared
+	Config *objects.Declared `json:"-"`
 	// Pos is where the org is declared.
 	Pos Pos
 	// ProductPos is where each of Products is first named, by product id.

@@ -258,7 +258,7 @@ func (s *site) app(got Credentials) (*auth.Client, error) {
 	client, err := auth.New(auth.Options{
 		OrgURL: s.home, ClientID: got.ClientID, KeyID: got.KeyID, Key: got.Key, DPoP: got.DPoP,
 		Keys: auth.Keys{OrgURL: keys.URL, ClientID: keys.ClientID, KeyID: keys.KeyID, DPoP: keys.DPoP},
-		HTTP: s.wire, Timeout: s.opts.Timeout, Logger: s.log,
+		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err
