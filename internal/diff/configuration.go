@@ -315,9 +315,13 @@ func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[
 		u := &all.Unfixable[i]
 		declared, actual := sidesOf(u)
 		d.cannotFix(fieldOfObject(u.Ref, u.Path), declared, actual)
-		d.unfixable[len(d.unfixable)-1].Reason = u.Reason
+		no := &d.unfixable[len(d.unfixable)-1]
+		no.Reason, no.Kind, no.Object = u.Reason, u.Ref.PlanKind(), u.Ref.Object()
 	}
-	d.objects = ObjectSummary{Declared: all.Declared, InSync: all.InSync, Unmanaged: all.Unmanaged}
+	d.objects = map[string]ObjectSummary{}
+	for kind, n := range all.Kinds {
+		d.objects[kind] = ObjectSummary{Declared: n.Declared, InSync: n.InSync, Unmanaged: n.Unmanaged}
+	}
 	slices.SortStableFunc(d.changes, compareChanges)
 }
 
@@ -400,16 +404,28 @@ func (u *Unfixable) ofObject() bool { return strings.Contains(u.Field, "/") }
 func (d *orgDiff) configureLater() {
 	switch {
 	case len(d.changes) == 0: // it is gone, as declared
-		d.objects = ObjectSummary{}
-	case d.objects.Declared > 0:
+		d.objects = nil
+	case len(d.objects) > 0:
 		d.note("its configuration comes in the run after the one that links it")
 	}
 }
 
-// unknownObjects counts the objects of an org until they are compared.
-func unknownObjects(org *state.DesiredOrg) ObjectSummary {
-	n := countObjects(org)
-	return ObjectSummary{Declared: n, Unknown: n}
+// unknownObjects counts the objects of an org by kind until they are compared.
+func unknownObjects(org *state.DesiredOrg) map[string]ObjectSummary {
+	return countKinds(declaredBy(org), ObjectSummary{Declared: 1, Unknown: 1})
+}
+
+// countKinds counts declared objects by kind, each as one; nil if there are none.
+func countKinds(d *objects.Declared, one ObjectSummary) map[string]ObjectSummary {
+	if len(d.Objects) == 0 {
+		return nil
+	}
+	all := map[string]ObjectSummary{}
+	for _, o := range d.Objects {
+		kind := o.Ref.PlanKind()
+		all[kind] = all[kind].plus(one)
+	}
+	return all
 }
 
 // jsonText returns a value of an object as compact JSON.

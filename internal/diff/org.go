@@ -102,9 +102,9 @@ type orgDiff struct {
 	unfixable []Unfixable
 	unknown   []Unknown
 	notes     []Note
-	// objects counts those of the org's configuration; lockouts and lockoutsKept are
-	// those of Configuration.
-	objects                ObjectSummary
+	// objects counts those of the org's configuration by kind; lockouts and
+	// lockoutsKept are those of Configuration.
+	objects                map[string]ObjectSummary
 	lockouts, lockoutsKept []string
 }
 

@@ -18,7 +18,7 @@ func (p *pair) declareObjects(d *orgDiff, org *state.Org, guards *Guards) {
 		return
 	}
 	if before == after {
-		d.objects = ObjectSummary{Declared: len(after.Objects), InSync: len(after.Objects)}
+		d.objects = countKinds(after, ObjectSummary{Declared: 1, InSync: 1})
 		return
 	}
 	c := &Configuration{Head: objects.CompareDeclared(before, after)}

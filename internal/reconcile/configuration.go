@@ -32,11 +32,13 @@ type configurations struct {
 	every time.Duration
 	// kept is what was read, by org id.
 	kept map[string]kept
+	// oldest is when that of the last comparison was read which was read first.
+	oldest time.Time
 }
 
 // setConfigurations prepares reading and writing the configuration of orgs.
 func (r *Reconciler) setConfigurations(opts Options) error {
-	access := AccessOptions{Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer}
+	access := AccessOptions{Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.OrgObserver}
 	if opts.After != nil {
 		access.after = opts.After.access
 	}
@@ -97,6 +99,9 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if base == nil {
+		c.keep(jobs)
+	}
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -104,7 +109,6 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 	for i := range jobs {
 		j := &jobs[i]
 		all[j.head.Domain] = j.found
-		c.keep(j, base != nil)
 		for _, one := range j.left.done {
 			c.inactive.settle(j.head.Domain, one)
 		}
@@ -182,10 +186,12 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	j.found = diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
 }
 
-// recent returns what was found when the org was read last, if that still counts.
+// recent returns what was found when the org was read last, if that still counts. It
+// counts a little less long than it is to: a run that begins just as it ceases to count
+// would miss it by seconds, and the next run may be far off.
 func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	k, found := c.kept[j.target.OrgID]
-	if !found || review || len(j.left.all) > 0 || time.Since(k.at) >= c.every || k.target != j.target {
+	if !found || review || len(j.left.all) > 0 || time.Since(k.at) >= c.every-c.every/20 || k.target != j.target {
 		return nil
 	}
 	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
@@ -194,19 +200,34 @@ func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	return k.found
 }
 
-// keep keeps what was found, unless the org has to be read anew in the next run.
-func (c *configurations) keep(j *job, review bool) {
-	if c.every <= 0 || review || len(j.left.all) > 0 || j.found.Unknown != "" {
-		return
+// keep keeps what was found of the orgs that need not be read anew in the next run, and
+// nothing of others.
+func (c *configurations) keep(jobs []job) {
+	now := time.Now()
+	c.oldest = now
+	next := make(map[string]kept, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		k := c.kept[j.target.OrgID]
+		if k.found != j.found {
+			k = kept{at: now, target: j.target, found: j.found}
+		}
+		k.declared = j.head.Config // the same, but of the manifests that are in memory
+		if j.found.Unknown == "" && len(j.left.all) == 0 {
+			next[j.target.OrgID] = k
+		}
+		if k.at.Before(c.oldest) {
+			c.oldest = k.at
+		}
 	}
-	if k, found := c.kept[j.target.OrgID]; found && k.found == j.found {
-		return
+	if c.every > 0 {
+		c.kept = next
 	}
-	if c.kept == nil {
-		c.kept = map[string]kept{}
-	}
-	c.kept[j.target.OrgID] = kept{time.Now(), j.target, j.head.Config, j.found}
 }
+
+// ConfigurationRead returns when what the last plan knows of the configuration of orgs
+// was read; of several times, the first. See Options.Every.
+func (r *Reconciler) ConfigurationRead() time.Time { return r.configurations.oldest }
 
 // forget has an org read anew in the next run, because it was written to.
 func (c *configurations) forget(orgID string) { delete(c.kept, orgID) }

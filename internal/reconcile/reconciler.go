@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
@@ -38,8 +39,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Commands are the command lines that hints about the journal name.
 	Commands journal.Commands
-	// Observer observes the calls of the Aerial API; nil is allowed.
-	Observer aerial.Observer
+	// Observer observes the calls of the Aerial API, and OrgObserver those of the orgs'
+	// own APIs; nil is allowed.
+	Observer    aerial.Observer
+	OrgObserver rest.Observer
 	// Every is for how long the configuration of an org counts once it was read; 0
 	// reads it for each plan.
 	Every time.Duration
@@ -136,7 +139,7 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason, such as strictyaml.Errors.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Filter selects orgs by their domains.
+// Filter selects orgs by their domains and labels.
 type Filter = diff.Filter
 
 func (r *Reconciler) openSource(manifests string) error {
@@ -215,6 +218,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		o.wait()
 		return nil, nil, err
 	}
+	f = f.For(desired.State)
 	o.wants = wanted(desired.State, f)
 	close(o.found)
 	opts, err := r.options(desired) // while the API is being read
@@ -483,7 +487,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if hasObjects(plan) {
 		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
 		opts.Done = func(c diff.Change, o apply.Outcome) {
-			if c.Kind != "" {
+			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
 				r.configurations.forget(c.OrgID)
 			}
 			if o.Result == apply.Applied {

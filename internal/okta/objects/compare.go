@@ -28,10 +28,9 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 		}
 	}
 	c.run()
-	c.result.Unmanaged = len(live.Objects)
-	for _, o := range c.objects {
-		if c.live[o.Ref] != nil {
-			c.result.Unmanaged--
+	for _, l := range live.Objects {
+		if c.declared[l.Ref] == nil {
+			c.count(l.Ref, Count{Unmanaged: 1})
 		}
 	}
 	return &c.result, nil
@@ -83,6 +82,7 @@ func newComparer(d *Declared, live *Live) *comparer {
 		double:   map[Ref]bool{},
 		engine:   live.Engine,
 		order:    map[Ref][]string{},
+		result:   Comparison{Kinds: map[string]Count{}},
 	}
 	for _, o := range d.Objects {
 		c.declared[o.Ref] = o
@@ -163,12 +163,24 @@ func (c *comparer) run() {
 
 // object compares one declared object.
 func (c *comparer) object(o *Object) {
-	c.result.Declared++
 	before := len(c.result.Differences) + len(c.deletions) + len(c.result.Unfixable)
 	c.compare(o, c.live[o.Ref])
+	n := Count{Declared: 1}
 	if len(c.result.Differences)+len(c.deletions)+len(c.result.Unfixable) == before {
-		c.result.InSync++
+		n.InSync = 1
 	}
+	c.count(o.Ref, n)
+}
+
+// count adds to the counts of all objects and of those of the kind.
+func (c *comparer) count(ref Ref, n Count) {
+	kind := ref.PlanKind()
+	c.result.Count = c.result.Count.plus(n)
+	c.result.Kinds[kind] = c.result.Kinds[kind].plus(n)
+}
+
+func (n Count) plus(m Count) Count {
+	return Count{n.Declared + m.Declared, n.InSync + m.InSync, n.Unmanaged + m.Unmanaged}
 }
 
 func (c *comparer) compare(o *Object, live *LiveObject) {

@@ -183,10 +183,14 @@ type Comparison struct {
 	// Differences are in the order in which they are written.
 	Differences []Difference
 	Unfixable   []Unfixable
-	// Declared counts the declared objects, InSync those of them without a
-	// difference, and Unmanaged the live ones of the read kinds that nobody declares.
-	Declared, InSync, Unmanaged int
+	// Count is of all objects, and Kinds has those of each kind by its PlanKind.
+	Count
+	Kinds map[string]Count
 }
+
+// Count counts the declared objects, those of them without a difference, and the live
+// ones of the read kinds that nobody declares.
+type Count struct{ Declared, InSync, Unmanaged int }
 
 // Reads are the lists that have to be read for a comparison.
 type Reads struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -378,5 +379,9 @@ func TestCompareCounts(t *testing.T) {
 	}
 	if c.Declared != 2 || c.InSync != 1 || c.Unmanaged != 3 {
 		t.Errorf("%d declared, %d in sync, %d unmanaged", c.Declared, c.InSync, c.Unmanaged)
+	}
+	want := map[string]Count{"networkZones": {1, 1, 1}, "groups": {1, 0, 1}, "settings": {0, 0, 1}}
+	if !maps.Equal(c.Kinds, want) {
+		t.Errorf("by kind: %v, want %v", c.Kinds, want)
 	}
 }
