@@ -280,6 +280,46 @@ func TestGroupRuleKilled(t *testing.T) {
 	}
 }
 
+// The same for a new rule, which Okta makes INACTIVE.
+func TestNewGroupRuleKilled(t *testing.T) {
+	for _, tt := range []struct {
+		name, fault string
+		there       bool
+	}{
+		{"before it is made", "POST /org/ORG/api/v1/groups/rules hang", false},
+		{"after it is made", "POST /org/ORG/api/v1/groups/rules hang after", true},
+		{"before it is on", "POST /org/ORG/api/v1/groups/rules/*/lifecycle/activate hang", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newOrgsRig(t)
+			fault, err := simulator.ParseFault(strings.Replace(tt.fault, "ORG", alpha, 1) + " times=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			called := r.event(t, fault)
+			p := startProcess(t, nil, "apply --yes --config "+r.config)
+			await(t, called, p)
+			takesEffect(t, func() bool { return (r.get(alpha, "groupRules", "By type") != nil) == tt.there })
+			if err := p.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = p.Wait()
+			r.sim.ClearFaults()
+			if plan := r.plan(exitDifferences, "--org", alpha); tt.there != (len(plan.Notes) == 1) {
+				t.Errorf("%+v %+v", plan.Changes, plan.Notes)
+			}
+			r.do(exitOK, "apply", "--yes")
+			if r.get(alpha, "groupRules", "By type")["status"] != "ACTIVE" {
+				t.Error(r.get(alpha, "groupRules", "By type"))
+			}
+			if plan := r.plan(exitOK); len(plan.Notes) > 0 {
+				t.Errorf("still %v", plan.Notes)
+			}
+		})
+	}
+}
+
 // takesEffect waits until a call has taken effect.
 func takesEffect(t *testing.T, is func() bool) {
 	t.Helper()

@@ -188,6 +188,70 @@ func TestOneBadOrg(t *testing.T) {
 	}
 }
 
+// An org that fails while it is written to is left alone from there on, the others
+// converge, and the next run finishes it, whether or not the write took effect.
+func TestOneBadWrite(t *testing.T) {
+	for _, fault := range []string{
+		"POST /org/BAD/api/v1/groups status=403", "POST /org/BAD/api/v1/groups status=401 code=E0000015", "POST /org/BAD/api/v1/groups status=429",
+		"POST /org/BAD/api/v1/groups hang", "POST /org/BAD/api/v1/groups hang after", "POST /org/BAD/api/v1/groups status=500 after",
+		"POST /org/BAD/api/v1/groups cut after", "POST /org/BAD/api/v1/groups garbage content-type=text/html", "POST /org/BAD/api/v1/groups empty",
+		"POST /org/BAD/api/v1/groups status=423", "POST /org/BAD/api/v1/groups edge", "POST /org/BAD/api/v1/groups redirect=https://evil.example/",
+		"GET /org/BAD/api/v1/groups/* hang", "POST /org/BAD/api/v1/groups/rules hang after", "POST /org/BAD/api/v1/groups/rules/*/lifecycle/activate hang",
+		"POST /org/BAD/api/v1/groups/rules/*/lifecycle/activate hang after",
+	} {
+		t.Run(strings.ReplaceAll(fault, "/", "|"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "")
+				bad := f.orgs[1]
+				r := f.open(nil)
+				defer r.Close()
+				plan := f.plan(r)
+				f.sim.Fault(t, strings.ReplaceAll(fault, "BAD", bad))
+				failed := f.apply(r, plan)
+				for domain, err := range failed {
+					if domain != bad {
+						t.Errorf("%s: %s", domain, err)
+					}
+				}
+				for _, domain := range f.orgs {
+					rule, _ := f.sim.Objects(domain).Get("groupRules", "By type")
+					if domain != bad && rule["status"] != "ACTIVE" {
+						t.Errorf("%s: %v", domain, rule)
+					}
+				}
+				f.sim.ClearFaults()
+				next := f.open(nil)
+				defer next.Close()
+				if failed := f.apply(next, f.plan(next)); len(failed) > 0 {
+					t.Error(failed)
+				}
+				if plan := f.plan(next); !plan.Empty() {
+					t.Errorf("%+v %+v", plan.Changes, plan.Unknown)
+				}
+				if rule, _ := f.sim.Objects(bad).Get("groupRules", "By type"); rule["status"] != "ACTIVE" {
+					t.Errorf("%v", rule)
+				}
+				for _, kind := range []string{"groups", "networkZones", "groupRules"} {
+					all, err := f.sim.Objects(bad).List(kind)
+					if err != nil {
+						t.Fatal(err)
+					}
+					names := map[string]int{}
+					for _, o := range all {
+						name, _ := o["name"].(string)
+						if profile, ok := o["profile"].(map[string]any); ok {
+							name = fmt.Sprint(profile["name"])
+						}
+						if names[name]++; names[name] > 1 {
+							t.Errorf("two %s called %q", kind, name)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
 // What passes by itself is waited for.
 func TestOrgRecovers(t *testing.T) {
 	for _, fault := range []string{
