@@ -207,7 +207,11 @@ func TestOneBadWrite(t *testing.T) {
 				defer r.Close()
 				plan := f.plan(r)
 				f.sim.Fault(t, strings.ReplaceAll(fault, "BAD", bad))
+				begun := time.Now()
 				failed := f.apply(r, plan)
+				if took := time.Since(begun); took > 8*time.Minute {
+					t.Errorf("it took %v: %v", took, failed)
+				}
 				for domain, err := range failed {
 					if domain != bad {
 						t.Errorf("%s: %s", domain, err)

@@ -144,7 +144,7 @@ func (c *change) writeInactive(ctx context.Context) (off, did bool, err error) {
 		err = c.settle(ctx, func(ctx context.Context) error {
 			o, err := c.one(ctx, c.place())
 			if err == nil && o[status] != inactive {
-				err = fmt.Errorf("it is still %s", show(o[status]))
+				err = notYet("it is still %s", show(o[status]))
 			}
 			return err
 		})
