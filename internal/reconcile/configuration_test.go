@@ -335,6 +335,50 @@ func TestLeftInactive(t *testing.T) {
 	}
 }
 
+// In a review, what an interrupted change left INACTIVE is drift that was there before.
+func TestLeftInactiveInReview(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "")
+		r := f.open(nil)
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		base, err := r.Desired(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.declare("All of us")
+		changed := f.open(nil)
+		defer changed.Close()
+		head, err := changed.Desired(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		org, _ := f.sim.Org(f.orgs[0])
+		rule, _ := f.sim.Objects(f.orgs[0]).Get("groupRules", "By type")
+		if err := r.access.inactive.Begin(org.ID, "groupRules", fmt.Sprint(rule["id"])); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.sim.Objects(f.orgs[0]).SetStatus("groupRules", "By type", "INACTIVE", "us"); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := r.Review(t.Context(), base, head, Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range plan.Changes {
+			c := &plan.Changes[i]
+			for _, field := range c.Fields {
+				if field.Path == "status" && (c.Org != f.orgs[0] || field.Origin != diff.ExistingDrift) || field.Path != "status" && field.Origin != diff.ThisChange {
+					t.Errorf("%s %s %s: %s", c.Org, c.Field(), field.Path, field.Origin)
+				}
+			}
+		}
+		if len(plan.Changes) != 6 || len(plan.Notes) != 1 {
+			t.Errorf("%+v", plan)
+		}
+	})
+}
+
 // What somebody has activated or deleted meanwhile is forgotten, once no change of
 // another process can still be about it; and where no configuration is declared any more,
 // it is said.
