@@ -627,3 +627,21 @@ func TestCreatedOrgIsConfiguredNext(t *testing.T) {
 	}
 	r.plan(exitOK)
 }
+
+// A saved plan of an org that can't be read is not applied to any: nobody has reviewed a
+// part of it.
+func TestSavedPlanOfUnreadableOrg(t *testing.T) {
+	r := newOrgsRig(t)
+	saved := filepath.Join(r.dir, "plan.json")
+	r.do(exitOK, "diff", "--out", "json="+saved)
+	r.fault("GET /org/" + beta + "/api/v1/zones status=403")
+	r.quiet()
+	_, errs := r.do(exitRefused, "apply", "--yes", saved)
+	if !strings.Contains(errs, beta) || !strings.Contains(errs, "reading networkZones: 403 ") {
+		t.Error(errs)
+	}
+	r.wantWrites()
+	r.sim.ClearFaults()
+	r.do(exitOK, "apply", "--yes", saved)
+	r.wantWrites(alpha, beta, gamma)
+}
