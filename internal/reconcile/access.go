@@ -48,6 +48,8 @@ type Access struct {
 	log    *slog.Logger
 	held   func(domain string) string
 	client *org.Client
+	// inactive are the objects that changes by client leave INACTIVE.
+	inactive *inactive
 }
 
 // AccessOptions are what an Access needs beside the config.
@@ -61,6 +63,9 @@ type AccessOptions struct {
 	Logger *slog.Logger
 	// Observer observes the calls; nil is allowed.
 	Observer rest.Observer
+
+	// after, where not nil, is the Access that this one takes the place of.
+	after *Access
 }
 
 // OpenAccess returns the way into the orgs of a config, as the journal has it. It opens
@@ -76,11 +81,18 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 	if base == nil {
 		base = aerial.BaseTransport(cfg.Orgs.CallsPerOrg)
 	}
+	a.inactive = &inactive{account: cfg.Aerial.AccountID, log: a.log}
+	if cfg.State.Dir != "" {
+		a.inactive.journal = j
+	}
+	if opts.after != nil {
+		a.inactive = opts.after.inactive
+	}
 	var err error
 	a.client, err = org.New(org.Options{
 		URL: cfg.Orgs.URL, Keys: cfg.Orgs.Keys(), Transport: base, CallsPerOrg: cfg.Orgs.CallsPerOrg, Share: cfg.Orgs.Share,
 		Credentials: func(t objects.Target) (org.Credentials, error) { return a.Credentials(t.Domain, t.OrgID, t.ClientID) },
-		Logger:      a.log, Observer: opts.Observer,
+		Steps:       a.inactive, Logger: a.log, Observer: opts.Observer,
 	})
 	return a, err
 }

@@ -21,8 +21,9 @@ import (
 // configurations reads what orgs are configured with. Each org is compared as soon as
 // it was read, and only what differs is kept.
 type configurations struct {
-	client *org.Client
-	log    *slog.Logger
+	client   *org.Client
+	inactive *inactive
+	log      *slog.Logger
 	// concurrency is how many orgs are read at the same time.
 	concurrency int
 	// own are the addresses that no blocklist may hold.
@@ -37,15 +38,17 @@ type configurations struct {
 
 // setConfigurations prepares reading and writing the configuration of orgs.
 func (r *Reconciler) setConfigurations(opts Options) error {
+	access := AccessOptions{Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.OrgObserver}
+	if opts.After != nil {
+		access.after = opts.After.access
+	}
 	var err error
-	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
-		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.OrgObserver,
-	})
+	r.access, err = OpenAccess(r.cfg, r.journal, access)
 	if err != nil {
 		return err
 	}
 	r.configurations = configurations{
-		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+		client: r.access.client, inactive: r.access.inactive, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
 		own: r.cfg.Guards.OwnAddresses,
 	}
 	return nil
@@ -64,19 +67,27 @@ type job struct {
 	target objects.Target
 	// base is nil outside of a review, or if the base doesn't declare the org.
 	base, head *state.DesiredOrg
-	found      *diff.Configuration
+	// left is what interrupted changes left INACTIVE.
+	left  leftover
+	found *diff.Configuration
 }
 
 // compare reads the configuration of the declared orgs that the filter has, and
-// returns what differs by their domains; nil if no org declares any. base is nil
-// outside of a review. An org that can't be read doesn't keep others from being read.
-// The error is that of ctx.
-func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, f Filter) (func(domain string) *diff.Configuration, error) {
-	jobs := configured(base, head, actual, f)
+// sets in opts what differs, by their domains, and notes on what interrupted changes
+// left. base is nil outside of a review. An org that can't be read doesn't keep others
+// from being read. The error is that of ctx, or of the journal.
+func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, opts *diff.Options) error {
+	left, err := c.inactive.list()
+	if err != nil {
+		return err
+	}
+	jobs := configured(base, head, actual, opts.Filter)
+	opts.Notes = append(opts.Notes, unseen(left, jobs, actual, opts.Filter)...)
 	var g errgroup.Group
 	g.SetLimit(max(1, c.concurrency))
 	for i := range jobs {
 		j := &jobs[i]
+		j.left.all = left[j.target.OrgID]
 		if j.found = c.recent(j, base != nil); j.found != nil {
 			continue
 		}
@@ -86,19 +97,25 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	if base == nil {
 		c.keep(jobs)
 	}
 	if len(jobs) == 0 {
-		return nil, nil
+		return nil
 	}
 	all := make(map[string]*diff.Configuration, len(jobs))
 	for i := range jobs {
-		all[jobs[i].head.Domain] = jobs[i].found
+		j := &jobs[i]
+		all[j.head.Domain] = j.found
+		for _, one := range j.left.done {
+			c.inactive.settle(j.head.Domain, one)
+		}
+		opts.Notes = append(opts.Notes, j.left.notes(j.head.Domain)...)
 	}
-	return func(domain string) *diff.Configuration { return all[domain] }, nil
+	opts.Configuration = func(domain string) *diff.Configuration { return all[domain] }
+	return nil
 }
 
 // configured returns the orgs whose configuration is declared and can be read: they
@@ -161,11 +178,12 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	if j.base != nil && j.base.Config != nil {
 		all = append(all[:len(all):len(all)], j.base.Config.Objects...)
 	}
-	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(all))
+	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(append(j.left.reads(), all...)))
 	if err != nil {
 		return
 	}
-	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
+	j.left.match(j.head, live, time.Now())
+	j.found = diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
 }
 
 // recent returns what was found when the org was read last, if that still counts. It
@@ -173,7 +191,7 @@ func (c *configurations) read(ctx context.Context, j *job) {
 // would miss it by seconds, and the next run may be far off.
 func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	k, found := c.kept[j.target.OrgID]
-	if !found || review || time.Since(k.at) >= c.every-c.every/20 || k.target != j.target {
+	if !found || review || len(j.left.all) > 0 || time.Since(k.at) >= c.every-c.every/20 || k.target != j.target {
 		return nil
 	}
 	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
@@ -195,7 +213,7 @@ func (c *configurations) keep(jobs []job) {
 			k = kept{at: now, target: j.target, found: j.found}
 		}
 		k.declared = j.head.Config // the same, but of the manifests that are in memory
-		if j.found.Unknown == "" {
+		if j.found.Unknown == "" && len(j.left.all) == 0 {
 			next[j.target.OrgID] = k
 		}
 		if k.at.Before(c.oldest) {

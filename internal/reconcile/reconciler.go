@@ -239,8 +239,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
-	opts.Configuration, err = r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, f)
-	if err != nil {
+	if err := r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
 	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
@@ -346,7 +345,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil || !signed {
 		return plan, err
 	}
-	if opts.Configuration, err = r.configurations.compare(ctx, nil, desired, actual, Filter{}); err != nil {
+	if err := r.configurations.compare(ctx, nil, desired, actual, &opts); err != nil {
 		return nil, err
 	}
 	whole, err := diff.Compute(desired, actual, opts)
@@ -490,6 +489,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		opts.Done = func(c diff.Change, o apply.Outcome) {
 			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
 				r.configurations.forget(c.OrgID)
+			}
+			if o.Result == apply.Applied {
+				r.access.inactive.made(&c)
 			}
 			if done != nil {
 				done(c, o)

@@ -409,7 +409,7 @@ func (c *change) readBack(ctx context.Context) error {
 		case err != nil:
 			return err
 		case live == nil:
-			return errors.New("it is not there")
+			return notYet("it is not there")
 		}
 		return c.wanted(live)
 	})
@@ -424,10 +424,15 @@ func (c *change) wanted(live *objects.LiveObject) error {
 		return nil
 	case errors.As(err, &moved) && len(moved.Fields) > 0:
 		f := moved.Fields[0]
-		return fmt.Errorf("%s is %s", f.Path, show(f.After))
+		return notYet("%s is %s", f.Path, show(f.After))
 	}
-	return errors.New("it is as it was before")
+	return notYet("it is as it was before")
 }
+
+// notYetError is what a write should have changed and, so far, hasn't.
+type notYetError struct{ error }
+
+func notYet(format string, args ...any) error { return &notYetError{fmt.Errorf(format, args...)} }
 
 // settle looks, by check, whether a write has the effect that it should have, and
 // again a few times if it hasn't. If the run is to stop, it has some seconds left.
@@ -442,8 +447,7 @@ func (c *change) settle(ctx context.Context, check func(context.Context) error) 
 		if err = check(ctx); err == nil {
 			return nil
 		}
-		var answer *rest.Error
-		if errors.As(err, &answer) && !gone(err) || ctx.Err() != nil {
+		if !errors.As(err, new(*notYetError)) && !gone(err) || ctx.Err() != nil {
 			return rest.Uncertain(wrap(err, "reading back what was written"))
 		}
 	}

@@ -70,9 +70,10 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 	_, removals := list(j, "reading what was removed", (*Removal).fields, removalRows, account)
 	_, orgs := j.Orgs(account)
 	_, accesses := j.Accesses(account)
+	_, inactive := j.Inactive(account)
 	_, loss := j.Loss()
 	var all []*RowError
-	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, loss} {
+	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, inactive, loss} {
 		rows := unreadable(err)
 		if err != nil && rows == nil {
 			return nil, err

@@ -16,7 +16,7 @@ const applicationID = 0x52634a6c
 // Times are text, in UTC and of fixed width, so that they sort, and so that a
 // person who opens the file with sqlite3 in an emergency can read them. An
 // empty text is "never".
-func schema() []string { return []string{schema1, schema2} }
+func schema() []string { return []string{schema1, schema2, schema3} }
 
 const schema1 = `
 CREATE TABLE creations (
@@ -165,6 +165,19 @@ CREATE TABLE access (
 	last_error TEXT NOT NULL DEFAULT '',
 	PRIMARY KEY (account, org_id),
 	CHECK ((step IN ('begun', 'sent')) = (client_id = ''))
+) STRICT;
+`
+
+const schema3 = `
+-- Objects in orgs that a change made INACTIVE, or is about to, and that are to be
+-- ACTIVE again afterwards.
+CREATE TABLE inactive (
+	account TEXT NOT NULL CHECK (account <> ''),
+	org_id  TEXT NOT NULL CHECK (org_id <> ''),
+	kind    TEXT NOT NULL CHECK (kind <> ''),
+	id      TEXT NOT NULL CHECK (id <> ''),
+	since   TEXT NOT NULL CHECK (since <> ''),
+	PRIMARY KEY (account, org_id, kind, id)
 ) STRICT;
 `
 
