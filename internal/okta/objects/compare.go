@@ -111,7 +111,7 @@ func (c *comparer) unambiguous(o *Object) error {
 		}
 		return &AmbiguousError{o, fmt.Sprintf("the %s is declared with system: true, but Okta didn't make it", o.Ref)}
 	}
-	if o.Absent {
+	if o.Absent || !o.Ref.Kind.names {
 		return nil
 	}
 	var reasons []string
