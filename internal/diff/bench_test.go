@@ -2,8 +2,8 @@ package diff_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
+	"io"
 	"testing"
 
 	"reconciler/internal/diff"
@@ -69,15 +69,17 @@ func BenchmarkObjects(b *testing.B) {
 			}
 		}
 	})
-	var file bytes.Buffer
 	b.Run("write", func(b *testing.B) {
 		for b.Loop() {
-			file.Reset()
-			if err := json.NewEncoder(&file).Encode(plan); err != nil {
+			if err := (diff.JSON{Indent: "  "}).Write(io.Discard, plan); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
+	var file bytes.Buffer
+	if err := (diff.JSON{Indent: "  "}).Write(&file, plan); err != nil {
+		b.Fatal(err)
+	}
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := diff.ReadPlan(bytes.NewReader(file.Bytes())); err != nil {
