@@ -48,6 +48,7 @@ type Access struct {
 	log    *slog.Logger
 	held   func(domain string) string
 	client *org.Client
+	keys   keyReader
 }
 
 // AccessOptions are what an Access needs beside the config.
@@ -121,7 +122,7 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 	}
 	return org.Credentials{
 		ClientID: clientID, KeyID: c.KeyID, DPoP: c.DPoP,
-		Key: func() (auth.Key, error) { return ReadKey(key) },
+		Key: func() (auth.Key, error) { return a.keys.read(key) },
 	}, nil
 }
 
