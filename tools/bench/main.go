@@ -40,6 +40,7 @@ func main() {
 	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
+	part := flag.String("part", "", "only this part: drift, configuration, loading or git")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
 	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
 	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
@@ -52,7 +53,7 @@ func main() {
 	case *fetch != "":
 		err = fetchOnce(*fetch, *files)
 	default:
-		err = bench(*orgs, *latency, *runs, *large)
+		err = bench(*part, *orgs, *latency, *runs, *large)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -60,19 +61,41 @@ func main() {
 	}
 }
 
-func bench(orgs int, latency time.Duration, runs, large int) error {
+func bench(part string, orgs int, latency time.Duration, runs, large int) error {
 	dir, err := os.MkdirTemp("", "reconciler-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := driftCheck(dir, orgs, latency, runs); err != nil {
-		return err
+	program := filepath.Join(dir, "reconciler")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building the program (run bench from the top of the repository): %w", err)
 	}
-	if err := loading(dir, large, runs); err != nil {
-		return err
+	parts := []struct {
+		name string
+		run  func() error
+	}{
+		{"drift", func() error { return driftCheck(dir, program, orgs, latency, runs) }},
+		{"configuration", func() error { return configuration(dir, program, orgs, latency, runs) }},
+		{"loading", func() error { return loading(dir, large, runs) }},
+		{"git", func() error { return gitFetch(dir, runs) }},
 	}
-	return gitFetch(dir, runs)
+	known := false
+	for _, p := range parts {
+		if part != "" && part != p.name {
+			continue
+		}
+		known = true
+		if err := p.run(); err != nil {
+			return err
+		}
+	}
+	if !known {
+		return fmt.Errorf("there is no part %q", part)
+	}
+	return nil
 }
 
 // concurrency is the limit of concurrent calls of an Aerial account.
@@ -96,18 +119,9 @@ func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	for range concurrency {
 		g.Go(func() error {
 			for left.Add(-1) >= 0 {
-				req, err := http.NewRequest(http.MethodGet, srv.URL, nil)
-				if err != nil {
+				if err := bareCall(transport, srv.URL); err != nil {
 					return err
 				}
-				resp, err := transport.RoundTrip(req)
-				if err != nil {
-					return err
-				}
-				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-					return err
-				}
-				resp.Body.Close()
 			}
 			return nil
 		})
@@ -116,16 +130,25 @@ func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	return time.Since(start), err
 }
 
+// bareCall makes a call, and reads the answer.
+func bareCall(transport *http.Transport, url string) error {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
 // driftCheck measures `reconciler diff` of an account that is in sync. The least
 // possible are the pages of the org list and one product read for each org, ten
 // calls at a time.
-func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
-	program := filepath.Join(dir, "reconciler")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("building the program (run bench from the top of the repository): %w", err)
-	}
+func driftCheck(dir, program string, orgs int, latency time.Duration, runs int) error {
 	seed := simulator.DefaultSeed(orgs)
 	access, err := simulator.Grant(seed, jose.RS256, false, "okta.accounts.read")
 	if err != nil {
