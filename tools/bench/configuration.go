@@ -248,13 +248,11 @@ func (f *fleet) diff(config string) (spent, error) {
 	cmd := exec.Command(f.program, "diff", "--detailed-exitcode", "--config", config)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	if err := cmd.Run(); err != nil {
+	memory, err := runProgram(cmd)
+	if err != nil {
 		return spent{}, fmt.Errorf("diff: %w\n%s", err, out.String())
 	}
-	s := spent{wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), calls: f.calls.Load()}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		s.memory = usage.Maxrss / 1024
-	}
+	s := spent{time.Since(start), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), memory, f.calls.Load()}
 	if f.writes.Load() > 0 {
 		return s, errors.New("a check wrote something")
 	}

@@ -23,7 +23,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -248,19 +247,16 @@ func loading(dir string, orgs, runs int) error {
 		cmd := exec.Command(self, "-load", folder)
 		cmd.Stderr = os.Stderr
 		start := time.Now()
-		if err := cmd.Run(); err != nil {
+		peak, err := runProgram(cmd)
+		if err != nil {
 			return err
 		}
 		times = append(times, time.Since(start))
-		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			memory = append(memory, usage.Maxrss/1024)
-		}
+		memory = append(memory, peak)
 	}
 	fmt.Printf("\nLoading and comparing %d orgs with 10 products each (median of %d runs, whole process)\n", orgs, runs)
 	fmt.Printf("  time             %8.3f s\n", median(times).Seconds())
-	if len(memory) > 0 {
-		fmt.Printf("  memory           %8d MB at most\n", median(memory))
-	}
+	fmt.Printf("  memory           %8d MB at most\n", median(memory))
 	return nil
 }
 
@@ -329,6 +325,33 @@ func loadAndCompare(folder string) error {
 		return fmt.Errorf("%d changes for %d orgs", plan.Summary.Changes, len(desired.Orgs))
 	}
 	return nil
+}
+
+// runProgram runs a program, and returns how much memory it had at most, in MB. What the system
+// counts in the end (getrusage) begins with the memory of this process, so it is asked
+// all the time.
+func runProgram(cmd *exec.Cmd) (memory int64, err error) {
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			return memory, err
+		case <-time.After(5 * time.Millisecond):
+			memory = max(memory, peakOf(cmd.Process.Pid))
+		}
+	}
+}
+
+// peakOf returns how much memory a process had at most, in MB; 0 where there is no /proc.
+func peakOf(pid int) (mb int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may have ended
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	_, _ = fmt.Sscan(peak, &mb)
+	return mb / 1024
 }
 
 func median[T int64 | time.Duration](values []T) T {
