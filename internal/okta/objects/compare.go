@@ -34,7 +34,7 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 			c.result.Unmanaged--
 		}
 	}
-	return &c.result, nil
+	return c.compared(), nil
 }
 
 // CompareDeclared returns the differences that lead from one declaration to another,
@@ -52,7 +52,7 @@ func CompareDeclared(base, head *Declared) *Comparison {
 	c := newComparer(head, live)
 	c.offline, c.gone = true, gone
 	c.run()
-	return &c.result
+	return c.compared()
 }
 
 // comparer compares one declaration with one org.
@@ -98,6 +98,12 @@ func newComparer(d *Declared, live *Live) *comparer {
 		}
 	}
 	return c
+}
+
+// compared returns what came of it, apart from the live objects: a plan keeps it.
+func (c *comparer) compared() *Comparison {
+	result := c.result
+	return &result
 }
 
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
