@@ -299,34 +299,37 @@ func configuration(dir, program string, orgs int, latency time.Duration, runs in
 	if err != nil {
 		return err
 	}
-	for _, one := range []struct {
-		title string
-		orgs  int
+	for i, one := range []struct {
+		orgs int
 		orgConfig
+		memory int64 // the limit, in MB
 	}{
-		{"8 kinds", orgs, orgConfig{1, 1, 1, 1, true}},
-		{"8 kinds, many objects", orgs, orgConfig{66, 50, 50, 30, true}},
-		{"as measured of others", orgs * 3 / 10, orgConfig{8, 6, 6, 4, false}},
+		{orgs, orgConfig{1, 1, 1, 1, true}, 300},
+		{orgs, orgConfig{66, 50, 50, 30, true}, 300},
+		{orgs * 3 / 10, orgConfig{8, 6, 6, 4, false}, 150},
 	} {
-		f, err := openFleet(filepath.Join(dir, one.title), program, one.orgs, one.orgConfig, latency)
+		f, err := openFleet(filepath.Join(dir, fmt.Sprint("fleet", i)), program, one.orgs, one.orgConfig, latency)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("\nConfiguration of %d orgs, %s: %d objects and %d lists an org, %v a call, %d orgs at a time with %d calls (median of %d runs)\n",
-			one.orgs, one.title, one.objects(), one.lists(), latency, orgsAtATime, callsPerOrg, runs)
-		err = errors.Join(f.measure(one.orgs, one.orgConfig, runs, sign), f.stop())
-		if err != nil {
+		fmt.Printf("\nConfiguration of %d orgs with %d objects of %d kinds, %v a call, %d orgs at a time, %d calls each (median of %d runs)\n",
+			one.orgs, one.objects(), one.lists(), latency, orgsAtATime, callsPerOrg, runs)
+		memory, err := f.measure(one.orgs, one.orgConfig, runs, sign)
+		if err = errors.Join(err, f.stop()); err != nil {
 			return err
+		}
+		if memory > one.memory {
+			return fmt.Errorf("that is too much memory: it should be less than %d MB", one.memory)
 		}
 	}
 	return nil
 }
 
-// measure measures one fleet.
-func (f *fleet) measure(orgs int, c orgConfig, runs int, sign time.Duration) error {
+// measure measures one fleet, and returns how much memory a check takes at most, in MB.
+func (f *fleet) measure(orgs int, c orgConfig, runs int, sign time.Duration) (int64, error) {
 	for _, config := range []string{f.bare, f.config} { // so that all answers are known
 		if _, err := f.diff(config); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	var least, without, whole, own, cpu []time.Duration
@@ -334,20 +337,20 @@ func (f *fleet) measure(orgs int, c orgConfig, runs int, sign time.Duration) err
 	for range runs {
 		bare, err := bareOrgs(orgs, c.lists(), f.latency)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		a, err := f.diff(f.bare)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		b, err := f.diff(f.config)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		least, without, whole = append(least, bare), append(without, a.wall), append(whole, b.wall)
 		own, cpu, memory = append(own, b.wall-a.wall), append(cpu, b.cpu-a.cpu), append(memory, b.memory)
 		if calls := b.calls - a.calls; calls != int64(orgs*(2+c.lists())) {
-			return fmt.Errorf("%d calls for the configuration of %d orgs: it should be %d for each", calls, orgs, 2+c.lists())
+			return 0, fmt.Errorf("%d calls for the configuration of %d orgs: it should be %d for each", calls, orgs, 2+c.lists())
 		}
 	}
 	rounds := 2 + (c.lists()+callsPerOrg-1)/callsPerOrg
@@ -361,7 +364,7 @@ func (f *fleet) measure(orgs int, c orgConfig, runs int, sign time.Duration) err
 		median(cpu).Seconds(), (time.Duration(orgs) * sign).Seconds(), orgs, float64(sign.Microseconds())/1000)
 	fmt.Printf("  memory           %8d MB at most\n", median(memory))
 	fmt.Printf("  calls            %d an org, none beyond these; at most %d in flight to orgs; 0 writes\n", 2+c.lists(), f.peak.Load())
-	return nil
+	return median(memory), nil
 }
 
 // signing returns what one signature with an RSA key of 2048 bits costs here.
