@@ -161,10 +161,12 @@ func (p *Plan) add(all []*orgDiff) (locked []orgLockout) {
 	p.Changes = slices.Grow(p.Changes, changes) // there may be hundreds of thousands
 	for _, d := range all {
 		p.Changes = append(p.Changes, d.changes...)
+		why := d.locked()
+		d.changes = nil // the plan has them
 		p.Unfixable = append(p.Unfixable, d.unfixable...)
 		p.Unknown = append(p.Unknown, d.unknown...)
 		p.Notes = append(p.Notes, d.notes...)
-		if why := d.locked(); len(why) > 0 {
+		if len(why) > 0 {
 			locked = append(locked, orgLockout{d.org.Domain, why})
 		}
 	}

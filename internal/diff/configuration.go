@@ -306,6 +306,7 @@ func (d *orgDiff) configure(org *state.Org, opts Options) {
 
 // writeObjects adds the differences of the org's configuration to its changes.
 func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[int][]string) {
+	d.changes = slices.Grow(d.changes, len(all.Differences))
 	for i := range all.Differences {
 		c := changeOf(&all.Differences[i])
 		c.OrgID, c.ClientID, c.Risks = orgID, d.org.ClientID, risks[i]

@@ -2,8 +2,6 @@ package diff
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -403,17 +401,4 @@ func (p *Plan) Seal() error {
 	digest, err := p.computeDigest()
 	p.Digest = digest
 	return err
-}
-
-// computeDigest returns the plan's digest. It covers everything but the digest
-// itself, so that an edited plan is detected.
-func (p *Plan) computeDigest() (string, error) {
-	bare := *p
-	bare.Digest = ""
-	data, err := json.Marshal(&bare)
-	if err != nil {
-		return "", fmt.Errorf("computing the plan's digest: %w", err)
-	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }

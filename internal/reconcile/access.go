@@ -50,6 +50,7 @@ type Access struct {
 	client *org.Client
 	// inactive are the objects that changes by client leave INACTIVE.
 	inactive *inactive
+	keys     keyReader
 }
 
 // AccessOptions are what an Access needs beside the config.
@@ -133,7 +134,7 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 	}
 	return org.Credentials{
 		ClientID: clientID, KeyID: c.KeyID, DPoP: c.DPoP,
-		Key: func() (auth.Key, error) { return ReadKey(key) },
+		Key: func() (auth.Key, error) { return a.keys.read(key) },
 	}, nil
 }
 

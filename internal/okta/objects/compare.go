@@ -33,7 +33,7 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 			c.count(l.Ref, Count{Unmanaged: 1})
 		}
 	}
-	return &c.result, nil
+	return c.compared(), nil
 }
 
 // CompareDeclared returns the differences that lead from one declaration to another,
@@ -51,7 +51,7 @@ func CompareDeclared(base, head *Declared) *Comparison {
 	c := newComparer(head, live)
 	c.offline, c.gone = true, gone
 	c.run()
-	return &c.result
+	return c.compared()
 }
 
 // comparer compares one declaration with one org.
@@ -100,6 +100,12 @@ func newComparer(d *Declared, live *Live) *comparer {
 	return c
 }
 
+// compared returns what came of it, apart from the live objects: a plan keeps it.
+func (c *comparer) compared() *Comparison {
+	result := c.result
+	return &result
+}
+
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
 func (c *comparer) unambiguous(o *Object) error {
 	if len(c.double) > 0 && c.double[o.Ref] {
@@ -111,7 +117,7 @@ func (c *comparer) unambiguous(o *Object) error {
 		}
 		return &AmbiguousError{o, fmt.Sprintf("the %s is declared with system: true, but Okta didn't make it", o.Ref)}
 	}
-	if o.Absent {
+	if o.Absent || !o.Ref.Kind.names {
 		return nil
 	}
 	var reasons []string
