@@ -76,12 +76,35 @@ func (c *Configuration) judge(live *objects.Live, own []netip.Prefix) {
 	}
 	before, after := newSituation(live), newSituation(objects.After(live, all))
 	c.Risks = risks(before, after, all)
-	c.Lockouts = lockouts(before, after, own)
+	c.Lockouts = lockouts(before, live, all, own)
 	c.LockoutsKept = c.Lockouts
 	kept := slices.DeleteFunc(slices.Clone(all), func(d objects.Difference) bool { return d.Loses() })
 	if len(kept) < len(all) {
-		c.LockoutsKept = lockouts(before, newSituation(objects.After(live, kept)), own)
+		c.LockoutsKept = lockouts(before, live, kept, own)
 	}
+}
+
+// ToJudge returns what has to be read of an org to judge whether its differences lock
+// people out: where one is about who may sign in, the rules of all sign-on policies, and
+// the names of the groups that these are for. It is empty if there is no such difference.
+// live is what was read so far.
+func (c *Configuration) ToJudge(live *objects.Live) objects.Reads {
+	if c.Head == nil || !slices.ContainsFunc(c.Head.Differences, func(d objects.Difference) bool { return d.Ref.Type == typeSignOn }) {
+		return objects.Reads{}
+	}
+	policies := objects.ByName(kindPolicies)
+	reads := objects.Reads{
+		Kinds:   []*objects.Kind{objects.ByName(kindGroups), policies},
+		Types:   map[*objects.Kind][]string{policies: {typeSignOn}},
+		Parents: map[objects.Ref]bool{},
+		BuiltIn: true,
+	}
+	for _, o := range live.Objects {
+		if o.Ref.Kind == policies && o.Ref.Type == typeSignOn {
+			reads.Parents[o.Ref] = true
+		}
+	}
+	return reads
 }
 
 // unclear returns why declared and live objects can't be matched, with the place of

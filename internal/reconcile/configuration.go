@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -178,12 +179,35 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	if j.base != nil && j.base.Config != nil {
 		all = append(all[:len(all):len(all)], j.base.Config.Objects...)
 	}
-	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(append(j.left.reads(), all...)))
+	j.found, err = c.judged(ctx, j.target, objects.ReadsOf(append(j.left.reads(), all...)), func(live *objects.Live) *diff.Configuration {
+		j.left.match(j.head, live, time.Now())
+		return diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
+	})
+}
+
+// judged reads an org and compares it. If what differs is about who gets in, it reads
+// what is needed to judge that as well, and compares again; what is counted is still what
+// is declared and beside it.
+func (c *configurations) judged(
+	ctx context.Context, target objects.Target, reads objects.Reads, compare func(*objects.Live) *diff.Configuration,
+) (*diff.Configuration, error) {
+	live, err := c.client.Read(ctx, target, reads)
 	if err != nil {
-		return
+		return nil, err
 	}
-	j.left.match(j.head, live, time.Now())
-	j.found = diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
+	found := compare(live)
+	more := found.ToJudge(live)
+	if reads.Has(more) {
+		return found, nil
+	}
+	if live, err = c.client.Read(ctx, target, reads.With(more)); err != nil {
+		return nil, fmt.Errorf("judging whether the changes lock people out: %w", err)
+	}
+	again := compare(live)
+	if again.Head != nil {
+		again.Head.CountAs(found.Head)
+	}
+	return again, nil
 }
 
 // recent returns what was found when the org was read last, if that still counts. It
@@ -272,11 +296,10 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 		}
 	}()
 	defer rest.Recover(c.log, "comparing the configuration of "+changes[0].Org, &err)
-	live, err := c.client.Read(ctx, targetOf(changes), objects.ReadsFor(diffs))
-	if err != nil {
-		return nil
-	}
-	return diff.RecheckConfiguration(changes, live, c.own)
+	found, err = c.judged(ctx, targetOf(changes), objects.ReadsFor(diffs), func(live *objects.Live) *diff.Configuration {
+		return diff.RecheckConfiguration(changes, live, c.own)
+	})
+	return found
 }
 
 // differences returns what the changes of an org do to its objects, without blocked

@@ -202,6 +202,13 @@ type Comparison struct {
 // ones of the read kinds that nobody declares.
 type Count struct{ Declared, InSync, Unmanaged int }
 
+// CountAs takes the counts of another comparison, for which less was read.
+func (c *Comparison) CountAs(other *Comparison) {
+	if other != nil {
+		c.Count, c.Kinds = other.Count, other.Kinds
+	}
+}
+
 // Reads are the lists that have to be read for a comparison.
 type Reads struct {
 	// Kinds are in the order of Kinds; the kinds of children are not among them.

@@ -273,7 +273,8 @@ func (e *Editor) writer(ctx context.Context) (*rest.Caller, error) {
 	return e.manager, nil
 }
 
-// update changes an object: first what is in its body, then what has calls of its own.
+// update changes an object: first what is in its body, then what has calls of its own;
+// but an object that is to be INACTIVE is so before it is changed.
 func (c *change) update(ctx context.Context) (note string, err error) {
 	if c.kind.API.WhileInactive && len(c.body.Fields) > 0 {
 		return c.updateInactive(ctx)
@@ -283,17 +284,12 @@ func (c *change) update(ctx context.Context) (note string, err error) {
 		return "", err
 	}
 	did := false
-	if len(c.body.Fields) > 0 {
-		if did, err = c.replace(ctx); err != nil {
-			return "", err
-		}
-	}
-	for _, f := range c.actions {
-		acted, err := c.act(ctx, f)
+	for _, send := range c.sends() {
+		sent, err := send(ctx)
 		if err != nil {
 			return "", c.half(err, did)
 		}
-		did = did || acted
+		did = did || sent
 	}
 	if !did {
 		return "", objects.ErrAlready
@@ -304,12 +300,29 @@ func (c *change) update(ctx context.Context) (note string, err error) {
 	return c.alsoMoved(ctx, before)
 }
 
+// sends returns the sends of an update, in their order.
+func (c *change) sends() []func(context.Context) (did bool, err error) {
+	var first, last []func(context.Context) (bool, error)
+	for _, f := range c.actions {
+		act := func(ctx context.Context) (bool, error) { return c.act(ctx, f) }
+		if f.Path == status && f.After == inactive {
+			first = append(first, act)
+		} else {
+			last = append(last, act)
+		}
+	}
+	if len(c.body.Fields) > 0 {
+		first = append(first, c.replace)
+	}
+	return append(first, last...)
+}
+
 // half says of an error after which part of a change is made.
 func (c *change) half(err error, did bool) error {
 	if !did {
 		return err
 	}
-	return fmt.Errorf("%w (the other fields are written)", err)
+	return fmt.Errorf("%w (a part of the change is made)", err)
 }
 
 // replace writes the body of an object.
