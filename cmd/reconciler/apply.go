@@ -85,7 +85,7 @@ could not be read or written, others are as declared.`,
 // applySaved applies a plan from a file. Its manifests were read when it was
 // computed, so flags that select orgs or manifests are refused.
 func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool, mayAsk func() error) error {
-	for _, name := range []string{"manifests", "org", "exclude", "plan-digest"} {
+	for _, name := range []string{"manifests", "org", "exclude", "selector", "plan-digest"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s does not go with a saved plan: it is applied as it is", name)
 		}
@@ -194,7 +194,7 @@ func (p *planner) note(plan *diff.Plan) error {
 	if p.desired == nil {
 		err = p.Accept(plan)
 	} else {
-		err = p.Note(plan, p.desired, p.filter())
+		err = p.Note(plan, p.desired, p.flags.filter)
 	}
 	var no *journal.OvertakenError
 	switch {

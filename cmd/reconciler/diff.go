@@ -11,14 +11,15 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
+	"reconciler/internal/state"
 )
 
 // planFlags are the flags of the commands that compute a plan.
 type planFlags struct {
 	outputFlags
 	manifests string
-	only      []string
-	exclude   []string
+	filter    reconcile.Filter
+	selectors []string
 	// set reports whether a flag was given.
 	set func(name string) bool
 }
@@ -26,9 +27,19 @@ type planFlags struct {
 func (p *planFlags) add(flags *pflag.FlagSet) {
 	p.set = flags.Changed
 	flags.StringVar(&p.manifests, "manifests", "", "read manifests from the file or folder `PATH` instead of the config's")
-	flags.StringArrayVar(&p.only, "org", nil, "only the org with this `DOMAIN`; the account's name is left out; may be repeated")
-	flags.StringArrayVar(&p.exclude, "exclude", nil, "leave out the org with this `DOMAIN`; may be repeated")
+	flags.StringArrayVar(&p.filter.Only, "org", nil, "only the org with this `DOMAIN`; the account's name is left out; may be repeated")
+	flags.StringArrayVar(&p.filter.Exclude, "exclude", nil, "leave out the org with this `DOMAIN`; may be repeated")
+	flags.StringArrayVarP(&p.selectors, "selector", "l", nil, "only orgs whose labels match `SELECTOR`, as in kubectl: KEY=VALUE, KEY!=VALUE, KEY, !KEY, KEY in (A, B), and several between commas; the account's name is left out; may be repeated")
 	p.outputFlags.add(flags)
+}
+
+// parse checks the flags before any work is done for them.
+func (p *planFlags) parse() error {
+	var err error
+	if p.filter.Labels, err = state.ParseSelector(p.selectors...); err != nil {
+		return fmt.Errorf("--selector: %w", err)
+	}
+	return p.outputFlags.parse()
 }
 
 func (a *app) diffCommand() *cobra.Command {
@@ -134,10 +145,6 @@ func (p *planner) Close() {
 	p.Reconciler.Close()
 }
 
-func (p *planner) filter() reconcile.Filter {
-	return reconcile.Filter{Only: p.flags.only, Exclude: p.flags.exclude}
-}
-
 // warnUnknown prints the orgs that can't be read and that Okta gave an id to, which
 // no plan has: a report as text shows it, one as JSON does not.
 func (p *planner) warnUnknown(plan *diff.Plan) {
@@ -162,7 +169,7 @@ func (p *planner) plan(ctx context.Context) (*diff.Plan, report.Data, error) {
 		defer close(looked)
 		alarms, journal = p.Alarms()
 	}()
-	plan, desired, err := p.Plan(ctx, p.filter())
+	plan, desired, err := p.Plan(ctx, p.flags.filter)
 	<-looked
 	if err != nil {
 		return nil, report.Data{}, err

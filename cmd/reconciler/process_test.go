@@ -45,7 +45,14 @@ func newRigOf(t *testing.T, seed *simulator.Seed, dpop bool) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newRigWith(t, seed, access)
+}
+
+// newRigWith is newRigOf with access to the account.
+func newRigWith(t *testing.T, seed *simulator.Seed, access *simulator.Access) *rig {
+	t.Helper()
 	r := &rig{dir: t.TempDir(), secrets: map[string]bool{}}
+	var err error
 	if r.sim, err = simulator.New(seed, simulator.Options{Settle: -1}); err != nil {
 		t.Fatal(err)
 	}

@@ -71,8 +71,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 	if err != nil {
 		return err
 	}
-	filter := reconcile.Filter{Only: flags.only, Exclude: flags.exclude}
-	declared, err := reconcile.CompareDeclared(cfg, base, head, filter)
+	declared, err := reconcile.CompareDeclared(cfg, base, head, flags.filter)
 	if err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 			return err
 		}
 		defer live.Close()
-		if plan, err = live.Review(ctx, base, head, filter); err != nil {
+		if plan, err = live.Review(ctx, base, head, flags.filter); err != nil {
 			return offlineHint(err)
 		}
 	}

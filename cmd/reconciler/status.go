@@ -219,7 +219,11 @@ func refusalsPart(s *daemon.Status) *part {
 func unknownPart(s *daemon.Status) *part {
 	p := &part{rank: rankWarning}
 	for _, u := range shown(s.Unknown) {
-		p.line("unknown", "%s: %s", u.Org, u.Error)
+		part := ""
+		if u.Part != "" {
+			part = "only its " + u.Part + " can't be read: "
+		}
+		p.line("unknown", "%s: %s%s", u.Org, part, u.Error)
 	}
 	p.rest(s.Totals.Unknown, len(s.Unknown))
 	return p
@@ -239,6 +243,13 @@ func driftPart(s *daemon.Status) *part {
 		p.rank = rankWarning
 	}
 	p.line("orgs", "%d declared, %d unmanaged", s.Summary.Orgs, max(s.Totals.Unmanaged, len(s.Unmanaged)))
+	if o := s.Summary.Objects; o != nil {
+		age := ""
+		if s.ConfigurationRead != nil {
+			age = fmt.Sprintf(", read up to %s ago", ago(s.Now, *s.ConfigurationRead))
+		}
+		p.line("objects", "%d declared, %d unmanaged, %d unknown%s", o.Declared, o.Unmanaged, o.Unknown, age)
+	}
 	p.line("drift", "%d%s", drift, old)
 	for _, d := range shown(s.Drift) {
 		why := ""
@@ -248,7 +259,7 @@ func driftPart(s *daemon.Status) *part {
 		if d.Old {
 			why += ", and the org can't be read since"
 		}
-		p.line("", "%s %s for %s%s", report.Org(d.Org), d.Field, ago(s.Now, d.Since), why)
+		p.line("", "%s %s for %s%s", report.Org(d.Org), text.Visible(d.Field), ago(s.Now, d.Since), why)
 	}
 	p.rest(s.Totals.Drift, len(s.Drift))
 	return p

@@ -16,7 +16,7 @@ import (
 
 func TestWriteStatus(t *testing.T) {
 	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	next := noon.Add(5 * time.Minute)
+	next, read := noon.Add(5*time.Minute), noon.Add(-40*time.Minute)
 	s := &daemon.Status{
 		Account: "0200", Mode: state.Apply, Schedule: "*/10 * * * *", Source: "https://git.example/orgs.git, branch main",
 		Now: noon, Ready: true, NextRun: &next,
@@ -27,10 +27,16 @@ func TestWriteStatus(t *testing.T) {
 				Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
 			},
 		},
-		Summary: &diff.Summary{Orgs: 3}, Outdated: "compared 3h0m ago",
+		Summary: &diff.Summary{Orgs: 3, Objects: &diff.ObjectSummary{Declared: 24, InSync: 20, Unmanaged: 7, Unknown: 3}}, Outdated: "compared 3h0m ago",
+		ConfigurationRead: &read,
+		Unknown: []diff.Unknown{
+			{Org: "acme-emea.okta.com", Error: "reading groups: 403", Part: "configuration"},
+			{Org: "acme-labs.okta.com", Error: "404"},
+		},
 		Notes: []diff.Note{{Org: "acme-new.okta.com", Message: "put its id into the manifest"}},
 		Drift: []daemon.Drift{
 			{Field: "account.name", Since: noon.Add(-time.Hour)},
+			{Org: "acme-emea.okta.com", Field: "groups/A\u202eB", Since: noon.Add(-time.Hour), Old: true},
 			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
 		},
 		Suspensions: []freeze.Suspension{
@@ -46,9 +52,13 @@ desired    commit abababababab, in force for 25h0m
            not the newest: commit cdcdcdcdcdcd is refused: it is not signed
            hint: sign it
 refused    maxDestructiveOrgs: too many
+unknown    acme-emea.okta.com: only its configuration can't be read: reading groups: 403
+unknown    acme-labs.okta.com: 404
 orgs       3 declared, 0 unmanaged
-drift      2 (compared 3h0m ago)
+objects    24 declared, 7 unmanaged, 3 unknown, read up to 40m0s ago
+drift      3 (compared 3h0m ago)
            Aerial account account.name for 1h0m
+           acme-emea.okta.com groups/A\u202eB for 1h0m, and the org can't be read since
            acme-labs.okta.com status for 10m0s, blocked: protected
 suspended  all orgs and the account, by "ada" (no end given): audit
 suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test

@@ -71,8 +71,12 @@ func (s *Status) assess() {
 	if s.Outdated != "" {
 		add(last, Trouble{false, s.Outdated, ""})
 	}
-	if n := max(s.Totals.Unknown, len(s.Unknown)); n > 0 {
+	configurations := s.Totals.UnknownConfigurations
+	if n := max(s.Totals.Unknown, len(s.Unknown)) - configurations; n > 0 {
 		add(last, Trouble{false, text.Plural(n, "org") + " could not be read", ""})
+	}
+	if configurations > 0 {
+		add(last, Trouble{false, "the configuration of " + text.Plural(configurations, "org") + " could not be read", ""})
 	}
 	if n := max(s.Totals.Drift, len(s.Drift)); n > 0 {
 		add(last, Trouble{false, text.Plural(n, "field") + " of orgs differ", ""})

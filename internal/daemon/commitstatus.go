@@ -176,8 +176,11 @@ func shortfall(rec *RunRecord) string {
 	if n := rec.Changes.Skipped; n > 0 {
 		parts = append(parts, text.Plural(n, "change")+" skipped")
 	}
-	if s := rec.Summary; s != nil && s.Unknown > 0 {
-		parts = append(parts, text.Plural(s.Unknown, "org")+" not readable")
+	if s := rec.Summary; s != nil && s.Unknown > rec.unknownConfigurations {
+		parts = append(parts, text.Plural(s.Unknown-rec.unknownConfigurations, "org")+" not readable")
+	}
+	if n := rec.unknownConfigurations; n > 0 {
+		parts = append(parts, "configuration of "+text.Plural(n, "org")+" not readable")
 	}
 	if s := rec.Summary; s != nil && s.Unfixable > 0 {
 		parts = append(parts, fmt.Sprintf("%d unfixable", s.Unfixable))

@@ -62,16 +62,20 @@ func driftOf(plan *diff.Plan, result *apply.Result) []Drift {
 			all = append(all, driftOfChange(c, o))
 		}
 	}
+	slices.SortStableFunc(all, compareDrift)
+	changes := all
 	for _, u := range plan.Unfixable {
 		d := Drift{
 			Org:     u.Org,
 			Field:   u.Field,
+			Kind:    u.Kind,
+			Object:  u.Object,
 			Desired: diff.Text(u.Desired),
 			Actual:  diff.Text(u.Actual),
 			Blocked: cmp.Or(u.Reason, unfixable),
 		}
 		// A blocked change of the field says the same, and with what is live.
-		if !slices.ContainsFunc(all, func(e Drift) bool { return compareDrift(e, d) == 0 }) {
+		if _, found := slices.BinarySearchFunc(changes, d, compareDrift); !found {
 			all = append(all, d)
 		}
 	}
@@ -118,21 +122,25 @@ func driftOfObject(c *diff.Change, o apply.Outcome) []Drift {
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		d.Field = c.Field() + ": " + f.Path
-		d.Desired, d.Actual = diff.ValueOf(f.After), diff.ValueOf(f.Before)
+		d.Desired, d.Actual = brief(diff.ValueOf(f.After)), brief(diff.ValueOf(f.Before))
 		all = append(all, d)
 	}
 	return all
 }
 
 // mergeDrift merges the two changes that a protected org's products may have (an
-// addition, then a blocked removal). all is sorted, and the changes of one field
-// are in the order of their application.
+// addition, then a blocked removal), and those of an object that is made anew, which
+// counts as one that isn't there. all is sorted, and the changes of one field are in
+// the order of their application.
 func mergeDrift(all []Drift) []Drift {
 	merged := all[:0]
 	for _, d := range all {
 		if n := len(merged); n > 0 && compareDrift(merged[n-1], d) == 0 {
 			m := &merged[n-1]
 			m.Desired = d.Desired
+			if d.Kind != "" {
+				m.Actual = d.Actual
+			}
 			m.Destructive = m.Destructive || d.Destructive
 			m.Blocked = cmp.Or(m.Blocked, d.Blocked)
 			m.Error, m.Hint = cmp.Or(m.Error, d.Error), cmp.Or(m.Hint, d.Hint)
@@ -148,18 +156,39 @@ func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
 }
 
-// withOld adds to the drift of a run what was found before in orgs that it could not
-// read: nothing says that it is gone.
-func withOld(drift, before []Drift, unknown map[string]bool) []Drift {
+// unread are the orgs that a run could not read, by their domains, with the part of
+// them that it is about: diff.PartConfiguration, or "" for the whole org.
+type unread map[string]string
+
+func unreadOf(plan *diff.Plan) unread {
+	all := unread{}
+	for i := range plan.Unknown {
+		all[plan.Unknown[i].Org] = plan.Unknown[i].Part
+	}
+	return all
+}
+
+// has reports whether a field could not be compared.
+func (u unread) has(d *Drift) bool {
+	part, unknown := u[d.Org]
+	return unknown && (part == "" || d.Kind != "")
+}
+
+// withOld adds to the drift of a run what was found before and could not be compared
+// now: nothing says that it is gone.
+func withOld(drift, before []Drift, unknown unread) []Drift {
+	all := drift
 	for _, old := range before {
-		_, found := slices.BinarySearchFunc(drift, old, compareDrift)
-		if unknown[old.Org] && !found {
+		if !unknown.has(&old) {
+			continue
+		}
+		if _, found := slices.BinarySearchFunc(drift, old, compareDrift); !found {
 			old.Old = true
-			drift = append(drift, old)
+			all = append(all, old)
 		}
 	}
-	slices.SortStableFunc(drift, compareDrift)
-	return drift
+	slices.SortStableFunc(all, compareDrift)
+	return all
 }
 
 // compareRuns sets Since in the drift of a run: to that of the run before, or to
@@ -209,4 +238,47 @@ func fleetOf(plan *diff.Plan, drift []Drift) fleet {
 	}
 	f.inSync = plan.Summary.Orgs - f.drifted - f.unknown
 	return f
+}
+
+// objectCount counts the objects of one kind by their state after a run.
+type objectCount struct {
+	inSync, drifted, unknown, unmanaged int
+}
+
+// objectsOf counts the objects of the orgs' configuration by kind. Those whose changes
+// were all applied are in sync.
+func objectsOf(plan *diff.Plan, result *apply.Result) map[string]objectCount {
+	repaired := repairedObjects(plan, result)
+	counts := make(map[string]objectCount, len(plan.Objects))
+	for kind, n := range plan.Objects {
+		c := objectCount{inSync: n.InSync + repaired[kind], unknown: n.Unknown, unmanaged: n.Unmanaged}
+		c.drifted = max(0, n.Declared-c.inSync-c.unknown)
+		counts[kind] = c
+	}
+	return counts
+}
+
+// repairedObjects counts by kind the objects that differed and differ no more.
+func repairedObjects(plan *diff.Plan, result *apply.Result) map[string]int {
+	if result == nil {
+		return nil
+	}
+	type object struct{ org, kind, field string }
+	done := map[object]bool{}
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if c.Kind == "" || c.Action == diff.ReorderObjects { // an order is no object
+			continue
+		}
+		o := object{c.Org, c.Kind, c.Field()}
+		before, known := done[o]
+		done[o] = result.Outcomes[i].Result == apply.Applied && (before || !known)
+	}
+	counts := map[string]int{}
+	for o, yes := range done {
+		if yes {
+			counts[o.kind]++
+		}
+	}
+	return counts
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
 )
 
 var compareValues = cmp.Comparer(func(a, b diff.Value) bool { return a.Equal(b) })
@@ -83,6 +85,55 @@ func TestDriftOf(t *testing.T) {
 				t.Errorf("drift (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// An object that is deleted and created counts as one that isn't there, as one object.
+func TestDriftOfObjects(t *testing.T) {
+	object := func(action diff.Action, name string, fields ...string) diff.Change {
+		c := diff.Change{Org: "a", OrgID: "00oa", Action: action, Kind: "networkZones", Object: name}
+		for _, path := range fields {
+			c.Fields = append(c.Fields, diff.Field{FieldChange: objects.FieldChange{Path: path, Before: "x", After: []any{"y"}}})
+		}
+		return c
+	}
+	policies := diff.Change{Org: "a", OrgID: "00oa", Action: diff.ReorderObjects, Kind: "policies", Type: "PASSWORD", Object: "PASSWORD",
+		Fields: []diff.Field{{FieldChange: objects.FieldChange{Path: "order", Before: []any{"A", "B"}, After: []any{"B", "A"}}}}}
+	plan := &diff.Plan{
+		Changes: []diff.Change{
+			object(diff.DeleteObject, "Dead"), object(diff.CreateObject, "Dead", "name"),
+			object(diff.UpdateObject, "Offices", "gateways", "status"), object(diff.DeleteObject, "Old"), policies,
+		},
+		Unfixable: []diff.Unfixable{{Org: "a", Field: "networkZones/Fixed: type", Desired: "IP", Actual: "DYNAMIC", Kind: "networkZones", Object: "Fixed"}},
+		Objects:   map[string]diff.ObjectSummary{"networkZones": {Declared: 5, InSync: 1, Unmanaged: 7}, "policies": {Declared: 2, InSync: 2}, "groups": {Declared: 3, Unknown: 3}},
+	}
+	text, list := diff.Text, func(words ...string) diff.Value { return diff.List(words) }
+	d := func(object, field string, desired, actual diff.Value) Drift {
+		return Drift{Org: "a", OrgID: "00oa", Field: "networkZones/" + field, Kind: "networkZones", Object: object, Desired: desired, Actual: actual}
+	}
+	fixed := d("Fixed", "Fixed: type", text("IP"), text("DYNAMIC"))
+	fixed.OrgID, fixed.Blocked = "", unfixable
+	order := d("PASSWORD", "", list("B", "A"), list("A", "B"))
+	order.Kind, order.Field = "policies", "policies/PASSWORD: order"
+	want := []Drift{
+		d("Dead", "Dead", text("yes"), text("no")), fixed,
+		d("Offices", "Offices: gateways", list("y"), text("x")), d("Offices", "Offices: status", list("y"), text("x")),
+		d("Old", "Old", text("no"), text("yes")), order,
+	}
+	if d := cmp.Diff(want, driftOf(plan, nil), compareValues); d != "" {
+		t.Errorf("drift (-want +got):\n%s", d)
+	}
+	counts := func(networkZones objectCount) map[string]objectCount {
+		return map[string]objectCount{"networkZones": networkZones, "policies": {inSync: 2}, "groups": {unknown: 3}}
+	}
+	if got, want := objectsOf(plan, nil), counts(objectCount{inSync: 1, drifted: 4, unmanaged: 7}); !maps.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	result := &apply.Result{Outcomes: []apply.Outcome{
+		{Result: apply.Applied}, {Result: apply.Failed}, {Result: apply.Applied}, {Result: apply.Applied}, {Result: apply.Applied},
+	}}
+	if got, want := objectsOf(plan, result), counts(objectCount{inSync: 3, drifted: 2, unmanaged: 7}); !maps.Equal(got, want) {
+		t.Errorf("after applying: %+v, want %+v", got, want)
 	}
 }
 

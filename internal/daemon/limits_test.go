@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -8,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/reconcile"
 )
@@ -62,6 +66,48 @@ func TestThousandsDrift(t *testing.T) {
 	})
 }
 
+// Thousands of objects with thousands of addresses don't make a status that nobody can
+// load, nor a series for each.
+func TestThousandsOfObjectsDrift(t *testing.T) {
+	const orgs, each = 50, 100
+	var addresses []any
+	for i := range 2000 {
+		addresses = append(addresses, fmt.Sprintf("192.0.%d.%d", i/256, i%256))
+	}
+	plan := &diff.Plan{
+		Summary: diff.Summary{Orgs: orgs, Changes: orgs * each, Objects: &diff.ObjectSummary{Declared: 2 * orgs * each}},
+		Objects: map[string]diff.ObjectSummary{"networkZones": {Declared: 2 * orgs * each}},
+	}
+	for i := range orgs * each {
+		domain, name := fmt.Sprintf("org-%02d.okta.com", i/each), fmt.Sprintf("Zone %03d", i%each)
+		plan.Changes = append(plan.Changes, diff.Change{
+			Org: domain, Action: diff.UpdateObject, Kind: "networkZones", Object: name,
+			Fields: []diff.Field{{FieldChange: objects.FieldChange{Path: "gateways", Before: addresses, After: fmt.Sprint(addresses)}}},
+		})
+		plan.Unfixable = append(plan.Unfixable, diff.Unfixable{
+			Org: domain, Field: "networkZones/Fixed " + name + ": type", Kind: "networkZones", Object: "Fixed " + name,
+		})
+	}
+	log := &logBuffer{}
+	u := &runner{log: log.logger(), metrics: newMetrics("v1"), tracker: newStatusTracker(Status{}, every10), now: time.Now}
+	u.reportDrift(plan, nil, time.Now())
+
+	s := u.tracker.read(time.Now())
+	text, err := json.Marshal(s)
+	if err != nil || len(text) > 3<<20 || s.Totals.Drift != 2*orgs*each || len(s.Drift) != maxListed {
+		t.Errorf("%d bytes, totals %+v, %d listed, %v", len(text), s.Totals, len(s.Drift), err)
+	}
+	if n := strings.Count(log.String(), "\n"); n != logLines+1 || len(log.String()) > 100_000 {
+		t.Errorf("%d lines, %d bytes of log", n, len(log.String()))
+	}
+	if n := testutil.CollectAndCount(u.metrics.drift); n != orgs {
+		t.Errorf("%d series, want one for each org and kind", n)
+	}
+	if n := testutil.ToFloat64(u.metrics.objects.WithLabelValues("networkZones", "drifted")); n != 2*orgs*each {
+		t.Errorf("%v objects drifted", n)
+	}
+}
+
 // What a run of a large account leaves in memory doesn't grow with each run.
 func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 	const orgs = 20_000
@@ -81,7 +127,7 @@ func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 		}
 		rec := RunRecord{ID: fmt.Sprint(n), Result: ResultPartial, Outcomes: firstOutcomes(result.Outcomes)}
 		rec.setPlan(plan)
-		u.reportDrift(plan, driftOf(plan, result))
+		u.reportDrift(plan, result, time.Now())
 		u.metrics.run(&rec, false)
 		u.tracker.end(rec, nil)
 	}

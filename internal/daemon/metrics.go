@@ -19,7 +19,7 @@ import (
 
 // metrics are the daemon's, in a registry of their own. Series whose labels
 // are known beforehand exist from the start, so that a rate over them has a
-// first value. It is an aerial.Observer for concurrent use.
+// first value.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -36,13 +36,39 @@ type metrics struct {
 	drift       *prometheus.GaugeVec
 	driftFields prometheus.Gauge
 	// shown are the fields that drift has series of.
-	shown   map[[2]string]bool
-	orgs    *prometheus.GaugeVec
+	shown map[[2]string]bool
+	orgs  *prometheus.GaugeVec
+	// objects are those of the orgs' configuration, and kinds the kinds that it has
+	// series of.
+	objects *prometheus.GaugeVec
+	kinds   map[string]objectCount
 	changes *prometheus.CounterVec
 
-	apiRequests *prometheus.CounterVec
-	apiDuration *prometheus.HistogramVec
-	apiInFlight prometheus.Gauge
+	aerial, orgAPI *callMetrics
+}
+
+// callMetrics are those of the calls of one API. It is a rest.Observer for concurrent
+// use.
+type callMetrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+}
+
+// newCallMetrics returns the metrics of an API whose names begin with prefix.
+func newCallMetrics(f promauto.Factory, prefix, api string) *callMetrics {
+	return &callMetrics{
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: prefix + "_requests_total",
+			Help: "Attempts to call " + api + ", retries included; the code is the HTTP status, or none without a response.",
+		}, []string{"method", "endpoint", "code"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    prefix + "_request_duration_seconds",
+			Help:    "How long attempts to call " + api + " took, response included.",
+			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"method", "endpoint"}),
+		inFlight: f.NewGauge(prometheus.GaugeOpts{Name: prefix + "_in_flight", Help: "Calls of " + api + " in progress."}),
+	}
 }
 
 // newMetrics returns a set of metrics of its own; version is the program's.
@@ -95,14 +121,10 @@ func newMetrics(version string) *metrics {
 			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
 		changes: counter("reconciler_changes_total",
 			"Planned changes of runs in apply mode, by result.", "action", "result"),
-		apiRequests: counter("reconciler_api_requests_total",
-			"Attempts to call the Aerial API, retries included; the code is the HTTP status, or none without a response.", "method", "endpoint", "code"),
-		apiDuration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "reconciler_api_request_duration_seconds",
-			Help:    "How long attempts to call the Aerial API took, response included.",
-			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"method", "endpoint"}),
-		apiInFlight: gauge("reconciler_api_in_flight", "Calls of the Aerial API in progress."),
+		objects: gauges("reconciler_objects",
+			"Objects of the orgs' configuration by kind and state, of all orgs together, at the end of the last comparison; unmanaged ones are not declared.", "kind", "state"),
+		aerial: newCallMetrics(f, "reconciler_api", "the Aerial API"),
+		orgAPI: newCallMetrics(f, "reconciler_org_api", "the orgs' own APIs"),
 	}
 	m.declare()
 	return m
@@ -136,18 +158,18 @@ func (m *metrics) handler() http.Handler {
 }
 
 // Started counts a call of the API as in progress.
-func (m *metrics) Started(string, string) { m.apiInFlight.Inc() }
+func (m *callMetrics) Started(string, string) { m.inFlight.Inc() }
 
 // Finished counts a call of the API by its endpoint, which is a template, and
 // the HTTP status, 0 without a response.
-func (m *metrics) Finished(method, endpoint string, code int, took time.Duration) {
-	m.apiInFlight.Dec()
+func (m *callMetrics) Finished(method, endpoint string, code int, took time.Duration) {
+	m.inFlight.Dec()
 	label := "none"
 	if code != 0 {
 		label = strconv.Itoa(code)
 	}
-	m.apiRequests.WithLabelValues(method, endpoint, label).Inc()
-	m.apiDuration.WithLabelValues(method, endpoint).Observe(took.Seconds())
+	m.requests.WithLabelValues(method, endpoint, label).Inc()
+	m.duration.WithLabelValues(method, endpoint).Observe(took.Seconds())
 }
 
 // run counts a run that has ended; stale is whether the desired state in force
@@ -176,7 +198,7 @@ func (m *metrics) configRead(at time.Time, err error) {
 // compared sets what a run found and did not repair. The series of a field that
 // no longer drifts disappears before the next scrape; a 0 would look the same for
 // an org that is no longer declared.
-func (m *metrics) compared(drift []Drift, f fleet) {
+func (m *metrics) compared(drift []Drift, f fleet, objects map[string]objectCount) {
 	before := m.shown
 	m.shown = map[[2]string]bool{}
 	for _, d := range drift {
@@ -194,6 +216,22 @@ func (m *metrics) compared(drift []Drift, f fleet) {
 	}
 	m.driftFields.Set(float64(len(drift)))
 	m.setOrgs(f)
+	m.setObjects(objects)
+}
+
+func (m *metrics) setObjects(objects map[string]objectCount) {
+	for kind, n := range objects {
+		m.objects.WithLabelValues(kind, "in_sync").Set(float64(n.inSync))
+		m.objects.WithLabelValues(kind, "drifted").Set(float64(n.drifted))
+		m.objects.WithLabelValues(kind, "unknown").Set(float64(n.unknown))
+		m.objects.WithLabelValues(kind, "unmanaged").Set(float64(n.unmanaged))
+	}
+	for kind := range m.kinds {
+		if _, declared := objects[kind]; !declared {
+			m.objects.DeletePartialMatch(prometheus.Labels{"kind": kind})
+		}
+	}
+	m.kinds = objects
 }
 
 func (m *metrics) setOrgs(f fleet) {

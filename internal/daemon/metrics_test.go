@@ -10,16 +10,16 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
-	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/rest"
 )
 
-var _ aerial.Observer = (*metrics)(nil)
+var _ rest.Observer = (*callMetrics)(nil)
 
 func TestMetricsLint(t *testing.T) {
 	m := newMetrics("v1")
-	m.Started("GET", "orgs")
-	m.Finished("GET", "orgs", 200, time.Second)
-	m.compared([]Drift{{Org: "a.okta.com", Field: "status"}}, fleet{drifted: 1})
+	m.aerial.Started("GET", "orgs")
+	m.aerial.Finished("GET", "orgs", 200, time.Second)
+	m.compared([]Drift{{Org: "a.okta.com", Field: "status"}}, fleet{drifted: 1}, nil)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestMetricsOfDrift(t *testing.T) {
 	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "account.name"}
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
-		m.compared(drift, fleet{})
+		m.compared(drift, fleet{}, nil)
 		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.\n" +
 			"# TYPE reconciler_drift gauge\n" + strings.Join(want, "")
 		if len(want) == 0 {
@@ -138,18 +138,18 @@ func TestMetricsOfDrift(t *testing.T) {
 
 func TestMetricsOfCalls(t *testing.T) {
 	m := newMetrics("v1")
-	m.Started("GET", "orgs/{id}/products")
-	m.Started("PUT", "orgs/{id}/status")
-	if got := testutil.ToFloat64(m.apiInFlight); got != 2 {
+	m.aerial.Started("GET", "orgs/{id}/products")
+	m.aerial.Started("PUT", "orgs/{id}/status")
+	if got := testutil.ToFloat64(m.aerial.inFlight); got != 2 {
 		t.Errorf("in flight %v, want 2", got)
 	}
-	m.Finished("GET", "orgs/{id}/products", 429, 20*time.Millisecond)
-	m.Finished("PUT", "orgs/{id}/status", 0, 3*time.Second)
-	if got := testutil.ToFloat64(m.apiInFlight); got != 0 {
+	m.aerial.Finished("GET", "orgs/{id}/products", 429, 20*time.Millisecond)
+	m.aerial.Finished("PUT", "orgs/{id}/status", 0, 3*time.Second)
+	if got := testutil.ToFloat64(m.aerial.inFlight); got != 0 {
 		t.Errorf("in flight %v, want 0", got)
 	}
 	for _, labels := range [][]string{{"GET", "orgs/{id}/products", "429"}, {"PUT", "orgs/{id}/status", "none"}} {
-		if got := testutil.ToFloat64(m.apiRequests.WithLabelValues(labels...)); got != 1 {
+		if got := testutil.ToFloat64(m.aerial.requests.WithLabelValues(labels...)); got != 1 {
 			t.Errorf("requests_total%v = %v, want 1", labels, got)
 		}
 	}

@@ -229,16 +229,16 @@ func TestKeyErrors(t *testing.T) {
 
 // peak is metrics that remember the most calls that were ever in flight.
 type peak struct {
-	*metrics
+	*callMetrics
 	mu  sync.Mutex
 	max float64
 }
 
 func (p *peak) Started(method, endpoint string) {
-	p.metrics.Started(method, endpoint)
+	p.callMetrics.Started(method, endpoint)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.max = max(p.max, testutil.ToFloat64(p.apiInFlight))
+	p.max = max(p.max, testutil.ToFloat64(p.inFlight))
 }
 
 // Reading and writing together keep to the limit on calls in flight, and the
@@ -248,7 +248,7 @@ func TestConcurrency(t *testing.T) {
 		w := newWorld(t, worldOptions{latency: 100 * time.Millisecond})
 		cfg := *w.cfg
 		cfg.Aerial.Concurrency = 2
-		calls := &peak{metrics: newMetrics("v1")}
+		calls := &peak{callMetrics: newMetrics("v1").aerial}
 		r, err := reconcile.New(&cfg, reconcile.Options{Observer: calls, Transport: w.sim.RoundTripper()})
 		if err != nil {
 			t.Fatal(err)
@@ -275,7 +275,7 @@ func TestConcurrency(t *testing.T) {
 		if n := w.sim.MaxInFlight(); n != 2 {
 			t.Errorf("%d calls in flight, want 2", n)
 		}
-		if end := testutil.ToFloat64(calls.apiInFlight); calls.max != 2 || end != 0 {
+		if end := testutil.ToFloat64(calls.inFlight); calls.max != 2 || end != 0 {
 			t.Errorf("during the apply, reconciler_api_in_flight rose to %v and ended at %v, want 2 and 0", calls.max, end)
 		}
 	})

@@ -22,7 +22,8 @@ const (
 	ResultDrift Result = "drift"
 	// ResultApplied: changes were made and none failed.
 	ResultApplied Result = "applied"
-	// ResultPartial: some orgs could not be read or written; others could.
+	// ResultPartial: some orgs, or their configuration, could not be read or written;
+	// others could.
 	ResultPartial Result = "partial"
 	// ResultRefused: a guard refused to apply the plan; nothing was written.
 	ResultRefused Result = "refused"
@@ -80,6 +81,9 @@ type RunRecord struct {
 	// Outcomes are those of the changes; empty in report mode and in
 	// Status.RecentRuns. There are at most 1,000, failures before others.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
+
+	// unknownConfigurations is that of the plan.
+	unknownConfigurations int
 }
 
 // setPlan sets what the record says of the plan. It keeps nothing else of the plan,
@@ -87,6 +91,7 @@ type RunRecord struct {
 func (r *RunRecord) setPlan(plan *diff.Plan) {
 	summary := plan.Summary
 	r.Digest, r.Summary = plan.Digest, &summary
+	r.unknownConfigurations = plan.UnknownConfigurations()
 }
 
 // Left reports whether the run found differences that it did not repair.

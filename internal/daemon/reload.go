@@ -24,7 +24,8 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	s := &setup{cfg: cfg}
 	var err error
 	s.r, err = reconcile.New(cfg, reconcile.Options{
-		Environ: d.opts.Environ, Commands: d.opts.Commands, Logger: d.runner.log, Observer: d.metrics, Transport: d.base, After: d.runner.r, Every: cfg.Orgs.Every,
+		Environ: d.opts.Environ, Commands: d.opts.Commands, Logger: d.runner.log, Observer: d.metrics.aerial, OrgObserver: d.metrics.orgAPI,
+		Transport: d.base, After: d.runner.r, Every: cfg.Orgs.Every,
 	})
 	if err != nil {
 		return nil, err

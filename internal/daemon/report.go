@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
@@ -38,7 +39,7 @@ func errorAttrs(err error) []any {
 // logged is what was logged last, so that a run logs only what has changed.
 type logged struct {
 	drift   []Drift
-	unknown map[string]bool   // by org
+	unknown unread
 	last    map[string]string // by subject
 }
 
@@ -54,31 +55,21 @@ func (l *logged) changed(subject, now string) bool {
 }
 
 // reportDrift reports the differences that a run found and did not repair, in
-// status, metrics and log.
-func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
+// status, metrics and log. configured is when what the plan knows of the orgs'
+// configuration was read.
+func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured time.Time) {
 	now := u.now().UTC()
+	drift := driftOf(plan, result)
 	counts := fleetOf(plan, drift)
-	unknown := map[string]bool{}
-	for i := range plan.Unknown {
-		unknown[plan.Unknown[i].Org] = true
-	}
+	unknown := unreadOf(plan)
 	drift = withOld(drift, u.logged.drift, unknown)
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	u.logged.drift = drift
-	u.tracker.compared(plan, drift, now)
-	u.metrics.compared(drift, counts)
+	u.tracker.compared(plan, drift, now, configured)
+	u.metrics.compared(drift, counts, objectsOf(plan, result))
 
-	var unread []diff.Unknown
-	for _, o := range plan.Unknown {
-		if !u.logged.unknown[o.Org] {
-			unread = append(unread, o)
-		}
-	}
+	u.logUnknown(plan.Unknown)
 	u.logged.unknown = unknown
-	few(len(unread), func(i int) {
-		o := &unread[i]
-		u.log.Warn("org can't be read, and is left alone", "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
-	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 
 	// A failed change was logged when it failed.
 	news = slices.DeleteFunc(news, func(d Drift) bool { return d.Error != "" })
@@ -95,6 +86,22 @@ func (u *runner) reportDrift(plan *diff.Plan, drift []Drift) {
 			u.log.Warn("a guard refuses the plan", "guard", plan.Refusals[i].Guard, "message", plan.Refusals[i].Message)
 		}, func(left int) { u.log.Warn("guards refuse the plan for more reasons", "more", left) })
 	}
+}
+
+// logUnknown logs the orgs that can't be read now, and could before.
+func (u *runner) logUnknown(all []diff.Unknown) {
+	all = slices.DeleteFunc(slices.Clone(all), func(o diff.Unknown) bool {
+		part, known := u.logged.unknown[o.Org]
+		return known && part == o.Part
+	})
+	few(len(all), func(i int) {
+		o := &all[i]
+		msg := "org can't be read, and is left alone"
+		if o.Part == diff.PartConfiguration {
+			msg = "the org's configuration can't be read, and is left alone"
+		}
+		u.log.Warn(msg, "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
+	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 }
 
 // noteLines returns the notes as one text; "" for none.
@@ -115,10 +122,13 @@ func (d *Drift) attrs() []any {
 // changed reports the outcome of a change as soon as it is known.
 func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	u.metrics.change(o)
-	attrs := append([]any{
-		"org", c.Org, "orgID", o.OrgID, "action", string(c.Action),
-		"before", report.Value(c.Before, nil), "after", report.Value(c.After, nil),
-	}, nonEmpty("error", o.Error, "hint", o.Hint)...)
+	attrs := []any{"org", c.Org, "orgID", o.OrgID, "action", string(c.Action)}
+	if c.Kind != "" {
+		attrs = append(attrs, nonEmpty("field", c.Field(), "paths", pathsOf(&c))...)
+	} else {
+		attrs = append(attrs, "before", report.Value(c.Before, nil), "after", report.Value(c.After, nil))
+	}
+	attrs = append(attrs, nonEmpty("error", o.Error, "hint", o.Hint)...)
 	switch o.Result {
 	case apply.Applied:
 		u.log.Info("change applied", attrs...)
@@ -131,6 +141,15 @@ func (u *runner) changed(c diff.Change, o apply.Outcome) {
 	default: // blocked: logged as drift, once
 		u.log.Debug("change blocked", append(attrs, "blocked", c.Blocked)...)
 	}
+}
+
+// pathsOf returns the fields of an object that a change writes, without their values.
+func pathsOf(c *diff.Change) string {
+	var paths []string
+	for i := range c.Fields[:min(len(c.Fields), maxWords)] {
+		paths = append(paths, c.Fields[i].Path)
+	}
+	return strings.Join(paths, ", ")
 }
 
 // logStale logs that the newest desired state is not in force, or that the

@@ -154,7 +154,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	if result != nil {
 		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
-	u.reportDrift(plan, driftOf(plan, result))
+	u.reportDrift(plan, result, u.r.ConfigurationRead())
 	rec.Result = resultOf(plan, result, err)
 	switch {
 	case errors.Is(err, apply.ErrRefused):

@@ -62,6 +62,10 @@ type Status struct {
 	// Compared is when the account was last compared with the desired state:
 	// all below is as of then. Null before the first time.
 	Compared *time.Time `json:"compared"`
+	// ConfigurationRead is when the configuration of orgs was read that this
+	// comparison is about, of several times the first, if an earlier run did so; null
+	// if that run read all of it.
+	ConfigurationRead *time.Time `json:"configurationRead"`
 	// Summary is that of the plan of that run, before anything was applied.
 	Summary *diff.Summary `json:"summary"`
 	// Totals counts the lists that follow, which have at most 1,000 items each.
@@ -88,12 +92,15 @@ type Status struct {
 
 // Totals are the lengths of lists before they were cut.
 type Totals struct {
-	Drift     int `json:"drift"`
-	Unknown   int `json:"unknown"`
-	Unmanaged int `json:"unmanaged"`
-	Refusals  int `json:"refusals"`
-	Notes     int `json:"notes"`
-	Alarms    int `json:"alarms"`
+	Drift   int `json:"drift"`
+	Unknown int `json:"unknown"`
+	// UnknownConfigurations are those of Unknown of which only the configuration could
+	// not be read.
+	UnknownConfigurations int `json:"unknownConfigurations"`
+	Unmanaged             int `json:"unmanaged"`
+	Refusals              int `json:"refusals"`
+	Notes                 int `json:"notes"`
+	Alarms                int `json:"alarms"`
 }
 
 // ConfigInForce describes the config that the daemon runs with.
@@ -193,14 +200,20 @@ func (t *statusTracker) suspended(active []freeze.Suspension) {
 	t.update(func(s *Status) { s.Suspensions = active })
 }
 
-// compared sets what a run found and did not repair.
-func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at time.Time) {
+// compared sets what a run found and did not repair. configured is when what it knows of
+// the orgs' configuration was read.
+func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at, configured time.Time) {
 	summary := plan.Summary // a pointer into the plan would keep all of it in memory
 	t.update(func(s *Status) {
-		s.Compared, s.Summary = &at, &summary
+		s.Compared, s.Summary, s.ConfigurationRead = &at, &summary, nil
+		if plan.Summary.Objects != nil && s.Running != nil && configured.Before(s.Running.Started) {
+			configured = configured.UTC()
+			s.ConfigurationRead = &configured
+		}
 		s.Totals = Totals{
 			Drift: len(drift), Unknown: len(plan.Unknown), Unmanaged: len(plan.Unmanaged),
-			Refusals: len(plan.Refusals), Notes: len(plan.Notes), Alarms: s.Totals.Alarms,
+			UnknownConfigurations: plan.UnknownConfigurations(),
+			Refusals:              len(plan.Refusals), Notes: len(plan.Notes), Alarms: s.Totals.Alarms,
 		}
 		s.Drift, s.Unknown, s.Unmanaged = first(drift), first(plan.Unknown), first(plan.Unmanaged)
 		s.Refusals, s.Notes = first(plan.Refusals), first(plan.Notes)

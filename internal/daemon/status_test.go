@@ -60,7 +60,7 @@ func testTracker() *statusTracker {
 	b.begin(Running{ID: first.ID, Trigger: first.Trigger, Started: first.Started})
 	b.end(first, nil)
 	b.begin(Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
-	b.compared(plan, drift, noon.Add(2*time.Second))
+	b.compared(plan, drift, noon.Add(2*time.Second), noon)
 	b.end(second, &InForce{Commit: second.Commit, Signer: second.Signer, Since: noon.Add(-time.Hour), Stale: stale})
 	b.suspended([]freeze.Suspension{
 		{Orgs: []string{"*.oktapreview.com", "acme-x.okta.com"}, Reason: "load <test>", Owner: "ada@acme.example"},

@@ -106,7 +106,9 @@ type worldOptions struct {
 	extra  string // more lines of config
 	parent string // url, and domain if any, of the parent; acme.okta.com's when empty
 	scopes []string
-	seed   *simulator.Seed
+	// orgScopes are those of a service app that every org has; none if it is empty.
+	orgScopes []string
+	seed      *simulator.Seed
 	// watch, where not nil, is put before the simulator.
 	watch   *secrets
 	latency time.Duration
@@ -124,7 +126,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.seed == nil {
 		o.seed = testSeed()
 	}
-	c := simulatortest.Config{Seed: o.seed, Scopes: o.scopes, Options: simulator.Options{Latency: o.latency, Now: o.now}}
+	c := simulatortest.Config{Seed: o.seed, Scopes: o.scopes, OrgScopes: o.orgScopes, Options: simulator.Options{Latency: o.latency, Now: o.now}}
 	sim := simulatortest.New(t, c)
 	base := sim.RoundTripper()
 	if o.watch != nil {

@@ -106,6 +106,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	if err := checkAccount(head, actual, opts); err != nil {
 		return nil, nil, err
 	}
+	opts.Filter = opts.For(head)
 	orgs, err := filteredPairs(base, head, actual, opts)
 	if err != nil {
 		return nil, nil, err
@@ -150,7 +151,7 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
 	p.Summary = summarize(p, len(head.Orgs), len(all), inSync)
 	p.Summary.Writable = writable
-	p.Summary.Objects = countAll(all)
+	p.countObjects(all)
 	return p, orgs, nil
 }
 
@@ -164,29 +165,29 @@ func (p *Plan) add(all []*orgDiff) (locked []orgLockout) {
 	p.Changes = slices.Grow(p.Changes, changes) // there may be hundreds of thousands
 	for _, d := range all {
 		p.Changes = append(p.Changes, d.changes...)
+		why := d.locked()
+		d.changes = nil // the plan has them
 		p.Unfixable = append(p.Unfixable, d.unfixable...)
 		p.Unknown = append(p.Unknown, d.unknown...)
 		p.Notes = append(p.Notes, d.notes...)
-		if why := d.locked(); len(why) > 0 {
+		if len(why) > 0 {
 			locked = append(locked, orgLockout{d.org.Domain, why})
 		}
 	}
 	return locked
 }
 
-// countAll counts the objects of all orgs; nil if none declares any.
-func countAll(all []*orgDiff) *ObjectSummary {
-	var s ObjectSummary
+// countObjects counts the objects of all orgs, if any declares some.
+func (p *Plan) countObjects(all []*orgDiff) {
 	for _, d := range all {
-		s.Declared += d.objects.Declared
-		s.InSync += d.objects.InSync
-		s.Unmanaged += d.objects.Unmanaged
-		s.Unknown += d.objects.Unknown
+		for kind, n := range d.objects {
+			if p.Objects == nil {
+				p.Objects, p.Summary.Objects = map[string]ObjectSummary{}, &ObjectSummary{}
+			}
+			p.Objects[kind] = p.Objects[kind].plus(n)
+			*p.Summary.Objects = p.Summary.Objects.plus(n)
+		}
 	}
-	if s == (ObjectSummary{}) {
-		return nil
-	}
-	return &s
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {
@@ -316,13 +317,13 @@ func enumerate(names []string) string {
 // renameAccount plans the account's name; before is the zero Value if it is unknown.
 func (p *Plan) renameAccount(desired *state.Desired, before Value, opts Options) {
 	name := desired.Account.Name
-	if len(opts.Only) == 0 && name != "" && name != before.Text() {
+	if !opts.declaredOnly() && name != "" && name != before.Text() {
 		p.Changes = append(p.Changes, Change{Action: RenameAccount, Before: before, After: Text(name), Blocked: reason(opts.Held, "")})
 	}
 }
 
 func unmanaged(desired *state.Desired, actual *state.Actual, live *index, opts Options) []Unmanaged {
-	if len(opts.Only) > 0 {
+	if opts.declaredOnly() {
 		return nil
 	}
 	declared := map[string]bool{}

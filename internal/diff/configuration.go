@@ -76,12 +76,35 @@ func (c *Configuration) judge(live *objects.Live, own []netip.Prefix) {
 	}
 	before, after := newSituation(live), newSituation(objects.After(live, all))
 	c.Risks = risks(before, after, all)
-	c.Lockouts = lockouts(before, after, own)
+	c.Lockouts = lockouts(before, live, all, own)
 	c.LockoutsKept = c.Lockouts
 	kept := slices.DeleteFunc(slices.Clone(all), func(d objects.Difference) bool { return d.Loses() })
 	if len(kept) < len(all) {
-		c.LockoutsKept = lockouts(before, newSituation(objects.After(live, kept)), own)
+		c.LockoutsKept = lockouts(before, live, kept, own)
 	}
+}
+
+// ToJudge returns what has to be read of an org to judge whether its differences lock
+// people out: where one is about who may sign in, the rules of all sign-on policies, and
+// the names of the groups that these are for. It is empty if there is no such difference.
+// live is what was read so far.
+func (c *Configuration) ToJudge(live *objects.Live) objects.Reads {
+	if c.Head == nil || !slices.ContainsFunc(c.Head.Differences, func(d objects.Difference) bool { return d.Ref.Type == typeSignOn }) {
+		return objects.Reads{}
+	}
+	policies := objects.ByName(kindPolicies)
+	reads := objects.Reads{
+		Kinds:   []*objects.Kind{objects.ByName(kindGroups), policies},
+		Types:   map[*objects.Kind][]string{policies: {typeSignOn}},
+		Parents: map[objects.Ref]bool{},
+		BuiltIn: true,
+	}
+	for _, o := range live.Objects {
+		if o.Ref.Kind == policies && o.Ref.Type == typeSignOn {
+			reads.Parents[o.Ref] = true
+		}
+	}
+	return reads
 }
 
 // unclear returns why declared and live objects can't be matched, with the place of
@@ -315,6 +338,7 @@ func (d *orgDiff) configure(org *state.Org, opts Options) {
 // writeObjects adds the differences of the org's configuration to its changes.
 func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[int][]string) {
 	d.needs = map[string][]objects.Ref{}
+	d.changes = slices.Grow(d.changes, len(all.Differences))
 	for i := range all.Differences {
 		c := changeOf(&all.Differences[i])
 		c.OrgID, c.ClientID, c.Risks = orgID, d.org.ClientID, risks[i]
@@ -330,9 +354,13 @@ func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[
 		u := &all.Unfixable[i]
 		declared, actual := sidesOf(u)
 		d.cannotFix(fieldOfObject(u.Ref, u.Path), declared, actual)
-		d.unfixable[len(d.unfixable)-1].Reason = u.Reason
+		no := &d.unfixable[len(d.unfixable)-1]
+		no.Reason, no.Kind, no.Object = u.Reason, u.Ref.PlanKind(), u.Ref.Object()
 	}
-	d.objects = ObjectSummary{Declared: all.Declared, InSync: all.InSync, Unmanaged: all.Unmanaged}
+	d.objects = map[string]ObjectSummary{}
+	for kind, n := range all.Kinds {
+		d.objects[kind] = ObjectSummary{Declared: n.Declared, InSync: n.InSync, Unmanaged: n.Unmanaged}
+	}
 	slices.SortStableFunc(d.changes, compareChanges)
 }
 
@@ -415,16 +443,28 @@ func (u *Unfixable) ofObject() bool { return strings.Contains(u.Field, "/") }
 func (d *orgDiff) configureLater() {
 	switch {
 	case len(d.changes) == 0: // it is gone, as declared
-		d.objects = ObjectSummary{}
-	case d.objects.Declared > 0:
+		d.objects = nil
+	case len(d.objects) > 0:
 		d.note("its configuration comes in the run after the one that links it")
 	}
 }
 
-// unknownObjects counts the objects of an org until they are compared.
-func unknownObjects(org *state.DesiredOrg) ObjectSummary {
-	n := countObjects(org)
-	return ObjectSummary{Declared: n, Unknown: n}
+// unknownObjects counts the objects of an org by kind until they are compared.
+func unknownObjects(org *state.DesiredOrg) map[string]ObjectSummary {
+	return countKinds(declaredBy(org), ObjectSummary{Declared: 1, Unknown: 1})
+}
+
+// countKinds counts declared objects by kind, each as one; nil if there are none.
+func countKinds(d *objects.Declared, one ObjectSummary) map[string]ObjectSummary {
+	if len(d.Objects) == 0 {
+		return nil
+	}
+	all := map[string]ObjectSummary{}
+	for _, o := range d.Objects {
+		kind := o.Ref.PlanKind()
+		all[kind] = all[kind].plus(one)
+	}
+	return all
 }
 
 // jsonText returns a value of an object as compact JSON.

@@ -26,6 +26,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	if err := checkManifestAccount(head, opts.Account); err != nil {
 		return nil, err
 	}
+	opts.Filter = opts.For(head)
 	orgs, err := filteredPairs(base, head, nil, opts)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
-	p.Summary.Objects = countAll(all)
+	p.countObjects(all)
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }
@@ -172,7 +173,7 @@ func (p *Plan) review(kind ReviewKind, base, head *state.Desired, orgs []pair, s
 		}
 	}
 
-	if len(opts.Only) == 0 {
+	if !opts.declaredOnly() {
 		for _, d := range accountChanges(base, head) {
 			if !shown[place{"", d.field}] {
 				r.Settings = append(r.Settings, Setting{"", d.field, d.base, d.head})

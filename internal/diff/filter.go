@@ -10,14 +10,38 @@ import (
 	"reconciler/internal/strictyaml"
 )
 
-// Filter selects orgs by their domains, in any case.
+// Filter selects orgs by their domains, in any case, and by their labels.
 type Filter struct {
 	// Only, where not empty, are the only orgs that are selected. The account
 	// itself is not then.
 	Only []string
 	// Exclude are orgs that are not selected.
 	Exclude []string
+	// Labels selects orgs by the labels that they are declared with; in a review, by the
+	// head. The account itself is not selected then. See For.
+	Labels state.Selector
+	// labelled are the domains of the orgs that Labels selects.
+	labelled map[string]bool
 }
+
+// For returns the filter for the orgs that head declares. Until then, none has any
+// labels.
+func (f Filter) For(head *state.Desired) Filter {
+	if f.Labels.IsZero() {
+		return f
+	}
+	f.labelled = map[string]bool{}
+	for i := range head.Orgs {
+		if o := &head.Orgs[i]; f.Labels.Has(o.Labels) {
+			f.labelled[o.Domain] = true
+		}
+	}
+	return f
+}
+
+// declaredOnly reports whether only some of the declared orgs are selected, and not the
+// account.
+func (f Filter) declaredOnly() bool { return len(f.Only) > 0 || !f.Labels.IsZero() }
 
 // Has reports whether the org with this domain, or any of these, is selected.
 func (f Filter) Has(domains ...string) bool {
@@ -26,7 +50,8 @@ func (f Filter) Has(domains ...string) bool {
 			return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, domain) })
 		})
 	}
-	return (len(f.Only) == 0 || in(f.Only)) && !in(f.Exclude)
+	labelled := f.Labels.IsZero() || slices.ContainsFunc(domains, func(domain string) bool { return f.labelled[domain] })
+	return labelled && (len(f.Only) == 0 || in(f.Only)) && !in(f.Exclude)
 }
 
 var errNoOrgLeft = errors.New("no declared org is left: the filters leave out all of them")

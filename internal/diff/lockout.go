@@ -14,6 +14,7 @@ import (
 // The kinds and types of objects that decide who can sign in.
 const (
 	kindZones    = "networkZones"
+	kindGroups   = "groups"
 	kindPolicies = "policies"
 	kindRules    = "policyRules"
 
@@ -65,20 +66,86 @@ func policyOf(rule objects.Ref) objects.Ref {
 // the same, whatever they say.
 type lockout struct{ key, text string }
 
-// lockouts returns what keeps people, or us, out of an org after a change and didn't
-// before it.
-func lockouts(before, after *situation, own []netip.Prefix) []string {
-	had := map[string]bool{}
-	for _, l := range before.lockouts(own) {
-		had[l.key] = true
-	}
-	var all []string
-	for _, l := range after.lockouts(own) {
-		if !had[l.key] {
-			all = append(all, l.text)
+// lockouts returns what keeps people, or us, out of an org after any of the changes, in
+// their order, and didn't before them: if the next one fails, it stays like that.
+func lockouts(before *situation, live *objects.Live, all []objects.Difference, own []netip.Prefix) []string {
+	had, end := before.keys(own), newSituation(objects.After(live, all)).keys(own)
+	var reasons []string
+	for _, d := range stepsOf(all, before) {
+		live = objects.After(live, []objects.Difference{d})
+		for _, l := range newSituation(live).lockouts(own) {
+			switch {
+			case had[l.key]:
+				continue
+			case !end[l.key]:
+				l.text += ", until the changes that come after it are made"
+			}
+			had[l.key] = true
+			reasons = append(reasons, l.text)
 		}
 	}
-	return all
+	return reasons
+}
+
+// keys returns the keys of the lockouts that there are.
+func (s *situation) keys(own []netip.Prefix) map[string]bool {
+	keys := map[string]bool{}
+	for _, l := range s.lockouts(own) {
+		keys[l.key] = true
+	}
+	return keys
+}
+
+// added returns the reasons of the lockouts that another situation doesn't have.
+func (s *situation) added(before *situation, own []netip.Prefix) []string {
+	had := before.keys(own)
+	var reasons []string
+	for _, l := range s.lockouts(own) {
+		if !had[l.key] {
+			reasons = append(reasons, l.text)
+		}
+	}
+	return reasons
+}
+
+// stepsOf returns the writes of the changes that decide who gets in, in their order.
+func stepsOf(all []objects.Difference, before *situation) []objects.Difference {
+	var steps []objects.Difference
+	for i := range all {
+		if d := &all[i]; before.decides(d) {
+			steps = append(steps, writesOf(d)...)
+		}
+	}
+	return steps
+}
+
+// decides reports whether a change is about who gets in.
+func (s *situation) decides(d *objects.Difference) bool {
+	switch d.Ref.Kind.Name {
+	case kindPolicies, kindRules:
+		return d.Ref.Type == typeSignOn || d.Ref.Type == typeEnroll
+	case kindZones:
+		usage := func(f objects.FieldChange) bool { return f.Path == "usage" }
+		return blocks(s.body(d.Ref)) || slices.ContainsFunc(d.Fields, usage)
+	}
+	return false
+}
+
+// writesOf returns the writes of a change, in their order: a new object is ACTIVE at
+// first where Okta takes no other status, an object is deactivated before the rest of it
+// is written, and activated after.
+func writesOf(d *objects.Difference) []objects.Difference {
+	at := slices.IndexFunc(d.Fields, func(f objects.FieldChange) bool { return f.Path == "status" })
+	if at < 0 || len(d.Fields) == 1 || d.Op == objects.Create && d.Ref.Kind.API.CreateInactive != "" {
+		return []objects.Difference{*d}
+	}
+	status, rest := *d, *d
+	status.Op, status.Fields = objects.Update, d.Fields[at:at+1]
+	rest.Fields = slices.Delete(slices.Clone(d.Fields), at, at+1)
+	if d.Op == objects.Update && status.Fields[0].After == inactive {
+		return []objects.Difference{status, rest}
+	}
+	return []objects.Difference{rest, status}
 }
 
 func (s *situation) lockouts(own []netip.Prefix) []lockout {

@@ -192,10 +192,16 @@ func TestObjectsInPlan(t *testing.T) {
 	if d := cmp.Diff(&diff.ObjectSummary{Declared: 6, InSync: 1, Unmanaged: 1}, plan.Summary.Objects); d != "" {
 		t.Error(d)
 	}
+	kinds := map[string]diff.ObjectSummary{
+		"networkZones": {Declared: 3, Unmanaged: 1}, "groups": {Declared: 1}, "settings": {Declared: 1}, "behaviors": {Declared: 1, InSync: 1},
+	}
+	if d := cmp.Diff(kinds, plan.Objects); d != "" {
+		t.Error(d)
+	}
 	if s := plan.Summary; s.InSync != 2 || s.Changes != 5 || s.Destructive != 2 || s.Unfixable != 1 || s.Writable != 3 {
 		t.Errorf("%+v", s)
 	}
-	if u := plan.Unfixable; len(u) != 1 || u[0].Field != "networkZones/Moved: type" || u[0].Desired != `"IP"` || u[0].Actual != `"DYNAMIC"` || u[0].Reason == "" {
+	if u := plan.Unfixable; len(u) != 1 || u[0].Field != "networkZones/Moved: type" || u[0].Desired != `"IP"` || u[0].Actual != `"DYNAMIC"` || u[0].Reason == "" || u[0].Kind != "networkZones" || u[0].Object != "Moved" {
 		t.Errorf("%+v", u)
 	}
 	got, err := json.Marshal(plan.Changes[1])

@@ -103,9 +103,9 @@ type orgDiff struct {
 	unfixable []Unfixable
 	unknown   []Unknown
 	notes     []Note
-	// objects counts those of the org's configuration; lockouts and lockoutsKept are
-	// those of Configuration.
-	objects                ObjectSummary
+	// objects counts those of the org's configuration by kind; lockouts and
+	// lockoutsKept are those of Configuration.
+	objects                map[string]ObjectSummary
 	lockouts, lockoutsKept []string
 	// needs are the objects that must be written before others, by the others' fields.
 	needs map[string][]objects.Ref

@@ -2,8 +2,6 @@ package diff
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -64,6 +62,9 @@ type Plan struct {
 	// Products maps the ids of the products in the plan to their names: the
 	// manifests' name where there is one, else Okta's.
 	Products map[string]string `json:"products,omitempty"`
+	// Objects are those that Summary.Objects counts, by kind. Saved plans don't have
+	// them.
+	Objects map[string]ObjectSummary `json:"-"`
 }
 
 // PlanVersion is the version of the plan's JSON form that this program writes
@@ -104,6 +105,10 @@ type ObjectSummary struct {
 	InSync    int `json:"inSync"`
 	Unmanaged int `json:"unmanaged"`
 	Unknown   int `json:"unknown"`
+}
+
+func (s ObjectSummary) plus(t ObjectSummary) ObjectSummary {
+	return ObjectSummary{s.Declared + t.Declared, s.InSync + t.InSync, s.Unmanaged + t.Unmanaged, s.Unknown + t.Unknown}
 }
 
 // Change is one call to be made.
@@ -278,6 +283,10 @@ type Unfixable struct {
 	Reason string `json:"reason,omitempty"`
 	// Origin says, in a review, where the difference comes from; empty otherwise.
 	Origin Origin `json:"origin,omitempty"`
+	// Kind and Object name the object that differs; empty for the org itself. Saved
+	// plans don't have them.
+	Kind   string `json:"-"`
+	Object string `json:"-"`
 }
 
 // Note is something that somebody should do about an org.
@@ -336,13 +345,20 @@ func (p *Plan) Empty() bool {
 // NothingRead reports whether not one of the declared orgs could be read. An org of which
 // only a part could not be read is none of these.
 func (p *Plan) NothingRead() bool {
-	whole := 0
+	whole := len(p.Unknown) - p.UnknownConfigurations()
+	return whole > 0 && whole == p.Summary.Orgs
+}
+
+// UnknownConfigurations returns how many of the unknown orgs are so only because their
+// configuration could not be read.
+func (p *Plan) UnknownConfigurations() int {
+	n := 0
 	for i := range p.Unknown {
-		if p.Unknown[i].Part == "" {
-			whole++
+		if p.Unknown[i].Part == PartConfiguration {
+			n++
 		}
 	}
-	return whole > 0 && whole == p.Summary.Orgs
+	return n
 }
 
 // Differs reports whether there is a known difference between desired and
@@ -385,17 +401,4 @@ func (p *Plan) Seal() error {
 	digest, err := p.computeDigest()
 	p.Digest = digest
 	return err
-}
-
-// computeDigest returns the plan's digest. It covers everything but the digest
-// itself, so that an edited plan is detected.
-func (p *Plan) computeDigest() (string, error) {
-	bare := *p
-	bare.Digest = ""
-	data, err := json.Marshal(&bare)
-	if err != nil {
-		return "", fmt.Errorf("computing the plan's digest: %w", err)
-	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }

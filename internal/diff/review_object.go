@@ -18,7 +18,7 @@ func (p *pair) declareObjects(d *orgDiff, org *state.Org, guards *Guards) {
 		return
 	}
 	if before == after {
-		d.objects = ObjectSummary{Declared: len(after.Objects), InSync: len(after.Objects)}
+		d.objects = countKinds(after, ObjectSummary{Declared: 1, InSync: 1})
 		return
 	}
 	c := &Configuration{Head: objects.CompareDeclared(before, after)}
@@ -26,7 +26,7 @@ func (p *pair) declareObjects(d *orgDiff, org *state.Org, guards *Guards) {
 		was, is := newSituation(asLive(before)), newSituation(asLive(after))
 		was.partial, is.partial = true, true
 		c.Risks = risks(was, is, c.Head.Differences)
-		d.lockouts = lockouts(was, is, guards.OwnAddresses)
+		d.lockouts = is.added(was, guards.OwnAddresses)
 		d.lockoutsKept = d.lockouts
 	}
 	d.writeObjects(d.org.ID, c.Head, c.Risks)

@@ -56,14 +56,9 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 	default:
 		_, _ = in.Discard(len(start) - len(plain)) // they were read
 	}
-	dec := json.NewDecoder(in)
-	dec.DisallowUnknownFields()
-	var p Plan
-	if err := dec.Decode(&p); err != nil {
-		return nil, fmt.Errorf("not a plan: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("not a plan: there is more after its end")
+	p, err := decodePlan(in)
+	if err != nil {
+		return nil, err
 	}
 	if p.Version != PlanVersion {
 		return nil, fmt.Errorf("a plan of version %d; this program reads version %d", p.Version, PlanVersion)
@@ -89,7 +84,7 @@ func ReadPlan(r io.Reader) (*Plan, error) {
 	if !slices.IsSortedFunc(p.Changes, compareChanges) {
 		return nil, stale("the plan was edited: its changes are not in order")
 	}
-	return &p, nil
+	return p, nil
 }
 
 // applicable returns an error for a declared review, which isn't based on live

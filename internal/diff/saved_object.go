@@ -17,7 +17,7 @@ func onceEach(changes []Change) error {
 		org string
 		op  objectOp
 	}
-	seen := map[once]bool{}
+	seen := make(map[once]bool, len(changes))
 	for i := range changes {
 		c := &changes[i]
 		d, ok := c.Difference()

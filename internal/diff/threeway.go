@@ -87,7 +87,7 @@ func (s *side) declares(field string) Value {
 func (p *Plan) attribute(base, head *state.Desired, orgs []pair, actual *state.Actual, opts Options) []Settled {
 	live := newIndex(actual)
 	settled := []Settled{}
-	if len(opts.Only) == 0 {
+	if !opts.declaredOnly() {
 		settled = appendSettled(settled, "", FieldAccountName, base.Account.Name, head.Account.Name, actual.Account.Name)
 	}
 	sides := map[string]*side{"": accountSide(base, head, actual)}

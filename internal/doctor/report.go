@@ -32,6 +32,8 @@ type Check struct {
 	// Details are what a message has no room for, such as all mistakes of the
 	// manifests. They are in the JSON form only.
 	Details []string `json:"details,omitempty"`
+	// Shown is how many of the Details after the first are lines of the text as well.
+	Shown int `json:"-"`
 }
 
 // reportVersion is that of the JSON form. A new field doesn't raise it.
@@ -81,7 +83,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // nameWidth is the width of the column of names; a parent may have a longer one.
 const nameWidth = len("aerial account")
 
-// Line returns one line of text for a check, without the line end.
+// Line returns the text for a check, without the last line end: one line, unless several
+// things failed that have nothing in common.
 func (c *Check) Line(color bool) string {
 	status, hint := fmt.Sprintf("%-7s", c.Status), "hint:"
 	if color {
@@ -91,6 +94,9 @@ func (c *Check) Line(color bool) string {
 	line := fmt.Sprintf("%s  %-*s  %s", status, nameWidth, c.Name, c.Message)
 	if c.Hint != "" {
 		line += "; " + hint + " " + c.Hint
+	}
+	for _, detail := range c.Details[min(1, len(c.Details)):][:c.Shown] {
+		line += fmt.Sprintf("\n%*s%s", len("failure")+nameWidth+4, "", detail)
 	}
 	return line
 }

@@ -48,6 +48,9 @@ type Access struct {
 	log    *slog.Logger
 	held   func(domain string) string
 	client *org.Client
+	// inactive are the objects that changes by client leave INACTIVE.
+	inactive *inactive
+	keys     keyReader
 }
 
 // AccessOptions are what an Access needs beside the config.
@@ -61,6 +64,9 @@ type AccessOptions struct {
 	Logger *slog.Logger
 	// Observer observes the calls; nil is allowed.
 	Observer rest.Observer
+
+	// after, where not nil, is the Access that this one takes the place of.
+	after *Access
 }
 
 // OpenAccess returns the way into the orgs of a config, as the journal has it. It opens
@@ -76,11 +82,18 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 	if base == nil {
 		base = aerial.BaseTransport(cfg.Orgs.CallsPerOrg)
 	}
+	a.inactive = &inactive{account: cfg.Aerial.AccountID, log: a.log}
+	if cfg.State.Dir != "" {
+		a.inactive.journal = j
+	}
+	if opts.after != nil {
+		a.inactive = opts.after.inactive
+	}
 	var err error
 	a.client, err = org.New(org.Options{
 		URL: cfg.Orgs.URL, Keys: cfg.Orgs.Keys(), Transport: base, CallsPerOrg: cfg.Orgs.CallsPerOrg, Share: cfg.Orgs.Share,
 		Credentials: func(t objects.Target) (org.Credentials, error) { return a.Credentials(t.Domain, t.OrgID, t.ClientID) },
-		Logger:      a.log, Observer: opts.Observer,
+		Steps:       a.inactive, Logger: a.log, Observer: opts.Observer,
 	})
 	return a, err
 }
@@ -121,7 +134,7 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 	}
 	return org.Credentials{
 		ClientID: clientID, KeyID: c.KeyID, DPoP: c.DPoP,
-		Key: func() (auth.Key, error) { return ReadKey(key) },
+		Key: func() (auth.Key, error) { return a.keys.read(key) },
 	}, nil
 }
 
@@ -149,15 +162,6 @@ func (a *Access) token(domain, orgID string) (func() (string, error), error) {
 		return nil, err
 	}
 	return func() (string, error) { return reader.Read(newest) }, nil
-}
-
-// Check reads all that has to be read to compare what is declared for an org, and
-// returns why that can't be done: the org is another one, nothing signs in to it, or
-// something of it can't be read.
-func (a *Access) Check(ctx context.Context, o *state.DesiredOrg, orgID string) error {
-	target := objects.Target{Domain: o.Domain, OrgID: orgID, ClientID: o.ClientID}
-	_, err := a.client.Read(ctx, target, objects.ReadsOf(o.Config.Objects))
-	return err
 }
 
 // AccessRequest is a service app that is to be made.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -21,8 +22,9 @@ import (
 // configurations reads what orgs are configured with. Each org is compared as soon as
 // it was read, and only what differs is kept.
 type configurations struct {
-	client *org.Client
-	log    *slog.Logger
+	client   *org.Client
+	inactive *inactive
+	log      *slog.Logger
 	// concurrency is how many orgs are read at the same time.
 	concurrency int
 	// own are the addresses that no blocklist may hold.
@@ -31,19 +33,23 @@ type configurations struct {
 	every time.Duration
 	// kept is what was read, by org id.
 	kept map[string]kept
+	// oldest is when that of the last comparison was read which was read first.
+	oldest time.Time
 }
 
 // setConfigurations prepares reading and writing the configuration of orgs.
 func (r *Reconciler) setConfigurations(opts Options) error {
+	access := AccessOptions{Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.OrgObserver}
+	if opts.After != nil {
+		access.after = opts.After.access
+	}
 	var err error
-	r.access, err = OpenAccess(r.cfg, r.journal, AccessOptions{
-		Environ: opts.Environ, Transport: r.base, Logger: r.log, Observer: opts.Observer,
-	})
+	r.access, err = OpenAccess(r.cfg, r.journal, access)
 	if err != nil {
 		return err
 	}
 	r.configurations = configurations{
-		client: r.access.client, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
+		client: r.access.client, inactive: r.access.inactive, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
 		own: r.cfg.Guards.OwnAddresses,
 	}
 	return nil
@@ -62,19 +68,27 @@ type job struct {
 	target objects.Target
 	// base is nil outside of a review, or if the base doesn't declare the org.
 	base, head *state.DesiredOrg
-	found      *diff.Configuration
+	// left is what interrupted changes left INACTIVE.
+	left  leftover
+	found *diff.Configuration
 }
 
 // compare reads the configuration of the declared orgs that the filter has, and
-// returns what differs by their domains; nil if no org declares any. base is nil
-// outside of a review. An org that can't be read doesn't keep others from being read.
-// The error is that of ctx.
-func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, f Filter) (func(domain string) *diff.Configuration, error) {
-	jobs := configured(base, head, actual, f)
+// sets in opts what differs, by their domains, and notes on what interrupted changes
+// left. base is nil outside of a review. An org that can't be read doesn't keep others
+// from being read. The error is that of ctx, or of the journal.
+func (c *configurations) compare(ctx context.Context, base, head *state.Desired, actual *state.Actual, opts *diff.Options) error {
+	left, err := c.inactive.list()
+	if err != nil {
+		return err
+	}
+	jobs := configured(base, head, actual, opts.Filter)
+	opts.Notes = append(opts.Notes, unseen(left, jobs, actual, opts.Filter)...)
 	var g errgroup.Group
 	g.SetLimit(max(1, c.concurrency))
 	for i := range jobs {
 		j := &jobs[i]
+		j.left.all = left[j.target.OrgID]
 		if j.found = c.recent(j, base != nil); j.found != nil {
 			continue
 		}
@@ -84,18 +98,25 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
+	}
+	if base == nil {
+		c.keep(jobs)
 	}
 	if len(jobs) == 0 {
-		return nil, nil
+		return nil
 	}
 	all := make(map[string]*diff.Configuration, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
 		all[j.head.Domain] = j.found
-		c.keep(j, base != nil)
+		for _, one := range j.left.done {
+			c.inactive.settle(j.head.Domain, one)
+		}
+		opts.Notes = append(opts.Notes, j.left.notes(j.head.Domain)...)
 	}
-	return func(domain string) *diff.Configuration { return all[domain] }, nil
+	opts.Configuration = func(domain string) *diff.Configuration { return all[domain] }
+	return nil
 }
 
 // configured returns the orgs whose configuration is declared and can be read: they
@@ -158,17 +179,43 @@ func (c *configurations) read(ctx context.Context, j *job) {
 	if j.base != nil && j.base.Config != nil {
 		all = append(all[:len(all):len(all)], j.base.Config.Objects...)
 	}
-	live, err := c.client.Read(ctx, j.target, objects.ReadsOf(all))
-	if err != nil {
-		return
-	}
-	j.found = diff.CompareConfiguration(j.base, j.head, live, c.own)
+	j.found, err = c.judged(ctx, j.target, objects.ReadsOf(append(j.left.reads(), all...)), func(live *objects.Live) *diff.Configuration {
+		j.left.match(j.head, live, time.Now())
+		return diff.CompareConfiguration(j.left.declare(j.base), j.left.declare(j.head), live, c.own)
+	})
 }
 
-// recent returns what was found when the org was read last, if that still counts.
+// judged reads an org and compares it. If what differs is about who gets in, it reads
+// what is needed to judge that as well, and compares again; what is counted is still what
+// is declared and beside it.
+func (c *configurations) judged(
+	ctx context.Context, target objects.Target, reads objects.Reads, compare func(*objects.Live) *diff.Configuration,
+) (*diff.Configuration, error) {
+	live, err := c.client.Read(ctx, target, reads)
+	if err != nil {
+		return nil, err
+	}
+	found := compare(live)
+	more := found.ToJudge(live)
+	if reads.Has(more) {
+		return found, nil
+	}
+	if live, err = c.client.Read(ctx, target, reads.With(more)); err != nil {
+		return nil, fmt.Errorf("judging whether the changes lock people out: %w", err)
+	}
+	again := compare(live)
+	if again.Head != nil {
+		again.Head.CountAs(found.Head)
+	}
+	return again, nil
+}
+
+// recent returns what was found when the org was read last, if that still counts. It
+// counts a little less long than it is to: a run that begins just as it ceases to count
+// would miss it by seconds, and the next run may be far off.
 func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	k, found := c.kept[j.target.OrgID]
-	if !found || review || time.Since(k.at) >= c.every || k.target != j.target {
+	if !found || review || len(j.left.all) > 0 || time.Since(k.at) >= c.every-c.every/20 || k.target != j.target {
 		return nil
 	}
 	if k.declared != j.head.Config && !reflect.DeepEqual(k.declared, j.head.Config) {
@@ -177,19 +224,34 @@ func (c *configurations) recent(j *job, review bool) *diff.Configuration {
 	return k.found
 }
 
-// keep keeps what was found, unless the org has to be read anew in the next run.
-func (c *configurations) keep(j *job, review bool) {
-	if c.every <= 0 || review || j.found.Unknown != "" {
-		return
+// keep keeps what was found of the orgs that need not be read anew in the next run, and
+// nothing of others.
+func (c *configurations) keep(jobs []job) {
+	now := time.Now()
+	c.oldest = now
+	next := make(map[string]kept, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
+		k := c.kept[j.target.OrgID]
+		if k.found != j.found {
+			k = kept{at: now, target: j.target, found: j.found}
+		}
+		k.declared = j.head.Config // the same, but of the manifests that are in memory
+		if j.found.Unknown == "" && len(j.left.all) == 0 {
+			next[j.target.OrgID] = k
+		}
+		if k.at.Before(c.oldest) {
+			c.oldest = k.at
+		}
 	}
-	if k, found := c.kept[j.target.OrgID]; found && k.found == j.found {
-		return
+	if c.every > 0 {
+		c.kept = next
 	}
-	if c.kept == nil {
-		c.kept = map[string]kept{}
-	}
-	c.kept[j.target.OrgID] = kept{time.Now(), j.target, j.head.Config, j.found}
 }
+
+// ConfigurationRead returns when what the last plan knows of the configuration of orgs
+// was read; of several times, the first. See Options.Every.
+func (r *Reconciler) ConfigurationRead() time.Time { return r.configurations.oldest }
 
 // forget has an org read anew in the next run, because it was written to.
 func (c *configurations) forget(orgID string) { delete(c.kept, orgID) }
@@ -234,11 +296,10 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 		}
 	}()
 	defer rest.Recover(c.log, "comparing the configuration of "+changes[0].Org, &err)
-	live, err := c.client.Read(ctx, targetOf(changes), objects.ReadsFor(diffs))
-	if err != nil {
-		return nil
-	}
-	return diff.RecheckConfiguration(changes, live, c.own)
+	found, err = c.judged(ctx, targetOf(changes), objects.ReadsFor(diffs), func(live *objects.Live) *diff.Configuration {
+		return diff.RecheckConfiguration(changes, live, c.own)
+	})
+	return found
 }
 
 // differences returns what the changes of an org do to its objects, without blocked

@@ -127,7 +127,7 @@ func (r *Reconciler) Note(plan *diff.Plan, d *Desired, f Filter) error {
 	if errors.As(err, new(*journal.OvertakenError)) {
 		return err
 	}
-	return errors.Join(err, r.announce(plan, d, f))
+	return errors.Join(err, r.announce(plan, d, f.For(d.State)))
 }
 
 // Accept records that the commit of a plan came into force, and what Okta has said

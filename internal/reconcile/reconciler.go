@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/git/source"
 	"reconciler/internal/okta/aerial"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
@@ -38,8 +39,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Commands are the command lines that hints about the journal name.
 	Commands journal.Commands
-	// Observer observes the calls of the Aerial API; nil is allowed.
-	Observer aerial.Observer
+	// Observer observes the calls of the Aerial API, and OrgObserver those of the orgs'
+	// own APIs; nil is allowed.
+	Observer    aerial.Observer
+	OrgObserver rest.Observer
 	// Every is for how long the configuration of an org counts once it was read; 0
 	// reads it for each plan.
 	Every time.Duration
@@ -138,7 +141,7 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns the reason, such as strictyaml.Errors.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Filter selects orgs by their domains.
+// Filter selects orgs by their domains and labels.
 type Filter = diff.Filter
 
 func (r *Reconciler) openSource(manifests string) error {
@@ -217,6 +220,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		o.wait()
 		return nil, nil, err
 	}
+	f = f.For(desired.State)
 	o.wants = wanted(desired.State, f)
 	close(o.found)
 	opts, err := r.options(desired) // while the API is being read
@@ -237,8 +241,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
-	opts.Configuration, err = r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, f)
-	if err != nil {
+	if err := r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
 	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
@@ -347,7 +350,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 	if err != nil || !signed {
 		return plan, err
 	}
-	if opts.Configuration, err = r.configurations.compare(ctx, nil, desired, actual, Filter{}); err != nil {
+	if err := r.configurations.compare(ctx, nil, desired, actual, &opts); err != nil {
 		return nil, err
 	}
 	whole, err := diff.Compute(desired, actual, opts)
@@ -489,8 +492,11 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if hasObjects(plan) {
 		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
 		opts.Done = func(c diff.Change, o apply.Outcome) {
-			if c.Kind != "" {
+			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
 				r.configurations.forget(c.OrgID)
+			}
+			if o.Result == apply.Applied {
+				r.access.inactive.made(&c)
 			}
 			if done != nil {
 				done(c, o)

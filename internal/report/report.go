@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,12 +88,15 @@ type applied struct {
 }
 
 func writeJSON(w io.Writer, d Data) error {
-	var v any = d.Plan
+	j := diff.JSON{Indent: "  "}
 	if d.Result != nil {
-		v = applied{d.Plan, append([]apply.Outcome{}, d.Result.Outcomes...), d.Result.Interrupted}
+		j.Wrap = func(p *diff.Plan) any {
+			return applied{p, append([]apply.Outcome{}, d.Result.Outcomes...), d.Result.Interrupted}
+		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := j.Write(w, d.Plan); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
 }

@@ -23,7 +23,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -40,6 +39,7 @@ func main() {
 	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
+	part := flag.String("part", "", "only this part: drift, configuration, loading or git")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
 	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
 	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
@@ -52,7 +52,7 @@ func main() {
 	case *fetch != "":
 		err = fetchOnce(*fetch, *files)
 	default:
-		err = bench(*orgs, *latency, *runs, *large)
+		err = bench(*part, *orgs, *latency, *runs, *large)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -60,19 +60,41 @@ func main() {
 	}
 }
 
-func bench(orgs int, latency time.Duration, runs, large int) error {
+func bench(part string, orgs int, latency time.Duration, runs, large int) error {
 	dir, err := os.MkdirTemp("", "reconciler-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := driftCheck(dir, orgs, latency, runs); err != nil {
-		return err
+	program := filepath.Join(dir, "reconciler")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building the program (run bench from the top of the repository): %w", err)
 	}
-	if err := loading(dir, large, runs); err != nil {
-		return err
+	parts := []struct {
+		name string
+		run  func() error
+	}{
+		{"drift", func() error { return driftCheck(dir, program, orgs, latency, runs) }},
+		{"configuration", func() error { return configuration(dir, program, orgs, latency, runs) }},
+		{"loading", func() error { return loading(dir, large, runs) }},
+		{"git", func() error { return gitFetch(dir, runs) }},
 	}
-	return gitFetch(dir, runs)
+	known := false
+	for _, p := range parts {
+		if part != "" && part != p.name {
+			continue
+		}
+		known = true
+		if err := p.run(); err != nil {
+			return err
+		}
+	}
+	if !known {
+		return fmt.Errorf("there is no part %q", part)
+	}
+	return nil
 }
 
 // concurrency is the limit of concurrent calls of an Aerial account.
@@ -96,18 +118,9 @@ func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	for range concurrency {
 		g.Go(func() error {
 			for left.Add(-1) >= 0 {
-				req, err := http.NewRequest(http.MethodGet, srv.URL, nil)
-				if err != nil {
+				if err := bareCall(transport, srv.URL); err != nil {
 					return err
 				}
-				resp, err := transport.RoundTrip(req)
-				if err != nil {
-					return err
-				}
-				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-					return err
-				}
-				resp.Body.Close()
 			}
 			return nil
 		})
@@ -116,16 +129,25 @@ func bareLoop(calls int, latency time.Duration) (time.Duration, error) {
 	return time.Since(start), err
 }
 
+// bareCall makes a call, and reads the answer.
+func bareCall(transport *http.Transport, url string) error {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
 // driftCheck measures `reconciler diff` of an account that is in sync. The least
 // possible are the pages of the org list and one product read for each org, ten
 // calls at a time.
-func driftCheck(dir string, orgs int, latency time.Duration, runs int) error {
-	program := filepath.Join(dir, "reconciler")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "./cmd/reconciler")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("building the program (run bench from the top of the repository): %w", err)
-	}
+func driftCheck(dir, program string, orgs int, latency time.Duration, runs int) error {
 	seed := simulator.DefaultSeed(orgs)
 	access, err := simulator.Grant(seed, jose.RS256, false, "okta.accounts.read")
 	if err != nil {
@@ -225,19 +247,16 @@ func loading(dir string, orgs, runs int) error {
 		cmd := exec.Command(self, "-load", folder)
 		cmd.Stderr = os.Stderr
 		start := time.Now()
-		if err := cmd.Run(); err != nil {
+		peak, err := runProgram(cmd)
+		if err != nil {
 			return err
 		}
 		times = append(times, time.Since(start))
-		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			memory = append(memory, usage.Maxrss/1024)
-		}
+		memory = append(memory, peak)
 	}
 	fmt.Printf("\nLoading and comparing %d orgs with 10 products each (median of %d runs, whole process)\n", orgs, runs)
 	fmt.Printf("  time             %8.3f s\n", median(times).Seconds())
-	if len(memory) > 0 {
-		fmt.Printf("  memory           %8d MB at most\n", median(memory))
-	}
+	fmt.Printf("  memory           %8d MB at most\n", median(memory))
 	return nil
 }
 
@@ -306,6 +325,33 @@ func loadAndCompare(folder string) error {
 		return fmt.Errorf("%d changes for %d orgs", plan.Summary.Changes, len(desired.Orgs))
 	}
 	return nil
+}
+
+// runProgram runs a program, and returns how much memory it had at most, in MB. What the system
+// counts in the end (getrusage) begins with the memory of this process, so it is asked
+// all the time.
+func runProgram(cmd *exec.Cmd) (memory int64, err error) {
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			return memory, err
+		case <-time.After(5 * time.Millisecond):
+			memory = max(memory, peakOf(cmd.Process.Pid))
+		}
+	}
+}
+
+// peakOf returns how much memory a process had at most, in MB; 0 where there is no /proc.
+func peakOf(pid int) (mb int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may have ended
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	_, _ = fmt.Sscan(peak, &mb)
+	return mb / 1024
 }
 
 func median[T int64 | time.Duration](values []T) T {

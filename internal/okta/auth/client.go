@@ -63,6 +63,9 @@ type Options struct {
 	HTTP http.RoundTripper
 	// Timeout is that of one attempt at a token call; 0 means 30 seconds.
 	Timeout time.Duration
+	// Passing, where not nil, reports whether a refusal passes by itself, so that the
+	// token call is made again.
+	Passing func(*rest.Error) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Logger is told of renewals and retries; nil discards them.

@@ -75,7 +75,7 @@ func (x *exchange) do(ctx context.Context) (Token, error) {
 		Method: http.MethodPost, Endpoint: "token", URL: x.tokenURL,
 		Policy: rest.Policy{
 			Repeat: rest.Always, Timeout: x.opt.Timeout, MaxBody: maxAnswer,
-			Attempts: maxAttempts, Backoff: firstWait, Failing: retryBudget,
+			Attempts: maxAttempts, Backoff: firstWait, Failing: retryBudget, Passing: x.opt.Passing,
 		},
 		ContentType: "application/x-www-form-urlencoded",
 		MaySend:     x.form,

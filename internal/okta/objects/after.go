@@ -5,18 +5,29 @@ import "slices"
 // After returns what is live when the differences were written. live is not changed.
 // A new object whose status isn't declared has the one that Okta gives it.
 func After(live *Live, diffs []Difference) *Live {
-	after := &Live{OrgID: live.OrgID, Engine: live.Engine, Objects: slices.Clone(live.Objects)}
+	gone, updates := map[Ref]bool{}, make(map[Ref]*Difference, len(diffs))
 	for i := range diffs {
-		d := &diffs[i]
-		switch d.Op {
+		switch d := &diffs[i]; d.Op {
+		case Delete:
+			gone[d.Ref] = true
+		case Update:
+			updates[d.Ref] = d
+		}
+	}
+	after := &Live{OrgID: live.OrgID, Engine: live.Engine, Objects: make([]*LiveObject, 0, len(live.Objects))}
+	for _, l := range live.Objects {
+		if gone[l.Ref] || gone[l.Ref.root()] {
+			continue // an object that is made anew comes back below
+		}
+		if d := updates[l.Ref]; d != nil {
+			l = l.updated(d)
+		}
+		after.Objects = append(after.Objects, l)
+	}
+	for i := range diffs {
+		switch d := &diffs[i]; d.Op {
 		case Create:
 			after.insert(d.created())
-		case Update:
-			after.update(d)
-		case Delete:
-			after.Objects = slices.DeleteFunc(after.Objects, func(l *LiveObject) bool {
-				return l.Ref == d.Ref || l.Ref.Kind.Parent == d.Ref.Kind && l.Ref.root() == d.Ref
-			})
 		case Reorder:
 			after.reorder(d)
 		}
@@ -43,18 +54,14 @@ func (l *LiveObject) set(c FieldChange) {
 	_ = (&overlayer{typ: typeOf(l.Ref, l.Body)}).set(l.Ref.Kind, l.Body, names, c.After)
 }
 
-func (live *Live) update(d *Difference) {
-	for i, l := range live.Objects {
-		if l.Ref != d.Ref {
-			continue
-		}
-		changed := *l
-		changed.Body = cloneMapping(l.Body)
-		for _, c := range d.Fields {
-			changed.set(c)
-		}
-		live.Objects[i] = &changed
+// updated returns the object as a difference makes it.
+func (l *LiveObject) updated(d *Difference) *LiveObject {
+	changed := *l
+	changed.Body = cloneMapping(l.Body)
+	for _, c := range d.Fields {
+		changed.set(c)
 	}
+	return &changed
 }
 
 // reorder puts the objects of a group into their new order.

@@ -41,8 +41,10 @@ var behaviors = &Kind{
 		Paged:      true,
 		Write:      "PUT",
 		Lifecycle:  true,
-		Scope:      "okta.behaviors",
-		Events:     []string{"security.behavior.settings."},
+		// That an ACTIVE one can't be deleted is unconfirmed.
+		DeactivateFirst: true,
+		Scope:           "okta.behaviors",
+		Events:          []string{"security.behavior.settings."},
 	},
 }
 

@@ -29,13 +29,12 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 	}
 	c.run()
 	c.result.Differences = Relate(c.result.Differences, live, c.status)
-	c.result.Unmanaged = len(live.Objects)
-	for _, o := range c.objects {
-		if c.live[o.Ref] != nil {
-			c.result.Unmanaged--
+	for _, l := range live.Objects {
+		if c.declared[l.Ref] == nil {
+			c.count(l.Ref, Count{Unmanaged: 1})
 		}
 	}
-	return &c.result, nil
+	return c.compared(), nil
 }
 
 // CompareDeclared returns the differences that lead from one declaration to another,
@@ -53,7 +52,7 @@ func CompareDeclared(base, head *Declared) *Comparison {
 	c := newComparer(head, live)
 	c.offline, c.gone = true, gone
 	c.run()
-	return &c.result
+	return c.compared()
 }
 
 // status returns the status that is declared for an object; nil if none is.
@@ -92,6 +91,7 @@ func newComparer(d *Declared, live *Live) *comparer {
 		double:   map[Ref]bool{},
 		engine:   live.Engine,
 		order:    map[Ref][]string{},
+		result:   Comparison{Kinds: map[string]Count{}},
 	}
 	for _, o := range d.Objects {
 		c.declared[o.Ref] = o
@@ -109,6 +109,12 @@ func newComparer(d *Declared, live *Live) *comparer {
 	return c
 }
 
+// compared returns what came of it, apart from the live objects: a plan keeps it.
+func (c *comparer) compared() *Comparison {
+	result := c.result
+	return &result
+}
+
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
 func (c *comparer) unambiguous(o *Object) error {
 	if len(c.double) > 0 && c.double[o.Ref] {
@@ -120,7 +126,7 @@ func (c *comparer) unambiguous(o *Object) error {
 		}
 		return &AmbiguousError{o, fmt.Sprintf("the %s is declared with system: true, but Okta didn't make it", o.Ref)}
 	}
-	if o.Absent {
+	if o.Absent || !o.Ref.Kind.names {
 		return nil
 	}
 	var reasons []string
@@ -172,12 +178,24 @@ func (c *comparer) run() {
 
 // object compares one declared object.
 func (c *comparer) object(o *Object) {
-	c.result.Declared++
 	before := len(c.result.Differences) + len(c.deletions) + len(c.result.Unfixable)
 	c.compare(o, c.live[o.Ref])
+	n := Count{Declared: 1}
 	if len(c.result.Differences)+len(c.deletions)+len(c.result.Unfixable) == before {
-		c.result.InSync++
+		n.InSync = 1
 	}
+	c.count(o.Ref, n)
+}
+
+// count adds to the counts of all objects and of those of the kind.
+func (c *comparer) count(ref Ref, n Count) {
+	kind := ref.PlanKind()
+	c.result.Count = c.result.Count.plus(n)
+	c.result.Kinds[kind] = c.result.Kinds[kind].plus(n)
+}
+
+func (n Count) plus(m Count) Count {
+	return Count{n.Declared + m.Declared, n.InSync + m.InSync, n.Unmanaged + m.Unmanaged}
 }
 
 func (c *comparer) compare(o *Object, live *LiveObject) {

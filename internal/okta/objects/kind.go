@@ -47,6 +47,7 @@ type Kind struct {
 	order   int
 	keyPath []string
 	index   map[string]*Field
+	names   bool // a field refers to objects
 }
 
 // API is how the objects of a kind are read and written.
@@ -186,6 +187,8 @@ type Oddities struct {
 	// Normalize, where not nil, is applied to a body before what the table says. Twice
 	// must be the same as once.
 	Normalize func(body map[string]any)
+	// Key, where not nil, is what Normalize does to the key.
+	Key func(key string) string
 	// Check, where not nil, returns what is wrong with a declared body, by path.
 	Check func(body map[string]any) map[string]string
 	// Send, where not nil, is applied to a body right before it is sent. raw is what

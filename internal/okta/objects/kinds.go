@@ -1,5 +1,7 @@
 package objects
 
+import "slices"
+
 // all has the kinds in the order in which they are written.
 var all = []*Kind{
 	features,
@@ -34,6 +36,7 @@ func init() {
 		k.Fields = append(k.Fields, decided...)
 		k.keyPath = splitPath(k.Key)
 		k.index = indexOf(k.Fields)
+		k.names = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.names })
 		byName[k.Name] = k
 	}
 }

@@ -118,10 +118,8 @@ func (k *Kind) KeyOf(body map[string]any) string {
 		return k.Name
 	}
 	key, _ := at(body, k.keyPath).(string)
-	if k.Oddities.Normalize != nil {
-		alone := map[string]any{k.Key: key}
-		k.Oddities.Normalize(alone)
-		key, _ = alone[k.Key].(string)
+	if k.Oddities.Key != nil {
+		key = k.Oddities.Key(key)
 	}
 	return key
 }

@@ -202,9 +202,20 @@ type Comparison struct {
 	// Differences are in the order in which they are written.
 	Differences []Difference
 	Unfixable   []Unfixable
-	// Declared counts the declared objects, InSync those of them without a
-	// difference, and Unmanaged the live ones of the read kinds that nobody declares.
-	Declared, InSync, Unmanaged int
+	// Count is of all objects, and Kinds has those of each kind by its PlanKind.
+	Count
+	Kinds map[string]Count
+}
+
+// Count counts the declared objects, those of them without a difference, and the live
+// ones of the read kinds that nobody declares.
+type Count struct{ Declared, InSync, Unmanaged int }
+
+// CountAs takes the counts of another comparison, for which less was read.
+func (c *Comparison) CountAs(other *Comparison) {
+	if other != nil {
+		c.Count, c.Kinds = other.Count, other.Kinds
+	}
 }
 
 // Reads are the lists that have to be read for a comparison.

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -379,4 +382,31 @@ func TestCompareCounts(t *testing.T) {
 	if c.Declared != 2 || c.InSync != 1 || c.Unmanaged != 3 {
 		t.Errorf("%d declared, %d in sync, %d unmanaged", c.Declared, c.InSync, c.Unmanaged)
 	}
+	want := map[string]Count{"networkZones": {1, 1, 1}, "groups": {1, 0, 1}, "settings": {0, 0, 1}}
+	if !maps.Equal(c.Kinds, want) {
+		t.Errorf("by kind: %v, want %v", c.Kinds, want)
+	}
+}
+
+// A comparison doesn't keep the live objects: there may be hundreds of thousands.
+func TestComparisonForgets(t *testing.T) {
+	live := &Live{Objects: []*LiveObject{{Ref: Ref{Kind: groups, Name: "Staff"}, Body: map[string]any{"profile": map[string]any{"name": "Staff"}}}}}
+	gone := make(chan bool, 1)
+	runtime.AddCleanup(live.Objects[0], func(gone chan bool) { gone <- true }, gone)
+	c, err := Compare(&Declared{}, live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live = nil
+	for range 10 {
+		runtime.GC()
+		select {
+		case <-gone:
+			runtime.KeepAlive(c)
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the live object is still there")
+	runtime.KeepAlive(c)
 }

@@ -57,6 +57,51 @@ func ReadsAll(kinds []*Kind) Reads {
 	return reads
 }
 
+// With returns what r or more has.
+func (r Reads) With(more Reads) Reads {
+	both := newReader()
+	both.builtIn = r.BuiltIn || more.BuiltIn
+	for _, one := range []Reads{r, more} {
+		for _, k := range one.Kinds {
+			both.kinds[k] = true
+		}
+		for k, types := range one.Types {
+			if both.types[k] == nil {
+				both.types[k] = map[string]bool{}
+			}
+			for _, typ := range types {
+				both.types[k][typ] = true
+			}
+		}
+		for parent := range one.Parents {
+			both.parents[parent] = true
+		}
+	}
+	reads := both.reads()
+	reads.All = r.All || more.All
+	return reads
+}
+
+// Has reports whether r has all that more has.
+func (r Reads) Has(more Reads) bool {
+	for _, k := range more.Kinds {
+		if !slices.Contains(r.Kinds, k) {
+			return false
+		}
+		for _, typ := range more.Types[k] {
+			if !slices.Contains(r.Types[k], typ) {
+				return false
+			}
+		}
+	}
+	for parent := range more.Parents {
+		if !r.Parents[parent] && !r.All {
+			return false
+		}
+	}
+	return (r.BuiltIn || !more.BuiltIn) && (r.All || !more.All)
+}
+
 // Undeclarable returns why those fields of an object that hold ids without names can't
 // be declared, by their paths. raw is the object as the API returned it.
 func (k *Kind) Undeclarable(raw map[string]any) map[string]string {

@@ -32,6 +32,7 @@ var trustedOrigins = &Kind{
 				body["origin"] = normalOrigin(s)
 			}
 		},
+		Key: normalOrigin,
 		Check: func(body map[string]any) map[string]string {
 			s, ok := body["origin"].(string)
 			if !ok {

@@ -99,11 +99,11 @@ type Credentials struct {
 // else would know that they are to be ACTIVE again. Both methods are called from many
 // goroutines.
 type Steps interface {
-	// Begin is called before the object is made INACTIVE; status is what it is to be
-	// afterwards. id is opaque, and not always that of Okta. An error keeps the change
-	// from being made. See [Client.Restore].
-	Begin(orgID, kind, id, status string) error
-	// End is called when the object has the status.
+	// Begin is called before the object is made INACTIVE that is to be ACTIVE
+	// afterwards. See [StepObject] for what the id means. An error keeps the change
+	// from being made.
+	Begin(orgID, kind, id string) error
+	// End is called when the object is ACTIVE.
 	End(orgID, kind, id string) error
 }
 
@@ -258,7 +258,7 @@ func (s *site) app(got Credentials) (*auth.Client, error) {
 	client, err := auth.New(auth.Options{
 		OrgURL: s.home, ClientID: got.ClientID, KeyID: got.KeyID, Key: got.Key, DPoP: got.DPoP,
 		Keys: auth.Keys{OrgURL: keys.URL, ClientID: keys.ClientID, KeyID: keys.KeyID, DPoP: keys.DPoP},
-		HTTP: s.wire, Timeout: s.opts.Timeout, Logger: s.log,
+		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log,
 	})
 	if err != nil {
 		return nil, err

@@ -273,7 +273,8 @@ func (e *Editor) writer(ctx context.Context) (*rest.Caller, error) {
 	return e.manager, nil
 }
 
-// update changes an object: first what is in its body, then what has calls of its own.
+// update changes an object: first what is in its body, then what has calls of its own;
+// but an object that is to be INACTIVE is so before it is changed.
 func (c *change) update(ctx context.Context) (note string, err error) {
 	if c.kind.API.WhileInactive && len(c.body.Fields) > 0 {
 		return c.updateInactive(ctx)
@@ -283,17 +284,12 @@ func (c *change) update(ctx context.Context) (note string, err error) {
 		return "", err
 	}
 	did := false
-	if len(c.body.Fields) > 0 {
-		if did, err = c.replace(ctx); err != nil {
-			return "", err
-		}
-	}
-	for _, f := range c.actions {
-		acted, err := c.act(ctx, f)
+	for _, send := range c.sends() {
+		sent, err := send(ctx)
 		if err != nil {
 			return "", c.half(err, did)
 		}
-		did = did || acted
+		did = did || sent
 	}
 	if !did {
 		return "", objects.ErrAlready
@@ -304,12 +300,29 @@ func (c *change) update(ctx context.Context) (note string, err error) {
 	return c.alsoMoved(ctx, before)
 }
 
+// sends returns the sends of an update, in their order.
+func (c *change) sends() []func(context.Context) (did bool, err error) {
+	var first, last []func(context.Context) (bool, error)
+	for _, f := range c.actions {
+		act := func(ctx context.Context) (bool, error) { return c.act(ctx, f) }
+		if f.Path == status && f.After == inactive {
+			first = append(first, act)
+		} else {
+			last = append(last, act)
+		}
+	}
+	if len(c.body.Fields) > 0 {
+		first = append(first, c.replace)
+	}
+	return append(first, last...)
+}
+
 // half says of an error after which part of a change is made.
 func (c *change) half(err error, did bool) error {
 	if !did {
 		return err
 	}
-	return fmt.Errorf("%w (the other fields are written)", err)
+	return fmt.Errorf("%w (a part of the change is made)", err)
 }
 
 // replace writes the body of an object.
@@ -409,7 +422,7 @@ func (c *change) readBack(ctx context.Context) error {
 		case err != nil:
 			return err
 		case live == nil:
-			return errors.New("it is not there")
+			return notYet("it is not there")
 		}
 		return c.wanted(live)
 	})
@@ -424,10 +437,15 @@ func (c *change) wanted(live *objects.LiveObject) error {
 		return nil
 	case errors.As(err, &moved) && len(moved.Fields) > 0:
 		f := moved.Fields[0]
-		return fmt.Errorf("%s is %s", f.Path, show(f.After))
+		return notYet("%s is %s", f.Path, show(f.After))
 	}
-	return errors.New("it is as it was before")
+	return notYet("it is as it was before")
 }
+
+// notYetError is what a write should have changed and, so far, hasn't.
+type notYetError struct{ error }
+
+func notYet(format string, args ...any) error { return &notYetError{fmt.Errorf(format, args...)} }
 
 // settle looks, by check, whether a write has the effect that it should have, and
 // again a few times if it hasn't. If the run is to stop, it has some seconds left.
@@ -442,8 +460,7 @@ func (c *change) settle(ctx context.Context, check func(context.Context) error) 
 		if err = check(ctx); err == nil {
 			return nil
 		}
-		var answer *rest.Error
-		if errors.As(err, &answer) && !gone(err) || ctx.Err() != nil {
+		if !errors.As(err, new(*notYetError)) && !gone(err) || ctx.Err() != nil {
 			return rest.Uncertain(wrap(err, "reading back what was written"))
 		}
 	}

@@ -45,6 +45,17 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	return open, nil
 }
 
+// CheckManage returns why no credentials can be had to write kinds, after checking that
+// the org has the id of target. They are not used.
+func (c *Client) CheckManage(ctx context.Context, target objects.Target, kinds []*objects.Kind) error {
+	s, err := c.start(ctx, target, nil)
+	if err != nil {
+		return err
+	}
+	_, err = s.credentials(ctx, target, scopes(kinds, ".manage"))
+	return err
+}
+
 // identify reads the org's id, without credentials, and returns its engine. Another id
 // than that of the target is an error.
 func (s *site) identify(ctx context.Context) (engine string, err error) {

@@ -89,7 +89,7 @@ func (c *change) begin() error {
 	if c.opts.Steps == nil {
 		return nil
 	}
-	return c.opts.Steps.Begin(c.target.OrgID, c.kind.Name, c.step(), active)
+	return c.opts.Steps.Begin(c.target.OrgID, c.kind.Name, c.step())
 }
 
 func (c *change) end() error {
@@ -107,6 +107,15 @@ func (c *change) step() string {
 		return byName + c.d.Ref.Name
 	}
 	return c.d.ID
+}
+
+// StepObject returns which object the id of one of Steps means: one with an id of
+// Okta's, or one with a name.
+func StepObject(step string) (id, name string) {
+	if name, ok := strings.CutPrefix(step, byName); ok {
+		return "", name
+	}
+	return step, ""
 }
 
 // writeInactive switches the object off and writes it. off reports whether it was, or
@@ -135,7 +144,7 @@ func (c *change) writeInactive(ctx context.Context) (off, did bool, err error) {
 		err = c.settle(ctx, func(ctx context.Context) error {
 			o, err := c.one(ctx, c.place())
 			if err == nil && o[status] != inactive {
-				err = fmt.Errorf("it is still %s", show(o[status]))
+				err = notYet("it is still %s", show(o[status]))
 			}
 			return err
 		})
@@ -192,52 +201,4 @@ func (c *change) activate(ctx context.Context, maySend MaySend) error {
 		},
 	})
 	return err
-}
-
-// Restore switches an object on that a change had left switched off when the process
-// ended: one that Steps has begun and not ended. The kind, the id and the status are
-// those of Begin. An object that is gone, or on by now, needs nothing. restored reports
-// whether it was switched on.
-func (c *Client) Restore(ctx context.Context, target objects.Target, kind, id, status string, maySend MaySend) (restored bool, err error) {
-	k := objects.ByName(kind)
-	if k == nil || k.Parent != nil || k.Typed || status != active {
-		return false, fmt.Errorf("a %s %q can't be made %s", kind, id, status)
-	}
-	s, err := c.start(ctx, target, []*objects.Kind{k})
-	if err != nil {
-		return false, err
-	}
-	name, named := strings.CutPrefix(id, byName)
-	d := objects.Difference{Op: objects.Update, Ref: objects.Ref{Kind: k, Name: name}, ID: id}
-	if named {
-		d.ID = ""
-	}
-	e := newEditor(s, target, []objects.Difference{d}, objects.Reads{Kinds: []*objects.Kind{k}})
-	release, err := e.lock(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer release()
-	again := e.change(&d, func(ctx context.Context) error {
-		err := maySend(ctx)
-		restored = restored || err == nil
-		return err
-	})
-	if named {
-		o, err := again.find(ctx)
-		if err != nil {
-			return false, err
-		}
-		again.id, _ = o["id"].(string)
-	}
-	if again.id != "" {
-		err = again.activate(ctx, again.maySend)
-	}
-	if gone(err) {
-		restored, err = false, nil
-	}
-	if err != nil {
-		return false, wrap(err, "activating the %s %q again", k.Title, id)
-	}
-	return restored, again.end()
 }

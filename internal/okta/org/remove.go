@@ -64,7 +64,7 @@ func (c *change) remove(ctx context.Context) (note string, err error) {
 	return "", err
 }
 
-var errStays = errors.New("it is still there")
+var errStays = notYet("it is still there")
 
 // deletable returns nil if the object is there and may be deleted.
 func (c *change) deletable(live *objects.LiveObject) error {

@@ -50,18 +50,18 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 // steps keeps what Steps is told.
 type steps struct {
 	mu   sync.Mutex
-	open map[string]string
+	open map[string]bool
 	log  []string
 	err  error
 }
 
-func (s *steps) Begin(orgID, kind, id, status string) error {
+func (s *steps) Begin(orgID, kind, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
 	}
-	s.open[orgID+" "+kind+" "+id] = status
+	s.open[orgID+" "+kind+" "+id] = true
 	s.log = append(s.log, "begin")
 	return nil
 }
@@ -79,7 +79,7 @@ func newFleet(t *testing.T, c simulatortest.Config, change func(*Options)) *flee
 	if c.OrgScopes == nil {
 		c.OrgScopes = simulator.OrgScopes()
 	}
-	f := &fleet{t: t, sim: simulatortest.New(t, c), steps: &steps{open: map[string]string{}}, bearers: map[string]bool{}}
+	f := &fleet{t: t, sim: simulatortest.New(t, c), steps: &steps{open: map[string]bool{}}, bearers: map[string]bool{}}
 	pem, err := f.sim.OrgCredentials.PEM()
 	if err != nil {
 		t.Fatal(err)
@@ -311,4 +311,46 @@ func TestConverge(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDelete: an ACTIVE object of each kind that can be deleted is, after what refers to
+// it, and afterwards there is nothing left to do.
+func TestDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		target := f.target(0)
+		all := declare(t, append([]string{`policies/PASSWORD {"name":"Long","conditions":{"people":{"groups":{"include":["Staff"]}}}}`}, baseline...)...)
+		f.converge(target, all)
+		absent, kinds := &objects.Declared{}, map[*objects.Kind]bool{}
+		for _, o := range all.Objects {
+			k := o.Ref.Kind
+			if k.Setting || k.Fixed {
+				continue
+			}
+			kinds[k] = true
+			gone := *o
+			gone.Absent = true
+			gone.Body = map[string]any{k.Key: o.Body[k.Key]}
+			absent.Objects = append(absent.Objects, &gone)
+		}
+		for _, k := range objects.Kinds() {
+			if !k.Setting && !k.Fixed && !kinds[k] {
+				t.Errorf("the baseline has none of %s", k.Name)
+			}
+		}
+		// What names them is a setting, which stays.
+		f.converge(target, declare(t, `threatInsight {"action":"audit","excludeZones":[]}`))
+		plan := f.compare(target, absent)
+		f.writes()
+		f.converge(target, absent)
+		deleted := 0
+		for _, w := range f.writes() {
+			if strings.HasPrefix(w, "DELETE") {
+				deleted++
+			}
+		}
+		if deleted != len(plan) || deleted < len(kinds) {
+			t.Errorf("%d deleted, %d planned", deleted, len(plan))
+		}
+	})
 }

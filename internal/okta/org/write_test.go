@@ -191,9 +191,9 @@ func TestGroupRule(t *testing.T) {
 	}
 }
 
-// TestRestore: what a process that was killed has left switched off is switched on by
-// the next one, though nobody declares a status; and the change is finished.
-func TestRestore(t *testing.T) {
+// TestKilled: what a process that was killed has left switched off is remembered, and
+// with its status the change is finished.
+func TestKilled(t *testing.T) {
 	for _, tt := range []struct {
 		name, at string // the call at which the process is killed
 		after    bool   // it takes effect before
@@ -228,19 +228,10 @@ func TestRestore(t *testing.T) {
 					t.Fatal("it was not killed")
 				}
 				f.before = nil
-				status := f.steps.open[target.OrgID+" groupRules "+plan[0].ID]
-				if status != "ACTIVE" {
+				if !f.steps.open[target.OrgID+" groupRules "+plan[0].ID] {
 					t.Fatalf("steps: %v", f.steps.open)
 				}
-				wasOff := f.status("groupRules", "By type") == "INACTIVE"
-				restored, err := f.Restore(t.Context(), target, "groupRules", plan[0].ID, status, yes)
-				if err != nil || restored != wasOff {
-					t.Errorf("restored %v, it was off: %v: %v", restored, wasOff, err)
-				}
-				if now := f.status("groupRules", "By type"); now != "ACTIVE" || len(f.steps.open) > 0 {
-					t.Errorf("it is %v, steps: %v", now, f.steps.open)
-				}
-				f.converge(target, declare(t, byTypeNew))
+				f.converge(target, declare(t, `groupRules {"name":"By type","status":"ACTIVE","conditions":{"expression":{"value":"false"}}}`))
 				if now := f.status("groupRules", "By type"); now != "ACTIVE" {
 					t.Errorf("it is %v", now)
 				}
@@ -249,8 +240,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreNew: the same for a new rule, which Okta makes INACTIVE.
-func TestRestoreNew(t *testing.T) {
+// TestKilledNew: the same for a new rule, which Okta makes INACTIVE.
+func TestKilledNew(t *testing.T) {
 	for _, at := range []string{"/groups/rules", "/activate"} {
 		for _, after := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -277,11 +268,10 @@ func TestRestoreNew(t *testing.T) {
 					t.Fatal("it was not killed")
 				}
 				f.before = nil
-				wasOff := f.status("groupRules", "By type") == "INACTIVE"
-				restored, err := f.Restore(t.Context(), target, "groupRules", "name:By type", f.steps.open[target.OrgID+" groupRules name:By type"], yes)
-				if err != nil || restored != wasOff || len(f.steps.open) > 0 {
-					t.Errorf("%s: restored %v, it was off: %v: %v, %v", at, restored, wasOff, err, f.steps.open)
+				if !f.steps.open[target.OrgID+" groupRules name:By type"] {
+					t.Errorf("%s: steps: %v", at, f.steps.open)
 				}
+				d.Objects[0].Body["status"] = "ACTIVE"
 				f.converge(target, d)
 				if now := f.status("groupRules", "By type"); now != "ACTIVE" {
 					t.Errorf("%s: it is %v", at, now)
@@ -289,28 +279,6 @@ func TestRestoreNew(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestRestoreNothing: what is gone, or may not be switched on, is left as it is.
-func TestRestoreNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, _ := ruleFleet(t)
-		f.steps.open[f.target(0).OrgID+" groupRules 0prGone"] = "ACTIVE"
-		if restored, err := f.Restore(t.Context(), f.target(0), "groupRules", "0prGone", "ACTIVE", yes); err != nil || restored || len(f.steps.open) > 0 {
-			t.Error(restored, err, f.steps.open)
-		}
-		f.put("groupRules", strings.Replace(byType, "ACTIVE", "INACTIVE", 1))
-		rule, _ := f.sim.Objects(f.target(0).Domain).Get("groupRules", "By type")
-		id := rule["id"].(string)
-		frozen := errors.New("frozen")
-		_, err := f.Restore(t.Context(), f.target(0), "groupRules", id, "ACTIVE", func(context.Context) error { return frozen })
-		if !errors.Is(err, frozen) || f.status("groupRules", "By type") != "INACTIVE" {
-			t.Error(err)
-		}
-		if _, err := f.Restore(t.Context(), f.target(0), "widgets", id, "ACTIVE", yes); err == nil {
-			t.Error("an unknown kind")
-		}
-	})
 }
 
 // TestStepsFirst: where a step can't be remembered, nothing is switched off.

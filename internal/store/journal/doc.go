@@ -3,7 +3,8 @@
 // where the new org's token went, and that an org's deletion was requested. It
 // also keeps the service apps that were made in orgs, the records of runs, the last
 // accepted commit, announced deactivations, what is suspended, which orgs lost
-// something lately, and what Okta has said of orgs. Tokens are never in it.
+// something lately, which objects a change has made INACTIVE, and what Okta has said of
+// orgs. Tokens are never in it.
 //
 // Callers write first and act afterwards. A method that writes has synced what it
 // wrote when it returns nil. When it returns an error, the write may or may not

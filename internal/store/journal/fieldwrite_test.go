@@ -109,7 +109,7 @@ func TestUnreadableFieldWrite(t *testing.T) {
 func TestMigrateToFieldWrites(t *testing.T) {
 	dir := t.TempDir()
 	j := New(dir, Options{})
-	j.steps = schema()[:2]
+	j.steps = schema()[:3]
 	w, err := j.Lock()
 	must(t, err)
 	beginAccess(t, w, "00o1")

@@ -70,10 +70,11 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 	_, removals := list(j, "reading what was removed", (*Removal).fields, removalRows, account)
 	_, orgs := j.Orgs(account)
 	_, accesses := j.Accesses(account)
+	_, inactive := j.Inactive(account)
 	_, writes := j.FieldWrites(account)
 	_, loss := j.Loss()
 	var all []*RowError
-	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, writes, loss} {
+	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, inactive, writes, loss} {
 		rows := unreadable(err)
 		if err != nil && rows == nil {
 			return nil, err
