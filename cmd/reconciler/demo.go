@@ -22,8 +22,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Show the whole workflow on the simulator; needs no credentials or network",
 		Long: `Show the whole workflow on the built-in simulator and a git repository in a
 temporary folder: a review, a plan, applying it, drift, its repair, a guard that
-refuses a dangerous commit, and a new org whose creation is interrupted. The exit
-code is 0 only if all of it happened.`,
+refuses a dangerous commit, a new org whose creation is interrupted, and a baseline
+that configures ten orgs. The exit code is 0 only if all of it happened.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo.Run(cmd.Context(), demo.Options{

@@ -203,6 +203,9 @@ func (k *kinship) columns(orgs []*state.DesiredOrg, found []reconcile.OrgObjects
 		c := report.FeatureOrg{Domain: f.Domain, Unknown: f.Unknown}
 		if f.Live != nil {
 			c.Features = report.FeaturesOf(f.Live)
+			for _, l := range f.Live.Lacks {
+				c.Unknown = l.Reason
+			}
 		}
 		if i >= len(orgs) {
 			parents = append(parents, c)

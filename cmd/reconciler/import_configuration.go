@@ -19,6 +19,7 @@ import (
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
+	"reconciler/internal/text"
 )
 
 // configurationFlags are the flags of import --configuration alone.
@@ -227,6 +228,7 @@ func (a *app) writeConfiguration(cfg *config.Config, result *importer.Configurat
 	if err := a.writeManifests(files, flags); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.err, "imported the configuration of %d orgs: %d objects, %d new baselines\n", result.Orgs, result.Objects, len(result.Baselines))
+	fmt.Fprintf(a.err, "imported the configuration of %s: %s, %s\n",
+		text.Plural(result.Orgs, "org"), text.Plural(result.Objects, "object"), text.Plural(len(result.Baselines), "new baseline"))
 	return a.checkTogether(cfg, flags.out)
 }

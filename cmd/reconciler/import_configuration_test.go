@@ -172,10 +172,10 @@ func TestImportConfigurationUnread(t *testing.T) {
 	}
 	fault("GET /org/" + simulator.DefaultParent + "/api/v1/zones status=403 code=E0000006")
 	r := c.do("import", "--configuration", "--manifests", before)
-	if r.code != exitPartly || strings.Count(r.out, "{action: block}") != 1 || !strings.Contains(r.out, "    # not imported: it could not be read: 403 E0000006") {
+	if r.code != exitPartly || strings.Count(r.out, "{action: block}") != 1 || !strings.Contains(r.out, "    # not imported: it could not be read: reading networkZones: 403 E0000006") {
 		t.Fatalf("%+v", r)
 	}
-	if !strings.Contains(r.err, "warning: "+simulator.DefaultParent+": not imported, because it could not be read: 403 E0000006") {
+	if !strings.Contains(r.err, "warning: "+simulator.DefaultParent+": not imported, because it could not be read: reading networkZones: 403 E0000006") {
 		t.Errorf("%s", r.err)
 	}
 	fault("GET /org/*/api/v1/zones status=403 code=E0000006")
@@ -186,6 +186,27 @@ func TestImportConfigurationUnread(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("something was written")
+	}
+}
+
+// What an org doesn't have, for want of a feature, is left out, and no error.
+func TestImportConfigurationLacking(t *testing.T) {
+	t.Parallel()
+	c := newConfigured(t, lived())
+	before := c.write("before/orgs.yaml", c.manifest(""))
+	f, err := simulator.ParseFault("GET /org/" + simulator.DefaultParent + "/api/v1/behaviors status=401 code=E0000015")
+	if err == nil {
+		err = c.AddFault(f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.do("import", "--configuration", "--manifests", before)
+	if r.code != exitOK || strings.Count(r.out, "# not imported: behaviors left out: the org doesn't have them: 401 E0000015") != 1 || strings.Count(r.out, "  behaviors:\n") != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if !strings.Contains(r.err, "warning: "+simulator.DefaultParent+": behaviors left out") {
+		t.Error(r.err)
 	}
 }
 

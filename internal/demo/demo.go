@@ -70,6 +70,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 
 	for _, chapter := range []func(context.Context) error{
 		d.review, d.plan, d.apply, d.drift, d.repair, d.refuse, d.onboard,
+		d.configure, d.deleteByHand, d.lockOut,
 	} {
 		if err := chapter(ctx); ctx.Err() != nil {
 			return ctx.Err() // whatever it led to
@@ -103,6 +104,9 @@ func (d *demo) start(ctx context.Context) (served <-chan error, err error) {
 	}
 	access, err := simulator.Grant(seed, jose.RS256, false, "okta.accounts.read", "okta.accounts.manage")
 	if err != nil {
+		return nil, err
+	}
+	if err := simulator.GrantOrgs(seed, access, jose.ES256); err != nil {
 		return nil, err
 	}
 	access.Settle, d.parent = settle, access.Parent

@@ -38,13 +38,31 @@ func (d *demo) command(ctx context.Context, wanted int, args ...string) (string,
 		shown = slices.Delete(shown, i, i+2)
 	}
 	d.say("\n$ reconciler %s", strings.Join(shown, " "))
+	out, err := d.run(ctx, d.Out, wanted, args...)
+	if err == nil && wanted != exitOK {
+		d.say("(exit code %d)", wanted)
+	}
+	return out, err
+}
+
+// lastLine runs a command that must succeed, and shows the end of what it prints.
+func (d *demo) lastLine(ctx context.Context, args ...string) error {
+	d.say("\n$ reconciler %s | tail -n 1", strings.Join(args, " "))
+	out, err := d.run(ctx, io.Discard, exitOK, args...)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	d.say("%s", lines[len(lines)-1])
+	return nil
+}
+
+// run runs a command, and returns what it printed on stdout, which shown gets too.
+func (d *demo) run(ctx context.Context, shown io.Writer, wanted int, args ...string) (string, error) {
 	var out bytes.Buffer
-	code := d.Command(ctx, io.MultiWriter(&out, d.Out), append(args, "--config", d.config)...)
+	code := d.Command(ctx, io.MultiWriter(&out, shown), append(args, "--config", d.config)...)
 	if code != wanted {
 		return "", fmt.Errorf("reconciler %s ended with %d instead of %d", args[0], code, wanted)
-	}
-	if code != exitOK {
-		d.say("(exit code %d)", code)
 	}
 	return out.String(), nil
 }

@@ -124,10 +124,14 @@ func (m *member) missing() []*objects.Object {
 	for _, o := range m.live.Objects {
 		live[o.Ref] = true
 	}
+	lacks := map[*objects.Kind]bool{}
+	for _, l := range m.live.Lacks {
+		lacks[l.Kind] = true
+	}
 	var all []*objects.Object
 	for _, b := range m.base {
 		policy := policyOf(b.Ref)
-		if b.Absent || b.System || live[b.Ref] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
+		if b.Absent || b.System || live[b.Ref] || lacks[b.Ref.Kind] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
 			continue
 		}
 		all = append(all, b)

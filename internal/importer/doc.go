@@ -8,4 +8,8 @@
 // Products get short names, and what several orgs share becomes a product set or
 // a default wherever that makes the files shorter. The same account results in
 // the same bytes.
+//
+// [Configuration] does the same with what the orgs are configured with. It changes
+// manifests that there are: baselines for what several orgs share, and the rest at each
+// org.
 package importer

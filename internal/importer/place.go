@@ -51,8 +51,7 @@ func (c *configuration) edit(change func(*place, *member)) ([]File, error) {
 func (c *configuration) editFiles(change func(p *place, domain string), finish func(name string, e *strictyaml.Edit)) ([]File, error) {
 	out := make([]File, len(c.files))
 	for i, f := range c.files {
-		e, err := strictyaml.NewEdit(f.Name, f.Data,
-			[]string{keyOrgs, "*", keyConfiguration, objects.Settings}, []string{keyBaselines})
+		e, err := strictyaml.NewEdit(f.Name, f.Data, c.paths()...)
 		if err != nil {
 			return nil, err
 		}
@@ -79,6 +78,18 @@ func (c *configuration) editFiles(change func(p *place, domain string), finish f
 		out[i] = File{f.Name, data}
 	}
 	return out, nil
+}
+
+// paths returns what may have to be changed in manifests. Where all kinds were read, a
+// configuration is replaced as a whole.
+func (c *configuration) paths() [][]string {
+	all := [][]string{{keyOrgs, "*"}, {keyBaselines}}
+	for _, k := range objects.Kinds() {
+		if !c.reads(k) {
+			return append(all, []string{keyOrgs, "*", keyConfiguration, objects.Settings})
+		}
+	}
+	return all
 }
 
 // strip removes what the org itself declares of the kinds that were read.

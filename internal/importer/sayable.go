@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -105,6 +104,11 @@ func (c *configuration) survey() {
 	for _, m := range c.members {
 		m.entries, m.baselines = nil, nil
 		m.shared, m.notes = map[objects.Ref]*shared{}, map[*objects.Kind][]string{}
+		for _, l := range m.live.Lacks {
+			if k := topKind(l.Kind); c.reads(k) {
+				m.notes[k] = append(m.notes[k], fmt.Sprintf("%s left out: the org doesn't have them: %s", l.List, l.Reason))
+			}
+		}
 		names := m.names()
 		count := map[objects.Ref]int{}
 		for _, o := range m.live.Objects {
@@ -223,6 +227,8 @@ func typeOf(o *objects.LiveObject) string {
 type sayer struct {
 	system bool
 	typ    string
+	// names are the names of the org's objects by kind. A reference that is none of
+	// them is an id.
 	names  map[string]map[string]bool
 	unsaid []path
 	notes  []string
@@ -263,6 +269,8 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case why == "" && v != nil:
 			out[key] = v
 		case why == "": // the notes say why
+		case f.Required && strings.HasPrefix(why, at.String()): // it says where
+			return nil, why
 		case f.Required:
 			return nil, at.String() + ": " + why
 		default:
@@ -386,7 +394,7 @@ func (s *sayer) text(x string, f *objects.Field) string {
 	switch {
 	case f.Type != objects.Text:
 		return fmt.Sprintf("%q is not a value that it may have", line(x))
-	case f.Refers != "" && !slices.Contains(f.Words, x) && s.nameless(x, f.Refers):
+	case f.Refers != "" && !slices.Contains(f.Words, x) && !s.names[f.Refers][x]:
 		return fmt.Sprintf("%q leads to no name", line(x))
 	case len(f.Enum) > 0 && !slices.Contains(f.Enum, x) && (!f.Open || x == "" || strings.ContainsFunc(x, hidden)):
 		return fmt.Sprintf("this version doesn't know %q", line(x))
@@ -420,15 +428,6 @@ func badName(name string) string {
 		return "its name has characters, or spaces at an end, that a manifest can't have"
 	}
 	return ""
-}
-
-// oktaID matches what ids look like.
-var oktaID = regexp.MustCompile(`^[0-9a-z][0-9A-Za-z]{16,21}$`)
-
-// nameless reports whether a reference is an id that leads to no object. Names that were
-// read are names, whatever they look like.
-func (s *sayer) nameless(x, kind string) bool {
-	return !s.names[kind][x] && oktaID.MatchString(x) && strings.ContainsAny(x, "0123456789")
 }
 
 // bounds returns why n is too small or too large; empty if it isn't.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/org"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
@@ -70,7 +71,7 @@ func (c *configurations) readOne(ctx context.Context, target objects.Target, wha
 	defer func() {
 		if err != nil {
 			found.Live = nil
-			found.Unknown, found.ErrorID = rest.Reason(err)
+			found.Unknown, found.ErrorID = org.Reason(err)
 			found.Hint = text.Hint(err)
 		}
 	}()

@@ -94,7 +94,7 @@ func (c *cooloff) declared(domain string) string {
 			continue
 		}
 		o.Pos, o.ProductPos, o.Places = state.Pos{}, nil, nil // which other entries move
-		o.Config, o.Vars = nil, nil
+		o.Vars = nil
 		data, err := json.Marshal(&o)
 		if err != nil {
 			panic("reconcile: a declared org has no JSON: " + err.Error())

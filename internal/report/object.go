@@ -197,10 +197,16 @@ func flow(v any) string {
 // flowText returns a text, in quotes where it could be taken for something else.
 func flowText(s string) string {
 	var other any
-	if s == "" || json.Unmarshal([]byte(s), &other) == nil || strings.ContainsAny(s, " \t\r\n,;[]{}\"→") {
+	switch {
+	case s != "" && json.Unmarshal([]byte(s), &other) != nil && !strings.ContainsAny(s, " \t\r\n,;[]{}\"→"):
+		return visible(s)
+	case !strings.Contains(s, `"`):
 		return quote(s)
+	case !strings.Contains(s, "'"):
+		return "'" + visible(s) + "'" // such as an expression of a group rule
+	default:
+		return quote(strings.ReplaceAll(s, `"`, `\"`))
 	}
-	return visible(s)
 }
 
 // risk is how changes may lock people out, and of which object in which orgs.

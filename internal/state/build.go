@@ -115,8 +115,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 		fields = x.value(fields, root, "", false)
 	}
 	if e.unsure && !x.failed {
-		late := fieldChecker{fail: b.failure(e), warn: b.m.warn, holder: e.id.holder(), typ: x.typ, late: true, final: true}
-		late.mapping(fields, root, false)
+		b.m.checkLate(e, fields, x.typ, b.failure(e))
 	}
 	if e.places == nil {
 		e.places = map[string]Pos{}
@@ -135,6 +134,13 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 		b.failure(e)(e.pos, "%s is Okta's own in each org: it needs %s: true, and can't be deleted", e.id, keySystem)
 	}
 	return one{o, x.refs}
+}
+
+// checkLate checks the fields of an entry that depend on the type, which is empty if no
+// layer says it.
+func (m *merger) checkLate(e *entry, fields *strictyaml.Value, typ string, fail func(pos Pos, format string, args ...any)) {
+	c := fieldChecker{fail: fail, warn: m.warn, holder: e.id.holder(), typ: typ, late: true, final: true}
+	c.mapping(fields, &objects.Field{Type: objects.Mapping, Fields: e.id.kind.Fields}, false)
 }
 
 // failure returns a function that adds an error of an entry: one of this org, if it

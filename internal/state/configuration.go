@@ -48,8 +48,11 @@ func (m *merger) readBaselines() {
 		b.layer = m.layers.read(b.value)
 		check := builder{m: m}
 		for _, e := range b.layer {
-			if !e.variable {
+			switch {
+			case !e.variable:
 				check.build(e)
+			case e.unsure:
+				m.checkLate(e, e.fields, e.typ(), m.errs.Add)
 			}
 		}
 	}

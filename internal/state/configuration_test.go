@@ -123,6 +123,24 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What is new comes before the next of its own type alone.
+func TestOrderOfTypes(t *testing.T) {
+	d, err := loadText(`version: 1
+baselines:
+  b: {policies: [{type: PASSWORD, name: p}, {type: MFA_ENROLL, name: a}]}
+orgs:
+  - domain: a.b
+    baselines: [b]
+    configuration: {policies: [{type: MFA_ENROLL, name: x}, {type: PASSWORD, name: p}]}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(names(&d.Orgs[0], "policies"), " "); got != "p a x" && got != "a x p" {
+		t.Error(got)
+	}
+}
+
 // An absent entry and a declared one replace each other; nothing of the one below is
 // left.
 func TestAbsentReplaces(t *testing.T) {

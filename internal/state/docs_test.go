@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"reconciler/internal/okta/objects"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -83,8 +85,8 @@ func TestConfigurationDoc(t *testing.T) {
 		t.Fatal(err)
 	}
 	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(doc, -1)
-	if len(examples) != 3 {
-		t.Fatalf("%d examples, want 3", len(examples))
+	if len(examples) < 3 {
+		t.Fatalf("%d examples, want at least 3", len(examples))
 	}
 	var all []*Desired
 	for _, m := range examples {
@@ -111,5 +113,25 @@ func TestConfigurationDoc(t *testing.T) {
 	}
 	if d := cmp.Diff(string(explained.FindSubmatch(doc)[1]), got.String()); d != "" {
 		t.Errorf("the explanation is stale (-document +got):\n%s", d)
+	}
+}
+
+// docs/configuration.md has the scope of each kind.
+func TestScopesDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range objects.Kinds() {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(k.API.Scope) + "` \\|(.*)$").FindSubmatch(doc)
+		switch name := k.Name; {
+		case row == nil:
+			t.Errorf("no row for %s", k.API.Scope)
+		case k.Parent != nil: // stands with it
+		case k.API.Scope != "okta.orgs" && !bytes.Contains(row[1], []byte(name)):
+			t.Errorf("%s isn't in the row of %s", name, k.API.Scope)
+		case k.API.Scope == "okta.orgs" && !k.Setting:
+			t.Errorf("%s is no setting", name)
+		}
 	}
 }

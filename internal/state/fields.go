@@ -192,6 +192,9 @@ func (c *fieldChecker) value(v *strictyaml.Value, f *objects.Field, subject stri
 		c.texts(v)
 		return
 	}
+	if isTemplate(v) {
+		return // checked for each org
+	}
 	if s, ok := v.V.(string); ok && !c.final && f.Type != objects.Mapping && f.Type != objects.List {
 		if c.parse(v, s); isTemplate(v) {
 			return

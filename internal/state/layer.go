@@ -259,9 +259,15 @@ func (r *layerReader) flag(p strictyaml.Entry[*strictyaml.Value]) bool {
 // has one.
 func (r *layerReader) identify(e *entry) bool {
 	k := e.id.kind
-	if k.Typed && e.fields.Get(keyType) == nil {
-		r.m.errs.Add(e.pos, "this %s has no %q", k.Title, keyType)
-		return false
+	if k.Typed {
+		switch typ := e.fields.Get(keyType); {
+		case typ == nil:
+			r.m.errs.Add(e.pos, "this %s has no %q", k.Title, keyType)
+			return false
+		case isTemplate(typ):
+			r.m.errs.Add(typ.Pos, "the type of a %s belongs to its key, and can't have variables: it must be %s", k.Title, strictyaml.OneOf(k.Types))
+			return false
+		}
 	}
 	v := at(e.fields, k.Key)
 	if v == nil {

@@ -82,20 +82,20 @@ type DesiredOrg struct {
 	// RequestDeletion asks Okta to delete the (INACTIVE) org.
 	RequestDeletion bool
 	// Labels and Vars are by their names, and may be nil.
-	Labels, Vars map[string]string
+	Labels, Vars map[string]string `json:",omitempty"`
 	// Owner is who answers for the org, or empty.
-	Owner string
+	Owner string `json:",omitempty"`
 	// ClientID is the API service app in this org; empty if it isn't declared.
-	ClientID string
-	// Config is what is declared of the org's own configuration; nil if nothing is.
-	Config *objects.Declared
+	ClientID string `json:",omitempty"`
+	// Config, which has no JSON, is what is declared of the org's own configuration; nil if nothing is.
+	Config *objects.Declared `json:"-"`
 	// Pos is where the org is declared.
 	Pos Pos
 	// ProductPos is where each of Products is first named, by product id.
 	ProductPos map[string]Pos
 	// Places are where the other values are, by their keys in the manifest, such as
 	// "status" and "labels.tier"; a default is where it is given.
-	Places map[string]Pos
+	Places map[string]Pos `json:",omitempty"`
 }
 
 // ManagesProducts reports whether the org's products are compared with the actual

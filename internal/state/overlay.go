@@ -51,6 +51,18 @@ func (l *laid) reindex() {
 	}
 }
 
+// partition returns the entries that is selects, and the others.
+func partition(all layer, is func(*entry) bool) (selected, others layer) {
+	for _, e := range all {
+		if is(e) {
+			selected = append(selected, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return selected, others
+}
+
 // overlay lays a layer over others, which stay as they are. The order of what they have
 // stays. What is new comes before the next of its list that they have, or last; in any
 // case it comes before Okta's own.
@@ -73,7 +85,8 @@ func (m *merger) overlay(base *laid, over layer) *laid {
 		replaced[i] = m.join(base.entries[i], e)
 		l.over[e.id] = replaced[i]
 		if e.id.kind.Ordered && !replaced[i].system {
-			before[i], pending = pending, nil
+			// Policies of another type have an order of their own.
+			before[i], pending = partition(pending, func(p *entry) bool { return p.id.kind == e.id.kind && p.id.typ == e.id.typ })
 		}
 	}
 	l.entries = make(layer, 0, len(base.entries)+len(over))

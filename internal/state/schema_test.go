@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	invopop "github.com/invopop/jsonschema"
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"pgregory.net/rapid"
 
@@ -208,4 +209,43 @@ func created(key, w string) map[string]any {
 		create[key] = w
 	}
 	return map[string]any{"orgs": []any{map[string]any{"domain": "a.b", "create": create}}}
+}
+
+// What Load takes, the schema takes: here of configurations in which words were replaced
+// by others, or lines are missing.
+func TestSchemaTakesWhatLoads(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/load/good-configuration.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := compileSchema(t)
+	good := strings.Split(string(archive.Files[0].Data), "\n")
+	var words []string
+	for _, line := range good {
+		words = append(words, strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" {}[],", r) })...)
+	}
+	words = append(words, "null", "[]", "{}", "1", "5.0", "017", "true", "${domain}", "$$", "absent: true", "system: true", `""`)
+	accepted := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		lines := slices.Clone(good)
+		for range rapid.IntRange(1, 2).Draw(rt, "changes") {
+			i := rapid.IntRange(3, len(lines)-1).Draw(rt, "line")
+			word := rapid.SampledFrom(words).Draw(rt, "word")
+			lines[i] = strings.Replace(lines[i], word, rapid.SampledFrom(words).Draw(rt, "other"), 1)
+			if rapid.Bool().Draw(rt, "missing") {
+				lines = slices.Delete(lines, i, i+1)
+			}
+		}
+		text := strings.Join(lines, "\n")
+		if _, err := loadFiles(map[string]string{"a.yaml": text, "b.yaml": "version: 1\norgs: [{domain: a.okta.com}]\n"}); err != nil {
+			return
+		}
+		accepted++
+		if got := verdict(t, s, []byte(text)); got != "accepted" && got != "not checked" {
+			rt.Errorf("%s\n%s", got, text)
+		}
+	})
+	if accepted == 0 {
+		t.Error("nothing loads")
+	}
 }

@@ -130,6 +130,16 @@ type Live struct {
 	OrgID, Engine string
 	// Objects are in the order of Kinds; ordered ones in the order that they have.
 	Objects []*LiveObject
+	// Lacks are the lists that the org doesn't have, for want of a feature; nil unless
+	// all was read, as that is otherwise an error.
+	Lacks []Lack
+}
+
+// Lack is a list of objects that an org doesn't have.
+type Lack struct {
+	Kind *Kind
+	// List is what the list is called, and Reason what Okta says.
+	List, Reason string
 }
 
 // Op is what a difference does.
@@ -201,7 +211,7 @@ type Reads struct {
 	// Parents are the names of the objects whose children are read, with their types.
 	Parents map[Ref]bool
 	// All is set if all that can be declared is wanted: the children of all objects as
-	// well, and what of an object can't be declared.
+	// well, what of an object can't be declared, and what the org lacks.
 	All bool
 	// BuiltIn is set if a group is named that none of the type OKTA_GROUP may be.
 	BuiltIn bool

@@ -3,6 +3,7 @@ package org
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -29,6 +30,10 @@ func (c *Client) Read(ctx context.Context, target objects.Target, what objects.R
 	}
 	live := &objects.Live{OrgID: target.OrgID, Engine: s.engine}
 	for _, l := range lists {
+		if l.err != nil {
+			reason, _ := Reason(l.err)
+			live.Lacks = append(live.Lacks, objects.Lack{Kind: l.kind, List: l.title(), Reason: reason})
+		}
 		for _, o := range l.objects {
 			var undeclarable map[string]string
 			if what.All {
@@ -81,12 +86,18 @@ func (s *session) readAll(ctx context.Context, what objects.Reads) ([]*reading, 
 		flat = append(flat, l.children...)
 	}
 	for _, l := range flat {
-		if l.err != nil {
+		if l.err != nil && !(what.All && lacking(l.err)) {
 			return nil, wrap(l.err, "reading %s", l.title())
 		}
 	}
 	slices.SortStableFunc(flat, func(a, b *reading) int { return cmp.Compare(rank(a.kind), rank(b.kind)) })
 	return flat, nil
+}
+
+// lacking reports whether an org refused a list because it has no such objects.
+func lacking(err error) bool {
+	var e *rest.Error
+	return errors.As(err, &e) && e.Code == codeNoFeature
 }
 
 // rank returns the place of a kind in the order in which kinds are written.
