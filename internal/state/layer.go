@@ -350,7 +350,7 @@ func (r *layerReader) absent(e *entry, rules *strictyaml.Value) {
 	}
 	top, _, _ := strings.Cut(k.Key, ".")
 	for _, p := range e.fields.Mapping() {
-		if p.Key != top && !(k.Typed && p.Key == keyType) {
+		if p.Key != top && p.Key != keyType {
 			r.m.errs.Add(p.Pos, "%q says nothing beside absent: true: remove one of them", p.Key)
 		}
 	}

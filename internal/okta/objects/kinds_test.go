@@ -158,7 +158,7 @@ func TestOrigins(t *testing.T) {
 		if got := trustedOrigins.KeyOf(b); got != test.want {
 			t.Errorf("%s: got %s", test.origin, got)
 		}
-		if got := trustedOrigins.Oddities.Check(b)["origin"]; got != test.wrong {
+		if got := trustedOrigins.Oddities.Check("", b)["origin"]; got != test.wrong {
 			t.Errorf("%s: %q is wrong, want %q", test.origin, got, test.wrong)
 		}
 	}
