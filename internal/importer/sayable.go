@@ -444,7 +444,7 @@ func (s *sayer) check(k *objects.Kind, body map[string]any) string {
 	if k.Oddities.Check == nil {
 		return ""
 	}
-	wrong := k.Oddities.Check(body)
+	wrong := k.Oddities.Check(s.typ, body)
 	paths := make([]string, 0, len(wrong))
 	for p := range wrong {
 		paths = append(paths, p)

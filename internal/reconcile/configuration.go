@@ -103,7 +103,7 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 	if base == nil {
 		c.keep(jobs)
 	}
-	if len(jobs) == 0 {
+	if !declaresConfiguration(head) {
 		return nil
 	}
 	all := make(map[string]*diff.Configuration, len(jobs))
@@ -142,6 +142,11 @@ func configured(base, head *state.Desired, actual *state.Actual, f Filter) []job
 		}
 	}
 	return jobs
+}
+
+// declaresConfiguration reports whether some org declares configuration.
+func declaresConfiguration(d *state.Desired) bool {
+	return slices.ContainsFunc(d.Orgs, func(o state.DesiredOrg) bool { return o.Config != nil && len(o.Config.Objects) > 0 })
 }
 
 // liveOrgs returns a function that finds the live org of a declared one, by its id or

@@ -124,7 +124,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: e.places}
 	body, _ := plain(fields).(map[string]any)
 	if check := e.id.kind.Oddities.Check; check != nil && !e.absent && !x.failed {
-		b.oddities(e, check(body))
+		b.oddities(e, check(cmp.Or(ref.Type, x.typ), body))
 	}
 	x.references(fields, root)
 	o.Body = e.id.kind.Normalize(body, nil)

@@ -323,9 +323,22 @@ func (c *comparer) cannotCreate(o *Object) string {
 		}
 	}
 	if names := missing(k.Fields, typeOf(o.Ref, o.Body), o.Body, ""); len(names) > 0 {
-		return fmt.Sprintf("it isn't in the org, and can't be created without %s", strings.Join(names, ", "))
+		return fmt.Sprintf("%s without %s", c.uncreatable(o), strings.Join(names, ", "))
+	}
+	if lacks := k.Oddities.Lacks; lacks != nil {
+		if name := lacks(o.Body); name != "" {
+			return fmt.Sprintf("%s without %s", c.uncreatable(o), name)
+		}
 	}
 	return ""
+}
+
+// uncreatable begins the reason for which an object can't be created.
+func (c *comparer) uncreatable(o *Object) string {
+	if live := c.live[o.Ref]; live != nil {
+		return fmt.Sprintf("it is %v in the org, must be made anew, and can't be created", live.Body["status"])
+	}
+	return "it isn't in the org, and can't be created"
 }
 
 // missing returns the paths of the required fields that body doesn't have.

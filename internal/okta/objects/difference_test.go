@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 	inactive := strings.Replace(offices, `"usage":"POLICY"`, `"usage":null`, 1)
 	update := only(t, []string{`networkZones {"name":"Offices","usage":"BLOCKLIST"}`}, live(t, offices))
 	remove := only(t, []string{`networkZones {"name":"Offices","absent":true}`}, live(t, offices))
-	create := only(t, []string{`networkZones {"name":"Offices","type":"IP","usage":"BLOCKLIST"}`}, live(t))
+	create := only(t, []string{`networkZones {"name":"Offices","type":"IP","usage":"BLOCKLIST","gateways":[{"type":"CIDR","value":"198.51.100.0/24"}]}`}, live(t))
 	for name, test := range map[string]struct {
 		d    *Difference
 		live *LiveObject
@@ -101,7 +101,7 @@ func TestLoses(t *testing.T) {
 		"more in an element":    {`trustedOrigins {"origin":"https://o.example","scopes":[{"type":"CORS","allowedOktaApps":["OKTA_ENDUSER"]},{"type":"IFRAME_EMBED"}]}`, origin, false},
 		"less in an element":    {`trustedOrigins {"origin":"https://o.example","scopes":[{"type":"CORS"},{"type":"IFRAME_EMBED","allowedOktaApps":[]}]}`, origin, true},
 		"a feature switched of": {`features {"name":"F","status":"DISABLED"}`, feature, true},
-		"created":               {`networkZones {"name":"New","type":"IP","status":"INACTIVE"}`, zone, false},
+		"created":               {`networkZones {"name":"New","type":"IP","status":"INACTIVE","gateways":[{"type":"CIDR","value":"198.51.100.0/24"}]}`, zone, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := only(t, []string{test.declared}, live(t, test.live)).Loses(); got != test.want {
@@ -272,7 +272,7 @@ func TestAfter(t *testing.T) {
 	last := `policyRules {"policy":"A","policyType":"OKTA_SIGN_ON","type":"SIGN_ON","name":"Default Rule","status":"ACTIVE","system":true}`
 	before := live(t, offices, policy, rule, last)
 	declared := declare(t,
-		`networkZones {"name":"New","type":"IP"}`,
+		`networkZones {"name":"New","type":"IP","gateways":[{"type":"CIDR","value":"198.51.100.0/24"}]}`,
 		`policies {"type":"OKTA_SIGN_ON","name":"A"}`,
 		`policyRules {"policy":"A","policyType":"OKTA_SIGN_ON","name":"N"}`, `policyRules {"policy":"A","policyType":"OKTA_SIGN_ON","name":"R"}`,
 		`networkZones {"name":"Offices","absent":true}`,

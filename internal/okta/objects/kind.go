@@ -189,8 +189,12 @@ type Oddities struct {
 	Normalize func(body map[string]any)
 	// Key, where not nil, is what Normalize does to the key.
 	Key func(key string) string
-	// Check, where not nil, returns what is wrong with a declared body, by path.
-	Check func(body map[string]any) map[string]string
+	// Check, where not nil, returns what is wrong with a declared body, by path. typ is
+	// the type of the object, or of its parent; empty if no layer says it.
+	Check func(typ string, body map[string]any) map[string]string
+	// Lacks, where not nil, returns what a new object lacks beside required fields; empty
+	// if it is complete.
+	Lacks func(body map[string]any) string
 	// Send, where not nil, is applied to a body right before it is sent. raw is what
 	// was read, or nil for a new object.
 	Send func(ref Ref, raw, body map[string]any)

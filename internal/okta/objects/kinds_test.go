@@ -137,7 +137,7 @@ func TestAddresses(t *testing.T) {
 		{"RANGE", "office", "RANGE", "office-office", "must be a range such as 198.51.100.1-198.51.100.9, or a CIDR"},
 	} {
 		b := map[string]any{"gateways": []any{map[string]any{"type": test.typ, "value": test.value}}}
-		if got := networkZones.Oddities.Check(b)["gateways.0.value"]; got != test.wrong {
+		if got := networkZones.Oddities.Check("IP", b)["gateways.0.value"]; got != test.wrong {
 			t.Errorf("%s: %q is wrong, want %q", test.value, got, test.wrong)
 		}
 		m := networkZones.Normalize(b, nil)["gateways"].([]any)[0].(map[string]any)
@@ -158,7 +158,7 @@ func TestOrigins(t *testing.T) {
 		if got := trustedOrigins.KeyOf(b); got != test.want {
 			t.Errorf("%s: got %s", test.origin, got)
 		}
-		if got := trustedOrigins.Oddities.Check(b)["origin"]; got != test.wrong {
+		if got := trustedOrigins.Oddities.Check("", b)["origin"]; got != test.wrong {
 			t.Errorf("%s: %q is wrong, want %q", test.origin, got, test.wrong)
 		}
 	}

@@ -42,6 +42,7 @@ var networkZones = &Kind{
 	Oddities: Oddities{
 		Normalize: normalZone,
 		Check:     checkZone,
+		Lacks:     zoneLacks,
 		Send: func(_ Ref, raw, body map[string]any) {
 			if raw["system"] == true && raw["name"] == exemptZone {
 				body["useAsExemptList"] = true
@@ -147,7 +148,29 @@ func normalIP(s string) string {
 }
 
 // checkZone returns what is wrong with the addresses of a zone.
-func checkZone(body map[string]any) map[string]string {
+// zoneLacks returns what a new zone must have one of.
+func zoneLacks(body map[string]any) string {
+	of := map[string][]string{
+		"IP":         {"gateways", "proxies"},
+		"DYNAMIC":    {"asns", "locations", "proxyType"},
+		"DYNAMIC_V2": {"asns", "locations", "ipServiceCategories"},
+	}
+	typ, _ := body["type"].(string)
+	for _, name := range of[typ] {
+		switch v := body[name].(type) {
+		case nil:
+		case []any:
+			if len(v) > 0 {
+				return ""
+			}
+		default:
+			return ""
+		}
+	}
+	return strings.Join(of[typ], " or ")
+}
+
+func checkZone(_ string, body map[string]any) map[string]string {
 	wrong := map[string]string{}
 	for _, name := range []string{"gateways", "proxies"} {
 		list, _ := body[name].([]any)

@@ -361,7 +361,7 @@ func TestCompareAmbiguous(t *testing.T) {
 func TestCompareEngine(t *testing.T) {
 	k := *networkZones
 	k.API.Engine = "idx"
-	d := &Declared{Objects: []*Object{{Ref: Ref{Kind: &k, Name: "N"}, Body: map[string]any{"name": "N", "type": "IP"}}}}
+	d := &Declared{Objects: []*Object{{Ref: Ref{Kind: &k, Name: "N"}, Body: map[string]any{"name": "N", "type": "DYNAMIC", "proxyType": "Tor"}}}}
 	for engine, want := range map[string]string{
 		"idx": "create-object networkZones N\n  name: not there -> \"N\"\n  type: not there -> \"IP\"\n",
 		"v1":  "unfixable networkZones N : the org has an engine that doesn't know it\n",
@@ -409,4 +409,28 @@ func TestComparisonForgets(t *testing.T) {
 	}
 	t.Error("the live object is still there")
 	runtime.KeepAlive(c)
+}
+
+// A new zone needs something that it holds.
+func TestNewZoneIsComplete(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"type": "IP"`:                                     "it isn't in the org, and can't be created without gateways or proxies",
+		`"type": "IP", "gateways": []`:                     "it isn't in the org, and can't be created without gateways or proxies",
+		`"type": "DYNAMIC"`:                                "it isn't in the org, and can't be created without asns or locations or proxyType",
+		`"type": "DYNAMIC", "proxyType": "Tor"`:            "",
+		`"type": "DYNAMIC_V2", "asns": {"include": ["1"]}`: "",
+		`"type": "IP", "proxies": [{"type": "CIDR", "value": "192.0.2.0/24"}]`: "",
+	} {
+		c, err := Compare(declare(t, `networkZones {"name": "New", `+fields+`}`), live(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if len(c.Unfixable) > 0 {
+			got = c.Unfixable[0].Reason
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", fields, got, want)
+		}
+	}
 }

@@ -1,5 +1,7 @@
 package objects
 
+import "fmt"
+
 // policyRules are the rules of policies. Their type is that of their policy.
 var policyRules = &Kind{
 	Name: "policyRules", Title: "policy rule",
@@ -63,6 +65,12 @@ var policyRules = &Kind{
 		kept("priority", "The rule's place among the others.", "the order of the rules in the manifest decides"),
 	},
 	Oddities: Oddities{
+		Check: func(typ string, body map[string]any) map[string]string {
+			if own, ok := body["type"].(string); ok && typ != "" && own != ruleTypes[typ] {
+				return map[string]string{"type": fmt.Sprintf("must be %s for a rule of a policy of the type %s, or be left out", ruleTypes[typ], typ)}
+			}
+			return nil
+		},
 		Send: func(ref Ref, _, body map[string]any) {
 			if ref.Type != "" {
 				setDefault(body, "type", ruleTypes[ref.Type])

@@ -33,7 +33,7 @@ var trustedOrigins = &Kind{
 			}
 		},
 		Key: normalOrigin,
-		Check: func(body map[string]any) map[string]string {
+		Check: func(_ string, body map[string]any) map[string]string {
 			s, ok := body["origin"].(string)
 			if !ok {
 				return nil

@@ -131,6 +131,14 @@ func (f *Field) coversMatched(typ string, declared, live []any) bool {
 // match returns for each element of a the index of the element of b that has the same
 // values in the fields of By; -1 if there is none. No element of b is used twice.
 func (f *Field) match(typ string, a, b []any) []int {
+	if len(a) <= few && len(b) <= few {
+		return f.matchFew(typ, a, b)
+	}
+	return f.matchMany(typ, a, b)
+}
+
+// matchMany is match for long lists.
+func (f *Field) matchMany(typ string, a, b []any) []int {
 	places := make(map[string][]int, len(b))
 	for j, y := range b {
 		if key, ok := f.identity(typ, y); ok {
@@ -143,6 +151,26 @@ func (f *Field) match(typ string, a, b []any) []int {
 		key, ok := f.identity(typ, x)
 		if at := places[key]; ok && len(at) > 0 {
 			matched[i], places[key] = at[0], at[1:]
+		}
+	}
+	return matched
+}
+
+// few is up to how many elements are held against each other, as that takes less than
+// texts and a map of them.
+const few = 8
+
+// matchFew is match for short lists.
+func (f *Field) matchFew(typ string, a, b []any) []int {
+	matched := make([]int, len(a))
+	var used [few]bool
+	for i, x := range a {
+		matched[i] = -1
+		for j, y := range b {
+			if !used[j] && f.same(typ, x, y) {
+				matched[i], used[j] = j, true
+				break
+			}
 		}
 	}
 	return matched
