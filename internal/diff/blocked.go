@@ -2,9 +2,11 @@ package diff
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 )
 
@@ -20,6 +22,7 @@ const (
 	// What follows is the beginning of a reason.
 	blockedUnentitled = "not subscribed"
 	blockedNoDeletion = "no deletion is requested"
+	blockedUnmet      = "not possible"
 )
 
 // block sets on each change why it will not be made. The manifest comes first: a
@@ -35,9 +38,10 @@ func (d *orgDiff) block(live *index, opts Options) {
 		held = opts.Stale // what isn't linked can't be changed either
 	}
 	cooling := ""
+	blocked := map[string]bool{} // fields
 	for i := range d.changes {
 		c := &d.changes[i]
-		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), impossible(c, opts), held)
+		c.Blocked = cmp.Or(c.Blocked, d.forbidden(c, live, &opts.Guards), impossible(c, opts), opts.contested(c), held)
 		if c.Blocked == "" && (c.Destructive || c.Irreversible) {
 			c.Blocked = opts.Stale
 		}
@@ -50,7 +54,22 @@ func (d *orgDiff) block(live *index, opts Options) {
 		if i > 0 && c.Blocked == "" && c.recreates(&d.changes[i-1]) {
 			c.Blocked = d.changes[i-1].Blocked
 		}
+		for _, before := range d.needs[c.Field()] { // which comes first
+			if c.Blocked == "" && blocked[fieldOfRef(before)] {
+				c.Blocked = fmt.Sprintf("waits for the %s, which is blocked", before)
+			}
+		}
+		blocked[c.Field()] = c.Blocked != ""
 	}
+}
+
+// contested returns why a change is not made again that was made before and undone, or
+// "".
+func (o *Options) contested(c *Change) string {
+	if k := objects.ByName(c.Kind); k == nil || !k.Pushed {
+		return ""
+	}
+	return reason(o.Contested, c)
 }
 
 // forbidden returns why the change must never be made, or "".
@@ -104,5 +123,7 @@ func (c *Change) Barred() bool {
 // Impossible reports whether the change is declared, and blocked because it can't
 // be made as things are: that is a failure, and no decision.
 func (c *Change) Impossible() bool {
-	return strings.HasPrefix(c.Blocked, blockedUnentitled+":") || strings.HasPrefix(c.Blocked, blockedNoDeletion+":")
+	return slices.ContainsFunc([]string{blockedUnentitled, blockedNoDeletion, blockedUnmet}, func(why string) bool {
+		return strings.HasPrefix(c.Blocked, why+":")
+	})
 }

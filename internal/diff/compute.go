@@ -54,9 +54,13 @@ type Options struct {
 	// deleted yet by c, which it must not alter. Nil means that no deactivation
 	// ever waits. Like Held, it must return the same for the same argument.
 	CoolingOff func(c *Change) string
+	// Contested returns, in the same way, why a change of an object that a parent org
+	// may set is not made: it was made before, and undone each time. Nil means that
+	// none ever was.
+	Contested func(c *Change) string
 }
 
-// reason returns what Held or CoolingOff returns, and "" where it is nil.
+// reason returns what Held, CoolingOff or Contested returns, and "" where it is nil.
 func reason[T any](why func(T) string, of T) string {
 	if why == nil {
 		return ""

@@ -133,13 +133,21 @@ func countObjects(org *state.DesiredOrg) int { return len(declaredBy(org).Object
 func RecheckConfiguration(changes []Change, live *objects.Live, own []netip.Prefix) *Configuration {
 	c := &Configuration{Head: &objects.Comparison{}, outdated: map[objectOp]string{}}
 	found := newFinder(live)
+	var all []objects.Difference
+	declared := map[objects.Ref]any{}
 	for i := range changes {
-		d, ok := changes[i].Difference()
-		if !ok || changes[i].Blocked != "" {
-			continue
+		if d, ok := changes[i].Difference(); ok && changes[i].Blocked == "" {
+			all = append(all, d)
+			declared[d.Ref] = d.Switches()
 		}
+	}
+	for _, d := range objects.Relate(all, live, func(r objects.Ref) any { return declared[r] }) {
 		if why := found.outdated(&d); why != "" {
 			c.outdated[opOf(&d)] = why
+			continue
+		}
+		if d.Unmet != "" {
+			c.outdated[opOf(&d)] = d.Unmet
 			continue
 		}
 		c.Head.Differences = append(c.Head.Differences, d)
@@ -329,10 +337,17 @@ func (d *orgDiff) configure(org *state.Org, opts Options) {
 
 // writeObjects adds the differences of the org's configuration to its changes.
 func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[int][]string) {
+	d.needs = map[string][]objects.Ref{}
 	d.changes = slices.Grow(d.changes, len(all.Differences))
 	for i := range all.Differences {
 		c := changeOf(&all.Differences[i])
 		c.OrgID, c.ClientID, c.Risks = orgID, d.org.ClientID, risks[i]
+		if unmet := all.Differences[i].Unmet; unmet != "" {
+			c.Blocked = blockedUnmet + ": " + unmet
+		}
+		if needs := all.Differences[i].Needs; needs != nil {
+			d.needs[c.Field()] = needs
+		}
 		d.add(c)
 	}
 	for i := range all.Unfixable {

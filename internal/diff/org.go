@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 )
 
@@ -106,6 +107,8 @@ type orgDiff struct {
 	// lockoutsKept are those of Configuration.
 	objects                map[string]ObjectSummary
 	lockouts, lockoutsKept []string
+	// needs are the objects that must be written before others, by the others' fields.
+	needs map[string][]objects.Ref
 }
 
 func (d *orgDiff) empty() bool {

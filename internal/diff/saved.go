@@ -182,7 +182,7 @@ func (p *Plan) For(account string) error {
 // they are now. It returns a copy of the plan with the resulting refusals, or a
 // *StaleError that names each change whose Before is no longer live. actual must
 // hold the products of the orgs that the plan's product changes name. Revalidate
-// uses Account, Guards, Held, CoolingOff and Configuration of opts.
+// uses Account, Guards, Held, CoolingOff, Contested and Configuration of opts.
 func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 	if err := plan.applicable(); err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 			why = "the org was created before, and is in the account already"
 		}
 		if why == "" && c.IsObject() {
-			why = c.outdatedObject(opts)
+			why = cmp.Or(c.outdatedObject(opts), opts.contested(c))
 		}
 		if why != "" {
 			reasons = append(reasons, fmt.Sprintf("%s: %s: %s", c.name(), c.what(), why))
@@ -242,7 +242,7 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 // expire replaces the reason for which a saved plan leaves a change out, if it
 // held for a time that is over.
 func (c *Change) expire(opts Options) {
-	if c.Blocked == "" || c.Barred() || reason(opts.Held, c.Org) != "" || c.Deactivates() && reason(opts.CoolingOff, c) != "" {
+	if c.Blocked == "" || c.Barred() || reason(opts.Held, c.Org) != "" || c.Deactivates() && reason(opts.CoolingOff, c) != "" || opts.contested(c) != "" {
 		return
 	}
 	c.Blocked = "left out when this plan was made, for a reason that is over: make a new plan"

@@ -338,7 +338,11 @@ func targetOf(changes []diff.Change) objects.Target {
 }
 
 // configurer is what apply writes objects with.
-type configurer struct{ client *org.Client }
+type configurer struct {
+	client    *org.Client
+	contested *contested
+	log       *slog.Logger
+}
 
 // Open implements apply.Configurer.
 func (c configurer) Open(ctx context.Context, target objects.Target, all []objects.Difference) (apply.Editor, error) {
@@ -346,5 +350,5 @@ func (c configurer) Open(ctx context.Context, target objects.Target, all []objec
 	if err != nil {
 		return nil, err
 	}
-	return editor, nil
+	return &recorder{editor, c.contested, target, c.log}, nil
 }

@@ -11,7 +11,9 @@ import (
 	_ "modernc.org/sqlite"
 
 	"reconciler/internal/config"
+	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
 )
@@ -30,12 +32,18 @@ func TestUnreadableRowsStopNothing(t *testing.T) {
 		if _, err := j.BeginRemoval(journal.Removal{Account: account, OrgID: id, At: time.Now()}, time.Now().Add(-day), 2); err != nil {
 			t.Fatal(err)
 		}
+		w := journal.FieldWrite{Account: account, OrgID: id, Kind: "features", Object: "A", Field: "status", Value: `"ENABLED"`, Last: time.Now()}
+		for range contestedWrites {
+			if err := j.AddFieldWrite(w, w.Last.Add(-day)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	tamper(t, dir, `UPDATE orgs SET aerial = 7 WHERE org_id = '00o2'`, `UPDATE removals SET sent_at = 'noon' WHERE org_id = '00o2'`)
+	tamper(t, dir, `UPDATE field_writes SET written_at = 'noon' WHERE org_id = '00o2'`, `UPDATE orgs SET aerial = 7 WHERE org_id = '00o2'`, `UPDATE removals SET sent_at = 'noon' WHERE org_id = '00o2'`)
 
 	cfg := &config.Config{State: config.State{Dir: dir}}
 	cfg.Aerial.AccountID = account
-	r := &Reconciler{cfg: cfg, journal: j, log: slog.New(slog.DiscardHandler)}
+	r := &Reconciler{cfg: cfg, journal: j, log: slog.New(slog.DiscardHandler), contested: newContested(j, cfg)}
 	r.rules = func() *freeze.Rules { return Holds(cfg, j) }
 	r.removals.r = r
 	opts, err := r.options(&Desired{State: &state.Desired{}})
@@ -45,8 +53,14 @@ func TestUnreadableRowsStopNothing(t *testing.T) {
 	if g := opts.Guards; len(g.Known) != 1 || !g.Unreadable["00o2"] || len(g.Day.Lost) != 2 {
 		t.Errorf("%+v, %+v", g, g.Day)
 	}
+	for id, contested := range map[string]bool{"00o1": true, "00o2": false} {
+		c := &diff.Change{OrgID: id, Kind: "features", Object: "A", Fields: []diff.Field{{FieldChange: objects.FieldChange{Path: "status", After: "ENABLED"}}}}
+		if why := opts.Contested(c); (why != "") != contested {
+			t.Errorf("%s: %q", id, why)
+		}
+	}
 	alarms, err := r.Alarms()
-	if err != nil || len(alarms) != 2 {
+	if err != nil || len(alarms) != 3 {
 		t.Errorf("alarms: %v, %v", alarms, err)
 	}
 	if domains, err := Domains(cfg, j); err != nil || len(domains) != 1 {

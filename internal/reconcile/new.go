@@ -30,9 +30,11 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	r.refused = &sync.Map{}
 	if opts.After == nil {
 		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
+		r.contested = newContested(r.journal, cfg)
 	} else {
 		r.journal, r.refused = opts.After.journal, opts.After.refused
 		r.removals.made, r.known = slices.Clone(opts.After.removals.made), opts.After.known
+		r.contested = opts.After.contested
 	}
 	r.removals.r = r
 	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }

@@ -59,7 +59,7 @@ func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, 
 // The actual state is read by another goroutine; a panic there goes on where the
 // caller can recover it.
 func TestPlanPanicsInTheCaller(t *testing.T) {
-	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}}
+	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}, contested: &contested{}}
 	r.rules = func() *freeze.Rules { return &freeze.Rules{} }
 	r.removals.r = r
 	defer func() {

@@ -77,6 +77,8 @@ type Reconciler struct {
 	// removals are what orgs lost lately, and known is what Okta has said of them.
 	removals removals
 	known    known
+	// contested is what was written lately that a parent org may set back.
+	contested *contested
 	// refused are the refusals of creations that the journal didn't take.
 	refused *sync.Map
 	// live is the actual state that was read last.
@@ -287,6 +289,9 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 	if opts.Guards.Day, err = r.removals.lost(); err != nil {
 		return opts, err
 	}
+	if opts.Contested, err = r.contested.why(); err != nil {
+		return opts, err
+	}
 	if err := r.deletions(d.State, &opts); err != nil {
 		return opts, err
 	}
@@ -480,7 +485,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Removals:    &r.removals,
 		Held:        (&holder{rules: r.rules}).why,
-		Configurer:  configurer{r.configurations.client},
+		Configurer:  configurer{r.configurations.client, r.contested, r.log},
 		Done:        done,
 		Logger:      r.log,
 	}

@@ -28,6 +28,7 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 		}
 	}
 	c.run()
+	c.result.Differences = Relate(c.result.Differences, live, c.status)
 	for _, l := range live.Objects {
 		if c.declared[l.Ref] == nil {
 			c.count(l.Ref, Count{Unmanaged: 1})
@@ -52,6 +53,14 @@ func CompareDeclared(base, head *Declared) *Comparison {
 	c.offline, c.gone = true, gone
 	c.run()
 	return c.compared()
+}
+
+// status returns the status that is declared for an object; nil if none is.
+func (c *comparer) status(ref Ref) any {
+	if o := c.declared[ref]; o != nil && !o.Absent {
+		return o.Body["status"]
+	}
+	return nil
 }
 
 // comparer compares one declaration with one org.

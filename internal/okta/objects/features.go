@@ -5,7 +5,7 @@ package objects
 var features = &Kind{
 	Name: "features", Title: "feature",
 	Doc:   "Self-service features in early access or beta, switched on or off.",
-	Fixed: true, Key: "name",
+	Fixed: true, Pushed: true, Key: "name",
 	Fields: []Field{
 		{Name: "name", Required: true, Doc: "The feature's name, as the Admin Console shows it."},
 		{

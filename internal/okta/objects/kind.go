@@ -17,6 +17,9 @@ type Kind struct {
 	Setting bool
 	// Fixed is set if objects can't be created or deleted, only changed, as features.
 	Fixed bool
+	// Pushed is set if a parent org may set the objects of its children again, as
+	// features.
+	Pushed bool
 	// Parent is the kind of the objects that own the objects of this kind, such as
 	// policies for policyRules; nil for the others.
 	Parent *Kind

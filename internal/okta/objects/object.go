@@ -130,6 +130,10 @@ type Live struct {
 	OrgID, Engine string
 	// Objects are in the order of Kinds; ordered ones in the order that they have.
 	Objects []*LiveObject
+	// Needs are, by the id of an object that is to get another status, those that must
+	// have that status before, as they are now, and the same of each of them that hasn't
+	// it. See Reads.Statuses.
+	Needs map[string][]*LiveObject
 	// Lacks are the lists that the org doesn't have, for want of a feature; nil unless
 	// all was read, as that is otherwise an error.
 	Lacks []Lack
@@ -178,6 +182,11 @@ type Difference struct {
 	Fields []FieldChange
 	// Pos is where the object is declared.
 	Pos strictyaml.Pos
+	// Needs are the objects that other differences must have written before, and Unmet
+	// is what must be otherwise before, and is not going to be; empty if nothing is
+	// missing. See Relate.
+	Needs []Ref
+	Unmet string
 }
 
 // Unfixable is a difference that no call can fix, such as another type.
@@ -217,6 +226,9 @@ type Reads struct {
 	Types map[*Kind][]string
 	// Parents are the names of the objects whose children are read, with their types.
 	Parents map[Ref]bool
+	// Statuses are the statuses that are declared for objects of kinds whose objects
+	// depend on each other. What an object needs is read if it has another one.
+	Statuses map[Ref]any
 	// All is set if all that can be declared is wanted: the children of all objects as
 	// well, what of an object can't be declared, and what the org lacks.
 	All bool

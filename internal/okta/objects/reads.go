@@ -9,6 +9,7 @@ func ReadsOf(all []*Object) Reads {
 	for _, o := range all {
 		r.object(o.Ref)
 		if !o.Absent {
+			r.status(o.Ref, o.Body["status"])
 			eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
 		}
 	}
@@ -21,6 +22,7 @@ func ReadsFor(all []Difference) Reads {
 	for i := range all {
 		d := &all[i]
 		r.object(d.Ref)
+		r.status(d.Ref, d.Switches())
 		for _, c := range d.Fields {
 			if f := d.Ref.Kind.FieldAt(d.Ref.Type, c.Path); f != nil && d.Op != Reorder {
 				f.eachReference(d.Ref.Type, c.Before, r.reference)
@@ -164,7 +166,9 @@ type reader struct {
 	kinds   map[*Kind]bool
 	types   map[*Kind]map[string]bool
 	parents map[Ref]bool
-	builtIn bool
+	// statuses is nil if there are none.
+	statuses map[Ref]any
+	builtIn  bool
 }
 
 func newReader() *reader {
@@ -188,6 +192,18 @@ func (r *reader) object(ref Ref) {
 	}
 }
 
+// status adds the status that an object is to have, if others may have to have it as
+// well. Of several, the first counts.
+func (r *reader) status(ref Ref, to any) {
+	if to == nil || ref.Kind.API.Requires == "" || r.statuses[ref] != nil {
+		return
+	}
+	if r.statuses == nil {
+		r.statuses = map[Ref]any{}
+	}
+	r.statuses[ref] = to
+}
+
 // reference adds the kind that a field refers to.
 func (r *reader) reference(kind, name string) {
 	k := ByName(kind)
@@ -196,7 +212,7 @@ func (r *reader) reference(kind, name string) {
 }
 
 func (r *reader) reads() Reads {
-	reads := Reads{Types: map[*Kind][]string{}, Parents: r.parents, BuiltIn: r.builtIn}
+	reads := Reads{Types: map[*Kind][]string{}, Parents: r.parents, Statuses: r.statuses, BuiltIn: r.builtIn}
 	for _, k := range all {
 		if r.kinds[k] {
 			reads.Kinds = append(reads.Kinds, k)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/okta/rest"
 	"reconciler/internal/text"
 )
 
@@ -28,19 +30,13 @@ func (c *change) related(ctx context.Context) (statuses, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The one list is empty of what would stand in the way of the other change.
-	path, says := c.kind.API.Requires, "needs"
-	if all := actionsOf(c.kind, status); f.After != all[0].Value {
-		path, says = c.kind.API.RequiredBy, "is needed by"
-	}
-	p := c.place()
-	p.path = path
-	others, _, err := get[[]raw](ctx, c.site, c.reader, p)
-	if err == nil && others == nil {
-		err = errors.New("the answer is null instead of a list")
-	}
+	others, err := c.dependsOn(ctx, c.kind, c.id, f.After)
 	if err != nil {
 		return nil, wrap(err, "reading what it depends on")
+	}
+	says := "needs"
+	if c.kind.Related(f.After) == c.kind.API.RequiredBy {
+		says = "is needed by"
 	}
 	var unmet []string
 	for _, o := range others {
@@ -61,6 +57,91 @@ func (c *change) related(ctx context.Context) (statuses, error) {
 			fmt.Sprintf("declare %s as %v as well: nothing is switched that isn't declared", strings.Join(unmet, ", "), f.After))
 	}
 	return before, nil
+}
+
+// dependsOn reads the objects that must have this status before the object with the id
+// gets it.
+func (s *session) dependsOn(ctx context.Context, k *objects.Kind, id string, to any) ([]raw, error) {
+	p := collection(k, "").object(id)
+	p.path = k.Related(to)
+	others, _, err := get[[]raw](ctx, s.site, s.reader, p)
+	if err == nil && others == nil {
+		err = errors.New("the answer is null instead of a list")
+	}
+	return others, err
+}
+
+// maxNeeds bounds how many objects of an org are asked for what they depend on.
+const maxNeeds = 1000
+
+// needing is an object that is to get a status, and what must have it before.
+type needing struct {
+	ref    objects.Ref
+	id     string
+	to     any
+	others []*objects.LiveObject
+	err    error
+}
+
+// readNeeds sets Needs: what the objects depend on that don't have the statuses that
+// they are to get, and what that depends on in turn.
+func (s *session) readNeeds(ctx context.Context, live *objects.Live, statuses map[objects.Ref]any) error {
+	var next []*needing
+	for _, o := range live.Objects {
+		if to := statuses[o.Ref]; to != nil && o.Body[status] != to {
+			next = append(next, &needing{ref: o.Ref, id: o.ID, to: to})
+		}
+	}
+	asked := map[string]bool{}
+	for _, n := range next {
+		asked[n.id] = true
+	}
+	for len(next) > 0 {
+		if len(asked) > maxNeeds {
+			return fmt.Errorf("there is no end to what objects depend on: gave up at more than %d", maxNeeds)
+		}
+		s.askNeeds(ctx, next)
+		var further []*needing
+		for _, n := range next {
+			if n.err != nil {
+				return wrap(n.err, "reading what the %s depends on", n.ref)
+			}
+			if live.Needs == nil {
+				live.Needs = map[string][]*objects.LiveObject{}
+			}
+			live.Needs[n.id] = n.others
+			for _, o := range n.others {
+				if o.Body[status] != n.to && !asked[o.ID] {
+					asked[o.ID] = true
+					further = append(further, &needing{ref: o.Ref, id: o.ID, to: n.to})
+				}
+			}
+		}
+		next = further
+	}
+	return nil
+}
+
+// askNeeds reads at once what several objects depend on. One that is gone depends on
+// nothing: the write will say so.
+func (s *session) askNeeds(ctx context.Context, all []*needing) {
+	var group sync.WaitGroup
+	for _, n := range all {
+		group.Go(func() {
+			defer rest.Recover(s.log, "reading the org", &n.err)
+			var others []raw
+			if others, n.err = s.dependsOn(ctx, n.ref.Kind, n.id, n.to); gone(n.err) {
+				n.err = nil
+			}
+			for _, o := range others {
+				if _, n.err = idOf(o); n.err != nil {
+					return
+				}
+				n.others = append(n.others, n.ref.Kind.Decode(o, n.ref.Type, "", "", func(_, id string) string { return id }))
+			}
+		})
+	}
+	group.Wait()
 }
 
 // first makes the change of the plan that gives another object the status, before its

@@ -43,9 +43,9 @@ type Commands struct {
 //
 // Its own methods work beside a process that holds the lock. They read, and they
 // write what people decide, which is acknowledgments and suspensions, and what
-// several processes add to at the same time: removals and what Okta has said of
-// orgs. All else is written by the [Writer] that Lock returns. Where there is no
-// file, reading finds nothing, and creates nothing.
+// several processes add to at the same time: removals, what Okta has said of orgs
+// and fields that were written. All else is written by the [Writer] that Lock
+// returns. Where there is no file, reading finds nothing, and creates nothing.
 //
 // Before each use, the file is compared with the one that was used last. If it
 // was replaced, or another process wrote to it, it is opened and checked again.

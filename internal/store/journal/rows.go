@@ -71,9 +71,10 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 	_, orgs := j.Orgs(account)
 	_, accesses := j.Accesses(account)
 	_, inactive := j.Inactive(account)
+	_, writes := j.FieldWrites(account)
 	_, loss := j.Loss()
 	var all []*RowError
-	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, inactive, loss} {
+	for _, err := range []error{creations, deletions, announcements, acceptances, removals, orgs, accesses, inactive, writes, loss} {
 		rows := unreadable(err)
 		if err != nil && rows == nil {
 			return nil, err
@@ -164,7 +165,9 @@ func scan(rows *sql.Rows, columns []string, fields []any) (column, problem strin
 }
 
 // keyColumns returns the names of columns that identify a row, in any table.
-func keyColumns() []string { return []string{"domain", "org_id", "action", "source", "id"} }
+func keyColumns() []string {
+	return []string{"domain", "org_id", "action", "kind", "object", "source", "id"}
+}
 
 func keysOf(rows *sql.Rows, columns []string) map[string]string {
 	values := make([]any, len(columns))

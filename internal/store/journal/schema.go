@@ -16,7 +16,7 @@ const applicationID = 0x52634a6c
 // Times are text, in UTC and of fixed width, so that they sort, and so that a
 // person who opens the file with sqlite3 in an emergency can read them. An
 // empty text is "never".
-func schema() []string { return []string{schema1, schema2, schema3} }
+func schema() []string { return []string{schema1, schema2, schema3, schema4} }
 
 const schema1 = `
 CREATE TABLE creations (
@@ -178,6 +178,22 @@ CREATE TABLE inactive (
 	id      TEXT NOT NULL CHECK (id <> ''),
 	since   TEXT NOT NULL CHECK (since <> ''),
 	PRIMARY KEY (account, org_id, kind, id)
+) STRICT;
+`
+
+const schema4 = `
+-- Fields of objects of orgs that were written and may be set back by others.
+CREATE TABLE field_writes (
+	account    TEXT NOT NULL CHECK (account <> ''),
+	org_id     TEXT NOT NULL CHECK (org_id <> ''),
+	domain     TEXT NOT NULL,
+	kind       TEXT NOT NULL CHECK (kind <> ''),
+	object     TEXT NOT NULL CHECK (object <> ''),
+	field      TEXT NOT NULL CHECK (field <> ''),
+	value      TEXT NOT NULL,
+	times      INTEGER NOT NULL,
+	written_at TEXT NOT NULL CHECK (written_at <> ''),
+	PRIMARY KEY (account, org_id, kind, object, field)
 ) STRICT;
 `
 
