@@ -363,7 +363,7 @@ func TestCompareEngine(t *testing.T) {
 	k.API.Engine = "idx"
 	d := &Declared{Objects: []*Object{{Ref: Ref{Kind: &k, Name: "N"}, Body: map[string]any{"name": "N", "type": "DYNAMIC", "proxyType": "Tor"}}}}
 	for engine, want := range map[string]string{
-		"idx": "create-object networkZones N\n  name: not there -> \"N\"\n  type: not there -> \"IP\"\n",
+		"idx": "create-object networkZones N\n  name: not there -> \"N\"\n  proxyType: not there -> \"Tor\"\n  type: not there -> \"DYNAMIC\"\n",
 		"v1":  "unfixable networkZones N : the org has an engine that doesn't know it\n",
 	} {
 		c, err := Compare(d, &Live{Engine: engine})
