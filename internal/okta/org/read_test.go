@@ -218,9 +218,13 @@ func TestNames(t *testing.T) {
 	}
 	a := newAPI(t).
 		on(zonesPath, reply(200, zones(1, 1))).
-		on("GET /api/v1/groups",
-			reply(200, `[{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"Contractors"}},{"id":"00g2","type":"APP_GROUP","profile":{"name":"Contractors"}}]`),
-			reply(200, `[{"id":"00g3","type":"BUILT_IN","profile":{"name":"Everyone"}},{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"Contractors"}}]`)).
+		on("GET /api/v1/groups", func(w http.ResponseWriter, r *http.Request) { // in no particular order
+			list := `[{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"Contractors"}},{"id":"00g2","type":"APP_GROUP","profile":{"name":"Contractors"}}]`
+			if strings.Contains(r.URL.RawQuery, "BUILT_IN") {
+				list = `[{"id":"00g3","type":"BUILT_IN","profile":{"name":"Everyone"}},{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"Contractors"}}]`
+			}
+			reply(200, list)(w, r)
+		}).
 		on("GET /api/v1/policies", reply(200, "["+policy("00p2", "Default Policy", 2, "00g3")+","+policy("00p1", "Contractors", 1, "00g1", "00g2")+
 			`,{"id":"00p3","name":"Password","type":"PASSWORD"}]`)).
 		on("GET /api/v1/policies/00p1/rules", reply(200, "["+rule("0pr2", "Second", 2)+","+rule("0pr1", "First", 1)+"]"))
