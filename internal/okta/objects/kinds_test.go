@@ -163,3 +163,18 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 }
+
+// The type of a rule follows from that of its policy.
+func TestRuleTypes(t *testing.T) {
+	for _, test := range []struct{ policy, rule, wrong string }{
+		{signOn, "SIGN_ON", ""},
+		{signOn, password, "must be SIGN_ON for a rule of a policy of the type OKTA_SIGN_ON, or be left out"},
+		{password, password, ""},
+		{mfaEnroll, "SIGN_ON", "must be MFA_ENROLL for a rule of a policy of the type MFA_ENROLL, or be left out"},
+		{"", "SIGN_ON", ""},
+	} {
+		if got := policyRules.Oddities.Check(test.policy, map[string]any{"type": test.rule})["type"]; got != test.wrong {
+			t.Errorf("%s in %s: %q, want %q", test.rule, test.policy, got, test.wrong)
+		}
+	}
+}

@@ -76,6 +76,12 @@ func (r Reads) With(more Reads) Reads {
 		for parent := range one.Parents {
 			both.parents[parent] = true
 		}
+		for ref, status := range one.Statuses {
+			if both.statuses == nil {
+				both.statuses = map[Ref]any{}
+			}
+			both.statuses[ref] = status
+		}
 	}
 	reads := both.reads()
 	reads.All = r.All || more.All

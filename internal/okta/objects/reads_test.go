@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -33,5 +34,41 @@ func TestUndeclarable(t *testing.T) {
 	raw["conditions"].(map[string]any)["people"].(map[string]any)["users"] = map[string]any{"exclude": []any{}}
 	if got := policyRules.Undeclarable(raw); got != nil {
 		t.Errorf("%v", got)
+	}
+}
+
+// What two reads have together has all that each of them has, whatever fields there are.
+func TestReadsWith(t *testing.T) {
+	all := Reads{
+		Kinds:    []*Kind{features, groups, policies},
+		Types:    map[*Kind][]string{policies: {mfaEnroll, signOn}},
+		Parents:  map[Ref]bool{{Kind: policies, Type: signOn, Name: "P"}: true},
+		Statuses: map[Ref]any{{Kind: features, Name: "F"}: "ENABLED"},
+		All:      true, BuiltIn: true,
+	}
+	v := reflect.ValueOf(all)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Fatalf("%s isn't tested", v.Type().Field(i).Name)
+		}
+	}
+	for name, both := range map[string]Reads{"with nothing": all.With(Reads{}), "nothing with it": Reads{}.With(all), "with itself": all.With(all)} {
+		if !reflect.DeepEqual(both, all) {
+			t.Errorf("%s: %+v, want %+v", name, both, all)
+		}
+	}
+	some := Reads{Kinds: []*Kind{groups}, Types: map[*Kind][]string{}}
+	if !all.Has(some) || !all.Has(all) || some.Has(all) || !some.Has(Reads{}) {
+		t.Error("Has is wrong")
+	}
+	for _, more := range []Reads{
+		{Kinds: []*Kind{policies}, Types: map[*Kind][]string{policies: {signOn}}}, {BuiltIn: true}, {All: true}, {Parents: all.Parents},
+	} {
+		if some.Has(more) {
+			t.Errorf("groups have %+v", more)
+		}
+		if with := some.With(more); !with.Has(more) || !with.Has(some) {
+			t.Errorf("%+v with %+v is %+v", some, more, with)
+		}
 	}
 }
