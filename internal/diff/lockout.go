@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -69,9 +70,11 @@ type lockout struct{ key, text string }
 // lockouts returns what keeps people, or us, out of an org after any of the changes, in
 // their order, and didn't before them: if the next one fails, it stays like that.
 func lockouts(before *situation, live *objects.Live, all []objects.Difference, own []netip.Prefix) []string {
-	had, end := before.keys(own), newSituation(objects.After(live, all)).keys(own)
+	after := newSituation(objects.After(live, all))
+	had, end := before.keys(own), after.keys(own)
+	zones := mayBlock(before, after, had, own)
 	var reasons []string
-	for _, d := range stepsOf(all, before) {
+	for _, d := range stepsOf(all, before, zones) {
 		live = objects.After(live, []objects.Difference{d})
 		for _, l := range newSituation(live).lockouts(own) {
 			switch {
@@ -108,11 +111,26 @@ func (s *situation) added(before *situation, own []netip.Prefix) []string {
 	return reasons
 }
 
-// stepsOf returns the writes of the changes that decide who gets in, in their order.
-func stepsOf(all []objects.Difference, before *situation) []objects.Difference {
+// mayBlock reports whether the zones of before and after, all of them in force, hold
+// more than had says. If not, they don't after any write either.
+func mayBlock(before, after *situation, had map[string]bool, own []netip.Prefix) bool {
+	worst := &situation{}
+	for _, z := range slices.Concat(before.zones, after.zones) {
+		if blocks(z.Body) {
+			body := maps.Clone(z.Body)
+			delete(body, "status")
+			worst.zones = append(worst.zones, &objects.LiveObject{Ref: z.Ref, Body: body})
+		}
+	}
+	return slices.ContainsFunc(worst.blocked(own), func(l lockout) bool { return !had[l.key] })
+}
+
+// stepsOf returns the writes of the changes that decide who gets in, in their order;
+// those of zones only if zones is set.
+func stepsOf(all []objects.Difference, before *situation, zones bool) []objects.Difference {
 	var steps []objects.Difference
 	for i := range all {
-		if d := &all[i]; before.decides(d) {
+		if d := &all[i]; before.decides(d) && (zones || d.Ref.Kind.Name != kindZones) {
 			steps = append(steps, writesOf(d)...)
 		}
 	}
