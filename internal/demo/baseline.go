@@ -42,7 +42,7 @@ const everybody = "{type: CIDR, value: 0.0.0.0/0}"
 
 var accessLine = regexp.MustCompile(`(?m)^    access: .*$`)
 
-// configure gives a baseline to the orgs that have a service app.
+// configure declares a baseline for the orgs that have a service app.
 func (d *demo) configure(ctx context.Context) error {
 	d.chapter("A baseline: what ten orgs are configured with, declared once")
 	d.say("  (baselines: [workforce] was added to each of them, and to %s its id)\n\n$ cat orgs/baselines.yaml\n%s",

@@ -131,7 +131,7 @@ func (p *place) keeps(configuration strictyaml.Block, key string) bool {
 	return ok && slices.ContainsFunc(inner.Keys(), func(key string) bool { return !p.c.reads(objects.ByName(key)) })
 }
 
-// replaceKey gives a key other lines; without any, it is removed.
+// replaceKey replaces the lines of a key; without any, it is removed.
 func replaceKey(b strictyaml.Block, key string, lines []string) {
 	if len(lines) > 0 {
 		b.Set(key, lines)

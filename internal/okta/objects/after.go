@@ -47,7 +47,7 @@ func (d *Difference) created() *LiveObject {
 	return l
 }
 
-// set gives a field its new value.
+// set sets a field to its new value.
 func (l *LiveObject) set(c FieldChange) {
 	names := splitPath(c.Path)
 	// Without a function for names, merging can't fail.

@@ -75,7 +75,7 @@ func withRequired(f Field) Field {
 	return f
 }
 
-// setDefault gives a field that is not there a value.
+// setDefault sets a field that is not there.
 func setDefault(body map[string]any, name string, v any) {
 	if body[name] == nil {
 		body[name] = v

@@ -375,7 +375,7 @@ func actionsOf(k *objects.Kind, field string) []objects.Action {
 	return nil
 }
 
-// act gives a field its value by the call that there is for it.
+// act sets a field by the call that there is for its value.
 func (c *change) act(ctx context.Context, f objects.FieldChange) (did bool, err error) {
 	all := actionsOf(c.kind, f.Path)
 	i := slices.IndexFunc(all, func(a objects.Action) bool { return a.Value == f.After })
