@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,17 +38,7 @@ func TestExampleFleet(t *testing.T) {
 		seed.Clients = append(seed.Clients, app)
 		args = append(args, "--org", domain)
 	}
-	sim, err := simulator.New(seed, simulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(sim)
-	t.Cleanup(srv.Close)
-	access.URL = srv.URL
-	config, err := simulator.WriteConfig(t.TempDir(), seed, *access)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sim, config := serveSeed(t, seed, access)
 	command := func(code int, args ...string) string {
 		t.Helper()
 		var out, errs bytes.Buffer

@@ -27,17 +27,7 @@ func readOnly(t *testing.T, seed *simulator.Seed) (*simulator.Simulator, func(ar
 	if err != nil {
 		t.Fatal(err)
 	}
-	sim, err := simulator.New(seed, simulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(sim)
-	t.Cleanup(srv.Close)
-	access.URL = srv.URL
-	config, err := simulator.WriteConfig(t.TempDir(), seed, *access)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sim, config := serveSeed(t, seed, access)
 	return sim, func(args ...string) imported {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), append(args, "--config", config), stdio{strings.NewReader(""), &out, &errs}, nil)
@@ -182,4 +172,22 @@ func TestReplaceFile(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// serveSeed serves a simulator with the seed until the test ends, and returns it and the
+// path of a config for it.
+func serveSeed(t *testing.T, seed *simulator.Seed, access *simulator.Access) (sim *simulator.Simulator, config string) {
+	t.Helper()
+	sim, err := simulator.New(seed, simulator.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(sim)
+	t.Cleanup(srv.Close)
+	access.URL = srv.URL
+	config, err = simulator.WriteConfig(t.TempDir(), seed, *access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sim, config
 }

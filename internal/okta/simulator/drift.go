@@ -57,7 +57,7 @@ func (s *Simulator) LinkOrg(domain, by string) error {
 	})
 }
 
-// RenameOrg gives an org another domain, as Okta does where a customer asks for it.
+// RenameOrg changes the domain of an org, as Okta does where a customer asks for it.
 // The org keeps its id and all that belongs to it. No event is logged.
 func (s *Simulator) RenameOrg(domain, to string) error {
 	return s.change(domain, "", func(_ *caller, o *Org) error {

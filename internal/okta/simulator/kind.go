@@ -305,7 +305,7 @@ func (m *orgCall) checkBody(t *set, it *item, body doc) (class string, refusal *
 	return class, k.check(m, t, it, body)
 }
 
-// replace gives an object a new body. What the body leaves out falls back to the
+// replace sets the body of an object. What the body leaves out falls back to the
 // server's default.
 func (m *orgCall) replace(t *set, it *item, body doc, status string) *answer {
 	k := t.kind
