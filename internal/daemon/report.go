@@ -59,7 +59,7 @@ func (l *logged) changed(subject, now string) bool {
 // configuration was read.
 func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured time.Time) {
 	now := u.now().UTC()
-	drift := driftOf(plan, result)
+	drift := reconcile.DriftOf(plan, result)
 	counts := fleetOf(plan, drift)
 	unknown := unreadOf(plan)
 	drift = withOld(drift, u.logged.drift, unknown)
@@ -73,7 +73,7 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 
 	// A failed change was logged when it failed.
 	news = slices.DeleteFunc(news, func(d Drift) bool { return d.Error != "" })
-	few(len(news), func(i int) { u.log.Warn("drift", news[i].attrs()...) },
+	few(len(news), func(i int) { u.log.Warn("drift", driftAttrs(&news[i])...) },
 		func(left int) { u.log.Warn("more drift", "more", left) })
 	few(len(gone), func(i int) { u.log.Info("drift is gone", "org", gone[i].Org, "field", gone[i].Field) },
 		func(left int) { u.log.Info("more drift is gone", "more", left) })
@@ -113,8 +113,8 @@ func noteLines(notes []diff.Note) string {
 	return strings.Join(lines, "\n")
 }
 
-// attrs returns the drift as attributes of a log line.
-func (d *Drift) attrs() []any {
+// driftAttrs returns a drift as attributes of a log line.
+func driftAttrs(d *Drift) []any {
 	return append([]any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)},
 		nonEmpty("blocked", d.Blocked)...)
 }
