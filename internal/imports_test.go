@@ -61,6 +61,7 @@ var mayImport = map[string]struct {
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
+	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/text"}, "keeps what happened, and decides nothing by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
@@ -73,11 +74,11 @@ var mayImport = map[string]struct {
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest",
-		"internal/onboard", "internal/state", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
-		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/journal", "internal/text", "internal/web",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/text", "internal/web",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",

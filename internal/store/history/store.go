@@ -62,6 +62,9 @@ func (s *Store) Begin(r Run) (*Recorder, error) { panic("not built") }
 // Planned sets what is known of the run once it has a plan.
 func (r *Recorder) Planned(commit, signer, digest string) error { panic("not built") }
 
+// Add adds entries of what happened in the run and was no change under way.
+func (r *Recorder) Add(entries ...Entry) error { panic("not built") }
+
 // Pending is a change under way.
 type Pending struct{}
 
