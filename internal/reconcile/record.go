@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -168,7 +169,11 @@ func (c *Record) Compared(result *apply.Result) ([]history.Drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open, c.rec.States(c.r.states(c.plan, result))
+	err = c.rec.States(c.r.states(c.plan, result))
+	if err != nil {
+		c.r.quiet = nil
+	}
+	return open, err
 }
 
 // skipped records the changes that were to be made and not begun.
@@ -443,4 +448,19 @@ func (s *sides) state(o *state.DesiredOrg, commit string) (history.OrgState, err
 	}
 	all.Live, err = marshal(s.live)
 	return all, err
+}
+
+// SetCauses sets who caused drift, and since when it is there, as the open drift of the
+// history has it. Both are sorted by org and field.
+func SetCauses(drift []Drift, open []history.Drift) {
+	i := 0
+	for k := range drift {
+		d := &drift[k]
+		for i < len(open) && cmp.Or(strings.Compare(open[i].Org, d.Org), strings.Compare(open[i].Field, d.Field)) < 0 {
+			i++
+		}
+		if i < len(open) && open[i].Org == d.Org && open[i].Field == d.Field {
+			d.Since, d.Cause = open[i].Since, open[i].Cause
+		}
+	}
 }
