@@ -31,6 +31,7 @@ func OpenHistory(cfg *config.Config, opts history.Options) *history.Store {
 type Record struct {
 	r    *Reconciler
 	rec  *history.Recorder
+	run  history.Run
 	plan *diff.Plan
 
 	mu sync.Mutex
@@ -60,7 +61,7 @@ func (r *Reconciler) Record(run history.Run) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.record = &Record{r: r, rec: rec, attempted: map[changeKey]bool{}}
+	r.record = &Record{r: r, rec: rec, run: run, attempted: map[changeKey]bool{}}
 	return r.record, nil
 }
 
@@ -190,10 +191,12 @@ func (c *Record) skipped(result *apply.Result) {
 			continue
 		}
 		e.Outcome, e.Error = string(o.Result), o.Error
+		e.Run, e.By, e.Commit, e.Signer, e.Digest = c.run.ID, c.run.By, c.plan.Revision, c.plan.Signer, c.plan.Digest
 		entries = append(entries, e)
 	}
 	if len(entries) > 0 {
-		c.note(c.rec.Add(entries...))
+		_, err := c.r.history.Add(entries...)
+		c.note(err)
 	}
 }
 
