@@ -20,6 +20,6 @@ func TestResults(t *testing.T) {
 		delete(good, r)
 	}
 	if len(good) > 0 {
-		t.Errorf("results() lacks %v", good)
+		t.Errorf("Results() lacks %v", good)
 	}
 }
