@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,9 +84,45 @@ func (a *app) openHistory() (*history.Store, error) {
 	return reconcile.OpenHistory(cfg, history.Options{Logger: logger}), nil
 }
 
-// happened returns the types of entries that tell what happened.
+// happened returns the types of entries that tell what happened. How drift ended is an
+// outcome of the entry with which it began.
 func happened() []history.Type {
-	return []history.Type{history.TypeChange, history.TypeOperator, history.TypeDrift, history.TypeDriftEnded}
+	return []history.Type{history.TypeChange, history.TypeOperator, history.TypeDrift}
+}
+
+// Outcomes of drift.
+const (
+	driftOpen  = "open"
+	driftEnded = "ended"
+)
+
+// readHistory returns the entries that q selects, newest first, with how drift ended.
+func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
+	entries, err := s.Entries(q)
+	if err != nil {
+		return nil, err
+	}
+	first := slices.IndexFunc(entries, func(e history.Entry) bool { return e.Type == history.TypeDrift })
+	if first < 0 {
+		return entries, nil
+	}
+	ends, err := s.Entries(history.Query{Types: []history.Type{history.TypeDriftEnded}, Org: q.Org, Since: entries[len(entries)-1].Time})
+	if err != nil {
+		return nil, err
+	}
+	ended := map[int64]*history.Entry{}
+	for i := range ends {
+		ended[ends[i].About] = &ends[i]
+	}
+	for i := range entries {
+		if e := &entries[i]; e.Type == history.TypeDrift {
+			e.Outcome = driftOpen
+			if end := ended[e.Seq]; end != nil {
+				e.Outcome, e.LastSeen, e.Times = driftEnded, end.LastSeen, end.Times
+			}
+		}
+	}
+	return entries, nil
 }
 
 func (a *app) history(f *historyFlags) error {
@@ -114,7 +151,10 @@ func (a *app) history(f *historyFlags) error {
 		return err
 	}
 	defer s.Close()
-	entries, err := s.Entries(q)
+	if f.action == string(history.TypeDriftEnded) {
+		q.Types = []history.Type{history.TypeDriftEnded}
+	}
+	entries, err := readHistory(s, q)
 	if err != nil {
 		return err
 	}
@@ -162,7 +202,7 @@ func (a *app) historyRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := s.Entries(history.Query{Run: run.ID, Types: happened()})
+			entries, err := readHistory(s, history.Query{Run: run.ID, Types: happened()})
 			if err != nil {
 				return err
 			}

@@ -25,8 +25,8 @@ type RunOptions struct {
 	Environ []string
 	// Commands are as in Options.
 	Commands journal.Commands
-	// By is who runs it, for the history.
-	By string
+	// By is who runs it, and Command the command that they run, for the history.
+	By, Command string
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Reload, where not nil, receives when the config is to be read again, which is
@@ -108,7 +108,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base,
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, by: opts.By}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, by: opts.By, command: opts.Command}
 	d.loop = &loop{now: time.Now, wake: d.pushes.C(), run: d.runner.once, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig}
 	s, err := d.setUp(cfg)
 	if err != nil {

@@ -127,7 +127,7 @@ func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
 // while changes are to be made: what is not recorded is not done.
 func (u *runner) begin(rec *RunRecord) (*reconcile.Record, error) {
 	record, err := u.r.Record(history.Run{
-		ID: rec.ID, Command: u.command(rec.Trigger), Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
+		ID: rec.ID, Command: u.command, Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
 	})
 	if err == nil {
 		return record, nil
@@ -139,17 +139,10 @@ func (u *runner) begin(rec *RunRecord) (*reconcile.Record, error) {
 	return nil, nil
 }
 
-func (u *runner) command(t Trigger) string {
-	if t == TriggerOnce {
-		return "run --once"
-	}
-	return "run"
-}
-
 // end ends the record of a run in the history.
 func (u *runner) end(record *reconcile.Record, rec *RunRecord) {
 	run := history.Run{
-		ID: rec.ID, Command: u.command(rec.Trigger), Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
+		ID: rec.ID, Command: u.command, Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
 		Finished: rec.Finished, Commit: rec.Commit, Signer: rec.Signer, Digest: rec.Digest, Result: string(rec.Result),
 	}
 	if rec.Problem != nil {

@@ -45,9 +45,10 @@ type runner struct {
 	rejection *Stale
 	logged    logged
 	skipped   int // changes, in this run
-	// by is who runs the daemon, for the history. lastFailed and lastHow are how the
+	// by is who runs the daemon, and command what they run, for the history. lastFailed and lastHow are how the
 	// last run ended.
 	by         string
+	command    string
 	lastFailed bool
 	lastHow    string
 }
