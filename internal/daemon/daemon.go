@@ -129,13 +129,17 @@ func (d *daemon) remember(r *reconcile.Reconciler) {
 	if err == nil {
 		d.runner.logged.drift, err = r.OpenDrift()
 	}
+	head := ""
+	if err == nil {
+		head, err = r.History().Head()
+	}
 	if err != nil {
 		d.log.Warn("the history of earlier runs can't be read", errorAttrs(err)...)
 	}
 	if len(past) > 0 {
 		d.runner.lastRun(&past[0])
 	}
-	d.tracker.update(func(s *Status) { s.RecentRuns = append(s.RecentRuns, past...) })
+	d.tracker.update(func(s *Status) { s.RecentRuns, s.Head = append(s.RecentRuns, past...), head })
 }
 
 // webhook returns the webhook's handler; nil where the config has no secret for it.
