@@ -86,9 +86,10 @@ func (g *gate) ask(ctx context.Context) error {
 	return nil
 }
 
-// reserve records, once, that the org loses something if the change is destructive.
+// reserve records, once, that the org loses something if the change is destructive and
+// not the way back of an earlier one.
 func (g *gate) reserve() (err error) {
-	if g.change.Destructive && g.removals != nil && g.takeBack == nil {
+	if g.change.Destructive && g.change.TakesBack == "" && g.removals != nil && g.takeBack == nil {
 		g.takeBack, err = g.removals.Begin(g.orgID, g.change.Org)
 	}
 	return err

@@ -24,6 +24,9 @@ type Guards struct {
 	// Day is the limit of a day; nil where the history is not known, as in a
 	// review of the manifests alone.
 	Day *Day
+	// Made, where not nil, returns the changes that runs made lately, the newest first.
+	// A plan all of whose losses take these back exactly is within the limits above.
+	Made func() []Made
 	// MaxNewOrgs is how many orgs may be created or linked in one run. 0 means
 	// none at all.
 	MaxNewOrgs int
@@ -193,7 +196,7 @@ type guarded struct {
 // refusals returns the guards' refusals, in a fixed order.
 func (g *Guards) refusals(x *guarded) []Refusal {
 	all := append(g.deactivations(x), g.lockouts(x.locked)...)
-	if l := losses(x.changes, x.unknown); len(l.certain) > 0 {
+	if l := losses(x.changes, x.unknown); len(l.certain) > 0 && !g.takeBack(x.changes, &l) {
 		all = append(all, g.tooMany(l, x.writable)...)
 	}
 	var added []string

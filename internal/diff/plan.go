@@ -161,6 +161,10 @@ type Change struct {
 	ClientID string `json:"clientID,omitempty"`
 	// Fields are the fields of the object that change, sorted by path.
 	Fields []Field `json:"fields,omitempty"`
+	// TakesBack is the run whose change this one takes back exactly, if the guards don't
+	// count it for that; empty otherwise. It is no part of the plan's JSON: a file can't
+	// claim it.
+	TakesBack string `json:"-"`
 	// Risks are how the change may lock people out, one line each.
 	Risks []string `json:"risks,omitempty"`
 }

@@ -228,13 +228,13 @@ func Revalidate(plan *Plan, actual *state.Actual, opts Options) (*Plan, error) {
 		}
 	}
 	fresh := *plan
+	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(&guarded{
+		plan.Changes, plan.Unknown, live, lockedBy(plan.Changes, opts), min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
+	})...)
 	fresh.Changes = slices.Clone(plan.Changes)
 	for i := range fresh.Changes {
 		fresh.Changes[i].expire(opts)
 	}
-	fresh.Refusals = append([]Refusal{}, opts.Guards.refusals(&guarded{
-		plan.Changes, plan.Unknown, live, lockedBy(plan.Changes, opts), min(plan.Summary.Writable, most), []Action{CreateOrg, LinkOrg},
-	})...)
 	fresh.Refusals = append(fresh.Refusals, opts.timingRefusals(plan.Changes)...)
 	return &fresh, nil
 }

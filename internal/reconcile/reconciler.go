@@ -290,6 +290,7 @@ func (r *Reconciler) options(d *Desired) (diff.Options, error) {
 		return opts, err
 	}
 	r.known.guard(&opts.Guards)
+	opts.Guards.Made = r.made()
 	var err error
 	if opts.Guards.Begun, err = r.begun(); err != nil {
 		return opts, err
