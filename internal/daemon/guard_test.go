@@ -110,6 +110,42 @@ func TestGuardOfTheDayOverRuns(t *testing.T) {
 	}
 }
 
+// The way back of one's own run is no loss, for as long as the config says: neither in
+// one run nor in a day, and with nothing else in it.
+func TestWayBackOverRuns(t *testing.T) {
+	const n, changed = 60, 40
+	more := func(orgs int) string {
+		return strings.Replace(strings.Replace(declareFleet(n, 0), "{sso: P000052}", "{sso: P000052, mfa: P000131}", 1), "[sso]", "[sso, mfa]", orgs)
+	}
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{mode: "apply", seed: fleetSeed(n), extra: "state: {dir: " + filepath.Join(t.TempDir(), "state") + "}\n"})
+		w.commit(more(changed))
+		w.expect(ResultApplied)
+		w.restart()
+		if err := w.sim.SetOrgProducts(fleetDomain(50), []string{sso, mfa}, "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		w.commit(more(0))
+		w.expectRefused("maxDestructiveOrgs")
+		if err := w.sim.SetOrgProducts(fleetDomain(50), []string{sso}, "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		s := w.expect(ResultApplied)
+		if s.LastRun.Changes.Applied != changed {
+			t.Errorf("changes %+v", s.LastRun.Changes)
+		}
+		// It leaves the limit of the day as it is.
+		w.commit(declareFleet(n, 8))
+		w.expect(ResultApplied)
+
+		w.commit(more(changed))
+		w.expect(ResultApplied)
+		time.Sleep(24*time.Hour + time.Minute)
+		w.commit(more(0))
+		w.expectRefused("maxDestructiveOrgs")
+	})
+}
+
 // A clock that jumps ahead doesn't end the day: Okta gives no token to a clock that is
 // more than an hour ahead of its own, and a token from before counts as expired.
 func TestGuardOfTheDayWithAClockThatIsAhead(t *testing.T) {
