@@ -64,6 +64,8 @@ var mayImport = map[string]struct {
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
+	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
