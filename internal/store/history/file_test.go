@@ -85,10 +85,12 @@ func TestDamage(t *testing.T) {
 		dir := t.TempDir()
 		now := newClock()
 		s := New(dir, Options{Now: now.now})
+		var list []Entry
 		for i := range 200 {
-			_, err := s.Add(Entry{Type: TypeOperator, Action: fmt.Sprint("op", i), Reason: strings.Repeat("x", 300)})
-			must(t, err)
+			list = append(list, Entry{Type: TypeOperator, Action: fmt.Sprint("op", i), Reason: strings.Repeat("x", 300)})
 		}
+		_, err := s.Add(list...)
+		must(t, err)
 		must(t, s.Close())
 		path := filepath.Join(dir, dbFile)
 		if content == nil {
@@ -117,7 +119,7 @@ func TestDamage(t *testing.T) {
 		if kept, err := os.ReadFile(filepath.Join(dir, aside)); err != nil || !bytes.Equal(kept, content) {
 			t.Errorf("%s: what was set aside is not what was there: %v", name, err)
 		}
-		list := all(t, reader)
+		list = all(t, reader)
 		if types(list) != "operator change run change run" || list[0].Action != ActionDamaged || !strings.Contains(list[0].Reason, aside) {
 			t.Errorf("%s: %+v", name, list)
 		}
