@@ -93,6 +93,8 @@ type Reconciler struct {
 	record  *Record
 	// quiet are the orgs that were as declared when they were recorded last.
 	quiet map[string]quiet
+	// seen are the orgs that were declared or live in the last run, sorted; nil before it.
+	seen []string
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change

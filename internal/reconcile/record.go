@@ -291,6 +291,10 @@ type declaredState struct {
 	Products      []string            `json:"products,omitzero"`
 	ProductPolicy state.ProductPolicy `json:"productPolicy,omitempty"`
 	Status        state.Status        `json:"status,omitempty"`
+	Mode          state.Mode          `json:"mode,omitempty"`
+	Protected     bool                `json:"protected,omitempty"`
+	Labels        map[string]string   `json:"labels,omitempty"`
+	Owner         string              `json:"owner,omitempty"`
 	Configuration map[string]any      `json:"configuration,omitempty"`
 }
 
@@ -330,9 +334,11 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 				continue
 			}
 		}
-		s := sides{declared: declaredState{Products: o.Products, ProductPolicy: o.ProductPolicy, Status: o.Status}}
-		if live := find(o); live != nil {
-			s.live = &liveState{ID: live.ID, Name: live.Name, Cell: live.Cell, Products: live.Products, Status: live.Status}
+		s := sides{
+			declared: declaredState{
+				Products: o.Products, ProductPolicy: o.ProductPolicy, Status: o.Status, Mode: o.Mode, Protected: o.Protected, Labels: o.Labels, Owner: o.Owner,
+			},
+			live: liveStateOf(find(o)),
 		}
 		s.apply(plan, result, changes[domain], o)
 		if !unread {
@@ -343,7 +349,65 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 		}
 	}
 	r.quiet = known
+	return append(all, r.undeclared(plan)...)
+}
+
+func liveStateOf(o *state.Org) *liveState {
+	if o == nil {
+		return nil
+	}
+	return &liveState{ID: o.ID, Name: o.Name, Cell: o.Cell, Products: o.Products, Status: o.Status}
+}
+
+// undeclared returns the states of the orgs that are live and not declared, and of those
+// that were one of both once and are neither now. A plan for some orgs knows nothing of
+// these.
+func (r *Reconciler) undeclared(plan *diff.Plan) []history.OrgState {
+	if !r.filter.All() || r.live == nil {
+		return nil
+	}
+	now := time.Now().UTC()
+	here := map[string]bool{}
+	for domain := range r.declared {
+		here[domain] = true
+	}
+	var all []history.OrgState
+	for i := range r.live.Orgs {
+		o := &r.live.Orgs[i]
+		if o.Domain == "" || here[o.Domain] {
+			continue
+		}
+		here[o.Domain] = true
+		if live, err := marshal(liveStateOf(o)); err == nil {
+			all = append(all, history.OrgState{Org: o.Domain, OrgID: o.ID, At: now, Commit: plan.Revision, Declared: null, Live: live})
+		}
+	}
+	for _, domain := range r.before() {
+		if !here[domain] {
+			all = append(all, history.OrgState{Org: domain, At: now, Commit: plan.Revision, Declared: null, Live: null})
+		}
+	}
+	r.seen = slices.Sorted(maps.Keys(here))
 	return all
+}
+
+// null is a side of an org that is not there.
+var null = json.RawMessage("null")
+
+// before returns the orgs that were declared or live when an org was recorded last.
+func (r *Reconciler) before() []string {
+	if r.seen != nil {
+		return r.seen
+	}
+	last, err := r.history.LastStates()
+	if err != nil {
+		r.log.Warn("the history can't say which orgs there were", "error", err, "hint", text.Hint(err))
+	}
+	var domains []string
+	for i := range last {
+		domains = append(domains, last[i].Org)
+	}
+	return domains
 }
 
 // quiet identifies both sides of an org that is as declared, so that an org that stays so

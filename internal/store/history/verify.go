@@ -328,11 +328,11 @@ func (v *verifier) requests() error {
 		named (seq, id) AS (
 			SELECT seq, content ->> '$.requestID' FROM sound WHERE content ->> '$.requestID' IS NOT NULL
 			UNION SELECT s.seq, j.value FROM sound s, json_each(s.content, '$.requestIDs') j)
-		SELECT coalesce(min(seq), 0) FROM (
+		SELECT max(0, seq) FROM (
 			SELECT * FROM (SELECT seq, id FROM named EXCEPT SELECT seq, id FROM requests)
-			UNION ALL SELECT * FROM (SELECT seq, id FROM requests EXCEPT SELECT seq, id FROM named))`)
-	if err == nil && len(seq) == 1 && seq[0] > 0 {
-		v.problem(seq[0], "the ids of requests by which it is found were altered")
+			UNION ALL SELECT * FROM (SELECT seq, id FROM requests EXCEPT SELECT seq, id FROM named)) ORDER BY 1`)
+	for _, seq := range seq {
+		v.problem(seq, "the ids of requests by which it is found were altered")
 	}
 	return err
 }
