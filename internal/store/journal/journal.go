@@ -23,6 +23,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Commands are the command lines that hints name.
 	Commands Commands
+	// Doing is what this process does, for those who wait for it.
+	Doing string
 }
 
 // Commands are the command lines with which people decide about a journal. Only
@@ -60,9 +62,13 @@ type Journal struct {
 	now   func() time.Time
 	log   *slog.Logger
 	cmds  Commands
+	doing string
 	steps []string // of the schema
+	*locks
 
 	mu sync.Mutex
+	// writers counts the Writers that are not unlocked yet.
+	writers int
 	// db is nil while the file isn't open. info describes the file as this
 	// Journal last used it.
 	db   *sql.DB
@@ -74,7 +80,7 @@ type Journal struct {
 // New returns the journal in dir, and opens nothing. An empty dir stands for a
 // journal that nobody configured: reading finds nothing, and Lock fails.
 func New(dir string, opts Options) *Journal {
-	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
+	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands, doing: opts.Doing}
 	j.cmds.Acknowledge = cmp.Or(j.cmds.Acknowledge, "reconciler acknowledge")
 	j.cmds.Forget = cmp.Or(j.cmds.Forget, "reconciler acknowledge")
 	j.cmds.ListSuspensions = cmp.Or(j.cmds.ListSuspensions, "reconciler suspend")
@@ -84,6 +90,7 @@ func New(dir string, opts Options) *Journal {
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
+	j.locks = newLocks(dir, j.now)
 	return j
 }
 
@@ -118,12 +125,13 @@ func (j *Journal) Exists() (exists bool, err error) {
 // Unlock.
 type Writer struct {
 	*Journal
-	lock *os.File
+	unlock sync.Once
 }
 
 // Lock locks the journal for this process until Unlock, and creates folder and
 // file where they are missing. It fails with a *HeldError while another process
-// holds the lock.
+// holds the lock, and with a *LostError if it has taken it over. During a Turn of this
+// process, and while another Writer of this Journal is locked, it is locked as well.
 //
 // A damaged file is set aside under another name, and logged. The journal that
 // replaces it has a Loss and suspends everything.
@@ -138,13 +146,12 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	lock, err := acquire(j.dir, root, j.now())
-	if err != nil {
+	if err := j.take(j.doing); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			_ = j.giveBack()
 		}
 	}()
 	err = j.readyIn(root)
@@ -154,10 +161,13 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	if err != nil {
 		return nil, j.failed("opening", err)
 	}
-	if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-		return nil, err
+	if j.writers == 0 {
+		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
+			return nil, err
+		}
 	}
-	return &Writer{j, lock}, nil
+	j.writers++
+	return &Writer{Journal: j}, nil
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -173,11 +183,14 @@ func closeAttempts(tx *sql.Tx) error {
 
 // Unlock releases the lock. The file stays open until Close. It may be called
 // twice.
-func (w *Writer) Unlock() error {
-	if err := w.lock.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
+func (w *Writer) Unlock() (err error) {
+	w.unlock.Do(func() {
+		w.mu.Lock()
+		w.writers--
+		w.mu.Unlock()
+		err = w.giveBack()
+	})
+	return err
 }
 
 // Close releases the lock and closes the file.
@@ -338,6 +351,10 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 		return j.failed(doing, err)
 	}
 	defer tx.Rollback()
+	// In here: who takes over writes to the journal next, and waits for this to end.
+	if err := j.mayWrite(); err != nil {
+		return j.failed(doing, err)
+	}
 	if err := f(tx); err != nil {
 		return j.failed(doing, err)
 	}
