@@ -12,7 +12,7 @@ import (
 func TestHoldIsAskedAnew(t *testing.T) {
 	var suspensions []freeze.Suspension
 	reads := 0
-	h := holder{rules: func() *freeze.Rules {
+	h := holder{mayWrite: func() error { return nil }, rules: func() *freeze.Rules {
 		reads++
 		return &freeze.Rules{Suspensions: suspensions}
 	}}

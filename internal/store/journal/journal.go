@@ -23,8 +23,6 @@ type Options struct {
 	Logger *slog.Logger
 	// Commands are the command lines that hints name.
 	Commands Commands
-	// Doing is what this process does, for those who wait for it.
-	Doing string
 }
 
 // Commands are the command lines with which people decide about a journal. Only
@@ -38,6 +36,8 @@ type Commands struct {
 	Forget string
 	// ListSuspensions lists what is suspended.
 	ListSuspensions string
+	// This is the command that this process is, for those who wait for it.
+	This string
 }
 
 // Journal is the journal in a folder. It opens the file with its first use, and
@@ -62,7 +62,6 @@ type Journal struct {
 	now   func() time.Time
 	log   *slog.Logger
 	cmds  Commands
-	doing string
 	steps []string // of the schema
 	*locks
 
@@ -80,7 +79,7 @@ type Journal struct {
 // New returns the journal in dir, and opens nothing. An empty dir stands for a
 // journal that nobody configured: reading finds nothing, and Lock fails.
 func New(dir string, opts Options) *Journal {
-	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands, doing: opts.Doing}
+	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
 	j.cmds.Acknowledge = cmp.Or(j.cmds.Acknowledge, "reconciler acknowledge")
 	j.cmds.Forget = cmp.Or(j.cmds.Forget, "reconciler acknowledge")
 	j.cmds.ListSuspensions = cmp.Or(j.cmds.ListSuspensions, "reconciler suspend")
@@ -146,7 +145,7 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	if err := j.take(j.doing); err != nil {
+	if err := j.take(j.cmds.This); err != nil {
 		return nil, err
 	}
 	defer func() {

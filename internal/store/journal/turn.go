@@ -46,14 +46,14 @@ func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
 	var next *lease.Hold
 	err := w.poll(ctx, j.next.Poll(), func() (err error) {
 		j.turn.Observe() // so that the wait for who stands still has begun
-		next, err = j.next.Try(j.doing)
+		next, err = j.next.Try(j.cmds.This)
 		return j.held(err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer next.Release()
-	if err := w.poll(ctx, j.turn.Poll(), func() error { return j.take(j.doing) }); err != nil {
+	if err := w.poll(ctx, j.turn.Poll(), func() error { return j.take(j.cmds.This) }); err != nil {
 		return nil, err
 	}
 	j.locks.mu.Lock()
@@ -72,8 +72,24 @@ func (j *Journal) gone() error {
 	return nil
 }
 
-// Lost returns a channel that is closed once another process has taken the turn over.
-func (t *Turn) Lost() <-chan struct{} { return t.lost }
+// While returns a context that ends with ctx, and when the turn is lost.
+func (t *Turn) While(ctx context.Context) (context.Context, context.CancelFunc) {
+	return while(ctx, t.lost)
+}
+
+func while(ctx context.Context, lost <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if lost != nil {
+		go func() {
+			select {
+			case <-lost:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
+}
 
 // End ends the turn. It may be called twice.
 func (t *Turn) End() (err error) {
@@ -144,7 +160,7 @@ func (j *Journal) Lead() (*Lead, error) {
 	// What the other one holds as well is taken over as soon as the lead is.
 	j.turn.Observe()
 	j.next.Observe()
-	h, err := j.leader.Try(j.doing)
+	h, err := j.leader.Try(j.cmds.This)
 	if err != nil {
 		return nil, j.held(err)
 	}
@@ -157,8 +173,10 @@ func (j *Journal) Lead() (*Lead, error) {
 // LeadEvery returns how often Lead is to be called by who waits.
 func (j *Journal) LeadEvery() time.Duration { return j.leader.Poll() }
 
-// Lost returns a channel that is closed once another process leads.
-func (l *Lead) Lost() <-chan struct{} { return l.lost }
+// While returns a context that ends with ctx, and when the lead is lost.
+func (l *Lead) While(ctx context.Context) (context.Context, context.CancelFunc) {
+	return while(ctx, l.lost)
+}
 
 // End lets another process lead. It may be called twice.
 func (l *Lead) End() (err error) {
