@@ -225,9 +225,6 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, w *applyi
 	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
 		return err
 	}
-	if lost := p.MayWrite(); lost != nil {
-		printError(a.err, lost)
-	}
 	p.warnOfNewAlarms(&data)
 	// The outcome of the changes outranks that of the report.
 	reported := p.flags.write(a, data)

@@ -31,6 +31,7 @@ func (a *app) waitOptions(wait time.Duration) (journal.WaitOptions, error) {
 // turns are what a command waits with for its turn to write: a Reconciler or a journal.
 type turns interface {
 	Turn(context.Context, journal.WaitOptions) (*journal.Turn, error)
+	MayWrite() error
 }
 
 // takeTurn waits for the turn to write, and returns a context that ends when the turn is
@@ -47,6 +48,9 @@ func (a *app) takeTurn(ctx context.Context, t turns, wait time.Duration) (contex
 	during, stop := turn.While(ctx)
 	return during, func() {
 		stop()
+		if err := t.MayWrite(); err != nil {
+			printError(a.err, err)
+		}
 		if err := turn.End(); err != nil {
 			printError(a.err, err)
 		}

@@ -68,7 +68,11 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 	defer turn.End()
 	during, stop := turn.While(ctx)
 	defer stop()
-	return d.runner.do(during, TriggerOnce), nil
+	rec := d.runner.do(during, TriggerOnce)
+	if err := d.runner.r.MayWrite(); err != nil {
+		d.log.Error("another process has taken over", errorAttrs(err)...)
+	}
+	return rec, nil
 }
 
 // daemon is a runner with its loop and endpoints.

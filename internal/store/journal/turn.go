@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 
@@ -62,12 +64,17 @@ func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
 }
 
 // gone returns ErrGone if the folder or the file was there and isn't any more: it is
-// not to be made anew.
+// not to be made anew. It doesn't open the file, which a process that stands still may
+// keep busy.
 func (j *Journal) gone() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.ready(); errors.Is(err, ErrGone) {
-		return j.failed("opening", err)
+	missing := func(path string) bool {
+		_, err := os.Lstat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	if j.seenDir && missing(j.dir) || j.seenFile && missing(j.path()) {
+		return j.failed("opening", ErrGone)
 	}
 	return nil
 }
@@ -77,6 +84,7 @@ func (t *Turn) While(ctx context.Context) (context.Context, context.CancelFunc) 
 	return while(ctx, t.lost)
 }
 
+// while returns a context that ends with ctx, and once lost is closed.
 func while(ctx context.Context, lost <-chan struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if lost != nil {
