@@ -181,6 +181,12 @@ func TestTwoDaemons(t *testing.T) {
 				}
 			}
 			r.checkOnce(t, tt.fault, tt.sent)
+			if tt.signal == syscall.SIGSTOP && tt.fault.Method == "POST" {
+				// The one that was frozen has the token, and nobody else ever will.
+				if _, err := os.Stat(filepath.Join(r.dir, "tokens", "acme-one.okta.com.token")); err != nil {
+					t.Errorf("%v\n%s", err, leader.printed.String())
+				}
+			}
 			if code, body := standby.printed.get(t, "/readyz"); code != http.StatusOK {
 				t.Errorf("readyz of the one that took over: %d %s", code, body)
 			}
@@ -280,6 +286,7 @@ func TestApplyWaitsForTheDaemon(t *testing.T) {
 
 // The daemon gives way: it begins no run while somebody else writes, and runs then.
 func TestReconcile(t *testing.T) {
+	t.Parallel()
 	r := writerRig(t, fleetChanges(t))
 	if code, out := r.command(t, "reconcile", "--address", "127.0.0.1:1"); code != exitError || !strings.Contains(out, "no daemon answers on ") {
 		t.Errorf("without a daemon: %d, %s", code, out)

@@ -30,6 +30,9 @@ type WaitOptions struct {
 	Waiting func(Holder)
 }
 
+// turnEvery is how often a process that waits tries to get the turn.
+const turnEvery = 250 * time.Millisecond
+
 // Forever is a limit that is never reached.
 const Forever = time.Duration(1<<63 - 1)
 
@@ -46,7 +49,7 @@ func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
 	}
 	w := waiter{locks: j.locks, opts: opts, began: time.Now()}
 	var next *lease.Hold
-	err := w.poll(ctx, j.next.Poll(), func() (err error) {
+	err := w.poll(ctx, func() (err error) {
 		j.turn.Observe() // so that the wait for who stands still has begun
 		next, err = j.next.Try(j.cmds.This)
 		return j.held(err)
@@ -55,7 +58,7 @@ func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
 		return nil, err
 	}
 	defer next.Release()
-	if err := w.poll(ctx, j.turn.Poll(), func() error { return j.take(j.cmds.This) }); err != nil {
+	if err := w.poll(ctx, func() error { return j.take(j.cmds.This) }); err != nil {
 		return nil, err
 	}
 	j.locks.mu.Lock()
@@ -119,7 +122,7 @@ type waiter struct {
 }
 
 // poll calls try until its error is no *HeldError.
-func (w *waiter) poll(ctx context.Context, pause time.Duration, try func() error) error {
+func (w *waiter) poll(ctx context.Context, try func() error) error {
 	for {
 		err := try()
 		var held *HeldError
@@ -138,7 +141,7 @@ func (w *waiter) poll(ctx context.Context, pause time.Duration, try func() error
 			w.opts.Waiting(held.Holder)
 		}
 		w.told, w.last = true, held.Holder
-		timer := time.NewTimer(min(pause, left))
+		timer := time.NewTimer(min(turnEvery, left))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
