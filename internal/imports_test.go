@@ -61,7 +61,8 @@ var mayImport = map[string]struct {
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
-	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
+	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
+	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/securedir", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
