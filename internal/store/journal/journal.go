@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -38,6 +37,8 @@ type Commands struct {
 	Forget string
 	// ListSuspensions lists what is suspended.
 	ListSuspensions string
+	// This is the command that this process is, for those who wait for it.
+	This string
 }
 
 // Journal is the journal in a folder. It opens the file with its first use, and
@@ -63,8 +64,11 @@ type Journal struct {
 	log   *slog.Logger
 	cmds  Commands
 	steps []string // of the schema
+	*locks
 
 	mu sync.Mutex
+	// writers counts the Writers that are not unlocked yet.
+	writers int
 	// db is nil while the file isn't open. info describes the file as this
 	// Journal last used it.
 	db   *sql.DB
@@ -86,6 +90,7 @@ func New(dir string, opts Options) *Journal {
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
+	j.locks = newLocks(dir, j.now)
 	return j
 }
 
@@ -120,12 +125,13 @@ func (j *Journal) Exists() (exists bool, err error) {
 // Unlock.
 type Writer struct {
 	*Journal
-	lock *os.File
+	unlock sync.Once
 }
 
 // Lock locks the journal for this process until Unlock, and creates folder and
 // file where they are missing. It fails with a *HeldError while another process
-// holds the lock.
+// holds the lock, and with a *LostError if it has taken it over. During a Turn of this
+// process, and while another Writer of this Journal is locked, it is locked as well.
 //
 // A damaged file is set aside under another name, and logged. The journal that
 // replaces it has a Loss and suspends everything.
@@ -140,13 +146,12 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	lock, err := acquire(j.dir, root, j.now())
-	if err != nil {
+	if err := j.take(j.cmds.This); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			_ = j.giveBack()
 		}
 	}()
 	err = j.readyIn(root)
@@ -156,10 +161,13 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	if err != nil {
 		return nil, j.failed("opening", err)
 	}
-	if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-		return nil, err
+	if j.writers == 0 {
+		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
+			return nil, err
+		}
 	}
-	return &Writer{j, lock}, nil
+	j.writers++
+	return &Writer{Journal: j}, nil
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -175,11 +183,14 @@ func closeAttempts(tx *sql.Tx) error {
 
 // Unlock releases the lock. The file stays open until Close. It may be called
 // twice.
-func (w *Writer) Unlock() error {
-	if err := w.lock.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
+func (w *Writer) Unlock() (err error) {
+	w.unlock.Do(func() {
+		w.mu.Lock()
+		w.writers--
+		w.mu.Unlock()
+		err = w.giveBack()
+	})
+	return err
 }
 
 // Close releases the lock and closes the file.
@@ -325,6 +336,10 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 		return j.failed(doing, err)
 	}
 	defer tx.Rollback()
+	// In here: who takes over writes to the journal next, and waits for this to end.
+	if err := j.mayWrite(); err != nil {
+		return j.failed(doing, err)
+	}
 	if err := f(tx); err != nil {
 		return j.failed(doing, err)
 	}
@@ -340,21 +355,3 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 func (j *Journal) Backup(file string) error {
 	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
 }
-
-// Hold locks an existing folder as Lock does, and does nothing else. Closing what it
-// returns ends that.
-func Hold(dir string) (io.Closer, error) {
-	root, err := securedir.Existing(dir)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	defer root.Close()
-	lock, err := acquire(dir, root, time.Now())
-	if err != nil {
-		return nil, err // and not a closer without a file
-	}
-	return lock, nil
-}
-
-// LockName is the name of the file that is locked.
-const LockName = lockFile
