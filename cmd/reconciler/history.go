@@ -166,20 +166,11 @@ func parseTime(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	t, err := text.ParseTime(s, now)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s %q: %w", flag, s, err)
 	}
-	span, days := s, time.Duration(1)
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		span, days = n+"h", 24
-	}
-	if d, err := time.ParseDuration(span); err == nil && d >= 0 {
-		return now.Add(-d * days), nil
-	}
-	return time.Time{}, fmt.Errorf("%s %q: must be a date such as %s, a date and time with zone such as %s, or how long ago, such as 24h or 7d",
-		flag, s, now.UTC().Format(time.DateOnly), now.UTC().Format(time.RFC3339))
+	return t, nil
 }
 
 func (a *app) historyRunCommand() *cobra.Command {

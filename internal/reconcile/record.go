@@ -349,6 +349,11 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 		}
 	}
 	r.quiet = known
+	if r.desired != nil && r.live != nil && len(r.live.Catalog) > 0 {
+		if account, err := accountState(r.desired, r.live, plan.Revision); err == nil {
+			all = append(all, account)
+		}
+	}
 	return append(all, r.undeclared(plan)...)
 }
 
@@ -405,7 +410,9 @@ func (r *Reconciler) before() []string {
 	}
 	var domains []string
 	for i := range last {
-		domains = append(domains, last[i].Org)
+		if last[i].Org != "" { // the account
+			domains = append(domains, last[i].Org)
+		}
 	}
 	return domains
 }

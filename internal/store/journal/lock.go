@@ -140,5 +140,7 @@ type closer func() error
 
 func (c closer) Close() error { return c() }
 
-// LockName is the name of the file that is locked.
-const LockName = lockFile
+// IsLock reports whether a file of the folder is one that is locked.
+func IsLock(name string) bool {
+	return name == lockFile || name == nextFile || name == leaderFile || name == lease.GuardFile
+}

@@ -93,8 +93,8 @@ type content struct {
 	Beat string `json:"beat"`
 }
 
-// guardFile is locked while it changes who holds one of the locks of a folder.
-const guardFile = "guard.lock"
+// GuardFile is locked while it changes who holds one of the locks of a folder.
+const GuardFile = "guard.lock"
 
 // Lock is a lock file, as one process sees it.
 type Lock struct {
@@ -213,9 +213,9 @@ const (
 
 // guard locks the guard of the folder.
 func (l *Lock) guard(root *os.Root) (*os.File, error) {
-	f, err := open(root, guardFile, 0)
+	f, err := open(root, GuardFile, 0)
 	if err != nil {
-		return nil, text.WithHint(fmt.Errorf("%q: opening the lock file: %w", filepath.Join(l.dir, guardFile), securedir.Cause(err)), securedir.HintFor(err))
+		return nil, text.WithHint(fmt.Errorf("%q: opening the lock file: %w", filepath.Join(l.dir, GuardFile), securedir.Cause(err)), securedir.HintFor(err))
 	}
 	for try := 1; ; try++ {
 		err = securedir.Lock(f)
