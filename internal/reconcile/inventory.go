@@ -248,6 +248,8 @@ type Page[T any] struct {
 	Unread int `json:"unread"`
 	// ProductNames are the names of products by their ids.
 	ProductNames map[string]string `json:"productNames"`
+	// Quiet counts the runs in which nothing happened, of a list of runs.
+	Quiet *history.Quiet `json:"quiet,omitempty"`
 }
 
 // QueryError is a query that can't be answered, because it is wrong.

@@ -284,7 +284,11 @@ func (r *InventoryReader) Runs(q *InventoryQuery) (*Page[RunItem], error) {
 		if err != nil {
 			return nil, err
 		}
-		page := &Page[RunItem]{Items: []RunItem{}}
+		quiet, err := r.history.QuietRuns()
+		if err != nil {
+			return nil, err
+		}
+		page := &Page[RunItem]{Items: []RunItem{}, Quiet: &quiet}
 		batch := q.batch(attempted != nil)
 		for before := q.After; ; {
 			runs, err := r.history.Runs(before, batch)
@@ -427,6 +431,3 @@ func (r *InventoryReader) Run(id string) (*history.Run, error) {
 	}
 	return r.history.FindRun(id)
 }
-
-// Quiet returns how many runs were only counted, because nothing happened in them.
-func (r *InventoryReader) Quiet() (history.Quiet, error) { return r.history.QuietRuns() }
