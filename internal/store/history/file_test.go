@@ -364,3 +364,20 @@ func BenchmarkChange(b *testing.B) {
 		})
 	}
 }
+
+// A run in which nothing has changed, over 200 orgs of 10 KB.
+func BenchmarkQuietRun(b *testing.B) {
+	s := newStore(b, b.TempDir(), Options{})
+	var states []OrgState
+	for i := range 200 {
+		value := []byte(fmt.Sprintf(`{"products":["P%d"],"zones":[%s{}]}`, i, strings.Repeat(`{"name":"Zone","type":"IP"},`, 350)))
+		states = append(states, OrgState{Org: fmt.Sprint("org", i), Declared: value, Live: value})
+	}
+	for i := 0; b.Loop(); i++ {
+		r := begin(b, s, fmt.Sprint("r", i))
+		_, err := r.Drift(nil, everything)
+		must(b, err)
+		must(b, r.States(states))
+		finish(b, r, Run{Quiet: true})
+	}
+}
