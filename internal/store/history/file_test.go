@@ -287,10 +287,13 @@ func TestFullDisk(t *testing.T) {
 	whole(t, s, "")
 }
 
+// addedRuns is how many runs playAdding has.
+const addedRuns = 15
+
 // playAdding adds entries and runs.
 func playAdding(args []string) error {
 	s := New(args[0], Options{})
-	for i := range 40 {
+	for i := range addedRuns {
 		r, err := s.Begin(Run{ID: fmt.Sprint(args[1], i)})
 		if err != nil {
 			return err
@@ -334,11 +337,11 @@ func TestProcesses(t *testing.T) {
 	for i := range 3 {
 		list, err := s.Entries(Query{Org: fmt.Sprint("p", i)})
 		must(t, err)
-		if len(list) != 40 {
+		if len(list) != addedRuns {
 			t.Errorf("p%d: %d changes", i, len(list))
 		}
 	}
-	if v := whole(t, s, ""); v.Entries != 240 {
+	if v := whole(t, s, ""); v.Entries != 6*addedRuns {
 		t.Errorf("%+v", v)
 	}
 }

@@ -18,10 +18,20 @@ import (
 )
 
 // stateRecord is the record of an entry of type state: the digests of what is declared
-// and live; "" is nothing.
+// and live; "" is nothing. DeclaredData and LiveData are those of the same as it is kept,
+// compressed: many compressed forms have the same value.
 type stateRecord struct {
-	Declared string `json:"declared"`
-	Live     string `json:"live"`
+	Declared     string `json:"declared"`
+	Live         string `json:"live"`
+	DeclaredData string `json:"declaredData,omitempty"`
+	LiveData     string `json:"liveData,omitempty"`
+}
+
+// states returns the digests of the compressed forms by those of the values.
+func (r *stateRecord) states() map[string]string {
+	all := map[string]string{r.Declared: r.DeclaredData, r.Live: r.LiveData}
+	delete(all, "")
+	return all
 }
 
 // States adds an entry for each org whose declared or live state differs from what was
@@ -35,7 +45,7 @@ func (r *Recorder) States(states []OrgState) error {
 	slices.SortStableFunc(sorted, func(a, b OrgState) int { return strings.Compare(a.Org, b.Org) })
 	digests := make([]stateRecord, len(sorted)) // before others have to wait
 	for i := range sorted {
-		digests[i] = stateRecord{digestOf(sorted[i].Declared), digestOf(sorted[i].Live)}
+		digests[i] = stateRecord{Declared: digestOf(sorted[i].Declared), Live: digestOf(sorted[i].Live)}
 	}
 	wrote := false
 	err := s.write("noting the states of orgs", func(tx *sql.Tx) error {
@@ -68,11 +78,14 @@ func (r *Recorder) putState(tx *sql.Tx, last *sql.Stmt, o *OrgState, now stateRe
 	}
 	if old != nil {
 		var before stateRecord
-		if err := unmarshal(old.Record, &before); err != nil || before == now {
+		if err := unmarshal(old.Record, &before); err != nil || before.Declared == now.Declared && before.Live == now.Live {
 			return false, err
 		}
 	}
-	if err := errors.Join(keepState(tx, now.Declared, o.Declared), keepState(tx, now.Live, o.Live)); err != nil {
+	if now.DeclaredData, err = keepState(tx, now.Declared, o.Declared); err != nil {
+		return false, err
+	}
+	if now.LiveData, err = keepState(tx, now.Live, o.Live); err != nil {
 		return false, err
 	}
 	record, err := json.Marshal(now)
@@ -94,30 +107,40 @@ func digestOf(v json.RawMessage) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func keepState(tx *sql.Tx, digest string, data json.RawMessage) error {
+// keepState keeps a value, and returns the digest of its compressed form.
+func keepState(tx *sql.Tx, digest string, value json.RawMessage) (string, error) {
 	if digest == "" {
-		return nil
+		return "", nil
 	}
-	if !json.Valid(data) {
-		return errors.New("what is declared or live in an org is no JSON")
+	if !json.Valid(value) {
+		return "", errors.New("what is declared or live in an org is no JSON")
 	}
-	var there int
-	if err := tx.QueryRow(`SELECT count(*) FROM states WHERE digest = ?`, digest).Scan(&there); err != nil || there > 0 {
-		return err
+	var data []byte
+	err := tx.QueryRow(`SELECT data FROM states WHERE digest = ?`, digest).Scan(&data)
+	if err == nil {
+		return digestOf(data), nil
 	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if data, err = deflate(value); err != nil {
+		return "", err
+	}
+	_, err = tx.Exec(`INSERT INTO states (digest, data) VALUES (?, ?)`, digest, data)
+	return digestOf(data), err
+}
+
+func deflate(value []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := flate.NewWriter(&b, flate.DefaultCompression)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := w.Write(data); err != nil {
-		return err
+	if _, err := w.Write(value); err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO states (digest, data) VALUES (?, ?)`, digest, b.Bytes())
-	return err
+	err = w.Close()
+	return b.Bytes(), err
 }
 
 // loadState returns the value with a digest, nil of "".
