@@ -32,17 +32,31 @@ func (v *inventory) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/v1/drift", list(v, (*reconcile.InventoryReader).Drift))
 	mux.HandleFunc("GET /api/v1/runs", list(v, (*reconcile.InventoryReader).Runs))
 	mux.HandleFunc("GET /api/v1/changes", list(v, (*reconcile.InventoryReader).Changes))
-	mux.HandleFunc("/api/v1/", func(w http.ResponseWriter, r *http.Request) {
-		get := r.Clone(r.Context())
-		get.Method = http.MethodGet
-		if _, pattern := mux.Handler(get); pattern != "/api/v1/" && r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			sendError(w, http.StatusMethodNotAllowed, "this endpoint only answers GET and HEAD", "")
+	mux.HandleFunc(anything, func(w http.ResponseWriter, r *http.Request) {
+		if allowed := allowed(mux, r); len(allowed) > 0 {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			sendError(w, http.StatusMethodNotAllowed, "this endpoint answers "+strings.Join(allowed, ", ")+" only", "")
 			return
 		}
 		sendError(w, http.StatusNotFound, fmt.Sprintf("there is no endpoint %q", text.OneLine(r.URL.Path, maxBy)),
 			"there are /api/v1/status, orgs, orgs/DOMAIN, products, drift, runs, runs/ID and changes")
 	})
+}
+
+// anything is the pattern of what no other endpoint of the API answers.
+const anything = "/api/v1/"
+
+// allowed returns the methods that the endpoint of a request answers; none if there is no
+// such endpoint.
+func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		another := r.Clone(r.Context())
+		another.Method = method
+		if _, pattern := mux.Handler(another); pattern != anything {
+			methods = append(methods, method)
+		}
+	}
+	return methods
 }
 
 // list returns the handler of a list.

@@ -120,44 +120,53 @@ func accountState(desired *state.Desired, actual *state.Actual, commit string) (
 	return s, err
 }
 
-// InventoryOf returns the inventory that states and open drift add up to. since returns
-// since when an org is INACTIVE; it may be nil.
-func InventoryOf(states []history.OrgState, drift []history.Drift, since func(*history.OrgState) (*Inactive, error)) (*Inventory, error) {
+// InventoryOf returns the inventory that states and open drift add up to. states calls add
+// with each. since returns since when an org is INACTIVE, given since when it is as it is;
+// it may be nil.
+func InventoryOf(states func(add func(*history.OrgState) error) error, drift []history.Drift, since func(domain string, changed time.Time) (*Inactive, error)) (*Inventory, error) {
 	inv := &Inventory{}
-	drifted := map[string][]history.Drift{}
-	for i := range drift {
-		drifted[drift[i].Org] = append(drifted[drift[i].Org], drift[i])
-	}
-	for i := range states {
-		s := &states[i]
-		if s.Org == "" {
-			if err := inv.account(s); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		o, err := orgItem(s)
-		if err != nil {
-			return nil, err
-		}
-		if o == nil { // gone
-			continue
-		}
-		for _, d := range drifted[s.Org] {
-			o.Drifted++
-			if o.Since == nil || d.Since.Before(*o.Since) {
-				o.Since = &d.Since
-			}
-		}
-		if o.Status == state.Inactive && since != nil {
-			if o.Inactive, err = since(s); err != nil {
-				return nil, err
-			}
-		}
-		inv.Orgs = append(inv.Orgs, *o)
+	if err := states(inv.add); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(inv.Orgs, func(a, b OrgItem) int { return strings.Compare(a.Domain, b.Domain) })
+	for i := range drift {
+		d := &drift[i]
+		k, found := slices.BinarySearchFunc(inv.Orgs, d.Org, func(o OrgItem, domain string) int { return strings.Compare(o.Domain, domain) })
+		if !found {
+			continue
+		}
+		o := &inv.Orgs[k]
+		o.Drifted++
+		if o.Since == nil || d.Since.Before(*o.Since) {
+			o.Since = &d.Since
+		}
+	}
+	if since == nil {
+		return inv, nil
+	}
+	for i := range inv.Orgs {
+		o := &inv.Orgs[i]
+		if o.Status != state.Inactive {
+			continue
+		}
+		var err error
+		if o.Inactive, err = since(o.Domain, o.Changed); err != nil {
+			return nil, err
+		}
+	}
 	return inv, nil
+}
+
+// add adds an org, or the account.
+func (inv *Inventory) add(s *history.OrgState) error {
+	if s.Org == "" {
+		return inv.account(s)
+	}
+	o, err := orgItem(s)
+	if err == nil && o != nil {
+		inv.Orgs = append(inv.Orgs, *o)
+	}
+	return err
 }
 
 func (inv *Inventory) account(s *history.OrgState) error {
@@ -174,7 +183,7 @@ func (inv *Inventory) account(s *history.OrgState) error {
 // orgItem returns an org as a state has it; nil if it is neither declared nor live.
 func orgItem(s *history.OrgState) (*OrgItem, error) {
 	declared, live, err := sidesOf(s)
-	if err != nil || declared == nil && live == nil {
+	if err != nil || declared == nil && live == nil { // gone
 		return nil, err
 	}
 	o := &OrgItem{Domain: s.Org, ID: s.OrgID, Changed: s.At, Labels: map[string]string{}}
@@ -191,18 +200,41 @@ func orgItem(s *history.OrgState) (*OrgItem, error) {
 	return o, nil
 }
 
-// sidesOf returns both sides of an org; nil for one that is not there.
-func sidesOf(s *history.OrgState) (declared *declaredState, live *liveState, err error) {
+// skipped is a JSON value that is not read.
+type skipped struct{}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (*skipped) UnmarshalJSON([]byte) error { return nil }
+
+// sidesOf returns both sides of an org without their configuration; nil for one that is
+// not there.
+func sidesOf(s *history.OrgState) (*declaredState, *liveState, error) {
+	var declared *struct {
+		declaredState
+		Configuration skipped `json:"configuration"`
+	}
+	var live *struct {
+		liveState
+		Configuration skipped `json:"configuration"`
+	}
+	var err error
 	if len(s.Declared) > 0 {
 		err = json.Unmarshal(s.Declared, &declared)
 	}
 	if err == nil && len(s.Live) > 0 {
 		err = json.Unmarshal(s.Live, &live)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, fmt.Errorf("what the history has of %s can't be read: %w", s.Org, err)
+	case declared == nil && live == nil:
+		return nil, nil, nil
+	case declared == nil:
+		return nil, &live.liveState, nil
+	case live == nil:
+		return &declared.declaredState, nil, nil
 	}
-	return declared, live, nil
+	return &declared.declaredState, &live.liveState, nil
 }
 
 // wants reports whether an org is declared to have a product.
@@ -225,8 +257,8 @@ type InventoryQuery struct {
 	// Since selects orgs that changed since, drift that began since, and runs and changes
 	// that began since.
 	Since time.Time
-	// Run selects the changes of one run.
-	Run string
+	// Run selects the changes of one run, and Outcome those that ended so.
+	Run, Outcome string
 	// After is the Next of the page before, and Limit how many items a page has; 0 is
 	// all.
 	After string

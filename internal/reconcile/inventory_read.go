@@ -56,6 +56,17 @@ type memory struct {
 	at     time.Time
 }
 
+// each calls add with each state. m.mu is held.
+func (m *memory) each(add func(*history.OrgState) error) error {
+	for _, domain := range slices.Sorted(maps.Keys(m.states)) {
+		s := m.states[domain]
+		if err := add(&s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Remember keeps in memory what a run found, for Inventory, where there is no state folder
 // to keep it in. drift is what it did not repair.
 func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Drift) error {
@@ -93,21 +104,17 @@ func (r *InventoryReader) Read() (*Inventory, error) {
 	if r.memory != nil {
 		r.memory.mu.Lock()
 		defer r.memory.mu.Unlock()
-		return InventoryOf(slices.Collect(maps.Values(r.memory.states)), r.memory.drift, nil)
+		return InventoryOf(r.memory.each, r.memory.drift, nil)
 	}
 	head, err := r.history.Head()
 	if err != nil || r.inv != nil && head == r.head {
 		return r.inv, err
 	}
-	states, err := r.history.LastStates()
-	if err != nil {
-		return nil, err
-	}
 	drift, err := r.history.Drifts()
 	if err != nil {
 		return nil, err
 	}
-	inv, err := InventoryOf(states, drift, r.inactive)
+	inv, err := InventoryOf(r.history.EachLastState, drift, r.inactive)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +125,11 @@ func (r *InventoryReader) Read() (*Inventory, error) {
 // maxStates is how many states of an org are looked at for when it was deactivated.
 const maxStates = 100
 
-// inactive returns since when an org is INACTIVE, given its newest state.
-func (r *InventoryReader) inactive(newest *history.OrgState) (*Inactive, error) {
-	first := newest.At
+// inactive returns since when an org is INACTIVE, given the time of its newest state.
+func (r *InventoryReader) inactive(domain string, first time.Time) (*Inactive, error) {
 	var before time.Time // when it was read as something else
 	for range maxStates {
-		s, err := r.history.At(newest.Org, first.Add(-1))
+		s, err := r.history.At(domain, first.Add(-1))
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +148,7 @@ func (r *InventoryReader) inactive(newest *history.OrgState) (*Inactive, error) 
 	}
 	found := &Inactive{Since: first, OrEarlier: before.IsZero()}
 	entries, err := r.history.Entries(history.Query{
-		Types: []history.Type{history.TypeChange, history.TypeDrift}, Org: newest.Org, Since: before, Until: first.Add(1),
+		Types: []history.Type{history.TypeChange, history.TypeDrift}, Org: domain, Since: before, Until: first.Add(1),
 	})
 	if err != nil {
 		return nil, err
@@ -273,8 +279,8 @@ func (q *InventoryQuery) batch(selecting bool) int {
 }
 
 // Runs returns the runs that q selects, newest first: those that are kept, that go on, or
-// were interrupted. Of a query of orgs or products these are the runs that attempted a
-// change of one.
+// were interrupted. Of a query of orgs, products or an outcome these are the runs that
+// attempted such a change.
 func (r *InventoryReader) Runs(q *InventoryQuery) (*Page[RunItem], error) {
 	if r.memory != nil {
 		return nil, ErrNoHistory
@@ -317,11 +323,11 @@ func (r *InventoryReader) Runs(q *InventoryQuery) (*Page[RunItem], error) {
 // attempted returns the runs with changes that q selects, if it selects by more than time;
 // nil if it doesn't.
 func (r *InventoryReader) attempted(inv *Inventory, q *InventoryQuery) (map[string]bool, error) {
-	if q.Product == "" && q.byOrg(inv) == nil {
+	if q.Product == "" && q.Outcome == "" && q.byOrg(inv) == nil {
 		return nil, nil
 	}
 	all := *q
-	all.After, all.Limit = "", 0
+	all.After, all.Limit, all.Run = "", 0, ""
 	changes, err := r.changes(inv, &all)
 	if err != nil {
 		return nil, err
@@ -356,7 +362,7 @@ func (r *InventoryReader) changes(inv *Inventory, q *InventoryQuery) (*Page[hist
 		}
 	}
 	selected := q.byOrg(inv)
-	find.Limit = q.batch(selected != nil || product != "")
+	find.Limit = q.batch(selected != nil || product != "" || q.Outcome != "")
 	page := &Page[history.Entry]{Items: []history.Entry{}}
 	for {
 		entries, err := r.history.Entries(find)
@@ -365,7 +371,7 @@ func (r *InventoryReader) changes(inv *Inventory, q *InventoryQuery) (*Page[hist
 		}
 		for i := range entries {
 			e := &entries[i]
-			if selected != nil && !selected(e.Org) || product != "" && !concerns(e, product) {
+			if selected != nil && !selected(e.Org) || product != "" && !concerns(e, product) || q.Outcome != "" && e.Outcome != q.Outcome {
 				continue
 			}
 			if q.Limit > 0 && len(page.Items) >= q.Limit && page.Items[len(page.Items)-1].Seq > 0 {

@@ -135,6 +135,18 @@ func fleetStates(t *testing.T) []history.OrgState {
 	}
 }
 
+// each returns what calls add with each state.
+func each(states []history.OrgState) func(add func(*history.OrgState) error) error {
+	return func(add func(*history.OrgState) error) error {
+		for i := range states {
+			if err := add(&states[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 func domains(page *Page[OrgItem]) string {
 	var all []string
 	for _, o := range page.Items {
@@ -146,7 +158,7 @@ func domains(page *Page[OrgItem]) string {
 func TestListOrgs(t *testing.T) {
 	since := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	drift := []history.Drift{{Org: "a.okta.com", Field: "products", Since: since.Add(time.Hour)}, {Org: "a.okta.com", Field: "status", Since: since}, {Org: ""}}
-	inv, err := InventoryOf(fleetStates(t), drift, nil)
+	inv, err := InventoryOf(each(fleetStates(t)), drift, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +214,7 @@ func TestListOrgs(t *testing.T) {
 }
 
 func TestListProducts(t *testing.T) {
-	inv, err := InventoryOf(fleetStates(t), nil, nil)
+	inv, err := InventoryOf(each(fleetStates(t)), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +237,7 @@ func TestListProducts(t *testing.T) {
 }
 
 func TestListDrift(t *testing.T) {
-	inv, err := InventoryOf(fleetStates(t), nil, nil)
+	inv, err := InventoryOf(each(fleetStates(t)), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

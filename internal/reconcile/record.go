@@ -404,15 +404,15 @@ func (r *Reconciler) before() []string {
 	if r.seen != nil {
 		return r.seen
 	}
-	last, err := r.history.LastStates()
+	var domains []string
+	err := r.history.EachLastState(func(s *history.OrgState) error {
+		if s.Org != "" { // which is the account
+			domains = append(domains, s.Org)
+		}
+		return nil
+	})
 	if err != nil {
 		r.log.Warn("the history can't say which orgs there were", "error", err, "hint", text.Hint(err))
-	}
-	var domains []string
-	for i := range last {
-		if last[i].Org != "" { // the account
-			domains = append(domains, last[i].Org)
-		}
 	}
 	return domains
 }

@@ -60,9 +60,9 @@ type PastLimit struct {
 func (p PastLimit) String() string {
 	inactive := ""
 	if p.Inactive > 0 {
-		inactive = fmt.Sprintf(" (%d more declared %s, which don't count)", p.Inactive, Inactive)
+		inactive = fmt.Sprintf(", not counting %d declared %s", p.Inactive, Inactive)
 	}
-	return fmt.Sprintf("product %s (%s) is declared for %s%s, and its limit is %d", quote(p.Limit.Name), p.ID, text.Plural(p.Orgs, "org"), inactive, p.Limit.Max)
+	return fmt.Sprintf("product %s (%s) is declared for %s%s: its limit is %d", quote(p.Limit.Name), p.ID, text.Plural(p.Orgs, "org"), inactive, p.Limit.Max)
 }
 
 // PastLimits returns the products that more orgs are declared to have than their limits
