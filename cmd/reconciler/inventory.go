@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
 	"reconciler/internal/reconcile"
@@ -47,7 +48,7 @@ type listing[T any] struct {
 type inventoryFlags struct {
 	orgs, selectors        []string
 	product, status, since string
-	run                    string
+	run, outcome           string
 	declared, drifted      bool
 	limit                  int
 	format, address        string
@@ -56,6 +57,11 @@ type inventoryFlags struct {
 
 // inventoryFormats are the formats of lists, the default one first.
 func inventoryFormats() []string { return []string{"table", "json", "csv", "name"} }
+
+// outcomes are those of changes in the history.
+func outcomes() []string {
+	return []string{string(apply.Applied), string(apply.Failed), string(apply.Skipped), history.OutcomeUnknown}
+}
 
 // add adds the flags that all lists have, and those that are named.
 func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
@@ -78,6 +84,9 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 			flags.BoolVar(&f.declared, "declared", false, "only declared orgs; --product and --status mean what is declared, not what is live")
 		case "drifted":
 			flags.BoolVar(&f.drifted, "drifted", false, "only orgs that differ from what is declared")
+		case "outcome":
+			flags.StringVar(&f.outcome, "outcome", "", "only with changes that ended with this `OUTCOME`: "+strictyaml.OneOf(outcomes()))
+			setValues(flags, "outcome", outcomes())
 		case "run":
 			flags.StringVar(&f.run, "run", "", "only of the run with this `ID`")
 		}
@@ -96,10 +105,14 @@ func (f *inventoryFlags) query(now time.Time) (*reconcile.InventoryQuery, error)
 		return nil, errors.New("--offline and --address can't be combined")
 	}
 	q := &reconcile.InventoryQuery{
-		Product: f.product, Declared: f.declared, Status: state.Status(strings.ToUpper(f.status)), Drifted: f.drifted, Run: f.run, Limit: f.limit,
+		Product: f.product, Declared: f.declared, Status: state.Status(strings.ToUpper(f.status)), Drifted: f.drifted, Run: f.run, Outcome: f.outcome,
+		Limit: f.limit,
 	}
 	if values := q.Status.Values(); q.Status != "" && !slices.Contains(values, string(q.Status)) {
 		return nil, fmt.Errorf("--status %q: must be %s%s", f.status, strictyaml.OneOf(values), strictyaml.DidYouMean(string(q.Status), values))
+	}
+	if f.outcome != "" && !slices.Contains(outcomes(), f.outcome) {
+		return nil, fmt.Errorf("--outcome %q: must be %s%s", f.outcome, strictyaml.OneOf(outcomes()), strictyaml.DidYouMean(f.outcome, outcomes()))
 	}
 	for _, domain := range f.orgs {
 		q.Orgs = append(q.Orgs, strings.ToLower(domain))
@@ -123,6 +136,7 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 	set("product", q.Product)
 	set("status", string(q.Status))
 	set("run", q.Run)
+	set("outcome", q.Outcome)
 	if q.Declared {
 		set("declared", "true")
 	}
@@ -512,11 +526,11 @@ func (a *app) getRunsCommand() *cobra.Command {
 	cmd := inventoryCommand(a, &f, runListing())
 	cmd.Short = "List runs in which something happened, newest first"
 	cmd.Long = `List the runs of all commands that write, newest first: those in which something
-happened, that go on, or were interrupted. With --org, --product or --selector, those
-that attempted a change of such an org. ` + aboutSources
+happened, that go on, or were interrupted. With --org, --product, --selector or
+--outcome, those that attempted such a change. ` + aboutSources
 	cmd.Example = `  reconciler get runs --since 7d
   reconciler history run $(reconciler get runs --limit 1 -o name)`
-	f.add(cmd.Flags(), usualRuns, "since")
+	f.add(cmd.Flags(), usualRuns, "since", "outcome")
 	return cmd
 }
 
@@ -571,8 +585,9 @@ func (a *app) getChangesCommand() *cobra.Command {
 those that give or take it. Drift, and what operators did, is in "reconciler history".
 ` + aboutSources
 	cmd.Example = `  reconciler get changes --since 24h
+  reconciler get changes --since 24h --outcome failed
   reconciler get changes --product mfa -o csv > mfa.csv`
-	f.add(cmd.Flags(), usualRuns, "since", "run")
+	f.add(cmd.Flags(), usualRuns, "since", "run", "outcome")
 	return cmd
 }
 
@@ -581,7 +596,7 @@ func changeListing() *listing[history.Entry] {
 		name: "changes", read: (*reconcile.InventoryReader).Changes,
 		header: "TIME\tORG\tACTION\tWHAT\tOUTCOME\tWHO\tRUN\tCOMMIT\tREQUEST",
 		row: func(e *history.Entry, names map[string]string, _ time.Time) []string {
-			return append(entryRow(e, names), e.RequestID)
+			return append(entryRow(e, names), strings.TrimSpace(e.RequestID+" "+e.ErrorID))
 		},
 		columns: entryColumns(),
 		cells:   entryCells,

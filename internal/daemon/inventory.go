@@ -136,6 +136,10 @@ func parameters() map[string]func(q *reconcile.InventoryQuery, values []string, 
 		},
 		"run":   func(q *reconcile.InventoryQuery, values []string, _ time.Time) error { q.Run = values[0]; return nil },
 		"after": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error { q.After = values[0]; return nil },
+		"outcome": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
+			q.Outcome = values[0]
+			return nil
+		},
 		"since": func(q *reconcile.InventoryQuery, values []string, now time.Time) (err error) {
 			q.Since, err = text.ParseTime(values[0], now)
 			return err

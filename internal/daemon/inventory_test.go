@@ -86,6 +86,8 @@ func TestInventoryAPI(t *testing.T) {
 		{"GET", "/api/v1/runs/r3", 404, `"hint": "/api/v1/runs lists them`, ""},
 		{"GET", "/api/v1/changes", 200, `"requestID": "q1"`, ""},
 		{"GET", "/api/v1/changes?run=r2", 200, `"items": []`, ""},
+		{"GET", "/api/v1/changes?outcome=failed", 200, `"items": []`, ""},
+		{"GET", "/api/v1/runs?outcome=applied", 200, `"r1"`, `"r2"`},
 		{"GET", "/api/v1/changes?after=x", 400, `"error": "\"x\" is not the end of a page of changes"`, ""},
 		{"GET", "/api/v1/orgs?product=nothing", 400, `"error": "no product is called \"nothing\""`, ""},
 		{"GET", "/api/v1/orgs?limit=0", 400, `"error": "limit=0: must be 1 to 1000"`, ""},

@@ -378,6 +378,7 @@ func TestListRunsAndChanges(t *testing.T) {
 		"product": {InventoryQuery{Product: "mfa"}, "run1/a", "run1 by ada: 1"},
 		"label":   {InventoryQuery{Labels: tier}, "run2/a run1/a", "run2 by bob: 2 run1 by ada: 1"},
 		"since":   {InventoryQuery{Since: begin.Add(90 * time.Minute)}, "run2/a run2/b", "run2 by bob: 2"},
+		"outcome": {InventoryQuery{Outcome: "failed"}, "", ""},
 		"run":     {InventoryQuery{Run: "run1"}, "run1/a", "run2 by bob: 2 run1 by ada: 1"},
 	} {
 		if got := all(tt.q); got != tt.changes {
