@@ -275,8 +275,8 @@ type Page[T any] struct {
 	// manifests; null if that is not known.
 	Account string     `json:"account"`
 	AsOf    *time.Time `json:"asOf"`
-	// Unread is how many live orgs there are whose products are not read, as the
-	// manifests don't manage them.
+	// Unread is how many live orgs that the query selects, but for its product, there are
+	// whose products are not read, as the manifests don't manage them.
 	Unread int `json:"unread"`
 	// ProductNames are the names of products by their ids.
 	ProductNames map[string]string `json:"productNames"`
@@ -331,10 +331,11 @@ func (inv *Inventory) names() map[string]string {
 	return names
 }
 
-// unread counts the live orgs whose products are not read.
-func (inv *Inventory) unread() (n int) {
+// unread counts the live orgs that q selects, but for its product, whose products are not
+// read.
+func (inv *Inventory) unread(q *InventoryQuery) (n int) {
 	for i := range inv.Orgs {
-		if o := &inv.Orgs[i]; o.Status != "" && o.Products == nil {
+		if o := &inv.Orgs[i]; o.Status != "" && o.Products == nil && q.selects(o) {
 			n++
 		}
 	}

@@ -262,7 +262,7 @@ func read[T any](r *InventoryReader, q *InventoryQuery, list func(*Inventory) (*
 	if err != nil {
 		return nil, err
 	}
-	page.Account, page.Unread, page.ProductNames = r.account, inv.unread(), inv.names()
+	page.Account, page.Unread, page.ProductNames = r.account, inv.unread(q), inv.names()
 	page.AsOf, err = r.AsOf()
 	return page, err
 }

@@ -204,8 +204,8 @@ func TestListOrgs(t *testing.T) {
 	if other.Managed || other.ID != "00o1" || other.DeclaredProducts != nil || other.Labels == nil || inv.Orgs[2].Products != nil {
 		t.Errorf("%+v", other)
 	}
-	if inv.unread() != 1 {
-		t.Errorf("%d orgs whose products are not read, want 1", inv.unread())
+	if n, none := inv.unread(&InventoryQuery{Product: "mfa"}), inv.unread(&InventoryQuery{Drifted: true}); n != 1 || none != 0 {
+		t.Errorf("%d and %d orgs whose products are not read, want 1 and 0", n, none)
 	}
 	_, err = inv.ListOrgs(&InventoryQuery{Product: "storng"})
 	if err == nil || err.Error() != `no product is called "storng": did you mean "strong"?` || !strings.Contains(text.Hint(err), "get products") {
