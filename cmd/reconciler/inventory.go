@@ -262,15 +262,6 @@ func (a *app) sameAccount(account, address string) error {
 		"give the address of another one with --address, or set "+config.KeyHTTPAddress)}
 }
 
-// quietRuns says how many runs a list of runs doesn't have.
-func (a *app) quietRuns(s *history.Store) error {
-	quiet, err := s.QuietRuns()
-	if err == nil && quiet.Runs > 0 {
-		fmt.Fprintf(a.err, "and %s in which nothing happened, the last at %s\n", text.Plural(quiet.Runs, "run"), shortTime(quiet.Last))
-	}
-	return err
-}
-
 // write writes a list.
 func (l *listing[T]) write(w io.Writer, format string, page *reconcile.Page[T], now time.Time) error {
 	switch format {

@@ -31,7 +31,7 @@ func (m *merger) productDetail(name string, p *At[product]) {
 	switch {
 	case dup && first.Max != limit.V:
 		m.errs.Add(limit.Pos, "the limit of product %s is %d here and %d at %s", id, limit.V, first.Max, first.Pos)
-	case !dup:
+	case !dup || name < first.Name: // whatever the order of files
 		if m.desired.Limits == nil {
 			m.desired.Limits = map[string]Limit{}
 		}

@@ -52,7 +52,7 @@ type Desired struct {
 
 // Limit is how many orgs are to have a product at most.
 type Limit struct {
-	// Name is the name of the product that the limit is given with.
+	// Name is the name of the product that the limit is given with; the first of several.
 	Name string
 	Max  int
 	Pos  Pos
