@@ -287,10 +287,13 @@ func TestFullDisk(t *testing.T) {
 	whole(t, s, "")
 }
 
+// addedRuns is how many runs playAdding has.
+const addedRuns = 15
+
 // playAdding adds entries and runs.
 func playAdding(args []string) error {
 	s := New(args[0], Options{})
-	for i := range 40 {
+	for i := range addedRuns {
 		r, err := s.Begin(Run{ID: fmt.Sprint(args[1], i)})
 		if err != nil {
 			return err
@@ -334,11 +337,11 @@ func TestProcesses(t *testing.T) {
 	for i := range 3 {
 		list, err := s.Entries(Query{Org: fmt.Sprint("p", i)})
 		must(t, err)
-		if len(list) != 40 {
+		if len(list) != addedRuns {
 			t.Errorf("p%d: %d changes", i, len(list))
 		}
 	}
-	if v := whole(t, s, ""); v.Entries != 240 {
+	if v := whole(t, s, ""); v.Entries != 6*addedRuns {
 		t.Errorf("%+v", v)
 	}
 }
@@ -362,5 +365,22 @@ func BenchmarkChange(b *testing.B) {
 			}
 			wg.Wait()
 		})
+	}
+}
+
+// A run in which nothing has changed, over 200 orgs of 10 KB.
+func BenchmarkQuietRun(b *testing.B) {
+	s := newStore(b, b.TempDir(), Options{})
+	var states []OrgState
+	for i := range 200 {
+		value := []byte(fmt.Sprintf(`{"products":["P%d"],"zones":[%s{}]}`, i, strings.Repeat(`{"name":"Zone","type":"IP"},`, 350)))
+		states = append(states, OrgState{Org: fmt.Sprint("org", i), Declared: value, Live: value})
+	}
+	for i := 0; b.Loop(); i++ {
+		r := begin(b, s, fmt.Sprint("r", i))
+		_, err := r.Drift(nil, everything)
+		must(b, err)
+		must(b, r.States(states))
+		finish(b, r, Run{Quiet: true})
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,11 +72,27 @@ func whole(t testing.TB, s *Store, head string) *Verification {
 	return v
 }
 
+// made is the history of fleet, which takes many syncs to make; tests get a copy.
+var made struct {
+	once  sync.Once
+	data  []byte
+	heads map[int64]string
+}
+
 func prunedFleet(t testing.TB) (*Store, map[int64]string) {
 	t.Helper()
-	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: 10 * day})
-	return s, fleet(t, s, now)
+	made.once.Do(func() {
+		now, dir := newClock(), t.TempDir()
+		s := New(dir, Options{Now: now.now, Retention: 10 * day})
+		made.heads = fleet(t, s, now)
+		must(t, s.Close())
+		var err error
+		made.data, err = os.ReadFile(filepath.Join(dir, dbFile))
+		must(t, err)
+	})
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, dbFile), made.data, 0o600))
+	return newStore(t, dir, Options{Retention: 10 * day}), made.heads
 }
 
 // A head that the chain ever had is recognised, in full or in part, also of entries
@@ -85,6 +104,9 @@ func TestHeads(t *testing.T) {
 		t.Errorf("%+v, %d heads", v, len(heads))
 	}
 	for seq, head := range heads {
+		if seq%9 != 0 && testing.Short() {
+			continue
+		}
 		for _, form := range []string{head, head[:12], " " + strings.ToUpper(head[:20]) + "\n"} {
 			if v := whole(t, s, form); v.HeadAt != seq {
 				t.Errorf("head %q of entry %d: %+v", form, seq, v)
@@ -213,20 +235,21 @@ func TestTampering(t *testing.T) {
 	s, _ := prunedFleet(t)
 	db, err := s.open()
 	must(t, err)
-	times := 40
+	times := 25
 	if testing.Short() {
 		times = 3
 	}
-	done := 0
+	done, tried := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		for i := range times {
+			tried++
 			if tampered(rt, db, fmt.Sprint(i)) {
 				done++
 			}
 		}
 	})
-	if min := 50 * times; done < min {
-		t.Errorf("only %d alterations", done)
+	if done < tried/2 {
+		t.Errorf("only %d alterations of %d", done, tried)
 	}
 	whole(t, s, "")
 }
