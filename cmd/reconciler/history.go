@@ -316,7 +316,11 @@ Exit codes: 0 the chain is whole; 1 it is not, or it never had the head.`,
 func (a *app) verified(v *history.Verification, head, format string) error {
 	switch {
 	case v.Problem != "":
-		return withHint(fmt.Sprintf("entry %d: %s", v.Seq, v.Problem), "the history was altered, or the disk was: compare it with a backup (reconciler state backup) and an export")
+		problem := v.Problem
+		if v.Seq > 0 {
+			problem = fmt.Sprintf("entry %d: %s", v.Seq, problem)
+		}
+		return withHint(problem, "the history was altered, or the disk was: compare it with a backup (reconciler state backup) and an export")
 	case head != "" && v.HeadAt == 0:
 		return withHint(fmt.Sprintf("this history never had the head %s", head), "it was written anew since, or the head is that of another one")
 	case format == "json":

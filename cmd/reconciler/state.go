@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,7 +99,7 @@ before the program writes again.`,
 			if err != nil {
 				return err
 			}
-			m, err := backup.Restore(args[0], cfg.State.Dir, a.whoRuns(), time.Now())
+			m, err := backup.Restore(args[0], cfg.State.Dir, a.invoker(), time.Now())
 			if err != nil {
 				return err
 			}
@@ -113,15 +112,6 @@ before the program writes again.`,
 			return err
 		},
 	}
-}
-
-// whoRuns returns USER@HOST.
-func (a *app) whoRuns() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return a.getenv("USER", a.getenv("LOGNAME", "unknown")) + "@" + host
 }
 
 func (a *app) stateCheckCommand() *cobra.Command {
