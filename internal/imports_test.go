@@ -48,6 +48,7 @@ var mayImport = map[string]struct {
 	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
 	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
 	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/systemlog":               {[]string{"internal/okta/rest", "internal/text"}, "one log, whichever org's; who caused what is decided from its events alone"},
 	"internal/okta/parent":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the same"},
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
