@@ -34,9 +34,12 @@ type Drift struct {
 	// the like for ids.
 	Object, Parent string
 	Paths          []string
-	// Agreed is when it was read last and was as declared; zero if it never was. Since is
-	// when it was first read and was not.
+	// Agreed is when it was read last and was not like this yet; zero if that isn't known.
+	// Since is when it was first read and was.
 	Agreed, Since time.Time
+	// Later are the ids of requests of ours that came after Since, such as those that
+	// repaired it.
+	Later []string
 }
 
 // Write is a write of ours that may have changed what drifts.
@@ -82,7 +85,9 @@ func Attribute(d Drift, log []Event, own Own, ahead time.Duration, now time.Time
 		return Verdict{Unknown: noEvents}
 	}
 	v := Verdict{Pending: now.Before(d.Since.Add(Lateness))}
-	found := d.candidates(log, ahead)
+	found := slices.DeleteFunc(d.candidates(log, ahead), func(e Event) bool {
+		return own.made(&e) && e.Published.Add(-ahead).After(d.Since) // what we did once we had seen it
+	})
 	last := len(found) - 1
 	switch {
 	case last < 0:
@@ -110,7 +115,7 @@ func (v Verdict) nobody(why string) Verdict {
 func (d *Drift) candidates(log []Event, ahead time.Duration) []Event {
 	var found []Event
 	for i := range log {
-		if e := &log[i]; d.canBe(e) && d.within(e.Published.Add(-ahead)) {
+		if e := &log[i]; d.canBe(e) && d.within(e.Published.Add(-ahead)) && (e.RequestID == "" || !slices.Contains(d.Later, e.RequestID)) {
 			found = append(found, *e)
 		}
 	}
@@ -124,7 +129,7 @@ func (d *Drift) within(at time.Time) bool {
 
 // canBe reports whether the event, whoever made it, changed what drifts.
 func (d *Drift) canBe(e *Event) bool {
-	if e.Outcome != "SUCCESS" || !hasType(d.Types, e.Type) {
+	if e.Outcome != "SUCCESS" || !HasType(d.Types, e.Type) {
 		return false
 	}
 	if !d.Own {
@@ -136,7 +141,9 @@ func (d *Drift) canBe(e *Event) bool {
 	return d.isPath(e.RequestURI) && d.isObject(e)
 }
 
-func hasType(types []string, t string) bool {
+// HasType reports whether a type is among those known, of which one that ends with a dot
+// stands for all that begin with it.
+func HasType(types []string, t string) bool {
 	return slices.ContainsFunc(types, func(known string) bool {
 		return known == t || strings.HasSuffix(known, ".") && strings.HasPrefix(t, known)
 	})
@@ -259,7 +266,7 @@ func (d *Drift) doubt(found []Event, own Own, pending bool) string {
 	}
 	switch {
 	case d.Agreed.IsZero():
-		all = append(all, "it was never seen as declared")
+		all = append(all, "it isn't known when it was last as declared")
 	case len(others) == 1:
 		all = append(all, "one other has changed it in the same time")
 	case len(others) > 1:

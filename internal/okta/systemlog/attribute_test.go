@@ -255,7 +255,7 @@ func TestAttribute(t *testing.T) {
 		"none":              {drift, nil, Own{}, 91, noneFound, "", ""},
 		"before":            {drift, []Event{event(9, products, eve, org)}, Own{}, 91, noneFound, "", ""},
 		"after":             {drift, []Event{event(21, products, eve, org)}, Own{}, 91, noneFound, "", ""},
-		"never agreed":      {never, []Event{event(1, products, eve, org)}, Own{}, 91, "00uEve", "", "never seen as declared"},
+		"never agreed":      {never, []Event{event(1, products, eve, org)}, Own{}, 91, "00uEve", "", "when it was last as declared"},
 		"another org":       {drift, []Event{event(15, products, eve, Entity{ID: "00oB", Login: "a.okta.com"})}, Own{}, 91, noneFound, "", ""},
 		"org by domain":     {drift, []Event{event(15, products, eve, Entity{ID: "x", Login: "A.okta.com"})}, Own{}, 91, "00uEve", "", ""},
 		"org by path":       {drift, []Event{uri(event(15, products, eve), "/acc/api/v1/orgs/00oA/products")}, Own{}, 91, "00uEve", "", ""},

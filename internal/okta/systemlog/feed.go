@@ -38,6 +38,9 @@ func NewFeed(log *Log, filter string, wanted func(*Event) bool) *Feed {
 	return &Feed{log: log, filter: filter, wanted: wanted, events: map[string]Event{}}
 }
 
+// Use makes the feed read the same log by other means, such as a new token.
+func (f *Feed) Use(log *Log) { f.log = log }
+
 // Update reads the events that were published since a time, as far as they aren't known;
 // but those of the last hour before it was read last are read again, as events come late.
 // whole reports that there are no more of them for now: if it is false, there is too much

@@ -91,6 +91,8 @@ type Entry struct {
 	// Cause is who caused the drift, or what a change repaired; nil while that is not
 	// known.
 	Cause *Cause `json:"cause,omitempty"`
+	// Unknown is why it will never be known.
+	Unknown string `json:"unknown,omitempty"`
 	// About is the entry that a cause is about.
 	About int64 `json:"about,omitempty"`
 
@@ -121,6 +123,10 @@ type Cause struct {
 	// By says in words what it was if it was no person's change in this org: Okta's
 	// support, or a push from the parent.
 	By string `json:"by,omitempty"`
+	// Doubt says in words why it may have been another, and Provisional is set while a
+	// later event may still come, which would be the cause instead.
+	Doubt       string `json:"doubt,omitempty"`
+	Provisional bool   `json:"provisional,omitempty"`
 }
 
 // Drift is a field of an org, or of the account, that differs from what is declared.
