@@ -1,0 +1,3 @@
+package history
+
+func (s *Store) pruneDaily() (head string, err error) { return "", nil }
