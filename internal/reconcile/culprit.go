@@ -237,9 +237,16 @@ func (c *culprits) questions(h Ledger, now time.Time) ([]question, error) {
 		if e.Type == history.TypeDrift && e.Since != nil {
 			e.Time = *e.Since
 		}
-		if e.Type == history.TypeDrift || repairs(e) {
-			all = append(all, c.question(e))
+		if e.Type == history.TypeChange {
+			repaired, err := c.repaired(h, e)
+			if err != nil {
+				return nil, err
+			}
+			if !repaired {
+				continue
+			}
 		}
+		all = append(all, c.question(e))
 	}
 	return c.complete(h, all)
 }
@@ -249,13 +256,22 @@ func openQuestion(cause *history.Cause, unknown string) bool {
 	return unknown == "" && (cause == nil || cause.Provisional)
 }
 
-// repairs reports whether a change may have repaired what somebody had done.
-func repairs(e *history.Entry) bool {
-	if e.Outcome != string(apply.Applied) {
-		return false
+// repaired reports whether a change undid what somebody else had done: the org was known
+// before, and the same is declared for it now as then.
+func (c *culprits) repaired(h Ledger, e *history.Entry) (bool, error) {
+	if e.Outcome != string(apply.Applied) || e.Kind == "" && orgTypes[diff.FieldOf(diff.Action(e.Action))] == nil {
+		return false, nil
 	}
-	field := diff.FieldOf(diff.Action(e.Action))
-	return e.Kind != "" || orgTypes[field] != nil
+	// The run notes what is declared once its changes are made.
+	before, err := h.At(e.Org, e.Time)
+	if err != nil || before == nil {
+		return false, err
+	}
+	now, err := h.At(e.Org, time.Now())
+	if err != nil || now == nil {
+		return false, err
+	}
+	return len(now.Declared) > 0 && string(before.Declared) == string(now.Declared), nil
 }
 
 // question returns what is asked about an entry. Its Time is when the drift was first
