@@ -115,14 +115,13 @@ type culprits struct {
 	said    map[bool]bool // whether of orgs' own
 }
 
-// setCulprits prepares finding out who caused drift.
-func (r *Reconciler) setCulprits(app *auth.Client, observer rest.Observer) {
-	a := &r.cfg.Aerial
-	home := a.Auth.OrgURL
+// OpenLog returns the System Log of the Aerial org. Its tokens can read the log and
+// nothing else. It opens no connection.
+func OpenLog(a *config.Aerial, app *auth.Client, opts ClientOptions) *systemlog.Log {
 	keys := a.Keys()
 	caller := rest.New(rest.Options{
-		Name: "the Aerial org", URLKey: keys.OrgURL, TokenKey: keys.OrgURL, Transport: r.base, Slots: 1, Logger: r.log, Observer: observer,
-		Auth: func(base http.RoundTripper) http.RoundTripper { return app.Transport(base, home, ScopeLogs) },
+		Name: "the Aerial org", URLKey: keys.OrgURL, TokenKey: keys.OrgURL, Transport: opts.Transport, Slots: 1, Logger: opts.Logger, Observer: opts.Observer,
+		Auth: func(base http.RoundTripper) http.RoundTripper { return app.Transport(base, a.Auth.OrgURL, ScopeLogs) },
 		Hint: func(e *rest.Error) string {
 			if e.Status == http.StatusForbidden {
 				return "the service app needs the scope " + ScopeLogs + " and an admin role that may see the System Log"
@@ -131,11 +130,14 @@ func (r *Reconciler) setCulprits(app *auth.Client, observer rest.Observer) {
 		},
 	})
 	timeout := cmp.Or(min(a.Timeout, attributing/2), attributing/2)
-	r.culprits = &culprits{
-		cfg: r.cfg, log: r.log, seen: &sightings{},
-		aerial:  &systemlog.Log{Home: home, URLKey: keys.OrgURL, Policy: systemlog.Policy(timeout), Do: caller.Do},
-		feeds:   map[string]*systemlog.Feed{},
-		refused: map[string]time.Time{}, said: map[bool]bool{},
+	return &systemlog.Log{Home: a.Auth.OrgURL, URLKey: keys.OrgURL, Policy: systemlog.Policy(timeout), Do: caller.Do}
+}
+
+// newCulprits returns one that reads the log of the Aerial org as opts say.
+func newCulprits(cfg *config.Config, app *auth.Client, opts ClientOptions) *culprits {
+	return &culprits{
+		cfg: cfg, log: opts.Logger, seen: &sightings{}, aerial: OpenLog(&cfg.Aerial, app, opts),
+		feeds: map[string]*systemlog.Feed{}, refused: map[string]time.Time{}, said: map[bool]bool{},
 	}
 }
 

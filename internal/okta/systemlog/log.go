@@ -75,6 +75,12 @@ func (l *Log) first(since time.Time, filter string) *url.URL {
 	return u
 }
 
+// Probe reads what happened since now, to find out whether the log may be read.
+func (l *Log) Probe(ctx context.Context) error {
+	_, err := l.page(ctx, l.first(time.Now(), ""))
+	return err
+}
+
 // page reads a page. Events that can't be read are left out; a page that is none is an
 // error.
 func (l *Log) page(ctx context.Context, at *url.URL) (p page, err error) {
