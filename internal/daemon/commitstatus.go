@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/forge"
@@ -57,7 +58,7 @@ func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
 	}
 	within, stop := context.WithTimeout(ctx, reportTimeout)
 	defer stop()
-	err := t.set(within, commit, v)
+	err := t.set(within, commit, v, rec.Head)
 	switch {
 	case err == nil:
 		t.commit, t.reported, t.failed = commit, v, ""
@@ -70,13 +71,38 @@ func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
 	}
 }
 
-// set sets a commit's status, unless an earlier process has set the same.
-func (t *commitReporter) set(ctx context.Context, commit string, v commitState) error {
+// set sets a commit's status, unless an earlier process has set the same. head is that of
+// the history, of which the status holds the beginning.
+func (t *commitReporter) set(ctx context.Context, commit string, v commitState, head string) error {
 	status := t.forge.Shown(forge.Status{State: v.state, Context: t.cfg.Name, Description: v.String(), TargetURL: t.cfg.TargetURL})
 	if commit != t.commit && t.alreadySet(ctx, commit, status, v) {
 		return nil
 	}
+	status.Description = withHead(status.Description, head)
 	return t.forge.SetStatus(ctx, commit, status)
+}
+
+const (
+	// shortHead is how much of a head a status holds: enough to look for it.
+	shortHead = 12
+	// maxDescription is how long a description may be: GitHub's limit.
+	maxDescription = 140
+	beforeHead     = " · head "
+)
+
+// withHead returns a description that ends with the beginning of a head.
+func withHead(description, head string) string {
+	if head == "" {
+		return description
+	}
+	end := beforeHead + head[:min(len(head), shortHead)]
+	return text.OneLine(description, maxDescription-utf8.RuneCountInString(end)) + end
+}
+
+// withoutHead takes off what withHead added.
+func withoutHead(description string) string {
+	description, _, _ = strings.Cut(description, beforeHead)
+	return description
 }
 
 // alreadySet reports whether an earlier process has set the same status. It is
@@ -89,7 +115,7 @@ func (t *commitReporter) alreadySet(ctx context.Context, commit string, status f
 		t.log.Debug("the commit's status could not be read, and is reported all the same", "of", commit, "error", text.JoinLines(err.Error()))
 		return false
 	}
-	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.matches(last.Description, status.Description)
+	return last != nil && last.State == status.State && last.TargetURL == status.TargetURL && v.matches(withoutHead(last.Description), status.Description)
 }
 
 // commitState is the state of a commit after a run.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -49,6 +50,9 @@ type Status struct {
 	// Ready and NotReady are the result of /readyz and its reason.
 	Ready    bool   `json:"ready"`
 	NotReady string `json:"notReady,omitempty"`
+	// Head is the head of the history: the hash of its newest entry, as of the last run;
+	// empty where there is no history.
+	Head string `json:"head"`
 	// Running is the current run, or null.
 	Running *Running `json:"running"`
 	// NextRun is null during a run.
@@ -185,6 +189,7 @@ func (t *statusTracker) begin(r Running) {
 func (t *statusTracker) end(rec RunRecord, inForce *InForce) {
 	t.update(func(s *Status) {
 		s.Running, s.LastRun, s.Desired = nil, &rec, inForce
+		s.Head = cmp.Or(rec.Head, s.Head)
 		if rec.Result.Success() {
 			s.LastSuccess = &Success{ID: rec.ID, Finished: rec.Finished, Seconds: rec.Seconds}
 		}

@@ -68,9 +68,13 @@ type Verification struct {
 	Pruned  int64  `json:"pruned"`
 	Head    string `json:"head"`
 	// Seq is the first entry that was altered, removed, inserted or moved, and Problem
-	// what is wrong with it; 0 and "" if the chain is whole.
+	// what is wrong with it; Problem is "" if all is whole. Seq is 0 if the problem is
+	// not about one entry.
 	Seq     int64  `json:"seq,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	// HeadAt is the entry whose hash the given head is; 0 if this chain never had it.
 	HeadAt int64 `json:"headAt,omitempty"`
+	// SetAside is the file of a history before this one that was damaged; "" if none is
+	// in the folder.
+	SetAside string `json:"setAside,omitempty"`
 }
