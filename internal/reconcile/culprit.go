@@ -222,6 +222,7 @@ func (c *culprits) questions(h Ledger, now time.Time) ([]question, error) {
 	}
 	var all []question
 	asked := map[int64]bool{}
+	repairs := repairs{ledger: h, now: now, states: map[stateKey]json.RawMessage{}}
 	for i := range open {
 		d := &open[i]
 		asked[d.Seq] = true
@@ -240,7 +241,7 @@ func (c *culprits) questions(h Ledger, now time.Time) ([]question, error) {
 			e.Time = *e.Since
 		}
 		if e.Type == history.TypeChange {
-			repaired, err := c.repaired(h, e)
+			repaired, err := repairs.has(e)
 			if err != nil {
 				return nil, err
 			}
@@ -258,22 +259,48 @@ func openQuestion(cause *history.Cause, unknown string) bool {
 	return unknown == "" && (cause == nil || cause.Provisional)
 }
 
-// repaired reports whether a change undid what somebody else had done: the org was known
-// before, and the same is declared for it now as then.
-func (c *culprits) repaired(h Ledger, e *history.Entry) (bool, error) {
+// repairs tells which changes undid what somebody else had done.
+type repairs struct {
+	ledger Ledger
+	now    time.Time
+	// states are what was declared for orgs, as the history has said.
+	states map[stateKey]json.RawMessage
+}
+
+// stateKey is an org, and a run before whose end is asked; empty for now.
+type stateKey struct{ org, run string }
+
+// has reports whether a change was one: the org was known before, and the same is declared
+// for it now as then.
+func (r *repairs) has(e *history.Entry) (bool, error) {
 	if e.Outcome != string(apply.Applied) || e.Kind == "" && orgTypes[diff.FieldOf(diff.Action(e.Action))] == nil {
 		return false, nil
 	}
-	// The run notes what is declared once its changes are made.
-	before, err := h.At(e.Org, e.Time)
-	if err != nil || before == nil {
+	// A run notes what is declared once its changes are made.
+	before, err := r.declared(stateKey{e.Org, e.Run}, e.Time)
+	if err != nil || len(before) == 0 {
 		return false, err
 	}
-	now, err := h.At(e.Org, time.Now())
-	if err != nil || now == nil {
-		return false, err
+	now, err := r.declared(stateKey{org: e.Org}, r.now)
+	return string(before) == string(now), err
+}
+
+// declared returns what was declared for an org at a time.
+func (r *repairs) declared(key stateKey, at time.Time) (json.RawMessage, error) {
+	known, ok := r.states[key]
+	if ok {
+		return known, nil
 	}
-	return len(now.Declared) > 0 && string(before.Declared) == string(now.Declared), nil
+	state, err := r.ledger.At(key.org, at)
+	if err != nil {
+		return nil, err
+	}
+	var declared json.RawMessage
+	if state != nil {
+		declared = state.Declared
+	}
+	r.states[key] = declared
+	return declared, nil
 }
 
 // question returns what is asked about an entry. Its Time is when the drift was first

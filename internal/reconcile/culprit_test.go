@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/diff"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/store/history"
@@ -48,9 +46,7 @@ func watch(t *testing.T, c simulatortest.Config, f func(w *watched)) {
 		if err := os.WriteFile(w.manifests, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.h = history.New(t.TempDir(), history.Options{})
-		defer w.h.Close()
-		w.r = w.open(nil)
+		w.start()
 		defer func() { w.r.Close() }()
 		w.run(true)
 		time.Sleep(10 * time.Minute)
@@ -59,6 +55,12 @@ func watch(t *testing.T, c simulatortest.Config, f func(w *watched)) {
 		w.sim.ResetRequests()
 		f(w)
 	})
+}
+
+// start starts a process.
+func (w *watched) start() {
+	w.r = w.open(nil)
+	w.h = w.r.History()
 }
 
 // run does a run as commands do, and finds out who caused what it found.
@@ -71,60 +73,30 @@ func (w *watched) run(write bool) Attribution {
 // record does a run as commands do.
 func (w *watched) record(write bool) {
 	w.t.Helper()
-	must := func(err error) { w.t.Helper(); w.must(err) }
 	run := history.Run{ID: web.NewRunID(time.Now()), Command: "run", By: "test", Started: time.Now()}
 	ctx := web.WithRun(w.t.Context(), run.ID)
-	rec, err := w.h.Begin(run)
-	must(err)
+	rec, err := w.r.Record(run)
+	w.must(err)
 	plan, _, err := w.r.Plan(ctx, Filter{})
-	must(err)
+	w.must(err)
+	rec.Planned(plan)
 	time.Sleep(time.Second)
-	live := map[string]map[string]any{}
-	for _, o := range w.r.live.Orgs {
-		live[o.Domain] = map[string]any{"products": o.Products, "status": o.Status}
-	}
-	var drift []history.Drift
-	var ends []func()
-	for i := range plan.Changes {
-		c := &plan.Changes[i]
-		before, _ := json.Marshal(c.Before)
-		after, _ := json.Marshal(c.After)
-		if !write {
-			drift = append(drift, history.Drift{Org: c.Org, OrgID: c.OrgID, Field: c.Field(), Kind: c.Kind, Object: c.Object, Actual: before, Desired: after})
-			continue
-		}
-		e := history.Entry{Type: history.TypeChange, Org: c.Org, OrgID: c.OrgID, Action: string(c.Action), Kind: c.Kind, Object: c.Object, Before: before, After: after}
-		pending, err := rec.Change(e)
-		must(err)
-		e.Outcome = string(apply.Applied)
-		ends = append(ends, func() { must(pending.End(e)) })
-		if c.Action == diff.UpdateProducts {
-			live[c.Org]["products"] = c.After
-		}
-	}
+	var result *apply.Result
 	if write {
-		if failed := w.apply(w.r, plan); len(failed) > 0 {
-			w.t.Fatal(failed)
+		result, err = w.r.Apply(ctx, plan, nil)
+		w.must(err)
+		for _, o := range result.Outcomes {
+			if o.Result != apply.Applied {
+				w.t.Fatalf("%+v", o)
+			}
 		}
 		time.Sleep(time.Second)
 	}
-	for _, end := range ends {
-		end()
-	}
-	time.Sleep(time.Second)
-	_, err = rec.Drift(drift, func(*history.Drift) bool { return true })
-	must(err)
-	var states []history.OrgState
-	manifests, err := os.ReadFile(w.manifests)
-	must(err)
-	declared, _ := json.Marshal(map[string]string{"manifests": string(manifests)})
-	for _, domain := range w.orgs {
-		text, _ := json.Marshal(live[domain])
-		states = append(states, history.OrgState{Org: domain, At: time.Now(), Declared: declared, Live: text})
-	}
-	must(rec.States(states))
-	_, err = rec.Finish(run)
-	must(err)
+	_, err = rec.Compared(result)
+	w.must(err)
+	run.Finished, run.Result = time.Now(), string(ResultOf(plan, result, nil))
+	_, err = rec.End(run)
+	w.must(err)
 }
 
 func (w *watched) attribute() Attribution {
@@ -213,8 +185,8 @@ func TestCulprits(t *testing.T) {
 			t.Errorf("found %+v", found)
 		}
 		provisional := []string{
-			"0 networkZones/Offices: bob@acme.example?", "0 products: eve@acme.example?",
-			"1 networkZones/Offices: ?", "1 products: Okta itself?", "2 settings/threatInsight: cat@acme.example?",
+			"0 networkZones/Offices: gateways: bob@acme.example?", "0 products: eve@acme.example?",
+			"1 networkZones/Offices: gateways: ?", "1 products: Okta itself (Okta System)?", "2 settings/threatInsight: action: cat@acme.example?",
 		}
 		w.want(provisional...)
 		all, _ := w.h.Drifts()
@@ -222,8 +194,8 @@ func TestCulprits(t *testing.T) {
 		if c.ActorType != "User" || c.Event != "account.org.product.update" || c.Address != "203.0.113.7" || !strings.Contains(c.Client, "Firefox") || c.EventID == "" {
 			t.Errorf("got %+v", c)
 		}
-		if got := c.String(); !strings.HasPrefix(got, "eve@acme.example, 2000-01-01T00:15:") || !strings.Contains(got, ", from 203.0.113.7, by Mozilla/5.0 ") || !strings.Contains(got, "(a later event may still come)") {
-			t.Error(got)
+		if got := c.String(); !strings.HasPrefix(got, "eve@acme.example from 203.0.113.7 at 2000-01-01T00:15:") || !strings.HasSuffix(got, "Z, so far") || c.Doubt != "a later event may still come" {
+			t.Error(got, c.Doubt)
 		}
 		if n := w.logCalls(); n == 0 {
 			t.Error("nothing was asked")
@@ -231,7 +203,7 @@ func TestCulprits(t *testing.T) {
 		time.Sleep(80 * time.Minute)
 		w.run(false)
 		final := strings.Split(strings.ReplaceAll(strings.Join(provisional, "\n"), "example?", "example"), "\n")
-		final[2], final[3] = "1 networkZones/Offices: no event of the System Log can have caused it", "1 products: Okta itself"
+		final[2], final[3] = "1 networkZones/Offices: gateways: no event of the System Log can have caused it", "1 products: Okta itself (Okta System)"
 		w.want(final...)
 		all, _ = w.h.Drifts()
 		if doubt := all[3].Cause.Doubt; doubt != "one other has changed it in the same time" {
@@ -274,7 +246,7 @@ func TestCulpritComesLate(t *testing.T) {
 			t.Error(got)
 		}
 		w.r.Close()
-		w.r = w.open(nil)
+		w.start()
 		time.Sleep(75 * time.Minute)
 		w.run(false)
 		w.want("1 products: ada@acme.example")
@@ -358,9 +330,9 @@ func TestNoScopeForLogs(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				w.run(false)
 				if without == "an org" {
-					w.want("0 networkZones/Offices: ?", "0 products: eve@acme.example?")
+					w.want("0 networkZones/Offices: gateways: ?", "0 products: eve@acme.example?")
 				} else {
-					w.want("0 networkZones/Offices: bob@acme.example?", "0 products: ?")
+					w.want("0 networkZones/Offices: gateways: bob@acme.example?", "0 products: ?")
 				}
 				said := func() int { return strings.Count(w.log.String(), "who caused drift ") }
 				if said() != 1 || !strings.Contains(w.log.String(), "grant okta.logs.read to the app") {

@@ -2,37 +2,29 @@ package history
 
 import (
 	"cmp"
-	"strings"
 	"time"
 )
 
-// maxClient is how many characters of a program's name a line shows.
-const maxClient = 60
-
-// Who returns who it was, as people call them: what it was in words, or the actor.
+// Who returns who it was, as people call them: the actor, and what it was in words if it
+// was no person's change.
 func (c *Cause) Who() string {
+	actor := cmp.Or(c.Actor, c.ActorID, "somebody")
 	if c.By != "" {
-		return c.By
+		return c.By + " (" + actor + ")"
 	}
-	return cmp.Or(c.Actor, c.ActorID, "somebody")
+	return actor
 }
 
-// String returns who it was, when, from where, and what is in doubt about it, on one line.
+// String returns who it was, from where and when, and whether that may still change, on
+// one line.
 func (c *Cause) String() string {
-	var b strings.Builder
-	b.WriteString(c.Who() + ", " + c.Time.UTC().Format(time.RFC3339))
+	s := c.Who()
 	if c.Address != "" {
-		b.WriteString(", from " + c.Address)
+		s += " from " + c.Address
 	}
-	if c.Client != "" {
-		client := []rune(c.Client)
-		if len(client) > maxClient {
-			client = append(client[:maxClient-1], '…')
-		}
-		b.WriteString(", by " + string(client))
+	s += " at " + c.Time.UTC().Format(time.RFC3339)
+	if c.Provisional {
+		s += ", so far"
 	}
-	if c.Doubt != "" {
-		b.WriteString(" (" + c.Doubt + ")")
-	}
-	return b.String()
+	return s
 }
