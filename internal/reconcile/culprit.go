@@ -632,8 +632,8 @@ func causeOf(v *systemlog.Verdict) *history.Cause {
 		return nil
 	}
 	name := cmp.Or(e.Actor.Name, e.Actor.Login, e.Actor.ID)
-	if e.Actor.Type == "User" {
-		name = cmp.Or(e.Actor.Login, e.Actor.Name, e.Actor.ID)
+	if e.Actor.Type == "User" && strings.Contains(e.Actor.Login, "@") {
+		name = e.Actor.Login
 	}
 	return &history.Cause{
 		Actor: name, ActorID: e.Actor.ID, ActorType: e.Actor.Type, Time: e.Published,

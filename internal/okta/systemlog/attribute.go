@@ -15,9 +15,12 @@ const (
 	featureTypes  = "system.feature."
 )
 
-// slack is how far the times of a run and of an event may be apart beside what is known of
-// the clocks: logs and headers count in seconds, and reading takes some.
-const slack = 5 * time.Second
+// How far the times of a reading and of an event may be apart beside what is known of the
+// clocks: logs and headers count in seconds, cut off.
+const (
+	slackBefore = 5 * time.Second
+	slackAfter  = 2 * time.Second
+)
 
 // Drift is what differs, as far as attribution needs to know it. Times are ours.
 type Drift struct {
@@ -124,12 +127,12 @@ func (d *Drift) candidates(log []Event, ahead time.Duration) []Event {
 }
 
 func (d *Drift) within(at time.Time) bool {
-	return (d.Agreed.IsZero() || !at.Before(d.Agreed.Add(-slack))) && !at.After(d.Since.Add(slack))
+	return (d.Agreed.IsZero() || !at.Before(d.Agreed.Add(-slackBefore))) && !at.After(d.Since.Add(slackAfter))
 }
 
 // canBe reports whether the event, whoever made it, changed what drifts.
 func (d *Drift) canBe(e *Event) bool {
-	if e.Outcome != "SUCCESS" || !HasType(d.Types, e.Type) {
+	if e.Outcome != "SUCCESS" && e.Outcome != "" || !HasType(d.Types, e.Type) {
 		return false
 	}
 	if !d.Own {
