@@ -65,6 +65,8 @@ var mayImport = map[string]struct {
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
+	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
@@ -89,7 +91,7 @@ var mayImport = map[string]struct {
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
-	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state"}, "measures the program from outside"},
+	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state", "internal/store/history"}, "measures the program from outside, and its packages"},
 	"tools/soak":     {[]string{"internal/okta/simulator", "internal/store/journal"}, "maltreats the program from outside"},
 }
 

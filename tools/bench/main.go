@@ -39,9 +39,10 @@ func main() {
 	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
-	part := flag.String("part", "", "only this part: drift, configuration, loading or git")
+	part := flag.String("part", "", "only this part: drift, configuration, loading, git or history")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
 	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
+	keep := flag.String("history", "", "(used by bench itself) keep many runs in this folder")
 	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
 	flag.Parse()
 
@@ -49,6 +50,8 @@ func main() {
 	switch {
 	case *child != "":
 		err = loadAndCompare(*child)
+	case *keep != "":
+		err = keepRuns(*keep)
 	case *fetch != "":
 		err = fetchOnce(*fetch, *files)
 	default:
@@ -80,6 +83,7 @@ func bench(part string, orgs int, latency time.Duration, runs, large int) error 
 		{"configuration", func() error { return configuration(dir, program, orgs, latency, runs) }},
 		{"loading", func() error { return loading(dir, large, runs) }},
 		{"git", func() error { return gitFetch(dir, runs) }},
+		{"history", func() error { return keeping(dir) }},
 	}
 	known := false
 	for _, p := range parts {

@@ -204,6 +204,9 @@ func (s *Store) openIn(root *os.Root, check bool) (*sql.DB, error) {
 		return nil, err
 	}
 	s.db, s.info, s.checked = db, info, check
+	if check {
+		return db, mark(root)
+	}
 	return db, nil
 }
 
@@ -232,11 +235,18 @@ func (s *Store) begin(root *os.Root, damage error) (*sql.DB, error) {
 	if err := file().Create(s.dir, root, s.steps, fill); err != nil {
 		return nil, err
 	}
-	if _, err := lock.WriteAt([]byte("there is a history\n"), 0); err != nil {
-		return nil, err
-	}
-	s.seenFile = true
 	return s.openIn(root, true)
+}
+
+// mark notes in the lock file that there is a history, for the case that its file is
+// missing one day.
+func mark(root *os.Root) error {
+	f, err := root.OpenFile(lockFile, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("there is a history\n")
+	return errors.Join(err, f.Close())
 }
 
 // lost sets a damaged file aside, and returns what the history that replaces it begins

@@ -11,7 +11,7 @@ import (
 
 // roles returns the parts that the test binary plays.
 func roles() map[string]func(args []string) error {
-	return map[string]func([]string) error{"killed": playKilled}
+	return map[string]func([]string) error{"killed": playKilled, "adding": playAdding}
 }
 
 // playKilled begins a run and a change, says so, and waits to be killed.

@@ -112,7 +112,7 @@ func TestRunsArePaged(t *testing.T) {
 func TestQueries(t *testing.T) {
 	now := newClock()
 	s := newStore(t, t.TempDir(), Options{Now: now.now})
-	for i := range 20 {
+	for i := range 12 {
 		r := begin(t, s, fmt.Sprint("r", i))
 		e := change(fmt.Sprintf("org%d.okta.com", i%2), `["b"]`)
 		if i%4 == 0 {
@@ -168,7 +168,7 @@ func TestConcurrentChanges(t *testing.T) {
 	s := newStore(t, t.TempDir(), Options{})
 	r := begin(t, s, "r1")
 	var wg sync.WaitGroup
-	for g := range 10 {
+	for g := range 5 {
 		wg.Go(func() {
 			for i := range 5 {
 				applied(t, r, change(fmt.Sprintf("org%d", g), fmt.Sprint(i)), "")
@@ -177,7 +177,7 @@ func TestConcurrentChanges(t *testing.T) {
 	}
 	wg.Wait()
 	finish(t, r, Run{Result: "applied"})
-	for g := range 10 {
+	for g := range 5 {
 		list, err := s.Entries(Query{Org: fmt.Sprintf("org%d", g)})
 		must(t, err)
 		var values []string

@@ -4,9 +4,6 @@ import "reconciler/internal/store/sqlitefile"
 
 const (
 	dbFile = "history.db"
-	// logFile is the write-ahead log. A killed process leaves it behind, and the next
-	// one takes what was committed from it.
-	logFile = dbFile + "-wal"
 	// applicationID marks our databases; in ASCII it is "RcHi".
 	applicationID = 0x52634869
 )

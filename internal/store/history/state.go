@@ -18,23 +18,45 @@ import (
 )
 
 // stateRecord is the record of an entry of type state: the digests of what is declared
-// and live; "" is nothing.
+// and live; "" is nothing. DeclaredData and LiveData are those of the same as it is kept,
+// compressed: many compressed forms have the same value.
 type stateRecord struct {
-	Declared string `json:"declared"`
-	Live     string `json:"live"`
+	Declared     string `json:"declared"`
+	Live         string `json:"live"`
+	DeclaredData string `json:"declaredData,omitempty"`
+	LiveData     string `json:"liveData,omitempty"`
+}
+
+// states returns the digests of the compressed forms by those of the values.
+func (r *stateRecord) states() map[string]string {
+	all := map[string]string{r.Declared: r.DeclaredData, r.Live: r.LiveData}
+	delete(all, "")
+	return all
 }
 
 // States adds an entry for each org whose declared or live state differs from what was
-// recorded last.
+// recorded last. Values are the same if their bytes are.
 func (r *Recorder) States(states []OrgState) error {
 	s := r.store
+	if s.dir == "" {
+		return nil
+	}
 	sorted := slices.Clone(states)
 	slices.SortStableFunc(sorted, func(a, b OrgState) int { return strings.Compare(a.Org, b.Org) })
+	digests := make([]stateRecord, len(sorted)) // before others have to wait
+	for i := range sorted {
+		digests[i] = stateRecord{Declared: digestOf(sorted[i].Declared), Live: digestOf(sorted[i].Live)}
+	}
 	wrote := false
 	err := s.write("noting the states of orgs", func(tx *sql.Tx) error {
 		wrote = false
+		last, err := tx.Prepare(stateQuery)
+		if err != nil {
+			return err
+		}
+		defer last.Close()
 		for i := range sorted {
-			is, err := r.putState(tx, &sorted[i])
+			is, err := r.putState(tx, last, &sorted[i], digests[i])
 			if err != nil {
 				return err
 			}
@@ -49,26 +71,22 @@ func (r *Recorder) States(states []OrgState) error {
 }
 
 // putState adds an entry for an org, unless it is as it was recorded last.
-func (r *Recorder) putState(tx *sql.Tx, o *OrgState) (wrote bool, err error) {
-	declared, live := compact(o.Declared), compact(o.Live)
-	now := stateRecord{digestOf(declared), digestOf(live)}
-	last, err := stateAt(tx, o.Org, time.Time{})
+func (r *Recorder) putState(tx *sql.Tx, last *sql.Stmt, o *OrgState, now stateRecord) (wrote bool, err error) {
+	old, err := stateAt(last, o.Org, time.Time{})
 	if err != nil {
 		return false, err
 	}
-	if last != nil {
+	if old != nil {
 		var before stateRecord
-		if err := unmarshal(last.Record, &before); err != nil {
+		if err := unmarshal(old.Record, &before); err != nil || before.Declared == now.Declared && before.Live == now.Live {
 			return false, err
-		}
-		if before == now {
-			return false, nil
 		}
 	}
-	for digest, data := range map[string]json.RawMessage{now.Declared: declared, now.Live: live} {
-		if err := keepState(tx, digest, data); err != nil {
-			return false, err
-		}
+	if now.DeclaredData, err = keepState(tx, now.Declared, o.Declared); err != nil {
+		return false, err
+	}
+	if now.LiveData, err = keepState(tx, now.Live, o.Live); err != nil {
+		return false, err
 	}
 	record, err := json.Marshal(now)
 	if err != nil {
@@ -89,30 +107,40 @@ func digestOf(v json.RawMessage) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func keepState(tx *sql.Tx, digest string, data json.RawMessage) error {
+// keepState keeps a value, and returns the digest of its compressed form.
+func keepState(tx *sql.Tx, digest string, value json.RawMessage) (string, error) {
 	if digest == "" {
-		return nil
+		return "", nil
 	}
-	if !json.Valid(data) {
-		return errors.New("what is declared or live in an org is no JSON")
+	if !json.Valid(value) {
+		return "", errors.New("what is declared or live in an org is no JSON")
 	}
-	var there int
-	if err := tx.QueryRow(`SELECT count(*) FROM states WHERE digest = ?`, digest).Scan(&there); err != nil || there > 0 {
-		return err
+	var data []byte
+	err := tx.QueryRow(`SELECT data FROM states WHERE digest = ?`, digest).Scan(&data)
+	if err == nil {
+		return digestOf(data), nil
 	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if data, err = deflate(value); err != nil {
+		return "", err
+	}
+	_, err = tx.Exec(`INSERT INTO states (digest, data) VALUES (?, ?)`, digest, data)
+	return digestOf(data), err
+}
+
+func deflate(value []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := flate.NewWriter(&b, flate.DefaultCompression)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := w.Write(data); err != nil {
-		return err
+	if _, err := w.Write(value); err != nil {
+		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO states (digest, data) VALUES (?, ?)`, digest, b.Bytes())
-	return err
+	err = w.Close()
+	return b.Bytes(), err
 }
 
 // loadState returns the value with a digest, nil of "".
@@ -140,27 +168,30 @@ func inflate(digest string, data []byte) (json.RawMessage, error) {
 	return value, nil
 }
 
+// stateQuery finds the newest entry of type state of an org, up to a time.
+const stateQuery = `SELECT content FROM (
+	SELECT * FROM (SELECT seq, content FROM entries WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1)
+	UNION ALL
+	SELECT * FROM (SELECT seq, content FROM kept WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1)
+) ORDER BY seq DESC LIMIT 1`
+
 // stateAt returns the newest entry of type state of an org, up to a time if that isn't
-// zero; nil if there is none.
-func stateAt(tx *sql.Tx, org string, at time.Time) (*Entry, error) {
+// zero; nil if there is none. query is stateQuery.
+func stateAt(query *sql.Stmt, org string, at time.Time) (*Entry, error) {
 	until := "9" // which is after all times
 	if !at.IsZero() {
 		until = sqlitefile.Stamp(at)
 	}
-	for _, table := range []string{"entries", "kept"} {
-		var content []byte
-		err := tx.QueryRow(`SELECT content FROM `+table+` WHERE type = ? AND org = ? AND time <= ? ORDER BY seq DESC LIMIT 1`,
-			string(TypeState), org, until).Scan(&content)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		e, err := decode(content)
-		return &e, err
+	var content []byte
+	err := query.QueryRow(org, until).Scan(&content)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
 	}
-	return nil, nil
+	if err != nil {
+		return nil, err
+	}
+	e, err := decode(content)
+	return &e, err
 }
 
 // stateOf returns the state that an entry is about.
@@ -181,34 +212,48 @@ func stateOf(tx *sql.Tx, e *Entry) (*OrgState, error) {
 // it was so; nil if nothing is known of it then.
 func (s *Store) At(org string, at time.Time) (state *OrgState, err error) {
 	err = s.read("reading the state of an org", func(tx *sql.Tx) error {
-		e, err := stateAt(tx, org, at)
-		if err != nil || e == nil {
+		query, err := tx.Prepare(stateQuery)
+		if err != nil {
 			return err
 		}
-		state, err = stateOf(tx, e)
+		defer query.Close()
+		state, err = readState(tx, query, org, at)
 		return err
 	})
 	return state, err
+}
+
+// readState returns what was declared and live in an org up to a time; nil if nothing is
+// known of it then.
+func readState(tx *sql.Tx, query *sql.Stmt, org string, at time.Time) (*OrgState, error) {
+	e, err := stateAt(query, org, at)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	return stateOf(tx, e)
 }
 
 // LastStates returns what was declared and live in each org when it was recorded last,
 // sorted by org.
 func (s *Store) LastStates() (all []OrgState, err error) {
 	err = s.read("reading the states of orgs", func(tx *sql.Tx) error {
-		orgs, err := texts(tx, `SELECT org FROM entries WHERE type = ? UNION SELECT org FROM kept WHERE type = ? ORDER BY 1`, string(TypeState), string(TypeState))
+		orgs, err := texts(tx, `SELECT org FROM entries WHERE type = 'state' UNION SELECT org FROM kept WHERE type = 'state' ORDER BY 1`)
 		if err != nil {
 			return err
 		}
+		query, err := tx.Prepare(stateQuery)
+		if err != nil {
+			return err
+		}
+		defer query.Close()
 		for _, org := range orgs {
-			e, err := stateAt(tx, org, time.Time{})
-			if err != nil || e == nil {
-				return err
-			}
-			o, err := stateOf(tx, e)
+			o, err := readState(tx, query, org, time.Time{})
 			if err != nil {
 				return err
 			}
-			all = append(all, *o)
+			if o != nil {
+				all = append(all, *o)
+			}
 		}
 		return nil
 	})

@@ -81,10 +81,16 @@ type verifier struct {
 	checkpoint    *Checkpoint // the newest
 	checkpointSeq int64
 	// states are the digests of states that entries name, with the first that does.
-	states map[string]int64
+	states map[string]namedState
 	open   map[driftKey]int64
 	// keptSeqs are the entries that were pruned and are kept.
 	keptSeqs []int64
+}
+
+// namedState is the first entry that names a state, and the digest of the compressed form.
+type namedState struct {
+	seq  int64
+	data string
 }
 
 // problem notes what is wrong with an entry, or 0 if it is about none. The one about the
@@ -97,7 +103,7 @@ func (v *verifier) problem(seq int64, format string, args ...any) {
 
 func (v *verifier) verify(tx *sql.Tx) error {
 	v.tx, v.hash, v.next = tx, genesis(), 1
-	v.states, v.open = map[string]int64{}, map[driftKey]int64{}
+	v.states, v.open = map[string]namedState{}, map[driftKey]int64{}
 	for _, step := range []func() error{v.pruned, v.kept, v.entries, v.end, v.pruning, v.requests, v.blobs, v.drifts} {
 		if err := step(); err != nil {
 			return err
@@ -250,9 +256,9 @@ func (v *verifier) know(e *Entry) {
 		if unmarshal(e.Record, &r) != nil {
 			v.problem(e.Seq, "its content can't be read")
 		}
-		for _, digest := range []string{r.Declared, r.Live} {
-			if _, known := v.states[digest]; !known && digest != "" {
-				v.states[digest] = e.Seq
+		for digest, data := range r.states() {
+			if _, known := v.states[digest]; !known {
+				v.states[digest] = namedState{e.Seq, data}
 			}
 		}
 	case TypeCheckpoint:
@@ -328,11 +334,11 @@ func (v *verifier) requests() error {
 		named (seq, id) AS (
 			SELECT seq, content ->> '$.requestID' FROM sound WHERE content ->> '$.requestID' IS NOT NULL
 			UNION SELECT s.seq, j.value FROM sound s, json_each(s.content, '$.requestIDs') j)
-		SELECT coalesce(min(seq), 0) FROM (
+		SELECT max(0, seq) FROM (
 			SELECT * FROM (SELECT seq, id FROM named EXCEPT SELECT seq, id FROM requests)
-			UNION ALL SELECT * FROM (SELECT seq, id FROM requests EXCEPT SELECT seq, id FROM named))`)
-	if err == nil && len(seq) == 1 && seq[0] > 0 {
-		v.problem(seq[0], "the ids of requests by which it is found were altered")
+			UNION ALL SELECT * FROM (SELECT seq, id FROM requests EXCEPT SELECT seq, id FROM named)) ORDER BY 1`)
+	for _, seq := range seq {
+		v.problem(seq, "the ids of requests by which it is found were altered")
 	}
 	return err
 }
@@ -351,17 +357,17 @@ func (v *verifier) blobs() error {
 		if err := rows.Scan(&digest, &data); err != nil {
 			return err
 		}
-		seq, named := v.states[digest]
+		state, named := v.states[digest]
 		delete(missing, digest)
 		if !named {
 			v.problem(0, "a state of an org was inserted or altered: no entry names its digest %s", text.OneLine(digest, 64))
 		}
-		if _, err := inflate(digest, data); err != nil {
-			v.problem(seq, "the state of the org that it names was altered")
+		if _, err := inflate(digest, data); named && (err != nil || digestOf(data) != state.data) {
+			v.problem(state.seq, "the state of the org that it names was altered")
 		}
 	}
-	for _, seq := range missing {
-		v.problem(seq, "the state of the org that it names is missing")
+	for _, state := range missing {
+		v.problem(state.seq, "the state of the org that it names is missing")
 	}
 	return rows.Err()
 }

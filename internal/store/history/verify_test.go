@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,11 +72,27 @@ func whole(t testing.TB, s *Store, head string) *Verification {
 	return v
 }
 
+// made is the history of fleet, which takes many syncs to make; tests get a copy.
+var made struct {
+	once  sync.Once
+	data  []byte
+	heads map[int64]string
+}
+
 func prunedFleet(t testing.TB) (*Store, map[int64]string) {
 	t.Helper()
-	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: 10 * day})
-	return s, fleet(t, s, now)
+	made.once.Do(func() {
+		now, dir := newClock(), t.TempDir()
+		s := New(dir, Options{Now: now.now, Retention: 10 * day})
+		made.heads = fleet(t, s, now)
+		must(t, s.Close())
+		var err error
+		made.data, err = os.ReadFile(filepath.Join(dir, dbFile))
+		must(t, err)
+	})
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, dbFile), made.data, 0o600))
+	return newStore(t, dir, Options{Retention: 10 * day}), made.heads
 }
 
 // A head that the chain ever had is recognised, in full or in part, also of entries
@@ -85,6 +104,9 @@ func TestHeads(t *testing.T) {
 		t.Errorf("%+v, %d heads", v, len(heads))
 	}
 	for seq, head := range heads {
+		if seq%9 != 0 && testing.Short() {
+			continue
+		}
 		for _, form := range []string{head, head[:12], " " + strings.ToUpper(head[:20]) + "\n"} {
 			if v := whole(t, s, form); v.HeadAt != seq {
 				t.Errorf("head %q of entry %d: %+v", form, seq, v)
@@ -213,35 +235,47 @@ func TestTampering(t *testing.T) {
 	s, _ := prunedFleet(t)
 	db, err := s.open()
 	must(t, err)
-	times := 40
+	times := 25
 	if testing.Short() {
 		times = 3
 	}
-	done := 0
+	done, tried := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		for i := range times {
-			tx, err := db.Begin()
-			must(t, err)
-			what, err := tamperWith(rt, tx, fmt.Sprint(i))
-			if err == nil {
-				v := &verifier{}
-				if err := v.verify(tx); err != nil {
-					rt.Errorf("%s: %v", what, err)
-				}
-				if v.Problem == "" {
-					rt.Errorf("not found: %s", what)
-				}
+			tried++
+			if tampered(rt, db, fmt.Sprint(i)) {
 				done++
-			} else if !errors.Is(err, errNothing) {
-				rt.Errorf("%s: %v", what, err)
 			}
-			must(t, tx.Rollback())
 		}
 	})
-	if min := 50 * times; done < min {
-		t.Errorf("only %d alterations", done)
+	if done < tried/2 {
+		t.Errorf("only %d alterations of %d", done, tried)
 	}
 	whole(t, s, "")
+}
+
+// tampered alters something, checks that this is found, and takes it back. It reports
+// whether something was altered.
+func tampered(rt *rapid.T, db *sql.DB, label string) bool {
+	tx, err := db.Begin()
+	if err != nil {
+		rt.Fatal(err)
+	}
+	defer tx.Rollback()
+	what, err := tamperWith(rt, tx, label)
+	if errors.Is(err, errNothing) {
+		return false
+	}
+	v := &verifier{}
+	if err == nil {
+		err = v.verify(tx)
+	}
+	if err != nil {
+		rt.Errorf("%s: %v", what, err)
+	} else if v.Problem == "" {
+		rt.Errorf("not found: %s", what)
+	}
+	return true
 }
 
 // errNothing is the error of an alteration that altered nothing.
@@ -313,7 +347,7 @@ func tamperWith(rt *rapid.T, tx *sql.Tx, label string) (what string, err error) 
 	if count, err := res.RowsAffected(); err != nil || count == 0 {
 		return query, errors.Join(err, errNothing)
 	}
-	return fmt.Sprintf("%s %q", query, args), nil
+	return fmt.Sprintf("%s %v", query, args), nil
 }
 
 // another returns another value of the same type.

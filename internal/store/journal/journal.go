@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -332,3 +334,27 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 	j.remember()
 	return nil
 }
+
+// Backup writes a copy of the file, as it is at one moment, to a new file, while others
+// use it. Where there is no journal, it writes none.
+func (j *Journal) Backup(file string) error {
+	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
+}
+
+// Hold locks an existing folder as Lock does, and does nothing else. Closing what it
+// returns ends that.
+func Hold(dir string) (io.Closer, error) {
+	root, err := securedir.Existing(dir)
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	defer root.Close()
+	lock, err := acquire(dir, root, time.Now())
+	if err != nil {
+		return nil, err // and not a closer without a file
+	}
+	return lock, nil
+}
+
+// LockName is the name of the file that is locked.
+const LockName = lockFile

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reconciler/internal/config"
+	"reconciler/internal/store/backup"
+)
+
+func (a *app) stateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "state {backup FILE | restore FILE | check}",
+		Short: "Back up, restore and check the state folder",
+		Long: `Back up, restore and check the journal and the history in the config's ` + config.KeyStateDir + `.
+Okta is not contacted, and no credentials are needed.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.stateBackupCommand(), a.stateRestoreCommand(), a.stateCheckCommand())
+	return cmd
+}
+
+// stateDir returns the config and its state folder.
+func (a *app) stateDir() (*config.Config, error) {
+	cfg, err := a.loadConfig()
+	if err == nil && cfg.State.Dir == "" {
+		err = withHint("the config has no "+config.KeyStateDir+", so there is no state", "see docs/config.md")
+	}
+	return cfg, err
+}
+
+// oneFile requires the name of a file.
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errors.New("name one FILE")
+	}
+	return nil
+}
+
+func (a *app) stateBackupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy journal and history into a new tar file, also while a daemon runs",
+		Long: `Copy the journal and the history into a new tar file, each as it is at one
+moment, with checksums and the head of the history. A daemon may go on meanwhile.
+
+Tokens of new orgs and keys are not in it: the config's ` + config.KeyTokensDir + ` and the files that
+the config names have to be backed up by themselves, as secrets.`,
+		Example: `  reconciler state backup /backup/reconciler-$(date +%F).tar`,
+		Args:    oneFile,
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := a.stateDir()
+			if err != nil {
+				return err
+			}
+			m, err := backup.Make(cfg.State.Dir, args[0], versionString(), time.Now())
+			if err != nil {
+				return err
+			}
+			if m.Problem != "" {
+				a.warn("the history in the backup is not whole: " + m.Problem)
+			}
+			_, err = fmt.Fprintf(a.out, "backed up %s to %s\n%sTokens of new orgs and keys are not in it.\n", cfg.State.Dir, args[0], contents(m))
+			return err
+		},
+	}
+}
+
+// contents describes what is in a backup, a line each.
+func contents(m *backup.Manifest) string {
+	s := ""
+	for _, f := range m.Files {
+		s += fmt.Sprintf("  %s  %d bytes  sha256:%s\n", f.Name, f.Size, f.SHA256)
+	}
+	if m.Head != "" {
+		s += fmt.Sprintf("entries in the history: %d, head %s\n", m.Entries, m.Head)
+	}
+	return s
+}
+
+func (a *app) stateRestoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a backup into an empty state folder",
+		Long: `Put a backup into the config's ` + config.KeyStateDir + `, which must be missing or empty and not
+in use. Checksums, both databases and the chain of the history are checked
+before anything gets its place.
+
+What happened after the backup was made is not in it: see docs/recovery.md
+before the program writes again.`,
+		Example: `  reconciler state restore /backup/reconciler-2026-11-30.tar`,
+		Args:    oneFile,
+		RunE: func(_ *cobra.Command, args []string) error {
+			cfg, err := a.stateDir()
+			if err != nil {
+				return err
+			}
+			m, err := backup.Restore(args[0], cfg.State.Dir, a.whoRuns(), time.Now())
+			if err != nil {
+				return err
+			}
+			if m.Problem != "" {
+				a.warn("the history was not whole when it was backed up: " + m.Problem)
+			}
+			_, err = fmt.Fprintf(a.out, "restored %s from the backup of %s\n%s"+
+				"What happened since is not known: see docs/recovery.md before anything is written.\n",
+				cfg.State.Dir, m.Made.Format(time.RFC3339), contents(m))
+			return err
+		},
+	}
+}
+
+// whoRuns returns USER@HOST.
+func (a *app) whoRuns() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return a.getenv("USER", a.getenv("LOGNAME", "unknown")) + "@" + host
+}
+
+func (a *app) stateCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the state folder: permissions, databases, the chain of the history",
+		Long: `Check the config's ` + config.KeyStateDir + `: that nobody else can read or write it, that journal
+and history are sound, and that no entry of the history was altered. Exit code 1
+if something is wrong. A daemon may go on meanwhile.`,
+		Args: noArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			cfg, err := a.stateDir()
+			if err != nil {
+				return err
+			}
+			r, err := backup.Check(cfg.State.Dir, cfg.Aerial.AccountID, journalCommands)
+			if err != nil {
+				return err
+			}
+			return a.reportState(cfg.State.Dir, r)
+		},
+	}
+}
+
+// reportState prints what a check found. What is wrong goes to stderr.
+func (a *app) reportState(dir string, r *backup.Report) error {
+	there := func(is bool) string {
+		if is {
+			return "there"
+		}
+		return "none yet"
+	}
+	v := &r.Verification
+	lines := fmt.Sprintf("state folder %s\njournal: %s\nhistory: %s", dir, there(r.Journal), there(r.History))
+	if r.History && v.Head != "" {
+		lines += fmt.Sprintf(", entries: %d, pruned: %d, head %s", v.Entries, v.Pruned, v.Head)
+	}
+	if v.SetAside != "" {
+		lines += "\na damaged history was set aside before: " + v.SetAside
+	}
+	if _, err := fmt.Fprintln(a.out, lines); err != nil {
+		return err
+	}
+	if len(r.Problems) == 0 {
+		_, err := fmt.Fprintln(a.out, "nothing is wrong")
+		return err
+	}
+	for _, problem := range r.Problems {
+		printError(a.err, problem)
+	}
+	return exitCode(exitError)
+}

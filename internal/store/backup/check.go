@@ -1,0 +1,110 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
+)
+
+// Report is what Check found.
+type Report struct {
+	// Journal and History report whether there are such files.
+	Journal, History bool
+	// Verification is that of the history.
+	Verification history.Verification
+	// Problems are what is wrong. Some have a hint.
+	Problems []error
+}
+
+// Check checks the state folder dir: that nobody else may read or write what is in it,
+// both databases, the rows of the journal for an account, and the chain of the history.
+// It changes nothing but modes, which opening a database sets right. The error is that
+// the folder can't be looked at.
+func Check(dir, account string, commands journal.Commands) (*Report, error) {
+	root, err := securedir.Existing(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, text.WithHint(fmt.Errorf("there is no state folder %q", dir), "is the volume mounted? The first run creates a folder that is missing")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	defer root.Close()
+	r := &Report{}
+	if err := r.modes(root); err != nil {
+		return nil, err
+	}
+	r.journal(dir, account, commands)
+	r.history(dir)
+	return r, nil
+}
+
+func (r *Report) add(err error) {
+	if err != nil {
+		r.Problems = append(r.Problems, err)
+	}
+}
+
+// modes looks for files that others may read or write.
+func (r *Report) modes(root *os.Root) error {
+	names, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		info, err := name.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue // it is gone again, or none of ours
+		}
+		if mode := info.Mode().Perm(); mode&0o077 != 0 {
+			r.add(text.WithHint(fmt.Errorf("%s may be read or written by others (mode %04o)", text.Visible(name.Name()), mode), "run: chmod 600 FILE"))
+		}
+		r.Journal = r.Journal || name.Name() == journalFile
+		r.History = r.History || name.Name() == historyFile
+	}
+	return nil
+}
+
+func (r *Report) journal(dir, account string, commands journal.Commands) {
+	j := journal.New(dir, journal.Options{Commands: commands})
+	defer j.Close()
+	if err := j.Check(); err != nil {
+		r.add(err)
+		return
+	}
+	rows, err := j.Unreadable(account)
+	r.add(err)
+	for _, row := range rows {
+		r.add(row)
+	}
+	var suspensions *journal.SuspensionsError
+	if _, err := j.Suspensions(); errors.As(err, &suspensions) {
+		r.add(err)
+	}
+	if loss, err := j.Loss(); err == nil && loss != nil {
+		r.add(text.WithHint(fmt.Errorf("the journal was damaged and set aside as %s", loss.SetAside), "docs/recovery.md says how to acknowledge that: "+j.Commands().Acknowledge))
+	}
+}
+
+func (r *Report) history(dir string) {
+	h := history.New(dir, history.Options{})
+	defer h.Close()
+	if err := h.Check(); err != nil {
+		r.add(err)
+		return
+	}
+	v, err := h.Verify("")
+	if err != nil {
+		r.add(err)
+		return
+	}
+	r.Verification = *v
+	if problem := problemOf(v); problem != "" {
+		r.add(text.WithHint(fmt.Errorf("the history was altered: %s", problem), "docs/safety.md says what that proves; a backup may have the history as it was"))
+	}
+}

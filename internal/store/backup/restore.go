@@ -1,0 +1,198 @@
+package backup
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
+)
+
+// ActionRestored is the action of the entry that a restored history goes on with.
+const ActionRestored = "restore"
+
+// workFolder is where a backup is unpacked and checked, in the folder that it is for.
+const workFolder = "restoring"
+
+// maxManifest bounds the manifest of a backup.
+const maxManifest = 1 << 20
+
+// Restore puts a backup into the folder dir, which must be missing or empty and not in
+// use. All of it is checked before any of it gets its place. by is who does it.
+func Restore(file, dir, by string, now time.Time) (*Manifest, error) {
+	m, err := restore(file, dir, by, now)
+	if err != nil {
+		return nil, text.WithHint(fmt.Errorf("restoring %q into %q: %w", file, dir, err), firstHint(err))
+	}
+	return m, nil
+}
+
+func restore(file, dir, by string, now time.Time) (*Manifest, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, securedir.Cause(err)
+	}
+	defer f.Close()
+	root, err := securedir.Dir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	lock, err := journal.Hold(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if err := checkEmpty(root); err != nil {
+		return nil, err
+	}
+	work := filepath.Join(dir, workFolder)
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+	m, err := unpack(f, work)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(work); err != nil {
+		return nil, err
+	}
+	// The journal last: nothing is decided by a history alone.
+	for _, part := range m.Files {
+		if err := root.Rename(filepath.Join(workFolder, part.Name), part.Name); err != nil {
+			return nil, err
+		}
+	}
+	if err := securedir.SyncRoot(root); err != nil {
+		return nil, err
+	}
+	return m, m.note(dir, by, now)
+}
+
+// checkEmpty rejects a folder with anything in it but the lock that is held, and what a
+// file system has in its top folder.
+func checkEmpty(root *os.Root) error {
+	names, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name.Name() != journal.LockName && name.Name() != "lost+found" {
+			return text.WithHint(fmt.Errorf("the folder is not empty: there is %q", name.Name()),
+				"name an empty folder in the config, or move what is there to another place")
+		}
+	}
+	return nil
+}
+
+// unpack writes the files of a backup to a folder, if they are those of its manifest.
+func unpack(r io.Reader, work string) (*Manifest, error) {
+	t := tar.NewReader(r)
+	m, err := readManifest(t)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range m.Files {
+		header, err := t.Next()
+		if err != nil {
+			return nil, fmt.Errorf("the backup is cut off: %s is missing from it", part.Name)
+		}
+		if header.Name != part.Name || header.Typeflag != tar.TypeReg || header.Size != part.Size {
+			return nil, fmt.Errorf("the backup is not what its manifest says: there is %q in the place of %s", text.OneLine(header.Name, 80), part.Name)
+		}
+		if err := unpackFile(t, work, part); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func readManifest(t *tar.Reader) (*Manifest, error) {
+	header, err := t.Next()
+	if err != nil || header.Name != manifestFile || header.Size > maxManifest {
+		return nil, text.WithHint(errors.New("it is no backup of this program"), `name a file that "reconciler state backup" has written`)
+	}
+	var m Manifest
+	if err := json.NewDecoder(io.LimitReader(t, maxManifest)).Decode(&m); err != nil {
+		return nil, fmt.Errorf("its manifest can't be read: %w", err)
+	}
+	if m.Version != version {
+		return nil, text.WithHint(fmt.Errorf("it has form %d, and this version of the program knows form %d", m.Version, version), "use the version of the program that made it")
+	}
+	if len(m.Files) == 0 {
+		return nil, errors.New("its manifest names no files")
+	}
+	known := []string{historyFile, journalFile}
+	for i, part := range m.Files {
+		if !slices.Contains(known, part.Name) || slices.ContainsFunc(m.Files[:i], func(f File) bool { return f.Name == part.Name }) {
+			return nil, fmt.Errorf("its manifest names the file %q, which is not part of a backup", text.OneLine(part.Name, 80))
+		}
+	}
+	return &m, nil
+}
+
+func unpackFile(r io.Reader, work string, part File) error {
+	f, err := os.OpenFile(filepath.Join(work, part.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	size, err := io.Copy(io.MultiWriter(f, sum), r)
+	if errors.Is(err, io.ErrUnexpectedEOF) || err == nil && size != part.Size {
+		return fmt.Errorf("the backup is cut off within %s", part.Name)
+	}
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != part.SHA256 {
+		return fmt.Errorf("%s in the backup was altered: its checksum is %s, and the manifest says %s", part.Name, got, text.OneLine(part.SHA256, 64))
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// check opens what was unpacked.
+func (m *Manifest) check(work string) error {
+	j := journal.New(work, journal.Options{})
+	if err := errors.Join(j.Check(), j.Close()); err != nil {
+		return err
+	}
+	h := history.New(work, history.Options{})
+	if err := errors.Join(h.Check(), h.Close()); err != nil {
+		return err
+	}
+	v, err := verify(work)
+	if err != nil {
+		return err
+	}
+	if problem := problemOf(v); problem != m.Problem {
+		return fmt.Errorf("the history in the backup was altered: %s", problem)
+	}
+	if v.Head != m.Head {
+		return fmt.Errorf("the history in the backup ends with the head %s, and the manifest says %s", v.Head, text.OneLine(m.Head, 64))
+	}
+	return nil
+}
+
+// note adds to the history that it was restored.
+func (m *Manifest) note(dir, by string, now time.Time) error {
+	h := history.New(dir, history.Options{Now: func() time.Time { return now }})
+	_, err := h.Add(history.Entry{
+		Type: history.TypeOperator, Action: ActionRestored, By: by,
+		Reason: "from a backup of " + m.Made.Format(time.RFC3339),
+	})
+	return errors.Join(err, h.Close())
+}
