@@ -44,10 +44,11 @@ var mayImport = map[string]struct {
 
 	// Okta: no package of it knows git.
 	"internal/okta/objects":                 {[]string{"internal/strictyaml", "internal/text"}, "kinds are data: what reads and writes them is elsewhere"},
-	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
+	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/okta/systemlog", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
 	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
 	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
 	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/systemlog":               {[]string{"internal/okta/rest", "internal/text"}, "one log, whichever org's; who caused what is decided from its events alone"},
 	"internal/okta/parent":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the same"},
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
@@ -76,7 +77,7 @@ var mayImport = map[string]struct {
 	// Above it all.
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
-		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest",
+		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
 		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{

@@ -166,6 +166,7 @@ func (e *examination) checks() []*check {
 		{name: "token", needs: []string{"key", "aerial org"}, look: e.readToken},
 		{name: "dpop", needs: []string{"token"}, look: e.dpop},
 		{name: "manage scope", needs: []string{"token"}, look: e.manageToken},
+		{name: "system log", needs: []string{"token"}, look: e.systemLog},
 		{name: "aerial api", needs: []string{"aerial"}, look: e.aerialAPI},
 		{name: "aerial account", needs: []string{"token", "aerial api"}, look: e.account},
 	}

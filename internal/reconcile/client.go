@@ -164,5 +164,6 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 	}
 	r.read = reading
 	r.writer = func() writer { return reading.As(authorize(a, app, ScopeManage)) }
+	r.culprits = newCulprits(r.cfg, app, opts)
 	return nil
 }

@@ -48,6 +48,10 @@ func (r *Reconciler) setConfigurations(opts Options) error {
 	if err != nil {
 		return err
 	}
+	r.culprits.access = r.access
+	if opts.After != nil {
+		r.culprits.seen = opts.After.culprits.seen
+	}
 	r.configurations = configurations{
 		client: r.access.client, inactive: r.access.inactive, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
 		own: r.cfg.Guards.OwnAddresses,

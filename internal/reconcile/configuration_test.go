@@ -35,7 +35,13 @@ type fleet struct {
 // newFleet returns one. It is for a synctest bubble.
 func newFleet(t *testing.T, more string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), sim: simulatortest.New(t, simulatortest.Config{Orgs: 8, OrgScopes: simulator.OrgScopes()})}
+	return newFleetOf(t, more, simulatortest.Config{Orgs: 8, OrgScopes: simulator.OrgScopes()})
+}
+
+// newFleetOf returns one with a simulator of its own.
+func newFleetOf(t *testing.T, more string, c simulatortest.Config) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir(), sim: simulatortest.New(t, c)}
 	access := f.sim.Access
 	access.ParentToken = ""
 	path, err := simulator.WriteConfig(f.dir, simulator.DefaultSeed(1), access)

@@ -106,6 +106,8 @@ type Reconciler struct {
 	// configured with.
 	access         *Access
 	configurations configurations
+	// culprits finds out who caused drift.
+	culprits *culprits
 }
 
 // loaded is a snapshot and the result of loading it.
@@ -219,6 +221,7 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 // plan is Plan with the desired state that find returns, or Review if there is a
 // base. It reads the actual state while find runs.
 func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+	began := time.Now()
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
 	o := &observation{found: make(chan struct{}), done: make(chan struct{})}
@@ -266,6 +269,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
+	r.saw(plan, began)
 	return plan, desired, nil
 }
 
