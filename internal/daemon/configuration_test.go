@@ -83,6 +83,8 @@ func TestConfigurationConverges(t *testing.T) {
 			`reconciler_orgs{state="in_sync"}`:                        "3",
 			`reconciler_api_in_flight`:                                "0",
 			`reconciler_org_api_in_flight`:                            "0",
+			// Three orgs, to read and to write.
+			`reconciler_org_api_requests_total{code="200",endpoint="token",method="POST"}`: "6",
 		})
 		applied := w.log.lines(t, "change applied")
 		if len(applied) != 6 || applied[0]["field"] == nil || applied[0]["paths"] == nil {

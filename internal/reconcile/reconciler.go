@@ -40,7 +40,7 @@ type Options struct {
 	// Commands are the command lines that hints about the journal name.
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API, and OrgObserver those of the orgs'
-	// own APIs; nil is allowed.
+	// own APIs, each with those for its tokens; nil is allowed.
 	Observer    aerial.Observer
 	OrgObserver rest.Observer
 	// Every is for how long the configuration of an org counts once it was read; 0

@@ -68,8 +68,10 @@ type Options struct {
 	Passing func(*rest.Error) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Logger is told of renewals and retries; nil discards them.
-	Logger *slog.Logger
+	// Logger is told of renewals and retries, and Observer of each attempt at a token
+	// call; nil discards them.
+	Logger   *slog.Logger
+	Observer rest.Observer
 }
 
 // Keys name the settings of a service app in the config.
@@ -129,7 +131,9 @@ func New(opt Options) (*Client, error) {
 		cache:    map[string]*entry{},
 	}
 	c.tokenURL.RawQuery, c.tokenURL.Fragment, c.tokenURL.User = "", "", nil
-	c.caller = rest.New(rest.Options{Name: "the token endpoint", URLKey: opt.Keys.OrgURL, Transport: opt.HTTP, Logger: c.log})
+	c.caller = rest.New(rest.Options{
+		Name: "the token endpoint", URLKey: opt.Keys.OrgURL, Transport: opt.HTTP, Logger: c.log, Observer: opt.Observer,
+	})
 	c.dpop.Store(opt.DPoP)
 	return c, nil
 }

@@ -69,8 +69,8 @@ type Options struct {
 	// Steps remembers what a change leaves undone if the process ends in the middle
 	// of it; nil remembers nothing.
 	Steps Steps
-	// Logger and Observer see each attempt and, the logger, each retry; nil
-	// discards that.
+	// Logger and Observer see each attempt, those at tokens included, and, the logger,
+	// each retry; nil discards that.
 	Logger   *slog.Logger
 	Observer rest.Observer
 }
@@ -258,7 +258,7 @@ func (s *site) app(got Credentials) (*auth.Client, error) {
 	client, err := auth.New(auth.Options{
 		OrgURL: s.home, ClientID: got.ClientID, KeyID: got.KeyID, Key: got.Key, DPoP: got.DPoP,
 		Keys: auth.Keys{OrgURL: keys.URL, ClientID: keys.ClientID, KeyID: keys.KeyID, DPoP: keys.DPoP},
-		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log,
+		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log, Observer: s.opts.Observer,
 	})
 	if err != nil {
 		return nil, err
