@@ -145,7 +145,11 @@ func (g *bodies) value(f *objects.Field) any {
 	case objects.Integer, objects.Number:
 		return float64(g.between(low, high))
 	case objects.Mapping:
-		return g.mapping(f.Fields, false)
+		m := g.mapping(f.Fields, false)
+		if f.Free && g.between(0, 3) == 0 {
+			m[sample(g.random, []string{"costCenter", "${domain}", "$$", "a: $${b"})] = g.text()
+		}
+		return m
 	case objects.List:
 		var list []any
 		for range g.between(low, high) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -97,7 +98,8 @@ func (m *merger) baselineStack(list baselines) *laid {
 }
 
 // configure fills in what is declared of an org's own configuration.
-func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
+// broken are the names of variables that have no value.
+func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults, broken map[string]bool) {
 	stack := def.stack
 	if o.Baselines.Set {
 		stack = m.baselineStack(o.Baselines.V)
@@ -114,7 +116,7 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 		return
 	}
 	if stack.declared == nil || !stack.sound {
-		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars}}
+		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars, broken: broken}}
 		d.Config = b.declare(stack)
 	} else {
 		d.Config = stack.declared
@@ -124,10 +126,12 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 	}
 }
 
-// finalVars returns the org's variables with the variables in them replaced.
-func (m *merger) finalVars(d *DesiredOrg) map[string]string {
-	all, copied := d.Vars, false
-	scope := variables{domain: d.Domain, labels: d.Labels, inVar: true}
+// finalVars returns the org's variables with the variables in them replaced, and the names
+// of those about whose values there are errors.
+func (m *merger) finalVars(d *DesiredOrg) (all map[string]string, broken map[string]bool) {
+	all, broken = d.Vars, m.broken
+	copied := false
+	scope := variables{domain: d.Domain, labels: d.Labels, broken: m.broken, inVar: true}
 	for _, name := range slices.Sorted(maps.Keys(d.Vars)) {
 		value := d.Vars[name]
 		if !strings.Contains(value, "$") {
@@ -138,7 +142,11 @@ func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 			parsed, err = scope.expand(t)
 		}
 		if err != nil {
-			m.orgError(d, d.Places["vars."+name], "%v", err)
+			broken = maps.Clone(broken)
+			broken[name] = true
+			if !errors.Is(err, errBroken) {
+				m.orgError(d, d.Places["vars."+name], "%v", err)
+			}
 			continue
 		}
 		if s := parsed.(string); s != value {
@@ -149,5 +157,5 @@ func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 			all[name] = s
 		}
 	}
-	return all
+	return all, broken
 }

@@ -230,11 +230,20 @@ func (c *fieldChecker) parse(v *strictyaml.Value, s string) {
 	c.variable = c.variable || isTemplate(v)
 }
 
-// freeKey checks a key that no table has.
+// freeKey checks a key that no table has. One with variables stays as it is written
+// until they are replaced.
 func (c *fieldChecker) freeKey(e *strictyaml.Entry[*strictyaml.Value]) {
 	if err := checkLine(e.Key, maxKey); err != nil {
 		c.fail(e.Pos, "a key %v", err)
+		return
 	}
+	if c.final || !strings.Contains(e.Key, "$") {
+		return
+	}
+	if _, err := parseText(e.Key); err != nil {
+		c.fail(e.Pos, "%v", err)
+	}
+	c.variable = true
 }
 
 // printable adds an error if a text has characters that could rewrite a plan on a
