@@ -146,8 +146,8 @@ func (g *bodies) value(f *objects.Field) any {
 		return float64(g.between(low, high))
 	case objects.Mapping:
 		m := g.mapping(f.Fields, false)
-		if f.Free && g.between(0, 3) == 0 {
-			m[sample(g.random, []string{"costCenter", "${domain}", "$$", "a: $${b"})] = g.text()
+		if f.Free && g.between(0, 1) == 0 {
+			m[sample(g.random, []string{"costCenter", "${domain}", "$$", "a: $${b", " x"})] = sample(g.random, []any{g.text(), true, map[string]any{g.text(): g.text()}})
 		}
 		return m
 	case objects.List:
@@ -344,6 +344,9 @@ func TestConfigurationProperty(t *testing.T) {
 		f.Shuffle(len(orgs), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if other, err := importer.Configuration(files, shuffled, opts); err != nil || text(other.Files) != text(r.Files) {
 			t.Fatalf("the order of the orgs matters: %v", err)
+		}
+		if strings.Contains(text(r.Files), "can't be declared as it is") {
+			t.Fatalf("what was written didn't mean what was read:\n%s", text(r.Files))
 		}
 		desired, err := loadFiles(r.Files)
 		if err != nil {

@@ -254,6 +254,10 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case body[key] == nil:
 			continue
 		case f == nil && free:
+			if why := unfit(key, body[key]); why != "" {
+				s.note(at, why)
+				continue
+			}
 			out[key] = body[key]
 			continue
 		case f == nil:
@@ -404,6 +408,33 @@ func (s *sayer) text(x string, f *objects.Field) string {
 		return ""
 	}
 	return bounds(utf8.RuneCountInString(x), f, "characters")
+}
+
+// unfit returns why a manifest can't have a value of which no table knows anything, under
+// a key; empty if it can.
+func unfit(key string, v any) string {
+	if badName(key) != "" {
+		return "its key has characters, or spaces at an end, that a manifest can't have"
+	}
+	switch x := v.(type) {
+	case string:
+		if !utf8.ValidString(x) || strings.ContainsFunc(x, unsayable) {
+			return "it has characters that a manifest can't have"
+		}
+	case []any:
+		for _, e := range x {
+			if why := unfit(key, e); why != "" {
+				return why
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			if why := unfit(key, x[key]); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
 }
 
 // unsayable reports whether no text of a manifest may have r: a control character, or
