@@ -111,10 +111,18 @@ func (c *Configuration) ToJudge(live *objects.Live) objects.Reads {
 // the declaration.
 func unclear(err error) string {
 	var e *objects.AmbiguousError
-	if !errors.As(err, &e) || e.Object == nil || e.Object.Pos == (strictyaml.Pos{}) {
+	if !errors.As(err, &e) || e.Object == nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%v (%s)", err, e.Object.Pos)
+	return placed(err.Error(), e.Object.Pos)
+}
+
+// placed returns a reason with the place of the declaration, if that is known.
+func placed(reason string, pos strictyaml.Pos) string {
+	if pos == (strictyaml.Pos{}) {
+		return reason
+	}
+	return fmt.Sprintf("%s (%s)", reason, pos)
 }
 
 // declaredBy returns what is declared of an org's configuration, never nil.
@@ -355,7 +363,7 @@ func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[
 		declared, actual := sidesOf(u)
 		d.cannotFix(fieldOfObject(u.Ref, u.Path), declared, actual)
 		no := &d.unfixable[len(d.unfixable)-1]
-		no.Reason, no.Kind, no.Object = u.Reason, u.Ref.PlanKind(), u.Ref.Object()
+		no.Reason, no.Kind, no.Object = placed(u.Reason, u.Pos), u.Ref.PlanKind(), u.Ref.Object()
 	}
 	d.objects = map[string]ObjectSummary{}
 	for kind, n := range all.Kinds {

@@ -99,6 +99,8 @@ func policyRisks(c *changed) []string {
 	}
 	var all []string
 	switch {
+	case c.Op == objects.Create && neutral(at(c.after, "conditions.people.groups.include")):
+		all = append(all, "it names no group, so that Okta refuses it, or it is for Everyone")
 	case c.ends():
 		all = append(all, "the people for whom this policy was come under the next one")
 	case on(c.after) && !c.begins() && c.touches("conditions"):

@@ -118,11 +118,29 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults, broken 
 	if stack.declared == nil || !stack.sound {
 		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars, broken: broken}}
 		d.Config = b.declare(stack)
-	} else {
-		d.Config = stack.declared
+		m.doubtful(d)
+	} else if d.Config = stack.declared; d.Create != nil {
+		m.doubtful(d)
 	}
 	if len(d.Config.Objects) == 0 || d.Status == Inactive {
 		d.Config = nil
+	}
+}
+
+// doubtful warns of objects that are hardly meant as they are declared. Of an org that is
+// to be created it is known that they have to be created as well, unless Okta makes them.
+func (m *merger) doubtful(d *DesiredOrg) {
+	created := d.Create != nil
+	for _, o := range d.Config.Objects {
+		if why := o.Doubt(created); why != "" {
+			m.warn(o.Pos, "the %s %s", o.Ref, why)
+		}
+		if !created || o.Absent || o.System || o.Ref.Kind.Setting || o.Ref.Kind.Fixed {
+			continue
+		}
+		if lacks := o.Lacks(); lacks != "" {
+			m.warn(o.Pos, "the %s can't be created without %s, and orgs that are created begin without it", o.Ref, lacks)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"reconciler/internal/strictyaml"
 )
 
 // AmbiguousError reports that declared and live objects can't be matched: two live
@@ -322,13 +324,30 @@ func (c *comparer) cannotCreate(o *Object) string {
 			return fmt.Sprintf("its %s isn't in the org, and can't be created", k.Parent.Title)
 		}
 	}
-	if names := missing(k.Fields, typeOf(o.Ref, o.Body), o.Body, ""); len(names) > 0 {
-		return fmt.Sprintf("%s without %s", c.uncreatable(o), strings.Join(names, ", "))
+	if lacks := o.Lacks(); lacks != "" {
+		return fmt.Sprintf("%s without %s", c.uncreatable(o), lacks)
 	}
-	if lacks := k.Oddities.Lacks; lacks != nil {
-		if name := lacks(o.Body); name != "" {
-			return fmt.Sprintf("%s without %s", c.uncreatable(o), name)
-		}
+	return ""
+}
+
+// Lacks returns the fields without which the object can't be created, separated by commas;
+// empty if it has them all.
+func (o *Object) Lacks() string {
+	k := o.Ref.Kind
+	if names := missing(k.Fields, typeOf(o.Ref, o.Body), o.Body, ""); len(names) > 0 {
+		return strings.Join(names, ", ")
+	}
+	if k.Oddities.Lacks != nil {
+		return k.Oddities.Lacks(o.Body)
+	}
+	return ""
+}
+
+// Doubt returns what is hardly meant of a declared object, if Okta takes it; empty if there
+// is nothing. created is set if the object is created, and so has nothing but this.
+func (o *Object) Doubt(created bool) string {
+	if doubt := o.Ref.Kind.Oddities.Doubt; doubt != nil && !o.Absent && !o.System {
+		return doubt(o.Body, created)
 	}
 	return ""
 }
@@ -383,7 +402,18 @@ func (c *comparer) update(o *Object, live *LiveObject) {
 }
 
 func (c *comparer) unfixable(o *Object, path string, declared, live any, reason string) {
-	c.result.Unfixable = append(c.result.Unfixable, Unfixable{Ref: o.Ref, Path: path, Declared: declared, Live: live, Reason: reason})
+	c.result.Unfixable = append(c.result.Unfixable, Unfixable{
+		Ref: o.Ref, Path: path, Declared: declared, Live: live, Reason: reason, Pos: o.placeOf(path),
+	})
+}
+
+// placeOf returns where the field at a path is declared; of a field that has no place of
+// its own, where the object is.
+func (o *Object) placeOf(path string) strictyaml.Pos {
+	if pos, ok := o.Places[path]; ok {
+		return pos
+	}
+	return o.Pos
 }
 
 func sortChanges(changes []FieldChange) {

@@ -11,6 +11,7 @@ var networkZones = &Kind{
 	Name: "networkZones", Title: "network zone",
 	Doc: "Network zones: addresses, places or networks that policies name, or that are blocked.",
 	Key: "name",
+	Own: []string{"BlockedIpZone", "DefaultEnhancedDynamicZone", exemptZone, "LegacyIpZone"},
 	Fields: []Field{
 		{Name: "name", Required: true, Max: new(128), Doc: "The zone's name."},
 		{
@@ -147,7 +148,6 @@ func normalIP(s string) string {
 	return s
 }
 
-// checkZone returns what is wrong with the addresses of a zone.
 // zoneLacks returns what a new zone must have one of.
 func zoneLacks(body map[string]any) string {
 	of := map[string][]string{
@@ -170,6 +170,7 @@ func zoneLacks(body map[string]any) string {
 	return strings.Join(of[typ], " or ")
 }
 
+// checkZone returns what is wrong with the addresses of a zone.
 func checkZone(_ string, body map[string]any) map[string]string {
 	wrong := map[string]string{}
 	for _, name := range []string{"gateways", "proxies"} {

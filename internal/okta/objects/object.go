@@ -195,6 +195,8 @@ type Unfixable struct {
 	Path           string
 	Declared, Live any
 	Reason         string
+	// Pos is where that is declared.
+	Pos strictyaml.Pos
 }
 
 // Comparison is what is different in one org.

@@ -16,6 +16,7 @@ var policies = &Kind{
 	Typed:   true,
 	Types:   []string{signOn, password, mfaEnroll},
 	Ordered: true,
+	Own:     []string{"Default Policy"},
 	Fields: []Field{
 		{
 			Name: "type", Required: true, Immutable: true, Enum: []string{mfaEnroll, signOn, password},
@@ -23,7 +24,7 @@ var policies = &Kind{
 		},
 		{Name: "name", Required: true, Doc: "The policy's name."},
 		{Name: "description", Nullable: true, Empty: "", Doc: "What the policy is for."},
-		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, Doc: lifecycle.Doc},
+		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, SystemValue: "ACTIVE", Doc: lifecycle.Doc},
 		{
 			Name: "conditions", Type: Mapping, Doc: "Whom the policy is for.",
 			Fields: []Field{
@@ -51,6 +52,7 @@ var policies = &Kind{
 		madeByOkta(true),
 		kept("priority", "The policy's place among the others.", "the order of the policies in the manifest decides"),
 	},
+	Oddities: Oddities{Doubt: forNoGroup},
 	API: API{
 		Collection:     "/api/v1/policies",
 		Query:          "type={type}",
@@ -61,6 +63,15 @@ var policies = &Kind{
 		Scope:          "okta.policies",
 		Events:         []string{"policy.lifecycle."},
 	},
+}
+
+// forNoGroup says of a policy that it names no group.
+func forNoGroup(body map[string]any, created bool) string {
+	groups, declared := at(body, []string{"conditions", "people", "groups", "include"}).([]any)
+	if len(groups) > 0 || !declared && !created {
+		return ""
+	}
+	return "names no group in conditions.people.groups.include: Okta refuses such a policy, or has it hold for Everyone"
 }
 
 // passwordSettings are the settings of a policy for passwords.

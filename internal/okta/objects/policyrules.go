@@ -9,10 +9,11 @@ var policyRules = &Kind{
 	Parent:  policies,
 	Ordered: true,
 	Key:     "name",
+	Own:     []string{"Default Rule"},
 	Fields: []Field{
 		{Name: "name", Required: true, Doc: "The rule's name."},
 		{Name: "type", Enum: []string{mfaEnroll, password, ruleTypes[signOn]}, Immutable: true, Doc: "The rule's type; follows from the policy, and may be left out."},
-		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, Doc: lifecycle.Doc},
+		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, SystemValue: "ACTIVE", Doc: lifecycle.Doc},
 		{
 			Name: "conditions", Type: Mapping, SystemFixed: true, Doc: "When the rule fits.",
 			Fields: []Field{
