@@ -1,11 +1,13 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/strictyaml"
 )
 
@@ -130,6 +132,9 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults, broken 
 // doubtful warns of objects that are hardly meant as they are declared. Of an org that is
 // to be created it is known that they have to be created as well, unless Okta makes them.
 func (m *merger) doubtful(d *DesiredOrg) {
+	for _, c := range objects.Clashes(d.Config.Objects) {
+		m.warn(cmp.Or(c.Second.Places[c.Path], c.Second.Pos), "the %s and the %s have one %s, %s, which Okta refuses", c.First.Ref, c.Second.Ref, c.Path, quote(c.Value))
+	}
 	created := d.Create != nil
 	for _, o := range d.Config.Objects {
 		if why := o.Doubt(created); why != "" {

@@ -175,7 +175,7 @@ func (c *comparer) run() {
 		}
 	}
 	slices.Reverse(c.deletions)
-	c.result.Differences = append(c.result.Differences, c.deletions...)
+	c.result.Differences = c.free(append(c.result.Differences, c.deletions...))
 }
 
 // object compares one declared object.

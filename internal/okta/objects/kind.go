@@ -51,6 +51,8 @@ type Kind struct {
 	keyPath []string
 	index   map[string]*Field
 	names   bool // a field refers to objects
+	named   bool // a field of some kind refers to objects of this one
+	unique  bool // a field is Unique
 }
 
 // API is how the objects of a kind are read and written.
@@ -145,6 +147,9 @@ type Field struct {
 	// if that isn't nil.
 	Immutable, SystemFixed bool
 	SystemValue            any
+	// Unique is set for a Text beside the key of which no two objects of the kind may have
+	// the same.
+	Unique bool
 	// Actions are the calls that change the field, for one that no body can change.
 	Actions []Action
 	// Refers is the name of the kind whose object's id the API has here, and whose

@@ -36,8 +36,26 @@ func init() {
 		k.Fields = append(k.Fields, decided...)
 		k.keyPath = splitPath(k.Key)
 		k.index = indexOf(k.Fields)
+		k.unique = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.Unique })
 		k.names = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.names })
 		byName[k.Name] = k
+	}
+	for _, k := range all {
+		markNamed(k.Fields)
+	}
+}
+
+// markNamed sets named of the kinds that fields refer to.
+func markNamed(fields []Field) {
+	for i := range fields {
+		f := &fields[i]
+		if k := byName[f.Refers]; k != nil {
+			k.named = true
+		}
+		markNamed(f.Fields)
+		if f.Elem != nil {
+			markNamed([]Field{*f.Elem})
+		}
 	}
 }
 

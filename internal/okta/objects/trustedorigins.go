@@ -11,7 +11,7 @@ var trustedOrigins = &Kind{
 	Doc: "Web sites that may call the org from a browser, be redirected to, or embed it.",
 	Key: "origin",
 	Fields: []Field{
-		{Name: "name", Required: true, Max: new(255), Doc: "The origin's name, unique in the org."},
+		{Name: "name", Required: true, Unique: true, Max: new(255), Doc: "The origin's name, unique in the org."},
 		{Name: "origin", Required: true, Max: new(255), Doc: "The address, such as https://portal.example.com."},
 		{
 			Name: "scopes", Type: List, Required: true, Set: true, By: []string{"type"}, Max: new(3),
