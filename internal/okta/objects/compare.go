@@ -324,6 +324,9 @@ func (c *comparer) cannotCreate(o *Object) string {
 			return fmt.Sprintf("its %s isn't in the org, and can't be created", k.Parent.Title)
 		}
 	}
+	if path, why := lackingEngine(k.index, typeOf(o.Ref, o.Body), c.engine, o.Body, nil); why != "" {
+		return fmt.Sprintf("%s with %s: %s", c.uncreatable(o), path, why)
+	}
 	if lacks := o.Lacks(); lacks != "" {
 		return fmt.Sprintf("%s without %s", c.uncreatable(o), lacks)
 	}
@@ -383,7 +386,7 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 // the object isn't.
 func (c *comparer) update(o *Object, live *LiveObject) {
 	w := &c.walk
-	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, path: w.path[:0]}
+	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, engine: c.engine, path: w.path[:0]}
 	w.mapping(o.Ref.Kind.index, o.Body, live.Body)
 	if len(w.fixed) > 0 {
 		slices.SortFunc(w.fixed, func(a, b Unfixable) int { return strings.Compare(a.Path, b.Path) })
@@ -425,6 +428,7 @@ type walk struct {
 	typ     string
 	system  bool
 	offline bool // what live doesn't have isn't known
+	engine  string
 	path    []string
 	changes []FieldChange
 	fixed   []Unfixable
@@ -438,7 +442,9 @@ func (w *walk) mapping(index map[string]*Field, declared, live map[string]any) {
 	for name, d := range declared {
 		f, l := pick(index, w.typ, name, d), live[name]
 		w.path = append(w.path, name)
-		if m, ok := d.(map[string]any); ok && f.divides() && !f.SystemFixed && len(m) > 0 {
+		if why := f.lacksEngine(w.engine); why != "" && !f.covers(w.typ, d, l) {
+			w.fixed = append(w.fixed, Unfixable{Path: joinPath(w.path), Declared: d, Live: f.project(w.typ, d, l), Reason: why})
+		} else if m, ok := d.(map[string]any); ok && f.divides() && !f.SystemFixed && len(m) > 0 {
 			below, _ := l.(map[string]any)
 			w.mapping(f.index, m, below)
 		} else if !f.covers(w.typ, d, l) {

@@ -128,10 +128,10 @@ var passwordComplexity = Field{
 			}},
 		},
 		{
-			Name: "maxConsecutiveCharacters", Type: Integer, Min: new(1), Max: new(72), Nullable: true, Needs: "Identity Engine",
+			Name: "maxConsecutiveCharacters", Type: Integer, Min: new(1), Max: new(72), Nullable: true, Needs: identityEngine,
 			Doc: "How often one character may be repeated.",
 		},
-		{Name: "oelStatement", Nullable: true, Empty: "", Needs: "Identity Engine", Doc: "An expression that blocks words."},
+		{Name: "oelStatement", Nullable: true, Empty: "", Needs: identityEngine, Doc: "An expression that blocks words."},
 	},
 }
 
@@ -171,7 +171,7 @@ var enrollmentSettings = Field{
 	Fields: []Field{
 		{Name: "type", Enum: []string{"AUTHENTICATORS", "FACTORS"}, Doc: "Authenticators (Identity Engine) or factors (Classic Engine)."},
 		{
-			Name: "authenticators", Type: List, Set: true, By: []string{"key"}, Needs: "Identity Engine",
+			Name: "authenticators", Type: List, Set: true, By: []string{"key"}, Needs: identityEngine,
 			Doc: "The authenticators, each by its key.",
 			Elem: &Field{Type: Mapping, Doc: "One authenticator.", Fields: []Field{
 				{Name: "key", Required: true, Enum: authenticatorKeys, Open: true, Doc: "Which authenticator it is."},
@@ -191,7 +191,7 @@ var enrollmentSettings = Field{
 			}},
 		},
 		{
-			Name: "factors", Type: Mapping, Needs: "Classic Engine", Doc: "The factors, each by its name.",
+			Name: "factors", Type: Mapping, Needs: classicEngine, Doc: "The factors, each by its name.",
 			Fields: factorFields(),
 		},
 	},

@@ -640,6 +640,32 @@ func TestRefusedWrite(t *testing.T) {
 	})
 }
 
+// TestLacksFeature: where Okta refuses or ignores fields that only some orgs have, the hint
+// names what these need.
+func TestLacksFeature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		plan := f.compare(f.target(0), declare(t, `policies/OKTA_SIGN_ON {"name":"P","conditions":{"people":{"groups":{"include":["Everyone"]}}}}`,
+			`policyRules/OKTA_SIGN_ON/P {"name":"Risky","conditions":{"riskScore":{"level":"HIGH"}},"actions":{"signon":{"access":"DENY","primaryFactor":"PASSWORD_IDP"}}}`))
+		_, err := f.apply(f.target(0), plan, yes)
+		if got := message(err); !strings.Contains(got, "400 E0000001") || !strings.Contains(got, "riskScore") {
+			t.Error(got)
+		}
+		const want = "actions.signon.primaryFactor needs Identity Engine, and conditions.riskScore needs risk scoring: ask Okta for that, or don't declare it for this org"
+		if got := text.Hint(err); got != want {
+			t.Errorf("hint %q", got)
+		}
+		plan = f.compare(f.target(0), declare(t, `policies/PASSWORD {"name":"Default Policy","system":true,"settings":{"password":{"breachedProtection":{"expireAfterDays":0}}}}`))
+		put := "PUT /org/" + f.target(0).Domain + "/api/v1/policies/" + plan[0].ID
+		f.interfere(put, times(always, reply(200, "{}")))
+		_, err = f.apply(f.target(0), plan, yes)
+		if got := text.Hint(err); !strings.Contains(message(err), "does not read back as written") ||
+			got != "settings.password.breachedProtection needs breached password protection: ask Okta for that, or don't declare it for this org" {
+			t.Errorf("%v, hint %q", err, got)
+		}
+	})
+}
+
 // TestAmbiguousName: a name that leads to two objects, or to none, isn't written.
 func TestAmbiguousName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
