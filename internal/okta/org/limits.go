@@ -139,7 +139,14 @@ type bucketKey struct{}
 type learning struct{ *site }
 
 func (l learning) RoundTrip(req *http.Request) (*http.Response, error) {
+	silence, listening := req.Context().Value(silenceKey{}).(*silence)
+	if listening {
+		silence.sent()
+	}
 	resp, err := l.wire.RoundTrip(req)
+	if listening {
+		silence.heard(req.Context(), err)
+	}
 	if err == nil {
 		if name, ok := req.Context().Value(bucketKey{}).(string); ok {
 			l.limits.learn(name, resp.Header)
