@@ -121,7 +121,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 		e.places = map[string]Pos{}
 		addPlaces(e.places, fields, "")
 	}
-	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: e.places}
+	o := &objects.Object{Absent: e.absent, System: e.system, Variable: e.named, Pos: e.pos, Places: e.places}
 	body, _ := plain(fields).(map[string]any)
 	if check := e.id.kind.Oddities.Check; check != nil && !e.absent && !x.failed {
 		b.oddities(e, check(cmp.Or(ref.Type, x.typ), body))
