@@ -156,22 +156,21 @@ func (d *Drift) same(e *Drift) bool {
 	return d.Desired.Equal(e.Desired) && d.Actual.Equal(e.Actual) && d.Blocked == e.Blocked && d.Error == e.Error
 }
 
-// unread are the orgs that a run could not read, by their domains, with the part of
-// them that it is about: diff.PartConfiguration, or "" for the whole org.
-type unread map[string]string
+// unread are the orgs that a run could not read, by their domains.
+type unread map[string]*diff.Unknown
 
 func unreadOf(plan *diff.Plan) unread {
 	all := unread{}
 	for i := range plan.Unknown {
-		all[plan.Unknown[i].Org] = plan.Unknown[i].Part
+		all[plan.Unknown[i].Org] = &plan.Unknown[i]
 	}
 	return all
 }
 
 // has reports whether a field could not be compared.
 func (u unread) has(d *Drift) bool {
-	part, unknown := u[d.Org]
-	return unknown && (part == "" || d.Kind != "")
+	o, unknown := u[d.Org]
+	return unknown && (o.Part == "" || d.Kind != "")
 }
 
 // withOld adds to the drift of a run what was found before and could not be compared

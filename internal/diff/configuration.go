@@ -18,8 +18,9 @@ import (
 // differences, and nothing of the objects that are in sync.
 type Configuration struct {
 	// Unknown is why the configuration is not known, the same each time for the same
-	// reason; empty if it was read. ErrorID is what Okta Support asks for.
-	Unknown, ErrorID string
+	// reason; empty if it was read. ErrorID is what Okta Support asks for, and Hint what
+	// to do about it.
+	Unknown, ErrorID, Hint string
 	// Declared counts the declared objects.
 	Declared int
 	// Head is the comparison with what is declared; nil if it is not known.
@@ -336,7 +337,7 @@ func (d *orgDiff) configure(org *state.Org, opts Options) {
 		c = &Configuration{Unknown: "the org's configuration was not read"}
 	}
 	if c.Unknown != "" {
-		d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: c.Unknown, ErrorID: c.ErrorID, Part: PartConfiguration})
+		d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: c.Unknown, ErrorID: c.ErrorID, Hint: c.Hint, Part: PartConfiguration})
 		return
 	}
 	d.writeObjects(org.ID, c.Head, c.Risks)

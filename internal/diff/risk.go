@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"reconciler/internal/okta/objects"
@@ -158,7 +159,7 @@ func enrollRisks(c *changed) []string {
 		before[a.key] = a.self
 	}
 	var all []string
-	now, _ := enrollment(c.after)
+	now, known := enrollment(c.after)
 	for _, a := range now {
 		switch {
 		case a.self == before[a.key]:
@@ -166,6 +167,12 @@ func enrollRisks(c *changed) []string {
 			all = append(all, a.key+" becomes required: who has not enrolled it must do so to get in")
 		case a.self == notAllowed && before[a.key] != "":
 			all = append(all, a.key+" can no longer be enrolled")
+		}
+	}
+	for _, a := range was {
+		listed := slices.ContainsFunc(now, func(b authenticator) bool { return b.key == a.key })
+		if known && !listed && a.self != notAllowed {
+			all = append(all, a.key+" can no longer be enrolled: it is not in the list any more")
 		}
 	}
 	return all

@@ -131,7 +131,7 @@ func (m *member) missing() []*objects.Object {
 	var all []*objects.Object
 	for _, b := range m.base {
 		policy := policyOf(b.Ref)
-		if b.Absent || b.System || live[b.Ref] || lacks[b.Ref.Kind] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
+		if b.Absent || b.System || b.Variable || m.variable[policy] || live[b.Ref] || lacks[b.Ref.Kind] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
 			continue
 		}
 		all = append(all, b)

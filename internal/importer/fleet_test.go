@@ -292,9 +292,15 @@ func written(t random, n int) []importer.File {
 		return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[1], strings.Join(all, ", "))}}
 	}
 	var entries []string
-	before := ""
+	before, head := "", manifests[0]
 	if t.between(0, 2) == 0 {
 		before = older
+		switch t.between(0, 2) {
+		case 0:
+			head = strings.Replace(head, "\n\norgs", "\n  baselines: [older]\n\norgs", 1)
+		case 1:
+			head = strings.Replace(head, "defaults:\n  cell: ok1 # ours", "defaults: {cell: ok1, baselines: [older]}", 1)
+		}
 	}
 	for i := range n {
 		entry := fmt.Sprintf("  # org %d\n  - domain: org%d.okta.com\n    access: {clientID: 0oa%d}\n", i, i, i)
@@ -309,11 +315,11 @@ func written(t random, n int) []importer.File {
 	if kind == 2 {
 		half := n / 2
 		return []importer.File{
-			{Name: "a.yaml", Data: append(fmt.Appendf(nil, manifests[0], strings.Join(entries[half:], "")), before...)},
+			{Name: "a.yaml", Data: append(fmt.Appendf(nil, head, strings.Join(entries[half:], "")), before...)},
 			{Name: "b.yaml", Data: []byte("version: 1\norgs:\n" + cmpOr(strings.Join(entries[:half], ""), "  - domain: other.okta.com\n"))},
 		}
 	}
-	return []importer.File{{Name: "orgs.yaml", Data: append(fmt.Appendf(nil, manifests[0], strings.Join(entries, "")), before...)}}
+	return []importer.File{{Name: "orgs.yaml", Data: append(fmt.Appendf(nil, head, strings.Join(entries, "")), before...)}}
 }
 
 func cmpOr(a, b string) string {
@@ -406,6 +412,85 @@ func said(t *rapid.T, files []importer.File) map[string]any {
 		}
 	}
 	return all
+}
+
+// Orgs keep the baselines that they have by default, however those are written, and what
+// they get from them of the kinds that are not imported.
+func TestConfigurationKeepsDefaultBaselines(t *testing.T) {
+	zones := objects.ByName("networkZones")
+	zone := &objects.LiveObject{Ref: objects.Ref{Kind: zones, Name: "Offices"}, Body: map[string]any{
+		"name": "Offices", "type": "IP", "usage": "POLICY", "gateways": []any{map[string]any{"type": "CIDR", "value": "192.0.2.0/24"}},
+	}}
+	const head, tail = "version: 1\nbaselines:\n  old: {groups: [{profile: {name: Staff}}]}\n", "orgs:\n  - domain: a.okta.com\n  - {domain: b.okta.com}\n"
+	for _, defaults := range []string{"defaults:\n  baselines: [old]\n", "defaults:\n  baselines:\n    - old\n", "defaults: {baselines: [old]}\n"} {
+		for _, kinds := range [][]*objects.Kind{{zones}, topKinds()} {
+			var orgs []importer.OrgConfiguration
+			for _, domain := range []string{"a.okta.com", "b.okta.com"} {
+				live := &objects.Live{Objects: []*objects.LiveObject{zone}}
+				if len(kinds) > 1 {
+					live.Objects = append(live.Objects, &objects.LiveObject{Ref: objects.Ref{Kind: objects.ByName("groups"), Name: "Staff"}, Body: map[string]any{"profile": map[string]any{"name": "Staff"}}})
+				}
+				orgs = append(orgs, importer.OrgConfiguration{Domain: domain, Live: live})
+			}
+			files := []importer.File{{Name: "orgs.yaml", Data: []byte(head + defaults + tail)}}
+			r, err := importer.Configuration(files, orgs, importer.ConfigurationOptions{Kinds: kinds, Load: loadFiles})
+			if err != nil {
+				t.Errorf("%q, %d kinds: %v", defaults, len(kinds), err)
+				continue
+			}
+			if got := text(r.Files); strings.Count(got, "baselines: [old, common]") != 2 {
+				t.Errorf("%q, %d kinds: an org lost a baseline\n%s", defaults, len(kinds), got)
+			}
+		}
+	}
+}
+
+// An object that a baseline declares under a name with variables is left to the baseline:
+// nothing can be laid over it under the name that the org has.
+func TestConfigurationOfNamesWithVariables(t *testing.T) {
+	k := objects.ByName
+	group := func(name, description string) *objects.LiveObject {
+		return &objects.LiveObject{Ref: objects.Ref{Kind: k("groups"), Name: name}, Body: map[string]any{"profile": map[string]any{"name": name, "description": description}}}
+	}
+	policy := objects.Ref{Kind: k("policies"), Type: "OKTA_SIGN_ON", Name: "Staff"}
+	live := &objects.Live{Objects: []*objects.LiveObject{
+		group("Staff", "of old"), group("Other", "x"),
+		{Ref: policy, Body: map[string]any{"type": "OKTA_SIGN_ON", "name": "Staff", "status": "ACTIVE"}},
+		{Ref: objects.Ref{Kind: k("policyRules"), Type: "OKTA_SIGN_ON", Parent: "Staff", Name: "In"}, Body: map[string]any{"name": "In", "status": "ACTIVE"}},
+	}}
+	const manifest = `version: 1
+baselines:
+  old:
+    groups: [{profile: {name: "${n}", description: "of ${domain}"}}, {profile: {name: "${n} too"}}]
+    policies: [{type: OKTA_SIGN_ON, name: "${n}", rules: [{name: In}, {name: Out}]}]
+defaults: {baselines: [old], vars: {n: Staff}}
+orgs:
+  - domain: a.okta.com
+`
+	r, err := importer.Configuration([]importer.File{{Name: "orgs.yaml", Data: []byte(manifest)}}, []importer.OrgConfiguration{{Domain: "a.okta.com", Live: live}},
+		importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := "--- orgs.yaml\n" + manifest + `    configuration:
+      groups:
+        - {profile: {name: Other, description: x}}
+        # group "Staff" left out: a baseline declares it, under a name with variables
+    # not imported: policy "Staff" left out: a baseline declares it, under a name with variables
+    # not imported: policy rule "Staff/In" left out: its policy is left out
+`
+	if diff := cmp.Diff(wanted, text(r.Files)); diff != "" {
+		t.Errorf("(-wanted +got):\n%s", diff)
+	}
+	var differ int
+	for _, w := range r.Warnings {
+		if strings.Contains(w, "differs from what a baseline declares") {
+			differ++
+		}
+	}
+	if differ != 3 {
+		t.Errorf("%q", r.Warnings)
+	}
 }
 
 // text returns files as one text.

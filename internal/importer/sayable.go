@@ -122,6 +122,8 @@ func (c *configuration) survey() {
 			e, why := c.entry(m, o, names)
 			switch parent := policyOf(o.Ref); {
 			case why != "":
+			case m.variable[o.Ref]:
+				why = "a baseline declares it, under a name with variables"
 			case count[o.Ref] > 1:
 				why = fmt.Sprintf("the org has %d of this name", count[o.Ref])
 			case parent != (objects.Ref{}) && bySaid[parent] == nil:

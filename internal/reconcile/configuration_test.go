@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +169,9 @@ func TestOneBadOrg(t *testing.T) {
 				if u := plan.Unknown; len(u) != 1 || u[0].Org != bad || u[0].Part != diff.PartConfiguration || !strings.Contains(u[0].Error, tt.reason) {
 					t.Fatalf("unknown: %+v", u)
 				}
+				if hint := plan.Unknown[0].Hint; tt.name == "forbidden" && !strings.Contains(hint, "okta.networkZones.read") {
+					t.Errorf("hint: %q", hint)
+				}
 				if s := plan.Summary.Objects; s == nil || s.Declared != 9 || s.Unknown != 3 {
 					t.Errorf("summary: %+v", s)
 				}
@@ -191,6 +196,57 @@ func TestOneBadOrg(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What bounds how many orgs are read bounds how many are written.
+func TestOrgsAtTheSameTime(t *testing.T) {
+	for _, most := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, "mode: apply\n")
+			f.cfg.Orgs.Concurrency = most
+			busy := &busyOrgs{to: f.sim.RoundTripper(), now: map[string]int{}}
+			r := f.open(func(o *Options) { o.Transport = busy })
+			defer r.Close()
+			f.apply(r, f.plan(r))
+			for _, domain := range f.orgs {
+				if f.writes(domain) == 0 {
+					t.Errorf("nothing was written to %s", domain)
+				}
+			}
+			if busy.most != most {
+				t.Errorf("%d orgs were written to at the same time, of %d that may be", busy.most, most)
+			}
+		})
+	}
+}
+
+// busyOrgs counts the orgs that are written to at the same time, each write taking a
+// second.
+type busyOrgs struct {
+	to   http.RoundTripper
+	mu   sync.Mutex
+	now  map[string]int
+	most int
+}
+
+func (b *busyOrgs) RoundTrip(req *http.Request) (*http.Response, error) {
+	domain, api, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/org/"), "/")
+	if req.Method == http.MethodGet || !strings.HasPrefix(api, "api/") {
+		return b.to.RoundTrip(req)
+	}
+	b.mu.Lock()
+	b.now[domain]++
+	b.most = max(b.most, len(b.now))
+	b.mu.Unlock()
+	time.Sleep(time.Second)
+	defer func() {
+		b.mu.Lock()
+		if b.now[domain]--; b.now[domain] == 0 {
+			delete(b.now, domain)
+		}
+		b.mu.Unlock()
+	}()
+	return b.to.RoundTrip(req)
 }
 
 // An org that fails while it is written to is left alone from there on, the others

@@ -490,7 +490,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Logger:      r.log,
 	}
 	if hasObjects(plan) {
-		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
+		opts.Concurrency = r.configurations.concurrency
 		opts.Done = func(c diff.Change, o apply.Outcome) {
 			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
 				r.configurations.forget(c.OrgID)

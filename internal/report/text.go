@@ -273,6 +273,9 @@ func (p *printer) unknown(title, about string, all []diff.Unknown) {
 	for _, u := range all {
 		p.say("  ", p.paint(signForms[attention].color, "! "+u.Org+"  ("+u.OrgID+")"))
 		p.say("    error: ", u.Error)
+		if u.Hint != "" {
+			p.say("    hint: ", u.Hint)
+		}
 	}
 }
 

@@ -235,7 +235,7 @@ func newView(d Data) *view {
 		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
 	for _, u := range p.Unknown {
-		shown := diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())}
+		shown := diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason()), Hint: visible(u.Hint)}
 		if u.Part == "" {
 			v.Unknown = append(v.Unknown, shown)
 		} else {

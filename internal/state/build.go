@@ -121,7 +121,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	if e.unsure && !x.failed {
 		b.m.checkLate(e, fields, x.typ, b.failure(e))
 	}
-	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: x.places(fields)}
+	o := &objects.Object{Absent: e.absent, System: e.system, Variable: e.named, Pos: e.pos, Places: x.places(fields)}
 	body, _ := plain(fields).(map[string]any)
 	if check := e.id.kind.Oddities.Check; check != nil && !e.absent && !x.failed {
 		b.oddities(e, check(cmp.Or(ref.Type, x.typ), body))

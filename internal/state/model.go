@@ -164,6 +164,6 @@ type Org struct {
 	// same each time for the same reason.
 	Unknown string
 	// ErrorID is what Okta Support asks for about Unknown, such as "errorId oae1";
-	// another one each time, or empty.
-	ErrorID string
+	// another one each time, or empty. Hint is what to do about it, or empty.
+	ErrorID, Hint string
 }

@@ -155,6 +155,7 @@ func TestOrigins(t *testing.T) {
 		{"https://Portal.Acme.example/", "https://portal.acme.example", ""},
 		{"HTTP://localhost:8080", "http://localhost:8080", ""},
 		{"capacitor://App/Path", "capacitor://app/Path", ""},
+		{"https://ada:secret@x.example", "https://ada:secret@x.example", "must not hold a user name or password"},
 		{"portal", "portal", "must be an address such as https://portal.example.com"},
 	} {
 		b := map[string]any{"origin": test.origin}

@@ -38,8 +38,11 @@ var trustedOrigins = &Kind{
 			if !ok {
 				return nil
 			}
-			if u, err := url.Parse(s); err != nil || u.Scheme == "" || u.Host == "" {
+			switch u, err := url.Parse(s); {
+			case err != nil, u.Scheme == "", u.Host == "":
 				return map[string]string{"origin": "must be an address such as https://portal.example.com"}
+			case u.User != nil:
+				return map[string]string{"origin": "must not hold a user name or password"}
 			}
 			return nil
 		},
