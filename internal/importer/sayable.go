@@ -254,7 +254,11 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case body[key] == nil:
 			continue
 		case f == nil && free:
-			out[key] = body[key]
+			if why := cmp.Or(badName(key), unsaid(body[key])); why != "" {
+				s.note(at, why)
+			} else {
+				out[key] = body[key]
+			}
 			continue
 		case f == nil:
 			s.note(at, "this version doesn't know the field")
@@ -379,7 +383,7 @@ func (s *sayer) scalar(v any, f *objects.Field) string {
 		}
 	case float64:
 		switch {
-		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) > 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
+		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) >= 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
 			return fmt.Sprintf("%v is not a value that it may have", x)
 		case f.Min != nil && x < float64(*f.Min), f.Max != nil && x > float64(*f.Max):
 			return fmt.Sprintf("%v is out of its bounds", x)
@@ -404,6 +408,36 @@ func (s *sayer) text(x string, f *objects.Field) string {
 		return ""
 	}
 	return bounds(utf8.RuneCountInString(x), f, "characters")
+}
+
+// unsaid returns why a value that no table describes can't be declared; empty if it can.
+func unsaid(v any) string {
+	switch x := v.(type) {
+	case string:
+		if !utf8.ValidString(x) || strings.ContainsFunc(x, unsayable) {
+			return "it has characters that a manifest can't have"
+		}
+	case float64:
+		if math.Abs(x) >= 1<<53 {
+			return fmt.Sprintf("%v is too large to be sent as it is", x)
+		}
+	case []any:
+		for _, e := range x {
+			if why := unsaid(e); why != "" {
+				return why
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			if badName(key) != "" {
+				return "it has a key that a manifest can't have"
+			}
+			if why := unsaid(x[key]); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
 }
 
 // unsayable reports whether no text of a manifest may have r: a control character, or
