@@ -430,6 +430,34 @@ func TestLeftInactiveIsOver(t *testing.T) {
 	})
 }
 
+// A new rule that a change left INACTIVE was never in effect: it is activated only as long
+// as somebody declares it.
+func TestLeftInactiveUndeclared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "")
+		r := f.open(nil)
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		org, _ := f.sim.Org(f.orgs[0])
+		const fresh = `{"name":"Fresh","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`
+		if err := f.sim.Objects(f.orgs[0]).Put("groupRules", fresh, "jane@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.access.inactive.Begin(org.ID, "groupRules", "name:Fresh"); err != nil {
+			t.Fatal(err)
+		}
+		for _, left := range []int{1, 0} { // the change may go on in another process
+			if plan := f.plan(r); !plan.Empty() || len(plan.Notes) > 0 {
+				t.Errorf("%+v, %+v", plan.Changes, plan.Notes)
+			}
+			if all, err := r.access.inactive.all(); err != nil || len(all) != left {
+				t.Error(all, err)
+			}
+			time.Sleep(changing + time.Second)
+		}
+	})
+}
+
 // A run that is stopped in the middle leaves no rule off, and the next one finishes.
 func TestStoppedInTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
