@@ -281,6 +281,28 @@ func TestKilledNew(t *testing.T) {
 	}
 }
 
+// TestKilledNewLate: a new rule that a killed process left INACTIVE stays remembered if
+// the plan was made before the list had it.
+func TestKilledNewLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		target := f.target(0)
+		f.put("groups", staff)
+		plan := f.compare(target, declare(t, `groupRules {"name":"By type","conditions":{"expression":{"value":"true"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`))
+		f.put("groupRules", `{"name":"By type","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`)
+		if err := f.steps.Begin(target.OrgID, "groupRules", "name:By type"); err != nil {
+			t.Fatal(err)
+		}
+		var moved *objects.MovedError
+		if _, err := f.apply(target, plan, yes); !errors.As(err, &moved) {
+			t.Error(err)
+		}
+		if !f.steps.open[target.OrgID+" groupRules name:By type"] {
+			t.Error("it is forgotten")
+		}
+	})
+}
+
 // TestStepsFirst: where a step can't be remembered, nothing is switched off.
 func TestStepsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
