@@ -147,7 +147,6 @@ func normalIP(s string) string {
 	return s
 }
 
-// checkZone returns what is wrong with the addresses of a zone.
 // zoneLacks returns what a new zone must have one of.
 func zoneLacks(body map[string]any) string {
 	of := map[string][]string{
@@ -170,6 +169,7 @@ func zoneLacks(body map[string]any) string {
 	return strings.Join(of[typ], " or ")
 }
 
+// checkZone returns what is wrong with the addresses of a zone.
 func checkZone(_ string, body map[string]any) map[string]string {
 	wrong := map[string]string{}
 	for _, name := range []string{"gateways", "proxies"} {

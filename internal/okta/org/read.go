@@ -13,8 +13,9 @@ import (
 )
 
 // Read reads the lists that a comparison needs, and then what objects depend on that are
-// to get another status, after checking that the org has the id of target. The result is whole, or an error. If several lists fail, it is the error of
-// the first kind in the order of Kinds, so that plans are deterministic.
+// to get another status, after checking that the org has the id of target. The result is
+// whole, or an error. If several lists fail, it is the error of the first kind in the order
+// of Kinds, so that plans are deterministic.
 func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
 	s, err := c.start(ctx, target, what.Kinds)
 	if err != nil {
