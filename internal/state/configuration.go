@@ -116,6 +116,7 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 	if stack.declared == nil || !stack.sound {
 		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars}}
 		d.Config = b.declare(stack)
+		m.spent(d.Pos)
 	} else {
 		d.Config = stack.declared
 	}
