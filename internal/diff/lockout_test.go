@@ -39,6 +39,11 @@ func forGroups(groups ...any) body {
 	return body{"status": "ACTIVE", "conditions": body{"people": body{"groups": body{"include": groups}}}}
 }
 
+// ofGroups returns the condition of a rule for groups.
+func ofGroups(groups ...any) body {
+	return body{"people": body{"groups": body{"include": groups}}}
+}
+
 var fromOffices = body{"network": body{"connection": "ZONE", "include": []any{"Offices"}}}
 
 // signOn is an org with a policy for a group and the default policy, each with rules,
@@ -131,6 +136,14 @@ func TestLockouts(t *testing.T) {
 		{"behind a policy that was not read", unread(), declared{declare("policies", "OKTA_SIGN_ON/All", forGroups("Everyone")), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY"))}, nil,
 			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
 		{"the last one, behind a policy that was not read", unread(), declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil, nil},
+		{"a denial of the group Everyone", signOn(), declared{def, declare("policyRules", lock, rule("DENY", ofGroups("Everyone", "Contractors"))), declare("policyRules", in, rule("ALLOW"))}, nil, []string{byRule}},
+		{"a denial of other groups", signOn(), declared{def, declare("policyRules", lock, rule("DENY", ofGroups("Contractors"))), declare("policyRules", in, rule("ALLOW"))}, nil, nil},
+		{"a denial of all but a group", signOn(), declared{def, declare("policyRules", lock, rule("DENY", body{"people": body{"groups": body{"include": []any{"Everyone"}, "exclude": []any{"Contractors"}}}})), declare("policyRules", in, rule("ALLOW"))}, nil, nil},
+		{"a denial from anywhere, whatever zones are beside that", signOn(), declared{def, declare("policyRules", lock, rule("DENY", body{"network": body{"connection": "ANYWHERE", "include": []any{"Offices"}}})), declare("policyRules", in, rule("ALLOW"))}, nil, []string{byRule}},
+		{"the only permission stands behind a denial in another policy", signOn(alive("policyRules", in, off(rule("ALLOW"))),
+			alive("policyRules", "OKTA_SIGN_ON/Contractors/Lock", rule("DENY"))),
+			declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil,
+			[]string{`the sign-on rule "Default Policy/Default Rule" denies everyone from everywhere and stands before every rule that allows`}},
 		{"it was so before", signOn(alive("policyRules", lock, rule("DENY"))), declared{def, declare("policyRules", in, rule("ALLOW")), declare("groups", "New", body{"description": "x"})}, nil, nil},
 
 		{"all addresses at once", live1(), declared{declare("networkZones", "Bad", zone("BLOCKLIST", "ACTIVE", "0.0.0.0/0"))}, nil,

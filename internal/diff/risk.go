@@ -189,7 +189,7 @@ func ruleRisks(c *changed) []string {
 	switch {
 	case on(c.after) && denies(c.after) && (c.begins() || !denies(c.before) || c.touches("conditions")):
 		whom := "those whom its conditions match"
-		if neutral(c.after["conditions"]) {
+		if fitsAll(c.after["conditions"]) {
 			whom = "everyone under this policy, from everywhere"
 		}
 		all = append(all, "the rule denies sign-in to "+whom)

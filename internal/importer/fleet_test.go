@@ -561,3 +561,44 @@ orgs:
 		t.Errorf("%d warnings: %q", len(r.Warnings), r.Warnings)
 	}
 }
+
+// What a manifest can't have is left out of the org's own attributes too, which no table
+// has.
+func TestConfigurationOfOwnAttributes(t *testing.T) {
+	profile := map[string]any{
+		"name": "Staff", "level": float64(1<<53 - 1), "badge": float64(1 << 53), "color": "\x1b[31mred", "lines": "a\n\tb",
+		"list": []any{"fine", "\u202eevil"}, "fine": []any{"a", float64(2), true}, "deep": map[string]any{"a": map[string]any{"b": -1e300}},
+		" odd": "x", "keys": map[string]any{"a\x1b": "x"}, "empty": "",
+	}
+	live := &objects.Live{Objects: []*objects.LiveObject{
+		{Ref: objects.Ref{Kind: objects.ByName("groups"), Name: "Staff"}, Body: map[string]any{"profile": profile}},
+	}}
+	files := []importer.File{{Name: "orgs.yaml", Data: []byte("version: 1\norgs:\n  - domain: a.okta.com\n")}}
+	r, err := importer.Configuration(files, []importer.OrgConfiguration{{Domain: "a.okta.com", Live: live}},
+		importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := `--- orgs.yaml
+version: 1
+orgs:
+  - domain: a.okta.com
+    configuration:
+      groups:
+        # profile. odd left out: its name has characters, or spaces at an end, that a manifest can't have
+        # profile.badge left out: 9.007199254740992e+15 is too large to be sent as it is
+        # profile.color left out: it has characters that a manifest can't have
+        # profile.deep left out: -1e+300 is too large to be sent as it is
+        # profile.keys left out: it has a key that a manifest can't have
+        # profile.list left out: it has characters that a manifest can't have
+        - profile:
+            name: Staff
+            empty: ""
+            fine: [a, 2, true]
+            level: 9007199254740991
+            lines: "a\n\tb"
+`
+	if diff := cmp.Diff(wanted, text(r.Files)); diff != "" {
+		t.Errorf("(-wanted +got):\n%s", diff)
+	}
+}

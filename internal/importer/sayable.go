@@ -385,7 +385,7 @@ func (s *sayer) scalar(v any, f *objects.Field) string {
 		}
 	case float64:
 		switch {
-		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) > 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
+		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) >= 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
 			return fmt.Sprintf("%v is not a value that it may have", x)
 		case f.Min != nil && x < float64(*f.Min), f.Max != nil && x > float64(*f.Max):
 			return fmt.Sprintf("%v is out of its bounds", x)
@@ -422,6 +422,10 @@ func unfit(key string, v any) string {
 	case string:
 		if !utf8.ValidString(x) || strings.ContainsFunc(x, unsayable) {
 			return "it has characters that a manifest can't have"
+		}
+	case float64:
+		if math.Abs(x) >= 1<<53 {
+			return fmt.Sprintf("%v is too large to be sent as it is", x)
 		}
 	case []any:
 		for _, e := range x {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 )
@@ -487,6 +490,95 @@ func TestLeftInactiveIsOver(t *testing.T) {
 		}
 		if plan := f.plan(r); len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0].Message, "see groupRules "+id+" in the Admin Console") {
 			t.Errorf("%+v", plan.Notes)
+		}
+	})
+}
+
+// A new rule that a change left INACTIVE was never in effect: it is activated only as long
+// as somebody declares it.
+func TestLeftInactiveUndeclared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "")
+		r := f.open(nil)
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		org, _ := f.sim.Org(f.orgs[0])
+		const fresh = `{"name":"Fresh","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`
+		if err := f.sim.Objects(f.orgs[0]).Put("groupRules", fresh, "jane@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.access.inactive.Begin(org.ID, "groupRules", "name:Fresh"); err != nil {
+			t.Fatal(err)
+		}
+		for _, left := range []int{1, 0} { // the change may go on in another process
+			if plan := f.plan(r); !plan.Empty() || len(plan.Notes) > 0 {
+				t.Errorf("%+v, %+v", plan.Changes, plan.Notes)
+			}
+			if all, err := r.access.inactive.all(); err != nil || len(all) != left {
+				t.Error(all, err)
+			}
+			time.Sleep(changing + time.Second)
+		}
+	})
+}
+
+// An org is read anew after a change of which only a part was made because writes were
+// held meanwhile, however long what was read counts.
+func TestHeldInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "guards: {maxDestructivePercent: 100}\n")
+		r := f.open(func(o *Options) { o.Every = time.Hour })
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		text, err := os.ReadFile(f.manifests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off := strings.Replace(string(text), "name: Offices, type: IP, gateways: [{type: CIDR, value: 198.51.100.0/24}]",
+			"name: Offices, status: INACTIVE, gateways: [{type: CIDR, value: 192.0.2.0/24}]", 1)
+		if err := os.WriteFile(f.manifests, []byte(off), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var held atomic.Bool
+		free := r.rules
+		r.rules = func() *freeze.Rules {
+			if held.Load() {
+				return &freeze.Rules{Unreadable: errors.New("held")}
+			}
+			return free()
+		}
+		fault, err := simulator.ParseFault("POST /org/*/api/v1/zones/*/lifecycle/deactivate delay=1s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault.Do = func() { held.Store(true) }
+		if err := f.sim.AddFault(fault); err != nil {
+			t.Fatal(err)
+		}
+		result, err := r.Apply(t.Context(), f.plan(r), nil)
+		if err != nil || len(result.Outcomes) != 3 {
+			t.Fatal(result, err)
+		}
+		held.Store(false)
+		f.sim.ClearFaults()
+		part := 0
+		for _, c := range f.plan(r).Changes {
+			o, _ := f.sim.Objects(c.Org).Get("networkZones", "Offices")
+			want := []string{"gateways", "status"}
+			if o["status"] == "INACTIVE" {
+				want = want[:1]
+				part++
+			}
+			var got []string
+			for _, field := range c.Fields {
+				got = append(got, field.Path)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", c.Org, got, want)
+			}
+		}
+		if part == 0 {
+			t.Error("no change was made in part")
 		}
 	})
 }

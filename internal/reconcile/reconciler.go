@@ -492,7 +492,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	if hasObjects(plan) {
 		opts.Concurrency = r.configurations.concurrency
 		opts.Done = func(c diff.Change, o apply.Outcome) {
-			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
+			if c.Kind != "" && o.Result != apply.Blocked { // of one that was skipped, a part may be made
 				r.configurations.forget(c.OrgID)
 			}
 			if o.Result == apply.Applied {

@@ -120,6 +120,7 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults, broken 
 	if stack.declared == nil || !stack.sound {
 		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars, broken: broken}}
 		d.Config = b.declare(stack)
+		m.spent(d.Pos)
 		m.doubtful(d)
 	} else if d.Config = stack.declared; d.Create != nil {
 		m.doubtful(d)

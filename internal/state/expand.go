@@ -172,11 +172,16 @@ func (x *expander) find(f *objects.Field, e *strictyaml.Entry[*strictyaml.Value]
 
 // template returns the value of a text with variables, of the type of its field.
 func (x *expander) template(v *strictyaml.Value, t template, f *objects.Field, key string, item bool) *strictyaml.Value {
+	if x.b.m.values > maxDeclaredValues {
+		x.failed = true // there is an error for the org
+		return v
+	}
 	s, err := x.b.vars.expand(t)
 	if err != nil {
 		x.fail(v.Pos, err)
 		return v
 	}
+	x.b.m.spend(len(s) / textCost)
 	out := &strictyaml.Value{Pos: v.Pos, V: s}
 	if f == nil || f.Type == objects.Anything {
 		return out

@@ -263,8 +263,11 @@ func (c *fieldChecker) texts(v *strictyaml.Value) {
 			c.parse(v, x)
 		}
 	case strictyaml.Number:
-		if _, ok := x.Float(); !ok {
+		switch n, ok := x.Float(); {
+		case !ok:
 			c.fail(v.Pos, "%s is not a plain decimal number: write it as one, or quote it", short(string(x)))
+		case math.Abs(n) >= 1<<53: // from there on, not all whole numbers are a float64
+			c.fail(v.Pos, "%s is too large to be sent as it is: quote it", short(string(x)))
 		}
 	case []*strictyaml.Value:
 		for _, item := range x {
@@ -351,7 +354,7 @@ func (c *fieldChecker) number(v *strictyaml.Value, f *objects.Field, subject str
 	switch {
 	case !ok:
 		c.fail(v.Pos, "%s must be a plain decimal number, not %s", subject, short(string(n)))
-	case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) > 1<<53):
+	case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) >= 1<<53):
 		c.wrong(v, subject, wanted)
 	case f.Min != nil && x < float64(*f.Min) || f.Max != nil && x > float64(*f.Max):
 		c.fail(v.Pos, "%s must be %s, not %s", subject, between(f, ""), short(string(n)))

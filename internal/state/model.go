@@ -87,7 +87,8 @@ type DesiredOrg struct {
 	Owner string `json:",omitempty"`
 	// ClientID is the API service app in this org; empty if it isn't declared.
 	ClientID string `json:",omitempty"`
-	// Config, which has no JSON, is what is declared of the org's own configuration; nil if nothing is.
+	// Config, which has no JSON, is what is declared of the org's own configuration; nil
+	// if nothing is.
 	Config *objects.Declared `json:"-"`
 	// Pos is where the org is declared.
 	Pos Pos

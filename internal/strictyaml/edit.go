@@ -270,8 +270,9 @@ func (b Block) Keys() []string {
 	return all
 }
 
-// Set sets the value of the key: it replaces the lines that it has, or adds it as the last one.
-// The lines are those of the key with its value, as they stand at the left margin.
+// Set sets the value of the key: it replaces the lines that it has, or adds it as the
+// last one. The lines are those of the key with its value, as they stand at the left
+// margin.
 func (b Block) Set(key string, lines []string) {
 	if i := keyIndex(b.node, key); i >= 0 {
 		k := b.node.Content[i]

@@ -70,8 +70,6 @@ type API struct {
 	// Write is the method that changes an object: PUT replaces it, POST replaces
 	// what is sent.
 	Write string
-	// WritePath is the path that a setting is written to, where it isn't Collection.
-	WritePath string
 	// Lifecycle is set if the status is changed by lifecycle/activate and
 	// lifecycle/deactivate.
 	Lifecycle bool

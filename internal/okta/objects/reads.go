@@ -88,7 +88,7 @@ func (r Reads) With(more Reads) Reads {
 	return reads
 }
 
-// Has reports whether r has all that more has.
+// Has reports whether r has all lists that more has.
 func (r Reads) Has(more Reads) bool {
 	for _, k := range more.Kinds {
 		if !slices.Contains(r.Kinds, k) {
@@ -123,7 +123,7 @@ func (k *Kind) Undeclarable(raw map[string]any) map[string]string {
 			at := append(slices.Clone(path), name)
 			below, mapping := v.(map[string]any)
 			switch {
-			case f.ReadOnly && f.Echo && f.Why != byOkta && holdsText(v):
+			case f.ReadOnly && f.Echo && f.Why != byOkta && holds(v):
 				if all == nil {
 					all = map[string]string{}
 				}
@@ -135,23 +135,6 @@ func (k *Kind) Undeclarable(raw map[string]any) map[string]string {
 	}
 	walk(k.index, raw, nil)
 	return all
-}
-
-// holdsText reports whether there is a text in a value that isn't empty.
-func holdsText(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return v != ""
-	case []any:
-		return slices.ContainsFunc(v, holdsText)
-	case map[string]any:
-		for _, e := range v {
-			if holdsText(e) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // refers adds the kinds that fields refer to.

@@ -344,12 +344,8 @@ func (c *change) half(err error, did bool) error {
 
 // replace writes the body of an object.
 func (c *change) replace(ctx context.Context) (did bool, err error) {
-	p := c.place()
-	if c.kind.API.WritePath != "" {
-		p.path = c.kind.API.WritePath
-	}
 	return c.send(ctx, sending{
-		method: c.kind.API.Write, place: p, repeat: rest.AfterLook,
+		method: c.kind.API.Write, place: c.place(), repeat: rest.AfterLook,
 		prepare: func(ctx context.Context) (raw, error) {
 			o, live, err := c.look(ctx)
 			if err == nil {

@@ -1,7 +1,9 @@
 package org
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -201,14 +203,20 @@ func dropSecretsOf(f *objects.Field, v any) {
 	}
 }
 
-// one reads one object, or a setting.
+// one reads one object, or a setting. Its numbers are a json.Number: what nobody declares
+// is sent back as it was read.
 func (s *session) one(ctx context.Context, p place) (raw, error) {
-	o, _, err := get[raw](ctx, s.site, s.reader, p)
+	o, answer, err := get[raw](ctx, s.site, s.reader, p)
 	switch {
 	case err != nil:
 		return nil, err
 	case o == nil:
 		return nil, errors.New("the answer is null instead of an object")
+	}
+	exact := json.NewDecoder(bytes.NewReader(answer.Body))
+	exact.UseNumber()
+	if err := exact.Decode(&o); err != nil {
+		return nil, err
 	}
 	dropSecrets(p.kind.Fields, o)
 	if id := o["id"]; p.id != "" && id != p.id {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/text"
 )
@@ -297,6 +298,44 @@ func TestSecretsDropped(t *testing.T) {
 	}
 	dropSecrets(fields, nil)
 	dropSecrets(fields, raw{"channel": "odd", "headers": raw{"value": 1}})
+}
+
+// TestFindApps: a list of apps that isn't whole is an error: what is not on it would be
+// made a second time.
+func TestFindApps(t *testing.T) {
+	type answers = []http.HandlerFunc
+	next := func(body, after string) http.HandlerFunc {
+		return reply(200, body, "Link", `<http://acme.okta.com/api/v1/apps?after=`+after+`>; rel="next"`)
+	}
+	app := func(id string) string { return fmt.Sprintf(`[{"id":%q,"label":"reconciler","status":"ACTIVE"}]`, id) }
+	for name, tt := range map[string]struct {
+		steps answers
+		n     int
+		err   string
+	}{
+		"whole":       {answers{next("[]", "a"), next(app("0oa1"), "b"), reply(200, app("0oa2"))}, 2, ""},
+		"null":        {answers{reply(200, "null")}, 0, "listing the org's apps: the answer is null instead of a list"},
+		"null, later": {answers{next("[]", "a"), reply(200, "null")}, 0, "listing the org's apps: the answer is null instead of a list"},
+		"a circle":    {answers{next(app("0oa1"), "a")}, 0, "listing the org's apps: the pages go in circles: the next one was read before"},
+		"another host": {answers{reply(200, "[]", "Link", `<https://evil.example/api/v1/apps>; rel="next"`)}, 0,
+			`listing the org's apps: the next page is on "https://evil.example", not on "http://acme.okta.com", and is not followed`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, newAPI(t).on("GET /api/v1/apps", tt.steps...), nil)
+				apps, err := c.Apps(acme, Credentials{
+					Key: func() (auth.Key, error) { return auth.Key{}, nil }, Token: func() (string, error) { return "00token", nil },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				found, err := apps.Find(t.Context(), "reconciler")
+				if message(err) != tt.err || len(found) != tt.n {
+					t.Error(found, err)
+				}
+			})
+		})
+	}
 }
 
 // TestNoWayIn: why there are no credentials is the error, and nothing is sent with none.
