@@ -37,9 +37,33 @@ func init() {
 		k.keyPath = splitPath(k.Key)
 		k.index = indexOf(k.Fields)
 		k.names = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.names })
+		k.ignored = ignored(k.index)
 		byName[k.Name] = k
 	}
 }
+
+// identifying are the read-only fields that tell what an object is.
+var identifying = []string{"id", "type", "system", "priority"}
+
+// ignored returns the names of the fields that comparing doesn't look at.
+func ignored(index map[string]*Field) map[string]bool {
+	names := map[string]bool{}
+	for name, f := range index {
+		decided := !slices.Contains(identifying, name)
+		for ; f != nil; f = f.next {
+			decided = decided && f.ReadOnly && !f.Echo
+		}
+		if decided {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// Ignored reports whether a field of an object as the API returns it plays no part in
+// comparing: without it, Ident, KeyOf, Undeclarable and Decode return the same. Such
+// fields, links above all, are most of what an answer consists of.
+func (k *Kind) Ignored(field string) bool { return k.ignored[field] }
 
 // indexOf returns the fields by their names, and prepares those below them. Fields of
 // one name are linked in their order.

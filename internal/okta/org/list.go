@@ -53,6 +53,9 @@ func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
 		return nil, err
 	}
 	r := &lister{session: s, kind: l.kind, ids: map[string]bool{}, visited: map[string]bool{}}
+	if l.compared {
+		r.skip = l.kind.Ignored
+	}
 	all, err := r.read(ctx, p)
 	// What a list is filtered by is not always heeded.
 	return slices.DeleteFunc(all, func(o raw) bool {
@@ -65,6 +68,7 @@ func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
 type lister struct {
 	*session
 	kind    *objects.Kind
+	skip    func(field string) bool // the fields that are left out; nil leaves out none
 	ids     map[string]bool
 	visited map[string]bool
 	barren  int
@@ -104,7 +108,7 @@ func (l *lister) page(ctx context.Context, p place, at *url.URL) (page []raw, ne
 	var answer *rest.Answer
 	call.Read = func(a *rest.Answer) (err error) {
 		answer = a
-		page, err = rest.Decode[[]raw](a)
+		page, err = decodeList(a, l.skip)
 		for _, o := range page {
 			dropSecrets(l.kind.Fields, o)
 		}
