@@ -128,6 +128,16 @@ func (l *lister) page(ctx context.Context, p place, at *url.URL) (page []raw, ne
 	return page, next, err
 }
 
+// decodeList returns the objects of an answer without the fields that skip selects.
+func decodeList(a *rest.Answer, skip func(field string) bool) ([]raw, error) {
+	if a.Cut == nil {
+		if list, ok := objects.ParseList(a.Body, skip); ok {
+			return list, nil
+		}
+	}
+	return rest.Decode[[]raw](a) // for its error
+}
+
 // check refuses objects that can't be told apart.
 func (l *lister) check(page []raw) error {
 	l.barren++

@@ -1,52 +1,40 @@
-package org
+package objects
 
 import (
 	"bytes"
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
-
-	"reconciler/internal/okta/rest"
 )
 
-// decodeList returns the objects of an answer as rest.Decode does, without the fields
-// that skip selects; nil selects none. Most of an answer are links and dates, and to have
-// values made of them takes longer than anything else that is done with the answer.
-//
-// What is no list of objects is left to rest.Decode, for its errors.
-func decodeList(a *rest.Answer, skip func(field string) bool) ([]raw, error) {
-	if a.Cut == nil && json.Valid(a.Body) {
-		d := decoder{text: a.Body, skip: skip, names: map[string]string{}}
-		if list, ok := d.list(); ok {
-			return list, nil
-		}
+// ParseList returns the objects of a list in JSON as encoding/json does, without their
+// fields that skip selects; nil selects none. It is false if data is no list of objects:
+// encoding/json has an error for that. Most of an answer are links and dates, and to make
+// values of them takes longer than anything else that is done with it.
+func ParseList(data []byte, skip func(field string) bool) (list []map[string]any, ok bool) {
+	if !json.Valid(data) {
+		return nil, false
 	}
-	list, err := rest.Decode[[]raw](a)
-	for _, o := range list {
-		for name := range o {
-			if skip != nil && skip(name) {
-				delete(o, name)
-			}
-		}
-	}
-	return list, err
+	d := decoder{text: data, skip: skip, names: map[string]string{}}
+	return d.list()
 }
 
 // decoder makes values of JSON that was found to be valid, so that it has only to tell
 // values apart and to find where they end. It returns what encoding/json does, and
 // reports false where that would return an error.
 type decoder struct {
-	text  []byte // the rest
+	text  []byte
+	at    int // what comes next in text
 	skip  func(field string) bool
 	names map[string]string // of fields, so that those of all objects are the same strings
 }
 
 // list returns a list of objects.
-func (d *decoder) list() ([]raw, bool) {
+func (d *decoder) list() ([]map[string]any, bool) {
 	if d.next() != '[' {
 		return nil, false
 	}
-	list := []raw{}
+	list := []map[string]any{}
 	for d.another(']') {
 		if d.next() != '{' {
 			return nil, false
@@ -60,34 +48,36 @@ func (d *decoder) list() ([]raw, bool) {
 	return list, true
 }
 
-// next returns the first byte of the next token.
+// next passes spaces, and returns the first byte of the next token.
 func (d *decoder) next() byte {
-	i := 0
-	for d.text[i] == ' ' || d.text[i] == '\n' || d.text[i] == '\t' || d.text[i] == '\r' {
-		i++
+	for {
+		switch c := d.text[d.at]; c {
+		case ' ', '\n', '\t', '\r':
+			d.at++
+		default:
+			return c
+		}
 	}
-	d.text = d.text[i:]
-	return d.text[0]
 }
 
-// another takes the bracket or the comma at the beginning of the rest, which comes before
-// each element of a list or a mapping, and reports whether an element follows. If not, it
-// takes the closing bracket as well.
+// another passes what stands before an element of a list or a mapping, which is the
+// opening bracket or a comma, and reports whether there is an element. If there is none,
+// it passes the closing bracket as well.
 func (d *decoder) another(closing byte) bool {
 	first := d.next()
 	if first != closing {
-		d.text = d.text[1:]
+		d.at++
 	}
 	if first == ',' || d.next() != closing {
 		return true
 	}
-	d.text = d.text[1:]
+	d.at++
 	return false
 }
 
 // object returns a mapping without the fields that skip selects.
-func (d *decoder) object(skip func(field string) bool) (raw, bool) {
-	o := raw{}
+func (d *decoder) object(skip func(field string) bool) (map[string]any, bool) {
+	o := map[string]any{}
 	for d.another('}') {
 		d.next()
 		name, ok := d.name()
@@ -95,7 +85,7 @@ func (d *decoder) object(skip func(field string) bool) (raw, bool) {
 			return nil, false
 		}
 		d.next()
-		d.text = d.text[1:] // the colon
+		d.at++ // the colon
 		if skip != nil && skip(name) {
 			d.pass()
 			continue
@@ -144,11 +134,10 @@ func (d *decoder) name() (string, bool) {
 	if !plain {
 		return unquote(quoted)
 	}
-	unquoted := quoted[1 : len(quoted)-1]
-	name, ok := d.names[string(unquoted)] // makes no string
+	name, ok := d.names[string(quoted)] // makes no string
 	if !ok {
-		name = string(unquoted)
-		d.names[name] = name
+		name = string(quoted[1 : len(quoted)-1])
+		d.names[string(quoted)] = name
 	}
 	return name, true
 }
@@ -162,22 +151,23 @@ func (d *decoder) string() (string, bool) {
 	return string(quoted[1 : len(quoted)-1]), true
 }
 
-// unquote returns the string that stands for text which isn't plain.
+// unquote returns the string that is meant by one which isn't plain.
 func unquote(quoted []byte) (s string, ok bool) {
 	err := json.Unmarshal(quoted, &s)
 	return s, err == nil
 }
 
-// quoted takes a string with its quotation marks. It is plain if what stands between
-// them is the string itself.
+// quoted passes a string, and returns it with its quotation marks. It is plain if it
+// stands for itself.
 func (d *decoder) quoted() (quoted []byte, plain bool) {
-	end := 1 + bytes.IndexByte(d.text[1:], '"')
-	plain = bytes.IndexByte(d.text[:end], '\\') < 0
-	for !plain && escaped(d.text[:end]) {
-		end += 1 + bytes.IndexByte(d.text[end+1:], '"')
+	text := d.text[d.at:]
+	end := 1 + bytes.IndexByte(text[1:], '"')
+	plain = bytes.IndexByte(text[:end], '\\') < 0
+	for !plain && escaped(text[:end]) {
+		end += 1 + bytes.IndexByte(text[end+1:], '"')
 	}
-	quoted, d.text = d.text[:end+1], d.text[end+1:]
-	return quoted, plain && utf8.Valid(quoted)
+	d.at += end + 1
+	return text[:end+1], plain && utf8.Valid(text[:end])
 }
 
 // escaped reports whether what follows text has a backslash before it that stands for
@@ -186,18 +176,16 @@ func escaped(text []byte) bool {
 	return (len(text)-len(bytes.TrimRight(text, `\`)))%2 == 1
 }
 
-// literal takes null, true, false or a number.
+// literal passes null, true, false or a number, and returns it.
 func (d *decoder) literal() []byte {
-	end := 0
-	for c := d.text[0]; c != ',' && c != ']' && c != '}' && c > ' '; c = d.text[end] {
-		end++
+	start := d.at
+	for c := d.text[start]; c != ',' && c != ']' && c != '}' && c > ' '; c = d.text[d.at] {
+		d.at++
 	}
-	literal := d.text[:end]
-	d.text = d.text[end:]
-	return literal
+	return d.text[start:d.at]
 }
 
-// pass takes a value, and makes nothing of it.
+// pass passes a value.
 func (d *decoder) pass() {
 	for depth := 0; ; {
 		switch d.next() {
@@ -205,12 +193,12 @@ func (d *decoder) pass() {
 			d.quoted()
 		case '{', '[':
 			depth++
-			d.text = d.text[1:]
+			d.at++
 		case '}', ']':
 			depth--
-			d.text = d.text[1:]
+			d.at++
 		case ',', ':':
-			d.text = d.text[1:]
+			d.at++
 		default:
 			d.literal()
 		}
