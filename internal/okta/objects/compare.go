@@ -168,7 +168,7 @@ func (c *comparer) unambiguous(o *Object, p *place) error {
 		return nil
 	}
 	var reasons []string
-	eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, func(kind, name string) {
+	eachReference(o.Ref.Kind.Fields, o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, func(kind, name string) {
 		if why := c.leadsNowhere(Ref{Kind: ByName(kind), Name: name}); name != "" && why != "" {
 			reasons = append(reasons, why)
 		}
