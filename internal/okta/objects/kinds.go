@@ -30,6 +30,9 @@ var all = []*Kind{
 // byName has the kinds by their names.
 var byName = map[string]*Kind{}
 
+// fieldNames has the names of all fields, so that they need not be made for each object.
+var fieldNames = map[string]string{}
+
 func init() {
 	for i, k := range all {
 		k.order = i
@@ -72,6 +75,7 @@ func indexOf(fields []Field) map[string]*Field {
 	for i := len(fields) - 1; i >= 0; i-- {
 		f := &fields[i]
 		f.prepare()
+		fieldNames[f.Name] = f.Name
 		f.next = index[f.Name]
 		index[f.Name] = f
 	}

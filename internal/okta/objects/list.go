@@ -15,7 +15,7 @@ func ParseList(data []byte, skip func(field string) bool) (list []map[string]any
 	if !json.Valid(data) {
 		return nil, false
 	}
-	d := decoder{text: data, skip: skip, names: map[string]string{}}
+	d := decoder{text: data, skip: skip}
 	return d.list()
 }
 
@@ -23,10 +23,9 @@ func ParseList(data []byte, skip func(field string) bool) (list []map[string]any
 // values apart and to find where they end. It returns what encoding/json does, and
 // reports false where that would return an error.
 type decoder struct {
-	text  []byte
-	at    int // what comes next in text
-	skip  func(field string) bool
-	names map[string]string // of fields, so that those of all objects are the same strings
+	text []byte
+	at   int // what comes next in text
+	skip func(field string) bool
 }
 
 // list returns a list of objects.
@@ -134,12 +133,11 @@ func (d *decoder) name() (string, bool) {
 	if !plain {
 		return unquote(quoted)
 	}
-	name, ok := d.names[string(quoted)] // makes no string
-	if !ok {
-		name = string(quoted[1 : len(quoted)-1])
-		d.names[string(quoted)] = name
+	unquoted := quoted[1 : len(quoted)-1]
+	if name, ok := fieldNames[string(unquoted)]; ok { // makes no string
+		return name, true
 	}
-	return name, true
+	return string(unquoted), true
 }
 
 // string returns a string.
