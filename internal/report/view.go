@@ -40,6 +40,8 @@ type view struct {
 	// Review is set in a review that has not been applied; Groups, Kinds and
 	// Unfixable are empty then.
 	Review *review
+
+	most int // maxShown
 }
 
 // What the lists beside the changes contain.
@@ -71,6 +73,8 @@ type entry struct {
 	Shared   bool
 	Changes  []change
 	Severity severity
+	// Left is how many of the changes limit has left out.
+	Left int
 }
 
 // Head returns the names of the orgs if they are few, and their number otherwise.
@@ -224,6 +228,7 @@ func newView(d Data) *view {
 		Signer:   visible(p.Signer),
 		Digest:   visible(p.Digest),
 		Applied:  d.Result != nil && len(p.Changes) > 0,
+		most:     maxShown,
 	}
 	if d.Result != nil && d.Result.Interrupted {
 		v.Interrupted = interruptedText
@@ -319,10 +324,21 @@ type section struct {
 	Title  string
 	Open   bool
 	Groups []entry
+	// Where is where all of its changes are, and Left what Groups leave out.
+	Where string
+	Left  remainder
 }
 
-// Sections returns the changes as sections.
-func (v *view) Sections() []section { return sections(v.Groups) }
+// Sections returns the changes as sections of bounded length.
+func (v *view) Sections() []section {
+	all := sections(v.Groups)
+	for i := range all {
+		s := &all[i]
+		s.Where = where(s.Groups)
+		s.Groups, s.Left = limit(s.Groups, v.most)
+	}
+	return all
+}
 
 // sections orders the changes by severity.
 func sections(groups []entry) []section {

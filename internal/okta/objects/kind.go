@@ -53,6 +53,7 @@ type Kind struct {
 	names   bool // a field refers to objects
 	named   bool // a field of some kind refers to objects of this one
 	unique  bool // a field is Unique
+	ignored map[string]bool
 }
 
 // API is how the objects of a kind are read and written.
@@ -210,7 +211,8 @@ type Oddities struct {
 	// was read, or nil for a new object.
 	Send func(ref Ref, raw, body map[string]any)
 	// Origin, where not nil, returns whether Okta made an object, and whether it is of
-	// this kind at all. Without it, the field "system" says the former.
+	// this kind at all. Without it, the field "system" says the former. Of the fields
+	// that can't be declared, it may look at those that are never Ignored.
 	Origin func(raw map[string]any) (system, ours bool)
 }
 

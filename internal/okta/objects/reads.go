@@ -10,7 +10,7 @@ func ReadsOf(all []*Object) Reads {
 		r.object(o.Ref)
 		if !o.Absent {
 			r.status(o.Ref, o.Body["status"])
-			eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
+			eachReference(o.Ref.Kind.Fields, o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
 		}
 	}
 	return r.reads()
@@ -216,9 +216,13 @@ func (r *reader) reads() Reads {
 
 // eachReference calls visit for each reference below m, with the kind and the name. For
 // a field that names nothing the name is empty.
-func eachReference(index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
-	for name, v := range m {
-		if f := pick(index, typ, name, v); f != nil && f.names {
+func eachReference(fields []Field, index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
+	for i := range fields {
+		f := &fields[i]
+		if !f.names {
+			continue
+		}
+		if v, there := m[f.Name]; there && pick(index, typ, f.Name, v) == f {
 			f.eachReference(typ, v, visit)
 		}
 	}
@@ -227,7 +231,7 @@ func eachReference(index map[string]*Field, typ string, m map[string]any, visit 
 func (f *Field) eachReference(typ string, v any, visit func(kind, name string)) {
 	switch v := v.(type) {
 	case map[string]any:
-		eachReference(f.index, typ, v, visit)
+		eachReference(f.Fields, f.index, typ, v, visit)
 		return
 	case []any:
 		if f.Elem == nil {

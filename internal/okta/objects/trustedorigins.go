@@ -29,7 +29,9 @@ var trustedOrigins = &Kind{
 	Oddities: Oddities{
 		Normalize: func(body map[string]any) {
 			if s, ok := body["origin"].(string); ok {
-				body["origin"] = normalOrigin(s)
+				if normal := normalOrigin(s); normal != s {
+					body["origin"] = normal
+				}
 			}
 		},
 		Key: normalOrigin,
@@ -66,9 +68,9 @@ func normalOrigin(s string) string {
 	if !ok {
 		return s
 	}
-	host, path, more := strings.Cut(rest, "/")
-	if more {
-		path = "/" + path
+	host, _, _ := strings.Cut(rest, "/")
+	if strings.ToLower(scheme) == scheme && strings.ToLower(host) == host { // as most are
+		return s
 	}
-	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + path
+	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + rest[len(host):]
 }

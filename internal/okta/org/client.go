@@ -246,6 +246,21 @@ func (s *site) credentials(ctx context.Context, target objects.Target, scopes []
 	return func(base http.RoundTripper) http.RoundTripper { return client.Transport(base, s.home, scopes...) }, nil
 }
 
+// prepare has signed what a token call for a declared service app needs, while the org
+// is asked who it is. What goes wrong here does so again when the token is asked for.
+func (s *site) prepare(target objects.Target, kinds []*objects.Kind) {
+	if target.ClientID == "" || len(kinds) == 0 {
+		return
+	}
+	got, err := s.opts.Credentials(target)
+	if err != nil || got.ClientID == "" {
+		return
+	}
+	if client, err := s.app(got); err == nil {
+		client.Prepare(scopes(kinds, ".read")...)
+	}
+}
+
 // app returns the client of the service app, the same as long as the app is the same.
 func (s *site) app(got Credentials) (*auth.Client, error) {
 	s.mu.Lock()

@@ -2,6 +2,11 @@ package org
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,6 +81,56 @@ func TestWrongOrg(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSignedAhead: for a declared service app, the token call is signed while the org is
+// asked who it is, and nothing of it is sent to an org that is another one.
+func TestSignedAhead(t *testing.T) {
+	for _, id := range []string{acme.OrgID, "00o2"} {
+		signed := make(chan struct{})
+		a := newAPI(t).on(zonesPath, reply(200, "[]")).
+			on("POST /oauth2/v1/token", reply(200, `{"token_type":"Bearer","access_token":"t","expires_in":3600}`)).
+			on("GET /.well-known/okta-organization", func(w http.ResponseWriter, r *http.Request) {
+				<-signed // else this waits for ever
+				reply(200, fmt.Sprintf(`{"id":%q,"pipeline":"idx"}`, id))(w, r)
+			})
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := auth.ParsePrivateKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newClient(t, a, func(o *Options) {
+			o.Credentials = func(target objects.Target) (Credentials, error) {
+				return Credentials{ClientID: target.ClientID, KeyID: "k", Key: func() (auth.Key, error) {
+					defer close(signed) // panics if it is signed twice
+					return key, nil
+				}}, nil
+			}
+		})
+		target := acme
+		target.ClientID = "0oa1"
+		_, err = c.Read(t.Context(), target, reads("networkZones"))
+		want := []string{"POST /oauth2/v1/token", "GET /api/v1/zones?limit=200"}
+		if id != acme.OrgID {
+			want = nil
+		}
+		var got []string
+		for _, call := range a.sent() {
+			method, rest, _ := strings.Cut(call, " ")
+			path, _, _ := strings.Cut(rest, " ")
+			got = append(got, method+" "+path)
+		}
+		if (err == nil) != (id == acme.OrgID) || !slices.Equal(got, want) {
+			t.Errorf("%s: sent %q, %v", id, got, err)
+		}
 	}
 }
 
