@@ -101,11 +101,12 @@ func (u *runner) keepDrift(record *reconcile.Record, result *apply.Result, drift
 	reconcile.SetCauses(drift, open)
 }
 
-// logUnknown logs the orgs that can't be read now, and could before.
+// logUnknown logs the orgs that can't be read now, and could before, or could not for
+// another reason.
 func (u *runner) logUnknown(all []diff.Unknown) {
 	all = slices.DeleteFunc(slices.Clone(all), func(o diff.Unknown) bool {
-		part, known := u.logged.unknown[o.Org]
-		return known && part == o.Part
+		before, known := u.logged.unknown[o.Org]
+		return known && before.Part == o.Part && before.Error == o.Error
 	})
 	few(len(all), func(i int) {
 		o := &all[i]
@@ -113,7 +114,7 @@ func (u *runner) logUnknown(all []diff.Unknown) {
 		if o.Part == diff.PartConfiguration {
 			msg = "the org's configuration can't be read, and is left alone"
 		}
-		u.log.Warn(msg, "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
+		u.log.Warn(msg, append([]any{"org", o.Org, "orgID", o.OrgID}, nonEmpty("error", o.Reason(), "hint", o.Hint)...)...)
 	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 }
 

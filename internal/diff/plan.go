@@ -322,6 +322,8 @@ type Unknown struct {
 	// ErrorID is what Okta Support asks for, for reports and logs: it differs each
 	// time, and so is no part of the plan.
 	ErrorID string `json:"-"`
+	// Hint is what to do about the error; empty if nothing is known.
+	Hint string `json:"-"`
 }
 
 // Reason returns the error, and the id that Okta gave it.

@@ -235,11 +235,12 @@ func (e *examination) all(ctx context.Context, checks []*check) iter.Seq[Check] 
 // within does one check in the time that it has. One that doesn't stop then,
 // because the operating system doesn't answer, is left behind.
 func (e *examination) within(ctx context.Context, c *check) Check {
-	limited, cancel := context.WithTimeout(ctx, e.opts.Timeout)
-	if c.long {
-		limited, cancel = context.WithCancel(ctx)
+	limited := ctx
+	if !c.long {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, e.opts.Timeout)
+		defer cancel()
 	}
-	defer cancel()
 	found := make(chan Check, 1)
 	go func() { found <- c.look(limited) }()
 	var r Check

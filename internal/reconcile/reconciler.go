@@ -41,7 +41,7 @@ type Options struct {
 	// Commands are the command lines that hints about the journal name.
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API, and OrgObserver those of the orgs'
-	// own APIs; nil is allowed.
+	// own APIs, each with those for its tokens; nil is allowed.
 	Observer    aerial.Observer
 	OrgObserver rest.Observer
 	// Every is for how long the configuration of an org counts once it was read; 0
@@ -505,9 +505,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Logger:      r.log,
 	}
 	if hasObjects(plan) {
-		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
+		opts.Concurrency = r.configurations.concurrency
 		opts.Done = func(c diff.Change, o apply.Outcome) {
-			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
+			if c.Kind != "" && o.Result != apply.Blocked { // of one that was skipped, a part may be made
 				r.configurations.forget(c.OrgID)
 			}
 			if o.Result == apply.Applied {
