@@ -336,9 +336,6 @@ func aboutObject(d *systemlog.Drift, kind, parent, object string) {
 	d.Types = api.Events
 	d.Paths = []string{api.Collection}
 	if ref.Kind.Setting {
-		if api.WritePath != "" {
-			d.Paths = append(d.Paths, api.WritePath)
-		}
 		for i := range ref.Kind.Fields {
 			for _, a := range ref.Kind.Fields[i].Actions {
 				d.Paths = append(d.Paths, a.Path)
