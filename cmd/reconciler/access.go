@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,7 @@ const defaultRole config.Role = "ORG_ADMIN"
 // accessFlags are the flags of access.
 type accessFlags struct {
 	role, manifests, tokenFile string
+	wait                       time.Duration
 }
 
 func (a *app) accessCommand() *cobra.Command {
@@ -63,6 +65,7 @@ Exit codes: 0 the service app works; 1 on errors; 3 writes to the org are held.`
 	setValues(cmd.Flags(), "role", defaultRole.Values())
 	cmd.Flags().StringVar(&flags.manifests, "manifests", "", "read manifests from the file or folder `PATH` instead of the config's")
 	cmd.Flags().StringVar(&flags.tokenFile, "token-file", "", "read the API token of a super admin of the org from `FILE` (- for stdin)")
+	addWait(cmd.Flags(), &flags.wait)
 	return cmd
 }
 
@@ -85,7 +88,7 @@ func (a *app) access(ctx context.Context, domain string, flags *accessFlags) err
 	if req.Token, err = a.givenToken(flags.tokenFile); err != nil {
 		return err
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{Logger: logger, Commands: journalCommands})
+	j := journal.New(cfg.State.Dir, journal.Options{Logger: logger, Commands: commandsOf("access")})
 	defer j.Close()
 	if req.Declared, err = a.declaredOrg(ctx, cfg, j, domain, flags.manifests); err != nil {
 		return err
@@ -97,12 +100,11 @@ func (a *app) access(ctx context.Context, domain string, flags *accessFlags) err
 	if err != nil {
 		return err
 	}
-	w, err := j.Lock()
-	if err != nil {
+	var clientID string
+	err = a.locked(ctx, j, flags.wait, func(ctx context.Context, w *journal.Writer) error {
+		clientID, err = in.Obtain(ctx, w, req)
 		return err
-	}
-	defer w.Unlock()
-	clientID, err := in.Obtain(ctx, w, req)
+	})
 	a.recordAction(cfg, accessEntry(domain, clientID, err))
 	var held *reconcile.HeldError
 	switch {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,7 @@ var journalCommands = journal.Commands{
 
 func (a *app) acknowledgeCommand() *cobra.Command {
 	var lost, forget bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "acknowledge {DOMAIN [--forget] | --journal}",
 		Short: "End the alarm that a new org's token was lost",
@@ -29,7 +32,7 @@ damaged and set aside. With --forget, make the journal forget that it created an
 org that was deleted since, so that the org can be created again. The journal
 records who ran this.`,
 		Args: atMostOne("DOMAIN"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if forget && (lost || len(args) == 0) {
 				return errors.New("--forget needs a DOMAIN and can't be combined with --journal")
 			}
@@ -43,7 +46,7 @@ records who ran this.`,
 			defer j.Close()
 			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
 			if lost {
-				err := a.acknowledgeLoss(j, by)
+				err := a.acknowledgeLoss(cmd.Context(), j, by, wait)
 				if err == nil {
 					a.recordAction(cfg, history.Entry{Action: "acknowledge", Reason: "the loss of the journal"})
 				}
@@ -51,7 +54,7 @@ records who ran this.`,
 			}
 			key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(args[0])}
 			if forget {
-				err := a.forgetCreation(j, key, by)
+				err := a.forgetCreation(cmd.Context(), j, key, by, wait)
 				if err == nil {
 					a.recordAction(cfg, history.Entry{Action: "acknowledge", Org: key.Domain, Reason: "the creation of the org is forgotten"})
 				}
@@ -67,13 +70,14 @@ records who ran this.`,
 	}
 	cmd.Flags().BoolVar(&lost, "journal", false, "end the alarm that the journal was damaged and set aside")
 	cmd.Flags().BoolVar(&forget, "forget", false, "forget that the org was created, because it was deleted since")
+	addWait(cmd.Flags(), &wait)
 	return cmd
 }
 
 // acknowledgeLoss begins a new journal where there is none that can be used: a
 // damaged one is set aside first. Runs would do that, but where signed commits are
 // wanted, they wait for the acknowledgment.
-func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
+func (a *app) acknowledgeLoss(ctx context.Context, j *journal.Journal, by string, wait time.Duration) error {
 	exists, err := j.Exists()
 	if err == nil && exists {
 		loss, err := j.Loss()
@@ -86,11 +90,7 @@ func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
 	err = j.AcknowledgeLoss(by)
 	if errors.Is(err, journal.ErrDamaged) {
 		damaged = true
-		var w *journal.Writer
-		if w, err = j.Lock(); err == nil {
-			defer w.Unlock()
-			err = j.AcknowledgeLoss(by)
-		}
+		err = a.locked(ctx, j, wait, func(context.Context, *journal.Writer) error { return j.AcknowledgeLoss(by) })
 	}
 	if err != nil {
 		return err
@@ -104,15 +104,10 @@ func (a *app) acknowledgeLoss(j *journal.Journal, by string) error {
 }
 
 // forgetCreation locks the journal: no process must be creating the org.
-func (a *app) forgetCreation(j *journal.Journal, key journal.Key, by string) error {
-	w, err := j.Lock()
-	if err != nil {
+func (a *app) forgetCreation(ctx context.Context, j *journal.Journal, key journal.Key, by string, wait time.Duration) error {
+	if err := a.locked(ctx, j, wait, func(_ context.Context, w *journal.Writer) error { return w.Forget(key, by) }); err != nil {
 		return err
 	}
-	defer w.Unlock()
-	if err := w.Forget(key, by); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.out, "forgotten: the creation of %s\n", key.Domain)
+	_, err := fmt.Fprintf(a.out, "forgotten: the creation of %s\n", key.Domain)
 	return err
 }

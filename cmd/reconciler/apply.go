@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ func (a *app) applyCommand() *cobra.Command {
 	var flags planFlags
 	var yes bool
 	var digest string
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "apply [PLAN.json]",
 		Short: "Apply the manifests to the account",
@@ -34,6 +36,9 @@ With PLAN.json, as written by "diff --out json=PLAN.json", apply exactly that
 plan. It is refused if it was edited, if it is for another account, or if the
 state that it is based on has changed. If the config requires signed commits
 (` + config.KeyGitVerify + `), it must be a plan of the newest commit.
+
+While a daemon or another command writes, wait for it, at most for --wait: before the
+plan is computed, or after the answer where apply asks.
 
 Exit codes: 0 done; 1 on errors, or if no org is as declared in the end; 3 refused
 by a guard, or because the plan no longer fits, nothing was written; 4 some orgs
@@ -47,14 +52,14 @@ could not be read or written, others are as declared.`,
 				return withHint("apply asks before it writes, and stdin is not a terminal", "give --yes to apply without being asked")
 			}
 			if len(args) == 1 {
-				return a.applySaved(cmd, args[0], &flags, yes, mayAsk)
+				return a.applySaved(cmd, args[0], &flags, &applying{yes: yes, wait: wait}, mayAsk)
 			}
 			if digest == "" { // otherwise the digest is the first thing to be right
 				if err := mayAsk(); err != nil {
 					return err
 				}
 			}
-			p, err := a.prepare(&flags)
+			p, err := a.prepareWith(&flags, reconcile.Options{Manifests: flags.manifests, Commands: commandsOf(cmd.Name())})
 			if err != nil {
 				return err
 			}
@@ -62,7 +67,13 @@ could not be read or written, others are as declared.`,
 			if err := p.MayApply(); err != nil {
 				return err
 			}
-			plan, data, err := p.plan(cmd.Context())
+			w := &applying{yes: yes, wait: wait}
+			defer w.end()
+			ctx, err := a.beforePlan(cmd.Context(), p, w)
+			if err != nil {
+				return err
+			}
+			plan, data, err := p.plan(ctx)
 			if err != nil {
 				return err
 			}
@@ -73,18 +84,51 @@ could not be read or written, others are as declared.`,
 			if err := mayAsk(); err != nil {
 				return err
 			}
-			return a.apply(cmd.Context(), p, data, yes)
+			return a.apply(ctx, p, data, w)
 		},
 	}
 	flags.add(cmd.Flags())
+	addWait(cmd.Flags(), &wait)
 	cmd.Flags().StringVar(&digest, "plan-digest", "", "refuse the plan unless it has this `DIGEST`")
 	cmd.Flags().BoolVar(&yes, "yes", false, "apply without asking; required without a terminal")
 	return cmd
 }
 
+// applying is how apply asks and waits.
+type applying struct {
+	yes  bool
+	wait time.Duration
+	// done, where not nil, ends the turn to write.
+	done func()
+}
+
+func (w *applying) end() {
+	if w.done != nil {
+		w.done()
+	}
+}
+
+// beforePlan waits for the turn to write if nobody is asked: what is planned then is
+// applied at once. Nobody is kept waiting for an answer.
+func (a *app) beforePlan(ctx context.Context, p *planner, w *applying) (context.Context, error) {
+	if !w.yes {
+		return ctx, nil
+	}
+	return a.beforeWriting(ctx, p, w)
+}
+
+// beforeWriting waits for the turn to write, unless this process has it.
+func (a *app) beforeWriting(ctx context.Context, p *planner, w *applying) (_ context.Context, err error) {
+	if w.done != nil {
+		return ctx, nil
+	}
+	ctx, w.done, err = a.takeTurn(ctx, p, w.wait)
+	return ctx, err
+}
+
 // applySaved applies a plan from a file. Its manifests were read when it was
 // computed, so flags that select orgs or manifests are refused.
-func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes bool, mayAsk func() error) error {
+func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, w *applying, mayAsk func() error) error {
 	for _, name := range []string{"manifests", "org", "exclude", "selector", "plan-digest"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s does not go with a saved plan: it is applied as it is", name)
@@ -97,16 +141,21 @@ func (a *app) applySaved(cmd *cobra.Command, path string, flags *planFlags, yes 
 	if err := mayAsk(); err != nil {
 		return err
 	}
-	p, err := a.prepareWith(flags, reconcile.Options{NoManifests: true})
+	p, err := a.prepareWith(flags, reconcile.Options{NoManifests: true, Commands: commandsOf(cmd.Name())})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	plan, err := p.Recheck(cmd.Context(), saved)
+	defer w.end()
+	ctx, err := a.beforePlan(cmd.Context(), p, w)
+	if err != nil {
+		return err
+	}
+	plan, err := p.Recheck(ctx, saved)
 	if err != nil {
 		return a.refuseStale(err)
 	}
-	return a.apply(cmd.Context(), p, report.Data{Plan: plan, Saved: true}, yes)
+	return a.apply(ctx, p, report.Data{Plan: plan, Saved: true}, w)
 }
 
 // maxPlan is far more than the plan of the largest account needs.
@@ -148,7 +197,7 @@ func (a *app) refuseStale(err error) error {
 }
 
 // apply carries out the plan in data, after the user has confirmed it or with yes.
-func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool) error {
+func (a *app) apply(ctx context.Context, p *planner, data report.Data, w *applying) error {
 	plan := data.Plan
 	if len(plan.Refusals) > 0 {
 		if err := p.flags.write(a, data); err != nil {
@@ -164,10 +213,14 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		}
 		return refused{errors.New("refused by a guard; nothing was written")}
 	}
-	if !yes && writes(plan) > 0 {
+	if !w.yes && writes(plan) > 0 {
 		if err := a.confirm(ctx, plan, data); err != nil {
 			return err
 		}
+	}
+	ctx, err := a.beforeWriting(ctx, p, w)
+	if err != nil {
+		return err
 	}
 	if err := p.note(plan); err != nil {
 		return err

@@ -29,7 +29,7 @@ orgs:
 	}
 	apply := func() (int, string, string) {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), []string{"apply", "--yes", "--config", r.config, "--manifests", manifest},
+		code := run(t.Context(), []string{"apply", "--yes", "--wait", "0s", "--config", r.config, "--manifests", manifest},
 			stdio{strings.NewReader(""), &out, &errs}, []string{"RECONCILER_GUARDS_DEACTIVATION_COOLOFF=24h"})
 		return code, out.String(), errs.String()
 	}
@@ -47,7 +47,7 @@ orgs:
 		t.Fatal(err)
 	}
 	code, _, errs := apply()
-	if code != exitError || writes() > 0 || !strings.Contains(errs, "reconciler: nothing was written, because the journal could not record it: ") || !strings.Contains(errs, "\nhint: ") {
+	if code != exitError || writes() > 0 || !strings.Contains(errs, " is held by process ") || !strings.Contains(errs, "\nhint: ") {
 		t.Errorf("exit code %d after %d writes:\n%s", code, writes(), errs)
 	}
 	if err := held.Close(); err != nil {
@@ -137,7 +137,7 @@ func TestApplyThatWasOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var errs strings.Builder
-	code := finish(&errs, a.apply(t.Context(), p, data, true))
+	code := finish(&errs, a.apply(t.Context(), p, data, &applying{yes: true}))
 	if code != exitRefused || errs.String() != "reconciler: a newer commit (abababababab) came into force meanwhile; nothing was written\nhint: run again: that looks at the newest commit\n" {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}

@@ -115,7 +115,7 @@ type planner struct {
 
 // prepare checks flags and config, before any call is made.
 func (a *app) prepare(flags *planFlags) (*planner, error) {
-	return a.prepareWith(flags, reconcile.Options{Manifests: flags.manifests})
+	return a.prepareWith(flags, reconcile.Options{Manifests: flags.manifests, Commands: journalCommands})
 }
 
 func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, error) {
@@ -127,7 +127,7 @@ func (a *app) prepareWith(flags *planFlags, opts reconcile.Options) (*planner, e
 		return nil, err
 	}
 	opts.Logger = opts.Logger.With("run", a.runID)
-	opts.Environ, opts.Commands = a.environ, journalCommands
+	opts.Environ = a.environ
 	cfg, err := a.loadConfig()
 	if err != nil {
 		return nil, err

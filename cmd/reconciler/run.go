@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var once, detailed bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run as a daemon that reports drift, and with mode: apply repairs it",
@@ -19,12 +21,13 @@ func (a *app) runCommand() *cobra.Command {
 a push, read the manifests, compare them with the account, and report the
 differences or, with mode: apply, apply the plan. The daemon serves /healthz,
 /readyz, /metrics, /api/v1/status, a dashboard and the webhook on ` + config.KeyHTTPAddress + `.
-SIGTERM and SIGINT stop it gracefully. SIGHUP makes it read its config again, after
+While another daemon uses the same state folder, this one stands by, and takes over
+when that one ends. SIGTERM and SIGINT stop it gracefully. SIGHUP makes it read its config again, after
 the run that goes on; a config with a mistake is refused, and the old one stays.
 
 With --once, do a single run and exit, for an external scheduler. The config's
 schedule and ` + config.KeyHTTPAddress + ` are not used then. Exit codes of --once: 0 done; 1 on
-errors, if the newest manifests could not be used, or if no org is as declared; 2 with --detailed-exitcode,
+errors, if another process writes for longer than --wait, if the newest manifests could not be used, or if no org is as declared; 2 with --detailed-exitcode,
 if differences are left; 3 refused by a guard, nothing was written; 4 some orgs
 could not be read or written.`,
 		Args: noArgs,
@@ -32,11 +35,21 @@ could not be read or written.`,
 			if detailed && !once {
 				return errors.New("--detailed-exitcode requires --once")
 			}
+			if cmd.Flags().Changed("wait") && !once {
+				return errors.New("--wait requires --once: the daemon waits for as long as it has to")
+			}
+			waiting, err := a.waitOptions(wait)
+			if err != nil {
+				return err
+			}
 			logger, err := a.logger()
 			if err != nil {
 				return err
 			}
-			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands, By: a.invoker(), Command: "run"}
+			opts := daemon.RunOptions{
+				Logger: logger, Version: versionString(), Environ: a.environ, Commands: commandsOf(cmd.Name()), Wait: waiting,
+				By: a.invoker(), Command: "run",
+			}
 			if once {
 				opts.Command = "run --once"
 			}
@@ -58,6 +71,8 @@ could not be read or written.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "do one run and exit")
+	addWait(cmd.Flags(), &wait)
+	cmd.Flags().Lookup("wait").Usage = "with --once: " + cmd.Flags().Lookup("wait").Usage
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "with --once: exit with 2 if differences are left")
 	return cmd
 }

@@ -147,6 +147,9 @@ func readyPart(s *daemon.Status) *part {
 		p.line("ready", "yes")
 	} else {
 		p.rank = rankSevere
+		if s.StandingBy != nil {
+			p.rank = rankWarning
+		}
 		p.line("ready", "no: %s", s.NotReady)
 	}
 	return p
@@ -179,6 +182,10 @@ func lastRunPart(s *daemon.Status) *part {
 
 func nextRunPart(s *daemon.Status) *part {
 	p := &part{rank: rankUsual}
+	if s.WaitingFor != nil {
+		p.rank = rankWarning
+		p.line("next run", "waits for %v", s.WaitingFor)
+	}
 	if s.NextRun != nil {
 		p.line("next run", "%s, in %s", s.NextRun.Format(time.RFC3339), ago(*s.NextRun, s.Now))
 	}

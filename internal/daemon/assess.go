@@ -17,6 +17,8 @@ type State string
 const (
 	// StateStarting: no run has ended yet.
 	StateStarting State = "starting"
+	// StateStandby: another daemon leads.
+	StateStandby State = "standby"
 	// StateNotReady: /readyz says no, as for a success that is long ago.
 	StateNotReady State = "not-ready"
 	// StateAlarm: there is an alarm that nobody has acknowledged.
@@ -46,6 +48,8 @@ func (s *Status) assess() {
 		last = State(s.LastRun.Result)
 	}
 	switch {
+	case s.StandingBy != nil:
+		add(StateStandby, Trouble{false, s.NotReady, "it takes over within 15 seconds when that one ends"})
 	case s.LastRun == nil && !s.Ready:
 		s.State = StateStarting
 	case !s.Ready:
@@ -67,6 +71,9 @@ func (s *Status) assess() {
 	}
 	if c := s.Config.Refused; c != nil {
 		add(last, Trouble{false, "the config that was read last is refused, and the one before is in force: " + c.Error, c.Hint})
+	}
+	if s.WaitingFor != nil {
+		add(last, Trouble{false, fmt.Sprintf("the next run waits for %v", s.WaitingFor), ""})
 	}
 	if s.Outdated != "" {
 		add(last, Trouble{false, s.Outdated, ""})

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,18 +30,64 @@ const (
 // the config, such as 127.0.0.1:8080, or the URL of a daemon behind a proxy. An
 // address of all interfaces is reached on loopback. The error has a hint.
 func FetchStatus(ctx context.Context, address string) (*Status, error) {
+	var s Status
+	if err := call(ctx, address, http.MethodGet, nil, &s, "api", "v1", "status"); err != nil {
+		return nil, err
+	}
+	if s.Version != StatusVersion {
+		base, err := statusURL(address)
+		if err != nil {
+			return nil, err
+		}
+		return nil, notADaemon(base, fmt.Errorf("the answer is a status of version %d, and this program knows %d", s.Version, StatusVersion))
+	}
+	return &s, nil
+}
+
+// RequestRun asks a daemon to run now, and returns the id of the run. by says who asks.
+// The address is as for FetchStatus.
+func RequestRun(ctx context.Context, address, by string) (id string, err error) {
+	var accepted RunAccepted
+	err = call(ctx, address, http.MethodPost, RunRequest{By: by}, &accepted, "api", "v1", "runs")
+	return accepted.ID, err
+}
+
+// FetchRun returns what a daemon knows of a run. The address is as for FetchStatus.
+func FetchRun(ctx context.Context, address, id string) (*RunInfo, error) {
+	var info RunInfo
+	if err := call(ctx, address, http.MethodGet, nil, &info, "api", "v1", "runs", id); err != nil {
+		return nil, err
+	}
+	if info.State == RunEnded && info.RunRecord == nil || info.State != RunEnded && info.State != RunQueued && info.State != RunRunning {
+		return nil, fmt.Errorf("the daemon answers with the state %q of run %s, which this program doesn't know", info.State, id)
+	}
+	return &info, nil
+}
+
+// call calls an endpoint of a daemon, with body as JSON where it isn't nil, and reads
+// the answer.
+func call(ctx context.Context, address, method string, body, answer any, path ...string) error {
 	base, err := statusURL(address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api", "v1", "status").String(), nil)
+	var sent bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base.JoinPath(path...).String(), &sent)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", web.UserAgent(ctx))
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.GetProxyConnectHeader = web.ProxyHeader
 	defer transport.CloseIdleConnections()
@@ -50,31 +97,31 @@ func FetchStatus(ctx context.Context, address string) (*Status, error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, noAnswer(base, err)
+		return noAnswer(base, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, notADaemon(base, fmt.Errorf("the answer is %s", resp.Status))
-	}
-	return readStatus(base, resp.Body)
+	return readAnswer(base, resp, answer)
 }
 
-func readStatus(base *url.URL, body io.Reader) (*Status, error) {
-	data, err := io.ReadAll(io.LimitReader(body, maxStatus+1))
+func readAnswer(base *url.URL, resp *http.Response, answer any) error {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus+1))
 	if err != nil {
-		return nil, noAnswer(base, err)
+		return noAnswer(base, err)
 	}
 	if len(data) > maxStatus {
-		return nil, notADaemon(base, fmt.Errorf("the answer is longer than %d MB", maxStatus>>20))
+		return notADaemon(base, fmt.Errorf("the answer is longer than %d MB", maxStatus>>20))
 	}
-	var s Status
-	if err := json.Unmarshal(data, &s); err != nil {
-		return nil, notADaemon(base, errors.New("the answer is no status"))
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		var e APIError
+		if json.Unmarshal(data, &e) == nil && e.Error != "" {
+			return text.WithHint(fmt.Errorf("the daemon on %s refuses: %s", base, text.OneLine(e.Error, 500)), text.OneLine(e.Hint, 500))
+		}
+		return notADaemon(base, fmt.Errorf("the answer is %s", resp.Status))
 	}
-	if s.Version != StatusVersion {
-		return nil, notADaemon(base, fmt.Errorf("the answer is a status of version %d, and this program knows %d", s.Version, StatusVersion))
+	if json.Unmarshal(data, answer) != nil {
+		return notADaemon(base, errors.New("the answer is no status"))
 	}
-	return &s, nil
+	return nil
 }
 
 // statusURL returns the URL of a daemon from its address.

@@ -33,6 +33,8 @@ type RunOptions struct {
 	// what Load does, after the run that goes on. Once doesn't use them.
 	Reload <-chan struct{}
 	Load   func() (*config.Config, error)
+	// Wait is how Once waits for other processes that write.
+	Wait journal.WaitOptions
 	// Listening, where not nil, is called with the address of the endpoints
 	// before the first run; the config may leave the port to the system.
 	Listening func(net.Addr)
@@ -40,7 +42,8 @@ type RunOptions struct {
 
 // Run is the daemon: it serves the endpoints and does runs, at once and then on
 // schedule, until ctx ends. It then finishes the calls in flight, starts no
-// others, and returns nil. An error means that it could not start, or could no
+// others, and returns nil. While another daemon uses the same state folder, it stands
+// by, and does no runs. An error means that it could not start, or could no
 // longer serve its endpoints; failed runs are reported and don't end it.
 func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 	d, err := openDaemon(cfg, opts)
@@ -54,7 +57,8 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 }
 
 // Once does one run, as Run would on its schedule, and returns its record, for use
-// with an external scheduler. It serves no endpoints. An error means that it could
+// with an external scheduler, once no other process writes. It serves no endpoints. An
+// error means that it could
 // not start; what went wrong in the run is in the record.
 func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord, error) {
 	d, err := openDaemon(cfg, opts)
@@ -62,7 +66,18 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 		return nil, err
 	}
 	defer d.runner.r.Close()
-	return d.runner.do(ctx, TriggerOnce), nil
+	turn, err := d.runner.r.Turn(ctx, opts.Wait)
+	if err != nil {
+		return nil, err
+	}
+	defer turn.End()
+	during, stop := turn.While(ctx)
+	defer stop()
+	rec := d.runner.do(during, TriggerOnce)
+	if err := d.runner.r.MayWrite(); err != nil {
+		d.log.Error("another process has taken over", errorAttrs(err)...)
+	}
+	return rec, nil
 }
 
 // daemon is a runner with its loop and endpoints.
@@ -81,6 +96,12 @@ type daemon struct {
 	pushes  *webhook.Notifier
 	// base, where not nil, sends all that goes to Okta.
 	base http.RoundTripper
+
+	requests *requests
+	// leads is what makes this the one daemon of its state folder; nil while it isn't,
+	// or while that can't be known. stepDown ends the loop.
+	leads    *journal.Lead
+	stepDown context.CancelFunc
 }
 
 func openDaemon(cfg *config.Config, opts RunOptions) (*daemon, error) {
@@ -106,10 +127,12 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
-		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base,
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, by: opts.By, command: opts.Command}
-	d.loop = &loop{now: time.Now, wake: d.pushes.C(), run: d.runner.once, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command}
+	d.loop = &loop{
+		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
+	}
 	s, err := d.setUp(cfg)
 	if err != nil {
 		return nil, err
@@ -139,7 +162,12 @@ func (d *daemon) remember(r *reconcile.Reconciler) {
 	if len(past) > 0 {
 		d.runner.lastRun(&past[0])
 	}
-	d.tracker.update(func(s *Status) { s.RecentRuns, s.Head = append(s.RecentRuns, past...), head })
+	d.tracker.update(func(s *Status) {
+		s.Head = head
+		if len(past) > 0 {
+			s.RecentRuns = past
+		}
+	})
 }
 
 // webhook returns the webhook's handler; nil where the config has no secret for it.
@@ -151,12 +179,19 @@ func (d *daemon) webhook(cfg *config.Config) http.Handler {
 	if cfg.Git.Commit != "" {
 		ref = "" // which never moves
 	}
-	return webhook.New(webhook.Options{
+	hook := webhook.New(webhook.Options{
 		Secret:  cfg.Git.Webhook.Read, // anew for each request
 		Ref:     ref,
 		Wake:    d.pushes.Notify,
 		Logger:  d.log,
 		Observe: func(result string) { d.metrics.webhooks.WithLabelValues(result).Inc() },
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leader, _ := d.tracker.refuses(); leader != nil { // which has to learn of the push
+			http.Error(w, "standing by: the daemon that leads is "+leader.String(), http.StatusServiceUnavailable)
+			return
+		}
+		hook.ServeHTTP(w, r)
 	})
 }
 
@@ -221,7 +256,7 @@ func (d *daemon) work(ctx context.Context, endpoints func(context.Context) error
 		served <- endpoints(serving)
 		stopLoop()
 	}()
-	d.loop.serve(looping)
+	d.lead(looping)
 	stopServing()
 	if err := <-served; err != nil {
 		return fmt.Errorf("serving the endpoints: %w", err)

@@ -33,7 +33,7 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, ConfigInForce{}, ConfigRefused{}, Totals{}, Stale{}, reconcile.Problem{}, Changes{}, Running{}, Success{}, freeze.Suspension{}} {
+	for _, v := range []any{Status{}, RunRecord{}, Drift{}, InForce{}, ConfigInForce{}, ConfigRefused{}, Totals{}, Stale{}, reconcile.Problem{}, Changes{}, Running{}, Success{}, Process{}, RunInfo{}, RunRequest{}, APIError{}, freeze.Suspension{}} {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -47,7 +47,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the result %q", r)
 		}
 	}
-	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed, TriggerWebhook, TriggerReload, TriggerOnce} {
+	for _, tr := range []Trigger{TriggerStart, TriggerSchedule, TriggerMissed, TriggerWebhook, TriggerReload, TriggerRequest, TriggerTakeover, TriggerOnce} {
 		if !words[string(tr)] {
 			t.Errorf("docs/operations.md lacks the trigger %q", tr)
 		}

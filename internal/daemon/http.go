@@ -76,8 +76,8 @@ type endpoints struct {
 }
 
 // newHandler returns the daemon's endpoints. All of them are read-only except for
-// hooks, the webhook's handler, which may be nil.
-func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.Handler) (http.Handler, error) {
+// asked, and hooks, the webhook's handler, which may be nil.
+func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.Handler, asked *runs) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")
 	if err != nil {
 		return nil, err
@@ -91,6 +91,8 @@ func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.H
 	mux.HandleFunc("GET /healthz", e.healthz)
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
+	mux.HandleFunc("POST /api/v1/runs", asked.ask)
+	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
 	mux.HandleFunc("GET /{$}", e.page)
 	mux.Handle("GET /metrics", m.handler())
 	if hooks != nil {

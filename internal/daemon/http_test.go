@@ -44,7 +44,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
-	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now }, nil)
+	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now }, nil, &runs{tracker: b, requests: newRequests(), log: slog.New(slog.DiscardHandler), local: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -20,6 +21,10 @@ const (
 	TriggerWebhook Trigger = "webhook"
 	// TriggerReload is a run after the config was read again and put in force.
 	TriggerReload Trigger = "reload"
+	// TriggerRequest is a run that somebody asked for.
+	TriggerRequest Trigger = "request"
+	// TriggerTakeover is the first run of a daemon that has stood by.
+	TriggerTakeover Trigger = "takeover"
 	// TriggerOnce is the only run of a process.
 	TriggerOnce Trigger = "once"
 )
@@ -51,6 +56,10 @@ type loop struct {
 	// wake requests a run at once. It holds one request: all that come during a
 	// run become one run after it. It may be nil.
 	wake <-chan struct{}
+	// asked requests a run at once, as wake does, that somebody waits for. It may be nil.
+	asked <-chan struct{}
+	// first is the trigger of the run that serve begins with.
+	first Trigger
 	// reload requests that the config is read again, which reloaded does. That
 	// reports whether it changed anything: then a run follows at once. reload may
 	// be nil.
@@ -64,7 +73,7 @@ type loop struct {
 
 // serve returns when ctx and the current run have ended.
 func (l *loop) serve(ctx context.Context) {
-	trigger := TriggerStart
+	trigger := cmp.Or(l.first, TriggerStart)
 	for ctx.Err() == nil {
 		select {
 		case <-l.wake: // this run reads what was pushed until now
@@ -125,6 +134,8 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 			return "", false
 		case <-l.wake:
 			return TriggerWebhook, ctx.Err() == nil
+		case <-l.asked:
+			return TriggerRequest, ctx.Err() == nil
 		case <-l.reload:
 			if l.reloaded() {
 				return TriggerReload, ctx.Err() == nil

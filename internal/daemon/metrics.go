@@ -29,6 +29,7 @@ type metrics struct {
 	stale       prometheus.Gauge
 	alarms      prometheus.Gauge
 	suspensions prometheus.Gauge
+	leader      prometheus.Gauge
 	configOK    prometheus.Gauge
 	configSince prometheus.Gauge
 	unverified  *prometheus.CounterVec
@@ -106,6 +107,8 @@ func newMetrics(version string) *metrics {
 			"Lost tokens of new orgs and lost journals that nobody has acknowledged."),
 		suspensions: gauge("reconciler_suspensions",
 			"Suspensions of writes that are in effect, for all orgs or for some."),
+		leader: gauge("reconciler_leader",
+			"1 while this daemon does runs, 0 while it stands by."),
 		configOK: gauge("reconciler_config_last_reload_successful",
 			"1 if the config that was read last is in force, 0 if it was refused and the one before stays."),
 		configSince: gauge("reconciler_config_last_reload_success_timestamp_seconds",
@@ -128,6 +131,14 @@ func newMetrics(version string) *metrics {
 	}
 	m.declare()
 	return m
+}
+
+// leads sets whether this daemon leads.
+func (m *metrics) leads(yes bool) {
+	m.leader.Set(0)
+	if yes {
+		m.leader.Set(1)
+	}
 }
 
 // declare creates the series whose labels are known beforehand.

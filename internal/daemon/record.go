@@ -30,12 +30,14 @@ const (
 // and holds no secrets.
 type RunRecord struct {
 	// ID is unique and is on each log line of the run.
-	ID       string     `json:"id"`
-	Trigger  Trigger    `json:"trigger"`
-	Started  time.Time  `json:"started"`
-	Finished time.Time  `json:"finished"`
-	Seconds  float64    `json:"seconds"`
-	Mode     state.Mode `json:"mode"`
+	ID      string  `json:"id"`
+	Trigger Trigger `json:"trigger"`
+	// RequestedBy is who asked for the run, as they say; left out if nobody did.
+	RequestedBy string     `json:"requestedBy,omitempty"`
+	Started     time.Time  `json:"started"`
+	Finished    time.Time  `json:"finished"`
+	Seconds     float64    `json:"seconds"`
+	Mode        state.Mode `json:"mode"`
 	// Commit is what the desired state was read from, or the commit that was
 	// refused when there was no other; empty when neither is known, and for a
 	// local folder.

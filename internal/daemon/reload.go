@@ -33,7 +33,7 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
 		return nil, err
 	}
-	s.handler, err = newHandler(d.tracker, d.metrics, time.Now, d.webhook(cfg))
+	s.handler, err = newHandler(d.tracker, d.metrics, time.Now, d.webhook(cfg), &runs{d.tracker, d.requests, d.log, servesLocally(cfg.HTTP.Address)})
 	return s, err
 }
 
@@ -42,7 +42,7 @@ func (d *daemon) use(s *setup) {
 	u, cfg := d.runner, s.cfg
 	if d.cfg != nil && !d.cfg.SameManifests(cfg) {
 		// What was read from another place, or by other rules, is no fallback.
-		u.lastGood, u.inForce, u.rejected, u.rejection, u.lastCommit = nil, nil, nil, nil, ""
+		u.forget()
 	}
 	if u.r != nil {
 		u.r.Replaced()

@@ -29,6 +29,7 @@ type runner struct {
 	tracker        *statusTracker
 	commitReporter *commitReporter
 	now            func() time.Time
+	requests       *requests
 
 	// lastGood is the last desired state that could be read and compared with the
 	// account; nil before the first. The status shows it as inForce, nil likewise.
@@ -56,7 +57,7 @@ type runner struct {
 // once does one run and reports it. After a push that left git as the last run
 // found it, it calls git only. It neither fails nor panics.
 func (u *runner) once(ctx context.Context, trigger Trigger) {
-	if trigger == TriggerWebhook && !u.moved(ctx) {
+	if trigger == TriggerWebhook && !u.requests.pending() && !u.moved(ctx) {
 		u.log.Info("a push was announced, and git is as it was: nothing to do", "commit", u.lastCommit)
 		return
 	}
@@ -88,6 +89,9 @@ func commitOf(d *reconcile.Desired, err error) string {
 func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	started := u.now().UTC()
 	rec := RunRecord{ID: web.NewRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
+	if asked := u.requests.take(); asked != nil {
+		rec.ID, rec.RequestedBy = asked.id, asked.by
+	}
 	u.tag.begin(rec.ID, "")
 	defer u.tag.end()
 	u.tracker.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
@@ -109,8 +113,15 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.reportAlarms()
 	u.reportSuspensions()
 	u.summarize(&rec)
-	u.report(ctx, &rec)
+	if u.r.MayWrite() == nil { // otherwise another process has taken over, and reports
+		u.report(ctx, &rec)
+	}
 	return &rec
+}
+
+// forget forgets what was read and found, as another daemon may know better since.
+func (u *runner) forget() {
+	u.lastGood, u.inForce, u.rejected, u.rejection, u.lastCommit = nil, nil, nil, nil, ""
 }
 
 // report sets the commit's status. A panic is a bug, but must not end the daemon.

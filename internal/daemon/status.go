@@ -53,6 +53,12 @@ type Status struct {
 	// Head is the head of the history: the hash of its newest entry, as of the last run;
 	// empty where there is no history.
 	Head string `json:"head"`
+	// StandingBy is the daemon that leads while this one stands by; null if this one
+	// leads.
+	StandingBy *Process `json:"standingBy"`
+	// WaitingFor is the process that the next run waits for, because that one writes;
+	// null if it waits for none.
+	WaitingFor *Process `json:"waitingFor"`
 	// Running is the current run, or null.
 	Running *Running `json:"running"`
 	// NextRun is null during a run.
@@ -240,6 +246,36 @@ func (t *statusTracker) planned(slot time.Time) {
 	})
 }
 
+// refuses returns why no run can be asked for: another daemon leads, or this one is
+// being stopped.
+func (t *statusTracker) refuses() (leader *Process, stopping bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status.StandingBy, t.stopping
+}
+
+// run returns the record of a run that has ended; nil if it isn't known.
+func (t *statusTracker) run(id string) *RunRecord {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last := t.status.LastRun; last != nil && last.ID == id {
+		return last
+	}
+	for i := range t.status.RecentRuns {
+		if rec := &t.status.RecentRuns[i]; rec.ID == id {
+			return rec
+		}
+	}
+	return nil
+}
+
+// isRunning reports whether a run is going on.
+func (t *statusTracker) isRunning(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.status.Running != nil && t.status.Running.ID == id
+}
+
 func (t *statusTracker) stop() { t.update(func(*Status) { t.stopping = true }) }
 
 // read returns the status as of now.
@@ -268,6 +304,8 @@ func (t *statusTracker) notReady(now time.Time) string {
 	switch {
 	case t.stopping:
 		return "the daemon is being stopped"
+	case s.StandingBy != nil:
+		return fmt.Sprintf("standing by: the daemon that leads is %v", s.StandingBy)
 	case s.LastSuccess == nil && s.LastRun == nil:
 		return "the first run has not ended yet"
 	case s.LastSuccess == nil:
@@ -327,6 +365,8 @@ func (t *statusTracker) stuck(now time.Time) string {
 	switch {
 	case s.Running != nil && now.Sub(s.Running.Started) > longestRun:
 		return fmt.Sprintf("run %s has been going on since %s", s.Running.ID, s.Running.Started.UTC().Format(time.RFC3339))
+	case s.WaitingFor != nil:
+		return ""
 	case s.NextRun != nil && now.Sub(*s.NextRun) > latestRun:
 		return fmt.Sprintf("the run of %s has not begun", s.NextRun.Format(time.RFC3339))
 	}

@@ -76,7 +76,7 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
-	a.held = (&holder{rules: func() *freeze.Rules { return Holds(cfg, j) }}).why
+	a.held = (&holder{rules: func() *freeze.Rules { return Holds(cfg, j) }, mayWrite: j.MayWrite}).why
 	a.sink = sync.OnceValues(func() (tokens.Sink, error) { return OpenTokenSink(cfg, opts.Environ) })
 	base := opts.Transport
 	if base == nil {

@@ -32,6 +32,8 @@ func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
 // holder answers what may not be written now, for the many goroutines of one Apply.
 type holder struct {
 	rules func() *freeze.Rules // read anew
+	// mayWrite returns why this process may write nothing at all any more, or nil.
+	mayWrite func() error
 
 	mu   sync.Mutex
 	at   time.Time
@@ -45,6 +47,9 @@ const heldFor = time.Second
 
 // why returns why nothing may be written to an org ("" is the account) now, or "".
 func (h *holder) why(domain string) string {
+	if err := h.mayWrite(); err != nil {
+		return err.Error()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()

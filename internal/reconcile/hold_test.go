@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 func TestHoldIsAskedAnew(t *testing.T) {
 	var suspensions []freeze.Suspension
 	reads := 0
-	h := holder{rules: func() *freeze.Rules {
+	var lost error
+	h := holder{mayWrite: func() error { return lost }, rules: func() *freeze.Rules {
 		reads++
 		return &freeze.Rules{Suspensions: suspensions}
 	}}
@@ -24,6 +26,10 @@ func TestHoldIsAskedAnew(t *testing.T) {
 		if why := h.why("acme.okta.com"); why == "" {
 			t.Fatal("the suspension doesn't hold")
 		}
+	}
+	suspensions, lost = nil, errors.New("another process took over")
+	if why := h.why("acme.okta.com"); why != lost.Error() {
+		t.Errorf("lost: %q", why)
 	}
 	if reads > 3 {
 		t.Errorf("read %d times", reads)

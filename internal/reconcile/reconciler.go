@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -486,9 +487,9 @@ func wanted(desired *state.Desired, f Filter) func(state.Org) bool {
 // guard refuses the plan; nothing was written then. A plan may be applied again:
 // changes that are made already are left alone.
 //
-// While a plan is applied that creates or deletes orgs, or follows one that was
-// interrupted, the journal is locked. If another process holds it, the plan is not
-// applied at all.
+// While a plan is applied, the journal is locked. If another process holds it, the plan
+// is not applied at all. If another one takes it over, because this one has stood still,
+// nothing more is sent.
 func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (*apply.Result, error) {
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
@@ -499,7 +500,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	opts := apply.Options{
 		Concurrency: r.cfg.Aerial.Concurrency,
 		Removals:    &r.removals,
-		Held:        (&holder{rules: r.rules}).why,
+		Held:        (&holder{rules: r.rules, mayWrite: r.journal.MayWrite}).why,
 		Configurer:  configurer{r.configurations.client, r.contested, r.log},
 		Done:        done,
 		Logger:      r.log,
@@ -529,23 +530,46 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
 	var err error
-	if needed && r.cfg.State.Dir != "" {
+	if (needed || mayChange(plan)) && r.cfg.State.Dir != "" {
 		w, err = r.journal.Lock() // which sets a damaged journal aside
-		if errors.As(err, new(*journal.HeldError)) {
-			return nil, err
-		}
 		if err == nil {
 			defer w.Unlock()
 		}
 	}
-	if unreadable != nil && len(plan.Changes) > 0 {
+	switch {
+	case errors.As(err, new(*journal.HeldError)), errors.As(err, new(*journal.LostError)):
+		return nil, err
+	case unreadable != nil && len(plan.Changes) > 0:
 		return nil, unreadable // and not "blocked", which somebody would have decided
+	case err != nil && !errors.Is(err, errors.ErrUnsupported):
+		return nil, err // another process may be writing
 	}
 	if needed {
 		r.setCreator(ctx, plan, w, err, &opts)
 	}
 	return apply.Apply(ctx, plan, api{r.read, r.writer()}, opts)
 }
+
+// mayChange reports whether applying the plan may write anything.
+func mayChange(plan *diff.Plan) bool {
+	return slices.ContainsFunc(plan.Changes, func(c diff.Change) bool { return c.Blocked == "" })
+}
+
+// Turn waits until it is this process' turn to write.
+func (r *Reconciler) Turn(ctx context.Context, opts journal.WaitOptions) (*journal.Turn, error) {
+	return r.journal.Turn(ctx, opts)
+}
+
+// Lead makes this process the one daemon of the state folder, which others may be:
+// then the error is a *journal.HeldError. LeadEvery returns how often to try.
+func (r *Reconciler) Lead() (*journal.Lead, error) { return r.journal.Lead() }
+
+// LeadEvery returns how often Lead is to be called by who waits.
+func (r *Reconciler) LeadEvery() time.Duration { return r.journal.LeadEvery() }
+
+// MayWrite returns why this process may not write any more, because another one has
+// taken over; nil if it may.
+func (r *Reconciler) MayWrite() error { return r.journal.MayWrite() }
 
 // Replaced closes what another Reconciler, which was made with this one as After,
 // doesn't use. It may be called instead of Close.

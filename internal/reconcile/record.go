@@ -157,6 +157,9 @@ func (c *Record) Compared(result *apply.Result) ([]history.Drift, error) {
 	if result != nil {
 		c.skipped(result)
 	}
+	if err := c.r.MayWrite(); err != nil {
+		return nil, err // another process has taken over, and knows better what is open
+	}
 	compared := c.r.comparedBy(c.plan)
 	var drift []history.Drift
 	for _, d := range DriftOf(c.plan, result) {

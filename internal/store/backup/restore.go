@@ -90,7 +90,7 @@ func checkEmpty(root *os.Root) error {
 		return err
 	}
 	for _, name := range names {
-		if name.Name() != journal.LockName && name.Name() != "lost+found" {
+		if !journal.IsLock(name.Name()) && name.Name() != "lost+found" {
 			return text.WithHint(fmt.Errorf("the folder is not empty: there is %q", name.Name()),
 				"name an empty folder in the config, or move what is there to another place")
 		}

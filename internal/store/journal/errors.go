@@ -41,9 +41,11 @@ func (e *StepError) Error() string {
 }
 
 // failed returns an error that names the journal and what was to be done, with a
-// hint. It returns errors about a creation, a commit or a limit as they are.
+// hint. It returns errors about a creation, a commit, a limit or a lost lock as they
+// are.
 func (j *Journal) failed(doing string, err error) error {
-	if err == nil || errors.Is(err, errNone) || errors.As(err, new(*StepError)) || errors.As(err, new(*OvertakenError)) || errors.As(err, new(*LimitError)) {
+	if err == nil || errors.Is(err, errNone) || errors.As(err, new(*StepError)) || errors.As(err, new(*OvertakenError)) || errors.As(err, new(*LimitError)) ||
+		errors.As(err, new(*LostError)) {
 		return err
 	}
 	err = sqlitefile.Explain(err)

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"reconciler/internal/store/lease"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -38,6 +41,8 @@ type Commands struct {
 	Forget string
 	// ListSuspensions lists what is suspended.
 	ListSuspensions string
+	// This is the command that this process is, for those who wait for it.
+	This string
 }
 
 // Journal is the journal in a folder. It opens the file with its first use, and
@@ -63,8 +68,11 @@ type Journal struct {
 	log   *slog.Logger
 	cmds  Commands
 	steps []string // of the schema
+	*locks
 
 	mu sync.Mutex
+	// writers counts the Writers that are not unlocked yet.
+	writers int
 	// db is nil while the file isn't open. info describes the file as this
 	// Journal last used it.
 	db   *sql.DB
@@ -86,6 +94,7 @@ func New(dir string, opts Options) *Journal {
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
+	j.locks = newLocks(dir, j.now)
 	return j
 }
 
@@ -120,12 +129,13 @@ func (j *Journal) Exists() (exists bool, err error) {
 // Unlock.
 type Writer struct {
 	*Journal
-	lock *os.File
+	unlock sync.Once
 }
 
 // Lock locks the journal for this process until Unlock, and creates folder and
 // file where they are missing. It fails with a *HeldError while another process
-// holds the lock.
+// holds the lock, and with a *LostError if it has taken it over. During a Turn of this
+// process, and while another Writer of this Journal is locked, it is locked as well.
 //
 // A damaged file is set aside under another name, and logged. The journal that
 // replaces it has a Loss and suspends everything.
@@ -140,13 +150,12 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	lock, err := acquire(j.dir, root, j.now())
-	if err != nil {
+	if err := j.take(j.cmds.This); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			lock.Close()
+			_ = j.giveBack()
 		}
 	}()
 	err = j.readyIn(root)
@@ -156,10 +165,13 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	if err != nil {
 		return nil, j.failed("opening", err)
 	}
-	if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-		return nil, err
+	if j.writers == 0 {
+		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
+			return nil, err
+		}
 	}
-	return &Writer{j, lock}, nil
+	j.writers++
+	return &Writer{Journal: j}, nil
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -175,11 +187,14 @@ func closeAttempts(tx *sql.Tx) error {
 
 // Unlock releases the lock. The file stays open until Close. It may be called
 // twice.
-func (w *Writer) Unlock() error {
-	if err := w.lock.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
+func (w *Writer) Unlock() (err error) {
+	w.unlock.Do(func() {
+		w.mu.Lock()
+		w.writers--
+		w.mu.Unlock()
+		err = w.giveBack()
+	})
+	return err
 }
 
 // Close releases the lock and closes the file.
@@ -325,6 +340,10 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 		return j.failed(doing, err)
 	}
 	defer tx.Rollback()
+	// In here: who takes over writes to the journal next, and waits for this to end.
+	if err := j.mayWrite(); err != nil {
+		return j.failed(doing, err)
+	}
 	if err := f(tx); err != nil {
 		return j.failed(doing, err)
 	}
@@ -341,20 +360,32 @@ func (j *Journal) Backup(file string) error {
 	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
 }
 
-// Hold locks an existing folder as Lock does, and does nothing else. Closing what it
-// returns ends that.
+// Hold makes this process the only one that may write in the folder dir, and the one
+// daemon of it, and does nothing else. Closing what it returns ends that. The error is a
+// *HeldError if another process uses the folder.
 func Hold(dir string) (io.Closer, error) {
-	root, err := securedir.Existing(dir)
+	j := New(dir, Options{})
+	lead, err := j.Lead()
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return nil, err
 	}
-	defer root.Close()
-	lock, err := acquire(dir, root, time.Now())
+	turn, err := j.Turn(context.Background(), WaitOptions{})
 	if err != nil {
-		return nil, err // and not a closer without a file
+		return nil, errors.Join(err, lead.End())
 	}
-	return lock, nil
+	return &hold{lead, turn}, nil
 }
 
-// LockName is the name of the file that is locked.
-const LockName = lockFile
+// hold is what Hold holds.
+type hold struct {
+	lead *Lead
+	turn *Turn
+}
+
+// Close ends it. It may be called twice.
+func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End()) }
+
+// IsLock reports whether a file of the folder with this name is there only to be locked.
+func IsLock(name string) bool {
+	return slices.Contains([]string{lockFile, nextFile, leaderFile, lease.GuardFile}, name)
+}

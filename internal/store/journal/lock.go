@@ -1,30 +1,25 @@
 package journal
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
-	"reconciler/internal/store/securedir"
-	"reconciler/internal/text"
+	"reconciler/internal/store/lease"
 )
 
-// lockFile is locked by the Writer. The lock belongs to the open file, so it ends
-// with the process, and a file that was left behind locks nothing. The file is
-// never deleted: a process could then hold a lock on a file that has lost its
-// name, beside one that holds the new file.
-const lockFile = "journal.lock"
+const (
+	// lockFile is locked by the process whose turn it is to write.
+	lockFile = "journal.lock"
+	// nextFile is locked by the process whose turn is next.
+	nextFile = "next.lock"
+	// leaderFile is locked by the daemon that leads.
+	leaderFile = "leader.lock"
+)
 
 // Holder is the process that holds the lock of a journal.
-type Holder struct {
-	PID     int       `json:"pid"`
-	Host    string    `json:"host"`
-	Started time.Time `json:"started"`
-}
+type Holder = lease.Holder
 
 // HeldError means that another process holds the lock of the journal.
 type HeldError struct {
@@ -36,81 +31,89 @@ type HeldError struct {
 
 // Error names the holder.
 func (e *HeldError) Error() string {
-	if e.Holder.PID == 0 {
-		return fmt.Sprintf("the journal in %q is held by another process", e.Dir)
-	}
-	return fmt.Sprintf("the journal in %q is held by process %d on %q since %s",
-		e.Dir, e.Holder.PID, e.Holder.Host, e.Holder.Started.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("the journal in %q is held by %v", e.Dir, e.Holder)
 }
 
 // Hint returns what to do about it.
 func (e *HeldError) Hint() string {
-	return "two processes must not create orgs at the same time: wait until the other one ends, or stop it (usually it is the daemon)"
+	return "two processes must not write at the same time: wait until the other one ends, or stop it (usually it is the daemon)"
 }
 
-// acquire locks the lock file, or returns a *HeldError. What the file holds is
-// for people; it locks nothing.
-func acquire(dir string, root *os.Root, now time.Time) (*os.File, error) {
-	// A folder in which journal.lock is a symbolic link to elsewhere fails here.
-	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, lockError(dir, "opening the lock file", err)
-	}
-	err = securedir.Lock(f)
-	if errors.Is(err, securedir.ErrLocked) {
-		held := &HeldError{Dir: dir}
-		held.Holder, _ = readHolder(f)
-		err = held
-	} else if err != nil {
-		err = lockError(dir, "locking", err)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	sign(f, now)
-	return f, nil
+// LostError means that another process has taken over what this one held, because this
+// one had stood still.
+type LostError = lease.LostError
+
+// locks are the locks of the folder, as this process sees and holds them.
+type locks struct {
+	dir                string
+	leader, turn, next *lease.Lock
+
+	mu sync.Mutex
+	// leads is what this process holds of leader, and holds of turn, n times; nil if it
+	// doesn't.
+	leads, holds *lease.Hold
+	n            int
 }
 
-func lockError(dir, doing string, err error) error {
-	return text.WithHint(fmt.Errorf("journal %q: %s: %w", filepath.Join(dir, lockFile), doing, securedir.Cause(err)), securedir.HintFor(err))
+func newLocks(dir string, now func() time.Time) *locks {
+	lock := func(name string) *lease.Lock { return lease.New(dir, name, lease.DefaultTiming(), now) }
+	return &locks{dir: dir, leader: lock(leaderFile), turn: lock(lockFile), next: lock(nextFile)}
 }
 
-// sign writes into the lock file who holds the lock. Errors don't count: on a
-// full disk the lock holds all the same, and the journal can still be read.
-func sign(f *os.File, now time.Time) {
-	host, _ := os.Hostname()
-	data, err := json.Marshal(Holder{PID: os.Getpid(), Host: host, Started: now.UTC().Truncate(time.Second)})
-	if err == nil && f.Truncate(0) == nil {
-		_, _ = f.WriteAt(append(data, '\n'), 0)
+// held returns an error that is a *HeldError if it is one of a lock.
+func (l *locks) held(err error) error {
+	var held *lease.HeldError
+	if errors.As(err, &held) {
+		return &HeldError{Dir: l.dir, Holder: held.Holder}
 	}
+	return err
+}
+
+// mayWrite returns why this process may not write now, because it has lost what it
+// holds. It is nil where it holds nothing.
+func (l *locks) mayWrite() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range []*lease.Hold{l.leads, l.holds} {
+		if h == nil {
+			continue
+		}
+		if err := h.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take takes the turn once more, if this process has it, or tries to.
+func (l *locks) take(command string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holds == nil {
+		h, err := l.turn.Try(command)
+		if err != nil {
+			return l.held(err)
+		}
+		l.holds = h
+	} else if err := l.holds.Check(); err != nil {
+		return err
+	}
+	l.n++
+	return nil
+}
+
+// giveBack takes one take back.
+func (l *locks) giveBack() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n--; l.n > 0 {
+		return nil
+	}
+	h := l.holds
+	l.holds = nil
+	return h.Release()
 }
 
 // LastHolder returns the process that was the last to lock the journal in dir,
-// and false if that isn't known. It may have ended since. LastHolder doesn't try
-// the lock: that would take it for a moment, in which a daemon that starts would
-// find it held.
-func LastHolder(dir string) (Holder, bool) {
-	root, err := securedir.Existing(dir)
-	if err != nil {
-		return Holder{}, false
-	}
-	defer root.Close()
-	f, err := root.Open(lockFile)
-	if err != nil {
-		return Holder{}, false
-	}
-	defer f.Close()
-	return readHolder(f)
-}
-
-// readHolder reads what sign wrote.
-func readHolder(f io.Reader) (Holder, bool) {
-	data, err := io.ReadAll(io.LimitReader(f, 4096))
-	var h Holder
-	if err != nil || json.Unmarshal(data, &h) != nil || h.PID == 0 {
-		return Holder{}, false
-	}
-	h.Host = clean(h.Host)
-	return h, true
-}
+// and false if that isn't known. It may have ended since.
+func LastHolder(dir string) (Holder, bool) { return newLocks(dir, time.Now).turn.Last() }

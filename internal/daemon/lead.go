@@ -1,0 +1,162 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"reconciler/internal/store/journal"
+)
+
+// Process is another process that uses the same state folder.
+type Process struct {
+	PID  int    `json:"pid"`
+	Host string `json:"host"`
+	// Since is when it began to hold what this daemon waits for.
+	Since time.Time `json:"since"`
+	// Command is what it does; left out if that isn't known.
+	Command string `json:"command,omitempty"`
+}
+
+func processOf(h journal.Holder) *Process {
+	return &Process{PID: h.PID, Host: h.Host, Since: h.Started, Command: h.Command}
+}
+
+// String names the process.
+func (p *Process) String() string {
+	return journal.Holder{PID: p.PID, Host: p.Host, Started: p.Since, Command: p.Command}.String()
+}
+
+// lead serves the loop while this daemon is the one of its state folder, and stands by
+// while another one is, until ctx ends.
+func (d *daemon) lead(ctx context.Context) {
+	d.loop.first = TriggerStart
+	for ctx.Err() == nil {
+		if !d.standBy(ctx) {
+			return
+		}
+		leading, stop := context.WithCancel(ctx)
+		if d.leads != nil {
+			stop()
+			leading, stop = d.leads.While(ctx)
+		}
+		d.stepDown = stop
+		d.loop.serve(leading)
+		stop()
+		d.loop.first = TriggerTakeover
+		if d.leads == nil {
+			continue
+		}
+		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
+			d.log.Error("this daemon no longer leads: it stands by", errorAttrs(err)...)
+		}
+		if err := d.leads.End(); err != nil {
+			d.log.Warn("the lead could not be given back", errorAttrs(err)...)
+		}
+		d.leads = nil
+	}
+}
+
+// standBy waits until this daemon leads, and reports whether it does before ctx ends.
+// If that can't be known, as when the state folder can't be written, it returns as
+// well: runs report what differs, and write nothing.
+func (d *daemon) standBy(ctx context.Context) bool {
+	var other *Process
+	for {
+		held, err := d.tryLead()
+		if err != nil {
+			d.log.Warn("it can't be known whether another daemon uses the state folder; runs write nothing until it is", errorAttrs(err)...)
+		}
+		if held == nil {
+			if other != nil {
+				d.log.Info("taking over")
+				d.loop.first = TriggerTakeover
+				d.forget()
+			}
+			d.standingBy(nil)
+			return ctx.Err() == nil
+		}
+		if other == nil || *held != *other {
+			other = held
+			d.log.Info("standing by: another daemon leads", "leader", other.String())
+			d.standingBy(other)
+			d.requests.drop()
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-d.loop.reload:
+			d.loop.reloaded()
+		case <-time.After(d.runner.r.LeadEvery()):
+		}
+	}
+}
+
+// tryLead tries to lead, and returns who else does. The error is why that can't be
+// known.
+func (d *daemon) tryLead() (*Process, error) {
+	leads, err := d.runner.r.Lead()
+	var held *journal.HeldError
+	switch {
+	case errors.As(err, &held):
+		return processOf(held.Holder), nil
+	case err != nil:
+		return nil, err
+	}
+	d.leads = leads
+	return nil, nil
+}
+
+// standingBy sets which process leads instead of this one; nil if it leads itself.
+func (d *daemon) standingBy(other *Process) {
+	d.metrics.leads(other == nil)
+	d.tracker.update(func(s *Status) {
+		s.StandingBy = other
+		if other != nil {
+			s.NextRun = nil
+		}
+	})
+}
+
+// forget forgets what this daemon knew before another one led.
+func (d *daemon) forget() {
+	d.runner.forget()
+	d.remember(d.runner.r)
+}
+
+// takeTurn does a run once it is this process' turn to write. It is what the loop
+// calls.
+func (d *daemon) takeTurn(ctx context.Context, trigger Trigger) {
+	if d.leads == nil {
+		if other, _ := d.tryLead(); other != nil {
+			d.stepDown()
+			return
+		}
+	}
+	turn, err := d.runner.r.Turn(ctx, journal.WaitOptions{Limit: journal.Forever, Waiting: d.waiting})
+	d.tracker.update(func(s *Status) { s.WaitingFor = nil })
+	if ctx.Err() != nil {
+		if err == nil {
+			_ = turn.End()
+		}
+		return
+	}
+	if err != nil {
+		d.log.Warn("the state folder can't be locked; this run writes nothing", errorAttrs(err)...)
+		d.runner.once(ctx, trigger)
+		return
+	}
+	during, stop := turn.While(ctx)
+	defer stop()
+	d.runner.once(during, trigger)
+	if err := turn.End(); err != nil {
+		d.log.Warn("the turn to write could not be given back", errorAttrs(err)...)
+	}
+}
+
+// waiting says for whom the next run waits.
+func (d *daemon) waiting(h journal.Holder) {
+	p := processOf(h)
+	d.log.Info("the next run waits for another process", "process", p.String())
+	d.tracker.update(func(s *Status) { s.WaitingFor = p })
+}

@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"sync"
+	"time"
+
+	"reconciler/internal/web"
+)
+
+// requests are the requests to run now. Those that come before a run begins are joined
+// to one: it gets the id that they were told.
+type requests struct {
+	wake chan struct{} // holds one while next isn't nil
+
+	mu   sync.Mutex
+	next *request
+	// taken is the id of the run that took the last one.
+	taken string
+}
+
+// request is a run that was asked for.
+type request struct {
+	id string
+	// by is who asked first, as they say.
+	by string
+}
+
+func newRequests() *requests { return &requests{wake: make(chan struct{}, 1)} }
+
+// add asks for a run, and returns its id.
+func (q *requests) add(by string) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next == nil {
+		q.next = &request{web.NewRunID(time.Now()), by}
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}
+	return q.next.id
+}
+
+// pending reports whether a run was asked for that hasn't begun.
+func (q *requests) pending() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.next != nil
+}
+
+// take returns the request that the run which begins now is for; nil if there is none.
+func (q *requests) take() *request {
+	if q == nil {
+		return nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.next
+	if r != nil {
+		select {
+		case <-q.wake:
+		default: // the loop has it already
+		}
+		q.next, q.taken = nil, r.id
+	}
+	return r
+}
+
+// drop forgets what was asked for: another daemon does the runs.
+func (q *requests) drop() {
+	q.take()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taken = ""
+}
+
+// state returns the state of a run that was asked for; "" if there is none.
+func (q *requests) state(id string) RunState {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.next != nil && q.next.id == id:
+		return RunQueued
+	case q.taken == id:
+		return RunRunning
+	}
+	return ""
+}

@@ -1,0 +1,191 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// During a turn, this process locks as often as it likes, and no other does.
+func TestTurn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	mine := New(dir, Options{Commands: Commands{This: "apply"}})
+	other := New(dir, Options{Commands: Commands{This: "run"}})
+	defer mine.Close()
+	defer other.Close()
+	turn, err := mine.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	for range 2 {
+		a, err := mine.Lock()
+		must(t, err)
+		b, err := mine.Lock()
+		must(t, err)
+		must(t, a.Begin(acme()))
+		send(t, a, acmeKey())
+		must(t, a.Unlock())
+		must(t, a.Unlock())
+		// What is in flight isn't closed by the second Lock of the same process.
+		must(t, b.MarkTurnedAway(acmeKey()))
+		must(t, b.Unlock())
+	}
+	held := func(err error) {
+		t.Helper()
+		var held *HeldError
+		if !errors.As(err, &held) || held.Holder.PID != os.Getpid() || held.Holder.Command != "apply" {
+			t.Fatalf("%v", err)
+		}
+	}
+	_, err = other.Lock()
+	held(err)
+	_, err = other.Turn(t.Context(), WaitOptions{})
+	held(err)
+	var waited []string
+	opts := WaitOptions{Limit: 600 * time.Millisecond, Waiting: func(h Holder) { waited = append(waited, h.Command) }}
+	_, err = other.Turn(t.Context(), opts)
+	held(err)
+	if !strings.HasPrefix(err.Error(), "after 600ms of waiting: the journal in ") || len(waited) != 1 || waited[0] != "apply" {
+		t.Errorf("%v, %q", err, waited)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer stop()
+	if _, err := other.Turn(ctx, WaitOptions{Limit: Forever}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	must(t, turn.End())
+	must(t, turn.End())
+	turn, err = other.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	must(t, turn.End())
+}
+
+// Who has had a turn gets no second one while another process waits.
+func TestTurnsAlternate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	busy, waits := New(dir, Options{}), New(dir, Options{})
+	var waiting atomic.Bool
+	got := make(chan error, 1)
+	first, err := busy.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	go func() {
+		turn, err := waits.Turn(t.Context(), WaitOptions{Limit: time.Minute, Waiting: func(Holder) { waiting.Store(true) }})
+		if err == nil {
+			err = turn.End()
+		}
+		got <- err
+	}()
+	for !waiting.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	must(t, first.End())
+	for n := 0; ; n++ {
+		turn, err := busy.Turn(t.Context(), WaitOptions{Limit: time.Minute})
+		must(t, err)
+		must(t, turn.End())
+		select {
+		case err := <-got:
+			must(t, err)
+			return
+		default:
+		}
+		if n > 1 {
+			t.Fatal("the one that waited gets no turn")
+		}
+	}
+}
+
+// A process whose turn was taken over writes nothing more to the journal.
+func TestLostTurn(t *testing.T) {
+	for _, file := range []string{lockFile, leaderFile} {
+		t.Run(file, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			j := New(dir, Options{})
+			defer j.Close()
+			lead, err := j.Lead()
+			must(t, err)
+			defer lead.End()
+			turn, err := j.Turn(t.Context(), WaitOptions{})
+			must(t, err)
+			defer turn.End()
+			w, err := j.Lock()
+			must(t, err)
+			defer w.Unlock()
+			must(t, w.Begin(acme()))
+			must(t, j.MayWrite())
+			during, stop := turn.While(t.Context())
+			if file == leaderFile {
+				during, stop = lead.While(t.Context())
+			}
+			defer stop()
+
+			taken := filepath.Join(dir, "taken")
+			must(t, os.WriteFile(taken, []byte(`{"pid":12,"host":"other","started":"2026-11-21T12:00:00Z","beat":"000000000001"}`), 0o600))
+			must(t, os.Rename(taken, filepath.Join(dir, file)))
+			const want = `process 12 on "other" took over at 2026-11-21T12:00:00Z, because this one had stood still`
+			_, again := j.Lock()
+			_, removal := j.BeginRemoval(Removal{Account: account, OrgID: "00o1", Domain: "x", At: start()}, start(), 1)
+			_, sent := w.Send(acmeKey(), tenAMinute())
+			for doing, err := range map[string]error{
+				"MayWrite": j.MayWrite(), "Send": sent, "AddRun": w.AddRun(Run{ID: "1", Started: start()}), "BeginRemoval": removal, "Lock": again,
+			} {
+				var lost *LostError
+				if doing == "Lock" && file == leaderFile {
+					continue // which writes nothing
+				}
+				if !errors.As(err, &lost) || err.Error() != want {
+					t.Errorf("%s: %v", doing, err)
+				}
+			}
+			if c, err := j.Creation(acmeKey()); err != nil || c.Step != Intent {
+				t.Errorf("%v, %+v", err, c)
+			}
+			select {
+			case <-during.Done():
+			case <-time.After(10 * time.Second):
+				t.Error("what was going on isn't told")
+			}
+		})
+	}
+}
+
+// One leads, the other may once it ends.
+func TestLead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	a, b := New(dir, Options{}), New(dir, Options{})
+	lead, err := a.Lead()
+	must(t, err)
+	var held *HeldError
+	if _, err := b.Lead(); !errors.As(err, &held) {
+		t.Errorf("%v", err)
+	}
+	// Who doesn't lead may have its turn.
+	turn, err := b.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	must(t, turn.End())
+	must(t, lead.End())
+	lead, err = b.Lead()
+	must(t, err)
+	must(t, lead.End())
+	// Without a folder there is nobody to wait for.
+	none := New("", Options{})
+	lead, err = none.Lead()
+	must(t, err)
+	turn, err = none.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	must(t, errors.Join(none.MayWrite(), turn.End(), lead.End()))
+	// A folder that is gone isn't made anew.
+	must(t, b.AddFieldWrite(FieldWrite{Account: account, OrgID: "o", Kind: "k", Object: "o", Field: "f", Last: start()}, start()))
+	must(t, os.Rename(dir, dir+".moved"))
+	for _, err := range []error{second(b.Lead()), second(b.Turn(t.Context(), WaitOptions{}))} {
+		if !errors.Is(err, ErrGone) {
+			t.Errorf("%v", err)
+		}
+	}
+	must(t, b.Close())
+}
+
+func second[T any](_ T, err error) error { return err }
