@@ -227,29 +227,28 @@ func (e *explanation) list(level int, name string, all []any, pos Pos) {
 }
 
 // flow returns a value as YAML on one line.
-func flow(v any) string {
+func flow(v any) string { return strictyaml.Flow(Escape(v)) }
+
+// Escape returns a value of an object's field as a manifest has to say it: with its
+// dollars written so that they begin no variable.
+func Escape(v any) any {
 	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		return escape(v)
 	case []any:
-		items := make([]string, len(v))
+		all := make([]any, len(v))
 		for i, item := range v {
-			items[i] = flow(item)
+			all[i] = Escape(item)
 		}
-		return "[" + strings.Join(items, ", ") + "]"
+		return all
 	case map[string]any:
-		items := make([]string, 0, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			items = append(items, strictyaml.Scalar(key)+": "+flow(v[key]))
+		all := make(map[string]any, len(v))
+		for key, item := range v {
+			all[key] = Escape(item)
 		}
-		return "{" + strings.Join(items, ", ") + "}"
-	default:
-		return strictyaml.Scalar(escape(fmt.Sprint(v)))
+		return all
 	}
+	return v
 }
 
 // escape returns a text that is written so that its dollars are read as such.

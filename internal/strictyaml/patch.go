@@ -22,12 +22,16 @@ type Patch struct {
 	nodes  map[*yaml.Node]*Node
 	places map[Pos]*Node
 	spans  []span
+	// moved are the values whose anchors were moved.
+	moved map[*Node]bool
 }
 
 // span replaces a part of the text.
 type span struct {
 	from, to int
 	text     string
+	// below is set for lines that are added below another one, which may be removed.
+	below bool
 }
 
 // Node is a value of a Patch: of a document, a key or an item of a list.
@@ -105,6 +109,10 @@ func (p *Patch) Bytes() ([]byte, error) {
 			at = max(at, s.to)
 			continue
 		}
+		if s.from < at && s.below {
+			b.WriteString(strings.TrimPrefix(s.text, p.eol) + p.eol)
+			continue
+		}
 		if s.from < at {
 			return nil, errors.New("two changes of one text overlap")
 		}
@@ -120,10 +128,28 @@ func (p *Patch) Bytes() ([]byte, error) {
 func (p *Patch) Changed() bool { return len(p.spans) > 0 }
 
 // Reset forgets all changes.
-func (p *Patch) Reset() { p.spans = nil }
+func (p *Patch) Reset() { p.spans, p.moved = nil, nil }
 
 func (p *Patch) replace(from, to int, text string) {
-	p.spans = append(p.spans, span{from, to, text})
+	p.spans = append(p.spans, span{from: from, to: to, text: text})
+}
+
+// below adds lines, each with a line break before it, below the line of a place, and
+// below the comments that follow it further to the right than column.
+func (p *Patch) below(at, column int, text string) {
+	end := p.lineEnd(at)
+	for line := p.nextLine(end); line < len(p.data); line = p.nextLine(line) {
+		stop := p.lineEnd(line)
+		words := bytes.TrimLeft(p.data[line:stop], " ")
+		if len(bytes.TrimSpace(words)) == 0 {
+			continue
+		}
+		if words[0] != '#' || stop-line-len(words) <= column {
+			break
+		}
+		end = stop
+	}
+	p.spans = append(p.spans, span{from: end, to: end, text: text, below: true})
 }
 
 // Pos returns the position of the value, as decoding has it.

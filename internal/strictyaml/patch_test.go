@@ -79,7 +79,7 @@ func TestPatch(t *testing.T) {
 		{"a block for a list", "a:\n  # in\n  - x # of\n  - y\nb: 1\n", "a: [1]\n  # in\n  # of\nb: 1\n", func(p *Patch) { p.at("a").Replace([]any{1.0}) }},
 		{"a key", "o:\n- a: 1 # of\n  b: 2\n", "o:\n- a: 1 # of\n  x: new\n  b: 2\n", func(p *Patch) { p.at("o", 0).Add("x", "new", "z", "a") }},
 		{"a key at the end", "o:\n- a: 1\n  b: |\n    x\n\n# of c\nc: 1\n", "o:\n- a: 1\n  b: |\n    x\n  x: new\n\n# of c\nc: 1\n", func(p *Patch) { p.at("o", 0).Add("x", "new") }},
-		{"a key in braces", "o: [{a: 1, b: 2}]\n", "o: [{a: 1, x: [z], b: 2}]\n", func(p *Patch) { p.at("o", 0).Add("x", []any{"z"}, "a") }},
+		{"a key in braces", "o: [{a: 1, b: 2}]\n", "o: [{a: 1, x: [z], b: 2}]\n", func(p *Patch) { p.at("o", 0).Add("x", "[z]", "a") }},
 		{"a key removed", "a: 1\nb: # of\n  - x # why\nc: 1\n", "a: 1\n# of\n# why\nc: 1\n", func(p *Patch) { p.at().Remove("b") }},
 		{"a key behind a dash removed", "o:\n- a: 1 # of\n  b: 2\n", "o:\n- # of\n  b: 2\n", func(p *Patch) { p.at("o", 0).Remove("a") }},
 		{"a key in braces removed", "o: {a: 1, b: {c: 2}, d: 3}\n", "o: {a: 1, d: 3}\n", func(p *Patch) { p.at("o").Remove("b") }},

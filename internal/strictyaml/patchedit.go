@@ -185,17 +185,13 @@ func (n *Node) setItems(keep []bool, words []string) {
 			p.removeLines(e, all, i)
 		}
 	}
-	at := p.lineEnd(all[len(all)-1].to)
-	if last >= 0 {
-		at = p.lineEnd(all[last].to)
-	} else if lines.Len() > 0 {
-		// Nothing is left of the lines: the new ones stand where the first was.
+	switch {
+	case lines.Len() == 0:
+	case last >= 0:
+		p.below(all[last].to, p.column(all[0].from), lines.String())
+	default: // nothing is left of the lines: the new ones stand where the first was
 		first := p.lineStart(all[0].from)
 		p.replace(first, first, strings.TrimPrefix(lines.String(), p.eol)+p.eol)
-		return
-	}
-	if lines.Len() > 0 {
-		p.replace(at, at, lines.String())
 	}
 }
 
@@ -322,43 +318,38 @@ func (n *Node) Remove(keys ...string) {
 }
 
 // Add adds a key to the mapping, which doesn't have it: behind the first of the keys of
-// after that it has, and else as the last one. v has a form of [Flow].
-func (n *Node) Add(key string, v any, after ...string) { n.AddLines(key, []string{Flow(v)}, after...) }
+// after that it has, and else as the last one. value is YAML of one line.
+func (n *Node) Add(key, value string, after ...string) { n.add(key, " "+value, after) }
 
-// AddLines is Add with a value that is YAML already: one line, which stands behind the
-// key, or several, which stand below it, indented. In a mapping in flow style there must
-// be one line.
-func (n *Node) AddLines(key string, value []string, after ...string) {
+// AddBelow is Add with lines of YAML, which stand below the key in a mapping in block
+// style.
+func (n *Node) AddBelow(key string, lines []string, after ...string) {
+	margin := n.patch.eol + strings.Repeat(" ", n.patch.column(n.patch.start(n.node.Content[0]))+2)
+	n.add(key, margin+strings.Join(lines, margin), after)
+}
+
+func (n *Node) add(key, value string, after []string) {
 	p := n.patch
-	head := Scalar(key) + ":"
+	text := Scalar(key) + ":" + value
 	if len(n.node.Content) == 0 {
 		at := p.begin(n.node) + 1
-		p.replace(at, at, head+" "+value[0])
+		p.replace(at, at, text)
 		return
 	}
 	all := p.elements(n.node)
-	at := all[len(all)-1]
+	at := all[len(all)-1].to
 	for _, other := range after {
 		if i := keyIndex(n.node, other); i >= 0 {
-			at = all[i/2]
+			at = all[i/2].to
 			break
 		}
 	}
 	if p.inBrackets(n.node) {
-		p.replace(at.to, at.to, ", "+head+" "+value[0])
+		p.replace(at, at, ", "+text)
 		return
 	}
-	margin := strings.Repeat(" ", p.column(all[0].from))
-	text := p.eol + margin + head
-	if len(value) == 1 {
-		text += " " + value[0]
-	} else {
-		for _, l := range value {
-			text += p.eol + margin + "  " + l
-		}
-	}
-	end := p.lineEnd(at.to)
-	p.replace(end, end, text)
+	column := p.column(all[0].from)
+	p.below(at, column, p.eol+strings.Repeat(" ", column)+text)
 }
 
 // InFlow reports whether the value is a list or mapping in flow style, as [a, b].
@@ -376,8 +367,64 @@ func (n *Node) AddItem(lines []string) {
 		return
 	}
 	all := p.elements(n.node)
-	margin := p.eol + strings.Repeat(" ", p.column(all[0].from))
-	text := margin + "- " + strings.Join(lines, margin+"  ")
-	at := p.lineEnd(all[len(all)-1].to)
-	p.replace(at, at, text)
+	column := p.column(all[0].from)
+	margin := p.eol + strings.Repeat(" ", column)
+	p.below(all[len(all)-1].to, column, margin+"- "+strings.Join(lines, margin+"  "))
+}
+
+// Unshare has the aliases that lead to the value, or to what it is in, lead to a copy of
+// it from now on, which stands in the place of the first of them. It does nothing for a
+// value that isn't shared.
+func (n *Node) Unshare() {
+	for ; n != nil; n = n.parent {
+		if n.aliases > 0 && !n.patch.moved[n] {
+			n.moveAnchor()
+		}
+	}
+}
+
+func (n *Node) moveAnchor() {
+	p := n.patch
+	if p.moved == nil {
+		p.moved = map[*Node]bool{}
+	}
+	p.moved[n] = true
+	first := -1
+	for other := range p.nodes {
+		if other.Kind == yaml.AliasNode && other.Alias == n.node {
+			if at := p.start(other); first < 0 || at < first {
+				first = at
+			}
+		}
+	}
+	name := n.node.Anchor
+	p.replace(first, first+1+len(name), "&"+name+" "+flowOf(n.Value()))
+	at := bytes.Index(p.data[p.start(n.node):], []byte("&"+name)) + p.start(n.node)
+	end := at + 1 + len(name)
+	for end < len(p.data) && p.data[end] == ' ' {
+		end++
+	}
+	p.replace(at, end, "")
+}
+
+// flowOf returns a value on one line.
+func flowOf(v *Value) string {
+	switch x := v.V.(type) {
+	case Number:
+		return string(x)
+	case []*Value:
+		items := make([]string, len(x))
+		for i, item := range x {
+			items[i] = flowOf(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case Map[*Value]:
+		items := make([]string, len(x))
+		for i, e := range x {
+			items[i] = Scalar(e.Key) + ": " + flowOf(e.V)
+		}
+		return "{" + strings.Join(items, ", ") + "}"
+	default:
+		return Flow(v.V)
+	}
 }
