@@ -62,7 +62,9 @@ var mayImport = map[string]struct {
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
-	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
+	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
+	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
+	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{

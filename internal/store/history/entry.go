@@ -37,6 +37,14 @@ const (
 	ResultInterrupted = "interrupted"
 )
 
+// Actions of the entry that a history begins with if there was one before it.
+const (
+	// ActionDamaged means that it was damaged and set aside.
+	ActionDamaged = "history-damaged"
+	// ActionLost means that its file was missing.
+	ActionLost = "history-lost"
+)
+
 // Entry is one entry of the history. Which fields are set depends on its type. Its JSON
 // form is a public interface.
 type Entry struct {
@@ -91,13 +99,15 @@ type Entry struct {
 	// Cause is who caused the drift, or what a change repaired; nil while that is not
 	// known.
 	Cause *Cause `json:"cause,omitempty"`
-	// About is the entry that a cause is about.
+	// Unknown is why it will never be known.
+	Unknown string `json:"unknown,omitempty"`
+	// About is the entry that a cause is about, or of a drift that ended its own.
 	About int64 `json:"about,omitempty"`
 
 	// Reason is what the operator gave.
 	Reason string `json:"reason,omitempty"`
-	// Record is what else the type has: of a run its record, of a state what is
-	// declared and live, of a checkpoint what was pruned.
+	// Record is what else the type has: of a run its [Run], of a state the digests of
+	// what is declared and live, of a checkpoint its [Checkpoint].
 	Record json.RawMessage `json:"record,omitempty"`
 
 	// Hash is chained to that of the entry before; see [Store.Verify].

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Acceptance is the last commit of a source whose signatures were good. Later
@@ -52,10 +54,10 @@ const acceptedRows = `SELECT source, revision, signer, tag, accepted_at FROM acc
 
 // fields returns where the columns go.
 func (a *Acceptance) fields() []any {
-	return []any{&a.Source, &a.Commit, &a.Signer, &a.Tag, moment{&a.At}}
+	return []any{&a.Source, &a.Commit, &a.Signer, &a.Tag, sqlitefile.Moment(&a.At)}
 }
 
-func accepted(q querier, source string) (Acceptance, bool, error) {
+func accepted(q sqlitefile.Querier, source string) (Acceptance, bool, error) {
 	a, err := one(q, (*Acceptance).fields, acceptedRows+` WHERE source = ?`, source)
 	if a == nil || err != nil {
 		return Acceptance{}, false, err
@@ -99,7 +101,7 @@ func (w *Writer) Accept(a Acceptance, after string, rewrote bool) error {
 			ON CONFLICT (source) DO UPDATE SET revision = excluded.revision, signer = excluded.signer, tag = excluded.tag,
 				accepted_at = CASE WHEN revision = excluded.revision AND tag IS excluded.tag THEN accepted_at ELSE excluded.accepted_at END
 			WHERE revision <> excluded.revision OR signer <> excluded.signer OR tag IS NOT excluded.tag`,
-			a.Source, a.Commit, clean(a.Signer), a.Tag, stamp(a.At))
+			a.Source, a.Commit, clean(a.Signer), a.Tag, sqlitefile.Stamp(a.At))
 		return err
 	})
 }

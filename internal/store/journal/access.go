@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // AccessStep is how far the way from an org's token to a service app in it got.
@@ -66,7 +68,7 @@ func (a *Access) check() (column, problem string) {
 
 func (a *Access) fields() []any {
 	return []any{&a.Account, &a.OrgID, &a.Domain, word[AccessStep]{&a.Step, accessSteps()}, &a.Role, &a.AppID, &a.ClientID,
-		moment{&a.Begun}, moment{&a.Changed}, moment{&a.SentAt}, &a.LastError}
+		sqlitefile.Moment(&a.Begun), sqlitefile.Moment(&a.Changed), sqlitefile.Moment(&a.SentAt), &a.LastError}
 }
 
 const accessRows = `SELECT account, org_id, domain, step, role, app_id, client_id, begun_at, changed_at, sent_at, last_error FROM access`
@@ -80,7 +82,7 @@ func (j *Journal) Access(account, orgID string) (a *Access, err error) {
 	return a, err
 }
 
-func findAccess(q querier, account, orgID string) (*Access, error) {
+func findAccess(q sqlitefile.Querier, account, orgID string) (*Access, error) {
 	return one(q, (*Access).fields, accessRows+` WHERE account = ? AND org_id = ?`, account, orgID)
 }
 
@@ -98,7 +100,7 @@ func (w *Writer) BeginAccess(a Access) error {
 	if a.Account == "" || a.OrgID == "" || a.Domain == "" {
 		return errors.New("beginning the access to an org: account, org id and domain must be given")
 	}
-	now := stamp(w.now())
+	now := sqlitefile.Stamp(w.now())
 	return w.write("beginning the access to an org", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO access (account, org_id, domain, step, role, begun_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET domain = excluded.domain, role = excluded.role, changed_at = excluded.changed_at`,
@@ -167,7 +169,7 @@ func (w *Writer) changeAccess(account, orgID, doing string, f func(*Access) erro
 			return err
 		}
 		_, err = tx.Exec(`UPDATE access SET step = ?, app_id = ?, client_id = ?, changed_at = ?, sent_at = ?, last_error = ?
-			WHERE account = ? AND org_id = ?`, a.Step, a.AppID, a.ClientID, stamp(w.now()), stamp(a.SentAt), a.LastError, account, orgID)
+			WHERE account = ? AND org_id = ?`, a.Step, a.AppID, a.ClientID, sqlitefile.Stamp(w.now()), sqlitefile.Stamp(a.SentAt), a.LastError, account, orgID)
 		return err
 	})
 }

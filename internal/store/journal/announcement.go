@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Announcement records that an org is to be deactivated or deleted, and since
@@ -34,7 +36,7 @@ func (a *Announcement) check() (column, problem string) {
 // a *RowsError.
 func (j *Journal) Announcements(account string) ([]Announcement, error) {
 	return list(j, "reading announced deactivations", func(a *Announcement) []any {
-		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, &a.Declared, moment{&a.At}}
+		return []any{&a.Account, &a.OrgID, &a.Action, &a.Domain, &a.Commit, &a.Declared, sqlitefile.Moment(&a.At)}
 	}, `SELECT account, org_id, action, domain, revision, declared, announced_at FROM announcements
 		WHERE account = ? ORDER BY domain, org_id, action`, account)
 }
@@ -52,7 +54,7 @@ func (w *Writer) Announce(all ...Announcement) error {
 		for _, a := range all {
 			if _, err := tx.Exec(`INSERT INTO announcements (account, org_id, action, domain, revision, declared, announced_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, org_id, action) DO NOTHING`,
-				a.Account, a.OrgID, a.Action, Key{Domain: a.Domain}.normal().Domain, a.Commit, a.Declared, stamp(a.At)); err != nil {
+				a.Account, a.OrgID, a.Action, Key{Domain: a.Domain}.normal().Domain, a.Commit, a.Declared, sqlitefile.Stamp(a.At)); err != nil {
 				return err
 			}
 		}

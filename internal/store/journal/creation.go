@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Step is how far a creation got. See the package comment for the order.
@@ -120,9 +122,9 @@ type row struct {
 
 // fields returns where the columns go.
 func (r *row) fields() []any {
-	return []any{&r.id, &r.Account, &r.Domain, &r.Parent, &r.Cell, &r.Subdomain, word[Step]{&r.Step, steps()}, &r.OrgID, moment{&r.Begun}, moment{&r.Changed},
-		moment{&r.CreatedAt}, word[TokenState]{&r.Token, tokenStates()}, &r.TokenAt, moment{&r.LostSince}, &r.LostReason, moment{&r.Acknowledged}, &r.AcknowledgedBy,
-		&r.LastError, &r.Attempts, &r.Unanswered, moment{&r.SentAt}}
+	return []any{&r.id, &r.Account, &r.Domain, &r.Parent, &r.Cell, &r.Subdomain, word[Step]{&r.Step, steps()}, &r.OrgID, sqlitefile.Moment(&r.Begun), sqlitefile.Moment(&r.Changed),
+		sqlitefile.Moment(&r.CreatedAt), word[TokenState]{&r.Token, tokenStates()}, &r.TokenAt, sqlitefile.Moment(&r.LostSince), &r.LostReason, sqlitefile.Moment(&r.Acknowledged), &r.AcknowledgedBy,
+		&r.LastError, &r.Attempts, &r.Unanswered, sqlitefile.Moment(&r.SentAt)}
 }
 
 // check returns the column that contradicts others.
@@ -139,7 +141,7 @@ func (r *row) check() (column, problem string) {
 }
 
 // find returns nil if there is no such creation.
-func find(q querier, k Key) (*row, error) {
+func find(q sqlitefile.Querier, k Key) (*row, error) {
 	return one(q, (*row).fields, `SELECT `+creationColumns+` FROM creations c
 		WHERE c.account = ? AND c.domain = ? AND c.forgotten_at = ''`, k.Account, k.Domain)
 }
@@ -205,8 +207,8 @@ func (j *Journal) change(k Key, doing string, f func(tx *sql.Tx, r *row) error) 
 		_, err = tx.Exec(`UPDATE creations SET parent = ?, cell = ?, subdomain = ?, step = ?, org_id = ?, changed_at = ?, created_at = ?,
 			token = ?, token_at = ?, lost_since = ?, lost_reason = ?, acknowledged_at = ?, acknowledged_by = ?, last_error = ?
 			WHERE id = ?`,
-			r.Parent, r.Cell, r.Subdomain, r.Step, r.OrgID, stamp(j.now()), stamp(r.CreatedAt),
-			r.Token, r.TokenAt, stamp(r.LostSince), r.LostReason, stamp(r.Acknowledged), r.AcknowledgedBy, r.LastError, r.id)
+			r.Parent, r.Cell, r.Subdomain, r.Step, r.OrgID, sqlitefile.Stamp(j.now()), sqlitefile.Stamp(r.CreatedAt),
+			r.Token, r.TokenAt, sqlitefile.Stamp(r.LostSince), r.LostReason, sqlitefile.Stamp(r.Acknowledged), r.AcknowledgedBy, r.LastError, r.id)
 		return err
 	})
 	if errors.Is(err, errNone) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // DeletionState is how far the request to delete an org got.
@@ -36,7 +38,7 @@ type Deletion struct {
 // can't be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Deletions(account string) ([]Deletion, error) {
 	return list(j, "reading deletions", func(d *Deletion) []any {
-		return []any{&d.Account, &d.OrgID, &d.Domain, word[DeletionState]{&d.State, []DeletionState{Asking, Asked, RefusedDeletion}}, moment{&d.Changed}, &d.LastError}
+		return []any{&d.Account, &d.OrgID, &d.Domain, word[DeletionState]{&d.State, []DeletionState{Asking, Asked, RefusedDeletion}}, sqlitefile.Moment(&d.Changed), &d.LastError}
 	}, `SELECT account, org_id, domain, state, changed_at, last_error FROM deletions
 		WHERE account = ? ORDER BY domain, org_id`, account)
 }
@@ -49,7 +51,7 @@ func (w *Writer) BeginDeletion(account, orgID, domain string) error {
 	}
 	return w.write("asking for a deletion", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT OR REPLACE INTO deletions (account, org_id, domain, state, changed_at, last_error) VALUES (?, ?, ?, ?, ?, '')`,
-			account, orgID, Key{Domain: domain}.normal().Domain, Asking, stamp(w.now()))
+			account, orgID, Key{Domain: domain}.normal().Domain, Asking, sqlitefile.Stamp(w.now()))
 		return err
 	})
 }
@@ -63,7 +65,7 @@ func (w *Writer) EndDeletion(account, orgID, refusal string) error {
 	}
 	return w.write("noting the answer to a deletion", func(tx *sql.Tx) error {
 		done, err := tx.Exec(`UPDATE deletions SET state = ?, changed_at = ?, last_error = ? WHERE account = ? AND org_id = ? AND state = ?`,
-			state, stamp(w.now()), refusal, account, orgID, Asking)
+			state, sqlitefile.Stamp(w.now()), refusal, account, orgID, Asking)
 		if err != nil {
 			return err
 		}

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
 
 var (
 	// ErrDamaged is the error of a journal.db that is no database, or a broken
 	// one. Lock sets such a file aside.
-	ErrDamaged = errors.New("the file is damaged")
+	ErrDamaged = sqlitefile.ErrDamaged
 	// ErrGone is the error of a journal that was there before and is not there any
 	// more.
 	ErrGone = errors.New("the file is gone")
@@ -48,7 +46,7 @@ func (j *Journal) failed(doing string, err error) error {
 	if err == nil || errors.Is(err, errNone) || errors.As(err, new(*StepError)) || errors.As(err, new(*OvertakenError)) || errors.As(err, new(*LimitError)) {
 		return err
 	}
-	err = explain(err)
+	err = sqlitefile.Explain(err)
 	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
 	switch {
 	case errors.Is(err, ErrDamaged):
@@ -58,31 +56,6 @@ func (j *Journal) failed(doing string, err error) error {
 		hint = fmt.Sprintf("everything is held until it is back: is the volume mounted? If it is lost, %q begins a new one", j.cmds.Acknowledge)
 	}
 	return text.WithHint(fmt.Errorf("journal %q: %s: %w", j.path(), doing, securedir.Cause(err)), hint)
-}
-
-// explain returns an error of our own, with a hint, in the place of SQLite's. Other
-// errors it returns as they are.
-func explain(err error) error {
-	var s *sqlite.Error
-	if !errors.As(err, &s) {
-		return err
-	}
-	const ours = "file and folder must belong to the user that the program runs as, on a file system that can be written to"
-	switch s.Code() & 0xff { // extended or not
-	case sqlite3.SQLITE_FULL:
-		return text.WithHint(errors.New("the disk is full"), "make room on the disk")
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
-		return text.WithHint(errors.New("it can't be written to"), ours)
-	case sqlite3.SQLITE_CANTOPEN:
-		return text.WithHint(errors.New("it can't be opened"), ours)
-	case sqlite3.SQLITE_IOERR:
-		return text.WithHint(fmt.Errorf("the disk reports an error (SQLite code %d)", s.Code()), "look at the system's log, and whether the disk is full")
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return text.WithHint(errors.New("another process keeps it busy"), "close what else has the file open, such as sqlite3")
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %s", ErrDamaged, clean(err.Error()))
-	}
-	return errors.New(clean(err.Error()))
 }
 
 // clean makes foreign text fit for one line of a journal or an error.

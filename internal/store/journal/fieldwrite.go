@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // FieldWrite is a field of an object of an org that was written, and may be set back by
@@ -21,7 +23,7 @@ type FieldWrite struct {
 }
 
 func (w *FieldWrite) fields() []any {
-	return []any{&w.Account, &w.OrgID, &w.Domain, &w.Kind, &w.Object, &w.Field, &w.Value, &w.Times, moment{&w.Last}}
+	return []any{&w.Account, &w.OrgID, &w.Domain, &w.Kind, &w.Object, &w.Field, &w.Value, &w.Times, sqlitefile.Moment(&w.Last)}
 }
 
 // check rejects what no write leaves.
@@ -53,7 +55,7 @@ func (j *Journal) AddFieldWrite(w FieldWrite, since time.Time) error {
 		return errors.New("noting what is written to an org: account, org id, object, field and time must be given")
 	}
 	return j.writeOrCreate("noting what is written to an org", func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM field_writes WHERE account = ? AND written_at < ?`, w.Account, stamp(since)); err != nil {
+		if _, err := tx.Exec(`DELETE FROM field_writes WHERE account = ? AND written_at < ?`, w.Account, sqlitefile.Stamp(since)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO field_writes (account, org_id, domain, kind, object, field, value, times, written_at)
@@ -61,7 +63,7 @@ func (j *Journal) AddFieldWrite(w FieldWrite, since time.Time) error {
 			ON CONFLICT (account, org_id, kind, object, field) DO UPDATE SET
 				times = CASE WHEN value = excluded.value THEN max(times, 0) + 1 ELSE 1 END,
 				domain = excluded.domain, value = excluded.value, written_at = excluded.written_at`,
-			w.Account, w.OrgID, Key{Domain: w.Domain}.normal().Domain, w.Kind, w.Object, w.Field, w.Value, stamp(w.Last))
+			w.Account, w.OrgID, Key{Domain: w.Domain}.normal().Domain, w.Kind, w.Object, w.Field, w.Value, sqlitefile.Stamp(w.Last))
 		return err
 	})
 }

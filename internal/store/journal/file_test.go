@@ -18,12 +18,13 @@ import (
 
 	"reconciler/internal/freeze"
 	"reconciler/internal/store/securedir/securedirtest"
+	"reconciler/internal/store/sqlitefile"
 )
 
 func TestDurable(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
 	for name, desired := range map[string]int{"synchronous": 3, "foreign_keys": 1, "application_id": applicationID} {
-		if actual, err := pragma(j.db, name); err != nil || actual != desired {
+		if actual, err := sqlitefile.Pragma(j.db, name); err != nil || actual != desired {
 			t.Errorf("%s: %d, %v", name, actual, err)
 		}
 	}
@@ -228,12 +229,12 @@ func writeUntilFull(t *testing.T, j *Writer) {
 // TestFullDatabase is TestFullDisk for systems where nothing can be mounted.
 func TestFullDatabase(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
-	pages, err := pragma(j.db, "page_count")
+	pages, err := sqlitefile.Pragma(j.db, "page_count")
 	must(t, err)
-	_, err = pragma(j.db, fmt.Sprintf("max_page_count = %d", pages+3))
+	_, err = sqlitefile.Pragma(j.db, fmt.Sprintf("max_page_count = %d", pages+3))
 	must(t, err)
 	writeUntilFull(t, j)
-	_, err = pragma(j.db, "max_page_count = 1000000")
+	_, err = sqlitefile.Pragma(j.db, "max_page_count = 1000000")
 	must(t, err)
 	must(t, j.Begin(acme()))
 }
@@ -406,11 +407,11 @@ func TestDamageWithRollback(t *testing.T) {
 // before the new one is there.
 func TestKilledAfterSetAside(t *testing.T) {
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, asidePrefix+"20260101T000000Z-journal"), []byte("x"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, newFile), []byte("half made"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, file().AsidePrefix()+"20260101T000000Z-journal"), []byte("x"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, file().NewName()), []byte("half made"), 0o600))
 	wantError(t, check(dir), "damaged: it was set aside as journal.db.corrupt-20260101T000000Z, and no other has begun", "sets it aside")
 	j := openJournal(t, dir, Options{})
-	if l, err := j.Loss(); err != nil || l == nil || l.SetAside != filepath.Join(dir, asidePrefix+"20260101T000000Z") {
+	if l, err := j.Loss(); err != nil || l == nil || l.SetAside != filepath.Join(dir, file().AsidePrefix()+"20260101T000000Z") {
 		t.Errorf("%v, %v", l, err)
 	}
 }
@@ -472,7 +473,7 @@ func TestForeign(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, dbFile)
 		must(t, os.WriteFile(path, nil, 0o600))
-		db, err := connect(path)
+		db, err := file().Connect(path)
 		must(t, err)
 		_, err = db.Exec(tt.sql)
 		must(t, err)
@@ -487,7 +488,7 @@ func TestForeign(t *testing.T) {
 		if !bytes.Equal(before, after) {
 			t.Errorf("%s: it was changed", name)
 		}
-		if last, err := filepath.Glob(filepath.Join(dir, asidePrefix+"*")); len(last) > 0 || err != nil {
+		if last, err := filepath.Glob(filepath.Join(dir, file().AsidePrefix()+"*")); len(last) > 0 || err != nil {
 			t.Errorf("%s: it was set aside: %v, %v", name, last, err)
 		}
 	}
@@ -738,9 +739,9 @@ func TestMigrations(t *testing.T) {
 	bad := append(steps[:len(steps):len(steps)], "CREATE TABLE good (x); CREATE TABLE runs (x)")
 	_, err := openSteps(dir, Options{}, bad)
 	wantError(t, err, fmt.Sprintf("migrating schema %d to %d", known+2, known+3), "")
-	db, err := connect(filepath.Join(dir, dbFile))
+	db, err := file().Connect(filepath.Join(dir, dbFile))
 	must(t, err)
-	if version, err := pragma(db, "user_version"); err != nil || version != known+2 {
+	if version, err := sqlitefile.Pragma(db, "user_version"); err != nil || version != known+2 {
 		t.Errorf("after a failed step: schema %d, %v", version, err)
 	}
 	var tables int

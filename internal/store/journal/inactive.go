@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Inactive is an object in an org that a change made INACTIVE, or is about to, and that
@@ -28,7 +30,7 @@ func (i *Inactive) check() (column, problem string) {
 const inactiveRows = `SELECT account, org_id, kind, id, since FROM inactive`
 
 func (i *Inactive) fields() []any {
-	return []any{&i.Account, &i.OrgID, &i.Kind, &i.ID, moment{&i.Since}}
+	return []any{&i.Account, &i.OrgID, &i.Kind, &i.ID, sqlitefile.Moment(&i.Since)}
 }
 
 // Inactive returns the objects of the orgs of an account that changes left INACTIVE, or
@@ -46,7 +48,7 @@ func (j *Journal) BeginInactive(i Inactive) error {
 	}
 	return j.writeOrCreate("noting what a change makes inactive", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT OR REPLACE INTO inactive (account, org_id, kind, id, since) VALUES (?, ?, ?, ?, ?)`,
-			i.Account, i.OrgID, i.Kind, i.ID, stamp(i.Since))
+			i.Account, i.OrgID, i.Kind, i.ID, sqlitefile.Stamp(i.Since))
 		return err
 	})
 }
@@ -56,7 +58,7 @@ func (j *Journal) BeginInactive(i Inactive) error {
 func (j *Journal) EndInactive(i Inactive) error {
 	return j.write("noting that an object is active again", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`DELETE FROM inactive WHERE account = ? AND org_id = ? AND kind = ? AND id = ? AND (? = '' OR since <= ?)`,
-			i.Account, i.OrgID, i.Kind, i.ID, stamp(i.Since), stamp(i.Since))
+			i.Account, i.OrgID, i.Kind, i.ID, sqlitefile.Stamp(i.Since), sqlitefile.Stamp(i.Since))
 		return err
 	})
 }

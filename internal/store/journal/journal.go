@@ -203,12 +203,12 @@ func (j *Journal) ready() error {
 // readyIn is ready in the open folder.
 func (j *Journal) readyIn(root *os.Root) error {
 	j.seenDir = true
-	info, err := checkFile(root)
+	info, err := file().Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := j.missing(j.seenFile); !errors.Is(err, errNone) {
 			return err
 		}
-		return checkTraces(root)
+		return cmp.Or(file().CheckTraces(root), errNone)
 	}
 	j.seenFile = true
 	if err != nil {
@@ -253,25 +253,9 @@ func (j *Journal) remember() {
 
 // connect opens the file and checks it, and migrates its schema.
 func (j *Journal) connect() (*sql.DB, error) {
-	db, err := connect(j.path())
-	if err != nil {
-		return nil, err
-	}
-	version, err := inspect(db)
-	switch known := len(j.steps); {
-	case err != nil:
-		err = explain(err)
-	case version > known:
-		err = tooNew(version, known)
-	case version < known:
-		j.log.Info("migrating the journal's schema", "file", j.path(), "from", version, "to", known)
-		err = migrate(db, j.steps)
-	}
-	if err != nil {
-		db.Close()
-		return nil, err
-	}
-	return db, nil
+	return file().Open(j.dir, j.steps, true, func(from, to int) {
+		j.log.Info("migrating the journal's schema", "file", j.path(), "from", from, "to", to)
+	})
 }
 
 func (j *Journal) disconnect() error {
@@ -288,7 +272,7 @@ func (j *Journal) disconnect() error {
 func (j *Journal) begin(root *os.Root, why error) error {
 	var loss *Loss
 	if errors.Is(why, ErrDamaged) {
-		name, err := setAside(root, j.now())
+		name, err := file().SetAside(root, j.now())
 		if err != nil {
 			return fmt.Errorf("%w, and it can't be set aside: %w", why, err)
 		}
@@ -296,7 +280,8 @@ func (j *Journal) begin(root *os.Root, why error) error {
 		j.log.Error("the journal is damaged and was set aside; what it knew of orgs being created is forgotten, and all writes are held",
 			"file", j.path(), "damage", why.Error(), "setAside", loss.SetAside)
 	}
-	if err := create(j.dir, root, j.steps, loss); err != nil {
+	fill := func(db *sql.DB) error { return loss.insert(db) }
+	if err := file().Create(j.dir, root, j.steps, fill); err != nil {
 		return err
 	}
 	return j.readyIn(root)
@@ -346,10 +331,4 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 	}
 	j.remember()
 	return nil
-}
-
-// querier is a database or a transaction.
-type querier interface {
-	Query(query string, args ...any) (*sql.Rows, error)
-	QueryRow(query string, args ...any) *sql.Row
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Loss is what a journal doesn't know because it replaced one that could not be
@@ -21,14 +23,17 @@ type Loss struct {
 // with, as nobody knows what was suspended.
 const lostSuspension = "journal"
 
-// insert is for the moment in which a journal begins.
+// insert is for the moment in which a journal begins. A nil Loss is none.
 func (l *Loss) insert(db *sql.DB) error {
-	if _, err := db.Exec(`INSERT INTO losses (since, set_aside) VALUES (?, ?)`, stamp(l.Since), l.SetAside); err != nil {
+	if l == nil {
+		return nil
+	}
+	if _, err := db.Exec(`INSERT INTO losses (since, set_aside) VALUES (?, ?)`, sqlitefile.Stamp(l.Since), l.SetAside); err != nil {
 		return err
 	}
 	_, err := db.Exec(`INSERT INTO suspensions (id, orgs, reason, owner, since, until) VALUES (?, '[]', ?, 'reconciler', ?, '')`,
 		lostSuspension, fmt.Sprintf("the journal was damaged and set aside as %s: what was suspended is not known", filepath.Base(l.SetAside)),
-		stamp(l.Since))
+		sqlitefile.Stamp(l.Since))
 	return err
 }
 
@@ -37,7 +42,7 @@ func (l *Loss) insert(db *sql.DB) error {
 // create it might have been sent.
 func (j *Journal) Loss() (loss *Loss, err error) {
 	err = j.read("reading what was lost", func(db *sql.DB) error {
-		loss, err = one(db, func(l *Loss) []any { return []any{new(any), moment{&l.Since}, &l.SetAside} },
+		loss, err = one(db, func(l *Loss) []any { return []any{new(any), sqlitefile.Moment(&l.Since), &l.SetAside} },
 			`SELECT id, since, set_aside FROM losses WHERE acknowledged_at = '' ORDER BY id`)
 		return err
 	})
@@ -55,7 +60,7 @@ func (j *Journal) AcknowledgeLoss(by string) error {
 		if _, err := tx.Exec(`DELETE FROM suspensions WHERE id = ?`, lostSuspension); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE losses SET acknowledged_at = ?, acknowledged_by = ? WHERE acknowledged_at = ''`, stamp(j.now()), by)
+		_, err := tx.Exec(`UPDATE losses SET acknowledged_at = ?, acknowledged_by = ? WHERE acknowledged_at = ''`, sqlitefile.Stamp(j.now()), by)
 		return err
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // keepRemovals bounds how many removals are kept. They are dropped by their number
@@ -57,12 +59,12 @@ const removalRows = `SELECT id, account, org_id, domain, sent_at FROM removals W
 
 // fields returns where the columns go.
 func (r *Removal) fields() []any {
-	return []any{new(any), &r.Account, &r.OrgID, &r.Domain, moment{&r.At}}
+	return []any{new(any), &r.Account, &r.OrgID, &r.Domain, sqlitefile.Moment(&r.At)}
 }
 
 // removals is Removals. A row that can't be read counts as one whose time is not
 // known.
-func removals(q querier, account string, since time.Time) ([]Removal, error) {
+func removals(q sqlitefile.Querier, account string, since time.Time) ([]Removal, error) {
 	rows, err := rowsOf(q, (*Removal).fields, removalRows, account)
 	bad := unreadable(err)
 	if err != nil && bad == nil {
@@ -112,7 +114,7 @@ func (j *Journal) BeginRemoval(r Removal, since time.Time, max int) (id int64, e
 			return &LimitError{Lost: len(lost), Max: max}
 		}
 		done, err := tx.Exec(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?)`,
-			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, stamp(r.At))
+			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, sqlitefile.Stamp(r.At))
 		if err != nil {
 			return err
 		}

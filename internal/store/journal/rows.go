@@ -7,7 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // RowError is a row of the journal that can't be read, because something else than
@@ -96,7 +97,7 @@ func list[T any](j *Journal, doing string, fields func(*T) []any, query string, 
 }
 
 // one is rowsOf for a query of at most one row; nil if there is none.
-func one[T any](q querier, fields func(*T) []any, query string, args ...any) (*T, error) {
+func one[T any](q sqlitefile.Querier, fields func(*T) []any, query string, args ...any) (*T, error) {
 	all, err := rowsOf(q, fields, query, args...)
 	if err != nil || len(all) == 0 {
 		return nil, err
@@ -110,7 +111,7 @@ type checked interface {
 	check() (column, problem string)
 }
 
-func rowsOf[T any](q querier, fields func(*T) []any, query string, args ...any) ([]T, error) {
+func rowsOf[T any](q sqlitefile.Querier, fields func(*T) []any, query string, args ...any) ([]T, error) {
 	rows, err := q.Query(query, args...)
 	if err != nil {
 		return nil, err
@@ -214,7 +215,7 @@ type word[T ~string] struct {
 
 // Scan reads one of the words.
 func (w word[T]) Scan(value any) error {
-	s, ok := textOf(value)
+	s, ok := sqlitefile.TextOf(value)
 	if !ok || !slices.Contains(w.of, T(s)) {
 		return fmt.Errorf("%q is none of %q", fmt.Sprint(value), w.of)
 	}
@@ -222,54 +223,5 @@ func (w word[T]) Scan(value any) error {
 	return nil
 }
 
-// stampForm is RFC 3339 of fixed width, so that times sort as text.
-const stampForm = "2006-01-02T15:04:05.000000000Z"
-
-// stampGlob matches what is written as stampForm is, for SQLite.
-var stampGlob = regexp.MustCompile(`\d`).ReplaceAllString(stampForm, "[0-9]")
-
-// stamp returns a time as the file has it.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(stampForm)
-}
-
-// moment scans a stamp.
-type moment struct{ t *time.Time }
-
-// firstYear and lastYear bound the times that the journal can have: from that of a
-// clock that was never set to one that is far enough ahead.
-const firstYear, lastYear = 1970, 2199
-
-// Scan reads what stamp returned.
-func (m moment) Scan(value any) error {
-	s, ok := textOf(value)
-	if !ok {
-		return fmt.Errorf("a time of type %T", value)
-	}
-	if s == "" {
-		*m.t = time.Time{}
-		return nil
-	}
-	t, err := time.Parse(stampForm, s)
-	if err != nil {
-		return fmt.Errorf("%q is no time of the form %s", s, stampForm)
-	}
-	if y := t.Year(); y < firstYear || y > lastYear {
-		return fmt.Errorf("%q can't be: it is not within the years %d to %d", s, firstYear, lastYear)
-	}
-	*m.t = t
-	return nil
-}
-
-func textOf(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case []byte:
-		return string(v), true
-	}
-	return "", false
-}
+// stampGlob matches what is written as sqlitefile.StampForm is, for SQLite.
+var stampGlob = regexp.MustCompile(`\d`).ReplaceAllString(sqlitefile.StampForm, "[0-9]")

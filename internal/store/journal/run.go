@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 const (
@@ -33,7 +35,7 @@ func (w *Writer) AddRun(r Run) error {
 	}
 	return w.write("keeping a run", func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES (?, ?, ?, ?, ?)`,
-			r.ID, stamp(r.Started), stamp(r.Finished), r.Result, string(r.Record)); err != nil {
+			r.ID, sqlitefile.Stamp(r.Started), sqlitefile.Stamp(r.Finished), r.Result, string(r.Record)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`DELETE FROM runs WHERE seq IN (
@@ -49,6 +51,6 @@ func (w *Writer) AddRun(r Run) error {
 // can't be read are missing from them, and the error is a *RowsError.
 func (j *Journal) Runs(limit int) ([]Run, error) {
 	return list(j, "reading runs", func(r *Run) []any {
-		return []any{&r.ID, moment{&r.Started}, moment{&r.Finished}, &r.Result, (*[]byte)(&r.Record)}
+		return []any{&r.ID, sqlitefile.Moment(&r.Started), sqlitefile.Moment(&r.Finished), &r.Result, (*[]byte)(&r.Record)}
 	}, `SELECT id, started_at, finished_at, result, nullif(record, '') FROM runs ORDER BY seq DESC LIMIT ?`, max(0, limit))
 }

@@ -1,10 +1,5 @@
 package journal
 
-import (
-	"database/sql"
-	"fmt"
-)
-
 // applicationID marks our databases, as SQLite's PRAGMA application_id wants
 // it; in ASCII it is "RcJl".
 const applicationID = 0x52634a6c
@@ -196,41 +191,3 @@ CREATE TABLE field_writes (
 	PRIMARY KEY (account, org_id, kind, object, field)
 ) STRICT;
 `
-
-// migrate brings a database to the schema that the steps lead to. Each step is
-// done as a whole or not at all, and several processes may do so at the same time.
-func migrate(db *sql.DB, steps []string) error {
-	for done := false; !done; {
-		var err error
-		if done, err = migrateStep(db, steps); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// migrateStep does the next step, and reports whether there was none left.
-func migrateStep(db *sql.DB, steps []string) (done bool, err error) {
-	tx, err := db.Begin()
-	if err != nil {
-		return false, err
-	}
-	defer tx.Rollback()
-	version, err := pragma(tx, "user_version")
-	if err != nil || version >= len(steps) {
-		return true, err
-	}
-	// A PRAGMA takes no parameters.
-	marks := fmt.Sprintf("\n; PRAGMA user_version = %d; PRAGMA application_id = %d", version+1, applicationID)
-	if _, err := tx.Exec(steps[version] + marks); err != nil {
-		return false, fmt.Errorf("migrating schema %d to %d: %w", version, version+1, err)
-	}
-	return false, tx.Commit()
-}
-
-// pragma reads a number.
-func pragma(q querier, name string) (int, error) {
-	var n int
-	err := q.QueryRow("PRAGMA " + name).Scan(&n)
-	return n, err
-}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Begin records that an org is to be created. Of c, the key, Parent, Cell and
@@ -19,7 +21,7 @@ func (w *Writer) Begin(c Creation) error {
 	if c.Account == "" || c.Domain == "" || c.Parent == "" {
 		return errors.New("beginning a creation: account, domain and parent must be given")
 	}
-	now := stamp(w.now())
+	now := sqlitefile.Stamp(w.now())
 	err := w.write("beginning a creation", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO creations (account, domain, parent, cell, subdomain, step, begun_at, changed_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
@@ -55,14 +57,14 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 		// count as sent now, once, so that the limit holds and the wait ends. So
 		// does one whose time can't be read.
 		if _, err := tx.Exec(`UPDATE attempts SET sent_at = ? WHERE parent = ? AND (sent_at > ? OR sent_at NOT GLOB ?)`,
-			stamp(now), r.Parent, stamp(now), stampGlob); err != nil {
+			sqlitefile.Stamp(now), r.Parent, sqlitefile.Stamp(now), stampGlob); err != nil {
 			return err
 		}
 		if wait, err = untilAllowed(tx, r.Parent, rate, now); wait > 0 || err != nil {
 			return err
 		}
 		r.Step = Sent
-		_, err = tx.Exec(`INSERT INTO attempts (creation, parent, sent_at, outcome) VALUES (?, ?, ?, '')`, r.id, r.Parent, stamp(now))
+		_, err = tx.Exec(`INSERT INTO attempts (creation, parent, sent_at, outcome) VALUES (?, ?, ?, '')`, r.id, r.Parent, sqlitefile.Stamp(now))
 		return err
 	})
 	if err != nil {
@@ -85,8 +87,8 @@ func untilAllowed(tx *sql.Tx, parent string, rate Rate, now time.Time) (time.Dur
 		return 0, err
 	}
 	var oldest time.Time // of the last Limit calls
-	if (moment{&oldest}).Scan(sent) != nil {
-		_, err = tx.Exec(`UPDATE attempts SET sent_at = ? WHERE id = ?`, stamp(now), id)
+	if (sqlitefile.Moment(&oldest)).Scan(sent) != nil {
+		_, err = tx.Exec(`UPDATE attempts SET sent_at = ? WHERE id = ?`, sqlitefile.Stamp(now), id)
 		oldest = now
 	}
 	return max(0, rate.Per-now.Sub(oldest)), err
@@ -230,7 +232,7 @@ func (w *Writer) Forget(k Key, by string) error {
 	err = w.write("forgetting a creation", func(tx *sql.Tx) error {
 		// It isn't read, so that one that can't be read can be forgotten.
 		done, err := tx.Exec(`UPDATE creations SET forgotten_at = ?, forgotten_by = ?, changed_at = ?
-			WHERE account = ? AND domain = ? AND forgotten_at = ''`, stamp(w.now()), by, stamp(w.now()), k.Account, k.Domain)
+			WHERE account = ? AND domain = ? AND forgotten_at = ''`, sqlitefile.Stamp(w.now()), by, sqlitefile.Stamp(w.now()), k.Account, k.Domain)
 		if err != nil {
 			return err
 		}

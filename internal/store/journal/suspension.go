@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
 
@@ -30,7 +31,7 @@ type suspensionRow struct {
 // parse fills in what isn't text. An error means that the row may suspend more
 // than it seems to.
 func (r *suspensionRow) parse() error {
-	err := errors.Join(json.Unmarshal([]byte(r.orgs), &r.Orgs), moment{&r.Since}.Scan(r.since), moment{&r.Until}.Scan(r.until))
+	err := errors.Join(json.Unmarshal([]byte(r.orgs), &r.Orgs), sqlitefile.Moment(&r.Since).Scan(r.since), sqlitefile.Moment(&r.Until).Scan(r.until))
 	if len(r.Orgs) == 0 {
 		r.Orgs = nil // as it was added
 	}
@@ -78,7 +79,7 @@ func (e *SuspensionsError) Hint() string {
 
 // suspensions returns those that can be understood, in the order in which they were
 // made. If there are others, the error is a *SuspensionsError.
-func suspensions(q querier) ([]freeze.Suspension, error) {
+func suspensions(q sqlitefile.Querier) ([]freeze.Suspension, error) {
 	rows, err := rowsOf(q, func(r *suspensionRow) []any {
 		return []any{&r.ID, &r.orgs, &r.Reason, &r.Owner, &r.since, &r.until}
 	}, `SELECT id, orgs, reason, owner, since, until FROM suspensions ORDER BY since, rowid`)
@@ -146,11 +147,11 @@ func (j *Journal) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
 		if _, err := suspensions(tx); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, stamp(now)); err != nil {
+		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, sqlitefile.Stamp(now)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO suspensions (id, orgs, reason, owner, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
-			s.ID, string(orgs), s.Reason, s.Owner, stamp(s.Since), stamp(s.Until))
+			s.ID, string(orgs), s.Reason, s.Owner, sqlitefile.Stamp(s.Since), sqlitefile.Stamp(s.Until))
 		return err
 	})
 	if err != nil {

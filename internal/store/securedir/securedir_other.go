@@ -22,3 +22,6 @@ func syncHandle(*os.File) error { return nil }
 func Lock(*os.File) error {
 	return fmt.Errorf("files can't be locked on this system: %w", errors.ErrUnsupported)
 }
+
+// LockShared fails: no lock ends with its process here.
+func LockShared(f *os.File) error { return Lock(f) }

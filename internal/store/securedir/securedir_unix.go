@@ -47,9 +47,15 @@ func syncHandle(d *os.File) error { return d.Sync() }
 
 // Lock locks f for this open file alone, or returns ErrLocked at once. The lock
 // ends when f is closed, and with the process.
-func Lock(f *os.File) error {
+func Lock(f *os.File) error { return lock(f, syscall.LOCK_EX) }
+
+// LockShared locks f against Lock, and for others that share it, or returns ErrLocked
+// at once.
+func LockShared(f *os.File) error { return lock(f, syscall.LOCK_SH) }
+
+func lock(f *os.File, how int) error {
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EWOULDBLOCK):
