@@ -137,7 +137,7 @@ func (c choice) cost(l list) int {
 	case l.node.IsAlias():
 		return key + len(c.names)
 	}
-	keep, add := changed(l.names, c.names)
+	keep, add := divide(l.names, c.names)
 	n := len(add)
 	for _, k := range keep {
 		if !k {
@@ -147,8 +147,8 @@ func (c choice) cost(l list) int {
 	return n
 }
 
-// changed returns which of the names stay, and which are added.
-func changed(old, wanted []string) (keep []bool, add []string) {
+// divide returns which of the names stay, and which are added.
+func divide(old, wanted []string) (keep []bool, add []string) {
 	keep = make([]bool, len(old))
 	for i, name := range old {
 		keep[i] = slices.Contains(wanted, name)
@@ -341,7 +341,7 @@ func (w *workspace) choice(p *products, key string, l list, c choice) {
 		l.node.Replace(anyList(c.names))
 	default:
 		l.node.Unshare()
-		keep, add := changed(l.names, c.names)
+		keep, add := divide(l.names, c.names)
 		l.node.SetItems(keep, add)
 	}
 }
