@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
@@ -102,6 +103,7 @@ func (a *app) access(ctx context.Context, domain string, flags *accessFlags) err
 	}
 	defer w.Unlock()
 	clientID, err := in.Obtain(ctx, w, req)
+	a.recordAction(cfg, accessEntry(domain, clientID, err))
 	var held *reconcile.HeldError
 	switch {
 	case errors.As(err, &held):
@@ -117,6 +119,15 @@ func (a *app) access(ctx context.Context, domain string, flags *accessFlags) err
 	}
 	_, err = fmt.Fprintf(a.out, "access: {clientID: %s}\n", clientID)
 	return err
+}
+
+// accessEntry returns what the history has of making a service app.
+func accessEntry(domain, clientID string, err error) history.Entry {
+	e := history.Entry{Org: domain, Action: "access", Outcome: "applied", Reason: "service app " + clientID}
+	if err != nil {
+		e.Outcome, e.Reason, e.Error = "failed", "", text.JoinLines(err.Error())
+	}
+	return e
 }
 
 // givenToken returns what returns the token in a file; nil if none is named.

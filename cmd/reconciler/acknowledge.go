@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 )
 
@@ -42,15 +43,24 @@ records who ran this.`,
 			defer j.Close()
 			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
 			if lost {
-				return a.acknowledgeLoss(j, by)
+				err := a.acknowledgeLoss(j, by)
+				if err == nil {
+					a.recordAction(cfg, history.Entry{Action: "acknowledge", Reason: "the loss of the journal"})
+				}
+				return err
 			}
 			key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(args[0])}
 			if forget {
-				return a.forgetCreation(j, key, by)
+				err := a.forgetCreation(j, key, by)
+				if err == nil {
+					a.recordAction(cfg, history.Entry{Action: "acknowledge", Org: key.Domain, Reason: "the creation of the org is forgotten"})
+				}
+				return err
 			}
 			if err := j.Acknowledge(key, by); err != nil {
 				return err
 			}
+			a.recordAction(cfg, history.Entry{Action: "acknowledge", Org: key.Domain, Reason: "the lost token of the org"})
 			_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
 			return err
 		},

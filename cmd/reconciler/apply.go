@@ -154,6 +154,9 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 		if err := p.flags.write(a, data); err != nil {
 			printError(a.err, err)
 		}
+		if err := p.recordRefused(plan); err != nil {
+			printError(a.err, err)
+		}
 		if p.flags.stdout != report.Text { // which a person reads
 			for _, r := range plan.Refusals {
 				fmt.Fprintf(a.err, "reconciler: %s: %s\n", r.Guard, r.Message)
@@ -169,8 +172,13 @@ func (a *app) apply(ctx context.Context, p *planner, data report.Data, yes bool)
 	if err := p.note(plan); err != nil {
 		return err
 	}
-	var err error
-	if data.Result, err = p.Apply(ctx, plan, nil); err != nil {
+	run, err := p.begin(plan)
+	if err != nil {
+		return fmt.Errorf("nothing was written, because the run could not be recorded: %w", err)
+	}
+	data.Result, err = p.Apply(ctx, plan, nil)
+	data.Head = run.end(data.Result, err)
+	if err != nil {
 		return err
 	}
 	p.warnOfNewAlarms(&data)

@@ -36,7 +36,10 @@ could not be read or written.`,
 			if err != nil {
 				return err
 			}
-			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands}
+			opts := daemon.RunOptions{Logger: logger, Version: versionString(), Environ: a.environ, Commands: journalCommands, By: a.invoker(), Command: "run"}
+			if once {
+				opts.Command = "run --once"
+			}
 			if !once && a.hangups != nil {
 				opts.Reload, opts.Load = a.hangups(), a.loadConfig
 			}

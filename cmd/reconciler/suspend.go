@@ -16,6 +16,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 )
@@ -123,6 +124,7 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
+	a.recordAction(cfg, history.Entry{Action: "suspend", Outcome: made.ID, Reason: made.Scope() + ", " + made.String()})
 	a.warnOfUnknownOrgs(cfg, j, f.orgs)
 	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
 		"Drift is still reported; a running daemon obeys before its next write.\n"+
@@ -242,6 +244,7 @@ func (a *app) resume(ids, orgs []string) error {
 		}
 	}
 	for i := range removed {
+		a.recordAction(cfg, history.Entry{Action: "resume", Outcome: removed[i].ID, Reason: removed[i].Scope() + ", " + removed[i].String()})
 		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", removed[i].Scope(), &removed[i]); err != nil {
 			return err
 		}

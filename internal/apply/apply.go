@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 // API is what apply needs of the Aerial API. All methods are called concurrently.
@@ -75,6 +77,8 @@ type Options struct {
 	// each write is sent. It returns why writes to an org ("" is the account) are
 	// held by now, or nothing if they are not. It is called concurrently.
 	Held func(org string) string
+	// Recorder, where not nil, records each change that is attempted.
+	Recorder Recorder
 	// Done, where not nil, is called for each change as soon as its outcome is
 	// known. The calls are serialized, in no particular order of orgs.
 	Done func(diff.Change, Outcome)
@@ -97,6 +101,22 @@ type Removals interface {
 	// is taken. The function that it returns is called if it is certain that nothing
 	// was taken: Okta refused the write, or it was not sent.
 	Begin(orgID, domain string) (takeBack func(), err error)
+}
+
+// Recorder records changes. Its method is called concurrently.
+type Recorder interface {
+	// Begin is called right before a change is attempted. After an error it isn't. The
+	// function that it returns is called with the outcome.
+	Begin(c *diff.Change) (end func(Outcome, Attempt), err error)
+}
+
+// Attempt is what is known of how a change was attempted.
+type Attempt struct {
+	// RequestIDs are Okta's ids of the requests that wrote, or tried to, in the order
+	// of their answers; ErrorID is that of Okta's error.
+	RequestIDs []string
+	ErrorID    string
+	Took       time.Duration
 }
 
 // Deletions records which deletions were requested, because no field of an org
@@ -184,17 +204,12 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 		case held != nil:
 			o.Result, o.Error = Skipped, held.Error()
 		default:
-			note, err := w.changeOrRecover(ctx, c)
-			o.Hint = note
+			err := a.attempt(ctx, w, &c, &o)
 			switch {
 			case err == nil:
 			case !uncertain(err) && errors.As(err, &held):
-				o.Result, o.Error = Skipped, held.Error()
-			case stopped(ctx, err):
-				o.Result, o.Error = Skipped, "the run was stopped"
-			default:
+			case o.Result == Failed:
 				failed = name(&c)
-				o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
 			}
 		}
 		o.OrgID = w.orgID
@@ -211,6 +226,44 @@ func (a *applier) org(ctx context.Context, changes []diff.Change, outcomes []Out
 	if changes[0].Action == diff.CreateOrg && applied == len(changes) {
 		w.creator.Done(changes[0].Org)
 	}
+}
+
+// attempt makes a change, and sets its outcome. The error is why it was not made.
+func (a *applier) attempt(ctx context.Context, w *worker, c *diff.Change, o *Outcome) (err error) {
+	end := func(Outcome, Attempt) {}
+	if a.opts.Recorder != nil {
+		if end, err = a.opts.Recorder.Begin(c); err != nil {
+			err = text.WithHint(fmt.Errorf("left alone, because it could not be recorded: %w", err), text.Hint(err))
+			o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
+			return err
+		}
+	}
+	start, requests := time.Now(), &web.Requests{}
+	note, err := w.changeOrRecover(web.WithRequests(ctx, requests), *c)
+	done := Attempt{RequestIDs: requests.IDs(), ErrorID: errorID(err), Took: time.Since(start)}
+	var held *heldError
+	switch {
+	case err == nil:
+		o.Hint = note
+	case !uncertain(err) && errors.As(err, &held):
+		o.Result, o.Error = Skipped, held.Error()
+	case stopped(ctx, err):
+		o.Result, o.Error = Skipped, "the run was stopped"
+	default:
+		o.Result, o.Error, o.Hint = Failed, err.Error(), text.Hint(err)
+	}
+	o.OrgID = w.orgID
+	end(*o, done)
+	return err
+}
+
+// errorID returns the id that Okta gave an error.
+func errorID(err error) string {
+	var e interface{ ErrorID() string }
+	if errors.As(err, &e) {
+		return e.ErrorID()
+	}
+	return ""
 }
 
 // stopped reports whether err means that the run was stopped before the change was

@@ -206,6 +206,9 @@ type Guards struct {
 	// been declared inactive for the first time; 0 for no such rule. State.Dir
 	// is set with it.
 	DeactivationCooloff time.Duration
+	// RevertWithin is for how long after a run what takes back its changes counts as
+	// no loss; 0 for never.
+	RevertWithin time.Duration
 	// AllowLockout are the domains, in lower case, of orgs for which changes are
 	// made that may lock everyone out.
 	AllowLockout []string
@@ -225,7 +228,11 @@ type Tokens struct {
 }
 
 // State is the folder of journal and history; Dir may be empty.
-type State struct{ Dir string }
+type State struct {
+	Dir string
+	// Retention is how long the history is kept.
+	Retention time.Duration
+}
 
 // HTTP is the address of the daemon's endpoints, as HOST:PORT.
 type HTTP struct{ Address string }

@@ -167,6 +167,7 @@ type guardsFile struct {
 	MaxDestructiveOrgsPerDay at[int]           `yaml:"maxDestructiveOrgsPerDay" jsonschema:"minimum=0" default:"20" doc:"How many orgs may lose something within 24 hours, in all runs with this state.dir together; without one, in one process. 0 means none at all."`
 	MaxNewOrgs               at[int]           `yaml:"maxNewOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may be created or linked in one run, which can't be undone. 0 means none at all."`
 	DeactivationCooloff      at[time.Duration] `yaml:"deactivationCooloff" default:"0s" doc:"An org is deactivated only if two runs this far apart, or two commits that declare something else for it, declare it inactive, 1m to 720h (30 days); 0s turns it off. Needs state.dir."`
+	RevertWithin             at[time.Duration] `yaml:"revertWithin" default:"24h" doc:"How long after a run its way back counts as no loss for maxDestructiveOrgs, maxDestructivePercent and maxDestructiveOrgsPerDay, 0s to 720h (30 days); 0s: never. Needs state.dir to have any effect."`
 	AllowLockout             at[[]at[string]]  `yaml:"allowLockout" form:"domains" jsonschema:"example=acme-lab.oktapreview.com" doc:"Domains of orgs for which changes are made that may lock everyone out. The variable separates them by commas."`
 	OwnAddresses             at[[]at[string]]  `yaml:"ownAddresses" form:"addresses" jsonschema:"example=192.0.2.0/24" doc:"The addresses, or ranges in CIDR notation, that this program and the admins come from: no blocklist may hold them. The variable separates them by commas."`
 }
@@ -199,7 +200,8 @@ type tokensFile struct {
 }
 
 type stateFile struct {
-	Dir at[string] `yaml:"dir" form:"path" doc:"The folder of journal and history."`
+	Dir       at[string]        `yaml:"dir" form:"path" doc:"The folder of journal and history."`
+	Retention at[time.Duration] `yaml:"retention" default:"2160h" doc:"How long the history is kept, 24h to 87600h (ten years). Needs state.dir."`
 }
 
 type httpFile struct {

@@ -146,6 +146,8 @@ var durations = map[string]struct {
 	"windows.0.duration":         {lo: minWindow, hi: maxWindow},
 	"orgs.every":                 {hi: maxEvery},
 	"guards.deactivationCooloff": {lo: time.Minute, hi: 720 * time.Hour, orZero: true},
+	"guards.revertWithin":        {hi: 720 * time.Hour},
+	"state.retention":            {lo: minRetention, hi: maxRetention},
 }
 
 // outside matches durations out of bounds: whole numbers of one unit, what is

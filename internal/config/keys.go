@@ -44,12 +44,14 @@ const (
 	KeyAllowLockout        = "guards.allowLockout"
 	KeyOwnAddresses        = "guards.ownAddresses"
 	KeyDeactivationCooloff = "guards.deactivationCooloff"
+	KeyRevertWithin        = "guards.revertWithin"
 	KeyMaxPerDay           = "guards.maxDestructiveOrgsPerDay"
 
 	KeyTokensDir        = "tokens.dir"
 	KeyTokensRecipients = "tokens.recipientsFile"
 	KeyTokensCommand    = "tokens.command"
 	KeyStateDir         = "state.dir"
+	KeyStateRetention   = "state.retention"
 	KeyHTTPAddress      = "http.address"
 )
 

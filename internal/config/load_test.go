@@ -50,7 +50,8 @@ func defaults(t *testing.T) *Config {
 		Schedule: every10,
 		Mode:     Report,
 		Orgs:     Orgs{URL: "https://{domain}", Concurrency: 64, CallsPerOrg: 4, Share: 50, Every: time.Hour},
-		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10},
+		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10, RevertWithin: 24 * time.Hour},
+		State:    State{Retention: 90 * 24 * time.Hour},
 		HTTP:     HTTP{Address: "127.0.0.1:8080"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,7 +31,7 @@ guards: {allowLockout: [ACME.okta.com], ownAddresses: [192.0.2.7, 198.51.100.9/2
 	if !cfg.Orgs.HasAuth() || cfg.Orgs.Auth.Folder() != filepath.Join("conf", "keys") {
 		t.Errorf("no key, or none for each org in its folder: %q", cfg.Orgs.Auth.Folder())
 	}
-	want := Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10,
+	want := Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10, RevertWithin: 24 * time.Hour,
 		AllowLockout: []string{"acme.okta.com"},
 		OwnAddresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("192.0.2.1/32")},
 	}

@@ -85,7 +85,7 @@ func (r *resolver) config(f *file) *Config {
 		Mode:      f.Mode.V,
 		Orgs:      r.orgs(&f.Orgs),
 		Tokens:    r.tokens(&f.Tokens),
-		State:     State{Dir: r.path(&f.State.Dir)},
+		State:     State{Dir: r.path(&f.State.Dir), Retention: r.retention(&f.State.Retention)},
 		HTTP:      HTTP{Address: r.address(&f.HTTP.Address)},
 		Guards: Guards{
 			MaxDestructiveOrgs:       r.between(&f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
@@ -93,6 +93,7 @@ func (r *resolver) config(f *file) *Config {
 			MaxDestructiveOrgsPerDay: r.between(&f.Guards.MaxDestructiveOrgsPerDay, 0, math.MaxInt),
 			MaxNewOrgs:               r.between(&f.Guards.MaxNewOrgs, 0, math.MaxInt),
 			DeactivationCooloff:      r.cooloff(&f.Guards.DeactivationCooloff),
+			RevertWithin:             r.revertWithin(&f.Guards.RevertWithin),
 			AllowLockout:             r.domains(&f.Guards.AllowLockout),
 			OwnAddresses:             r.prefixes(&f.Guards.OwnAddresses),
 		},
@@ -149,6 +150,20 @@ func (r *resolver) cooloff(v *at[time.Duration]) time.Duration {
 	case !r.within(v, time.Minute, 720*time.Hour, "from 1m to 720h, or 0s for none"):
 	case !r.hasState:
 		r.fail(v, `needs "state.dir", which keeps what was announced`)
+	}
+	return v.V
+}
+
+func (r *resolver) revertWithin(v *at[time.Duration]) time.Duration {
+	r.within(v, 0, 720*time.Hour, "from 0s to 720h")
+	return v.V
+}
+
+const minRetention, maxRetention = 24 * time.Hour, 87600 * time.Hour
+
+func (r *resolver) retention(v *at[time.Duration]) time.Duration {
+	if r.within(v, minRetention, maxRetention, "from 24h to 87600h") && v.Set && !r.hasState {
+		r.fail(v, `needs "state.dir", which keeps the history`)
 	}
 	return v.V
 }

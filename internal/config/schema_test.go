@@ -199,6 +199,7 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"aerial: {url: " + quoted + "}", "aerial: {auth: {clientID: " + plain + "}}", "aerial: {timeout: " + plain + "}",
 			"aerial: {auth: {privateKeyFile: " + quoted + "}}", "schedule: " + quoted, "manifests: " + plain,
 			"schedule: '@daily'\njitter: " + plain, "state: {dir: s}\nguards: {deactivationCooloff: " + plain + "}",
+			"guards: {revertWithin: " + plain + "}", "state: {dir: s, retention: " + plain + "}",
 			"windows: [{deny: " + quoted + ", duration: 1h}]", "windows: [{deny: 0 0 * * *, duration: " + plain + "}]",
 			"windows: [{deny: 0 0 * * *, duration: 1h, timezone: " + plain + "}]",
 			"parents: [{name: a, url: 'http://127.0.0.1', settle: " + plain + ", auth: {tokenFile: t}}]",

@@ -11,6 +11,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/git/webhook"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
@@ -24,6 +25,8 @@ type RunOptions struct {
 	Environ []string
 	// Commands are as in Options.
 	Commands journal.Commands
+	// By is who runs it, and Command the command that they run, for the history.
+	By, Command string
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Reload, where not nil, receives when the config is to be read again, which is
@@ -45,6 +48,8 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 		return err
 	}
 	defer func() { d.runner.r.Close() }() // the one that is in force then
+	d.happened("start", "", "reconciler "+opts.Version)
+	defer d.happened("stop", "", "")
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
 }
 
@@ -103,7 +108,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base,
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, by: opts.By, command: opts.Command}
 	d.loop = &loop{now: time.Now, wake: d.pushes.C(), run: d.runner.once, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig}
 	s, err := d.setUp(cfg)
 	if err != nil {
@@ -114,12 +119,23 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	d.use(s)
 	m.configRead(now, nil)
-	past, err := pastRuns(s.r)
-	if err != nil {
-		log.Warn("the journal's earlier runs can't be read", errorAttrs(err)...)
-	}
-	t.update(func(s *Status) { s.RecentRuns = append(s.RecentRuns, past...) })
+	d.remember(s.r)
 	return d, nil
+}
+
+// remember takes up what the history knows of earlier processes.
+func (d *daemon) remember(r *reconcile.Reconciler) {
+	past, err := pastRuns(r)
+	if err == nil {
+		d.runner.logged.drift, err = r.OpenDrift()
+	}
+	if err != nil {
+		d.log.Warn("the history of earlier runs can't be read", errorAttrs(err)...)
+	}
+	if len(past) > 0 {
+		d.runner.lastRun(&past[0])
+	}
+	d.tracker.update(func(s *Status) { s.RecentRuns = append(s.RecentRuns, past...) })
 }
 
 // webhook returns the webhook's handler; nil where the config has no secret for it.

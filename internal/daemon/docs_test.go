@@ -42,7 +42,7 @@ func TestDocs(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range results() {
+	for _, r := range reconcile.Results() {
 		if !words[string(r)] {
 			t.Errorf("docs/operations.md lacks the result %q", r)
 		}

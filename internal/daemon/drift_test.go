@@ -11,6 +11,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/reconcile"
 )
 
 var compareValues = cmp.Comparer(func(a, b diff.Value) bool { return a.Equal(b) })
@@ -25,67 +26,6 @@ func change(org string, action diff.Action, edit func(*diff.Change)) diff.Change
 
 func products(before, after []string) func(*diff.Change) {
 	return func(c *diff.Change) { c.Before, c.After = diff.List(before), diff.List(after) }
-}
-
-func TestDriftOf(t *testing.T) {
-	plan := &diff.Plan{
-		Changes: []diff.Change{
-			change("", diff.RenameAccount, func(c *diff.Change) { c.OrgID, c.Before, c.After = "", diff.Text("Acme"), diff.Text("Acme Ltd") }),
-			change("b", diff.UpdateProducts, products([]string{"P1"}, []string{"P1", "P2"})),
-			change("b", diff.UpdateProducts, func(c *diff.Change) {
-				products([]string{"P1", "P2"}, []string{"P2"})(c)
-				c.Destructive, c.Blocked = true, "protected"
-			}),
-			change("b", diff.SetStatus, func(c *diff.Change) { c.Before, c.After = diff.Text("INACTIVE"), diff.Text("ACTIVE") }),
-			change("c", diff.CreateOrg, func(c *diff.Change) { c.OrgID = "" }),
-			change("c", diff.LinkOrg, func(c *diff.Change) { c.OrgID = "" }),
-			change("d", diff.RequestDeletion, func(c *diff.Change) { c.Destructive = true }),
-		},
-		Unfixable: []diff.Unfixable{{Org: "b", Field: "cell", Desired: "ok1", Actual: "ok2"}},
-	}
-	account := Drift{Field: "account.name", Desired: diff.Text("Acme Ltd"), Actual: diff.Text("Acme")}
-	cell := Drift{Org: "b", Field: "cell", Desired: diff.Text("ok1"), Actual: diff.Text("ok2"), Blocked: unfixable}
-	both := Drift{
-		Org: "b", OrgID: "00ob", Field: "products", Desired: diff.List([]string{"P2"}), Actual: diff.List([]string{"P1"}),
-		Destructive: true, Blocked: "protected",
-	}
-	status := Drift{Org: "b", OrgID: "00ob", Field: "status", Desired: diff.Text("ACTIVE"), Actual: diff.Text("INACTIVE")}
-	exists := Drift{Org: "c", Field: "exists", Desired: diff.Text("yes"), Actual: diff.Text("no")}
-	linked := Drift{Org: "c", Field: "linked", Desired: diff.Text("yes"), Actual: diff.Text("no")}
-	deletion := Drift{Org: "d", OrgID: "00od", Field: "requestDeletion", Desired: diff.Text("requested"), Actual: diff.Text("not requested"), Destructive: true}
-
-	loss := both
-	loss.Actual = diff.List([]string{"P1", "P2"})
-	failed := exists
-	failed.Error, failed.Hint = "no", "do"
-	skipped := linked
-	skipped.Error = "create-org failed before it"
-
-	outcome := func(r apply.Status) apply.Outcome { return apply.Outcome{Result: r} }
-	tests := []struct {
-		name   string
-		result *apply.Result
-		want   []Drift
-	}{
-		{"nothing applied", nil, []Drift{account, cell, both, status, exists, linked, deletion}},
-		{
-			"what was applied is no drift any more",
-			&apply.Result{Outcomes: []apply.Outcome{
-				outcome(apply.Applied), outcome(apply.Applied), outcome(apply.Blocked), outcome(apply.Applied),
-				{Result: apply.Failed, Error: "no", Hint: "do"},
-				{Result: apply.Skipped, Error: "create-org failed before it"},
-				outcome(apply.Applied),
-			}},
-			[]Drift{cell, loss, failed, skipped},
-		},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			if d := cmp.Diff(tc.want, driftOf(plan, tc.result), compareValues); d != "" {
-				t.Errorf("drift (-want +got):\n%s", d)
-			}
-		})
-	}
 }
 
 // An object that is deleted and created counts as one that isn't there, as one object.
@@ -112,7 +52,7 @@ func TestDriftOfObjects(t *testing.T) {
 		return Drift{Org: "a", OrgID: "00oa", Field: "networkZones/" + field, Kind: "networkZones", Object: object, Desired: desired, Actual: actual}
 	}
 	fixed := d("Fixed", "Fixed: type", text("IP"), text("DYNAMIC"))
-	fixed.OrgID, fixed.Blocked = "", unfixable
+	fixed.OrgID, fixed.Blocked = "", "no call of the API can change it"
 	order := d("PASSWORD", "", list("B", "A"), list("A", "B"))
 	order.Kind, order.Field = "policies", "policies/PASSWORD: order"
 	want := []Drift{
@@ -120,7 +60,7 @@ func TestDriftOfObjects(t *testing.T) {
 		d("Offices", "Offices: gateways", list("y"), text("x")), d("Offices", "Offices: status", list("y"), text("x")),
 		d("Old", "Old", text("no"), text("yes")), order,
 	}
-	if d := cmp.Diff(want, driftOf(plan, nil), compareValues); d != "" {
+	if d := cmp.Diff(want, reconcile.DriftOf(plan, nil), compareValues); d != "" {
 		t.Errorf("drift (-want +got):\n%s", d)
 	}
 	counts := func(networkZones objectCount) map[string]objectCount {
@@ -134,21 +74,6 @@ func TestDriftOfObjects(t *testing.T) {
 	}}
 	if got, want := objectsOf(plan, result), counts(objectCount{inSync: 3, drifted: 2, unmanaged: 7}); !maps.Equal(got, want) {
 		t.Errorf("after applying: %+v, want %+v", got, want)
-	}
-}
-
-func TestDriftOfNothing(t *testing.T) {
-	if got := driftOf(&diff.Plan{}, nil); got == nil || len(got) != 0 {
-		t.Errorf("got %v, want an empty list that isn't nil", got)
-	}
-}
-
-// A linked org tells its id in the outcome; the drift that is left has it.
-func TestDriftOfKnowsNewID(t *testing.T) {
-	plan := &diff.Plan{Changes: []diff.Change{{Org: "a", Action: diff.SetStatus}}}
-	result := &apply.Result{Outcomes: []apply.Outcome{{OrgID: "00o1", Result: apply.Failed}}}
-	if got := driftOf(plan, result)[0].OrgID; got != "00o1" {
-		t.Errorf("OrgID = %q, want %q", got, "00o1")
 	}
 }
 
@@ -185,7 +110,7 @@ func TestCompareRunsProperties(t *testing.T) {
 			for i, k := range keys {
 				changes[i] = diff.Unfixable{Org: k.org, Field: k.field}
 			}
-			all := driftOf(&diff.Plan{Unfixable: changes}, nil)
+			all := reconcile.DriftOf(&diff.Plan{Unfixable: changes}, nil)
 			for i := range all {
 				all[i].Since = since
 			}

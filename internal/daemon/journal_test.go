@@ -6,51 +6,50 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
-	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
-	"reconciler/internal/web"
 )
 
 func stateIn(dir string) worldOptions { return worldOptions{extra: "state: {dir: " + dir + "}\n"} }
 
-func TestRunsOutliveTheProcess(t *testing.T) {
-	w := newWorld(t, stateIn(filepath.Join(t.TempDir(), "state")))
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for i, result := range []Result{ResultDrift, ResultInSync, ResultApplied} {
-		rec := &RunRecord{ID: web.NewRunID(start.Add(time.Duration(i) * time.Hour)), Started: start, Finished: start, Mode: state.Apply, Result: result}
-		if err := w.runner.save(rec); err != nil {
-			t.Fatal(err)
-		}
+// What happened is known to the next process: the runs in which something did, and since
+// when what drifts, which it doesn't log again.
+func TestHistoryOutlivesTheProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, stateIn(filepath.Join(t.TempDir(), "state")))
+		w.commit(manifest(t, "products: [sso, mfa]", "products: [sso]"))
+		since := w.expect(ResultDrift).Drift[0].Since
+		w.expect(ResultDrift)
 		w.restart()
-	}
-	past, err := pastRuns(w.runner.r)
-	if err != nil || len(past) != 2 || past[0].Result != ResultApplied || past[1].Result != ResultDrift {
-		t.Errorf("%+v, %v", past, err)
-	}
+		time.Sleep(time.Hour)
+		w.log.reset()
+		s := w.expect(ResultDrift)
+		if len(s.Drift) != 1 || !s.Drift[0].Since.Equal(since) {
+			t.Errorf("drift %+v, want since %v", s.Drift, since)
+		}
+		if lines := w.log.lines(t, "drift"); len(lines) > 0 {
+			t.Errorf("drift is logged again: %v", lines)
+		}
+		runs, err := w.runner.r.History().Runs("", 0)
+		if err != nil || len(runs) != 1 || runs[0].Result != string(ResultDrift) || runs[0].Commit == "" {
+			t.Errorf("runs %+v, %v", runs, err)
+		}
+		if quiet, err := w.runner.r.History().QuietRuns(); err != nil || quiet.Runs != 2 {
+			t.Errorf("%+v, %v", quiet, err)
+		}
+		if past := s.RecentRuns; len(past) != 2 {
+			t.Errorf("recent runs %+v", past)
+		}
+	})
 }
 
-func TestRunsWithoutAJournalLeaveNoTrace(t *testing.T) {
+func TestRunsWithoutAStateFolderLeaveNoTrace(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	if err := w.runner.save(&RunRecord{ID: "x", Result: ResultDrift}); err != nil {
-		t.Error(err)
-	}
+	w.expect(ResultInSync)
 	if past, err := pastRuns(w.runner.r); past != nil || err != nil {
 		t.Errorf("%v, %v", past, err)
 	}
 	if alarms, err := w.runner.r.Alarms(); alarms != nil || err != nil {
 		t.Errorf("%v, %v", alarms, err)
-	}
-}
-
-func TestRunsAreNotNotedWhileAnotherProcessHoldsTheJournal(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	held, err := journal.New(dir, journal.Options{}).Lock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	if err := newWorld(t, stateIn(dir)).runner.save(&RunRecord{ID: "x", Started: time.Now(), Result: ResultDrift}); err != nil {
-		t.Error(err)
 	}
 }
 

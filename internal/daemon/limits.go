@@ -1,12 +1,9 @@
 package daemon
 
 import (
-	"fmt"
 	"slices"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/diff"
-	"reconciler/internal/text"
 )
 
 // One cause can make every org of an account drift, fail or alarm. What follows
@@ -20,10 +17,8 @@ const (
 	maxListed = 1000
 	// pageRows is how many rows a table of the dashboard has.
 	pageRows = 100
-	// maxWords is how many words of a list drift has, and maxText how long one word
-	// is: a network zone may have thousands of addresses.
+	// maxWords is how many words of a list a log line has.
 	maxWords = 50
-	maxText  = 2000
 )
 
 // few calls log with each of the first logLines indexes below n, and rest with how
@@ -40,18 +35,6 @@ func few(n int, log func(i int), rest func(left int)) {
 // first returns a copy of the first maxListed items of a list; never nil.
 func first[T any](all []T) []T {
 	return append([]T{}, all[:min(len(all), maxListed)]...)
-}
-
-// brief returns a value of an object's field, or the beginning of a long one.
-func brief(v diff.Value) diff.Value {
-	words := v.List()
-	switch left := len(words) - maxWords; {
-	case left > 0:
-		return diff.List(append(words[:maxWords:maxWords], fmt.Sprintf("… and %d more", left)))
-	case len(v.Text()) > maxText:
-		return diff.Text(text.OneLine(v.Text(), maxText))
-	}
-	return v
 }
 
 // firstOutcomes is first for outcomes, of which failures are kept before others.

@@ -90,7 +90,7 @@ func TestThousandsOfObjectsDrift(t *testing.T) {
 	}
 	log := &logBuffer{}
 	u := &runner{log: log.logger(), metrics: newMetrics("v1"), tracker: newStatusTracker(Status{}, every10), now: time.Now}
-	u.reportDrift(plan, nil, time.Now())
+	u.reportDrift(plan, nil, time.Now(), nil)
 
 	s := u.tracker.read(time.Now())
 	text, err := json.Marshal(s)
@@ -127,7 +127,7 @@ func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 		}
 		rec := RunRecord{ID: fmt.Sprint(n), Result: ResultPartial, Outcomes: firstOutcomes(result.Outcomes)}
 		rec.setPlan(plan)
-		u.reportDrift(plan, result, time.Now())
+		u.reportDrift(plan, result, time.Now(), nil)
 		u.metrics.run(&rec, false)
 		u.tracker.end(rec, nil)
 	}

@@ -132,7 +132,7 @@ func newMetrics(version string) *metrics {
 
 // declare creates the series whose labels are known beforehand.
 func (m *metrics) declare() {
-	for _, r := range results() {
+	for _, r := range reconcile.Results() {
 		m.runs.WithLabelValues(string(r))
 	}
 	m.setOrgs(fleet{})

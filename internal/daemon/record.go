@@ -2,52 +2,29 @@ package daemon
 
 import (
 	"encoding/json"
+	"regexp"
 	"time"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
-	"reconciler/internal/store/journal"
+	"reconciler/internal/store/history"
 )
 
-// Result is how a run ended.
-type Result string
+// Result is how a run ended; see reconcile.Result.
+type Result = reconcile.Result
 
+// The results; see reconcile.Result.
 const (
-	// ResultInSync: desired and actual agree, nothing was written.
-	ResultInSync Result = "in-sync"
-	// ResultDrift: there are differences, and nothing was written: in report
-	// mode, or because all of them are blocked or unfixable.
-	ResultDrift Result = "drift"
-	// ResultApplied: changes were made and none failed.
-	ResultApplied Result = "applied"
-	// ResultPartial: some orgs, or their configuration, could not be read or written;
-	// others could.
-	ResultPartial Result = "partial"
-	// ResultRefused: a guard refused to apply the plan; nothing was written.
-	ResultRefused Result = "refused"
-	// ResultError: there was no plan, or none of the declared orgs could be read.
-	// No org was written.
-	ResultError Result = "error"
-	// ResultInterrupted: the daemon was stopped during the run.
-	ResultInterrupted Result = "interrupted"
+	ResultInSync      = reconcile.ResultInSync
+	ResultDrift       = reconcile.ResultDrift
+	ResultApplied     = reconcile.ResultApplied
+	ResultPartial     = reconcile.ResultPartial
+	ResultRefused     = reconcile.ResultRefused
+	ResultError       = reconcile.ResultError
+	ResultInterrupted = reconcile.ResultInterrupted
 )
-
-// results returns all of them, for metrics that exist from the start.
-func results() []Result {
-	return []Result{ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused, ResultError, ResultInterrupted}
-}
-
-// Success reports whether the run compared the account with a desired state. A
-// guard's refusal and some unreadable orgs don't prevent that.
-func (r Result) Success() bool {
-	switch r {
-	case ResultInSync, ResultDrift, ResultApplied, ResultPartial, ResultRefused:
-		return true
-	}
-	return false
-}
 
 // RunRecord describes a run that has ended. Its JSON form is a public interface
 // and holds no secrets.
@@ -78,12 +55,16 @@ type RunRecord struct {
 	Changes Changes `json:"changes"`
 	// Agreeing is how many declared orgs were as declared in the end.
 	Agreeing int `json:"agreeing"`
+	// Head is the head of the history after the run; left out where there is none.
+	Head string `json:"head,omitempty"`
 	// Outcomes are those of the changes; empty in report mode and in
 	// Status.RecentRuns. There are at most 1,000, failures before others.
 	Outcomes []apply.Outcome `json:"outcomes,omitempty"`
 
 	// unknownConfigurations is that of the plan.
 	unknownConfigurations int
+	// moved reports whether drift began, changed or ended.
+	moved bool
 }
 
 // setPlan sets what the record says of the plan. It keeps nothing else of the plan,
@@ -124,30 +105,78 @@ type Stale struct {
 	key string
 }
 
-// save stores the record of a run in the journal, for later processes. Runs with
-// everything in sync are not stored.
-func (u *runner) save(rec *RunRecord) error {
-	if rec.Result == ResultInSync {
-		return nil
-	}
-	record, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	return u.r.SaveRun(journal.Run{ID: rec.ID, Started: rec.Started, Finished: rec.Finished, Result: string(rec.Result), Record: record})
-}
-
-// pastRuns returns the newest records in the journal, newest first, without their
-// outcomes, and an error if some or all of them can't be read.
+// pastRuns returns the newest runs of the history, newest first, without their outcomes,
+// as far as they were the daemon's.
 func pastRuns(r *reconcile.Reconciler) ([]RunRecord, error) {
-	kept, err := r.Runs(recentRuns) // also an error about some of them
+	kept, err := r.History().Runs("", recentRuns)
+	if err != nil {
+		return nil, err
+	}
 	var runs []RunRecord
-	for _, k := range kept {
+	for i := range kept {
 		var rec RunRecord
-		if json.Unmarshal(k.Record, &rec) == nil && rec.ID != "" {
+		if json.Unmarshal(kept[i].Record, &rec) == nil && rec.ID != "" {
 			rec.Outcomes = nil
 			runs = append(runs, rec)
 		}
 	}
-	return runs, err
+	return runs, nil
+}
+
+// begin begins the record of a run in the history. The error is that there is none,
+// while changes are to be made: what is not recorded is not done.
+func (u *runner) begin(rec *RunRecord) (*reconcile.Record, error) {
+	record, err := u.r.Record(history.Run{
+		ID: rec.ID, Command: u.command, Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
+	})
+	if err == nil {
+		return record, nil
+	}
+	if u.mode == state.Apply {
+		return nil, err
+	}
+	u.log.Warn("the history does not take this run", errorAttrs(err)...)
+	return nil, nil
+}
+
+// end ends the record of a run in the history.
+func (u *runner) end(record *reconcile.Record, rec *RunRecord) {
+	run := history.Run{
+		ID: rec.ID, Command: u.command, Trigger: string(rec.Trigger), Mode: string(rec.Mode), By: u.by, Started: rec.Started,
+		Finished: rec.Finished, Commit: rec.Commit, Signer: rec.Signer, Digest: rec.Digest, Result: string(rec.Result),
+	}
+	if rec.Problem != nil {
+		run.Error = rec.Problem.Error
+	}
+	failed, how := u.lastFailed, u.lastHow
+	u.lastRun(rec)
+	run.Quiet = !rec.moved && rec.Changes.Applied+rec.Changes.Failed+rec.Changes.Skipped == 0 &&
+		failed == u.lastFailed && (!failed || how == u.lastHow)
+	var err error
+	if run.Record, err = json.Marshal(rec); err == nil {
+		rec.Head, err = record.End(run)
+	}
+	if err != nil {
+		u.log.Warn("the history did not take the record of the run", errorAttrs(err)...)
+	}
+}
+
+// lastRun remembers how a run ended, so that the same again is only counted.
+func (u *runner) lastRun(rec *RunRecord) {
+	u.lastFailed = !rec.Result.Success() || rec.Result == ResultRefused || rec.Result == ResultPartial
+	u.lastHow = string(rec.Result)
+	if rec.Problem != nil {
+		u.lastHow += " " + answerID.ReplaceAllString(rec.Problem.Error, "")
+	}
+}
+
+// answerID matches what differs each time in an error that is the same.
+var answerID = regexp.MustCompile(`\((errorId|request id) [^)]*\)`)
+
+// happened adds what somebody did with the daemon to the history.
+func (d *daemon) happened(action, outcome, reason string) {
+	_, err := d.runner.r.History().Add(history.Entry{Type: history.TypeOperator, Action: action, By: d.opts.By, Outcome: outcome, Reason: reason})
+	if err != nil {
+		d.log.Warn("the history does not take what was done", append(errorAttrs(err), "action", action)...)
+	}
 }

@@ -1,6 +1,10 @@
 package daemon
 
-import "testing"
+import (
+	"testing"
+
+	"reconciler/internal/reconcile"
+)
 
 // A result that is not counted would have no series from the start.
 func TestResults(t *testing.T) {
@@ -8,7 +12,7 @@ func TestResults(t *testing.T) {
 		ResultInSync: true, ResultDrift: true, ResultApplied: true, ResultPartial: true, ResultRefused: true,
 		ResultError: false, ResultInterrupted: false,
 	}
-	for _, r := range results() {
+	for _, r := range reconcile.Results() {
 		want, known := good[r]
 		if !known || r.Success() != want {
 			t.Errorf("%s: success %v, want %v", r, r.Success(), want)
@@ -16,6 +20,6 @@ func TestResults(t *testing.T) {
 		delete(good, r)
 	}
 	if len(good) > 0 {
-		t.Errorf("results() lacks %v", good)
+		t.Errorf("Results() lacks %v", good)
 	}
 }

@@ -71,10 +71,12 @@ func (d *daemon) readConfig() bool {
 	if err != nil {
 		refused := &ConfigRefused{At: now, Problem: configProblem(err)}
 		d.tracker.update(func(s *Status) { s.Config.Refused = refused })
+		d.happened("config", "refused", refused.Error)
 		d.log.Error("the config was read again and is refused; the one before stays in force", nonEmpty("error", refused.Error, "hint", refused.Hint)...)
 		return false
 	}
 	d.tracker.update(func(s *Status) { s.Config = ConfigInForce{File: cfg.File, Since: now} })
+	d.happened("config", "taken up", cfg.File)
 	d.log.Info("the config was read again and is in force", "file", cfg.File, "mode", string(cfg.Mode), "schedule", cfg.Schedule.String())
 	return true
 }

@@ -56,14 +56,16 @@ func (l *logged) changed(subject, now string) bool {
 
 // reportDrift reports the differences that a run found and did not repair, in
 // status, metrics and log. configured is when what the plan knows of the orgs'
-// configuration was read.
-func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured time.Time) {
+// configuration was read. It returns whether drift began, changed or ended.
+func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured time.Time, record *reconcile.Record) (moved bool) {
 	now := u.now().UTC()
-	drift := driftOf(plan, result)
+	drift := reconcile.DriftOf(plan, result)
 	counts := fleetOf(plan, drift)
 	unknown := unreadOf(plan)
 	drift = withOld(drift, u.logged.drift, unknown)
 	news, gone := compareRuns(u.logged.drift, drift, now)
+	moved = len(news)+len(gone) > 0
+	u.keepDrift(record, result, drift)
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))
@@ -73,7 +75,7 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 
 	// A failed change was logged when it failed.
 	news = slices.DeleteFunc(news, func(d Drift) bool { return d.Error != "" })
-	few(len(news), func(i int) { u.log.Warn("drift", news[i].attrs()...) },
+	few(len(news), func(i int) { u.log.Warn("drift", driftAttrs(&news[i])...) },
 		func(left int) { u.log.Warn("more drift", "more", left) })
 	few(len(gone), func(i int) { u.log.Info("drift is gone", "org", gone[i].Org, "field", gone[i].Field) },
 		func(left int) { u.log.Info("more drift is gone", "more", left) })
@@ -86,6 +88,17 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 			u.log.Warn("a guard refuses the plan", "guard", plan.Refusals[i].Guard, "message", plan.Refusals[i].Message)
 		}, func(left int) { u.log.Warn("guards refuse the plan for more reasons", "more", left) })
 	}
+	return moved
+}
+
+// keepDrift records what a run found, and sets who caused the drift as far as the history
+// knows it.
+func (u *runner) keepDrift(record *reconcile.Record, result *apply.Result, drift []Drift) {
+	open, err := record.Compared(result)
+	if err != nil {
+		u.log.Warn("the history does not take what this run found", errorAttrs(err)...)
+	}
+	reconcile.SetCauses(drift, open)
 }
 
 // logUnknown logs the orgs that can't be read now, and could before.
@@ -113,8 +126,8 @@ func noteLines(notes []diff.Note) string {
 	return strings.Join(lines, "\n")
 }
 
-// attrs returns the drift as attributes of a log line.
-func (d *Drift) attrs() []any {
+// driftAttrs returns a drift as attributes of a log line.
+func driftAttrs(d *Drift) []any {
 	return append([]any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)},
 		nonEmpty("blocked", d.Blocked)...)
 }
@@ -233,6 +246,7 @@ func (u *runner) summarize(rec *RunRecord) {
 	if p := rec.Problem; p != nil {
 		attrs = append(attrs, nonEmpty("error", p.Error, "hint", p.Hint)...)
 	}
+	attrs = append(attrs, nonEmpty("head", rec.Head)...)
 	u.log.Log(context.Background(), level, "run finished", attrs...)
 }
 

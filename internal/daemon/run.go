@@ -45,6 +45,12 @@ type runner struct {
 	rejection *Stale
 	logged    logged
 	skipped   int // changes, in this run
+	// by is who runs the daemon, and command what they run, for the history. lastFailed and lastHow are how the
+	// last run ended.
+	by         string
+	command    string
+	lastFailed bool
+	lastHow    string
 }
 
 // once does one run and reports it. After a push that left git as the last run
@@ -88,18 +94,21 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
 	ctx = web.WithRun(ctx, rec.ID)
-	u.pass(ctx, &rec)
+	record, err := u.begin(&rec)
+	if err != nil {
+		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(fmt.Errorf("nothing is read or written, because the run could not be recorded: %w", err))
+	} else {
+		u.pass(ctx, &rec, record)
+	}
 
 	rec.Finished = u.now().UTC()
 	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
+	u.end(record, &rec)
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
 	u.tracker.end(rec, u.inForce)
 	u.reportAlarms()
 	u.reportSuspensions()
 	u.summarize(&rec)
-	if err := u.save(&rec); err != nil {
-		u.log.Warn("the journal did not take the record of the run", errorAttrs(err)...)
-	}
 	u.report(ctx, &rec)
 	return &rec
 }
@@ -115,7 +124,7 @@ func (u *runner) report(ctx context.Context, rec *RunRecord) {
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the daemon.
-func (u *runner) pass(ctx context.Context, rec *RunRecord) {
+func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Record) {
 	defer func() {
 		if v := recover(); v != nil {
 			u.log.Error("the run panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -134,6 +143,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 		return
 	}
 	rec.setPlan(plan)
+	record.Planned(plan)
 	switch err := u.r.Note(plan, desired, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(err)
@@ -154,8 +164,8 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord) {
 	if result != nil {
 		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
-	u.reportDrift(plan, result, u.r.ConfigurationRead())
-	rec.Result = resultOf(plan, result, err)
+	rec.moved = u.reportDrift(plan, result, u.r.ConfigurationRead(), record)
+	rec.Result = reconcile.ResultOf(plan, result, err)
 	switch {
 	case errors.Is(err, apply.ErrRefused):
 		rec.Problem = refusedProblem(plan.Refusals)
@@ -321,31 +331,6 @@ func (u *runner) staleness(err error) *Stale {
 		s.Error, s.key = unverified.Why(), unverified.Reason
 	}
 	return s
-}
-
-// resultOf returns how a run with a plan ended. err is why the plan could not be
-// applied.
-func resultOf(plan *diff.Plan, result *apply.Result, err error) Result {
-	counts := result.Counts()
-	unfinished := counts.Failed+counts.Skipped+len(plan.Impossible()) > 0
-	switch {
-	case errors.Is(err, apply.ErrRefused):
-		return ResultRefused
-	case err != nil:
-		return ResultError
-	case counts.Failed+counts.Skipped > 0 && result.Interrupted:
-		return ResultInterrupted
-	case plan.NothingRead():
-		return ResultError
-	case unfinished || len(plan.Unknown) > 0:
-		return ResultPartial
-	case counts.Applied > 0:
-		return ResultApplied
-	case plan.Differs():
-		return ResultDrift
-	default:
-		return ResultInSync
-	}
 }
 
 func allUnknownProblem(unknown []diff.Unknown) *reconcile.Problem {

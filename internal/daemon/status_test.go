@@ -46,7 +46,7 @@ func testTracker() *statusTracker {
 		{Org: "acme-emea.okta.com", OrgID: "00o1", Action: diff.UpdateProducts, Result: apply.Failed, Error: "500 E0000009 <b>", Hint: "try again"},
 		{Org: "acme-labs.okta.com", OrgID: "00o2", Action: diff.SetStatus, Result: apply.Blocked},
 	}}
-	drift := driftOf(plan, result)
+	drift := reconcile.DriftOf(plan, result)
 	compareRuns(nil, drift, noon.Add(-10*time.Minute))
 	first := RunRecord{
 		ID: "20261121T115000Z-aaaaaa", Trigger: TriggerStart, Started: noon.Add(-10 * time.Minute), Finished: noon.Add(-590 * time.Second),

@@ -289,6 +289,9 @@ func objectField(kind, typ, object string) string {
 	return kind + "/" + typ + "/" + object
 }
 
+// FieldOfRef returns what drift and plans call an object, such as "networkZones/Offices".
+func FieldOfRef(r objects.Ref) string { return fieldOfRef(r) }
+
 func fieldOfRef(r objects.Ref) string { return objectField(r.PlanKind(), r.Type, r.Object()) }
 
 // fieldOfObject returns a field of an object, such as "networkZones/Offices: type"; the

@@ -39,6 +39,9 @@ func (f Filter) For(head *state.Desired) Filter {
 	return f
 }
 
+// All reports whether everything is selected, the account as well.
+func (f Filter) All() bool { return !f.declaredOnly() && len(f.Exclude) == 0 }
+
 // declaredOnly reports whether only some of the declared orgs are selected, and not the
 // account.
 func (f Filter) declaredOnly() bool { return len(f.Only) > 0 || !f.Labels.IsZero() }

@@ -9,6 +9,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/okta/aerial"
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 )
 
@@ -31,10 +32,12 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if opts.After == nil {
 		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
 		r.contested = newContested(r.journal, cfg)
+		r.history = OpenHistory(cfg, history.Options{Logger: r.log})
 	} else {
 		r.journal, r.refused = opts.After.journal, opts.After.refused
 		r.removals.made, r.known = slices.Clone(opts.After.removals.made), opts.After.known
 		r.contested = opts.After.contested
+		r.history = opts.After.history
 	}
 	r.removals.r = r
 	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }

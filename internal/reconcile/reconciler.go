@@ -20,6 +20,7 @@ import (
 	"reconciler/internal/okta/aerial"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
@@ -83,8 +84,15 @@ type Reconciler struct {
 	refused *sync.Map
 	// live is the actual state that was read last.
 	live *state.Actual
-	// declared are the orgs that the last plan was made for, by their domains.
+	// declared are the orgs that the last plan was made for, by their domains, and
+	// filter is what selected them. Both are zero for a saved plan.
 	declared map[string]*state.DesiredOrg
+	filter   Filter
+	// history is that of the state folder, and record the run that goes on, if any.
+	history *history.Store
+	record  *Record
+	// quiet are the orgs that were as declared when they were recorded last.
+	quiet map[string]quiet
 
 	base http.RoundTripper
 	// read makes the calls that change nothing, with tokens that can change
@@ -237,7 +245,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	r.learn(o.actual)
 	opts.Filter = f
 	r.live = o.actual
-	r.declared = declaredOrgs(desired.State, f)
+	r.declared, r.filter = declaredOrgs(desired.State, f), f
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
@@ -336,7 +344,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	r.learn(actual)
-	r.live = actual
+	r.live, r.declared, r.filter = actual, nil, Filter{}
 	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}
@@ -505,6 +513,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	}
 	guards := r.guards
 	r.known.guard(&guards)
+	if r.record != nil {
+		opts.Recorder = r.record
+	}
 	never := &opts.NeverDeactivated
 	never.IDs, never.Domains, never.All = guards.NeverDeactivated()
 	unreadable := r.rules().Unreadable
@@ -536,6 +547,9 @@ func (r *Reconciler) Replaced() { (&http.Client{Transport: r.base}).CloseIdleCon
 // Close closes the journal and idle connections. The Reconciler may still be used.
 func (r *Reconciler) Close() {
 	r.Replaced()
+	if err := r.history.Close(); err != nil {
+		r.log.Warn("the history could not be closed", "error", err, "hint", text.Hint(err))
+	}
 	if err := r.journal.Close(); err != nil {
 		r.log.Warn("the journal could not be closed", "error", err, "hint", text.Hint(err))
 	}

@@ -152,6 +152,9 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 	if v.Digest != "" {
 		from = append(from, "plan "+code(v.Digest, mdName))
 	}
+	if v.History != "" {
+		from = append(from, "history "+code(v.History, mdName))
+	}
 	if foot := strings.Join(from, ", "); foot != "" {
 		b.WriteString("<sub>" + title(foot) + "</sub>\n")
 	}

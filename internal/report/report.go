@@ -51,6 +51,8 @@ type Data struct {
 	Saved bool
 	// Title is not in JSON; empty means a default one (none, in text).
 	Title string
+	// Head is the head of the history after the plan was applied; empty if there is none.
+	Head string
 	// Warnings come first, one line each; not in JSON.
 	Warnings []string
 	// Color enables colours in text.
@@ -85,13 +87,15 @@ type applied struct {
 	*diff.Plan
 	Outcomes    []apply.Outcome `json:"outcomes"`
 	Interrupted bool            `json:"interrupted,omitempty"`
+	// Head is that of the history.
+	Head string `json:"head,omitempty"`
 }
 
 func writeJSON(w io.Writer, d Data) error {
 	j := diff.JSON{Indent: "  "}
 	if d.Result != nil {
 		j.Wrap = func(p *diff.Plan) any {
-			return applied{p, append([]apply.Outcome{}, d.Result.Outcomes...), d.Result.Interrupted}
+			return applied{p, append([]apply.Outcome{}, d.Result.Outcomes...), d.Result.Interrupted, d.Head}
 		}
 	}
 	if err := j.Write(w, d.Plan); err != nil {

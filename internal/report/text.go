@@ -76,6 +76,9 @@ func writeText(w io.Writer, d Data) error {
 		p.say()
 	}
 	p.say(p.paint(bold, v.Summary))
+	if v.History != "" {
+		p.say("History: head " + v.History)
+	}
 	return p.w.Flush()
 }
 

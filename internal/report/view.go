@@ -20,6 +20,8 @@ type view struct {
 	Revision string
 	Signer   string
 	Digest   string
+	// History is the head of the history; empty if there is none.
+	History  string
 	Warnings []string
 	// Groups hold the changes, one entry for each org, in the plan's order.
 	Groups []entry
@@ -223,6 +225,7 @@ func newView(d Data) *view {
 		Revision: visible(p.Revision),
 		Signer:   visible(p.Signer),
 		Digest:   visible(p.Digest),
+		History:  visible(d.Head),
 		Applied:  d.Result != nil && len(p.Changes) > 0,
 	}
 	if d.Result != nil && d.Result.Interrupted {

@@ -205,6 +205,9 @@ func (a *attempt) exchange(ctx context.Context) *failure {
 	}
 	defer resp.Body.Close()
 	answer := readAnswer(ctx, resp, a.call.Policy.MaxBody)
+	if a.call.Policy.writes() {
+		web.NoteRequest(ctx, text.Clean(answer.Header.Get(requestIDHeader)))
+	}
 	if answer.Status >= 200 && answer.Status <= 299 {
 		return read(a.call, answer)
 	}

@@ -44,7 +44,7 @@ type Error struct {
 func newError(call *Call, a *Answer) *Error {
 	e := &Error{
 		Method: call.Method, Endpoint: call.Endpoint, Status: a.Status,
-		RequestID: text.Clean(a.Header.Get("X-Okta-Request-Id")),
+		RequestID: text.Clean(a.Header.Get(requestIDHeader)),
 	}
 	var body struct {
 		Code    string `json:"errorCode"`
@@ -69,6 +69,13 @@ func newError(call *Call, a *Answer) *Error {
 	}
 	return e
 }
+
+// requestIDHeader is how Okta names a request, in its answer and in the System Log.
+const requestIDHeader = "X-Okta-Request-Id"
+
+// ErrorID returns the id that Okta gave the error; empty if it gave none. It is for
+// packages that don't import this one.
+func (e *Error) ErrorID() string { return e.ID }
 
 // Error returns status, code, words and error id on one line.
 func (e *Error) Error() string {

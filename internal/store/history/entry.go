@@ -69,8 +69,8 @@ type Entry struct {
 	Action string `json:"action"`
 	// Before and After are the values of the change, or of a drift what is declared
 	// (After) and what was live instead (Before), as JSON.
-	Before json.RawMessage `json:"before,omitempty"`
-	After  json.RawMessage `json:"after,omitempty"`
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
 	// Kind, Object and ObjectType name the Okta object; Parent is the policy of a
 	// rule. Fields are the fields that change, as in the plan.
 	Kind       string          `json:"kind,omitempty"`
@@ -80,7 +80,7 @@ type Entry struct {
 	Fields     json.RawMessage `json:"fields,omitempty"`
 
 	// Outcome is how the change ended: applied, failed, skipped, blocked or unknown.
-	Outcome string `json:"outcome,omitempty"`
+	Outcome string `json:"outcome"`
 	// RequestID is Okta's id of the (last) write, RequestIDs those of all writes of
 	// the change if there were several. ErrorID is the id of Okta's error.
 	RequestID  string   `json:"requestID,omitempty"`
