@@ -63,6 +63,22 @@ func (l Left) String() string {
 	return s
 }
 
+// Note is worth knowing about an edit.
+type Note struct {
+	// Pos is the place that it is about; it may be none.
+	Pos state.Pos
+	// Text is one line.
+	Text string
+}
+
+// String returns the place and the text.
+func (n Note) String() string {
+	if n.Pos == (state.Pos{}) {
+		return n.Text
+	}
+	return n.Pos.String() + ": " + n.Text
+}
+
 // Result is what came of changing manifests.
 type Result struct {
 	// Files are those that are changed, sorted by name.
@@ -70,8 +86,8 @@ type Result struct {
 	// Before and After are what the manifests declared, and what they declare now.
 	Before, After *state.Desired
 	// Notes say where one edit changes several orgs, and where it couldn't.
-	Notes []string
-	// Left are the changes that were not made.
+	Notes []Note
+	// Left are the changes that were not made. Places are those in the changed files.
 	Left []Left
 }
 
@@ -108,6 +124,7 @@ func Apply(files []state.Source, changes []Change, load Load) (*Result, error) {
 	}
 	r.After = w.desired
 	r.Files = w.changed()
+	e.relocate()
 	return r, nil
 }
 
@@ -119,6 +136,8 @@ type editor struct {
 	// one for each of them. done are those that were made.
 	todo []*Change
 	done []Change
+	// moves are the places of notes and of what is left, in the text of that time.
+	moves []move
 }
 
 // open notes what is to be done and is possible at all.
@@ -183,6 +202,7 @@ func (e *editor) merge(one, c *Change, o *state.DesiredOrg) {
 
 // leave notes a change that is not made.
 func (e *editor) leave(c *Change, pos state.Pos, reason string) {
+	e.moves = append(e.moves, move{left: len(e.result.Left), note: -1, data: e.dataOf(pos)})
 	e.result.Left = append(e.result.Left, Left{Org: c.Org, What: c.what(e.productName), Reason: reason, Pos: pos})
 }
 
@@ -268,11 +288,59 @@ func (o *Object) without(done *Object) *Object {
 }
 
 // note adds a note.
-func (e *editor) note(format string, args ...any) {
-	note := fmt.Sprintf(format, args...)
-	if !slices.Contains(e.result.Notes, note) {
-		e.result.Notes = append(e.result.Notes, note)
+func (e *editor) note(pos state.Pos, format string, args ...any) {
+	e.moves = append(e.moves, move{left: -1, note: len(e.result.Notes), data: e.dataOf(pos)})
+	e.result.Notes = append(e.result.Notes, Note{pos, fmt.Sprintf(format, args...)})
+}
+
+// move is a place that a note, or what is left, has in a text that was changed since.
+type move struct {
+	note, left int
+	data       []byte
+}
+
+// dataOf returns the text in which a place is, as it is now.
+func (e *editor) dataOf(pos state.Pos) []byte {
+	for _, f := range e.files {
+		if f.name == pos.File {
+			return f.data
+		}
 	}
+	return nil
+}
+
+// relocate has all places be those in the texts as they are in the end.
+func (e *editor) relocate() {
+	type texts struct{ from, to *byte }
+	known := map[texts][]int{}
+	for _, m := range e.moves {
+		pos := &state.Pos{}
+		if m.note >= 0 {
+			pos = &e.result.Notes[m.note].Pos
+		} else {
+			pos = &e.result.Left[m.left].Pos
+		}
+		now := e.dataOf(*pos)
+		if len(m.data) == 0 || len(now) == 0 || &m.data[0] == &now[0] {
+			continue
+		}
+		key := texts{&m.data[0], &now[0]}
+		if known[key] == nil {
+			known[key] = align(linesIn(m.data), linesIn(now))
+		}
+		pos.Line = moved(known[key], pos.Line)
+	}
+}
+
+// moved returns the line that a line has become, or the one behind that of the line
+// before it if it was changed.
+func moved(lines []int, line int) int {
+	for i := min(line, len(lines)) - 1; i >= 0; i-- {
+		if lines[i] >= 0 {
+			return lines[i] + 1 + min(1, line-1-i)
+		}
+	}
+	return 1
 }
 
 // account edits the name of the account.
@@ -366,7 +434,7 @@ func (u *unsayable) Error() string { return u.why }
 // reason returns an error as one line.
 func reason(err error) string {
 	if errs, ok := strictyaml.AsErrors(err); ok {
-		return "the manifests would have a mistake: " + text.OneLine(errs[0].Error(), 300)
+		return "the manifests would have a mistake: " + text.OneLine(errs[0].Msg, 300)
 	}
 	return text.OneLine(err.Error(), 300)
 }

@@ -187,7 +187,7 @@ func TestApply(t *testing.T) {
 				"f.yaml:4:3: a.okta.com: status ACTIVE: the manifests don't manage the status of this org",
 				"f.yaml:4:3: a.okta.com: with sso: the manifests don't manage the products of this org",
 				`f.yaml:8:44: a.okta.com: group "Staff", profile.description: the value has variables`,
-				`f.yaml:4:3: a.okta.com: group "Temps" absent: the manifests would have a mistake: f.yaml:11:133: group "Temps" is declared absent at f.yaml:9:7: remove one of them (in a.okta.com)`,
+				`f.yaml:4:3: a.okta.com: group "Temps" absent: the manifests would have a mistake: group "Temps" is declared absent at f.yaml:9:7: remove one of them (in a.okta.com)`,
 				`f.yaml:4:3: a.okta.com: group "Others", profile.description: the manifests don't declare it`,
 			},
 		},
@@ -207,7 +207,11 @@ func TestApply(t *testing.T) {
 				if diff := cmp.Diff(tt.left, left); diff != "" {
 					t.Errorf("left (-wanted +got):\n%s", diff)
 				}
-				if diff := cmp.Diff(tt.notes, r.Notes); diff != "" {
+				var notes []string
+				for _, n := range r.Notes {
+					notes = append(notes, n.String())
+				}
+				if diff := cmp.Diff(tt.notes, notes); diff != "" {
 					t.Errorf("notes (-wanted +got):\n%s", diff)
 				}
 				switch {

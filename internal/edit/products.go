@@ -422,15 +422,15 @@ func (e *editor) share(pos state.Pos, all []Change, sharers int, same bool, what
 		})
 		if err == nil {
 			e.finish(all)
-			e.note("%s: %s of %s: edited in the one place that they share", pos, what, text.Plural(sharers, "org"))
+			e.note(pos, "%s of %s: edited in the one place that they share", what, text.Plural(sharers, "org"))
 			return
 		}
 	}
 	if same && len(all) == sharers {
-		e.note("%s: %s: edited at %s, because more hangs on the place that they share", pos, what, orgsOf(all))
+		e.note(pos, "%s: edited at %s, because more hangs on the place that they share", what, orgsOf(all))
 		return
 	}
-	e.note("%s: %s comes from a place that %s share, and not all of them change in the same way: edited at %s", pos, what, text.Plural(sharers, "org"), orgsOf(all))
+	e.note(pos, "%s comes from a place that %s share, and not all of them change in the same way: edited at %s", what, text.Plural(sharers, "org"), orgsOf(all))
 }
 
 // orgsOf returns the orgs of changes: the one, or how many.
@@ -524,7 +524,7 @@ func (e *editor) sharedAdditions() {
 		})
 		if err == nil {
 			e.finish(changes)
-			e.note("%s: %s of %s: edited in the one place that they share, %s", pos, a.name, text.Plural(len(a.users), "org"), a.what)
+			e.note(pos, "%s of %s: edited in the one place that they share, %s", a.name, text.Plural(len(a.users), "org"), a.what)
 		}
 	}
 }

@@ -34,9 +34,9 @@ type Run struct {
 // were changed again since are left. A change of which the outcome is unknown may have
 // been made, and is taken back like one that was.
 func Revert(r *Run) (*Task, error) {
-	t := &reverter{Task: &Task{}, Run: r}
-	if t.Product == nil {
-		t.Product = func(id string) string { return id }
+	t := &reverter{Task: &Task{}, run: r}
+	if r.Product == nil {
+		r.Product = func(id string) string { return id }
 	}
 	for i := range r.Changes {
 		e := &r.Changes[i]
@@ -93,7 +93,7 @@ func changeOf(e *history.Entry) (*changed, error) {
 // reverter collects what takes back a run.
 type reverter struct {
 	*Task
-	*Run
+	run *Run
 }
 
 func (r *reverter) revert(c *changed) {
@@ -126,8 +126,8 @@ func (r *reverter) revert(c *changed) {
 // since returns the run that has changed the same again, as same has it, empty if none
 // has.
 func (r *reverter) since(c *changed, same func(*changed) bool) string {
-	for i := range r.Later {
-		e := &r.Later[i]
+	for i := range r.run.Later {
+		e := &r.run.Later[i]
 		if !made(e) || e.Org != c.Org || e.Run == c.Run || c.Kind == "" && e.Action != c.Action || (c.Kind == "") != (e.Kind == "") {
 			continue
 		}
@@ -155,7 +155,7 @@ func (r *reverter) products(c *changed) {
 				return slices.Contains(other.before.List(), id) != slices.Contains(other.after.List(), id)
 			})
 			if run != "" {
-				r.leave(c.Org, "product "+r.Product(id), "run %s has changed it again", run)
+				r.leave(c.Org, "product "+r.run.Product(id), "run %s has changed it again", run)
 				continue
 			}
 			*p.to = append(*p.to, id)
@@ -165,7 +165,7 @@ func (r *reverter) products(c *changed) {
 		return
 	}
 	r.Changes = append(r.Changes, back)
-	o := orgOf(r.Parent, c.Org)
+	o := orgOf(r.run.Parent, c.Org)
 	if o == nil || !o.ManagesProducts() {
 		return
 	}
@@ -184,14 +184,14 @@ func intersect(a, b []string) []string {
 func (r *reverter) named(ids []string) string {
 	names := make([]string, len(ids))
 	for i, id := range ids {
-		names[i] = r.Product(id)
+		names[i] = r.run.Product(id)
 	}
 	return strings.Join(names, ", ")
 }
 
 // byHand says that what was live before the run was declared otherwise even then.
 func (r *reverter) byHand(org, what string) {
-	r.note("%s: before the run, %s by hand: %s declares it otherwise", org, what, r.ParentName)
+	r.note("%s: before the run, %s by hand: %s declares it otherwise", org, what, r.run.ParentName)
 }
 
 func (r *reverter) status(c *changed) {
@@ -205,7 +205,7 @@ func (r *reverter) status(c *changed) {
 		return
 	}
 	r.Changes = append(r.Changes, Change{Org: c.Org, Status: status})
-	if o := orgOf(r.Parent, c.Org); o != nil && o.Status != "" && o.Status != status {
+	if o := orgOf(r.run.Parent, c.Org); o != nil && o.Status != "" && o.Status != status {
 		r.byHand(c.Org, "it was "+string(status))
 	}
 }
@@ -217,7 +217,7 @@ func (r *reverter) object(c *changed) {
 		r.order(c.Org, d.Ref, d.Fields)
 		return
 	}
-	for _, drift := range r.Drift {
+	for _, drift := range r.run.Drift {
 		if drift.Org == c.Org && drift.Kind == c.Kind && drift.Object == c.Object {
 			r.leave(c.Org, what, "somebody has changed it since the run, and it is not known whether that is to stay")
 			return
@@ -287,7 +287,7 @@ func (r *reverter) declared(org string, ref objects.Ref, path string) (any, bool
 // parentObject returns what was declared before the run of an object; nil if it wasn't
 // declared to be there.
 func (r *reverter) parentObject(org string, ref objects.Ref) *objects.Object {
-	o := orgOf(r.Parent, org)
+	o := orgOf(r.run.Parent, org)
 	if o == nil || o.Config == nil {
 		return nil
 	}
@@ -317,7 +317,7 @@ func (r *reverter) recreate(c *changed) {
 			}
 		}
 		slices.SortFunc(fields, func(a, b objects.FieldChange) int { return strings.Compare(a.Path, b.Path) })
-		r.note("%s: what the deleted %s had is not in the history: it is declared as %s has it", c.Org, d.Ref, r.ParentName)
+		r.note("%s: what the deleted %s had is not in the history: it is declared as %s has it", c.Org, d.Ref, r.run.ParentName)
 	}
 	if len(fields) == 0 {
 		r.leave(c.Org, d.Ref.String(), "the run deleted it, and what it had is not known: declare it again by hand; it gets a new id")
