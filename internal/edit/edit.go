@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 	"reconciler/internal/strictyaml"
@@ -85,6 +86,8 @@ type Result struct {
 	Files []state.Source
 	// Before and After are what the manifests declared, and what they declare now.
 	Before, After *state.Desired
+	// Done are the changes that were made, one or more for each org.
+	Done []Change
 	// Notes say where one edit changes several orgs, and where it couldn't.
 	Notes []Note
 	// Left are the changes that were not made. Places are those in the changed files.
@@ -123,7 +126,7 @@ func Apply(files []state.Source, changes []Change, load Load) (*Result, error) {
 		return nil, fmt.Errorf("the edit doesn't declare what is wanted, and was dropped: %w", err)
 	}
 	r.After = w.desired
-	r.Files = w.changed()
+	r.Files, r.Done = w.changed(), e.done
 	e.relocate()
 	return r, nil
 }
@@ -203,11 +206,26 @@ func (e *editor) merge(one, c *Change, o *state.DesiredOrg) {
 // leave notes a change that is not made.
 func (e *editor) leave(c *Change, pos state.Pos, reason string) {
 	e.moves = append(e.moves, move{left: len(e.result.Left), note: -1, data: e.dataOf(pos)})
-	e.result.Left = append(e.result.Left, Left{Org: c.Org, What: c.what(e.productName), Reason: reason, Pos: pos})
+	e.result.Left = append(e.result.Left, Left{Org: c.Org, What: c.Describe(e.productName), Reason: reason, Pos: pos})
 }
 
-// what returns what a change is about.
-func (c *Change) what(name func(string) string) string {
+// Field returns the field that a change is about, as the history calls it.
+func (c *Change) Field() string {
+	switch {
+	case c.Object != nil:
+		return diff.FieldOfRef(c.Object.Ref)
+	case c.Status != "":
+		return diff.FieldOf(diff.SetStatus)
+	case c.Name != "":
+		return diff.FieldOf(diff.RenameAccount)
+	default:
+		return diff.FieldOf(diff.UpdateProducts)
+	}
+}
+
+// Describe returns in words what a change makes of its org. name returns the name of a
+// product by its id.
+func (c *Change) Describe(name func(id string) string) string {
 	var all []string
 	if c.Name != "" {
 		all = append(all, "the name of the account")

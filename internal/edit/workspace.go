@@ -3,8 +3,6 @@ package edit
 import (
 	"bytes"
 	"errors"
-	"maps"
-	"slices"
 	"strings"
 
 	"reconciler/internal/state"
@@ -69,12 +67,7 @@ func (w *workspace) take(desired *state.Desired) error {
 	for i := range desired.Orgs {
 		w.orgs[desired.Orgs[i].Domain] = &desired.Orgs[i]
 	}
-	w.names = map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(desired.Products)) {
-		if id := desired.Products[name]; w.names[id] == "" {
-			w.names[id] = name
-		}
-	}
+	w.names = state.ProductNames(desired.Products)
 	w.entries = make(map[string]entry, len(desired.Orgs))
 	for _, f := range w.files {
 		if f.patch == nil {

@@ -31,12 +31,12 @@ func Explain(w io.Writer, d *Desired, domain string) error {
 		return fmt.Errorf("no org %s is declared%s", quote(domain), strictyaml.DidYouMean(strings.ToLower(domain), domains))
 	}
 	e := &explanation{}
-	e.org(&d.Orgs[i], productNames(d.Products))
+	e.org(&d.Orgs[i], ProductNames(d.Products))
 	return e.write(w)
 }
 
-// productNames returns for each product id its alphabetically first name.
-func productNames(products map[string]string) map[string]string {
+// ProductNames returns for each product id its alphabetically first name.
+func ProductNames(products map[string]string) map[string]string {
 	names := make(map[string]string, len(products))
 	for _, name := range slices.Sorted(maps.Keys(products)) {
 		if id := products[name]; names[id] == "" {
