@@ -84,7 +84,7 @@ func (a *app) adopt(ctx context.Context, orgs []string, f *editFlags) error {
 	r.message = adoptMessage(r, m.desired, drift)
 	if len(r.Files) == 0 {
 		if len(r.Left) > 0 {
-			fmt.Fprintln(a.err, "nothing was edited: what is live can't be declared by an edit")
+			fmt.Fprintln(a.err, "nothing was edited: what is live is left, for the reasons that are given")
 		} else {
 			fmt.Fprintln(a.err, "nothing to edit: the manifests declare what is live")
 		}

@@ -208,7 +208,7 @@ func (m *manifestFiles) write(ctx context.Context, files []state.Source) error {
 func (m *manifestFiles) writeText(r *edited) error {
 	w := &bytes.Buffer{}
 	for _, f := range r.Files {
-		io.WriteString(w, edit.Unified(m.shown(f.Name), m.before(f.Name).Data, f.Data))
+		io.WriteString(w, edit.Unified(m.Tracked(m.place(f.Name)), m.before(f.Name).Data, f.Data))
 	}
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
@@ -262,7 +262,7 @@ type leftJSON struct {
 func (m *manifestFiles) writeJSON(r *edited) error {
 	out := editedJSON{Files: []editedFile{}, Notes: append([]string{}, r.notes...), Left: []leftJSON{}, Plan: r.plan, Message: r.message}
 	for _, f := range r.Files {
-		out.Files = append(out.Files, editedFile{m.shown(f.Name), edit.Unified(m.shown(f.Name), m.before(f.Name).Data, f.Data)})
+		out.Files = append(out.Files, editedFile{m.shown(f.Name), edit.Unified(m.Tracked(m.place(f.Name)), m.before(f.Name).Data, f.Data)})
 	}
 	for _, l := range r.Left {
 		out.Left = append(out.Left, leftJSON{l.Org, l.What, l.Reason, l.Pos.File, l.Pos.Line, l.Pos.Column})

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,13 +136,13 @@ func nothingToRevert(id string, task *edit.Task, r *edited) string {
 	case len(task.Changes) == 0 && len(r.Left) == 0:
 		return fmt.Sprintf("run %s changed nothing: there is nothing to take back", id)
 	case len(r.Left) > 0:
-		return "nothing was edited: what the run changed can't be taken back by an edit"
+		return "nothing was edited: what the run changed is left, for the reasons that are given"
 	default:
 		return fmt.Sprintf("nothing to edit: the manifests declare what was live before run %s", id)
 	}
 }
 
-// maxListed is how many changes a suggested commit message has.
+// maxListed is how many orgs a suggested commit message has.
 const maxListed = 20
 
 // revertMessage returns the suggested commit message.
@@ -157,16 +160,18 @@ func revertMessage(run *history.Run, r *edited, desired *reconcile.Desired) stri
 	return b.String()
 }
 
-// listDone lists the changes of a commit message.
+// listDone lists the changes of a commit message, by org.
 func listDone(b *strings.Builder, done []edit.Change, describe func(*edit.Change) string) {
-	for i := range done[:min(len(done), maxListed)] {
-		who := done[i].Org
-		if who == "" {
-			who = "account"
-		}
-		fmt.Fprintf(b, "- %s: %s\n", who, text.Visible(describe(&done[i])))
+	byOrg := map[string][]string{}
+	for i := range done {
+		org := cmp.Or(done[i].Org, "the account")
+		byOrg[org] = append(byOrg[org], describe(&done[i]))
 	}
-	if n := len(done) - maxListed; n > 0 {
-		fmt.Fprintf(b, "- and %d more\n", n)
+	orgs := slices.Sorted(maps.Keys(byOrg))
+	for _, org := range orgs[:min(len(orgs), maxListed)] {
+		fmt.Fprintf(b, "- %s: %s\n", org, text.Visible(strings.Join(byOrg[org], "; ")))
+	}
+	if n := len(orgs) - maxListed; n > 0 {
+		fmt.Fprintf(b, "- and %s more\n", text.Plural(n, "org"))
 	}
 }

@@ -126,12 +126,12 @@ func (c choice) in(l list) ([]string, bool) {
 
 // cost returns how much has to be edited for a choice.
 func (c choice) cost(l list) int {
-	const key = 3 // of a key that comes or goes
+	const key = 3 // of a new key
 	switch {
 	case c.keep:
 		return 0
 	case c.remove:
-		return key + len(l.names)
+		return 2
 	case l.node == nil:
 		return key + len(c.names)
 	case l.node.IsAlias():
@@ -313,14 +313,19 @@ func (w *workspace) complete(p *products, sets map[string][]string, own, ofSets 
 		names = p.defaults.names
 	}
 	own = choice{names: slices.Clone(names)}
-	for range 2 { // a first product lets the default sets count
-		have, _ = w.union(p, sets, own, ofSets)
-		for _, id := range wanted {
-			if !slices.Contains(have, id) {
-				own.names = append(own.names, w.productName(id))
-				have, _ = w.union(p, sets, own, ofSets)
-			}
-		}
+	setNames, set := ofSets.in(p.sets)
+	if !set {
+		setNames = p.defaultOf.names
+	}
+	have = nil
+	for _, name := range names {
+		have = append(have, w.productID(name))
+	}
+	for _, name := range setNames {
+		have = append(have, sets[name]...)
+	}
+	for _, id := range minus(wanted, have) {
+		own.names = append(own.names, w.productName(id))
 	}
 	have, ok = w.union(p, sets, own, ofSets)
 	return own, ok && slices.Equal(have, wanted)

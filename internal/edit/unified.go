@@ -147,7 +147,8 @@ func Unified(name string, before, after []byte) string {
 		}
 		from, to := max(at, first-context), min(len(all), last+1+context)
 		if out.Len() == 0 {
-			fmt.Fprintf(&out, "--- a/%s\n+++ b/%s\n", text.Visible(name), text.Visible(name))
+			name = text.Visible(strings.TrimPrefix(name, "/"))
+			fmt.Fprintf(&out, "--- a/%s\n+++ b/%s\n", name, name)
 		}
 		countA, countB := 0, 0
 		for _, l := range all[from:to] {

@@ -110,6 +110,17 @@ func OpenFiles(cfg *config.Config, manifests string) *Revisions {
 // type it; empty if there is none.
 func (v *Revisions) Place() string { return v.local }
 
+// Tracked returns the path of a file from the top of the work tree, as git has it; the
+// file as it is without a repository.
+func (v *Revisions) Tracked(file string) string {
+	if v.repo != nil {
+		if rel, err := v.repo.Rel(file); err == nil {
+			return rel
+		}
+	}
+	return file
+}
+
 // Present reads the manifests as they are in the work tree.
 func (v *Revisions) Present(ctx context.Context) (*Desired, error) { return v.at(ctx, "", "") }
 
