@@ -73,13 +73,11 @@ func (n *Node) Replace(v any) {
 }
 
 // above puts comments on lines of their own before the line of a place.
-func (p *Patch) above(at int, comments []string) {
+func (p *Patch) above(at int, comments []remark) {
 	line := p.lineStart(at)
 	margin := p.data[line:at]
 	margin = margin[:len(margin)-len(bytes.TrimLeft(margin, " "))]
-	for _, c := range comments {
-		p.replace(line, line, string(margin)+c+p.eol)
-	}
+	p.replace(line, line, p.remarks(string(margin), comments))
 }
 
 // replaceBlock replaces a list or mapping in block style behind its key; its comments
@@ -91,7 +89,7 @@ func (p *Patch) replaceBlock(n *Node, words string) {
 		p.replace(from, to, words)
 		return
 	}
-	p.replace(first, p.nextLine(to), p.lines(p.margin(from), p.comments(first, stop, n.node)))
+	p.replace(first, p.nextLine(to), p.remarks(p.margin(from), p.comments(first, stop, n.node)))
 	p.behindKey(n, words)
 }
 
@@ -105,11 +103,16 @@ func (p *Patch) behindKey(n *Node, words string) {
 	p.replace(at, at, " "+words)
 }
 
-// lines returns texts as lines with a margin.
-func (p *Patch) lines(margin string, all []string) string {
+// remarks returns comments as lines: those that had one of their own as they were, and
+// the others with a margin.
+func (p *Patch) remarks(margin string, all []remark) string {
 	var b strings.Builder
-	for _, l := range all {
-		b.WriteString(margin + l + p.eol)
+	for _, r := range all {
+		if r.own {
+			b.WriteString(r.margin + r.text + p.eol)
+		} else {
+			b.WriteString(margin + r.text + p.eol)
+		}
 	}
 	return b.String()
 }
@@ -211,7 +214,7 @@ func lastKept(keep []bool) int {
 func (p *Patch) removeLines(e element, all []element, i int) {
 	margin := p.margin(e.from)
 	if strings.TrimSpace(margin) == "" {
-		p.replace(p.lineStart(e.from), p.nextLine(e.to), p.lines(margin, p.comments(e.from, p.lineEnd(e.to), e.nodes...)))
+		p.replace(p.lineStart(e.from), p.nextLine(e.to), p.remarks(margin, p.comments(e.from, p.lineEnd(e.to), e.nodes...)))
 		return
 	}
 	// Behind a dash: what follows takes its place.
@@ -221,7 +224,7 @@ func (p *Patch) removeLines(e element, all []element, i int) {
 	}
 	var b strings.Builder
 	for _, c := range p.comments(e.from, next, e.nodes...) {
-		b.WriteString(c + p.eol + strings.Repeat(" ", p.column(e.from)))
+		b.WriteString(c.text + p.eol + strings.Repeat(" ", p.column(e.from)))
 	}
 	p.replace(e.from, next, b.String())
 }
@@ -281,7 +284,7 @@ func (p *Patch) removeFlow(e element) {
 	first := strings.TrimSpace(margin) == ""
 	switch {
 	case first && len(rest) == 0:
-		p.replace(p.lineStart(from), p.nextLine(to), p.lines(margin, kept))
+		p.replace(p.lineStart(from), p.nextLine(to), p.remarks(margin, kept))
 		return
 	case first && rest[0] == '#':
 		p.replace(from, stop-len(rest), "")

@@ -204,14 +204,27 @@ func (p *Patch) blockMargin(at, indent int) int {
 	return indent
 }
 
-// comments returns the comments between two places that no value holds, without white
-// space around them. n is what is there.
-func (p *Patch) comments(from, to int, within ...*yaml.Node) []string {
-	var values [][2]int
+// remark is a comment of what is removed. margin is what stands before it on its line,
+// and own is set if nothing else does.
+type remark struct {
+	text, margin string
+	own          bool
+}
+
+// remark returns the comment that begins at a place.
+func (p *Patch) remark(at, to int) remark {
+	margin := p.margin(at)
+	return remark{string(bytes.TrimSpace(p.data[at:to])), margin, len(bytes.TrimSpace([]byte(margin))) == 0}
+}
+
+// comments returns the comments between two places that no value holds. within are the
+// values that stand there.
+func (p *Patch) comments(from, to int, within ...*yaml.Node) []remark {
+	var values []*yaml.Node
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode {
-			values = append(values, [2]int{p.begin(n), p.end(n)})
+			values = append(values, n)
 		}
 		for _, c := range n.Content {
 			walk(c)
@@ -220,28 +233,31 @@ func (p *Patch) comments(from, to int, within ...*yaml.Node) []string {
 	for _, n := range within {
 		walk(n)
 	}
-	slices.SortFunc(values, func(a, b [2]int) int { return a[0] - b[0] })
-	var all []string
-	for at := from; at < to; at++ {
-		for len(values) > 0 && values[0][1] <= at {
-			values = values[1:]
-		}
-		if len(values) > 0 && at >= values[0][0] && at < values[0][1] {
-			if c := p.data[at]; c == '|' || c == '>' { // a comment may stand behind it
-				if stop := p.lineEnd(at); stop < values[0][1] {
-					if i := bytes.Index(p.data[at:stop], []byte(" #")); i >= 0 {
-						all = append(all, string(bytes.TrimSpace(p.data[at+i:stop])))
-					}
-				}
+	var all []remark
+	add := func(from, to int) { // where no value is
+		for at := from; at < to; at++ {
+			if p.data[at] == '#' && (at == 0 || isSpace(p.data[at-1])) {
+				stop := min(p.lineEnd(at), to)
+				all = append(all, p.remark(at, stop))
+				at = stop
 			}
-			at = values[0][1] - 1
-			continue
-		}
-		if p.data[at] == '#' && (at == 0 || isSpace(p.data[at-1])) {
-			stop := min(p.lineEnd(at), to)
-			all = append(all, string(bytes.TrimSpace(p.data[at:stop])))
-			at = stop
 		}
 	}
+	for _, n := range values {
+		begin, end := p.begin(n), p.end(n)
+		if begin < from {
+			from = max(from, end)
+			continue
+		}
+		add(from, min(begin, to))
+		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 { // a comment may stand behind the | or >
+			stop := p.lineEnd(begin)
+			if i := bytes.Index(p.data[begin:stop], []byte(" #")); i >= 0 {
+				all = append(all, p.remark(begin+i+1, stop))
+			}
+		}
+		from = max(from, end)
+	}
+	add(from, to)
 	return all
 }
