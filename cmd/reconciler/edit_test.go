@@ -66,6 +66,14 @@ func (e *editRig) commit(text string) {
 	}
 }
 
+// write writes a manifest without a commit.
+func (e *editRig) write(text string) {
+	e.t.Helper()
+	if err := os.WriteFile(filepath.Join(e.dir, "orgs", "orgs.yaml"), []byte(strings.ReplaceAll(text, "CLIENT", e.clients[""])), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
 // text returns the manifest as it is.
 func (e *editRig) text() string {
 	e.t.Helper()
@@ -128,27 +136,88 @@ func TestRevertTakesBack(t *testing.T) {
 	run := e.lastRun()
 	e.quiet()
 
-	out, errs := e.do(exitOK, "revert", run)
+	// With an uncommitted change, only another folder is written to.
+	e.write(changed + "# not committed\n")
+	if _, errs := e.do(exitError, "revert", run); !strings.Contains(errs, "nothing was edited: there are uncommitted changes in ") {
+		t.Error(errs)
+	}
+	other := t.TempDir()
+	e.do(exitOK, "revert", run, "--out", other)
+	if e.text() != changed+"# not committed\n" {
+		t.Error(e.text())
+	}
+	e.write(changed)
+
+	out, _ := e.do(exitOK, "revert", run)
 	wanted := strings.NewReplacer(
 		"All of us", "All of them",
-		"    products: [mfa]\n", "    products: []\n",
-		"{name: Temps} # for", "{name: Temps}\n          absent: true # for",
+		"    products: [mfa]\n", "",
+		"{name: Temps} # for the summer\n", "{name: Temps} # for the summer\n          absent: true\n",
 		"{domain: acme-beta.okta.com, access", "{domain: acme-beta.okta.com, products: [mfa], access",
 	).Replace(changed)
-	_ = wanted
-	t.Log(out, errs)
-	t.Log(cmp.Diff(changed, e.text()))
+	if d := cmp.Diff(wanted, e.text()); d != "" {
+		t.Errorf("(-wanted +got):\n%s", d)
+	}
+	if data, err := os.ReadFile(filepath.Join(other, "orgs.yaml")); err != nil || strings.ReplaceAll(string(data), e.clients[""], "CLIENT") != wanted+"# not committed\n" {
+		t.Errorf("%v\n%s", err, data)
+	}
+	for _, want := range []string{
+		"--- a/orgs.yaml\n+++ b/orgs.yaml\n@@ -8,7 +8,7 @@\n", "-    products: [mfa]\n", "+          absent: true\n",
+		`profile.description of 3 orgs: edited in the one place that they share`, "- disable mfa (P000131)", "+ enable mfa (P000131)",
+		"  Revert run " + run + "\n", "  - acme-beta.okta.com: group \"Staff\", profile.description; with mfa\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
 	e.wantWrites()
+	e.commit(e.text())
+	if _, errs := e.do(exitOK, "revert", run); !strings.Contains(errs, "nothing to edit: the manifests declare what was live before run "+run) {
+		t.Error(errs)
+	}
 	if d := cmp.Diff(before, e.live()); d == "" {
 		t.Error("it was applied")
 	}
-	e.commit(e.text())
 	e.do(exitOK, "apply", "--yes")
 	if d := cmp.Diff(before, e.live()); d != "" {
 		t.Error(d)
 	}
-	_, errs = e.do(exitOK, "revert", run)
-	t.Log(errs)
+	// Now another run has changed all of it again.
+	out, errs := e.do(exitOK, "revert", run, "-o", "json")
+	var r editedJSON
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		t.Fatal(err, out)
+	}
+	if again := "run " + e.lastRun() + " has changed it again"; len(r.Files) > 0 || len(r.Left) != 6 || r.Left[0].Reason != again || r.Left[0].File == "" || r.Left[0].Line == 0 {
+		t.Errorf("%+v", r)
+	}
+	if !strings.Contains(errs, "nothing was edited: what the run changed is left, for the reasons that are given") {
+		t.Error(errs)
+	}
+}
+
+// What can't be done says why, and edits nothing.
+func TestRevertMisuse(t *testing.T) {
+	t.Parallel()
+	e := newEditRig(t)
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"the history has no run 20200101T000000Z-aaaaaa\nhint: reconciler history shows changes with their runs", []string{"revert", "20200101T000000Z-aaaaaa"}},
+		{"revert takes one run, and got 0", []string{"revert"}},
+		{`-o "yaml": must be "text" or "json"`, []string{"revert", "x", "-o", "yaml"}},
+		{`-o "jsn": must be "text" or "json": did you mean "json"?`, []string{"adopt", "-o", "jsn"}},
+		{`--org "acme-x.okta.com": the manifests declare no such org`, []string{"adopt", "--org", "acme-x.okta.com"}},
+		{"this is not in a git repository\nhint: manifests are edited in a git clone", []string{"adopt", "--manifests", t.TempDir()}},
+	} {
+		if _, errs := e.do(exitError, tt.args...); !strings.Contains(errs, tt.want) {
+			t.Errorf("%q: %s", tt.args, errs)
+		}
+	}
+	if d := cmp.Diff(fleet, e.text()); d != "" {
+		t.Error(d)
+	}
 }
 
 // What is live is adopted by an edit of just the lines that say it, and then there is no
@@ -168,7 +237,39 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out, errs := e.do(exitOK, "adopt")
-	t.Log(out, errs)
+	e.quiet()
+	_, _ = e.do(exitOK, "adopt", "--org", beta)
+	e.do(exitOK, "diff", "--detailed-exitcode", "--org", beta)
+	e.do(exitDifferences, "diff", "--detailed-exitcode")
+	e.commit(fleet)
+	out, _ := e.do(exitOK, "adopt")
+	wanted := strings.NewReplacer(
+		"'All of them'", "'Costs $5 $${each}'",
+		"{domain: acme-beta.okta.com, access", "{domain: acme-beta.okta.com, productSets: [], products: [mfa], access",
+		"      - sso # why\n", "      - sso # why\n      - mfa\n",
+	).Replace(fleet)
+	if d := cmp.Diff(wanted, e.text()); d != "" {
+		t.Errorf("(-wanted +got):\n%s", d)
+	}
+	for _, want := range []string{
+		"2 orgs of the account: no manifest declares them; reconciler import writes their declarations",
+		"product sso comes from a place that 2 orgs share, and not all of them change in the same way: edited at acme-beta.okta.com",
+		"  Adopt what is live in 3 orgs\n", "  - acme-beta.okta.com: group \"Staff\", profile.description; without sso, with mfa\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
 	e.do(exitOK, "diff", "--detailed-exitcode")
+	if _, errs := e.do(exitOK, "adopt"); !strings.Contains(errs, "nothing to edit: the manifests declare what is live") {
+		t.Error(errs)
+	}
+	e.wantWrites()
+	// Orgs that can't be read are left, and the others adopted.
+	e.commit(fleet)
+	e.fault("GET /org/" + alpha + "/api/v1/groups status=403 code=E0000006")
+	out, _ = e.do(exitPartly, "adopt")
+	if !strings.Contains(out, "acme-alpha.okta.com: its configuration: it could not be read: reading groups: 403 E0000006") || !strings.Contains(e.text(), "- mfa\n") {
+		t.Errorf("%s\n%s", out, e.text())
+	}
 }
