@@ -165,11 +165,9 @@ func objectDiffers(ref objects.Ref, before, after *objects.Object, wanted *Objec
 	if after.Absent {
 		return fmt.Errorf("the %s absent", ref)
 	}
-	body := map[string]any{}
+	body := keyOf(ref, after.Body)
 	if before != nil && !before.Absent {
 		body = before.Body
-	} else {
-		body = keyOf(ref, after.Body)
 	}
 	for _, f := range wanted.Fields {
 		body = set(body, objects.SplitPath(f.Path), f.After)

@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -43,7 +44,11 @@ type spot struct {
 
 // spots returns how many orgs have each value.
 func (w *workspace) spots() map[spot]int {
+	if w.counted != nil {
+		return w.counted
+	}
 	all := map[spot]int{}
+	w.counted = all
 	for i := range w.desired.Orgs {
 		c := w.desired.Orgs[i].Config
 		if c == nil {
@@ -61,17 +66,14 @@ func (w *workspace) spots() map[spot]int {
 
 // sharedObjects edits objects in baselines, and in other places that several orgs share.
 func (e *editor) sharedObjects() {
-	type way struct {
-		spot
-		value string
-	}
-	changes := map[way][]Change{}
-	var order []way
-	add := func(w way, c Change) {
-		if changes[w] == nil {
-			order = append(order, w)
+	changes := map[spot][]Change{}
+	values := map[spot]map[string]bool{} // what they are to become
+	add := func(s spot, value string, c Change) {
+		if changes[s] == nil {
+			values[s] = map[string]bool{}
 		}
-		changes[w] = append(changes[w], c)
+		changes[s] = append(changes[s], c)
+		values[s][value] = true
 	}
 	for _, c := range e.todo {
 		if c.Object == nil {
@@ -82,34 +84,34 @@ func (e *editor) sharedObjects() {
 			continue
 		}
 		if c.Object.Absent || c.Object.Present {
-			add(way{spot{o.Pos, ""}, fmt.Sprint(c.Object.Absent, c.Object.Fields)}, Change{Org: c.Org, Object: c.Object})
+			add(spot{o.Pos, ""}, fmt.Sprint(c.Object.Absent, c.Object.Fields), Change{Org: c.Org, Object: c.Object})
 			continue
 		}
 		for _, f := range c.Object.Fields {
 			if pos, ok := o.Places[f.Path]; ok {
-				add(way{spot{pos, f.Path}, strictyaml.Flow(f.After)}, Change{Org: c.Org, Object: &Object{Ref: c.Object.Ref, Fields: []objects.FieldChange{f}}})
+				add(spot{pos, f.Path}, strictyaml.Flow(f.After), Change{Org: c.Org, Object: &Object{Ref: c.Object.Ref, Fields: []objects.FieldChange{f}}})
 			}
 		}
 	}
 	// From behind, so that the places stay where they are.
-	slices.SortStableFunc(order, func(a, b way) int { return -a.pos.Compare(b.pos) })
+	order := slices.SortedFunc(maps.Keys(changes), func(a, b spot) int { return cmp.Or(-a.pos.Compare(b.pos), strings.Compare(a.path, b.path)) })
 	spots := e.spots()
-	for _, w := range order {
-		all := changes[w]
+	for _, s := range order {
+		all := changes[s]
 		object := all[0].Object
 		what := object.Ref.String()
-		if w.path != "" {
-			what += ", " + w.path
+		if s.path != "" {
+			what += ", " + s.path
 		}
-		if n := e.at(w.pos); n == nil || w.path != "" && variable(n) != nil {
+		if n := e.at(s.pos); n == nil || s.path != "" && variable(n) != nil {
 			continue // it is left with its place
 		}
-		e.share(w.pos, all, spots[w.spot], true, what, func(n *strictyaml.Node) {
-			if w.path == "" {
-				e.editEntry(n, object)
-				return
+		e.share(s.pos, all, spots[s], len(values[s]) == 1, what, func(n *strictyaml.Node) error {
+			if s.path == "" {
+				return e.editEntry(n, object)
 			}
-			e.editValue(n, object.Ref, w.path, object.Fields[0].After)
+			e.editValue(n, object.Ref, s.path, object.Fields[0].After)
+			return nil
 		})
 	}
 }

@@ -66,6 +66,9 @@ func (f *file) defaults() *strictyaml.Node {
 
 // productSets returns the ids of the products of all sets, by their names.
 func (w *workspace) productSets() map[string][]string {
+	if w.sets != nil {
+		return w.sets
+	}
 	members := map[string][]string{}
 	for _, f := range w.files {
 		for _, doc := range f.patch.Documents() {
@@ -95,6 +98,7 @@ func (w *workspace) productSets() map[string][]string {
 	for name := range members {
 		all[name] = resolve(name, 0)
 	}
+	w.sets = all
 	return all
 }
 
@@ -401,7 +405,10 @@ func (e *editor) sharedStatus() {
 	for _, pos := range places(changes) {
 		all := changes[pos]
 		same := !slices.ContainsFunc(all, func(c Change) bool { return c.Status != all[0].Status })
-		e.share(pos, all, len(sharers[pos]), same, "the status", func(n *strictyaml.Node) { n.Replace(string(all[0].Status)) })
+		e.share(pos, all, len(sharers[pos]), same, "the status", func(n *strictyaml.Node) error {
+			n.Replace(string(all[0].Status))
+			return nil
+		})
 	}
 }
 
@@ -412,7 +419,7 @@ func places[T any](all map[state.Pos]T) []state.Pos {
 
 // share edits a place that several orgs share, if they are all to change in the same way.
 // If not, or if that isn't possible, a note says so, and the orgs stay to be edited.
-func (e *editor) share(pos state.Pos, all []Change, sharers int, same bool, what string, edit func(*strictyaml.Node)) {
+func (e *editor) share(pos state.Pos, all []Change, sharers int, same bool, what string, edit func(*strictyaml.Node) error) {
 	if sharers < 2 {
 		return
 	}
@@ -422,8 +429,7 @@ func (e *editor) share(pos state.Pos, all []Change, sharers int, same bool, what
 			if n == nil {
 				return fmt.Errorf("nothing was found at %s", pos)
 			}
-			edit(n)
-			return nil
+			return edit(n)
 		})
 		if err == nil {
 			e.finish(all)
@@ -473,13 +479,14 @@ func (e *editor) sharedRemovals() {
 				sharers++
 			}
 		}
-		e.share(key.pos, changes[key], sharers, true, "product "+e.productName(key.id), func(n *strictyaml.Node) {
+		e.share(key.pos, changes[key], sharers, true, "product "+e.productName(key.id), func(n *strictyaml.Node) error {
 			items := n.Parent().Items()
 			keep := make([]bool, len(items))
 			for i, item := range items {
 				keep[i] = item != n
 			}
 			n.Parent().SetItems(keep, nil)
+			return nil
 		})
 	}
 }

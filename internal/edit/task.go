@@ -119,7 +119,7 @@ func (t *Task) order(org string, ref objects.Ref, fields []objects.FieldChange) 
 			names = append(names, fmt.Sprintf("%q", name))
 		}
 	}
-	t.leave(org, "the order of "+ref.String(), "put the entries into this order by hand: %s", strings.Join(names, ", "))
+	t.leave(org, "the order of "+ref.PlanKind()+"/"+ref.Object(), "put the entries into this order by hand: %s", strings.Join(names, ", "))
 }
 
 // Adopt returns what has to be edited so that manifests declare what is live, from the

@@ -32,6 +32,9 @@ type workspace struct {
 	names map[string]string
 	// entries are the entries of the orgs, by their domains.
 	entries map[string]entry
+	// counted is what spots returns, once it is needed; sets what productSets does.
+	counted map[spot]int
+	sets    map[string][]string
 }
 
 // file is one manifest.
@@ -62,7 +65,7 @@ func newWorkspace(files []state.Source, load Load) (*workspace, error) {
 
 // take takes over what the files declare now.
 func (w *workspace) take(desired *state.Desired) error {
-	w.desired = desired
+	w.desired, w.counted, w.sets = desired, nil, nil
 	w.orgs = make(map[string]*state.DesiredOrg, len(desired.Orgs))
 	for i := range desired.Orgs {
 		w.orgs[desired.Orgs[i].Domain] = &desired.Orgs[i]
