@@ -74,6 +74,11 @@ func (a *app) openHistory() (*history.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.historyOf(cfg)
+}
+
+// historyOf returns the history in a config's state folder.
+func (a *app) historyOf(cfg *config.Config) (*history.Store, error) {
 	if cfg.State.Dir == "" {
 		return nil, withHint("the config has no "+config.KeyStateDir+", in which the history is kept", "set it; the history begins with the next run")
 	}

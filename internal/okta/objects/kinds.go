@@ -37,7 +37,7 @@ func init() {
 	for i, k := range all {
 		k.order = i
 		k.Fields = append(k.Fields, decided...)
-		k.keyPath = splitPath(k.Key)
+		k.keyPath = SplitPath(k.Key)
 		k.index = indexOf(k.Fields)
 		k.unique = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.Unique })
 		k.names = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.names })
