@@ -57,7 +57,7 @@ func (d *Difference) Features() []string {
 		if c.After == nil || d.Op == Reorder {
 			continue
 		}
-		names := splitPath(c.Path)
+		names := SplitPath(c.Path)
 		for n := range names {
 			f := d.Ref.Kind.fieldAt(d.Ref.Type, names[:n+1])
 			switch {
