@@ -302,3 +302,24 @@ func (u *runner) reportSuspensions() {
 		u.log.Warn("writes are suspended", "id", s.ID, "orgs", orgs, "suspension", s.String())
 	}, func(left int) { u.log.Warn("more suspensions", "more", left) })
 }
+
+// attribute finds out who caused drift, after a run, and shows it.
+func (u *runner) attribute(ctx context.Context) {
+	found, err := u.r.Attribute(ctx, u.r.History())
+	if err != nil && ctx.Err() == nil {
+		u.log.Warn("who caused drift could not be found out; the next run tries again", errorAttrs(err)...)
+	}
+	u.metrics.attributed(found)
+	if found == (reconcile.Attribution{}) {
+		return
+	}
+	open, err := u.r.History().Drifts()
+	if err != nil {
+		u.log.Warn("the history can't say who caused drift", errorAttrs(err)...)
+		return
+	}
+	drift := slices.Clone(u.logged.drift)
+	reconcile.SetCauses(drift, open)
+	u.logged.drift = drift
+	u.tracker.update(func(s *Status) { s.Drift = first(drift) })
+}

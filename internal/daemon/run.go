@@ -115,6 +115,7 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.summarize(&rec)
 	if u.r.MayWrite() == nil { // otherwise another process has taken over, and reports
 		u.report(ctx, &rec)
+		u.attribute(ctx)
 	}
 	return &rec
 }

@@ -165,6 +165,9 @@ type Change struct {
 	// count it for that; empty otherwise. It is no part of the plan's JSON: a file can't
 	// claim it.
 	TakesBack string `json:"-"`
+	// Cause is who caused the drift that the change repairs, in words; empty if that is
+	// not known. It is no part of the plan's JSON either: it comes to be known later.
+	Cause string `json:"-"`
 	// Risks are how the change may lock people out, one line each.
 	Risks []string `json:"risks,omitempty"`
 }

@@ -382,9 +382,9 @@ func (c *culprits) sameAsBefore(h Ledger, q *question) (bool, error) {
 	}
 	at := q.seen
 	if at.IsZero() {
-		at = q.drift.Since.Add(-time.Millisecond)
+		at = q.drift.Since
 	}
-	before, err := h.At(q.drift.Org, at)
+	before, err := h.At(q.drift.Org, at.Add(-time.Millisecond))
 	if err != nil || before == nil || before.OrgID != "" && before.OrgID != q.drift.OrgID {
 		return false, err
 	}

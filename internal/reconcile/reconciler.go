@@ -271,7 +271,24 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
 	r.saw(plan, began)
+	r.setCauses(plan)
 	return plan, desired, nil
+}
+
+// setCauses sets who caused the drift in a plan, as far as the history knows it.
+func (r *Reconciler) setCauses(plan *diff.Plan) {
+	open, err := r.history.Drifts()
+	if err != nil {
+		r.log.Debug("the history can't say who caused drift", "error", err)
+		return
+	}
+	cause := CauseOf(open)
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if who := cause(c.Org, c.Field()); who != nil && c.Origin != diff.ThisChange {
+			c.Cause = who.Who()
+		}
+	}
 }
 
 // stateOf returns the state of d, nil for nil.
