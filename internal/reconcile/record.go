@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
 
@@ -57,12 +59,26 @@ func (r *Reconciler) Record(run history.Run) (*Record, error) {
 	if r.cfg.State.Dir == "" {
 		return nil, nil
 	}
+	if errors.Is(r.journal.Check(), journal.ErrDamaged) {
+		r.setAside()
+	}
 	rec, err := r.history.Begin(run)
 	if err != nil {
 		return nil, err
 	}
 	r.record = &Record{r: r, rec: rec, run: run, attempted: map[changeKey]bool{}}
 	return r.record, nil
+}
+
+// setAside has a damaged journal set aside, which begins a new one.
+func (r *Reconciler) setAside() {
+	w, err := r.journal.Lock()
+	if err == nil {
+		err = w.Unlock()
+	}
+	if err != nil {
+		r.log.Warn("the damaged journal could not be set aside", "error", err, "hint", text.Hint(err))
+	}
 }
 
 // History returns the history in the state folder.
