@@ -59,9 +59,6 @@ func (r *Reconciler) Record(run history.Run) (*Record, error) {
 	if r.cfg.State.Dir == "" {
 		return nil, nil
 	}
-	if errors.Is(r.journal.Check(), journal.ErrDamaged) {
-		r.setAside()
-	}
 	rec, err := r.history.Begin(run)
 	if err != nil {
 		return nil, err
@@ -219,12 +216,16 @@ func (c *Record) skipped(result *apply.Result) {
 	}
 }
 
-// End ends the record, and returns the head of the history.
+// End ends the record, and returns the head of the history. A damaged journal, because of
+// which the run could do nothing, is set aside.
 func (c *Record) End(run history.Run) (head string, err error) {
 	if c == nil {
 		return "", nil
 	}
 	c.r.record = nil
+	if errors.Is(c.r.journal.Check(), journal.ErrDamaged) {
+		c.r.setAside()
+	}
 	head, err = c.rec.Finish(run)
 	if err == nil {
 		err = c.problem
