@@ -44,10 +44,11 @@ var mayImport = map[string]struct {
 
 	// Okta: no package of it knows git.
 	"internal/okta/objects":                 {[]string{"internal/strictyaml", "internal/text"}, "kinds are data: what reads and writes them is elsewhere"},
-	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
+	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/okta/systemlog", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
 	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
 	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
 	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/systemlog":               {[]string{"internal/okta/rest", "internal/text"}, "one log, whichever org's; who caused what is decided from its events alone"},
 	"internal/okta/parent":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the same"},
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
@@ -56,17 +57,18 @@ var mayImport = map[string]struct {
 	"internal/diff":     {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
 	"internal/apply":    {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
+	"internal/edit":     {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/store/history", "internal/strictyaml", "internal/text"}, "turns texts into texts: it reads and writes no file"},
 	"internal/importer": {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
-	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
 	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
 	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
+	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
@@ -77,7 +79,7 @@ var mayImport = map[string]struct {
 	// Above it all.
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
-		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest",
+		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
 		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{

@@ -74,6 +74,11 @@ func (a *app) openHistory() (*history.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.historyOf(cfg)
+}
+
+// historyOf returns the history in a config's state folder.
+func (a *app) historyOf(cfg *config.Config) (*history.Store, error) {
 	if cfg.State.Dir == "" {
 		return nil, withHint("the config has no "+config.KeyStateDir+", in which the history is kept", "set it; the history begins with the next run")
 	}
@@ -179,7 +184,7 @@ func (a *app) historyRunCommand() *cobra.Command {
 		Use:     "run ID",
 		Short:   "Show one run and all that it did",
 		Example: "  reconciler history run 20261130T030000Z-k3j2m5",
-		Args:    exactly("ID of a run"),
+		Args:    exactly("ID", findRuns),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -210,11 +215,14 @@ func (a *app) historyRunCommand() *cobra.Command {
 	return cmd
 }
 
+// findRuns is the hint on where ids of runs are.
+const findRuns = "reconciler history shows changes with their runs"
+
 // findRun returns the run with an id.
 func findRun(s *history.Store, id string) (*history.Run, error) {
 	run, err := s.FindRun(id)
 	if err == nil && run == nil {
-		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), `"reconciler get runs" lists them; runs in which nothing happened are only counted`)
+		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), findRuns+"; runs in which nothing happened are only counted")
 	}
 	return run, err
 }
@@ -226,7 +234,7 @@ func (a *app) historyOrgCommand() *cobra.Command {
 		Short: "Show what was declared and live in an org at a time",
 		Example: `  reconciler history org acme-emea.okta.com --at 2026-11-29T03:00:00Z
   reconciler history org acme-emea.okta.com --at 7d -o json`,
-		Args: exactly("DOMAIN"),
+		Args: exactly("DOMAIN", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -307,7 +315,11 @@ Exit codes: 0 the chain is whole; 1 it is not, or it never had the head.`,
 func (a *app) verified(v *history.Verification, head, format string) error {
 	switch {
 	case v.Problem != "":
-		return withHint(fmt.Sprintf("entry %d: %s", v.Seq, v.Problem), "the history was altered, or the disk was: compare it with a backup (reconciler state backup) and an export")
+		problem := v.Problem
+		if v.Seq > 0 {
+			problem = fmt.Sprintf("entry %d: %s", v.Seq, problem)
+		}
+		return withHint(problem, "the history was altered, or the disk was: compare it with a backup (reconciler state backup) and an export")
 	case head != "" && v.HeadAt == 0:
 		return withHint(fmt.Sprintf("this history never had the head %s", head), "it was written anew since, or the head is that of another one")
 	case format == "json":
@@ -343,16 +355,6 @@ func (a *app) historyExportCommand() *cobra.Command {
 			defer s.Close()
 			return s.Export(a.out)
 		},
-	}
-}
-
-// exactly accepts one argument.
-func exactly(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s takes one %s, and got %d", cmd.Name(), what, len(args))
-		}
-		return nil
 	}
 }
 

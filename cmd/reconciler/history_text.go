@@ -64,25 +64,13 @@ func who(e *history.Entry) string {
 	}
 	switch {
 	case e.Cause != nil:
-		return causedBy(e.Cause)
+		return e.Cause.String()
 	case e.Unknown != "":
 		return "unknown: " + e.Unknown
 	case e.Type == history.TypeDrift:
 		return "not known yet"
 	}
 	return ""
-}
-
-// causedBy says who caused a drift, from where and when.
-func causedBy(c *history.Cause) string {
-	s := c.Actor
-	if c.By != "" {
-		s = c.By + " (" + c.Actor + ")"
-	}
-	if c.Address != "" {
-		s += " from " + c.Address
-	}
-	return s + " at " + shortTime(c.Time)
 }
 
 // maxWhat is how much of values a table shows.

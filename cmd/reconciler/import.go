@@ -224,7 +224,10 @@ func noneThere(files []importer.File, dir string) error {
 }
 
 // replaceFile replaces a file as a whole, or leaves it as it was.
-func replaceFile(path string, data []byte) (err error) {
+func replaceFile(path string, data []byte) error { return replaceWith(path, data, 0o644) }
+
+// replaceWith is replaceFile with the permissions of the file.
+func replaceWith(path string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -236,7 +239,7 @@ func replaceFile(path string, data []byte) (err error) {
 	}()
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(0o644)
+		err = f.Chmod(mode)
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr

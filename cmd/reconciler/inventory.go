@@ -475,7 +475,7 @@ func driftListing() *listing[reconcile.DriftItem] {
 	cause := func(d *reconcile.DriftItem) string {
 		switch {
 		case d.Cause != nil:
-			return causedBy(d.Cause)
+			return d.Cause.String()
 		case d.Unknown != "":
 			return "unknown: " + d.Unknown
 		}

@@ -47,7 +47,8 @@ could not be read or written.`,
 				return err
 			}
 			opts := daemon.RunOptions{
-				Logger: logger, Version: versionString(), Environ: a.environ, Commands: commandsOf(cmd.Name()), Wait: waiting, By: a.invoker(), Command: "run",
+				Logger: logger, Version: versionString(), Environ: a.environ, Commands: commandsOf(cmd.Name()), Wait: waiting,
+				By: a.invoker(), Command: "run",
 			}
 			if once {
 				opts.Command = "run --once"

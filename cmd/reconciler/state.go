@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,14 +32,6 @@ func (a *app) stateDir() (*config.Config, error) {
 	return cfg, err
 }
 
-// oneFile requires the name of a file.
-func oneFile(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return errors.New("name one FILE")
-	}
-	return nil
-}
-
 func (a *app) stateBackupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
@@ -52,7 +42,7 @@ moment, with checksums and the head of the history. A daemon may go on meanwhile
 Tokens of new orgs and keys are not in it: the config's ` + config.KeyTokensDir + ` and the files that
 the config names have to be backed up by themselves, as secrets.`,
 		Example: `  reconciler state backup /backup/reconciler-$(date +%F).tar`,
-		Args:    oneFile,
+		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := a.stateDir()
 			if err != nil {
@@ -94,13 +84,13 @@ before anything gets its place.
 What happened after the backup was made is not in it: see docs/recovery.md
 before the program writes again.`,
 		Example: `  reconciler state restore /backup/reconciler-2026-11-30.tar`,
-		Args:    oneFile,
+		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := a.stateDir()
 			if err != nil {
 				return err
 			}
-			m, err := backup.Restore(args[0], cfg.State.Dir, a.whoRuns(), time.Now())
+			m, err := backup.Restore(args[0], cfg.State.Dir, a.invoker(), time.Now())
 			if err != nil {
 				return err
 			}
@@ -113,15 +103,6 @@ before the program writes again.`,
 			return err
 		},
 	}
-}
-
-// whoRuns returns USER@HOST.
-func (a *app) whoRuns() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return a.getenv("USER", a.getenv("LOGNAME", "unknown")) + "@" + host
 }
 
 func (a *app) stateCheckCommand() *cobra.Command {

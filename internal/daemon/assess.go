@@ -86,12 +86,20 @@ func (s *Status) assess() {
 		add(last, Trouble{false, "the configuration of " + text.Plural(configurations, "org") + " could not be read", ""})
 	}
 	if n := max(s.Totals.Drift, len(s.Drift)); n > 0 {
-		add(last, Trouble{false, text.Plural(n, "field") + " of orgs differ", ""})
+		add(last, Trouble{false, differing(n), ""})
 	}
 	for i := range s.Suspensions {
 		add(last, Trouble{false, "writes are " + s.Suspensions[i].String(), ""})
 	}
 	s.State = cmp.Or(s.State, last, StateStarting)
+}
+
+// differing returns in words that n fields differ.
+func differing(n int) string {
+	if n == 1 {
+		return "1 field of an org differs"
+	}
+	return text.Plural(n, "field") + " of orgs differ"
 }
 
 // outdated returns what Outdated says.

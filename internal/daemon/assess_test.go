@@ -43,7 +43,7 @@ func TestAssess(t *testing.T) {
 			Suspensions: []freeze.Suspension{{Owner: "ada", Reason: "audit"}}, Alarms: []reconcile.Alarm{{Org: "a.okta.com", Message: "lost"}},
 		}, StateAlarm, "", []string{"alarm: a.okta.com: lost", `writes are suspended by "ada" (no end given): audit`}},
 		{"drift", Status{Ready: true, LastRun: &RunRecord{Result: ResultDrift, Started: compared}, Compared: &compared, Drift: []Drift{{}}},
-			"drift", "", []string{"1 field of orgs differ"}},
+			"drift", "", []string{"1 field of an org differs"}},
 		{"more than is listed", Status{Ready: true, LastRun: &RunRecord{Result: ResultDrift, Started: compared}, Compared: &compared, Drift: []Drift{{}}, Totals: Totals{Drift: 4000}},
 			"drift", "", []string{"4000 fields of orgs differ"}},
 		{"a config is refused", Status{Ready: true, LastRun: good, Config: ConfigInForce{Refused: &ConfigRefused{Problem: reconcile.Problem{Error: "line 3"}}}},

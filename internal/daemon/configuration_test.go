@@ -83,6 +83,8 @@ func TestConfigurationConverges(t *testing.T) {
 			`reconciler_orgs{state="in_sync"}`:                        "3",
 			`reconciler_api_in_flight`:                                "0",
 			`reconciler_org_api_in_flight`:                            "0",
+			// Three orgs, to read and to write.
+			`reconciler_org_api_requests_total{code="200",endpoint="token",method="POST"}`: "6",
 		})
 		applied := w.log.lines(t, "change applied")
 		if len(applied) != 6 || applied[0]["field"] == nil || applied[0]["paths"] == nil {
@@ -146,7 +148,16 @@ func TestConfigurationUnknown(t *testing.T) {
 			`reconciler_objects{kind="networkZones",state="unknown"}`: "1",
 			`reconciler_orgs{state="unknown"}`:                        "1",
 		})
-		if lines := w.log.lines(t, "the org's configuration can't be read, and is left alone"); len(lines) != 1 || lines[0]["org"] != emea {
+		if lines := w.log.lines(t, "the org's configuration can't be read, and is left alone"); len(lines) != 1 || lines[0]["org"] != emea || !strings.Contains(fmt.Sprint(lines[0]["hint"]), "okta.networkZones.read") {
+			t.Errorf("%v", lines)
+		}
+		// It is logged again only if it fails for another reason.
+		w.expect(ResultPartial)
+		w.sim.ClearFaults()
+		w.fault("GET /org/" + emea + "/.well-known/okta-organization wrong-org")
+		w.expect(ResultPartial)
+		w.expect(ResultPartial)
+		if lines := w.log.lines(t, "the org's configuration can't be read, and is left alone"); len(lines) != 2 || !strings.Contains(fmt.Sprint(lines[1]["error"]), "it is the org ") {
 			t.Errorf("%v", lines)
 		}
 		if page := ask(w.handler, "GET", "/").Body.String(); !strings.Contains(page, "its configuration can't be read") {

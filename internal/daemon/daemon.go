@@ -73,6 +73,7 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 	defer turn.End()
 	during, stop := turn.While(ctx)
 	defer stop()
+	d.runner.single = true
 	rec := d.runner.do(during, TriggerOnce)
 	if err := d.runner.r.MayWrite(); err != nil {
 		d.log.Error("another process has taken over", errorAttrs(err)...)
@@ -129,7 +130,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, by: opts.By, command: opts.Command, requests: d.requests}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command}
 	d.loop = &loop{
 		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
@@ -162,7 +163,12 @@ func (d *daemon) remember(r *reconcile.Reconciler) {
 	if len(past) > 0 {
 		d.runner.lastRun(&past[0])
 	}
-	d.tracker.update(func(s *Status) { s.RecentRuns, s.Head = append(s.RecentRuns, past...), head })
+	d.tracker.update(func(s *Status) {
+		s.Head = head
+		if len(past) > 0 {
+			s.RecentRuns = past
+		}
+	})
 }
 
 // webhook returns the webhook's handler; nil where the config has no secret for it.

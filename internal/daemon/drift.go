@@ -12,22 +12,21 @@ import (
 // Drift is one field that differs; see reconcile.Drift.
 type Drift = reconcile.Drift
 
-// unread are the orgs that a run could not read, by their domains, with the part of
-// them that it is about: diff.PartConfiguration, or "" for the whole org.
-type unread map[string]string
+// unread are the orgs that a run could not read, by their domains.
+type unread map[string]*diff.Unknown
 
 func unreadOf(plan *diff.Plan) unread {
 	all := unread{}
 	for i := range plan.Unknown {
-		all[plan.Unknown[i].Org] = plan.Unknown[i].Part
+		all[plan.Unknown[i].Org] = &plan.Unknown[i]
 	}
 	return all
 }
 
 // has reports whether a field could not be compared.
 func (u unread) has(d *Drift) bool {
-	part, unknown := u[d.Org]
-	return unknown && (part == "" || d.Kind != "")
+	o, unknown := u[d.Org]
+	return unknown && (o.Part == "" || d.Kind != "")
 }
 
 // withOld adds to the drift of a run what was found before and could not be compared

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 )
 
@@ -38,6 +39,31 @@ func TestHistoryOutlivesTheProcess(t *testing.T) {
 		}
 		if past := s.RecentRuns; len(past) != 2 {
 			t.Errorf("recent runs %+v", past)
+		}
+	})
+}
+
+// Who caused drift stands in the status after the run that found it, and in the history
+// once it is repaired.
+func TestDriftNamesWhoCausedIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, stateIn(filepath.Join(t.TempDir(), "state")))
+		w.expect(ResultInSync)
+		time.Sleep(10 * time.Minute)
+		w.tamper(emea, sso)
+		time.Sleep(10 * time.Minute)
+		s := w.expect(ResultDrift)
+		if len(s.Drift) != 1 || s.Drift[0].Cause == nil || s.Drift[0].Cause.Actor != "mallory@acme.example" {
+			t.Fatalf("drift %+v\n%s", s.Drift, w.log)
+		}
+		w.expectMetrics(map[string]string{`reconciler_drift_caused_total{by="person"}`: "1"})
+		w.tamper(emea, sso, mfa)
+		if s := w.expect(ResultInSync); len(s.Drift) != 0 {
+			t.Errorf("drift %+v", s.Drift)
+		}
+		entries, err := w.runner.r.History().Entries(history.Query{Types: []history.Type{history.TypeDrift, history.TypeDriftEnded}})
+		if err != nil || len(entries) != 2 || entries[0].Cause == nil || entries[0].Cause.Actor != "mallory@acme.example" {
+			t.Errorf("%+v, %v", entries, err)
 		}
 	})
 }

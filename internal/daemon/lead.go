@@ -121,13 +121,7 @@ func (d *daemon) standingBy(other *Process) {
 // forget forgets what this daemon knew before another one led.
 func (d *daemon) forget() {
 	d.runner.forget()
-	past, err := pastRuns(d.runner.r)
-	if err != nil {
-		d.log.Warn("the journal's earlier runs can't be read", errorAttrs(err)...)
-	}
-	if len(past) > 0 {
-		d.tracker.update(func(s *Status) { s.RecentRuns = past })
-	}
+	d.remember(d.runner.r)
 }
 
 // takeTurn does a run once it is this process' turn to write. It is what the loop

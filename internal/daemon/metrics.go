@@ -33,6 +33,7 @@ type metrics struct {
 	configOK    prometheus.Gauge
 	configSince prometheus.Gauge
 	unverified  *prometheus.CounterVec
+	caused      *prometheus.CounterVec
 	webhooks    *prometheus.CounterVec
 	drift       *prometheus.GaugeVec
 	driftFields prometheus.Gauge
@@ -117,6 +118,8 @@ func newMetrics(version string) *metrics {
 			"Commits that were refused because of their signature or history, once each.", "reason"),
 		webhooks: counter("reconciler_webhooks_total",
 			"Requests to the push webhook by result.", "result"),
+		caused: counter("reconciler_drift_caused_total",
+			"Drift of which it came to be known who caused it, or that it never will be: a person, an app, Okta itself, or unknown.", "by"),
 		drift: gauges("reconciler_drift",
 			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.", "org", "field"),
 		driftFields: gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
@@ -133,6 +136,13 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
+// attributed counts drift by who caused it. Names are no labels.
+func (m *metrics) attributed(found reconcile.Attribution) {
+	for by, n := range map[string]int{"person": found.People, "app": found.Apps, "okta": found.Okta, "unknown": found.Unknown} {
+		m.caused.WithLabelValues(by).Add(float64(n))
+	}
+}
+
 // leads sets whether this daemon leads.
 func (m *metrics) leads(yes bool) {
 	m.leader.Set(0)
@@ -147,6 +157,7 @@ func (m *metrics) declare() {
 		m.runs.WithLabelValues(string(r))
 	}
 	m.setOrgs(fleet{})
+	m.attributed(reconcile.Attribution{})
 	for _, r := range reconcile.Reasons() {
 		m.unverified.WithLabelValues(r)
 	}

@@ -73,6 +73,9 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))
 
+	if u.single {
+		news = slices.Clone(drift)
+	}
 	u.logUnknown(plan.Unknown)
 	u.logged.unknown = unknown
 
@@ -104,11 +107,12 @@ func (u *runner) keepDrift(record *reconcile.Record, result *apply.Result, drift
 	reconcile.SetCauses(drift, open)
 }
 
-// logUnknown logs the orgs that can't be read now, and could before.
+// logUnknown logs the orgs that can't be read now, and could before, or could not for
+// another reason.
 func (u *runner) logUnknown(all []diff.Unknown) {
 	all = slices.DeleteFunc(slices.Clone(all), func(o diff.Unknown) bool {
-		part, known := u.logged.unknown[o.Org]
-		return known && part == o.Part
+		before, known := u.logged.unknown[o.Org]
+		return known && before.Part == o.Part && before.Error == o.Error
 	})
 	few(len(all), func(i int) {
 		o := &all[i]
@@ -116,7 +120,7 @@ func (u *runner) logUnknown(all []diff.Unknown) {
 		if o.Part == diff.PartConfiguration {
 			msg = "the org's configuration can't be read, and is left alone"
 		}
-		u.log.Warn(msg, "org", o.Org, "orgID", o.OrgID, "error", o.Reason())
+		u.log.Warn(msg, append([]any{"org", o.Org, "orgID", o.OrgID}, nonEmpty("error", o.Reason(), "hint", o.Hint)...)...)
 	}, func(left int) { u.log.Warn("more orgs can't be read, and are left alone", "more", left) })
 }
 
@@ -303,4 +307,25 @@ func (u *runner) reportSuspensions() {
 		orgs := cmp.Or(strings.Join(s.Orgs, ","), "all")
 		u.log.Warn("writes are suspended", "id", s.ID, "orgs", orgs, "suspension", s.String())
 	}, func(left int) { u.log.Warn("more suspensions", "more", left) })
+}
+
+// attribute finds out who caused drift, after a run, and shows it.
+func (u *runner) attribute(ctx context.Context) {
+	found, err := u.r.Attribute(ctx, u.r.History())
+	if err != nil && ctx.Err() == nil {
+		u.log.Warn("who caused drift could not be found out; the next run tries again", errorAttrs(err)...)
+	}
+	u.metrics.attributed(found)
+	if found == (reconcile.Attribution{}) {
+		return
+	}
+	open, err := u.r.History().Drifts()
+	if err != nil {
+		u.log.Warn("the history can't say who caused drift", errorAttrs(err)...)
+		return
+	}
+	drift := slices.Clone(u.logged.drift)
+	reconcile.SetCauses(drift, open)
+	u.logged.drift = drift
+	u.tracker.update(func(s *Status) { s.Drift = first(drift) })
 }

@@ -49,6 +49,7 @@ func TestRunInSync(t *testing.T) {
 			`reconciler_run_duration_seconds_count`:                                                "1",
 			`reconciler_drift{field="products",org=""}`:                                            "",
 			`reconciler_api_requests_total{code="200",endpoint="orgs/{id}/products",method="GET"}`: "3",
+			`reconciler_api_requests_total{code="200",endpoint="token",method="POST"}`:             "1",
 		})
 	})
 }

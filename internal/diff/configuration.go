@@ -18,8 +18,9 @@ import (
 // differences, and nothing of the objects that are in sync.
 type Configuration struct {
 	// Unknown is why the configuration is not known, the same each time for the same
-	// reason; empty if it was read. ErrorID is what Okta Support asks for.
-	Unknown, ErrorID string
+	// reason; empty if it was read. ErrorID is what Okta Support asks for, and Hint what
+	// to do about it.
+	Unknown, ErrorID, Hint string
 	// Declared counts the declared objects.
 	Declared int
 	// Head is the comparison with what is declared; nil if it is not known.
@@ -111,10 +112,18 @@ func (c *Configuration) ToJudge(live *objects.Live) objects.Reads {
 // the declaration.
 func unclear(err error) string {
 	var e *objects.AmbiguousError
-	if !errors.As(err, &e) || e.Object == nil || e.Object.Pos == (strictyaml.Pos{}) {
+	if !errors.As(err, &e) || e.Object == nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%v (%s)", err, e.Object.Pos)
+	return placed(err.Error(), e.Object.Pos)
+}
+
+// placed returns a reason with the place of the declaration, if that is known.
+func placed(reason string, pos strictyaml.Pos) string {
+	if pos == (strictyaml.Pos{}) {
+		return reason
+	}
+	return fmt.Sprintf("%s (%s)", reason, pos)
 }
 
 // declaredBy returns what is declared of an org's configuration, never nil.
@@ -331,7 +340,7 @@ func (d *orgDiff) configure(org *state.Org, opts Options) {
 		c = &Configuration{Unknown: "the org's configuration was not read"}
 	}
 	if c.Unknown != "" {
-		d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: c.Unknown, ErrorID: c.ErrorID, Part: PartConfiguration})
+		d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: c.Unknown, ErrorID: c.ErrorID, Hint: c.Hint, Part: PartConfiguration})
 		return
 	}
 	d.writeObjects(org.ID, c.Head, c.Risks)
@@ -358,7 +367,7 @@ func (d *orgDiff) writeObjects(orgID string, all *objects.Comparison, risks map[
 		declared, actual := sidesOf(u)
 		d.cannotFix(fieldOfObject(u.Ref, u.Path), declared, actual)
 		no := &d.unfixable[len(d.unfixable)-1]
-		no.Reason, no.Kind, no.Object = u.Reason, u.Ref.PlanKind(), u.Ref.Object()
+		no.Reason, no.Kind, no.Object = placed(u.Reason, u.Pos), u.Ref.PlanKind(), u.Ref.Object()
 	}
 	d.objects = map[string]ObjectSummary{}
 	for kind, n := range all.Kinds {

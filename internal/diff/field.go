@@ -1,11 +1,6 @@
 package diff
 
-import (
-	"bytes"
-	"cmp"
-	"encoding/json"
-	"strings"
-)
+import "cmp"
 
 // The fields in which desired and actual can differ, as in plans, reviews, drift
 // and metrics. They are keys of the manifest, but for the first three.
@@ -48,22 +43,13 @@ func ValueOf(v any) Value {
 		for _, e := range v {
 			s, ok := e.(string)
 			if !ok {
-				return Text(compact(v))
+				return Text(jsonText(v))
 			}
 			words = append(words, s)
 		}
 		return List(words)
 	}
-	return Text(compact(v))
-}
-
-// compact returns the JSON of v in one line, without escapes for HTML.
-func compact(v any) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // it came from JSON
-	return strings.TrimSuffix(b.String(), "\n")
+	return Text(jsonText(v))
 }
 
 // FieldOf returns the field that an action writes.

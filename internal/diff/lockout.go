@@ -176,8 +176,9 @@ func (s *situation) lockouts(own []netip.Prefix) []lockout {
 //
 // A rule denies everyone only in a policy that is for everyone. It is in order as the
 // last one, so it is a lockout if the same policy allows something behind it, which
-// nobody can reach, or if nothing before it lets anyone in. A policy whose rules were
-// not read may let people in before the last rule of all, that of the default policy.
+// nobody can reach, or if nothing before it lets anyone in. In a policy for some people
+// it is none, but what that policy allows behind it lets nobody in. A policy whose rules
+// were not read may let people in before the last rule of all, that of the default policy.
 func (s *situation) denials() []lockout {
 	letsIn, may := s.partial, false // what isn't declared may let people in
 	for _, policy := range s.policies[typeSignOn] {
@@ -197,7 +198,7 @@ func (s *situation) denials() []lockout {
 			}
 			return nil
 		}
-		letsIn = letsIn || allows
+		letsIn = letsIn || allows && wall == nil
 	}
 	return nil
 }
@@ -210,7 +211,7 @@ func wallOf(rules []*objects.LiveObject) (wall *objects.LiveObject, allows bool)
 		case !active(r):
 		case !denies(r.Body):
 			allows = true
-		case wall == nil && !allows && neutral(r.Body["conditions"]):
+		case wall == nil && !allows && fitsAll(r.Body["conditions"]):
 			wall = r
 		}
 	}
@@ -227,9 +228,28 @@ func forEveryone(policy *objects.LiveObject) bool {
 	if policy.System {
 		return true
 	}
-	people := at(policy.Body, "conditions.people")
+	return allPeople(at(policy.Body, "conditions.people"))
+}
+
+// allPeople reports whether the people of a policy or rule are all in the org: it names
+// no group or the group Everyone, and excludes nobody.
+func allPeople(people any) bool {
 	groups, _ := at(people, "groups.include").([]any)
 	return (len(groups) == 0 || slices.Contains(groups, any("Everyone"))) && neutral(at(people, "groups.exclude")) && neutral(at(people, "users"))
+}
+
+// fitsAll reports whether the conditions of a rule fit everyone from everywhere. Beside
+// ANYWHERE, zones mean nothing.
+func fitsAll(conditions any) bool {
+	all, _ := conditions.(map[string]any)
+	for name, v := range all {
+		switch {
+		case name == "people" && allPeople(v), name == "network" && at(v, "connection") == "ANYWHERE", neutral(v):
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // neutral reports whether a condition excludes nobody: it is empty, or says ANY or

@@ -39,6 +39,11 @@ func forGroups(groups ...any) body {
 	return body{"status": "ACTIVE", "conditions": body{"people": body{"groups": body{"include": groups}}}}
 }
 
+// ofGroups returns the condition of a rule for groups.
+func ofGroups(groups ...any) body {
+	return body{"people": body{"groups": body{"include": groups}}}
+}
+
 var fromOffices = body{"network": body{"connection": "ZONE", "include": []any{"Offices"}}}
 
 // signOn is an org with a policy for a group and the default policy, each with rules,
@@ -131,6 +136,14 @@ func TestLockouts(t *testing.T) {
 		{"behind a policy that was not read", unread(), declared{declare("policies", "OKTA_SIGN_ON/All", forGroups("Everyone")), declare("policyRules", "OKTA_SIGN_ON/All/Lock", rule("DENY"))}, nil,
 			[]string{`the sign-on rule "All/Lock" denies everyone from everywhere and stands before every rule that allows`}},
 		{"the last one, behind a policy that was not read", unread(), declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil, nil},
+		{"a denial of the group Everyone", signOn(), declared{def, declare("policyRules", lock, rule("DENY", ofGroups("Everyone", "Contractors"))), declare("policyRules", in, rule("ALLOW"))}, nil, []string{byRule}},
+		{"a denial of other groups", signOn(), declared{def, declare("policyRules", lock, rule("DENY", ofGroups("Contractors"))), declare("policyRules", in, rule("ALLOW"))}, nil, nil},
+		{"a denial of all but a group", signOn(), declared{def, declare("policyRules", lock, rule("DENY", body{"people": body{"groups": body{"include": []any{"Everyone"}, "exclude": []any{"Contractors"}}}})), declare("policyRules", in, rule("ALLOW"))}, nil, nil},
+		{"a denial from anywhere, whatever zones are beside that", signOn(), declared{def, declare("policyRules", lock, rule("DENY", body{"network": body{"connection": "ANYWHERE", "include": []any{"Offices"}}})), declare("policyRules", in, rule("ALLOW"))}, nil, []string{byRule}},
+		{"the only permission stands behind a denial in another policy", signOn(alive("policyRules", in, off(rule("ALLOW"))),
+			alive("policyRules", "OKTA_SIGN_ON/Contractors/Lock", rule("DENY"))),
+			declared{def, declare("policyRules", defaults, system(body{"actions": body{"signon": body{"access": "DENY"}}}))}, nil,
+			[]string{`the sign-on rule "Default Policy/Default Rule" denies everyone from everywhere and stands before every rule that allows`}},
 		{"it was so before", signOn(alive("policyRules", lock, rule("DENY"))), declared{def, declare("policyRules", in, rule("ALLOW")), declare("groups", "New", body{"description": "x"})}, nil, nil},
 
 		{"all addresses at once", live1(), declared{declare("networkZones", "Bad", zone("BLOCKLIST", "ACTIVE", "0.0.0.0/0"))}, nil,
@@ -339,12 +352,18 @@ func TestRisks(t *testing.T) {
 		{"a second factor", signOn(), declare("policyRules", "OKTA_SIGN_ON/Contractors/In", body{"actions": body{"signon": body{"access": "ALLOW", "requireFactor": true}}}),
 			[]string{"a second factor becomes required: who has none must enroll one to get in"}},
 		{"a policy goes", signOn(), gone("policies", "OKTA_SIGN_ON/Contractors"), []string{"the people for whom this policy was come under the next one"}},
+		{"a policy for no group", signOn(), declare("policies", "OKTA_SIGN_ON/New", body{}), []string{"it names no group, so that Okta refuses it, or it is for Everyone"}},
+		{"a policy for an empty list of groups", signOn(), declare("policies", "OKTA_SIGN_ON/New", forGroups()), []string{"it names no group, so that Okta refuses it, or it is for Everyone"}},
+		{"a policy for a group", signOn(), declare("policies", "OKTA_SIGN_ON/New", forGroups("Contractors")), nil},
 		{"fewer attempts", live1(alive("policies", password, locks(10, 30))), declare("policies", password, locks(3, 0)),
 			[]string{"accounts are locked after 3 failed sign-ins, not 10", "locked accounts stay locked until somebody unlocks them"}},
 		{"more attempts", live1(alive("policies", password, locks(3, 30))), declare("policies", password, locks(10, 60)), []string{"locked accounts stay locked for 60 minutes, not 30"}},
 		{"a required authenticator", live1(alive("policies", "MFA_ENROLL/Default Policy", system(enroll("webauthn", "OPTIONAL", "okta_email", "OPTIONAL")))),
 			declare("policies", "MFA_ENROLL/Default Policy", system(enroll("webauthn", "REQUIRED", "okta_email", "NOT_ALLOWED"))),
 			[]string{"okta_email can no longer be enrolled", "webauthn becomes required: who has not enrolled it must do so to get in"}},
+		{"an authenticator is left out", live1(alive("policies", "MFA_ENROLL/Default Policy", system(enroll("webauthn", "OPTIONAL", "okta_email", "NOT_ALLOWED", "okta_password", "REQUIRED")))),
+			declare("policies", "MFA_ENROLL/Default Policy", system(enroll("okta_password", "REQUIRED"))),
+			[]string{"webauthn can no longer be enrolled: it is not in the list any more"}},
 		{"ThreatInsight", live1(alive("threatInsight", "threatInsight", body{"action": "audit"})), declare("threatInsight", "threatInsight", body{"action": "block"}),
 			[]string{"sign-ins from addresses that Okta holds for malicious are blocked, but for excludeZones"}},
 		{"short sessions", live1(alive("adminConsoleSession", "adminConsoleSession", body{"sessionIdleTimeoutMinutes": 15.0})),

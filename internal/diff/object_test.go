@@ -201,7 +201,7 @@ func TestObjectsInPlan(t *testing.T) {
 	if s := plan.Summary; s.InSync != 2 || s.Changes != 5 || s.Destructive != 2 || s.Unfixable != 1 || s.Writable != 3 {
 		t.Errorf("%+v", s)
 	}
-	if u := plan.Unfixable; len(u) != 1 || u[0].Field != "networkZones/Moved: type" || u[0].Desired != `"IP"` || u[0].Actual != `"DYNAMIC"` || u[0].Reason == "" || u[0].Kind != "networkZones" || u[0].Object != "Moved" {
+	if u := plan.Unfixable; len(u) != 1 || u[0].Field != "networkZones/Moved: type" || u[0].Desired != `"IP"` || u[0].Actual != `"DYNAMIC"` || u[0].Reason != "it can only be set when the object is created (orgs.yaml:7:3)" || u[0].Kind != "networkZones" || u[0].Object != "Moved" {
 		t.Errorf("%+v", u)
 	}
 	got, err := json.Marshal(plan.Changes[1])

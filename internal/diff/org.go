@@ -259,7 +259,7 @@ func (d *orgDiff) noteCell(live *index, opts Options) {
 }
 
 func (d *orgDiff) cannotKnow(org *state.Org, why string) {
-	d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: why, ErrorID: org.ErrorID})
+	d.unknown = append(d.unknown, Unknown{Org: d.org.Domain, OrgID: org.ID, Error: why, ErrorID: org.ErrorID, Hint: org.Hint})
 }
 
 // missing plans an org that isn't linked: it is created if the manifest says

@@ -165,6 +165,9 @@ type Change struct {
 	// count it for that; empty otherwise. It is no part of the plan's JSON: a file can't
 	// claim it.
 	TakesBack string `json:"-"`
+	// Cause is who caused the drift that the change repairs, in words; empty if that is
+	// not known. It is no part of the plan's JSON either: it comes to be known later.
+	Cause string `json:"-"`
 	// Risks are how the change may lock people out, one line each.
 	Risks []string `json:"risks,omitempty"`
 }
@@ -322,6 +325,8 @@ type Unknown struct {
 	// ErrorID is what Okta Support asks for, for reports and logs: it differs each
 	// time, and so is no part of the plan.
 	ErrorID string `json:"-"`
+	// Hint is what to do about the error; empty if nothing is known.
+	Hint string `json:"-"`
 }
 
 // Reason returns the error, and the id that Okta gave it.

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"reconciler/internal/okta/objects"
@@ -99,6 +100,8 @@ func policyRisks(c *changed) []string {
 	}
 	var all []string
 	switch {
+	case c.Op == objects.Create && neutral(at(c.after, "conditions.people.groups.include")):
+		all = append(all, "it names no group, so that Okta refuses it, or it is for Everyone")
 	case c.ends():
 		all = append(all, "the people for whom this policy was come under the next one")
 	case on(c.after) && !c.begins() && c.touches("conditions"):
@@ -156,7 +159,7 @@ func enrollRisks(c *changed) []string {
 		before[a.key] = a.self
 	}
 	var all []string
-	now, _ := enrollment(c.after)
+	now, known := enrollment(c.after)
 	for _, a := range now {
 		switch {
 		case a.self == before[a.key]:
@@ -164,6 +167,12 @@ func enrollRisks(c *changed) []string {
 			all = append(all, a.key+" becomes required: who has not enrolled it must do so to get in")
 		case a.self == notAllowed && before[a.key] != "":
 			all = append(all, a.key+" can no longer be enrolled")
+		}
+	}
+	for _, a := range was {
+		listed := slices.ContainsFunc(now, func(b authenticator) bool { return b.key == a.key })
+		if known && !listed && a.self != notAllowed {
+			all = append(all, a.key+" can no longer be enrolled: it is not in the list any more")
 		}
 	}
 	return all
@@ -180,7 +189,7 @@ func ruleRisks(c *changed) []string {
 	switch {
 	case on(c.after) && denies(c.after) && (c.begins() || !denies(c.before) || c.touches("conditions")):
 		whom := "those whom its conditions match"
-		if neutral(c.after["conditions"]) {
+		if fitsAll(c.after["conditions"]) {
 			whom = "everyone under this policy, from everywhere"
 		}
 		all = append(all, "the rule denies sign-in to "+whom)

@@ -166,6 +166,7 @@ func (e *examination) checks() []*check {
 		{name: "token", needs: []string{"key", "aerial org"}, look: e.readToken},
 		{name: "dpop", needs: []string{"token"}, look: e.dpop},
 		{name: "manage scope", needs: []string{"token"}, look: e.manageToken},
+		{name: "system log", needs: []string{"token"}, look: e.systemLog},
 		{name: "aerial api", needs: []string{"aerial"}, look: e.aerialAPI},
 		{name: "aerial account", needs: []string{"token", "aerial api"}, look: e.account},
 	}
@@ -234,11 +235,12 @@ func (e *examination) all(ctx context.Context, checks []*check) iter.Seq[Check] 
 // within does one check in the time that it has. One that doesn't stop then,
 // because the operating system doesn't answer, is left behind.
 func (e *examination) within(ctx context.Context, c *check) Check {
-	limited, cancel := context.WithTimeout(ctx, e.opts.Timeout)
-	if c.long {
-		limited, cancel = context.WithCancel(ctx)
+	limited := ctx
+	if !c.long {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, e.opts.Timeout)
+		defer cancel()
 	}
-	defer cancel()
 	found := make(chan Check, 1)
 	go func() { found <- c.look(limited) }()
 	var r Check

@@ -67,7 +67,7 @@ func (e expected) and(more expected) expected {
 
 func withoutToken() expected {
 	return expected{
-		"dpop": skipped("needs token"), "manage scope": skipped("needs token"),
+		"dpop": skipped("needs token"), "manage scope": skipped("needs token"), "system log": skipped("needs token"),
 		"aerial account": skipped("needs token"), "orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"), "configuration": skipped("needs orgs"),
 	}
 }
@@ -179,11 +179,15 @@ func TestOkta(t *testing.T) {
 			}
 			w.write("aerial.pem", string(jwk))
 		}, want: expected{"key": warning(`used as "key-1", and the JWK says "other"`, "remove aerial.auth.keyID")}},
-		{name: "no manage scope, report mode", before: func(s *setup) { s.scopes = []string{"okta.accounts.read"} },
+		{name: "no manage scope, report mode", before: func(s *setup) { s.scopes = []string{"okta.accounts.read", "okta.logs.read"} },
 			want: expected{"manage scope": warning("apply doesn't: getting a token", "grant okta.accounts.manage")}},
-		{name: "no manage scope, apply mode", before: func(s *setup) { s.scopes = []string{"okta.accounts.read"} },
+		{name: "no manage scope, apply mode", before: func(s *setup) { s.scopes = []string{"okta.accounts.read", "okta.logs.read"} },
 			change: func(w *world) { w.setenv("RECONCILER_MODE", "apply") },
 			want:   expected{"manage scope": failure("getting a token", "grant okta.accounts.manage"), "schedule": ok("mode apply")}},
+		{name: "no scope for logs", before: func(s *setup) { s.scopes = []string{"okta.accounts.read", "okta.accounts.manage"} },
+			want: expected{"system log": warning("who caused drift can't be found out: getting a token", "grant okta.logs.read")}},
+		{name: "no role for logs", change: func(w *world) { w.fault("GET /api/v1/logs status=403") },
+			want: expected{"system log": warning("403 E0000006", "an admin role that may see the System Log")}},
 		{name: "no scope at all", before: func(s *setup) { s.scopes = []string{"okta.logs.read"} },
 			want: withoutToken().and(expected{"token": failure("consent_required", "grant okta.accounts.read")})},
 		{name: "dpop required", before: func(s *setup) { s.dpop = true },
@@ -242,7 +246,7 @@ func TestOkta(t *testing.T) {
 			"source": warning("lacks git or manifests", "--manifests"), "manifests": skipped("no manifests are configured"),
 			"parents": ok("none configured"), "tokens": ok("no orgs can be created"), "state": ok("no orgs can be created"),
 			"orgs": skipped("needs aerial account"), "products": skipped("needs aerial account"), "configuration": skipped("needs orgs"), "clock": skipped("needs aerial org"), "token": skipped("needs key"),
-			"dpop": skipped("needs token"), "manage scope": skipped("needs token"), "aerial account": skipped("needs token"),
+			"dpop": skipped("needs token"), "manage scope": skipped("needs token"), "system log": skipped("needs token"), "aerial account": skipped("needs token"),
 		}.and(without("aerial", "key", "aerial org", "aerial api"))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -563,7 +567,7 @@ func (w *world) lose(domain string) {
 }
 
 func allSkipped(config finding) expected {
-	return expected{"config": config}.and(without("config", "aerial", "key", "aerial org", "clock", "token", "dpop", "manage scope",
+	return expected{"config": config}.and(without("config", "aerial", "key", "aerial org", "clock", "token", "dpop", "manage scope", "system log",
 		"aerial api", "aerial account", "orgs", "source", "manifests", "products", "configuration", "parents", "tokens", "state", "writes", "deactivations", "http", "schedule"))
 }
 

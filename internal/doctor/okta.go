@@ -175,6 +175,19 @@ func (e *examination) manageToken(ctx context.Context) Check {
 	return c
 }
 
+// systemLog asks whether the System Log of the Aerial org may be read. Nothing else
+// depends on it.
+func (e *examination) systemLog(ctx context.Context) Check {
+	err := reconcile.OpenLog(&e.cfg.Aerial, e.app, e.clientOptions(e.wire)).Probe(ctx)
+	if err == nil {
+		return fine("%s is granted: who caused drift can be found out", reconcile.ScopeLogs)
+	}
+	c := e.trouble(ctx, err, e.wire)
+	c.Status = Warning
+	c.Message = "who caused drift can't be found out: " + c.Message
+	return c
+}
+
 func (e *examination) aerialAPI(ctx context.Context) Check {
 	_, found := e.reach(ctx, e.cfg.Aerial.URL, config.KeyAerialURL)
 	return found

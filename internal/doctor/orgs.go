@@ -75,7 +75,7 @@ func (e *examination) judge(declaring int, found []finding) Check {
 			fineOnes = append(fineOnes, fmt.Sprintf("%s: by %s", f.org, f.Way))
 		}
 	}
-	words := fmt.Sprintf("of %s that declare any, %d were read", count(declaring, "org"), len(found)-len(unread))
+	words := fmt.Sprintf("of %s that declare any, %s read", count(declaring, "org"), were(len(found)-len(unread)))
 	switch {
 	case len(unread) > 0:
 		return several(fmt.Sprintf("%s, and %d can't be", words, len(unread)), unread, func(f *finding) error { return f.Read })
@@ -89,6 +89,14 @@ func (e *examination) judge(declaring int, found []finding) Check {
 	c := fine("%s, %s", words, ways(found))
 	c.Details = fineOnes[:min(len(fineOnes), maxDetails)]
 	return c
+}
+
+// were returns a number with its verb.
+func were(n int) string {
+	if n == 1 {
+		return "1 was"
+	}
+	return fmt.Sprintf("%d were", n)
 }
 
 // several makes a failure of orgs of which something is wrong: the first stands in the

@@ -95,6 +95,11 @@ func TestConfiguration(t *testing.T) {
 		len(c.Details) != 1 || !strings.Contains(c.Hint, "okta.networkZones.read") || strings.Contains(c.Line(false), "\n") {
 		t.Errorf("%+v", c)
 	}
+	w.opts.AllOrgs = false
+	w.fault("GET /org/" + few[0] + "/api/v1/zones status=403")
+	if c = w.configuration(); !strings.Contains(c.Message, "that declare any, 1 was read, and 2 can't be: ") {
+		t.Errorf("%+v", c)
+	}
 }
 
 // What is wrong with many orgs stays short as text, and each has its own hint.

@@ -72,7 +72,7 @@ type setup struct {
 
 func newWorld(t *testing.T, change func(*setup)) *world {
 	t.Helper()
-	s := setup{seed: simulator.DefaultSeed(4), scopes: []string{"okta.accounts.read", "okta.accounts.manage"}}
+	s := setup{seed: simulator.DefaultSeed(4), scopes: []string{"okta.accounts.read", "okta.accounts.manage", "okta.logs.read"}}
 	if change != nil {
 		change(&s)
 	}

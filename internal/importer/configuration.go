@@ -115,6 +115,8 @@ type member struct {
 	live   *objects.Live
 	// base is what the baselines of the manifests declare of the org.
 	base []*objects.Object
+	// variable are those of base whose keys have variables.
+	variable map[objects.Ref]bool
 	// baseline names the new baselines that the org takes.
 	baselines []string
 
@@ -144,9 +146,14 @@ func (c *configuration) readBases() error {
 		if o.Config == nil {
 			continue
 		}
+		m.variable = map[objects.Ref]bool{}
 		for _, b := range o.Config.Objects {
-			if c.reads(b.Ref.Kind) {
-				m.base = append(m.base, b)
+			if !c.reads(b.Ref.Kind) {
+				continue
+			}
+			m.base = append(m.base, b)
+			if b.Variable {
+				m.variable[b.Ref] = true
 			}
 		}
 	}

@@ -131,7 +131,7 @@ func (m *member) missing() []*objects.Object {
 	var all []*objects.Object
 	for _, b := range m.base {
 		policy := policyOf(b.Ref)
-		if b.Absent || b.System || live[b.Ref] || lacks[b.Ref.Kind] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
+		if b.Absent || b.System || b.Variable || m.variable[policy] || live[b.Ref] || lacks[b.Ref.Kind] || b.Ref.Kind.Setting || b.Ref.Kind.Fixed || policy.Kind != nil && !live[policy] {
 			continue
 		}
 		all = append(all, b)
@@ -356,7 +356,7 @@ func (p pair) fields() []objects.Field {
 }
 
 func (w *lineWriter) pairAt(p pair, indent int) {
-	key := strictyaml.Scalar(p.key) + ":"
+	key := literal(p.key) + ":"
 	if s := key + " " + flow(p.value, p.fields(), p.typ); w.fits(indent, s) {
 		w.add(indent, s)
 		return
@@ -407,7 +407,7 @@ func flow(v any, fields []objects.Field, typ string) string {
 		}
 		return "[" + strings.Join(all, ", ") + "]"
 	case string:
-		return strictyaml.Scalar(strings.ReplaceAll(x, "$", "$$")) // a dollar begins a variable
+		return literal(x)
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64)
 	case bool:
@@ -419,10 +419,13 @@ func flow(v any, fields []objects.Field, typ string) string {
 	}
 }
 
+// literal returns a text as a manifest has it, in which a dollar begins a variable.
+func literal(s string) string { return strictyaml.Scalar(strings.ReplaceAll(s, "$", "$$")) }
+
 func flowPairs(pairs []pair) string {
 	all := make([]string, len(pairs))
 	for i, p := range pairs {
-		all[i] = strictyaml.Scalar(p.key) + ": " + flow(p.value, p.fields(), p.typ)
+		all[i] = literal(p.key) + ": " + flow(p.value, p.fields(), p.typ)
 	}
 	return "{" + strings.Join(all, ", ") + "}"
 }

@@ -145,7 +145,11 @@ func (g *bodies) value(f *objects.Field) any {
 	case objects.Integer, objects.Number:
 		return float64(g.between(low, high))
 	case objects.Mapping:
-		return g.mapping(f.Fields, false)
+		m := g.mapping(f.Fields, false)
+		if f.Free && g.between(0, 1) == 0 {
+			m[sample(g.random, []string{"costCenter", "${domain}", "$$", "a: $${b", " x"})] = sample(g.random, []any{g.text(), true, map[string]any{g.text(): g.text()}})
+		}
+		return m
 	case objects.List:
 		var list []any
 		for range g.between(low, high) {
@@ -288,9 +292,15 @@ func written(t random, n int) []importer.File {
 		return []importer.File{{Name: "orgs.yaml", Data: fmt.Appendf(nil, manifests[1], strings.Join(all, ", "))}}
 	}
 	var entries []string
-	before := ""
+	before, head := "", manifests[0]
 	if t.between(0, 2) == 0 {
 		before = older
+		switch t.between(0, 2) {
+		case 0:
+			head = strings.Replace(head, "\n\norgs", "\n  baselines: [older]\n\norgs", 1)
+		case 1:
+			head = strings.Replace(head, "defaults:\n  cell: ok1 # ours", "defaults: {cell: ok1, baselines: [older]}", 1)
+		}
 	}
 	for i := range n {
 		entry := fmt.Sprintf("  # org %d\n  - domain: org%d.okta.com\n    access: {clientID: 0oa%d}\n", i, i, i)
@@ -305,11 +315,11 @@ func written(t random, n int) []importer.File {
 	if kind == 2 {
 		half := n / 2
 		return []importer.File{
-			{Name: "a.yaml", Data: append(fmt.Appendf(nil, manifests[0], strings.Join(entries[half:], "")), before...)},
+			{Name: "a.yaml", Data: append(fmt.Appendf(nil, head, strings.Join(entries[half:], "")), before...)},
 			{Name: "b.yaml", Data: []byte("version: 1\norgs:\n" + cmpOr(strings.Join(entries[:half], ""), "  - domain: other.okta.com\n"))},
 		}
 	}
-	return []importer.File{{Name: "orgs.yaml", Data: append(fmt.Appendf(nil, manifests[0], strings.Join(entries, "")), before...)}}
+	return []importer.File{{Name: "orgs.yaml", Data: append(fmt.Appendf(nil, head, strings.Join(entries, "")), before...)}}
 }
 
 func cmpOr(a, b string) string {
@@ -340,6 +350,9 @@ func TestConfigurationProperty(t *testing.T) {
 		f.Shuffle(len(orgs), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if other, err := importer.Configuration(files, shuffled, opts); err != nil || text(other.Files) != text(r.Files) {
 			t.Fatalf("the order of the orgs matters: %v", err)
+		}
+		if strings.Contains(text(r.Files), "can't be declared as it is") {
+			t.Fatalf("what was written didn't mean what was read:\n%s", text(r.Files))
 		}
 		desired, err := loadFiles(r.Files)
 		if err != nil {
@@ -399,6 +412,85 @@ func said(t *rapid.T, files []importer.File) map[string]any {
 		}
 	}
 	return all
+}
+
+// Orgs keep the baselines that they have by default, however those are written, and what
+// they get from them of the kinds that are not imported.
+func TestConfigurationKeepsDefaultBaselines(t *testing.T) {
+	zones := objects.ByName("networkZones")
+	zone := &objects.LiveObject{Ref: objects.Ref{Kind: zones, Name: "Offices"}, Body: map[string]any{
+		"name": "Offices", "type": "IP", "usage": "POLICY", "gateways": []any{map[string]any{"type": "CIDR", "value": "192.0.2.0/24"}},
+	}}
+	const head, tail = "version: 1\nbaselines:\n  old: {groups: [{profile: {name: Staff}}]}\n", "orgs:\n  - domain: a.okta.com\n  - {domain: b.okta.com}\n"
+	for _, defaults := range []string{"defaults:\n  baselines: [old]\n", "defaults:\n  baselines:\n    - old\n", "defaults: {baselines: [old]}\n"} {
+		for _, kinds := range [][]*objects.Kind{{zones}, topKinds()} {
+			var orgs []importer.OrgConfiguration
+			for _, domain := range []string{"a.okta.com", "b.okta.com"} {
+				live := &objects.Live{Objects: []*objects.LiveObject{zone}}
+				if len(kinds) > 1 {
+					live.Objects = append(live.Objects, &objects.LiveObject{Ref: objects.Ref{Kind: objects.ByName("groups"), Name: "Staff"}, Body: map[string]any{"profile": map[string]any{"name": "Staff"}}})
+				}
+				orgs = append(orgs, importer.OrgConfiguration{Domain: domain, Live: live})
+			}
+			files := []importer.File{{Name: "orgs.yaml", Data: []byte(head + defaults + tail)}}
+			r, err := importer.Configuration(files, orgs, importer.ConfigurationOptions{Kinds: kinds, Load: loadFiles})
+			if err != nil {
+				t.Errorf("%q, %d kinds: %v", defaults, len(kinds), err)
+				continue
+			}
+			if got := text(r.Files); strings.Count(got, "baselines: [old, common]") != 2 {
+				t.Errorf("%q, %d kinds: an org lost a baseline\n%s", defaults, len(kinds), got)
+			}
+		}
+	}
+}
+
+// An object that a baseline declares under a name with variables is left to the baseline:
+// nothing can be laid over it under the name that the org has.
+func TestConfigurationOfNamesWithVariables(t *testing.T) {
+	k := objects.ByName
+	group := func(name, description string) *objects.LiveObject {
+		return &objects.LiveObject{Ref: objects.Ref{Kind: k("groups"), Name: name}, Body: map[string]any{"profile": map[string]any{"name": name, "description": description}}}
+	}
+	policy := objects.Ref{Kind: k("policies"), Type: "OKTA_SIGN_ON", Name: "Staff"}
+	live := &objects.Live{Objects: []*objects.LiveObject{
+		group("Staff", "of old"), group("Other", "x"),
+		{Ref: policy, Body: map[string]any{"type": "OKTA_SIGN_ON", "name": "Staff", "status": "ACTIVE"}},
+		{Ref: objects.Ref{Kind: k("policyRules"), Type: "OKTA_SIGN_ON", Parent: "Staff", Name: "In"}, Body: map[string]any{"name": "In", "status": "ACTIVE"}},
+	}}
+	const manifest = `version: 1
+baselines:
+  old:
+    groups: [{profile: {name: "${n}", description: "of ${domain}"}}, {profile: {name: "${n} too"}}]
+    policies: [{type: OKTA_SIGN_ON, name: "${n}", rules: [{name: In}, {name: Out}]}]
+defaults: {baselines: [old], vars: {n: Staff}}
+orgs:
+  - domain: a.okta.com
+`
+	r, err := importer.Configuration([]importer.File{{Name: "orgs.yaml", Data: []byte(manifest)}}, []importer.OrgConfiguration{{Domain: "a.okta.com", Live: live}},
+		importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := "--- orgs.yaml\n" + manifest + `    configuration:
+      groups:
+        - {profile: {name: Other, description: x}}
+        # group "Staff" left out: a baseline declares it, under a name with variables
+    # not imported: policy "Staff" left out: a baseline declares it, under a name with variables
+    # not imported: policy rule "Staff/In" left out: its policy is left out
+`
+	if diff := cmp.Diff(wanted, text(r.Files)); diff != "" {
+		t.Errorf("(-wanted +got):\n%s", diff)
+	}
+	var differ int
+	for _, w := range r.Warnings {
+		if strings.Contains(w, "differs from what a baseline declares") {
+			differ++
+		}
+	}
+	if differ != 3 {
+		t.Errorf("%q", r.Warnings)
+	}
 }
 
 // text returns files as one text.
@@ -467,5 +559,46 @@ orgs:
 	}
 	if len(r.Warnings) != 6 {
 		t.Errorf("%d warnings: %q", len(r.Warnings), r.Warnings)
+	}
+}
+
+// What a manifest can't have is left out of the org's own attributes too, which no table
+// has.
+func TestConfigurationOfOwnAttributes(t *testing.T) {
+	profile := map[string]any{
+		"name": "Staff", "level": float64(1<<53 - 1), "badge": float64(1 << 53), "color": "\x1b[31mred", "lines": "a\n\tb",
+		"list": []any{"fine", "\u202eevil"}, "fine": []any{"a", float64(2), true}, "deep": map[string]any{"a": map[string]any{"b": -1e300}},
+		" odd": "x", "keys": map[string]any{"a\x1b": "x"}, "empty": "",
+	}
+	live := &objects.Live{Objects: []*objects.LiveObject{
+		{Ref: objects.Ref{Kind: objects.ByName("groups"), Name: "Staff"}, Body: map[string]any{"profile": profile}},
+	}}
+	files := []importer.File{{Name: "orgs.yaml", Data: []byte("version: 1\norgs:\n  - domain: a.okta.com\n")}}
+	r, err := importer.Configuration(files, []importer.OrgConfiguration{{Domain: "a.okta.com", Live: live}},
+		importer.ConfigurationOptions{Kinds: topKinds(), Load: loadFiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := `--- orgs.yaml
+version: 1
+orgs:
+  - domain: a.okta.com
+    configuration:
+      groups:
+        # profile. odd left out: its key has characters, or spaces at an end, that a manifest can't have
+        # profile.badge left out: 9.007199254740992e+15 is too large to be sent as it is
+        # profile.color left out: it has characters that a manifest can't have
+        # profile.deep left out: -1e+300 is too large to be sent as it is
+        # profile.keys left out: its key has characters, or spaces at an end, that a manifest can't have
+        # profile.list left out: it has characters that a manifest can't have
+        - profile:
+            name: Staff
+            empty: ""
+            fine: [a, 2, true]
+            level: 9007199254740991
+            lines: "a\n\tb"
+`
+	if diff := cmp.Diff(wanted, text(r.Files)); diff != "" {
+		t.Errorf("(-wanted +got):\n%s", diff)
 	}
 }

@@ -57,10 +57,8 @@ func (c *configuration) editFiles(change func(p *place, domain string), finish f
 		}
 		var defaults []string
 		for _, doc := range e.Documents() {
-			if d, ok := doc.Child(keyDefaults); ok {
-				if names, ok := d.Texts(keyBaselines); ok {
-					defaults = names
-				}
+			if names, ok := doc.Texts(keyDefaults, keyBaselines); ok {
+				defaults = names
 			}
 		}
 		for _, doc := range e.Documents() {

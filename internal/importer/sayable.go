@@ -122,6 +122,8 @@ func (c *configuration) survey() {
 			e, why := c.entry(m, o, names)
 			switch parent := policyOf(o.Ref); {
 			case why != "":
+			case m.variable[o.Ref]:
+				why = "a baseline declares it, under a name with variables"
 			case count[o.Ref] > 1:
 				why = fmt.Sprintf("the org has %d of this name", count[o.Ref])
 			case parent != (objects.Ref{}) && bySaid[parent] == nil:
@@ -254,6 +256,10 @@ func (s *sayer) mapping(p path, body map[string]any, fields []objects.Field, fre
 		case body[key] == nil:
 			continue
 		case f == nil && free:
+			if why := unfit(key, body[key]); why != "" {
+				s.note(at, why)
+				continue
+			}
 			out[key] = body[key]
 			continue
 		case f == nil:
@@ -379,7 +385,7 @@ func (s *sayer) scalar(v any, f *objects.Field) string {
 		}
 	case float64:
 		switch {
-		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) > 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
+		case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) >= 1<<53), f.Type != objects.Integer && f.Type != objects.Number:
 			return fmt.Sprintf("%v is not a value that it may have", x)
 		case f.Min != nil && x < float64(*f.Min), f.Max != nil && x > float64(*f.Max):
 			return fmt.Sprintf("%v is out of its bounds", x)
@@ -404,6 +410,37 @@ func (s *sayer) text(x string, f *objects.Field) string {
 		return ""
 	}
 	return bounds(utf8.RuneCountInString(x), f, "characters")
+}
+
+// unfit returns why a manifest can't have a value of which no table knows anything, under
+// a key; empty if it can.
+func unfit(key string, v any) string {
+	if badName(key) != "" {
+		return "its key has characters, or spaces at an end, that a manifest can't have"
+	}
+	switch x := v.(type) {
+	case string:
+		if !utf8.ValidString(x) || strings.ContainsFunc(x, unsayable) {
+			return "it has characters that a manifest can't have"
+		}
+	case float64:
+		if math.Abs(x) >= 1<<53 {
+			return fmt.Sprintf("%v is too large to be sent as it is", x)
+		}
+	case []any:
+		for _, e := range x {
+			if why := unfit(key, e); why != "" {
+				return why
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			if why := unfit(key, x[key]); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
 }
 
 // unsayable reports whether no text of a manifest may have r: a control character, or

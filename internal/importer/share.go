@@ -47,7 +47,8 @@ func (c *configuration) share(taken map[string]bool) []*baseline {
 	if len(c.members) < 2 {
 		return nil
 	}
-	variants := c.variants()
+	// What one org alone has is in no baseline.
+	variants := slices.DeleteFunc(c.variants(), func(v *variant) bool { return v.takers.count() < 2 })
 	covered := map[*entry]bool{}
 	var all []*baseline
 	for {

@@ -157,13 +157,18 @@ type lookup struct {
 	unsupported bool
 }
 
-// lookUp looks for the token of an org. Where its id is known, tokens of an org
-// that had the domain before don't count.
+// lookUp looks for the token of an org, and completes one that a killed process was
+// storing. Where the org's id is known, tokens of an org that had the domain before
+// don't count.
 func (o *Onboarder) lookUp(domain, orgID string) (lookup, error) {
 	if o.sink == nil {
 		return lookup{unsupported: true}, nil
 	}
-	all, err := o.sink.Find(domain)
+	var all []tokens.Stored
+	err := o.sink.Finish(domain)
+	if err == nil {
+		all, err = o.sink.Find(domain)
+	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		return lookup{unsupported: true}, nil
 	}

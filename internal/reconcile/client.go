@@ -32,7 +32,8 @@ type ClientOptions struct {
 	Now func() time.Time
 	// Logger logs calls and retries.
 	Logger *slog.Logger
-	// Observer observes the calls of the Aerial API; nil is allowed.
+	// Observer observes the calls of the Aerial API and those for its tokens; nil is
+	// allowed.
 	Observer aerial.Observer
 }
 
@@ -50,6 +51,7 @@ func OpenServiceApp(a *config.Auth, timeout time.Duration, opts ClientOptions) (
 		Timeout:  timeout,
 		Now:      opts.Now,
 		Logger:   opts.Logger,
+		Observer: opts.Observer,
 	})
 }
 
@@ -164,5 +166,6 @@ func (r *Reconciler) setClients(observer aerial.Observer) error {
 	}
 	r.read = reading
 	r.writer = func() writer { return reading.As(authorize(a, app, ScopeManage)) }
+	r.culprits = newCulprits(r.cfg, app, opts)
 	return nil
 }

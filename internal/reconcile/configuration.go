@@ -17,6 +17,7 @@ import (
 	"reconciler/internal/okta/org"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 // configurations reads what orgs are configured with. Each org is compared as soon as
@@ -47,6 +48,10 @@ func (r *Reconciler) setConfigurations(opts Options) error {
 	r.access, err = OpenAccess(r.cfg, r.journal, access)
 	if err != nil {
 		return err
+	}
+	r.culprits.access = r.access
+	if opts.After != nil {
+		r.culprits.seen = opts.After.culprits.seen
 	}
 	r.configurations = configurations{
 		client: r.access.client, inactive: r.access.inactive, log: r.log, concurrency: r.cfg.Orgs.Concurrency, every: opts.Every,
@@ -170,13 +175,18 @@ func liveOrgs(actual *state.Actual) func(*state.DesiredOrg) *state.Org {
 	}
 }
 
+// unread returns the configuration of an org that could not be read.
+func unread(err error, declared int) *diff.Configuration {
+	reason, id := org.Reason(err)
+	return &diff.Configuration{Unknown: reason, ErrorID: id, Hint: text.Hint(err), Declared: declared}
+}
+
 // read reads and compares the configuration of one org.
 func (c *configurations) read(ctx context.Context, j *job) {
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := org.Reason(err)
-			j.found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(j.head.Config.Objects)}
+			j.found = unread(err, len(j.head.Config.Objects))
 		}
 	}()
 	defer rest.Recover(c.log, "comparing the configuration of "+j.target.Domain, &err)
@@ -296,8 +306,7 @@ func (c *configurations) recheckOne(ctx context.Context, changes []diff.Change, 
 	var err error
 	defer func() {
 		if err != nil {
-			reason, id := org.Reason(err)
-			found = &diff.Configuration{Unknown: reason, ErrorID: id, Declared: len(diffs)}
+			found = unread(err, len(diffs))
 		}
 	}()
 	defer rest.Recover(c.log, "comparing the configuration of "+changes[0].Org, &err)

@@ -3,12 +3,16 @@ package reconcile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +20,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 )
@@ -35,7 +40,13 @@ type fleet struct {
 // newFleet returns one. It is for a synctest bubble.
 func newFleet(t *testing.T, more string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), sim: simulatortest.New(t, simulatortest.Config{Orgs: 8, OrgScopes: simulator.OrgScopes()})}
+	return newFleetOf(t, more, simulatortest.Config{Orgs: 8, OrgScopes: simulator.OrgScopes()})
+}
+
+// newFleetOf returns one with a simulator of its own.
+func newFleetOf(t *testing.T, more string, c simulatortest.Config) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir(), sim: simulatortest.New(t, c)}
 	access := f.sim.Access
 	access.ParentToken = ""
 	path, err := simulator.WriteConfig(f.dir, simulator.DefaultSeed(1), access)
@@ -144,8 +155,9 @@ func TestOneBadOrg(t *testing.T) {
 		{"endless pages", "GET /org/BAD/api/v1/groups loop", "reading groups: "},
 		{"a next page elsewhere", "GET /org/BAD/api/v1/groups next=https://evil.example/x", "reading groups: "},
 		{"another org", "GET /org/BAD/.well-known/okta-organization wrong-org", "it is the org "},
-		{"hanging", "GET /org/BAD/api/v1/groups hang", "reading groups: "},
-		{"hanging from the start", "GET /org/BAD/.well-known/okta-organization hang", ""},
+		{"hanging", "GET /org/BAD/api/v1/groups hang", "reading groups: no answer for 1m0s"},
+		{"hanging from the start", "GET /org/BAD/.well-known/okta-organization hang", "identifying the org: no answer for 1m0s"},
+		{"silent", "GET /org/BAD/api/v1/** hang", "reading networkZones: no answer for 1m0s"},
 		{"refusing connections", "GET /org/BAD/** cut", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,12 +167,19 @@ func TestOneBadOrg(t *testing.T) {
 				f.sim.Fault(t, strings.ReplaceAll(tt.fault, "BAD", bad))
 				r := f.open(nil)
 				defer r.Close()
+				begun := time.Now()
 				first, plan := f.plan(r), f.plan(r)
+				if took := time.Since(begun) / 2; strings.Contains(tt.fault, "hang") && took > 91*time.Second {
+					t.Errorf("a plan takes %v", took)
+				}
 				if first.Digest != plan.Digest {
 					t.Errorf("two digests: %+v and %+v", first.Unknown, plan.Unknown)
 				}
 				if u := plan.Unknown; len(u) != 1 || u[0].Org != bad || u[0].Part != diff.PartConfiguration || !strings.Contains(u[0].Error, tt.reason) {
 					t.Fatalf("unknown: %+v", u)
+				}
+				if hint := plan.Unknown[0].Hint; tt.name == "forbidden" && !strings.Contains(hint, "okta.networkZones.read") {
+					t.Errorf("hint: %q", hint)
 				}
 				if s := plan.Summary.Objects; s == nil || s.Declared != 9 || s.Unknown != 3 {
 					t.Errorf("summary: %+v", s)
@@ -186,6 +205,57 @@ func TestOneBadOrg(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What bounds how many orgs are read bounds how many are written.
+func TestOrgsAtTheSameTime(t *testing.T) {
+	for _, most := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFleet(t, "mode: apply\n")
+			f.cfg.Orgs.Concurrency = most
+			busy := &busyOrgs{to: f.sim.RoundTripper(), now: map[string]int{}}
+			r := f.open(func(o *Options) { o.Transport = busy })
+			defer r.Close()
+			f.apply(r, f.plan(r))
+			for _, domain := range f.orgs {
+				if f.writes(domain) == 0 {
+					t.Errorf("nothing was written to %s", domain)
+				}
+			}
+			if busy.most != most {
+				t.Errorf("%d orgs were written to at the same time, of %d that may be", busy.most, most)
+			}
+		})
+	}
+}
+
+// busyOrgs counts the orgs that are written to at the same time, each write taking a
+// second.
+type busyOrgs struct {
+	to   http.RoundTripper
+	mu   sync.Mutex
+	now  map[string]int
+	most int
+}
+
+func (b *busyOrgs) RoundTrip(req *http.Request) (*http.Response, error) {
+	domain, api, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/org/"), "/")
+	if req.Method == http.MethodGet || !strings.HasPrefix(api, "api/") {
+		return b.to.RoundTrip(req)
+	}
+	b.mu.Lock()
+	b.now[domain]++
+	b.most = max(b.most, len(b.now))
+	b.mu.Unlock()
+	time.Sleep(time.Second)
+	defer func() {
+		b.mu.Lock()
+		if b.now[domain]--; b.now[domain] == 0 {
+			delete(b.now, domain)
+		}
+		b.mu.Unlock()
+	}()
+	return b.to.RoundTrip(req)
 }
 
 // An org that fails while it is written to is left alone from there on, the others
@@ -426,6 +496,95 @@ func TestLeftInactiveIsOver(t *testing.T) {
 		}
 		if plan := f.plan(r); len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0].Message, "see groupRules "+id+" in the Admin Console") {
 			t.Errorf("%+v", plan.Notes)
+		}
+	})
+}
+
+// A new rule that a change left INACTIVE was never in effect: it is activated only as long
+// as somebody declares it.
+func TestLeftInactiveUndeclared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "")
+		r := f.open(nil)
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		org, _ := f.sim.Org(f.orgs[0])
+		const fresh = `{"name":"Fresh","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`
+		if err := f.sim.Objects(f.orgs[0]).Put("groupRules", fresh, "jane@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.access.inactive.Begin(org.ID, "groupRules", "name:Fresh"); err != nil {
+			t.Fatal(err)
+		}
+		for _, left := range []int{1, 0} { // the change may go on in another process
+			if plan := f.plan(r); !plan.Empty() || len(plan.Notes) > 0 {
+				t.Errorf("%+v, %+v", plan.Changes, plan.Notes)
+			}
+			if all, err := r.access.inactive.all(); err != nil || len(all) != left {
+				t.Error(all, err)
+			}
+			time.Sleep(changing + time.Second)
+		}
+	})
+}
+
+// An org is read anew after a change of which only a part was made because writes were
+// held meanwhile, however long what was read counts.
+func TestHeldInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "guards: {maxDestructivePercent: 100}\n")
+		r := f.open(func(o *Options) { o.Every = time.Hour })
+		defer r.Close()
+		f.apply(r, f.plan(r))
+		text, err := os.ReadFile(f.manifests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		off := strings.Replace(string(text), "name: Offices, type: IP, gateways: [{type: CIDR, value: 198.51.100.0/24}]",
+			"name: Offices, status: INACTIVE, gateways: [{type: CIDR, value: 192.0.2.0/24}]", 1)
+		if err := os.WriteFile(f.manifests, []byte(off), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var held atomic.Bool
+		free := r.rules
+		r.rules = func() *freeze.Rules {
+			if held.Load() {
+				return &freeze.Rules{Unreadable: errors.New("held")}
+			}
+			return free()
+		}
+		fault, err := simulator.ParseFault("POST /org/*/api/v1/zones/*/lifecycle/deactivate delay=1s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault.Do = func() { held.Store(true) }
+		if err := f.sim.AddFault(fault); err != nil {
+			t.Fatal(err)
+		}
+		result, err := r.Apply(t.Context(), f.plan(r), nil)
+		if err != nil || len(result.Outcomes) != 3 {
+			t.Fatal(result, err)
+		}
+		held.Store(false)
+		f.sim.ClearFaults()
+		part := 0
+		for _, c := range f.plan(r).Changes {
+			o, _ := f.sim.Objects(c.Org).Get("networkZones", "Offices")
+			want := []string{"gateways", "status"}
+			if o["status"] == "INACTIVE" {
+				want = want[:1]
+				part++
+			}
+			var got []string
+			for _, field := range c.Fields {
+				got = append(got, field.Path)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", c.Org, got, want)
+			}
+		}
+		if part == 0 {
+			t.Error("no change was made in part")
 		}
 	})
 }

@@ -156,16 +156,21 @@ func (l *leftover) match(head *state.DesiredOrg, live *objects.Live, now time.Ti
 	}
 	for _, one := range l.all {
 		o := findLeft(live, &one)
+		over := now.Sub(one.Since) > changing
 		if o == nil || o.Body[statusField] != statusOff {
-			if now.Sub(one.Since) > changing {
+			if over {
 				l.done = append(l.done, one)
 			}
 			continue
 		}
 		d := declared[o.Ref]
-		switch {
+		switch _, name := org.StepObject(one.ID); {
 		case d != nil && d.Body[statusField] == statusOff:
 			l.done = append(l.done, one) // as it is to be
+		case d == nil && name != "": // it was new, and never in effect
+			if over {
+				l.done = append(l.done, one)
+			}
 		case d == nil || !d.Absent && d.Body[statusField] == nil:
 			l.names = append(l.names, o.Ref)
 		}

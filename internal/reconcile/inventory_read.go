@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,7 +171,7 @@ func deactivated(e *history.Entry) *Inactive {
 	case e.Type == history.TypeChange && e.Action == string(diff.SetStatus) && e.Outcome == string(apply.Applied) && is(e.After):
 		return &Inactive{Since: e.Time, By: e.By, Run: e.Run}
 	case e.Type == history.TypeDrift && e.Field == diff.FieldOf(diff.SetStatus) && is(e.Before) && e.Cause != nil:
-		return &Inactive{Since: e.Cause.Time, By: cmp.Or(e.Cause.Actor, e.Cause.By)}
+		return &Inactive{Since: e.Cause.Time, By: e.Cause.Who()}
 	case e.Type == history.TypeDrift && e.Field == diff.FieldOf(diff.SetStatus) && is(e.Before) && e.Since != nil:
 		return &Inactive{Since: *e.Since}
 	}

@@ -42,7 +42,7 @@ type Options struct {
 	// Commands are the command lines that hints about the journal name.
 	Commands journal.Commands
 	// Observer observes the calls of the Aerial API, and OrgObserver those of the orgs'
-	// own APIs; nil is allowed.
+	// own APIs, each with those for its tokens; nil is allowed.
 	Observer    aerial.Observer
 	OrgObserver rest.Observer
 	// Every is for how long the configuration of an org counts once it was read; 0
@@ -111,6 +111,8 @@ type Reconciler struct {
 	// configured with.
 	access         *Access
 	configurations configurations
+	// culprits finds out who caused drift.
+	culprits *culprits
 }
 
 // loaded is a snapshot and the result of loading it.
@@ -224,6 +226,7 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 // plan is Plan with the desired state that find returns, or Review if there is a
 // base. It reads the actual state while find runs.
 func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+	began := time.Now()
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
 	o := &observation{found: make(chan struct{}), done: make(chan struct{})}
@@ -271,7 +274,25 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
+	r.saw(plan, began)
+	r.setCauses(plan)
 	return plan, desired, nil
+}
+
+// setCauses sets who caused the drift in a plan, as far as the history knows it.
+func (r *Reconciler) setCauses(plan *diff.Plan) {
+	open, err := r.history.Drifts()
+	if err != nil {
+		r.log.Debug("the history can't say who caused drift", "error", err)
+		return
+	}
+	cause := CauseOf(open)
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if who := cause(c.Org, c.Field()); who != nil && c.Origin != diff.ThisChange {
+			c.Cause = who.Who()
+		}
+	}
 }
 
 // stateOf returns the state of d, nil for nil.
@@ -506,9 +527,9 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 		Logger:      r.log,
 	}
 	if hasObjects(plan) {
-		opts.Concurrency = max(opts.Concurrency, r.configurations.concurrency)
+		opts.Concurrency = r.configurations.concurrency
 		opts.Done = func(c diff.Change, o apply.Outcome) {
-			if c.Kind != "" && (o.Result == apply.Applied || o.Result == apply.Failed) {
+			if c.Kind != "" && o.Result != apply.Blocked { // of one that was skipped, a part may be made
 				r.configurations.forget(c.OrgID)
 			}
 			if o.Result == apply.Applied {

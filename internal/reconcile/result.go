@@ -26,7 +26,8 @@ const (
 	// ResultError: there was no plan, or none of the declared orgs could be read.
 	// No org was written.
 	ResultError Result = "error"
-	// ResultInterrupted: the command was stopped during the run.
+	// ResultInterrupted: the command was stopped during the run, or another process has
+	// taken over, because this one had stood still.
 	ResultInterrupted Result = "interrupted"
 )
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -97,6 +98,78 @@ func asTyped(path string) string {
 		return rel
 	}
 	return path
+}
+
+// OpenFiles returns the manifests of a file or folder, or of the one that the config
+// names, without a repository: only [Revisions.Present] can be used.
+func OpenFiles(cfg *config.Config, manifests string) *Revisions {
+	return &Revisions{cfg: cfg, local: cmp.Or(manifests, cfg.Manifests)}
+}
+
+// Place returns the file or folder of the manifests in the work tree, as people would
+// type it; empty if there is none.
+func (v *Revisions) Place() string { return v.local }
+
+// Tracked returns the path of a file from the top of the work tree, as git has it; the
+// file as it is without a repository.
+func (v *Revisions) Tracked(file string) string {
+	if v.repo != nil {
+		if rel, err := v.repo.Rel(file); err == nil {
+			return rel
+		}
+	}
+	return file
+}
+
+// Present reads the manifests as they are in the work tree.
+func (v *Revisions) Present(ctx context.Context) (*Desired, error) { return v.at(ctx, "", "") }
+
+// At reads the manifests at a revision.
+func (v *Revisions) At(ctx context.Context, rev string) (*Desired, error) {
+	if v.repo == nil {
+		return nil, source.ErrNotFound
+	}
+	commit, err := v.repo.Resolve(rev)
+	if err != nil {
+		return nil, err
+	}
+	return v.at(ctx, commit, rev)
+}
+
+// Uncommitted returns those of the files, by their names among the manifests, that are
+// not as the last commit has them. How lines end doesn't count.
+func (v *Revisions) Uncommitted(ctx context.Context, files []state.Source) ([]string, error) {
+	commit, err := v.repo.Resolve("HEAD")
+	if err != nil {
+		return nil, err
+	}
+	snap, err := v.repo.Snapshot(ctx, commit, v.path, "HEAD")
+	if err != nil && !errors.Is(err, source.ErrNotFound) {
+		return nil, err
+	}
+	committed := map[string][]byte{}
+	if err == nil {
+		all, err := (&Desired{snap: snap}).Manifests()
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range all {
+			committed[f.Name] = f.Data
+		}
+	}
+	var names []string
+	unix := func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) }
+	for _, f := range files {
+		if data, ok := committed[f.Name]; !ok || !bytes.Equal(unix(data), unix(f.Data)) {
+			names = append(names, f.Name)
+		}
+	}
+	return names, nil
+}
+
+// LoadManifests loads manifests that are not written yet.
+func (v *Revisions) LoadManifests(all []state.Source) (*state.Desired, error) {
+	return LoadManifests(all, v.loadOptions())
 }
 
 // Between names two revisions, in git's terms.

@@ -92,6 +92,9 @@ func annotate(l *line, c *diff.Change, only bool) {
 	if c.Irreversible {
 		l.Notes = append(l.Notes, noteIrreversible)
 	}
+	if c.Cause != "" {
+		l.Notes = append(l.Notes, "caused by "+visible(c.Cause))
+	}
 	if c.TakesBack != "" {
 		l.Notes = append(l.Notes, "takes back run "+visible(c.TakesBack))
 	}

@@ -285,7 +285,7 @@ func writeMatrix(b *strings.Builder, parent string, columns []FeatureColumn) {
 		for _, name := range rows {
 			line = []string{pad(text.Clean(name), width)}
 			if parent != "" {
-				line = append(line, pad(cmp.Or(names[name], "-"), len("PARENT "+parent)))
+				line = append(line, pad(cmp.Or(text.Clean(names[name]), "-"), len("PARENT "+parent)))
 			}
 			for _, c := range columns[:n] {
 				line = append(line, pad(c.cell(name), max(len(c.Org), len(FeatureNotOffered))))
@@ -301,7 +301,7 @@ func writeMatrix(b *strings.Builder, parent string, columns []FeatureColumn) {
 func (c *FeatureColumn) cell(name string) string {
 	for _, r := range c.Features {
 		if r.Feature == name {
-			return cmp.Or(string(r.State), r.Status, "-")
+			return cmp.Or(string(r.State), text.Clean(r.Status), "-")
 		}
 	}
 	return "-"

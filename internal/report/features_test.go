@@ -107,3 +107,16 @@ func TestWriteFeaturesWide(t *testing.T) {
 		t.Errorf("%d orgs:\n%s", n, b.String())
 	}
 }
+
+// What an org calls a feature, and its status, can't rewrite the terminal.
+func TestWriteFeaturesForeign(t *testing.T) {
+	const foreign = "\x1b[2J\u202eON"
+	features := []Feature{{"ftr1", foreign, foreign}}
+	var b strings.Builder
+	err := WriteFeatures(&b, CompareFeatures([]FeatureOrg{
+		{Domain: "emea.okta.com", Parent: "acme.okta.com", Features: features}, {Domain: "lone.okta.com", Features: features},
+	}, []FeatureOrg{{Domain: "acme.okta.com", Features: features}}))
+	if err != nil || !strings.Contains(b.String(), "ON") || strings.ContainsAny(b.String(), "\x1b\u202e") {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}

@@ -116,6 +116,7 @@ func troubled() *diff.Plan {
 		Unknown: []diff.Unknown{{
 			Org: "acme-dark.okta.com", OrgID: "00o1dark00000000000g",
 			Error: `403 E0000006: You do not have permission to perform the requested action (errorId "oaeQ3k9JMZwRZ2vn8qsLPcSrw")`,
+			Hint:  "the org may not be managed by this account any more",
 		}},
 		Unmanaged: []diff.Unmanaged{{Org: "acme-aerial.okta.com", OrgID: "00o1aerial000000000g"}, {Org: "", OrgID: "00o1nameless0000000g"}},
 		Refusals: []diff.Refusal{
@@ -212,7 +213,7 @@ func hostile() Data {
 		},
 		Unfixable: []diff.Unfixable{{Org: evil, Field: evil, Desired: evil, Actual: "`"}},
 		Unmanaged: []diff.Unmanaged{{Org: evil, OrgID: evil}},
-		Unknown:   []diff.Unknown{{Org: evil, OrgID: evil, Error: evil + strings.Repeat("`", 10_000)}},
+		Unknown:   []diff.Unknown{{Org: evil, OrgID: evil, Error: evil + strings.Repeat("`", 10_000), Hint: evil}},
 		Refusals:  []diff.Refusal{{Guard: evil, Message: evil}},
 	})
 	p.Account, p.Digest = evil, evil

@@ -17,9 +17,8 @@ var page string
 
 // writeHTML writes the report as a page. Its content security policy allows its
 // style sheet, by hash, and nothing else.
-func writeHTML(w io.Writer, d Data) error {
+func writeHTML(w io.Writer, v *view) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"where": where,
 		"class": func(s sign) string { return signForms[s].class },
 		"title": title,
 		"many":  func(groups []entry) bool { return len(groups) > manyOrgs },
@@ -30,7 +29,7 @@ func writeHTML(w io.Writer, d Data) error {
 	return t.Execute(w, struct {
 		*view
 		StyleHash string
-	}{newView(d), styleHash()})
+	}{v, styleHash()})
 }
 
 // title returns s with a capital letter.

@@ -131,7 +131,11 @@ func markdownEnd(v *view, most, mostUnmanaged int) string {
 		return s
 	})
 	unknown := func(u diff.Unknown) string {
-		return fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
+		s := fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
+		if u.Hint != "" {
+			s += "; hint: " + code(u.Hint, mdText)
+		}
+		return s
 	}
 	items(&b, "**Unknown:** "+AboutUnknown, v.Unknown, most, unknown)
 	items(&b, "**Configuration unknown:** "+aboutUnread, v.Unread, most, unknown)

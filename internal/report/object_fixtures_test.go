@@ -84,7 +84,7 @@ func configured() *diff.Plan {
 		Unfixable: []diff.Unfixable{{Org: shop, Field: "networkZones/Offices: type", Desired: `"IP"`, Actual: `"DYNAMIC"`, Reason: "Okta doesn't change the type of a zone"}},
 		Unknown: []diff.Unknown{
 			{Org: "acme-dark.okta.com", OrgID: "00o1dark00000000000g", Error: "403 E0000006: You do not have permission to perform the requested action"},
-			{Org: "acme-labs.okta.com", OrgID: "00o1labs00000000000g", Error: "no client and no token is known for it", Part: diff.PartConfiguration, MayLose: true},
+			{Org: "acme-labs.okta.com", OrgID: "00o1labs00000000000g", Error: "no client and no token is known for it", Hint: "run reconciler access for it", Part: diff.PartConfiguration, MayLose: true},
 		},
 		Refusals: []diff.Refusal{{Guard: diff.GuardLockout, Message: "1 org would lock people out (acme-emea.okta.com): all of it"}},
 	})

@@ -78,7 +78,7 @@ func drawData(t *rapid.T) Data {
 		Refusals:  []diff.Refusal{{Guard: text("guard"), Message: text("message")}},
 		Notes:     []diff.Note{{Org: text("noted"), Message: text("note")}},
 	}
-	one.Unknown = append(one.Unknown, diff.Unknown{Org: text("unread"), Error: text("why"), Part: diff.PartConfiguration})
+	one.Unknown = append(one.Unknown, diff.Unknown{Org: text("unread"), Error: text("why"), Hint: text("hint"), Part: diff.PartConfiguration})
 	for i := range rapid.SampledFrom([]int{1, 2, 12, 60}).Draw(t, "times") {
 		for _, c := range kinds {
 			if c.Org != "" {

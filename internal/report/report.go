@@ -60,7 +60,8 @@ type Data struct {
 }
 
 // Write writes d to w in one format. The error is w's, or that d is not valid; a
-// part may have been written by then. Markdown fits into a comment on GitHub.
+// part may have been written by then. Markdown fits into a comment on GitHub, and text
+// and HTML leave out, and count, what of a huge plan nobody would read; JSON is complete.
 func Write(w io.Writer, f Format, d Data) error {
 	if d.Plan == nil {
 		return errors.New("report: no plan to show")
@@ -70,14 +71,14 @@ func Write(w io.Writer, f Format, d Data) error {
 	}
 	switch f {
 	case Text:
-		return writeText(w, d)
+		return writeText(w, newView(d), d.Color)
 	case JSON:
 		return writeJSON(w, d)
 	case Markdown:
 		_, err := io.WriteString(w, markdown(d, markdownLimit))
 		return err
 	case HTML:
-		return writeHTML(w, d)
+		return writeHTML(w, newView(d))
 	}
 	return fmt.Errorf("report: unknown format %q", f)
 }

@@ -34,6 +34,13 @@ type part struct {
 	Drift bool
 }
 
+// Limited returns the entries in bounded length.
+func (v *view) Limited(p part) section {
+	var s section
+	s.Groups, s.Left = limit(p.Entries, v.most)
+	return s
+}
+
 const (
 	leadDeclared = "Declared change: from the manifests alone; live state was not read."
 	leadThreeWay = "Base, head and live were compared: this change is shown apart from existing drift."

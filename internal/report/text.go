@@ -39,6 +39,7 @@ func colorOf(s apply.Status) string { return cmp.Or(resultColors[s], magenta) }
 type printer struct {
 	w     *bufio.Writer
 	color bool
+	most  int // see limit
 }
 
 // say writes one line made of parts.
@@ -57,9 +58,8 @@ func (p *printer) paint(color, s string) string {
 	return "\x1b[" + color + "m" + s + "\x1b[0m"
 }
 
-func writeText(w io.Writer, d Data) error {
-	v := newView(d)
-	p := &printer{w: bufio.NewWriter(w), color: d.Color}
+func writeText(w io.Writer, v *view, color bool) error {
+	p := &printer{w: bufio.NewWriter(w), color: color, most: v.most}
 	p.head(v)
 	p.review(v)
 	p.groups(v.Groups, grave, plain, held)
@@ -75,10 +75,10 @@ func writeText(w io.Writer, d Data) error {
 	if !v.InSync() || len(v.Unmanaged)+len(v.Notes) > 0 {
 		p.say()
 	}
-	p.say(p.paint(bold, v.Summary))
 	if v.History != "" {
 		p.say("History: head " + v.History)
 	}
+	p.say(p.paint(bold, v.Summary))
 	return p.w.Flush()
 }
 
@@ -136,11 +136,15 @@ func (p *printer) groups(all []entry, which ...severity) {
 }
 
 func (p *printer) entries(all []entry, spaceBefore bool) {
-	for i, e := range all {
+	shown, left := limit(all, p.most)
+	for i, e := range shown {
 		if i == 0 && spaceBefore || i > 0 && len(all) <= manyOrgs {
 			p.say()
 		}
 		p.entry(e)
+	}
+	if left.Changes > 0 {
+		p.say(p.paint(bold, left.String()))
 	}
 }
 
@@ -167,6 +171,9 @@ func (p *printer) entry(e entry) {
 	p.say(head)
 	for _, c := range e.Changes {
 		p.change(c)
+	}
+	if e.Left > 0 {
+		p.say("  and ", strconv.Itoa(e.Left), " more")
 	}
 	listed := e.Listed()
 	if e.Shared && len(listed) > maxListed {
@@ -256,11 +263,14 @@ func (p *printer) attention(v *view) {
 	color := signForms[attention].color
 	if len(v.Unfixable) > 0 {
 		p.section("Unfixable", AboutUnfixable)
-		for _, u := range v.Unfixable {
+		for _, u := range v.FewUnfixable() {
 			p.say("  ", p.paint(color, "! "+u.Org+"  "+u.Field+": desired "+u.Desired+", actual "+u.Actual))
 			if u.Reason != "" {
 				p.say("    ", u.Reason)
 			}
+		}
+		if more := v.MoreUnfixable(); more != "" {
+			p.say("  ", more)
 		}
 	}
 	p.unknown("Unknown", AboutUnknown, v.Unknown)
@@ -276,6 +286,9 @@ func (p *printer) unknown(title, about string, all []diff.Unknown) {
 	for _, u := range all {
 		p.say("  ", p.paint(signForms[attention].color, "! "+u.Org+"  ("+u.OrgID+")"))
 		p.say("    error: ", u.Error)
+		if u.Hint != "" {
+			p.say("    hint: ", u.Hint)
+		}
 	}
 }
 

@@ -42,6 +42,8 @@ type view struct {
 	// Review is set in a review that has not been applied; Groups, Kinds and
 	// Unfixable are empty then.
 	Review *review
+
+	most int // maxShown
 }
 
 // What the lists beside the changes contain.
@@ -73,6 +75,8 @@ type entry struct {
 	Shared   bool
 	Changes  []change
 	Severity severity
+	// Left is how many of the changes limit has left out.
+	Left int
 }
 
 // Head returns the names of the orgs if they are few, and their number otherwise.
@@ -227,6 +231,7 @@ func newView(d Data) *view {
 		Digest:   visible(p.Digest),
 		History:  visible(d.Head),
 		Applied:  d.Result != nil && len(p.Changes) > 0,
+		most:     maxShown,
 	}
 	if d.Result != nil && d.Result.Interrupted {
 		v.Interrupted = interruptedText
@@ -238,7 +243,7 @@ func newView(d Data) *view {
 		v.Unmanaged = append(v.Unmanaged, diff.Unmanaged{Org: orgName(u.Org), OrgID: visible(u.OrgID)})
 	}
 	for _, u := range p.Unknown {
-		shown := diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason())}
+		shown := diff.Unknown{Org: orgName(u.Org), OrgID: visible(u.OrgID), Error: visible(u.Reason()), Hint: visible(u.Hint)}
 		if u.Part == "" {
 			v.Unknown = append(v.Unknown, shown)
 		} else {
@@ -322,10 +327,21 @@ type section struct {
 	Title  string
 	Open   bool
 	Groups []entry
+	// Where is where all of its changes are, and Left what Groups leave out.
+	Where string
+	Left  remainder
 }
 
-// Sections returns the changes as sections.
-func (v *view) Sections() []section { return sections(v.Groups) }
+// Sections returns the changes as sections of bounded length.
+func (v *view) Sections() []section {
+	all := sections(v.Groups)
+	for i := range all {
+		s := &all[i]
+		s.Where = where(s.Groups)
+		s.Groups, s.Left = limit(s.Groups, v.most)
+	}
+	return all
+}
 
 // sections orders the changes by severity.
 func sections(groups []entry) []section {

@@ -82,6 +82,7 @@ func (b *builder) build(e *entry) *built {
 		return e.built
 	}
 	own := b.object(e, objects.Ref{Kind: e.id.kind, Type: e.id.typ})
+	b.unmarked(e, own.object)
 	x := &built{objects: []*objects.Object{own.object}, refs: own.refs}
 	l, names := &laid{entries: e.rules}, map[entryID]*entry{}
 	for _, rule := range e.rules {
@@ -89,6 +90,9 @@ func (b *builder) build(e *entry) *built {
 		if rule.named {
 			l.reindex()
 			b.unique(l, rule, r.object, names)
+		}
+		if e.system {
+			b.unmarked(rule, r.object)
 		}
 		x.objects = append(x.objects, r.object)
 		x.refs = append(x.refs, r.refs...)
@@ -117,11 +121,7 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	if e.unsure && !x.failed {
 		b.m.checkLate(e, fields, x.typ, b.failure(e))
 	}
-	if e.places == nil {
-		e.places = map[string]Pos{}
-		addPlaces(e.places, fields, "")
-	}
-	o := &objects.Object{Absent: e.absent, System: e.system, Pos: e.pos, Places: e.places}
+	o := &objects.Object{Absent: e.absent, System: e.system, Variable: e.named, Pos: e.pos, Places: x.places(fields)}
 	body, _ := plain(fields).(map[string]any)
 	if check := e.id.kind.Oddities.Check; check != nil && !e.absent && !x.failed {
 		b.oddities(e, check(cmp.Or(ref.Type, x.typ), body))
@@ -130,10 +130,39 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	o.Body = e.id.kind.Normalize(body, nil)
 	o.Ref = ref
 	o.Ref.Name = e.id.kind.KeyOf(o.Body)
-	if slices.Contains(e.id.kind.BuiltIn, o.Ref.Name) && !e.system {
-		b.failure(e)(e.pos, "%s is Okta's own in each org: it needs %s: true, and can't be deleted", e.id, keySystem)
+	if !x.failed {
+		b.own(e, fields, o)
 	}
 	return one{o, x.refs}
+}
+
+// own checks what is declared of an object that Okta made.
+func (b *builder) own(e *entry, fields *strictyaml.Value, o *objects.Object) {
+	k := e.id.kind
+	if !e.system {
+		if slices.Contains(k.BuiltIn, o.Ref.Name) {
+			b.failure(e)(e.pos, "%s is Okta's own in each org: it needs %s: true, and can't be deleted", e.id, keySystem)
+		}
+		return
+	}
+	for i := range k.Fields {
+		f := &k.Fields[i]
+		v := fields.Get(f.Name)
+		if f.SystemValue == nil || v == nil || o.Body[f.Name] == f.SystemValue {
+			continue
+		}
+		if s, ok := v.V.(string); ok && slices.Contains(f.Enum, s) { // else there is an error
+			b.failure(e)(v.Pos, "%q of %s must be %q: Okta made it, and doesn't let that be changed", f.Name, e.id, f.SystemValue)
+		}
+	}
+}
+
+// unmarked warns of an object that has the name of one which Okta makes, and isn't declared
+// as such.
+func (b *builder) unmarked(e *entry, o *objects.Object) {
+	if !e.system && slices.Contains(e.id.kind.Own, o.Ref.Name) {
+		b.m.warn(e.pos, "%s is one that Okta makes: it needs %s: true where that is so", e.id, keySystem)
+	}
 }
 
 // checkLate checks the fields of an entry that depend on the type, which is empty if no

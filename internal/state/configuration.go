@@ -1,10 +1,13 @@
 package state
 
 import (
+	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/strictyaml"
 )
 
@@ -97,7 +100,8 @@ func (m *merger) baselineStack(list baselines) *laid {
 }
 
 // configure fills in what is declared of an org's own configuration.
-func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
+// broken are the names of variables that have no value.
+func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults, broken map[string]bool) {
 	stack := def.stack
 	if o.Baselines.Set {
 		stack = m.baselineStack(o.Baselines.V)
@@ -114,20 +118,44 @@ func (m *merger) configure(o *manifestOrg, d *DesiredOrg, def *defaults) {
 		return
 	}
 	if stack.declared == nil || !stack.sound {
-		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars}}
+		b := builder{m: m, org: d, vars: &variables{domain: d.Domain, labels: d.Labels, vars: d.Vars, broken: broken}}
 		d.Config = b.declare(stack)
-	} else {
-		d.Config = stack.declared
+		m.spent(d.Pos)
+		m.doubtful(d)
+	} else if d.Config = stack.declared; d.Create != nil {
+		m.doubtful(d)
 	}
 	if len(d.Config.Objects) == 0 || d.Status == Inactive {
 		d.Config = nil
 	}
 }
 
-// finalVars returns the org's variables with the variables in them replaced.
-func (m *merger) finalVars(d *DesiredOrg) map[string]string {
-	all, copied := d.Vars, false
-	scope := variables{domain: d.Domain, labels: d.Labels, inVar: true}
+// doubtful warns of objects that are hardly meant as they are declared. Of an org that is
+// to be created it is known that they have to be created as well, unless Okta makes them.
+func (m *merger) doubtful(d *DesiredOrg) {
+	for _, c := range objects.Clashes(d.Config.Objects) {
+		m.warn(cmp.Or(c.Second.Places[c.Path], c.Second.Pos), "the %s and the %s have one %s, %s, which Okta refuses", c.First.Ref, c.Second.Ref, c.Path, quote(c.Value))
+	}
+	created := d.Create != nil
+	for _, o := range d.Config.Objects {
+		if why := o.Doubt(created); why != "" {
+			m.warn(o.Pos, "the %s %s", o.Ref, why)
+		}
+		if !created || o.Absent || o.System || o.Ref.Kind.Setting || o.Ref.Kind.Fixed {
+			continue
+		}
+		if lacks := o.Lacks(); lacks != "" {
+			m.warn(o.Pos, "the %s can't be created without %s, and orgs that are created begin without it", o.Ref, lacks)
+		}
+	}
+}
+
+// finalVars returns the org's variables with the variables in them replaced, and the names
+// of those about whose values there are errors.
+func (m *merger) finalVars(d *DesiredOrg) (all map[string]string, broken map[string]bool) {
+	all, broken = d.Vars, m.broken
+	copied := false
+	scope := variables{domain: d.Domain, labels: d.Labels, broken: m.broken, inVar: true}
 	for _, name := range slices.Sorted(maps.Keys(d.Vars)) {
 		value := d.Vars[name]
 		if !strings.Contains(value, "$") {
@@ -138,7 +166,11 @@ func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 			parsed, err = scope.expand(t)
 		}
 		if err != nil {
-			m.orgError(d, d.Places["vars."+name], "%v", err)
+			broken = maps.Clone(broken)
+			broken[name] = true
+			if !errors.Is(err, errBroken) {
+				m.orgError(d, d.Places["vars."+name], "%v", err)
+			}
 			continue
 		}
 		if s := parsed.(string); s != value {
@@ -149,5 +181,5 @@ func (m *merger) finalVars(d *DesiredOrg) map[string]string {
 			all[name] = s
 		}
 	}
-	return all
+	return all, broken
 }

@@ -287,6 +287,10 @@ func TestConfigurationBombs(t *testing.T) {
 		fmt.Fprintf(&stacks, "  b%d: {networkZones: [{name: z%d}]}\n", i, i)
 		fmt.Fprintf(&list, "b%d, ", i)
 	}
+	var rules strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&rules, "    - {name: r%d, conditions: {expression: {value: '%s'}}, actions: {assignUserToGroups: {groupIds: [G]}}}\n", i, strings.Repeat("${x}", 99))
+	}
 	const tooMany = "add up to more than 50000 values"
 	big := "version: 1\nbaselines:\n  big:\n    networkZones:\n" + zones.String() + "orgs:\n" + orgs.String()
 	for name, tt := range map[string]struct{ text, want string }{
@@ -297,6 +301,7 @@ func TestConfigurationBombs(t *testing.T) {
 			strings.ReplaceAll(orgs.String(), "baselines: [big], configuration: {networkZones: [{name: own}]}", "labels: {own: x}"), tooMany},
 		"text": {"version: 1\norgs: [{domain: a.b, vars: {x: " + strings.Repeat("x", 1000) + "}, configuration: {settings: {general: {city: '" +
 			strings.Repeat("${x}", 1000) + "'}}}}]\n", "longer than 100000 characters"},
+		"texts": {"version: 1\nbaselines:\n  b:\n    groupRules:\n" + rules.String() + "orgs: [{domain: a.b, baselines: [b], vars: {x: " + strings.Repeat("x", 1000) + "}}]\n", tooMany},
 	} {
 		_, err := loadText(tt.text)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Count(err.Error(), "\n") > 0 {

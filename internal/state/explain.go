@@ -31,12 +31,12 @@ func Explain(w io.Writer, d *Desired, domain string) error {
 		return fmt.Errorf("no org %s is declared%s", quote(domain), strictyaml.DidYouMean(strings.ToLower(domain), domains))
 	}
 	e := &explanation{}
-	e.org(&d.Orgs[i], productNames(d.Products))
+	e.org(&d.Orgs[i], ProductNames(d.Products))
 	return e.write(w)
 }
 
-// productNames returns for each product id its alphabetically first name.
-func productNames(products map[string]string) map[string]string {
+// ProductNames returns for each product id its alphabetically first name.
+func ProductNames(products map[string]string) map[string]string {
 	names := make(map[string]string, len(products))
 	for _, name := range slices.Sorted(maps.Keys(products)) {
 		if id := products[name]; names[id] == "" {
@@ -227,29 +227,28 @@ func (e *explanation) list(level int, name string, all []any, pos Pos) {
 }
 
 // flow returns a value as YAML on one line.
-func flow(v any) string {
+func flow(v any) string { return strictyaml.Flow(Escape(v)) }
+
+// Escape returns a value of an object's field as a manifest has to say it: with its
+// dollars written so that they begin no variable.
+func Escape(v any) any {
 	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		return escape(v)
 	case []any:
-		items := make([]string, len(v))
+		all := make([]any, len(v))
 		for i, item := range v {
-			items[i] = flow(item)
+			all[i] = Escape(item)
 		}
-		return "[" + strings.Join(items, ", ") + "]"
+		return all
 	case map[string]any:
-		items := make([]string, 0, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			items = append(items, strictyaml.Scalar(key)+": "+flow(v[key]))
+		all := make(map[string]any, len(v))
+		for key, item := range v {
+			all[key] = Escape(item)
 		}
-		return "{" + strings.Join(items, ", ") + "}"
-	default:
-		return strictyaml.Scalar(escape(fmt.Sprint(v)))
+		return all
 	}
+	return v
 }
 
 // escape returns a text that is written so that its dollars are read as such.

@@ -230,11 +230,20 @@ func (c *fieldChecker) parse(v *strictyaml.Value, s string) {
 	c.variable = c.variable || isTemplate(v)
 }
 
-// freeKey checks a key that no table has.
+// freeKey checks a key that no table has. One with variables stays as it is written
+// until they are replaced.
 func (c *fieldChecker) freeKey(e *strictyaml.Entry[*strictyaml.Value]) {
 	if err := checkLine(e.Key, maxKey); err != nil {
 		c.fail(e.Pos, "a key %v", err)
+		return
 	}
+	if c.final || !strings.Contains(e.Key, "$") {
+		return
+	}
+	if _, err := parseText(e.Key); err != nil {
+		c.fail(e.Pos, "%v", err)
+	}
+	c.variable = true
 }
 
 // printable adds an error if a text has characters that could rewrite a plan on a
@@ -254,8 +263,11 @@ func (c *fieldChecker) texts(v *strictyaml.Value) {
 			c.parse(v, x)
 		}
 	case strictyaml.Number:
-		if _, ok := x.Float(); !ok {
+		switch n, ok := x.Float(); {
+		case !ok:
 			c.fail(v.Pos, "%s is not a plain decimal number: write it as one, or quote it", short(string(x)))
+		case math.Abs(n) >= 1<<53: // from there on, not all whole numbers are a float64
+			c.fail(v.Pos, "%s is too large to be sent as it is: quote it", short(string(x)))
 		}
 	case []*strictyaml.Value:
 		for _, item := range x {
@@ -342,7 +354,7 @@ func (c *fieldChecker) number(v *strictyaml.Value, f *objects.Field, subject str
 	switch {
 	case !ok:
 		c.fail(v.Pos, "%s must be a plain decimal number, not %s", subject, short(string(n)))
-	case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) > 1<<53):
+	case f.Type == objects.Integer && (x != math.Trunc(x) || math.Abs(x) >= 1<<53):
 		c.wrong(v, subject, wanted)
 	case f.Min != nil && x < float64(*f.Min) || f.Max != nil && x > float64(*f.Max):
 		c.fail(v.Pos, "%s must be %s, not %s", subject, between(f, ""), short(string(n)))

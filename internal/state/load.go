@@ -173,6 +173,8 @@ type merger struct {
 	stacks map[string]*laid
 	// mistakes are those of the configurations of orgs.
 	mistakes map[orgMistake]*mistaken
+	// broken are the names of the variables and labels with a mistake in a value.
+	broken map[string]bool
 	// values counts up to maxDeclaredValues; overspent is set beyond.
 	values    int
 	overspent bool
@@ -188,6 +190,7 @@ func newMerger(opts LoadOptions) *merger {
 	return &merger{
 		opts:    opts,
 		warned:  map[Warning]bool{},
+		broken:  map[string]bool{},
 		aliases: map[string]alias{},
 		sets:    map[string]*set{},
 		domains: map[string]Pos{},

@@ -16,7 +16,7 @@ import (
 // they have one. Orgs and products are sorted: the same state returns the same
 // bytes. Loading them returns the same state except for positions.
 func Marshal(d *Desired) []byte {
-	w := &writer{names: productNames(d.Products)}
+	w := &writer{names: ProductNames(d.Products)}
 	w.key(0, "version", "1")
 	if d.Account.ID != "" || d.Account.Name != "" {
 		w.key(0, "account", "")

@@ -97,7 +97,8 @@ type DesiredOrg struct {
 	Owner string `json:",omitempty"`
 	// ClientID is the API service app in this org; empty if it isn't declared.
 	ClientID string `json:",omitempty"`
-	// Config, which has no JSON, is what is declared of the org's own configuration; nil if nothing is.
+	// Config, which has no JSON, is what is declared of the org's own configuration; nil
+	// if nothing is.
 	Config *objects.Declared `json:"-"`
 	// Pos is where the org is declared.
 	Pos Pos
@@ -174,6 +175,6 @@ type Org struct {
 	// same each time for the same reason.
 	Unknown string
 	// ErrorID is what Okta Support asks for about Unknown, such as "errorId oae1";
-	// another one each time, or empty.
-	ErrorID string
+	// another one each time, or empty. Hint is what to do about it, or empty.
+	ErrorID, Hint string
 }

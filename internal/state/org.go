@@ -143,8 +143,9 @@ func (m *merger) org(at *At[manifestOrg], def *defaults) {
 	if o.Access.OK() && !o.Access.V.ClientID.Set {
 		m.errs.Add(o.Access.Pos, "%q needs %q", "access", "clientID")
 	}
-	d.Vars = m.finalVars(&d)
-	m.configure(o, &d, def)
+	var broken map[string]bool
+	d.Vars, broken = m.finalVars(&d)
+	m.configure(o, &d, def, broken)
 	m.doubts(at, &d)
 	m.desired.Orgs = append(m.desired.Orgs, d)
 }
@@ -185,9 +186,20 @@ func (m *merger) named(def map[string]string, own Map[At[string]], what string) 
 			m.errs.Add(e.Pos, "%v", err)
 			continue
 		}
+		if e.V.Bad {
+			m.broken[variableOf(what, e.Key)] = true
+		}
 		all[e.Key] = e.V.V
 	}
 	return all
+}
+
+// variableOf returns the name of the variable that a label or an entry of vars is.
+func variableOf(what, name string) string {
+	if what == "labels" {
+		return "label." + name
+	}
+	return name
 }
 
 // checkNamed returns what is wrong with the name of a label or variable, or nil.

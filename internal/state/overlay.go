@@ -181,8 +181,12 @@ func (m *merger) joinValues(base, over *strictyaml.Value) *strictyaml.Value {
 // together, what they share counted once. Tests lower it.
 var maxDeclaredValues = 10_000_000
 
-// objectCost is what an object with variables counts, besides its values.
-const objectCost = 10
+// objectCost is what an object with variables counts, besides its values. A text with
+// variables counts as one more value for each textCost characters.
+const (
+	objectCost = 10
+	textCost   = 100
+)
 
 // spend counts values of configurations.
 func (m *merger) spend(n int) { m.values += n }

@@ -24,6 +24,8 @@ type template string
 type variables struct {
 	domain       string
 	labels, vars map[string]string
+	// broken are the names of variables whose values are mistakes.
+	broken map[string]bool
 	// inVar is set for the value of a variable, which can't refer to another one.
 	inVar bool
 }
@@ -70,6 +72,9 @@ func (v *variables) unknown(name string) string {
 	return msg + ": define it under vars, of the org or by default"
 }
 
+// errBroken is returned for a text with a variable about whose value there is an error.
+var errBroken = errors.New("a variable has no value")
+
 // expand replaces the variables of a text that scan accepts.
 func (v *variables) expand(t template) (string, error) {
 	var b strings.Builder
@@ -78,7 +83,10 @@ func (v *variables) expand(t template) (string, error) {
 		return nil
 	}, func(name string) error {
 		value, ok := v.lookup(name)
-		if !ok {
+		switch {
+		case v.broken[name]:
+			return errBroken
+		case !ok:
 			return errors.New(v.unknown(name))
 		}
 		b.WriteString(value)

@@ -205,11 +205,16 @@ func (b Block) Text(key string) string {
 	return ""
 }
 
-// Texts returns the texts in the list that the key has, here or in a mapping that is
-// merged into this one; false if there is no such list.
-func (b Block) Texts(key string) ([]string, bool) {
-	n := valueOf(b.node, key, 0)
-	if n == nil || n.Kind != yaml.SequenceNode {
+// Texts returns the texts in the list that the keys lead to, each here or in a mapping
+// that is merged into this one, in block style or not; false if there is no such list.
+func (b Block) Texts(keys ...string) ([]string, bool) {
+	n := b.node
+	for _, key := range keys {
+		if n = valueOf(n, key, 0); n == nil {
+			return nil, false
+		}
+	}
+	if n.Kind != yaml.SequenceNode {
 		return nil, false
 	}
 	var all []string
@@ -265,8 +270,9 @@ func (b Block) Keys() []string {
 	return all
 }
 
-// Set sets the value of the key: it replaces the lines that it has, or adds it as the last one.
-// The lines are those of the key with its value, as they stand at the left margin.
+// Set sets the value of the key: it replaces the lines that it has, or adds it as the
+// last one. The lines are those of the key with its value, as they stand at the left
+// margin.
 func (b Block) Set(key string, lines []string) {
 	if i := keyIndex(b.node, key); i >= 0 {
 		k := b.node.Content[i]

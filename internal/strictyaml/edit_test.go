@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,5 +151,23 @@ func TestEditTexts(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a:x,y", "b:x,y", ":"}, got); diff != "" {
 		t.Errorf("(-wanted +got):\n%s", diff)
+	}
+	for in, wanted := range map[string][]string{
+		"defaults:\n  list: [x]\n":                         {"x"},
+		"defaults: {list: [x, y]}\n":                       {"x", "y"},
+		"base: &base {list: [x]}\ndefaults: *base\n":       {"x"},
+		"base: &base {list: [x]}\ndefaults: {<<: *base}\n": {"x"},
+		"defaults: {list: x}\n":                            nil,
+		"defaults: [x]\n":                                  nil,
+		"defaults: {}\n":                                   nil,
+		"other: {list: [x]}\n":                             nil,
+	} {
+		e, err := NewEdit("f.yaml", []byte(in), orgs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := e.Documents()[0].Texts("defaults", "list"); !slices.Equal(got, wanted) || ok != (wanted != nil) {
+			t.Errorf("%q: %q, %v", in, got, ok)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
+	"reconciler/internal/text"
 )
 
 const (
@@ -109,6 +110,7 @@ type entry struct {
 	products []string
 	unknown  string
 	errorID  string
+	hint     string
 }
 
 // listed takes a page of the list.
@@ -164,6 +166,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
 	default:
 		e.unknown, e.errorID = rest.Reason(err)
+		e.hint = text.Hint(err)
 	}
 	return nil
 }
@@ -200,7 +203,7 @@ func (o *observation) concernsAll(err error) bool {
 func (o *observation) actual() *state.Actual {
 	a := &state.Actual{Account: o.account, Catalog: o.catalog, Orgs: make([]state.Org, 0, len(o.orgs))}
 	for _, e := range o.orgs {
-		e.org.Products, e.org.Unknown, e.org.ErrorID = e.products, e.unknown, e.errorID
+		e.org.Products, e.org.Unknown, e.org.ErrorID, e.org.Hint = e.products, e.unknown, e.errorID, e.hint
 		a.Orgs = append(a.Orgs, e.org)
 	}
 	slices.SortFunc(a.Orgs, func(a, b state.Org) int {

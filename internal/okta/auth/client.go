@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ const (
 	// hour; this allows for a clock that is minutes off, and makes an assertion
 	// that leaks worth little.
 	assertionLife = 5 * time.Minute
+	// preparedLife is for how long an assertion that was made ahead is used.
+	preparedLife = time.Minute
 
 	// Tokens are renewed renewMargin before they expire, or after nine tenths
 	// of their life if that is later, so that none expires on its way.
@@ -68,8 +71,10 @@ type Options struct {
 	Passing func(*rest.Error) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Logger is told of renewals and retries; nil discards them.
-	Logger *slog.Logger
+	// Logger is told of renewals and retries, and Observer of each attempt at a token
+	// call; nil discards them.
+	Logger   *slog.Logger
+	Observer rest.Observer
 }
 
 // Keys name the settings of a service app in the config.
@@ -85,7 +90,8 @@ type Client struct {
 	tokenURL *url.URL
 	caller   *rest.Caller // of the token endpoint
 	prover   *prover
-	dpop     atomic.Bool // opt.DPoP, or Okta said so
+	dpop     atomic.Bool              // opt.DPoP, or Okta said so
+	ahead    atomic.Pointer[prepared] // for the next token call; nil if there is none
 
 	flights singleflight.Group // token calls by normalized scopes
 	mu      sync.Mutex
@@ -129,7 +135,9 @@ func New(opt Options) (*Client, error) {
 		cache:    map[string]*entry{},
 	}
 	c.tokenURL.RawQuery, c.tokenURL.Fragment, c.tokenURL.User = "", "", nil
-	c.caller = rest.New(rest.Options{Name: "the token endpoint", URLKey: opt.Keys.OrgURL, Transport: opt.HTTP, Logger: c.log})
+	c.caller = rest.New(rest.Options{
+		Name: "the token endpoint", URLKey: opt.Keys.OrgURL, Transport: opt.HTTP, Logger: c.log, Observer: opt.Observer,
+	})
 	c.dpop.Store(opt.DPoP)
 	return c, nil
 }
@@ -231,9 +239,59 @@ func (c *Client) reject(token Token, scopes []string) {
 	}
 }
 
-// assertion returns a signed statement of who asks (RFC 7523 section 3). Each can
-// be used once.
+// prepared is an assertion that is made ahead of the token call that it is for.
+type prepared struct {
+	done chan struct{} // closed when the other fields are set
+	at   time.Time
+	text string // empty if it could not be made
+}
+
+// Prepare begins to sign for the next token call, unless the token for the scopes can
+// still be used. It returns at once and sends nothing: it is for callers who wait for
+// something else before they ask for the token, as a signature with an RSA key takes a
+// millisecond. A failure is that of the token call, which signs again.
+func (c *Client) Prepare(scopes ...string) {
+	if c.kept(strings.Join(normalize(scopes), " ")) {
+		return
+	}
+	p := &prepared{done: make(chan struct{}), at: c.opt.Now()}
+	c.ahead.Store(p)
+	go func() {
+		defer close(p.done)
+		var err error
+		defer rest.Recover(c.log, "signing", &err)
+		if p.text, err = c.sign(); err != nil {
+			p.text = ""
+		}
+	}()
+}
+
+// kept reports whether there is a token that can be used.
+func (c *Client) kept(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.cache[key]
+	return e != nil && e.token.fresh(c.opt.Now())
+}
+
+// assertion returns the assertion that was prepared, if it is a recent one, or else a
+// new one. Each is used once.
 func (c *Client) assertion() (string, error) {
+	if p := c.ahead.Swap(nil); p != nil && c.opt.Now().Sub(p.at) < preparedLife {
+		<-p.done
+		if p.text != "" {
+			return p.text, nil
+		}
+	}
+	return c.sign()
+}
+
+// signers are as many as sign at a time: no more than can compute, so that those who
+// only have an answer to read need not wait for all who sign.
+var signers = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// sign returns a signed statement of who asks (RFC 7523 section 3).
+func (c *Client) sign() (string, error) {
 	key, err := c.opt.Key()
 	if err != nil {
 		return "", err
@@ -255,6 +313,8 @@ func (c *Client) assertion() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("signing with the private key: %w", err)
 	}
+	signers <- struct{}{}
+	defer func() { <-signers }()
 	now := c.opt.Now()
 	s, err := jwt.Signed(signer).Claims(map[string]any{
 		"iss": c.opt.ClientID,

@@ -406,3 +406,56 @@ func TestKeyRotation(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPrepare: what was signed ahead is used for one token call, while it is young; what
+// could not be signed is the failure of the token call.
+func TestPrepare(t *testing.T) {
+	key := newKeyPair(t)
+	f := newFake(t, key) // which refuses an assertion the second time
+	var asked atomic.Int64
+	var broken error
+	c := f.client(key, func(o *Options) {
+		o.Key = func() (Key, error) {
+			asked.Add(1)
+			return key, broken
+		}
+	})
+	for _, step := range []struct {
+		name    string
+		prepare int
+		before  time.Duration // the preparation
+		late    time.Duration // after it
+		signed  int64         // by then
+		asked   int64
+		calls   int
+	}{
+		{"prepared", 1, 0, 0, 1, 1, 1},
+		{"there is a token", 1, 0, 0, 1, 1, 1},
+		{"not prepared", 0, 2 * time.Hour, 0, 1, 2, 2},
+		{"prepared twice", 2, 2 * time.Hour, 0, 4, 4, 3},
+		{"too old", 1, 2 * time.Hour, 2 * preparedLife, 5, 6, 4},
+	} {
+		f.clock.advance(step.before)
+		for range step.prepare {
+			c.Prepare(readScope)
+		}
+		waitFor(t, func() bool { return asked.Load() == step.signed })
+		f.clock.advance(step.late)
+		if _, err := c.Token(t.Context(), readScope); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		if calls, _ := f.counts(); asked.Load() != step.asked || calls != step.calls {
+			t.Errorf("%s: asked for the key %d times and made %d calls so far, want %d and %d", step.name, asked.Load(), calls, step.asked, step.calls)
+		}
+	}
+	f.clock.advance(2 * time.Hour)
+	broken = errors.New("no such file")
+	c.Prepare(readScope)
+	if _, err := c.Token(t.Context(), readScope); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	broken = nil
+	if _, err := c.Token(t.Context(), readScope); err != nil {
+		t.Error(err)
+	}
+}

@@ -49,7 +49,7 @@ func (d *Difference) created() *LiveObject {
 
 // set sets a field to its new value.
 func (l *LiveObject) set(c FieldChange) {
-	names := splitPath(c.Path)
+	names := SplitPath(c.Path)
 	// Without a function for names, merging can't fail.
 	_ = (&overlayer{typ: typeOf(l.Ref, l.Body)}).set(l.Ref.Kind, l.Body, names, c.After)
 }

@@ -21,6 +21,59 @@ func fleetLines(n int) []string {
 	return lines
 }
 
+// answer is a list of an org.
+type answer struct {
+	kind *Kind
+	typ  string
+	data []byte
+}
+
+// answers returns the lists of an org as the API returns them.
+func answers(t testing.TB, o *org) []answer {
+	var all []answer
+	for _, k := range Kinds() {
+		a := answer{kind: k}
+		var list []map[string]any
+		for _, r := range o.raw {
+			if r.kind == k {
+				a.typ = r.typ
+				list = append(list, r.body)
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		var err error
+		if a.data, err = json.Marshal(list); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// parse returns the objects as the client has them.
+func (a answer) parse(t testing.TB) []map[string]any {
+	list, ok := ParseList(a.data, a.kind.Ignored)
+	if !ok {
+		t.Fatalf("no list: %s", a.data)
+	}
+	return list
+}
+
+// BenchmarkParse takes apart what 1,000 orgs with 200 objects each answer.
+func BenchmarkParse(b *testing.B) {
+	lists := answers(b, liveOrg(b, fleetLines(200)...))
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 1000 {
+			for _, a := range lists {
+				a.parse(b)
+			}
+		}
+	}
+}
+
 // BenchmarkCompare normalizes and compares 1,000 orgs with 200 objects each.
 func BenchmarkCompare(b *testing.B) {
 	const orgs, part = 1000, 50
@@ -31,29 +84,25 @@ func BenchmarkCompare(b *testing.B) {
 			declared.Objects = append(declared.Objects, &Object{Ref: l.Ref, Body: l.Body})
 		}
 	}
-	data := make([][]byte, len(o.raw))
-	for i, r := range o.raw {
-		data[i], _ = json.Marshal(r.body)
-	}
+	lists := answers(b, o)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range orgs / part {
 			b.StopTimer()
-			fleet := make([][]map[string]any, part) // what the client has decoded
+			fleet := make([][][]map[string]any, part)
 			for i := range fleet {
-				fleet[i] = make([]map[string]any, len(data))
-				for j := range data {
-					if err := json.Unmarshal(data[j], &fleet[i][j]); err != nil {
-						b.Fatal(err)
-					}
+				for _, a := range lists {
+					fleet[i] = append(fleet[i], a.parse(b))
 				}
 			}
 			b.StartTimer()
-			for _, bodies := range fleet {
+			for _, read := range fleet {
 				live := &Live{}
-				for j, body := range bodies {
-					if l := o.raw[j].kind.Decode(body, o.raw[j].typ, "", "", o.name); l != nil {
-						live.Objects = append(live.Objects, l)
+				for i, a := range lists {
+					for _, body := range read[i] {
+						if l := a.kind.Decode(body, a.typ, "", "", o.name); l != nil {
+							live.Objects = append(live.Objects, l)
+						}
 					}
 				}
 				c, err := Compare(declared, live)

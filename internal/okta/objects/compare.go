@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"reconciler/internal/strictyaml"
 )
 
 // AmbiguousError reports that declared and live objects can't be matched: two live
@@ -22,15 +24,15 @@ func (e *AmbiguousError) Error() string { return e.Reason }
 // *AmbiguousError.
 func Compare(d *Declared, live *Live) (*Comparison, error) {
 	c := newComparer(d, live)
-	for _, o := range c.objects {
-		if err := c.unambiguous(o); err != nil {
+	for i, o := range c.objects {
+		if err := c.unambiguous(o, c.matched[i]); err != nil {
 			return nil, err
 		}
 	}
 	c.run()
 	c.result.Differences = Relate(c.result.Differences, live, c.status)
-	for _, l := range live.Objects {
-		if c.declared[l.Ref] == nil {
+	for i, l := range live.Objects {
+		if !c.places[i].declared {
 			c.count(l.Ref, Count{Unmanaged: 1})
 		}
 	}
@@ -63,13 +65,22 @@ func (c *comparer) status(ref Ref) any {
 	return nil
 }
 
-// comparer compares one declaration with one org.
+// place is what an org has under one ref.
+type place struct {
+	*LiveObject      // the last, if there are several
+	double, declared bool
+}
+
+// comparer compares one declaration with one org. What has to do with refs is looked up
+// once, as that takes as long as comparing an object.
 type comparer struct {
 	objects  []*Object
 	declared map[Ref]*Object
-	live     map[Ref]*LiveObject
-	double   map[Ref]bool
-	engine   string
+	live     map[Ref]*place
+	// matched are the places of the declared objects, nil where the org has none, and
+	// places those of the live ones.
+	matched, places []*place
+	engine          string
 	// order are the names of the live and new objects of each group of ordered ones,
 	// without those that Okta made.
 	order map[Ref][]string
@@ -80,6 +91,9 @@ type comparer struct {
 	// deletions come last.
 	deletions []Difference
 	result    Comparison
+	counts    map[string]*Count // result.Kinds
+	lastKind  *Kind             // what lastCount counts
+	lastCount *Count
 	walk      walk // used again for each object
 }
 
@@ -87,40 +101,66 @@ func newComparer(d *Declared, live *Live) *comparer {
 	c := &comparer{
 		objects:  sorted(d.Objects),
 		declared: make(map[Ref]*Object, len(d.Objects)),
-		live:     make(map[Ref]*LiveObject, len(live.Objects)),
-		double:   map[Ref]bool{},
+		live:     make(map[Ref]*place, len(live.Objects)),
+		matched:  make([]*place, len(d.Objects)),
+		places:   make([]*place, len(live.Objects)),
 		engine:   live.Engine,
 		order:    map[Ref][]string{},
-		result:   Comparison{Kinds: map[string]Count{}},
+		counts:   map[string]*Count{},
 	}
-	for _, o := range d.Objects {
-		c.declared[o.Ref] = o
-	}
-	for _, l := range live.Objects {
-		if _, ok := c.live[l.Ref]; ok {
-			c.double[l.Ref] = true
+	places := make([]place, len(live.Objects))
+	for i, l := range live.Objects {
+		p := c.live[l.Ref]
+		if p == nil {
+			p = &places[i]
+			c.live[l.Ref] = p
+		} else {
+			p.double = true
 		}
-		c.live[l.Ref] = l
+		p.LiveObject, c.places[i] = l, p
 		if l.Ref.Kind.Ordered && !l.System {
 			g := l.Ref.group()
 			c.order[g] = append(c.order[g], l.Ref.Name)
 		}
 	}
+	for i, o := range c.objects {
+		c.declared[o.Ref] = o
+		if p := c.live[o.Ref]; p != nil {
+			c.matched[i], p.declared = p, true
+		}
+	}
 	return c
+}
+
+// liveAt returns the live object with this ref, or nil.
+func (c *comparer) liveAt(ref Ref) *LiveObject { return c.live[ref].object() }
+
+// object returns the object of a place, or nil.
+func (p *place) object() *LiveObject {
+	if p == nil {
+		return nil
+	}
+	return p.LiveObject
 }
 
 // compared returns what came of it, apart from the live objects: a plan keeps it.
 func (c *comparer) compared() *Comparison {
 	result := c.result
+	result.Kinds = make(map[string]Count, len(c.counts))
+	for kind, n := range c.counts {
+		result.Kinds[kind] = *n
+		result.Count = result.Count.plus(*n)
+	}
 	return &result
 }
 
 // unambiguous returns an error if o, or a name in it, can mean several objects or none.
-func (c *comparer) unambiguous(o *Object) error {
-	if len(c.double) > 0 && c.double[o.Ref] {
+// p is its place in the org.
+func (c *comparer) unambiguous(o *Object, p *place) error {
+	if p != nil && p.double {
 		return &AmbiguousError{o, fmt.Sprintf("there are two with this name in the org: %s", o.Ref)}
 	}
-	if l := c.live[o.Ref]; l != nil && l.System != o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed {
+	if l := p.object(); l != nil && l.System != o.System && !o.Ref.Kind.Setting && !o.Ref.Kind.Fixed {
 		if l.System {
 			return &AmbiguousError{o, fmt.Sprintf("Okta made the %s, but it is declared without system: true", o.Ref)}
 		}
@@ -130,7 +170,7 @@ func (c *comparer) unambiguous(o *Object) error {
 		return nil
 	}
 	var reasons []string
-	eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, func(kind, name string) {
+	eachReference(o.Ref.Kind.Fields, o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, func(kind, name string) {
 		if why := c.leadsNowhere(Ref{Kind: ByName(kind), Name: name}); name != "" && why != "" {
 			reasons = append(reasons, why)
 		}
@@ -145,7 +185,7 @@ func (c *comparer) unambiguous(o *Object) error {
 func (c *comparer) leadsNowhere(ref Ref) string {
 	o, l := c.declared[ref], c.live[ref]
 	switch {
-	case c.double[ref]:
+	case l != nil && l.double:
 		return fmt.Sprintf("the %s, of which the org has two", ref)
 	case o != nil && o.Absent:
 		return fmt.Sprintf("the %s, which is declared absent", ref)
@@ -160,7 +200,7 @@ func (c *comparer) leadsNowhere(ref Ref) string {
 // run compares all declared objects, each group of ordered ones followed by its order.
 func (c *comparer) run() {
 	for i, o := range c.objects {
-		c.object(o)
+		c.object(o, c.matched[i].object())
 		var next Ref
 		if i+1 < len(c.objects) {
 			next = c.objects[i+1].Ref
@@ -173,13 +213,13 @@ func (c *comparer) run() {
 		}
 	}
 	slices.Reverse(c.deletions)
-	c.result.Differences = append(c.result.Differences, c.deletions...)
+	c.result.Differences = c.free(append(c.result.Differences, c.deletions...))
 }
 
-// object compares one declared object.
-func (c *comparer) object(o *Object) {
+// object compares one declared object with the live one, or nil.
+func (c *comparer) object(o *Object, live *LiveObject) {
 	before := len(c.result.Differences) + len(c.deletions) + len(c.result.Unfixable)
-	c.compare(o, c.live[o.Ref])
+	c.compare(o, live)
 	n := Count{Declared: 1}
 	if len(c.result.Differences)+len(c.deletions)+len(c.result.Unfixable) == before {
 		n.InSync = 1
@@ -189,9 +229,14 @@ func (c *comparer) object(o *Object) {
 
 // count adds to the counts of all objects and of those of the kind.
 func (c *comparer) count(ref Ref, n Count) {
-	kind := ref.PlanKind()
-	c.result.Count = c.result.Count.plus(n)
-	c.result.Kinds[kind] = c.result.Kinds[kind].plus(n)
+	if ref.Kind != c.lastKind {
+		kind := ref.PlanKind()
+		if c.counts[kind] == nil {
+			c.counts[kind] = &Count{}
+		}
+		c.lastKind, c.lastCount = ref.Kind, c.counts[kind]
+	}
+	*c.lastCount = c.lastCount.plus(n)
 }
 
 func (n Count) plus(m Count) Count {
@@ -264,7 +309,7 @@ func (c *comparer) create(o *Object) bool {
 		return false
 	}
 	d := Difference{Op: Create, Ref: o.Ref, Pos: o.Pos, Fields: created(o)}
-	if p := c.live[o.Ref.root()]; p != nil && o.Ref.Kind.Parent != nil {
+	if p := c.liveAt(o.Ref.root()); p != nil && o.Ref.Kind.Parent != nil {
 		d.ParentID = p.ID
 	}
 	c.result.Differences = append(c.result.Differences, d)
@@ -322,20 +367,40 @@ func (c *comparer) cannotCreate(o *Object) string {
 			return fmt.Sprintf("its %s isn't in the org, and can't be created", k.Parent.Title)
 		}
 	}
-	if names := missing(k.Fields, typeOf(o.Ref, o.Body), o.Body, ""); len(names) > 0 {
-		return fmt.Sprintf("%s without %s", c.uncreatable(o), strings.Join(names, ", "))
+	if path, why := lackingEngine(k.index, typeOf(o.Ref, o.Body), c.engine, o.Body, nil); why != "" {
+		return fmt.Sprintf("%s with %s: %s", c.uncreatable(o), path, why)
 	}
-	if lacks := k.Oddities.Lacks; lacks != nil {
-		if name := lacks(o.Body); name != "" {
-			return fmt.Sprintf("%s without %s", c.uncreatable(o), name)
-		}
+	if lacks := o.Lacks(); lacks != "" {
+		return fmt.Sprintf("%s without %s", c.uncreatable(o), lacks)
+	}
+	return ""
+}
+
+// Lacks returns the fields without which the object can't be created, separated by commas;
+// empty if it has them all.
+func (o *Object) Lacks() string {
+	k := o.Ref.Kind
+	if names := missing(k.Fields, typeOf(o.Ref, o.Body), o.Body, ""); len(names) > 0 {
+		return strings.Join(names, ", ")
+	}
+	if k.Oddities.Lacks != nil {
+		return k.Oddities.Lacks(o.Body)
+	}
+	return ""
+}
+
+// Doubt returns what is hardly meant of a declared object, if Okta takes it; empty if there
+// is nothing. created is set if the object is created, and so has nothing but this.
+func (o *Object) Doubt(created bool) string {
+	if doubt := o.Ref.Kind.Oddities.Doubt; doubt != nil && !o.Absent && !o.System {
+		return doubt(o.Body, created)
 	}
 	return ""
 }
 
 // uncreatable begins the reason for which an object can't be created.
 func (c *comparer) uncreatable(o *Object) string {
-	if live := c.live[o.Ref]; live != nil {
+	if live := c.liveAt(o.Ref); live != nil {
 		return fmt.Sprintf("it is %v in the org, must be made anew, and can't be created", live.Body["status"])
 	}
 	return "it isn't in the org, and can't be created"
@@ -364,7 +429,7 @@ func missing(fields []Field, typ string, body map[string]any, prefix string) []s
 // the object isn't.
 func (c *comparer) update(o *Object, live *LiveObject) {
 	w := &c.walk
-	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, path: w.path[:0]}
+	*w = walk{typ: typeOf(o.Ref, live.Body), system: live.System, offline: c.offline, engine: c.engine, path: w.path[:0]}
 	w.mapping(o.Ref.Kind.index, o.Body, live.Body)
 	if len(w.fixed) > 0 {
 		slices.SortFunc(w.fixed, func(a, b Unfixable) int { return strings.Compare(a.Path, b.Path) })
@@ -383,7 +448,18 @@ func (c *comparer) update(o *Object, live *LiveObject) {
 }
 
 func (c *comparer) unfixable(o *Object, path string, declared, live any, reason string) {
-	c.result.Unfixable = append(c.result.Unfixable, Unfixable{Ref: o.Ref, Path: path, Declared: declared, Live: live, Reason: reason})
+	c.result.Unfixable = append(c.result.Unfixable, Unfixable{
+		Ref: o.Ref, Path: path, Declared: declared, Live: live, Reason: reason, Pos: o.placeOf(path),
+	})
+}
+
+// placeOf returns where the field at a path is declared; of a field that has no place of
+// its own, where the object is.
+func (o *Object) placeOf(path string) strictyaml.Pos {
+	if pos, ok := o.Places[path]; ok {
+		return pos
+	}
+	return o.Pos
 }
 
 func sortChanges(changes []FieldChange) {
@@ -395,6 +471,7 @@ type walk struct {
 	typ     string
 	system  bool
 	offline bool // what live doesn't have isn't known
+	engine  string
 	path    []string
 	changes []FieldChange
 	fixed   []Unfixable
@@ -408,7 +485,9 @@ func (w *walk) mapping(index map[string]*Field, declared, live map[string]any) {
 	for name, d := range declared {
 		f, l := pick(index, w.typ, name, d), live[name]
 		w.path = append(w.path, name)
-		if m, ok := d.(map[string]any); ok && f.divides() && !f.SystemFixed && len(m) > 0 {
+		if why := f.lacksEngine(w.engine); why != "" && !f.covers(w.typ, d, l) {
+			w.fixed = append(w.fixed, Unfixable{Path: joinPath(w.path), Declared: d, Live: f.project(w.typ, d, l), Reason: why})
+		} else if m, ok := d.(map[string]any); ok && f.divides() && !f.SystemFixed && len(m) > 0 {
 			below, _ := l.(map[string]any)
 			w.mapping(f.index, m, below)
 		} else if !f.covers(w.typ, d, l) {

@@ -74,7 +74,7 @@ func (d *Difference) checkFields(live *LiveObject) error {
 	typ := typeOf(d.Ref, live.Body)
 	moved, already := &MovedError{}, true
 	for _, c := range d.Fields {
-		names := splitPath(c.Path)
+		names := SplitPath(c.Path)
 		f, actual := d.Ref.Kind.fieldAt(typ, names), at(live.Body, names)
 		if f.covers(typ, c.After, actual) {
 			continue

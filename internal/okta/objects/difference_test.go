@@ -227,7 +227,7 @@ func TestParseRef(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	for _, names := range [][]string{{"a"}, {"a", "b"}, {"a.b", "c"}, {`a\`, "b"}, {`\.`, ""}} {
-		if got := splitPath(joinPath(names)); !cmp.Equal(got, names) {
+		if got := SplitPath(joinPath(names)); !cmp.Equal(got, names) {
 			t.Errorf("%q became %q", names, got)
 		}
 	}

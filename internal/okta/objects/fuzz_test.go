@@ -40,12 +40,12 @@ func FuzzObject(f *testing.F) {
 		if diff := cmp.Diff(o.Body, k.Normalize(o.Body, nil)); diff != "" {
 			t.Errorf("normalizing twice is not the same: %s", diff)
 		}
-		itself := &comparer{live: map[Ref]*LiveObject{}, order: map[Ref][]string{}}
+		itself := &comparer{live: map[Ref]*place{}, order: map[Ref][]string{}}
 		itself.update(o, &LiveObject{Ref: ref, Body: o.Body})
 		if len(itself.result.Differences)+len(itself.result.Unfixable) > 0 {
 			t.Errorf("not equal to itself:\n%s", lines(&itself.result))
 		}
-		c := &comparer{live: map[Ref]*LiveObject{}, order: map[Ref][]string{}}
+		c := &comparer{live: map[Ref]*place{}, order: map[Ref][]string{}}
 		c.update(o, live)
 		for i := range c.result.Differences {
 			d := &c.result.Differences[i]

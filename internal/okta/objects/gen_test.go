@@ -54,7 +54,7 @@ func (g *generator) mapping(fields []Field, label string) map[string]any {
 	m := map[string]any{}
 	for i := range fields {
 		f := &fields[i]
-		if f.ReadOnly || f.Secret || !f.fits(g.typ) || !f.Required && !g.chance(label+"."+f.Name+"?") {
+		if f.ReadOnly || f.Secret || f.Needs == classicEngine || !f.fits(g.typ) || !f.Required && !g.chance(label+"."+f.Name+"?") {
 			continue
 		}
 		if f.Nullable && !f.Required && rapid.IntRange(0, 9).Draw(g.t, "null") == 0 {

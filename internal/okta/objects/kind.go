@@ -36,6 +36,9 @@ type Kind struct {
 	// BuiltIn are the names of the objects that Okta makes in every org and that the
 	// list doesn't have; they can be referred to.
 	BuiltIn []string
+	// Own are names of objects on the list that Okta made. Of a kind with a Parent, it is
+	// so below a parent that Okta made.
+	Own []string
 	// Fields are the fields that a manifest may have, and those that it may not have
 	// and why not.
 	Fields []Field
@@ -48,6 +51,9 @@ type Kind struct {
 	keyPath []string
 	index   map[string]*Field
 	names   bool // a field refers to objects
+	named   bool // a field of some kind refers to objects of this one
+	unique  bool // a field is Unique
+	ignored map[string]bool
 }
 
 // API is how the objects of a kind are read and written.
@@ -65,8 +71,6 @@ type API struct {
 	// Write is the method that changes an object: PUT replaces it, POST replaces
 	// what is sent.
 	Write string
-	// WritePath is the path that a setting is written to, where it isn't Collection.
-	WritePath string
 	// Lifecycle is set if the status is changed by lifecycle/activate and
 	// lifecycle/deactivate.
 	Lifecycle bool
@@ -138,8 +142,13 @@ type Field struct {
 	// its absence for a change.
 	Echo bool
 	// Immutable fields can only be set when the object is created. SystemFixed ones
-	// can't be changed on an object that Okta made.
+	// can't be changed on an object that Okta made, where the value is always SystemValue
+	// if that isn't nil.
 	Immutable, SystemFixed bool
+	SystemValue            any
+	// Unique is set for a Text beside the key of which no two objects of the kind may have
+	// the same.
+	Unique bool
 	// Actions are the calls that change the field, for one that no body can change.
 	Actions []Action
 	// Refers is the name of the kind whose object's id the API has here, and whose
@@ -195,11 +204,15 @@ type Oddities struct {
 	// Lacks, where not nil, returns what a new object lacks beside required fields; empty
 	// if it is complete.
 	Lacks func(body map[string]any) string
+	// Doubt, where not nil, returns what is hardly meant of an object that Okta didn't
+	// make; empty if there is nothing. created is set if the body is all of it.
+	Doubt func(body map[string]any, created bool) string
 	// Send, where not nil, is applied to a body right before it is sent. raw is what
 	// was read, or nil for a new object.
 	Send func(ref Ref, raw, body map[string]any)
 	// Origin, where not nil, returns whether Okta made an object, and whether it is of
-	// this kind at all. Without it, the field "system" says the former.
+	// this kind at all. Without it, the field "system" says the former. Of the fields
+	// that can't be declared, it may look at those that are never Ignored.
 	Origin func(raw map[string]any) (system, ours bool)
 }
 

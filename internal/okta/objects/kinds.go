@@ -30,16 +30,61 @@ var all = []*Kind{
 // byName has the kinds by their names.
 var byName = map[string]*Kind{}
 
+// fieldNames has the names of all fields, so that they need not be made for each object.
+var fieldNames = map[string]string{}
+
 func init() {
 	for i, k := range all {
 		k.order = i
 		k.Fields = append(k.Fields, decided...)
-		k.keyPath = splitPath(k.Key)
+		k.keyPath = SplitPath(k.Key)
 		k.index = indexOf(k.Fields)
+		k.unique = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.Unique })
 		k.names = slices.ContainsFunc(k.Fields, func(f Field) bool { return f.names })
+		k.ignored = ignored(k.index)
 		byName[k.Name] = k
 	}
+	for _, k := range all {
+		markNamed(k.Fields)
+	}
 }
+
+// markNamed sets named of the kinds that fields refer to.
+func markNamed(fields []Field) {
+	for i := range fields {
+		f := &fields[i]
+		if k := byName[f.Refers]; k != nil {
+			k.named = true
+		}
+		markNamed(f.Fields)
+		if f.Elem != nil {
+			markNamed([]Field{*f.Elem})
+		}
+	}
+}
+
+// identifying are the read-only fields that tell what an object is.
+var identifying = []string{"id", "type", "system", "priority"}
+
+// ignored returns the names of the fields that comparing doesn't look at.
+func ignored(index map[string]*Field) map[string]bool {
+	names := map[string]bool{}
+	for name, f := range index {
+		decided := !slices.Contains(identifying, name)
+		for ; f != nil; f = f.next {
+			decided = decided && f.ReadOnly && !f.Echo
+		}
+		if decided {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// Ignored reports whether a field of an object as the API returns it plays no part in
+// comparing: without it, Ident, KeyOf, Undeclarable and Decode return the same. Such
+// fields, links above all, are most of what an answer consists of.
+func (k *Kind) Ignored(field string) bool { return k.ignored[field] }
 
 // indexOf returns the fields by their names, and prepares those below them. Fields of
 // one name are linked in their order.
@@ -48,6 +93,7 @@ func indexOf(fields []Field) map[string]*Field {
 	for i := len(fields) - 1; i >= 0; i-- {
 		f := &fields[i]
 		f.prepare()
+		fieldNames[f.Name] = f.Name
 		f.next = index[f.Name]
 		index[f.Name] = f
 	}

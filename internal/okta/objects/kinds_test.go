@@ -82,6 +82,9 @@ func checkField(t *testing.T, place int, f *Field, name string) {
 			t.Errorf("%s: refers to %s, which isn't written before", name, f.Refers)
 		}
 	}
+	if f.Unique && (f.Type != Text || strings.Contains(name, ".") || len(f.Types) > 0) {
+		t.Errorf("%s: only a text at the top is looked at", name)
+	}
 	if words := slices.Sorted(slices.Values(f.Enum)); len(slices.Compact(words)) != len(f.Enum) || len(f.Enum) > 0 && f.Type != Text {
 		t.Errorf("%s: a word twice, or words of what is no text", name)
 	}
@@ -152,6 +155,7 @@ func TestOrigins(t *testing.T) {
 		{"https://Portal.Acme.example/", "https://portal.acme.example", ""},
 		{"HTTP://localhost:8080", "http://localhost:8080", ""},
 		{"capacitor://App/Path", "capacitor://app/Path", ""},
+		{"https://ada:secret@x.example", "https://ada:secret@x.example", "must not hold a user name or password"},
 		{"portal", "portal", "must be an address such as https://portal.example.com"},
 	} {
 		b := map[string]any{"origin": test.origin}

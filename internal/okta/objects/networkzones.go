@@ -11,6 +11,7 @@ var networkZones = &Kind{
 	Name: "networkZones", Title: "network zone",
 	Doc: "Network zones: addresses, places or networks that policies name, or that are blocked.",
 	Key: "name",
+	Own: []string{"BlockedIpZone", "DefaultEnhancedDynamicZone", exemptZone, "LegacyIpZone"},
 	Fields: []Field{
 		{Name: "name", Required: true, Max: new(128), Doc: "The zone's name."},
 		{
@@ -123,31 +124,39 @@ func normalAddress(m map[string]any) {
 	if !ok {
 		return
 	}
-	s = strings.TrimSpace(s)
+	var buffer [96]byte // which two addresses fit into: most are as they are to be
+	if normal, alone := appendAddress(buffer[:0], strings.TrimSpace(s)); string(normal) != s {
+		m["value"] = string(normal)
+		if alone {
+			m["type"] = "RANGE"
+		}
+	}
+}
+
+// appendAddress appends the normal form of a CIDR, a range or an address to b, and reports
+// whether it is an address alone.
+func appendAddress(b []byte, s string) (_ []byte, alone bool) {
 	if ip, bits, ok := strings.Cut(s, "/"); ok {
-		m["value"] = normalIP(ip) + "/" + bits
-		return
+		return append(append(appendIP(b, ip), '/'), bits...), false
 	}
 	first, last, ok := strings.Cut(s, "-")
 	if !ok {
 		last = first
-		if _, err := netip.ParseAddr(first); err == nil {
-			m["type"] = "RANGE"
-		}
+		_, err := netip.ParseAddr(first)
+		alone = err == nil
 	}
-	m["value"] = normalIP(first) + "-" + normalIP(last)
+	return appendIP(append(appendIP(b, first), '-'), last), alone
 }
 
-// normalIP returns an address in its one form, and what is none as it is.
-func normalIP(s string) string {
+// appendIP appends an address in its one form to b, and what is none as it is.
+func appendIP(b []byte, s string) []byte {
 	s = strings.TrimSpace(s)
 	if a, err := netip.ParseAddr(s); err == nil {
-		return a.String()
+		return a.AppendTo(b)
 	}
-	return s
+	return append(b, s...)
 }
 
-// checkZone returns what is wrong with the addresses of a zone.
 // zoneLacks returns what a new zone must have one of.
 func zoneLacks(body map[string]any) string {
 	of := map[string][]string{
@@ -170,6 +179,7 @@ func zoneLacks(body map[string]any) string {
 	return strings.Join(of[typ], " or ")
 }
 
+// checkZone returns what is wrong with the addresses of a zone.
 func checkZone(_ string, body map[string]any) map[string]string {
 	wrong := map[string]string{}
 	for _, name := range []string{"gateways", "proxies"} {

@@ -38,15 +38,9 @@ func (n *normalizer) mapping(index map[string]*Field, m map[string]any) {
 			delete(m, name)
 			continue
 		}
-		switch v.(type) {
-		case bool, float64:
-			continue // as most are, and a map is slow to write to
-		case string:
-			if f == nil || f.Refers == "" {
-				continue
-			}
+		if v, other := n.value(f, v); other {
+			m[name] = v
 		}
-		m[name] = n.value(f, v)
 	}
 }
 
@@ -67,48 +61,70 @@ func holds(v any) bool {
 	return false
 }
 
-func (n *normalizer) value(f *Field, v any) any {
-	switch v := v.(type) {
+// value returns the normal form of a value, and whether it is another one than v, which
+// is not the case if v was changed in place: most values are as they are to be, and a map
+// is slow to write to.
+func (n *normalizer) value(f *Field, v any) (normal any, other bool) {
+	switch x := v.(type) {
 	case nil:
-		if f != nil {
-			return f.empty()
+		if f == nil {
+			return nil, false
 		}
-		return nil
+		empty := f.empty()
+		return empty, empty != nil
+	case bool, float64:
 	case string:
-		if f != nil && f.Refers != "" && n.name != nil && !slices.Contains(f.Words, v) {
-			return n.name(f.Refers, v)
+		if f != nil && f.Refers != "" && n.name != nil && !slices.Contains(f.Words, x) {
+			return n.name(f.Refers, x), true
 		}
-		return v
 	case map[string]any:
 		if f == nil {
-			n.mapping(nil, v)
+			n.mapping(nil, x)
 		} else {
-			n.mapping(f.index, v)
+			n.mapping(f.index, x)
 		}
-		return v
 	case []any:
-		return n.list(f, v)
+		if list := n.list(f, x); len(list) != len(x) {
+			return list, true
+		}
+	default:
+		return number(x), true
 	}
-	return number(v)
+	return v, false
 }
 
-func (n *normalizer) list(f *Field, list []any) any {
+func (n *normalizer) list(f *Field, list []any) []any {
 	var elem *Field
 	if f != nil {
 		elem = f.Elem
 	}
 	for i, e := range list {
-		list[i] = n.value(elem, e)
+		if e, other := n.value(elem, e); other {
+			list[i] = e
+		}
 	}
 	if f == nil || !f.Set || len(list) < 2 {
 		return list
 	}
 	order := func(a, b any) int { return compareValues(a, b, f.By) }
+	if ascending(list, order) {
+		return list
+	}
 	slices.SortFunc(list, order)
 	if elem.hides {
 		return list // what looks the same need not be
 	}
 	return slices.CompactFunc(list, func(a, b any) bool { return order(a, b) == 0 })
+}
+
+// ascending reports whether each element of a list comes after the one before it.
+func ascending(list []any, order func(a, b any) int) bool {
+	for i := 1; i < len(list); i++ {
+		if order(list[i-1], list[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // KeyOf returns the value of the kind's key in a body, which need not be in normal form;

@@ -92,6 +92,9 @@ type Object struct {
 	Absent bool
 	// System means that Okta made the object.
 	System bool
+	// Variable means that the key has variables: only an entry that writes it the same
+	// way is about this object.
+	Variable bool
 	// Pos is where the object is declared; the last place where several are laid over
 	// each other. Places are those of its values by their paths.
 	Pos    strictyaml.Pos
@@ -195,6 +198,8 @@ type Unfixable struct {
 	Path           string
 	Declared, Live any
 	Reason         string
+	// Pos is where that is declared.
+	Pos strictyaml.Pos
 }
 
 // Comparison is what is different in one org.

@@ -373,6 +373,41 @@ func TestCompareEngine(t *testing.T) {
 	}
 }
 
+// A field of another engine is nothing that can be written, unless the org has it so.
+func TestCompareEngineOfFields(t *testing.T) {
+	const policy = `policies {"type":"PASSWORD","name":"P"`
+	d := declare(t, `policies {"type":"OKTA_SIGN_ON","name":"P"}`,
+		`policyRules {"policy":"P","policyType":"OKTA_SIGN_ON","name":"New","conditions":{"identityProvider":{"provider":"OKTA"}},"actions":{"signon":{"access":"ALLOW"}}}`,
+		policy+`,"settings":{"password":{"complexity":{"minLength":9,"maxConsecutiveCharacters":3}}}}`,
+		`policies {"type":"MFA_ENROLL","name":"P","settings":{"factors":{"okta_otp":{"enroll":{"self":"OPTIONAL"}}}}}`)
+	all := []string{`policies {"type":"OKTA_SIGN_ON","name":"P"}`, policy + `,"settings":{"password":{"complexity":{"minLength":9}}}}`, `policies {"type":"MFA_ENROLL","name":"P"}`}
+	for engine, want := range map[string]string{
+		"idx": `create-object policyRules P/New
+  actions.signon.access: not there -> "ALLOW"
+  conditions.identityProvider.provider: not there -> "OKTA"
+  name: not there -> "New"
+update-object policies P
+  settings.password.complexity.maxConsecutiveCharacters: not there -> 3
+unfixable policies P settings.factors: it needs the Classic Engine, and the org has the Identity Engine
+`,
+		"v1": `update-object policies P
+  settings.factors.okta_otp.enroll.self: not there -> "OPTIONAL"
+unfixable policyRules P/New : it isn't in the org, and can't be created with conditions.identityProvider: it needs the Identity Engine, and the org has the Classic Engine
+unfixable policies P settings.password.complexity.maxConsecutiveCharacters: it needs the Identity Engine, and the org has the Classic Engine
+`,
+	} {
+		l := live(t, all...)
+		l.Engine = engine
+		c, err := Compare(d, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, lines(c)); diff != "" {
+			t.Errorf("%s: %s", engine, diff)
+		}
+	}
+}
+
 func TestCompareCounts(t *testing.T) {
 	c, err := Compare(declare(t, offices, `groups {"profile":{"name":"Staff","description":"new"}}`),
 		live(t, legacyZone, offices, everyone, staff, insight))

@@ -35,11 +35,6 @@ func (r Ref) String() string {
 // sorted returns the objects in the order in which they are written: by kind; ordered
 // ones by type and in their order, each followed by its children; others by name.
 func sorted(objects []*Object) []*Object {
-	type entry struct {
-		o *Object
-		// place is that of the object or of its parent; 0 if the name decides.
-		place int
-	}
 	places := map[Ref]int{}
 	entries := make([]entry, len(objects))
 	for i, o := range objects {
@@ -49,25 +44,50 @@ func sorted(objects []*Object) []*Object {
 	}
 	for i, o := range objects {
 		root := o.Ref.root()
-		if root.Kind.Ordered && places[root] == 0 {
-			places[root] = len(objects) + i + 1
+		entries[i] = entry{o: o, kind: root.Kind.order, child: o.Ref.Kind.order}
+		if root.Kind.Ordered {
+			if places[root] == 0 {
+				places[root] = len(objects) + i + 1
+			}
+			entries[i].place = places[root]
 		}
-		entries[i] = entry{o, places[root]}
 	}
-	slices.SortStableFunc(entries, func(a, b entry) int {
-		x, y := a.o.Ref, b.o.Ref
-		byKind := cmp.Or(cmp.Compare(x.root().Kind.order, y.root().Kind.order), strings.Compare(x.Type, y.Type),
-			cmp.Compare(a.place, b.place), cmp.Compare(x.Kind.order, y.Kind.order))
-		if byKind != 0 || x.Kind.Ordered {
-			return byKind
-		}
-		return strings.Compare(x.Name, y.Name)
-	})
+	if slices.IsSortedFunc(entries, entry.compare) { // as they are but in reviews
+		return objects
+	}
+	slices.SortStableFunc(entries, entry.compare)
 	list := make([]*Object, len(entries))
 	for i, e := range entries {
 		list[i] = e.o
 	}
 	return list
+}
+
+// entry is what is known of an object that is sorted.
+type entry struct {
+	o *Object
+	// kind is the place of the kind among all kinds, of an object that has a parent that
+	// of the parent's kind; child is that of the object's own.
+	kind, child int
+	// place is that of the object or of its parent; 0 if the name decides.
+	place int
+}
+
+func (e entry) compare(other entry) int {
+	x, y := &e.o.Ref, &other.o.Ref
+	switch {
+	case e.kind != other.kind:
+		return cmp.Compare(e.kind, other.kind)
+	case x.Type != y.Type:
+		return strings.Compare(x.Type, y.Type)
+	case e.place != other.place:
+		return cmp.Compare(e.place, other.place)
+	case e.child != other.child:
+		return cmp.Compare(e.child, other.child)
+	case x.Kind.Ordered:
+		return 0
+	}
+	return strings.Compare(x.Name, y.Name)
 }
 
 // reorder adds the difference between the order of a group and the declared one.
@@ -96,7 +116,7 @@ func (c *comparer) reorder(group Ref) {
 	}
 	d := Difference{Op: Reorder, Ref: group, Pos: first.Pos, Fields: []FieldChange{{Path: "order", Before: list(actual), After: list(wanted)}}}
 	if group.Kind.Parent != nil {
-		if p := c.live[first.Ref.root()]; p != nil {
+		if p := c.liveAt(first.Ref.root()); p != nil {
 			d.ParentID = p.ID
 		}
 	}

@@ -24,7 +24,7 @@ func (d *Difference) Overlay(raw map[string]any, id func(kind, name string) (str
 		if d.Op == Reorder {
 			break
 		}
-		if err := o.set(d.Ref.Kind, body, splitPath(c.Path), c.After); err != nil {
+		if err := o.set(d.Ref.Kind, body, SplitPath(c.Path), c.After); err != nil {
 			return nil, err
 		}
 	}

@@ -20,8 +20,8 @@ func joinPath(names []string) string {
 	return b.String()
 }
 
-// splitPath is the opposite of joinPath.
-func splitPath(path string) []string {
+// SplitPath returns the names of the keys of a path, as [FieldChange] has it.
+func SplitPath(path string) []string {
 	if !strings.Contains(path, `\`) {
 		return strings.Split(path, ".")
 	}
@@ -57,7 +57,7 @@ func at(body map[string]any, names []string) any {
 
 // FieldAt returns the field at a path, of objects of this type; nil if the table doesn't
 // know it. If typ is empty, it is one that any type has there.
-func (k *Kind) FieldAt(typ, path string) *Field { return k.fieldAt(typ, splitPath(path)) }
+func (k *Kind) FieldAt(typ, path string) *Field { return k.fieldAt(typ, SplitPath(path)) }
 
 func (k *Kind) fieldAt(typ string, names []string) *Field {
 	return fieldBelow(k.index, typ, names)

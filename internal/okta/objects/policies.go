@@ -16,6 +16,7 @@ var policies = &Kind{
 	Typed:   true,
 	Types:   []string{signOn, password, mfaEnroll},
 	Ordered: true,
+	Own:     []string{"Default Policy"},
 	Fields: []Field{
 		{
 			Name: "type", Required: true, Immutable: true, Enum: []string{mfaEnroll, signOn, password},
@@ -23,7 +24,7 @@ var policies = &Kind{
 		},
 		{Name: "name", Required: true, Doc: "The policy's name."},
 		{Name: "description", Nullable: true, Empty: "", Doc: "What the policy is for."},
-		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, Doc: lifecycle.Doc},
+		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, SystemValue: "ACTIVE", Doc: lifecycle.Doc},
 		{
 			Name: "conditions", Type: Mapping, Doc: "Whom the policy is for.",
 			Fields: []Field{
@@ -51,6 +52,7 @@ var policies = &Kind{
 		madeByOkta(true),
 		kept("priority", "The policy's place among the others.", "the order of the policies in the manifest decides"),
 	},
+	Oddities: Oddities{Doubt: forNoGroup},
 	API: API{
 		Collection:     "/api/v1/policies",
 		Query:          "type={type}",
@@ -61,6 +63,15 @@ var policies = &Kind{
 		Scope:          "okta.policies",
 		Events:         []string{"policy.lifecycle."},
 	},
+}
+
+// forNoGroup says of a policy that it names no group.
+func forNoGroup(body map[string]any, created bool) string {
+	groups, declared := at(body, []string{"conditions", "people", "groups", "include"}).([]any)
+	if len(groups) > 0 || !declared && !created {
+		return ""
+	}
+	return "names no group in conditions.people.groups.include: Okta refuses such a policy, or has it hold for Everyone"
 }
 
 // passwordSettings are the settings of a policy for passwords.
@@ -117,10 +128,10 @@ var passwordComplexity = Field{
 			}},
 		},
 		{
-			Name: "maxConsecutiveCharacters", Type: Integer, Min: new(1), Max: new(72), Nullable: true, Needs: "Identity Engine",
+			Name: "maxConsecutiveCharacters", Type: Integer, Min: new(1), Max: new(72), Nullable: true, Needs: identityEngine,
 			Doc: "How often one character may be repeated.",
 		},
-		{Name: "oelStatement", Nullable: true, Empty: "", Needs: "Identity Engine", Doc: "An expression that blocks words."},
+		{Name: "oelStatement", Nullable: true, Empty: "", Needs: identityEngine, Doc: "An expression that blocks words."},
 	},
 }
 
@@ -160,7 +171,7 @@ var enrollmentSettings = Field{
 	Fields: []Field{
 		{Name: "type", Enum: []string{"AUTHENTICATORS", "FACTORS"}, Doc: "Authenticators (Identity Engine) or factors (Classic Engine)."},
 		{
-			Name: "authenticators", Type: List, Set: true, By: []string{"key"}, Needs: "Identity Engine",
+			Name: "authenticators", Type: List, Set: true, By: []string{"key"}, Needs: identityEngine,
 			Doc: "The authenticators, each by its key.",
 			Elem: &Field{Type: Mapping, Doc: "One authenticator.", Fields: []Field{
 				{Name: "key", Required: true, Enum: authenticatorKeys, Open: true, Doc: "Which authenticator it is."},
@@ -180,7 +191,7 @@ var enrollmentSettings = Field{
 			}},
 		},
 		{
-			Name: "factors", Type: Mapping, Needs: "Classic Engine", Doc: "The factors, each by its name.",
+			Name: "factors", Type: Mapping, Needs: classicEngine, Doc: "The factors, each by its name.",
 			Fields: factorFields(),
 		},
 	},

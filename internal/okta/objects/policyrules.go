@@ -9,10 +9,11 @@ var policyRules = &Kind{
 	Parent:  policies,
 	Ordered: true,
 	Key:     "name",
+	Own:     []string{"Default Rule"},
 	Fields: []Field{
 		{Name: "name", Required: true, Doc: "The rule's name."},
 		{Name: "type", Enum: []string{mfaEnroll, password, ruleTypes[signOn]}, Immutable: true, Doc: "The rule's type; follows from the policy, and may be left out."},
-		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, Doc: lifecycle.Doc},
+		{Name: "status", Enum: lifecycle.Enum, SystemFixed: true, SystemValue: "ACTIVE", Doc: lifecycle.Doc},
 		{
 			Name: "conditions", Type: Mapping, SystemFixed: true, Doc: "When the rule fits.",
 			Fields: []Field{
@@ -35,7 +36,7 @@ var policyRules = &Kind{
 					Fields: []Field{{Name: "authType", Enum: []string{"ANY", "LDAP_INTERFACE", "RADIUS"}, Doc: "Through what the user comes in."}},
 				},
 				{
-					Name: "identityProvider", Type: Mapping, Nullable: true, Types: []string{signOn}, Needs: "Identity Engine",
+					Name: "identityProvider", Type: Mapping, Nullable: true, Types: []string{signOn}, Needs: identityEngine,
 					Doc: "Which identity provider the user comes from.",
 					Fields: []Field{
 						{Name: "provider", Enum: []string{"ANY", "OKTA", "SPECIFIC_IDP"}, Doc: "Any, Okta itself, or certain ones."},
@@ -117,7 +118,7 @@ var signOnAction = Field{
 		{Name: "factorLifetime", Type: Integer, Min: new(0), Doc: "For how many minutes the second factor holds, if factorPromptMode is SESSION."},
 		{Name: "rememberDeviceByDefault", Type: Boolean, Doc: "Whether the device is remembered unless the user says no."},
 		{
-			Name: "primaryFactor", Enum: []string{"PASSWORD_IDP", "PASSWORD_IDP_ANY_FACTOR"}, Needs: "Identity Engine",
+			Name: "primaryFactor", Enum: []string{"PASSWORD_IDP", "PASSWORD_IDP_ANY_FACTOR"}, Needs: identityEngine,
 			Doc: "Whether the first factor must be the password, or may be any that the app allows.",
 		},
 		{
@@ -141,9 +142,9 @@ func access(name, doc string, more ...Field) Field {
 
 // resetAction is whether and how users reset their passwords.
 var resetAction = access("selfServicePasswordReset", "Whether users may reset a forgotten password.",
-	Field{Name: "type", Enum: []string{"selfServicePasswordReset"}, Needs: "Identity Engine", Doc: "Always selfServicePasswordReset."},
+	Field{Name: "type", Enum: []string{"selfServicePasswordReset"}, Needs: identityEngine, Doc: "Always selfServicePasswordReset."},
 	Field{
-		Name: "requirement", Type: Mapping, Needs: "Identity Engine", Doc: "What users prove their identity with.",
+		Name: "requirement", Type: Mapping, Needs: identityEngine, Doc: "What users prove their identity with.",
 		Fields: []Field{
 			{Name: "accessControl", Enum: []string{"AUTH_POLICY", "LEGACY"}, Doc: "Whether the Okta account management policy decides, or this rule."},
 			{

@@ -41,6 +41,8 @@ func (m *made) create(t *rapid.T, d *Difference) {
 	if k.Typed || k.Parent != nil {
 		raw["priority"] = float64(m.next)
 		raw["system"] = false
+	}
+	if k.Typed || k.Parent != nil || k == groupRules {
 		if c, ok := raw["conditions"].(map[string]any); ok {
 			p, _ := c["people"].(map[string]any)
 			if p != nil {

@@ -10,7 +10,7 @@ func ReadsOf(all []*Object) Reads {
 		r.object(o.Ref)
 		if !o.Absent {
 			r.status(o.Ref, o.Body["status"])
-			eachReference(o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
+			eachReference(o.Ref.Kind.Fields, o.Ref.Kind.index, typeOf(o.Ref, o.Body), o.Body, r.reference)
 		}
 	}
 	return r.reads()
@@ -88,7 +88,7 @@ func (r Reads) With(more Reads) Reads {
 	return reads
 }
 
-// Has reports whether r has all that more has.
+// Has reports whether r has all lists that more has.
 func (r Reads) Has(more Reads) bool {
 	for _, k := range more.Kinds {
 		if !slices.Contains(r.Kinds, k) {
@@ -123,7 +123,7 @@ func (k *Kind) Undeclarable(raw map[string]any) map[string]string {
 			at := append(slices.Clone(path), name)
 			below, mapping := v.(map[string]any)
 			switch {
-			case f.ReadOnly && f.Echo && f.Why != byOkta && holdsText(v):
+			case f.ReadOnly && f.Echo && f.Why != byOkta && holds(v):
 				if all == nil {
 					all = map[string]string{}
 				}
@@ -135,23 +135,6 @@ func (k *Kind) Undeclarable(raw map[string]any) map[string]string {
 	}
 	walk(k.index, raw, nil)
 	return all
-}
-
-// holdsText reports whether there is a text in a value that isn't empty.
-func holdsText(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return v != ""
-	case []any:
-		return slices.ContainsFunc(v, holdsText)
-	case map[string]any:
-		for _, e := range v {
-			if holdsText(e) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // refers adds the kinds that fields refer to.
@@ -233,9 +216,13 @@ func (r *reader) reads() Reads {
 
 // eachReference calls visit for each reference below m, with the kind and the name. For
 // a field that names nothing the name is empty.
-func eachReference(index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
-	for name, v := range m {
-		if f := pick(index, typ, name, v); f != nil && f.names {
+func eachReference(fields []Field, index map[string]*Field, typ string, m map[string]any, visit func(kind, name string)) {
+	for i := range fields {
+		f := &fields[i]
+		if !f.names {
+			continue
+		}
+		if v, there := m[f.Name]; there && pick(index, typ, f.Name, v) == f {
 			f.eachReference(typ, v, visit)
 		}
 	}
@@ -244,7 +231,7 @@ func eachReference(index map[string]*Field, typ string, m map[string]any, visit 
 func (f *Field) eachReference(typ string, v any, visit func(kind, name string)) {
 	switch v := v.(type) {
 	case map[string]any:
-		eachReference(f.index, typ, v, visit)
+		eachReference(f.Fields, f.index, typ, v, visit)
 		return
 	case []any:
 		if f.Elem == nil {

@@ -5,7 +5,7 @@ package objects
 func (o *Object) Seen(differ []FieldChange) map[string]any {
 	body := cloneMapping(o.Body)
 	for _, c := range differ {
-		put(body, splitPath(c.Path), c.Before)
+		put(body, SplitPath(c.Path), c.Before)
 	}
 	return body
 }

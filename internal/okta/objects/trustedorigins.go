@@ -11,7 +11,7 @@ var trustedOrigins = &Kind{
 	Doc: "Web sites that may call the org from a browser, be redirected to, or embed it.",
 	Key: "origin",
 	Fields: []Field{
-		{Name: "name", Required: true, Max: new(255), Doc: "The origin's name, unique in the org."},
+		{Name: "name", Required: true, Unique: true, Max: new(255), Doc: "The origin's name, unique in the org."},
 		{Name: "origin", Required: true, Max: new(255), Doc: "The address, such as https://portal.example.com."},
 		{
 			Name: "scopes", Type: List, Required: true, Set: true, By: []string{"type"}, Max: new(3),
@@ -29,7 +29,9 @@ var trustedOrigins = &Kind{
 	Oddities: Oddities{
 		Normalize: func(body map[string]any) {
 			if s, ok := body["origin"].(string); ok {
-				body["origin"] = normalOrigin(s)
+				if normal := normalOrigin(s); normal != s {
+					body["origin"] = normal
+				}
 			}
 		},
 		Key: normalOrigin,
@@ -38,8 +40,11 @@ var trustedOrigins = &Kind{
 			if !ok {
 				return nil
 			}
-			if u, err := url.Parse(s); err != nil || u.Scheme == "" || u.Host == "" {
+			switch u, err := url.Parse(s); {
+			case err != nil, u.Scheme == "", u.Host == "":
 				return map[string]string{"origin": "must be an address such as https://portal.example.com"}
+			case u.User != nil:
+				return map[string]string{"origin": "must not hold a user name or password"}
 			}
 			return nil
 		},
@@ -63,9 +68,9 @@ func normalOrigin(s string) string {
 	if !ok {
 		return s
 	}
-	host, path, more := strings.Cut(rest, "/")
-	if more {
-		path = "/" + path
+	host, _, _ := strings.Cut(rest, "/")
+	if strings.ToLower(scheme) == scheme && strings.ToLower(host) == host { // as most are
+		return s
 	}
-	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + path
+	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + rest[len(host):]
 }

@@ -69,6 +69,9 @@ func typeOf(ref Ref, body map[string]any) string {
 // covers reports whether live has all that declared says. Fields that declared doesn't
 // mention aren't looked at.
 func (f *Field) covers(typ string, declared, live any) bool {
+	if d, ok := declared.(string); ok && d == live { // as most are
+		return true
+	}
 	if f.isEmpty(declared) && f.isEmpty(live) {
 		return true
 	}

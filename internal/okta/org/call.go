@@ -44,7 +44,10 @@ func (p place) object(id string) place {
 
 // url returns the URL of the place at an org.
 func (p place) url(home *url.URL) *url.URL {
-	path := strings.NewReplacer("{parent}", url.PathEscape(p.parent), "{id}", url.PathEscape(p.id)).Replace(p.path)
+	path := p.path
+	if strings.Contains(path, "{") {
+		path = strings.NewReplacer("{parent}", url.PathEscape(p.parent), "{id}", url.PathEscape(p.id)).Replace(path)
+	}
 	u := home.JoinPath(path)
 	u.RawQuery = p.query
 	return u

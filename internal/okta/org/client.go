@@ -69,8 +69,8 @@ type Options struct {
 	// Steps remembers what a change leaves undone if the process ends in the middle
 	// of it; nil remembers nothing.
 	Steps Steps
-	// Logger and Observer see each attempt and, the logger, each retry; nil
-	// discards that.
+	// Logger and Observer see each attempt, those at tokens included, and, the logger,
+	// each retry; nil discards that.
 	Logger   *slog.Logger
 	Observer rest.Observer
 }
@@ -246,6 +246,21 @@ func (s *site) credentials(ctx context.Context, target objects.Target, scopes []
 	return func(base http.RoundTripper) http.RoundTripper { return client.Transport(base, s.home, scopes...) }, nil
 }
 
+// prepare has signed what a token call for a declared service app needs, while the org
+// is asked who it is. What goes wrong here does so again when the token is asked for.
+func (s *site) prepare(target objects.Target, kinds []*objects.Kind) {
+	if target.ClientID == "" || len(kinds) == 0 {
+		return
+	}
+	got, err := s.opts.Credentials(target)
+	if err != nil || got.ClientID == "" {
+		return
+	}
+	if client, err := s.app(got); err == nil {
+		client.Prepare(scopes(kinds, ".read")...)
+	}
+}
+
 // app returns the client of the service app, the same as long as the app is the same.
 func (s *site) app(got Credentials) (*auth.Client, error) {
 	s.mu.Lock()
@@ -258,7 +273,7 @@ func (s *site) app(got Credentials) (*auth.Client, error) {
 	client, err := auth.New(auth.Options{
 		OrgURL: s.home, ClientID: got.ClientID, KeyID: got.KeyID, Key: got.Key, DPoP: got.DPoP,
 		Keys: auth.Keys{OrgURL: keys.URL, ClientID: keys.ClientID, KeyID: keys.KeyID, DPoP: keys.DPoP},
-		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log,
+		HTTP: s.wire, Timeout: s.opts.Timeout, Passing: passes, Logger: s.log, Observer: s.opts.Observer,
 	})
 	if err != nil {
 		return nil, err

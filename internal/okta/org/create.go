@@ -22,18 +22,7 @@ func (c *change) create(ctx context.Context) (note string, err error) {
 	}
 	on := c.wantedActions()
 	remember := c.kind.API.BornInactive && len(on) > 0 && on[0].After == active
-	if remember {
-		if err := c.begin(); err != nil {
-			return "", err
-		}
-	}
-	if err := c.post(ctx); err != nil {
-		var uncertain *rest.UncertainError
-		if remember && !errors.As(err, &uncertain) {
-			if failed := c.end(); failed != nil {
-				return "", fmt.Errorf("%w; %w", err, failed)
-			}
-		}
+	if err := c.post(ctx, remember); err != nil {
 		return "", err
 	}
 	c.made[c.d.Ref] = c.id
@@ -111,8 +100,10 @@ func (c *change) find(ctx context.Context) (raw, error) {
 }
 
 // post sends the new object, if there is none with its key. It is sent once: where it
-// is not known what came of that, the list tells.
-func (c *change) post(ctx context.Context) error {
+// is not known what came of that, the list tells. If remember is set, Steps knows of it
+// before: not of one that is there, which an earlier process may have left INACTIVE.
+func (c *change) post(ctx context.Context, remember bool) error {
+	begun := false
 	p := c.list()
 	if i := c.field(status); i != nil && i.After == inactive {
 		p.query = c.kind.API.CreateInactive
@@ -127,7 +118,12 @@ func (c *change) post(ctx context.Context) error {
 			if o != nil {
 				return nil, c.exists(ctx, o)
 			}
-			return c.overlay(ctx, nil)
+			body, err := c.overlay(ctx, nil)
+			if err == nil && remember {
+				err = c.begin()
+				begun = err == nil
+			}
+			return body, err
 		},
 		read: func(a *rest.Answer) (err error) {
 			o, err := rest.Decode[raw](a)
@@ -142,6 +138,10 @@ func (c *change) post(ctx context.Context) error {
 		return c.recover(ctx, err)
 	case err == nil && c.id == "":
 		return objects.ErrAlready
+	case err != nil && begun:
+		if failed := c.end(); failed != nil {
+			return fmt.Errorf("%w; %w", err, failed)
+		}
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"reconciler/internal/okta/objects"
@@ -91,15 +92,31 @@ func (e *Editor) write(ctx context.Context, d *objects.Difference, maySend MaySe
 	c := e.change(d, maySend)
 	switch d.Op {
 	case objects.Create:
-		return c.create(ctx)
+		note, err = c.create(ctx)
 	case objects.Update:
-		return c.update(ctx)
+		note, err = c.update(ctx)
 	case objects.Delete:
 		return c.remove(ctx)
 	case objects.Reorder:
 		return "", c.reorder(ctx)
+	default:
+		return "", fmt.Errorf("no such change: %q", d.Op)
 	}
-	return "", fmt.Errorf("no such change: %q", d.Op)
+	return note, c.wantsFeature(err)
+}
+
+// wantsFeature says of an error by which Okta refuses or ignores a field which feature the
+// fields of the change need: most orgs lack some, and Okta doesn't name them.
+func (c *change) wantsFeature(err error) error {
+	var refused *rest.Error
+	if err == nil || !errors.As(err, new(*notYetError)) && (!errors.As(err, &refused) || refused.Status != http.StatusBadRequest) {
+		return err
+	}
+	needs := c.d.Features()
+	if len(needs) == 0 {
+		return err
+	}
+	return text.WithHint(err, strings.Join(needs, ", and ")+": ask Okta for that, or don't declare it for this org")
 }
 
 // change is one change that is being written.
@@ -327,12 +344,8 @@ func (c *change) half(err error, did bool) error {
 
 // replace writes the body of an object.
 func (c *change) replace(ctx context.Context) (did bool, err error) {
-	p := c.place()
-	if c.kind.API.WritePath != "" {
-		p.path = c.kind.API.WritePath
-	}
 	return c.send(ctx, sending{
-		method: c.kind.API.Write, place: p, repeat: rest.AfterLook,
+		method: c.kind.API.Write, place: c.place(), repeat: rest.AfterLook,
 		prepare: func(ctx context.Context) (raw, error) {
 			o, live, err := c.look(ctx)
 			if err == nil {

@@ -20,12 +20,14 @@ type session struct {
 }
 
 // start checks the identity of the org, and gets credentials to read kinds. An org with
-// another id than that of target is sent nothing else.
+// another id than that of target is sent nothing else, and its API token is not looked
+// for.
 func (c *Client) start(ctx context.Context, target objects.Target, kinds []*objects.Kind) (*session, error) {
 	s, err := c.site(target)
 	if err != nil {
 		return nil, err
 	}
+	s.prepare(target, kinds)
 	engine, err := s.identify(ctx)
 	if err != nil {
 		return nil, wrap(err, "identifying the org")

@@ -18,6 +18,9 @@ const (
 	// minute is how long a window of Okta's limits is, until an answer says when it
 	// ends.
 	minute = time.Minute
+	// longest is how long a window lasts at most, whatever an answer says: a mistake must
+	// not stop a process that runs for months.
+	longest = maxThrottled
 	// spread is what calls that wait for the same moment are spread over.
 	spread = time.Second
 	// sameWindow is how far apart two answers of one window may put its end: they
@@ -111,7 +114,7 @@ func (l *limits) learn(bucket string, h http.Header) {
 	}
 	left, err := strconv.Atoi(h.Get("X-Rate-Limit-Remaining"))
 	now := time.Now()
-	ends := now.Add(web.Reset(h, web.ServerTime(h)))
+	ends := now.Add(min(web.Reset(h, web.ServerTime(h)), longest))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.buckets[bucket]
@@ -139,7 +142,14 @@ type bucketKey struct{}
 type learning struct{ *site }
 
 func (l learning) RoundTrip(req *http.Request) (*http.Response, error) {
+	silence, listening := req.Context().Value(silenceKey{}).(*silence)
+	if listening {
+		silence.sent()
+	}
 	resp, err := l.wire.RoundTrip(req)
+	if listening {
+		silence.heard(req.Context(), err)
+	}
 	if err == nil {
 		if name, ok := req.Context().Value(bucketKey{}).(string); ok {
 			l.limits.learn(name, resp.Header)

@@ -1,7 +1,9 @@
 package org
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -53,6 +55,9 @@ func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
 		return nil, err
 	}
 	r := &lister{session: s, kind: l.kind, ids: map[string]bool{}, visited: map[string]bool{}}
+	if l.compared {
+		r.skip = l.kind.Ignored
+	}
 	all, err := r.read(ctx, p)
 	// What a list is filtered by is not always heeded.
 	return slices.DeleteFunc(all, func(o raw) bool {
@@ -65,6 +70,7 @@ func (s *session) list(ctx context.Context, l *reading) ([]raw, error) {
 type lister struct {
 	*session
 	kind    *objects.Kind
+	skip    func(field string) bool // the fields that are left out; nil leaves out none
 	ids     map[string]bool
 	visited map[string]bool
 	barren  int
@@ -104,7 +110,7 @@ func (l *lister) page(ctx context.Context, p place, at *url.URL) (page []raw, ne
 	var answer *rest.Answer
 	call.Read = func(a *rest.Answer) (err error) {
 		answer = a
-		page, err = rest.Decode[[]raw](a)
+		page, err = decodeList(a, l.skip)
 		for _, o := range page {
 			dropSecrets(l.kind.Fields, o)
 		}
@@ -122,6 +128,16 @@ func (l *lister) page(ctx context.Context, p place, at *url.URL) (page []raw, ne
 		next, err = rest.Follow(l.home, at, target, l.opts.Keys.URL)
 	}
 	return page, next, err
+}
+
+// decodeList returns the objects of an answer without the fields that skip selects.
+func decodeList(a *rest.Answer, skip func(field string) bool) ([]raw, error) {
+	if a.Cut == nil {
+		if list, ok := objects.ParseList(a.Body, skip); ok {
+			return list, nil
+		}
+	}
+	return rest.Decode[[]raw](a) // for its error
 }
 
 // check refuses objects that can't be told apart.
@@ -201,14 +217,20 @@ func dropSecretsOf(f *objects.Field, v any) {
 	}
 }
 
-// one reads one object, or a setting.
+// one reads one object, or a setting. Its numbers are a json.Number: what nobody declares
+// is sent back as it was read.
 func (s *session) one(ctx context.Context, p place) (raw, error) {
-	o, _, err := get[raw](ctx, s.site, s.reader, p)
+	o, answer, err := get[raw](ctx, s.site, s.reader, p)
 	switch {
 	case err != nil:
 		return nil, err
 	case o == nil:
 		return nil, errors.New("the answer is null instead of an object")
+	}
+	exact := json.NewDecoder(bytes.NewReader(answer.Body))
+	exact.UseNumber()
+	if err := exact.Decode(&o); err != nil {
+		return nil, err
 	}
 	dropSecrets(p.kind.Fields, o)
 	if id := o["id"]; p.id != "" && id != p.id {

@@ -13,9 +13,17 @@ import (
 )
 
 // Read reads the lists that a comparison needs, and then what objects depend on that are
-// to get another status, after checking that the org has the id of target. The result is whole, or an error. If several lists fail, it is the error of
-// the first kind in the order of Kinds, so that plans are deterministic.
+// to get another status, after checking that the org has the id of target. The result is
+// whole, or an error. If several lists fail, it is the error of the first kind in the order
+// of Kinds, so that plans are deterministic. An org from which nothing comes is given up
+// after twice Options.Timeout.
 func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
+	ctx, stop := c.listen(ctx)
+	live, err := c.readWhole(ctx, target, what)
+	return live, stop(err)
+}
+
+func (c *Client) readWhole(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
 	s, err := c.start(ctx, target, what.Kinds)
 	if err != nil {
 		return nil, err
@@ -57,9 +65,12 @@ type reading struct {
 	builtIn bool   // the objects that Okta made have a list of their own
 	// parent is the object that owns those on the list; parentName is its name.
 	parent, parentName string
-	objects            []raw
-	err                error
-	children           []*reading // the lists of its objects, in their order
+	// compared is set if the objects are only compared: they come without what that
+	// doesn't look at.
+	compared bool
+	objects  []raw
+	err      error
+	children []*reading // the lists of its objects, in their order
 }
 
 // ref returns what an object of the list is called.
@@ -73,13 +84,13 @@ func (s *session) readAll(ctx context.Context, what objects.Reads) ([]*reading, 
 	var all []*reading
 	for _, k := range what.Kinds {
 		if !k.Typed {
-			all = append(all, &reading{kind: k})
+			all = append(all, &reading{kind: k, compared: true})
 		}
 		if k.API.BuiltInQuery != "" && what.BuiltIn {
-			all = append(all, &reading{kind: k, builtIn: true})
+			all = append(all, &reading{kind: k, compared: true, builtIn: true})
 		}
 		for _, typ := range what.Types[k] {
-			all = append(all, &reading{kind: k, typ: typ})
+			all = append(all, &reading{kind: k, compared: true, typ: typ})
 		}
 	}
 	s.each(ctx, all, func(ref objects.Ref) bool { return what.All || what.Parents[ref] })
@@ -145,7 +156,7 @@ func childrenOf(l *reading, owns func(objects.Ref) bool) []*reading {
 		for _, o := range l.objects {
 			if ref := l.ref(o); owns(ref) {
 				id, _ := o["id"].(string)
-				lists = append(lists, &reading{kind: k, typ: l.typ, parent: id, parentName: ref.Name})
+				lists = append(lists, &reading{kind: k, typ: l.typ, parent: id, parentName: ref.Name, compared: l.compared})
 			}
 		}
 	}

@@ -2,6 +2,11 @@ package org
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/text"
 )
@@ -75,6 +81,56 @@ func TestWrongOrg(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSignedAhead: for a declared service app, the token call is signed while the org is
+// asked who it is, and nothing of it is sent to an org that is another one.
+func TestSignedAhead(t *testing.T) {
+	for _, id := range []string{acme.OrgID, "00o2"} {
+		signed := make(chan struct{})
+		a := newAPI(t).on(zonesPath, reply(200, "[]")).
+			on("POST /oauth2/v1/token", reply(200, `{"token_type":"Bearer","access_token":"t","expires_in":3600}`)).
+			on("GET /.well-known/okta-organization", func(w http.ResponseWriter, r *http.Request) {
+				<-signed // else this waits for ever
+				reply(200, fmt.Sprintf(`{"id":%q,"pipeline":"idx"}`, id))(w, r)
+			})
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := auth.ParsePrivateKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newClient(t, a, func(o *Options) {
+			o.Credentials = func(target objects.Target) (Credentials, error) {
+				return Credentials{ClientID: target.ClientID, KeyID: "k", Key: func() (auth.Key, error) {
+					defer close(signed) // panics if it is signed twice
+					return key, nil
+				}}, nil
+			}
+		})
+		target := acme
+		target.ClientID = "0oa1"
+		_, err = c.Read(t.Context(), target, reads("networkZones"))
+		want := []string{"POST /oauth2/v1/token", "GET /api/v1/zones?limit=200"}
+		if id != acme.OrgID {
+			want = nil
+		}
+		var got []string
+		for _, call := range a.sent() {
+			method, rest, _ := strings.Cut(call, " ")
+			path, _, _ := strings.Cut(rest, " ")
+			got = append(got, method+" "+path)
+		}
+		if (err == nil) != (id == acme.OrgID) || !slices.Equal(got, want) {
+			t.Errorf("%s: sent %q, %v", id, got, err)
+		}
 	}
 }
 
@@ -297,6 +353,44 @@ func TestSecretsDropped(t *testing.T) {
 	}
 	dropSecrets(fields, nil)
 	dropSecrets(fields, raw{"channel": "odd", "headers": raw{"value": 1}})
+}
+
+// TestFindApps: a list of apps that isn't whole is an error: what is not on it would be
+// made a second time.
+func TestFindApps(t *testing.T) {
+	type answers = []http.HandlerFunc
+	next := func(body, after string) http.HandlerFunc {
+		return reply(200, body, "Link", `<http://acme.okta.com/api/v1/apps?after=`+after+`>; rel="next"`)
+	}
+	app := func(id string) string { return fmt.Sprintf(`[{"id":%q,"label":"reconciler","status":"ACTIVE"}]`, id) }
+	for name, tt := range map[string]struct {
+		steps answers
+		n     int
+		err   string
+	}{
+		"whole":       {answers{next("[]", "a"), next(app("0oa1"), "b"), reply(200, app("0oa2"))}, 2, ""},
+		"null":        {answers{reply(200, "null")}, 0, "listing the org's apps: the answer is null instead of a list"},
+		"null, later": {answers{next("[]", "a"), reply(200, "null")}, 0, "listing the org's apps: the answer is null instead of a list"},
+		"a circle":    {answers{next(app("0oa1"), "a")}, 0, "listing the org's apps: the pages go in circles: the next one was read before"},
+		"another host": {answers{reply(200, "[]", "Link", `<https://evil.example/api/v1/apps>; rel="next"`)}, 0,
+			`listing the org's apps: the next page is on "https://evil.example", not on "http://acme.okta.com", and is not followed`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClient(t, newAPI(t).on("GET /api/v1/apps", tt.steps...), nil)
+				apps, err := c.Apps(acme, Credentials{
+					Key: func() (auth.Key, error) { return auth.Key{}, nil }, Token: func() (string, error) { return "00token", nil },
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				found, err := apps.Find(t.Context(), "reconciler")
+				if message(err) != tt.err || len(found) != tt.n {
+					t.Error(found, err)
+				}
+			})
+		})
+	}
 }
 
 // TestNoWayIn: why there are no credentials is the error, and nothing is sent with none.

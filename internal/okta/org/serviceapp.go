@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"reconciler/internal/okta/auth"
 	"reconciler/internal/okta/objects"
@@ -157,20 +158,12 @@ func (a *Apps) Find(ctx context.Context, label string) (found []ServiceApp, err 
 		return nil, err
 	}
 	p := place{path: appsPath, query: "limit=200"}
-	for at, n := p.url(a.home), 1; n <= maxPages; n++ {
-		var page []wireApp
-		var next string
-		call := a.call(http.MethodGet, p, rest.Always)
-		call.URL = at
-		call.Read = func(answer *rest.Answer) (err error) {
-			if next, err = rest.NextLink(answer.Header, nil); err == nil {
-				page, err = rest.Decode[[]wireApp](answer)
-			}
-			return err
-		}
-		err := a.askAs(ctx, call)
-		if err == nil && next != "" {
-			at, err = rest.Follow(a.home, at, next, a.opts.Keys.URL)
+	visited := map[string]bool{}
+	for at := p.url(a.home); len(visited) < maxPages; {
+		visited[at.String()] = true
+		page, next, err := a.appsAt(ctx, p, at)
+		if err == nil && next != nil && visited[next.String()] {
+			err = errors.New("the pages go in circles: the next one was read before")
 		}
 		if err != nil {
 			return nil, wrap(err, "listing the org's apps")
@@ -180,11 +173,33 @@ func (a *Apps) Find(ctx context.Context, label string) (found []ServiceApp, err 
 				found = append(found, page[i].app(key))
 			}
 		}
-		if next == "" {
+		if next == nil {
 			return found, nil
 		}
+		at = next
 	}
 	return nil, errors.New("listing the org's apps: there is no end to it")
+}
+
+// appsAt reads one page of apps, and finds the next; nil when it is the last.
+func (a *Apps) appsAt(ctx context.Context, p place, at *url.URL) (page []wireApp, next *url.URL, err error) {
+	target := ""
+	call := a.call(http.MethodGet, p, rest.Always)
+	call.URL = at
+	call.Read = func(answer *rest.Answer) (err error) {
+		if target, err = rest.NextLink(answer.Header, nil); err == nil {
+			page, err = rest.Decode[[]wireApp](answer)
+		}
+		return err
+	}
+	err = a.askAs(ctx, call)
+	switch {
+	case err == nil && page == nil:
+		err = errors.New("the answer is null instead of a list")
+	case err == nil && target != "":
+		next, err = rest.Follow(a.home, at, target, a.opts.Keys.URL)
+	}
+	return page, next, err
 }
 
 // Create makes a service app with our key. It must not be repeated for an app that is

@@ -281,6 +281,28 @@ func TestKilledNew(t *testing.T) {
 	}
 }
 
+// TestKilledNewLate: a new rule that a killed process left INACTIVE stays remembered if
+// the plan was made before the list had it.
+func TestKilledNewLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		target := f.target(0)
+		f.put("groups", staff)
+		plan := f.compare(target, declare(t, `groupRules {"name":"By type","conditions":{"expression":{"value":"true"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`))
+		f.put("groupRules", `{"name":"By type","conditions":{"expression":{"value":"true","type":"urn:okta:expression:1.0"}},"actions":{"assignUserToGroups":{"groupIds":["Staff"]}}}`)
+		if err := f.steps.Begin(target.OrgID, "groupRules", "name:By type"); err != nil {
+			t.Fatal(err)
+		}
+		var moved *objects.MovedError
+		if _, err := f.apply(target, plan, yes); !errors.As(err, &moved) {
+			t.Error(err)
+		}
+		if !f.steps.open[target.OrgID+" groupRules name:By type"] {
+			t.Error("it is forgotten")
+		}
+	})
+}
+
 // TestStepsFirst: where a step can't be remembered, nothing is switched off.
 func TestStepsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -640,6 +662,32 @@ func TestRefusedWrite(t *testing.T) {
 	})
 }
 
+// TestLacksFeature: where Okta refuses or ignores fields that only some orgs have, the hint
+// names what these need.
+func TestLacksFeature(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, simulatortest.Config{}, nil)
+		plan := f.compare(f.target(0), declare(t, `policies/OKTA_SIGN_ON {"name":"P","conditions":{"people":{"groups":{"include":["Everyone"]}}}}`,
+			`policyRules/OKTA_SIGN_ON/P {"name":"Risky","conditions":{"riskScore":{"level":"HIGH"}},"actions":{"signon":{"access":"DENY","primaryFactor":"PASSWORD_IDP"}}}`))
+		_, err := f.apply(f.target(0), plan, yes)
+		if got := message(err); !strings.Contains(got, "400 E0000001") || !strings.Contains(got, "riskScore") {
+			t.Error(got)
+		}
+		const want = "actions.signon.primaryFactor needs Identity Engine, and conditions.riskScore needs risk scoring: ask Okta for that, or don't declare it for this org"
+		if got := text.Hint(err); got != want {
+			t.Errorf("hint %q", got)
+		}
+		plan = f.compare(f.target(0), declare(t, `policies/PASSWORD {"name":"Default Policy","system":true,"settings":{"password":{"breachedProtection":{"expireAfterDays":0}}}}`))
+		put := "PUT /org/" + f.target(0).Domain + "/api/v1/policies/" + plan[0].ID
+		f.interfere(put, times(always, reply(200, "{}")))
+		_, err = f.apply(f.target(0), plan, yes)
+		if got := text.Hint(err); !strings.Contains(message(err), "does not read back as written") ||
+			got != "settings.password.breachedProtection needs breached password protection: ask Okta for that, or don't declare it for this org" {
+			t.Errorf("%v, hint %q", err, got)
+		}
+	})
+}
+
 // TestAmbiguousName: a name that leads to two objects, or to none, isn't written.
 func TestAmbiguousName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -665,6 +713,47 @@ func TestAmbiguousName(t *testing.T) {
 			t.Error(id, err)
 		}
 	})
+}
+
+// TestNumbersKept: numbers that nobody declares are sent back as they were read, also
+// those that a float64 can't hold; one that is too large for any is an error.
+func TestNumbersKept(t *testing.T) {
+	group := func(description, badge string) string {
+		return fmt.Sprintf(`{"id":"00g1","type":"OKTA_GROUP","profile":{"name":"Staff","description":%q,"badge":%s,"list":[12345678901234567890]}}`, description, badge)
+	}
+	for _, tt := range []struct{ badge, sent, err string }{
+		{"9007199254740993", `"badge":9007199254740993`, ""},
+		{"1e999", "", "an unreadable body"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			const list, one = "GET /api/v1/groups", "/api/v1/groups/00g1"
+			before, after := group("old", tt.badge), group("new", tt.badge)
+			a := newAPI(t).on(list, reply(200, "["+group("old", "1")+"]")).on("PUT "+one, reply(200, after))
+			a.on("GET "+one, reply(200, before), reply(200, after))
+			c := newClient(t, a, nil)
+			live, err := c.Read(t.Context(), acme, reads("groups"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := objects.Compare(declare(t, `groups {"profile":{"name":"Staff","description":"new"}}`), live)
+			if err != nil || len(found.Differences) != 1 {
+				t.Fatal(err, found)
+			}
+			e, err := c.Open(t.Context(), acme, found.Differences)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = e.Write(t.Context(), &found.Differences[0], yes)
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Fatal(err)
+			}
+			for _, call := range a.sent() {
+				if strings.HasPrefix(call, "PUT ") && (tt.sent == "" || !strings.Contains(call, tt.sent) || !strings.Contains(call, "[12345678901234567890]")) {
+					t.Error(call)
+				}
+			}
+		})
+	}
 }
 
 // TestSystemKept: what Okta made is not deleted, whatever the plan says.

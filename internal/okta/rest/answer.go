@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -31,7 +32,7 @@ func readAnswer(ctx context.Context, resp *http.Response, limit int64) *Answer {
 	if a.Status < 200 {
 		return a // an upgrade that was not asked for; its body is the connection, without end
 	}
-	a.Body, a.Cut = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	a.Body, a.Cut = readAll(io.LimitReader(resp.Body, limit+1), resp.ContentLength)
 	switch {
 	case int64(len(a.Body)) > limit:
 		a.Body, a.Cut = a.Body[:limit], fmt.Errorf("%w (over %d bytes)", errTooLong, limit)
@@ -39,6 +40,20 @@ func readAnswer(ctx context.Context, resp *http.Response, limit int64) *Answer {
 		a.Cut = context.Cause(ctx)
 	}
 	return a
+}
+
+// maxTrusted is up to which length memory is taken for what a header says will come.
+const maxTrusted = 1 << 20
+
+// readAll is io.ReadAll for a reader that holds so many bytes, by what a header says; it
+// need not be true.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	var b bytes.Buffer
+	if length > 0 && length <= maxTrusted {
+		b.Grow(int(length) + bytes.MinRead) // with room to find the end
+	}
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // Decode reads the body as JSON. A body that is cut or empty is an error.

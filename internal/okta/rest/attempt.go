@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -178,8 +179,10 @@ func (a *attempt) finish() {
 	a.sending = nil
 	took := time.Since(s.start)
 	a.opts.Observer.Finished(a.call.Method, a.call.Endpoint, s.code, took)
-	a.opts.Logger.Debug("called "+a.opts.Name,
-		"method", a.call.Method, "path", a.call.URL.Path, "code", s.code, "took", took.Round(time.Microsecond))
+	if a.opts.Logger.Enabled(a.asking, slog.LevelDebug) { // there are many calls
+		a.opts.Logger.Debug("called "+a.opts.Name,
+			"method", a.call.Method, "path", a.call.URL.Path, "code", s.code, "took", took.Round(time.Microsecond))
+	}
 }
 
 // exchange is the HTTP of the attempt.

@@ -22,7 +22,17 @@ func app(c *Client) entity {
 	return entity{ID: c.ID, Type: "PublicClientApp", AlternateID: c.ID, DisplayName: c.Name}
 }
 
+// Okta's own hands, as who a change can be by. What support changes in an org is in its
+// log as that alone.
+const (
+	OktaSystem  = "system@okta.com"
+	OktaSupport = "support@okta.com"
+)
+
 func admin(login string) entity {
+	if login == OktaSystem {
+		return entity{ID: userID(login), Type: "SystemPrincipal", AlternateID: login, DisplayName: "Okta System"}
+	}
 	return entity{ID: userID(login), Type: "User", AlternateID: login, DisplayName: login}
 }
 

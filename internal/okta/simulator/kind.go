@@ -280,7 +280,7 @@ func (m *orgCall) create(t *set, body doc, status string) (*item, *answer) {
 		t.place(it, priority)
 	}
 	t.touch()
-	m.log(k.events.create, k.entityOf(it))
+	m.logObject(k.events.create, t, it)
 	return it, nil
 }
 
@@ -324,7 +324,7 @@ func (m *orgCall) replace(t *set, it *item, body doc, status string) *answer {
 	if string(before) != string(m.encode(t, it)) {
 		it.updated = m.now()
 		t.touch()
-		m.log(k.events.update, k.entityOf(it))
+		m.logObject(k.events.update, t, it)
 	}
 	return nil
 }
@@ -339,12 +339,12 @@ func (m *orgCall) setStatus(t *set, it *item, status string) {
 	if status == inactive {
 		event = t.kind.events.deactivate
 	}
-	m.log(event, t.kind.entityOf(it))
+	m.logObject(event, t, it)
 }
 
 func (m *orgCall) delete(t *set, it *item) {
 	t.remove(it)
-	m.log(t.kind.events.remove, t.kind.entityOf(it))
+	m.logObject(t.kind.events.remove, t, it)
 	if t.kind.removed != nil {
 		t.kind.removed(m, it)
 	}

@@ -156,11 +156,24 @@ func (c *call) base() string {
 }
 
 // log logs a change of an object.
-func (m *orgCall) log(event string, target entity) {
+func (m *orgCall) log(event string, targets ...entity) {
 	m.st.changed = m.st.changed || !m.quiet
-	if event != "" && !m.quiet {
-		m.recordIn(m.st.org, m.who, m.c, event, target)
+	switch {
+	case m.quiet:
+	case m.who.actor.AlternateID == OktaSupport:
+		m.recordIn(m.st.org, m.who, m.c, "support.org.update", orgEntity(m.st.org))
+	case event != "":
+		m.recordIn(m.st.org, m.who, m.c, event, targets...)
 	}
+}
+
+// logObject logs a change of an object; of a rule with its policy.
+func (m *orgCall) logObject(event string, t *set, it *item) {
+	targets := []entity{t.kind.entityOf(it)}
+	if t.owner != nil {
+		targets = append(targets, m.st.set("policies").kind.entityOf(t.owner))
+	}
+	m.log(event, targets...)
 }
 
 // power is what the admin role of a caller allows.

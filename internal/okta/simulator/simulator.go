@@ -71,10 +71,12 @@ type Simulator struct {
 	nonces   []nonce
 	consents map[string]consent // by domain
 
-	log     []*event
-	dropped int                    // events that are no longer in the log
-	creates map[string][]time.Time // calls of the Org Creator API, by parent
-	minute  window
+	log       []*event // in the order in which they came
+	late      []*event // that have not come yet
+	logFaults LogFaults
+	dropped   int                    // events that are no longer in the log
+	creates   map[string][]time.Time // calls of the Org Creator API, by parent
+	minute    window
 
 	faults   []*activeFault
 	slots    int // of calls of the Aerial API

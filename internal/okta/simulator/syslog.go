@@ -39,6 +39,8 @@ type event struct {
 
 	// org is the org that it happened in; nil for Aerial's.
 	org *Org
+	// arrived is when it came to be in the log, in the form of Published.
+	arrived string
 }
 
 type entity struct {
@@ -84,30 +86,92 @@ func (s *Simulator) record(who *caller, c *call, kind string, target entity) {
 	s.recordIn(nil, who, c, kind, target)
 }
 
+// consoleAgent and consoleAddress are the client of a change that did not come over
+// HTTP: a browser that shows a console.
+const (
+	consoleAgent   = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+	consoleAddress = "203.0.113.7"
+)
+
 // recordIn logs an event of an org, or of Aerial if that is nil.
-func (s *Simulator) recordIn(o *Org, who *caller, c *call, kind string, target entity) {
+func (s *Simulator) recordIn(o *Org, who *caller, c *call, kind string, targets ...entity) {
 	type nested = map[string]any
-	request, agent, address := s.newID("req"), "", ""
+	request, agent, address := s.newID("req"), consoleAgent, consoleAddress
 	debug := nested{}
-	if c != nil {
+	switch {
+	case c != nil:
 		request, agent, address = c.id, c.r.UserAgent(), "127.0.0.1"
-		debug["requestUri"], debug["url"] = c.r.URL.Path, c.r.URL.Path
+		path := c.r.URL.Path
+		if c.domain != "" {
+			path = strings.TrimPrefix(path, "/org/"+c.domain) // which real orgs don't have
+		}
+		debug["requestUri"], debug["url"] = path, path
+	case who.actor.Type != "User":
+		agent, address = "", ""
 	}
 	debug["requestId"] = request
+	now := s.opts.Now()
 	e := &event{
-		UUID: s.newUUID(), Published: formatTime(s.opts.Now()), Type: kind, Version: "0", Severity: "INFO",
+		UUID: s.newUUID(), Published: formatTime(now), Type: kind, Version: "0", Severity: "INFO",
 		Message: message(kind), org: o,
 		Actor:       who.actor,
 		Client:      nested{"userAgent": nested{"rawUserAgent": agent}, "ipAddress": address},
 		Outcome:     nested{"result": "SUCCESS", "reason": nil},
-		Target:      []entity{target},
+		Target:      targets,
 		Transaction: nested{"type": "WEB", "id": request, "detail": nested{}},
 		Debug:       nested{"debugData": debug},
 	}
-	if len(s.log) >= maxHistory {
-		s.dropped += maxHistory / 2
+	s.deliver(e, now)
+}
+
+// LogFaults make events of the System Log come late, twice or never, as Okta's do.
+type LogFaults struct {
+	// Late is how late an event comes at most; each comes at a random time until then.
+	Late time.Duration
+	// Lose and Repeat are how likely an event never comes, or comes twice: 0 to 1.
+	Lose, Repeat float64
+}
+
+// SetLogFaults sets what becomes of the events that happen from now on.
+func (s *Simulator) SetLogFaults(f LogFaults) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logFaults = f
+}
+
+// deliver has an event come into the log, as the faults have it.
+func (s *Simulator) deliver(e *event, now time.Time) {
+	f := s.logFaults
+	if f.Lose > 0 && s.random.Float64() < f.Lose {
+		return
 	}
-	s.log = appendCapped(s.log, e)
+	times := 1
+	if f.Repeat > 0 && s.random.Float64() < f.Repeat {
+		times = 2
+	}
+	for range times {
+		at := now
+		if f.Late > 0 {
+			at = at.Add(time.Duration(s.random.Int64N(int64(f.Late) + 1)))
+		}
+		one := *e
+		one.arrived = formatTime(at)
+		s.late = append(s.late, &one)
+	}
+	s.arrive()
+}
+
+// arrive appends to the log the events that have come by now.
+func (s *Simulator) arrive() {
+	now := formatTime(s.opts.Now())
+	slices.SortStableFunc(s.late, func(a, b *event) int { return strings.Compare(a.arrived, b.arrived) })
+	for len(s.late) > 0 && s.late[0].arrived <= now {
+		if len(s.log) >= maxHistory {
+			s.dropped += maxHistory / 2
+		}
+		s.log = appendCapped(s.log, s.late[0])
+		s.late = s.late[1:]
+	}
 }
 
 // logAttributes are the attributes of events that filter and q look at.
@@ -237,6 +301,7 @@ func (s *Simulator) readLogQuery(c *call) (q logQuery, problem string) {
 // search returns the events of one page, where the next page starts, and whether
 // that has any.
 func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
+	s.arrive()
 	out = []*event{}
 	i, step := max(q.at, s.dropped)-s.dropped, 1
 	if q.descending {
@@ -258,7 +323,11 @@ func (s *Simulator) search(q logQuery) (out []*event, next int, more bool) {
 }
 
 func (q *logQuery) matches(e *event) bool {
-	if e.Published < q.since || q.until != "" && e.Published >= q.until {
+	at := e.Published
+	if q.until == "" && !q.descending { // polled by when it came, so that late ones aren't missed
+		at = e.arrived
+	}
+	if at < q.since || q.until != "" && at >= q.until {
 		return false
 	}
 	return e.in(q.org) && q.match(e.attribute) && !slices.ContainsFunc(q.keywords, func(word string) bool { return !e.has(word) })

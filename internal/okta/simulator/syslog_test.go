@@ -154,7 +154,7 @@ func TestLogQueries(t *testing.T) {
 		{"filter=" + url.QueryEscape(`actor.alternateId ne "eve@acme.example"`), 1, true},
 		{"filter=" + url.QueryEscape(`not (eventType eq "account.org.status.update")`), 1, true},
 		{"filter=" + url.QueryEscape(`uuid pr and (actor.displayName sw "bob" or target.id eq "00ox")`), 1, true},
-		{"filter=" + url.QueryEscape(`client.ipAddress pr`), 0, true},
+		{"filter=" + url.QueryEscape(`client.ipAddress eq "203.0.113.7"`), 11, true},
 		{"filter=" + url.QueryEscape(`outcome.result eq "success" and debugContext.debugData.requestId sw "req"`), 11, true},
 		{"q=BOB@acme.example", 1, true},
 		{"q=products", 1, true},
@@ -295,4 +295,83 @@ func TestLogOfAddedOrg(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	wantError(t, f.send("GET", next, "", "Authorization", "SSWS "+made.Token), 400, "E0000001", "cursor")
+}
+
+// Events come late, twice or never if they are told to; a polling query has them when they
+// come, and others by when they happened.
+func TestLogFaults(t *testing.T) {
+	f := start(t, simulatortest.Config{Orgs: 3})
+	logs := f.token(scopeLogs)
+	domain := f.Orgs()[6].Domain
+	toggle := func() {
+		t.Helper()
+		o, _ := f.Org(domain)
+		status := map[string]string{"ACTIVE": "INACTIVE", "INACTIVE": "ACTIVE"}[o.Status]
+		if err := f.SetOrgStatus(domain, status, "eve@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Add(time.Second)
+	}
+	count := func(query string) int {
+		t.Helper()
+		events, _ := f.logs(logs, query)
+		seen := map[string]bool{}
+		for _, e := range events {
+			seen[e.UUID] = true
+		}
+		if len(seen) != len(events) {
+			t.Logf("%d events of %d are repeated", len(events)-len(seen), len(events))
+		}
+		return len(events)
+	}
+	begin := f.clock.Now()
+	f.SetLogFaults(simulator.LogFaults{Lose: 1})
+	toggle()
+	f.SetLogFaults(simulator.LogFaults{Repeat: 1})
+	toggle()
+	if n := count(""); n != 2 {
+		t.Errorf("one lost and one repeated are %d", n)
+	}
+	f.SetLogFaults(simulator.LogFaults{Late: time.Hour})
+	for range 20 {
+		toggle()
+	}
+	soon := count("")
+	f.clock.Add(30 * time.Minute)
+	middle, since := count(""), f.clock.Now()
+	f.clock.Add(30*time.Minute + time.Second)
+	logs = f.token(scopeLogs)
+	if end := count(""); soon >= middle || middle >= end || end != 22 {
+		t.Errorf("%d, %d, then %d events", soon, middle, end)
+	}
+	at := func(t time.Time) string { return url.QueryEscape(t.Format(time.RFC3339)) }
+	if n := count("since=" + at(since)); n != 22-middle {
+		t.Errorf("%d events came since", n)
+	}
+	if n := count("since=" + at(begin) + "&until=" + at(begin.Add(time.Minute))); n != 22 {
+		t.Errorf("%d events happened in the first minute", n)
+	}
+}
+
+// What Okta itself and its support do is in the log as theirs.
+func TestOktasHands(t *testing.T) {
+	f := startOrg(t, simulatortest.Config{Orgs: 3, OrgScopes: []string{scopeLogs}})
+	domain := f.domain
+	all, err := f.Objects(domain).List("features")
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	name, _ := all[0]["name"].(string)
+	other := map[any]string{"ENABLED": "DISABLED", "DISABLED": "ENABLED"}
+	for _, by := range []string{simulator.OktaSystem, simulator.OktaSupport} {
+		now, _ := f.Objects(domain).Get("features", name)
+		if err := f.Objects(domain).SetStatus("features", name, other[now["status"]], by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events, _ := f.logs(f.bearer, f.OrgURL(domain)+"/api/v1/logs")
+	if len(events) != 2 || events[0].Actor.Type != "SystemPrincipal" || !strings.HasPrefix(events[0].EventType, "system.feature.") ||
+		events[1].EventType != "support.org.update" || events[1].Actor.AlternateID != simulator.OktaSupport {
+		t.Errorf("got %+v", events)
+	}
 }

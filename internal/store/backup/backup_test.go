@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,10 +154,8 @@ func TestRestoreRefuses(t *testing.T) {
 		wantError(t, err, tt.words, tt.hint)
 		left, err := os.ReadDir(target)
 		must(t, err)
-		for _, file := range left {
-			if !journal.IsLock(file.Name()) {
-				t.Errorf("%s: left behind: %v", name, left)
-			}
+		if slices.ContainsFunc(left, func(e fs.DirEntry) bool { return !journal.IsLock(e.Name()) }) {
+			t.Errorf("%s: left behind: %v", name, left)
 		}
 		if name == "altered" { // and the folder can still be used
 			_, err := Restore(file, target, "ada", now())

@@ -131,6 +131,10 @@ type Cause struct {
 	// By says in words what it was if it was no person's change in this org: Okta's
 	// support, or a push from the parent.
 	By string `json:"by,omitempty"`
+	// Doubt says in words why it may have been another, and Provisional is set while a
+	// later event may still come, which would be the cause instead.
+	Doubt       string `json:"doubt,omitempty"`
+	Provisional bool   `json:"provisional,omitempty"`
 }
 
 // Drift is a field of an org, or of the account, that differs from what is declared.

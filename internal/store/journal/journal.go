@@ -2,16 +2,20 @@ package journal
 
 import (
 	"cmp"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
+	"reconciler/internal/store/lease"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -354,4 +358,34 @@ func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
 // use it. Where there is no journal, it writes none.
 func (j *Journal) Backup(file string) error {
 	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
+}
+
+// Hold makes this process the only one that may write in the folder dir, and the one
+// daemon of it, and does nothing else. Closing what it returns ends that. The error is a
+// *HeldError if another process uses the folder.
+func Hold(dir string) (io.Closer, error) {
+	j := New(dir, Options{})
+	lead, err := j.Lead()
+	if err != nil {
+		return nil, err
+	}
+	turn, err := j.Turn(context.Background(), WaitOptions{})
+	if err != nil {
+		return nil, errors.Join(err, lead.End())
+	}
+	return &hold{lead, turn}, nil
+}
+
+// hold is what Hold holds.
+type hold struct {
+	lead *Lead
+	turn *Turn
+}
+
+// Close ends it. It may be called twice.
+func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End()) }
+
+// IsLock reports whether a file of the folder with this name is there only to be locked.
+func IsLock(name string) bool {
+	return slices.Contains([]string{lockFile, nextFile, leaderFile, lease.GuardFile}, name)
 }

@@ -3,12 +3,10 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
 	"reconciler/internal/store/lease"
-	"reconciler/internal/store/securedir"
 )
 
 const (
@@ -119,28 +117,3 @@ func (l *locks) giveBack() error {
 // LastHolder returns the process that was the last to lock the journal in dir,
 // and false if that isn't known. It may have ended since.
 func LastHolder(dir string) (Holder, bool) { return newLocks(dir, time.Now).turn.Last() }
-
-// Hold locks an existing folder as Lock does, and does nothing else. Closing what it
-// returns ends that.
-func Hold(dir string) (io.Closer, error) {
-	root, err := securedir.Existing(dir)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	root.Close()
-	l := newLocks(dir, time.Now)
-	if err := l.take(""); err != nil {
-		return nil, err
-	}
-	return closer(l.giveBack), nil
-}
-
-// closer is a function as an io.Closer.
-type closer func() error
-
-func (c closer) Close() error { return c() }
-
-// IsLock reports whether a file of the folder is one that is locked.
-func IsLock(name string) bool {
-	return name == lockFile || name == nextFile || name == leaderFile || name == lease.GuardFile
-}

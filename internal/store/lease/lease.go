@@ -93,7 +93,7 @@ type content struct {
 	Beat string `json:"beat"`
 }
 
-// GuardFile is locked while it changes who holds one of the locks of a folder.
+// GuardFile is the name of the file that is locked while it changes who holds one of the locks of a folder.
 const GuardFile = "guard.lock"
 
 // Lock is a lock file, as one process sees it.

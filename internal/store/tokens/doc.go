@@ -5,7 +5,7 @@
 // the caller proves before it creates an org that a token could be kept (Probe),
 // and keeps the token before anything else happens (Store). A Store that returned
 // without an error has synced the token; one that was killed may have kept it,
-// which Find finds out.
+// which Find finds out, and Finish completes.
 //
 // A sink never loses a token: it overwrites and deletes nothing. It never shows one
 // either: not in errors, not in String, not in the arguments or the environment of

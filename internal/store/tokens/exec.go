@@ -97,6 +97,9 @@ func (c *command) Find(string) ([]Stored, error) {
 	return nil, text.WithHint(fmt.Errorf("%s can't tell which tokens it holds: %w", c, errors.ErrUnsupported), "look there by hand")
 }
 
+// Finish does nothing: the program alone knows what it does not finish.
+func (c *command) Finish(string) error { return nil }
+
 // run returns what the program printed, without the secret.
 func (c *command) run(ctx context.Context, m Meta, secret string, more ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)

@@ -51,8 +51,8 @@ type folder struct {
 	// seal returns the content of a token's file.
 	seal func(secret string) ([]byte, error)
 
-	// mu keeps Find from taking the file that Store is writing for one that a
-	// killed process left behind.
+	// mu keeps Find and Finish from taking the file that Store is writing for one that
+	// a killed process left behind.
 	mu sync.Mutex
 	// sealed keeps what seal returned, which may be another text each time: a token
 	// that is stored again after an error is the same file and not a second one.
@@ -143,27 +143,35 @@ func (f *folder) sealOnce(secret string) ([]byte, error) {
 }
 
 // Find looks for the files of a domain, encrypted or not: the config may have
-// changed since. Files that a killed Store had written in full, but not yet
-// renamed, are renamed now.
+// changed since. Files that a killed Store had written in full, but not yet renamed,
+// are among them.
 func (f *folder) Find(domain string) (all []Stored, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, err := os.Lstat(f.path); f.path != "" && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	err = f.within(fmt.Sprintf("looking for the token of %q", domain), securedir.Existing, func(root *os.Root) (err error) {
-		if err = adopt(root, domain); err == nil {
-			all, err = f.list(root, domain)
-		}
+	err = f.existing("looking for the token of", domain, func(root *os.Root) (err error) {
+		all, err = f.list(root, domain)
 		return err
 	})
 	return all, err
 }
 
+// Finish renames the files that a killed Store had written in full, but not yet renamed.
+func (f *folder) Finish(domain string) error {
+	return f.existing("finishing the token of", domain, func(root *os.Root) error { return adopt(root, domain) })
+}
+
+// existing opens the folder, if there is one, while no token is being stored.
+func (f *folder) existing(doing, domain string, do func(*os.Root) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := os.Lstat(f.path); f.path != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return f.within(fmt.Sprintf("%s %q", doing, domain), securedir.Existing, do)
+}
+
 // Read returns a token that Find has found.
 func (f *folder) Read(s Stored) (secret string, err error) {
 	name := filepath.Base(s.Where)
-	if strings.HasSuffix(name, ageExt) {
+	if _, ext, ok := parseTemp(name); strings.HasSuffix(name, ageExt) || ok && ext == ageExt {
 		return "", text.WithHint(fmt.Errorf("the token %q is encrypted: %w", s.Where, errors.ErrUnsupported), "only a holder of the key can decrypt it: age -d -i KEY FILE")
 	}
 	err = f.within("reading a token", securedir.Existing, func(root *os.Root) error {
@@ -195,7 +203,17 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 		if !info.Mode().IsRegular() {
 			return nil, text.WithHint(fmt.Errorf("%q is no regular file", file.Name()), "put the token's file in its place, or remove it if there is none")
 		}
-		all = append(all, Stored{OrgID: orgID, Where: filepath.Join(f.path, file.Name()), At: info.ModTime().UTC()})
+		all = append(all, f.stored(orgID, file.Name(), info))
+	}
+	left, err := leftBehind(root, domain)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range left {
+		if !l.named(root, all) {
+			orgID, _ := parseName(l.base+l.ext, domain)
+			all = append(all, f.stored(orgID, l.temp, l.info))
+		}
 	}
 	slices.SortFunc(all, func(a, b Stored) int {
 		return cmp.Or(strings.Compare(a.OrgID, b.OrgID), strings.Compare(a.Where, b.Where))
@@ -203,13 +221,25 @@ func (f *folder) list(root *os.Root, domain string) ([]Stored, error) {
 	return all, nil
 }
 
-// adopt renames files that were written in full, but still have the name that
-// they were written under.
-func adopt(root *os.Root, domain string) error {
+func (f *folder) stored(orgID, name string, info fs.FileInfo) Stored {
+	return Stored{OrgID: orgID, Where: filepath.Join(f.path, name), At: info.ModTime().UTC()}
+}
+
+// leftover is a file that was written in full, but still has the name that it was
+// written under.
+type leftover struct {
+	temp, base, ext string
+	info            fs.FileInfo
+	data            []byte
+}
+
+// leftBehind returns the files of a domain that a Store left behind in full.
+func leftBehind(root *os.Root, domain string) ([]leftover, error) {
 	files, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var all []leftover
 	for _, file := range files {
 		base, ext, ok := parseTemp(file.Name())
 		if !ok {
@@ -218,18 +248,44 @@ func adopt(root *os.Root, domain string) error {
 		if _, ok := parseName(base+ext, domain); !ok {
 			continue
 		}
-		data, err := read(root, file.Name())
-		if err != nil {
-			return err
+		info, err := file.Info()
+		var data []byte
+		if err == nil {
+			data, err = read(root, file.Name())
 		}
-		if !whole(ext, data) {
+		if errors.Is(err, fs.ErrNotExist) { // another process has just renamed it
 			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		if whole(ext, data) {
+			all = append(all, leftover{file.Name(), base, ext, info, data})
+		}
+	}
+	return all, nil
+}
+
+// named reports whether one of the stored tokens is the same.
+func (l *leftover) named(root *os.Root, all []Stored) bool {
+	return slices.ContainsFunc(all, func(s Stored) bool {
+		data, err := read(root, filepath.Base(s.Where))
+		return err == nil && bytes.Equal(data, l.data)
+	})
+}
+
+// adopt gives files that were written in full their names.
+func adopt(root *os.Root, domain string) error {
+	left, err := leftBehind(root, domain)
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
 		// It may have been killed before it was synced.
-		if err := syncFile(root, file.Name()); err != nil {
+		if err := syncFile(root, l.temp); err != nil {
 			return err
 		}
-		if _, err := settle(root, file.Name(), base, ext, data); err != nil {
+		if _, err := settle(root, l.temp, l.base, l.ext, l.data); err != nil {
 			return err
 		}
 	}
@@ -269,7 +325,7 @@ func settle(root *os.Root, temp, base, ext string, data []byte) (string, error) 
 			return "", systemError("syncing the folder", err)
 		}
 		// From here on the token is safe; at worst it has two names until the next
-		// Find.
+		// Finish.
 		_ = root.Remove(temp)
 		return name, nil
 	}

@@ -308,8 +308,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestLeftBehind: what a Store that was killed at any point leaves, Find turns
-// into a token, if it was there in full.
+// TestLeftBehind: what a Store that was killed at any point leaves is a token if it was
+// there in full. Find finds it and leaves it alone; Finish gives it its name.
 func TestLeftBehind(t *testing.T) {
 	for name, s := range folders(t, t.TempDir()) {
 		dir := filepath.Dir(store(t, s, meta(), canary))
@@ -332,22 +332,41 @@ func TestLeftBehind(t *testing.T) {
 			}
 		}
 
+		files := func(want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+				t.Errorf("%s: files: %s", name, diff)
+			}
+		}
+		finish := func() { t.Helper(); must(t, s.Finish(meta().Domain)) }
+
 		// It has two names.
 		must(t, os.Link(final, temp))
 		find(final)
+		files(filepath.Base(temp), filepath.Base(final))
+		finish()
+		find(final)
+		files(filepath.Base(final))
 		// It has not got its name.
 		must(t, os.Rename(final, temp))
 		if found, err := s.Find("acme-ne.okta.com"); len(found) > 0 || err != nil {
 			t.Errorf("%s: of another domain: %v, %v", name, found, err)
 		}
-		find(final)
-		if all := names(t, dir); len(all) != 1 {
-			t.Errorf("%s: files: %q", name, all)
+		must(t, s.Finish("acme-ne.okta.com"))
+		find(temp)
+		files(filepath.Base(temp))
+		secret, err := s.Sink.(Reader).Read(Stored{Where: temp})
+		if want := s.ext == ageExt; errors.Is(err, errors.ErrUnsupported) != want || !want && secret != string(canary) {
+			t.Errorf("%s: read %q, %v", name, secret, err)
 		}
+		finish()
+		find(final)
+		files(filepath.Base(final))
 		// It is not whole.
 		must(t, os.Remove(final))
 		for _, part := range []string{"", whole[:1], whole[:len(whole)-1], "\n", strings.Repeat("\x00", len(whole))} {
 			must(t, os.WriteFile(temp, []byte(part), 0o600))
+			finish()
 			find()
 		}
 		must(t, os.Remove(temp))

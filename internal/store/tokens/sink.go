@@ -50,9 +50,13 @@ type Sink interface {
 	// because a token that is not stored now never will be.
 	Store(m Meta, t Token) (where string, err error)
 	// Find returns the tokens of a domain that the sink holds, also those of a
-	// Store that was killed before it could return, sorted by OrgID and Where.
-	// If the sink can't find tokens, the error is errors.ErrUnsupported.
+	// Store that was killed before it could return, sorted by OrgID and Where. It
+	// changes nothing. If the sink can't find tokens, the error is
+	// errors.ErrUnsupported.
 	Find(domain string) ([]Stored, error)
+	// Finish completes what a Store of a token of the domain left that was killed, so
+	// that Find returns it as Store would have done. It is for those who may Store.
+	Finish(domain string) error
 	// String describes the sink in a few words, without a secret.
 	String() string
 }
