@@ -193,7 +193,7 @@ func (a *app) historyRunCommand() *cobra.Command {
 		Use:     "run ID",
 		Short:   "Show one run and all that it did",
 		Example: "  reconciler history run 20261130T030000Z-k3j2m5",
-		Args:    exactly("ID of a run"),
+		Args:    exactly("ID", findRuns),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -224,11 +224,14 @@ func (a *app) historyRunCommand() *cobra.Command {
 	return cmd
 }
 
+// findRuns is the hint on where ids of runs are.
+const findRuns = "reconciler history shows changes with their runs"
+
 // findRun returns the run with an id.
 func findRun(s *history.Store, id string) (*history.Run, error) {
 	run, err := s.FindRun(id)
 	if err == nil && run == nil {
-		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), `"reconciler get runs" lists them; runs in which nothing happened are only counted`)
+		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), findRuns+"; runs in which nothing happened are only counted")
 	}
 	return run, err
 }
@@ -240,7 +243,7 @@ func (a *app) historyOrgCommand() *cobra.Command {
 		Short: "Show what was declared and live in an org at a time",
 		Example: `  reconciler history org acme-emea.okta.com --at 2026-11-29T03:00:00Z
   reconciler history org acme-emea.okta.com --at 7d -o json`,
-		Args: exactly("DOMAIN"),
+		Args: exactly("DOMAIN", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -361,16 +364,6 @@ func (a *app) historyExportCommand() *cobra.Command {
 			defer s.Close()
 			return s.Export(a.out)
 		},
-	}
-}
-
-// exactly accepts one argument.
-func exactly(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s takes one %s, and got %d", cmd.Name(), what, len(args))
-		}
-		return nil
 	}
 }
 

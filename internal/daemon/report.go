@@ -70,6 +70,9 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))
 
+	if u.single {
+		news = slices.Clone(drift)
+	}
 	u.logUnknown(plan.Unknown)
 	u.logged.unknown = unknown
 
