@@ -109,7 +109,7 @@ func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
 	}
 	first := slices.IndexFunc(entries, func(e history.Entry) bool { return e.Type == history.TypeDrift })
 	if first < 0 {
-		return entries, nil
+		return byTime(entries), nil
 	}
 	ends, err := s.Entries(history.Query{Types: []history.Type{history.TypeDriftEnded}, Org: q.Org, Since: entries[len(entries)-1].Time})
 	if err != nil {
@@ -127,7 +127,14 @@ func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
 			}
 		}
 	}
-	return entries, nil
+	return byTime(entries), nil
+}
+
+// byTime sorts entries, the newest first. The chain has the changes of a run that was
+// killed where they were found, which is after what has happened since.
+func byTime(entries []history.Entry) []history.Entry {
+	slices.SortStableFunc(entries, func(a, b history.Entry) int { return b.Time.Compare(a.Time) })
+	return entries
 }
 
 func (a *app) history(f *historyFlags) error {
@@ -267,10 +274,16 @@ func (a *app) historyOrgCommand() *cobra.Command {
 				return withHint(fmt.Sprintf("the history knows nothing of %s at %s", text.OneLine(domain, 255), when.UTC().Format(time.RFC3339)),
 					"it knows what runs have read of declared orgs, for as long as "+config.KeyStateRetention+" says")
 			}
+			since := state.At
+			state.At = when.UTC()
 			if format == "json" {
-				return writeJSONValue(a.out, state)
+				return writeJSONValue(a.out, struct {
+					*history.OrgState
+					// Since is when a run noted this state first.
+					Since time.Time `json:"since"`
+				}{state, since})
 			}
-			return writeOrgState(a.out, state, when)
+			return writeOrgState(a.out, state, since)
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "at this `TIME` (default: now)")
