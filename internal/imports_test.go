@@ -84,7 +84,7 @@ var mayImport = map[string]struct {
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
-		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/text", "internal/web",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",

@@ -43,6 +43,16 @@ func atMostOne(what string) cobra.PositionalArgs {
 	}
 }
 
+// exactly accepts one argument. hint says where to find it; empty if that is plain.
+func exactly(what, hint string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := noneEmpty(cmd, args); err != nil || len(args) == 1 {
+			return err // before what is missing
+		}
+		return withHint(fmt.Sprintf("%s takes one %s, and got %d", cmd.Name(), what, len(args)), hint)
+	}
+}
+
 // noneEmpty refuses empty values of flags and empty arguments, of all commands.
 // They are unset variables of a script, and to ignore them would do more than was
 // asked for: all orgs instead of one, no check instead of a check.

@@ -553,7 +553,7 @@ func TestObjectsAreHeld(t *testing.T) {
 // The guards count orgs that lose an object, and say which.
 func TestGuardsCountObjects(t *testing.T) {
 	r := newOrgsRig(t)
-	r.configure("guards: {maxDestructiveOrgs: 2, maxDestructivePercent: 100}\n")
+	r.configure("guards: {maxDestructiveOrgs: 2, maxDestructivePercent: 100, revertWithin: 0s}\n")
 	r.do(exitOK, "apply", "--yes")
 	r.quiet()
 	lose := map[string]string{}

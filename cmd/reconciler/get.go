@@ -23,12 +23,12 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get NOUN",
-		Short: "Show what the orgs have: features",
-		Long:  "Show what the declared orgs have. Never writes.",
+		Short: "List orgs, products, drift, runs, changes or features",
+		Long:  "List what there is, what differs and what happened. Never writes.",
 		Args:  oneNoun,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.getFeaturesCommand())
+	cmd.AddCommand(a.getOrgsCommand(), a.getProductsCommand(), a.getDriftCommand(), a.getRunsCommand(), a.getChangesCommand(), a.getFeaturesCommand())
 	return cmd
 }
 

@@ -178,20 +178,11 @@ func parseTime(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	t, err := text.ParseTime(s, now)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s %q: %w", flag, s, err)
 	}
-	span, days := s, time.Duration(1)
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		span, days = n+"h", 24
-	}
-	if d, err := time.ParseDuration(span); err == nil && d >= 0 {
-		return now.Add(-d * days), nil
-	}
-	return time.Time{}, fmt.Errorf("%s %q: must be a date such as %s, a date and time with zone such as %s, or how long ago, such as 24h or 7d",
-		flag, s, now.UTC().Format(time.DateOnly), now.UTC().Format(time.RFC3339))
+	return t, nil
 }
 
 func (a *app) historyRunCommand() *cobra.Command {
@@ -200,7 +191,7 @@ func (a *app) historyRunCommand() *cobra.Command {
 		Use:     "run ID",
 		Short:   "Show one run and all that it did",
 		Example: "  reconciler history run 20261130T030000Z-k3j2m5",
-		Args:    exactly("ID of a run"),
+		Args:    exactly("ID", findRuns),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -231,11 +222,14 @@ func (a *app) historyRunCommand() *cobra.Command {
 	return cmd
 }
 
+// findRuns is the hint on where ids of runs are.
+const findRuns = "reconciler history shows changes with their runs"
+
 // findRun returns the run with an id.
 func findRun(s *history.Store, id string) (*history.Run, error) {
 	run, err := s.FindRun(id)
 	if err == nil && run == nil {
-		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), `"reconciler get runs" lists them; runs in which nothing happened are only counted`)
+		err = withHint(fmt.Sprintf("the history has no run %q", text.OneLine(id, 80)), findRuns+"; runs in which nothing happened are only counted")
 	}
 	return run, err
 }
@@ -247,7 +241,7 @@ func (a *app) historyOrgCommand() *cobra.Command {
 		Short: "Show what was declared and live in an org at a time",
 		Example: `  reconciler history org acme-emea.okta.com --at 2026-11-29T03:00:00Z
   reconciler history org acme-emea.okta.com --at 7d -o json`,
-		Args: exactly("DOMAIN"),
+		Args: exactly("DOMAIN", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := textOrJSON(format); err != nil {
 				return err
@@ -374,16 +368,6 @@ func (a *app) historyExportCommand() *cobra.Command {
 			defer s.Close()
 			return s.Export(a.out)
 		},
-	}
-}
-
-// exactly accepts one argument.
-func exactly(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s takes one %s, and got %d", cmd.Name(), what, len(args))
-		}
-		return nil
 	}
 }
 

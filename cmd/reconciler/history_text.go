@@ -27,10 +27,14 @@ func writeEntries(w io.Writer, entries []history.Entry) error {
 	fmt.Fprintln(t, "TIME\tORG\tACTION\tWHAT\tOUTCOME\tWHO\tRUN\tCOMMIT")
 	for i := range entries {
 		e := &entries[i]
-		row := []string{shortTime(e.Time), orgOf(e), e.Action, what(e), e.Outcome, who(e), e.Run, short(e.Commit)}
-		fmt.Fprintln(t, strings.Join(cells(row), "\t"))
+		fmt.Fprintln(t, strings.Join(cells(entryRow(e, nil)), "\t"))
 	}
 	return t.Flush()
+}
+
+// entryRow returns the row of an entry in tables. names are those of products, by id.
+func entryRow(e *history.Entry, names map[string]string) []string {
+	return []string{shortTime(e.Time), orgOf(e), e.Action, what(e, names), e.Outcome, who(e), e.Run, short(e.Commit)}
 }
 
 // cells returns cells of a table in which nothing breaks it, "-" for empty ones.
@@ -73,13 +77,13 @@ func who(e *history.Entry) string {
 const maxWhat = 120
 
 // what says what an entry is about on one line.
-func what(e *history.Entry) string {
+func what(e *history.Entry, names map[string]string) string {
 	s := ""
 	switch {
 	case e.Type == history.TypeOperator:
 		s = e.Reason
 	case e.Type == history.TypeDrift:
-		s = e.Field + ": " + valueOf(e.Before) + " instead of " + valueOf(e.After)
+		s = e.Field + ": " + valueOf(e.Before, names) + " instead of " + valueOf(e.After, names)
 	case e.Type == history.TypeDriftEnded:
 		s = e.Field
 		if e.Since != nil {
@@ -91,7 +95,7 @@ func what(e *history.Entry) string {
 			s += ": " + names
 		}
 	case !nothing(e.Before) || !nothing(e.After):
-		s = valueOf(e.Before) + " → " + valueOf(e.After)
+		s = valueOf(e.Before, names) + " → " + valueOf(e.After, names)
 	}
 	switch {
 	case s == "":
@@ -106,7 +110,7 @@ func what(e *history.Entry) string {
 func nothing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
 // valueOf returns a value of an entry for people.
-func valueOf(raw json.RawMessage) string {
+func valueOf(raw json.RawMessage, names map[string]string) string {
 	var v diff.Value
 	if nothing(raw) {
 		return "nothing"
@@ -114,7 +118,7 @@ func valueOf(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &v) != nil {
 		return string(raw)
 	}
-	return report.Value(v, nil)
+	return report.Value(v, names)
 }
 
 // fieldNames returns the paths of the fields of an object.
@@ -135,20 +139,28 @@ func fieldNames(raw json.RawMessage) string {
 // writeEntriesCSV writes entries as CSV, with values as JSON.
 func writeEntriesCSV(w io.Writer, entries []history.Entry) error {
 	c := csv.NewWriter(w)
-	_ = c.Write([]string{"seq", "time", "type", "org", "action", "field", "before", "after", "kind", "object", "fields", "outcome", "requestID", "errorID", "error",
-		"seconds", "run", "commit", "signer", "digest", "by", "cause", "causeTime", "reason", "hash"}) // c keeps its error
+	_ = c.Write(entryColumns()) // c keeps its error
 	for i := range entries {
-		e := &entries[i]
-		cause, at := "", ""
-		if e.Cause != nil {
-			cause, at = e.Cause.Actor, shortTime(e.Cause.Time)
-		}
-		_ = c.Write(spreadsheet([]string{strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(time.RFC3339Nano), string(e.Type), e.Org, e.Action, e.Field, string(e.Before),
-			string(e.After), e.Kind, e.Object, string(e.Fields), e.Outcome, e.RequestID, e.ErrorID, e.Error, strconv.FormatFloat(e.Seconds, 'f', 3, 64), e.Run, e.Commit,
-			e.Signer, e.Digest, e.By, cause, at, e.Reason, e.Hash}))
+		_ = c.Write(spreadsheet(entryCells(&entries[i])))
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// entryColumns and entryCells are the columns of an entry as CSV, and what is in them.
+func entryColumns() []string {
+	return []string{"seq", "time", "type", "org", "action", "field", "before", "after", "kind", "object", "fields", "outcome", "requestID", "errorID", "error",
+		"seconds", "run", "commit", "signer", "digest", "by", "cause", "causeTime", "reason", "hash"}
+}
+
+func entryCells(e *history.Entry) []string {
+	cause, at := "", ""
+	if e.Cause != nil {
+		cause, at = e.Cause.Actor, shortTime(e.Cause.Time)
+	}
+	return []string{strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(time.RFC3339Nano), string(e.Type), e.Org, e.Action, e.Field, string(e.Before),
+		string(e.After), e.Kind, e.Object, string(e.Fields), e.Outcome, e.RequestID, e.ErrorID, e.Error, strconv.FormatFloat(e.Seconds, 'f', 3, 64), e.Run, e.Commit,
+		e.Signer, e.Digest, e.By, cause, at, e.Reason, e.Hash}
 }
 
 // spreadsheet returns cells that no spreadsheet takes for formulas.

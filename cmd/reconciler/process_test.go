@@ -211,7 +211,7 @@ func (r *rig) runDaemon(t *testing.T, out *buffer) {
 	if m == nil {
 		t.Fatalf("the daemon does not say where it serves:\n%s", log.String())
 	}
-	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/hooks/git", "/nowhere"} {
+	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/api/v1/status", "/api/v1/orgs", "/api/v1/products", "/api/v1/drift", "/api/v1/runs", "/api/v1/changes", "/hooks/git", "/nowhere"} {
 		resp, err := http.Get("http://" + m[1] + path)
 		if err != nil {
 			t.Fatal(err)

@@ -39,7 +39,7 @@ Exit codes: 0 done, or nothing to do; 1 on errors, nothing was edited.`,
 		Example: `  reconciler history --since 24h
   reconciler revert 20261130T030000Z-k3j2m5
   reconciler revert 20261130T030000Z-k3j2m5 --out /tmp/edited`,
-		Args: oneRun,
+		Args: exactly("run", findRuns),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
 				return err
@@ -49,13 +49,6 @@ Exit codes: 0 done, or nothing to do; 1 on errors, nothing was edited.`,
 	}
 	f.add(cmd.Flags())
 	return cmd
-}
-
-func oneRun(cmd *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return withHint(fmt.Sprintf("%s takes one run, and got %d", cmd.Name(), len(args)), "reconciler history shows changes with their runs")
-	}
-	return nil
 }
 
 func (a *app) revert(ctx context.Context, id string, f *editFlags) error {

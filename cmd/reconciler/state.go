@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,14 +32,6 @@ func (a *app) stateDir() (*config.Config, error) {
 	return cfg, err
 }
 
-// oneFile requires the name of a file.
-func oneFile(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return errors.New("name one FILE")
-	}
-	return nil
-}
-
 func (a *app) stateBackupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
@@ -51,7 +42,7 @@ moment, with checksums and the head of the history. A daemon may go on meanwhile
 Tokens of new orgs and keys are not in it: the config's ` + config.KeyTokensDir + ` and the files that
 the config names have to be backed up by themselves, as secrets.`,
 		Example: `  reconciler state backup /backup/reconciler-$(date +%F).tar`,
-		Args:    oneFile,
+		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := a.stateDir()
 			if err != nil {
@@ -93,7 +84,7 @@ before anything gets its place.
 What happened after the backup was made is not in it: see docs/recovery.md
 before the program writes again.`,
 		Example: `  reconciler state restore /backup/reconciler-2026-11-30.tar`,
-		Args:    oneFile,
+		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := a.stateDir()
 			if err != nil {

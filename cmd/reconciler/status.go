@@ -287,7 +287,7 @@ func suspensionsPart(s *daemon.Status) *part {
 func notesPart(s *daemon.Status) *part {
 	p := &part{rank: rankUsual}
 	for _, n := range shown(s.Notes) {
-		p.line("note", "%s: %s", n.Org, n.Message)
+		p.line("note", "%s: %s", report.Org(n.Org), n.Message)
 	}
 	p.rest(s.Totals.Notes, len(s.Notes))
 	return p

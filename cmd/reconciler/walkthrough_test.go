@@ -508,10 +508,14 @@ func (w *walk) change() string {
 func statuses(all []forgetest.Status) string {
 	var lines []string
 	for _, s := range all {
-		lines = append(lines, fmt.Sprintf("%s  %s: %s", s.State, s.Context, s.Description))
+		// The head of the history is another one each time.
+		description := statusHead.ReplaceAllString(s.Description, " · head 3f1c9a54d2b7")
+		lines = append(lines, fmt.Sprintf("%s  %s: %s", s.State, s.Context, description))
 	}
 	return strings.Join(lines, "\n")
 }
+
+var statusHead = regexp.MustCompile(` · head [0-9a-f]{12}$`)
 
 func fenced(language, text string) string {
 	return "```" + language + "\n" + strings.TrimSpace(text) + "\n```"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
@@ -67,6 +68,18 @@ func FetchRun(ctx context.Context, address, id string) (*RunInfo, error) {
 // call calls an endpoint of a daemon, with body as JSON where it isn't nil, and reads
 // the answer.
 func call(ctx context.Context, address, method string, body, answer any, path ...string) error {
+	return callWith(ctx, address, method, nil, body, answer, path...)
+}
+
+// FetchPage returns a page of a list of a daemon, such as "orgs", as query selects it. The
+// address is as for FetchStatus.
+func FetchPage[T any](ctx context.Context, address, list string, query url.Values) (*reconcile.Page[T], error) {
+	var page reconcile.Page[T]
+	return &page, callWith(ctx, address, http.MethodGet, query, nil, &page, "api", "v1", list)
+}
+
+// callWith is call with the parameters of a query.
+func callWith(ctx context.Context, address, method string, query url.Values, body, answer any, path ...string) error {
 	base, err := statusURL(address)
 	if err != nil {
 		return err
@@ -79,7 +92,9 @@ func call(ctx context.Context, address, method string, body, answer any, path ..
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, base.JoinPath(path...).String(), &sent)
+	endpoint := base.JoinPath(path...)
+	endpoint.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, endpoint.String(), &sent)
 	if err != nil {
 		return err
 	}
@@ -141,20 +156,28 @@ func statusURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
+// NoDaemonError means that no daemon of this program answers at an address.
+type NoDaemonError struct{ Err error }
+
+func (e *NoDaemonError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *NoDaemonError) Unwrap() error { return e.Err }
+
 func noAnswer(base *url.URL, err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // it would repeat the URL
 	}
-	return text.WithHint(
+	return &NoDaemonError{text.WithHint(
 		fmt.Errorf("no daemon answers on %s: %w", base, err),
 		"start one with `reconciler run`, or give the "+config.KeyHTTPAddress+" that it was started with",
-	)
+	)}
 }
 
 func notADaemon(base *url.URL, err error) error {
-	return text.WithHint(
+	return &NoDaemonError{text.WithHint(
 		fmt.Errorf("what answers on %s is not this program's daemon: %w", base, err),
 		"give the "+config.KeyHTTPAddress+" that `reconciler run` was started with",
-	)
+	)}
 }

@@ -73,6 +73,7 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 	defer turn.End()
 	during, stop := turn.While(ctx)
 	defer stop()
+	d.runner.single = true
 	rec := d.runner.do(during, TriggerOnce)
 	if err := d.runner.r.MayWrite(); err != nil {
 		d.log.Error("another process has taken over", errorAttrs(err)...)

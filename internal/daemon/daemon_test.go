@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/backup"
+	"reconciler/internal/store/statetest"
 	"reconciler/internal/text"
 )
 
@@ -89,11 +93,12 @@ func TestScopes(t *testing.T) {
 }
 
 // Whatever happens, no key, assertion, token or password is in what the daemon
-// logs or answers.
+// logs, answers or keeps, nor in an export or a backup of that.
 func TestNoSecretsAnywhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		watch := &secrets{}
-		w := newWorld(t, worldOptions{mode: "apply", watch: watch})
+		dir := filepath.Join(t.TempDir(), "state")
+		w := newWorld(t, worldOptions{mode: "apply", watch: watch, extra: "state: {dir: " + dir + "}\n"})
 		w.expect(ResultInSync)
 		w.tamper(emea, sso)
 		w.expect(ResultApplied)
@@ -123,6 +128,15 @@ func TestNoSecretsAnywhere(t *testing.T) {
 		if !strings.Contains(w.log.String(), "change failed") {
 			t.Error("the log lacks what this test is about")
 		}
+		var export bytes.Buffer
+		if err := w.runner.r.History().Export(&export); err != nil || !strings.Contains(export.String(), `"failed"`) {
+			t.Errorf("export: %v\n%s", err, &export)
+		}
+		watch.expectNone(t, "the export", export.String(), w.dir+"/key.pem")
+		if _, err := backup.Make(dir, filepath.Join(dir, "backup.tar"), "v1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		statetest.NoneIn(t, dir, watch.canaries(t, w.dir+"/key.pem")...)
 	})
 }
 

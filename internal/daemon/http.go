@@ -93,6 +93,7 @@ func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.H
 	mux.HandleFunc("GET /api/v1/status", e.status)
 	mux.HandleFunc("POST /api/v1/runs", asked.ask)
 	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
+	(&inventory{asked.known, now}).register(mux)
 	mux.HandleFunc("GET /{$}", e.page)
 	mux.Handle("GET /metrics", m.handler())
 	if hooks != nil {

@@ -33,7 +33,9 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
 		return nil, err
 	}
-	s.handler, err = newHandler(d.tracker, d.metrics, time.Now, d.webhook(cfg), &runs{d.tracker, d.requests, d.log, servesLocally(cfg.HTTP.Address)})
+	s.handler, err = newHandler(d.tracker, d.metrics, time.Now, d.webhook(cfg), &runs{
+		tracker: d.tracker, requests: d.requests, log: d.log, local: servesLocally(cfg.HTTP.Address), known: s.r.Inventory(),
+	})
 	return s, err
 }
 

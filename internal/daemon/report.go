@@ -66,10 +66,16 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	moved = len(news)+len(gone) > 0
 	u.keepDrift(record, result, drift)
+	if err := u.r.Remember(plan, result, drift); err != nil {
+		u.log.Warn("the API does not show what this run found", errorAttrs(err)...)
+	}
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))
 
+	if u.single {
+		news = slices.Clone(drift)
+	}
 	u.logUnknown(plan.Unknown)
 	u.logged.unknown = unknown
 

@@ -48,8 +48,9 @@ type runner struct {
 	skipped   int // changes, in this run
 	// by is who runs the daemon, and command what they run, for the history. lastFailed and lastHow are how the
 	// last run ended.
-	by         string
-	command    string
+	by, command string
+	// single is set for a single run, which logs all drift: nothing else shows it.
+	single     bool
 	lastFailed bool
 	lastHow    string
 }

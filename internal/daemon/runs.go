@@ -10,6 +10,9 @@ import (
 	"net/http"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/state"
+	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
@@ -29,6 +32,10 @@ const (
 type RunInfo struct {
 	ID    string   `json:"id"`
 	State RunState `json:"state"`
+	// Command is the command that ran, and By who ran it; left out for a run that the
+	// history doesn't have, or not yet.
+	Command string `json:"command,omitempty"`
+	By      string `json:"by,omitempty"`
 	*RunRecord
 }
 
@@ -57,6 +64,8 @@ type runs struct {
 	log      *slog.Logger
 	// local reports whether the endpoints are served on loopback only.
 	local bool
+	// known is what the history knows of earlier runs; nil if there is none.
+	known *reconcile.InventoryReader
 }
 
 // servesLocally reports whether an http.address is one of loopback.
@@ -123,11 +132,50 @@ func (a *runs) one(w http.ResponseWriter, r *http.Request) {
 	if info.State == "" && a.tracker.isRunning(id) {
 		info.State = RunRunning
 	}
+	if a.known != nil {
+		run, err := a.known.Run(id)
+		if err != nil {
+			sendFailure(w, err)
+			return
+		}
+		info.add(run)
+	}
 	if info.State == "" {
-		sendError(w, http.StatusNotFound, fmt.Sprintf("this daemon knows no run %q", text.OneLine(id, maxBy)), "it knows those of the status alone: /api/v1/status")
+		sendError(w, http.StatusNotFound, fmt.Sprintf("this daemon knows no run %q", text.OneLine(id, maxBy)),
+			"/api/v1/runs lists them; runs in which nothing happened are only counted")
 		return
 	}
 	send(w, http.StatusOK, info)
+}
+
+// add adds what the history has of a run; it may have nothing.
+func (i *RunInfo) add(run *history.Run) {
+	if run == nil {
+		return
+	}
+	i.Command, i.By = run.Command, run.By
+	switch {
+	case i.State == RunQueued || i.State == RunRunning || i.RunRecord != nil && len(i.Outcomes) > 0:
+		return
+	case run.Result == "":
+		i.State = RunRunning // of another process
+		return
+	}
+	rec := RunRecord{
+		ID: run.ID, Trigger: Trigger(run.Trigger), Started: run.Started, Finished: run.Finished, Mode: state.Mode(run.Mode),
+		Commit: run.Commit, Signer: run.Signer, Digest: run.Digest, Result: Result(run.Result),
+	}
+	if !run.Finished.IsZero() {
+		rec.Seconds = max(0, run.Finished.Sub(run.Started).Seconds())
+	}
+	if run.Error != "" {
+		rec.Problem = &reconcile.Problem{Error: run.Error}
+	}
+	if len(run.Record) > 0 {
+		// Of a daemon it is the whole record, of other commands a part of it.
+		_ = json.Unmarshal(run.Record, &rec) // what can't be read is left out
+	}
+	i.State, i.RunRecord = RunEnded, &rec
 }
 
 // send sends JSON.

@@ -375,6 +375,16 @@ var keyLine = regexp.MustCompile(`(?m)^[A-Za-z0-9+/=]{40,}$`)
 // expectNone fails when any secret is in the text.
 func (s *secrets) expectNone(t *testing.T, what, text string, files ...string) {
 	t.Helper()
+	for _, c := range s.canaries(t, files...) {
+		if strings.Contains(text, c) {
+			t.Errorf("%s has the secret %.12s…", what, c)
+		}
+	}
+}
+
+// canaries returns what was seen, and the keys in files.
+func (s *secrets) canaries(t *testing.T, files ...string) []string {
+	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	canaries := []string{"canary"}
@@ -390,9 +400,5 @@ func (s *secrets) expectNone(t *testing.T, what, text string, files ...string) {
 		}
 		canaries = append(canaries, keyLine.FindAllString(string(data), -1)...)
 	}
-	for _, c := range canaries {
-		if strings.Contains(text, c) {
-			t.Errorf("%s has the secret %.12s…", what, c)
-		}
-	}
+	return canaries
 }

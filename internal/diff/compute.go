@@ -148,6 +148,9 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 			p.Notes = append(p.Notes, n)
 		}
 	}
+	for _, past := range head.PastLimits() {
+		p.Notes = append(p.Notes, Note{Message: past.String()})
+	}
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
 	p.Summary = summarize(p, len(head.Orgs), len(all), inSync)
 	p.Summary.Writable = writable

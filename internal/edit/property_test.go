@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"reconciler/internal/diff"
 	"reconciler/internal/edit"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
@@ -401,4 +402,91 @@ func checkLayout(t *rapid.T, before, after state.Source) {
 			t.Fatalf("a line that needn't be changed: %q\n%s", line, edit.Unified(after.Name, before.Data, after.Data))
 		}
 	}
+}
+
+// liveWith returns the fleet as it is declared, with changes of products and status that
+// somebody made in it.
+func liveWith(d *state.Desired, changes []edit.Change) *state.Actual {
+	actual := &state.Actual{Account: state.Account{ID: "0200"}}
+	for _, id := range []string{"P000001", "P000002", "P000003", "P000004", "P000005", "P000009"} {
+		actual.Catalog = append(actual.Catalog, state.Product{ID: id})
+	}
+	for i := range d.Orgs {
+		o := &d.Orgs[i]
+		live := state.Org{ID: fmt.Sprintf("00o%017d", i), Domain: o.Domain, Cell: "ok1", Status: o.Status, Products: append([]string{}, o.Products...)}
+		if live.Status == "" {
+			live.Status = state.Active
+		}
+		for _, c := range changes {
+			if c.Org != o.Domain {
+				continue
+			}
+			if c.Status != "" {
+				live.Status = c.Status
+			}
+			live.Products = append(slices.DeleteFunc(live.Products, func(id string) bool { return slices.Contains(c.Disable, id) }), c.Enable...)
+		}
+		slices.Sort(live.Products)
+		actual.Orgs = append(actual.Orgs, live)
+	}
+	return actual
+}
+
+// Adopting what is live, and taking back the run that would undo it, both declare what is
+// live, in manifests of any layout, with all their comments and no other line touched.
+func TestAdoptAndRevertProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := &generated{t: t}
+		files := g.manifests()
+		before, err := load(files)
+		if err != nil {
+			t.Skip(err)
+		}
+		actual := liveWith(before, g.changes(before))
+		compute := func(d *state.Desired) *diff.Plan {
+			plan, err := diff.Compute(d, actual, diff.Options{Account: "0200"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plan
+		}
+		plan := compute(before)
+		run := &edit.Run{}
+		for i := range plan.Changes {
+			c := &plan.Changes[i]
+			was, err := json.Marshal(c.Before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			becomes, err := json.Marshal(c.After)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run.Changes = append(run.Changes, entry("r1", c.Org, string(c.Action), string(was), string(becomes)))
+		}
+		revert, err := edit.Revert(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, task := range map[string]*edit.Task{"adopt": edit.Adopt(plan), "revert": revert} {
+			r, err := edit.Apply(files, task.Changes, load)
+			if err != nil || len(task.Left)+len(r.Left) > 0 {
+				t.Fatalf("%s: %v, left: %v %v\n%s", name, err, task.Left, r.Left, files)
+			}
+			after := slices.Clone(files)
+			for _, f := range r.Files {
+				after[slices.IndexFunc(after, func(s state.Source) bool { return s.Name == f.Name })] = f
+			}
+			loaded, err := load(after)
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", name, err, after)
+			}
+			if left := compute(loaded); len(left.Changes) > 0 {
+				t.Fatalf("%s: still to be done: %+v\n%s", name, left.Changes, after)
+			}
+			for i, f := range files {
+				checkLayout(t, f, after[i])
+			}
+		}
+	})
 }

@@ -585,11 +585,11 @@ orgs:
   - domain: a.okta.com
     configuration:
       groups:
-        # profile. odd left out: its name has characters, or spaces at an end, that a manifest can't have
+        # profile. odd left out: its key has characters, or spaces at an end, that a manifest can't have
         # profile.badge left out: 9.007199254740992e+15 is too large to be sent as it is
         # profile.color left out: it has characters that a manifest can't have
         # profile.deep left out: -1e+300 is too large to be sent as it is
-        # profile.keys left out: it has a key that a manifest can't have
+        # profile.keys left out: its key has characters, or spaces at an end, that a manifest can't have
         # profile.list left out: it has characters that a manifest can't have
         - profile:
             name: Staff

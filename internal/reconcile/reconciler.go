@@ -89,11 +89,15 @@ type Reconciler struct {
 	// filter is what selected them. Both are zero for a saved plan.
 	declared map[string]*state.DesiredOrg
 	filter   Filter
+	// desired is the desired state that the last plan was made for; nil for a saved plan.
+	desired *state.Desired
 	// history is that of the state folder, and record the run that goes on, if any.
 	history *history.Store
 	record  *Record
 	// quiet are the orgs that were as declared when they were recorded last.
 	quiet map[string]quiet
+	// memory is what runs have found; used where there is no state folder.
+	memory *memory
 	// seen are the orgs that were declared or live in the last run, sorted; nil before it.
 	seen []string
 
@@ -251,7 +255,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	r.learn(o.actual)
 	opts.Filter = f
 	r.live = o.actual
-	r.declared, r.filter = declaredOrgs(desired.State, f), f
+	r.declared, r.filter, r.desired = declaredOrgs(desired.State, f), f, desired.State
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
@@ -369,7 +373,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	r.learn(actual)
-	r.live, r.declared, r.filter = actual, nil, Filter{}
+	r.live, r.declared, r.filter, r.desired = actual, nil, Filter{}, nil
 	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 )
 
@@ -63,6 +65,17 @@ func (r *Reconciler) Record(run history.Run) (*Record, error) {
 	}
 	r.record = &Record{r: r, rec: rec, run: run, attempted: map[changeKey]bool{}}
 	return r.record, nil
+}
+
+// setAside has a damaged journal set aside, which begins a new one.
+func (r *Reconciler) setAside() {
+	w, err := r.journal.Lock()
+	if err == nil {
+		err = w.Unlock()
+	}
+	if err != nil {
+		r.log.Warn("the damaged journal could not be set aside", "error", err, "hint", text.Hint(err))
+	}
 }
 
 // History returns the history in the state folder.
@@ -203,12 +216,16 @@ func (c *Record) skipped(result *apply.Result) {
 	}
 }
 
-// End ends the record, and returns the head of the history.
+// End ends the record, and returns the head of the history. A damaged journal, because of
+// which the run could do nothing, is set aside.
 func (c *Record) End(run history.Run) (head string, err error) {
 	if c == nil {
 		return "", nil
 	}
 	c.r.record = nil
+	if errors.Is(c.r.journal.Check(), journal.ErrDamaged) {
+		c.r.setAside()
+	}
 	head, err = c.rec.Finish(run)
 	if err == nil {
 		err = c.problem
@@ -352,6 +369,11 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 		}
 	}
 	r.quiet = known
+	if r.desired != nil && r.live != nil && len(r.live.Catalog) > 0 {
+		if account, err := accountState(r.desired, r.live, plan.Revision); err == nil {
+			all = append(all, account)
+		}
+	}
 	return append(all, r.undeclared(plan)...)
 }
 
@@ -402,13 +424,15 @@ func (r *Reconciler) before() []string {
 	if r.seen != nil {
 		return r.seen
 	}
-	last, err := r.history.LastStates()
+	var domains []string
+	err := r.history.EachLastState(func(s *history.OrgState) error {
+		if s.Org != "" { // which is the account
+			domains = append(domains, s.Org)
+		}
+		return nil
+	})
 	if err != nil {
 		r.log.Warn("the history can't say which orgs there were", "error", err, "hint", text.Hint(err))
-	}
-	var domains []string
-	for i := range last {
-		domains = append(domains, last[i].Org)
 	}
 	return domains
 }

@@ -75,10 +75,10 @@ func writeText(w io.Writer, v *view, color bool) error {
 	if !v.InSync() || len(v.Unmanaged)+len(v.Notes) > 0 {
 		p.say()
 	}
-	p.say(p.paint(bold, v.Summary))
 	if v.History != "" {
 		p.say("History: head " + v.History)
 	}
+	p.say(p.paint(bold, v.Summary))
 	return p.w.Flush()
 }
 

@@ -429,16 +429,24 @@ func orgName(domain string) string {
 func notesOf(p *diff.Plan) []diff.Note {
 	orgs := map[string][]string{}
 	for _, n := range p.Notes {
-		orgs[n.Message] = append(orgs[n.Message], orgName(n.Org))
+		orgs[n.Message] = append(orgs[n.Message], noteName(n.Org))
 	}
 	var all []diff.Note
 	for _, n := range p.Notes {
 		switch names := orgs[n.Message]; {
 		case len(names) <= fewOrgs:
-			all = append(all, diff.Note{Org: orgName(n.Org), Message: visible(n.Message)})
-		case names[0] == orgName(n.Org):
+			all = append(all, diff.Note{Org: noteName(n.Org), Message: visible(n.Message)})
+		case names[0] == noteName(n.Org):
 			all = append(all, diff.Note{Org: text.Plural(len(names), "org") + " (" + firstOf(names) + ")", Message: visible(n.Message)})
 		}
 	}
 	return all
+}
+
+// noteName returns whom a note is for: an org, or the account.
+func noteName(domain string) string {
+	if domain == "" {
+		return Org(domain)
+	}
+	return orgName(domain)
 }

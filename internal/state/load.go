@@ -121,6 +121,7 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	if err := m.errs.Err(); err != nil {
 		return nil, append(find.warnings, m.warnings...), err
 	}
+	m.checkLimits()
 	m.desired.Products = make(map[string]string, len(m.aliases))
 	for name, a := range m.aliases {
 		m.desired.Products[name] = a.id
@@ -264,11 +265,12 @@ func (m *merger) products(doc *manifest) {
 			m.errs.Add(e.Pos, "product name %s looks like a product id: choose another name", quote(e.Key))
 		}
 		first, dup := m.aliases[e.Key]
-		switch id := string(e.V.V); {
+		switch id := string(e.V.V.ID.V); {
 		case !dup || first.id == "":
 			m.aliases[e.Key] = alias{id, e.Pos}
 		case id != "" && id != first.id:
 			m.errs.Add(e.Pos, "product %s is %s here and %s at %s", quote(e.Key), id, first.id, first.pos)
 		}
+		m.productDetail(e.Key, &e.V)
 	}
 }

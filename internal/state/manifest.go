@@ -18,7 +18,7 @@ type Map[T any] = strictyaml.Map[T]
 type manifest struct {
 	Version     At[int]                    `yaml:"version" jsonschema:"required,enum=1" doc:"Version of the manifest format: 1."`
 	Account     At[manifestAccount]        `yaml:"account" doc:"The Aerial account that these orgs belong to."`
-	Products    At[Map[At[productID]]]     `yaml:"products" doc:"Names for product ids. They apply to all files."`
+	Products    At[Map[At[product]]]       `yaml:"products" doc:"Names for product ids. They apply to all files."`
 	ProductSets At[Map[At[members]]]       `yaml:"productSets" doc:"Named sets of products; a set may contain other sets. They apply to all files."`
 	Baselines   At[Map[At[configuration]]] `yaml:"baselines" doc:"Named configurations, to be used by many orgs. They apply to all files."`
 	Defaults    At[manifestDefaults]       `yaml:"defaults" doc:"Defaults of the orgs of this file."`
@@ -29,6 +29,15 @@ type manifestAccount struct {
 	ID   At[resourceID] `yaml:"id" doc:"Id of the account. Rejected if it isn't the configured one."`
 	Name At[line]       `yaml:"name" doc:"Name of the account. Not managed when it is left out."`
 }
+
+// product is a product with a name: its id, or a mapping with more.
+type product struct {
+	ID    At[productID] `yaml:"id" jsonschema:"required" doc:"The product's id."`
+	Limit At[int]       `yaml:"limit" jsonschema:"minimum=1" doc:"How many orgs that are not INACTIVE may be declared to have it. More are a warning."`
+}
+
+// ShortKey implements strictyaml.Short.
+func (product) ShortKey() string { return "id" }
 
 // manifestDefaults are the keys of an org that may have a default in the file.
 type manifestDefaults struct {

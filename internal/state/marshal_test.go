@@ -26,7 +26,11 @@ func Marshal(d *Desired) []byte {
 	if len(d.Products) > 0 {
 		w.key(0, "products", "")
 		for _, name := range slices.Sorted(maps.Keys(d.Products)) {
-			w.key(1, strictyaml.Scalar(name), strictyaml.Scalar(d.Products[name]))
+			value := strictyaml.Scalar(d.Products[name])
+			if limit, ok := d.Limits[d.Products[name]]; ok && limit.Name == name {
+				value = fmt.Sprintf("{id: %s, limit: %d}", value, limit.Max)
+			}
+			w.key(1, strictyaml.Scalar(name), value)
 		}
 	}
 	orgs := slices.Clone(d.Orgs)

@@ -44,8 +44,18 @@ type Desired struct {
 	Account DesiredAccount
 	// Products maps the product names of the manifests to product ids.
 	Products map[string]string
+	// Limits are the limits of products, by product id.
+	Limits map[string]Limit `json:",omitempty"`
 	// Orgs is sorted by domain. Load never returns it empty.
 	Orgs []DesiredOrg
+}
+
+// Limit is how many orgs are to have a product at most.
+type Limit struct {
+	// Name is the name of the product that the limit is given with; the first of several.
+	Name string
+	Max  int
+	Pos  Pos
 }
 
 // DesiredAccount is what the manifests declare of the account itself; empty

@@ -39,6 +39,9 @@ func TestSchemaIsFresh(t *testing.T) {
 			property.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
 			property.PropertyNames.Not = &schemagen.Schema{Pattern: "^[Pp][0-9]{3,}$"}
 		}
+		products, _ := s.Properties.Get("products")
+		short := &schemagen.Schema{Type: "string", Extras: productID("").SchemaKeywords()}
+		products.AdditionalProperties = &schemagen.Schema{AnyOf: []*schemagen.Schema{short, products.AdditionalProperties}}
 		baselines, _ := s.Properties.Get("baselines")
 		baselines.PropertyNames = &schemagen.Schema{Extras: ref("").SchemaKeywords()}
 		s.Definitions = invopop.Definitions{"configuration": &schemagen.Schema{Extras: configurationSchema()}}

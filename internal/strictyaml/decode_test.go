@@ -359,3 +359,33 @@ func TestTooManyMarks(t *testing.T) {
 		}
 	}
 }
+
+// part is written as the value of its id alone, or as a mapping.
+type part struct {
+	ID    At[string] `yaml:"id"`
+	Count At[int]    `yaml:"count"`
+}
+
+func (part) ShortKey() string { return "id" }
+
+func TestShort(t *testing.T) {
+	type list struct {
+		Parts At[Map[At[part]]] `yaml:"parts"`
+	}
+	docs, err := Decode[list]("f.yaml", []byte("parts:\n  a: x\n  b: {id: y, count: 2}\n  c: &anchor z\n  d: *anchor\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range docs[0].Parts.V {
+		got = append(got, fmt.Sprintf("%s=%s/%d at %v", e.Key, e.V.V.ID.V, e.V.V.Count.V, e.V.V.ID.Pos))
+	}
+	want := []string{"a=x/0 at f.yaml:2:6", "b=y/2 at f.yaml:3:11", "c=z/0 at f.yaml:4:6", "d=z/0 at f.yaml:4:6"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	_, err = Decode[list]("f.yaml", []byte("parts:\n  a: 1\n  b: [x]\n  c: {cuont: x}\n"))
+	if want := "f.yaml:2:6: \"a\" must be a string, not the number 1: quote it, '1'\nf.yaml:3:6: \"b\" must be a mapping (key: value), not a list\nf.yaml:4:7: unknown key \"cuont\": did you mean \"count\"?"; err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}

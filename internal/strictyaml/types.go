@@ -82,6 +82,13 @@ type Checker interface {
 	Check() error
 }
 
+// Short is implemented by struct types that may also be written as the value of one of
+// their keys alone.
+type Short interface {
+	// ShortKey returns that key. It is called on the zero value.
+	ShortKey() string
+}
+
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
 type Enum interface {

@@ -56,6 +56,11 @@ func decode(content []byte) (e Entry, err error) {
 	if err := json.Unmarshal(content, &e); err != nil {
 		return Entry{}, fmt.Errorf("%w: an entry is no JSON: %w", sqlitefile.ErrDamaged, err)
 	}
+	for _, v := range []*json.RawMessage{&e.Before, &e.After} {
+		if string(*v) == "null" {
+			*v = nil
+		}
+	}
 	return e, nil
 }
 

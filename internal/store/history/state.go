@@ -236,7 +236,17 @@ func readState(tx *sql.Tx, query *sql.Stmt, org string, at time.Time) (*OrgState
 // LastStates returns what was declared and live in each org when it was recorded last,
 // sorted by org.
 func (s *Store) LastStates() (all []OrgState, err error) {
-	err = s.read("reading the states of orgs", func(tx *sql.Tx) error {
+	err = s.EachLastState(func(o *OrgState) error {
+		all = append(all, *o)
+		return nil
+	})
+	return all, err
+}
+
+// EachLastState calls f with what LastStates returns, one after the other: with the
+// configuration of each org, all of them may be large.
+func (s *Store) EachLastState(f func(*OrgState) error) error {
+	return s.read("reading the states of orgs", func(tx *sql.Tx) error {
 		orgs, err := texts(tx, `SELECT org FROM entries WHERE type = 'state' UNION SELECT org FROM kept WHERE type = 'state' ORDER BY 1`)
 		if err != nil {
 			return err
@@ -251,13 +261,15 @@ func (s *Store) LastStates() (all []OrgState, err error) {
 			if err != nil {
 				return err
 			}
-			if o != nil {
-				all = append(all, *o)
+			if o == nil {
+				continue
+			}
+			if err := f(o); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-	return all, err
 }
 
 // texts returns the only column of a query.
