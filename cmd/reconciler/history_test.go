@@ -35,7 +35,7 @@ func TestWhat(t *testing.T) {
 		{history.Entry{Type: history.TypeChange, Before: json.RawMessage(`"ACTIVE"`), After: json.RawMessage(`"INACTIVE"`), Error: "404"}, "ACTIVE → INACTIVE: 404"},
 		{history.Entry{Type: history.TypeChange}, ""},
 	} {
-		if got := what(&tt.entry); got != tt.want {
+		if got := what(&tt.entry, nil); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
