@@ -115,19 +115,39 @@ func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	ended := map[int64]*history.Entry{}
+	open, err := s.Drifts()
+	if err != nil {
+		return nil, err
+	}
+	tellDrift(entries, ends, open)
+	return byTime(entries), nil
+}
+
+// tellDrift sets of entries about drift whether it is open, when it was seen last and how
+// often. What is open has one entry, the newest: one before it told of another value.
+func tellDrift(entries, ends []history.Entry, open []history.Drift) {
+	type seen struct {
+		outcome string
+		last    *time.Time
+		times   int
+	}
+	known := map[int64]seen{}
 	for i := range ends {
-		ended[ends[i].About] = &ends[i]
+		known[ends[i].About] = seen{driftEnded, ends[i].LastSeen, ends[i].Times}
+	}
+	for i := range open {
+		known[open[i].Seq] = seen{driftOpen, &open[i].LastSeen, open[i].Times}
 	}
 	for i := range entries {
-		if e := &entries[i]; e.Type == history.TypeDrift {
-			e.Outcome = driftOpen
-			if end := ended[e.Seq]; end != nil {
-				e.Outcome, e.LastSeen, e.Times = driftEnded, end.LastSeen, end.Times
-			}
+		e := &entries[i]
+		if e.Type != history.TypeDrift {
+			continue
+		}
+		e.Outcome = driftEnded
+		if s, ok := known[e.Seq]; ok {
+			e.Outcome, e.LastSeen, e.Times = s.outcome, s.last, s.times
 		}
 	}
-	return byTime(entries), nil
 }
 
 // byTime sorts entries, the newest first. The chain has the changes of a run that was
