@@ -46,8 +46,8 @@ records who ran this.`,
 			defer j.Close()
 			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
 			if lost {
-				err := a.acknowledgeLoss(cmd.Context(), j, by, wait)
-				if err == nil {
+				ended, err := a.acknowledgeLoss(cmd.Context(), j, by, wait)
+				if ended {
 					a.recordAction(cfg, history.Entry{Action: "acknowledge", Reason: "the loss of the journal"})
 				}
 				return err
@@ -76,14 +76,15 @@ records who ran this.`,
 
 // acknowledgeLoss begins a new journal where there is none that can be used: a
 // damaged one is set aside first. Runs would do that, but where signed commits are
-// wanted, they wait for the acknowledgment.
-func (a *app) acknowledgeLoss(ctx context.Context, j *journal.Journal, by string, wait time.Duration) error {
+// wanted, they wait for the acknowledgment. It reports whether there was anything to
+// acknowledge.
+func (a *app) acknowledgeLoss(ctx context.Context, j *journal.Journal, by string, wait time.Duration) (ended bool, err error) {
 	exists, err := j.Exists()
 	if err == nil && exists {
 		loss, err := j.Loss()
 		if err == nil && loss == nil {
 			_, err = fmt.Fprintln(a.out, "nothing to acknowledge: the journal is not damaged, and none was set aside")
-			return err
+			return false, err
 		}
 	}
 	damaged := false
@@ -93,14 +94,14 @@ func (a *app) acknowledgeLoss(ctx context.Context, j *journal.Journal, by string
 		err = a.locked(ctx, j, wait, func(context.Context, *journal.Writer) error { return j.AcknowledgeLoss(by) })
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	done := "acknowledged: the journal was set aside"
 	if !exists && !damaged {
 		done = "there was no journal: a new one begins"
 	}
 	_, err = fmt.Fprintln(a.out, done)
-	return err
+	return true, err
 }
 
 // forgetCreation locks the journal: no process must be creating the org.

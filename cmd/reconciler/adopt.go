@@ -140,7 +140,9 @@ func adoptMessage(r *edited, desired *reconcile.Desired, drift []history.Drift) 
 
 // whoCaused returns who made what a change adopts; empty if nobody is known to have.
 func whoCaused(c *edit.Change, drift []history.Drift) string {
-	i := slices.IndexFunc(drift, func(d history.Drift) bool { return d.Org == c.Org && d.Cause != nil && c.Field() == d.Field })
+	i := slices.IndexFunc(drift, func(d history.Drift) bool {
+		return d.Org == c.Org && d.Cause != nil && (d.Field == c.Field() || strings.HasPrefix(d.Field, c.Field()+": "))
+	})
 	if i < 0 {
 		return ""
 	}

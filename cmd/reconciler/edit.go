@@ -108,6 +108,11 @@ func (m *manifestFiles) edit(task *edit.Task) (*edited, error) {
 		r.notes = append(r.notes, n.String())
 	}
 	r.plan, err = reconcile.CompareDeclared(m.cfg, &reconcile.Desired{State: result.Before}, &reconcile.Desired{State: result.After}, reconcile.Filter{})
+	if err == nil {
+		// What guards say depends on what is live: what is adopted is live already, and the
+		// way back of a run is not counted.
+		r.plan.Refusals = nil
+	}
 	return r, err
 }
 

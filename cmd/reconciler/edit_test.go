@@ -6,10 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/edit"
 	"reconciler/internal/git/gitrepo"
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/store/history"
 )
 
 // fleet are manifests with what several orgs share, and with comments everywhere.
@@ -240,6 +244,29 @@ func TestEditThroughLinks(t *testing.T) {
 	}
 }
 
+// Who changed an object is found by its fields.
+func TestWhoCaused(t *testing.T) {
+	ref, ok := objects.ParseRef(objects.Update, "groups", "", "", "Staff")
+	if !ok {
+		t.Fatal("no such kind")
+	}
+	cause := &history.Cause{Actor: "eve@acme.example", Time: time.Date(2026, 11, 30, 3, 0, 0, 0, time.UTC)}
+	drift := []history.Drift{{Org: alpha, Field: "groups/Staff: profile.description", Cause: cause}, {Org: alpha, Field: "products", Cause: cause}, {Org: beta, Field: "products"}}
+	for _, tt := range []struct {
+		change edit.Change
+		want   string
+	}{
+		{edit.Change{Org: alpha, Object: &edit.Object{Ref: ref}}, " (eve@acme.example, 2026-11-30 03:00:00 UTC)"},
+		{edit.Change{Org: alpha, Disable: []string{"P1"}}, " (eve@acme.example, 2026-11-30 03:00:00 UTC)"},
+		{edit.Change{Org: beta, Disable: []string{"P1"}}, ""},
+		{edit.Change{Org: alpha, Status: "ACTIVE"}, ""},
+	} {
+		if got := whoCaused(&tt.change, drift); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
 // Of several files all are replaced, or none.
 func TestReplaceAll(t *testing.T) {
 	dir := t.TempDir()
@@ -286,7 +313,10 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 	e.quiet()
-	_, _ = e.do(exitOK, "adopt", "--org", beta)
+	e.configure("guards: {maxDestructiveOrgs: 0}\n") // which have no say in what is live already
+	if out, _ := e.do(exitOK, "adopt", "--org", beta); !strings.Contains(out, "- disable sso") || strings.Contains(out, "maxDestructiveOrgs") {
+		t.Error(out)
+	}
 	e.do(exitOK, "diff", "--detailed-exitcode", "--org", beta)
 	e.do(exitDifferences, "diff", "--detailed-exitcode")
 	e.commit(fleet)

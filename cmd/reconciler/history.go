@@ -109,25 +109,52 @@ func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
 	}
 	first := slices.IndexFunc(entries, func(e history.Entry) bool { return e.Type == history.TypeDrift })
 	if first < 0 {
-		return entries, nil
+		return byTime(entries), nil
 	}
 	ends, err := s.Entries(history.Query{Types: []history.Type{history.TypeDriftEnded}, Org: q.Org, Since: entries[len(entries)-1].Time})
 	if err != nil {
 		return nil, err
 	}
-	ended := map[int64]*history.Entry{}
+	open, err := s.Drifts()
+	if err != nil {
+		return nil, err
+	}
+	tellDrift(entries, ends, open)
+	return byTime(entries), nil
+}
+
+// tellDrift sets of entries about drift whether it is open, when it was seen last and how
+// often. What is open has one entry, the newest: one before it told of another value.
+func tellDrift(entries, ends []history.Entry, open []history.Drift) {
+	type seen struct {
+		outcome string
+		last    *time.Time
+		times   int
+	}
+	known := map[int64]seen{}
 	for i := range ends {
-		ended[ends[i].About] = &ends[i]
+		known[ends[i].About] = seen{driftEnded, ends[i].LastSeen, ends[i].Times}
+	}
+	for i := range open {
+		known[open[i].Seq] = seen{driftOpen, &open[i].LastSeen, open[i].Times}
 	}
 	for i := range entries {
-		if e := &entries[i]; e.Type == history.TypeDrift {
-			e.Outcome = driftOpen
-			if end := ended[e.Seq]; end != nil {
-				e.Outcome, e.LastSeen, e.Times = driftEnded, end.LastSeen, end.Times
-			}
+		e := &entries[i]
+		if e.Type != history.TypeDrift {
+			continue
+		}
+		e.Outcome = driftEnded
+		if s, ok := known[e.Seq]; ok {
+			e.Outcome, e.LastSeen, e.Times = s.outcome, s.last, s.times
 		}
 	}
-	return entries, nil
+}
+
+// byTime sorts entries, the newest first. The chain has the changes of a run that was
+// killed where they were found, which is after what has happened since.
+func byTime(entries []history.Entry) []history.Entry {
+	slices.SortStableFunc(entries, func(a, b history.Entry) int { return b.Time.Compare(a.Time) })
+	return entries
 }
 
 func (a *app) history(f *historyFlags) error {
@@ -261,10 +288,16 @@ func (a *app) historyOrgCommand() *cobra.Command {
 				return withHint(fmt.Sprintf("the history knows nothing of %s at %s", text.OneLine(domain, 255), when.UTC().Format(time.RFC3339)),
 					"it knows what runs have read of declared orgs, for as long as "+config.KeyStateRetention+" says")
 			}
+			since := state.At
+			state.At = when.UTC()
 			if format == "json" {
-				return writeJSONValue(a.out, state)
+				return writeJSONValue(a.out, struct {
+					*history.OrgState
+					// Since is when a run noted this state first.
+					Since time.Time `json:"since"`
+				}{state, since})
 			}
-			return writeOrgState(a.out, state, when)
+			return writeOrgState(a.out, state, since)
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "at this `TIME` (default: now)")

@@ -97,7 +97,10 @@ func what(e *history.Entry, names map[string]string) string {
 	case !nothing(e.Before) || !nothing(e.After):
 		s = valueOf(e.Before, names) + " → " + valueOf(e.After, names)
 	}
-	if e.Error != "" {
+	switch {
+	case s == "":
+		s = e.Error
+	case e.Error != "":
 		s += ": " + e.Error
 	}
 	return text.OneLine(s, maxWhat)
@@ -206,9 +209,10 @@ func parenthesized(s string) string {
 	return "(" + s + ")"
 }
 
-// writeOrgState writes what was declared and live in an org.
-func writeOrgState(w io.Writer, s *history.OrgState, at time.Time) error {
-	fmt.Fprintf(w, "%s at %s, as known since %s", text.Visible(s.Org), shortTime(at), shortTime(s.At))
+// writeOrgState writes what was declared and live in an org, as a run noted it first at a
+// time.
+func writeOrgState(w io.Writer, s *history.OrgState, since time.Time) error {
+	fmt.Fprintf(w, "%s at %s, as known since %s", text.Visible(s.Org), shortTime(s.At), shortTime(since))
 	if s.Commit != "" {
 		fmt.Fprintf(w, " (commit %s)", short(s.Commit))
 	}

@@ -356,7 +356,7 @@ func (a *app) getOrgsCommand() *cobra.Command {
 	cmd.Long = `List the orgs that are declared or were live when the account was read last: status,
 products, labels, owner, how many fields differ and since when, and of INACTIVE ones
 since when and by whom. --product and --status mean what is live; with --declared what
-is declared. ` + aboutSources
+is declared.` + aboutSources
 	cmd.Example = `  reconciler get orgs --product mfa -o csv > mfa.csv
   reconciler get orgs -l tier=production --drifted
   reconciler get orgs --status INACTIVE
@@ -365,10 +365,12 @@ is declared. ` + aboutSources
 	return cmd
 }
 
-// aboutSources says where lists are from.
-const aboutSources = `The running daemon is asked; where none answers, what the runs of the
-state folder read last is shown, and as of when it is. Okta is not contacted, and no
-credentials are needed.`
+// aboutSources says where lists are from, in a paragraph of its own.
+const aboutSources = `
+
+The running daemon is asked; where none answers, what the runs of the state folder
+read last is shown, and as of when it is. Okta is not contacted, and no credentials
+are needed.`
 
 func orgListing() *listing[reconcile.OrgItem] {
 	return &listing[reconcile.OrgItem]{
@@ -427,7 +429,7 @@ func (a *app) getProductsCommand() *cobra.Command {
 	cmd.Short = "List products, with the number of orgs that have and want them"
 	cmd.Long = `List the products of the account and the manifests: how many live orgs have each, how
 many of them are INACTIVE (which Okta doesn't bill), how many orgs are declared to have
-it, and the limit that the manifests give it. ` + aboutSources
+it, and the limit that the manifests give it.` + aboutSources
 	cmd.Example = `  reconciler get products
   reconciler get products -l bu=retail
   reconciler get products --product mfa -o json`
@@ -464,7 +466,7 @@ func (a *app) getDriftCommand() *cobra.Command {
 	cmd := inventoryCommand(a, &f, driftListing())
 	cmd.Short = "List what differs from the manifests, since when, and who caused it"
 	cmd.Long = `List the fields that differ from the manifests: since when, how many runs saw it, and
-who caused it, as far as that is known. ` + aboutSources
+who caused it, as far as that is known.` + aboutSources
 	cmd.Example = `  reconciler get drift --org acme-emea.okta.com
   reconciler get drift -l tier=production -o json`
 	f.add(cmd.Flags(), 0, "since")
@@ -518,7 +520,7 @@ func (a *app) getRunsCommand() *cobra.Command {
 	cmd.Short = "List runs in which something happened, newest first"
 	cmd.Long = `List the runs of all commands that write, newest first: those in which something
 happened, that go on, or were interrupted. With --org, --product, --selector or
---outcome, those that attempted such a change. ` + aboutSources
+--outcome, those that attempted such a change.` + aboutSources
 	cmd.Example = `  reconciler get runs --since 7d
   reconciler history run $(reconciler get runs --limit 1 -o name)`
 	f.add(cmd.Flags(), usualRuns, "since", "outcome")
@@ -573,8 +575,7 @@ func (a *app) getChangesCommand() *cobra.Command {
 	cmd := inventoryCommand(a, &f, changeListing())
 	cmd.Short = "List the changes that runs attempted, newest first"
 	cmd.Long = `List the changes that runs attempted, newest first, with their outcomes. With --product,
-those that give or take it. Drift, and what operators did, is in "reconciler history".
-` + aboutSources
+those that give or take it. Drift, and what operators did, is in "reconciler history".` + aboutSources
 	cmd.Example = `  reconciler get changes --since 24h
   reconciler get changes --since 24h --outcome failed
   reconciler get changes --product mfa -o csv > mfa.csv`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,8 +44,7 @@ written; 4 some orgs could not be read or written.`,
 					return err
 				}
 			}
-			host, _ := os.Hostname()
-			id, err := daemon.RequestRun(cmd.Context(), address, a.getenv("USER", a.getenv("LOGNAME", "unknown"))+"@"+host)
+			id, err := daemon.RequestRun(cmd.Context(), address, a.invoker())
 			if err != nil {
 				return err
 			}

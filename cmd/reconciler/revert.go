@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -119,8 +120,23 @@ func readRun(store *history.Store, id string) (*history.Run, *edit.Run, error) {
 			changes.Later = append(changes.Later, *e)
 		}
 	}
+	changes.Live = func(org string) map[string]any { return liveBefore(store, org, run.Started) }
 	changes.Drift, err = store.Drifts()
 	return run, changes, err
+}
+
+// liveBefore returns the declared fields of the objects of an org as they were live at a
+// time; nil if the history doesn't have them.
+func liveBefore(store *history.Store, org string, at time.Time) map[string]any {
+	s, err := store.At(org, at)
+	if err != nil || s == nil {
+		return nil
+	}
+	var live struct{ Configuration map[string]any }
+	if json.Unmarshal(s.Live, &live) != nil {
+		return nil
+	}
+	return live.Configuration
 }
 
 // nothingToRevert says why nothing was edited.

@@ -266,6 +266,9 @@ func driftPart(s *daemon.Status) *part {
 		if d.Old {
 			why += ", and the org can't be read since"
 		}
+		if d.Cause != nil {
+			why += ", by " + text.Visible(d.Cause.String())
+		}
 		p.line("", "%s %s for %s%s", report.Org(d.Org), text.Visible(d.Field), ago(s.Now, d.Since), why)
 	}
 	p.rest(s.Totals.Drift, len(s.Drift))

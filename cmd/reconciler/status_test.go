@@ -12,6 +12,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/history"
 )
 
 func TestWriteStatus(t *testing.T) {
@@ -37,7 +38,7 @@ func TestWriteStatus(t *testing.T) {
 		Drift: []daemon.Drift{
 			{Field: "account.name", Since: noon.Add(-time.Hour)},
 			{Org: "acme-emea.okta.com", Field: "groups/A\u202eB", Since: noon.Add(-time.Hour), Old: true},
-			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected"},
+			{Org: "acme-labs.okta.com", Field: "status", Since: noon.Add(-10 * time.Minute), Blocked: "protected", Cause: &history.Cause{Actor: "eve@acme.example", Address: "192.0.2.7", Time: noon.Add(-time.Hour), Provisional: true}},
 		},
 		Suspensions: []freeze.Suspension{
 			{Owner: "ada", Reason: "audit"},
@@ -59,7 +60,7 @@ objects    24 declared, 7 unmanaged, 3 unknown, read up to 40m0s ago
 drift      3 (compared 3h0m ago)
            Aerial account account.name for 1h0m
            acme-emea.okta.com groups/A\u202eB for 1h0m, and the org can't be read since
-           acme-labs.okta.com status for 10m0s, blocked: protected
+           acme-labs.okta.com status for 10m0s, blocked: protected, by eve@acme.example from 192.0.2.7 at 2026-11-21T11:00:00Z, so far
 suspended  all orgs and the account, by "ada" (no end given): audit
 suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test
 account    0200

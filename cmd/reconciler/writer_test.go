@@ -336,7 +336,7 @@ func TestReconcile(t *testing.T) {
 		t.Errorf("reconcile --wait: %d, %s", code, out)
 	}
 	status, err := daemon.FetchStatus(t.Context(), address)
-	if err != nil || status.LastRun.ID != id || status.LastRun.Trigger != daemon.TriggerRequest || !strings.Contains(status.LastRun.RequestedBy, "@") {
+	if err != nil || status.LastRun.ID != id || status.LastRun.Trigger != daemon.TriggerRequest || status.LastRun.RequestedBy != (&app{environ: os.Environ()}).invoker() {
 		t.Errorf("%v, %+v", err, status.LastRun)
 	}
 

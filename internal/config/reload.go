@@ -22,7 +22,8 @@ func (c *Config) CanBecome(next *Config) error {
 		{KeyTokensDir, c.Tokens.Dir == next.Tokens.Dir},
 		{KeyTokensRecipients, c.Tokens.RecipientsFile == next.Tokens.RecipientsFile},
 		{KeyTokensCommand, c.Tokens.Command == next.Tokens.Command},
-		{KeyStateDir, c.State == next.State},
+		{KeyStateDir, c.State.Dir == next.State.Dir},
+		{KeyStateRetention, c.State.Retention == next.State.Retention},
 		{KeyHTTPAddress, c.HTTP == next.HTTP},
 	} {
 		if !fixed.same {

@@ -1,6 +1,10 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"time"
+)
 
 // Manifests that were checked by the domains of other parents are no fallback.
 func TestSameManifests(t *testing.T) {
@@ -47,6 +51,29 @@ func TestSameManifestsOfGit(t *testing.T) {
 		}
 		if got := tt.next.SameManifests(c); got != tt.same {
 			t.Errorf("%s, the other way: %v", tt.name, got)
+		}
+	}
+}
+
+// What a daemon can't change is named by the key that says it.
+func TestCanBecome(t *testing.T) {
+	c := &Config{State: State{Dir: "a", Retention: time.Hour}}
+	for _, tt := range []struct{ next, want string }{
+		{"a 1h", ""},
+		{"a 2h", "a running daemon can't change state.retention"},
+		{"b 2h", "a running daemon can't change state.dir, state.retention"},
+	} {
+		dir, retention, _ := strings.Cut(tt.next, " ")
+		span, err := time.ParseDuration(retention)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := c.CanBecome(&Config{State: State{Dir: dir, Retention: span}}); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.next, got, tt.want)
 		}
 	}
 }

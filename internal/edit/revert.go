@@ -21,6 +21,9 @@ type Run struct {
 	Changes, Later []history.Entry
 	// Drift is the open drift.
 	Drift []history.Drift
+	// Live returns the declared fields of the objects of an org as they were live before the
+	// run, by the names that diff.FieldOfRef gives them; nil if that isn't known.
+	Live func(org string) map[string]any
 	// Parent is what was declared before the commit of the run, and ParentName what
 	// messages call that; nil if it isn't known.
 	Parent     *state.Desired
@@ -299,25 +302,49 @@ func (r *reverter) parentObject(org string, ref objects.Ref) *objects.Object {
 	return nil
 }
 
+// bodyBefore returns an object as a run has read it last before the run, or else as it was
+// declared.
+func (r *reverter) bodyBefore(org string, ref objects.Ref) map[string]any {
+	if r.run.Live != nil {
+		if body, ok := r.run.Live(org)[diff.FieldOfRef(ref)].(map[string]any); ok && len(body) > 0 {
+			return body
+		}
+	}
+	o := r.parentObject(org, ref)
+	if o == nil {
+		return nil
+	}
+	r.note("%s: what the deleted %s had is not in the history: it is declared as %s has it", org, ref, r.run.ParentName)
+	return o.Body
+}
+
+// fieldsOf returns what a body has beside what tells which object it is, as if a change
+// had taken it away.
+func fieldsOf(body map[string]any, ref objects.Ref) []objects.FieldChange {
+	escape := strings.NewReplacer(`\`, `\\`, `.`, `\.`).Replace
+	var fields []objects.FieldChange
+	for key, v := range body {
+		if !strings.HasPrefix(ref.Kind.Key+".", key+".") && !(ref.Kind.Typed && key == keyType) {
+			fields = append(fields, objects.FieldChange{Path: escape(key), Before: v})
+		} else if m, ok := v.(map[string]any); ok {
+			for inner, v := range m {
+				if key+"."+inner != ref.Kind.Key {
+					fields = append(fields, objects.FieldChange{Path: key + "." + escape(inner), Before: v})
+				}
+			}
+		}
+	}
+	slices.SortFunc(fields, func(a, b objects.FieldChange) int { return strings.Compare(a.Path, b.Path) })
+	return fields
+}
+
 // recreate has an object declared again that the run deleted: as the history has it, or
 // else as it was declared before.
 func (r *reverter) recreate(c *changed) {
 	d := &c.difference
 	fields := d.Fields
-	if o := r.parentObject(c.Org, d.Ref); len(fields) == 0 && o != nil {
-		for key, v := range o.Body {
-			if !strings.HasPrefix(d.Ref.Kind.Key+".", key+".") && !(d.Ref.Kind.Typed && key == keyType) {
-				fields = append(fields, objects.FieldChange{Path: strings.NewReplacer(`\`, `\\`, `.`, `\.`).Replace(key), Before: v})
-			} else if m, ok := v.(map[string]any); ok {
-				for inner, v := range m {
-					if key+"."+inner != d.Ref.Kind.Key {
-						fields = append(fields, objects.FieldChange{Path: key + "." + strings.NewReplacer(`\`, `\\`, `.`, `\.`).Replace(inner), Before: v})
-					}
-				}
-			}
-		}
-		slices.SortFunc(fields, func(a, b objects.FieldChange) int { return strings.Compare(a.Path, b.Path) })
-		r.note("%s: what the deleted %s had is not in the history: it is declared as %s has it", c.Org, d.Ref, r.run.ParentName)
+	if len(fields) == 0 {
+		fields = fieldsOf(r.bodyBefore(c.Org, d.Ref), d.Ref)
 	}
 	if len(fields) == 0 {
 		r.leave(c.Org, d.Ref.String(), "the run deleted it, and what it had is not known: declare it again by hand; it gets a new id")

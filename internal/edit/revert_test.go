@@ -130,6 +130,7 @@ func TestRevert(t *testing.T) {
 					object("r1", a, "create-object", "groups", "New", `[{"path": "profile.name", "before": null, "after": "New"}]`),
 					object("r1", a, "create-object", "groups", "Again", `[{"path": "profile.name", "before": null, "after": "Again"}]`),
 					object("r1", a, "delete-object", "groups", "Gone", ""),
+					object("r1", a, "delete-object", "groups", "Seen", ""),
 					object("r1", a, "delete-object", "groups", "Nobody knows", ""),
 					object("r1", a, "update-object", "groups", "Staff", `[{"path": "profile.description", "before": null, "after": "Declared"}]`),
 					object("r1", a, "update-object", "networkZones", "Z", `[{"path": "gateways", "before": null, "after": []}, {"path": "usage", "before": null, "after": "POLICY"}]`),
@@ -139,10 +140,17 @@ func TestRevert(t *testing.T) {
 				Later:  []history.Entry{object("r2", a, "delete-object", "groups", "Again", "")},
 				Drift:  []history.Drift{{Org: a, Kind: "groups", Object: "Drifted"}},
 				Parent: parent, ParentName: "the commit before abc",
+				Live: func(org string) map[string]any {
+					return map[string]any{
+						"groups/Seen": map[string]any{"profile": map[string]any{"name": "Seen", "description": "By hand in " + org}},
+						"groups/Gone": map[string]any{}, // of an absent one nothing is declared
+					}
+				},
 			},
 			[]string{
 				`a.okta.com group "New" absent`,
 				`a.okta.com group "Gone", profile.description "Of old" present`,
+				`a.okta.com group "Seen", profile.description "By hand in a.okta.com" present`,
 				`a.okta.com group "Staff", profile.description null`,
 				`a.okta.com network zone "Z", gateways []`,
 				`left: a.okta.com: group "Again": run r2 has changed it again`,
@@ -152,6 +160,7 @@ func TestRevert(t *testing.T) {
 				`left: a.okta.com: group "Drifted": somebody has changed it since the run, and it is not known whether that is to stay`,
 				`note: a.okta.com: what the deleted group "Gone" had is not in the history: it is declared as the commit before abc has it`,
 				`note: a.okta.com: the group "Gone" was deleted, and is made anew: with a new id, and without what can't be declared`,
+				`note: a.okta.com: the group "Seen" was deleted, and is made anew: with a new id, and without what can't be declared`,
 				`note: a.okta.com: before the run, group "Staff" had another profile.description by hand: the commit before abc declares it otherwise`,
 			},
 		},

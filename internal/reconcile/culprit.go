@@ -22,6 +22,7 @@ import (
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/okta/systemlog"
+	"reconciler/internal/state"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 )
@@ -150,7 +151,7 @@ type question struct {
 	// kind and object name the object; empty for the org itself, of which field drifts.
 	kind, object, field string
 	// live is what was live, and seen when the reading began that saw it first; zero if
-	// that isn't known.
+	// that isn't known. Of an object, field is KIND/OBJECT: PATH.
 	live  json.RawMessage
 	seen  time.Time
 	drift systemlog.Drift
@@ -373,9 +374,6 @@ func (c *culprits) complete(h Ledger, all []question) ([]question, error) {
 // sameAsBefore reports whether the history knows what was live before, and that it was the
 // same. If it was another, it has changed since, which bounds when.
 func (c *culprits) sameAsBefore(h Ledger, q *question) (bool, error) {
-	if q.kind != "" {
-		return false, nil
-	}
 	at := q.seen
 	if at.IsZero() {
 		at = q.drift.Since
@@ -384,30 +382,70 @@ func (c *culprits) sameAsBefore(h Ledger, q *question) (bool, error) {
 	if err != nil || before == nil || before.OrgID != "" && before.OrgID != q.drift.OrgID {
 		return false, err
 	}
-	var live struct {
-		Products []string `json:"products"`
-		Status   *string  `json:"status"`
+	same, known := q.sameIn(before)
+	agreed := before.At
+	if q.kind != "" {
+		agreed = agreed.Add(-c.cfg.Orgs.Every) // what counts of a configuration may have been read so long ago
 	}
+	if known && !same && agreed.After(q.drift.Agreed) {
+		q.drift.Agreed = agreed
+	}
+	return known && same, nil
+}
+
+// sameIn reports whether what drifts was the same in an earlier state of the org, and
+// whether that is known.
+func (q *question) sameIn(before *history.OrgState) (same, known bool) {
+	var live liveState
 	if json.Unmarshal(before.Live, &live) != nil {
-		return false, nil
+		return false, false
 	}
-	var same, known bool
-	switch q.field {
-	case diff.FieldProducts:
+	switch {
+	case q.kind != "":
+		return q.sameObject(before, &live)
+	case q.field == diff.FieldProducts:
 		var now []string
 		known = live.Products != nil && json.Unmarshal(q.live, &now) == nil
 		slices.Sort(now)
 		slices.Sort(live.Products)
 		same = slices.Equal(now, live.Products)
-	case diff.FieldStatus:
-		var now string
-		known = live.Status != nil && json.Unmarshal(q.live, &now) == nil
-		same = known && now == *live.Status
+	case q.field == diff.FieldStatus:
+		var now state.Status
+		known = live.Status != "" && json.Unmarshal(q.live, &now) == nil
+		same = now == live.Status
 	}
-	if known && !same && before.At.After(q.drift.Agreed) {
-		q.drift.Agreed = before.At
+	return same, known
+}
+
+// sameObject is sameIn for an object, or one of its fields.
+func (q *question) sameObject(before *history.OrgState, live *liveState) (same, known bool) {
+	var declared declaredState
+	var now diff.Value
+	if live.Configuration == nil || json.Unmarshal(before.Declared, &declared) != nil || json.Unmarshal(q.live, &now) != nil {
+		return false, false
 	}
-	return known && same, nil
+	name, path, isField := strings.Cut(q.field, ": ")
+	if _, ok := declared.Configuration[name]; !ok {
+		return false, false
+	}
+	body, existed := live.Configuration[name]
+	if !isField {
+		return existed == (now.Text() == existing), true
+	}
+	for _, key := range objects.SplitPath(path) {
+		fields, ok := body.(map[string]any)
+		if !ok {
+			return false, false
+		}
+		if body, ok = fields[key]; !ok {
+			return false, false
+		}
+	}
+	was := diff.ValueOf(body)
+	if !shortValue(was).Equal(was) {
+		return false, false // of a long one the history has the beginning
+	}
+	return was.Equal(now), true
 }
 
 // ourWrites returns our writes of what a question is about, as the history has them, that

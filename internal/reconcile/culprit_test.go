@@ -414,3 +414,37 @@ func TestLogsFail(t *testing.T) {
 		})
 	}
 }
+
+// TestCulpritsOfANewProcess: a process that has just begun knows from the history how an
+// object was before, so that it can say who changed it, or that nobody did.
+func TestCulpritsOfANewProcess(t *testing.T) {
+	watch(t, simulatortest.Config{}, func(w *watched) {
+		zone := w.sim.Objects(w.orgs[0])
+		w.must(zone.Patch("networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "203.0.113.0/24"}]}`, "bob@acme.example"))
+		time.Sleep(2 * time.Hour)
+		w.run(false)
+		w.must(zone.Patch("networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "198.51.100.0/24"}]}`, "bob@acme.example"))
+		time.Sleep(2 * time.Hour)
+		w.run(false)
+		time.Sleep(2 * time.Hour)
+		w.must(zone.Patch("networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "203.0.113.0/24"}]}`, "ada@acme.example"))
+		text, err := os.ReadFile(w.manifests)
+		w.must(err)
+		w.must(os.WriteFile(w.manifests, []byte(strings.Replace(string(text), "action: audit", "action: block", 1)), 0o600))
+		time.Sleep(5 * time.Minute)
+		restart := func() {
+			w.r.Close()
+			w.start()
+			w.run(false)
+		}
+		restart()
+		w.want("0 networkZones/Offices: gateways: ada@acme.example?", "0 settings/threatInsight: action: the org is as it was, and what is declared has changed")
+		time.Sleep(75 * time.Minute)
+		restart()
+		all, err := w.h.Drifts()
+		w.must(err)
+		if c := all[0].Cause; c == nil || c.Actor != "ada@acme.example" || c.Provisional || c.Doubt != "" {
+			t.Errorf("got %+v", all[0])
+		}
+	})
+}

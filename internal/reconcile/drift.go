@@ -114,12 +114,15 @@ func driftOfChange(c *diff.Change, o apply.Outcome) Drift {
 	return d
 }
 
+// existing is the value of a drift of an object that exists.
+const existing = "yes"
+
 // driftOfObject returns the fields of an object that differ, or that there should or
 // should not be one.
 func driftOfObject(c *diff.Change, o apply.Outcome) []Drift {
 	d := driftOfChange(c, o)
 	d.Kind, d.Object = c.Kind, c.Object
-	exists := map[diff.Action][2]string{diff.CreateObject: {"yes", "no"}, diff.DeleteObject: {"no", "yes"}}
+	exists := map[diff.Action][2]string{diff.CreateObject: {existing, "no"}, diff.DeleteObject: {"no", existing}}
 	if e, ok := exists[c.Action]; ok {
 		d.Desired, d.Actual = diff.Text(e[0]), diff.Text(e[1])
 		return []Drift{d}
