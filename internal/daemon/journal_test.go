@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -109,4 +110,37 @@ func TestLostTokensAreAnAlarmUntilAcknowledged(t *testing.T) {
 	if alarms, err := reconcile.Alarms(j.Journal, "0200"); err != nil || len(alarms) != 0 {
 		t.Errorf("%+v, %v", alarms, err)
 	}
+}
+
+// A daemon that can't know whether another one leads reads and reports, and writes
+// nothing until it knows.
+func TestLeadUnknown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		state := filepath.Join(t.TempDir(), "state")
+		o := stateIn(state)
+		o.mode = "apply"
+		w := newWorld(t, o)
+		w.expect(ResultInSync)
+		leader := filepath.Join(state, "leader.lock")
+		if err := os.Mkdir(leader, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.tamper(emea, sso)
+		w.writes()
+		w.takeTurn(t.Context(), TriggerSchedule)
+		s := w.tracker.read(time.Now())
+		if s.LastRun.Result != ResultError || len(s.Drift) != 1 || len(w.writes()) > 0 {
+			t.Errorf("%s, drift %+v, writes %q", s.LastRun.Result, s.Drift, w.writes())
+		}
+		if err := os.Remove(leader); err != nil {
+			t.Fatal(err)
+		}
+		w.takeTurn(t.Context(), TriggerSchedule)
+		if s := w.tracker.read(time.Now()); s.LastRun.Result != ResultApplied || len(w.writes()) == 0 {
+			t.Errorf("%s, %+v", s.LastRun.Result, s.LastRun.Problem)
+		}
+		if err := w.leads.End(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -114,11 +114,17 @@ func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
 	u.reportAlarms()
 	u.reportSuspensions()
 	u.summarize(&rec)
-	if u.r.MayWrite() == nil { // otherwise another process has taken over, and reports
+	if !u.replaced() { // otherwise another process reports
 		u.report(ctx, &rec)
 		u.attribute(ctx)
 	}
 	return &rec
+}
+
+// replaced reports whether another process has taken over.
+func (u *runner) replaced() bool {
+	err := u.r.MayWrite()
+	return errors.As(err, new(*journal.LostError)) || errors.As(err, new(*journal.HeldError))
 }
 
 // forget forgets what was read and found, as another daemon may know better since.

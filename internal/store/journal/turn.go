@@ -175,10 +175,14 @@ func (j *Journal) Lead() (*Lead, error) {
 	h, err := j.leader.Try(j.cmds.This)
 	j.locks.mu.Lock()
 	defer j.locks.mu.Unlock()
-	if j.noLead = j.held(err); err != nil {
-		return nil, j.noLead
+	if err != nil {
+		err = j.held(err)
+		if !errors.Is(err, errors.ErrUnsupported) { // where no file can be locked, nothing is
+			j.noLead = err
+		}
+		return nil, err
 	}
-	j.leads = h
+	j.leads, j.noLead = h, nil
 	return &Lead{journal: j, lost: h.Lost()}, nil
 }
 
