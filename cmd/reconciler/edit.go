@@ -181,31 +181,72 @@ func (m *manifestFiles) write(ctx context.Context, files []state.Source) error {
 			return withHint("nothing was edited: there are uncommitted changes in "+strings.Join(names, ", "), "commit or stash them first; with --out FOLDER, the changed files are written there")
 		}
 	}
+	all := make([]replacement, len(files))
 	for i, f := range files {
-		path, mode := m.place(f.Name), fs.FileMode(0o644)
-		if m.flags.out != "" {
-			path = filepath.Join(m.flags.out, filepath.FromSlash(f.Name))
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return fmt.Errorf("--out: %w", err)
-			}
-		} else {
-			info, err := os.Stat(path)
-			if err != nil {
-				return err
-			}
-			mode = info.Mode().Perm()
-			now, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(now, old[i].Data) {
-				return withHint(fmt.Sprintf("%q has changed while it was being edited", path), "run the command again")
-			}
-		}
-		if err := replaceWith(path, f.Data, mode); err != nil {
+		var err error
+		if all[i], err = m.replacement(&f, old[i].Data); err != nil {
 			return err
 		}
-		fmt.Fprintf(m.app.err, "edited %s\n", path)
+	}
+	if err := replaceAll(all); err != nil {
+		return err
+	}
+	for i := range all {
+		fmt.Fprintf(m.app.err, "edited %s\n", all[i].path)
+	}
+	return nil
+}
+
+// replacement is a file that is to be written in the place of another one.
+type replacement struct {
+	path      string
+	mode      fs.FileMode
+	old, data []byte
+	// new is set if there is nothing to put back.
+	new bool
+}
+
+// replacement returns where a changed file is to be written, in place only if it is still
+// as it was read.
+func (m *manifestFiles) replacement(f *state.Source, read []byte) (replacement, error) {
+	if m.flags.out != "" {
+		path := filepath.Join(m.flags.out, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return replacement{}, fmt.Errorf("--out: %w", err)
+		}
+		return replacement{path: path, mode: 0o644, data: f.Data, new: true}, nil
+	}
+	path, err := filepath.EvalSymlinks(m.place(f.Name)) // a link must stay one
+	if err != nil {
+		return replacement{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return replacement{}, err
+	}
+	now, err := os.ReadFile(path)
+	if err != nil {
+		return replacement{}, err
+	}
+	if !bytes.Equal(now, read) {
+		return replacement{}, withHint(fmt.Sprintf("%q has changed while it was being edited", path), "run the command again")
+	}
+	return replacement{path: path, mode: info.Mode().Perm(), old: now, data: f.Data}, nil
+}
+
+// replaceAll replaces all files, or leaves them as they were.
+func replaceAll(all []replacement) error {
+	for i := range all {
+		err := replaceWith(all[i].path, all[i].data, all[i].mode)
+		if err == nil {
+			continue
+		}
+		for _, done := range all[:i] {
+			if !done.new {
+				err = errors.Join(err, replaceWith(done.path, done.old, done.mode))
+			}
+		}
+		return err
 	}
 	return nil
 }

@@ -224,6 +224,54 @@ func TestRevertMisuse(t *testing.T) {
 	}
 }
 
+// What a link leads to is edited, and the link stays.
+func TestEditThroughLinks(t *testing.T) {
+	t.Parallel()
+	e := newEditRig(t)
+	for name, to := range map[string]string{"file": "orgs/orgs.yaml", "folder": "orgs"} {
+		link := filepath.Join(t.TempDir(), name)
+		if err := os.Symlink(filepath.Join(e.dir, to), link); err != nil {
+			t.Fatal(err)
+		}
+		e.commit(fleet)
+		e.do(exitOK, "adopt", "--manifests", link)
+		if want := strings.Replace(fleet, ", description: 'All of them'} # ours\n", "} # ours\n        absent: true\n", 1); e.text() != want {
+			t.Errorf("%s: %s", name, cmp.Diff(want, e.text()))
+		}
+		if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+}
+
+// Of several files all are replaced, or none.
+func TestReplaceAll(t *testing.T) {
+	dir := t.TempDir()
+	first := filepath.Join(dir, "a.yaml")
+	if err := os.WriteFile(first, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	all := []replacement{
+		{path: first, mode: 0o640, old: []byte("old"), data: []byte("new")},
+		{path: filepath.Join(dir, "gone", "b.yaml"), mode: 0o600, data: []byte("new")},
+	}
+	for _, want := range []string{"old", "new"} {
+		if err := replaceAll(all); (err == nil) != (want == "new") {
+			t.Error(err)
+		}
+		if data, err := os.ReadFile(first); err != nil || string(data) != want {
+			t.Errorf("%s instead of %s, %v", data, want, err)
+		}
+		all = all[:1]
+		if info, err := os.Stat(first); err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
 // Who changed an object is found by its fields.
 func TestWhoCaused(t *testing.T) {
 	ref, ok := objects.ParseRef(objects.Update, "groups", "", "", "Staff")

@@ -66,9 +66,6 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 	news, gone := compareRuns(u.logged.drift, drift, now)
 	moved = len(news)+len(gone) > 0
 	u.keepDrift(record, result, drift)
-	if err := u.r.Remember(plan, result, drift); err != nil {
-		u.log.Warn("the API does not show what this run found", errorAttrs(err)...)
-	}
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))

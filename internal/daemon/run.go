@@ -178,6 +178,9 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Rec
 		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
 	rec.moved = u.reportDrift(plan, result, u.r.ConfigurationRead(), record)
+	if err := u.r.Remember(plan, result, u.logged.drift); err != nil {
+		u.log.Warn("the API does not show what this run found", errorAttrs(err)...)
+	}
 	rec.Result = reconcile.ResultOf(plan, result, err)
 	switch {
 	case errors.Is(err, apply.ErrRefused):

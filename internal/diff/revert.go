@@ -62,6 +62,10 @@ func (c *Change) undoes(other *Change) bool {
 	if c.OrgID != other.OrgID && c.OrgID != "" && other.OrgID != "" {
 		return false
 	}
+	// Names may have slashes: two objects may be called the same.
+	if c.Kind != other.Kind || c.Type != other.Type || c.Parent != other.Parent || c.Object != other.Object {
+		return false
+	}
 	switch c.Action {
 	case UpdateProducts, SetStatus:
 		return other.Action == c.Action && c.Before.Equal(other.After) && c.After.Equal(other.Before)

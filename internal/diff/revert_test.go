@@ -160,6 +160,13 @@ func TestWayBackOfObjects(t *testing.T) {
 	if got := guardNames(compute(made)); got != "" {
 		t.Errorf("the way back is refused by %q", got)
 	}
+	// A rule of another policy may be called the same, as names have slashes.
+	gave := slices.IndexFunc(made, func(m diff.Made) bool { return m.Change.Action == diff.CreateObject })
+	made[gave].Change.Parent = "another"
+	if got := guardNames(compute(made)); got == "" {
+		t.Error("an object of another parent is taken back")
+	}
+	made[gave].Change.Parent = ""
 	for i := range made {
 		if len(made[i].Change.Fields) > 0 {
 			made[i].Change.Fields[0].After = "something else"

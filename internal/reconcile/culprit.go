@@ -152,10 +152,9 @@ type question struct {
 	kind, object, field string
 	// live is what was live, and seen when the reading began that saw it first; zero if
 	// that isn't known. Of an object, field is KIND/OBJECT: PATH.
-	live   json.RawMessage
-	seen   time.Time
-	drift  systemlog.Drift
-	writes []systemlog.Write
+	live  json.RawMessage
+	seen  time.Time
+	drift systemlog.Drift
 }
 
 // orgTypes are the types of events about an org's fields in the Aerial org's log.
@@ -347,8 +346,8 @@ func aboutObject(d *systemlog.Drift, kind, parent, object string) {
 	d.Object, d.Parent = text.Clean(ref.Name), text.Clean(ref.Parent)
 }
 
-// complete adds to questions what the history knows about them, and answers those that
-// need no log. An org that is as it was before is not asked about: what is declared for
+// complete answers the questions that need no log, and bounds the others by what the
+// history knows. An org that is as it was before is not asked about: what is declared for
 // it has changed.
 func (c *culprits) complete(h Ledger, all []question) ([]question, error) {
 	var open []question
@@ -363,9 +362,6 @@ func (c *culprits) complete(h Ledger, all []question) ([]question, error) {
 			if err == nil {
 				continue
 			}
-		}
-		if err == nil {
-			q.writes, err = ourWrites(h, &q)
 		}
 		if err != nil {
 			return nil, err
@@ -453,7 +449,7 @@ func (q *question) sameObject(before *history.OrgState, live *liveState) (same, 
 }
 
 // ourWrites returns our writes of what a question is about, as the history has them, that
-// came before it was asked.
+// came before it was asked. It also sets in the question which ones came later.
 func ourWrites(h Ledger, q *question) ([]systemlog.Write, error) {
 	entries, err := h.Entries(history.Query{
 		Types: []history.Type{history.TypeChange}, Org: q.drift.Org, Since: q.drift.Agreed, Limit: 1000,
@@ -631,7 +627,12 @@ func (a *answering) answer(all []question, events []systemlog.Event, ahead time.
 	}}
 	for i := range all {
 		q := &all[i]
-		own.Writes = q.writes
+		if len(q.drift.Types) > 0 {
+			var err error
+			if own.Writes, err = ourWrites(a.ledger, q); err != nil {
+				return err
+			}
+		}
 		v := systemlog.Attribute(q.drift, events, own, ahead, a.now)
 		cause := causeOf(&v)
 		if cause == nil && v.Unknown == "" && q.cause == nil || cause != nil && q.cause != nil && *cause == *q.cause {

@@ -355,6 +355,44 @@ func TestNoScopeForLogs(t *testing.T) {
 	}
 }
 
+// counting counts how often a history is asked for changes of one org.
+type counting struct {
+	Ledger
+	asked int
+}
+
+func (c *counting) Entries(q history.Query) ([]history.Entry, error) {
+	if q.Org != "" {
+		c.asked++
+	}
+	return c.Ledger.Entries(q)
+}
+
+// While a log may not be read, the history isn't searched for what is held against it.
+func TestNoScopeCostsNothing(t *testing.T) {
+	watch(t, simulatortest.Config{}, func(w *watched) {
+		w.must(w.sim.SetOrgProducts(w.orgs[0], []string{"P000131"}, "eve@acme.example"))
+		time.Sleep(5 * time.Minute)
+		w.sim.Fault(t, "GET /api/v1/logs status=403")
+		for range 3 {
+			w.record(false)
+			h := &counting{Ledger: w.h}
+			if _, err := w.r.Attribute(w.t.Context(), h); err != nil || h.asked > 0 {
+				t.Errorf("asked %d times, %v", h.asked, err)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		w.sim.ClearFaults()
+		time.Sleep(refusedFor)
+		w.record(false)
+		h := &counting{Ledger: w.h}
+		if _, err := w.r.Attribute(w.t.Context(), h); err != nil || h.asked != 1 {
+			t.Errorf("asked %d times, %v", h.asked, err)
+		}
+		w.want("0 products: eve@acme.example")
+	})
+}
+
 // TestLogsFail: a log that can't be read is an error, and soon; the next run finds out.
 func TestLogsFail(t *testing.T) {
 	for _, fault := range []string{"GET /api/v1/logs status=500", "GET /api/v1/logs hang", "GET /api/v1/logs garbage", "GET /api/v1/logs loop", "GET /api/v1/logs status=429 reset=50s"} {

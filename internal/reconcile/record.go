@@ -188,7 +188,7 @@ func (c *Record) Compared(result *apply.Result) ([]history.Drift, error) {
 	}
 	err = c.rec.States(c.r.states(c.plan, result))
 	if err != nil {
-		c.r.quiet = nil
+		c.r.quiet, c.r.seen = nil, nil
 	}
 	return open, err
 }

@@ -23,7 +23,8 @@ type Checkpoint struct {
 	// First and Last are the seqs of the entries.
 	First int64 `json:"first"`
 	Last  int64 `json:"last"`
-	// Newest is the newest time of them, and Retention how old they had to be.
+	// Newest is the newest time of them that was not still to come, and Retention how old
+	// they had to be.
 	Newest    time.Time `json:"newest"`
 	Retention string    `json:"retention"`
 	// Hash is that of the entry Last: whoever has only the entries after it can go on
@@ -72,7 +73,7 @@ func (s *Store) prune() (head string, err error) {
 		if _, err := tx.Exec(`INSERT OR REPLACE INTO pruned (id, at) VALUES (1, ?)`, sqlitefile.Stamp(now)); err != nil {
 			return err
 		}
-		if c, err = checkpoint(tx, now.Add(-s.retention), s.retention); err != nil || c == nil {
+		if c, err = checkpoint(tx, now, s.retention); err != nil || c == nil {
 			return err
 		}
 		record, err := json.Marshal(c)
@@ -88,21 +89,24 @@ func (s *Store) prune() (head string, err error) {
 	return head, err
 }
 
-// checkpoint removes what is older than the cutoff, and returns what that was; nil if
+// checkpoint removes what is older than the retention, and returns what that was; nil if
 // nothing is.
-func checkpoint(tx *sql.Tx, cutoff time.Time, retention time.Duration) (*Checkpoint, error) {
+func checkpoint(tx *sql.Tx, now time.Time, retention time.Duration) (*Checkpoint, error) {
+	cutoff := now.Add(-retention)
 	if _, err := tx.Exec(`DELETE FROM quiet WHERE day < ?`, cutoff.UTC().Format(time.DateOnly)); err != nil {
 		return nil, err
 	}
 	c := &Checkpoint{Retention: retention.String()}
 	// Up to the first entry that is young enough, whatever came after it: the chain
-	// has no holes.
+	// has no holes. One of a time that is still to come, when the clock was ahead, is as
+	// old as what came after it.
 	if err := tx.QueryRow(`SELECT coalesce((SELECT min(seq) FROM entries), 1),
-		coalesce((SELECT min(seq) FROM entries WHERE time >= ?), (SELECT max(seq) + 1 FROM entries), 1) - 1`, sqlitefile.Stamp(cutoff)).
+		coalesce((SELECT min(seq) FROM entries WHERE time >= ?1 AND (time <= ?2 OR seq > coalesce((SELECT max(seq) FROM entries WHERE time < ?1), 0))),
+			(SELECT max(seq) + 1 FROM entries), 1) - 1`, sqlitefile.Stamp(cutoff), sqlitefile.Stamp(now)).
 		Scan(&c.First, &c.Last); err != nil || c.Last < c.First {
 		return nil, err
 	}
-	digests, err := c.read(tx)
+	digests, err := c.read(tx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +126,7 @@ func checkpoint(tx *sql.Tx, cutoff time.Time, retention time.Duration) (*Checkpo
 
 // read returns the digests of the entries that are to be removed, and sets Newest and
 // Hash. It rejects what was altered.
-func (c *Checkpoint) read(tx *sql.Tx) (digests []byte, err error) {
+func (c *Checkpoint) read(tx *sql.Tx, now time.Time) (digests []byte, err error) {
 	before, err := hashBefore(tx, c.First)
 	if err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func (c *Checkpoint) read(tx *sql.Tx) (digests []byte, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Time.After(c.Newest) {
+		if e.Time.After(c.Newest) && !e.Time.After(now) {
 			c.Newest = e.Time
 		}
 		digests = append(digests, digest[:]...)

@@ -95,6 +95,11 @@ func (q *Query) condition() (where []string, args []any) {
 	if !q.Since.IsZero() {
 		add("time >= ?", sqlitefile.Stamp(q.Since))
 	}
+	if !q.Since.IsZero() && q.Org == "" && q.Run == "" {
+		// Or all entries of a type would be looked at. A clock may have been set back, so
+		// that the first of them need not be the oldest.
+		add("seq >= (SELECT min(seq) FROM entries INDEXED BY entries_time WHERE time >= ?)", sqlitefile.Stamp(q.Since))
+	}
 	if !q.Until.IsZero() {
 		add("time < ?", sqlitefile.Stamp(q.Until))
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -124,20 +125,24 @@ func TestQueries(t *testing.T) {
 	}
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "suspend", Reason: "audit"})
 	must(t, err)
+	now.add(-9 * time.Hour) // somebody sets the clock back
+	applied(t, begin(t, s, "back"), change("org1.okta.com", `["b"]`), "q99")
 	everything, err := s.Entries(Query{})
 	must(t, err)
 	for name, q := range map[string]Query{
-		"all":     {},
-		"type":    {Types: []Type{TypeRun}},
-		"types":   {Types: []Type{TypeChange, TypeOperator, TypeChange}},
-		"org":     {Org: "org1.okta.com"},
-		"action":  {Action: "deactivate"},
-		"run":     {Run: "r7"},
-		"since":   {Since: start().Add(5 * time.Hour)},
-		"until":   {Until: start().Add(5 * time.Hour)},
-		"both":    {Org: "org0.okta.com", Since: start().Add(5 * time.Hour), Until: start().Add(12 * time.Hour), Types: []Type{TypeChange, TypeRun}},
-		"request": {RequestIDs: []string{"q3", "q5", "none"}},
-		"nothing": {Org: "unknown"},
+		"all":         {},
+		"type":        {Types: []Type{TypeRun}},
+		"types":       {Types: []Type{TypeChange, TypeOperator, TypeChange}},
+		"org":         {Org: "org1.okta.com"},
+		"action":      {Action: "deactivate"},
+		"run":         {Run: "r7"},
+		"since":       {Since: start().Add(5 * time.Hour)},
+		"until":       {Until: start().Add(5 * time.Hour)},
+		"types since": {Types: []Type{TypeChange, TypeOperator}, Since: start().Add(5 * time.Hour)},
+		"since then":  {Types: []Type{TypeChange}, Since: start().Add(100 * time.Hour)},
+		"both":        {Org: "org0.okta.com", Since: start().Add(5 * time.Hour), Until: start().Add(12 * time.Hour), Types: []Type{TypeChange, TypeRun}},
+		"request":     {RequestIDs: []string{"q3", "q5", "none"}},
+		"nothing":     {Org: "unknown"},
 	} {
 		want := slices.DeleteFunc(slices.Clone(everything), func(e Entry) bool {
 			return !q.selects(&e) || len(q.Types) > 0 && !slices.Contains(q.Types, e.Type) ||
@@ -161,6 +166,34 @@ func TestQueries(t *testing.T) {
 			t.Errorf("%s, paged: %s", name, diff)
 		}
 	}
+}
+
+// What a query of the last hours costs doesn't grow with what came before.
+func TestQueryOfLateEntries(t *testing.T) {
+	s := newStore(t, t.TempDir(), Options{})
+	_, err := s.Add(Entry{Type: TypeOperator, Action: "suspend"})
+	must(t, err)
+	db, err := s.open()
+	must(t, err)
+	q := Query{Types: []Type{TypeChange, TypeDrift}, Since: start()}
+	query, args := q.query()
+	must(t, snapshot(db, func(tx *sql.Tx) error {
+		rows, err := tx.Query("EXPLAIN QUERY PLAN "+query, args...)
+		must(t, err)
+		defer rows.Close()
+		var plan []string
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			must(t, rows.Scan(&id, &parent, &unused, &step))
+			plan = append(plan, step)
+		}
+		got := strings.Join(plan, "\n")
+		if n := strings.Count(got, "USING INDEX entries_type (type=? AND rowid>?)"); n != 2 || strings.Contains(got, "SCAN entries") {
+			t.Error(got)
+		}
+		return rows.Err()
+	}))
 }
 
 // Concurrent changes are all there, and those of one goroutine in their order.

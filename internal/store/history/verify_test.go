@@ -195,6 +195,39 @@ func TestPruned(t *testing.T) {
 	}
 }
 
+// Entries of a time when the clock was ahead neither keep all others from being pruned
+// nor take any with them that are young.
+func TestPrunedWithAWrongClock(t *testing.T) {
+	now := newClock()
+	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: 10 * day})
+	add := func(ahead time.Duration) {
+		t.Helper()
+		now.add(ahead)
+		_, err := s.Add(Entry{Type: TypeOperator, Action: "suspend"})
+		must(t, err)
+		now.add(-ahead)
+	}
+	left := func(want int64) {
+		t.Helper()
+		must(t, s.Prune())
+		if v := whole(t, s, ""); v.Pruned != want {
+			t.Errorf("%d are pruned, not %d", v.Pruned, want)
+		}
+	}
+	add(3650 * day)
+	add(0)
+	left(0)
+	now.add(5 * day)
+	add(3650 * day)
+	add(0)
+	left(0)
+	now.add(6 * day) // the first two are old
+	left(2)
+	now.add(5 * day)
+	add(3650 * day) // and these are young
+	left(4)
+}
+
 // What was altered is not pruned away.
 func TestAlteredIsNotPruned(t *testing.T) {
 	now := newClock()
@@ -387,11 +420,11 @@ func another(rt *rapid.T, old any, label string) any {
 func TestFalsePruning(t *testing.T) {
 	for name, falsify := range map[string]func(tx *sql.Tx, now time.Time) error{
 		"no checkpoint": func(tx *sql.Tx, now time.Time) error {
-			_, err := checkpoint(tx, now.Add(time.Hour), time.Hour)
+			_, err := checkpoint(tx, now.Add(2*time.Hour), time.Hour)
 			return err
 		},
 		"too young": func(tx *sql.Tx, now time.Time) error {
-			c, err := checkpoint(tx, now.Add(time.Hour), 10*day)
+			c, err := checkpoint(tx, now.Add(11*day), 10*day)
 			if err != nil {
 				return err
 			}

@@ -141,12 +141,6 @@ func script() []act {
 			all, err := v.Suspensions()
 			return len(all) == 1, err
 		}},
-		{"run", func(j *Writer) error {
-			return j.AddRun(Run{ID: "r1", Started: start(), Finished: start(), Result: "applied", Record: []byte(`{}`)})
-		}, func(v *Journal) (bool, error) {
-			all, err := v.Runs(1)
-			return len(all) == 1, err
-		}},
 	}
 }
 

@@ -510,9 +510,6 @@ func TestNone(t *testing.T) {
 		if c, err := v.Creation(acmeKey()); c != nil || err != nil {
 			t.Errorf("%v, %v", c, err)
 		}
-		if all, err := v.Runs(10); len(all) > 0 || err != nil {
-			t.Errorf("%v, %v", all, err)
-		}
 		if l, err := v.Loss(); l != nil || err != nil {
 			t.Errorf("%v, %v", l, err)
 		}

@@ -53,6 +53,8 @@ type locks struct {
 	// doesn't.
 	leads, holds *lease.Hold
 	n            int
+	// noLead is why this process doesn't lead, if it has tried to.
+	noLead error
 }
 
 func newLocks(dir string, now func() time.Time) *locks {
@@ -70,10 +72,13 @@ func (l *locks) held(err error) error {
 }
 
 // mayWrite returns why this process may not write now, because it has lost what it
-// holds. It is nil where it holds nothing.
+// holds, or doesn't lead although it tried to. It is nil where it holds nothing else.
 func (l *locks) mayWrite() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.noLead != nil {
+		return l.noLead
+	}
 	for _, h := range []*lease.Hold{l.leads, l.holds} {
 		if h == nil {
 			continue

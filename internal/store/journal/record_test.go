@@ -2,8 +2,6 @@ package journal
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -215,55 +213,4 @@ func TestAnnouncements(t *testing.T) {
 	want(account, deletion, c)
 	must(t, j.Announce(again)) // it begins anew
 	want(account, deletion, again, c)
-}
-
-func TestRuns(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
-	one := Run{ID: "r1", Started: start(), Finished: start().Add(time.Second), Result: "applied", Record: []byte(`{"id":"r1","signer":"ada@acme.example"}`)}
-	two := Run{ID: "r2", Started: start().Add(time.Minute)}
-	must(t, j.AddRun(one))
-	must(t, j.AddRun(two))
-	all, err := j.Runs(10)
-	must(t, err)
-	if diff := cmp.Diff([]Run{two, one}, all); diff != "" {
-		t.Error(diff)
-	}
-	for limit, desired := range map[int]int{-1: 0, 0: 0, 1: 1, 2: 2} {
-		if all, err := j.Runs(limit); err != nil || len(all) != desired {
-			t.Errorf("limit %d: %d, %v", limit, len(all), err)
-		}
-	}
-	wantError(t, j.AddRun(Run{ID: "r3", Started: start(), Record: []byte("{")}), "JSON", "")
-	wantError(t, j.AddRun(Run{ID: "r4"}), "id and time", "")
-	wantError(t, j.AddRun(one), "keeping a run", "")
-}
-
-func TestRunsArePruned(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
-	insert := func(from, to, size int) {
-		t.Helper()
-		tx, err := j.db.Begin()
-		must(t, err)
-		for n := from; n < to; n++ {
-			_, err := tx.Exec(`INSERT INTO runs (id, started_at, finished_at, result, record) VALUES (?, 'x', '', '', ?)`,
-				fmt.Sprintf("r%d", n), `"`+strings.Repeat("x", size-2)+`"`)
-			must(t, err)
-		}
-		must(t, tx.Commit())
-	}
-	count := func() (n int) {
-		t.Helper()
-		must(t, j.db.QueryRow(`SELECT count(*) FROM runs`).Scan(&n))
-		return n
-	}
-	insert(0, keepRuns+50, 10)
-	must(t, j.AddRun(Run{ID: "newest", Started: start()}))
-	if n := count(); n != keepRuns {
-		t.Errorf("%d are kept", n)
-	}
-	insert(5000, 5040, 1<<20)
-	must(t, j.AddRun(Run{ID: "newer still", Started: start()}))
-	if n := count(); n != 33 {
-		t.Errorf("%d are kept", n)
-	}
 }

@@ -65,6 +65,8 @@ CREATE TABLE deletions (
 	PRIMARY KEY (account, org_id)
 ) STRICT;
 
+-- Runs of versions before the history. Nothing reads or writes them any more; they stay
+-- for who goes back to such a version.
 CREATE TABLE runs (
 	seq         INTEGER PRIMARY KEY,
 	id          TEXT NOT NULL UNIQUE CHECK (id <> ''),

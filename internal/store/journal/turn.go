@@ -160,7 +160,8 @@ type Lead struct {
 
 // Lead makes this process the one daemon of the folder, until End. The error is a
 // *HeldError while another one is. Who waits calls Lead every LeadEvery, so that it is
-// seen when the other one stands still. Without a folder, each daemon leads.
+// seen when the other one stands still. While a call has failed, whatever the reason, and
+// no later one has not, this process may not write. Without a folder, each daemon leads.
 func (j *Journal) Lead() (*Lead, error) {
 	if j.dir == "" {
 		return &Lead{}, nil
@@ -172,11 +173,11 @@ func (j *Journal) Lead() (*Lead, error) {
 	j.turn.Observe()
 	j.next.Observe()
 	h, err := j.leader.Try(j.cmds.This)
-	if err != nil {
-		return nil, j.held(err)
-	}
 	j.locks.mu.Lock()
 	defer j.locks.mu.Unlock()
+	if j.noLead = j.held(err); err != nil {
+		return nil, j.noLead
+	}
 	j.leads = h
 	return &Lead{journal: j, lost: h.Lost()}, nil
 }
@@ -205,8 +206,9 @@ func (l *Lead) End() (err error) {
 }
 
 // MayWrite returns why this process may not write any more, here or to Okta, because
-// another one has taken its turn or its lead over. It is asked right before each send. It
-// is nil where the process has neither.
+// another one has taken its turn or its lead over, or because it could not get the lead
+// that it asked for. It is asked right before each send. It is nil where the process has
+// asked for neither.
 func (j *Journal) MayWrite() error {
 	if j.dir == "" {
 		return nil

@@ -130,7 +130,7 @@ func TestLostTurn(t *testing.T) {
 			_, removal := j.BeginRemoval(Removal{Account: account, OrgID: "00o1", Domain: "x", At: start()}, start(), 1)
 			_, sent := w.Send(acmeKey(), tenAMinute())
 			for doing, err := range map[string]error{
-				"MayWrite": j.MayWrite(), "Send": sent, "AddRun": w.AddRun(Run{ID: "1", Started: start()}), "BeginRemoval": removal, "Lock": again,
+				"MayWrite": j.MayWrite(), "Send": sent, "BeginRemoval": removal, "Lock": again,
 			} {
 				var lost *LostError
 				if doing == "Lock" && file == leaderFile {
@@ -189,3 +189,38 @@ func TestLead(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// A daemon that doesn't lead, or can't know whether it does, writes nothing.
+func TestNoLead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j, other := New(dir, Options{}), New(dir, Options{})
+	defer j.Close()
+	refused := func() {
+		t.Helper()
+		if _, err := j.Lead(); err == nil {
+			t.Fatal("it leads")
+		}
+		turn, err := j.Turn(t.Context(), WaitOptions{})
+		must(t, err)
+		defer turn.End()
+		_, locked := j.Lock()
+		if locked == nil || j.MayWrite() == nil {
+			t.Errorf("it may write: %v, %v", locked, j.MayWrite())
+		}
+	}
+	leads, err := other.Lead()
+	must(t, err)
+	refused()
+	must(t, leads.End())
+	must(t, os.Remove(filepath.Join(dir, leaderFile)))
+	must(t, os.Mkdir(filepath.Join(dir, leaderFile), 0o700))
+	refused()
+	must(t, os.Remove(filepath.Join(dir, leaderFile)))
+	leads, err = j.Lead()
+	must(t, err)
+	defer leads.End()
+	must(t, j.MayWrite())
+	w, err := j.Lock()
+	must(t, err)
+	must(t, w.Unlock())
+}

@@ -105,6 +105,7 @@ func until(t *testing.T, l *Lock) (*Hold, time.Duration) {
 }
 
 func TestOneHolds(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	a, b := newLock(dir), newLock(dir)
 	if h, ok := b.Last(); ok {
@@ -211,6 +212,7 @@ func TestFrozenAndNotReplaced(t *testing.T) {
 }
 
 func TestLostFileIsLost(t *testing.T) {
+	t.Parallel()
 	dir := chmod(t, t.TempDir())
 	h, err := newLock(dir).Try("")
 	if err != nil {
@@ -233,6 +235,7 @@ func TestLostFileIsLost(t *testing.T) {
 
 // A holder that writes no number, as one of an earlier version, is never replaced.
 func TestHolderWithoutNumber(t *testing.T) {
+	t.Parallel()
 	dir := chmod(t, t.TempDir())
 	h, err := newLock(dir).Try("")
 	if err != nil {
