@@ -105,8 +105,8 @@ func TestHistory(t *testing.T) {
 		{name: "since is unknown", lines: []string{"a:", "b: a", "s: a", "m: b s"}, tip: "m", since: unknown, want: "m s b a", rewritten: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			d := newDAG(t, tt.lines...)
 			everywhere(t, func(t *testing.T, reach func(*testing.T, string) remote) {
-				d := newDAG(t, tt.lines...)
 				since := unknown
 				if h, ok := d.hash[tt.since]; ok {
 					since = h.String()

@@ -25,6 +25,7 @@ type packer struct {
 	t     *testing.T
 	buf   bytes.Buffer
 	count uint32
+	zip   *zlib.Writer // used again, as making one takes long
 }
 
 // raw writes an object of whatever type, declared to have size bytes, and returns
@@ -40,14 +41,17 @@ func (p *packer) raw(typ plumbing.ObjectType, size int64, link []byte, content i
 	}
 	p.buf.WriteByte(b)
 	p.buf.Write(link)
-	z, err := zlib.NewWriterLevel(&p.buf, zlib.BestSpeed)
-	if err != nil {
+	if p.zip == nil {
+		var err error
+		if p.zip, err = zlib.NewWriterLevel(&p.buf, zlib.BestSpeed); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.zip.Reset(&p.buf)
+	if _, err := io.Copy(p.zip, content); err != nil {
 		p.t.Fatal(err)
 	}
-	if _, err := io.Copy(z, content); err != nil {
-		p.t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
+	if err := p.zip.Close(); err != nil {
 		p.t.Fatal(err)
 	}
 	return at
