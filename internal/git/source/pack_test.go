@@ -130,6 +130,9 @@ func allocated(f func()) int64 {
 // A file that shrinks to nothing in a pack must not grow to its size in memory,
 // whether a server can leave it out or not.
 func TestZerosTakeNoMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about memory, and takes long for a single goroutine")
+	}
 	const size, most = 80 << 20, 12 << 20
 	want := map[string]string{"orgs/a.yaml": "one"}
 	t.Run("any server", func(t *testing.T) {
@@ -322,6 +325,9 @@ func TestPackLimits(t *testing.T) {
 // What is there to take time is given up: gigabytes of zeros beside the
 // manifests. What a few large files take is not.
 func TestZerosTakeLittleTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about time, and takes long for a single goroutine")
+	}
 	const size = 64 << 20
 	for _, tt := range []struct {
 		files, inflated int64
