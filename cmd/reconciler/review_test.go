@@ -329,6 +329,9 @@ func TestShell(t *testing.T) {
 // TestReviewScripts runs integrations/*.sh in real clones, with the program itself and stand-ins of
 // the forges and of Okta.
 func TestReviewScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about shell scripts, which start many processes")
+	}
 	for _, tool := range []string{"sh", "git"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("no %s here", tool)

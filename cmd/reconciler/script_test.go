@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	forge, comments, mute := forgeCommands()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               scripts(t),
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -41,6 +43,37 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// scripts are those that TestScripts runs: in short mode, which the race detector is
+// used in, those with a server in the background, as the program sends it several
+// requests at a time.
+func scripts(t *testing.T) []string {
+	t.Helper()
+	all, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	if !testing.Short() {
+		return all
+	}
+	var some []string
+	for _, file := range all {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if background.Match(data) {
+			some = append(some, file)
+		}
+	}
+	if len(some) == 0 {
+		t.Fatal("no script starts a server")
+	}
+	return some
+}
+
+// background is a command of a script that is not waited for.
+var background = regexp.MustCompile(`(?m)^exec .* &([a-z]+&)?$`)
 
 // raceSetting spares a program that was built with -race the second that it waits
 // for at its end.

@@ -20,9 +20,13 @@ type lab struct {
 	env  []string
 }
 
-// needs skips the test where a program is missing.
+// needs skips the test where a program is missing, and in short mode, as programs
+// take most of the time.
 func needs(t testing.TB, programs ...string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
 			t.Skipf("%s is not installed", p)
@@ -44,11 +48,11 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// maybeLab returns nil where there is no git, for tests that use it only in
-// subtests that skip there.
+// maybeLab returns nil where there is no git, and in short mode, for tests that use
+// it only in subtests that skip there.
 func maybeLab(t testing.TB) *lab {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
+	if _, err := exec.LookPath("git"); err != nil || testing.Short() {
 		return nil
 	}
 	return newLab(t)

@@ -574,7 +574,7 @@ func TestProxyFromEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := p.used.Load()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyFromEnvironment$", "-test.v")
-			cmd.Env = append([]string{ask + "=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, tt.env...)
+			cmd.Env = append([]string{ask + "=1", "PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, tt.env...)
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -532,6 +532,9 @@ func TestMergeBase(t *testing.T) {
 // The best common ancestor is one of those that git finds, in any history and
 // with any clocks.
 func TestMergeBaseLikeGit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
 	needGit(t)
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 10 {
