@@ -54,11 +54,11 @@ var mayImport = map[string]struct {
 	"internal/okta/simulator/simulatortest": {[]string{"internal/okta/simulator"}, "starts simulators in tests"},
 
 	// What is decided, done and shown.
-	"internal/diff":     {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":    {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
-	"internal/report":   {[]string{"internal/apply", "internal/diff", "internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
-	"internal/edit":     {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/store/history", "internal/strictyaml", "internal/text"}, "turns texts into texts: it reads and writes no file"},
-	"internal/importer": {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
+	"internal/diff":       {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
+	"internal/apply":      {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/report":     {[]string{"internal/apply", "internal/diff", "internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
+	"internal/state/edit": {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/store/history", "internal/strictyaml", "internal/text"}, "turns texts into texts: it reads and writes no file"},
+	"internal/importer":   {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},

@@ -11,8 +11,8 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/edit"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/state/edit"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 )

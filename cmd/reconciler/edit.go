@@ -17,11 +17,11 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
-	"reconciler/internal/edit"
 	"reconciler/internal/git/source"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/state"
+	"reconciler/internal/state/edit"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
 )

@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/edit"
 	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/okta/objects"
+	"reconciler/internal/state/edit"
 	"reconciler/internal/store/history"
 )
 

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/edit"
 	"reconciler/internal/git/source"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/state/edit"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 )

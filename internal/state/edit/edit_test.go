@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"reconciler/internal/edit"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
+	"reconciler/internal/state/edit"
 )
 
 // load loads sources as the commands do.

@@ -13,9 +13,9 @@ import (
 	"pgregory.net/rapid"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/edit"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
+	"reconciler/internal/state/edit"
 )
 
 // generated are manifests of a made-up fleet.

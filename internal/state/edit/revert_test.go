@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/diff"
-	"reconciler/internal/edit"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
+	"reconciler/internal/state/edit"
 	"reconciler/internal/store/history"
 )
 
