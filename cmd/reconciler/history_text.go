@@ -76,7 +76,7 @@ func who(e *history.Entry) string {
 // maxWhat is how much of values a table shows.
 const maxWhat = 120
 
-// what says what an entry is about on one line.
+// what returns what an entry is about, on one line.
 func what(e *history.Entry, names map[string]string) string {
 	s := ""
 	switch {

@@ -139,7 +139,7 @@ func liveBefore(store *history.Store, org string, at time.Time) map[string]any {
 	return live.Configuration
 }
 
-// nothingToRevert says why nothing was edited.
+// nothingToRevert returns why nothing was edited.
 func nothingToRevert(id string, task *edit.Task, r *edited) string {
 	switch {
 	case len(task.Changes) == 0 && len(r.Left) == 0:

@@ -16,18 +16,6 @@ import (
 
 var compareValues = cmp.Comparer(func(a, b diff.Value) bool { return a.Equal(b) })
 
-func change(org string, action diff.Action, edit func(*diff.Change)) diff.Change {
-	c := diff.Change{Org: org, OrgID: "00o" + org, Action: action}
-	if edit != nil {
-		edit(&c)
-	}
-	return c
-}
-
-func products(before, after []string) func(*diff.Change) {
-	return func(c *diff.Change) { c.Before, c.After = diff.List(before), diff.List(after) }
-}
-
 // An object that is deleted and created counts as one that isn't there, as one object.
 func TestDriftOfObjects(t *testing.T) {
 	object := func(action diff.Action, name string, fields ...string) diff.Change {

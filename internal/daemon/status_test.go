@@ -35,10 +35,14 @@ func testTracker() *statusTracker {
 		Unknown:   []diff.Unknown{{Org: "acme-shop.okta.com", OrgID: "00o3", Error: "403 E0000006 You do not have permission (errorId oae1)"}},
 		Refusals:  []diff.Refusal{},
 		Changes: []diff.Change{
-			change("acme-emea.okta.com", diff.UpdateProducts, products([]string{"P1", "P2"}, []string{"P1"})),
-			change("acme-labs.okta.com", diff.SetStatus, func(c *diff.Change) {
-				c.Before, c.After, c.Destructive, c.Blocked = diff.Text("ACTIVE"), diff.Text("INACTIVE"), true, "protected"
-			}),
+			{
+				Org: "acme-emea.okta.com", OrgID: "00oacme-emea.okta.com", Action: diff.UpdateProducts,
+				Before: diff.List([]string{"P1", "P2"}), After: diff.List([]string{"P1"}),
+			},
+			{
+				Org: "acme-labs.okta.com", OrgID: "00oacme-labs.okta.com", Action: diff.SetStatus,
+				Before: diff.Text("ACTIVE"), After: diff.Text("INACTIVE"), Destructive: true, Blocked: "protected",
+			},
 		},
 		Unfixable: []diff.Unfixable{{Org: "acme-labs.okta.com", Field: "cell", Desired: "ok1", Actual: "ok2"}},
 	}

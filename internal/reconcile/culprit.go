@@ -267,7 +267,8 @@ type repairs struct {
 	states map[stateKey]json.RawMessage
 }
 
-// stateKey is an org, and a run before whose end is asked; empty for now.
+// stateKey is an org and the run before whose end is asked; an empty run asks for the
+// newest state.
 type stateKey struct{ org, run string }
 
 // has reports whether a change was one: the org was known before, and the same is declared

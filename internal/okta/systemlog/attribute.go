@@ -200,8 +200,8 @@ func below(path, template string) bool {
 }
 
 // isObject reports whether the object is a target of the event. Rules of several policies
-// may have one name: if the event names a policy, it must be theirs, and the names that
-// Okta gives the rules of all policies tell nothing alone.
+// may have one name: if the event names a policy, it must be theirs, and a name that the
+// rules of all policies have by Okta, such as Default Rule, tells nothing alone.
 func (d *Drift) isObject(e *Event) bool {
 	if d.Object == "" {
 		return true

@@ -43,8 +43,8 @@ func (f *Feed) Use(log *Log) { f.log = log }
 
 // Update reads the events that were published since a time, as far as they aren't known;
 // but those of the last hour before it was read last are read again, as events come late.
-// whole reports that there are no more of them for now: if it is false, there is too much
-// to read at once, and another Update goes on.
+// whole reports whether these were all that the log had: if it is false, there was too
+// much to read at once, and another Update goes on.
 func (f *Feed) Update(ctx context.Context, since time.Time) (whole bool, err error) {
 	if f.from.IsZero() || since.Before(f.from) {
 		f.from, f.seen = since, time.Time{}

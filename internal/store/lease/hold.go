@@ -149,7 +149,7 @@ func (h *Hold) lose() error {
 	return h.err
 }
 
-// Release gives the lock back. It may be called twice.
+// Release releases the lock. It may be called twice.
 func (h *Hold) Release() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

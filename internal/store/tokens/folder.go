@@ -274,7 +274,7 @@ func (l *leftover) named(root *os.Root, all []Stored) bool {
 	})
 }
 
-// adopt gives files that were written in full their names.
+// adopt renames files that were written in full to their names.
 func adopt(root *os.Root, domain string) error {
 	left, err := leftBehind(root, domain)
 	if err != nil {
