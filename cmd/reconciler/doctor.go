@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/doctor"
 	"reconciler/internal/strictyaml"
 )
@@ -80,7 +80,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration,
 }
 
 func askDaemon(ctx context.Context, address string) (*doctor.Daemon, error) {
-	s, err := daemon.FetchStatus(ctx, address)
+	s, err := api.FetchStatus(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/state"
@@ -165,7 +165,7 @@ func fetch[T any](ctx context.Context, l *listing[T], f *inventoryFlags, q *reco
 			}
 		}
 		values.Set("limit", strconv.Itoa(most))
-		page, err := daemon.FetchPage[T](ctx, address, l.name, values)
+		page, err := api.FetchPage[T](ctx, address, l.name, values)
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +219,7 @@ func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, 
 	if err == nil {
 		err = a.sameAccount(page.Account, address)
 	}
-	var none *daemon.NoDaemonError
+	var none *api.NoDaemonError
 	if !errors.As(err, &none) {
 		return page, err
 	}
@@ -258,7 +258,7 @@ func (a *app) sameAccount(account, address string) error {
 	if err != nil || cfg.Aerial.AccountID == "" || account == cfg.Aerial.AccountID {
 		return nil // without a config, any daemon is meant
 	}
-	return &daemon.NoDaemonError{Err: withHint(fmt.Sprintf("the daemon on %s is that of the account %q, and the config is about %q", address, account, cfg.Aerial.AccountID),
+	return &api.NoDaemonError{Err: withHint(fmt.Sprintf("the daemon on %s is that of the account %q, and the config is about %q", address, account, cfg.Aerial.AccountID),
 		"give the address of another one with --address, or set "+config.KeyHTTPAddress)}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
 )
@@ -44,7 +44,7 @@ written; 4 some orgs could not be read or written.`,
 					return err
 				}
 			}
-			id, err := daemon.RequestRun(cmd.Context(), address, a.invoker())
+			id, err := api.RequestRun(cmd.Context(), address, a.invoker())
 			if err != nil {
 				return err
 			}
@@ -66,14 +66,14 @@ written; 4 some orgs could not be read or written.`,
 }
 
 // follow waits until a run of a daemon has ended, and returns its record.
-func (a *app) follow(ctx context.Context, address, id string) (*daemon.RunRecord, error) {
-	var last daemon.RunState
+func (a *app) follow(ctx context.Context, address, id string) (*api.RunRecord, error) {
+	var last api.RunState
 	for {
-		info, err := daemon.FetchRun(ctx, address, id)
+		info, err := api.FetchRun(ctx, address, id)
 		if err != nil {
 			return nil, text.WithHint(fmt.Errorf("the daemon took the run %s, and how it ended is not known: %w", id, err), text.Hint(err))
 		}
-		if info.State == daemon.RunEnded {
+		if info.State == api.RunEnded {
 			return info.RunRecord, nil
 		}
 		if info.State != last {

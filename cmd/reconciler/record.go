@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
-	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
@@ -53,7 +53,7 @@ func (r *recordedRun) end(result *apply.Result, applied error) (head string) {
 	r.run.Quiet = ended == reconcile.ResultInSync && len(r.plan.Changes) == 0
 	var err error
 	r.run.Record, err = json.Marshal(map[string]any{
-		"summary": r.plan.Summary, "changes": daemon.Changes(counts), "agreeing": result.Agreeing(r.plan),
+		"summary": r.plan.Summary, "changes": api.Changes(counts), "agreeing": result.Agreeing(r.plan),
 	})
 	if err == nil {
 		head, err = r.End(r.run)

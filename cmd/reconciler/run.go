@@ -9,6 +9,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -79,7 +80,7 @@ could not be read or written.`,
 
 // ended returns how a single run ends. All but the reason of an error is in the log
 // already.
-func ended(r *daemon.RunRecord, detailed bool) error {
+func ended(r *api.RunRecord, detailed bool) error {
 	switch {
 	case r.Stale != nil:
 		// A process that has just started has no other state than the last verified one.

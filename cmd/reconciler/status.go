@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
-	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/report"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
@@ -41,7 +41,7 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 					return err
 				}
 			}
-			status, err := daemon.FetchStatus(cmd.Context(), address)
+			status, err := api.FetchStatus(cmd.Context(), address)
 			if err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func shown[T any](all []T) []T { return all[:min(len(all), statusLines)] }
 
 // writeStatus writes what the person on call needs to know first: what is wrong,
 // what differs, and since when. What is worst comes first.
-func writeStatus(w io.Writer, s *daemon.Status) error {
+func writeStatus(w io.Writer, s *api.Status) error {
 	parts := []*part{
 		configPart(s), readyPart(s), alarmsPart(s), lastRunPart(s), nextRunPart(s), desiredPart(s),
 		refusalsPart(s), unknownPart(s), driftPart(s), suspensionsPart(s), notesPart(s),
@@ -129,7 +129,7 @@ func writeStatus(w io.Writer, s *daemon.Status) error {
 	return t.Flush()
 }
 
-func configPart(s *daemon.Status) *part {
+func configPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	p.line("account", "%s", s.Account)
 	p.line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
@@ -141,7 +141,7 @@ func configPart(s *daemon.Status) *part {
 	return p
 }
 
-func readyPart(s *daemon.Status) *part {
+func readyPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	if s.Ready {
 		p.line("ready", "yes")
@@ -155,7 +155,7 @@ func readyPart(s *daemon.Status) *part {
 	return p
 }
 
-func alarmsPart(s *daemon.Status) *part {
+func alarmsPart(s *api.Status) *part {
 	p := &part{rank: rankSevere}
 	for _, alarm := range shown(s.Alarms) {
 		p.line("ALARM", "%s", alarm)
@@ -164,7 +164,7 @@ func alarmsPart(s *daemon.Status) *part {
 	return p
 }
 
-func lastRunPart(s *daemon.Status) *part {
+func lastRunPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	r := s.LastRun
 	if r == nil {
@@ -180,7 +180,7 @@ func lastRunPart(s *daemon.Status) *part {
 	return p
 }
 
-func nextRunPart(s *daemon.Status) *part {
+func nextRunPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	if s.WaitingFor != nil {
 		p.rank = rankWarning
@@ -192,7 +192,7 @@ func nextRunPart(s *daemon.Status) *part {
 	return p
 }
 
-func desiredPart(s *daemon.Status) *part {
+func desiredPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	d := s.Desired
 	if d == nil {
@@ -214,7 +214,7 @@ func desiredPart(s *daemon.Status) *part {
 	return p
 }
 
-func refusalsPart(s *daemon.Status) *part {
+func refusalsPart(s *api.Status) *part {
 	p := &part{rank: rankSevere}
 	for _, r := range shown(s.Refusals) {
 		p.line("refused", "%s: %s", r.Guard, r.Message)
@@ -223,7 +223,7 @@ func refusalsPart(s *daemon.Status) *part {
 	return p
 }
 
-func unknownPart(s *daemon.Status) *part {
+func unknownPart(s *api.Status) *part {
 	p := &part{rank: rankWarning}
 	for _, u := range shown(s.Unknown) {
 		part := ""
@@ -236,7 +236,7 @@ func unknownPart(s *daemon.Status) *part {
 	return p
 }
 
-func driftPart(s *daemon.Status) *part {
+func driftPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	if s.Summary == nil {
 		return p
@@ -275,7 +275,7 @@ func driftPart(s *daemon.Status) *part {
 	return p
 }
 
-func suspensionsPart(s *daemon.Status) *part {
+func suspensionsPart(s *api.Status) *part {
 	p := &part{rank: rankWarning}
 	for i := range s.Suspensions {
 		held := &s.Suspensions[i]
@@ -284,7 +284,7 @@ func suspensionsPart(s *daemon.Status) *part {
 	return p
 }
 
-func notesPart(s *daemon.Status) *part {
+func notesPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
 	for _, n := range shown(s.Notes) {
 		p.line("note", "%s: %s", report.Org(n.Org), n.Message)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
@@ -18,13 +19,13 @@ import (
 func TestWriteStatus(t *testing.T) {
 	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	next, read := noon.Add(5*time.Minute), noon.Add(-40*time.Minute)
-	s := &daemon.Status{
+	s := &api.Status{
 		Account: "0200", Mode: state.Apply, Schedule: "*/10 * * * *", Source: "https://git.example/orgs.git, branch main",
 		Now: noon, Ready: true, NextRun: &next,
-		LastRun: &daemon.RunRecord{Result: daemon.ResultDrift, Finished: noon.Add(-5 * time.Minute), Seconds: 2},
-		Desired: &daemon.InForce{
+		LastRun: &api.RunRecord{Result: daemon.ResultDrift, Finished: noon.Add(-5 * time.Minute), Seconds: 2},
+		Desired: &api.InForce{
 			Commit: strings.Repeat("ab", 20), Signer: "ada@acme.example (ssh SHA256:AbC)", Since: noon.Add(-25 * time.Hour),
-			Stale: &daemon.Stale{
+			Stale: &api.Stale{
 				Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
 			},
 		},

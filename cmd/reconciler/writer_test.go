@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"reconciler/internal/daemon"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
 )
@@ -207,8 +208,8 @@ func checkStandby(t *testing.T, p *buffer, leader int) {
 		t.Errorf("readyz: %d %s", code, body)
 	}
 	_, body := p.get(t, "/api/v1/status")
-	var s daemon.Status
-	if err := json.Unmarshal([]byte(body), &s); err != nil || s.State != daemon.StateStandby || s.StandingBy == nil || s.StandingBy.PID != leader || s.Running != nil {
+	var s api.Status
+	if err := json.Unmarshal([]byte(body), &s); err != nil || s.State != api.StateStandby || s.StandingBy == nil || s.StandingBy.PID != leader || s.Running != nil {
 		t.Errorf("status: %v %s", err, body)
 	}
 }
@@ -335,8 +336,8 @@ func TestReconcile(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "reconciler: run "+id+" ended: in-sync") {
 		t.Errorf("reconcile --wait: %d, %s", code, out)
 	}
-	status, err := daemon.FetchStatus(t.Context(), address)
-	if err != nil || status.LastRun.ID != id || status.LastRun.Trigger != daemon.TriggerRequest || status.LastRun.RequestedBy != (&app{environ: os.Environ()}).invoker() {
+	status, err := api.FetchStatus(t.Context(), address)
+	if err != nil || status.LastRun.ID != id || status.LastRun.Trigger != api.TriggerRequest || status.LastRun.RequestedBy != (&app{environ: os.Environ()}).invoker() {
 		t.Errorf("%v, %+v", err, status.LastRun)
 	}
 
@@ -351,19 +352,19 @@ func TestReconcile(t *testing.T) {
 	if first != second || strings.TrimSpace(first) == id {
 		t.Errorf("not joined: %q and %q", first, second)
 	}
-	waits, err := daemon.FetchStatus(t.Context(), address)
+	waits, err := api.FetchStatus(t.Context(), address)
 	if err != nil || waits.WaitingFor == nil || waits.WaitingFor.Command != "apply" || waits.WaitingFor.PID != os.Getpid() {
 		t.Errorf("%v, %+v", err, waits.WaitingFor)
 	}
-	queued, err := daemon.FetchRun(t.Context(), address, strings.TrimSpace(first))
-	if err != nil || queued.State != daemon.RunQueued {
+	queued, err := api.FetchRun(t.Context(), address, strings.TrimSpace(first))
+	if err != nil || queued.State != api.RunQueued {
 		t.Errorf("%v, %+v", err, queued)
 	}
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for began := time.Now(); queued.State != daemon.RunEnded && time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
-		if queued, err = daemon.FetchRun(t.Context(), address, strings.TrimSpace(first)); err != nil {
+	for began := time.Now(); queued.State != api.RunEnded && time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		if queued, err = api.FetchRun(t.Context(), address, strings.TrimSpace(first)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -378,7 +379,7 @@ func TestReconcile(t *testing.T) {
 	if code, out := r.command(t, "reconcile", "--address", address, "--wait"); code != exitError || !strings.Contains(out, "nonsense") {
 		t.Errorf("%d, %s", code, out)
 	}
-	if _, err := daemon.FetchRun(t.Context(), address, "20260101T000000Z-abcdef"); err == nil || !strings.Contains(err.Error(), "knows no run") {
+	if _, err := api.FetchRun(t.Context(), address, "20260101T000000Z-abcdef"); err == nil || !strings.Contains(err.Error(), "knows no run") {
 		t.Errorf("%v", err)
 	}
 }

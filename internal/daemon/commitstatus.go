@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/text"
@@ -48,7 +49,7 @@ func newCommitReporter(cfg *config.Config, log *slog.Logger, send http.RoundTrip
 }
 
 // report reports how a run ended. A failure is logged; the next run retries.
-func (t *commitReporter) report(ctx context.Context, rec *RunRecord) {
+func (t *commitReporter) report(ctx context.Context, rec *api.RunRecord) {
 	if t == nil {
 		return
 	}
@@ -148,7 +149,7 @@ func (v commitState) matches(description, shown string) bool {
 
 // commitStateOf returns a commit and its state after a run; no commit when there is
 // nothing to report.
-func commitStateOf(rec *RunRecord) (commit string, v commitState) {
+func commitStateOf(rec *api.RunRecord) (commit string, v commitState) {
 	if s := rec.Stale; s != nil {
 		if !s.Refused {
 			return "", commitState{} // the newest commit isn't known
@@ -178,7 +179,7 @@ func commitStateOf(rec *RunRecord) (commit string, v commitState) {
 }
 
 // differences counts those that a run left.
-func differences(rec *RunRecord) string {
+func differences(rec *api.RunRecord) string {
 	s := rec.Summary
 	var parts []string
 	if n := s.Changes - rec.Changes.Applied; n > 0 {
@@ -194,7 +195,7 @@ func differences(rec *RunRecord) string {
 }
 
 // shortfall counts what a run could not do.
-func shortfall(rec *RunRecord) string {
+func shortfall(rec *api.RunRecord) string {
 	var parts []string
 	if n := rec.Changes.Failed; n > 0 {
 		parts = append(parts, text.Plural(n, "change")+" failed")
@@ -202,10 +203,10 @@ func shortfall(rec *RunRecord) string {
 	if n := rec.Changes.Skipped; n > 0 {
 		parts = append(parts, text.Plural(n, "change")+" skipped")
 	}
-	if s := rec.Summary; s != nil && s.Unknown > rec.unknownConfigurations {
-		parts = append(parts, text.Plural(s.Unknown-rec.unknownConfigurations, "org")+" not readable")
+	if s := rec.Summary; s != nil && s.Unknown > rec.UnknownConfigurations {
+		parts = append(parts, text.Plural(s.Unknown-rec.UnknownConfigurations, "org")+" not readable")
 	}
-	if n := rec.unknownConfigurations; n > 0 {
+	if n := rec.UnknownConfigurations; n > 0 {
 		parts = append(parts, "configuration of "+text.Plural(n, "org")+" not readable")
 	}
 	if s := rec.Summary; s != nil && s.Unfixable > 0 {

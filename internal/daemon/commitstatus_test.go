@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/forge"
 	"reconciler/internal/git/forge/forgetest"
@@ -270,7 +271,7 @@ func TestCommitStatusWhenStopped(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		r.runCtx(ctx)
-		r.runner.commitReporter.report(ctx, &RunRecord{Commit: first, Result: ResultInSync, Summary: &diff.Summary{}})
+		r.runner.commitReporter.report(ctx, &api.RunRecord{Commit: first, Result: ResultInSync, Summary: &diff.Summary{}})
 		r.expectStatuses(first)
 		expectLines(t, "warnings", messages(r.world, "WARN", "status"))
 	})
@@ -317,7 +318,7 @@ func TestCommitStatusThroughPrivateCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	rec := &RunRecord{Commit: commit, Result: ResultInSync, Summary: &diff.Summary{}}
+	rec := &api.RunRecord{Commit: commit, Result: ResultInSync, Summary: &diff.Summary{}}
 	tell := func() {
 		t.Helper()
 		commitReporter, err := newCommitReporter(cfg, log.logger(), nil)
@@ -345,23 +346,23 @@ func TestVerdicts(t *testing.T) {
 	problem := &reconcile.Problem{Error: "boom"}
 	tests := []struct {
 		name  string
-		rec   RunRecord
+		rec   api.RunRecord
 		about string
 		state forge.State
 		words string
 	}{
-		{"in sync", RunRecord{Commit: "a", Result: ResultInSync, Summary: summary(0, 0, 0, 0)}, "a", forge.Success, "in sync"},
-		{"applied", RunRecord{Commit: "a", Result: ResultApplied, Summary: summary(2, 0, 0, 0), Changes: Changes{Applied: 2}}, "a", forge.Success, "in sync"},
-		{"applied but for", RunRecord{Commit: "a", Result: ResultApplied, Summary: summary(3, 1, 1, 0), Changes: Changes{Applied: 2, Blocked: 1}}, "a", forge.Failure, "drift: 1 change, 1 of them blocked, 1 unfixable"},
-		{"drift", RunRecord{Commit: "a", Result: ResultDrift, Summary: summary(3, 0, 0, 0)}, "a", forge.Failure, "drift: 3 changes"},
-		{"unfixable", RunRecord{Commit: "a", Result: ResultDrift, Summary: summary(0, 0, 2, 0)}, "a", forge.Failure, "drift: 2 unfixable"},
-		{"partial", RunRecord{Commit: "a", Result: ResultPartial, Summary: summary(3, 0, 0, 1), Changes: Changes{Failed: 1, Skipped: 2}}, "a", forge.Errored, "partly done: 1 change failed, 2 changes skipped, 1 org not readable"},
-		{"guard", RunRecord{Commit: "a", Result: ResultRefused, Summary: summary(3, 0, 0, 0), Problem: problem}, "a", forge.Errored, "not applied: boom"},
-		{"error", RunRecord{Commit: "a", Result: ResultError, Problem: problem}, "a", forge.Errored, "error: boom"},
-		{"stopped", RunRecord{Commit: "a", Result: ResultInterrupted}, "", "", ""},
-		{"local folder", RunRecord{Result: ResultInSync, Summary: summary(0, 0, 0, 0)}, "", forge.Success, "in sync"},
-		{"git away", RunRecord{Commit: "a", Result: ResultInSync, Stale: &Stale{Problem: *problem}}, "", "", ""},
-		{"refused", RunRecord{Commit: "a", Result: ResultInSync, Stale: &Stale{Problem: *problem, Refused: true, Commit: "b"}}, "b", forge.Errored, "refused, the last good commit stays in force: boom"},
+		{"in sync", api.RunRecord{Commit: "a", Result: ResultInSync, Summary: summary(0, 0, 0, 0)}, "a", forge.Success, "in sync"},
+		{"applied", api.RunRecord{Commit: "a", Result: ResultApplied, Summary: summary(2, 0, 0, 0), Changes: api.Changes{Applied: 2}}, "a", forge.Success, "in sync"},
+		{"applied but for", api.RunRecord{Commit: "a", Result: ResultApplied, Summary: summary(3, 1, 1, 0), Changes: api.Changes{Applied: 2, Blocked: 1}}, "a", forge.Failure, "drift: 1 change, 1 of them blocked, 1 unfixable"},
+		{"drift", api.RunRecord{Commit: "a", Result: ResultDrift, Summary: summary(3, 0, 0, 0)}, "a", forge.Failure, "drift: 3 changes"},
+		{"unfixable", api.RunRecord{Commit: "a", Result: ResultDrift, Summary: summary(0, 0, 2, 0)}, "a", forge.Failure, "drift: 2 unfixable"},
+		{"partial", api.RunRecord{Commit: "a", Result: ResultPartial, Summary: summary(3, 0, 0, 1), Changes: api.Changes{Failed: 1, Skipped: 2}}, "a", forge.Errored, "partly done: 1 change failed, 2 changes skipped, 1 org not readable"},
+		{"guard", api.RunRecord{Commit: "a", Result: ResultRefused, Summary: summary(3, 0, 0, 0), Problem: problem}, "a", forge.Errored, "not applied: boom"},
+		{"error", api.RunRecord{Commit: "a", Result: ResultError, Problem: problem}, "a", forge.Errored, "error: boom"},
+		{"stopped", api.RunRecord{Commit: "a", Result: ResultInterrupted}, "", "", ""},
+		{"local folder", api.RunRecord{Result: ResultInSync, Summary: summary(0, 0, 0, 0)}, "", forge.Success, "in sync"},
+		{"git away", api.RunRecord{Commit: "a", Result: ResultInSync, Stale: &api.Stale{Problem: *problem}}, "", "", ""},
+		{"refused", api.RunRecord{Commit: "a", Result: ResultInSync, Stale: &api.Stale{Problem: *problem, Refused: true, Commit: "b"}}, "b", forge.Errored, "refused, the last good commit stays in force: boom"},
 	}
 	for _, tc := range tests {
 		about, v := commitStateOf(&tc.rec)

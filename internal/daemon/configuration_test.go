@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/daemon/api"
 )
 
 // offices declares a zone and a group for all orgs of inSync.
@@ -197,7 +199,7 @@ func TestNoConfigurationKnown(t *testing.T) {
 func TestConfigurationEvery(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newConfiguredWorld(t, "1h", worldOptions{mode: "apply"})
-		reads := func(what string, want bool) Status {
+		reads := func(what string, want bool) api.Status {
 			t.Helper()
 			before := w.orgCalls()
 			_, s := w.run()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
@@ -47,7 +48,7 @@ func (w *world) status(domain string) string {
 
 // expectBlocked does one run that must end with drift, labs' status blocked for
 // this reason and nothing else, and labs active.
-func (w *world) expectBlocked(why string) Status {
+func (w *world) expectBlocked(why string) api.Status {
 	w.t.Helper()
 	s := w.expect(ResultDrift)
 	expectLines(w.t, "blocked", blocked(s), labs+" status: "+why)
@@ -84,7 +85,7 @@ func TestCooloffWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
-		if s := w.expectBlocked(announced); s.LastRun.Changes != (Changes{Blocked: 1}) || s.LastRun.Problem != nil {
+		if s := w.expectBlocked(announced); s.LastRun.Changes != (api.Changes{Blocked: 1}) || s.LastRun.Problem != nil {
 			t.Errorf("run %+v", s.LastRun)
 		}
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00")
@@ -244,7 +245,7 @@ func TestCooloffDeletion(t *testing.T) {
 		expectLines(t, "announced", announcements(t, state), labs+" 01 00:00 request-deletion", labs+" 01 00:00")
 		expectLines(t, "writes", w.writes())
 		time.Sleep(24 * time.Hour)
-		if s := w.expect(ResultApplied); s.LastRun.Changes != (Changes{Applied: 2}) {
+		if s := w.expect(ResultApplied); s.LastRun.Changes != (api.Changes{Applied: 2}) {
 			t.Errorf("run %+v", s.LastRun)
 		}
 		w.expect(ResultInSync)

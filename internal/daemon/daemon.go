@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
@@ -60,7 +61,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 // with an external scheduler, once no other process writes. It serves no endpoints. An
 // error means that it could
 // not start; what went wrong in the run is in the record.
-func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord, error) {
+func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*api.RunRecord, error) {
 	d, err := openDaemon(cfg, opts)
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*RunRecord,
 	during, stop := turn.While(ctx)
 	defer stop()
 	d.runner.single = true
-	rec := d.runner.do(during, TriggerOnce)
+	rec := d.runner.do(during, api.TriggerOnce)
 	if err := d.runner.r.MayWrite(); err != nil {
 		d.log.Error("another process has taken over", errorAttrs(err)...)
 	}
@@ -120,11 +121,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	tag := newRunHandler(log.Handler())
 	m := newMetrics(opts.Version)
 	now := time.Now().UTC()
-	t := newStatusTracker(Status{
+	t := newStatusTracker(api.Status{
 		Reconciler: opts.Version,
 		Account:    cfg.Aerial.AccountID,
 		Started:    now,
-		Config:     ConfigInForce{File: cfg.File, Since: now},
+		Config:     api.ConfigInForce{File: cfg.File, Since: now},
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
@@ -163,7 +164,7 @@ func (d *daemon) remember(r *reconcile.Reconciler) {
 	if len(past) > 0 {
 		d.runner.lastRun(&past[0])
 	}
-	d.tracker.update(func(s *Status) {
+	d.tracker.update(func(s *api.Status) {
 		s.Head = head
 		if len(past) > 0 {
 			s.RecentRuns = past

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/backup"
 	"reconciler/internal/store/statetest"
@@ -225,7 +226,7 @@ func TestDaemonServes(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	status, err := FetchStatus(t.Context(), s.url)
+	status, err := api.FetchStatus(t.Context(), s.url)
 	if err != nil || status.Account != s.sim.AccountID || !strings.HasSuffix(status.Source, ", branch main, path orgs") || status.Schedule != "@every 1s" {
 		t.Errorf("status %+v, %v", status, err)
 	}

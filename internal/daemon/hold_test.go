@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/okta/simulator"
@@ -19,7 +20,7 @@ import (
 )
 
 // blocked returns a status' drift as "org field: why it is blocked".
-func blocked(s Status) []string {
+func blocked(s api.Status) []string {
 	var lines []string
 	for _, d := range s.Drift {
 		lines = append(lines, d.Org+" "+d.Field+": "+d.Blocked)
@@ -52,7 +53,7 @@ windows:
 		const why = emea + " products: freeze window until 2000-01-01T03:00:00Z"
 		s := w.expect(ResultApplied)
 		expectLines(t, "blocked", blocked(s), why)
-		if s.LastRun.Changes != (Changes{Applied: 1, Blocked: 1}) || !s.Ready || !s.LastRun.Left() {
+		if s.LastRun.Changes != (api.Changes{Applied: 1, Blocked: 1}) || !s.Ready || !s.LastRun.Left() {
 			t.Errorf("run %+v", s.LastRun)
 		}
 		for _, clock := range []string{"02:00:00", "02:59:59"} {
@@ -60,7 +61,7 @@ windows:
 			s = w.expect(ResultDrift)
 			expectLines(t, "blocked", blocked(s), why)
 			expectLines(t, emea, w.products(emea), sso)
-			if s.LastRun.Problem != nil || s.LastRun.Changes != (Changes{Blocked: 1}) {
+			if s.LastRun.Problem != nil || s.LastRun.Changes != (api.Changes{Blocked: 1}) {
 				t.Errorf("run %+v", s.LastRun)
 			}
 		}
@@ -191,7 +192,7 @@ func TestSuspendedWhileWriting(t *testing.T) {
 		}
 		const why = `suspended by "ada" (no end given): incident`
 		s := w.expect(ResultPartial)
-		if s.LastRun.Changes != (Changes{Applied: 1, Skipped: 2}) || s.LastRun.Problem != nil || !s.Ready {
+		if s.LastRun.Changes != (api.Changes{Applied: 1, Skipped: 2}) || s.LastRun.Problem != nil || !s.Ready {
 			t.Errorf("run %+v", s.LastRun)
 		}
 		for _, d := range s.Drift {

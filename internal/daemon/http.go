@@ -70,14 +70,23 @@ func serveHTTP(stop context.Context, srv *http.Server, l net.Listener) error {
 
 // endpoints serves the status.
 type endpoints struct {
-	tracker   *statusTracker
-	now       func() time.Time
+	reader    *reader
 	dashboard *template.Template
 }
 
-// newHandler returns the daemon's endpoints. All of them are read-only except for
-// asked, and hooks, the webhook's handler, which may be nil.
-func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.Handler, asked *runs) (http.Handler, error) {
+// handlerOptions are what the endpoints are made of.
+type handlerOptions struct {
+	reader  *reader
+	metrics *metrics
+	log     *slog.Logger
+	// hooks is the webhook's handler; nil if there is no webhook.
+	hooks http.Handler
+	// local reports whether the endpoints are served on loopback only.
+	local bool
+}
+
+// newHandler returns the daemon's endpoints.
+func newHandler(o handlerOptions) (http.Handler, error) {
 	css, err := pages.ReadFile("dashboard.css")
 	if err != nil {
 		return nil, err
@@ -86,18 +95,19 @@ func newHandler(t *statusTracker, m *metrics, now func() time.Time, hooks http.H
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoints{tracker: t, now: now, dashboard: page}
+	e := &endpoints{reader: o.reader, dashboard: page}
+	asked := &runs{reader: o.reader, log: o.log, local: o.local}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", e.healthz)
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
 	mux.HandleFunc("POST /api/v1/runs", asked.ask)
 	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
-	(&inventory{asked.known, now}).register(mux)
+	(&inventory{o.reader}).register(mux)
 	mux.HandleFunc("GET /{$}", e.page)
-	mux.Handle("GET /metrics", m.handler())
-	if hooks != nil {
-		mux.Handle("/hooks/git", hooks)
+	mux.Handle("GET /metrics", o.metrics.handler())
+	if o.hooks != nil {
+		mux.Handle("/hooks/git", o.hooks)
 	}
 
 	sum := sha256.Sum256(css)
@@ -132,11 +142,11 @@ func onlyLocal(h http.Handler, host string) http.Handler {
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.tracker.stuck(e.now()))
+	answer(w, e.reader.tracker.stuck(e.reader.now()))
 }
 
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.tracker.read(e.now()).NotReady)
+	answer(w, e.reader.Status().NotReady)
 }
 
 // answer writes "ok", or 503 and why not, on one line.
@@ -155,7 +165,7 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(e.tracker.read(e.now())); err != nil {
+	if err := enc.Encode(e.reader.Status()); err != nil {
 		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
@@ -165,7 +175,7 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
 	var page strings.Builder
-	status := e.tracker.read(e.now())
+	status := e.reader.Status()
 	if err := e.dashboard.Execute(&page, &status); err != nil {
 		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
 		return

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/daemon/api"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -44,7 +46,10 @@ func golden(t *testing.T, name string, got []byte) {
 
 func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
-	h, err := newHandler(b, newMetrics("v1.2.3"), func() time.Time { return now }, nil, &runs{tracker: b, requests: newRequests(), log: slog.New(slog.DiscardHandler), local: true})
+	h, err := newHandler(handlerOptions{
+		reader:  &reader{tracker: b, requests: newRequests(), now: func() time.Time { return now }},
+		metrics: newMetrics("v1.2.3"), log: slog.New(slog.DiscardHandler), local: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +63,9 @@ func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
 }
 
 func TestEndpoints(t *testing.T) {
-	fresh := newStatusTracker(Status{}, every10)
-	stuck := newStatusTracker(Status{}, every10)
-	stuck.begin(Running{ID: "r1", Started: noon.Add(-2 * time.Hour)})
+	fresh := newStatusTracker(api.Status{}, every10)
+	stuck := newStatusTracker(api.Status{}, every10)
+	stuck.begin(api.Running{ID: "r1", Started: noon.Add(-2 * time.Hour)})
 	tests := []struct {
 		name         string
 		tracker      *statusTracker
@@ -158,7 +163,7 @@ func TestStatusGolden(t *testing.T) {
 }
 
 func TestStatusFirstGolden(t *testing.T) {
-	b := newStatusTracker(Status{Started: noon}, every10)
+	b := newStatusTracker(api.Status{Started: noon}, every10)
 	golden(t, "status-first.json", ask(testHandler(t, b, noon), "GET", "/api/v1/status").Body.Bytes())
 }
 
@@ -234,7 +239,7 @@ func TestServeHTTPShutdown(t *testing.T) {
 
 func TestHeadersAreLimited(t *testing.T) {
 	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = newServer(testHandler(t, newStatusTracker(Status{}, every10), noon), slog.New(slog.DiscardHandler))
+	srv.Config = newServer(testHandler(t, newStatusTracker(api.Status{}, every10), noon), slog.New(slog.DiscardHandler))
 	srv.Start()
 	defer srv.Close()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/healthz", nil)
@@ -256,7 +261,7 @@ func TestHeadersAreLimited(t *testing.T) {
 func TestStatusRoundTrip(t *testing.T) {
 	srv := httptest.NewServer(testHandler(t, testTracker(), noon))
 	defer srv.Close()
-	got, err := FetchStatus(t.Context(), strings.TrimPrefix(srv.URL, "http://"))
+	got, err := api.FetchStatus(t.Context(), strings.TrimPrefix(srv.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

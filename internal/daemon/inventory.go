@@ -19,10 +19,7 @@ import (
 )
 
 // inventory serves the lists of the API. Okta is never called for them.
-type inventory struct {
-	reader *reconcile.InventoryReader
-	now    func() time.Time
-}
+type inventory struct{ reader *reader }
 
 // register adds the endpoints. What else is asked for below /api/v1/ is an error.
 func (v *inventory) register(mux *http.ServeMux) {
@@ -62,12 +59,12 @@ func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
 // list returns the handler of a list.
 func list[T any](v *inventory, read func(*reconcile.InventoryReader, *reconcile.InventoryQuery) (*reconcile.Page[T], error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		q, err := parseQuery(r.URL.RawQuery, v.now())
+		q, err := parseQuery(r.URL.RawQuery, v.reader.now())
 		if err != nil {
 			sendError(w, http.StatusBadRequest, err.Error(), text.Hint(err))
 			return
 		}
-		page, err := read(v.reader, q)
+		page, err := read(v.reader.InventoryReader, q)
 		if err != nil {
 			sendFailure(w, err)
 			return

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
 )
@@ -40,7 +41,7 @@ func inventoryHandler(t *testing.T) http.Handler {
 		{At: noon, Org: "b.okta.com", OrgID: "00ob", Declared: json.RawMessage("null"), Live: json.RawMessage(`{"id": "00ob", "products": [], "status": "ACTIVE"}`)},
 	}))
 	run.Finished, run.Result = noon.Add(time.Second), "applied"
-	run.Record, err = json.Marshal(RunRecord{ID: "r1", Trigger: TriggerSchedule, Result: ResultApplied, Changes: Changes{Applied: 1}, Agreeing: 1})
+	run.Record, err = json.Marshal(api.RunRecord{ID: "r1", Trigger: api.TriggerSchedule, Result: ResultApplied, Changes: api.Changes{Applied: 1}, Agreeing: 1})
 	must(err)
 	_, err = rec.Finish(run)
 	must(err)
@@ -49,9 +50,13 @@ func inventoryHandler(t *testing.T) http.Handler {
 	_, err = rec.Finish(history.Run{ID: "r2", Command: "apply", By: "ada@ops1", Started: noon, Finished: noon, Result: "error", Error: "no network"})
 	must(err)
 
-	b := newStatusTracker(Status{}, every10)
-	handler, err := newHandler(b, newMetrics("v1"), func() time.Time { return noon }, nil,
-		&runs{tracker: b, requests: newRequests(), log: slog.New(slog.DiscardHandler), local: true, known: reconcile.NewInventoryReader(h, "0200")})
+	b := newStatusTracker(api.Status{}, every10)
+	handler, err := newHandler(handlerOptions{
+		reader: &reader{
+			InventoryReader: reconcile.NewInventoryReader(h, "0200"), tracker: b, requests: newRequests(), now: func() time.Time { return noon },
+		},
+		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), local: true,
+	})
 	must(err)
 	return handler
 }
@@ -133,11 +138,11 @@ func TestInventoryAPI(t *testing.T) {
 func TestFetchPage(t *testing.T) {
 	srv := httptest.NewServer(inventoryHandler(t))
 	defer srv.Close()
-	page, err := FetchPage[reconcile.OrgItem](t.Context(), srv.URL, "orgs", url.Values{"product": {"sso"}})
+	page, err := api.FetchPage[reconcile.OrgItem](t.Context(), srv.URL, "orgs", url.Values{"product": {"sso"}})
 	if err != nil || len(page.Items) != 1 || page.Items[0].Domain != "a.okta.com" || page.Account != "0200" {
 		t.Errorf("%+v, %v", page, err)
 	}
-	if _, err = FetchPage[reconcile.OrgItem](t.Context(), srv.URL, "orgs", url.Values{"limit": {"x"}}); err == nil || !strings.Contains(err.Error(), "limit=x: must be 1 to 1000") {
+	if _, err = api.FetchPage[reconcile.OrgItem](t.Context(), srv.URL, "orgs", url.Values{"limit": {"x"}}); err == nil || !strings.Contains(err.Error(), "limit=x: must be 1 to 1000") {
 		t.Errorf("%v", err)
 	}
 }

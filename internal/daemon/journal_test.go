@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
@@ -127,7 +128,7 @@ func TestLeadUnknown(t *testing.T) {
 		}
 		w.tamper(emea, sso)
 		w.writes()
-		w.takeTurn(t.Context(), TriggerSchedule)
+		w.takeTurn(t.Context(), api.TriggerSchedule)
 		s := w.tracker.read(time.Now())
 		if s.LastRun.Result != ResultError || len(s.Drift) != 1 || len(w.writes()) > 0 {
 			t.Errorf("%s, drift %+v, writes %q", s.LastRun.Result, s.Drift, w.writes())
@@ -135,7 +136,7 @@ func TestLeadUnknown(t *testing.T) {
 		if err := os.Remove(leader); err != nil {
 			t.Fatal(err)
 		}
-		w.takeTurn(t.Context(), TriggerSchedule)
+		w.takeTurn(t.Context(), api.TriggerSchedule)
 		if s := w.tracker.read(time.Now()); s.LastRun.Result != ResultApplied || len(w.writes()) == 0 {
 			t.Errorf("%s, %+v", s.LastRun.Result, s.LastRun.Problem)
 		}

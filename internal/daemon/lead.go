@@ -5,32 +5,18 @@ import (
 	"errors"
 	"time"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/store/journal"
 )
 
-// Process is another process that uses the same state folder.
-type Process struct {
-	PID  int    `json:"pid"`
-	Host string `json:"host"`
-	// Since is when it began to hold what this daemon waits for.
-	Since time.Time `json:"since"`
-	// Command is what it does; left out if that isn't known.
-	Command string `json:"command,omitempty"`
-}
-
-func processOf(h journal.Holder) *Process {
-	return &Process{PID: h.PID, Host: h.Host, Since: h.Started, Command: h.Command}
-}
-
-// String names the process.
-func (p *Process) String() string {
-	return journal.Holder{PID: p.PID, Host: p.Host, Started: p.Since, Command: p.Command}.String()
+func processOf(h journal.Holder) *api.Process {
+	return &api.Process{PID: h.PID, Host: h.Host, Since: h.Started, Command: h.Command}
 }
 
 // lead serves the loop while this daemon is the one of its state folder, and stands by
 // while another one is, until ctx ends.
 func (d *daemon) lead(ctx context.Context) {
-	d.loop.first = TriggerStart
+	d.loop.first = api.TriggerStart
 	for ctx.Err() == nil {
 		if !d.standBy(ctx) {
 			return
@@ -43,7 +29,7 @@ func (d *daemon) lead(ctx context.Context) {
 		d.stepDown = stop
 		d.loop.serve(leading)
 		stop()
-		d.loop.first = TriggerTakeover
+		d.loop.first = api.TriggerTakeover
 		if d.leads == nil {
 			continue
 		}
@@ -61,7 +47,7 @@ func (d *daemon) lead(ctx context.Context) {
 // If that can't be known, as when the state folder can't be written, it returns as
 // well: runs report what differs, and write nothing.
 func (d *daemon) standBy(ctx context.Context) bool {
-	var other *Process
+	var other *api.Process
 	for {
 		held, err := d.tryLead()
 		if err != nil {
@@ -70,7 +56,7 @@ func (d *daemon) standBy(ctx context.Context) bool {
 		if held == nil {
 			if other != nil {
 				d.log.Info("taking over")
-				d.loop.first = TriggerTakeover
+				d.loop.first = api.TriggerTakeover
 				d.forget()
 			}
 			d.standingBy(nil)
@@ -94,7 +80,7 @@ func (d *daemon) standBy(ctx context.Context) bool {
 
 // tryLead tries to lead, and returns who else does. The error is why that can't be
 // known.
-func (d *daemon) tryLead() (*Process, error) {
+func (d *daemon) tryLead() (*api.Process, error) {
 	leads, err := d.runner.r.Lead()
 	var held *journal.HeldError
 	switch {
@@ -108,9 +94,9 @@ func (d *daemon) tryLead() (*Process, error) {
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.
-func (d *daemon) standingBy(other *Process) {
+func (d *daemon) standingBy(other *api.Process) {
 	d.metrics.leads(other == nil)
-	d.tracker.update(func(s *Status) {
+	d.tracker.update(func(s *api.Status) {
 		s.StandingBy = other
 		if other != nil {
 			s.NextRun = nil
@@ -126,7 +112,7 @@ func (d *daemon) forget() {
 
 // takeTurn does a run once it is this process' turn to write. It is what the loop
 // calls.
-func (d *daemon) takeTurn(ctx context.Context, trigger Trigger) {
+func (d *daemon) takeTurn(ctx context.Context, trigger api.Trigger) {
 	if d.leads == nil {
 		if other, _ := d.tryLead(); other != nil {
 			d.stepDown()
@@ -134,7 +120,7 @@ func (d *daemon) takeTurn(ctx context.Context, trigger Trigger) {
 		}
 	}
 	turn, err := d.runner.r.Turn(ctx, journal.WaitOptions{Limit: journal.Forever, Waiting: d.waiting})
-	d.tracker.update(func(s *Status) { s.WaitingFor = nil })
+	d.tracker.update(func(s *api.Status) { s.WaitingFor = nil })
 	if ctx.Err() != nil {
 		if err == nil {
 			_ = turn.End()
@@ -158,5 +144,5 @@ func (d *daemon) takeTurn(ctx context.Context, trigger Trigger) {
 func (d *daemon) waiting(h journal.Holder) {
 	p := processOf(h)
 	d.log.Info("the next run waits for another process", "process", p.String())
-	d.tracker.update(func(s *Status) { s.WaitingFor = p })
+	d.tracker.update(func(s *api.Status) { s.WaitingFor = p })
 }

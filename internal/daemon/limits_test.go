@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/okta/simulator"
@@ -90,7 +91,7 @@ func TestThousandsOfObjectsDrift(t *testing.T) {
 		})
 	}
 	log := &logBuffer{}
-	u := &runner{log: log.logger(), metrics: newMetrics("v1"), tracker: newStatusTracker(Status{}, every10), now: time.Now}
+	u := &runner{log: log.logger(), metrics: newMetrics("v1"), tracker: newStatusTracker(api.Status{}, every10), now: time.Now}
 	u.reportDrift(plan, nil, time.Now(), nil)
 
 	s := u.tracker.read(time.Now())
@@ -117,7 +118,7 @@ func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 	const orgs = 20_000
 	next := func(t time.Time) time.Time { return t.Add(time.Hour) }
 	u := &runner{
-		log: slog.New(slog.DiscardHandler), metrics: newMetrics("v1"), tracker: newStatusTracker(Status{}, next), now: time.Now,
+		log: slog.New(slog.DiscardHandler), metrics: newMetrics("v1"), tracker: newStatusTracker(api.Status{}, next), now: time.Now,
 	}
 	run := func(n int) {
 		plan := &diff.Plan{Summary: diff.Summary{Orgs: orgs, Changes: orgs}}
@@ -129,8 +130,8 @@ func TestMemoryDoesNotGrowWithRuns(t *testing.T) {
 			plan.Unknown = append(plan.Unknown, diff.Unknown{Org: "n" + org, Error: "403"})
 			result.Outcomes = append(result.Outcomes, apply.Outcome{Org: org, Action: diff.SetStatus, Result: apply.Failed, Error: "500"})
 		}
-		rec := RunRecord{ID: fmt.Sprint(n), Result: ResultPartial, Outcomes: firstOutcomes(result.Outcomes)}
-		rec.setPlan(plan)
+		rec := api.RunRecord{ID: fmt.Sprint(n), Result: ResultPartial, Outcomes: firstOutcomes(result.Outcomes)}
+		rec.SetPlan(plan)
 		u.reportDrift(plan, result, time.Now(), nil)
 		u.metrics.run(&rec, false)
 		u.tracker.end(rec, nil)

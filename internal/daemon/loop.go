@@ -4,29 +4,8 @@ import (
 	"cmp"
 	"context"
 	"time"
-)
 
-// Trigger is why a run took place.
-type Trigger string
-
-const (
-	// TriggerStart is the run that the daemon begins with.
-	TriggerStart Trigger = "start"
-	// TriggerSchedule is a run at its slot.
-	TriggerSchedule Trigger = "schedule"
-	// TriggerMissed is a run for one or more slots that passed during an earlier
-	// run or while the machine slept.
-	TriggerMissed Trigger = "missed"
-	// TriggerWebhook is a run after a push to the git server.
-	TriggerWebhook Trigger = "webhook"
-	// TriggerReload is a run after the config was read again and put in force.
-	TriggerReload Trigger = "reload"
-	// TriggerRequest is a run that somebody asked for.
-	TriggerRequest Trigger = "request"
-	// TriggerTakeover is the first run of a daemon that has stood by.
-	TriggerTakeover Trigger = "takeover"
-	// TriggerOnce is the only run of a process.
-	TriggerOnce Trigger = "once"
+	"reconciler/internal/daemon/api"
 )
 
 const (
@@ -59,21 +38,21 @@ type loop struct {
 	// asked requests a run at once, as wake does, that somebody waits for. It may be nil.
 	asked <-chan struct{}
 	// first is the trigger of the run that serve begins with.
-	first Trigger
+	first api.Trigger
 	// reload requests that the config is read again, which reloaded does. That
 	// reports whether it changed anything: then a run follows at once. reload may
 	// be nil.
 	reload   <-chan struct{}
 	reloaded func() bool
 	// run does one run; it returns soon after its context ends.
-	run func(context.Context, Trigger)
+	run func(context.Context, api.Trigger)
 	// planned is called with the next slot; zero when there is none.
 	planned func(time.Time)
 }
 
 // serve returns when ctx and the current run have ended.
 func (l *loop) serve(ctx context.Context) {
-	trigger := cmp.Or(l.first, TriggerStart)
+	trigger := cmp.Or(l.first, api.TriggerStart)
 	for ctx.Err() == nil {
 		select {
 		case <-l.wake: // this run reads what was pushed until now
@@ -91,9 +70,9 @@ func (l *loop) serve(ctx context.Context) {
 // wait waits for the first slot after a run began, which has passed already if
 // the run took long: then all missed slots become one run. It returns the trigger
 // of the next run, and false when ctx ended.
-func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trigger, bool) {
+func (l *loop) wait(ctx context.Context, began time.Time, trigger api.Trigger) (api.Trigger, bool) {
 	after := began
-	if trigger == TriggerSchedule {
+	if trigger == api.TriggerSchedule {
 		// Counted from the slot that the run was for, not from when jitter let
 		// it begin, or intervals would grow by the jitter.
 		after = began.Add(-l.late)
@@ -106,7 +85,7 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 		select {
 		case <-l.reload: // before a slot that has come meanwhile
 			if l.reloaded() {
-				return TriggerReload, ctx.Err() == nil
+				return api.TriggerReload, ctx.Err() == nil
 			}
 		default:
 		}
@@ -122,9 +101,9 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 			pause = min(pause, due.Sub(now))
 		}
 		if pause <= 0 {
-			trigger := TriggerSchedule
+			trigger := api.TriggerSchedule
 			if now.Sub(due) >= missedAfter {
-				trigger = TriggerMissed
+				trigger = api.TriggerMissed
 			}
 			return trigger, ctx.Err() == nil
 		}
@@ -133,12 +112,12 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger Trigger) (Trig
 		case <-ctx.Done():
 			return "", false
 		case <-l.wake:
-			return TriggerWebhook, ctx.Err() == nil
+			return api.TriggerWebhook, ctx.Err() == nil
 		case <-l.asked:
-			return TriggerRequest, ctx.Err() == nil
+			return api.TriggerRequest, ctx.Err() == nil
 		case <-l.reload:
 			if l.reloaded() {
-				return TriggerReload, ctx.Err() == nil
+				return api.TriggerReload, ctx.Err() == nil
 			}
 		case <-timer.C:
 		}

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reconciler/internal/daemon/api"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -18,7 +20,7 @@ func never(time.Time) time.Time { return time.Time{} }
 // ran is one run of a test: its trigger, and the minutes and seconds of the
 // bubble's clock, which starts at midnight.
 type ran struct {
-	trigger Trigger
+	trigger api.Trigger
 	at      string
 }
 
@@ -34,7 +36,7 @@ func loopTest(t *testing.T, next func(time.Time) time.Time, serve time.Duration,
 		l := &loop{
 			now:  now,
 			next: next,
-			run: func(ctx context.Context, trigger Trigger) {
+			run: func(ctx context.Context, trigger api.Trigger) {
 				if going {
 					t.Error("two runs at a time")
 				}
@@ -69,7 +71,7 @@ func TestLoop(t *testing.T) {
 	}{
 		{
 			name: "at start and then at each slot", next: every10, serve: 25 * time.Minute, lasts: quick,
-			want: []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}, {TriggerSchedule, "00:20:00"}},
+			want: []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:10:00"}, {api.TriggerSchedule, "00:20:00"}},
 		},
 		{
 			name: "however many slots a long run takes, one run makes up for them", next: every10, serve: 45 * time.Minute,
@@ -80,23 +82,23 @@ func TestLoop(t *testing.T) {
 				return time.Second
 			},
 			want: []ran{
-				{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"},
-				{TriggerMissed, "00:35:00"}, {TriggerSchedule, "00:40:00"},
+				{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:10:00"},
+				{api.TriggerMissed, "00:35:00"}, {api.TriggerSchedule, "00:40:00"},
 			},
 		},
 		{
 			name: "a run that always takes longer than the interval", next: every10, serve: 25 * time.Minute,
 			lasts: func(int) time.Duration { return 11 * time.Minute },
-			want:  []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "00:11:00"}, {TriggerMissed, "00:22:00"}},
+			want:  []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerMissed, "00:11:00"}, {api.TriggerMissed, "00:22:00"}},
 		},
 		{
 			name: "a run that ends right at a slot", next: every10, serve: 11 * time.Minute,
 			lasts: func(int) time.Duration { return 10 * time.Minute },
-			want:  []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}},
+			want:  []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:10:00"}},
 		},
 		{
 			name: "no slot ever", next: never, serve: 1000 * time.Hour, lasts: quick,
-			want: []ran{{TriggerStart, "00:00:00"}},
+			want: []ran{{api.TriggerStart, "00:00:00"}},
 		},
 	}
 	for _, tc := range tests {
@@ -123,7 +125,7 @@ func TestLoopAfterSleep(t *testing.T) {
 		return 0
 	}
 	runs, _ := loopTest(t, every10, 12*time.Minute, skew, func(int) time.Duration { return time.Second })
-	want := []ran{{TriggerStart, "00:00:00"}, {TriggerMissed, "05:03:01"}, {TriggerSchedule, "05:10:00"}}
+	want := []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerMissed, "05:03:01"}, {api.TriggerSchedule, "05:10:00"}}
 	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 		t.Errorf("runs (-want +got):\n%s", d)
 	}
@@ -142,7 +144,7 @@ func TestLoopClockSetBack(t *testing.T) {
 		return 0
 	}
 	runs, planned := loopTest(t, every10, 16*time.Minute, skew, func(int) time.Duration { return time.Second })
-	want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "23:40:00"}}
+	want := []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "23:40:00"}}
 	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 		t.Errorf("runs (-want +got):\n%s", d)
 	}
@@ -165,7 +167,7 @@ func TestLoopClockTrimmed(t *testing.T) {
 		return 0
 	}
 	runs, _ := loopTest(t, every10, 19*time.Minute, skew, func(int) time.Duration { return time.Second })
-	want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}}
+	want := []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:10:00"}}
 	if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 		t.Errorf("runs (-want +got):\n%s", d)
 	}
@@ -179,7 +181,7 @@ func TestLoopStops(t *testing.T) {
 		l := &loop{
 			now:     time.Now,
 			next:    every10,
-			run:     func(context.Context, Trigger) {},
+			run:     func(context.Context, api.Trigger) {},
 			planned: func(time.Time) {},
 		}
 		go func() { l.serve(ctx); close(done) }()
@@ -196,7 +198,7 @@ func TestLoopStops(t *testing.T) {
 func TestLoopStoppedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	l := &loop{now: time.Now, next: every10, run: func(context.Context, Trigger) { t.Error("ran") }}
+	l := &loop{now: time.Now, next: every10, run: func(context.Context, api.Trigger) { t.Error("ran") }}
 	l.serve(ctx)
 }
 
@@ -218,7 +220,7 @@ func TestLoopWoken(t *testing.T) {
 			now:  func() time.Time { return time.Now().UTC() },
 			next: every10,
 			wake: wake,
-			run: func(_ context.Context, trigger Trigger) {
+			run: func(_ context.Context, trigger api.Trigger) {
 				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
 				time.Sleep(20 * time.Second)
 			},
@@ -233,8 +235,8 @@ func TestLoopWoken(t *testing.T) {
 		}()
 		l.serve(ctx)
 		want := []ran{
-			{TriggerStart, "00:00:00"}, {TriggerWebhook, "00:03:00"}, {TriggerWebhook, "00:03:20"},
-			{TriggerSchedule, "00:10:00"}, {TriggerSchedule, "00:20:00"},
+			{api.TriggerStart, "00:00:00"}, {api.TriggerWebhook, "00:03:00"}, {api.TriggerWebhook, "00:03:20"},
+			{api.TriggerSchedule, "00:10:00"}, {api.TriggerSchedule, "00:20:00"},
 		}
 		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 			t.Errorf("runs (-want +got):\n%s", d)
@@ -254,7 +256,7 @@ func TestLoopWokenBeforeRun(t *testing.T) {
 			now:  func() time.Time { return time.Now().UTC() },
 			next: every10,
 			wake: wake,
-			run: func(_ context.Context, trigger Trigger) {
+			run: func(_ context.Context, trigger api.Trigger) {
 				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
 				if len(runs) == 2 {
 					wake <- struct{}{}
@@ -264,7 +266,7 @@ func TestLoopWokenBeforeRun(t *testing.T) {
 			planned: func(time.Time) {},
 		}
 		l.serve(ctx)
-		want := []ran{{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:10:00"}, {TriggerMissed, "00:21:00"}}
+		want := []ran{{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:10:00"}, {api.TriggerMissed, "00:21:00"}}
 		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 			t.Errorf("runs (-want +got):\n%s", d)
 		}
@@ -288,14 +290,14 @@ func TestLoopJitter(t *testing.T) {
 				jitters = jitters[1:]
 				return j
 			},
-			run: func(_ context.Context, trigger Trigger) {
+			run: func(_ context.Context, trigger api.Trigger) {
 				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
 			},
 			planned: func(slot time.Time) { planned = append(planned, slot.Format(time.TimeOnly)) },
 		}
 		l.serve(ctx)
 		want := []ran{
-			{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:15:00"}, {TriggerSchedule, "00:20:00"}, {TriggerSchedule, "00:32:00"},
+			{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:15:00"}, {api.TriggerSchedule, "00:20:00"}, {api.TriggerSchedule, "00:32:00"},
 		}
 		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 			t.Errorf("runs (-want +got):\n%s", d)
@@ -321,14 +323,14 @@ func TestLoopJitterOfIntervals(t *testing.T) {
 				n++
 				return time.Duration(n%3) * time.Minute
 			},
-			run: func(_ context.Context, trigger Trigger) {
+			run: func(_ context.Context, trigger api.Trigger) {
 				runs = append(runs, ran{trigger, time.Now().UTC().Format(time.TimeOnly)})
 			},
 			planned: func(time.Time) {},
 		}
 		l.serve(ctx)
 		want := []ran{
-			{TriggerStart, "00:00:00"}, {TriggerSchedule, "00:11:00"}, {TriggerSchedule, "00:22:00"}, {TriggerSchedule, "00:30:00"},
+			{api.TriggerStart, "00:00:00"}, {api.TriggerSchedule, "00:11:00"}, {api.TriggerSchedule, "00:22:00"}, {api.TriggerSchedule, "00:30:00"},
 		}
 		if d := cmp.Diff(want, runs, cmp.AllowUnexported(ran{})); d != "" {
 			t.Errorf("runs (-want +got):\n%s", d)

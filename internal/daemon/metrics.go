@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
@@ -196,7 +197,7 @@ func (m *callMetrics) Finished(method, endpoint string, code int, took time.Dura
 
 // run counts a run that has ended; stale is whether the desired state in force
 // is not the newest.
-func (m *metrics) run(rec *RunRecord, stale bool) {
+func (m *metrics) run(rec *api.RunRecord, stale bool) {
 	m.runs.WithLabelValues(string(rec.Result)).Inc()
 	m.runDuration.Observe(rec.Seconds)
 	if rec.Result.Success() {

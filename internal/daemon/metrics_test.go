@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/okta/rest"
 )
@@ -89,14 +90,14 @@ reconciler_runs_total{result="refused"} 0
 func TestMetricsOfRuns(t *testing.T) {
 	m := newMetrics("v1")
 	at := time.UnixMilli(1_700_000_000_500)
-	m.run(&RunRecord{Result: ResultDrift, Finished: at, Seconds: 2}, true)
+	m.run(&api.RunRecord{Result: ResultDrift, Finished: at, Seconds: 2}, true)
 	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
 		t.Errorf("last success %v", got)
 	}
 	if got := testutil.ToFloat64(m.stale); got != 1 {
 		t.Errorf("stale %v, want 1", got)
 	}
-	m.run(&RunRecord{Result: ResultError, Finished: at.Add(time.Hour), Seconds: 3}, false)
+	m.run(&api.RunRecord{Result: ResultError, Finished: at.Add(time.Hour), Seconds: 3}, false)
 	if got := testutil.ToFloat64(m.lastSuccess); got != 1_700_000_000.5 {
 		t.Errorf("a failed run moved the last success to %v", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
@@ -33,8 +34,9 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
 		return nil, err
 	}
-	s.handler, err = newHandler(d.tracker, d.metrics, time.Now, d.webhook(cfg), &runs{
-		tracker: d.tracker, requests: d.requests, log: d.log, local: servesLocally(cfg.HTTP.Address), known: s.r.Inventory(),
+	s.handler, err = newHandler(handlerOptions{
+		reader:  &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, now: time.Now},
+		metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), local: servesLocally(cfg.HTTP.Address),
 	})
 	return s, err
 }
@@ -53,7 +55,7 @@ func (d *daemon) use(s *setup) {
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
 	d.loop.next, d.loop.jitter = next, jitter(cfg.Jitter)
-	d.tracker.update(func(status *Status) {
+	d.tracker.update(func(status *api.Status) {
 		d.tracker.next, d.tracker.jitter = next, cfg.Jitter
 		status.Mode, status.Schedule, status.Source = u.mode, cfg.Schedule.String(), s.r.Source()
 	})
@@ -71,13 +73,13 @@ func (d *daemon) readConfig() bool {
 	now := time.Now().UTC()
 	d.metrics.configRead(now, err)
 	if err != nil {
-		refused := &ConfigRefused{At: now, Problem: configProblem(err)}
-		d.tracker.update(func(s *Status) { s.Config.Refused = refused })
+		refused := &api.ConfigRefused{At: now, Problem: configProblem(err)}
+		d.tracker.update(func(s *api.Status) { s.Config.Refused = refused })
 		d.happened("config", "refused", refused.Error)
 		d.log.Error("the config was read again and is refused; the one before stays in force", nonEmpty("error", refused.Error, "hint", refused.Hint)...)
 		return false
 	}
-	d.tracker.update(func(s *Status) { s.Config = ConfigInForce{File: cfg.File, Since: now} })
+	d.tracker.update(func(s *api.Status) { s.Config = api.ConfigInForce{File: cfg.File, Since: now} })
 	d.happened("config", "taken up", cfg.File)
 	d.log.Info("the config was read again and is in force", "file", cfg.File, "mode", string(cfg.Mode), "schedule", cfg.Schedule.String())
 	return true

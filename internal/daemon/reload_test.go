@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 )
 
 // reloadable gives a world whose daemon reads its config file again, and a function
@@ -173,7 +174,7 @@ func TestReloadAndLastGood(t *testing.T) {
 			if tt.moved {
 				want = ResultError
 			}
-			if last.Trigger != TriggerReload || last.Result != want {
+			if last.Trigger != api.TriggerReload || last.Result != want {
 				t.Errorf("%s: %s %s", tt.edit[1], last.Trigger, last.Result)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
@@ -171,8 +172,8 @@ func pathsOf(c *diff.Change) string {
 
 // logStale logs that the newest desired state is not in force, or that the
 // reason for it has changed.
-func (u *runner) logStale(s *Stale) {
-	if !u.logged.changed("stale", s.Commit+" "+s.key) {
+func (u *runner) logStale(s *api.Stale) {
+	if !u.logged.changed("stale", s.Commit+" "+s.Key) {
 		return
 	}
 	msg := "the newest manifests can't be read; the last good desired state stays in force"
@@ -227,14 +228,14 @@ func (u *runner) logMistakes(mistakes []string) {
 }
 
 // summarize logs the last line of each run.
-func (u *runner) summarize(rec *RunRecord) {
+func (u *runner) summarize(rec *api.RunRecord) {
 	level := slog.LevelInfo
 	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}
 	if s := rec.Summary; s != nil {
 		attrs = append(attrs, "orgs", s.Orgs, "inSync", s.InSync, "changes", s.Changes, "unfixable", s.Unfixable,
 			"unknown", s.Unknown, "unmanaged", s.Unmanaged)
 	}
-	if c := rec.Changes; c != (Changes{}) {
+	if c := rec.Changes; c != (api.Changes{}) {
 		attrs = append(attrs, "applied", c.Applied, "failed", c.Failed, "skipped", c.Skipped, "blocked", c.Blocked)
 	}
 	if rec.Stale != nil {
@@ -260,7 +261,7 @@ func (u *runner) reportAlarms() {
 	if err != nil {
 		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
-	u.tracker.update(func(s *Status) { s.Alarms, s.Totals.Alarms = first(alarms), len(alarms) })
+	u.tracker.update(func(s *api.Status) { s.Alarms, s.Totals.Alarms = first(alarms), len(alarms) })
 	u.metrics.alarms.Set(float64(len(alarms)))
 	if u.logged.changed("alarms", fmt.Sprint(alarms)) {
 		few(len(alarms), func(i int) {
@@ -324,5 +325,5 @@ func (u *runner) attribute(ctx context.Context) {
 	drift := slices.Clone(u.logged.drift)
 	reconcile.SetCauses(drift, open)
 	u.logged.drift = drift
-	u.tracker.update(func(s *Status) { s.Drift = first(drift) })
+	u.tracker.update(func(s *api.Status) { s.Drift = first(drift) })
 }

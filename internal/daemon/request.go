@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/web"
 )
 
@@ -75,14 +76,14 @@ func (q *requests) drop() {
 }
 
 // state returns the state of a run that was asked for; "" if there is none.
-func (q *requests) state(id string) RunState {
+func (q *requests) state(id string) api.RunState {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.next != nil && q.next.id == id:
-		return RunQueued
+		return api.RunQueued
 	case q.taken == id:
-		return RunRunning
+		return api.RunRunning
 	}
 	return ""
 }

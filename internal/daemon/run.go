@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
@@ -34,7 +35,7 @@ type runner struct {
 	// lastGood is the last desired state that could be read and compared with the
 	// account; nil before the first. The status shows it as inForce, nil likewise.
 	lastGood *reconcile.Desired
-	inForce  *InForce
+	inForce  *api.InForce
 	// newestAt is when lastGood was last known to be the newest.
 	newestAt time.Time
 	// lastCommit is the newest commit when the last run read git; empty when it
@@ -43,7 +44,7 @@ type runner struct {
 	// rejected is the last desired state that was read and did not match the
 	// account, and rejection the reason; nil when there is none.
 	rejected  *reconcile.Desired
-	rejection *Stale
+	rejection *api.Stale
 	logged    logged
 	skipped   int // changes, in this run
 	// by is who runs the daemon, and command what they run, for the history. lastFailed and lastHow are how the
@@ -57,8 +58,8 @@ type runner struct {
 
 // once does one run and reports it. After a push that left git as the last run
 // found it, it calls git only. It neither fails nor panics.
-func (u *runner) once(ctx context.Context, trigger Trigger) {
-	if trigger == TriggerWebhook && !u.requests.pending() && !u.moved(ctx) {
+func (u *runner) once(ctx context.Context, trigger api.Trigger) {
+	if trigger == api.TriggerWebhook && !u.requests.pending() && !u.moved(ctx) {
 		u.log.Info("a push was announced, and git is as it was: nothing to do", "commit", u.lastCommit)
 		return
 	}
@@ -87,15 +88,15 @@ func commitOf(d *reconcile.Desired, err error) string {
 }
 
 // do does one run and returns its record.
-func (u *runner) do(ctx context.Context, trigger Trigger) *RunRecord {
+func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	started := u.now().UTC()
-	rec := RunRecord{ID: web.NewRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
+	rec := api.RunRecord{ID: web.NewRunID(started), Trigger: trigger, Started: started, Mode: u.mode}
 	if asked := u.requests.take(); asked != nil {
 		rec.ID, rec.RequestedBy = asked.id, asked.by
 	}
 	u.tag.begin(rec.ID, "")
 	defer u.tag.end()
-	u.tracker.begin(Running{ID: rec.ID, Trigger: trigger, Started: started})
+	u.tracker.begin(api.Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
 	ctx = web.WithRun(ctx, rec.ID)
@@ -133,7 +134,7 @@ func (u *runner) forget() {
 }
 
 // report sets the commit's status. A panic is a bug, but must not end the daemon.
-func (u *runner) report(ctx context.Context, rec *RunRecord) {
+func (u *runner) report(ctx context.Context, rec *api.RunRecord) {
 	defer func() {
 		if v := recover(); v != nil {
 			u.log.Error("reporting the commit's status panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -143,7 +144,7 @@ func (u *runner) report(ctx context.Context, rec *RunRecord) {
 }
 
 // pass does the work of a run. A panic is a bug, but must not end the daemon.
-func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Record) {
+func (u *runner) pass(ctx context.Context, rec *api.RunRecord, record *reconcile.Record) {
 	defer func() {
 		if v := recover(); v != nil {
 			u.log.Error("the run panicked: this is a bug, please report it", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -161,7 +162,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Rec
 		u.logMistakes(rec.Problem.Manifests)
 		return
 	}
-	rec.setPlan(plan)
+	rec.SetPlan(plan)
 	record.Planned(plan)
 	switch err := u.r.Note(plan, desired, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):
@@ -179,11 +180,11 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Rec
 			u.log.Warn("more changes skipped", "more", left)
 		}
 	}
-	rec.Changes, rec.Agreeing = Changes(result.Counts()), result.Agreeing(plan)
+	rec.Changes, rec.Agreeing = api.Changes(result.Counts()), result.Agreeing(plan)
 	if result != nil {
 		rec.Outcomes = firstOutcomes(result.Outcomes)
 	}
-	rec.moved = u.reportDrift(plan, result, u.r.ConfigurationRead(), record)
+	rec.Moved = u.reportDrift(plan, result, u.r.ConfigurationRead(), record)
 	if err := u.r.Remember(plan, result, u.logged.drift); err != nil {
 		u.log.Warn("the API does not show what this run found", errorAttrs(err)...)
 	}
@@ -201,7 +202,7 @@ func (u *runner) pass(ctx context.Context, rec *RunRecord, record *reconcile.Rec
 // plan returns the plan of a run, and the desired state that it is for. When the
 // newest desired state can't be read, or doesn't match the account, it is that of
 // the last good one, and nothing destructive is done.
-func (u *runner) plan(ctx context.Context, rec *RunRecord) (*diff.Plan, *reconcile.Desired, error) {
+func (u *runner) plan(ctx context.Context, rec *api.RunRecord) (*diff.Plan, *reconcile.Desired, error) {
 	var newest *reconcile.Desired
 	var stale error
 	plan, desired, err := u.r.PlanFor(ctx, func(ctx context.Context) (*reconcile.Desired, error) {
@@ -287,7 +288,7 @@ func (u *runner) fallback(ctx context.Context, err error) *reconcile.Desired {
 }
 
 // reportStale reports that the last good desired state, in force, is not the newest.
-func (u *runner) reportStale(rec *RunRecord, stale *Stale) {
+func (u *runner) reportStale(rec *api.RunRecord, stale *api.Stale) {
 	rec.Stale = stale
 	u.setStale(stale)
 	u.logStale(stale)
@@ -295,7 +296,7 @@ func (u *runner) reportStale(rec *RunRecord, stale *Stale) {
 
 // setStale replaces inForce by a copy with another Stale: the status shows the one
 // before until the run ends.
-func (u *runner) setStale(stale *Stale) {
+func (u *runner) setStale(stale *api.Stale) {
 	now := *u.inForce
 	now.Stale = stale
 	u.inForce = &now
@@ -304,7 +305,7 @@ func (u *runner) setStale(stale *Stale) {
 // updateUncompared updates the state for a newest desired state that was read but
 // not compared, because the account could not be read: it is the last good one,
 // or was rejected before, or nothing is known against it.
-func (u *runner) updateUncompared(rec *RunRecord, newest *reconcile.Desired) {
+func (u *runner) updateUncompared(rec *api.RunRecord, newest *reconcile.Desired) {
 	switch {
 	case newest.Same(u.lastGood):
 		u.setLastGood(newest)
@@ -317,7 +318,7 @@ func (u *runner) updateUncompared(rec *RunRecord, newest *reconcile.Desired) {
 }
 
 // setCommit sets the commit of a run.
-func (u *runner) setCommit(rec *RunRecord, d *reconcile.Desired) {
+func (u *runner) setCommit(rec *api.RunRecord, d *reconcile.Desired) {
 	rec.Commit, rec.Signer = d.Commit, d.Signer
 	u.tag.begin(rec.ID, d.Commit)
 }
@@ -336,21 +337,21 @@ func (u *runner) setLastGood(d *reconcile.Desired) {
 	u.logNewest(d)
 }
 
-func inForceSince(d *reconcile.Desired, since time.Time) *InForce {
-	return &InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
+func inForceSince(d *reconcile.Desired, since time.Time) *api.InForce {
+	return &api.InForce{Commit: d.Commit, Signer: d.Signer, Since: since}
 }
 
 // staleness returns why the newest desired state is not in force.
-func (u *runner) staleness(err error) *Stale {
-	s := &Stale{Problem: *reconcile.ProblemOf(err), Since: u.newestAt}
-	s.key = s.Error
+func (u *runner) staleness(err error) *api.Stale {
+	s := &api.Stale{Problem: *reconcile.ProblemOf(err), Since: u.newestAt}
+	s.Key = s.Error
 	var refused *reconcile.RefusedError
 	if errors.As(err, &refused) {
 		s.Refused, s.Commit = true, refused.Commit
 	}
 	var unverified *reconcile.UnverifiedError
 	if errors.As(err, &unverified) {
-		s.Error, s.key = unverified.Why(), unverified.Reason
+		s.Error, s.Key = unverified.Why(), unverified.Reason
 	}
 	return s
 }

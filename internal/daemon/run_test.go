@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
@@ -134,7 +135,7 @@ func TestRunRepairs(t *testing.T) {
 		expectLines(t, "drift that is left", driftLines(s))
 		expectLines(t, emea, w.products(emea), sso, mfa)
 		expectLines(t, labs, w.products(labs), sso)
-		if c := s.LastRun.Changes; c != (Changes{Applied: 2}) || len(s.LastRun.Outcomes) != 2 {
+		if c := s.LastRun.Changes; c != (api.Changes{Applied: 2}) || len(s.LastRun.Outcomes) != 2 {
 			t.Errorf("record %+v", s.LastRun)
 		}
 		if n := len(w.log.lines(t, "change applied")); n != 2 {
@@ -363,7 +364,7 @@ func TestRunEverythingFails(t *testing.T) {
 }
 
 // expectFresh does one run after which nothing may call the desired state stale.
-func (w *world) expectFresh(want Result) Status {
+func (w *world) expectFresh(want Result) api.Status {
 	w.t.Helper()
 	s := w.expect(want)
 	if s.Desired.Stale != nil || s.LastRun.Stale != nil {
@@ -374,7 +375,7 @@ func (w *world) expectFresh(want Result) Status {
 }
 
 // expectStale does one run that must give the reason everywhere.
-func (w *world) expectStale(want Result, reason string) Status {
+func (w *world) expectStale(want Result, reason string) api.Status {
 	w.t.Helper()
 	s := w.expect(want)
 	if d, r := s.Desired.Stale, s.LastRun.Stale; d == nil || r == nil || !strings.Contains(d.Error, reason) || d.Error != r.Error {
@@ -699,7 +700,7 @@ orgs:
 			s := w.expect(ResultDrift)
 			expectLines(t, "drift", driftLines(s),
 				emea+" products: P000052, P000131 -> P000052", labs+" cell: ok1 -> ok2", shop+" products: P000052 -> none")
-			if s.LastRun.Changes != (Changes{Blocked: 2}) {
+			if s.LastRun.Changes != (api.Changes{Blocked: 2}) {
 				t.Errorf("changes %+v", s.LastRun.Changes)
 			}
 		}

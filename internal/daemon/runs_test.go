@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/daemon/api"
 )
 
 // Only programs on this machine, and pages of the daemon itself, may ask for a run.
@@ -17,7 +19,7 @@ func TestAskForARun(t *testing.T) {
 		local  bool
 		header map[string]string
 		body   string
-		leader *Process
+		leader *api.Process
 		stop   bool
 		want   int
 		says   string
@@ -34,16 +36,19 @@ func TestAskForARun(t *testing.T) {
 		{name: "an old browser", local: true, header: map[string]string{"Content-Type": "application/json", "Origin": "https://evil.example"}, body: "{}", want: http.StatusForbidden},
 		{name: "no JSON", local: true, header: map[string]string{"Content-Type": "application/json"}, body: "{", want: http.StatusBadRequest},
 		{name: "too long", local: true, header: map[string]string{"Content-Type": "application/json"}, body: `{"by": "` + strings.Repeat("a", maxRequest) + `"}`, want: http.StatusBadRequest},
-		{name: "standing by", local: true, header: map[string]string{"Content-Type": "application/json"}, body: "{}", leader: &Process{PID: 12, Host: "h", Since: noon}, want: http.StatusServiceUnavailable, says: `process 12 on \"h\" since 2026-11-21T12:00:00Z: ask that one`},
+		{name: "standing by", local: true, header: map[string]string{"Content-Type": "application/json"}, body: "{}", leader: &api.Process{PID: 12, Host: "h", Since: noon}, want: http.StatusServiceUnavailable, says: `process 12 on \"h\" since 2026-11-21T12:00:00Z: ask that one`},
 		{name: "stopping", local: true, header: map[string]string{"Content-Type": "application/json"}, body: "{}", stop: true, want: http.StatusServiceUnavailable, says: "being stopped"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newStatusTracker(Status{StandingBy: tt.leader}, every10)
+			b := newStatusTracker(api.Status{StandingBy: tt.leader}, every10)
 			if tt.stop {
 				b.stop()
 			}
 			q := newRequests()
-			h, err := newHandler(b, newMetrics("v1"), func() time.Time { return noon }, nil, &runs{tracker: b, requests: q, log: slog.New(slog.DiscardHandler), local: tt.local})
+			h, err := newHandler(handlerOptions{
+				reader:  &reader{tracker: b, requests: q, now: func() time.Time { return noon }},
+				metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), local: tt.local,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +64,7 @@ func TestAskForARun(t *testing.T) {
 			if asked := q.pending(); asked != (tt.want == http.StatusAccepted) {
 				t.Errorf("asked: %v", asked)
 			}
-			var e APIError
+			var e api.Error
 			if err := json.Unmarshal(resp.Body.Bytes(), &e); err != nil || (e.Error == "") != (tt.want == http.StatusAccepted) {
 				t.Errorf("%v, %s", err, resp.Body)
 			}
@@ -79,22 +84,22 @@ func TestServesLocally(t *testing.T) {
 
 // A run that was asked for can be followed from there to its record.
 func TestFollowARun(t *testing.T) {
-	b := newStatusTracker(Status{}, every10)
+	b := newStatusTracker(api.Status{}, every10)
 	q := newRequests()
-	api := &runs{tracker: b, requests: q, log: slog.New(slog.DiscardHandler), local: true}
-	get := func(id string) (int, RunInfo) {
+	served := &runs{reader: &reader{tracker: b, requests: q, now: time.Now}}
+	get := func(id string) (int, api.RunInfo) {
 		t.Helper()
 		req := httptest.NewRequest(http.MethodGet, "/api/v1/runs/"+id, nil)
 		req.SetPathValue("id", id)
 		resp := httptest.NewRecorder()
-		api.one(resp, req)
-		var info RunInfo
+		served.one(resp, req)
+		var info api.RunInfo
 		if err := json.Unmarshal(resp.Body.Bytes(), &info); err != nil {
 			t.Fatal(err)
 		}
 		return resp.Code, info
 	}
-	want := func(id string, code int, state RunState) RunInfo {
+	want := func(id string, code int, state api.RunState) api.RunInfo {
 		t.Helper()
 		actual, info := get(id)
 		if actual != code || info.State != state || code == http.StatusOK && info.ID != id {
@@ -107,26 +112,26 @@ func TestFollowARun(t *testing.T) {
 	if again := q.add("bob@host"); again != id {
 		t.Errorf("not joined: %s and %s", id, again)
 	}
-	want(id, http.StatusOK, RunQueued)
+	want(id, http.StatusOK, api.RunQueued)
 	asked := q.take()
 	if asked == nil || asked.id != id || asked.by != "ada@host" || q.pending() || q.take() != nil || len(q.wake) > 0 {
 		t.Errorf("%+v", asked)
 	}
-	want(id, http.StatusOK, RunRunning) // before the status knows it
-	b.begin(Running{ID: id, Trigger: TriggerRequest, Started: noon})
-	want(id, http.StatusOK, RunRunning)
+	want(id, http.StatusOK, api.RunRunning) // before the status knows it
+	b.begin(api.Running{ID: id, Trigger: api.TriggerRequest, Started: noon})
+	want(id, http.StatusOK, api.RunRunning)
 	next := q.add("")
 	if next == id {
 		t.Error("joined to a run that has begun")
 	}
-	want(next, http.StatusOK, RunQueued)
-	b.end(RunRecord{ID: id, Result: ResultPartial, RequestedBy: asked.by}, nil)
-	if info := want(id, http.StatusOK, RunEnded); info.RunRecord == nil || info.Result != ResultPartial || info.RequestedBy != "ada@host" {
+	want(next, http.StatusOK, api.RunQueued)
+	b.end(api.RunRecord{ID: id, Result: ResultPartial, RequestedBy: asked.by}, nil)
+	if info := want(id, http.StatusOK, api.RunEnded); info.RunRecord == nil || info.Result != ResultPartial || info.RequestedBy != "ada@host" {
 		t.Errorf("%+v", info)
 	}
 	// Runs that nobody asked for can be followed as well.
-	b.begin(Running{ID: "other", Started: noon})
-	want("other", http.StatusOK, RunRunning)
+	b.begin(api.Running{ID: "other", Started: noon})
+	want("other", http.StatusOK, api.RunRunning)
 	// Another daemon leads.
 	q.drop()
 	want(next, http.StatusNotFound, "")

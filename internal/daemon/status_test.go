@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
@@ -17,11 +18,11 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // testTracker is a tracker that has seen much: the input of the goldens.
 func testTracker() *statusTracker {
-	b := newStatusTracker(Status{
+	b := newStatusTracker(api.Status{
 		Reconciler: "v1.2.3", Account: "0200bs0617vvhv2v675mch1cukp", Mode: state.Apply,
 		Schedule: "*/10 * * * *", Source: "https://git.example/okta-orgs.git, branch main", Started: noon.Add(-2 * time.Hour),
 	}, every10)
-	stale := &Stale{
+	stale := &api.Stale{
 		Problem: reconcile.Problem{
 			Error:     "orgs/emea.yaml:3:5: unknown key \"domian\" (and 1 more)",
 			Manifests: []string{"orgs/emea.yaml:3:5: unknown key \"domian\"", "orgs/emea.yaml:9:5: unknown product \"ssso\""},
@@ -52,20 +53,20 @@ func testTracker() *statusTracker {
 	}}
 	drift := reconcile.DriftOf(plan, result)
 	compareRuns(nil, drift, noon.Add(-10*time.Minute))
-	first := RunRecord{
-		ID: "20261121T115000Z-aaaaaa", Trigger: TriggerStart, Started: noon.Add(-10 * time.Minute), Finished: noon.Add(-590 * time.Second),
+	first := api.RunRecord{
+		ID: "20261121T115000Z-aaaaaa", Trigger: api.TriggerStart, Started: noon.Add(-10 * time.Minute), Finished: noon.Add(-590 * time.Second),
 		Seconds: 10, Mode: state.Apply, Result: ResultError, Problem: &reconcile.Problem{Error: "no route to host", Hint: "look at the network"},
 	}
-	second := RunRecord{
-		ID: "20261121T120000Z-bbbbbb", Trigger: TriggerSchedule, Started: noon, Finished: noon.Add(3 * time.Second), Seconds: 3,
+	second := api.RunRecord{
+		ID: "20261121T120000Z-bbbbbb", Trigger: api.TriggerSchedule, Started: noon, Finished: noon.Add(3 * time.Second), Seconds: 3,
 		Mode: state.Apply, Commit: "abc1234abc1234abc1234abc1234abc1234abc12", Signer: "ada@acme.example (ssh SHA256:AbC)", Result: ResultPartial, Stale: stale,
-		Digest: plan.Digest, Summary: &plan.Summary, Changes: Changes{Failed: 1, Blocked: 1}, Outcomes: result.Outcomes,
+		Digest: plan.Digest, Summary: &plan.Summary, Changes: api.Changes{Failed: 1, Blocked: 1}, Outcomes: result.Outcomes,
 	}
-	b.begin(Running{ID: first.ID, Trigger: first.Trigger, Started: first.Started})
+	b.begin(api.Running{ID: first.ID, Trigger: first.Trigger, Started: first.Started})
 	b.end(first, nil)
-	b.begin(Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
+	b.begin(api.Running{ID: second.ID, Trigger: second.Trigger, Started: second.Started})
 	b.compared(plan, drift, noon.Add(2*time.Second), noon)
-	b.end(second, &InForce{Commit: second.Commit, Signer: second.Signer, Since: noon.Add(-time.Hour), Stale: stale})
+	b.end(second, &api.InForce{Commit: second.Commit, Signer: second.Signer, Since: noon.Add(-time.Hour), Stale: stale})
 	b.suspended([]freeze.Suspension{
 		{Orgs: []string{"*.oktapreview.com", "acme-x.okta.com"}, Reason: "load <test>", Owner: "ada@acme.example"},
 		{ID: "k3j2m5x7", Reason: "audit", Owner: "bob", Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)},
@@ -75,8 +76,8 @@ func testTracker() *statusTracker {
 }
 
 func TestReadiness(t *testing.T) {
-	rec := func(r Result, finished time.Time, seconds float64) RunRecord {
-		rec := RunRecord{ID: "r", Result: r, Finished: finished, Seconds: seconds}
+	rec := func(r Result, finished time.Time, seconds float64) api.RunRecord {
+		rec := api.RunRecord{ID: "r", Result: r, Finished: finished, Seconds: seconds}
 		if r == ResultError {
 			rec.Problem = &reconcile.Problem{Error: "boom"}
 		}
@@ -87,28 +88,28 @@ func TestReadiness(t *testing.T) {
 	tests := []struct {
 		name string
 		next func(time.Time) time.Time
-		runs []RunRecord
+		runs []api.RunRecord
 		at   time.Time
 		want string // part of the reason; empty when ready
 	}{
 		{"before the first run's end", every10, nil, noon, "the first run has not ended"},
-		{"first run failed", every10, []RunRecord{bad}, noon, "no run has succeeded yet; the last ended with error: boom"},
-		{"first run was refused by a guard", every10, []RunRecord{rec(ResultRefused, noon, 1)}, noon, ""},
-		{"first run was stopped", every10, []RunRecord{rec(ResultInterrupted, noon, 1)}, noon, "the last ended with interrupted"},
-		{"after a success", every10, []RunRecord{good}, noon.Add(2 * time.Minute), ""},
-		{"failed after a success", every10, []RunRecord{good, bad}, noon.Add(11 * time.Minute), ""},
-		{"third slot has come", every10, []RunRecord{good, bad}, noon.Add(30 * time.Minute), ""},
-		{"and a run's time after it", every10, []RunRecord{good, bad}, noon.Add(31 * time.Minute), ""},
-		{"and more", every10, []RunRecord{good, bad}, noon.Add(31*time.Minute + 1), "ended at 2026-11-21T12:01:00Z, and a run at 2026-11-21T12:31:00Z should have succeeded since; the last ended with error: boom"},
-		{"success again", every10, []RunRecord{good, bad, rec(ResultInSync, noon.Add(time.Hour), 1)}, noon.Add(time.Hour), ""},
-		{"the loop stands still", every10, []RunRecord{good}, noon.Add(time.Hour), "should have succeeded since"},
-		{"schedule of seconds", func(t time.Time) time.Time { return t.Add(time.Second) }, []RunRecord{good}, noon.Add(6 * time.Minute), ""},
-		{"schedule of seconds, stale", func(t time.Time) time.Time { return t.Add(time.Second) }, []RunRecord{good}, noon.Add(8 * time.Minute), "should have succeeded"},
-		{"no more slots", never, []RunRecord{good}, noon.Add(1000 * time.Hour), ""},
+		{"first run failed", every10, []api.RunRecord{bad}, noon, "no run has succeeded yet; the last ended with error: boom"},
+		{"first run was refused by a guard", every10, []api.RunRecord{rec(ResultRefused, noon, 1)}, noon, ""},
+		{"first run was stopped", every10, []api.RunRecord{rec(ResultInterrupted, noon, 1)}, noon, "the last ended with interrupted"},
+		{"after a success", every10, []api.RunRecord{good}, noon.Add(2 * time.Minute), ""},
+		{"failed after a success", every10, []api.RunRecord{good, bad}, noon.Add(11 * time.Minute), ""},
+		{"third slot has come", every10, []api.RunRecord{good, bad}, noon.Add(30 * time.Minute), ""},
+		{"and a run's time after it", every10, []api.RunRecord{good, bad}, noon.Add(31 * time.Minute), ""},
+		{"and more", every10, []api.RunRecord{good, bad}, noon.Add(31*time.Minute + 1), "ended at 2026-11-21T12:01:00Z, and a run at 2026-11-21T12:31:00Z should have succeeded since; the last ended with error: boom"},
+		{"success again", every10, []api.RunRecord{good, bad, rec(ResultInSync, noon.Add(time.Hour), 1)}, noon.Add(time.Hour), ""},
+		{"the loop stands still", every10, []api.RunRecord{good}, noon.Add(time.Hour), "should have succeeded since"},
+		{"schedule of seconds", func(t time.Time) time.Time { return t.Add(time.Second) }, []api.RunRecord{good}, noon.Add(6 * time.Minute), ""},
+		{"schedule of seconds, stale", func(t time.Time) time.Time { return t.Add(time.Second) }, []api.RunRecord{good}, noon.Add(8 * time.Minute), "should have succeeded"},
+		{"no more slots", never, []api.RunRecord{good}, noon.Add(1000 * time.Hour), ""},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			b := newStatusTracker(Status{}, tc.next)
+			b := newStatusTracker(api.Status{}, tc.next)
 			for _, r := range tc.runs {
 				b.end(r, nil)
 			}
@@ -126,9 +127,9 @@ func TestReadiness(t *testing.T) {
 // A run that the jitter puts off is not missing.
 func TestReadinessWithJitter(t *testing.T) {
 	hourly := func(t time.Time) time.Time { return t.Truncate(time.Hour).Add(time.Hour) }
-	b := newStatusTracker(Status{}, hourly)
+	b := newStatusTracker(api.Status{}, hourly)
 	b.jitter = 50 * time.Minute
-	b.end(RunRecord{ID: "r", Result: ResultInSync, Finished: noon.Add(50 * time.Minute)}, nil) // slots 13:00, 14:00, 15:00
+	b.end(api.RunRecord{ID: "r", Result: ResultInSync, Finished: noon.Add(50 * time.Minute)}, nil) // slots 13:00, 14:00, 15:00
 	if s := b.read(noon.Add(3*time.Hour + 50*time.Minute)); !s.Ready {
 		t.Errorf("not ready: %s", s.NotReady)
 	}
@@ -138,7 +139,7 @@ func TestReadinessWithJitter(t *testing.T) {
 }
 
 func TestTrackerStuck(t *testing.T) {
-	b := newStatusTracker(Status{}, every10)
+	b := newStatusTracker(api.Status{}, every10)
 	check := func(at time.Time, want string) {
 		t.Helper()
 		if got := b.stuck(at); (got == "") != (want == "") || !strings.Contains(got, want) {
@@ -146,25 +147,25 @@ func TestTrackerStuck(t *testing.T) {
 		}
 	}
 	check(noon, "")
-	b.begin(Running{ID: "r1", Started: noon})
+	b.begin(api.Running{ID: "r1", Started: noon})
 	check(noon.Add(longestRun), "")
 	check(noon.Add(longestRun+1), "run r1 has been going on since 2026-11-21T12:00:00Z")
-	b.end(RunRecord{ID: "r1", Result: ResultInSync}, nil)
+	b.end(api.RunRecord{ID: "r1", Result: ResultInSync}, nil)
 	b.planned(noon.Add(time.Hour))
 	check(noon.Add(time.Hour+latestRun), "")
 	check(noon.Add(time.Hour+latestRun+1), "the run of 2026-11-21T13:00:00Z has not begun")
-	b.begin(Running{ID: "r2", Started: noon.Add(3 * time.Hour)})
+	b.begin(api.Running{ID: "r2", Started: noon.Add(3 * time.Hour)})
 	check(noon.Add(3*time.Hour), "")
 	b.planned(time.Time{})
-	b.end(RunRecord{ID: "r2", Result: ResultInSync}, nil)
+	b.end(api.RunRecord{ID: "r2", Result: ResultInSync}, nil)
 	check(noon.Add(1000*time.Hour), "")
 }
 
 func TestTrackerRemembersRecentRuns(t *testing.T) {
-	b := newStatusTracker(Status{}, every10)
+	b := newStatusTracker(api.Status{}, every10)
 	before := b.read(noon)
 	for i := range recentRuns + 5 {
-		b.end(RunRecord{ID: string(rune('a' + i)), Result: ResultApplied, Outcomes: []apply.Outcome{{Org: "x"}}}, nil)
+		b.end(api.RunRecord{ID: string(rune('a' + i)), Result: ResultApplied, Outcomes: []apply.Outcome{{Org: "x"}}}, nil)
 	}
 	s := b.read(noon)
 	if len(s.RecentRuns) != recentRuns || s.RecentRuns[0].ID != "y" || s.RecentRuns[recentRuns-1].ID != "f" {

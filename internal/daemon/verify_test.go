@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/signature"
 	"reconciler/internal/reconcile"
@@ -177,7 +178,7 @@ func TestVerifyCommits(t *testing.T) {
 
 // expectInForce checks which commit is in force, in status and record, and who
 // signed it, by the beginning.
-func (s *signers) expectInForce(st Status, commit, signer string) {
+func (s *signers) expectInForce(st api.Status, commit, signer string) {
 	s.t.Helper()
 	if st.Desired == nil || st.Desired.Commit != commit || st.LastRun.Commit != commit {
 		s.t.Errorf("in force: %+v, run: %+v; want %s", st.Desired, st.LastRun, commit)

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"reconciler/internal/daemon/api"
 )
 
 // hookSecret is a secret that must appear nowhere.
@@ -190,8 +192,8 @@ func TestWebhookServed(t *testing.T) {
 	}
 	until(t, "the push is looked at", func() bool { return slices.Equal(s.products(emea), []string{sso, mfa, lcm}) })
 	until(t, "its run is told", func() bool { // some time after its last write
-		status, err := FetchStatus(t.Context(), s.url)
-		return err == nil && len(status.RecentRuns) == 2 && status.RecentRuns[0].Trigger == TriggerWebhook
+		status, err := api.FetchStatus(t.Context(), s.url)
+		return err == nil && len(status.RecentRuns) == 2 && status.RecentRuns[0].Trigger == api.TriggerWebhook
 	})
 	s.stop()
 	s.wait()

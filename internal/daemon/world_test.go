@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/git/gitrepo"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
@@ -201,20 +202,20 @@ func (w *world) commit(manifest string) string {
 }
 
 // run does one run and gives its record and the status after it.
-func (w *world) run() (RunRecord, Status) {
+func (w *world) run() (api.RunRecord, api.Status) {
 	w.t.Helper()
 	return w.runCtx(context.Background())
 }
 
-func (w *world) runCtx(ctx context.Context) (RunRecord, Status) {
+func (w *world) runCtx(ctx context.Context) (api.RunRecord, api.Status) {
 	w.t.Helper()
-	w.runner.once(ctx, TriggerSchedule)
+	w.runner.once(ctx, api.TriggerSchedule)
 	s := w.tracker.read(time.Now())
 	return *s.LastRun, s
 }
 
 // expect does one run and checks how it ends.
-func (w *world) expect(want Result) Status {
+func (w *world) expect(want Result) api.Status {
 	w.t.Helper()
 	rec, s := w.run()
 	if rec.Result != want {
@@ -279,7 +280,7 @@ func (w *world) expectMetrics(want map[string]string) {
 }
 
 // driftLines returns a status' drift as "org field: actual -> desired".
-func driftLines(s Status) []string {
+func driftLines(s api.Status) []string {
 	var lines []string
 	for _, d := range s.Drift {
 		lines = append(lines, fmt.Sprintf("%s %s: %s -> %s", d.Org, d.Field, report.Value(d.Actual, nil), report.Value(d.Desired, nil)))

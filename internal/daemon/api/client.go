@@ -1,4 +1,4 @@
-package daemon
+package api
 
 import (
 	"bytes"
@@ -127,7 +127,7 @@ func readAnswer(base *url.URL, resp *http.Response, answer any) error {
 		return notADaemon(base, fmt.Errorf("the answer is longer than %d MB", maxStatus>>20))
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		var e APIError
+		var e Error
 		if json.Unmarshal(data, &e) == nil && e.Error != "" {
 			return text.WithHint(fmt.Errorf("the daemon on %s refuses: %s", base, text.OneLine(e.Error, 500)), text.OneLine(e.Hint, 500))
 		}

@@ -1,4 +1,4 @@
-package daemon
+package api
 
 import (
 	"cmp"
@@ -36,8 +36,16 @@ type Trouble struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// assess sets State, Problems and Outdated by all the rest.
-func (s *Status) assess() {
+// differing returns in words that n fields differ.
+func differing(n int) string {
+	if n == 1 {
+		return "1 field of an org differs"
+	}
+	return text.Plural(n, "field") + " of orgs differ"
+}
+
+// Assess sets State, Problems and Outdated by all the rest.
+func (s *Status) Assess() {
 	s.State, s.Problems, s.Outdated = "", []Trouble{}, s.outdated()
 	add := func(state State, t Trouble) {
 		s.State = cmp.Or(s.State, state)
@@ -94,14 +102,6 @@ func (s *Status) assess() {
 	s.State = cmp.Or(s.State, last, StateStarting)
 }
 
-// differing returns in words that n fields differ.
-func differing(n int) string {
-	if n == 1 {
-		return "1 field of an org differs"
-	}
-	return text.Plural(n, "field") + " of orgs differ"
-}
-
 // outdated returns what Outdated says.
 func (s *Status) outdated() string {
 	if s.Compared == nil {
@@ -123,3 +123,13 @@ func (s *Status) outdated() string {
 
 // Severe reports whether somebody has to act.
 func (s *Status) Severe() bool { return len(s.Problems) > 0 && s.Problems[0].Severe }
+
+// Process is another process that uses the same state folder.
+type Process struct {
+	PID  int    `json:"pid"`
+	Host string `json:"host"`
+	// Since is when it began to hold what this daemon waits for.
+	Since time.Time `json:"since"`
+	// Command is what it does; left out if that isn't known.
+	Command string `json:"command,omitempty"`
+}
