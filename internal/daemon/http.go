@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"html/template"
 	"io"
@@ -120,6 +119,10 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(r.URL.Path, apiPath) {
+			compressed(mux, w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}), nil
 }
@@ -161,16 +164,7 @@ func answer(w http.ResponseWriter, why string) {
 }
 
 func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
-	var body strings.Builder // a response is sent whole or not at all
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(e.reader.Status()); err != nil {
-		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, body.String())
+	send(w, http.StatusOK, e.reader.Status())
 }
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
