@@ -17,7 +17,7 @@ const envPrefix = "RECONCILER_"
 
 // flagEnv returns the variables of flags, which are not keys of the config.
 func flagEnv() []string {
-	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT"}
+	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT", "RECONCILER_TOKEN", "RECONCILER_TOKEN_FILE"}
 }
 
 // environment maps the names of our variables to their values. An empty value
@@ -133,8 +133,9 @@ func nearestVariable(name string, known map[string]*field) string {
 	return ""
 }
 
-// restricts matches the variables of all keys that prevent writes.
-var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
+// restricts matches the variables of all keys that prevent writes, and of those that
+// say who may use the endpoints.
+var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE|HTTP_AUTH)(_|$)`)
 
 // addItems appends the items of a list that only the environment has: variables
 // that begin with RECONCILER_KEY_ and an index. Variables that belong to no item

@@ -76,7 +76,7 @@ const apiPath = "/api/v1/"
 // allowed returns the methods that the endpoint of a request answers; none if there is no
 // such endpoint.
 func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 		another := r.Clone(r.Context())
 		another.Method = method
 		if _, pattern := mux.Handler(another); pattern != anything {
