@@ -9,6 +9,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 )
 
 // headline is the worst that is to be said of a daemon.
@@ -105,6 +106,8 @@ type orgDrift struct {
 // fieldDrift is one field that drifts.
 type fieldDrift struct {
 	*reconcile.Drift
+	// Lines are what differs, as in plans.
+	Lines []report.Line
 	// Why is why it is not repaired.
 	Why string
 	// Who caused it, When and From where; Doubt is what speaks against it.
@@ -114,7 +117,8 @@ type fieldDrift struct {
 
 // fieldOf returns how a page shows drift.
 func fieldOf(s *api.Status, d *reconcile.Drift) fieldDrift {
-	f := fieldDrift{Drift: d, Why: s.WhyNotRepaired(d)}
+	what := report.Difference{Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual, Destructive: d.Destructive}
+	f := fieldDrift{Drift: d, Lines: what.Lines(s.Products), Why: s.WhyNotRepaired(d)}
 	if c := d.Cause; c != nil {
 		f.Who, f.From, f.When, f.Doubt = c.Who(), c.Address, c.Time, c.Doubt
 		if c.Provisional {

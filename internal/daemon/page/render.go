@@ -27,6 +27,9 @@ const layout = "layout.html"
 // parse returns the templates of the pages by their names. Each defines "main".
 func parse(files *staticFiles) (map[string]*template.Template, error) {
 	frame, err := template.New(layout).Funcs(funcs(files)).ParseFS(htmlFS, "html/"+layout)
+	if err == nil {
+		frame, err = frame.Parse(report.LineTemplates)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"reconciler/internal/report"
 )
 
 //go:embed static
@@ -40,6 +42,9 @@ func newStatic() (*staticFiles, error) {
 		content, err := staticFS.ReadFile("static/" + e.Name())
 		if err != nil {
 			return nil, err
+		}
+		if e.Name() == "page.css" { // differences look as they do in reports
+			content = append([]byte(report.Style), content...)
 		}
 		s.add(e.Name(), content)
 	}
