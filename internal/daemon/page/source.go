@@ -19,6 +19,8 @@ type Source interface {
 	Drift(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.DriftItem], error)
 	Runs(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.RunItem], error)
 	Changes(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error)
+	// History returns what happened: changes, drift, and what operators did.
+	History(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error)
 	// Run returns nil if a run is not known.
 	Run(id string) (*api.RunInfo, error)
 }
