@@ -80,7 +80,7 @@ var mayImport = map[string]struct {
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
-		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon/api": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",

@@ -10,8 +10,9 @@
 // that several orgs have in common are shown once in plans as well. Once a review
 // is applied, it is shown like any plan.
 //
-// Four signs are the same in all formats, and in the pages of the daemon: + adds, ~ changes, - removes, and !
-// needs attention because it will not be done. Colour only repeats them.
+// Four signs are the same in all formats: + adds, ~ changes, - removes, and !
+// needs attention because it will not be done. Colour only repeats them. Signs and
+// words are also those of the daemon's pages, see [Describe] and [Difference].
 //
 // # Foreign text
 //

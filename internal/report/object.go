@@ -140,6 +140,8 @@ func flow(v any) string {
 func flowText(s string) string {
 	var other any
 	switch {
+	case strings.HasPrefix(s, LeftOut):
+		return visible(s)
 	case s != "" && json.Unmarshal([]byte(s), &other) != nil && !strings.ContainsAny(s, " \t\r\n,;[]{}\"→"):
 		return visible(s)
 	case !strings.Contains(s, `"`):

@@ -34,7 +34,7 @@ func valueChange(before, after any, unset string) string {
 		}
 	case string:
 		if a, ok := after.(string); ok {
-			b, a = differing(b, a)
+			b, a = Differing(b, a)
 			return flowText(b) + " → " + flowText(a)
 		}
 	}
@@ -77,22 +77,28 @@ func listChange(before, after []any) string {
 	}
 	if len(gained) == 1 && len(lost) == 1 { // such as one long expression
 		g, l := gained[0], lost[0]
-		lost[0], gained[0] = differing(l, g)
+		lost[0], gained[0] = Differing(l, g)
 	}
 	return "added " + some(gained) + "; removed " + some(lost)
 }
 
+// LeftOut begins what stands in a list for elements that whoever made it left out.
+const LeftOut = "… and "
+
 // some returns the first of what a list gains or loses.
 func some(all []string) string {
+	rest := ""
+	if last := all[len(all)-1]; strings.HasPrefix(last, LeftOut) && len(all) > 1 {
+		all, rest = all[:len(all)-1], " "+strings.TrimPrefix(last, "… ")
+	}
 	shown := make([]string, 0, min(len(all), longList))
 	for _, s := range all[:min(len(all), longList)] {
 		shown = append(shown, short(s))
 	}
-	s := strings.Join(shown, ", ")
 	if left := len(all) - longList; left > 0 {
-		s += fmt.Sprintf(" and %d more", left)
+		rest = fmt.Sprintf(" and %d more", left)
 	}
-	return s
+	return strings.Join(shown, ", ") + rest
 }
 
 // orderChange returns how the order of a list changes; of a long one, without what stays
@@ -127,9 +133,9 @@ func common(n, m int, same func(i, k int) bool) (start, end int) {
 	return start, end
 }
 
-// differing returns two texts; of long ones, only where they differ. It takes them as they
+// Differing returns two texts; of long ones, only where they differ. It takes them as they
 // are, and not made visible.
-func differing(before, after string) (string, string) {
+func Differing(before, after string) (string, string) {
 	b, a := []rune(before), []rune(after)
 	if len(b) <= longText && len(a) <= longText {
 		return before, after
