@@ -8,6 +8,7 @@ import (
 
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 )
@@ -25,6 +26,9 @@ func headlineOf(s *api.Status) headline {
 	switch {
 	case len(s.Problems) > 0:
 		h.Level, h.Text = "warn", s.Problems[0].Message
+		for _, word := range []string{"alarm: ", "not ready: "} { // the word is there already
+			h.Text = strings.TrimPrefix(h.Text, word)
+		}
 		if s.Severe() {
 			h.Level = "bad"
 		}
@@ -115,15 +119,24 @@ type fieldDrift struct {
 	When             time.Time
 }
 
-// fieldOf returns how a page shows drift.
-func fieldOf(s *api.Status, d *reconcile.Drift) fieldDrift {
+// fieldOf returns how a page shows drift. names are those of products, by id.
+func fieldOf(s *api.Status, d *reconcile.Drift, names map[string]string) fieldDrift {
 	what := report.Difference{Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual, Destructive: d.Destructive}
-	f := fieldDrift{Drift: d, Lines: what.Lines(s.Products), Why: s.WhyNotRepaired(d)}
+	f := fieldDrift{Drift: d, Lines: what.Lines(names), Why: s.WhyNotRepaired(d)}
 	if c := d.Cause; c != nil {
 		f.Who, f.From, f.When, f.Doubt = c.Who(), c.Address, c.Time, c.Doubt
 		if c.Provisional {
 			f.Doubt = cmp.Or(f.Doubt, "so far")
 		}
+	}
+	return f
+}
+
+// itemOf is fieldOf for drift as the history knows it.
+func itemOf(s *api.Status, d *reconcile.DriftItem, names map[string]string) fieldDrift {
+	f := fieldOf(s, &d.Drift, names)
+	if f.Who == "" {
+		f.Doubt = d.Unknown
 	}
 	return f
 }
@@ -148,7 +161,7 @@ func byOrg(s *api.Status) (orgs []orgDrift, more int) {
 			o.More++
 			continue
 		}
-		o.Fields = append(o.Fields, fieldOf(s, d))
+		o.Fields = append(o.Fields, fieldOf(s, d, s.Products))
 	}
 	return orgs, more
 }
@@ -156,8 +169,13 @@ func byOrg(s *api.Status) (orgs []orgDrift, more int) {
 // UnknownOrgs returns the first orgs that can't be read.
 func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Unknown), maxShown)] }
 
-// Left returns how many of n are not among the first that a list shows.
-func (o *overview) Left(n, shown int) int { return max(0, n-shown) }
+// Holds returns the first suspensions.
+func (o *overview) Holds() []freeze.Suspension {
+	return o.Suspensions[:min(len(o.Suspensions), maxShown)]
+}
+
+// Left returns how many of n a list of the first doesn't show.
+func (o *overview) Left(n int) int { return max(0, n-maxShown) }
 
 func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	s := p.opts.Source.Status()

@@ -17,6 +17,8 @@ type Options struct {
 	Now    func() time.Time
 	// Query reads the parameters of a list, as the API does.
 	Query func(raw string) (*reconcile.InventoryQuery, error)
+	// Failure returns how an error of Source or Query is answered.
+	Failure func(error) (code int, problem, hint string)
 	// CSRF returns the token that the forms of a request's page must send back; nil if
 	// none is asked for.
 	CSRF func(*http.Request) string
@@ -52,6 +54,12 @@ func New(opts Options) (*Pages, error) {
 // Register adds the pages to mux.
 func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", p.overview)
+	mux.HandleFunc("GET /orgs", p.orgs)
+	mux.HandleFunc("GET /orgs.csv", p.orgsCSV)
+	mux.HandleFunc("GET /drift", p.drift)
+	mux.HandleFunc("GET /products", p.productList)
+	mux.HandleFunc("GET /runs", p.runs)
+	mux.HandleFunc("GET /history", p.history)
 	mux.Handle("GET "+staticRoot+"{name}", p.static)
 }
 
@@ -128,6 +136,15 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, code int, problem,
 func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request) {
 	p.Error(w, r, http.StatusNotFound, "there is no page "+brief(r.URL.Path), "")
 }
+
+// item is one item of a list, with the page that it is on.
+type item struct {
+	*view
+	Of any
+}
+
+// With returns an item with the page, for templates of items.
+func (v *view) With(of any) item { return item{v, of} }
 
 // At returns a time as the page shows it, in the template named "time".
 func (v *view) At(t any) (moment, error) {

@@ -13,3 +13,5 @@ func testQuery(raw string) (*reconcile.InventoryQuery, error) {
 	}
 	return &reconcile.InventoryQuery{Limit: 100, After: values.Get("after")}, nil
 }
+
+func testFailure(err error) (int, string, string) { return 400, err.Error(), "" }

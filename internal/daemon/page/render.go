@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -13,20 +14,27 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"reconciler/internal/apply"
 	"reconciler/internal/git/source"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
+	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 )
 
 //go:embed html
 var htmlFS embed.FS
 
-// layout is the template of the frame, which all pages have.
-const layout = "layout.html"
+// layout is the template of the frame, which all pages have, and parts those of what
+// several pages have.
+const (
+	layout = "layout.html"
+	parts  = "parts.html"
+)
 
 // parse returns the templates of the pages by their names. Each defines "main".
 func parse(files *staticFiles) (map[string]*template.Template, error) {
-	frame, err := template.New(layout).Funcs(funcs(files)).ParseFS(htmlFS, "html/"+layout)
+	frame, err := template.New(layout).Funcs(funcs(files)).ParseFS(htmlFS, "html/"+layout, "html/"+parts)
 	if err == nil {
 		frame, err = frame.Parse(report.LineTemplates)
 	}
@@ -39,7 +47,7 @@ func parse(files *staticFiles) (map[string]*template.Template, error) {
 	}
 	all := map[string]*template.Template{}
 	for _, e := range entries {
-		if e.Name() == layout {
+		if e.Name() == layout || e.Name() == parts {
 			continue
 		}
 		t, err := frame.Clone()
@@ -65,6 +73,10 @@ func funcs(files *staticFiles) template.FuncMap {
 		"plural":  text.Plural,
 		"brief":   brief,
 		"comma":   thousands,
+		"past":    pastLimit,
+		"outcomes": func() []string {
+			return []string{string(apply.Applied), string(apply.Failed), string(apply.Skipped), string(apply.Blocked), history.OutcomeUnknown}
+		},
 	}
 }
 
@@ -87,13 +99,29 @@ func brief(s string) string {
 	return s[:end] + "…"
 }
 
+// pastLimit returns by how many orgs a product is past its limit.
+func pastLimit(p reconcile.ProductItem) int {
+	if p.Limit == nil {
+		return 0
+	}
+	return max(0, p.WantActive-*p.Limit)
+}
+
 // thousands returns a number with commas between its thousands.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
+func thousands(n any) (string, error) {
+	s := ""
+	switch n := n.(type) {
+	case int:
+		s = strconv.Itoa(n)
+	case *int:
+		s = strconv.Itoa(*n)
+	default:
+		return "", fmt.Errorf("%T is no number", n)
+	}
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
-	return s
+	return s, nil
 }
 
 // render executes the template of a page. Control and direction characters are made

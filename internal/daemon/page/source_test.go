@@ -40,10 +40,11 @@ func pageOf[T any](f *fake, all []T, q *reconcile.InventoryQuery, key func(*T) s
 	if f.err != nil {
 		return nil, f.err
 	}
+	total := len(all)
 	if q.After != "" {
 		all = all[1+slices.IndexFunc(all, func(item T) bool { return key(&item) == q.After }):]
 	}
-	p := &reconcile.Page[T]{Items: all, Account: f.status.Account, AsOf: f.status.Compared, ProductNames: f.status.Products}
+	p := &reconcile.Page[T]{Items: all, Total: &total, Account: f.status.Account, AsOf: f.status.Compared, ProductNames: f.status.Products}
 	if q.Limit > 0 && len(all) > q.Limit {
 		p.Items = all[:q.Limit]
 		p.Next = key(&p.Items[q.Limit-1])
@@ -82,6 +83,10 @@ func (f *fake) Runs(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.RunI
 
 func (f *fake) Changes(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error) {
 	return pageOf(f, f.changes, q, func(e *history.Entry) string { return fmt.Sprint(e.Seq) })
+}
+
+func (f *fake) History(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error) {
+	return f.Changes(q)
 }
 
 func (f *fake) Run(id string) (*api.RunInfo, error) {
@@ -140,7 +145,7 @@ func org(domain string, i int) reconcile.OrgItem {
 	return reconcile.OrgItem{
 		Domain: domain, ID: fmt.Sprintf("00o%017d", i), Cell: "ok1", Name: "Acme " + strings.ToUpper(domain[5:6]) + domain[6:strings.Index(domain, ".")],
 		Status: state.Active, Products: []string{"P000052", "P000131"}, Managed: true, DeclaredStatus: state.Active, DeclaredProducts: []string{"P000052", "P000131"},
-		ProductPolicy: state.Exact, Labels: map[string]string{"tier": "production", "region": "emea"}, Owner: "identity@acme.example", Mode: state.Apply,
+		ProductPolicy: state.Exact, State: reconcile.InSync, Labels: map[string]string{"tier": "production", "region": "emea"}, Owner: "identity@acme.example", Mode: state.Apply,
 		Changed: noon.Add(-73 * time.Minute),
 	}
 }
@@ -182,6 +187,7 @@ func (f *fake) fill() {
 		for k := range f.orgs {
 			if o := &f.orgs[k]; o.Domain == d.Org {
 				o.Drifted++
+				o.State = reconcile.Drifted
 				o.Since = &d.Since
 			}
 		}
