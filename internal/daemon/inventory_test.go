@@ -55,14 +55,14 @@ func inventoryHandler(t *testing.T) http.Handler {
 		reader: &reader{
 			InventoryReader: reconcile.NewInventoryReader(h, "0200"), tracker: b, requests: newRequests(), now: func() time.Time { return noon },
 		},
-		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), local: true,
+		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),
 	})
 	must(err)
 	return handler
 }
 
 func TestInventoryAPI(t *testing.T) {
-	h := onlyLocal(inventoryHandler(t), "localhost")
+	h := inventoryHandler(t)
 	for _, tt := range []struct {
 		method, path string
 		code         int
@@ -195,8 +195,11 @@ func TestInventoryOfADaemon(t *testing.T) {
 				if drift := get("/api/v1/drift"); !strings.Contains(drift, `"items": []`) {
 					t.Errorf("%s", drift)
 				}
-				if one := get("/api/v1/orgs/" + labs); strings.Contains(one, mfa) || !strings.Contains(one, `"drift": []`) {
-					t.Errorf("%s", one)
+				one := get("/api/v1/orgs/" + labs)
+				var detail reconcile.OrgDetail
+				if err := json.Unmarshal([]byte(one), &detail); err != nil || detail.State != reconcile.InSync || strings.Contains(string(detail.Live), mfa) || len(detail.Drift) > 0 ||
+					withState && (len(detail.History) != 1 || detail.History[0].Outcome != history.OutcomeEnded) {
+					t.Errorf("%v\n%s", err, one)
 				}
 				answer := ask(w.handler, http.MethodGet, "/api/v1/runs")
 				if withState && !strings.Contains(answer.Body.String(), `"result": "drift"`) || !withState && (answer.Code != http.StatusNotFound || !strings.Contains(answer.Body.String(), "there is no history")) {

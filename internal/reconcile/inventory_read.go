@@ -49,6 +49,7 @@ type moment struct {
 
 	version  history.Version
 	position history.Position
+	runs     int // of memory
 	// at is when it was read, and cost how long that took.
 	at   time.Time
 	cost time.Duration
@@ -75,6 +76,8 @@ type memory struct {
 	states map[string]history.OrgState
 	drift  []history.Drift
 	at     time.Time
+	// runs counts them.
+	runs int
 }
 
 // state returns the newest state of an org; nil if there is none.
@@ -91,7 +94,7 @@ func (m *memory) state(domain string) *history.OrgState {
 func (m *memory) read() (*moment, error) {
 	m.mu.Lock()
 	states, drift := maps.Clone(m.states), m.drift // runs replace them, and change nothing in them
-	at := m.at
+	at, runs := m.at, m.runs
 	m.mu.Unlock()
 	inv, err := InventoryOf(func(add func(*history.OrgState) error) error {
 		for _, domain := range slices.Sorted(maps.Keys(states)) {
@@ -105,7 +108,7 @@ func (m *memory) read() (*moment, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := &moment{inv: inv, at: at}
+	now := &moment{inv: inv, runs: runs}
 	if !at.IsZero() {
 		now.asOf = &at
 	}
@@ -139,6 +142,7 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 		m.states[s.Org] = s
 	}
 	m.drift, m.at = kept, time.Now().UTC()
+	m.runs++
 	return nil
 }
 
@@ -168,9 +172,9 @@ func (r *InventoryReader) read() (*moment, error) {
 	defer r.mu.Unlock()
 	if r.memory != nil {
 		r.memory.mu.Lock()
-		at := r.memory.at
+		runs := r.memory.runs
 		r.memory.mu.Unlock()
-		if r.last != nil && r.last.at.Equal(at) {
+		if r.last != nil && r.last.runs == runs {
 			return r.last, nil
 		}
 		now, err := r.memory.read()

@@ -54,7 +54,7 @@ const (
 )
 
 func (p *Pages) features(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, func(q *reconcile.InventoryQuery) (*reconcile.Page[report.FeatureColumn], error) {
+	l, page := readList(p, w, r, "features", func(q *reconcile.InventoryQuery) (*reconcile.Page[report.FeatureColumn], error) {
 		q.Limit = min(q.Limit, featureOrgs)
 		return p.opts.Source.Features(q)
 	})

@@ -113,7 +113,7 @@ func (p *Pages) matrixOf(w http.ResponseWriter, r *http.Request, of string) (*ma
 	from, raw := columnOf(r.URL.RawQuery)
 	asked := r.Clone(r.Context())
 	asked.URL.RawQuery = raw
-	l, page := readList(p, w, asked, p.opts.Source.Orgs)
+	l, page := readList(p, w, asked, "orgs", p.opts.Source.Orgs)
 	if l == nil {
 		return nil, nil
 	}
@@ -199,7 +199,7 @@ func (p *Pages) productMatrix(w http.ResponseWriter, r *http.Request) {
 	}
 	if m.Err == "" {
 		_, raw := columnOf(r.URL.RawQuery)
-		q, err := p.opts.Query(raw)
+		q, err := p.opts.Query("orgs", raw)
 		var page *reconcile.Page[reconcile.ProductItem]
 		if err == nil {
 			q.Limit, q.After, q.Sort, q.Product = 0, "", "", ""
