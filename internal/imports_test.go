@@ -36,6 +36,7 @@ var mayImport = map[string]struct {
 
 	// Git: no package of it knows Okta.
 	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
+	"internal/git/links":           {nil, "web addresses are made from words alone"},
 	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
 	"internal/git/signature":       {[]string{"internal/strictyaml", "internal/text"}, "bytes and keys alone: it can reach nothing"},
 	"internal/git/webhook":         {[]string{"internal/text"}, "listens to strangers, and so reaches nothing"},
@@ -78,20 +79,21 @@ var mayImport = map[string]struct {
 
 	// Above it all.
 	"internal/reconcile": {[]string{
-		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
+		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/links", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
-		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon/api": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
 		"internal/store/journal", "internal/text", "internal/web",
 	}, "what a daemon says, in types and their client; it serves nothing"},
-	"internal/daemon/signin":          {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
-	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
-	"internal/daemon/notify":          {nil, "sends what it is told, and decides nothing"},
-	"internal/daemon/page":            {[]string{"internal/daemon/api", "internal/reconcile", "internal/report", "internal/store/history"}, "shows what the API says, and nothing else"},
+	"internal/daemon/signin": {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
+	"internal/daemon/notify": {nil, "sends what it is told, and decides nothing"},
+	"internal/daemon/page": {[]string{
+		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
+	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
 		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{

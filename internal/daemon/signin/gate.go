@@ -134,6 +134,9 @@ func New(o Options) (*Gate, error) {
 	return g, nil
 }
 
+// SetShow sets what writes the gate's pages.
+func (g *Gate) SetShow(show func(http.ResponseWriter, *http.Request, *Notice)) { g.show = show }
+
 // Open reports whether the endpoints are open to whoever reaches them from elsewhere.
 func (g *Gate) Open() bool {
 	return g.http.Auth.None && (!g.hosts.local || g.http.URL != nil && !web.IsLoopback(g.http.URL.Hostname()))

@@ -1,0 +1,57 @@
+package page
+
+import (
+	"net/http"
+	"strings"
+
+	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
+	"reconciler/internal/store/history"
+)
+
+// entry is an entry of the history as pages show it.
+type entry struct {
+	*history.Entry
+	// About says what it is about where Lines, what changed or differs, don't. Who is who
+	// did it.
+	About string
+	Lines []report.Line
+	Who   string
+}
+
+// entryOf returns how pages show an entry. names are those of products, by id.
+func entryOf(e *history.Entry, names map[string]string) entry {
+	shown := entry{Entry: e, Who: e.By}
+	shown.Lines = reconcile.EntryLines(e, names)
+	if e.Type == history.TypeDrift || e.Type == history.TypeDriftEnded {
+		shown.About, shown.Who = "drift", e.Unknown
+		if e.Cause != nil {
+			shown.Who = e.Cause.Who()
+		}
+	}
+	if len(shown.Lines) == 0 {
+		shown.About = strings.TrimSpace(strings.ReplaceAll(e.Action, "-", " ") + " " + e.Field)
+	}
+	return shown
+}
+
+// entries is the page of what happened.
+type entries struct {
+	*list
+	Types   []history.Type
+	Entries []entry
+}
+
+func (p *Pages) history(w http.ResponseWriter, r *http.Request) {
+	l, page := readList(p, w, r, "history", p.opts.Source.History)
+	if l == nil {
+		return
+	}
+	d := &entries{list: l, Types: history.Happened()}
+	if page != nil {
+		for i := range page.Items {
+			d.Entries = append(d.Entries, entryOf(&page.Items[i], page.ProductNames))
+		}
+	}
+	p.show(w, r, l.code(), "history.html", &view{Title: "History", Section: sectionHistory, Data: d})
+}
