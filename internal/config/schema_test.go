@@ -71,6 +71,9 @@ func generateSchema(t *testing.T) []byte {
 		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
 		property(git, "webhook").Required = []string{"secretFile"}
 		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
+		receiver := property(s, "notify").Items
+		receiver.Required = append(receiver.Required, "urlFile")
+		receiver.If, receiver.Then = unlikeWebhook()
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
@@ -86,6 +89,7 @@ func allFields() []*field {
 		Parents: make([]at[parentFile], 1),
 		Windows: make([]at[windowFile], 1),
 		Suspend: make([]at[suspensionFile], 1),
+		Notify:  make([]at[receiverFile], 1),
 	}
 	return f.fields()
 }
@@ -151,6 +155,14 @@ func settling() (condition, then *schemagen.Schema) {
 	condition.Extras["properties"].(map[string]any)["url"] = &schemagen.Schema{Type: "string", Not: &schemagen.Schema{Pattern: `//(` + loopback + `)`}}
 	short := &schemagen.Schema{Type: "string", Not: &schemagen.Schema{Pattern: `^([+-]?0*0(ms|s|m|h)?|` + below(minSettle) + `)$`}}
 	return condition, &schemagen.Schema{Extras: map[string]any{"properties": map[string]any{"settle": short}}}
+}
+
+// unlikeWebhook returns a condition, that a receiver is no webhook, and which keys it
+// then can't have.
+func unlikeWebhook() (condition, then *schemagen.Schema) {
+	condition = present("type")
+	condition.Extras["properties"].(map[string]any)["type"] = &schemagen.Schema{Enum: []any{string(Slack), string(Teams)}}
+	return condition, &schemagen.Schema{AllOf: []*schemagen.Schema{{Not: present("secretFile")}, {Not: present("template")}}}
 }
 
 // present returns a schema for objects that have all of the keys. It names them
