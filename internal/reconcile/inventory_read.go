@@ -58,7 +58,9 @@ type memory struct {
 	mu     sync.Mutex
 	states map[string]history.OrgState
 	drift  []history.Drift
-	at     time.Time
+	// made are the changes that the last comparison was followed by.
+	made []Made
+	at   time.Time
 }
 
 // each calls add with each state. m.mu is held.
@@ -91,13 +93,17 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	made, err := m.madeBy(plan, result, states)
+	if err != nil {
+		return err
+	}
 	if m.states == nil {
 		m.states = map[string]history.OrgState{}
 	}
 	for _, s := range states {
 		m.states[s.Org] = s
 	}
-	m.drift, m.at = kept, time.Now().UTC()
+	m.drift, m.made, m.at = kept, made, time.Now().UTC()
 	return nil
 }
 
