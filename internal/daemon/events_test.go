@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	gocmp "cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -53,7 +52,7 @@ func line(e *notify.Event) string {
 	add("org", e.Org)
 	add("field", e.Field)
 	if e.Before != nil || e.After != nil {
-		parts = append(parts, gocmp.Or(string(e.Before), "null")+"→"+gocmp.Or(string(e.After), "null"))
+		parts = append(parts, orNull(e.Before)+"→"+orNull(e.After))
 	}
 	if e.Since != nil {
 		add("since", fmt.Sprint(e.Since.Sub(noon)))
@@ -63,6 +62,13 @@ func line(e *notify.Event) string {
 		add("commit", e.Commit)
 	}
 	return strings.Join(parts, " ")
+}
+
+func orNull(v json.RawMessage) string {
+	if v == nil {
+		return "null"
+	}
+	return string(v)
 }
 
 func drifting(org, field, desired, actual string, since time.Duration) Drift {
@@ -219,7 +225,7 @@ func TestEvents(t *testing.T) {
 		},
 		"a suspension that is taken back": {
 			{held(0, suspension), []string{`suspension field=s1 null→` + string(raw(suspension)) + ` since=-3h0m0s by=suspender of s1`}},
-			{held(hour / 2), []string{`suspension field=s1 ` + string(raw(suspension)) + `→null since=-3h0m0s by=resumer of s1`}},
+			{held(hour / 2), []string{`suspension field=s1 ` + string(raw(suspension)) + `→null since=-3h0m0s by=resumeer of s1`}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
