@@ -67,7 +67,7 @@ var mayImport = map[string]struct {
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
-	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/outbox", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
 	"internal/store/outbox":                  {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "keeps what is to be sent, and knows neither what it is nor where it goes"},
 	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
 	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},

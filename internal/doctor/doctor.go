@@ -178,13 +178,15 @@ func (e *examination) checks() []*check {
 		&check{name: "configuration", needs: []string{"orgs"}, after: []string{"manifests", "state"}, long: true, look: e.configuration},
 	)
 	all = append(all, e.parents()...)
+	if e.cfg != nil && len(e.cfg.Notify) > 0 {
+		all = append(all, &check{name: "notify", look: e.notify})
+	}
 	return append(all,
 		&check{name: "tokens", after: []string{"manifests"}, look: e.tokenSink},
 		&check{name: "state", after: []string{"manifests"}, look: e.state},
 		&check{name: "writes", after: []string{"manifests"}, look: e.writes},
 		&check{name: "deactivations", after: []string{"state"}, look: e.deactivations},
 		&check{name: "http", look: e.http},
-		&check{name: "notify", look: e.notify},
 		&check{name: "schedule", look: e.schedule},
 	)
 }

@@ -322,9 +322,6 @@ func namedZone(schedule string) (*time.Location, bool) {
 // notify looks at the receivers of notifications: their templates, and whether their
 // URLs and secrets can be read. It sends nothing.
 func (e *examination) notify(context.Context) Check {
-	if len(e.cfg.Notify) == 0 {
-		return fine("nobody is told of events: the config has no %s", config.KeyNotify)
-	}
 	receivers, err := notify.Receivers(e.cfg.Notify)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))

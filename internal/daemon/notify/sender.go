@@ -1,11 +1,14 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	mathrand "math/rand/v2"
 	"net/http"
 	"slices"
@@ -79,11 +82,11 @@ type Sender struct {
 	mu     sync.Mutex
 	queues []*queue // one for each receiver, in the order of the config
 	// unsaved is what the disk doesn't know yet: more than one change only if it failed.
-	unsaved struct {
-		remove []string
-		add    []outbox.Message
-	}
-	saveError string
+	unsaved outbox.Change
+	// told is what Add was given last, as far as it is not on disk alone.
+	told []byte
+	// saveError and loadError are why the disk could not be written or read last.
+	saveError, loadError string
 	// loaded is the place in the order up to which the disk was read.
 	loaded int64
 	// changed receives when the receivers have changed.
@@ -118,6 +121,9 @@ type entry struct {
 	retry    time.Time
 	failures int
 }
+
+// place returns the entry's place in the order: what is not on disk yet comes last.
+func (e *entry) place() int64 { return cmp.Or(e.Seq, math.MaxInt64) }
 
 // New returns a sender without receivers. It sends nothing before Run or Flush.
 func New(opts Options) *Sender {
@@ -171,58 +177,97 @@ func (s *Sender) Use(receivers []*Receiver) {
 	}
 }
 
-// Add queues what the receivers are told of a report: one message for each at most, and
-// one more of what is collected for its digest. It waits for no receiver. If the queue on
-// disk can't be written, messages are in memory until it can.
-func (s *Sender) Add(r Report) {
+// Told returns what Add was given last, also by an earlier process; nil if that was never
+// called.
+func (s *Sender) Told() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, q := range s.queues {
-		var now, later []Event
-		for i := range r.Events {
-			switch e := &r.Events[i]; {
-			case !q.receiver.wants(e):
-			case q.receiver.cfg.Digest.IsZero() || e.Type.Urgent():
-				now = append(now, *e)
-			default:
-				later = append(later, *e)
-			}
-		}
-		s.put(q, &r, now, false)
-		s.put(q, &r, later, true)
+	if s.store == nil || s.unsaved.Keep != nil {
+		return s.told, nil
 	}
+	kept, err := s.store.Kept()
+	if errors.Is(err, outbox.ErrDamaged) { // set aside by the next Add
+		return nil, nil
+	}
+	return kept, err
+}
+
+// Add queues what the receivers are told of a report: one message for each at most, and
+// one more of what is collected for its digest; none without events. told is what they
+// know then, for whoever finds out what is new to them: it is kept together with the
+// messages, both or nothing. Add waits for no receiver. If the queue on disk can't be
+// written, all of it is in memory until it can.
+func (s *Sender) Add(r Report, told []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	added := map[*queue][]*entry{}
+	for _, q := range s.queues {
+		entries, err := q.entriesFor(&r)
+		if err != nil {
+			return err
+		}
+		added[q] = entries
+	}
+	for q, entries := range added {
+		s.append(q, entries...)
+	}
+	s.told, s.unsaved.Keep = told, told
 	s.limit()
 	s.save()
 	for _, q := range s.queues {
 		q.signal()
 	}
+	return nil
 }
 
-// put appends a message with events to a queue; none without events.
-func (s *Sender) put(q *queue, r *Report, events []Event, collect bool) {
-	if len(events) == 0 {
-		return
+// entriesFor returns what a queue gets of a report.
+func (q *queue) entriesFor(r *Report) (entries []*entry, err error) {
+	var now, later []Event
+	for i := range r.Events {
+		switch e := &r.Events[i]; {
+		case !q.receiver.wants(e):
+		case q.receiver.cfg.Digest.IsZero() || e.Type.Urgent():
+			now = append(now, *e)
+		default:
+			later = append(later, *e)
+		}
 	}
-	m := &Message{Version: messageVersion, ID: newID(), Account: r.Account, Time: r.Time.UTC(), Run: r.Run, Link: r.Link, Events: events}
-	ready := time.Now()
-	if collect {
-		ready = q.collectedUntil(ready)
+	at := time.Now()
+	for _, part := range []struct {
+		events    []Event
+		ready     time.Time
+		collected bool
+	}{{now, at, false}, {later, q.collectedUntil(at), true}} {
+		if len(part.events) == 0 {
+			continue
+		}
+		m := &Message{Version: messageVersion, ID: newID(), Account: r.Account, Time: r.Time.UTC(), Run: r.Run, Link: r.Link, Events: part.events}
+		e, err := q.entry(m, part.ready, part.collected)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
 	}
-	s.append(q, m, ready, collect)
+	return entries, nil
 }
 
-// append appends a message to a queue.
-func (s *Sender) append(q *queue, m *Message, ready time.Time, collected bool) {
+// entry returns the entry of a message.
+func (q *queue) entry(m *Message, ready time.Time, collected bool) (*entry, error) {
 	content, err := json.Marshal(m)
 	if err != nil {
-		s.log.Error("a notification can't be written: this is a bug, please report it", "error", err)
-		return
+		return nil, fmt.Errorf("a notification can't be written as JSON: %w", err)
 	}
-	e := &entry{urgent: m.urgent(), Message: outbox.Message{
+	return &entry{urgent: m.urgent(), Message: outbox.Message{
 		ID: m.ID, Receiver: q.receiver.key, Made: time.Now().UTC(), Ready: ready.UTC(), Collected: collected, Content: content,
-	}}
-	q.entries = append(q.entries, e)
-	s.unsaved.add = append(s.unsaved.add, e.Message)
+	}}, nil
+}
+
+// append appends entries to a queue.
+func (s *Sender) append(q *queue, entries ...*entry) {
+	q.entries = append(q.entries, entries...)
+	for _, e := range entries {
+		s.unsaved.Add = append(s.unsaved.Add, e.Message)
+	}
 }
 
 // newID returns the id of a message.
@@ -236,7 +281,11 @@ func (q *queue) collectedUntil(now time.Time) time.Time {
 			return e.Ready
 		}
 	}
-	if next := q.receiver.cfg.Digest.Next(now); !next.IsZero() {
+	digest := q.receiver.cfg.Digest
+	if digest.IsZero() {
+		return now
+	}
+	if next := digest.Next(now); !next.IsZero() {
 		return next
 	}
 	return now // a schedule without further times
@@ -259,11 +308,11 @@ func (s *Sender) save() {
 	if s.opts.Observer != nil {
 		s.opts.Observer.Queued(n)
 	}
-	if s.store == nil || len(s.unsaved.remove)+len(s.unsaved.add) == 0 {
-		s.unsaved.remove, s.unsaved.add = nil, nil
+	if s.store == nil || s.unsaved.IsZero() {
+		s.unsaved = outbox.Change{}
 		return
 	}
-	err := s.store.Change(s.unsaved.remove, s.unsaved.add)
+	err := s.store.Change(s.unsaved)
 	if err != nil {
 		if s.saveError != err.Error() {
 			s.saveError = err.Error()
@@ -275,15 +324,15 @@ func (s *Sender) save() {
 		s.saveError = ""
 		s.log.Info("notifications are queued on disk again")
 	}
-	s.unsaved.remove, s.unsaved.add = nil, nil
+	s.unsaved = outbox.Change{}
 }
 
 // remove takes entries out of a queue.
 func (s *Sender) remove(q *queue, entries ...*entry) {
 	q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool { return slices.Contains(entries, e) })
 	for _, e := range entries {
-		s.unsaved.add = slices.DeleteFunc(s.unsaved.add, func(m outbox.Message) bool { return m.ID == e.ID })
-		s.unsaved.remove = append(s.unsaved.remove, e.ID)
+		s.unsaved.Add = slices.DeleteFunc(s.unsaved.Add, func(m outbox.Message) bool { return m.ID == e.ID })
+		s.unsaved.Remove = append(s.unsaved.Remove, e.ID)
 	}
 }
 
@@ -352,8 +401,8 @@ func (s *Sender) Run(ctx context.Context) {
 	s.load(true)
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	timer := time.NewTicker(pollEvery)
-	defer timer.Stop()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
 	for {
 		s.mu.Lock()
 		for _, q := range s.queues {
@@ -368,7 +417,7 @@ func (s *Sender) Run(ctx context.Context) {
 			return
 		case <-s.changed:
 			s.load(true)
-		case <-timer.C:
+		case <-poll.C:
 			s.load(false)
 		}
 	}
@@ -389,36 +438,44 @@ func (s *Sender) load(unknown bool) {
 	}
 	all, err := s.store.Load(after)
 	if err != nil {
-		s.log.Warn("what is queued on disk can't be read, and is sent once it can", "error", err.Error(), "hint", text.Hint(err))
+		if s.loadError != err.Error() {
+			s.loadError = err.Error()
+			s.log.Warn("what is queued on disk can't be read, and is sent once it can", "error", err.Error(), "hint", text.Hint(err))
+		}
 		return
 	}
+	s.loadError = ""
 	strangers := map[string]int{}
 	for _, m := range all {
 		s.loaded = max(s.loaded, m.Seq)
-		if slices.Contains(s.unsaved.remove, m.ID) {
+		if slices.Contains(s.unsaved.Remove, m.ID) {
 			continue
 		}
 		i := slices.IndexFunc(s.queues, func(q *queue) bool { return q.receiver.key == m.Receiver })
 		if i < 0 {
 			if unknown {
 				strangers[m.Receiver]++
-				s.unsaved.remove = append(s.unsaved.remove, m.ID)
+				s.unsaved.Remove = append(s.unsaved.Remove, m.ID)
 			}
 			continue
 		}
 		q := s.queues[i]
-		if slices.ContainsFunc(q.entries, func(e *entry) bool { return e.ID == m.ID }) {
+		if i := slices.IndexFunc(q.entries, func(e *entry) bool { return e.ID == m.ID }); i >= 0 {
+			q.entries[i].Seq = m.Seq
 			continue
 		}
 		var content Message
 		err := json.Unmarshal(m.Content, &content)
 		if err != nil {
 			s.log.Error("a queued notification can't be read and is dropped", "receiver", m.Receiver, "id", m.ID, "error", err.Error())
-			s.unsaved.remove = append(s.unsaved.remove, m.ID)
+			s.unsaved.Remove = append(s.unsaved.Remove, m.ID)
 			continue
 		}
 		q.entries = append(q.entries, &entry{Message: m, urgent: content.urgent()})
 		q.signal()
+	}
+	for _, q := range s.queues {
+		slices.SortStableFunc(q.entries, func(a, b *entry) int { return cmp.Compare(a.place(), b.place()) })
 	}
 	for receiver, n := range strangers {
 		s.log.Warn("queued notifications are dropped: the config has no such receiver any more", "receiver", text.Visible(receiver), "messages", n)
@@ -508,8 +565,14 @@ func (s *Sender) collect(q *queue, now time.Time) {
 	if len(due) == 0 {
 		return
 	}
+	e, err := q.entry(merge(newID(), all), now, false)
+	if err != nil {
+		s.log.Error("a digest can't be made: this is a bug, please report it", "error", err.Error())
+		s.drop(q, due, "they can't be written as one")
+		return
+	}
 	s.remove(q, due...)
-	s.append(q, merge(newID(), all), now, false)
+	s.append(q, e)
 	s.save()
 }
 
@@ -625,10 +688,10 @@ func (s *Sender) Forget() {
 	if s.store == nil {
 		return
 	}
-	s.unsaved.remove, s.loaded = nil, 0
+	s.unsaved.Remove, s.loaded = nil, 0
 	for _, q := range s.queues {
 		q.entries = slices.DeleteFunc(q.entries, func(e *entry) bool {
-			return !slices.ContainsFunc(s.unsaved.add, func(m outbox.Message) bool { return m.ID == e.ID })
+			return !slices.ContainsFunc(s.unsaved.Add, func(m outbox.Message) bool { return m.ID == e.ID })
 		})
 		q.retry, q.failures, q.problem, q.since = time.Time{}, 0, "", time.Time{}
 	}

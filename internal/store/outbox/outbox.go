@@ -76,6 +76,12 @@ CREATE TABLE messages (
 	collected INTEGER NOT NULL CHECK (collected IN (0, 1)),
 	content   BLOB NOT NULL
 ) STRICT;
+
+-- What those who add messages keep beside them.
+CREATE TABLE kept (
+	id      INTEGER PRIMARY KEY CHECK (id = 1),
+	content BLOB NOT NULL
+) STRICT;
 `
 
 // Store is the outbox in a folder. It opens the file with its first use, and keeps it
@@ -139,6 +145,17 @@ func (s *Store) Load(after int64) ([]Message, error) {
 	return all, s.failed("reading", err)
 }
 
+// Check checks the structure of the file, if there is one. It changes nothing.
+func (s *Store) Check() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.load(0)
+	if errors.Is(err, errNone) {
+		return nil
+	}
+	return s.failed("checking", err)
+}
+
 func (s *Store) load(after int64) ([]Message, error) {
 	db, err := s.open(securedir.Existing)
 	if err != nil {
@@ -160,23 +177,49 @@ func (s *Store) load(after int64) ([]Message, error) {
 	return all, rows.Err()
 }
 
-// Change removes the messages with some ids, and adds others, all of it or nothing. An
-// id that isn't there, and a message that is there already, are no errors: a change may
-// be repeated. It creates folder and file where they are missing, and sets a damaged
-// file aside.
-func (s *Store) Change(remove []string, add []Message) error {
+// Kept returns what a Change kept last; nil if none did.
+func (s *Store) Kept() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.change(remove, add)
+	db, err := s.open(securedir.Existing)
+	var kept []byte
+	if err == nil {
+		err = db.QueryRow(`SELECT content FROM kept`).Scan(&kept)
+	}
+	if errors.Is(err, errNone) || errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return kept, s.failed("reading", err)
+}
+
+// Change is what happens to an outbox at one moment: as a whole or not at all.
+type Change struct {
+	// Remove are ids of messages. One that isn't there is no error.
+	Remove []string
+	// Add are messages to be added. One whose id is there already is no error.
+	Add []Message
+	// Keep replaces what is kept beside the messages; nil leaves it as it is.
+	Keep []byte
+}
+
+// IsZero reports whether nothing changes.
+func (c *Change) IsZero() bool { return len(c.Remove)+len(c.Add) == 0 && c.Keep == nil }
+
+// Change makes a change, which may be repeated. It creates folder and file where they
+// are missing, and sets a damaged file aside.
+func (s *Store) Change(c Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.change(&c)
 	if errors.Is(err, ErrDamaged) {
 		if _, err = s.create(err); err == nil {
-			err = s.change(remove, add)
+			err = s.change(&c)
 		}
 	}
 	return s.failed("writing", err)
 }
 
-func (s *Store) change(remove []string, add []Message) error {
+func (s *Store) change(c *Change) error {
 	db, err := s.open(securedir.Dir)
 	if errors.Is(err, errNone) {
 		db, err = s.create(nil)
@@ -189,16 +232,21 @@ func (s *Store) change(remove []string, add []Message) error {
 		return sqlitefile.Explain(err)
 	}
 	defer tx.Rollback()
-	for _, id := range remove {
+	for _, id := range c.Remove {
 		if _, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id); err != nil {
 			return sqlitefile.Explain(err)
 		}
 	}
-	for i := range add {
-		m := &add[i]
+	for i := range c.Add {
+		m := &c.Add[i]
 		_, err := tx.Exec(`INSERT INTO messages (id, receiver, made_at, ready_at, collected, content) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			m.ID, m.Receiver, sqlitefile.Stamp(m.Made), sqlitefile.Stamp(m.Ready), m.Collected, m.Content)
 		if err != nil {
+			return sqlitefile.Explain(err)
+		}
+	}
+	if c.Keep != nil {
+		if _, err := tx.Exec(`INSERT INTO kept (id, content) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET content = excluded.content`, c.Keep); err != nil {
 			return sqlitefile.Explain(err)
 		}
 	}
