@@ -274,7 +274,7 @@ type stateKey struct{ org, run string }
 // has reports whether a change was one: the org was known before, and the same is declared
 // for it now as then.
 func (r *repairs) has(e *history.Entry) (bool, error) {
-	if e.Outcome != string(apply.Applied) || e.Kind == "" && orgTypes[diff.FieldOf(diff.Action(e.Action))] == nil {
+	if !repairable(e) {
 		return false, nil
 	}
 	// A run notes what is declared once its changes are made.
@@ -284,6 +284,11 @@ func (r *repairs) has(e *history.Entry) (bool, error) {
 	}
 	now, err := r.declared(stateKey{org: e.Org}, r.now)
 	return string(before) == string(now), err
+}
+
+// repairable reports whether a change was applied, and may undo what somebody else had done.
+func repairable(e *history.Entry) bool {
+	return e.Outcome == string(apply.Applied) && (e.Kind != "" || orgTypes[diff.FieldOf(diff.Action(e.Action))] != nil)
 }
 
 // declared returns what was declared for an org at a time.
