@@ -244,7 +244,7 @@ func TestInjection(t *testing.T) {
 			}
 		}
 		// Links lead to where they did, or nowhere.
-		e.Link = evil
+		m.Events[0].Link, m.Events[1].Link = evil, evil
 		for _, b := range teamsWith(m, 1).Attachments[0].Content.Body {
 			for _, run := range b.Inlines {
 				if run.SelectAction != nil && !strings.HasPrefix(run.SelectAction.URL, "https://reconciler.acme.example/") {
