@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -68,8 +69,9 @@ func (t *telling) use(cfg *config.Config, to teller) {
 // begin forgets the run before.
 func (t *telling) begin() { t.found, t.unverified, t.quiet = nil, nil, false }
 
-// read reads what receivers know: another process may have told them more since.
-func (t *telling) read() error {
+// read reads what receivers know: another process may have told them more since. If that
+// can't be understood, they are told once more of all that is open.
+func (t *telling) read(log *slog.Logger) error {
 	kept, err := t.to.Told()
 	if err != nil {
 		return err
@@ -80,7 +82,8 @@ func (t *telling) read() error {
 	known := &told{}
 	if len(kept) > 0 {
 		if err := json.Unmarshal(kept, known); err != nil {
-			return fmt.Errorf("what receivers of notifications know can't be read: %w", err)
+			log.Warn("what receivers of notifications know can't be read; they are told again of all that is open", "error", err.Error())
+			known = &told{}
 		}
 	}
 	t.known, t.kept = known, kept
@@ -111,7 +114,7 @@ func (u *runner) tell(rec *api.RunRecord) {
 
 func (u *runner) queue(rec *api.RunRecord) error {
 	t := &u.telling
-	if err := t.read(); err != nil {
+	if err := t.read(u.log); err != nil {
 		return err
 	}
 	now := u.findings(rec)

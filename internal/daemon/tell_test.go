@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -412,4 +413,88 @@ func TestLinksOfEvents(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", c.e, got, c.want)
 		}
 	}
+}
+
+// kept is a teller in memory.
+type kept struct {
+	told []byte
+	all  []notify.Event
+	err  error
+}
+
+func (k *kept) Told() ([]byte, error) { return k.told, nil }
+
+func (k *kept) Add(r notify.Report, told []byte) error {
+	if k.err == nil {
+		k.told, k.all = told, append(k.all, r.Events...)
+	}
+	return k.err
+}
+
+// types returns the types of what was told since it was called last.
+func (k *kept) types() (all []notify.Type) {
+	for _, e := range k.all {
+		all = append(all, e.Type)
+	}
+	k.all = nil
+	return all
+}
+
+// A commit that is refused for its signature is told once, beside what follows from it.
+func TestRefusedCommitsAreTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, _ := newSigners(t, worldOptions{})
+		k := &kept{}
+		s.runner.telling.to = k
+		expect := func(want ...notify.Type) {
+			t.Helper()
+			if got := k.types(); !slices.Equal(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		s.expectFresh(ResultInSync)
+		expect()
+		bad := s.signed(inSync)
+		s.expectStale(ResultInSync, "it is not signed")
+		if len(k.all) == 0 || k.all[0].Commit != bad {
+			t.Errorf("%+v", k.all)
+		}
+		expect(notify.Stale, notify.Signature)
+		s.expectStale(ResultInSync, "it is not signed")
+		expect()
+		s.signed(inSync, s.ssh("ada")...)
+		s.expectFresh(ResultInSync)
+		expect(notify.Recovered)
+	})
+}
+
+// What can't be queued is told after the next run, and logged once. A run that was stopped
+// is no failure.
+func TestUntoldIsToldLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{})
+		k := &kept{err: errors.New("no space left on device")}
+		w.runner.telling.to = k
+		w.tamper(emea, sso)
+		w.expect(ResultDrift)
+		w.expect(ResultDrift)
+		if n := len(w.log.lines(t, "notifications can't be queued; the next run tries again")); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
+		k.err = nil
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if rec, _ := w.runCtx(ctx); rec.Result != ResultInterrupted || len(k.types()) != 0 {
+			t.Errorf("%s", rec.Result)
+		}
+		w.expect(ResultDrift)
+		if got := k.types(); !slices.Equal(got, []notify.Type{notify.Drift}) {
+			t.Errorf("told %q", got)
+		}
+		k.told = []byte("{")
+		w.expect(ResultDrift)
+		if got := k.types(); !slices.Equal(got, []notify.Type{notify.Drift}) {
+			t.Errorf("told %q", got)
+		}
+	})
 }
