@@ -85,9 +85,10 @@ func items(pattern string) func(*schemagen.Schema) {
 
 // selectorForm takes a list of terms, or a mapping of labels.
 func selectorForm(s *schemagen.Schema) {
-	list := &schemagen.Schema{Type: "array", Items: s.Items}
+	one := uint64(1)
+	list := &schemagen.Schema{Type: "array", Items: s.Items, MinItems: &one}
 	s.Type, s.Items = "", nil
-	s.AnyOf = []*schemagen.Schema{list, {Type: "object", AdditionalProperties: &schemagen.Schema{Type: "string"}}}
+	s.AnyOf = []*schemagen.Schema{list, {Type: "object", MinProperties: &one, AdditionalProperties: &schemagen.Schema{Type: "string"}}}
 }
 
 // orgsURLForm takes the URLs that orgsURL takes, which have {domain} somewhere, and no
