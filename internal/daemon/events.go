@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -387,10 +388,14 @@ func (n *news) repaired(m *reconcile.Made, f *Drift, old *toldDrift) {
 
 // madeBy returns who applied a change.
 func madeBy(m *reconcile.Made) string {
-	if m.Run == "" {
-		return "reconciler"
+	words := "reconciler"
+	switch {
+	case m.Run != "" && m.By != "":
+		words += " (run " + m.Run + " by " + m.By + ")"
+	case m.Run != "":
+		words += " (run " + m.Run + ")"
 	}
-	return fmt.Sprintf("reconciler (run %s by %s)", m.Run, cmp.Or(m.By, "somebody"))
+	return words
 }
 
 // gone tells that a field differs no more, and not by us.
@@ -405,31 +410,29 @@ func (n *news) gone(d *toldDrift) {
 	})
 }
 
-// onboarded tells of orgs that were created or linked.
+// onboarded tells of orgs that were created, or were there and are linked now.
 func (n *news) onboarded() {
-	told := map[fieldKey]bool{}
+	all := map[string]*reconcile.Made{}
 	for i := range n.compared.made {
 		m := &n.compared.made[i]
-		key := fieldKey{m.Org, m.Action}
-		if told[key] {
-			continue
+		created := m.Action == string(diff.CreateOrg)
+		if created || m.Action == string(diff.LinkOrg) && all[m.Org] == nil {
+			all[m.Org] = m
 		}
-		told[key] = true
+	}
+	for _, domain := range slices.Sorted(maps.Keys(all)) {
+		m := all[domain]
 		e := notify.Event{Type: notify.Onboarded, Org: m.Org, Field: diff.FieldOf(diff.Action(m.Action)), After: raw(m.OrgID), Since: moment(m.Time), By: madeBy(m), Commit: m.Commit}
 		who := m.OrgID
 		if o := n.declared(m.Org); o != nil && o.Create != nil && o.Create.Name != "" {
 			who = fmt.Sprintf("%q, %s", o.Create.Name, m.OrgID)
 		}
-		switch diff.Action(m.Action) {
-		case diff.CreateOrg:
+		e.Message = "the org was linked to the account: " + who
+		if m.Action == string(diff.CreateOrg) {
 			e.Message = "the org was created: " + who
 			if n.compared.tokens != "" && !n.alarmed(m.Org) {
 				e.Message += "; its token is in " + n.compared.tokens
 			}
-		case diff.LinkOrg:
-			e.Message = "the org was linked to the account: " + who
-		default:
-			continue
 		}
 		n.add(e)
 	}

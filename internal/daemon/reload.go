@@ -58,7 +58,7 @@ func (d *daemon) use(s *setup) {
 		u.r.Replaced()
 	}
 	d.cfg = cfg
-	u.telling.use(cfg)
+	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
 	d.loop.next, d.loop.jitter = next, jitter(cfg.Jitter)

@@ -133,7 +133,6 @@ func (u *runner) replaced() bool {
 
 // forget forgets what was read and found, as another daemon may know better since.
 func (u *runner) forget() {
-	u.telling.forget()
 	u.lastGood, u.inForce, u.rejected, u.rejection, u.lastCommit = nil, nil, nil, nil, ""
 }
 

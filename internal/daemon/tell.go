@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -14,9 +15,10 @@ import (
 	"reconciler/internal/store/history"
 )
 
-// teller queues messages for receivers, and keeps what they know then.
+// teller queues messages for receivers, and keeps what they know then; *notify.Sender is
+// one.
 type teller interface {
-	// Told returns what Add was given last; nothing if that was never called.
+	// Told returns what was kept last, by whichever process; nothing if that was never.
 	Told() ([]byte, error)
 	// Add queues the messages of a report, which may have no events, and keeps told with
 	// them: both or nothing.
@@ -46,8 +48,12 @@ type telling struct {
 	quiet      bool
 }
 
-// use takes what a config says.
-func (t *telling) use(cfg *config.Config) {
+// use takes what a config says. to is for its receivers, if there are any.
+func (t *telling) use(cfg *config.Config, to teller) {
+	t.to = nil
+	if len(cfg.Notify) > 0 {
+		t.to = to
+	}
 	t.account, t.page, t.target, t.tokens = cfg.Aerial.AccountID, "", "", cfg.Tokens.Dir
 	if cfg.Tokens.Command != "" {
 		t.tokens = "the keeping of " + cfg.Tokens.Command
@@ -63,22 +69,21 @@ func (t *telling) use(cfg *config.Config) {
 // begin forgets the run before.
 func (t *telling) begin() { t.found, t.unverified, t.quiet = nil, nil, false }
 
-// forget forgets what receivers know, as another daemon may have told them more since.
-func (t *telling) forget() { t.known, t.kept = nil, nil }
-
-// read reads what receivers know, unless that is known.
-func (t *telling) read() error {
-	if t.known != nil {
-		return nil
-	}
+// read reads what receivers know: another process may have told them more since. If that
+// can't be understood, they are told once more of all that is open.
+func (t *telling) read(log *slog.Logger) error {
 	kept, err := t.to.Told()
 	if err != nil {
 		return err
 	}
+	if t.known != nil && bytes.Equal(kept, t.kept) {
+		return nil
+	}
 	known := &told{}
 	if len(kept) > 0 {
 		if err := json.Unmarshal(kept, known); err != nil {
-			return fmt.Errorf("what receivers of notifications know can't be read: %w", err)
+			log.Warn("what receivers of notifications know can't be read; they are told again of all that is open", "error", err.Error())
+			known = &told{}
 		}
 	}
 	t.known, t.kept = known, kept
@@ -109,7 +114,7 @@ func (u *runner) tell(rec *api.RunRecord) {
 
 func (u *runner) queue(rec *api.RunRecord) error {
 	t := &u.telling
-	if err := t.read(); err != nil {
+	if err := t.read(u.log); err != nil {
 		return err
 	}
 	now := u.findings(rec)
@@ -119,18 +124,21 @@ func (u *runner) queue(rec *api.RunRecord) error {
 		return err
 	}
 	if len(events) == 0 && bytes.Equal(kept, t.kept) {
-		t.known = known
 		return nil
 	}
-	r := notify.Report{Account: t.account, Time: now.at, Events: events}
+	r := notify.Report{Account: t.account, Time: now.at, Link: t.link(&notify.Event{Type: notify.Failed, Commit: now.commit}, t.pageOf(rec), u.r.CommitLink), Events: events}
 	if rec != nil {
 		r.Run = rec.ID
 	}
-	if err := t.to.Add(r, kept); err != nil {
-		return err
+	return t.to.Add(r, kept)
+}
+
+// pageOf returns the id of a run that has a page; "" if there is none.
+func (t *telling) pageOf(rec *api.RunRecord) string {
+	if rec == nil || t.quiet {
+		return ""
 	}
-	t.known, t.kept = known, kept
-	return nil
+	return rec.ID
 }
 
 // findings returns what there is to tell of.
@@ -140,18 +148,14 @@ func (u *runner) findings(rec *api.RunRecord) *findings {
 	if u.inForce != nil {
 		f.commit = u.inForce.Commit
 	}
-	run := ""
 	if rec != nil {
 		f.unverified = t.unverified
 		if rec.Commit != "" {
 			f.commit = rec.Commit
 		}
-		if !t.quiet {
-			run = rec.ID
-		}
 		f.compared = u.compared(rec)
 	}
-	f.link = func(e *notify.Event) string { return t.link(e, run, u.r.CommitLink) }
+	f.link = func(e *notify.Event) string { return t.link(e, t.pageOf(rec), u.r.CommitLink) }
 	if alarms, err := u.r.Alarms(); err == nil {
 		f.alarms = &alarms
 	}

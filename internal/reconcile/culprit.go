@@ -277,8 +277,9 @@ func (r *repairs) has(e *history.Entry) (bool, error) {
 	if !repairable(e) {
 		return false, nil
 	}
-	// A run notes what is declared once its changes are made.
-	before, err := r.declared(stateKey{e.Org, e.Run}, e.Time)
+	// A run notes what is declared once its changes are made, which may be in the same
+	// moment.
+	before, err := r.declared(stateKey{e.Org, e.Run}, e.Time.Add(-1))
 	if err != nil || len(before) == 0 {
 		return false, err
 	}
