@@ -62,6 +62,7 @@ const (
 	KeyHTTPClientSecret = "http.auth.oidc.clientSecretFile"
 	KeyHTTPGroups       = "http.auth.oidc.groups"
 	KeyHTTPOpenMetrics  = "http.openMetrics"
+	KeyNotify           = "notify"
 )
 
 // Keys returns what hints call the settings of the Aerial API. Packages that

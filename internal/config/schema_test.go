@@ -73,6 +73,9 @@ func generateSchema(t *testing.T) []byte {
 		property(git, "webhook").Required = []string{"secretFile"}
 		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
 		find(s, "http.auth.oidc.groups").AnyOf = []*schemagen.Schema{present("viewer"), present("operator")}
+		receiver := property(s, "notify").Items
+		receiver.Required = append(receiver.Required, "urlFile")
+		receiver.If, receiver.Then = unlikeWebhook()
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
@@ -88,6 +91,7 @@ func allFields() []*field {
 		Parents: make([]at[parentFile], 1),
 		Windows: make([]at[windowFile], 1),
 		Suspend: make([]at[suspensionFile], 1),
+		Notify:  make([]at[receiverFile], 1),
 	}
 	return f.fields()
 }
@@ -163,6 +167,14 @@ func settling() (condition, then *schemagen.Schema) {
 	return condition, &schemagen.Schema{Extras: map[string]any{"properties": map[string]any{"settle": short}}}
 }
 
+// unlikeWebhook returns a condition, that a receiver is no webhook, and which keys it
+// then can't have.
+func unlikeWebhook() (condition, then *schemagen.Schema) {
+	condition = present("type")
+	condition.Extras["properties"].(map[string]any)["type"] = &schemagen.Schema{Enum: []any{string(Slack), string(Teams)}}
+	return condition, &schemagen.Schema{AllOf: []*schemagen.Schema{{Not: present("secretFile")}, {Not: present("template")}}}
+}
+
 // present returns a schema for objects that have all of the keys. It names them
 // as properties too, which strict validators require.
 func present(keys ...string) *schemagen.Schema {
@@ -225,6 +237,9 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"http: {address: " + plain + "}", "http: {url: " + quoted + ", auth: " + plain + "}", "http: {auth: {tokensFile: " + quoted + "}}",
 			"http: {auth: {oidc: {issuer: " + quoted + ", clientID: a, clientSecretFile: b, groups: {viewer: [" + plain + "]}}}}",
 			"http: {auth: {oidc: {issuer: 'https://acme.okta.com', clientID: " + plain + ", clientSecretFile: b, groups: {operator: [" + quoted + "]}}}}",
+			"notify: [{type: slack, urlFile: " + quoted + ", digest: " + plain + ", orgs: [" + quoted + "]}]",
+			"notify: [{type: webhook, urlFile: u, secretFile: " + quoted + ", labels: [" + quoted + "], template: " + quoted + "}]",
+			"notify: [{type: webhook, urlFile: u, labels: {tier: " + plain + "}}]",
 			"orgs: {url: " + quoted + "}", "orgs: {url: " + strconv.Quote(w+"{domain}") + "}", "orgs: {url: " + strconv.Quote("https://{domain}"+w) + "}",
 			"orgs: {every: " + plain + ", auth: {privateKeyFile: " + quoted + ", keyID: " + plain + "}}",
 			"guards: {allowLockout: [" + quoted + "], ownAddresses: [192.0.2.0/24]}", "guards: {ownAddresses: [" + quoted + "]}",

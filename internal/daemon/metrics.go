@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
@@ -46,6 +48,9 @@ type metrics struct {
 	objects *prometheus.GaugeVec
 	kinds   map[string]objectCount
 	changes *prometheus.CounterVec
+
+	notifications *prometheus.CounterVec
+	queued        prometheus.Gauge
 
 	aerial, orgAPI *callMetrics
 }
@@ -130,6 +135,10 @@ func newMetrics(version string) *metrics {
 			"Planned changes of runs in apply mode, by result.", "action", "result"),
 		objects: gauges("reconciler_objects",
 			"Objects of the orgs' configuration by kind and state, of all orgs together, at the end of the last comparison; unmanaged ones are not declared.", "kind", "state"),
+		notifications: counter("reconciler_notifications_total",
+			"Messages to receivers of notifications by what came of them: sent, failed (one try), given-up after a day, dropped.", "type", "result"),
+		queued: gauge("reconciler_notifications_queued",
+			"Messages to receivers of notifications that are not delivered yet."),
 		aerial: newCallMetrics(f, "reconciler_api", "the Aerial API"),
 		orgAPI: newCallMetrics(f, "reconciler_org_api", "the orgs' own APIs"),
 	}
@@ -143,6 +152,14 @@ func (m *metrics) attributed(found reconcile.Attribution) {
 		m.caused.WithLabelValues(by).Add(float64(n))
 	}
 }
+
+// Notified counts a message to a receiver of notifications.
+func (m *metrics) Notified(receiverType, result string) {
+	m.notifications.WithLabelValues(receiverType, result).Inc()
+}
+
+// Queued sets how many messages are not delivered yet.
+func (m *metrics) Queued(n int) { m.queued.Set(float64(n)) }
 
 // leads sets whether this daemon leads.
 func (m *metrics) leads(yes bool) {
@@ -164,6 +181,11 @@ func (m *metrics) declare() {
 	}
 	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
+	}
+	for _, t := range config.ReceiverType("").Values() {
+		for _, r := range []string{notify.ResultSent, notify.ResultFailed, notify.ResultGivenUp, notify.ResultDropped} {
+			m.notifications.WithLabelValues(t, r)
+		}
 	}
 	for _, a := range []diff.Action{
 		diff.RenameAccount, diff.CreateOrg, diff.LinkOrg, diff.UpdateProducts, diff.SetStatus, diff.RequestDeletion,

@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
@@ -21,6 +22,8 @@ type setup struct {
 	commits *commitReporter
 	gate    *signin.Gate
 	handler http.Handler
+	// receivers are told of what happens.
+	receivers []*notify.Receiver
 }
 
 // setUp makes a setup, and changes nothing of the daemon.
@@ -41,6 +44,9 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 		return nil, err
 	}
 	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
+	if s.receivers, err = notify.Receivers(cfg.Notify); err != nil {
+		return nil, err
+	}
 	s.handler, err = newHandler(handlerOptions{
 		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), gate: s.gate,
 		operator: func(by string) *reconcile.Operator { return s.r.Operator(by, d.unrecorded) },
@@ -60,6 +66,7 @@ func (d *daemon) use(s *setup) {
 		u.r.Replaced()
 	}
 	d.cfg = cfg
+	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
 	d.loop.next, d.loop.jitter = next, jitter(cfg.Jitter)
@@ -71,6 +78,7 @@ func (d *daemon) use(s *setup) {
 	d.tracker.tokensRefused(nil) // it was read for the gate just now
 	d.gate = s.gate
 	d.handler.set(s.gate.CheckHost(s.handler))
+	d.sender.Use(s.receivers)
 }
 
 // readConfig reads the config again, puts it in force, and reports whether it did.
@@ -116,6 +124,11 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 	s, err := d.setUp(cfg)
 	if err != nil {
 		return err
+	}
+	for _, r := range s.receivers {
+		if err := r.Check(); err != nil {
+			return err
+		}
 	}
 	d.use(s)
 	return nil

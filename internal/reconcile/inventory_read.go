@@ -75,7 +75,9 @@ type memory struct {
 	mu     sync.Mutex
 	states map[string]history.OrgState
 	drift  []history.Drift
-	at     time.Time
+	// made are the changes that the last comparison was followed by.
+	made []Made
+	at   time.Time
 	// runs counts them.
 	runs int
 }
@@ -135,13 +137,17 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	made, err := m.madeBy(plan, result, states)
+	if err != nil {
+		return err
+	}
 	if m.states == nil {
 		m.states = map[string]history.OrgState{}
 	}
 	for _, s := range states {
 		m.states[s.Org] = s
 	}
-	m.drift, m.at = kept, time.Now().UTC()
+	m.drift, m.made, m.at = kept, made, time.Now().UTC()
 	m.runs++
 	return nil
 }

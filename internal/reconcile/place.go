@@ -98,6 +98,13 @@ func (p *places) find(domain string) (*placed, *state.DesiredOrg) {
 	return last, &last.desired.Orgs[i]
 }
 
+// Declared returns an org as the last plan has it declared; nil if it isn't, or nothing
+// was compared yet. It must not be changed.
+func (r *Reconciler) Declared(domain string) *state.DesiredOrg {
+	_, o := r.places.find(domain)
+	return o
+}
+
 // repositoryOf returns the repository of the manifests at its forge: the one that commit
 // statuses are set in, or else what the URL shows.
 func repositoryOf(cfg *config.Config) links.Repository {
