@@ -1,13 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"reconciler/internal/store/statetest"
 )
 
 // The test message reaches each receiver, or the line says why not. No URL is printed.
@@ -74,4 +79,66 @@ func TestNotifyTest(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a receiver did not take from one process it gets from the next, each message once
+// and in order. Its URL is in no log, and in no file of the state folder.
+func TestNotificationsOverProcesses(t *testing.T) {
+	r := newRig(t, 3, false)
+	var mu sync.Mutex
+	var down bool
+	var types []string
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		var m struct {
+			Events []struct{ Type string }
+		}
+		if err := json.NewDecoder(req.Body).Decode(&m); err != nil {
+			t.Error(err)
+		}
+		if down {
+			http.Error(w, "down for an hour", http.StatusServiceUnavailable)
+			return
+		}
+		for _, e := range m.Events {
+			types = append(types, e.Type)
+		}
+	}))
+	defer receiver.Close()
+	const path = "/services/SECRETPATH"
+	state, manifests := filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "orgs.yaml")
+	env := []string{
+		"RECONCILER_STATE_DIR=" + state, "RECONCILER_MANIFESTS=" + manifests, "RECONCILER_NOTIFY_0_TYPE=webhook", "RECONCILER_NOTIFY_0_URL=" + receiver.URL + path,
+		"RECONCILER_NOTIFY_0_EVENTS=failed,recovered",
+	}
+	var logs buffer
+	once := func(manifest string, wanted int, told ...string) {
+		t.Helper()
+		if err := os.WriteFile(manifests, []byte(manifest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var errs buffer
+		code := run(t.Context(), []string{"run", "--once", "--config", r.config}, stdio{strings.NewReader(""), &errs, &errs}, env)
+		logs.Write([]byte(errs.String()))
+		mu.Lock()
+		defer mu.Unlock()
+		if code != wanted || !slices.Equal(types, told) {
+			t.Errorf("ended with %d, and the receiver was told %v, want %v:\n%s", code, types, told, errs.String())
+		}
+	}
+	good := "version: 1\norgs:\n  - {domain: acme-amer-retail.okta.com}\n"
+	down = true
+	once("version: 2\n", exitError)
+	if !strings.Contains(logs.String(), "notifications were not delivered, and are queued for the next run") {
+		t.Error(logs.String())
+	}
+	once("version: 2\n", exitError) // the same is not told again
+	down = false
+	once(good, exitOK, "failed", "recovered")
+	once(good, exitOK, "failed", "recovered")
+	if strings.Contains(logs.String(), "SECRETPATH") {
+		t.Error(logs.String())
+	}
+	statetest.NoneIn(t, state, "SECRETPATH")
 }

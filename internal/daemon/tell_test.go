@@ -498,3 +498,26 @@ func TestUntoldIsToldLater(t *testing.T) {
 		}
 	})
 }
+
+// So is a field of an object that is repaired in the run that finds it.
+func TestRepairedObjectsAreTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newConfiguredWorld(t, "0s", worldOptions{mode: "apply", latency: time.Millisecond, extra: "state: {dir: " + t.TempDir() + "}\n"})
+		k := &kept{}
+		w.runner.telling.to = k
+		w.expect(ResultApplied)
+		w.expect(ResultInSync)
+		if got := k.types(); len(got) != 0 {
+			t.Errorf("told %q of what was declared", got)
+		}
+		w.change(emea, "networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "203.0.113.0/24"}]}`)
+		w.expect(ResultApplied)
+		var got []string
+		for i := range k.all {
+			got = append(got, string(k.all[i].Type)+" "+k.all[i].Org+" "+k.all[i].Field+" "+string(k.all[i].Before)+"→"+string(k.all[i].After))
+		}
+		declared, live := `"[{\"type\":\"CIDR\",\"value\":\"198.51.100.0/24\"}]"`, `"[{\"type\":\"CIDR\",\"value\":\"203.0.113.0/24\"}]"`
+		expectLines(t, "told", got,
+			"drift acme-emea.okta.com networkZones/Offices: gateways "+declared+"→"+live, "repaired acme-emea.okta.com networkZones/Offices: gateways "+live+"→"+declared)
+	})
+}

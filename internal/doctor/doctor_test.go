@@ -468,6 +468,14 @@ func TestFolders(t *testing.T) {
 			"tokens": failure("the manifests say how to create 1 org", "set tokens.dir"), "state": failure("state.dir is not configured, and the manifests say how to create 1 org", "set it in the config"),
 			"manifests": ok("5 orgs"),
 		}},
+		{"nobody to be told", func(w *world) { w.replace("parents:", "notify: [{type: slack, urlFile: slack}]\nparents:") }, expected{
+			"notify": failure(`slack /dir/slack: notify.0.urlFile: reading "/dir/slack": no such file`, ""),
+		}},
+		{"somebody to be told", func(w *world) {
+			w.write("slack", "https://hooks.slack.example/services/T0/B0")
+			w.write("template", "{{json .}}")
+			w.replace("parents:", "notify: [{type: slack, urlFile: slack}, {type: webhook, urlFile: slack, template: template}]\nparents:")
+		}, expected{"notify": ok("2 receivers; nothing was sent")}},
 		{"in use", func(w *world) {
 			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
 			if err != nil {

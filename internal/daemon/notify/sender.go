@@ -258,9 +258,12 @@ func (q *queue) entry(m *Message, ready time.Time, collected bool) (*entry, erro
 		return nil, fmt.Errorf("a notification can't be written as JSON: %w", err)
 	}
 	return &entry{urgent: m.urgent(), Message: outbox.Message{
-		ID: m.ID, Receiver: q.receiver.key, Made: time.Now().UTC(), Ready: ready.UTC(), Collected: collected, Content: content,
+		ID: m.ID, Receiver: q.receiver.key, Made: wall(time.Now()), Ready: wall(ready), Collected: collected, Content: content,
 	}}, nil
 }
+
+// wall returns a time without its monotonic reading, which stops while a machine sleeps.
+func wall(t time.Time) time.Time { return t.UTC().Round(0) }
 
 // append appends entries to a queue.
 func (s *Sender) append(q *queue, entries ...*entry) {
@@ -540,7 +543,7 @@ func (s *Sender) next(q *queue) (e *entry, wait time.Duration, gone bool) {
 // expire gives up what was tried for too long.
 func (s *Sender) expire(q *queue, now time.Time) {
 	for _, e := range slices.Clone(q.entries) {
-		if e.Collected || now.Sub(e.Ready) < giveUpAfter {
+		if e.Collected || now.Sub(e.Ready) < giveUpAfter || q.failures+e.failures == 0 { // it may be old because nobody was here to send it
 			continue
 		}
 		s.remove(q, e)

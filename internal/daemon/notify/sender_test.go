@@ -456,6 +456,41 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// What is older than a day because nobody was here to send it is tried once more.
+func TestOld(t *testing.T) {
+	dir := folder(t)
+	for _, works := range []bool{true, false} {
+		state := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+				if !works {
+					w.WriteHeader(http.StatusNotFound)
+				}
+			})
+			start := func(seen Observer) *Sender {
+				s := New(Options{Dir: state, Transport: transport, Observer: seen})
+				s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+				return s
+			}
+			s := start(nil)
+			must(t, s.Add(reportOf("r1", Drift), nil))
+			must(t, s.Close())
+			time.Sleep(48 * time.Hour)
+			seen := &counts{}
+			stop := running(start(seen))
+			time.Sleep(time.Minute)
+			stop()
+			wanted := "webhook given-up"
+			if works {
+				wanted = "webhook sent"
+			}
+			if seen.results[wanted] != 1 || len(w.requests()) != 1 {
+				t.Error(works, seen.results, len(w.requests()))
+			}
+		})
+	}
+}
+
 // Flush sends what can be sent and ends.
 func TestFlush(t *testing.T) {
 	dir := folder(t)
