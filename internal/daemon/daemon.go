@@ -131,7 +131,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command, account: cfg.Aerial.AccountID}
 	d.loop = &loop{
 		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
