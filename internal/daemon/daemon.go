@@ -131,9 +131,10 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
 	}
+	m.ready = func() bool { return t.ready(time.Now()) }
 	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command, account: cfg.Aerial.AccountID}
 	d.loop = &loop{
-		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
+		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: d.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
 	s, err := d.setUp(cfg)
 	if err != nil {
@@ -146,6 +147,12 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	m.configRead(now, nil)
 	d.remember(s.r)
 	return d, nil
+}
+
+// planned shows when the next run is due; zero if none is.
+func (d *daemon) planned(slot time.Time) {
+	d.tracker.planned(slot)
+	setTime(d.metrics.nextRun, slot)
 }
 
 // remember takes up what the history knows of earlier processes.

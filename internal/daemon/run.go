@@ -101,6 +101,7 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	defer func() { endSpan(span, &rec, u.account) }()
 	u.tag.begin(rec.ID, span.ID())
 	defer u.tag.end()
+	setTime(u.metrics.started, started)
 	u.tracker.begin(api.Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
