@@ -232,11 +232,18 @@ func TestMetricsOfTheDaemon(t *testing.T) {
 	if size, _ := w.metric("reconciler_history_bytes"); size == "" || size == "0" {
 		t.Errorf("a history of %q bytes", size)
 	}
-	if left, ok := w.metric(`reconciler_api_rate_limit_remaining_ratio{endpoint="orgs"}`); !ok {
-		t.Errorf("no rate limit: %q", left)
-	}
 	w.standingBy(&api.Process{})
 	w.expectMetrics(map[string]string{"reconciler_ready": "0", "reconciler_next_run_timestamp_seconds": ""})
+}
+
+// What the orgs' responses say of their rate limits is shown.
+func TestMetricsOfOrgLimits(t *testing.T) {
+	w := newConfiguredWorld(t, "0s", worldOptions{})
+	w.run()
+	left, _ := w.metric(`reconciler_org_api_rate_limit_remaining_ratio{endpoint="/api/v1/zones"}`)
+	if share, err := strconv.ParseFloat(left, 64); err != nil || share <= 0 || share >= 1 {
+		t.Errorf("%q is left", left)
+	}
 }
 
 func TestMetricsOfCalls(t *testing.T) {
