@@ -34,7 +34,7 @@ var mayImport = map[string]struct {
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/okta/objects", "internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists"},
+	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/state", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists; of the state it knows what a selector is"},
 
 	// Git: no package of it knows Okta.
 	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
@@ -68,7 +68,8 @@ var mayImport = map[string]struct {
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
-	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/outbox", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/outbox":                  {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "keeps what is to be sent, and knows neither what it is nor where it goes"},
 	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
 	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
 	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
@@ -89,14 +90,14 @@ var mayImport = map[string]struct {
 		"internal/store/journal", "internal/text", "internal/web",
 	}, "what a daemon says, in types and their client; it serves nothing"},
 	"internal/daemon/signin": {nil, "who asks and what they may do, and nothing of what they ask for"},
-	"internal/daemon/notify": {nil, "sends what it is told, and decides nothing"},
+	"internal/daemon/notify": {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page":   {[]string{"internal/daemon/api", "internal/reconcile", "internal/store/history"}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
 		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
-		"internal/config", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
+		"internal/config", "internal/daemon/notify", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
 		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/securedir",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},

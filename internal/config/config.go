@@ -39,6 +39,8 @@ type Config struct {
 	Tokens Tokens
 	State  State
 	HTTP   HTTP
+	// Notify is who the daemon tells of what changes.
+	Notify []Receiver
 }
 
 // Mode is whether the daemon applies differences or only reports them.

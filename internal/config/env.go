@@ -71,6 +71,7 @@ func (env environment) overlay(f *file) (warnings []Warning, errs strictyaml.Err
 	addItems(env, "parent", "PARENTS", &f.Parents, &errs)
 	addItems(env, "window", "WINDOWS", &f.Windows, &errs)
 	addItems(env, "suspension", "SUSPEND", &f.Suspend, &errs)
+	addItems(env, "receiver", "NOTIFY", &f.Notify, &errs)
 	known := map[string]*field{}
 	for _, fd := range f.fields() {
 		known[fd.env()] = fd

@@ -28,6 +28,7 @@ type file struct {
 	Tokens    tokensFile           `yaml:"tokens" doc:"Where the tokens of created orgs are stored."`
 	State     stateFile            `yaml:"state" doc:"Where journal and history are kept."`
 	HTTP      httpFile             `yaml:"http" doc:"The daemon's endpoints."`
+	Notify    []at[receiverFile]   `yaml:"notify" doc:"Who is told when something changes: Slack, Microsoft Teams, webhooks."`
 }
 
 type aerialFile struct {

@@ -30,6 +30,13 @@ var forms = map[string]func(*schemagen.Schema){
 		const char = `[A-Za-z0-9.*?\[\]^-]`
 		s.Items.Pattern = `^` + char + `*[.*?\[\]]` + char + `*$`
 	},
+	"events": func(s *schemagen.Schema) {
+		for _, t := range EventTypes() {
+			s.Items.Enum = append(s.Items.Enum, t)
+		}
+	},
+	"selector":  selectorForm,
+	"digest":    like(`\S`),
 	"orgsURL":   orgsURLForm,
 	"domains":   items(`^[A-Za-z0-9.-]+$`),
 	"addresses": items(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`),
@@ -70,6 +77,13 @@ func both(a, b func(*schemagen.Schema)) func(*schemagen.Schema) {
 // items is for lists of texts.
 func items(pattern string) func(*schemagen.Schema) {
 	return func(s *schemagen.Schema) { s.Items.Pattern = pattern }
+}
+
+// selectorForm takes a list of terms, or a mapping of labels.
+func selectorForm(s *schemagen.Schema) {
+	list := &schemagen.Schema{Type: "array", Items: s.Items}
+	s.Type, s.Items = "", nil
+	s.AnyOf = []*schemagen.Schema{list, {Type: "object", AdditionalProperties: &schemagen.Schema{Type: "string"}}}
 }
 
 // orgsURLForm takes the URLs that orgsURL takes, which have {domain} somewhere, and no

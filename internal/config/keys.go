@@ -53,6 +53,7 @@ const (
 	KeyStateDir         = "state.dir"
 	KeyStateRetention   = "state.retention"
 	KeyHTTPAddress      = "http.address"
+	KeyNotify           = "notify"
 )
 
 // Keys returns what hints call the settings of the Aerial API. Packages that

@@ -12,7 +12,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"aerial.auth": true, "orgs.auth": true}
+	known := map[string]bool{"aerial.auth": true, "orgs.auth": true, "notify": true}
 	new(file).walk(func(fd *field) { known[fd.path] = true })
 	keys := regexp.MustCompile(`Key\w+ += "(.+)"`).FindAllSubmatch(text, -1)
 	if len(keys) == 0 {

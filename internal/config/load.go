@@ -114,6 +114,9 @@ var secretPlace = regexp.MustCompile(`^"([\w.]+\.)?(auth|githubApp|webhook|statu
 // unknownKey matches the message about a key that the file can't have.
 var unknownKey = regexp.MustCompile(`^unknown key "(?:[\w.]+\.)?(\w+)"`)
 
+// unknownURL matches the message about the URL of a receiver.
+var unknownURL = regexp.MustCompile(`^unknown key "notify\.\d+\.url"`)
+
 // hideSecrets replaces messages about secrets. Secrets are unknown keys to the
 // decoder, so that no message about a wrong type quotes one.
 func hideSecrets(errs strictyaml.Errors) {
@@ -124,9 +127,12 @@ func hideSecrets(errs strictyaml.Errors) {
 		"token":         fmt.Sprintf(secret, "tokenFile", "RECONCILER_GIT_STATUS_TOKEN for git.status, RECONCILER_PARENTS_0_AUTH_TOKEN for the first parent"),
 		"password":      fmt.Sprintf(secret, "passwordFile", "RECONCILER_GIT_AUTH_PASSWORD"),
 		"sshPassphrase": fmt.Sprintf(secret, "sshPassphraseFile", "RECONCILER_GIT_AUTH_SSH_PASSPHRASE"),
-		"secret":        fmt.Sprintf(secret, "secretFile", "RECONCILER_GIT_WEBHOOK_SECRET"),
+		"secret":        fmt.Sprintf(secret, "secretFile", "RECONCILER_GIT_WEBHOOK_SECRET for git.webhook, RECONCILER_NOTIFY_0_SECRET for the first receiver"),
 	}
 	for _, e := range errs {
+		if unknownURL.MatchString(e.Msg) {
+			e.Msg = "the URL of a receiver is a secret, and " + fmt.Sprintf(secret, "urlFile", "RECONCILER_NOTIFY_0_URL for the first receiver")
+		}
 		for key, msg := range refused {
 			if m := unknownKey.FindStringSubmatch(e.Msg); m != nil && m[1] == key {
 				e.Msg = msg

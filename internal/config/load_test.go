@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -452,8 +453,8 @@ func TestEnvName(t *testing.T) {
 func TestEveryKeyHasAVariable(t *testing.T) {
 	values := map[string]string{
 		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
-		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN",
-		"[]strictyaml.At[string]": "a,b",
+		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN", "config.ReceiverType": "teams",
+		"[]strictyaml.At[string]": "a,b", "config.selectorTerms": "a,b",
 	}
 	seen := map[string]string{}
 	for _, fd := range allFields() {
@@ -474,8 +475,9 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 		}
 		set := f.fields()[i].value
 		value := fmt.Sprint(set.FieldByName("V"))
-		if list, ok := set.FieldByName("V").Interface().([]at[string]); ok {
-			value = list[0].V + "," + list[1].V
+		if list := set.FieldByName("V"); list.CanConvert(reflect.TypeFor[[]at[string]]()) {
+			items := list.Convert(reflect.TypeFor[[]at[string]]()).Interface().([]at[string])
+			value = items[0].V + "," + items[1].V
 		}
 		if !set.FieldByName("Set").Bool() || value != values[typ] {
 			t.Errorf("%s: %s does not set it", fd.path, fd.env())

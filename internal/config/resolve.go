@@ -87,6 +87,7 @@ func (r *resolver) config(f *file) *Config {
 		Tokens:    r.tokens(&f.Tokens),
 		State:     State{Dir: r.path(&f.State.Dir), Retention: r.retention(&f.State.Retention)},
 		HTTP:      HTTP{Address: r.address(&f.HTTP.Address)},
+		Notify:    r.receivers(f.Notify),
 		Guards: Guards{
 			MaxDestructiveOrgs:       r.between(&f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
 			MaxDestructivePercent:    r.between(&f.Guards.MaxDestructivePercent, 0, 100),

@@ -71,6 +71,9 @@ func generateSchema(t *testing.T) []byte {
 		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
 		property(git, "webhook").Required = []string{"secretFile"}
 		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
+		receiver := property(s, "notify").Items
+		receiver.Required = append(receiver.Required, "urlFile")
+		receiver.If, receiver.Then = unlikeWebhook()
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
@@ -86,6 +89,7 @@ func allFields() []*field {
 		Parents: make([]at[parentFile], 1),
 		Windows: make([]at[windowFile], 1),
 		Suspend: make([]at[suspensionFile], 1),
+		Notify:  make([]at[receiverFile], 1),
 	}
 	return f.fields()
 }
@@ -153,6 +157,14 @@ func settling() (condition, then *schemagen.Schema) {
 	return condition, &schemagen.Schema{Extras: map[string]any{"properties": map[string]any{"settle": short}}}
 }
 
+// unlikeWebhook returns a condition, that a receiver is no webhook, and which keys it
+// then can't have.
+func unlikeWebhook() (condition, then *schemagen.Schema) {
+	condition = present("type")
+	condition.Extras["properties"].(map[string]any)["type"] = &schemagen.Schema{Enum: []any{string(Slack), string(Teams)}}
+	return condition, &schemagen.Schema{AllOf: []*schemagen.Schema{{Not: present("secretFile")}, {Not: present("template")}}}
+}
+
 // present returns a schema for objects that have all of the keys. It names them
 // as properties too, which strict validators require.
 func present(keys ...string) *schemagen.Schema {
@@ -213,6 +225,9 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"git: {url: 'https://github.com/a/b', status: {provider: gitlab, tokenFile: t, repository: " + quoted + ", targetURL: " + quoted + "}}",
 			"git: {url: 'https://github.com/a/b', status: {provider: github, tokenFile: t, targetURL: " + quoted + ", name: " + plain + "}}",
 			"http: {address: " + plain + "}",
+			"notify: [{type: slack, urlFile: " + quoted + ", digest: " + plain + ", orgs: [" + quoted + "]}]",
+			"notify: [{type: webhook, urlFile: u, secretFile: " + quoted + ", labels: [" + quoted + "], template: " + quoted + "}]",
+			"notify: [{type: webhook, urlFile: u, labels: {tier: " + plain + "}}]",
 			"orgs: {url: " + quoted + "}", "orgs: {url: " + strconv.Quote(w+"{domain}") + "}", "orgs: {url: " + strconv.Quote("https://{domain}"+w) + "}",
 			"orgs: {every: " + plain + ", auth: {privateKeyFile: " + quoted + ", keyID: " + plain + "}}",
 			"guards: {allowLockout: [" + quoted + "], ownAddresses: [192.0.2.0/24]}", "guards: {ownAddresses: [" + quoted + "]}",

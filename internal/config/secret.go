@@ -48,6 +48,15 @@ func looksSecret(s string) bool {
 // IsSet reports whether the config has the secret.
 func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
 
+// Origin returns the file, or the environment variable, that the secret is in; empty if
+// it is not set.
+func (s Secret) Origin() string {
+	if s.value != nil {
+		return s.name
+	}
+	return s.file
+}
+
 // Read returns the secret without line breaks at its end, and without a byte order
 // mark. It reads the file each
 // time, and so returns the present secret. Errors name key and file, but contain

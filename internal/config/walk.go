@@ -134,6 +134,11 @@ func (f *field) assign(text string, pos strictyaml.Pos) string {
 		for item := range strings.SplitSeq(text, ",") {
 			*p = append(*p, at[string]{V: strings.TrimSpace(item), Pos: pos, Set: true})
 		}
+	case *selectorTerms:
+		*p = nil
+		for item := range strings.SplitSeq(text, ",") {
+			*p = append(*p, at[string]{V: strings.TrimSpace(item), Pos: pos, Set: true})
+		}
 	case strictyaml.Enum:
 		if words := p.Values(); !slices.Contains(words, text) {
 			return fmt.Sprintf("must be %s, not %q%s", strictyaml.OneOf(words), text, strictyaml.DidYouMean(text, words))

@@ -11,6 +11,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
@@ -52,6 +53,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 		return err
 	}
 	defer func() { d.runner.r.Close() }() // the one that is in force then
+	defer d.sender.Close()
 	d.happened("start", "", "reconciler "+opts.Version)
 	defer d.happened("stop", "", "")
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
@@ -67,7 +69,16 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*api.RunRec
 		return nil, err
 	}
 	defer d.runner.r.Close()
-	turn, err := d.runner.r.Turn(ctx, opts.Wait)
+	defer d.sender.Close()
+	rec, err := d.runOnce(ctx, opts.Wait)
+	if err == nil {
+		d.sendOnce(ctx)
+	}
+	return rec, err
+}
+
+func (d *daemon) runOnce(ctx context.Context, wait journal.WaitOptions) (*api.RunRecord, error) {
+	turn, err := d.runner.r.Turn(ctx, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +107,8 @@ type daemon struct {
 	metrics *metrics
 	tag     *runHandler
 	pushes  *webhook.Notifier
+	// sender tells the receivers of what happens.
+	sender *notify.Sender
 	// base, where not nil, sends all that goes to Okta.
 	base http.RoundTripper
 
@@ -130,7 +143,9 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
+		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
 	}
+	t.receivers = d.receivers
 	m.ready = func() bool { return t.ready(time.Now()) }
 	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command, account: cfg.Aerial.AccountID}
 	d.loop = &loop{
@@ -142,6 +157,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	if err := d.checkWebhook(cfg); err != nil {
 		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
+	}
+	for _, r := range s.receivers {
+		if err := r.Check(); err != nil {
+			log.Warn("nothing can be sent to a receiver of notifications until that is set right", append(errorAttrs(err), "receiver", r.Name())...)
+		}
 	}
 	d.use(s)
 	m.configRead(now, nil)

@@ -27,7 +27,9 @@ func (d *daemon) lead(ctx context.Context) {
 			leading, stop = d.leads.While(ctx)
 		}
 		d.stepDown = stop
+		stopSending := d.send()
 		d.loop.serve(leading)
+		stopSending(ctx)
 		stop()
 		d.loop.first = api.TriggerTakeover
 		if d.leads == nil {

@@ -10,7 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/diff"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
@@ -42,6 +44,9 @@ type metrics struct {
 	objects *prometheus.GaugeVec
 	kinds   map[string]objectCount
 	changes *prometheus.CounterVec
+
+	notifications *prometheus.CounterVec
+	queued        prometheus.Gauge
 
 	// started and nextRun have a series while a run goes on, and while one is planned.
 	started, nextRun         *prometheus.GaugeVec
@@ -113,6 +118,10 @@ func newMetrics(version string) *metrics {
 			"Planned changes of runs in apply mode, by result.", "action", "result"),
 		objects: gauges("reconciler_objects",
 			"Objects of the orgs' configuration by kind and state, of all orgs together, at the end of the last comparison; unmanaged ones are not declared.", "kind", "state"),
+		notifications: counter("reconciler_notifications_total",
+			"Messages to receivers of notifications by what came of them: sent, failed (one try), given-up after a day, dropped.", "type", "result"),
+		queued: gauge("reconciler_notifications_queued",
+			"Messages to receivers of notifications that are not delivered yet."),
 		declared: gauge("reconciler_orgs_declared", "Orgs that are declared, as of the last comparison."),
 		started: gauges("reconciler_run_started_timestamp_seconds",
 			"When the run began that goes on; missing between runs."),
@@ -151,6 +160,14 @@ func (m *metrics) attributed(found reconcile.Attribution) {
 	}
 }
 
+// Notified counts a message to a receiver of notifications.
+func (m *metrics) Notified(receiverType, result string) {
+	m.notifications.WithLabelValues(receiverType, result).Inc()
+}
+
+// Queued sets how many messages are not delivered yet.
+func (m *metrics) Queued(n int) { m.queued.Set(float64(n)) }
+
 // leads sets whether this daemon leads.
 func (m *metrics) leads(yes bool) {
 	m.leader.Set(0)
@@ -175,6 +192,11 @@ func (m *metrics) declare() {
 	m.refused(nil)
 	for _, g := range planGuards {
 		m.refusals.WithLabelValues(g)
+	}
+	for _, t := range config.ReceiverType("").Values() {
+		for _, r := range []string{notify.ResultSent, notify.ResultFailed, notify.ResultGivenUp, notify.ResultDropped} {
+			m.notifications.WithLabelValues(t, r)
+		}
 	}
 	for _, a := range []diff.Action{
 		diff.RenameAccount, diff.CreateOrg, diff.LinkOrg, diff.UpdateProducts, diff.SetStatus, diff.RequestDeletion,

@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
@@ -18,6 +19,8 @@ type setup struct {
 	r       *reconcile.Reconciler
 	commits *commitReporter
 	handler http.Handler
+	// receivers are told of what happens.
+	receivers []*notify.Receiver
 }
 
 // setUp makes a setup, and changes nothing of the daemon.
@@ -32,6 +35,9 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 		return nil, err
 	}
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
+		return nil, err
+	}
+	if s.receivers, err = notify.Receivers(cfg.Notify); err != nil {
 		return nil, err
 	}
 	s.handler, err = newHandler(handlerOptions{
@@ -62,6 +68,7 @@ func (d *daemon) use(s *setup) {
 		status.Mode, status.Schedule, status.Source = u.mode, cfg.Schedule.String(), s.r.Source()
 	})
 	d.handler.set(s.handler)
+	d.sender.Use(s.receivers)
 }
 
 // readConfig reads the config again, puts it in force, and reports whether it did.
@@ -104,6 +111,11 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 	s, err := d.setUp(cfg)
 	if err != nil {
 		return err
+	}
+	for _, r := range s.receivers {
+		if err := r.Check(); err != nil {
+			return err
+		}
 	}
 	d.use(s)
 	return nil

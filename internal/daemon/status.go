@@ -22,6 +22,8 @@ type statusTracker struct {
 	next func(time.Time) time.Time
 	// jitter is the longest delay of a slot.
 	jitter time.Duration
+	// receivers returns those of notifications; nil for none.
+	receivers func() []api.Receiver
 
 	mu       sync.Mutex
 	status   api.Status
@@ -147,6 +149,10 @@ func (t *statusTracker) read(now time.Time) api.Status {
 	s.Now = now.UTC()
 	s.NotReady = t.notReady(now)
 	s.Ready = s.NotReady == ""
+	s.Receivers = []api.Receiver{}
+	if t.receivers != nil {
+		s.Receivers = t.receivers()
+	}
 	s.Assess()
 	return s
 }

@@ -178,6 +178,9 @@ func (e *examination) checks() []*check {
 		&check{name: "configuration", needs: []string{"orgs"}, after: []string{"manifests", "state"}, long: true, look: e.configuration},
 	)
 	all = append(all, e.parents()...)
+	if e.cfg != nil && len(e.cfg.Notify) > 0 {
+		all = append(all, &check{name: "notify", look: e.notify})
+	}
 	return append(all,
 		&check{name: "tokens", after: []string{"manifests"}, look: e.tokenSink},
 		&check{name: "state", after: []string{"manifests"}, look: e.state},

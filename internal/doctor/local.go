@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/daemon/notify"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/securedir"
@@ -316,4 +317,19 @@ func namedZone(schedule string) (*time.Location, bool) {
 		}
 	}
 	return nil, false
+}
+
+// notify looks at the receivers of notifications: their templates, and whether their
+// URLs and secrets can be read. It sends nothing.
+func (e *examination) notify(context.Context) Check {
+	receivers, err := notify.Receivers(e.cfg.Notify)
+	if err != nil {
+		return failed(text.JoinLines(err.Error()), text.Hint(err))
+	}
+	for _, r := range receivers {
+		if err := r.Check(); err != nil {
+			return failed(text.JoinLines(r.Name()+": "+err.Error()), text.Hint(err))
+		}
+	}
+	return fine("%s; nothing was sent: reconciler notify test does that", count(len(receivers), "receiver"))
 }

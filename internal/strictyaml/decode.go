@@ -197,6 +197,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 		}
 		return d.structure(n, v, s)
 	case reflect.Slice:
+		if _, ok := v.Interface().(Paired); ok && n.Kind == yaml.MappingNode {
+			return d.pairedList(n, v, s)
+		}
 		return d.list(n, v, s)
 	case reflect.Map:
 		return d.goMap(n, v, s)
@@ -284,6 +287,23 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
 		}
 	}
 	v.Set(all.Slice(0, kept))
+	return true
+}
+
+// pairedList decodes a mapping into a list that is Paired.
+func (d *decoder) pairedList(n *yaml.Node, v reflect.Value, s subject) bool {
+	if !d.isMapping(n, s) {
+		return false
+	}
+	v.SetZero()
+	d.pairs(n, s, nil, func(key string, k, val *yaml.Node) {
+		item := reflect.New(v.Type().Elem()).Elem()
+		if d.pairValue(d.child(s, key), k, val, item) {
+			text := item.FieldByName("V")
+			text.SetString(key + "=" + text.String())
+			v.Set(reflect.Append(v, item))
+		}
+	})
 	return true
 }
 

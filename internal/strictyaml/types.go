@@ -89,6 +89,13 @@ type Short interface {
 	ShortKey() string
 }
 
+// Paired is implemented by list types of [At] strings that may also be written as a
+// mapping, of which each pair becomes the item KEY=VALUE.
+type Paired interface {
+	// Paired is never called.
+	Paired()
+}
+
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
 type Enum interface {

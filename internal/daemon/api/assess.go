@@ -93,6 +93,14 @@ func (s *Status) Assess() {
 	if configurations > 0 {
 		add(last, Trouble{false, "the configuration of " + text.Plural(configurations, "org") + " could not be read", ""})
 	}
+	for _, r := range s.Receivers {
+		switch {
+		case r.Problem != "" && r.Since != nil:
+			add(last, Trouble{false, fmt.Sprintf("notifications to %s are not delivered since %s: %s", r.Name, r.Since.Format(time.RFC3339), r.Problem), ""})
+		case r.Lost > 0:
+			add(last, Trouble{false, text.Plural(r.Lost, "notification") + " to " + r.Name + " were given up or dropped since the start; the log has them", ""})
+		}
+	}
 	if n := max(s.Totals.Drift, len(s.Drift)); n > 0 {
 		add(last, Trouble{false, differing(n), ""})
 	}

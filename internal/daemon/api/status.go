@@ -92,11 +92,29 @@ type Status struct {
 	// Suspensions are those in effect, as of the last run. One by "reconciler"
 	// stands for suspensions that can't be read.
 	Suspensions []freeze.Suspension `json:"suspensions"`
+	// Receivers are those of notifications.
+	Receivers []Receiver `json:"receivers"`
 	// Products maps the ids of the products in Drift to their names.
 	Products map[string]string `json:"products"`
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
 	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
+}
+
+// Receiver is a receiver of notifications, and how it does.
+type Receiver struct {
+	// Name is its type, and where its URL stands.
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Queued is how many messages it has not got yet, and Lost how many it never will,
+	// as they were given up or dropped since the daemon started.
+	Queued int `json:"queued"`
+	Lost   int `json:"lost"`
+	// Problem is why the last message was not delivered; empty if it was. Since is when
+	// such failures began, and Sent when a message was delivered last.
+	Problem string     `json:"problem,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Sent    *time.Time `json:"sent,omitempty"`
 }
 
 // Totals are the lengths of lists before they were cut.

@@ -39,6 +39,16 @@ func Types() []Type {
 	return []Type{Drift, Repaired, Failed, Recovered, Refused, Stale, Signature, Onboarded, TokenLost, Suspension, Limit}
 }
 
+// Urgent reports whether events of this type are sent at once, even to a receiver for
+// which others are collected.
+func (t Type) Urgent() bool {
+	switch t {
+	case Failed, Recovered, Refused, Signature, TokenLost:
+		return true
+	}
+	return false
+}
+
 // Event is one thing that has changed. Its JSON form is a public interface. It holds no
 // secrets.
 type Event struct {
@@ -62,8 +72,8 @@ type Event struct {
 	Hint    string `json:"hint,omitempty"`
 
 	// Owner and Labels are those of the org.
-	Owner  string            `json:"-"`
-	Labels map[string]string `json:"-"`
+	Owner  string            `json:"owner,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Report is all events of one run, or of what an operator did between two.
@@ -71,6 +81,9 @@ type Report struct {
 	Account string
 	Time    time.Time
 	// Run is the id of the run; empty if it was none.
-	Run    string
+	Run string
+	// Link leads to the page of the run, for what doesn't fit into a message; empty if
+	// there is none.
+	Link   string
 	Events []Event
 }

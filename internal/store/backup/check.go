@@ -8,6 +8,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/outbox"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -23,7 +24,7 @@ type Report struct {
 }
 
 // Check checks the state folder dir: that nobody else may read or write what is in it,
-// both databases, the rows of the journal for an account, and the chain of the history.
+// the databases, the rows of the journal for an account, and the chain of the history.
 // It changes nothing but modes, which opening a database sets right. The error is that
 // the folder can't be looked at.
 func Check(dir, account string, commands journal.Commands) (*Report, error) {
@@ -41,6 +42,7 @@ func Check(dir, account string, commands journal.Commands) (*Report, error) {
 	}
 	r.journal(dir, account, commands)
 	r.history(dir)
+	r.outbox(dir)
 	return r, nil
 }
 
@@ -107,4 +109,11 @@ func (r *Report) history(dir string) {
 	if problem := problemOf(v); problem != "" {
 		r.add(text.WithHint(fmt.Errorf("the history was altered: %s", problem), "docs/safety.md says what that proves; a backup may have the history as it was"))
 	}
+}
+
+// outbox looks at the queue of notifications, which is no part of backups: what is
+// restored must not be sent again.
+func (r *Report) outbox(dir string) {
+	o := outbox.New(dir, outbox.Options{})
+	r.add(errors.Join(o.Check(), o.Close()))
 }

@@ -231,7 +231,7 @@ func (s *Store) openIn(root *os.Root, check bool) (*sql.DB, error) {
 // begin creates the file, unless another process has done so meanwhile. One that is
 // damaged is set aside first: the one that was open, if damage is not nil.
 func (s *Store) begin(root *os.Root, damage error) (*sql.DB, error) {
-	lock, err := lockBegin(root)
+	lock, err := securedir.LockFile(root, lockFile)
 	if err != nil {
 		return nil, err
 	}
@@ -309,30 +309,6 @@ func (s *Store) fill(db *sql.DB, first *Entry) error {
 		}
 	}
 	return tx.Commit()
-}
-
-const (
-	lockTries = 200
-	lockPause = 100 * time.Millisecond
-)
-
-// lockBegin waits for the lock under which the file is made.
-func lockBegin(root *os.Root) (*os.File, error) {
-	f, err := root.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for try := 0; ; try++ {
-		err := securedir.Lock(f)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, securedir.ErrLocked) || try >= lockTries {
-			f.Close()
-			return nil, err
-		}
-		time.Sleep(lockPause)
-	}
 }
 
 // failed returns an error that names the history and what was to be done, with a hint.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"reconciler/internal/text"
 )
@@ -115,6 +116,31 @@ func SyncRoot(root *os.Root) error {
 
 // ErrLocked is the error of Lock while another process holds the lock.
 var ErrLocked = errors.New("another process holds the lock")
+
+const (
+	lockTries = 200
+	lockPause = 100 * time.Millisecond
+)
+
+// LockFile opens a file, which it creates where it is missing, and waits until this
+// process has its [Lock], for at most 20 seconds.
+func LockFile(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for try := 0; ; try++ {
+		err := Lock(f)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, ErrLocked) || try >= lockTries {
+			f.Close()
+			return nil, err
+		}
+		time.Sleep(lockPause)
+	}
+}
 
 // systemError describes what the system refused.
 func systemError(doing, path string, err error) error {

@@ -1,0 +1,548 @@
+package notify
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// runsOf returns the runs of messages, in their order.
+func runsOf(t testing.TB, all []got) string {
+	var runs []string
+	for _, g := range all {
+		runs = append(runs, g.message(t).Run)
+	}
+	return strings.Join(runs, " ")
+}
+
+// A receiver that fails for an hour, with a restart in between, gets each message once,
+// in order, and soon after it works again.
+func TestAnHourOfFailures(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			if time.Since(began) < time.Hour {
+				http.Error(w, "no", http.StatusInternalServerError)
+			}
+		})
+		log, said := logOf()
+		start := func() (*Sender, func()) {
+			s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+			return s, running(s)
+		}
+		s, stop := start()
+		s.Add(reportOf("r1", Drift), nil)
+		s.Add(reportOf("r2", Failed), nil)
+		time.Sleep(29 * time.Minute)
+		stop()
+		s, stop = start()
+		s.Add(reportOf("r3", Recovered), nil)
+		time.Sleep(31*time.Minute + 80*time.Second)
+		synctest.Wait()
+		if runs := runsOf(t, w.taken()); runs != "r1 r2 r3" {
+			t.Errorf("delivered %q", runs)
+		}
+		time.Sleep(2 * time.Hour)
+		stop()
+		if runs := runsOf(t, w.taken()); runs != "r1 r2 r3" {
+			t.Errorf("in the end %q", runs)
+		}
+		all := w.requests()
+		last := time.Time{}
+		for i, g := range all[:12] { // the waits double, and stay at a minute
+			if gap := g.at.Sub(last); i > 0 && i < 10 && (gap < min(time.Second<<(i-1), time.Minute) || gap > min(time.Second<<(i-1), time.Minute)*6/5) {
+				t.Errorf("try %d came after %v", i, gap)
+			}
+			last = g.at
+		}
+		if n := len(all); n < 55 || n > 90 {
+			t.Errorf("%d tries", n)
+		}
+		if n := strings.Count(said.String(), "500 Internal Server Error"); n != 2 { // once for each process
+			t.Errorf("the failure is logged %d times:\n%s", n, said)
+		}
+		if !strings.Contains(said.String(), "notifications are delivered again") || strings.Contains(said.String(), "SECRET") {
+			t.Error(said)
+		}
+		if id := all[0].header.Get("X-Reconciler-Id"); id == "" || id != w.taken()[0].message(t).ID {
+			t.Error("the id changes", id)
+		}
+		if left, err := s.store.Load(0); err != nil || len(left) != 0 {
+			t.Error("left on disk", left, err)
+		}
+		s.Close()
+	})
+}
+
+// A receiver that hangs delays neither who queues nor other receivers, and a sender that
+// is stopped doesn't wait for it for long.
+func TestHanging(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, func(_ http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.Host, "127.0.0.1") {
+				<-r.Context().Done()
+			}
+		})
+		log, said := logOf()
+		s := New(Options{Transport: transport, Logger: log})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
+		stop := running(s)
+		began := time.Now()
+		for i := range 20 {
+			s.Add(reportOf(fmt.Sprint(i), Drift), nil)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("Add waited for %v", took)
+		}
+		synctest.Wait()
+		n := 0
+		for _, g := range w.requests() {
+			if strings.HasPrefix(g.host, "127.0.0.2") {
+				n++
+			}
+		}
+		if n != 20 || time.Since(began) > 0 {
+			t.Errorf("the other receiver got %d after %v", n, time.Since(began))
+		}
+		time.Sleep(15 * time.Second)
+		if !strings.Contains(said.String(), "127.0.0.1:1 did not answer within 10s") {
+			t.Error(said)
+		}
+		if st := s.Status(); st[0].Queued != 20 || st[0].Problem == "" || st[1].Queued != 0 || st[1].Problem != "" || st[1].Sent.IsZero() {
+			t.Errorf("%+v", st)
+		}
+		began = time.Now()
+		stop()
+		if took := time.Since(began); took > stopWithin {
+			t.Errorf("stopping took %v", took)
+		}
+	})
+}
+
+// A receiver that asks for time gets it.
+func TestRetryAfter(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n++; n == 1 {
+				w.Header().Set("Retry-After", "120")
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+		})
+		s := New(Options{Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: slack, urlFile: url}]"))
+		defer running(s)()
+		s.Add(reportOf("r1", Drift), nil)
+		time.Sleep(3 * time.Minute)
+		all := w.requests()
+		if len(all) != 2 || all[1].at.Sub(all[0].at) < 2*time.Minute {
+			t.Error(all)
+		}
+	})
+}
+
+// A message that the receiver refuses holds up no other one. After a day it is given up,
+// and that is said.
+func TestRefusedMessage(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, func(w http.ResponseWriter, r *http.Request) {
+			if (&got{body: bodyOf(r)}).message(t).Run == "bad" {
+				http.Error(w, "invalid_blocks\x1b[31m "+secretPath, http.StatusBadRequest)
+			}
+		})
+		log, said := logOf()
+		seen := &counts{}
+		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log, Observer: seen})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		stop := running(s)
+		s.Add(reportOf("bad", Drift), nil)
+		s.Add(reportOf("r2", Drift), nil)
+		time.Sleep(time.Minute)
+		if runs := runsOf(t, w.taken()); runs != "r2" {
+			t.Error(runs)
+		}
+		time.Sleep(24 * time.Hour)
+		stop()
+		if !strings.Contains(said.String(), "a notification is given up: it was tried for a day") || !strings.Contains(said.String(), "run=bad") ||
+			!strings.Contains(said.String(), "400 Bad Request: invalid_blocks [31m [token]") || strings.Contains(said.String(), "SECRET") {
+			t.Error(said)
+		}
+		if seen.results["webhook given-up"] != 1 || seen.results["webhook sent"] != 1 || seen.results["webhook failed"] < 1000 || seen.queued != 0 {
+			t.Error(seen.results, seen.queued)
+		}
+		if st := s.Status()[0]; st.Lost != 1 || st.Queued != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func bodyOf(r *http.Request) []byte {
+	var b strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.Body.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return []byte(b.String())
+		}
+	}
+}
+
+// Messages to webhooks are signed as the documentation says, anew for each try.
+func TestSignature(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			if n++; n == 1 {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+		})
+		s := New(Options{Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, secretFile: secret}]"))
+		defer running(s)()
+		s.Add(reportOf("r1", Drift), nil)
+		time.Sleep(time.Minute)
+		all := w.requests()
+		if len(all) != 2 {
+			t.Fatal(all)
+		}
+		for _, g := range all {
+			stamp := g.header.Get("X-Reconciler-Timestamp")
+			mac := hmac.New(sha256.New, []byte("top secret"))
+			fmt.Fprintf(mac, "%s.%s", stamp, g.body)
+			if want := fmt.Sprintf("sha256=%x", mac.Sum(nil)); g.header.Get("X-Reconciler-Signature") != want {
+				t.Errorf("%s, want %s", g.header.Get("X-Reconciler-Signature"), want)
+			}
+			if stamp != fmt.Sprint(g.at.Unix()) || g.header.Get("Content-Type") != "application/json" || !strings.HasPrefix(g.header.Get("User-Agent"), "reconciler/") {
+				t.Error(g.header)
+			}
+		}
+		if string(all[0].body) != string(all[1].body) || all[0].header.Get("X-Reconciler-Timestamp") == all[1].header.Get("X-Reconciler-Timestamp") {
+			t.Error("the body changes, or the time doesn't")
+		}
+	})
+}
+
+// Events are collected for a digest, over restarts; urgent ones are sent at once.
+func TestDigest(t *testing.T) {
+	dir := folder(t)
+	for _, digest := range []string{"6h", "'CRON_TZ=UTC 0 6 * * *'"} { // the clock begins at midnight
+		t.Run(digest, func(t *testing.T) {
+			state := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				w, transport := newWire(t, nil)
+				began := time.Now()
+				start := func() (*Sender, func()) {
+					s := New(Options{Dir: state, Transport: transport})
+					s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: "+digest+"}]"))
+					return s, running(s)
+				}
+				s, stop := start()
+				s.Add(reportOf("r1", Drift, Failed), nil)
+				time.Sleep(2 * time.Hour)
+				s.Add(reportOf("r2", Repaired, Limit), nil)
+				stop()
+				s, stop = start()
+				s.Add(reportOf("r3", Recovered), nil)
+				time.Sleep(time.Hour)
+				if runs := runsOf(t, w.taken()); runs != "r1 r3" {
+					t.Errorf("at once: %q", runs)
+				}
+				time.Sleep(4 * time.Hour)
+				stop()
+				all := w.taken()
+				if len(all) != 3 {
+					t.Fatal(len(all))
+				}
+				if at := all[2].at.Sub(began); at < 6*time.Hour || at > 6*time.Hour+time.Second {
+					t.Errorf("the digest came after %v", at)
+				}
+				m, types := all[2].message(t), ""
+				for _, e := range m.Events {
+					types += string(e.Type) + " "
+				}
+				if !m.Digest || m.Run != "" || types != "drift repaired limit " {
+					t.Errorf("%+v", m)
+				}
+			})
+		})
+	}
+}
+
+// A receiver that the config no longer has gets nothing more, and that is said. One whose
+// URL stands at the same place gets what was queued, at its new URL.
+func TestUse(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		works := false
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			if !works {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		})
+		log, said := logOf()
+		seen := &counts{}
+		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log, Observer: seen})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
+		stop := running(s)
+		s.Add(reportOf("r1", Drift), nil)
+		time.Sleep(30 * time.Second)
+		write(t, dir, "url", "http://127.0.0.3:1/new")
+		works = true
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, events: [failed]}, {type: teams, urlFile: other}]"))
+		synctest.Wait()
+		all := w.taken()
+		if len(all) != 1 || all[0].host != "127.0.0.3:1" {
+			t.Error(all)
+		}
+		if !strings.Contains(said.String(), "notifications were dropped: the config no longer has their receiver") || seen.results["webhook dropped"] != 1 {
+			t.Error(said, seen.results)
+		}
+		s.Add(reportOf("r2", Failed, Drift), nil)
+		synctest.Wait()
+		if n := len(w.taken()); n != 3 {
+			t.Error(n)
+		}
+		stop()
+		// After a restart it is the same.
+		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		s.Add(reportOf("r3", Drift), nil)
+		s.Use(nil)
+		running(s)()
+		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		if n := s.Flush(t.Context()); n != 0 || len(w.taken()) != 3 {
+			t.Error(n, len(w.taken()))
+		}
+		s.Close()
+	})
+}
+
+// At each moment of a delivery, what is on disk is enough: a copy of the folder, as a
+// crash would leave it, delivers each event that was not delivered before, and no other.
+func TestCrash(t *testing.T) {
+	dir := folder(t)
+	state := filepath.Join(dir, "state")
+	life := func(t *testing.T, state string, answer func()) (w *wire, s *Sender, stop func()) {
+		w, transport := newWire(t, func(http.ResponseWriter, *http.Request) { answer() })
+		s = New(Options{Dir: state, Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: 1h}]"))
+		return w, s, running(s)
+	}
+	eventsOf := func(all []got) string {
+		var orgs []string
+		for _, g := range all {
+			for _, e := range g.message(t).Events {
+				orgs = append(orgs, e.Org)
+			}
+		}
+		slices.Sort(orgs)
+		return strings.Join(orgs, " ")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		type copied struct{ dir, added, delivered string }
+		var copies []copied
+		var added []string
+		var w *wire
+		crash := func() {
+			c := copied{filepath.Join(dir, fmt.Sprint("copy", len(copies))), strings.Join(added, " "), eventsOf(w.taken())}
+			must(t, os.CopyFS(c.dir, os.DirFS(state)))
+			copies = append(copies, c)
+		}
+		w, s, stop := life(t, state, crash)
+		for i := range 3 {
+			r := reportOf(fmt.Sprint("r", i), Drift, Failed)
+			r.Events[0].Org, r.Events[1].Org = fmt.Sprint("drift", i), fmt.Sprint("failed", i)
+			added = append(added, r.Events[0].Org, r.Events[1].Org)
+			s.Add(r, nil)
+			time.Sleep(10 * time.Minute)
+			crash()
+		}
+		time.Sleep(time.Hour)
+		crash()
+		stop()
+		if all := eventsOf(w.taken()); all != "drift0 drift1 drift2 failed0 failed1 failed2" {
+			t.Error(all)
+		}
+		if len(copies) != 8 { // in each of four deliveries, and between them
+			t.Error(len(copies))
+		}
+		for i, c := range copies {
+			w, _, stop := life(t, c.dir, func() {})
+			time.Sleep(2 * time.Hour)
+			stop()
+			all := strings.Fields(c.delivered + " " + eventsOf(w.taken()))
+			slices.Sort(all)
+			want := strings.Fields(c.added)
+			slices.Sort(want)
+			if !slices.Equal(all, want) {
+				t.Errorf("copy %d: %v, want %v", i, all, want)
+			}
+		}
+	})
+}
+
+// What can't be queued on disk is delivered all the same.
+func TestDiskFails(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, nil)
+		log, said := logOf()
+		write(t, dir, "state", "a file, and no folder")
+		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		stop := running(s)
+		s.Add(reportOf("r1", Drift), nil)
+		s.Add(reportOf("r2", Drift), nil)
+		time.Sleep(time.Minute)
+		if runs := runsOf(t, w.taken()); runs != "r1 r2" {
+			t.Error(runs)
+		}
+		if n := strings.Count(said.String(), "queued in memory alone"); n != 1 {
+			t.Error(said)
+		}
+		must(t, os.Remove(filepath.Join(dir, "state")))
+		s.Add(reportOf("r3", Drift), nil)
+		time.Sleep(time.Minute)
+		stop()
+		if !strings.Contains(said.String(), "notifications are queued on disk again") || runsOf(t, w.taken()) != "r1 r2 r3" {
+			t.Error(said)
+		}
+	})
+}
+
+// The queue has an end: the oldest messages that are not urgent are dropped.
+func TestLimit(t *testing.T) {
+	dir := folder(t)
+	log, said := logOf()
+	seen := &counts{}
+	s := New(Options{Logger: log, Observer: seen})
+	s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+	s.Add(reportOf("urgent", Failed), nil)
+	for i := range maxMessages - 1 {
+		s.Add(reportOf(fmt.Sprint(i), Drift), nil)
+	}
+	if said.String() != "" {
+		t.Fatal(said)
+	}
+	s.Add(reportOf("last", Drift), nil)
+	if seen.results["webhook dropped"] != 1 || seen.queued != maxMessages || !strings.Contains(said.String(), "more than 10000") {
+		t.Error(seen.results, seen.queued, said)
+	}
+	if first := s.message(s.queues[0].entries[0]); first.Run != "urgent" {
+		t.Error(first)
+	}
+	if second := s.message(s.queues[0].entries[1]); second.Run != "1" {
+		t.Error(second)
+	}
+}
+
+// Flush sends what can be sent and ends.
+func TestFlush(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.Host, "127.0.0.2") {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		})
+		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}, {type: slack, urlFile: url, digest: 1h}]"))
+		s.Add(reportOf("r1", Drift), nil)
+		s.Add(reportOf("r2", Drift), nil)
+		if left := s.Flush(t.Context()); left != 2 || len(w.taken()) != 2 || len(w.requests()) != 3 {
+			t.Error(left, len(w.taken()), len(w.requests()))
+		}
+		s.Close()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
+		if left := s.Flush(ended); left != 2 || len(w.requests()) != 3 {
+			t.Error(left, len(w.requests()))
+		}
+		s.Close()
+	})
+}
+
+// A redirect isn't followed, and nothing that could be in a URL is in an error.
+func TestErrors(t *testing.T) {
+	dir := folder(t)
+	w, transport := newWire(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://127.0.0.9:1/elsewhere", http.StatusFound)
+	})
+	one := receiversOf(t, dir, "[{type: webhook, urlFile: url, secretFile: secret}]")
+	err := Test(t.Context(), one, "0200acme", Drift, Options{Transport: transport})[0]
+	if err == nil || !strings.HasPrefix(err.Error(), "127.0.0.1:1 answered 302 Found") || len(w.requests()) != 1 {
+		t.Error(err, len(w.requests()))
+	}
+	if m := w.requests()[0].message(t); !m.Test || m.Events[0].Type != Drift {
+		t.Errorf("%+v", m)
+	}
+	broken := roundTrip(func(r *http.Request) (*http.Response, error) { return nil, errors.New("broken: " + r.URL.String()) })
+	for content, want := range map[string]string{
+		"http://127.0.0.1:1" + secretPath:                      "127.0.0.1:1 can't be reached: broken: [token]",
+		"https://user:p4ssw0rdSECRET@hooks.example/?x=SECRET1": "hooks.example can't be reached: broken: [token]",
+		"http://hooks.example" + secretPath:                    `the URL must be https (http is for this machine only)`,
+		"ftp://hooks.example" + secretPath:                     `the URL must begin with https://`,
+		"SECRET":                                               `the URL is none`,
+		"https://hooks.example/a b\x00SECRET":                  `the URL is none`,
+		"https://hooks.example/SECRET#x":                       `the URL must not have a fragment`,
+		"\n":                                                   `is empty`,
+	} {
+		write(t, dir, "url", content)
+		err := Test(t.Context(), one, "0200acme", Drift, Options{Transport: broken})[0]
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A receiver is told of the events that its filters let through.
+func TestWants(t *testing.T) {
+	dir := folder(t)
+	drift := Event{Type: Drift, Org: "acme-emea.okta.com", Owner: "Ada@acme.example", Labels: map[string]string{"tier": "production", "bu": "retail"}}
+	failed := Event{Type: Failed}
+	for filter, want := range map[string][2]bool{
+		"":                                         {true, true},
+		", events: [drift, limit]":                 {true, false},
+		", events: [failed]":                       {false, true},
+		", orgs: [ACME-*.okta.com]":                {true, false},
+		", orgs: [labs-*]":                         {false, false},
+		", labels: [tier=production]":              {true, false},
+		", labels: [tier=production, bu=x]":        {false, false},
+		", labels: ['tier in (a, production)']":    {true, false},
+		", labels: [owner=ada@acme.example]":       {true, false},
+		", labels: [owner=ada, owner=bob]":         {false, false},
+		", labels: {tier: production, bu: retail}": {true, false},
+		", labels: {owner: ada@acme.example}":      {true, false},
+		", labels: {tier: x}":                      {false, false},
+		", labels: ['!nolabel']":                   {true, false},
+	} {
+		r := receiversOf(t, dir, "[{type: webhook, urlFile: url"+filter+"}]")[0]
+		if got := [2]bool{r.wants(&drift), r.wants(&failed)}; got != want {
+			t.Errorf("%s: %v", filter, got)
+		}
+	}
+}
