@@ -103,6 +103,10 @@ func (r *resolver) receivers(all []at[receiverFile]) []Receiver {
 		block, f := &all[i], &all[i].V
 		r.need(block, &f.Type)
 		r.need(block, &f.URLFile, &f.URL)
+		if strings.Contains(f.URLFile.V, "://") {
+			r.fail(&f.URLFile, "must be the path of a file that the URL is in, not the URL, which is a secret")
+			f.URLFile = at[string]{Pos: f.URLFile.Pos, Set: true, Bad: true}
+		}
 		rcv := Receiver{
 			Type:     f.Type.V,
 			URL:      r.secret(&f.URL, &f.URLFile),
@@ -150,6 +154,9 @@ var ownerTerm = regexp.MustCompile(`^owner\s*==?\s*(.*)$`)
 
 // selector returns what a selector selects: orgs with labels, and those of owners.
 func (r *resolver) selector(v *at[selectorTerms]) (labels state.Selector, owners []string) {
+	if v.OK() && len(v.V) == 0 {
+		r.fail(v, "selects nothing: name a label, or remove the key for all orgs")
+	}
 	var terms []string
 	for _, item := range v.V {
 		term := strings.TrimSpace(item.V)
@@ -164,13 +171,13 @@ func (r *resolver) selector(v *at[selectorTerms]) (labels state.Selector, owners
 			terms = append(terms, term)
 		}
 	}
+	if len(terms) == 0 {
+		return labels, owners
+	}
 	// A variable's terms were split at commas that may be within parentheses.
 	labels, err := state.ParseSelector(strings.Join(terms, ","))
-	if len(terms) > 0 && err != nil {
+	if err != nil {
 		r.errs.Add(v.Pos, "%q: %v", r.fields[v].path, err)
-	}
-	if len(terms) == 0 {
-		labels = state.Selector{}
 	}
 	return labels, owners
 }

@@ -151,6 +151,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	d.loop = &loop{
 		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: d.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
+	d.loop.look = func() { d.runner.tell(nil) }
 	s, err := d.setUp(cfg)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,8 @@ type loop struct {
 	reloaded func() bool
 	// run does one run; it returns soon after its context ends.
 	run func(context.Context, api.Trigger)
+	// look, where not nil, is called every wakeEvery while the loop waits.
+	look func()
 	// planned is called with the next slot; zero when there is none.
 	planned func(time.Time)
 }
@@ -120,6 +122,9 @@ func (l *loop) wait(ctx context.Context, began time.Time, trigger api.Trigger) (
 				return api.TriggerReload, ctx.Err() == nil
 			}
 		case <-timer.C:
+			if l.look != nil {
+				l.look()
+			}
 		}
 	}
 }

@@ -71,6 +71,7 @@ func (u *runner) end(record *reconcile.Record, rec *api.RunRecord) {
 	u.lastRun(rec)
 	run.Quiet = !rec.Moved && rec.Changes.Applied+rec.Changes.Failed+rec.Changes.Skipped == 0 &&
 		failed == u.lastFailed && (!failed || how == u.lastHow)
+	u.telling.quiet = run.Quiet
 	var err error
 	if run.Record, err = json.Marshal(rec); err == nil {
 		rec.Head, err = record.End(run)

@@ -58,6 +58,7 @@ func (d *daemon) use(s *setup) {
 		u.r.Replaced()
 	}
 	d.cfg = cfg
+	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	d.metrics.accounts.WithLabelValues(cfg.Aerial.AccountID).Set(1)
 	d.metrics.inFlightMax.Set(float64(cfg.Aerial.Concurrency))

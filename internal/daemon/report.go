@@ -277,9 +277,13 @@ func (u *runner) countUnverified(err error) {
 	var failed *reconcile.UnverifiedError
 	switch {
 	case err == nil:
+		u.telling.unverified = &unverified{}
 		u.logged.changed("unverified", "")
-	case errors.As(err, &failed) && u.logged.changed("unverified", failed.Commit+" "+failed.Reason):
-		u.metrics.unverified.WithLabelValues(failed.Reason).Inc()
+	case errors.As(err, &failed):
+		u.telling.unverified = &unverified{failed.Commit, failed.Reason, failed.Why()}
+		if u.logged.changed("unverified", failed.Commit+" "+failed.Reason) {
+			u.metrics.unverified.WithLabelValues(failed.Reason).Inc()
+		}
 	}
 }
 

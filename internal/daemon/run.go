@@ -57,6 +57,7 @@ type runner struct {
 	single     bool
 	lastFailed bool
 	lastHow    string
+	telling    telling
 }
 
 // once does one run and reports it. After a push that left git as the last run
@@ -105,6 +106,7 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	u.tracker.begin(api.Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
+	u.telling.begin()
 	record, err := u.begin(&rec)
 	if err != nil {
 		rec.Result, rec.Problem = ResultError, reconcile.ProblemOf(fmt.Errorf("nothing is read or written, because the run could not be recorded: %w", err))
@@ -123,6 +125,7 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	if !u.replaced() { // otherwise another process reports
 		u.report(ctx, &rec)
 		u.attribute(ctx)
+		u.tell(&rec)
 	}
 	return &rec
 }
@@ -207,6 +210,7 @@ func (u *runner) pass(ctx context.Context, rec *api.RunRecord, record *reconcile
 	if err := u.r.Remember(plan, result, u.logged.drift); err != nil {
 		u.log.Warn("the API does not show what this run found", errorAttrs(err)...)
 	}
+	u.telling.found = &compared{refusals: plan.Refusals, names: plan.Products}
 	rec.Result = reconcile.ResultOf(plan, result, err)
 	switch {
 	case errors.Is(err, apply.ErrRefused):

@@ -215,6 +215,7 @@ func (w *world) restart() {
 func (w *world) stop() {
 	if w.daemon != nil {
 		w.daemon.runner.r.Close()
+		w.sender.Close()
 	}
 }
 

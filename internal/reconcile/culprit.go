@@ -277,16 +277,22 @@ type stateKey struct{ org, run string }
 // has reports whether a change was one: the org was known before, and the same is declared
 // for it now as then.
 func (r *repairs) has(e *history.Entry) (bool, error) {
-	if e.Outcome != string(apply.Applied) || e.Kind == "" && orgTypes[diff.FieldOf(diff.Action(e.Action))] == nil {
+	if !repairable(e) {
 		return false, nil
 	}
-	// A run notes what is declared once its changes are made.
-	before, err := r.declared(stateKey{e.Org, e.Run}, e.Time)
+	// A run notes what is declared once its changes are made, which may be in the same
+	// moment.
+	before, err := r.declared(stateKey{e.Org, e.Run}, e.Time.Add(-1))
 	if err != nil || len(before) == 0 {
 		return false, err
 	}
 	now, err := r.declared(stateKey{org: e.Org}, r.now)
 	return string(before) == string(now), err
+}
+
+// repairable reports whether a change was applied, and may undo what somebody else had done.
+func repairable(e *history.Entry) bool {
+	return e.Outcome == string(apply.Applied) && (e.Kind != "" || orgTypes[diff.FieldOf(diff.Action(e.Action))] != nil)
 }
 
 // declared returns what was declared for an org at a time.

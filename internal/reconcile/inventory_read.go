@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/git/links"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
@@ -26,6 +28,9 @@ type InventoryReader struct {
 	history *history.Store
 	account string
 	memory  *memory
+	// places are known in a daemon alone.
+	places     *places
+	repository links.Repository
 
 	mu sync.Mutex
 	// inv is the inventory as of head; nil if there is none yet.
@@ -41,6 +46,7 @@ func NewInventoryReader(h *history.Store, account string) *InventoryReader {
 // Inventory returns a reader of what runs have found.
 func (r *Reconciler) Inventory() *InventoryReader {
 	reader := NewInventoryReader(r.history, r.cfg.Aerial.AccountID)
+	reader.places, reader.repository = r.places, r.repository
 	if r.cfg.State.Dir == "" {
 		reader.memory = r.memory
 	}
@@ -52,7 +58,9 @@ type memory struct {
 	mu     sync.Mutex
 	states map[string]history.OrgState
 	drift  []history.Drift
-	at     time.Time
+	// made are the changes that the last comparison was followed by.
+	made []Made
+	at   time.Time
 }
 
 // each calls add with each state. m.mu is held.
@@ -85,13 +93,17 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	made, err := m.madeBy(plan, result, states)
+	if err != nil {
+		return err
+	}
 	if m.states == nil {
 		m.states = map[string]history.OrgState{}
 	}
 	for _, s := range states {
 		m.states[s.Org] = s
 	}
-	m.drift, m.at = kept, time.Now().UTC()
+	m.drift, m.made, m.at = kept, made, time.Now().UTC()
 	return nil
 }
 
@@ -223,7 +235,14 @@ func (r *InventoryReader) AsOf() (*time.Time, error) {
 
 // Orgs returns the orgs that q selects.
 func (r *InventoryReader) Orgs(q *InventoryQuery) (*Page[OrgItem], error) {
-	return read(r, q, func(inv *Inventory) (*Page[OrgItem], error) { return inv.ListOrgs(q) })
+	page, err := read(r, q, func(inv *Inventory) (*Page[OrgItem], error) { return inv.ListOrgs(q) })
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Items {
+		page.Items[i].DeclaredAt = r.places.of(page.Items[i].Domain)
+	}
+	return page, nil
 }
 
 // Products returns the products, with the number of orgs that q selects.
@@ -395,6 +414,11 @@ type OrgDetail struct {
 	Declared json.RawMessage `json:"declared"`
 	Live     json.RawMessage `json:"live"`
 	Commit   string          `json:"commit"`
+	// CommitLink is the web address of Commit; left out if it has none.
+	CommitLink string `json:"commitLink,omitempty"`
+	// Places are where fields are declared, by their names; those that aren't here are
+	// where the org is.
+	Places map[string]*Place `json:"places,omitempty"`
 }
 
 // Org returns what is known of an org; nil if nothing is.
@@ -408,10 +432,11 @@ func (r *InventoryReader) Org(domain string) (*OrgDetail, error) {
 	if err != nil {
 		return nil, err
 	}
-	detail := &OrgDetail{OrgItem: found.Items[0], Drift: drift.Items}
+	detail := &OrgDetail{OrgItem: found.Items[0], Drift: drift.Items, Places: r.places.inside(domain)}
 	s, err := r.state(domain)
 	if err == nil && s != nil {
 		detail.Declared, detail.Live, detail.Commit = s.Declared, s.Live, s.Commit
+		detail.CommitLink = r.CommitLink(s.Commit)
 	}
 	return detail, err
 }

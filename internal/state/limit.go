@@ -71,20 +71,7 @@ func (d *Desired) PastLimits() []PastLimit {
 	if len(d.Limits) == 0 {
 		return nil
 	}
-	orgs, inactive := map[string]int{}, map[string]int{}
-	for i := range d.Orgs {
-		o := &d.Orgs[i]
-		if !o.ManagesProducts() {
-			continue
-		}
-		count := orgs
-		if o.Status == Inactive {
-			count = inactive
-		}
-		for _, id := range o.Products {
-			count[id]++
-		}
-	}
+	orgs, inactive := d.Wanted()
 	var all []PastLimit
 	for _, id := range slices.Sorted(maps.Keys(d.Limits)) {
 		if limit := d.Limits[id]; orgs[id] > limit.Max {
@@ -92,4 +79,24 @@ func (d *Desired) PastLimits() []PastLimit {
 		}
 	}
 	return all
+}
+
+// Wanted returns how many orgs are declared to have each product, by its id: those that
+// are not declared INACTIVE, and those that are.
+func (d *Desired) Wanted() (active, inactive map[string]int) {
+	active, inactive = map[string]int{}, map[string]int{}
+	for i := range d.Orgs {
+		o := &d.Orgs[i]
+		if !o.ManagesProducts() {
+			continue
+		}
+		count := active
+		if o.Status == Inactive {
+			count = inactive
+		}
+		for _, id := range o.Products {
+			count[id]++
+		}
+	}
+	return active, inactive
 }

@@ -89,6 +89,13 @@ type Short interface {
 	ShortKey() string
 }
 
+// Worded is implemented by struct types in whose place a word may stand.
+type Worded interface {
+	// WordField returns the name of the field that takes the word; it has no key. It is
+	// called on the zero value.
+	WordField() string
+}
+
 // Paired is implemented by list types of [At] strings that may also be written as a
 // mapping, of which each pair becomes the item KEY=VALUE.
 type Paired interface {

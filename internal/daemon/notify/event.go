@@ -67,7 +67,8 @@ type Event struct {
 	Commit string `json:"commit"`
 	// Link leads to the page of the org, the run or the commit; empty if there is none.
 	Link string `json:"link"`
-	// Message says in words what has changed; Hint what to do, if anything is to be done.
+	// Message says in words what has changed, with the field and both values; Hint what to
+	// do, if anything is to be done. Without a message, the values are shown.
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 

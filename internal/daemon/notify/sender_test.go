@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"reconciler/internal/config"
 )
 
 // runsOf returns the runs of messages, in their order.
@@ -545,4 +547,116 @@ func TestWants(t *testing.T) {
 			t.Errorf("%s: %v", filter, got)
 		}
 	}
+}
+
+// The config knows the same types of events.
+func TestTypes(t *testing.T) {
+	var all []string
+	for _, typ := range Types() {
+		all = append(all, string(typ))
+		if labels[typ] == "" {
+			t.Errorf("%s has no label", typ)
+		}
+	}
+	if !slices.Equal(all, config.EventTypes()) {
+		t.Errorf("%v, and the config knows %v", all, config.EventTypes())
+	}
+}
+
+// What receivers know is kept with the messages.
+func TestTold(t *testing.T) {
+	dir := folder(t)
+	for _, state := range []string{"", filepath.Join(dir, "state")} {
+		s := New(Options{Dir: state})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		if told, err := s.Told(); err != nil || told != nil {
+			t.Error(told, err)
+		}
+		for _, want := range []string{"1", "2"} {
+			must(t, s.Add(Report{}, []byte(want)))
+			if told, err := s.Told(); err != nil || string(told) != want {
+				t.Errorf("%q: %s %v", state, told, err)
+			}
+		}
+		if state != "" {
+			must(t, s.Close())
+			s = New(Options{Dir: state})
+			if told, err := s.Told(); err != nil || string(told) != "2" {
+				t.Error(told, err)
+			}
+			must(t, s.Close())
+			must(t, os.WriteFile(filepath.Join(state, "outbox.db"), []byte("damaged"), 0o600))
+			if told, err := s.Told(); err != nil || told != nil {
+				t.Error(told, err)
+			}
+			must(t, s.Add(Report{}, []byte("3")))
+			if told, err := s.Told(); err != nil || string(told) != "3" {
+				t.Error(told, err)
+			}
+		}
+		must(t, s.Close())
+	}
+}
+
+// Another process adds to the queue, as a single run beside a daemon does.
+func TestOtherProcess(t *testing.T) {
+	dir := folder(t)
+	state := filepath.Join(dir, "state")
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, nil)
+		s := New(Options{Dir: state, Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		stop := running(s)
+		must(t, s.Add(reportOf("r1", Drift), nil))
+		other := New(Options{Dir: state, Transport: transport})
+		other.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		must(t, other.Add(reportOf("r2", Drift), nil))
+		must(t, other.Close())
+		time.Sleep(pollEvery + time.Second)
+		must(t, s.Add(reportOf("r3", Drift), nil))
+		time.Sleep(2 * pollEvery)
+		stop()
+		if runs := runsOf(t, w.taken()); runs != "r1 r2 r3" {
+			t.Error(runs)
+		}
+	})
+}
+
+// Who no longer leads forgets what the other one sends, and takes it up again later.
+func TestForget(t *testing.T) {
+	dir := folder(t)
+	state := filepath.Join(dir, "state")
+	synctest.Test(t, func(t *testing.T) {
+		works := false
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			if !works {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+		})
+		s := New(Options{Dir: state, Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		stop := running(s)
+		must(t, s.Add(reportOf("r1", Drift), nil))
+		must(t, s.Add(reportOf("r2", Drift), nil))
+		time.Sleep(time.Second)
+		stop()
+		s.Forget()
+		if s.Status()[0].Queued != 0 {
+			t.Error("it forgets nothing")
+		}
+		works = true
+		other := New(Options{Dir: state, Transport: transport})
+		other.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		e, _, _ := func() (*entry, time.Duration, bool) { other.load(true); return other.next(other.queues[0]) }()
+		if !other.try(t.Context(), other.queues[0], e) {
+			t.Error("the other one can't send")
+		}
+		must(t, other.Close())
+		stop = running(s)
+		time.Sleep(time.Minute)
+		stop()
+		if runs := runsOf(t, w.taken()); runs != "r1 r2" {
+			t.Error(runs)
+		}
+	})
 }

@@ -94,7 +94,7 @@ func slackLine(pieces []piece) string {
 	for _, p := range pieces {
 		t := slackPiece(p)
 		if p.link != "" {
-			t = "<" + slackEscape(p.link) + "|" + t + ">"
+			t = "<" + slackEscape(p.link) + "|" + strings.ReplaceAll(t, "|", "¦") + ">"
 		}
 		b.WriteString(t)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -76,11 +77,8 @@ func atPlace(file string, err error) string {
 	if m == nil {
 		return file + ":1:1: " + text.JoinLines(err.Error())
 	}
-	column := m[2]
-	if column == "" {
-		column = "1"
-	}
-	return fmt.Sprintf("%s:%s:%s: %s", file, m[1], column, text.JoinLines(strings.TrimPrefix(err.Error(), m[0])))
+	column, _ := strconv.Atoi(m[2]) // counts from 0, and is missing from some errors
+	return fmt.Sprintf("%s:%s:%d: %s", file, m[1], column+1, text.JoinLines(strings.TrimPrefix(err.Error(), m[0])))
 }
 
 // limited is a buffer with an end.
@@ -119,6 +117,7 @@ func Sample(account string, at time.Time, types ...Type) *Message {
 		switch t {
 		case Drift, Repaired:
 			e.Field, e.Before, e.After = "status", json.RawMessage(`"ACTIVE"`), json.RawMessage(`"INACTIVE"`)
+			e.Message = "status: ACTIVE → INACTIVE; " + e.Message
 		case Failed, Recovered, Refused, Stale, Signature:
 			e.Org, e.Owner, e.Labels = "", "", nil
 		}

@@ -166,20 +166,16 @@ func wordsOf(e *Event) words {
 		label = visible(string(e.Type), maxName)
 	}
 	what := []piece{{text: label, style: bold}}
-	if e.Field != "" {
+	said := visible(text.JoinLines(e.Message), maxProse)
+	if said == "" && e.Field != "" { // words are better than values, which may be ids
 		what = append(what, piece{text: " "}, piece{text: visible(e.Field, maxName), style: code})
 	}
-	values := len(e.Before) > 0 || len(e.After) > 0
-	if values {
+	switch {
+	case said != "":
+		what = append(what, piece{text: ": " + said})
+	case len(e.Before) > 0 || len(e.After) > 0:
 		what = append(what, piece{text: ": "})
 		what = append(what, change(e)...)
-	}
-	if said := visible(text.JoinLines(e.Message), maxProse); said != "" {
-		between := ": "
-		if values {
-			between = " · "
-		}
-		what = append(what, piece{text: between + said})
 	}
 	w := words{lines: [][]piece{what}}
 	if origin := originOf(e); len(origin) > 0 {
@@ -257,7 +253,7 @@ func originOf(e *Event) []piece {
 		add(piece{text: "by "}, piece{text: visible(e.By, maxName), style: code})
 	}
 	if e.Commit != "" {
-		add(piece{text: "commit "}, piece{text: visible(e.Commit, 12), style: code})
+		add(piece{text: "commit "}, piece{text: visible(short(e.Commit), maxName), style: code})
 	}
 	if link := safeLink(e.Link); link != "" {
 		add(piece{text: "details", link: link})
@@ -289,3 +285,6 @@ func plain(pieces []piece) string {
 
 // left words what is left out.
 func left(n int) string { return fmt.Sprintf("… and %s", text.Plural(n, "more event")) }
+
+// short returns the first digits of a commit, as git shows it.
+func short(commit string) string { return commit[:min(len(commit), 12)] }
