@@ -22,9 +22,11 @@ var mayImport = map[string]struct {
 	why     string
 }{
 	// The bottom: nothing of ours below but text.
-	"internal/text":       {nil, "how things are worded, and nothing of what"},
-	"internal/web":        {[]string{"internal/text"}, "what all clients of web APIs need, and nothing of any API"},
-	"internal/strictyaml": {[]string{"internal/text"}, "YAML with positions, and nothing of ours in it"},
+	"internal/text":                            {nil, "how things are worded, and nothing of what"},
+	"internal/web":                             {[]string{"internal/text"}, "what all clients of web APIs need, and nothing of any API"},
+	"internal/web/trace":                       {[]string{"internal/text"}, "records what is done, by OpenTelemetry's interfaces; where that goes is not known here"},
+	"internal/web/trace/otlp":                  {[]string{"internal/text", "internal/web/trace"}, "sends traces, and knows nothing of what is traced"},
+	"internal/strictyaml":                      {[]string{"internal/text"}, "YAML with positions, and nothing of ours in it"},
 	"internal/strictyaml/schemagen/schematest": {nil, "judges documents in tests"},
 	"internal/strictyaml/schemagen":            {[]string{"internal/strictyaml"}, "generates what others embed; not in the program"},
 	"internal/freeze/schedule":                 {nil, "time alone"},
@@ -45,10 +47,10 @@ var mayImport = map[string]struct {
 
 	// Okta: no package of it knows git.
 	"internal/okta/objects":                 {[]string{"internal/strictyaml", "internal/text"}, "kinds are data: what reads and writes them is elsewhere"},
-	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/okta/systemlog", "internal/text", "internal/web"}, "reads and writes the objects of one org after the other, and decides nothing"},
-	"internal/okta/rest":                    {[]string{"internal/text", "internal/web"}, "how Okta is called, whichever API it is"},
+	"internal/okta/org":                     {[]string{"internal/okta/auth", "internal/okta/objects", "internal/okta/rest", "internal/okta/systemlog", "internal/text", "internal/web", "internal/web/trace"}, "reads and writes the objects of one org after the other, and decides nothing"},
+	"internal/okta/rest":                    {[]string{"internal/text", "internal/web", "internal/web/trace"}, "how Okta is called, whichever API it is"},
 	"internal/okta/auth":                    {[]string{"internal/okta/rest", "internal/text", "internal/web"}, "tokens have nothing to do with orgs"},
-	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the client knows neither plans nor where desired state comes from"},
+	"internal/okta/aerial":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web", "internal/web/trace"}, "the client knows neither plans nor where desired state comes from"},
 	"internal/okta/systemlog":               {[]string{"internal/okta/rest", "internal/text"}, "one log, whichever org's; who caused what is decided from its events alone"},
 	"internal/okta/parent":                  {[]string{"internal/okta/rest", "internal/state", "internal/text", "internal/web"}, "the same"},
 	"internal/okta/simulator":               {[]string{"internal/strictyaml"}, "stands in for Okta and must not share a mistake with the client"},
@@ -56,7 +58,7 @@ var mayImport = map[string]struct {
 
 	// What is decided, done and shown.
 	"internal/diff":       {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "pure: what can't reach a network can't write to one"},
-	"internal/apply":      {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web"}, "works through an interface of its own, so that it can't reach around it"},
+	"internal/apply":      {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/text", "internal/web", "internal/web/trace"}, "works through an interface of its own, so that it can't reach around it"},
 	"internal/report":     {[]string{"internal/apply", "internal/diff", "internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "shows and decides nothing"},
 	"internal/state/edit": {[]string{"internal/diff", "internal/okta/objects", "internal/state", "internal/store/history", "internal/strictyaml", "internal/text"}, "turns texts into texts: it reads and writes no file"},
 	"internal/importer":   {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
@@ -82,7 +84,7 @@ var mayImport = map[string]struct {
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/links", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
-		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon/api": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
@@ -95,7 +97,7 @@ var mayImport = map[string]struct {
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
-		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/daemon/notify", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
@@ -148,6 +150,10 @@ func TestImportsRunOneWay(t *testing.T) {
 				if name != "internal/git/forge" {
 					t.Errorf("%s imports %s: its waits, retries and logs end in internal/git/forge", name, imported)
 				}
+			}
+			if strings.HasPrefix(imported, "go.opentelemetry.io/otel") && !strings.HasPrefix(name, "internal/web/trace") ||
+				strings.HasPrefix(imported, "go.opentelemetry.io/otel/sdk") && name != "internal/web/trace/otlp" {
+				t.Errorf("%s imports %s: what is traced knows no SDK", name, imported)
 			}
 			if imported == "flag" || imported == "github.com/spf13/cobra" {
 				if name != "cmd/reconciler" && !strings.HasPrefix(name, "tools/") {

@@ -97,9 +97,9 @@ environment, and the environment over the file.`,
 
 	root.AddCommand(
 		a.validateCommand(),
-		a.diffCommand(),
-		a.applyCommand(),
-		a.runCommand(),
+		a.traced(a.diffCommand()),
+		a.traced(a.applyCommand()),
+		a.tracing(a.runCommand()), // each run is a trace of its own
 		a.importCommand(),
 		a.getCommand(),
 		a.revertCommand(),

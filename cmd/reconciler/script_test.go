@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"utf16":    utf16,
 			"forge":    forge,
 			"okta":     oktaCommand(),
+			"traces":   tracesCommand(),
 			"comments": comments,
 			"mute":     mute,
 		},

@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
+	"reconciler/internal/web/trace"
 )
 
 // API is what apply needs of the Aerial API. All methods are called concurrently.
@@ -239,7 +240,9 @@ func (a *applier) attempt(ctx context.Context, w *worker, c *diff.Change, o *Out
 		}
 	}
 	start, requests := time.Now(), &web.Requests{}
-	note, err := w.changeOrRecover(web.WithRequests(ctx, requests), *c)
+	within, span := trace.Start(web.WithRequests(ctx, requests), "change")
+	note, err := w.changeOrRecover(within, *c)
+	endSpan(span, c, w.orgID, err)
 	done := Attempt{RequestIDs: requests.IDs(), ErrorID: errorID(err), Took: time.Since(start)}
 	var held *heldError
 	switch {
@@ -255,6 +258,17 @@ func (a *applier) attempt(ctx context.Context, w *worker, c *diff.Change, o *Out
 	o.OrgID = w.orgID
 	end(*o, done)
 	return err
+}
+
+// endSpan ends the span of a change. What it changes from and to is left out.
+func endSpan(span trace.Span, c *diff.Change, orgID string, err error) {
+	span.Set("okta.org.domain", c.Org)
+	span.Set("okta.org.id", orgID)
+	span.Set("reconciler.action", string(c.Action))
+	if span.On() {
+		span.Set("reconciler.field", c.Field())
+	}
+	span.End(err)
 }
 
 // errorID returns the id that Okta gave an error.

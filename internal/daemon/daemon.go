@@ -156,9 +156,10 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
 	}
 	t.receivers = d.receivers
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command}
+	m.ready = func() bool { return t.ready(time.Now()) }
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command, account: cfg.Aerial.AccountID}
 	d.loop = &loop{
-		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
+		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: d.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
 	d.loop.look = func() { d.runner.tell(nil) }
 	s, err := d.setUp(cfg)
@@ -177,6 +178,12 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	m.configRead(now, nil)
 	d.remember(s.r)
 	return d, nil
+}
+
+// planned shows when the next run is due; zero if none is.
+func (d *daemon) planned(slot time.Time) {
+	d.tracker.planned(slot)
+	setTime(d.metrics.nextRun, slot)
 }
 
 // remember takes up what the history knows of earlier processes.

@@ -98,6 +98,9 @@ func (d *daemon) tryLead() (*api.Process, error) {
 // standingBy sets which process leads instead of this one; nil if it leads itself.
 func (d *daemon) standingBy(other *api.Process) {
 	d.metrics.leads(other == nil)
+	if other != nil {
+		setTime(d.metrics.nextRun, time.Time{})
+	}
 	d.tracker.update(func(s *api.Status) {
 		s.StandingBy = other
 		if other != nil {

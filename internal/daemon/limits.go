@@ -12,9 +12,10 @@ const (
 	// logLines is how many log lines a run has of one kind. One more has the number
 	// of those that were left out.
 	logLines = 10
-	// maxListed is how many items a list of the status has, and how many series
-	// reconciler_drift.
+	// maxListed is how many items a list of the status has.
 	maxListed = 1000
+	// maxSeries is how many series reconciler_drift has.
+	maxSeries = 200
 	// maxWords is how many words of a list a log line has.
 	maxWords = 50
 )

@@ -51,10 +51,13 @@ func TestThousandsDrift(t *testing.T) {
 			t.Errorf("the page has %d rows:\n%s", n, page)
 		}
 		metrics := ask(w.handler, "GET", "/metrics").Body.String()
-		if n := strings.Count(metrics, "\nreconciler_drift{"); n != maxListed {
+		if n := strings.Count(metrics, "\nreconciler_drift{"); n != maxSeries {
 			t.Errorf("%d series", n)
 		}
-		w.expectMetrics(map[string]string{"reconciler_drift_fields": fmt.Sprint(orgs), `reconciler_orgs{state="drifted"}`: fmt.Sprint(orgs)})
+		if n := strings.Count(metrics, "\nreconciler_drift_since_timestamp_seconds{"); n != maxSeries {
+			t.Errorf("%d series of orgs", n)
+		}
+		w.expectMetrics(map[string]string{"reconciler_drift_series_dropped": fmt.Sprint(orgs - maxSeries), "reconciler_drift_fields": fmt.Sprint(orgs), `reconciler_orgs{state="drifted"}`: fmt.Sprint(orgs)})
 
 		w.commit(strings.ReplaceAll(all.String(), "INACTIVE", "ACTIVE"))
 		w.log.reset()
@@ -62,7 +65,9 @@ func TestThousandsDrift(t *testing.T) {
 		if n := strings.Count(w.log.String(), "\n") - strings.Count(w.log.String(), `"DEBUG"`); n > 20 {
 			t.Errorf("%d lines of log about what is gone", n)
 		}
-		w.expectMetrics(map[string]string{"reconciler_drift_fields": "0", `reconciler_drift{field="status",org="many-0000.okta.com"}`: ""})
+		w.expectMetrics(map[string]string{
+			"reconciler_drift_series_dropped": "0", "reconciler_drift_oldest_timestamp_seconds": "", `reconciler_drift_since_timestamp_seconds{org="many-0000.okta.com"}`: "",
+			"reconciler_drift_fields": "0", `reconciler_drift{field="status",org="many-0000.okta.com"}`: ""})
 	})
 }
 
@@ -101,7 +106,7 @@ func TestThousandsOfObjectsDrift(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != logLines+1 || len(log.String()) > 100_000 {
 		t.Errorf("%d lines, %d bytes of log", n, len(log.String()))
 	}
-	if n := testutil.CollectAndCount(u.metrics.drift); n != orgs {
+	if n := testutil.CollectAndCount(u.metrics.drift.drift); n != orgs {
 		t.Errorf("%d series, want one for each org and kind", n)
 	}
 	if n := testutil.ToFloat64(u.metrics.objects.WithLabelValues("networkZones", "drifted")); n != 2*orgs*each {

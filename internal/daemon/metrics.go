@@ -1,9 +1,7 @@
 package daemon
 
 import (
-	"cmp"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,11 +36,9 @@ type metrics struct {
 	unverified  *prometheus.CounterVec
 	caused      *prometheus.CounterVec
 	webhooks    *prometheus.CounterVec
-	drift       *prometheus.GaugeVec
-	driftFields prometheus.Gauge
-	// shown are the fields that drift has series of.
-	shown map[[2]string]bool
-	orgs  *prometheus.GaugeVec
+	drift       *driftMetrics
+	orgs        *prometheus.GaugeVec
+	declared    prometheus.Gauge
 	// objects are those of the orgs' configuration, and kinds the kinds that it has
 	// series of.
 	objects *prometheus.GaugeVec
@@ -52,31 +48,20 @@ type metrics struct {
 	notifications *prometheus.CounterVec
 	queued        prometheus.Gauge
 
+	// started and nextRun have a series while a run goes on, and while one is planned.
+	started, nextRun         *prometheus.GaugeVec
+	lastRun, lastRunDuration prometheus.Gauge
+	// refusing is how often each guard refuses the last plan; guards remembers it.
+	refusals     *prometheus.CounterVec
+	refusing     *prometheus.GaugeVec
+	guards       map[string]int
+	historyBytes prometheus.Gauge
+	accounts     *prometheus.GaugeVec
+	inFlightMax  prometheus.Gauge
+	// ready reports what /readyz says; nil means that it isn't served yet.
+	ready func() bool
+
 	aerial, orgAPI *callMetrics
-}
-
-// callMetrics are those of the calls of one API. It is a rest.Observer for concurrent
-// use.
-type callMetrics struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	inFlight prometheus.Gauge
-}
-
-// newCallMetrics returns the metrics of an API whose names begin with prefix.
-func newCallMetrics(f promauto.Factory, prefix, api string) *callMetrics {
-	return &callMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: prefix + "_requests_total",
-			Help: "Attempts to call " + api + ", retries included; the code is the HTTP status, or none without a response.",
-		}, []string{"method", "endpoint", "code"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    prefix + "_request_duration_seconds",
-			Help:    "How long attempts to call " + api + " took, response included.",
-			Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"method", "endpoint"}),
-		inFlight: f.NewGauge(prometheus.GaugeOpts{Name: prefix + "_in_flight", Help: "Calls of " + api + " in progress."}),
-	}
 }
 
 // newMetrics returns a set of metrics of its own; version is the program's.
@@ -126,9 +111,7 @@ func newMetrics(version string) *metrics {
 			"Requests to the push webhook by result.", "result"),
 		caused: counter("reconciler_drift_caused_total",
 			"Drift of which it came to be known who caused it, or that it never will be: a person, an app, Okta itself, or unknown.", "by"),
-		drift: gauges("reconciler_drift",
-			"1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.", "org", "field"),
-		driftFields: gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
+		drift: newDriftMetrics(f),
 		orgs: gauges("reconciler_orgs",
 			"Orgs by state at the end of the last comparison; unmanaged ones are not declared.", "state"),
 		changes: counter("reconciler_changes_total",
@@ -139,9 +122,33 @@ func newMetrics(version string) *metrics {
 			"Messages to receivers of notifications by what came of them: sent, failed (one try), given-up after a day, dropped.", "type", "result"),
 		queued: gauge("reconciler_notifications_queued",
 			"Messages to receivers of notifications that are not delivered yet."),
+		declared: gauge("reconciler_orgs_declared", "Orgs that are declared, as of the last comparison."),
+		started: gauges("reconciler_run_started_timestamp_seconds",
+			"When the run began that goes on; missing between runs."),
+		nextRun: gauges("reconciler_next_run_timestamp_seconds",
+			"When the next run is due by the schedule; missing if none is, as while the daemon stands by."),
+		lastRun:         gauge("reconciler_last_run_timestamp_seconds", "When the last run ended, however it ended; 0 before the first."),
+		lastRunDuration: gauge("reconciler_last_run_duration_seconds", "How long the last run took."),
+		refusals: counter("reconciler_guard_refusals_total",
+			"How often a guard began to refuse plans; while it refuses one run after the other, that is once.", "guard"),
+		refusing: gauges("reconciler_guard_refusing",
+			"Reasons for which a guard refuses the plan of the last comparison; 0 if it doesn't.", "guard"),
+		historyBytes: gauge("reconciler_history_bytes", "Size of the history on disk; 0 without one."),
+		inFlightMax: gauge("reconciler_api_in_flight_limit",
+			"Calls of the Aerial API that this daemon makes at a time at most; the account allows 10, to all that use it together."),
 		aerial: newCallMetrics(f, "reconciler_api", "the Aerial API"),
 		orgAPI: newCallMetrics(f, "reconciler_org_api", "the orgs' own APIs"),
 	}
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "reconciler_ready",
+		Help: "1 if /readyz says so: the last success is not stale, and the daemon neither stands by nor stops.",
+	}, func() float64 {
+		if m.ready != nil && m.ready() {
+			return 1
+		}
+		return 0
+	})
+	m.accounts = gauges("reconciler_account_info", "Always 1; the id of the Aerial account is a label.", "account")
 	m.declare()
 	return m
 }
@@ -182,6 +189,10 @@ func (m *metrics) declare() {
 	for _, r := range []string{webhook.Accepted, webhook.Ignored, webhook.Refused} {
 		m.webhooks.WithLabelValues(r)
 	}
+	m.refused(nil)
+	for _, g := range planGuards {
+		m.refusals.WithLabelValues(g)
+	}
 	for _, t := range config.ReceiverType("").Values() {
 		for _, r := range []string{notify.ResultSent, notify.ResultFailed, notify.ResultGivenUp, notify.ResultDropped} {
 			m.notifications.WithLabelValues(t, r)
@@ -202,28 +213,18 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Started counts a call of the API as in progress.
-func (m *callMetrics) Started(string, string) { m.inFlight.Inc() }
-
-// Finished counts a call of the API by its endpoint, which is a template, and
-// the HTTP status, 0 without a response.
-func (m *callMetrics) Finished(method, endpoint string, code int, took time.Duration) {
-	m.inFlight.Dec()
-	label := "none"
-	if code != 0 {
-		label = strconv.Itoa(code)
-	}
-	m.requests.WithLabelValues(method, endpoint, label).Inc()
-	m.duration.WithLabelValues(method, endpoint).Observe(took.Seconds())
-}
-
 // run counts a run that has ended; stale is whether the desired state in force
 // is not the newest.
 func (m *metrics) run(rec *api.RunRecord, stale bool) {
 	m.runs.WithLabelValues(string(rec.Result)).Inc()
 	m.runDuration.Observe(rec.Seconds)
+	m.lastRun.Set(seconds(rec.Finished))
+	m.lastRunDuration.Set(rec.Seconds)
+	setTime(m.started, time.Time{})
+	m.aerial.ran()
+	m.orgAPI.ran()
 	if rec.Result.Success() {
-		m.lastSuccess.Set(float64(rec.Finished.UnixMilli()) / 1000)
+		m.lastSuccess.Set(seconds(rec.Finished))
 	}
 	m.stale.Set(0)
 	if stale {
@@ -236,30 +237,36 @@ func (m *metrics) configRead(at time.Time, err error) {
 	m.configOK.Set(0)
 	if err == nil {
 		m.configOK.Set(1)
-		m.configSince.Set(float64(at.UnixMilli()) / 1000)
+		m.configSince.Set(seconds(at))
 	}
 }
 
-// compared sets what a run found and did not repair. The series of a field that
-// no longer drifts disappears before the next scrape; a 0 would look the same for
-// an org that is no longer declared.
+// planGuards are the guards that can refuse the plan of a run.
+var planGuards = []string{
+	diff.GuardOrgs, diff.GuardPercent, diff.GuardDay, diff.GuardNew, diff.GuardAerial, diff.GuardParent, diff.GuardLockout,
+}
+
+// refused sets which guards refuse the plan.
+func (m *metrics) refused(all []diff.Refusal) {
+	now := map[string]int{}
+	for _, g := range planGuards {
+		now[g] = 0
+	}
+	for i := range all {
+		now[all[i].Guard]++
+	}
+	for guard, n := range now {
+		m.refusing.WithLabelValues(guard).Set(float64(n))
+		if n > 0 && m.guards[guard] == 0 {
+			m.refusals.WithLabelValues(guard).Inc()
+		}
+	}
+	m.guards = now
+}
+
+// compared sets what a run found and did not repair.
 func (m *metrics) compared(drift []Drift, f api.Fleet, objects map[string]objectCount) {
-	before := m.shown
-	m.shown = map[[2]string]bool{}
-	for _, d := range drift {
-		if len(m.shown) == maxListed {
-			break
-		}
-		field := cmp.Or(d.Kind, d.Field) // no series for each object
-		m.shown[[2]string{d.Org, field}] = true
-		m.drift.WithLabelValues(d.Org, field).Set(1)
-	}
-	for series := range before {
-		if !m.shown[series] {
-			m.drift.DeleteLabelValues(series[0], series[1])
-		}
-	}
-	m.driftFields.Set(float64(len(drift)))
+	m.drift.set(drift)
 	m.setOrgs(f)
 	m.setObjects(objects)
 }
@@ -283,6 +290,7 @@ func (m *metrics) setOrgs(f api.Fleet) {
 	m.orgs.WithLabelValues("in_sync").Set(float64(f.InSync))
 	m.orgs.WithLabelValues("drifted").Set(float64(f.Drifted))
 	m.orgs.WithLabelValues("unknown").Set(float64(f.Unknown))
+	m.declared.Set(float64(f.InSync + f.Drifted + f.Unknown))
 	m.orgs.WithLabelValues("unmanaged").Set(float64(f.Unmanaged))
 }
 

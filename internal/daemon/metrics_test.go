@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,14 @@ func TestMetricsLint(t *testing.T) {
 	m := newMetrics("v1")
 	m.aerial.Started("GET", "orgs")
 	m.aerial.Finished("GET", "orgs", 200, time.Second)
-	m.compared([]Drift{{Org: "a.okta.com", Field: "status"}}, api.Fleet{Drifted: 1}, nil)
+	m.orgAPI.Finished("GET", "/api/v1/zones", 200, time.Second)
+	m.aerial.Limited("GET", "orgs", 100, 50)
+	m.orgAPI.Limited("GET", "/api/v1/zones", 100, 50)
+	m.compared([]Drift{{Org: "a.okta.com", Field: "status", Since: time.Now()}}, api.Fleet{Drifted: 1}, map[string]objectCount{"groups": {}})
+	m.run(&api.RunRecord{}, false)
+	setTime(m.started, time.Now())
+	setTime(m.nextRun, time.Now())
+	m.accounts.WithLabelValues("account").Set(1)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +130,7 @@ func TestMetricsOfDrift(t *testing.T) {
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
 		m.compared(drift, api.Fleet{}, nil)
-		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.\n" +
+		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 200; gone once it is. The account itself has an empty org; all objects of one kind are one field.\n" +
 			"# TYPE reconciler_drift gauge\n" + strings.Join(want, "")
 		if len(want) == 0 {
 			text = ""
@@ -135,6 +144,106 @@ func TestMetricsOfDrift(t *testing.T) {
 	show([]Drift{b}, []Drift{a}, two)
 	show(nil, []Drift{a}, two)
 	show([]Drift{a}, nil)
+}
+
+// The age of drift is that of the oldest, by org and altogether.
+func TestMetricsOfDriftAge(t *testing.T) {
+	m := newMetrics("v1")
+	at := time.Unix(1_700_000_000, 0)
+	m.compared([]Drift{
+		{Org: "a.okta.com", Field: "products", Since: at.Add(time.Hour), Blocked: "suspended"},
+		{Org: "a.okta.com", Field: "status", Since: at},
+		{Org: "b.okta.com", Field: "status", Since: at.Add(2 * time.Hour)},
+	}, fleet{}, nil)
+	want := `
+# HELP reconciler_drift_blocked_fields Fields of orgs that are not as declared and are not repaired for now, because of a window, a suspension, or something else that blocks the change.
+# TYPE reconciler_drift_blocked_fields gauge
+reconciler_drift_blocked_fields 1
+# HELP reconciler_drift_oldest_timestamp_seconds Since when there is drift: when that was first seen which has lasted longest; missing while nothing drifts.
+# TYPE reconciler_drift_oldest_timestamp_seconds gauge
+reconciler_drift_oldest_timestamp_seconds 1.7e+09
+# HELP reconciler_drift_since_timestamp_seconds Since when an org is not as declared, for the orgs that reconciler_drift names.
+# TYPE reconciler_drift_since_timestamp_seconds gauge
+reconciler_drift_since_timestamp_seconds{org="a.okta.com"} 1.7e+09
+reconciler_drift_since_timestamp_seconds{org="b.okta.com"} 1.7000072e+09
+`
+	names := []string{"reconciler_drift_blocked_fields", "reconciler_drift_oldest_timestamp_seconds", "reconciler_drift_since_timestamp_seconds"}
+	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+	m.compared(nil, fleet{}, nil)
+	if n, err := testutil.GatherAndCount(m.registry, names[1:]...); n != 0 || err != nil {
+		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+// A guard that refuses one plan after the other is counted once, and shows for as long.
+func TestMetricsOfGuards(t *testing.T) {
+	m := newMetrics("v1")
+	orgs, lockout := diff.Refusal{Guard: diff.GuardOrgs}, diff.Refusal{Guard: diff.GuardLockout}
+	for _, tt := range []struct {
+		refusals               []diff.Refusal
+		total, refusing, other float64
+	}{
+		{nil, 0, 0, 0},
+		{[]diff.Refusal{orgs, lockout, lockout}, 1, 1, 2},
+		{[]diff.Refusal{orgs}, 1, 1, 0},
+		{nil, 1, 0, 0},
+		{[]diff.Refusal{orgs}, 2, 1, 0},
+	} {
+		m.refused(tt.refusals)
+		total, refusing, other := testutil.ToFloat64(m.refusals.WithLabelValues(diff.GuardOrgs)), testutil.ToFloat64(m.refusing.WithLabelValues(diff.GuardOrgs)),
+			testutil.ToFloat64(m.refusing.WithLabelValues(diff.GuardLockout))
+		if total != tt.total || refusing != tt.refusing || other != tt.other {
+			t.Errorf("%v: %v, %v, %v", tt.refusals, total, refusing, other)
+		}
+	}
+}
+
+// What is left of rate limits is the least that a run saw, and gone with the run after.
+func TestMetricsOfLimits(t *testing.T) {
+	m := newMetrics("v1").orgAPI
+	m.Limited("GET", "/api/v1/zones", 100, 80)
+	m.Limited("POST", "/api/v1/zones", 100, 20)
+	m.Limited("GET", "/api/v1/groups", 500, 600)
+	if n := testutil.CollectAndCount(m.left); n != 0 {
+		t.Errorf("%d series during the run", n)
+	}
+	m.ran()
+	if zones, groups := testutil.ToFloat64(m.left.WithLabelValues("/api/v1/zones")), testutil.ToFloat64(m.left.WithLabelValues("/api/v1/groups")); zones != .2 || groups != 1 {
+		t.Errorf("%v, %v", zones, groups)
+	}
+	m.Limited("GET", "/api/v1/zones", 100, 90)
+	m.ran()
+	if zones := testutil.ToFloat64(m.left.WithLabelValues("/api/v1/zones")); zones != .9 || testutil.CollectAndCount(m.left) != 1 {
+		t.Errorf("%v, %d series", zones, testutil.CollectAndCount(m.left))
+	}
+}
+
+// What the daemon is about to do, and what it did.
+func TestMetricsOfTheDaemon(t *testing.T) {
+	w := newWorld(t, worldOptions{extra: "state: {dir: " + filepath.Join(t.TempDir(), "state") + "}\n"})
+	w.expectMetrics(map[string]string{"reconciler_ready": "0", "reconciler_next_run_timestamp_seconds": "", "reconciler_last_run_timestamp_seconds": "0",
+		`reconciler_account_info{account="` + w.cfg.Aerial.AccountID + `"}`: "1", "reconciler_api_in_flight_limit": "10"})
+	rec, _ := w.run()
+	w.planned(time.Unix(1_900_000_000, 0))
+	w.expectMetrics(map[string]string{"reconciler_ready": "1", "reconciler_next_run_timestamp_seconds": "1.9e+09", "reconciler_orgs_declared": "3",
+		"reconciler_run_started_timestamp_seconds": "", "reconciler_last_run_duration_seconds": strconv.FormatFloat(rec.Seconds, 'g', -1, 64)})
+	if size, _ := w.metric("reconciler_history_bytes"); size == "" || size == "0" {
+		t.Errorf("a history of %q bytes", size)
+	}
+	w.standingBy(&api.Process{})
+	w.expectMetrics(map[string]string{"reconciler_ready": "0", "reconciler_next_run_timestamp_seconds": ""})
+}
+
+// What the orgs' responses say of their rate limits is shown.
+func TestMetricsOfOrgLimits(t *testing.T) {
+	w := newConfiguredWorld(t, "0s", worldOptions{})
+	w.run()
+	left, _ := w.metric(`reconciler_org_api_rate_limit_remaining_ratio{endpoint="/api/v1/zones"}`)
+	if share, err := strconv.ParseFloat(left, 64); err != nil || share <= 0 || share >= 1 {
+		t.Errorf("%q is left", left)
+	}
 }
 
 func TestMetricsOfCalls(t *testing.T) {

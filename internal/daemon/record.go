@@ -79,6 +79,9 @@ func (u *runner) end(record *reconcile.Record, rec *api.RunRecord) {
 	if err != nil {
 		u.log.Warn("the history did not take the record of the run", errorAttrs(err)...)
 	}
+	if size, err := u.r.History().Size(); err == nil {
+		u.metrics.historyBytes.Set(float64(size))
+	}
 }
 
 // lastRun remembers how a run ended, so that the same again is only counted.

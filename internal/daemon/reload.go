@@ -68,6 +68,8 @@ func (d *daemon) use(s *setup) {
 	d.cfg = cfg
 	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
+	d.metrics.accounts.WithLabelValues(cfg.Aerial.AccountID).Set(1)
+	d.metrics.inFlightMax.Set(float64(cfg.Aerial.Concurrency))
 	next := func(t time.Time) time.Time { return cfg.Schedule.Next(t.In(time.Local)) }
 	d.loop.next, d.loop.jitter = next, jitter(cfg.Jitter)
 	d.tracker.update(func(status *api.Status) {

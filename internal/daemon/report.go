@@ -70,6 +70,7 @@ func (u *runner) reportDrift(plan *diff.Plan, result *apply.Result, configured t
 	u.logged.drift = drift
 	u.tracker.compared(plan, drift, now, configured)
 	u.metrics.compared(drift, counts, objectsOf(plan, result))
+	u.metrics.refused(plan.Refusals)
 
 	if u.single {
 		news = slices.Clone(drift)

@@ -16,6 +16,7 @@ import (
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
 	"reconciler/internal/web"
+	"reconciler/internal/web/trace"
 )
 
 // runner does one run after the other and keeps the state between them.
@@ -53,6 +54,8 @@ type runner struct {
 	// by is who runs the daemon, and command what they run, for the history. lastFailed and lastHow are how the
 	// last run ended.
 	by, command string
+	// account is the id of the Aerial account, for traces.
+	account string
 	// single is set for a single run, which logs all drift: nothing else shows it.
 	single     bool
 	lastFailed bool
@@ -99,12 +102,14 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 		rec.ID, rec.RequestedBy = asked.id, asked.by
 	}
 	u.kept.begin(rec.ID)
-	u.tag.begin(rec.ID, "")
+	ctx, span := trace.Root(web.WithRun(ctx, rec.ID), "run")
+	defer func() { endSpan(span, &rec, u.account) }()
+	u.tag.begin(rec.ID, span.ID())
 	defer u.tag.end()
+	setTime(u.metrics.started, started)
 	u.tracker.begin(api.Running{ID: rec.ID, Trigger: trigger, Started: started})
 	u.log.Info("run started", "trigger", string(trigger), "mode", string(u.mode))
 
-	ctx = web.WithRun(ctx, rec.ID)
 	u.telling.begin()
 	record, err := u.begin(&rec)
 	if err != nil {
@@ -129,6 +134,20 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 		u.tell(&rec)
 	}
 	return &rec
+}
+
+// endSpan ends the span of a run.
+func endSpan(span trace.Span, rec *api.RunRecord, account string) {
+	span.Set("reconciler.account", account)
+	span.Set("reconciler.run.id", rec.ID)
+	span.Set("reconciler.run.trigger", string(rec.Trigger))
+	span.Set("reconciler.run.mode", string(rec.Mode))
+	span.Set("reconciler.run.result", string(rec.Result))
+	span.Set("vcs.ref.head.revision", rec.Commit)
+	if rec.Problem != nil {
+		span.Fail(rec.Problem.Error)
+	}
+	span.End(nil)
 }
 
 // replaced reports whether another process has taken over.
@@ -333,7 +352,7 @@ func (u *runner) updateUncompared(rec *api.RunRecord, newest *reconcile.Desired)
 // setCommit sets the commit of a run.
 func (u *runner) setCommit(rec *api.RunRecord, d *reconcile.Desired) {
 	rec.Commit, rec.Signer = d.Commit, d.Signer
-	u.tag.begin(rec.ID, d.Commit)
+	u.tag.commit(d.Commit)
 }
 
 // setLastGood makes the newest desired state the last good one, which it may be

@@ -9,7 +9,7 @@ import (
 
 // runTag identifies a run on its log lines.
 type runTag struct {
-	run, commit string
+	run, trace, commit string
 }
 
 // runHandler adds the tag of the current run to each line, and keeps the lines of the
@@ -28,8 +28,15 @@ func newRunHandler(h slog.Handler, kept *keptRuns) *runHandler {
 	return &runHandler{Handler: h, tag: new(atomic.Pointer[runTag]), kept: kept}
 }
 
-// begin tags all further lines; commit may be empty.
-func (h *runHandler) begin(run, commit string) { h.tag.Store(&runTag{run, commit}) }
+// begin tags all further lines; trace is the id of the run's trace, and may be empty.
+func (h *runHandler) begin(run, trace string) { h.tag.Store(&runTag{run: run, trace: trace}) }
+
+// commit tags all further lines of the run with its commit, which may be empty.
+func (h *runHandler) commit(commit string) {
+	if tag := h.tag.Load(); tag != nil {
+		h.tag.Store(&runTag{tag.run, tag.trace, commit})
+	}
+}
 
 // end stops tagging.
 func (h *runHandler) end() { h.tag.Store(nil) }
@@ -57,6 +64,9 @@ func (h *runHandler) Handle(ctx context.Context, r slog.Record) error {
 	if tag != nil {
 		r = r.Clone()
 		r.AddAttrs(slog.String("run", tag.run))
+		if tag.trace != "" {
+			r.AddAttrs(slog.String("trace_id", tag.trace))
+		}
 		if tag.commit != "" {
 			r.AddAttrs(slog.String("commit", tag.commit))
 		}

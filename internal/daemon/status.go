@@ -178,6 +178,13 @@ func (t *statusTracker) read(now time.Time) api.Status {
 	return s
 }
 
+// ready reports whether the daemon is ready.
+func (t *statusTracker) ready(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.notReady(now) == ""
+}
+
 const (
 	// patience is the number of slots that may pass without a success before
 	// the last one counts as stale.

@@ -25,6 +25,7 @@ import (
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
+	"reconciler/internal/web/trace"
 )
 
 // ScopeLogs is the scope that reading the System Log needs.
@@ -69,7 +70,9 @@ type Attribution struct {
 // found out. Call it after each run, with a context that has the run's id; it ends within
 // 20 seconds. It may be called beside other methods, and reads with tokens that can read
 // logs and nothing else. A log that may not be read is logged once, and is no error.
-func (r *Reconciler) Attribute(ctx context.Context, h Ledger) (Attribution, error) {
+func (r *Reconciler) Attribute(ctx context.Context, h Ledger) (_ Attribution, err error) {
+	ctx, span := trace.Start(ctx, "attribution")
+	defer func() { span.End(err) }()
 	ctx, cancel := context.WithTimeout(ctx, attributing)
 	defer cancel()
 	return r.culprits.attribute(ctx, h)

@@ -26,6 +26,7 @@ import (
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
+	"reconciler/internal/web/trace"
 )
 
 // Options is what a Reconciler needs beside the config.
@@ -180,11 +181,14 @@ func (r *Reconciler) openSource(manifests string) error {
 
 // Desired reads the newest desired state. An error is a *RefusedError when it
 // was found but has mistakes. No credentials for Okta are needed.
-func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
-	snap, err := r.source.Fetch(ctx)
+func (r *Reconciler) Desired(ctx context.Context) (_ *Desired, err error) {
+	ctx, span := trace.Start(ctx, "manifests")
+	defer func() { span.End(err) }()
+	snap, err := r.fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
+	span.Set("vcs.ref.head.revision", snap.Commit)
 	signer, err := r.source.verifier.check(ctx, snap)
 	var no *UnverifiedError
 	if errors.As(err, &no) {
@@ -202,6 +206,13 @@ func (r *Reconciler) Desired(ctx context.Context) (*Desired, error) {
 	}
 	r.last.desired.Signer = signer
 	return r.last.desired, nil
+}
+
+// fetch reads what is at the source now.
+func (r *Reconciler) fetch(ctx context.Context) (_ *source.Snapshot, err error) {
+	ctx, span := trace.Start(ctx, "git fetch")
+	defer func() { span.End(err) }()
+	return r.source.Fetch(ctx)
 }
 
 // Actual reads the whole actual state, the products of all orgs included. It
@@ -234,9 +245,11 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 
 // plan is Plan with the desired state that find returns, or Review if there is a
 // base. It reads the actual state while find runs.
-func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (*diff.Plan, *Desired, error) {
+func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (_ *diff.Plan, _ *Desired, err error) {
 	began := time.Now()
-	observing, stop := context.WithCancel(ctx)
+	reading, span := trace.Start(ctx, "read")
+	defer func() { span.End(err) }() // unless it has ended by then
+	observing, stop := context.WithCancel(reading)
 	defer stop()
 	o := &observation{found: make(chan struct{}), done: make(chan struct{})}
 	go o.observe(observing, r.read)
@@ -258,7 +271,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if o.err != nil {
 		return nil, nil, o.err
 	}
-	if err := r.checkWhole(ctx, desired.State, o.actual); err != nil {
+	if err := r.checkWhole(reading, desired.State, o.actual); err != nil {
 		return nil, nil, err
 	}
 	r.learn(o.actual)
@@ -269,10 +282,13 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
-	if err := r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, &opts); err != nil {
+	if err := r.configurations.compare(reading, stateOf(base), desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
 	r.configured = opts.Configuration
+	span.SetInt("reconciler.orgs", len(o.actual.Orgs))
+	span.End(nil)
+	ctx, span = trace.Start(ctx, "plan")
 	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
 	if base != nil {
 		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
@@ -285,6 +301,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err != nil {
 		return nil, nil, &RefusedError{desired.Commit, err}
 	}
+	span.SetInt("reconciler.changes", len(plan.Changes))
 	r.saw(plan, began)
 	r.setCauses(plan)
 	return plan, desired, nil
@@ -522,7 +539,10 @@ func wanted(desired *state.Desired, f Filter) func(state.Org) bool {
 // While a plan is applied, the journal is locked. If another process holds it, the plan
 // is not applied at all. If another one takes it over, because this one has stood still,
 // nothing more is sent.
-func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (*apply.Result, error) {
+func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.Change, apply.Outcome)) (_ *apply.Result, err error) {
+	ctx, span := trace.Start(ctx, "apply")
+	defer func() { span.End(err) }()
+	span.SetInt("reconciler.changes", len(plan.Changes))
 	if len(plan.Refusals) > 0 {
 		return nil, apply.ErrRefused
 	}
@@ -561,7 +581,6 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	unreadable := r.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
-	var err error
 	if (needed || mayChange(plan)) && r.cfg.State.Dir != "" {
 		w, err = r.journal.Lock() // which sets a damaged journal aside
 		if err == nil {

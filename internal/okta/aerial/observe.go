@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/okta/rest"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
+	"reconciler/internal/web/trace"
 )
 
 const (
@@ -156,7 +157,9 @@ func (o *observation) drain(ctx context.Context) error {
 
 // read reads the products of one org. Its error is one that concerns all orgs.
 func (o *observation) read(ctx context.Context, e *entry) error {
-	ids, err := o.client.orgProducts(ctx, e.id)
+	within, span := trace.Start(ctx, "org")
+	ids, err := o.client.orgProducts(within, e.id)
+	endSpan(span, e, err)
 	switch {
 	case err == nil:
 		o.misses.Store(0)
@@ -169,6 +172,14 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 		e.hint = text.Hint(err)
 	}
 	return nil
+}
+
+// endSpan ends the span of reading the products of one org.
+func endSpan(span trace.Span, e *entry, err error) {
+	span.Set("okta.org.domain", e.org.Domain)
+	span.Set("okta.org.id", e.id)
+	span.Set("reconciler.part", "products")
+	span.End(err)
 }
 
 // hold counts what the ids take.

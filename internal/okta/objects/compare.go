@@ -43,24 +43,24 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 }
 
 func (c *comparer) unmanaged(ref Ref) {
-	if c.result.Unmanaged == nil {
-		c.result.Unmanaged = map[string][]Ref{}
+	if c.result.UnmanagedRefs == nil {
+		c.result.UnmanagedRefs = map[string][]Ref{}
 	}
 	kind := ref.PlanKind()
-	c.result.Unmanaged[kind] = append(c.result.Unmanaged[kind], ref)
+	c.result.UnmanagedRefs[kind] = append(c.result.UnmanagedRefs[kind], ref)
 }
 
 // cutUnmanaged leaves MaxUnmanaged of each kind, which are the same whatever order Okta
 // lists them in.
 func (c *comparer) cutUnmanaged() {
-	for kind, refs := range c.result.Unmanaged {
+	for kind, refs := range c.result.UnmanagedRefs {
 		slices.SortFunc(refs, func(a, b Ref) int {
 			return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Object(), b.Object()))
 		})
 		if refs = slices.Compact(refs); len(refs) > MaxUnmanaged {
 			refs = slices.Clone(refs[:MaxUnmanaged])
 		}
-		c.result.Unmanaged[kind] = refs
+		c.result.UnmanagedRefs[kind] = refs
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/okta/rest"
+	"reconciler/internal/web/trace"
 )
 
 // Read reads the lists that a comparison needs, and then what objects depend on that are
@@ -17,9 +18,14 @@ import (
 // whole, or an error. If several lists fail, it is the error of the first kind in the order
 // of Kinds, so that plans are deterministic. An org from which nothing comes is given up
 // after twice Options.Timeout.
-func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (*objects.Live, error) {
+func (c *Client) Read(ctx context.Context, target objects.Target, what objects.Reads) (live *objects.Live, err error) {
+	ctx, span := trace.Start(ctx, "org")
+	span.Set("okta.org.domain", target.Domain)
+	span.Set("okta.org.id", target.OrgID)
+	span.Set("reconciler.part", "configuration")
+	defer func() { span.End(err) }()
 	ctx, stop := c.listen(ctx)
-	live, err := c.readWhole(ctx, target, what)
+	live, err = c.readWhole(ctx, target, what)
 	return live, stop(err)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"reconciler/internal/text"
 	"reconciler/internal/web"
+	"reconciler/internal/web/trace"
 )
 
 // attempt is one attempt of a call. It is the end of its transports: what stands
@@ -21,6 +22,8 @@ type attempt struct {
 	*Caller
 	call *Call
 	slot *slot
+	// resent is how many attempts of the call came before it.
+	resent int
 	// asking is the context of the call, with the slot: MaySend gets it.
 	asking context.Context
 
@@ -49,15 +52,16 @@ const (
 // sending is one request that was sent.
 type sending struct {
 	start time.Time
+	span  trace.Span
 	code  int
 	err   error
 }
 
 // attempt sends the call once, within its time; more than once if the credentials
 // are refused and renewed.
-func (c *Caller) attempt(ctx context.Context, s *slot, call *Call) *failure {
+func (c *Caller) attempt(ctx context.Context, s *slot, call *Call, resent int) *failure {
 	start := time.Now()
-	a := &attempt{Caller: c, call: call, slot: s, asking: s.lend(ctx)}
+	a := &attempt{Caller: c, call: call, resent: resent, slot: s, asking: s.lend(ctx)}
 	timed, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
 	a.end = end
@@ -153,7 +157,7 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 			out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		}
 	}
-	a.sending = &sending{start: time.Now()}
+	a.sending = &sending{start: time.Now(), span: trace.Call(req.Context(), a.call.Method, a.call.Endpoint)}
 	a.opts.Observer.Started(a.call.Method, a.call.Endpoint)
 	resp, err := a.opts.Transport.RoundTrip(out)
 	a.sending.err = err
@@ -161,6 +165,8 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a.sending.code = resp.StatusCode
+	a.sending.span.Set("okta.request.id", resp.Header.Get(requestIDHeader))
+	a.opts.observeLimits(a.call.Method, a.call.Endpoint, resp.Header)
 	if resp.StatusCode == http.StatusUnauthorized { // it did nothing, and may come here again
 		a.state.Store(idle)
 		if a.asking.Err() != nil {
@@ -179,10 +185,30 @@ func (a *attempt) finish() {
 	a.sending = nil
 	took := time.Since(s.start)
 	a.opts.Observer.Finished(a.call.Method, a.call.Endpoint, s.code, took)
+	a.endSpan(s)
 	if a.opts.Logger.Enabled(a.asking, slog.LevelDebug) { // there are many calls
 		a.opts.Logger.Debug("called "+a.opts.Name,
 			"method", a.call.Method, "path", a.call.URL.Path, "code", s.code, "took", took.Round(time.Microsecond))
 	}
+}
+
+// endSpan ends the span of a send. The server is named, and of the path the template
+// alone.
+func (a *attempt) endSpan(s *sending) {
+	if !s.span.On() {
+		return
+	}
+	s.span.Set("server.address", a.call.URL.Hostname())
+	if a.resent > 0 {
+		s.span.SetInt("http.request.resend_count", a.resent)
+	}
+	if s.code > 0 {
+		s.span.SetInt("http.response.status_code", s.code)
+	}
+	if s.code >= 400 {
+		s.span.Fail(http.StatusText(s.code))
+	}
+	s.span.End(s.err)
 }
 
 // exchange is the HTTP of the attempt.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -38,8 +39,11 @@ type Options struct {
 	// Logger gets a line for each attempt (debug) and each retry (warn); nil
 	// discards them.
 	Logger *slog.Logger
-	// Observer may be nil.
+	// Observer may be nil. One that is a LimitObserver as well sees what answers say of
+	// rate limits.
 	Observer Observer
+
+	limits LimitObserver
 }
 
 // Observer sees each attempt of each call, for metrics. Both methods are
@@ -51,6 +55,14 @@ type Observer interface {
 	// Finished is called once for each Started. The code is the HTTP status,
 	// or 0 when there was no answer; the duration includes reading the body.
 	Finished(method, endpoint string, code int, took time.Duration)
+}
+
+// LimitObserver sees what each answer says of the rate limit that the call counts
+// under: how many calls it allows in its window, and how many of them are left, to
+// whoever makes them. Where an answer says nothing of it, or a limit on concurrent calls
+// was met, it isn't called. It must return quickly.
+type LimitObserver interface {
+	Limited(method, endpoint string, limit, left int)
 }
 
 // Caller makes the calls of one API. Its methods may be called from many
@@ -73,8 +85,24 @@ func New(opts Options) *Caller {
 	if opts.Observer == nil {
 		opts.Observer = nobody{}
 	}
+	opts.limits, _ = opts.Observer.(LimitObserver)
 	slots := cmp.Or(int64(opts.Slots), math.MaxInt64)
 	return &Caller{opts: opts, slots: semaphore.NewWeighted(slots), budget: &budget{}, closed: &closed{}}
+}
+
+// observeLimits tells the observer what an answer says of its rate limit, if it wants to
+// know.
+func (o *Options) observeLimits(method, endpoint string, h http.Header) {
+	if o.limits == nil {
+		return
+	}
+	limit, err := strconv.Atoi(h.Get("X-Rate-Limit-Limit"))
+	if err != nil || limit <= 0 { // 0: the limit of concurrent calls
+		return
+	}
+	if left, err := strconv.Atoi(h.Get("X-Rate-Limit-Remaining")); err == nil && left >= 0 {
+		o.limits.Limited(method, endpoint, limit, left)
+	}
 }
 
 type nobody struct{}
@@ -154,11 +182,11 @@ func (c *Caller) Do(ctx context.Context, call *Call) (err error) {
 	if !lent {
 		defer slot.giveBack()
 	}
-	for {
+	for resent := 0; ; resent++ {
 		if err := slot.take(ctx); err != nil {
 			return stopped(err, last)
 		}
-		f := c.attempt(ctx, slot, call)
+		f := c.attempt(ctx, slot, call, resent)
 		if f == nil {
 			c.budget.success()
 			return nil

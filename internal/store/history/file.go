@@ -90,6 +90,24 @@ func (s *Store) Close() error {
 	return s.failed("closing", err)
 }
 
+// Size returns how many bytes the history takes on disk; 0 if there is none.
+func (s *Store) Size() (int64, error) {
+	if s.dir == "" {
+		return 0, nil
+	}
+	var size int64
+	for _, name := range []string{s.path(), s.path() + "-wal"} {
+		info, err := os.Stat(name)
+		switch {
+		case err == nil:
+			size += info.Size()
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, s.failed("measuring", err)
+		}
+	}
+	return size, nil
+}
+
 func (s *Store) path() string { return filepath.Join(s.dir, dbFile) }
 
 func (s *Store) disconnect() error {
