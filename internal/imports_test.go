@@ -81,7 +81,7 @@ var mayImport = map[string]struct {
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
-		"internal/onboard", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
+		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon/api": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
@@ -89,9 +89,11 @@ var mayImport = map[string]struct {
 	}, "what a daemon says, in types and their client; it serves nothing"},
 	"internal/daemon/signin": {nil, "who asks and what they may do, and nothing of what they ask for"},
 	"internal/daemon/notify": {nil, "sends what it is told, and decides nothing"},
-	"internal/daemon/page":   {[]string{"internal/daemon/api", "internal/reconcile", "internal/store/history"}, "shows what the API says, and nothing else"},
+	"internal/daemon/page": {[]string{
+		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
+	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/page", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
 		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{

@@ -100,6 +100,7 @@ type daemon struct {
 	base http.RoundTripper
 
 	requests *requests
+	kept     *keptRuns
 	// leads is what makes this the one daemon of its state folder; nil while it isn't,
 	// or while that can't be known. stepDown ends the loop.
 	leads    *journal.Lead
@@ -118,7 +119,8 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	tag := newRunHandler(log.Handler())
+	kept := &keptRuns{}
+	tag := newRunHandler(log.Handler(), kept)
 	m := newMetrics(opts.Version)
 	now := time.Now().UTC()
 	t := newStatusTracker(api.Status{
@@ -129,9 +131,9 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
-		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), kept: kept,
 	}
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command}
 	d.loop = &loop{
 		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}

@@ -62,7 +62,7 @@ func TestDocs(t *testing.T) {
 	m.aerial.Started("GET", "orgs")
 	m.aerial.Finished("GET", "orgs", 200, 0)
 	m.orgAPI.Finished("GET", "/api/v1/zones", 200, 0)
-	m.compared([]Drift{{}}, fleet{}, map[string]objectCount{"groups": {}})
+	m.compared([]Drift{{}}, api.Fleet{}, map[string]objectCount{"groups": {}})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 )
@@ -71,13 +72,9 @@ func compareRuns(before, drift []Drift, now time.Time) (news, gone []Drift) {
 	return news, append(gone, before[i:]...)
 }
 
-// fleet counts the orgs by their state after a run.
-type fleet struct {
-	inSync, drifted, unknown, unmanaged int
-}
-
-func fleetOf(plan *diff.Plan, drift []Drift) fleet {
-	f := fleet{unmanaged: len(plan.Unmanaged)}
+// fleetOf counts the orgs by their state after a run.
+func fleetOf(plan *diff.Plan, drift []Drift) api.Fleet {
+	f := api.Fleet{Unmanaged: len(plan.Unmanaged)}
 	counted := map[string]bool{"": true} // the account is no org
 	count := func(n *int, org string) {
 		if !counted[org] {
@@ -86,12 +83,12 @@ func fleetOf(plan *diff.Plan, drift []Drift) fleet {
 		}
 	}
 	for _, u := range plan.Unknown { // first: an org that is unknown may have drift too
-		count(&f.unknown, u.Org)
+		count(&f.Unknown, u.Org)
 	}
 	for _, d := range drift {
-		count(&f.drifted, d.Org)
+		count(&f.Drifted, d.Org)
 	}
-	f.inSync = plan.Summary.Orgs - f.drifted - f.unknown
+	f.InSync = plan.Summary.Orgs - f.Drifted - f.Unknown
 	return f
 }
 

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/reconcile"
@@ -145,7 +146,7 @@ func TestFleetOf(t *testing.T) {
 		Unmanaged: []diff.Unmanaged{{Org: "x"}},
 	}
 	drift := []Drift{{Field: "account.name"}, {Org: "a", Field: "products"}, {Org: "a", Field: "status"}, {Org: "b"}, {Org: "both"}}
-	if got, want := fleetOf(plan, drift), (fleet{inSync: 6, drifted: 2, unknown: 2, unmanaged: 1}); got != want {
+	if got, want := fleetOf(plan, drift), (api.Fleet{InSync: 6, Drifted: 2, Unknown: 2, Unmanaged: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -2,12 +2,8 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"html/template"
 	"io"
 	"log/slog"
 	"net"
@@ -16,14 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/git/source"
-	"reconciler/internal/report"
-	"reconciler/internal/text"
+	"reconciler/internal/daemon/page"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/web"
 )
-
-//go:embed dashboard.html dashboard.css
-var pages embed.FS
 
 const (
 	// shutdownGrace is how long responses in progress may take once the daemon
@@ -69,10 +61,7 @@ func serveHTTP(stop context.Context, srv *http.Server, l net.Listener) error {
 }
 
 // endpoints serves the status.
-type endpoints struct {
-	reader    *reader
-	dashboard *template.Template
-}
+type endpoints struct{ reader *reader }
 
 // handlerOptions are what the endpoints are made of.
 type handlerOptions struct {
@@ -87,15 +76,14 @@ type handlerOptions struct {
 
 // newHandler returns the daemon's endpoints.
 func newHandler(o handlerOptions) (http.Handler, error) {
-	css, err := pages.ReadFile("dashboard.css")
+	pages, err := page.New(page.Options{
+		Source: o.reader, Now: o.reader.now,
+		Query: func(raw string) (*reconcile.InventoryQuery, error) { return parseQuery(raw, o.reader.now()) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	page, err := template.New("dashboard.html").Funcs(dashboardFuncs(css)).ParseFS(pages, "dashboard.html")
-	if err != nil {
-		return nil, err
-	}
-	e := &endpoints{reader: o.reader, dashboard: page}
+	e := &endpoints{reader: o.reader}
 	asked := &runs{reader: o.reader, log: o.log, local: o.local}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", e.healthz)
@@ -104,22 +92,23 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	mux.HandleFunc("POST /api/v1/runs", asked.ask)
 	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
 	(&inventory{o.reader}).register(mux)
-	mux.HandleFunc("GET /{$}", e.page)
+	pages.Register(mux)
 	mux.Handle("GET /metrics", o.metrics.handler())
 	if o.hooks != nil {
 		mux.Handle("/hooks/git", o.hooks)
 	}
 
-	sum := sha256.Sum256(css)
-	csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", csp)
+		h.Set("Content-Security-Policy", page.Policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if _, pattern := mux.Handler(r); pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			pages.NotFound(w, r)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	}), nil
 }
@@ -171,33 +160,4 @@ func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, body.String())
-}
-
-func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {
-	var page strings.Builder
-	status := e.reader.Status()
-	if err := e.dashboard.Execute(&page, &status); err != nil {
-		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, page.String())
-}
-
-func dashboardFuncs(css []byte) template.FuncMap {
-	return template.FuncMap{
-		"css": func() template.CSS { return template.CSS(css) },
-		"time": func(t time.Time) string {
-			return t.UTC().Format("2006-01-02 15:04:05 UTC")
-		},
-		"rows":           func() int { return pageRows },
-		"left":           left,
-		"age":            func(now, then time.Time) string { return text.Age(now.Sub(then)) },
-		"short":          source.Short,
-		"value":          report.Value,
-		"org":            report.Org,
-		"blocked":        report.Blocked,
-		"aboutUnknown":   func() string { return report.AboutUnknown },
-		"aboutUnmanaged": func() string { return report.AboutUnmanaged },
-	}
 }

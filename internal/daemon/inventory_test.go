@@ -195,8 +195,11 @@ func TestInventoryOfADaemon(t *testing.T) {
 				if drift := get("/api/v1/drift"); !strings.Contains(drift, `"items": []`) {
 					t.Errorf("%s", drift)
 				}
-				if one := get("/api/v1/orgs/" + labs); strings.Contains(one, mfa) || !strings.Contains(one, `"drift": []`) {
-					t.Errorf("%s", one)
+				one := get("/api/v1/orgs/" + labs)
+				var detail reconcile.OrgDetail
+				if err := json.Unmarshal([]byte(one), &detail); err != nil || detail.State != reconcile.InSync || strings.Contains(string(detail.Live), mfa) || len(detail.Drift) > 0 ||
+					withState && (len(detail.History) != 1 || detail.History[0].Outcome != history.OutcomeEnded) {
+					t.Errorf("%v\n%s", err, one)
 				}
 				answer := ask(w.handler, http.MethodGet, "/api/v1/runs")
 				if withState && !strings.Contains(answer.Body.String(), `"result": "drift"`) || !withState && (answer.Code != http.StatusNotFound || !strings.Contains(answer.Body.String(), "there is no history")) {

@@ -15,8 +15,6 @@ const (
 	// maxListed is how many items a list of the status has, and how many series
 	// reconciler_drift.
 	maxListed = 1000
-	// pageRows is how many rows a table of the dashboard has.
-	pageRows = 100
 	// maxWords is how many words of a list a log line has.
 	maxWords = 50
 )
@@ -53,6 +51,3 @@ func failedFirst(o apply.Outcome) int {
 	}
 	return 1
 }
-
-// left returns how many rows of so many the dashboard doesn't show.
-func left(total int) int { return max(0, total-pageRows) }

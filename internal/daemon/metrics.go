@@ -157,7 +157,7 @@ func (m *metrics) declare() {
 	for _, r := range reconcile.Results() {
 		m.runs.WithLabelValues(string(r))
 	}
-	m.setOrgs(fleet{})
+	m.setOrgs(api.Fleet{})
 	m.attributed(reconcile.Attribution{})
 	for _, r := range reconcile.Reasons() {
 		m.unverified.WithLabelValues(r)
@@ -221,7 +221,7 @@ func (m *metrics) configRead(at time.Time, err error) {
 // compared sets what a run found and did not repair. The series of a field that
 // no longer drifts disappears before the next scrape; a 0 would look the same for
 // an org that is no longer declared.
-func (m *metrics) compared(drift []Drift, f fleet, objects map[string]objectCount) {
+func (m *metrics) compared(drift []Drift, f api.Fleet, objects map[string]objectCount) {
 	before := m.shown
 	m.shown = map[[2]string]bool{}
 	for _, d := range drift {
@@ -257,11 +257,11 @@ func (m *metrics) setObjects(objects map[string]objectCount) {
 	m.kinds = objects
 }
 
-func (m *metrics) setOrgs(f fleet) {
-	m.orgs.WithLabelValues("in_sync").Set(float64(f.inSync))
-	m.orgs.WithLabelValues("drifted").Set(float64(f.drifted))
-	m.orgs.WithLabelValues("unknown").Set(float64(f.unknown))
-	m.orgs.WithLabelValues("unmanaged").Set(float64(f.unmanaged))
+func (m *metrics) setOrgs(f api.Fleet) {
+	m.orgs.WithLabelValues("in_sync").Set(float64(f.InSync))
+	m.orgs.WithLabelValues("drifted").Set(float64(f.Drifted))
+	m.orgs.WithLabelValues("unknown").Set(float64(f.Unknown))
+	m.orgs.WithLabelValues("unmanaged").Set(float64(f.Unmanaged))
 }
 
 // change counts a change by its outcome.

@@ -20,7 +20,7 @@ func TestMetricsLint(t *testing.T) {
 	m := newMetrics("v1")
 	m.aerial.Started("GET", "orgs")
 	m.aerial.Finished("GET", "orgs", 200, time.Second)
-	m.compared([]Drift{{Org: "a.okta.com", Field: "status"}}, fleet{drifted: 1}, nil)
+	m.compared([]Drift{{Org: "a.okta.com", Field: "status"}}, api.Fleet{Drifted: 1}, nil)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestMetricsOfDrift(t *testing.T) {
 	a, b := Drift{Org: "a.okta.com", Field: "status"}, Drift{Field: "account.name"}
 	show := func(gone, drift []Drift, want ...string) {
 		t.Helper()
-		m.compared(drift, fleet{}, nil)
+		m.compared(drift, api.Fleet{}, nil)
 		text := "# HELP reconciler_drift 1 for each field of each org that is not as declared, of the first 1,000; gone once it is. The account itself has an empty org; all objects of one kind are one field.\n" +
 			"# TYPE reconciler_drift gauge\n" + strings.Join(want, "")
 		if len(want) == 0 {

@@ -16,6 +16,7 @@ import (
 type setup struct {
 	cfg     *config.Config
 	r       *reconcile.Reconciler
+	reader  *reader
 	commits *commitReporter
 	handler http.Handler
 }
@@ -34,9 +35,9 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
 		return nil, err
 	}
+	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
 	s.handler, err = newHandler(handlerOptions{
-		reader:  &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, now: time.Now},
-		metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), local: servesLocally(cfg.HTTP.Address),
+		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), local: servesLocally(cfg.HTTP.Address),
 	})
 	return s, err
 }
@@ -59,6 +60,7 @@ func (d *daemon) use(s *setup) {
 		d.tracker.next, d.tracker.jitter = next, cfg.Jitter
 		status.Mode, status.Schedule, status.Source = u.mode, cfg.Schedule.String(), s.r.Source()
 	})
+	u.updated = s.reader.Changed
 	d.handler.set(s.handler)
 }
 

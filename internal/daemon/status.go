@@ -76,8 +76,9 @@ func (t *statusTracker) suspended(active []freeze.Suspension) {
 // the orgs' configuration was read.
 func (t *statusTracker) compared(plan *diff.Plan, drift []Drift, at, configured time.Time) {
 	summary := plan.Summary // a pointer into the plan would keep all of it in memory
+	fleet := fleetOf(plan, drift)
 	t.update(func(s *api.Status) {
-		s.Compared, s.Summary, s.ConfigurationRead = &at, &summary, nil
+		s.Compared, s.Summary, s.Fleet, s.ConfigurationRead = &at, &summary, &fleet, nil
 		if plan.Summary.Objects != nil && s.Running != nil && configured.Before(s.Running.Started) {
 			configured = configured.UTC()
 			s.ConfigurationRead = &configured

@@ -9,6 +9,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/report"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
 )
@@ -45,9 +46,6 @@ type Drift struct {
 	Old bool `json:"old,omitempty"`
 }
 
-// unfixable is why an unfixable difference is blocked.
-const unfixable = "no call of the API can change it"
-
 // DriftOf returns the differences of a plan that its result, nil if it was not
 // applied, did not repair, sorted by org and field. The times are left zero.
 func DriftOf(plan *diff.Plan, result *apply.Result) []Drift {
@@ -77,7 +75,7 @@ func DriftOf(plan *diff.Plan, result *apply.Result) []Drift {
 			Object:  u.Object,
 			Desired: diff.Text(u.Desired),
 			Actual:  diff.Text(u.Actual),
-			Blocked: cmp.Or(u.Reason, unfixable),
+			Blocked: cmp.Or(u.Reason, report.NoFix),
 		}
 		// A blocked change of the field says the same, and with what is live.
 		if _, found := slices.BinarySearchFunc(changes, d, CompareDrift); !found {
@@ -131,7 +129,7 @@ func driftOfObject(c *diff.Change, o apply.Outcome) []Drift {
 	for i := range c.Fields {
 		f := &c.Fields[i]
 		d.Field = c.Field() + ": " + f.Path
-		d.Desired, d.Actual = shortValue(diff.ValueOf(f.After)), shortValue(diff.ValueOf(f.Before))
+		d.Desired, d.Actual = shortValues(diff.ValueOf(f.After), diff.ValueOf(f.Before))
 		all = append(all, d)
 	}
 	return all
@@ -172,14 +170,61 @@ const (
 	maxText  = 2000
 )
 
-// shortValue returns a value of an object's field, or the beginning of a long one.
-func shortValue(v diff.Value) diff.Value {
-	words := v.List()
-	switch left := len(words) - maxWords; {
-	case left > 0:
-		return diff.List(append(words[:maxWords:maxWords], fmt.Sprintf("… and %d more", left)))
-	case len(v.Text()) > maxText:
-		return diff.Text(text.OneLine(v.Text(), maxText))
+// shortValues returns both values of an object's field; of long ones, what is in one and
+// not in the other, and the rest is only counted.
+func shortValues(desired, actual diff.Value) (diff.Value, diff.Value) {
+	d, a := desired.List(), actual.List()
+	if len(d) > maxWords || len(a) > maxWords {
+		return shortList(desired, without(d, a)), shortList(actual, without(a, d))
 	}
-	return v
+	if len(desired.Text()) > maxText || len(actual.Text()) > maxText {
+		before, after := report.Differing(actual.Text(), desired.Text())
+		return shortText(desired, after), shortText(actual, before)
+	}
+	return desired, actual
+}
+
+// shortText returns a value with another text, if it has one.
+func shortText(v diff.Value, other string) diff.Value {
+	if v.Text() == "" {
+		return v
+	}
+	return diff.Text(text.OneLine(other, maxText))
+}
+
+// shortened reports whether a value may be one that shortValues has shortened.
+func shortened(v diff.Value) bool {
+	return slices.ContainsFunc(v.List(), func(w string) bool { return strings.HasPrefix(w, report.LeftOut) }) ||
+		strings.HasPrefix(v.Text(), "…") || strings.HasSuffix(v.Text(), "…")
+}
+
+// shortList returns of a list the words that it has alone, and how many others there are.
+func shortList(v diff.Value, alone []string) diff.Value {
+	list := v.List()
+	if list == nil {
+		return v
+	}
+	words := slices.Clone(alone[:min(len(alone), maxWords)])
+	if left := len(alone) - len(words); left > 0 {
+		words = append(words, fmt.Sprintf(report.LeftOut+"%d more", left))
+	}
+	if both := len(list) - len(alone); both > 0 {
+		words = append(words, fmt.Sprintf(report.LeftOut+"%d in both", both))
+	}
+	return diff.List(words)
+}
+
+// without returns the words of a list that another one doesn't have.
+func without(list, other []string) []string {
+	had := map[string]int{}
+	for _, w := range other {
+		had[w]++
+	}
+	var alone []string
+	for _, w := range list {
+		if had[w]--; had[w] < 0 {
+			alone = append(alone, w)
+		}
+	}
+	return alone
 }

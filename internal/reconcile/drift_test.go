@@ -1,12 +1,17 @@
 package reconcile
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
+	"reconciler/internal/okta/objects"
+	"reconciler/internal/report"
 )
 
 var compareValues = cmp.Comparer(func(a, b diff.Value) bool { return a.Equal(b) })
@@ -40,7 +45,7 @@ func TestDriftOf(t *testing.T) {
 		Unfixable: []diff.Unfixable{{Org: "b", Field: "cell", Desired: "ok1", Actual: "ok2"}},
 	}
 	account := Drift{Field: "account.name", Desired: diff.Text("Acme Ltd"), Actual: diff.Text("Acme")}
-	cell := Drift{Org: "b", Field: "cell", Desired: diff.Text("ok1"), Actual: diff.Text("ok2"), Blocked: unfixable}
+	cell := Drift{Org: "b", Field: "cell", Desired: diff.Text("ok1"), Actual: diff.Text("ok2"), Blocked: report.NoFix}
 	both := Drift{
 		Org: "b", OrgID: "00ob", Field: "products", Desired: diff.List([]string{"P2"}), Actual: diff.List([]string{"P1"}),
 		Destructive: true, Blocked: "protected",
@@ -96,5 +101,40 @@ func TestDriftOfKnowsNewID(t *testing.T) {
 	result := &apply.Result{Outcomes: []apply.Outcome{{OrgID: "00o1", Result: apply.Failed}}}
 	if got := DriftOf(plan, result)[0].OrgID; got != "00o1" {
 		t.Errorf("OrgID = %q, want %q", got, "00o1")
+	}
+}
+
+// Of a long list, drift has what is in one side alone, and so differs in nothing else.
+func TestDriftOfLongLists(t *testing.T) {
+	var live []any
+	for i := range 1000 {
+		live = append(live, fmt.Sprintf("192.0.2.%d/32", i))
+	}
+	desired := append(slices.Clone(live), "198.51.100.0/24")
+	plan := &diff.Plan{Changes: []diff.Change{{
+		Org: "acme.okta.com", Action: diff.UpdateObject, Kind: "networkZones", Object: "Offices",
+		Fields: []diff.Field{{FieldChange: objects.FieldChange{Path: "gateways", Before: live, After: desired}}},
+	}}}
+	d := DriftOf(plan, nil)[0]
+	if got := d.Desired.List(); !slices.Equal(got, []string{"198.51.100.0/24", "… and 1000 in both"}) {
+		t.Errorf("desired %v", got)
+	}
+	lines := d.Lines(nil)
+	if want := "~ networkZones/Offices: gateways: added 198.51.100.0/24"; len(lines) != 1 || lines[0].String() != want {
+		t.Errorf("got %v, want %s", lines, want)
+	}
+	plan.Changes[0].Fields[0].After = []any{}
+	d = DriftOf(plan, nil)[0]
+	if got := d.Lines(nil)[0].Text; !strings.HasSuffix(got, ", 192.0.2.49/32 and 950 more") {
+		t.Errorf("got …%s", got[len(got)-60:])
+	}
+	if got := d.Actual.List(); len(got) != maxWords+1 || got[maxWords] != "… and 950 more" || !shortened(d.Actual) {
+		t.Errorf("actual %v", got)
+	}
+	long := strings.Repeat("x", 3000)
+	plan.Changes[0].Fields[0] = diff.Field{FieldChange: objects.FieldChange{Path: "description", Before: long + "a", After: long + "b"}}
+	d = DriftOf(plan, nil)[0]
+	if d.Desired.Equal(d.Actual) || !strings.HasSuffix(d.Desired.Text(), "xb") || !shortened(d.Desired) {
+		t.Errorf("desired %v, actual %v", d.Desired, d.Actual)
 	}
 }

@@ -20,24 +20,26 @@ const (
 	noteNotCancelled = "a request that was made stays in force: it is taken back in Okta"
 )
 
-// describe returns the lines of one change, at least one.
-func describe(c *diff.Change, p *diff.Plan) []line {
-	var lines []line
-	products := p.Products
-	declared := p.Review != nil && p.Review.Kind == diff.Declared
+// Describe returns the effects of one change, at least one, as all formats show them.
+// products are the names of products by their ids; nil is allowed.
+func Describe(c *diff.Change, products map[string]string) []Line { return describe(c, products, false) }
+
+// describe is Describe. Of a change that is declared, nobody has looked at what is live.
+func describe(c *diff.Change, products map[string]string, declared bool) []Line {
+	var lines []Line
 	switch c.Action {
 	case diff.RenameAccount:
-		lines = []line{{Sign: alter, Text: "rename from " + quote(c.Before.Text()) + " to " + quote(c.After.Text())}}
+		lines = []Line{{Sign: Alter, Text: "rename from " + quote(c.Before.Text()) + " to " + quote(c.After.Text())}}
 		if c.Before.Text() == "" {
 			lines[0].Text = "name it " + quote(c.After.Text()) + ", not managed before"
 		}
 	case diff.CreateOrg:
-		lines = []line{describeCreate(c)}
+		lines = []Line{describeCreate(c)}
 		if declared {
 			lines[0].Text += ", if it does not exist yet"
 		}
 	case diff.LinkOrg:
-		lines = []line{{Sign: add, Text: "link to the account", Kind: "link to the account"}}
+		lines = []Line{{Sign: Add, Text: "link to the account", Kind: "link to the account"}}
 		if c.Cell != "" {
 			lines[0].Text += " from cell " + visible(c.Cell)
 		}
@@ -46,35 +48,35 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 		}
 	case diff.UpdateProducts:
 		for _, id := range c.Enable {
-			lines = append(lines, line{Sign: add, Text: "enable " + product(id, products)})
+			lines = append(lines, Line{Sign: Add, Text: "enable " + product(id, products)})
 		}
 		for _, id := range c.Disable {
-			lines = append(lines, line{Sign: remove, Text: "disable " + product(id, products)})
+			lines = append(lines, Line{Sign: Remove, Text: "disable " + product(id, products)})
 		}
 		if c.Before.IsZero() {
-			l := line{Sign: alter, Text: "products are managed from now on"}
+			l := Line{Sign: Alter, Text: "products are managed from now on"}
 			if !c.Additive {
 				l.Notes = []string{noteUnseen}
 			}
 			lines = append(lines, l)
 		}
 	case diff.SetStatus:
-		one := line{Sign: alter, Text: "status " + visible(c.Before.Text()) + " → " + visible(c.After.Text())}
+		one := Line{Sign: Alter, Text: "status " + visible(c.Before.Text()) + " → " + visible(c.After.Text())}
 		if c.Before.Text() == "" {
 			one.Text = "status " + visible(c.After.Text()) + ", not managed before"
 		}
 		if c.After.Text() == string(state.Inactive) {
-			one.Sign, one.Notes = remove, []string{noteInactive}
+			one.Sign, one.Notes = Remove, []string{noteInactive}
 		}
-		lines = []line{one}
+		lines = []Line{one}
 	case diff.RequestDeletion:
-		lines = []line{{Sign: remove, Text: "request the org's deletion"}}
+		lines = []Line{{Sign: Remove, Text: "request the org's deletion"}}
 	}
 	if c.IsObject() {
-		lines = describeObject(c, p)
+		lines = describeObject(c, declared)
 	}
 	if len(lines) == 0 { // an unknown action in a plan from a file
-		lines = []line{{Sign: attention, Text: visible(string(c.Action))}}
+		lines = []Line{{Sign: Attention, Text: visible(string(c.Action))}}
 	}
 	for i := range lines {
 		annotate(&lines[i], c, len(lines) == 1)
@@ -82,13 +84,31 @@ func describe(c *diff.Change, p *diff.Plan) []line {
 	return lines
 }
 
+// NoFix is why a difference stays that no call of the API can fix, if no other reason is
+// known.
+const NoFix = "no call of the API can change it"
+
+// DescribeUnfixable returns the effect of a difference that can't be fixed: none, and why.
+func DescribeUnfixable(u *diff.Unfixable) Line {
+	words := orNotSet(u.Actual) + " → " + orNotSet(u.Desired)
+	if isObjectField(u.Field) {
+		words = valueChange(decode(diff.Text(u.Actual)), decode(diff.Text(u.Desired)), notSet)
+	}
+	return Line{
+		Sign: Attention, Kind: visible(u.Field), Text: visible(u.Field) + ": " + words,
+		Notes: []string{Blocked(cmp.Or(u.Reason, NoFix))},
+	}
+}
+
+func orNotSet(s string) string { return cmp.Or(visible(s), notSet) }
+
 // annotate adds the properties of the change to one of its lines. Of several
 // lines, only those that remove something are destructive.
-func annotate(l *line, c *diff.Change, only bool) {
+func annotate(l *Line, c *diff.Change, only bool) {
 	if l.Kind == "" {
 		l.Kind = l.Text
 	}
-	l.Destructive = c.Destructive && (only || l.Sign == remove)
+	l.Destructive = c.Destructive && (only || l.Sign == Remove)
 	if c.Irreversible {
 		l.Notes = append(l.Notes, noteIrreversible)
 	}
@@ -99,13 +119,13 @@ func annotate(l *line, c *diff.Change, only bool) {
 		l.Notes = append(l.Notes, "takes back run "+visible(c.TakesBack))
 	}
 	if c.Blocked != "" {
-		l.Sign = attention
+		l.Sign = Attention
 		l.Notes = append(l.Notes, Blocked(c.Blocked))
 	}
 }
 
-func describeCreate(c *diff.Change) line {
-	l := line{Sign: add, Text: "create the org", Kind: "create the org"}
+func describeCreate(c *diff.Change) Line {
+	l := Line{Sign: Add, Text: "create the org", Kind: "create the org"}
 	if c.Cell != "" {
 		l.Text += " in cell " + visible(c.Cell)
 	}
@@ -183,13 +203,13 @@ func kinds(groups []entry) []kind {
 				if !ok {
 					i = len(all)
 					index[key] = i
-					all = append(all, kind{line: line{Sign: l.Sign, Text: l.Kind, Destructive: l.Destructive, Notes: l.Notes}, seen: map[string]bool{}})
+					all = append(all, kind{Line: Line{Sign: l.Sign, Text: l.Kind, Destructive: l.Destructive, Notes: l.Notes}, seen: map[string]bool{}})
 				}
 				all[i].count(g.Names)
 			}
 		}
 	}
-	order := map[sign]int{remove: 0, attention: 1, alter: 2, add: 3}
+	order := map[Sign]int{Remove: 0, Attention: 1, Alter: 2, Add: 3}
 	slices.SortStableFunc(all, func(a, b kind) int {
 		return cmp.Or(
 			cmp.Compare(order[a.Sign], order[b.Sign]),

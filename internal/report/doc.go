@@ -11,7 +11,8 @@
 // is applied, it is shown like any plan.
 //
 // Four signs are the same in all formats: + adds, ~ changes, - removes, and !
-// needs attention because it will not be done. Colour only repeats them.
+// needs attention because it will not be done. Colour only repeats them. Signs and
+// words are also those of the daemon's pages, see [Describe] and [Difference].
 //
 // # Foreign text
 //

@@ -15,21 +15,36 @@ import (
 //go:embed page.html
 var page string
 
+// Style is the style sheet that reports and the daemon's pages have in common: colours,
+// signs, tags, tables. frame is the rest of that of reports.
+//
+//go:embed style.css
+var Style string
+
+//go:embed report.css
+var frame string
+
+// LineTemplates are the HTML templates "line", of a [Line], and "lines", of several: what
+// is different looks the same in reports and in the daemon's pages.
+//
+//go:embed lines.html
+var LineTemplates string
+
 // writeHTML writes the report as a page. Its content security policy allows its
 // style sheet, by hash, and nothing else.
 func writeHTML(w io.Writer, v *view) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"class": func(s sign) string { return signForms[s].class },
 		"title": title,
 		"many":  func(groups []entry) bool { return len(groups) > manyOrgs },
-	}).Parse(page)
+	}).Parse(LineTemplates + page)
 	if err != nil {
 		return err
 	}
 	return t.Execute(w, struct {
 		*view
+		Style     template.CSS
 		StyleHash string
-	}{v, styleHash()})
+	}{v, template.CSS(Style + frame), styleHash()})
 }
 
 // title returns s with a capital letter.
@@ -42,8 +57,6 @@ func title(s string) string {
 
 // styleHash is the source expression that names the page's style sheet.
 func styleHash() string {
-	_, style, _ := strings.Cut(page, "<style>")
-	style, _, _ = strings.Cut(style, "</style>")
-	sum := sha256.Sum256([]byte(style))
+	sum := sha256.Sum256([]byte(Style + frame))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }

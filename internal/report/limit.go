@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 
-	"reconciler/internal/diff"
 	"reconciler/internal/text"
 )
 
@@ -33,7 +32,7 @@ const allInJSON = "; the JSON output lists them all"
 
 // FewUnfixable returns the first of Unfixable, and MoreUnfixable says how many follow;
 // empty if none do.
-func (v *view) FewUnfixable() []diff.Unfixable { return v.Unfixable[:min(len(v.Unfixable), v.most)] }
+func (v *view) FewUnfixable() []unfixable { return v.Unfixable[:min(len(v.Unfixable), v.most)] }
 
 func (v *view) MoreUnfixable() string {
 	if n := len(v.Unfixable) - v.most; n > 0 {

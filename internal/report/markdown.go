@@ -28,7 +28,7 @@ const (
 	// One change is cut to mdLines lines with texts of mdLine bytes, to leave
 	// room for the others.
 	mdLines = 40
-	mdLine  = 150
+	mdLine  = 300
 	mdNotes = 200 // why a change is blocked, and until when
 )
 
@@ -122,13 +122,8 @@ func items[T any](b *strings.Builder, title string, all []T, limit int, item fun
 
 func markdownEnd(v *view, most, mostUnmanaged int) string {
 	var b strings.Builder
-	items(&b, "**Unfixable:** "+AboutUnfixable, v.Unfixable, most, func(u diff.Unfixable) string {
-		s := fmt.Sprintf("%s %s: desired %s, actual %s",
-			code(u.Org, mdName), code(u.Field, mdName), code(u.Desired, mdName), code(u.Actual, mdName))
-		if u.Reason != "" {
-			s += ": " + code(u.Reason, mdText)
-		}
-		return s
+	items(&b, "**Unfixable:** "+AboutUnfixable, v.Unfixable, most, func(u unfixable) string {
+		return code(u.Org, mdName) + " " + code(u.Text, mdLine) + ": " + code(strings.Join(u.Notes, "; "), mdText)
 	})
 	unknown := func(u diff.Unknown) string {
 		s := fmt.Sprintf("%s (%s): %s", code(u.Org, mdName), code(u.OrgID, mdName), code(u.Error, mdText))
@@ -264,18 +259,18 @@ func (c *change) inDiff(b *strings.Builder) {
 
 // inDiff returns the line with the properties that the text format leaves to the
 // sign. Long names are cut to keep the rest.
-func (l *line) inDiff(result apply.Status) string {
+func (l *Line) inDiff(result apply.Status) string {
 	var notes []string
 	if result != "" && result != apply.Blocked { // a note says that already
 		notes = append(notes, cut(string(result), mdName))
 	}
 	if l.Destructive {
-		notes = append(notes, "destructive")
+		notes = append(notes, Destructive)
 	}
 	for _, n := range l.Notes {
 		notes = append(notes, cut(n, mdNotes))
 	}
-	short := line{Sign: l.Sign, Text: cut(l.Text, mdLine)}
+	short := Line{Sign: l.Sign, Text: cut(l.Text, mdLine)}
 	return short.signed(notes)
 }
 

@@ -20,29 +20,30 @@ const (
 )
 
 // describeObject returns the lines of a change of an org's configuration.
-func describeObject(c *diff.Change, p *diff.Plan) []line {
+func describeObject(c *diff.Change, declared bool) []Line {
 	name, kind := visible(c.Field()), visible(c.Kind)
-	declared := p.Review != nil && p.Review.Kind == diff.Declared
-	var lines []line
+	var lines []Line
 	switch c.Action {
 	case diff.CreateObject:
-		l := line{Sign: add, Text: name + ": create", Kind: "create in " + kind, More: fieldLines(c)}
+		l := Line{Sign: Add, Text: name + ": create", Kind: "create in " + kind, More: fieldLines(c)}
 		if declared {
 			l.Text += ", if it does not exist yet"
 		}
-		lines = []line{l}
+		lines = []Line{l}
 	case diff.DeleteObject:
-		l := line{Sign: remove, Text: name + ": delete", Kind: "delete in " + kind}
+		l := Line{Sign: Remove, Text: name + ": delete", Kind: "delete in " + kind}
 		if declared {
 			l.Text += ", if it exists"
 		}
-		lines = []line{l}
+		lines = []Line{l}
 	case diff.ReorderObjects:
-		l := line{Sign: alter, Text: name + ": order", Kind: "reorder " + kind}
+		l := Line{Sign: Alter, Text: name + ": order", Kind: "reorder " + kind}
 		for _, f := range c.Fields {
-			l.Text += ": " + inOrder(f.Before) + " → " + inOrder(f.After)
+			before, _ := f.Before.([]any)
+			after, _ := f.After.([]any)
+			l.Text += ": " + orderChange(before, after)
 		}
-		lines = []line{l}
+		lines = []Line{l}
 	default:
 		for i := range c.Fields {
 			lines = append(lines, describeField(c, &c.Fields[i], name, declared))
@@ -58,23 +59,17 @@ func describeObject(c *diff.Change, p *diff.Plan) []line {
 }
 
 // describeField returns the line of one field of an object that changes.
-func describeField(c *diff.Change, f *diff.Field, name string, declared bool) line {
+func describeField(c *diff.Change, f *diff.Field, name string, declared bool) Line {
 	kind := visible(c.Kind)
-	l := line{Sign: alter, Text: name + ": " + visible(f.Path) + ": ", Kind: "change " + kind}
+	l := Line{Sign: Alter, Text: name + ": " + visible(f.Path) + ": ", Kind: "change " + kind}
 	if loses(c, f) {
-		l.Sign, l.Kind = remove, "take something away in "+kind
+		l.Sign, l.Kind = Remove, "take something away in "+kind
 	}
-	before, isList := f.Before.([]any)
-	after, stays := f.After.([]any)
-	if isList && stays {
-		l.Text += listChange(before, after)
-	} else {
-		unset := notSet
-		if declared {
-			unset = notDeclared
-		}
-		l.Text += orUnset(f.Before, unset) + " → " + orUnset(f.After, unset)
+	unset := notSet
+	if declared {
+		unset = notDeclared
 	}
+	l.Text += valueChange(f.Before, f.After, unset)
 	if f.Origin != "" && f.Origin != c.Origin {
 		l.Notes = append(l.Notes, originWord(f.Origin))
 	}
@@ -111,59 +106,6 @@ func fieldLines(c *diff.Change) []string {
 	return all
 }
 
-// listChange returns what a list gains and loses, in words.
-func listChange(before, after []any) string {
-	gained, lost := without(after, before), without(before, after)
-	switch {
-	case len(gained)+len(lost) == 0:
-		return inOrder(before) + " → " + inOrder(after)
-	case len(lost) == 0:
-		return "added " + strings.Join(gained, ", ")
-	case len(gained) == 0:
-		return "removed " + strings.Join(lost, ", ")
-	}
-	return "added " + strings.Join(gained, ", ") + "; removed " + strings.Join(lost, ", ")
-}
-
-// without returns the elements of a list that another one doesn't have.
-func without(list, other []any) []string {
-	had := map[string]int{}
-	for _, v := range other {
-		had[flow(v)]++
-	}
-	var all []string
-	for _, v := range list {
-		s := flow(v)
-		if had[s]--; had[s] < 0 {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// inOrder returns the elements of a list.
-func inOrder(v any) string {
-	list, ok := v.([]any)
-	if !ok {
-		return flow(v)
-	}
-	if len(list) == 0 {
-		return "none"
-	}
-	all := make([]string, len(list))
-	for i, x := range list {
-		all[i] = flow(x)
-	}
-	return strings.Join(all, ", ")
-}
-
-func orUnset(v any, unset string) string {
-	if v == nil {
-		return unset
-	}
-	return flow(v)
-}
-
 // flow returns a value as YAML would have it in one line, made visible.
 func flow(v any) string {
 	switch v := v.(type) {
@@ -198,6 +140,8 @@ func flow(v any) string {
 func flowText(s string) string {
 	var other any
 	switch {
+	case strings.HasPrefix(s, LeftOut):
+		return visible(s)
 	case s != "" && json.Unmarshal([]byte(s), &other) != nil && !strings.ContainsAny(s, " \t\r\n,;[]{}\"→"):
 		return visible(s)
 	case !strings.Contains(s, `"`):
@@ -320,13 +264,13 @@ func namesAt(entries []entry, indexes []int) []string {
 
 // objectSetting returns the line of an object that is declared, or no longer is,
 // without a write.
-func objectSetting(s *diff.Setting) line {
+func objectSetting(s *diff.Setting) Line {
 	name := visible(s.Field)
 	switch s.Head {
 	case "":
-		return line{Sign: alter, Text: name + ": no longer declared: it becomes unmanaged"}
+		return Line{Sign: Alter, Text: name + ": no longer declared: it becomes unmanaged"}
 	case diff.FieldDeclared:
-		return line{Sign: add, Text: name + ": declared from now on"}
+		return Line{Sign: Add, Text: name + ": declared from now on"}
 	}
-	return line{Sign: alter, Text: name + ": declared " + visible(s.Head) + " from now on"}
+	return Line{Sign: Alter, Text: name + ": declared " + visible(s.Head) + " from now on"}
 }

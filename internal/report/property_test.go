@@ -276,8 +276,8 @@ func checkMarkdown(t fataler, d Data, limit int) {
 }
 
 var (
-	pageElements   = strings.Fields("html head meta title style body header h1 h2 p main dl div dt dd section ul li table caption thead tbody tr th td b code span details summary footer")
-	pageAttributes = strings.Fields("lang charset http-equiv content name class scope rowspan aria-hidden open data-label")
+	pageElements   = strings.Fields("html head meta title style body header h1 h2 h3 p main dl div dt dd section ul li table caption thead tbody tr th td b strong code span details summary footer")
+	pageAttributes = strings.Fields("lang charset http-equiv content name class scope aria-label aria-hidden open data-label")
 )
 
 // checkHTML reads the page tag by tag: only the template's own elements and

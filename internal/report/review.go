@@ -46,7 +46,6 @@ const (
 	leadThreeWay = "Base, head and live were compared: this change is shown apart from existing drift."
 
 	noteUnseen  = "all other products of the org are removed"
-	noteNoFix   = "no call of the API can fix it"
 	notThis     = "existing drift"
 	byThis      = "this change"
 	workingTree = "the files of the working tree"
@@ -106,12 +105,8 @@ func differences(p *diff.Plan, origin diff.Origin) []entry {
 		if originOf(u.Origin) != origin {
 			continue
 		}
-		l := line{Sign: attention, Text: visible(u.Field) + ": desired " + visible(u.Desired) + ", actual " + visible(u.Actual), Notes: []string{noteNoFix}}
-		if u.Reason != "" {
-			l.More = []string{visible(u.Reason)}
-		}
 		e := g.of(p, u.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{l}, Object: isObjectField(u.Field), Severity: held})
+		e.Changes = append(e.Changes, change{Lines: []Line{DescribeUnfixable(&u)}, Object: isObjectField(u.Field), Severity: held})
 	}
 	return g.entries
 }
@@ -153,23 +148,23 @@ func settings(p *diff.Plan) []entry {
 	for i := range p.Review.Settings {
 		s := &p.Review.Settings[i]
 		e := g.of(p, s.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{setting(s, p.Review.Kind)}, Object: isObjectField(s.Field), Severity: held})
+		e.Changes = append(e.Changes, change{Lines: []Line{setting(s, p.Review.Kind)}, Object: isObjectField(s.Field), Severity: held})
 	}
 	return g.entries
 }
 
 // setting returns the line of a setting.
-func setting(s *diff.Setting, kind diff.ReviewKind) line {
+func setting(s *diff.Setting, kind diff.ReviewKind) Line {
 	if s.Field == diff.FieldDeclared {
 		if s.Head == "" {
-			return line{Sign: alter, Text: "no longer declared: the org becomes unmanaged"}
+			return Line{Sign: Alter, Text: "no longer declared: the org becomes unmanaged"}
 		}
-		return line{Sign: add, Text: "declared from now on"}
+		return Line{Sign: Add, Text: "declared from now on"}
 	}
 	if isObjectField(s.Field) && !strings.Contains(s.Field, ": ") {
 		return objectSetting(s)
 	}
-	l := line{Sign: alter, Text: visible(s.Field) + ": " + side(s.Field, s.Base) + " → " + side(s.Field, s.Head)}
+	l := Line{Sign: Alter, Text: visible(s.Field) + ": " + side(s.Field, s.Base) + " → " + side(s.Field, s.Head)}
 	if kind == diff.Declared && s.Field == "productPolicy" && s.Head == string(state.Exact) {
 		l.Notes = []string{noteUnseen}
 	}
@@ -194,9 +189,9 @@ func side(field, value string) string {
 func settled(p *diff.Plan) []entry {
 	var g gathering
 	for _, s := range p.Review.Settled {
-		l := line{Sign: alter, Text: visible(s.Field) + ": base " + Value(s.Base, p.Products) + ", head and live " + Value(s.Head, p.Products)}
+		l := Line{Sign: Alter, Text: visible(s.Field) + ": base " + Value(s.Base, p.Products) + ", head and live " + Value(s.Head, p.Products)}
 		e := g.of(p, s.Org)
-		e.Changes = append(e.Changes, change{Lines: []line{l}, Object: isObjectField(s.Field), Severity: held})
+		e.Changes = append(e.Changes, change{Lines: []Line{l}, Object: isObjectField(s.Field), Severity: held})
 	}
 	return g.entries
 }

@@ -87,7 +87,7 @@ func (p *printer) head(v *view) {
 		p.say(p.paint(bold, v.Title))
 	}
 	for _, w := range v.Warnings {
-		p.say(p.paint(signForms[attention].color, "! warning: "+w))
+		p.say(p.paint(signForms[Attention].color, "! warning: "+w))
 	}
 	if v.Review != nil {
 		p.say(p.paint(bold, v.Review.Lead))
@@ -107,23 +107,13 @@ func (p *printer) head(v *view) {
 
 // legend explains the signs that occur.
 func (p *printer) legend(v *view) {
-	used := map[sign]bool{attention: len(v.Unfixable)+len(v.Unknown)+len(v.Unread)+len(v.Refusals) > 0}
-	for _, e := range v.all() {
-		for _, c := range e.Changes {
-			for _, l := range c.Lines {
-				used[l.Sign] = true
-			}
-		}
-	}
 	var parts []string
-	for _, s := range signs {
-		if used[s] {
-			word := string(s) + " " + s.Word()
-			if s == remove {
-				word += " (destructive)" // which only the text format leaves to the sign
-			}
-			parts = append(parts, p.paint(signForms[s].color, word))
+	for _, s := range v.Legend() {
+		word := string(s) + " " + s.Word()
+		if s == Remove {
+			word += " (destructive)" // which only the text format leaves to the sign
 		}
+		parts = append(parts, p.paint(signForms[s].color, word))
 	}
 	if len(parts) > 0 {
 		p.say("Signs: ", strings.Join(parts, "  "))
@@ -260,14 +250,11 @@ func (p *printer) unmanaged(v *view) {
 
 // attention lists what apply can't fix.
 func (p *printer) attention(v *view) {
-	color := signForms[attention].color
+	color := signForms[Attention].color
 	if len(v.Unfixable) > 0 {
 		p.section("Unfixable", AboutUnfixable)
 		for _, u := range v.FewUnfixable() {
-			p.say("  ", p.paint(color, "! "+u.Org+"  "+u.Field+": desired "+u.Desired+", actual "+u.Actual))
-			if u.Reason != "" {
-				p.say("    ", u.Reason)
-			}
+			p.say("  ", p.paint(color, string(u.Sign)+" "+u.Org+"  "+strings.TrimPrefix(u.signed(u.Notes), string(u.Sign)+" ")))
 		}
 		if more := v.MoreUnfixable(); more != "" {
 			p.say("  ", more)
@@ -284,7 +271,7 @@ func (p *printer) unknown(title, about string, all []diff.Unknown) {
 	}
 	p.section(title, about)
 	for _, u := range all {
-		p.say("  ", p.paint(signForms[attention].color, "! "+u.Org+"  ("+u.OrgID+")"))
+		p.say("  ", p.paint(signForms[Attention].color, "! "+u.Org+"  ("+u.OrgID+")"))
 		p.say("    error: ", u.Error)
 		if u.Hint != "" {
 			p.say("    hint: ", u.Hint)
@@ -329,7 +316,7 @@ func (p *printer) unfinished(v *view) {
 	}
 	if v.Interrupted != "" {
 		p.say()
-		p.say(p.paint(signForms[attention].color, "! "+v.Interrupted))
+		p.say(p.paint(signForms[Attention].color, "! "+v.Interrupted))
 	}
 }
 

@@ -27,7 +27,7 @@ type view struct {
 	Groups []entry
 	// Kinds count the same changes by what they do.
 	Kinds     []kind
-	Unfixable []diff.Unfixable
+	Unfixable []unfixable
 	Unmanaged []diff.Unmanaged
 	Unknown   []diff.Unknown
 	// Unread are orgs of which only the configuration is unknown.
@@ -56,6 +56,12 @@ const (
 	aboutRefusals  = "apply makes none of these changes"
 	aboutNotes     = "to be done by somebody; they hold nothing up"
 )
+
+// unfixable is a difference of an org that can't be fixed.
+type unfixable struct {
+	Org string
+	Line
+}
 
 // figure is one number of the summary.
 type figure struct {
@@ -126,7 +132,7 @@ func severityOf(c *diff.Change, o *apply.Outcome) severity {
 
 // change is one change of the plan: one line, or one for each product.
 type change struct {
-	Lines []line
+	Lines []Line
 	// Object is set for what concerns an object of the org's configuration.
 	Object   bool
 	Severity severity
@@ -152,8 +158,8 @@ func (c change) HintWord() string {
 }
 
 // line is one effect of a change.
-type line struct {
-	Sign sign
+type Line struct {
+	Sign Sign
 	Text string
 	// Kind is Text without what is specific to this org.
 	Kind        string
@@ -165,7 +171,7 @@ type line struct {
 
 // kind is an effect on one or more orgs.
 type kind struct {
-	line
+	Line
 	Orgs []string
 	seen map[string]bool
 }
@@ -189,8 +195,17 @@ func (k kind) Count() string {
 	return count + ", " + strings.Join(k.Orgs, ", ")
 }
 
+// String returns the line with its sign, and in brackets what is to be noted.
+func (l *Line) String() string {
+	notes := l.Notes
+	if l.Destructive {
+		notes = append([]string{Destructive}, notes...)
+	}
+	return l.signed(notes)
+}
+
 // signed returns the line with its sign and notes.
-func (l *line) signed(notes []string) string {
+func (l *Line) signed(notes []string) string {
 	s := string(l.Sign) + " " + l.Text
 	if len(notes) > 0 {
 		s += "  [" + strings.Join(notes, "; ") + "]"
@@ -199,27 +214,33 @@ func (l *line) signed(notes []string) string {
 }
 
 // sign shows what a line does.
-type sign string
+type Sign string
 
 const (
-	add       sign = "+"
-	alter     sign = "~"
-	remove    sign = "-"
-	attention sign = "!"
+	Add       Sign = "+"
+	Alter     Sign = "~"
+	Remove    Sign = "-"
+	Attention Sign = "!"
 )
 
-// signs are in the order of the legend.
-var signs = [...]sign{add, alter, remove, attention}
+// Destructive is the word for what takes something away.
+const Destructive = "destructive"
 
-var signForms = map[sign]struct{ word, class, color string }{
-	add:       {"add", "add", green},
-	alter:     {"change", "alter", yellow},
-	remove:    {"remove", "remove", red},
-	attention: {"needs attention", "attention", magenta},
+// signs are in the order of the legend.
+var signs = [...]Sign{Add, Alter, Remove, Attention}
+
+var signForms = map[Sign]struct{ word, class, color string }{
+	Add:       {"add", "add", green},
+	Alter:     {"change", "alter", yellow},
+	Remove:    {"remove", "remove", red},
+	Attention: {"needs attention", "attention", magenta},
 }
 
 // Word returns the sign's meaning.
-func (s sign) Word() string { return signForms[s].word }
+func (s Sign) Word() string { return signForms[s].word }
+
+// Class returns the class of the sign in [Style].
+func (s Sign) Class() string { return signForms[s].class }
 
 func newView(d Data) *view {
 	p := d.Plan
@@ -263,10 +284,7 @@ func newView(d Data) *view {
 		return v
 	}
 	for _, u := range p.Unfixable {
-		v.Unfixable = append(v.Unfixable, diff.Unfixable{
-			Org: orgName(u.Org), Field: visible(u.Field), Desired: visible(u.Desired), Actual: visible(u.Actual),
-			Reason: visible(u.Reason),
-		})
+		v.Unfixable = append(v.Unfixable, unfixable{orgName(u.Org), DescribeUnfixable(&u)})
 	}
 	v.Groups = share(changesOf(p, d.Result, anyOrigin).entries)
 	v.Kinds = kinds(v.Groups)
@@ -278,6 +296,25 @@ func newView(d Data) *view {
 func (v *view) InSync() bool {
 	return len(v.Groups)+len(v.Unfixable)+len(v.Unknown)+len(v.Unread)+len(v.Refusals)+len(v.Warnings) == 0 && v.Interrupted == "" &&
 		(v.Review == nil || len(v.Review.Parts) == 0)
+}
+
+// Legend returns the signs that occur.
+func (v *view) Legend() []Sign {
+	used := map[Sign]bool{Attention: len(v.Unfixable)+len(v.Unknown)+len(v.Unread)+len(v.Refusals) > 0}
+	for _, e := range v.all() {
+		for _, c := range e.Changes {
+			for _, l := range c.Lines {
+				used[l.Sign] = true
+			}
+		}
+	}
+	var all []Sign
+	for _, s := range signs {
+		if used[s] {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // all returns the changes of the plan or the review.
@@ -387,6 +424,7 @@ func (g *gathering) of(p *diff.Plan, org string) *entry {
 // nil.
 func changesOf(p *diff.Plan, r *apply.Result, include func(diff.Origin) bool) *gathering {
 	g := &gathering{}
+	declared := p.Review != nil && p.Review.Kind == diff.Declared
 	for i := range p.Changes {
 		c := &p.Changes[i]
 		if !include(c.Origin) {
@@ -394,7 +432,7 @@ func changesOf(p *diff.Plan, r *apply.Result, include func(diff.Origin) bool) *g
 		}
 		e := g.of(p, c.Org)
 		e.ID = cmp.Or(e.ID, visible(c.OrgID))
-		one := change{Lines: describe(c, p), Object: c.IsObject()}
+		one := change{Lines: describe(c, p.Products, declared), Object: c.IsObject()}
 		var o *apply.Outcome
 		if r != nil {
 			o = &r.Outcomes[i]

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"reconciler/internal/git/source"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/state"
 	"reconciler/internal/text"
 )
 
@@ -123,6 +125,23 @@ func (s *Status) outdated() string {
 
 // Severe reports whether somebody has to act.
 func (s *Status) Severe() bool { return len(s.Problems) > 0 && s.Problems[0].Severe }
+
+// WhyNotRepaired returns why a drift is still there, or that the next run repairs it.
+func (s *Status) WhyNotRepaired(d *reconcile.Drift) string {
+	switch {
+	case d.Old:
+		return "the org can't be read since"
+	case d.Blocked != "":
+		return d.Blocked
+	case d.Error != "":
+		return "the repair failed: " + d.Error
+	case s.Mode == state.Report:
+		return "mode report: nothing is written"
+	case len(s.Refusals) > 0:
+		return "the guard " + s.Refusals[0].Guard + " refuses the plan"
+	}
+	return "the next run repairs it"
+}
 
 // Process is another process that uses the same state folder.
 type Process struct {

@@ -77,6 +77,8 @@ type Status struct {
 	ConfigurationRead *time.Time `json:"configurationRead"`
 	// Summary is that of the plan of that run, before anything was applied.
 	Summary *diff.Summary `json:"summary"`
+	// Fleet counts the orgs by their state after that run; null before the first.
+	Fleet *Fleet `json:"fleet"`
 	// Totals counts the lists that follow, which have at most 1,000 items each.
 	Totals Totals `json:"totals"`
 	// Drift is what still differed after that run, sorted by org and field.
@@ -97,6 +99,14 @@ type Status struct {
 	// RecentRuns are the last 20 runs of this daemon, and before its start those
 	// that the journal kept, newest first, without their outcomes.
 	RecentRuns []RunRecord `json:"recentRuns"`
+}
+
+// Fleet counts orgs by their state. InSync, Drifted and Unknown add up to the declared ones.
+type Fleet struct {
+	InSync    int `json:"inSync"`
+	Drifted   int `json:"drifted"`
+	Unknown   int `json:"unknown"`
+	Unmanaged int `json:"unmanaged"`
 }
 
 // Totals are the lengths of lists before they were cut.

@@ -1,0 +1,45 @@
+package page
+
+import (
+	"fmt"
+	"time"
+)
+
+// moment is a time as pages show it: how long ago, and when in UTC. The script shows it in
+// the reader's zone.
+type moment struct {
+	// ISO is empty for the zero time.
+	ISO, Ago, Date, At string
+}
+
+func momentOf(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{}
+	}
+	t = t.UTC()
+	return moment{ISO: t.Format(time.RFC3339), Ago: ago(now.Sub(t)), At: t.Format("2006-01-02 15:04:05 UTC")}
+}
+
+// ago returns how long ago something was, or in what time it will be, in its largest unit.
+func ago(d time.Duration) string {
+	word := "%s ago"
+	if d < 0 {
+		d, word = -d, "in %s"
+	}
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Second:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf(word, count(d, time.Second, "s"))
+	case d < time.Hour:
+		return fmt.Sprintf(word, count(d, time.Minute, "min"))
+	case d < day:
+		return fmt.Sprintf(word, count(d, time.Hour, "h"))
+	case d < 2*day:
+		return fmt.Sprintf(word, "1 day")
+	}
+	return fmt.Sprintf(word, count(d, day, "days"))
+}
+
+func count(d, unit time.Duration, name string) string { return fmt.Sprintf("%d %s", d/unit, name) }

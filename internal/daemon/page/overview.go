@@ -1,0 +1,191 @@
+package page
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"time"
+
+	"reconciler/internal/daemon/api"
+	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
+)
+
+// headline is the worst that is to be said of a daemon.
+type headline struct {
+	// Word is the state, Level how bad it is: good, warn, bad, or calm where nothing is
+	// known yet. Text is the reason.
+	Word, Level, Text string
+}
+
+func headlineOf(s *api.Status) headline {
+	word := strings.ReplaceAll(string(s.State), "-", " ")
+	h := headline{Word: strings.ToUpper(word[:1]) + word[1:], Level: "calm"}
+	switch {
+	case len(s.Problems) > 0:
+		h.Level, h.Text = "warn", s.Problems[0].Message
+		for _, word := range []string{"alarm: ", "not ready: "} { // the word is there already
+			h.Text = strings.TrimPrefix(h.Text, word)
+		}
+		if s.Severe() {
+			h.Level = "bad"
+		}
+	case s.LastRun == nil:
+		h.Text = "no run has ended yet"
+	default:
+		h.Level, h.Text = "good", "all declared orgs are as the manifests want them"
+	}
+	return h
+}
+
+// The overview shows the beginnings of lists, and links to all of each.
+const (
+	maxProblems  = 10
+	maxDriftOrgs = 25
+	maxFields    = 3
+	maxRecent    = 8
+	maxShown     = 10
+)
+
+// overview is what the first page shows.
+type overview struct {
+	*api.Status
+	// Rest are the problems after the headline's, and MoreProblems how many more there
+	// are.
+	Rest         []api.Trouble
+	MoreProblems int
+	Fleet        fleet
+	Drifting     []orgDrift
+	// MoreOrgs is how many more orgs drift of those that the status names.
+	MoreOrgs int
+	Recent   []api.RunRecord
+}
+
+// fleet is the fleet in figures.
+type fleet struct {
+	*api.Fleet
+	// Share is the percentage that is in sync, rounded down: 100 means all.
+	Share int
+	Parts []part
+}
+
+// part is a part of the bar, in thousandths.
+type part struct {
+	Name     string
+	N        int
+	X, Width int
+}
+
+func fleetOf(f *api.Fleet) fleet {
+	if f == nil {
+		return fleet{}
+	}
+	shown := fleet{Fleet: f}
+	total := f.InSync + f.Drifted + f.Unknown
+	if total == 0 {
+		return shown
+	}
+	shown.Share = f.InSync * 100 / total
+	x := 0
+	for _, p := range []part{{Name: "in-sync", N: f.InSync}, {Name: "drifted", N: f.Drifted}, {Name: "unknown", N: f.Unknown}} {
+		if p.N == 0 {
+			continue
+		}
+		p.X, p.Width = x, max(4, p.N*1000/total) // the smallest part can be seen
+		x += p.Width
+		shown.Parts = append(shown.Parts, p)
+	}
+	return shown
+}
+
+// orgDrift is the drift of one org.
+type orgDrift struct {
+	Org    string
+	Fields []fieldDrift
+	More   int
+}
+
+// fieldDrift is one field that drifts.
+type fieldDrift struct {
+	*reconcile.Drift
+	// Lines are what differs, as in plans.
+	Lines []report.Line
+	// Why is why it is not repaired.
+	Why string
+	// Who caused it, When and From where; Doubt is what speaks against it.
+	Who, From, Doubt string
+	When             time.Time
+}
+
+// fieldOf returns how a page shows drift. names are those of products, by id.
+func fieldOf(s *api.Status, d *reconcile.Drift, names map[string]string) fieldDrift {
+	what := report.Difference{Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual, Destructive: d.Destructive}
+	f := fieldDrift{Drift: d, Lines: what.Lines(names), Why: s.WhyNotRepaired(d)}
+	if c := d.Cause; c != nil {
+		f.Who, f.From, f.When, f.Doubt = c.Who(), c.Address, c.Time, c.Doubt
+		if c.Provisional {
+			f.Doubt = cmp.Or(f.Doubt, "so far")
+		}
+	}
+	return f
+}
+
+// itemOf is fieldOf for drift as the history knows it.
+func itemOf(s *api.Status, d *reconcile.DriftItem, names map[string]string) fieldDrift {
+	f := fieldOf(s, &d.Drift, names)
+	if f.Who == "" {
+		f.Doubt = d.Unknown
+	}
+	return f
+}
+
+// byOrg groups drift, which is sorted by org.
+func byOrg(s *api.Status) (orgs []orgDrift, more int) {
+	last := ""
+	for i := range s.Drift {
+		d := &s.Drift[i]
+		if i == 0 || d.Org != last {
+			last = d.Org
+			if len(orgs) == maxDriftOrgs {
+				more++
+				continue
+			}
+			orgs = append(orgs, orgDrift{Org: d.Org})
+		} else if more > 0 {
+			continue
+		}
+		o := &orgs[len(orgs)-1]
+		if len(o.Fields) == maxFields {
+			o.More++
+			continue
+		}
+		o.Fields = append(o.Fields, fieldOf(s, d, s.Products))
+	}
+	return orgs, more
+}
+
+// UnknownOrgs returns the first orgs that can't be read.
+func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Unknown), maxShown)] }
+
+// Holds returns the first suspensions.
+func (o *overview) Holds() []freeze.Suspension {
+	return o.Suspensions[:min(len(o.Suspensions), maxShown)]
+}
+
+// Left returns how many of n a list of the first doesn't show.
+func (o *overview) Left(n int) int { return max(0, n-maxShown) }
+
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
+	s := p.opts.Source.Status()
+	o := &overview{Status: &s, Fleet: fleetOf(s.Fleet), Recent: s.RecentRuns[:min(len(s.RecentRuns), maxRecent)]}
+	o.Drifting, o.MoreOrgs = byOrg(&s)
+	if len(s.Problems) > 1 {
+		o.Rest = s.Problems[1:]
+	}
+	if o.MoreProblems = len(o.Rest) - maxProblems; o.MoreProblems > 0 {
+		o.Rest = o.Rest[:maxProblems]
+	}
+	p.showWith(w, r, http.StatusOK, "overview.html", &view{Title: "Overview", Section: sectionOverview, Data: o}, &s)
+}

@@ -1,0 +1,161 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"net/http"
+	"time"
+
+	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/signin"
+	"reconciler/internal/reconcile"
+)
+
+// Options are what pages are made of.
+type Options struct {
+	Source Source
+	Now    func() time.Time
+	// Query reads the parameters of a list, as the API does.
+	Query func(raw string) (*reconcile.InventoryQuery, error)
+	// Failure returns how an error of Source or Query is answered.
+	Failure func(error) (code int, problem, hint string)
+	// CSRF returns the token that the forms of a request's page must send back; nil if
+	// none is asked for.
+	CSRF func(*http.Request) string
+	// SignIn and OIDC report whether users sign in, and whether they can do so at an
+	// OpenID provider.
+	SignIn, OIDC bool
+}
+
+// Policy is the Content-Security-Policy of the pages: nothing but what this server has.
+const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// Pages serves the pages.
+type Pages struct {
+	opts      Options
+	templates map[string]*template.Template
+	static    *staticFiles
+}
+
+// New returns the pages.
+func New(opts Options) (*Pages, error) {
+	files, err := newStatic()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{opts: opts, static: files}
+	if p.templates, err = parse(files); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Register adds the pages to mux.
+func (p *Pages) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", p.overview)
+	mux.HandleFunc("GET /orgs", p.orgs)
+	mux.HandleFunc("GET /orgs.csv", p.orgsCSV)
+	mux.HandleFunc("GET /drift", p.drift)
+	mux.HandleFunc("GET /products", p.productList)
+	mux.HandleFunc("GET /runs", p.runs)
+	mux.HandleFunc("GET /history", p.history)
+	mux.Handle("GET "+staticRoot+"{name}", p.static)
+}
+
+// Sections of the navigation.
+const (
+	sectionOverview = "/"
+	sectionOrgs     = "/orgs"
+	sectionDrift    = "/drift"
+	sectionProducts = "/products"
+	sectionRuns     = "/runs"
+	sectionHistory  = "/history"
+	sectionFeatures = "/features"
+)
+
+// link is a link of the navigation.
+type link struct{ Href, Text string }
+
+// view is what the template of a page is executed with.
+type view struct {
+	Title string
+	// Section is that of the page in the navigation.
+	Section string
+	Nav     []link
+	// Path is the page itself, for the link that loads it again.
+	Path    string
+	Now     time.Time
+	Account string
+	Version string
+	// Headline is the worst that is to be said of the daemon.
+	Headline headline
+	// User is nil where nobody signs in.
+	User   *signin.User
+	SignIn bool
+	// Operator reports whether the user is shown the operators' forms.
+	Operator bool
+	CSRF     string
+	// Data is what the page is about.
+	Data any
+}
+
+// show sends a page. status may be nil, where the page doesn't need it.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, code int, name string, v *view) {
+	status := p.opts.Source.Status()
+	p.showWith(w, r, code, name, v, &status)
+}
+
+func (p *Pages) showWith(w http.ResponseWriter, r *http.Request, code int, name string, v *view, status *api.Status) {
+	v.Now, v.Path, v.SignIn = p.opts.Now().UTC(), r.URL.RequestURI(), p.opts.SignIn
+	v.Account, v.Version, v.Headline = status.Account, status.Reconciler, headlineOf(status)
+	if user := signin.UserOf(r.Context()); user != nil {
+		v.User, v.Operator = user, user.May(signin.Operator)
+	}
+	if p.opts.CSRF != nil {
+		v.CSRF = p.opts.CSRF(r)
+	}
+	v.Nav = []link{
+		{sectionOverview, "Overview"}, {sectionOrgs, "Orgs"}, {sectionDrift, "Drift"}, {sectionProducts, "Products"},
+		{sectionRuns, "Runs"}, {sectionHistory, "History"}, {sectionFeatures, "Features"},
+	}
+	body, err := p.render(name, v)
+	if err != nil {
+		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	sendPage(w, r, code, body, v.CSRF)
+}
+
+// Error sends a page about what went wrong.
+func (p *Pages) Error(w http.ResponseWriter, r *http.Request, code int, problem, hint string) {
+	p.show(w, r, code, "error.html", &view{Title: http.StatusText(code), Data: api.Error{Error: problem, Hint: hint}})
+}
+
+// NotFound sends a page about a page that there isn't.
+func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request) {
+	p.Error(w, r, http.StatusNotFound, "there is no page "+brief(r.URL.Path), "")
+}
+
+// item is one item of a list, with the page that it is on.
+type item struct {
+	*view
+	Of any
+}
+
+// With returns an item with the page, for templates of items.
+func (v *view) With(of any) item { return item{v, of} }
+
+// At returns a time as the page shows it, in the template named "time".
+func (v *view) At(t any) (moment, error) {
+	switch t := t.(type) {
+	case time.Time:
+		return momentOf(t, v.Now), nil
+	case *time.Time:
+		if t == nil {
+			return moment{}, nil
+		}
+		return momentOf(*t, v.Now), nil
+	}
+	return moment{}, fmt.Errorf("%T is no time", t)
+}
