@@ -37,6 +37,7 @@ var mayImport = map[string]struct {
 
 	// Git: no package of it knows Okta.
 	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
+	"internal/git/links":           {nil, "web addresses are made from words alone"},
 	"internal/git/gitrepo":         {nil, "makes repositories for demo and tests"},
 	"internal/git/signature":       {[]string{"internal/strictyaml", "internal/text"}, "bytes and keys alone: it can reach nothing"},
 	"internal/git/webhook":         {[]string{"internal/text"}, "listens to strangers, and so reaches nothing"},
@@ -79,7 +80,7 @@ var mayImport = map[string]struct {
 
 	// Above it all.
 	"internal/reconcile": {[]string{
-		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source",
+		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/links", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
 		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web",
 	}, "the only wiring, for every command; it knows no schedule and no page"},

@@ -233,6 +233,3 @@ type State struct {
 	// Retention is how long the history is kept.
 	Retention time.Duration
 }
-
-// HTTP is the address of the daemon's endpoints, as HOST:PORT.
-type HTTP struct{ Address string }

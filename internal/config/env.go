@@ -133,8 +133,9 @@ func nearestVariable(name string, known map[string]*field) string {
 	return ""
 }
 
-// restricts matches the variables of all keys that prevent writes.
-var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE)(_|$)`)
+// restricts matches the variables of all keys that prevent writes, and of those that
+// say who may use the endpoints.
+var restricts = regexp.MustCompile(`^RECONCILER_(GIT_VERIFY|WINDOWS?|SUSPEND|GUARDS?|MODE|HTTP_AUTH)(_|$)`)
 
 // addItems appends the items of a list that only the environment has: variables
 // that begin with RECONCILER_KEY_ and an index. Variables that belong to no item

@@ -23,6 +23,18 @@ var exclusions = []exclusion{
 	{"parents.*.auth", [][]string{{"token", "tokenFile"}, {"clientID", "privateKey", "privateKeyFile", "keyID", "dpop"}}},
 	{"windows.*", [][]string{{"deny"}, {"allow"}}},
 	{"tokens", [][]string{{"dir", "recipientsFile"}, {"command"}}},
+	{"http.auth", [][]string{{wordKey}, {"tokensFile", "oidc"}}},
+}
+
+// wordKey stands for a word in place of a block.
+const wordKey = "(word)"
+
+// choice returns the path of the key that the field stands for among alternatives.
+func (f *field) choice() string {
+	if f.word {
+		return f.path + "." + wordKey
+	}
+	return f.path
 }
 
 // removeExcluded removes what is excluded by the fields that are chosen, and returns
@@ -39,7 +51,7 @@ func (f *file) removeExcluded(chosen func(*field) bool) (unprotecting []replacem
 	})
 	for _, w := range winners {
 		for _, loser := range all {
-			if !excludes(w.path, loser.path) {
+			if !excludes(w.choice(), loser.choice()) {
 				continue
 			}
 			if slices.ContainsFunc(all, func(fd *field) bool { return fd.isSet() && fd.protects() && fd.within(loser) }) {
@@ -63,6 +75,9 @@ func excludes(a, b string) bool {
 	}
 	if block == "git.auth.githubApp" && key == "appID" {
 		block, key = "git.auth", "githubApp"
+	}
+	if block == "http.auth.oidc" && key == "issuer" {
+		block, key = "http.auth", "oidc"
 	}
 	other, otherKey := parent(b)
 	if block != other {

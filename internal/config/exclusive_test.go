@@ -167,7 +167,7 @@ windows: [{deny: 0 0 * * *, duration: 1h, orgs: [a.okta.com]}]
 func TestExclusionsNameKeys(t *testing.T) {
 	known := map[string]bool{}
 	f := &file{Parents: make([]at[parentFile], 1), Windows: make([]at[windowFile], 1)}
-	f.walk(func(fd *field) { known[pattern(fd.path)] = true })
+	f.walk(func(fd *field) { known[pattern(fd.choice())] = true })
 	for _, e := range exclusions {
 		for _, keys := range e.alternatives {
 			for _, key := range keys {

@@ -203,7 +203,3 @@ type stateFile struct {
 	Dir       at[string]        `yaml:"dir" form:"path" doc:"The folder of journal and history."`
 	Retention at[time.Duration] `yaml:"retention" default:"2160h" doc:"How long the history is kept, 24h to 87600h (ten years). Needs state.dir."`
 }
-
-type httpFile struct {
-	Address at[plain] `yaml:"address" form:"address" default:"127.0.0.1:8080" doc:"Where the daemon listens, as HOST:PORT. The endpoints have no authentication: keep them on loopback or behind a proxy that has."`
-}

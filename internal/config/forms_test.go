@@ -33,6 +33,10 @@ var forms = map[string]func(*schemagen.Schema){
 	"orgsURL":   orgsURLForm,
 	"domains":   items(`^[A-Za-z0-9.-]+$`),
 	"addresses": items(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`),
+	"groupNames": func(s *schemagen.Schema) {
+		s.Items.Pattern = `^[^` + control + `]*[^\s` + control + `][^` + control + `]*$`
+	},
+	"originURL": like(`^(` + httpsURL + `|` + httpURL + `)/?$`),
 	"address":   like(`^([^:\[\]]*|\[[^\[\]]*\]):(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`),
 	"time":      like(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`),
 	"appID":     textOr(`^[A-Za-z0-9._-]+$`, &schemagen.Schema{Type: "number"}),

@@ -53,6 +53,15 @@ const (
 	KeyStateDir         = "state.dir"
 	KeyStateRetention   = "state.retention"
 	KeyHTTPAddress      = "http.address"
+	KeyHTTPURL          = "http.url"
+	KeyHTTPAuth         = "http.auth"
+	KeyHTTPTokensFile   = "http.auth.tokensFile"
+	KeyHTTPOIDC         = "http.auth.oidc"
+	KeyHTTPIssuer       = "http.auth.oidc.issuer"
+	KeyHTTPClientID     = "http.auth.oidc.clientID"
+	KeyHTTPClientSecret = "http.auth.oidc.clientSecretFile"
+	KeyHTTPGroups       = "http.auth.oidc.groups"
+	KeyHTTPOpenMetrics  = "http.openMetrics"
 )
 
 // Keys returns what hints call the settings of the Aerial API. Packages that

@@ -125,6 +125,7 @@ func hideSecrets(errs strictyaml.Errors) {
 		"password":      fmt.Sprintf(secret, "passwordFile", "RECONCILER_GIT_AUTH_PASSWORD"),
 		"sshPassphrase": fmt.Sprintf(secret, "sshPassphraseFile", "RECONCILER_GIT_AUTH_SSH_PASSPHRASE"),
 		"secret":        fmt.Sprintf(secret, "secretFile", "RECONCILER_GIT_WEBHOOK_SECRET"),
+		"clientSecret":  fmt.Sprintf(secret, "clientSecretFile", "RECONCILER_HTTP_AUTH_OIDC_CLIENT_SECRET"),
 	}
 	for _, e := range errs {
 		for key, msg := range refused {

@@ -52,7 +52,7 @@ func defaults(t *testing.T) *Config {
 		Orgs:     Orgs{URL: "https://{domain}", Concurrency: 64, CallsPerOrg: 4, Share: 50, Every: time.Hour},
 		Guards:   Guards{MaxDestructiveOrgs: 10, MaxDestructivePercent: 20, MaxDestructiveOrgsPerDay: 20, MaxNewOrgs: 10, RevertWithin: 24 * time.Hour},
 		State:    State{Retention: 90 * 24 * time.Hour},
-		HTTP:     HTTP{Address: "127.0.0.1:8080"},
+		HTTP:     HTTP{Address: "127.0.0.1:8080", Auth: HTTPAuth{None: true}},
 	}
 }
 
@@ -452,7 +452,7 @@ func TestEnvName(t *testing.T) {
 func TestEveryKeyHasAVariable(t *testing.T) {
 	values := map[string]string{
 		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
-		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN",
+		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN", "config.authWord": "none",
 		"[]strictyaml.At[string]": "a,b",
 	}
 	seen := map[string]string{}

@@ -24,7 +24,7 @@ func (c *Config) CanBecome(next *Config) error {
 		{KeyTokensCommand, c.Tokens.Command == next.Tokens.Command},
 		{KeyStateDir, c.State.Dir == next.State.Dir},
 		{KeyStateRetention, c.State.Retention == next.State.Retention},
-		{KeyHTTPAddress, c.HTTP == next.HTTP},
+		{KeyHTTPAddress, c.HTTP.Address == next.HTTP.Address},
 	} {
 		if !fixed.same {
 			keys = append(keys, fixed.key)

@@ -86,7 +86,7 @@ func (r *resolver) config(f *file) *Config {
 		Orgs:      r.orgs(&f.Orgs),
 		Tokens:    r.tokens(&f.Tokens),
 		State:     State{Dir: r.path(&f.State.Dir), Retention: r.retention(&f.State.Retention)},
-		HTTP:      HTTP{Address: r.address(&f.HTTP.Address)},
+		HTTP:      r.http(&f.HTTP),
 		Guards: Guards{
 			MaxDestructiveOrgs:       r.between(&f.Guards.MaxDestructiveOrgs, 0, math.MaxInt),
 			MaxDestructivePercent:    r.between(&f.Guards.MaxDestructivePercent, 0, 100),

@@ -52,6 +52,7 @@ func generateSchema(t *testing.T) []byte {
 		Description: "How reconciler runs. Every key has an environment variable, which outranks it.",
 	}
 	data, err := schemagen.Generate(head, &file{}, func(s *schemagen.Schema) {
+		defer orNone(property(property(s, "http"), "auth"))
 		for _, fd := range allFields() {
 			key := func() *schemagen.Schema { return find(s, fd.path) }
 			if d, ok := fd.tag.Lookup("default"); ok {
@@ -71,6 +72,7 @@ func generateSchema(t *testing.T) []byte {
 		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
 		property(git, "webhook").Required = []string{"secretFile"}
 		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
+		find(s, "http.auth.oidc.groups").AnyOf = []*schemagen.Schema{present("viewer"), present("operator")}
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
 	})
@@ -144,6 +146,14 @@ func (e *exclusion) schema(s *schemagen.Schema) {
 	}
 }
 
+// orNone has a schema of a mapping take the word none as well.
+func orNone(s *schemagen.Schema) {
+	mapping := *s
+	mapping.Description = ""
+	mapping.AnyOf = []*schemagen.Schema{present("tokensFile"), present("oidc")}
+	*s = schemagen.Schema{Description: s.Description, AnyOf: []*schemagen.Schema{{Type: "string", Enum: []any{string(authNone)}}, &mapping}}
+}
+
 // settling returns a condition, that the parent is on another machine, and what it
 // asks of the parent: the time that Okta needs.
 func settling() (condition, then *schemagen.Schema) {
@@ -212,7 +222,9 @@ func TestSchemaIsNeverStricter(t *testing.T) {
 			"git: {url: 'https://github.com/a/b', auth: {githubApp: {appID: 1, installationID: " + plain + ", privateKeyFile: k}}}",
 			"git: {url: 'https://github.com/a/b', status: {provider: gitlab, tokenFile: t, repository: " + quoted + ", targetURL: " + quoted + "}}",
 			"git: {url: 'https://github.com/a/b', status: {provider: github, tokenFile: t, targetURL: " + quoted + ", name: " + plain + "}}",
-			"http: {address: " + plain + "}",
+			"http: {address: " + plain + "}", "http: {url: " + quoted + ", auth: " + plain + "}", "http: {auth: {tokensFile: " + quoted + "}}",
+			"http: {auth: {oidc: {issuer: " + quoted + ", clientID: a, clientSecretFile: b, groups: {viewer: [" + plain + "]}}}}",
+			"http: {auth: {oidc: {issuer: 'https://acme.okta.com', clientID: " + plain + ", clientSecretFile: b, groups: {operator: [" + quoted + "]}}}}",
 			"orgs: {url: " + quoted + "}", "orgs: {url: " + strconv.Quote(w+"{domain}") + "}", "orgs: {url: " + strconv.Quote("https://{domain}"+w) + "}",
 			"orgs: {every: " + plain + ", auth: {privateKeyFile: " + quoted + ", keyID: " + plain + "}}",
 			"guards: {allowLockout: [" + quoted + "], ownAddresses: [192.0.2.0/24]}", "guards: {ownAddresses: [" + quoted + "]}",

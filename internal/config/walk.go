@@ -19,8 +19,10 @@ type field struct {
 	path string // as in "parents.0.auth.tokenFile"
 	// envOnly means that the key is a secret, which the file can't contain.
 	envOnly bool
-	tag     reflect.StructTag
-	value   reflect.Value // of the at[T]
+	// word means that the field is a word in place of a block, whose path it has.
+	word  bool
+	tag   reflect.StructTag
+	value reflect.Value // of the at[T]
 	// blocks are the blocks around it, such as "git".
 	blocks []*field
 }
@@ -72,6 +74,9 @@ func walk(prefix string, v reflect.Value, blocks []*field, visit func(*field)) {
 		tag, fv := v.Type().Field(i).Tag, v.Field(i)
 		secret := tag.Get("env")
 		f := &field{path: prefix + cmp.Or(secret, tag.Get("yaml")), envOnly: secret != "", tag: tag, value: fv, blocks: blocks}
+		if word := tag.Get("word"); word != "" {
+			f.path, f.word = strings.TrimSuffix(prefix, "."), true
+		}
 		switch {
 		case fv.Kind() == reflect.Slice:
 			for j := range fv.Len() {
@@ -139,6 +144,11 @@ func (f *field) assign(text string, pos strictyaml.Pos) string {
 			return fmt.Sprintf("must be %s, not %q%s", strictyaml.OneOf(words), text, strictyaml.DidYouMean(text, words))
 		}
 		v.SetString(text)
+	case *authWord:
+		if err := authWord(text).Check(); err != nil {
+			return err.Error()
+		}
+		*p = authWord(text)
 	case *bool:
 		if text != "true" && text != "false" {
 			return fmt.Sprintf("must be true or false, not %q", text)

@@ -43,8 +43,14 @@ func newConfiguredWorld(t *testing.T, every string, o worldOptions) *world {
 // declare makes inSync the manifest with configuration in place of its key orgs.
 func (w *world) declare(configuration string) {
 	w.t.Helper()
+	w.commit(w.configured(configuration))
+}
+
+// configured returns inSync with configuration in place of its key orgs.
+func (w *world) configured(configuration string) string {
+	w.t.Helper()
 	text := manifest(w.t, "orgs:", configuration)
-	w.commit(strings.ReplaceAll(text, ", cell: ok1", ", cell: ok1, access: {clientID: "+w.sim.OrgCredentials.ClientID+"}"))
+	return strings.ReplaceAll(text, ", cell: ok1", ", cell: ok1, access: {clientID: "+w.sim.OrgCredentials.ClientID+"}")
 }
 
 // orgCalls is how many calls the orgs' own APIs got, but for tokens.

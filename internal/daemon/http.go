@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +80,9 @@ type handlerOptions struct {
 func newHandler(o handlerOptions) (http.Handler, error) {
 	pages, err := page.New(page.Options{
 		Source: o.reader, Now: o.reader.now,
-		Query: func(raw string) (*reconcile.InventoryQuery, error) { return parseQuery(raw, o.reader.now()) },
+		Query: func(raw string) (*reconcile.InventoryQuery, error) {
+			return parseQuery(raw, slices.Collect(maps.Keys(parameters())), o.reader.now())
+		},
 	})
 	if err != nil {
 		return nil, err

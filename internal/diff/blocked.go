@@ -25,6 +25,26 @@ const (
 	blockedUnmet      = "not possible"
 )
 
+// NextStep returns what somebody can do about a difference that is blocked for a reason;
+// empty where the reason says it, and where waiting ends it.
+func NextStep(blocked string) string {
+	switch blocked {
+	case blockedReport:
+		return "set `mode: apply` for the org in the manifests to have it repaired"
+	case blockedProtected:
+		return "take it away in Okta by hand, or declare it; nothing is taken from the org while it is `protected`"
+	case blockedAerial, blockedParent, blockedInDoubt:
+		return "declare the org ACTIVE, or deactivate it in Okta by hand"
+	}
+	switch {
+	case strings.HasPrefix(blocked, blockedUnentitled+":"):
+		return "buy the product, or take it out of the manifests"
+	case strings.HasPrefix(blocked, "suspended by "):
+		return "wait for the end of the suspension, or resume writes"
+	}
+	return ""
+}
+
 // block sets on each change why it will not be made. The manifest comes first: a
 // change that is only reported needs no guard. Temporary reasons come last, since
 // waiting would not lift the others.

@@ -74,6 +74,9 @@ type OrgItem struct {
 	Inactive *Inactive `json:"inactive"`
 	// Changed is when what is declared or live of the org was first read as it is.
 	Changed time.Time `json:"changed"`
+	// DeclaredAt is where the org is declared; left out if it isn't, and if the daemon
+	// has not compared since its start.
+	DeclaredAt *Place `json:"declaredAt,omitempty"`
 }
 
 // SyncState is how an org, or an object of one, compares with what is declared, in one

@@ -23,6 +23,11 @@ type OrgDetail struct {
 	Declared json.RawMessage `json:"declared"`
 	Live     json.RawMessage `json:"live"`
 	Commit   string          `json:"commit"`
+	// CommitLink is the web address of Commit; left out if it has none.
+	CommitLink string `json:"commitLink,omitempty"`
+	// Places are where fields are declared, by their names; those that aren't here are
+	// where the org is.
+	Places map[string]*Place `json:"places,omitempty"`
 	// Objects are those of its configuration, sorted by field.
 	Objects []ObjectItem `json:"objects"`
 	// History is what happened last, newest first, as History returns it; empty without
@@ -50,8 +55,9 @@ func (r *InventoryReader) Org(domain string) (*OrgDetail, error) {
 	}
 	detail := &OrgDetail{
 		OrgItem: *o, Drift: drift.Items, Objects: now.inv.ListObjects(q).Items,
-		Blocked: []string{}, Suspensions: []freeze.Suspension{}, History: []history.Entry{},
+		Places: r.places.inside(domain), Blocked: []string{}, Suspensions: []freeze.Suspension{}, History: []history.Entry{},
 	}
+	detail.DeclaredAt = r.places.of(domain)
 	for i := range detail.Drift {
 		if why := detail.Drift[i].Blocked; why != "" && !slices.Contains(detail.Blocked, why) {
 			detail.Blocked = append(detail.Blocked, why)
@@ -63,6 +69,7 @@ func (r *InventoryReader) Org(domain string) (*OrgDetail, error) {
 	}
 	if s != nil {
 		detail.Declared, detail.Live, detail.Commit = s.Declared, s.Live, s.Commit
+		detail.CommitLink = r.CommitLink(s.Commit)
 	}
 	if r.memory != nil {
 		return detail, nil

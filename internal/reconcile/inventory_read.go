@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"reconciler/internal/git/links"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
@@ -25,7 +27,11 @@ type InventoryReader struct {
 	history *history.Store
 	account string
 	memory  *memory
-	now     func() time.Time
+	// places are known in a daemon alone.
+	places     *places
+	repository links.Repository
+
+	now func() time.Time
 
 	// stale has the next query look at what is new, however lately that was done.
 	stale atomic.Bool
@@ -57,6 +63,7 @@ func NewInventoryReader(h *history.Store, account string) *InventoryReader {
 // Inventory returns a reader of what runs have found.
 func (r *Reconciler) Inventory() *InventoryReader {
 	reader := NewInventoryReader(r.history, r.cfg.Aerial.AccountID)
+	reader.places, reader.repository = r.places, r.repository
 	if r.cfg.State.Dir == "" {
 		reader.memory = r.memory
 	}
@@ -334,7 +341,14 @@ func (r *InventoryReader) comparedAt(quiet *history.Quiet) (*time.Time, error) {
 
 // Orgs returns the orgs that q selects.
 func (r *InventoryReader) Orgs(q *InventoryQuery) (*Page[OrgItem], error) {
-	return read(r, q, func(now *moment) (*Page[OrgItem], error) { return now.inv.ListOrgs(q) })
+	page, err := read(r, q, func(now *moment) (*Page[OrgItem], error) { return now.inv.ListOrgs(q) })
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Items { // of which the page has copies
+		page.Items[i].DeclaredAt = r.places.of(page.Items[i].Domain)
+	}
+	return page, nil
 }
 
 // Products returns the products, with the number of orgs that q selects.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/git/links"
+
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/diff"
@@ -101,6 +103,10 @@ type Reconciler struct {
 	quiet map[string]quiet
 	// memory is what runs have found; used where there is no state folder.
 	memory *memory
+	// places are where what the last plan was made for is declared, and repository is that
+	// of the manifests at its forge.
+	places     *places
+	repository links.Repository
 	// seen are the orgs that were declared or live in the last run, sorted; nil before it.
 	seen []string
 
@@ -259,6 +265,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	opts.Filter = f
 	r.live = o.actual
 	r.declared, r.filter, r.desired = declaredOrgs(desired.State, f), f, desired.State
+	r.places.set(desired, r.repository)
 	if err := r.creations(desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}

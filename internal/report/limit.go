@@ -14,6 +14,8 @@ const maxShown = 5000
 // remainder is what a list of changes leaves out.
 type remainder struct {
 	Changes, Orgs, Destructive int
+	// nowhere is set where no JSON is beside it that has them.
+	nowhere bool
 }
 
 // String returns how much is left out; empty if nothing is.
@@ -25,6 +27,9 @@ func (r remainder) String() string {
 	if r.Destructive > 0 {
 		s += fmt.Sprintf(", %d of them destructive", r.Destructive)
 	}
+	if r.nowhere {
+		return s
+	}
 	return s + allInJSON
 }
 
@@ -35,10 +40,14 @@ const allInJSON = "; the JSON output lists them all"
 func (v *view) FewUnfixable() []unfixable { return v.Unfixable[:min(len(v.Unfixable), v.most)] }
 
 func (v *view) MoreUnfixable() string {
-	if n := len(v.Unfixable) - v.most; n > 0 {
-		return fmt.Sprintf("and %d more", n) + allInJSON
+	n := len(v.Unfixable) - v.most
+	switch {
+	case n <= 0:
+		return ""
+	case v.part:
+		return fmt.Sprintf("and %d more", n)
 	}
-	return ""
+	return fmt.Sprintf("and %d more", n) + allInJSON
 }
 
 // limit returns the entries with changes of at most so many lines of each severity, and

@@ -84,3 +84,21 @@ func TestHuge(t *testing.T) {
 		t.Error("destructive changes are not counted")
 	}
 }
+
+// Beside other things a page shows of a huge plan only so much, and says so.
+func TestPlanHTML(t *testing.T) {
+	page, err := PlanHTML(fleet(5000), 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	html := string(page)
+	if len(html) > 100<<10 || !strings.Contains(html, "more changes in") || strings.Contains(html, "JSON output") || strings.Contains(html, "<html") {
+		t.Errorf("%d bytes: %.2000s", len(html), html)
+	}
+	if page, err = PlanHTML(baselined(300), 50); err != nil || strings.Contains(string(page), "Show all 300") || !strings.Contains(string(page), "Show the first 100") {
+		t.Errorf("%v: %.2000s", err, page)
+	}
+	if page, err = PlanHTML(hostile().Plan, 50); err != nil || strings.Contains(string(page), "<script>") {
+		t.Errorf("%v: %s", err, page)
+	}
+}

@@ -44,6 +44,8 @@ type view struct {
 	Review *review
 
 	most int // maxShown
+	// part is set if the view is shown beside other things, and no JSON with it.
+	part bool
 }
 
 // What the lists beside the changes contain.
@@ -83,6 +85,8 @@ type entry struct {
 	Severity severity
 	// Left is how many of the changes limit has left out.
 	Left int
+	// Unlisted is how many of the names Listed leaves out.
+	Unlisted int
 }
 
 // Head returns the names of the orgs if they are few, and their number otherwise.
@@ -96,7 +100,7 @@ func (e *entry) Head() string {
 // Listed returns the names that Head doesn't.
 func (e *entry) Listed() []string {
 	if len(e.Names) > fewOrgs {
-		return e.Names
+		return e.Names[:len(e.Names)-e.Unlisted]
 	}
 	return nil
 }
@@ -376,6 +380,7 @@ func (v *view) Sections() []section {
 		s := &all[i]
 		s.Where = where(s.Groups)
 		s.Groups, s.Left = limit(s.Groups, v.most)
+		s.Left.nowhere = v.part
 	}
 	return all
 }

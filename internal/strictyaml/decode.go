@@ -36,7 +36,7 @@ const (
 //
 // T consists of structs (fields tagged `yaml:"key"`; a field without the tag is
 // not read), slices, maps with string keys, pointers, strings, bools, integers,
-// time.Duration, Enum, Checker, Short, At, Map and Value. Decode panics on any other type.
+// time.Duration, Enum, Checker, Short, Worded, At, Map and Value. Decode panics on any other type.
 func Decode[T any](file string, data []byte) ([]*T, error) {
 	return DecodeWithin[T](file, data, nil)
 }
@@ -194,6 +194,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 	case reflect.Struct:
 		if short, ok := v.Interface().(Short); ok && n.Kind == yaml.ScalarNode {
 			return d.value(n, v.Field(structTypeOf(v.Type()).fields[short.ShortKey()]), s)
+		}
+		if worded, ok := v.Interface().(Worded); ok && n.Kind == yaml.ScalarNode {
+			return d.value(n, v.FieldByName(worded.WordField()), s)
 		}
 		return d.structure(n, v, s)
 	case reflect.Slice:

@@ -89,6 +89,13 @@ type Short interface {
 	ShortKey() string
 }
 
+// Worded is implemented by struct types in whose place a word may stand.
+type Worded interface {
+	// WordField returns the name of the field that takes the word; it has no key. It is
+	// called on the zero value.
+	WordField() string
+}
+
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
 type Enum interface {
