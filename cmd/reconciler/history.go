@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
 )
@@ -361,6 +362,12 @@ func writeJSONValue(w io.Writer, v any) error {
 // writeJSONList writes a list, which is never null.
 func writeJSONList[T any](w io.Writer, all []T) error {
 	return writeJSONValue(w, append([]T{}, all...))
+}
+
+// operator returns what acts for whoever runs this command; by is their name in the
+// journal.
+func (a *app) operator(cfg *config.Config, j *journal.Journal, by string) *reconcile.Operator {
+	return &reconcile.Operator{Config: cfg, Journal: j, By: by, Record: func(e history.Entry) { a.recordAction(cfg, e) }}
 }
 
 // recordAction records in the history what an operator did. It is done already: that it

@@ -6,17 +6,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"reconciler/internal/daemon/page"
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
-	"reconciler/internal/web"
 )
 
 const (
@@ -72,29 +69,36 @@ type handlerOptions struct {
 	log     *slog.Logger
 	// hooks is the webhook's handler; nil if there is no webhook.
 	hooks http.Handler
-	// local reports whether the endpoints are served on loopback only.
-	local bool
+	// gate decides who may use the endpoints.
+	gate *signin.Gate
+	// operator and refresh are those of operations.
+	operator func(by string) *reconcile.Operator
+	refresh  func()
 }
 
 // newHandler returns the daemon's endpoints.
 func newHandler(o handlerOptions) (http.Handler, error) {
 	pages, err := page.New(page.Options{
 		Source: o.reader, Now: o.reader.now,
-		Query: func(raw string) (*reconcile.InventoryQuery, error) {
-			return parseQuery(raw, slices.Collect(maps.Keys(parameters())), o.reader.now())
+		Query: func(list, raw string) (*reconcile.InventoryQuery, error) {
+			q, err := parseQuery(raw, parametersOf(list), o.reader.now())
+			if err != nil {
+				err = &reconcile.QueryError{Err: err}
+			}
+			return q, err
 		},
+		Failure: inventoryFailure,
 	})
 	if err != nil {
 		return nil, err
 	}
 	e := &endpoints{reader: o.reader}
-	asked := &runs{reader: o.reader, log: o.log, local: o.local}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", e.healthz)
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
-	mux.HandleFunc("POST /api/v1/runs", asked.ask)
-	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
+	mux.HandleFunc("GET /api/v1/runs/{id}", (&runs{o.reader}).one)
+	(&operations{reader: o.reader, log: o.log, operator: o.operator, refresh: o.refresh}).register(mux)
 	(&inventory{o.reader}).register(mux)
 	pages.Register(mux)
 	mux.Handle("GET /metrics", o.metrics.handler())
@@ -102,6 +106,8 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		mux.Handle("/hooks/git", o.hooks)
 	}
 
+	o.gate.SetShow(pages.Notice)
+	guarded := o.gate.Wrap(pages.Or(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", page.Policy)
@@ -109,29 +115,8 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if _, pattern := mux.Handler(r); pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-			pages.NotFound(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
+		guarded.ServeHTTP(w, r)
 	}), nil
-}
-
-// onlyLocal refuses requests whose Host is neither loopback nor the given host,
-// which may be empty. A foreign page can let its own name resolve to loopback
-// (DNS rebinding) and read the daemon's responses, but it can't choose the Host
-// header.
-func onlyLocal(h http.Handler, host string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A request without a host is HTTP/1.0, which browsers don't send.
-		asked := (&url.URL{Host: r.Host}).Hostname()
-		if r.Host == "" || web.IsLoopback(asked) || strings.EqualFold(asked, host) {
-			h.ServeHTTP(w, r)
-			return
-		}
-		http.Error(w, "this daemon listens on loopback and serves localhost only: a proxy in front of it must set the Host header to localhost",
-			http.StatusMisdirectedRequest)
-	})
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {

@@ -67,6 +67,12 @@ func lists() []endpoint {
 	}
 }
 
+// parametersOf returns the names of a list's parameters.
+func parametersOf(list string) []string {
+	all := lists()
+	return all[slices.IndexFunc(all, func(e endpoint) bool { return e.name == list })].parameters
+}
+
 // anything is the pattern of what no other endpoint of the API answers.
 const anything = apiPath
 
@@ -76,7 +82,7 @@ const apiPath = "/api/v1/"
 // allowed returns the methods that the endpoint of a request answers; none if there is no
 // such endpoint.
 func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 		another := r.Clone(r.Context())
 		another.Method = method
 		if _, pattern := mux.Handler(another); pattern != anything {
@@ -122,15 +128,20 @@ func (v *inventory) org(w http.ResponseWriter, r *http.Request) {
 
 // sendFailure answers what could not be read.
 func sendFailure(w http.ResponseWriter, err error) {
+	code, problem, hint := inventoryFailure(err)
+	sendError(w, code, problem, hint)
+}
+
+// inventoryFailure returns how it is answered that something could not be read.
+func inventoryFailure(err error) (code int, problem, hint string) {
 	var wrong *reconcile.QueryError
 	switch {
 	case errors.As(err, &wrong):
-		sendError(w, http.StatusBadRequest, err.Error(), text.Hint(err))
+		return http.StatusBadRequest, err.Error(), text.Hint(err)
 	case errors.Is(err, reconcile.ErrNoHistory):
-		sendError(w, http.StatusNotFound, err.Error(), "set "+config.KeyStateDir+"; the history begins with the next run")
-	default:
-		sendError(w, http.StatusInternalServerError, text.JoinLines(err.Error()), text.Hint(err))
+		return http.StatusNotFound, err.Error(), "set " + config.KeyStateDir + "; the history begins with the next run"
 	}
+	return http.StatusInternalServerError, text.JoinLines(err.Error()), text.Hint(err)
 }
 
 const (

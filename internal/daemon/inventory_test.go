@@ -55,14 +55,14 @@ func inventoryHandler(t *testing.T) http.Handler {
 		reader: &reader{
 			InventoryReader: reconcile.NewInventoryReader(h, "0200"), tracker: b, requests: newRequests(), now: func() time.Time { return noon },
 		},
-		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), local: true,
+		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),
 	})
 	must(err)
 	return handler
 }
 
 func TestInventoryAPI(t *testing.T) {
-	h := onlyLocal(inventoryHandler(t), "localhost")
+	h := inventoryHandler(t)
 	for _, tt := range []struct {
 		method, path string
 		code         int

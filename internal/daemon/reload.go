@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
@@ -18,6 +19,7 @@ type setup struct {
 	r       *reconcile.Reconciler
 	reader  *reader
 	commits *commitReporter
+	gate    *signin.Gate
 	handler http.Handler
 }
 
@@ -35,9 +37,14 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.commits, err = newCommitReporter(cfg, d.runner.log, nil); err != nil {
 		return nil, err
 	}
+	if s.gate, err = signin.New(signin.Options{HTTP: &cfg.HTTP, Memory: d.memory, Log: d.log, TokensRefused: d.tracker.tokensRefused}); err != nil {
+		return nil, err
+	}
 	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
 	s.handler, err = newHandler(handlerOptions{
-		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), local: servesLocally(cfg.HTTP.Address),
+		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), gate: s.gate,
+		operator: func(by string) *reconcile.Operator { return s.r.Operator(by, d.unrecorded) },
+		refresh:  func() { d.refresh(s.r) },
 	})
 	return s, err
 }
@@ -61,7 +68,9 @@ func (d *daemon) use(s *setup) {
 		status.Mode, status.Schedule, status.Source = u.mode, cfg.Schedule.String(), s.r.Source()
 	})
 	u.updated = s.reader.Changed
-	d.handler.set(s.handler)
+	d.tracker.tokensRefused(nil) // it was read for the gate just now
+	d.gate = s.gate
+	d.handler.set(s.gate.CheckHost(s.handler))
 }
 
 // readConfig reads the config again, puts it in force, and reports whether it did.
@@ -93,6 +102,9 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 		return err
 	}
 	if err := d.cfg.CanBecome(cfg); err != nil {
+		return err
+	}
+	if err := cfg.HTTP.CheckAuth(); err != nil {
 		return err
 	}
 	if err := reconcile.CheckFiles(cfg); err != nil {

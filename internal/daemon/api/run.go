@@ -161,8 +161,10 @@ type LogLine struct {
 
 // RunRequest is the body of POST /api/v1/runs, which may be empty.
 type RunRequest struct {
-	// By is who asks. Nobody checks it.
-	By string `json:"by"`
+	// By is who asks, where nobody signs in. Nobody checks it.
+	By string `json:"by,omitempty"`
+	// Reason is why; it may be empty.
+	Reason string `json:"reason,omitempty"`
 }
 
 // RunAccepted is the response of POST /api/v1/runs.

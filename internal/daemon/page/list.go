@@ -8,6 +8,9 @@ import (
 	"reconciler/internal/reconcile"
 )
 
+// maxItems is how many items a page of a list has.
+const maxItems = 100
+
 // list is what all pages of lists have.
 type list struct {
 	// Path is that of the page, and Values its parameters, without empty ones.
@@ -92,10 +95,10 @@ func (l *list) Column(name, title string, first bool) column {
 	return c
 }
 
-// readList reads a list for a page. What is wrong with the parameters is in the list, of
+// readList reads one of the API's lists for a page. What is wrong with the parameters is in the list, of
 // which the page is nil then. It returns nil for both if it has answered the request with
 // an error.
-func readList[T any](p *Pages, w http.ResponseWriter, r *http.Request, read func(*reconcile.InventoryQuery) (*reconcile.Page[T], error)) (*list, *reconcile.Page[T]) {
+func readList[T any](p *Pages, w http.ResponseWriter, r *http.Request, name string, read func(*reconcile.InventoryQuery) (*reconcile.Page[T], error)) (*list, *reconcile.Page[T]) {
 	l := &list{Path: r.URL.Path, Values: url.Values{}}
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	for name, values := range given {
@@ -107,10 +110,11 @@ func readList[T any](p *Pages, w http.ResponseWriter, r *http.Request, read func
 	}
 	var q *reconcile.InventoryQuery
 	if err == nil {
-		q, err = p.opts.Query(l.Values.Encode())
+		q, err = p.opts.Query(name, l.Values.Encode())
 	}
 	var page *reconcile.Page[T]
 	if err == nil {
+		q.Limit = min(q.Limit, maxItems)
 		page, err = read(q)
 	}
 	if err != nil {

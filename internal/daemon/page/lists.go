@@ -16,7 +16,7 @@ type drifts struct {
 }
 
 func (p *Pages) drift(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, p.opts.Source.Drift)
+	l, page := readList(p, w, r, "drift", p.opts.Source.Drift)
 	if l == nil {
 		return
 	}
@@ -38,7 +38,7 @@ type productList struct {
 }
 
 func (p *Pages) productList(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, p.opts.Source.Products)
+	l, page := readList(p, w, r, "products", p.opts.Source.Products)
 	if l == nil {
 		return
 	}
@@ -57,7 +57,7 @@ type runList struct {
 }
 
 func (p *Pages) runs(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, p.opts.Source.Runs)
+	l, page := readList(p, w, r, "runs", p.opts.Source.Runs)
 	if l == nil {
 		return
 	}

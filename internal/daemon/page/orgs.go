@@ -19,7 +19,7 @@ type orgs struct {
 }
 
 func (p *Pages) orgs(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, p.opts.Source.Orgs)
+	l, page := readList(p, w, r, "orgs", p.opts.Source.Orgs)
 	if l == nil {
 		return
 	}
@@ -45,7 +45,7 @@ func (p *Pages) products() []reconcile.ProductItem {
 
 // orgsCSV sends all orgs that the parameters select.
 func (p *Pages) orgsCSV(w http.ResponseWriter, r *http.Request) {
-	l, page := readList(p, w, r, func(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.OrgItem], error) {
+	l, page := readList(p, w, r, "orgs", func(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.OrgItem], error) {
 		q.Limit = 0
 		return p.opts.Source.Orgs(q)
 	})

@@ -121,8 +121,9 @@ type fieldDrift struct {
 
 // fieldOf returns how a page shows drift. names are those of products, by id.
 func fieldOf(s *api.Status, d *reconcile.Drift, names map[string]string) fieldDrift {
-	what := report.Difference{Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual, Destructive: d.Destructive}
-	f := fieldDrift{Drift: d, Lines: what.Lines(names), Why: s.WhyNotRepaired(d)}
+	bare := *d
+	bare.Blocked = "" // is Why
+	f := fieldDrift{Drift: d, Lines: bare.Lines(names), Why: s.WhyNotRepaired(d)}
 	if c := d.Cause; c != nil {
 		f.Who, f.From, f.When, f.Doubt = c.Who(), c.Address, c.Time, c.Doubt
 		if c.Provisional {
@@ -172,6 +173,21 @@ func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Un
 // Holds returns the first suspensions.
 func (o *overview) Holds() []freeze.Suspension {
 	return o.Suspensions[:min(len(o.Suspensions), maxShown)]
+}
+
+// Raised returns the first alarms.
+func (o *overview) Raised() []raised {
+	var all []raised
+	for _, a := range o.Alarms[:min(len(o.Alarms), maxShown)] {
+		all = append(all, raised{a, cmp.Or(a.Org, "journal")})
+	}
+	return all
+}
+
+// raised is an alarm with the id by which it is acknowledged.
+type raised struct {
+	reconcile.Alarm
+	ID string
 }
 
 // Left returns how many of n a list of the first doesn't show.

@@ -15,16 +15,10 @@ import (
 type Options struct {
 	Source Source
 	Now    func() time.Time
-	// Query reads the parameters of a list, as the API does.
-	Query func(raw string) (*reconcile.InventoryQuery, error)
+	// Query reads the parameters of one of the API's lists, as the API does.
+	Query func(list, raw string) (*reconcile.InventoryQuery, error)
 	// Failure returns how an error of Source or Query is answered.
 	Failure func(error) (code int, problem, hint string)
-	// CSRF returns the token that the forms of a request's page must send back; nil if
-	// none is asked for.
-	CSRF func(*http.Request) string
-	// SignIn and OIDC report whether users sign in, and whether they can do so at an
-	// OpenID provider.
-	SignIn, OIDC bool
 }
 
 // Policy is the Content-Security-Policy of the pages: nothing but what this server has.
@@ -90,12 +84,16 @@ type view struct {
 	Version string
 	// Headline is the worst that is to be said of the daemon.
 	Headline headline
-	// User is nil where nobody signs in.
-	User   *signin.User
-	SignIn bool
-	// Operator reports whether the user is shown the operators' forms.
-	Operator bool
-	CSRF     string
+	// User is nil on the pages of people who are not known.
+	User *signin.User
+	// Operator reports whether the user is shown the operators' forms, which have the
+	// token CSRF in the field CSRFField.
+	Operator        bool
+	CSRF, CSRFField string
+	// Fresh reports whether the script keeps the page up to date.
+	Fresh bool
+	// Done is what an operator has just done.
+	Done string
 	// Data is what the page is about.
 	Data any
 }
@@ -107,14 +105,13 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, code int, name stri
 }
 
 func (p *Pages) showWith(w http.ResponseWriter, r *http.Request, code int, name string, v *view, status *api.Status) {
-	v.Now, v.Path, v.SignIn = p.opts.Now().UTC(), r.URL.RequestURI(), p.opts.SignIn
+	v.Now, v.Path = p.opts.Now().UTC(), r.URL.RequestURI()
 	v.Account, v.Version, v.Headline = status.Account, status.Reconciler, headlineOf(status)
 	if user := signin.UserOf(r.Context()); user != nil {
-		v.User, v.Operator = user, user.May(signin.Operator)
+		v.User, v.CSRF, v.Done = user, signin.CSRF(r.Context()), api.Done(r.URL.Query())
 	}
-	if p.opts.CSRF != nil {
-		v.CSRF = p.opts.CSRF(r)
-	}
+	v.Operator, v.CSRFField = v.User.May(signin.Operator) && v.CSRF != "", signin.CSRFField
+	v.Fresh = v.User != nil && code == http.StatusOK
 	v.Nav = []link{
 		{sectionOverview, "Overview"}, {sectionOrgs, "Orgs"}, {sectionDrift, "Drift"}, {sectionProducts, "Products"},
 		{sectionRuns, "Runs"}, {sectionHistory, "History"}, {sectionFeatures, "Features"},
@@ -135,6 +132,24 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, code int, problem,
 // NotFound sends a page about a page that there isn't.
 func (p *Pages) NotFound(w http.ResponseWriter, r *http.Request) {
 	p.Error(w, r, http.StatusNotFound, "there is no page "+brief(r.URL.Path), "")
+}
+
+// Notice sends a page about signing in, or why somebody may not do what they asked for.
+func (p *Pages) Notice(w http.ResponseWriter, r *http.Request, n *signin.Notice) {
+	v := &view{Title: n.Title, User: n.User, CSRF: n.CSRF, Data: n}
+	p.showWith(w, r, n.Code, "notice.html", v, &api.Status{State: api.StateStarting})
+}
+
+// Or has next answer a request, or sends a page that there is no such page.
+func (p *Pages) Or(next *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, pattern := next.Handler(r)
+		if pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			p.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // item is one item of a list, with the page that it is on.

@@ -6,7 +6,7 @@ import (
 	"reconciler/internal/reconcile"
 )
 
-func testQuery(raw string) (*reconcile.InventoryQuery, error) {
+func testQuery(_, raw string) (*reconcile.InventoryQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
 )
@@ -83,6 +84,18 @@ func (f *fake) Runs(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.RunI
 
 func (f *fake) Changes(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error) {
 	return pageOf(f, f.changes, q, func(e *history.Entry) string { return fmt.Sprint(e.Seq) })
+}
+
+func (f *fake) Objects(*reconcile.InventoryQuery) (*reconcile.Page[reconcile.ObjectItem], error) {
+	return &reconcile.Page[reconcile.ObjectItem]{}, f.err
+}
+
+func (f *fake) Kinds(*reconcile.InventoryQuery) (*reconcile.Page[reconcile.KindItem], error) {
+	return &reconcile.Page[reconcile.KindItem]{}, f.err
+}
+
+func (f *fake) Features(*reconcile.InventoryQuery) (*reconcile.Page[report.FeatureColumn], error) {
+	return &reconcile.Page[report.FeatureColumn]{}, f.err
 }
 
 func (f *fake) History(q *reconcile.InventoryQuery) (*reconcile.Page[history.Entry], error) {

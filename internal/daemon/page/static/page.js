@@ -5,7 +5,7 @@
   const main = document.getElementById("main");
   const notice = document.getElementById("unreachable");
   const asOf = document.getElementById("as-of");
-  if (!main || !notice || !asOf) return;
+  if (!main || !notice) return;
 
   // Times: the server sends UTC.
   const pad = (n) => String(n).padStart(2, "0");
@@ -75,7 +75,6 @@
 
   let tag = "", busy = false, lost = null;
   const say = (text, link) => {
-    notice.hidden = text === "";
     set(notice, text);
     if (link) {
       const a = document.createElement("a");
@@ -88,7 +87,7 @@
     const date = new Date(response.headers.get("Date") || NaN);
     if (!isNaN(date)) {
       skew = Math.abs(Date.now() - date) > 5000 ? Date.now() - date : 0;
-      set(asOf.querySelector(".ago"), local(date));
+      if (asOf) set(asOf.querySelector(".ago"), local(date));
     }
     lost = null;
     say("");
@@ -126,13 +125,23 @@
   };
 
   times(document);
-  const loaded = asOf.querySelector(".ago").textContent; // as the server wrote it, in UTC
-  const when = new Date(loaded.replace(" UTC", "Z").replace(" ", "T"));
-  if (!isNaN(when)) set(asOf.querySelector(".ago"), local(when));
-  const fresh = document.getElementById("fresh");
-  if (fresh) fresh.hidden = false;
-  setInterval(refresh, every);
-  document.addEventListener("visibilitychange", refresh);
+  if (asOf) { // as the server wrote it, in UTC
+    const shown = asOf.querySelector(".ago");
+    const loaded = new Date(shown.textContent.replace(" UTC", "Z").replace(" ", "T"));
+    if (!isNaN(loaded)) set(shown, local(loaded));
+  }
+  if ("fresh" in main.dataset) {
+    const url = new URL(location.href);
+    if (url.searchParams.has("done")) { // it is said once
+      url.searchParams.delete("done");
+      url.searchParams.delete("id");
+      history.replaceState(null, "", url);
+    }
+    const fresh = document.getElementById("fresh");
+    if (fresh) fresh.hidden = false;
+    setInterval(refresh, every);
+    document.addEventListener("visibilitychange", refresh);
+  }
 
   // "/" leads to the search, as in many programs.
   document.addEventListener("keydown", (event) => {
