@@ -430,7 +430,7 @@ func (inv *Inventory) ListProducts(q *InventoryQuery) (*Page[ProductItem], error
 		item(id)
 	}
 	for i := range inv.Orgs {
-		if o := &inv.Orgs[i]; q.selects(o) {
+		if o := &inv.Orgs[i]; q.selects(o) && q.inState(o.State) {
 			o.count(item)
 		}
 	}

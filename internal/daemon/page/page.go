@@ -54,6 +54,11 @@ func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /products", p.productList)
 	mux.HandleFunc("GET /runs", p.runs)
 	mux.HandleFunc("GET /history", p.history)
+	mux.HandleFunc("GET /orgs/{domain}", p.org)
+	mux.HandleFunc("GET /runs/{id}", p.run)
+	mux.HandleFunc("GET /matrix/products", p.productMatrix)
+	mux.HandleFunc("GET /matrix/{kind}", p.objectMatrix)
+	mux.HandleFunc("GET /features", p.features)
 	mux.Handle("GET "+staticRoot+"{name}", p.static)
 }
 
@@ -174,3 +179,7 @@ func (v *view) At(t any) (moment, error) {
 	}
 	return moment{}, fmt.Errorf("%T is no time", t)
 }
+
+// Exact and Clock return a time of a log: for machines, and that of the day.
+func (v *view) Exact(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func (v *view) Clock(t time.Time) string { return t.UTC().Format("15:04:05") }
