@@ -132,7 +132,7 @@ func hostileHandler(t *testing.T, s string) http.Handler {
 	tracker.status = status
 	handler, err := newHandler(handlerOptions{
 		reader:  &reader{InventoryReader: reconcile.NewInventoryReader(h, s), tracker: tracker, requests: newRequests(), now: func() time.Time { return noon }},
-		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), local: true,
+		metrics: newMetrics("v1"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),
 	})
 	must(err)
 	return handler
