@@ -163,9 +163,9 @@ func TestVerifyRestart(t *testing.T) {
 			t.Errorf("desired %+v, stale %+v; in force since %v", st.Desired, stale, since)
 		}
 		page := ask(s.handler, "GET", "/").Body.String()
-		for _, words := range []string{"Commit <code>" + bad[:12] + "</code> is refused: it is not signed", ", signed by ada@acme.example (ssh "} {
+		for _, words := range []string{bad[:12] + "</code> is refused: it is not signed", "<dt>Signed by</dt><dd>ada@acme.example (ssh "} {
 			if !strings.Contains(page, words) {
-				t.Errorf("the dashboard lacks %q", words)
+				t.Errorf("the page lacks %q", words)
 			}
 		}
 		if a, _ := accepted(t, s.world, filepath.Join(s.keys, "state")); a.Commit != good {

@@ -68,15 +68,15 @@ func TestAssess(t *testing.T) {
 	}
 }
 
-// TestDashboardIsNotGreen: an old in-sync is not shown as if all were well.
-func TestDashboardIsNotGreen(t *testing.T) {
+// TestPageIsNotGreen: an old in-sync is not shown as if all were well.
+func TestPageIsNotGreen(t *testing.T) {
 	b := newStatusTracker(api.Status{Started: noon}, every10)
 	compared := noon
 	b.update(func(s *api.Status) { s.Compared = &compared })
 	b.end(api.RunRecord{Result: ResultInSync, Started: noon, Finished: noon}, nil)
 	for later, green := range map[time.Duration]bool{time.Minute: true, 3 * time.Hour: false} {
 		page := ask(testHandler(t, b, noon.Add(later)), "GET", "/").Body.String()
-		if got := strings.Contains(page, `<span class="good">in-sync</span>`); got != green || !green && !strings.Contains(page, "compared 3h0m ago") {
+		if got := strings.Contains(page, `<section class="headline good"`); got != green || !green && !strings.Contains(page, "compared 3h0m ago") {
 			t.Errorf("after %v: green is %v:\n%s", later, got, page)
 		}
 	}

@@ -222,7 +222,7 @@ func TestConfigurationEvery(t *testing.T) {
 		if s.ConfigurationRead == nil || s.ConfigurationRead.After(first) || s.ConfigurationRead.Before(first.Add(-time.Minute)) || s.Outdated != "" {
 			t.Errorf("read %v, outdated %q; want %v", s.ConfigurationRead, s.Outdated, first)
 		}
-		if page := ask(w.handler, "GET", "/").Body.String(); !strings.Contains(page, "configuration as of") {
+		if page := ask(w.handler, "GET", "/").Body.String(); !strings.Contains(page, "configuration of the orgs as of") {
 			t.Errorf("the page doesn't say how old the configuration is:\n%s", page)
 		}
 		w.change(labs, "networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "198.51.100.0/24"}, {"type": "CIDR", "value": "203.0.113.0/24"}]}`)

@@ -3,8 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -100,9 +97,9 @@ func TestEndpoints(t *testing.T) {
 		{"stuck", stuck, "GET", "/healthz", 503, "run r1 has been going on since 2026-11-21T10:00:00Z\n"},
 		{"metrics", fresh, "GET", "/metrics", 200, "reconciler_build_info{version=\"v1.2.3\"} 1\n"},
 		{"status", fresh, "GET", "/api/v1/status", 200, "\"lastRun\": null"},
-		{"dashboard", fresh, "GET", "/", 200, "no run has ended yet"},
+		{"overview", fresh, "GET", "/", 200, "no run has ended yet"},
 		{"writing to the status", fresh, "POST", "/api/v1/status", 405, ""},
-		{"writing to the dashboard", fresh, "POST", "/", 405, ""},
+		{"writing to the overview", fresh, "POST", "/", 405, ""},
 		{"deleting metrics", fresh, "DELETE", "/metrics", 405, ""},
 		{"options", fresh, "OPTIONS", "/healthz", 405, ""},
 		{"no webhook", fresh, "POST", "/hooks/git", 404, ""},
@@ -129,7 +126,7 @@ func TestEndpoints(t *testing.T) {
 					t.Errorf("%s: %q, want %q", header, got, want)
 				}
 			}
-			if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-") || strings.Contains(csp, "unsafe") {
+			if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self'; script-src 'self'; ") || strings.Contains(csp, "unsafe") {
 				t.Errorf("Content-Security-Policy: %q", csp)
 			}
 		})
@@ -187,26 +184,12 @@ func TestStatusFirstGolden(t *testing.T) {
 	golden(t, "status-first.json", ask(testHandler(t, b, noon), "GET", "/api/v1/status").Body.Bytes())
 }
 
-var style = regexp.MustCompile(`(?s)<style>(.*)</style>`)
-
-func TestDashboard(t *testing.T) {
+// The page of the reader's status: what Okta sends is escaped, and what nobody acknowledged
+// is the headline.
+func TestOverview(t *testing.T) {
 	w := ask(testHandler(t, testTracker(), noon.Add(time.Minute)), "GET", "/")
-	golden(t, "dashboard.html", w.Body.Bytes())
-	body := w.Body.String()
-
-	// The browser shows the page as it is meant only if the style is, byte for
-	// byte, the one that the policy allows.
-	sum := sha256.Sum256([]byte(style.FindStringSubmatch(body)[1]))
-	hash := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "style-src "+hash+";") {
-		t.Errorf("the policy %q does not allow the style %s", csp, hash)
-	}
-	for _, banned := range []string{"<script", "style=", "onclick", "javascript:", "ZgotmplZ", "<b>\""} {
-		if strings.Contains(body, banned) {
-			t.Errorf("the page has %q", banned)
-		}
-	}
-	if !strings.Contains(body, "500 E0000009 &lt;b&gt;") {
+	golden(t, "overview.html", w.Body.Bytes())
+	if !strings.Contains(w.Body.String(), "500 E0000009 &lt;b&gt;") {
 		t.Error("an error of Okta's is not escaped")
 	}
 }
@@ -295,40 +278,5 @@ func TestStatusRoundTrip(t *testing.T) {
 	}
 	if !bytes.Equal(want, data) {
 		t.Errorf("status (-told +fetched):\n%s", cmp.Diff(string(want), string(data)))
-	}
-}
-
-var (
-	tableOf  = regexp.MustCompile(`(?s)<table>.*?</table>`)
-	headerOf = regexp.MustCompile(`<th>([^<]*)</th>`)
-	rowOf    = regexp.MustCompile(`(?s)<tr>(.*?)</tr>`)
-	cellOf   = regexp.MustCompile(`<td[^>]*>`)
-)
-
-// On a narrow screen the rows of a table are stacked, without its header: each
-// cell repeats what its column is called.
-func TestDashboardOnPhones(t *testing.T) {
-	body := ask(testHandler(t, testTracker(), noon.Add(time.Minute)), "GET", "/").Body.String()
-	if !strings.Contains(body, "@media (max-width: 45rem)") || !strings.Contains(body, "content: attr(data-label)") {
-		t.Error("there is no style of narrow screens")
-	}
-	tables := tableOf.FindAllString(body, -1)
-	if len(tables) == 0 {
-		t.Fatal("no tables")
-	}
-	for _, table := range tables {
-		columns := headerOf.FindAllStringSubmatch(table, -1)
-		_, rows, _ := strings.Cut(table, "<tbody>")
-		for _, row := range rowOf.FindAllString(rows, -1) {
-			cells := cellOf.FindAllString(row, -1)
-			if len(cells) != len(columns) {
-				t.Fatalf("%d cells in %d columns: %s", len(cells), len(columns), row)
-			}
-			for i, cell := range cells {
-				if want := `<td data-label="` + columns[i][1] + `">`; cell != want {
-					t.Errorf("got %s, want %s", cell, want)
-				}
-			}
-		}
 	}
 }

@@ -268,7 +268,7 @@ func TestRunGitGone(t *testing.T) {
 			t.Errorf("said %d times that git is gone:\n%s", n, w.log)
 		}
 		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The newest manifests can't be read") {
-			t.Error("the dashboard doesn't say that git is gone")
+			t.Error("the page doesn't say that git is gone")
 		}
 		if err := os.Rename(w.repo.Dir()+".away", w.repo.Dir()); err != nil {
 			t.Fatal(err)
@@ -302,7 +302,7 @@ func TestRunLocalFolder(t *testing.T) {
 			t.Errorf("stale %+v", st)
 		}
 		if !strings.Contains(ask(w.handler, "GET", "/").Body.String(), "The newest manifests are refused") {
-			t.Error("the dashboard doesn't say that the manifests are refused")
+			t.Error("the page doesn't say that the manifests are refused")
 		}
 	})
 }

@@ -270,8 +270,8 @@ func TestWithoutVerify(t *testing.T) {
 		if body := ask(w.handler, "GET", "/api/v1/status").Body.String(); strings.Contains(body, "signer") {
 			t.Errorf("status: %s", body)
 		}
-		if body := ask(w.handler, "GET", "/").Body.String(); strings.Contains(body, "signed by") {
-			t.Error("the dashboard names a signer")
+		if body := ask(w.handler, "GET", "/").Body.String(); strings.Contains(body, "Signed by") {
+			t.Error("the page names a signer")
 		}
 		if _, known := accepted(t, w, state); known {
 			t.Error("the journal knows of an accepted commit")

@@ -170,6 +170,9 @@ func byOrg(s *api.Status) (orgs []orgDrift, more int) {
 // UnknownOrgs returns the first orgs that can't be read.
 func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Unknown), maxShown)] }
 
+// FirstNotes returns the first notes.
+func (o *overview) FirstNotes() []diff.Note { return o.Notes[:min(len(o.Notes), maxShown)] }
+
 // Holds returns the first suspensions.
 func (o *overview) Holds() []freeze.Suspension {
 	return o.Suspensions[:min(len(o.Suspensions), maxShown)]

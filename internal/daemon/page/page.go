@@ -48,6 +48,7 @@ func New(opts Options) (*Pages, error) {
 // Register adds the pages to mux.
 func (p *Pages) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", p.overview)
+	mux.HandleFunc("GET /problems", p.problems)
 	mux.HandleFunc("GET /orgs", p.orgs)
 	mux.HandleFunc("GET /orgs.csv", p.orgsCSV)
 	mux.HandleFunc("GET /drift", p.drift)
