@@ -88,8 +88,9 @@ var mayImport = map[string]struct {
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
 		"internal/store/journal", "internal/text", "internal/web",
 	}, "what a daemon says, in types and their client; it serves nothing"},
-	"internal/daemon/signin": {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
-	"internal/daemon/notify": {nil, "sends what it is told, and decides nothing"},
+	"internal/daemon/signin":          {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
+	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
+	"internal/daemon/notify":          {nil, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
 		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},
