@@ -125,7 +125,7 @@ func TestDriftOfLongLists(t *testing.T) {
 	}
 	plan.Changes[0].Fields[0].After = []any{}
 	d = DriftOf(plan, nil)[0]
-	if got := d.Lines(nil)[0].Text; !strings.HasSuffix(got, ", 192.0.2.49/32 and 950 more") {
+	if got := d.Lines(nil)[0].Text; !strings.HasSuffix(got, ", 192.0.2.19/32 and 980 more") {
 		t.Errorf("got …%s", got[len(got)-60:])
 	}
 	if got := d.Actual.List(); len(got) != maxWords+1 || got[maxWords] != "… and 950 more" || !shortened(d.Actual) {

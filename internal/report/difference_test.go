@@ -126,7 +126,7 @@ func TestLongLists(t *testing.T) {
 	if got := valueChange(before, after, notSet); got != "added new" {
 		t.Errorf("one of many: %.200s", got)
 	}
-	if got := valueChange([]any{}, before, notSet); !strings.HasSuffix(got, " and 950 more") || len(got) > 5000 {
+	if got := valueChange([]any{}, before, notSet); !strings.HasSuffix(got, " and 980 more") || len(got) > 5000 {
 		t.Errorf("many of many: %d bytes, …%s", len(got), got[max(0, len(got)-60):])
 	}
 }

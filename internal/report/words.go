@@ -14,7 +14,7 @@ const (
 	longText = 120
 	around   = 20
 	// longList is how many elements are named that a list gains or loses.
-	longList = 50
+	longList = 20
 	// longOrder is how many elements a list may have to be shown whole when only their
 	// order differs.
 	longOrder = 6
@@ -85,20 +85,23 @@ func listChange(before, after []any) string {
 // LeftOut begins what stands in a list for elements that whoever made it left out.
 const LeftOut = "… and "
 
-// some returns the first of what a list gains or loses.
+// some returns the first of what a list gains or loses, and how many more there are.
 func some(all []string) string {
-	rest := ""
+	left := 0
 	if last := all[len(all)-1]; strings.HasPrefix(last, LeftOut) && len(all) > 1 {
-		all, rest = all[:len(all)-1], " "+strings.TrimPrefix(last, "… ")
+		if _, err := fmt.Sscanf(last, LeftOut+"%d more", &left); err == nil {
+			all = all[:len(all)-1]
+		}
 	}
 	shown := make([]string, 0, min(len(all), longList))
 	for _, s := range all[:min(len(all), longList)] {
 		shown = append(shown, short(s))
 	}
-	if left := len(all) - longList; left > 0 {
-		rest = fmt.Sprintf(" and %d more", left)
+	words := strings.Join(shown, ", ")
+	if left += len(all) - len(shown); left > 0 {
+		words += fmt.Sprintf(" and %d more", left)
 	}
-	return strings.Join(shown, ", ") + rest
+	return words
 }
 
 // orderChange returns how the order of a list changes; of a long one, without what stays

@@ -239,7 +239,13 @@ func productColumn(p *reconcile.ProductItem) matrixColumn {
 
 func (p *Pages) objectMatrix(w http.ResponseWriter, r *http.Request) {
 	kind := r.PathValue("kind")
-	if !slices.Contains(p.kinds(), kind) {
+	kinds, err := p.opts.Source.Kinds(&reconcile.InventoryQuery{Kind: kind})
+	if err != nil {
+		code, problem, hint := p.opts.Failure(err)
+		p.Error(w, r, code, problem, hint)
+		return
+	}
+	if !slices.ContainsFunc(kinds.Items, func(k reconcile.KindItem) bool { return k.Kind == kind }) {
 		p.Error(w, r, http.StatusNotFound, "no org has objects of a kind "+brief(kind), "")
 		return
 	}

@@ -12,7 +12,6 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
-	"reconciler/internal/report"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 )
@@ -26,9 +25,11 @@ type oneOrg struct {
 	Outdated string
 	Compared *time.Time
 	Fields   []orgField
-	Products []orgProduct
-	Kinds    []orgKind
-	Entries  []entry
+	// MoreFields is how many fields drift that the page doesn't show.
+	MoreFields int
+	Products   []orgProduct
+	Kinds      []orgKind
+	Entries    []entry
 	// Console is the address of Okta's admin console; empty if it isn't known.
 	Console string
 }
@@ -61,10 +62,11 @@ func (p *Pages) org(w http.ResponseWriter, r *http.Request) {
 		OrgDetail: detail, Headline: headlineOfOrg(&detail.OrgItem), Outdated: s.Outdated, Compared: s.Compared,
 		Products: productsOf(&detail.OrgItem, names), Console: console(detail.Domain),
 	}
-	for i := range detail.Drift {
+	o.MoreFields = max(0, len(detail.Drift)-maxOrgFields)
+	for i := range detail.Drift[:min(len(detail.Drift), maxOrgFields)] {
 		o.Fields = append(o.Fields, o.field(&s, &detail.Drift[i], names))
 	}
-	o.Kinds = kindsOf(detail.Objects, o.Fields)
+	o.Kinds = kindsOf(detail.Objects)
 	for i := range detail.History {
 		o.Entries = append(o.Entries, entryOf(&detail.History[i], names))
 	}
@@ -165,13 +167,12 @@ type orgKind struct {
 	Kind                                                   string
 	Declared, InSync, Drifted, Missing, Unknown, Unmanaged int
 	Objects                                                []orgObject
+	// More is how many objects the page doesn't name.
+	More int
 }
 
-// orgObject is an object with what differs.
-type orgObject struct {
-	reconcile.ObjectItem
-	Lines []report.Line
-}
+// orgObject is an object as the page names it.
+type orgObject struct{ reconcile.ObjectItem }
 
 // Name returns what the page calls the object.
 func (o *orgObject) Name() string {
@@ -201,13 +202,15 @@ func (k *orgKind) Counts() string {
 // Open reports whether the page shows the objects without being asked.
 func (k *orgKind) Open() bool { return k.Drifted+k.Missing > 0 }
 
+const (
+	// maxOrgFields is how many differences the page of an org shows, and maxOrgObjects how
+	// many objects of each kind.
+	maxOrgFields  = 80
+	maxOrgObjects = 50
+)
+
 // kindsOf returns the objects of an org by kind, those that differ first.
-func kindsOf(all []reconcile.ObjectItem, fields []orgField) []orgKind {
-	lines := map[string][]report.Line{}
-	for i := range fields {
-		object, _, _ := strings.Cut(fields[i].Field, ": ")
-		lines[object] = append(lines[object], fields[i].Lines...)
-	}
+func kindsOf(all []reconcile.ObjectItem) []orgKind {
 	kinds := map[string]*orgKind{}
 	for i := range all {
 		o := &all[i]
@@ -217,7 +220,7 @@ func kindsOf(all []reconcile.ObjectItem, fields []orgField) []orgKind {
 			kinds[o.Kind] = k
 		}
 		k.add(o)
-		k.Objects = append(k.Objects, orgObject{*o, lines[o.Field]})
+		k.Objects = append(k.Objects, orgObject{*o})
 	}
 	var sorted []orgKind
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
@@ -225,6 +228,9 @@ func kindsOf(all []reconcile.ObjectItem, fields []orgField) []orgKind {
 		slices.SortStableFunc(k.Objects, func(a, b orgObject) int {
 			return cmp.Compare(rankOf(a.State), rankOf(b.State))
 		})
+		if k.More = max(0, len(k.Objects)-maxOrgObjects); k.More > 0 {
+			k.Objects = k.Objects[:maxOrgObjects]
+		}
 		sorted = append(sorted, *k)
 	}
 	return sorted

@@ -17,9 +17,9 @@ import (
 const (
 	// maxPlanLines is how many lines the page of a run shows of the changes of one
 	// severity, maxOutcomes how many outcomes, and maxLog how many lines of its log.
-	maxPlanLines = 200
-	maxOutcomes  = 200
-	maxLog       = 400
+	maxPlanLines = 100
+	maxOutcomes  = 100
+	maxLog       = 200
 )
 
 // oneRun is the page of one run.
