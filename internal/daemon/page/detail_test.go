@@ -31,7 +31,7 @@ func serve(t testing.TB, source Source) http.Handler {
 	return mux
 }
 
-func get(t testing.TB, h http.Handler, path string, code int) string {
+func fetch(t testing.TB, h http.Handler, path string, code int) string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -72,7 +72,9 @@ func TestDetails(t *testing.T) {
 	h := serve(t, anAccount())
 	for name, path := range details {
 		t.Run(name, func(t *testing.T) {
-			got := mainOf(t, get(t, h, path, http.StatusOK))
+			page := fetch(t, h, path, http.StatusOK)
+			checkHTML(t, name, []byte(page))
+			got := mainOf(t, page)
 			file := filepath.Join("testdata", name+".html")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -97,7 +99,7 @@ func TestDetailLinks(t *testing.T) {
 	h := serve(t, anAccount())
 	seen := map[string]bool{}
 	for _, path := range details {
-		for _, m := range hrefs.FindAllStringSubmatch(get(t, h, path, http.StatusOK), -1) {
+		for _, m := range hrefs.FindAllStringSubmatch(fetch(t, h, path, http.StatusOK), -1) {
 			to := strings.ReplaceAll(strings.ReplaceAll(m[1], "&amp;", "&"), "&#43;", "+")
 			if seen[to] {
 				continue
@@ -106,7 +108,7 @@ func TestDetailLinks(t *testing.T) {
 			if u, err := url.Parse(to); err != nil || u.Path == "/orgs/acme-parent.okta.com" || strings.HasPrefix(u.Path, "/runs/2026112") && u.Path != details["run-partial"] {
 				continue // an org and runs that this account doesn't have
 			}
-			get(t, h, to, http.StatusOK)
+			fetch(t, h, to, http.StatusOK)
 		}
 	}
 	if len(seen) < 30 {
@@ -123,13 +125,13 @@ func TestDetailsMissing(t *testing.T) {
 		"/runs/none":                   "no run none is known",
 		"/matrix/none":                 "no org has objects of a kind none",
 	} {
-		if page := get(t, h, path, http.StatusNotFound); !strings.Contains(page, want) {
+		if page := fetch(t, h, path, http.StatusNotFound); !strings.Contains(page, want) {
 			t.Errorf("%s: no %q", path, want)
 		}
 	}
 	f.err = errors.New("the history is damaged")
 	for name, path := range details {
-		if page := get(t, h, path, http.StatusBadRequest); !strings.Contains(page, "the history is damaged") {
+		if page := fetch(t, h, path, http.StatusInternalServerError); !strings.Contains(page, "the history is damaged") {
 			t.Errorf("%s doesn't say what is wrong", name)
 		}
 	}
@@ -144,13 +146,13 @@ func TestDetailSizes(t *testing.T) {
 		"/matrix/products", "/matrix/products?column=26", "/matrix/products?column=999", "/matrix/networkZones", "/features", "/runs/large", "/orgs/acme-0000.okta.com",
 	} {
 		began := time.Now()
-		page := get(t, h, path, http.StatusOK)
+		page := fetch(t, h, path, http.StatusOK)
 		t.Logf("%s: %d KB, %v", path, len(page)>>10, time.Since(began).Round(time.Millisecond))
 		if len(page) > most {
 			t.Errorf("%s has %d bytes", path, len(page))
 		}
 	}
-	page := get(t, h, "/matrix/products?column=26", http.StatusOK)
+	page := fetch(t, h, "/matrix/products?column=26", http.StatusOK)
 	for _, want := range []string{"columns 26 to 30 of 30", `<a rel="prev" href="/matrix/products?column=1">`, `href="/matrix/products?after=acme-0099.okta.com"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
@@ -209,7 +211,8 @@ func TestDetailInjection(t *testing.T) {
 	f.features[1].Features[0].Feature = bad
 	h := serve(t, f)
 	for name, path := range details {
-		page := get(t, h, path, http.StatusOK)
+		page := fetch(t, h, path, http.StatusOK)
+		checkHTML(t, name, []byte(page))
 		if strings.Contains(page, "<script>alert") || strings.ContainsAny(page, "\u202e\x1b") || strings.Contains(page, `="javascript:`) {
 			t.Errorf("%s has it live", name)
 		}
