@@ -23,6 +23,7 @@ var mayImport = map[string]struct {
 }{
 	// The bottom: nothing of ours below but text.
 	"internal/text":                            {nil, "how things are worded, and nothing of what"},
+	"internal/text/hostile":                    {nil, "judges in tests what makes texts safe, and must not share a mistake with it"},
 	"internal/web":                             {[]string{"internal/text"}, "what all clients of web APIs need, and nothing of any API"},
 	"internal/web/trace":                       {[]string{"internal/text"}, "records what is done, by OpenTelemetry's interfaces; where that goes is not known here"},
 	"internal/web/trace/otlp":                  {[]string{"internal/text", "internal/web/trace"}, "sends traces, and knows nothing of what is traced"},
@@ -90,8 +91,9 @@ var mayImport = map[string]struct {
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
 		"internal/store/journal", "internal/text", "internal/web",
 	}, "what a daemon says, in types and their client; it serves nothing"},
-	"internal/daemon/signin": {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
-	"internal/daemon/notify": {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
+	"internal/daemon/signin":          {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
+	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
+	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
 		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},

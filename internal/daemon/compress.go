@@ -25,7 +25,7 @@ func compressed(h http.Handler, w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(w, r)
 		return
 	}
-	c := &collector{ResponseWriter: w, code: http.StatusOK}
+	c := &buffered{ResponseWriter: w, code: http.StatusOK}
 	h.ServeHTTP(c, r)
 	if c.body.Len() < leastCompressed {
 		w.WriteHeader(c.code)
@@ -53,15 +53,15 @@ func takesGzip(accepted string) bool {
 	return false
 }
 
-// collector is a ResponseWriter that keeps what is written.
-type collector struct {
+// buffered is a ResponseWriter that keeps what is written.
+type buffered struct {
 	http.ResponseWriter
 	code int
 	body bytes.Buffer
 }
 
 // WriteHeader keeps the status.
-func (c *collector) WriteHeader(code int) { c.code = code }
+func (c *buffered) WriteHeader(code int) { c.code = code }
 
 // Write keeps a part of the body.
-func (c *collector) Write(data []byte) (int, error) { return c.body.Write(data) }
+func (c *buffered) Write(data []byte) (int, error) { return c.body.Write(data) }

@@ -69,8 +69,8 @@ var (
 	identifier = regexp.MustCompile(`[a-zA-Z_]\w*`)
 )
 
-// words are what stands in queries beside metrics and labels.
-var words = []string{
+// metricWords are what stands in queries beside metrics and labels.
+var metricWords = []string{
 	"absent", "and", "by", "group_left", "histogram_quantile", "increase", "max", "min", "on", "or", "rate", "sort_desc",
 	"sum", "time", "unless", "without",
 }
@@ -94,7 +94,7 @@ func (e exports) check(t *testing.T, where, query string) []string {
 		switch {
 		case is:
 			labels = append(labels, of...)
-		case !slices.Contains(words, name):
+		case !slices.Contains(metricWords, name):
 			t.Errorf("%s: no metric %s is exported: %s", where, name, query)
 		}
 	}
@@ -154,7 +154,7 @@ func TestRules(t *testing.T) {
 		labels := metrics.check(t, a.Alert, a.Expr)
 		for _, m := range named.FindAllStringSubmatch(a.Annotations["summary"]+a.Annotations["description"], -1) {
 			if !slices.Contains(labels, m[1]) {
-				t.Errorf("%s: its words have no label %s", a.Alert, m[1])
+				t.Errorf("%s: its metricWords have no label %s", a.Alert, m[1])
 			}
 		}
 		if a.Annotations["summary"] == "" || a.Annotations["description"] == "" || !slices.Contains([]string{"critical", "warning", "info"}, a.Labels["severity"]) {

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // ellipsis. The limit must be at least 1; math.MaxInt means none.
 func OneLine(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		if isPrint(r) {
 			return r
 		}
 		return ' '
@@ -24,6 +25,16 @@ func OneLine(s string, limit int) string {
 		return s
 	}
 	return strings.TrimRight(string([]rune(s)[:limit-1]), " ") + "…"
+}
+
+// isPrint is like [unicode.IsPrint], but without letters and marks that leave nothing to
+// see.
+func isPrint(r rune) bool { return unicode.IsPrint(r) && !ignorable(r) }
+
+// ignorable reports whether a character is a letter or mark that leaves nothing to see,
+// such as the Hangul filler.
+func ignorable(r rune) bool {
+	return unicode.IsPrint(r) && unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
 // maxClean is how many characters of a server's text Clean keeps.
@@ -60,7 +71,10 @@ func Visible(s string) string {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		one := s[i : i+size]
-		if !strconv.IsPrint(r) || r == utf8.RuneError && size == 1 {
+		switch {
+		case ignorable(r):
+			one = fmt.Sprintf(`\u%04x`, r)
+		case !strconv.IsPrint(r) || r == utf8.RuneError && size == 1:
 			one = strconv.Quote(one)
 			one = one[1 : len(one)-1]
 		}
