@@ -24,12 +24,12 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get NOUN",
-		Short: "List orgs, products, drift, runs, changes or features",
+		Short: "List orgs, products, drift, objects, runs, changes or features",
 		Long:  "List what there is, what differs and what happened. Never writes.",
 		Args:  oneNoun,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.getOrgsCommand(), a.getProductsCommand(), a.getDriftCommand(), a.getRunsCommand(), a.getChangesCommand(), a.getFeaturesCommand())
+	cmd.AddCommand(a.getOrgsCommand(), a.getProductsCommand(), a.getDriftCommand(), a.getObjectsCommand(), a.getRunsCommand(), a.getChangesCommand(), a.getFeaturesCommand())
 	return cmd
 }
 

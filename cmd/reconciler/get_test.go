@@ -103,7 +103,7 @@ func TestGetMisuse(t *testing.T) {
 		args []string
 	}{
 		{`get "feature": did you mean "features"?`, []string{"feature"}},
-		{`get "everything": must be "changes", "drift", "features", "orgs", "products" or "runs"`, []string{"everything"}},
+		{`get "everything": must be "changes", "drift", "features", "objects", "orgs", "products" or "runs"`, []string{"everything"}},
 		{`-o "xml": must be`, []string{"features", "-o", "xml"}},
 		{`--org "x.okta.com": the manifests declare no such org`, []string{"features", "--manifests", file, "--org", "x.okta.com"}},
 	} {

@@ -21,6 +21,7 @@ import (
 	"reconciler/internal/apply"
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/okta/objects"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/state"
@@ -49,6 +50,8 @@ type inventoryFlags struct {
 	orgs, selectors        []string
 	product, status, since string
 	run, outcome           string
+	states                 []string
+	owner, sort, kind      string
 	declared, drifted      bool
 	limit                  int
 	format, address        string
@@ -62,6 +65,14 @@ func inventoryFormats() []string { return []string{"table", "json", "csv", "name
 // outcomes are those of changes in the history.
 func outcomes() []string {
 	return []string{string(apply.Applied), string(apply.Failed), string(apply.Skipped), history.OutcomeUnknown}
+}
+
+// syncStates are the states of orgs and objects.
+func syncStates() (all []string) {
+	for _, s := range reconcile.SyncStates() {
+		all = append(all, string(s))
+	}
+	return all
 }
 
 // add adds the flags that all lists have, and those that are named.
@@ -86,6 +97,14 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 			flags.BoolVar(&f.declared, "declared", false, "only declared orgs; --product and --status mean what is declared, not what is live")
 		case "drifted":
 			flags.BoolVar(&f.drifted, "drifted", false, "only orgs that differ from what is declared")
+		case "state":
+			flags.StringArrayVar(&f.states, "state", nil, "only in this `STATE`: "+strictyaml.OneOf(syncStates())+"; may be repeated")
+			setValues(flags, "state", syncStates())
+		case "owner":
+			flags.StringVar(&f.owner, "owner", "", "only orgs of this `OWNER`")
+		case "sort":
+			flags.StringVar(&f.sort, "sort", "", "sort by `FIELD`: "+strictyaml.OneOf(reconcile.OrgSorts())+"; with - before it in descending order")
+			setValues(flags, "sort", reconcile.OrgSorts())
 		case "outcome":
 			flags.StringVar(&f.outcome, "outcome", "", "only with changes that ended with this `OUTCOME`: "+strictyaml.OneOf(outcomes()))
 			setValues(flags, "outcome", outcomes())
@@ -108,7 +127,13 @@ func (f *inventoryFlags) query(now time.Time) (*reconcile.InventoryQuery, error)
 	}
 	q := &reconcile.InventoryQuery{
 		Product: f.product, Declared: f.declared, Status: state.Status(strings.ToUpper(f.status)), Drifted: f.drifted, Run: f.run, Outcome: f.outcome,
-		Limit: f.limit,
+		Owner: f.owner, Sort: f.sort, Kind: f.kind, Limit: f.limit,
+	}
+	for _, s := range f.states {
+		if !slices.Contains(syncStates(), s) {
+			return nil, fmt.Errorf("--state %q: must be %s%s", s, strictyaml.OneOf(syncStates()), strictyaml.DidYouMean(s, syncStates()))
+		}
+		q.States = append(q.States, reconcile.SyncState(s))
 	}
 	if values := q.Status.Values(); q.Status != "" && !slices.Contains(values, string(q.Status)) {
 		return nil, fmt.Errorf("--status %q: must be %s%s", f.status, strictyaml.OneOf(values), strictyaml.DidYouMean(string(q.Status), values))
@@ -129,7 +154,7 @@ func (f *inventoryFlags) query(now time.Time) (*reconcile.InventoryQuery, error)
 
 // values returns q as the parameters of the daemon's API.
 func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
-	v := url.Values{"org": q.Orgs, "label": f.selectors}
+	v := url.Values{"org": q.Orgs, "label": f.selectors, "state": f.states}
 	set := func(name, value string) {
 		if value != "" {
 			v.Set(name, value)
@@ -139,6 +164,9 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 	set("status", string(q.Status))
 	set("run", q.Run)
 	set("outcome", q.Outcome)
+	set("owner", q.Owner)
+	set("sort", q.Sort)
+	set("kind", q.Kind)
 	if q.Declared {
 		set("declared", "true")
 	}
@@ -367,7 +395,7 @@ is declared.` + aboutSources
   reconciler get orgs -l tier=production --drifted
   reconciler get orgs --status INACTIVE
   reconciler get orgs --product mfa -o name | xargs -n 1 reconciler history --org`
-	f.add(cmd.Flags(), 0, "status", "declared", "drifted", "since")
+	f.add(cmd.Flags(), 0, "state", "status", "declared", "drifted", "owner", "since", "sort")
 	return cmd
 }
 
@@ -393,6 +421,8 @@ func orgListing() *listing[reconcile.OrgItem] {
 			switch {
 			case !o.Managed:
 				note = strings.TrimPrefix(note+", unmanaged", ", ")
+			case o.Unknown != "":
+				note = strings.TrimPrefix(note+", can't be read: "+text.OneLine(o.Unknown, maxWhat), ", ")
 			case o.Status == "":
 				note = "not live"
 			}
@@ -405,7 +435,7 @@ func orgListing() *listing[reconcile.OrgItem] {
 			}
 		},
 		columns: []string{"domain", "id", "cell", "name", "status", "declaredStatus", "products", "declaredProducts", "managed", "labels", "owner", "mode", "drifted", "since",
-			"inactiveSince", "inactiveBy"},
+			"inactiveSince", "inactiveBy", "state"},
 		cells: func(o *reconcile.OrgItem) []string {
 			since, by := "", ""
 			if o.Inactive != nil {
@@ -413,7 +443,7 @@ func orgListing() *listing[reconcile.OrgItem] {
 			}
 			return []string{
 				o.Domain, o.ID, o.Cell, o.Name, string(o.Status), string(o.DeclaredStatus), strings.Join(o.Products, " "), strings.Join(o.DeclaredProducts, " "),
-				strconv.FormatBool(o.Managed), pairs(o.Labels), o.Owner, string(o.Mode), strconv.Itoa(o.Drifted), stamp(o.Since), since, by,
+				strconv.FormatBool(o.Managed), pairs(o.Labels), o.Owner, string(o.Mode), strconv.Itoa(o.Drifted), stamp(o.Since), since, by, string(o.State),
 			}
 		},
 		id: func(o *reconcile.OrgItem) string { return o.Domain },
@@ -514,6 +544,66 @@ func driftListing() *listing[reconcile.DriftItem] {
 			}
 		},
 		id: func(d *reconcile.DriftItem) string { return d.Org },
+	}
+}
+
+func (a *app) getObjectsCommand() *cobra.Command {
+	var f inventoryFlags
+	cmd := inventoryCommand(a, &f, objectListing())
+	cmd.Use = "objects KIND"
+	cmd.Args = exactly("KIND", "")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.kind = args[0]; f.kind != objects.Settings && objects.ByName(f.kind) == nil {
+			return fmt.Errorf("%q is no kind of objects%s", text.OneLine(f.kind, maxWhat), strictyaml.DidYouMean(f.kind, objectKinds()))
+		}
+		return get(cmd.Context(), a, objectListing(), &f)
+	}
+	cmd.Short = "List the objects of one kind in all orgs: declared, live, drift"
+	cmd.Long = `List the objects of one kind, such as groups or networkZones, that orgs declare, and
+those beside them that nobody declares, as they were read last: at most 50 of these in
+each org.` + aboutSources
+	cmd.Example = `  reconciler get objects groups
+  reconciler get objects networkZones --state drifted --state missing
+  reconciler get objects policies -l tier=production -o csv`
+	f.add(cmd.Flags(), 0, "state", "owner")
+	return cmd
+}
+
+// objectKinds are the kinds that plans and lists name.
+func objectKinds() []string {
+	all := []string{objects.Settings}
+	for _, k := range objects.Kinds() {
+		if !k.Setting {
+			all = append(all, k.Name)
+		}
+	}
+	return all
+}
+
+func objectListing() *listing[reconcile.ObjectItem] {
+	yes := func(is bool, word string) string {
+		if is {
+			return word
+		}
+		return ""
+	}
+	return &listing[reconcile.ObjectItem]{
+		name: "objects", read: (*reconcile.InventoryReader).Objects,
+		header: "ORG\tOBJECT\tDECLARED\tLIVE\tSTATE\tFIELDS",
+		row: func(o *reconcile.ObjectItem, _ map[string]string, _ time.Time) []string {
+			declared, fields := yes(o.Declared, "yes")+yes(o.Absent, "absent"), ""
+			if o.Fields > 0 {
+				fields = strconv.Itoa(o.Fields)
+			}
+			return []string{o.Org, o.Field, declared, yes(o.Live, "yes"), string(o.State), fields}
+		},
+		columns: []string{"org", "field", "kind", "type", "object", "declared", "absent", "live", "state", "fields"},
+		cells: func(o *reconcile.ObjectItem) []string {
+			return []string{
+				o.Org, o.Field, o.Kind, o.Type, o.Object, strconv.FormatBool(o.Declared), strconv.FormatBool(o.Absent), strconv.FormatBool(o.Live), string(o.State), strconv.Itoa(o.Fields),
+			}
+		},
+		id: func(o *reconcile.ObjectItem) string { return o.Org },
 	}
 }
 

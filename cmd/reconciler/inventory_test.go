@@ -37,15 +37,19 @@ func TestGetFromADaemon(t *testing.T) {
 		code = run(ctx, append([]string{"get", "--config", r.config}, args...), stdio{strings.NewReader(""), &o, &e}, []string{"RECONCILER_HTTP_ADDRESS=" + m[1]})
 		return o.String(), e.String(), code
 	}
-	for _, list := range []string{"orgs", "products", "drift", "runs", "changes"} {
-		asked, warned, code := get(list, "-o", "json")
+	for _, list := range []string{"orgs", "products", "drift", "objects groups", "orgs --state in-sync --sort -changed", "runs", "changes"} {
+		words := strings.Fields(list)
+		asked, warned, code := get(append(words, "-o", "json")...)
 		if code != exitOK || warned != "" {
 			t.Errorf("%s: %d %s", list, code, warned)
 		}
-		read, warned, code := get(list, "-o", "json", "--offline")
+		read, warned, code := get(append(words, "-o", "json", "--offline")...)
 		if code != exitOK || !strings.Contains(warned, "from the state folder") || asked != read {
 			t.Errorf("%s: %d %s\nthe daemon says:\n%s\nthe state folder says:\n%s", list, code, warned, asked, read)
 		}
+	}
+	if _, warned, code := get("objects", "group"); code != exitError || !strings.Contains(warned, `"group" is no kind of objects: did you mean "groups"?`) {
+		t.Errorf("%d %s", code, warned)
 	}
 	var orgs []reconcile.OrgItem
 	out, _, _ := get("orgs", "-o", "json", "--status", "active", "--limit", "3", "--product", "mfa")
