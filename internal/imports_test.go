@@ -95,7 +95,7 @@ var mayImport = map[string]struct {
 	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
 	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
-		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
+		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
