@@ -90,7 +90,7 @@ var mayImport = map[string]struct {
 	"internal/daemon/signin": {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
 	"internal/daemon/notify": {nil, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
-		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/store/history", "internal/text",
+		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -52,6 +51,7 @@ type inventoryFlags struct {
 	declared, drifted      bool
 	limit                  int
 	format, address        string
+	tokenFile              string
 	offline                bool
 }
 
@@ -72,6 +72,7 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 	flags.StringVarP(&f.format, "output", "o", "table", "`FORMAT`: table, json, csv, name")
 	setValues(flags, "output", inventoryFormats())
 	flags.StringVar(&f.address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's; the state folder is not read then")
+	addDaemonToken(flags, &f.tokenFile)
 	flags.BoolVar(&f.offline, "offline", false, "read the state folder, and ask no daemon")
 	for _, name := range names {
 		switch name {
@@ -153,7 +154,11 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 const mostOfPage = 1000
 
 // fetch returns what a daemon answers.
-func fetch[T any](ctx context.Context, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery, address string) (*reconcile.Page[T], error) {
+func fetch[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery, address string) (*reconcile.Page[T], error) {
+	ctx, err := a.asUser(ctx, f.tokenFile, address)
+	if err != nil {
+		return nil, err
+	}
 	values := f.values(q)
 	var all *reconcile.Page[T]
 	for {
@@ -167,7 +172,7 @@ func fetch[T any](ctx context.Context, l *listing[T], f *inventoryFlags, q *reco
 		values.Set("limit", strconv.Itoa(most))
 		page, err := api.FetchPage[T](ctx, address, l.name, values)
 		if err != nil {
-			return nil, err
+			return nil, withTokenHint(err)
 		}
 		if all != nil {
 			page.Items = append(all.Items, page.Items...)
@@ -206,7 +211,7 @@ func get[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags) e
 // load returns a list as the daemon has it, or without one, as the state folder has it.
 func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery) (*reconcile.Page[T], error) {
 	if f.address != "" {
-		return fetch(ctx, l, f, q, f.address)
+		return fetch(ctx, a, l, f, q, f.address)
 	}
 	if f.offline {
 		return loadOffline(a, l, q, "")
@@ -215,7 +220,7 @@ func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, 
 	if err != nil {
 		return nil, err
 	}
-	page, err := fetch(ctx, l, f, q, address)
+	page, err := fetch(ctx, a, l, f, q, address)
 	if err == nil {
 		err = a.sameAccount(page.Account, address)
 	}
@@ -271,7 +276,7 @@ func (l *listing[T]) write(w io.Writer, format string, page *reconcile.Page[T], 
 		c := csv.NewWriter(w)
 		_ = c.Write(l.columns) // c keeps its error
 		for i := range page.Items {
-			_ = c.Write(spreadsheet(l.cells(&page.Items[i])))
+			_ = c.Write(text.Spreadsheet(l.cells(&page.Items[i])))
 		}
 		c.Flush()
 		return c.Error()
@@ -314,15 +319,6 @@ func against(live, declared string, managed bool) string {
 		return live
 	}
 	return cmp.Or(live, "nothing") + " (declared " + declared + ")"
-}
-
-// pairs returns labels as a selector has them.
-func pairs(labels map[string]string) string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		all = append(all, name+"="+labels[name])
-	}
-	return strings.Join(all, ",")
 }
 
 // stamp returns a time; empty for none.
@@ -395,21 +391,10 @@ func orgListing() *listing[reconcile.OrgItem] {
 				products = against(productsText(o.Products, names), productsText(o.DeclaredProducts, names), o.Managed && o.DeclaredProducts != nil && o.ProductPolicy == state.Exact)
 			}
 			return []string{
-				o.Domain, o.ID, o.Cell, against(string(o.Status), string(o.DeclaredStatus), o.Managed), products, drift, pairs(o.Labels), o.Owner, mode, note,
+				o.Domain, o.ID, o.Cell, against(string(o.Status), string(o.DeclaredStatus), o.Managed), products, drift, reconcile.Labels(o.Labels), o.Owner, mode, note,
 			}
 		},
-		columns: []string{"domain", "id", "cell", "name", "status", "declaredStatus", "products", "declaredProducts", "managed", "labels", "owner", "mode", "drifted", "since",
-			"inactiveSince", "inactiveBy"},
-		cells: func(o *reconcile.OrgItem) []string {
-			since, by := "", ""
-			if o.Inactive != nil {
-				since, by = shortTime(o.Inactive.Since), o.Inactive.By
-			}
-			return []string{
-				o.Domain, o.ID, o.Cell, o.Name, string(o.Status), string(o.DeclaredStatus), strings.Join(o.Products, " "), strings.Join(o.DeclaredProducts, " "),
-				strconv.FormatBool(o.Managed), pairs(o.Labels), o.Owner, string(o.Mode), strconv.Itoa(o.Drifted), stamp(o.Since), since, by,
-			}
-		},
+		columns: reconcile.OrgColumns(), cells: reconcile.OrgCells,
 		id: func(o *reconcile.OrgItem) string { return o.Domain },
 	}
 }

@@ -139,7 +139,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
-		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), memory: signin.NewMemory(), kept: kept,
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), kept: kept, memory: signin.NewMemory(),
 	}
 	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command}
 	d.loop = &loop{

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -115,6 +114,10 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(r.URL.Path, apiPath) {
+			compressed(guarded, w, r)
+			return
+		}
 		guarded.ServeHTTP(w, r)
 	}), nil
 }
@@ -139,14 +142,5 @@ func answer(w http.ResponseWriter, why string) {
 }
 
 func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
-	var body strings.Builder // a response is sent whole or not at all
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(e.reader.Status()); err != nil {
-		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, body.String())
+	send(w, http.StatusOK, e.reader.Status())
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,16 +27,20 @@ func (a *runs) one(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send sends JSON.
+// send sends JSON, whole or not at all. What a terminal would act on is escaped.
 func send(w http.ResponseWriter, code int, v any) {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		http.Error(w, "the response has no JSON form: "+err.Error(), http.StatusInternalServerError)
-		return
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		code = http.StatusInternalServerError
+		body.Reset()
+		_ = enc.Encode(api.Error{Error: "the response has no JSON form: " + err.Error()})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(data, '\n'))
+	_, _ = w.Write(text.VisibleJSON(body.Bytes()))
 }
 
 func sendError(w http.ResponseWriter, code int, problem, hint string) {

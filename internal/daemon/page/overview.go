@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,6 +170,28 @@ func byOrg(s *api.Status) (orgs []orgDrift, more int) {
 
 // UnknownOrgs returns the first orgs that can't be read.
 func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Unknown), maxShown)] }
+
+// reason is why some of the drift is not repaired, and how many fields it concerns.
+type reason struct {
+	Why string
+	N   int
+}
+
+// Reasons returns why drift is not repaired, such as windows, the most frequent first.
+func (o *overview) Reasons() []reason {
+	count := map[string]int{}
+	for i := range o.Drift {
+		if why := o.Drift[i].Blocked; why != "" {
+			count[why]++
+		}
+	}
+	var all []reason
+	for why, n := range count {
+		all = append(all, reason{why, n})
+	}
+	slices.SortFunc(all, func(a, b reason) int { return cmp.Or(b.N-a.N, strings.Compare(a.Why, b.Why)) })
+	return all[:min(len(all), maxShown)]
+}
 
 // FirstNotes returns the first notes.
 func (o *overview) FirstNotes() []diff.Note { return o.Notes[:min(len(o.Notes), maxShown)] }
