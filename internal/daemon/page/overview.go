@@ -27,7 +27,7 @@ func headlineOf(s *api.Status) headline {
 	switch {
 	case len(s.Problems) > 0:
 		h.Level, h.Text = "warn", s.Problems[0].Message
-		for _, word := range []string{"alarm: ", "not ready: "} { // the word is there already
+		for _, word := range []string{api.AlarmPrefix, "not ready: "} { // the word is there already
 			h.Text = strings.TrimPrefix(h.Text, word)
 		}
 		if s.Severe() {
@@ -43,7 +43,7 @@ func headlineOf(s *api.Status) headline {
 
 // The overview shows the beginnings of lists, and links to all of each.
 const (
-	maxProblems  = 10
+	maxProblems  = 5
 	maxDriftOrgs = 25
 	maxFields    = 3
 	maxRecent    = 8
@@ -53,7 +53,7 @@ const (
 // overview is what the first page shows.
 type overview struct {
 	*api.Status
-	// Rest are the problems after the headline's, and MoreProblems how many more there
+	// Rest are the problems after the headline's but for alarms, and MoreProblems how many more there
 	// are.
 	Rest         []api.Trouble
 	MoreProblems int
@@ -223,11 +223,14 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	s := p.opts.Source.Status()
 	o := &overview{Status: &s, Fleet: fleetOf(s.Fleet), Recent: s.RecentRuns[:min(len(s.RecentRuns), maxRecent)]}
 	o.Drifting, o.MoreOrgs = byOrg(&s)
-	if len(s.Problems) > 1 {
-		o.Rest = s.Problems[1:]
-	}
-	if o.MoreProblems = len(o.Rest) - maxProblems; o.MoreProblems > 0 {
-		o.Rest = o.Rest[:maxProblems]
+	for _, t := range s.Problems[min(1, len(s.Problems)):] {
+		switch {
+		case strings.HasPrefix(t.Message, api.AlarmPrefix): // listed apart, and there may be many
+		case len(o.Rest) < maxProblems:
+			o.Rest = append(o.Rest, t)
+		default:
+			o.MoreProblems++
+		}
 	}
 	p.showWith(w, r, http.StatusOK, "overview.html", &view{Title: "Overview", Section: sectionOverview, Data: o}, &s)
 }

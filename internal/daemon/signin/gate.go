@@ -278,24 +278,23 @@ func (g *Gate) authenticate(r *http.Request) (*User, *session, error) {
 		user, err := g.byToken(r, token)
 		return user, nil, err
 	}
+	user, s := g.bySession(r)
+	return user, s, nil
+}
+
+// bySession returns the user of a request's session; nil if there is none that holds.
+func (g *Gate) bySession(r *http.Request) (*User, *session) {
 	s := g.jar.session(r)
-	if s == nil || g.memory.revoked.has(s.ID) {
-		return nil, nil, nil
-	}
-	if s.Token != "" {
-		if g.tokens == nil {
-			return nil, nil, nil
+	switch {
+	case s == nil || g.memory.revoked.has(s.ID):
+	case s.Token != "" && g.tokens != nil:
+		if e := g.tokens.findHash(s.Token); e != nil {
+			return &User{Name: e.Name, Role: e.Role, Via: ViaToken, Session: true}, s
 		}
-		e := g.tokens.findHash(s.Token)
-		if e == nil {
-			return nil, nil, nil
-		}
-		return &User{Name: e.Name, Role: e.Role, Via: ViaToken, Session: true}, s, nil
+	case s.Token == "" && g.oidc != nil:
+		return &User{Name: s.Name, Role: roleOf(g.http.Auth.OIDC, s.Groups), Via: ViaOIDC, Session: true}, s
 	}
-	if g.oidc == nil {
-		return nil, nil, nil
-	}
-	return &User{Name: s.Name, Role: roleOf(g.http.Auth.OIDC, s.Groups), Via: ViaOIDC, Session: true}, s, nil
+	return nil, nil
 }
 
 // byToken returns the user of a token. Failures are counted, and said without the token.
@@ -382,7 +381,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, code int, problem,
 	if wantsPage(r) {
 		g.ownHeaders(w)
 		n := &Notice{Code: code, Title: problem, Hint: hint}
-		if user, s, err := g.authenticate(r); err == nil && s != nil {
+		if user, s := g.bySession(r); s != nil {
 			n.User, n.CSRF = user, s.CSRF
 		}
 		g.show(w, r, n)
@@ -394,7 +393,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, code int, problem,
 		Error string `json:"error"`
 		Hint  string `json:"hint,omitempty"`
 	}{problem, hint}, "", "  ")
-	_, _ = w.Write(append(data, '\n'))
+	_, _ = w.Write(append(text.VisibleJSON(data), '\n'))
 }
 
 type gateKey struct{}

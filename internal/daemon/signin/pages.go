@@ -105,7 +105,7 @@ func (g *Gate) signInPage(code int, title, back string) *Notice {
 // signIn shows how to sign in.
 func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
 	back := localPath(r.URL.Query().Get("return"))
-	user, s, _ := g.authenticate(r)
+	user, s := g.bySession(r)
 	switch {
 	case g.http.Auth.None, user.May(Viewer):
 		http.Redirect(w, r, back, http.StatusSeeOther)
@@ -185,7 +185,7 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refused := func(why, hint string) {
-		g.log.Warn("a sign-in at the provider failed", "remote", r.RemoteAddr, "error", why, "hint", hint)
+		g.log.Warn("a sign-in at the provider failed", "remote", r.RemoteAddr, "error", why)
 		g.memory.failures.add(r.RemoteAddr)
 		g.fail(w, r, http.StatusBadRequest, a.Return, why, hint)
 	}

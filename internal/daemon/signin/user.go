@@ -42,7 +42,13 @@ type User struct {
 // May reports whether the user has a role, or one that includes it. It may be called on
 // nil, who has none.
 func (u *User) May(r Role) bool {
-	return u != nil && (u.Role == Operator || u.Role != "" && u.Role == r)
+	switch {
+	case u == nil:
+		return false
+	case r == Viewer:
+		return u.Role == Viewer || u.Role == Operator
+	}
+	return r == Operator && u.Role == Operator
 }
 
 // By returns the user as the history names them; empty for a request without sign-in.
