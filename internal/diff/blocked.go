@@ -30,9 +30,9 @@ const (
 func NextStep(blocked string) string {
 	switch blocked {
 	case blockedReport:
-		return "set `mode: apply` for the org in the manifests to have it repaired"
+		return "set mode: apply for the org in the manifests to have it repaired"
 	case blockedProtected:
-		return "take it away in Okta by hand, or declare it; nothing is taken from the org while it is `protected`"
+		return "take it away in Okta by hand, or declare it: nothing is taken from a protected org"
 	case blockedAerial, blockedParent, blockedInDoubt:
 		return "declare the org ACTIVE, or deactivate it in Okta by hand"
 	}

@@ -280,7 +280,7 @@ func TestNextStep(t *testing.T) {
 		"take the change back":   {},
 		"buy the product":        {Blocked: "not subscribed: P1"},
 		"declare the org ACTIVE": {Blocked: "the Aerial org is never deactivated"},
-		"set `mode: apply`":      {Blocked: "mode: report"},
+		"set mode: apply":        {Blocked: "mode: report"},
 	} {
 		if got := nextStep(&s, &d); !strings.HasPrefix(got, want) || want == "" && got != "" {
 			t.Errorf("%+v: %q, want %q", d, got, want)

@@ -24,7 +24,7 @@ func entryOf(e *history.Entry, names map[string]string) entry {
 	shown := entry{Entry: e, Who: e.By}
 	shown.Lines = reconcile.EntryLines(e, names)
 	if e.Type == history.TypeDrift || e.Type == history.TypeDriftEnded {
-		shown.About, shown.Who = "drift", e.Unknown
+		shown.About, shown.Who = strings.ReplaceAll(string(e.Type), "-", " "), e.Unknown
 		if e.Cause != nil {
 			shown.Who = e.Cause.Who()
 		}

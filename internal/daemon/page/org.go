@@ -94,7 +94,7 @@ func headlineOfOrg(o *reconcile.OrgItem) headline {
 	case reconcile.InSync:
 		h.Level, h.Text = "good", "all that is declared of the org is live"
 	case reconcile.Drifted:
-		h.Text = text.Plural(o.Drifted, "field") + " of the org " + are(o.Drifted) + " otherwise than declared"
+		h.Text = text.Plural(o.Drifted, "field") + " " + differ(o.Drifted) + " from what is declared"
 	case reconcile.Missing:
 		h.Text = "the org is declared, and the account has none with this domain"
 	case reconcile.Unknown:
@@ -108,11 +108,11 @@ func headlineOfOrg(o *reconcile.OrgItem) headline {
 	return h
 }
 
-func are(n int) string {
+func differ(n int) string {
 	if n == 1 {
-		return "is"
+		return "differs"
 	}
-	return "are"
+	return "differ"
 }
 
 // field returns how the page shows drift.
