@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -360,10 +361,13 @@ func TestCrash(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		type copied struct{ dir, added, delivered string }
+		var mu sync.Mutex
 		var copies []copied
 		var added []string
 		var w *wire
 		crash := func() {
+			mu.Lock()
+			defer mu.Unlock()
 			c := copied{filepath.Join(dir, fmt.Sprint("copy", len(copies))), strings.Join(added, " "), eventsOf(w.taken())}
 			must(t, os.CopyFS(c.dir, os.DirFS(state)))
 			copies = append(copies, c)
@@ -372,7 +376,9 @@ func TestCrash(t *testing.T) {
 		for i := range 3 {
 			r := reportOf(fmt.Sprint("r", i), Drift, Failed)
 			r.Events[0].Org, r.Events[1].Org = fmt.Sprint("drift", i), fmt.Sprint("failed", i)
+			mu.Lock()
 			added = append(added, r.Events[0].Org, r.Events[1].Org)
+			mu.Unlock()
 			s.Add(r, nil)
 			time.Sleep(10 * time.Minute)
 			crash()

@@ -92,7 +92,7 @@ func teamsWith(m *Message, most int) *teamsPayload {
 		card.Body = append(card.Body, teamsLine([]piece{{text: left(more)}}, true, "Medium"))
 	}
 	if link := safeLink(m.Link); link != "" {
-		card.Actions = []teamsAction{{Type: "Action.OpenUrl", Title: "Open the run", URL: link}}
+		card.Actions = []teamsAction{{Type: "Action.OpenUrl", Title: "Details", URL: link}}
 	}
 	return &teamsPayload{Type: "message", Attachments: []teamsAttachment{{ContentType: "application/vnd.microsoft.card.adaptive", Content: card}}}
 }
