@@ -45,12 +45,9 @@ records who ran this.`,
 			}
 			defer j.Close()
 			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
+			o := a.operator(cfg, j, by)
 			if lost {
-				ended, err := a.acknowledgeLoss(cmd.Context(), j, by, wait)
-				if ended {
-					a.recordAction(cfg, history.Entry{Action: "acknowledge", Reason: "the loss of the journal"})
-				}
-				return err
+				return o.AcknowledgeLoss("", func() (bool, error) { return a.acknowledgeLoss(cmd.Context(), j, by, wait) })
 			}
 			key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(args[0])}
 			if forget {
@@ -60,10 +57,9 @@ records who ran this.`,
 				}
 				return err
 			}
-			if err := j.Acknowledge(key, by); err != nil {
+			if err := o.Acknowledge(key.Domain, ""); err != nil {
 				return err
 			}
-			a.recordAction(cfg, history.Entry{Action: "acknowledge", Org: key.Domain, Reason: "the lost token of the org"})
 			_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
 			return err
 		},

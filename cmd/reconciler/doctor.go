@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,7 +54,7 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration,
 		Load:     func() (*config.Config, []config.Warning, error) { return config.Load(a.configPath, a.environ) },
 		Environ:  a.environ,
 		Commands: journalCommands,
-		Daemon:   askDaemon,
+		Daemon:   a.askDaemon,
 		Timeout:  timeout,
 		AllOrgs:  all,
 		Logger:   logger,
@@ -79,8 +80,15 @@ func (a *app) examine(ctx context.Context, format string, timeout time.Duration,
 	return nil
 }
 
-func askDaemon(ctx context.Context, address string) (*doctor.Daemon, error) {
+func (a *app) askDaemon(ctx context.Context, address string) (*doctor.Daemon, error) {
+	ctx, err := a.asUser(ctx, "", address)
+	if err != nil {
+		return nil, err
+	}
 	s, err := api.FetchStatus(ctx, address)
+	if errors.As(err, new(*api.UnauthorizedError)) {
+		return &doctor.Daemon{Unknown: true}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

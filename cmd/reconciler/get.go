@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
+	"reconciler/internal/diff"
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
@@ -202,7 +203,7 @@ func (k *kinship) columns(orgs []*state.DesiredOrg, found []reconcile.OrgObjects
 		f := &found[i]
 		c := report.FeatureOrg{Domain: f.Domain, Unknown: f.Unknown}
 		if f.Live != nil {
-			c.Features = report.FeaturesOf(f.Live)
+			c.Features = diff.FeaturesOf(f.Live)
 			for _, l := range f.Live.Lacks {
 				c.Unknown = l.Reason
 			}

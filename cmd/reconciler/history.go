@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
 )
@@ -89,65 +90,10 @@ func (a *app) historyOf(cfg *config.Config) (*history.Store, error) {
 	return reconcile.OpenHistory(cfg, history.Options{Logger: logger}), nil
 }
 
-// happened returns the types of entries that tell what happened. How drift ended is an
-// outcome of the entry with which it began.
-func happened() []history.Type {
-	return []history.Type{history.TypeChange, history.TypeOperator, history.TypeDrift}
-}
-
-// Outcomes of drift.
-const (
-	driftOpen  = "open"
-	driftEnded = "ended"
-)
-
 // readHistory returns the entries that q selects, newest first, with how drift ended.
 func readHistory(s *history.Store, q history.Query) ([]history.Entry, error) {
-	entries, err := s.Entries(q)
-	if err != nil {
-		return nil, err
-	}
-	first := slices.IndexFunc(entries, func(e history.Entry) bool { return e.Type == history.TypeDrift })
-	if first < 0 {
-		return byTime(entries), nil
-	}
-	ends, err := s.Entries(history.Query{Types: []history.Type{history.TypeDriftEnded}, Org: q.Org, Since: entries[len(entries)-1].Time})
-	if err != nil {
-		return nil, err
-	}
-	open, err := s.Drifts()
-	if err != nil {
-		return nil, err
-	}
-	tellDrift(entries, ends, open)
-	return byTime(entries), nil
-}
-
-// tellDrift sets of entries about drift whether it is open, when it was seen last and how
-// often. What is open has one entry, the newest: one before it told of another value.
-func tellDrift(entries, ends []history.Entry, open []history.Drift) {
-	type seen struct {
-		outcome string
-		last    *time.Time
-		times   int
-	}
-	known := map[int64]seen{}
-	for i := range ends {
-		known[ends[i].About] = seen{driftEnded, ends[i].LastSeen, ends[i].Times}
-	}
-	for i := range open {
-		known[open[i].Seq] = seen{driftOpen, &open[i].LastSeen, open[i].Times}
-	}
-	for i := range entries {
-		e := &entries[i]
-		if e.Type != history.TypeDrift {
-			continue
-		}
-		e.Outcome = driftEnded
-		if s, ok := known[e.Seq]; ok {
-			e.Outcome, e.LastSeen, e.Times = s.outcome, s.last, s.times
-		}
-	}
+	entries, err := s.Told(q)
+	return byTime(entries), err
 }
 
 // byTime sorts entries, the newest first. The chain has the changes of a run that was
@@ -166,7 +112,7 @@ func (a *app) history(f *historyFlags) error {
 	if f.limit < 0 {
 		return fmt.Errorf("--limit %d: must not be negative", f.limit)
 	}
-	q := history.Query{Types: happened(), Org: strings.ToLower(f.org), Action: f.action, Limit: f.limit}
+	q := history.Query{Types: history.Happened(), Org: strings.ToLower(f.org), Action: f.action, Limit: f.limit}
 	now := time.Now()
 	var err error
 	if q.Since, err = parseTime("--since", f.since, now); err != nil {
@@ -225,7 +171,7 @@ func (a *app) historyRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := readHistory(s, history.Query{Run: run.ID, Types: happened()})
+			entries, err := readHistory(s, history.Query{Run: run.ID, Types: history.Happened()})
 			if err != nil {
 				return err
 			}
@@ -416,6 +362,12 @@ func writeJSONValue(w io.Writer, v any) error {
 // writeJSONList writes a list, which is never null.
 func writeJSONList[T any](w io.Writer, all []T) error {
 	return writeJSONValue(w, append([]T{}, all...))
+}
+
+// operator returns what acts for whoever runs this command; by is their name in the
+// journal.
+func (a *app) operator(cfg *config.Config, j *journal.Journal, by string) *reconcile.Operator {
+	return &reconcile.Operator{Config: cfg, Journal: j, By: by, Record: func(e history.Entry) { a.recordAction(cfg, e) }}
 }
 
 // recordAction records in the history what an operator did. It is done already: that it

@@ -52,6 +52,7 @@ type inventoryFlags struct {
 	declared, drifted      bool
 	limit                  int
 	format, address        string
+	tokenFile              string
 	offline                bool
 }
 
@@ -72,6 +73,7 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 	flags.StringVarP(&f.format, "output", "o", "table", "`FORMAT`: table, json, csv, name")
 	setValues(flags, "output", inventoryFormats())
 	flags.StringVar(&f.address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's; the state folder is not read then")
+	addDaemonToken(flags, &f.tokenFile)
 	flags.BoolVar(&f.offline, "offline", false, "read the state folder, and ask no daemon")
 	for _, name := range names {
 		switch name {
@@ -153,7 +155,11 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 const mostOfPage = 1000
 
 // fetch returns what a daemon answers.
-func fetch[T any](ctx context.Context, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery, address string) (*reconcile.Page[T], error) {
+func fetch[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery, address string) (*reconcile.Page[T], error) {
+	ctx, err := a.asUser(ctx, f.tokenFile, address)
+	if err != nil {
+		return nil, err
+	}
 	values := f.values(q)
 	var all *reconcile.Page[T]
 	for {
@@ -167,7 +173,7 @@ func fetch[T any](ctx context.Context, l *listing[T], f *inventoryFlags, q *reco
 		values.Set("limit", strconv.Itoa(most))
 		page, err := api.FetchPage[T](ctx, address, l.name, values)
 		if err != nil {
-			return nil, err
+			return nil, withTokenHint(err)
 		}
 		if all != nil {
 			page.Items = append(all.Items, page.Items...)
@@ -206,7 +212,7 @@ func get[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags) e
 // load returns a list as the daemon has it, or without one, as the state folder has it.
 func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, q *reconcile.InventoryQuery) (*reconcile.Page[T], error) {
 	if f.address != "" {
-		return fetch(ctx, l, f, q, f.address)
+		return fetch(ctx, a, l, f, q, f.address)
 	}
 	if f.offline {
 		return loadOffline(a, l, q, "")
@@ -215,7 +221,7 @@ func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, 
 	if err != nil {
 		return nil, err
 	}
-	page, err := fetch(ctx, l, f, q, address)
+	page, err := fetch(ctx, a, l, f, q, address)
 	if err == nil {
 		err = a.sameAccount(page.Account, address)
 	}

@@ -19,14 +19,14 @@ const followEvery = 500 * time.Millisecond
 
 func (a *app) reconcileCommand() *cobra.Command {
 	var wait, detailed bool
-	var address string
+	var address, tokenFile, reason string
 	cmd := &cobra.Command{
 		Use:   "reconcile",
 		Short: "Tell a running daemon to run now",
 		Long: `Tell a running daemon to run now, and print the id of that run. While a run is going
 on, the next one follows it at once; who asks before it begins gets the same one. The
-daemon's address is the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --address;
-it has to listen on loopback.
+daemon's address is the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --address.
+Where people sign in to it, a token with the role operator is needed.
 
 With --wait, wait until that run has ended. Exit codes: 0 the daemon took it; 1 no
 daemon answers, or it refuses. With --wait they are those of run --once: 0 done; 1 on
@@ -44,14 +44,18 @@ written; 4 some orgs could not be read or written.`,
 					return err
 				}
 			}
-			id, err := api.RequestRun(cmd.Context(), address, a.invoker())
+			ctx, err := a.asUser(cmd.Context(), tokenFile, address)
 			if err != nil {
 				return err
+			}
+			id, err := api.RequestRun(ctx, address, a.invoker(), reason)
+			if err != nil {
+				return withTokenHint(err)
 			}
 			if _, err := fmt.Fprintln(a.out, id); err != nil || !wait {
 				return err
 			}
-			record, err := a.follow(cmd.Context(), address, id)
+			record, err := a.follow(ctx, address, id)
 			if err != nil {
 				return err
 			}
@@ -61,7 +65,9 @@ written; 4 some orgs could not be read or written.`,
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "with --wait: exit with 2 if differences are left")
+	cmd.Flags().StringVar(&reason, "reason", "", "one-line reason, as `TEXT`, for the history")
 	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's")
+	addDaemonToken(cmd.Flags(), &tokenFile)
 	return cmd
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 func (a *app) statusCommand() *cobra.Command {
-	var format, address string
+	var format, address, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the last run, the drift and the next run of a daemon",
@@ -41,9 +41,13 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 					return err
 				}
 			}
-			status, err := api.FetchStatus(cmd.Context(), address)
+			ctx, err := a.asUser(cmd.Context(), tokenFile, address)
 			if err != nil {
 				return err
+			}
+			status, err := api.FetchStatus(ctx, address)
+			if err != nil {
+				return withTokenHint(err)
 			}
 			if format == "json" {
 				enc := json.NewEncoder(a.out)
@@ -57,6 +61,7 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` of the status: text or json")
 	setValues(cmd.Flags(), "output", []string{"text", "json"})
 	cmd.Flags().StringVar(&address, "address", "", "`ADDRESS` of the daemon, HOST:PORT or a URL, instead of the config's")
+	addDaemonToken(cmd.Flags(), &tokenFile)
 	return cmd
 }
 

@@ -16,7 +16,6 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
-	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/strictyaml"
 )
@@ -120,11 +119,10 @@ func (a *app) suspend(cmd *cobra.Command, f *suspendFlags) error {
 		return err
 	}
 	defer j.Close()
-	made, err := j.Suspend(freeze.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
+	made, err := a.operator(cfg, j, f.owner).Suspend(freeze.Suspension{Orgs: f.orgs, Reason: f.reason, Owner: f.owner, Until: until})
 	if err != nil {
 		return err
 	}
-	a.recordAction(cfg, history.Entry{Action: "suspend", Outcome: made.ID, Reason: made.Scope() + ", " + made.String()})
 	a.warnOfUnknownOrgs(cfg, j, f.orgs)
 	_, err = fmt.Fprintf(a.out, "writes to %s are %s\n"+
 		"Drift is still reported; a running daemon obeys before its next write.\n"+
@@ -208,11 +206,9 @@ func (a *app) resume(ids, orgs []string) error {
 		return err
 	}
 	defer j.Close()
-	kept, err := j.Suspensions()
-	var bad *journal.SuspensionsError
-	if errors.As(err, &bad) {
-		kept = append(kept, bad.Rows...) // which can be taken back
-	} else if err != nil {
+	o := a.operator(cfg, j, "")
+	kept, err := o.Suspensions()
+	if err != nil {
 		return err
 	}
 	// All or none, so that a mistyped ID is noticed.
@@ -222,7 +218,7 @@ func (a *app) resume(ids, orgs []string) error {
 		}
 	}
 	wanted := sortedGlobs(orgs)
-	removed, err := j.Resume(func(s freeze.Suspension) bool {
+	removed, err := o.Resume(func(s freeze.Suspension) bool {
 		switch {
 		case len(ids) > 0:
 			return slices.Contains(ids, s.ID)
@@ -230,7 +226,7 @@ func (a *app) resume(ids, orgs []string) error {
 			return slices.Equal(sortedGlobs(s.Orgs), wanted)
 		}
 		return true
-	})
+	}, "")
 	if err != nil {
 		return err
 	}
@@ -244,7 +240,6 @@ func (a *app) resume(ids, orgs []string) error {
 		}
 	}
 	for i := range removed {
-		a.recordAction(cfg, history.Entry{Action: "resume", Outcome: removed[i].ID, Reason: removed[i].Scope() + ", " + removed[i].String()})
 		if _, err := fmt.Fprintf(a.out, "resumed: %s, %s\n", removed[i].Scope(), &removed[i]); err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const envPrefix = "RECONCILER_"
 
 // flagEnv returns the variables of flags, which are not keys of the config.
 func flagEnv() []string {
-	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT"}
+	return []string{"RECONCILER_CONFIG", "RECONCILER_LOG_LEVEL", "RECONCILER_LOG_FORMAT", "RECONCILER_TOKEN", "RECONCILER_TOKEN_FILE"}
 }
 
 // environment maps the names of our variables to their values. An empty value

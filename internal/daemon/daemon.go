@@ -12,11 +12,11 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/daemon/notify"
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/text"
-	"reconciler/internal/web"
 )
 
 // RunOptions are the options of Run beside the config.
@@ -48,10 +48,14 @@ type RunOptions struct {
 // by, and does no runs. An error means that it could not start, or could no
 // longer serve its endpoints; failed runs are reported and don't end it.
 func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
+	if err := cfg.HTTP.CheckAuth(); err != nil {
+		return err
+	}
 	d, err := openDaemon(cfg, opts)
 	if err != nil {
 		return err
 	}
+	d.warnOfOpen(cfg)
 	defer func() { d.runner.r.Close() }() // the one that is in force then
 	defer d.sender.Close()
 	d.happened("start", "", "reconciler "+opts.Version)
@@ -64,7 +68,9 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 // error means that it could
 // not start; what went wrong in the run is in the record.
 func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*api.RunRecord, error) {
-	d, err := openDaemon(cfg, opts)
+	alone := *cfg
+	alone.HTTP = config.Default().HTTP // nothing is served, and nothing of it is needed
+	d, err := openDaemon(&alone, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +103,8 @@ func (d *daemon) runOnce(ctx context.Context, wait journal.WaitOptions) (*api.Ru
 type daemon struct {
 	runner  *runner
 	loop    *loop
-	handler *current // of the endpoints
+	handler *current     // of the endpoints
+	gate    *signin.Gate // before them
 	tracker *statusTracker
 	log     *slog.Logger // without the tag of a run
 
@@ -113,6 +120,8 @@ type daemon struct {
 	base http.RoundTripper
 
 	requests *requests
+	kept     *keptRuns
+	memory   *signin.Memory
 	// leads is what makes this the one daemon of its state folder; nil while it isn't,
 	// or while that can't be known. stepDown ends the loop.
 	leads    *journal.Lead
@@ -131,7 +140,8 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	tag := newRunHandler(log.Handler())
+	kept := &keptRuns{}
+	tag := newRunHandler(log.Handler(), kept)
 	m := newMetrics(opts.Version)
 	now := time.Now().UTC()
 	t := newStatusTracker(api.Status{
@@ -142,11 +152,11 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
-		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(),
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), kept: kept, memory: signin.NewMemory(),
 		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
 	}
 	t.receivers = d.receivers
-	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, by: opts.By, command: opts.Command}
+	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command}
 	d.loop = &loop{
 		now: time.Now, wake: d.pushes.C(), asked: d.requests.wake, run: d.takeTurn, planned: t.planned, reload: opts.Reload, reloaded: d.readConfig,
 	}
@@ -230,6 +240,31 @@ func (d *daemon) checkWebhook(cfg *config.Config) error {
 	return err
 }
 
+// warnOfOpen warns where whoever reaches the endpoints can read them.
+func (d *daemon) warnOfOpen(cfg *config.Config) {
+	if d.gate.Open() {
+		d.log.Warn("nobody has to sign in: whoever reaches the daemon sees every org, every change and who made it", "address", cfg.HTTP.Address,
+			"hint", "set "+config.KeyHTTPTokensFile+" or "+config.KeyHTTPOIDC)
+	}
+}
+
+// unrecorded says that the history doesn't take what an operator did.
+func (d *daemon) unrecorded(err error) {
+	d.log.Warn("the history does not take what was done", errorAttrs(err)...)
+}
+
+// refresh brings the status up to date with what an operator did.
+func (d *daemon) refresh(r *reconcile.Reconciler) {
+	if active, err := r.Suspensions(); err == nil {
+		d.tracker.suspended(active)
+		d.metrics.suspensions.Set(float64(len(active)))
+	}
+	if alarms, err := r.Alarms(); err == nil {
+		d.tracker.alarms(alarms)
+		d.metrics.alarms.Set(float64(len(alarms)))
+	}
+}
+
 // jitter returns a function that returns a random time up to limit; nil for 0.
 func jitter(limit time.Duration) func() time.Duration {
 	if limit == 0 {
@@ -252,13 +287,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		listening(listener.Addr())
 	}
 
-	var handler http.Handler = d.handler
-	if host, _, err := net.SplitHostPort(listener.Addr().String()); err == nil && web.IsLoopback(host) {
-		host, _, _ = net.SplitHostPort(address)
-		handler = onlyLocal(handler, host)
-	}
-
-	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(handler, d.log), listener) })
+	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(d.handler, d.log), listener) })
 }
 
 // work runs the loop until ctx ends, and endpoints, which serves them until its

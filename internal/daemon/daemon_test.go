@@ -375,11 +375,13 @@ func TestDaemonAnswersWhileStopping(t *testing.T) {
 	})
 }
 
-// On loopback the daemon answers this machine alone; on other addresses names
-// are the business of who runs it.
+// On loopback the daemon answers this machine alone; elsewhere it answers to addresses as
+// well, and to the names of the config.
 func TestDaemonChecksHost(t *testing.T) {
 	for address, code := range map[string]int{"127.0.0.1:0": 421, "localhost:0": 421, ":0": 200} {
 		w := newWorld(t, worldOptions{})
+		w.cfg.HTTP.Address = address
+		w.restart()
 		ctx, stop := context.WithCancel(t.Context())
 		listening, done := make(chan net.Addr, 1), make(chan error, 1)
 		go func() { done <- w.serve(ctx, address, func(a net.Addr) { listening <- a }) }()
@@ -388,8 +390,8 @@ func TestDaemonChecksHost(t *testing.T) {
 			t.Fatal(err)
 		}
 		transport := &http.Transport{}
-		for host, want := range map[string]int{"evil.example": code, "localhost:1": 200} {
-			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://localhost:"+port+"/healthz", nil)
+		for host, want := range map[string]int{"evil.example": 421, "192.0.2.1:1": code, "localhost:1": 200} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://localhost:"+port+"/api/v1/status", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

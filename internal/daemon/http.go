@@ -5,21 +5,20 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"html/template"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/git/source"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/text"
-	"reconciler/internal/web"
 )
 
 //go:embed dashboard.html dashboard.css
@@ -81,8 +80,11 @@ type handlerOptions struct {
 	log     *slog.Logger
 	// hooks is the webhook's handler; nil if there is no webhook.
 	hooks http.Handler
-	// local reports whether the endpoints are served on loopback only.
-	local bool
+	// gate decides who may use the endpoints.
+	gate *signin.Gate
+	// operator and refresh are those of operations.
+	operator func(by string) *reconcile.Operator
+	refresh  func()
 }
 
 // newHandler returns the daemon's endpoints.
@@ -96,13 +98,12 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		return nil, err
 	}
 	e := &endpoints{reader: o.reader, dashboard: page}
-	asked := &runs{reader: o.reader, log: o.log, local: o.local}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", e.healthz)
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
-	mux.HandleFunc("POST /api/v1/runs", asked.ask)
-	mux.HandleFunc("GET /api/v1/runs/{id}", asked.one)
+	mux.HandleFunc("GET /api/v1/runs/{id}", (&runs{o.reader}).one)
+	(&operations{reader: o.reader, log: o.log, operator: o.operator, refresh: o.refresh}).register(mux)
 	(&inventory{o.reader}).register(mux)
 	mux.HandleFunc("GET /{$}", e.page)
 	mux.Handle("GET /metrics", o.metrics.handler())
@@ -113,6 +114,7 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	sum := sha256.Sum256(css)
 	csp := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	guarded := o.gate.Wrap(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", csp)
@@ -120,25 +122,12 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		mux.ServeHTTP(w, r)
-	}), nil
-}
-
-// onlyLocal refuses requests whose Host is neither loopback nor the given host,
-// which may be empty. A foreign page can let its own name resolve to loopback
-// (DNS rebinding) and read the daemon's responses, but it can't choose the Host
-// header.
-func onlyLocal(h http.Handler, host string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A request without a host is HTTP/1.0, which browsers don't send.
-		asked := (&url.URL{Host: r.Host}).Hostname()
-		if r.Host == "" || web.IsLoopback(asked) || strings.EqualFold(asked, host) {
-			h.ServeHTTP(w, r)
+		if strings.HasPrefix(r.URL.Path, apiPath) {
+			compressed(guarded, w, r)
 			return
 		}
-		http.Error(w, "this daemon listens on loopback and serves localhost only: a proxy in front of it must set the Host header to localhost",
-			http.StatusMisdirectedRequest)
-	})
+		guarded.ServeHTTP(w, r)
+	}), nil
 }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
@@ -161,16 +150,7 @@ func answer(w http.ResponseWriter, why string) {
 }
 
 func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {
-	var body strings.Builder // a response is sent whole or not at all
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(e.reader.Status()); err != nil {
-		http.Error(w, "the status has no JSON form: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, body.String())
+	send(w, http.StatusOK, e.reader.Status())
 }
 
 func (e *endpoints) page(w http.ResponseWriter, _ *http.Request) {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/signin"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -48,7 +51,7 @@ func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
 	h, err := newHandler(handlerOptions{
 		reader:  &reader{tracker: b, requests: newRequests(), now: func() time.Time { return now }},
-		metrics: newMetrics("v1.2.3"), log: slog.New(slog.DiscardHandler), local: true,
+		metrics: newMetrics("v1.2.3"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +59,26 @@ func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	return h
 }
 
+// openGate returns a gate where nobody signs in, with an http.url if one is given.
+func openGate(t *testing.T, address string, urls ...string) *signin.Gate {
+	t.Helper()
+	h := &config.HTTP{Address: address, Auth: config.HTTPAuth{None: true}}
+	for _, raw := range urls {
+		var err error
+		if h.URL, err = url.Parse(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, err := signin.New(signin.Options{HTTP: h, Memory: signin.NewMemory(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 func ask(h http.Handler, method, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	h.ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, nil))
 	return w
 }
 
@@ -118,7 +138,7 @@ func TestEndpoints(t *testing.T) {
 
 // A page of evil.example whose name leads to 127.0.0.1 is shown nothing.
 func TestOnlyLocal(t *testing.T) {
-	h := onlyLocal(testHandler(t, testTracker(), noon), "reconciler.internal")
+	h := openGate(t, "127.0.0.1:8080", "https://reconciler.internal").CheckHost(testHandler(t, testTracker(), noon))
 	for host, code := range map[string]int{
 		"127.0.0.1:8080":            200,
 		"127.0.0.1":                 200,

@@ -14,6 +14,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
+	"reconciler/internal/store/history"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/text"
 )
@@ -23,30 +24,59 @@ type inventory struct{ reader *reader }
 
 // register adds the endpoints. What else is asked for below /api/v1/ is an error.
 func (v *inventory) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/v1/orgs", list(v, (*reconcile.InventoryReader).Orgs))
+	for _, e := range lists() {
+		mux.HandleFunc("GET "+apiPath+e.name, e.handler(v, e.parameters))
+	}
 	mux.HandleFunc("GET /api/v1/orgs/{domain}", v.org)
-	mux.HandleFunc("GET /api/v1/products", list(v, (*reconcile.InventoryReader).Products))
-	mux.HandleFunc("GET /api/v1/drift", list(v, (*reconcile.InventoryReader).Drift))
-	mux.HandleFunc("GET /api/v1/runs", list(v, (*reconcile.InventoryReader).Runs))
-	mux.HandleFunc("GET /api/v1/changes", list(v, (*reconcile.InventoryReader).Changes))
+	mux.HandleFunc("GET /api/v1/openapi.json", serveOpenAPI)
 	mux.HandleFunc(anything, func(w http.ResponseWriter, r *http.Request) {
 		if allowed := allowed(mux, r); len(allowed) > 0 {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
 			sendError(w, http.StatusMethodNotAllowed, "this endpoint answers "+strings.Join(allowed, ", ")+" only", "")
 			return
 		}
-		sendError(w, http.StatusNotFound, fmt.Sprintf("there is no endpoint %q", text.OneLine(r.URL.Path, maxBy)),
-			"there are /api/v1/status, orgs, orgs/DOMAIN, products, drift, runs, runs/ID and changes")
+		sendError(w, http.StatusNotFound, fmt.Sprintf("there is no endpoint %q", text.OneLine(r.URL.Path, maxBy)), "/api/v1/openapi.json describes all")
 	})
 }
 
+// endpoint is a list of the API.
+type endpoint struct {
+	name string
+	// parameters are the names of those that it takes.
+	parameters []string
+	handler    func(v *inventory, parameters []string) http.HandlerFunc
+}
+
+// ofOrgs are the parameters that select orgs, and what is about them.
+func ofOrgs(more ...string) []string {
+	return append([]string{"org", "label", "q", "state", "cell", "owner", "product", "status", "declared", "drifted", "limit", "after"}, more...)
+}
+
+// lists are the lists of the API.
+func lists() []endpoint {
+	return []endpoint{
+		{"orgs", ofOrgs("since", "sort"), list((*reader).Orgs)},
+		{"products", ofOrgs("since"), list((*reader).Products)},
+		{"drift", ofOrgs("since"), list((*reader).Drift)},
+		{"objects", ofOrgs("kind"), list((*reader).Objects)},
+		{"kinds", ofOrgs("kind"), list((*reader).Kinds)},
+		{"features", ofOrgs(), list((*reader).Features)},
+		{"runs", ofOrgs("since", "outcome"), list((*reader).Runs)},
+		{"changes", ofOrgs("since", "until", "run", "action", "by", "outcome"), list((*reader).Changes)},
+		{"history", ofOrgs("since", "until", "run", "type", "action", "by", "outcome"), list((*reader).History)},
+	}
+}
+
 // anything is the pattern of what no other endpoint of the API answers.
-const anything = "/api/v1/"
+const anything = apiPath
+
+// apiPath is below what the API is.
+const apiPath = "/api/v1/"
 
 // allowed returns the methods that the endpoint of a request answers; none if there is no
 // such endpoint.
 func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 		another := r.Clone(r.Context())
 		another.Method = method
 		if _, pattern := mux.Handler(another); pattern != anything {
@@ -56,20 +86,22 @@ func allowed(mux *http.ServeMux, r *http.Request) (methods []string) {
 	return methods
 }
 
-// list returns the handler of a list.
-func list[T any](v *inventory, read func(*reconcile.InventoryReader, *reconcile.InventoryQuery) (*reconcile.Page[T], error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		q, err := parseQuery(r.URL.RawQuery, v.reader.now())
-		if err != nil {
-			sendError(w, http.StatusBadRequest, err.Error(), text.Hint(err))
-			return
+// list returns what makes the handler of a list.
+func list[T any](read func(*reader, *reconcile.InventoryQuery) (*reconcile.Page[T], error)) func(*inventory, []string) http.HandlerFunc {
+	return func(v *inventory, parameters []string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			q, err := parseQuery(r.URL.RawQuery, parameters, v.reader.now())
+			if err != nil {
+				sendError(w, http.StatusBadRequest, err.Error(), text.Hint(err))
+				return
+			}
+			page, err := read(v.reader, q)
+			if err != nil {
+				sendFailure(w, err)
+				return
+			}
+			send(w, http.StatusOK, page)
 		}
-		page, err := read(v.reader.InventoryReader, q)
-		if err != nil {
-			sendFailure(w, err)
-			return
-		}
-		send(w, http.StatusOK, page)
 	}
 }
 
@@ -106,9 +138,18 @@ const (
 	maxLimit   = 1000
 )
 
-// parameters are those of lists, by their names.
-func parameters() map[string]func(q *reconcile.InventoryQuery, values []string, now time.Time) error {
-	flag := func(field func(*reconcile.InventoryQuery) *bool) func(*reconcile.InventoryQuery, []string, time.Time) error {
+// parameter sets in a query what the values of a parameter mean.
+type parameter func(q *reconcile.InventoryQuery, values []string, now time.Time) error
+
+// parameters are those of all lists, by their names.
+func parameters() map[string]parameter {
+	word := func(field func(*reconcile.InventoryQuery) *string) parameter {
+		return func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
+			*field(q) = values[0]
+			return nil
+		}
+	}
+	flag := func(field func(*reconcile.InventoryQuery) *bool) parameter {
 		return func(q *reconcile.InventoryQuery, values []string, _ time.Time) (err error) {
 			if *field(q), err = strconv.ParseBool(values[0]); err != nil {
 				return errors.New("must be true or false")
@@ -116,7 +157,13 @@ func parameters() map[string]func(q *reconcile.InventoryQuery, values []string, 
 			return nil
 		}
 	}
-	return map[string]func(q *reconcile.InventoryQuery, values []string, now time.Time) error{
+	moment := func(field func(*reconcile.InventoryQuery) *time.Time) parameter {
+		return func(q *reconcile.InventoryQuery, values []string, now time.Time) (err error) {
+			*field(q), err = text.ParseTime(values[0], now)
+			return err
+		}
+	}
+	return map[string]parameter{
 		"org": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
 			for _, v := range values {
 				q.Orgs = append(q.Orgs, strings.ToLower(v))
@@ -127,19 +174,17 @@ func parameters() map[string]func(q *reconcile.InventoryQuery, values []string, 
 			q.Labels, err = state.ParseSelector(values...)
 			return err
 		},
-		"product": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
-			q.Product = values[0]
-			return nil
-		},
-		"run":   func(q *reconcile.InventoryQuery, values []string, _ time.Time) error { q.Run = values[0]; return nil },
-		"after": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error { q.After = values[0]; return nil },
-		"outcome": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
-			q.Outcome = values[0]
-			return nil
-		},
-		"since": func(q *reconcile.InventoryQuery, values []string, now time.Time) (err error) {
-			q.Since, err = text.ParseTime(values[0], now)
+		"state": func(q *reconcile.InventoryQuery, values []string, _ time.Time) (err error) {
+			q.States, err = oneOf(values, reconcile.SyncStates())
 			return err
+		},
+		"type": func(q *reconcile.InventoryQuery, values []string, _ time.Time) (err error) {
+			q.Types, err = oneOf(values, append(history.Happened(), history.TypeDriftEnded))
+			return err
+		},
+		"status": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
+			q.Status = state.Status(strings.ToUpper(values[0]))
+			return nil
 		},
 		"limit": func(q *reconcile.InventoryQuery, values []string, _ time.Time) (err error) {
 			if q.Limit, err = strconv.Atoi(values[0]); err != nil || q.Limit < 1 || q.Limit > maxLimit {
@@ -147,17 +192,44 @@ func parameters() map[string]func(q *reconcile.InventoryQuery, values []string, 
 			}
 			return nil
 		},
-		"status": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
-			q.Status = state.Status(strings.ToUpper(values[0]))
-			return nil
-		},
+		"q":        word(func(q *reconcile.InventoryQuery) *string { return &q.Text }),
+		"cell":     word(func(q *reconcile.InventoryQuery) *string { return &q.Cell }),
+		"owner":    word(func(q *reconcile.InventoryQuery) *string { return &q.Owner }),
+		"product":  word(func(q *reconcile.InventoryQuery) *string { return &q.Product }),
+		"kind":     word(func(q *reconcile.InventoryQuery) *string { return &q.Kind }),
+		"run":      word(func(q *reconcile.InventoryQuery) *string { return &q.Run }),
+		"action":   word(func(q *reconcile.InventoryQuery) *string { return &q.Action }),
+		"by":       word(func(q *reconcile.InventoryQuery) *string { return &q.By }),
+		"outcome":  word(func(q *reconcile.InventoryQuery) *string { return &q.Outcome }),
+		"sort":     word(func(q *reconcile.InventoryQuery) *string { return &q.Sort }),
+		"after":    word(func(q *reconcile.InventoryQuery) *string { return &q.After }),
+		"since":    moment(func(q *reconcile.InventoryQuery) *time.Time { return &q.Since }),
+		"until":    moment(func(q *reconcile.InventoryQuery) *time.Time { return &q.Until }),
 		"declared": flag(func(q *reconcile.InventoryQuery) *bool { return &q.Declared }),
 		"drifted":  flag(func(q *reconcile.InventoryQuery) *bool { return &q.Drifted }),
 	}
 }
 
-// parseQuery reads the parameters of a list.
-func parseQuery(raw string, now time.Time) (*reconcile.InventoryQuery, error) {
+// repeated are the parameters that may be given several times.
+func repeated() []string { return []string{"org", "label", "state", "type"} }
+
+// oneOf returns values that must each be one of some words.
+func oneOf[T ~string](values []string, words []T) (all []T, err error) {
+	names := make([]string, len(words))
+	for i, w := range words {
+		names[i] = string(w)
+	}
+	for _, v := range values {
+		if !slices.Contains(words, T(v)) {
+			return nil, fmt.Errorf("must be %s%s", strictyaml.OneOf(names), strictyaml.DidYouMean(v, names))
+		}
+		all = append(all, T(v))
+	}
+	return all, nil
+}
+
+// parseQuery reads the parameters of a list, which takes those that are named.
+func parseQuery(raw string, names []string, now time.Time) (*reconcile.InventoryQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, errors.New("the query can't be read: it must be NAME=VALUE, joined with & and escaped as in URLs")
@@ -165,16 +237,15 @@ func parseQuery(raw string, now time.Time) (*reconcile.InventoryQuery, error) {
 	q := &reconcile.InventoryQuery{Limit: usualLimit}
 	known := parameters()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		set := known[name]
-		if set == nil {
-			names := slices.Sorted(maps.Keys(known))
+		if !slices.Contains(names, name) {
+			names = slices.Sorted(slices.Values(names))
 			return nil, text.WithHint(fmt.Errorf("unknown parameter %q%s", text.OneLine(name, 40), strictyaml.DidYouMean(name, names)),
 				"the parameters are "+strings.Join(names, ", "))
 		}
-		if len(values[name]) > 1 && name != "org" && name != "label" {
+		if len(values[name]) > 1 && !slices.Contains(repeated(), name) {
 			return nil, fmt.Errorf("%s is given %d times", name, len(values[name]))
 		}
-		if err := set(q, values[name], now); err != nil {
+		if err := known[name](q, values[name], now); err != nil {
 			return nil, fmt.Errorf("%s=%s: %w", name, text.OneLine(values[name][0], maxBy), err)
 		}
 	}

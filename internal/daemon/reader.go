@@ -4,8 +4,13 @@ import (
 	"time"
 
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/page"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
+	"reconciler/internal/store/history"
 )
+
+var _ page.Source = (*reader)(nil)
 
 // reader is what the API and the pages show.
 type reader struct {
@@ -13,11 +18,53 @@ type reader struct {
 	*reconcile.InventoryReader
 	tracker  *statusTracker
 	requests *requests
-	now      func() time.Time
+	// kept is what the last runs hold; nil in tests that need none.
+	kept *keptRuns
+	now  func() time.Time
 }
 
 // Status returns the status as of now.
 func (r *reader) Status() api.Status { return r.tracker.read(r.now()) }
+
+// Org returns what is known of an org; nil if nothing is.
+func (r *reader) Org(domain string) (*reconcile.OrgDetail, error) {
+	found, err := r.InventoryReader.Org(domain)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	for _, s := range r.Status().Suspensions {
+		if len(s.Orgs) == 0 || s.Orgs.Match(domain) {
+			found.Suspensions = append(found.Suspensions, s)
+		}
+	}
+	return found, nil
+}
+
+// Features returns the features of the orgs that q selects beside those of their parents.
+func (r *reader) Features(q *reconcile.InventoryQuery) (*reconcile.Page[report.FeatureColumn], error) {
+	var warnings []string
+	page, err := reconcile.PageOf(r.InventoryReader, q, func(inv *reconcile.Inventory) []report.FeatureColumn {
+		orgs, parents := inv.ListFeatures(q)
+		all := report.CompareFeatures(featureOrgs(orgs), featureOrgs(parents))
+		warnings = all.Warnings
+		return all.Orgs
+	}, func(c *report.FeatureColumn) string { return c.Org })
+	if err == nil {
+		page.Warnings = warnings
+	}
+	return page, err
+}
+
+func featureOrgs(all []reconcile.OrgFeatures) []report.FeatureOrg {
+	orgs := make([]report.FeatureOrg, len(all))
+	for i := range all {
+		orgs[i] = report.FeatureOrg(all[i])
+	}
+	return orgs
+}
+
+// maxEntries is how many changes of a run RunInfo has at most.
+const maxEntries = 1000
 
 // Run returns what is known of a run; nil if nothing is.
 func (r *reader) Run(id string) (*api.RunInfo, error) {
@@ -30,15 +77,39 @@ func (r *reader) Run(id string) (*api.RunInfo, error) {
 	if info.State == "" && r.tracker.isRunning(id) {
 		info.State = api.RunRunning
 	}
-	if r.InventoryReader != nil {
-		run, err := r.InventoryReader.Run(id)
-		if err != nil {
-			return nil, err
-		}
-		info.Add(run)
+	if err := r.past(info); err != nil {
+		return nil, err
 	}
 	if info.State == "" {
 		return nil, nil
 	}
-	return info, nil
+	return info, r.kept.add(info)
+}
+
+// past adds what the history has of a run.
+func (r *reader) past(info *api.RunInfo) error {
+	if r.InventoryReader == nil {
+		return nil
+	}
+	run, err := r.InventoryReader.Run(info.ID)
+	if err != nil || run == nil {
+		return err
+	}
+	info.Add(run)
+	entries, err := r.History(&reconcile.InventoryQuery{Run: run.ID, Types: []history.Type{history.TypeChange}, Limit: maxEntries})
+	if err != nil {
+		return err
+	}
+	info.Entries = entries.Items
+	if info.RunRecord == nil || info.Head != "" {
+		return nil
+	}
+	// Of an earlier process: the head after the run was the hash of its entry.
+	own, err := r.History(&reconcile.InventoryQuery{Run: run.ID, Types: []history.Type{history.TypeRun}, Limit: 1})
+	if err == nil && len(own.Items) > 0 {
+		record := *info.RunRecord // that of the status stays as it is
+		record.Head = own.Items[0].Hash
+		info.RunRecord = &record
+	}
+	return err
 }

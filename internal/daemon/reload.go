@@ -8,6 +8,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/daemon/notify"
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/state"
 )
@@ -17,7 +18,9 @@ import (
 type setup struct {
 	cfg     *config.Config
 	r       *reconcile.Reconciler
+	reader  *reader
 	commits *commitReporter
+	gate    *signin.Gate
 	handler http.Handler
 	// receivers are told of what happens.
 	receivers []*notify.Receiver
@@ -40,9 +43,14 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 	if s.receivers, err = notify.Receivers(cfg.Notify); err != nil {
 		return nil, err
 	}
+	if s.gate, err = signin.New(signin.Options{HTTP: &cfg.HTTP, Memory: d.memory, Log: d.log, TokensRefused: d.tracker.tokensRefused}); err != nil {
+		return nil, err
+	}
+	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
 	s.handler, err = newHandler(handlerOptions{
-		reader:  &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, now: time.Now},
-		metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), local: servesLocally(cfg.HTTP.Address),
+		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), gate: s.gate,
+		operator: func(by string) *reconcile.Operator { return s.r.Operator(by, d.unrecorded) },
+		refresh:  func() { d.refresh(s.r) },
 	})
 	return s, err
 }
@@ -66,7 +74,10 @@ func (d *daemon) use(s *setup) {
 		d.tracker.next, d.tracker.jitter = next, cfg.Jitter
 		status.Mode, status.Schedule, status.Source = u.mode, cfg.Schedule.String(), s.r.Source()
 	})
-	d.handler.set(s.handler)
+	u.updated = s.reader.Changed
+	d.tracker.tokensRefused(nil) // it was read for the gate just now
+	d.gate = s.gate
+	d.handler.set(s.gate.CheckHost(s.handler))
 	d.sender.Use(s.receivers)
 }
 
@@ -99,6 +110,9 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 		return err
 	}
 	if err := d.cfg.CanBecome(cfg); err != nil {
+		return err
+	}
+	if err := cfg.HTTP.CheckAuth(); err != nil {
 		return err
 	}
 	if err := reconcile.CheckFiles(cfg); err != nil {

@@ -261,7 +261,7 @@ func (u *runner) reportAlarms() {
 	if err != nil {
 		alarms = []reconcile.Alarm{{Message: text.JoinLines(err.Error()), Hint: text.Hint(err)}}
 	}
-	u.tracker.update(func(s *api.Status) { s.Alarms, s.Totals.Alarms = first(alarms), len(alarms) })
+	u.tracker.alarms(alarms)
 	u.metrics.alarms.Set(float64(len(alarms)))
 	if u.logged.changed("alarms", fmt.Sprint(alarms)) {
 		few(len(alarms), func(i int) {

@@ -31,6 +31,9 @@ type runner struct {
 	commitReporter *commitReporter
 	now            func() time.Time
 	requests       *requests
+	kept           *keptRuns
+	// updated is called when the history has what a run did.
+	updated func()
 
 	// lastGood is the last desired state that could be read and compared with the
 	// account; nil before the first. The status shows it as inForce, nil likewise.
@@ -95,6 +98,7 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	if asked := u.requests.take(); asked != nil {
 		rec.ID, rec.RequestedBy = asked.id, asked.by
 	}
+	u.kept.begin(rec.ID)
 	u.tag.begin(rec.ID, "")
 	defer u.tag.end()
 	u.tracker.begin(api.Running{ID: rec.ID, Trigger: trigger, Started: started})
@@ -113,6 +117,8 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 	rec.Seconds = max(0, rec.Finished.Sub(started).Seconds())
 	u.end(record, &rec)
 	u.metrics.run(&rec, u.inForce != nil && u.inForce.Stale != nil)
+	u.updated() // before others learn that the run has ended
+	defer u.updated()
 	u.tracker.end(rec, u.inForce)
 	u.reportAlarms()
 	u.reportSuspensions()
@@ -166,6 +172,9 @@ func (u *runner) pass(ctx context.Context, rec *api.RunRecord, record *reconcile
 		return
 	}
 	rec.SetPlan(plan)
+	if err := u.kept.planned(rec.ID, plan); err != nil {
+		u.log.Warn("the page does not show the plan of this run", errorAttrs(err)...)
+	}
 	record.Planned(plan)
 	switch err := u.r.Note(plan, desired, reconcile.Filter{}); {
 	case errors.As(err, new(*journal.OvertakenError)):

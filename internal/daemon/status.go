@@ -28,6 +28,8 @@ type statusTracker struct {
 	mu       sync.Mutex
 	status   api.Status
 	stopping bool
+	// tokens is why the tokens file can't be used any more, or nil.
+	tokens *api.ConfigRefused
 }
 
 func newStatusTracker(status api.Status, next func(time.Time) time.Time) *statusTracker {
@@ -72,6 +74,21 @@ func (t *statusTracker) end(rec api.RunRecord, inForce *api.InForce) {
 // suspended sets the suspensions in effect; active is never nil.
 func (t *statusTracker) suspended(active []freeze.Suspension) {
 	t.update(func(s *api.Status) { s.Suspensions = active })
+}
+
+// alarms sets the alarms that nobody has acknowledged.
+func (t *statusTracker) alarms(all []reconcile.Alarm) {
+	t.update(func(s *api.Status) { s.Alarms, s.Totals.Alarms = first(all), len(all) })
+}
+
+// tokensRefused sets why the tokens file can't be used any more; nil if it can.
+func (t *statusTracker) tokensRefused(err error) {
+	t.update(func(*api.Status) {
+		t.tokens = nil
+		if err != nil {
+			t.tokens = &api.ConfigRefused{At: time.Now().UTC(), Problem: configProblem(err)}
+		}
+	})
 }
 
 // compared sets what a run found and did not repair. configured is when what it knows of
@@ -147,6 +164,9 @@ func (t *statusTracker) read(now time.Time) api.Status {
 	defer t.mu.Unlock()
 	s := t.status
 	s.Now = now.UTC()
+	if s.Config.Refused == nil {
+		s.Config.Refused = t.tokens
+	}
 	s.NotReady = t.notReady(now)
 	s.Ready = s.NotReady == ""
 	s.Receivers = []api.Receiver{}

@@ -33,8 +33,33 @@ type Configuration struct {
 	// and LockoutsKept those for which they must not be even where those that take
 	// something away are blocked.
 	Lockouts, LockoutsKept []string
+	// Features are those that the org has; nil unless it was read for some that are
+	// declared.
+	Features []Feature
 	// outdated is why changes of a saved plan can't be made any more.
 	outdated map[objectOp]string
+}
+
+// Feature is a feature of an org.
+type Feature struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Status string `json:"status"`
+}
+
+// kindFeatures is the kind of features.
+const kindFeatures = "features"
+
+// FeaturesOf returns the features among live objects, in their order.
+func FeaturesOf(live *objects.Live) []Feature {
+	var all []Feature
+	for _, o := range live.Objects {
+		if o.Ref.Kind.Name == kindFeatures {
+			status, _ := o.Body["status"].(string)
+			all = append(all, Feature{ID: o.ID, Name: o.Ref.Name, Status: status})
+		}
+	}
+	return all
 }
 
 // objectOp identifies a change of an org's configuration. An object that can only be
@@ -53,7 +78,7 @@ const PartConfiguration = "configuration"
 // CompareConfiguration compares what base (nil: there is no review) and head declare of
 // an org with what is live. own are the networks that no blocklist may hold.
 func CompareConfiguration(base, head *state.DesiredOrg, live *objects.Live, own []netip.Prefix) *Configuration {
-	c := &Configuration{Declared: countObjects(head)}
+	c := &Configuration{Declared: countObjects(head), Features: FeaturesOf(live)}
 	var err error
 	if c.Head, err = objects.Compare(declaredBy(head), live); err != nil {
 		c.Head, c.Unknown = nil, unclear(err)

@@ -65,6 +65,8 @@ type Daemon struct {
 	Account string
 	// NotReady is why it isn't ready; empty when it is.
 	NotReady string
+	// Unknown means that it says nothing without a token.
+	Unknown bool
 }
 
 // examination is one run of the checks: what they know so far. A field is written by one

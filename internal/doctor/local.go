@@ -233,6 +233,8 @@ func (e *examination) http(ctx context.Context) Check {
 		return e.trouble(ctx, err, nil)
 	case err != nil:
 		return failed(fmt.Sprintf("%s is taken, and not by our daemon: %s", address, text.JoinLines(err.Error())), "stop what listens there, or give "+config.KeyHTTPAddress+" another port")
+	case d.Unknown:
+		return fine("a daemon answers on %s, and says no more without a token", address)
 	case d.Account != e.cfg.Aerial.AccountID:
 		return warned(fmt.Sprintf("a daemon on %s watches another account, %q", address, d.Account), "give this one another port as "+config.KeyHTTPAddress)
 	case d.NotReady != "":

@@ -24,11 +24,30 @@ type Inventory struct {
 	// declared and live are the products of the manifests and the account.
 	declared accountDeclared
 	live     accountLive
+	// known are the orgs as states have them, by domain.
+	known map[string]*knownOrg
+	// differing are how many fields differ, by org and object.
+	differing map[orgObject]int
+}
+
+// knownOrg is an org as its newest state has it, without what differs.
+type knownOrg struct {
+	item     OrgItem
+	objects  []knownObject
+	features []diff.Feature
 }
 
 // OrgItem is an org of the inventory. Its JSON form is a public interface.
 type OrgItem struct {
 	Domain string `json:"domain"`
+	// State is how the org compares with what is declared.
+	State SyncState `json:"state"`
+	// Unknown is why the last run that compared the org could not read it; empty if it
+	// could. UnknownPart is diff.PartConfiguration if it is its configuration alone, and
+	// UnknownHint what to do about it.
+	Unknown     string `json:"unknown,omitempty"`
+	UnknownPart string `json:"unknownPart,omitempty"`
+	UnknownHint string `json:"unknownHint,omitempty"`
 	// ID, Cell, Name, Status and Products are what is live; empty where the org is not.
 	// Products are ids; null if they were not read, as nothing is declared of them.
 	ID       string       `json:"id"`
@@ -43,8 +62,10 @@ type OrgItem struct {
 	ProductPolicy    state.ProductPolicy `json:"productPolicy,omitempty"`
 	Labels           map[string]string   `json:"labels"`
 	Owner            string              `json:"owner"`
-	Mode             state.Mode          `json:"mode"`
-	Protected        bool                `json:"protected"`
+	// Parent is the domain of the org's parent, where the manifests name one.
+	Parent    string     `json:"parent,omitempty"`
+	Mode      state.Mode `json:"mode"`
+	Protected bool       `json:"protected"`
 	// Drifted is how many fields differ, and Since when the first of them was first
 	// seen; null if none does.
 	Drifted int        `json:"drifted"`
@@ -57,6 +78,24 @@ type OrgItem struct {
 	// has not compared since its start.
 	DeclaredAt *Place `json:"declaredAt,omitempty"`
 }
+
+// SyncState is how an org, or an object of one, compares with what is declared, in one
+// word.
+type SyncState string
+
+const (
+	InSync  SyncState = "in-sync"
+	Drifted SyncState = "drifted"
+	// Missing: it is declared, and isn't live.
+	Missing SyncState = "missing"
+	// Unknown: it could not be read.
+	Unknown SyncState = "unknown"
+	// Unmanaged: it is live, and nobody declares it.
+	Unmanaged SyncState = "unmanaged"
+)
+
+// SyncStates returns all states, the worst first.
+func SyncStates() []SyncState { return []SyncState{Drifted, Missing, Unknown, Unmanaged, InSync} }
 
 // Inactive is since when an org is INACTIVE.
 type Inactive struct {
@@ -100,10 +139,19 @@ type accountLive struct {
 	Name string `json:"name,omitempty"`
 	// Products are the names of products by their ids.
 	Products map[string]string `json:"products,omitempty"`
+	// Unknown are the declared orgs that could not be read, by their domains.
+	Unknown map[string]unknownOrg `json:"unknown,omitempty"`
+}
+
+// unknownOrg is why an org could not be read, as diff.Unknown has it.
+type unknownOrg struct {
+	Error string `json:"error"`
+	Part  string `json:"part,omitempty"`
+	Hint  string `json:"hint,omitempty"`
 }
 
 // accountState returns what the history has of the account.
-func accountState(desired *state.Desired, actual *state.Actual, commit string) (history.OrgState, error) {
+func accountState(desired *state.Desired, actual *state.Actual, unknown map[string]unknownOrg, commit string) (history.OrgState, error) {
 	declared := accountDeclared{Name: desired.Account.Name, Products: desired.Products}
 	for id, limit := range desired.Limits {
 		if declared.Limits == nil {
@@ -111,7 +159,7 @@ func accountState(desired *state.Desired, actual *state.Actual, commit string) (
 		}
 		declared.Limits[id] = limit.Max
 	}
-	live := accountLive{ID: actual.Account.ID, Name: actual.Account.Name, Products: map[string]string{}}
+	live := accountLive{ID: actual.Account.ID, Name: actual.Account.Name, Products: map[string]string{}, Unknown: unknown}
 	for _, p := range actual.Catalog {
 		live.Products[p.ID] = p.Name
 	}
@@ -123,56 +171,101 @@ func accountState(desired *state.Desired, actual *state.Actual, commit string) (
 	return s, err
 }
 
+// inactiveSince returns since when an org is INACTIVE, given since when it is as it is.
+type inactiveSince func(domain string, changed time.Time) (*Inactive, error)
+
 // InventoryOf returns the inventory that states and open drift add up to. states calls add
-// with each. since returns since when an org is INACTIVE, given since when it is as it is;
-// it may be nil.
-func InventoryOf(states func(add func(*history.OrgState) error) error, drift []history.Drift, since func(domain string, changed time.Time) (*Inactive, error)) (*Inventory, error) {
-	inv := &Inventory{}
-	if err := states(inv.add); err != nil {
+// with each. since may be nil.
+func InventoryOf(states func(add func(*history.OrgState) error) error, drift []history.Drift, since inactiveSince) (*Inventory, error) {
+	inv := &Inventory{known: map[string]*knownOrg{}}
+	if err := states(inv.add(since)); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(inv.Orgs, func(a, b OrgItem) int { return strings.Compare(a.Domain, b.Domain) })
+	inv.compare(drift)
+	return inv, nil
+}
+
+// compare sets Orgs, and what drift says of them.
+func (inv *Inventory) compare(drift []history.Drift) {
+	inv.Orgs = make([]OrgItem, 0, len(inv.known))
+	for _, domain := range slices.Sorted(maps.Keys(inv.known)) {
+		o := inv.known[domain].item
+		if u, is := inv.live.Unknown[domain]; is && o.Managed {
+			o.Unknown, o.UnknownPart, o.UnknownHint = u.Error, u.Part, u.Hint
+		}
+		inv.Orgs = append(inv.Orgs, o)
+	}
+	inv.differing = map[orgObject]int{}
 	for i := range drift {
 		d := &drift[i]
-		k, found := slices.BinarySearchFunc(inv.Orgs, d.Org, func(o OrgItem, domain string) int { return strings.Compare(o.Domain, domain) })
-		if !found {
+		if d.Kind != "" {
+			object, _, _ := strings.Cut(d.Field, ": ")
+			inv.differing[orgObject{d.Org, object}]++
+		}
+		o := inv.org(d.Org)
+		if o == nil {
 			continue
 		}
-		o := &inv.Orgs[k]
 		o.Drifted++
 		if o.Since == nil || d.Since.Before(*o.Since) {
 			o.Since = &d.Since
 		}
 	}
-	if since == nil {
-		return inv, nil
-	}
 	for i := range inv.Orgs {
-		o := &inv.Orgs[i]
-		if o.Status != state.Inactive {
-			continue
-		}
-		var err error
-		if o.Inactive, err = since(o.Domain, o.Changed); err != nil {
-			return nil, err
-		}
+		inv.Orgs[i].State = inv.Orgs[i].syncState()
 	}
-	return inv, nil
 }
 
-// add adds an org, or the account.
-func (inv *Inventory) add(s *history.OrgState) error {
-	if s.Org == "" {
-		return inv.account(s)
+// syncState returns the state of the org by all else.
+func (o *OrgItem) syncState() SyncState {
+	switch {
+	case !o.Managed:
+		return Unmanaged
+	case o.Unknown != "":
+		return Unknown
+	case o.Status == "":
+		return Missing
+	case o.Drifted > 0:
+		return Drifted
 	}
-	o, err := orgItem(s)
-	if err == nil && o != nil {
-		inv.Orgs = append(inv.Orgs, *o)
+	return InSync
+}
+
+// org returns the org with a domain; nil if there is none.
+func (inv *Inventory) org(domain string) *OrgItem {
+	k, found := slices.BinarySearchFunc(inv.Orgs, domain, func(o OrgItem, domain string) int { return strings.Compare(o.Domain, domain) })
+	if !found {
+		return nil
 	}
-	return err
+	return &inv.Orgs[k]
+}
+
+// add returns what adds an org, or the account.
+func (inv *Inventory) add(since inactiveSince) func(s *history.OrgState) error {
+	return func(s *history.OrgState) error {
+		if s.Org == "" {
+			return inv.account(s)
+		}
+		o, err := knownOf(s)
+		if err != nil {
+			return err
+		}
+		if o == nil {
+			delete(inv.known, s.Org)
+			return nil
+		}
+		if since != nil && o.item.Status == state.Inactive {
+			if o.item.Inactive, err = since(s.Org, s.At); err != nil {
+				return err
+			}
+		}
+		inv.known[s.Org] = o
+		return nil
+	}
 }
 
 func (inv *Inventory) account(s *history.OrgState) error {
+	inv.declared, inv.live = accountDeclared{}, accountLive{} // maps of another inventory stay as they are
 	err := json.Unmarshal(s.Declared, &inv.declared)
 	if err == nil {
 		err = json.Unmarshal(s.Live, &inv.live)
@@ -183,43 +276,35 @@ func (inv *Inventory) account(s *history.OrgState) error {
 	return nil
 }
 
-// orgItem returns an org as a state has it; nil if it is neither declared nor live.
-func orgItem(s *history.OrgState) (*OrgItem, error) {
+// knownOf returns an org as a state has it; nil if it is neither declared nor live.
+func knownOf(s *history.OrgState) (*knownOrg, error) {
 	declared, live, err := sidesOf(s)
 	if err != nil || declared == nil && live == nil { // gone
 		return nil, err
 	}
-	o := &OrgItem{Domain: s.Org, ID: s.OrgID, Changed: s.At, Labels: map[string]string{}}
+	known := &knownOrg{item: OrgItem{Domain: s.Org, ID: s.OrgID, Changed: s.At, Labels: map[string]string{}}}
+	o := &known.item
 	if live != nil {
 		o.ID, o.Cell, o.Name, o.Status, o.Products = live.ID, live.Cell, live.Name, live.Status, live.Products
+		known.features = live.Features
 	}
 	if declared != nil {
 		o.Managed, o.DeclaredStatus, o.DeclaredProducts = true, declared.Status, declared.Products
 		o.ProductPolicy, o.Owner, o.Mode, o.Protected = declared.ProductPolicy, declared.Owner, declared.Mode, declared.Protected
+		o.Parent = declared.Parent
 		if declared.Labels != nil {
 			o.Labels = declared.Labels
 		}
 	}
-	return o, nil
+	known.objects = objectsOf(declared, live)
+	return known, nil
 }
 
-// skipped is a JSON value that is not read.
-type skipped struct{}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (*skipped) UnmarshalJSON([]byte) error { return nil }
-
-// sidesOf returns both sides of an org without their configuration; nil for one that is
-// not there.
-func sidesOf(s *history.OrgState) (*declaredState, *liveState, error) {
-	var declared *struct {
-		declaredState
-		Configuration skipped `json:"configuration"`
-	}
-	var live *struct {
-		liveState
-		Configuration skipped `json:"configuration"`
-	}
+// sidesOf returns both sides of an org; nil for one that is not there. Of their
+// configuration it has which objects there are.
+func sidesOf(s *history.OrgState) (*declaredSide, *liveSide, error) {
+	var declared *declaredSide
+	var live *liveSide
 	var err error
 	if len(s.Declared) > 0 {
 		err = json.Unmarshal(s.Declared, &declared)
@@ -227,73 +312,38 @@ func sidesOf(s *history.OrgState) (*declaredState, *liveState, error) {
 	if err == nil && len(s.Live) > 0 {
 		err = json.Unmarshal(s.Live, &live)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, nil, fmt.Errorf("what the history has of %s can't be read: %w", s.Org, err)
-	case declared == nil && live == nil:
-		return nil, nil, nil
-	case declared == nil:
-		return nil, &live.liveState, nil
-	case live == nil:
-		return &declared.declaredState, nil, nil
 	}
-	return &declared.declaredState, &live.liveState, nil
+	return declared, live, nil
+}
+
+// declaredSide and liveSide are the two sides of an org with the names of the objects of
+// their configuration alone.
+type declaredSide struct {
+	declaredState
+	Configuration map[string]presence `json:"configuration"`
+}
+
+type liveSide struct {
+	liveState
+	Configuration map[string]presence `json:"configuration"`
+}
+
+// presence reports whether a JSON value, which is not read otherwise, is another than
+// null.
+type presence bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *presence) UnmarshalJSON(data []byte) error {
+	*p = string(data) != "null"
+	return nil
 }
 
 // wants reports whether an org is declared to have a product.
 func (o *OrgItem) wants(id string) bool {
 	return o.ProductPolicy != state.Ignore && slices.Contains(o.DeclaredProducts, id)
 }
-
-// InventoryQuery selects of the inventory and of what happened. Zero fields select all.
-type InventoryQuery struct {
-	// Orgs are domains.
-	Orgs []string
-	// Product is a product's name or id.
-	Product string
-	// Labels are those of the orgs.
-	Labels state.Selector
-	// Declared has Product and Status mean what is declared, and not what is live.
-	Declared bool
-	Status   state.Status
-	Drifted  bool
-	// Since selects orgs that changed since, drift that began since, and runs and changes
-	// that began since.
-	Since time.Time
-	// Run selects the changes of one run, and Outcome those that ended so.
-	Run, Outcome string
-	// After is the Next of the page before, and Limit how many items a page has; 0 is
-	// all.
-	After string
-	Limit int
-}
-
-// Page is a part of a list. Its JSON form is a public interface.
-type Page[T any] struct {
-	// Items is never null.
-	Items []T `json:"items"`
-	// Next is the After of the next page; empty if this is the last one.
-	Next string `json:"next"`
-	// Account is the id of the account, and AsOf when it was last compared with the
-	// manifests; null if that is not known.
-	Account string     `json:"account"`
-	AsOf    *time.Time `json:"asOf"`
-	// Unread is how many live orgs that the query selects, but for its product, there are
-	// whose products are not read, as the manifests don't manage them.
-	Unread int `json:"unread"`
-	// ProductNames are the names of products by their ids.
-	ProductNames map[string]string `json:"productNames"`
-	// Quiet counts the runs in which nothing happened, of a list of runs.
-	Quiet *history.Quiet `json:"quiet,omitempty"`
-}
-
-// QueryError is a query that can't be answered, because it is wrong.
-type QueryError struct{ Err error }
-
-func (e *QueryError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the reason.
-func (e *QueryError) Unwrap() error { return e.Err }
 
 // product returns the id of a product from its name or id; "" for "".
 func (inv *Inventory) product(name string) (string, error) {
@@ -359,60 +409,6 @@ func (inv *Inventory) ProductName(id string) string {
 	return cmp.Or(inv.live.Products[id], id)
 }
 
-// selects reports whether q selects an org, by all but its product.
-func (q *InventoryQuery) selects(o *OrgItem) bool {
-	status := o.Status
-	if q.Declared {
-		status = o.DeclaredStatus
-	}
-	return q.hasOrg(o.Domain) && q.Labels.Has(o.Labels) && (!q.Declared || o.Managed) &&
-		(q.Status == "" || status == q.Status) && (!q.Drifted || o.Drifted > 0) && (q.Since.IsZero() || !o.Changed.Before(q.Since))
-}
-
-func (q *InventoryQuery) hasOrg(domain string) bool {
-	return len(q.Orgs) == 0 || slices.Contains(q.Orgs, domain)
-}
-
-// byOrg returns what reports whether q's orgs, labels, status and drift select an org; nil
-// if they select all.
-func (q *InventoryQuery) byOrg(inv *Inventory) func(domain string) bool {
-	if q.Labels.IsZero() && q.Status == "" && !q.Drifted && !q.Declared {
-		if len(q.Orgs) == 0 {
-			return nil
-		}
-		return q.hasOrg
-	}
-	some := *q
-	some.Since = time.Time{}
-	selected := map[string]bool{}
-	for i := range inv.Orgs {
-		if some.selects(&inv.Orgs[i]) {
-			selected[inv.Orgs[i].Domain] = true
-		}
-	}
-	return func(domain string) bool { return selected[domain] }
-}
-
-// ListOrgs returns the orgs that q selects.
-func (inv *Inventory) ListOrgs(q *InventoryQuery) (*Page[OrgItem], error) {
-	product, err := inv.product(q.Product)
-	if err != nil {
-		return nil, err
-	}
-	var all []OrgItem
-	for i := range inv.Orgs {
-		o := &inv.Orgs[i]
-		has := product == "" || slices.Contains(o.Products, product)
-		if product != "" && q.Declared {
-			has = o.wants(product)
-		}
-		if has && q.selects(o) {
-			all = append(all, *o)
-		}
-	}
-	return pageOf(all, q, func(o *OrgItem) string { return o.Domain }), nil
-}
-
 // ListProducts returns the products of the manifests, the account and the orgs, with the
 // number of orgs that q selects.
 func (inv *Inventory) ListProducts(q *InventoryQuery) (*Page[ProductItem], error) {
@@ -469,124 +465,4 @@ func (o *OrgItem) count(item func(id string) *ProductItem) {
 			p.WantActive++
 		}
 	}
-}
-
-// pageOf returns the page of a list that q asks for. The list is sorted by the key.
-func pageOf[T any](all []T, q *InventoryQuery, key func(*T) string) *Page[T] {
-	if q.After != "" {
-		i, _ := slices.BinarySearchFunc(all, q.After, func(item T, after string) int {
-			if key(&item) <= after {
-				return -1
-			}
-			return 1
-		})
-		all = all[i:]
-	}
-	page := &Page[T]{Items: append([]T{}, all...)}
-	if q.Limit > 0 && len(all) > q.Limit {
-		page.Items = page.Items[:q.Limit]
-		page.Next = key(&page.Items[q.Limit-1])
-	}
-	return page
-}
-
-// DriftItem is open drift with what the history knows of it. Its JSON form is a public
-// interface.
-type DriftItem struct {
-	Drift
-	// LastSeen is when a run saw it last, and Times how many runs did. Run is the run
-	// that saw it first.
-	LastSeen time.Time `json:"lastSeen"`
-	Times    int       `json:"times"`
-	Run      string    `json:"run"`
-	// Unknown is why it will never be known who caused it.
-	Unknown string `json:"unknown,omitempty"`
-}
-
-// driftKey is by what lists of drift are sorted. A domain has no space.
-func driftKey(d *DriftItem) string { return d.Org + " " + d.Field }
-
-// ListDrift returns the open drift that q selects.
-func (inv *Inventory) ListDrift(open []history.Drift, q *InventoryQuery) (*Page[DriftItem], error) {
-	product, err := inv.product(q.Product)
-	if err != nil {
-		return nil, err
-	}
-	selected := q.byOrg(inv)
-	var all []DriftItem
-	for i := range open {
-		d, err := driftFrom(&open[i])
-		if err != nil {
-			return nil, err
-		}
-		if selected != nil && !selected(d.Org) || !q.Since.IsZero() && d.Since.Before(q.Since) ||
-			product != "" && (d.Field != diff.FieldOf(diff.UpdateProducts) || slices.Contains(d.Desired.List(), product) == slices.Contains(d.Actual.List(), product)) {
-			continue
-		}
-		all = append(all, DriftItem{Drift: d, LastSeen: open[i].LastSeen, Times: open[i].Times, Run: open[i].Run, Unknown: open[i].Unknown})
-	}
-	slices.SortStableFunc(all, func(a, b DriftItem) int { return strings.Compare(driftKey(&a), driftKey(&b)) })
-	return pageOf(all, q, driftKey), nil
-}
-
-// RunItem is a run of the history. Its JSON form is a public interface.
-type RunItem struct {
-	ID      string `json:"id"`
-	Command string `json:"command"`
-	Trigger string `json:"trigger,omitempty"`
-	Mode    string `json:"mode,omitempty"`
-	// By is who ran it, and RequestedBy who asked a daemon for it.
-	By          string    `json:"by"`
-	RequestedBy string    `json:"requestedBy,omitempty"`
-	Started     time.Time `json:"started"`
-	// Finished is null while it goes on, and if it was interrupted.
-	Finished *time.Time `json:"finished"`
-	Commit   string     `json:"commit"`
-	Signer   string     `json:"signer,omitempty"`
-	Digest   string     `json:"digest,omitempty"`
-	// Result is empty while it goes on.
-	Result string `json:"result"`
-	Error  string `json:"error,omitempty"`
-	// Changes counts its changes by outcome; null while it goes on, and if it was
-	// interrupted.
-	Changes *RunChanges `json:"changes"`
-}
-
-// RunChanges counts the changes of a run by outcome.
-type RunChanges struct {
-	Applied int `json:"applied"`
-	Failed  int `json:"failed"`
-	Skipped int `json:"skipped"`
-	Blocked int `json:"blocked"`
-}
-
-// RunItemOf returns a run of the history as lists have it.
-func RunItemOf(r *history.Run) RunItem {
-	item := RunItem{
-		ID: r.ID, Command: r.Command, Trigger: r.Trigger, Mode: r.Mode, By: r.By, Started: r.Started,
-		Commit: r.Commit, Signer: r.Signer, Digest: r.Digest, Result: r.Result, Error: r.Error,
-	}
-	if !r.Finished.IsZero() {
-		item.Finished = &r.Finished
-	}
-	var record struct {
-		RequestedBy string      `json:"requestedBy"`
-		Changes     *RunChanges `json:"changes"`
-	}
-	if json.Unmarshal(r.Record, &record) == nil {
-		item.RequestedBy, item.Changes = record.RequestedBy, record.Changes
-	}
-	return item
-}
-
-// concerns reports whether a change gives or takes a product.
-func concerns(e *history.Entry, product string) bool {
-	if e.Action != string(diff.UpdateProducts) {
-		return false
-	}
-	var before, after []string
-	if json.Unmarshal(e.Before, &before) != nil || json.Unmarshal(e.After, &after) != nil {
-		return false
-	}
-	return slices.Contains(before, product) != slices.Contains(after, product)
 }

@@ -3,11 +3,10 @@ package reconcile
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reconciler/internal/git/links"
@@ -16,14 +15,14 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
-	"reconciler/internal/text"
 )
 
 // ErrNoHistory means that there is no history, as there is no state folder to keep it in.
 var ErrNoHistory = errors.New("there is no history: no state folder is configured")
 
 // InventoryReader answers queries from the history, or without one from what runs of this
-// process have found. Its methods may be called at the same time.
+// process have found. Its methods may be called at the same time. Nothing is read twice
+// while the history stays as it is, and of what is new only the orgs that it is about.
 type InventoryReader struct {
 	history *history.Store
 	account string
@@ -31,16 +30,33 @@ type InventoryReader struct {
 	// places are known in a daemon alone.
 	places     *places
 	repository links.Repository
+	now        func() time.Time
 
-	mu sync.Mutex
-	// inv is the inventory as of head; nil if there is none yet.
-	inv  *Inventory
-	head string
+	// stale has the next query look at what is new, however lately that was done.
+	stale atomic.Bool
+	mu    sync.Mutex
+	// last is what was read last; nil if nothing was yet.
+	last *moment
+}
+
+// moment is what is known at one time. It is never changed.
+type moment struct {
+	inv   *Inventory
+	drift []DriftItem // sorted by driftKey
+	quiet history.Quiet
+	asOf  *time.Time
+
+	version  history.Version
+	position history.Position
+	runs     int // of memory
+	// at is when it was read, and cost how long that took.
+	at   time.Time
+	cost time.Duration
 }
 
 // NewInventoryReader returns a reader of a history. account is the id of its account.
 func NewInventoryReader(h *history.Store, account string) *InventoryReader {
-	return &InventoryReader{history: h, account: account}
+	return &InventoryReader{history: h, account: account, now: time.Now}
 }
 
 // Inventory returns a reader of what runs have found.
@@ -61,17 +77,44 @@ type memory struct {
 	// made are the changes that the last comparison was followed by.
 	made []Made
 	at   time.Time
+	// runs counts them.
+	runs int
 }
 
-// each calls add with each state. m.mu is held.
-func (m *memory) each(add func(*history.OrgState) error) error {
-	for _, domain := range slices.Sorted(maps.Keys(m.states)) {
-		s := m.states[domain]
-		if err := add(&s); err != nil {
-			return err
-		}
+// state returns the newest state of an org; nil if there is none.
+func (m *memory) state(domain string) *history.OrgState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s, ok := m.states[domain]; ok {
+		return &s
 	}
 	return nil
+}
+
+// read returns the inventory, and what it is made of.
+func (m *memory) read() (*moment, error) {
+	m.mu.Lock()
+	states, drift := maps.Clone(m.states), m.drift // runs replace them, and change nothing in them
+	at, runs := m.at, m.runs
+	m.mu.Unlock()
+	inv, err := InventoryOf(func(add func(*history.OrgState) error) error {
+		for _, domain := range slices.Sorted(maps.Keys(states)) {
+			s := states[domain]
+			if err := add(&s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, drift, nil)
+	if err != nil {
+		return nil, err
+	}
+	now := &moment{inv: inv, runs: runs}
+	if !at.IsZero() {
+		now.asOf = &at
+	}
+	now.drift, err = driftItems(drift)
+	return now, err
 }
 
 // Remember keeps in memory what a run found, for Inventory, where there is no state folder
@@ -104,33 +147,105 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 		m.states[s.Org] = s
 	}
 	m.drift, m.made, m.at = kept, made, time.Now().UTC()
+	m.runs++
 	return nil
 }
 
-// Read returns the inventory. It is computed anew only if something was added to the
-// history since.
+// Read returns the inventory.
 func (r *InventoryReader) Read() (*Inventory, error) {
+	now, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	return now.inv, nil
+}
+
+// Changed has the next query look at what is new, which otherwise may be some time ago.
+func (r *InventoryReader) Changed() { r.stale.Store(true) }
+
+const (
+	// pause is for how many times as long as it took to look at what is new it is not done
+	// again: during a run the history changes all the time, and readers must not slow it.
+	pause = 10
+	// cheap is how long that may take at most for no pause.
+	cheap = 10 * time.Millisecond
+)
+
+// read returns what is known now. Who comes while it is being read waits for that.
+func (r *InventoryReader) read() (*moment, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.memory != nil {
 		r.memory.mu.Lock()
-		defer r.memory.mu.Unlock()
-		return InventoryOf(r.memory.each, r.memory.drift, nil)
+		runs := r.memory.runs
+		r.memory.mu.Unlock()
+		if r.last != nil && r.last.runs == runs {
+			return r.last, nil
+		}
+		now, err := r.memory.read()
+		if err == nil {
+			r.last = now
+		}
+		return now, err
 	}
-	head, err := r.history.Head()
-	if err != nil || r.inv != nil && head == r.head {
-		return r.inv, err
+	began := r.now()
+	stale := r.stale.Swap(false)
+	if r.last != nil && !stale && r.last.cost > cheap && began.Sub(r.last.at) < pause*r.last.cost {
+		return r.last, nil
 	}
-	drift, err := r.history.Drifts()
+	version, err := r.history.Version()
+	if err != nil || r.last != nil && version == r.last.version {
+		return r.last, err
+	}
+	now, err := r.look(version)
 	if err != nil {
 		return nil, err
 	}
-	inv, err := InventoryOf(r.history.EachLastState, drift, r.inactive)
+	now.at = r.now()
+	now.cost = now.at.Sub(began)
+	r.last = now
+	return now, nil
+}
+
+// look reads what is new since the last time. States come first: what is committed
+// meanwhile is then new the next time.
+func (r *InventoryReader) look(version history.Version) (*moment, error) {
+	now := &moment{version: version}
+	before, last := &Inventory{}, history.Position{}
+	if r.last != nil {
+		before, last = r.last.inv, r.last.position
+	}
+	next := &Inventory{known: maps.Clone(before.known), declared: before.declared, live: before.live}
+	if next.known == nil {
+		next.known = map[string]*knownOrg{}
+	}
+	var all bool
+	var err error
+	if now.position, all, err = r.history.EachStateSince(last, next.add(r.inactive)); err != nil {
+		return nil, err
+	}
+	if all && r.last != nil && last.Seq > 0 { // another history
+		r.last = nil
+		return r.look(version)
+	}
+	open, err := r.history.Drifts()
 	if err != nil {
 		return nil, err
 	}
-	r.inv, r.head = inv, head
-	return inv, nil
+	if now.drift, err = driftItems(open); err != nil {
+		return nil, err
+	}
+	if now.quiet, err = r.history.QuietRuns(); err != nil {
+		return nil, err
+	}
+	if now.asOf, err = r.comparedAt(&now.quiet); err != nil {
+		return nil, err
+	}
+	if now.inv = before; last.Seq == 0 || now.position != last {
+		next.compare(open)
+		now.inv = next
+	}
+	return now, nil
 }
 
 // maxStates is how many states of an org are looked at for when it was deactivated.
@@ -193,21 +308,17 @@ func deactivated(e *history.Entry) *Inactive {
 // AsOf returns when the account was last compared with the manifests; nil if that is not
 // known.
 func (r *InventoryReader) AsOf() (*time.Time, error) {
-	if r.memory != nil {
-		r.memory.mu.Lock()
-		defer r.memory.mu.Unlock()
-		if r.memory.at.IsZero() {
-			return nil, nil
-		}
-		at := r.memory.at
-		return &at, nil
-	}
-	const recent = 50
-	runs, err := r.history.Runs("", recent)
+	now, err := r.read()
 	if err != nil {
 		return nil, err
 	}
-	quiet, err := r.history.QuietRuns()
+	return now.asOf, nil
+}
+
+// comparedAt returns what AsOf does.
+func (r *InventoryReader) comparedAt(quiet *history.Quiet) (*time.Time, error) {
+	const recent = 50
+	runs, err := r.history.Runs("", recent)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +346,7 @@ func (r *InventoryReader) AsOf() (*time.Time, error) {
 
 // Orgs returns the orgs that q selects.
 func (r *InventoryReader) Orgs(q *InventoryQuery) (*Page[OrgItem], error) {
-	page, err := read(r, q, func(inv *Inventory) (*Page[OrgItem], error) { return inv.ListOrgs(q) })
+	page, err := read(r, q, func(now *moment) (*Page[OrgItem], error) { return now.inv.ListOrgs(q) })
 	if err != nil {
 		return nil, err
 	}
@@ -247,42 +358,42 @@ func (r *InventoryReader) Orgs(q *InventoryQuery) (*Page[OrgItem], error) {
 
 // Products returns the products, with the number of orgs that q selects.
 func (r *InventoryReader) Products(q *InventoryQuery) (*Page[ProductItem], error) {
-	return read(r, q, func(inv *Inventory) (*Page[ProductItem], error) { return inv.ListProducts(q) })
+	return read(r, q, func(now *moment) (*Page[ProductItem], error) { return now.inv.ListProducts(q) })
 }
 
 // Drift returns the open drift that q selects.
 func (r *InventoryReader) Drift(q *InventoryQuery) (*Page[DriftItem], error) {
-	return read(r, q, func(inv *Inventory) (*Page[DriftItem], error) {
-		open, err := r.open()
-		if err != nil {
-			return nil, err
-		}
-		return inv.ListDrift(open, q)
-	})
+	return read(r, q, func(now *moment) (*Page[DriftItem], error) { return now.inv.ListDrift(now.drift, q) })
 }
 
-func (r *InventoryReader) open() ([]history.Drift, error) {
-	if r.memory == nil {
-		return r.history.Drifts()
-	}
-	r.memory.mu.Lock()
-	defer r.memory.mu.Unlock()
-	return r.memory.drift, nil
+// Objects returns the objects of the orgs' configuration that q selects.
+func (r *InventoryReader) Objects(q *InventoryQuery) (*Page[ObjectItem], error) {
+	return read(r, q, func(now *moment) (*Page[ObjectItem], error) { return now.inv.ListObjects(q), nil })
+}
+
+// Kinds returns the kinds of the objects that q selects, with their numbers.
+func (r *InventoryReader) Kinds(q *InventoryQuery) (*Page[KindItem], error) {
+	return read(r, q, func(now *moment) (*Page[KindItem], error) { return now.inv.ListKinds(q), nil })
 }
 
 // read returns a page of the inventory, with what all pages have.
-func read[T any](r *InventoryReader, q *InventoryQuery, list func(*Inventory) (*Page[T], error)) (*Page[T], error) {
-	inv, err := r.Read()
+func read[T any](r *InventoryReader, q *InventoryQuery, list func(*moment) (*Page[T], error)) (*Page[T], error) {
+	now, err := r.read()
 	if err != nil {
 		return nil, err
 	}
-	page, err := list(inv)
+	page, err := list(now)
 	if err != nil {
 		return nil, err
 	}
-	page.Account, page.Unread, page.ProductNames = r.account, inv.unread(q), inv.names()
-	page.AsOf, err = r.AsOf()
-	return page, err
+	page.Account, page.AsOf, page.Unread, page.ProductNames = r.account, now.asOf, now.inv.unread(q), now.inv.names()
+	return page, nil
+}
+
+// PageOf returns a page of something else that the inventory has, with what all pages
+// have. list returns its items, sorted by their keys.
+func PageOf[T any](r *InventoryReader, q *InventoryQuery, list func(*Inventory) []T, key func(*T) string) (*Page[T], error) {
+	return read(r, q, func(now *moment) (*Page[T], error) { return pageOf(list(now.inv), q, key), nil })
 }
 
 // scanned is how many entries or runs are read at a time, of which some are selected.
@@ -303,16 +414,12 @@ func (r *InventoryReader) Runs(q *InventoryQuery) (*Page[RunItem], error) {
 	if r.memory != nil {
 		return nil, ErrNoHistory
 	}
-	return read(r, q, func(inv *Inventory) (*Page[RunItem], error) {
-		attempted, err := r.attempted(inv, q)
+	return read(r, q, func(now *moment) (*Page[RunItem], error) {
+		attempted, err := r.attempted(now.inv, q)
 		if err != nil {
 			return nil, err
 		}
-		quiet, err := r.history.QuietRuns()
-		if err != nil {
-			return nil, err
-		}
-		page := &Page[RunItem]{Items: []RunItem{}, Quiet: &quiet}
+		page := &Page[RunItem]{Items: []RunItem{}, Quiet: &now.quiet}
 		batch := q.batch(attempted != nil)
 		for before := q.After; ; {
 			runs, err := r.history.Runs(before, batch)
@@ -346,7 +453,8 @@ func (r *InventoryReader) attempted(inv *Inventory, q *InventoryQuery) (map[stri
 	}
 	all := *q
 	all.After, all.Limit, all.Run = "", 0, ""
-	changes, err := r.changes(inv, &all)
+	all.Types = []history.Type{history.TypeChange}
+	changes, err := r.entries(inv, &all)
 	if err != nil {
 		return nil, err
 	}
@@ -355,109 +463,4 @@ func (r *InventoryReader) attempted(inv *Inventory, q *InventoryQuery) (map[stri
 		runs[changes.Items[i].Run] = true
 	}
 	return runs, nil
-}
-
-// Changes returns the changes that q selects, newest first.
-func (r *InventoryReader) Changes(q *InventoryQuery) (*Page[history.Entry], error) {
-	if r.memory != nil {
-		return nil, ErrNoHistory
-	}
-	return read(r, q, func(inv *Inventory) (*Page[history.Entry], error) { return r.changes(inv, q) })
-}
-
-func (r *InventoryReader) changes(inv *Inventory, q *InventoryQuery) (*Page[history.Entry], error) {
-	product, err := inv.product(q.Product)
-	if err != nil {
-		return nil, err
-	}
-	find := history.Query{Types: []history.Type{history.TypeChange}, Since: q.Since, Run: q.Run}
-	if len(q.Orgs) == 1 {
-		find.Org = q.Orgs[0]
-	}
-	if q.After != "" {
-		if find.Before, err = strconv.ParseInt(q.After, 10, 64); err != nil || find.Before < 1 {
-			return nil, &QueryError{fmt.Errorf("%q is not the end of a page of changes", text.OneLine(q.After, 40))}
-		}
-	}
-	selected := q.byOrg(inv)
-	find.Limit = q.batch(selected != nil || product != "" || q.Outcome != "")
-	page := &Page[history.Entry]{Items: []history.Entry{}}
-	for {
-		entries, err := r.history.Entries(find)
-		if err != nil {
-			return nil, err
-		}
-		for i := range entries {
-			e := &entries[i]
-			if selected != nil && !selected(e.Org) || product != "" && !concerns(e, product) || q.Outcome != "" && e.Outcome != q.Outcome {
-				continue
-			}
-			if q.Limit > 0 && len(page.Items) >= q.Limit && page.Items[len(page.Items)-1].Seq > 0 {
-				page.Next = strconv.FormatInt(page.Items[len(page.Items)-1].Seq, 10)
-				return page, nil
-			}
-			page.Items = append(page.Items, *e)
-		}
-		if len(entries) < find.Limit || entries[len(entries)-1].Seq == 0 {
-			return page, nil
-		}
-		find.Before = entries[len(entries)-1].Seq
-	}
-}
-
-// OrgDetail is all that is known of one org. Its JSON form is a public interface.
-type OrgDetail struct {
-	OrgItem
-	Drift []DriftItem `json:"drift"`
-	// Declared and Live are both sides, as "history org" has them; null where there is
-	// none.
-	Declared json.RawMessage `json:"declared"`
-	Live     json.RawMessage `json:"live"`
-	Commit   string          `json:"commit"`
-	// CommitLink is the web address of Commit; left out if it has none.
-	CommitLink string `json:"commitLink,omitempty"`
-	// Places are where fields are declared, by their names; those that aren't here are
-	// where the org is.
-	Places map[string]*Place `json:"places,omitempty"`
-}
-
-// Org returns what is known of an org; nil if nothing is.
-func (r *InventoryReader) Org(domain string) (*OrgDetail, error) {
-	q := &InventoryQuery{Orgs: []string{domain}}
-	found, err := r.Orgs(q)
-	if err != nil || len(found.Items) == 0 {
-		return nil, err
-	}
-	drift, err := r.Drift(q)
-	if err != nil {
-		return nil, err
-	}
-	detail := &OrgDetail{OrgItem: found.Items[0], Drift: drift.Items, Places: r.places.inside(domain)}
-	s, err := r.state(domain)
-	if err == nil && s != nil {
-		detail.Declared, detail.Live, detail.Commit = s.Declared, s.Live, s.Commit
-		detail.CommitLink = r.CommitLink(s.Commit)
-	}
-	return detail, err
-}
-
-// state returns the newest state of an org; nil if there is none.
-func (r *InventoryReader) state(domain string) (*history.OrgState, error) {
-	if r.memory == nil {
-		return r.history.At(domain, time.Time{})
-	}
-	r.memory.mu.Lock()
-	defer r.memory.mu.Unlock()
-	if s, ok := r.memory.states[domain]; ok {
-		return &s, nil
-	}
-	return nil, nil
-}
-
-// Run returns a run; nil if there is none.
-func (r *InventoryReader) Run(id string) (*history.Run, error) {
-	if r.memory != nil {
-		return nil, nil
-	}
-	return r.history.FindRun(id)
 }

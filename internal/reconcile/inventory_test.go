@@ -118,7 +118,7 @@ func fleetStates(t *testing.T) []history.OrgState {
 	t.Helper()
 	account, err := accountState(
 		&state.Desired{Products: map[string]string{"sso": "P000052", "mfa": "P000131", "strong": "P000131"}, Limits: map[string]state.Limit{"P000131": {Max: 1}}},
-		&state.Actual{Account: state.Account{ID: "0200"}, Catalog: []state.Product{{ID: "P000052", Name: "IT Products - SSO"}, {ID: "P000999", Name: "Workflows"}}}, "")
+		&state.Actual{Account: state.Account{ID: "0200"}, Catalog: []state.Product{{ID: "P000052", Name: "IT Products - SSO"}, {ID: "P000999", Name: "Workflows"}}}, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +247,10 @@ func TestListDrift(t *testing.T) {
 		{Org: "a.okta.com", Field: "products", Desired: raw(diff.List([]string{"P000052", "P000131"})), Actual: raw(diff.List([]string{"P000052"})), Since: day, Times: 3, Cause: &history.Cause{Actor: "eve"}},
 		{Org: "b.okta.com", Field: "status", Desired: raw(diff.Text("ACTIVE")), Actual: raw(diff.Text("INACTIVE")), Since: day.Add(time.Hour), Unknown: "too long ago"},
 	}
+	items, err := driftItems(open)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		q    InventoryQuery
 		want string
@@ -259,7 +263,7 @@ func TestListDrift(t *testing.T) {
 		"page":            {InventoryQuery{Limit: 1, After: "a.okta.com products"}, "b.okta.com status"},
 		"status":          {InventoryQuery{Status: state.Inactive}, "b.okta.com status"},
 	} {
-		page, err := inv.ListDrift(open, &tt.q)
+		page, err := inv.ListDrift(items, &tt.q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +275,7 @@ func TestListDrift(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
 	}
-	page, _ := inv.ListDrift(open, &InventoryQuery{})
+	page, _ := inv.ListDrift(items, &InventoryQuery{})
 	if d := page.Items[1]; d.Times != 3 || d.Cause.Actor != "eve" || d.Desired.List()[1] != "P000131" {
 		t.Errorf("%+v", d)
 	}
@@ -320,6 +324,7 @@ func TestInactiveSince(t *testing.T) {
 	p.must(err)
 	at := second.Add(-20 * time.Minute)
 	p.must(p.Caused(open[0].Seq, &history.Cause{Actor: "eve@acme.example", Time: at, EventID: "e1"}, ""))
+	reader.Changed()
 	check("drift.okta.com", &Inactive{Since: at, By: "eve@acme.example"}) // which the head has moved for
 }
 

@@ -93,6 +93,9 @@ type Reconciler struct {
 	filter   Filter
 	// desired is the desired state that the last plan was made for; nil for a saved plan.
 	desired *state.Desired
+	// configured returns what came of reading the configuration of an org for the last
+	// plan; nil for a saved plan.
+	configured func(domain string) *diff.Configuration
 	// history is that of the state folder, and record the run that goes on, if any.
 	history *history.Store
 	record  *Record
@@ -269,6 +272,7 @@ func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find fun
 	if err := r.configurations.compare(ctx, stateOf(base), desired.State, o.actual, &opts); err != nil {
 		return nil, nil, err
 	}
+	r.configured = opts.Configuration
 	compute := func() (*diff.Plan, error) { return diff.Compute(desired.State, o.actual, opts) }
 	if base != nil {
 		opts.Base, opts.BaseNote = base.Commit, strings.Join(base.Warnings, "; ")
@@ -380,7 +384,7 @@ func (r *Reconciler) Recheck(ctx context.Context, saved *diff.Plan) (*diff.Plan,
 		return nil, err
 	}
 	r.learn(actual)
-	r.live, r.declared, r.filter, r.desired = actual, nil, Filter{}, nil
+	r.live, r.declared, r.filter, r.desired, r.configured = actual, nil, Filter{}, nil, nil
 	if err := r.creations(desired, actual, &opts); err != nil {
 		return nil, err
 	}

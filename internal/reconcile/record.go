@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -315,16 +317,24 @@ type declaredState struct {
 	Protected     bool                `json:"protected,omitempty"`
 	Labels        map[string]string   `json:"labels,omitempty"`
 	Owner         string              `json:"owner,omitempty"`
-	Configuration map[string]any      `json:"configuration,omitempty"`
+	// Parent is the domain of the org's parent, where the manifests name one.
+	Parent        string         `json:"parent,omitempty"`
+	Configuration map[string]any `json:"configuration,omitempty"`
 }
 
 type liveState struct {
-	ID            string         `json:"id"`
-	Name          string         `json:"name,omitempty"`
-	Cell          string         `json:"cell,omitempty"`
-	Products      []string       `json:"products,omitzero"`
-	Status        state.Status   `json:"status,omitempty"`
-	Configuration map[string]any `json:"configuration,omitempty"`
+	ID       string       `json:"id"`
+	Name     string       `json:"name,omitempty"`
+	Cell     string       `json:"cell,omitempty"`
+	Products []string     `json:"products,omitzero"`
+	Status   state.Status `json:"status,omitempty"`
+	// Configuration is nil if it was not read. What follows was read beside it: the
+	// objects that nobody declares, how many more of a kind there are than are named, and
+	// the features.
+	Configuration map[string]any `json:"configuration,omitzero"`
+	Unmanaged     []string       `json:"unmanaged,omitempty"`
+	UnmanagedMore map[string]int `json:"unmanagedMore,omitempty"`
+	Features      []diff.Feature `json:"features,omitempty"`
 }
 
 // states returns what is declared and what is live in the orgs that the plan is for,
@@ -334,35 +344,30 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 	for i := range plan.Changes {
 		changes[plan.Changes[i].Org] = append(changes[plan.Changes[i].Org], i)
 	}
-	unknown := map[string]string{}
-	for i := range plan.Unknown {
-		unknown[plan.Unknown[i].Org] = plan.Unknown[i].Part
-	}
+	unknown := unknownOf(plan)
 	find := liveOrgs(r.live)
 	var all []history.OrgState
 	known := make(map[string]quiet, len(r.declared))
 	for _, domain := range slices.Sorted(maps.Keys(r.declared)) {
 		o := r.declared[domain]
-		part, unread := unknown[domain]
-		if unread && part == "" {
-			continue
-		}
-		now := quietOf(o, find(o))
-		if len(changes[domain]) == 0 && !unread {
+		why, unread := unknown[domain]
+		now := r.quietOf(o, find(o))
+		if len(changes[domain]) == 0 || unread && why.Part == "" {
 			known[domain] = now
 			if r.quiet[domain] == now {
 				continue
 			}
 		}
-		s := sides{
-			declared: declaredState{
-				Products: o.Products, ProductPolicy: o.ProductPolicy, Status: o.Status, Mode: o.Mode, Protected: o.Protected, Labels: o.Labels, Owner: o.Owner,
-			},
-			live: liveStateOf(find(o)),
+		s := sides{declared: r.declaredStateOf(o), live: liveStateOf(find(o))}
+		s.declare(o)
+		if unread && why.Part == "" {
+			all = append(all, r.unreadState(&s, o, plan.Revision)...)
+			continue
 		}
 		s.apply(plan, result, changes[domain], o)
 		if !unread {
 			s.configure(plan, result, changes[domain], o)
+			s.beside(r.configurationOf(domain))
 		}
 		if state, err := s.state(o, plan.Revision); err == nil {
 			all = append(all, state)
@@ -370,11 +375,100 @@ func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.Org
 	}
 	r.quiet = known
 	if r.desired != nil && r.live != nil && len(r.live.Catalog) > 0 {
-		if account, err := accountState(r.desired, r.live, plan.Revision); err == nil {
+		if account, err := accountState(r.desired, r.live, r.stillUnknown(unknown), plan.Revision); err == nil {
 			all = append(all, account)
 		}
 	}
 	return append(all, r.undeclared(plan)...)
+}
+
+// unknownOf returns why orgs could not be read, by their domains.
+func unknownOf(plan *diff.Plan) map[string]unknownOrg {
+	all := map[string]unknownOrg{}
+	for i := range plan.Unknown {
+		u := &plan.Unknown[i]
+		all[u.Org] = unknownOrg{Error: u.Error, Part: u.Part, Hint: u.Hint}
+	}
+	return all
+}
+
+// stillUnknown returns the orgs that can't be read: those of a plan, and of the orgs that
+// it is not for those of which the history says so.
+func (r *Reconciler) stillUnknown(now map[string]unknownOrg) map[string]unknownOrg {
+	if r.filter.All() {
+		return now
+	}
+	before, err := r.lastState("")
+	if err != nil || before == nil {
+		return now
+	}
+	var account accountLive
+	if json.Unmarshal(before.Live, &account) != nil {
+		return now
+	}
+	all := maps.Clone(now)
+	for domain, why := range account.Unknown {
+		if r.declared[domain] == nil {
+			all[domain] = why
+		}
+	}
+	return all
+}
+
+// lastState returns the newest state of an org, or of the account; nil if there is none.
+func (r *Reconciler) lastState(domain string) (*history.OrgState, error) {
+	if r.cfg.State.Dir == "" {
+		return r.memory.state(domain), nil
+	}
+	return r.history.At(domain, time.Time{})
+}
+
+// unreadState returns the state of an org of which nothing could be read: what is declared
+// now, and what was live when it could be read last. There is none if the history can't
+// say that.
+func (r *Reconciler) unreadState(s *sides, o *state.DesiredOrg, commit string) []history.OrgState {
+	before, err := r.lastState(o.Domain)
+	if err != nil {
+		return nil
+	}
+	now, err := s.state(o, commit)
+	if err != nil {
+		return nil
+	}
+	if before != nil {
+		now.Live, now.OrgID = before.Live, cmp.Or(before.OrgID, now.OrgID)
+	}
+	return []history.OrgState{now}
+}
+
+func (r *Reconciler) declaredStateOf(o *state.DesiredOrg) declaredState {
+	return declaredState{
+		Products: o.Products, ProductPolicy: o.ProductPolicy, Status: o.Status, Mode: o.Mode, Protected: o.Protected, Labels: o.Labels, Owner: o.Owner,
+		Parent: r.parentOf(o),
+	}
+}
+
+// parentOf returns the domain of the parent that an org's manifest names; empty if it
+// names none.
+func (r *Reconciler) parentOf(o *state.DesiredOrg) string {
+	if o.Create == nil {
+		return ""
+	}
+	for i := range r.cfg.Parents {
+		if p := &r.cfg.Parents[i]; p.Name == o.Create.Parent {
+			return p.Domain
+		}
+	}
+	return ""
+}
+
+// configurationOf returns what came of reading the configuration of an org; nil if it
+// wasn't.
+func (r *Reconciler) configurationOf(domain string) *diff.Configuration {
+	if r.configured == nil {
+		return nil
+	}
+	return r.configured(domain)
 }
 
 func liveStateOf(o *state.Org) *liveState {
@@ -437,19 +531,47 @@ func (r *Reconciler) before() []string {
 	return domains
 }
 
-// quiet identifies both sides of an org that is as declared, so that an org that stays so
-// need not be written out in each run.
+// quiet identifies both sides of an org that is as declared, or can't be read, so that an
+// org that stays so need not be written out in each run.
 type quiet struct {
 	declared *state.DesiredOrg
 	live     string
+	// beside is what was read beside the declared objects.
+	beside uint64
 }
 
-func quietOf(o *state.DesiredOrg, live *state.Org) quiet {
+func (r *Reconciler) quietOf(o *state.DesiredOrg, live *state.Org) quiet {
 	q := quiet{declared: o}
 	if live != nil {
 		q.live = strings.Join(append([]string{live.ID, live.Name, live.Cell, string(live.Status)}, live.Products...), "\x00")
 	}
+	if c := r.configurationOf(o.Domain); c != nil {
+		q.beside = besideHash(c)
+	}
 	return q
+}
+
+// besideSeed is of this process: hashes are not kept.
+var besideSeed = maphash.MakeSeed()
+
+// besideHash returns a hash of what beside sets.
+func besideHash(c *diff.Configuration) uint64 {
+	var h maphash.Hash
+	h.SetSeed(besideSeed)
+	for i := range c.Features {
+		h.WriteString(c.Features[i].ID + "\x00" + c.Features[i].Name + "\x00" + c.Features[i].Status + "\x01")
+	}
+	if c.Head == nil {
+		h.WriteString(c.Unknown)
+		return h.Sum64()
+	}
+	for _, kind := range slices.Sorted(maps.Keys(c.Head.Unmanaged)) {
+		h.WriteString(fmt.Sprintf("\x02%s %d", kind, c.Head.Kinds[kind].Unmanaged))
+		for _, ref := range c.Head.Unmanaged[kind] {
+			h.WriteString(ref.Type + "\x00" + ref.Object() + "\x01")
+		}
+	}
+	return h.Sum64()
 }
 
 // sides are the two sides of an org; live is nil if the org isn't.
@@ -482,7 +604,42 @@ func (s *sides) apply(plan *diff.Plan, result *apply.Result, changes []int, o *s
 	}
 }
 
-// configure sets the declared objects of both sides.
+// declare sets the declared objects of the declared side.
+func (s *sides) declare(o *state.DesiredOrg) {
+	if o.Config == nil || len(o.Config.Objects) == 0 {
+		return
+	}
+	s.declared.Configuration = make(map[string]any, len(o.Config.Objects))
+	for _, object := range o.Config.Objects {
+		body := any(object.Body)
+		if object.Absent {
+			body = nil
+		}
+		s.declared.Configuration[diff.FieldOfRef(object.Ref)] = body
+	}
+}
+
+// beside sets what was read of the org beside its declared objects.
+func (s *sides) beside(c *diff.Configuration) {
+	if c == nil || c.Head == nil || s.live == nil || s.live.Configuration == nil {
+		return
+	}
+	s.live.Features = c.Features
+	for _, kind := range slices.Sorted(maps.Keys(c.Head.Unmanaged)) {
+		refs := c.Head.Unmanaged[kind]
+		for _, ref := range refs {
+			s.live.Unmanaged = append(s.live.Unmanaged, diff.FieldOfRef(ref))
+		}
+		if more := c.Head.Kinds[kind].Unmanaged - len(refs); more > 0 {
+			if s.live.UnmanagedMore == nil {
+				s.live.UnmanagedMore = map[string]int{}
+			}
+			s.live.UnmanagedMore[kind] = more
+		}
+	}
+}
+
+// configure sets the declared objects of the live side.
 func (s *sides) configure(plan *diff.Plan, result *apply.Result, changes []int, o *state.DesiredOrg) {
 	if o.Config == nil || len(o.Config.Objects) == 0 {
 		return
@@ -493,18 +650,15 @@ func (s *sides) configure(plan *diff.Plan, result *apply.Result, changes []int, 
 			differs[c.Field()] = c
 		}
 	}
-	s.declared.Configuration = map[string]any{}
 	live := map[string]any{}
 	for _, object := range o.Config.Objects {
 		field := diff.FieldOfRef(object.Ref)
 		if object.Absent {
-			s.declared.Configuration[field] = nil
 			if differs[field] != nil {
 				live[field] = map[string]any{}
 			}
 			continue
 		}
-		s.declared.Configuration[field] = object.Body
 		if body := seen(object, differs[field]); body != nil {
 			live[field] = body
 		}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"reconciler/internal/okta/objects"
+	"reconciler/internal/diff"
 	"reconciler/internal/text"
 )
 
@@ -43,19 +43,7 @@ type FeatureOrg struct {
 }
 
 // Feature is one feature of one org.
-type Feature struct{ ID, Name, Status string }
-
-// FeaturesOf returns the features among live objects.
-func FeaturesOf(live *objects.Live) []Feature {
-	var all []Feature
-	for _, o := range live.Objects {
-		if o.Ref.Kind.Name == "features" {
-			status, _ := o.Body["status"].(string)
-			all = append(all, Feature{ID: o.ID, Name: o.Ref.Name, Status: status})
-		}
-	}
-	return all
-}
+type Feature = diff.Feature
 
 // Features are the features of orgs beside those of their parents.
 type Features struct {

@@ -11,15 +11,15 @@ import (
 func kin() (orgs, parents []FeatureOrg) {
 	on, off := "ENABLED", "DISABLED"
 	parents = []FeatureOrg{
-		{Domain: "acme.okta.com", Features: []Feature{{"ftr1", "Alpha", on}, {"ftr2", "Beta", off}, {"ftr3", "Gamma", on}, {"ftr4", "=Delta", off}}},
+		{Domain: "acme.okta.com", Features: []Feature{{ID: "ftr1", Name: "Alpha", Status: on}, {ID: "ftr2", Name: "Beta", Status: off}, {ID: "ftr3", Name: "Gamma", Status: on}, {ID: "ftr4", Name: "=Delta", Status: off}}},
 		{Domain: "dark.okta.com", Unknown: "403 E0000006 forbidden"},
 	}
 	orgs = []FeatureOrg{
-		{Domain: "emea.okta.com", Parent: "acme.okta.com", Features: []Feature{{"ftr1", "Alpha", off}, {"x2", "Beta", off}, {"ftr4", "=Delta", on}, {"ftr9", "Old", on}}, Declared: []string{"Alpha", "Past"}},
-		{Domain: "apac.okta.com", Parent: "acme.okta.com", Features: []Feature{{"ftr3", "Gamma (new)", on}}},
+		{Domain: "emea.okta.com", Parent: "acme.okta.com", Features: []Feature{{ID: "ftr1", Name: "Alpha", Status: off}, {ID: "x2", Name: "Beta", Status: off}, {ID: "ftr4", Name: "=Delta", Status: on}, {ID: "ftr9", Name: "Old", Status: on}}, Declared: []string{"Alpha", "Past"}},
+		{Domain: "apac.okta.com", Parent: "acme.okta.com", Features: []Feature{{ID: "ftr3", Name: "Gamma (new)", Status: on}}},
 		{Domain: "bad.okta.com", Parent: "acme.okta.com", Unknown: "503 Service Unavailable"},
-		{Domain: "lone.okta.com", Features: []Feature{{"ftr1", "Alpha", on}}},
-		{Domain: "shade.okta.com", Parent: "dark.okta.com", Features: []Feature{{"ftr1", "Alpha", off}}},
+		{Domain: "lone.okta.com", Features: []Feature{{ID: "ftr1", Name: "Alpha", Status: on}}},
+		{Domain: "shade.okta.com", Parent: "dark.okta.com", Features: []Feature{{ID: "ftr1", Name: "Alpha", Status: off}}},
 	}
 	return orgs, parents
 }
@@ -111,7 +111,7 @@ func TestWriteFeaturesWide(t *testing.T) {
 // What an org calls a feature, and its status, can't rewrite the terminal.
 func TestWriteFeaturesForeign(t *testing.T) {
 	const foreign = "\x1b[2J\u202eON"
-	features := []Feature{{"ftr1", foreign, foreign}}
+	features := []Feature{{ID: "ftr1", Name: foreign, Status: foreign}}
 	var b strings.Builder
 	err := WriteFeatures(&b, CompareFeatures([]FeatureOrg{
 		{Domain: "emea.okta.com", Parent: "acme.okta.com", Features: features}, {Domain: "lone.okta.com", Features: features},

@@ -45,11 +45,11 @@ func FetchStatus(ctx context.Context, address string) (*Status, error) {
 	return &s, nil
 }
 
-// RequestRun asks a daemon to run now, and returns the id of the run. by says who asks.
-// The address is as for FetchStatus.
-func RequestRun(ctx context.Context, address, by string) (id string, err error) {
+// RequestRun asks a daemon to run now, and returns the id of the run. by says who asks,
+// and reason, which may be empty, why. The address is as for FetchStatus.
+func RequestRun(ctx context.Context, address, by, reason string) (id string, err error) {
 	var accepted RunAccepted
-	err = call(ctx, address, http.MethodPost, RunRequest{By: by}, &accepted, "api", "v1", "runs")
+	err = call(ctx, address, http.MethodPost, RunRequest{By: by, Reason: reason}, &accepted, "api", "v1", "runs")
 	return accepted.ID, err
 }
 
@@ -63,6 +63,13 @@ func FetchRun(ctx context.Context, address, id string) (*RunInfo, error) {
 		return nil, fmt.Errorf("the daemon answers with the state %q of run %s, which this program doesn't know", info.State, id)
 	}
 	return &info, nil
+}
+
+type tokenKey struct{}
+
+// WithToken returns a context in which daemons are asked with a bearer token.
+func WithToken(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, tokenKey{}, token)
 }
 
 // call calls an endpoint of a daemon, with body as JSON where it isn't nil, and reads
@@ -103,6 +110,9 @@ func callWith(ctx context.Context, address, method string, query url.Values, bod
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if token, ok := ctx.Value(tokenKey{}).(string); ok {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.GetProxyConnectHeader = web.ProxyHeader
 	defer transport.CloseIdleConnections()
@@ -129,7 +139,11 @@ func readAnswer(base *url.URL, resp *http.Response, answer any) error {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		var e Error
 		if json.Unmarshal(data, &e) == nil && e.Error != "" {
-			return text.WithHint(fmt.Errorf("the daemon on %s refuses: %s", base, text.OneLine(e.Error, 500)), text.OneLine(e.Hint, 500))
+			refused := text.WithHint(fmt.Errorf("the daemon on %s refuses: %s", base, text.OneLine(e.Error, 500)), text.OneLine(e.Hint, 500))
+			if resp.StatusCode == http.StatusUnauthorized {
+				return &UnauthorizedError{refused}
+			}
+			return refused
 		}
 		return notADaemon(base, fmt.Errorf("the answer is %s", resp.Status))
 	}
@@ -163,6 +177,14 @@ func (e *NoDaemonError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.
 func (e *NoDaemonError) Unwrap() error { return e.Err }
+
+// UnauthorizedError means that a daemon wants another token, or one at all.
+type UnauthorizedError struct{ Err error }
+
+func (e *UnauthorizedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the daemon says.
+func (e *UnauthorizedError) Unwrap() error { return e.Err }
 
 func noAnswer(base *url.URL, err error) error {
 	var wrapped *url.Error

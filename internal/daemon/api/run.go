@@ -135,12 +135,36 @@ type RunInfo struct {
 	Command string `json:"command,omitempty"`
 	By      string `json:"by,omitempty"`
 	*RunRecord
+	// Plan is the plan as it was compared, with the first changes of it, and PlanOmitted
+	// how many more it had; null without a plan, and if the run is none of the last 20 of
+	// this daemon.
+	Plan        *diff.Plan `json:"plan"`
+	PlanOmitted int        `json:"planOmitted"`
+	// Log are the lines that the run has logged, from level info on, and LogOmitted how
+	// many there were in the middle that are not kept; null if the run is none of the last
+	// 20 of this daemon.
+	Log        []LogLine `json:"log"`
+	LogOmitted int       `json:"logOmitted"`
+	// Entries are the changes that the run attempted, newest first, as the history has
+	// them, at most 1,000; null if the history doesn't have the run.
+	Entries []history.Entry `json:"entries"`
+}
+
+// LogLine is a line of a run's log.
+type LogLine struct {
+	Time    time.Time `json:"time"`
+	Level   string    `json:"level"`
+	Message string    `json:"message"`
+	// Attributes are values by their keys, without those that all lines of a run have.
+	Attributes map[string]string `json:"attributes"`
 }
 
 // RunRequest is the body of POST /api/v1/runs, which may be empty.
 type RunRequest struct {
-	// By is who asks. Nobody checks it.
-	By string `json:"by"`
+	// By is who asks, where nobody signs in. Nobody checks it.
+	By string `json:"by,omitempty"`
+	// Reason is why; it may be empty.
+	Reason string `json:"reason,omitempty"`
 }
 
 // RunAccepted is the response of POST /api/v1/runs.

@@ -210,7 +210,14 @@ type Comparison struct {
 	// Count is of all objects, and Kinds has those of each kind by its PlanKind.
 	Count
 	Kinds map[string]Count
+	// Unmanaged are the live objects that nobody declares, sorted by name, of each kind
+	// by its PlanKind at most MaxUnmanaged.
+	Unmanaged map[string][]Ref
 }
+
+// MaxUnmanaged is how many of the objects of a kind that nobody declares are named: an
+// org may have thousands of groups.
+const MaxUnmanaged = 50
 
 // Count counts the declared objects, those of them without a difference, and the live
 // ones of the read kinds that nobody declares.
@@ -219,7 +226,7 @@ type Count struct{ Declared, InSync, Unmanaged int }
 // CountAs takes the counts of another comparison, for which less was read.
 func (c *Comparison) CountAs(other *Comparison) {
 	if other != nil {
-		c.Count, c.Kinds = other.Count, other.Kinds
+		c.Count, c.Kinds, c.Unmanaged = other.Count, other.Kinds, other.Unmanaged
 	}
 }
 

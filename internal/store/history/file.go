@@ -46,9 +46,12 @@ type Store struct {
 	steps     []string // of the schema
 
 	mu sync.Mutex
-	// db is nil while the file isn't open. info describes it.
-	db   *sql.DB
-	info fs.FileInfo
+	// db is nil while the file isn't open. info describes it. watch is the connection of
+	// Version; nil before its first use. opened counts how often the file was opened.
+	db     *sql.DB
+	info   fs.FileInfo
+	watch  *sql.Conn
+	opened int64
 	// checked reports whether the structure of the open file was checked. seenDir and
 	// seenFile report whether folder and file were there once.
 	checked, seenDir, seenFile bool
@@ -90,10 +93,13 @@ func (s *Store) Close() error {
 func (s *Store) path() string { return filepath.Join(s.dir, dbFile) }
 
 func (s *Store) disconnect() error {
-	db := s.db
-	s.db = nil
+	db, watch := s.db, s.watch
+	s.db, s.watch = nil, nil
 	if db == nil {
 		return nil
+	}
+	if watch != nil {
+		return errors.Join(watch.Close(), db.Close())
 	}
 	return db.Close()
 }
@@ -204,6 +210,7 @@ func (s *Store) openIn(root *os.Root, check bool) (*sql.DB, error) {
 		return nil, err
 	}
 	s.db, s.info, s.checked = db, info, check
+	s.opened++
 	if check {
 		return db, mark(root)
 	}

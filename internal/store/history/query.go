@@ -46,7 +46,7 @@ func (s *Store) Entries(q Query) (all []Entry, err error) {
 // unfinished returns the changes that are under way in processes that are gone, as far
 // as q selects them, newest first.
 func (s *Store) unfinished(tx *sql.Tx, q *Query) ([]Entry, error) {
-	if q.Before > 0 || len(q.RequestIDs) > 0 || len(q.Types) > 0 && !slices.Contains(q.Types, TypeChange) {
+	if q.Before > 0 || len(q.RequestIDs) > 0 || len(q.About) > 0 || len(q.Types) > 0 && !slices.Contains(q.Types, TypeChange) {
 		return nil, nil
 	}
 	runs, err := running(tx)
@@ -105,6 +105,13 @@ func (q *Query) condition() (where []string, args []any) {
 	}
 	if q.Before > 0 {
 		add("seq < ?", q.Before)
+	}
+	if len(q.About) > 0 {
+		var seqs []any
+		for _, seq := range q.About {
+			seqs = append(seqs, seq)
+		}
+		add("about > 0 AND about IN (?"+strings.Repeat(", ?", len(seqs)-1)+")", seqs...)
 	}
 	if len(q.RequestIDs) > 0 {
 		var ids []any

@@ -14,7 +14,7 @@ func file() *sqlitefile.Kind {
 	return &sqlitefile.Kind{
 		Name: dbFile, ApplicationID: applicationID, Beside: []string{"-wal", "-shm"},
 		Pragmas:     []string{"busy_timeout(20000)", "synchronous(FULL)", "journal_size_limit(16777216)"},
-		Connections: 4,
+		Connections: 5, // one of them for Version alone
 	}
 }
 

@@ -246,30 +246,8 @@ func (s *Store) LastStates() (all []OrgState, err error) {
 // EachLastState calls f with what LastStates returns, one after the other: with the
 // configuration of each org, all of them may be large.
 func (s *Store) EachLastState(f func(*OrgState) error) error {
-	return s.read("reading the states of orgs", func(tx *sql.Tx) error {
-		orgs, err := texts(tx, `SELECT org FROM entries WHERE type = 'state' UNION SELECT org FROM kept WHERE type = 'state' ORDER BY 1`)
-		if err != nil {
-			return err
-		}
-		query, err := tx.Prepare(stateQuery)
-		if err != nil {
-			return err
-		}
-		defer query.Close()
-		for _, org := range orgs {
-			o, err := readState(tx, query, org, time.Time{})
-			if err != nil {
-				return err
-			}
-			if o == nil {
-				continue
-			}
-			if err := f(o); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	_, _, err := s.EachStateSince(Position{}, f)
+	return err
 }
 
 // texts returns the only column of a query.

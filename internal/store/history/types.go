@@ -48,6 +48,8 @@ type Query struct {
 	Since, Until time.Time
 	// Before selects entries with a lower seq, for paging.
 	Before int64
+	// About selects entries about one of these, by their seqs.
+	About []int64
 	// RequestIDs selects changes that one of these requests of Okta made.
 	RequestIDs []string
 	// Limit is how many at most; 0 is all.

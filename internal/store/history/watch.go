@@ -1,0 +1,112 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// Version tells one content of the history from another: as long as it is the same,
+// nothing was committed, by whichever process. The zero Version is that of no history.
+type Version struct {
+	// opened counts the files that were opened, and committed is what SQLite counts in
+	// the open one.
+	opened, committed int64
+}
+
+// Version returns the version of what is in the history now. It costs far less than to
+// read anything.
+func (s *Store) Version() (v Version, err error) {
+	if _, err = s.open(); errors.Is(err, errNone) {
+		return Version{}, nil
+	}
+	if err != nil {
+		return Version{}, s.failed("looking for what is new", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return Version{}, nil // closed since
+	}
+	if s.watch == nil {
+		// SQLite counts what other connections have committed, so that this one is used
+		// for nothing else.
+		if s.watch, err = s.db.Conn(context.Background()); err != nil {
+			return Version{}, s.failed("looking for what is new", err)
+		}
+	}
+	v.opened = s.opened
+	err = s.watch.QueryRowContext(context.Background(), "PRAGMA data_version").Scan(&v.committed)
+	return v, s.failed("looking for what is new", err)
+}
+
+// Position is a place in the chain: the newest entry at a time.
+type Position struct {
+	Seq  int64
+	Hash string
+}
+
+// EachStateSince calls f with what EachLastState does, but only for the orgs that an entry
+// after p is about, and returns the position as of now. all reports that it was every org,
+// as p isn't in the chain, such as the zero Position.
+func (s *Store) EachStateSince(p Position, f func(*OrgState) error) (now Position, all bool, err error) {
+	all = true
+	err = s.read("reading the states of orgs", func(tx *sql.Tx) error {
+		last, err := lastLink(tx)
+		if err != nil {
+			return err
+		}
+		now = Position{last.seq, last.head()}
+		if all, err = p.lost(tx); err != nil {
+			return err
+		}
+		query := `SELECT org FROM entries WHERE type = 'state' UNION SELECT org FROM kept WHERE type = 'state' ORDER BY 1`
+		var args []any
+		if !all {
+			query, args = `SELECT DISTINCT org FROM entries WHERE seq > ? AND type IN ('state', 'change', 'drift', 'drift-ended', 'cause')`, []any{p.Seq}
+		}
+		return eachState(tx, f, query, args...)
+	})
+	return now, all, err
+}
+
+// lost reports whether the chain doesn't have a position, or not any more.
+func (p *Position) lost(tx *sql.Tx) (bool, error) {
+	if p.Seq == 0 {
+		return true, nil
+	}
+	var hash []byte
+	err := tx.QueryRow(`SELECT hash FROM entries WHERE seq = ?`, p.Seq).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	return hex.EncodeToString(hash) != p.Hash, err
+}
+
+// eachState calls f with the newest state of each org that a query returns.
+func eachState(tx *sql.Tx, f func(*OrgState) error, query string, args ...any) error {
+	orgs, err := texts(tx, query, args...)
+	if err != nil {
+		return err
+	}
+	newest, err := tx.Prepare(stateQuery)
+	if err != nil {
+		return err
+	}
+	defer newest.Close()
+	for _, org := range orgs {
+		o, err := readState(tx, newest, org, time.Time{})
+		if err != nil {
+			return err
+		}
+		if o == nil {
+			continue
+		}
+		if err := f(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
