@@ -93,7 +93,7 @@ var mayImport = map[string]struct {
 	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page":            {[]string{"internal/daemon/api", "internal/reconcile", "internal/report", "internal/store/history"}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
 		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
