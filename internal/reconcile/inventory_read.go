@@ -30,8 +30,7 @@ type InventoryReader struct {
 	// places are known in a daemon alone.
 	places     *places
 	repository links.Repository
-
-	now func() time.Time
+	now        func() time.Time
 
 	// stale has the next query look at what is new, however lately that was done.
 	stale atomic.Bool
