@@ -141,7 +141,7 @@ func writeEntriesCSV(w io.Writer, entries []history.Entry) error {
 	c := csv.NewWriter(w)
 	_ = c.Write(entryColumns()) // c keeps its error
 	for i := range entries {
-		_ = c.Write(spreadsheet(entryCells(&entries[i])))
+		_ = c.Write(text.Spreadsheet(entryCells(&entries[i])))
 	}
 	c.Flush()
 	return c.Error()
@@ -161,16 +161,6 @@ func entryCells(e *history.Entry) []string {
 	return []string{strconv.FormatInt(e.Seq, 10), e.Time.UTC().Format(time.RFC3339Nano), string(e.Type), e.Org, e.Action, e.Field, string(e.Before),
 		string(e.After), e.Kind, e.Object, string(e.Fields), e.Outcome, e.RequestID, e.ErrorID, e.Error, strconv.FormatFloat(e.Seconds, 'f', 3, 64), e.Run, e.Commit,
 		e.Signer, e.Digest, e.By, cause, at, e.Reason, e.Hash}
-}
-
-// spreadsheet returns cells that no spreadsheet takes for formulas.
-func spreadsheet(row []string) []string {
-	for i, s := range row {
-		if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-			row[i] = "'" + s
-		}
-	}
-	return row
 }
 
 // writeRun writes a run and its entries.

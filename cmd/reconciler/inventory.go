@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -277,7 +276,7 @@ func (l *listing[T]) write(w io.Writer, format string, page *reconcile.Page[T], 
 		c := csv.NewWriter(w)
 		_ = c.Write(l.columns) // c keeps its error
 		for i := range page.Items {
-			_ = c.Write(spreadsheet(l.cells(&page.Items[i])))
+			_ = c.Write(text.Spreadsheet(l.cells(&page.Items[i])))
 		}
 		c.Flush()
 		return c.Error()
@@ -320,15 +319,6 @@ func against(live, declared string, managed bool) string {
 		return live
 	}
 	return cmp.Or(live, "nothing") + " (declared " + declared + ")"
-}
-
-// pairs returns labels as a selector has them.
-func pairs(labels map[string]string) string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		all = append(all, name+"="+labels[name])
-	}
-	return strings.Join(all, ",")
 }
 
 // stamp returns a time; empty for none.
@@ -401,21 +391,10 @@ func orgListing() *listing[reconcile.OrgItem] {
 				products = against(productsText(o.Products, names), productsText(o.DeclaredProducts, names), o.Managed && o.DeclaredProducts != nil && o.ProductPolicy == state.Exact)
 			}
 			return []string{
-				o.Domain, o.ID, o.Cell, against(string(o.Status), string(o.DeclaredStatus), o.Managed), products, drift, pairs(o.Labels), o.Owner, mode, note,
+				o.Domain, o.ID, o.Cell, against(string(o.Status), string(o.DeclaredStatus), o.Managed), products, drift, reconcile.Labels(o.Labels), o.Owner, mode, note,
 			}
 		},
-		columns: []string{"domain", "id", "cell", "name", "status", "declaredStatus", "products", "declaredProducts", "managed", "labels", "owner", "mode", "drifted", "since",
-			"inactiveSince", "inactiveBy"},
-		cells: func(o *reconcile.OrgItem) []string {
-			since, by := "", ""
-			if o.Inactive != nil {
-				since, by = shortTime(o.Inactive.Since), o.Inactive.By
-			}
-			return []string{
-				o.Domain, o.ID, o.Cell, o.Name, string(o.Status), string(o.DeclaredStatus), strings.Join(o.Products, " "), strings.Join(o.DeclaredProducts, " "),
-				strconv.FormatBool(o.Managed), pairs(o.Labels), o.Owner, string(o.Mode), strconv.Itoa(o.Drifted), stamp(o.Since), since, by,
-			}
-		},
+		columns: reconcile.OrgColumns(), cells: reconcile.OrgCells,
 		id: func(o *reconcile.OrgItem) string { return o.Domain },
 	}
 }

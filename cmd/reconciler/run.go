@@ -21,7 +21,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run as a daemon: at the start, on the config's schedule and when a webhook reports
 a push, read the manifests, compare them with the account, and report the
 differences or, with mode: apply, apply the plan. The daemon serves /healthz,
-/readyz, /metrics, /api/v1/status, a dashboard and the webhook on ` + config.KeyHTTPAddress + `.
+/readyz, /metrics, /api/v1/status, a page and the webhook on ` + config.KeyHTTPAddress + `.
 While another daemon uses the same state folder, this one stands by, and takes over
 when that one ends. SIGTERM and SIGINT stop it gracefully. SIGHUP makes it read its config again, after
 the run that goes on; a config with a mistake is refused, and the old one stays.

@@ -1,5 +1,5 @@
 // Package daemon runs a [reconcile.Reconciler] on a schedule and reports what it
-// finds: logs, status, metrics, a dashboard, and commit statuses.
+// finds: logs, status, metrics, pages, and commit statuses.
 //
 // A run is one pass: read the desired state, read the actual state, compare,
 // and in apply mode apply the plan. Run repeats it: at start, then at each
@@ -8,6 +8,6 @@
 //
 // Two failures don't stop the daemon. When git can't be read or a commit is
 // refused, the last good desired state stays in force, and log, status, metrics
-// and dashboard say so. When the API fails, nothing is written and the next slot
+// and page say so. When the API fails, nothing is written and the next slot
 // tries again.
 package daemon

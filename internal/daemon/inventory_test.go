@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -202,4 +203,86 @@ func TestInventoryOfADaemon(t *testing.T) {
 			})
 		})
 	}
+}
+
+// read asks an endpoint, whose response must be as described, for a T.
+func read[T any](d *description, h http.Handler, path string) (v T) {
+	d.t.Helper()
+	w := d.ask(h, http.MethodGet, apiPath+path, "")
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != http.StatusOK {
+		d.t.Fatalf("%s: %d, %v", path, w.Code, err)
+	}
+	return v
+}
+
+// Objects are in a state of their own, and an org that can't be read is unknown, also for
+// the next process, until it can be read.
+func TestInventoryOfConfiguration(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := readDescription(t)
+		w := newConfiguredWorld(t, "0s", worldOptions{mode: "apply", extra: "state: {dir: " + t.TempDir() + "}\n"})
+		w.expect(ResultApplied)
+		w.runner.mode = "report"
+		w.change(emea, "networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "203.0.113.0/24"}]}`)
+		if err := w.sim.Objects(emea).Put("groups", `{"profile": {"name": "By hand"}}`, "mallory@acme.example"); err != nil {
+			t.Fatal(err)
+		}
+		w.fault("GET /org/" + shop + "/api/v1/zones status=403")
+		w.fault("GET /api/v1/orgs/00o00000000000000004/products status=403")
+		w.expect(ResultPartial)
+		states := func(query string) string {
+			t.Helper()
+			var all []string
+			for _, o := range read[reconcile.Page[reconcile.OrgItem]](d, w.handler, "orgs"+query).Items {
+				all = append(all, strings.TrimPrefix(strings.TrimSuffix(o.Domain, ".okta.com"), "acme-")+" "+string(o.State)+" "+o.UnknownPart)
+			}
+			return strings.Join(all, ", ")
+		}
+		objects := func(query string) string {
+			t.Helper()
+			var all []string
+			for _, o := range read[reconcile.Page[reconcile.ObjectItem]](d, w.handler, "objects"+query).Items {
+				all = append(all, fmt.Sprintf("%s %s %v %v %s %d", strings.TrimSuffix(o.Org, ".okta.com"), o.Object, o.Declared, o.Live, o.State, o.Fields))
+			}
+			return strings.Join(all, ", ")
+		}
+		check := func(what, got, want string) {
+			t.Helper()
+			if got != want {
+				t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
+			}
+		}
+		unread := "aerial unmanaged , emea drifted , labs unknown , shop unknown configuration, acme unmanaged "
+		check("orgs", states(""), unread)
+		check("unknown orgs", states("?state=unknown&sort=-domain"), "shop unknown configuration, labs unknown ")
+		check("worst first", states("?sort=state&limit=2"), "emea drifted , labs unknown ")
+		zones := "acme-emea Offices true true drifted 1, acme-labs Offices true true unknown 0, acme-shop Offices true false unknown 0"
+		check("zones", objects("?kind=networkZones&state=drifted&state=unknown"), zones)
+		check("search", objects("?q=contract&org="+emea), "acme-emea Contractors true true in-sync 0")
+		check("unmanaged", objects("?kind=groups&state=unmanaged"), "acme-emea By hand false true unmanaged 0")
+		kinds := read[reconcile.Page[reconcile.KindItem]](d, w.handler, "kinds").Items
+		if len(kinds) != 2 || kinds[1].Kind != "networkZones" || kinds[1].Orgs != 3 || kinds[1].Declared != 3 || kinds[1].Drifted != 1 || kinds[1].Unknown != 2 {
+			t.Errorf("%+v", kinds)
+		}
+		one := read[reconcile.OrgDetail](d, w.handler, "orgs/"+labs)
+		if !strings.Contains(one.Unknown, "403") || len(one.Objects) == 0 || one.Live == nil {
+			t.Errorf("%+v", one)
+		}
+		if run := read[api.RunInfo](d, w.handler, "runs/"+w.tracker.read(time.Now()).LastRun.ID); run.Plan == nil || len(run.Plan.Changes) != 1 || len(run.Log) == 0 ||
+			run.Log[len(run.Log)-1].Message != "run finished" || run.Head == "" || run.Entries == nil {
+			t.Errorf("%+v", run)
+		}
+		w.restart()
+		check("orgs after a restart", states(""), unread)
+		check("zones after a restart", objects("?kind=networkZones&state=drifted&state=unknown"), zones)
+		w.runner.mode = "report"
+		w.sim.ClearFaults()
+		w.expect(ResultDrift)
+		check("orgs when all can be read", states("?declared=true"), "emea drifted , labs in-sync , shop in-sync ")
+		if first := w.tracker.read(time.Now()).RecentRuns; len(first) != 3 {
+			t.Errorf("%d runs", len(first))
+		} else if run := read[api.RunInfo](d, w.handler, "runs/"+first[2].ID); run.Plan != nil || run.Log != nil || len(run.Entries) != 6 || run.Head == "" || len(run.Outcomes) != 6 {
+			t.Errorf("the run of another process: %+v", run)
+		}
+	})
 }

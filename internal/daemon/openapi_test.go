@@ -416,7 +416,7 @@ func TestOpenAPIOfADaemon(t *testing.T) {
 		all()
 		w.tamper(labs)
 		w.change(emea, "networkZones", "Offices", `{"gateways": [{"type": "CIDR", "value": "203.0.113.0/24"}]}`)
-		w.fault("GET /org/" + shop + "/* status=403 code=E0000006")
+		w.fault("GET /org/" + shop + "/api/v1/zones status=403")
 		w.expect(ResultPartial)
 		all()
 		posted := d.ask(w.handler, http.MethodPost, apiPath+"suspensions", `{"orgs": ["`+emea+`"], "reason": "INC-1", "for": "72h"}`)

@@ -186,6 +186,7 @@ func (e *examination) checks() []*check {
 		&check{name: "writes", after: []string{"manifests"}, look: e.writes},
 		&check{name: "deactivations", after: []string{"state"}, look: e.deactivations},
 		&check{name: "http", look: e.http},
+		&check{name: "sign-in", look: e.users},
 		&check{name: "schedule", look: e.schedule},
 	)
 }

@@ -568,7 +568,7 @@ func (w *world) lose(domain string) {
 
 func allSkipped(config finding) expected {
 	return expected{"config": config}.and(without("config", "aerial", "key", "aerial org", "clock", "token", "dpop", "manage scope", "system log",
-		"aerial api", "aerial account", "orgs", "source", "manifests", "products", "configuration", "parents", "tokens", "state", "writes", "deactivations", "http", "schedule"))
+		"aerial api", "aerial account", "orgs", "source", "manifests", "products", "configuration", "parents", "tokens", "state", "writes", "deactivations", "http", "sign-in", "schedule"))
 }
 
 // TestHTTP looks at the daemon's address.
@@ -607,7 +607,11 @@ func TestHTTP(t *testing.T) {
 			if tt.daemon != nil {
 				w.opts.Daemon = tt.daemon
 			}
-			check(t, w, expected{"http": tt.want})
+			all := expected{"http": tt.want}
+			if strings.HasPrefix(tt.address, "192.") {
+				all["sign-in"] = failure("http.auth is not set", "http.auth.tokensFile")
+			}
+			check(t, w, all)
 		})
 	}
 }

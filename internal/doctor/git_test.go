@@ -299,7 +299,11 @@ func TestWebhook(t *testing.T) {
 			if tt.change != nil {
 				tt.change(w)
 			}
-			check(t, w, expected{"webhook": tt.want})
+			all := expected{"webhook": tt.want}
+			if tt.name == "served to all" {
+				all["sign-in"] = failure("http.auth is not set", "http.auth.tokensFile")
+			}
+			check(t, w, all)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/diff"
@@ -28,6 +29,9 @@ type Inventory struct {
 	known map[string]*knownOrg
 	// differing are how many fields differ, by org and object.
 	differing map[orgObject]int
+	// objects are those of all orgs; allObjects makes them.
+	objectsOnce sync.Once
+	objects     []listedObject
 }
 
 // knownOrg is an org as its newest state has it, without what differs.
@@ -437,10 +441,10 @@ func (inv *Inventory) ListProducts(q *InventoryQuery) (*Page[ProductItem], error
 	for id, limit := range inv.declared.Limits {
 		item(id).Limit = &limit
 	}
-	var list []ProductItem
+	var list []*ProductItem
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		if only == "" || id == only {
-			list = append(list, *all[id])
+			list = append(list, all[id])
 		}
 	}
 	return pageOf(list, q, func(p *ProductItem) string { return p.ID }), nil

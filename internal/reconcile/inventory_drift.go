@@ -49,13 +49,13 @@ func (inv *Inventory) ListDrift(open []DriftItem, q *InventoryQuery) (*Page[Drif
 		return nil, err
 	}
 	selected := q.byOrg(inv)
-	var all []DriftItem
+	var all []*DriftItem
 	for i := range open {
 		d := &open[i]
 		if selected != nil && !selected(d.Org) || !q.Since.IsZero() && d.Since.Before(q.Since) || product != "" && !d.concerns(product) {
 			continue
 		}
-		all = append(all, *d)
+		all = append(all, d)
 	}
 	return pageOf(all, q, driftKey), nil
 }

@@ -126,25 +126,51 @@ func (k *knownObject) item(inv *Inventory, o *OrgItem) ObjectItem {
 // typed reports whether the key of a kind has a type.
 func typed(k *objects.Kind) bool { return k.Typed || k.Parent != nil && k.Parent.Typed }
 
+// listedObject is an object with its org.
+type listedObject struct {
+	ObjectItem
+	org *OrgItem
+	// more is as in knownObject.
+	more int
+}
+
+// allObjects returns the objects of all orgs, sorted by org and field. They are made when
+// they are asked for first.
+func (inv *Inventory) allObjects() []listedObject {
+	inv.objectsOnce.Do(func() {
+		n := 0
+		for i := range inv.Orgs {
+			n += len(inv.known[inv.Orgs[i].Domain].objects)
+		}
+		inv.objects = make([]listedObject, 0, n)
+		for i := range inv.Orgs {
+			o := &inv.Orgs[i]
+			known := inv.known[o.Domain].objects
+			for k := range known {
+				inv.objects = append(inv.objects, listedObject{known[k].item(inv, o), o, known[k].more})
+			}
+		}
+	})
+	return inv.objects
+}
+
 // eachObject calls f with the objects that q selects, but for its After and Limit, sorted
 // by org and field.
-func (inv *Inventory) eachObject(q *InventoryQuery, f func(*knownObject, *ObjectItem)) {
+func (inv *Inventory) eachObject(q *InventoryQuery, f func(*listedObject)) {
 	orgs := *q
 	orgs.Text, orgs.States = "", nil
-	for i := range inv.Orgs {
-		o := &inv.Orgs[i]
-		if !orgs.selects(o) {
-			continue
+	var last *OrgItem
+	selected, whole := false, false
+	all := inv.allObjects()
+	for i := range all {
+		o := &all[i]
+		if o.org != last {
+			last = o.org
+			selected = orgs.selects(last)
+			whole = q.Text == "" || has(last.Domain, q.Text) || has(last.Name, q.Text) || has(last.ID, q.Text)
 		}
-		whole := q.Text == "" || has(o.Domain, q.Text) || has(o.Name, q.Text) || has(o.ID, q.Text)
-		known := inv.known[o.Domain].objects
-		for k := range known {
-			if q.Kind != "" && kindOf(known[k].field) != q.Kind || !whole && !has(known[k].field, q.Text) {
-				continue
-			}
-			if item := known[k].item(inv, o); q.inState(item.State) {
-				f(&known[k], &item)
-			}
+		if selected && (q.Kind == "" || o.Kind == q.Kind) && (whole || has(o.Field, q.Text)) && q.inState(o.State) {
+			f(o)
 		}
 	}
 }
@@ -154,10 +180,11 @@ func (inv *Inventory) ListObjects(q *InventoryQuery) *Page[ObjectItem] {
 	key := func(o *ObjectItem) string { return o.Org + " " + o.Field }
 	total := 0
 	page := &Page[ObjectItem]{Items: []ObjectItem{}, Total: &total}
-	inv.eachObject(q, func(_ *knownObject, item *ObjectItem) {
+	inv.eachObject(q, func(o *listedObject) {
+		item := &o.ObjectItem
 		total++
 		switch {
-		case q.After != "" && key(item) <= q.After:
+		case page.Next != "" || q.After != "" && key(item) <= q.After:
 		case q.Limit > 0 && len(page.Items) == q.Limit:
 			page.Next = key(&page.Items[q.Limit-1])
 		default:
@@ -171,14 +198,14 @@ func (inv *Inventory) ListObjects(q *InventoryQuery) *Page[ObjectItem] {
 func (inv *Inventory) ListKinds(q *InventoryQuery) *Page[KindItem] {
 	all := map[string]*KindItem{}
 	last := map[string]string{} // the org that was counted last, by kind
-	inv.eachObject(q, func(known *knownObject, item *ObjectItem) {
+	inv.eachObject(q, func(item *listedObject) {
 		k := all[item.Kind]
 		if k == nil {
 			k = &KindItem{Kind: item.Kind}
 			all[item.Kind] = k
 		}
 		if item.State == Unmanaged {
-			k.Unmanaged += 1 + known.more
+			k.Unmanaged += 1 + item.more
 			return
 		}
 		if last[item.Kind] != item.Org {
@@ -197,9 +224,9 @@ func (inv *Inventory) ListKinds(q *InventoryQuery) *Page[KindItem] {
 			k.Unknown++
 		}
 	})
-	var list []KindItem
+	var list []*KindItem
 	for _, kind := range slices.Sorted(maps.Keys(all)) {
-		list = append(list, *all[kind])
+		list = append(list, all[kind])
 	}
 	return pageOf(list, q, func(k *KindItem) string { return k.Kind })
 }

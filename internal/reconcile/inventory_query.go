@@ -140,7 +140,7 @@ func (inv *Inventory) ListOrgs(q *InventoryQuery) (*Page[OrgItem], error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []OrgItem
+	var all []*OrgItem
 	for i := range inv.Orgs {
 		o := &inv.Orgs[i]
 		has := product == "" || slices.Contains(o.Products, product)
@@ -148,7 +148,7 @@ func (inv *Inventory) ListOrgs(q *InventoryQuery) (*Page[OrgItem], error) {
 			has = o.wants(product)
 		}
 		if has && q.selects(o) && q.inState(o.State) {
-			all = append(all, *o)
+			all = append(all, o)
 		}
 	}
 	if by == nil {
@@ -228,14 +228,14 @@ func (s *orgSorter) compare(a, b place) int {
 }
 
 // page returns the page of a list of orgs that q asks for.
-func (s *orgSorter) page(all []OrgItem, q *InventoryQuery) (*Page[OrgItem], error) {
+func (s *orgSorter) page(all []*OrgItem, q *InventoryQuery) (*Page[OrgItem], error) {
 	type placed struct {
 		place
 		i int
 	}
 	order := make([]placed, len(all))
 	for i := range all {
-		order[i] = placed{s.place(&all[i]), i}
+		order[i] = placed{s.place(all[i]), i}
 	}
 	slices.SortFunc(order, func(a, b placed) int { return s.compare(a.place, b.place) })
 	total := len(all)
@@ -252,7 +252,7 @@ func (s *orgSorter) page(all []OrgItem, q *InventoryQuery) (*Page[OrgItem], erro
 			page.Next = order[i-1].String()
 			break
 		}
-		page.Items = append(page.Items, all[order[i].i])
+		page.Items = append(page.Items, *all[order[i].i])
 	}
 	return page, nil
 }
@@ -289,16 +289,19 @@ func parsePlace(s string) (place, error) {
 }
 
 // pageOf returns the page of a list that q asks for. The list is sorted by the key.
-func pageOf[T any](all []T, q *InventoryQuery, key func(*T) string) *Page[T] {
+func pageOf[T any](all []*T, q *InventoryQuery, key func(*T) string) *Page[T] {
 	total := len(all)
 	if q.After != "" {
-		all = all[cutAfter(len(all), func(i int) bool { return key(&all[i]) > q.After }):]
+		all = all[cutAfter(len(all), func(i int) bool { return key(all[i]) > q.After }):]
 	}
 	page := &Page[T]{Total: &total}
 	if q.Limit > 0 && len(all) > q.Limit {
 		all = all[:q.Limit]
-		page.Next = key(&all[q.Limit-1])
+		page.Next = key(all[q.Limit-1])
 	}
-	page.Items = append([]T{}, all...)
+	page.Items = make([]T, len(all))
+	for i, item := range all {
+		page.Items[i] = *item
+	}
 	return page
 }

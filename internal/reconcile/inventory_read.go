@@ -388,7 +388,14 @@ func read[T any](r *InventoryReader, q *InventoryQuery, list func(*moment) (*Pag
 // PageOf returns a page of something else that the inventory has, with what all pages
 // have. list returns its items, sorted by their keys.
 func PageOf[T any](r *InventoryReader, q *InventoryQuery, list func(*Inventory) []T, key func(*T) string) (*Page[T], error) {
-	return read(r, q, func(now *moment) (*Page[T], error) { return pageOf(list(now.inv), q, key), nil })
+	return read(r, q, func(now *moment) (*Page[T], error) {
+		items := list(now.inv)
+		all := make([]*T, len(items))
+		for i := range items {
+			all[i] = &items[i]
+		}
+		return pageOf(all, q, key), nil
+	})
 }
 
 // scanned is how many entries or runs are read at a time, of which some are selected.

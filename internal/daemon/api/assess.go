@@ -38,6 +38,9 @@ type Trouble struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// AlarmPrefix begins the message of a Trouble that is an alarm.
+const AlarmPrefix = "alarm: "
+
 // differing returns in words that n fields differ.
 func differing(n int) string {
 	if n == 1 {
@@ -66,7 +69,7 @@ func (s *Status) Assess() {
 		add(StateNotReady, Trouble{true, "not ready: " + s.NotReady, ""})
 	}
 	for _, a := range s.Alarms {
-		add(StateAlarm, Trouble{true, "alarm: " + strings.TrimPrefix(a.Org+": ", ": ") + a.Message, a.Hint})
+		add(StateAlarm, Trouble{true, AlarmPrefix + strings.TrimPrefix(a.Org+": ", ": ") + a.Message, a.Hint})
 	}
 	if r := s.LastRun; r != nil && r.Problem != nil {
 		add(last, Trouble{true, "the last run failed: " + r.Problem.Error, r.Problem.Hint})

@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func headlineOf(s *api.Status) headline {
 	switch {
 	case len(s.Problems) > 0:
 		h.Level, h.Text = "warn", s.Problems[0].Message
-		for _, word := range []string{"alarm: ", "not ready: "} { // the word is there already
+		for _, word := range []string{api.AlarmPrefix, "not ready: "} { // the word is there already
 			h.Text = strings.TrimPrefix(h.Text, word)
 		}
 		if s.Severe() {
@@ -42,7 +43,7 @@ func headlineOf(s *api.Status) headline {
 
 // The overview shows the beginnings of lists, and links to all of each.
 const (
-	maxProblems  = 10
+	maxProblems  = 5
 	maxDriftOrgs = 25
 	maxFields    = 3
 	maxRecent    = 8
@@ -52,7 +53,7 @@ const (
 // overview is what the first page shows.
 type overview struct {
 	*api.Status
-	// Rest are the problems after the headline's, and MoreProblems how many more there
+	// Rest are the problems after the headline's but for alarms, and MoreProblems how many more there
 	// are.
 	Rest         []api.Trouble
 	MoreProblems int
@@ -170,6 +171,28 @@ func byOrg(s *api.Status) (orgs []orgDrift, more int) {
 // UnknownOrgs returns the first orgs that can't be read.
 func (o *overview) UnknownOrgs() []diff.Unknown { return o.Unknown[:min(len(o.Unknown), maxShown)] }
 
+// reason is why some of the drift is not repaired, and how many fields it concerns.
+type reason struct {
+	Why string
+	N   int
+}
+
+// Reasons returns why drift is not repaired, such as windows, the most frequent first.
+func (o *overview) Reasons() []reason {
+	count := map[string]int{}
+	for i := range o.Drift {
+		if why := o.Drift[i].Blocked; why != "" {
+			count[why]++
+		}
+	}
+	var all []reason
+	for why, n := range count {
+		all = append(all, reason{why, n})
+	}
+	slices.SortFunc(all, func(a, b reason) int { return cmp.Or(b.N-a.N, strings.Compare(a.Why, b.Why)) })
+	return all[:min(len(all), maxShown)]
+}
+
 // FirstNotes returns the first notes.
 func (o *overview) FirstNotes() []diff.Note { return o.Notes[:min(len(o.Notes), maxShown)] }
 
@@ -200,11 +223,14 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	s := p.opts.Source.Status()
 	o := &overview{Status: &s, Fleet: fleetOf(s.Fleet), Recent: s.RecentRuns[:min(len(s.RecentRuns), maxRecent)]}
 	o.Drifting, o.MoreOrgs = byOrg(&s)
-	if len(s.Problems) > 1 {
-		o.Rest = s.Problems[1:]
-	}
-	if o.MoreProblems = len(o.Rest) - maxProblems; o.MoreProblems > 0 {
-		o.Rest = o.Rest[:maxProblems]
+	for _, t := range s.Problems[min(1, len(s.Problems)):] {
+		switch {
+		case strings.HasPrefix(t.Message, api.AlarmPrefix): // listed apart, and there may be many
+		case len(o.Rest) < maxProblems:
+			o.Rest = append(o.Rest, t)
+		default:
+			o.MoreProblems++
+		}
 	}
 	p.showWith(w, r, http.StatusOK, "overview.html", &view{Title: "Overview", Section: sectionOverview, Data: o}, &s)
 }

@@ -196,6 +196,11 @@ func TestSizes(t *testing.T) {
 	if body := get(t, h, "/").Body.String(); !strings.Contains(body, "All 5,000 differences") || !strings.Contains(body, `<a href="/problems">and`) {
 		t.Error("the overview doesn't say how much more there is")
 	}
+	f := large(1000)
+	f.status.Desired.Stale = &api.Stale{Refused: true, Commit: "def"}
+	if body := get(t, site(t, f, signin.Operator), "/").Body.String(); !strings.Contains(body, `<li class="bad">the desired state in force is not the newest`) {
+		t.Error("alarms hide that HEAD is refused")
+	}
 	// All of a list can be reached.
 	seen, next := 0, "/orgs"
 	for next != "" && seen < 10_000 {

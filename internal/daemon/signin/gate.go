@@ -393,7 +393,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, code int, problem,
 		Error string `json:"error"`
 		Hint  string `json:"hint,omitempty"`
 	}{problem, hint}, "", "  ")
-	_, _ = w.Write(append(data, '\n'))
+	_, _ = w.Write(append(text.VisibleJSON(data), '\n'))
 }
 
 type gateKey struct{}

@@ -19,6 +19,7 @@ import (
 
 	"reconciler/internal/config"
 	"reconciler/internal/text"
+	"reconciler/internal/web"
 )
 
 const (
@@ -323,4 +324,22 @@ func (g *groups) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &all)
 	*g = all
 	return err
+}
+
+// Discovered is what a provider says of itself.
+type Discovered struct {
+	// GroupsScope reports whether there is a scope for the groups claim.
+	GroupsScope bool
+}
+
+// Discover asks a provider what it says of itself. transport may be nil.
+func Discover(ctx context.Context, cfg *config.OIDC, transport http.RoundTripper) (*Discovered, error) {
+	if transport == nil {
+		transport = web.Default
+	}
+	found, err := newProvider(cfg, transport).ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Discovered{GroupsScope: slices.Contains(found.scopes, groupsClaim)}, nil
 }

@@ -107,20 +107,22 @@ func (q *Query) condition() (where []string, args []any) {
 		add("seq < ?", q.Before)
 	}
 	if len(q.About) > 0 {
-		var seqs []any
-		for _, seq := range q.About {
-			seqs = append(seqs, seq)
-		}
-		add("about > 0 AND about IN (?"+strings.Repeat(", ?", len(seqs)-1)+")", seqs...)
+		marks, seqs := list(q.About)
+		add("about > 0 AND about IN "+marks, seqs...)
 	}
 	if len(q.RequestIDs) > 0 {
-		var ids []any
-		for _, id := range q.RequestIDs {
-			ids = append(ids, id)
-		}
-		add("seq IN (SELECT seq FROM requests WHERE id IN (?"+strings.Repeat(", ?", len(ids)-1)+"))", ids...)
+		marks, ids := list(q.RequestIDs)
+		add("seq IN (SELECT seq FROM requests WHERE id IN "+marks+")", ids...)
 	}
 	return where, args
+}
+
+// list returns values as a list in SQL; there must be some.
+func list[T any](values []T) (marks string, args []any) {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return "(?" + strings.Repeat(", ?", len(values)-1) + ")", args
 }
 
 // query returns SQL that finds the seqs of what q selects, newest first. Each type is

@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"database/sql"
+	"time"
+)
 
 // Outcomes of drift, in what Told returns.
 const (
@@ -32,7 +35,12 @@ func (s *Store) Told(q Query) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	open, err := s.Drifts()
+	var open []Drift
+	err = s.read("reading drift", func(tx *sql.Tx) error {
+		marks, seqs := list(drifted)
+		open, err = driftsWhere(tx, "WHERE seq IN "+marks, seqs...)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
