@@ -40,7 +40,8 @@ func TestOperator(t *testing.T) {
 	}
 	b.visit("/")
 	const form = `form[action="/actions/run"]`
-	b.do(chromedp.SetValue(chromedp.CSS(form+` [name=reason]`), "after the change in amer"))
+	b.do(chromedp.Click(chromedp.CSS(`#act-run summary`)))
+	b.do(chromedp.SendKeys(chromedp.CSS(form+` [name=reason]`), "after the change in amer"))
 	b.click(form + ` button`)
 	if at := b.where(); !strings.HasPrefix(at, "/") || strings.Contains(at, "reason") {
 		t.Errorf("after the run one is at %s", at)
