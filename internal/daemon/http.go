@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/daemon/page"
 	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/text"
 )
 
 const (
@@ -138,7 +139,7 @@ func answer(w http.ResponseWriter, why string) {
 		return
 	}
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_, _ = io.WriteString(w, why+"\n")
+	_, _ = io.WriteString(w, text.Visible(why)+"\n")
 }
 
 func (e *endpoints) status(w http.ResponseWriter, _ *http.Request) {

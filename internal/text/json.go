@@ -2,7 +2,6 @@ package text
 
 import (
 	"bytes"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -35,7 +34,7 @@ func hidden(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r == 0x7f
 	}
-	return r == utf8.RuneError || !strconv.IsPrint(r)
+	return r == utf8.RuneError || !isPrint(r)
 }
 
 // appendEscape appends \uXXXX, twice for a character beyond U+FFFF.

@@ -127,7 +127,7 @@ func open(t *testing.T, d *daemon) *tab {
 	})
 	b.do() // opens the window
 	var end context.CancelFunc
-	b.ctx, end = context.WithTimeout(ctx, time.Minute)
+	b.ctx, end = context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(end)
 	if err := chromedp.Listen(b.ctx, b.listen); err != nil {
 		t.Fatal(err)
