@@ -565,9 +565,9 @@ func besideHash(c *diff.Configuration) uint64 {
 		h.WriteString(c.Unknown)
 		return h.Sum64()
 	}
-	for _, kind := range slices.Sorted(maps.Keys(c.Head.UnmanagedRefs)) {
+	for _, kind := range slices.Sorted(maps.Keys(c.Head.Undeclared)) {
 		h.WriteString(fmt.Sprintf("\x02%s %d", kind, c.Head.Kinds[kind].Unmanaged))
-		for _, ref := range c.Head.UnmanagedRefs[kind] {
+		for _, ref := range c.Head.Undeclared[kind] {
 			h.WriteString(ref.Type + "\x00" + ref.Object() + "\x01")
 		}
 	}
@@ -625,8 +625,8 @@ func (s *sides) beside(c *diff.Configuration) {
 		return
 	}
 	s.live.Features = c.Features
-	for _, kind := range slices.Sorted(maps.Keys(c.Head.UnmanagedRefs)) {
-		refs := c.Head.UnmanagedRefs[kind]
+	for _, kind := range slices.Sorted(maps.Keys(c.Head.Undeclared)) {
+		refs := c.Head.Undeclared[kind]
 		for _, ref := range refs {
 			s.live.Unmanaged = append(s.live.Unmanaged, diff.FieldOfRef(ref))
 		}

@@ -35,32 +35,32 @@ func Compare(d *Declared, live *Live) (*Comparison, error) {
 	for i, l := range live.Objects {
 		if !c.places[i].declared {
 			c.count(l.Ref, Count{Unmanaged: 1})
-			c.unmanaged(l.Ref)
+			c.undeclared(l.Ref)
 		}
 	}
-	c.cutUnmanaged()
+	c.cutUndeclared()
 	return c.compared(), nil
 }
 
-func (c *comparer) unmanaged(ref Ref) {
-	if c.result.UnmanagedRefs == nil {
-		c.result.UnmanagedRefs = map[string][]Ref{}
+func (c *comparer) undeclared(ref Ref) {
+	if c.result.Undeclared == nil {
+		c.result.Undeclared = map[string][]Ref{}
 	}
 	kind := ref.PlanKind()
-	c.result.UnmanagedRefs[kind] = append(c.result.UnmanagedRefs[kind], ref)
+	c.result.Undeclared[kind] = append(c.result.Undeclared[kind], ref)
 }
 
-// cutUnmanaged leaves MaxUnmanaged of each kind, which are the same whatever order Okta
+// cutUndeclared leaves MaxUnmanaged of each kind, which are the same whatever order Okta
 // lists them in.
-func (c *comparer) cutUnmanaged() {
-	for kind, refs := range c.result.UnmanagedRefs {
+func (c *comparer) cutUndeclared() {
+	for kind, refs := range c.result.Undeclared {
 		slices.SortFunc(refs, func(a, b Ref) int {
 			return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Object(), b.Object()))
 		})
 		if refs = slices.Compact(refs); len(refs) > MaxUnmanaged {
 			refs = slices.Clone(refs[:MaxUnmanaged])
 		}
-		c.result.UnmanagedRefs[kind] = refs
+		c.result.Undeclared[kind] = refs
 	}
 }
 

@@ -210,9 +210,9 @@ type Comparison struct {
 	// Count is of all objects, and Kinds has those of each kind by its PlanKind.
 	Count
 	Kinds map[string]Count
-	// UnmanagedRefs are the live objects that nobody declares, sorted by name, of each kind
+	// Undeclared are the live objects that nobody declares, sorted by name, of each kind
 	// by its PlanKind at most MaxUnmanaged.
-	UnmanagedRefs map[string][]Ref
+	Undeclared map[string][]Ref
 }
 
 // MaxUnmanaged is how many of the objects of a kind that nobody declares are named: an
@@ -226,7 +226,7 @@ type Count struct{ Declared, InSync, Unmanaged int }
 // CountAs takes the counts of another comparison, for which less was read.
 func (c *Comparison) CountAs(other *Comparison) {
 	if other != nil {
-		c.Count, c.Kinds, c.UnmanagedRefs = other.Count, other.Kinds, other.UnmanagedRefs
+		c.Count, c.Kinds, c.Undeclared = other.Count, other.Kinds, other.Undeclared
 	}
 }
 
