@@ -61,7 +61,7 @@ func exported(t *testing.T) exports {
 }
 
 var (
-	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	literal    = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 	selector   = regexp.MustCompile(`(\w+)\{([^{}]*)\}`)
 	matcher    = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
 	grouping   = regexp.MustCompile(`\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)`)
@@ -79,7 +79,7 @@ var metricWords = []string{
 // returns the labels that its result may have.
 func (e exports) check(t *testing.T, where, query string) []string {
 	t.Helper()
-	q := span.ReplaceAllString(quoted.ReplaceAllString(query, `""`), "")
+	q := span.ReplaceAllString(literal.ReplaceAllString(query, `""`), "")
 	labels := []string{"instance", "job"}
 	for _, m := range selector.FindAllStringSubmatch(q, -1) {
 		for _, label := range matcher.FindAllStringSubmatch(m[2], -1) {
