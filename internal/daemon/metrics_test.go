@@ -154,7 +154,7 @@ func TestMetricsOfDriftAge(t *testing.T) {
 		{Org: "a.okta.com", Field: "products", Since: at.Add(time.Hour), Blocked: "suspended"},
 		{Org: "a.okta.com", Field: "status", Since: at},
 		{Org: "b.okta.com", Field: "status", Since: at.Add(2 * time.Hour)},
-	}, fleet{}, nil)
+	}, api.Fleet{}, nil)
 	want := `
 # HELP reconciler_drift_blocked_fields Fields of orgs that are not as declared and are not repaired for now, because of a window, a suspension, or something else that blocks the change.
 # TYPE reconciler_drift_blocked_fields gauge
