@@ -171,7 +171,7 @@ reconciler_drift_since_timestamp_seconds{org="b.okta.com"} 1.7000072e+09
 	if err := testutil.GatherAndCompare(m.registry, strings.NewReader(want), names...); err != nil {
 		t.Error(err)
 	}
-	m.compared(nil, fleet{}, nil)
+	m.compared(nil, api.Fleet{}, nil)
 	if n, err := testutil.GatherAndCount(m.registry, names[1:]...); n != 0 || err != nil {
 		t.Errorf("%d series, %v", n, err)
 	}
