@@ -248,7 +248,7 @@ func TestOpenAPIParameters(t *testing.T) {
 		sorts = append(sorts, "-"+s)
 	}
 	for name, want := range map[string][]string{
-		"state": stringsOf(reconcile.SyncStates()), "type": words(append(history.Happened(), history.TypeDriftEnded)), "sort": sorts,
+		"state": stringsOf(reconcile.SyncStates()), "type": stringsOf(append(history.Happened(), history.TypeDriftEnded)), "sort": sorts,
 	} {
 		s := d.Components.Parameters[name].Schema
 		if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(append(s.Enum, s.Items.Enum...)))); diff != "" {
