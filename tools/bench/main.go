@@ -39,7 +39,7 @@ func main() {
 	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
-	part := flag.String("part", "", "only this part: drift, configuration, loading, git or history")
+	part := flag.String("part", "", "only this part: drift, configuration, loading, git, history or page")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
 	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
 	keep := flag.String("history", "", "(used by bench itself) keep many runs in this folder")
@@ -84,6 +84,7 @@ func bench(part string, orgs int, latency time.Duration, runs, large int) error 
 		{"loading", func() error { return loading(dir, large, runs) }},
 		{"git", func() error { return gitFetch(dir, runs) }},
 		{"history", func() error { return keeping(dir) }},
+		{"page", func() error { return readPages(dir, program) }},
 	}
 	known := false
 	for _, p := range parts {
