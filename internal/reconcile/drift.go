@@ -199,10 +199,11 @@ func shortened(v diff.Value) bool {
 }
 
 // shortList returns of a list the words that it has alone, and how many others there are.
+// What is compared with a list may also be one word.
 func shortList(v diff.Value, alone []string) diff.Value {
 	list := v.List()
 	if list == nil {
-		return v
+		return shortText(v, v.Text())
 	}
 	words := slices.Clone(alone[:min(len(alone), maxWords)])
 	if left := len(alone) - len(words); left > 0 {
@@ -216,7 +217,7 @@ func shortList(v diff.Value, alone []string) diff.Value {
 
 // without returns the words of a list that another one doesn't have.
 func without(list, other []string) []string {
-	had := map[string]int{}
+	had := make(map[string]int, len(other))
 	for _, w := range other {
 		had[w]++
 	}
