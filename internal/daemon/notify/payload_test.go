@@ -30,7 +30,8 @@ func example() *Message {
 		Events: []Event{
 			{Type: Drift, Org: org, Field: "products", Before: raw(`["P000052","P000131"]`), After: raw(`["P000052"]`), Since: &since, By: "mallory@acme.example", Commit: commit,
 				Link: "https://reconciler.acme.example/orgs/acme-emea.okta.com", Message: "products differs; repair: enable MFA (P000131)", Owner: "identity-emea@acme.example", Labels: map[string]string{"tier": "production"}},
-			{Type: Repaired, Org: org, Field: "status", Before: raw(`"INACTIVE"`), After: raw(`"ACTIVE"`), Since: &since, Message: "status is repaired: INACTIVE → ACTIVE", Owner: "identity-emea@acme.example"},
+			{Type: Repaired, Org: org, Field: "products", Before: raw(`["P000052"]`), After: raw(`["P000052","P000131"]`), By: "reconciler (run 20261130T120000Z-abcdef)", Message: "products is repaired: enabled MFA (P000131)", Owner: "identity-emea@acme.example"},
+			{Type: Repaired, Org: org, Field: "status", Before: raw(`"INACTIVE"`), After: raw(`"ACTIVE"`), Since: &since, Owner: "identity-emea@acme.example"},
 			{Type: Drift, Org: "acme-labs.oktapreview.com", Field: "networkZones Offices gateways", Before: raw(`[{"type":"CIDR","value":"198.51.100.0/24"}]`), After: raw(`null`)},
 			{Type: Failed, Message: "the account can't be read: 503 Service Unavailable", Hint: "look at Okta's status page", Commit: commit},
 			{Type: Recovered, Since: &since},
