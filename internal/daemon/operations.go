@@ -89,11 +89,10 @@ func (a *operations) begin(do act) (*reconcile.Operator, error) {
 
 // checkReason returns what is wrong with a reason.
 func checkReason(reason string, needed bool) error {
-	s := freeze.Suspension{Reason: reason, Owner: "-"}
 	if reason == "" && !needed {
 		return nil
 	}
-	if err := s.Check(); err != nil {
+	if err := freeze.CheckReason(reason); err != nil {
 		return &failure{http.StatusBadRequest, err.Error(), "give a reason that others will see, on one line"}
 	}
 	return nil

@@ -134,7 +134,7 @@ func noteLines(notes []diff.Note) string {
 
 // driftAttrs returns a drift as attributes of a log line.
 func driftAttrs(d *Drift) []any {
-	return append([]any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)},
+	return append([]any{"org", d.Org, "field", d.Field, "repair", report.Phrase(d.Field, d.Lines(nil))},
 		nonEmpty("blocked", d.Blocked)...)
 }
 
