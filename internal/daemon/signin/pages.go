@@ -3,6 +3,7 @@ package signin
 import (
 	"crypto/rand"
 	_ "embed" // for the template
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -57,7 +58,7 @@ func (g *Gate) ownHeaders(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send forms from the origin "null"
 	h.Set("Cache-Control", "no-store")
 }
 
@@ -111,7 +112,7 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, back, http.StatusSeeOther)
 	case user != nil && s != nil:
 		n := g.signInPage(http.StatusForbidden, user.Name+" is in none of the groups that may see this", back)
-		n.User, n.CSRF = user, s.CSRF
+		n.User, n.CSRF = user, mask(s.CSRF)
 		g.show(w, r, n)
 	case r.URL.Query().Has("out"):
 		n := g.signInPage(http.StatusOK, "You are signed out", back)
@@ -131,6 +132,15 @@ func (g *Gate) fail(w http.ResponseWriter, r *http.Request, code int, back, why,
 	g.show(w, r, n)
 }
 
+// failAttempt is fail for an attempt that counts as failed.
+func (g *Gate) failAttempt(w http.ResponseWriter, r *http.Request, code int, back string, why error) {
+	if why = g.failed(r, why); errors.Is(why, errThrottled) {
+		code = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "60")
+	}
+	g.fail(w, r, code, back, why.Error(), text.Hint(why))
+}
+
 // redirectURI returns where the provider sends people back to. Without a URL in the
 // config it is the name by which this machine was asked, which was checked.
 func (g *Gate) redirectURI(r *http.Request) string {
@@ -139,6 +149,9 @@ func (g *Gate) redirectURI(r *http.Request) string {
 	}
 	return (&url.URL{Scheme: "http", Host: r.Host, Path: CallbackPath}).String()
 }
+
+// movedParameter says that somebody was sent to the URL of the config already.
+const movedParameter = "moved"
 
 // start sends somebody to the provider.
 func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +162,13 @@ func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
 	}
 	if u := g.http.URL; u != nil && !strings.EqualFold(hostOf(r), u.Hostname()) {
 		// The cookie has to be there when the provider sends them back.
-		http.Redirect(w, r, u.String()+r.URL.RequestURI(), http.StatusSeeOther)
+		if r.URL.Query().Has(movedParameter) {
+			g.fail(w, r, http.StatusMisdirectedRequest, back, "what is sent to "+u.Host+" arrives here for "+text.OneLine(r.Host, maxName),
+				"the proxy must pass the Host header on as it is, or set "+config.KeyHTTPURL+" to the URL under which people come")
+			return
+		}
+		q := url.Values{"return": {back}, movedParameter: {"1"}}
+		http.Redirect(w, r, u.String()+startPath+"?"+q.Encode(), http.StatusSeeOther)
 		return
 	}
 	found, err := g.oidc.discover(r.Context())
@@ -179,29 +198,8 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusBadRequest, "/", err.Error(), "begin again")
 		return
 	}
-	if g.memory.failures.tooMany(r.RemoteAddr) {
-		w.Header().Set("Retry-After", "60")
-		g.fail(w, r, http.StatusTooManyRequests, a.Return, errThrottled.Error(), "")
-		return
-	}
-	refused := func(why, hint string) {
-		g.log.Warn("a sign-in at the provider failed", "remote", r.RemoteAddr, "error", why)
-		g.memory.failures.add(r.RemoteAddr)
-		g.fail(w, r, http.StatusBadRequest, a.Return, why, hint)
-	}
-	switch problem := q.Get("error"); {
-	case problem != "":
-		why := "the provider says " + text.OneLine(problem, 100)
-		if more := q.Get("error_description"); more != "" {
-			why += ": " + text.OneLine(more, 300)
-		}
-		refused(why, "")
-		return
-	case q.Has("iss") && q.Get("iss") != g.http.Auth.OIDC.Issuer:
-		refused("the answer is from another provider", "")
-		return
-	case q.Get("code") == "":
-		refused("the provider's answer has no code", "")
+	if err := answered(q, g.http.Auth.OIDC.Issuer); err != nil {
+		g.failAttempt(w, r, http.StatusBadRequest, a.Return, err)
 		return
 	}
 	found, err := g.oidc.discover(r.Context())
@@ -211,10 +209,28 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := g.oidc.identify(r.Context(), found, q.Get("code"), g.redirectURI(r), a)
 	if err != nil {
-		refused(err.Error(), text.Hint(err))
+		g.failAttempt(w, r, http.StatusBadRequest, a.Return, err)
 		return
 	}
 	g.admit(w, r, id, a.Return)
+}
+
+// answered returns why an answer of the provider lets nobody in, before its code is
+// exchanged.
+func answered(q url.Values, issuer string) error {
+	switch problem := q.Get("error"); {
+	case problem != "":
+		why := "the provider says " + text.OneLine(problem, 100)
+		if more := q.Get("error_description"); more != "" {
+			why += ": " + text.OneLine(more, 300)
+		}
+		return errors.New(why)
+	case q.Has("iss") && q.Get("iss") != issuer:
+		return errors.New("the answer is from another provider")
+	case q.Get("code") == "":
+		return errors.New("the provider's answer has no code")
+	}
+	return nil
 }
 
 // admit makes a session of somebody who signed in at the provider, if they have a role.
@@ -259,35 +275,36 @@ func (g *Gate) signInWithToken(w http.ResponseWriter, r *http.Request) {
 	back := localPath(r.PostFormValue("return"))
 	switch err := g.origins.Check(r); {
 	case g.tokens == nil:
-		g.refuse(w, r, http.StatusNotFound, errNoTokens.Error(), "")
+		g.Refuse(w, r, http.StatusNotFound, errNoTokens.Error(), "")
 		return
 	case err != nil || !isForm(r):
-		g.refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
+		g.Refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
 		return
 	}
 	e := g.tokens.find(strings.TrimSpace(r.PostFormValue("token")))
 	if e == nil {
-		g.fail(w, r, http.StatusUnauthorized, back, g.failed(r, errBadToken).Error(), "")
+		g.failAttempt(w, r, http.StatusUnauthorized, back, errBadToken)
 		return
 	}
 	s := newSession()
 	s.Token = e.SHA256
-	g.begin(w, r, s, back, "user", "token "+e.Name, "role", string(e.Role))
+	g.begin(w, r, s, back, "user", tokenUser+e.Name, "role", string(e.Role))
 }
 
 // signOut ends a session.
 func (g *Gate) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := g.origins.Check(r); err != nil {
-		g.refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
+		g.Refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
 		return
 	}
 	if s := g.jar.session(r); s != nil {
 		if !g.hasCSRF(w, r, s) {
-			g.refuse(w, r, http.StatusForbidden, "this was not sent by a page of the daemon, or the page is too old", "open the page again, and send it from there")
+			g.Refuse(w, r, http.StatusForbidden, "this was not sent by a page of the daemon, or the page is too old", "open the page again, and send it from there")
 			return
 		}
+		user, _ := g.bySession(r)
+		g.log.Info("signed out", "user", user.By())
 		g.memory.revoked.add(s.ID, time.Unix(s.Expires, 0))
-		g.log.Info("signed out", "user", s.Name)
 	}
 	g.jar.remove(w, sessionCookie)
 	http.Redirect(w, r, SignInPath+"?out", http.StatusSeeOther)

@@ -219,7 +219,10 @@ func (p *provider) identify(ctx context.Context, d *discovered, code, redirect s
 			return nil, err
 		}
 	}
-	id := &identity{name: text.OneLine(cmp.Or(claims.name(), token.Subject), maxName), subject: token.Subject}
+	id := &identity{name: cmp.Or(text.OneLine(claims.name(), maxName), text.OneLine(token.Subject, maxName)), subject: token.Subject}
+	if id.name == "" {
+		return nil, errors.New("the provider's ID token is refused: it names nobody")
+	}
 	if claims.Groups != nil {
 		id.groups = *claims.Groups
 	}
