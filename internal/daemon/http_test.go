@@ -104,6 +104,7 @@ func TestEndpoints(t *testing.T) {
 		{"options", fresh, "OPTIONS", "/healthz", 405, ""},
 		{"no webhook", fresh, "POST", "/hooks/git", 404, ""},
 		{"unknown path", fresh, "GET", "/index.html", 404, ""},
+		{"signing in", fresh, "GET", "/signin", 303, ""},
 		{"below an endpoint", fresh, "GET", "/healthz/x", 404, ""},
 		{"no profiles", fresh, "GET", "/debug/pprof/", 404, ""},
 	}

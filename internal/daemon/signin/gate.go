@@ -65,8 +65,6 @@ type Options struct {
 	// TokensRefused is called with why the tokens file can't be used any more, and with
 	// nil once it can; it may be nil. The tokens that it had last stay in force meanwhile.
 	TokensRefused func(error)
-	// Show writes a page; nil for one without style.
-	Show func(http.ResponseWriter, *http.Request, *Notice)
 	// Transport reaches the provider; nil for the usual one.
 	Transport http.RoundTripper
 }
@@ -89,11 +87,8 @@ type Gate struct {
 // used: nobody could get in.
 func New(o Options) (*Gate, error) {
 	g := &Gate{
-		http: o.HTTP, memory: o.Memory, log: o.Log, show: o.Show, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.key),
+		http: o.HTTP, memory: o.Memory, log: o.Log, show: showPlain, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.key),
 		origins: http.NewCrossOriginProtection(), pages: http.NewServeMux(),
-	}
-	if g.show == nil {
-		g.show = showPlain
 	}
 	if u := o.HTTP.URL; u != nil {
 		if err := g.origins.AddTrustedOrigin(u.String()); err != nil {
@@ -101,18 +96,8 @@ func New(o Options) (*Gate, error) {
 		}
 	}
 	if path := o.HTTP.Auth.TokensFile; path != "" {
-		refused := func(err error) {
-			if err != nil {
-				g.log.Error("the tokens file can't be used; the tokens that it had last stay in force", "error", text.JoinLines(err.Error()))
-			} else {
-				g.log.Info("the tokens file is in force again")
-			}
-			if o.TokensRefused != nil {
-				o.TokensRefused(err)
-			}
-		}
 		var err error
-		if g.tokens, err = openTokens(path, refused); err != nil {
+		if g.tokens, err = openTokens(path, g.tokensRefused(o.TokensRefused)); err != nil {
 			return nil, fmt.Errorf("%s: %w", config.KeyHTTPTokensFile, err)
 		}
 	}
@@ -134,7 +119,22 @@ func New(o Options) (*Gate, error) {
 	return g, nil
 }
 
-// SetShow sets what writes the gate's pages.
+// tokensRefused returns what is called with why the tokens file can't be used, and with nil
+// once it can; told, which is called too, may be nil.
+func (g *Gate) tokensRefused(told func(error)) func(error) {
+	return func(err error) {
+		if err != nil {
+			g.log.Error("the tokens file can't be used; the tokens that it had last stay in force", "error", text.JoinLines(err.Error()))
+		} else {
+			g.log.Info("the tokens file is in force again")
+		}
+		if told != nil {
+			told(err)
+		}
+	}
+}
+
+// SetShow sets what writes the gate's pages, which have no style without it.
 func (g *Gate) SetShow(show func(http.ResponseWriter, *http.Request, *Notice)) { g.show = show }
 
 // Open reports whether the endpoints are open to whoever reaches them from elsewhere.
@@ -180,7 +180,6 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		if _, pattern := g.pages.Handler(r); pattern != "" || r.URL.Path == SignOutPath {
-			g.ownHeaders(w)
 			g.pages.ServeHTTP(w, r)
 			return
 		}
@@ -402,7 +401,6 @@ func (g *Gate) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
 func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, code int, problem, hint string) {
 	w.Header().Set("Cache-Control", "no-store")
 	if wantsPage(r) {
-		g.ownHeaders(w)
 		n := &Notice{Code: code, Title: problem, Hint: hint}
 		if user, s := g.bySession(r); s != nil {
 			n.User, n.CSRF = user, mask(s.CSRF)

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -68,15 +69,15 @@ func (v *revoked) add(id string, until time.Time) {
 		v.ids = map[string]time.Time{}
 	}
 	if len(v.ids) >= maxRevoked {
-		for old, end := range v.ids {
-			if !time.Now().Before(end) {
-				delete(v.ids, old)
-			}
+		maps.DeleteFunc(v.ids, func(_ string, end time.Time) bool { return !time.Now().Before(end) })
+	}
+	for old := range v.ids { // any: most are of whoever ended so many
+		if len(v.ids) < maxRevoked {
+			break
 		}
+		delete(v.ids, old)
 	}
-	if len(v.ids) < maxRevoked {
-		v.ids[id] = until
-	}
+	v.ids[id] = until
 }
 
 func (v *revoked) has(id string) bool {

@@ -53,27 +53,18 @@ func showPlain(w http.ResponseWriter, _ *http.Request, n *Notice) {
 	_, _ = w.Write([]byte(page.String()))
 }
 
-// ownHeaders sets the headers of the gate's pages.
-func (g *Gate) ownHeaders(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send forms from the origin "null"
-	h.Set("Cache-Control", "no-store")
-}
-
 // SignInURL returns the page to sign in at, from which one comes back to a path of this
 // daemon.
 func SignInURL(back string) string {
-	if back = localPath(back); back == "/" {
+	if back = LocalPath(back); back == "/" {
 		return SignInPath
 	}
 	return SignInPath + "?" + url.Values{"return": {back}}.Encode()
 }
 
-// localPath returns a path of this daemon with its query; "/" for anything that leads
-// elsewhere, or to signing in.
-func localPath(raw string) string {
+// LocalPath returns a path of this daemon with its query, for a redirect or a link; "/" for
+// anything that leads elsewhere, to signing in, or to an action.
+func LocalPath(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || len(raw) > 2000 || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, "\\\r\n\t") ||
 		u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" || strings.HasPrefix(u.Path, "//") || strings.ContainsRune(u.Path, '\\') {
@@ -85,10 +76,6 @@ func localPath(raw string) string {
 	u.Fragment, u.RawFragment = "", ""
 	return u.String()
 }
-
-// LocalPath returns a path of this daemon with its query, for a redirect; "/" for anything
-// that leads elsewhere.
-func LocalPath(raw string) string { return localPath(raw) }
 
 // signInPage returns the page to sign in at.
 func (g *Gate) signInPage(code int, title, back string) *Notice {
@@ -105,7 +92,7 @@ func (g *Gate) signInPage(code int, title, back string) *Notice {
 
 // signIn shows how to sign in.
 func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
-	back := localPath(r.URL.Query().Get("return"))
+	back := LocalPath(r.URL.Query().Get("return"))
 	user, s := g.bySession(r)
 	switch {
 	case g.http.Auth.None, user.May(Viewer):
@@ -155,7 +142,7 @@ const movedParameter = "moved"
 
 // start sends somebody to the provider.
 func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
-	back := localPath(r.URL.Query().Get("return"))
+	back := LocalPath(r.URL.Query().Get("return"))
 	if g.oidc == nil {
 		http.Redirect(w, r, SignInURL(back), http.StatusSeeOther)
 		return
@@ -207,7 +194,13 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, err.Error(), text.Hint(err))
 		return
 	}
-	id, err := g.oidc.identify(r.Context(), found, q.Get("code"), g.redirectURI(r), a)
+	secret, err := g.http.Auth.OIDC.ClientSecret.Read()
+	if err != nil {
+		g.log.Error("nobody can sign in at the provider", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		g.fail(w, r, http.StatusServiceUnavailable, a.Return, "the daemon has no client secret for the provider now", "its log says why")
+		return
+	}
+	id, err := g.oidc.identify(r.Context(), found, string(secret), q.Get("code"), g.redirectURI(r), a)
 	if err != nil {
 		g.failAttempt(w, r, http.StatusBadRequest, a.Return, err)
 		return
@@ -272,7 +265,7 @@ func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s *session, back st
 // signInWithToken makes a session of a token, for a browser.
 func (g *Gate) signInWithToken(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	back := localPath(r.PostFormValue("return"))
+	back := LocalPath(r.PostFormValue("return"))
 	switch err := g.origins.Check(r); {
 	case g.tokens == nil:
 		g.Refuse(w, r, http.StatusNotFound, errNoTokens.Error(), "")

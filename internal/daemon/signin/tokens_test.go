@@ -328,6 +328,18 @@ func TestFailureWindow(t *testing.T) {
 	})
 }
 
+// Whoever ends very many sessions keeps nobody from ending theirs.
+func TestManyRevoked(t *testing.T) {
+	var v revoked
+	for i := range maxRevoked {
+		v.add(fmt.Sprint(i), time.Now().Add(time.Hour))
+	}
+	v.add("theirs", time.Now().Add(time.Hour))
+	if !v.has("theirs") || len(v.ids) != maxRevoked {
+		t.Errorf("%d sessions", len(v.ids))
+	}
+}
+
 func TestBrokenAtFirst(t *testing.T) {
 	w := newWorld(t, withTokens)
 	for name, want := range map[string]string{"": "no such file", "- x": "tokens.yaml:1:3: "} {
