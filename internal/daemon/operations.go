@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,8 @@ type operations struct {
 	operator func(by string) *reconcile.Operator
 	// refresh brings the status up to date with the journal; nil where operator is.
 	refresh func()
+	// refuse answers a form with an error.
+	refuse func(w http.ResponseWriter, r *http.Request, code int, problem, hint string)
 }
 
 // act is one action that was asked for.
@@ -218,7 +221,7 @@ func (a *operations) form(carryOut func(act, url.Values) (id string, err error))
 		id, err := carryOut(act{by: actor(r, ""), reason: strings.TrimSpace(r.PostForm.Get("reason"))}, r.PostForm)
 		if err != nil {
 			f := failureOf(err)
-			signin.Refuse(w, r, f.code, f.problem, f.hint)
+			a.refuse(w, r, f.code, f.problem, f.hint)
 			return
 		}
 		back, err := url.Parse(signin.LocalPath(r.PostForm.Get("return")))
@@ -274,6 +277,9 @@ func suspensionOf(orgs []string, length, until string, now time.Time) (freeze.Su
 // readBody reads the JSON body of a request into v, and reports whether it could.
 // Otherwise it has answered.
 func readBody(w http.ResponseWriter, r *http.Request, v any, example string) bool {
+	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" {
+		return true
+	}
 	// A page of another origin can send no JSON without asking first, and nobody answers
 	// that.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
@@ -286,6 +292,13 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, example string) boo
 	}
 	if err != nil {
 		sendError(w, http.StatusBadRequest, "the request has no JSON body of at most 4 kB", "the body may be "+example)
+		return false
+	}
+	// A field that isn't known may be a misspelled one: a suspension without orgs is of all.
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(v); err != nil && len(body) > 0 {
+		sendError(w, http.StatusBadRequest, text.OneLine(strings.Replace(err.Error(), "json: ", "the request has an ", 1), maxBy), "the body may be "+example)
 		return false
 	}
 	return true

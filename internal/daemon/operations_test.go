@@ -135,6 +135,7 @@ func TestOperatorsActions(t *testing.T) {
 		`{"reason": "x", "for": "-1h"}`:                                 "for must be a duration",
 		`{"reason": "x", "for": "1h", "until": "2030-01-01T00:00:00Z"}`: "exclude each other",
 		`{"reason": "x", "until": "2001-01-01T00:00:00Z"}`:              "would have expired already",
+		`{"reason": "x", "org": ["acme.okta.com"]}`:                     `unknown field \"org\"`,
 		`{"reason": "x", "orgs": ["acme"]}`:                             "must be a full domain",
 		`{"reason": "x", "until": "soon"}`:                              "no JSON body",
 		`[`:                                                             "no JSON body",
