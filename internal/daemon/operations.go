@@ -288,10 +288,10 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, example string) boo
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err == nil && len(body) > 0 {
-		err = json.Unmarshal(body, v)
+		err = decodeBody(body, v)
 	}
 	if err != nil {
-		sendError(w, http.StatusBadRequest, "the request has no JSON body of at most 4 kB", "the body may be "+example)
+		sendError(w, http.StatusBadRequest, bodyProblem(err), "the body may be "+example)
 		return false
 	}
 	// A field that isn't known may be a misspelled one: a suspension without orgs is of all.
@@ -302,6 +302,36 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, example string) boo
 		return false
 	}
 	return true
+}
+
+// decodeBody decodes one JSON value into v. A key that nobody reads is an error: one that
+// is misspelt, such as org for orgs, would suspend everything.
+func decodeBody(body []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// bodyProblem returns what is wrong with a body that can't be read.
+func bodyProblem(err error) string {
+	var kind *json.UnmarshalTypeError
+	var date *time.ParseError
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return fmt.Sprintf("%s can't be a JSON %s", kind.Field, kind.Value)
+	case errors.As(err, &date):
+		return fmt.Sprintf("until must be a date and time with zone, such as 2026-11-30T06:00:00Z, not %s", text.OneLine(strings.Trim(date.Value, `"`), 40))
+	}
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return "unknown key " + text.OneLine(key, 40)
+	}
+	return "the request has no JSON body of at most 4 kB"
 }
 
 // answerAction sends the result of an action, or why it failed.

@@ -107,8 +107,14 @@ func hashOf(token string) string {
 func (tokenHash) Verbatim() {}
 
 // ParseTokens reads a tokens file. The error has every mistake, with its place. A file
-// without entries is valid, and lets nobody in.
+// without entries is valid, and lets nobody in, but one without a byte is not: it is one
+// that somebody is about to write.
 func ParseTokens(file string, data []byte) ([]TokenEntry, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		var errs strictyaml.Errors
+		errs.Add(strictyaml.Pos{File: file, Line: 1, Column: 1}, "the file is empty: make a token with \"reconciler token\", or write [] if there are none")
+		return nil, errs.Err()
+	}
 	var list []strictyaml.At[tokenFile]
 	err := strictyaml.DecodeInto(file, data, &list)
 	errs, ok := strictyaml.AsErrors(err)
