@@ -202,6 +202,8 @@ func TestInjection(t *testing.T) {
 	dir := folder(t)
 	markup := regexp.MustCompile("`[^`\n]*`")
 	link := regexp.MustCompile(`<(https://reconciler\.acme\.example/[^|<>]*)\|[^<>|]*>`)
+	kinds := []string{"slack", "teams", "webhook"}
+	receivers := receiversOf(t, dir, "[{type: slack, urlFile: url}, {type: teams, urlFile: url}, {type: webhook, urlFile: url}]")
 	for _, evil := range append(corpus, hostile.Texts()...) {
 		m := large(1, 1, "")
 		quoted, err := json.Marshal(evil)
@@ -213,8 +215,8 @@ func TestInjection(t *testing.T) {
 		values := *e
 		values.Message = ""
 		m.Events = append(m.Events, values)
-		for _, kind := range []string{"slack", "teams", "webhook"} {
-			body, err := receiversOf(t, dir, "[{type: "+kind+", urlFile: url}]")[0].body(m)
+		for i, kind := range kinds {
+			body, err := receivers[i].body(m)
 			must(t, err)
 			for _, problem := range hostile.JSON(body) {
 				t.Errorf("%s of %q: %s", kind, evil, problem)
@@ -257,7 +259,7 @@ func TestInjection(t *testing.T) {
 // What a receiver answers, or what stands between it and us says, changes no terminal and
 // no line of the log, and is short.
 func TestErrorsAreHarmless(t *testing.T) {
-	dir := folder(t)
+	one := receiversOf(t, folder(t), "[{type: slack, urlFile: url}]")
 	for _, evil := range append(corpus, append(hostile.Texts(), strings.Repeat("long ", 10000))...) {
 		for name, answer := range map[string]roundTrip{
 			"answer": func(*http.Request) (*http.Response, error) {
@@ -267,7 +269,6 @@ func TestErrorsAreHarmless(t *testing.T) {
 		} {
 			log, said := logOf()
 			s := New(Options{Logger: log, Transport: answer})
-			one := receiversOf(t, dir, "[{type: slack, urlFile: url}]")
 			s.Use(one)
 			must(t, s.Add(reportOf("r1", Drift), nil))
 			s.Flush(t.Context())
