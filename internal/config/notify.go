@@ -85,7 +85,7 @@ type receiverFile struct {
 	Events     at[[]at[string]]  `yaml:"events" form:"events" jsonschema:"minItems=1" doc:"The types of events that are sent; all by default. The variable separates them by commas."`
 	Orgs       at[[]at[string]]  `yaml:"orgs" form:"globs" jsonschema:"minItems=1,example=acme-*.okta.com" doc:"Patterns of domains, as in windows: only events of these orgs are sent."`
 	Labels     at[selectorTerms] `yaml:"labels" form:"selector" doc:"A selector of orgs by their labels, such as tier=production: only events of orgs that all terms select are sent. owner=NAME selects the orgs of an owner. May be written as a mapping. The variable separates terms by commas."`
-	Digest     at[string]        `yaml:"digest" form:"digest" jsonschema:"example=1h,example=0 8 * * 1-5" doc:"Collect events and send them as one message: for a time from the first one on (1s to 744h, 31 days), or at the times of a schedule. Failed and recovered runs, refusals, signatures and lost tokens are sent at once all the same."`
+	Digest     at[string]        `yaml:"digest" form:"digest" jsonschema:"example=1h,example=0 8 * * 1-5" doc:"Collect events and send them as one message: for a time from the first one on (1s to 744h, 31 days), or at the times of a schedule. Failures, refusals, stale manifests, what recovered, signatures and lost tokens are sent at once all the same."`
 	Template   at[string]        `yaml:"template" form:"path" doc:"A file in the syntax of Go's text/template that makes the JSON of a webhook's messages."`
 }
 

@@ -456,15 +456,16 @@ func (n *news) limits() {
 		l := &n.compared.limits[i]
 		here[l.ID] = true
 		was := slices.Contains(n.before.Limits, l.ID)
+		past := l.Past() || was && l.MayBePast()
 		e := notify.Event{Type: notify.Limit, Field: l.ID, Before: raw(l.Max), After: raw(max(l.Declared, l.Live))}
 		counts := fmt.Sprintf("declared for %s, live in %d, not counting inactive ones; its limit is %d", text.Plural(l.Declared, "org"), l.Live, l.Max)
-		if l.Past() {
+		if past {
 			n.after.Limits = append(n.after.Limits, l.ID)
 			e.Message = fmt.Sprintf("product %q (%s) is past its limit: %s", l.Name, l.ID, counts)
 		} else {
 			e.Message = fmt.Sprintf("product %q (%s) is within its limit again: %s", l.Name, l.ID, counts)
 		}
-		if l.Past() != was {
+		if past != was {
 			n.add(e)
 		}
 	}

@@ -211,6 +211,7 @@ func TestEvents(t *testing.T) {
 			{limit(3, 2), []string{"limit field=P000131 2→3"}},
 			{limit(4, 4), nil},
 			{limit(1, 4), nil},
+			{func(f *findings) { limit(1, 2)(f); f.compared.limits[0].Unread = 2 }, nil}, // nothing says that they no longer have it
 			{limit(1, 1), []string{"limit field=P000131 2→1"}},
 			{limit(1, 3), []string{"limit field=P000131 2→3"}},
 			{nil, []string{"limit field=P000131"}},
@@ -318,8 +319,9 @@ func TestSuspendedOrgs(t *testing.T) {
 type believed struct {
 	drift                 map[fieldKey]string
 	failing, unverified   string
-	stale                 bool
+	stale                 string // the commit that is refused
 	refused, limits, held map[string]bool
+	alarms                map[string]bool
 	pairs                 map[string]int
 }
 
@@ -348,8 +350,8 @@ func (b *believed) hear(t *rapid.T, e *notify.Event) {
 		b.failing = string(e.After)
 	case notify.Recovered:
 		switch {
-		case e.Field == "manifests" && b.stale:
-			b.stale = false
+		case e.Field == "manifests" && b.stale != "":
+			b.stale = ""
 		case e.Field == "" && b.failing != "":
 			b.failing = ""
 		case e.Field != "" && e.Field != "manifests" && len(b.refused) > 0:
@@ -358,13 +360,24 @@ func (b *believed) hear(t *rapid.T, e *notify.Event) {
 			t.Fatalf("nothing was wrong: %s", line(e))
 		}
 	case notify.Stale:
-		b.stale = true
+		if b.stale == e.Commit {
+			t.Fatalf("told again: %s", line(e))
+		}
+		b.stale = e.Commit
+	case notify.TokenLost:
+		if b.alarms[e.Org] {
+			t.Fatalf("told again: %s", line(e))
+		}
+		b.alarms[e.Org] = true
 	case notify.Signature:
 		if b.unverified == e.Commit {
 			t.Fatalf("told again: %s", line(e))
 		}
 		b.unverified = e.Commit
 	case notify.Refused:
+		if b.refused[e.Field] {
+			t.Fatalf("told again: %s", line(e))
+		}
 		b.refused[e.Field] = true
 	case notify.Limit:
 		if past := string(e.After) > string(e.Before); past == b.limits[e.Field] {
@@ -384,7 +397,7 @@ func (b *believed) hear(t *rapid.T, e *notify.Event) {
 func TestEventsTellEachTransitionOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := &believed{
-			drift: map[fieldKey]string{}, refused: map[string]bool{}, limits: map[string]bool{}, held: map[string]bool{}, pairs: map[string]int{},
+			drift: map[fieldKey]string{}, refused: map[string]bool{}, limits: map[string]bool{}, held: map[string]bool{}, alarms: map[string]bool{}, pairs: map[string]int{},
 		}
 		known := &told{}
 		var all []reconcile.Made // of the history, newest first
@@ -423,8 +436,11 @@ func TestEventsTellEachTransitionOnce(t *testing.T) {
 					held = append(held, freeze.Suspension{ID: id, Owner: "ada", Reason: "x", Since: noon})
 				}
 				f.suspensions = &held
-				if rapid.Bool().Draw(t, "stale") {
-					f.run.Stale = &api.Stale{Refused: true, Commit: "c2"}
+				if commit := rapid.SampledFrom([]string{"", "c2", "c5"}).Draw(t, "stale"); commit != "" {
+					f.run.Stale = &api.Stale{Refused: true, Commit: commit}
+				}
+				for _, org := range some("alarms", "a", "b") {
+					*f.alarms = append(*f.alarms, reconcile.Alarm{Org: org, Message: "lost"})
 				}
 				if commit := rapid.SampledFrom([]string{"", "c3", "c4"}).Draw(t, "unverified"); commit != "" {
 					f.unverified = &unverified{commit, "unsigned", ""}
@@ -439,6 +455,10 @@ func TestEventsTellEachTransitionOnce(t *testing.T) {
 			if f.run.Result == ResultError {
 				f.compared = nil
 			}
+			between := rapid.IntRange(0, 4).Draw(t, "between") == 0 // as when suspensions and alarms are looked at
+			if between {
+				f.run, f.compared, f.unverified = nil, nil, nil
+			}
 			events, next := eventsOf(known, f)
 			if rapid.IntRange(0, 3).Draw(t, "outcome") == 0 { // they could not be queued, or the process was killed before
 				known = reopened(t, known)
@@ -450,11 +470,13 @@ func TestEventsTellEachTransitionOnce(t *testing.T) {
 			for i := range events {
 				b.hear(t, &events[i])
 			}
-			if f.unverified.commit == "" {
-				b.unverified = ""
+			is := map[string]bool{}
+			for _, a := range *f.alarms {
+				is[a.Org] = true
 			}
-			if want := string(raw(failing(f.run))); (b.failing == "") != (want == `""`) || b.failing != "" && b.failing != want {
-				t.Fatalf("failing %s, want %s", b.failing, want)
+			maps.DeleteFunc(b.alarms, func(org string, _ bool) bool { return !is[org] }) // nobody is told of that
+			if d := cmp.Diff(is, b.alarms); d != "" {
+				t.Fatalf("alarms %s", d)
 			}
 			held := map[string]bool{}
 			for _, s := range *f.suspensions {
@@ -464,14 +486,33 @@ func TestEventsTellEachTransitionOnce(t *testing.T) {
 			if d := cmp.Diff(held, b.held); d != "" {
 				t.Fatalf("suspensions %s", d)
 			}
+			if between {
+				continue
+			}
+			if f.unverified.commit == "" {
+				b.unverified = ""
+			}
+			if want := string(raw(failing(f.run))); (b.failing == "") != (want == `""`) || b.failing != "" && b.failing != want {
+				t.Fatalf("failing %s, want %s", b.failing, want)
+			}
 			if f.compared == nil {
 				continue
 			}
 			if d := cmp.Diff(drift, b.drift, cmp.AllowUnexported(fieldKey{})); d != "" {
 				t.Fatalf("drift (-is +believed):\n%s", d)
 			}
-			if b.stale != (f.run.Stale != nil) || (len(b.refused) > 0) != (len(f.compared.refusals) > 0) {
-				t.Fatalf("stale %v, refused %v", b.stale, b.refused)
+			if s := f.run.Stale; s == nil && b.stale != "" || s != nil && b.stale != s.Commit {
+				t.Fatalf("stale %q, and it is %+v", b.stale, s)
+			}
+			refused := map[string]bool{}
+			for _, r := range f.compared.refusals {
+				refused[r.Guard] = true
+			}
+			if len(refused) > 0 { // of one of several that no longer refuses nobody is told
+				maps.DeleteFunc(b.refused, func(guard string, _ bool) bool { return !refused[guard] })
+			}
+			if d := cmp.Diff(refused, b.refused); d != "" {
+				t.Fatalf("refused %s", d)
 			}
 			for _, l := range f.compared.limits {
 				if b.limits[l.ID] != l.Past() {

@@ -94,8 +94,8 @@ func (t *telling) read(log *slog.Logger) error {
 // sends none. What can't be queued is told after the next run. A panic is a bug, but must
 // not end the daemon.
 func (u *runner) tell(rec *api.RunRecord) {
-	if u.telling.to == nil || rec != nil && rec.Result == ResultInterrupted {
-		return
+	if u.telling.to == nil || rec != nil && rec.Result == ResultInterrupted || u.replaced() {
+		return // who has taken over may know better
 	}
 	defer func() {
 		if v := recover(); v != nil {

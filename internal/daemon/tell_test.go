@@ -29,13 +29,21 @@ type listener struct {
 	t    testing.TB
 	w    *world
 	down bool
-	got  []notify.Message
+	// hangs makes it never answer; hung counts how often it didn't.
+	hangs bool
+	hung  int
+	got   []notify.Message
 }
 
 // RoundTrip takes a message.
 func (l *listener) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.down {
 		return nil, errors.New("nobody listens")
+	}
+	if l.hangs {
+		l.hung++
+		<-req.Context().Done()
+		return nil, req.Context().Err()
 	}
 	body, err := io.ReadAll(req.Body)
 	var m notify.Message
@@ -298,6 +306,91 @@ func TestLimitsAreTold(t *testing.T) {
 		w.expect(ResultApplied)
 		w.expect(ResultInSync)
 		l.hears("limit  P000131 1→1")
+	})
+}
+
+// What an org has that can't be read is not gone.
+func TestUnreadOrgsKeepALimit(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newListener(t, worldOptions{})
+		w := l.w
+		w.commit(strings.Replace(inSync, "mfa: P000131", "mfa: {id: P000131, limit: 1}", 1))
+		w.expect(ResultInSync)
+		w.tamper(labs, sso, mfa)
+		w.expect(ResultDrift)
+		l.hears("drift acme-labs.okta.com products", "limit  P000131 1→2")
+		org, _ := w.sim.Org(labs)
+		w.fault("GET /api/v1/orgs/" + org.ID + "/products status=403")
+		w.expect(ResultPartial)
+		l.hears("failed")
+		w.sim.ClearFaults()
+		w.expect(ResultDrift)
+		l.hears("recovered")
+	})
+}
+
+// A receiver that hangs makes no run later: beside it, runs begin and end when they do
+// beside one that answers at once, and the status is there at any time.
+func TestHangingReceiverDelaysNoRun(t *testing.T) {
+	times := func(hangs bool) (all []string) {
+		bubble(t, func(t *testing.T) {
+			l := newListener(t, worldOptions{mode: "apply", extra: "schedule: '@every 1m'\n"})
+			l.hangs = hangs
+			w, began := l.w, time.Now()
+			for i := range 9 {
+				at := time.Duration(i)*time.Minute + 20*time.Second
+				time.AfterFunc(at, func() { w.tamper(emea, sso) })
+				time.AfterFunc(at+50*time.Second, func() { // while a message is in flight
+					asked := time.Now()
+					s := w.tracker.read(asked)
+					if r := s.Receivers[0]; hangs != (r.Queued > 0) || time.Since(asked) > 0 {
+						t.Errorf("hangs %v: %+v after %v", hangs, r, time.Since(asked))
+					}
+				})
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute-time.Second)
+			defer cancel()
+			w.lead(ctx)
+			if w.leads != nil || hangs != (l.hung > 5) || hangs == (len(l.got) > 0) {
+				t.Errorf("hangs %v: %d tries, %d messages", hangs, l.hung, len(l.got))
+			}
+			for _, r := range w.tracker.read(time.Now()).RecentRuns {
+				all = append(all, fmt.Sprintf("%s to %s: %s", r.Started.Sub(began), r.Finished.Sub(began), r.Result))
+			}
+		})
+		return all
+	}
+	prompt, hanging := times(false), times(true)
+	if len(prompt) < 9 || !slices.Equal(prompt, hanging) {
+		t.Errorf("with one that answers:\n%s\nwith one that hangs:\n%s", strings.Join(prompt, "\n"), strings.Join(hanging, "\n"))
+	}
+}
+
+// Who was replaced during a run leaves it to the other daemon to tell what is new.
+func TestReplacedTellsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, worldOptions{extra: "state: {dir: " + t.TempDir() + "}\n"})
+		lead, err := w.runner.r.Lead()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lead.End()
+		k := &kept{}
+		w.runner.telling.to = k
+		w.tamper(emea, sso)
+		w.expect(ResultDrift)
+		if got := k.types(); !slices.Equal(got, []notify.Type{notify.Drift}) {
+			t.Errorf("told %q", got)
+		}
+		if err := os.Remove(filepath.Join(w.cfg.State.Dir, "leader.lock")); err != nil {
+			t.Fatal(err)
+		}
+		k.told = nil // so that there is something to tell
+		w.runner.tell(nil)
+		w.runner.tell(&api.RunRecord{ID: "r1", Result: ResultError})
+		if got := k.types(); len(got) != 0 {
+			t.Errorf("told %q", got)
+		}
 	})
 }
 

@@ -140,10 +140,16 @@ type ProductLimit struct {
 	// Declared is how many orgs that are not INACTIVE are declared to have it, and Live how
 	// many have it, as the account was read.
 	Declared, Live int
+	// Unread is how many orgs that may have it could not be read.
+	Unread int
 }
 
 // Past reports whether more orgs have the product, or are declared to, than its limit allows.
 func (l *ProductLimit) Past() bool { return max(l.Declared, l.Live) > l.Max }
+
+// MayBePast reports whether it would be past its limit if the orgs that could not be read
+// had the product.
+func (l *ProductLimit) MayBePast() bool { return max(l.Declared, l.Live+l.Unread) > l.Max }
 
 // ProductLimits returns the limits of the last plan, sorted by product; nil for a saved
 // plan.
@@ -152,18 +158,23 @@ func (r *Reconciler) ProductLimits() []ProductLimit {
 		return nil
 	}
 	active, _ := r.desired.Wanted()
-	live := map[string]int{}
+	live, unread := map[string]int{}, 0
 	for i := range r.live.Orgs {
-		if o := &r.live.Orgs[i]; o.Status != state.Inactive {
-			for _, id := range o.Products {
-				live[id]++
-			}
+		o := &r.live.Orgs[i]
+		if o.Status == state.Inactive {
+			continue
+		}
+		if o.Unknown != "" {
+			unread++
+		}
+		for _, id := range o.Products {
+			live[id]++
 		}
 	}
 	var all []ProductLimit
 	for _, id := range slices.Sorted(maps.Keys(r.desired.Limits)) {
 		l := r.desired.Limits[id]
-		all = append(all, ProductLimit{ID: id, Name: l.Name, Max: l.Max, Declared: active[id], Live: live[id]})
+		all = append(all, ProductLimit{ID: id, Name: l.Name, Max: l.Max, Declared: active[id], Live: live[id], Unread: unread})
 	}
 	return all
 }

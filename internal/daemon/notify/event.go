@@ -40,10 +40,11 @@ func Types() []Type {
 }
 
 // Urgent reports whether events of this type are sent at once, even to a receiver for
-// which others are collected.
+// which others are collected. Those that Recovered ends are: nobody is told of an end
+// before its begin.
 func (t Type) Urgent() bool {
 	switch t {
-	case Failed, Recovered, Refused, Signature, TokenLost:
+	case Failed, Recovered, Refused, Stale, Signature, TokenLost:
 		return true
 	}
 	return false

@@ -44,13 +44,14 @@ func encode(v any) ([]byte, error) {
 	return escapeInvisible(bytes.TrimRight(b.Bytes(), "\n")), nil
 }
 
-// escapeInvisible escapes what doesn't print in JSON. Outside of strings JSON is ASCII.
+// escapeInvisible escapes what doesn't print in JSON, or leaves nothing to see. Outside of
+// strings JSON is ASCII.
 func escapeInvisible(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
 		switch {
-		case r < utf8.RuneSelf && r != 0x7f || unicode.IsPrint(r):
+		case r < utf8.RuneSelf && r != 0x7f || unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
 			out = append(out, data[:size]...)
 		case r < 0x10000:
 			out = fmt.Appendf(out, `\u%04x`, r)

@@ -3,18 +3,22 @@ package notify
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/text/hostile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -199,7 +203,9 @@ func TestInjection(t *testing.T) {
 	dir := folder(t)
 	markup := regexp.MustCompile("`[^`\n]*`")
 	link := regexp.MustCompile(`<(https://reconciler\.acme\.example/[^|<>]*)\|[^<>|]*>`)
-	for _, evil := range corpus {
+	kinds := []string{"slack", "teams", "webhook"}
+	receivers := receiversOf(t, dir, "[{type: slack, urlFile: url}, {type: teams, urlFile: url}, {type: webhook, urlFile: url}]")
+	for _, evil := range append(corpus, hostile.Texts()...) {
 		m := large(1, 1, "")
 		quoted, err := json.Marshal(evil)
 		must(t, err)
@@ -210,16 +216,11 @@ func TestInjection(t *testing.T) {
 		values := *e
 		values.Message = ""
 		m.Events = append(m.Events, values)
-		for _, kind := range []string{"slack", "teams", "webhook"} {
-			body, err := receiversOf(t, dir, "[{type: "+kind+", urlFile: url}]")[0].body(m)
+		for i, kind := range kinds {
+			body, err := receivers[i].body(m)
 			must(t, err)
-			for _, r := range string(body) {
-				if !unicode.IsPrint(r) {
-					t.Errorf("%s of %q holds %U", kind, evil, r)
-				}
-			}
-			if !json.Valid(body) {
-				t.Errorf("%s of %q: %s", kind, evil, body)
+			for _, problem := range hostile.JSON(body) {
+				t.Errorf("%s of %q: %s", kind, evil, problem)
 			}
 		}
 		for _, b := range slackMessage(m).Blocks {
@@ -248,9 +249,37 @@ func TestInjection(t *testing.T) {
 		m.Events[0].Link, m.Events[1].Link = evil, evil
 		for _, b := range teamsWith(m, 1).Attachments[0].Content.Body {
 			for _, run := range b.Inlines {
-				if run.SelectAction != nil && !strings.HasPrefix(run.SelectAction.URL, "https://reconciler.acme.example/") {
+				if a := run.SelectAction; a != nil && !strings.HasPrefix(a.URL, "https://reconciler.acme.example/") && !(strings.HasPrefix(evil, "https://") && a.URL == evil) {
 					t.Errorf("%q becomes a link", evil)
 				}
+			}
+		}
+	}
+}
+
+// What a receiver answers, or what stands between it and us says, changes no terminal and
+// no line of the log, and is short.
+func TestErrorsAreHarmless(t *testing.T) {
+	one := receiversOf(t, folder(t), "[{type: slack, urlFile: url}]")
+	for _, evil := range append(corpus, append(hostile.Texts(), strings.Repeat("long ", 10000))...) {
+		for name, answer := range map[string]roundTrip{
+			"answer": func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 599, Status: "599 " + evil, Body: io.NopCloser(strings.NewReader(evil))}, nil
+			},
+			"proxy": func(*http.Request) (*http.Response, error) { return nil, errors.New("proxy: " + evil) },
+		} {
+			log, said := logOf()
+			s := New(Options{Logger: log, Transport: answer})
+			s.Use(one)
+			must(t, s.Add(reportOf("r1", Drift), nil))
+			s.Flush(t.Context())
+			line := strings.TrimSuffix(said.String(), "\n")
+			if problems := hostile.Hidden(line); len(problems) > 0 || strings.Contains(line, "\n") || len(line) > 2500 {
+				t.Errorf("%s %.100q: %.300q %v", name, evil, line, problems)
+			}
+			problem := s.Status()[0].Problem
+			if problems := hostile.Hidden(problem); len(problems) > 0 || problem == "" || strings.Contains(problem, "\n") {
+				t.Errorf("%s %.100q: status %.300q", name, evil, problem)
 			}
 		}
 	}

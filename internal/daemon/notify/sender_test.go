@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -462,13 +465,13 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// What is older than a day because nobody was here to send it is tried once more.
+// What is older than a day because nobody was here to send it is tried for some minutes.
 func TestOld(t *testing.T) {
 	dir := folder(t)
 	for _, works := range []bool{true, false} {
 		state := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
 				if !works {
 					w.WriteHeader(http.StatusNotFound)
 				}
@@ -484,14 +487,14 @@ func TestOld(t *testing.T) {
 			time.Sleep(48 * time.Hour)
 			seen := &counts{}
 			stop := running(start(seen))
-			time.Sleep(time.Minute)
-			stop()
-			wanted := "webhook given-up"
-			if works {
-				wanted = "webhook sent"
+			time.Sleep(patience - time.Minute)
+			if works != (seen.results["webhook sent"] == 1) || seen.results["webhook given-up"] != 0 {
+				t.Error(works, seen.results)
 			}
-			if seen.results[wanted] != 1 || len(w.requests()) != 1 {
-				t.Error(works, seen.results, len(w.requests()))
+			time.Sleep(2 * time.Minute)
+			stop()
+			if works == (seen.results["webhook given-up"] == 1) {
+				t.Error(works, seen.results)
 			}
 		})
 	}
@@ -698,6 +701,209 @@ func TestForget(t *testing.T) {
 		stop()
 		if runs := runsOf(t, w.taken()); runs != "r1 r2" {
 			t.Error(runs)
+		}
+	})
+}
+
+// Single runs, between which nothing runs, give up as a daemon does: each message that was
+// tried for a day, and that is said.
+func TestSingleRunsGiveUp(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		seen := &counts{}
+		for i := range 30 { // hours
+			s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Observer: seen})
+			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+			must(t, s.Add(reportOf(fmt.Sprint("r", i), Drift), nil))
+			if left, want := s.Flush(t.Context()), min(i+1, 24); left != want {
+				t.Fatalf("after %d hours %d are left, want %d", i, left, want)
+			}
+			must(t, s.Close())
+			time.Sleep(time.Hour)
+		}
+		if seen.results["webhook given-up"] != 6 || len(w.requests()) != 30 {
+			t.Error(seen.results, len(w.requests()))
+		}
+	})
+}
+
+// Who asks for the status doesn't wait while the disk is written, which may hang.
+func TestStatusDoesNotWait(t *testing.T) {
+	s := New(Options{})
+	s.Use(receiversOf(t, folder(t), "[{type: webhook, urlFile: url}]"))
+	must(t, s.Add(reportOf("r1", Drift), nil))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.Status(); len(st) != 1 || st[0].Queued != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A disk that fails is not tried with each message: each try may take seconds, for which
+// a run would wait.
+func TestDiskIsTriedSeldom(t *testing.T) {
+	dir := folder(t)
+	state := filepath.Join(dir, "state")
+	synctest.Test(t, func(t *testing.T) {
+		write(t, dir, "state", "a file, and no folder")
+		s := New(Options{Dir: state})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+		must(t, s.Add(reportOf("r1", Drift), []byte("1")))
+		must(t, os.Remove(state))
+		must(t, s.Add(reportOf("r2", Drift), []byte("2")))
+		if _, err := os.Stat(state); err == nil {
+			t.Error("it was tried again at once")
+		}
+		time.Sleep(saveEvery)
+		must(t, s.Add(reportOf("r3", Drift), []byte("3")))
+		if all, err := s.store.Load(0); err != nil || len(all) != 3 {
+			t.Error(len(all), err)
+		}
+		if told, err := s.Told(); err != nil || string(told) != "3" {
+			t.Error(string(told), err)
+		}
+		must(t, s.Close())
+	})
+}
+
+// What the disk never took is forgotten as a whole when another process takes over: that
+// one knows of nothing of it, and tells all of it.
+func TestForgetUnsaved(t *testing.T) {
+	dir := folder(t)
+	write(t, dir, "state", "a file, and no folder")
+	s := New(Options{Dir: filepath.Join(dir, "state")})
+	s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+	must(t, s.Add(reportOf("r1", Drift), []byte("1")))
+	s.Forget()
+	if n := s.Status()[0].Queued; n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+	must(t, os.Remove(filepath.Join(dir, "state")))
+	if told, err := s.Told(); err != nil || told != nil {
+		t.Error(string(told), err)
+	}
+	must(t, s.Close())
+}
+
+// Messages that were made while the clock was wrong don't wait until it says so again, and
+// a digest waits no longer than the config that is in force wants.
+func TestReadyInTheFuture(t *testing.T) {
+	dir := folder(t)
+	for digest, want := range map[string]time.Duration{"": 0, ", digest: 1h": time.Hour, ", digest: 'CRON_TZ=UTC 0 6 * * *'": 6 * time.Hour} {
+		state := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			w, transport := newWire(t, nil)
+			began := time.Now()
+			before := New(Options{Dir: state})
+			before.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: 744h}]"))
+			must(t, before.Add(reportOf("r1", Drift), nil))
+			q := before.queues[0]
+			e, err := q.entry(&Message{Run: "r2", Events: []Event{{Type: Failed}}}, time.Now().AddDate(1, 0, 0), false)
+			must(t, err)
+			before.append(q, e)
+			must(t, before.Close())
+			s := New(Options{Dir: state, Transport: transport})
+			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url"+digest+"}]"))
+			stop := running(s)
+			synctest.Wait()
+			if runs := runsOf(t, w.taken()); (want > 0 && runs != "r2") || want == 0 && len(w.taken()) != 2 {
+				t.Errorf("%s: at once %q", digest, runs)
+			}
+			time.Sleep(want + time.Minute)
+			stop()
+			all := w.taken()
+			if len(all) != 2 || all[len(all)-1].at.Sub(began) > want+time.Second {
+				t.Errorf("%s: %d messages", digest, len(all))
+			}
+		})
+	}
+}
+
+// Nobody is told that something is over before they are told of it: what Recovered ends
+// is sent at once, as Recovered is.
+func TestRecoveredComesAfter(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		w, transport := newWire(t, nil)
+		s := New(Options{Transport: transport})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: 1h}]"))
+		stop := running(s)
+		for _, began := range []Type{Failed, Stale, Refused} {
+			must(t, s.Add(reportOf(string(began), began), nil))
+			must(t, s.Add(reportOf("over", Recovered), nil))
+		}
+		time.Sleep(2 * time.Hour)
+		stop()
+		if runs := runsOf(t, w.taken()); runs != "failed over stale over refused over" {
+			t.Error(runs)
+		}
+	})
+}
+
+// A failure that is worded differently each time is logged once: receivers answer with the
+// ids of requests, and connections have ports.
+func TestSameFailure(t *testing.T) {
+	dir := folder(t)
+	for name, fail := range map[string]func(n int) (*http.Response, error){
+		"answer": func(n int) (*http.Response, error) {
+			return &http.Response{StatusCode: 500, Body: io.NopCloser(strings.NewReader(fmt.Sprint("request ", n)))}, nil
+		},
+		"connection": func(n int) (*http.Response, error) {
+			return nil, &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: n}, Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+		},
+		"name": func(n int) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: fmt.Sprintf("read udp 10.0.0.1:%d: timeout", n), Name: "hooks.example"}}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			log, said := logOf()
+			s := New(Options{Logger: log, Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				n++
+				return fail(n)
+			})})
+			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
+			stop := running(s)
+			must(t, s.Add(reportOf("r1", Drift), nil))
+			time.Sleep(time.Hour)
+			stop()
+			if lines := strings.Count(said.String(), "\n"); lines != 1 || n < 50 {
+				t.Errorf("%s: %d lines of %d failures:\n%s", name, lines, n, said)
+			}
+		})
+	}
+}
+
+// Many messages are dropped and given up in no time.
+func TestManyAreDropped(t *testing.T) {
+	dir := folder(t)
+	synctest.Test(t, func(t *testing.T) {
+		seen := &counts{}
+		s := New(Options{Observer: seen})
+		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
+		q := s.queues[0]
+		for range maxMessages {
+			e, err := q.entry(&Message{Events: []Event{{Type: Drift}}}, time.Now(), false)
+			must(t, err)
+			q.entries = append(q.entries, e)
+		}
+		large := reportOf("large", Failed)
+		large.Events[0].Message = strings.Repeat("x", maxBytes/2-1000)
+		must(t, s.Add(large, nil))
+		if st := s.Status(); st[0].Lost < maxMessages-20 || st[0].Queued == 0 || st[1].Lost != 0 || st[1].Queued != 1 {
+			t.Errorf("%+v", st)
+		}
+		for range 1000 {
+			must(t, s.Add(reportOf("small", Drift), nil))
+		}
+		time.Sleep(giveUpAfter)
+		for _, q := range s.queues {
+			q.failures, q.since = 1, time.Now()
+			s.expire(q, time.Now())
+		}
+		if st := s.Status(); st[0].Queued+st[1].Queued != 0 {
+			t.Errorf("%+v", st)
 		}
 	})
 }

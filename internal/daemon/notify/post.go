@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -40,6 +41,9 @@ const (
 // sendError is why a message was not delivered.
 type sendError struct {
 	msg, hint string
+	// kind is the part of msg that is the same each time: what a receiver answers, or the
+	// port that a connection had, may differ from try to try.
+	kind string
 	// wait is how long the receiver asks to be left alone.
 	wait time.Duration
 	// message means that the receiver refuses this message, and may take others.
@@ -66,7 +70,8 @@ func (r *Receiver) send(ctx context.Context, client *http.Client, m *Message) *s
 	defer stop()
 	req, err := r.request(ctx, m)
 	if err != nil {
-		return &sendError{msg: text.Flat(err).Error(), hint: text.Hint(err), message: errors.As(err, new(*templateError))}
+		msg := text.Flat(err).Error()
+		return &sendError{msg: msg, kind: msg, hint: text.Hint(err), message: errors.As(err, new(*templateError))}
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -126,18 +131,36 @@ func (r *Receiver) notReached(ctx context.Context, u *url.URL, err error) *sendE
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
+	host := text.Visible(u.Host)
 	if ctx.Err() != nil {
-		return &sendError{msg: fmt.Sprintf("%s did not answer within %s", text.Visible(u.Host), sendTimeout), hint: hint}
+		msg := fmt.Sprintf("%s did not answer within %s", host, sendTimeout)
+		return &sendError{msg: msg, kind: msg, hint: hint}
 	}
-	return &sendError{msg: fmt.Sprintf("%s can't be reached: %s", text.Visible(u.Host), text.Clean(err.Error(), secretsOf(u)...)), hint: hint}
+	return &sendError{
+		msg:  fmt.Sprintf("%s can't be reached: %s", host, text.Clean(err.Error(), secretsOf(u)...)),
+		kind: fmt.Sprintf("%s can't be reached: %s", host, causeOf(err)),
+		hint: hint,
+	}
+}
+
+// causeOf returns the cause of a network error, without addresses.
+func causeOf(err error) string {
+	if errors.As(err, new(*net.DNSError)) {
+		return "its name is not found"
+	}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err.Error()
 }
 
 // refused describes an answer that is no success.
 func (r *Receiver) refused(u *url.URL, resp *http.Response, answer []byte) *sendError {
 	e := &sendError{
-		msg:  fmt.Sprintf("%s answered %d %s", text.Visible(u.Host), resp.StatusCode, http.StatusText(resp.StatusCode)),
+		kind: strings.TrimSpace(fmt.Sprintf("%s answered %d %s", text.Visible(u.Host), resp.StatusCode, http.StatusText(resp.StatusCode))),
 		wait: web.RetryAfter(resp.Header, web.ServerTime(resp.Header)),
 	}
+	e.msg = e.kind
 	if said := text.OneLine(text.Clean(string(answer), secretsOf(u)...), maxSaid); said != "" {
 		e.msg += ": " + said
 	}
