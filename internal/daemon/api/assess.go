@@ -110,7 +110,11 @@ func (s *Status) Assess() {
 		add(last, Trouble{false, differing(n), ""})
 	}
 	for i := range s.Suspensions {
-		add(last, Trouble{false, "writes are " + s.Suspensions[i].String(), ""})
+		writes := "writes"
+		if h := &s.Suspensions[i]; len(h.Orgs) > 0 {
+			writes += " to " + h.Scope()
+		}
+		add(last, Trouble{false, writes + " are " + s.Suspensions[i].String(), ""})
 	}
 	s.State = cmp.Or(s.State, last, StateStarting)
 }

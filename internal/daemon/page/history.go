@@ -22,6 +22,15 @@ type entry struct {
 	From, Doubt string
 }
 
+// Ended returns how it ended; empty for what operators do, of which the history has an id
+// there.
+func (e entry) Ended() string {
+	if e.Type == history.TypeOperator {
+		return ""
+	}
+	return e.Outcome
+}
+
 // notYet is why it isn't known who caused drift while the history doesn't say.
 const notYet = "no event was found yet"
 
