@@ -228,7 +228,8 @@ func (u *runner) logMistakes(mistakes []string) {
 		})
 }
 
-// summarize logs the last line of each run.
+// summarize logs the result of a run. What is found out and sent after it may be logged
+// later.
 func (u *runner) summarize(rec *api.RunRecord) {
 	level := slog.LevelInfo
 	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}

@@ -452,7 +452,7 @@ func (q *question) sameObject(before *history.OrgState, live *liveState) (same, 
 		}
 	}
 	was := diff.ValueOf(body)
-	if shortened(now) || shortened(was) || len(was.List()) > maxWords || len(was.Text()) > maxText {
+	if shortened(now) || shortened(was) || long(was) {
 		return false, false // of a long one the history has a part
 	}
 	return was.Equal(now), true
