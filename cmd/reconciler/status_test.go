@@ -29,7 +29,7 @@ func TestWriteStatus(t *testing.T) {
 				Problem: reconcile.Problem{Error: "it is not signed", Hint: "sign it"}, Refused: true, Commit: strings.Repeat("cd", 20),
 			},
 		},
-		Summary: &diff.Summary{Orgs: 3, Objects: &diff.ObjectSummary{Declared: 24, InSync: 20, Unmanaged: 7, Unknown: 3}}, Outdated: "compared 3h0m ago",
+		Summary: &diff.Summary{Orgs: 3, Objects: &diff.ObjectSummary{Declared: 24, InSync: 20, Unmanaged: 7, Unknown: 3}}, Outdated: "compared at 2026-11-21T09:00:00Z",
 		ConfigurationRead: &read,
 		Unknown: []diff.Unknown{
 			{Org: "acme-emea.okta.com", Error: "reading groups: 403", Part: "configuration"},
@@ -63,7 +63,7 @@ unknown    acme-emea.okta.com: only its configuration can't be read: reading gro
 unknown    acme-labs.okta.com: 404
 orgs       3 declared, 0 unmanaged
 objects    24 declared, 7 unmanaged, 3 unknown, read up to 40m0s ago
-drift      3 (compared 3h0m ago)
+drift      3 (compared at 2026-11-21T09:00:00Z)
            Aerial account account.name for 1h0m
            acme-emea.okta.com groups/A\u202eB for 1h0m, and the org can't be read since
            acme-labs.okta.com status for 10m0s, blocked: protected, by eve@acme.example from 192.0.2.7 at 2026-11-21T11:00:00Z, so far

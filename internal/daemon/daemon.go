@@ -263,7 +263,7 @@ func (d *daemon) unrecorded(err error) {
 // refresh brings the status up to date with what an operator did.
 func (d *daemon) refresh(r *reconcile.Reconciler) {
 	if active, err := r.Suspensions(); err == nil {
-		d.tracker.suspended(active)
+		d.tracker.suspended(active, r.HeldByWindows())
 		d.metrics.suspensions.Set(float64(len(active)))
 	}
 	if alarms, err := r.Alarms(); err == nil {

@@ -285,7 +285,7 @@ func TestOpenAPISchemas(t *testing.T) {
 		"KindItem": reconcile.KindItem{}, "RunItem": reconcile.RunItem{}, "RunChanges": reconcile.RunChanges{}, "FeatureColumn": report.FeatureColumn{},
 		"FeatureRow": report.FeatureRow{}, "Entry": history.Entry{}, "Cause": history.Cause{}, "Quiet": history.Quiet{}, "Plan": diff.Plan{}, "Summary": diff.Summary{},
 		"ObjectSummary": diff.ObjectSummary{}, "Change": diff.Change{}, "Field": diff.Field{}, "Unfixable": diff.Unfixable{}, "Unmanaged": diff.Unmanaged{},
-		"Unknown": diff.Unknown{}, "Refusal": diff.Refusal{}, "Note": diff.Note{}, "Create": state.Create{}, "Admin": state.Admin{}, "Suspension": freeze.Suspension{}, "Receiver": api.Receiver{}, "Place": reconcile.Place{},
+		"Unknown": diff.Unknown{}, "Refusal": diff.Refusal{}, "Note": diff.Note{}, "Create": state.Create{}, "Admin": state.Admin{}, "Suspension": freeze.Suspension{}, "Hold": freeze.Hold{}, "Receiver": api.Receiver{}, "Place": reconcile.Place{},
 		"Outcome": apply.Outcome{},
 	}
 	page := func(more ...string) map[string]bool {

@@ -83,6 +83,9 @@ func (r *reader) Run(id string) (*api.RunInfo, error) {
 	if info.State == "" {
 		return nil, nil
 	}
+	if r.InventoryReader != nil && info.RunRecord != nil {
+		info.CommitLink = r.CommitLink(info.Commit)
+	}
 	return info, r.kept.add(info)
 }
 

@@ -291,7 +291,7 @@ func (u *runner) countUnverified(err error) {
 // reportSuspensions reports the suspensions in effect.
 func (u *runner) reportSuspensions() {
 	active, err := u.r.Suspensions()
-	u.tracker.suspended(active)
+	u.tracker.suspended(active, u.r.HeldByWindows())
 	u.metrics.suspensions.Set(float64(len(active)))
 	now := ""
 	if len(active) > 0 {

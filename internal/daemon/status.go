@@ -41,6 +41,7 @@ func newStatusTracker(status api.Status, next func(time.Time) time.Time) *status
 	status.Notes = []diff.Note{}
 	status.Alarms = []reconcile.Alarm{}
 	status.Suspensions = []freeze.Suspension{}
+	status.Windows = []freeze.Hold{}
 	status.Products = map[string]string{}
 	status.RecentRuns = []api.RunRecord{}
 	return &statusTracker{next: next, status: status}
@@ -71,9 +72,9 @@ func (t *statusTracker) end(rec api.RunRecord, inForce *api.InForce) {
 	})
 }
 
-// suspended sets the suspensions in effect; active is never nil.
-func (t *statusTracker) suspended(active []freeze.Suspension) {
-	t.update(func(s *api.Status) { s.Suspensions = active })
+// suspended sets the suspensions in effect and what windows hold; both are never nil.
+func (t *statusTracker) suspended(active []freeze.Suspension, windows []freeze.Hold) {
+	t.update(func(s *api.Status) { s.Suspensions, s.Windows = active, windows })
 }
 
 // alarms sets the alarms that nobody has acknowledged.

@@ -70,7 +70,7 @@ func testTracker() *statusTracker {
 	b.suspended([]freeze.Suspension{
 		{Orgs: []string{"*.oktapreview.com", "acme-x.okta.com"}, Reason: "load <test>", Owner: "ada@acme.example"},
 		{ID: "k3j2m5x7", Reason: "audit", Owner: "bob", Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)},
-	})
+	}, []freeze.Hold{{Orgs: []string{"acme-x.okta.com"}, Reason: "freeze window", Until: noon.Add(2 * time.Hour)}})
 	b.planned(noon.Add(10 * time.Minute))
 	return b
 }

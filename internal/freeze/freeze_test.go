@@ -242,6 +242,40 @@ func opensAt(r *Rules, domain string, from time.Time) (time.Time, bool) {
 	return opening(r.windows(domain), from)
 }
 
+func TestHeldByWindows(t *testing.T) {
+	tests := []struct {
+		name    string
+		windows []string
+		want    string
+	}{
+		{"none", nil, "[]"},
+		{"none open", []string{"deny 0 13 * * * for 1h"}, "[]"},
+		{"all", []string{"deny 0 11 * * * for 2h"}, "[all: freeze window until 13:00]"},
+		{"some", []string{"deny 0 11 * * * for 2h of *.oktapreview.com"}, "[*.oktapreview.com: freeze window until 13:00]"},
+		{"the same again", []string{"deny 0 11 * * * for 2h", "deny 0 11 * * * for 1h30m of acme-x.okta.com"}, "[all: freeze window until 13:00]"},
+		{"some for longer", []string{"deny 30 11 * * * for 2h of acme-x.okta.com", "deny 0 11 * * * for 2h"},
+			"[all: freeze window until 13:00 acme-x.okta.com: freeze window until 13:30]"},
+		{"not allowed", []string{"allow 0 20 * * * for 1h"}, "[all: outside of the allowed windows until 20:00]"},
+		{"allowed", []string{"allow 0 12 * * * for 1h"}, "[]"},
+		{"allowed for some", []string{"allow 0 20 * * * for 1h", "allow 0 12 * * * for 1h of acme-x.okta.com"}, "[all: outside of the allowed windows until 20:00]"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := []string{}
+			for _, h := range rules(t, test.windows...).HeldByWindows(at(t, "2026-11-21 12:00")) {
+				scope := "all"
+				if len(h.Orgs) > 0 {
+					scope = strings.Join(h.Orgs, ",")
+				}
+				got = append(got, scope+": "+h.Reason+" until "+h.Until.UTC().Format("15:04"))
+			}
+			if fmt.Sprint(got) != test.want {
+				t.Errorf("%v, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestSuspended(t *testing.T) {
 	now := at(t, "2026-11-21 12:00")
 	all := Suspension{Owner: "ada", Reason: "audit", Since: now.Add(-time.Hour)}

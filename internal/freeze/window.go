@@ -1,6 +1,10 @@
 package freeze
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // state reports whether any freeze window is open at t, and whether the windows
 // that allow writing allow it.
@@ -19,6 +23,58 @@ func state(windows []*Window, t time.Time) (denied, allowed bool) {
 		}
 	}
 	return denied, allowed
+}
+
+// Hold is what windows hold at a moment.
+type Hold struct {
+	// Orgs are those of the windows; none stand for all orgs and the account.
+	Orgs Globs `json:"orgs"`
+	// Reason is why nothing may be written, and Until the time from which on it may; zero
+	// if that isn't within a year.
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// HeldByWindows returns what windows hold at that time, once for all windows of the same
+// orgs, in the order of the config; never nil. What holds all orgs is not repeated.
+func (r *Rules) HeldByWindows(at time.Time) []Hold {
+	held := []Hold{}
+	add := func(orgs []string, windows []*Window) {
+		denied, allowed := state(windows, at)
+		if !denied && allowed {
+			return
+		}
+		h := Hold{Orgs: orgs, Reason: "freeze window"}
+		if !denied {
+			h.Reason = "outside of the allowed windows"
+		}
+		h.Until, _ = opening(windows, at)
+		if len(held) == 0 || len(held[0].Orgs) > 0 || !held[0].Until.Equal(h.Until) {
+			held = append(held, h)
+		}
+	}
+	common := r.scoped(nil)
+	add(nil, common)
+	seen := map[string]bool{"": true}
+	for i := range r.Windows {
+		orgs := r.Windows[i].Orgs
+		if key := strings.Join(orgs, " "); !seen[key] {
+			seen[key] = true
+			add(orgs, slices.Concat(common, r.scoped(orgs)))
+		}
+	}
+	return held
+}
+
+// scoped returns the windows of exactly these patterns.
+func (r *Rules) scoped(orgs []string) []*Window {
+	var all []*Window
+	for i := range r.Windows {
+		if w := &r.Windows[i]; slices.Equal(w.Orgs, orgs) {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // opening returns the first time from t on at which no freeze window is open and,

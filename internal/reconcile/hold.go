@@ -29,6 +29,9 @@ func (r *Reconciler) Suspensions() ([]freeze.Suspension, error) {
 	return active, rules.Unreadable
 }
 
+// HeldByWindows returns what windows hold now; never nil.
+func (r *Reconciler) HeldByWindows() []freeze.Hold { return r.rules().HeldByWindows(time.Now()) }
+
 // holder answers what may not be written now, for the many goroutines of one Apply.
 type holder struct {
 	rules func() *freeze.Rules // read anew

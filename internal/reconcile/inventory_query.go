@@ -34,7 +34,7 @@ type InventoryQuery struct {
 	Declared bool
 	Status   state.Status
 	Drifted  bool
-	// Kind selects the objects of one kind.
+	// Kind selects the objects of one kind, and of orgs those that have or declare some.
 	Kind string
 	// Since selects orgs that changed since, drift that began since, and runs, changes
 	// and entries that began since; Until entries from before.
@@ -146,6 +146,9 @@ func (inv *Inventory) ListOrgs(q *InventoryQuery) (*Page[OrgItem], error) {
 		has := product == "" || slices.Contains(o.Products, product)
 		if product != "" && q.Declared {
 			has = o.wants(product)
+		}
+		if q.Kind != "" {
+			has = has && slices.ContainsFunc(inv.known[o.Domain].objects, func(k knownObject) bool { return kindOf(k.field) == q.Kind })
 		}
 		if has && q.selects(o) && q.inState(o.State) {
 			all = append(all, o)

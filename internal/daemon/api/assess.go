@@ -109,7 +109,11 @@ func (s *Status) Assess() {
 		add(last, Trouble{false, differing(n), ""})
 	}
 	for i := range s.Suspensions {
-		add(last, Trouble{false, "writes are " + s.Suspensions[i].String(), ""})
+		writes := "writes"
+		if h := &s.Suspensions[i]; len(h.Orgs) > 0 {
+			writes += " to " + h.Scope()
+		}
+		add(last, Trouble{false, writes + " are " + s.Suspensions[i].String(), ""})
 	}
 	s.State = cmp.Or(s.State, last, StateStarting)
 }
@@ -147,16 +151,16 @@ func (s *Status) outdated() string {
 	if s.Compared == nil {
 		return ""
 	}
-	age := fmt.Sprintf("compared %s ago, at %s", text.Age(s.Now.Sub(*s.Compared)), s.Compared.UTC().Format(time.RFC3339))
+	at := "compared at " + s.Compared.UTC().Format(time.RFC3339)
 	switch r, d := s.LastRun, s.Desired; {
 	case r != nil && s.Compared.Before(r.Started):
-		return age + ": no run since then could"
+		return at + ": no run since then could"
 	case !s.Ready:
-		return age
+		return at
 	case d != nil && d.Stale != nil && d.Commit != "":
-		return fmt.Sprintf("%s, with commit %s, which is not the newest", age, source.Short(d.Commit))
+		return fmt.Sprintf("%s, with commit %s, which is not the newest", at, source.Short(d.Commit))
 	case d != nil && d.Stale != nil:
-		return age + ", with manifests that are not the newest"
+		return at + ", with manifests that are not the newest"
 	}
 	return ""
 }

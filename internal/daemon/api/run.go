@@ -134,6 +134,8 @@ type RunInfo struct {
 	// history doesn't have, or not yet.
 	Command string `json:"command,omitempty"`
 	By      string `json:"by,omitempty"`
+	// CommitLink is the web address of the commit; left out if it has none.
+	CommitLink string `json:"commitLink,omitempty"`
 	*RunRecord
 	// Plan is the plan as it was compared, with the first changes of it, and PlanOmitted
 	// how many more it had; null without a plan, and if the run is none of the last 20 of

@@ -94,6 +94,8 @@ type Status struct {
 	// Suspensions are those in effect, as of the last run. One by "reconciler"
 	// stands for suspensions that can't be read.
 	Suspensions []freeze.Suspension `json:"suspensions"`
+	// Windows are what windows of the config hold, as of the last run.
+	Windows []freeze.Hold `json:"windows"`
 	// Receivers are those of notifications.
 	Receivers []Receiver `json:"receivers"`
 	// Products maps the ids of the products in Drift to their names.

@@ -22,10 +22,26 @@ type featureGroup struct {
 	Parent string
 	Orgs   []report.FeatureColumn
 	Rows   []featureRow
-	// Unknown are the orgs whose features are not known.
-	Unknown []report.FeatureColumn
+	// Unknown are the orgs whose features are not known, by why.
+	Unknown []unknownFeatures
 	// More is how many features are not shown.
 	More int
+}
+
+// unknownFeatures are orgs whose features are not known for the same reason.
+type unknownFeatures struct {
+	Why  string
+	Orgs []string
+}
+
+// unknown adds an org whose features are not known.
+func (g *featureGroup) unknown(org, why string) {
+	i := slices.IndexFunc(g.Unknown, func(u unknownFeatures) bool { return u.Why == why })
+	if i < 0 {
+		i = len(g.Unknown)
+		g.Unknown = append(g.Unknown, unknownFeatures{Why: why})
+	}
+	g.Unknown[i].Orgs = append(g.Unknown[i].Orgs, org)
 }
 
 // featureRow is a feature with its state in each of the orgs.
@@ -81,7 +97,7 @@ func featureGroups(all []report.FeatureColumn) []featureGroup {
 			groups = append(groups, featureGroup{Parent: c.Parent})
 		}
 		if c.Unknown != "" {
-			groups[i].Unknown = append(groups[i].Unknown, c)
+			groups[i].unknown(c.Org, c.Unknown)
 		} else {
 			groups[i].Orgs = append(groups[i].Orgs, c)
 		}

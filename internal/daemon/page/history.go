@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -17,16 +18,30 @@ type entry struct {
 	About string
 	Lines []report.Line
 	Who   string
+	// From is where they did it, and Doubt what speaks against it, or why it isn't known.
+	From, Doubt string
 }
+
+// Ended returns how it ended; empty for what operators do, of which the history has an id
+// there.
+func (e entry) Ended() string {
+	if e.Type == history.TypeOperator {
+		return ""
+	}
+	return e.Outcome
+}
+
+// notYet is why it isn't known who caused drift while the history doesn't say.
+const notYet = "no event was found yet"
 
 // entryOf returns how pages show an entry. names are those of products, by id.
 func entryOf(e *history.Entry, names map[string]string) entry {
 	shown := entry{Entry: e, Who: e.By}
 	shown.Lines = reconcile.EntryLines(e, names)
 	if e.Type == history.TypeDrift || e.Type == history.TypeDriftEnded {
-		shown.About, shown.Who = strings.ReplaceAll(string(e.Type), "-", " "), e.Unknown
-		if e.Cause != nil {
-			shown.Who = e.Cause.Who()
+		shown.About, shown.Who, shown.Doubt = strings.ReplaceAll(string(e.Type), "-", " "), "", cmp.Or(e.Unknown, notYet)
+		if c := e.Cause; c != nil {
+			shown.Who, shown.From, shown.Doubt = c.Who(), c.Address, c.Doubt
 		}
 	}
 	if len(shown.Lines) == 0 {

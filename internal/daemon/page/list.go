@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 )
 
@@ -119,6 +120,11 @@ func readList[T any](p *Pages, w http.ResponseWriter, r *http.Request, name stri
 	}
 	if err != nil {
 		code, problem, hint := p.opts.Failure(err)
+		if code == http.StatusNotFound { // there is no history to list
+			section := "/" + name
+			p.show(w, r, http.StatusOK, "error.html", &view{Title: title(name), Section: section, Data: api.Error{Error: problem, Hint: hint}})
+			return nil, nil
+		}
 		if code != http.StatusBadRequest {
 			p.Error(w, r, code, problem, hint)
 			return nil, nil

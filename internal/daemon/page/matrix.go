@@ -107,13 +107,17 @@ type matrixRow struct {
 	Cells []cell
 }
 
-// matrixOf reads the orgs of a page of a matrix. It returns nil if it has answered the
+// matrixOf reads the orgs of a page of a matrix: those that have or declare objects of a
+// kind, unless that is empty. It returns nil if it has answered the
 // request with an error.
-func (p *Pages) matrixOf(w http.ResponseWriter, r *http.Request, of string) (*matrix, []reconcile.OrgItem) {
+func (p *Pages) matrixOf(w http.ResponseWriter, r *http.Request, of, kind string) (*matrix, []reconcile.OrgItem) {
 	from, raw := columnOf(r.URL.RawQuery)
 	asked := r.Clone(r.Context())
 	asked.URL.RawQuery = raw
-	l, page := readList(p, w, asked, "orgs", p.opts.Source.Orgs)
+	l, page := readList(p, w, asked, "orgs", func(q *reconcile.InventoryQuery) (*reconcile.Page[reconcile.OrgItem], error) {
+		q.Kind = kind
+		return p.opts.Source.Orgs(q)
+	})
 	if l == nil {
 		return nil, nil
 	}
@@ -193,7 +197,7 @@ func (p *Pages) kinds() []string {
 }
 
 func (p *Pages) productMatrix(w http.ResponseWriter, r *http.Request) {
-	m, orgs := p.matrixOf(w, r, "products")
+	m, orgs := p.matrixOf(w, r, "products", "")
 	if m == nil {
 		return
 	}
@@ -249,7 +253,7 @@ func (p *Pages) objectMatrix(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, http.StatusNotFound, "no org has objects of a kind "+brief(kind), "")
 		return
 	}
-	m, orgs := p.matrixOf(w, r, kind)
+	m, orgs := p.matrixOf(w, r, kind, kind)
 	if m == nil {
 		return
 	}

@@ -11,7 +11,9 @@ import (
 
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
+	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/report"
 	"reconciler/internal/state"
 	"reconciler/internal/text"
 )
@@ -30,6 +32,10 @@ type oneOrg struct {
 	Products   []orgProduct
 	Kinds      []orgKind
 	Entries    []entry
+	// Windows are what windows hold of the org.
+	Windows []freeze.Hold
+	// ReportOnly is set where the daemon writes nothing.
+	ReportOnly bool
 	// Console is the address of Okta's admin console; empty if it isn't known.
 	Console string
 }
@@ -42,6 +48,8 @@ type orgField struct {
 	Place *reconcile.Place
 	Times int
 	Run   string
+	// Declared and Live are both sides of a field of an object.
+	Declared, Live string
 }
 
 func (p *Pages) org(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +68,12 @@ func (p *Pages) org(w http.ResponseWriter, r *http.Request) {
 	s := p.opts.Source.Status()
 	o := &oneOrg{
 		OrgDetail: detail, Headline: headlineOfOrg(&detail.OrgItem), Outdated: s.Outdated, Compared: s.Compared,
-		Products: productsOf(&detail.OrgItem, names), Console: console(detail.Domain),
+		Products: productsOf(&detail.OrgItem, names), Console: console(detail.Domain), ReportOnly: s.Mode == state.Report,
+	}
+	for _, held := range s.Windows {
+		if detail.Managed && (len(held.Orgs) == 0 || held.Orgs.Match(domain)) {
+			o.Windows = append(o.Windows, held)
+		}
 	}
 	o.MoreFields = max(0, len(detail.Drift)-maxOrgFields)
 	for i := range detail.Drift[:min(len(detail.Drift), maxOrgFields)] {
@@ -96,14 +109,14 @@ func headlineOfOrg(o *reconcile.OrgItem) headline {
 	case reconcile.Drifted:
 		h.Text = text.Plural(o.Drifted, "field") + " " + differ(o.Drifted) + " from what is declared"
 	case reconcile.Missing:
-		h.Text = "the org is declared, and the account has none with this domain"
+		h.Text = "the org is declared, but the account has no org with this domain"
 	case reconcile.Unknown:
 		h.Level, h.Text = "bad", o.Unknown
 		if o.UnknownPart != "" {
 			h.Text = "the " + o.UnknownPart + " of the org can't be read: " + o.Unknown
 		}
 	case reconcile.Unmanaged:
-		h.Level, h.Text = "calm", "the org is live and in no manifest: nothing is ever done to it"
+		h.Level, h.Text = "calm", "the org is live, but in no manifest: nothing is ever written to it"
 	}
 	return h
 }
@@ -117,7 +130,7 @@ func differ(n int) string {
 
 // field returns how the page shows drift.
 func (o *oneOrg) field(s *api.Status, d *reconcile.DriftItem, names map[string]string) orgField {
-	f := orgField{fieldDrift: itemOf(s, d, names), Times: d.Times, Run: d.Run, Next: nextStep(s, &d.Drift)}
+	f := orgField{fieldDrift: itemOf(s, d, names), Times: d.Times, Run: d.Run, Next: nextStep(s, &d.Drift), Declared: report.Value(d.Desired, nil), Live: report.Value(d.Actual, nil)}
 	object, _, _ := strings.Cut(d.Field, ": ")
 	f.Place = cmp.Or(o.Places[d.Field], o.Places[object], o.DeclaredAt)
 	return f

@@ -132,9 +132,39 @@ func fieldOf(s *api.Status, d *reconcile.Drift, names map[string]string) fieldDr
 func itemOf(s *api.Status, d *reconcile.DriftItem, names map[string]string) fieldDrift {
 	f := fieldOf(s, &d.Drift, names)
 	if f.Who == "" {
-		f.Doubt = d.Unknown
+		f.Doubt = cmp.Or(d.Unknown, notYet)
 	}
 	return f
+}
+
+// explain adds why it isn't known who caused drift, which only the history says.
+func (o *overview) explain(read func(*reconcile.InventoryQuery) (*reconcile.Page[reconcile.DriftItem], error)) {
+	q := &reconcile.InventoryQuery{}
+	for i := range o.Drifting {
+		if org := &o.Drifting[i]; org.Org != "" && slices.ContainsFunc(org.Fields, func(f fieldDrift) bool { return f.Who == "" }) {
+			q.Orgs = append(q.Orgs, org.Org)
+		}
+	}
+	if len(q.Orgs) == 0 {
+		return
+	}
+	page, err := read(q)
+	if err != nil {
+		return // another page says it
+	}
+	type key struct{ org, field string }
+	why := map[key]string{}
+	for i := range page.Items {
+		d := &page.Items[i]
+		why[key{d.Org, d.Field}] = cmp.Or(d.Unknown, notYet)
+	}
+	for _, org := range o.Drifting {
+		for i := range org.Fields {
+			if f := &org.Fields[i]; f.Who == "" {
+				f.Doubt = why[key{f.Org, f.Field}]
+			}
+		}
+	}
 }
 
 // byOrg groups drift, which is sorted by org.
@@ -217,6 +247,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	s := p.opts.Source.Status()
 	o := &overview{Status: &s, Fleet: fleetOf(s.Fleet), Recent: s.RecentRuns[:min(len(s.RecentRuns), maxRecent)]}
 	o.Drifting, o.MoreOrgs = byOrg(&s)
+	o.explain(p.opts.Source.Drift)
 	for _, t := range s.Problems[min(1, len(s.Problems)):] {
 		switch {
 		case strings.HasPrefix(t.Message, api.AlarmPrefix): // listed apart, and there may be many

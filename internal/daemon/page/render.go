@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"reconciler/internal/apply"
+	"reconciler/internal/daemon/api"
 	"reconciler/internal/git/source"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
@@ -72,6 +73,7 @@ func funcs(files *staticFiles) template.FuncMap {
 		"runPath": runPath,
 		"plural":  text.Plural,
 		"brief":   brief,
+		"did":     func(r api.RunRecord) string { return brief(didOf(&r)) },
 		"comma":   thousands,
 		"past":    pastLimit,
 		"outcomes": func() []string {

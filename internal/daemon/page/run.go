@@ -84,13 +84,9 @@ func headlineOfRun(i *api.RunInfo) headline {
 	case i.State == api.RunQueued:
 		return headline{"Queued", "calm", "the run begins when the one before it has ended"}
 	case i.State == api.RunRunning || i.RunRecord == nil:
-		return headline{"Running", "calm", "the run goes on; this page follows it"}
+		return headline{"Running", "calm", "the run is in progress; this page follows it"}
 	}
-	h := headline{Word: title(string(i.Result)), Level: levelOf(string(i.Result)), Text: wordsOf(i.RunRecord)}
-	if i.Problem != nil {
-		h.Text = i.Problem.Error
-	}
-	return h
+	return headline{Word: title(string(i.Result)), Level: levelOf(string(i.Result)), Text: didOf(i.RunRecord)}
 }
 
 // levelOf returns how bad a result is.
@@ -102,6 +98,17 @@ func levelOf(result string) string {
 		return "bad"
 	}
 	return "warn"
+}
+
+// didOf returns in words what a run found and did, or why it failed.
+func didOf(r *api.RunRecord) string {
+	switch {
+	case r.Problem != nil:
+		return r.Problem.Error
+	case r.Stale != nil:
+		return wordsOf(r) + "; not with the newest manifests: " + r.Stale.Error
+	}
+	return wordsOf(r)
 }
 
 // wordsOf returns in words what a run did.
@@ -119,8 +126,14 @@ func wordsOf(r *api.RunRecord) string {
 		if s.Changes == 0 {
 			all = append(all, "all is as declared")
 		} else {
-			all = append(all, text.Plural(s.Changes, "change")+" found, and none made")
+			all = append(all, text.Plural(s.Changes, "change")+" planned, none made")
 		}
+	}
+	if s := r.Summary; s != nil && s.Unknown > 0 {
+		all = append(all, text.Plural(s.Unknown, "org")+" could not be read")
+	}
+	if n := r.UnknownConfigurations; n > 0 {
+		all = append(all, "the configuration of "+text.Plural(n, "org")+" could not be read")
 	}
 	return strings.Join(all, ", ")
 }
