@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"reconciler/internal/daemon/page"
@@ -107,7 +106,7 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	}
 
 	o.gate.SetShow(pages.Notice)
-	guarded := o.gate.Wrap(pages.Or(mux))
+	guarded := o.gate.Wrap(newAnswers(pages.Or(mux)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", page.Policy)
@@ -115,10 +114,6 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if strings.HasPrefix(r.URL.Path, apiPath) {
-			compressed(guarded, w, r)
-			return
-		}
 		guarded.ServeHTTP(w, r)
 	}), nil
 }
