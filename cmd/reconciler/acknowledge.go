@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 )
 
@@ -22,15 +21,16 @@ var journalCommands = journal.Commands{
 
 func (a *app) acknowledgeCommand() *cobra.Command {
 	var lost, forget bool
+	var reason string
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use:   "acknowledge {DOMAIN [--forget] | --journal}",
+		Use:   "acknowledge {DOMAIN [--forget] | --journal} [--reason TEXT]",
 		Short: "End the alarm that a new org's token was lost",
 		Long: `End the alarm that the token of a new org was lost, after you created another
 token; see docs/recovery.md. With --journal, end the alarm that the journal was
 damaged and set aside. With --forget, make the journal forget that it created an
 org that was deleted since, so that the org can be created again. The journal
-records who ran this.`,
+records who ran this, and the history also the --reason.`,
 		Args: atMostOne("DOMAIN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if forget && (lost || len(args) == 0) {
@@ -38,6 +38,9 @@ records who ran this.`,
 			}
 			if (len(args) == 1) == lost {
 				return errors.New("name either the DOMAIN of an org or --journal")
+			}
+			if err := checkReason(cmd, reason); err != nil {
+				return err
 			}
 			cfg, j, err := a.openJournal("so nothing was ever noted", "see docs/config.md")
 			if err != nil {
@@ -47,17 +50,13 @@ records who ran this.`,
 			by := a.getenv("USER", a.getenv("LOGNAME", "unknown"))
 			o := a.operator(cfg, j, by)
 			if lost {
-				return o.AcknowledgeLoss("", func() (bool, error) { return a.acknowledgeLoss(cmd.Context(), j, by, wait) })
+				return o.AcknowledgeLoss(reason, func() (bool, error) { return a.acknowledgeLoss(cmd.Context(), j, by, wait) })
 			}
 			key := journal.Key{Account: cfg.Aerial.AccountID, Domain: strings.ToLower(args[0])}
 			if forget {
-				err := a.forgetCreation(cmd.Context(), j, key, by, wait)
-				if err == nil {
-					a.recordAction(cfg, history.Entry{Action: "acknowledge", Org: key.Domain, Reason: "the creation of the org is forgotten"})
-				}
-				return err
+				return o.Forget(key.Domain, reason, func() error { return a.forgetCreation(cmd.Context(), j, key, by, wait) })
 			}
-			if err := o.Acknowledge(key.Domain, ""); err != nil {
+			if err := o.Acknowledge(key.Domain, reason); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "acknowledged: the lost token of %s\n", key.Domain)
@@ -66,6 +65,7 @@ records who ran this.`,
 	}
 	cmd.Flags().BoolVar(&lost, "journal", false, "end the alarm that the journal was damaged and set aside")
 	cmd.Flags().BoolVar(&forget, "forget", false, "forget that the org was created, because it was deleted since")
+	addReason(cmd, &reason)
 	addWait(cmd.Flags(), &wait)
 	return cmd
 }

@@ -97,7 +97,7 @@ func TestDoctorJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out.String()), &report); err != nil || code != exitOK {
 		t.Fatalf("%v, ended with %d:\n%s%s", err, code, out.String(), errs.String())
 	}
-	if report.Version != 1 || !report.OK || len(report.Checks) != 23 || report.Summary.OK != 20 {
+	if report.Version != 1 || !report.OK || len(report.Checks) != 24 || report.Summary.OK != 21 {
 		t.Errorf("%+v", report)
 	}
 }

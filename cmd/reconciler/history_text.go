@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"reconciler/internal/diff"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/report"
 	"reconciler/internal/store/history"
 	"reconciler/internal/text"
@@ -82,20 +83,17 @@ func what(e *history.Entry, names map[string]string) string {
 	switch {
 	case e.Type == history.TypeOperator:
 		s = e.Reason
-	case e.Type == history.TypeDrift:
-		s = e.Field + ": " + valueOf(e.Before, names) + " instead of " + valueOf(e.After, names)
 	case e.Type == history.TypeDriftEnded:
 		s = e.Field
 		if e.Since != nil {
 			s += ": there since " + shortTime(*e.Since)
 		}
-	case e.Kind != "":
-		s = e.Kind + "/" + e.Object
-		if names := fieldNames(e.Fields); names != "" {
-			s += ": " + names
-		}
-	case !nothing(e.Before) || !nothing(e.After):
-		s = valueOf(e.Before, names) + " → " + valueOf(e.After, names)
+	case e.Type == history.TypeDrift && nothing(e.Before) && nothing(e.After):
+		s = e.Field
+	case e.Type == history.TypeDrift:
+		s = e.Field + ": " + report.Phrase(e.Field, reconcile.EntryLines(e, names))
+	default:
+		s = report.Phrase(diff.FieldOf(diff.Action(e.Action)), reconcile.EntryLines(e, names))
 	}
 	switch {
 	case s == "":
@@ -108,33 +106,6 @@ func what(e *history.Entry, names map[string]string) string {
 
 // nothing reports whether a value of an entry is none.
 func nothing(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// valueOf returns a value of an entry for people.
-func valueOf(raw json.RawMessage, names map[string]string) string {
-	var v diff.Value
-	if nothing(raw) {
-		return "nothing"
-	}
-	if json.Unmarshal(raw, &v) != nil {
-		return string(raw)
-	}
-	return report.Value(v, names)
-}
-
-// fieldNames returns the paths of the fields of an object.
-func fieldNames(raw json.RawMessage) string {
-	var fields []struct {
-		Path string `json:"path"`
-	}
-	if len(raw) == 0 || json.Unmarshal(raw, &fields) != nil {
-		return ""
-	}
-	var names []string
-	for _, f := range fields {
-		names = append(names, f.Path)
-	}
-	return strings.Join(names, ", ")
-}
 
 // writeEntriesCSV writes entries as CSV, with values as JSON.
 func writeEntriesCSV(w io.Writer, entries []history.Entry) error {

@@ -500,14 +500,14 @@ func driftListing() *listing[reconcile.DriftItem] {
 	}
 	return &listing[reconcile.DriftItem]{
 		name: "drift", read: (*reconcile.InventoryReader).Drift,
-		header: "ORG\tFIELD\tDECLARED\tLIVE\tSINCE\tRUNS\tCAUSE\tNOTE",
+		header: "ORG\tFIELD\tREPAIR\tSINCE\tRUNS\tCAUSE\tNOTE",
 		row: func(d *reconcile.DriftItem, names map[string]string, now time.Time) []string {
 			note := d.Error
 			if d.Blocked != "" {
 				note = report.Blocked(d.Blocked)
 			}
 			return []string{
-				report.Org(d.Org), d.Field, text.OneLine(report.Value(d.Desired, names), maxWhat), text.OneLine(report.Value(d.Actual, names), maxWhat),
+				report.Org(d.Org), d.Field, text.OneLine(report.Phrase(d.Field, d.Lines(names)), maxWhat),
 				shortTime(d.Since) + " (" + ago(now, d.Since) + ")", strconv.Itoa(d.Times), cause(d), text.OneLine(note, maxWhat),
 			}
 		},

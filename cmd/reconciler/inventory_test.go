@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,12 @@ func TestGetFromADaemon(t *testing.T) {
 			t.Errorf("%s: %d %s", list, code, warned)
 		}
 		read, warned, code := get(append(words, "-o", "json", "--offline")...)
+		// Only a daemon that has read the manifests knows the lines of them.
+		place := regexp.MustCompile(`,\s+"declaredAt": \{[^}]+\}`)
+		if words[0] == "orgs" && len(place.FindAllString(asked, -1)) != 12 {
+			t.Errorf("%s: %s", list, asked)
+		}
+		asked = place.ReplaceAllString(asked, "")
 		if code != exitOK || !strings.Contains(warned, "from the state folder") || asked != read {
 			t.Errorf("%s: %d %s\nthe daemon says:\n%s\nthe state folder says:\n%s", list, code, warned, asked, read)
 		}

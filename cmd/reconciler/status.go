@@ -118,14 +118,18 @@ func (p *part) rest(total, length int) {
 func shown[T any](all []T) []T { return all[:min(len(all), statusLines)] }
 
 // writeStatus writes what the person on call needs to know first: what is wrong,
-// what differs, and since when. What is worst comes first.
+// what differs, and since when. What is worst comes first, after the headline of the page.
 func writeStatus(w io.Writer, s *api.Status) error {
 	parts := []*part{
 		configPart(s), readyPart(s), alarmsPart(s), lastRunPart(s), nextRunPart(s), desiredPart(s),
-		refusalsPart(s), unknownPart(s), driftPart(s), suspensionsPart(s), notesPart(s),
+		refusalsPart(s), unknownPart(s), driftPart(s), suspensionsPart(s), receiversPart(s), notesPart(s),
 	}
 	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(a.rank, b.rank) })
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if s.State != "" { // which daemons of earlier versions don't send
+		state, why := s.Headline()
+		fmt.Fprintf(t, "state\t%s: %s\n", state, text.JoinLines(why))
+	}
 	for _, p := range parts {
 		for _, l := range p.lines {
 			fmt.Fprintf(t, "%s\t%s\n", l[0], l[1])
@@ -285,6 +289,16 @@ func suspensionsPart(s *api.Status) *part {
 	for i := range s.Suspensions {
 		held := &s.Suspensions[i]
 		p.line("suspended", "%s, %s", held.Scope(), strings.TrimPrefix(held.String(), "suspended "))
+	}
+	return p
+}
+
+func receiversPart(s *api.Status) *part {
+	p := &part{rank: rankWarning}
+	for i := range s.Receivers {
+		if why := s.Receivers[i].Trouble(); why != "" {
+			p.line("receiver", "%s", why)
+		}
 	}
 	return p
 }

@@ -48,7 +48,12 @@ func TestWriteStatus(t *testing.T) {
 		Alarms:   []reconcile.Alarm{{Org: "acme-new.okta.com", Message: "its token is lost", Hint: "make another"}},
 		Refusals: []diff.Refusal{{Guard: "maxDestructiveOrgs", Message: "too many"}},
 	}
-	const want = `ALARM      acme-new.okta.com: its token is lost (make another)
+	since := noon.Add(-time.Hour)
+	s.Receivers = []api.Receiver{{Name: "slack (notify[0])", Problem: "HTTP 500", Since: &since}, {Name: "teams"}}
+	s.Assess()
+	s.Outdated = "compared 3h0m ago"
+	const want = `state      alarm: acme-new.okta.com: its token is lost
+ALARM      acme-new.okta.com: its token is lost (make another)
 desired    commit abababababab, in force for 25h0m
            signed by ada@acme.example (ssh SHA256:AbC)
            not the newest: commit cdcdcdcdcdcd is refused: it is not signed
@@ -64,6 +69,7 @@ drift      3 (compared 3h0m ago)
            acme-labs.okta.com status for 10m0s, blocked: protected, by eve@acme.example from 192.0.2.7 at 2026-11-21T11:00:00Z, so far
 suspended  all orgs and the account, by "ada" (no end given): audit
 suspended  *.oktapreview.com, acme-x*, by "bob" until 2026-11-21T13:00:00Z: load test
+receiver   notifications to slack (notify[0]) are not delivered since 2026-11-21T11:00:00Z: HTTP 500
 account    0200
 mode       apply, on schedule "*/10 * * * *", from https://git.example/orgs.git, branch main
 ready      yes

@@ -165,19 +165,36 @@ func (f *suspendFlags) end(length bool, now time.Time) (time.Time, error) {
 	return until, nil
 }
 
+// addReason adds the flag of why something is done.
+func addReason(cmd *cobra.Command, reason *string) {
+	cmd.Flags().StringVar(reason, "reason", "", "one-line reason, as `TEXT`, for the history")
+}
+
+// checkReason returns what is wrong with the reason that addReason's flag sets.
+func checkReason(cmd *cobra.Command, reason string) error {
+	if !cmd.Flags().Changed("reason") {
+		return nil
+	}
+	if err := freeze.CheckReason(reason); err != nil {
+		return fmt.Errorf("--reason: %w", err)
+	}
+	return nil
+}
+
 func (a *app) resumeCommand() *cobra.Command {
 	var orgs []string
 	var all bool
+	var reason string
 	cmd := &cobra.Command{
-		Use:   "resume {ID ... | --org GLOB ... | --all}",
+		Use:   "resume {ID ... | --org GLOB ... | --all} [--reason TEXT]",
 		Short: "End suspensions",
 		Long: `End suspensions: by the ID that suspend printed, with --org those for exactly
 these patterns, or with --all everything that suspend made. Suspensions in the
 config can only be removed there.`,
 		Example: `  reconciler resume k3j2m5x7
   reconciler resume --org '*.oktapreview.com'
-  reconciler resume --all`,
-		RunE: func(_ *cobra.Command, ids []string) error {
+  reconciler resume --all --reason "the audit is over"`,
+		RunE: func(cmd *cobra.Command, ids []string) error {
 			given := 0
 			for _, is := range []bool{len(ids) > 0, len(orgs) > 0, all} {
 				if is {
@@ -190,17 +207,21 @@ config can only be removed there.`,
 			if given == 0 {
 				return withHint("say what to resume: an ID, --org GLOB, or --all", `"reconciler suspend --list" shows what is suspended`)
 			}
-			return a.resume(ids, orgs)
+			if err := checkReason(cmd, reason); err != nil {
+				return err
+			}
+			return a.resume(ids, orgs, strings.TrimSpace(reason))
 		},
 	}
 	cmd.Flags().StringArrayVar(&orgs, "org", nil, "end the suspension made with exactly these --org `GLOB` values; may be repeated")
 	cmd.Flags().BoolVar(&all, "all", false, "end all suspensions that suspend made")
+	addReason(cmd, &reason)
 	return cmd
 }
 
 // resume removes the suspensions with one of the ids, or of exactly these orgs, or
-// all of them if neither is given.
-func (a *app) resume(ids, orgs []string) error {
+// all of them if neither is given. reason may be empty.
+func (a *app) resume(ids, orgs []string, reason string) error {
 	cfg, j, err := a.suspensions()
 	if err != nil {
 		return err
@@ -226,7 +247,7 @@ func (a *app) resume(ids, orgs []string) error {
 			return slices.Equal(sortedGlobs(s.Orgs), wanted)
 		}
 		return true
-	}, "")
+	}, reason)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -98,7 +99,7 @@ func (a *app) asUser(ctx context.Context, file, address string) (context.Context
 		file = fromEnv
 	}
 	if file != "" {
-		data, err := os.ReadFile(file)
+		data, err := readToken(file)
 		if err != nil {
 			return nil, fmt.Errorf("the token for the daemon can't be read: %w", err)
 		}
@@ -118,6 +119,16 @@ func (a *app) asUser(ctx context.Context, file, address string) (context.Context
 		a.warn("the token is sent to " + u.Host + " unencrypted: use https")
 	}
 	return api.WithToken(ctx, token), nil
+}
+
+// readToken reads a file, but no more of it than shows that it is too long.
+func readToken(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxTokenFile+1))
 }
 
 // withTokenHint adds to the error of a daemon that doesn't know who asks how to tell it.

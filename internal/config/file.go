@@ -123,7 +123,7 @@ type statusFile struct {
 	Token      at[string]   `yaml:"-" env:"token" doc:"The token itself."`
 	TokenFile  at[string]   `yaml:"tokenFile" form:"path" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
 	Name       at[string]   `yaml:"name" form:"phrase" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
-	TargetURL  at[string]   `yaml:"targetURL" form:"pageURL" jsonschema:"example=https://reconciler.acme.example/" doc:"What the status links to, such as the dashboard."`
+	TargetURL  at[string]   `yaml:"targetURL" form:"pageURL" jsonschema:"example=https://reconciler.acme.example/" doc:"What the status links to, such as the daemon's page (http.url)."`
 }
 
 // provider is whose API a commit status is sent to.
@@ -163,7 +163,7 @@ type plain string
 func (plain) Verbatim() {}
 
 type guardsFile struct {
-	MaxDestructiveOrgs       at[int]           `yaml:"maxDestructiveOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may lose a product, be deactivated or deleted in one run. 0 means none at all."`
+	MaxDestructiveOrgs       at[int]           `yaml:"maxDestructiveOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may lose a product or an object, be deactivated or deleted in one run. 0 means none at all."`
 	MaxDestructivePercent    at[int]           `yaml:"maxDestructivePercent" jsonschema:"minimum=0,maximum=100" default:"20" doc:"The same as a share of the declared orgs that are live and may be written. One org is always within it."`
 	MaxDestructiveOrgsPerDay at[int]           `yaml:"maxDestructiveOrgsPerDay" jsonschema:"minimum=0" default:"20" doc:"How many orgs may lose something within 24 hours, in all runs with this state.dir together; without one, in one process. 0 means none at all."`
 	MaxNewOrgs               at[int]           `yaml:"maxNewOrgs" jsonschema:"minimum=0" default:"10" doc:"How many orgs may be created or linked in one run, which can't be undone. 0 means none at all."`

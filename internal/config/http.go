@@ -156,7 +156,7 @@ func (r *resolver) groupNames(v *at[[]at[string]]) []string {
 		name := strings.TrimSpace(item.V)
 		switch {
 		case !item.OK():
-		case name == "" || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
+		case name == "" || strings.ContainsFunc(item.V, func(c rune) bool { return !unicode.IsPrint(c) }):
 			r.errs.Add(item.Pos, "%q must be names of groups, without line breaks or control characters", r.fields[v].path)
 		case !slices.Contains(all, name):
 			all = append(all, name)

@@ -77,6 +77,7 @@ func TestHTTPMistakes(t *testing.T) {
 		{text: "http: {auth: {oidc: {issuer: 'https://acme.okta.com'}}}", want: `"http.auth.oidc" has no "groups"`},
 		{text: "http: {auth: {oidc: {groups: {viewer: []}}}}", want: `"http.auth.oidc.groups" has no "viewer" and no "operator"`},
 		{text: "http: {auth: {oidc: {groups: {viewer: [\"a\\nb\"]}}}}", want: `"http.auth.oidc.groups.viewer" must be names of groups`},
+		{text: "http: {auth: {oidc: {groups: {operator: [\"a\\n\"]}}}}", want: `"http.auth.oidc.groups.operator" must be names of groups`},
 		{text: "http: {auth: {oidc: {issuer: 'http://acme.okta.com'}}}", want: `"http.auth.oidc.issuer" must be an https URL`},
 		{text: "http: {address: ':8080', auth: {" + oidcText + "}}", want: `"http.auth.oidc" needs "http.url"`},
 		{text: "http: {url: 'https://r.example/path'}", want: `"http.url" must end with the host, without the path "/path"`},

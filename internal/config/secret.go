@@ -34,7 +34,7 @@ var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 	`\beyJ[A-Za-z0-9_-]{8}|` + // JWT: {" in base64
 	`^(?i:SSWS|Bearer|Basic)\s|` + // a header's value
 	`^00[A-Za-z0-9_-]+$|` + // Okta's API tokens
-	`^(gh[pousr]_|github_pat_|glpat-|whsec_)`) // tokens of git servers
+	`^(gh[pousr]_|github_pat_|glpat-|whsec_|rcn_)`) // tokens of git servers, and of the daemon
 
 // opaque matches one long word, as random tokens are.
 var opaque = regexp.MustCompile(`^[A-Za-z0-9]{32,}=*$`)

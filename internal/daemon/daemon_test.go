@@ -219,7 +219,7 @@ func TestDaemonServes(t *testing.T) {
 	s.tamper(emea, sso)
 	until(t, "drift is repaired", func() bool { return slices.Equal(s.products(emea), []string{sso, mfa}) })
 	for path, want := range map[string]string{
-		"/healthz": "ok\n", "/": "<h1>reconciler", "/metrics": `reconciler_runs_total{result="applied"}`,
+		"/healthz": "ok\n", "/": "<title>Overview · reconciler</title>", "/metrics": `reconciler_runs_total{result="applied"}`,
 		"/api/v1/status": `"reconciler": "v1.2.3"`,
 	} {
 		if code, body := s.get(path); code != 200 || !strings.Contains(body, want) {

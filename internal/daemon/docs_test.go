@@ -21,10 +21,10 @@ import (
 	"reconciler/internal/store/tokens"
 )
 
-// Dashboards and alert rules hold on to the names of fields and metrics, so
-// none of them may be missing in the docs.
-func TestDocs(t *testing.T) {
-	data, err := os.ReadFile("../../docs/operations.md")
+// wordsOf returns the words that a document has in its code spans.
+func wordsOf(t *testing.T, doc string) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile("../../docs/" + doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +34,32 @@ func TestDocs(t *testing.T) {
 			words[word] = true
 		}
 	}
-	for _, v := range []any{api.Status{}, api.RunRecord{}, Drift{}, api.InForce{}, api.ConfigInForce{}, api.ConfigRefused{}, api.Totals{}, api.Stale{}, reconcile.Problem{}, api.Changes{}, api.Running{}, api.Success{}, api.Process{}, api.RunInfo{}, api.RunRequest{}, api.Error{}, freeze.Suspension{}} {
+	return words
+}
+
+// lackFields fails the test for each field of the values' JSON that a document lacks.
+func lackFields(t *testing.T, doc string, words map[string]bool, values ...any) {
+	t.Helper()
+	for _, v := range values {
 		typ := reflect.TypeOf(v)
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if name != "" && name != "-" && !words[name] {
-				t.Errorf("docs/operations.md lacks %s.%s (%q)", typ.Name(), f.Name, name)
+				t.Errorf("docs/%s lacks %s.%s (%q)", doc, typ.Name(), f.Name, name)
 			}
 		}
 	}
+}
+
+// Dashboards and alert rules hold on to the names of fields and metrics, so
+// none of them may be missing in the docs.
+func TestDocs(t *testing.T) {
+	words := wordsOf(t, "operations.md")
+	lackFields(t, "operations.md", words,
+		api.Status{}, api.RunRecord{}, Drift{}, api.InForce{}, api.ConfigInForce{}, api.ConfigRefused{}, api.Totals{}, api.Stale{}, reconcile.Problem{}, api.Changes{},
+		api.Running{}, api.Success{}, api.Process{}, api.Fleet{}, api.Receiver{}, api.RunRequest{}, api.RunAccepted{}, api.SuspensionRequest{}, api.ReasonRequest{},
+		api.Acknowledged{}, api.Error{}, freeze.Suspension{})
+	lackFields(t, "api.md", wordsOf(t, "api.md"), api.RunInfo{}, api.LogLine{}, reconcile.Page[api.Error]{}, reconcile.OrgDetail{})
 	for _, r := range reconcile.Results() {
 		if !words[string(r)] {
 			t.Errorf("docs/operations.md lacks the result %q", r)

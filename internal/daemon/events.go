@@ -46,6 +46,8 @@ type told struct {
 type toldDrift struct {
 	Org     string            `json:"org,omitempty"`
 	Field   string            `json:"field"`
+	Kind    string            `json:"kind,omitempty"`
+	Object  string            `json:"object,omitempty"`
 	Desired diff.Value        `json:"desired"`
 	Actual  diff.Value        `json:"actual"`
 	Since   time.Time         `json:"since"`
@@ -334,7 +336,7 @@ func (n *news) drift() {
 }
 
 func (n *news) keep(d *Drift) toldDrift {
-	kept := toldDrift{Org: d.Org, Field: d.Field, Desired: d.Desired, Actual: d.Actual, Since: d.Since}
+	kept := toldDrift{Org: d.Org, Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual, Since: d.Since}
 	if o := n.declared(d.Org); o != nil {
 		kept.Owner, kept.Labels = o.Owner, o.Labels
 	}
@@ -343,13 +345,17 @@ func (n *news) keep(d *Drift) toldDrift {
 
 // differs tells that a field differs; old is how it did before, if it did.
 func (n *news) differs(d *Drift, old *toldDrift) {
-	words := " differs: "
+	words := " differs; repair: "
 	if old != nil {
-		words = " differs in another way: "
+		words = " differs in another way; repair: "
+	}
+	words += n.repair(d)
+	if d.Blocked != "" {
+		words += "; " + report.Blocked(d.Blocked)
 	}
 	n.add(notify.Event{
 		Type: notify.Drift, Org: d.Org, Field: d.Field, Before: raw(d.Desired), After: raw(d.Actual), Since: moment(d.Since), By: causedBy(d),
-		Message: d.Field + words + n.sides(d.Desired, d.Actual), Hint: d.Hint,
+		Message: d.Field + words, Hint: d.Hint,
 	})
 }
 
@@ -364,10 +370,8 @@ func causedBy(d *Drift) string {
 	return d.Cause.Who()
 }
 
-// sides returns both sides of a field in words.
-func (n *news) sides(desired, actual diff.Value) string {
-	return "declared " + report.Value(desired, n.compared.names) + ", live " + report.Value(actual, n.compared.names)
-}
+// repair returns what repairs a drift, in words.
+func (n *news) repair(d *Drift) string { return report.Phrase(d.Field, d.Lines(n.compared.names)) }
 
 // repaired tells that a change of ours undid a difference, and of that, if nobody knows.
 func (n *news) repaired(m *reconcile.Made, f *Drift, old *toldDrift) {
@@ -382,7 +386,7 @@ func (n *news) repaired(m *reconcile.Made, f *Drift, old *toldDrift) {
 	}
 	n.add(notify.Event{
 		Type: notify.Repaired, Org: f.Org, Field: f.Field, Before: raw(f.Actual), After: raw(f.Desired), Since: moment(d.Since), By: madeBy(m), Commit: m.Commit,
-		Message: f.Field + " is repaired: now " + report.Value(f.Desired, n.compared.names) + ", before " + report.Value(f.Actual, n.compared.names),
+		Message: f.Field + " is repaired: " + report.Done(f.Field, f.Lines(n.compared.names)),
 	})
 }
 
@@ -400,13 +404,14 @@ func madeBy(m *reconcile.Made) string {
 
 // gone tells that a field differs no more, and not by us.
 func (n *news) gone(d *toldDrift) {
-	words := " is as declared again: "
+	words := " is as declared again; no longer needed: "
 	if d.Org != "" && n.declared(d.Org) == nil {
-		words = ": the org is no longer declared; before, it differed: "
+		words = ": the org is no longer declared; no longer needed: "
 	}
+	was := Drift{Field: d.Field, Kind: d.Kind, Object: d.Object, Desired: d.Desired, Actual: d.Actual}
 	n.add(notify.Event{
 		Type: notify.Repaired, Org: d.Org, Field: d.Field, Before: raw(d.Actual), After: raw(d.Desired), Since: moment(d.Since),
-		Message: d.Field + words + n.sides(d.Desired, d.Actual), Owner: d.Owner, Labels: d.Labels,
+		Message: d.Field + words + n.repair(&was), Owner: d.Owner, Labels: d.Labels,
 	})
 }
 

@@ -267,7 +267,7 @@ func TestEventsAreWhole(t *testing.T) {
 	at := noon.Add(-time.Hour)
 	want := []notify.Event{{
 		Type: notify.Drift, Org: "a", Field: "status", Before: raw(d.Desired), After: raw(d.Actual), Since: &at, By: "mallory", Commit: "c1", Link: "link of a",
-		Message: `status differs: declared ACTIVE, live IN\x1b[31m\u202eACTIVE`, Owner: "a@acme.example", Labels: map[string]string{"tier": "1"},
+		Message: `status differs; repair: IN\x1b[31m\u202eACTIVE → ACTIVE`, Owner: "a@acme.example", Labels: map[string]string{"tier": "1"},
 	}}
 	if d := cmp.Diff(want, events); d != "" {
 		t.Error(d)

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"reconciler/internal/daemon/page"
@@ -97,7 +99,7 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	mux.HandleFunc("GET /readyz", e.readyz)
 	mux.HandleFunc("GET /api/v1/status", e.status)
 	mux.HandleFunc("GET /api/v1/runs/{id}", (&runs{o.reader}).one)
-	(&operations{reader: o.reader, log: o.log, operator: o.operator, refresh: o.refresh}).register(mux)
+	(&operations{reader: o.reader, log: o.log, operator: o.operator, refresh: o.refresh, refuse: o.gate.Refuse}).register(mux)
 	(&inventory{o.reader}).register(mux)
 	pages.Register(mux)
 	mux.Handle("GET /metrics", o.metrics.handler())
@@ -107,16 +109,61 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 
 	o.gate.SetShow(pages.Notice)
 	guarded := o.gate.Wrap(newAnswers(pages.Or(mux)))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return recovered(o.log, o.gate.Refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", page.Policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send forms from the origin "null"
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		guarded.ServeHTTP(w, r)
-	}), nil
+	})), nil
 }
+
+// recovered has next answer a request. If that panics, it is logged, and the answer is an
+// error, or is cut off where it has begun.
+func recovered(log *slog.Logger, refuse func(w http.ResponseWriter, r *http.Request, code int, problem, hint string), next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noting := &begun{ResponseWriter: w}
+		defer func() {
+			what := recover()
+			if what == nil {
+				return
+			}
+			if what == http.ErrAbortHandler {
+				panic(what)
+			}
+			log.Error("a request could not be answered: this is a mistake in the program", "method", r.Method, "path", text.OneLine(r.URL.Path, maxBy),
+				"panic", text.OneLine(fmt.Sprint(what), maxBy), "stack", string(debug.Stack()))
+			if noting.begun {
+				panic(http.ErrAbortHandler)
+			}
+			refuse(w, r, http.StatusInternalServerError, "the daemon could not answer this", "its log says why")
+		}()
+		next.ServeHTTP(noting, r)
+	})
+}
+
+// begun is a ResponseWriter that notes whether the response has begun.
+type begun struct {
+	http.ResponseWriter
+	begun bool
+}
+
+// WriteHeader notes that the response has begun.
+func (b *begun) WriteHeader(code int) {
+	b.begun = true
+	b.ResponseWriter.WriteHeader(code)
+}
+
+// Write notes that the response has begun.
+func (b *begun) Write(data []byte) (int, error) {
+	b.begun = true
+	return b.ResponseWriter.Write(data)
+}
+
+// Unwrap returns what is written to.
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, e.reader.tracker.stuck(e.reader.now()))

@@ -104,6 +104,7 @@ func TestEndpoints(t *testing.T) {
 		{"options", fresh, "OPTIONS", "/healthz", 405, ""},
 		{"no webhook", fresh, "POST", "/hooks/git", 404, ""},
 		{"unknown path", fresh, "GET", "/index.html", 404, ""},
+		{"signing in", fresh, "GET", "/signin", 303, ""},
 		{"below an endpoint", fresh, "GET", "/healthz/x", 404, ""},
 		{"no profiles", fresh, "GET", "/debug/pprof/", 404, ""},
 	}
@@ -119,7 +120,7 @@ func TestEndpoints(t *testing.T) {
 			for header, want := range map[string]string{
 				"X-Content-Type-Options":       "nosniff",
 				"Cache-Control":                "no-store",
-				"Referrer-Policy":              "no-referrer",
+				"Referrer-Policy":              "same-origin",
 				"Cross-Origin-Resource-Policy": "same-origin",
 			} {
 				if got := w.Header().Get(header); got != want {
@@ -182,6 +183,67 @@ func TestStatusGolden(t *testing.T) {
 func TestStatusFirstGolden(t *testing.T) {
 	b := newStatusTracker(api.Status{Started: noon}, every10)
 	golden(t, "status-first.json", ask(testHandler(t, b, noon), "GET", "/api/v1/status").Body.Bytes())
+}
+
+// A panic is logged, and answered with an error that doesn't have it.
+func TestPanics(t *testing.T) {
+	var log bytes.Buffer
+	gate := openGate(t, "127.0.0.1:8080")
+	serve := func(accept string, h http.HandlerFunc) (w *httptest.ResponseRecorder, aborted any) {
+		log.Reset()
+		w = httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "http://localhost/orgs/a%0ab", nil)
+		r.Header.Set("Accept", accept)
+		defer func() { aborted = recover() }()
+		recovered(slog.New(slog.NewTextHandler(&log, nil)), gate.Refuse, h).ServeHTTP(w, r)
+		return w, nil
+	}
+	for accept, says := range map[string]string{"*/*": `"error": "the daemon could not answer this"`, "text/html": "<h1>the daemon could not answer this</h1>"} {
+		w, aborted := serve(accept, func(http.ResponseWriter, *http.Request) { panic("a bug\nlevel=INFO") })
+		if w.Code != 500 || aborted != nil || !strings.Contains(w.Body.String(), says) || strings.Contains(w.Body.String(), "a bug") {
+			t.Errorf("%d %v %s", w.Code, aborted, w.Body)
+		}
+		if said := log.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, `panic="a bug level=INFO"`) || !strings.Contains(said, `path="/orgs/a b"`) || !strings.Contains(said, "http_test.go") {
+			t.Errorf("logged: %s", said)
+		}
+	}
+	w, aborted := serve("*/*", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		panic("a bug")
+	})
+	if aborted != http.ErrAbortHandler || w.Body.String() != "half" || log.Len() == 0 {
+		t.Errorf("%v %s", aborted, w.Body)
+	}
+	if _, aborted = serve("*/*", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }); aborted != http.ErrAbortHandler || log.Len() > 0 {
+		t.Errorf("%v %s", aborted, &log)
+	}
+}
+
+// Nobody who isn't known learns whose daemon it is, and no link of a page leads elsewhere.
+func TestPagesOfPathsFromElsewhere(t *testing.T) {
+	h := testHandler(t, testTracker(), noon)
+	account := testTracker().read(noon).Account
+	if w := ask(h, "GET", "/nowhere"); account == "" || !strings.Contains(w.Body.String(), account) {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "GET", "/hooks/git"); w.Code != 404 || strings.Contains(w.Body.String(), account) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask(h, "GET", "//evil.example/x"); strings.Contains(w.Body.String(), `href="//evil`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for site, said := range map[string]bool{"": true, "same-origin": true, "cross-site": false, "same-site": false, "none": false} {
+		r := httptest.NewRequest("GET", "http://localhost/?done=/actions/suspend&id=s1", nil)
+		r.Header.Set("Sec-Fetch-Site", site)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if strings.Contains(w.Body.String(), "Writes are suspended: s1") != said {
+			t.Errorf("from %q: %v", site, !said)
+		}
+	}
+	if w := ask(h, "GET", "/?done=/actions/run&id=call+555+now"); strings.Contains(w.Body.String(), "call") && strings.Contains(w.Body.String(), "A run was asked for") {
+		t.Error("says what a link says")
+	}
 }
 
 // The page of the reader's status: what Okta sends is escaped, and what nobody acknowledged

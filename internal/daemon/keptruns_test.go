@@ -23,15 +23,19 @@ func TestKeptRuns(t *testing.T) {
 		id := fmt.Sprint("r", i)
 		k.begin(id)
 		h.begin(id, "")
+		text := "a\nb\u202e"
+		if i == recentRuns-1 {
+			text += strings.Repeat("x", 3000)
+		}
 		for line := range 600 {
-			log.Info("line", "n", line, "text", "a\nb\u202e"+strings.Repeat("x", 3000*(i%2)))
+			log.Info("line", "n", line, "text", text)
 		}
 		log.Debug("not kept")
 		log.Error("last", "at", noon)
 		h.end()
 		plan := &diff.Plan{Digest: fmt.Sprint(i % 2)}
+		before := diff.List([]string{strings.Repeat("y", 10_000*(i%2))})
 		for c := range maxKeptChanges + 5 {
-			before := diff.List([]string{strings.Repeat("y", 10_000*(i%2))})
 			plan.Changes = append(plan.Changes, diff.Change{Org: fmt.Sprint("org", c), Action: diff.UpdateProducts, Before: before})
 		}
 		if err := k.planned(id, plan); err != nil {

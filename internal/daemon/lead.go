@@ -66,9 +66,9 @@ func (d *daemon) standBy(ctx context.Context) bool {
 		}
 		if other == nil || *held != *other {
 			other = held
-			d.log.Info("standing by: another daemon leads", "leader", other.String())
 			d.standingBy(other)
 			d.requests.drop()
+			d.log.Info("standing by: another daemon leads", "leader", other.String()) // the endpoints say so by now
 		}
 		select {
 		case <-ctx.Done():

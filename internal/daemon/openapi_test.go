@@ -24,6 +24,7 @@ import (
 
 	"reconciler/internal/apply"
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/signin"
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
@@ -37,9 +38,11 @@ type description struct {
 	t        testing.TB
 	compiler *jsonschema.Compiler
 	schemas  map[string]*jsonschema.Schema
+	Security security
 	Paths    map[string]map[string]struct {
-		OperationID string
-		Parameters  []struct {
+		OperationID, Description string
+		Security                 security
+		Parameters               []struct {
 			Ref      string `json:"$ref"`
 			Name, In string
 		}
@@ -60,14 +63,19 @@ type description struct {
 				Items struct{ Enum []string }
 			}
 		}
-		Responses map[string]struct{ Content map[string]content }
-		Schemas   map[string]struct {
+		Responses       map[string]struct{ Content map[string]content }
+		SecuritySchemes map[string]struct{ Type, Scheme, In, Name string }
+		Schemas         map[string]struct {
 			Required             []string
 			Properties           map[string]json.RawMessage
 			AdditionalProperties json.RawMessage
 		}
 	}
 }
+
+// security are the ways to authenticate, of which one is enough: the names of schemes that
+// are needed together.
+type security []map[string][]string
 
 type content struct {
 	Schema struct {
@@ -270,7 +278,7 @@ func TestOpenAPISchemas(t *testing.T) {
 	types := map[string]any{
 		"Error": api.Error{}, "Status": api.Status{}, "Trouble": api.Trouble{}, "Process": api.Process{}, "Running": api.Running{}, "RunRecord": api.RunRecord{},
 		"Changes": api.Changes{}, "Stale": api.Stale{}, "Success": api.Success{}, "InForce": api.InForce{}, "ConfigInForce": api.ConfigInForce{},
-		"ConfigRefused": api.ConfigRefused{}, "Totals": api.Totals{}, "RunInfo": api.RunInfo{}, "LogLine": api.LogLine{}, "RunRequest": api.RunRequest{},
+		"ConfigRefused": api.ConfigRefused{}, "Totals": api.Totals{}, "Fleet": api.Fleet{}, "RunInfo": api.RunInfo{}, "LogLine": api.LogLine{}, "RunRequest": api.RunRequest{},
 		"RunAccepted": api.RunAccepted{}, "SuspensionRequest": api.SuspensionRequest{}, "ReasonRequest": api.ReasonRequest{}, "Acknowledged": api.Acknowledged{},
 		"Problem": reconcile.Problem{}, "Alarm": reconcile.Alarm{}, "Drift": reconcile.Drift{}, "DriftItem": reconcile.DriftItem{}, "OrgItem": reconcile.OrgItem{},
 		"OrgDetail": reconcile.OrgDetail{}, "Inactive": reconcile.Inactive{}, "ProductItem": reconcile.ProductItem{}, "ObjectItem": reconcile.ObjectItem{},
@@ -377,6 +385,82 @@ func TestOpenAPIAnswers(t *testing.T) {
 				d.ask(h, ask.method, apiPath+ask.path, ask.body)
 			}
 		})
+	}
+}
+
+// What changes something says who may, and what is answered to others; all that is
+// answered is described.
+func TestOpenAPIOfOperators(t *testing.T) {
+	d := readDescription(t)
+	if s := d.Components.SecuritySchemes; s["csrf"].In != "header" || s["csrf"].Name != signin.CSRFHeader || s["token"].Type != "http" || s["token"].Scheme != "bearer" || s["session"].In != "cookie" {
+		t.Errorf("%+v", s)
+	}
+	none := []string{}
+	reading := security{{"token": none}, {"session": none}, {}}
+	if diff := cmp.Diff(reading, d.Security); diff != "" {
+		t.Error(diff)
+	}
+	changing := security{{"token": none}, {"session": none, "csrf": none}, {}}
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			want, codes := security(nil), []string{"401", "403", "421", "429"}
+			if method != "get" {
+				want, codes = changing, append(codes, "400", "415", "500", "503")
+				if !strings.Contains(op.Description, "the role operator") {
+					t.Errorf("%s %s: %q", method, path, op.Description)
+				}
+			}
+			if diff := cmp.Diff(want, op.Security); diff != "" {
+				t.Errorf("%s %s: %s", method, path, diff)
+			}
+			for _, code := range codes {
+				if _, ok := op.Responses[code]; !ok {
+					t.Errorf("%s %s: %s is not described", method, path, code)
+				}
+			}
+		}
+	}
+
+	w, tokens := guarded(t)
+	acts := []struct{ method, path, body string }{
+		{"POST", "runs", "{}"}, {"POST", "suspensions", `{"reason": "audit"}`}, {"DELETE", "suspensions/x", `{"reason": "over"}`}, {"POST", "alarms/journal/acknowledge", `{"reason": "seen"}`},
+	}
+	asked := map[string]bool{}
+	for _, a := range acts {
+		asked[d.path(apiPath+a.path)+" "+strings.ToLower(a.method)] = true
+		ask := func(want int, token, body string, headers ...string) {
+			t.Helper()
+			r := httptest.NewRequest(a.method, "http://localhost"+apiPath+a.path, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			for i := 0; i < len(headers); i += 2 {
+				r.Header.Set(headers[i], headers[i+1])
+			}
+			resp := httptest.NewRecorder()
+			w.handler.ServeHTTP(resp, r)
+			d.check(a.method, apiPath+a.path, resp.Code, resp.Body.Bytes())
+			if resp.Code != want {
+				t.Errorf("%s %s: %d %s, want %d", a.method, a.path, resp.Code, resp.Body, want)
+			}
+		}
+		operator := tokens[signin.Operator]
+		ask(http.StatusUnauthorized, "", a.body)
+		ask(http.StatusForbidden, tokens[signin.Viewer], a.body)
+		ask(http.StatusForbidden, operator, a.body, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+		ask(http.StatusUnsupportedMediaType, operator, "reason=x", "Content-Type", "application/x-www-form-urlencoded")
+		ask(http.StatusBadRequest, operator, "[")
+		w.standingBy(&api.Process{PID: 12, Host: "h", Since: noon})
+		ask(http.StatusServiceUnavailable, operator, a.body)
+		w.standingBy(nil)
+	}
+	for path, methods := range d.Paths {
+		for method := range methods {
+			if method != "get" && !asked[path+" "+method] {
+				t.Errorf("%s %s is not tested", method, path)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,8 @@ type operations struct {
 	operator func(by string) *reconcile.Operator
 	// refresh brings the status up to date with the journal; nil where operator is.
 	refresh func()
+	// refuse answers a form with an error.
+	refuse func(w http.ResponseWriter, r *http.Request, code int, problem, hint string)
 }
 
 // act is one action that was asked for.
@@ -89,11 +92,10 @@ func (a *operations) begin(do act) (*reconcile.Operator, error) {
 
 // checkReason returns what is wrong with a reason.
 func checkReason(reason string, needed bool) error {
-	s := freeze.Suspension{Reason: reason, Owner: "-"}
 	if reason == "" && !needed {
 		return nil
 	}
-	if err := s.Check(); err != nil {
+	if err := freeze.CheckReason(reason); err != nil {
 		return &failure{http.StatusBadRequest, err.Error(), "give a reason that others will see, on one line"}
 	}
 	return nil
@@ -219,7 +221,7 @@ func (a *operations) form(carryOut func(act, url.Values) (id string, err error))
 		id, err := carryOut(act{by: actor(r, ""), reason: strings.TrimSpace(r.PostForm.Get("reason"))}, r.PostForm)
 		if err != nil {
 			f := failureOf(err)
-			signin.Refuse(w, r, f.code, f.problem, f.hint)
+			a.refuse(w, r, f.code, f.problem, f.hint)
 			return
 		}
 		back, err := url.Parse(signin.LocalPath(r.PostForm.Get("return")))
@@ -275,6 +277,9 @@ func suspensionOf(orgs []string, length, until string, now time.Time) (freeze.Su
 // readBody reads the JSON body of a request into v, and reports whether it could.
 // Otherwise it has answered.
 func readBody(w http.ResponseWriter, r *http.Request, v any, example string) bool {
+	if r.ContentLength == 0 && r.Header.Get("Content-Type") == "" {
+		return true
+	}
 	// A page of another origin can send no JSON without asking first, and nobody answers
 	// that.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
@@ -283,13 +288,50 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, example string) boo
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err == nil && len(body) > 0 {
-		err = json.Unmarshal(body, v)
+		err = decodeBody(body, v)
 	}
 	if err != nil {
-		sendError(w, http.StatusBadRequest, "the request has no JSON body of at most 4 kB", "the body may be "+example)
+		sendError(w, http.StatusBadRequest, bodyProblem(err), "the body may be "+example)
+		return false
+	}
+	// A field that isn't known may be a misspelled one: a suspension without orgs is of all.
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(v); err != nil && len(body) > 0 {
+		sendError(w, http.StatusBadRequest, text.OneLine(strings.Replace(err.Error(), "json: ", "the request has an ", 1), maxBy), "the body may be "+example)
 		return false
 	}
 	return true
+}
+
+// decodeBody decodes one JSON value into v. A key that nobody reads is an error: one that
+// is misspelt, such as org for orgs, would suspend everything.
+func decodeBody(body []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// bodyProblem returns what is wrong with a body that can't be read.
+func bodyProblem(err error) string {
+	var kind *json.UnmarshalTypeError
+	var date *time.ParseError
+	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return fmt.Sprintf("%s can't be a JSON %s", kind.Field, kind.Value)
+	case errors.As(err, &date):
+		return fmt.Sprintf("until must be a date and time with zone, such as 2026-11-30T06:00:00Z, not %s", text.OneLine(strings.Trim(date.Value, `"`), 40))
+	}
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return "unknown key " + text.OneLine(key, 40)
+	}
+	return "the request has no JSON body of at most 4 kB"
 }
 
 // answerAction sends the result of an action, or why it failed.

@@ -135,9 +135,16 @@ func TestOperatorsActions(t *testing.T) {
 		`{"reason": "x", "for": "-1h"}`:                                 "for must be a duration",
 		`{"reason": "x", "for": "1h", "until": "2030-01-01T00:00:00Z"}`: "exclude each other",
 		`{"reason": "x", "until": "2001-01-01T00:00:00Z"}`:              "would have expired already",
+		`{"reason": "x", "org": ["acme.okta.com"]}`:                     `unknown field \"org\"`,
 		`{"reason": "x", "orgs": ["acme"]}`:                             "must be a full domain",
-		`{"reason": "x", "until": "soon"}`:                              "no JSON body",
-		`[`:                                                             "no JSON body",
+		`{"reason": "x", "until": "soon"}`:                              "until must be a date and time with zone, such as 2026-11-30T06:00:00Z, not soon",
+		`{"reason": "x", "until": "2030-01-01"}`:                        "until must be a date and time with zone",
+		`{"reason": "x", "org": ["*.oktapreview.com"]}`:                 `unknown key \"org\"`,
+		`{"reason": "x", "orgs": "*.oktapreview.com"}`:                  "orgs can't be a JSON string",
+		`{"reason": 5}`:                  "reason can't be a JSON number",
+		`{"reason": "x"}{"reason": "y"}`: "no JSON body",
+		`{"reason": "` + strings.Repeat("a", maxRequest) + `"}`: "no JSON body of at most 4 kB",
+		`[`: "no JSON body",
 	} {
 		expectCode(t, body, w.call("POST", "/api/v1/suspensions", body, operator), 400, says)
 	}

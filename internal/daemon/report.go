@@ -134,7 +134,7 @@ func noteLines(notes []diff.Note) string {
 
 // driftAttrs returns a drift as attributes of a log line.
 func driftAttrs(d *Drift) []any {
-	return append([]any{"org", d.Org, "field", d.Field, "desired", report.Value(d.Desired, nil), "actual", report.Value(d.Actual, nil)},
+	return append([]any{"org", d.Org, "field", d.Field, "repair", report.Phrase(d.Field, d.Lines(nil))},
 		nonEmpty("blocked", d.Blocked)...)
 }
 
@@ -228,7 +228,8 @@ func (u *runner) logMistakes(mistakes []string) {
 		})
 }
 
-// summarize logs the last line of each run.
+// summarize logs the result of a run. What is found out and sent after it may be logged
+// later.
 func (u *runner) summarize(rec *api.RunRecord) {
 	level := slog.LevelInfo
 	attrs := []any{"result", string(rec.Result), "trigger", string(rec.Trigger), "seconds", rec.Seconds}

@@ -125,7 +125,7 @@ func TestDriftIsTold(t *testing.T) {
 		rec, _ := w.run()
 		e := l.hears(`drift acme-emea.okta.com products ["P000052","P000131"]→["P000052"] mallory@acme.example`)[0]
 		if e.Owner != "emea@acme.example" || e.Labels["tier"] != "gold" || e.Since == nil || e.Since.Before(began) ||
-			e.Commit != rec.Commit || e.Link != "https://reconciler.acme.example/orgs/acme-emea.okta.com" || e.Message != "products differs: declared sso (P000052), mfa (P000131), live sso (P000052)" {
+			e.Commit != rec.Commit || e.Link != "https://reconciler.acme.example/orgs/acme-emea.okta.com" || e.Message != "products differs; repair: enable mfa (P000131)" {
 			t.Errorf("%+v", e)
 		}
 		if m := l.got[0]; m.Run != rec.ID || m.Account != simulator.DefaultAccount || m.Link != "https://reconciler.acme.example/runs/"+rec.ID {

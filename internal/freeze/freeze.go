@@ -85,18 +85,11 @@ func Active(all []Suspension, at time.Time) []Suspension {
 
 // Check rejects what people could not read, and what has no meaning.
 func (s *Suspension) Check() error {
-	for _, text := range []struct {
-		name, value string
-		most        int
-	}{{"reason", s.Reason, MaxReason}, {"owner", s.Owner, MaxOwner}} {
-		switch {
-		case strings.TrimSpace(text.value) == "":
-			return fmt.Errorf("the %s is missing", text.name)
-		case utf8.RuneCountInString(text.value) > text.most:
-			return fmt.Errorf("the %s has more than %d characters", text.name, text.most)
-		case !printable(text.value):
-			return fmt.Errorf("the %s has line breaks or other characters that can't be printed", text.name)
-		}
+	if err := CheckReason(s.Reason); err != nil {
+		return err
+	}
+	if err := checkText("owner", s.Owner, MaxOwner); err != nil {
+		return err
 	}
 	if len(s.Orgs) > maxGlobs {
 		return fmt.Errorf("there are more than %d patterns for orgs", maxGlobs)
@@ -105,6 +98,21 @@ func (s *Suspension) Check() error {
 		if err := CheckGlob(glob); err != nil {
 			return fmt.Errorf("the orgs %w", err)
 		}
+	}
+	return nil
+}
+
+// CheckReason rejects reasons that people could not read.
+func CheckReason(reason string) error { return checkText("reason", reason, MaxReason) }
+
+func checkText(name, value string, most int) error {
+	switch {
+	case strings.TrimSpace(value) == "":
+		return fmt.Errorf("the %s is missing", name)
+	case utf8.RuneCountInString(value) > most:
+		return fmt.Errorf("the %s has more than %d characters", name, most)
+	case !printable(value):
+		return fmt.Errorf("the %s has line breaks or other characters that can't be printed", name)
 	}
 	return nil
 }

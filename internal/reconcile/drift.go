@@ -164,8 +164,8 @@ func (d *Drift) Same(e *Drift) bool {
 }
 
 const (
-	// maxWords is how many words of a list drift has, and maxText how long one word
-	// is: a network zone may have thousands of addresses.
+	// maxWords is how many words of a list drift has, and maxText how long one word, or
+	// all of a list, may be: a network zone may have thousands of addresses.
 	maxWords = 50
 	maxText  = 2000
 )
@@ -174,14 +174,23 @@ const (
 // not in the other, and the rest is only counted.
 func shortValues(desired, actual diff.Value) (diff.Value, diff.Value) {
 	d, a := desired.List(), actual.List()
-	if len(d) > maxWords || len(a) > maxWords {
+	switch {
+	case !long(desired) && !long(actual):
+		return desired, actual
+	case d != nil || a != nil:
 		return shortList(desired, without(d, a)), shortList(actual, without(a, d))
 	}
-	if len(desired.Text()) > maxText || len(actual.Text()) > maxText {
-		before, after := report.Differing(actual.Text(), desired.Text())
-		return shortText(desired, after), shortText(actual, before)
+	before, after := report.Differing(actual.Text(), desired.Text())
+	return shortText(desired, after), shortText(actual, before)
+}
+
+// long reports whether a value is too long to be kept whole.
+func long(v diff.Value) bool {
+	n := len(v.Text())
+	for _, w := range v.List() {
+		n += len(w)
 	}
-	return desired, actual
+	return len(v.List()) > maxWords || n > maxText
 }
 
 // shortText returns a value with another text, if it has one.
@@ -199,12 +208,25 @@ func shortened(v diff.Value) bool {
 }
 
 // shortList returns of a list the words that it has alone, and how many others there are.
+// What is compared with a list may also be one word.
 func shortList(v diff.Value, alone []string) diff.Value {
 	list := v.List()
-	if list == nil {
+	switch {
+	case list == nil && long(v):
+		return shortText(v, v.Text())
+	case list == nil:
 		return v
 	}
-	words := slices.Clone(alone[:min(len(alone), maxWords)])
+	words, size := []string{}, 0
+	for _, w := range alone {
+		if len(w) > maxText {
+			w = text.OneLine(w, maxText)
+		}
+		if size += len(w); len(words) == maxWords || len(words) > 0 && size > maxText {
+			break
+		}
+		words = append(words, w)
+	}
 	if left := len(alone) - len(words); left > 0 {
 		words = append(words, fmt.Sprintf(report.LeftOut+"%d more", left))
 	}
@@ -216,7 +238,7 @@ func shortList(v diff.Value, alone []string) diff.Value {
 
 // without returns the words of a list that another one doesn't have.
 func without(list, other []string) []string {
-	had := map[string]int{}
+	had := make(map[string]int, len(other))
 	for _, w := range other {
 		had[w]++
 	}

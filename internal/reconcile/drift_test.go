@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -130,6 +131,26 @@ func TestDriftOfLongLists(t *testing.T) {
 	}
 	if got := d.Actual.List(); len(got) != maxWords+1 || got[maxWords] != "… and 950 more" || !shortened(d.Actual) {
 		t.Errorf("actual %v", got)
+	}
+	// The other side may be one long word.
+	var addresses []map[string]string
+	for i := range 1000 {
+		addresses = append(addresses, map[string]string{"value": fmt.Sprintf("192.0.2.%d/32", i)})
+	}
+	plan.Changes[0].Fields[0].After = addresses
+	d = DriftOf(plan, nil)[0]
+	if n := utf8.RuneCountInString(d.Desired.Text()); n != maxText || len(d.Actual.List()) != maxWords+1 || !shortened(d.Desired) {
+		t.Errorf("desired has %d characters, actual %v", n, d.Actual)
+	}
+	// A few long words are a long list, too.
+	var few []any
+	for i := range 30 {
+		few = append(few, fmt.Sprintf("https://%d.acme.example/%s", i, strings.Repeat("x", 300)))
+	}
+	plan.Changes[0].Fields[0] = diff.Field{FieldChange: objects.FieldChange{Path: "redirectUris", Before: few, After: few[:20]}}
+	d = DriftOf(plan, nil)[0]
+	if got := d.Actual.List(); !slices.Equal(d.Desired.List(), []string{"… and 20 in both"}) || len(got) != 8 || got[6] != "… and 4 more" || got[7] != "… and 20 in both" {
+		t.Errorf("desired %v, actual %v", d.Desired, d.Actual)
 	}
 	long := strings.Repeat("x", 3000)
 	plan.Changes[0].Fields[0] = diff.Field{FieldChange: objects.FieldChange{Path: "description", Before: long + "a", After: long + "b"}}

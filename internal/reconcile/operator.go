@@ -139,6 +139,16 @@ func (o *Operator) AcknowledgeLoss(reason string, acknowledge func() (bool, erro
 	return err
 }
 
+// Forget records that forget has made the journal forget that it created an org. reason may
+// be empty.
+func (o *Operator) Forget(domain, reason string, forget func() error) error {
+	err := forget()
+	if err == nil {
+		o.Record(history.Entry{Action: "acknowledge", Org: domain, Reason: because("the creation of the org is forgotten", reason)})
+	}
+	return err
+}
+
 // JournalAlarm is the id of the alarm that the journal was set aside. That of any other
 // alarm is the org's domain.
 const JournalAlarm = "journal"

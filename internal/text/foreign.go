@@ -32,9 +32,9 @@ func OneLine(s string, limit int) string {
 func isPrint(r rune) bool { return unicode.IsPrint(r) && !ignorable(r) }
 
 // ignorable reports whether a character is a letter or mark that leaves nothing to see,
-// such as the Hangul filler.
+// such as the Hangul filler and the variation selectors, in which a text can be hidden.
 func ignorable(r rune) bool {
-	return unicode.IsPrint(r) && unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	return unicode.IsPrint(r) && unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // maxClean is how many characters of a server's text Clean keeps.
@@ -44,13 +44,13 @@ const maxClean = 500
 const tokenMask = "[token]"
 
 // tokenLike matches JSON Web Tokens; Okta's API tokens, 42 characters that begin
-// with 00; and tokens of GitHub and GitLab. Okta's may be quoted as part of a
+// with 00; tokens of GitHub and GitLab; and those for the daemon. Okta's may be quoted as part of a
 // form, after %3D instead of a character that ends a word.
 // https://github.blog/engineering/behind-githubs-new-authentication-token-formats/
 // https://docs.gitlab.com/security/tokens/#token-prefixes
 var tokenLike = regexp.MustCompile(`eyJ[\w-]{8,}[\w.-]*` +
 	`|(?:\b|_|%[[:xdigit:]]{2})00[\w-]{40,}` +
-	`|gh[a-z]_\w{10,}|github_pat_\w{10,}|gl[a-z]{1,6}-[\w.-]{10,}`)
+	`|gh[a-z]_\w{10,}|github_pat_\w{10,}|gl[a-z]{1,6}-[\w.-]{10,}|rcn_[\w-]{10,}`)
 
 // Clean returns the text of a server for errors and logs: on one line, printable,
 // at most 500 characters, and without the given secrets or anything that looks

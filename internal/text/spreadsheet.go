@@ -1,16 +1,17 @@
 package text
 
-import "strings"
+import "regexp"
+
+// formula matches the beginning of what a spreadsheet may take for a formula. In many
+// countries a semicolon separates cells, also of a file that has commas.
+var formula = regexp.MustCompile(`(^|;)(\s*[=+\-@＝＋－＠\t\r\n])`)
 
 // Spreadsheet returns the cells of a row of CSV so that no spreadsheet takes one for a
-// formula: such a cell gets an apostrophe. Characters that aren't printable are made
+// formula: what begins like one gets an apostrophe. Characters that aren't printable are made
 // visible. The row is changed.
 func Spreadsheet(row []string) []string {
 	for i, s := range row {
-		if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-			s = "'" + s
-		}
-		row[i] = Visible(s)
+		row[i] = Visible(formula.ReplaceAllString(s, "$1'$2"))
 	}
 	return row
 }

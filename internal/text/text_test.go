@@ -75,6 +75,7 @@ func TestVisible(t *testing.T) {
 		{"", ""},
 		{`orgs/größe "1" 100%\.yaml`, `orgs/größe "1" 100%\.yaml`},
 		{"a\nb\r.yaml", `a\nb\r.yaml`},
+		{"acme\ufe00\U000e0101\u180b", `acme\ufe00\ue0101\u180b`},
 		{"\x1b[31m\x00\xff\u202e\u0085\ufffd", `\x1b[31m\x00\xff\u202e\u0085` + "\ufffd"},
 	} {
 		if got := Visible(tt.text); got != tt.wanted {
@@ -91,7 +92,7 @@ func TestCleanLeavesNoToken(t *testing.T) {
 	jwt := "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiIwb2ExIn0.c2ln-bmF0_dXJl"
 	for _, s := range []string{
 		ssws, "SSWS " + ssws, "token=" + ssws + ";", "'" + ssws + "'.", "(" + ssws + ") " + ssws,
-		jwt, "Bearer " + jwt, `"` + jwt + `"`,
+		jwt, "Bearer " + jwt, "rcn_" + jwt[3:] + jwt, `"` + jwt + `"`,
 		"client_assertion%3D" + jwt + "%26x", "token%3d" + ssws + "%26x", "api_token_" + ssws, ssws + "_and_more", "xx" + jwt,
 	} {
 		if c := Clean(s); strings.Contains(c, ssws) || strings.Contains(c, jwt) || !strings.Contains(c, "[token]") {

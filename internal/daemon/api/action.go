@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"reconciler/internal/text"
@@ -61,6 +62,9 @@ func DoneQuery(action, id string) url.Values {
 // that was asked for otherwise. Nothing of it is as the parameters say, but an id.
 func Done(q url.Values) string {
 	id := text.OneLine(q.Get("id"), 100)
+	if strings.Contains(id, " ") {
+		return ""
+	}
 	switch q.Get("done") {
 	case ActionRun:
 		return "A run was asked for: " + id

@@ -41,6 +41,8 @@ type Trouble struct {
 // AlarmPrefix begins the message of a Trouble that is an alarm.
 const AlarmPrefix = "alarm: "
 
+const notReadyPrefix = "not ready: "
+
 // differing returns in words that n fields differ.
 func differing(n int) string {
 	if n == 1 {
@@ -66,7 +68,7 @@ func (s *Status) Assess() {
 	case s.LastRun == nil && !s.Ready:
 		s.State = StateStarting
 	case !s.Ready:
-		add(StateNotReady, Trouble{true, "not ready: " + s.NotReady, ""})
+		add(StateNotReady, Trouble{true, notReadyPrefix + s.NotReady, ""})
 	}
 	for _, a := range s.Alarms {
 		add(StateAlarm, Trouble{true, AlarmPrefix + strings.TrimPrefix(a.Org+": ", ": ") + a.Message, a.Hint})
@@ -98,12 +100,9 @@ func (s *Status) Assess() {
 	if configurations > 0 {
 		add(last, Trouble{false, "the configuration of " + text.Plural(configurations, "org") + " could not be read", ""})
 	}
-	for _, r := range s.Receivers {
-		switch {
-		case r.Problem != "" && r.Since != nil:
-			add(last, Trouble{false, fmt.Sprintf("notifications to %s are not delivered since %s: %s", r.Name, r.Since.Format(time.RFC3339), r.Problem), ""})
-		case r.Lost > 0:
-			add(last, Trouble{false, text.Plural(r.Lost, "notification") + " to " + r.Name + " were given up or dropped since the start; the log has them", ""})
+	for i := range s.Receivers {
+		if why := s.Receivers[i].Trouble(); why != "" {
+			add(last, Trouble{false, why, ""})
 		}
 	}
 	if n := max(s.Totals.Drift, len(s.Drift)); n > 0 {
@@ -113,6 +112,34 @@ func (s *Status) Assess() {
 		add(last, Trouble{false, "writes are " + s.Suspensions[i].String(), ""})
 	}
 	s.State = cmp.Or(s.State, last, StateStarting)
+}
+
+// Trouble returns why a receiver does not get all that it should; "" if it does.
+func (r *Receiver) Trouble() string {
+	switch {
+	case r.Problem != "" && r.Since != nil:
+		return fmt.Sprintf("notifications to %s are not delivered since %s: %s", r.Name, r.Since.Format(time.RFC3339), r.Problem)
+	case r.Lost > 0:
+		return text.Plural(r.Lost, "notification") + " to " + r.Name + " were given up or dropped since the start; the log has them"
+	}
+	return ""
+}
+
+// Headline returns the state in words, and the reason for it.
+func (s *Status) Headline() (state, why string) {
+	state = strings.ReplaceAll(string(s.State), "-", " ")
+	switch {
+	case len(s.Problems) > 0:
+		why = s.Problems[0].Message
+		for _, word := range []string{AlarmPrefix, notReadyPrefix} { // the state says so
+			why = strings.TrimPrefix(why, word)
+		}
+	case s.LastRun == nil:
+		why = "no run has ended yet"
+	default:
+		why = "all declared orgs are as the manifests want them"
+	}
+	return state, why
 }
 
 // outdated returns what Outdated says.

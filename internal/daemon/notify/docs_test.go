@@ -47,7 +47,9 @@ func TestDocsEvents(t *testing.T) {
 	data, err := os.ReadFile("../../../docs/notifications.md")
 	must(t, err)
 	var documented []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\| (yes)? ?\\|$").FindAllStringSubmatch(string(data), -1) {
+	_, table, _ := strings.Cut(string(data), "\n| Event | What has happened |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\| (yes)? ?\\|$").FindAllStringSubmatch(table, -1) {
 		documented = append(documented, m[1]+m[2])
 	}
 	var want []string

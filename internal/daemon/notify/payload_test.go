@@ -29,7 +29,8 @@ func example() *Message {
 		Version: 1, ID: "q5x2", Account: "0200acme", Time: at, Run: "20261130T120000Z-abcdef", Link: "https://reconciler.acme.example/runs/20261130T120000Z-abcdef",
 		Events: []Event{
 			{Type: Drift, Org: org, Field: "products", Before: raw(`["P000052","P000131"]`), After: raw(`["P000052"]`), Since: &since, By: "mallory@acme.example", Commit: commit,
-				Link: "https://reconciler.acme.example/orgs/acme-emea.okta.com", Message: "products differs: declared SSO, MFA, live SSO", Owner: "identity-emea@acme.example", Labels: map[string]string{"tier": "production"}},
+				Link: "https://reconciler.acme.example/orgs/acme-emea.okta.com", Message: "products differs; repair: enable MFA (P000131)", Owner: "identity-emea@acme.example", Labels: map[string]string{"tier": "production"}},
+			{Type: Repaired, Org: org, Field: "products", Before: raw(`["P000052"]`), After: raw(`["P000052","P000131"]`), By: "reconciler (run 20261130T120000Z-abcdef)", Message: "products is repaired: enabled MFA (P000131)", Owner: "identity-emea@acme.example"},
 			{Type: Repaired, Org: org, Field: "status", Before: raw(`"INACTIVE"`), After: raw(`"ACTIVE"`), Since: &since, Owner: "identity-emea@acme.example"},
 			{Type: Drift, Org: "acme-labs.oktapreview.com", Field: "networkZones Offices gateways", Before: raw(`[{"type":"CIDR","value":"198.51.100.0/24"}]`), After: raw(`null`)},
 			{Type: Failed, Message: "the account can't be read: 503 Service Unavailable", Hint: "look at Okta's status page", Commit: commit},

@@ -22,21 +22,15 @@ type headline struct {
 }
 
 func headlineOf(s *api.Status) headline {
-	word := strings.ReplaceAll(string(s.State), "-", " ")
-	h := headline{Word: strings.ToUpper(word[:1]) + word[1:], Level: "calm"}
+	word, why := s.Headline()
+	h := headline{Word: strings.ToUpper(word[:1]) + word[1:], Level: "good", Text: why}
 	switch {
+	case s.Severe():
+		h.Level = "bad"
 	case len(s.Problems) > 0:
-		h.Level, h.Text = "warn", s.Problems[0].Message
-		for _, word := range []string{api.AlarmPrefix, "not ready: "} { // the word is there already
-			h.Text = strings.TrimPrefix(h.Text, word)
-		}
-		if s.Severe() {
-			h.Level = "bad"
-		}
+		h.Level = "warn"
 	case s.LastRun == nil:
-		h.Text = "no run has ended yet"
-	default:
-		h.Level, h.Text = "good", "all declared orgs are as the manifests want them"
+		h.Level = "calm"
 	}
 	return h
 }

@@ -111,10 +111,10 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, code int, name stri
 }
 
 func (p *Pages) showWith(w http.ResponseWriter, r *http.Request, code int, name string, v *view, status *api.Status) {
-	v.Now, v.Path = p.opts.Now().UTC(), r.URL.RequestURI()
+	v.Now, v.Path = p.opts.Now().UTC(), signin.LocalPath(r.URL.RequestURI())
 	v.Account, v.Version, v.Headline = status.Account, status.Reconciler, headlineOf(status)
 	if user := signin.UserOf(r.Context()); user != nil {
-		v.User, v.CSRF, v.Done = user, signin.CSRF(r.Context()), api.Done(r.URL.Query())
+		v.User, v.CSRF, v.Done = user, signin.CSRF(r.Context()), done(r)
 	}
 	v.Operator, v.CSRFField = v.User.May(signin.Operator) && v.CSRF != "", signin.CSRFField
 	v.Fresh = v.User != nil && code == http.StatusOK
@@ -128,6 +128,14 @@ func (p *Pages) showWith(w http.ResponseWriter, r *http.Request, code int, name 
 		return
 	}
 	sendPage(w, r, code, body, v.CSRF)
+}
+
+// done returns what an operator has just done: a link from elsewhere can't say that.
+func done(r *http.Request) string {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+		return ""
+	}
+	return api.Done(r.URL.Query())
 }
 
 // Error sends a page about what went wrong.
@@ -151,6 +159,10 @@ func (p *Pages) Or(next *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, pattern := next.Handler(r)
 		if pattern == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			if signin.UserOf(r.Context()) == nil { // who isn't known is shown nothing
+				http.NotFound(w, r)
+				return
+			}
 			p.NotFound(w, r)
 			return
 		}

@@ -1,11 +1,11 @@
 package signin
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -65,8 +65,6 @@ type Options struct {
 	// TokensRefused is called with why the tokens file can't be used any more, and with
 	// nil once it can; it may be nil. The tokens that it had last stay in force meanwhile.
 	TokensRefused func(error)
-	// Show writes a page; nil for one without style.
-	Show func(http.ResponseWriter, *http.Request, *Notice)
 	// Transport reaches the provider; nil for the usual one.
 	Transport http.RoundTripper
 }
@@ -89,11 +87,8 @@ type Gate struct {
 // used: nobody could get in.
 func New(o Options) (*Gate, error) {
 	g := &Gate{
-		http: o.HTTP, memory: o.Memory, log: o.Log, show: o.Show, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.key),
+		http: o.HTTP, memory: o.Memory, log: o.Log, show: showPlain, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.key),
 		origins: http.NewCrossOriginProtection(), pages: http.NewServeMux(),
-	}
-	if g.show == nil {
-		g.show = showPlain
 	}
 	if u := o.HTTP.URL; u != nil {
 		if err := g.origins.AddTrustedOrigin(u.String()); err != nil {
@@ -101,18 +96,8 @@ func New(o Options) (*Gate, error) {
 		}
 	}
 	if path := o.HTTP.Auth.TokensFile; path != "" {
-		refused := func(err error) {
-			if err != nil {
-				g.log.Error("the tokens file can't be used; the tokens that it had last stay in force", "error", text.JoinLines(err.Error()))
-			} else {
-				g.log.Info("the tokens file is in force again")
-			}
-			if o.TokensRefused != nil {
-				o.TokensRefused(err)
-			}
-		}
 		var err error
-		if g.tokens, err = openTokens(path, refused); err != nil {
+		if g.tokens, err = openTokens(path, g.tokensRefused(o.TokensRefused)); err != nil {
 			return nil, fmt.Errorf("%s: %w", config.KeyHTTPTokensFile, err)
 		}
 	}
@@ -134,7 +119,22 @@ func New(o Options) (*Gate, error) {
 	return g, nil
 }
 
-// SetShow sets what writes the gate's pages.
+// tokensRefused returns what is called with why the tokens file can't be used, and with nil
+// once it can; told, which is called too, may be nil.
+func (g *Gate) tokensRefused(told func(error)) func(error) {
+	return func(err error) {
+		if err != nil {
+			g.log.Error("the tokens file can't be used; the tokens that it had last stay in force", "error", text.JoinLines(err.Error()))
+		} else {
+			g.log.Info("the tokens file is in force again")
+		}
+		if told != nil {
+			told(err)
+		}
+	}
+}
+
+// SetShow sets what writes the gate's pages, which have no style without it.
 func (g *Gate) SetShow(show func(http.ResponseWriter, *http.Request, *Notice)) { g.show = show }
 
 // Open reports whether the endpoints are open to whoever reaches them from elsewhere.
@@ -164,7 +164,8 @@ func (g *Gate) open(r *http.Request) bool {
 	case "/metrics":
 		return g.http.OpenMetrics
 	}
-	return strings.HasPrefix(r.URL.Path, "/static/")
+	name, is := strings.CutPrefix(r.URL.Path, "/static/")
+	return is && !strings.Contains(name, "/")
 }
 
 // Wrap returns a handler that authenticates requests, and has next answer those that the
@@ -179,7 +180,6 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 			return
 		}
 		if _, pattern := g.pages.Handler(r); pattern != "" || r.URL.Path == SignOutPath {
-			g.ownHeaders(w)
 			g.pages.ServeHTTP(w, r)
 			return
 		}
@@ -190,15 +190,15 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 		case user == nil:
 			g.challenge(w, r)
 		case !user.May(Viewer):
-			g.refuse(w, r, http.StatusForbidden, user.Name+" is in none of the groups that may see this", "whoever runs this daemon can say which groups may: "+config.KeyHTTPGroups)
+			g.Refuse(w, r, http.StatusForbidden, user.Name+" is in none of the groups that may see this", "whoever runs this daemon can say which groups may: "+config.KeyHTTPGroups)
 		default:
 			if code, problem, hint := g.change(w, r, user, s); code != 0 {
-				g.refuse(w, r, code, problem, hint)
+				g.Refuse(w, r, code, problem, hint)
 				return
 			}
-			ctx := WithUser(context.WithValue(r.Context(), gateKey{}, g), user)
+			ctx := WithUser(r.Context(), user)
 			if user.Via == ViaNone || s != nil {
-				ctx = WithCSRF(ctx, g.csrf(s))
+				ctx = WithCSRF(ctx, mask(g.csrf(s)))
 			}
 			next.ServeHTTP(w, r.WithContext(ctx))
 		}
@@ -246,7 +246,29 @@ func (g *Gate) hasCSRF(w http.ResponseWriter, r *http.Request, s *session) bool 
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		sent = r.PostFormValue(CSRFField)
 	}
-	return same(sent, g.csrf(s))
+	return same(unmask(sent), g.csrf(s))
+}
+
+// mask returns a token for a page: a random mask, and the token under it. A page may be
+// compressed, also by a proxy, and then its length would tell what in it is the same as in
+// a parameter of the request.
+func mask(token string) string {
+	masked := make([]byte, 2*len(token))
+	pad, under := masked[:len(token)], masked[len(token):]
+	_, _ = rand.Read(pad) // which never fails
+	subtle.XORBytes(under, pad, []byte(token))
+	return base64.RawURLEncoding.EncodeToString(masked)
+}
+
+// unmask returns the token that mask hid; anything else becomes no token.
+func unmask(masked string) string {
+	data, err := base64.RawURLEncoding.DecodeString(masked)
+	if err != nil || len(data)%2 != 0 {
+		return ""
+	}
+	pad, token := data[:len(data)/2], data[len(data)/2:]
+	subtle.XORBytes(token, token, pad)
+	return string(token)
 }
 
 func isForm(r *http.Request) bool {
@@ -269,7 +291,7 @@ var (
 func (g *Gate) authenticate(r *http.Request) (*User, *session, error) {
 	if g.http.Auth.None {
 		role := Viewer
-		if g.hosts.local && fromLoopback(r) {
+		if g.hosts.local && fromLoopback(r) && !forwarded(r) {
 			role = Operator
 		}
 		return &User{Role: role}, nil, nil
@@ -372,17 +394,16 @@ func (g *Gate) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
 		hint = "sign in with a browser: programs need " + config.KeyHTTPTokensFile
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
-	g.refuse(w, r, code, problem, hint)
+	g.Refuse(w, r, code, problem, hint)
 }
 
-// refuse answers with a page or with JSON, as is asked for.
-func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, code int, problem, hint string) {
+// Refuse answers a request with an error: a page or JSON, as is asked for.
+func (g *Gate) Refuse(w http.ResponseWriter, r *http.Request, code int, problem, hint string) {
 	w.Header().Set("Cache-Control", "no-store")
 	if wantsPage(r) {
-		g.ownHeaders(w)
 		n := &Notice{Code: code, Title: problem, Hint: hint}
 		if user, s := g.bySession(r); s != nil {
-			n.User, n.CSRF = user, s.CSRF
+			n.User, n.CSRF = user, mask(s.CSRF)
 		}
 		g.show(w, r, n)
 		return
@@ -394,16 +415,4 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, code int, problem,
 		Hint  string `json:"hint,omitempty"`
 	}{problem, hint}, "", "  ")
 	_, _ = w.Write(append(text.VisibleJSON(data), '\n'))
-}
-
-type gateKey struct{}
-
-// Refuse answers a request that came through a gate with a page or with JSON, as is asked
-// for.
-func Refuse(w http.ResponseWriter, r *http.Request, code int, problem, hint string) {
-	if g, ok := r.Context().Value(gateKey{}).(*Gate); ok {
-		g.refuse(w, r, code, problem, hint)
-		return
-	}
-	http.Error(w, problem, code)
 }

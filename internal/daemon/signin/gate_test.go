@@ -79,7 +79,18 @@ func TestNone(t *testing.T) {
 	b.do("POST", "/actions/run", "csrf="+p.csrf(), "Sec-Fetch-Site", "same-site").expect(t, http.StatusForbidden, "another origin")
 	b.do("POST", "/actions/run", "csrf="+p.csrf(), "Sec-Fetch-Site", "same-origin").expect(t, 200, "")
 
-	// Through a proxy, everybody is a viewer.
+	// The token is another text in each response.
+	if again := b.get("/").csrf(); again == p.csrf() || again == "" {
+		t.Errorf("csrf %q and %q", p.csrf(), again)
+	}
+	for _, bad := range []string{w.gate.csrf(nil), "", "AAAA", mask(""), mask("x"), p.csrf() + "AA"} {
+		b.do("POST", "/actions/run", "csrf="+bad).expect(t, http.StatusForbidden, "not sent by a page of the daemon")
+	}
+
+	// Through a proxy, everybody is a viewer, also if it asks by localhost.
+	for _, header := range []string{"X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"} {
+		b.do("POST", "/api/v1/runs", "{}", "Host", "localhost", header, "x", "Accept", "*/*").expect(t, http.StatusForbidden, "a viewer can't change anything")
+	}
 	b.get("/", "Host", "reconciler.example").expect(t, 200, "by viewer ;")
 	b.do("POST", "/api/v1/runs", "{}", "Host", "reconciler.example", "Accept", "*/*").expect(t, http.StatusForbidden, "by localhost, or set http.auth")
 	b.get("/", "Host", "evil.example").expect(t, http.StatusMisdirectedRequest, "serves localhost only")
@@ -135,6 +146,21 @@ func TestHosts(t *testing.T) {
 			if code := ask(host, "/healthz"); code != want {
 				t.Errorf("%s: /healthz, Host %q: %d", tt.text, host, code)
 			}
+		}
+	}
+}
+
+// Nobody has the name of somebody else in the history.
+func TestBy(t *testing.T) {
+	for _, tt := range []struct {
+		user *User
+		want string
+	}{
+		{nil, ""}, {&User{Role: Operator}, ""}, {&User{Name: "ci", Via: ViaToken}, "token ci"},
+		{&User{Name: "ada@acme.example", Via: ViaOIDC}, "ada@acme.example"}, {&User{Name: "token ci", Via: ViaOIDC}, `"token ci"`},
+	} {
+		if got := tt.user.By(); got != tt.want {
+			t.Errorf("%+v: %s, want %s", tt.user, got, tt.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"reconciler/internal/config"
@@ -38,6 +39,13 @@ func hostOf(r *http.Request) string { return (&url.URL{Host: r.Host}).Hostname()
 // without a host is HTTP/1.0, which browsers don't send.
 func fromLoopback(r *http.Request) bool { return r.Host == "" || web.IsLoopback(hostOf(r)) }
 
+// forwarded reports whether a proxy says that it passes a request on for somebody else.
+// Nothing more is believed of such headers: anybody can send them.
+func forwarded(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"},
+		func(name string) bool { return len(r.Header.Values(name)) > 0 })
+}
+
 // allow reports whether a request may be answered. Off loopback an address is as good as
 // a name, because nobody else can let it lead here: monitoring asks for those.
 func (h *hosts) allow(r *http.Request) bool {
@@ -58,7 +66,7 @@ func (h *hosts) allow(r *http.Request) bool {
 func (h *hosts) refusal() (problem, hint string) {
 	if h.local {
 		return "this daemon listens on loopback and serves localhost only",
-			"a proxy in front of it must set the Host header to localhost, or set " + config.KeyHTTPURL + " to the URL under which it is reached"
+			"ask for it by localhost, or set " + config.KeyHTTPURL + " to the URL of the proxy in front of it"
 	}
 	return "this daemon is not reached under this name", "set " + config.KeyHTTPURL + " to the URL under which it is"
 }

@@ -1,21 +1,24 @@
 package signin
 
 import (
-	"net"
+	"maps"
+	"net/netip"
 	"sync"
 	"time"
 )
 
 const (
-	// maxFailures is how many failed attempts one address has in failureWindow before the
-	// next ones are refused unheard.
+	// maxFailures is how many failed attempts from one address are logged, and told why
+	// they failed, in failureWindow. What is valid is let in all the same: many people
+	// may come from the address of one proxy.
 	maxFailures   = 20
 	failureWindow = time.Minute
 	// maxAddresses limits the memory. Past it, all others count as one.
 	maxAddresses = 10_000
 )
 
-// failures counts failed attempts to sign in, by address.
+// failures counts failed attempts to sign in, by address; of IPv6 by network, as one
+// machine has as many addresses there as it likes.
 type failures struct {
 	mu    sync.Mutex
 	since time.Time
@@ -26,32 +29,29 @@ type failures struct {
 func (f *failures) add(remote string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	key := f.key(remote)
+	if now := time.Now(); f.count == nil || now.Sub(f.since) > failureWindow || now.Before(f.since) {
+		f.since, f.count = now, map[string]int{}
+	}
+	key := network(remote)
+	if _, known := f.count[key]; !known && len(f.count) >= maxAddresses {
+		key = ""
+	}
 	f.count[key]++
 	return f.count[key]
 }
 
-// tooMany reports whether an address had so many that further ones are refused.
-func (f *failures) tooMany(remote string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count[f.key(remote)] >= maxFailures
-}
-
-// key returns what a remote address counts as, and begins a new window when it is time.
-// f.mu is held.
-func (f *failures) key(remote string) string {
-	if now := time.Now(); f.count == nil || now.Sub(f.since) > failureWindow || now.Before(f.since) {
-		f.since, f.count = now, map[string]int{}
-	}
-	host, _, err := net.SplitHostPort(remote)
+// network returns what a remote address counts as.
+func network(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		host = remote
+		return remote
 	}
-	if _, known := f.count[host]; !known && len(f.count) >= maxAddresses {
-		return ""
+	addr := at.Addr().Unmap()
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
 	}
-	return host
+	return netip.PrefixFrom(addr, bits).Masked().String()
 }
 
 // revoked are the sessions that were ended before they expire.
@@ -69,15 +69,15 @@ func (v *revoked) add(id string, until time.Time) {
 		v.ids = map[string]time.Time{}
 	}
 	if len(v.ids) >= maxRevoked {
-		for old, end := range v.ids {
-			if !time.Now().Before(end) {
-				delete(v.ids, old)
-			}
+		maps.DeleteFunc(v.ids, func(_ string, end time.Time) bool { return !time.Now().Before(end) })
+	}
+	for old := range v.ids { // any: most are of whoever ended so many
+		if len(v.ids) < maxRevoked {
+			break
 		}
+		delete(v.ids, old)
 	}
-	if len(v.ids) < maxRevoked {
-		v.ids[id] = until
-	}
+	v.ids[id] = until
 }
 
 func (v *revoked) has(id string) bool {

@@ -3,6 +3,7 @@ package signin
 import (
 	"crypto/rand"
 	_ "embed" // for the template
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -52,27 +53,18 @@ func showPlain(w http.ResponseWriter, _ *http.Request, n *Notice) {
 	_, _ = w.Write([]byte(page.String()))
 }
 
-// ownHeaders sets the headers of the gate's pages.
-func (g *Gate) ownHeaders(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-}
-
 // SignInURL returns the page to sign in at, from which one comes back to a path of this
 // daemon.
 func SignInURL(back string) string {
-	if back = localPath(back); back == "/" {
+	if back = LocalPath(back); back == "/" {
 		return SignInPath
 	}
 	return SignInPath + "?" + url.Values{"return": {back}}.Encode()
 }
 
-// localPath returns a path of this daemon with its query; "/" for anything that leads
-// elsewhere, or to signing in.
-func localPath(raw string) string {
+// LocalPath returns a path of this daemon with its query, for a redirect or a link; "/" for
+// anything that leads elsewhere, to signing in, or to an action.
+func LocalPath(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || len(raw) > 2000 || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || strings.ContainsAny(raw, "\\\r\n\t") ||
 		u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" || strings.HasPrefix(u.Path, "//") || strings.ContainsRune(u.Path, '\\') {
@@ -84,10 +76,6 @@ func localPath(raw string) string {
 	u.Fragment, u.RawFragment = "", ""
 	return u.String()
 }
-
-// LocalPath returns a path of this daemon with its query, for a redirect; "/" for anything
-// that leads elsewhere.
-func LocalPath(raw string) string { return localPath(raw) }
 
 // signInPage returns the page to sign in at.
 func (g *Gate) signInPage(code int, title, back string) *Notice {
@@ -104,14 +92,14 @@ func (g *Gate) signInPage(code int, title, back string) *Notice {
 
 // signIn shows how to sign in.
 func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
-	back := localPath(r.URL.Query().Get("return"))
+	back := LocalPath(r.URL.Query().Get("return"))
 	user, s := g.bySession(r)
 	switch {
 	case g.http.Auth.None, user.May(Viewer):
 		http.Redirect(w, r, back, http.StatusSeeOther)
 	case user != nil && s != nil:
 		n := g.signInPage(http.StatusForbidden, user.Name+" is in none of the groups that may see this", back)
-		n.User, n.CSRF = user, s.CSRF
+		n.User, n.CSRF = user, mask(s.CSRF)
 		g.show(w, r, n)
 	case r.URL.Query().Has("out"):
 		n := g.signInPage(http.StatusOK, "You are signed out", back)
@@ -131,6 +119,15 @@ func (g *Gate) fail(w http.ResponseWriter, r *http.Request, code int, back, why,
 	g.show(w, r, n)
 }
 
+// failAttempt is fail for an attempt that counts as failed.
+func (g *Gate) failAttempt(w http.ResponseWriter, r *http.Request, code int, back string, why error) {
+	if why = g.failed(r, why); errors.Is(why, errThrottled) {
+		code = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", "60")
+	}
+	g.fail(w, r, code, back, why.Error(), text.Hint(why))
+}
+
 // redirectURI returns where the provider sends people back to. Without a URL in the
 // config it is the name by which this machine was asked, which was checked.
 func (g *Gate) redirectURI(r *http.Request) string {
@@ -140,16 +137,25 @@ func (g *Gate) redirectURI(r *http.Request) string {
 	return (&url.URL{Scheme: "http", Host: r.Host, Path: CallbackPath}).String()
 }
 
+// movedParameter says that somebody was sent to the URL of the config already.
+const movedParameter = "moved"
+
 // start sends somebody to the provider.
 func (g *Gate) start(w http.ResponseWriter, r *http.Request) {
-	back := localPath(r.URL.Query().Get("return"))
+	back := LocalPath(r.URL.Query().Get("return"))
 	if g.oidc == nil {
 		http.Redirect(w, r, SignInURL(back), http.StatusSeeOther)
 		return
 	}
 	if u := g.http.URL; u != nil && !strings.EqualFold(hostOf(r), u.Hostname()) {
 		// The cookie has to be there when the provider sends them back.
-		http.Redirect(w, r, u.String()+r.URL.RequestURI(), http.StatusSeeOther)
+		if r.URL.Query().Has(movedParameter) {
+			g.fail(w, r, http.StatusMisdirectedRequest, back, "what is sent to "+u.Host+" arrives here for "+text.OneLine(r.Host, maxName),
+				"the proxy must pass the Host header on as it is, or set "+config.KeyHTTPURL+" to the URL under which people come")
+			return
+		}
+		q := url.Values{"return": {back}, movedParameter: {"1"}}
+		http.Redirect(w, r, u.String()+startPath+"?"+q.Encode(), http.StatusSeeOther)
 		return
 	}
 	found, err := g.oidc.discover(r.Context())
@@ -179,29 +185,8 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusBadRequest, "/", err.Error(), "begin again")
 		return
 	}
-	if g.memory.failures.tooMany(r.RemoteAddr) {
-		w.Header().Set("Retry-After", "60")
-		g.fail(w, r, http.StatusTooManyRequests, a.Return, errThrottled.Error(), "")
-		return
-	}
-	refused := func(why, hint string) {
-		g.log.Warn("a sign-in at the provider failed", "remote", r.RemoteAddr, "error", why)
-		g.memory.failures.add(r.RemoteAddr)
-		g.fail(w, r, http.StatusBadRequest, a.Return, why, hint)
-	}
-	switch problem := q.Get("error"); {
-	case problem != "":
-		why := "the provider says " + text.OneLine(problem, 100)
-		if more := q.Get("error_description"); more != "" {
-			why += ": " + text.OneLine(more, 300)
-		}
-		refused(why, "")
-		return
-	case q.Has("iss") && q.Get("iss") != g.http.Auth.OIDC.Issuer:
-		refused("the answer is from another provider", "")
-		return
-	case q.Get("code") == "":
-		refused("the provider's answer has no code", "")
+	if err := answered(q, g.http.Auth.OIDC.Issuer); err != nil {
+		g.failAttempt(w, r, http.StatusBadRequest, a.Return, err)
 		return
 	}
 	found, err := g.oidc.discover(r.Context())
@@ -209,12 +194,36 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, err.Error(), text.Hint(err))
 		return
 	}
-	id, err := g.oidc.identify(r.Context(), found, q.Get("code"), g.redirectURI(r), a)
+	secret, err := g.http.Auth.OIDC.ClientSecret.Read()
 	if err != nil {
-		refused(err.Error(), text.Hint(err))
+		g.log.Error("nobody can sign in at the provider", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
+		g.fail(w, r, http.StatusServiceUnavailable, a.Return, "the daemon has no client secret for the provider now", "its log says why")
+		return
+	}
+	id, err := g.oidc.identify(r.Context(), found, string(secret), q.Get("code"), g.redirectURI(r), a)
+	if err != nil {
+		g.failAttempt(w, r, http.StatusBadRequest, a.Return, err)
 		return
 	}
 	g.admit(w, r, id, a.Return)
+}
+
+// answered returns why an answer of the provider lets nobody in, before its code is
+// exchanged.
+func answered(q url.Values, issuer string) error {
+	switch problem := q.Get("error"); {
+	case problem != "":
+		why := "the provider says " + text.OneLine(problem, 100)
+		if more := q.Get("error_description"); more != "" {
+			why += ": " + text.OneLine(more, 300)
+		}
+		return errors.New(why)
+	case q.Has("iss") && q.Get("iss") != issuer:
+		return errors.New("the answer is from another provider")
+	case q.Get("code") == "":
+		return errors.New("the provider's answer has no code")
+	}
+	return nil
 }
 
 // admit makes a session of somebody who signed in at the provider, if they have a role.
@@ -256,38 +265,39 @@ func (g *Gate) begin(w http.ResponseWriter, r *http.Request, s *session, back st
 // signInWithToken makes a session of a token, for a browser.
 func (g *Gate) signInWithToken(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	back := localPath(r.PostFormValue("return"))
+	back := LocalPath(r.PostFormValue("return"))
 	switch err := g.origins.Check(r); {
 	case g.tokens == nil:
-		g.refuse(w, r, http.StatusNotFound, errNoTokens.Error(), "")
+		g.Refuse(w, r, http.StatusNotFound, errNoTokens.Error(), "")
 		return
 	case err != nil || !isForm(r):
-		g.refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
+		g.Refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
 		return
 	}
 	e := g.tokens.find(strings.TrimSpace(r.PostFormValue("token")))
 	if e == nil {
-		g.fail(w, r, http.StatusUnauthorized, back, g.failed(r, errBadToken).Error(), "")
+		g.failAttempt(w, r, http.StatusUnauthorized, back, errBadToken)
 		return
 	}
 	s := newSession()
 	s.Token = e.SHA256
-	g.begin(w, r, s, back, "user", "token "+e.Name, "role", string(e.Role))
+	g.begin(w, r, s, back, "user", tokenUser+e.Name, "role", string(e.Role))
 }
 
 // signOut ends a session.
 func (g *Gate) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := g.origins.Check(r); err != nil {
-		g.refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
+		g.Refuse(w, r, http.StatusForbidden, "a page of another origin can't ask for this", "")
 		return
 	}
 	if s := g.jar.session(r); s != nil {
 		if !g.hasCSRF(w, r, s) {
-			g.refuse(w, r, http.StatusForbidden, "this was not sent by a page of the daemon, or the page is too old", "open the page again, and send it from there")
+			g.Refuse(w, r, http.StatusForbidden, "this was not sent by a page of the daemon, or the page is too old", "open the page again, and send it from there")
 			return
 		}
+		user, _ := g.bySession(r)
+		g.log.Info("signed out", "user", user.By())
 		g.memory.revoked.add(s.ID, time.Unix(s.Expires, 0))
-		g.log.Info("signed out", "user", s.Name)
 	}
 	g.jar.remove(w, sessionCookie)
 	http.Redirect(w, r, SignInPath+"?out", http.StatusSeeOther)

@@ -128,11 +128,16 @@ func (p *provider) ask(ctx context.Context) (*discovered, error) {
 			"is "+config.KeyHTTPIssuer+" right, and can this machine reach it? it is tried again with each sign-in")
 	}
 	var more struct {
+		Keys    string   `json:"jwks_uri"`
 		Scopes  []string `json:"scopes_supported"`
 		Methods []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := op.Claims(&more); err != nil {
 		return nil, err
+	}
+	if plain := unencrypted(op.Endpoint().AuthURL, op.Endpoint().TokenURL, op.UserInfoEndpoint(), more.Keys); plain != "" {
+		return nil, text.WithHint(fmt.Errorf("the sign-in provider %s can't be used: it names the endpoint %s, which has no TLS", p.cfg.Issuer, text.OneLine(plain, 300)),
+			"the provider, or the proxy in front of it, must have its own URL right")
 	}
 	d := &discovered{
 		Provider: op, endpoint: op.Endpoint(), scopes: []string{oidc.ScopeOpenID, "profile", "email"},
@@ -148,6 +153,18 @@ func (p *provider) ask(ctx context.Context) (*discovered, error) {
 		d.endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
 	return d, nil
+}
+
+// unencrypted returns the first endpoint that is neither reached over TLS nor on this
+// machine; "" if there is none. An empty one isn't there.
+func unencrypted(endpoints ...string) string {
+	for _, endpoint := range endpoints {
+		u, err := url.Parse(endpoint)
+		if endpoint != "" && (err != nil || u.Scheme != "https" && (u.Scheme != "http" || !web.IsLoopback(u.Hostname()))) {
+			return endpoint
+		}
+	}
+	return ""
 }
 
 // cause returns an error of the library without the body of the answer, which may be a
@@ -180,12 +197,8 @@ type identity struct {
 
 // identify exchanges a code for an ID token, checks it, and returns who signed in. No
 // error has anything of code, token or secret.
-func (p *provider) identify(ctx context.Context, d *discovered, code, redirect string, a *attempt) (*identity, error) {
-	secret, err := p.cfg.ClientSecret.Read()
-	if err != nil {
-		return nil, err
-	}
-	c := oauth2.Config{ClientID: p.cfg.ClientID, ClientSecret: string(secret), Endpoint: d.endpoint, RedirectURL: redirect}
+func (p *provider) identify(ctx context.Context, d *discovered, secret, code, redirect string, a *attempt) (*identity, error) {
+	c := oauth2.Config{ClientID: p.cfg.ClientID, ClientSecret: secret, Endpoint: d.endpoint, RedirectURL: redirect}
 	ctx = p.context(ctx)
 	got, err := c.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
@@ -219,7 +232,10 @@ func (p *provider) identify(ctx context.Context, d *discovered, code, redirect s
 			return nil, err
 		}
 	}
-	id := &identity{name: text.OneLine(cmp.Or(claims.name(), token.Subject), maxName), subject: token.Subject}
+	id := &identity{name: cmp.Or(text.OneLine(claims.name(), maxName), text.OneLine(token.Subject, maxName)), subject: token.Subject}
+	if id.name == "" {
+		return nil, errors.New("the provider's ID token is refused: it names nobody")
+	}
 	if claims.Groups != nil {
 		id.groups = *claims.Groups
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -26,6 +27,9 @@ const (
 
 	sessionCookie = "reconciler-session"
 	attemptCookie = "reconciler-signin-"
+	// maxReturn is how many bytes of an attempt's cookie the path to return to may have:
+	// all cookies together have to fit into the header of a request.
+	maxReturn = 600
 	// attemptName is how many characters of an attempt's state are in its cookie's name.
 	attemptName = 8
 )
@@ -174,6 +178,9 @@ func (j *jar) begin(w http.ResponseWriter, r *http.Request, a *attempt) error {
 		for _, base := range slices.Compact(slices.Sorted(slices.Values(others))) {
 			j.remove(w, base)
 		}
+	}
+	if path, err := json.Marshal(a.Return); err != nil || len(path) > maxReturn {
+		a.Return = "/"
 	}
 	return j.set(w, attemptCookie+a.State[:attemptName], a, attemptFor)
 }

@@ -55,8 +55,7 @@ func NewToken(name string, role Role) (token string, entry *TokenEntry, err erro
 	random := make([]byte, tokenBytes)
 	_, _ = rand.Read(random) // which never fails
 	token = TokenPrefix + base64.RawURLEncoding.EncodeToString(random)
-	sum := sha256.Sum256([]byte(token))
-	return token, &TokenEntry{Name: name, Role: role, SHA256: hex.EncodeToString(sum[:])}, nil
+	return token, &TokenEntry{Name: name, Role: role, SHA256: hashOf(token)}, nil
 }
 
 // The types of the tokens file as it is written.
@@ -92,15 +91,30 @@ func (h tokenHash) Check() error {
 	if !hashForm.MatchString(string(h)) {
 		return errors.New("must be the 64 hexadecimal digits (in lower case) of the token's SHA-256")
 	}
+	if string(h) == hashOf("") {
+		return errors.New("is the hash of an empty token")
+	}
 	return nil
+}
+
+// hashOf returns the hash of a token as entries have it.
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
 }
 
 // Verbatim makes a hash of digits one.
 func (tokenHash) Verbatim() {}
 
 // ParseTokens reads a tokens file. The error has every mistake, with its place. A file
-// without entries is valid, and lets nobody in.
+// without entries is valid, and lets nobody in, but one without a byte is not: it is one
+// that somebody is about to write.
 func ParseTokens(file string, data []byte) ([]TokenEntry, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		var errs strictyaml.Errors
+		errs.Add(strictyaml.Pos{File: file, Line: 1, Column: 1}, "the file is empty: make a token with \"reconciler token\", or write [] if there are none")
+		return nil, errs.Err()
+	}
 	var list []strictyaml.At[tokenFile]
 	err := strictyaml.DecodeInto(file, data, &list)
 	errs, ok := strictyaml.AsErrors(err)
@@ -219,10 +233,7 @@ func (t *tokens) current() []TokenEntry {
 
 // find returns the entry of a token; nil if there is none. How long it takes doesn't
 // depend on how much of a hash is right.
-func (t *tokens) find(token string) *TokenEntry {
-	sum := sha256.Sum256([]byte(token))
-	return t.findHash(hex.EncodeToString(sum[:]))
-}
+func (t *tokens) find(token string) *TokenEntry { return t.findHash(hashOf(token)) }
 
 func (t *tokens) findHash(hash string) *TokenEntry {
 	var found *TokenEntry

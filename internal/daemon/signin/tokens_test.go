@@ -53,7 +53,8 @@ func TestNewToken(t *testing.T) {
 func TestParseTokens(t *testing.T) {
 	a, b := strings.Repeat("a", 64), strings.Repeat("12", 32)
 	for _, tt := range []struct{ text, want string }{
-		{"", ""},
+		{"", "t.yaml:1:1: the file is empty"},
+		{"\n", "t.yaml:1:1: the file is empty"},
 		{"# none yet\n", ""},
 		{"[]", ""},
 		{"- {name: ci, role: viewer, sha256: " + a + "}\n- {name: on-call, role: operator, sha256: " + b + "}", ""},
@@ -67,6 +68,7 @@ func TestParseTokens(t *testing.T) {
 		{"- {name: ci, role: viewer, sha256: " + strings.ToUpper(a) + "}", `must be the 64 hexadecimal digits`},
 		{"- {name: ci, role: viewer, sha256: " + a + ", token: x}", `unknown key "0.token"`},
 		{"- {name: ci, name: ci, role: viewer, sha256: " + a + "}", `t.yaml:1:14: `},
+		{"- {name: ci, role: viewer, sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855}", `is the hash of an empty token`},
 		{"- {name: 'a b', role: viewer, sha256: " + a + "}", `must be 1 to 100 letters`},
 		{"- {name: ci, role: viewer, sha256: " + a + "}\n- {name: ci, role: viewer, sha256: " + b + "}", `t.yaml:2:10: there is another token "ci" at t.yaml:1:10: names must differ`},
 		{"- {name: ci, role: viewer, sha256: " + a + "}\n- {name: cd, role: viewer, sha256: " + a + "}", `t.yaml:2:36: the same hash stands at t.yaml:1:36`},
@@ -102,6 +104,9 @@ func FuzzParseTokens(f *testing.F) {
 			return
 		}
 		// What was read is written, and read again.
+		if len(all) == 0 {
+			return
+		}
 		var lines []string
 		for i := range all {
 			lines = append(lines, all[i].String())
@@ -226,7 +231,7 @@ func TestOpenEndpoints(t *testing.T) {
 		for target, code := range map[string]int{
 			"/healthz": 200, "/readyz": 200, "/static/style.css": 200, "/hooks/git": 200, "/metrics": metrics,
 			"/healthz/x": 401, "/metrics/": 401, "/static": 401, "/api/v1/status": 401, "/api/v1/openapi.json": 401, "/orgs.csv": 401, "/": 401, "/favicon.ico": 401,
-			"/hooks/git/x": 401, "/HEALTHZ": 401, "/static%2f..%2fapi/v1/status": 200, // which is no other path to a server
+			"/hooks/git/x": 401, "/HEALTHZ": 401, "/static%2f..%2fapi/v1/status": 401, "/static/%2e%2e/orgs": 401, "/static/x/y": 401,
 		} {
 			if p := b.get(target, "Accept", "*/*"); p.code != code {
 				t.Errorf("%s: %d, want %d", target, p.code, code)
@@ -267,6 +272,13 @@ func TestSignInWithToken(t *testing.T) {
 	w.gate.tokens.read = time.Time{}
 	w.gate.tokens.mu.Unlock()
 	b.get("/").expect(t, http.StatusSeeOther, "")
+
+	again := w.browser()
+	again.do("POST", "/signin", "token="+w.viewer).expect(t, http.StatusSeeOther, "")
+	again.do("POST", "/signout", "csrf="+again.get("/").csrf()).expect(t, http.StatusSeeOther, "")
+	if !strings.Contains(w.log.String(), `msg="signed out" user="token ci-viewer"`) {
+		t.Errorf("not said who signed out:\n%s", w.log)
+	}
 	w.noSecrets()
 }
 
@@ -284,6 +296,8 @@ func TestFailuresAreLimited(t *testing.T) {
 		t.Errorf("%v", p.header)
 	}
 	b.get("/", "Authorization", "Bearer "+w.viewer).expect(t, 200, "viewer")
+	b.do("POST", "/signin", "token=x").expect(t, http.StatusTooManyRequests, "too many failed attempts")
+	b.do("POST", "/signin", "token="+w.viewer).expect(t, http.StatusSeeOther, "")
 	if n := strings.Count(w.log.String(), "a failed attempt to sign in"); n != maxFailures-1 {
 		t.Errorf("%d lines:\n%s", n, w.log)
 	}
@@ -297,21 +311,37 @@ func TestFailureWindow(t *testing.T) {
 		var f failures
 		for range maxFailures {
 			f.add("192.0.2.1:1")
+			f.add(fmt.Sprintf("[2001:db8::%x]:1", len(f.count)))
 		}
-		if !f.tooMany("192.0.2.1:2") || f.tooMany("192.0.2.2:1") {
+		if f.add("192.0.2.1:2") != maxFailures+1 || f.add("192.0.2.2:1") != 1 {
 			t.Error("not by address")
 		}
+		if f.add("[2001:db8::1234:0:0:1%eth0]:1") != maxFailures+1 || f.add("[2001:db8:1::1]:1") != 1 {
+			t.Error("not by network")
+		}
 		time.Sleep(failureWindow + time.Second)
-		if f.tooMany("192.0.2.1:2") {
+		if f.add("192.0.2.1:2") != 1 {
 			t.Error("no end to it")
 		}
 		for i := range maxAddresses + 100 {
-			f.add(fmt.Sprintf("[2001:db8::%x]:1", i))
+			f.add(fmt.Sprintf("[2001:db8:%x::1]:1", i))
 		}
-		if len(f.count) > maxAddresses+1 || !f.tooMany("198.51.100.1:1") {
+		if len(f.count) > maxAddresses+1 || f.add("198.51.100.1:1") <= maxFailures {
 			t.Errorf("%d addresses", len(f.count))
 		}
 	})
+}
+
+// Whoever ends very many sessions keeps nobody from ending theirs.
+func TestManyRevoked(t *testing.T) {
+	var v revoked
+	for i := range maxRevoked {
+		v.add(fmt.Sprint(i), time.Now().Add(time.Hour))
+	}
+	v.add("theirs", time.Now().Add(time.Hour))
+	if !v.has("theirs") || len(v.ids) != maxRevoked {
+		t.Errorf("%d sessions", len(v.ids))
+	}
 }
 
 func TestBrokenAtFirst(t *testing.T) {

@@ -1,6 +1,10 @@
 package signin
 
-import "context"
+import (
+	"context"
+	"strconv"
+	"strings"
+)
 
 // Role is what a user may do.
 type Role string
@@ -51,6 +55,9 @@ func (u *User) May(r Role) bool {
 	return r == Operator && u.Role == Operator
 }
 
+// tokenUser is before the name of a token in the history.
+const tokenUser = "token "
+
 // By returns the user as the history names them; empty for a request without sign-in.
 // Nobody who signs in at the provider can have the name of a token.
 func (u *User) By() string {
@@ -58,7 +65,9 @@ func (u *User) By() string {
 	case u == nil || u.Name == "":
 		return ""
 	case u.Via == ViaToken:
-		return "token " + u.Name
+		return tokenUser + u.Name
+	case strings.HasPrefix(u.Name, tokenUser):
+		return strconv.Quote(u.Name)
 	}
 	return u.Name
 }

@@ -48,6 +48,9 @@ func Valid(texts []string) []string {
 
 // steers reports whether a character isn't seen, or changes how others are seen.
 func steers(r rune) bool {
+	if ' ' <= r && r <= '~' { // most of what is looked at
+		return false
+	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs, unicode.Other_Default_Ignorable_Code_Point) && r != '\n'
 }
 

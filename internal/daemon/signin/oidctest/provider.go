@@ -4,6 +4,7 @@
 package oidctest
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -57,6 +58,8 @@ type Settings struct {
 	Thin bool
 	// NoGroups means that nothing has the claim.
 	NoGroups bool
+	// Keys is where discovery says that the keys are; "" for where they are.
+	Keys string
 	// Down means that each request fails.
 	Down bool
 	// Claims, where not nil, changes the claims of each ID token.
@@ -141,7 +144,7 @@ func send(w http.ResponseWriter, code int, v any) {
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
 	send(w, http.StatusOK, map[string]any{
 		"issuer": p.Issuer, "authorization_endpoint": p.Issuer + "/authorize", "token_endpoint": p.Issuer + "/token",
-		"userinfo_endpoint": p.Issuer + "/userinfo", "jwks_uri": p.Issuer + "/keys",
+		"userinfo_endpoint": p.Issuer + "/userinfo", "jwks_uri": cmp.Or(p.settings.Keys, p.Issuer+"/keys"),
 		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"ES256"}, "scopes_supported": []string{"openid", "profile", "email", "groups"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic"}, "code_challenge_methods_supported": []string{"S256"},
