@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"reconciler/internal/config"
@@ -310,6 +311,11 @@ func (d *daemon) work(ctx context.Context, endpoints func(context.Context) error
 	// The endpoints are served until the last run has ended.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
+	// What the pages show is read before anybody asks for it.
+	var warming sync.WaitGroup
+	defer warming.Wait()
+	inventory := d.runner.r.Inventory()
+	warming.Go(func() { _, _ = inventory.Read() }) // who asks is told why not
 	served := make(chan error, 1)
 	go func() {
 		served <- endpoints(serving)

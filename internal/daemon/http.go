@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"reconciler/internal/daemon/page"
@@ -109,7 +108,7 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	}
 
 	o.gate.SetShow(pages.Notice)
-	guarded := o.gate.Wrap(pages.Or(mux))
+	guarded := o.gate.Wrap(newAnswers(pages.Or(mux)))
 	return recovered(o.log, o.gate.Refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", page.Policy)
@@ -117,10 +116,6 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 		h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send forms from the origin "null"
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if strings.HasPrefix(r.URL.Path, apiPath) {
-			compressed(guarded, w, r)
-			return
-		}
 		guarded.ServeHTTP(w, r)
 	})), nil
 }

@@ -1,12 +1,8 @@
 package daemon
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -75,37 +71,5 @@ func TestKeptRuns(t *testing.T) {
 	}
 	if k.runs[0].plan != k.runs[2].plan || k.runs[0].plan == k.runs[1].plan {
 		t.Error("the same plan is kept twice")
-	}
-}
-
-// A long response is compressed for clients that take that, and no other.
-func TestCompressed(t *testing.T) {
-	long := strings.Repeat("0123456789abcdef", 1000)
-	for _, tt := range []struct {
-		accepts, body string
-		compressed    bool
-	}{
-		{"gzip", long, true}, {"br, GZIP;q=0.5", long, true}, {"", long, false}, {"gzip;q=0", long, false}, {"gzip; q=0.0", long, false}, {"identity", long, false}, {"gzip", "short", false},
-	} {
-		r := httptest.NewRequest(http.MethodGet, "http://localhost/api/v1/x", nil)
-		r.Header.Set("Accept-Encoding", tt.accepts)
-		w := httptest.NewRecorder()
-		compressed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusAccepted)
-			_, _ = io.WriteString(w, tt.body[:3])
-			_, _ = io.WriteString(w, tt.body[3:])
-		}), w, r)
-		var body io.Reader = w.Body
-		if is := w.Header().Get("Content-Encoding") == "gzip"; is != tt.compressed || w.Code != http.StatusAccepted || w.Header().Get("Vary") == "" {
-			t.Errorf("%q: %d %v", tt.accepts, w.Code, w.Header())
-		} else if is {
-			var err error
-			if body, err = gzip.NewReader(w.Body); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, err := io.ReadAll(body); err != nil || string(got) != tt.body {
-			t.Errorf("%q: %v, %d bytes", tt.accepts, err, len(got))
-		}
 	}
 }

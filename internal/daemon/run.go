@@ -33,7 +33,7 @@ type runner struct {
 	now            func() time.Time
 	requests       *requests
 	kept           *keptRuns
-	// updated is called when the history has what a run did.
+	// updated is called when the history has what a run did, and returns when the pages do.
 	updated func()
 
 	// lastGood is the last desired state that could be read and compared with the

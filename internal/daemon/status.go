@@ -162,6 +162,17 @@ func (t *statusTracker) stop() { t.update(func(*api.Status) { t.stopping = true 
 
 // read returns the status as of now.
 func (t *statusTracker) read(now time.Time) api.Status {
+	s := t.asOf(now)
+	s.Receivers = []api.Receiver{}
+	if t.receivers != nil {
+		s.Receivers = t.receivers()
+	}
+	s.Assess() // without holding up a run
+	return s
+}
+
+// asOf returns the status without what is made of it.
+func (t *statusTracker) asOf(now time.Time) api.Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.status
@@ -171,11 +182,6 @@ func (t *statusTracker) read(now time.Time) api.Status {
 	}
 	s.NotReady = t.notReady(now)
 	s.Ready = s.NotReady == ""
-	s.Receivers = []api.Receiver{}
-	if t.receivers != nil {
-		s.Receivers = t.receivers()
-	}
-	s.Assess()
 	return s
 }
 

@@ -32,6 +32,9 @@ type Inventory struct {
 	// objects are those of all orgs; allObjects makes them.
 	objectsOnce sync.Once
 	objects     []listedObject
+	// products are those of all orgs; allProducts makes them.
+	productsOnce sync.Once
+	products     []*ProductItem
 }
 
 // knownOrg is an org as its newest state has it, without what differs.
@@ -420,6 +423,26 @@ func (inv *Inventory) ListProducts(q *InventoryQuery) (*Page[ProductItem], error
 	if err != nil {
 		return nil, err
 	}
+	all := inv.allProducts()
+	if !q.anyOrg() || len(q.Orgs) > 0 || !q.Since.IsZero() {
+		all = inv.countProducts(q)
+	}
+	if only != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(p *ProductItem) bool { return p.ID != only })
+	}
+	return pageOf(all, q, func(p *ProductItem) string { return p.ID }), nil
+}
+
+// allProducts returns the products with the number of all orgs, sorted by id. They are
+// counted when they are asked for first: most pages name them.
+func (inv *Inventory) allProducts() []*ProductItem {
+	inv.productsOnce.Do(func() { inv.products = inv.countProducts(&InventoryQuery{}) })
+	return inv.products
+}
+
+// countProducts returns the products with the number of orgs that q selects, but for its
+// product, sorted by id.
+func (inv *Inventory) countProducts(q *InventoryQuery) []*ProductItem {
 	all := map[string]*ProductItem{}
 	item := func(id string) *ProductItem {
 		if all[id] == nil {
@@ -441,13 +464,11 @@ func (inv *Inventory) ListProducts(q *InventoryQuery) (*Page[ProductItem], error
 	for id, limit := range inv.declared.Limits {
 		item(id).Limit = &limit
 	}
-	var list []*ProductItem
+	list := make([]*ProductItem, 0, len(all))
 	for _, id := range slices.Sorted(maps.Keys(all)) {
-		if only == "" || id == only {
-			list = append(list, all[id])
-		}
+		list = append(list, all[id])
 	}
-	return pageOf(list, q, func(p *ProductItem) string { return p.ID }), nil
+	return list
 }
 
 // count adds an org to the products that it has and wants.

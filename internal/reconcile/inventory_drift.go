@@ -28,18 +28,28 @@ type DriftItem struct {
 // driftKey is by what lists of drift are sorted. A domain has no space.
 func driftKey(d *DriftItem) string { return d.Org + " " + d.Field }
 
-// driftItems returns open drift as lists have it, sorted by driftKey.
-func driftItems(open []history.Drift) ([]DriftItem, error) {
+// driftItems returns open drift as lists have it, sorted by driftKey. known are values that
+// are decoded already, by their JSON; it also returns those of open.
+func driftItems(open []history.Drift, known map[string]diff.Value) ([]DriftItem, map[string]diff.Value, error) {
+	values := make(map[string]diff.Value, len(known))
+	value := func(raw json.RawMessage) (v diff.Value, err error) {
+		v, ok := known[string(raw)]
+		if !ok {
+			v, err = decodeValue(raw)
+		}
+		values[string(raw)] = v
+		return v, err
+	}
 	all := make([]DriftItem, 0, len(open))
 	for i := range open {
-		d, err := driftFrom(&open[i])
+		d, err := driftFrom(&open[i], value)
 		if err != nil {
-			return nil, fmt.Errorf("what the history has of the drift of %s can't be read: %w", cmp.Or(open[i].Org, "the account"), err)
+			return nil, nil, fmt.Errorf("what the history has of the drift of %s can't be read: %w", cmp.Or(open[i].Org, "the account"), err)
 		}
 		all = append(all, DriftItem{Drift: d, LastSeen: open[i].LastSeen, Times: open[i].Times, Run: open[i].Run, Unknown: open[i].Unknown})
 	}
 	slices.SortStableFunc(all, func(a, b DriftItem) int { return strings.Compare(driftKey(&a), driftKey(&b)) })
-	return all, nil
+	return all, values, nil
 }
 
 // ListDrift returns what q selects of open drift, which is sorted by org and field.

@@ -113,7 +113,7 @@ func (q *InventoryQuery) hasOrg(domain string) bool {
 // byOrg returns what reports whether q's orgs, labels, status and so on select an org; nil
 // if they select all.
 func (q *InventoryQuery) byOrg(inv *Inventory) func(domain string) bool {
-	if q.Labels.IsZero() && q.Status == "" && !q.Drifted && !q.Declared && q.Text == "" && q.Cell == "" && q.Owner == "" && len(q.States) == 0 {
+	if q.anyOrg() {
 		if len(q.Orgs) == 0 {
 			return nil
 		}
@@ -128,6 +128,11 @@ func (q *InventoryQuery) byOrg(inv *Inventory) func(domain string) bool {
 		}
 	}
 	return func(domain string) bool { return selected[domain] }
+}
+
+// anyOrg reports whether q selects orgs by nothing but their domains, and a time.
+func (q *InventoryQuery) anyOrg() bool {
+	return q.Labels.IsZero() && q.Status == "" && !q.Drifted && !q.Declared && q.Text == "" && q.Cell == "" && q.Owner == "" && len(q.States) == 0
 }
 
 // ListOrgs returns the orgs that q selects.

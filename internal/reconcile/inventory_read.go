@@ -32,11 +32,18 @@ type InventoryReader struct {
 	repository links.Repository
 	now        func() time.Time
 
-	// stale has the next query look at what is new, however lately that was done.
-	stale atomic.Bool
-	mu    sync.Mutex
-	// last is what was read last; nil if nothing was yet.
-	last *moment
+	*latest
+}
+
+// latest is what was read last. Readers that are made when the config is read again go on
+// with it.
+type latest struct {
+	moment atomic.Pointer[moment] // nil if nothing was read yet
+	// mu is held while something is read: who comes meanwhile gets moment.
+	mu sync.Mutex
+	// drifts and values are what is decoded of open drift.
+	drifts history.DriftCache
+	values map[string]diff.Value
 }
 
 // moment is what is known at one time. It is never changed.
@@ -56,13 +63,13 @@ type moment struct {
 
 // NewInventoryReader returns a reader of a history. account is the id of its account.
 func NewInventoryReader(h *history.Store, account string) *InventoryReader {
-	return &InventoryReader{history: h, account: account, now: time.Now}
+	return &InventoryReader{history: h, account: account, now: time.Now, latest: &latest{}}
 }
 
 // Inventory returns a reader of what runs have found.
 func (r *Reconciler) Inventory() *InventoryReader {
 	reader := NewInventoryReader(r.history, r.cfg.Aerial.AccountID)
-	reader.places, reader.repository = r.places, r.repository
+	reader.places, reader.repository, reader.latest = r.places, r.repository, r.latest
 	if r.cfg.State.Dir == "" {
 		reader.memory = r.memory
 	}
@@ -113,7 +120,7 @@ func (m *memory) read() (*moment, error) {
 	if !at.IsZero() {
 		now.asOf = &at
 	}
-	now.drift, err = driftItems(drift)
+	now.drift, _, err = driftItems(drift, nil)
 	return now, err
 }
 
@@ -160,8 +167,15 @@ func (r *InventoryReader) Read() (*Inventory, error) {
 	return now.inv, nil
 }
 
-// Changed has the next query look at what is new, which otherwise may be some time ago.
-func (r *InventoryReader) Changed() { r.stale.Store(true) }
+// Changed reads what is new, so that who asks next neither gets what was before nor has to
+// wait. Others get that meanwhile. Where nothing was ever read, it does nothing.
+func (r *InventoryReader) Changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.moment.Load() != nil {
+		_, _ = r.refresh() // the next query says why not
+	}
+}
 
 const (
 	// pause is for how many times as long as it took to look at what is new it is not done
@@ -171,51 +185,68 @@ const (
 	cheap = 10 * time.Millisecond
 )
 
-// read returns what is known now. Who comes while it is being read waits for that.
+// read returns what is known now. While somebody reads what is new, others get what was
+// read before; only the first have to wait.
 func (r *InventoryReader) read() (*moment, error) {
-	r.mu.Lock()
+	last := r.moment.Load()
+	switch {
+	case last == nil:
+		r.mu.Lock()
+	case last.cost > cheap && r.now().Sub(last.at) < pause*last.cost, !r.mu.TryLock():
+		return last, nil
+	}
 	defer r.mu.Unlock()
+	return r.refresh()
+}
+
+// refresh reads what is new. r.mu is held.
+func (r *InventoryReader) refresh() (*moment, error) {
+	last := r.moment.Load()
+	now, err := r.newest(last)
+	if err == nil && now != last {
+		r.moment.Store(now)
+	}
+	return now, err
+}
+
+// newest returns what is known now: last, if that is all.
+func (r *InventoryReader) newest(last *moment) (*moment, error) {
 	if r.memory != nil {
 		r.memory.mu.Lock()
 		runs := r.memory.runs
 		r.memory.mu.Unlock()
-		if r.last != nil && r.last.runs == runs {
-			return r.last, nil
+		if last != nil && last.runs == runs {
+			return last, nil
 		}
-		now, err := r.memory.read()
-		if err == nil {
-			r.last = now
-		}
-		return now, err
+		return r.memory.read()
 	}
 	began := r.now()
-	stale := r.stale.Swap(false)
-	if r.last != nil && !stale && r.last.cost > cheap && began.Sub(r.last.at) < pause*r.last.cost {
-		return r.last, nil
-	}
 	version, err := r.history.Version()
-	if err != nil || r.last != nil && version == r.last.version {
-		return r.last, err
+	if err != nil {
+		return nil, err
 	}
-	now, err := r.look(version)
+	if last != nil && version == last.version {
+		return last, nil
+	}
+	now, err := r.look(last, version)
 	if err != nil {
 		return nil, err
 	}
 	now.at = r.now()
-	now.cost = now.at.Sub(began)
-	r.last = now
+	if last != nil { // how long all takes doesn't tell how long what is new will take
+		now.cost = now.at.Sub(began)
+	}
 	return now, nil
 }
 
 // look reads what is new since the last time. States come first: what is committed
 // meanwhile is then new the next time.
-func (r *InventoryReader) look(version history.Version) (*moment, error) {
-	now := &moment{version: version}
-	before, last := &Inventory{}, history.Position{}
-	if r.last != nil {
-		before, last = r.last.inv, r.last.position
+func (r *InventoryReader) look(before *moment, version history.Version) (*moment, error) {
+	if before == nil {
+		before = &moment{inv: &Inventory{}}
 	}
-	next := &Inventory{known: maps.Clone(before.known), declared: before.declared, live: before.live}
+	now, last := &moment{version: version}, before.position
+	next := &Inventory{known: maps.Clone(before.inv.known), declared: before.inv.declared, live: before.inv.live}
 	if next.known == nil {
 		next.known = map[string]*knownOrg{}
 	}
@@ -224,15 +255,14 @@ func (r *InventoryReader) look(version history.Version) (*moment, error) {
 	if now.position, all, err = r.history.EachStateSince(last, next.add(r.inactive)); err != nil {
 		return nil, err
 	}
-	if all && r.last != nil && last.Seq > 0 { // another history
-		r.last = nil
-		return r.look(version)
+	if all && last.Seq > 0 { // another history
+		return r.look(nil, version)
 	}
-	open, err := r.history.Drifts()
+	open, err := r.history.DriftsAgain(&r.drifts)
 	if err != nil {
 		return nil, err
 	}
-	if now.drift, err = driftItems(open); err != nil {
+	if now.drift, r.values, err = driftItems(open, r.values); err != nil {
 		return nil, err
 	}
 	if now.quiet, err = r.history.QuietRuns(); err != nil {
@@ -241,7 +271,7 @@ func (r *InventoryReader) look(version history.Version) (*moment, error) {
 	if now.asOf, err = r.comparedAt(&now.quiet); err != nil {
 		return nil, err
 	}
-	if now.inv = before; last.Seq == 0 || now.position != last {
+	if now.inv = before.inv; last.Seq == 0 || now.position != last {
 		next.compare(open)
 		now.inv = next
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/config"
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
@@ -247,7 +248,7 @@ func TestListDrift(t *testing.T) {
 		{Org: "a.okta.com", Field: "products", Desired: raw(diff.List([]string{"P000052", "P000131"})), Actual: raw(diff.List([]string{"P000052"})), Since: day, Times: 3, Cause: &history.Cause{Actor: "eve"}},
 		{Org: "b.okta.com", Field: "status", Desired: raw(diff.Text("ACTIVE")), Actual: raw(diff.Text("INACTIVE")), Since: day.Add(time.Hour), Unknown: "too long ago"},
 	}
-	items, err := driftItems(open)
+	items, _, err := driftItems(open, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +426,7 @@ func TestInventoryFromMemory(t *testing.T) {
 	for _, s := range fleetStates(t) {
 		r.memory.states[s.Org] = s
 	}
-	reader := &InventoryReader{history: r.history, memory: r.memory}
+	reader := &InventoryReader{history: r.history, memory: r.memory, latest: &latest{}}
 	page, err := reader.Orgs(&InventoryQuery{Product: "sso"})
 	if err != nil || domains(page) != "a other" || page.AsOf != nil {
 		t.Errorf("%+v, %v", page, err)
@@ -439,6 +440,53 @@ func TestInventoryFromMemory(t *testing.T) {
 	}
 	if _, err := reader.Changes(&InventoryQuery{}); err != ErrNoHistory {
 		t.Errorf("%v", err)
+	}
+}
+
+// While what is new is read, others get what was known before; who asks after Changed gets
+// what is new. A reader that is made later goes on with it.
+func TestInventoryWhileItIsRead(t *testing.T) {
+	p := newPast(t)
+	p.run(found{states: fleetStates(t), result: ResultInSync})
+	r := &Reconciler{cfg: &config.Config{State: config.State{Dir: "x"}}, history: p.Store, latest: &latest{}}
+	reader := r.Inventory()
+	reader.Changed()
+	if reader.moment.Load() != nil {
+		t.Error("it was read, and nobody has ever asked")
+	}
+	before, err := reader.Read()
+	p.must(err)
+	drift := history.Drift{Org: "a.okta.com", Field: "products", Desired: raw([]string{"P000052"}), Actual: raw([]string{"P000131"})}
+	p.run(found{drift: []history.Drift{drift}, result: ResultDrift})
+	reader.mu.Lock()
+	now, err := reader.Read()
+	reader.mu.Unlock()
+	p.must(err)
+	if now != before {
+		t.Error("what is new was waited for")
+	}
+	later := r.Inventory()
+	later.Changed()
+	page, err := reader.Drift(&InventoryQuery{})
+	p.must(err)
+	if len(page.Items) != 1 || page.Items[0].Actual.List()[0] != "P000131" || page.Items[0].Times != 1 {
+		t.Errorf("%+v", page.Items)
+	}
+	// The same drift again: what is decoded is what was, and what is counted isn't.
+	p.run(found{drift: []history.Drift{drift}, result: ResultDrift})
+	reader.Changed()
+	page, err = later.Drift(&InventoryQuery{})
+	p.must(err)
+	if len(page.Items) != 1 || page.Items[0].Actual.List()[0] != "P000131" || page.Items[0].Times != 2 {
+		t.Errorf("%+v", page.Items)
+	}
+	drift.Actual = raw([]string{"P000052", "P000131"})
+	p.run(found{drift: []history.Drift{drift}, result: ResultDrift})
+	later.Changed()
+	page, err = reader.Drift(&InventoryQuery{})
+	p.must(err)
+	if len(page.Items) != 1 || len(page.Items[0].Actual.List()) != 2 || page.Items[0].Times != 1 {
+		t.Errorf("%+v", page.Items)
 	}
 }
 

@@ -28,7 +28,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.refused, r.memory, r.places, r.repository = &sync.Map{}, &memory{}, &places{}, repositoryOf(cfg)
+	r.refused, r.memory, r.latest, r.places, r.repository = &sync.Map{}, &memory{}, &latest{}, &places{}, repositoryOf(cfg)
 	if opts.After == nil {
 		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
 		r.contested = newContested(r.journal, cfg)
@@ -37,7 +37,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 		r.journal, r.refused = opts.After.journal, opts.After.refused
 		r.removals.made, r.known = slices.Clone(opts.After.removals.made), opts.After.known
 		r.contested = opts.After.contested
-		r.history, r.memory, r.places = opts.After.history, opts.After.memory, opts.After.places
+		r.history, r.memory, r.latest, r.places = opts.After.history, opts.After.memory, opts.After.latest, opts.After.places
 	}
 	r.removals.r = r
 	r.rules = func() *freeze.Rules { return Holds(cfg, r.journal) }

@@ -104,6 +104,8 @@ type Reconciler struct {
 	quiet map[string]quiet
 	// memory is what runs have found; used where there is no state folder.
 	memory *memory
+	// latest is what Inventory has read last.
+	latest *latest
 	// places are where what the last plan was made for is declared, and repository is that
 	// of the manifests at its forge.
 	places     *places

@@ -256,7 +256,7 @@ func (r *Reconciler) OpenDrift() ([]Drift, error) {
 	}
 	var drift []Drift
 	for i := range all {
-		d, err := driftFrom(&all[i])
+		d, err := driftFrom(&all[i], decodeValue)
 		if err != nil {
 			return nil, err
 		}
@@ -265,15 +265,21 @@ func (r *Reconciler) OpenDrift() ([]Drift, error) {
 	return drift, nil
 }
 
-func driftFrom(kept *history.Drift) (Drift, error) {
+func decodeValue(raw json.RawMessage) (v diff.Value, err error) {
+	err = json.Unmarshal(raw, &v)
+	return v, err
+}
+
+// driftFrom returns open drift of the history. value decodes its values.
+func driftFrom(kept *history.Drift, value func(json.RawMessage) (diff.Value, error)) (Drift, error) {
 	d := Drift{
 		Org: kept.Org, OrgID: kept.OrgID, Field: kept.Field, Kind: kept.Kind, Object: kept.Object,
 		Destructive: kept.Destructive, Blocked: kept.Blocked, Error: kept.Error, Hint: kept.Hint,
 		Since: kept.Since, Cause: kept.Cause,
 	}
-	err := json.Unmarshal(kept.Desired, &d.Desired)
-	if err == nil {
-		err = json.Unmarshal(kept.Actual, &d.Actual)
+	var err error
+	if d.Desired, err = value(kept.Desired); err == nil {
+		d.Actual, err = value(kept.Actual)
 	}
 	return d, err
 }

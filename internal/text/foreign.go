@@ -67,8 +67,15 @@ func Clean(s string, secrets ...string) string {
 // Visible returns foreign text, such as the name of a file, on one line: each
 // character that isn't printable becomes an escape, such as \x1b.
 func Visible(s string) string {
+	at := strings.IndexFunc(s, func(r rune) bool {
+		return r < ' ' || r == 0x7f || r >= utf8.RuneSelf && (r == utf8.RuneError || !isPrint(r))
+	})
+	if at < 0 {
+		return s
+	}
 	var b strings.Builder
-	for i := 0; i < len(s); {
+	b.WriteString(s[:at])
+	for i := at; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		one := s[i : i+size]
 		switch {

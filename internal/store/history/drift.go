@@ -61,11 +61,17 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 	var open []Drift
 	wrote := false
 	err := s.write("noting drift", func(tx *sql.Tx) error {
-		before, err := drifts(tx)
+		known := &DriftCache{}
+		before, err := driftsWhere(tx, known, "")
 		if err != nil {
 			return err
 		}
-		c := &driftChange{tx: tx, recorder: r, now: now, before: map[driftKey]*Drift{}}
+		put, err := tx.Prepare(putQuery)
+		if err != nil {
+			return err
+		}
+		defer put.Close()
+		c := &driftChange{tx: tx, put: put, recorder: r, now: now, before: map[driftKey]*Drift{}}
 		for i := range before {
 			c.before[before[i].key()] = &before[i]
 		}
@@ -84,7 +90,7 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 			}
 		}
 		wrote = c.wrote
-		open, err = drifts(tx)
+		open, err = driftsWhere(tx, known, "")
 		return err
 	})
 	if wrote && err == nil {
@@ -96,6 +102,7 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 // driftChange is what a run changes in the open drift.
 type driftChange struct {
 	tx       *sql.Tx
+	put      *sql.Stmt // putQuery
 	recorder *Recorder
 	now      time.Time
 	// before is the open drift that was not seen yet.
@@ -112,7 +119,7 @@ func (c *driftChange) see(d Drift) error {
 		d.Times = old.Times + 1
 		if sameJSON(old.Desired, d.Desired) {
 			d.Seq = old.Seq
-			return putDrift(c.tx, &d)
+			return putDrift(c.put, &d)
 		}
 	}
 	seq, err := c.add(TypeDrift, &d)
@@ -120,7 +127,7 @@ func (c *driftChange) see(d Drift) error {
 		return err
 	}
 	d.Seq = seq
-	return putDrift(c.tx, &d)
+	return putDrift(c.put, &d)
 }
 
 // end notes that a field differs no more.
@@ -165,13 +172,16 @@ func compact(v json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
-func putDrift(tx *sql.Tx, d *Drift) error {
+// putQuery keeps an open drift.
+const putQuery = `INSERT OR REPLACE INTO drifts (org, kind, object, field, seq, since, last_seen, times, run, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+// putDrift keeps an open drift. put is putQuery.
+func putDrift(put *sql.Stmt, d *Drift) error {
 	detail, err := json.Marshal(driftDetail{d.OrgID, d.Desired, d.Actual, d.Destructive, d.Blocked, d.Error, d.Hint, d.Cause, d.Unknown})
 	if err != nil {
 		return fmt.Errorf("the drift of %q of %q can't be kept: %w", d.Field, d.Org, err)
 	}
-	_, err = tx.Exec(`INSERT OR REPLACE INTO drifts (org, kind, object, field, seq, since, last_seen, times, run, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.Org, d.Kind, d.Object, d.Field, d.Seq, sqlitefile.Stamp(d.Since), sqlitefile.Stamp(d.LastSeen), d.Times, d.Run, string(detail))
+	_, err = put.Exec(d.Org, d.Kind, d.Object, d.Field, d.Seq, sqlitefile.Stamp(d.Since), sqlitefile.Stamp(d.LastSeen), d.Times, d.Run, string(detail))
 	return err
 }
 
@@ -184,10 +194,24 @@ func (s *Store) Drifts() (all []Drift, err error) {
 	return all, err
 }
 
-func drifts(tx *sql.Tx) ([]Drift, error) { return driftsWhere(tx, "") }
+func drifts(tx *sql.Tx) ([]Drift, error) { return driftsWhere(tx, &DriftCache{}, "") }
+
+// DriftCache is what was read of open drift, so that it isn't decoded anew where it is as
+// it was. Its zero value is empty; it is for one goroutine at a time.
+type DriftCache struct{ details map[string]*driftDetail }
+
+// DriftsAgain returns what Drifts does, decoded with the cache.
+func (s *Store) DriftsAgain(c *DriftCache) (all []Drift, err error) {
+	err = s.read("reading drift", func(tx *sql.Tx) error {
+		all, err = driftsWhere(tx, c, "")
+		return err
+	})
+	return all, err
+}
 
 // driftsWhere returns the open drift that a condition selects, sorted by org and field.
-func driftsWhere(tx *sql.Tx, where string, args ...any) ([]Drift, error) {
+// Afterwards the cache has what was selected.
+func driftsWhere(tx *sql.Tx, c *DriftCache, where string, args ...any) ([]Drift, error) {
 	rows, err := tx.Query(`SELECT org, kind, object, field, seq, since, last_seen, times, run, detail FROM drifts `+where+
 		` ORDER BY org, field, kind, object`, args...)
 	if err != nil {
@@ -195,20 +219,26 @@ func driftsWhere(tx *sql.Tx, where string, args ...any) ([]Drift, error) {
 	}
 	defer rows.Close()
 	var all []Drift
+	details := make(map[string]*driftDetail, len(c.details))
 	for rows.Next() {
 		var d Drift
-		var detail []byte
+		var detail sql.RawBytes
 		if err := rows.Scan(&d.Org, &d.Kind, &d.Object, &d.Field, &d.Seq, sqlitefile.Moment(&d.Since), sqlitefile.Moment(&d.LastSeen), &d.Times, &d.Run, &detail); err != nil {
 			return nil, fmt.Errorf("%w: an open drift: %w", ErrDamaged, err)
 		}
-		var v driftDetail
-		if err := unmarshal(detail, &v); err != nil {
-			return nil, err
+		v := c.details[string(detail)]
+		if v == nil {
+			v = &driftDetail{}
+			if err := unmarshal(detail, v); err != nil {
+				return nil, err
+			}
 		}
+		details[string(detail)] = v
 		d.OrgID, d.Desired, d.Actual, d.Destructive = v.OrgID, v.Desired, v.Actual, v.Destructive
 		d.Blocked, d.Error, d.Hint, d.Cause, d.Unknown = v.Blocked, v.Error, v.Hint, v.Cause, v.Unknown
 		all = append(all, d)
 	}
+	c.details = details
 	return all, rows.Err()
 }
 
@@ -227,13 +257,18 @@ func (s *Store) Caused(seq int64, cause *Cause, unknown string) error {
 		if same(about.Cause, cause) && about.Unknown == unknown {
 			return nil
 		}
-		open, err := driftsWhere(tx, `WHERE seq = ?`, seq)
+		open, err := driftsWhere(tx, &DriftCache{}, `WHERE seq = ?`, seq)
 		if err != nil {
 			return err
 		}
+		put, err := tx.Prepare(putQuery)
+		if err != nil {
+			return err
+		}
+		defer put.Close()
 		for i := range open {
 			open[i].Cause, open[i].Unknown = cause, unknown
-			if err := putDrift(tx, &open[i]); err != nil {
+			if err := putDrift(put, &open[i]); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
@@ -130,26 +131,37 @@ func keepState(tx *sql.Tx, digest string, value json.RawMessage) (string, error)
 	return digestOf(data), err
 }
 
+// deflaters and inflaters are used again: one takes far more memory than most values.
+var (
+	deflaters = sync.Pool{New: func() any {
+		w, _ := flate.NewWriter(nil, flate.DefaultCompression) // the level is a valid one
+		return w
+	}}
+	inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+)
+
 func deflate(value []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.DefaultCompression)
-	if err != nil {
-		return nil, err
-	}
+	w := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(w)
+	w.Reset(&b)
 	if _, err := w.Write(value); err != nil {
 		return nil, err
 	}
-	err = w.Close()
+	err := w.Close()
 	return b.Bytes(), err
 }
 
-// loadState returns the value with a digest, nil of "".
-func loadState(q sqlitefile.Querier, digest string) (json.RawMessage, error) {
+// loadQuery finds the compressed form of a value.
+const loadQuery = `SELECT data FROM states WHERE digest = ?`
+
+// loadState returns the value with a digest, nil of "". query is loadQuery.
+func loadState(query *sql.Stmt, digest string) (json.RawMessage, error) {
 	if digest == "" {
 		return nil, nil
 	}
 	var data []byte
-	err := q.QueryRow(`SELECT data FROM states WHERE digest = ?`, digest).Scan(&data)
+	err := query.QueryRow(digest).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%w: a state that an entry names is missing", ErrDamaged)
 	}
@@ -161,11 +173,17 @@ func loadState(q sqlitefile.Querier, digest string) (json.RawMessage, error) {
 
 // inflate returns a value from its compressed form, if it has the digest.
 func inflate(digest string, data []byte) (json.RawMessage, error) {
-	value, err := io.ReadAll(flate.NewReader(bytes.NewReader(data)))
-	if err != nil || digestOf(value) != digest {
+	r := inflaters.Get().(io.ReadCloser)
+	defer inflaters.Put(r)
+	err := r.(flate.Resetter).Reset(bytes.NewReader(data), nil)
+	var value bytes.Buffer
+	if err == nil {
+		_, err = value.ReadFrom(r)
+	}
+	if err != nil || digestOf(value.Bytes()) != digest {
 		return nil, fmt.Errorf("%w: a state has another digest than it had", ErrDamaged)
 	}
-	return value, nil
+	return value.Bytes(), nil
 }
 
 // stateQuery finds the newest entry of type state of an org, up to a time.
@@ -194,17 +212,37 @@ func stateAt(query *sql.Stmt, org string, at time.Time) (*Entry, error) {
 	return &e, err
 }
 
+// stateReader reads states in one transaction.
+type stateReader struct{ newest, load *sql.Stmt }
+
+func newStateReader(tx *sql.Tx) (*stateReader, error) {
+	newest, err := tx.Prepare(stateQuery)
+	if err != nil {
+		return nil, err
+	}
+	load, err := tx.Prepare(loadQuery)
+	if err != nil {
+		return nil, errors.Join(err, newest.Close())
+	}
+	return &stateReader{newest, load}, nil
+}
+
+func (r *stateReader) close() {
+	r.newest.Close()
+	r.load.Close()
+}
+
 // stateOf returns the state that an entry is about.
-func stateOf(tx *sql.Tx, e *Entry) (*OrgState, error) {
+func (r *stateReader) stateOf(e *Entry) (*OrgState, error) {
 	var record stateRecord
 	if err := unmarshal(e.Record, &record); err != nil {
 		return nil, err
 	}
-	declared, err := loadState(tx, record.Declared)
+	declared, err := loadState(r.load, record.Declared)
 	if err != nil {
 		return nil, err
 	}
-	live, err := loadState(tx, record.Live)
+	live, err := loadState(r.load, record.Live)
 	return &OrgState{Org: e.Org, OrgID: e.OrgID, At: e.Time, Declared: declared, Live: live, Commit: e.Commit}, err
 }
 
@@ -212,25 +250,25 @@ func stateOf(tx *sql.Tx, e *Entry) (*OrgState, error) {
 // it was so; nil if nothing is known of it then.
 func (s *Store) At(org string, at time.Time) (state *OrgState, err error) {
 	err = s.read("reading the state of an org", func(tx *sql.Tx) error {
-		query, err := tx.Prepare(stateQuery)
+		r, err := newStateReader(tx)
 		if err != nil {
 			return err
 		}
-		defer query.Close()
-		state, err = readState(tx, query, org, at)
+		defer r.close()
+		state, err = r.at(org, at)
 		return err
 	})
 	return state, err
 }
 
-// readState returns what was declared and live in an org up to a time; nil if nothing is
-// known of it then.
-func readState(tx *sql.Tx, query *sql.Stmt, org string, at time.Time) (*OrgState, error) {
-	e, err := stateAt(query, org, at)
+// at returns what was declared and live in an org up to a time; nil if nothing is known
+// of it then.
+func (r *stateReader) at(org string, at time.Time) (*OrgState, error) {
+	e, err := stateAt(r.newest, org, at)
 	if err != nil || e == nil {
 		return nil, err
 	}
-	return stateOf(tx, e)
+	return r.stateOf(e)
 }
 
 // LastStates returns what was declared and live in each org when it was recorded last,

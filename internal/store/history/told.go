@@ -38,7 +38,7 @@ func (s *Store) Told(q Query) ([]Entry, error) {
 	var open []Drift
 	err = s.read("reading drift", func(tx *sql.Tx) error {
 		marks, seqs := list(drifted)
-		open, err = driftsWhere(tx, "WHERE seq IN "+marks, seqs...)
+		open, err = driftsWhere(tx, &DriftCache{}, "WHERE seq IN "+marks, seqs...)
 		return err
 	})
 	if err != nil {

@@ -91,13 +91,13 @@ func eachState(tx *sql.Tx, f func(*OrgState) error, query string, args ...any) e
 	if err != nil {
 		return err
 	}
-	newest, err := tx.Prepare(stateQuery)
+	r, err := newStateReader(tx)
 	if err != nil {
 		return err
 	}
-	defer newest.Close()
+	defer r.close()
 	for _, org := range orgs {
-		o, err := readState(tx, newest, org, time.Time{})
+		o, err := r.at(org, time.Time{})
 		if err != nil {
 			return err
 		}

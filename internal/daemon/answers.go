@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// leastCompressed is how long a response must be at least to be compressed.
+const leastCompressed = 8 << 10
+
+// compressors are used again: one needs a megabyte.
+var compressors = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is a valid one
+	return w
+}}
+
+// answers serves what is asked of the API and for pages. An answer is made as a whole before
+// any of it is sent, and so few are made at a time that runs keep a core: who takes an answer
+// slowly holds up nobody.
+type answers struct {
+	next http.Handler
+	// making has an element for each answer that is being made.
+	making chan struct{}
+}
+
+func newAnswers(next http.Handler) *answers {
+	return &answers{next, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+}
+
+// ServeHTTP implements http.Handler. What changes something, and what machines ask for often,
+// such as metrics, doesn't wait for others.
+func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, at := slices.BinarySearch(atOnce(), r.URL.Path)
+	if at || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		a.next.ServeHTTP(w, r)
+		return
+	}
+	select {
+	case a.making <- struct{}{}:
+	case <-r.Context().Done():
+		return // nobody waits for it
+	}
+	b := &buffered{ResponseWriter: w, code: http.StatusOK}
+	a.make(b, r)
+	if b.body.Len() > 0 {
+		w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
+	}
+	w.WriteHeader(b.code)
+	_, _ = w.Write(b.body.Bytes()) // who hung up doesn't read it
+}
+
+// atOnce are the paths that are answered at once, sorted.
+func atOnce() []string { return []string{"/healthz", "/hooks/git", "/metrics", "/readyz"} }
+
+// make makes an answer, and then lets others do so.
+func (a *answers) make(b *buffered, r *http.Request) {
+	defer func() { <-a.making }()
+	a.next.ServeHTTP(b, r)
+	if strings.HasPrefix(r.URL.Path, apiPath) {
+		b.compress(r)
+	}
+}
+
+// compress compresses what is long, if the client takes that. Pages are not compressed: they
+// have a token that nobody may guess by the length of what is compressed with it.
+func (b *buffered) compress(r *http.Request) {
+	b.Header().Add("Vary", "Accept-Encoding")
+	if b.body.Len() < leastCompressed || !takesGzip(r.Header.Get("Accept-Encoding")) {
+		return
+	}
+	b.Header().Set("Content-Encoding", "gzip")
+	var short bytes.Buffer
+	z := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(z)
+	z.Reset(&short)
+	_, _ = z.Write(b.body.Bytes()) // a buffer takes all
+	_ = z.Close()
+	b.body = short
+}
+
+// takesGzip reports whether a client takes compressed responses.
+func takesGzip(accepted string) bool {
+	for part := range strings.SplitSeq(accepted, ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			w := strings.ReplaceAll(weight, " ", "")
+			return !strings.HasPrefix(w, "q=0") || strings.Trim(w[len("q=0"):], ".0") != ""
+		}
+	}
+	return false
+}
+
+// buffered is a ResponseWriter that keeps what is written.
+type buffered struct {
+	http.ResponseWriter
+	code int
+	body bytes.Buffer
+}
+
+// WriteHeader keeps the status.
+func (c *buffered) WriteHeader(code int) { c.code = code }
+
+// Write keeps a part of the body.
+func (c *buffered) Write(data []byte) (int, error) { return c.body.Write(data) }
