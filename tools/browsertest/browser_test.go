@@ -37,6 +37,10 @@ var update = flag.Bool("update", false, "rewrite the pictures in docs/images")
 // required turns what would be skipped into failures.
 var required = os.Getenv("BROWSERTEST_REQUIRED") != ""
 
+// patience is how long a test waits for what must happen. That it is long costs nothing
+// where all is well, and a busy machine needs it.
+const patience = 90 * time.Second
+
 // The world and the browser of all tests; stage is nil where there is no browser.
 var (
 	stage   *world
@@ -63,17 +67,17 @@ func run(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	allocator, end := chromedp.NewExecAllocator(ctx, append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+	allocator, end := chromedp.NewExecAllocator(context.Background(), append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("lang", "en-GB"), chromedp.Env("TZ=UTC"),
-		chromedp.UserDataDir(dir+"/profile"), chromedp.Flag("disable-dev-shm-usage", false))...)
+		chromedp.UserDataDir(dir+"/profile"), chromedp.Flag("disable-dev-shm-usage", false), chromedp.WSURLReadTimeout(patience))...)
 	defer end()
 	started, stop := chromedp.NewContext(allocator)
 	defer stop()
 	// The browser starts while the program is built.
 	up := make(chan error, 1)
 	go func() { up <- chromedp.Do(started) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	defer cancel()
 	w, err := newWorld(ctx, dir)
 	if w != nil {
 		defer w.close()
@@ -125,14 +129,16 @@ func open(t *testing.T, d *daemon) *tab {
 		b.check()
 		cancel()
 	})
-	b.do() // opens the window
-	var end context.CancelFunc
-	b.ctx, end = context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(end)
+	if err := chromedp.Do(ctx); err != nil { // opens the window, for as long as ctx is
+		t.Fatal(err)
+	}
 	if err := chromedp.Listen(b.ctx, b.listen); err != nil {
 		t.Fatal(err)
 	}
-	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(audits.Enable, cdp.Empty{}), size(1280, 900), scheme("light"))
+	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(audits.Enable, cdp.Empty{}),
+		// Other tests' windows are open beside it, each of which is used.
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}),
+		size(1280, 900), scheme("light"))
 	return b
 }
 
@@ -212,10 +218,17 @@ func (b *tab) expect(part string) {
 	b.expected = append(b.expected, part)
 }
 
+// patiently returns the context of one step of a test.
+func (b *tab) patiently() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.ctx, patience)
+}
+
 // do carries out actions.
 func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, actions...); err != nil {
+	ctx, cancel := b.patiently()
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatalf("%v\nat %s", err, b.where())
 	}
 }
@@ -223,7 +236,9 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 // get returns what an action returns.
 func get[T any](b *tab, a chromedp.Action[T]) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, a)
+	ctx, cancel := b.patiently()
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
 	if err != nil {
 		b.t.Fatalf("%v\nat %s", err, b.where())
 	}
@@ -233,7 +248,9 @@ func get[T any](b *tab, a chromedp.Action[T]) T {
 // eval returns the value of an expression in the page.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	ctx, cancel := b.patiently()
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatalf("%v\n%.300s\nat %s", err, expression, b.where())
 	}
@@ -244,7 +261,7 @@ func eval[T any](b *tab, expression string) T {
 // status.
 func (b *tab) follow(actions ...chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := b.patiently()
 	defer cancel()
 	resp, err := chromedp.RunResponse(ctx, actions...)
 	if err != nil {
@@ -271,7 +288,9 @@ func (b *tab) click(selector string) {
 
 // where returns the path and the query of the page that is shown.
 func (b *tab) where() string {
-	at, err := chromedp.Run(b.ctx, chromedp.Location())
+	ctx, cancel := b.patiently()
+	defer cancel()
+	at, err := chromedp.Run(ctx, chromedp.Location())
 	if err != nil {
 		return err.Error()
 	}
@@ -281,7 +300,7 @@ func (b *tab) where() string {
 // wait waits until an expression is true in the page.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
-	if _, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(15*time.Second), chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
+	if _, err := chromedp.Run(b.ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))); err != nil {
 		b.t.Fatalf("waiting for %s: %v\nat %s\n%s", expression, err, b.where(), b.text())
 	}
 }

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ func lastRun(t *testing.T) string {
 // TestNavigation goes from page to page as people do: by what they see.
 func TestNavigation(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.visit("/")
 	seen := map[string]string{}
@@ -78,7 +80,7 @@ func TestNavigation(t *testing.T) {
 // TestEveryLink follows each link of each page, without a browser.
 func TestEveryLink(t *testing.T) {
 	need(t)
-	b := open(t, stage.open)
+	t.Parallel()
 	todo, asked := []string{"/"}, map[string]bool{}
 	for len(todo) > 0 {
 		path := todo[0]
@@ -104,7 +106,7 @@ func TestEveryLink(t *testing.T) {
 			continue
 		}
 		asked[path] = true
-		status, body := fetch(t, b.base+path)
+		status, body := fetch(t, stage.open.url+path)
 		if status != http.StatusOK {
 			t.Errorf("GET %s: %d", path, status)
 		}
@@ -148,6 +150,7 @@ func fetch(t *testing.T, url string) (int, string) {
 // TestFindOrgs searches, filters, sorts and pages through the orgs.
 func TestFindOrgs(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.visit("/orgs")
 	first := b.rows()
@@ -228,6 +231,7 @@ func domain(cell string) string { return strings.Fields(cell)[0] }
 // TestCSV reads the orgs as a spreadsheet does.
 func TestCSV(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.visit("/orgs?state=drifted")
 	href := eval[string](b, `[...document.querySelectorAll("main a")].find(a => a.innerText === "CSV").href`)
@@ -245,6 +249,7 @@ func TestCSV(t *testing.T) {
 // TestColours looks whether pages are dark where that is preferred.
 func TestColours(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.visit("/")
 	const background = `getComputedStyle(document.body).backgroundColor + getComputedStyle(document.documentElement).backgroundColor`
@@ -259,19 +264,24 @@ func TestColours(t *testing.T) {
 // colours.
 func TestAccessible(t *testing.T) {
 	needAxe(t)
-	b := open(t, stage.open)
-	b.expect("404")
-	for _, path := range pages(t) {
-		b.follow(chromedp.Navigate(b.base + path))
-		for colours, width := range map[string]int64{"light": 390, "dark": 1280} {
+	t.Parallel()
+	all := pages(t)
+	for colours, width := range map[string]int64{"light": 390, "dark": 1280} {
+		t.Run(colours, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage.open)
+			b.expect("404")
 			b.do(size(width, 900), scheme(colours))
-			for _, f := range b.axe() {
-				t.Errorf("%s, %s, %d px: %s (%s): %s", path, colours, width, f.ID, f.Impact, f.Help)
-				for _, n := range f.Nodes[:min(3, len(f.Nodes))] {
-					t.Errorf("  %s: %s", n.Target, n.FailureSummary)
+			for _, path := range all {
+				b.follow(chromedp.Navigate(b.base + path))
+				for _, f := range b.axe() {
+					t.Errorf("%s, %d px: %s (%s): %s", path, width, f.ID, f.Impact, f.Help)
+					for _, n := range f.Nodes[:min(3, len(f.Nodes))] {
+						t.Errorf("  %s: %s", n.Target, n.FailureSummary)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
@@ -292,6 +302,7 @@ const fits = `(() => {
 // TestPhone looks at each page in the width of a phone: nothing is off the screen.
 func TestPhone(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.expect("404")
 	b.do(size(390, 844))
@@ -338,6 +349,7 @@ func (b *tab) seesDestructive() {
 // TestWithoutScripts does by links and forms what matters.
 func TestWithoutScripts(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.do(scripts(false))
 	b.expect("404")
@@ -363,6 +375,7 @@ func TestWithoutScripts(t *testing.T) {
 // reached, in order, and it is seen where one is.
 func TestKeyboard(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := open(t, stage.open)
 	b.visit("/orgs?q=-bank")
 	b.do(chromedp.KeyEvent(kb.Tab))
@@ -402,10 +415,22 @@ func TestKeyboard(t *testing.T) {
 }
 
 // TestStaysFresh changes a zone by hand and looks whether an open page shows it, and leaves
-// what is being typed and read as it is.
+// what is being typed and read as it is. It has a daemon of its own: the others don't see
+// the change before they run again.
 func TestStaysFresh(t *testing.T) {
 	need(t)
-	b := open(t, stage.open)
+	t.Parallel()
+	fresh, err := stage.daemon("fresh", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fresh.end)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := fresh.ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, fresh)
 	b.visit("/orgs?q=retail")
 	b.do(chromedp.SendKeys(chromedp.CSS(`input[name=q]`), "-half"))
 	b.do(size(1280, 500), chromedp.Evaluate[chromedp.Void](`window.same = document.querySelector("input[name=q]"); scrollTo(0, 120); undefined`))
@@ -417,7 +442,7 @@ func TestStaysFresh(t *testing.T) {
 	if err := stage.changeZone(t.Context(), zoneOrg, "198.51.100.0/25"); err != nil {
 		t.Fatal(err)
 	}
-	if err := stage.runNow(t.Context(), stage.open); err != nil {
+	if err := stage.runNow(t.Context(), fresh); err != nil {
 		t.Fatal(err)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](`document.dispatchEvent(new Event("visibilitychange")); undefined`)) // as when one comes back to the window

@@ -30,6 +30,7 @@ func signIn(t *testing.T, user, path string) *tab {
 // signs out.
 func TestOperator(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := signIn(t, "ada", "/orgs?state=drifted")
 	if at := b.where(); at != "/orgs?state=drifted" {
 		t.Errorf("after signing in one is at %s", at)
@@ -64,6 +65,7 @@ func TestOperator(t *testing.T) {
 // sent all the same.
 func TestViewer(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := signIn(t, "bob", "/")
 	b.contains(lessOrg)
 	if n := eval[int](b, `document.querySelectorAll('form[action^="/actions/"]').length`); n != 0 {
@@ -89,6 +91,7 @@ func TestViewer(t *testing.T) {
 // TestStranger signs in as somebody who is in no group.
 func TestStranger(t *testing.T) {
 	need(t)
+	t.Parallel()
 	b := signIn(t, "eve", "/")
 	b.expect("403")
 	if text := eval[string](b, `document.body.innerText`); strings.Contains(text, lessOrg) {
@@ -104,6 +107,7 @@ func TestStranger(t *testing.T) {
 // on a phone.
 func TestSignInAccessible(t *testing.T) {
 	needAxe(t)
+	t.Parallel()
 	b := open(t, stage.guarded)
 	b.expect("401")
 	b.do(size(390, 844))

@@ -260,7 +260,7 @@ func start(cmd *exec.Cmd, sign string) (*process, error) {
 	case <-p.begun:
 		return p, nil
 	case <-p.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 	}
 	_ = cmd.Process.Kill()
 	return nil, fmt.Errorf("%s doesn't serve:\n%s", strings.Join(cmd.Args, " "), p.output())
