@@ -35,7 +35,7 @@ func newDriftMetrics(f promauto.Factory) *driftMetrics {
 		dropped: gauge("reconciler_drift_series_dropped", "How many series of reconciler_drift are left out, as there are more than 200."),
 		fields:  gauge("reconciler_drift_fields", "Fields of orgs that are not as declared, all of them."),
 		blocked: gauge("reconciler_drift_blocked_fields",
-			"Fields of orgs that are not as declared and are not repaired for now, because of a window, a suspension, or something else that blocks the change."),
+			"Fields of orgs that are not as declared and are not repaired yet, because of a window, a suspension, or something else that blocks the change."),
 		since: gauges("reconciler_drift_since_timestamp_seconds",
 			"Since when an org is not as declared, for the orgs that reconciler_drift names.", "org"),
 		oldest: gauges("reconciler_drift_oldest_timestamp_seconds",

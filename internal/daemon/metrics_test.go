@@ -156,7 +156,7 @@ func TestMetricsOfDriftAge(t *testing.T) {
 		{Org: "b.okta.com", Field: "status", Since: at.Add(2 * time.Hour)},
 	}, api.Fleet{}, nil)
 	want := `
-# HELP reconciler_drift_blocked_fields Fields of orgs that are not as declared and are not repaired for now, because of a window, a suspension, or something else that blocks the change.
+# HELP reconciler_drift_blocked_fields Fields of orgs that are not as declared and are not repaired yet, because of a window, a suspension, or something else that blocks the change.
 # TYPE reconciler_drift_blocked_fields gauge
 reconciler_drift_blocked_fields 1
 # HELP reconciler_drift_oldest_timestamp_seconds Since when there is drift: when that was first seen which has lasted longest; missing while nothing drifts.
