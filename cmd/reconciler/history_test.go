@@ -25,14 +25,14 @@ func TestByTime(t *testing.T) {
 	}
 }
 
-// A change without values, such as a link, is told by its error alone.
+// A change is told in the words of a plan, with its error.
 func TestWhat(t *testing.T) {
 	for _, tt := range []struct {
 		entry history.Entry
 		want  string
 	}{
-		{history.Entry{Type: history.TypeChange, Action: "link-org", Error: "404"}, "404"},
-		{history.Entry{Type: history.TypeChange, Before: json.RawMessage(`"ACTIVE"`), After: json.RawMessage(`"INACTIVE"`), Error: "404"}, "ACTIVE → INACTIVE: 404"},
+		{history.Entry{Type: history.TypeChange, Action: "link-org", Error: "404"}, "link to the account: 404"},
+		{history.Entry{Type: history.TypeChange, Action: "set-status", Before: json.RawMessage(`"ACTIVE"`), After: json.RawMessage(`"INACTIVE"`), Error: "404"}, "ACTIVE → INACTIVE [destructive]: 404"},
 		{history.Entry{Type: history.TypeChange}, ""},
 	} {
 		if got := what(&tt.entry, nil); got != tt.want {

@@ -51,7 +51,7 @@ func TestWriteStatus(t *testing.T) {
 	since := noon.Add(-time.Hour)
 	s.Receivers = []api.Receiver{{Name: "slack (notify[0])", Problem: "HTTP 500", Since: &since}, {Name: "teams"}}
 	s.Assess()
-	s.Outdated = "compared 3h0m ago"
+	s.Outdated = "compared at 2026-11-21T09:00:00Z"
 	const want = `state      alarm: acme-new.okta.com: its token is lost
 ALARM      acme-new.okta.com: its token is lost (make another)
 desired    commit abababababab, in force for 25h0m

@@ -76,7 +76,7 @@ func TestPageIsNotGreen(t *testing.T) {
 	b.end(api.RunRecord{Result: ResultInSync, Started: noon, Finished: noon}, nil)
 	for later, green := range map[time.Duration]bool{time.Minute: true, 3 * time.Hour: false} {
 		page := ask(testHandler(t, b, noon.Add(later)), "GET", "/").Body.String()
-		if got := strings.Contains(page, `<section class="headline good"`); got != green || !green && !strings.Contains(page, "compared at 2026-11-21T09:00:00Z") {
+		if got := strings.Contains(page, `<section class="headline good"`); got != green || !green && !strings.Contains(page, "compared at 2026-11-21T12:00:00Z") {
 			t.Errorf("after %v: green is %v:\n%s", later, got, page)
 		}
 	}

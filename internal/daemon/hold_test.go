@@ -136,7 +136,7 @@ func TestSuspensionHoldsWrites(t *testing.T) {
 		}
 		w.expectMetrics(map[string]string{"reconciler_suspensions": "2"})
 		page := ask(w.handler, "GET", "/").Body.String()
-		for _, want := range []string{"<b><code>acme-e*</code></b>\n<br>load test", `<span class="soft">by</span> ada, <span class="soft">until</span> <time datetime="2000-01-01T01:00:00Z">`} {
+		for _, want := range []string{"<b><code>acme-e*</code></b>\n<br>load test", `<span class="soft">by</span> ada, <span class="soft">ends</span> <time datetime="2000-01-01T01:00:00Z">`} {
 			if !strings.Contains(page, want) {
 				t.Errorf("the page lacks %q:\n%s", want, page)
 			}

@@ -20,6 +20,8 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/daemon/signin"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/store/history"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,7 +49,10 @@ func golden(t *testing.T, name string, got []byte) {
 func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
 	h, err := newHandler(handlerOptions{
-		reader:  &reader{tracker: b, requests: newRequests(), now: func() time.Time { return now }},
+		reader: &reader{
+			InventoryReader: reconcile.NewInventoryReader(history.New(t.TempDir(), history.Options{}), "0200"),
+			tracker:         b, requests: newRequests(), now: func() time.Time { return now },
+		},
 		metrics: newMetrics("v1.2.3"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),
 	})
 	if err != nil {

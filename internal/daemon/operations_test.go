@@ -135,7 +135,7 @@ func TestOperatorsActions(t *testing.T) {
 		`{"reason": "x", "for": "-1h"}`:                                 "for must be a duration",
 		`{"reason": "x", "for": "1h", "until": "2030-01-01T00:00:00Z"}`: "exclude each other",
 		`{"reason": "x", "until": "2001-01-01T00:00:00Z"}`:              "would have expired already",
-		`{"reason": "x", "org": ["acme.okta.com"]}`:                     `unknown field \"org\"`,
+		`{"reason": "x", "org": ["acme.okta.com"]}`:                     `unknown key \"org\"`,
 		`{"reason": "x", "orgs": ["acme"]}`:                             "must be a full domain",
 		`{"reason": "x", "until": "soon"}`:                              "until must be a date and time with zone, such as 2026-11-30T06:00:00Z, not soon",
 		`{"reason": "x", "until": "2030-01-01"}`:                        "until must be a date and time with zone",

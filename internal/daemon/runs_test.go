@@ -28,7 +28,7 @@ func TestAskForARun(t *testing.T) {
 		{name: "without a body", local: true, header: map[string]string{"Content-Type": "application/json; charset=utf-8"}, want: http.StatusAccepted, says: `"id": "`},
 		{name: "nothing at all", local: true, want: http.StatusAccepted, says: `"id": "`},
 		{name: "nothing, from another page", local: true, header: map[string]string{"Origin": "https://evil.example"}, want: http.StatusForbidden},
-		{name: "a misspelled field", local: true, header: map[string]string{"Content-Type": "application/json"}, body: `{"reasn": "x"}`, want: http.StatusBadRequest, says: `unknown field \"reasn\"`},
+		{name: "a misspelled field", local: true, header: map[string]string{"Content-Type": "application/json"}, body: `{"reasn": "x"}`, want: http.StatusBadRequest, says: `unknown key \"reasn\"`},
 		{name: "its own page", local: true, header: map[string]string{"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8080"}, body: "{}", want: http.StatusAccepted},
 		{name: "not on loopback", header: map[string]string{"Content-Type": "application/json"}, body: "{}", want: http.StatusForbidden, says: "localhost"},
 		{name: "a form", local: true, header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, body: "by=x", want: http.StatusUnsupportedMediaType},
