@@ -158,19 +158,12 @@ func driftCheck(dir, program string, orgs int, latency time.Duration, runs int) 
 	if err != nil {
 		return err
 	}
-	sim, err := simulator.New(seed, simulator.Options{Latency: latency})
+	sim, url, stop, err := serveSimulator(seed, simulator.Options{Latency: latency})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- sim.Serve(ctx, listener) }()
-	defer func() { stop(); <-served }()
-	access.URL = "http://" + listener.Addr().String()
+	defer stop()
+	access.URL = url
 	config, err := simulator.WriteConfig(filepath.Join(dir, "config"), seed, *access)
 	if err != nil {
 		return err
@@ -362,4 +355,19 @@ func peakOf(pid int) (mb int64) {
 func median[T int64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
+}
+
+// serveSimulator serves a simulator on a free port of loopback. stop ends it.
+func serveSimulator(seed *simulator.Seed, opts simulator.Options) (sim *simulator.Simulator, url string, stop func(), err error) {
+	if sim, err = simulator.New(seed, opts); err != nil {
+		return nil, "", nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- sim.Serve(ctx, listener) }()
+	return sim, "http://" + listener.Addr().String(), func() { cancel(); <-served }, nil
 }

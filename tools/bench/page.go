@@ -58,19 +58,12 @@ func readPages(dir, program string) error {
 	if err != nil {
 		return err
 	}
-	sim, err := simulator.New(seed, simulator.Options{})
+	sim, url, stop, err := serveSimulator(seed, simulator.Options{})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- sim.Serve(ctx, listener) }()
-	defer func() { stop(); <-served }()
-	access.URL = "http://" + listener.Addr().String()
+	defer stop()
+	access.URL = url
 	config, err := simulator.WriteConfig(dir, seed, *access)
 	if err != nil {
 		return err
