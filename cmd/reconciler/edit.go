@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -313,10 +312,7 @@ func (m *manifestFiles) writeJSON(r *edited) error {
 	for _, l := range r.Left {
 		out.Left = append(out.Left, leftJSON{l.Org, l.What, l.Reason, l.Pos.File, l.Pos.Line, l.Pos.Column})
 	}
-	enc := json.NewEncoder(m.app.out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return writeJSONValue(m.app.out, out)
 }
 
 // productName returns the name that manifests have for a product, or its id.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -351,12 +352,18 @@ func textOrJSON(format string) error {
 	return nil
 }
 
-// writeJSONValue writes v as indented JSON, with <, > and & as they are.
+// writeJSONValue writes v as indented JSON, with <, > and & as they are, and characters
+// that a terminal would act on as escapes.
 func writeJSONValue(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(text.VisibleJSON(b.Bytes()))
+	return err
 }
 
 // writeJSONList writes a list, which is never null.

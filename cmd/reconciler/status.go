@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,10 +49,7 @@ the config's ` + config.KeyHTTPAddress + ` (default: 127.0.0.1:8080), or --addre
 				return withTokenHint(err)
 			}
 			if format == "json" {
-				enc := json.NewEncoder(a.out)
-				enc.SetIndent("", "  ")
-				enc.SetEscapeHTML(false)
-				return enc.Encode(status)
+				return writeJSONValue(a.out, status)
 			}
 			return writeStatus(a.out, status)
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -349,10 +348,7 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 
 func writeSuspensions(w io.Writer, format string, all []listed) error {
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(all)
+		return writeJSONValue(w, all)
 	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "nothing is suspended")

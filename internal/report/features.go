@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/csv"
 	"encoding/json"
@@ -171,10 +172,15 @@ func stateOf(own, parent string) FeatureState {
 
 // WriteFeaturesJSON writes the features as JSON.
 func WriteFeaturesJSON(w io.Writer, f *Features) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(f)
+	if err := enc.Encode(f); err != nil {
+		return err
+	}
+	_, err := w.Write(text.VisibleJSON(b.Bytes()))
+	return err
 }
 
 // WriteFeaturesCSV writes one line for each feature of each org. A value that a
