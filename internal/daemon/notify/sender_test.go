@@ -488,8 +488,8 @@ func TestOld(t *testing.T) {
 			seen := &counts{}
 			stop := running(start(seen))
 			time.Sleep(patience - time.Minute)
-			if works != (seen.results["webhook sent"] == 1) || seen.results["webhook given-up"] != 0 {
-				t.Error(works, seen.results)
+			if works != (seen.of("webhook sent") == 1) || seen.of("webhook given-up") != 0 {
+				t.Error(works, seen.of("webhook sent"), seen.of("webhook given-up"))
 			}
 			time.Sleep(2 * time.Minute)
 			stop()
