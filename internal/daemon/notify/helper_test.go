@@ -227,6 +227,13 @@ func (c *counts) Notified(typ, result string) {
 	c.results[typ+" "+result]++
 }
 
+// of returns how many messages have a result.
+func (c *counts) of(result string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.results[result]
+}
+
 func (c *counts) Queued(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
