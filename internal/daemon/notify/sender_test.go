@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -296,9 +297,9 @@ func TestDigest(t *testing.T) {
 func TestUse(t *testing.T) {
 	dir := folder(t)
 	synctest.Test(t, func(t *testing.T) {
-		works := false
+		var works atomic.Bool
 		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
-			if !works {
+			if !works.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		})
@@ -310,14 +311,14 @@ func TestUse(t *testing.T) {
 		s.Add(reportOf("r1", Drift), nil)
 		time.Sleep(30 * time.Second)
 		write(t, dir, "url", "http://127.0.0.3:1/new")
-		works = true
+		works.Store(true)
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, events: [failed]}, {type: teams, urlFile: other}]"))
 		synctest.Wait()
 		all := w.taken()
 		if len(all) != 1 || all[0].host != "127.0.0.3:1" {
 			t.Error(all)
 		}
-		if !strings.Contains(said.String(), "notifications were dropped: the config no longer has their receiver") || seen.results["webhook dropped"] != 1 {
+		if !strings.Contains(said.String(), "notifications were dropped: the config no longer has their receiver") || seen.of("webhook dropped") != 1 {
 			t.Error(said, seen.results)
 		}
 		s.Add(reportOf("r2", Failed, Drift), nil)
@@ -671,9 +672,9 @@ func TestForget(t *testing.T) {
 	dir := folder(t)
 	state := filepath.Join(dir, "state")
 	synctest.Test(t, func(t *testing.T) {
-		works := false
+		var works atomic.Bool
 		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) {
-			if !works {
+			if !works.Load() {
 				w.WriteHeader(http.StatusBadGateway)
 			}
 		})
@@ -688,7 +689,7 @@ func TestForget(t *testing.T) {
 		if s.Status()[0].Queued != 0 {
 			t.Error("it forgets nothing")
 		}
-		works = true
+		works.Store(true)
 		other := New(Options{Dir: state, Transport: transport})
 		other.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		e, _, _ := func() (*entry, time.Duration, bool) { other.load(true); return other.next(other.queues[0]) }()
