@@ -135,7 +135,7 @@ func pause(failures int, asked time.Duration) time.Duration {
 	return d + mathrand.N(d/5)
 }
 
-// expire gives up what was tried for too long.
+// expire drops what was tried for too long.
 func (s *Sender) expire(q *queue, now time.Time) {
 	var old []*entry
 	for _, e := range q.entries {

@@ -13,8 +13,8 @@ import (
 // entry is an entry of the history as pages show it.
 type entry struct {
 	*history.Entry
-	// About says what it is about where Lines, what changed or differs, don't. Who is who
-	// did it.
+	// About is what it is about where there are no Lines, which are what changed or
+	// differs. Who is who did it.
 	About string
 	Lines []report.Line
 	Who   string

@@ -23,7 +23,7 @@ type oneOrg struct {
 	*reconcile.OrgDetail
 	// Headline is the state of the org and the reason for it.
 	Headline headline
-	// Outdated says how old the comparison is; empty if the last run made it.
+	// Outdated is how old the comparison is, in words; empty if the last run made it.
 	Outdated string
 	Compared *time.Time
 	Fields   []orgField
