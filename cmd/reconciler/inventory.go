@@ -98,8 +98,11 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		case "drifted":
 			flags.BoolFunc("drifted", "only orgs that differ from what is declared; with =false, only orgs that don't", func(s string) error {
 				drifted, err := strconv.ParseBool(s)
+				if err != nil {
+					return errors.New("must be true or false")
+				}
 				f.drifted = &drifted
-				return err
+				return nil
 			})
 		case "state":
 			flags.StringArrayVar(&f.states, "state", nil, "only in this `STATE`: "+strictyaml.OneOf(syncStates())+"; may be repeated")
