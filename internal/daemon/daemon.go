@@ -155,8 +155,8 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	kept, asked := &keptRuns{}, newRequests()
 	var shared *replica
-	if url := cfg.State.Location().Postgres(); url != nil {
-		shared = newReplica(replicas.New(url), journal.New(cfg.State.Location(), journal.Options{Logger: log, Commands: opts.Commands}))
+	if at := reconcile.StateOf(cfg); at.Postgres() != nil {
+		shared = newReplica(replicas.New(at.Postgres()), journal.New(at, journal.Options{Logger: log, Commands: opts.Commands}))
 		kept.store, asked.store = shared.store, shared.store
 	}
 	tag := newRunHandler(log.Handler(), kept)
@@ -171,7 +171,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: asked, kept: kept, memory: signin.NewMemory(), replica: shared,
-		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
+		sender: notify.New(notify.Options{State: reconcile.StateOf(cfg), Logger: log, Observer: m}),
 	}
 	t.receivers = d.receivers
 	if shared != nil {

@@ -90,7 +90,6 @@ func (s *Store) do(doing string, f func(db *sql.DB) error) error {
 	if err == nil {
 		return nil
 	}
-	err = postgres.Explain(err)
 	return text.WithHint(fmt.Errorf("what replicas share in PostgreSQL (%s): %s: %w", s.url, doing, err), text.Hint(err))
 }
 
