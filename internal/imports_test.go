@@ -71,6 +71,7 @@ var mayImport = map[string]struct {
 	"internal/store/postgres":                {[]string{"internal/store/location", "internal/text"}, "how PostgreSQL is used, and nothing of what is kept in it"},
 	"internal/store/postgres/postgrestest":   {[]string{"internal/store/location", "internal/store/postgres"}, "starts PostgreSQL in tests"},
 	"internal/store/replicas":                {[]string{"internal/store/location", "internal/store/postgres", "internal/text"}, "keeps what replicas tell each other, and knows nothing of what it is"},
+	"internal/store/transfer":                {nil, "copies rows, and knows nothing of what they mean"},
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/location", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/location", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
