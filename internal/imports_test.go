@@ -108,7 +108,7 @@ var mayImport = map[string]struct {
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/daemon/notify", "internal/daemon/signin", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
-		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/location", "internal/store/securedir",
+		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/location", "internal/store/postgres", "internal/store/securedir",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},

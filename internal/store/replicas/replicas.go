@@ -24,8 +24,8 @@ const keptRuns = 20
 // Store is what the replicas of a database share. Its methods may be called by several
 // goroutines.
 type Store struct {
-	url location.URL
-	db  *sql.DB
+	url    location.URL
+	tables *postgres.Database
 
 	mu sync.Mutex
 	// made reports whether this process has seen the tables.
@@ -34,24 +34,24 @@ type Store struct {
 
 // New returns what the replicas of the database at url share, and connects to nothing.
 func New(url location.URL) *Store {
-	return &Store{url: url, db: postgres.Open(url, connections)}
+	kind := &postgres.Kind{Store: "replicas", Steps: []string{schema1}, Connections: connections}
+	return &Store{url: url, tables: kind.Open(url)}
 }
 
 // Close closes the connections.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return s.tables.Close() }
 
-// tables are made where they are missing.
-const tables = `
+const schema1 = `
 -- The status of the replica that leads, as JSON, and when that was last true.
-CREATE TABLE IF NOT EXISTS replica_status (
+CREATE TABLE replica_status (
 	id      INTEGER PRIMARY KEY CHECK (id = 1),
 	digest  TEXT NOT NULL,
-	content BYTEA NOT NULL,
+	content BLOB NOT NULL,
 	seen_at TIMESTAMPTZ NOT NULL
 );
 
 -- What the replica that leads is asked for, and hasn't begun.
-CREATE TABLE IF NOT EXISTS replica_requests (
+CREATE TABLE replica_requests (
 	kind     TEXT PRIMARY KEY,
 	id       TEXT NOT NULL,
 	asked_by TEXT NOT NULL,
@@ -59,33 +59,30 @@ CREATE TABLE IF NOT EXISTS replica_requests (
 );
 
 -- Plan and log of the last runs.
-CREATE TABLE IF NOT EXISTS replica_runs (
-	seq     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE replica_runs (
+	seq     INTEGER PRIMARY KEY AUTOINCREMENT,
 	id      TEXT NOT NULL UNIQUE,
-	content BYTEA NOT NULL
+	content BLOB NOT NULL
 );
 
 -- The key of sessions, where no secret of the config is one.
-CREATE TABLE IF NOT EXISTS replica_key (
+CREATE TABLE replica_key (
 	id  INTEGER PRIMARY KEY CHECK (id = 1),
-	key BYTEA NOT NULL
+	key BLOB NOT NULL
 );
 
 -- Sessions that were ended before they expire.
-CREATE TABLE IF NOT EXISTS replica_revoked (
+CREATE TABLE replica_revoked (
 	session TEXT PRIMARY KEY,
 	until   TIMESTAMPTZ NOT NULL
 );
 `
 
-// tablesLock is the advisory lock of who makes the tables; in ASCII it is "RcRp".
-const tablesLock = 0x52635270
-
 // do calls f with the database, once the tables are there.
 func (s *Store) do(doing string, f func(db *sql.DB) error) error {
 	err := s.make()
 	if err == nil {
-		err = f(s.db)
+		err = postgres.Explain(f(s.tables.DB()))
 	}
 	if err == nil {
 		return nil
@@ -100,23 +97,15 @@ func (s *Store) make() error {
 	if s.made {
 		return nil
 	}
-	tx, err := s.db.Begin()
+	if err := s.tables.Create(func(*sql.Tx) error { return nil }); err != nil {
+		return err
+	}
+	tx, err := s.tables.Snapshot() // which migrates those of an older version
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	// Two that make the same table at the same time disturb each other.
-	if _, err := tx.Exec(`SELECT pg_advisory_xact_lock(?)`, tablesLock); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(tables); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
 	s.made = true
-	return nil
+	return tx.Rollback()
 }
 
 // Kind is what the replica that leads is asked for.

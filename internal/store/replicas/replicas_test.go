@@ -78,7 +78,7 @@ func TestStatus(t *testing.T) {
 	if s, err := b.Status(first.Digest); err != nil || len(s.Content) > 0 || s.Digest != first.Digest {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	_, err = a.db.Exec(`UPDATE replica_status SET seen_at = now() - interval '1 minute'`)
+	_, err = a.tables.DB().Exec(`UPDATE replica_status SET seen_at = now() - interval '1 minute'`)
 	must(t, err)
 	if s, err := b.Status(""); err != nil || s.Age < time.Minute || s.Age > 2*time.Minute {
 		t.Fatalf("%+v, %v", s, err)
