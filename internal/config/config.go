@@ -163,10 +163,10 @@ type Verify struct {
 	// latter Git.Tag is set.
 	Object string
 	// History requires the same of every commit since the last accepted one.
-	// State.Dir is set with it.
+	// State is set with it.
 	History bool
 	// AcceptRewriteOf is the last accepted commit, in lower case, if the branch
-	// no longer has to contain it; otherwise empty. State.Dir is set with it.
+	// no longer has to contain it; otherwise empty. State is set with it.
 	AcceptRewriteOf string
 }
 

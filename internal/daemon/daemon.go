@@ -142,7 +142,7 @@ type daemon struct {
 }
 
 func openDaemon(cfg *config.Config, opts RunOptions) (*daemon, error) {
-	if opts.Logger != nil && cfg.Mode == config.Apply && cfg.State.Dir == "" {
+	if opts.Logger != nil && cfg.Mode == config.Apply && !cfg.State.IsSet() {
 		opts.Logger.Warn(config.KeyMaxPerDay+" counts from the start of this process on", "hint", "set "+config.KeyStateDir+", so that it counts over restarts and together with apply")
 	}
 	return newDaemon(cfg, opts, nil)
