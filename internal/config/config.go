@@ -205,7 +205,7 @@ type Guards struct {
 	// MaxNewOrgs is how many orgs may be created or linked in one run.
 	MaxNewOrgs int
 	// DeactivationCooloff is how long before its deactivation an org must have
-	// been declared inactive for the first time; 0 for no such rule. State.Dir
+	// been declared inactive for the first time; 0 for no such rule. State
 	// is set with it.
 	DeactivationCooloff time.Duration
 	// RevertWithin is for how long after a run what takes back its changes counts as
