@@ -31,7 +31,7 @@ func quick() Timing {
 	return Timing{Beat: 40 * time.Millisecond, Stale: 600 * time.Millisecond, Poll: 20 * time.Millisecond}
 }
 
-func newLock(dir string) *Lock { return New(dir, "x.lock", quick(), time.Now) }
+func newLock(dir string) *FileLock { return NewFile(dir, "x.lock", quick(), time.Now) }
 
 // hold takes the lock and says what comes of each check that is asked for.
 func hold(dir string) {
@@ -85,7 +85,7 @@ func startHolder(t *testing.T, dir string) *holder {
 }
 
 // until tries the lock until it is taken, and returns how long that took.
-func until(t *testing.T, l *Lock) (*Hold, time.Duration) {
+func until(t *testing.T, l *FileLock) (Hold, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	for time.Since(began) < 20*time.Second {
@@ -242,7 +242,7 @@ func TestHolderWithoutNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Release()
-	h.timer.Stop()
+	h.(*fileHold).timer.Stop()
 	if err := os.WriteFile(filepath.Join(dir, "x.lock"), []byte(`{"pid":12,"host":"h","started":"2026-01-02T03:04:05Z"}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
