@@ -138,7 +138,7 @@ func (l *SessionLock) last(ctx context.Context, q interface {
 // sessionHold is a lock that a session of this process has.
 type sessionHold struct {
 	lock *SessionLock
-	lost chan struct{} // closed when err is set
+	lost chan struct{} // closed before err is set
 	// epoch is that of this hold, and backend the process of the server that serves the
 	// session.
 	epoch   int64
@@ -244,15 +244,15 @@ func (h *sessionHold) tick() {
 }
 
 // lose notes that the lock is lost, and ends the session if it is still there. h.mu is
-// held.
+// held: who asks meanwhile waits for the error.
 func (h *sessionHold) lose(why error) error {
+	close(h.lost)
 	drop(h.conn)
 	why = h.lock.db.Explain(why)
 	h.err = text.WithHint(&LostError{
 		By: h.by(), why: "the session of this one with the database had ended",
 		how: "its session with the database has ended: " + text.OneLine(why.Error(), 300),
 	}, cmp.Or(text.Hint(why), (&LostError{}).Hint()))
-	close(h.lost)
 	return h.err
 }
 
