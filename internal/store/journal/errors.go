@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )

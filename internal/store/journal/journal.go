@@ -5,19 +5,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"reconciler/internal/store/lease"
-	"reconciler/internal/store/securedir"
-	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/store/location"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -124,7 +119,7 @@ func New(at location.Location, opts Options) *Journal {
 		j.log = slog.New(slog.DiscardHandler)
 	}
 	if at.Postgres() != nil {
-		j.home = &tables{at: at, log: j.log}
+		j.home = &tables{at: at, log: j.log, steps: postgresSchema()}
 	} else {
 		j.home = &folder{dir: at.Dir(), now: j.now, log: j.log, steps: schema()}
 	}
@@ -139,7 +134,7 @@ func (j *Journal) Commands() Commands { return j.cmds }
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failed("closing", j.disconnect())
+	return j.failed("closing", errors.Join(j.disconnect(), j.locks.close()))
 }
 
 // disconnect closes what is open. j.mu is held.

@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"reconciler/internal/store/lease"
+	"reconciler/internal/store/location"
 )
 
 const (
@@ -133,6 +135,16 @@ func (l *locks) giveBack() error {
 	h := l.holds
 	l.holds = nil
 	return h.Release()
+}
+
+// close closes the connections to the locks of a database, while none is held.
+func (l *locks) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions == nil || l.leads != nil || l.holds != nil {
+		return nil
+	}
+	return l.sessions.close()
 }
 
 // LastHolder returns the process that was the last to lock the journal at a location,
