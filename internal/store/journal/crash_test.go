@@ -337,7 +337,7 @@ func testTwoProcesses(t *testing.T, place places) {
 	_, err = lockJournal(dir, Options{})
 	host, hostErr := os.Hostname()
 	must(t, hostErr)
-	wantError(t, err, fmt.Sprintf(`the journal in %q is held by process %d on %q since 20`, dir, cmd.Process.Pid, host),
+	wantError(t, err, fmt.Sprintf(`the journal in %v is held by process %d on %q since 20`, locate(dir), cmd.Process.Pid, host),
 		"wait until the other one ends, or stop it")
 
 	v := New(locate(dir), Options{})
