@@ -1,0 +1,3 @@
+module reconciler/tools/release
+
+go 1.26.0
