@@ -286,7 +286,9 @@ func (s *Store) open(folder func(string) (*os.Root, error)) (*sql.DB, error) {
 			return nil, err
 		}
 	}
-	db, err := file().Open(s.dir, schema(), true, func(int, int) {})
+	db, err := file().Open(s.dir, schema(), true, func(from, to int, kept string) {
+		s.log.Info("migrating the schema of the queue of notifications", "file", s.path(), "from", from, "to", to, "kept", kept)
+	})
 	if err != nil {
 		return nil, err
 	}
