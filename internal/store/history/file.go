@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -39,7 +40,8 @@ const lockFile = "history.lock"
 // open until Close. With an empty folder it keeps nothing, finds nothing, and fails at
 // nothing. Its methods may be called by several goroutines and processes.
 type Store struct {
-	dir       string
+	at        location.Location
+	dir       string // empty if it is in no folder
 	now       func() time.Time
 	log       *slog.Logger
 	retention time.Duration
@@ -60,9 +62,9 @@ type Store struct {
 	queue queue
 }
 
-// New returns the history in dir, and opens nothing.
-func New(dir string, opts Options) *Store {
-	s := &Store{dir: dir, now: opts.Now, log: opts.Logger, retention: opts.Retention, steps: schema()}
+// New returns the history at a location, and opens nothing.
+func New(at location.Location, opts Options) *Store {
+	s := &Store{at: at, dir: at.Dir(), now: opts.Now, log: opts.Logger, retention: opts.Retention, steps: schema()}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir/securedirtest"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -84,7 +85,7 @@ func TestDamage(t *testing.T) {
 	for name, content := range spoiled() {
 		dir := t.TempDir()
 		now := newClock()
-		s := New(dir, Options{Now: now.now})
+		s := New(location.Folder(dir), Options{Now: now.now})
 		var list []Entry
 		for i := range 200 {
 			list = append(list, Entry{Type: TypeOperator, Action: fmt.Sprint("op", i), Reason: strings.Repeat("x", 300)})
@@ -158,7 +159,7 @@ func TestDamageWithinARun(t *testing.T) {
 // A history that was there once, and whose file is missing, is told of.
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	reader := newStore(t, dir, Options{})
@@ -202,7 +203,7 @@ func TestReplaced(t *testing.T) {
 
 func TestNewerSchema(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	s.steps = append(schema(), "CREATE TABLE later (x TEXT) STRICT;")
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
@@ -218,7 +219,7 @@ func TestNewerSchema(t *testing.T) {
 // An older schema is migrated, by several processes at once.
 func TestMigrated(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	must(t, s.Close())
@@ -256,7 +257,7 @@ func TestReadOnly(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	must(t, s.Close())
@@ -292,7 +293,7 @@ const addedRuns = 15
 
 // playAdding adds entries and runs.
 func playAdding(args []string) error {
-	s := New(args[0], Options{})
+	s := New(location.Folder(args[0]), Options{})
 	for i := range addedRuns {
 		r, err := s.Begin(Run{ID: fmt.Sprint(args[1], i)})
 		if err != nil {

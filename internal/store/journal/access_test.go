@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
 )
 
 func beginAccess(t *testing.T, w *Writer, orgID string) {
@@ -101,7 +103,7 @@ func TestUnreadableAccess(t *testing.T) {
 // A journal of the first schema gets the table, and keeps what it has.
 func TestMigrateToAccess(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	j.steps = schema()[:1]
 	w, err := j.Lock()
 	must(t, err)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
 )
 
 // roles are what children do.
@@ -334,7 +336,7 @@ func TestTwoProcesses(t *testing.T) {
 	wantError(t, err, fmt.Sprintf(`the journal in %q is held by process %d on %q since 20`, dir, cmd.Process.Pid, host),
 		"wait until the other one ends, or stop it")
 
-	v := New(dir, Options{})
+	v := New(location.Folder(dir), Options{})
 	if c, err := v.Creation(acmeKey()); c != nil || err != nil {
 		t.Errorf("looking: %v, %v", c, err)
 	}

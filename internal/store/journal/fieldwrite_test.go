@@ -3,6 +3,8 @@ package journal
 import (
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
 )
 
 // written is a write of a feature.
@@ -15,7 +17,7 @@ func written(orgID, feature, value string, at time.Time) FieldWrite {
 // Writes of one value count, until another one is written or the last is too old.
 func TestFieldWrites(t *testing.T) {
 	const week = 7 * 24 * time.Hour
-	j := New(t.TempDir(), Options{})
+	j := New(location.Folder(t.TempDir()), Options{})
 	t.Cleanup(func() { must(t, j.Close()) })
 	if all, err := j.FieldWrites(account); err != nil || len(all) > 0 {
 		t.Error(all, err)
@@ -61,7 +63,7 @@ func TestFieldWrites(t *testing.T) {
 }
 
 func TestFieldWriteIncomplete(t *testing.T) {
-	j := New(t.TempDir(), Options{})
+	j := New(location.Folder(t.TempDir()), Options{})
 	for _, spoil := range []func(*FieldWrite){
 		func(w *FieldWrite) { w.Account = "" }, func(w *FieldWrite) { w.OrgID = "" }, func(w *FieldWrite) { w.Kind = "" },
 		func(w *FieldWrite) { w.Object = "" }, func(w *FieldWrite) { w.Field = "" }, func(w *FieldWrite) { w.Last = time.Time{} },
@@ -108,7 +110,7 @@ func TestUnreadableFieldWrite(t *testing.T) {
 // A journal of the schema before gets the table, and keeps what it has.
 func TestMigrateToFieldWrites(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	j.steps = schema()[:3]
 	w, err := j.Lock()
 	must(t, err)

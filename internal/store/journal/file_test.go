@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir/securedirtest"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -324,7 +325,7 @@ func TestDamage(t *testing.T) {
 			j = openJournal(t, dir, Options{Now: at.now})
 		}
 
-		v := New(dir, Options{})
+		v := New(location.Folder(dir), Options{})
 		must(t, v.AcknowledgeLoss("ada"))
 		must(t, v.Close())
 		if a, err := j.Loss(); a != nil || err != nil {
@@ -373,7 +374,7 @@ func killed(t *testing.T) (dir string) {
 // TestKilledWithin: what a killed process had written in part is undone.
 func TestKilledWithin(t *testing.T) {
 	dir := killed(t)
-	v := New(dir, Options{})
+	v := New(location.Folder(dir), Options{})
 	if c := creation(t, v, acmeKey()); c.Step != Sent {
 		t.Errorf("%+v", c)
 	}
@@ -494,7 +495,7 @@ func TestForeign(t *testing.T) {
 
 // check is what doctor does.
 func check(dir string) error {
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	return errors.Join(j.Check(), j.Close())
 }
 
@@ -502,7 +503,7 @@ func check(dir string) error {
 func TestNone(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, dir := range []string{"", missing} {
-		v := New(dir, Options{})
+		v := New(location.Folder(dir), Options{})
 		must(t, v.Check())
 		if all, err := v.Creations(account); len(all) > 0 || err != nil {
 			t.Errorf("%v, %v", all, err)
@@ -540,20 +541,20 @@ func TestNone(t *testing.T) {
 	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading created the folder: %v", err)
 	}
-	v := New(missing, Options{})
+	v := New(location.Folder(missing), Options{})
 	defer v.Close()
 	must(t, v.AcknowledgeLoss("ada"))
 	if _, err := os.Lstat(filepath.Join(missing, dbFile)); err != nil {
 		t.Errorf("acknowledging has not created the journal: %v", err)
 	}
-	_, err := New("", Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
+	_, err := New(location.Folder(""), Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
 	wantError(t, err, "no folder is named", "")
 }
 
 // TestBeside: processes see what the others write, whoever holds the lock.
 func TestBeside(t *testing.T) {
 	dir := t.TempDir()
-	v := New(dir, Options{})
+	v := New(location.Folder(dir), Options{})
 	defer v.Close()
 	if c, err := v.Creation(acmeKey()); c != nil || err != nil {
 		t.Errorf("before there is a journal: %v, %v", c, err)
@@ -618,7 +619,7 @@ func TestReplaced(t *testing.T) {
 	if err := j.MarkCreated(acmeKey(), "00o1", start()); !errors.Is(err, ErrDamaged) {
 		t.Errorf("written to after it was damaged: %v", err)
 	}
-	v := New(dir, Options{})
+	v := New(location.Folder(dir), Options{})
 	defer v.Close()
 	if _, err := v.Creations(account); !errors.Is(err, ErrDamaged) {
 		t.Errorf("another process: %v", err)
@@ -650,7 +651,7 @@ func TestOpenedOnce(t *testing.T) {
 	if j.db != db {
 		t.Error("it was opened again, though nobody else used it")
 	}
-	other := New(dir, Options{})
+	other := New(location.Folder(dir), Options{})
 	suspend(t, other, suspension())
 	must(t, other.Close())
 	creation(t, j.Journal, acmeKey())
@@ -681,7 +682,7 @@ func TestGone(t *testing.T) {
 			t.Errorf("%s: locking: %v", when, err)
 		}
 	}
-	reader, maker := New(dir, Options{}), New(dir, Options{})
+	reader, maker := New(location.Folder(dir), Options{}), New(location.Folder(dir), Options{})
 	defer reader.Close()
 	defer maker.Close()
 	wantSuspended(t, reader)
@@ -696,7 +697,7 @@ func TestGone(t *testing.T) {
 	must(t, os.Mkdir(dir, 0o700)) // what a volume is mounted on
 	wantGone(reader, "without the file")
 	wantGone(maker, "without the file, to the process that wrote it")
-	fresh := New(dir, Options{})
+	fresh := New(location.Folder(dir), Options{})
 	defer fresh.Close()
 	wantSuspended(t, fresh)
 	must(t, os.RemoveAll(dir))
@@ -705,19 +706,19 @@ func TestGone(t *testing.T) {
 
 	// A folder without a file that vanishes may have got a file meanwhile.
 	must(t, os.Remove(filepath.Join(dir, dbFile)))
-	empty := New(dir, Options{})
+	empty := New(location.Folder(dir), Options{})
 	defer empty.Close()
 	wantSuspended(t, empty)
 	must(t, os.RemoveAll(dir))
 	wantGone(empty, "without the folder that had no file")
-	fresh = New(dir, Options{})
+	fresh = New(location.Folder(dir), Options{})
 	defer fresh.Close()
 	suspend(t, fresh, suspension())
 }
 
 // openSteps is Open by a version that has another schema.
 func openSteps(dir string, opts Options, steps []string) (*Writer, error) {
-	j := New(dir, opts)
+	j := New(location.Folder(dir), opts)
 	j.steps = steps
 	return j.Lock()
 }
@@ -774,7 +775,7 @@ func TestMigrations(t *testing.T) {
 func TestMigratedBeside(t *testing.T) {
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
-	newer := New(dir, Options{})
+	newer := New(location.Folder(dir), Options{})
 	newer.steps = append(schema(), "CREATE TABLE more (x TEXT) STRICT")
 	must(t, newer.Check())
 	must(t, newer.Close())

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+
 	"go.uber.org/goleak"
 )
 
@@ -66,7 +68,7 @@ func (c *clock) add(d time.Duration) {
 
 // lockJournal returns the locked journal in dir, and closes it where that fails.
 func lockJournal(dir string, opts Options) (*Writer, error) {
-	j := New(dir, opts)
+	j := New(location.Folder(dir), opts)
 	w, err := j.Lock()
 	if err != nil {
 		return nil, errors.Join(err, j.Close())

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -15,13 +17,13 @@ func rule(orgID string) Inactive {
 // that a later change has begun with isn't ended by who read it before.
 func TestInactive(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	must(t, j.BeginInactive(rule("00o2"))) // without a journal so far
 	must(t, j.BeginInactive(rule("00o1")))
 	must(t, j.BeginInactive(Inactive{"other", "00o1", "groupRules", "0pr1", start()}))
 	must(t, j.Close())
 
-	j = New(dir, Options{})
+	j = New(location.Folder(dir), Options{})
 	defer j.Close()
 	want := func(want ...Inactive) {
 		t.Helper()
@@ -70,7 +72,7 @@ func TestUnreadableInactive(t *testing.T) {
 // A journal of the second schema gets the table, and keeps what it has.
 func TestMigrateToInactive(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	j.steps = schema()[:2]
 	w, err := j.Lock()
 	must(t, err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/lease"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -63,7 +64,8 @@ type Commands struct {
 // are local and take milliseconds, at most five seconds while another process is
 // writing, and the signal that ends a run must not interrupt a write.
 type Journal struct {
-	dir   string
+	at    location.Location
+	dir   string // empty if it is in no folder
 	now   func() time.Time
 	log   *slog.Logger
 	cmds  Commands
@@ -81,10 +83,10 @@ type Journal struct {
 	seenDir, seenFile bool
 }
 
-// New returns the journal in dir, and opens nothing. An empty dir stands for a
-// journal that nobody configured: reading finds nothing, and Lock fails.
-func New(dir string, opts Options) *Journal {
-	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
+// New returns the journal at a location, and opens nothing. The zero location stands for
+// a journal that nobody configured: reading finds nothing, and Lock fails.
+func New(at location.Location, opts Options) *Journal {
+	j := &Journal{at: at, dir: at.Dir(), now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
 	j.cmds.Acknowledge = cmp.Or(j.cmds.Acknowledge, "reconciler acknowledge")
 	j.cmds.Forget = cmp.Or(j.cmds.Forget, "reconciler acknowledge")
 	j.cmds.ListSuspensions = cmp.Or(j.cmds.ListSuspensions, "reconciler suspend")
@@ -94,7 +96,7 @@ func New(dir string, opts Options) *Journal {
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
-	j.locks = newLocks(dir, j.now)
+	j.locks = newLocks(at, j.now)
 	return j
 }
 
@@ -144,6 +146,9 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	defer j.mu.Unlock()
 	if err := j.ready(); errors.Is(err, ErrGone) {
 		return nil, j.failed("opening", err) // or a new one would take its place
+	}
+	if j.at.Postgres() != nil {
+		return nil, errors.New("a journal can't be kept in PostgreSQL")
 	}
 	root, err := securedir.Dir(j.dir)
 	if err != nil {
@@ -203,6 +208,9 @@ func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close(
 // ready opens the file, unless it is open and nobody else changed it. The error
 // is errNone where there is none.
 func (j *Journal) ready() error {
+	if j.at.Postgres() != nil {
+		return errors.New("a journal can't be kept in PostgreSQL")
+	}
 	if j.dir == "" {
 		return errNone
 	}
@@ -360,11 +368,11 @@ func (j *Journal) Backup(file string) error {
 	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
 }
 
-// Hold makes this process the only one that may write in the folder dir, and the one
-// daemon of it, and does nothing else. Closing what it returns ends that. The error is a
-// *HeldError if another process uses the folder.
-func Hold(dir string) (io.Closer, error) {
-	j := New(dir, Options{})
+// Hold makes this process the only one that may write at a location, and the one daemon
+// of it, and does nothing else. Closing what it returns ends that. The error is a
+// *HeldError if another process uses the location.
+func Hold(at location.Location) (io.Closer, error) {
+	j := New(at, Options{})
 	lead, err := j.Lead()
 	if err != nil {
 		return nil, err

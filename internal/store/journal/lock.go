@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/lease"
+	"reconciler/internal/store/location"
 )
 
 const (
@@ -57,9 +58,9 @@ type locks struct {
 	noLead error
 }
 
-func newLocks(dir string, now func() time.Time) *locks {
-	lock := func(name string) *lease.Lock { return lease.New(dir, name, lease.DefaultTiming(), now) }
-	return &locks{dir: dir, leader: lock(leaderFile), turn: lock(lockFile), next: lock(nextFile)}
+func newLocks(at location.Location, now func() time.Time) *locks {
+	lock := func(name string) *lease.Lock { return lease.New(at, name, lease.DefaultTiming(), now) }
+	return &locks{dir: at.Dir(), leader: lock(leaderFile), turn: lock(lockFile), next: lock(nextFile)}
 }
 
 // held returns an error that is a *HeldError if it is one of a lock.
@@ -119,6 +120,6 @@ func (l *locks) giveBack() error {
 	return h.Release()
 }
 
-// LastHolder returns the process that was the last to lock the journal in dir,
+// LastHolder returns the process that was the last to lock the journal at a location,
 // and false if that isn't known. It may have ended since.
-func LastHolder(dir string) (Holder, bool) { return newLocks(dir, time.Now).turn.Last() }
+func LastHolder(at location.Location) (Holder, bool) { return newLocks(at, time.Now).turn.Last() }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -24,7 +26,7 @@ func took(t *testing.T, j *Journal, now time.Time) []string {
 }
 
 func TestRemovals(t *testing.T) {
-	j := New(filepath.Join(t.TempDir(), "state"), Options{}) // neither locked nor there
+	j := New(location.Folder(filepath.Join(t.TempDir(), "state")), Options{}) // neither locked nor there
 	defer j.Close()
 	begin := func(id string, at time.Time, max int) (int64, error) {
 		return j.BeginRemoval(Removal{account, id, id + ".Okta.com", at}, at.Add(-24*time.Hour), max)
@@ -99,7 +101,7 @@ func TestRemovalsWithWrongClock(t *testing.T) {
 func TestRemovalsOfSeveralProcesses(t *testing.T) {
 	dir := t.TempDir()
 	holder := openJournal(t, dir, Options{})
-	other := New(dir, Options{})
+	other := New(location.Folder(dir), Options{})
 	defer other.Close()
 	var g sync.WaitGroup
 	var mu sync.Mutex
@@ -171,7 +173,7 @@ func TestUnreadableOrg(t *testing.T) {
 }
 
 func TestOrgs(t *testing.T) {
-	j := New(filepath.Join(t.TempDir(), "state"), Options{})
+	j := New(location.Folder(filepath.Join(t.TempDir(), "state")), Options{})
 	defer j.Close()
 	wantError(t, j.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{Domain: "b.okta.com"}), "account and id", "")
 	must(t, j.KnowOrgs(account, Org{"00o2", "B.okta.com", false}, Org{"00o1", "a.okta.com", true}))

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir/securedirtest"
 )
 
@@ -47,7 +48,7 @@ func wantSuspended(t testing.TB, j *Journal, ids ...string) []freeze.Suspension 
 func TestSuspensions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a clock of its own
 		dir := filepath.Join(t.TempDir(), "state")
-		j := New(dir, Options{})
+		j := New(location.Folder(dir), Options{})
 		defer j.Close()
 		wantSuspended(t, j)
 		tokyo, err := time.LoadLocation("Asia/Tokyo")
@@ -63,7 +64,7 @@ func TestSuspensions(t *testing.T) {
 		if diff := cmp.Diff(desired, []freeze.Suspension{one, two}); diff != "" {
 			t.Error(diff)
 		}
-		other := New(dir, Options{})
+		other := New(location.Folder(dir), Options{})
 		defer other.Close()
 		if diff := cmp.Diff(desired, wantSuspended(t, other, one.ID, two.ID)); diff != "" {
 			t.Error(diff)
@@ -91,7 +92,7 @@ func TestSuspensions(t *testing.T) {
 
 func TestSuspendRejects(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	defer j.Close()
 	for words, s := range map[string]freeze.Suspension{
 		"the reason is missing":            {Owner: "ada"},
@@ -200,7 +201,7 @@ func TestLossSuspends(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		j := New(dir, Options{})
+		j := New(location.Folder(dir), Options{})
 		defer j.Close()
 		suspend(t, j, suspension())
 		must(t, os.WriteFile(filepath.Join(dir, dbFile), []byte("damaged"), 0o600))
@@ -238,7 +239,7 @@ func TestSuspendAtOnce(t *testing.T) {
 		ids := make([]string, 8)
 		for i := range ids {
 			wg.Go(func() {
-				j := New(dir, Options{})
+				j := New(location.Folder(dir), Options{})
 				defer j.Close()
 				made, err := j.Suspend(freeze.Suspension{Reason: fmt.Sprint(i), Owner: "o"})
 				if err != nil {
@@ -251,7 +252,7 @@ func TestSuspendAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		j := New(dir, Options{})
+		j := New(location.Folder(dir), Options{})
 		defer j.Close()
 		all, err := j.Suspensions()
 		must(t, err)
@@ -266,7 +267,7 @@ func TestSuspendAtOnce(t *testing.T) {
 
 func TestSuspendOnAFullDisk(t *testing.T) {
 	dir := securedirtest.SmallDisk(t, "256k")
-	j := New(dir, Options{})
+	j := New(location.Folder(dir), Options{})
 	defer j.Close()
 	one := suspend(t, j, suspension())
 	ballast := securedirtest.FillUp(t, dir)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -113,10 +114,10 @@ type Lock struct {
 	}
 }
 
-// New returns the lock file with a name in the folder dir, and opens nothing. now
-// returns the time that others are told.
-func New(dir, name string, timing Timing, now func() time.Time) *Lock {
-	return &Lock{dir: dir, name: name, timing: timing, now: now}
+// New returns the lock with a name at a location, and opens nothing. now returns the
+// time that others are told.
+func New(at location.Location, name string, timing Timing, now func() time.Time) *Lock {
+	return &Lock{dir: at.Dir(), name: name, timing: timing, now: now}
 }
 
 // Poll returns how often Try is to be called by who waits.
@@ -128,6 +129,9 @@ func (l *Lock) Poll() time.Duration { return l.timing.Poll }
 func (l *Lock) Try(command string) (*Hold, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.dir == "" {
+		return nil, errors.New("a lock can't be kept in PostgreSQL")
+	}
 	root, err := securedir.Dir(l.dir)
 	if err != nil {
 		return nil, err

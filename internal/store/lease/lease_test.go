@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+
 	"go.uber.org/goleak"
 )
 
@@ -31,7 +33,7 @@ func quick() Timing {
 	return Timing{Beat: 40 * time.Millisecond, Stale: 600 * time.Millisecond, Poll: 20 * time.Millisecond}
 }
 
-func newLock(dir string) *Lock { return New(dir, "x.lock", quick(), time.Now) }
+func newLock(dir string) *Lock { return New(location.Folder(dir), "x.lock", quick(), time.Now) }
 
 // hold takes the lock and says what comes of each check that is asked for.
 func hold(dir string) {
