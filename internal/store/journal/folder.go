@@ -27,6 +27,8 @@ type folder struct {
 	// used it.
 	db   *sql.DB
 	info fs.FileInfo
+	// isOlder reports whether the file has an older schema, and db is a migrated copy.
+	isOlder bool
 	// seenDir and seenFile report whether the folder and the file were there once.
 	seenDir, seenFile bool
 }
@@ -43,7 +45,7 @@ func (f *folder) ready() (*sql.DB, error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	err = f.readyIn(root)
+	err = f.readyIn(root, false)
 	return f.db, err
 }
 
@@ -63,7 +65,7 @@ func (f *folder) create() (*sql.DB, error) {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	err = f.readyIn(root)
+	err = f.readyIn(root, true)
 	if errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
 		err = f.replace(root, err)
 	}
@@ -72,8 +74,9 @@ func (f *folder) create() (*sql.DB, error) {
 
 func (f *folder) begin() (*sql.Tx, error) { return f.db.Begin() }
 
-// readyIn is ready in the folder that root is.
-func (f *folder) readyIn(root *os.Root) error {
+// readyIn is ready in the folder that root is. With migrate, it migrates a file of an
+// older schema.
+func (f *folder) readyIn(root *os.Root, migrate bool) error {
 	f.seenDir = true
 	info, err := file().Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +89,7 @@ func (f *folder) readyIn(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	if f.db != nil && os.SameFile(info, f.info) && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) {
+	if f.db != nil && !(f.isOlder && migrate) && os.SameFile(info, f.info) && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) {
 		return nil
 	}
 	if err := f.close(); err != nil {
@@ -98,11 +101,11 @@ func (f *folder) readyIn(root *os.Root) error {
 			return err
 		}
 	}
-	db, err := f.connect()
+	db, older, err := f.connect(migrate)
 	if err != nil {
 		return err
 	}
-	f.db, f.info = db, info
+	f.db, f.info, f.isOlder = db, info, older
 	f.wrote()
 	return nil
 }
@@ -122,12 +125,19 @@ func (f *folder) wrote() {
 	}
 }
 
-// connect opens the file and checks it, and migrates its schema.
-func (f *folder) connect() (*sql.DB, error) {
-	return file().Open(f.dir, f.steps, true, func(from, to int) {
-		f.log.Info("migrating the journal's schema", "file", f.path(), "from", from, "to", to)
+// connect opens the file and checks it. It reports whether the file has an older schema,
+// and what was opened is a copy.
+func (f *folder) connect(migrate bool) (db *sql.DB, older bool, err error) {
+	if !migrate {
+		return file().OpenToRead(f.dir, f.steps, true)
+	}
+	db, err = file().Open(f.dir, f.steps, true, func(from, to int, kept string) {
+		f.log.Info("migrating the journal's schema", "file", f.path(), "from", from, "to", to, "kept", kept)
 	})
+	return db, false, err
 }
+
+func (f *folder) older() bool { return f.db != nil && f.isOlder }
 
 func (f *folder) close() error {
 	db := f.db
@@ -155,7 +165,7 @@ func (f *folder) replace(root *os.Root, why error) error {
 	if err := file().Create(f.dir, root, f.steps, fill); err != nil {
 		return err
 	}
-	return f.readyIn(root)
+	return f.readyIn(root, true)
 }
 
 func (f *folder) gone() error {

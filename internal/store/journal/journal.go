@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
+	"reconciler/internal/text"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -82,6 +84,9 @@ type home interface {
 	// create is ready, and makes the journal where there is none, or in the place of a
 	// damaged one. This process has the turn.
 	create() (*sql.DB, error)
+	// older reports whether what is open can only be read, because it has the schema of
+	// an older version of the program. create migrates it.
+	older() bool
 	// begin begins a transaction that waits for the one that another process has begun.
 	begin() (*sql.Tx, error)
 	// wrote notes that this process has changed the database.
@@ -195,7 +200,7 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 			_ = j.giveBack()
 		}
 	}()
-	if j.db, err = j.home.create(); err != nil {
+	if err := j.make(); err != nil {
 		return nil, j.failed("opening", err)
 	}
 	if j.writers == 0 {
@@ -205,6 +210,36 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	}
 	j.writers++
 	return &Writer{Journal: j}, nil
+}
+
+// make makes the journal, or migrates it, while this process has the turn.
+func (j *Journal) make() (err error) {
+	if j.home.older() {
+		if err := j.alone(j.cmds.This); err != nil {
+			return older(err)
+		}
+	}
+	j.db, err = j.home.create()
+	return err
+}
+
+// migrate migrates the journal for a write outside of a turn.
+func (j *Journal) migrate() (err error) {
+	if err := j.take(j.cmds.This); err != nil {
+		return older(err)
+	}
+	defer func() { err = errors.Join(err, j.giveBack()) }()
+	return j.make()
+}
+
+// older returns the error of a journal that can't be migrated because another process
+// uses it.
+func older(err error) error {
+	if !errors.As(err, new(*HeldError)) {
+		return err
+	}
+	return text.WithHint(fmt.Errorf("its schema is that of an older version, and is not migrated while another process uses it: %w", err),
+		"stop the other process first, which may be of that version, or use the version that it is of")
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -255,6 +290,9 @@ func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
 	err := j.open()
 	if errors.Is(err, errNone) {
 		return err
+	}
+	if err == nil && j.home.older() {
+		err = j.migrate()
 	}
 	if err != nil {
 		return j.failed(doing, err)
