@@ -16,8 +16,17 @@ import (
 
 // Side is one of the two databases.
 type Side struct {
-	Tx       *sql.Tx
+	Tx       Tx
 	Postgres bool
+	// Tables are the names of the tables. Those of both sides correspond by their places.
+	Tables []string
+}
+
+// Tx is a transaction.
+type Tx interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+	Exec(query string, args ...any) (sql.Result, error)
 }
 
 // Sum describes the rows of a table. Two tables with the same Sum have the same rows.
@@ -39,12 +48,23 @@ const (
 	maxBytes  = 1 << 20
 )
 
-// Copy copies all rows of tables, which are empty in the target, and returns what it has
-// read. A table that the target lacks, or a column of one, is an error.
-func Copy(from, to Side, tables []string) ([]Sum, error) {
+// Copy puts all rows of one side in the place of those of the other one, and returns what
+// it has read. A column that the target lacks is an error.
+func Copy(from, to Side) ([]Sum, error) {
+	if len(from.Tables) != len(to.Tables) {
+		return nil, fmt.Errorf("there are %d tables, and %d in the target", len(from.Tables), len(to.Tables))
+	}
+	for _, side := range []Side{from, to} {
+		if err := side.patient(); err != nil {
+			return nil, err
+		}
+	}
+	if err := Clear(to); err != nil {
+		return nil, err
+	}
 	var all []Sum
-	for _, table := range tables {
-		sum, err := copyTable(from, to, table)
+	for i, table := range from.Tables {
+		sum, err := copyTable(from, to, table, to.Tables[i])
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, err)
 		}
@@ -53,13 +73,32 @@ func Copy(from, to Side, tables []string) ([]Sum, error) {
 	return all, nil
 }
 
-func copyTable(from, to Side, table string) (Sum, error) {
+// patient allows that a transaction takes as long as it takes.
+func (s Side) patient() error {
+	if !s.Postgres {
+		return nil
+	}
+	_, err := s.Tx.Exec(`SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`)
+	return err
+}
+
+// Clear removes all rows. Rows of later tables may refer to those of earlier ones.
+func Clear(side Side) error {
+	for _, table := range slices.Backward(side.Tables) {
+		if _, err := side.Tx.Exec(`DELETE FROM ` + table); err != nil {
+			return fmt.Errorf("table %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func copyTable(from, to Side, source, table string) (Sum, error) {
 	columns, err := columnsOf(to.Tx, table)
 	if err != nil {
 		return Sum{}, err
 	}
 	in := &inserter{to: to, table: table}
-	sum, err := each(from, table, func(names []string, row []any) error {
+	sum, err := each(from, source, func(names []string, row []any) error {
 		if in.columns == nil {
 			for _, name := range names {
 				if !slices.Contains(columns, name) {
@@ -80,7 +119,7 @@ func copyTable(from, to Side, table string) (Sum, error) {
 }
 
 // columnsOf returns the names of the columns of a table.
-func columnsOf(tx *sql.Tx, table string) ([]string, error) {
+func columnsOf(tx Tx, table string) ([]string, error) {
 	rows, err := tx.Query(`SELECT * FROM ` + table + ` LIMIT 0`)
 	if err != nil {
 		return nil, err
@@ -90,10 +129,13 @@ func columnsOf(tx *sql.Tx, table string) ([]string, error) {
 	return names, errors.Join(err, rows.Err())
 }
 
-// Sums returns what is in tables.
-func Sums(side Side, tables []string) ([]Sum, error) {
+// Sums returns what is in the tables.
+func Sums(side Side) ([]Sum, error) {
+	if err := side.patient(); err != nil {
+		return nil, err
+	}
 	var all []Sum
-	for _, table := range tables {
+	for _, table := range side.Tables {
 		sum, err := each(side, table, func([]string, []any) error { return nil })
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, err)
@@ -103,8 +145,7 @@ func Sums(side Side, tables []string) ([]Sum, error) {
 	return all, nil
 }
 
-// each calls f with each row of a table, in the order in which they were added where that
-// is known.
+// each calls f with each row of a table.
 func each(side Side, table string, f func(columns []string, row []any) error) (Sum, error) {
 	sum := Sum{Table: table}
 	rows, err := side.Tx.Query(`SELECT * FROM ` + table)
@@ -211,7 +252,7 @@ func (in *inserter) flush() error {
 
 // setCounters makes PostgreSQL count on after the greatest number in each column that
 // counts by itself.
-func setCounters(tx *sql.Tx, table string, columns []string) error {
+func setCounters(tx Tx, table string, columns []string) error {
 	for _, column := range columns {
 		var counter sql.NullString
 		if err := tx.QueryRow(`SELECT pg_get_serial_sequence(?, ?)`, table, column).Scan(&counter); err != nil {
