@@ -13,6 +13,7 @@ import (
 
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
+	"reconciler/internal/store/sqlitefile"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -67,40 +68,38 @@ type Journal struct {
 	home home
 	// writers counts the Writers that are not unlocked yet.
 	writers int
-	// db is what home returned last; nil while the journal isn't open.
-	db *sql.DB
 }
 
 // home is where a journal is: a file in a folder, or tables of a PostgreSQL database.
 type home interface {
-	// ready returns the database, which it opens unless it is open and nobody else has
-	// changed it. The error is errNone where there is none yet.
-	ready() (*sql.DB, error)
+	// read calls f with what is there at one moment. The error is errNone where there is
+	// no journal yet.
+	read(f func(q sqlitefile.Querier) error) error
+	// begin begins a transaction that writes, as the only one. The error is errNone where
+	// there is no journal yet.
+	begin() (*sql.Tx, error)
+	// committed notes that a transaction was.
+	committed()
 	// prepare makes what has to be there before the journal can be locked, and fails
 	// where it can't be.
 	prepare() error
-	// create is ready, and makes the journal where there is none, or in the place of a
-	// damaged one. This process has the turn.
-	create() (*sql.DB, error)
-	// begin begins a transaction that waits for the one that another process has begun.
-	begin() (*sql.Tx, error)
-	// wrote notes that this process has changed the database.
-	wrote()
+	// create makes the journal where there is none, or in the place of a damaged one.
+	// This process has the turn.
+	create() error
 	// gone returns ErrGone if the journal was there and isn't any more: it is not to be
 	// made anew. It doesn't open the journal, which a process that stands still may keep
 	// busy.
 	gone() error
-	// close closes it. It may be opened again.
+	// close closes what is open. It is opened again when it is needed.
 	close() error
-	// explain returns an error of the database in plain words.
-	explain(err error) error
-	// hint returns what to do about an error; empty if that isn't known.
-	hint(err error) string
+	// explain returns an error of the database in plain words, and what to do about it,
+	// if that is known and isn't in the error.
+	explain(err error) (error, string)
 	// unlike returns the operator that compares a text with a pattern, such as
 	// stampPattern, and is true where they differ.
 	unlike() string
-	// copyTo writes a copy of the open database, as it is at one moment, to a new file.
-	copyTo(file string) error
+	// backup writes a copy of the journal, as it is at one moment, to a new file.
+	backup(file string) error
 	// String names it for people.
 	String() string
 }
@@ -119,7 +118,7 @@ func New(at location.Location, opts Options) *Journal {
 		j.log = slog.New(slog.DiscardHandler)
 	}
 	if at.Postgres() != nil {
-		j.home = &tables{at: at, log: j.log, steps: postgresSchema()}
+		j.home = newTables(at, j.log)
 	} else {
 		j.home = &folder{dir: at.Dir(), now: j.now, log: j.log, steps: schema()}
 	}
@@ -134,30 +133,18 @@ func (j *Journal) Commands() Commands { return j.cmds }
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failed("closing", errors.Join(j.disconnect(), j.locks.close()))
-}
-
-// disconnect closes what is open. j.mu is held.
-func (j *Journal) disconnect() error {
-	j.db = nil
-	return j.home.close()
-}
-
-// open returns the error of ready.
-func (j *Journal) open() (err error) {
-	j.db, err = j.home.ready()
-	return err
+	return j.failed("closing", errors.Join(j.home.close(), j.locks.close()))
 }
 
 // Check opens the journal, and returns an error if it is damaged or can't be
 // read. A journal that doesn't exist yet is fine.
 func (j *Journal) Check() error {
-	return j.read("opening", func(*sql.DB) error { return nil })
+	return j.read("opening", func(sqlitefile.Querier) error { return nil })
 }
 
 // Exists reports whether there is a journal yet.
 func (j *Journal) Exists() (exists bool, err error) {
-	err = j.read("opening", func(*sql.DB) error {
+	err = j.read("opening", func(sqlitefile.Querier) error {
 		exists = true
 		return nil
 	})
@@ -181,7 +168,7 @@ type Writer struct {
 func (j *Journal) Lock() (_ *Writer, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.open(); errors.Is(err, ErrGone) {
+	if err := j.home.gone(); err != nil {
 		return nil, j.failed("opening", err) // or a new one would take its place
 	}
 	if err := j.home.prepare(); err != nil {
@@ -195,12 +182,12 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 			_ = j.giveBack()
 		}
 	}()
-	if j.db, err = j.home.create(); err != nil {
+	if err := j.home.create(); err != nil {
 		return nil, j.failed("opening", err)
 	}
 	if j.writers == 0 {
-		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-			return nil, err
+		if err := j.transact(closeAttempts); err != nil {
+			return nil, j.failed("closing the attempts of earlier processes", err)
 		}
 	}
 	j.writers++
@@ -233,60 +220,55 @@ func (w *Writer) Unlock() (err error) {
 // Close releases the lock and closes the file.
 func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close()) }
 
-// read calls f with the open file. Where there is none, it does nothing.
-func (j *Journal) read(doing string, f func(db *sql.DB) error) error {
+// read calls f with the journal. Where there is none, it does nothing.
+func (j *Journal) read(doing string, f func(q sqlitefile.Querier) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.open()
+	err := j.home.read(f)
 	if errors.Is(err, errNone) {
 		return nil
-	}
-	if err == nil {
-		err = f(j.db)
 	}
 	return j.failed(doing, err)
 }
 
 // write calls f in one transaction, which is synced when write returns nil. The
-// error is errNone where there is no file.
+// error is errNone where there is no journal.
 func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.open()
-	if errors.Is(err, errNone) {
-		return err
-	}
-	if err != nil {
-		return j.failed(doing, err)
-	}
-	return j.transact(doing, f)
+	return j.failed(doing, j.transact(f))
 }
 
-// transact is write with a file that is open.
-func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
+// transact is write with j.mu held.
+func (j *Journal) transact(f func(tx *sql.Tx) error) error {
 	tx, err := j.home.begin()
 	if err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	defer tx.Rollback()
 	// In here: who takes over writes to the journal next, and waits for this to end.
 	if err := j.fence(tx); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	if err := f(tx); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
-	j.home.wrote()
+	j.home.committed()
 	return nil
 }
 
 // Backup writes a copy of the file, as it is at one moment, to a new file, while others
 // use it. Where there is no journal, it writes none.
 func (j *Journal) Backup(file string) error {
-	return j.read("copying", func(*sql.DB) error { return j.home.copyTo(file) })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.home.backup(file); !errors.Is(err, errNone) {
+		return j.failed("copying", err)
+	}
+	return nil
 }
 
 // Hold makes this process the only one that may write at a location, and the one daemon
