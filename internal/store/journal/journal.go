@@ -278,23 +278,24 @@ func Hold(at location.Location) (io.Closer, error) {
 	j := New(at, Options{})
 	lead, err := j.Lead()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, j.Close())
 	}
 	turn, err := j.Turn(context.Background(), WaitOptions{})
 	if err != nil {
-		return nil, errors.Join(err, lead.End())
+		return nil, errors.Join(err, lead.End(), j.Close())
 	}
-	return &hold{lead, turn}, nil
+	return &hold{j, lead, turn}, nil
 }
 
 // hold is what Hold holds.
 type hold struct {
-	lead *Lead
-	turn *Turn
+	journal *Journal
+	lead    *Lead
+	turn    *Turn
 }
 
 // Close ends it. It may be called twice.
-func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End()) }
+func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End(), h.journal.Close()) }
 
 // IsLock reports whether a file of the folder with this name is there only to be locked.
 func IsLock(name string) bool {
