@@ -70,6 +70,8 @@ var mayImport = map[string]struct {
 	"internal/store/location":                {nil, "names a place and opens nothing"},
 	"internal/store/postgres":                {[]string{"internal/store/location", "internal/text"}, "how PostgreSQL is used, and nothing of what is kept in it"},
 	"internal/store/postgres/postgrestest":   {[]string{"internal/store/location", "internal/store/postgres"}, "starts PostgreSQL in tests"},
+	"internal/store/replicas":                {[]string{"internal/store/location", "internal/store/postgres", "internal/text"}, "keeps what replicas tell each other, and knows nothing of what it is"},
+	"internal/store/transfer":                {nil, "copies rows, and knows nothing of what they mean"},
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
 	"internal/store/history":                 {[]string{"internal/store/location", "internal/store/postgres", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
 	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/location", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
@@ -102,11 +104,11 @@ var mayImport = map[string]struct {
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
 		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
-		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/replicas", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/daemon/notify", "internal/daemon/signin", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
-		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/location", "internal/store/securedir",
+		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/location", "internal/store/postgres", "internal/store/securedir",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},

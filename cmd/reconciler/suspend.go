@@ -75,7 +75,7 @@ func (a *app) openJournal(why, hint string) (*config.Config, *journal.Journal, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if cfg.State.Dir == "" {
+	if !cfg.State.IsSet() {
 		return nil, nil, withHint("the config has no "+config.KeyStateDir+", "+why, hint)
 	}
 	return cfg, journal.New(reconcile.StateOf(cfg), journal.Options{Commands: journalCommands}), nil

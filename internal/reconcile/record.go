@@ -67,7 +67,7 @@ func keyOf(c *diff.Change) changeKey { return changeKey{c.Org, c.Action, c.Field
 // made, until End; one that can't be recorded is not made. Without a state folder it
 // returns nil.
 func (r *Reconciler) Record(run history.Run) (*Record, error) {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		return nil, nil
 	}
 	rec, err := r.history.Begin(run)
@@ -432,7 +432,7 @@ func (r *Reconciler) stillUnknown(now map[string]unknownOrg) map[string]unknownO
 
 // lastState returns the newest state of an org, or of the account; nil if there is none.
 func (r *Reconciler) lastState(domain string) (*history.OrgState, error) {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		return r.memory.state(domain), nil
 	}
 	return r.history.At(domain, time.Time{})
