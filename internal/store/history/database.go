@@ -169,15 +169,16 @@ func (d *database) leave() {
 	d.alive = nil
 }
 
-// gone reports whether no session has the lock of a process.
-func (d *database) gone(process string) bool {
+// gone reports whether no session has the lock of a process. It asks in the session of tx:
+// who waited for another one, while all are taken by others who wait, would wait for ever.
+func (d *database) gone(tx *sql.Tx, process string) bool {
 	number, is := strings.CutPrefix(process, processName)
 	key, err := strconv.ParseInt(number, 10, 64)
 	if !is || err != nil {
 		return true // a process of some other place, from which this history was copied
 	}
 	var held bool
-	err = d.open().DB().QueryRow(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+	err = tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 		AND classid::bigint = ? AND objid::bigint = ? AND objsubid = 1)`, key>>32, key&0xffffffff).Scan(&held)
 	return err == nil && !held

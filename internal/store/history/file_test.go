@@ -2,7 +2,9 @@ package history
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -244,6 +246,61 @@ func TestMigrated(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Who reads leaves an older schema as it is, and sees what the older version adds. The
+// first who writes keeps a copy, which is the way back.
+func TestUpgradeAndBack(t *testing.T) {
+	postgrestest.OnlyFolder(t)
+	dir := t.TempDir()
+	old := newStore(t, location.Folder(dir), Options{})
+	_, err := old.Add(Entry{Type: TypeOperator, Action: "start"})
+	must(t, err)
+	later := append(schema(), "CREATE TABLE later (x TEXT) STRICT;")
+	reader := newStore(t, location.Folder(dir), Options{})
+	reader.place.(*folder).steps = later
+	entries := func(s *Store, want int64) {
+		t.Helper()
+		if v := whole(t, s, ""); v.Entries != want {
+			t.Errorf("%+v", v)
+		}
+	}
+	entries(reader, 1)
+	first, err := reader.Version()
+	must(t, err)
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "again"})
+	must(t, err)
+	entries(reader, 2)
+	if second, err := reader.Version(); err != nil || first == second {
+		t.Errorf("%v, %v: %v", first, second, err)
+	}
+	must(t, old.Close())
+
+	writer := newStore(t, location.Folder(dir), Options{})
+	writer.place.(*folder).steps = later
+	_, err = writer.Add(Entry{Type: TypeOperator, Action: "upgraded"})
+	must(t, err)
+	entries(reader, 3)
+	must(t, errors.Join(reader.Close(), writer.Close()))
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "late"})
+	wantError(t, err, "it has schema 2, and this version of the program knows no more than 1", "docs/recovery.md says how to go back")
+	must(t, old.Close())
+
+	kept, err := filepath.Glob(filepath.Join(dir, "history.db.schema-1-*"))
+	must(t, err)
+	if len(kept) != 1 {
+		t.Fatalf("kept: %q", kept)
+	}
+	for _, beside := range []string{"-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, dbFile+beside)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	must(t, os.Rename(kept[0], filepath.Join(dir, dbFile)))
+	old = newStore(t, location.Folder(dir), Options{})
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "back"})
+	must(t, err)
+	entries(old, 3)
 }
 
 func TestForeign(t *testing.T) {

@@ -39,7 +39,10 @@ type folder struct {
 	// checked reports whether the structure of the open file was checked. seenDir and
 	// seenFile report whether folder and file were there once.
 	checked, seenDir, seenFile bool
-	process                    *process
+	// older is what written returned of a file of an older schema before a copy of it was
+	// opened, which db is then; else empty.
+	older   string
+	process *process
 }
 
 // String returns the path of the file, in quotes.
@@ -237,21 +240,20 @@ func (d *folder) openIn(root *os.Root, check bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.db != nil && os.SameFile(info, d.info) && (d.checked || !check) {
+	if d.db != nil && os.SameFile(info, d.info) && (d.checked || !check) && (d.older == "" || d.older == d.written()) {
 		return d.db, nil
 	}
 	if err := d.disconnect(); err != nil {
 		return nil, err
 	}
+	d.older = ""
 	// A backup or a copy may have given access to others.
 	if info.Mode().Perm() != 0o600 {
 		if err := root.Chmod(dbFile, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	db, err := file().Open(d.dir, d.steps, check, func(from, to int) {
-		d.log.Info("migrating the history's schema", "file", d.path(), "from", from, "to", to)
-	})
+	db, err := d.connect(check)
 	if err == nil {
 		// A copy that was put here may not be in this mode.
 		if _, walErr := db.Exec("PRAGMA journal_mode = WAL"); walErr != nil {
@@ -267,6 +269,33 @@ func (d *folder) openIn(root *os.Root, check bool) (*sql.DB, error) {
 		return db, mark(root)
 	}
 	return db, nil
+}
+
+// connect opens the file, and migrates an older schema if it is to be written to. One
+// that is only read stays as it is, and a copy is opened.
+func (d *folder) connect(write bool) (*sql.DB, error) {
+	if write {
+		return file().Open(d.dir, d.steps, true, func(from, to int, kept string) {
+			d.log.Info("migrating the history's schema", "file", d.path(), "from", from, "to", to, "kept", kept)
+		})
+	}
+	written := d.written()
+	db, older, err := file().OpenToRead(d.dir, d.steps, false)
+	if older {
+		d.older = written
+	}
+	return db, err
+}
+
+// written returns what changes when another process writes to the file.
+func (d *folder) written() string {
+	seen := ""
+	for _, name := range []string{d.path(), d.path() + "-wal"} {
+		if info, err := os.Stat(name); err == nil {
+			seen += fmt.Sprintln(info.Size(), info.ModTime())
+		}
+	}
+	return seen
 }
 
 // begin creates the file, unless another process has done so meanwhile. One that is

@@ -133,7 +133,7 @@ func (d *folder) enter() (string, error) {
 }
 
 // gone reports whether the process with a lock file has ended.
-func (d *folder) gone(process string) bool {
+func (d *folder) gone(_ *sql.Tx, process string) bool {
 	root, err := securedir.Existing(d.dir)
 	if err != nil {
 		return false
@@ -203,14 +203,14 @@ func pendingOf(tx *sql.Tx, run string) ([]Entry, error) {
 
 // recoverRuns turns runs of processes that are gone into entries, with the changes that
 // they had under way.
-func recoverRuns(tx *sql.Tx, now time.Time, gone func(process string) bool) error {
+func recoverRuns(tx *sql.Tx, now time.Time, gone func(tx *sql.Tx, process string) bool) error {
 	all, err := running(tx)
 	if err != nil {
 		return err
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		r := &all[i]
-		if !gone(r.process) {
+		if !gone(tx, r.process) {
 			continue
 		}
 		r.interrupt()

@@ -57,7 +57,7 @@ func (s *Store) unfinished(tx *sql.Tx, q *Query) ([]Entry, error) {
 	}
 	var all []Entry
 	for i := range runs {
-		if !s.place.gone(runs[i].process) {
+		if !s.place.gone(tx, runs[i].process) {
 			continue
 		}
 		entries, err := pendingOf(tx, runs[i].ID)
@@ -290,7 +290,7 @@ func (s *Store) unfinishedRuns(tx *sql.Tx) ([]Run, error) {
 	}
 	var all []Run
 	for i := range rows {
-		if s.place.gone(rows[i].process) {
+		if s.place.gone(tx, rows[i].process) {
 			rows[i].interrupt()
 		}
 		all = append(all, rows[i].Run)

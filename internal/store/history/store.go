@@ -64,8 +64,8 @@ type place interface {
 	setAside() (string, error)
 	// enter makes this process known as one that has runs, and returns its name.
 	enter() (process string, err error)
-	// gone reports whether a process with a name has ended.
-	gone(process string) bool
+	// gone reports whether a process with a name has ended, within a transaction.
+	gone(tx *sql.Tx, process string) bool
 	close() error
 }
 

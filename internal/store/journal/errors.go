@@ -19,6 +19,8 @@ var (
 
 	// errNone is the error of a journal that doesn't exist yet.
 	errNone = errors.New("there is no journal")
+	// errOlder is the error of a file that has to be migrated first.
+	errOlder = errors.New("it has an older schema")
 )
 
 // StepError means that a creation can't go from the step at which it is to

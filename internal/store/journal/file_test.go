@@ -769,18 +769,6 @@ func TestMigrations(t *testing.T) {
 	}
 }
 
-// Reading migrates too, without the lock, and a process of the older version that
-// has the file open notices.
-func TestMigratedBeside(t *testing.T) {
-	dir := t.TempDir()
-	j := openJournal(t, dir, Options{})
-	newer := New(locate(dir), Options{})
-	newer.home.(*folder).steps = append(schema(), "CREATE TABLE more (x TEXT) STRICT")
-	must(t, newer.Check())
-	must(t, newer.Close())
-	wantError(t, j.Begin(acme()), "knows no more than", "newer version")
-}
-
 // TestHeld: the error names the holder.
 func TestHeld(t *testing.T) {
 	dir := t.TempDir()

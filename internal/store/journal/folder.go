@@ -27,6 +27,8 @@ type folder struct {
 	// used it.
 	db   *sql.DB
 	info fs.FileInfo
+	// isOlder reports whether the file has an older schema, and db is a migrated copy.
+	isOlder bool
 	// seenDir and seenFile report whether the folder and the file were there once.
 	seenDir, seenFile bool
 }
@@ -45,7 +47,7 @@ func (f *folder) ready() error {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	return f.readyIn(root)
+	return f.readyIn(root, false)
 }
 
 // read opens the file.
@@ -60,6 +62,9 @@ func (f *folder) read(read func(q sqlitefile.Querier) error) error {
 func (f *folder) begin() (*sql.Tx, error) {
 	if err := f.ready(); err != nil {
 		return nil, err
+	}
+	if f.isOlder {
+		return nil, errOlder
 	}
 	return f.db.Begin()
 }
@@ -80,15 +85,16 @@ func (f *folder) create() error {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	err = f.readyIn(root)
+	err = f.readyIn(root, true)
 	if errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
 		err = f.replace(root, err)
 	}
 	return err
 }
 
-// readyIn is ready in the folder that root is.
-func (f *folder) readyIn(root *os.Root) error {
+// readyIn is ready in the folder that root is. With migrate, it migrates a file of an
+// older schema.
+func (f *folder) readyIn(root *os.Root, migrate bool) error {
 	f.seenDir = true
 	info, err := file().Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,7 +107,7 @@ func (f *folder) readyIn(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	if f.db != nil && os.SameFile(info, f.info) && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) {
+	if f.db != nil && !(f.isOlder && migrate) && os.SameFile(info, f.info) && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime()) {
 		return nil
 	}
 	if err := f.close(); err != nil {
@@ -113,11 +119,11 @@ func (f *folder) readyIn(root *os.Root) error {
 			return err
 		}
 	}
-	db, err := f.connect()
+	db, older, err := f.connect(migrate)
 	if err != nil {
 		return err
 	}
-	f.db, f.info = db, info
+	f.db, f.info, f.isOlder = db, info, older
 	f.committed()
 	return nil
 }
@@ -137,12 +143,19 @@ func (f *folder) committed() {
 	}
 }
 
-// connect opens the file and checks it, and migrates its schema.
-func (f *folder) connect() (*sql.DB, error) {
-	return file().Open(f.dir, f.steps, true, func(from, to int) {
-		f.log.Info("migrating the journal's schema", "file", f.path(), "from", from, "to", to)
+// connect opens the file and checks it. It reports whether the file has an older schema,
+// and what was opened is a copy.
+func (f *folder) connect(migrate bool) (db *sql.DB, older bool, err error) {
+	if !migrate {
+		return file().OpenToRead(f.dir, f.steps, true)
+	}
+	db, err = file().Open(f.dir, f.steps, true, func(from, to int, kept string) {
+		f.log.Info("migrating the journal's schema", "file", f.path(), "from", from, "to", to, "kept", kept)
 	})
+	return db, false, err
 }
+
+func (f *folder) older() bool { return f.db != nil && f.isOlder }
 
 func (f *folder) close() error {
 	db := f.db
@@ -170,7 +183,7 @@ func (f *folder) replace(root *os.Root, why error) error {
 	if err := file().Create(f.dir, root, f.steps, fill); err != nil {
 		return err
 	}
-	return f.readyIn(root)
+	return f.readyIn(root, true)
 }
 
 func (f *folder) gone() error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/text"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -76,16 +78,18 @@ type home interface {
 	// no journal yet.
 	read(f func(q sqlitefile.Querier) error) error
 	// begin begins a transaction that writes, as the only one. The error is errNone where
-	// there is no journal yet.
+	// there is no journal yet, and errOlder where create has to migrate it first.
 	begin() (*sql.Tx, error)
 	// committed notes that a transaction was.
 	committed()
 	// prepare makes what has to be there before the journal can be locked, and fails
 	// where it can't be.
 	prepare() error
-	// create makes the journal where there is none, or in the place of a damaged one.
-	// This process has the turn.
+	// create makes the journal where there is none, or in the place of a damaged one, and
+	// migrates one of an older schema. This process has the turn.
 	create() error
+	// older reports whether what is open has an older schema, and create migrates it.
+	older() bool
 	// gone returns ErrGone if the journal was there and isn't any more: it is not to be
 	// made anew. It doesn't open the journal, which a process that stands still may keep
 	// busy.
@@ -168,7 +172,7 @@ type Writer struct {
 func (j *Journal) Lock() (_ *Writer, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.home.gone(); err != nil {
+	if err := j.home.read(func(sqlitefile.Querier) error { return nil }); errors.Is(err, ErrGone) {
 		return nil, j.failed("opening", err) // or a new one would take its place
 	}
 	if err := j.home.prepare(); err != nil {
@@ -182,7 +186,7 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 			_ = j.giveBack()
 		}
 	}()
-	if err := j.home.create(); err != nil {
+	if err := j.make(); err != nil {
 		return nil, j.failed("opening", err)
 	}
 	if j.writers == 0 {
@@ -192,6 +196,35 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 	}
 	j.writers++
 	return &Writer{Journal: j}, nil
+}
+
+// make makes the journal, or migrates it, while this process has the turn.
+func (j *Journal) make() error {
+	if j.home.older() {
+		if err := j.alone(j.cmds.This); err != nil {
+			return older(err)
+		}
+	}
+	return j.home.create()
+}
+
+// migrate migrates the journal for a write outside of a turn.
+func (j *Journal) migrate() (err error) {
+	if err := j.take(j.cmds.This); err != nil {
+		return older(err)
+	}
+	defer func() { err = errors.Join(err, j.giveBack()) }()
+	return j.make()
+}
+
+// older returns the error of a journal that can't be migrated because another process
+// uses it.
+func older(err error) error {
+	if !errors.As(err, new(*HeldError)) {
+		return err
+	}
+	return text.WithHint(fmt.Errorf("its schema is that of an older version, and is not migrated while another process uses it: %w", err),
+		"stop the other process first, which may be of that version, or use the version that it is of")
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -236,7 +269,13 @@ func (j *Journal) read(doing string, f func(q sqlitefile.Querier) error) error {
 func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failed(doing, j.transact(f))
+	err := j.transact(f)
+	if errors.Is(err, errOlder) {
+		if err = j.migrate(); err == nil {
+			err = j.transact(f)
+		}
+	}
+	return j.failed(doing, err)
 }
 
 // transact is write with j.mu held.

@@ -110,6 +110,20 @@ func (l *locks) each(check func(lease.Hold) error) error {
 	return nil
 }
 
+// alone returns a *HeldError if the daemon of another process leads.
+func (l *locks) alone(command string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leads != nil {
+		return nil
+	}
+	h, err := l.leader.Try(command)
+	if err != nil {
+		return l.held(err)
+	}
+	return h.Release()
+}
+
 // take takes the turn once more, if this process has it, or tries to.
 func (l *locks) take(command string) error {
 	l.mu.Lock()

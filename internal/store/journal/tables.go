@@ -73,6 +73,9 @@ func (t *tables) create() error {
 	return tx.Rollback()
 }
 
+// older returns false: begin migrates.
+func (t *tables) older() bool { return false }
+
 // gone returns nil: create finds out, and the locks are other tables.
 func (t *tables) gone() error { return nil }
 

@@ -120,7 +120,9 @@ func (f *folder) open(dir func(string) (*os.Root, error)) (*sql.DB, error) {
 			return nil, err
 		}
 	}
-	db, err := file().Open(f.dir, schema(), true, func(int, int) {})
+	db, err := file().Open(f.dir, schema(), true, func(from, to int, kept string) {
+		f.log.Info("migrating the schema of the queue of notifications", "file", f.path(), "from", from, "to", to, "kept", kept)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ const (
 var settings = map[string]string{
 	"application_name":                    "reconciler",
 	"statement_timeout":                   "60s",
-	"lock_timeout":                        "10s",
+	"lock_timeout":                        "20s",
 	"idle_in_transaction_session_timeout": "5s",
 	"client_min_messages":                 "warning",
 }

@@ -61,34 +61,52 @@ func (d *Database) Close() error { return d.db.Close() }
 // all before it have written. It migrates an older schema. The error is [ErrNone] where
 // there are no tables.
 func (d *Database) Begin() (*sql.Tx, error) {
-	return d.begin(nil, `UPDATE reconciler_stores SET writes = writes + 1 WHERE store = ? RETURNING version`)
-}
-
-// Snapshot begins a transaction that reads what is there at one moment. It migrates an
-// older schema. The error is [ErrNone] where there are no tables.
-func (d *Database) Snapshot() (*sql.Tx, error) {
-	return d.begin(&sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, `SELECT version FROM reconciler_stores WHERE store = ?`)
-}
-
-// begin begins a transaction with a query that returns the version of the schema.
-func (d *Database) begin(opts *sql.TxOptions, query string) (*sql.Tx, error) {
 	for {
-		tx, err := d.db.BeginTx(context.Background(), opts)
-		if err != nil {
-			return nil, Explain(err)
-		}
-		version, err := d.version(tx, query)
-		if err == nil && version == len(d.kind.Steps) {
-			return tx, nil
+		tx, version, err := d.begin(nil, `UPDATE reconciler_stores SET writes = writes + 1 WHERE store = ? RETURNING version`)
+		if err != nil || version == len(d.kind.Steps) {
+			return tx, err
 		}
 		_ = tx.Rollback() // of what has done nothing
-		if err != nil {
-			return nil, Explain(err)
-		}
 		if err := d.migrate(); err != nil {
 			return nil, Explain(err)
 		}
 	}
+}
+
+// Snapshot begins a transaction that reads what is there at one moment. It must be rolled
+// back: an older schema is migrated within it, and stays as it is for the program of an
+// older version that may be using it. The error is [ErrNone] where there are no tables.
+func (d *Database) Snapshot() (*sql.Tx, error) {
+	const query = `SELECT version FROM reconciler_stores WHERE store = ?`
+	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	tx, version, err := d.begin(opts, query)
+	if err != nil || version == len(d.kind.Steps) {
+		return tx, err
+	}
+	_ = tx.Rollback()
+	opts.ReadOnly = false
+	if tx, version, err = d.begin(opts, query); err != nil {
+		return nil, err
+	}
+	if err := d.steps(tx, version); err != nil {
+		_ = tx.Rollback()
+		return nil, Explain(err)
+	}
+	return tx, nil
+}
+
+// begin begins a transaction with a query that returns the version of the schema.
+func (d *Database) begin(opts *sql.TxOptions, query string) (*sql.Tx, int, error) {
+	tx, err := d.db.BeginTx(context.Background(), opts)
+	if err != nil {
+		return nil, 0, Explain(err)
+	}
+	version, err := d.version(tx, query)
+	if err != nil {
+		_ = tx.Rollback()
+		return nil, 0, Explain(err)
+	}
+	return tx, version, nil
 }
 
 // version returns the version of the schema by a query. It rejects a newer one.
@@ -114,7 +132,7 @@ func (d *Database) version(tx *sql.Tx, query string) (version int, err error) {
 	case version > known:
 		return 0, text.WithHint(
 			fmt.Errorf("it has schema %d, and this version of the program knows no more than %d", version, known),
-			"a newer version has used this database: run that one, or one newer still")
+			"a newer version has used this database: run that one, or one newer still; docs/recovery.md says how to go back")
 	}
 	d.seen.Store(true)
 	return version, nil

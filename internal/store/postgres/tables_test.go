@@ -146,12 +146,22 @@ func TestSnapshot(t *testing.T) {
 	wantError(t, postgres.Explain(err), "it can only be read", "")
 }
 
-// An older schema is migrated by several at once, and what is older than the schema
-// neither reads nor writes.
+// An older schema is left as it is by who reads, migrated by several who write at once,
+// and what is older than the schema neither reads nor writes.
 func TestMigrated(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.NewFile(t)
 	old := made(t, url)
+	reader := kind("CREATE TABLE later (x TEXT) STRICT;", "INSERT INTO later (x) VALUES ('y');").Open(url)
+	defer reader.Close()
+	for range 2 {
+		tx, err := reader.Snapshot()
+		must(t, err)
+		var x string
+		must(t, tx.QueryRow(`SELECT x FROM later`).Scan(&x))
+		must(t, tx.Rollback())
+		must(t, count(old))
+	}
 	var wg sync.WaitGroup
 	for range 4 {
 		d := kind("CREATE TABLE later (x TEXT) STRICT;", "INSERT INTO later (x) VALUES ('y');").Open(url)
