@@ -43,8 +43,8 @@ func (e *OvertakenError) Hint() string { return "run again: that looks at the ne
 
 // Accepted returns the last accepted commit of a source; false if there is none.
 func (j *Journal) Accepted(source string) (a Acceptance, known bool, err error) {
-	err = j.read("reading the accepted commit", func(db *sql.DB) (err error) {
-		a, known, err = accepted(db, source)
+	err = j.read("reading the accepted commit", func(q sqlitefile.Querier) (err error) {
+		a, known, err = accepted(q, source)
 		return err
 	})
 	return a, known, err

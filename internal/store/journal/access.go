@@ -75,8 +75,8 @@ const accessRows = `SELECT account, org_id, domain, step, role, app_id, client_i
 
 // Access returns what is known of the service app in an org; nil if nothing is.
 func (j *Journal) Access(account, orgID string) (a *Access, err error) {
-	err = j.read("reading the access to an org", func(db *sql.DB) error {
-		a, err = findAccess(db, account, orgID)
+	err = j.read("reading the access to an org", func(q sqlitefile.Querier) error {
+		a, err = findAccess(q, account, orgID)
 		return err
 	})
 	return a, err

@@ -255,7 +255,7 @@ func testForget(t *testing.T, place places) {
 	}
 	must(t, j.Forget(k, "ada"))
 	var kept int
-	must(t, j.db.QueryRow(`SELECT count(*) FROM creations WHERE forgotten_by = 'ada'`).Scan(&kept))
+	must(t, j.db().QueryRow(`SELECT count(*) FROM creations WHERE forgotten_by = 'ada'`).Scan(&kept))
 	if kept != 2 {
 		t.Errorf("%d forgotten creations are kept in the file", kept)
 	}

@@ -19,6 +19,8 @@ var (
 
 	// errNone is the error of a journal that doesn't exist yet.
 	errNone = errors.New("there is no journal")
+	// errOlder is the error of a file that has to be migrated first.
+	errOlder = errors.New("it has an older schema")
 )
 
 // StepError means that a creation can't go from the step at which it is to
@@ -47,12 +49,11 @@ func (j *Journal) failed(doing string, err error) error {
 		errors.As(err, new(*LostError)) {
 		return err
 	}
-	err = j.home.explain(err)
-	hint := cmp.Or(text.Hint(err), j.home.hint(err))
+	err, other := j.home.explain(err)
+	hint := cmp.Or(text.Hint(err), other)
 	switch {
 	case errors.Is(err, ErrDamaged):
 		hint = "apply or run sets it aside, and all writes are held until that is acknowledged: see docs/recovery.md"
-		j.disconnect() // so that the next use checks the file again
 	case errors.Is(err, ErrGone):
 		hint = fmt.Sprintf("everything is held until it is back: is the volume mounted? If it is lost, %q begins a new one", j.cmds.Acknowledge)
 	}

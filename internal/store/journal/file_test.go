@@ -24,12 +24,12 @@ import (
 func TestDurable(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
 	for name, desired := range map[string]int{"synchronous": 3, "foreign_keys": 1, "application_id": applicationID} {
-		if actual, err := sqlitefile.Pragma(j.db, name); err != nil || actual != desired {
+		if actual, err := sqlitefile.Pragma(j.db(), name); err != nil || actual != desired {
 			t.Errorf("%s: %d, %v", name, actual, err)
 		}
 	}
 	var mode string
-	must(t, j.db.QueryRow("PRAGMA journal_mode").Scan(&mode))
+	must(t, j.db().QueryRow("PRAGMA journal_mode").Scan(&mode))
 	if mode != "delete" {
 		t.Errorf("journal_mode: %s", mode)
 	}
@@ -227,12 +227,12 @@ func writeUntilFull(t *testing.T, j *Writer) {
 // TestFullDatabase is TestFullDisk for systems where nothing can be mounted.
 func TestFullDatabase(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
-	pages, err := sqlitefile.Pragma(j.db, "page_count")
+	pages, err := sqlitefile.Pragma(j.db(), "page_count")
 	must(t, err)
-	_, err = sqlitefile.Pragma(j.db, fmt.Sprintf("max_page_count = %d", pages+3))
+	_, err = sqlitefile.Pragma(j.db(), fmt.Sprintf("max_page_count = %d", pages+3))
 	must(t, err)
 	writeUntilFull(t, j)
-	_, err = sqlitefile.Pragma(j.db, "max_page_count = 1000000")
+	_, err = sqlitefile.Pragma(j.db(), "max_page_count = 1000000")
 	must(t, err)
 	must(t, j.Begin(acme()))
 }
@@ -447,7 +447,7 @@ func TestRandomDamage(t *testing.T) {
 		if err == nil && lossErr == nil && c == nil && a == nil {
 			// A flipped letter of a key is a legal content of a database; a
 			// lost row is not.
-			if all, err := j.db.Query(`SELECT 1 FROM creations`); err == nil {
+			if all, err := j.db().Query(`SELECT 1 FROM creations`); err == nil {
 				if !all.Next() && all.Err() == nil {
 					t.Error("the creation is gone, and nothing tells of it")
 				}
@@ -640,21 +640,21 @@ func TestOpenedOnce(t *testing.T) {
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
-	db := j.db
+	db := j.db()
 	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
 	creation(t, j.Journal, acmeKey())
 	must(t, j.Unlock())
 	j, err := j.Lock()
 	must(t, err)
 	defer j.Unlock()
-	if j.db != db {
+	if j.db() != db {
 		t.Error("it was opened again, though nobody else used it")
 	}
 	other := New(locate(dir), Options{})
 	suspend(t, other, suspension())
 	must(t, other.Close())
 	creation(t, j.Journal, acmeKey())
-	if j.db == db {
+	if j.db() == db {
 		t.Error("it was not opened again after somebody else wrote to it")
 	}
 }

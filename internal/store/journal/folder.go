@@ -33,20 +33,40 @@ type folder struct {
 	seenDir, seenFile bool
 }
 
-func (f *folder) ready() (*sql.DB, error) {
+// ready opens the file, unless it is open and nobody else has changed it. The error is
+// errNone where there is none.
+func (f *folder) ready() error {
 	if f.dir == "" {
-		return nil, errNone
+		return errNone
 	}
 	root, err := securedir.Existing(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, f.missing(f.seenDir)
+		return f.missing(f.seenDir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	err = f.readyIn(root, false)
-	return f.db, err
+	return f.readyIn(root, false)
+}
+
+// read opens the file.
+func (f *folder) read(read func(q sqlitefile.Querier) error) error {
+	if err := f.ready(); err != nil {
+		return err
+	}
+	return read(f.db)
+}
+
+// begin opens the file.
+func (f *folder) begin() (*sql.Tx, error) {
+	if err := f.ready(); err != nil {
+		return nil, err
+	}
+	if f.isOlder {
+		return nil, errOlder
+	}
+	return f.db.Begin()
 }
 
 // prepare makes the folder.
@@ -59,20 +79,18 @@ func (f *folder) prepare() error {
 }
 
 // create sets a damaged file aside.
-func (f *folder) create() (*sql.DB, error) {
+func (f *folder) create() error {
 	root, err := securedir.Dir(f.dir)
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
 	err = f.readyIn(root, true)
 	if errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
 		err = f.replace(root, err)
 	}
-	return f.db, err
+	return err
 }
-
-func (f *folder) begin() (*sql.Tx, error) { return f.db.Begin() }
 
 // readyIn is ready in the folder that root is. With migrate, it migrates a file of an
 // older schema.
@@ -106,7 +124,7 @@ func (f *folder) readyIn(root *os.Root, migrate bool) error {
 		return err
 	}
 	f.db, f.info, f.isOlder = db, info, older
-	f.wrote()
+	f.committed()
 	return nil
 }
 
@@ -118,8 +136,8 @@ func (f *folder) missing(seen bool) error {
 	return ErrGone
 }
 
-// wrote notes how this process leaves the file, so that the next use finds it unchanged.
-func (f *folder) wrote() {
+// committed notes how this process leaves the file, so that the next use finds it unchanged.
+func (f *folder) committed() {
 	if info, err := os.Lstat(f.path()); err == nil && os.SameFile(info, f.info) {
 		f.info = info
 	}
@@ -179,11 +197,21 @@ func (f *folder) gone() error {
 	return nil
 }
 
-func (f *folder) explain(err error) error { return securedir.Cause(sqlitefile.Explain(err)) }
+// explain closes a damaged file, so that the next use checks it again.
+func (f *folder) explain(err error) (error, string) {
+	err = sqlitefile.Explain(err)
+	if errors.Is(err, ErrDamaged) {
+		_ = f.close()
+	}
+	return securedir.Cause(err), securedir.HintFor(err)
+}
 
-func (f *folder) hint(err error) string { return securedir.HintFor(err) }
-
-func (f *folder) copyTo(file string) error { return sqlitefile.Copy(f.db, file) }
+func (f *folder) backup(file string) error {
+	if err := f.ready(); err != nil {
+		return err
+	}
+	return sqlitefile.Copy(f.db, file)
+}
 
 func (f *folder) path() string { return filepath.Join(f.dir, dbFile) }
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,14 @@ func newDatabase(t *testing.T) string { return urlPrefix + string(postgrestest.N
 func onEach(t *testing.T, test func(t *testing.T, place places)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, newFolder) })
 	t.Run("postgres", func(t *testing.T) { test(t, newDatabase) })
+}
+
+// db returns the open database.
+func (j *Journal) db() *sql.DB {
+	if f, ok := j.home.(*folder); ok {
+		return f.db
+	}
+	return j.home.(*tables).open().DB()
 }
 
 // lockJournal returns the locked journal in dir, and closes it where that fails.

@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
+	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
 
@@ -69,43 +70,40 @@ type Journal struct {
 	home home
 	// writers counts the Writers that are not unlocked yet.
 	writers int
-	// db is what home returned last; nil while the journal isn't open.
-	db *sql.DB
 }
 
 // home is where a journal is: a file in a folder, or tables of a PostgreSQL database.
 type home interface {
-	// ready returns the database, which it opens unless it is open and nobody else has
-	// changed it. The error is errNone where there is none yet.
-	ready() (*sql.DB, error)
+	// read calls f with what is there at one moment. The error is errNone where there is
+	// no journal yet.
+	read(f func(q sqlitefile.Querier) error) error
+	// begin begins a transaction that writes, as the only one. The error is errNone where
+	// there is no journal yet, and errOlder where create has to migrate it first.
+	begin() (*sql.Tx, error)
+	// committed notes that a transaction was.
+	committed()
 	// prepare makes what has to be there before the journal can be locked, and fails
 	// where it can't be.
 	prepare() error
-	// create is ready, and makes the journal where there is none, or in the place of a
-	// damaged one. This process has the turn.
-	create() (*sql.DB, error)
-	// older reports whether what is open can only be read, because it has the schema of
-	// an older version of the program. create migrates it.
+	// create makes the journal where there is none, or in the place of a damaged one, and
+	// migrates one of an older schema. This process has the turn.
+	create() error
+	// older reports whether what is open has an older schema, and create migrates it.
 	older() bool
-	// begin begins a transaction that waits for the one that another process has begun.
-	begin() (*sql.Tx, error)
-	// wrote notes that this process has changed the database.
-	wrote()
 	// gone returns ErrGone if the journal was there and isn't any more: it is not to be
 	// made anew. It doesn't open the journal, which a process that stands still may keep
 	// busy.
 	gone() error
-	// close closes it. It may be opened again.
+	// close closes what is open. It is opened again when it is needed.
 	close() error
-	// explain returns an error of the database in plain words.
-	explain(err error) error
-	// hint returns what to do about an error; empty if that isn't known.
-	hint(err error) string
+	// explain returns an error of the database in plain words, and what to do about it,
+	// if that is known and isn't in the error.
+	explain(err error) (error, string)
 	// unlike returns the operator that compares a text with a pattern, such as
 	// stampPattern, and is true where they differ.
 	unlike() string
-	// copyTo writes a copy of the open database, as it is at one moment, to a new file.
-	copyTo(file string) error
+	// backup writes a copy of the journal, as it is at one moment, to a new file.
+	backup(file string) error
 	// String names it for people.
 	String() string
 }
@@ -124,7 +122,7 @@ func New(at location.Location, opts Options) *Journal {
 		j.log = slog.New(slog.DiscardHandler)
 	}
 	if at.Postgres() != nil {
-		j.home = &tables{at: at, log: j.log, steps: postgresSchema()}
+		j.home = newTables(at, j.log)
 	} else {
 		j.home = &folder{dir: at.Dir(), now: j.now, log: j.log, steps: schema()}
 	}
@@ -139,30 +137,18 @@ func (j *Journal) Commands() Commands { return j.cmds }
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failed("closing", errors.Join(j.disconnect(), j.locks.close()))
-}
-
-// disconnect closes what is open. j.mu is held.
-func (j *Journal) disconnect() error {
-	j.db = nil
-	return j.home.close()
-}
-
-// open returns the error of ready.
-func (j *Journal) open() (err error) {
-	j.db, err = j.home.ready()
-	return err
+	return j.failed("closing", errors.Join(j.home.close(), j.locks.close()))
 }
 
 // Check opens the journal, and returns an error if it is damaged or can't be
 // read. A journal that doesn't exist yet is fine.
 func (j *Journal) Check() error {
-	return j.read("opening", func(*sql.DB) error { return nil })
+	return j.read("opening", func(sqlitefile.Querier) error { return nil })
 }
 
 // Exists reports whether there is a journal yet.
 func (j *Journal) Exists() (exists bool, err error) {
-	err = j.read("opening", func(*sql.DB) error {
+	err = j.read("opening", func(sqlitefile.Querier) error {
 		exists = true
 		return nil
 	})
@@ -186,7 +172,7 @@ type Writer struct {
 func (j *Journal) Lock() (_ *Writer, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.open(); errors.Is(err, ErrGone) {
+	if err := j.home.read(func(sqlitefile.Querier) error { return nil }); errors.Is(err, ErrGone) {
 		return nil, j.failed("opening", err) // or a new one would take its place
 	}
 	if err := j.home.prepare(); err != nil {
@@ -204,8 +190,8 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 		return nil, j.failed("opening", err)
 	}
 	if j.writers == 0 {
-		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-			return nil, err
+		if err := j.transact(closeAttempts); err != nil {
+			return nil, j.failed("closing the attempts of earlier processes", err)
 		}
 	}
 	j.writers++
@@ -213,14 +199,13 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 }
 
 // make makes the journal, or migrates it, while this process has the turn.
-func (j *Journal) make() (err error) {
+func (j *Journal) make() error {
 	if j.home.older() {
 		if err := j.alone(j.cmds.This); err != nil {
 			return older(err)
 		}
 	}
-	j.db, err = j.home.create()
-	return err
+	return j.home.create()
 }
 
 // migrate migrates the journal for a write outside of a turn.
@@ -268,63 +253,61 @@ func (w *Writer) Unlock() (err error) {
 // Close releases the lock and closes the file.
 func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close()) }
 
-// read calls f with the open file. Where there is none, it does nothing.
-func (j *Journal) read(doing string, f func(db *sql.DB) error) error {
+// read calls f with the journal. Where there is none, it does nothing.
+func (j *Journal) read(doing string, f func(q sqlitefile.Querier) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.open()
+	err := j.home.read(f)
 	if errors.Is(err, errNone) {
 		return nil
-	}
-	if err == nil {
-		err = f(j.db)
 	}
 	return j.failed(doing, err)
 }
 
 // write calls f in one transaction, which is synced when write returns nil. The
-// error is errNone where there is no file.
+// error is errNone where there is no journal.
 func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.open()
-	if errors.Is(err, errNone) {
-		return err
+	err := j.transact(f)
+	if errors.Is(err, errOlder) {
+		if err = j.migrate(); err == nil {
+			err = j.transact(f)
+		}
 	}
-	if err == nil && j.home.older() {
-		err = j.migrate()
-	}
-	if err != nil {
-		return j.failed(doing, err)
-	}
-	return j.transact(doing, f)
+	return j.failed(doing, err)
 }
 
-// transact is write with a file that is open.
-func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
+// transact is write with j.mu held.
+func (j *Journal) transact(f func(tx *sql.Tx) error) error {
 	tx, err := j.home.begin()
 	if err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	defer tx.Rollback()
 	// In here: who takes over writes to the journal next, and waits for this to end.
 	if err := j.fence(tx); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	if err := f(tx); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
-	j.home.wrote()
+	j.home.committed()
 	return nil
 }
 
 // Backup writes a copy of the file, as it is at one moment, to a new file, while others
 // use it. Where there is no journal, it writes none.
 func (j *Journal) Backup(file string) error {
-	return j.read("copying", func(*sql.DB) error { return j.home.copyTo(file) })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.home.backup(file); !errors.Is(err, errNone) {
+		return j.failed("copying", err)
+	}
+	return nil
 }
 
 // Hold makes this process the only one that may write at a location, and the one daemon
@@ -334,23 +317,24 @@ func Hold(at location.Location) (io.Closer, error) {
 	j := New(at, Options{})
 	lead, err := j.Lead()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, j.Close())
 	}
 	turn, err := j.Turn(context.Background(), WaitOptions{})
 	if err != nil {
-		return nil, errors.Join(err, lead.End())
+		return nil, errors.Join(err, lead.End(), j.Close())
 	}
-	return &hold{lead, turn}, nil
+	return &hold{j, lead, turn}, nil
 }
 
 // hold is what Hold holds.
 type hold struct {
-	lead *Lead
-	turn *Turn
+	journal *Journal
+	lead    *Lead
+	turn    *Turn
 }
 
 // Close ends it. It may be called twice.
-func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End()) }
+func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End(), h.journal.Close()) }
 
 // IsLock reports whether a file of the folder with this name is there only to be locked.
 func IsLock(name string) bool {

@@ -57,6 +57,8 @@ type locks struct {
 	// doesn't.
 	leads, holds lease.Hold
 	n            int
+	// idle is set once the connections are to be closed when nothing is held.
+	idle bool
 	// noLead is why this process doesn't lead, if it has tried to.
 	noLead error
 }
@@ -148,14 +150,21 @@ func (l *locks) giveBack() error {
 	}
 	h := l.holds
 	l.holds = nil
-	return h.Release()
+	return errors.Join(h.Release(), l.disconnect())
 }
 
-// close closes the connections to the locks of a database, while none is held.
+// close closes the connections to the locks of a database, once none is held.
 func (l *locks) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sessions == nil || l.leads != nil || l.holds != nil {
+	l.idle = true
+	return l.disconnect()
+}
+
+// disconnect closes the connections if close was called and nothing is held. l.mu is
+// held.
+func (l *locks) disconnect() error {
+	if !l.idle || l.sessions == nil || l.leads != nil || l.holds != nil {
 		return nil
 	}
 	return l.sessions.close()

@@ -40,8 +40,8 @@ func (e *LimitError) Error() string {
 // oldest first. Later ones than now count as well, and so do those whose time can't
 // be read: a clock that goes back must not make any of them forgotten.
 func (j *Journal) Removals(account string, since time.Time) (all []Removal, err error) {
-	err = j.read("reading what was removed", func(db *sql.DB) (err error) {
-		all, err = removals(db, account, since)
+	err = j.read("reading what was removed", func(q sqlitefile.Querier) (err error) {
+		all, err = removals(q, account, since)
 		return err
 	})
 	return all, err

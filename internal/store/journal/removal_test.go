@@ -83,7 +83,7 @@ func testRemovalsWithWrongClock(t *testing.T, place places) {
 	if d := cmp.Diff([]string{"00o0", "00o2", "00o1"}, took(t, w.Journal, start().Add(-time.Hour))); d != "" {
 		t.Error(d)
 	}
-	_, err := w.db.Exec(`UPDATE removals SET sent_at = '2026-11-30Tn5:41:15Z' WHERE org_id = '00o0'`)
+	_, err := w.db().Exec(`UPDATE removals SET sent_at = '2026-11-30Tn5:41:15Z' WHERE org_id = '00o0'`)
 	must(t, err)
 	if d := cmp.Diff([]string{"00o0", "00o1"}, took(t, w.Journal, start().Add(48*time.Hour))); d != "" {
 		t.Error(d)
@@ -147,7 +147,7 @@ func testUnreadableRemovals(t *testing.T, place places) {
 		`UPDATE removals SET org_id = NULL WHERE id < 3`,
 		`UPDATE removals SET sent_at = '' WHERE id = 3`,
 	} {
-		_, err := w.db.Exec(s)
+		_, err := w.db().Exec(s)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())

@@ -31,7 +31,7 @@ func tamper(t *testing.T, j *Journal, statement string, args ...any) {
 		if s == statement {
 			a = args
 		}
-		if _, err := j.db.Exec(s, a...); err != nil {
+		if _, err := j.db().Exec(s, a...); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestNullWhereNoneIsAllowed(t *testing.T) {
 		`UPDATE deletions SET changed_at = NULL WHERE org_id = '00o1'`,
 		`UPDATE deletions SET changed_at = 5, last_error = x'00ff' WHERE org_id = '00o2'`,
 	} {
-		_, err := w.db.Exec(s)
+		_, err := w.db().Exec(s)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())
@@ -187,7 +187,7 @@ func testUnreadableSuspension(t *testing.T, place places) {
 		`ALTER TABLE copy RENAME TO suspensions`,
 		`UPDATE suspensions SET reason = NULL`,
 	} {
-		_, err := w.db.Exec(statement)
+		_, err := w.db().Exec(statement)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())

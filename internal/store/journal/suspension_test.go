@@ -141,7 +141,7 @@ func testSuspensionsNotUnderstood(t *testing.T, place places) {
 			j := openJournal(t, place(t), Options{})
 			good := suspend(t, j.Journal, suspension())
 			bad := suspend(t, j.Journal, suspension())
-			_, err := j.db.Exec(`UPDATE suspensions SET `+column+` = ? WHERE id = ?`, value, bad.ID)
+			_, err := j.db().Exec(`UPDATE suspensions SET `+column+` = ? WHERE id = ?`, value, bad.ID)
 			must(t, err)
 			all, err := j.Suspensions()
 			if len(all) != 1 || all[0].ID != good.ID {
@@ -176,7 +176,7 @@ func testSeveralSuspensionsNotUnderstood(t *testing.T, place places) {
 		ids = append(ids, suspend(t, j.Journal, s).ID)
 	}
 	good := suspend(t, j.Journal, suspension())
-	_, err := j.db.Exec(`UPDATE suspensions SET since = 'bad' || id WHERE until <> ''`)
+	_, err := j.db().Exec(`UPDATE suspensions SET since = 'bad' || id WHERE until <> ''`)
 	must(t, err)
 	slices.Sort(ids)
 	now.add(2 * time.Hour)

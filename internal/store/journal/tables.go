@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,86 +10,73 @@ import (
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
 
-// tablesName is the name of the journal among the stores of a database.
-const tablesName = "journal"
-
 // tables is the home of a journal in a PostgreSQL database.
 type tables struct {
-	at    location.Location
-	log   *slog.Logger
-	steps []string // of the schema
-
-	// db is nil while it isn't open.
-	db *sql.DB
-	// seen reports whether the tables were there once.
-	seen bool
+	at   location.Location
+	kind *postgres.Kind
+	db   *postgres.Database // nil while it isn't open
 }
 
-func (t *tables) open() *sql.DB {
+func newTables(at location.Location, log *slog.Logger) *tables {
+	return &tables{at: at, kind: &postgres.Kind{
+		Store: "journal", Steps: postgresSchema(), Connections: 2,
+		Migrating: func(from, to int) { log.Info("migrating the journal's schema", "from", from, "to", to) },
+	}}
+}
+
+func (t *tables) open() *postgres.Database {
 	if t.db == nil {
-		t.db = postgres.Open(t.at.Postgres(), 2)
+		t.db = t.kind.Open(t.at.Postgres())
 	}
 	return t.db
 }
 
-// ready brings tables of an older schema to the present one.
-func (t *tables) ready() (*sql.DB, error) {
-	db := t.open()
-	version, err := version(db, tablesName)
-	switch known := len(t.steps); {
-	case err != nil:
-		return nil, err
-	case version == 0 && t.seen:
-		return nil, ErrGone
-	case version == 0:
-		return nil, errNone
-	case version > known:
-		return nil, tooNew(version, known)
-	case version < known:
-		t.log.Info("migrating the journal's schema", "database", t.at.String(), "from", version, "to", known)
-		if err := migrate(db, tablesName, t.steps); err != nil {
-			return nil, err
-		}
+func (t *tables) read(f func(q sqlitefile.Querier) error) error {
+	tx, err := t.open().Snapshot()
+	if err != nil {
+		return none(err)
 	}
-	t.seen = true
-	return db, nil
+	defer tx.Rollback()
+	return f(tx)
 }
+
+func (t *tables) begin() (*sql.Tx, error) {
+	tx, err := t.open().Begin()
+	return tx, none(err)
+}
+
+// none returns errNone for the error of a database without the tables.
+func none(err error) error {
+	if errors.Is(err, postgres.ErrNone) {
+		return errNone
+	}
+	return err
+}
+
+func (t *tables) committed() {}
 
 func (t *tables) prepare() error { return nil }
 
-// older reports nothing: ready has migrated what was.
+// create makes the tables, but not those that were there and are gone.
+func (t *tables) create() error {
+	tx, err := t.begin()
+	switch {
+	case errors.Is(err, errNone):
+		return t.open().Create(func(*sql.Tx) error { return nil })
+	case err != nil:
+		return err
+	}
+	return tx.Rollback()
+}
+
+// older returns false: begin migrates.
 func (t *tables) older() bool { return false }
 
-// create makes the tables.
-func (t *tables) create() (*sql.DB, error) {
-	db, err := t.ready()
-	if !errors.Is(err, errNone) {
-		return db, err
-	}
-	if err := migrate(t.open(), tablesName, t.steps); err != nil {
-		return nil, err
-	}
-	return t.ready()
-}
-
-// begin begins a transaction in which no other one of the journal is under way.
-func (t *tables) begin() (*sql.Tx, error) {
-	tx, err := t.db.Begin()
-	if err != nil {
-		return nil, err
-	}
-	if err := serialize(tx, tablesName); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
-	}
-	return tx, nil
-}
-
-func (t *tables) wrote() {}
-
-// gone asks nothing: a lock isn't made anew in a database whose tables are gone.
+// gone returns nil: create finds out, and the locks are other tables.
 func (t *tables) gone() error { return nil }
 
 func (t *tables) close() error {
@@ -102,50 +88,50 @@ func (t *tables) close() error {
 	return db.Close()
 }
 
-func (t *tables) explain(err error) error { return explain(err) }
-
-func (t *tables) hint(error) string { return "" }
-
-func (t *tables) copyTo(string) error {
-	return text.WithHint(errors.New("a database is not copied to a file"), "use pg_dump")
-}
+func (t *tables) explain(err error) (error, string) { return postgres.Explain(err), "" }
 
 func (t *tables) unlike() string { return "NOT SIMILAR TO" }
 
-// String names the database.
-func (t *tables) String() string { return t.at.String() }
+// backup fails: whoever runs the database backs it up.
+func (t *tables) backup(string) error {
+	return text.WithHint(errors.New("a journal in PostgreSQL is not copied to a file"), "back the database up by its own means, such as pg_dump")
+}
 
-// sessions is the database in which the locks are.
+// String names the database.
+func (t *tables) String() string { return "in " + t.at.String() }
+
+// sessions are the connections of this process to the locks of a database.
 type sessions struct {
 	at location.Location
 
 	mu sync.Mutex
-	db *sql.DB
-	// made reports whether the table of the locks is there.
+	db *postgres.Database // nil while it isn't open
+	// made reports whether the tables of the locks are there.
 	made bool
 }
 
-// lockSessions is how many locks a process has at the same time, and one more to look at them.
+// lockSessions bounds the connections: one for each of the three locks, and one that
+// looks at who holds them.
 const lockSessions = 4
 
-// Open returns the connections, once the table of the locks is there.
-func (s *sessions) Open(ctx context.Context) (*sql.DB, error) {
+// Open makes the tables of the locks where they are missing.
+func (s *sessions) Open(context.Context) (*sql.DB, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db == nil {
-		s.db = postgres.Open(s.at.Postgres(), lockSessions)
+		s.db = (&postgres.Kind{Store: "lease", Steps: lease.Schema(), Connections: lockSessions}).Open(s.at.Postgres())
 	}
 	if !s.made {
-		if err := migrate(s.db, "lease", lease.Schema()); err != nil {
-			return nil, s.Explain(err)
+		if err := s.db.Create(func(*sql.Tx) error { return nil }); err != nil {
+			return nil, err
 		}
 		s.made = true
 	}
-	return s.db, nil
+	return s.db.DB(), nil
 }
 
 // Explain returns an error of PostgreSQL in plain words.
-func (s *sessions) Explain(err error) error { return explain(err) }
+func (s *sessions) Explain(err error) error { return postgres.Explain(err) }
 
 // close closes the connections.
 func (s *sessions) close() error {
@@ -158,53 +144,3 @@ func (s *sessions) close() error {
 	}
 	return db.Close()
 }
-
-func version(db *sql.DB, store string) (v int, err error) {
-	var there bool
-	if err := db.QueryRow(`SELECT to_regclass('migrations') IS NOT NULL`).Scan(&there); err != nil || !there {
-		return 0, err
-	}
-	err = db.QueryRow(`SELECT version FROM migrations WHERE store = ?`, store).Scan(&v)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return v, err
-}
-
-func migrate(db *sql.DB, store string, steps []string) error {
-	tx, err := db.Begin()
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if err := serialize(tx, "migrations"); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(`CREATE TABLE IF NOT EXISTS migrations (store TEXT PRIMARY KEY, version INT NOT NULL)`); err != nil {
-		return err
-	}
-	var v int
-	if err := tx.QueryRow(`SELECT coalesce(max(version), 0) FROM migrations WHERE store = ?`, store).Scan(&v); err != nil {
-		return err
-	}
-	for ; v < len(steps); v++ {
-		if _, err := tx.Exec(steps[v]); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`INSERT INTO migrations VALUES (?, ?) ON CONFLICT (store) DO UPDATE SET version = excluded.version`, store, v+1); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
-}
-
-func serialize(tx *sql.Tx, store string) error {
-	_, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.' || ?, 0))`, store)
-	return err
-}
-
-func tooNew(v, known int) error {
-	return cmp.Or(errors.New("it has a schema that this version knows no more than"), nil)
-}
-
-func explain(err error) error { return err }

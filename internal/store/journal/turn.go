@@ -190,10 +190,10 @@ func (l *Lead) End() (err error) {
 			return
 		}
 		l.journal.locks.mu.Lock()
+		defer l.journal.locks.mu.Unlock()
 		h := l.journal.leads
 		l.journal.leads = nil
-		l.journal.locks.mu.Unlock()
-		err = h.Release()
+		err = errors.Join(h.Release(), l.journal.disconnect())
 	})
 	return err
 }

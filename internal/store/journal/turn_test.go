@@ -71,6 +71,8 @@ func TestTurnsAlternate(t *testing.T) { onEach(t, testTurnsAlternate) }
 func testTurnsAlternate(t *testing.T, place places) {
 	dir := place(t)
 	busy, waits := New(locate(dir), Options{}), New(locate(dir), Options{})
+	defer busy.Close()
+	defer waits.Close()
 	var waiting atomic.Bool
 	got := make(chan error, 1)
 	first, err := busy.Turn(t.Context(), WaitOptions{})

@@ -21,8 +21,8 @@ const schema1 = `
 -- Who took a lock last. The epoch grows each time that it is taken: a transaction of a
 -- holder compares it with its own, and so is refused once another process has the lock.
 CREATE TABLE leases (
-	name    TEXT COLLATE "C" PRIMARY KEY,
-	epoch   BIGINT NOT NULL,
+	name    TEXT PRIMARY KEY,
+	epoch   INTEGER NOT NULL,
 	backend INTEGER NOT NULL,
 	pid     INTEGER NOT NULL,
 	host    TEXT NOT NULL,
