@@ -264,7 +264,7 @@ func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, 
 	if !errors.As(err, &none) {
 		return page, err
 	}
-	if cfg, failed := a.loadConfig(); failed != nil || cfg.State.Dir == "" {
+	if cfg, failed := a.loadConfig(); failed != nil || !cfg.State.IsSet() {
 		return nil, err
 	}
 	return loadOffline(a, l, q, text.JoinLines(err.Error())+"; ")
@@ -289,7 +289,7 @@ func loadOffline[T any](a *app, l *listing[T], q *reconcile.InventoryQuery, why 
 	if page.AsOf != nil {
 		asOf = "as of " + shortTime(*page.AsOf) + ", " + ago(time.Now(), *page.AsOf) + " ago"
 	}
-	a.warn(fmt.Sprintf("%sfrom the state folder %q: %s", why, cfg.State.Dir, asOf))
+	a.warn(fmt.Sprintf("%sfrom %s: %s", why, stateName(cfg), asOf))
 	return page, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/backup"
 )
 
@@ -21,6 +22,15 @@ Okta is not contacted, and no credentials are needed.`,
 	}
 	cmd.AddCommand(a.stateBackupCommand(), a.stateRestoreCommand(), a.stateCheckCommand())
 	return cmd
+}
+
+// stateName names where a config has the state kept.
+func stateName(cfg *config.Config) string {
+	at := reconcile.StateOf(cfg)
+	if at.Postgres() != nil {
+		return at.String()
+	}
+	return "the state folder " + at.String()
 }
 
 // stateDir returns the config and its state folder.

@@ -27,7 +27,7 @@ type Orgs struct {
 	// Every is how often the daemon reads the configuration; 0 for each run.
 	Every time.Duration
 	// Bootstrap is the role of the service app that is made in each org that is
-	// created; empty if none is made. A key and State.Dir are set with it.
+	// created; empty if none is made. A key and State are set with it.
 	Bootstrap Role
 }
 

@@ -192,7 +192,7 @@ func (s *started) get(path string) (code int, body string) {
 }
 
 // until waits until ok in real time; it fails the test after a while.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -44,12 +44,15 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 		return nil, err
 	}
 	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
+	if d.replica != nil {
+		s.reader.mirror = d.mirrorNow
+	}
 	if s.receivers, err = notify.Receivers(cfg.Notify); err != nil {
 		return nil, err
 	}
 	s.handler, err = newHandler(handlerOptions{
 		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), gate: s.gate,
-		operator: func(by string) *reconcile.Operator { return s.r.Operator(by, d.unrecorded) },
+		operator: func(by string) *reconcile.Operator { return d.operator(s.r, by) },
 		refresh:  func() { d.refresh(s.r) },
 	})
 	return s, err
@@ -66,6 +69,9 @@ func (d *daemon) use(s *setup) {
 		u.r.Replaced()
 	}
 	d.cfg = cfg
+	if d.replica != nil {
+		d.replica.inForce.Store(s.r)
+	}
 	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	d.metrics.accounts.WithLabelValues(cfg.Aerial.AccountID).Set(1)

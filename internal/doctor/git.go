@@ -191,7 +191,7 @@ func (e *examination) signatures(ctx context.Context) Check {
 			return e.trouble(ctx, err, nil)
 		}
 	}
-	if e.cfg.State.Dir == "" && e.cfg.Git.Commit == "" {
+	if !e.cfg.State.IsSet() && e.cfg.Git.Commit == "" {
 		ring.remark("without "+config.KeyStateDir+" it isn't noticed when the branch was rewritten before a start", "set "+config.KeyStateDir+" in the config")
 	}
 	found := warnings(fine("%s; %s", words, ring), ring.remarks)

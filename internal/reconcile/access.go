@@ -83,7 +83,7 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 		base = aerial.BaseTransport(cfg.Orgs.CallsPerOrg)
 	}
 	a.inactive = &inactive{account: cfg.Aerial.AccountID, log: a.log}
-	if cfg.State.Dir != "" {
+	if cfg.State.IsSet() {
 		a.inactive.journal = j
 	}
 	if opts.after != nil {

@@ -70,7 +70,7 @@ func NewInventoryReader(h *history.Store, account string) *InventoryReader {
 func (r *Reconciler) Inventory() *InventoryReader {
 	reader := NewInventoryReader(r.history, r.cfg.Aerial.AccountID)
 	reader.places, reader.repository, reader.latest = r.places, r.repository, r.latest
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		reader.memory = r.memory
 	}
 	return reader
@@ -127,7 +127,7 @@ func (m *memory) read() (*moment, error) {
 // Remember keeps in memory what a run found, for Inventory, where there is no state folder
 // to keep it in. drift is what it did not repair.
 func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Drift) error {
-	if r.cfg.State.Dir != "" {
+	if r.cfg.State.IsSet() {
 		return nil
 	}
 	m := r.memory

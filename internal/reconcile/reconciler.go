@@ -583,7 +583,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	unreadable := r.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
-	if (needed || mayChange(plan)) && r.cfg.State.Dir != "" {
+	if (needed || mayChange(plan)) && r.cfg.State.IsSet() {
 		w, err = r.journal.Lock() // which sets a damaged journal aside
 		if err == nil {
 			defer w.Unlock()

@@ -297,7 +297,11 @@ func (g *Gate) signOut(w http.ResponseWriter, r *http.Request) {
 		}
 		user, _ := g.bySession(r)
 		g.log.Info("signed out", "user", user.By())
-		g.memory.revoked.add(s.ID, time.Unix(s.Expires, 0))
+		until := time.Unix(s.Expires, 0)
+		g.memory.revoked.add(s.ID, until)
+		if g.memory.onRevoke != nil {
+			g.memory.onRevoke(s.ID, until)
+		}
 	}
 	g.jar.remove(w, sessionCookie)
 	http.Redirect(w, r, SignInPath+"?out", http.StatusSeeOther)

@@ -77,13 +77,13 @@ type jar struct {
 
 // newJar returns a jar whose keys come from the client secret, so that sessions outlive a
 // restart and hold at each daemon with the same config, or else from key.
-func newJar(h *config.HTTP, key []byte) *jar {
+func newJar(h *config.HTTP, key func() []byte) *jar {
 	j := &jar{purpose: "reconciler sessions", secure: h.URL != nil && h.URL.Scheme == "https"}
 	if o := h.Auth.OIDC; o != nil {
 		j.secret = o.ClientSecret.Read
 		j.purpose += "\x00" + o.Issuer + "\x00" + o.ClientID
 	} else {
-		j.secret = func() ([]byte, error) { return key, nil }
+		j.secret = func() ([]byte, error) { return key(), nil }
 	}
 	return j
 }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// imageFile says what is in the image: the programs of the release, and nothing else.
+//
+//go:embed Dockerfile
+var imageFile []byte
+
+// layoutName returns the name of the archive with the image, in the layout of OCI.
+func (r *release) layoutName() string { return fmt.Sprintf("%s_%s_oci.tar", name, r.version) }
+
+// makeImage makes an image for each architecture of Linux from the programs.
+func (r *release) makeImage(ctx context.Context) error {
+	if r.image == "" {
+		return nil
+	}
+	context := filepath.Join(r.work, "image")
+	var images []string
+	for _, b := range r.binaries {
+		if b.os != "linux" {
+			continue
+		}
+		images = append(images, b.platform.String())
+		if err := copyFile(filepath.Join(r.out, b.name), filepath.Join(context, "bin", b.arch, name), 0o755); err != nil {
+			return err
+		}
+	}
+	if len(images) == 0 {
+		return errors.New("an image takes a platform with linux")
+	}
+	if err := os.MkdirAll(filepath.Join(context, "empty"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), imageFile, 0o644); err != nil {
+		return err
+	}
+	layout := filepath.Join(r.work, "layout")
+	if err := r.buildah(ctx, context, layout, images); err != nil {
+		return err
+	}
+	var err error
+	if r.imageDigest, err = indexDigest(layout); err != nil {
+		return err
+	}
+	if err := archive(filepath.Join(r.out, r.layoutName()), layout, r.time); err != nil {
+		return err
+	}
+	return r.add(r.layoutName())
+}
+
+// buildah builds the images and writes them, with an index of them, into a folder in
+// OCI's layout. Its storage is a folder of its own, so that nothing is left behind, and
+// nothing that is there is used.
+func (r *release) buildah(ctx context.Context, context, layout string, platforms []string) error {
+	storage := filepath.Join(r.work, "storage.conf")
+	conf := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(r.work, "storage"), filepath.Join(r.work, "run"))
+	if err := os.WriteFile(storage, []byte(conf), 0o600); err != nil {
+		return err
+	}
+	env := append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "STORAGE_DRIVER=vfs", "BUILDAH_ISOLATION=chroot")
+	const index = "localhost/release"
+	args := []string{"build", "-q", "--format=oci", "--layers=false", "--pull=never", "--timestamp", strconv.FormatInt(r.time.Unix(), 10),
+		"--platform", strings.Join(platforms, ","), "--manifest", index}
+	for _, label := range [][2]string{
+		{"title", name}, {"description", "GitOps for Okta Aerial"}, {"version", r.version}, {"revision", r.commit},
+		{"created", r.time.Format(time.RFC3339)}, {"source", r.url}, {"url", r.url}, {"documentation", r.url + "/blob/" + r.tag() + "/README.md"},
+	} {
+		args = append(args, "--label", "org.opencontainers.image."+label[0]+"="+label[1])
+	}
+	if _, err := command(ctx, r.work, env, "buildah", append(args, context)...); err != nil {
+		return err
+	}
+	_, err := command(ctx, r.work, env, "buildah", "manifest", "push", "-q", "--all", index, "oci:"+layout+":"+r.version)
+	return err
+}
+
+// indexDigest returns the digest of the image in a folder, as registries know it.
+func indexDigest(layout string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(layout, "index.json"))
+	if err != nil {
+		return "", err
+	}
+	var index struct {
+		Manifests []struct{ Digest string }
+	}
+	if err := json.Unmarshal(data, &index); err != nil {
+		return "", err
+	}
+	if len(index.Manifests) != 1 {
+		return "", fmt.Errorf("there are %d images in the place of one", len(index.Manifests))
+	}
+	return index.Manifests[0].Digest, nil
+}
+
+// copyFile copies a file, and makes the folder that it is to be in.
+func copyFile(from, to string, mode fs.FileMode) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(to, mode)
+}
+
+// archive packs a folder so that the same files are always the same archive: sorted,
+// owned by root, of one time.
+func archive(file, dir string, at time.Time) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pack(f, dir, at); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// pack writes a folder as a tar file.
+func pack(w io.Writer, dir string, at time.Time) error {
+	t := tar.NewWriter(w)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		header := &tar.Header{Name: filepath.ToSlash(name), Mode: 0o644, ModTime: at, Format: tar.FormatPAX, Typeflag: tar.TypeReg, Size: info.Size()}
+		switch {
+		case d.IsDir():
+			header.Typeflag, header.Mode, header.Size = tar.TypeDir, 0o755, 0
+			header.Name += "/"
+		case info.Mode()&0o100 != 0:
+			header.Mode = 0o755
+		}
+		if err := t.WriteHeader(header); err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(t, f)
+		return err
+	})
+	return errors.Join(err, t.Close())
+}
