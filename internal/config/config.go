@@ -229,9 +229,14 @@ type Tokens struct {
 	Command string
 }
 
-// State is the folder of journal and history; Dir may be empty.
+// State is where journal and history are kept: a folder, a PostgreSQL database, or nowhere.
 type State struct {
 	Dir string
+	// Postgres is the URL of the database. It excludes Dir.
+	Postgres Secret
 	// Retention is how long the history is kept.
 	Retention time.Duration
 }
+
+// IsSet reports whether anything is kept.
+func (s State) IsSet() bool { return s.Dir != "" || s.Postgres.IsSet() }

@@ -23,6 +23,7 @@ var exclusions = []exclusion{
 	{"parents.*.auth", [][]string{{"token", "tokenFile"}, {"clientID", "privateKey", "privateKeyFile", "keyID", "dpop"}}},
 	{"windows.*", [][]string{{"deny"}, {"allow"}}},
 	{"tokens", [][]string{{"dir", "recipientsFile"}, {"command"}}},
+	{"state", [][]string{{"dir"}, {"postgres"}}},
 	{"http.auth", [][]string{{wordKey}, {"tokensFile", "oidc"}}},
 }
 
@@ -78,6 +79,9 @@ func excludes(a, b string) bool {
 	}
 	if block == "http.auth.oidc" && key == "issuer" {
 		block, key = "http.auth", "oidc"
+	}
+	if block == "state.postgres" {
+		block, key = "state", "postgres"
 	}
 	other, otherKey := parent(b)
 	if block != other {

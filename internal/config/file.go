@@ -202,5 +202,11 @@ type tokensFile struct {
 
 type stateFile struct {
 	Dir       at[string]        `yaml:"dir" form:"path" doc:"The folder of journal and history."`
+	Postgres  at[postgresFile]  `yaml:"postgres" doc:"The PostgreSQL database of journal and history, in place of the folder, so that there can be more than one replica. What needs state.dir is met by it as well."`
 	Retention at[time.Duration] `yaml:"retention" default:"2160h" doc:"How long the history is kept, 24h to 87600h (ten years). Needs state.dir."`
+}
+
+type postgresFile struct {
+	URL     at[string] `yaml:"-" env:"url" doc:"The URL itself."`
+	URLFile at[string] `yaml:"urlFile" form:"path" jsonschema:"example=/run/secrets/postgres-url" doc:"The URL of the database, such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full. It is read again for each new connection."`
 }

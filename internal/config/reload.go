@@ -23,6 +23,7 @@ func (c *Config) CanBecome(next *Config) error {
 		{KeyTokensRecipients, c.Tokens.RecipientsFile == next.Tokens.RecipientsFile},
 		{KeyTokensCommand, c.Tokens.Command == next.Tokens.Command},
 		{KeyStateDir, c.State.Dir == next.State.Dir},
+		{KeyStatePostgres, c.State.Postgres.same(next.State.Postgres)},
 		{KeyStateRetention, c.State.Retention == next.State.Retention},
 		{KeyHTTPAddress, c.HTTP.Address == next.HTTP.Address},
 	} {

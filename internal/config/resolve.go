@@ -34,13 +34,13 @@ type resolver struct {
 	// fields are the fields of the file by the pointers to their at[T], with
 	// which the methods below are called.
 	fields map[any]*field
-	// hasState means that there is a state folder.
+	// hasState means that there is a state folder or a database.
 	hasState bool
 }
 
 // newResolver returns a resolver for f, into which it puts the defaults.
 func newResolver(f *file, dir string, now time.Time) *resolver {
-	r := &resolver{dir: dir, now: now, fields: map[any]*field{}, hasState: f.State.Dir.Set}
+	r := &resolver{dir: dir, now: now, fields: map[any]*field{}, hasState: f.State.Dir.Set || f.State.Postgres.Set}
 	f.walk(func(fd *field) {
 		r.fields[fd.value.Addr().Interface()] = fd
 		if text, ok := fd.tag.Lookup("default"); ok && !fd.isSet() {
@@ -85,7 +85,7 @@ func (r *resolver) config(f *file) *Config {
 		Mode:      f.Mode.V,
 		Orgs:      r.orgs(&f.Orgs),
 		Tokens:    r.tokens(&f.Tokens),
-		State:     State{Dir: r.path(&f.State.Dir), Retention: r.retention(&f.State.Retention)},
+		State:     r.state(&f.State),
 		HTTP:      r.http(&f.HTTP),
 		Notify:    r.receivers(f.Notify),
 		Guards: Guards{
@@ -158,6 +158,16 @@ func (r *resolver) cooloff(v *at[time.Duration]) time.Duration {
 func (r *resolver) revertWithin(v *at[time.Duration]) time.Duration {
 	r.within(v, 0, 720*time.Hour, "from 0s to 720h")
 	return v.V
+}
+
+func (r *resolver) state(f *stateFile) State {
+	r.exclusive(&f.Postgres, &f.Dir)
+	s := State{Dir: r.path(&f.Dir), Retention: r.retention(&f.Retention)}
+	if f.Postgres.OK() {
+		r.need(&f.Postgres, &f.Postgres.V.URLFile, &f.Postgres.V.URL)
+		s.Postgres = r.secret(&f.Postgres.V.URL, &f.Postgres.V.URLFile)
+	}
+	return s
 }
 
 const minRetention, maxRetention = 24 * time.Hour, 87600 * time.Hour

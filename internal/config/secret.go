@@ -48,6 +48,14 @@ func looksSecret(s string) bool {
 // IsSet reports whether the config has the secret.
 func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
 
+// same reports whether two secrets are the same file, or the same value.
+func (s Secret) same(other Secret) bool {
+	if s.value != nil && other.value != nil {
+		return *s.value == *other.value
+	}
+	return s == other
+}
+
 // Origin returns the file, or the environment variable, that the secret is in; empty if
 // it is not set.
 func (s Secret) Origin() string {

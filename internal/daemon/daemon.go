@@ -154,7 +154,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
 		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), kept: kept, memory: signin.NewMemory(),
-		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
+		sender: notify.New(notify.Options{State: reconcile.StateOf(cfg), Logger: log, Observer: m}),
 	}
 	t.receivers = d.receivers
 	m.ready = func() bool { return t.ready(time.Now()) }

@@ -15,13 +15,14 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 // inventoryHandler serves a history of two orgs, with a run that gave one of them a
 // product, and an interrupted one.
 func inventoryHandler(t *testing.T) http.Handler {
 	t.Helper()
-	h := history.New(t.TempDir(), history.Options{Now: func() time.Time { return noon }})
+	h := history.New(location.Folder(t.TempDir()), history.Options{Now: func() time.Time { return noon }})
 	t.Cleanup(func() { h.Close() })
 	must := func(err error) {
 		t.Helper()

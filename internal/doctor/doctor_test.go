@@ -37,6 +37,7 @@ import (
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // finding is what is expected of a check: the status, and parts of message and
@@ -477,7 +478,7 @@ func TestFolders(t *testing.T) {
 			w.replace("parents:", "notify: [{type: slack, urlFile: slack}, {type: webhook, urlFile: slack, template: template}]\nparents:")
 		}, expected{"notify": ok("2 receivers; nothing was sent")}},
 		{"in use", func(w *world) {
-			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+			j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -494,7 +495,7 @@ func TestFolders(t *testing.T) {
 		}},
 		{"forgotten", func(w *world) {
 			w.write("state/journal.db.corrupt-20260101T000000Z", "")
-			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+			j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 			if err == nil {
 				err = j.Close()
 			}
@@ -558,7 +559,7 @@ func TestTokenCommand(t *testing.T) {
 // lose takes down in the journal that an org's token was lost.
 func (w *world) lose(domain string) {
 	w.t.Helper()
-	j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/daemon/notify"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -154,7 +155,7 @@ func (e *examination) state(context.Context) Check {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
-	if h, ok := journal.LastHolder(dir); ok && alive(h) {
+	if h, ok := journal.LastHolder(location.Folder(dir)); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
 	lost, err := e.journal.Removals(e.cfg.Aerial.AccountID, e.opts.Now().Add(-24*time.Hour))

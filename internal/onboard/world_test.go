@@ -33,6 +33,7 @@ import (
 	"reconciler/internal/onboard"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/tokens"
 )
 
@@ -303,7 +304,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 		opts.Parents = nil
 	}
 	if !s.NoJournal {
-		if p.journal, err = journal.New(s.stateDir(), journal.Options{Logger: p.log}).Lock(); err != nil {
+		if p.journal, err = journal.New(location.Folder(s.stateDir()), journal.Options{Logger: p.log}).Lock(); err != nil {
 			return nil, err
 		}
 		opts.Journal = tripJournal{p.journal, p.trip}

@@ -30,7 +30,7 @@ func openTestAccess(t *testing.T, environ ...string) (*Access, *journal.Writer) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{})
+	j := journal.New(StateOf(cfg), journal.Options{})
 	w, err := j.Lock()
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -26,7 +27,7 @@ type past struct {
 
 func newPast(t *testing.T) *past {
 	p := &past{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	p.Store = history.New(t.TempDir(), history.Options{Now: func() time.Time { return p.now }})
+	p.Store = history.New(location.Folder(t.TempDir()), history.Options{Now: func() time.Time { return p.now }})
 	t.Cleanup(func() { p.Close() })
 	return p
 }
@@ -421,7 +422,7 @@ func TestListRunsAndChanges(t *testing.T) {
 
 // Without a state folder, what the last run found is all that is known.
 func TestInventoryFromMemory(t *testing.T) {
-	r := &Reconciler{memory: &memory{}, history: history.New("", history.Options{})}
+	r := &Reconciler{memory: &memory{}, history: history.New(location.Folder(""), history.Options{})}
 	r.memory.states = map[string]history.OrgState{}
 	for _, s := range fleetStates(t) {
 		r.memory.states[s.Org] = s

@@ -22,6 +22,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -108,12 +109,12 @@ func makeBackup(dir, file, program string, now time.Time) (*Manifest, error) {
 
 // copy copies the databases, and notes what they are.
 func (m *Manifest) copy(dir, work string) error {
-	h := history.New(dir, history.Options{})
+	h := history.New(location.Folder(dir), history.Options{})
 	defer h.Close()
 	if err := h.Backup(filepath.Join(work, historyFile)); err != nil {
 		return err
 	}
-	j := journal.New(dir, journal.Options{})
+	j := journal.New(location.Folder(dir), journal.Options{})
 	defer j.Close()
 	if err := j.Backup(filepath.Join(work, journalFile)); err != nil {
 		return err
@@ -143,7 +144,7 @@ func (m *Manifest) copy(dir, work string) error {
 
 // verify verifies the history in a folder, and leaves nothing beside it.
 func verify(dir string) (*history.Verification, error) {
-	h := history.New(dir, history.Options{})
+	h := history.New(location.Folder(dir), history.Options{})
 	v, err := h.Verify("")
 	return v, errors.Join(err, h.Close())
 }

@@ -21,6 +21,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/statetest"
 	"reconciler/internal/text"
 )
@@ -45,12 +46,12 @@ func now() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
 func used(t *testing.T) (dir string, h *history.Store, j *journal.Writer) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "state")
-	j, err := journal.New(dir, journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(dir), journal.Options{}).Lock()
 	must(t, err)
 	t.Cleanup(func() { must(t, j.Close()) })
 	_, err = j.Suspend(freeze.Suspension{Reason: "audit", Owner: "ada"})
 	must(t, err)
-	h = history.New(dir, history.Options{})
+	h = history.New(location.Folder(dir), history.Options{})
 	t.Cleanup(func() { must(t, h.Close()) })
 	for i := range 3 {
 		_, err = h.Add(history.Entry{Type: history.TypeOperator, Action: fmt.Sprint("op", i)})
@@ -86,12 +87,12 @@ func TestRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(made, restored); diff != "" {
 		t.Error(diff)
 	}
-	j := journal.New(target, journal.Options{})
+	j := journal.New(location.Folder(target), journal.Options{})
 	defer j.Close()
 	if all, err := j.Suspensions(); err != nil || len(all) != 1 {
 		t.Errorf("%+v, %v", all, err)
 	}
-	copied := history.New(target, history.Options{})
+	copied := history.New(location.Folder(target), history.Options{})
 	defer copied.Close()
 	if v, err := copied.Verify(head); err != nil || v.HeadAt != 3 || v.Entries != 4 {
 		t.Errorf("%+v, %v", v, err)

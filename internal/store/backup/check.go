@@ -8,6 +8,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/outbox"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
@@ -73,7 +74,7 @@ func (r *Report) modes(root *os.Root) error {
 }
 
 func (r *Report) journal(dir, account string, commands journal.Commands) {
-	j := journal.New(dir, journal.Options{Commands: commands})
+	j := journal.New(location.Folder(dir), journal.Options{Commands: commands})
 	defer j.Close()
 	if err := j.Check(); err != nil {
 		r.add(err)
@@ -94,7 +95,7 @@ func (r *Report) journal(dir, account string, commands journal.Commands) {
 }
 
 func (r *Report) history(dir string) {
-	h := history.New(dir, history.Options{})
+	h := history.New(location.Folder(dir), history.Options{})
 	defer h.Close()
 	if err := h.Check(); err != nil {
 		r.add(err)
@@ -114,6 +115,6 @@ func (r *Report) history(dir string) {
 // outbox looks at the queue of notifications, which is no part of backups: what is
 // restored must not be sent again.
 func (r *Report) outbox(dir string) {
-	o := outbox.New(dir, outbox.Options{})
+	o := outbox.New(location.Folder(dir), outbox.Options{})
 	r.add(errors.Join(o.Check(), o.Close()))
 }

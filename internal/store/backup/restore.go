@@ -16,6 +16,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -50,7 +51,7 @@ func restore(file, dir, by string, now time.Time) (*Manifest, error) {
 		return nil, err
 	}
 	defer root.Close()
-	lock, err := journal.Hold(dir)
+	lock, err := journal.Hold(location.Folder(dir))
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +167,11 @@ func unpackFile(r io.Reader, work string, part File) error {
 
 // check opens what was unpacked.
 func (m *Manifest) check(work string) error {
-	j := journal.New(work, journal.Options{})
+	j := journal.New(location.Folder(work), journal.Options{})
 	if err := errors.Join(j.Check(), j.Close()); err != nil {
 		return err
 	}
-	h := history.New(work, history.Options{})
+	h := history.New(location.Folder(work), history.Options{})
 	if err := errors.Join(h.Check(), h.Close()); err != nil {
 		return err
 	}
@@ -189,7 +190,7 @@ func (m *Manifest) check(work string) error {
 
 // note adds to the history that it was restored.
 func (m *Manifest) note(dir, by string, now time.Time) error {
-	h := history.New(dir, history.Options{Now: func() time.Time { return now }})
+	h := history.New(location.Folder(dir), history.Options{Now: func() time.Time { return now }})
 	_, err := h.Add(history.Entry{
 		Type: history.TypeOperator, Action: ActionRestored, By: by,
 		Reason: "from a backup of " + m.Made.Format(time.RFC3339),

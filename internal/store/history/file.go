@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -39,7 +40,8 @@ const lockFile = "history.lock"
 // open until Close. With an empty folder it keeps nothing, finds nothing, and fails at
 // nothing. Its methods may be called by several goroutines and processes.
 type Store struct {
-	dir       string
+	at        location.Location
+	dir       string // empty if it is in no folder
 	now       func() time.Time
 	log       *slog.Logger
 	retention time.Duration
@@ -55,14 +57,17 @@ type Store struct {
 	// checked reports whether the structure of the open file was checked. seenDir and
 	// seenFile report whether folder and file were there once.
 	checked, seenDir, seenFile bool
-	process                    *process
+	// older is what written returned of a file of an older schema before a copy of it was
+	// opened, which db is then; else empty.
+	older   string
+	process *process
 
 	queue queue
 }
 
-// New returns the history in dir, and opens nothing.
-func New(dir string, opts Options) *Store {
-	s := &Store{dir: dir, now: opts.Now, log: opts.Logger, retention: opts.Retention, steps: schema()}
+// New returns the history at a location, and opens nothing.
+func New(at location.Location, opts Options) *Store {
+	s := &Store{at: at, dir: at.Dir(), now: opts.Now, log: opts.Logger, retention: opts.Retention, steps: schema()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -203,21 +208,20 @@ func (s *Store) openIn(root *os.Root, check bool) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.db != nil && os.SameFile(info, s.info) && (s.checked || !check) {
+	if s.db != nil && os.SameFile(info, s.info) && (s.checked || !check) && (s.older == "" || s.older == s.written()) {
 		return s.db, nil
 	}
 	if err := s.disconnect(); err != nil {
 		return nil, err
 	}
+	s.older = ""
 	// A backup or a copy may have given access to others.
 	if info.Mode().Perm() != 0o600 {
 		if err := root.Chmod(dbFile, 0o600); err != nil {
 			return nil, err
 		}
 	}
-	db, err := file().Open(s.dir, s.steps, check, func(from, to int) {
-		s.log.Info("migrating the history's schema", "file", s.path(), "from", from, "to", to)
-	})
+	db, err := s.connect(check)
 	if err == nil {
 		// A copy that was put here may not be in this mode.
 		if _, walErr := db.Exec("PRAGMA journal_mode = WAL"); walErr != nil {
@@ -233,6 +237,33 @@ func (s *Store) openIn(root *os.Root, check bool) (*sql.DB, error) {
 		return db, mark(root)
 	}
 	return db, nil
+}
+
+// connect opens the file, and migrates an older schema if it is to be written to. One
+// that is only read stays as it is, and a copy is opened.
+func (s *Store) connect(write bool) (*sql.DB, error) {
+	if write {
+		return file().Open(s.dir, s.steps, true, func(from, to int, kept string) {
+			s.log.Info("migrating the history's schema", "file", s.path(), "from", from, "to", to, "kept", kept)
+		})
+	}
+	written := s.written()
+	db, older, err := file().OpenToRead(s.dir, s.steps, false)
+	if older {
+		s.older = written
+	}
+	return db, err
+}
+
+// written returns what changes when another process writes to the file.
+func (s *Store) written() string {
+	seen := ""
+	for _, name := range []string{s.path(), s.path() + "-wal"} {
+		if info, err := os.Stat(name); err == nil {
+			seen += fmt.Sprintln(info.Size(), info.ModTime())
+		}
+	}
+	return seen
 }
 
 // begin creates the file, unless another process has done so meanwhile. One that is

@@ -2,7 +2,9 @@ package history
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir/securedirtest"
 	"reconciler/internal/store/sqlitefile"
 )
@@ -84,7 +87,7 @@ func TestDamage(t *testing.T) {
 	for name, content := range spoiled() {
 		dir := t.TempDir()
 		now := newClock()
-		s := New(dir, Options{Now: now.now})
+		s := New(location.Folder(dir), Options{Now: now.now})
 		var list []Entry
 		for i := range 200 {
 			list = append(list, Entry{Type: TypeOperator, Action: fmt.Sprint("op", i), Reason: strings.Repeat("x", 300)})
@@ -158,7 +161,7 @@ func TestDamageWithinARun(t *testing.T) {
 // A history that was there once, and whose file is missing, is told of.
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	reader := newStore(t, dir, Options{})
@@ -202,7 +205,7 @@ func TestReplaced(t *testing.T) {
 
 func TestNewerSchema(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	s.steps = append(schema(), "CREATE TABLE later (x TEXT) STRICT;")
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
@@ -218,7 +221,7 @@ func TestNewerSchema(t *testing.T) {
 // An older schema is migrated, by several processes at once.
 func TestMigrated(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	must(t, s.Close())
@@ -233,6 +236,60 @@ func TestMigrated(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Who reads leaves an older schema as it is, and sees what the older version adds. The
+// first who writes keeps a copy, which is the way back.
+func TestUpgradeAndBack(t *testing.T) {
+	dir := t.TempDir()
+	old := newStore(t, dir, Options{})
+	_, err := old.Add(Entry{Type: TypeOperator, Action: "start"})
+	must(t, err)
+	later := append(schema(), "CREATE TABLE later (x TEXT) STRICT;")
+	reader := newStore(t, dir, Options{})
+	reader.steps = later
+	entries := func(s *Store, want int64) {
+		t.Helper()
+		if v := whole(t, s, ""); v.Entries != want {
+			t.Errorf("%+v", v)
+		}
+	}
+	entries(reader, 1)
+	first, err := reader.Version()
+	must(t, err)
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "again"})
+	must(t, err)
+	entries(reader, 2)
+	if second, err := reader.Version(); err != nil || first == second {
+		t.Errorf("%v, %v: %v", first, second, err)
+	}
+	must(t, old.Close())
+
+	writer := newStore(t, dir, Options{})
+	writer.steps = later
+	_, err = writer.Add(Entry{Type: TypeOperator, Action: "upgraded"})
+	must(t, err)
+	entries(reader, 3)
+	must(t, errors.Join(reader.Close(), writer.Close()))
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "late"})
+	wantError(t, err, "it has schema 2, and this version of the program knows no more than 1", "docs/recovery.md says how to go back")
+	must(t, old.Close())
+
+	kept, err := filepath.Glob(filepath.Join(dir, "history.db.schema-1-*"))
+	must(t, err)
+	if len(kept) != 1 {
+		t.Fatalf("kept: %q", kept)
+	}
+	for _, beside := range []string{"-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(dir, dbFile+beside)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	must(t, os.Rename(kept[0], filepath.Join(dir, dbFile)))
+	old = newStore(t, dir, Options{})
+	_, err = old.Add(Entry{Type: TypeOperator, Action: "back"})
+	must(t, err)
+	entries(old, 3)
 }
 
 func TestForeign(t *testing.T) {
@@ -256,7 +313,7 @@ func TestReadOnly(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	s := New(dir, Options{})
+	s := New(location.Folder(dir), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "start"})
 	must(t, err)
 	must(t, s.Close())
@@ -292,7 +349,7 @@ const addedRuns = 15
 
 // playAdding adds entries and runs.
 func playAdding(args []string) error {
-	s := New(args[0], Options{})
+	s := New(location.Folder(args[0]), Options{})
 	for i := range addedRuns {
 		r, err := s.Begin(Run{ID: fmt.Sprint(args[1], i)})
 		if err != nil {

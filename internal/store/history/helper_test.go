@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -87,7 +88,7 @@ func wantError(t testing.TB, err error, words, hint string) {
 // newStore returns a store, closed with the test.
 func newStore(t testing.TB, dir string, opts Options) *Store {
 	t.Helper()
-	s := New(dir, opts)
+	s := New(location.Folder(dir), opts)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s
 }

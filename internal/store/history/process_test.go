@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
 )
 
 // roles returns the parts that the test binary plays.
@@ -16,7 +18,7 @@ func roles() map[string]func(args []string) error {
 
 // playKilled begins a run and a change, says so, and waits to be killed.
 func playKilled(args []string) error {
-	r, err := New(args[0], Options{}).Begin(Run{ID: "killed", Command: "apply", By: "eve@example"})
+	r, err := New(location.Folder(args[0]), Options{}).Begin(Run{ID: "killed", Command: "apply", By: "eve@example"})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+
 	"pgregory.net/rapid"
 )
 
@@ -83,7 +85,7 @@ func prunedFleet(t testing.TB) (*Store, map[int64]string) {
 	t.Helper()
 	made.once.Do(func() {
 		now, dir := newClock(), t.TempDir()
-		s := New(dir, Options{Now: now.now, Retention: 10 * day})
+		s := New(location.Folder(dir), Options{Now: now.now, Retention: 10 * day})
 		made.heads = fleet(t, s, now)
 		must(t, s.Close())
 		var err error

@@ -103,7 +103,7 @@ func (w *Writer) BeginAccess(a Access) error {
 	now := sqlitefile.Stamp(w.now())
 	return w.write("beginning the access to an org", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO access (account, org_id, domain, step, role, begun_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET domain = excluded.domain, role = excluded.role, changed_at = excluded.changed_at`,
+			ON CONFLICT (account, org_id) DO UPDATE SET domain = excluded.domain, role = excluded.role, changed_at = excluded.changed_at`,
 			a.Account, a.OrgID, Key{Domain: a.Domain}.normal().Domain, AccessBegun, a.Role, now, now)
 		return err
 	})

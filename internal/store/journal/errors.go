@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
@@ -48,8 +47,8 @@ func (j *Journal) failed(doing string, err error) error {
 		errors.As(err, new(*LostError)) {
 		return err
 	}
-	err = sqlitefile.Explain(err)
-	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
+	err = j.home.explain(err)
+	hint := cmp.Or(text.Hint(err), j.home.hint(err))
 	switch {
 	case errors.Is(err, ErrDamaged):
 		hint = "apply or run sets it aside, and all writes are held until that is acknowledged: see docs/recovery.md"
@@ -57,7 +56,7 @@ func (j *Journal) failed(doing string, err error) error {
 	case errors.Is(err, ErrGone):
 		hint = fmt.Sprintf("everything is held until it is back: is the volume mounted? If it is lost, %q begins a new one", j.cmds.Acknowledge)
 	}
-	return text.WithHint(fmt.Errorf("journal %q: %s: %w", j.path(), doing, securedir.Cause(err)), hint)
+	return text.WithHint(fmt.Errorf("journal %v: %s: %w", j.home, doing, err), hint)
 }
 
 // clean makes foreign text fit for one line of a journal or an error.

@@ -113,12 +113,9 @@ func (j *Journal) BeginRemoval(r Removal, since time.Time, max int) (id int64, e
 		if n > max {
 			return &LimitError{Lost: len(lost), Max: max}
 		}
-		done, err := tx.Exec(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?)`,
-			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, sqlitefile.Stamp(r.At))
+		err = tx.QueryRow(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?) RETURNING id`,
+			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, sqlitefile.Stamp(r.At)).Scan(&id)
 		if err != nil {
-			return err
-		}
-		if id, err = done.LastInsertId(); err != nil {
 			return err
 		}
 		_, err = tx.Exec(`DELETE FROM removals WHERE id <= ?`, id-keepRemovals)

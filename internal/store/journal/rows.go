@@ -223,5 +223,6 @@ func (w word[T]) Scan(value any) error {
 	return nil
 }
 
-// stampGlob matches what is written as sqlitefile.StampForm is, for SQLite.
-var stampGlob = regexp.MustCompile(`\d`).ReplaceAllString(sqlitefile.StampForm, "[0-9]")
+// stampPattern matches what is written as sqlitefile.StampForm is, for GLOB of SQLite and
+// SIMILAR TO of PostgreSQL.
+var stampPattern = regexp.MustCompile(`\d`).ReplaceAllString(sqlitefile.StampForm, "[0-9]")

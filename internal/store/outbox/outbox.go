@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -87,7 +88,8 @@ CREATE TABLE kept (
 // Store is the outbox in a folder. It opens the file with its first use, and keeps it
 // open until Close. Its methods may be called by several goroutines and processes.
 type Store struct {
-	dir string
+	at  location.Location
+	dir string // empty if it is in no folder
 	log *slog.Logger
 	now func() time.Time
 
@@ -104,9 +106,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// New returns the outbox in dir, and opens nothing.
-func New(dir string, opts Options) *Store {
-	s := &Store{dir: dir, log: opts.Logger, now: opts.Now}
+// New returns the outbox at a location, and opens nothing.
+func New(at location.Location, opts Options) *Store {
+	s := &Store{at: at, dir: at.Dir(), log: opts.Logger, now: opts.Now}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -284,7 +286,9 @@ func (s *Store) open(folder func(string) (*os.Root, error)) (*sql.DB, error) {
 			return nil, err
 		}
 	}
-	db, err := file().Open(s.dir, schema(), true, func(int, int) {})
+	db, err := file().Open(s.dir, schema(), true, func(from, to int, kept string) {
+		s.log.Info("migrating the schema of the queue of notifications", "file", s.path(), "from", from, "to", to, "kept", kept)
+	})
 	if err != nil {
 		return nil, err
 	}

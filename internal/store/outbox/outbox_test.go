@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
 )
 
 var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -37,7 +39,7 @@ func idsOf(t *testing.T, s *Store, after int64) string {
 }
 
 func open(t *testing.T, dir string) *Store {
-	s := New(dir, Options{Now: func() time.Time { return noon }})
+	s := New(location.Folder(dir), Options{Now: func() time.Time { return noon }})
 	t.Cleanup(func() { s.Close() })
 	return s
 }

@@ -79,8 +79,7 @@ func build(o Options, format string) (file string, err error) {
 				PreRemove:   filepath.Join(scripts, "preremove.sh"),
 				PostRemove:  filepath.Join(scripts, "postremove.sh"),
 			},
-			RPM: nfpm.RPM{BuildHost: "localhost", Compression: "xz"},
-			Deb: nfpm.Deb{Compression: "xz"},
+			RPM: nfpm.RPM{BuildHost: "localhost"},
 		},
 	})
 	switch format { // whose useradd the scripts use
