@@ -98,12 +98,13 @@ var mayImport = map[string]struct {
 	}, "what a daemon says, in types and their client; it serves nothing"},
 	"internal/daemon/signin":          {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
 	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
+	"internal/daemon/sdnotify":        {[]string{"internal/text"}, "passes on what it is told, and knows nothing of the daemon"},
 	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/location", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
 		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/sdnotify", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
 		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/replicas", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{

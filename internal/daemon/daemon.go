@@ -315,6 +315,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		listening(listener.Addr())
 	}
 
+	defer d.supervise(ctx)()
 	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(d.handler, d.log), listener) })
 }
 

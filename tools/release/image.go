@@ -1,13 +1,12 @@
 package main
 
 import (
-	"archive/tar"
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,10 +56,11 @@ func (r *release) makeImage(ctx context.Context) error {
 	if r.imageDigest, err = indexDigest(layout); err != nil {
 		return err
 	}
-	if err := archive(filepath.Join(r.out, r.layoutName()), layout, r.time); err != nil {
+	var out bytes.Buffer
+	if err := pack(&out, layout, "", r.time); err != nil {
 		return err
 	}
-	return r.add(r.layoutName())
+	return r.write(r.layoutName(), out.Bytes())
 }
 
 // buildah builds the images and writes them, with an index of them, into a folder in
@@ -74,7 +74,7 @@ func (r *release) buildah(ctx context.Context, context, layout string, platforms
 	}
 	env := append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "STORAGE_DRIVER=vfs", "BUILDAH_ISOLATION=chroot")
 	const index = "localhost/release"
-	args := []string{"build", "-q", "--format=oci", "--layers=false", "--pull=never", "--timestamp", strconv.FormatInt(r.time.Unix(), 10),
+	args := []string{"build", "-q", "--format=oci", "--layers=false", "--pull=never", "--identity-label=false", "--timestamp", strconv.FormatInt(r.time.Unix(), 10),
 		"--platform", strings.Join(platforms, ","), "--manifest", index}
 	for _, label := range [][2]string{
 		{"title", name}, {"description", "GitOps for Okta Aerial"}, {"version", r.version}, {"revision", r.commit},
@@ -120,55 +120,4 @@ func copyFile(from, to string, mode fs.FileMode) error {
 		return err
 	}
 	return os.Chmod(to, mode)
-}
-
-// archive packs a folder so that the same files are always the same archive: sorted,
-// owned by root, of one time.
-func archive(file, dir string, at time.Time) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := pack(f, dir, at); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// pack writes a folder as a tar file.
-func pack(w io.Writer, dir string, at time.Time) error {
-	t := tar.NewWriter(w)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		header := &tar.Header{Name: filepath.ToSlash(name), Mode: 0o644, ModTime: at, Format: tar.FormatPAX, Typeflag: tar.TypeReg, Size: info.Size()}
-		switch {
-		case d.IsDir():
-			header.Typeflag, header.Mode, header.Size = tar.TypeDir, 0o755, 0
-			header.Name += "/"
-		case info.Mode()&0o100 != 0:
-			header.Mode = 0o755
-		}
-		if err := t.WriteHeader(header); err != nil || d.IsDir() {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = io.Copy(t, f)
-		return err
-	})
-	return errors.Join(err, t.Close())
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -51,15 +51,51 @@ func (r *release) pin(context.Context) error {
 			}
 		}
 	}
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	if err := pack(z, dir, r.time); err != nil {
+	return r.pack(r.integrationsName(), dir, "")
+}
+
+// pack adds the compressed archive of a folder.
+func (r *release) pack(file, dir, prefix string) error {
+	data, err := packed(dir, prefix, r.time)
+	if err != nil {
 		return err
 	}
-	if err := z.Close(); err != nil {
+	return r.write(file, data)
+}
+
+// pinDeployment writes the chart and the kustomizations, which name the image by its
+// digest. Without an image there are none.
+func (r *release) pinDeployment(context.Context) error {
+	if r.imageDigest == "" {
+		return nil
+	}
+	images := fmt.Sprintf("images: [{name: %s, newName: %s, digest: %q}]\nresources:", name, r.image, r.imageDigest)
+	chart, kustomize := filepath.Join(r.source, "deploy/helm", name), filepath.Join(r.source, "deploy/kustomize")
+	for _, edit := range []struct{ file, line, with string }{
+		{filepath.Join(chart, "Chart.yaml"), "version: 0.0.0-devel", "version: " + r.version},
+		{filepath.Join(chart, "Chart.yaml"), "appVersion: devel", "appVersion: " + strconv.Quote(r.version)},
+		{filepath.Join(chart, "values.yaml"), "  repository: reconciler", "  repository: " + r.image},
+		{filepath.Join(chart, "values.yaml"), `  digest: "" # sha256:…, wins over the tag`, "  digest: " + r.imageDigest},
+		{filepath.Join(kustomize, "base/kustomization.yaml"), "resources:", images},
+		{filepath.Join(kustomize, "overlays/cronjob/kustomization.yaml"), "resources:", images},
+	} {
+		text, err := os.ReadFile(edit.file)
+		if err != nil {
+			return err
+		}
+		edited, err := replaceLine(string(text), edit.line, edit.with)
+		if err != nil {
+			return fmt.Errorf("%s: %w", edit.file, err)
+		}
+		if err := os.WriteFile(edit.file, []byte(edited), 0o644); err != nil {
+			return err
+		}
+	}
+	// As Helm names charts and what is in them.
+	if err := r.pack(name+"-"+r.version+".tgz", chart, name); err != nil {
 		return err
 	}
-	return r.write(r.integrationsName(), out.Bytes())
+	return r.pack(fmt.Sprintf("%s_%s_kustomize.tar.gz", name, r.version), kustomize, "kustomize")
 }
 
 // writeFile writes a file, executable if it is a script, and makes its folder.

@@ -82,7 +82,9 @@ func (r *release) make(ctx context.Context) (err error) {
 		do   func(context.Context) error
 	}{
 		{"source", r.checkOut}, {"notes", r.writeNotes}, {"programs", r.build}, {"bills of materials", r.writeBills},
-		{"image", r.makeImage}, {"integrations", r.pin}, {"provenance", r.writeProvenance}, {"checksums", r.writeSums}, {"signatures", r.sign},
+		{"packages", r.makePackages},
+		{"image", r.makeImage}, {"integrations", r.pin}, {"deployment", r.pinDeployment},
+		{"provenance", r.writeProvenance}, {"checksums", r.writeSums}, {"signatures", r.sign},
 	} {
 		fmt.Fprintf(r.log, "release: %s\n", step.what)
 		if err := step.do(ctx); err != nil {

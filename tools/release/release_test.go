@@ -1,8 +1,11 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -19,6 +22,20 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"google.golang.org/protobuf/encoding/protojson"
 )
+
+// hasBuildah reports whether images can be made here, and fails the test if not although
+// it is required.
+func hasBuildah(t *testing.T) bool {
+	t.Helper()
+	dir := t.TempDir()
+	storage := filepath.Join(dir, "storage.conf")
+	must(t, os.WriteFile(storage, []byte("[storage]\ndriver = \"vfs\"\ngraphroot = \""+dir+"/storage\"\nrunroot = \""+dir+"/run\"\n"), 0o600))
+	_, err := command(t.Context(), dir, append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "STORAGE_DRIVER=vfs"), "buildah", "from", "scratch")
+	if err != nil && os.Getenv("RELEASETEST_REQUIRED") == "1" {
+		t.Fatal(err)
+	}
+	return err == nil
+}
 
 // project makes a clone of a small project that is laid out as this one, with the tag
 // v1.2.3, and returns its folder.
@@ -46,6 +63,7 @@ func main() {
 	for _, f := range pinnedFiles {
 		must(t, copyFile(filepath.Join("../..", f.path), filepath.Join(dir, f.path), 0o644))
 	}
+	must(t, os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS("../../deploy")))
 	git(t, dir, "init", "-q")
 	commit(t, dir, "2026-12-01T12:00:00Z")
 	git(t, dir, "tag", "v1.2.3")
@@ -120,9 +138,9 @@ func signingKey(t *testing.T, dir string) string {
 	return key
 }
 
-// TestRelease makes a release twice, from different clones, with caches of their own, in
-// other time zones, of which one has another tag, and changes that are not committed in
-// the other clone's work. All files are the same, to the last bit.
+// TestRelease makes a release twice, from clones with other tags and settings, with caches
+// of their own, in other time zones and with other flags of Go. All files are the same, to
+// the last bit.
 func TestRelease(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it compiles Go's library twice")
@@ -136,7 +154,11 @@ func TestRelease(t *testing.T) {
 	git(t, second, "config", "core.autocrlf", "true")
 
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
-	args := []string{"-url", "https://github.com/acme/reconciler", "-sign", key, "-platforms", "linux/amd64,windows/arm64"}
+	args := []string{"-url", "https://github.com/acme/reconciler", "-sign", key, "-platforms", "linux/amd64,linux/arm64"}
+	image := hasBuildah(t)
+	if image {
+		args = append(args, "-image", "ghcr.io/acme/reconciler")
+	}
 	must(t, run(t.Context(), append(args, "-repository", first, "-out", one, "v1.2.3"), io.Discard, io.Discard))
 	t.Setenv("GOCACHE", filepath.Join(dir, "cache"))
 	t.Setenv("TZ", "Asia/Tokyo")
@@ -159,6 +181,9 @@ func TestRelease(t *testing.T) {
 	t.Run("bill of materials", func(t *testing.T) { testBill(t, one) })
 	t.Run("provenance", func(t *testing.T) { testProvenance(t, one, git(t, first, "rev-parse", "HEAD")) })
 	t.Run("integrations", func(t *testing.T) { testIntegrations(t, one, git(t, first, "rev-parse", "HEAD")) })
+	if image {
+		t.Run("image", func(t *testing.T) { testImage(t, one) })
+	}
 	if got := read(t, filepath.Join(one, notesFile)); got != "### Added\n\n- All.\n" {
 		t.Errorf("notes: %q", got)
 	}
@@ -335,6 +360,94 @@ while [ $# -gt 2 ]; do [ "$1" != --output ] || to=$2; shift; done
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a changed program was installed")
+	}
+}
+
+// The image has an entry for each architecture, made of the programs of the release, and
+// the same labels; the provenance, the chart and the kustomizations name its digest.
+func testImage(t *testing.T, dir string) {
+	unpack := func(name string) string {
+		to := t.TempDir()
+		if out, err := exec.Command("tar", "-xf", filepath.Join(dir, name), "-C", to).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		return to
+	}
+	layout := unpack("reconciler_1.2.3_oci.tar")
+	blob := func(digest string, v any) {
+		must(t, json.Unmarshal([]byte(read(t, filepath.Join(layout, "blobs", strings.Replace(digest, ":", "/", 1)))), v))
+	}
+	digest, err := indexDigest(layout)
+	must(t, err)
+	var index struct {
+		Manifests []struct {
+			Digest   string
+			Platform struct{ Architecture, OS string }
+		}
+	}
+	blob(digest, &index)
+	var platforms []string
+	for _, m := range index.Manifests {
+		platforms = append(platforms, m.Platform.OS+"/"+m.Platform.Architecture)
+		var manifest struct {
+			Config struct{ Digest string }
+			Layers []struct{ Digest string }
+		}
+		blob(m.Digest, &manifest)
+		var config struct {
+			Architecture string
+			Created      string
+			Config       struct {
+				User       string
+				Entrypoint []string
+				Labels     map[string]string
+			}
+		}
+		blob(manifest.Config.Digest, &config)
+		labels := config.Config.Labels
+		if config.Architecture != m.Platform.Architecture || config.Created != "2026-12-01T12:00:00Z" || config.Config.User != "65532:65532" ||
+			labels["org.opencontainers.image.version"] != "1.2.3" || labels["org.opencontainers.image.source"] != "https://github.com/acme/reconciler" {
+			t.Errorf("%+v", config)
+		}
+		testLayer(t, filepath.Join(layout, "blobs", strings.Replace(manifest.Layers[0].Digest, ":", "/", 1)), filepath.Join(dir, "reconciler_1.2.3_linux_"+m.Platform.Architecture))
+	}
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64"}, platforms); diff != "" {
+		t.Error(diff)
+	}
+	for file, want := range map[string]string{
+		filepath.Join(dir, "reconciler_1.2.3.intoto.json"):                                              strings.TrimPrefix(digest, "sha256:"),
+		filepath.Join(unpack("reconciler-1.2.3.tgz"), "reconciler/values.yaml"):                         "  repository: ghcr.io/acme/reconciler\n  tag: \"\" # by default the chart's appVersion\n  digest: " + digest + "\n",
+		filepath.Join(unpack("reconciler-1.2.3.tgz"), "reconciler/Chart.yaml"):                          "\nversion: 1.2.3\nappVersion: \"1.2.3\"\n",
+		filepath.Join(unpack("reconciler_1.2.3_kustomize.tar.gz"), "kustomize/base/kustomization.yaml"): "newName: ghcr.io/acme/reconciler, digest: \"" + digest + "\"",
+	} {
+		if !strings.Contains(read(t, file), want) {
+			t.Errorf("%s doesn't name the image by %q", file, want)
+		}
+	}
+}
+
+// testLayer checks that a layer has the program and nothing else that could be run.
+func testLayer(t *testing.T, layer, program string) {
+	f, err := os.Open(layer)
+	must(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	must(t, err)
+	files := map[string]string{}
+	for r := tar.NewReader(z); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		must(t, err)
+		if header.Typeflag != tar.TypeDir {
+			data, err := io.ReadAll(r)
+			must(t, err)
+			files[header.Name] = string(data)
+		}
+	}
+	if len(files) != 1 || files["reconciler"] != read(t, program) {
+		t.Errorf("the layer has %d files, or another program", len(files))
 	}
 }
 

@@ -17,6 +17,20 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+func TestNamesOfPrograms(t *testing.T) {
+	r := &release{version: "1.2.3"}
+	for p, want := range map[platform]string{
+		{"linux", "arm64"}: "reconciler_1.2.3_linux_arm64", {"windows", "amd64"}: "reconciler_1.2.3_windows_amd64.exe",
+	} {
+		if got := r.binaryName(p); got != want {
+			t.Errorf("%v: %s", p, got)
+		}
+	}
+	if got, err := choose(""); len(got) != 6 || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // The notes end where the next version begins, and a version isn't the beginning of another.
 func TestNotes(t *testing.T) {
 	const changelog = "# Changelog\n\n## [1.2.30]\n\n- No.\n\n## [1.2.3] - 2026-12-01\n\n### Fixed\n\n- One.\n\n## [1.2.2]\n\n- Old.\n"

@@ -1,0 +1,24 @@
+# deb.sh OLDER NEWER
+. /tmp/installed.sh
+export DEBIAN_FRONTEND=noninteractive
+dpkg --install "$1"
+check_installed
+configure
+dpkg --install "$2"
+check_installed
+check_kept
+dpkg --remove reconciler
+check_removed
+check_kept
+dpkg --install "$2"
+check_kept
+dpkg --purge reconciler
+check_removed
+check_kept
+rm -rf /etc/reconciler /var/lib/reconciler
+dpkg --install "$2"
+dpkg --purge reconciler
+for folder in /etc/reconciler /var/lib/reconciler; do
+  [ ! -e $folder ] || fail "$folder is left, with nothing in it"
+done
+echo "all as it should be"
