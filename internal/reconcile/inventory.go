@@ -249,6 +249,7 @@ func (inv *Inventory) org(domain string) *OrgItem {
 
 // add returns what adds an org, or the account.
 func (inv *Inventory) add(since inactiveSince) func(s *history.OrgState) error {
+	shared := newSharedOrgs()
 	return func(s *history.OrgState) error {
 		if s.Org == "" {
 			return inv.account(s)
@@ -266,6 +267,7 @@ func (inv *Inventory) add(since inactiveSince) func(s *history.OrgState) error {
 				return err
 			}
 		}
+		shared.share(o)
 		inv.known[s.Org] = o
 		return nil
 	}

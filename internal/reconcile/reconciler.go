@@ -249,6 +249,7 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 // base. It reads the actual state while find runs.
 func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (_ *diff.Plan, _ *Desired, err error) {
 	began := time.Now()
+	r.configured = nil // two of them are too much to hold
 	reading, span := trace.Start(ctx, "read")
 	defer func() { span.End(err) }() // unless it has ended by then
 	observing, stop := context.WithCancel(reading)
