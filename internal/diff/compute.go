@@ -278,7 +278,7 @@ func checkEntitlement(orgs []pair, known map[string]bool, live *index) error {
 
 // productPos returns where an org's product is named.
 func productPos(o *state.DesiredOrg, id string) state.Pos {
-	if pos, ok := o.ProductPos[id]; ok {
+	if pos, ok := o.ProductPos.Find(id); ok {
 		return pos
 	}
 	return o.Pos

@@ -40,7 +40,7 @@ type Inventory struct {
 // knownOrg is an org as its newest state has it, without what differs.
 type knownOrg struct {
 	item     OrgItem
-	objects  []knownObject
+	objects  []*knownObject
 	features []diff.Feature
 }
 

@@ -67,11 +67,18 @@ func kindOf(field string) string {
 }
 
 // objectsOf returns the objects of an org, sorted by field.
-func objectsOf(declared *declaredSide, live *liveSide) []knownObject {
-	var all []knownObject
+func objectsOf(declared *declaredSide, live *liveSide) []*knownObject {
+	n := 0
+	if declared != nil {
+		n += len(declared.Configuration)
+	}
+	if live != nil {
+		n += len(live.Unmanaged)
+	}
+	all := make([]*knownObject, 0, n)
 	if declared != nil {
 		for field, is := range declared.Configuration {
-			o := knownObject{field: field, declared: bool(is), absent: !bool(is), state: InSync}
+			o := &knownObject{field: field, declared: bool(is), absent: !bool(is), state: InSync}
 			switch {
 			case live == nil:
 				o.state = Missing
@@ -86,7 +93,7 @@ func objectsOf(declared *declaredSide, live *liveSide) []knownObject {
 	if live != nil {
 		named := map[string]bool{}
 		for _, field := range live.Unmanaged {
-			o := knownObject{field: field, live: true, state: Unmanaged}
+			o := &knownObject{field: field, live: true, state: Unmanaged}
 			if kind := kindOf(field); !named[kind] {
 				named[kind] = true
 				o.more = live.UnmanagedMore[kind]
@@ -94,7 +101,7 @@ func objectsOf(declared *declaredSide, live *liveSide) []knownObject {
 			all = append(all, o)
 		}
 	}
-	slices.SortFunc(all, func(a, b knownObject) int { return strings.Compare(a.field, b.field) })
+	slices.SortFunc(all, func(a, b *knownObject) int { return strings.Compare(a.field, b.field) })
 	return all
 }
 

@@ -107,21 +107,24 @@ func (s *sharedConfigurations) undeclared(c *objects.Comparison) {
 // sharedOrgs is what the orgs of an inventory have in common.
 type sharedOrgs struct {
 	texts    texts
-	objects  lists[knownObject]
+	objects  map[knownObject]*knownObject
 	features lists[diff.Feature]
 	products lists[string]
 }
 
 func newSharedOrgs() *sharedOrgs {
-	return &sharedOrgs{texts{}, lists[knownObject]{}, lists[diff.Feature]{}, lists[string]{}}
+	return &sharedOrgs{texts{}, map[knownObject]*knownObject{}, lists[diff.Feature]{}, lists[string]{}}
 }
 
 // share has o share what it has in common with those before.
 func (s *sharedOrgs) share(o *knownOrg) {
-	for i := range o.objects {
-		o.objects[i].field = s.texts.share(o.objects[i].field)
+	for i, object := range o.objects {
+		if s.objects[*object] == nil {
+			s.objects[*object] = object
+		}
+		o.objects[i] = s.objects[*object]
 	}
-	o.objects, o.features = s.objects.share(o.objects), s.features.share(o.features)
+	o.features = s.features.share(o.features)
 	item := &o.item
 	item.Products, item.DeclaredProducts = s.products.share(item.Products), s.products.share(item.DeclaredProducts)
 	item.Cell, item.Owner = s.texts.share(item.Cell), s.texts.share(item.Owner)
