@@ -29,9 +29,6 @@ type Inventory struct {
 	known map[string]*knownOrg
 	// differing are how many fields differ, by org and object.
 	differing map[orgObject]int
-	// objects are those of all orgs; allObjects makes them.
-	objectsOnce sync.Once
-	objects     []listedObject
 	// products are those of all orgs; allProducts makes them.
 	productsOnce sync.Once
 	products     []*ProductItem

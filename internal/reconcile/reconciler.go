@@ -201,6 +201,9 @@ func (r *Reconciler) Desired(ctx context.Context) (_ *Desired, err error) {
 	}
 	if snap != r.last.snap {
 		d, err := LoadDesired(snap, LoadOptions(r.cfg))
+		if last := r.last.desired; err == nil && last != nil && reflect.DeepEqual(d.State, last.State) {
+			d.State = last.State // once in memory, and the same for all that asks whether it is
+		}
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
