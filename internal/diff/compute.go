@@ -122,17 +122,21 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 	}
 	p := newPlan(opts)
 	p.renameAccount(head, Text(actual.Account.Name), opts)
-	inSync := 0
-	var all []*orgDiff
+	compared, inSync := 0, 0
+	var all []*orgDiff // without those of which the plan says nothing
 	for i := range orgs {
 		if orgs[i].head == nil {
 			continue
 		}
 		d := compareOrg(*orgs[i].head, live, opts)
+		compared++
 		if d.empty() {
 			inSync++
 		}
-		all = append(all, d)
+		p.countObjects(d)
+		if !d.empty() || len(d.notes) > 0 {
+			all = append(all, d)
+		}
 	}
 	locked := p.add(all)
 	p.Unmanaged = append(p.Unmanaged, unmanaged(head, actual, live, opts)...)
@@ -152,9 +156,8 @@ func compute(base, head *state.Desired, actual *state.Actual, opts Options) (*Pl
 		p.Notes = append(p.Notes, Note{Message: past.String()})
 	}
 	slices.SortStableFunc(p.Notes, func(a, b Note) int { return strings.Compare(a.Org, b.Org) })
-	p.Summary = summarize(p, len(head.Orgs), len(all), inSync)
+	p.Summary = summarize(p, len(head.Orgs), compared, inSync)
 	p.Summary.Writable = writable
-	p.countObjects(all)
 	return p, orgs, nil
 }
 
@@ -180,17 +183,26 @@ func (p *Plan) add(all []*orgDiff) (locked []orgLockout) {
 	return locked
 }
 
-// countObjects counts the objects of all orgs, if any declares some.
-func (p *Plan) countObjects(all []*orgDiff) {
-	for _, d := range all {
-		for kind, n := range d.objects {
-			if p.Objects == nil {
-				p.Objects, p.Summary.Objects = map[string]ObjectSummary{}, &ObjectSummary{}
-			}
-			p.Objects[kind] = p.Objects[kind].plus(n)
-			*p.Summary.Objects = p.Summary.Objects.plus(n)
+// countObjects counts the objects of an org, if it declares some.
+func (p *Plan) countObjects(d *orgDiff) {
+	for kind, n := range d.objects {
+		if p.Objects == nil {
+			p.Objects = map[string]ObjectSummary{}
 		}
+		p.Objects[kind] = p.Objects[kind].plus(n)
 	}
+}
+
+// sumObjects returns the sum of what countObjects has counted; nil if that is nothing.
+func (p *Plan) sumObjects() *ObjectSummary {
+	if p.Objects == nil {
+		return nil
+	}
+	sum := &ObjectSummary{}
+	for _, n := range p.Objects {
+		*sum = sum.plus(n)
+	}
+	return sum
 }
 
 func summarize(p *Plan, declared, orgs, inSync int) Summary {
@@ -202,6 +214,7 @@ func summarize(p *Plan, declared, orgs, inSync int) Summary {
 		Unmanaged: len(p.Unmanaged),
 		Unfixable: len(p.Unfixable),
 		Unknown:   len(p.Unknown),
+		Objects:   p.sumObjects(),
 	}
 	for _, c := range p.Changes {
 		if c.Blocked != "" {
@@ -265,7 +278,7 @@ func checkEntitlement(orgs []pair, known map[string]bool, live *index) error {
 
 // productPos returns where an org's product is named.
 func productPos(o *state.DesiredOrg, id string) state.Pos {
-	if pos, ok := o.ProductPos[id]; ok {
+	if pos, ok := o.ProductPos.Find(id); ok {
 		return pos
 	}
 	return o.Pos

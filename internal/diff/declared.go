@@ -40,7 +40,9 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	var all []*orgDiff
 	for i := range orgs {
 		if orgs[i].head != nil {
-			all = append(all, orgs[i].declared(live, opts))
+			d := orgs[i].declared(live, opts)
+			p.countObjects(d)
+			all = append(all, d)
 		}
 	}
 	locked := p.add(all)
@@ -69,7 +71,6 @@ func CompareDeclared(base, head *state.Desired, opts Options) (*Plan, error) {
 	p.review(Declared, base, head, orgs, []Settled{}, opts)
 	p.Summary = summarize(p, len(head.Orgs), len(orgs), len(orgs)-p.affected())
 	p.Summary.Writable = writable
-	p.countObjects(all)
 	p.Products = productNames(p, nil, head, base)
 	return p, p.Seal()
 }

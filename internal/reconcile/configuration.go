@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -91,14 +92,23 @@ func (c *configurations) compare(ctx context.Context, base, head *state.Desired,
 	opts.Notes = append(opts.Notes, unseen(left, jobs, actual, opts.Filter)...)
 	var g errgroup.Group
 	g.SetLimit(max(1, c.concurrency))
+	var mu sync.Mutex
+	shared := newSharedConfigurations()
+	share := func(found *diff.Configuration) {
+		mu.Lock()
+		defer mu.Unlock()
+		shared.share(found)
+	}
 	for i := range jobs {
 		j := &jobs[i]
 		j.left.all = left[j.target.OrgID]
 		if j.found = c.recent(j, base != nil); j.found != nil {
+			share(j.found)
 			continue
 		}
 		g.Go(func() error {
 			c.read(ctx, j)
+			share(j.found)
 			return ctx.Err()
 		})
 	}

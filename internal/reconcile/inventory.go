@@ -29,9 +29,6 @@ type Inventory struct {
 	known map[string]*knownOrg
 	// differing are how many fields differ, by org and object.
 	differing map[orgObject]int
-	// objects are those of all orgs; allObjects makes them.
-	objectsOnce sync.Once
-	objects     []listedObject
 	// products are those of all orgs; allProducts makes them.
 	productsOnce sync.Once
 	products     []*ProductItem
@@ -40,7 +37,7 @@ type Inventory struct {
 // knownOrg is an org as its newest state has it, without what differs.
 type knownOrg struct {
 	item     OrgItem
-	objects  []knownObject
+	objects  []*knownObject
 	features []diff.Feature
 }
 
@@ -249,6 +246,7 @@ func (inv *Inventory) org(domain string) *OrgItem {
 
 // add returns what adds an org, or the account.
 func (inv *Inventory) add(since inactiveSince) func(s *history.OrgState) error {
+	shared := newSharedOrgs()
 	return func(s *history.OrgState) error {
 		if s.Org == "" {
 			return inv.account(s)
@@ -266,6 +264,7 @@ func (inv *Inventory) add(since inactiveSince) func(s *history.OrgState) error {
 				return err
 			}
 		}
+		shared.share(o)
 		inv.known[s.Org] = o
 		return nil
 	}

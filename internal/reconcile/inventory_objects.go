@@ -53,25 +53,41 @@ type orgObject struct{ org, field string }
 // knownObject is an object as the state of its org has it. The states are those that it
 // has unless it differs.
 type knownObject struct {
-	field                  string
+	field string
+	// kind, typ and object are the parts of field.
+	kind, typ, object      string
 	declared, absent, live bool
 	state                  SyncState
 	// more is how many more unmanaged ones of its kind there are, which are not named.
 	more int
 }
 
-// kindOf returns the kind of what plans and drift call an object.
-func kindOf(field string) string {
-	kind, _, _ := strings.Cut(field, "/")
-	return kind
+// newKnownObject returns an object that plans and drift call field.
+func newKnownObject(field string) *knownObject {
+	k := &knownObject{field: field}
+	k.kind, k.object, _ = strings.Cut(field, "/")
+	if of := objects.ByName(k.kind); of != nil && typed(of) {
+		if typ, name, ok := strings.Cut(k.object, "/"); ok {
+			k.typ, k.object = typ, name
+		}
+	}
+	return k
 }
 
 // objectsOf returns the objects of an org, sorted by field.
-func objectsOf(declared *declaredSide, live *liveSide) []knownObject {
-	var all []knownObject
+func objectsOf(declared *declaredSide, live *liveSide) []*knownObject {
+	n := 0
+	if declared != nil {
+		n += len(declared.Configuration)
+	}
+	if live != nil {
+		n += len(live.Unmanaged)
+	}
+	all := make([]*knownObject, 0, n)
 	if declared != nil {
 		for field, is := range declared.Configuration {
-			o := knownObject{field: field, declared: bool(is), absent: !bool(is), state: InSync}
+			o := newKnownObject(field)
+			o.declared, o.absent, o.state = bool(is), !bool(is), InSync
 			switch {
 			case live == nil:
 				o.state = Missing
@@ -86,29 +102,27 @@ func objectsOf(declared *declaredSide, live *liveSide) []knownObject {
 	if live != nil {
 		named := map[string]bool{}
 		for _, field := range live.Unmanaged {
-			o := knownObject{field: field, live: true, state: Unmanaged}
-			if kind := kindOf(field); !named[kind] {
-				named[kind] = true
-				o.more = live.UnmanagedMore[kind]
+			o := newKnownObject(field)
+			o.live, o.state = true, Unmanaged
+			if !named[o.kind] {
+				named[o.kind] = true
+				o.more = live.UnmanagedMore[o.kind]
 			}
 			all = append(all, o)
 		}
 	}
-	slices.SortFunc(all, func(a, b knownObject) int { return strings.Compare(a.field, b.field) })
+	slices.SortFunc(all, func(a, b *knownObject) int { return strings.Compare(a.field, b.field) })
 	return all
 }
 
 // item returns an object of an org as lists have it.
 func (k *knownObject) item(inv *Inventory, o *OrgItem) ObjectItem {
-	item := ObjectItem{Org: o.Domain, Field: k.field, Declared: k.declared, Absent: k.absent, Live: k.live, State: k.state}
-	kind, rest, _ := strings.Cut(k.field, "/")
-	item.Kind, item.Object = kind, rest
-	if of := objects.ByName(kind); of != nil && typed(of) {
-		if typ, name, ok := strings.Cut(rest, "/"); ok {
-			item.Type, item.Object = typ, name
-		}
+	item := ObjectItem{
+		Org: o.Domain, Field: k.field, Kind: k.kind, Type: k.typ, Object: k.object, Declared: k.declared, Absent: k.absent, Live: k.live, State: k.state,
 	}
-	item.Fields = inv.differing[orgObject{o.Domain, k.field}]
+	if o.Drifted > 0 {
+		item.Fields = inv.differing[orgObject{o.Domain, k.field}]
+	}
 	switch {
 	case k.state == Unmanaged:
 	case o.State == Unknown:
@@ -126,51 +140,26 @@ func (k *knownObject) item(inv *Inventory, o *OrgItem) ObjectItem {
 // typed reports whether the key of a kind has a type.
 func typed(k *objects.Kind) bool { return k.Typed || k.Parent != nil && k.Parent.Typed }
 
-// listedObject is an object with its org.
-type listedObject struct {
-	ObjectItem
-	org *OrgItem
-	// more is as in knownObject.
-	more int
-}
-
-// allObjects returns the objects of all orgs, sorted by org and field. They are made when
-// they are asked for first.
-func (inv *Inventory) allObjects() []listedObject {
-	inv.objectsOnce.Do(func() {
-		n := 0
-		for i := range inv.Orgs {
-			n += len(inv.known[inv.Orgs[i].Domain].objects)
-		}
-		inv.objects = make([]listedObject, 0, n)
-		for i := range inv.Orgs {
-			o := &inv.Orgs[i]
-			known := inv.known[o.Domain].objects
-			for k := range known {
-				inv.objects = append(inv.objects, listedObject{known[k].item(inv, o), o, known[k].more})
-			}
-		}
-	})
-	return inv.objects
-}
-
 // eachObject calls f with the objects that q selects, but for its After and Limit, sorted
-// by org and field.
-func (inv *Inventory) eachObject(q *InventoryQuery, f func(*listedObject)) {
+// by org and field, and with the number of further ones that are not named. They are made as
+// they are asked for: there may be hundreds of thousands.
+func (inv *Inventory) eachObject(q *InventoryQuery, f func(o *ObjectItem, more int)) {
 	orgs := *q
 	orgs.Text, orgs.States = "", nil
-	var last *OrgItem
-	selected, whole := false, false
-	all := inv.allObjects()
-	for i := range all {
-		o := &all[i]
-		if o.org != last {
-			last = o.org
-			selected = orgs.selects(last)
-			whole = q.Text == "" || has(last.Domain, q.Text) || has(last.Name, q.Text) || has(last.ID, q.Text)
+	var item ObjectItem
+	for i := range inv.Orgs {
+		o := &inv.Orgs[i]
+		if !orgs.selects(o) {
+			continue
 		}
-		if selected && (q.Kind == "" || o.Kind == q.Kind) && (whole || has(o.Field, q.Text)) && q.inState(o.State) {
-			f(o)
+		whole := q.Text == "" || has(o.Domain, q.Text) || has(o.Name, q.Text) || has(o.ID, q.Text)
+		for _, k := range inv.known[o.Domain].objects {
+			if q.Kind != "" && k.kind != q.Kind || !whole && !has(k.field, q.Text) {
+				continue
+			}
+			if item = k.item(inv, o); q.inState(item.State) {
+				f(&item, k.more)
+			}
 		}
 	}
 }
@@ -180,8 +169,7 @@ func (inv *Inventory) ListObjects(q *InventoryQuery) *Page[ObjectItem] {
 	key := func(o *ObjectItem) string { return o.Org + " " + o.Field }
 	total := 0
 	page := &Page[ObjectItem]{Items: []ObjectItem{}, Total: &total}
-	inv.eachObject(q, func(o *listedObject) {
-		item := &o.ObjectItem
+	inv.eachObject(q, func(item *ObjectItem, _ int) {
 		total++
 		switch {
 		case page.Next != "" || q.After != "" && key(item) <= q.After:
@@ -198,14 +186,14 @@ func (inv *Inventory) ListObjects(q *InventoryQuery) *Page[ObjectItem] {
 func (inv *Inventory) ListKinds(q *InventoryQuery) *Page[KindItem] {
 	all := map[string]*KindItem{}
 	last := map[string]string{} // the org that was counted last, by kind
-	inv.eachObject(q, func(item *listedObject) {
+	inv.eachObject(q, func(item *ObjectItem, more int) {
 		k := all[item.Kind]
 		if k == nil {
 			k = &KindItem{Kind: item.Kind}
 			all[item.Kind] = k
 		}
 		if item.State == Unmanaged {
-			k.Unmanaged += 1 + item.more
+			k.Unmanaged += 1 + more
 			return
 		}
 		if last[item.Kind] != item.Org {
@@ -281,7 +269,7 @@ func (inv *Inventory) features(o *OrgItem) OrgFeatures {
 	known := inv.known[o.Domain]
 	f := OrgFeatures{Domain: o.Domain, Parent: o.Parent, Unknown: o.Unknown, Features: known.features}
 	for i := range known.objects {
-		if field := known.objects[i].field; kindOf(field) == kindFeatures && known.objects[i].declared {
+		if field := known.objects[i].field; known.objects[i].kind == kindFeatures && known.objects[i].declared {
 			f.Declared = append(f.Declared, strings.TrimPrefix(field, kindFeatures+"/"))
 		}
 	}

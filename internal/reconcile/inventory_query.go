@@ -154,7 +154,7 @@ func (inv *Inventory) ListOrgs(q *InventoryQuery) (*Page[OrgItem], error) {
 			has = o.wants(product)
 		}
 		if q.Kind != "" {
-			has = has && slices.ContainsFunc(inv.known[o.Domain].objects, func(k knownObject) bool { return kindOf(k.field) == q.Kind })
+			has = has && slices.ContainsFunc(inv.known[o.Domain].objects, func(k *knownObject) bool { return k.kind == q.Kind })
 		}
 		if has && q.selects(o) && q.inState(o.State) {
 			all = append(all, o)

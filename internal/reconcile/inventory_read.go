@@ -131,7 +131,11 @@ func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Dri
 		return nil
 	}
 	m := r.memory
-	states := r.states(plan, result)
+	var states []history.OrgState
+	_ = r.eachState(plan, result, func(s *history.OrgState) error { // which fails by nothing else
+		states = append(states, *s)
+		return nil
+	})
 	var kept []history.Drift
 	for i := range drift {
 		d, err := keptDrift(&drift[i])

@@ -71,10 +71,10 @@ func (p *places) inside(domain string) map[string]*Place {
 			all[field] = place
 		}
 	}
-	add(diff.FieldID, o.Places["id"])
-	add(diff.FieldStatus, o.Places["status"])
-	add(diff.FieldCell, o.Places["cell"])
-	add(diff.FieldRequestDeletion, o.Places["requestDeletion"])
+	add(diff.FieldID, o.Places.At("id"))
+	add(diff.FieldStatus, o.Places.At("status"))
+	add(diff.FieldCell, o.Places.At("cell"))
+	add(diff.FieldRequestDeletion, o.Places.At("requestDeletion"))
 	if o.Config != nil {
 		for _, object := range o.Config.Objects {
 			add(diff.FieldOfRef(object.Ref), object.Pos)

@@ -201,6 +201,9 @@ func (r *Reconciler) Desired(ctx context.Context) (_ *Desired, err error) {
 	}
 	if snap != r.last.snap {
 		d, err := LoadDesired(snap, LoadOptions(r.cfg))
+		if last := r.last.desired; err == nil && last != nil && reflect.DeepEqual(d.State, last.State) {
+			d.State = last.State // once in memory, and the same for all that asks whether it is
+		}
 		r.last = loaded{snap, d, err}
 	}
 	if r.last.err != nil {
@@ -249,6 +252,7 @@ func (r *Reconciler) Review(ctx context.Context, base, head *Desired, f Filter) 
 // base. It reads the actual state while find runs.
 func (r *Reconciler) plan(ctx context.Context, f Filter, base *Desired, find func(context.Context) (*Desired, error)) (_ *diff.Plan, _ *Desired, err error) {
 	began := time.Now()
+	r.configured = nil // two of them are too much to hold
 	reading, span := trace.Start(ctx, "read")
 	defer func() { span.End(err) }() // unless it has ended by then
 	observing, stop := context.WithCancel(reading)

@@ -197,11 +197,36 @@ func (c *Record) Compared(result *apply.Result) ([]history.Drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.rec.States(c.r.states(c.plan, result))
+	return open, c.states(result)
+}
+
+// statesAtOnce is how many orgs are recorded in one transaction: the states of all of them
+// may be far larger than the plan.
+const statesAtOnce = 500
+
+// states records what is declared and live in each org.
+func (c *Record) states(result *apply.Result) error {
+	var some []history.OrgState
+	put := func() error {
+		err := c.rec.States(some)
+		clear(some)
+		some = some[:0]
+		return err
+	}
+	err := c.r.eachState(c.plan, result, func(s *history.OrgState) error {
+		some = append(some, *s)
+		if len(some) < statesAtOnce {
+			return nil
+		}
+		return put()
+	})
+	if err == nil {
+		err = put()
+	}
 	if err != nil {
 		c.r.quiet, c.r.seen = nil, nil
 	}
-	return open, err
+	return err
 }
 
 // skipped records the changes that were to be made and not begun.
@@ -352,49 +377,71 @@ type liveState struct {
 	Features      []diff.Feature `json:"features,omitempty"`
 }
 
-// states returns what is declared and what is live in the orgs that the plan is for,
-// after what was applied of it. Of the configuration it has the declared fields.
-func (r *Reconciler) states(plan *diff.Plan, result *apply.Result) []history.OrgState {
+// eachState calls f with what is declared and what is live in the orgs that the plan is for,
+// after what was applied of it, one after the other, sorted by org; that of the account comes
+// first. Of the configuration it has the declared fields. Orgs that are as they were recorded
+// last are left out.
+func (r *Reconciler) eachState(plan *diff.Plan, result *apply.Result, f func(*history.OrgState) error) error {
+	unknown := unknownOf(plan)
+	if r.desired != nil && r.live != nil && len(r.live.Catalog) > 0 {
+		if account, err := accountState(r.desired, r.live, r.stillUnknown(unknown), plan.Revision); err == nil {
+			if err := f(&account); err != nil {
+				return err
+			}
+		}
+	}
 	changes := map[string][]int{}
 	for i := range plan.Changes {
 		changes[plan.Changes[i].Org] = append(changes[plan.Changes[i].Org], i)
 	}
-	unknown := unknownOf(plan)
 	find := liveOrgs(r.live)
-	var all []history.OrgState
+	others := r.undeclared()
 	known := make(map[string]quiet, len(r.declared))
-	for _, domain := range slices.Sorted(maps.Keys(r.declared)) {
+	domains := slices.AppendSeq(slices.Collect(maps.Keys(r.declared)), maps.Keys(others))
+	slices.Sort(domains)
+	for _, domain := range domains {
 		o := r.declared[domain]
 		why, unread := unknown[domain]
-		now := r.quietOf(o, find(o))
-		if len(changes[domain]) == 0 || unread && why.Part == "" {
-			known[domain] = now
-			if r.quiet[domain] == now {
+		whole := unread && why.Part == ""
+		if o != nil && (len(changes[domain]) == 0 || whole) {
+			known[domain] = r.quietOf(o, find(o))
+			if r.quiet[domain] == known[domain] {
 				continue
 			}
 		}
-		s := sides{declared: r.declaredStateOf(o), live: liveStateOf(find(o))}
-		s.declare(o)
-		if unread && why.Part == "" {
-			all = append(all, r.unreadState(&s, o, plan.Revision)...)
-			continue
+		var s history.OrgState
+		var err error
+		switch {
+		case o == nil:
+			s, err = undeclaredState(domain, others[domain], plan.Revision)
+		case whole:
+			s, err = r.unreadState(o, find(o), plan.Revision)
+		default:
+			s, err = r.readState(o, find(o), plan, result, changes[domain], unread)
 		}
-		s.apply(plan, result, changes[domain], o)
-		if !unread {
-			s.configure(plan, result, changes[domain], o)
-			s.beside(r.configurationOf(domain))
+		if err != nil {
+			continue // the next run may be able to say it
 		}
-		if state, err := s.state(o, plan.Revision); err == nil {
-			all = append(all, state)
+		if err := f(&s); err != nil {
+			return err
 		}
 	}
 	r.quiet = known
-	if r.desired != nil && r.live != nil && len(r.live.Catalog) > 0 {
-		if account, err := accountState(r.desired, r.live, r.stillUnknown(unknown), plan.Revision); err == nil {
-			all = append(all, account)
-		}
+	return nil
+}
+
+// readState returns the state of an org that could be read, after what was applied of its
+// changes; unread is set if its configuration could not.
+func (r *Reconciler) readState(
+	o *state.DesiredOrg, live *state.Org, plan *diff.Plan, result *apply.Result, changes []int, unread bool,
+) (history.OrgState, error) {
+	s := r.sidesOf(o, live)
+	s.apply(plan, result, changes, o)
+	if !unread {
+		s.configure(plan, result, changes, o)
+		s.beside(r.configurationOf(o.Domain))
 	}
-	return append(all, r.undeclared(plan)...)
+	return s.state(o, plan.Revision)
 }
 
 // unknownOf returns why orgs could not be read, by their domains.
@@ -439,21 +486,19 @@ func (r *Reconciler) lastState(domain string) (*history.OrgState, error) {
 }
 
 // unreadState returns the state of an org of which nothing could be read: what is declared
-// now, and what was live when it could be read last. There is none if the history can't
-// say that.
-func (r *Reconciler) unreadState(s *sides, o *state.DesiredOrg, commit string) []history.OrgState {
+// now, and what was live when it could be read last. The error is that of the history, if it
+// can't say that.
+func (r *Reconciler) unreadState(o *state.DesiredOrg, live *state.Org, commit string) (history.OrgState, error) {
 	before, err := r.lastState(o.Domain)
 	if err != nil {
-		return nil
+		return history.OrgState{}, err
 	}
+	s := r.sidesOf(o, live)
 	now, err := s.state(o, commit)
-	if err != nil {
-		return nil
-	}
-	if before != nil {
+	if err == nil && before != nil {
 		now.Live, now.OrgID = before.Live, cmp.Or(before.OrgID, now.OrgID)
 	}
-	return []history.OrgState{now}
+	return now, err
 }
 
 func (r *Reconciler) declaredStateOf(o *state.DesiredOrg) declaredState {
@@ -493,36 +538,40 @@ func liveStateOf(o *state.Org) *liveState {
 	return &liveState{ID: o.ID, Name: o.Name, Cell: o.Cell, Products: o.Products, Status: o.Status}
 }
 
-// undeclared returns the states of the orgs that are live and not declared, and of those
-// that were one of both once and are neither now. A plan for some orgs knows nothing of
-// these.
-func (r *Reconciler) undeclared(plan *diff.Plan) []history.OrgState {
+// undeclared returns the orgs that are live and not declared, by their domains; nil for those
+// that were one of both once and are neither now. A plan for some orgs knows nothing of these.
+func (r *Reconciler) undeclared() map[string]*state.Org {
 	if !r.filter.All() || r.live == nil {
 		return nil
 	}
-	now := time.Now().UTC()
-	here := map[string]bool{}
-	for domain := range r.declared {
-		here[domain] = true
-	}
-	var all []history.OrgState
+	all := map[string]*state.Org{}
 	for i := range r.live.Orgs {
 		o := &r.live.Orgs[i]
-		if o.Domain == "" || here[o.Domain] {
-			continue
-		}
-		here[o.Domain] = true
-		if live, err := marshal(liveStateOf(o)); err == nil {
-			all = append(all, history.OrgState{Org: o.Domain, OrgID: o.ID, At: now, Commit: plan.Revision, Declared: null, Live: live})
+		if o.Domain != "" && r.declared[o.Domain] == nil && all[o.Domain] == nil {
+			all[o.Domain] = o
 		}
 	}
-	for _, domain := range r.before() {
-		if !here[domain] {
-			all = append(all, history.OrgState{Org: domain, At: now, Commit: plan.Revision, Declared: null, Live: null})
+	before := r.before()
+	r.seen = slices.AppendSeq(slices.Collect(maps.Keys(r.declared)), maps.Keys(all))
+	slices.Sort(r.seen)
+	for _, domain := range before {
+		if r.declared[domain] == nil && all[domain] == nil {
+			all[domain] = nil
 		}
 	}
-	r.seen = slices.Sorted(maps.Keys(here))
 	return all
+}
+
+// undeclaredState returns the state of an org that is not declared, and live unless o is nil.
+func undeclaredState(domain string, o *state.Org, commit string) (history.OrgState, error) {
+	s := history.OrgState{Org: domain, At: time.Now().UTC(), Commit: commit, Declared: null, Live: null}
+	if o == nil {
+		return s, nil
+	}
+	var err error
+	s.OrgID = o.ID
+	s.Live, err = marshal(liveStateOf(o))
+	return s, err
 }
 
 // null is a side of an org that is not there.
@@ -593,6 +642,13 @@ func besideHash(c *diff.Configuration) uint64 {
 type sides struct {
 	declared declaredState
 	live     *liveState
+}
+
+// sidesOf returns both sides of a declared org, without its configuration as it is live.
+func (r *Reconciler) sidesOf(o *state.DesiredOrg, live *state.Org) *sides {
+	s := &sides{declared: r.declaredStateOf(o), live: liveStateOf(live)}
+	s.declare(o)
+	return s
 }
 
 // applied reports whether a change of the plan was made.

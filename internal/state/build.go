@@ -128,6 +128,9 @@ func (b *builder) object(e *entry, ref objects.Ref) one {
 	}
 	x.references(fields, root)
 	o.Body = e.id.kind.Normalize(body, nil)
+	if e.variable {
+		e.shareBody(o.Body)
+	}
 	o.Ref = ref
 	o.Ref.Name = e.id.kind.KeyOf(o.Body)
 	if !x.failed {

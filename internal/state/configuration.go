@@ -169,7 +169,7 @@ func (m *merger) finalVars(d *DesiredOrg) (all map[string]string, broken map[str
 			broken = maps.Clone(broken)
 			broken[name] = true
 			if !errors.Is(err, errBroken) {
-				m.orgError(d, d.Places["vars."+name], "%v", err)
+				m.orgError(d, d.Places.At("vars."+name), "%v", err)
 			}
 			continue
 		}

@@ -48,14 +48,14 @@ orgs:
 		Account:  DesiredAccount{ID: "acc", IDPos: pos(2, 15), Name: "Acme", NamePos: pos(2, 26)},
 		Products: map[string]string{"sso": "P000052", "mfa": "P000131"},
 		Orgs: []DesiredOrg{
-			{Domain: "a.okta.com", Products: []string{}, ProductPolicy: Exact, Mode: Apply, Pos: pos(11, 5), ProductPos: map[string]Pos{}},
+			{Domain: "a.okta.com", Products: []string{}, ProductPolicy: Exact, Mode: Apply, Pos: pos(11, 5), ProductPos: Places{}},
 			{Domain: "b.okta.com", Products: both, ProductPolicy: Exact, Mode: Apply, Pos: pos(9, 5),
-				ProductPos: map[string]Pos{"P000052": pos(10, 16), "P000131": pos(5, 14)}},
+				ProductPos: Places{{"P000052", pos(10, 16)}, {"P000131", pos(5, 14)}}},
 			{Domain: "c.okta.com", Products: both, ProductPolicy: Ignore, Mode: Apply, Pos: pos(14, 5),
 				Labels: map[string]string{"tier": "test"}, Vars: map[string]string{"x": "in c"}, Owner: "a@acme.example", ClientID: "0oa1",
-				ProductPos: map[string]Pos{"P000052": pos(5, 19), "P000131": pos(5, 14)},
-				Places: map[string]Pos{
-					"productPolicy": pos(15, 20), "labels.tier": pos(16, 20), "owner": pos(17, 12), "vars.x": pos(18, 15), "access.clientID": pos(19, 24),
+				ProductPos: Places{{"P000052", pos(5, 19)}, {"P000131", pos(5, 14)}},
+				Places: Places{
+					{"access.clientID", pos(19, 24)}, {"labels.tier", pos(16, 20)}, {"owner", pos(17, 12)}, {"productPolicy", pos(15, 20)}, {"vars.x", pos(18, 15)},
 				}},
 		},
 	}

@@ -84,7 +84,7 @@ func (e *explanation) write(w io.Writer) error {
 func (e *explanation) org(o *DesiredOrg, names map[string]string) {
 	e.add(0, "domain: "+strictyaml.Scalar(o.Domain), o.Pos)
 	scalar := func(key, value string) {
-		if pos, ok := o.Places[key]; ok && value != "" {
+		if pos, ok := o.Places.Find(key); ok && value != "" {
 			e.add(0, key+": "+strictyaml.Scalar(value), pos)
 		}
 	}
@@ -101,7 +101,7 @@ func (e *explanation) org(o *DesiredOrg, names map[string]string) {
 	scalar("requestDeletion", strconv.FormatBool(o.RequestDeletion))
 	if o.ClientID != "" {
 		e.add(0, "access:", Pos{})
-		e.add(1, "clientID: "+strictyaml.Scalar(o.ClientID), o.Places["access.clientID"])
+		e.add(1, "clientID: "+strictyaml.Scalar(o.ClientID), o.Places.At("access.clientID"))
 	}
 	if o.Status == Inactive {
 		e.add(0, "# The org is INACTIVE: its configuration is neither read nor changed.", Pos{})
@@ -113,13 +113,13 @@ func (e *explanation) org(o *DesiredOrg, names map[string]string) {
 }
 
 // texts adds a mapping of texts.
-func (e *explanation) texts(key string, all map[string]string, places map[string]Pos) {
+func (e *explanation) texts(key string, all map[string]string, places Places) {
 	if len(all) == 0 {
 		return
 	}
 	e.add(0, key+":", Pos{})
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		e.add(1, strictyaml.Scalar(name)+": "+strictyaml.Scalar(escape(all[name])), places[key+"."+name])
+		e.add(1, strictyaml.Scalar(name)+": "+strictyaml.Scalar(escape(all[name])), places.At(key+"."+name))
 	}
 }
 
@@ -133,7 +133,7 @@ func (e *explanation) products(o *DesiredOrg, names map[string]string) {
 	}
 	e.add(0, "products:", Pos{})
 	for _, id := range o.Products {
-		e.add(1, "- "+cmp.Or(names[id], id), o.ProductPos[id])
+		e.add(1, "- "+cmp.Or(names[id], id), o.ProductPos.At(id))
 	}
 }
 

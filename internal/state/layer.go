@@ -45,8 +45,10 @@ type entry struct {
 	joined bool
 	// places are those of the fields, once they are needed.
 	places map[string]Pos
-	// built is the object of an entry without variables, once it is known.
+	// built is the object of an entry without variables, once it is known, and last the body
+	// of the last org's object of one with variables.
 	built *built
+	last  map[string]any
 }
 
 // layerReader reads the entries of a layer.

@@ -178,6 +178,8 @@ type merger struct {
 	// values counts up to maxDeclaredValues; overspent is set beyond.
 	values    int
 	overspent bool
+	// alike is what orgs have in common.
+	alike *alike
 }
 
 // alias is a name for a product id. The id is empty if it could not be read.
@@ -195,6 +197,7 @@ func newMerger(opts LoadOptions) *merger {
 		sets:    map[string]*set{},
 		domains: map[string]Pos{},
 		ids:     map[string]Pos{},
+		alike:   &alike{map[string][]string{}, map[string]map[string]string{}},
 
 		baselineOf: map[string]*baseline{},
 		stacks:     map[string]*laid{},

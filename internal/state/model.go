@@ -103,10 +103,10 @@ type DesiredOrg struct {
 	// Pos is where the org is declared.
 	Pos Pos
 	// ProductPos is where each of Products is first named, by product id.
-	ProductPos map[string]Pos
+	ProductPos Places
 	// Places are where the other values are, by their keys in the manifest, such as
 	// "status" and "labels.tier"; a default is where it is given.
-	Places map[string]Pos `json:",omitempty"`
+	Places Places `json:",omitempty"`
 }
 
 // ManagesProducts reports whether the org's products are compared with the actual

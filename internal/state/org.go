@@ -22,7 +22,7 @@ type defaults struct {
 	own        []listed
 	sets       [][]listed
 	products   []string
-	productPos map[string]Pos
+	productPos Places
 	// labels, vars and stack are those of an org that has none of its own.
 	labels, vars map[string]string
 	stack        *laid
@@ -83,7 +83,7 @@ func (m *merger) productsOf(list products) []listed {
 
 // union returns the ids of all products, sorted and without repeats, and where
 // each is first named. pos is that of the org or the defaults.
-func (m *merger) union(pos Pos, own []listed, sets [][]listed) ([]string, map[string]Pos) {
+func (m *merger) union(pos Pos, own []listed, sets [][]listed) ([]string, Places) {
 	lists, n := append([][]listed{own}, sets...), 0
 	for _, list := range lists {
 		n += len(list)
@@ -91,17 +91,18 @@ func (m *merger) union(pos Pos, own []listed, sets [][]listed) ([]string, map[st
 	if !m.count(pos, n) {
 		return []string{}, nil
 	}
-	ids, places := make([]string, 0, n), make(map[string]Pos, n)
-	for _, list := range lists {
-		for _, p := range list {
-			if _, dup := places[p.id]; !dup {
-				places[p.id] = p.pos
-				ids = append(ids, p.id)
-			}
+	places := make([]Place, 0, n)
+	for _, list := range slices.Backward(lists) { // the first counts
+		for _, p := range slices.Backward(list) {
+			places = append(places, Place{p.id, p.pos})
 		}
 	}
-	slices.Sort(ids)
-	return slices.Clip(ids), places
+	places = newPlaces(places)
+	ids := make([]string, len(places))
+	for i := range places {
+		ids[i] = places[i].Key
+	}
+	return m.alike.list(ids), places
 }
 
 func (m *merger) org(at *At[manifestOrg], def *defaults) {
@@ -191,7 +192,7 @@ func (m *merger) named(def map[string]string, own Map[At[string]], what string) 
 		}
 		all[e.Key] = e.V.V
 	}
-	return all
+	return m.alike.mapping(all)
 }
 
 // variableOf returns the name of the variable that a label or an entry of vars is.
@@ -220,14 +221,9 @@ func checkNamed(what, name string) error {
 }
 
 // placesOf returns the places of what an org or the defaults say, by key.
-func placesOf(o *manifestOrg, def *defaults) map[string]Pos {
-	var places map[string]Pos
-	add := func(key string, pos Pos) {
-		if places == nil {
-			places = map[string]Pos{}
-		}
-		places[key] = pos
-	}
+func placesOf(o *manifestOrg, def *defaults) Places {
+	var places []Place
+	add := func(key string, pos Pos) { places = append(places, Place{key, pos}) }
 	put := func(key string, own, def Pos) {
 		if pos := cmp.Or(own, def); pos != (Pos{}) {
 			add(key, pos)
@@ -252,7 +248,7 @@ func placesOf(o *manifestOrg, def *defaults) map[string]Pos {
 			add("vars."+e.Key, e.V.Pos)
 		}
 	}
-	return places
+	return newPlaces(places)
 }
 
 // unique adds an error if the value is in seen, which is where each was first
@@ -270,7 +266,7 @@ func (m *merger) unique(seen map[string]Pos, value string, at, pos Pos, twice st
 
 // orgProducts returns the org's products, and where each is first named; nil if
 // they are not managed.
-func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, map[string]Pos) {
+func (m *merger) orgProducts(at *At[manifestOrg], def *defaults) ([]string, Places) {
 	o := &at.V
 	if !o.Products.OK() && !o.ProductSets.OK() {
 		return def.products, def.productPos

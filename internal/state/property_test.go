@@ -104,7 +104,7 @@ func TestProductsProperty(t *testing.T) {
 		for _, o := range d.Orgs {
 			got[o.Domain] = o.Products
 			for _, id := range o.Products {
-				if o.ProductPos[id].Line == 0 {
+				if o.ProductPos.At(id).Line == 0 {
 					t.Errorf("product %s of %s has no place", id, o.Domain)
 				}
 			}

@@ -39,10 +39,12 @@ func main() {
 	latency := flag.Duration("latency", 50*time.Millisecond, "how long each call takes")
 	runs := flag.Int("runs", 5, "how often each measurement is made; the median counts")
 	large := flag.Int("large", 10000, "orgs of loading and comparing")
-	part := flag.String("part", "", "only this part: drift, configuration, loading, git, history or page")
+	part := flag.String("part", "", "only this part: drift, configuration, loading, git, history, page or scale")
 	child := flag.String("load", "", "(used by bench itself) load and compare this folder")
 	fetch := flag.String("fetch", "", "(used by bench itself) fetch this repository")
 	keep := flag.String("history", "", "(used by bench itself) keep many runs in this folder")
+	fleet := flag.Int("scale", 0, "(used by bench itself) run the daemon with so many orgs")
+	folder := flag.String("scale-folder", "", "(used by bench itself) in this folder")
 	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
 	flag.Parse()
 
@@ -52,6 +54,8 @@ func main() {
 		err = loadAndCompare(*child)
 	case *keep != "":
 		err = keepRuns(*keep)
+	case *fleet > 0:
+		err = scaleOnce(*folder, *fleet)
 	case *fetch != "":
 		err = fetchOnce(*fetch, *files)
 	default:
@@ -85,6 +89,7 @@ func bench(part string, orgs int, latency time.Duration, runs, large int) error 
 		{"git", func() error { return gitFetch(dir, runs) }},
 		{"history", func() error { return keeping(dir) }},
 		{"page", func() error { return readPages(dir, program) }},
+		{"scale", func() error { return scale(dir) }},
 	}
 	known := false
 	for _, p := range parts {

@@ -393,12 +393,12 @@ func (e *editor) sharedStatus() {
 	sharers := map[state.Pos][]*state.DesiredOrg{}
 	for i := range e.desired.Orgs {
 		o := &e.desired.Orgs[i]
-		sharers[o.Places[keyStatus]] = append(sharers[o.Places[keyStatus]], o)
+		sharers[o.Places.At(keyStatus)] = append(sharers[o.Places.At(keyStatus)], o)
 	}
 	changes := map[state.Pos][]Change{}
 	for _, c := range e.todo {
 		if c.Status != "" {
-			pos := e.orgs[c.Org].Places[keyStatus]
+			pos := e.orgs[c.Org].Places.At(keyStatus)
 			changes[pos] = append(changes[pos], Change{Org: c.Org, Status: c.Status})
 		}
 	}
@@ -467,7 +467,7 @@ func (e *editor) sharedRemovals() {
 	changes := map[product][]Change{}
 	for _, c := range e.todo {
 		for _, id := range c.Disable {
-			key := product{e.orgs[c.Org].ProductPos[id], id}
+			key := product{e.orgs[c.Org].ProductPos.At(id), id}
 			changes[key] = append(changes[key], Change{Org: c.Org, Disable: []string{id}})
 		}
 	}
@@ -475,7 +475,7 @@ func (e *editor) sharedRemovals() {
 	for _, key := range keys { // from behind, so that the places stay where they are
 		sharers := 0
 		for i := range e.desired.Orgs {
-			if e.desired.Orgs[i].ProductPos[key.id] == key.pos {
+			if e.desired.Orgs[i].ProductPos.At(key.id) == key.pos {
 				sharers++
 			}
 		}
