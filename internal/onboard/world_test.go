@@ -269,7 +269,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	}
 	client, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Logger: p.log,
-		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
+		Key: func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
 	if err != nil {
 		return nil, err

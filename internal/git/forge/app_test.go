@@ -60,7 +60,7 @@ func TestAppTokenIsReplaced(t *testing.T) {
 	gh, key := startApp(t)
 	app := newApp(t, forge.AppOptions{
 		URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-		Key: func() ([]byte, error) { return pkcs1(key), nil },
+		Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 	})
 	c := newClient(t, forge.Options{
 		Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: app.Token, Refused: app.Refused, HTTP: gh.Transport(),
@@ -102,7 +102,7 @@ func TestAppToken(t *testing.T) {
 	} {
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token, HTTP: transport(t)})
 		if _, err := c.Comment(t.Context(), 7, "plan", name); err != nil {
@@ -124,7 +124,7 @@ func TestAppTokenIsKept(t *testing.T) {
 		data := pkcs1(key)
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		ask := func() string {
 			value, err := token(t.Context())
@@ -236,7 +236,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 		for _, off := range []time.Duration{-30 * time.Second, 50 * time.Second} {
 			token := appToken(t, forge.AppOptions{
 				URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-				Key: func() ([]byte, error) { return pkcs1(key), nil },
+				Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 				Now: func() time.Time { return time.Now().Add(off) },
 			})
 			gh.Fail(forgetest.Fault{Path: "access_tokens", Drop: true, Applied: true})
@@ -252,7 +252,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 func TestAppTokenWaitersCanStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t)
-		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func() ([]byte, error) { return pkcs1(key), nil }})
+		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil }})
 		long, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {

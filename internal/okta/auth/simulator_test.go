@@ -39,7 +39,7 @@ func start(t *testing.T, c simulatortest.Config, change func(*auth.Options)) *or
 	opt := auth.Options{
 		OrgURL: home, ClientID: s.Credentials.ClientID, KeyID: s.Credentials.KeyID,
 		Keys: auth.Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"},
-		Key: func() (auth.Key, error) {
+		Key: func(context.Context) (auth.Key, error) {
 			data, err := s.Credentials.PEM()
 			if err != nil {
 				return auth.Key{}, err
@@ -224,7 +224,7 @@ func TestSimulatorRefusals(t *testing.T) {
 			err: "invalid_client: Invalid value for 'client_id' parameter.", hint: "check clientID"},
 		{name: "wrong kid", change: func(o *auth.Options) { o.KeyID = "other" },
 			err: "invalid_client", hint: "check keyID"},
-		{name: "wrong key", change: func(o *auth.Options) { o.Key = func() (auth.Key, error) { return other, nil } },
+		{name: "wrong key", change: func(o *auth.Options) { o.Key = func(context.Context) (auth.Key, error) { return other, nil } },
 			err: "signature is invalid", hint: "not the other half"},
 		{name: "clock", change: func(o *auth.Options) { o.Now = ahead },
 			err: "too far into the future", hint: "this machine's clock is 2h0m0s ahead of Okta's"},

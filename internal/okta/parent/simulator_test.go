@@ -145,7 +145,7 @@ func TestByServiceApp(t *testing.T) {
 		}
 		app, err := auth.New(auth.Options{
 			OrgURL: w.home, ClientID: credentials.ClientID, KeyID: credentials.KeyID,
-			Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+			Key:  func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 			HTTP: w.base,
 		})
 		if err != nil {
