@@ -33,13 +33,30 @@ type command struct {
 	programs *program.Cache
 }
 
-func (c command) isSet() bool { return len(c.argv) > 0 }
+// hidden holds a value that package fmt doesn't print with any verb: it follows pointers
+// to structs where a verb doesn't fit, and no pointers to pointers.
+type hidden[T any] struct{ v **T }
+
+func hide[T any](v *T) hidden[T] {
+	if v == nil {
+		return hidden[T]{}
+	}
+	return hidden[T]{&v}
+}
+
+// get returns the value; nil for none.
+func (h hidden[T]) get() *T {
+	if h.v == nil {
+		return nil
+	}
+	return *h.v
+}
 
 // read returns what the program prints.
-func (c command) read(ctx context.Context) ([]byte, error) { return c.programs.Read(ctx, c.argv) }
+func (c *command) read(ctx context.Context) ([]byte, error) { return c.programs.Read(ctx, c.argv) }
 
 // failed returns an error about the program, which the key names.
-func (c command) failed(key string, err error) error {
+func (c *command) failed(key string, err error) error {
 	hint := text.Hint(err)
 	if failed := new(program.Error); hint == "" && errors.As(err, &failed) && !failed.Interrupted {
 		hint = "run the program by hand, as the user and with the environment of this one"
@@ -49,7 +66,7 @@ func (c command) failed(key string, err error) error {
 
 // origin names the program. Of its arguments, which may be secret, it has a short hash
 // that tells them from others.
-func (c command) origin() string {
+func (c *command) origin() string {
 	if len(c.argv) == 1 {
 		return c.argv[0]
 	}
@@ -59,32 +76,43 @@ func (c command) origin() string {
 
 // replace returns the command with all that is old in its arguments made new. The
 // program stays the same.
-func (c command) replace(old, new string) command {
-	c.argv = slices.Clone(c.argv)
-	for i := 1; i < len(c.argv); i++ {
-		c.argv[i] = strings.ReplaceAll(c.argv[i], old, new)
+func (c *command) replace(old, new string) *command {
+	if c == nil {
+		return nil
 	}
-	return c
+	argv := slices.Clone(c.argv)
+	for i := 1; i < len(argv); i++ {
+		argv[i] = strings.ReplaceAll(argv[i], old, new)
+	}
+	return &command{argv, c.programs}
 }
 
-// command returns a program and its arguments; one that is not set after an error.
+// declared returns the command without what is kept of it, to be compared.
+func (c *command) declared() *command {
+	if c == nil {
+		return nil
+	}
+	return &command{argv: c.argv}
+}
+
+// command returns a program and its arguments; nil for none, and after an error.
 // Messages repeat none of it: a secret may have been put in its place.
-func (r *resolver) command(v *at[commandLine]) command {
+func (r *resolver) command(v *at[commandLine]) *command {
 	switch {
 	case !v.OK():
-		return command{}
+		return nil
 	case len(v.V) == 0:
 		r.fail(v, "names no program: give its path, or remove the key")
-		return command{}
+		return nil
 	}
-	c := command{programs: r.programs}
+	c := &command{programs: r.programs}
 	for _, item := range v.V {
 		switch {
 		case item.Bad:
-			return command{}
+			return nil
 		case strings.ContainsRune(item.V, 0):
 			r.fail(v, "has a NUL, which no argument can have")
-			return command{}
+			return nil
 		}
 		c.argv = append(c.argv, item.V)
 	}
@@ -92,7 +120,7 @@ func (r *resolver) command(v *at[commandLine]) command {
 	switch {
 	case !strings.ContainsAny(path, `/`+string(filepath.Separator)) || strings.ContainsFunc(path, unicode.IsControl) || looksSecret(path):
 		r.fail(v, "must begin with the path of a program, as in /usr/local/bin/NAME or ./NAME, and has its arguments as further items of a list: there is no shell, and PATH is not searched")
-		return command{}
+		return nil
 	case !filepath.IsAbs(path):
 		path = filepath.Join(r.dir, path)
 	}
@@ -119,8 +147,8 @@ func (r *resolver) secret(value, file *at[string], cmd *at[commandLine]) Secret 
 		r.exclusive(cmd, file)
 	case value.Set:
 		return Secret{name: value.Pos.File, value: &value.V}
-	case c.isSet():
-		return Secret{name: cmdKey, command: c}
+	case c != nil:
+		return Secret{name: cmdKey, command: hide(c)}
 	case path != "":
 		return Secret{name: fileKey, file: path}
 	}

@@ -44,7 +44,7 @@ type Config struct {
 	Notify []Receiver
 
 	// programs runs the programs that print secrets or sign, for all of them.
-	programs *program.Cache
+	programs hidden[program.Cache]
 }
 
 // Mode is whether the daemon applies differences or only reports them.

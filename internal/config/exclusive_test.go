@@ -62,7 +62,7 @@ func TestVariableReplacesAlternatives(t *testing.T) {
 				return c.Tokens.Dir == "" && c.Tokens.RecipientsFile == "" && filepath.Base(c.Tokens.Command) == "store"
 			}},
 		{"key over its file", "aerial: {auth: {privateKeyFile: k}}", []string{"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=x"},
-			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.value != nil }},
+			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.secret.value != nil }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func (k Key) declared() Key {
 	k.secret = k.secret.declared()
 	if k.signer != nil {
 		signer := *k.signer
-		signer.command.programs = nil
+		signer.command = hide(signer.command.get().declared())
 		k.signer = &signer
 	}
 	return k
@@ -62,10 +62,10 @@ func (k Key) declared() Key {
 // of returns the key of one org, whose domain stands in the place of old.
 func (k Key) of(old, domain string) Key {
 	k.secret.file = strings.ReplaceAll(k.secret.file, old, domain)
-	k.secret.command = k.secret.command.replace(old, domain)
+	k.secret.command = hide(k.secret.command.get().replace(old, domain))
 	if k.signer != nil {
 		signer := *k.signer
-		signer.command, signer.public = signer.command.replace(old, domain), strings.ReplaceAll(signer.public, old, domain)
+		signer.command, signer.public = hide(signer.command.get().replace(old, domain)), strings.ReplaceAll(signer.public, old, domain)
 		k.signer = &signer
 	}
 	return k
@@ -82,13 +82,13 @@ func (k Key) file() string {
 // Signer is a program that signs with a private key that nobody else can read.
 type Signer struct {
 	name      string // the key of the command
-	command   command
+	command   hidden[command]
 	publicKey string // the key of the file
 	public    string
 }
 
 // String returns the key of the config, and the program.
-func (s *Signer) String() string { return fmt.Sprintf("%s (%q)", s.name, s.command.argv[0]) }
+func (s *Signer) String() string { return fmt.Sprintf("%s (%q)", s.name, s.command.get().argv[0]) }
 
 // Public returns the public key, as its file has it now.
 func (s *Signer) Public() ([]byte, error) {
@@ -102,18 +102,19 @@ func (s *Signer) PublicName() string { return fmt.Sprintf("%s (%q)", s.publicKey
 // algorithm, as JWS names it, and the input that the digest is of are in its
 // environment, for programs that compute the digest themselves.
 func (s *Signer) Sign(ctx context.Context, algorithm string, digest, input []byte) ([]byte, error) {
-	p := s.command.programs.Program(s.command.argv)
+	c := s.command.get()
+	p := c.programs.Program(c.argv)
 	out, err := p.Run(ctx, program.Call{Stdin: digest, Environ: []string{
 		envPrefix + "SIGN_ALGORITHM=" + algorithm, envPrefix + "SIGN_INPUT=" + string(input),
 	}})
 	if err != nil {
-		return nil, s.command.failed(s.name, err)
+		return nil, s.command.get().failed(s.name, err)
 	}
 	return out.Data, nil
 }
 
 // Failed returns an error about what the program printed.
-func (s *Signer) Failed(err error) error { return s.command.failed(s.name, err) }
+func (s *Signer) Failed(err error) error { return s.command.get().failed(s.name, err) }
 
 // keyFields are the keys of the config that a private key may be in.
 type keyFields struct {
@@ -161,8 +162,8 @@ func (r *resolver) key(f keyFields) Key {
 	if !f.public.Set {
 		r.fail(f.sign, `needs "publicKeyFile" beside it, which says what kind of key it is`)
 	}
-	if signer.isSet() && public != "" {
-		k.signer = &Signer{name: r.fields[f.sign].path, command: signer, publicKey: r.fields[f.public].path, public: public}
+	if signer != nil && public != "" {
+		k.signer = &Signer{name: r.fields[f.sign].path, command: hide(signer), publicKey: r.fields[f.public].path, public: public}
 	}
 	return k
 }

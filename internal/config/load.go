@@ -50,7 +50,7 @@ func Load(path string, environ []string) (*Config, []Warning, error) {
 	}
 	cfg, warnings, err := load(path, data, env)
 	if err == nil {
-		cfg.programs.Environ = slices.Clone(environ)
+		cfg.programs.get().Environ = slices.Clone(environ)
 	}
 	return cfg, warnings, err
 }

@@ -65,9 +65,12 @@ func (a *OrgsAuth) PrivateKey(domain string) Key {
 
 // PerOrg reports whether each org has a key of its own.
 func (a *OrgsAuth) PerOrg() bool {
-	words := append([]string{a.key.file()}, a.key.secret.command.argv...)
-	if a.key.signer != nil {
-		words = append(words, a.key.signer.command.argv...)
+	words := []string{a.key.file()}
+	if c := a.key.secret.command.get(); c != nil {
+		words = append(words, c.argv...)
+	}
+	if s := a.key.signer; s != nil {
+		words = append(words, s.command.get().argv...)
 	}
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, domainMark) })
 }

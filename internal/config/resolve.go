@@ -83,7 +83,7 @@ func (r *resolver) config(f *file) *Config {
 	r.within(&f.Commands.Cache, 0, maxCommandCache, "from 0s to 24h")
 	r.programs.Timeout, r.programs.Keep = f.Commands.Timeout.V, f.Commands.Cache.V
 	cfg := &Config{
-		programs:  r.programs,
+		programs:  hide(r.programs),
 		Aerial:    r.aerial(&f.Aerial),
 		Parents:   r.parents(f.Parents),
 		Manifests: r.path(&f.Manifests),

@@ -24,11 +24,11 @@ type Secret struct {
 	// name is the config key or the environment variable, for messages.
 	name string
 	file string
-	// command is the program that prints it.
-	command command
 	// value is that of the variable. It is a pointer because package fmt, when
 	// it prints a struct that contains a Secret, doesn't follow pointers.
 	value *string
+	// command is the program that prints it.
+	command hidden[command]
 }
 
 // secretForms matches what keys and tokens look like, anywhere in a text.
@@ -49,7 +49,7 @@ func looksSecret(s string) bool {
 }
 
 // IsSet reports whether the config has the secret.
-func (s Secret) IsSet() bool { return s.file != "" || s.value != nil || s.command.isSet() }
+func (s Secret) IsSet() bool { return s.file != "" || s.value != nil || s.command.get() != nil }
 
 // Origin returns the file, the environment variable or the program that the secret is
 // in, and is different for different ones; empty if it is not set.
@@ -57,8 +57,8 @@ func (s Secret) Origin() string {
 	switch {
 	case s.value != nil:
 		return s.name
-	case s.command.isSet():
-		return s.command.origin()
+	case s.command.get() != nil:
+		return s.command.get().origin()
 	}
 	return s.file
 }
@@ -73,13 +73,13 @@ func (s Secret) Read(ctx context.Context) ([]byte, error) {
 	switch {
 	case s.value != nil:
 		data = []byte(*s.value)
-	case s.command.isSet():
+	case s.command.get() != nil:
 		var err error
-		if data, err = s.command.read(ctx); err == nil {
+		if data, err = s.command.get().read(ctx); err == nil {
 			data, err = text.Decode(data)
 		}
 		if err != nil {
-			return nil, s.command.failed(s.name, err)
+			return nil, s.command.get().failed(s.name, err)
 		}
 	case s.file != "":
 		var err error
@@ -100,19 +100,19 @@ func (s Secret) Read(ctx context.Context) ([]byte, error) {
 }
 
 // IsPrinted reports whether a program prints the secret.
-func (s Secret) IsPrinted() bool { return s.command.isSet() }
+func (s Secret) IsPrinted() bool { return s.command.get() != nil }
 
 // Refused is for a secret that a server has refused: if a program printed it, it is run
 // again the next time.
 func (s Secret) Refused() {
-	if s.command.isSet() {
-		s.command.programs.Refused(s.command.argv)
+	if c := s.command.get(); c != nil {
+		c.programs.Refused(c.argv)
 	}
 }
 
 // declared returns the secret without what is kept of it, to be compared.
 func (s Secret) declared() Secret {
-	s.command.programs = nil
+	s.command = hide(s.command.get().declared())
 	return s
 }
 
@@ -147,8 +147,8 @@ func (s Secret) String() string {
 	switch {
 	case s.value != nil:
 		return "the environment variable " + s.name
-	case s.command.isSet():
-		return fmt.Sprintf("%s (%q)", s.name, s.command.argv[0])
+	case s.command.get() != nil:
+		return fmt.Sprintf("%s (%q)", s.name, s.command.get().argv[0])
 	case s.file != "":
 		return fmt.Sprintf("%s (%q)", s.name, s.file)
 	default:

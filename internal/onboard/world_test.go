@@ -286,7 +286,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	creator, err := parent.New(parent.Options{
 		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return auth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
+			return auth.SSWS(rt, origin, func(context.Context) (string, error) { return s.ParentToken, nil })
 		},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package aerial
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"

@@ -437,7 +437,7 @@ func TestPrepare(t *testing.T) {
 	} {
 		f.clock.advance(step.before)
 		for range step.prepare {
-			c.Prepare(readScope)
+			c.Prepare(t.Context(), readScope)
 		}
 		waitFor(t, func() bool { return asked.Load() == step.signed })
 		f.clock.advance(step.late)
@@ -450,7 +450,7 @@ func TestPrepare(t *testing.T) {
 	}
 	f.clock.advance(2 * time.Hour)
 	broken = errors.New("no such file")
-	c.Prepare(readScope)
+	c.Prepare(t.Context(), readScope)
 	if _, err := c.Token(t.Context(), readScope); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}

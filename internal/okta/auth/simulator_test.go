@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -302,7 +303,7 @@ func TestSimulatorSSWS(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(token string) int {
-		rt := auth.SSWS(s.Client.Transport, home, func() (string, error) { return token, nil })
+		rt := auth.SSWS(s.Client.Transport, home, func(context.Context) (string, error) { return token, nil })
 		resp, err := (&http.Client{Transport: rt}).Get(s.URL + "/api/v1/org/privacy/aerial")
 		if err != nil {
 			t.Fatal(err)

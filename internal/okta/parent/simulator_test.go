@@ -41,7 +41,7 @@ func (w *world) client(t *testing.T, auth func(http.RoundTripper) http.RoundTrip
 
 func (w *world) ssws(token string) func(http.RoundTripper) http.RoundTripper {
 	return func(rt http.RoundTripper) http.RoundTripper {
-		return auth.SSWS(rt, w.home, func() (string, error) { return token, nil })
+		return auth.SSWS(rt, w.home, func(context.Context) (string, error) { return token, nil })
 	}
 }
 
