@@ -213,8 +213,8 @@ type opaque struct {
 	key Key
 }
 
-// Public returns nothing: the header has the id alone.
-func (o opaque) Public() *jose.JSONWebKey { return &jose.JSONWebKey{KeyID: o.key.ID} }
+// Public returns the public half with its id, which the header names.
+func (o opaque) Public() *jose.JSONWebKey { return &jose.JSONWebKey{Key: o.key.public, KeyID: o.key.ID} }
 
 // Algs returns the only algorithm.
 func (o opaque) Algs() []jose.SignatureAlgorithm {
