@@ -114,7 +114,7 @@ func (r *resolver) orgs(f *orgsFile) Orgs {
 		Every:       f.Every.V,
 	}
 	for _, file := range []*at[string]{&f.Auth.PrivateKeyFile, &f.Auth.PublicKeyFile} {
-		if file.OK() {
+		if file.OK() && !looksSecret(file.V) { // which is refused without being repeated
 			r.onlyDomain(file)
 		}
 	}
