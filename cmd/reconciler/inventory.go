@@ -51,7 +51,8 @@ type inventoryFlags struct {
 	run, outcome           string
 	states                 []string
 	owner, sort, kind      string
-	declared, drifted      bool
+	declared               bool
+	drifted                *bool // nil if it isn't given
 	limit                  int
 	format, address        string
 	tokenFile              string
@@ -95,7 +96,14 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		case "declared":
 			flags.BoolVar(&f.declared, "declared", false, "only declared orgs; --product and --status mean what is declared, not what is live")
 		case "drifted":
-			flags.BoolVar(&f.drifted, "drifted", false, "only orgs that differ from what is declared")
+			flags.BoolFunc("drifted", "only orgs that differ from what is declared; with =false, only orgs that don't", func(s string) error {
+				drifted, err := strconv.ParseBool(s)
+				if err != nil {
+					return errors.New("must be true or false")
+				}
+				f.drifted = &drifted
+				return nil
+			})
 		case "state":
 			flags.StringArrayVar(&f.states, "state", nil, "only in this `STATE`: "+strictyaml.OneOf(syncStates())+"; may be repeated")
 			setValues(flags, "state", syncStates())
@@ -169,8 +177,8 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 	if q.Declared {
 		set("declared", "true")
 	}
-	if q.Drifted {
-		set("drifted", "true")
+	if q.Drifted != nil {
+		set("drifted", strconv.FormatBool(*q.Drifted))
 	}
 	if !q.Since.IsZero() {
 		set("since", q.Since.UTC().Format(time.RFC3339Nano))

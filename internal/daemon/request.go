@@ -13,8 +13,9 @@ import (
 type requests struct {
 	wake chan struct{} // holds one while next isn't nil
 
-	mu   sync.Mutex
-	next *request
+	mu      sync.Mutex
+	changes int64 // how often one was added or taken
+	next    *request
 	// taken is the id of the run that took the last one.
 	taken string
 }
@@ -33,6 +34,7 @@ func (q *requests) add(by string) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.next == nil {
+		q.changes++
 		q.next = &request{web.NewRunID(time.Now()), by}
 		select {
 		case q.wake <- struct{}{}:
@@ -58,6 +60,7 @@ func (q *requests) take() *request {
 	defer q.mu.Unlock()
 	r := q.next
 	if r != nil {
+		q.changes++
 		select {
 		case <-q.wake:
 		default: // the loop has it already
@@ -72,7 +75,18 @@ func (q *requests) drop() {
 	q.take()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.changes++
 	q.taken = ""
+}
+
+// version tells what is asked for at one time from that at another.
+func (q *requests) version() int64 {
+	if q == nil {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.changes
 }
 
 // state returns the state of a run that was asked for; "" if there is none.

@@ -26,6 +26,7 @@ type statusTracker struct {
 	receivers func() []api.Receiver
 
 	mu       sync.Mutex
+	changes  int64 // how often the status changed
 	status   api.Status
 	stopping bool
 	// tokens is why the tokens file can't be used any more, or nil.
@@ -51,7 +52,15 @@ func newStatusTracker(status api.Status, next func(time.Time) time.Time) *status
 func (t *statusTracker) update(change func(s *api.Status)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.changes++
 	change(&t.status)
+}
+
+// version tells one status from another, but for what passing time changes.
+func (t *statusTracker) version() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changes
 }
 
 func (t *statusTracker) begin(r api.Running) {

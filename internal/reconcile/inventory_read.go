@@ -199,6 +199,26 @@ func (r *InventoryReader) read() (*moment, error) {
 	return r.refresh()
 }
 
+// InventoryVersion tells what can be read at one time from what could be before.
+type InventoryVersion struct {
+	history history.Version
+	runs    int // of memory
+}
+
+// Version returns the version of what can be read now. read reports whether queries are
+// answered from it already: who asks while it is being read is told of the one before.
+func (r *InventoryReader) Version() (v InventoryVersion, read bool, err error) {
+	if r.memory != nil {
+		r.memory.mu.Lock()
+		v.runs = r.memory.runs
+		r.memory.mu.Unlock()
+	} else if v.history, err = r.history.Version(); err != nil {
+		return v, false, err
+	}
+	last := r.moment.Load()
+	return v, last != nil && last.version == v.history && last.runs == v.runs, nil
+}
+
 // refresh reads what is new. r.mu is held.
 func (r *InventoryReader) refresh() (*moment, error) {
 	last := r.moment.Load()

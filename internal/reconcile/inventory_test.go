@@ -186,7 +186,8 @@ func TestListOrgs(t *testing.T) {
 		"declared status":     {InventoryQuery{Status: state.Active, Declared: true}, "a new", ""},
 		"label":               {InventoryQuery{Labels: selector("tier=test")}, "b c new", ""},
 		"no label":            {InventoryQuery{Labels: selector("tier!=test")}, "a other", ""},
-		"drifted":             {InventoryQuery{Drifted: true}, "a", ""},
+		"drifted":             {InventoryQuery{Drifted: new(true)}, "a", ""},
+		"not drifted":         {InventoryQuery{Drifted: new(false), Declared: true}, "b c", ""},
 		"first page":          {InventoryQuery{Limit: 2}, "a b", "b.okta.com"},
 		"next page":           {InventoryQuery{Limit: 2, After: "b.okta.com"}, "c new", "new.okta.com"},
 		"last page":           {InventoryQuery{Limit: 2, After: "new.okta.com"}, "other", ""},
@@ -205,7 +206,7 @@ func TestListOrgs(t *testing.T) {
 	if other.Managed || other.ID != "00o1" || other.DeclaredProducts != nil || other.Labels == nil || inv.Orgs[2].Products != nil {
 		t.Errorf("%+v", other)
 	}
-	if n, none := inv.unread(&InventoryQuery{Product: "mfa"}), inv.unread(&InventoryQuery{Drifted: true}); n != 1 || none != 0 {
+	if n, none := inv.unread(&InventoryQuery{Product: "mfa"}), inv.unread(&InventoryQuery{Drifted: new(true)}); n != 1 || none != 0 {
 		t.Errorf("%d and %d orgs whose products are not read, want 1 and 0", n, none)
 	}
 	_, err = inv.ListOrgs(&InventoryQuery{Product: "storng"})
