@@ -2,10 +2,12 @@ package forge_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -114,6 +116,27 @@ func TestAppToken(t *testing.T) {
 	}
 }
 
+// An app's key may be elsewhere: what signs gets what GitHub checks.
+func TestAppKeyElsewhere(t *testing.T) {
+	gh, key := startApp(t)
+	synctest.Test(t, func(t *testing.T) {
+		gh.SetNow(time.Now)
+		opts := forge.AppOptions{URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport()}
+		opts.Sign = func(_ context.Context, input []byte) ([]byte, error) {
+			digest := sha256.Sum256(input)
+			return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+		}
+		if token, err := appToken(t, opts)(t.Context()); err != nil || token == "" {
+			t.Errorf("%q, %v", token, err)
+		}
+		sealed := errors.New("the module is sealed")
+		opts.Sign = func(context.Context, []byte) ([]byte, error) { return nil, sealed }
+		if _, err := appToken(t, opts)(t.Context()); !errors.Is(err, sealed) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // All callers get one token until five minutes before its end. A key that was
 // replaced meanwhile signs the request for the next.
 func TestAppTokenIsKept(t *testing.T) {
@@ -183,8 +206,10 @@ func TestAppTokenFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := func(kind string, data []byte) func() ([]byte, error) {
-		return func() ([]byte, error) { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), nil }
+	block := func(kind string, data []byte) func(context.Context) ([]byte, error) {
+		return func(context.Context) ([]byte, error) {
+			return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), nil
+		}
 	}
 	tests := []struct {
 		name, app, installation string

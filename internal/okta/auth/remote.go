@@ -214,7 +214,9 @@ type opaque struct {
 }
 
 // Public returns the public half with its id, which the header names.
-func (o opaque) Public() *jose.JSONWebKey { return &jose.JSONWebKey{Key: o.key.public, KeyID: o.key.ID} }
+func (o opaque) Public() *jose.JSONWebKey {
+	return &jose.JSONWebKey{Key: o.key.public, KeyID: o.key.ID}
+}
 
 // Algs returns the only algorithm.
 func (o opaque) Algs() []jose.SignatureAlgorithm {
