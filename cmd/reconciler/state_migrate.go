@@ -39,17 +39,17 @@ all writes suspended there, until it is deleted.`,
   reconciler state migrate --to dir --dir /var/lib/reconciler`,
 		Args: noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			folder, database, err := a.places(dir, urlFile)
+			if to != toPostgres && to != toDir {
+				return fmt.Errorf("--to must be %s or %s, not %q", toPostgres, toDir, text.OneLine(to, 40))
+			}
+			from, target, err := a.places(dir, urlFile)
 			if err != nil {
 				return err
 			}
-			switch to {
-			case toPostgres:
-				return a.migrate(folder, database)
-			case toDir:
-				return a.migrate(database, folder)
+			if to == toDir {
+				from, target = target, from
 			}
-			return fmt.Errorf("--to must be %s or %s, not %q", toPostgres, toDir, text.OneLine(to, 40))
+			return a.migrate(from, target)
 		},
 	}
 	flags := cmd.Flags()
