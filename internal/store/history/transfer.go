@@ -8,7 +8,7 @@ import (
 )
 
 // side returns the tables in a transaction.
-func (s *Store) side(tx transfer.Tx) transfer.Side {
+func (s *Store) side(tx transfer.Reader) transfer.Side {
 	_, inDatabase := s.place.(*database)
 	return transfer.Side{Tx: tx, Postgres: inDatabase, Tables: (&postgres.Kind{Steps: schema()}).Tables()}
 }
@@ -29,11 +29,11 @@ func (s *Store) Rows(f func(transfer.Side) error) (exists bool, err error) {
 
 // Fill calls f, which replaces all that is in the history, as a whole or not at all. It
 // makes a history where there is none. Only f knows of what was there.
-func (s *Store) Fill(f func(transfer.Side) error) error {
+func (s *Store) Fill(f func(transfer.Target) error) error {
 	tx, err := s.place.write()
 	if err == nil {
 		defer tx.Rollback()
-		if err = f(s.side(tx)); err == nil {
+		if err = f(transfer.To(s.side(tx), tx)); err == nil {
 			err = tx.Commit()
 		}
 	}
