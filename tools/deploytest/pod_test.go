@@ -24,7 +24,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// buildProgram returns the program: the one that DEPLOYTEST_PROGRAM names, or a new one.
+// It must be static, as the image has nothing else.
 var buildProgram = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("DEPLOYTEST_PROGRAM"); path != "" {
+		return path, nil
+	}
 	path := filepath.Join(programDir, "reconciler")
 	build := exec.Command("go", "build", "-o", path, "./cmd/reconciler")
 	build.Dir = filepath.Join("..", "..")
@@ -210,10 +215,10 @@ func (n *node) file(t *testing.T, name string, data []byte, mode os.FileMode) {
 // mount makes the folders of the pod's volumes, with owners and modes as the kubelet
 // gives them to a pod with this fsGroup. What is mounted before is kept if it is to
 // outlive the pod.
-func (n *node) mount(t *testing.T, o *objects) {
+func (n *node) mount(t *testing.T, o *objects, container corev1.Container) {
 	t.Helper()
 	pod := o.template()
-	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+	for _, mount := range container.VolumeMounts {
 		switch v := volume(pod, mount.Name); {
 		case v.ConfigMap != nil:
 			n.folder(t, mount.MountPath, 0o755, user)
@@ -240,12 +245,12 @@ func (n *node) secret(t *testing.T, folder string, mode os.FileMode) {
 	}
 }
 
-// run returns the pod's container, to be started: as its user, without capabilities, and
-// with the node's folder as its root, in which it can write to volumes alone.
-func (n *node) run(t *testing.T, o *objects) *exec.Cmd {
+// run returns a container of the pod, to be started: as its user, without capabilities,
+// and with the node's folder as its root, in which it can write to volumes alone.
+func (n *node) run(t *testing.T, o *objects, container corev1.Container) *exec.Cmd {
 	t.Helper()
-	n.mount(t, o)
-	pod, container := o.template().Spec, o.template().Spec.Containers[0]
+	n.mount(t, o, container)
+	pod := o.template().Spec
 	context := pod.SecurityContext
 	cmd := exec.Command("/reconciler", container.Args...)
 	cmd.Dir = "/"
@@ -353,9 +358,9 @@ func TestPodOfChart(t *testing.T) {
 	address := freeAddress(t)
 	o := mustRender(t, okta.values(t, map[string]any{"name": "RECONCILER_HTTP_ADDRESS", "value": strings.Replace(address, "127.0.0.1", "", 1)}))
 	n := newNode(t, okta.secrets)
-	start(t, n.run(t, o))
-
 	container := o.template().Spec.Containers[0]
+	start(t, n.run(t, o, container))
+
 	for _, p := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe, container.ReadinessProbe} {
 		probe(t, address, p)
 	}
@@ -383,10 +388,33 @@ func TestPodOfCronJob(t *testing.T) {
 	okta.orgs = okta.drifted(t)
 	n := newNode(t, okta.secrets)
 	o := mustRender(t, with(t, okta.values(t), "cronJob: {enabled: true}"))
-	for _, wanted := range []string{"applied=1", "applied=0"} {
-		out, err := n.run(t, o).CombinedOutput()
+	for _, wanted := range []string{"applied=1", "result=in-sync"} {
+		out, err := n.run(t, o, o.template().Spec.Containers[0]).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), wanted) {
 			t.Fatalf("%v, want %s in\n%s", err, wanted, out)
 		}
+	}
+}
+
+// The values for a first look lead to what docs/install.md says: the page, with an org
+// that drifts.
+func TestFirstLook(t *testing.T) {
+	values, err := os.ReadFile("../../deploy/helm/simulator.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	okta, address := freeAddress(t), freeAddress(t)
+	text := strings.ReplaceAll(string(values), "127.0.0.1:9000", okta)
+	text = strings.Replace(text, "@every 30s", "@every 1s", 1) // the first run finds no simulator yet
+	text = with(t, text, "env: [{name: RECONCILER_HTTP_ADDRESS, value: '"+strings.Replace(address, "127.0.0.1", "", 1)+"'}]")
+	o := mustRender(t, text)
+	checkPod(t, o)
+	n := newNode(t, nil)
+	for _, container := range append(o.template().Spec.InitContainers, o.template().Spec.Containers...) {
+		start(t, n.run(t, o, container))
+	}
+	probe(t, address, o.template().Spec.Containers[0].ReadinessProbe)
+	if code, text, err := get("http://"+address+"/", ""); err != nil || code != http.StatusOK || !strings.Contains(text, drifting) {
+		t.Errorf("the page: %d %v", code, err)
 	}
 }

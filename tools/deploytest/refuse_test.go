@@ -19,12 +19,12 @@ func TestChartRefuses(t *testing.T) {
 		{"a key in place of its file", with(t, single, "config: {aerial: {auth: {privateKey: x}}}"), "additional properties 'privateKey' not allowed"},
 		{"keys that exclude one another", with(t, single, "config: {manifests: orgs}"), "at '/config': 'not' failed"},
 		{"an address", with(t, single, "config: {http: {address: ':80'}}"), "config.http.address: remove it"},
-		{"nobody to sign in", with(t, single, "config: {http: {auth: null}}"), "config.http.auth is needed"},
+		{"nobody to sign in", strings.Replace(single, "auth: {tokensFile: /run/secrets/tokens.yaml}", "openMetrics: true", 1), "config.http.auth is needed"},
 		{"replicas on a volume", with(t, single, "replicas: 2"), "replicas: more than one needs config.state.postgres"},
 		{"a volume for two", with(t, readValues(t, "replicas"), "persistence: {enabled: true}"), "set persistence.enabled to false, or accessModes to [ReadWriteMany]"},
 		{"no replica", with(t, single, "replicas: 0"), "at '/replicas': minimum: got 0, want 1"},
 		{"a tag as digest", with(t, single, "image: {digest: v1}"), "at '/image/digest'"},
-		{"a second config", with(t, single, "files: {reconciler.yaml: x}"), "at '/files'"},
+		{"a second config", with(t, single, "files: {reconciler.yaml: x}"), "invalid propertyName 'reconciler.yaml'"},
 		{"a domain for a range", with(t, single, "networkPolicy: {okta: {cidrs: [acme.okta.com]}}"), "at '/networkPolicy/okta/cidrs/0'"},
 	} {
 		if _, _, err := renderChart(test.values); err == nil || !strings.Contains(err.Error(), test.wanted) {

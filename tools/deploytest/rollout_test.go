@@ -181,7 +181,10 @@ func TestConfigThroughHelm(t *testing.T) {
 // The configs that we give as examples are good ones, to the program itself.
 func TestConfigsAreValid(t *testing.T) {
 	program := program(t)
-	orgs := filepath.Join("..", "..", "examples", "orgs.yaml")
+	orgs := filepath.Join(t.TempDir(), "orgs.yaml")
+	if err := os.WriteFile(orgs, []byte("version: 1\norgs: [{domain: acme.okta.com, cell: ok1}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"single", "replicas", "cronjob"} {
 		for how, o := range map[string]*objects{"chart": mustRender(t, readValues(t, name)), "kustomize": build(t, "deploy/overlays/"+name, nil)} {
 			file := filepath.Join(t.TempDir(), "reconciler.yaml")
