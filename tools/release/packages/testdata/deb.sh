@@ -1,5 +1,6 @@
 # deb.sh OLDER NEWER
 . /tmp/installed.sh
+rm -f /var/lib/man-db/auto-update # which indexes all manual pages of the machine each time
 export DEBIAN_FRONTEND=noninteractive
 dpkg --install "$1"
 check_installed
