@@ -40,5 +40,5 @@ func TestChartSchemaIsFresh(t *testing.T) {
 	if err := json.Indent(&whole, bytes.Replace(head, []byte(place), append([]byte(`"config": `), config.Bytes()...), 1), "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	checkGenerated(t, chart+"values.schema.json", whole.Bytes())
+	checkGenerated(t, chart+"reconciler/values.schema.json", whole.Bytes())
 }

@@ -79,6 +79,7 @@ func same(t *testing.T, chart, kustomized *objects) {
 		cmpopts.IgnoreFields(corev1.PodSpec{}, "Volumes", "ServiceAccountName"),
 		cmpopts.IgnoreFields(corev1.Container{}, "Env", "Image", "ImagePullPolicy"),
 		cmpopts.IgnoreFields(corev1.TopologySpreadConstraint{}, "LabelSelector"),
+		cmpopts.SortSlices(func(a, b corev1.VolumeMount) int { return strings.Compare(a.Name, b.Name) }),
 	}
 	if diff := cmp.Diff(chart.template().Spec, kustomized.template().Spec, ignored...); diff != "" {
 		t.Errorf("the pods differ (-chart +kustomize):\n%s", diff)

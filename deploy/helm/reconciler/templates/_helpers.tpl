@@ -63,6 +63,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- mustMerge (deepCopy .Values.config) $pod | toYaml }}
 {{- end }}
 
+{{- define "reconciler.securityContext" -}}
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+{{- end }}
+
 {{- define "reconciler.pod" -}}
 serviceAccountName: {{ include "reconciler.serviceAccountName" . }}
 automountServiceAccountToken: false
@@ -83,6 +89,12 @@ securityContext:
   fsGroup: 65532
   fsGroupChangePolicy: OnRootMismatch # leaves the private folders in the volume alone
   seccompProfile: {type: RuntimeDefault}
+{{- with .Values.sidecars }}
+initContainers:
+  {{- range . }}
+  - {{- mustMerge (deepCopy .) (dict "restartPolicy" "Always" "image" (include "reconciler.image" $) "imagePullPolicy" $.Values.image.pullPolicy "securityContext" (include "reconciler.securityContext" $ | fromYaml)) | toYaml | nindent 4 }}
+  {{- end }}
+{{- end }}
 containers:
   - name: reconciler
     image: {{ include "reconciler.image" . | quote }}
@@ -107,10 +119,7 @@ containers:
     env: {{- toYaml . | nindent 6 }}
     {{- end }}
     resources: {{- toYaml .Values.resources | nindent 6 }}
-    securityContext:
-      readOnlyRootFilesystem: true
-      allowPrivilegeEscalation: false
-      capabilities: {drop: [ALL]}
+    securityContext: {{- include "reconciler.securityContext" . | nindent 6 }}
     volumeMounts:
       - {name: config, mountPath: /etc/reconciler, readOnly: true}
       {{- if .Values.secrets }}
