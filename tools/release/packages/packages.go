@@ -116,6 +116,9 @@ func (o *Options) contents(format string) (files.Contents, error) {
 	c.file(filepath.Join(units, "sysusers.conf"), "/usr/lib/sysusers.d/reconciler.conf", 0o644)
 
 	const doc = "/usr/share/doc/reconciler/"
+	for _, folder := range []string{doc, doc + "docs", doc + "examples"} {
+		c.folder(folder, 0o755)
+	}
 	c.file(filepath.Join(o.Root, "packaging/reconciler.yaml"), doc+"examples/reconciler.yaml", 0o644)
 	c.file(filepath.Join(o.Root, "examples/orgs.yaml"), doc+"examples/orgs.yaml", 0o644)
 	for _, name := range []string{"README.md", "CHANGELOG.md"} {

@@ -24,6 +24,8 @@ check_installed() {
   if command -v man >/dev/null; then
     man -w reconciler-state-backup >/dev/null || fail "man doesn't find the pages"
   fi
+  examples=/usr/share/doc/reconciler/examples
+  reconciler validate --config $examples/reconciler.yaml $examples/orgs.yaml || fail "the examples are no valid config and manifests"
   check_units
 }
 
