@@ -115,7 +115,7 @@ var mayImport = map[string]struct {
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
-	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state", "internal/store/history", "internal/store/location"}, "measures the program from outside, and its packages"},
+	"tools/bench":    {[]string{"internal/config", "internal/daemon", "internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state", "internal/store/history", "internal/store/location"}, "measures the program from outside, and its packages"},
 	"tools/soak":     {[]string{"internal/okta/simulator", "internal/store/journal", "internal/store/location"}, "maltreats the program from outside"},
 }
 

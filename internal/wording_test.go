@@ -19,6 +19,8 @@ var mayWordFlags = map[string]string{
 	"internal/demo":                        "it runs the commands as a user does",
 	"internal/store/postgres/postgrestest": "it runs programs of PostgreSQL, which have flags of their own",
 	"tools/bench":                          "it runs the program, and has flags of its own",
+	"tools/release":                        "it runs programs that build and sign, and has flags of its own",
+	"tools/release/packages":               "it has flags of its own",
 	"tools/soak":                           "it runs the program, and has flags of its own",
 }
 

@@ -255,8 +255,6 @@ func scaleOnce(dir string, n int) error {
 		return err
 	}
 	defer log.Close()
-	stopSampling := sampleHeap(dir)
-	defer stopSampling()
 	ctx, cancel := context.WithCancel(context.Background())
 	address, done := make(chan string, 1), make(chan error, 1)
 	go func() {

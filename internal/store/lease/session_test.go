@@ -345,7 +345,7 @@ func TestCutSession(t *testing.T) {
 type plain string
 
 func (u plain) Read(context.Context) ([]byte, error) { return []byte(u), nil }
-func (u plain) String() string        { return "the URL" }
+func (u plain) String() string                       { return "the URL" }
 
 func schemaOf(t *testing.T, l *SessionLock) (schema string) {
 	t.Helper()
