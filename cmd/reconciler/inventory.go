@@ -96,14 +96,8 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		case "declared":
 			flags.BoolVar(&f.declared, "declared", false, "only declared orgs; --product and --status mean what is declared, not what is live")
 		case "drifted":
-			flags.BoolFunc("drifted", "only orgs that differ from what is declared; with =false, only orgs that don't", func(s string) error {
-				drifted, err := strconv.ParseBool(s)
-				if err != nil {
-					return errors.New("must be true or false")
-				}
-				f.drifted = &drifted
-				return nil
-			})
+			flags.Var(optionalBool{&f.drifted}, "drifted", "only orgs that differ from what is declared; with =false, only orgs that don't")
+			flags.Lookup("drifted").NoOptDefVal = "true"
 		case "state":
 			flags.StringArrayVar(&f.states, "state", nil, "only in this `STATE`: "+strictyaml.OneOf(syncStates())+"; may be repeated")
 			setValues(flags, "state", syncStates())
@@ -120,6 +114,30 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		}
 	}
 }
+
+// optionalBool is a flag that is true, false or not given.
+type optionalBool struct{ p **bool }
+
+// Set implements pflag.Value.
+func (o optionalBool) Set(s string) error {
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	*o.p = &v
+	return nil
+}
+
+// String returns the value; empty if the flag isn't given.
+func (o optionalBool) String() string {
+	if o.p == nil || *o.p == nil {
+		return ""
+	}
+	return strconv.FormatBool(**o.p)
+}
+
+// Type returns "bool": the flag may be given without a value.
+func (o optionalBool) Type() string { return "bool" }
 
 // query returns what the flags select.
 func (f *inventoryFlags) query(now time.Time) (*reconcile.InventoryQuery, error) {
