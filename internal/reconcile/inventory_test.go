@@ -188,7 +188,7 @@ func TestListOrgs(t *testing.T) {
 		"label":               {InventoryQuery{Labels: selector("tier=test")}, "b c new", ""},
 		"no label":            {InventoryQuery{Labels: selector("tier!=test")}, "a other", ""},
 		"drifted":             {InventoryQuery{Drifted: new(true)}, "a", ""},
-		"not drifted":         {InventoryQuery{Drifted: new(false), Declared: true}, "b c", ""},
+		"not drifted":         {InventoryQuery{Drifted: new(false), Declared: true}, "b c new", ""},
 		"first page":          {InventoryQuery{Limit: 2}, "a b", "b.okta.com"},
 		"next page":           {InventoryQuery{Limit: 2, After: "b.okta.com"}, "c new", "new.okta.com"},
 		"last page":           {InventoryQuery{Limit: 2, After: "new.okta.com"}, "other", ""},
