@@ -67,6 +67,7 @@ func parse(args []string, stderr io.Writer) (*release, error) {
 	flags.StringVar(&r.image, "image", "", "the name of the image, such as ghcr.io/acme/reconciler; without it none is made. Takes buildah")
 	flags.StringVar(&r.sshKey, "sign", "", "the ssh key to sign the checksums with; one that an agent holds is named by its public half")
 	flags.StringVar(&r.cosign, "cosign", "", `sign the checksums with cosign too: a key as it takes it, or "keyless"`)
+	flags.BoolVar(&r.packages, "packages", true, "make deb and rpm packages, which takes a program that runs here")
 	flags.BoolVar(&r.trial, "trial", false, "neither tag nor section of the changelog are needed: it is not to be published")
 	platforms := flags.String("platforms", "", "build for these alone, such as linux/amd64,linux/arm64")
 	if err := flags.Parse(args); err != nil {

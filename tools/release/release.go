@@ -29,7 +29,7 @@ type release struct {
 	url, download, builder string
 	image                  string
 	sshKey, cosign         string
-	trial                  bool
+	packages, trial        bool
 	platforms              []platform
 	log                    io.Writer
 	commit                 string    // that is released

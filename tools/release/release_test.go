@@ -154,7 +154,7 @@ func TestRelease(t *testing.T) {
 	git(t, second, "config", "core.autocrlf", "true")
 
 	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
-	args := []string{"-url", "https://github.com/acme/reconciler", "-sign", key, "-platforms", "linux/amd64,linux/arm64"}
+	args := []string{"-packages=false", "-url", "https://github.com/acme/reconciler", "-sign", key, "-platforms", "linux/amd64,linux/arm64"}
 	image := hasBuildah(t)
 	if image {
 		args = append(args, "-image", "ghcr.io/acme/reconciler")
@@ -414,11 +414,12 @@ func testImage(t *testing.T, dir string) {
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64"}, platforms); diff != "" {
 		t.Error(diff)
 	}
+	chart, kustomize := unpack("reconciler-1.2.3.tgz"), unpack("reconciler_1.2.3_kustomize.tar.gz")
 	for file, want := range map[string]string{
-		filepath.Join(dir, "reconciler_1.2.3.intoto.json"):                                              strings.TrimPrefix(digest, "sha256:"),
-		filepath.Join(unpack("reconciler-1.2.3.tgz"), "reconciler/values.yaml"):                         "  repository: ghcr.io/acme/reconciler\n  tag: \"\" # by default the chart's appVersion\n  digest: " + digest + "\n",
-		filepath.Join(unpack("reconciler-1.2.3.tgz"), "reconciler/Chart.yaml"):                          "\nversion: 1.2.3\nappVersion: \"1.2.3\"\n",
-		filepath.Join(unpack("reconciler_1.2.3_kustomize.tar.gz"), "kustomize/base/kustomization.yaml"): "newName: ghcr.io/acme/reconciler, digest: \"" + digest + "\"",
+		filepath.Join(dir, "reconciler_1.2.3.intoto.json"):            strings.TrimPrefix(digest, "sha256:"),
+		filepath.Join(chart, "reconciler/values.yaml"):                "  repository: ghcr.io/acme/reconciler\n  tag: \"\" # by default the chart's appVersion\n  digest: " + digest + "\n",
+		filepath.Join(chart, "reconciler/Chart.yaml"):                 "\nversion: 1.2.3\nappVersion: \"1.2.3\"\n",
+		filepath.Join(kustomize, "kustomize/base/kustomization.yaml"): "newName: ghcr.io/acme/reconciler, digest: \"" + digest + "\"",
 	} {
 		if !strings.Contains(read(t, file), want) {
 			t.Errorf("%s doesn't name the image by %q", file, want)
@@ -485,7 +486,7 @@ func TestNothingLeft(t *testing.T) {
 	commit(t, dir, "2026-12-01T13:00:00Z")
 	t.Setenv("TMPDIR", t.TempDir())
 	out := t.TempDir()
-	err := run(t.Context(), []string{"-repository", dir, "-trial", "-platforms", "linux/amd64", "-out", filepath.Join(out, "one"), "1.2.3"}, io.Discard, io.Discard)
+	err := run(t.Context(), []string{"-repository", dir, "-trial", "-packages=false", "-platforms", "linux/amd64", "-out", filepath.Join(out, "one"), "1.2.3"}, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "programs: linux/amd64: go build") {
 		t.Errorf("%v", err)
 	}

@@ -9,7 +9,8 @@ import (
 	"reconciler/tools/release/packages"
 )
 
-// makePackages makes the packages for servers of the programs for Linux.
+// makePackages makes the packages for servers of the programs for Linux, unless they are
+// not asked for.
 func (r *release) makePackages(ctx context.Context) error {
 	var servers []binary
 	for _, b := range r.binaries {
@@ -17,7 +18,7 @@ func (r *release) makePackages(ctx context.Context) error {
 			servers = append(servers, b)
 		}
 	}
-	if len(servers) == 0 {
+	if !r.packages || len(servers) == 0 {
 		return nil
 	}
 	documents := filepath.Join(r.work, "documents")

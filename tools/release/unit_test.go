@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,5 +96,54 @@ func TestCosign(t *testing.T) {
 		if got := read(t, filepath.Join(out, cosignFile)); got != want || len(r.files) != 1 {
 			t.Errorf("%q, %v", got, r.files)
 		}
+	}
+}
+
+// The script publishes what was built, as it was built, and nothing else.
+func TestPublish(t *testing.T) {
+	top, bin := t.TempDir(), t.TempDir()
+	must(t, copyFile("../../scripts/release.sh", filepath.Join(top, "scripts/release.sh"), 0o755))
+	said := filepath.Join(bin, "said")
+	for _, program := range []string{"gh", "skopeo", "cosign"} {
+		const script = "#!/bin/sh\n" + `echo "${0##*/} $*" >>"$SAID"` + "\n" + `while [ $# -gt 1 ]; do [ "$1" != --digestfile ] || echo sha256:0123 >"$2"; shift; done` + "\n"
+		must(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	t.Setenv("SAID", said)
+	t.Setenv("RELEASE_IMAGE", "ghcr.io/acme/reconciler")
+	publish := func(version string) error {
+		_, err := command(t.Context(), top, nil, "sh", "scripts/release.sh", "publish", version)
+		return err
+	}
+	if err := publish("v1.2.3"); err == nil || !strings.Contains(err.Error(), "build it first") {
+		t.Error(err)
+	}
+	dist := filepath.Join(top, "dist/1.2.3-rc.1")
+	r := &release{out: dist, version: "1.2.3-rc.1"}
+	must(t, os.MkdirAll(dist, 0o755))
+	must(t, os.MkdirAll(filepath.Join(top, "layout"), 0o755))
+	must(t, r.write(notesFile, []byte("notes\n")))
+	var layout bytes.Buffer
+	must(t, pack(&layout, filepath.Join(top, "layout"), "", r.time))
+	must(t, r.write("reconciler_1.2.3-rc.1_oci.tar", layout.Bytes()))
+	must(t, r.writeSums(t.Context()))
+	must(t, publish("v1.2.3-rc.1"))
+	lines := read(t, said)
+	for _, want := range []string{
+		"skopeo copy --all --preserve-digests ", ":1.2.3-rc.1 docker://ghcr.io/acme/reconciler:1.2.3-rc.1\n",
+		"cosign sign --yes ghcr.io/acme/reconciler@sha256:0123\n",
+		"gh release create v1.2.3-rc.1 --verify-tag --title v1.2.3-rc.1 --notes-file " + dist + "/RELEASE_NOTES.md --prerelease " + dist + "/RELEASE_NOTES.md " + dist + "/SHA256SUMS ",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no %q in\n%s", want, lines)
+		}
+	}
+	must(t, os.WriteFile(filepath.Join(dist, notesFile), []byte("other\n"), 0o644))
+	must(t, os.Remove(said))
+	if err := publish("1.2.3-rc.1"); err == nil || !strings.Contains(err.Error(), "is not what was built") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(said); err == nil {
+		t.Errorf("published: %s", read(t, said))
 	}
 }
