@@ -35,7 +35,7 @@ var mayImport = map[string]struct {
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/okta/objects", "internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/state", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists; of the state it knows what a selector is"},
+	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/state", "internal/store/program", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists; of the state it knows what a selector is"},
 
 	// Git: no package of it knows Okta.
 	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
@@ -65,6 +65,7 @@ var mayImport = map[string]struct {
 	"internal/importer":   {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.
+	"internal/store/program":                 {[]string{"internal/text"}, "runs programs that have secrets, and knows none of them"},
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
 	"internal/store/location":                {nil, "names a place and opens nothing"},
@@ -79,7 +80,7 @@ var mayImport = map[string]struct {
 	"internal/store/outbox":                  {[]string{"internal/store/location", "internal/store/postgres", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "keeps what is to be sent, and knows neither what it is nor where it goes"},
 	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
 	"internal/store/lease":                   {[]string{"internal/store/location", "internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
-	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/store/tokens":                  {[]string{"internal/store/program", "internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
 		"internal/apply", "internal/diff", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal",

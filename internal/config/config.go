@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/freeze"
 	"reconciler/internal/freeze/schedule"
+	"reconciler/internal/store/program"
 	"reconciler/internal/web"
 )
 
@@ -41,6 +42,9 @@ type Config struct {
 	HTTP   HTTP
 	// Notify is who the daemon tells of what changes.
 	Notify []Receiver
+
+	// programs runs the programs that print secrets or sign, for all of them.
+	programs hidden[program.Cache]
 }
 
 // Mode is whether the daemon applies differences or only reports them.
@@ -80,8 +84,8 @@ type Auth struct {
 	// OrgURL is the authorization server: the Aerial org, or the parent itself.
 	OrgURL   *url.URL
 	ClientID string
-	// PrivateKey is a PEM or a JWK.
-	PrivateKey Secret
+	// PrivateKey is a PEM or a JWK, or what a program signs with.
+	PrivateKey Key
 	// KeyID is empty if only the JWK has it.
 	KeyID string
 	DPoP  bool
@@ -149,8 +153,8 @@ type GitHubApp struct {
 	// AppID is the app's id or its client id.
 	AppID          string
 	InstallationID string
-	// PrivateKey is a PEM.
-	PrivateKey Secret
+	// PrivateKey is a PEM, or what a program signs with.
+	PrivateKey Key
 	// URL is the base URL of the API, without a slash at its end.
 	URL string
 }

@@ -71,7 +71,7 @@ func TestVariableReplacesAlternatives(t *testing.T) {
 		{"folder over database", "state: {postgres: {urlFile: f}}", []string{"RECONCILER_STATE_DIR=s"},
 			func(c *Config) bool { return c.State.Dir != "" && !c.State.Postgres.IsSet() }},
 		{"key over its file", "aerial: {auth: {privateKeyFile: k}}", []string{"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=x"},
-			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.value != nil }},
+			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.secret.value != nil }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

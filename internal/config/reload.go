@@ -54,7 +54,19 @@ func (g *Git) sameManifests(next *Git) bool {
 	}
 	read := func(g Git) Git {
 		g.Webhook, g.Status = Secret{}, nil
+		g.Auth = g.Auth.declared()
 		return g
 	}
 	return reflect.DeepEqual(read(*g), read(*next))
+}
+
+// declared returns the credentials without what is kept of them, to be compared.
+func (a GitAuth) declared() GitAuth {
+	a.Password, a.SSHPassphrase = a.Password.declared(), a.SSHPassphrase.declared()
+	if a.GitHubApp != nil {
+		app := *a.GitHubApp
+		app.PrivateKey = app.PrivateKey.declared()
+		a.GitHubApp = &app
+	}
+	return a
 }

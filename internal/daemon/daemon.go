@@ -191,7 +191,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
 	}
 	for _, r := range s.receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(context.Background()); err != nil {
 			log.Warn("nothing can be sent to a receiver of notifications until that is set right", append(errorAttrs(err), "receiver", r.Name())...)
 		}
 	}
@@ -241,7 +241,7 @@ func (d *daemon) webhook(cfg *config.Config) http.Handler {
 		ref = "" // which never moves
 	}
 	hook := webhook.New(webhook.Options{
-		Secret:  cfg.Git.Webhook.Read, // anew for each request
+		Secret:  func() ([]byte, error) { return cfg.Git.Webhook.Read(context.Background()) }, // anew for each request
 		Ref:     ref,
 		Wake:    d.announce,
 		Logger:  d.log,
@@ -261,7 +261,7 @@ func (d *daemon) checkWebhook(cfg *config.Config) error {
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
 		return nil
 	}
-	secret, err := cfg.Git.Webhook.Read()
+	secret, err := cfg.Git.Webhook.Read(context.Background())
 	if err == nil {
 		err = webhook.CheckSecret(secret)
 	}

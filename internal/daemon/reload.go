@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,7 @@ func (d *daemon) readConfig() bool {
 
 // takeUp puts a config in force, or returns why it can't be.
 func (d *daemon) takeUp(cfg *config.Config) error {
+	ctx := context.Background() // programs that print secrets have a time of their own
 	if err := cfg.NeedAerial(); err != nil {
 		return err
 	}
@@ -123,7 +125,7 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 	if err := cfg.HTTP.CheckAuth(); err != nil {
 		return err
 	}
-	if err := reconcile.CheckFiles(cfg); err != nil {
+	if err := reconcile.CheckFiles(ctx, cfg); err != nil {
 		return err
 	}
 	if err := d.checkWebhook(cfg); err != nil {
@@ -134,7 +136,7 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 		return err
 	}
 	for _, r := range s.receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(ctx); err != nil {
 			return err
 		}
 	}

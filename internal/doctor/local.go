@@ -333,13 +333,13 @@ func namedZone(schedule string) (*time.Location, bool) {
 
 // notify looks at the receivers of notifications: their templates, and whether their
 // URLs and secrets can be read. It sends nothing.
-func (e *examination) notify(context.Context) Check {
+func (e *examination) notify(ctx context.Context) Check {
 	receivers, err := notify.Receivers(e.cfg.Notify)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	for _, r := range receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(ctx); err != nil {
 			return failed(text.JoinLines(r.Name()+": "+err.Error()), text.Hint(err))
 		}
 	}

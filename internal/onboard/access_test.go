@@ -71,7 +71,7 @@ func (h *house) apps(token string, key auth.Key) *org.Apps {
 		h.t.Fatal(err)
 	}
 	apps, err := client.Apps(objects.Target{Domain: accessDomain, OrgID: h.orgID}, org.Credentials{
-		KeyID: "k1", Key: func() (auth.Key, error) { return key, nil }, Token: func() (string, error) { return token, nil },
+		KeyID: "k1", Key: func(context.Context) (auth.Key, error) { return key, nil }, Token: func() (string, error) { return token, nil },
 	})
 	if err != nil {
 		h.t.Fatal(err)

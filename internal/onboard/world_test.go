@@ -270,7 +270,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	}
 	client, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Logger: p.log,
-		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
+		Key: func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
 	if err != nil {
 		return nil, err
@@ -287,7 +287,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	creator, err := parent.New(parent.Options{
 		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return auth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
+			return auth.SSWS(rt, origin, func(context.Context) (string, error) { return s.ParentToken, nil })
 		},
 	})
 	if err != nil {

@@ -134,7 +134,7 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 	}
 	return org.Credentials{
 		ClientID: clientID, KeyID: c.KeyID, DPoP: c.DPoP,
-		Key: func() (auth.Key, error) { return a.keys.read(key) },
+		Key: func(ctx context.Context) (auth.Key, error) { return a.keys.read(ctx, key) },
 	}, nil
 }
 

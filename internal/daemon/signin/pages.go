@@ -194,7 +194,7 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, err.Error(), text.Hint(err))
 		return
 	}
-	secret, err := g.http.Auth.OIDC.ClientSecret.Read()
+	secret, err := g.http.Auth.OIDC.ClientSecret.Read(r.Context())
 	if err != nil {
 		g.log.Error("nobody can sign in at the provider", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, "the daemon has no client secret for the provider now", "its log says why")

@@ -60,7 +60,7 @@ func TestAppTokenIsReplaced(t *testing.T) {
 	gh, key := startApp(t)
 	app := newApp(t, forge.AppOptions{
 		URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-		Key: func() ([]byte, error) { return pkcs1(key), nil },
+		Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 	})
 	c := newClient(t, forge.Options{
 		Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: app.Token, Refused: app.Refused, HTTP: gh.Transport(),
@@ -102,7 +102,7 @@ func TestAppToken(t *testing.T) {
 	} {
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token, HTTP: transport(t)})
 		if _, err := c.Comment(t.Context(), 7, "plan", name); err != nil {
@@ -124,7 +124,7 @@ func TestAppTokenIsKept(t *testing.T) {
 		data := pkcs1(key)
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		ask := func() string {
 			value, err := token(t.Context())
@@ -173,7 +173,7 @@ func TestAppTokenIsKept(t *testing.T) {
 
 func TestAppTokenFailures(t *testing.T) {
 	gh, key := startApp(t)
-	good := func() ([]byte, error) { return pkcs1(key), nil }
+	good := func(context.Context) ([]byte, error) { return pkcs1(key), nil }
 	other := pkcs1(newKey(t))
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -188,17 +188,17 @@ func TestAppTokenFailures(t *testing.T) {
 	}
 	tests := []struct {
 		name, app, installation string
-		key                     func() ([]byte, error)
+		key                     func(context.Context) ([]byte, error)
 		off                     time.Duration
 		expected, hint          string
 	}{
 		{"unknown app", "13", "34", good, 0, "401 Integration not found", "the app's id"},
-		{"another key", "12", "34", func() ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
+		{"another key", "12", "34", func(context.Context) ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
 		{"another installation", "12", "35", good, 0, "getting a token for the GitHub App: GitHub: POST /api/v3/app/installations/35/access_tokens: 404 Not Found", "the installation's id"},
 		{"our clock is ahead", "12", "34", good, 5 * time.Minute, "401 'Expiration time' claim ('exp') is too far in the future", "clock"},
 		{"our clock is behind", "12", "34", good, -11 * time.Minute, "401 'Expiration time' claim ('exp') must be", "clock"},
-		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
-		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "use the PEM file"},
+		{"no file", "12", "34", func(context.Context) ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
+		{"empty", "12", "34", func(context.Context) ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "use the PEM file"},
 		{"elliptic", "12", "34", block("PRIVATE KEY", ecData), 0, "it is not an RSA key", ""},
 		{"damaged", "12", "34", block("RSA PRIVATE KEY", []byte("secret")), 0, "it is damaged", ""},
 		{"public", "12", "34", block("PUBLIC KEY", []byte("x")), 0, `it is a "PUBLIC KEY"`, ""},
@@ -236,7 +236,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 		for _, off := range []time.Duration{-30 * time.Second, 50 * time.Second} {
 			token := appToken(t, forge.AppOptions{
 				URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-				Key: func() ([]byte, error) { return pkcs1(key), nil },
+				Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 				Now: func() time.Time { return time.Now().Add(off) },
 			})
 			gh.Fail(forgetest.Fault{Path: "access_tokens", Drop: true, Applied: true})
@@ -252,7 +252,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 func TestAppTokenWaitersCanStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t)
-		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func() ([]byte, error) { return pkcs1(key), nil }})
+		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil }})
 		long, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {

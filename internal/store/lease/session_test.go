@@ -344,7 +344,7 @@ func TestCutSession(t *testing.T) {
 // plain is a URL as it is.
 type plain string
 
-func (u plain) Read() ([]byte, error) { return []byte(u), nil }
+func (u plain) Read(context.Context) ([]byte, error) { return []byte(u), nil }
 func (u plain) String() string        { return "the URL" }
 
 func schemaOf(t *testing.T, l *SessionLock) (schema string) {

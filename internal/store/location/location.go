@@ -2,12 +2,15 @@
 // database. It opens neither.
 package location
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // URL is the URL of a database, which is a secret. Read returns it as it is now, and
 // String names where it is, without any of it.
 type URL interface {
-	Read() ([]byte, error)
+	Read(context.Context) ([]byte, error)
 	String() string
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"reconciler/internal/store/location"
@@ -54,15 +55,28 @@ type connector struct{ url location.URL }
 
 // Connect makes a connection.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
-	cfg, err := c.config()
+	cfg, err := c.config(ctx)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := stdlib.GetConnector(*cfg).Connect(ctx)
 	if err != nil {
+		if r, ok := c.url.(refusable); ok && isRefused(err) {
+			r.Refused()
+		}
 		return nil, err
 	}
 	return &session{conn.(*stdlib.Conn)}, nil
+}
+
+// refusable is a URL that wants to know that the server has refused it, as one that was
+// kept for a while does.
+type refusable interface{ Refused() }
+
+// isRefused reports whether the server has refused user or password.
+func isRefused(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && strings.HasPrefix(server.Code, "28")
 }
 
 // Driver returns the driver that speaks PostgreSQL's protocol.
@@ -70,8 +84,8 @@ func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
 // config returns how to connect. Its errors contain nothing of the URL: what can't be
 // parsed may be a password anywhere.
-func (c *connector) config() (*pgx.ConnConfig, error) {
-	data, err := c.url.Read()
+func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
+	data, err := c.url.Read(ctx)
 	if err != nil {
 		return nil, err
 	}

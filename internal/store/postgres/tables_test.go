@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -209,14 +210,14 @@ func TestTablesAreGone(t *testing.T) {
 // text is a URL as it is.
 type words string
 
-func (w words) Read() ([]byte, error) { return []byte(w), nil }
-func (words) String() string          { return "the URL" }
+func (w words) Read(context.Context) ([]byte, error) { return []byte(w), nil }
+func (words) String() string                         { return "the URL" }
 
 // What goes wrong with connections is said in plain words, and no password is.
 func TestConnectionErrors(t *testing.T) {
 	t.Parallel()
 	good := postgrestest.NewFile(t)
-	data, err := good.Read()
+	data, err := good.Read(t.Context())
 	must(t, err)
 	url := strings.TrimSpace(string(data))
 	for _, test := range []struct{ url, words, hint string }{
@@ -244,7 +245,7 @@ func TestConnectionErrors(t *testing.T) {
 func TestURLIsReadAgain(t *testing.T) {
 	t.Parallel()
 	file := postgrestest.NewFile(t)
-	good, err := file.Read()
+	good, err := file.Read(t.Context())
 	must(t, err)
 	must(t, os.WriteFile(string(file), []byte("postgres://ada@127.0.0.1:1/x"), 0o600))
 	d := kind().Open(file)

@@ -5,6 +5,7 @@ package postgrestest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,7 @@ const Required = "POSTGRESTEST_REQUIRED"
 type File string
 
 // Read returns what is in the file.
-func (f File) Read() ([]byte, error) { return os.ReadFile(string(f)) }
+func (f File) Read(context.Context) ([]byte, error) { return os.ReadFile(string(f)) }
 
 // String returns its name.
 func (f File) String() string { return strconv.Quote(string(f)) }
