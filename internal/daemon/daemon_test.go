@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/backup"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/statetest"
 	"reconciler/internal/text"
 )
@@ -134,7 +135,7 @@ func TestNoSecretsAnywhere(t *testing.T) {
 			t.Errorf("export: %v\n%s", err, &export)
 		}
 		watch.expectNone(t, "the export", export.String(), w.dir+"/key.pem")
-		if _, err := backup.Make(dir, filepath.Join(dir, "backup.tar"), "v1", time.Now()); err != nil {
+		if _, err := backup.Make(location.Folder(dir), filepath.Join(dir, "backup.tar"), "v1", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		statetest.NoneIn(t, dir, watch.canaries(t, w.dir+"/key.pem")...)

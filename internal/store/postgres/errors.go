@@ -26,6 +26,8 @@ func Explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, new(*urlError)): // which may be one of a file, and so looks like one of a connection
+		return err
 	case errors.As(err, &connect):
 		return unreachable(connect)
 	case errors.As(err, &server):

@@ -57,7 +57,7 @@ type connector struct{ url location.URL }
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	cfg, err := c.config(ctx)
 	if err != nil {
-		return nil, err
+		return nil, &urlError{err}
 	}
 	conn, err := stdlib.GetConnector(*cfg).Connect(ctx)
 	if err != nil {
@@ -81,6 +81,12 @@ func isRefused(err error) bool {
 
 // Driver returns the driver that speaks PostgreSQL's protocol.
 func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// urlError is the error of a URL that can't be read or understood.
+type urlError struct{ error }
+
+// Unwrap returns why.
+func (e *urlError) Unwrap() error { return e.error }
 
 // config returns how to connect. Its errors contain nothing of the URL: what can't be
 // parsed may be a password anywhere.

@@ -16,8 +16,37 @@ import (
 
 // Side is one of the two databases.
 type Side struct {
-	Tx       *sql.Tx
+	Tx       Reader
 	Postgres bool
+	// Tables are the names of the tables. Those of both sides correspond by their places.
+	Tables []string
+	// Rowid are those of the tables whose order is that of SQLite's rowid, for which
+	// PostgreSQL has a column of that name.
+	Rowid []string
+}
+
+// Target is the one of the two databases that is written to.
+type Target struct {
+	Side
+	Tx Writer
+}
+
+// Reader is a transaction that reads.
+type Reader interface {
+	Query(query string, args ...any) (*sql.Rows, error)
+	QueryRow(query string, args ...any) *sql.Row
+}
+
+// Writer is a transaction that writes.
+type Writer interface {
+	Reader
+	Exec(query string, args ...any) (sql.Result, error)
+}
+
+// To returns a side as a target.
+func To(side Side, tx Writer) Target {
+	side.Tx = tx
+	return Target{side, tx}
 }
 
 // Sum describes the rows of a table. Two tables with the same Sum have the same rows.
@@ -39,12 +68,23 @@ const (
 	maxBytes  = 1 << 20
 )
 
-// Copy copies all rows of tables, which are empty in the target, and returns what it has
-// read. A table that the target lacks, or a column of one, is an error.
-func Copy(from, to Side, tables []string) ([]Sum, error) {
+// Copy puts all rows of one side in the place of those of the other one, and returns what
+// it has read. A column that the target lacks is an error.
+func Copy(from Side, to Target) ([]Sum, error) {
+	if len(from.Tables) != len(to.Tables) {
+		return nil, fmt.Errorf("there are %d tables, and %d in the target", len(from.Tables), len(to.Tables))
+	}
+	for _, side := range []Side{from, to.Side} {
+		if err := side.patient(); err != nil {
+			return nil, err
+		}
+	}
+	if err := Clear(to); err != nil {
+		return nil, err
+	}
 	var all []Sum
-	for _, table := range tables {
-		sum, err := copyTable(from, to, table)
+	for i, table := range from.Tables {
+		sum, err := copyTable(from, to, table, to.Tables[i])
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, err)
 		}
@@ -53,13 +93,32 @@ func Copy(from, to Side, tables []string) ([]Sum, error) {
 	return all, nil
 }
 
-func copyTable(from, to Side, table string) (Sum, error) {
-	columns, err := columnsOf(to.Tx, table)
+// patient allows that a transaction takes as long as it takes.
+func (s Side) patient() error {
+	if !s.Postgres {
+		return nil
+	}
+	var statement, idle string
+	return s.Tx.QueryRow(`SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`).Scan(&statement, &idle)
+}
+
+// Clear removes all rows. Rows of later tables may refer to those of earlier ones.
+func Clear(to Target) error {
+	for _, table := range slices.Backward(to.Tables) {
+		if _, err := to.Tx.Exec(`DELETE FROM ` + table); err != nil {
+			return fmt.Errorf("table %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+func copyTable(from Side, to Target, source, table string) (Sum, error) {
+	columns, err := columnsOf(to.Side, table)
 	if err != nil {
 		return Sum{}, err
 	}
 	in := &inserter{to: to, table: table}
-	sum, err := each(from, table, func(names []string, row []any) error {
+	sum, err := each(from, source, func(names []string, row []any) error {
 		if in.columns == nil {
 			for _, name := range names {
 				if !slices.Contains(columns, name) {
@@ -79,9 +138,17 @@ func copyTable(from, to Side, table string) (Sum, error) {
 	return sum, err
 }
 
+// query returns the query for all of a table.
+func (s Side) query(table string) string {
+	if !s.Postgres && slices.Contains(s.Rowid, table) {
+		return `SELECT rowid, * FROM ` + table
+	}
+	return `SELECT * FROM ` + table
+}
+
 // columnsOf returns the names of the columns of a table.
-func columnsOf(tx *sql.Tx, table string) ([]string, error) {
-	rows, err := tx.Query(`SELECT * FROM ` + table + ` LIMIT 0`)
+func columnsOf(side Side, table string) ([]string, error) {
+	rows, err := side.Tx.Query(side.query(table) + ` LIMIT 0`)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +157,13 @@ func columnsOf(tx *sql.Tx, table string) ([]string, error) {
 	return names, errors.Join(err, rows.Err())
 }
 
-// Sums returns what is in tables.
-func Sums(side Side, tables []string) ([]Sum, error) {
+// Sums returns what is in the tables.
+func Sums(side Side) ([]Sum, error) {
+	if err := side.patient(); err != nil {
+		return nil, err
+	}
 	var all []Sum
-	for _, table := range tables {
+	for _, table := range side.Tables {
 		sum, err := each(side, table, func([]string, []any) error { return nil })
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, err)
@@ -103,11 +173,10 @@ func Sums(side Side, tables []string) ([]Sum, error) {
 	return all, nil
 }
 
-// each calls f with each row of a table, in the order in which they were added where that
-// is known.
+// each calls f with each row of a table.
 func each(side Side, table string, f func(columns []string, row []any) error) (Sum, error) {
 	sum := Sum{Table: table}
-	rows, err := side.Tx.Query(`SELECT * FROM ` + table)
+	rows, err := side.Tx.Query(side.query(table))
 	if err != nil {
 		return sum, err
 	}
@@ -172,7 +241,7 @@ func (s *Sum) add(columns []string, row []any) error {
 
 // inserter inserts rows, many with one statement.
 type inserter struct {
-	to      Side
+	to      Target
 	table   string
 	columns []string
 	values  []any
@@ -211,7 +280,7 @@ func (in *inserter) flush() error {
 
 // setCounters makes PostgreSQL count on after the greatest number in each column that
 // counts by itself.
-func setCounters(tx *sql.Tx, table string, columns []string) error {
+func setCounters(tx Writer, table string, columns []string) error {
 	for _, column := range columns {
 		var counter sql.NullString
 		if err := tx.QueryRow(`SELECT pg_get_serial_sequence(?, ?)`, table, column).Scan(&counter); err != nil {

@@ -33,7 +33,7 @@ CREATE TABLE names (
 `
 
 // begin returns a transaction in a SQLite file or a PostgreSQL database with empty tables.
-func begin(t *testing.T, inPostgres bool) Side {
+func begin(t *testing.T, inPostgres bool) Target {
 	t.Helper()
 	var db *sql.DB
 	text := schema
@@ -50,11 +50,10 @@ func begin(t *testing.T, inPostgres bool) Side {
 	tx, err := db.Begin()
 	must(t, err)
 	t.Cleanup(func() { _ = tx.Rollback() })
-	return Side{tx, inPostgres}
+	return To(Side{Postgres: inPostgres, Tables: []string{"things", "names"}}, tx)
 }
 
 func TestCopy(t *testing.T) {
-	tables := []string{"things", "names"}
 	for _, way := range []struct{ from, to bool }{{false, true}, {true, false}, {true, true}, {false, false}} {
 		t.Run(fmt.Sprintf("%+v", way), func(t *testing.T) {
 			from, to := begin(t, way.from), begin(t, way.to)
@@ -69,12 +68,12 @@ func TestCopy(t *testing.T) {
 			}
 			_, err := from.Tx.Exec(`INSERT INTO things (id, name, data, size) VALUES (?, ?, ?, ?)`, -1, strings.Repeat("x", 3<<20), []byte{}, -1)
 			must(t, err)
-			sums, err := Copy(from, to, tables)
+			sums, err := Copy(from.Side, to)
 			must(t, err)
 			if sums[0].Rows != n+1 || sums[1].Rows != 0 {
 				t.Fatalf("%+v", sums)
 			}
-			got, err := Sums(to, tables)
+			got, err := Sums(to.Side)
 			must(t, err)
 			must(t, Compare(sums, got))
 			// The next row gets the next number.
@@ -92,7 +91,7 @@ func TestCopy(t *testing.T) {
 			} {
 				_, err := to.Tx.Exec(change)
 				must(t, err)
-				next, err := Sums(to, tables)
+				next, err := Sums(to.Side)
 				must(t, err)
 				if err := Compare(got, next); err == nil || !strings.Contains(err.Error(), "table things: 1501 rows were read and 150") {
 					t.Errorf("%s: %v", change, err)
@@ -111,10 +110,11 @@ func TestNoColumn(t *testing.T) {
 	must(t, err)
 	_, err = from.Tx.Exec(`INSERT INTO names VALUES ('a', 'b')`)
 	must(t, err)
-	if _, err := Copy(from, to, []string{"names"}); err == nil || err.Error() != "table names: the target has no column more" {
+	if _, err := Copy(from.Side, to); err == nil || err.Error() != "table names: the target has no column more" {
 		t.Error(err)
 	}
-	if _, err := Copy(from, to, []string{"others"}); err == nil {
+	from.Tables[1] = "others"
+	if _, err := Copy(from.Side, to); err == nil {
 		t.Error("a table that isn't there is copied")
 	}
 }
