@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -91,7 +92,7 @@ func (a *app) places(dir, urlFile string) (folder, database location.Location, e
 type urlIn string
 
 // Read returns what is in the file.
-func (f urlIn) Read() ([]byte, error) {
+func (f urlIn) Read(context.Context) ([]byte, error) {
 	data, err := os.ReadFile(string(f))
 	var path *os.PathError
 	if errors.As(err, &path) {

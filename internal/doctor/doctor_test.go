@@ -493,7 +493,7 @@ func TestFolders(t *testing.T) {
 		}, expected{"state": ok(`database "postgres", schema "test`)}},
 		{"in a database without schema", func(w *world) {
 			file := postgrestest.NewFile(w.t)
-			url, err := file.Read()
+			url, err := file.Read(w.t.Context())
 			if err == nil {
 				err = os.WriteFile(string(file), []byte(strings.Replace(string(url), "search_path=test", "search_path=none", 1)), 0o600)
 			}
