@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 )
 
@@ -17,6 +18,7 @@ func processOf(h journal.Holder) *api.Process {
 // while another one is, until ctx ends.
 func (d *daemon) lead(ctx context.Context) {
 	d.loop.first = api.TriggerStart
+	again := d.runner.r.LeadEvery()
 	for ctx.Err() == nil {
 		if !d.standBy(ctx) {
 			return
@@ -25,6 +27,10 @@ func (d *daemon) lead(ctx context.Context) {
 		if d.leads != nil {
 			stop()
 			leading, stop = d.leads.While(ctx)
+			again = d.runner.r.LeadEvery()
+		} else {
+			go askAgain(leading, stop, d.runner.r, again)
+			again = min(2*again, maxAgain)
 		}
 		d.stepDown = stop
 		stopSending := d.send()
@@ -42,6 +48,26 @@ func (d *daemon) lead(ctx context.Context) {
 			d.log.Warn("the lead could not be given back", errorAttrs(err)...)
 		}
 		d.leads = nil
+	}
+}
+
+// maxAgain bounds the pause before a daemon that doesn't know who leads asks again.
+const maxAgain = 30 * time.Second
+
+// askAgain calls stop once it may be known who leads, at the earliest after a pause, which
+// grows with each time that it wasn't known after all.
+func askAgain(ctx context.Context, stop func(), r *reconcile.Reconciler, pause time.Duration) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if r.LeadAgain(ctx) {
+			stop()
+			return
+		}
+		pause = r.LeadEvery()
 	}
 }
 

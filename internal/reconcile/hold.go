@@ -49,10 +49,19 @@ type holder struct {
 const heldFor = time.Second
 
 // why returns why nothing may be written to an org ("" is the account) now, or "".
+// Whether this process may write at all is asked last, as close to the send as can be.
 func (h *holder) why(domain string) string {
+	if reason := h.by(domain); reason != "" {
+		return reason
+	}
 	if err := h.mayWrite(); err != nil {
 		return err.Error()
 	}
+	return ""
+}
+
+// by returns which window or suspension holds an org now, or "".
+func (h *holder) by(domain string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()

@@ -621,6 +621,10 @@ func (r *Reconciler) Turn(ctx context.Context, opts journal.WaitOptions) (*journ
 // then the error is a *journal.HeldError. LeadEvery returns how often to try.
 func (r *Reconciler) Lead() (*journal.Lead, error) { return r.journal.Lead() }
 
+// LeadAgain reports whether Lead, which has failed for another reason than that another
+// daemon leads, is worth another try before the next run.
+func (r *Reconciler) LeadAgain(ctx context.Context) bool { return r.journal.LeadAgain(ctx) }
+
 // LeadEvery returns how often Lead is to be called by who waits.
 func (r *Reconciler) LeadEvery() time.Duration { return r.journal.LeadEvery() }
 

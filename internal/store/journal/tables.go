@@ -130,6 +130,12 @@ func (s *sessions) Open(context.Context) (*sql.DB, error) {
 	return s.db.DB(), nil
 }
 
+// answers reports whether the database does, with the tables of the locks in it.
+func (s *sessions) answers(ctx context.Context) bool {
+	db, err := s.Open(ctx)
+	return err == nil && db.PingContext(ctx) == nil
+}
+
 // Explain returns an error of PostgreSQL in plain words.
 func (s *sessions) Explain(err error) error { return postgres.Explain(err) }
 

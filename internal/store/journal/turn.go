@@ -175,6 +175,13 @@ func (j *Journal) Lead() (*Lead, error) {
 	return &Lead{journal: j, lost: h.Lost()}, nil
 }
 
+// LeadAgain reports whether Lead, which has failed for another reason than that another
+// process leads, may succeed now: the database answers. Of a folder it isn't known, and
+// LeadAgain returns false.
+func (j *Journal) LeadAgain(ctx context.Context) bool {
+	return j.sessions != nil && j.sessions.answers(ctx)
+}
+
 // LeadEvery returns how often Lead is to be called by who waits.
 func (j *Journal) LeadEvery() time.Duration { return j.leader.Poll() }
 

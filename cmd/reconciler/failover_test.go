@@ -1,0 +1,286 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"reconciler/internal/okta/simulator"
+	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/postgres/postgrestest"
+)
+
+// cable is what connects a process with the database. It can be cut, so that neither
+// hears of the other any more, and nobody is told.
+type cable struct {
+	net.Listener
+	to  string
+	cut chan struct{}
+}
+
+// newCable returns a cable to a socket.
+func newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{l, to, make(chan struct{})}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			go c.pass(near, far)
+			go c.pass(far, near)
+		}
+	}()
+	return c
+}
+
+func (c *cable) pass(from, to net.Conn) {
+	b := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(b)
+		select {
+		case <-c.cut: // what was sent is lost, and no end of a connection is passed on
+			if err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		if err == nil {
+			_, err = to.Write(b[:n])
+		}
+		if err != nil {
+			from.Close()
+			to.Close()
+			return
+		}
+	}
+}
+
+// replicas are two daemons with one database, of which the first one leads and has just
+// sent a write.
+type replicas struct {
+	*rig
+	server          *postgrestest.Server
+	url             postgrestest.File
+	cable           *cable
+	leader, standby *process
+}
+
+// epoch returns how often somebody began to lead.
+func (r *replicas) epoch(t *testing.T) (n int) {
+	t.Helper()
+	db := postgres.Open(r.url, 1)
+	defer db.Close()
+	if err := db.QueryRow(`SELECT epoch FROM leases WHERE name = 'leader'`).Scan(&n); err != nil {
+		return 0 // the server is down
+	}
+	return n
+}
+
+// ledAgain waits until somebody has begun to lead after an epoch.
+func (r *replicas) ledAgain(t *testing.T, after int) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		if n := r.epoch(t); n > after {
+			t.Logf("taken over within %v", time.Since(began))
+			return
+		}
+		if time.Since(began) > takeover {
+			t.Fatalf("nobody leads within %v\nfirst:\n%s\nsecond:\n%s", takeover, r.leader.printed.String(), r.standby.printed.String())
+		}
+	}
+}
+
+// in points the config of a rig to a database.
+func (r *replicas) in(t *testing.T, url string) (config string) {
+	t.Helper()
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := r.dir + "/" + strings.ReplaceAll(t.Name(), "/", "-") + fmt.Sprint(len(url)) + ".url"
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "state:") {
+			lines[i] = "state: {postgres: {urlFile: '" + file + "'}}"
+		}
+	}
+	config = file + ".yaml"
+	for name, text := range map[string]string{file: url, config: strings.Join(lines, "\n")} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return config
+}
+
+// Whatever happens to the replica that leads, or to its database, in the middle of a
+// write: within 15 seconds one leads, it finishes, and nothing is done twice. Who no longer
+// leads sends nothing more but the write that was under way.
+func TestFailover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts two replicas for each case, and waits until one counts as frozen")
+	}
+	creation := simulator.Fault{Method: "POST", Path: "/api/v1/orgs", API: "org", Nth: 1}
+	change := simulator.Fault{Method: "PUT", Path: "/api/v1/orgs/*/products", API: "aerial", Nth: 2}
+	kill := func(t *testing.T, r *replicas) {
+		if err := r.leader.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	freeze := func(t *testing.T, r *replicas) {
+		if err := r.leader.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut := func(_ *testing.T, r *replicas) { close(r.cable.cut) }
+	restart := func(t *testing.T, r *replicas) {
+		if err := r.server.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.server.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := func(t *testing.T, r *replicas) {
+		db := postgres.Open(r.url, 1)
+		defer db.Close()
+		if _, err := db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hang := func(f simulator.Fault, after bool) simulator.Fault {
+		f.Hang, f.After = true, after
+		return f
+	}
+	for _, tt := range []struct {
+		name    string
+		fault   simulator.Fault
+		trouble func(t *testing.T, r *replicas)
+		// sent is how often the write in flight may have been sent in all.
+		sent int
+		// frozen reports whether the first one goes on later.
+		frozen bool
+	}{
+		{"killed while creating, and the org is there", hang(creation, true), kill, 1, false},
+		{"killed while changing, and it took no effect", hang(change, false), kill, 2, false},
+		{"frozen while creating", creation, freeze, 1, true},
+		{"frozen while changing", change, freeze, 1, true},
+		{"cut off while creating", creation, cut, 1, false},
+		{"cut off while changing", change, cut, 1, false},
+		{"database restarted while creating", creation, restart, 1, false},
+		{"database restarted while changing", change, restart, 1, false},
+		{"sessions ended while changing", change, end, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			manifest := fleetChanges(t)
+			if tt.fault.Method == "POST" {
+				manifest = newOrgs
+			}
+			r := &replicas{rig: writerRig(t, manifest), server: postgrestest.Start(t)}
+			r.url = r.server.File(t)
+			r.cable = newCable(t, r.server.Socket)
+			schema := schemaOf(t, r.url)
+			far := r.in(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable&search_path=%s", r.cable.Addr(), schema))
+			near := r.in(t, r.server.URL(schema))
+			r.config = near
+
+			called, troubled := make(chan struct{}), make(chan struct{})
+			fault := tt.fault
+			fault.Do = sync.OnceFunc(func() {
+				close(called)
+				if !fault.Hang {
+					<-troubled
+				}
+			})
+			if err := r.sim.AddFault(fault); err != nil {
+				t.Fatal(err)
+			}
+			answer := sync.OnceFunc(func() { close(troubled) })
+			t.Cleanup(answer)
+			r.leader = startProcess(t, nil, "run --config "+far)
+			await(t, called, r.leader)
+			r.standby = startProcess(t, nil, "run --config "+near)
+			r.standby.printed.says(t, "standing by: another daemon leads", 0, time.Minute)
+			before := r.epoch(t)
+
+			printed := len(r.leader.printed.String())
+			tt.trouble(t, r)
+			answer()
+			r.ledAgain(t, before)
+			r.sim.ClearFaults()
+			if tt.frozen {
+				r.standby.printed.says(t, "run finished", 0, time.Minute)
+				sent := len(r.writes())
+				if err := r.leader.Process.Signal(syscall.SIGCONT); err != nil {
+					t.Fatal(err)
+				}
+				r.leader.printed.says(t, "this daemon no longer leads", printed, 20*time.Second)
+				r.leader.printed.says(t, "standing by: another daemon leads", printed, 20*time.Second)
+				if late := r.writes()[sent:]; len(late) > 0 {
+					t.Errorf("sent by the one that was frozen: %q", late)
+				}
+			}
+			r.inSync(t)
+			r.checkOnce(t, tt.fault, tt.sent)
+			r.standby.ready(t)
+		})
+	}
+}
+
+// ready waits until a daemon is ready.
+func (p *process) ready(t *testing.T) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		code, body := p.printed.get(t, "/readyz")
+		if code == http.StatusOK {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("readyz: %d %s\n%s", code, body, p.printed.String())
+		}
+	}
+}
+
+// inSync waits until nothing is left to be done.
+func (r *replicas) inSync(t *testing.T) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(500 * time.Millisecond) {
+		code, out := r.command(t, "diff", "--detailed-exitcode")
+		if code == exitOK {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("diff ends with %d: %s\nfirst:\n%s\nsecond:\n%s", code, out, r.leader.printed.String(), r.standby.printed.String())
+		}
+	}
+}
+
+func schemaOf(t *testing.T, url postgrestest.File) (schema string) {
+	t.Helper()
+	db := postgres.Open(url, 1)
+	defer db.Close()
+	if err := db.QueryRow(`SELECT current_schema()`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
