@@ -255,8 +255,6 @@ func scaleOnce(dir string, n int) error {
 		return err
 	}
 	defer log.Close()
-	stopSampling := sampleHeap(dir)
-	defer stopSampling()
 	ctx, cancel := context.WithCancel(context.Background())
 	address, done := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -331,12 +329,9 @@ func (d *pageDaemon) readAll() (slowest time.Duration, err error) {
 	defer transport.CloseIdleConnections()
 	for i, path := range []string{"/orgs", "/", "/orgs", "/orgs?state=drifted", "/drift", "/products", "/matrix/products", "/matrix/features", "/runs", "/history",
 		"/api/v1/status", "/api/v1/orgs", "/api/v1/objects", "/api/v1/drift", "/api/v1/changes"} {
-		took, _, size, err := d.readOnce(transport, path)
+		took, _, _, err := d.readOnce(transport, path)
 		if err != nil {
 			return 0, err
-		}
-		if os.Getenv("SCALE_V") != "" {
-			fmt.Println(path, took, size)
 		}
 		if i > 0 {
 			slowest = max(slowest, took)
