@@ -1,15 +1,26 @@
 #!/bin/sh
-# Gets the program for a CI job, and prints its path.
+# Gets the program, for a CI job or a machine, and prints its path.
 #
 #   INSTALL_BINARY    a program that is there already
 #   INSTALL_URL       or https://… of a released binary, in which {version}, {os} (linux,
 #                     darwin) and {arch} (amd64, arm64) are filled in, with
-#   INSTALL_SHA256    its checksum, without which nothing is run, and
-#   INSTALL_VERSION   the version
+#   INSTALL_VERSION   the version, and one or both of
+#   INSTALL_SIGNERS   who may sign releases, in lines as ssh's allowed_signers has them:
+#                     SHA256SUMS beside the binary must be signed by one of them, in
+#                     SHA256SUMS.sig, and have the binary's checksum
+#   INSTALL_SHA256    its checksum
 #   INSTALL_SOURCE    or a folder with the source, which is built with the Go that
 #                     is there
 #   INSTALL_DIR       where the program is put (a temporary folder)
+#
+# Nothing that was downloaded is run, or put where it could be, before it is checked.
+# The copy of this script that is part of a release knows URL, version and checksums.
 set -eu
+
+# What a release fills in, in its own copy.
+release_version=
+release_url=
+release_sums=
 
 die() {
   printf 'install: %s\n' "$*" >&2
@@ -55,26 +66,77 @@ fill() {
   printf '%s\n' "$filled$rest"
 }
 
+# fetch URL FILE downloads a file.
+fetch() {
+  curl --proto '=https' --fail --silent --show-error --location --retry 3 --output "$2" -- "$1" ||
+    die "can't download \"$1\""
+}
+
+# sum_of FILE NAME prints the checksum that the checksums in FILE have of NAME.
+sum_of() {
+  while read -r sum named; do
+    if [ "${named#\*}" = "$2" ]; then
+      printf '%s\n' "$sum"
+      return
+    fi
+  done <"$1"
+}
+
+# expect SUM WHERE compares the checksum of the download with one that it must have.
+expect() {
+  [ "$actual" = "$1" ] || die "\"$url\" has the checksum $actual, not $1, as $2 says"
+  checked=true
+}
+
+# check_signature checks who has signed the checksums beside the binary.
+check_signature() {
+  command -v ssh-keygen >/dev/null || die "no ssh-keygen to check the signature with: install OpenSSH, or name the checksum alone"
+  fetch "${url%/*}/SHA256SUMS" "$work/SHA256SUMS"
+  fetch "${url%/*}/SHA256SUMS.sig" "$work/SHA256SUMS.sig"
+  printf '%s\n' "$INSTALL_SIGNERS" >"$work/signers"
+  signer=$(ssh-keygen -Y find-principals -f "$work/signers" -s "$work/SHA256SUMS.sig" 2>/dev/null | head -n 1) || signer=
+  [ -n "$signer" ] || die "\"${url%/*}/SHA256SUMS\" is not signed by any of the signers named"
+  ssh-keygen -Y verify -f "$work/signers" -I "$signer" -n reconciler-release -s "$work/SHA256SUMS.sig" <"$work/SHA256SUMS" >/dev/null ||
+    die "\"${url%/*}/SHA256SUMS\" is not what $signer has signed"
+  signed=$(sum_of "$work/SHA256SUMS" "${url##*/}")
+  [ -n "$signed" ] || die "\"${url%/*}/SHA256SUMS\" has no checksum of ${url##*/}"
+}
+
 download() {
-  [ -n "${INSTALL_SHA256:-}" ] || die "a download needs its SHA-256 checksum: what could be anything is not run"
   os=$(system)
   arch=$(machine)
-  url=$(fill "$INSTALL_URL" version "${INSTALL_VERSION:-}")
+  url=$(fill "${INSTALL_URL:-$release_url}" version "${INSTALL_VERSION:-$release_version}")
   url=$(fill "$url" os "$os")
   url=$(fill "$url" arch "$arch")
+  [ -n "${INSTALL_SIGNERS:-}${INSTALL_SHA256:-}$release_sums" ] ||
+    die "a download needs signers, or its SHA-256 checksum: what could be anything is not run"
   case $url in
     https://*) ;;
     *) die "the download must be https://…, not \"$url\"" ;;
   esac
-  curl --proto '=https' --fail --silent --show-error --location --retry 3 --output "$dir/download" -- "$url" ||
-    die "can't download \"$url\""
-  sum=$(checksum "$dir/download")
-  [ "$sum" = "$INSTALL_SHA256" ] || {
-    rm -f "$dir/download"
-    die "\"$url\" has the checksum $sum, not $INSTALL_SHA256"
-  }
-  mv "$dir/download" "$dir/reconciler"
-  chmod 0755 "$dir/reconciler"
+  work=$(mktemp -d "$dir/.install.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  trap 'exit 1' HUP INT TERM
+  if [ -n "${INSTALL_SIGNERS:-}" ]; then
+    check_signature # first: a program that nobody has signed isn't even downloaded
+  fi
+  fetch "$url" "$work/download"
+  actual=$(checksum "$work/download")
+  checked=false
+  if [ -n "${INSTALL_SIGNERS:-}" ]; then
+    expect "$signed" "SHA256SUMS"
+  fi
+  if [ -n "${INSTALL_SHA256:-}" ]; then
+    expect "$INSTALL_SHA256" "INSTALL_SHA256"
+  fi
+  printf '%s\n' "$release_sums" >"$work/release_sums"
+  released=$(sum_of "$work/release_sums" "${url##*/}")
+  if [ -n "$released" ]; then
+    expect "$released" "this script"
+  fi
+  [ "$checked" = true ] || die "this script has no checksum of ${url##*/}: name signers, or its SHA-256 checksum"
+  chmod 0755 "$work/download"
+  mv "$work/download" "$dir/reconciler"
 }
 
 build() {
@@ -98,6 +160,8 @@ if [ -n "${INSTALL_URL:-}" ]; then
   download
 elif [ -n "${INSTALL_SOURCE:-}" ]; then
   build
+elif [ -n "$release_url" ]; then
+  download
 else
   die "nothing to install: name a binary, a URL or a folder with the source"
 fi

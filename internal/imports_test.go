@@ -35,7 +35,7 @@ var mayImport = map[string]struct {
 
 	// Desired state, and where it comes from.
 	"internal/state":  {[]string{"internal/okta/objects", "internal/strictyaml", "internal/text"}, "the model depends on nobody, so that everybody can depend on it"},
-	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/state", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists; of the state it knows what a selector is"},
+	"internal/config": {[]string{"internal/freeze", "internal/freeze/schedule", "internal/state", "internal/store/program", "internal/strictyaml", "internal/text", "internal/web"}, "config is read before anything else exists; of the state it knows what a selector is"},
 
 	// Git: no package of it knows Okta.
 	"internal/git/source":          {[]string{"internal/strictyaml", "internal/text", "internal/web"}, "a source returns files and a commit; what they mean is for state.Load"},
@@ -65,16 +65,22 @@ var mayImport = map[string]struct {
 	"internal/importer":   {[]string{"internal/okta/objects", "internal/state", "internal/strictyaml", "internal/text"}, "turns one state into text"},
 
 	// What can't be repeated.
+	"internal/store/program":                 {[]string{"internal/text"}, "runs programs that have secrets, and knows none of them"},
 	"internal/store/securedir":               {[]string{"internal/text"}, "folders alone"},
 	"internal/store/securedir/securedirtest": {nil, "folders for tests"},
+	"internal/store/location":                {nil, "names a place and opens nothing"},
+	"internal/store/postgres":                {[]string{"internal/store/location", "internal/text"}, "how PostgreSQL is used, and nothing of what is kept in it"},
+	"internal/store/postgres/postgrestest":   {[]string{"internal/store/location", "internal/store/postgres"}, "starts PostgreSQL in tests"},
+	"internal/store/replicas":                {[]string{"internal/store/location", "internal/store/postgres", "internal/text"}, "keeps what replicas tell each other, and knows nothing of what it is"},
+	"internal/store/transfer":                {nil, "copies rows, and knows nothing of what they mean"},
 	"internal/store/sqlitefile":              {[]string{"internal/store/securedir", "internal/text"}, "how SQLite is used, and nothing of what is kept in it"},
-	"internal/store/history":                 {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
-	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
-	"internal/store/backup":                  {[]string{"internal/store/history", "internal/store/journal", "internal/store/outbox", "internal/store/securedir", "internal/text"}, "copies the state folder, and decides nothing"},
-	"internal/store/outbox":                  {[]string{"internal/store/securedir", "internal/store/sqlitefile", "internal/text"}, "keeps what is to be sent, and knows neither what it is nor where it goes"},
+	"internal/store/history":                 {[]string{"internal/store/location", "internal/store/postgres", "internal/store/securedir", "internal/store/sqlitefile", "internal/store/transfer", "internal/text"}, "remembers what it is told, and knows nothing of Okta; nothing is decided by it"},
+	"internal/store/journal":                 {[]string{"internal/freeze", "internal/store/lease", "internal/store/location", "internal/store/postgres", "internal/store/securedir", "internal/store/sqlitefile", "internal/store/transfer", "internal/text"}, "remembers, suspensions as well, and knows nothing of Okta"},
+	"internal/store/backup":                  {[]string{"internal/freeze", "internal/store/history", "internal/store/journal", "internal/store/location", "internal/store/outbox", "internal/store/securedir", "internal/store/transfer", "internal/text"}, "copies the state folder, and decides nothing"},
+	"internal/store/outbox":                  {[]string{"internal/store/location", "internal/store/postgres", "internal/store/securedir", "internal/store/sqlitefile", "internal/store/transfer", "internal/text"}, "keeps what is to be sent, and knows neither what it is nor where it goes"},
 	"internal/store/statetest":               {[]string{"internal/store/sqlitefile"}, "looks for secrets in state folders, in tests"},
-	"internal/store/lease":                   {[]string{"internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
-	"internal/store/tokens":                  {[]string{"internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
+	"internal/store/lease":                   {[]string{"internal/store/location", "internal/store/securedir", "internal/text"}, "who holds a file, and nothing of what is in it"},
+	"internal/store/tokens":                  {[]string{"internal/store/program", "internal/store/securedir", "internal/text"}, "keeps tokens, and knows nothing of Okta"},
 	"internal/freeze":                        {[]string{"internal/freeze/schedule", "internal/text"}, "when not to write, and nothing of what; it reads no file"},
 	"internal/onboard": {[]string{
 		"internal/apply", "internal/diff", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/state", "internal/store/journal",
@@ -85,7 +91,7 @@ var mayImport = map[string]struct {
 	"internal/reconcile": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/links", "internal/git/signature", "internal/git/source",
 		"internal/okta/aerial", "internal/okta/auth", "internal/okta/objects", "internal/okta/org", "internal/okta/parent", "internal/okta/rest", "internal/okta/systemlog",
-		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
+		"internal/onboard", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/location", "internal/store/tokens", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "the only wiring, for every command; it knows no schedule and no page"},
 	"internal/daemon/api": {[]string{
 		"internal/apply", "internal/config", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/state", "internal/store/history",
@@ -93,23 +99,24 @@ var mayImport = map[string]struct {
 	}, "what a daemon says, in types and their client; it serves nothing"},
 	"internal/daemon/signin":          {[]string{"internal/config", "internal/strictyaml", "internal/text", "internal/web"}, "who asks and what they may do, and nothing of what they ask for"},
 	"internal/daemon/signin/oidctest": {nil, "stands in for an OpenID provider and must not share a mistake with the client"},
-	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
+	"internal/daemon/sdnotify":        {[]string{"internal/text"}, "passes on what it is told, and knows nothing of the daemon"},
+	"internal/daemon/notify":          {[]string{"internal/config", "internal/freeze", "internal/store/location", "internal/store/outbox", "internal/text", "internal/web"}, "sends what it is told, and decides nothing"},
 	"internal/daemon/page": {[]string{
 		"internal/apply", "internal/daemon/api", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/source", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/text",
 	}, "shows what the API says, and nothing else"},
 	"internal/daemon": {[]string{
-		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
-		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
+		"internal/apply", "internal/config", "internal/daemon/api", "internal/daemon/notify", "internal/daemon/page", "internal/daemon/sdnotify", "internal/daemon/signin", "internal/diff", "internal/freeze", "internal/git/forge", "internal/git/source", "internal/git/webhook",
+		"internal/okta/aerial", "internal/reconcile", "internal/report", "internal/state", "internal/store/history", "internal/store/journal", "internal/store/replicas", "internal/strictyaml", "internal/text", "internal/web", "internal/web/trace",
 	}, "runs the wiring again and again, and shows what came of it"},
 	"internal/doctor": {[]string{
 		"internal/config", "internal/daemon/notify", "internal/daemon/signin", "internal/freeze", "internal/git/forge", "internal/git/signature", "internal/git/source", "internal/git/webhook", "internal/okta/aerial",
-		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/securedir",
+		"internal/okta/auth", "internal/okta/rest", "internal/reconcile", "internal/state", "internal/store/journal", "internal/store/location", "internal/store/postgres", "internal/store/securedir",
 		"internal/strictyaml", "internal/text", "internal/web",
 	}, "checks one part after the other, each as the wiring makes it, so that what is checked is what runs use; never a whole run"},
 	"internal/demo":  {[]string{"internal/git/gitrepo", "internal/okta/simulator", "internal/web"}, "shows the commands, and so runs them as a user does"},
 	"cmd/reconciler": {[]string{"*"}, "flags, environment, signals and exit codes stand above all"},
-	"tools/bench":    {[]string{"internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state", "internal/store/history"}, "measures the program from outside, and its packages"},
-	"tools/soak":     {[]string{"internal/okta/simulator", "internal/store/journal"}, "maltreats the program from outside"},
+	"tools/bench":    {[]string{"internal/config", "internal/daemon", "internal/diff", "internal/git/source", "internal/okta/simulator", "internal/state", "internal/store/history", "internal/store/location"}, "measures the program from outside, and its packages"},
+	"tools/soak":     {[]string{"internal/okta/simulator", "internal/store/journal", "internal/store/location"}, "maltreats the program from outside"},
 }
 
 type listed struct {

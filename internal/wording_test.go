@@ -14,11 +14,14 @@ import (
 
 // mayWordFlags are the packages that may word the program's flags, and why.
 var mayWordFlags = map[string]string{
-	"cmd/reconciler":  "it has the flags",
-	"internal/config": "it is read before anything else, and says how to name another file",
-	"internal/demo":   "it runs the commands as a user does",
-	"tools/bench":     "it runs the program, and has flags of its own",
-	"tools/soak":      "it runs the program, and has flags of its own",
+	"cmd/reconciler":                       "it has the flags",
+	"internal/config":                      "it is read before anything else, and says how to name another file",
+	"internal/demo":                        "it runs the commands as a user does",
+	"internal/store/postgres/postgrestest": "it runs programs of PostgreSQL, which have flags of their own",
+	"tools/bench":                          "it runs the program, and has flags of its own",
+	"tools/release":                        "it runs programs that build and sign, and has flags of its own",
+	"tools/release/packages":               "it has flags of its own",
+	"tools/soak":                           "it runs the program, and has flags of its own",
 }
 
 // mayWordKeys are the packages that may word keys of the config, and why.

@@ -88,7 +88,7 @@ func (a *app) access(ctx context.Context, domain string, flags *accessFlags) err
 	if req.Token, err = a.givenToken(flags.tokenFile); err != nil {
 		return err
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{Logger: logger, Commands: commandsOf("access")})
+	j := journal.New(reconcile.StateOf(cfg), journal.Options{Logger: logger, Commands: commandsOf("access")})
 	defer j.Close()
 	if req.Declared, err = a.declaredOrg(ctx, cfg, j, domain, flags.manifests); err != nil {
 		return err

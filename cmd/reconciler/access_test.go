@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 const freshOrg = "acme-fresh.okta.com"
@@ -125,7 +126,7 @@ func (r *accessRig) check() (clientID string) {
 	if n := len(r.list("/oauth2/v1/clients/" + ids[0] + "/roles")); n != 1 {
 		r.t.Errorf("%d roles", n)
 	}
-	j := journal.New(filepath.Join(r.dir, "state"), journal.Options{})
+	j := journal.New(location.Folder(filepath.Join(r.dir, "state")), journal.Options{})
 	defer j.Close()
 	all, err := j.Accesses(r.account)
 	if err != nil || len(all) != 1 || all[0].Open() || all[0].ClientID != ids[0] {

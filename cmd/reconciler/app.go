@@ -121,6 +121,7 @@ environment, and the environment over the file.`,
 		a.schemaCommand(),
 		a.versionCommand(),
 		a.completionCommand(),
+		a.manCommand(),
 	)
 	prepareFlags(root)
 	return root

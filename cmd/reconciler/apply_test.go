@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // An apply that can't announce what it promises to announce writes nothing at
@@ -42,7 +43,7 @@ orgs:
 		}
 		return n
 	}
-	held, err := journal.New(filepath.Join(r.dir, "state"), journal.Options{}).Lock()
+	held, err := journal.New(location.Folder(filepath.Join(r.dir, "state")), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func TestApplyThatWasOvertaken(t *testing.T) {
 	if err != nil || writes(plan) != 1 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	other, err := journal.New(filepath.Join(r.dir, "state"), journal.Options{}).Lock()
+	other, err := journal.New(location.Folder(filepath.Join(r.dir, "state")), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

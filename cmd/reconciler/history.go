@@ -81,7 +81,7 @@ func (a *app) openHistory() (*history.Store, error) {
 
 // historyOf returns the history in a config's state folder.
 func (a *app) historyOf(cfg *config.Config) (*history.Store, error) {
-	if cfg.State.Dir == "" {
+	if !cfg.State.IsSet() {
 		return nil, withHint("the config has no "+config.KeyStateDir+", in which the history is kept", "set it; the history begins with the next run")
 	}
 	logger, err := a.logger()

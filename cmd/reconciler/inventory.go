@@ -51,7 +51,8 @@ type inventoryFlags struct {
 	run, outcome           string
 	states                 []string
 	owner, sort, kind      string
-	declared, drifted      bool
+	declared               bool
+	drifted                *bool // nil if it isn't given
 	limit                  int
 	format, address        string
 	tokenFile              string
@@ -95,7 +96,8 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		case "declared":
 			flags.BoolVar(&f.declared, "declared", false, "only declared orgs; --product and --status mean what is declared, not what is live")
 		case "drifted":
-			flags.BoolVar(&f.drifted, "drifted", false, "only orgs that differ from what is declared")
+			flags.Var(optionalBool{&f.drifted}, "drifted", "only orgs that differ from what is declared; with =false, only orgs that don't")
+			flags.Lookup("drifted").NoOptDefVal = "true"
 		case "state":
 			flags.StringArrayVar(&f.states, "state", nil, "only in this `STATE`: "+strictyaml.OneOf(syncStates())+"; may be repeated")
 			setValues(flags, "state", syncStates())
@@ -112,6 +114,30 @@ func (f *inventoryFlags) add(flags *pflag.FlagSet, limit int, names ...string) {
 		}
 	}
 }
+
+// optionalBool is a flag that is true, false or not given.
+type optionalBool struct{ p **bool }
+
+// Set implements pflag.Value.
+func (o optionalBool) Set(s string) error {
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	*o.p = &v
+	return nil
+}
+
+// String returns the value; empty if the flag isn't given.
+func (o optionalBool) String() string {
+	if o.p == nil || *o.p == nil {
+		return ""
+	}
+	return strconv.FormatBool(**o.p)
+}
+
+// Type returns "bool": the flag may be given without a value.
+func (o optionalBool) Type() string { return "bool" }
 
 // query returns what the flags select.
 func (f *inventoryFlags) query(now time.Time) (*reconcile.InventoryQuery, error) {
@@ -169,8 +195,8 @@ func (f *inventoryFlags) values(q *reconcile.InventoryQuery) url.Values {
 	if q.Declared {
 		set("declared", "true")
 	}
-	if q.Drifted {
-		set("drifted", "true")
+	if q.Drifted != nil {
+		set("drifted", strconv.FormatBool(*q.Drifted))
 	}
 	if !q.Since.IsZero() {
 		set("since", q.Since.UTC().Format(time.RFC3339Nano))
@@ -256,7 +282,7 @@ func load[T any](ctx context.Context, a *app, l *listing[T], f *inventoryFlags, 
 	if !errors.As(err, &none) {
 		return page, err
 	}
-	if cfg, failed := a.loadConfig(); failed != nil || cfg.State.Dir == "" {
+	if cfg, failed := a.loadConfig(); failed != nil || !cfg.State.IsSet() {
 		return nil, err
 	}
 	return loadOffline(a, l, q, text.JoinLines(err.Error())+"; ")
@@ -281,7 +307,7 @@ func loadOffline[T any](a *app, l *listing[T], q *reconcile.InventoryQuery, why 
 	if page.AsOf != nil {
 		asOf = "as of " + shortTime(*page.AsOf) + ", " + ago(time.Now(), *page.AsOf) + " ago"
 	}
-	a.warn(fmt.Sprintf("%sfrom the state folder %q: %s", why, cfg.State.Dir, asOf))
+	a.warn(fmt.Sprintf("%sfrom %s: %s", why, stateName(cfg), asOf))
 	return page, nil
 }
 

@@ -76,7 +76,7 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 		return err
 	}
 	plan := declared
-	if !r.offline && a.credentials(cfg) {
+	if !r.offline && a.credentials(ctx, cfg) {
 		live, err := reconcile.New(cfg, reconcile.Options{NoManifests: true, Commands: journalCommands, Environ: a.environ, Logger: logger})
 		if err != nil {
 			return err
@@ -106,13 +106,13 @@ func (a *app) optionalConfig() (*config.Config, error) {
 // credentials reports whether the config has what is needed to read the account.
 // A key file that doesn't exist is normal in CI for a change from a fork, and is a
 // warning.
-func (a *app) credentials(cfg *config.Config) bool {
+func (a *app) credentials(ctx context.Context, cfg *config.Config) bool {
 	err := cfg.NeedAerial()
 	switch {
 	case err != nil && cfg.Aerial.URL == nil:
 		return false // the config has none
 	case err == nil:
-		if _, err = cfg.Aerial.Auth.PrivateKey.Read(); !errors.Is(err, fs.ErrNotExist) {
+		if _, err = reconcile.ReadKey(ctx, cfg.Aerial.Auth.PrivateKey); !errors.Is(err, fs.ErrNotExist) {
 			return true // a bad key is reported when it is used
 		}
 	}

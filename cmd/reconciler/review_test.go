@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -368,19 +369,27 @@ func TestReviewScripts(t *testing.T) {
 	})
 }
 
-// release FILE serves a file over https as a release, and sets RELEASE_URL,
+// release FILE serves a file over https as a release of version 1.2.3, and the files
+// SHA256SUMS and SHA256SUMS.sig, if they are there then. It sets RELEASE_URL,
 // RELEASE_SHA256 and, for curl, the server's certificate.
 func release(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: release FILE")
 	}
 	body := ts.ReadFile(args[0])
+	binary := regexp.MustCompile(`^/v[\d.]+/reconciler_([\d.]+_)?(linux|darwin)_(amd64|arm64)$`)
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !regexp.MustCompile(`^/v1\.2\.3/reconciler_(linux|darwin)_(amd64|arm64)$`).MatchString(r.URL.Path) {
+		name := path.Base(r.URL.Path)
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v9.9.9/"):
 			http.NotFound(w, r)
-			return
+		case binary.MatchString(r.URL.Path):
+			fmt.Fprint(w, body)
+		case strings.HasPrefix(name, "SHA256SUMS"):
+			http.ServeFile(w, r, ts.MkAbs(name))
+		default:
+			http.NotFound(w, r)
 		}
-		fmt.Fprint(w, body)
 	}))
 	ts.Defer(srv.Close)
 	cert := ts.MkAbs("ca.pem")

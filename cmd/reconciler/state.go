@@ -7,29 +7,44 @@ import (
 	"github.com/spf13/cobra"
 
 	"reconciler/internal/config"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/backup"
+	"reconciler/internal/store/location"
 )
 
 func (a *app) stateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "state {backup FILE | restore FILE | check}",
-		Short: "Back up, restore and check the state folder",
-		Long: `Back up, restore and check the journal and the history in the config's ` + config.KeyStateDir + `.
-Okta is not contacted, and no credentials are needed.`,
+		Use:   "state {backup FILE | restore FILE | check | migrate --to PLACE}",
+		Short: "Back up, restore, check and move the state",
+		Long: `Back up, restore and check the journal and the history in the config's ` + config.KeyStateDir + `
+or ` + config.KeyStatePostgres + `, and move them from one to the other. Okta
+is not contacted, and no credentials of it are needed.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.stateBackupCommand(), a.stateRestoreCommand(), a.stateCheckCommand())
+	cmd.AddCommand(a.stateBackupCommand(), a.stateRestoreCommand(), a.stateCheckCommand(), a.stateMigrateCommand())
 	return cmd
 }
 
-// stateDir returns the config and its state folder.
-func (a *app) stateDir() (*config.Config, error) {
-	cfg, err := a.loadConfig()
-	if err == nil && cfg.State.Dir == "" {
-		err = withHint("the config has no "+config.KeyStateDir+", so there is no state", "see docs/config.md")
+// stateName names where a config has the state kept.
+func stateName(cfg *config.Config) string {
+	at := reconcile.StateOf(cfg)
+	if at.Postgres() != nil {
+		return at.String()
 	}
-	return cfg, err
+	return "the state folder " + at.String()
+}
+
+// stateAt returns the config, and where it has the state kept.
+func (a *app) stateAt() (*config.Config, location.Location, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, location.Location{}, err
+	}
+	if !cfg.State.IsSet() {
+		return nil, location.Location{}, withHint("the config has no "+config.KeyStateDir+", so there is no state", "see docs/config.md")
+	}
+	return cfg, reconcile.StateOf(cfg), nil
 }
 
 func (a *app) stateBackupCommand() *cobra.Command {
@@ -44,21 +59,29 @@ the config names have to be backed up by themselves, as secrets.`,
 		Example: `  reconciler state backup /backup/reconciler-$(date +%F).tar`,
 		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := a.stateDir()
+			_, at, err := a.stateAt()
 			if err != nil {
 				return err
 			}
-			m, err := backup.Make(cfg.State.Dir, args[0], versionString(), time.Now())
+			m, err := backup.Make(at, args[0], versionString(), time.Now())
 			if err != nil {
 				return err
 			}
 			if m.Problem != "" {
 				a.warn("the history in the backup is not whole: " + m.Problem)
 			}
-			_, err = fmt.Fprintf(a.out, "backed up %s to %s\n%sTokens of new orgs and keys are not in it.\n", cfg.State.Dir, args[0], contents(m))
+			_, err = fmt.Fprintf(a.out, "backed up %s to %s\n%sTokens of new orgs and keys are not in it.\n", plain(at), args[0], contents(m))
 			return err
 		},
 	}
+}
+
+// plain returns a folder as people type it, or what names a database.
+func plain(at location.Location) string {
+	if dir := at.Dir(); dir != "" {
+		return dir
+	}
+	return at.String()
 }
 
 // contents describes what is in a backup, a line each.
@@ -78,7 +101,8 @@ func (a *app) stateRestoreCommand() *cobra.Command {
 		Use:   "restore FILE",
 		Short: "Put a backup into an empty state folder",
 		Long: `Put a backup into the config's ` + config.KeyStateDir + `, which must be missing or empty and not
-in use. Checksums, both databases and the chain of the history are checked
+in use, or into its ` + config.KeyStatePostgres + `, in which there must be no state. A backup
+of a folder fits a database, and the other way round. Checksums, both databases and the chain of the history are checked
 before anything gets its place.
 
 What happened after the backup was made is not in it: see docs/recovery.md
@@ -86,11 +110,11 @@ before the program writes again.`,
 		Example: `  reconciler state restore /backup/reconciler-2026-11-30.tar`,
 		Args:    exactly("FILE", ""),
 		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := a.stateDir()
+			_, at, err := a.stateAt()
 			if err != nil {
 				return err
 			}
-			m, err := backup.Restore(args[0], cfg.State.Dir, a.invoker(), time.Now())
+			m, err := backup.Restore(args[0], at, a.invoker(), time.Now())
 			if err != nil {
 				return err
 			}
@@ -99,7 +123,7 @@ before the program writes again.`,
 			}
 			_, err = fmt.Fprintf(a.out, "restored %s from the backup of %s\n%s"+
 				"What happened since is not known: see docs/recovery.md before anything is written.\n",
-				cfg.State.Dir, m.Made.Format(time.RFC3339), contents(m))
+				plain(at), m.Made.Format(time.RFC3339), contents(m))
 			return err
 		},
 	}
@@ -114,21 +138,21 @@ and history are sound, and that no entry of the history was altered. Exit code 1
 if something is wrong. A daemon may go on meanwhile.`,
 		Args: noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			cfg, err := a.stateDir()
+			cfg, at, err := a.stateAt()
 			if err != nil {
 				return err
 			}
-			r, err := backup.Check(cfg.State.Dir, cfg.Aerial.AccountID, journalCommands)
+			r, err := backup.Check(at, cfg.Aerial.AccountID, journalCommands)
 			if err != nil {
 				return err
 			}
-			return a.reportState(cfg.State.Dir, r)
+			return a.reportState(at, r)
 		},
 	}
 }
 
 // reportState prints what a check found. What is wrong goes to stderr.
-func (a *app) reportState(dir string, r *backup.Report) error {
+func (a *app) reportState(at location.Location, r *backup.Report) error {
 	there := func(is bool) string {
 		if is {
 			return "there"
@@ -136,7 +160,11 @@ func (a *app) reportState(dir string, r *backup.Report) error {
 		return "none yet"
 	}
 	v := &r.Verification
-	lines := fmt.Sprintf("state folder %s\njournal: %s\nhistory: %s", dir, there(r.Journal), there(r.History))
+	what := "state folder " + at.Dir()
+	if at.Postgres() != nil {
+		what = "state in " + at.String()
+	}
+	lines := fmt.Sprintf("%s\njournal: %s\nhistory: %s", what, there(r.Journal), there(r.History))
 	if r.History && v.Head != "" {
 		lines += fmt.Sprintf(", entries: %d, pruned: %d, head %s", v.Entries, v.Pruned, v.Head)
 	}

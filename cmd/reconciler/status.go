@@ -148,9 +148,12 @@ func configPart(s *api.Status) *part {
 
 func readyPart(s *api.Status) *part {
 	p := &part{rank: rankUsual}
-	if s.Ready {
+	switch {
+	case s.Ready && s.StandingBy != nil:
+		p.line("ready", "yes; %s", s.Standby())
+	case s.Ready:
 		p.line("ready", "yes")
-	} else {
+	default:
 		p.rank = rankSevere
 		if s.StandingBy != nil {
 			p.rank = rankWarning

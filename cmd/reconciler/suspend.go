@@ -75,10 +75,10 @@ func (a *app) openJournal(why, hint string) (*config.Config, *journal.Journal, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if cfg.State.Dir == "" {
+	if !cfg.State.IsSet() {
 		return nil, nil, withHint("the config has no "+config.KeyStateDir+", "+why, hint)
 	}
-	return cfg, journal.New(cfg.State.Dir, journal.Options{Commands: journalCommands}), nil
+	return cfg, journal.New(reconcile.StateOf(cfg), journal.Options{Commands: journalCommands}), nil
 }
 
 // suspensions is openJournal for commands that change what is suspended.
@@ -333,7 +333,7 @@ func (a *app) listSuspensions(cmd *cobra.Command, f *suspendFlags) error {
 	if err != nil {
 		return err
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{Commands: journalCommands})
+	j := journal.New(reconcile.StateOf(cfg), journal.Options{Commands: journalCommands})
 	defer j.Close()
 	kept, unread := j.Suspensions()
 	all := activeSuspensions(cfg, kept)

@@ -20,6 +20,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // takeover is within what time a daemon that stands by takes over.
@@ -342,7 +343,7 @@ func TestReconcile(t *testing.T) {
 	}
 
 	// Two that ask while the daemon can't begin get one run.
-	other, err := journal.New(filepath.Join(r.dir, "state"), journal.Options{Commands: journal.Commands{This: "apply"}}).Lock()
+	other, err := journal.New(location.Folder(filepath.Join(r.dir, "state")), journal.Options{Commands: journal.Commands{This: "apply"}}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func connect(t *testing.T, sim *simulatortest.Server) *rig {
 	}
 	auth, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: sim.Credentials.ClientID, KeyID: sim.Credentials.KeyID,
-		Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+		Key:  func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 		HTTP: sim.Client.Transport,
 	})
 	if err != nil {

@@ -126,7 +126,7 @@ func newGated(t testing.TB, c simulatortest.Config) *gated {
 	}
 	tokens, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: g.Credentials.ClientID, KeyID: g.Credentials.KeyID, DPoP: c.DPoP,
-		Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+		Key:  func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 		HTTP: g.wire,
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"reconciler/internal/freeze"
 	"reconciler/internal/freeze/schedule"
+	"reconciler/internal/store/program"
 	"reconciler/internal/web"
 )
 
@@ -41,6 +42,9 @@ type Config struct {
 	HTTP   HTTP
 	// Notify is who the daemon tells of what changes.
 	Notify []Receiver
+
+	// programs runs the programs that print secrets or sign, for all of them.
+	programs hidden[program.Cache]
 }
 
 // Mode is whether the daemon applies differences or only reports them.
@@ -80,8 +84,8 @@ type Auth struct {
 	// OrgURL is the authorization server: the Aerial org, or the parent itself.
 	OrgURL   *url.URL
 	ClientID string
-	// PrivateKey is a PEM or a JWK.
-	PrivateKey Secret
+	// PrivateKey is a PEM or a JWK, or what a program signs with.
+	PrivateKey Key
 	// KeyID is empty if only the JWK has it.
 	KeyID string
 	DPoP  bool
@@ -149,8 +153,8 @@ type GitHubApp struct {
 	// AppID is the app's id or its client id.
 	AppID          string
 	InstallationID string
-	// PrivateKey is a PEM.
-	PrivateKey Secret
+	// PrivateKey is a PEM, or what a program signs with.
+	PrivateKey Key
 	// URL is the base URL of the API, without a slash at its end.
 	URL string
 }
@@ -163,10 +167,10 @@ type Verify struct {
 	// latter Git.Tag is set.
 	Object string
 	// History requires the same of every commit since the last accepted one.
-	// State.Dir is set with it.
+	// State is set with it.
 	History bool
 	// AcceptRewriteOf is the last accepted commit, in lower case, if the branch
-	// no longer has to contain it; otherwise empty. State.Dir is set with it.
+	// no longer has to contain it; otherwise empty. State is set with it.
 	AcceptRewriteOf string
 }
 
@@ -205,7 +209,7 @@ type Guards struct {
 	// MaxNewOrgs is how many orgs may be created or linked in one run.
 	MaxNewOrgs int
 	// DeactivationCooloff is how long before its deactivation an org must have
-	// been declared inactive for the first time; 0 for no such rule. State.Dir
+	// been declared inactive for the first time; 0 for no such rule. State
 	// is set with it.
 	DeactivationCooloff time.Duration
 	// RevertWithin is for how long after a run what takes back its changes counts as
@@ -229,9 +233,14 @@ type Tokens struct {
 	Command string
 }
 
-// State is the folder of journal and history; Dir may be empty.
+// State is where journal and history are kept: a folder, a PostgreSQL database, or nowhere.
 type State struct {
 	Dir string
+	// Postgres is the URL of the database. It excludes Dir.
+	Postgres Secret
 	// Retention is how long the history is kept.
 	Retention time.Duration
 }
+
+// IsSet reports whether anything is kept.
+func (s State) IsSet() bool { return s.Dir != "" || s.Postgres.IsSet() }

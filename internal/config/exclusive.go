@@ -12,19 +12,31 @@ type exclusion struct {
 	alternatives [][]string
 }
 
-// exclusions are all choices, besides those between a secret and its file. The
+// exclusions are all choices, besides those between a secret, its file and its program. The
 // checks and their messages are the resolver's; here is what a variable removes
 // from the file, and what the JSON Schema excludes.
 var exclusions = []exclusion{
 	{"", [][]string{{"git"}, {"manifests"}}},
 	{"git", [][]string{{"branch"}, {"tag"}, {"commit"}}},
-	{"git.auth", [][]string{{"password", "passwordFile"}, {"sshKeyFile", "sshPassphrase", "sshPassphraseFile"}}},
-	{"git.auth", [][]string{{"githubApp"}, {"username", "password", "passwordFile", "sshKeyFile", "sshPassphrase", "sshPassphraseFile"}}},
-	{"parents.*.auth", [][]string{{"token", "tokenFile"}, {"clientID", "privateKey", "privateKeyFile", "keyID", "dpop"}}},
+	{"git.auth", [][]string{{"password", "passwordFile", "passwordCommand"}, {"sshKeyFile", "sshPassphrase", "sshPassphraseFile", "sshPassphraseCommand"}}},
+	{"git.auth", [][]string{{"githubApp"}, {
+		"username", "password", "passwordFile", "passwordCommand", "sshKeyFile", "sshPassphrase", "sshPassphraseFile", "sshPassphraseCommand",
+	}}},
+	{"parents.*.auth", [][]string{{"token", "tokenFile", "tokenCommand"}, {
+		"clientID", "privateKey", "privateKeyFile", "privateKeyCommand", "signCommand", "publicKeyFile", "keyID", "dpop",
+	}}},
+	{"aerial.auth", keyPlaces},
+	{"parents.*.auth", keyPlaces},
+	{"orgs.auth", keyPlaces},
+	{"git.auth.githubApp", keyPlaces},
 	{"windows.*", [][]string{{"deny"}, {"allow"}}},
 	{"tokens", [][]string{{"dir", "recipientsFile"}, {"command"}}},
+	{"state", [][]string{{"dir"}, {"postgres"}}},
 	{"http.auth", [][]string{{wordKey}, {"tokensFile", "oidc"}}},
 }
+
+// keyPlaces are the keys that a private key is in, or that sign with one.
+var keyPlaces = [][]string{{"privateKey", "privateKeyFile", "privateKeyCommand"}, {"signCommand", "publicKeyFile"}}
 
 // wordKey stands for a word in place of a block.
 const wordKey = "(word)"
@@ -80,16 +92,30 @@ func excludes(a, b string) bool {
 		block, key = "http.auth", "oidc"
 	}
 	other, otherKey := parent(b)
+	if block == "state.postgres" && other != block {
+		block, key = "state", "postgres"
+	}
 	if block != other {
 		return false
 	}
-	if key == otherKey+"File" || otherKey == key+"File" {
+	if secret := secretOf(key); secret != "" && secret == secretOf(otherKey) && key != otherKey || key == secretOf(otherKey) || secret == otherKey {
 		return true
 	}
 	return slices.ContainsFunc(exclusions, func(e exclusion) bool {
 		i, j := e.alternative(key), e.alternative(otherKey)
 		return pattern(block) == e.block && i >= 0 && j >= 0 && i != j
 	})
+}
+
+// secretOf returns the key of the secret whose file or program another key names; empty
+// if it names none.
+func secretOf(key string) string {
+	for _, place := range []string{"File", "Command"} {
+		if secret, ok := strings.CutSuffix(key, place); ok {
+			return secret
+		}
+	}
+	return ""
 }
 
 // alternative returns the index of the alternative that has the key, or -1.

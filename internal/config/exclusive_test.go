@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // overlaid loads a config file with variables.
@@ -61,8 +62,16 @@ func TestVariableReplacesAlternatives(t *testing.T) {
 			func(c *Config) bool {
 				return c.Tokens.Dir == "" && c.Tokens.RecipientsFile == "" && filepath.Base(c.Tokens.Command) == "store"
 			}},
+		{"database over folder", "state: {dir: s, retention: 48h}", []string{"RECONCILER_STATE_POSTGRES_URL_FILE=url"},
+			func(c *Config) bool {
+				return c.State.Dir == "" && filepath.Base(c.State.Postgres.Origin()) == "url" && c.State.IsSet() && c.State.Retention == 48*time.Hour
+			}},
+		{"database's URL over its file", "state: {postgres: {urlFile: f}}", []string{"RECONCILER_STATE_POSTGRES_URL=postgres://h/d"},
+			func(c *Config) bool { return c.State.Postgres.value != nil && c.State.Postgres.file == "" }},
+		{"folder over database", "state: {postgres: {urlFile: f}}", []string{"RECONCILER_STATE_DIR=s"},
+			func(c *Config) bool { return c.State.Dir != "" && !c.State.Postgres.IsSet() }},
 		{"key over its file", "aerial: {auth: {privateKeyFile: k}}", []string{"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=x"},
-			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.value != nil }},
+			func(c *Config) bool { return c.Aerial.Auth.PrivateKey.secret.value != nil }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,6 +97,7 @@ func TestVariablesThatContradict(t *testing.T) {
 		{"git: {url: 'https://git.example/o.git'}", []string{"RECONCILER_GIT_BRANCH=b", "RECONCILER_GIT_TAG=v1"}, "mutually exclusive"},
 		{"", []string{"RECONCILER_MANIFESTS=orgs", "RECONCILER_GIT_URL=https://git.example/o.git"}, "mutually exclusive"},
 		{"manifests: orgs", []string{"RECONCILER_GIT_AUTH_PASSWORD=x"}, "mutually exclusive"},
+		{"", []string{"RECONCILER_STATE_DIR=s", "RECONCILER_STATE_POSTGRES_URL=postgres://h/d"}, "mutually exclusive"},
 		{"", []string{"RECONCILER_AERIAL_AUTH_PRIVATE_KEY=x", "RECONCILER_AERIAL_AUTH_PRIVATE_KEY_FILE=k"}, "keep one"},
 	} {
 		if _, _, err := overlaid(t, tt.file, tt.environ...); err == nil || !strings.Contains(err.Error(), tt.says) {

@@ -27,6 +27,7 @@ type file struct {
 	Guards    guardsFile           `yaml:"guards" doc:"Limits that a plan must keep to be applied."`
 	Tokens    tokensFile           `yaml:"tokens" doc:"Where the tokens of created orgs are stored."`
 	State     stateFile            `yaml:"state" doc:"Where journal and history are kept."`
+	Commands  commandsFile         `yaml:"commands" doc:"How the programs are run that print secrets or sign: those of the keys that end in Command, but for tokens.command."`
 	HTTP      httpFile             `yaml:"http" doc:"The daemon's endpoints."`
 	Notify    []at[receiverFile]   `yaml:"notify" doc:"Who is told when something changes: Slack, Microsoft Teams, webhooks."`
 }
@@ -40,12 +41,15 @@ type aerialFile struct {
 }
 
 type aerialAuthFile struct {
-	OrgURL         at[string] `yaml:"orgURL" form:"webURL" jsonschema:"example=https://acme-aerial.okta.com" doc:"The Aerial org, in which the service app is registered."`
-	ClientID       at[string] `yaml:"clientID" form:"word" doc:"The client id of the service app."`
-	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app: a PEM (PKCS#1, PKCS#8, SEC 1) or a JWK."`
-	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) that Okta shows beside the public key. Not needed if the key is a JWK that has one."`
-	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory (RFC 9449). Turned on automatically if Okta requires it of the app."`
+	OrgURL            at[string]      `yaml:"orgURL" form:"webURL" jsonschema:"example=https://acme-aerial.okta.com" doc:"The Aerial org, in which the service app is registered."`
+	ClientID          at[string]      `yaml:"clientID" form:"word" doc:"The client id of the service app."`
+	PrivateKey        at[string]      `yaml:"-" env:"privateKey" doc:"The private key itself."`
+	PrivateKeyFile    at[string]      `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app: a PEM (PKCS#1, PKCS#8, SEC 1) or a JWK."`
+	PrivateKeyCommand at[commandLine] `yaml:"privateKeyCommand" form:"command" jsonschema:"example=/usr/local/bin/read-key" doc:"A program, and its arguments, that prints the private key."`
+	SignCommand       at[commandLine] `yaml:"signCommand" form:"command" jsonschema:"example=/usr/local/bin/sign" doc:"A program, and its arguments, that signs with a key that it keeps to itself. Needs publicKeyFile."`
+	PublicKeyFile     at[string]      `yaml:"publicKeyFile" form:"path" doc:"The public key of signCommand: a PEM or a JWK."`
+	KeyID             at[string]      `yaml:"keyID" form:"word" doc:"The id (kid) that Okta shows beside the public key. Not needed if the key is a JWK that has one."`
+	DPoP              at[bool]        `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory (RFC 9449). Turned on automatically if Okta requires it of the app."`
 }
 
 type parentFile struct {
@@ -57,13 +61,17 @@ type parentFile struct {
 }
 
 type parentAuthFile struct {
-	Token          at[string] `yaml:"-" env:"token" doc:"The API token itself."`
-	TokenFile      at[string] `yaml:"tokenFile" form:"path" doc:"An API token (SSWS). Excludes the keys below."`
-	ClientID       at[string] `yaml:"clientID" form:"word" doc:"The client id of a service app in the parent."`
-	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app, as in aerial.auth."`
-	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
-	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth."`
+	Token             at[string]      `yaml:"-" env:"token" doc:"The API token itself."`
+	TokenFile         at[string]      `yaml:"tokenFile" form:"path" doc:"An API token (SSWS). Excludes the keys below."`
+	TokenCommand      at[commandLine] `yaml:"tokenCommand" form:"command" doc:"A program, and its arguments, that prints the API token."`
+	ClientID          at[string]      `yaml:"clientID" form:"word" doc:"The client id of a service app in the parent."`
+	PrivateKey        at[string]      `yaml:"-" env:"privateKey" doc:"The private key itself."`
+	PrivateKeyFile    at[string]      `yaml:"privateKeyFile" form:"path" doc:"The private key of the service app, as in aerial.auth."`
+	PrivateKeyCommand at[commandLine] `yaml:"privateKeyCommand" form:"command" jsonschema:"example=/usr/local/bin/read-key" doc:"A program that prints the private key, as in aerial.auth."`
+	SignCommand       at[commandLine] `yaml:"signCommand" form:"command" jsonschema:"example=/usr/local/bin/sign" doc:"A program that signs, as in aerial.auth."`
+	PublicKeyFile     at[string]      `yaml:"publicKeyFile" form:"path" doc:"The public key of signCommand, as in aerial.auth."`
+	KeyID             at[string]      `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
+	DPoP              at[bool]        `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth."`
 }
 
 type gitFile struct {
@@ -79,23 +87,28 @@ type gitFile struct {
 }
 
 type gitAuthFile struct {
-	Username          at[string]        `yaml:"username" form:"word" doc:"The user at the git server; with a token, most servers accept any."`
-	Password          at[string]        `yaml:"-" env:"password" doc:"The password or token itself."`
-	PasswordFile      at[string]        `yaml:"passwordFile" form:"path" doc:"The password or token."`
-	CAFile            at[string]        `yaml:"caFile" form:"path" doc:"Certificates (PEM) of authorities to trust for https besides the system's."`
-	SSHKeyFile        at[string]        `yaml:"sshKeyFile" form:"path" doc:"A private key for ssh."`
-	SSHPassphrase     at[string]        `yaml:"-" env:"sshPassphrase" doc:"The passphrase of the private key for ssh itself."`
-	SSHPassphraseFile at[string]        `yaml:"sshPassphraseFile" form:"path" doc:"The passphrase of the private key for ssh, if it has one."`
-	KnownHostsFile    at[string]        `yaml:"knownHostsFile" form:"path" doc:"The host keys to trust, as in OpenSSH's known_hosts. Needed for ssh."`
-	GitHubApp         at[githubAppFile] `yaml:"githubApp" doc:"A GitHub App that is installed on the repository (https), instead of a username and a password."`
+	Username             at[string]        `yaml:"username" form:"word" doc:"The user at the git server; with a token, most servers accept any."`
+	Password             at[string]        `yaml:"-" env:"password" doc:"The password or token itself."`
+	PasswordFile         at[string]        `yaml:"passwordFile" form:"path" doc:"The password or token."`
+	PasswordCommand      at[commandLine]   `yaml:"passwordCommand" form:"command" doc:"A program, and its arguments, that prints the password or token."`
+	CAFile               at[string]        `yaml:"caFile" form:"path" doc:"Certificates (PEM) of authorities to trust for https besides the system's."`
+	SSHKeyFile           at[string]        `yaml:"sshKeyFile" form:"path" doc:"A private key for ssh."`
+	SSHPassphrase        at[string]        `yaml:"-" env:"sshPassphrase" doc:"The passphrase of the private key for ssh itself."`
+	SSHPassphraseFile    at[string]        `yaml:"sshPassphraseFile" form:"path" doc:"The passphrase of the private key for ssh, if it has one."`
+	SSHPassphraseCommand at[commandLine]   `yaml:"sshPassphraseCommand" form:"command" doc:"A program, and its arguments, that prints the passphrase."`
+	KnownHostsFile       at[string]        `yaml:"knownHostsFile" form:"path" doc:"The host keys to trust, as in OpenSSH's known_hosts. Needed for ssh."`
+	GitHubApp            at[githubAppFile] `yaml:"githubApp" doc:"A GitHub App that is installed on the repository (https), instead of a username and a password."`
 }
 
 type githubAppFile struct {
-	AppID          at[plain]  `yaml:"appID" form:"appID" jsonschema:"required,example=12345" doc:"The app's id, or its client id."`
-	InstallationID at[plain]  `yaml:"installationID" form:"number" jsonschema:"required,example=678" doc:"The id of its installation: the digits at the end of the installation's address."`
-	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" doc:"The private key that GitHub generated for the app, a PEM."`
-	URL            at[string] `yaml:"url" form:"apiURL" jsonschema:"example=https://api.github.com,example=https://ghe.example/api/v3" doc:"GitHub's API. By default that of git.url's host: https://api.github.com, or https://HOST/api/v3 of an Enterprise Server."`
+	AppID             at[plain]       `yaml:"appID" form:"appID" jsonschema:"required,example=12345" doc:"The app's id, or its client id."`
+	InstallationID    at[plain]       `yaml:"installationID" form:"number" jsonschema:"required,example=678" doc:"The id of its installation: the digits at the end of the installation's address."`
+	PrivateKey        at[string]      `yaml:"-" env:"privateKey" doc:"The private key itself."`
+	PrivateKeyFile    at[string]      `yaml:"privateKeyFile" form:"path" doc:"The private key that GitHub generated for the app, a PEM."`
+	PrivateKeyCommand at[commandLine] `yaml:"privateKeyCommand" form:"command" jsonschema:"example=/usr/local/bin/read-key" doc:"A program that prints the private key, as in aerial.auth."`
+	SignCommand       at[commandLine] `yaml:"signCommand" form:"command" jsonschema:"example=/usr/local/bin/sign" doc:"A program that signs with the app's RSA key (RS256), as in aerial.auth."`
+	PublicKeyFile     at[string]      `yaml:"publicKeyFile" form:"path" doc:"The public key of signCommand, as in aerial.auth."`
+	URL               at[string]      `yaml:"url" form:"apiURL" jsonschema:"example=https://api.github.com,example=https://ghe.example/api/v3" doc:"GitHub's API. By default that of git.url's host: https://api.github.com, or https://HOST/api/v3 of an Enterprise Server."`
 }
 
 type verifyFile struct {
@@ -112,18 +125,20 @@ type verifyObject string
 func (verifyObject) Values() []string { return []string{VerifyCommit, VerifyTag} }
 
 type webhookFile struct {
-	Secret     at[string] `yaml:"-" env:"secret" doc:"The secret itself."`
-	SecretFile at[string] `yaml:"secretFile" form:"path" doc:"The secret with which the git server signs requests (GitHub, Gitea, Forgejo, GitLab's signing token) or which it sends (GitLab's secret token)."`
+	Secret        at[string]      `yaml:"-" env:"secret" doc:"The secret itself."`
+	SecretFile    at[string]      `yaml:"secretFile" form:"path" doc:"The secret with which the git server signs requests (GitHub, Gitea, Forgejo, GitLab's signing token) or which it sends (GitLab's secret token)."`
+	SecretCommand at[commandLine] `yaml:"secretCommand" form:"command" doc:"A program, and its arguments, that prints the secret."`
 }
 
 type statusFile struct {
-	Provider   at[provider] `yaml:"provider" jsonschema:"required" doc:"Which API it is."`
-	Repository at[string]   `yaml:"repository" form:"repository" jsonschema:"example=acme/okta-orgs" doc:"The repository, as OWNER/NAME. By default it is taken from git.url."`
-	URL        at[string]   `yaml:"url" form:"apiURL" jsonschema:"example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab, https://HOST/api/v1 of a Gitea or Forgejo."`
-	Token      at[string]   `yaml:"-" env:"token" doc:"The token itself."`
-	TokenFile  at[string]   `yaml:"tokenFile" form:"path" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
-	Name       at[string]   `yaml:"name" form:"phrase" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
-	TargetURL  at[string]   `yaml:"targetURL" form:"pageURL" jsonschema:"example=https://reconciler.acme.example/" doc:"What the status links to, such as the daemon's page (http.url)."`
+	Provider     at[provider]    `yaml:"provider" jsonschema:"required" doc:"Which API it is."`
+	Repository   at[string]      `yaml:"repository" form:"repository" jsonschema:"example=acme/okta-orgs" doc:"The repository, as OWNER/NAME. By default it is taken from git.url."`
+	URL          at[string]      `yaml:"url" form:"apiURL" jsonschema:"example=https://gitlab.example/api/v4" doc:"The API. By default that of git.url's host: https://api.github.com, https://HOST/api/v3 of a GitHub Enterprise Server, https://HOST/api/v4 of a GitLab, https://HOST/api/v1 of a Gitea or Forgejo."`
+	Token        at[string]      `yaml:"-" env:"token" doc:"The token itself."`
+	TokenFile    at[string]      `yaml:"tokenFile" form:"path" doc:"A token that may write commit statuses. With git.auth.githubApp the app's own is the default."`
+	TokenCommand at[commandLine] `yaml:"tokenCommand" form:"command" doc:"A program, and its arguments, that prints the token."`
+	Name         at[string]      `yaml:"name" form:"phrase" default:"reconciler" doc:"The name of the status; it must differ between programs that report on the same repository."`
+	TargetURL    at[string]      `yaml:"targetURL" form:"pageURL" jsonschema:"example=https://reconciler.acme.example/" doc:"What the status links to, such as the daemon's page (http.url)."`
 }
 
 // provider is whose API a commit status is sent to.
@@ -184,10 +199,13 @@ type orgsFile struct {
 }
 
 type orgsAuthFile struct {
-	PrivateKey     at[string] `yaml:"-" env:"privateKey" doc:"The private key itself."`
-	PrivateKeyFile at[string] `yaml:"privateKeyFile" form:"path" jsonschema:"example=/run/secrets/orgs.pem,example=/run/secrets/orgs/{domain}.pem" doc:"The private key of the service apps, as in aerial.auth. {domain} in the path stands for the org's domain: one key per org."`
-	KeyID          at[string] `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
-	DPoP           at[bool]   `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth. Service apps that the program makes require it then."`
+	PrivateKey        at[string]      `yaml:"-" env:"privateKey" doc:"The private key itself."`
+	PrivateKeyFile    at[string]      `yaml:"privateKeyFile" form:"path" jsonschema:"example=/run/secrets/orgs.pem,example=/run/secrets/orgs/{domain}.pem" doc:"The private key of the service apps, as in aerial.auth. {domain} in the path stands for the org's domain: one key per org."`
+	PrivateKeyCommand at[commandLine] `yaml:"privateKeyCommand" form:"command" jsonschema:"example=/usr/local/bin/read-key" doc:"A program that prints the private key, as in aerial.auth. {domain} in its arguments stands for the org's domain."`
+	SignCommand       at[commandLine] `yaml:"signCommand" form:"command" jsonschema:"example=/usr/local/bin/sign" doc:"A program that signs, as in aerial.auth. {domain} in its arguments stands for the org's domain."`
+	PublicKeyFile     at[string]      `yaml:"publicKeyFile" form:"path" doc:"The public key of signCommand, as in aerial.auth. {domain} in the path stands for the org's domain."`
+	KeyID             at[string]      `yaml:"keyID" form:"word" doc:"The id (kid) of the key, as in aerial.auth."`
+	DPoP              at[bool]        `yaml:"dpop" default:"false" doc:"Bind tokens to a key in memory, as in aerial.auth. Service apps that the program makes require it then."`
 }
 
 type bootstrapFile struct {
@@ -202,5 +220,17 @@ type tokensFile struct {
 
 type stateFile struct {
 	Dir       at[string]        `yaml:"dir" form:"path" doc:"The folder of journal and history."`
+	Postgres  at[postgresFile]  `yaml:"postgres" doc:"The PostgreSQL database of journal and history, in place of the folder, so that there can be more than one replica. What needs state.dir is met by it as well."`
 	Retention at[time.Duration] `yaml:"retention" default:"2160h" doc:"How long the history is kept, 24h to 87600h (ten years). Needs state.dir."`
+}
+
+type postgresFile struct {
+	URL        at[string]      `yaml:"-" env:"url" doc:"The URL itself."`
+	URLFile    at[string]      `yaml:"urlFile" form:"path" jsonschema:"example=/run/secrets/postgres-url" doc:"The URL of the database, such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full. It is read again for each new connection."`
+	URLCommand at[commandLine] `yaml:"urlCommand" form:"command" doc:"A program, and its arguments, that prints the URL."`
+}
+
+type commandsFile struct {
+	Timeout at[time.Duration] `yaml:"timeout" default:"30s" doc:"How long a program may run, 100ms to 5m. It is killed then, with all that it started."`
+	Cache   at[time.Duration] `yaml:"cache" default:"5m" doc:"How long a secret that a program printed is used before the program is run again, 0s to 24h; 0s: not at all. Signatures are never kept."`
 }

@@ -43,6 +43,7 @@ var forms = map[string]func(*schemagen.Schema){
 	"groupNames": func(s *schemagen.Schema) {
 		s.Items.Pattern = `^[^` + control + `]*[^\s` + control + `][^` + control + `]*$`
 	},
+	"command":   commandForm,
 	"originURL": like(`^(` + httpsURL + `|` + httpURL + `)/?$`),
 	"address":   like(`^([^:\[\]]*|\[[^\[\]]*\]):(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$`),
 	"time":      like(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{1,2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`),
@@ -81,6 +82,16 @@ func both(a, b func(*schemagen.Schema)) func(*schemagen.Schema) {
 // items is for lists of texts.
 func items(pattern string) func(*schemagen.Schema) {
 	return func(s *schemagen.Schema) { s.Items.Pattern = pattern }
+}
+
+// commandForm takes a program, or a list of it and its arguments.
+func commandForm(s *schemagen.Schema) {
+	one := uint64(1)
+	const path = `^[^` + control + `]*/[^` + control + `]*$`
+	word := &schemagen.Schema{Type: "string"}
+	list := &schemagen.Schema{Type: "array", Items: word, MinItems: &one}
+	s.Type, s.Items = "", nil
+	s.AnyOf = []*schemagen.Schema{{Type: "string", Pattern: path}, list}
 }
 
 // selectorForm takes a list of terms, or a mapping of labels.
@@ -166,6 +177,8 @@ var durations = map[string]struct {
 	"orgs.every":                 {hi: maxEvery},
 	"guards.deactivationCooloff": {lo: time.Minute, hi: 720 * time.Hour, orZero: true},
 	"guards.revertWithin":        {hi: 720 * time.Hour},
+	"commands.timeout":           {lo: minCommandTime, hi: maxCommandTime},
+	"commands.cache":             {hi: maxCommandCache},
 	"state.retention":            {lo: minRetention, hi: maxRetention},
 }
 

@@ -20,10 +20,10 @@ func (r *resolver) git(block *at[gitFile]) *Git {
 		Path:   r.repositoryPath(&f.Path),
 		Auth: GitAuth{
 			Username:       r.word(&f.Auth.Username),
-			Password:       r.secret(&f.Auth.Password, &f.Auth.PasswordFile),
+			Password:       r.secret(&f.Auth.Password, &f.Auth.PasswordFile, &f.Auth.PasswordCommand),
 			CAFile:         r.trustedFile(&f.Auth.CAFile),
 			SSHKeyFile:     r.privateFile(&f.Auth.SSHKeyFile),
-			SSHPassphrase:  r.secret(&f.Auth.SSHPassphrase, &f.Auth.SSHPassphraseFile),
+			SSHPassphrase:  r.secret(&f.Auth.SSHPassphrase, &f.Auth.SSHPassphraseFile, &f.Auth.SSHPassphraseCommand),
 			KnownHostsFile: r.trustedFile(&f.Auth.KnownHostsFile),
 		},
 	}
@@ -45,8 +45,8 @@ func (r *resolver) git(block *at[gitFile]) *Git {
 		g.Verify = r.verify(&f.Verify, f.Tag.Set)
 	}
 	if f.Webhook.OK() {
-		r.need(&f.Webhook, &f.Webhook.V.SecretFile, &f.Webhook.V.Secret)
-		g.Webhook = r.secret(&f.Webhook.V.Secret, &f.Webhook.V.SecretFile)
+		r.need(&f.Webhook, &f.Webhook.V.SecretFile, &f.Webhook.V.Secret, &f.Webhook.V.SecretCommand)
+		g.Webhook = r.secret(&f.Webhook.V.Secret, &f.Webhook.V.SecretFile, &f.Webhook.V.SecretCommand)
 	}
 	if f.Status.OK() {
 		g.Status = r.status(&f.Status, g, server)
@@ -67,15 +67,15 @@ func (r *resolver) oneRef(refs ...*at[string]) {
 // repository on disk they are not used.
 func (r *resolver) gitAuth(f *gitFile, scheme string) {
 	a := &f.Auth
-	password := a.Password.Set || a.PasswordFile.Set
+	password := a.Password.Set || a.PasswordFile.Set || a.PasswordCommand.Set
 	if a.SSHKeyFile.Set && password {
 		r.fail(&a.SSHKeyFile, "and a password are mutually exclusive: keep one")
 	}
 	if a.GitHubApp.OK() && (a.Username.Set || password || a.SSHKeyFile.Set) {
 		r.fail(&a.GitHubApp, "excludes a username, a password and an ssh key: keep one way to sign in")
 	}
-	for _, v := range []*at[string]{&a.SSHPassphrase, &a.SSHPassphraseFile} {
-		if v.Set && !a.SSHKeyFile.Set {
+	for _, v := range []any{&a.SSHPassphrase, &a.SSHPassphraseFile, &a.SSHPassphraseCommand} {
+		if r.fields[v].isSet() && !a.SSHKeyFile.Set {
 			r.fail(v, `needs "sshKeyFile" beside it`)
 		}
 	}
@@ -111,11 +111,11 @@ func (r *resolver) githubApp(block *at[githubAppFile], server gitServer) *GitHub
 	f := &block.V
 	r.need(block, &f.AppID)
 	r.need(block, &f.InstallationID)
-	r.need(block, &f.PrivateKeyFile, &f.PrivateKey)
+	r.need(block, &f.PrivateKeyFile, &f.PrivateKey, &f.PrivateKeyCommand, &f.SignCommand)
 	app := &GitHubApp{
 		AppID:          r.match(r.verbatim(&f.AppID), appID, "an id such as 12345 or Iv23liAbCdEfGhIjKlMn"),
 		InstallationID: r.match(r.verbatim(&f.InstallationID), number, "a number such as 678"),
-		PrivateKey:     r.secret(&f.PrivateKey, &f.PrivateKeyFile),
+		PrivateKey:     r.key(f.keys()),
 		URL:            r.apiURL(&f.URL),
 	}
 	if !f.URL.Set {
@@ -165,7 +165,7 @@ func (r *resolver) status(block *at[statusFile], g *Git, server gitServer) *GitS
 		Provider:   string(f.Provider.V),
 		Repository: strings.Trim(r.word(&f.Repository), "/"),
 		URL:        r.apiURL(&f.URL),
-		Token:      r.secret(&f.Token, &f.TokenFile),
+		Token:      r.secret(&f.Token, &f.TokenFile, &f.TokenCommand),
 		Name:       r.phrase(&f.Name, maxName),
 		TargetURL:  r.pageURL(&f.TargetURL),
 	}
@@ -176,7 +176,7 @@ func (r *resolver) status(block *at[statusFile], g *Git, server gitServer) *GitS
 		r.fail(&f.Repository, "must be %s, not %q", f.Provider.V.form(), f.Repository.V)
 	}
 	if f.Provider.V != github || g.Auth.GitHubApp == nil {
-		r.need(block, &f.TokenFile, &f.Token)
+		r.need(block, &f.TokenFile, &f.Token, &f.TokenCommand)
 	}
 	if g.URL == "" {
 		return s // it is missing or wrong, and may provide the rest

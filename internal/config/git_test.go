@@ -35,7 +35,7 @@ state: {dir: state}
 			CAFile: filepath.Join(dir, "ca.pem"),
 			GitHubApp: &GitHubApp{
 				AppID: "0012345", InstallationID: "678", URL: "https://ghe.example:8443/api/v3",
-				PrivateKey: Secret{name: "git.auth.githubApp.privateKeyFile", file: filepath.Join(dir, "app.pem")},
+				PrivateKey: Key{secret: Secret{name: "git.auth.githubApp.privateKeyFile", file: filepath.Join(dir, "app.pem")}},
 			},
 		},
 		Verify: &Verify{

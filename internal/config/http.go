@@ -43,11 +43,12 @@ func (w authWord) Check() error {
 }
 
 type oidcFile struct {
-	Issuer           at[string]         `yaml:"issuer" form:"apiURL" jsonschema:"required,example=https://acme.okta.com" doc:"The provider's issuer, exactly as its discovery document has it."`
-	ClientID         at[string]         `yaml:"clientID" form:"word" jsonschema:"required" doc:"The client id of the web application that is registered there."`
-	ClientSecret     at[string]         `yaml:"-" env:"clientSecret" doc:"The client secret itself."`
-	ClientSecretFile at[string]         `yaml:"clientSecretFile" form:"path" doc:"The client secret. Sessions are encrypted with a key derived from it: another secret ends them."`
-	Groups           at[oidcGroupsFile] `yaml:"groups" jsonschema:"required" doc:"Which groups of the provider have which role. Who is in none of them may not see anything."`
+	Issuer              at[string]         `yaml:"issuer" form:"apiURL" jsonschema:"required,example=https://acme.okta.com" doc:"The provider's issuer, exactly as its discovery document has it."`
+	ClientID            at[string]         `yaml:"clientID" form:"word" jsonschema:"required" doc:"The client id of the web application that is registered there."`
+	ClientSecret        at[string]         `yaml:"-" env:"clientSecret" doc:"The client secret itself."`
+	ClientSecretFile    at[string]         `yaml:"clientSecretFile" form:"path" doc:"The client secret. Sessions are encrypted with a key derived from it: another secret ends them."`
+	ClientSecretCommand at[commandLine]    `yaml:"clientSecretCommand" form:"command" doc:"A program, and its arguments, that prints the client secret."`
+	Groups              at[oidcGroupsFile] `yaml:"groups" jsonschema:"required" doc:"Which groups of the provider have which role. Who is in none of them may not see anything."`
 }
 
 type oidcGroupsFile struct {
@@ -134,9 +135,9 @@ func (r *resolver) oidc(block *at[oidcFile]) *OIDC {
 	f := &block.V
 	r.need(block, &f.Issuer)
 	r.need(block, &f.ClientID)
-	r.need(block, &f.ClientSecretFile, &f.ClientSecret)
+	r.need(block, &f.ClientSecretFile, &f.ClientSecret, &f.ClientSecretCommand)
 	r.need(block, &f.Groups)
-	o := &OIDC{ClientID: r.word(&f.ClientID), ClientSecret: r.secret(&f.ClientSecret, &f.ClientSecretFile)}
+	o := &OIDC{ClientID: r.word(&f.ClientID), ClientSecret: r.secret(&f.ClientSecret, &f.ClientSecretFile, &f.ClientSecretCommand)}
 	if r.serverURL("https://acme.okta.com", &f.Issuer) != nil {
 		o.Issuer = f.Issuer.V
 	}

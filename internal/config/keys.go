@@ -51,6 +51,8 @@ const (
 	KeyTokensRecipients = "tokens.recipientsFile"
 	KeyTokensCommand    = "tokens.command"
 	KeyStateDir         = "state.dir"
+	KeyStatePostgres    = "state.postgres"
+	KeyStatePostgresURL = "state.postgres.urlFile"
 	KeyStateRetention   = "state.retention"
 	KeyHTTPAddress      = "http.address"
 	KeyHTTPURL          = "http.url"

@@ -39,18 +39,20 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Msg }
 // environment, the file of the position is the variable's name. The config is nil
 // if there is an error. Relative paths, also those of the environment, start at
 // the config file's folder. Load reads no other file: secrets are read when they
-// are needed.
+// are needed, and environ is that of the programs that print them.
 func Load(path string, environ []string) (*Config, []Warning, error) {
 	env := newEnvironment(environ)
 	data, err := readConfig(path)
 	if errors.Is(err, fs.ErrNotExist) && path == DefaultFile && len(env.names()) > 0 {
-		cfg, warnings, err := load("", nil, env)
-		return cfg, warnings, err
-	}
-	if err != nil {
+		path, data = "", nil
+	} else if err != nil {
 		return nil, nil, err
 	}
-	return load(path, data, env)
+	cfg, warnings, err := load(path, data, env)
+	if err == nil {
+		cfg.programs.get().Environ = slices.Clone(environ)
+	}
+	return cfg, warnings, err
 }
 
 // Default returns a config in which no key is set: it names no account and no
@@ -109,7 +111,7 @@ func readConfig(path string) ([]byte, error) {
 }
 
 // secretPlace matches the message about a key that may have a secret as value.
-var secretPlace = regexp.MustCompile(`^"([\w.]+\.)?(auth|githubApp|webhook|status|tokens|\w+File)" must be `)
+var secretPlace = regexp.MustCompile(`^"([\w.]+\.)?(auth|githubApp|webhook|status|tokens|\w+File|\w+Command(\.\d+)?)" must be `)
 
 // unknownKey matches the message about a key that the file can't have.
 var unknownKey = regexp.MustCompile(`^unknown key "(?:[\w.]+\.)?(\w+)"`)
@@ -133,6 +135,9 @@ func hideSecrets(errs strictyaml.Errors) {
 	for _, e := range errs {
 		if unknownURL.MatchString(e.Msg) {
 			e.Msg = "the URL of a receiver is a secret, and " + fmt.Sprintf(secret, "urlFile", "RECONCILER_NOTIFY_0_URL for the first receiver")
+		}
+		if strings.HasPrefix(e.Msg, `unknown key "state.postgres.url"`) {
+			e.Msg = fmt.Sprintf(secret, "urlFile", "RECONCILER_STATE_POSTGRES_URL")
 		}
 		for key, msg := range refused {
 			if m := unknownKey.FindStringSubmatch(e.Msg); m != nil && m[1] == key {

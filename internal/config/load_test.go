@@ -18,6 +18,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"reconciler/internal/freeze/schedule"
 	"reconciler/internal/okta/simulator"
@@ -29,6 +30,8 @@ var compare = cmp.Options{
 	cmp.Comparer(func(a, b schedule.Schedule) bool { return a.String() == b.String() }),
 	cmp.AllowUnexported(OrgsAuth{}),
 	cmp.Comparer(func(a, b Secret) bool { return a.String() == b.String() }),
+	cmp.Comparer(func(a, b Key) bool { return a.String() == b.String() }),
+	cmpopts.IgnoreUnexported(Config{}),
 }
 
 func mustURL(t *testing.T, s string) *url.URL {
@@ -97,7 +100,7 @@ state: {dir: ./state/../state}
 		URL: mustURL(t, "https://aerial-apac.okta.com"), AccountID: "0200", Concurrency: 3, Timeout: 5 * time.Second,
 		Auth: Auth{
 			OrgURL: mustURL(t, "http://127.0.0.1:1"), ClientID: "c", KeyID: "k", DPoP: true,
-			PrivateKey: Secret{name: "aerial.auth.privateKeyFile", file: filepath.Join(dir, "keys/aerial.pem")},
+			PrivateKey: Key{secret: Secret{name: "aerial.auth.privateKeyFile", file: filepath.Join(dir, "keys/aerial.pem")}},
 		},
 	}
 	acme := mustURL(t, "https://acme.okta.com")
@@ -146,7 +149,7 @@ func TestLoadEnvironment(t *testing.T) {
 	}
 	want := defaults(t)
 	key, token := "PEM\nlines", "00abc"
-	want.Aerial.Auth.PrivateKey = Secret{name: "RECONCILER_AERIAL_AUTH_PRIVATE_KEY", value: &key}
+	want.Aerial.Auth.PrivateKey = Key{secret: Secret{name: "RECONCILER_AERIAL_AUTH_PRIVATE_KEY", value: &key}}
 	acme := mustURL(t, "https://acme.okta.com")
 	want.Parents = []Parent{{Name: "acme", URL: acme, Domain: "acme.okta.com", Settle: time.Minute,
 		Auth: Auth{OrgURL: acme, Token: Secret{name: "RECONCILER_PARENTS_0_AUTH_TOKEN", value: &token}}}}
@@ -156,7 +159,7 @@ func TestLoadEnvironment(t *testing.T) {
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Error(diff)
 	}
-	if data, err := got.Aerial.Auth.PrivateKey.Read(); err != nil || string(data) != key {
+	if data, err := got.Aerial.Auth.PrivateKey.Read(t.Context()); err != nil || string(data) != key {
 		t.Errorf("%q, %v", data, err)
 	}
 }
@@ -335,7 +338,7 @@ func TestSecretRead(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := tt.secret.Read()
+			got, err := tt.secret.Read(t.Context())
 			if tt.err == "" && (err != nil || string(got) != tt.want) {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -364,9 +367,10 @@ func TestSecretsDontPrint(t *testing.T) {
 		Secret Secret
 		secret Secret
 	}
-	s := cfg.Aerial.Auth.PrivateKey
+	cfg.Git.Auth.Password = Secret{name: "RECONCILER_GIT_AUTH_PASSWORD_COMMAND", command: hide(&command{[]string{"/bin/x", "CANARY6"}, cfg.programs.get()})}
+	s, k := cfg.Aerial.Auth.PrivateKey.secret, cfg.Aerial.Auth.PrivateKey
 	var all strings.Builder
-	for _, v := range []any{cfg, *cfg, cfg.Aerial, cfg.Parents, *cfg.Git, *cfg.Git.Status, s, &s, nested{s, s}} {
+	for _, v := range []any{cfg, *cfg, cfg.Aerial, cfg.Parents, *cfg.Git, *cfg.Git.Status, s, &s, nested{s, s}, k, &k} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&all, verb+"\n", v)
 		}
@@ -380,7 +384,8 @@ func TestSecretsDontPrint(t *testing.T) {
 	slog.New(slog.NewTextHandler(&all, nil)).Info("x", "config", cfg, "secret", s, "aerial", cfg.Aerial)
 	for _, canary := range []string{"CANARY", fmt.Sprintf("%x", "CANARY")} {
 		if strings.Contains(all.String(), canary) {
-			t.Error("a secret was printed")
+			i := strings.Index(all.String(), canary)
+			t.Errorf("a secret was printed: …%s", all.String()[max(0, i-300):i+20])
 		}
 	}
 	if !strings.Contains(all.String(), "RECONCILER_AERIAL_AUTH_PRIVATE_KEY") {
@@ -454,7 +459,7 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	values := map[string]string{
 		"int": "7", "bool": "true", "time.Duration": "45s", "config.Mode": "apply", "string": "word",
 		"config.plain": "word", "config.verifyObject": "tag", "config.provider": "gitlab", "config.Role": "APP_ADMIN", "config.authWord": "none",
-		"config.ReceiverType": "teams", "[]strictyaml.At[string]": "a,b", "config.selectorTerms": "a,b",
+		"config.ReceiverType": "teams", "[]strictyaml.At[string]": "a,b", "config.selectorTerms": "a,b", "config.commandLine": "a,b",
 	}
 	seen := map[string]string{}
 	for _, fd := range allFields() {

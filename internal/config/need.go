@@ -71,7 +71,7 @@ func (c *Config) NeedAccess() error {
 	}{
 		{KeyAerialAccountID, c.Aerial.AccountID != ""},
 		{KeyOrgsPrivateKey, c.Orgs.HasAuth()},
-		{KeyStateDir, c.State.Dir != ""},
+		{KeyStateDir, c.State.IsSet()},
 	} {
 		if !need.met {
 			e.Keys = append(e.Keys, need.key)

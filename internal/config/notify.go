@@ -77,16 +77,18 @@ func EventTypes() []string {
 }
 
 type receiverFile struct {
-	Type       at[ReceiverType]  `yaml:"type" jsonschema:"required" doc:"What kind of receiver it is: an incoming webhook of Slack, a workflow's webhook of Microsoft Teams, or a webhook that takes JSON."`
-	URL        at[string]        `yaml:"-" env:"url" doc:"The URL itself."`
-	URLFile    at[string]        `yaml:"urlFile" form:"path" jsonschema:"example=/run/secrets/slack-url" doc:"The URL that messages are sent to: https, or http on this machine. It is a secret."`
-	Secret     at[string]        `yaml:"-" env:"secret" doc:"The secret itself."`
-	SecretFile at[string]        `yaml:"secretFile" form:"path" doc:"The secret with which messages to a webhook are signed (HMAC with SHA-256)."`
-	Events     at[[]at[string]]  `yaml:"events" form:"events" jsonschema:"minItems=1" doc:"The types of events that are sent; all by default. The variable separates them by commas."`
-	Orgs       at[[]at[string]]  `yaml:"orgs" form:"globs" jsonschema:"minItems=1,example=acme-*.okta.com" doc:"Patterns of domains, as in windows: only events of these orgs are sent."`
-	Labels     at[selectorTerms] `yaml:"labels" form:"selector" doc:"A selector of orgs by their labels, such as tier=production: only events of orgs that all terms select are sent. owner=NAME selects the orgs of an owner. May be written as a mapping. The variable separates terms by commas."`
-	Digest     at[string]        `yaml:"digest" form:"digest" jsonschema:"example=1h,example=0 8 * * 1-5" doc:"Collect events and send them as one message: for a time from the first one on (1s to 744h, 31 days), or at the times of a schedule. Failures, refusals, stale manifests, what recovered, signatures and lost tokens are sent at once all the same."`
-	Template   at[string]        `yaml:"template" form:"path" doc:"A file in the syntax of Go's text/template that makes the JSON of a webhook's messages."`
+	Type          at[ReceiverType]  `yaml:"type" jsonschema:"required" doc:"What kind of receiver it is: an incoming webhook of Slack, a workflow's webhook of Microsoft Teams, or a webhook that takes JSON."`
+	URL           at[string]        `yaml:"-" env:"url" doc:"The URL itself."`
+	URLFile       at[string]        `yaml:"urlFile" form:"path" jsonschema:"example=/run/secrets/slack-url" doc:"The URL that messages are sent to: https, or http on this machine. It is a secret."`
+	URLCommand    at[commandLine]   `yaml:"urlCommand" form:"command" doc:"A program, and its arguments, that prints the URL."`
+	Secret        at[string]        `yaml:"-" env:"secret" doc:"The secret itself."`
+	SecretFile    at[string]        `yaml:"secretFile" form:"path" doc:"The secret with which messages to a webhook are signed (HMAC with SHA-256)."`
+	SecretCommand at[commandLine]   `yaml:"secretCommand" form:"command" doc:"A program, and its arguments, that prints the secret."`
+	Events        at[[]at[string]]  `yaml:"events" form:"events" jsonschema:"minItems=1" doc:"The types of events that are sent; all by default. The variable separates them by commas."`
+	Orgs          at[[]at[string]]  `yaml:"orgs" form:"globs" jsonschema:"minItems=1,example=acme-*.okta.com" doc:"Patterns of domains, as in windows: only events of these orgs are sent."`
+	Labels        at[selectorTerms] `yaml:"labels" form:"selector" doc:"A selector of orgs by their labels, such as tier=production: only events of orgs that all terms select are sent. owner=NAME selects the orgs of an owner. May be written as a mapping. The variable separates terms by commas."`
+	Digest        at[string]        `yaml:"digest" form:"digest" jsonschema:"example=1h,example=0 8 * * 1-5" doc:"Collect events and send them as one message: for a time from the first one on (1s to 744h, 31 days), or at the times of a schedule. Failures, refusals, stale manifests, what recovered, signatures and lost tokens are sent at once all the same."`
+	Template      at[string]        `yaml:"template" form:"path" doc:"A file in the syntax of Go's text/template that makes the JSON of a webhook's messages."`
 }
 
 // selectorTerms are the terms of a selector. As a mapping, each pair is the term
@@ -102,15 +104,15 @@ func (r *resolver) receivers(all []at[receiverFile]) []Receiver {
 	for i := range all {
 		block, f := &all[i], &all[i].V
 		r.need(block, &f.Type)
-		r.need(block, &f.URLFile, &f.URL)
+		r.need(block, &f.URLFile, &f.URL, &f.URLCommand)
 		if strings.Contains(f.URLFile.V, "://") {
 			r.fail(&f.URLFile, "must be the path of a file that the URL is in, not the URL, which is a secret")
 			f.URLFile = at[string]{Pos: f.URLFile.Pos, Set: true, Bad: true}
 		}
 		rcv := Receiver{
 			Type:     f.Type.V,
-			URL:      r.secret(&f.URL, &f.URLFile),
-			Secret:   r.secret(&f.Secret, &f.SecretFile),
+			URL:      r.secret(&f.URL, &f.URLFile, &f.URLCommand),
+			Secret:   r.secret(&f.Secret, &f.SecretFile, &f.SecretCommand),
 			Events:   r.events(&f.Events),
 			Orgs:     r.patterns(&f.Orgs),
 			Digest:   r.digest(&f.Digest),
@@ -118,7 +120,7 @@ func (r *resolver) receivers(all []at[receiverFile]) []Receiver {
 		}
 		rcv.Labels, rcv.Owners = r.selector(&f.Labels)
 		if f.Type.OK() && f.Type.V != Webhook {
-			for _, v := range []any{&f.Secret, &f.SecretFile, &f.Template} {
+			for _, v := range []any{&f.Secret, &f.SecretFile, &f.SecretCommand, &f.Template} {
 				if r.fields[v].isSet() {
 					r.fail(v, "is for receivers of type webhook, not %s", f.Type.V)
 				}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,7 +28,7 @@ type Orgs struct {
 	// Every is how often the daemon reads the configuration; 0 for each run.
 	Every time.Duration
 	// Bootstrap is the role of the service app that is made in each org that is
-	// created; empty if none is made. A key and State.Dir are set with it.
+	// created; empty if none is made. A key and State are set with it.
 	Bootstrap Role
 }
 
@@ -46,7 +47,7 @@ func (o *Orgs) HasAuth() bool { return o.Auth.key.IsSet() }
 // OrgsAuth is the key of the service apps in the orgs: one for all of them, or a file
 // for each.
 type OrgsAuth struct {
-	key Secret // with {domain} in its path, if there is one for each
+	key Key // with {domain} in a path or an argument, if there is one for each
 	// KeyID is empty if only the JWK has it.
 	KeyID string
 	DPoP  bool
@@ -54,19 +55,30 @@ type OrgsAuth struct {
 
 // PrivateKey returns the key of the service app in the org with this domain; it is
 // not set if the config has none.
-func (a *OrgsAuth) PrivateKey(domain string) Secret {
-	s := a.key
+func (a *OrgsAuth) PrivateKey(domain string) Key {
 	// What is no domain is no part of a path.
 	if domain = strings.ToLower(domain); isDomain(domain) {
-		s.file = strings.ReplaceAll(s.file, domainMark, domain)
+		return a.key.of(domainMark, domain)
 	}
-	return s
+	return a.key
 }
 
-// Folder returns the folder that the files are in, if each org has a key of its own:
+// PerOrg reports whether each org has a key of its own.
+func (a *OrgsAuth) PerOrg() bool {
+	words := []string{a.key.file()}
+	if c := a.key.secret.command.get(); c != nil {
+		words = append(words, c.argv...)
+	}
+	if s := a.key.signer; s != nil {
+		words = append(words, s.command.get().argv...)
+	}
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, domainMark) })
+}
+
+// Folder returns the folder that the files are in, if each org has a file of its own:
 // the longest path without {domain}. Otherwise it is empty.
 func (a *OrgsAuth) Folder() string {
-	before, _, found := strings.Cut(a.key.file, domainMark)
+	before, _, found := strings.Cut(a.key.file(), domainMark)
 	if !found {
 		return ""
 	}
@@ -92,7 +104,7 @@ func (r *resolver) orgs(f *orgsFile) Orgs {
 	o := Orgs{
 		URL: r.orgsURL(&f.URL),
 		Auth: OrgsAuth{
-			key:   r.secret(&f.Auth.PrivateKey, &f.Auth.PrivateKeyFile),
+			key:   r.key(f.Auth.keys()),
 			KeyID: r.word(&f.Auth.KeyID),
 			DPoP:  f.Auth.DPoP.V,
 		},
@@ -101,10 +113,12 @@ func (r *resolver) orgs(f *orgsFile) Orgs {
 		Share:       r.between(&f.Share, 1, 100),
 		Every:       f.Every.V,
 	}
-	if file := &f.Auth.PrivateKeyFile; file.OK() {
-		r.onlyDomain(file)
+	for _, file := range []*at[string]{&f.Auth.PrivateKeyFile, &f.Auth.PublicKeyFile} {
+		if file.OK() && !looksSecret(file.V) { // which is refused without being repeated
+			r.onlyDomain(file)
+		}
 	}
-	hasKey := f.Auth.PrivateKey.Set || f.Auth.PrivateKeyFile.Set
+	hasKey := f.Auth.keys().set()
 	if f.Auth.KeyID.Set && !hasKey {
 		r.fail(&f.Auth.KeyID, `needs "privateKeyFile" beside it`)
 	}

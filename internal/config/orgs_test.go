@@ -24,7 +24,7 @@ guards: {allowLockout: [ACME.okta.com], ownAddresses: [192.0.2.7, 198.51.100.9/2
 		"Acme.okta.com": filepath.Join("conf", "keys", "acme.okta.com.pem"),
 		"../../etc":     filepath.Join("conf", "keys", "{domain}.pem"),
 	} {
-		if got := cfg.Orgs.Auth.PrivateKey(domain).file; got != want {
+		if got := cfg.Orgs.Auth.PrivateKey(domain).file(); got != want {
 			t.Errorf("the key of %s is in %s", domain, got)
 		}
 	}

@@ -23,6 +23,7 @@ func (c *Config) CanBecome(next *Config) error {
 		{KeyTokensRecipients, c.Tokens.RecipientsFile == next.Tokens.RecipientsFile},
 		{KeyTokensCommand, c.Tokens.Command == next.Tokens.Command},
 		{KeyStateDir, c.State.Dir == next.State.Dir},
+		{KeyStatePostgres, c.State.Postgres.same(next.State.Postgres)},
 		{KeyStateRetention, c.State.Retention == next.State.Retention},
 		{KeyHTTPAddress, c.HTTP.Address == next.HTTP.Address},
 	} {
@@ -53,7 +54,19 @@ func (g *Git) sameManifests(next *Git) bool {
 	}
 	read := func(g Git) Git {
 		g.Webhook, g.Status = Secret{}, nil
+		g.Auth = g.Auth.declared()
 		return g
 	}
 	return reflect.DeepEqual(read(*g), read(*next))
+}
+
+// declared returns the credentials without what is kept of them, to be compared.
+func (a GitAuth) declared() GitAuth {
+	a.Password, a.SSHPassphrase = a.Password.declared(), a.SSHPassphrase.declared()
+	if a.GitHubApp != nil {
+		app := *a.GitHubApp
+		app.PrivateKey = app.PrivateKey.declared()
+		a.GitHubApp = &app
+	}
+	return a
 }

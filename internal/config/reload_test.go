@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/program"
 )
 
 // Manifests that were checked by the domains of other parents are no fallback.
@@ -52,6 +54,27 @@ func TestSameManifestsOfGit(t *testing.T) {
 		if got := tt.next.SameManifests(c); got != tt.same {
 			t.Errorf("%s, the other way: %v", tt.name, got)
 		}
+	}
+}
+
+// What a program has printed is no part of a config.
+func TestSameManifestsOfPrograms(t *testing.T) {
+	with := func(password string, keep time.Duration) *Config {
+		programs := &program.Cache{Keep: keep}
+		command := hide(&command{[]string{"/bin/x", password}, programs})
+		if _, err := programs.Read(t.Context(), []string{"none"}); err == nil {
+			t.Fatal("a program was found")
+		}
+		return &Config{Git: &Git{URL: "https://git.example/orgs", Auth: GitAuth{
+			Password:  Secret{name: "p", command: command},
+			GitHubApp: &GitHubApp{PrivateKey: Key{signer: &Signer{name: "s", command: command}}},
+		}}}
+	}
+	if !with("a", 0).SameManifests(with("a", time.Hour)) {
+		t.Error("the same programs differ")
+	}
+	if with("a", 0).SameManifests(with("b", 0)) {
+		t.Error("other arguments are the same")
 	}
 }
 

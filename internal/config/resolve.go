@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"reconciler/internal/freeze/schedule"
+	"reconciler/internal/store/program"
 	"reconciler/internal/strictyaml"
 	"reconciler/internal/web"
 )
@@ -34,13 +35,15 @@ type resolver struct {
 	// fields are the fields of the file by the pointers to their at[T], with
 	// which the methods below are called.
 	fields map[any]*field
-	// hasState means that there is a state folder.
+	// hasState means that there is a state folder or a database.
 	hasState bool
+	// programs runs the programs that print secrets or sign.
+	programs *program.Cache
 }
 
 // newResolver returns a resolver for f, into which it puts the defaults.
 func newResolver(f *file, dir string, now time.Time) *resolver {
-	r := &resolver{dir: dir, now: now, fields: map[any]*field{}, hasState: f.State.Dir.Set}
+	r := &resolver{dir: dir, now: now, fields: map[any]*field{}, hasState: f.State.Dir.Set || f.State.Postgres.Set, programs: &program.Cache{}}
 	f.walk(func(fd *field) {
 		r.fields[fd.value.Addr().Interface()] = fd
 		if text, ok := fd.tag.Lookup("default"); ok && !fd.isSet() {
@@ -76,7 +79,11 @@ func (r *resolver) warn(pos strictyaml.Pos, format string, args ...any) {
 }
 
 func (r *resolver) config(f *file) *Config {
+	r.within(&f.Commands.Timeout, minCommandTime, maxCommandTime, "from 100ms to 5m")
+	r.within(&f.Commands.Cache, 0, maxCommandCache, "from 0s to 24h")
+	r.programs.Timeout, r.programs.Keep = f.Commands.Timeout.V, f.Commands.Cache.V
 	cfg := &Config{
+		programs:  hide(r.programs),
 		Aerial:    r.aerial(&f.Aerial),
 		Parents:   r.parents(f.Parents),
 		Manifests: r.path(&f.Manifests),
@@ -85,7 +92,7 @@ func (r *resolver) config(f *file) *Config {
 		Mode:      f.Mode.V,
 		Orgs:      r.orgs(&f.Orgs),
 		Tokens:    r.tokens(&f.Tokens),
-		State:     State{Dir: r.path(&f.State.Dir), Retention: r.retention(&f.State.Retention)},
+		State:     r.state(&f.State),
 		HTTP:      r.http(&f.HTTP),
 		Notify:    r.receivers(f.Notify),
 		Guards: Guards{
@@ -160,6 +167,17 @@ func (r *resolver) revertWithin(v *at[time.Duration]) time.Duration {
 	return v.V
 }
 
+func (r *resolver) state(f *stateFile) State {
+	r.exclusive(&f.Postgres, &f.Dir)
+	s := State{Dir: r.path(&f.Dir), Retention: r.retention(&f.Retention)}
+	if f.Postgres.OK() {
+		p := &f.Postgres.V
+		r.need(&f.Postgres, &p.URLFile, &p.URL, &p.URLCommand)
+		s.Postgres = r.secret(&p.URL, &p.URLFile, &p.URLCommand)
+	}
+	return s
+}
+
 const minRetention, maxRetention = 24 * time.Hour, 87600 * time.Hour
 
 func (r *resolver) retention(v *at[time.Duration]) time.Duration {
@@ -191,7 +209,7 @@ func (r *resolver) aerial(f *aerialFile) Aerial {
 		Auth: Auth{
 			OrgURL:     r.webURL(&f.Auth.OrgURL),
 			ClientID:   r.word(&f.Auth.ClientID),
-			PrivateKey: r.secret(&f.Auth.PrivateKey, &f.Auth.PrivateKeyFile),
+			PrivateKey: r.key(f.Auth.keys()),
 			KeyID:      r.word(&f.Auth.KeyID),
 			DPoP:       f.Auth.DPoP.V,
 		},
@@ -255,20 +273,21 @@ func (r *resolver) parentDomain(v *at[string], u *url.URL) string {
 
 func (r *resolver) parentAuth(auth *at[parentAuthFile]) Auth {
 	f := &auth.V
-	token := f.Token.Set || f.TokenFile.Set
-	app := f.ClientID.Set || f.PrivateKey.Set || f.PrivateKeyFile.Set || f.KeyID.Set || f.DPoP.Set
+	token := f.Token.Set || f.TokenFile.Set || f.TokenCommand.Set
+	key := f.keys()
+	app := f.ClientID.Set || key.set() || f.PublicKeyFile.Set || f.KeyID.Set || f.DPoP.Set
 	switch {
 	case token && app:
 		r.fail(auth, "has an API token and a service app, which are mutually exclusive: keep one")
 	case !token && !f.ClientID.Set:
 		r.fail(auth, `has no "tokenFile", nor "clientID" and "privateKeyFile" for a service app`)
-	case !token && !f.PrivateKey.Set && !f.PrivateKeyFile.Set:
+	case !token && !key.set():
 		r.fail(auth, `has no "privateKeyFile" for the service app`)
 	}
 	return Auth{
-		Token:      r.secret(&f.Token, &f.TokenFile),
+		Token:      r.secret(&f.Token, &f.TokenFile, &f.TokenCommand),
 		ClientID:   r.word(&f.ClientID),
-		PrivateKey: r.secret(&f.PrivateKey, &f.PrivateKeyFile),
+		PrivateKey: r.key(f.keys()),
 		KeyID:      r.word(&f.KeyID),
 		DPoP:       f.DPoP.V,
 	}
@@ -394,20 +413,6 @@ func fileMode(path string) fs.FileMode {
 		return 0
 	}
 	return info.Mode().Perm()
-}
-
-func (r *resolver) secret(value, file *at[string]) Secret {
-	path := r.privateFile(file)
-	fileKey := r.fields[file].path
-	switch {
-	case value.Set && file.Set:
-		r.errs.Add(value.Pos, "%q is set too (%s): keep one", fileKey, file.Pos)
-	case value.Set:
-		return Secret{name: value.Pos.File, value: &value.V}
-	case path != "":
-		return Secret{name: fileKey, file: path}
-	}
-	return Secret{}
 }
 
 // repositoryPath returns a path within a repository; "" for all of it.

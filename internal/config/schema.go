@@ -2,7 +2,7 @@ package config
 
 import _ "embed" // for Schema
 
-//go:generate go test . -run ^(TestSchemaIsFresh|TestDocsAreFresh)$ -update
+//go:generate go test . -run ^(TestSchemaIsFresh|TestDocsAreFresh|TestChartSchemaIsFresh)$ -update
 
 // Schema is the JSON Schema (draft 2020-12) of the config file, for editors. It
 // must not be changed.

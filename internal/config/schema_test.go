@@ -68,13 +68,19 @@ func generateSchema(t *testing.T) []byte {
 		for _, e := range exclusions {
 			e.schema(s)
 		}
+		for _, fd := range allFields() {
+			excludePlaces(s, fd)
+		}
+		for _, block := range []string{"aerial.auth", "parents.0.auth", "orgs.auth", "git.auth.githubApp"} {
+			find(s, block).DependentRequired = map[string][]string{"signCommand": {"publicKeyFile"}, "publicKeyFile": {"signCommand"}}
+		}
 		git := property(s, "git")
-		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}}
-		property(git, "webhook").Required = []string{"secretFile"}
+		property(git, "auth").DependentRequired = map[string][]string{"sshPassphraseFile": {"sshKeyFile"}, "sshPassphraseCommand": {"sshKeyFile"}}
+		property(git, "webhook").AnyOf = []*schemagen.Schema{present("secretFile"), present("secretCommand")}
 		property(s, "parents").Items.If, property(s, "parents").Items.Then = settling()
 		find(s, "http.auth.oidc.groups").AnyOf = []*schemagen.Schema{present("viewer"), present("operator")}
 		receiver := property(s, "notify").Items
-		receiver.Required = append(receiver.Required, "urlFile")
+		receiver.AnyOf = []*schemagen.Schema{present("urlFile"), present("urlCommand")}
 		receiver.If, receiver.Then = unlikeWebhook()
 		window := property(s, "windows").Items
 		window.AnyOf = []*schemagen.Schema{present("deny"), present("allow")}
@@ -83,6 +89,19 @@ func generateSchema(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// excludePlaces has the program that prints a secret exclude the file that it is in.
+func excludePlaces(s *schemagen.Schema, fd *field) {
+	block, key := parent(fd.path)
+	secret, ok := strings.CutSuffix(key, "Command")
+	if !ok {
+		return
+	}
+	in := find(s, block)
+	if _, ok := in.Properties.Get(secret + "File"); ok {
+		in.AllOf = append(in.AllOf, &schemagen.Schema{Not: present(secret+"File", key)})
+	}
 }
 
 // allFields returns the fields of a file with one item in each list.
@@ -172,7 +191,7 @@ func settling() (condition, then *schemagen.Schema) {
 func unlikeWebhook() (condition, then *schemagen.Schema) {
 	condition = present("type")
 	condition.Extras["properties"].(map[string]any)["type"] = &schemagen.Schema{Enum: []any{string(Slack), string(Teams)}}
-	return condition, &schemagen.Schema{AllOf: []*schemagen.Schema{{Not: present("secretFile")}, {Not: present("template")}}}
+	return condition, &schemagen.Schema{AllOf: []*schemagen.Schema{{Not: present("secretFile")}, {Not: present("secretCommand")}, {Not: present("template")}}}
 }
 
 // present returns a schema for objects that have all of the keys. It names them

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 // maxSecret is the size of the largest secret, in bytes.
 const maxSecret = 64 << 10
 
-// Secret is a secret in a file or an environment variable. It prints as the name
-// of that. The zero Secret is not set.
+// Secret is a secret in a file, in an environment variable or printed by a program. It
+// prints as the name of that. The zero Secret is not set.
 type Secret struct {
 	// name is the config key or the environment variable, for messages.
 	name string
@@ -26,6 +27,8 @@ type Secret struct {
 	// value is that of the variable. It is a pointer because package fmt, when
 	// it prints a struct that contains a Secret, doesn't follow pointers.
 	value *string
+	// command is the program that prints it.
+	command hidden[command]
 }
 
 // secretForms matches what keys and tokens look like, anywhere in a text.
@@ -34,6 +37,7 @@ var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 	`\beyJ[A-Za-z0-9_-]{8}|` + // JWT: {" in base64
 	`^(?i:SSWS|Bearer|Basic)\s|` + // a header's value
 	`^00[A-Za-z0-9_-]+$|` + // Okta's API tokens
+	`^postgres(ql)?://|` + // URLs of databases, which have passwords
 	`^(gh[pousr]_|github_pat_|glpat-|whsec_|rcn_)`) // tokens of git servers, and of the daemon
 
 // opaque matches one long word, as random tokens are.
@@ -46,26 +50,38 @@ func looksSecret(s string) bool {
 }
 
 // IsSet reports whether the config has the secret.
-func (s Secret) IsSet() bool { return s.file != "" || s.value != nil }
+func (s Secret) IsSet() bool { return s.file != "" || s.value != nil || s.command.get() != nil }
 
-// Origin returns the file, or the environment variable, that the secret is in; empty if
-// it is not set.
+// Origin returns the file, the environment variable or the program that the secret is
+// in, and is different for different ones; empty if it is not set.
 func (s Secret) Origin() string {
-	if s.value != nil {
+	switch {
+	case s.value != nil:
 		return s.name
+	case s.command.get() != nil:
+		return s.command.get().origin()
 	}
 	return s.file
 }
 
 // Read returns the secret without line breaks at its end, and without a byte order
 // mark. It reads the file each
-// time, and so returns the present secret. Errors name key and file, but contain
-// nothing of the content. An empty secret is an error.
-func (s Secret) Read() ([]byte, error) {
+// time, and so returns the present secret; what a program printed is kept for a while.
+// Errors name key and file, but contain nothing of the content. An empty secret is an
+// error.
+func (s Secret) Read(ctx context.Context) ([]byte, error) {
 	var data []byte
 	switch {
 	case s.value != nil:
 		data = []byte(*s.value)
+	case s.command.get() != nil:
+		var err error
+		if data, err = s.command.get().read(ctx); err == nil {
+			data, err = text.Decode(data)
+		}
+		if err != nil {
+			return nil, s.command.get().failed(s.name, err)
+		}
 	case s.file != "":
 		var err error
 		if data, err = readSmall(s.file); err != nil {
@@ -82,6 +98,31 @@ func (s Secret) Read() ([]byte, error) {
 		return nil, fmt.Errorf("%s is empty", s)
 	}
 	return data, nil
+}
+
+// same reports whether two secrets are the same file or program, or the same value.
+func (s Secret) same(other Secret) bool {
+	if s.value != nil && other.value != nil {
+		return *s.value == *other.value
+	}
+	return s.IsSet() == other.IsSet() && s.Origin() == other.Origin()
+}
+
+// IsPrinted reports whether a program prints the secret.
+func (s Secret) IsPrinted() bool { return s.command.get() != nil }
+
+// Refused is for a secret that a server has refused: if a program printed it, it is run
+// again the next time.
+func (s Secret) Refused() {
+	if c := s.command.get(); c != nil {
+		c.programs.Refused(c.argv)
+	}
+}
+
+// declared returns the secret without what is kept of it, to be compared.
+func (s Secret) declared() Secret {
+	s.command = hide(s.command.get().declared())
+	return s
 }
 
 // readSmall reads a file of at most maxSecret bytes. Errors don't repeat the path.
@@ -115,6 +156,8 @@ func (s Secret) String() string {
 	switch {
 	case s.value != nil:
 		return "the environment variable " + s.name
+	case s.command.get() != nil:
+		return fmt.Sprintf("%s (%q)", s.name, s.command.get().argv[0])
 	case s.file != "":
 		return fmt.Sprintf("%s (%q)", s.name, s.file)
 	default:

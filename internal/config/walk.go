@@ -139,6 +139,11 @@ func (f *field) assign(text string, pos strictyaml.Pos) string {
 		for item := range strings.SplitSeq(text, ",") {
 			*p = append(*p, at[string]{V: strings.TrimSpace(item), Pos: pos, Set: true})
 		}
+	case *commandLine:
+		*p = nil
+		for item := range strings.SplitSeq(text, ",") {
+			*p = append(*p, at[string]{V: strings.TrimSpace(item), Pos: pos, Set: true})
+		}
 	case *selectorTerms:
 		*p = nil
 		for item := range strings.SplitSeq(text, ",") {

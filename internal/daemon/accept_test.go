@@ -12,13 +12,14 @@ import (
 
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
 // accepted returns the last accepted commit in the journal.
 func accepted(t *testing.T, w *world, state string) (journal.Acceptance, bool) {
 	t.Helper()
-	j := journal.New(state, journal.Options{})
+	j := journal.New(location.Folder(state), journal.Options{})
 	defer j.Close()
 	a, known, err := j.Accepted(w.repo.Dir() + " refs/heads/main")
 	if err != nil {
@@ -123,7 +124,7 @@ func TestVerifyRewriteIsKeptLater(t *testing.T) {
 		s.signed(inSync+"# rewritten\n", s.ssh("ada")...)
 		state := filepath.Join(s.keys, "state")
 		s.reload(worldOptions{mode: "apply", git: verifying(s.keys, "acceptRewriteOf: "+old), extra: "state: {dir: " + state + "}\n"})
-		held, err := journal.New(state, journal.Options{}).Lock()
+		held, err := journal.New(location.Folder(state), journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +137,7 @@ func TestVerifyRewriteIsKeptLater(t *testing.T) {
 		if a, _ := accepted(t, s.world, state); a.Commit != tip {
 			t.Errorf("accepted %+v", a)
 		}
-		j := journal.New(state, journal.Options{})
+		j := journal.New(location.Folder(state), journal.Options{})
 		defer j.Close()
 		out, err := j.Rewritten(s.cfg.Git.URL + " " + s.cfg.Git.Ref())
 		if err != nil {
@@ -338,7 +339,7 @@ func TestVerifyMemoryIsNewer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, old := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		s.expectFresh(ResultInSync)
-		held, err := journal.New(filepath.Join(s.keys, "state"), journal.Options{}).Lock()
+		held, err := journal.New(location.Folder(filepath.Join(s.keys, "state")), journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +361,7 @@ func TestVerifyAcceptsAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, good := newSigners(t, worldOptions{mode: "apply", extra: "state: {dir: DIR/state}\n"})
 		state := filepath.Join(s.keys, "state")
-		held, err := journal.New(state, journal.Options{}).Lock()
+		held, err := journal.New(location.Folder(state), journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -402,7 +403,7 @@ func TestVerifyDamagedJournal(t *testing.T) {
 			t.Errorf("accepted %+v", a)
 		}
 		expectLines(t, "writes", s.writes())
-		other := journal.New(state, journal.Options{})
+		other := journal.New(location.Folder(state), journal.Options{})
 		defer other.Close()
 		if err := other.AcknowledgeLoss("ada"); err != nil {
 			t.Fatal(err)

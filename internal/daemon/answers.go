@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 )
@@ -27,10 +26,11 @@ type answers struct {
 	next http.Handler
 	// making has an element for each answer that is being made.
 	making chan struct{}
+	recent *recent
 }
 
-func newAnswers(next http.Handler) *answers {
-	return &answers{next, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+func newAnswers(next http.Handler, m *recent) *answers {
+	return &answers{next, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), m}
 }
 
 // ServeHTTP implements http.Handler. What changes something, and what machines ask for often,
@@ -46,25 +46,23 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return // nobody waits for it
 	}
-	b := &buffered{ResponseWriter: w, code: http.StatusOK}
-	a.make(b, r)
-	if b.body.Len() > 0 {
-		w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()))
-	}
-	w.WriteHeader(b.code)
-	_, _ = w.Write(b.body.Bytes()) // who hung up doesn't read it
+	a.make(r).send(w, r)
 }
 
 // atOnce are the paths that are answered at once, sorted.
 func atOnce() []string { return []string{"/healthz", "/hooks/git", "/metrics", "/readyz"} }
 
-// make makes an answer, and then lets others do so.
-func (a *answers) make(b *buffered, r *http.Request) {
+// make makes an answer, unless the same one was made just now, and then lets others do so.
+func (a *answers) make(r *http.Request) *answer {
 	defer func() { <-a.making }()
-	a.next.ServeHTTP(b, r)
-	if strings.HasPrefix(r.URL.Path, apiPath) {
-		b.compress(r)
-	}
+	return a.recent.get(r, func(r *http.Request) *answer {
+		b := &buffered{header: http.Header{}, code: http.StatusOK}
+		a.next.ServeHTTP(b, r)
+		if strings.HasPrefix(r.URL.Path, apiPath) {
+			b.compress(r)
+		}
+		return &answer{b.header, b.code, b.body.Bytes()}
+	})
 }
 
 // compress compresses what is long, if the client takes that. Pages are not compressed: they
@@ -98,13 +96,16 @@ func takesGzip(accepted string) bool {
 
 // buffered is a ResponseWriter that keeps what is written.
 type buffered struct {
-	http.ResponseWriter
-	code int
-	body bytes.Buffer
+	header http.Header
+	code   int
+	body   bytes.Buffer
 }
 
+// Header returns the header.
+func (b *buffered) Header() http.Header { return b.header }
+
 // WriteHeader keeps the status.
-func (c *buffered) WriteHeader(code int) { c.code = code }
+func (b *buffered) WriteHeader(code int) { b.code = code }
 
 // Write keeps a part of the body.
-func (c *buffered) Write(data []byte) (int, error) { return c.body.Write(data) }
+func (b *buffered) Write(data []byte) (int, error) { return b.body.Write(data) }

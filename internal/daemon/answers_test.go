@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A long response is compressed for clients that take that, and no other.
@@ -26,7 +27,7 @@ func TestCompressed(t *testing.T) {
 			w.WriteHeader(http.StatusAccepted)
 			_, _ = io.WriteString(w, tt.body[:3])
 			_, _ = io.WriteString(w, tt.body[3:])
-		})).ServeHTTP(w, r)
+		}), newRecent(nil, time.Now)).ServeHTTP(w, r)
 		var body io.Reader = w.Body
 		if is := w.Header().Get("Content-Encoding") == "gzip"; is != tt.compressed || w.Code != http.StatusAccepted || w.Header().Get("Vary") == "" {
 			t.Errorf("%q: %d %v", tt.accepts, w.Code, w.Header())
@@ -69,7 +70,7 @@ func TestAnswers(t *testing.T) {
 				making--
 			}
 			_, _ = io.WriteString(w, "answer")
-		}))
+		}), newRecent(nil, time.Now))
 		a.making = make(chan struct{}, 1)
 		serve := func(method, path string) *slowWriter {
 			w := &slowWriter{httptest.NewRecorder(), make(chan struct{})}

@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 // fleet5000 is a history of 5,000 orgs with products and labels, of which each tenth has
@@ -33,7 +34,7 @@ const benchOrgs = 5000
 
 func newFleet5000(b *testing.B) *fleet5000 {
 	b.Helper()
-	f := &fleet5000{store: history.New(b.TempDir(), history.Options{})}
+	f := &fleet5000{store: history.New(location.Folder(b.TempDir()), history.Options{})}
 	b.Cleanup(func() { f.store.Close() })
 	f.states = append(f.states, history.OrgState{
 		At: noon, Declared: json.RawMessage(`{"products": {"sso": "P000052", "mfa": "P000131", "lcm": "P000139"}}`),

@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 const (
@@ -62,7 +63,7 @@ func (w *world) expectBlocked(why string) api.Status {
 // where it isn't a deactivation.
 func announcements(t *testing.T, state string) []string {
 	t.Helper()
-	j := journal.New(state, journal.Options{})
+	j := journal.New(location.Folder(state), journal.Options{})
 	defer j.Close()
 	all, err := j.Announcements(testSeed().Account.ID)
 	if err != nil {
@@ -372,7 +373,7 @@ func TestCooloffDamagedJournal(t *testing.T) {
 			t.Errorf("alarms %+v", s.Alarms)
 		}
 		expectLines(t, "announced", announcements(t, state))
-		other := journal.New(state, journal.Options{})
+		other := journal.New(location.Folder(state), journal.Options{})
 		defer other.Close()
 		if err := other.AcknowledgeLoss("ada"); err != nil {
 			t.Fatal(err)
@@ -458,7 +459,7 @@ func TestCooloffAndSuspension(t *testing.T) {
 		w, state := coolingWorld(t, worldOptions{})
 		w.commit(inactive(t))
 		w.expectBlocked(announced)
-		other := journal.New(state, journal.Options{})
+		other := journal.New(location.Folder(state), journal.Options{})
 		defer other.Close()
 		if _, err := other.Suspend(freeze.Suspension{Reason: "wait", Owner: "ada", Orgs: []string{labs}}); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/replicas"
 	"reconciler/internal/text"
 )
 
@@ -57,8 +58,7 @@ func Run(ctx context.Context, cfg *config.Config, opts RunOptions) error {
 		return err
 	}
 	d.warnOfOpen(cfg)
-	defer func() { d.runner.r.Close() }() // the one that is in force then
-	defer d.sender.Close()
+	defer d.close()
 	d.happened("start", "", "reconciler "+opts.Version)
 	defer d.happened("stop", "", "")
 	return d.serve(ctx, cfg.HTTP.Address, opts.Listening)
@@ -75,13 +75,23 @@ func Once(ctx context.Context, cfg *config.Config, opts RunOptions) (*api.RunRec
 	if err != nil {
 		return nil, err
 	}
-	defer d.runner.r.Close()
-	defer d.sender.Close()
+	defer d.close()
 	rec, err := d.runOnce(ctx, opts.Wait)
 	if err == nil {
 		d.sendOnce(ctx)
 	}
 	return rec, err
+}
+
+// close closes what is open.
+func (d *daemon) close() {
+	d.sender.Close()
+	d.runner.r.Close() // the one that is in force now
+	if d.replica != nil {
+		if err := d.replica.Close(); err != nil {
+			d.log.Warn("closing what replicas share", "error", err)
+		}
+	}
 }
 
 func (d *daemon) runOnce(ctx context.Context, wait journal.WaitOptions) (*api.RunRecord, error) {
@@ -123,6 +133,8 @@ type daemon struct {
 	requests *requests
 	kept     *keptRuns
 	memory   *signin.Memory
+	// replica is what this daemon shares with others; nil without a database.
+	replica *replica
 	// leads is what makes this the one daemon of its state folder; nil while it isn't,
 	// or while that can't be known. stepDown ends the loop.
 	leads    *journal.Lead
@@ -130,7 +142,7 @@ type daemon struct {
 }
 
 func openDaemon(cfg *config.Config, opts RunOptions) (*daemon, error) {
-	if opts.Logger != nil && cfg.Mode == config.Apply && cfg.State.Dir == "" {
+	if opts.Logger != nil && cfg.Mode == config.Apply && !cfg.State.IsSet() {
 		opts.Logger.Warn(config.KeyMaxPerDay+" counts from the start of this process on", "hint", "set "+config.KeyStateDir+", so that it counts over restarts and together with apply")
 	}
 	return newDaemon(cfg, opts, nil)
@@ -141,7 +153,12 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	kept := &keptRuns{}
+	kept, asked := &keptRuns{}, newRequests()
+	var shared *replica
+	if at := reconcile.StateOf(cfg); at.Postgres() != nil {
+		shared = newReplica(replicas.New(at.Postgres()), journal.New(at, journal.Options{Logger: log, Commands: opts.Commands}))
+		kept.store, asked.store = shared.store, shared.store
+	}
 	tag := newRunHandler(log.Handler(), kept)
 	m := newMetrics(opts.Version)
 	now := time.Now().UTC()
@@ -153,10 +170,13 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}, nil)
 	d := &daemon{
 		handler: &current{}, tracker: t, log: log,
-		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: newRequests(), kept: kept, memory: signin.NewMemory(),
-		sender: notify.New(notify.Options{Dir: cfg.State.Dir, Logger: log, Observer: m}),
+		opts: opts, metrics: m, tag: tag, pushes: webhook.NewNotifier(), base: base, requests: asked, kept: kept, memory: signin.NewMemory(), replica: shared,
+		sender: notify.New(notify.Options{State: reconcile.StateOf(cfg), Logger: log, Observer: m}),
 	}
 	t.receivers = d.receivers
+	if shared != nil {
+		d.memory.OnRevoke(d.revoke)
+	}
 	m.ready = func() bool { return t.ready(time.Now()) }
 	d.runner = &runner{log: slog.New(tag), tag: tag, metrics: m, tracker: t, now: time.Now, requests: d.requests, kept: kept, by: opts.By, command: opts.Command, account: cfg.Aerial.AccountID}
 	d.loop = &loop{
@@ -171,7 +191,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 		log.Warn("the webhook accepts nothing until its secret is valid", errorAttrs(err)...)
 	}
 	for _, r := range s.receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(context.Background()); err != nil {
 			log.Warn("nothing can be sent to a receiver of notifications until that is set right", append(errorAttrs(err), "receiver", r.Name())...)
 		}
 	}
@@ -221,14 +241,14 @@ func (d *daemon) webhook(cfg *config.Config) http.Handler {
 		ref = "" // which never moves
 	}
 	hook := webhook.New(webhook.Options{
-		Secret:  cfg.Git.Webhook.Read, // anew for each request
+		Secret:  func() ([]byte, error) { return cfg.Git.Webhook.Read(context.Background()) }, // anew for each request
 		Ref:     ref,
-		Wake:    d.pushes.Notify,
+		Wake:    d.announce,
 		Logger:  d.log,
 		Observe: func(result string) { d.metrics.webhooks.WithLabelValues(result).Inc() },
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if leader, _ := d.tracker.refuses(); leader != nil { // which has to learn of the push
+		if leader, _ := d.tracker.refuses(); leader != nil && d.replica == nil { // which has to learn of the push
 			http.Error(w, "standing by: the daemon that leads is "+leader.String(), http.StatusServiceUnavailable)
 			return
 		}
@@ -241,7 +261,7 @@ func (d *daemon) checkWebhook(cfg *config.Config) error {
 	if cfg.Git == nil || !cfg.Git.Webhook.IsSet() {
 		return nil
 	}
-	secret, err := cfg.Git.Webhook.Read()
+	secret, err := cfg.Git.Webhook.Read(context.Background())
 	if err == nil {
 		err = webhook.CheckSecret(secret)
 	}
@@ -295,6 +315,7 @@ func (d *daemon) serve(ctx context.Context, address string, listening func(net.A
 		listening(listener.Addr())
 	}
 
+	defer d.supervise(ctx)()
 	return d.work(ctx, func(serving context.Context) error { return serveHTTP(serving, newServer(d.handler, d.log), listener) })
 }
 
@@ -311,6 +332,9 @@ func (d *daemon) work(ctx context.Context, endpoints func(context.Context) error
 	// The endpoints are served until the last run has ended.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
+	if d.replica != nil {
+		defer d.beginSharing(looping)()
+	}
 	// What the pages show is read before anybody asks for it.
 	var warming sync.WaitGroup
 	defer warming.Wait()

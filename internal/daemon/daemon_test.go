@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/backup"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/statetest"
 	"reconciler/internal/text"
 )
@@ -134,7 +135,7 @@ func TestNoSecretsAnywhere(t *testing.T) {
 			t.Errorf("export: %v\n%s", err, &export)
 		}
 		watch.expectNone(t, "the export", export.String(), w.dir+"/key.pem")
-		if _, err := backup.Make(dir, filepath.Join(dir, "backup.tar"), "v1", time.Now()); err != nil {
+		if _, err := backup.Make(location.Folder(dir), filepath.Join(dir, "backup.tar"), "v1", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		statetest.NoneIn(t, dir, watch.canaries(t, w.dir+"/key.pem")...)
@@ -192,7 +193,7 @@ func (s *started) get(path string) (code int, body string) {
 }
 
 // until waits until ok in real time; it fails the test after a while.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

@@ -17,6 +17,7 @@ import (
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // blocked returns a status' drift as "org field: why it is blocked".
@@ -108,7 +109,7 @@ func suspending(t *testing.T, o worldOptions) (*world, *journal.Journal, string)
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	o.extra += "state: {dir: " + dir + "}\n"
-	other := journal.New(dir, journal.Options{})
+	other := journal.New(location.Folder(dir), journal.Options{})
 	t.Cleanup(func() { other.Close() })
 	return newWorld(t, o), other, dir
 }
@@ -266,7 +267,7 @@ func TestDamagedSuspensions(t *testing.T) {
 		time.Sleep(heldFor)
 		w.expectHeldUnread("the file is gone")
 		w.expectHeldUnread("the file is gone")
-		fresh, err := journal.New(dir, journal.Options{}).Lock() // in another process
+		fresh, err := journal.New(location.Folder(dir), journal.Options{}).Lock() // in another process
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -377,7 +378,7 @@ func TestSuspendedWhileOrgsAreCreated(t *testing.T) {
 			desired += strings.ReplaceAll(entry, made, domain)
 		}
 		w.commit(desired)
-		other := journal.New(stateDir, journal.Options{})
+		other := journal.New(location.Folder(stateDir), journal.Options{})
 		defer other.Close()
 		if err := w.sim.AddFault(simulator.Fault{Method: "POST", Path: "/api/v1/orgs", API: "org", Delay: 2 * time.Second, Times: 1, Do: func() {
 			if _, err := other.Suspend(freeze.Suspension{Reason: "incident", Owner: "ada"}); err != nil {

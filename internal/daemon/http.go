@@ -108,7 +108,7 @@ func newHandler(o handlerOptions) (http.Handler, error) {
 	}
 
 	o.gate.SetShow(pages.Notice)
-	guarded := o.gate.Wrap(newAnswers(pages.Or(mux)))
+	guarded := o.gate.Wrap(newAnswers(pages.Or(mux), newRecent(o.reader.shown, o.reader.now)))
 	return recovered(o.log, o.gate.Refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", page.Policy)
@@ -166,15 +166,15 @@ func (b *begun) Write(data []byte) (int, error) {
 func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func (e *endpoints) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.reader.tracker.stuck(e.reader.now()))
+	verdict(w, e.reader.tracker.stuck(e.reader.now()))
 }
 
 func (e *endpoints) readyz(w http.ResponseWriter, _ *http.Request) {
-	answer(w, e.reader.Status().NotReady)
+	verdict(w, e.reader.Status().NotReady)
 }
 
-// answer writes "ok", or 503 and why not, on one line.
-func answer(w http.ResponseWriter, why string) {
+// verdict writes "ok", or 503 and why not, on one line.
+func verdict(w http.ResponseWriter, why string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if why == "" {
 		_, _ = io.WriteString(w, "ok\n")

@@ -22,6 +22,7 @@ import (
 	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,7 +51,7 @@ func testHandler(t *testing.T, b *statusTracker, now time.Time) http.Handler {
 	t.Helper()
 	h, err := newHandler(handlerOptions{
 		reader: &reader{
-			InventoryReader: reconcile.NewInventoryReader(history.New(t.TempDir(), history.Options{}), "0200"),
+			InventoryReader: reconcile.NewInventoryReader(history.New(location.Folder(t.TempDir()), history.Options{}), "0200"),
 			tracker:         b, requests: newRequests(), now: func() time.Time { return now },
 		},
 		metrics: newMetrics("v1.2.3"), log: slog.New(slog.DiscardHandler), gate: openGate(t, "127.0.0.1:8080"),

@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 	"reconciler/internal/text/hostile"
 )
@@ -86,7 +87,7 @@ func hostileHandler(t *testing.T, s string) http.Handler {
 			t.Fatal(err)
 		}
 	}
-	h := history.New(t.TempDir(), history.Options{Now: func() time.Time { return noon }})
+	h := history.New(location.Folder(t.TempDir()), history.Options{Now: func() time.Time { return noon }})
 	t.Cleanup(func() { h.Close() })
 	run := history.Run{ID: "r1", Command: s, Trigger: s, By: s, Started: noon, Mode: s}
 	rec, err := h.Begin(run)

@@ -194,8 +194,11 @@ func parameters() map[string]parameter {
 			return err
 		},
 		"status": func(q *reconcile.InventoryQuery, values []string, _ time.Time) error {
-			q.Status = state.Status(strings.ToUpper(values[0]))
-			return nil
+			all, err := oneOf([]string{strings.ToUpper(values[0])}, []state.Status{state.Active, state.Inactive})
+			if err == nil {
+				q.Status = all[0]
+			}
+			return err
 		},
 		"limit": func(q *reconcile.InventoryQuery, values []string, _ time.Time) (err error) {
 			if q.Limit, err = strconv.Atoi(values[0]); err != nil || q.Limit < 1 || q.Limit > maxLimit {
@@ -217,7 +220,10 @@ func parameters() map[string]parameter {
 		"since":    moment(func(q *reconcile.InventoryQuery) *time.Time { return &q.Since }),
 		"until":    moment(func(q *reconcile.InventoryQuery) *time.Time { return &q.Until }),
 		"declared": flag(func(q *reconcile.InventoryQuery) *bool { return &q.Declared }),
-		"drifted":  flag(func(q *reconcile.InventoryQuery) *bool { return &q.Drifted }),
+		"drifted": flag(func(q *reconcile.InventoryQuery) *bool {
+			q.Drifted = new(bool)
+			return q.Drifted
+		}),
 	}
 }
 

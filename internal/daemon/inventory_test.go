@@ -15,13 +15,14 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 // inventoryHandler serves a history of two orgs, with a run that gave one of them a
 // product, and an interrupted one.
 func inventoryHandler(t *testing.T) http.Handler {
 	t.Helper()
-	h := history.New(t.TempDir(), history.Options{Now: func() time.Time { return noon }})
+	h := history.New(location.Folder(t.TempDir()), history.Options{Now: func() time.Time { return noon }})
 	t.Cleanup(func() { h.Close() })
 	must := func(err error) {
 		t.Helper()
@@ -101,6 +102,7 @@ func TestInventoryAPI(t *testing.T) {
 		{"GET", "/api/v1/orgs?limit=1001", 400, "must be 1 to 1000", ""},
 		{"GET", "/api/v1/orgs?since=yesterday", 400, `"error": "since=yesterday: must be a date such as 2026-11-21`, ""},
 		{"GET", "/api/v1/orgs?drifted=maybe", 400, "must be true or false", ""},
+		{"GET", "/api/v1/orgs?status=ACTIV", 400, `"error": "status=ACTIV: must be \"ACTIVE\" or \"INACTIVE\": did you mean \"ACTIVE\"?"`, ""},
 		{"GET", "/api/v1/orgs?label=a+b", 400, `\"a b\" must be KEY=VALUE`, ""},
 		{"GET", "/api/v1/orgs?limt=1", 400, `"error": "unknown parameter \"limt\": did you mean \"limit\"?"`, ""},
 		{"GET", "/api/v1/orgs?limit=1&limit=2", 400, "limit is given 2 times", ""},

@@ -10,6 +10,7 @@ import (
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 func stateIn(dir string) worldOptions { return worldOptions{extra: "state: {dir: " + dir + "}\n"} }
@@ -83,7 +84,7 @@ func TestRunsWithoutAStateFolderLeaveNoTrace(t *testing.T) {
 
 func TestLostTokensAreAnAlarmUntilAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j, err := journal.New(dir, journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(dir), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

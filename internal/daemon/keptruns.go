@@ -12,6 +12,7 @@ import (
 
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/diff"
+	"reconciler/internal/store/replicas"
 	"reconciler/internal/text"
 )
 
@@ -33,6 +34,9 @@ const (
 // keptRuns keeps plan and log of the last runs: at most 20 times 2 MB and 256 kB, and of
 // plans far less, as they are compressed, and the same one is kept once.
 type keptRuns struct {
+	// store has what other replicas keep; nil if there are none.
+	store *replicas.Store
+
 	mu   sync.Mutex
 	runs []*keptRun // newest first
 }
@@ -178,10 +182,18 @@ func (k *keptRuns) add(info *api.RunInfo) error {
 		info.Log, info.LogOmitted = append([]api.LogLine{}, r.log.lines...), r.log.omitted
 	}
 	k.mu.Unlock()
+	var err error
+	if r == nil && k.store != nil {
+		if r, err = k.fetch(info.ID); err != nil {
+			return err
+		}
+		if r != nil {
+			plan, info.Log, info.LogOmitted = r.plan, r.log.lines, r.log.omitted
+		}
+	}
 	if plan == nil {
 		return nil
 	}
-	var err error
 	info.Plan, err = plan.plan()
 	info.PlanOmitted = plan.omitted
 	return err

@@ -102,10 +102,10 @@ func (d *daemon) standingBy(other *api.Process) {
 		setTime(d.metrics.nextRun, time.Time{})
 	}
 	d.tracker.update(func(s *api.Status) {
-		s.StandingBy = other
-		if other != nil {
-			s.NextRun = nil
+		if other != nil || s.StandingBy != nil { // what goes on elsewhere doesn't go on here
+			s.NextRun, s.Running, s.WaitingFor = nil, nil, nil
 		}
+		s.StandingBy = other
 	})
 }
 

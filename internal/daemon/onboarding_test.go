@@ -11,6 +11,7 @@ import (
 
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 const made = "acme-made.okta.com"
@@ -61,7 +62,7 @@ func TestLostTokenIsTold(t *testing.T) {
 			}
 		}
 		w.expectMetrics(map[string]string{"reconciler_alarms": "1"})
-		other := journal.New(stateDir, journal.Options{})
+		other := journal.New(location.Folder(stateDir), journal.Options{})
 		defer other.Close()
 		if err := other.Acknowledge(journal.Key{Account: simulator.DefaultAccount, Domain: made}, "ada"); err != nil {
 			t.Fatal(err)
@@ -112,7 +113,7 @@ func TestHeldJournal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, stateDir, _ := withJournal(t, nil)
 		w.commit(creating)
-		other, err := journal.New(stateDir, journal.Options{}).Lock()
+		other, err := journal.New(location.Folder(stateDir), journal.Options{}).Lock()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,7 @@ import (
 	"reconciler/internal/report"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 // description is the description of the API, as far as tests need it.
@@ -359,7 +360,7 @@ func fieldsOf(typ reflect.Type) map[string]bool {
 // What the handlers answer is as described, whether there is something or nothing.
 func TestOpenAPIAnswers(t *testing.T) {
 	d := readDescription(t)
-	empty := history.New(t.TempDir(), history.Options{})
+	empty := history.New(location.Folder(t.TempDir()), history.Options{})
 	t.Cleanup(func() { empty.Close() })
 	for name, h := range map[string]http.Handler{
 		"filled": inventoryHandler(t), "empty": handlerOf(t, reconcile.NewInventoryReader(empty, "0200"), newStatusTracker(api.Status{}, every10)),

@@ -65,10 +65,11 @@ func actor(r *http.Request, said string) string {
 	return cmp.Or(signin.UserOf(r.Context()).By(), text.OneLine(said, maxBy), anonymous)
 }
 
-// may returns why nobody can act now: another daemon leads, or this one is being stopped.
+// may returns why nobody can act now: another daemon leads, which doesn't learn of it from
+// this one, or this one is being stopped.
 func (a *operations) may(what string) error {
 	switch leader, stopping := a.reader.tracker.refuses(); {
-	case leader != nil:
+	case leader != nil && a.reader.requests.store == nil:
 		return &failure{http.StatusServiceUnavailable, "this daemon stands by, and " + what, fmt.Sprintf("the daemon that leads is %v: ask that one", leader)}
 	case stopping:
 		return &failure{http.StatusServiceUnavailable, "the daemon is being stopped", ""}
@@ -110,7 +111,9 @@ func (a *operations) run(do act) (id string, err error) {
 	if err := checkReason(do.reason, false); err != nil {
 		return "", err
 	}
-	id = a.reader.requests.add(do.by)
+	if id, err = a.reader.requests.ask(do.by); err != nil {
+		return "", err
+	}
 	a.log.Info("a run was asked for", nonEmpty("id", id, "by", do.by, "reason", do.reason)...)
 	return id, nil
 }

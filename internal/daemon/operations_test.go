@@ -16,6 +16,7 @@ import (
 	"reconciler/internal/daemon/signin"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -175,7 +176,7 @@ func TestOperatorsActions(t *testing.T) {
 // loseToken has the journal say that the token of a new org was lost.
 func loseToken(t *testing.T, dir string, key journal.Key) {
 	t.Helper()
-	j, err := journal.New(dir, journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(dir), journal.Options{}).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

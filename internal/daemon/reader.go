@@ -21,6 +21,9 @@ type reader struct {
 	// kept is what the last runs hold; nil in tests that need none.
 	kept *keptRuns
 	now  func() time.Time
+	// mirror brings the status up to date with that of the daemon that leads; nil if this
+	// one doesn't learn of it.
+	mirror func() error
 }
 
 // Status returns the status as of now.
@@ -69,13 +72,8 @@ const maxEntries = 1000
 // Run returns what is known of a run; nil if nothing is.
 func (r *reader) Run(id string) (*api.RunInfo, error) {
 	info := &api.RunInfo{ID: id}
-	if info.RunRecord = r.tracker.run(id); info.RunRecord != nil {
-		info.State = api.RunEnded
-	} else {
-		info.State = r.requests.state(id)
-	}
-	if info.State == "" && r.tracker.isRunning(id) {
-		info.State = api.RunRunning
+	if err := r.present(info); err != nil {
+		return nil, err
 	}
 	if err := r.past(info); err != nil {
 		return nil, err
@@ -87,6 +85,39 @@ func (r *reader) Run(id string) (*api.RunInfo, error) {
 		info.CommitLink = r.CommitLink(info.Commit)
 	}
 	return info, r.kept.add(info)
+}
+
+// present adds what the status and the requests have of a run.
+func (r *reader) present(info *api.RunInfo) error {
+	r.look(info)
+	if info.State != "" || r.mirror == nil {
+		return nil
+	}
+	queued, err := r.requests.queued(info.ID)
+	switch {
+	case err != nil:
+		return err
+	case queued:
+		info.State = api.RunQueued
+		return nil
+	}
+	// It may have begun just now, which the daemon that leads has said before it removed
+	// the request.
+	err = r.mirror()
+	r.look(info)
+	return err
+}
+
+// look adds what this process knows of a run.
+func (r *reader) look(info *api.RunInfo) {
+	if info.RunRecord = r.tracker.run(info.ID); info.RunRecord != nil {
+		info.State = api.RunEnded
+		return
+	}
+	info.State = r.requests.state(info.ID)
+	if info.State == "" && r.tracker.isRunning(info.ID) {
+		info.State = api.RunRunning
+	}
 }
 
 // past adds what the history has of a run.

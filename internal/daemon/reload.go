@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -44,12 +45,15 @@ func (d *daemon) setUp(cfg *config.Config) (*setup, error) {
 		return nil, err
 	}
 	s.reader = &reader{InventoryReader: s.r.Inventory(), tracker: d.tracker, requests: d.requests, kept: d.kept, now: time.Now}
+	if d.replica != nil {
+		s.reader.mirror = d.mirrorNow
+	}
 	if s.receivers, err = notify.Receivers(cfg.Notify); err != nil {
 		return nil, err
 	}
 	s.handler, err = newHandler(handlerOptions{
 		reader: s.reader, metrics: d.metrics, log: d.log, hooks: d.webhook(cfg), gate: s.gate,
-		operator: func(by string) *reconcile.Operator { return s.r.Operator(by, d.unrecorded) },
+		operator: func(by string) *reconcile.Operator { return d.operator(s.r, by) },
 		refresh:  func() { d.refresh(s.r) },
 	})
 	return s, err
@@ -66,6 +70,9 @@ func (d *daemon) use(s *setup) {
 		u.r.Replaced()
 	}
 	d.cfg = cfg
+	if d.replica != nil {
+		d.replica.inForce.Store(s.r)
+	}
 	u.telling.use(cfg, d.sender)
 	u.r, u.desired, u.mode, u.commitReporter = s.r, s.r.Desired, state.Mode(cfg.Mode), s.commits
 	d.metrics.accounts.WithLabelValues(cfg.Aerial.AccountID).Set(1)
@@ -108,6 +115,7 @@ func (d *daemon) readConfig() bool {
 
 // takeUp puts a config in force, or returns why it can't be.
 func (d *daemon) takeUp(cfg *config.Config) error {
+	ctx := context.Background() // programs that print secrets have a time of their own
 	if err := cfg.NeedAerial(); err != nil {
 		return err
 	}
@@ -117,7 +125,7 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 	if err := cfg.HTTP.CheckAuth(); err != nil {
 		return err
 	}
-	if err := reconcile.CheckFiles(cfg); err != nil {
+	if err := reconcile.CheckFiles(ctx, cfg); err != nil {
 		return err
 	}
 	if err := d.checkWebhook(cfg); err != nil {
@@ -128,7 +136,7 @@ func (d *daemon) takeUp(cfg *config.Config) error {
 		return err
 	}
 	for _, r := range s.receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"reconciler/internal/daemon/api"
+	"reconciler/internal/store/replicas"
 	"reconciler/internal/web"
 )
 
@@ -12,9 +14,12 @@ import (
 // to one: it gets the id that they were told.
 type requests struct {
 	wake chan struct{} // holds one while next isn't nil
+	// store has the requests of all replicas; nil if there are none.
+	store *replicas.Store
 
-	mu   sync.Mutex
-	next *request
+	mu      sync.Mutex
+	changes int64 // how often one was added or taken
+	next    *request
 	// taken is the id of the run that took the last one.
 	taken string
 }
@@ -33,13 +38,46 @@ func (q *requests) add(by string) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.next == nil {
-		q.next = &request{web.NewRunID(time.Now()), by}
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
+		q.put(&request{web.NewRunID(time.Now()), by})
 	}
 	return q.next.id
+}
+
+// ask asks for a run, at whichever replica does the runs, and returns its id.
+func (q *requests) ask(by string) (string, error) {
+	if q.store == nil {
+		return q.add(by), nil
+	}
+	r, err := q.store.Ask(replicas.Request{Kind: replicas.Run, ID: web.NewRunID(time.Now()), By: by})
+	return r.ID, err
+}
+
+// offer takes up a request of the store, unless another one waits.
+func (q *requests) offer(id, by string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next == nil && q.taken != id {
+		q.put(&request{id, by})
+	}
+}
+
+// put sets the next request. q.mu is held.
+func (q *requests) put(r *request) {
+	q.changes++
+	q.next = r
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// queued reports whether a run is asked for at any replica, and hasn't begun.
+func (q *requests) queued(id string) (bool, error) {
+	if q.store == nil {
+		return false, nil
+	}
+	all, err := q.store.Requests()
+	return slices.ContainsFunc(all, func(r replicas.Request) bool { return r.ID == id }), err
 }
 
 // pending reports whether a run was asked for that hasn't begun.
@@ -58,6 +96,7 @@ func (q *requests) take() *request {
 	defer q.mu.Unlock()
 	r := q.next
 	if r != nil {
+		q.changes++
 		select {
 		case <-q.wake:
 		default: // the loop has it already
@@ -72,7 +111,18 @@ func (q *requests) drop() {
 	q.take()
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.changes++
 	q.taken = ""
+}
+
+// version tells what is asked for at one time from that at another.
+func (q *requests) version() int64 {
+	if q == nil {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.changes
 }
 
 // state returns the state of a run that was asked for; "" if there is none.

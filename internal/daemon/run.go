@@ -133,6 +133,9 @@ func (u *runner) do(ctx context.Context, trigger api.Trigger) *api.RunRecord {
 		u.attribute(ctx)
 		u.tell(&rec)
 	}
+	if err := u.kept.share(rec.ID); err != nil {
+		u.log.Warn("other replicas don't show plan and log of this run", errorAttrs(err)...)
+	}
 	return &rec
 }
 

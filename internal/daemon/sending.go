@@ -58,7 +58,7 @@ func (d *daemon) sendOnce(ctx context.Context) {
 	defer stop()
 	switch n := d.sender.Flush(within); {
 	case n == 0:
-	case d.cfg.State.Dir == "":
+	case !d.cfg.State.IsSet():
 		d.log.Error("notifications were not delivered, and are lost", "messages", n, "hint", "set "+config.KeyStateDir+", so that they are queued for the next run")
 	default:
 		d.log.Warn("notifications were not delivered, and are queued for the next run", "messages", n)

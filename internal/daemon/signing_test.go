@@ -214,8 +214,7 @@ func (w *world) restart() {
 // stop ends the daemon, if there is one.
 func (w *world) stop() {
 	if w.daemon != nil {
-		w.daemon.runner.r.Close()
-		w.sender.Close()
+		w.daemon.close()
 	}
 }
 

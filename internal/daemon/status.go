@@ -26,8 +26,13 @@ type statusTracker struct {
 	receivers func() []api.Receiver
 
 	mu       sync.Mutex
+	shown    int64 // how often the status changed
 	status   api.Status
 	stopping bool
+	// changed counts the changes of what other replicas are told. mirrored is when the
+	// status of the daemon that leads was true that is shown instead; zero if none is.
+	changed  uint64
+	mirrored time.Time
 	// tokens is why the tokens file can't be used any more, or nil.
 	tokens *api.ConfigRefused
 }
@@ -51,7 +56,50 @@ func newStatusTracker(status api.Status, next func(time.Time) time.Time) *status
 func (t *statusTracker) update(change func(s *api.Status)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.changed++
+	t.shown++
 	change(&t.status)
+}
+
+// version tells one status from another, but for what passing time changes.
+func (t *statusTracker) version() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shown
+}
+
+// updateOwn changes what each replica knows by itself.
+func (t *statusTracker) updateOwn(change func(s *api.Status)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shown++
+	change(&t.status)
+}
+
+// changes counts the changes of what other replicas are told.
+func (t *statusTracker) changes() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changed
+}
+
+// mirror shows the status of the daemon that leads, which was true at a time, while this
+// one stands by. Without a status, it is the one that is shown already.
+func (t *statusTracker) mirror(leader *api.Status, at time.Time) {
+	t.updateOwn(func(s *api.Status) {
+		if s.StandingBy == nil {
+			return
+		}
+		t.mirrored = at
+		if leader == nil {
+			return
+		}
+		own := *s
+		*s = *leader
+		s.Version, s.Reconciler, s.Account, s.Started, s.Config = own.Version, own.Reconciler, own.Account, own.Started, own.Config
+		s.Mode, s.Schedule, s.Source, s.StandingBy = own.Mode, own.Schedule, own.Source, own.StandingBy
+		s.Suspensions, s.Windows, s.Alarms, s.Totals.Alarms = own.Suspensions, own.Windows, own.Alarms, own.Totals.Alarms
+	})
 }
 
 func (t *statusTracker) begin(r api.Running) {
@@ -74,12 +122,12 @@ func (t *statusTracker) end(rec api.RunRecord, inForce *api.InForce) {
 
 // suspended sets the suspensions in effect and what windows hold; both are never nil.
 func (t *statusTracker) suspended(active []freeze.Suspension, windows []freeze.Hold) {
-	t.update(func(s *api.Status) { s.Suspensions, s.Windows = active, windows })
+	t.updateOwn(func(s *api.Status) { s.Suspensions, s.Windows = active, windows })
 }
 
 // alarms sets the alarms that nobody has acknowledged.
 func (t *statusTracker) alarms(all []reconcile.Alarm) {
-	t.update(func(s *api.Status) { s.Alarms, s.Totals.Alarms = first(all), len(all) })
+	t.updateOwn(func(s *api.Status) { s.Alarms, s.Totals.Alarms = first(all), len(all) })
 }
 
 // tokensRefused sets why the tokens file can't be used any more; nil if it can.
@@ -163,9 +211,11 @@ func (t *statusTracker) stop() { t.update(func(*api.Status) { t.stopping = true 
 // read returns the status as of now.
 func (t *statusTracker) read(now time.Time) api.Status {
 	s := t.asOf(now)
-	s.Receivers = []api.Receiver{}
-	if t.receivers != nil {
-		s.Receivers = t.receivers()
+	if s.StandingBy == nil || s.Receivers == nil {
+		s.Receivers = []api.Receiver{}
+		if t.receivers != nil {
+			s.Receivers = t.receivers()
+		}
 	}
 	s.Assess() // without holding up a run
 	return s
@@ -206,8 +256,8 @@ func (t *statusTracker) notReady(now time.Time) string {
 	switch {
 	case t.stopping:
 		return "the daemon is being stopped"
-	case s.StandingBy != nil:
-		return fmt.Sprintf("standing by: the daemon that leads is %v", s.StandingBy)
+	case s.StandingBy != nil && now.Sub(t.mirrored) > mirrorFor:
+		return s.Standby()
 	case s.LastSuccess == nil && s.LastRun == nil:
 		return "the first run has not ended yet"
 	case s.LastSuccess == nil:
@@ -257,6 +307,8 @@ func (t *statusTracker) stuck(now time.Time) string {
 	defer t.mu.Unlock()
 	s := &t.status
 	switch {
+	case s.StandingBy != nil: // all that is said of runs is about another daemon
+		return ""
 	case s.Running != nil && now.Sub(s.Running.Started) > longestRun:
 		return fmt.Sprintf("run %s has been going on since %s", s.Running.ID, s.Running.Started.UTC().Format(time.RFC3339))
 	case s.WaitingFor != nil:

@@ -20,6 +20,7 @@ import (
 	"reconciler/internal/daemon/notify"
 	"reconciler/internal/freeze"
 	"reconciler/internal/okta/simulator"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 )
@@ -83,7 +84,7 @@ func (l *listener) attach() {
 	if err := l.w.sender.Close(); err != nil {
 		l.t.Fatal(err)
 	}
-	l.w.sender = notify.New(notify.Options{Dir: l.w.cfg.State.Dir, Logger: l.w.log.logger(), Transport: l})
+	l.w.sender = notify.New(notify.Options{State: reconcile.StateOf(l.w.cfg), Logger: l.w.log.logger(), Transport: l})
 	l.w.sender.Use(receivers)
 	l.w.runner.telling.use(l.w.cfg, l.w.sender)
 }
@@ -401,9 +402,9 @@ func TestSuspensionsAreTold(t *testing.T) {
 		l := newListener(t, worldOptions{})
 		w := l.w
 		w.expect(ResultInSync)
-		other := journal.New(w.cfg.State.Dir, journal.Options{})
+		other := journal.New(reconcile.StateOf(w.cfg), journal.Options{})
 		defer other.Close()
-		past := history.New(w.cfg.State.Dir, history.Options{})
+		past := history.New(reconcile.StateOf(w.cfg), history.Options{})
 		defer past.Close()
 		did := func(action, by, id string) {
 			t.Helper()

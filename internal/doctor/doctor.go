@@ -143,7 +143,7 @@ func Run(ctx context.Context, opts Options) *Report {
 	report(first)
 	if first.Status != Failure { // or else it may still be loading
 		e.cfg = cfg
-		e.journal = journal.New(cfg.State.Dir, journal.Options{Now: opts.Now, Commands: opts.Commands})
+		e.journal = journal.New(reconcile.StateOf(cfg), journal.Options{Now: opts.Now, Commands: opts.Commands})
 		defer e.journal.Close()
 	}
 	if e.opts.Transport == nil && e.cfg != nil {

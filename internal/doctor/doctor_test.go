@@ -37,6 +37,8 @@ import (
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // finding is what is expected of a check: the status, and parts of message and
@@ -477,7 +479,7 @@ func TestFolders(t *testing.T) {
 			w.replace("parents:", "notify: [{type: slack, urlFile: slack}, {type: webhook, urlFile: slack, template: template}]\nparents:")
 		}, expected{"notify": ok("2 receivers; nothing was sent")}},
 		{"in use", func(w *world) {
-			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+			j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -486,6 +488,27 @@ func TestFolders(t *testing.T) {
 		{"used before", func(w *world) {
 			w.write("state/journal.lock", `{"pid": 4194999, "host": "elsewhere", "started": "2026-01-01T00:00:00Z"}`)
 		}, expected{"state": ok("can be written to")}},
+		{"in a database", func(w *world) {
+			w.replace(fmt.Sprintf("state: {dir: %q}", w.path("state")), "state: {postgres: {urlFile: "+string(postgrestest.NewFile(w.t))+"}}")
+		}, expected{"state": ok(`database "postgres", schema "test`)}},
+		{"in a database without schema", func(w *world) {
+			file := postgrestest.NewFile(w.t)
+			url, err := file.Read(w.t.Context())
+			if err == nil {
+				err = os.WriteFile(string(file), []byte(strings.Replace(string(url), "search_path=test", "search_path=none", 1)), 0o600)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.replace(fmt.Sprintf("state: {dir: %q}", w.path("state")), "state: {postgres: {urlFile: "+string(file)+"}}")
+		}, expected{"state": failure("the schema of its search_path doesn't exist", "create the schema")}},
+		{"in a database that isn't there", func(w *world) {
+			w.write("url", "postgres://ada:s3cret-of-the-database@localhost:1/x")
+			w.canaries.add("s3cret-of-the-database")
+			w.replace(fmt.Sprintf("state: {dir: %q}", w.path("state")), "state: {postgres: {urlFile: url}}")
+		}, expected{
+			"state": failure("PostgreSQL at localhost:1 can't be reached", "check host and port"), "writes": failure("PostgreSQL at localhost:1 can't be reached", "check host and port"),
+		}},
 		{"damaged journal", func(w *world) { w.write("state/journal.db", "this is no database, and was never one") }, expected{
 			"state": failure("damaged", "sets it aside"), "writes": failure("damaged", "all writes are held"),
 		}},
@@ -494,7 +517,7 @@ func TestFolders(t *testing.T) {
 		}},
 		{"forgotten", func(w *world) {
 			w.write("state/journal.db.corrupt-20260101T000000Z", "")
-			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+			j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 			if err == nil {
 				err = j.Close()
 			}
@@ -558,7 +581,7 @@ func TestTokenCommand(t *testing.T) {
 // lose takes down in the journal that an org's token was lost.
 func (w *world) lose(domain string) {
 	w.t.Helper()
-	j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -79,9 +79,9 @@ func (e *examination) signIn(ctx context.Context, a *config.GitAuth) (string, er
 		}
 		return fmt.Sprintf("a token was given to the GitHub App %s, installation %s", app.AppID, app.InstallationID), nil
 	case a.SSHKeyFile != "":
-		return sshKey(a)
+		return sshKey(ctx, a)
 	case a.Password.IsSet():
-		if _, err := a.Password.Read(); err != nil {
+		if _, err := a.Password.Read(ctx); err != nil {
 			return "", text.WithHint(err, "put the password or token there, or correct the path in the config")
 		}
 		return fmt.Sprintf("%s can be read", a.Password), nil
@@ -108,7 +108,7 @@ func (e *examination) getAppToken(ctx context.Context) error {
 }
 
 // sshKey reads the key as the source does, and names it by its fingerprint.
-func sshKey(a *config.GitAuth) (string, error) {
+func sshKey(ctx context.Context, a *config.GitAuth) (string, error) {
 	data, err := os.ReadFile(a.SSHKeyFile)
 	if err != nil {
 		return "", text.WithHint(fmt.Errorf(config.KeyGitSSHKeyFile+": %w", err), "put the private key there, or correct the path in the config")
@@ -123,7 +123,7 @@ func sshKey(a *config.GitAuth) (string, error) {
 	case isLocked && !a.SSHPassphrase.IsSet():
 		return "", text.WithHint(fmt.Errorf("the SSH key %q needs a passphrase", a.SSHKeyFile), "set "+config.KeyGitSSHPassphrase+", or use a deploy key of its own without one")
 	case isLocked:
-		passphrase, err := a.SSHPassphrase.Read()
+		passphrase, err := a.SSHPassphrase.Read(ctx)
 		if err != nil {
 			return "", text.WithHint(err, "put the passphrase there, or correct the path in the config")
 		}
@@ -191,7 +191,7 @@ func (e *examination) signatures(ctx context.Context) Check {
 			return e.trouble(ctx, err, nil)
 		}
 	}
-	if e.cfg.State.Dir == "" && e.cfg.Git.Commit == "" {
+	if !e.cfg.State.IsSet() && e.cfg.Git.Commit == "" {
 		ring.remark("without "+config.KeyStateDir+" it isn't noticed when the branch was rewritten before a start", "set "+config.KeyStateDir+" in the config")
 	}
 	found := warnings(fine("%s; %s", words, ring), ring.remarks)
@@ -276,13 +276,13 @@ func (e *examination) keyringOf(keys *signature.Keys) *keyring {
 }
 
 // webhook looks at the secret that pushes are announced with.
-func (e *examination) webhook(context.Context) Check {
+func (e *examination) webhook(ctx context.Context) Check {
 	const minSecret = 16 // bytes, and better are 32
 	g := e.cfg.Git
 	if !g.Webhook.IsSet() {
 		return fine("off: git is looked at on schedule only")
 	}
-	secret, err := g.Webhook.Read()
+	secret, err := g.Webhook.Read(ctx)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), "put the secret there that the git server has, or correct the path in the config")
 	}

@@ -26,6 +26,7 @@ import (
 	"reconciler/internal/git/forge/forgetest"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // remote has the config follow a repository on a server, with more under git.
@@ -349,7 +350,7 @@ func (w *world) commit(message string, settings ...string) string {
 // accept takes down that a commit came into force.
 func (w *world) accept(commit string) {
 	w.t.Helper()
-	j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 	if err != nil {
 		w.t.Fatal(err)
 	}

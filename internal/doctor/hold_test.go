@@ -10,6 +10,7 @@ import (
 	"reconciler/internal/doctor"
 	"reconciler/internal/freeze"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // add adds to the config.
@@ -21,7 +22,7 @@ func (w *world) add(text string) {
 // suspend adds a suspension to the journal.
 func (w *world) suspend(s freeze.Suspension) {
 	w.t.Helper()
-	j := journal.New(w.path("state"), journal.Options{})
+	j := journal.New(location.Folder(w.path("state")), journal.Options{})
 	defer j.Close()
 	if _, err := j.Suspend(s); err != nil {
 		w.t.Fatal(err)
@@ -101,7 +102,7 @@ func TestDeactivations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.setenv("RECONCILER_GUARDS_DEACTIVATION_COOLOFF", tt.cooloff)
-			j, err := journal.New(w.path("state"), journal.Options{}).Lock()
+			j, err := journal.New(location.Folder(w.path("state")), journal.Options{}).Lock()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"reconciler/internal/daemon/notify"
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -133,9 +134,12 @@ func (e *examination) tokenSink(ctx context.Context) Check {
 	return fine("%s: a probe was stored and removed", s)
 }
 
-// state looks at the folder of the journal, who holds it, and what was lost
+// state looks at the folder or the database of the journal, who holds it, and what was lost
 // that somebody has to look after.
-func (e *examination) state(context.Context) Check {
+func (e *examination) state(ctx context.Context) Check {
+	if at := reconcile.StateOf(e.cfg); at.Postgres() != nil {
+		return e.database(ctx, at)
+	}
 	dir := e.cfg.State.Dir
 	if dir == "" {
 		none := e.missing(config.KeyStateDir, "set it in the config, to a folder of the user that this program runs as")
@@ -154,9 +158,15 @@ func (e *examination) state(context.Context) Check {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	found := fine("%q can be written to", dir)
-	if h, ok := journal.LastHolder(dir); ok && alive(h) {
+	if h, ok := journal.LastHolder(location.Folder(dir)); ok && alive(h) {
 		found = fine("%q is in use by process %d since %s", dir, h.PID, h.Started.UTC().Format(time.RFC3339))
 	}
+	return e.remembered(found, nil)
+}
+
+// remembered adds to what was found what the journal remembers that matters now, and
+// warnings.
+func (e *examination) remembered(found Check, all []string) Check {
 	lost, err := e.journal.Removals(e.cfg.Aerial.AccountID, e.opts.Now().Add(-24*time.Hour))
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
@@ -166,11 +176,11 @@ func (e *examination) state(context.Context) Check {
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
-	var all []string
+	var alarmed []string
 	for _, a := range alarms {
-		all = append(all, a.Message)
+		alarmed = append(alarmed, a.Message)
 	}
-	found = warnings(found, all)
+	found = warnings(found, append(alarmed, all...))
 	if len(alarms) > 0 {
 		found.Hint = alarms[0].Hint
 	}
@@ -323,13 +333,13 @@ func namedZone(schedule string) (*time.Location, bool) {
 
 // notify looks at the receivers of notifications: their templates, and whether their
 // URLs and secrets can be read. It sends nothing.
-func (e *examination) notify(context.Context) Check {
+func (e *examination) notify(ctx context.Context) Check {
 	receivers, err := notify.Receivers(e.cfg.Notify)
 	if err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	for _, r := range receivers {
-		if err := r.Check(); err != nil {
+		if err := r.Check(ctx); err != nil {
 			return failed(text.JoinLines(r.Name()+": "+err.Error()), text.Hint(err))
 		}
 	}

@@ -39,10 +39,15 @@ func (e *examination) aerial(context.Context) Check {
 
 // privateKey looks at the service app's key; its strength is checked as it is
 // read.
-func (e *examination) privateKey(context.Context) Check {
-	key, err := reconcile.ReadKey(e.cfg.Aerial.Auth.PrivateKey)
+func (e *examination) privateKey(ctx context.Context) Check {
+	key, err := reconcile.ReadKey(ctx, e.cfg.Aerial.Auth.PrivateKey)
 	if err != nil {
-		return failed(text.JoinLines(err.Error()), keyHint(err))
+		return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), keyHint(err)))
+	}
+	if signer := e.cfg.Aerial.Auth.PrivateKey.Signer(); signer != nil {
+		if _, err := key.Sign(ctx, []byte("trial")); err != nil {
+			return failed(text.JoinLines(err.Error()), cmp.Or(text.Hint(err), "the program must sign with the private half of "+signer.PublicName()))
+		}
 	}
 	e.key = key
 	configured := e.cfg.Aerial.Auth.KeyID

@@ -39,7 +39,7 @@ func (e *examination) users(ctx context.Context) Check {
 		}
 		return found
 	}
-	if _, err := o.ClientSecret.Read(); err != nil {
+	if _, err := o.ClientSecret.Read(ctx); err != nil {
 		return failed(text.JoinLines(err.Error()), text.Hint(err))
 	}
 	provider, err := signin.Discover(ctx, o, e.opts.Transport)

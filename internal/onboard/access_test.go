@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/onboard"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -70,7 +71,7 @@ func (h *house) apps(token string, key auth.Key) *org.Apps {
 		h.t.Fatal(err)
 	}
 	apps, err := client.Apps(objects.Target{Domain: accessDomain, OrgID: h.orgID}, org.Credentials{
-		KeyID: "k1", Key: func() (auth.Key, error) { return key, nil }, Token: func() (string, error) { return token, nil },
+		KeyID: "k1", Key: func(context.Context) (auth.Key, error) { return key, nil }, Token: func() (string, error) { return token, nil },
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -101,7 +102,7 @@ func (h *house) obtain(change func(*onboard.Access)) (string, error) {
 
 func (h *house) lock() *journal.Writer {
 	h.t.Helper()
-	w, err := journal.New(h.dir, journal.Options{}).Lock()
+	w, err := journal.New(location.Folder(h.dir), journal.Options{}).Lock()
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (h *house) check(clientID string) {
 	if roles, err := apps.Roles(h.t.Context(), clientID); err != nil || !slices.Equal(roles, []string{"ORG_ADMIN"}) {
 		h.t.Errorf("roles: %v, %v", roles, err)
 	}
-	j := journal.New(h.dir, journal.Options{})
+	j := journal.New(location.Folder(h.dir), journal.Options{})
 	defer j.Close()
 	rec, err := j.Access(h.AccountID, h.orgID)
 	if err != nil || rec == nil || rec.Open() || rec.ClientID != clientID || rec.LastError != "" || rec.Role != "ORG_ADMIN" {

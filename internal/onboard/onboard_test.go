@@ -18,6 +18,7 @@ import (
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/onboard"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +40,7 @@ func outcome(t *testing.T, r *apply.Result, domain string, action diff.Action) a
 // creation reads the journal.
 func (w *world) creation(t testing.TB, domain string) *journal.Creation {
 	t.Helper()
-	v := journal.New(w.stateDir(), journal.Options{})
+	v := journal.New(location.Folder(w.stateDir()), journal.Options{})
 	defer v.Close()
 	c, err := v.Creation(w.key(domain))
 	if err != nil {

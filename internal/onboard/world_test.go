@@ -33,6 +33,7 @@ import (
 	"reconciler/internal/onboard"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/tokens"
 )
 
@@ -269,7 +270,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	}
 	client, err := auth.New(auth.Options{
 		OrgURL: origin, ClientID: s.ClientID, KeyID: s.KeyID, HTTP: base, Logger: p.log,
-		Key: func() (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
+		Key: func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(s.Key) },
 	})
 	if err != nil {
 		return nil, err
@@ -286,7 +287,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 	creator, err := parent.New(parent.Options{
 		Name: parentName, URL: origin, Transport: p.trip.wire("parent", base), Logger: p.log,
 		Auth: func(rt http.RoundTripper) http.RoundTripper {
-			return auth.SSWS(rt, origin, func() (string, error) { return s.ParentToken, nil })
+			return auth.SSWS(rt, origin, func(context.Context) (string, error) { return s.ParentToken, nil })
 		},
 	})
 	if err != nil {
@@ -303,7 +304,7 @@ func (s setup) start(out io.Writer, base http.RoundTripper, change ...func(*onbo
 		opts.Parents = nil
 	}
 	if !s.NoJournal {
-		if p.journal, err = journal.New(s.stateDir(), journal.Options{Logger: p.log}).Lock(); err != nil {
+		if p.journal, err = journal.New(location.Folder(s.stateDir()), journal.Options{Logger: p.log}).Lock(); err != nil {
 			return nil, err
 		}
 		opts.Journal = tripJournal{p.journal, p.trip}

@@ -96,7 +96,7 @@ func (v *verifier) accept(commit string) error {
 	}
 	a.rewrote = a.rewrote || v.rewrote
 	var err error
-	if v.cfg.State.Dir != "" {
+	if v.cfg.State.IsSet() {
 		err = v.record(&a)
 	}
 	switch {

@@ -83,7 +83,7 @@ func OpenAccess(cfg *config.Config, j *journal.Journal, opts AccessOptions) (*Ac
 		base = aerial.BaseTransport(cfg.Orgs.CallsPerOrg)
 	}
 	a.inactive = &inactive{account: cfg.Aerial.AccountID, log: a.log}
-	if cfg.State.Dir != "" {
+	if cfg.State.IsSet() {
 		a.inactive.journal = j
 	}
 	if opts.after != nil {
@@ -134,7 +134,7 @@ func (a *Access) app(domain, clientID string) (org.Credentials, error) {
 	}
 	return org.Credentials{
 		ClientID: clientID, KeyID: c.KeyID, DPoP: c.DPoP,
-		Key: func() (auth.Key, error) { return a.keys.read(key) },
+		Key: func(ctx context.Context) (auth.Key, error) { return a.keys.read(ctx, key) },
 	}, nil
 }
 

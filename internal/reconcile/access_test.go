@@ -30,7 +30,7 @@ func openTestAccess(t *testing.T, environ ...string) (*Access, *journal.Writer) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := journal.New(cfg.State.Dir, journal.Options{})
+	j := journal.New(StateOf(cfg), journal.Options{})
 	w, err := j.Lock()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestCredentials(t *testing.T) {
 		if err != nil || c.ClientID != want || c.KeyID != "k1" || !c.DPoP {
 			t.Errorf("%+v, %v", c, err)
 		}
-		if _, err := c.Key(); err == nil || !strings.Contains(err.Error(), "acme.okta.com.pem") {
+		if _, err := c.Key(t.Context()); err == nil || !strings.Contains(err.Error(), "acme.okta.com.pem") {
 			t.Errorf("the key isn't the org's: %v", err)
 		}
 	}
@@ -173,15 +173,15 @@ func TestScopesOf(t *testing.T) {
 // The files that a config names are all looked at, one for each org as far as that goes.
 func TestCheckOrgsKey(t *testing.T) {
 	a, _ := openTestAccess(t)
-	if err := checkOrgsKey(&a.cfg.Orgs.Auth); err != nil {
+	if err := checkOrgsKey(t.Context(), &a.cfg.Orgs.Auth); err != nil {
 		t.Error(err)
 	}
 	a, _ = openTestAccess(t, "RECONCILER_ORGS_AUTH_PRIVATE_KEY_FILE=/nowhere/{domain}.pem")
-	if err := checkOrgsKey(&a.cfg.Orgs.Auth); err == nil || !strings.HasPrefix(err.Error(), "orgs.auth.privateKeyFile: ") {
+	if err := checkOrgsKey(t.Context(), &a.cfg.Orgs.Auth); err == nil || !strings.HasPrefix(err.Error(), "orgs.auth.privateKeyFile: ") {
 		t.Error(err)
 	}
 	a, _ = openTestAccess(t, "RECONCILER_ORGS_AUTH_PRIVATE_KEY_FILE=/nowhere/orgs.pem")
-	if err := checkOrgsKey(&a.cfg.Orgs.Auth); err == nil || !strings.HasPrefix(err.Error(), "orgs.auth.privateKeyFile: ") {
+	if err := checkOrgsKey(t.Context(), &a.cfg.Orgs.Auth); err == nil || !strings.HasPrefix(err.Error(), "orgs.auth.privateKeyFile: ") {
 		t.Error(err)
 	}
 }

@@ -44,7 +44,7 @@ func OpenServiceApp(a *config.Auth, timeout time.Duration, opts ClientOptions) (
 		OrgURL:   a.OrgURL,
 		ClientID: a.ClientID,
 		KeyID:    a.KeyID,
-		Key:      func() (auth.Key, error) { return ReadKey(a.PrivateKey) },
+		Key:      func(ctx context.Context) (auth.Key, error) { return ReadKey(ctx, a.PrivateKey) },
 		DPoP:     a.DPoP,
 		Keys:     a.Keys(),
 		HTTP:     opts.Transport,
@@ -55,8 +55,9 @@ func OpenServiceApp(a *config.Auth, timeout time.Duration, opts ClientOptions) (
 	})
 }
 
-// ReadKey reads the private key of a service app.
-func ReadKey(s config.Secret) (auth.Key, error) { return (&keyReader{}).read(s) }
+// ReadKey reads the private key of a service app, or the public one where a program
+// signs.
+func ReadKey(ctx context.Context, k config.Key) (auth.Key, error) { return (&keyReader{}).read(ctx, k) }
 
 // keyReader reads the private keys of service apps. Most orgs have the same one, which
 // is parsed again only when it is replaced: that takes a fifth of what signing does.
@@ -66,8 +67,11 @@ type keyReader struct {
 	key  auth.Key // parsed from data
 }
 
-func (k *keyReader) read(s config.Secret) (auth.Key, error) {
-	data, err := s.Read()
+func (k *keyReader) read(ctx context.Context, c config.Key) (auth.Key, error) {
+	if s := c.Signer(); s != nil {
+		return remoteKey(s)
+	}
+	data, err := c.Read(ctx)
 	if err != nil {
 		return auth.Key{}, err
 	}
@@ -78,9 +82,22 @@ func (k *keyReader) read(s config.Secret) (auth.Key, error) {
 	}
 	key, err := auth.ParsePrivateKey(data)
 	if err != nil {
-		return auth.Key{}, fmt.Errorf("%s: %w", s, err)
+		return auth.Key{}, fmt.Errorf("%s: %w", c, err)
 	}
 	k.data, k.key = data, key
+	return key, nil
+}
+
+// remoteKey returns a key that a program signs with.
+func remoteKey(s *config.Signer) (auth.Key, error) {
+	public, err := s.Public()
+	if err != nil {
+		return auth.Key{}, err
+	}
+	key, err := auth.NewRemoteKey(public, s)
+	if err != nil {
+		return auth.Key{}, fmt.Errorf("%s: %w", s.PublicName(), err)
+	}
 	return key, nil
 }
 
@@ -109,8 +126,8 @@ func authorize(a *config.Aerial, app *auth.Client, scope string) func(http.Round
 // connection and no secret.
 func OpenParent(p *config.Parent, base http.RoundTripper, log *slog.Logger) (*parent.Client, error) {
 	authorize := func(base http.RoundTripper) http.RoundTripper {
-		return auth.SSWS(base, p.URL, func() (string, error) {
-			token, err := p.Auth.Token.Read()
+		return auth.SSWS(forgetful{base, p.Auth.Token}, p.URL, func(ctx context.Context) (string, error) {
+			token, err := p.Auth.Token.Read(ctx)
 			return string(token), err
 		})
 	}
@@ -122,6 +139,22 @@ func OpenParent(p *config.Parent, base http.RoundTripper, log *slog.Logger) (*pa
 		authorize = func(base http.RoundTripper) http.RoundTripper { return app.Transport(base, p.URL, scopeOrgs) }
 	}
 	return parent.New(parent.Options{Name: p.Name, URL: p.URL, Keys: p.Keys(), Transport: base, Auth: authorize, Logger: log})
+}
+
+// forgetful sends requests that carry a secret, and forgets what is kept of it when a
+// server refuses it.
+type forgetful struct {
+	base   http.RoundTripper
+	secret config.Secret
+}
+
+// RoundTrip sends a request.
+func (f forgetful) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := f.base.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		f.secret.Refused()
+	}
+	return resp, err
 }
 
 // reader is the part of the Aerial API that changes nothing. It is all that

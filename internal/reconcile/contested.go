@@ -52,7 +52,7 @@ func objectOf(typ, object string) string {
 
 func newContested(j *journal.Journal, cfg *config.Config) *contested {
 	c := &contested{account: cfg.Aerial.AccountID, made: map[contestedField]journal.FieldWrite{}}
-	if cfg.State.Dir != "" {
+	if cfg.State.IsSet() {
 		c.journal = j
 	}
 	return c

@@ -19,6 +19,7 @@ import (
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/okta/simulator/simulatortest"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // The simulated features: the second needs the first.
@@ -230,7 +231,7 @@ func TestContestedUnrecorded(t *testing.T) {
 		r := f.open(nil)
 		f.declare(zoneLogging + ": ENABLED")
 		plan := f.plan(r)
-		r.contested.journal = journal.New(f.manifests, journal.Options{}) // a file, and no folder
+		r.contested.journal = journal.New(location.Folder(f.manifests), journal.Options{}) // a file, and no folder
 		result, err := r.Apply(t.Context(), plan, nil)
 		if err != nil || result.Counts().Applied != len(f.orgs) {
 			t.Fatalf("%+v, %v", result, err)

@@ -40,7 +40,7 @@ func declares(desired *state.Desired, is func(*state.DesiredOrg) bool) bool {
 // journal that can't be read is an error, because a request would be repeated. It
 // isn't read if no org is declared to be deleted.
 func (r *Reconciler) deletions(desired *state.Desired, opts *diff.Options) error {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		opts.NoDeletions = noDeletions
 		return nil
 	}
@@ -82,7 +82,7 @@ func pending(all []journal.Deletion, now time.Time) map[string]bool {
 // be created, a journal that can't be read is an error: it knows the orgs that were
 // made by other names.
 func (r *Reconciler) creations(desired *state.Desired, actual *state.Actual, opts *diff.Options) error {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		return nil
 	}
 	all, err := r.journal.Creations(r.cfg.Aerial.AccountID)

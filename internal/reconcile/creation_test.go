@@ -10,6 +10,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // TestPending: a request for a deletion is made again after a day, one a run and
@@ -39,7 +40,7 @@ func TestPending(t *testing.T) {
 // TestAbandoned: a creation that was begun is not forgotten silently when its org
 // leaves the manifests.
 func TestAbandoned(t *testing.T) {
-	r := &Reconciler{journal: journal.New(t.TempDir(), journal.Options{})}
+	r := &Reconciler{journal: journal.New(location.Folder(t.TempDir()), journal.Options{})}
 	creation := func(domain, id string, step journal.Step) journal.Creation {
 		return journal.Creation{Key: journal.Key{Domain: domain}, OrgID: id, Step: step}
 	}

@@ -31,7 +31,7 @@ const madeBatch = 500
 // it returns those of a run alone. Without a state folder it returns those of the last
 // comparison, and 0. It is to be called after the end of the run.
 func (r *Reconciler) MadeSince(seq int64, run string) (all []Made, newest int64, err error) {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		r.memory.mu.Lock()
 		defer r.memory.mu.Unlock()
 		return slices.Clone(r.memory.made), 0, nil

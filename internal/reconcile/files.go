@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -9,18 +10,18 @@ import (
 )
 
 // CheckFiles reads all files that a config names, such as keys, secrets and
-// certificates, and returns the first mistake. Each of them is read again when it is
+// certificates, runs the programs that print secrets, and returns the first mistake. Each of them is read again when it is
 // needed.
-func CheckFiles(cfg *config.Config) error {
-	if _, err := ReadKey(cfg.Aerial.Auth.PrivateKey); err != nil {
+func CheckFiles(ctx context.Context, cfg *config.Config) error {
+	if _, err := ReadKey(ctx, cfg.Aerial.Auth.PrivateKey); err != nil {
 		return err
 	}
 	for i := range cfg.Parents {
-		if err := checkAuth(&cfg.Parents[i].Auth); err != nil {
+		if err := checkAuth(ctx, &cfg.Parents[i].Auth); err != nil {
 			return fmt.Errorf("parents: %q: %w", cfg.Parents[i].Name, err)
 		}
 	}
-	if err := checkOrgsKey(&cfg.Orgs.Auth); err != nil {
+	if err := checkOrgsKey(ctx, &cfg.Orgs.Auth); err != nil {
 		return err
 	}
 	if cfg.Manifests != "" {
@@ -29,41 +30,53 @@ func CheckFiles(cfg *config.Config) error {
 		}
 	}
 	if cfg.Git != nil {
-		return checkGitFiles(cfg.Git)
+		return checkGitFiles(ctx, cfg.Git)
 	}
 	return nil
 }
 
 // checkOrgsKey reads the key of the service apps in the orgs. Where each org has one of
 // its own, it is not known here which, and only their folder is looked at.
-func checkOrgsKey(a *config.OrgsAuth) error {
+func checkOrgsKey(ctx context.Context, a *config.OrgsAuth) error {
 	if folder := a.Folder(); folder != "" {
 		if _, err := os.ReadDir(folder); err != nil {
 			return fmt.Errorf(config.KeyOrgsPrivateKey+": %w", err)
 		}
 		return nil
 	}
-	if key := a.PrivateKey(""); key.IsSet() {
-		_, err := ReadKey(key)
+	if key := a.PrivateKey(""); key.IsSet() && !a.PerOrg() {
+		_, err := ReadKey(ctx, key)
 		return err
 	}
 	return nil
 }
 
 // checkAuth reads a parent's API token, or the key of its service app.
-func checkAuth(a *config.Auth) error {
+func checkAuth(ctx context.Context, a *config.Auth) error {
 	if a.Token.IsSet() {
-		_, err := a.Token.Read()
+		_, err := a.Token.Read(ctx)
 		return err
 	}
-	_, err := ReadKey(a.PrivateKey)
+	_, err := ReadKey(ctx, a.PrivateKey)
 	return err
 }
 
-func checkGitFiles(git *config.Git) error {
+// checkAppKey reads the key of a GitHub App, or the public one where a program signs.
+func checkAppKey(ctx context.Context, k config.Key) error {
+	if s := k.Signer(); s != nil {
+		_, err := remoteKey(s)
+		return err
+	}
+	_, err := k.Read(ctx)
+	return err
+}
+
+func checkGitFiles(ctx context.Context, git *config.Git) error {
 	secrets := []config.Secret{git.Auth.Password, git.Auth.SSHPassphrase, git.Webhook}
 	if app := git.Auth.GitHubApp; app != nil {
-		secrets = append(secrets, app.PrivateKey)
+		if err := checkAppKey(ctx, app.PrivateKey); err != nil {
+			return err
+		}
 	}
 	if git.Status != nil {
 		secrets = append(secrets, git.Status.Token)
@@ -72,7 +85,7 @@ func checkGitFiles(git *config.Git) error {
 		if !s.IsSet() {
 			continue
 		}
-		if _, err := s.Read(); err != nil {
+		if _, err := s.Read(ctx); err != nil {
 			return err
 		}
 	}

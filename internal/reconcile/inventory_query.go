@@ -33,7 +33,8 @@ type InventoryQuery struct {
 	// Declared has Product and Status mean what is declared, and not what is live.
 	Declared bool
 	Status   state.Status
-	Drifted  bool
+	// Drifted selects orgs that differ, or those that don't; both if it is nil.
+	Drifted *bool
 	// Kind selects the objects of one kind, and of orgs those that have or declare some.
 	Kind string
 	// Since selects orgs that changed since, drift that began since, and runs, changes
@@ -93,7 +94,7 @@ func (q *InventoryQuery) selects(o *OrgItem) bool {
 		status = o.DeclaredStatus
 	}
 	return q.hasOrg(o.Domain) && q.Labels.Has(o.Labels) && (!q.Declared || o.Managed) &&
-		(q.Status == "" || status == q.Status) && (!q.Drifted || o.Drifted > 0) && (q.Since.IsZero() || !o.Changed.Before(q.Since)) &&
+		(q.Status == "" || status == q.Status) && (q.Drifted == nil || *q.Drifted == (o.Drifted > 0)) && (q.Since.IsZero() || !o.Changed.Before(q.Since)) &&
 		(q.Cell == "" || strings.EqualFold(q.Cell, o.Cell)) && (q.Owner == "" || strings.EqualFold(q.Owner, o.Owner)) &&
 		(q.Text == "" || has(o.Domain, q.Text) || has(o.Name, q.Text) || has(o.ID, q.Text))
 }
@@ -132,7 +133,7 @@ func (q *InventoryQuery) byOrg(inv *Inventory) func(domain string) bool {
 
 // anyOrg reports whether q selects orgs by nothing but their domains, and a time.
 func (q *InventoryQuery) anyOrg() bool {
-	return q.Labels.IsZero() && q.Status == "" && !q.Drifted && !q.Declared && q.Text == "" && q.Cell == "" && q.Owner == "" && len(q.States) == 0
+	return q.Labels.IsZero() && q.Status == "" && q.Drifted == nil && !q.Declared && q.Text == "" && q.Cell == "" && q.Owner == "" && len(q.States) == 0
 }
 
 // ListOrgs returns the orgs that q selects.

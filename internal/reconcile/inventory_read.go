@@ -70,7 +70,7 @@ func NewInventoryReader(h *history.Store, account string) *InventoryReader {
 func (r *Reconciler) Inventory() *InventoryReader {
 	reader := NewInventoryReader(r.history, r.cfg.Aerial.AccountID)
 	reader.places, reader.repository, reader.latest = r.places, r.repository, r.latest
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		reader.memory = r.memory
 	}
 	return reader
@@ -127,7 +127,7 @@ func (m *memory) read() (*moment, error) {
 // Remember keeps in memory what a run found, for Inventory, where there is no state folder
 // to keep it in. drift is what it did not repair.
 func (r *Reconciler) Remember(plan *diff.Plan, result *apply.Result, drift []Drift) error {
-	if r.cfg.State.Dir != "" {
+	if r.cfg.State.IsSet() {
 		return nil
 	}
 	m := r.memory
@@ -201,6 +201,26 @@ func (r *InventoryReader) read() (*moment, error) {
 	}
 	defer r.mu.Unlock()
 	return r.refresh()
+}
+
+// InventoryVersion tells what can be read at one time from what could be before.
+type InventoryVersion struct {
+	history history.Version
+	runs    int // of memory
+}
+
+// Version returns the version of what can be read now. read reports whether queries are
+// answered from it already: who asks while it is being read is told of the one before.
+func (r *InventoryReader) Version() (v InventoryVersion, read bool, err error) {
+	if r.memory != nil {
+		r.memory.mu.Lock()
+		v.runs = r.memory.runs
+		r.memory.mu.Unlock()
+	} else if v.history, err = r.history.Version(); err != nil {
+		return v, false, err
+	}
+	last := r.moment.Load()
+	return v, last != nil && last.version == v.history && last.runs == v.runs, nil
 }
 
 // refresh reads what is new. r.mu is held.

@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -26,7 +27,7 @@ type past struct {
 
 func newPast(t *testing.T) *past {
 	p := &past{t: t, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
-	p.Store = history.New(t.TempDir(), history.Options{Now: func() time.Time { return p.now }})
+	p.Store = history.New(location.Folder(t.TempDir()), history.Options{Now: func() time.Time { return p.now }})
 	t.Cleanup(func() { p.Close() })
 	return p
 }
@@ -186,7 +187,8 @@ func TestListOrgs(t *testing.T) {
 		"declared status":     {InventoryQuery{Status: state.Active, Declared: true}, "a new", ""},
 		"label":               {InventoryQuery{Labels: selector("tier=test")}, "b c new", ""},
 		"no label":            {InventoryQuery{Labels: selector("tier!=test")}, "a other", ""},
-		"drifted":             {InventoryQuery{Drifted: true}, "a", ""},
+		"drifted":             {InventoryQuery{Drifted: new(true)}, "a", ""},
+		"not drifted":         {InventoryQuery{Drifted: new(false), Declared: true}, "b c new", ""},
 		"first page":          {InventoryQuery{Limit: 2}, "a b", "b.okta.com"},
 		"next page":           {InventoryQuery{Limit: 2, After: "b.okta.com"}, "c new", "new.okta.com"},
 		"last page":           {InventoryQuery{Limit: 2, After: "new.okta.com"}, "other", ""},
@@ -205,7 +207,7 @@ func TestListOrgs(t *testing.T) {
 	if other.Managed || other.ID != "00o1" || other.DeclaredProducts != nil || other.Labels == nil || inv.Orgs[2].Products != nil {
 		t.Errorf("%+v", other)
 	}
-	if n, none := inv.unread(&InventoryQuery{Product: "mfa"}), inv.unread(&InventoryQuery{Drifted: true}); n != 1 || none != 0 {
+	if n, none := inv.unread(&InventoryQuery{Product: "mfa"}), inv.unread(&InventoryQuery{Drifted: new(true)}); n != 1 || none != 0 {
 		t.Errorf("%d and %d orgs whose products are not read, want 1 and 0", n, none)
 	}
 	_, err = inv.ListOrgs(&InventoryQuery{Product: "storng"})
@@ -421,7 +423,7 @@ func TestListRunsAndChanges(t *testing.T) {
 
 // Without a state folder, what the last run found is all that is known.
 func TestInventoryFromMemory(t *testing.T) {
-	r := &Reconciler{memory: &memory{}, history: history.New("", history.Options{})}
+	r := &Reconciler{memory: &memory{}, history: history.New(location.Folder(""), history.Options{})}
 	r.memory.states = map[string]history.OrgState{}
 	for _, s := range fleetStates(t) {
 		r.memory.states[s.Org] = s

@@ -46,13 +46,13 @@ func TestKeyReader(t *testing.T) {
 		data, want := generate()
 		replace(data)
 		for range 2 {
-			if key, err := keys.read(secret); err != nil || !want.PublicKey.Equal(key.Public()) {
+			if key, err := keys.read(t.Context(), secret); err != nil || !want.PublicKey.Equal(key.Public()) {
 				t.Errorf("got %v, %v", key, err)
 			}
 		}
 	}
 	replace([]byte("none"))
-	if key, err := keys.read(secret); err == nil {
+	if key, err := keys.read(t.Context(), secret); err == nil {
 		t.Errorf("got %v", key)
 	}
 }

@@ -144,7 +144,7 @@ func (r *Reconciler) parentID(ctx context.Context, p *config.Parent) (string, er
 // plan tries again: nothing is taken from an org meanwhile, because that needs the
 // journal too. The same error is logged once.
 func (r *Reconciler) saveKnown() {
-	if r.cfg.State.Dir == "" || len(r.known.unsaved) == 0 {
+	if !r.cfg.State.IsSet() || len(r.known.unsaved) == 0 {
 		return
 	}
 	var all []journal.Org

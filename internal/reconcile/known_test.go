@@ -16,6 +16,7 @@ import (
 	"reconciler/internal/okta/objects"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // Rows of the journal that can't be read stop no plan: the org of one is not
@@ -23,7 +24,7 @@ import (
 func TestUnreadableRowsStopNothing(t *testing.T) {
 	const account = "00aerial"
 	dir := t.TempDir()
-	j := journal.New(dir, journal.Options{})
+	j := journal.New(location.Folder(dir), journal.Options{})
 	t.Cleanup(func() { j.Close() })
 	if err := j.KnowOrgs(account, journal.Org{ID: "00o1", Domain: "a.okta.com"}, journal.Org{ID: "00o2", Domain: "b.okta.com", Aerial: true}); err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func TestJournalThatKeepsNothingIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
 	cfg := &config.Config{State: config.State{Dir: dir}}
 	cfg.Aerial.AccountID = "00aerial"
-	r := &Reconciler{cfg: cfg, journal: journal.New(dir, journal.Options{}), log: slog.New(slog.NewTextHandler(&log, nil))}
+	r := &Reconciler{cfg: cfg, journal: journal.New(location.Folder(dir), journal.Options{}), log: slog.New(slog.NewTextHandler(&log, nil))}
 	t.Cleanup(func() { r.journal.Close() })
 	learn := func(id string) {
 		r.learn(&state.Actual{Orgs: []state.Org{{ID: id, Domain: id + ".okta.com"}}})

@@ -16,7 +16,7 @@ import (
 // history can't say counts as not made.
 func (r *Reconciler) made() func() []diff.Made {
 	within := r.cfg.Guards.RevertWithin
-	if within == 0 || r.cfg.State.Dir == "" {
+	if within == 0 || !r.cfg.State.IsSet() {
 		return nil
 	}
 	return sync.OnceValue(func() []diff.Made {

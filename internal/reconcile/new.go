@@ -30,7 +30,7 @@ func New(cfg *config.Config, opts Options) (*Reconciler, error) {
 	}
 	r.refused, r.memory, r.latest, r.places, r.repository = &sync.Map{}, &memory{}, &latest{}, &places{}, repositoryOf(cfg)
 	if opts.After == nil {
-		r.journal = journal.New(cfg.State.Dir, journal.Options{Logger: r.log, Commands: opts.Commands})
+		r.journal = journal.New(StateOf(cfg), journal.Options{Logger: r.log, Commands: opts.Commands})
 		r.contested = newContested(r.journal, cfg)
 		r.history = OpenHistory(cfg, history.Options{Logger: r.log})
 	} else {

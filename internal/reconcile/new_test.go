@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/state"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 func TestGuardsOf(t *testing.T) {
@@ -59,7 +60,7 @@ func (panicking) Observe(context.Context, func(state.Org) bool) (*state.Actual, 
 // The actual state is read by another goroutine; a panic there goes on where the
 // caller can recover it.
 func TestPlanPanicsInTheCaller(t *testing.T) {
-	r := &Reconciler{cfg: &config.Config{}, journal: journal.New("", journal.Options{}), read: panicking{}, contested: &contested{}}
+	r := &Reconciler{cfg: &config.Config{}, journal: journal.New(location.Folder(""), journal.Options{}), read: panicking{}, contested: &contested{}}
 	r.rules = func() *freeze.Rules { return &freeze.Rules{} }
 	r.removals.r = r
 	defer func() {

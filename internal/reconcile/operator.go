@@ -56,7 +56,7 @@ func (e *InvalidError) Unwrap() error { return e.Err }
 
 // hasState returns why nothing can be noted; nil if it can.
 func (o *Operator) hasState(what string) error {
-	if o.Config.State.Dir != "" {
+	if o.Config.State.IsSet() {
 		return nil
 	}
 	return text.WithHint(errors.New("the config has no "+config.KeyStateDir+", in which "+what), "set it; see docs/config.md")

@@ -152,7 +152,7 @@ type Desired struct {
 
 // Same reports whether two desired states are one and the same.
 func (d *Desired) Same(e *Desired) bool {
-	return d.State == e.State || d.Commit == e.Commit && (d.Commit != "" || reflect.DeepEqual(d.State, e.State))
+	return d.Commit == e.Commit && (d.Commit != "" || d.State == e.State || reflect.DeepEqual(d.State, e.State))
 }
 
 // RefusedError is a desired state that was found but can't be used: mistakes
@@ -202,7 +202,7 @@ func (r *Reconciler) Desired(ctx context.Context) (_ *Desired, err error) {
 	if snap != r.last.snap {
 		d, err := LoadDesired(snap, LoadOptions(r.cfg))
 		if last := r.last.desired; err == nil && last != nil && reflect.DeepEqual(d.State, last.State) {
-			d.State = last.State // once in memory, and the same for all that asks whether it is
+			d.State = last.State // once in memory, and found to be the same at once
 		}
 		r.last = loaded{snap, d, err}
 	}
@@ -587,7 +587,7 @@ func (r *Reconciler) Apply(ctx context.Context, plan *diff.Plan, done func(diff.
 	unreadable := r.rules().Unreadable
 	needed := r.needsJournal(plan)
 	var w *journal.Writer
-	if (needed || mayChange(plan)) && r.cfg.State.Dir != "" {
+	if (needed || mayChange(plan)) && r.cfg.State.IsSet() {
 		w, err = r.journal.Lock() // which sets a damaged journal aside
 		if err == nil {
 			defer w.Unlock()

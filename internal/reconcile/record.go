@@ -20,14 +20,23 @@ import (
 	"reconciler/internal/state"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
-// OpenHistory returns the history in the config's state folder; one that keeps nothing
-// if there is none.
+// StateOf returns where the config has journal, history and queue kept.
+func StateOf(cfg *config.Config) location.Location {
+	if cfg.State.Postgres.IsSet() {
+		return location.Postgres(cfg.State.Postgres)
+	}
+	return location.Folder(cfg.State.Dir)
+}
+
+// OpenHistory returns the history where the config has the state kept; one that keeps
+// nothing if it has none.
 func OpenHistory(cfg *config.Config, opts history.Options) *history.Store {
 	opts.Retention = cfg.State.Retention
-	return history.New(cfg.State.Dir, opts)
+	return history.New(StateOf(cfg), opts)
 }
 
 // Record is the record of one run in the history. The methods of a nil Record do
@@ -58,7 +67,7 @@ func keyOf(c *diff.Change) changeKey { return changeKey{c.Org, c.Action, c.Field
 // made, until End; one that can't be recorded is not made. Without a state folder it
 // returns nil.
 func (r *Reconciler) Record(run history.Run) (*Record, error) {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		return nil, nil
 	}
 	rec, err := r.history.Begin(run)
@@ -470,7 +479,7 @@ func (r *Reconciler) stillUnknown(now map[string]unknownOrg) map[string]unknownO
 
 // lastState returns the newest state of an org, or of the account; nil if there is none.
 func (r *Reconciler) lastState(domain string) (*history.OrgState, error) {
-	if r.cfg.State.Dir == "" {
+	if !r.cfg.State.IsSet() {
 		return r.memory.state(domain), nil
 	}
 	return r.history.At(domain, time.Time{})

@@ -45,7 +45,7 @@ func (m *removals) lost() (*diff.Day, error) {
 }
 
 func (m *removals) since(t time.Time) ([]journal.Removal, error) {
-	if m.r.cfg.State.Dir != "" {
+	if m.r.cfg.State.IsSet() {
 		return m.r.journal.Removals(m.r.cfg.Aerial.AccountID, t)
 	}
 	m.mu.Lock()
@@ -63,7 +63,7 @@ func (m *removals) expire(t time.Time) {
 func (m *removals) Begin(orgID, domain string) (takeBack func(), err error) {
 	now := time.Now()
 	r := journal.Removal{Account: m.r.cfg.Aerial.AccountID, OrgID: orgID, Domain: domain, At: now}
-	if m.r.cfg.State.Dir == "" {
+	if !m.r.cfg.State.IsSet() {
 		takeBack, err = m.begin(r)
 	} else {
 		var id int64

@@ -93,6 +93,7 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 		},
 		Logger: log,
 	}
+	opts.Auth.Refused = whenRefused(c.Auth.Password)
 	if c.Auth.GitHubApp != nil {
 		app, err := NewApp(c, web.Transport(c.Auth.CAFile), log)
 		if err != nil {
@@ -106,14 +107,27 @@ func gitOptions(c *config.Git, log *slog.Logger) (source.GitOptions, error) {
 // NewApp returns the config's GitHub App, whose tokens are requested through send.
 func NewApp(c *config.Git, send http.RoundTripper, log *slog.Logger) (*forge.App, error) {
 	app := c.Auth.GitHubApp
-	return forge.NewApp(forge.AppOptions{
+	opts := forge.AppOptions{
 		URL:            app.URL,
 		AppID:          app.AppID,
 		InstallationID: app.InstallationID,
 		Key:            app.PrivateKey.Read,
 		HTTP:           send,
 		Logger:         log,
-	})
+	}
+	if s := app.PrivateKey.Signer(); s != nil {
+		opts.Sign = func(ctx context.Context, input []byte) ([]byte, error) {
+			key, err := remoteKey(s)
+			if err != nil {
+				return nil, err
+			}
+			if key.Algorithm != "RS256" {
+				return nil, fmt.Errorf("%s: it is for %s, and GitHub takes RS256 alone", s.PublicName(), key.Algorithm)
+			}
+			return key.Sign(ctx, input)
+		}
+	}
+	return forge.NewApp(opts)
 }
 
 // secretText returns a secret as the packages below take it: nil if it is not set.
@@ -121,10 +135,19 @@ func secretText(s config.Secret) func(context.Context) (string, error) {
 	if !s.IsSet() {
 		return nil
 	}
-	return func(context.Context) (string, error) {
-		data, err := s.Read()
+	return func(ctx context.Context) (string, error) {
+		data, err := s.Read(ctx)
 		return string(data), err
 	}
+}
+
+// whenRefused returns what is called when a server refuses a secret, which is then read
+// once more: nil where that would be the same one.
+func whenRefused(s config.Secret) func(string) {
+	if !s.IsPrinted() {
+		return nil
+	}
+	return func(string) { s.Refused() }
 }
 
 // gitName describes a place in a repository.
@@ -152,7 +175,7 @@ func OpenForge(cfg *config.Config, log *slog.Logger, send http.RoundTripper) (*f
 		send = web.Transport(cfg.Git.Auth.CAFile)
 	}
 	s := cfg.Git.Status
-	token, refused := secretText(s.Token), (func(string))(nil)
+	token, refused := secretText(s.Token), whenRefused(s.Token)
 	if token == nil {
 		app, err := NewApp(cfg.Git, send, log)
 		if err != nil {

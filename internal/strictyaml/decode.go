@@ -203,6 +203,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, s subject) bool {
 		if _, ok := v.Interface().(Paired); ok && n.Kind == yaml.MappingNode {
 			return d.pairedList(n, v, s)
 		}
+		if _, ok := v.Interface().(Single); ok && n.Kind == yaml.ScalarNode {
+			return d.singleItem(n, v, s)
+		}
 		return d.list(n, v, s)
 	case reflect.Map:
 		return d.goMap(n, v, s)
@@ -291,6 +294,15 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, s subject) bool {
 	}
 	v.Set(all.Slice(0, kept))
 	return true
+}
+
+// singleItem decodes the only item of a list that is Single.
+func (d *decoder) singleItem(n *yaml.Node, v reflect.Value, s subject) bool {
+	item := reflect.New(v.Type().Elem()).Elem()
+	v.SetZero()
+	ok := d.value(n, item, s)
+	v.Set(reflect.Append(v, item))
+	return ok
 }
 
 // pairedList decodes a mapping into a list that is Paired.

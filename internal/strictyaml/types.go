@@ -103,6 +103,13 @@ type Paired interface {
 	Paired()
 }
 
+// Single is implemented by list types that may also be written as one item, without
+// brackets.
+type Single interface {
+	// Single is never called.
+	Single()
+}
+
 // Enum is implemented by string types that allow only certain words. Decoding
 // any other word is an error that names the allowed ones.
 type Enum interface {

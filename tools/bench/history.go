@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 const (
@@ -54,7 +55,7 @@ type keptFleet struct {
 // keepRuns records many runs in a folder, and prints size, time and memory as they grow.
 func keepRuns(folder string) error {
 	f := &keptFleet{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), drifting: -1}
-	f.store = history.New(folder, history.Options{Now: func() time.Time { return f.now }, Retention: historyRetention})
+	f.store = history.New(location.Folder(folder), history.Options{Now: func() time.Time { return f.now }, Retention: historyRetention})
 	defer f.store.Close()
 	for i := range historyOrgs {
 		f.states = append(f.states, history.OrgState{Org: domain(i), OrgID: fmt.Sprintf("00o%017d", i), Declared: orgState(i, 0), Live: orgState(i, 0)})

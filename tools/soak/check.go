@@ -14,6 +14,7 @@ import (
 
 	"reconciler/internal/okta/simulator"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 )
 
 // settle lets the program finish in peace, and is an error unless live ends as
@@ -65,7 +66,7 @@ func (w *world) check() error {
 // or reported as lost for a reason. It returns how many were lost.
 func (w *world) checkCreations() (lost int) {
 	o := w.okta
-	j := journal.New(filepath.Join(w.dir, "state"), journal.Options{})
+	j := journal.New(location.Folder(filepath.Join(w.dir, "state")), journal.Options{})
 	defer j.Close()
 	all, err := j.Creations(simulator.DefaultAccount)
 	if err != nil {

@@ -64,7 +64,10 @@ func (s *Status) Assess() {
 	}
 	switch {
 	case s.StandingBy != nil:
-		add(StateStandby, Trouble{false, s.NotReady, "it takes over within 15 seconds when that one ends"})
+		add(StateStandby, Trouble{false, s.Standby(), "it takes over within 15 seconds when that one ends"})
+		if why := s.NotReady; why != "" && why != s.Standby() {
+			add(StateStandby, Trouble{true, notReadyPrefix + why, ""})
+		}
 	case s.LastRun == nil && !s.Ready:
 		s.State = StateStarting
 	case !s.Ready:
@@ -163,6 +166,11 @@ func (s *Status) outdated() string {
 		return at + ", with manifests that are not the newest"
 	}
 	return ""
+}
+
+// Standby returns which daemon leads in place of this one, which stands by.
+func (s *Status) Standby() string {
+	return fmt.Sprintf("standing by: the daemon that leads is %v", s.StandingBy)
 }
 
 // Severe reports whether somebody has to act.

@@ -86,11 +86,11 @@ func (r *Receiver) send(ctx context.Context, client *http.Client, m *Message) *s
 }
 
 func (r *Receiver) request(ctx context.Context, m *Message) (*http.Request, error) {
-	u, err := r.url()
+	u, err := r.url(ctx)
 	if err != nil {
 		return nil, err
 	}
-	secret, err := r.secret()
+	secret, err := r.secret(ctx)
 	if err != nil {
 		return nil, err
 	}

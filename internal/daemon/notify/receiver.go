@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -52,17 +53,17 @@ func (r *Receiver) Type() string { return string(r.cfg.Type) }
 
 // Check returns why nothing can be sent to the receiver, as far as that can be known
 // without doing it.
-func (r *Receiver) Check() error {
-	if _, err := r.url(); err != nil {
+func (r *Receiver) Check(ctx context.Context) error {
+	if _, err := r.url(ctx); err != nil {
 		return err
 	}
-	_, err := r.secret()
+	_, err := r.secret(ctx)
 	return err
 }
 
 // url returns where messages are sent. Errors don't repeat any of it.
-func (r *Receiver) url() (*url.URL, error) {
-	raw, err := r.cfg.URL.Read()
+func (r *Receiver) url(ctx context.Context) (*url.URL, error) {
+	raw, err := r.cfg.URL.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +85,11 @@ func (r *Receiver) url() (*url.URL, error) {
 }
 
 // secret returns what messages are signed with; nil if they aren't.
-func (r *Receiver) secret() ([]byte, error) {
+func (r *Receiver) secret(ctx context.Context) ([]byte, error) {
 	if !r.cfg.Secret.IsSet() {
 		return nil, nil
 	}
-	return r.cfg.Secret.Read()
+	return r.cfg.Secret.Read(ctx)
 }
 
 // wants reports whether the receiver is told of an event.

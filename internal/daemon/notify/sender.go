@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/outbox"
 )
 
@@ -57,8 +58,8 @@ type Observer interface {
 
 // Options are what a Sender needs besides its receivers. The zero value works.
 type Options struct {
-	// Dir is the state folder with the queue; empty to keep it in memory alone.
-	Dir string
+	// State is where the queue is kept; the zero location to keep it in memory alone.
+	State location.Location
 	// Logger and Observer may be nil.
 	Logger   *slog.Logger
 	Observer Observer
@@ -105,8 +106,8 @@ func New(opts Options) *Sender {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if opts.Dir != "" {
-		s.store = outbox.New(opts.Dir, outbox.Options{Logger: s.log})
+	if !opts.State.IsZero() {
+		s.store = outbox.New(opts.State, outbox.Options{Logger: s.log})
 	}
 	s.client = newClient(opts.Transport)
 	return s

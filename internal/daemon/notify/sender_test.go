@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"reconciler/internal/config"
+	"reconciler/internal/store/location"
 )
 
 // runsOf returns the runs of messages, in their order.
@@ -45,7 +46,7 @@ func TestAnHourOfFailures(t *testing.T) {
 		})
 		log, said := logOf()
 		start := func() (*Sender, func()) {
-			s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+			s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log})
 			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 			return s, running(s)
 		}
@@ -174,7 +175,7 @@ func TestRefusedMessage(t *testing.T) {
 		})
 		log, said := logOf()
 		seen := &counts{}
-		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log, Observer: seen})
+		s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log, Observer: seen})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		stop := running(s)
 		s.Add(reportOf("bad", Drift), nil)
@@ -256,7 +257,7 @@ func TestDigest(t *testing.T) {
 				w, transport := newWire(t, nil)
 				began := time.Now()
 				start := func() (*Sender, func()) {
-					s := New(Options{Dir: state, Transport: transport})
+					s := New(Options{State: location.Folder(state), Transport: transport})
 					s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: "+digest+"}]"))
 					return s, running(s)
 				}
@@ -305,7 +306,7 @@ func TestUse(t *testing.T) {
 		})
 		log, said := logOf()
 		seen := &counts{}
-		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log, Observer: seen})
+		s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log, Observer: seen})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
 		stop := running(s)
 		s.Add(reportOf("r1", Drift), nil)
@@ -328,12 +329,12 @@ func TestUse(t *testing.T) {
 		}
 		stop()
 		// After a restart it is the same.
-		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s = New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		s.Add(reportOf("r3", Drift), nil)
 		s.Use(nil)
 		running(s)()
-		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s = New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		if n := s.Flush(t.Context()); n != 0 || len(w.taken()) != 3 {
 			t.Error(n, len(w.taken()))
@@ -349,7 +350,7 @@ func TestCrash(t *testing.T) {
 	state := filepath.Join(dir, "state")
 	life := func(t *testing.T, state string, answer func()) (w *wire, s *Sender, stop func()) {
 		w, transport := newWire(t, func(http.ResponseWriter, *http.Request) { answer() })
-		s = New(Options{Dir: state, Transport: transport})
+		s = New(Options{State: location.Folder(state), Transport: transport})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: 1h}]"))
 		return w, s, running(s)
 	}
@@ -418,7 +419,7 @@ func TestDiskFails(t *testing.T) {
 		w, transport := newWire(t, nil)
 		log, said := logOf()
 		write(t, dir, "state", "a file, and no folder")
-		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Logger: log})
+		s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Logger: log})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		stop := running(s)
 		s.Add(reportOf("r1", Drift), nil)
@@ -478,7 +479,7 @@ func TestOld(t *testing.T) {
 				}
 			})
 			start := func(seen Observer) *Sender {
-				s := New(Options{Dir: state, Transport: transport, Observer: seen})
+				s := New(Options{State: location.Folder(state), Transport: transport, Observer: seen})
 				s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 				return s
 			}
@@ -510,7 +511,7 @@ func TestFlush(t *testing.T) {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
 		})
-		s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport})
+		s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}, {type: slack, urlFile: url, digest: 1h}]"))
 		s.Add(reportOf("r1", Drift), nil)
 		s.Add(reportOf("r2", Drift), nil)
@@ -520,7 +521,7 @@ func TestFlush(t *testing.T) {
 		s.Close()
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		s = New(Options{Dir: filepath.Join(dir, "state"), Transport: transport})
+		s = New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}, {type: webhook, urlFile: other}]"))
 		if left := s.Flush(ended); left != 2 || len(w.requests()) != 3 {
 			t.Error(left, len(w.requests()))
@@ -612,7 +613,7 @@ func TestTypes(t *testing.T) {
 func TestTold(t *testing.T) {
 	dir := folder(t)
 	for _, state := range []string{"", filepath.Join(dir, "state")} {
-		s := New(Options{Dir: state})
+		s := New(Options{State: location.Folder(state)})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		if told, err := s.Told(); err != nil || told != nil {
 			t.Error(told, err)
@@ -625,7 +626,7 @@ func TestTold(t *testing.T) {
 		}
 		if state != "" {
 			must(t, s.Close())
-			s = New(Options{Dir: state})
+			s = New(Options{State: location.Folder(state)})
 			if told, err := s.Told(); err != nil || string(told) != "2" {
 				t.Error(told, err)
 			}
@@ -649,11 +650,11 @@ func TestOtherProcess(t *testing.T) {
 	state := filepath.Join(dir, "state")
 	synctest.Test(t, func(t *testing.T) {
 		w, transport := newWire(t, nil)
-		s := New(Options{Dir: state, Transport: transport})
+		s := New(Options{State: location.Folder(state), Transport: transport})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		stop := running(s)
 		must(t, s.Add(reportOf("r1", Drift), nil))
-		other := New(Options{Dir: state, Transport: transport})
+		other := New(Options{State: location.Folder(state), Transport: transport})
 		other.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		must(t, other.Add(reportOf("r2", Drift), nil))
 		must(t, other.Close())
@@ -678,7 +679,7 @@ func TestForget(t *testing.T) {
 				w.WriteHeader(http.StatusBadGateway)
 			}
 		})
-		s := New(Options{Dir: state, Transport: transport})
+		s := New(Options{State: location.Folder(state), Transport: transport})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		stop := running(s)
 		must(t, s.Add(reportOf("r1", Drift), nil))
@@ -690,7 +691,7 @@ func TestForget(t *testing.T) {
 			t.Error("it forgets nothing")
 		}
 		works.Store(true)
-		other := New(Options{Dir: state, Transport: transport})
+		other := New(Options{State: location.Folder(state), Transport: transport})
 		other.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		e, _, _ := func() (*entry, time.Duration, bool) { other.load(true); return other.next(other.queues[0]) }()
 		if !other.try(t.Context(), other.queues[0], e) {
@@ -714,7 +715,7 @@ func TestSingleRunsGiveUp(t *testing.T) {
 		w, transport := newWire(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
 		seen := &counts{}
 		for i := range 30 { // hours
-			s := New(Options{Dir: filepath.Join(dir, "state"), Transport: transport, Observer: seen})
+			s := New(Options{State: location.Folder(filepath.Join(dir, "state")), Transport: transport, Observer: seen})
 			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 			must(t, s.Add(reportOf(fmt.Sprint("r", i), Drift), nil))
 			if left, want := s.Flush(t.Context()), min(i+1, 24); left != want {
@@ -748,7 +749,7 @@ func TestDiskIsTriedSeldom(t *testing.T) {
 	state := filepath.Join(dir, "state")
 	synctest.Test(t, func(t *testing.T) {
 		write(t, dir, "state", "a file, and no folder")
-		s := New(Options{Dir: state})
+		s := New(Options{State: location.Folder(state)})
 		s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 		must(t, s.Add(reportOf("r1", Drift), []byte("1")))
 		must(t, os.Remove(state))
@@ -773,7 +774,7 @@ func TestDiskIsTriedSeldom(t *testing.T) {
 func TestForgetUnsaved(t *testing.T) {
 	dir := folder(t)
 	write(t, dir, "state", "a file, and no folder")
-	s := New(Options{Dir: filepath.Join(dir, "state")})
+	s := New(Options{State: location.Folder(filepath.Join(dir, "state"))})
 	s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url}]"))
 	must(t, s.Add(reportOf("r1", Drift), []byte("1")))
 	s.Forget()
@@ -796,7 +797,7 @@ func TestReadyInTheFuture(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, transport := newWire(t, nil)
 			began := time.Now()
-			before := New(Options{Dir: state})
+			before := New(Options{State: location.Folder(state)})
 			before.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url, digest: 744h}]"))
 			must(t, before.Add(reportOf("r1", Drift), nil))
 			q := before.queues[0]
@@ -804,7 +805,7 @@ func TestReadyInTheFuture(t *testing.T) {
 			must(t, err)
 			before.append(q, e)
 			must(t, before.Close())
-			s := New(Options{Dir: state, Transport: transport})
+			s := New(Options{State: location.Folder(state), Transport: transport})
 			s.Use(receiversOf(t, dir, "[{type: webhook, urlFile: url"+digest+"}]"))
 			stop := running(s)
 			synctest.Wait()

@@ -25,6 +25,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/freeze"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/text/hostile"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -49,6 +50,10 @@ func testFailure(err error) (int, string, string) {
 
 // site serves the pages of a source to a user; to nobody if the role is empty.
 func site(t testing.TB, f *fake, role signin.Role) http.Handler {
+	return siteOf(t, f, &signin.User{Name: "ada@acme.example", Role: role, Via: signin.ViaOIDC, Session: true})
+}
+
+func siteOf(t testing.TB, f *fake, user *signin.User) http.Handler {
 	t.Helper()
 	p, err := New(Options{Source: f, Now: func() time.Time { return noon }, Query: testQuery, Failure: testFailure})
 	if err != nil {
@@ -57,8 +62,7 @@ func site(t testing.TB, f *fake, role signin.Role) http.Handler {
 	mux := http.NewServeMux()
 	p.Register(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if role != "" {
-			user := &signin.User{Name: "ada@acme.example", Role: role, Via: signin.ViaOIDC, Session: true}
+		if user.Role != "" {
 			r = r.WithContext(signin.WithCSRF(signin.WithUser(r.Context(), user), "t0ken"))
 		}
 		p.Or(mux).ServeHTTP(w, r)
@@ -222,16 +226,10 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// hostile are texts of strangers that would do harm if they were shown as they are.
-var hostile = []string{
-	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `javascript:alert(1)`, `{{.}}`, "\x1b]0;owned\a", "a\u202egpj.exe", "zero\u200bwidth", "\x00\xff",
-	`' onmouseover='alert(1)`, "</title><b>", "=cmd|' /C calc'!A0",
-}
-
 // What Okta, git or a person wrote is shown as text, with control and direction characters
 // visible.
 func TestForeignText(t *testing.T) {
-	for _, evil := range hostile {
+	for _, evil := range hostile.Texts() {
 		f := troubled()
 		s := &f.status
 		s.Account, s.Source, s.Desired.Signer, s.LastRun.RequestedBy = evil, evil, evil, evil
@@ -271,6 +269,16 @@ func TestForeignText(t *testing.T) {
 					t.Errorf("a cell of the CSV is %q", cell)
 				}
 			}
+		}
+	}
+}
+
+// The name of whoever signed in is what the provider says.
+func TestForeignUser(t *testing.T) {
+	for _, name := range hostile.Valid(hostile.Texts()) {
+		body := get(t, siteOf(t, calm(), &signin.User{Name: name, Role: signin.Operator, Via: signin.ViaOIDC, Session: true}), "/").Body.Bytes()
+		if found := hostile.HTML(body, false); len(found) > 0 {
+			t.Errorf("%q: %q", name, found)
 		}
 	}
 }

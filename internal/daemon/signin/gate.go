@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"reconciler/internal/config"
 	"reconciler/internal/text"
@@ -45,9 +47,12 @@ const maxForm = 64 << 10
 // Memory is what the gates of one process have in common: a config that is read again
 // makes another gate.
 type Memory struct {
-	key      []byte
 	failures failures
 	revoked  revoked
+	onRevoke func(session string, until time.Time)
+
+	mu  sync.Mutex
+	key []byte
 }
 
 // NewMemory returns the memory of a process.
@@ -55,6 +60,32 @@ func NewMemory() *Memory {
 	m := &Memory{key: make([]byte, sha256.Size)}
 	_, _ = rand.Read(m.key) // which never fails
 	return m
+}
+
+// Key returns the key of sessions and forms.
+func (m *Memory) Key() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.key
+}
+
+// SetKey sets the key of sessions and forms, so that they hold at each process that has
+// it.
+func (m *Memory) SetKey(key []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.key = key
+}
+
+// OnRevoke makes f be called with each session that somebody ends here, and until when it
+// would hold. It is to be set before the first gate is made.
+func (m *Memory) OnRevoke(f func(session string, until time.Time)) { m.onRevoke = f }
+
+// Revoke ends sessions that were ended elsewhere.
+func (m *Memory) Revoke(all map[string]time.Time) {
+	for session, until := range all {
+		m.revoked.add(session, until)
+	}
 }
 
 // Options are what a gate is made of.
@@ -87,7 +118,7 @@ type Gate struct {
 // used: nobody could get in.
 func New(o Options) (*Gate, error) {
 	g := &Gate{
-		http: o.HTTP, memory: o.Memory, log: o.Log, show: showPlain, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.key),
+		http: o.HTTP, memory: o.Memory, log: o.Log, show: showPlain, hosts: newHosts(o.HTTP), jar: newJar(o.HTTP, o.Memory.Key),
 		origins: http.NewCrossOriginProtection(), pages: http.NewServeMux(),
 	}
 	if u := o.HTTP.URL; u != nil {
@@ -234,7 +265,7 @@ func (g *Gate) csrf(s *session) string {
 	if s != nil {
 		return s.CSRF
 	}
-	mac := hmac.New(sha256.New, g.memory.key)
+	mac := hmac.New(sha256.New, g.memory.Key())
 	mac.Write([]byte("csrf"))
 	return hex.EncodeToString(mac.Sum(nil))
 }

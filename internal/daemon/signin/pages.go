@@ -194,7 +194,7 @@ func (g *Gate) callback(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, err.Error(), text.Hint(err))
 		return
 	}
-	secret, err := g.http.Auth.OIDC.ClientSecret.Read()
+	secret, err := g.http.Auth.OIDC.ClientSecret.Read(r.Context())
 	if err != nil {
 		g.log.Error("nobody can sign in at the provider", "error", text.JoinLines(err.Error()), "hint", text.Hint(err))
 		g.fail(w, r, http.StatusServiceUnavailable, a.Return, "the daemon has no client secret for the provider now", "its log says why")
@@ -297,7 +297,11 @@ func (g *Gate) signOut(w http.ResponseWriter, r *http.Request) {
 		}
 		user, _ := g.bySession(r)
 		g.log.Info("signed out", "user", user.By())
-		g.memory.revoked.add(s.ID, time.Unix(s.Expires, 0))
+		until := time.Unix(s.Expires, 0)
+		g.memory.revoked.add(s.ID, until)
+		if g.memory.onRevoke != nil {
+			g.memory.onRevoke(s.ID, until)
+		}
 	}
 	g.jar.remove(w, sessionCookie)
 	http.Redirect(w, r, SignInPath+"?out", http.StatusSeeOther)

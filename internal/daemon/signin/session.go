@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -77,13 +78,14 @@ type jar struct {
 
 // newJar returns a jar whose keys come from the client secret, so that sessions outlive a
 // restart and hold at each daemon with the same config, or else from key.
-func newJar(h *config.HTTP, key []byte) *jar {
+func newJar(h *config.HTTP, key func() []byte) *jar {
 	j := &jar{purpose: "reconciler sessions", secure: h.URL != nil && h.URL.Scheme == "https"}
 	if o := h.Auth.OIDC; o != nil {
-		j.secret = o.ClientSecret.Read
+		// Whose request it is doesn't matter: the keys are those of all cookies.
+		j.secret = func() ([]byte, error) { return o.ClientSecret.Read(context.Background()) }
 		j.purpose += "\x00" + o.Issuer + "\x00" + o.ClientID
 	} else {
-		j.secret = func() ([]byte, error) { return key, nil }
+		j.secret = func() ([]byte, error) { return key(), nil }
 	}
 	return j
 }

@@ -39,7 +39,10 @@ type AppOptions struct {
 	AppID, InstallationID string
 	// Key returns the app's private key, a PEM. It is called for each token, so
 	// the key can be replaced while the program runs.
-	Key func() ([]byte, error)
+	Key func(context.Context) ([]byte, error)
+	// Sign, where not nil, signs with the key (RS256) in place of Key, which may be nil
+	// then.
+	Sign func(ctx context.Context, input []byte) ([]byte, error)
 	// HTTP sends the requests; web.Default if nil.
 	HTTP http.RoundTripper
 	// Now returns the time; time.Now if nil.
@@ -64,7 +67,7 @@ func NewApp(opts AppOptions) (*App, error) {
 		return nil, errors.New("a GitHub App needs its id")
 	case err != nil:
 		return nil, fmt.Errorf("the installation of a GitHub App is a number, not %q", opts.InstallationID)
-	case opts.Key == nil:
+	case opts.Key == nil && opts.Sign == nil:
 		return nil, errors.New("a GitHub App needs its private key")
 	}
 	if a.opts.Now == nil {
@@ -124,14 +127,10 @@ func (a *App) Refused(token string) {
 }
 
 // assertion returns the proof that we are the app.
-func (a *App) assertion(context.Context) (string, error) {
-	data, err := a.opts.Key()
+func (a *App) assertion(ctx context.Context) (string, error) {
+	key, err := a.key(ctx)
 	if err != nil {
-		return "", fmt.Errorf("its private key: %w", err)
-	}
-	key, err := parseAppKey(data)
-	if err != nil {
-		return "", text.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings, and use the PEM file that GitHub offers then")
+		return "", err
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
@@ -143,6 +142,39 @@ func (a *App) assertion(context.Context) (string, error) {
 		IssuedAt: jwt.NewNumericDate(now.Add(-assertionBackdate)),
 		Expiry:   jwt.NewNumericDate(now.Add(assertionLife)),
 	}).Serialize()
+}
+
+// key returns the app's key, or what signs with it, as the library takes it.
+func (a *App) key(ctx context.Context) (any, error) {
+	if a.opts.Sign != nil {
+		return appSigner{ctx, a.opts.Sign}, nil
+	}
+	data, err := a.opts.Key(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("its private key: %w", err)
+	}
+	key, err := parseAppKey(data)
+	if err != nil {
+		return nil, text.WithHint(fmt.Errorf("its private key: %w", err), "make one in the app's settings, and use the PEM file that GitHub offers then")
+	}
+	return key, nil
+}
+
+// appSigner signs with a key that is elsewhere.
+type appSigner struct {
+	ctx  context.Context
+	sign func(ctx context.Context, input []byte) ([]byte, error)
+}
+
+// Public returns nothing: GitHub knows the key by the app.
+func (appSigner) Public() *jose.JSONWebKey { return nil }
+
+// Algs returns the only algorithm that GitHub takes.
+func (appSigner) Algs() []jose.SignatureAlgorithm { return []jose.SignatureAlgorithm{jose.RS256} }
+
+// SignPayload signs.
+func (s appSigner) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
+	return s.sign(s.ctx, payload)
 }
 
 // parseAppKey parses an RSA key, as GitHub makes it (PKCS#1) or converted

@@ -2,10 +2,12 @@ package forge_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -60,7 +62,7 @@ func TestAppTokenIsReplaced(t *testing.T) {
 	gh, key := startApp(t)
 	app := newApp(t, forge.AppOptions{
 		URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-		Key: func() ([]byte, error) { return pkcs1(key), nil },
+		Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 	})
 	c := newClient(t, forge.Options{
 		Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: app.Token, Refused: app.Refused, HTTP: gh.Transport(),
@@ -102,7 +104,7 @@ func TestAppToken(t *testing.T) {
 	} {
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: transport(t),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		c := newClient(t, forge.Options{Provider: forge.GitHub, URL: gh.URL, Repository: "acme/orgs", Token: token, HTTP: transport(t)})
 		if _, err := c.Comment(t.Context(), 7, "plan", name); err != nil {
@@ -112,6 +114,27 @@ func TestAppToken(t *testing.T) {
 	if all := gh.Comments(7); len(all) != 1 || all[0].Author != "reconciler[bot]" || all[0].Edits != 4 {
 		t.Errorf("%+v", all)
 	}
+}
+
+// An app's key may be elsewhere: what signs gets what GitHub checks.
+func TestAppKeyElsewhere(t *testing.T) {
+	gh, key := startApp(t)
+	synctest.Test(t, func(t *testing.T) {
+		gh.SetNow(time.Now)
+		opts := forge.AppOptions{URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport()}
+		opts.Sign = func(_ context.Context, input []byte) ([]byte, error) {
+			digest := sha256.Sum256(input)
+			return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+		}
+		if token, err := appToken(t, opts)(t.Context()); err != nil || token == "" {
+			t.Errorf("%q, %v", token, err)
+		}
+		sealed := errors.New("the module is sealed")
+		opts.Sign = func(context.Context, []byte) ([]byte, error) { return nil, sealed }
+		if _, err := appToken(t, opts)(t.Context()); !errors.Is(err, sealed) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // All callers get one token until five minutes before its end. A key that was
@@ -124,7 +147,7 @@ func TestAppTokenIsKept(t *testing.T) {
 		data := pkcs1(key)
 		token := appToken(t, forge.AppOptions{
 			URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-			Key: func() ([]byte, error) { return data, nil },
+			Key: func(context.Context) ([]byte, error) { return data, nil },
 		})
 		ask := func() string {
 			value, err := token(t.Context())
@@ -173,7 +196,7 @@ func TestAppTokenIsKept(t *testing.T) {
 
 func TestAppTokenFailures(t *testing.T) {
 	gh, key := startApp(t)
-	good := func() ([]byte, error) { return pkcs1(key), nil }
+	good := func(context.Context) ([]byte, error) { return pkcs1(key), nil }
 	other := pkcs1(newKey(t))
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -183,22 +206,24 @@ func TestAppTokenFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := func(kind string, data []byte) func() ([]byte, error) {
-		return func() ([]byte, error) { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), nil }
+	block := func(kind string, data []byte) func(context.Context) ([]byte, error) {
+		return func(context.Context) ([]byte, error) {
+			return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), nil
+		}
 	}
 	tests := []struct {
 		name, app, installation string
-		key                     func() ([]byte, error)
+		key                     func(context.Context) ([]byte, error)
 		off                     time.Duration
 		expected, hint          string
 	}{
 		{"unknown app", "13", "34", good, 0, "401 Integration not found", "the app's id"},
-		{"another key", "12", "34", func() ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
+		{"another key", "12", "34", func(context.Context) ([]byte, error) { return other, nil }, 0, "401 A JSON web token could not be decoded", "private key"},
 		{"another installation", "12", "35", good, 0, "getting a token for the GitHub App: GitHub: POST /api/v3/app/installations/35/access_tokens: 404 Not Found", "the installation's id"},
 		{"our clock is ahead", "12", "34", good, 5 * time.Minute, "401 'Expiration time' claim ('exp') is too far in the future", "clock"},
 		{"our clock is behind", "12", "34", good, -11 * time.Minute, "401 'Expiration time' claim ('exp') must be", "clock"},
-		{"no file", "12", "34", func() ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
-		{"empty", "12", "34", func() ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "use the PEM file"},
+		{"no file", "12", "34", func(context.Context) ([]byte, error) { return nil, errors.New("open x: no such file") }, 0, "getting a token for the GitHub App: its private key: open x: no such file", ""},
+		{"empty", "12", "34", func(context.Context) ([]byte, error) { return nil, nil }, 0, "it is not a PEM", "use the PEM file"},
 		{"elliptic", "12", "34", block("PRIVATE KEY", ecData), 0, "it is not an RSA key", ""},
 		{"damaged", "12", "34", block("RSA PRIVATE KEY", []byte("secret")), 0, "it is damaged", ""},
 		{"public", "12", "34", block("PUBLIC KEY", []byte("x")), 0, `it is a "PUBLIC KEY"`, ""},
@@ -236,7 +261,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 		for _, off := range []time.Duration{-30 * time.Second, 50 * time.Second} {
 			token := appToken(t, forge.AppOptions{
 				URL: gh.URL, AppID: "12", InstallationID: "34", HTTP: gh.Transport(),
-				Key: func() ([]byte, error) { return pkcs1(key), nil },
+				Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil },
 				Now: func() time.Time { return time.Now().Add(off) },
 			})
 			gh.Fail(forgetest.Fault{Path: "access_tokens", Drop: true, Applied: true})
@@ -252,7 +277,7 @@ func TestAppTokenIsRobust(t *testing.T) {
 func TestAppTokenWaitersCanStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newKey(t)
-		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func() ([]byte, error) { return pkcs1(key), nil }})
+		token := appToken(t, forge.AppOptions{AppID: "12", InstallationID: "34", HTTP: silent{}, Key: func(context.Context) ([]byte, error) { return pkcs1(key), nil }})
 		long, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {

@@ -39,9 +39,10 @@ type Options struct {
 	// Ref is the full name of the followed ref: refs/heads/main, or refs/tags/v1.
 	// When it is empty, every announcement is ignored.
 	Ref string
-	// Wake causes git to be read, and must return at once. It is called for each
-	// accepted request, concurrently; see Notifier.Notify.
-	Wake func()
+	// Wake causes git to be read, and must return soon. It is called for each
+	// accepted request, concurrently; see Notifier.Notify. After an error the request
+	// is not accepted, so that its sender may send it again.
+	Wake func() error
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// Logger logs the refused senders, each reason at most once a minute; it may
@@ -56,7 +57,7 @@ type Options struct {
 // It responds with 202 when git will be read and when there is nothing to do, 200
 // to a ping, 403 when the request can't be authenticated, 400, 413 and 415 when
 // it can't be read, 405 when it is no POST, 429 while all senders together send
-// too much, and 503 while there is no valid secret.
+// too much, 500 when Wake fails, and 503 while there is no valid secret.
 func New(opts Options) http.Handler {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -234,7 +235,9 @@ func (h *handler) answerBody(head http.Header, s secret, p *proofs, body []byte,
 	case !moved:
 		return ignored
 	}
-	h.Wake()
+	if err := h.Wake(); err != nil {
+		return answer{http.StatusInternalServerError, Refused, "it could not be passed on: send it again", err.Error()}
+	}
 	return accepted
 }
 

@@ -46,7 +46,7 @@ func newBench(secret, ref string) *bench {
 	b.Handler = New(Options{
 		Secret:  func() ([]byte, error) { return []byte(b.secret), b.problem },
 		Ref:     ref,
-		Wake:    func() { b.looks++ },
+		Wake:    func() error { b.looks++; return nil },
 		Now:     func() time.Time { return b.now },
 		Logger:  slog.New(slog.NewTextHandler(&b.log, nil)),
 		Observe: func(result string) { b.observed = append(b.observed, result) },
@@ -290,7 +290,7 @@ func TestCheckSecret(t *testing.T) {
 		}
 		r := httptest.NewRequest(http.MethodPost, "/hooks/git", nil)
 		w := httptest.NewRecorder()
-		New(Options{Secret: func() ([]byte, error) { return []byte(secret), nil }, Wake: func() {}}).ServeHTTP(w, r)
+		New(Options{Secret: func() ([]byte, error) { return []byte(secret), nil }, Wake: func() error { return nil }}).ServeHTTP(w, r)
 		if (w.Code == http.StatusServiceUnavailable) != (err != nil) {
 			t.Errorf("%q: the handler answers %d", secret, w.Code)
 		}
@@ -343,7 +343,7 @@ func TestRepeats(t *testing.T) {
 // Many requests at once cause one wake-up.
 func TestManyAtOnce(t *testing.T) {
 	n := NewNotifier()
-	h := New(Options{Secret: func() ([]byte, error) { return []byte(plain), nil }, Ref: main, Wake: n.Notify})
+	h := New(Options{Secret: func() ([]byte, error) { return []byte(plain), nil }, Ref: main, Wake: func() error { n.Notify(); return nil }})
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() { h.ServeHTTP(httptest.NewRecorder(), request(github(plain, toMain), toMain)) })
@@ -514,7 +514,7 @@ func TestOverHTTP(t *testing.T) {
 // Without the options that may be left out.
 func TestDefaults(t *testing.T) {
 	looks := 0
-	h := New(Options{Secret: func() ([]byte, error) { return []byte(token), nil }, Ref: main, Wake: func() { looks++ }})
+	h := New(Options{Secret: func() ([]byte, error) { return []byte(token), nil }, Ref: main, Wake: func() error { looks++; return nil }})
 	for _, at := range []time.Time{time.Now(), time.Now().Add(-time.Hour)} {
 		h.ServeHTTP(httptest.NewRecorder(), request(signed(token, "m1", at, toMain), toMain))
 	}

@@ -1,6 +1,7 @@
 package aerial
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -80,7 +81,7 @@ func BenchmarkObserveLatency(b *testing.B) {
 		u := mustURL(s.URL)
 		tokens, err := auth.New(auth.Options{
 			OrgURL: u, ClientID: s.Credentials.ClientID, KeyID: s.Credentials.KeyID, HTTP: base,
-			Key: func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+			Key: func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -69,7 +69,7 @@ func TestCredentialsRefused(t *testing.T) {
 		err, hint string
 	}{
 		{"wrong key", func(o *auth.Options) {
-			o.Key = func() (auth.Key, error) { return auth.ParsePrivateKey(pem) }
+			o.Key = func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) }
 		}, "HTTP 401 invalid_client: The client_assertion signature is invalid.", "not the other half"},
 		{"wrong client", func(o *auth.Options) { o.ClientID = "0oaother" },
 			"HTTP 401 invalid_client: Invalid value for 'client_id' parameter.", "check clientID"},

@@ -76,7 +76,7 @@ func (o *okta) clientWith(t *testing.T, change func(*auth.Options)) *Client {
 	log := slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	opts := auth.Options{
 		OrgURL: o.origin, ClientID: o.sim.Credentials.ClientID, KeyID: o.sim.Credentials.KeyID,
-		Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+		Key:  func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 		Keys: auth.Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"},
 		HTTP: o.base, Logger: log,
 	}

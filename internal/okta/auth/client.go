@@ -56,7 +56,7 @@ type Options struct {
 	// Key returns the private key. It is called for each token call, so that a
 	// key that was changed on disk is used without a restart. Its error is
 	// returned as it is, and must hold no secret.
-	Key func() (Key, error)
+	Key func(context.Context) (Key, error)
 	// DPoP asks for DPoP-bound tokens from the start. If it is false, they are
 	// asked for as soon as Okta says that the app requires them.
 	DPoP bool
@@ -250,7 +250,7 @@ type prepared struct {
 // still be used. It returns at once and sends nothing: it is for callers who wait for
 // something else before they ask for the token, as a signature with an RSA key takes a
 // millisecond. A failure is that of the token call, which signs again.
-func (c *Client) Prepare(scopes ...string) {
+func (c *Client) Prepare(ctx context.Context, scopes ...string) {
 	if c.kept(strings.Join(normalize(scopes), " ")) {
 		return
 	}
@@ -260,7 +260,7 @@ func (c *Client) Prepare(scopes ...string) {
 		defer close(p.done)
 		var err error
 		defer rest.Recover(c.log, "signing", &err)
-		if p.text, err = c.sign(); err != nil {
+		if p.text, err = c.sign(ctx); err != nil {
 			p.text = ""
 		}
 	}()
@@ -276,45 +276,49 @@ func (c *Client) kept(key string) bool {
 
 // assertion returns the assertion that was prepared, if it is a recent one, or else a
 // new one. Each is used once.
-func (c *Client) assertion() (string, error) {
+func (c *Client) assertion(ctx context.Context) (string, error) {
 	if p := c.ahead.Swap(nil); p != nil && c.opt.Now().Sub(p.at) < preparedLife {
-		<-p.done
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 		if p.text != "" {
 			return p.text, nil
 		}
 	}
-	return c.sign()
+	return c.sign(ctx)
 }
 
-// signers are as many as sign at a time: no more than can compute, so that those who
+// signers are as many as sign here at a time: no more than can compute, so that those who
 // only have an answer to read need not wait for all who sign.
 var signers = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // sign returns a signed statement of who asks (RFC 7523 section 3).
-func (c *Client) sign() (string, error) {
-	key, err := c.opt.Key()
+func (c *Client) sign(ctx context.Context) (string, error) {
+	key, err := c.opt.Key(ctx)
 	if err != nil {
 		return "", err
 	}
-	if key.private == nil {
+	if key.Public() == nil {
 		return "", errors.New("no private key")
 	}
 	id := cmp.Or(c.opt.KeyID, key.ID)
 	if id == "" {
 		return "", errors.New("no key id: set " + c.opt.Keys.KeyID + " to the id that Okta shows beside the public key")
 	}
-	signer, err := jose.NewSigner(
-		jose.SigningKey{
-			Algorithm: jose.SignatureAlgorithm(key.Algorithm),
-			Key:       jose.JSONWebKey{Key: key.private, KeyID: id},
-		},
-		(&jose.SignerOptions{}).WithType("JWT"),
-	)
+	signing := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: jose.JSONWebKey{Key: key.private, KeyID: id}}
+	if key.remote != nil {
+		key.ID = id
+		signing.Key = opaque{ctx, key}
+	} else {
+		signers <- struct{}{}
+		defer func() { <-signers }()
+	}
+	signer, err := jose.NewSigner(signing, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", fmt.Errorf("signing with the private key: %w", err)
 	}
-	signers <- struct{}{}
-	defer func() { <-signers }()
 	now := c.opt.Now()
 	s, err := jwt.Signed(signer).Claims(map[string]any{
 		"iss": c.opt.ClientID,
@@ -324,6 +328,9 @@ func (c *Client) sign() (string, error) {
 		"exp": now.Add(assertionLife).Unix(),
 		"jti": rand.Text(),
 	}).Serialize()
+	if err != nil && key.remote != nil {
+		return "", err // which names the program
+	}
 	if err != nil {
 		return "", fmt.Errorf("signing with the private key: %w", err)
 	}

@@ -269,7 +269,7 @@ func TestRetryBudget(t *testing.T) {
 	run := func(ctx context.Context, t *testing.T, h http.Header, slow time.Duration) (attempts int, took time.Duration, err error) {
 		c, err := New(Options{
 			OrgURL: &url.URL{Scheme: "https", Host: "acme.okta.com"}, ClientID: clientID, KeyID: keyID,
-			Key: func() (Key, error) { return key, nil },
+			Key: func(context.Context) (Key, error) { return key, nil },
 			HTTP: roundTripper(func(r *http.Request) (*http.Response, error) {
 				attempts++
 				if err := web.Sleep(r.Context(), slow); err != nil {
@@ -332,7 +332,7 @@ func TestNewOptions(t *testing.T) {
 	key := newKeyPair(t)
 	good := Options{
 		OrgURL: &url.URL{Scheme: "https", Host: "acme.okta.com"}, ClientID: clientID,
-		Key: func() (Key, error) { return key, nil },
+		Key: func(context.Context) (Key, error) { return key, nil },
 	}
 	for want, change := range map[string]func(*Options){
 		"no org URL":     func(o *Options) { o.OrgURL = nil },
@@ -355,13 +355,13 @@ func TestNewOptions(t *testing.T) {
 	if _, err := c.Token(context.Background(), readScope); err == nil || !strings.Contains(err.Error(), "no key id") {
 		t.Errorf("got %v, want an error that there is no key id", err)
 	}
-	good.Key = func() (Key, error) { return Key{}, nil }
+	good.Key = func(context.Context) (Key, error) { return Key{}, nil }
 	c, _ = New(good)
 	if _, err := c.Token(context.Background(), readScope); err == nil || !strings.Contains(err.Error(), "no private key") {
 		t.Errorf("got %v, want an error that there is no key", err)
 	}
 	unreadable := errors.New("no such file")
-	good.Key = func() (Key, error) { return Key{}, unreadable }
+	good.Key = func(context.Context) (Key, error) { return Key{}, unreadable }
 	c, _ = New(good)
 	if _, err := c.Token(context.Background(), readScope); !errors.Is(err, unreadable) {
 		t.Errorf("got %v, want %v", err, unreadable)
@@ -375,7 +375,7 @@ func TestPanic(t *testing.T) {
 	f := newFake(t, key)
 	bug := true
 	c := f.client(key, func(o *Options) {
-		o.Key = func() (Key, error) {
+		o.Key = func(context.Context) (Key, error) {
 			if bug {
 				panic("a bug")
 			}
@@ -396,7 +396,7 @@ func TestKeyRotation(t *testing.T) {
 	first, second := newKeyPair(t), newKeyPair(t)
 	f := newFake(t, first)
 	inUse := first
-	c := f.client(first, func(o *Options) { o.Key = func() (Key, error) { return inUse, nil } })
+	c := f.client(first, func(o *Options) { o.Key = func(context.Context) (Key, error) { return inUse, nil } })
 	if _, err := c.Token(context.Background(), readScope); err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +415,7 @@ func TestPrepare(t *testing.T) {
 	var asked atomic.Int64
 	var broken error
 	c := f.client(key, func(o *Options) {
-		o.Key = func() (Key, error) {
+		o.Key = func(context.Context) (Key, error) {
 			asked.Add(1)
 			return key, broken
 		}
@@ -437,7 +437,7 @@ func TestPrepare(t *testing.T) {
 	} {
 		f.clock.advance(step.before)
 		for range step.prepare {
-			c.Prepare(readScope)
+			c.Prepare(t.Context(), readScope)
 		}
 		waitFor(t, func() bool { return asked.Load() == step.signed })
 		f.clock.advance(step.late)
@@ -450,7 +450,7 @@ func TestPrepare(t *testing.T) {
 	}
 	f.clock.advance(2 * time.Hour)
 	broken = errors.New("no such file")
-	c.Prepare(readScope)
+	c.Prepare(t.Context(), readScope)
 	if _, err := c.Token(t.Context(), readScope); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}

@@ -164,7 +164,7 @@ func TestTransportErrors(t *testing.T) {
 		t.Helper()
 		u, _ := url.Parse(orgURL)
 		c, err := New(Options{OrgURL: u, ClientID: clientID, KeyID: keyID, Keys: keys,
-			Key: func() (Key, error) { return key, nil }, HTTP: rt})
+			Key: func(context.Context) (Key, error) { return key, nil }, HTTP: rt})
 		if err != nil {
 			t.Fatal(err)
 		}

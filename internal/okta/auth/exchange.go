@@ -99,8 +99,8 @@ func (x *exchange) do(ctx context.Context) (Token, error) {
 }
 
 // form returns the body of a token request, with an assertion of its own.
-func (x *exchange) form(context.Context) ([]byte, error) {
-	assertion, err := x.assertion()
+func (x *exchange) form(ctx context.Context) ([]byte, error) {
+	assertion, err := x.assertion(ctx)
 	if err != nil {
 		return nil, err
 	}

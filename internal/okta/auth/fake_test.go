@@ -122,7 +122,7 @@ func (f *fake) client(key Key, change func(*Options)) *Client {
 	f.t.Helper()
 	opt := Options{
 		OrgURL: f.url, ClientID: clientID, KeyID: keyID, Keys: keys,
-		Key:  func() (Key, error) { return key, nil },
+		Key:  func(context.Context) (Key, error) { return key, nil },
 		HTTP: f.server.Client().Transport, Now: f.clock.now,
 	}
 	if change != nil {

@@ -75,7 +75,7 @@ func TestCredentialsOfAGatedCall(t *testing.T) {
 			})
 			origin := &url.URL{Scheme: "https", Host: "acme.okta.test"}
 			client, err := New(Options{OrgURL: origin, ClientID: clientID, KeyID: keyID, DPoP: dpop, HTTP: base,
-				Key: func() (Key, error) { return newKeyPair(t), nil }})
+				Key: func(context.Context) (Key, error) { return newKeyPair(t), nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

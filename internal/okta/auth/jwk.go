@@ -13,7 +13,7 @@ import (
 // PublicJWK returns the public half of the key as a JWK with the id, as Okta takes it
 // for a service app.
 func (k Key) PublicJWK(id string) (json.RawMessage, error) {
-	if k.private == nil {
+	if k.Public() == nil {
 		return nil, errors.New("no private key")
 	}
 	data, err := json.Marshal(jose.JSONWebKey{Key: k.Public(), KeyID: id, Algorithm: k.Algorithm, Use: "sig"})
@@ -26,7 +26,7 @@ func (k Key) PublicJWK(id string) (json.RawMessage, error) {
 // Matches reports whether a JWK is the public half of the key, whatever its id.
 func (k Key) Matches(jwk []byte) bool {
 	var other jose.JSONWebKey
-	if k.private == nil || json.Unmarshal(jwk, &other) != nil || !other.IsPublic() {
+	if k.Public() == nil || json.Unmarshal(jwk, &other) != nil || !other.IsPublic() {
 		return false
 	}
 	ours := jose.JSONWebKey{Key: k.Public()}

@@ -25,8 +25,8 @@ import (
 // minRSABits is the size of the keys that Okta makes. It refuses smaller ones.
 const minRSABits = 2048
 
-// Key is the private key of a service app. The zero Key signs nothing. It
-// prints as what kind of key it is, never as the key.
+// Key is the private key of a service app, or what signs with one that can't be read.
+// The zero Key signs nothing. It prints as what kind of key it is, never as the key.
 type Key struct {
 	// ID is the "kid" of a JWK; empty for a PEM, which has no place for one.
 	ID string
@@ -34,12 +34,15 @@ type Key struct {
 	Algorithm string
 
 	private crypto.Signer
+	// For a key that can't be read: its public half, and what signs with it.
+	public crypto.PublicKey
+	remote Remote
 }
 
 // Public returns the public half, or nil for the zero Key.
 func (k Key) Public() crypto.PublicKey {
 	if k.private == nil {
-		return nil
+		return k.public
 	}
 	return k.private.Public()
 }
@@ -48,12 +51,20 @@ func (k Key) Public() crypto.PublicKey {
 func (k Key) String() string {
 	switch p := k.Public().(type) {
 	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA key, %d bit, %s", p.N.BitLen(), k.Algorithm)
+		return fmt.Sprintf("RSA key, %d bit, %s", p.N.BitLen(), k.Algorithm) + k.where()
 	case *ecdsa.PublicKey:
-		return fmt.Sprintf("EC key, %s, %s", p.Curve.Params().Name, k.Algorithm)
+		return fmt.Sprintf("EC key, %s, %s", p.Curve.Params().Name, k.Algorithm) + k.where()
 	default:
 		return "no key"
 	}
+}
+
+// where returns that the key is elsewhere, if it is.
+func (k Key) where() string {
+	if k.remote != nil {
+		return ", that a program signs with"
+	}
+	return ""
 }
 
 // GoString keeps %#v from printing the key.
@@ -189,33 +200,51 @@ var curves = map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384()
 // newKey checks the key and picks its algorithm; alg is what a JWK asks for,
 // or empty.
 func newKey(private any, id, alg string) (Key, error) {
-	var algs []string // the first is the default
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return Key{}, errors.New("this kind of key is not supported: RSA and EC are")
+	}
+	alg, err := algorithmOf(signer.Public(), alg)
+	if err != nil {
+		return Key{}, err
+	}
 	switch k := private.(type) {
 	case *rsa.PrivateKey:
-		if bits := k.N.BitLen(); bits < minRSABits {
-			return Key{}, fmt.Errorf("the RSA key has %d bit: at least %d are needed", bits, minRSABits)
-		}
 		if err := k.Validate(); err != nil {
 			return Key{}, errors.New("the RSA key is damaged: its parts do not belong together")
 		}
-		algs = []string{"RS256", "RS384", "RS512"}
 	case *ecdsa.PrivateKey:
-		if curves[k.Curve] == "" {
-			return Key{}, fmt.Errorf("the curve %s is not supported: P-256, P-384 and P-521 are", k.Curve.Params().Name)
-		}
 		if !belongTogether(k) {
 			return Key{}, errors.New("the EC key is damaged: its private and public half do not belong together")
 		}
+	}
+	return Key{ID: id, Algorithm: alg, private: signer}, nil
+}
+
+// algorithmOf checks the public half of a key and returns its algorithm; alg is what a
+// JWK asks for, or empty.
+func algorithmOf(public crypto.PublicKey, alg string) (string, error) {
+	var algs []string // the first is the default
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < minRSABits {
+			return "", fmt.Errorf("the RSA key has %d bit: at least %d are needed", bits, minRSABits)
+		}
+		algs = []string{"RS256", "RS384", "RS512"}
+	case *ecdsa.PublicKey:
+		if curves[k.Curve] == "" {
+			return "", fmt.Errorf("the curve %s is not supported: P-256, P-384 and P-521 are", k.Curve.Params().Name)
+		}
 		algs = []string{curves[k.Curve]}
-	case ed25519.PrivateKey:
-		return Key{}, errors.New("Ed25519 keys are not supported by Okta: use RSA or EC")
+	case ed25519.PublicKey:
+		return "", errors.New("Ed25519 keys are not supported by Okta: use RSA or EC")
 	default:
-		return Key{}, errors.New("this kind of key is not supported: RSA and EC are")
+		return "", errors.New("this kind of key is not supported: RSA and EC are")
 	}
 	if alg = cmp.Or(alg, algs[0]); !slices.Contains(algs, alg) {
-		return Key{}, fmt.Errorf("the JWK's \"alg\" must be %s for this key", strings.Join(algs, ", "))
+		return "", fmt.Errorf("the JWK's \"alg\" must be %s for this key", strings.Join(algs, ", "))
 	}
-	return Key{ID: id, Algorithm: alg, private: private.(crypto.Signer)}, nil
+	return alg, nil
 }
 
 // belongTogether reports whether the public half of k is that of its private one.

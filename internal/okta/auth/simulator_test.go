@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ func start(t *testing.T, c simulatortest.Config, change func(*auth.Options)) *or
 	opt := auth.Options{
 		OrgURL: home, ClientID: s.Credentials.ClientID, KeyID: s.Credentials.KeyID,
 		Keys: auth.Keys{OrgURL: "orgURL", ClientID: "clientID", KeyID: "keyID", DPoP: "dpop"},
-		Key: func() (auth.Key, error) {
+		Key: func(context.Context) (auth.Key, error) {
 			data, err := s.Credentials.PEM()
 			if err != nil {
 				return auth.Key{}, err
@@ -224,7 +225,7 @@ func TestSimulatorRefusals(t *testing.T) {
 			err: "invalid_client: Invalid value for 'client_id' parameter.", hint: "check clientID"},
 		{name: "wrong kid", change: func(o *auth.Options) { o.KeyID = "other" },
 			err: "invalid_client", hint: "check keyID"},
-		{name: "wrong key", change: func(o *auth.Options) { o.Key = func() (auth.Key, error) { return other, nil } },
+		{name: "wrong key", change: func(o *auth.Options) { o.Key = func(context.Context) (auth.Key, error) { return other, nil } },
 			err: "signature is invalid", hint: "not the other half"},
 		{name: "clock", change: func(o *auth.Options) { o.Now = ahead },
 			err: "too far into the future", hint: "this machine's clock is 2h0m0s ahead of Okta's"},
@@ -302,7 +303,7 @@ func TestSimulatorSSWS(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(token string) int {
-		rt := auth.SSWS(s.Client.Transport, home, func() (string, error) { return token, nil })
+		rt := auth.SSWS(s.Client.Transport, home, func(context.Context) (string, error) { return token, nil })
 		resp, err := (&http.Client{Transport: rt}).Get(s.URL + "/api/v1/org/privacy/aerial")
 		if err != nil {
 			t.Fatal(err)

@@ -168,10 +168,10 @@ func drain(resp *http.Response) {
 // origin and sends it by base; nil means web.Default. token is
 // called for each request; its error is returned as it is, and must hold no
 // secret. A request to any other origin is refused with ErrOrigin.
-func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error)) http.RoundTripper {
+func SSWS(base http.RoundTripper, origin *url.URL, token func(context.Context) (string, error)) http.RoundTripper {
 	base = cmp.Or(base, web.Default)
 	return &bound{web.OriginOf(origin), func(req *http.Request) (*http.Response, error) {
-		secret, err := apiToken(token)
+		secret, err := apiToken(req.Context(), token)
 		if err != nil {
 			return nil, err
 		}
@@ -181,11 +181,11 @@ func SSWS(base http.RoundTripper, origin *url.URL, token func() (string, error))
 	}}
 }
 
-func apiToken(read func() (string, error)) (string, error) {
+func apiToken(ctx context.Context, read func(context.Context) (string, error)) (string, error) {
 	if read == nil {
 		return "", errors.New("no API token")
 	}
-	token, err := read()
+	token, err := read(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -141,7 +141,7 @@ func TestNoForeignOrigin(t *testing.T) {
 	base := f.server.Client().Transport
 	transports := map[string]http.RoundTripper{
 		"token": f.client(key, nil).Transport(base, f.url, readScope),
-		"SSWS":  SSWS(base, f.url, func() (string, error) { return "canary", nil }),
+		"SSWS":  SSWS(base, f.url, func(context.Context) (string, error) { return "canary", nil }),
 	}
 	for name, rt := range transports {
 		for _, target := range []string{
@@ -177,7 +177,7 @@ func TestNoForeignOrigin(t *testing.T) {
 	home, _ := url.Parse(redirecting.URL)
 	for name, rt := range map[string]http.RoundTripper{
 		"token": f.client(key, nil).Transport(base, home, readScope),
-		"SSWS":  SSWS(base, home, func() (string, error) { return "canary", nil }),
+		"SSWS":  SSWS(base, home, func(context.Context) (string, error) { return "canary", nil }),
 	} {
 		client := &http.Client{Transport: rt}
 		if _, err := client.Get(redirecting.URL + "/x"); !errors.Is(err, ErrOrigin) {
@@ -208,7 +208,7 @@ func TestSSWS(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got = ""
-			rt := SSWS(server.Client().Transport, home, func() (string, error) { return tt.token, tt.err })
+			rt := SSWS(server.Client().Transport, home, func(context.Context) (string, error) { return tt.token, tt.err })
 			req, _ := http.NewRequest("GET", server.URL, nil)
 			resp, err := rt.RoundTrip(req)
 			if tt.want == "" {

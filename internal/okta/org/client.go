@@ -87,12 +87,15 @@ type Credentials struct {
 	// KeyID is the id under which Okta knows the public key; empty for that of the
 	// key itself. Key returns the private key.
 	KeyID string
-	Key   func() (auth.Key, error)
+	Key   func(context.Context) (auth.Key, error)
 	// DPoP asks for tokens that are bound to a key.
 	DPoP bool
 	// Token returns the API token. It is only called if ClientID is empty.
 	Token func() (string, error)
 }
+
+// token returns the API token, which is in no need of a context.
+func (c *Credentials) token(context.Context) (string, error) { return c.Token() }
 
 // Steps remembers objects that are INACTIVE for the time of a change: because they can
 // only be written so, or because Okta makes them so. Where no status is declared, nobody
@@ -233,7 +236,7 @@ func (s *site) credentials(ctx context.Context, target objects.Target, scopes []
 		return nil, err
 	}
 	if got.ClientID == "" {
-		return func(base http.RoundTripper) http.RoundTripper { return auth.SSWS(base, s.home, got.Token) }, nil
+		return func(base http.RoundTripper) http.RoundTripper { return auth.SSWS(base, s.home, got.token) }, nil
 	}
 	client, err := s.app(got)
 	if err != nil {
@@ -248,7 +251,7 @@ func (s *site) credentials(ctx context.Context, target objects.Target, scopes []
 
 // prepare has signed what a token call for a declared service app needs, while the org
 // is asked who it is. What goes wrong here does so again when the token is asked for.
-func (s *site) prepare(target objects.Target, kinds []*objects.Kind) {
+func (s *site) prepare(ctx context.Context, target objects.Target, kinds []*objects.Kind) {
 	if target.ClientID == "" || len(kinds) == 0 {
 		return
 	}
@@ -257,7 +260,7 @@ func (s *site) prepare(target objects.Target, kinds []*objects.Kind) {
 		return
 	}
 	if client, err := s.app(got); err == nil {
-		client.Prepare(scopes(kinds, ".read")...)
+		client.Prepare(ctx, scopes(kinds, ".read")...)
 	}
 }
 

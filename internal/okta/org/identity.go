@@ -27,7 +27,7 @@ func (c *Client) start(ctx context.Context, target objects.Target, kinds []*obje
 	if err != nil {
 		return nil, err
 	}
-	s.prepare(target, kinds)
+	s.prepare(ctx, target, kinds)
 	engine, err := s.identify(ctx)
 	if err != nil {
 		return nil, wrap(err, "identifying the org")

@@ -109,7 +109,7 @@ func TestSignedAhead(t *testing.T) {
 		}
 		c := newClient(t, a, func(o *Options) {
 			o.Credentials = func(target objects.Target) (Credentials, error) {
-				return Credentials{ClientID: target.ClientID, KeyID: "k", Key: func() (auth.Key, error) {
+				return Credentials{ClientID: target.ClientID, KeyID: "k", Key: func(context.Context) (auth.Key, error) {
 					defer close(signed) // panics if it is signed twice
 					return key, nil
 				}}, nil
@@ -379,7 +379,7 @@ func TestFindApps(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClient(t, newAPI(t).on("GET /api/v1/apps", tt.steps...), nil)
 				apps, err := c.Apps(acme, Credentials{
-					Key: func() (auth.Key, error) { return auth.Key{}, nil }, Token: func() (string, error) { return "00token", nil },
+					Key: func(context.Context) (auth.Key, error) { return auth.Key{}, nil }, Token: func() (string, error) { return "00token", nil },
 				})
 				if err != nil {
 					t.Fatal(err)

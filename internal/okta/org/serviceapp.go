@@ -41,7 +41,7 @@ func (c *Client) Apps(target objects.Target, with Credentials) (*Apps, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed := s.caller.As(func(base http.RoundTripper) http.RoundTripper { return auth.SSWS(base, s.home, with.Token) })
+	signed := s.caller.As(func(base http.RoundTripper) http.RoundTripper { return auth.SSWS(base, s.home, with.token) })
 	return &Apps{site: s, with: with, signed: signed}, nil
 }
 
@@ -132,7 +132,7 @@ func (w *wireApp) app(key auth.Key) ServiceApp {
 
 // App returns the app with this id; nil if there is none.
 func (a *Apps) App(ctx context.Context, id string) (*ServiceApp, error) {
-	key, err := a.with.Key()
+	key, err := a.with.Key(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (a *Apps) App(ctx context.Context, id string) (*ServiceApp, error) {
 // Find returns the apps with this label. It reads the whole list: a search may not know
 // an app that was made a moment ago.
 func (a *Apps) Find(ctx context.Context, label string) (found []ServiceApp, err error) {
-	key, err := a.with.Key()
+	key, err := a.with.Key(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +206,7 @@ func (a *Apps) appsAt(ctx context.Context, p place, at *url.URL) (page []wireApp
 // there or may be there: an *rest.UncertainError leaves that open, with any other
 // error there is none.
 func (a *Apps) Create(ctx context.Context, label string, maySend func(context.Context) error) (ServiceApp, error) {
-	key, jwk, err := a.publicKey()
+	key, jwk, err := a.publicKey(ctx)
 	if err != nil {
 		return ServiceApp{}, err
 	}
@@ -233,8 +233,8 @@ func (a *Apps) Create(ctx context.Context, label string, maySend func(context.Co
 }
 
 // publicKey returns our key, and its public half as Okta takes it.
-func (a *Apps) publicKey() (auth.Key, json.RawMessage, error) {
-	key, err := a.with.Key()
+func (a *Apps) publicKey(ctx context.Context) (auth.Key, json.RawMessage, error) {
+	key, err := a.with.Key(ctx)
 	if err != nil {
 		return key, nil, err
 	}

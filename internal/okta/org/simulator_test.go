@@ -91,7 +91,7 @@ func newFleet(t *testing.T, c simulatortest.Config, change func(*Options)) *flee
 		Credentials: func(objects.Target) (Credentials, error) {
 			return Credentials{
 				ClientID: f.sim.OrgCredentials.ClientID, KeyID: f.sim.OrgCredentials.KeyID, DPoP: c.OrgDPoP,
-				Key: func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+				Key: func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 			}, nil
 		},
 	}

@@ -41,7 +41,7 @@ func (w *world) client(t *testing.T, auth func(http.RoundTripper) http.RoundTrip
 
 func (w *world) ssws(token string) func(http.RoundTripper) http.RoundTripper {
 	return func(rt http.RoundTripper) http.RoundTripper {
-		return auth.SSWS(rt, w.home, func() (string, error) { return token, nil })
+		return auth.SSWS(rt, w.home, func(context.Context) (string, error) { return token, nil })
 	}
 }
 
@@ -145,7 +145,7 @@ func TestByServiceApp(t *testing.T) {
 		}
 		app, err := auth.New(auth.Options{
 			OrgURL: w.home, ClientID: credentials.ClientID, KeyID: credentials.KeyID,
-			Key:  func() (auth.Key, error) { return auth.ParsePrivateKey(pem) },
+			Key:  func(context.Context) (auth.Key, error) { return auth.ParsePrivateKey(pem) },
 			HTTP: w.base,
 		})
 		if err != nil {

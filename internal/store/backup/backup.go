@@ -22,6 +22,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -57,12 +58,12 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Make writes a backup of the state folder dir to a new file. program is the version of
-// the program.
-func Make(dir, file, program string, now time.Time) (*Manifest, error) {
-	m, err := makeBackup(dir, file, program, now)
+// Make writes a backup of the state at a location to a new file, which can be restored to
+// any location. program is the version of the program.
+func Make(at location.Location, file, program string, now time.Time) (*Manifest, error) {
+	m, err := makeBackup(at, file, program, now)
 	if err != nil {
-		return nil, text.WithHint(fmt.Errorf("backup of %q: %w", dir, err), firstHint(err))
+		return nil, text.WithHint(fmt.Errorf("backup of %s: %w", at, err), firstHint(err))
 	}
 	return m, nil
 }
@@ -75,7 +76,7 @@ func firstHint(err error) string {
 	return securedir.HintFor(err)
 }
 
-func makeBackup(dir, file, program string, now time.Time) (*Manifest, error) {
+func makeBackup(at location.Location, file, program string, now time.Time) (*Manifest, error) {
 	if _, err := os.Lstat(file); err == nil {
 		return nil, text.WithHint(fmt.Errorf("%q exists already", file), "name a new file: backups are never overwritten")
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -88,6 +89,13 @@ func makeBackup(dir, file, program string, now time.Time) (*Manifest, error) {
 	}
 	defer os.RemoveAll(work)
 	m := &Manifest{Version: version, Program: program, Made: now.UTC().Truncate(time.Second)}
+	dir := at.Dir()
+	if at.Postgres() != nil {
+		dir = filepath.Join(work, "state")
+		if err := fetch(at, dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := m.copy(dir, work); err != nil {
 		return nil, err
 	}
@@ -106,14 +114,24 @@ func makeBackup(dir, file, program string, now time.Time) (*Manifest, error) {
 	return m, syncFolder(filepath.Dir(file))
 }
 
+// fetch copies journal and history of a database to a new folder.
+func fetch(at location.Location, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	from, to := openStores(at), openStores(location.Folder(dir))
+	_, err := copyStores([]store{from.history, from.journal}, []store{to.history, to.journal})
+	return errors.Join(err, from.close(), to.close())
+}
+
 // copy copies the databases, and notes what they are.
 func (m *Manifest) copy(dir, work string) error {
-	h := history.New(dir, history.Options{})
+	h := history.New(location.Folder(dir), history.Options{})
 	defer h.Close()
 	if err := h.Backup(filepath.Join(work, historyFile)); err != nil {
 		return err
 	}
-	j := journal.New(dir, journal.Options{})
+	j := journal.New(location.Folder(dir), journal.Options{})
 	defer j.Close()
 	if err := j.Backup(filepath.Join(work, journalFile)); err != nil {
 		return err
@@ -143,7 +161,7 @@ func (m *Manifest) copy(dir, work string) error {
 
 // verify verifies the history in a folder, and leaves nothing beside it.
 func verify(dir string) (*history.Verification, error) {
-	h := history.New(dir, history.Options{})
+	h := history.New(location.Folder(dir), history.Options{})
 	v, err := h.Verify("")
 	return v, errors.Join(err, h.Close())
 }

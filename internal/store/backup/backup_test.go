@@ -21,6 +21,7 @@ import (
 	"reconciler/internal/freeze"
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/statetest"
 	"reconciler/internal/text"
 )
@@ -45,12 +46,12 @@ func now() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
 func used(t *testing.T) (dir string, h *history.Store, j *journal.Writer) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "state")
-	j, err := journal.New(dir, journal.Options{}).Lock()
+	j, err := journal.New(location.Folder(dir), journal.Options{}).Lock()
 	must(t, err)
 	t.Cleanup(func() { must(t, j.Close()) })
 	_, err = j.Suspend(freeze.Suspension{Reason: "audit", Owner: "ada"})
 	must(t, err)
-	h = history.New(dir, history.Options{})
+	h = history.New(location.Folder(dir), history.Options{})
 	t.Cleanup(func() { must(t, h.Close()) })
 	for i := range 3 {
 		_, err = h.Add(history.Entry{Type: history.TypeOperator, Action: fmt.Sprint("op", i)})
@@ -66,7 +67,7 @@ func TestRoundTrip(t *testing.T) {
 	_, err = r.Change(history.Entry{Org: "acme.okta.com", Action: "set-products"})
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "backup.tar")
-	made, err := Make(dir, file, "v1", now())
+	made, err := Make(location.Folder(dir), file, "v1", now())
 	must(t, err)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -81,17 +82,17 @@ func TestRoundTrip(t *testing.T) {
 	}
 	statetest.NoneIn(t, filepath.Dir(file), "00SeCrEt")
 	target := filepath.Join(t.TempDir(), "new")
-	restored, err := Restore(file, target, "ada@example", now())
+	restored, err := Restore(file, location.Folder(target), "ada@example", now())
 	must(t, err)
 	if diff := cmp.Diff(made, restored); diff != "" {
 		t.Error(diff)
 	}
-	j := journal.New(target, journal.Options{})
+	j := journal.New(location.Folder(target), journal.Options{})
 	defer j.Close()
 	if all, err := j.Suspensions(); err != nil || len(all) != 1 {
 		t.Errorf("%+v, %v", all, err)
 	}
-	copied := history.New(target, history.Options{})
+	copied := history.New(location.Folder(target), history.Options{})
 	defer copied.Close()
 	if v, err := copied.Verify(head); err != nil || v.HeadAt != 3 || v.Entries != 4 {
 		t.Errorf("%+v, %v", v, err)
@@ -100,7 +101,7 @@ func TestRoundTrip(t *testing.T) {
 	if list, err := copied.Entries(history.Query{}); err != nil || list[0].Outcome != history.OutcomeUnknown || list[1].Action != ActionRestored || list[1].By != "ada@example" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if r, err := Check(target, "", journal.Commands{}); err != nil || len(r.Problems) > 0 || !r.Journal || !r.History {
+	if r, err := Check(location.Folder(target), "", journal.Commands{}); err != nil || len(r.Problems) > 0 || !r.Journal || !r.History {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -109,11 +110,11 @@ func TestMakeRefuses(t *testing.T) {
 	dir, _, _ := used(t)
 	file := filepath.Join(t.TempDir(), "backup.tar")
 	must(t, os.WriteFile(file, []byte("old"), 0o600))
-	_, err := Make(dir, file, "v1", now())
+	_, err := Make(location.Folder(dir), file, "v1", now())
 	wantError(t, err, "exists already", "backups are never overwritten")
-	_, err = Make(filepath.Join(dir, "none"), filepath.Join(t.TempDir(), "b.tar"), "v1", now())
+	_, err = Make(location.Folder(filepath.Join(dir, "none")), filepath.Join(t.TempDir(), "b.tar"), "v1", now())
 	wantError(t, err, "there is neither a journal nor a history in it yet", "")
-	_, err = Make(dir, filepath.Join(dir, "none", "b.tar"), "v1", now())
+	_, err = Make(location.Folder(dir), filepath.Join(dir, "none", "b.tar"), "v1", now())
 	wantError(t, err, "no such file or directory", "")
 }
 
@@ -121,14 +122,14 @@ func TestRestoreRefuses(t *testing.T) {
 	dir, _, _ := used(t)
 	base := t.TempDir()
 	file := filepath.Join(base, "backup.tar")
-	_, err := Make(dir, file, "v1", now())
+	_, err := Make(location.Folder(dir), file, "v1", now())
 	must(t, err)
-	_, err = Restore(file, dir, "ada", now())
+	_, err = Restore(file, location.Folder(dir), "ada", now())
 	wantError(t, err, "is held by process", "wait until the other one ends")
 	full := filepath.Join(base, "full")
 	must(t, os.Mkdir(full, 0o700))
 	must(t, os.WriteFile(filepath.Join(full, "notes"), nil, 0o600))
-	_, err = Restore(file, full, "ada", now())
+	_, err = Restore(file, location.Folder(full), "ada", now())
 	wantError(t, err, `the folder is not empty: there is "notes"`, "name an empty folder")
 	data, err := os.ReadFile(file)
 	must(t, err)
@@ -150,7 +151,7 @@ func TestRestoreRefuses(t *testing.T) {
 		bad := filepath.Join(base, name+".tar")
 		must(t, os.WriteFile(bad, tt.data, 0o600))
 		target := filepath.Join(base, "into "+name)
-		_, err := Restore(bad, target, "ada", now())
+		_, err := Restore(bad, location.Folder(target), "ada", now())
 		wantError(t, err, tt.words, tt.hint)
 		left, err := os.ReadDir(target)
 		must(t, err)
@@ -158,11 +159,11 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Errorf("%s: left behind: %v", name, left)
 		}
 		if name == "altered" { // and the folder can still be used
-			_, err := Restore(file, target, "ada", now())
+			_, err := Restore(file, location.Folder(target), "ada", now())
 			must(t, err)
 		}
 	}
-	_, err = Restore(filepath.Join(base, "none.tar"), full, "ada", now())
+	_, err = Restore(filepath.Join(base, "none.tar"), location.Folder(full), "ada", now())
 	wantError(t, err, "no such file", "")
 }
 
@@ -213,10 +214,10 @@ func forged(t *testing.T, data []byte, change func(m *Manifest)) []byte {
 }
 
 func TestCheck(t *testing.T) {
-	_, err := Check(filepath.Join(t.TempDir(), "none"), "", journal.Commands{})
+	_, err := Check(location.Folder(filepath.Join(t.TempDir(), "none")), "", journal.Commands{})
 	wantError(t, err, "there is no state folder", "is the volume mounted?")
 	dir, h, _ := used(t)
-	r, err := Check(dir, "", journal.Commands{})
+	r, err := Check(location.Folder(dir), "", journal.Commands{})
 	must(t, err)
 	if len(r.Problems) > 0 || r.Verification.Entries != 3 {
 		t.Errorf("%+v", r)
@@ -232,7 +233,7 @@ func TestCheck(t *testing.T) {
 	must(t, errors.Join(err, db.Close()))
 	must(t, os.Chmod(filepath.Join(dir, journalFile), 0o640))
 	must(t, os.WriteFile(filepath.Join(dir, "copy"), nil, 0o644))
-	r, err = Check(dir, "", journal.Commands{})
+	r, err = Check(location.Folder(dir), "", journal.Commands{})
 	must(t, err)
 	var words []string
 	for _, problem := range r.Problems {
@@ -250,7 +251,7 @@ func TestCheck(t *testing.T) {
 	for _, name := range []string{historyFile, journalFile} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte("garbage"), 0o600))
 	}
-	r, err = Check(dir, "", journal.Commands{})
+	r, err = Check(location.Folder(dir), "", journal.Commands{})
 	must(t, err)
 	damaged := 0
 	for _, problem := range r.Problems {
@@ -273,12 +274,12 @@ func TestBrokenChainIsKept(t *testing.T) {
 	_, err = db.Exec(`DELETE FROM entries WHERE seq = 2`)
 	must(t, errors.Join(err, db.Close()))
 	file := filepath.Join(t.TempDir(), "backup.tar")
-	made, err := Make(dir, file, "v1", now())
+	made, err := Make(location.Folder(dir), file, "v1", now())
 	must(t, err)
 	if made.Problem != "entry 2: it is missing" {
 		t.Errorf("%+v", made)
 	}
-	restored, err := Restore(file, filepath.Join(t.TempDir(), "new"), "ada", now())
+	restored, err := Restore(file, location.Folder(filepath.Join(t.TempDir(), "new")), "ada", now())
 	must(t, err)
 	if restored.Problem != made.Problem {
 		t.Errorf("%+v", restored)

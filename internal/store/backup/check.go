@@ -8,6 +8,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/outbox"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
@@ -23,27 +24,34 @@ type Report struct {
 	Problems []error
 }
 
-// Check checks the state folder dir: that nobody else may read or write what is in it,
+// Check checks the state at a location: that nobody else may read or write what is in it,
 // the databases, the rows of the journal for an account, and the chain of the history.
 // It changes nothing but modes, which opening a database sets right. The error is that
 // the folder can't be looked at.
-func Check(dir, account string, commands journal.Commands) (*Report, error) {
+func Check(at location.Location, account string, commands journal.Commands) (*Report, error) {
+	r := &Report{}
+	if dir := at.Dir(); dir != "" {
+		if err := r.folder(dir); err != nil {
+			return nil, err
+		}
+	}
+	r.journal(at, account, commands)
+	r.history(at)
+	r.outbox(at)
+	return r, nil
+}
+
+// folder looks at the folder and its files.
+func (r *Report) folder(dir string) error {
 	root, err := securedir.Existing(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, text.WithHint(fmt.Errorf("there is no state folder %q", dir), "is the volume mounted? The first run creates a folder that is missing")
+		return text.WithHint(fmt.Errorf("there is no state folder %q", dir), "is the volume mounted? The first run creates a folder that is missing")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return fmt.Errorf("state folder: %w", err)
 	}
 	defer root.Close()
-	r := &Report{}
-	if err := r.modes(root); err != nil {
-		return nil, err
-	}
-	r.journal(dir, account, commands)
-	r.history(dir)
-	r.outbox(dir)
-	return r, nil
+	return r.modes(root)
 }
 
 func (r *Report) add(err error) {
@@ -72,13 +80,16 @@ func (r *Report) modes(root *os.Root) error {
 	return nil
 }
 
-func (r *Report) journal(dir, account string, commands journal.Commands) {
-	j := journal.New(dir, journal.Options{Commands: commands})
+func (r *Report) journal(at location.Location, account string, commands journal.Commands) {
+	j := journal.New(at, journal.Options{Commands: commands})
 	defer j.Close()
 	if err := j.Check(); err != nil {
 		r.add(err)
 		return
 	}
+	exists, err := j.Exists()
+	r.add(err)
+	r.Journal = r.Journal || exists
 	rows, err := j.Unreadable(account)
 	r.add(err)
 	for _, row := range rows {
@@ -93,8 +104,8 @@ func (r *Report) journal(dir, account string, commands journal.Commands) {
 	}
 }
 
-func (r *Report) history(dir string) {
-	h := history.New(dir, history.Options{})
+func (r *Report) history(at location.Location) {
+	h := history.New(at, history.Options{})
 	defer h.Close()
 	if err := h.Check(); err != nil {
 		r.add(err)
@@ -106,6 +117,7 @@ func (r *Report) history(dir string) {
 		return
 	}
 	r.Verification = *v
+	r.History = r.History || v.Head != ""
 	if problem := problemOf(v); problem != "" {
 		r.add(text.WithHint(fmt.Errorf("the history was altered: %s", problem), "docs/safety.md says what that proves; a backup may have the history as it was"))
 	}
@@ -113,7 +125,7 @@ func (r *Report) history(dir string) {
 
 // outbox looks at the queue of notifications, which is no part of backups: what is
 // restored must not be sent again.
-func (r *Report) outbox(dir string) {
-	o := outbox.New(dir, outbox.Options{})
+func (r *Report) outbox(at location.Location) {
+	o := outbox.New(at, outbox.Options{})
 	r.add(errors.Join(o.Check(), o.Close()))
 }

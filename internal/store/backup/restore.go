@@ -16,6 +16,7 @@ import (
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -29,17 +30,60 @@ const workFolder = "restoring"
 // maxManifest bounds the manifest of a backup.
 const maxManifest = 1 << 20
 
-// Restore puts a backup into the folder dir, which must be missing or empty and not in
-// use. All of it is checked before any of it gets its place. by is who does it.
-func Restore(file, dir, by string, now time.Time) (*Manifest, error) {
-	m, err := restore(file, dir, by, now)
+// Restore puts a backup into a location: a folder that is missing or empty, or a database
+// without a state, that is not in use. All of it is checked before any of it gets its
+// place. by is who does it.
+func Restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
+	put := restore
+	if at.Postgres() != nil {
+		put = restoreDatabase
+	}
+	m, err := put(file, at, by, now)
 	if err != nil {
-		return nil, text.WithHint(fmt.Errorf("restoring %q into %q: %w", file, dir, err), firstHint(err))
+		return nil, text.WithHint(fmt.Errorf("restoring %q into %s: %w", file, at, err), firstHint(err))
 	}
 	return m, nil
 }
 
-func restore(file, dir, by string, now time.Time) (*Manifest, error) {
+// restoreDatabase restores into a database, from a temporary folder.
+func restoreDatabase(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
+	work, err := os.MkdirTemp("", "reconciler-restore-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, securedir.Cause(err)
+	}
+	defer f.Close()
+	m, err := unpack(f, work)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(work); err != nil {
+		return nil, err
+	}
+	held, err := journal.Hold(at)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	from, to := openStores(location.Folder(work)), openStores(at)
+	defer from.close()
+	defer to.close()
+	if err := to.checkNew(); err != nil {
+		return nil, err
+	}
+	if _, err := copyStores([]store{from.history, from.journal}, []store{to.history, to.journal}); err != nil {
+		return nil, errors.Join(err, to.clear(""))
+	}
+	return m, m.note(at, by, now)
+}
+
+// restore restores into a folder.
+func restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
+	dir := at.Dir()
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, securedir.Cause(err)
@@ -50,7 +94,7 @@ func restore(file, dir, by string, now time.Time) (*Manifest, error) {
 		return nil, err
 	}
 	defer root.Close()
-	lock, err := journal.Hold(dir)
+	lock, err := journal.Hold(at)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +123,7 @@ func restore(file, dir, by string, now time.Time) (*Manifest, error) {
 	if err := securedir.SyncRoot(root); err != nil {
 		return nil, err
 	}
-	return m, m.note(dir, by, now)
+	return m, m.note(at, by, now)
 }
 
 // checkEmpty rejects a folder with anything in it but the lock that is held, and what a
@@ -166,11 +210,11 @@ func unpackFile(r io.Reader, work string, part File) error {
 
 // check opens what was unpacked.
 func (m *Manifest) check(work string) error {
-	j := journal.New(work, journal.Options{})
+	j := journal.New(location.Folder(work), journal.Options{})
 	if err := errors.Join(j.Check(), j.Close()); err != nil {
 		return err
 	}
-	h := history.New(work, history.Options{})
+	h := history.New(location.Folder(work), history.Options{})
 	if err := errors.Join(h.Check(), h.Close()); err != nil {
 		return err
 	}
@@ -188,8 +232,8 @@ func (m *Manifest) check(work string) error {
 }
 
 // note adds to the history that it was restored.
-func (m *Manifest) note(dir, by string, now time.Time) error {
-	h := history.New(dir, history.Options{Now: func() time.Time { return now }})
+func (m *Manifest) note(at location.Location, by string, now time.Time) error {
+	h := history.New(at, history.Options{Now: func() time.Time { return now }})
 	_, err := h.Add(history.Entry{
 		Type: history.TypeOperator, Action: ActionRestored, By: by,
 		Reason: "from a backup of " + m.Made.Format(time.RFC3339),

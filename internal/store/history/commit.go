@@ -4,8 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
-
-	"reconciler/internal/store/sqlitefile"
 )
 
 // queue holds what waits to be written. What is queued while a transaction is synced
@@ -25,10 +23,10 @@ type job struct {
 
 // write calls f in a transaction, maybe one with those of other goroutines, which is
 // synced when write returns nil. When f returns an error, what it wrote is taken back.
-// f may be called again, in another file, if the first is found to be damaged. Without a
-// folder, write does nothing.
+// f may be called again, in another file, if the first is found to be damaged. Where
+// nothing is kept, write does nothing.
 func (s *Store) write(doing string, f func(tx *sql.Tx) error) error {
-	if s.dir == "" {
+	if s.place == nil {
 		return nil
 	}
 	j := &job{f: f, done: make(chan struct{})}
@@ -70,7 +68,7 @@ func (s *Store) commitAll(batch []*job) {
 		damage = errors.Join(damage, j.err)
 	}
 	if errors.Is(damage, ErrDamaged) {
-		if err = s.replace(damage); err == nil {
+		if err = s.place.replace(damage); err == nil {
 			err = s.commit(batch)
 		}
 	}
@@ -82,13 +80,9 @@ func (s *Store) commitAll(batch []*job) {
 }
 
 func (s *Store) commit(batch []*job) error {
-	db, err := s.openOrCreate()
+	tx, err := s.place.write()
 	if err != nil {
-		return err
-	}
-	tx, err := db.Begin()
-	if err != nil {
-		return sqlitefile.Explain(err)
+		return explain(err)
 	}
 	defer tx.Rollback()
 	for _, j := range batch {
@@ -96,24 +90,24 @@ func (s *Store) commit(batch []*job) error {
 			return j.err
 		}
 	}
-	return sqlitefile.Explain(tx.Commit())
+	return explain(tx.Commit())
 }
 
-// errSavepoint is the error of a transaction that SQLite has ended by itself.
+// errSavepoint is the error of a transaction that the database has ended by itself.
 var errSavepoint = errors.New("the transaction has ended")
 
 // inSavepoint calls f, and takes back what it wrote if it returns an error.
 func inSavepoint(tx *sql.Tx, f func(tx *sql.Tx) error) error {
 	if _, err := tx.Exec("SAVEPOINT one"); err != nil {
-		return errors.Join(errSavepoint, sqlitefile.Explain(err))
+		return errors.Join(errSavepoint, explain(err))
 	}
-	err := sqlitefile.Explain(f(tx))
+	err := explain(f(tx))
 	end := "RELEASE one"
 	if err != nil {
 		end = "ROLLBACK TO one; RELEASE one"
 	}
 	if _, endErr := tx.Exec(end); endErr != nil {
-		return errors.Join(errSavepoint, err, sqlitefile.Explain(endErr))
+		return errors.Join(errSavepoint, err, explain(endErr))
 	}
 	return err
 }

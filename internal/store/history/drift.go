@@ -55,7 +55,7 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 		d := &seen[i]
 		d.Since, d.LastSeen, d.Times, d.Run, d.Seq, d.Cause, d.Unknown = now, now, 1, run, 0, nil, ""
 	}
-	if s.dir == "" {
+	if s.place == nil {
 		return seen, nil
 	}
 	var open []Drift
@@ -173,7 +173,9 @@ func compact(v json.RawMessage) json.RawMessage {
 }
 
 // putQuery keeps an open drift.
-const putQuery = `INSERT OR REPLACE INTO drifts (org, kind, object, field, seq, since, last_seen, times, run, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const putQuery = `INSERT INTO drifts (org, kind, object, field, seq, since, last_seen, times, run, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (org, kind, object, field) DO UPDATE SET seq = excluded.seq, since = excluded.since, last_seen = excluded.last_seen,
+		times = excluded.times, run = excluded.run, detail = excluded.detail`
 
 // putDrift keeps an open drift. put is putQuery.
 func putDrift(put *sql.Stmt, d *Drift) error {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/postgres/postgrestest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -32,13 +34,13 @@ func see(t *testing.T, s *Store, id string, compared func(*Drift) bool, drift ..
 
 func TestDrift(t *testing.T) {
 	now := newClock()
-	dir := t.TempDir()
-	s := newStore(t, dir, Options{Now: now.now})
+	at := postgrestest.Place(t)
+	s := newStore(t, at, Options{Now: now.now})
 	see(t, s, "r1", everything, drifted("b.okta.com", "status", `"INACTIVE"`), drifted("a.okta.com", "products", `[]`))
 	now.add(time.Hour)
 	must(t, s.Caused(2, &Cause{Actor: "eve", Event: "org.status.update", EventID: "e1", Time: start()}, ""))
 	// Another process, as after a restart.
-	s = newStore(t, dir, Options{Now: now.now})
+	s = newStore(t, at, Options{Now: now.now})
 	open := see(t, s, "r2", everything, drifted("b.okta.com", "status", ` "INACTIVE"`), drifted("a.okta.com", "products", `[]`))
 	if len(open) != 2 || open[0].Org != "a.okta.com" {
 		t.Fatalf("%+v", open)
@@ -73,7 +75,7 @@ func TestDrift(t *testing.T) {
 
 // What a run couldn't compare stays open.
 func TestDriftThatWasNotCompared(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	s := newStore(t, postgrestest.Place(t), Options{})
 	see(t, s, "r1", everything, drifted("a", "x", `1`), drifted("b", "x", `1`))
 	open := see(t, s, "r2", func(d *Drift) bool { return d.Org == "b" })
 	if len(open) != 1 || open[0].Org != "a" || open[0].Times != 1 {
@@ -83,7 +85,7 @@ func TestDriftThatWasNotCompared(t *testing.T) {
 
 // An event that is late is joined to the entries that it is about.
 func TestLateCause(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	s := newStore(t, postgrestest.Place(t), Options{})
 	open := see(t, s, "r1", everything, drifted("a", "x", `1`))
 	see(t, s, "r2", everything)
 	cause := &Cause{Actor: "eve", Event: "x", EventID: "e1", Time: start()}

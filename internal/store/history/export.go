@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"reconciler/internal/store/sqlitefile"
 )
 
 // exportPage is how many entries Export reads at once. Between pages it holds nothing,
@@ -64,28 +62,28 @@ func (s *Store) page(from int64) (lines [][]byte, first int64, err error) {
 	return lines, first, err
 }
 
-// Backup writes a copy of the file, as it is at one moment, to a new file, while others
+// Backup writes a copy of the history, as it is at one moment, to a new file, while others
 // use it. Where there is no history, it writes none.
 func (s *Store) Backup(file string) error {
-	db, err := s.open()
-	if errors.Is(err, errNone) {
+	if s.place == nil {
 		return nil
 	}
-	if err == nil {
-		err = sqlitefile.Copy(db, file)
+	err := s.place.backup(file)
+	if errors.Is(err, errNone) {
+		return nil
 	}
 	return s.failed("copying", err)
 }
 
-// Check opens the history, and checks the structure of the file. A history that doesn't
-// exist yet is fine.
+// Check opens the history, and checks the structure of what it is kept in. A history that
+// doesn't exist yet is fine.
 func (s *Store) Check() error {
-	db, err := s.open()
-	if errors.Is(err, errNone) {
+	if s.place == nil {
 		return nil
 	}
-	if err == nil {
-		err = sqlitefile.QuickCheck(db)
+	err := s.place.check()
+	if errors.Is(err, errNone) {
+		return nil
 	}
 	return s.failed("checking", err)
 }

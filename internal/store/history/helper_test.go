@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"reconciler/internal/store/location"
 	"reconciler/internal/text"
 )
 
@@ -85,9 +86,9 @@ func wantError(t testing.TB, err error, words, hint string) {
 }
 
 // newStore returns a store, closed with the test.
-func newStore(t testing.TB, dir string, opts Options) *Store {
+func newStore(t testing.TB, at location.Location, opts Options) *Store {
 	t.Helper()
-	s := New(dir, opts)
+	s := New(at, opts)
 	t.Cleanup(func() { must(t, s.Close()) })
 	return s
 }

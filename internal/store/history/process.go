@@ -106,6 +106,42 @@ func sweep(root *os.Root) error {
 	return nil
 }
 
+// enter returns the name of the lock file of this process, which it makes where there is
+// none yet.
+func (d *folder) enter() (string, error) {
+	root, err := securedir.Existing(d.dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.process == nil || !d.process.named(root) {
+		if err := sweep(root); err != nil {
+			return "", err
+		}
+		p, err := newProcess(root)
+		if err != nil {
+			return "", err
+		}
+		if d.process != nil {
+			d.process.file.Close()
+		}
+		d.process = p
+	}
+	return d.process.name, nil
+}
+
+// gone reports whether the process with a lock file has ended.
+func (d *folder) gone(_ *sql.Tx, process string) bool {
+	root, err := securedir.Existing(d.dir)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	return !alive(root, process)
+}
+
 // runningRow is a run that has not finished.
 type runningRow struct {
 	Run
@@ -114,7 +150,7 @@ type runningRow struct {
 
 // running returns the runs that have not finished, newest first.
 func running(tx *sql.Tx) ([]runningRow, error) {
-	rows, err := tx.Query(`SELECT process, run FROM running ORDER BY begun DESC, rowid DESC`)
+	rows, err := tx.Query(`SELECT process, run FROM running ORDER BY begun DESC, id DESC`)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +203,14 @@ func pendingOf(tx *sql.Tx, run string) ([]Entry, error) {
 
 // recoverRuns turns runs of processes that are gone into entries, with the changes that
 // they had under way.
-func recoverRuns(tx *sql.Tx, now time.Time, gone func(process string) bool) error {
+func recoverRuns(tx *sql.Tx, now time.Time, gone func(tx *sql.Tx, process string) bool) error {
 	all, err := running(tx)
 	if err != nil {
 		return err
 	}
 	for i := len(all) - 1; i >= 0; i-- {
 		r := &all[i]
-		if !gone(r.process) {
+		if !gone(tx, r.process) {
 			continue
 		}
 		r.interrupt()

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // roles returns the parts that the test binary plays.
@@ -16,7 +18,7 @@ func roles() map[string]func(args []string) error {
 
 // playKilled begins a run and a change, says so, and waits to be killed.
 func playKilled(args []string) error {
-	r, err := New(args[0], Options{}).Begin(Run{ID: "killed", Command: "apply", By: "eve@example"})
+	r, err := New(postgrestest.FromArgument(args[0]), Options{}).Begin(Run{ID: "killed", Command: "apply", By: "eve@example"})
 	if err != nil {
 		return err
 	}
@@ -30,10 +32,11 @@ func playKilled(args []string) error {
 
 // A run that was killed is there at once, and in the chain once another begins.
 func TestKilled(t *testing.T) {
-	dir := t.TempDir()
-	s := newStore(t, dir, Options{})
+	at := postgrestest.Place(t)
+	dir := at.Dir()
+	s := newStore(t, at, Options{})
 	finish(t, begin(t, s, "first"), Run{Result: "applied"})
-	cmd := child(t, "killed", dir)
+	cmd := child(t, "killed", postgrestest.Argument(at))
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
@@ -71,6 +74,9 @@ func TestKilled(t *testing.T) {
 	if got := types(all(t, s)); got != "run change run run run" {
 		t.Error(got)
 	}
+	if dir == "" {
+		return
+	}
 	// Its lock file is removed once it is old enough.
 	left, err := filepath.Glob(filepath.Join(dir, processPrefix+"*"))
 	must(t, err)
@@ -81,7 +87,7 @@ func TestKilled(t *testing.T) {
 	for _, name := range left {
 		must(t, os.Chtimes(name, old, old))
 	}
-	finish(t, begin(t, newStore(t, dir, Options{}), "last"), Run{Result: "applied"})
+	finish(t, begin(t, newStore(t, at, Options{}), "last"), Run{Result: "applied"})
 	if left, err = filepath.Glob(filepath.Join(dir, processPrefix+"*")); err != nil || len(left) != 2 {
 		t.Errorf("%q, %v", left, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
@@ -70,7 +70,7 @@ func (s *Store) prune() (head string, err error) {
 	now := s.now()
 	var c *Checkpoint
 	err = s.write("pruning", func(tx *sql.Tx) error {
-		if _, err := tx.Exec(`INSERT OR REPLACE INTO pruned (id, at) VALUES (1, ?)`, sqlitefile.Stamp(now)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO pruned (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`, sqlitefile.Stamp(now)); err != nil {
 			return err
 		}
 		if c, err = checkpoint(tx, now, s.retention); err != nil || c == nil {
@@ -206,7 +206,7 @@ func eachCheckpoint(tx *sql.Tx, f func(first int64, digests []hashOf) error) err
 // keep moves aside the entries up to Last that something depends on: the newest state of
 // each org, and drift that is open with who caused it.
 func (c *Checkpoint) keep(tx *sql.Tx) error {
-	const old = `(SELECT seq, type, org, about FROM entries WHERE seq <= ?1 UNION ALL SELECT seq, type, org, about FROM kept)`
+	const old = `(SELECT seq, type, org, about FROM entries WHERE seq <= ?1 UNION ALL SELECT seq, type, org, about FROM kept) old`
 	seqs, err := numbers(tx, `SELECT max(seq) FROM `+old+` WHERE type = 'state' GROUP BY org
 		UNION SELECT seq FROM drifts WHERE seq <= ?1
 		UNION SELECT max(seq) FROM `+old+` WHERE type = 'cause' AND about IN (SELECT seq FROM drifts WHERE seq <= ?1) GROUP BY about
@@ -215,7 +215,11 @@ func (c *Checkpoint) keep(tx *sql.Tx) error {
 		return err
 	}
 	c.Kept = seqs
-	list := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(seqs), " ", ", "), "[]") + ")"
+	list := "(0" // which none has
+	for _, seq := range seqs {
+		list += ", " + strconv.FormatInt(seq, 10)
+	}
+	list += ")"
 	if _, err := tx.Exec(`DELETE FROM kept WHERE seq NOT IN ` + list); err != nil {
 		return err
 	}
@@ -244,14 +248,49 @@ func numbers(tx *sql.Tx, query string, args ...any) ([]int64, error) {
 
 // dropStates removes states that no entry names any more.
 func dropStates(tx *sql.Tx) error {
-	var parts []string
-	for _, table := range []string{"entries", "kept"} {
-		for _, field := range []string{"declared", "live"} {
-			parts = append(parts, `SELECT json_extract(content, '$.record.`+field+`') FROM `+table+` WHERE type = 'state'`)
+	named, err := namedStates(tx)
+	if err != nil {
+		return err
+	}
+	kept, err := texts(tx, `SELECT digest FROM states ORDER BY digest`)
+	if err != nil {
+		return err
+	}
+	for _, digest := range kept {
+		if named[digest] {
+			continue
+		}
+		if _, err := tx.Exec(`DELETE FROM states WHERE digest = ?`, digest); err != nil {
+			return err
 		}
 	}
-	_, err := tx.Exec(`DELETE FROM states WHERE digest NOT IN (` + strings.Join(parts, " UNION ") + `)`)
-	return err
+	return nil
+}
+
+// namedStates returns the digests of the states that entries name.
+func namedStates(tx *sql.Tx) (map[string]bool, error) {
+	rows, err := tx.Query(`SELECT content FROM entries WHERE type = 'state' UNION ALL SELECT content FROM kept WHERE type = 'state'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	named := map[string]bool{}
+	for rows.Next() {
+		var content sql.RawBytes
+		if err := rows.Scan(&content); err != nil {
+			return nil, err
+		}
+		e, err := decode(content)
+		if err != nil {
+			return nil, err
+		}
+		var r stateRecord
+		if err := unmarshal(e.Record, &r); err != nil {
+			return nil, err
+		}
+		named[r.Declared], named[r.Live] = true, true
+	}
+	return named, rows.Err()
 }
 
 // retentionOf returns the retention that a checkpoint names.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +57,7 @@ func (s *Store) unfinished(tx *sql.Tx, q *Query) ([]Entry, error) {
 	}
 	var all []Entry
 	for i := range runs {
-		if !s.gone(runs[i].process) {
+		if !s.place.gone(tx, runs[i].process) {
 			continue
 		}
 		entries, err := pendingOf(tx, runs[i].ID)
@@ -97,8 +99,8 @@ func (q *Query) condition() (where []string, args []any) {
 	}
 	if !q.Since.IsZero() && q.Org == "" && q.Run == "" {
 		// Or all entries of a type would be looked at. A clock may have been set back, so
-		// that the first of them need not be the oldest.
-		add("seq >= (SELECT min(seq) FROM entries INDEXED BY entries_time WHERE time >= ?)", sqlitefile.Stamp(q.Since))
+		// that the first of them need not be the oldest. The sign has it found by its time.
+		add("seq >= (SELECT min(+seq) FROM entries WHERE time >= ?)", sqlitefile.Stamp(q.Since))
 	}
 	if !q.Until.IsZero() {
 		add("time < ?", sqlitefile.Stamp(q.Until))
@@ -125,11 +127,14 @@ func list[T any](values []T) (marks string, args []any) {
 	return "(?" + strings.Repeat(", ?", len(values)-1) + ")", args
 }
 
+// noLimit is the limit where there is none.
+const noLimit = math.MaxInt64
+
 // query returns SQL that finds the seqs of what q selects, newest first. Each type is
 // looked for by itself, in the order of its index, so that a page costs no more than
 // what is on it.
 func (q *Query) query() (string, []any) {
-	limit := -1
+	limit := noLimit
 	if q.Limit > 0 {
 		limit = q.Limit
 	}
@@ -148,7 +153,7 @@ func (q *Query) query() (string, []any) {
 	var parts []string
 	var all []any
 	for _, t := range slices.Compact(types) {
-		parts = append(parts, "SELECT seq FROM ("+one(append([]string{"type = ?"}, where...))+")")
+		parts = append(parts, "SELECT seq FROM ("+one(append([]string{"type = ?"}, where...))+") one")
 		all = append(append(append(all, string(t)), args...), limit)
 	}
 	return strings.Join(parts, " UNION ALL ") + " ORDER BY seq DESC LIMIT ?", append(all, limit)
@@ -195,7 +200,7 @@ func find(tx *sql.Tx, seq int64) (*Entry, error) {
 	for _, query := range []string{
 		`SELECT content FROM entries WHERE seq = ?1 UNION ALL SELECT content FROM kept WHERE seq = ?1`,
 		`SELECT content FROM (SELECT seq, content FROM entries WHERE about > 0 AND about = ?1 AND type = 'cause'
-			UNION ALL SELECT seq, content FROM kept WHERE about > 0 AND about = ?1 AND type = 'cause') ORDER BY seq DESC LIMIT 1`,
+			UNION ALL SELECT seq, content FROM kept WHERE about > 0 AND about = ?1 AND type = 'cause') causes ORDER BY seq DESC LIMIT 1`,
 	} {
 		var content []byte
 		err := tx.QueryRow(query, seq).Scan(&content)
@@ -223,7 +228,7 @@ func find(tx *sql.Tx, seq int64) (*Entry, error) {
 // which to begin. A limit of 0 is none.
 func (s *Store) Runs(before string, limit int) (all []Run, err error) {
 	err = s.read("reading runs", func(tx *sql.Tx) error {
-		all, err = s.runs(tx, before, cmp.Or(max(0, limit), -1))
+		all, err = s.runs(tx, before, cmp.Or(max(0, limit), noLimit))
 		return err
 	})
 	return all, err
@@ -234,23 +239,21 @@ func (s *Store) runs(tx *sql.Tx, before string, limit int) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := "9223372036854775807"
+	from, args := fmt.Sprint(noLimit), []any(nil)
 	if before != "" {
 		at := slices.IndexFunc(unfinished, func(r Run) bool { return r.ID == before })
 		unfinished = unfinished[at+1:]
 		if at < 0 {
 			unfinished = nil
-			from = `coalesce((SELECT max(seq) FROM entries WHERE run = ?1 AND type = 'run'), 0)`
+			from, args = `coalesce((SELECT max(seq) FROM entries WHERE run = ? AND type = 'run'), 0)`, []any{before}
 		}
 	}
 	all := unfinished
-	if limit >= 0 {
-		if all = all[:min(len(all), limit)]; len(all) == limit {
-			return all, nil
-		}
-		limit -= len(all)
+	if all = all[:min(len(all), limit)]; len(all) == limit {
+		return all, nil
 	}
-	rows, err := tx.Query(`SELECT content FROM entries WHERE type = 'run' AND seq < `+from+` ORDER BY seq DESC LIMIT ?2`, before, limit)
+	limit -= len(all)
+	rows, err := tx.Query(`SELECT content FROM entries WHERE type = 'run' AND seq < `+from+` ORDER BY seq DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +290,7 @@ func (s *Store) unfinishedRuns(tx *sql.Tx) ([]Run, error) {
 	}
 	var all []Run
 	for i := range rows {
-		if s.gone(rows[i].process) {
+		if s.place.gone(tx, rows[i].process) {
 			rows[i].interrupt()
 		}
 		all = append(all, rows[i].Run)

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 )
 
@@ -30,7 +29,7 @@ func (s *Store) Begin(r Run) (*Recorder, error) {
 		r.Started = s.now()
 	}
 	rec := &Recorder{store: s, run: r}
-	if s.dir == "" {
+	if s.place == nil {
 		return rec, nil
 	}
 	const doing = "beginning a run"
@@ -43,11 +42,11 @@ func (s *Store) Begin(r Run) (*Recorder, error) {
 	}
 	err = s.write(doing, func(tx *sql.Tx) error {
 		// Once there is a folder.
-		name, gone, err := s.processes()
+		name, err := s.place.enter()
 		if err != nil {
 			return err
 		}
-		if err := recoverRuns(tx, s.now(), gone); err != nil {
+		if err := recoverRuns(tx, s.now(), s.place.gone); err != nil {
 			return err
 		}
 		if err := checkNew(tx, r.ID); err != nil {
@@ -70,43 +69,6 @@ func checkNew(tx *sql.Tx, id string) error {
 		err = fmt.Errorf("there is a run with the id %q already", id)
 	}
 	return err
-}
-
-// processes returns the name of the lock file of this process, which it makes where
-// there is none yet, and a function that reports whether the process of a lock file is
-// gone.
-func (s *Store) processes() (name string, gone func(process string) bool, err error) {
-	root, err := securedir.Existing(s.dir)
-	if err != nil {
-		return "", nil, err
-	}
-	defer root.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.process == nil || !s.process.named(root) {
-		if err := sweep(root); err != nil {
-			return "", nil, err
-		}
-		p, err := newProcess(root)
-		if err != nil {
-			return "", nil, err
-		}
-		if s.process != nil {
-			s.process.file.Close()
-		}
-		s.process = p
-	}
-	return s.process.name, s.gone, nil
-}
-
-// gone reports whether the process with a lock file has ended.
-func (s *Store) gone(process string) bool {
-	root, err := securedir.Existing(s.dir)
-	if err != nil {
-		return false
-	}
-	defer root.Close()
-	return !alive(root, process)
 }
 
 // Planned sets what is known of the run once it has a plan.
@@ -167,12 +129,7 @@ func (r *Recorder) Change(e Entry) (*Pending, error) {
 	}
 	r.hasEntries()
 	err = r.store.write(doing, func(tx *sql.Tx) error {
-		res, err := tx.Exec(`INSERT INTO pending (run, begun, entry) VALUES (?, ?, ?)`, e.Run, sqlitefile.Stamp(e.Time), string(data))
-		if err != nil {
-			return err
-		}
-		p.id, err = res.LastInsertId()
-		return err
+		return tx.QueryRow(`INSERT INTO pending (run, begun, entry) VALUES (?, ?, ?) RETURNING id`, e.Run, sqlitefile.Stamp(e.Time), string(data)).Scan(&p.id)
 	})
 	if err != nil {
 		return nil, err
@@ -246,7 +203,7 @@ func (r *Recorder) Finish(run Run) (head string, err error) {
 		head = last.head()
 		return err
 	})
-	if err != nil || s.dir == "" {
+	if err != nil || s.place == nil {
 		return "", err
 	}
 	if pruned, err := s.pruneDaily(); err != nil {
@@ -263,7 +220,9 @@ func endRun(tx *sql.Tx, now time.Time, run *Run, quiet bool) error {
 	}
 	at := sqlitefile.Stamp(run.Finished)
 	if _, err := tx.Exec(`INSERT INTO quiet (day, runs, first, last) VALUES (?, 1, ?, ?)
-		ON CONFLICT DO UPDATE SET runs = runs + 1, first = min(first, excluded.first), last = max(last, excluded.last)`,
+		ON CONFLICT (day) DO UPDATE SET runs = quiet.runs + 1,
+			first = CASE WHEN excluded.first < quiet.first THEN excluded.first ELSE quiet.first END,
+			last = CASE WHEN excluded.last > quiet.last THEN excluded.last ELSE quiet.last END`,
 		at[:len("2006-01-02")], at, at); err != nil {
 		return err
 	}

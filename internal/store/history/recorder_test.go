@@ -4,19 +4,21 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres/postgrestest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestRun(t *testing.T) {
 	now := newClock()
-	s := newStore(t, filepath.Join(t.TempDir(), "state"), Options{Now: now.now})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now})
 	r := begin(t, s, "r1")
 	if runs, err := s.Runs("", 0); err != nil || len(runs) != 1 || runs[0].Result != "" {
 		t.Errorf("while it goes on: %+v, %v", runs, err)
@@ -62,7 +64,7 @@ func TestRun(t *testing.T) {
 // What happened is never pushed out by what didn't.
 func TestQuietRunsAreCounted(t *testing.T) {
 	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now})
 	for i := range 5 {
 		r := begin(t, s, fmt.Sprint("quiet", i))
 		finish(t, r, Run{Result: "in-sync", Quiet: true})
@@ -82,7 +84,7 @@ func TestQuietRunsAreCounted(t *testing.T) {
 }
 
 func TestRunsArePaged(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	s := newStore(t, postgrestest.Place(t), Options{})
 	for i := range 7 {
 		finish(t, begin(t, s, fmt.Sprint("r", i)), Run{Result: "applied"})
 	}
@@ -112,7 +114,7 @@ func TestRunsArePaged(t *testing.T) {
 
 func TestQueries(t *testing.T) {
 	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now})
 	for i := range 12 {
 		r := begin(t, s, fmt.Sprint("r", i))
 		e := change(fmt.Sprintf("org%d.okta.com", i%2), `["b"]`)
@@ -170,14 +172,13 @@ func TestQueries(t *testing.T) {
 
 // What a query of the last hours costs doesn't grow with what came before.
 func TestQueryOfLateEntries(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	postgrestest.OnlyFolder(t)
+	s := newStore(t, postgrestest.Place(t), Options{})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "suspend"})
-	must(t, err)
-	db, err := s.open()
 	must(t, err)
 	q := Query{Types: []Type{TypeChange, TypeDrift}, Since: start()}
 	query, args := q.query()
-	must(t, snapshot(db, func(tx *sql.Tx) error {
+	must(t, s.read("explaining", func(tx *sql.Tx) error {
 		rows, err := tx.Query("EXPLAIN QUERY PLAN "+query, args...)
 		must(t, err)
 		defer rows.Close()
@@ -198,7 +199,7 @@ func TestQueryOfLateEntries(t *testing.T) {
 
 // Concurrent changes are all there, and those of one goroutine in their order.
 func TestConcurrentChanges(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	s := newStore(t, postgrestest.Place(t), Options{})
 	r := begin(t, s, "r1")
 	var wg sync.WaitGroup
 	for g := range 5 {
@@ -224,7 +225,7 @@ func TestConcurrentChanges(t *testing.T) {
 }
 
 func TestNoFolder(t *testing.T) {
-	s := newStore(t, "", Options{})
+	s := newStore(t, location.Location{}, Options{})
 	r, err := s.Begin(Run{ID: "r1"})
 	must(t, err)
 	must(t, r.Planned("c", "", ""))
@@ -244,7 +245,7 @@ func TestNoFolder(t *testing.T) {
 
 // What one change sets must not be taken for another's.
 func TestBadValues(t *testing.T) {
-	s := newStore(t, t.TempDir(), Options{})
+	s := newStore(t, postgrestest.Place(t), Options{})
 	r := begin(t, s, "r1")
 	if _, err := r.Change(change("a", `{`)); err == nil {
 		t.Error("a value that is no JSON was taken")

@@ -39,7 +39,7 @@ func (r *stateRecord) states() map[string]string {
 // recorded last. Values are the same if their bytes are.
 func (r *Recorder) States(states []OrgState) error {
 	s := r.store
-	if s.dir == "" {
+	if s.place == nil {
 		return nil
 	}
 	sorted := slices.Clone(states)
@@ -188,10 +188,10 @@ func inflate(digest string, data []byte) (json.RawMessage, error) {
 
 // stateQuery finds the newest entry of type state of an org, up to a time.
 const stateQuery = `SELECT content FROM (
-	SELECT * FROM (SELECT seq, content FROM entries WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1)
+	SELECT * FROM (SELECT seq, content FROM entries WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1) e
 	UNION ALL
-	SELECT * FROM (SELECT seq, content FROM kept WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1)
-) ORDER BY seq DESC LIMIT 1`
+	SELECT * FROM (SELECT seq, content FROM kept WHERE type = 'state' AND org = ?1 AND time <= ?2 ORDER BY seq DESC LIMIT 1) k
+) states ORDER BY seq DESC LIMIT 1`
 
 // stateAt returns the newest entry of type state of an org, up to a time if that isn't
 // zero; nil if there is none. query is stateQuery.

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
@@ -34,8 +33,11 @@ func (s *Store) Verify(head string) (*Verification, error) {
 	if err := v.find(); err != nil {
 		return nil, err
 	}
+	if s.place == nil {
+		return &v.Verification, nil
+	}
 	var err error
-	v.SetAside, err = s.setAside()
+	v.SetAside, err = s.place.setAside()
 	return &v.Verification, err
 }
 
@@ -52,19 +54,6 @@ func (v *verifier) find() error {
 }
 
 var headForm = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
-
-// setAside returns the newest file that was set aside, "" if none is there.
-func (s *Store) setAside() (string, error) {
-	if s.dir == "" {
-		return "", nil
-	}
-	root, err := securedir.Existing(s.dir)
-	if err != nil {
-		return "", nil // then nothing is
-	}
-	defer root.Close()
-	return file().LastAside(root)
-}
 
 // verifier is one verification.
 type verifier struct {
@@ -141,6 +130,8 @@ type contentRow struct {
 	seq, about                   int64
 	time, kind, run, org, action string
 	content                      []byte
+	// requests are the ids of its requests, sorted, one on each line.
+	requests string
 }
 
 // check returns the entry, and what is wrong with the row.
@@ -169,7 +160,7 @@ func (r *contentRow) check(all bool) (e Entry, problem string) {
 // kept checks the entries that were pruned and are kept against their digests.
 func (v *verifier) kept() error {
 	rows, err := v.tx.Query(`SELECT k.seq, k.time, k.type, k.org, k.about, k.content,
-		(SELECT substr(digests, (k.seq - first) * 32 + 1, 32) FROM checkpoints WHERE first <= k.seq ORDER BY first DESC LIMIT 1)
+		(SELECT substr(digests, CAST((k.seq - first) * 32 + 1 AS INTEGER), 32) FROM checkpoints WHERE first <= k.seq ORDER BY first DESC LIMIT 1)
 		FROM kept k ORDER BY k.seq`)
 	if err != nil {
 		return err
@@ -197,7 +188,9 @@ func (v *verifier) kept() error {
 
 // entries checks the chain.
 func (v *verifier) entries() error {
-	rows, err := v.tx.Query(`SELECT seq, time, type, run, org, action, about, content, hash FROM entries ORDER BY seq`)
+	rows, err := v.tx.Query(`SELECT seq, time, type, run, org, action, about, content, hash,
+		coalesce((SELECT string_agg(r.id, '
+' ORDER BY r.id) FROM requests r WHERE r.seq = e.seq), '') FROM entries e ORDER BY seq`)
 	if err != nil {
 		return err
 	}
@@ -205,7 +198,7 @@ func (v *verifier) entries() error {
 	for rows.Next() {
 		var r contentRow
 		var hash []byte
-		if err := rows.Scan(&r.seq, &r.time, &r.kind, &r.run, &r.org, &r.action, &r.about, &r.content, &hash); err != nil {
+		if err := rows.Scan(&r.seq, &r.time, &r.kind, &r.run, &r.org, &r.action, &r.about, &r.content, &hash, &r.requests); err != nil {
 			return err
 		}
 		v.Entries++
@@ -227,6 +220,9 @@ func (v *verifier) entry(r *contentRow, hash []byte) {
 	e, problem := r.check(true)
 	if problem != "" {
 		v.problem(r.seq, "%s", problem)
+	}
+	if strings.Join(requestsOf(&e), "\n") != r.requests {
+		v.problem(r.seq, "%s", wrongRequests)
 	}
 	if !bytes.Equal(hash, v.hash[:]) {
 		v.problem(r.seq, "it was altered: its hash doesn't follow from its content and the entries before it")
@@ -327,18 +323,15 @@ func firstDifference(a, b []int64) int64 {
 	return 0
 }
 
-// requests checks that the requests of each entry are those of its content.
+// wrongRequests is what is wrong with an entry that is found by other requests than those
+// of its content.
+const wrongRequests = "the ids of requests by which it is found were altered"
+
+// requests checks that all requests are those of an entry.
 func (v *verifier) requests() error {
-	seq, err := numbers(v.tx, `
-		WITH sound (seq, content) AS (SELECT seq, CASE WHEN json_valid(content) THEN content ELSE '{}' END FROM entries),
-		named (seq, id) AS (
-			SELECT seq, content ->> '$.requestID' FROM sound WHERE content ->> '$.requestID' IS NOT NULL
-			UNION SELECT s.seq, j.value FROM sound s, json_each(s.content, '$.requestIDs') j)
-		SELECT max(0, seq) FROM (
-			SELECT * FROM (SELECT seq, id FROM named EXCEPT SELECT seq, id FROM requests)
-			UNION ALL SELECT * FROM (SELECT seq, id FROM requests EXCEPT SELECT seq, id FROM named)) ORDER BY 1`)
-	for _, seq := range seq {
-		v.problem(seq, "the ids of requests by which it is found were altered")
+	seqs, err := numbers(v.tx, `SELECT DISTINCT seq FROM requests WHERE seq NOT IN (SELECT seq FROM entries) ORDER BY seq`)
+	for _, seq := range seqs {
+		v.problem(max(0, seq), "%s", wrongRequests)
 	}
 	return err
 }

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres/postgrestest"
+
 	"pgregory.net/rapid"
 )
 
@@ -81,9 +84,14 @@ var made struct {
 
 func prunedFleet(t testing.TB) (*Store, map[int64]string) {
 	t.Helper()
+	if at := postgrestest.Place(t); at.Dir() == "" {
+		now := newClock()
+		s := newStore(t, at, Options{Now: now.now, Retention: 10 * day})
+		return s, fleet(t, s, now)
+	}
 	made.once.Do(func() {
 		now, dir := newClock(), t.TempDir()
-		s := New(dir, Options{Now: now.now, Retention: 10 * day})
+		s := New(location.Folder(dir), Options{Now: now.now, Retention: 10 * day})
 		made.heads = fleet(t, s, now)
 		must(t, s.Close())
 		var err error
@@ -92,7 +100,7 @@ func prunedFleet(t testing.TB) (*Store, map[int64]string) {
 	})
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, dbFile), made.data, 0o600))
-	return newStore(t, dir, Options{Retention: 10 * day}), made.heads
+	return newStore(t, location.Folder(dir), Options{Retention: 10 * day}), made.heads
 }
 
 // A head that the chain ever had is recognised, in full or in part, also of entries
@@ -134,7 +142,7 @@ func TestAmbiguousHead(t *testing.T) {
 // What is pruned within the retention is still known.
 func TestPruned(t *testing.T) {
 	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: 10 * day})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now, Retention: 10 * day})
 	r := begin(t, s, "old")
 	must(t, r.States([]OrgState{{Org: "a", OrgID: "00o", Commit: "c1", Declared: json.RawMessage(`{"products":[1]}`), Live: json.RawMessage(`{"products":[2]}`)}}))
 	_, err := r.Drift([]Drift{drifted("a", "products", `[2]`)}, everything)
@@ -179,9 +187,7 @@ func TestPruned(t *testing.T) {
 	now.add(15 * day)
 	must(t, s.Prune())
 	whole(t, s, "")
-	db, err := s.open()
-	must(t, err)
-	must(t, snapshot(db, func(tx *sql.Tx) error {
+	must(t, s.read("counting", func(tx *sql.Tx) error {
 		if left, err := texts(tx, `SELECT digest FROM states`); err != nil || len(left) != 2 {
 			t.Errorf("states: %q, %v", left, err)
 		}
@@ -199,7 +205,7 @@ func TestPruned(t *testing.T) {
 // nor take any with them that are young.
 func TestPrunedWithAWrongClock(t *testing.T) {
 	now := newClock()
-	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: 10 * day})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now, Retention: 10 * day})
 	add := func(ahead time.Duration) {
 		t.Helper()
 		now.add(ahead)
@@ -232,7 +238,7 @@ func TestPrunedWithAWrongClock(t *testing.T) {
 func TestAlteredIsNotPruned(t *testing.T) {
 	now := newClock()
 	log, told := logged()
-	s := newStore(t, t.TempDir(), Options{Now: now.now, Retention: day, Logger: log})
+	s := newStore(t, postgrestest.Place(t), Options{Now: now.now, Retention: day, Logger: log})
 	_, err := s.Add(Entry{Type: TypeOperator, Action: "suspend"}, Entry{Type: TypeOperator, Action: "resume"})
 	must(t, err)
 	must(t, s.write("tampering", func(tx *sql.Tx) error {
@@ -266,8 +272,6 @@ func covered() map[string][]string {
 // TestTampering alters, deletes, swaps and inserts rows, and takes that back.
 func TestTampering(t *testing.T) {
 	s, _ := prunedFleet(t)
-	db, err := s.open()
-	must(t, err)
 	times := 25
 	if testing.Short() {
 		times = 3
@@ -276,7 +280,7 @@ func TestTampering(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		for i := range times {
 			tried++
-			if tampered(rt, db, fmt.Sprint(i)) {
+			if tampered(rt, s, fmt.Sprint(i)) {
 				done++
 			}
 		}
@@ -289,8 +293,8 @@ func TestTampering(t *testing.T) {
 
 // tampered alters something, checks that this is found, and takes it back. It reports
 // whether something was altered.
-func tampered(rt *rapid.T, db *sql.DB, label string) bool {
-	tx, err := db.Begin()
+func tampered(rt *rapid.T, s *Store, label string) bool {
+	tx, err := s.place.write()
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -347,14 +351,14 @@ func tamperWith(rt *rapid.T, tx *sql.Tx, label string) (what string, err error) 
 		if strings.Contains(" seq first digest org kind object field id ", " "+column+" ") {
 			return table, errNothing // which can't be swapped in one step
 		}
-		query = fmt.Sprintf(`UPDATE %s SET %s = CASE WHEN %s THEN %s ELSE %s END WHERE (%s OR %s) AND %s IS NOT %s`,
+		query = fmt.Sprintf(`UPDATE %s SET %s = CASE WHEN %s THEN %s ELSE %s END WHERE (%s OR %s) AND %s IS DISTINCT FROM %s`,
 			table, column, a, value(b), value(a), a, b, value(a), value(b))
 	case "insert":
 		if table == "chain" {
 			return table, errNothing // it has one row
 		}
 		var list []string
-		names, err := texts(tx, `SELECT name FROM pragma_table_info(?)`, table)
+		names, err := columns(tx, table)
 		if err != nil {
 			return table, err
 		}
@@ -368,10 +372,10 @@ func tamperWith(rt *rapid.T, tx *sql.Tx, label string) (what string, err error) 
 				list = append(list, name+" || 'x'")
 			}
 		}
-		query = fmt.Sprintf(`INSERT OR IGNORE INTO %s SELECT %s FROM %s WHERE %s`, table, strings.Join(list, ", "), table, row("row"))
+		query = fmt.Sprintf(`INSERT INTO %s SELECT %s FROM %s WHERE %s ON CONFLICT DO NOTHING`, table, strings.Join(list, ", "), table, row("row"))
 	}
 	res, err := tx.Exec(query, args...)
-	if err != nil && strings.Contains(err.Error(), "constraint failed") {
+	if err != nil && strings.Contains(err.Error(), "constraint") {
 		return query, errNothing
 	}
 	if err != nil {
@@ -381,6 +385,16 @@ func tamperWith(rt *rapid.T, tx *sql.Tx, label string) (what string, err error) 
 		return query, errors.Join(err, errNothing)
 	}
 	return fmt.Sprintf("%s %v", query, args), nil
+}
+
+// columns returns the names of a table's columns.
+func columns(tx *sql.Tx, table string) ([]string, error) {
+	rows, err := tx.Query(`SELECT * FROM ` + table + ` LIMIT 0`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	return rows.Columns()
 }
 
 // another returns another value of the same type.
@@ -437,7 +451,7 @@ func TestFalsePruning(t *testing.T) {
 		},
 	} {
 		now := newClock()
-		s := newStore(t, t.TempDir(), Options{Now: now.now})
+		s := newStore(t, postgrestest.Place(t), Options{Now: now.now})
 		_, err := s.Add(Entry{Type: TypeOperator, Action: "a"}, Entry{Type: TypeOperator, Action: "b"})
 		must(t, err)
 		must(t, s.write("falsifying", func(tx *sql.Tx) error { return falsify(tx, now.now()) }))
@@ -454,7 +468,7 @@ func TestFirstProblem(t *testing.T) {
 		problem string
 	}{
 		`UPDATE entries SET content = replace(content, 'op5', 'xx5') WHERE seq IN (5, 8)`: {5, "its column action was altered"},
-		`UPDATE entries SET hash = zeroblob(32) WHERE seq = 4`:                            {4, "its hash doesn't follow"},
+		`UPDATE entries SET hash = substr(hash, 2) WHERE seq = 4`:                         {4, "its hash doesn't follow"},
 		`DELETE FROM entries WHERE seq = 3`:                                               {3, "it is missing"},
 		`DELETE FROM entries WHERE seq BETWEEN 3 AND 5`:                                   {3, "it is missing, and all up to entry 5"},
 		`DELETE FROM entries WHERE seq = 9`:                                               {9, "it is missing"},
@@ -464,7 +478,7 @@ func TestFirstProblem(t *testing.T) {
 		`UPDATE entries SET content = 'x' WHERE seq = 2`:                                  {2, "can't be read"},
 		`UPDATE entries SET seq = CASE seq WHEN 4 THEN 50 ELSE seq END`:                   {4, "it is missing"},
 	} {
-		s := newStore(t, t.TempDir(), Options{})
+		s := newStore(t, postgrestest.Place(t), Options{})
 		var list []Entry
 		for i := range 9 {
 			list = append(list, Entry{Type: TypeOperator, Action: fmt.Sprint("op", i+1)})
@@ -516,5 +530,5 @@ func TestExport(t *testing.T) {
 			t.Fatalf("entry %d: the hash is another", e.Seq)
 		}
 	}
-	must(t, newStore(t, t.TempDir(), Options{}).Export(io.Discard))
+	must(t, newStore(t, postgrestest.Place(t), Options{}).Export(io.Discard))
 }

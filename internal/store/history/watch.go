@@ -1,7 +1,6 @@
 package history
 
 import (
-	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -11,34 +10,21 @@ import (
 // Version tells one content of the history from another: as long as it is the same,
 // nothing was committed, by whichever process. The zero Version is that of no history.
 type Version struct {
-	// opened counts the files that were opened, and committed is what SQLite counts in
-	// the open one.
+	// opened counts the files that were opened, and committed is what the database
+	// counts.
 	opened, committed int64
 }
 
 // Version returns the version of what is in the history now. It costs far less than to
 // read anything.
-func (s *Store) Version() (v Version, err error) {
-	if _, err = s.open(); errors.Is(err, errNone) {
+func (s *Store) Version() (Version, error) {
+	if s.place == nil {
 		return Version{}, nil
 	}
-	if err != nil {
-		return Version{}, s.failed("looking for what is new", err)
+	v, err := s.place.version()
+	if errors.Is(err, errNone) {
+		return Version{}, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.db == nil {
-		return Version{}, nil // closed since
-	}
-	if s.watch == nil {
-		// SQLite counts what other connections have committed, so that this one is used
-		// for nothing else.
-		if s.watch, err = s.db.Conn(context.Background()); err != nil {
-			return Version{}, s.failed("looking for what is new", err)
-		}
-	}
-	v.opened = s.opened
-	err = s.watch.QueryRowContext(context.Background(), "PRAGMA data_version").Scan(&v.committed)
 	return v, s.failed("looking for what is new", err)
 }
 

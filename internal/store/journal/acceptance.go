@@ -43,8 +43,8 @@ func (e *OvertakenError) Hint() string { return "run again: that looks at the ne
 
 // Accepted returns the last accepted commit of a source; false if there is none.
 func (j *Journal) Accepted(source string) (a Acceptance, known bool, err error) {
-	err = j.read("reading the accepted commit", func(db *sql.DB) (err error) {
-		a, known, err = accepted(db, source)
+	err = j.read("reading the accepted commit", func(q sqlitefile.Querier) (err error) {
+		a, known, err = accepted(q, source)
 		return err
 	})
 	return a, known, err
@@ -99,8 +99,9 @@ func (w *Writer) Accept(a Acceptance, after string, rewrote bool) error {
 		}
 		_, err = tx.Exec(`INSERT INTO acceptances (source, revision, signer, tag, accepted_at) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (source) DO UPDATE SET revision = excluded.revision, signer = excluded.signer, tag = excluded.tag,
-				accepted_at = CASE WHEN revision = excluded.revision AND tag IS excluded.tag THEN accepted_at ELSE excluded.accepted_at END
-			WHERE revision <> excluded.revision OR signer <> excluded.signer OR tag IS NOT excluded.tag`,
+				accepted_at = CASE WHEN acceptances.revision = excluded.revision AND acceptances.tag IS NOT DISTINCT FROM excluded.tag
+					THEN acceptances.accepted_at ELSE excluded.accepted_at END
+			WHERE acceptances.revision <> excluded.revision OR acceptances.signer <> excluded.signer OR acceptances.tag IS DISTINCT FROM excluded.tag`,
 			a.Source, a.Commit, clean(a.Signer), a.Tag, sqlitefile.Stamp(a.At))
 		return err
 	})

@@ -75,8 +75,8 @@ const accessRows = `SELECT account, org_id, domain, step, role, app_id, client_i
 
 // Access returns what is known of the service app in an org; nil if nothing is.
 func (j *Journal) Access(account, orgID string) (a *Access, err error) {
-	err = j.read("reading the access to an org", func(db *sql.DB) error {
-		a, err = findAccess(db, account, orgID)
+	err = j.read("reading the access to an org", func(q sqlitefile.Querier) error {
+		a, err = findAccess(q, account, orgID)
 		return err
 	})
 	return a, err
@@ -103,7 +103,7 @@ func (w *Writer) BeginAccess(a Access) error {
 	now := sqlitefile.Stamp(w.now())
 	return w.write("beginning the access to an org", func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO access (account, org_id, domain, step, role, begun_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET domain = excluded.domain, role = excluded.role, changed_at = excluded.changed_at`,
+			ON CONFLICT (account, org_id) DO UPDATE SET domain = excluded.domain, role = excluded.role, changed_at = excluded.changed_at`,
 			a.Account, a.OrgID, Key{Domain: a.Domain}.normal().Domain, AccessBegun, a.Role, now, now)
 		return err
 	})

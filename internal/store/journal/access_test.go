@@ -11,9 +11,11 @@ func beginAccess(t *testing.T, w *Writer, orgID string) {
 	must(t, w.BeginAccess(Access{Account: account, OrgID: orgID, Domain: "Org-" + orgID + ".okta.com", Role: "ORG_ADMIN"}))
 }
 
-func TestAccess(t *testing.T) {
+func TestAccess(t *testing.T) { onEach(t, testAccess) }
+
+func testAccess(t *testing.T, place places) {
 	clock := newClock()
-	w := openJournal(t, t.TempDir(), Options{Now: clock.now})
+	w := openJournal(t, place(t), Options{Now: clock.now})
 	at := func(want Access) {
 		t.Helper()
 		want.Account, want.OrgID, want.Domain, want.Role = account, "00o1", "org-00o1.okta.com", "ORG_ADMIN"
@@ -63,7 +65,9 @@ func TestAccess(t *testing.T) {
 }
 
 // A row that can't be read is reported by itself, and the others work.
-func TestUnreadableAccess(t *testing.T) {
+func TestUnreadableAccess(t *testing.T) { onEach(t, testUnreadableAccess) }
+
+func testUnreadableAccess(t *testing.T, place places) {
 	for _, bad := range []struct{ column, set string }{
 		{"step", `step = 'halfway'`},
 		{"step", `step = 'done'`},
@@ -74,7 +78,7 @@ func TestUnreadableAccess(t *testing.T) {
 		{"sent_at", `sent_at = '0'`},
 	} {
 		t.Run(bad.set, func(t *testing.T) {
-			w := openJournal(t, t.TempDir(), Options{})
+			w := openJournal(t, place(t), Options{})
 			for _, id := range []string{"00o1", "00o2", "00o3"} {
 				beginAccess(t, w, id)
 			}
@@ -101,8 +105,8 @@ func TestUnreadableAccess(t *testing.T) {
 // A journal of the first schema gets the table, and keeps what it has.
 func TestMigrateToAccess(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
-	j.steps = schema()[:1]
+	j := New(locate(dir), Options{})
+	j.home.(*folder).steps = schema()[:1]
 	w, err := j.Lock()
 	must(t, err)
 	reach(t, w, acme(), Created)

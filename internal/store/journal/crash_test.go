@@ -193,9 +193,11 @@ func wantActs(t *testing.T, dir string, done int, exact bool) {
 }
 
 // TestKilledAfterEachWrite: what returned before a kill -9 is there afterwards.
-func TestKilledAfterEachWrite(t *testing.T) {
+func TestKilledAfterEachWrite(t *testing.T) { onEach(t, testKilledAfterEachWrite) }
+
+func testKilledAfterEachWrite(t *testing.T, place places) {
 	for done := range len(script()) + 1 {
-		dir := t.TempDir()
+		dir := place(t)
 		out, err := child(t, "script", dir, strconv.Itoa(done)).Output()
 		if err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Fatalf("after %d acts: %v", done, err)
@@ -208,14 +210,16 @@ func TestKilledAfterEachWrite(t *testing.T) {
 }
 
 // TestKilledAnywhere kills in the middle of writing.
-func TestKilledAnywhere(t *testing.T) {
+func TestKilledAnywhere(t *testing.T) { onEach(t, testKilledAnywhere) }
+
+func testKilledAnywhere(t *testing.T, place places) {
 	rounds := 25
 	if testing.Short() {
 		rounds = 5
 	}
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for range rounds {
-		dir := t.TempDir()
+		dir := place(t)
 		cmd := child(t, "script", dir, "-1")
 		out, err := cmd.StdoutPipe()
 		must(t, err)
@@ -315,8 +319,10 @@ func TestKilledWhileOpening(t *testing.T) {
 	}
 }
 
-func TestTwoProcesses(t *testing.T) {
-	dir := t.TempDir()
+func TestTwoProcesses(t *testing.T) { onEach(t, testTwoProcesses) }
+
+func testTwoProcesses(t *testing.T, place places) {
+	dir := place(t)
 	cmd := child(t, "hold", dir)
 	in, err := cmd.StdinPipe()
 	must(t, err)
@@ -331,10 +337,10 @@ func TestTwoProcesses(t *testing.T) {
 	_, err = lockJournal(dir, Options{})
 	host, hostErr := os.Hostname()
 	must(t, hostErr)
-	wantError(t, err, fmt.Sprintf(`the journal in %q is held by process %d on %q since 20`, dir, cmd.Process.Pid, host),
+	wantError(t, err, fmt.Sprintf(`the journal in %v is held by process %d on %q since 20`, locate(dir), cmd.Process.Pid, host),
 		"wait until the other one ends, or stop it")
 
-	v := New(dir, Options{})
+	v := New(locate(dir), Options{})
 	if c, err := v.Creation(acmeKey()); c != nil || err != nil {
 		t.Errorf("looking: %v, %v", c, err)
 	}

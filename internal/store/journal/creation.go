@@ -148,8 +148,8 @@ func find(q sqlitefile.Querier, k Key) (*row, error) {
 
 // Creation returns the creation of an org; nil if there is none.
 func (j *Journal) Creation(k Key) (c *Creation, err error) {
-	err = j.read("reading a creation", func(db *sql.DB) error {
-		r, err := find(db, k.normal())
+	err = j.read("reading a creation", func(q sqlitefile.Querier) error {
+		r, err := find(q, k.normal())
 		if r != nil {
 			c = &r.Creation
 		}

@@ -12,8 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestWholeWay(t *testing.T) {
-	dir, at := t.TempDir(), newClock()
+func TestWholeWay(t *testing.T) { onEach(t, testWholeWay) }
+
+func testWholeWay(t *testing.T, place places) {
+	dir, at := place(t), newClock()
 	j := openJournal(t, dir, Options{Now: at.now})
 	k := acmeKey()
 	if c, err := j.Creation(k); c != nil || err != nil {
@@ -71,7 +73,9 @@ func marks(k Key) map[string]func(j *Writer) error {
 
 // TestSteps tries every method at every step. A method that refuses must leave
 // everything as it was.
-func TestSteps(t *testing.T) {
+func TestSteps(t *testing.T) { onEach(t, testSteps) }
+
+func testSteps(t *testing.T, place places) {
 	const gone = Step("gone")
 	// What each method makes of each step; what isn't listed is refused.
 	legal := map[string]map[Step]Step{
@@ -90,7 +94,7 @@ func TestSteps(t *testing.T) {
 		"Acknowledge":     {}, // TestLostToken
 		"Forget":          {Intent: gone, Sent: gone, Refused: gone, Created: gone, Linked: gone, Done: gone},
 	}
-	j := openJournal(t, t.TempDir(), Options{})
+	j := openJournal(t, place(t), Options{})
 	n := 0
 	for _, step := range []Step{"", Intent, Sent, Refused, Created, Linked, Done} {
 		for name := range marks(acmeKey()) {
@@ -124,8 +128,10 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-func TestStepErrorsRead(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestStepErrorsRead(t *testing.T) { onEach(t, testStepErrorsRead) }
+
+func testStepErrorsRead(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	wantError(t, j.MarkDone(k), `creation of "acme-new.okta.com": marking as done: the journal knows of no such creation`, "")
 	reach(t, j, acme(), Created)
@@ -144,9 +150,11 @@ func TestStepErrorsRead(t *testing.T) {
 	wantError(t, err, "no limit to keep to", "")
 }
 
-func TestBeginAgain(t *testing.T) {
+func TestBeginAgain(t *testing.T) { onEach(t, testBeginAgain) }
+
+func testBeginAgain(t *testing.T, place places) {
 	for _, step := range []Step{Intent, Refused} {
-		j := openJournal(t, t.TempDir(), Options{})
+		j := openJournal(t, place(t), Options{})
 		reach(t, j, acme(), step)
 		c := acme()
 		c.Parent, c.Cell, c.Subdomain = "other", "ok2", "other-new"
@@ -159,8 +167,10 @@ func TestBeginAgain(t *testing.T) {
 }
 
 // TestLostAnswer is the way of an org whose creation was never answered.
-func TestLostAnswer(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestLostAnswer(t *testing.T) { onEach(t, testLostAnswer) }
+
+func testLostAnswer(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkUnanswered(k, "Post \"https://acme.okta.com\":\n connection reset"))
@@ -184,9 +194,11 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-func TestLostToken(t *testing.T) {
+func TestLostToken(t *testing.T) { onEach(t, testLostToken) }
+
+func testLostToken(t *testing.T, place places) {
 	at := newClock()
-	j := openJournal(t, t.TempDir(), Options{Now: at.now})
+	j := openJournal(t, place(t), Options{Now: at.now})
 	k := acmeKey()
 	reach(t, j, acme(), Created)
 	must(t, j.MarkTokenLost(k, "no room"))
@@ -211,8 +223,10 @@ func TestLostToken(t *testing.T) {
 }
 
 // TestUnknownID: the answer was cut off after the token and before the id.
-func TestUnknownID(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestUnknownID(t *testing.T) { onEach(t, testUnknownID) }
+
+func testUnknownID(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkCreated(k, "", start()))
@@ -225,8 +239,10 @@ func TestUnknownID(t *testing.T) {
 	must(t, j.MarkLinked(k, "00o1"))
 }
 
-func TestForget(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestForget(t *testing.T) { onEach(t, testForget) }
+
+func testForget(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Done)
 	must(t, j.Forget(k, "ada"))
@@ -239,14 +255,16 @@ func TestForget(t *testing.T) {
 	}
 	must(t, j.Forget(k, "ada"))
 	var kept int
-	must(t, j.db.QueryRow(`SELECT count(*) FROM creations WHERE forgotten_by = 'ada'`).Scan(&kept))
+	must(t, j.db().QueryRow(`SELECT count(*) FROM creations WHERE forgotten_by = 'ada'`).Scan(&kept))
 	if kept != 2 {
 		t.Errorf("%d forgotten creations are kept in the file", kept)
 	}
 }
 
-func TestRate(t *testing.T) {
-	dir, at := t.TempDir(), newClock()
+func TestRate(t *testing.T) { onEach(t, testRate) }
+
+func testRate(t *testing.T, place places) {
+	dir, at := place(t), newClock()
 	opts := Options{Now: at.now}
 	j := openJournal(t, dir, opts)
 	key := func(n int) Key { return Key{account, fmt.Sprintf("n%d.okta.com", n)} }
@@ -302,8 +320,10 @@ func TestRate(t *testing.T) {
 }
 
 // TestRateTogether: many orgs ask at the same time.
-func TestRateTogether(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestRateTogether(t *testing.T) { onEach(t, testRateTogether) }
+
+func testRateTogether(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	sent := 0
@@ -349,7 +369,9 @@ func TestUnsettled(t *testing.T) {
 	}
 }
 
-func TestTimesSurvive(t *testing.T) {
+func TestTimesSurvive(t *testing.T) { onEach(t, testTimesSurvive) }
+
+func testTimesSurvive(t *testing.T, place places) {
 	berlin := time.FixedZone("CET", 3600)
 	for _, at := range []time.Time{
 		start(),
@@ -358,7 +380,7 @@ func TestTimesSurvive(t *testing.T) {
 		time.Now(), // with a monotonic reading
 		time.Unix(0, 0),
 	} {
-		j := openJournal(t, t.TempDir(), Options{Now: func() time.Time { return at }})
+		j := openJournal(t, place(t), Options{Now: func() time.Time { return at }})
 		reach(t, j, acme(), Sent)
 		must(t, j.MarkCreated(acmeKey(), "00o1", at))
 		if c := creation(t, j.Journal, acmeKey()); !c.CreatedAt.Equal(at) || !c.Begun.Equal(at) || c.CreatedAt.Location() != time.UTC {
@@ -369,9 +391,11 @@ func TestTimesSurvive(t *testing.T) {
 
 // TestTurnedAway: a call that was turned away did nothing, so that the time of the
 // next one is what counts, and no call is unanswered.
-func TestTurnedAway(t *testing.T) {
+func TestTurnedAway(t *testing.T) { onEach(t, testTurnedAway) }
+
+func testTurnedAway(t *testing.T, place places) {
 	k := acmeKey()
-	j := openJournal(t, t.TempDir(), Options{})
+	j := openJournal(t, place(t), Options{})
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkTurnedAway(k))
 	if c := creation(t, j.Journal, k); c.Step != Intent || c.Unanswered != 0 || c.Attempts != 1 {
@@ -386,13 +410,15 @@ func TestTurnedAway(t *testing.T) {
 
 // TestAnyOrder does anything in any order, closing and opening in between, and
 // holds the journal to what must be true at all times.
-func TestAnyOrder(t *testing.T) {
+func TestAnyOrder(t *testing.T) { onEach(t, testAnyOrder) }
+
+func testAnyOrder(t *testing.T, place places) {
 	names := []string{
 		"Begin", "Send", "MarkUnanswered", "MarkAbsent", "MarkTurnedAway", "MarkRefused", "MarkCreated", "MarkTokenStored",
 		"MarkTokenLost", "MarkLinked", "MarkDone", "Note", "Acknowledge", "Forget", "reopen",
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		dir := t.TempDir()
+		dir := place(t)
 		j, err := lockJournal(dir, Options{})
 		must(t, err)
 		defer func() { must(t, j.Close()) }()
@@ -434,8 +460,10 @@ func TestAnyOrder(t *testing.T) {
 	})
 }
 
-func TestWordsOfStrangers(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestWordsOfStrangers(t *testing.T) { onEach(t, testWordsOfStrangers) }
+
+func testWordsOfStrangers(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkUnanswered(acmeKey(), "a\x00b\x1b[31m\nc\xff"+strings.Repeat("x", 10000)))
 	c := creation(t, j.Journal, acmeKey())

@@ -50,7 +50,9 @@ func (w *Writer) BeginDeletion(account, orgID, domain string) error {
 		return errors.New("asking for a deletion: account and org id must be given")
 	}
 	return w.write("asking for a deletion", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT OR REPLACE INTO deletions (account, org_id, domain, state, changed_at, last_error) VALUES (?, ?, ?, ?, ?, '')`,
+		_, err := tx.Exec(`INSERT INTO deletions (account, org_id, domain, state, changed_at, last_error) VALUES (?, ?, ?, ?, ?, '')
+			ON CONFLICT (account, org_id) DO UPDATE SET domain = excluded.domain, state = excluded.state,
+				changed_at = excluded.changed_at, last_error = excluded.last_error`,
 			account, orgID, Key{Domain: domain}.normal().Domain, Asking, sqlitefile.Stamp(w.now()))
 		return err
 	})

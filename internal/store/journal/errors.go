@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
@@ -20,6 +19,8 @@ var (
 
 	// errNone is the error of a journal that doesn't exist yet.
 	errNone = errors.New("there is no journal")
+	// errOlder is the error of a file that has to be migrated first.
+	errOlder = errors.New("it has an older schema")
 )
 
 // StepError means that a creation can't go from the step at which it is to
@@ -48,16 +49,15 @@ func (j *Journal) failed(doing string, err error) error {
 		errors.As(err, new(*LostError)) {
 		return err
 	}
-	err = sqlitefile.Explain(err)
-	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
+	err, other := j.home.explain(err)
+	hint := cmp.Or(text.Hint(err), other)
 	switch {
 	case errors.Is(err, ErrDamaged):
 		hint = "apply or run sets it aside, and all writes are held until that is acknowledged: see docs/recovery.md"
-		j.disconnect() // so that the next use checks the file again
 	case errors.Is(err, ErrGone):
 		hint = fmt.Sprintf("everything is held until it is back: is the volume mounted? If it is lost, %q begins a new one", j.cmds.Acknowledge)
 	}
-	return text.WithHint(fmt.Errorf("journal %q: %s: %w", j.path(), doing, securedir.Cause(err)), hint)
+	return text.WithHint(fmt.Errorf("journal %v: %s: %w", j.home, doing, err), hint)
 }
 
 // clean makes foreign text fit for one line of a journal or an error.

@@ -61,7 +61,7 @@ func (j *Journal) AddFieldWrite(w FieldWrite, since time.Time) error {
 		_, err := tx.Exec(`INSERT INTO field_writes (account, org_id, domain, kind, object, field, value, times, written_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
 			ON CONFLICT (account, org_id, kind, object, field) DO UPDATE SET
-				times = CASE WHEN value = excluded.value THEN max(times, 0) + 1 ELSE 1 END,
+				times = CASE WHEN field_writes.value = excluded.value AND field_writes.times > 0 THEN field_writes.times + 1 ELSE 1 END,
 				domain = excluded.domain, value = excluded.value, written_at = excluded.written_at`,
 			w.Account, w.OrgID, Key{Domain: w.Domain}.normal().Domain, w.Kind, w.Object, w.Field, w.Value, sqlitefile.Stamp(w.Last))
 		return err

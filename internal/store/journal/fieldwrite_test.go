@@ -13,9 +13,11 @@ func written(orgID, feature, value string, at time.Time) FieldWrite {
 }
 
 // Writes of one value count, until another one is written or the last is too old.
-func TestFieldWrites(t *testing.T) {
+func TestFieldWrites(t *testing.T) { onEach(t, testFieldWrites) }
+
+func testFieldWrites(t *testing.T, place places) {
 	const week = 7 * 24 * time.Hour
-	j := New(t.TempDir(), Options{})
+	j := New(locate(place(t)), Options{})
 	t.Cleanup(func() { must(t, j.Close()) })
 	if all, err := j.FieldWrites(account); err != nil || len(all) > 0 {
 		t.Error(all, err)
@@ -60,8 +62,10 @@ func TestFieldWrites(t *testing.T) {
 	times(2) // the others are older than a week
 }
 
-func TestFieldWriteIncomplete(t *testing.T) {
-	j := New(t.TempDir(), Options{})
+func TestFieldWriteIncomplete(t *testing.T) { onEach(t, testFieldWriteIncomplete) }
+
+func testFieldWriteIncomplete(t *testing.T, place places) {
+	j := New(locate(place(t)), Options{})
 	for _, spoil := range []func(*FieldWrite){
 		func(w *FieldWrite) { w.Account = "" }, func(w *FieldWrite) { w.OrgID = "" }, func(w *FieldWrite) { w.Kind = "" },
 		func(w *FieldWrite) { w.Object = "" }, func(w *FieldWrite) { w.Field = "" }, func(w *FieldWrite) { w.Last = time.Time{} },
@@ -76,14 +80,16 @@ func TestFieldWriteIncomplete(t *testing.T) {
 
 // A row that can't be read is reported by itself, the others work, and the next write
 // sets it right.
-func TestUnreadableFieldWrite(t *testing.T) {
+func TestUnreadableFieldWrite(t *testing.T) { onEach(t, testUnreadableFieldWrite) }
+
+func testUnreadableFieldWrite(t *testing.T, place places) {
 	for _, bad := range []struct{ column, set string }{
 		{"times", `times = 0`},
 		{"written_at", `written_at = 'noon'`},
 		{"written_at", `written_at = '9999-12-31T00:00:00.000000000Z'`},
 	} {
 		t.Run(bad.set, func(t *testing.T) {
-			w := openJournal(t, t.TempDir(), Options{})
+			w := openJournal(t, place(t), Options{})
 			for _, id := range []string{"00o1", "00o2", "00o3"} {
 				must(t, w.AddFieldWrite(written(id, "A", "1", start()), start()))
 			}
@@ -108,8 +114,8 @@ func TestUnreadableFieldWrite(t *testing.T) {
 // A journal of the schema before gets the table, and keeps what it has.
 func TestMigrateToFieldWrites(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
-	j.steps = schema()[:3]
+	j := New(locate(dir), Options{})
+	j.home.(*folder).steps = schema()[:3]
 	w, err := j.Lock()
 	must(t, err)
 	beginAccess(t, w, "00o1")

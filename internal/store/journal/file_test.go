@@ -24,12 +24,12 @@ import (
 func TestDurable(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
 	for name, desired := range map[string]int{"synchronous": 3, "foreign_keys": 1, "application_id": applicationID} {
-		if actual, err := sqlitefile.Pragma(j.db, name); err != nil || actual != desired {
+		if actual, err := sqlitefile.Pragma(j.db(), name); err != nil || actual != desired {
 			t.Errorf("%s: %d, %v", name, actual, err)
 		}
 	}
 	var mode string
-	must(t, j.db.QueryRow("PRAGMA journal_mode").Scan(&mode))
+	must(t, j.db().QueryRow("PRAGMA journal_mode").Scan(&mode))
 	if mode != "delete" {
 		t.Errorf("journal_mode: %s", mode)
 	}
@@ -227,12 +227,12 @@ func writeUntilFull(t *testing.T, j *Writer) {
 // TestFullDatabase is TestFullDisk for systems where nothing can be mounted.
 func TestFullDatabase(t *testing.T) {
 	j := openJournal(t, t.TempDir(), Options{})
-	pages, err := sqlitefile.Pragma(j.db, "page_count")
+	pages, err := sqlitefile.Pragma(j.db(), "page_count")
 	must(t, err)
-	_, err = sqlitefile.Pragma(j.db, fmt.Sprintf("max_page_count = %d", pages+3))
+	_, err = sqlitefile.Pragma(j.db(), fmt.Sprintf("max_page_count = %d", pages+3))
 	must(t, err)
 	writeUntilFull(t, j)
-	_, err = sqlitefile.Pragma(j.db, "max_page_count = 1000000")
+	_, err = sqlitefile.Pragma(j.db(), "max_page_count = 1000000")
 	must(t, err)
 	must(t, j.Begin(acme()))
 }
@@ -324,7 +324,7 @@ func TestDamage(t *testing.T) {
 			j = openJournal(t, dir, Options{Now: at.now})
 		}
 
-		v := New(dir, Options{})
+		v := New(locate(dir), Options{})
 		must(t, v.AcknowledgeLoss("ada"))
 		must(t, v.Close())
 		if a, err := j.Loss(); a != nil || err != nil {
@@ -373,7 +373,7 @@ func killed(t *testing.T) (dir string) {
 // TestKilledWithin: what a killed process had written in part is undone.
 func TestKilledWithin(t *testing.T) {
 	dir := killed(t)
-	v := New(dir, Options{})
+	v := New(locate(dir), Options{})
 	if c := creation(t, v, acmeKey()); c.Step != Sent {
 		t.Errorf("%+v", c)
 	}
@@ -447,7 +447,7 @@ func TestRandomDamage(t *testing.T) {
 		if err == nil && lossErr == nil && c == nil && a == nil {
 			// A flipped letter of a key is a legal content of a database; a
 			// lost row is not.
-			if all, err := j.db.Query(`SELECT 1 FROM creations`); err == nil {
+			if all, err := j.db().Query(`SELECT 1 FROM creations`); err == nil {
 				if !all.Next() && all.Err() == nil {
 					t.Error("the creation is gone, and nothing tells of it")
 				}
@@ -494,7 +494,7 @@ func TestForeign(t *testing.T) {
 
 // check is what doctor does.
 func check(dir string) error {
-	j := New(dir, Options{})
+	j := New(locate(dir), Options{})
 	return errors.Join(j.Check(), j.Close())
 }
 
@@ -502,7 +502,7 @@ func check(dir string) error {
 func TestNone(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, dir := range []string{"", missing} {
-		v := New(dir, Options{})
+		v := New(locate(dir), Options{})
 		must(t, v.Check())
 		if all, err := v.Creations(account); len(all) > 0 || err != nil {
 			t.Errorf("%v, %v", all, err)
@@ -540,20 +540,20 @@ func TestNone(t *testing.T) {
 	if _, err := os.Lstat(missing); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading created the folder: %v", err)
 	}
-	v := New(missing, Options{})
+	v := New(locate(missing), Options{})
 	defer v.Close()
 	must(t, v.AcknowledgeLoss("ada"))
 	if _, err := os.Lstat(filepath.Join(missing, dbFile)); err != nil {
 		t.Errorf("acknowledging has not created the journal: %v", err)
 	}
-	_, err := New("", Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
+	_, err := New(locate(""), Options{}).Suspend(freeze.Suspension{Reason: "r", Owner: "o"})
 	wantError(t, err, "no folder is named", "")
 }
 
 // TestBeside: processes see what the others write, whoever holds the lock.
 func TestBeside(t *testing.T) {
 	dir := t.TempDir()
-	v := New(dir, Options{})
+	v := New(locate(dir), Options{})
 	defer v.Close()
 	if c, err := v.Creation(acmeKey()); c != nil || err != nil {
 		t.Errorf("before there is a journal: %v, %v", c, err)
@@ -618,7 +618,7 @@ func TestReplaced(t *testing.T) {
 	if err := j.MarkCreated(acmeKey(), "00o1", start()); !errors.Is(err, ErrDamaged) {
 		t.Errorf("written to after it was damaged: %v", err)
 	}
-	v := New(dir, Options{})
+	v := New(locate(dir), Options{})
 	defer v.Close()
 	if _, err := v.Creations(account); !errors.Is(err, ErrDamaged) {
 		t.Errorf("another process: %v", err)
@@ -640,21 +640,21 @@ func TestOpenedOnce(t *testing.T) {
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
-	db := j.db
+	db := j.db()
 	must(t, j.MarkCreated(acmeKey(), "00o1", start()))
 	creation(t, j.Journal, acmeKey())
 	must(t, j.Unlock())
 	j, err := j.Lock()
 	must(t, err)
 	defer j.Unlock()
-	if j.db != db {
+	if j.db() != db {
 		t.Error("it was opened again, though nobody else used it")
 	}
-	other := New(dir, Options{})
+	other := New(locate(dir), Options{})
 	suspend(t, other, suspension())
 	must(t, other.Close())
 	creation(t, j.Journal, acmeKey())
-	if j.db == db {
+	if j.db() == db {
 		t.Error("it was not opened again after somebody else wrote to it")
 	}
 }
@@ -681,7 +681,7 @@ func TestGone(t *testing.T) {
 			t.Errorf("%s: locking: %v", when, err)
 		}
 	}
-	reader, maker := New(dir, Options{}), New(dir, Options{})
+	reader, maker := New(locate(dir), Options{}), New(locate(dir), Options{})
 	defer reader.Close()
 	defer maker.Close()
 	wantSuspended(t, reader)
@@ -696,7 +696,7 @@ func TestGone(t *testing.T) {
 	must(t, os.Mkdir(dir, 0o700)) // what a volume is mounted on
 	wantGone(reader, "without the file")
 	wantGone(maker, "without the file, to the process that wrote it")
-	fresh := New(dir, Options{})
+	fresh := New(locate(dir), Options{})
 	defer fresh.Close()
 	wantSuspended(t, fresh)
 	must(t, os.RemoveAll(dir))
@@ -705,20 +705,20 @@ func TestGone(t *testing.T) {
 
 	// A folder without a file that vanishes may have got a file meanwhile.
 	must(t, os.Remove(filepath.Join(dir, dbFile)))
-	empty := New(dir, Options{})
+	empty := New(locate(dir), Options{})
 	defer empty.Close()
 	wantSuspended(t, empty)
 	must(t, os.RemoveAll(dir))
 	wantGone(empty, "without the folder that had no file")
-	fresh = New(dir, Options{})
+	fresh = New(locate(dir), Options{})
 	defer fresh.Close()
 	suspend(t, fresh, suspension())
 }
 
 // openSteps is Open by a version that has another schema.
 func openSteps(dir string, opts Options, steps []string) (*Writer, error) {
-	j := New(dir, opts)
-	j.steps = steps
+	j := New(locate(dir), opts)
+	j.home.(*folder).steps = steps
 	return j.Lock()
 }
 
@@ -767,18 +767,6 @@ func TestMigrations(t *testing.T) {
 	if !strings.Contains(log.String(), "migrating the journal's schema") {
 		t.Errorf("log: %s", log)
 	}
-}
-
-// Reading migrates too, without the lock, and a process of the older version that
-// has the file open notices.
-func TestMigratedBeside(t *testing.T) {
-	dir := t.TempDir()
-	j := openJournal(t, dir, Options{})
-	newer := New(dir, Options{})
-	newer.steps = append(schema(), "CREATE TABLE more (x TEXT) STRICT")
-	must(t, newer.Check())
-	must(t, newer.Close())
-	wantError(t, j.Begin(acme()), "knows no more than", "newer version")
 }
 
 // TestHeld: the error names the holder.

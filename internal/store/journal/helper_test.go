@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres/postgrestest"
 
 	"go.uber.org/goleak"
 )
@@ -64,9 +68,42 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+// urlPrefix begins the name of a place that is no folder, but a file with the URL of a
+// database.
+const urlPrefix = "url "
+
+// locate returns the location of a place.
+func locate(place string) location.Location {
+	if url, ok := strings.CutPrefix(place, urlPrefix); ok {
+		return location.Postgres(postgrestest.File(url))
+	}
+	return location.Folder(place)
+}
+
+// places returns a new place for a journal, which the test has for itself.
+type places func(t *testing.T) string
+
+func newFolder(t *testing.T) string { return filepath.Join(t.TempDir(), "state") }
+
+func newDatabase(t *testing.T) string { return urlPrefix + string(postgrestest.NewFile(t)) }
+
+// onEach does a test with journals in folders, and with journals in databases.
+func onEach(t *testing.T, test func(t *testing.T, place places)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newFolder) })
+	t.Run("postgres", func(t *testing.T) { test(t, newDatabase) })
+}
+
+// db returns the open database.
+func (j *Journal) db() *sql.DB {
+	if f, ok := j.home.(*folder); ok {
+		return f.db
+	}
+	return j.home.(*tables).open().DB()
+}
+
 // lockJournal returns the locked journal in dir, and closes it where that fails.
 func lockJournal(dir string, opts Options) (*Writer, error) {
-	j := New(dir, opts)
+	j := New(locate(dir), opts)
 	w, err := j.Lock()
 	if err != nil {
 		return nil, errors.Join(err, j.Close())

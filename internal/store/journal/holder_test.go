@@ -8,7 +8,7 @@ import (
 
 func TestLastHolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	if h, ok := LastHolder(dir); ok {
+	if h, ok := LastHolder(locate(dir)); ok {
 		t.Errorf("no folder: %+v", h)
 	}
 	j, err := lockJournal(dir, Options{})
@@ -17,7 +17,7 @@ func TestLastHolder(t *testing.T) {
 	}
 	host, _ := os.Hostname()
 	for _, when := range []string{"held", "given back"} {
-		if h, ok := LastHolder(dir); !ok || h.PID != os.Getpid() || h.Host != host || h.Started.IsZero() {
+		if h, ok := LastHolder(locate(dir)); !ok || h.PID != os.Getpid() || h.Host != host || h.Started.IsZero() {
 			t.Errorf("%s: %+v, %v", when, h, ok)
 		}
 		if err := j.Close(); err != nil {
@@ -27,7 +27,7 @@ func TestLastHolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, lockFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if h, ok := LastHolder(dir); ok {
+	if h, ok := LastHolder(locate(dir)); ok {
 		t.Errorf("garbage: %+v", h)
 	}
 }

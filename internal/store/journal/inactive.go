@@ -47,7 +47,8 @@ func (j *Journal) BeginInactive(i Inactive) error {
 		return errors.New("noting what a change makes inactive: account, org id, kind, id and time must be given")
 	}
 	return j.writeOrCreate("noting what a change makes inactive", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT OR REPLACE INTO inactive (account, org_id, kind, id, since) VALUES (?, ?, ?, ?, ?)`,
+		_, err := tx.Exec(`INSERT INTO inactive (account, org_id, kind, id, since) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (account, org_id, kind, id) DO UPDATE SET since = excluded.since`,
 			i.Account, i.OrgID, i.Kind, i.ID, sqlitefile.Stamp(i.Since))
 		return err
 	})
@@ -57,7 +58,7 @@ func (j *Journal) BeginInactive(i Inactive) error {
 // gone. With a time, one that a change has begun with after it stays.
 func (j *Journal) EndInactive(i Inactive) error {
 	return j.write("noting that an object is active again", func(tx *sql.Tx) error {
-		_, err := tx.Exec(`DELETE FROM inactive WHERE account = ? AND org_id = ? AND kind = ? AND id = ? AND (? = '' OR since <= ?)`,
+		_, err := tx.Exec(`DELETE FROM inactive WHERE account = ? AND org_id = ? AND kind = ? AND id = ? AND ('' = ? OR since <= ?)`,
 			i.Account, i.OrgID, i.Kind, i.ID, sqlitefile.Stamp(i.Since), sqlitefile.Stamp(i.Since))
 		return err
 	})

@@ -13,15 +13,17 @@ func rule(orgID string) Inactive {
 
 // An object is remembered until its change has ended, also by another process, and one
 // that a later change has begun with isn't ended by who read it before.
-func TestInactive(t *testing.T) {
-	dir := t.TempDir()
-	j := New(dir, Options{})
+func TestInactive(t *testing.T) { onEach(t, testInactive) }
+
+func testInactive(t *testing.T, place places) {
+	dir := place(t)
+	j := New(locate(dir), Options{})
 	must(t, j.BeginInactive(rule("00o2"))) // without a journal so far
 	must(t, j.BeginInactive(rule("00o1")))
 	must(t, j.BeginInactive(Inactive{"other", "00o1", "groupRules", "0pr1", start()}))
 	must(t, j.Close())
 
-	j = New(dir, Options{})
+	j = New(locate(dir), Options{})
 	defer j.Close()
 	want := func(want ...Inactive) {
 		t.Helper()
@@ -48,9 +50,11 @@ func TestInactive(t *testing.T) {
 }
 
 // A row that can't be read is reported by itself, and the others work.
-func TestUnreadableInactive(t *testing.T) {
+func TestUnreadableInactive(t *testing.T) { onEach(t, testUnreadableInactive) }
+
+func testUnreadableInactive(t *testing.T, place places) {
 	for _, since := range []string{"", "noon", "9999-12-31T00:00:00.000000000Z"} {
-		w := openJournal(t, t.TempDir(), Options{})
+		w := openJournal(t, place(t), Options{})
 		for _, id := range []string{"00o1", "00o2", "00o3"} {
 			must(t, w.BeginInactive(rule(id)))
 		}
@@ -70,8 +74,8 @@ func TestUnreadableInactive(t *testing.T) {
 // A journal of the second schema gets the table, and keeps what it has.
 func TestMigrateToInactive(t *testing.T) {
 	dir := t.TempDir()
-	j := New(dir, Options{})
-	j.steps = schema()[:2]
+	j := New(locate(dir), Options{})
+	j.home.(*folder).steps = schema()[:2]
 	w, err := j.Lock()
 	must(t, err)
 	beginAccess(t, w, "00o1")

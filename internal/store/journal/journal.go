@@ -7,17 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"reconciler/internal/store/lease"
-	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/location"
 	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/text"
 )
 
 // Options are what a journal needs besides its folder. The zero value works.
@@ -63,28 +61,57 @@ type Commands struct {
 // are local and take milliseconds, at most five seconds while another process is
 // writing, and the signal that ends a run must not interrupt a write.
 type Journal struct {
-	dir   string
-	now   func() time.Time
-	log   *slog.Logger
-	cmds  Commands
-	steps []string // of the schema
+	now  func() time.Time
+	log  *slog.Logger
+	cmds Commands
 	*locks
 
-	mu sync.Mutex
+	mu   sync.Mutex
+	home home
 	// writers counts the Writers that are not unlocked yet.
 	writers int
-	// db is nil while the file isn't open. info describes the file as this
-	// Journal last used it.
-	db   *sql.DB
-	info fs.FileInfo
-	// seenDir and seenFile report whether the folder and the file were there once.
-	seenDir, seenFile bool
 }
 
-// New returns the journal in dir, and opens nothing. An empty dir stands for a
-// journal that nobody configured: reading finds nothing, and Lock fails.
-func New(dir string, opts Options) *Journal {
-	j := &Journal{dir: dir, now: opts.Now, log: opts.Logger, steps: schema(), cmds: opts.Commands}
+// home is where a journal is: a file in a folder, or tables of a PostgreSQL database.
+type home interface {
+	// read calls f with what is there at one moment. The error is errNone where there is
+	// no journal yet.
+	read(f func(q sqlitefile.Querier) error) error
+	// begin begins a transaction that writes, as the only one. The error is errNone where
+	// there is no journal yet, and errOlder where create has to migrate it first.
+	begin() (*sql.Tx, error)
+	// committed notes that a transaction was.
+	committed()
+	// prepare makes what has to be there before the journal can be locked, and fails
+	// where it can't be.
+	prepare() error
+	// create makes the journal where there is none, or in the place of a damaged one, and
+	// migrates one of an older schema. This process has the turn.
+	create() error
+	// older reports whether what is open has an older schema, and create migrates it.
+	older() bool
+	// gone returns ErrGone if the journal was there and isn't any more: it is not to be
+	// made anew. It doesn't open the journal, which a process that stands still may keep
+	// busy.
+	gone() error
+	// close closes what is open. It is opened again when it is needed.
+	close() error
+	// explain returns an error of the database in plain words, and what to do about it,
+	// if that is known and isn't in the error.
+	explain(err error) (error, string)
+	// unlike returns the operator that compares a text with a pattern, such as
+	// stampPattern, and is true where they differ.
+	unlike() string
+	// backup writes a copy of the journal, as it is at one moment, to a new file.
+	backup(file string) error
+	// String names it for people.
+	String() string
+}
+
+// New returns the journal at a location, and opens nothing. The zero location stands for
+// a journal that nobody configured: reading finds nothing, and Lock fails.
+func New(at location.Location, opts Options) *Journal {
+	j := &Journal{now: opts.Now, log: opts.Logger, cmds: opts.Commands}
 	j.cmds.Acknowledge = cmp.Or(j.cmds.Acknowledge, "reconciler acknowledge")
 	j.cmds.Forget = cmp.Or(j.cmds.Forget, "reconciler acknowledge")
 	j.cmds.ListSuspensions = cmp.Or(j.cmds.ListSuspensions, "reconciler suspend")
@@ -94,7 +121,12 @@ func New(dir string, opts Options) *Journal {
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
-	j.locks = newLocks(dir, j.now)
+	if at.Postgres() != nil {
+		j.home = newTables(at, j.log)
+	} else {
+		j.home = &folder{dir: at.Dir(), now: j.now, log: j.log, steps: schema()}
+	}
+	j.locks = newLocks(at, j.now)
 	return j
 }
 
@@ -105,20 +137,18 @@ func (j *Journal) Commands() Commands { return j.cmds }
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.failed("closing", j.disconnect())
+	return j.failed("closing", errors.Join(j.home.close(), j.locks.close()))
 }
-
-func (j *Journal) path() string { return filepath.Join(j.dir, dbFile) }
 
 // Check opens the journal, and returns an error if it is damaged or can't be
 // read. A journal that doesn't exist yet is fine.
 func (j *Journal) Check() error {
-	return j.read("opening", func(*sql.DB) error { return nil })
+	return j.read("opening", func(sqlitefile.Querier) error { return nil })
 }
 
 // Exists reports whether there is a journal yet.
 func (j *Journal) Exists() (exists bool, err error) {
-	err = j.read("opening", func(*sql.DB) error {
+	err = j.read("opening", func(sqlitefile.Querier) error {
 		exists = true
 		return nil
 	})
@@ -142,14 +172,12 @@ type Writer struct {
 func (j *Journal) Lock() (_ *Writer, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.ready(); errors.Is(err, ErrGone) {
+	if err := j.home.read(func(sqlitefile.Querier) error { return nil }); errors.Is(err, ErrGone) {
 		return nil, j.failed("opening", err) // or a new one would take its place
 	}
-	root, err := securedir.Dir(j.dir)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+	if err := j.home.prepare(); err != nil {
+		return nil, err
 	}
-	defer root.Close()
 	if err := j.take(j.cmds.This); err != nil {
 		return nil, err
 	}
@@ -158,20 +186,45 @@ func (j *Journal) Lock() (_ *Writer, err error) {
 			_ = j.giveBack()
 		}
 	}()
-	err = j.readyIn(root)
-	if errors.Is(err, errNone) || errors.Is(err, ErrDamaged) {
-		err = j.begin(root, err)
-	}
-	if err != nil {
+	if err := j.make(); err != nil {
 		return nil, j.failed("opening", err)
 	}
 	if j.writers == 0 {
-		if err := j.transact("closing the attempts of earlier processes", closeAttempts); err != nil {
-			return nil, err
+		if err := j.transact(closeAttempts); err != nil {
+			return nil, j.failed("closing the attempts of earlier processes", err)
 		}
 	}
 	j.writers++
 	return &Writer{Journal: j}, nil
+}
+
+// make makes the journal, or migrates it, while this process has the turn.
+func (j *Journal) make() error {
+	if j.home.older() {
+		if err := j.alone(j.cmds.This); err != nil {
+			return older(err)
+		}
+	}
+	return j.home.create()
+}
+
+// migrate migrates the journal for a write outside of a turn.
+func (j *Journal) migrate() (err error) {
+	if err := j.take(j.cmds.This); err != nil {
+		return older(err)
+	}
+	defer func() { err = errors.Join(err, j.giveBack()) }()
+	return j.make()
+}
+
+// older returns the error of a journal that can't be migrated because another process
+// uses it.
+func older(err error) error {
+	if !errors.As(err, new(*HeldError)) {
+		return err
+	}
+	return text.WithHint(fmt.Errorf("its schema is that of an older version, and is not migrated while another process uses it: %w", err),
+		"stop the other process first, which may be of that version, or use the version that it is of")
 }
 
 // closeAttempts closes what an earlier process left open: whoever holds the lock
@@ -200,190 +253,88 @@ func (w *Writer) Unlock() (err error) {
 // Close releases the lock and closes the file.
 func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close()) }
 
-// ready opens the file, unless it is open and nobody else changed it. The error
-// is errNone where there is none.
-func (j *Journal) ready() error {
-	if j.dir == "" {
-		return errNone
-	}
-	root, err := securedir.Existing(j.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return j.missing(j.seenDir)
-	}
-	if err != nil {
-		return fmt.Errorf("state folder: %w", err)
-	}
-	defer root.Close()
-	return j.readyIn(root)
-}
-
-// readyIn is ready in the open folder.
-func (j *Journal) readyIn(root *os.Root) error {
-	j.seenDir = true
-	info, err := file().Stat(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := j.missing(j.seenFile); !errors.Is(err, errNone) {
-			return err
-		}
-		return cmp.Or(file().CheckTraces(root), errNone)
-	}
-	j.seenFile = true
-	if err != nil {
-		return err
-	}
-	if j.db != nil && os.SameFile(info, j.info) && info.Size() == j.info.Size() && info.ModTime().Equal(j.info.ModTime()) {
-		return nil
-	}
-	if err := j.disconnect(); err != nil {
-		return err
-	}
-	// A backup or a copy may have given access to others.
-	if info.Mode().Perm() != 0o600 {
-		if err := root.Chmod(dbFile, 0o600); err != nil {
-			return err
-		}
-	}
-	db, err := j.connect()
-	if err != nil {
-		return err
-	}
-	j.db, j.info = db, info
-	j.remember()
-	return nil
-}
-
-// missing returns the error for a folder or file that isn't there.
-func (j *Journal) missing(seen bool) error {
-	if err := j.disconnect(); err != nil || !seen {
-		return errors.Join(err, errNone)
-	}
-	return ErrGone
-}
-
-// remember notes how this Journal leaves the file, so that the next use finds it
-// unchanged.
-func (j *Journal) remember() {
-	if info, err := os.Lstat(j.path()); err == nil && os.SameFile(info, j.info) {
-		j.info = info
-	}
-}
-
-// connect opens the file and checks it, and migrates its schema.
-func (j *Journal) connect() (*sql.DB, error) {
-	return file().Open(j.dir, j.steps, true, func(from, to int) {
-		j.log.Info("migrating the journal's schema", "file", j.path(), "from", from, "to", to)
-	})
-}
-
-func (j *Journal) disconnect() error {
-	db := j.db
-	j.db = nil
-	if db == nil {
-		return nil
-	}
-	return db.Close()
-}
-
-// begin creates the file. Where that is to replace a damaged one, that one is
-// set aside first.
-func (j *Journal) begin(root *os.Root, why error) error {
-	var loss *Loss
-	if errors.Is(why, ErrDamaged) {
-		name, err := file().SetAside(root, j.now())
-		if err != nil {
-			return fmt.Errorf("%w, and it can't be set aside: %w", why, err)
-		}
-		loss = &Loss{Since: j.now(), SetAside: filepath.Join(j.dir, name)}
-		j.log.Error("the journal is damaged and was set aside; what it knew of orgs being created is forgotten, and all writes are held",
-			"file", j.path(), "damage", why.Error(), "setAside", loss.SetAside)
-	}
-	fill := func(db *sql.DB) error { return loss.insert(db) }
-	if err := file().Create(j.dir, root, j.steps, fill); err != nil {
-		return err
-	}
-	return j.readyIn(root)
-}
-
-// read calls f with the open file. Where there is none, it does nothing.
-func (j *Journal) read(doing string, f func(db *sql.DB) error) error {
+// read calls f with the journal. Where there is none, it does nothing.
+func (j *Journal) read(doing string, f func(q sqlitefile.Querier) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.ready()
+	err := j.home.read(f)
 	if errors.Is(err, errNone) {
 		return nil
-	}
-	if err == nil {
-		err = f(j.db)
 	}
 	return j.failed(doing, err)
 }
 
 // write calls f in one transaction, which is synced when write returns nil. The
-// error is errNone where there is no file.
+// error is errNone where there is no journal.
 func (j *Journal) write(doing string, f func(tx *sql.Tx) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err := j.ready()
-	if errors.Is(err, errNone) {
-		return err
+	err := j.transact(f)
+	if errors.Is(err, errOlder) {
+		if err = j.migrate(); err == nil {
+			err = j.transact(f)
+		}
 	}
-	if err != nil {
-		return j.failed(doing, err)
-	}
-	return j.transact(doing, f)
+	return j.failed(doing, err)
 }
 
-// transact is write with a file that is open.
-func (j *Journal) transact(doing string, f func(tx *sql.Tx) error) error {
-	tx, err := j.db.Begin()
+// transact is write with j.mu held.
+func (j *Journal) transact(f func(tx *sql.Tx) error) error {
+	tx, err := j.home.begin()
 	if err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	defer tx.Rollback()
 	// In here: who takes over writes to the journal next, and waits for this to end.
-	if err := j.mayWrite(); err != nil {
-		return j.failed(doing, err)
+	if err := j.fence(tx); err != nil {
+		return err
 	}
 	if err := f(tx); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return j.failed(doing, err)
+		return err
 	}
-	j.remember()
+	j.home.committed()
 	return nil
 }
 
 // Backup writes a copy of the file, as it is at one moment, to a new file, while others
 // use it. Where there is no journal, it writes none.
 func (j *Journal) Backup(file string) error {
-	return j.read("copying", func(db *sql.DB) error { return sqlitefile.Copy(db, file) })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.home.backup(file); !errors.Is(err, errNone) {
+		return j.failed("copying", err)
+	}
+	return nil
 }
 
-// Hold makes this process the only one that may write in the folder dir, and the one
-// daemon of it, and does nothing else. Closing what it returns ends that. The error is a
-// *HeldError if another process uses the folder.
-func Hold(dir string) (io.Closer, error) {
-	j := New(dir, Options{})
+// Hold makes this process the only one that may write at a location, and the one daemon
+// of it, and does nothing else. Closing what it returns ends that. The error is a
+// *HeldError if another process uses the location.
+func Hold(at location.Location) (io.Closer, error) {
+	j := New(at, Options{})
 	lead, err := j.Lead()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, j.Close())
 	}
 	turn, err := j.Turn(context.Background(), WaitOptions{})
 	if err != nil {
-		return nil, errors.Join(err, lead.End())
+		return nil, errors.Join(err, lead.End(), j.Close())
 	}
-	return &hold{lead, turn}, nil
+	return &hold{j, lead, turn}, nil
 }
 
 // hold is what Hold holds.
 type hold struct {
-	lead *Lead
-	turn *Turn
+	journal *Journal
+	lead    *Lead
+	turn    *Turn
 }
 
 // Close ends it. It may be called twice.
-func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End()) }
+func (h *hold) Close() error { return errors.Join(h.turn.End(), h.lead.End(), h.journal.Close()) }
 
 // IsLock reports whether a file of the folder with this name is there only to be locked.
 func IsLock(name string) bool {

@@ -41,8 +41,8 @@ func (l *Loss) insert(db *sql.DB) error {
 // While it is not nil, an org without a Creation must be treated as if a call to
 // create it might have been sent.
 func (j *Journal) Loss() (loss *Loss, err error) {
-	err = j.read("reading what was lost", func(db *sql.DB) error {
-		loss, err = one(db, func(l *Loss) []any { return []any{new(any), sqlitefile.Moment(&l.Since), &l.SetAside} },
+	err = j.read("reading what was lost", func(q sqlitefile.Querier) error {
+		loss, err = one(q, func(l *Loss) []any { return []any{new(any), sqlitefile.Moment(&l.Since), &l.SetAside} },
 			`SELECT id, since, set_aside FROM losses WHERE acknowledged_at = '' ORDER BY id`)
 		return err
 	})

@@ -34,7 +34,7 @@ func (j *Journal) KnowOrgs(account string, all ...Org) error {
 	return j.writeOrCreate("noting what Okta says of orgs", func(tx *sql.Tx) error {
 		for _, o := range all {
 			if _, err := tx.Exec(`INSERT INTO orgs (account, org_id, domain, aerial) VALUES (?, ?, ?, ?)
-				ON CONFLICT (account, org_id, domain) DO UPDATE SET aerial = max(aerial, excluded.aerial)`,
+				ON CONFLICT (account, org_id, domain) DO UPDATE SET aerial = CASE WHEN excluded.aerial <> 0 THEN 1 ELSE orgs.aerial END`,
 				account, o.ID, Key{Domain: o.Domain}.normal().Domain, o.Aerial); err != nil {
 				return err
 			}

@@ -8,9 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestDeletions(t *testing.T) {
+func TestDeletions(t *testing.T) { onEach(t, testDeletions) }
+
+func testDeletions(t *testing.T, place places) {
 	at := newClock()
-	j := openJournal(t, t.TempDir(), Options{Now: at.now})
+	j := openJournal(t, place(t), Options{Now: at.now})
 	const org = "00o1"
 	wantError(t, j.EndDeletion(account, org, ""), "nobody is waiting for an answer", "")
 	wantError(t, j.BeginDeletion("", org, ""), "account and org id", "")
@@ -50,8 +52,10 @@ func TestDeletions(t *testing.T) {
 	want(d)
 }
 
-func TestAcceptances(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestAcceptances(t *testing.T) { onEach(t, testAcceptances) }
+
+func testAcceptances(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	const source, other = "https://git.example/a.git main", "https://git.example/a.git release"
 	want := func(source string, desired Acceptance, rewritten ...string) {
 		t.Helper()
@@ -110,8 +114,10 @@ func TestAcceptances(t *testing.T) {
 
 // Of two processes that have checked a commit against the same one, the second
 // to come takes nothing back.
-func TestAcceptanceOvertaken(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestAcceptanceOvertaken(t *testing.T) { onEach(t, testAcceptanceOvertaken) }
+
+func testAcceptanceOvertaken(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	const source = "https://git.example/a.git main"
 	accept := func(commit, after string, rewrote bool) error {
 		return j.Accept(Acceptance{Source: source, Commit: commit, At: start()}, after, rewrote)
@@ -142,8 +148,10 @@ func TestAcceptanceOvertaken(t *testing.T) {
 }
 
 // What a rewrite took out is known for good, each commit once.
-func TestRewritten(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestRewritten(t *testing.T) { onEach(t, testRewritten) }
+
+func testRewritten(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	const source = "https://git.example/a.git main"
 	for _, step := range []struct {
 		commit, after string
@@ -161,8 +169,10 @@ func TestRewritten(t *testing.T) {
 	}
 }
 
-func TestAnnouncements(t *testing.T) {
-	j := openJournal(t, t.TempDir(), Options{})
+func TestAnnouncements(t *testing.T) { onEach(t, testAnnouncements) }
+
+func testAnnouncements(t *testing.T, place places) {
+	j := openJournal(t, place(t), Options{})
 	want := func(account string, desired ...Announcement) {
 		t.Helper()
 		all, err := j.Announcements(account)

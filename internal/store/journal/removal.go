@@ -40,8 +40,8 @@ func (e *LimitError) Error() string {
 // oldest first. Later ones than now count as well, and so do those whose time can't
 // be read: a clock that goes back must not make any of them forgotten.
 func (j *Journal) Removals(account string, since time.Time) (all []Removal, err error) {
-	err = j.read("reading what was removed", func(db *sql.DB) (err error) {
-		all, err = removals(db, account, since)
+	err = j.read("reading what was removed", func(q sqlitefile.Querier) (err error) {
+		all, err = removals(q, account, since)
 		return err
 	})
 	return all, err
@@ -113,12 +113,9 @@ func (j *Journal) BeginRemoval(r Removal, since time.Time, max int) (id int64, e
 		if n > max {
 			return &LimitError{Lost: len(lost), Max: max}
 		}
-		done, err := tx.Exec(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?)`,
-			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, sqlitefile.Stamp(r.At))
+		err = tx.QueryRow(`INSERT INTO removals (account, org_id, domain, sent_at) VALUES (?, ?, ?, ?) RETURNING id`,
+			r.Account, r.OrgID, Key{Domain: r.Domain}.normal().Domain, sqlitefile.Stamp(r.At)).Scan(&id)
 		if err != nil {
-			return err
-		}
-		if id, err = done.LastInsertId(); err != nil {
 			return err
 		}
 		_, err = tx.Exec(`DELETE FROM removals WHERE id <= ?`, id-keepRemovals)

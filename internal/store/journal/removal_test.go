@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -23,8 +22,10 @@ func took(t *testing.T, j *Journal, now time.Time) []string {
 	return ids
 }
 
-func TestRemovals(t *testing.T) {
-	j := New(filepath.Join(t.TempDir(), "state"), Options{}) // neither locked nor there
+func TestRemovals(t *testing.T) { onEach(t, testRemovals) }
+
+func testRemovals(t *testing.T, place places) {
+	j := New(locate(place(t)), Options{}) // neither locked nor there
 	defer j.Close()
 	begin := func(id string, at time.Time, max int) (int64, error) {
 		return j.BeginRemoval(Removal{account, id, id + ".Okta.com", at}, at.Add(-24*time.Hour), max)
@@ -71,8 +72,10 @@ func TestRemovals(t *testing.T) {
 }
 
 // A clock that goes back, and a time that can't be read, make nothing forgotten.
-func TestRemovalsWithWrongClock(t *testing.T) {
-	w := openJournal(t, t.TempDir(), Options{})
+func TestRemovalsWithWrongClock(t *testing.T) { onEach(t, testRemovalsWithWrongClock) }
+
+func testRemovalsWithWrongClock(t *testing.T, place places) {
+	w := openJournal(t, place(t), Options{})
 	for i, at := range []time.Time{start(), start().Add(72 * time.Hour), start().Add(time.Minute)} {
 		_, err := w.BeginRemoval(Removal{account, fmt.Sprint("00o", i), "", at}, at.Add(-24*time.Hour), 3)
 		must(t, err)
@@ -80,7 +83,7 @@ func TestRemovalsWithWrongClock(t *testing.T) {
 	if d := cmp.Diff([]string{"00o0", "00o2", "00o1"}, took(t, w.Journal, start().Add(-time.Hour))); d != "" {
 		t.Error(d)
 	}
-	_, err := w.db.Exec(`UPDATE removals SET sent_at = '2026-11-30Tn5:41:15Z' WHERE org_id = '00o0'`)
+	_, err := w.db().Exec(`UPDATE removals SET sent_at = '2026-11-30Tn5:41:15Z' WHERE org_id = '00o0'`)
 	must(t, err)
 	if d := cmp.Diff([]string{"00o0", "00o1"}, took(t, w.Journal, start().Add(48*time.Hour))); d != "" {
 		t.Error(d)
@@ -96,10 +99,12 @@ func TestRemovalsWithWrongClock(t *testing.T) {
 
 // Two journals on one folder, as of two processes: together they don't pass the
 // limit.
-func TestRemovalsOfSeveralProcesses(t *testing.T) {
-	dir := t.TempDir()
+func TestRemovalsOfSeveralProcesses(t *testing.T) { onEach(t, testRemovalsOfSeveralProcesses) }
+
+func testRemovalsOfSeveralProcesses(t *testing.T, place places) {
+	dir := place(t)
 	holder := openJournal(t, dir, Options{})
-	other := New(dir, Options{})
+	other := New(locate(dir), Options{})
 	defer other.Close()
 	var g sync.WaitGroup
 	var mu sync.Mutex
@@ -127,8 +132,10 @@ func TestRemovalsOfSeveralProcesses(t *testing.T) {
 }
 
 // A removal of which nothing can be read counts as one, and is an alarm.
-func TestUnreadableRemovals(t *testing.T) {
-	w := openJournal(t, t.TempDir(), Options{})
+func TestUnreadableRemovals(t *testing.T) { onEach(t, testUnreadableRemovals) }
+
+func testUnreadableRemovals(t *testing.T, place places) {
+	w := openJournal(t, place(t), Options{})
 	for i := range 4 {
 		_, err := w.BeginRemoval(Removal{account, fmt.Sprint("00o", i), "", start()}, start().Add(-24*time.Hour), 4)
 		must(t, err)
@@ -140,7 +147,7 @@ func TestUnreadableRemovals(t *testing.T) {
 		`UPDATE removals SET org_id = NULL WHERE id < 3`,
 		`UPDATE removals SET sent_at = '' WHERE id = 3`,
 	} {
-		_, err := w.db.Exec(s)
+		_, err := w.db().Exec(s)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())
@@ -156,8 +163,10 @@ func TestUnreadableRemovals(t *testing.T) {
 }
 
 // An org that can't be read is reported by itself, and the others are known.
-func TestUnreadableOrg(t *testing.T) {
-	w := openJournal(t, t.TempDir(), Options{})
+func TestUnreadableOrg(t *testing.T) { onEach(t, testUnreadableOrg) }
+
+func testUnreadableOrg(t *testing.T, place places) {
+	w := openJournal(t, place(t), Options{})
 	must(t, w.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{"00o2", "b.okta.com", true}))
 	tamper(t, w.Journal, `UPDATE orgs SET aerial = 7 WHERE org_id = '00o2'`)
 	all, err := w.Orgs(account)
@@ -170,8 +179,10 @@ func TestUnreadableOrg(t *testing.T) {
 	}
 }
 
-func TestOrgs(t *testing.T) {
-	j := New(filepath.Join(t.TempDir(), "state"), Options{})
+func TestOrgs(t *testing.T) { onEach(t, testOrgs) }
+
+func testOrgs(t *testing.T, place places) {
+	j := New(locate(place(t)), Options{})
 	defer j.Close()
 	wantError(t, j.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{Domain: "b.okta.com"}), "account and id", "")
 	must(t, j.KnowOrgs(account, Org{"00o2", "B.okta.com", false}, Org{"00o1", "a.okta.com", true}))

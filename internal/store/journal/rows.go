@@ -89,8 +89,8 @@ func (j *Journal) Unreadable(account string) ([]*RowError, error) {
 // where the columns of a row go. If some rows can't be read, the error is a
 // *RowsError, and the others are returned.
 func list[T any](j *Journal, doing string, fields func(*T) []any, query string, args ...any) (all []T, err error) {
-	err = j.read(doing, func(db *sql.DB) error {
-		all, err = rowsOf(db, fields, query, args...)
+	err = j.read(doing, func(q sqlitefile.Querier) error {
+		all, err = rowsOf(q, fields, query, args...)
 		return err
 	})
 	return all, err
@@ -223,5 +223,6 @@ func (w word[T]) Scan(value any) error {
 	return nil
 }
 
-// stampGlob matches what is written as sqlitefile.StampForm is, for SQLite.
-var stampGlob = regexp.MustCompile(`\d`).ReplaceAllString(sqlitefile.StampForm, "[0-9]")
+// stampPattern matches what is written as sqlitefile.StampForm is, for GLOB of SQLite and
+// SIMILAR TO of PostgreSQL.
+var stampPattern = regexp.MustCompile(`\d`).ReplaceAllString(sqlitefile.StampForm, "[0-9]")

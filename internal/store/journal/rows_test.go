@@ -10,15 +10,28 @@ import (
 	"reconciler/internal/freeze"
 )
 
-// tamper writes to the file as a person with sqlite3 might, past all checks.
+// unchecked takes all checks from the tables of a PostgreSQL database.
+const unchecked = `DO $$
+DECLARE c record;
+BEGIN
+	FOR c IN SELECT conname, conrelid::regclass AS tab FROM pg_constraint WHERE contype = 'c' AND connamespace = current_schema()::regnamespace LOOP
+		EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', c.tab, c.conname);
+	END LOOP;
+END $$`
+
+// tamper writes to the journal as a person with sqlite3 or psql might, past all checks.
 func tamper(t *testing.T, j *Journal, statement string, args ...any) {
 	t.Helper()
-	for _, s := range []string{"PRAGMA ignore_check_constraints = 1", statement} {
+	past := "PRAGMA ignore_check_constraints = 1"
+	if j.at.Postgres() != nil {
+		past = unchecked
+	}
+	for _, s := range []string{past, statement} {
 		var a []any
 		if s == statement {
 			a = args
 		}
-		if _, err := j.db.Exec(s, a...); err != nil {
+		if _, err := j.db().Exec(s, a...); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
@@ -40,7 +53,9 @@ func wantRow(t *testing.T, err error, table, column, key string) {
 
 // A creation that can't be read is reported by itself, the others work, and it can
 // be forgotten.
-func TestUnreadableCreation(t *testing.T) {
+func TestUnreadableCreation(t *testing.T) { onEach(t, testUnreadableCreation) }
+
+func testUnreadableCreation(t *testing.T, place places) {
 	for _, bad := range []struct{ column, set string }{
 		{"begun_at", `begun_at = '2026-11-30Tn5:41:15Z'`},
 		{"begun_at", `begun_at = '2026-11-30T15:41:15Z'`}, // a time, but not of our form
@@ -55,7 +70,7 @@ func TestUnreadableCreation(t *testing.T) {
 		{"lost_since", `lost_since = ''`},
 	} {
 		t.Run(bad.set, func(t *testing.T) {
-			w := openJournal(t, t.TempDir(), Options{})
+			w := openJournal(t, place(t), Options{})
 			for i := range 15 {
 				c := acme()
 				c.Domain = fmt.Sprintf("acme-%02d.okta.com", i)
@@ -98,8 +113,10 @@ func TestUnreadableCreation(t *testing.T) {
 }
 
 // The same in the other tables.
-func TestUnreadableRows(t *testing.T) {
-	w := openJournal(t, t.TempDir(), Options{})
+func TestUnreadableRows(t *testing.T) { onEach(t, testUnreadableRows) }
+
+func testUnreadableRows(t *testing.T, place places) {
+	w := openJournal(t, place(t), Options{})
 	for _, id := range []string{"00o1", "00o2", "00o3"} {
 		domain := "org-" + id + ".okta.com"
 		must(t, w.BeginDeletion(account, id, domain))
@@ -147,7 +164,7 @@ func TestNullWhereNoneIsAllowed(t *testing.T) {
 		`UPDATE deletions SET changed_at = NULL WHERE org_id = '00o1'`,
 		`UPDATE deletions SET changed_at = 5, last_error = x'00ff' WHERE org_id = '00o2'`,
 	} {
-		_, err := w.db.Exec(s)
+		_, err := w.db().Exec(s)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())
@@ -159,8 +176,10 @@ func TestNullWhereNoneIsAllowed(t *testing.T) {
 }
 
 // A suspension that can't be read holds everything, and can be lifted.
-func TestUnreadableSuspension(t *testing.T) {
-	w := openJournal(t, t.TempDir(), Options{})
+func TestUnreadableSuspension(t *testing.T) { onEach(t, testUnreadableSuspension) }
+
+func testUnreadableSuspension(t *testing.T, place places) {
+	w := openJournal(t, place(t), Options{})
 	s := suspend(t, w.Journal, suspension())
 	for _, statement := range []string{
 		`CREATE TABLE copy AS SELECT * FROM suspensions`,
@@ -168,7 +187,7 @@ func TestUnreadableSuspension(t *testing.T) {
 		`ALTER TABLE copy RENAME TO suspensions`,
 		`UPDATE suspensions SET reason = NULL`,
 	} {
-		_, err := w.db.Exec(statement)
+		_, err := w.db().Exec(statement)
 		must(t, err)
 	}
 	must(t, w.Journal.Close())
@@ -181,15 +200,17 @@ func TestUnreadableSuspension(t *testing.T) {
 }
 
 // An attempt whose time can't be read counts as sent now, so that the limit holds.
-func TestUnreadableAttempt(t *testing.T) {
+func TestUnreadableAttempt(t *testing.T) { onEach(t, testUnreadableAttempts) }
+
+func testUnreadableAttempts(t *testing.T, place places) {
 	for _, value := range []string{"2026-11-2", "", "noon", "2026-02-31T00:00:00.000000000Z", "1026-01-01T00:00:00.000000000Z"} {
-		t.Run(value, func(t *testing.T) { testUnreadableAttempt(t, value) })
+		t.Run(value, func(t *testing.T) { testUnreadableAttempt(t, place(t), value) })
 	}
 }
 
-func testUnreadableAttempt(t *testing.T, value string) {
+func testUnreadableAttempt(t *testing.T, place, value string) {
 	now := newClock()
-	w := openJournal(t, t.TempDir(), Options{Now: now.now})
+	w := openJournal(t, place, Options{Now: now.now})
 	reach(t, w, acme(), Done)
 	tamper(t, w.Journal, `UPDATE attempts SET sent_at = ?`, value)
 	if value != "" {

@@ -56,8 +56,8 @@ func (w *Writer) Send(k Key, rate Rate) (wait time.Duration, err error) {
 		// After the clock was set back, earlier calls lie in the future. They
 		// count as sent now, once, so that the limit holds and the wait ends. So
 		// does one whose time can't be read.
-		if _, err := tx.Exec(`UPDATE attempts SET sent_at = ? WHERE parent = ? AND (sent_at > ? OR sent_at NOT GLOB ?)`,
-			sqlitefile.Stamp(now), r.Parent, sqlitefile.Stamp(now), stampGlob); err != nil {
+		if _, err := tx.Exec(`UPDATE attempts SET sent_at = ? WHERE parent = ? AND (sent_at > ? OR sent_at `+w.home.unlike()+` ?)`,
+			sqlitefile.Stamp(now), r.Parent, sqlitefile.Stamp(now), stampPattern); err != nil {
 			return err
 		}
 		if wait, err = untilAllowed(tx, r.Parent, rate, now); wait > 0 || err != nil {

@@ -111,8 +111,8 @@ func suspensions(q sqlitefile.Querier) ([]freeze.Suspension, error) {
 // (freeze.Rules.Unreadable). If the others can, it is a *SuspensionsError, and they
 // are returned.
 func (j *Journal) Suspensions() (all []freeze.Suspension, err error) {
-	err = j.read("reading suspensions", func(db *sql.DB) (err error) {
-		all, err = suspensions(db)
+	err = j.read("reading suspensions", func(q sqlitefile.Querier) (err error) {
+		all, err = suspensions(q)
 		return err
 	})
 	return all, err

@@ -44,10 +44,12 @@ func wantSuspended(t testing.TB, j *Journal, ids ...string) []freeze.Suspension 
 	return all
 }
 
-func TestSuspensions(t *testing.T) {
+func TestSuspensions(t *testing.T) { onEach(t, testSuspensions) }
+
+func testSuspensions(t *testing.T, place places) {
 	synctest.Test(t, func(t *testing.T) { // a clock of its own
-		dir := filepath.Join(t.TempDir(), "state")
-		j := New(dir, Options{})
+		dir := place(t)
+		j := New(locate(dir), Options{})
 		defer j.Close()
 		wantSuspended(t, j)
 		tokyo, err := time.LoadLocation("Asia/Tokyo")
@@ -63,7 +65,7 @@ func TestSuspensions(t *testing.T) {
 		if diff := cmp.Diff(desired, []freeze.Suspension{one, two}); diff != "" {
 			t.Error(diff)
 		}
-		other := New(dir, Options{})
+		other := New(locate(dir), Options{})
 		defer other.Close()
 		if diff := cmp.Diff(desired, wantSuspended(t, other, one.ID, two.ID)); diff != "" {
 			t.Error(diff)
@@ -91,7 +93,7 @@ func TestSuspensions(t *testing.T) {
 
 func TestSuspendRejects(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j := New(dir, Options{})
+	j := New(locate(dir), Options{})
 	defer j.Close()
 	for words, s := range map[string]freeze.Suspension{
 		"the reason is missing":            {Owner: "ada"},
@@ -125,7 +127,9 @@ func manyGlobs(n int) []string {
 
 // A suspension that can't be understood is an error, stays as it is, and can be
 // taken back.
-func TestSuspensionsNotUnderstood(t *testing.T) {
+func TestSuspensionsNotUnderstood(t *testing.T) { onEach(t, testSuspensionsNotUnderstood) }
+
+func testSuspensionsNotUnderstood(t *testing.T, place places) {
 	for column, values := range map[string]map[string]string{
 		"orgs":   {`[`: "unexpected end of JSON", `{}`: "cannot unmarshal", `["["]`: "unclosed [", ``: "unexpected end"},
 		"since":  {`soon`: "is no time of the form"},
@@ -134,10 +138,10 @@ func TestSuspensionsNotUnderstood(t *testing.T) {
 		"owner":  {strings.Repeat("x", freeze.MaxOwner+1): "the owner has more than 200"},
 	} {
 		for value, words := range values {
-			j := openJournal(t, t.TempDir(), Options{})
+			j := openJournal(t, place(t), Options{})
 			good := suspend(t, j.Journal, suspension())
 			bad := suspend(t, j.Journal, suspension())
-			_, err := j.db.Exec(`UPDATE suspensions SET `+column+` = ? WHERE id = ?`, value, bad.ID)
+			_, err := j.db().Exec(`UPDATE suspensions SET `+column+` = ? WHERE id = ?`, value, bad.ID)
 			must(t, err)
 			all, err := j.Suspensions()
 			if len(all) != 1 || all[0].ID != good.ID {
@@ -159,8 +163,12 @@ func TestSuspensionsNotUnderstood(t *testing.T) {
 // Each suspension that can't be understood is told, and can be taken back even if it
 // had expired: it holds everything all the same.
 func TestSeveralSuspensionsNotUnderstood(t *testing.T) {
+	onEach(t, testSeveralSuspensionsNotUnderstood)
+}
+
+func testSeveralSuspensionsNotUnderstood(t *testing.T, place places) {
 	now := newClock()
-	j := openJournal(t, t.TempDir(), Options{Now: now.now})
+	j := openJournal(t, place(t), Options{Now: now.now})
 	var ids []string
 	for range 2 {
 		s := suspension()
@@ -168,7 +176,7 @@ func TestSeveralSuspensionsNotUnderstood(t *testing.T) {
 		ids = append(ids, suspend(t, j.Journal, s).ID)
 	}
 	good := suspend(t, j.Journal, suspension())
-	_, err := j.db.Exec(`UPDATE suspensions SET since = 'bad' || id WHERE until <> ''`)
+	_, err := j.db().Exec(`UPDATE suspensions SET since = 'bad' || id WHERE until <> ''`)
 	must(t, err)
 	slices.Sort(ids)
 	now.add(2 * time.Hour)
@@ -200,7 +208,7 @@ func TestLossSuspends(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		j := New(dir, Options{})
+		j := New(locate(dir), Options{})
 		defer j.Close()
 		suspend(t, j, suspension())
 		must(t, os.WriteFile(filepath.Join(dir, dbFile), []byte("damaged"), 0o600))
@@ -228,9 +236,11 @@ func TestLossSuspends(t *testing.T) {
 
 // Suspending needs no lock, and processes that do so at the same time all succeed,
 // also where the journal isn't there yet.
-func TestSuspendAtOnce(t *testing.T) {
+func TestSuspendAtOnce(t *testing.T) { onEach(t, testSuspendAtOnce) }
+
+func testSuspendAtOnce(t *testing.T, place places) {
 	for _, locked := range []bool{false, true} {
-		dir := filepath.Join(t.TempDir(), "state")
+		dir := place(t)
 		if locked {
 			openJournal(t, dir, Options{})
 		}
@@ -238,7 +248,7 @@ func TestSuspendAtOnce(t *testing.T) {
 		ids := make([]string, 8)
 		for i := range ids {
 			wg.Go(func() {
-				j := New(dir, Options{})
+				j := New(locate(dir), Options{})
 				defer j.Close()
 				made, err := j.Suspend(freeze.Suspension{Reason: fmt.Sprint(i), Owner: "o"})
 				if err != nil {
@@ -251,7 +261,7 @@ func TestSuspendAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		j := New(dir, Options{})
+		j := New(locate(dir), Options{})
 		defer j.Close()
 		all, err := j.Suspensions()
 		must(t, err)
@@ -266,7 +276,7 @@ func TestSuspendAtOnce(t *testing.T) {
 
 func TestSuspendOnAFullDisk(t *testing.T) {
 	dir := securedirtest.SmallDisk(t, "256k")
-	j := New(dir, Options{})
+	j := New(locate(dir), Options{})
 	defer j.Close()
 	one := suspend(t, j, suspension())
 	ballast := securedirtest.FillUp(t, dir)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -39,16 +37,16 @@ const Forever = time.Duration(1<<63 - 1)
 // Turn waits for this process' turn to write. Those who wait get it one after the
 // other, and no process gets a second one while others wait. A process that stands
 // still loses its turn. The error is a *HeldError, or wraps one, if the limit was
-// reached. Without a folder, it is everybody's turn always.
+// reached. Without a location, it is everybody's turn always.
 func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
-	if j.dir == "" {
+	if j.at.IsZero() {
 		return &Turn{}, nil
 	}
 	if err := j.gone(); err != nil {
 		return nil, err
 	}
 	w := waiter{locks: j.locks, opts: opts, began: time.Now()}
-	var next *lease.Hold
+	var next lease.Hold
 	err := w.poll(ctx, func() (err error) {
 		j.turn.Observe() // so that the wait for who stands still has begun
 		next, err = j.next.Try(j.cmds.This)
@@ -66,20 +64,11 @@ func (j *Journal) Turn(ctx context.Context, opts WaitOptions) (*Turn, error) {
 	return &Turn{journal: j, lost: j.holds.Lost()}, nil
 }
 
-// gone returns ErrGone if the folder or the file was there and isn't any more: it is
-// not to be made anew. It doesn't open the file, which a process that stands still may
-// keep busy.
+// gone returns ErrGone if the journal was there and isn't any more.
 func (j *Journal) gone() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	missing := func(path string) bool {
-		_, err := os.Lstat(path)
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	if j.seenDir && missing(j.dir) || j.seenFile && missing(j.path()) {
-		return j.failed("opening", ErrGone)
-	}
-	return nil
+	return j.failed("opening", j.home.gone())
 }
 
 // While returns a context that ends with ctx, and when the turn is lost.
@@ -151,19 +140,19 @@ func (w *waiter) poll(ctx context.Context, try func() error) error {
 	}
 }
 
-// Lead is that this process is the one daemon of its state folder.
+// Lead is that this process is the one daemon of its state.
 type Lead struct {
 	journal *Journal
 	lost    <-chan struct{}
 	end     sync.Once
 }
 
-// Lead makes this process the one daemon of the folder, until End. The error is a
+// Lead makes this process the one daemon of the location, until End. The error is a
 // *HeldError while another one is. Who waits calls Lead every LeadEvery, so that it is
 // seen when the other one stands still. While a call has failed, whatever the reason, and
-// no later one has not, this process may not write. Without a folder, each daemon leads.
+// no later one has not, this process may not write. Without a location, each daemon leads.
 func (j *Journal) Lead() (*Lead, error) {
-	if j.dir == "" {
+	if j.at.IsZero() {
 		return &Lead{}, nil
 	}
 	if err := j.gone(); err != nil {
@@ -201,10 +190,10 @@ func (l *Lead) End() (err error) {
 			return
 		}
 		l.journal.locks.mu.Lock()
+		defer l.journal.locks.mu.Unlock()
 		h := l.journal.leads
 		l.journal.leads = nil
-		l.journal.locks.mu.Unlock()
-		err = h.Release()
+		err = errors.Join(h.Release(), l.journal.disconnect())
 	})
 	return err
 }
@@ -214,7 +203,7 @@ func (l *Lead) End() (err error) {
 // that it asked for. It is asked right before each send. It is nil where the process has
 // asked for neither.
 func (j *Journal) MayWrite() error {
-	if j.dir == "" {
+	if j.at.IsZero() {
 		return nil
 	}
 	return j.locks.mayWrite()

@@ -12,10 +12,12 @@ import (
 )
 
 // During a turn, this process locks as often as it likes, and no other does.
-func TestTurn(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	mine := New(dir, Options{Commands: Commands{This: "apply"}})
-	other := New(dir, Options{Commands: Commands{This: "run"}})
+func TestTurn(t *testing.T) { onEach(t, testTurn) }
+
+func testTurn(t *testing.T, place places) {
+	dir := place(t)
+	mine := New(locate(dir), Options{Commands: Commands{This: "apply"}})
+	other := New(locate(dir), Options{Commands: Commands{This: "run"}})
 	defer mine.Close()
 	defer other.Close()
 	turn, err := mine.Turn(t.Context(), WaitOptions{})
@@ -64,9 +66,13 @@ func TestTurn(t *testing.T) {
 }
 
 // Who has had a turn gets no second one while another process waits.
-func TestTurnsAlternate(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	busy, waits := New(dir, Options{}), New(dir, Options{})
+func TestTurnsAlternate(t *testing.T) { onEach(t, testTurnsAlternate) }
+
+func testTurnsAlternate(t *testing.T, place places) {
+	dir := place(t)
+	busy, waits := New(locate(dir), Options{}), New(locate(dir), Options{})
+	defer busy.Close()
+	defer waits.Close()
 	var waiting atomic.Bool
 	got := make(chan error, 1)
 	first, err := busy.Turn(t.Context(), WaitOptions{})
@@ -103,7 +109,7 @@ func TestLostTurn(t *testing.T) {
 	for _, file := range []string{lockFile, leaderFile} {
 		t.Run(file, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
-			j := New(dir, Options{})
+			j := New(locate(dir), Options{})
 			defer j.Close()
 			lead, err := j.Lead()
 			must(t, err)
@@ -155,7 +161,7 @@ func TestLostTurn(t *testing.T) {
 // One leads, the other may once it ends.
 func TestLead(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	a, b := New(dir, Options{}), New(dir, Options{})
+	a, b := New(locate(dir), Options{}), New(locate(dir), Options{})
 	lead, err := a.Lead()
 	must(t, err)
 	var held *HeldError
@@ -171,7 +177,7 @@ func TestLead(t *testing.T) {
 	must(t, err)
 	must(t, lead.End())
 	// Without a folder there is nobody to wait for.
-	none := New("", Options{})
+	none := New(locate(""), Options{})
 	lead, err = none.Lead()
 	must(t, err)
 	turn, err = none.Turn(t.Context(), WaitOptions{})
@@ -193,7 +199,7 @@ func second[T any](_ T, err error) error { return err }
 // A daemon that doesn't lead, or can't know whether it does, writes nothing.
 func TestNoLead(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j, other := New(dir, Options{}), New(dir, Options{})
+	j, other := New(locate(dir), Options{}), New(locate(dir), Options{})
 	defer j.Close()
 	refused := func() {
 		t.Helper()

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/postgres/postgrestest"
+
 	"go.uber.org/goleak"
 )
 
@@ -31,11 +33,19 @@ func quick() Timing {
 	return Timing{Beat: 40 * time.Millisecond, Stale: 600 * time.Millisecond, Poll: 20 * time.Millisecond}
 }
 
-func newLock(dir string) *Lock { return New(dir, "x.lock", quick(), time.Now) }
+// urlPrefix begins the name of a place that is no folder, but a file with the URL of a
+// database.
+const urlPrefix = "url "
+
+func newLock(dir string) *FileLock { return NewFile(dir, "x.lock", quick(), time.Now) }
 
 // hold takes the lock and says what comes of each check that is asked for.
 func hold(dir string) {
-	h, err := newLock(dir).Try("holding")
+	var l Lock = newLock(dir)
+	if url, ok := strings.CutPrefix(dir, urlPrefix); ok {
+		l = NewSession(openDatabase(postgrestest.File(url)), "x", sessionTiming(), time.Now)
+	}
+	h, err := l.Try("holding")
 	fmt.Println(err)
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
@@ -85,7 +95,7 @@ func startHolder(t *testing.T, dir string) *holder {
 }
 
 // until tries the lock until it is taken, and returns how long that took.
-func until(t *testing.T, l *Lock) (*Hold, time.Duration) {
+func until(t *testing.T, l Lock) (Hold, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	for time.Since(began) < 20*time.Second {
@@ -242,7 +252,7 @@ func TestHolderWithoutNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Release()
-	h.timer.Stop()
+	h.(*fileHold).timer.Stop()
 	if err := os.WriteFile(filepath.Join(dir, "x.lock"), []byte(`{"pid":12,"host":"h","started":"2026-01-02T03:04:05Z"}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package outbox keeps messages in a state folder until they are delivered. What is in
-// them, and where they go, is for the package that sends them.
+// Package outbox keeps messages until they are delivered, in a state folder or in
+// PostgreSQL. What is in them, and where they go, is for the package that sends them.
 //
-// It is a SQLite database, outbox.db, of which each change is done as a whole or not at
+// In a folder it is a SQLite database, outbox.db. Each change is done as a whole or not at
 // all. A message gets its place in the order when it is added. One process at a time
 // sends; others may add.
 package outbox
@@ -11,13 +11,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -38,29 +37,12 @@ type Message struct {
 	Content     []byte
 }
 
-const (
-	// dbFile is the name of the file, and lockFile of the one that is locked while it is
-	// made.
-	dbFile   = "outbox.db"
-	lockFile = "outbox.lock"
-	// applicationID marks our databases; in ASCII it is "RcOb".
-	applicationID = 0x52634f62
-)
-
-// ErrDamaged is the error of an outbox.db that is no database, or a broken one. It is set
+// ErrDamaged is the error of an outbox that can't be read as one. In a folder, it is set
 // aside when something is added.
 var ErrDamaged = sqlitefile.ErrDamaged
 
 // errNone is the error of an outbox that doesn't exist yet.
 var errNone = errors.New("there is no outbox")
-
-// file describes outbox.db. It is used as journal.db is.
-func file() *sqlitefile.Kind {
-	return &sqlitefile.Kind{
-		Name: dbFile, ApplicationID: applicationID, Beside: []string{"-journal"},
-		Pragmas: []string{"busy_timeout(5000)", "synchronous(EXTRA)"}, Connections: 1,
-	}
-}
 
 // schema returns the steps that lead to the schema of this version: once released, a
 // step is never changed.
@@ -84,16 +66,29 @@ CREATE TABLE kept (
 ) STRICT;
 `
 
-// Store is the outbox in a folder. It opens the file with its first use, and keeps it
-// open until Close. Its methods may be called by several goroutines and processes.
+// Store is the outbox in a folder or a database. It opens it with its first use, and
+// keeps it open until Close. Its methods may be called by several goroutines and
+// processes.
 type Store struct {
-	dir string
-	log *slog.Logger
-	now func() time.Time
+	mu    sync.Mutex
+	place place
+}
 
-	mu   sync.Mutex
-	db   *sql.DB     // nil while the file isn't open
-	info fs.FileInfo // of the open file
+// place is where an outbox is kept.
+type place interface {
+	// String names it in errors.
+	String() string
+	// kept is the name of the table for what is kept beside the messages.
+	kept() string
+	// snapshot begins a transaction that reads. The error is errNone where there is no
+	// outbox.
+	snapshot() (*sql.Tx, error)
+	// write begins a transaction that writes, and makes the outbox where there is none.
+	write() (*sql.Tx, error)
+	// replace begins a new outbox in the place of one that was found to be damaged, or
+	// returns an error where that can't be done.
+	replace(damage error) error
+	close() error
 }
 
 // Options are what a store needs besides its folder. The zero value works.
@@ -104,35 +99,26 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// New returns the outbox in dir, and opens nothing.
-func New(dir string, opts Options) *Store {
-	s := &Store{dir: dir, log: opts.Logger, now: opts.Now}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+// New returns the outbox at a location, and opens nothing.
+func New(at location.Location, opts Options) *Store {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
-	return s
+	if at.Postgres() != nil {
+		return &Store{place: newDatabase(at, opts.Logger)}
+	}
+	return &Store{place: &folder{dir: at.Dir(), log: opts.Logger, now: opts.Now}}
 }
 
-// Close closes the file. The store may be used again, which reopens it.
+// Close closes what is open. The store may be used again, which reopens it.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.disconnect()
+	return s.place.close()
 }
-
-func (s *Store) disconnect() error {
-	db := s.db
-	s.db = nil
-	if db == nil {
-		return nil
-	}
-	return db.Close()
-}
-
-func (s *Store) path() string { return filepath.Join(s.dir, dbFile) }
 
 // Load returns the messages whose place in the order is after a Seq, in that order.
 func (s *Store) Load(after int64) ([]Message, error) {
@@ -145,7 +131,7 @@ func (s *Store) Load(after int64) ([]Message, error) {
 	return all, s.failed("reading", err)
 }
 
-// Check checks the structure of the file, if there is one. It changes nothing.
+// Check checks the structure of the outbox, if there is one. It changes nothing.
 func (s *Store) Check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,11 +143,12 @@ func (s *Store) Check() error {
 }
 
 func (s *Store) load(after int64) ([]Message, error) {
-	db, err := s.open(securedir.Existing)
+	tx, err := s.place.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.Query(`SELECT seq, id, receiver, made_at, ready_at, collected, content FROM messages WHERE seq > ? ORDER BY seq`, after)
+	defer tx.Rollback()
+	rows, err := tx.Query(`SELECT seq, id, receiver, made_at, ready_at, collected, content FROM messages WHERE seq > ? ORDER BY seq`, after)
 	if err != nil {
 		return nil, err
 	}
@@ -181,10 +168,11 @@ func (s *Store) load(after int64) ([]Message, error) {
 func (s *Store) Kept() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	db, err := s.open(securedir.Existing)
+	tx, err := s.place.snapshot()
 	var kept []byte
 	if err == nil {
-		err = db.QueryRow(`SELECT content FROM kept`).Scan(&kept)
+		defer tx.Rollback()
+		err = tx.QueryRow(`SELECT content FROM ` + s.place.kept()).Scan(&kept)
 	}
 	if errors.Is(err, errNone) || errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -205,14 +193,14 @@ type Change struct {
 // IsZero reports whether nothing changes.
 func (c *Change) IsZero() bool { return len(c.Remove)+len(c.Add) == 0 && c.Keep == nil }
 
-// Change makes a change, which may be repeated. It creates folder and file where they
-// are missing, and sets a damaged file aside.
+// Change makes a change, which may be repeated. It makes the outbox where there is none.
+// In a folder, a damaged one is set aside.
 func (s *Store) Change(c Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.change(&c)
 	if errors.Is(err, ErrDamaged) {
-		if _, err = s.create(err); err == nil {
+		if err = s.place.replace(err); err == nil {
 			err = s.change(&c)
 		}
 	}
@@ -220,21 +208,14 @@ func (s *Store) Change(c Change) error {
 }
 
 func (s *Store) change(c *Change) error {
-	db, err := s.open(securedir.Dir)
-	if errors.Is(err, errNone) {
-		db, err = s.create(nil)
-	}
+	tx, err := s.place.write()
 	if err != nil {
-		return err
-	}
-	tx, err := db.Begin()
-	if err != nil {
-		return sqlitefile.Explain(err)
+		return explain(err)
 	}
 	defer tx.Rollback()
 	for _, id := range c.Remove {
 		if _, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id); err != nil {
-			return sqlitefile.Explain(err)
+			return explain(err)
 		}
 	}
 	for i := range c.Add {
@@ -242,97 +223,15 @@ func (s *Store) change(c *Change) error {
 		_, err := tx.Exec(`INSERT INTO messages (id, receiver, made_at, ready_at, collected, content) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			m.ID, m.Receiver, sqlitefile.Stamp(m.Made), sqlitefile.Stamp(m.Ready), m.Collected, m.Content)
 		if err != nil {
-			return sqlitefile.Explain(err)
+			return explain(err)
 		}
 	}
 	if c.Keep != nil {
-		if _, err := tx.Exec(`INSERT INTO kept (id, content) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET content = excluded.content`, c.Keep); err != nil {
-			return sqlitefile.Explain(err)
+		if _, err := tx.Exec(`INSERT INTO `+s.place.kept()+` (id, content) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET content = excluded.content`, c.Keep); err != nil {
+			return explain(err)
 		}
 	}
-	return sqlitefile.Explain(tx.Commit())
-}
-
-// open returns the database; folder opens its folder. The error is errNone where there
-// is no file.
-func (s *Store) open(folder func(string) (*os.Root, error)) (*sql.DB, error) {
-	root, err := folder(s.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(errNone, s.disconnect())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	defer root.Close()
-	info, err := file().Stat(root)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := s.disconnect(); err != nil {
-			return nil, err
-		}
-		return nil, errNone
-	case err != nil:
-		return nil, err
-	case s.db != nil && os.SameFile(info, s.info):
-		return s.db, nil
-	}
-	if err := s.disconnect(); err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm() != 0o600 { // as after a copy
-		if err := root.Chmod(dbFile, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	db, err := file().Open(s.dir, schema(), true, func(int, int) {})
-	if err != nil {
-		return nil, err
-	}
-	s.db, s.info = db, info
-	return db, nil
-}
-
-// create makes the file, unless another process has done so meanwhile. What is there and
-// damaged is set aside first.
-func (s *Store) create(damage error) (*sql.DB, error) {
-	root, err := securedir.Dir(s.dir)
-	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
-	}
-	defer root.Close()
-	lock, err := securedir.LockFile(root, lockFile)
-	if err != nil {
-		return nil, err
-	}
-	defer lock.Close()
-	db, err := s.open(securedir.Existing)
-	switch {
-	case err == nil && damage == nil:
-		return db, nil
-	case err == nil: // a query found the damage
-		if err := s.disconnect(); err != nil {
-			s.log.Warn("closing the damaged outbox", "error", err)
-		}
-	case errors.Is(err, ErrDamaged):
-		damage = err
-	case !errors.Is(err, errNone):
-		return nil, err
-	}
-	if damage == nil {
-		damage = file().CheckTraces(root)
-	}
-	if errors.Is(damage, ErrDamaged) {
-		name, err := file().SetAside(root, s.now())
-		if err != nil {
-			return nil, fmt.Errorf("%w, and it can't be set aside: %w", damage, err)
-		}
-		s.log.Error("the queue of notifications is damaged and was set aside; a new one begins, and what was not delivered yet is only in the old one",
-			"file", s.path(), "damage", damage.Error(), "setAside", filepath.Join(s.dir, name))
-	}
-	if err := file().Create(s.dir, root, schema(), func(*sql.DB) error { return nil }); err != nil {
-		return nil, err
-	}
-	return s.open(securedir.Existing)
+	return explain(tx.Commit())
 }
 
 // failed returns an error that names the outbox and what was to be done, with a hint.
@@ -340,7 +239,10 @@ func (s *Store) failed(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = sqlitefile.Explain(err)
+	err = explain(err)
 	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
-	return text.WithHint(fmt.Errorf("queue of notifications %q: %s: %w", s.path(), doing, securedir.Cause(err)), hint)
+	return text.WithHint(fmt.Errorf("queue of notifications %s: %s: %w", s.place, doing, securedir.Cause(err)), hint)
 }
+
+// explain returns an error of our own in the place of a database's.
+func explain(err error) error { return postgres.Explain(sqlitefile.Explain(err)) }

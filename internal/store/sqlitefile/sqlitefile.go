@@ -60,6 +60,22 @@ func (k *Kind) Connect(path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db, err := sql.Open("sqlite", k.dsn(abs))
+	if err != nil {
+		return nil, err
+	}
+	k.limit(db)
+	return db, nil
+}
+
+// limit bounds the connections to a database.
+func (k *Kind) limit(db *sql.DB) {
+	db.SetMaxOpenConns(k.Connections)
+	db.SetMaxIdleConns(k.Connections)
+}
+
+// dsn returns the name under which the driver knows a file, whose path is absolute.
+func (k *Kind) dsn(abs string) string {
 	query := url.Values{
 		"mode":       {"rw"},
 		"_pragma":    append([]string{"foreign_keys(1)", "trusted_schema(0)"}, k.Pragmas...),
@@ -73,22 +89,37 @@ func (k *Kind) Connect(path string) (*sql.DB, error) {
 		name = "/" + name // a drive letter
 	}
 	dsn := url.URL{Scheme: "file", Path: name, RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(k.Connections)
-	db.SetMaxIdleConns(k.Connections)
-	return db, nil
+	return dsn.String()
 }
 
 // Open connects to the file in dir, rejects what is no database of this kind or has a
-// newer schema than the steps lead to, and migrates an older one. With check, it also
-// checks the structure of the whole file. It calls migrating before it migrates.
-func (k *Kind) Open(dir string, steps []string, check bool, migrating func(from, to int)) (*sql.DB, error) {
-	db, err := k.Connect(filepath.Join(dir, k.Name))
+// newer schema than the steps lead to, and migrates an older one, after it has put a copy
+// of it beside it. With check, it also checks the structure of the whole file. It calls
+// migrating before it migrates, with the name of the copy.
+func (k *Kind) Open(dir string, steps []string, check bool, migrating func(from, to int, kept string)) (*sql.DB, error) {
+	db, version, err := k.open(dir, steps, check)
 	if err != nil {
 		return nil, err
+	}
+	if version < len(steps) {
+		kept, err := k.keep(dir, db, version)
+		if err == nil {
+			migrating(version, len(steps), kept)
+			err = k.Migrate(db, steps)
+		}
+		if err != nil {
+			return nil, errors.Join(Explain(err), db.Close())
+		}
+	}
+	return db, nil
+}
+
+// open connects to the file and returns the version of its schema, which is not newer
+// than the steps lead to.
+func (k *Kind) open(dir string, steps []string, check bool) (*sql.DB, int, error) {
+	db, err := k.Connect(filepath.Join(dir, k.Name))
+	if err != nil {
+		return nil, 0, err
 	}
 	if check {
 		err = QuickCheck(db)
@@ -97,20 +128,13 @@ func (k *Kind) Open(dir string, steps []string, check bool, migrating func(from,
 	if err == nil {
 		version, err = k.version(db)
 	}
-	switch known := len(steps); {
-	case err != nil:
-		err = Explain(err)
-	case version > known:
-		err = tooNew(version, known)
-	case version < known:
-		migrating(version, known)
-		err = k.Migrate(db, steps)
+	if err == nil && version > len(steps) {
+		err = tooNew(version, len(steps))
 	}
 	if err != nil {
-		db.Close()
-		return nil, err
+		return nil, 0, errors.Join(Explain(err), db.Close())
 	}
-	return db, nil
+	return db, version, nil
 }
 
 // version returns the version of the schema. It rejects a sound database of another
@@ -141,7 +165,7 @@ func (k *Kind) version(db *sql.DB) (int, error) {
 func tooNew(version, known int) error {
 	return text.WithHint(
 		fmt.Errorf("it has schema %d, and this version of the program knows no more than %d", version, known),
-		"a newer version has used this folder: run that one, or one newer still")
+		"a newer version has used this folder: run that one, or one newer still; docs/recovery.md says how to go back")
 }
 
 // maxVerdicts bounds how many problems SQLite looks for.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"reconciler/internal/store/history"
+	"reconciler/internal/store/location"
 )
 
 // A secret is found wherever it can be.
@@ -35,7 +36,7 @@ func TestFind(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		s := history.New(filepath.Join(dir, "state"), history.Options{})
+		s := history.New(location.Folder(filepath.Join(dir, "state")), history.Options{})
 		r, err := s.Begin(history.Run{ID: "r1"})
 		if err == nil {
 			err = put(r)

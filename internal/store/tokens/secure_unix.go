@@ -5,8 +5,6 @@ package tokens
 import (
 	"errors"
 	"os"
-	"os/exec"
-	"syscall"
 
 	"reconciler/internal/text"
 )
@@ -25,17 +23,4 @@ func secure(f *os.File) error {
 			"name a folder on a file system that keeps modes (not vfat, and not every network file system)")
 	}
 	return nil
-}
-
-// group puts a command into a process group of its own, which is killed as a whole
-// at the timeout. Ctrl-C on our terminal doesn't reach it.
-func group(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error {
-		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		if errors.Is(err, syscall.ESRCH) {
-			return os.ErrProcessDone
-		}
-		return err
-	}
 }

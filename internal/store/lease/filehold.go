@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 	"reconciler/internal/store/securedir"
 )
 
-// Hold is a lock that this process has taken.
-type Hold struct {
-	lock *Lock
+// fileHold is a lock file that this process has locked.
+type fileHold struct {
+	lock *FileLock
 	lost chan struct{} // closed when err is set
 
 	mu   sync.Mutex
@@ -30,14 +31,14 @@ type Hold struct {
 }
 
 // hold begins to hold a locked file. The guard is held.
-func (l *Lock) hold(f *os.File, command string) (*Hold, error) {
+func (l *FileLock) hold(f *os.File, command string) (Hold, error) {
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
 		return nil, l.failed("reading", err)
 	}
 	host, _ := os.Hostname()
-	h := &Hold{lock: l, lost: make(chan struct{}), file: f, info: info, at: time.Now()}
+	h := &fileHold{lock: l, lost: make(chan struct{}), file: f, info: info, at: time.Now()}
 	h.is.Holder = Holder{PID: os.Getpid(), Host: host, Started: l.now().UTC().Truncate(time.Second), Command: command}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -50,7 +51,7 @@ func (l *Lock) hold(f *os.File, command string) (*Hold, error) {
 }
 
 // write writes the next number. h.mu is held.
-func (h *Hold) write() error {
+func (h *fileHold) write() error {
 	h.beat++
 	h.is.Beat = fmt.Sprintf("%012d", h.beat)
 	data, err := json.Marshal(h.is)
@@ -65,7 +66,7 @@ func (h *Hold) write() error {
 }
 
 // tick shows that this process goes on.
-func (h *Hold) tick() {
+func (h *fileHold) tick() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended || h.err != nil {
@@ -79,12 +80,11 @@ func (h *Hold) tick() {
 	}
 }
 
-// Lost returns a channel that is closed once the lock is known to be lost.
-func (h *Hold) Lost() <-chan struct{} { return h.lost }
+// Lost returns the channel of h.
+func (h *fileHold) Lost() <-chan struct{} { return h.lost }
 
-// Check returns nil if this process still holds the lock. A *LostError is final; other
-// errors mean that it can't be known now. After Release, it returns an error.
-func (h *Hold) Check() error {
+// Check compares the file that is locked with the one that has the name.
+func (h *fileHold) Check() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
@@ -93,14 +93,12 @@ func (h *Hold) Check() error {
 	return h.check()
 }
 
-var errReleased = errors.New("the lock was released")
-
 // check is Check for a hold that wasn't released. h.mu is held.
 //
 // Who has written lately can't be taken for frozen. Who hasn't may be replaced at any
 // moment, and writes under the guard first: then either the number has grown before
 // others look, or the file has lost its name.
-func (h *Hold) check() error {
+func (h *fileHold) check() error {
 	if h.err != nil {
 		return h.err
 	}
@@ -130,7 +128,7 @@ func (h *Hold) check() error {
 }
 
 // named checks that the file that is locked has the name. h.mu is held.
-func (h *Hold) named() error {
+func (h *fileHold) named() error {
 	info, err := os.Lstat(h.lock.path())
 	switch {
 	case err == nil && os.SameFile(info, h.info):
@@ -142,15 +140,19 @@ func (h *Hold) named() error {
 }
 
 // lose notes that the lock is lost. h.mu is held.
-func (h *Hold) lose() error {
+func (h *fileHold) lose() error {
 	by, _ := h.lock.Last()
-	h.err = &LostError{by}
+	h.err = &LostError{By: by, why: "this one had stood still", how: "the file of it is gone or was replaced"}
 	close(h.lost)
 	return h.err
 }
 
-// Release releases the lock. It may be called twice.
-func (h *Hold) Release() error {
+// Fence is Check: who takes over writes to the files of the folder next, and waits for
+// the transaction to end.
+func (h *fileHold) Fence(*sql.Tx) error { return h.Check() }
+
+// Release closes the file.
+func (h *fileHold) Release() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {

@@ -1,0 +1,151 @@
+package daemon
+
+import (
+	"bytes"
+	"crypto/rand"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"reconciler/internal/daemon/signin"
+	"reconciler/internal/reconcile"
+)
+
+const (
+	// recentFor is how long an answer may be used again: the times in it pass, and lines
+	// are added to a run's log.
+	recentFor = time.Second
+	// maxRecent is how many bytes the answers that are kept have together.
+	maxRecent = 4 << 20
+)
+
+// shown tells one content of what is shown from another: while it is the same, answers to
+// the same question differ in nothing but what passing time changes.
+type shown struct {
+	status, requests int64
+	inventory        reconcile.InventoryVersion
+}
+
+// shown returns what is shown now. settled reports whether all of it is read.
+func (r *reader) shown() (s shown, settled bool, err error) {
+	settled = true
+	if r.InventoryReader != nil {
+		s.inventory, settled, err = r.Version()
+	}
+	s.status, s.requests = r.tracker.version(), r.requests.version()
+	return s, settled, err
+}
+
+// recent are answers that were made just now. Several readers look at the same few pages, and
+// each page asks again and again.
+type recent struct {
+	shown func() (s shown, settled bool, err error)
+	now   func() time.Time
+	// token stands in answers for the token that forms must contain, which each response
+	// has its own of.
+	token string
+
+	mu      sync.Mutex
+	of      shown
+	at      time.Time
+	answers map[question]*answer
+	size    int
+}
+
+func newRecent(shown func() (shown, bool, error), now func() time.Time) *recent {
+	return &recent{shown: shown, now: now, token: rand.Text()}
+}
+
+// question is what an answer depends on.
+type question struct {
+	host, uri, site string
+	user            signin.User
+	csrf, gzip      bool
+}
+
+// answer is an answer as it was made.
+type answer struct {
+	header http.Header
+	code   int
+	body   []byte
+}
+
+// get returns the answer to a request, by make unless it was made just now.
+func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer {
+	user := signin.UserOf(r.Context())
+	if user == nil || strings.HasPrefix(r.URL.Path, "/runs/") || strings.HasPrefix(r.URL.Path, apiPath+"runs/") {
+		return make(r) // what a run does is shown as it does it
+	}
+	now := m.now()
+	is, _, err := m.shown()
+	if err != nil {
+		return make(r) // which says so
+	}
+	csrf := signin.CSRF(r.Context())
+	q := question{r.Host, r.RequestURI, r.Header.Get("Sec-Fetch-Site"), *user, csrf != "", takesGzip(r.Header.Get("Accept-Encoding"))}
+	a := m.find(is, now, q)
+	if a == nil {
+		a = make(m.ask(r, csrf))
+		m.keep(q, a)
+	}
+	return a.with(m.token, csrf)
+}
+
+// ask returns a request whose answer is for all who ask the same.
+func (m *recent) ask(r *http.Request, csrf string) *http.Request {
+	ctx := r.Context()
+	if csrf != "" {
+		ctx = signin.WithCSRF(ctx, m.token)
+	}
+	r = r.Clone(ctx)
+	r.Header.Del("If-None-Match")
+	return r
+}
+
+// find returns an answer that was made since is began to be shown; nil if there is none.
+func (m *recent) find(is shown, now time.Time, q question) *answer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if age := now.Sub(m.at); is != m.of || age < 0 || age >= recentFor {
+		m.of, m.at, m.answers, m.size = is, now, map[question]*answer{}, 0
+	}
+	return m.answers[q]
+}
+
+// keep keeps an answer, unless something else is shown meanwhile.
+func (m *recent) keep(q question, a *answer) {
+	is, settled, err := m.shown()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil && settled && is == m.of && a.code == http.StatusOK && m.size+len(a.body) <= maxRecent {
+		m.answers[q] = a
+		m.size += len(a.body)
+	}
+}
+
+// with returns the answer with the token of one response.
+func (a *answer) with(token, csrf string) *answer {
+	if csrf == "" {
+		return a
+	}
+	return &answer{a.header, a.code, bytes.ReplaceAll(a.body, []byte(token), []byte(csrf))}
+}
+
+// send sends the answer, or that it is the one that the client has.
+func (a *answer) send(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	maps.Copy(h, a.header)
+	if tag := h.Get("ETag"); tag != "" && r.Header.Get("If-None-Match") == tag {
+		h.Del("Content-Length")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if len(a.body) > 0 {
+		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	w.WriteHeader(a.code)
+	_, _ = w.Write(a.body) // who hung up doesn't read it
+}

@@ -1,0 +1,294 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"reconciler/internal/daemon/api"
+	"reconciler/internal/reconcile"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/replicas"
+	"reconciler/internal/web"
+)
+
+const (
+	// shareEvery is how often a replica looks what the others say.
+	shareEvery = time.Second
+	// confirmEvery is how often the one that leads says that its status is still true.
+	confirmEvery = 5 * time.Second
+	// mirrorFor is how old the status of the one that leads may be for one that stands by
+	// to be ready. Another one leads long before.
+	mirrorFor = 30 * time.Second
+)
+
+// replica is what a daemon has in common with others that use the same database. Any of
+// them answers: what one that stands by is asked for reaches the one that leads through
+// the database, and its status is that of the one that leads.
+type replica struct {
+	store *replicas.Store
+	// inForce is the reconciler in force.
+	inForce atomic.Pointer[reconcile.Reconciler]
+	// people is the journal in which operators act: one that holds no lock, as they may
+	// whichever replica leads.
+	people *journal.Journal
+
+	mu sync.Mutex
+	// published counts the changes of the status that was published last, and at is when
+	// that was last said to be true. mirrored is the digest of the status that is shown.
+	published uint64
+	at        time.Time
+	mirrored  string
+
+	// These are used by share alone.
+	// keyed reports whether the key of sessions is that of all.
+	keyed bool
+	// problem is what was logged last.
+	problem string
+}
+
+func newReplica(store *replicas.Store, people *journal.Journal) *replica {
+	return &replica{store: store, people: people}
+}
+
+// Close closes the connections.
+func (p *replica) Close() error { return errors.Join(p.store.Close(), p.people.Close()) }
+
+// beginSharing begins to share, and returns what ends it.
+func (d *daemon) beginSharing(ctx context.Context) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var sharing sync.WaitGroup
+	sharing.Go(func() { d.share(ctx) })
+	return func() {
+		stop()
+		sharing.Wait()
+	}
+}
+
+// share looks every second what the other replicas say, and tells them what this one
+// knows, until ctx ends.
+func (d *daemon) share(ctx context.Context) {
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		d.shareOnce()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// shareOnce is one look. A failure is logged once, and the next look tries again.
+func (d *daemon) shareOnce() {
+	p := d.replica
+	err := d.shareSessions()
+	if leader, _ := d.tracker.refuses(); leader != nil {
+		err = errors.Join(err, d.mirror())
+	} else if p.inForce.Load().MayWrite() == nil {
+		err = errors.Join(err, d.publish(), d.answer())
+	}
+	d.refresh(p.inForce.Load()) // what was done at another one
+	switch {
+	case err == nil && p.problem != "":
+		d.log.Info("the replicas know of each other again")
+		p.problem = ""
+	case err != nil && p.problem != err.Error():
+		d.log.Warn("this replica can't tell others what it knows, or learn what they know", errorAttrs(err)...)
+		p.problem = err.Error()
+	}
+}
+
+// publish tells the others the status, if it has changed.
+func (d *daemon) publish() error {
+	p := d.replica
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changes, now := d.tracker.changes(), time.Now()
+	if changes == p.published && now.Sub(p.at) < confirmEvery {
+		return nil
+	}
+	if changes == p.published {
+		if err := p.store.Confirm(); err != nil {
+			return err
+		}
+		p.at = now
+		return nil
+	}
+	s := d.tracker.read(now)
+	// What changes all the time, and what each replica knows by itself.
+	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
+	data, err := json.Marshal(&s)
+	if err == nil {
+		err = p.store.Publish(data)
+	}
+	if err == nil {
+		p.published, p.at = changes, now
+	}
+	return err
+}
+
+// answer takes up what other replicas were asked for. A request stays in the database
+// until the status that was published shows that its run has begun, so that it survives
+// this process, and those who ask at another replica miss it at no moment.
+func (d *daemon) answer() error {
+	all, err := d.replica.store.Requests()
+	for _, r := range all {
+		if r.Kind == replicas.Push {
+			d.pushes.Notify()
+			err = errors.Join(err, d.replica.store.Answered(r.ID))
+			continue
+		}
+		err = errors.Join(err, d.answerRun(r))
+	}
+	return err
+}
+
+// answerRun takes up that a run was asked for.
+func (d *daemon) answerRun(r replicas.Request) error {
+	switch d.requests.state(r.ID) {
+	case api.RunQueued:
+		return nil
+	case api.RunRunning: // or it has ended since
+		if err := d.publish(); err != nil {
+			return err
+		}
+		return d.replica.store.Answered(r.ID)
+	}
+	begun, err := d.replica.inForce.Load().History().FindRun(r.ID)
+	switch {
+	case err != nil:
+		return err
+	case begun != nil: // by one that led before
+		return d.replica.store.Answered(r.ID)
+	}
+	d.requests.offer(r.ID, r.By)
+	return nil
+}
+
+// mirror shows the status of the one that leads.
+func (d *daemon) mirror() error {
+	p := d.replica
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.published = 0 // when this one leads, it begins anew
+	got, err := p.store.Status(p.mirrored)
+	if err != nil || got.Digest == "" {
+		return err
+	}
+	if got.Digest == p.mirrored {
+		d.tracker.mirror(nil, time.Now().Add(-got.Age))
+		return nil
+	}
+	var leader api.Status
+	if err := json.Unmarshal(got.Content, &leader); err != nil {
+		return fmt.Errorf("the status of the replica that leads can't be read, as if that was of another version: %w", err)
+	}
+	p.mirrored = got.Digest
+	d.tracker.mirror(&leader, time.Now().Add(-got.Age))
+	return nil
+}
+
+// mirrorNow shows what the one that leads says now, unless that is this one.
+func (d *daemon) mirrorNow() error {
+	if leader, _ := d.tracker.refuses(); leader == nil {
+		return nil
+	}
+	return d.mirror()
+}
+
+// shareSessions makes sessions hold at each replica, and ends those that were ended at
+// another one.
+func (d *daemon) shareSessions() error {
+	p := d.replica
+	if !p.keyed {
+		key, err := p.store.Key(d.memory.Key())
+		if err != nil {
+			return err
+		}
+		d.memory.SetKey(key)
+		p.keyed = true
+	}
+	revoked, err := p.store.Revoked()
+	d.memory.Revoke(revoked)
+	return err
+}
+
+// revoke ends a session at the other replicas.
+func (d *daemon) revoke(session string, until time.Time) {
+	if err := d.replica.store.Revoke(session, until); err != nil {
+		d.log.Warn("who signed out here may still be signed in at other replicas", errorAttrs(err)...)
+	}
+}
+
+// announce passes a push on to the replica that leads, which may be this one.
+func (d *daemon) announce() error {
+	if leader, _ := d.tracker.refuses(); leader == nil {
+		d.pushes.Notify()
+		return nil
+	}
+	_, err := d.replica.store.Ask(replicas.Request{Kind: replicas.Push, ID: web.NewRunID(time.Now())})
+	return err
+}
+
+// operator returns what acts for somebody.
+func (d *daemon) operator(r *reconcile.Reconciler, by string) *reconcile.Operator {
+	o := r.Operator(by, d.unrecorded)
+	if d.replica != nil {
+		o.Journal = d.replica.people
+	}
+	return o
+}
+
+// sharedRun is what replicas share of a run that has ended.
+type sharedRun struct {
+	Plan        []byte        `json:"plan,omitempty"`
+	PlanOmitted int           `json:"planOmitted,omitempty"`
+	Log         []api.LogLine `json:"log"`
+	LogOmitted  int           `json:"logOmitted,omitempty"`
+}
+
+// share shows other replicas what is kept of a run.
+func (k *keptRuns) share(id string) error {
+	if k == nil || k.store == nil {
+		return nil
+	}
+	k.mu.Lock()
+	r := k.find(id)
+	var shared sharedRun
+	if r != nil {
+		shared = sharedRun{Log: append([]api.LogLine{}, r.log.lines...), LogOmitted: r.log.omitted}
+		if r.plan != nil {
+			shared.Plan, shared.PlanOmitted = r.plan.data, r.plan.omitted
+		}
+	}
+	k.mu.Unlock()
+	data, err := json.Marshal(&shared)
+	if r == nil || err != nil {
+		return err
+	}
+	return k.store.KeepRun(id, data)
+}
+
+// fetch returns what another replica keeps of a run; nil if none does.
+func (k *keptRuns) fetch(id string) (*keptRun, error) {
+	data, err := k.store.RunKept(id)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	var shared sharedRun
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&shared); err != nil {
+		return nil, fmt.Errorf("what is kept of the run %q can't be read: %w", id, err)
+	}
+	r := &keptRun{id: id, log: keptLog{lines: shared.Log, omitted: shared.LogOmitted}}
+	if shared.Plan != nil {
+		r.plan = &keptPlan{data: shared.Plan, omitted: shared.PlanOmitted}
+	}
+	return r, nil
+}

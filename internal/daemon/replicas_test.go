@@ -1,0 +1,277 @@
+package daemon
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"reconciler/internal/config"
+	"reconciler/internal/daemon/api"
+	"reconciler/internal/daemon/signin"
+	"reconciler/internal/store/postgres/postgrestest"
+)
+
+// fleet is two replicas of a daemon, in the order in which they were started.
+type fleet struct {
+	*world
+	token    string
+	replicas []*startedReplica
+}
+
+type startedReplica struct {
+	*fleet
+	url  string
+	log  *logBuffer
+	stop context.CancelFunc
+	done chan error
+}
+
+// startReplicas starts two replicas, of which the first one leads.
+func startReplicas(t *testing.T) *fleet {
+	t.Helper()
+	dir := t.TempDir()
+	token, entry, err := signin.NewToken("ci", signin.Operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	o := worldOptions{
+		mode: "apply", git: "webhook: {secretFile: " + write("hook", hookSecret) + "}",
+		extra: "schedule: '@every 24h'\nstate: {postgres: {urlFile: " + string(postgrestest.NewFile(t)) + "}}\n",
+	}
+	w := newWorld(t, o)
+	srv := httptest.NewServer(w.sim.Simulator)
+	t.Cleanup(srv.Close)
+	f := &fleet{world: w, token: token}
+	cfg := w.load(srv.URL, o)
+	cfg.HTTP.Auth = config.HTTPAuth{TokensFile: write("tokens.yaml", entry.String())}
+	for range 2 {
+		ctx, stop := context.WithCancel(context.Background())
+		r := &startedReplica{fleet: f, log: &logBuffer{}, stop: stop, done: make(chan error, 1)}
+		listening := make(chan net.Addr, 1)
+		go func() {
+			r.done <- Run(ctx, cfg, RunOptions{Version: "v1.2.3", Commands: testCommands, Logger: r.log.logger(), Listening: func(a net.Addr) { listening <- a }})
+		}()
+		select {
+		case a := <-listening:
+			r.url = "http://" + a.String()
+		case err := <-r.done:
+			t.Fatalf("a replica didn't start: %v", err)
+		}
+		t.Cleanup(r.end)
+		f.replicas = append(f.replicas, r)
+		until(t, "it is ready", func() bool { code, _ := r.ask("GET", "/readyz", ""); return code == http.StatusOK })
+	}
+	return f
+}
+
+// end ends a replica. It may be called twice.
+func (r *startedReplica) end() {
+	r.stop()
+	if err, open := <-r.done; open {
+		close(r.done)
+		if err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// ask sends a request as whoever has the token.
+func (r *startedReplica) ask(method, path, body string) (int, string) {
+	r.t.Helper()
+	return r.send(&http.Client{}, method, path, "application/json", body, "Authorization", "Bearer "+r.token)
+}
+
+func (r *startedReplica) send(c *http.Client, method, path, kind, body string, header ...string) (int, string) {
+	r.t.Helper()
+	req, err := http.NewRequest(method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	for pair := range slices.Chunk(header, 2) {
+		req.Header.Set(pair[0], pair[1])
+	}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	c.Transport = transport
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Error(err)
+	}
+	return resp.StatusCode, string(data)
+}
+
+func (r *startedReplica) status() (s api.Status) {
+	r.t.Helper()
+	code, body := r.ask("GET", "/api/v1/status", "")
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		r.t.Fatal(code, body, err)
+	}
+	return s
+}
+
+// run asks a replica for a run, and waits there until it has ended. It is known there at
+// every moment.
+func (r *startedReplica) run() (info api.RunInfo) {
+	r.t.Helper()
+	var accepted api.RunAccepted
+	code, body := r.ask("POST", "/api/v1/runs", `{"reason": "a test"}`)
+	if err := json.Unmarshal([]byte(body), &accepted); err != nil || code != http.StatusAccepted {
+		r.t.Fatal(code, body, err)
+	}
+	until(r.t, "the run has ended", func() bool {
+		code, body := r.ask("GET", "/api/v1/runs/"+accepted.ID, "")
+		info = api.RunInfo{}
+		if err := json.Unmarshal([]byte(body), &info); err != nil || code != http.StatusOK || info.ID != accepted.ID {
+			r.t.Fatal(code, body, err)
+		}
+		return info.State == api.RunEnded && info.Plan != nil
+	})
+	return info
+}
+
+// What an operator asks of a replica that stands by reaches the one that leads, and any
+// replica shows what the one that leads knows.
+func TestReplicas(t *testing.T) {
+	f := startReplicas(t)
+	leader, standby := f.replicas[0], f.replicas[1]
+	s := standby.status()
+	if s.State != api.StateStandby || s.StandingBy == nil || !s.Ready || s.LastRun == nil || s.Fleet == nil || s.Fleet.InSync != 3 || s.NextRun == nil {
+		t.Fatalf("%+v", s)
+	}
+	if l := leader.status(); l.StandingBy != nil || l.LastRun.ID != s.LastRun.ID || l.State != api.State(ResultInSync) {
+		t.Errorf("%+v", l)
+	}
+	if code, body := standby.ask("GET", "/", ""); code != http.StatusOK || !strings.Contains(body, "standing by: the daemon that leads is") || !strings.Contains(body, s.LastRun.ID) {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body := standby.ask("GET", "/healthz", ""); code != http.StatusOK {
+		t.Errorf("%d %s", code, body)
+	}
+
+	// A suspension holds the leader's next write.
+	code, body := standby.ask("POST", "/api/v1/suspensions", `{"reason": "audit", "orgs": ["acme-emea.okta.com"]}`)
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(body), &made); err != nil || code != http.StatusCreated {
+		t.Fatal(code, body)
+	}
+	f.tamper(emea, sso)
+	info := standby.run()
+	if info.Result != ResultDrift || info.RequestedBy != "token ci" || len(info.Plan.Changes) != 1 || len(info.Log) == 0 || !slices.Equal(f.products(emea), []string{sso}) {
+		t.Fatalf("%+v", info)
+	}
+	for _, r := range f.replicas {
+		until(t, "both show drift and suspension", func() bool { s := r.status(); return len(s.Drift) == 1 && len(s.Suspensions) == 1 })
+	}
+	if code, body := standby.ask("POST", "/api/v1/alarms/journal/acknowledge", `{"reason": "x"}`); code != http.StatusNotFound || !strings.Contains(body, "there is no alarm") {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body := standby.ask("DELETE", "/api/v1/suspensions/"+made.ID, `{"reason": "over"}`); code != http.StatusOK {
+		t.Fatal(code, body)
+	}
+	until(t, "the leader shows no suspension", func() bool { return len(leader.status().Suspensions) == 0 })
+	if info := standby.run(); info.Result != ResultApplied || !slices.Equal(f.products(emea), []string{sso, mfa}) {
+		t.Fatalf("%+v", info)
+	}
+
+	// A push that is announced to the one that stands by is looked at by the one that leads.
+	commit := f.commit(manifest(t, "products: [sso, mfa]", "products: [sso]"))
+	push := []byte(`{"ref": "refs/heads/main", "after": "` + commit + `"}`)
+	mac := hmac.New(sha256.New, []byte(hookSecret))
+	mac.Write(push)
+	if code, body := standby.send(&http.Client{}, "POST", "/hooks/git", "application/json", string(push), "X-GitHub-Event", "push", "X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil))); code != http.StatusAccepted {
+		t.Fatal(code, body)
+	}
+	until(t, "the push is applied", func() bool { return slices.Equal(f.products(emea), []string{sso}) })
+	until(t, "both show the run", func() bool {
+		a, b := leader.status().LastRun, standby.status().LastRun
+		return a.Trigger == api.TriggerWebhook && a.ID == b.ID
+	})
+
+	// The other one takes over, and knows what it was asked for.
+	leader.end()
+	until(t, "the other one leads", func() bool { return standby.status().StandingBy == nil })
+	if info := standby.run(); info.Result != ResultInSync || info.Problem != nil {
+		t.Fatalf("%+v", info)
+	}
+	if lines := standby.log.lines(t, "this replica can't tell others what it knows, or learn what they know"); len(lines) > 0 {
+		t.Errorf("%v", lines)
+	}
+}
+
+var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// Who signs in at one replica is signed in at the other, and who signs out at one is
+// signed out at the other.
+func TestReplicasShareSessions(t *testing.T) {
+	f := startReplicas(t)
+	one, other := f.replicas[0], f.replicas[1]
+	cookies, err := cookiejar.New(nil) // which knows hosts, and no ports
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: cookies, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	form := func(r *startedReplica, path string, values url.Values) (int, string) {
+		return r.send(browser, "POST", path, "application/x-www-form-urlencoded", values.Encode(), "Origin", r.url)
+	}
+	if code, body := form(one, signin.SignInPath, url.Values{"token": {f.token}}); code != http.StatusSeeOther {
+		t.Fatal(code, body)
+	}
+	for i := range 6 { // at one, then at the other
+		r := f.replicas[i%2]
+		code, body := r.send(browser, "GET", "/", "", "")
+		field := csrfField.FindStringSubmatch(body)
+		if code != http.StatusOK || field == nil {
+			t.Fatalf("request %d: %d %s", i, code, body)
+		}
+		// What the page of one has is good for a form that the other one gets.
+		if code, body := form(f.replicas[(i+1)%2], api.ActionRun, url.Values{"csrf": {field[1]}, "reason": {"a test"}}); code != http.StatusSeeOther {
+			t.Fatalf("form %d: %d %s", i, code, body)
+		}
+	}
+	_, body := other.send(browser, "GET", "/", "", "")
+	at, err := url.Parse(one.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := cookies.Cookies(at)
+	if code, body := form(other, signin.SignOutPath, url.Values{"csrf": {csrfField.FindStringSubmatch(body)[1]}}); code != http.StatusSeeOther {
+		t.Fatal(code, body)
+	}
+	cookies.SetCookies(at, before) // as whoever has stolen the cookie
+	if code, body := one.send(browser, "GET", "/api/v1/status", "", ""); code != http.StatusOK && code != http.StatusUnauthorized {
+		t.Fatal(code, body)
+	}
+	until(t, "the session has ended at the other replica as well", func() bool {
+		code, _ := one.send(browser, "GET", "/api/v1/status", "", "")
+		return code == http.StatusUnauthorized
+	})
+}

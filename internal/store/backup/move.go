@@ -1,0 +1,231 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"reconciler/internal/freeze"
+	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/outbox"
+	"reconciler/internal/store/securedir"
+	"reconciler/internal/store/transfer"
+	"reconciler/internal/text"
+)
+
+// ActionMigrated is the action of the entry that a history goes on with at another place.
+const ActionMigrated = "migrate"
+
+// Moved is what Move has copied and verified.
+type Moved struct {
+	// Tables are the tables with what was in them.
+	Tables []transfer.Sum
+	// Head is that of the history, and Entries how many it has; Problem is what was wrong
+	// with its chain before.
+	Head    string
+	Entries int64
+	Problem string
+}
+
+// Rows returns how many rows were copied.
+func (m *Moved) Rows() (n int64) {
+	for i := range m.Tables {
+		n += m.Tables[i].Rows
+	}
+	return n
+}
+
+// Move copies a state from one location to another, at which there is none, while nothing
+// uses either, and compares both. The state stays where it was as well, and all writes
+// are suspended there. by is who does it.
+func Move(from, to location.Location, by string, now time.Time) (*Moved, error) {
+	m, err := move(from, to, by, now)
+	if err != nil {
+		return nil, text.WithHint(fmt.Errorf("moving the state from %s to %s: %w", from, to, err), firstHint(err))
+	}
+	return m, nil
+}
+
+func move(from, to location.Location, by string, now time.Time) (*Moved, error) {
+	if dir := from.Dir(); dir != "" {
+		if _, err := os.Lstat(dir); err != nil {
+			return nil, text.WithHint(securedir.Cause(err), "is the volume mounted?")
+		}
+	}
+	if dir := to.Dir(); dir != "" {
+		root, err := securedir.Dir(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		if err := checkEmpty(root); err != nil {
+			return nil, err
+		}
+	}
+	for _, at := range []location.Location{from, to} {
+		held, err := journal.Hold(at)
+		if err != nil {
+			return nil, err
+		}
+		defer held.Close()
+	}
+	source, target := openStores(from), openStores(to)
+	defer source.close()
+	defer target.close()
+	if err := target.checkNew(); err != nil {
+		return nil, err
+	}
+	m, err := source.moveTo(target)
+	if err != nil {
+		return nil, errors.Join(err, target.clear(to.Dir()))
+	}
+	if _, err := target.history.Add(history.Entry{
+		Type: history.TypeOperator, Action: ActionMigrated, By: by, Time: now, Reason: fmt.Sprintf("from %s to %s", from, to),
+	}); err != nil {
+		return nil, err
+	}
+	if err := source.retire(fmt.Sprintf("the state was moved to %s at %s", to, now.UTC().Format(time.RFC3339)), by); err != nil {
+		return nil, fmt.Errorf("the state was moved, but writes are not suspended where it was: %w", err)
+	}
+	return m, nil
+}
+
+const (
+	// outboxFile is the file of the queue of notifications, which is in no backup.
+	outboxFile = "outbox.db"
+	// maxReason is how long the reason of a suspension is.
+	maxReason = 200
+)
+
+// stores are the stores of a location.
+type stores struct {
+	history *history.Store
+	outbox  *outbox.Store
+	journal *journal.Journal
+}
+
+func openStores(at location.Location) *stores {
+	return &stores{history.New(at, history.Options{}), outbox.New(at, outbox.Options{}), journal.New(at, journal.Options{})}
+}
+
+func (s *stores) close() error {
+	return errors.Join(s.history.Close(), s.outbox.Close(), s.journal.Close())
+}
+
+// store is what the stores have in common.
+type store interface {
+	Rows(func(transfer.Side) error) (bool, error)
+	Fill(func(transfer.Target) error) error
+	IsNew() (bool, error)
+}
+
+// all returns the stores in the order in which they are copied: the journal last, as
+// nothing is decided by a history alone.
+func (s *stores) all() []store { return []store{s.history, s.outbox, s.journal} }
+
+// checkNew returns an error unless nothing is kept yet.
+func (s *stores) checkNew() error {
+	for _, one := range s.all() {
+		empty, err := one.IsNew()
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return text.WithHint(errors.New("there is a state already, which is never overwritten"), "name an empty folder, or an empty schema as search_path in the URL of the database")
+		}
+	}
+	return nil
+}
+
+// copyStores copies stores to others, compares what is there with what was read, and
+// returns it. Of stores that aren't there, it copies nothing.
+func copyStores(from, target []store) (all []transfer.Sum, err error) {
+	exists := false
+	for i, one := range from {
+		to := target[i]
+		there, err := one.Rows(func(from transfer.Side) error {
+			var sums []transfer.Sum
+			err := to.Fill(func(side transfer.Target) (err error) {
+				sums, err = transfer.Copy(from, side)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			all = append(all, sums...)
+			_, err = to.Rows(func(side transfer.Side) error {
+				got, err := transfer.Sums(side)
+				if err != nil {
+					return err
+				}
+				return transfer.Compare(sums, got)
+			})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		exists = exists || there
+	}
+	if !exists {
+		return nil, errors.New("there is neither a journal nor a history in it yet")
+	}
+	return all, nil
+}
+
+// moveTo copies all of it, while nothing else uses it, and compares it.
+func (s *stores) moveTo(target *stores) (m *Moved, err error) {
+	m = &Moved{}
+	if m.Tables, err = copyStores(s.all(), target.all()); err != nil {
+		return nil, err
+	}
+	before, err := s.history.Verify("")
+	if err != nil {
+		return nil, err
+	}
+	after, err := target.history.Verify("")
+	if err != nil {
+		return nil, err
+	}
+	if after.Head != before.Head || problemOf(after) != problemOf(before) {
+		return nil, fmt.Errorf("the history that was copied ends with the head %q, and the one before with %q", after.Head, before.Head)
+	}
+	m.Head, m.Entries, m.Problem = after.Head, after.Entries, problemOf(after)
+	return m, target.journal.Check()
+}
+
+// clear removes what was copied, of a folder also the files, which were not there before.
+func (s *stores) clear(dir string) error {
+	if dir != "" {
+		err := s.close()
+		for _, file := range []string{historyFile, journalFile, outboxFile} {
+			if gone := os.Remove(filepath.Join(dir, file)); !errors.Is(gone, fs.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
+		}
+		return err
+	}
+	var errs []error
+	for _, one := range s.all() {
+		if empty, err := one.IsNew(); err == nil && empty {
+			continue
+		}
+		errs = append(errs, one.Fill(transfer.Clear))
+	}
+	return errors.Join(errs...)
+}
+
+// retire suspends all writes at a place that is no longer used, in case a daemon with a
+// config of before is started.
+func (s *stores) retire(why, by string) error {
+	if exists, err := s.journal.Exists(); err != nil || !exists {
+		return err
+	}
+	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, maxReason), Owner: by})
+	return err
+}

@@ -1,0 +1,177 @@
+package backup
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"reconciler/internal/freeze"
+	"reconciler/internal/store/history"
+	"reconciler/internal/store/journal"
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/outbox"
+	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/postgres/postgrestest"
+)
+
+// kept returns what is in a state, without the places that it names.
+func kept(t *testing.T, at location.Location) (entries []history.Entry, suspensions []freeze.Suspension, messages []outbox.Message) {
+	t.Helper()
+	s := openStores(at)
+	defer func() { must(t, s.close()) }()
+	var err error
+	entries, err = s.history.Entries(history.Query{})
+	must(t, err)
+	suspensions, err = s.journal.Suspensions()
+	must(t, err)
+	messages, err = s.outbox.Load(0)
+	must(t, err)
+	return entries, suspensions, messages
+}
+
+// filled makes a state in a folder, with a run that was interrupted.
+func filled(t *testing.T) location.Location {
+	dir, h, j := used(t)
+	at := location.Folder(dir)
+	_, err := j.Suspend(freeze.Suspension{Reason: "second", Owner: "bob", Orgs: freeze.Globs{"*.oktapreview.com"}, Until: time.Now().Add(time.Hour).Truncate(time.Second)})
+	must(t, err)
+	o := outbox.New(at, outbox.Options{})
+	must(t, o.Change(outbox.Change{Add: []outbox.Message{{ID: "m1", Receiver: "r", Made: now(), Ready: now(), Content: []byte{0, 1, 0xff}}}, Keep: []byte("kept")}))
+	must(t, o.Close())
+	r, err := h.Begin(history.Run{ID: "r1"})
+	must(t, err)
+	_, err = r.Change(history.Entry{Org: "acme.okta.com", Action: "set-products"})
+	must(t, err)
+	must(t, h.Close())
+	must(t, j.Close())
+	return at
+}
+
+// What goes to PostgreSQL and back is the same, and goes on there.
+func TestMove(t *testing.T) {
+	from, database, back := filled(t), postgrestest.New(t), location.Folder(filepath.Join(t.TempDir(), "back"))
+	entries, suspensions, messages := kept(t, from)
+	m, err := Move(from, database, "ada", now())
+	must(t, err)
+	if m.Head == "" || m.Entries != 3 || m.Rows() < 9 || m.Problem != "" {
+		t.Errorf("%+v, %d entries", m, len(entries))
+	}
+	again, err := Move(database, back, "bob", now())
+	must(t, err)
+	if again.Entries != m.Entries+1 {
+		t.Errorf("%+v", again)
+	}
+	gotEntries, gotSuspensions, gotMessages := kept(t, back)
+	if diff := cmp.Diff(suspensions, gotSuspensions); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(messages, gotMessages); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(gotEntries) - len(entries); n != 2 {
+		t.Errorf("%d more entries: %+v", n, gotEntries)
+	}
+	// What is left behind is suspended.
+	for _, at := range []location.Location{from, database} {
+		if _, s, _ := kept(t, at); len(s) != len(suspensions)+1 || !strings.Contains(s[len(s)-1].Reason, "the state was moved to ") || len(s[len(s)-1].Orgs) > 0 {
+			t.Errorf("%s: %+v", at, s)
+		}
+	}
+	// And the next one gets the next number, in each store.
+	s := openStores(back)
+	defer func() { must(t, s.close()) }()
+	_, err = s.history.Add(history.Entry{Type: history.TypeOperator, Action: "next"})
+	must(t, err)
+	must(t, s.outbox.Change(outbox.Change{Add: []outbox.Message{{ID: "m2", Receiver: "r", Made: now(), Ready: now(), Content: []byte{1}}}}))
+	if r, err := Check(back, "", journal.Commands{}); err != nil || len(r.Problems) > 0 || !r.Journal || !r.History {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := Check(database, "", journal.Commands{}); err != nil || len(r.Problems) > 0 || !r.Journal || !r.History || r.Verification.Entries == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A target with a state, or a place that is used, is left alone.
+func TestMoveRefuses(t *testing.T) {
+	from, database := filled(t), postgrestest.New(t)
+	none := location.Folder(filepath.Join(t.TempDir(), "none"))
+	_, err := Move(none, database, "ada", now())
+	wantError(t, err, "no such file or directory", "is the volume mounted?")
+	empty := location.Folder(t.TempDir())
+	must(t, os.Chmod(empty.Dir(), 0o700))
+	_, err = Move(empty, database, "ada", now())
+	wantError(t, err, "there is neither a journal nor a history in it yet", "")
+	for _, at := range []location.Location{from, database} {
+		held, err := journal.Hold(at)
+		must(t, err)
+		_, err = Move(from, database, "ada", now())
+		wantError(t, err, "is held by process", "wait until the other one ends")
+		must(t, held.Close())
+	}
+	_, err = Move(from, database, "ada", now())
+	must(t, err)
+	before, _, _ := kept(t, database)
+	_, err = Move(from, database, "ada", now())
+	wantError(t, err, "there is a state already, which is never overwritten", "an empty schema")
+	_, err = Move(database, from, "ada", now())
+	wantError(t, err, "the folder is not empty", "")
+	if after, _, _ := kept(t, database); cmp.Diff(before, after) != "" {
+		t.Error("the database was changed")
+	}
+}
+
+// A copy that fails leaves nothing behind, so that it can be tried again.
+func TestMoveFails(t *testing.T) {
+	from, file := filled(t), postgrestest.NewFile(t)
+	database := location.Postgres(file)
+	db := postgres.Open(file, 1)
+	defer db.Close()
+	_, err := db.Exec(`CREATE TABLE deletions (x TEXT)`) // which the journal needs
+	must(t, err)
+	_, err = Move(from, database, "ada", now())
+	wantError(t, err, "some other program", "")
+	_, err = db.Exec(`DROP TABLE deletions`)
+	must(t, err)
+	m, err := Move(from, database, "ada", now())
+	must(t, err)
+	if m.Entries == 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// A backup of a database can be restored into a folder, and one of a folder into a
+// database.
+func TestBackupOfDatabase(t *testing.T) {
+	from, first, second := filled(t), postgrestest.New(t), postgrestest.New(t)
+	dir := t.TempDir()
+	want, suspensions, _ := kept(t, from)
+	one, two := filepath.Join(dir, "one.tar"), filepath.Join(dir, "two.tar")
+	made, err := Make(from, one, "v1", now())
+	must(t, err)
+	restored, err := Restore(one, first, "ada", now())
+	must(t, err)
+	if diff := cmp.Diff(made, restored); diff != "" {
+		t.Error(diff)
+	}
+	_, err = Restore(one, first, "ada", now())
+	wantError(t, err, "there is a state already", "")
+	again, err := Make(first, two, "v1", now())
+	must(t, err)
+	if again.Entries != made.Entries+1 || again.Problem != "" || len(again.Files) != 2 {
+		t.Errorf("%+v", again)
+	}
+	for _, at := range []location.Location{location.Folder(filepath.Join(dir, "new")), second} {
+		_, err = Restore(two, at, "ada", now())
+		must(t, err)
+		if got, s, _ := kept(t, at); len(got) != len(want)+2 || cmp.Diff(s, suspensions) != "" {
+			t.Errorf("%s: %+v, %+v", at, got, s)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".reconciler-backup-*")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

@@ -1,0 +1,50 @@
+package history
+
+import (
+	"errors"
+
+	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/transfer"
+)
+
+// side returns the tables in a transaction.
+func (s *Store) side(tx transfer.Reader) transfer.Side {
+	_, inDatabase := s.place.(*database)
+	return transfer.Side{Tx: tx, Postgres: inDatabase, Tables: (&postgres.Kind{Steps: schema()}).Tables()}
+}
+
+// Rows calls f with all that is in the history at one moment, and reports whether there
+// is one.
+func (s *Store) Rows(f func(transfer.Side) error) (exists bool, err error) {
+	tx, err := s.place.snapshot()
+	if errors.Is(err, errNone) {
+		return false, nil
+	}
+	if err == nil {
+		defer tx.Rollback()
+		err = f(s.side(tx))
+	}
+	return true, s.failed("reading all of it", err)
+}
+
+// Fill calls f, which replaces all that is in the history, as a whole or not at all. It
+// makes a history where there is none. Only f knows of what was there.
+func (s *Store) Fill(f func(transfer.Target) error) error {
+	tx, err := s.place.write()
+	if err == nil {
+		defer tx.Rollback()
+		if err = f(transfer.To(s.side(tx), tx)); err == nil {
+			err = tx.Commit()
+		}
+	}
+	return s.failed("filling it", err)
+}
+
+// IsNew reports whether nothing was ever added to the history.
+func (s *Store) IsNew() (is bool, err error) {
+	is = true
+	_, err = s.Rows(func(side transfer.Side) error {
+		return side.Tx.QueryRow(`SELECT NOT EXISTS (SELECT 1 FROM chain WHERE seq > 0) AND NOT EXISTS (SELECT 1 FROM running)`).Scan(&is)
+	})
+	return is, err
+}

@@ -1,0 +1,55 @@
+package journal
+
+import (
+	"database/sql"
+
+	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/store/transfer"
+)
+
+// side returns the tables in a transaction: all but the one that nothing reads any more.
+func (j *Journal) side(tx transfer.Reader) transfer.Side {
+	_, inDatabase := j.home.(*tables)
+	return transfer.Side{
+		Tx: tx, Postgres: inDatabase, Tables: (&postgres.Kind{Steps: postgresSchema()}).Tables(), Rowid: []string{"suspensions"},
+	}
+}
+
+// Rows calls f with all that is in the journal at one moment, and reports whether there
+// is one.
+func (j *Journal) Rows(f func(transfer.Side) error) (exists bool, err error) {
+	err = j.read("reading all of it", func(q sqlitefile.Querier) error {
+		exists = true
+		return f(j.side(q))
+	})
+	return exists, err
+}
+
+// Fill calls f, which replaces all that is in the journal, as a whole or not at all. It
+// makes a journal where there is none. The caller has what Hold returns.
+func (j *Journal) Fill(f func(transfer.Target) error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.home.prepare()
+	if err == nil {
+		err = j.home.create()
+	}
+	if err == nil {
+		err = j.transact(func(tx *sql.Tx) error { return f(transfer.To(j.side(tx), tx)) })
+	}
+	return j.failed("filling it", err)
+}
+
+// IsNew reports whether nothing is in the journal.
+func (j *Journal) IsNew() (bool, error) {
+	rows := int64(0)
+	_, err := j.Rows(func(side transfer.Side) error {
+		sums, err := transfer.Sums(side)
+		for i := range sums {
+			rows += sums[i].Rows
+		}
+		return err
+	})
+	return rows == 0, err
+}

@@ -1,0 +1,47 @@
+package postgres
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"reconciler/internal/store/location"
+)
+
+// Condition is how a database is, for who has to know whether it can be used.
+type Condition struct {
+	// Version is that of the server, Database its database, and Schema where tables are
+	// made; empty if there is no such schema.
+	Version, Database, Schema string
+	// MayCreate reports whether the user may make tables in the schema. ReadOnly reports
+	// whether nothing can be written.
+	MayCreate, ReadOnly bool
+	// Encrypted reports whether the connection is. Remote reports whether it leads to
+	// another machine.
+	Encrypted, Remote bool
+	// Ahead is by how much the server's clock is ahead of the one of this machine.
+	Ahead time.Duration
+}
+
+// Examine connects to the database at url, and changes nothing.
+func Examine(ctx context.Context, url location.URL, now func() time.Time) (*Condition, error) {
+	db := Open(url, 1)
+	defer db.Close()
+	var c Condition
+	var address string
+	var clock time.Time
+	before := now()
+	err := db.QueryRowContext(ctx, `SELECT current_setting('server_version'), current_database(), coalesce(current_schema(), ''),
+		coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_setting('transaction_read_only') = 'on',
+		coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false), coalesce(host(inet_server_addr()), ''), clock_timestamp()`).
+		Scan(&c.Version, &c.Database, &c.Schema, &c.MayCreate, &c.ReadOnly, &c.Encrypted, &address, &clock)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	after := now()
+	c.Ahead = clock.Sub(before.Add(after.Sub(before) / 2))
+	if at, err := netip.ParseAddr(address); err == nil {
+		c.Remote = !at.IsLoopback()
+	}
+	return &c, nil
+}

@@ -1,0 +1,146 @@
+// Package postgres has what the stores in a PostgreSQL database have in common: how it
+// is connected to, how their tables are made and migrated, and how its errors are
+// worded. What is in the tables is for the packages that own them.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"reconciler/internal/store/location"
+	"reconciler/internal/text"
+)
+
+const (
+	// connectTimeout is how long a connection may take, and answerTimeout how long the
+	// server may keep silent while it owes an answer: longer than any statement may take.
+	connectTimeout = 5 * time.Second
+	answerTimeout  = 90 * time.Second
+	// maxIdle is how long a connection that isn't used is kept.
+	maxIdle = 5 * time.Minute
+)
+
+// settings are those of each session, unless the URL has them. A process that is frozen
+// within a transaction loses it, so that it doesn't hold up who takes over.
+var settings = map[string]string{
+	"application_name":                    "reconciler",
+	"statement_timeout":                   "60s",
+	"lock_timeout":                        "20s",
+	"idle_in_transaction_session_timeout": "5s",
+	"client_min_messages":                 "warning",
+}
+
+// Open returns the database at url with so many connections at most, and connects to
+// nothing. The URL is read again for each new connection, so that a password that was
+// changed is used at once. In queries, ? and ?1 stand for arguments as in SQLite.
+func Open(url location.URL, connections int) *sql.DB {
+	db := sql.OpenDB(&connector{url})
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	db.SetConnMaxIdleTime(maxIdle)
+	return db
+}
+
+// connector makes connections to the database at a URL.
+type connector struct{ url location.URL }
+
+// Connect makes a connection.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	cfg, err := c.config(ctx)
+	if err != nil {
+		return nil, &urlError{err}
+	}
+	conn, err := stdlib.GetConnector(*cfg).Connect(ctx)
+	if err != nil {
+		if r, ok := c.url.(refusable); ok && isRefused(err) {
+			r.Refused()
+		}
+		return nil, err
+	}
+	return &session{conn.(*stdlib.Conn)}, nil
+}
+
+// refusable is a URL that wants to know that the server has refused it, as one that was
+// kept for a while does.
+type refusable interface{ Refused() }
+
+// isRefused reports whether the server has refused user or password.
+func isRefused(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && strings.HasPrefix(server.Code, "28")
+}
+
+// Driver returns the driver that speaks PostgreSQL's protocol.
+func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// urlError is the error of a URL that can't be read or understood.
+type urlError struct{ error }
+
+// Unwrap returns why.
+func (e *urlError) Unwrap() error { return e.error }
+
+// config returns how to connect. Its errors contain nothing of the URL: what can't be
+// parsed may be a password anywhere.
+func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
+	data, err := c.url.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const form = "it must be like postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full, with % and two digits for special characters"
+	url := strings.TrimSpace(string(data))
+	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+		return nil, text.WithHint(errors.New(c.url.String()+" has no URL of a PostgreSQL database"), form)
+	}
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
+	}
+	for key, value := range settings {
+		if cfg.RuntimeParams[key] == "" {
+			cfg.RuntimeParams[key] = value
+		}
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
+		defer cancel()
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &impatient{conn}, nil
+	}
+	return cfg, nil
+}
+
+// impatient is a connection on which nothing waits for ever, as for a machine that is
+// gone without a word.
+type impatient struct{ net.Conn }
+
+// Read waits for an answer.
+func (c *impatient) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Write waits until it is sent.
+func (c *impatient) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}

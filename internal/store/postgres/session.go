@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// session is a connection that takes the placeholders and values of SQLite, so that the
+// stores have one text for each query.
+type session struct{ *stdlib.Conn }
+
+// Prepare prepares a statement.
+func (s *session) Prepare(query string) (driver.Stmt, error) { return s.Conn.Prepare(numbered(query)) }
+
+// PrepareContext prepares a statement.
+func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	return s.Conn.PrepareContext(ctx, numbered(query))
+}
+
+// ExecContext executes a statement.
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return s.Conn.ExecContext(ctx, numbered(query), args)
+}
+
+// QueryContext executes a query.
+func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return s.Conn.QueryContext(ctx, numbered(query), args)
+}
+
+// CheckNamedValue turns an argument into what a column holds. As in SQLite, truth is a
+// number.
+func (s *session) CheckNamedValue(v *driver.NamedValue) error {
+	if valuer, ok := v.Value.(driver.Valuer); ok {
+		value, err := valuer.Value()
+		if err != nil {
+			return err
+		}
+		v.Value = value
+	}
+	if b, ok := v.Value.(bool); ok {
+		v.Value = int64(0)
+		if b {
+			v.Value = int64(1)
+		}
+	}
+	return s.Conn.CheckNamedValue(v)
+}
+
+// numbered returns a query with $1, $2 and so on in the place of ?, and $N in that of ?N.
+// What is in quotes stays as it is.
+func numbered(query string) string {
+	if !strings.Contains(query, "?") {
+		return query
+	}
+	var b strings.Builder
+	quoted, n := false, 0
+	for i := 0; i < len(query); i++ {
+		c := query[i]
+		if c == '\'' {
+			quoted = !quoted
+		}
+		if c != '?' || quoted {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('$')
+		if i+1 < len(query) && '1' <= query[i+1] && query[i+1] <= '9' {
+			continue // the number follows
+		}
+		n++
+		b.WriteString(strconv.Itoa(n))
+	}
+	return b.String()
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package program
+
+import "os/exec"
+
+// group does nothing: the program alone is killed at the end of its time.
+func group(*exec.Cmd) {}

@@ -1,0 +1,124 @@
+package replicas
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"reconciler/internal/store/postgres/postgrestest"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// two returns two replicas of one database.
+func two(t *testing.T) (a, b *Store) {
+	file := postgrestest.NewFile(t)
+	a, b = New(file), New(file)
+	t.Cleanup(func() { must(t, a.Close()); must(t, b.Close()) })
+	return a, b
+}
+
+// What is asked for many times at once is one request.
+func TestAsk(t *testing.T) {
+	a, b := two(t)
+	var all sync.WaitGroup
+	ids := make([]string, 8)
+	for i := range ids {
+		all.Go(func() {
+			store := a
+			if i%2 == 1 {
+				store = b
+			}
+			r, err := store.Ask(Request{Run, fmt.Sprint("run", i), fmt.Sprint("who", i)})
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = r.ID
+		})
+	}
+	all.Wait()
+	for _, id := range ids {
+		if id != ids[0] {
+			t.Fatalf("several requests: %q", ids)
+		}
+	}
+	_, err := a.Ask(Request{Kind: Push, ID: "push1"})
+	must(t, err)
+	got, err := b.Requests()
+	if err != nil || len(got) != 2 || got[0].ID != ids[0] || got[0].By != "who"+ids[0][len("run"):] || got[1].Kind != Push {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	must(t, b.Answered("another"))
+	must(t, b.Answered(ids[0]))
+	if got, err := a.Requests(); err != nil || len(got) != 1 || got[0].ID != "push1" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if r, err := a.Ask(Request{Run, "later", "ada"}); err != nil || r.ID != "later" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	a, b := two(t)
+	if s, err := b.Status(""); err != nil || s.Digest != "" || s.Content != nil {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	must(t, a.Publish([]byte("one")))
+	first, err := b.Status("")
+	if err != nil || string(first.Content) != "one" || first.Age > 10*time.Second {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if s, err := b.Status(first.Digest); err != nil || len(s.Content) > 0 || s.Digest != first.Digest {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	_, err = a.tables.DB().Exec(`UPDATE replica_status SET seen_at = now() - interval '1 minute'`)
+	must(t, err)
+	if s, err := b.Status(""); err != nil || s.Age < time.Minute || s.Age > 2*time.Minute {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	must(t, a.Confirm())
+	if s, err := b.Status(""); err != nil || s.Age > 10*time.Second {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	must(t, a.Publish([]byte("two")))
+	if s, err := b.Status(first.Digest); err != nil || string(s.Content) != "two" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	a, b := two(t)
+	for i := range keptRuns + 5 {
+		must(t, a.KeepRun(fmt.Sprint("r", i), []byte{byte(i)}))
+	}
+	for id, want := range map[string][]byte{"r4": nil, "r5": {5}, "r24": {24}, "none": nil} {
+		if got, err := b.RunKept(id); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v, %v", id, got, err)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	a, b := two(t)
+	key, err := a.Key([]byte("first"))
+	if err != nil || string(key) != "first" {
+		t.Fatalf("%q, %v", key, err)
+	}
+	if key, err := b.Key([]byte("second")); err != nil || string(key) != "first" {
+		t.Fatalf("%q, %v", key, err)
+	}
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	must(t, a.Revoke("s1", until))
+	must(t, a.Revoke("s1", until))
+	must(t, a.Revoke("old", time.Now().Add(-time.Second)))
+	if got, err := b.Revoked(); err != nil || len(got) != 1 || !got["s1"].Equal(until) {
+		t.Fatalf("%v, %v", got, err)
+	}
+}
