@@ -329,12 +329,9 @@ func (d *pageDaemon) readAll() (slowest time.Duration, err error) {
 	defer transport.CloseIdleConnections()
 	for i, path := range []string{"/orgs", "/", "/orgs", "/orgs?state=drifted", "/drift", "/products", "/matrix/products", "/matrix/features", "/runs", "/history",
 		"/api/v1/status", "/api/v1/orgs", "/api/v1/objects", "/api/v1/drift", "/api/v1/changes"} {
-		took, _, size, err := d.readOnce(transport, path)
+		took, _, _, err := d.readOnce(transport, path)
 		if err != nil {
 			return 0, err
-		}
-		if os.Getenv("SCALE_V") != "" {
-			fmt.Println(path, took, size)
 		}
 		if i > 0 {
 			slowest = max(slowest, took)
