@@ -396,20 +396,34 @@ func TestPodOfCronJob(t *testing.T) {
 	}
 }
 
-// The values for a first look lead to what docs/install.md says: the page, with an org
-// that drifts.
+// The commands of docs/install.md for a first look lead to what it says: the page, with
+// an org that drifts, with the state in a volume and in PostgreSQL.
 func TestFirstLook(t *testing.T) {
-	values, err := os.ReadFile("../../deploy/helm/simulator.yaml")
-	if err != nil {
-		t.Fatal(err)
+	created := documented(t, "kubectl create secret generic reconciler \\\n  --from-literal=postgres.url=")
+	_, upgrade, _ := strings.Cut(created, "\n"+"helm upgrade")
+	for name, command := range map[string]string{"volume": documented(t, "helm install demo"), "PostgreSQL": upgrade} {
+		t.Run(name, func(t *testing.T) {
+			values, secrets := documentedValues(t, command), map[string]string{}
+			if name == "PostgreSQL" {
+				secrets["postgres.url"] = database(t)
+			}
+			firstLook(t, values, secrets)
+		})
 	}
+}
+
+func firstLook(t *testing.T, values string, secrets map[string]string) {
+	t.Helper()
 	okta, address := freeAddress(t), freeAddress(t)
-	text := strings.ReplaceAll(string(values), "127.0.0.1:9000", okta)
-	text = strings.Replace(text, "@every 30s", "@every 1s", 1) // the first run finds no simulator yet
-	text = with(t, text, "env: [{name: RECONCILER_HTTP_ADDRESS, value: '"+strings.Replace(address, "127.0.0.1", "", 1)+"'}]")
-	o := mustRender(t, text)
+	values = strings.ReplaceAll(values, "127.0.0.1:9000", okta)
+	values = strings.Replace(values, "@every 30s", "@every 1s", 1) // the first run finds no simulator yet
+	values = with(t, values, "env: [{name: RECONCILER_HTTP_ADDRESS, value: '"+strings.Replace(address, "127.0.0.1", "", 1)+"'}]")
+	o := mustRender(t, values)
 	checkPod(t, o)
-	n := newNode(t, nil)
+	if image := o.template().Spec.Containers[0].Image; image != "REGISTRY/reconciler:TAG" {
+		t.Errorf("the image is %s", image)
+	}
+	n := newNode(t, secrets)
 	for _, container := range append(o.template().Spec.InitContainers, o.template().Spec.Containers...) {
 		start(t, n.run(t, o, container))
 	}

@@ -107,13 +107,7 @@ containers:
     # Until the store is open, which an upgrade may have to convert.
     startupProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 2, failureThreshold: 150}
     livenessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 30, timeoutSeconds: 5, failureThreshold: 5}
-    {{- if gt (int .Values.replicas) 1 }}
-    # One that stands by is not ready by /readyz, and an update would wait for it forever.
-    # It answers API and page as the one that leads does.
-    readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 10, timeoutSeconds: 5}
-    {{- else }}
     readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 10, timeoutSeconds: 5}
-    {{- end }}
     {{- end }}
     {{- with .Values.env }}
     env: {{- toYaml . | nindent 6 }}
