@@ -247,6 +247,7 @@ func scaleOnce(dir string, n int) error {
 	}
 	debug.FreeOSMemory()
 	simulated := residentMB()
+	daemon.SaveMemory(os.Environ())
 	cfg, _, err := config.Load(file, nil)
 	if err != nil {
 		return err
