@@ -62,6 +62,7 @@ could not be read or written.`,
 				return err
 			}
 			if !once {
+				daemon.SaveMemory(a.environ)
 				return daemon.Run(cmd.Context(), cfg, opts)
 			}
 			record, err := daemon.Once(cmd.Context(), cfg, opts)

@@ -112,6 +112,7 @@ func Load(inputs []Input, opts LoadOptions) (*Desired, []Warning, error) {
 	m.readBaselines()
 	for _, f := range find.files {
 		m.orgs(f)
+		f.docs = nil // what was read is several times as large as what it declares
 	}
 	m.checkCreations()
 	m.addMistakes()

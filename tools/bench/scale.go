@@ -46,7 +46,8 @@ func scale(dir string) error {
 		return err
 	}
 	fmt.Printf("\nThe daemon with its simulator in one process: 8 kinds an org, %v a call, 1 org in %d drifts\n", scaleLatency, scaleDrift)
-	fmt.Println("      orgs   simulator   first run   next run     page       plan    largest   folder")
+	fmt.Println("                                                      memory at most, with the simulator          state")
+	fmt.Println("      orgs   first run    next run   slowest page   simulator   first run   next run   pages     folder")
 	for _, n := range scaleSizes {
 		cmd := exec.Command(self, "-scale", fmt.Sprint(n), "-scale-folder", filepath.Join(dir, fmt.Sprint("scale", n)))
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -246,6 +247,7 @@ func scaleOnce(dir string, n int) error {
 	}
 	debug.FreeOSMemory()
 	simulated := residentMB()
+	daemon.SaveMemory(os.Environ())
 	cfg, _, err := config.Load(file, nil)
 	if err != nil {
 		return err
@@ -273,35 +275,42 @@ func scaleOnce(dir string, n int) error {
 	}
 	var seconds []float64
 	var peaks []int64
+	run := ""
 	for i := range 2 {
-		took, err := d.untilRuns(i + 1)
+		id, took, err := d.untilRuns(i + 1)
 		if err != nil {
 			cancel()
 			return err
 		}
-		seconds, peaks = append(seconds, took), append(peaks, peakOf(os.Getpid()))
+		run, seconds, peaks = id, append(seconds, took), append(peaks, peakOf(os.Getpid()))
 	}
-	slowest, err := d.readAll()
+	slowest, err := d.readAll(run)
 	peaks = append(peaks, peakOf(os.Getpid()))
 	cancel()
 	if err = errors.Join(err, <-done); err != nil {
 		return err
 	}
-	fmt.Printf("  %8d %8d MB %9.1f s %9.1f s %8.0f ms %5d MB %5d MB %5d MB\n",
-		n, simulated, seconds[0], seconds[1], ms(slowest), peaks[0], peaks[1], peaks[2])
+	size, err := folderSize(cfg.State.Dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  %8d %9.1f s %9.1f s %11.0f ms %8d MB %8d MB %7d MB %4d MB %7.1f MB\n",
+		n, seconds[0], seconds[1], ms(slowest), simulated, peaks[0], peaks[1], peaks[2], float64(size)/1e6)
 	return nil
 }
 
-// untilRuns waits for the end of a run by its number, and returns how long it took.
-func (d *pageDaemon) untilRuns(n int) (seconds float64, err error) {
+// untilRuns waits for the end of a run by its number, and returns its id and how long it
+// took.
+func (d *pageDaemon) untilRuns(n int) (id string, seconds float64, err error) {
 	for {
 		time.Sleep(200 * time.Millisecond)
 		resp, err := http.Get(d.url + "/api/v1/status")
 		if err != nil {
-			return 0, err
+			return "", 0, err
 		}
 		var status struct {
 			RecentRuns []struct {
+				ID      string
 				Seconds float64
 				Result  string
 				Summary struct{ Orgs, InSync, Changes, Unknown int }
@@ -310,24 +319,24 @@ func (d *pageDaemon) untilRuns(n int) (seconds float64, err error) {
 		err = json.NewDecoder(resp.Body).Decode(&status)
 		resp.Body.Close()
 		if err != nil {
-			return 0, err
+			return "", 0, err
 		}
 		if k := len(status.RecentRuns); k >= n {
 			run := status.RecentRuns[k-n]
 			if run.Result != "drift" || run.Summary.Unknown > 0 {
-				return 0, fmt.Errorf("a run ended with %+v", run)
+				return "", 0, fmt.Errorf("a run ended with %+v", run)
 			}
-			return run.Seconds, nil
+			return run.ID, run.Seconds, nil
 		}
 	}
 }
 
-// readAll reads pages and lists of the API, and returns how long the slowest took, without
-// the first, which reads what all orgs are.
-func (d *pageDaemon) readAll() (slowest time.Duration, err error) {
+// readAll reads pages and lists of the API, with the plan of a run among them, and returns how
+// long the slowest took, without the first, which reads what all orgs are.
+func (d *pageDaemon) readAll(run string) (slowest time.Duration, err error) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	for i, path := range []string{"/orgs", "/", "/orgs", "/orgs?state=drifted", "/drift", "/products", "/matrix/products", "/matrix/features", "/runs", "/history",
+	for i, path := range []string{"/orgs", "/", "/orgs", "/orgs?state=drifted", "/drift", "/products", "/matrix/products", "/matrix/features", "/runs", "/runs/" + run, "/history",
 		"/api/v1/status", "/api/v1/orgs", "/api/v1/objects", "/api/v1/drift", "/api/v1/changes"} {
 		took, _, _, err := d.readOnce(transport, path)
 		if err != nil {
