@@ -79,7 +79,7 @@ func (d *daemon) standBy(ctx context.Context) bool {
 	for {
 		held, err := d.tryLead()
 		if err != nil {
-			d.log.Warn("it can't be known whether another daemon uses the state folder; runs write nothing until it is", errorAttrs(err)...)
+			d.log.Warn("it can't be known whether another daemon uses the state; runs write nothing until it is", errorAttrs(err)...)
 		}
 		if held == nil {
 			if other != nil {
@@ -159,7 +159,7 @@ func (d *daemon) takeTurn(ctx context.Context, trigger api.Trigger) {
 		return
 	}
 	if err != nil {
-		d.log.Warn("the state folder can't be locked; this run writes nothing", errorAttrs(err)...)
+		d.log.Warn("the state can't be locked; this run writes nothing", errorAttrs(err)...)
 		d.runner.once(ctx, trigger)
 		return
 	}

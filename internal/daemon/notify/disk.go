@@ -69,7 +69,7 @@ func (s *Sender) load(all bool) {
 	if err != nil {
 		if s.loadError != err.Error() {
 			s.loadError = err.Error()
-			s.log.Warn("what is queued on disk can't be read, and is sent once it can", "error", err.Error(), "hint", text.Hint(err))
+			s.log.Warn("what is queued can't be read, and is sent once it can", "error", err.Error(), "hint", text.Hint(err))
 		}
 		return
 	}
