@@ -17,8 +17,8 @@ import (
 func packed(dir, prefix string, at time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	err := pack(z, dir, prefix, at)
-	return out.Bytes(), errors.Join(err, z.Close())
+	err := errors.Join(pack(z, dir, prefix, at), z.Close())
+	return out.Bytes(), err
 }
 
 // pack writes a folder as a tar file, in which names begin with prefix. The same files are

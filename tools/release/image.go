@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -42,7 +41,8 @@ func (r *release) makeImage(ctx context.Context) error {
 	if len(images) == 0 {
 		return errors.New("an image takes a platform with linux")
 	}
-	if err := os.MkdirAll(filepath.Join(context, "empty"), 0o755); err != nil {
+	empty := filepath.Join(context, "empty")
+	if err := errors.Join(os.MkdirAll(empty, 0o755), os.Chmod(empty, 0o755)); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), imageFile, 0o644); err != nil {
@@ -74,19 +74,35 @@ func (r *release) buildah(ctx context.Context, context, layout string, platforms
 	}
 	env := append(os.Environ(), "CONTAINERS_STORAGE_CONF="+storage, "STORAGE_DRIVER=vfs", "BUILDAH_ISOLATION=chroot")
 	const index = "localhost/release"
-	args := []string{"build", "-q", "--format=oci", "--layers=false", "--pull=never", "--identity-label=false", "--timestamp", strconv.FormatInt(r.time.Unix(), 10),
-		"--platform", strings.Join(platforms, ","), "--manifest", index}
+	if _, err := command(ctx, r.work, env, "buildah", "manifest", "create", index); err != nil {
+		return err
+	}
+	// One after the other: together, they would be in the index in any order.
+	for i, platform := range platforms {
+		image := fmt.Sprintf("%s-%d", index, i)
+		args := append(r.buildArgs(), "--platform", platform, "--tag", image, context)
+		if _, err := command(ctx, r.work, env, "buildah", args...); err != nil {
+			return err
+		}
+		if _, err := command(ctx, r.work, env, "buildah", "manifest", "add", index, "containers-storage:"+image); err != nil {
+			return err
+		}
+	}
+	_, err := command(ctx, r.work, env, "buildah", "manifest", "push", "-q", "--all", index, "oci:"+layout+":"+r.version)
+	return err
+}
+
+// buildArgs returns the arguments for an image in which nothing is of the time or the
+// machine on which it is built.
+func (r *release) buildArgs() []string {
+	args := []string{"build", "-q", "--format=oci", "--layers=false", "--pull=never", "--identity-label=false", "--timestamp", strconv.FormatInt(r.time.Unix(), 10)}
 	for _, label := range [][2]string{
 		{"title", name}, {"description", "GitOps for Okta Aerial"}, {"version", r.version}, {"revision", r.commit},
 		{"created", r.time.Format(time.RFC3339)}, {"source", r.url}, {"url", r.url}, {"documentation", r.url + "/blob/" + r.tag() + "/README.md"},
 	} {
 		args = append(args, "--label", "org.opencontainers.image."+label[0]+"="+label[1])
 	}
-	if _, err := command(ctx, r.work, env, "buildah", append(args, context)...); err != nil {
-		return err
-	}
-	_, err := command(ctx, r.work, env, "buildah", "manifest", "push", "-q", "--all", index, "oci:"+layout+":"+r.version)
-	return err
+	return args
 }
 
 // indexDigest returns the digest of the image in a folder, as registries know it.

@@ -97,9 +97,18 @@ func (r *release) make(ctx context.Context) (err error) {
 	return os.Rename(r.out, target)
 }
 
-// add adds the file of this name to the release. It is in the folder already.
+// add adds the file of this name to the release. It is in the folder already, and may be
+// read by others whatever the umask.
 func (r *release) add(name string) error {
-	sum, err := digest(filepath.Join(r.out, name))
+	path := filepath.Join(r.out, name)
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Chmod(path, info.Mode()|0o444)
+	}
+	if err != nil {
+		return err
+	}
+	sum, err := digest(path)
 	if err != nil {
 		return err
 	}
