@@ -177,18 +177,21 @@ func TestFailover(t *testing.T) {
 		trouble func(t *testing.T, r *replicas)
 		// sent is how often the write in flight may have been sent in all.
 		sent int
-		// frozen reports whether the first one goes on later.
-		frozen bool
+		// frozen reports whether the first one goes on later, and late whether the write
+		// that it had sent arrives no earlier than then.
+		frozen, late bool
 	}{
-		{"killed while creating, and the org is there", hang(creation, true), kill, 1, false},
-		{"killed while changing, and it took no effect", hang(change, false), kill, 2, false},
-		{"frozen while creating", creation, freeze, 1, true},
-		{"frozen while changing", change, freeze, 1, true},
-		{"cut off while creating", creation, cut, 1, false},
-		{"cut off while changing", change, cut, 1, false},
-		{"database restarted while creating", creation, restart, 1, false},
-		{"database restarted while changing", change, restart, 1, false},
-		{"sessions ended while changing", change, end, 1, false},
+		{"killed while creating, and the org is there", hang(creation, true), kill, 1, false, false},
+		{"killed while changing, and it took no effect", hang(change, false), kill, 2, false, false},
+		{"frozen while creating", creation, freeze, 1, true, false},
+		{"frozen while changing", change, freeze, 1, true, false},
+		{"frozen, and the creation arrives late", creation, freeze, 2, true, true},
+		{"frozen, and the change arrives late", change, freeze, 2, true, true},
+		{"cut off while creating", creation, cut, 1, false, false},
+		{"cut off while changing", change, cut, 1, false, false},
+		{"database restarted while creating", creation, restart, 1, false, false},
+		{"database restarted while changing", change, restart, 1, false, false},
+		{"sessions ended while changing", change, end, 1, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -225,7 +228,9 @@ func TestFailover(t *testing.T) {
 
 			printed := len(r.leader.printed.String())
 			tt.trouble(t, r)
-			answer()
+			if !tt.late {
+				answer()
+			}
 			r.ledAgain(t, before)
 			r.sim.ClearFaults()
 			if tt.frozen {
@@ -234,6 +239,7 @@ func TestFailover(t *testing.T) {
 				if err := r.leader.Process.Signal(syscall.SIGCONT); err != nil {
 					t.Fatal(err)
 				}
+				answer()
 				r.leader.printed.says(t, "this daemon no longer leads", printed, 20*time.Second)
 				r.leader.printed.says(t, "standing by: another daemon leads", printed, 20*time.Second)
 				if late := r.writes()[sent:]; len(late) > 0 {
@@ -242,6 +248,7 @@ func TestFailover(t *testing.T) {
 			}
 			r.inSync(t)
 			r.checkOnce(t, tt.fault, tt.sent)
+			r.checkOrgs(t)
 			r.standby.ready(t)
 		})
 	}
@@ -258,6 +265,18 @@ func (p *process) ready(t *testing.T) {
 		if time.Since(began) > time.Minute {
 			t.Fatalf("readyz: %d %s\n%s", code, body, p.printed.String())
 		}
+	}
+}
+
+// checkOrgs checks that no org is there twice.
+func (r *replicas) checkOrgs(t *testing.T) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, o := range r.sim.Orgs() {
+		if seen[o.Domain] {
+			t.Errorf("two orgs %s", o.Domain)
+		}
+		seen[o.Domain] = true
 	}
 }
 

@@ -3,12 +3,16 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // During a turn, this process locks as often as it likes, and no other does.
@@ -105,57 +109,113 @@ func testTurnsAlternate(t *testing.T, place places) {
 }
 
 // A process whose turn was taken over writes nothing more to the journal.
-func TestLostTurn(t *testing.T) {
-	for _, file := range []string{lockFile, leaderFile} {
-		t.Run(file, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "state")
-			j := New(locate(dir), Options{})
-			defer j.Close()
-			lead, err := j.Lead()
-			must(t, err)
-			defer lead.End()
-			turn, err := j.Turn(t.Context(), WaitOptions{})
-			must(t, err)
-			defer turn.End()
-			w, err := j.Lock()
-			must(t, err)
-			defer w.Unlock()
-			must(t, w.Begin(acme()))
-			must(t, j.MayWrite())
-			during, stop := turn.While(t.Context())
-			if file == leaderFile {
-				during, stop = lead.While(t.Context())
-			}
-			defer stop()
+func TestLostTurn(t *testing.T) { onEach(t, testLostTurn) }
 
-			taken := filepath.Join(dir, "taken")
-			must(t, os.WriteFile(taken, []byte(`{"pid":12,"host":"other","started":"2026-11-21T12:00:00Z","beat":"000000000001"}`), 0o600))
-			must(t, os.Rename(taken, filepath.Join(dir, file)))
-			const want = `process 12 on "other" took over at 2026-11-21T12:00:00Z, because this one had stood still`
-			_, again := j.Lock()
-			_, removal := j.BeginRemoval(Removal{Account: account, OrgID: "00o1", Domain: "x", At: start()}, start(), 1)
-			_, sent := w.Send(acmeKey(), tenAMinute())
-			for doing, err := range map[string]error{
-				"MayWrite": j.MayWrite(), "Send": sent, "BeginRemoval": removal, "Lock": again,
-			} {
-				var lost *LostError
-				if doing == "Lock" && file == leaderFile {
-					continue // which writes nothing
-				}
-				if !errors.As(err, &lost) || err.Error() != want {
-					t.Errorf("%s: %v", doing, err)
-				}
-			}
-			if c, err := j.Creation(acmeKey()); err != nil || c.Step != Intent {
-				t.Errorf("%v, %+v", err, c)
-			}
-			select {
-			case <-during.Done():
-			case <-time.After(10 * time.Second):
-				t.Error("what was going on isn't told")
-			}
-		})
+func testLostTurn(t *testing.T, place places) {
+	for _, lead := range []bool{false, true} {
+		t.Run(fmt.Sprint("lead ", lead), func(t *testing.T) { testLost(t, place(t), lead) })
 	}
+}
+
+// takeOver takes a lock over as another process would.
+func takeOver(t *testing.T, j *Journal, file, name string) {
+	t.Helper()
+	if j.at.Postgres() != nil {
+		_, err := j.db().Exec(`UPDATE leases SET epoch = epoch + 1, pid = 12, host = 'other', started = '2026-11-21T12:00:00Z' WHERE name = ?`, name)
+		must(t, err)
+		return
+	}
+	taken := filepath.Join(j.at.Dir(), "taken")
+	must(t, os.WriteFile(taken, []byte(`{"pid":12,"host":"other","started":"2026-11-21T12:00:00Z","beat":"000000000001"}`), 0o600))
+	must(t, os.Rename(taken, filepath.Join(j.at.Dir(), file)))
+}
+
+func testLost(t *testing.T, place string, theLead bool) {
+	j := New(locate(place), Options{})
+	defer j.Close()
+	lead, err := j.Lead()
+	must(t, err)
+	defer lead.End()
+	turn, err := j.Turn(t.Context(), WaitOptions{})
+	must(t, err)
+	defer turn.End()
+	w, err := j.Lock()
+	must(t, err)
+	defer w.Unlock()
+	must(t, w.Begin(acme()))
+	must(t, j.MayWrite())
+	during, stop := turn.While(t.Context())
+	file, name := lockFile, "journal"
+	if theLead {
+		during, stop = lead.While(t.Context())
+		file, name = leaderFile, "leader"
+	}
+	defer stop()
+
+	takeOver(t, j, file, name)
+	want := `process 12 on "other" took over at 2026-11-21T12:00:00Z, because this one had stood still`
+	if j.at.Postgres() != nil {
+		want = `process 12 on "other" took over at 2026-11-21T12:00:00Z, because the session of this one with the database had ended`
+	}
+	_, sent := w.Send(acmeKey(), tenAMinute())
+	other, again := j.Lock()
+	_, removal := j.BeginRemoval(Removal{Account: account, OrgID: "00o1", Domain: "x", At: start()}, start(), 1)
+	for doing, err := range map[string]error{
+		"MayWrite": j.MayWrite(), "Send": sent, "BeginRemoval": removal, "Lock": again,
+	} {
+		var lost *LostError
+		if doing == "Lock" && theLead { // which writes nothing
+			must(t, err)
+			must(t, other.Unlock())
+			continue
+		}
+		if !errors.As(err, &lost) || err.Error() != want {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+	if c, err := j.Creation(acmeKey()); err != nil || c.Step != Intent {
+		t.Errorf("%v, %+v", err, c)
+	}
+	select {
+	case <-during.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("what was going on isn't told")
+	}
+}
+
+// A daemon that couldn't ask who leads learns when it is worth to ask again.
+func TestLeadAgain(t *testing.T) {
+	server := postgrestest.Start(t)
+	j := New(location.Postgres(server.File(t)), Options{})
+	defer j.Close()
+	must(t, server.Stop())
+	if _, err := j.Lead(); err == nil || j.MayWrite() == nil || j.LeadAgain(t.Context()) {
+		t.Errorf("%v, %v", err, j.MayWrite())
+	}
+	must(t, server.Start())
+	if !j.LeadAgain(t.Context()) {
+		t.Error("it answers")
+	}
+	lead, err := j.Lead()
+	must(t, err)
+	must(t, j.MayWrite())
+	must(t, lead.End())
+	folder := New(location.Folder(t.TempDir()), Options{})
+	if folder.LeadAgain(t.Context()) {
+		t.Error("of a folder it isn't known")
+	}
+}
+
+// Tables that are gone are not made anew by who has seen them.
+func TestTablesAreGone(t *testing.T) {
+	w := openJournal(t, newDatabase(t), Options{})
+	must(t, w.Begin(acme()))
+	_, err := w.db().Exec(`DELETE FROM reconciler_stores WHERE store = 'journal'`)
+	must(t, err)
+	for _, err := range []error{w.Begin(acme()), w.Check(), second(w.Lock()), second(w.Suspensions())} {
+		wantError(t, err, "its tables were there before and are gone", "put them back from a backup")
+	}
+	wantError(t, w.Backup(filepath.Join(t.TempDir(), "copy")), "", "")
 }
 
 // One leads, the other may once it ends.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -236,6 +237,8 @@ type wire struct {
 	net.Listener
 	server string
 	cut    chan struct{}
+	// delay is by how much answers are late.
+	delay atomic.Int64
 }
 
 func newWire(t *testing.T, server string) *wire {
@@ -244,7 +247,7 @@ func newWire(t *testing.T, server string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{l, server, make(chan struct{})}
+	w := &wire{Listener: l, server: server, cut: make(chan struct{})}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -276,6 +279,9 @@ func (w *wire) serve(c net.Conn) {
 		b := make([]byte, 4096)
 		for {
 			n, err := from.Read(b)
+			if from == s {
+				time.Sleep(time.Duration(w.delay.Load()))
+			}
 			select {
 			case <-w.cut: // what was read is lost
 				continueUntilClosed(from)
@@ -339,6 +345,58 @@ func TestCutSession(t *testing.T) {
 	}
 	_ = h.Release()
 	_ = held.Release()
+}
+
+// An answer that is read when another process may hold the lock already doesn't count.
+func TestLateAnswer(t *testing.T) {
+	t.Parallel()
+	server := postgrestest.Start(t)
+	url := server.File(t)
+	w := newWire(t, server.Socket)
+	port := w.Addr().(*net.TCPAddr).Port
+	far := sessionLock(t, plain(fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable&search_path=%s", port, schemaOf(t, sessionLock(t, url)))))
+	far.timing.Beat, far.timing.Stale = 10*time.Second, 11*time.Second // it asks only when it is told to
+	held, err := far.Try("far")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	if err := held.Check(); err != nil {
+		t.Fatal(err)
+	}
+	h := held.(*sessionHold)
+	h.mu.Lock()
+	h.at = time.Now().Add(time.Hour) // as if the clock of the deadline had stood still as well
+	h.mu.Unlock()
+	w.delay.Store(int64(1500 * time.Millisecond))
+	var lost *LostError
+	if err := held.Check(); !errors.As(err, &lost) || !strings.Contains(err.Error(), errStood.Error()) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Wall clocks that jump change nothing, of whichever process.
+func TestClocksJump(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.NewFile(t)
+	a, b := sessionLock(t, url), sessionLock(t, url)
+	var jumps atomic.Int64
+	jump := func() time.Time { return time.Now().Add(time.Duration(jumps.Add(1)%2*200-100) * 24 * time.Hour) }
+	a.now, b.now = jump, jump
+	held, err := a.Try("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	for began := time.Now(); time.Since(began) < 2*sessionTiming().Stale; time.Sleep(b.Poll()) {
+		var no *HeldError
+		if _, err := b.Try("b"); !errors.As(err, &no) {
+			t.Fatalf("%v", err)
+		}
+		if err := held.Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // plain is a URL as it is.
