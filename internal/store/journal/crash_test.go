@@ -198,6 +198,9 @@ func TestKilledAfterEachWrite(t *testing.T) { onEach(t, testKilledAfterEachWrite
 func testKilledAfterEachWrite(t *testing.T, place places) {
 	for done := range len(script()) + 1 {
 		dir := place(t)
+		if locate(dir).Postgres() != nil && done%3 != 0 {
+			continue // making its tables takes longer than a file does
+		}
 		out, err := child(t, "script", dir, strconv.Itoa(done)).Output()
 		if err == nil || !strings.Contains(err.Error(), "killed") {
 			t.Fatalf("after %d acts: %v", done, err)
@@ -218,8 +221,11 @@ func testKilledAnywhere(t *testing.T, place places) {
 		rounds = 5
 	}
 	r := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
-	for range rounds {
+	for round := range rounds {
 		dir := place(t)
+		if locate(dir).Postgres() != nil && round%3 != 0 {
+			continue
+		}
 		cmd := child(t, "script", dir, "-1")
 		out, err := cmd.StdoutPipe()
 		must(t, err)

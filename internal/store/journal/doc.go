@@ -42,4 +42,11 @@
 //
 // The folder has to be on a local disk: SQLite's locks and ours can't be trusted
 // on network file systems.
+//
+// # The tables
+//
+// In a PostgreSQL database the journal is a few tables, and the locks are those of
+// [lease.SessionLock]. A transaction that writes waits for the one before it, and compares
+// the epoch of what its process holds. Nothing is set aside there: an error of the
+// database is an error, and holds all writes.
 package journal

@@ -1,5 +1,7 @@
-// Package lease locks files of a folder for one process at a time, whatever becomes
-// of the process that holds the lock.
+// Package lease has locks that one process holds at a time, whatever becomes of it: locks
+// on files of a folder, and locks in a PostgreSQL database.
+//
+// # Files
 //
 // The lock is the system's, on an open file: it ends with the process, and a file that
 // was left behind locks nothing. But a process that is frozen, as by SIGSTOP, keeps it.
@@ -19,4 +21,16 @@
 // writes, and never two.
 //
 // The folder has to be on a local disk.
+//
+// # PostgreSQL
+//
+// The lock is an advisory lock of a session, which ends with it. The session has a limit
+// of idle time, [Timing.Stale], so that the server ends it when the holder is frozen or
+// can't be reached; the holder asks it something every [Timing.Beat]. [Hold.Check] asks
+// it as well: only a session that is still there answers, and an answer counts as long as
+// the server can't have ended the session since.
+//
+// Each holder has an epoch, a number that grows. [Hold.Fence] compares it in a transaction
+// and locks its row, for which the next epoch waits. So what is written under a lock is
+// written before anybody else has it, or not at all.
 package lease
