@@ -169,7 +169,7 @@ func TestOkta(t *testing.T) {
 			w.write("aerial.pem", pemOf(w.t, "PUBLIC KEY", der, err))
 		}, want: noKey().and(expected{"key": failure("this is a public key", "make a key pair")})},
 		{name: "no key file", change: func(w *world) { os.Remove(w.path("aerial.pem")) },
-			want: noKey().and(expected{"key": failure(`/dir/aerial.pem": no such file`, "put the private key there")})},
+			want: noKey().and(expected{"key": failure(`/dir/aerial.pem": no such file`, "put the key there")})},
 		{name: "empty key file", change: func(w *world) { w.write("aerial.pem", "\n") },
 			want: noKey().and(expected{"key": failure("is empty", "")})},
 		{name: "no key id", change: func(w *world) { w.replace("    keyID: "+w.access.Credentials.KeyID+"\n", "") },

@@ -64,7 +64,7 @@ func (e *examination) privateKey(ctx context.Context) Check {
 func keyHint(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "put the private key there, or correct the path in the config"
+		return "put the key there, or correct the path in the config"
 	case errors.Is(err, fs.ErrPermission):
 		return "let the user that this program runs as read it, and nobody else"
 	default:
