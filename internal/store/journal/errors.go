@@ -49,7 +49,7 @@ func (j *Journal) failed(doing string, err error) error {
 		errors.As(err, new(*LostError)) {
 		return err
 	}
-	err, other := j.home.explain(err)
+	other, err := j.home.explain(err)
 	hint := cmp.Or(text.Hint(err), other)
 	switch {
 	case errors.Is(err, ErrDamaged):

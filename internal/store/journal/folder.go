@@ -198,12 +198,12 @@ func (f *folder) gone() error {
 }
 
 // explain closes a damaged file, so that the next use checks it again.
-func (f *folder) explain(err error) (error, string) {
+func (f *folder) explain(err error) (hint string, explained error) {
 	err = sqlitefile.Explain(err)
 	if errors.Is(err, ErrDamaged) {
 		_ = f.close()
 	}
-	return securedir.Cause(err), securedir.HintFor(err)
+	return securedir.HintFor(err), securedir.Cause(err)
 }
 
 func (f *folder) backup(file string) error {

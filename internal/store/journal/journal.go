@@ -98,7 +98,7 @@ type home interface {
 	close() error
 	// explain returns an error of the database in plain words, and what to do about it,
 	// if that is known and isn't in the error.
-	explain(err error) (error, string)
+	explain(err error) (hint string, explained error)
 	// unlike returns the operator that compares a text with a pattern, such as
 	// stampPattern, and is true where they differ.
 	unlike() string

@@ -88,7 +88,7 @@ func (t *tables) close() error {
 	return db.Close()
 }
 
-func (t *tables) explain(err error) (error, string) { return postgres.Explain(err), "" }
+func (t *tables) explain(err error) (hint string, explained error) { return "", postgres.Explain(err) }
 
 func (t *tables) unlike() string { return "NOT SIMILAR TO" }
 
