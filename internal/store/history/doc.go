@@ -17,9 +17,13 @@
 // Beside the entries is what is true now and may change: runs that go on, changes that
 // are under way, the drift that is open, and how many runs found nothing to tell.
 //
-// # The file
+// # The place
 //
-// The history is an SQLite database in one file, history.db, beside the journal and
+// In a state folder, the history is an SQLite database in one file, history.db, beside the journal and
 // apart from it: it grows, nothing is decided by it, and damage to it must not hold
 // writes. It uses a write-ahead log, so that a long export holds up nobody.
+//
+// In PostgreSQL, it is tables of the same schema. What is altered there by others is an
+// error, and nothing is begun in its place. A process that has runs is known by an advisory
+// lock of a session, as it is by a locked file in a folder: the lock ends with the process.
 package history
