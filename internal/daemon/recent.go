@@ -80,7 +80,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 		return make(r) // what a run does is shown as it does it
 	}
 	now := m.now()
-	is, _, err := m.shown()
+	is, settled, err := m.shown()
 	if err != nil {
 		return make(r) // which says so
 	}
@@ -89,7 +89,9 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 	a := m.find(is, now, q)
 	if a == nil {
 		a = make(m.ask(r, csrf))
-		m.keep(q, a)
+		if settled {
+			m.keep(is, q, a)
+		}
 	}
 	return a.with(m.token, csrf)
 }
@@ -116,11 +118,10 @@ func (m *recent) find(is shown, now time.Time, q question) *answer {
 }
 
 // keep keeps an answer, unless something else is shown meanwhile.
-func (m *recent) keep(q question, a *answer) {
-	is, settled, err := m.shown()
+func (m *recent) keep(is shown, q question, a *answer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err == nil && settled && is == m.of && a.code == http.StatusOK && m.size+len(a.body) <= maxRecent {
+	if is == m.of && a.code == http.StatusOK && m.size+len(a.body) <= maxRecent {
 		m.answers[q] = a
 		m.size += len(a.body)
 	}
