@@ -61,6 +61,12 @@ func TestKilled(t *testing.T) {
 	check("while both go on", "", 0)
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
+	// PostgreSQL has to notice that the connection was closed.
+	for end := time.Now().Add(20 * time.Second); dir == "" && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if run, err := s.FindRun("killed"); err != nil || run == nil || run.Result != "" {
+			break
+		}
+	}
 	check("killed", ResultInterrupted, 1)
 	if list, err := s.Entries(Query{Org: "acme.okta.com", Limit: 1}); err != nil || len(list) != 1 || list[0].Seq != 0 {
 		t.Errorf("%+v, %v", list, err)
