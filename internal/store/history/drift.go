@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
@@ -29,6 +30,12 @@ type driftDetail struct {
 type driftKey struct{ org, kind, object, field string }
 
 func (d *Drift) key() driftKey { return driftKey{d.Org, d.Kind, d.Object, d.Field} }
+
+// keepable returns a text of others with U+FFFD in the place of what an entry or a column
+// can't hold, so that both have the same: NULs, and bytes that aren't UTF-8.
+func keepable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 // compareDrift sorts by org and field.
 func compareDrift(a, b Drift) int {
@@ -53,6 +60,7 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 	r.mu.Unlock()
 	for i := range seen {
 		d := &seen[i]
+		d.Org, d.Kind, d.Object, d.Field = keepable(d.Org), keepable(d.Kind), keepable(d.Object), keepable(d.Field)
 		d.Since, d.LastSeen, d.Times, d.Run, d.Seq, d.Cause, d.Unknown = now, now, 1, run, 0, nil, ""
 	}
 	if s.place == nil {

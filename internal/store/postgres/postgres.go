@@ -101,7 +101,7 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 		return nil, text.WithHint(errors.New(c.url.String()+" has no URL of a PostgreSQL database"), form)
 	}
 	cfg, err := pgx.ParseConfig(url)
-	if err != nil {
+	if err != nil || isDivided(url) {
 		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
 	}
 	for key, value := range settings {
@@ -123,6 +123,21 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 		return &impatient{conn}, nil
 	}
 	return cfg, nil
+}
+
+// isDivided reports whether a URL has an @ that doesn't end user and password: a password
+// with a / or ? or # that isn't written as % and two digits ends the host too early, and
+// would be taken for a port, a database or a parameter, of which errors speak.
+func isDivided(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	host, path := rest, ""
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		host, path = rest[:end], rest[end:]
+	}
+	if strings.Contains(host, "@") {
+		path, _, _ = strings.Cut(path, "?")
+	}
+	return strings.Contains(path, "@")
 }
 
 // impatient is a connection on which nothing waits for ever, as for a machine that is

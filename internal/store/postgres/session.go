@@ -32,7 +32,8 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 }
 
 // CheckNamedValue turns an argument into what a column holds. As in SQLite, truth is a
-// number.
+// number. A text of others must not make a statement fail: in the place of NULs, and of
+// bytes that aren't UTF-8, which PostgreSQL refuses, it gets U+FFFD.
 func (s *session) CheckNamedValue(v *driver.NamedValue) error {
 	if valuer, ok := v.Value.(driver.Valuer); ok {
 		value, err := valuer.Value()
@@ -46,6 +47,9 @@ func (s *session) CheckNamedValue(v *driver.NamedValue) error {
 		if b {
 			v.Value = int64(1)
 		}
+	}
+	if t, ok := v.Value.(string); ok {
+		v.Value = strings.ReplaceAll(strings.ToValidUTF8(t, "\uFFFD"), "\x00", "\uFFFD")
 	}
 	return s.Conn.CheckNamedValue(v)
 }

@@ -225,6 +225,10 @@ func TestConnectionErrors(t *testing.T) {
 		{"host=localhost password=hunter2", "has no URL", ""},
 		{"postgres://ada:hunter2@local%host/x", "the URL has a URL that can't be understood", "% and two digits"},
 		{"postgres://ada:hunter2@127.0.0.1:port/x", "can't be understood", ""},
+		{"postgres://ada:12/hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
+		{"postgres://ada:12?hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
+		{"postgres://ada:1@2/hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
+		{"postgres://ada:12#hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
 		{"postgres://ada:hunter2@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 can't be reached: connect: connection refused", "whether the server runs"},
 		{"postgres://ada:hunter2@nowhere.invalid/x", "can't be reached: the name \"nowhere.invalid\" can't be resolved", "check the host"},
 		{strings.Replace(url, "/postgres?", "/none?", 1), "there is no such database (SQLSTATE 3D000)", "create it"},
@@ -316,5 +320,12 @@ func TestValues(t *testing.T) {
 	must(t, tx.QueryRow(`SELECT n, name, data FROM counted WHERE name <> '?' AND n = ? AND id = ?`, true, 1).Scan(&yes, &name, &data))
 	if !yes || name != "what is it?" || string(data) != "\x00\xff" {
 		t.Error(yes, name, data)
+	}
+	// What PostgreSQL can't hold in a text fails no statement.
+	_, err = tx.Exec(`UPDATE counted SET name = ?`, "a\x00b\xffc")
+	must(t, err)
+	must(t, tx.QueryRow(`SELECT name FROM counted WHERE name = ?`, "a\xffb\x00c").Scan(&name))
+	if name != "a\uFFFDb\uFFFDc" {
+		t.Errorf("%q", name)
 	}
 }
