@@ -74,11 +74,13 @@ func forms(secret string) []string {
 }
 
 // likely matches what looks like a secret, whoever's it is: a PEM, tokens of known
-// forms, what is named a secret, and long words of random letters, digits and signs.
+// forms, what is named a secret, user and password in a URL, and long words of random
+// letters, digits and signs.
 var likely = regexp.MustCompile(`(?s)-----BEGIN.*?(-----END[A-Z0-9 ]*-----|$)|` +
+	`://\S+@|` +
 	`\beyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.-]*|` + // JWT
 	`\b(gh[pousr]_|github_pat_|glpat-|whsec_|rcn_|hvs\.|xox[a-z]-)[A-Za-z0-9_.-]+|` +
-	`(?i:\b(SSWS|Bearer|Basic) +\S+|"?(password|passwd|secret|token|api_?key)"? *[=:] *\S+)|` +
+	`(?i:\b(SSWS|Bearer|Basic) +\S+|"?[a-z_]*(password|passwd|passphrase|secret|token|(api|access)_?key)[a-z_]*"? *[=:] *\S+)|` +
 	`\b00[A-Za-z0-9_-]{20,}|` + // API tokens of Okta
 	`[A-Za-z0-9+_-]{32,}=*`)
 
@@ -86,6 +88,9 @@ var likely = regexp.MustCompile(`(?s)-----BEGIN.*?(-----END[A-Z0-9 ]*-----|$)|` 
 // may mask too much.
 func HideLikely(text string) string {
 	return likely.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasPrefix(found, "://") {
+			return "://" + Mask + "@"
+		}
 		if name, _, ok := strings.Cut(found, "="); ok && !strings.HasSuffix(found, "=") && named.MatchString(name) {
 			return name + "=" + Mask
 		}
