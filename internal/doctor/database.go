@@ -39,8 +39,11 @@ func (e *examination) database(ctx context.Context, at location.Location) Check 
 		found.Message += fmt.Sprintf("; the last to write was %v", h)
 	}
 	var more []string
-	if c.Remote && !c.Encrypted {
+	switch {
+	case c.Remote && !c.Encrypted:
 		more = append(more, "the connection is not encrypted: set sslmode=verify-full in the URL")
+	case c.Remote && !c.Verified:
+		more = append(more, "the server's certificate is not checked: set sslmode=verify-full in the URL, and sslrootcert if a CA of your own has signed it")
 	}
 	if c.Ahead.Abs() > maxSkew {
 		more = append(more, fmt.Sprintf("the clock of the database is %v off the one of this machine", c.Ahead.Abs().Round(time.Second)))

@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"net/netip"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"reconciler/internal/store/location"
 )
@@ -16,9 +20,11 @@ type Condition struct {
 	// MayCreate reports whether the user may make tables in the schema. ReadOnly reports
 	// whether nothing can be written.
 	MayCreate, ReadOnly bool
-	// Encrypted reports whether the connection is. Remote reports whether it leads to
-	// another machine.
-	Encrypted, Remote bool
+	// Encrypted reports whether the connection is. Verified reports whether the URL has
+	// each connection encrypted, and the server's certificate checked: otherwise whoever
+	// is between can be the server, and ask for the password. Remote reports whether the
+	// connection leads to another machine.
+	Encrypted, Verified, Remote bool
 	// Ahead is by how much the server's clock is ahead of the one of this machine.
 	Ahead time.Duration
 }
@@ -39,9 +45,25 @@ func Examine(ctx context.Context, url location.URL, now func() time.Time) (*Cond
 		return nil, Explain(err)
 	}
 	after := now()
+	cfg, err := (&connector{url}).config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Verified = isVerified(cfg)
 	c.Ahead = clock.Sub(before.Add(after.Sub(before) / 2))
 	if at, err := netip.ParseAddr(address); err == nil {
 		c.Remote = !at.IsLoopback()
 	}
 	return &c, nil
+}
+
+// isVerified reports whether all connections check the certificate of the server.
+func isVerified(cfg *pgx.ConnConfig) bool {
+	all := []*tls.Config{cfg.TLSConfig}
+	for _, f := range cfg.Fallbacks {
+		all = append(all, f.TLSConfig)
+	}
+	return !slices.ContainsFunc(all, func(t *tls.Config) bool {
+		return t == nil || t.InsecureSkipVerify && t.VerifyPeerCertificate == nil
+	})
 }

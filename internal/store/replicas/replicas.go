@@ -231,11 +231,16 @@ func (s *Store) RunKept(id string) (content []byte, err error) {
 	return content, err
 }
 
-// Key returns the key of sessions, which is fresh if there is none yet.
+// Key returns the key of sessions, which is fresh if there is none yet. One of another
+// length is an error: with an empty one, anybody could make sessions.
 func (s *Store) Key(fresh []byte) (key []byte, err error) {
 	err = s.do("reading the key of sessions", func(db *sql.DB) error {
 		return db.QueryRow(`INSERT INTO replica_key (id, key) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key`, fresh).Scan(&key)
 	})
+	if err == nil && len(key) != len(fresh) {
+		return nil, text.WithHint(fmt.Errorf("what replicas share in PostgreSQL (%s): the key of sessions is damaged", s.url),
+			"delete the row of the table replica_key: everybody signs in again")
+	}
 	return key, err
 }
 

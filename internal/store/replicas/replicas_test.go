@@ -3,6 +3,7 @@ package replicas
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,8 +112,13 @@ func TestSessions(t *testing.T) {
 	if err != nil || string(key) != "first" {
 		t.Fatalf("%q, %v", key, err)
 	}
-	if key, err := b.Key([]byte("second")); err != nil || string(key) != "first" {
+	if key, err := b.Key([]byte("other")); err != nil || string(key) != "first" {
 		t.Fatalf("%q, %v", key, err)
+	}
+	_, err = a.tables.DB().Exec(`UPDATE replica_key SET key = ''`)
+	must(t, err)
+	if key, err := b.Key([]byte("other")); err == nil || key != nil || !strings.Contains(err.Error(), "the key of sessions is damaged") {
+		t.Errorf("an empty key: %q, %v", key, err)
 	}
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	must(t, a.Revoke("s1", until))
