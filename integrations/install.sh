@@ -7,7 +7,8 @@
 #   INSTALL_VERSION   the version, and one or both of
 #   INSTALL_SIGNERS   who may sign releases, in lines as ssh's allowed_signers has them:
 #                     SHA256SUMS beside the binary must be signed by one of them, in
-#                     SHA256SUMS.sig, and have the binary's checksum
+#                     SHA256SUMS.sig, and have the binary's checksum; the binary's
+#                     name must have the version, if there is one
 #   INSTALL_SHA256    its checksum
 #   INSTALL_SOURCE    or a folder with the source, which is built with the Go that
 #                     is there
@@ -90,6 +91,11 @@ expect() {
 
 # check_signature checks who has signed the checksums beside the binary.
 check_signature() {
+  # Whoever has the server could give an older release, which is signed as well.
+  case ${url##*/} in
+    *"$version"*) ;;
+    *) die "\"${url##*/}\" doesn't name the version $version: checksums of another version, signed as well, would be taken for its own" ;;
+  esac
   command -v ssh-keygen >/dev/null || die "no ssh-keygen to check the signature with: install OpenSSH, or name the checksum alone"
   fetch "${url%/*}/SHA256SUMS" "$work/SHA256SUMS"
   fetch "${url%/*}/SHA256SUMS.sig" "$work/SHA256SUMS.sig"
@@ -105,7 +111,8 @@ check_signature() {
 download() {
   os=$(system)
   arch=$(machine)
-  url=$(fill "${INSTALL_URL:-$release_url}" version "${INSTALL_VERSION:-$release_version}")
+  version=${INSTALL_VERSION:-$release_version}
+  url=$(fill "${INSTALL_URL:-$release_url}" version "$version")
   url=$(fill "$url" os "$os")
   url=$(fill "$url" arch "$arch")
   [ -n "${INSTALL_SIGNERS:-}${INSTALL_SHA256:-}$release_sums" ] ||
@@ -156,6 +163,7 @@ fi
 dir=${INSTALL_DIR:-$(mktemp -d)}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
+[ ! -d "$dir/reconciler" ] || die "\"$dir/reconciler\" is a folder: remove it, or name another INSTALL_DIR"
 if [ -n "${INSTALL_URL:-}" ]; then
   download
 elif [ -n "${INSTALL_SOURCE:-}" ]; then
