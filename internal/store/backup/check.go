@@ -1,15 +1,18 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"reconciler/internal/store/history"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/outbox"
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -27,7 +30,7 @@ type Report struct {
 // Check checks the state at a location: that nobody else may read or write what is in it,
 // the databases, the rows of the journal for an account, and the chain of the history.
 // It changes nothing but modes, which opening a database sets right. The error is that
-// the folder can't be looked at.
+// the folder or the database can't be looked at.
 func Check(at location.Location, account string, commands journal.Commands) (*Report, error) {
 	r := &Report{}
 	if dir := at.Dir(); dir != "" {
@@ -35,10 +38,27 @@ func Check(at location.Location, account string, commands journal.Commands) (*Re
 			return nil, err
 		}
 	}
+	if url := at.Postgres(); url != nil {
+		if err := reachable(url); err != nil {
+			return nil, fmt.Errorf("state in %s: %w", at, err)
+		}
+	}
 	r.journal(at, account, commands)
 	r.history(at)
 	r.outbox(at)
 	return r, nil
+}
+
+// reachable returns why it can't be known what is in a database.
+func reachable(url location.URL) error {
+	c, err := postgres.Examine(context.Background(), url, time.Now)
+	if err != nil {
+		return err
+	}
+	if c.Schema == "" {
+		return text.WithHint(fmt.Errorf("database %q has no schema that search_path names", c.Database), "check search_path in the URL of the database, or create the schema")
+	}
+	return nil
 }
 
 // folder looks at the folder and its files.

@@ -143,6 +143,31 @@ func TestMoveFails(t *testing.T) {
 	}
 }
 
+// What can't be looked at isn't said to have no state.
+func TestCheckUnreachableDatabase(t *testing.T) {
+	url := postgrestest.NewFile(t)
+	at := location.Postgres(url)
+	r, err := Check(at, "", journal.Commands{})
+	must(t, err)
+	if len(r.Problems) > 0 || r.Journal || r.History {
+		t.Errorf("%+v", r)
+	}
+	text, err := url.Read(t.Context())
+	must(t, err)
+	for _, tt := range []struct{ url, words, hint string }{
+		{strings.Replace(string(text), "search_path=", "search_path=no_", 1), "has no schema that search_path names", "create the schema"},
+		{"postgres://reconciler:secret@127.0.0.1:1/db?sslmode=disable", "PostgreSQL at 127.0.0.1:1 can't be reached", "whether the server runs"},
+		{"mysql://reconciler:secret@127.0.0.1:1/db", "has no URL of a PostgreSQL database", "it must be like postgres://"},
+	} {
+		must(t, os.WriteFile(string(url), []byte(tt.url), 0o600))
+		r, err := Check(at, "", journal.Commands{})
+		wantError(t, err, tt.words, tt.hint)
+		if r != nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
 // A backup of a database can be restored into a folder, and one of a folder into a
 // database.
 func TestBackupOfDatabase(t *testing.T) {
