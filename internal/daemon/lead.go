@@ -41,6 +41,7 @@ func (d *daemon) lead(ctx context.Context) {
 		if d.leads == nil {
 			continue
 		}
+		d.metrics.leads(false)
 		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
 			d.log.Error("this daemon no longer leads: it stands by", errorAttrs(err)...)
 		}
@@ -118,12 +119,14 @@ func (d *daemon) tryLead() (*api.Process, error) {
 		return nil, err
 	}
 	d.leads = leads
+	d.metrics.leads(true)
 	return nil, nil
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.
 func (d *daemon) standingBy(other *api.Process) {
-	d.metrics.leads(other == nil)
+	// While the database can't be reached, each replica reports, and none of them leads.
+	d.metrics.leads(other == nil && (d.leads != nil || d.replica == nil))
 	if other != nil {
 		setTime(d.metrics.nextRun, time.Time{})
 	}

@@ -100,7 +100,7 @@ func newMetrics(version string) *metrics {
 		suspensions: gauge("reconciler_suspensions",
 			"Suspensions of writes that are in effect, for all orgs or for some."),
 		leader: gauge("reconciler_leader",
-			"1 while this daemon does runs, 0 while it stands by."),
+			"1 while this daemon does runs, 0 while it stands by, or is a replica that can't reach the database."),
 		configOK: gauge("reconciler_config_last_reload_successful",
 			"1 if the config that was read last is in force, 0 if it was refused and the one before stays."),
 		configSince: gauge("reconciler_config_last_reload_success_timestamp_seconds",

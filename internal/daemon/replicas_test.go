@@ -40,8 +40,16 @@ type startedReplica struct {
 	done chan error
 }
 
-// startReplicas starts two replicas, of which the first one leads.
+// startReplicas starts two replicas, of which the first one leads, with a database of
+// their own.
 func startReplicas(t *testing.T) *fleet {
+	t.Helper()
+	return startReplicasOn(t, postgrestest.NewFile(t), "@every 24h")
+}
+
+// startReplicasOn starts two replicas, of which the first one leads, with a database and
+// a schedule.
+func startReplicasOn(t *testing.T, url postgrestest.File, schedule string) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	token, entry, err := signin.NewToken("ci", signin.Operator)
@@ -57,7 +65,7 @@ func startReplicas(t *testing.T) *fleet {
 	}
 	o := worldOptions{
 		mode: "apply", git: "webhook: {secretFile: " + write("hook", hookSecret) + "}",
-		extra: "schedule: '@every 24h'\nstate: {postgres: {urlFile: " + string(postgrestest.NewFile(t)) + "}}\n",
+		extra: "schedule: '" + schedule + "'\nstate: {postgres: {urlFile: " + string(url) + "}}\n",
 	}
 	w := newWorld(t, o)
 	srv := httptest.NewServer(w.sim.Simulator)
@@ -225,6 +233,34 @@ func TestReplicas(t *testing.T) {
 	if lines := standby.log.lines(t, "this replica can't tell others what it knows, or learn what they know"); len(lines) > 0 {
 		t.Errorf("%v", lines)
 	}
+}
+
+// While their database is down, no replica says that it leads, not even the one that did.
+func TestNoLeaderWithoutDatabase(t *testing.T) {
+	server := postgrestest.Start(t)
+	f := startReplicasOn(t, server.File(t), "@every 1s")
+	leaders := func() (n int) {
+		for _, r := range f.replicas {
+			if _, body := r.ask("GET", "/metrics", ""); strings.Contains(body, "\nreconciler_leader 1\n") {
+				n++
+			}
+		}
+		return n
+	}
+	until(t, "one leads", func() bool { return leaders() == 1 })
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range f.replicas {
+		until(t, "runs write nothing", func() bool {
+			return len(r.log.lines(t, "it can't be known whether another daemon uses the state; runs write nothing until it is")) > 0
+		})
+	}
+	until(t, "none leads", func() bool { return leaders() == 0 })
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "one leads again", func() bool { return leaders() == 1 })
 }
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
