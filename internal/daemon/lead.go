@@ -41,7 +41,7 @@ func (d *daemon) lead(ctx context.Context) {
 		if d.leads == nil {
 			continue
 		}
-		d.metrics.leads(false)
+		d.showLead(false)
 		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
 			d.log.Error("this daemon no longer leads: it stands by", errorAttrs(err)...)
 		}
@@ -119,14 +119,22 @@ func (d *daemon) tryLead() (*api.Process, error) {
 		return nil, err
 	}
 	d.leads = leads
-	d.metrics.leads(true)
+	d.showLead(true)
 	return nil, nil
+}
+
+// showLead sets whether this daemon leads, for metrics and for what replicas share.
+func (d *daemon) showLead(yes bool) {
+	d.metrics.leads(yes)
+	if d.replica != nil {
+		d.replica.leads.Store(yes)
+	}
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.
 func (d *daemon) standingBy(other *api.Process) {
 	// While the database can't be reached, each replica reports, and none of them leads.
-	d.metrics.leads(other == nil && (d.leads != nil || d.replica == nil))
+	d.showLead(other == nil && (d.leads != nil || d.replica == nil))
 	if other != nil {
 		setTime(d.metrics.nextRun, time.Time{})
 	}

@@ -34,6 +34,8 @@ type replica struct {
 	store *replicas.Store
 	// inForce is the reconciler in force.
 	inForce atomic.Pointer[reconcile.Reconciler]
+	// leads reports whether this replica leads. Until it has asked who does, it doesn't.
+	leads atomic.Bool
 	// people is the journal in which operators act: one that holds no lock, as they may
 	// whichever replica leads.
 	people *journal.Journal
@@ -91,7 +93,7 @@ func (d *daemon) shareOnce() {
 	err := d.shareSessions()
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
-	} else if p.inForce.Load().MayWrite() == nil {
+	} else if p.leads.Load() && p.inForce.Load().MayWrite() == nil {
 		err = errors.Join(err, d.publish(), d.answer())
 	}
 	d.refresh(p.inForce.Load()) // what was done at another one

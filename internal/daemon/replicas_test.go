@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
@@ -28,6 +29,7 @@ import (
 // fleet is two replicas of a daemon, in the order in which they were started.
 type fleet struct {
 	*world
+	cfg      *config.Config
 	token    string
 	replicas []*startedReplica
 }
@@ -70,27 +72,34 @@ func startReplicasOn(t *testing.T, url postgrestest.File, schedule string) *flee
 	w := newWorld(t, o)
 	srv := httptest.NewServer(w.sim.Simulator)
 	t.Cleanup(srv.Close)
-	f := &fleet{world: w, token: token}
-	cfg := w.load(srv.URL, o)
-	cfg.HTTP.Auth = config.HTTPAuth{TokensFile: write("tokens.yaml", entry.String())}
+	f := &fleet{world: w, cfg: w.load(srv.URL, o), token: token}
+	f.cfg.HTTP.Auth = config.HTTPAuth{TokensFile: write("tokens.yaml", entry.String())}
 	for range 2 {
-		ctx, stop := context.WithCancel(context.Background())
-		r := &startedReplica{fleet: f, log: &logBuffer{}, stop: stop, done: make(chan error, 1)}
-		listening := make(chan net.Addr, 1)
-		go func() {
-			r.done <- Run(ctx, cfg, RunOptions{Version: "v1.2.3", Commands: testCommands, Logger: r.log.logger(), Listening: func(a net.Addr) { listening <- a }})
-		}()
-		select {
-		case a := <-listening:
-			r.url = "http://" + a.String()
-		case err := <-r.done:
-			t.Fatalf("a replica didn't start: %v", err)
-		}
-		t.Cleanup(r.end)
-		f.replicas = append(f.replicas, r)
-		until(t, "it is ready", func() bool { code, _ := r.ask("GET", "/readyz", ""); return code == http.StatusOK })
+		f.start()
 	}
 	return f
+}
+
+// start starts another replica, and waits until it is ready.
+func (f *fleet) start() *startedReplica {
+	t := f.t
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &startedReplica{fleet: f, log: &logBuffer{}, stop: stop, done: make(chan error, 1)}
+	listening := make(chan net.Addr, 1)
+	go func() {
+		r.done <- Run(ctx, f.cfg, RunOptions{Version: "v1.2.3", Commands: testCommands, Logger: r.log.logger(), Listening: func(a net.Addr) { listening <- a }})
+	}()
+	select {
+	case a := <-listening:
+		r.url = "http://" + a.String()
+	case err := <-r.done:
+		t.Fatalf("a replica didn't start: %v", err)
+	}
+	t.Cleanup(r.end)
+	f.replicas = append(f.replicas, r)
+	until(t, "it is ready", func() bool { code, _ := r.ask("GET", "/readyz", ""); return code == http.StatusOK })
+	return r
 }
 
 // end ends a replica. It may be called twice.
@@ -232,6 +241,23 @@ func TestReplicas(t *testing.T) {
 	}
 	if lines := standby.log.lines(t, "this replica can't tell others what it knows, or learn what they know"); len(lines) > 0 {
 		t.Errorf("%v", lines)
+	}
+}
+
+// A replica that is started beside others doesn't tell them what it knows before it has
+// asked who leads, which is nothing: they would show it until the next run.
+func TestReplicaStartsBesideOthers(t *testing.T) {
+	f := startReplicas(t)
+	leader := f.replicas[0]
+	time.Sleep(2 * shareEvery) // the one that leads has said all that it knows
+	f.start()
+	time.Sleep(2 * shareEvery)
+	want := leader.status().LastRun
+	for _, r := range f.replicas {
+		s := r.status()
+		if s.LastRun == nil || s.LastRun.ID != want.ID || !s.Ready {
+			t.Errorf("last run: %+v, ready: %v", s.LastRun, s.Ready)
+		}
 	}
 }
 
