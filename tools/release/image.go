@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// imageFile says what is in the image: the programs of the release, and nothing else.
+// imageFile is the Dockerfile of the image, which holds the programs of the release and nothing else.
 //
 //go:embed Dockerfile
 var imageFile []byte

@@ -295,7 +295,7 @@ func (h *sessionHold) Fence(tx *sql.Tx) error {
 	return nil
 }
 
-// Release gives the lock back, and ends the session.
+// Release releases the lock and ends the session.
 func (h *sessionHold) Release() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
