@@ -19,6 +19,9 @@ var compressors = sync.Pool{New: func() any {
 	return w
 }}
 
+// buffers are used again: a long answer needs some hundred kilobytes.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // answers serves what is asked of the API and for pages. An answer is made as a whole before
 // any of it is sent, and so few are made at a time that runs keep a core: who takes an answer
 // slowly holds up nobody.
@@ -56,30 +59,41 @@ func atOnce() []string { return []string{"/healthz", "/hooks/git", "/metrics", "
 func (a *answers) make(r *http.Request) *answer {
 	defer func() { <-a.making }()
 	return a.recent.get(r, func(r *http.Request) *answer {
-		b := &buffered{header: http.Header{}, code: http.StatusOK}
+		b := &buffered{header: http.Header{}, code: http.StatusOK, body: buffers.Get().(*bytes.Buffer)}
+		defer buffers.Put(b.body)
+		b.body.Reset()
 		a.next.ServeHTTP(b, r)
-		if strings.HasPrefix(r.URL.Path, apiPath) {
-			b.compress(r)
+		body := b.body.Bytes()
+		if strings.HasPrefix(r.URL.Path, apiPath) && b.compress(r) {
+			short := buffers.Get().(*bytes.Buffer)
+			defer buffers.Put(short)
+			body = compressed(short, body)
 		}
-		return &answer{b.header, b.code, b.body.Bytes()}
+		return &answer{header: b.header, code: b.code, body: bytes.Clone(body)}
 	})
 }
 
-// compress compresses what is long, if the client takes that. Pages are not compressed: they
-// have a token that nobody may guess by the length of what is compressed with it.
-func (b *buffered) compress(r *http.Request) {
+// compress sets the header for what is long, if the client takes that compressed, and reports
+// whether it does. Pages are not compressed: they have a token that nobody may guess by the
+// length of what is compressed with it.
+func (b *buffered) compress(r *http.Request) bool {
 	b.Header().Add("Vary", "Accept-Encoding")
 	if b.body.Len() < leastCompressed || !takesGzip(r.Header.Get("Accept-Encoding")) {
-		return
+		return false
 	}
 	b.Header().Set("Content-Encoding", "gzip")
-	var short bytes.Buffer
+	return true
+}
+
+// compressed returns data compressed, in a buffer.
+func compressed(b *bytes.Buffer, data []byte) []byte {
+	b.Reset()
 	z := compressors.Get().(*gzip.Writer)
 	defer compressors.Put(z)
-	z.Reset(&short)
-	_, _ = z.Write(b.body.Bytes()) // a buffer takes all
+	z.Reset(b)
+	_, _ = z.Write(data) // a buffer takes all
 	_ = z.Close()
-	b.body = short
+	return b.Bytes()
 }
 
 // takesGzip reports whether a client takes compressed responses.
@@ -98,7 +112,7 @@ func takesGzip(accepted string) bool {
 type buffered struct {
 	header http.Header
 	code   int
-	body   bytes.Buffer
+	body   *bytes.Buffer
 }
 
 // Header returns the header.

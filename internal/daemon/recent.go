@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"crypto/rand"
+	"io"
 	"maps"
 	"net/http"
 	"strconv"
@@ -71,6 +72,9 @@ type answer struct {
 	header http.Header
 	code   int
 	body   []byte
+	// mark stands in the body for token, which each response has its own of; empty if
+	// nothing does.
+	mark, token string
 }
 
 // get returns the answer to a request, by make unless it was made just now.
@@ -93,7 +97,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 			m.keep(is, q, a)
 		}
 	}
-	return a.with(m.token, csrf)
+	return &answer{a.header, a.code, a.body, m.token, csrf}
 }
 
 // ask returns a request whose answer is for all who ask the same.
@@ -127,14 +131,6 @@ func (m *recent) keep(is shown, q question, a *answer) {
 	}
 }
 
-// with returns the answer with the token of one response.
-func (a *answer) with(token, csrf string) *answer {
-	if csrf == "" {
-		return a
-	}
-	return &answer{a.header, a.code, bytes.ReplaceAll(a.body, []byte(token), []byte(csrf))}
-}
-
 // send sends the answer, or that it is the one that the client has.
 func (a *answer) send(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -144,9 +140,20 @@ func (a *answer) send(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if len(a.body) > 0 {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	if len(a.body) == 0 {
+		w.WriteHeader(a.code)
+		return
 	}
+	parts := [][]byte{a.body}
+	if a.token != "" {
+		parts = bytes.Split(a.body, []byte(a.mark))
+	}
+	h.Set("Content-Length", strconv.Itoa(len(a.body)+(len(parts)-1)*(len(a.token)-len(a.mark))))
 	w.WriteHeader(a.code)
-	_, _ = w.Write(a.body) // who hung up doesn't read it
+	for i, part := range parts {
+		if i > 0 {
+			_, _ = io.WriteString(w, a.token)
+		}
+		_, _ = w.Write(part) // who hung up doesn't read it
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/text"
@@ -27,20 +28,34 @@ func (a *runs) one(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// encoders are used again, with what they have allocated.
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.json = json.NewEncoder(&e.out)
+	e.json.SetEscapeHTML(false)
+	e.json.SetIndent("", "  ")
+	return e
+}}
+
+// encoder writes JSON to out.
+type encoder struct {
+	out  bytes.Buffer
+	json *json.Encoder
+}
+
 // send sends JSON, whole or not at all. What a terminal would act on is escaped.
 func send(w http.ResponseWriter, code int, v any) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
+	e := encoders.Get().(*encoder)
+	defer encoders.Put(e)
+	e.out.Reset()
+	if err := e.json.Encode(v); err != nil {
 		code = http.StatusInternalServerError
-		body.Reset()
-		_ = enc.Encode(api.Error{Error: "the response has no JSON form: " + err.Error()})
+		e.out.Reset()
+		_ = e.json.Encode(api.Error{Error: "the response has no JSON form: " + err.Error()})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(text.VisibleJSON(body.Bytes()))
+	_, _ = w.Write(text.VisibleJSON(e.out.Bytes()))
 }
 
 func sendError(w http.ResponseWriter, code int, problem, hint string) {

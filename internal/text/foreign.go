@@ -1,6 +1,7 @@
 package text
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -67,9 +68,7 @@ func Clean(s string, secrets ...string) string {
 // Visible returns foreign text, such as the name of a file, on one line: each
 // character that isn't printable becomes an escape, such as \x1b.
 func Visible(s string) string {
-	at := strings.IndexFunc(s, func(r rune) bool {
-		return r < ' ' || r == 0x7f || r >= utf8.RuneSelf && (r == utf8.RuneError || !isPrint(r))
-	})
+	at := strings.IndexFunc(s, maybeHidden)
 	if at < 0 {
 		return s
 	}
@@ -89,4 +88,22 @@ func Visible(s string) string {
 		i += size
 	}
 	return b.String()
+}
+
+// VisibleLines returns a text of several lines with each of them as by Visible, and data
+// itself where that changes nothing.
+func VisibleLines(data []byte) []byte {
+	if bytes.IndexFunc(data, func(r rune) bool { return r != '\n' && maybeHidden(r) }) < 0 {
+		return data
+	}
+	lines := strings.Split(string(data), "\n")
+	for i := range lines {
+		lines[i] = Visible(lines[i])
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// maybeHidden reports whether a character isn't printable, or stands for bytes that are none.
+func maybeHidden(r rune) bool {
+	return r < ' ' || r == 0x7f || r >= utf8.RuneSelf && (r == utf8.RuneError || !isPrint(r))
 }

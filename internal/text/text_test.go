@@ -81,6 +81,9 @@ func TestVisible(t *testing.T) {
 		if got := Visible(tt.text); got != tt.wanted {
 			t.Errorf("Visible(%q) = %s, wanted %s", tt.text, got, tt.wanted)
 		}
+		if lines := string(VisibleLines([]byte("<p>größe</p>\n" + strings.ReplaceAll(tt.text, "\n", "\\n") + "\n"))); lines != "<p>größe</p>\n"+tt.wanted+"\n" {
+			t.Errorf("VisibleLines with %q: %q", tt.text, lines)
+		}
 		if again := Visible(tt.wanted); again != tt.wanted {
 			t.Errorf("%s becomes %s", tt.wanted, again)
 		}

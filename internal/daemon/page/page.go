@@ -122,12 +122,10 @@ func (p *Pages) showWith(w http.ResponseWriter, r *http.Request, code int, name 
 		{sectionOverview, "Overview"}, {sectionOrgs, "Orgs"}, {sectionDrift, "Drift"}, {sectionProducts, "Products"},
 		{sectionRuns, "Runs"}, {sectionHistory, "History"}, {sectionFeatures, "Features"},
 	}
-	body, err := p.render(name, v)
+	err := p.render(name, v, func(body []byte) { sendPage(w, r, code, body, v.CSRF) })
 	if err != nil {
 		http.Error(w, "the page can't be shown: "+err.Error(), http.StatusInternalServerError)
-		return
 	}
-	sendPage(w, r, code, body, v.CSRF)
 }
 
 // done returns what an operator has just done: a link from elsewhere can't say that.

@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
-	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"reconciler/internal/apply"
@@ -126,30 +126,20 @@ func thousands(n any) (string, error) {
 	return s, nil
 }
 
-// render executes the template of a page. Control and direction characters are made
-// visible in all of it, so that no template can forget to.
-func (p *Pages) render(name string, v *view) ([]byte, error) {
-	var b bytes.Buffer
-	if err := p.templates[name].ExecuteTemplate(&b, layout, v); err != nil {
-		return nil, err
-	}
-	return visible(b.Bytes()), nil
-}
+// buffers are used again: a page needs some hundred kilobytes.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// visible makes characters that aren't printable visible in a page, line ends apart.
-func visible(page []byte) []byte {
-	ok := true
-	for i := 0; ok && i < len(page); i++ {
-		ok = page[i] == '\n' || page[i] >= ' ' && page[i] < 0x7f
+// render executes the template of a page, and has send send it. Control and direction
+// characters are made visible in all of it, so that no template can forget to.
+func (p *Pages) render(name string, v *view, send func(body []byte)) error {
+	b := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	if err := p.templates[name].ExecuteTemplate(b, layout, v); err != nil {
+		return err
 	}
-	if ok {
-		return page
-	}
-	lines := strings.Split(string(page), "\n")
-	for i := range lines {
-		lines[i] = text.Visible(lines[i])
-	}
-	return []byte(strings.Join(lines, "\n"))
+	send(text.VisibleLines(b.Bytes()))
+	return nil
 }
 
 // sendPage sends a page, or that it is still the same but for what passing time alone
@@ -177,15 +167,17 @@ const passing = `<span class="ago">`
 // etag returns the tag of a page.
 func etag(body []byte, token string) string {
 	sum := sha256.New()
-	if token != "" {
-		body = bytes.ReplaceAll(body, []byte(token), nil)
-	}
-	for {
-		before, rest, found := bytes.Cut(body, []byte(passing))
-		sum.Write(before)
-		if !found {
-			return `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
+	for len(body) > 0 {
+		var part []byte
+		if part, body, _ = bytes.Cut(body, []byte(passing)); len(body) > 0 {
+			_, body, _ = bytes.Cut(body, []byte("<"))
 		}
-		_, body, _ = bytes.Cut(rest, []byte("<"))
+		for token != "" && len(part) > 0 {
+			var before []byte
+			before, part, _ = bytes.Cut(part, []byte(token))
+			sum.Write(before)
+		}
+		sum.Write(part)
 	}
+	return `"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
 }
