@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,6 +32,19 @@ var (
 
 // matrixLegend are the signs in the order of the legend.
 var matrixLegend = []cell{cellSame, cellAdd, cellRemove, cellDiffers, cellUnmanaged, cellUnknown}
+
+// cellsHTML returns the cells of a row of a matrix. It is no template: a page has thousands.
+func cellsHTML(cells []cell) template.HTML {
+	var b strings.Builder
+	for _, c := range cells {
+		if c.Symbol == "" {
+			b.WriteString("<td></td>")
+			continue
+		}
+		b.WriteString(`<td class="` + template.HTMLEscapeString(c.Class) + `"><b aria-hidden="true">` + template.HTMLEscapeString(c.Symbol) + `</b><i>` + template.HTMLEscapeString(c.Word) + `</i></td>`)
+	}
+	return template.HTML(b.String())
+}
 
 // productCell returns what a matrix has of a product in an org.
 func productCell(o *reconcile.OrgItem, id string) cell {

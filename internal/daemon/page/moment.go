@@ -2,23 +2,22 @@ package page
 
 import (
 	"fmt"
+	"html/template"
 	"time"
 )
 
-// moment is a time as pages show it: how long ago, and when in UTC. The script shows it in
-// the reader's zone.
-type moment struct {
-	// ISO is empty for the zero time.
-	ISO, Ago, Date, At string
-}
-
-func momentOf(t, now time.Time) moment {
+// timeHTML returns a time as pages show it: how long ago, and when in UTC; nothing for the
+// zero time. The script shows it in the reader's zone. It is no template: lists have hundreds.
+func timeHTML(t, now time.Time) template.HTML {
 	if t.IsZero() {
-		return moment{}
+		return ""
 	}
 	t = t.UTC()
-	return moment{ISO: t.Format(time.RFC3339), Ago: ago(now.Sub(t)), At: t.Format("2006-01-02 15:04:05 UTC")}
+	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + passing + ago(now.Sub(t)) + `</span> <span class="at">` + utc(t) + `</span></time>`)
 }
+
+// utc returns a time in UTC, in full.
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // ago returns how long ago something was, or in what time it will be, in its largest unit.
 func ago(d time.Duration) string {

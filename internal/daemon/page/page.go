@@ -177,19 +177,22 @@ type item struct {
 // With returns an item with the page, for templates of items.
 func (v *view) With(of any) item { return item{v, of} }
 
-// At returns a time as the page shows it, in the template named "time".
-func (v *view) At(t any) (moment, error) {
+// At returns a time as the page shows it.
+func (v *view) At(t any) (template.HTML, error) {
 	switch t := t.(type) {
 	case time.Time:
-		return momentOf(t, v.Now), nil
+		return timeHTML(t, v.Now), nil
 	case *time.Time:
 		if t == nil {
-			return moment{}, nil
+			return "", nil
 		}
-		return momentOf(*t, v.Now), nil
+		return timeHTML(*t, v.Now), nil
 	}
-	return moment{}, fmt.Errorf("%T is no time", t)
+	return "", fmt.Errorf("%T is no time", t)
 }
+
+// AsOf returns the time of the page.
+func (v *view) AsOf() string { return utc(v.Now) }
 
 // Exact and Clock return a time of a log: for machines, and that of the day.
 func (v *view) Exact(t time.Time) string { return t.UTC().Format(time.RFC3339) }

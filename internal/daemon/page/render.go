@@ -75,6 +75,7 @@ func funcs(files *staticFiles) template.FuncMap {
 		"brief":   brief,
 		"did":     func(r api.RunRecord) string { return brief(didOf(&r)) },
 		"comma":   thousands,
+		"cells":   cellsHTML,
 		"past":    pastLimit,
 		"outcomes": func() []string {
 			return []string{string(apply.Applied), string(apply.Failed), string(apply.Skipped), string(apply.Blocked), history.OutcomeUnknown}
