@@ -21,6 +21,9 @@ import (
 
 // A cause that concerns thousands of orgs makes counts and the first few lines.
 func TestThousandsDrift(t *testing.T) {
+	if testing.Short() {
+		t.Skip("5,000 orgs")
+	}
 	const orgs = 5000
 	bubble(t, func(t *testing.T) {
 		seed := testSeed()
@@ -74,6 +77,9 @@ func TestThousandsDrift(t *testing.T) {
 // Thousands of objects with hundreds of addresses don't make a status that nobody can
 // load, nor a series for each.
 func TestThousandsOfObjectsDrift(t *testing.T) {
+	if testing.Short() {
+		t.Skip("5,000 objects")
+	}
 	const orgs, each = 50, 100
 	var addresses []any
 	for i := range 400 {

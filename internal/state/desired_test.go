@@ -108,6 +108,9 @@ func TestAbsentIsNotEmpty(t *testing.T) {
 
 // Files that are made to take long are done soon all the same.
 func TestLoadNoStall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large files")
+	}
 	repeat := func(n int, format string, args func(i int) []any) string {
 		var b strings.Builder
 		for i := range n {

@@ -28,6 +28,9 @@ func aliases(n int) string {
 // However many orgs a few megabytes declare, there is one error, at the place of the
 // first that is too many, and memory is bounded.
 func TestTooManyOrgs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hundreds of thousands of orgs")
+	}
 	many := map[string]string{}
 	for i := range 8 {
 		many[fmt.Sprintf("f%d.yaml", i)] = aliases(90_000)
@@ -71,6 +74,9 @@ func TestTooManyOrgs(t *testing.T) {
 
 // What is allowed is read.
 func TestAsManyOrgsAsAllowed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as many orgs as allowed")
+	}
 	var b strings.Builder
 	b.WriteString("version: 1\norgs:\n")
 	for i := range maxOrgs {
