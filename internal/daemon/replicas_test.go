@@ -175,8 +175,8 @@ func (r *startedReplica) run() (info api.RunInfo) {
 	return info
 }
 
-// What an operator asks of a replica that stands by reaches the one that leads, and any
-// replica shows what the one that leads knows.
+// What an operator asks of a standby reaches the leader, and any replica shows what the
+// leader knows.
 func TestReplicas(t *testing.T) {
 	f := startReplicas(t)
 	leader, standby := f.replicas[0], f.replicas[1]
@@ -219,7 +219,7 @@ func TestReplicas(t *testing.T) {
 		t.Fatalf("%+v", info)
 	}
 
-	// A push that is announced to the one that stands by is looked at by the one that leads.
+	// A push that is announced to the standby reaches the leader.
 	commit := f.commit(manifest(t, "products: [sso, mfa]", "products: [sso]"))
 	push := []byte(`{"ref": "refs/heads/main", "after": "` + commit + `"}`)
 	mac := hmac.New(sha256.New, []byte(hookSecret))
@@ -249,7 +249,7 @@ func TestReplicas(t *testing.T) {
 func TestReplicaStartsBesideOthers(t *testing.T) {
 	f := startReplicas(t)
 	leader := f.replicas[0]
-	time.Sleep(2 * shareEvery) // the one that leads has said all that it knows
+	time.Sleep(2 * shareEvery) // the leader has published all that it knows
 	f.start()
 	time.Sleep(2 * shareEvery)
 	want := leader.status().LastRun
