@@ -244,8 +244,8 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// A replica that is started beside others doesn't tell them what it knows before it has
-// asked who leads, which is nothing: they would show it until the next run.
+// A replica that starts beside others doesn't publish its status, which is empty, before it
+// knows who leads: they would show it until the next run.
 func TestReplicaStartsBesideOthers(t *testing.T) {
 	f := startReplicas(t)
 	leader := f.replicas[0]
@@ -291,8 +291,8 @@ func TestNoLeaderWithoutDatabase(t *testing.T) {
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
-// Who signs in at one replica is signed in at the other, and who signs out at one is
-// signed out at the other.
+// Signing in on one replica signs in on the other, and signing out on one signs out on the
+// other.
 func TestReplicasShareSessions(t *testing.T) {
 	f := startReplicas(t)
 	one, other := f.replicas[0], f.replicas[1]

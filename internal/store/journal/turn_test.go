@@ -177,7 +177,7 @@ func testLost(t *testing.T, place string, theLead bool) {
 	}
 }
 
-// A daemon that couldn't ask who leads learns when it is worth to ask again.
+// A daemon that couldn't find out who leads learns when it is worth asking again.
 func TestLeadAgain(t *testing.T) {
 	postgrestest.OnlyDatabase(t)
 	server := postgrestest.Start(t)
