@@ -86,6 +86,17 @@ func TestDocLinks(t *testing.T) {
 	}
 }
 
+// Code within a sentence stays on one line, so that it can be searched for and copied.
+func TestDocCode(t *testing.T) {
+	for _, doc := range filesOf(t, ".md") {
+		for line := range strings.SplitSeq(prose(t, doc), "\n") {
+			if strings.Count(line, "`")%2 != 0 {
+				t.Errorf("%s: code begins or ends in the middle of %q", doc, line)
+			}
+		}
+	}
+}
+
 var (
 	concatenation = regexp.MustCompile(`"\s*\+\s*"`)
 	tableCell     = regexp.MustCompile(`(?m)^\| ([^|]+) \|`)
