@@ -44,7 +44,7 @@ var (
 	mdLink     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	noAnchor   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
-	quotedPath = regexp.MustCompile("`((?:internal|cmd|docs|examples|integrations|tools|scripts|\\.ci)/[a-z][\\w./-]*)`")
+	quotedPath = regexp.MustCompile("`((?:internal|cmd|docs|examples|integrations|tools|scripts|packaging|deploy|\\.ci)/[a-z][\\w./-]*)`")
 )
 
 // prose is a document without its code blocks, which may hold anything.
