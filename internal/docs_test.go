@@ -44,7 +44,7 @@ var (
 	mdLink     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	noAnchor   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
-	quotedPath = regexp.MustCompile("`((?:internal|cmd|docs|examples|integrations|tools|scripts|\\.ci)/[a-z][\\w./-]*)`")
+	quotedPath = regexp.MustCompile("`((?:internal|cmd|docs|examples|integrations|tools|scripts|packaging|deploy|\\.ci)/[a-z][\\w./-]*)`")
 )
 
 // prose is a document without its code blocks, which may hold anything.
@@ -81,6 +81,17 @@ func TestDocLinks(t *testing.T) {
 		for _, m := range quotedPath.FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(path.Join("..", m[1])); err != nil {
 				t.Errorf("%s: there is no %s", doc, m[1])
+			}
+		}
+	}
+}
+
+// Code within a sentence stays on one line, so that it can be searched for and copied.
+func TestDocCode(t *testing.T) {
+	for _, doc := range filesOf(t, ".md") {
+		for line := range strings.SplitSeq(prose(t, doc), "\n") {
+			if strings.Count(line, "`")%2 != 0 {
+				t.Errorf("%s: code begins or ends in the middle of %q", doc, line)
 			}
 		}
 	}

@@ -133,8 +133,8 @@ func (r *replicas) in(t *testing.T, url string) (config string) {
 }
 
 // Whatever happens to the replica that leads, or to its database, in the middle of a
-// write: within 15 seconds one leads, it finishes, and nothing is done twice. Who no longer
-// leads sends nothing more but the write that was under way.
+// write: within 15 seconds one leads, it finishes, and nothing is done twice. One that no
+// longer leads sends nothing more but the write that was under way.
 func TestFailover(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts two replicas for each case, and waits until one counts as frozen")

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// manCommand is for those who make packages, and so isn't shown to others.
+// manCommand is for building packages, and so is hidden.
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man FOLDER",
@@ -128,7 +128,7 @@ func manFlags(b *bytes.Buffer, title string, flags *pflag.FlagSet) {
 	})
 }
 
-// manRelated writes where to read on.
+// manRelated writes the section with the page of the command above.
 func manRelated(b *bytes.Buffer, cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		return

@@ -19,7 +19,7 @@ import (
 // needs no list.
 type commandLine []at[string]
 
-// Single makes the strict decoder take a text for a list of one.
+// Single makes the strict decoder accept a string as a list of one.
 func (commandLine) Single() {}
 
 const (
@@ -74,8 +74,8 @@ func (c *command) origin() string {
 	return fmt.Sprintf("%s (arguments %x)", c.argv[0], sum[:4])
 }
 
-// replace returns the command with all that is old in its arguments made new. The
-// program stays the same.
+// replace returns the command with old replaced by new in its arguments. The program
+// stays the same.
 func (c *command) replace(old, new string) *command {
 	if c == nil {
 		return nil

@@ -59,7 +59,7 @@ func (k Key) declared() Key {
 	return k
 }
 
-// of returns the key of one org, whose domain stands in the place of old.
+// of returns the key of one org, with its domain instead of old.
 func (k Key) of(old, domain string) Key {
 	k.secret.file = strings.ReplaceAll(k.secret.file, old, domain)
 	k.secret.command = hide(k.secret.command.get().replace(old, domain))

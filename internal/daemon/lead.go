@@ -139,7 +139,7 @@ func (d *daemon) standingBy(other *api.Process) {
 		setTime(d.metrics.nextRun, time.Time{})
 	}
 	d.tracker.update(func(s *api.Status) {
-		if other != nil || s.StandingBy != nil { // what goes on elsewhere doesn't go on here
+		if other != nil || s.StandingBy != nil { // runs of another daemon are none of this one
 			s.NextRun, s.Running, s.WaitingFor = nil, nil, nil
 		}
 		s.StandingBy = other

@@ -11,7 +11,7 @@ import (
 // collect more often.
 const gcPercent = 50
 
-// SaveMemory has this process take less memory than a Go program does by default, unless GOGC
+// SaveMemory makes this process use less memory than a Go program does by default, unless GOGC
 // is set in environ, which has the form of os.Environ.
 func SaveMemory(environ []string) {
 	if !slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {

@@ -65,8 +65,8 @@ func actor(r *http.Request, said string) string {
 	return cmp.Or(signin.UserOf(r.Context()).By(), text.OneLine(said, maxBy), anonymous)
 }
 
-// may returns why nobody can act now: another daemon leads, which doesn't learn of it from
-// this one, or this one is being stopped.
+// may returns why nobody can act now: another daemon leads, and this one isn't a replica of
+// it, or this one is being stopped.
 func (a *operations) may(what string) error {
 	switch leader, stopping := a.reader.tracker.refuses(); {
 	case leader != nil && a.reader.requests.store == nil:

@@ -21,8 +21,8 @@ type reader struct {
 	// kept is what the last runs hold; nil in tests that need none.
 	kept *keptRuns
 	now  func() time.Time
-	// mirror brings the status up to date with that of the daemon that leads; nil if this
-	// one doesn't learn of it.
+	// mirror brings the status up to date with the leader's; nil if this daemon isn't a
+	// replica.
 	mirror func() error
 }
 
@@ -101,8 +101,7 @@ func (r *reader) present(info *api.RunInfo) error {
 		info.State = api.RunQueued
 		return nil
 	}
-	// It may have begun just now, which the daemon that leads has said before it removed
-	// the request.
+	// It may have begun just now: the leader publishes that before it removes the request.
 	err = r.mirror()
 	r.look(info)
 	return err

@@ -23,8 +23,8 @@ const (
 	maxRecent = 4 << 20
 )
 
-// shown tells one content of what is shown from another: while it is the same, answers to
-// the same question differ in nothing but what passing time changes.
+// shown identifies what is shown: while it is the same, answers to the same question
+// differ only by what the passing of time changes.
 type shown struct {
 	status, requests int64
 	inventory        reconcile.InventoryVersion
@@ -40,13 +40,13 @@ func (r *reader) shown() (s shown, settled bool, err error) {
 	return s, settled, err
 }
 
-// recent are answers that were made just now. Several readers look at the same few pages, and
-// each page asks again and again.
+// recent keeps the answers that were made within the last second: several readers look at
+// the same few pages, and each page asks again and again.
 type recent struct {
 	shown func() (s shown, settled bool, err error)
 	now   func() time.Time
-	// token stands in answers for the token that forms must contain, which each response
-	// has its own of.
+	// token is the placeholder in kept answers for the token that forms must contain: each
+	// response has one of its own.
 	token string
 
 	mu      sync.Mutex
@@ -86,7 +86,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 	now := m.now()
 	is, settled, err := m.shown()
 	if err != nil {
-		return make(r) // which says so
+		return make(r) // which reports the error
 	}
 	csrf := signin.CSRF(r.Context())
 	q := question{r.Host, r.RequestURI, r.Header.Get("Sec-Fetch-Site"), *user, csrf != "", takesGzip(r.Header.Get("Accept-Encoding"))}
@@ -100,7 +100,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 	return &answer{a.header, a.code, a.body, m.token, csrf}
 }
 
-// ask returns a request whose answer is for all who ask the same.
+// ask returns a request whose answer fits everybody who asks the same.
 func (m *recent) ask(r *http.Request, csrf string) *http.Request {
 	ctx := r.Context()
 	if csrf != "" {
@@ -111,7 +111,7 @@ func (m *recent) ask(r *http.Request, csrf string) *http.Request {
 	return r
 }
 
-// find returns an answer that was made since is began to be shown; nil if there is none.
+// find returns an answer that was made while the same was shown; nil if there is none.
 func (m *recent) find(is shown, now time.Time, q question) *answer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,7 +131,7 @@ func (m *recent) keep(is shown, q question, a *answer) {
 	}
 }
 
-// send sends the answer, or that it is the one that the client has.
+// send sends the answer, or 304 if the client has it already.
 func (a *answer) send(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	maps.Copy(h, a.header)
@@ -154,6 +154,6 @@ func (a *answer) send(w http.ResponseWriter, r *http.Request) {
 		if i > 0 {
 			_, _ = io.WriteString(w, a.token)
 		}
-		_, _ = w.Write(part) // who hung up doesn't read it
+		_, _ = w.Write(part) // a client that hung up doesn't read it
 	}
 }

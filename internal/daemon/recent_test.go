@@ -117,7 +117,7 @@ func TestRecentAnswers(t *testing.T) {
 	}
 }
 
-// Who has an answer already is told so, also if it was made for others.
+// A client that has an answer already gets 304, even if it was made for others.
 func TestRecentAnswersUnchanged(t *testing.T) {
 	w := newRecentWorld()
 	has := func(r *http.Request) *http.Request {

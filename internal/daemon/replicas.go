@@ -18,26 +18,26 @@ import (
 )
 
 const (
-	// shareEvery is how often a replica looks what the others say.
+	// shareEvery is how often a replica reads what the others have shared.
 	shareEvery = time.Second
-	// confirmEvery is how often the one that leads says that its status is still true.
+	// confirmEvery is how often the leader confirms that its status is still true.
 	confirmEvery = 5 * time.Second
-	// mirrorFor is how old the status of the one that leads may be for one that stands by
-	// to be ready. Another one leads long before.
+	// mirrorFor is how old the leader's status may be for a standby to be ready. If the
+	// leader is gone, another replica leads long before.
 	mirrorFor = 30 * time.Second
 )
 
-// replica is what a daemon has in common with others that use the same database. Any of
-// them answers: what one that stands by is asked for reaches the one that leads through
-// the database, and its status is that of the one that leads.
+// replica is what a daemon shares with others that use the same database. Any of them
+// answers: requests to a standby reach the leader through the database, and a standby
+// shows the leader's status.
 type replica struct {
 	store *replicas.Store
 	// inForce is the reconciler in force.
 	inForce atomic.Pointer[reconcile.Reconciler]
-	// leads reports whether this replica leads. Until it has asked who does, it doesn't.
+	// leads reports whether this replica leads; false until that is known.
 	leads atomic.Bool
-	// people is the journal in which operators act: one that holds no lock, as they may
-	// whichever replica leads.
+	// people is the journal that operators write to: it holds no lock, because they may
+	// act on any replica.
 	people *journal.Journal
 
 	mu sync.Mutex
@@ -61,7 +61,7 @@ func newReplica(store *replicas.Store, people *journal.Journal) *replica {
 // Close closes the connections.
 func (p *replica) Close() error { return errors.Join(p.store.Close(), p.people.Close()) }
 
-// beginSharing begins to share, and returns what ends it.
+// beginSharing starts sharing, and returns a function that ends it.
 func (d *daemon) beginSharing(ctx context.Context) (end func()) {
 	ctx, stop := context.WithCancel(ctx)
 	var sharing sync.WaitGroup
@@ -72,8 +72,7 @@ func (d *daemon) beginSharing(ctx context.Context) (end func()) {
 	}
 }
 
-// share looks every second what the other replicas say, and tells them what this one
-// knows, until ctx ends.
+// share exchanges with the other replicas every second, until ctx ends.
 func (d *daemon) share(ctx context.Context) {
 	tick := time.NewTicker(shareEvery)
 	defer tick.Stop()
@@ -87,7 +86,7 @@ func (d *daemon) share(ctx context.Context) {
 	}
 }
 
-// shareOnce is one look. A failure is logged once, and the next look tries again.
+// shareOnce exchanges once. A failure is logged once, and the next exchange tries again.
 func (d *daemon) shareOnce() {
 	p := d.replica
 	err := d.shareSessions()
@@ -96,7 +95,7 @@ func (d *daemon) shareOnce() {
 	} else if p.leads.Load() && p.inForce.Load().MayWrite() == nil {
 		err = errors.Join(err, d.publish(), d.answer())
 	}
-	d.refresh(p.inForce.Load()) // what was done at another one
+	d.refresh(p.inForce.Load()) // suspensions and acknowledgments on other replicas
 	switch {
 	case err == nil && p.problem != "":
 		d.log.Info("the replicas know of each other again")
@@ -124,7 +123,7 @@ func (d *daemon) publish() error {
 		return nil
 	}
 	s := d.tracker.read(now)
-	// What changes all the time, and what each replica knows by itself.
+	// Leave out what changes all the time, and what each replica knows by itself.
 	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
 	data, err := json.Marshal(&s)
 	if err == nil {
@@ -136,9 +135,9 @@ func (d *daemon) publish() error {
 	return err
 }
 
-// answer takes up what other replicas were asked for. A request stays in the database
-// until the status that was published shows that its run has begun, so that it survives
-// this process, and those who ask at another replica miss it at no moment.
+// answer takes up the requests to other replicas. A request stays in the database until
+// the published status shows that its run has begun: so it survives this process, and
+// other replicas can find the run at any time.
 func (d *daemon) answer() error {
 	all, err := d.replica.store.Requests()
 	for _, r := range all {
@@ -152,7 +151,7 @@ func (d *daemon) answer() error {
 	return err
 }
 
-// answerRun takes up that a run was asked for.
+// answerRun takes up a request to run.
 func (d *daemon) answerRun(r replicas.Request) error {
 	switch d.requests.state(r.ID) {
 	case api.RunQueued:
@@ -167,19 +166,19 @@ func (d *daemon) answerRun(r replicas.Request) error {
 	switch {
 	case err != nil:
 		return err
-	case begun != nil: // by one that led before
+	case begun != nil: // by an earlier leader
 		return d.replica.store.Answered(r.ID)
 	}
 	d.requests.offer(r.ID, r.By)
 	return nil
 }
 
-// mirror shows the status of the one that leads.
+// mirror shows the leader's status.
 func (d *daemon) mirror() error {
 	p := d.replica
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.published = 0 // when this one leads, it begins anew
+	p.published = 0 // publish all of it if this one leads later
 	got, err := p.store.Status(p.mirrored)
 	if err != nil || got.Digest == "" {
 		return err
@@ -197,7 +196,7 @@ func (d *daemon) mirror() error {
 	return nil
 }
 
-// mirrorNow shows what the one that leads says now, unless that is this one.
+// mirrorNow shows the leader's status as it is now, unless this one leads.
 func (d *daemon) mirrorNow() error {
 	if leader, _ := d.tracker.refuses(); leader == nil {
 		return nil
@@ -205,7 +204,7 @@ func (d *daemon) mirrorNow() error {
 	return d.mirror()
 }
 
-// shareSessions makes sessions hold at each replica, and ends those that were ended at
+// shareSessions makes sessions valid on each replica, and ends those that were ended on
 // another one.
 func (d *daemon) shareSessions() error {
 	p := d.replica
@@ -222,14 +221,14 @@ func (d *daemon) shareSessions() error {
 	return err
 }
 
-// revoke ends a session at the other replicas.
+// revoke ends a session on the other replicas.
 func (d *daemon) revoke(session string, until time.Time) {
 	if err := d.replica.store.Revoke(session, until); err != nil {
 		d.log.Warn("who signed out here may still be signed in at other replicas", errorAttrs(err)...)
 	}
 }
 
-// announce passes a push on to the replica that leads, which may be this one.
+// announce passes a push on to the leader, which may be this one.
 func (d *daemon) announce() error {
 	if leader, _ := d.tracker.refuses(); leader == nil {
 		d.pushes.Notify()
@@ -239,7 +238,7 @@ func (d *daemon) announce() error {
 	return err
 }
 
-// operator returns what acts for somebody.
+// operator returns an operator that acts in somebody's name.
 func (d *daemon) operator(r *reconcile.Reconciler, by string) *reconcile.Operator {
 	o := r.Operator(by, d.unrecorded)
 	if d.replica != nil {
@@ -248,7 +247,7 @@ func (d *daemon) operator(r *reconcile.Reconciler, by string) *reconcile.Operato
 	return o
 }
 
-// sharedRun is what replicas share of a run that has ended.
+// sharedRun is what replicas share about a run that has ended.
 type sharedRun struct {
 	Plan        []byte        `json:"plan,omitempty"`
 	PlanOmitted int           `json:"planOmitted,omitempty"`
@@ -256,7 +255,7 @@ type sharedRun struct {
 	LogOmitted  int           `json:"logOmitted,omitempty"`
 }
 
-// share shows other replicas what is kept of a run.
+// share makes what is kept of a run available to other replicas.
 func (k *keptRuns) share(id string) error {
 	if k == nil || k.store == nil {
 		return nil

@@ -175,8 +175,8 @@ func (r *startedReplica) run() (info api.RunInfo) {
 	return info
 }
 
-// What an operator asks of a replica that stands by reaches the one that leads, and any
-// replica shows what the one that leads knows.
+// What an operator asks of a standby reaches the leader, and any replica shows what the
+// leader knows.
 func TestReplicas(t *testing.T) {
 	f := startReplicas(t)
 	leader, standby := f.replicas[0], f.replicas[1]
@@ -219,7 +219,7 @@ func TestReplicas(t *testing.T) {
 		t.Fatalf("%+v", info)
 	}
 
-	// A push that is announced to the one that stands by is looked at by the one that leads.
+	// A push that is announced to the standby reaches the leader.
 	commit := f.commit(manifest(t, "products: [sso, mfa]", "products: [sso]"))
 	push := []byte(`{"ref": "refs/heads/main", "after": "` + commit + `"}`)
 	mac := hmac.New(sha256.New, []byte(hookSecret))
@@ -244,12 +244,12 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// A replica that is started beside others doesn't tell them what it knows before it has
-// asked who leads, which is nothing: they would show it until the next run.
+// A replica that starts beside others doesn't publish its status, which is empty, before it
+// knows who leads: they would show it until the next run.
 func TestReplicaStartsBesideOthers(t *testing.T) {
 	f := startReplicas(t)
 	leader := f.replicas[0]
-	time.Sleep(2 * shareEvery) // the one that leads has said all that it knows
+	time.Sleep(2 * shareEvery) // the leader has published all that it knows
 	f.start()
 	time.Sleep(2 * shareEvery)
 	want := leader.status().LastRun
@@ -291,8 +291,8 @@ func TestNoLeaderWithoutDatabase(t *testing.T) {
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
-// Who signs in at one replica is signed in at the other, and who signs out at one is
-// signed out at the other.
+// Signing in on one replica signs in on the other, and signing out on one signs out on the
+// other.
 func TestReplicasShareSessions(t *testing.T) {
 	f := startReplicas(t)
 	one, other := f.replicas[0], f.replicas[1]

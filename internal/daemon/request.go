@@ -115,7 +115,7 @@ func (q *requests) drop() {
 	q.taken = ""
 }
 
-// version tells what is asked for at one time from that at another.
+// version changes with each request that is added or taken.
 func (q *requests) version() int64 {
 	if q == nil {
 		return 0

@@ -61,7 +61,8 @@ func (t *statusTracker) update(change func(s *api.Status)) {
 	change(&t.status)
 }
 
-// version tells one status from another, but for what passing time changes.
+// version changes with each change of the status, except for what the passing of time
+// changes.
 func (t *statusTracker) version() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,8 +84,8 @@ func (t *statusTracker) changes() uint64 {
 	return t.changed
 }
 
-// mirror shows the status of the daemon that leads, which was true at a time, while this
-// one stands by. Without a status, it is the one that is shown already.
+// mirror shows the leader's status, which was true at a time, while this daemon stands by.
+// If leader is nil, the status that is shown already is still true.
 func (t *statusTracker) mirror(leader *api.Status, at time.Time) {
 	t.updateOwn(func(s *api.Status) {
 		if s.StandingBy == nil {

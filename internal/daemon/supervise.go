@@ -8,8 +8,8 @@ import (
 	"reconciler/internal/daemon/sdnotify"
 )
 
-// superviseEvery is how often the service manager is told how the daemon does, or more
-// often where its watchdog asks for that.
+// superviseEvery is how often the service manager gets the daemon's status and a ping of
+// its watchdog. It is less where the watchdog asks for that.
 const superviseEvery = 10 * time.Second
 
 // manager is the service manager that the daemon was started by; *sdnotify.Notifier is
@@ -17,14 +17,14 @@ const superviseEvery = 10 * time.Second
 type manager interface {
 	// Send sends messages together.
 	Send(messages ...string) error
-	// Watchdog returns how long the manager waits for a sign of life before it ends the
-	// process; 0 where it doesn't.
+	// Watchdog returns how long the manager waits for a ping before it kills the process;
+	// 0 if it has no watchdog.
 	Watchdog() time.Duration
 }
 
-// supervise tells systemd, where it has started the daemon, that the endpoints are
-// served, how the daemon does, and when ctx ends, until the function that it returns
-// is called.
+// supervise reports to systemd, if that has started the daemon: that the endpoints are
+// served, the daemon's status, and when ctx ends. It goes on until the function that it
+// returns is called.
 func (d *daemon) supervise(ctx context.Context) (end func()) {
 	n, err := sdnotify.New(d.opts.Environ)
 	if err != nil {
@@ -49,8 +49,8 @@ type supervision struct {
 	daemon  *daemon
 	manager manager
 	status  string
-	// stuck is why the watchdog gets no sign of life; failed is set while the manager
-	// can't be told anything.
+	// stuck is why the watchdog gets no ping; failed is set while the manager can't be
+	// reached.
 	stuck  string
 	failed bool
 }
@@ -79,8 +79,8 @@ func (s *supervision) serve(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// tell sends messages, with a sign of life unless the loop is stuck, and the status if
-// it is another one.
+// tell sends messages, with a ping of the watchdog unless the loop is stuck, and the
+// status if it has changed.
 func (s *supervision) tell(messages ...string) {
 	now := time.Now()
 	if s.alive(now) {
@@ -102,7 +102,7 @@ func (s *supervision) tell(messages ...string) {
 	}
 }
 
-// alive reports whether the watchdog is to get a sign of life.
+// alive reports whether the watchdog is to get a ping.
 func (s *supervision) alive(now time.Time) bool {
 	if s.manager.Watchdog() == 0 {
 		return false
@@ -115,8 +115,8 @@ func (s *supervision) alive(now time.Time) bool {
 	return stuck == ""
 }
 
-// statusLine returns what systemctl shows of a status. Who is on the machine may read
-// it, so it has nothing of orgs.
+// statusLine returns the line that systemctl shows for a status. All users of the machine
+// can read it, so it doesn't name orgs.
 func statusLine(s api.Status) string {
 	line, _ := s.Headline()
 	switch {

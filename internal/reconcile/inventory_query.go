@@ -82,6 +82,7 @@ type Page[T any] struct {
 // QueryError is a query that can't be answered, because it is wrong.
 type QueryError struct{ Err error }
 
+// Error returns what is wrong with the query.
 func (e *QueryError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the reason.

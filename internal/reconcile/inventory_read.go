@@ -203,14 +203,14 @@ func (r *InventoryReader) read() (*moment, error) {
 	return r.refresh()
 }
 
-// InventoryVersion tells what can be read at one time from what could be before.
+// InventoryVersion changes when what can be read changes.
 type InventoryVersion struct {
 	history history.Version
 	runs    int // of memory
 }
 
 // Version returns the version of what can be read now. read reports whether queries are
-// answered from it already: who asks while it is being read is told of the one before.
+// answered from it already: a question while it is being read gets the one before.
 func (r *InventoryReader) Version() (v InventoryVersion, read bool, err error) {
 	if r.memory != nil {
 		r.memory.mu.Lock()

@@ -76,6 +76,7 @@ type alike struct {
 	calls atomic.Int64
 }
 
+// ServeHTTP answers a call after scaleLatency.
 func (a *alike) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answered := time.After(scaleLatency)
 	a.calls.Add(1)

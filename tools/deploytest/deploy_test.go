@@ -193,8 +193,8 @@ func checkMounts(t *testing.T, o *objects) {
 	}
 }
 
-// checkNetwork checks where a policy lets out: names, and what each way to deploy needs
-// besides the internet.
+// checkNetwork checks the egress that a policy allows: DNS, and what each way to deploy
+// needs besides the internet.
 func checkNetwork(t *testing.T, o *objects, name string) {
 	t.Helper()
 	spec := o.network.Spec

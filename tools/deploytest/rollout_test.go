@@ -43,7 +43,7 @@ func TestConfigRollsPods(t *testing.T) {
 	}
 }
 
-// A kustomization of one's own on top of ours replaces the config, and what it needs.
+// A user's kustomization on top of ours replaces the config, and what it needs.
 func TestKustomizationOfOnesOwn(t *testing.T) {
 	own := func(config string) map[string]string {
 		return map[string]string{

@@ -13,6 +13,7 @@ import (
 // platform is what a program is built for.
 type platform struct{ os, arch string }
 
+// String returns the platform as Go names it, such as linux/amd64.
 func (p platform) String() string { return p.os + "/" + p.arch }
 
 // platforms are those of a release.

@@ -1,4 +1,4 @@
-// Package sdnotify tells systemd how the process does, in the protocol of
+// Package sdnotify reports the status of the process to systemd, with the protocol of
 // sd_notify(3).
 package sdnotify
 
@@ -13,7 +13,7 @@ import (
 	"reconciler/internal/text"
 )
 
-// What systemd is told of.
+// The messages for systemd.
 const (
 	Ready    = "READY=1"
 	Stopping = "STOPPING=1"
@@ -48,7 +48,7 @@ func New(environ []string) (*Notifier, error) {
 		return nil, fmt.Errorf("NOTIFY_SOCKET %q is neither a path nor an abstract socket", socket)
 	}
 	n := &Notifier{socket: socket}
-	// A process that systemd did not mean inherits the variables as well.
+	// The variables are inherited by processes that systemd did not mean.
 	if pid := env["WATCHDOG_PID"]; pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return n, nil
 	}
@@ -62,8 +62,8 @@ func New(environ []string) (*Notifier, error) {
 	return n, nil
 }
 
-// Watchdog returns how long systemd waits for the next Alive before it ends the
-// process; 0 where it doesn't.
+// Watchdog returns how long systemd waits for the next Alive before it kills the
+// process; 0 if it has no watchdog.
 func (n *Notifier) Watchdog() time.Duration { return n.watchdog }
 
 // Send sends messages together.

@@ -151,7 +151,7 @@ func TestRemoteKeyFails(t *testing.T) {
 	}
 }
 
-// Who doesn't wait for a signature any more is let go.
+// A caller that doesn't wait for a signature any more gets an error at once.
 func TestRemoteKeyInterrupted(t *testing.T) {
 	local := newKeyPair(t)
 	ctx, cancel := context.WithCancel(t.Context())

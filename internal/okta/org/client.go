@@ -94,7 +94,7 @@ type Credentials struct {
 	Token func() (string, error)
 }
 
-// token returns the API token, which is in no need of a context.
+// token returns the API token, for which no context is needed.
 func (c *Credentials) token(context.Context) (string, error) { return c.Token() }
 
 // Steps remembers objects that are INACTIVE for the time of a change: because they can

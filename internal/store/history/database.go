@@ -170,7 +170,7 @@ func (d *database) leave() {
 }
 
 // gone reports whether no session has the lock of a process. It asks in the session of tx:
-// who waited for another one, while all are taken by others who wait, would wait for ever.
+// waiting for another connection, while others that wait have all of them, would never end.
 func (d *database) gone(tx *sql.Tx, process string) bool {
 	number, is := strings.CutPrefix(process, processName)
 	key, err := strconv.ParseInt(number, 10, 64)

@@ -104,7 +104,7 @@ func TestNewerSchemaInDatabase(t *testing.T) {
 	wantError(t, err, "it has schema 2", "")
 }
 
-// A database that can't be reached is an error, also for who reads: a history that is out
+// A database that can't be reached is an error, also when reading: a history that is out
 // of reach is not one that knows nothing.
 func TestUnreachable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "url")

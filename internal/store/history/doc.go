@@ -23,7 +23,7 @@
 // apart from it: it grows, nothing is decided by it, and damage to it must not hold
 // writes. It uses a write-ahead log, so that a long export holds up nobody.
 //
-// In PostgreSQL, it is tables of the same schema. What is altered there by others is an
-// error, and nothing is begun in its place. A process that has runs is known by an advisory
+// In PostgreSQL, it is tables of the same schema. If others alter it, that is an
+// error, and no new history is begun. A process that has runs is known by an advisory
 // lock of a session, as it is by a locked file in a folder: the lock ends with the process.
 package history

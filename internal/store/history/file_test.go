@@ -248,8 +248,8 @@ func TestMigrated(t *testing.T) {
 	wg.Wait()
 }
 
-// Who reads leaves an older schema as it is, and sees what the older version adds. The
-// first who writes keeps a copy, which is the way back.
+// A reader leaves an older schema as it is, and sees what the older version adds. The
+// first writer keeps a copy, which is the way back.
 func TestUpgradeAndBack(t *testing.T) {
 	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()

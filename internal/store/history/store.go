@@ -28,9 +28,10 @@ var (
 	errNone = errors.New("there is no history")
 )
 
-// Store is the history in a folder or a database. It opens it with its first use, and
-// keeps it open until Close. Nowhere it keeps nothing, finds nothing, and fails at
-// nothing. Its methods may be called by several goroutines and processes.
+// Store is the history at a location: a folder or a PostgreSQL database. It opens it with
+// its first use, and keeps it open until Close. With the zero location it keeps nothing,
+// finds nothing, and never fails. Its methods may be called by several goroutines and
+// processes.
 type Store struct {
 	place     place
 	now       func() time.Time
@@ -127,7 +128,7 @@ func (s *Store) failed(doing string, err error) error {
 	return text.WithHint(fmt.Errorf("history %s: %s: %w", s.place, doing, securedir.Cause(err)), hint)
 }
 
-// explain returns an error of our own in the place of a database's.
+// explain returns an error of our own instead of a database's.
 func explain(err error) error { return postgres.Explain(sqlitefile.Explain(err)) }
 
 // read calls f with what is in the history at one moment. Where there is none, it does

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 func beginAccess(t *testing.T, w *Writer, orgID string) {
@@ -11,9 +13,7 @@ func beginAccess(t *testing.T, w *Writer, orgID string) {
 	must(t, w.BeginAccess(Access{Account: account, OrgID: orgID, Domain: "Org-" + orgID + ".okta.com", Role: "ORG_ADMIN"}))
 }
 
-func TestAccess(t *testing.T) { onEach(t, testAccess) }
-
-func testAccess(t *testing.T, place places) {
+func TestAccess(t *testing.T) {
 	clock := newClock()
 	w := openJournal(t, place(t), Options{Now: clock.now})
 	at := func(want Access) {
@@ -65,9 +65,7 @@ func testAccess(t *testing.T, place places) {
 }
 
 // A row that can't be read is reported by itself, and the others work.
-func TestUnreadableAccess(t *testing.T) { onEach(t, testUnreadableAccess) }
-
-func testUnreadableAccess(t *testing.T, place places) {
+func TestUnreadableAccess(t *testing.T) {
 	for _, bad := range []struct{ column, set string }{
 		{"step", `step = 'halfway'`},
 		{"step", `step = 'done'`},
@@ -104,6 +102,7 @@ func testUnreadableAccess(t *testing.T, place places) {
 
 // A journal of the first schema gets the table, and keeps what it has.
 func TestMigrateToAccess(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	j := New(locate(dir), Options{})
 	j.home.(*folder).steps = schema()[:1]

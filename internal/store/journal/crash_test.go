@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // roles are what children do.
@@ -193,9 +195,7 @@ func wantActs(t *testing.T, dir string, done int, exact bool) {
 }
 
 // TestKilledAfterEachWrite: what returned before a kill -9 is there afterwards.
-func TestKilledAfterEachWrite(t *testing.T) { onEach(t, testKilledAfterEachWrite) }
-
-func testKilledAfterEachWrite(t *testing.T, place places) {
+func TestKilledAfterEachWrite(t *testing.T) {
 	for done := range len(script()) + 1 {
 		dir := place(t)
 		if locate(dir).Postgres() != nil && done%3 != 0 {
@@ -213,9 +213,7 @@ func testKilledAfterEachWrite(t *testing.T, place places) {
 }
 
 // TestKilledAnywhere kills in the middle of writing.
-func TestKilledAnywhere(t *testing.T) { onEach(t, testKilledAnywhere) }
-
-func testKilledAnywhere(t *testing.T, place places) {
+func TestKilledAnywhere(t *testing.T) {
 	rounds := 25
 	if testing.Short() {
 		rounds = 5
@@ -274,6 +272,7 @@ func playOpen(args []string) error {
 // TestKilledWhileOpening: a journal is made whole or not at all, and one that
 // takes the place of a broken one never forgets that it has forgotten.
 func TestKilledWhileOpening(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	rounds := 12
 	if testing.Short() {
 		rounds = 3
@@ -325,9 +324,7 @@ func TestKilledWhileOpening(t *testing.T) {
 	}
 }
 
-func TestTwoProcesses(t *testing.T) { onEach(t, testTwoProcesses) }
-
-func testTwoProcesses(t *testing.T, place places) {
+func TestTwoProcesses(t *testing.T) {
 	dir := place(t)
 	cmd := child(t, "hold", dir)
 	in, err := cmd.StdinPipe()
@@ -365,6 +362,7 @@ func testTwoProcesses(t *testing.T, place places) {
 
 // TestUnsignedLock: a lock file with nothing or nonsense in it locks as well.
 func TestUnsignedLock(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for _, text := range []string{"", "{", `{"pid":"x"}`, strings.Repeat("x", 10000)} {
 		dir := t.TempDir()
 		openJournal(t, dir, Options{})

@@ -12,9 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestWholeWay(t *testing.T) { onEach(t, testWholeWay) }
-
-func testWholeWay(t *testing.T, place places) {
+func TestWholeWay(t *testing.T) {
 	dir, at := place(t), newClock()
 	j := openJournal(t, dir, Options{Now: at.now})
 	k := acmeKey()
@@ -73,9 +71,7 @@ func marks(k Key) map[string]func(j *Writer) error {
 
 // TestSteps tries every method at every step. A method that refuses must leave
 // everything as it was.
-func TestSteps(t *testing.T) { onEach(t, testSteps) }
-
-func testSteps(t *testing.T, place places) {
+func TestSteps(t *testing.T) {
 	const gone = Step("gone")
 	// What each method makes of each step; what isn't listed is refused.
 	legal := map[string]map[Step]Step{
@@ -128,9 +124,7 @@ func testSteps(t *testing.T, place places) {
 	}
 }
 
-func TestStepErrorsRead(t *testing.T) { onEach(t, testStepErrorsRead) }
-
-func testStepErrorsRead(t *testing.T, place places) {
+func TestStepErrorsRead(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	wantError(t, j.MarkDone(k), `creation of "acme-new.okta.com": marking as done: the journal knows of no such creation`, "")
@@ -150,9 +144,7 @@ func testStepErrorsRead(t *testing.T, place places) {
 	wantError(t, err, "no limit to keep to", "")
 }
 
-func TestBeginAgain(t *testing.T) { onEach(t, testBeginAgain) }
-
-func testBeginAgain(t *testing.T, place places) {
+func TestBeginAgain(t *testing.T) {
 	for _, step := range []Step{Intent, Refused} {
 		j := openJournal(t, place(t), Options{})
 		reach(t, j, acme(), step)
@@ -167,9 +159,7 @@ func testBeginAgain(t *testing.T, place places) {
 }
 
 // TestLostAnswer is the way of an org whose creation was never answered.
-func TestLostAnswer(t *testing.T) { onEach(t, testLostAnswer) }
-
-func testLostAnswer(t *testing.T, place places) {
+func TestLostAnswer(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Sent)
@@ -194,9 +184,7 @@ func testLostAnswer(t *testing.T, place places) {
 	}
 }
 
-func TestLostToken(t *testing.T) { onEach(t, testLostToken) }
-
-func testLostToken(t *testing.T, place places) {
+func TestLostToken(t *testing.T) {
 	at := newClock()
 	j := openJournal(t, place(t), Options{Now: at.now})
 	k := acmeKey()
@@ -223,9 +211,7 @@ func testLostToken(t *testing.T, place places) {
 }
 
 // TestUnknownID: the answer was cut off after the token and before the id.
-func TestUnknownID(t *testing.T) { onEach(t, testUnknownID) }
-
-func testUnknownID(t *testing.T, place places) {
+func TestUnknownID(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Sent)
@@ -239,9 +225,7 @@ func testUnknownID(t *testing.T, place places) {
 	must(t, j.MarkLinked(k, "00o1"))
 }
 
-func TestForget(t *testing.T) { onEach(t, testForget) }
-
-func testForget(t *testing.T, place places) {
+func TestForget(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	k := acmeKey()
 	reach(t, j, acme(), Done)
@@ -261,9 +245,7 @@ func testForget(t *testing.T, place places) {
 	}
 }
 
-func TestRate(t *testing.T) { onEach(t, testRate) }
-
-func testRate(t *testing.T, place places) {
+func TestRate(t *testing.T) {
 	dir, at := place(t), newClock()
 	opts := Options{Now: at.now}
 	j := openJournal(t, dir, opts)
@@ -320,9 +302,7 @@ func testRate(t *testing.T, place places) {
 }
 
 // TestRateTogether: many orgs ask at the same time.
-func TestRateTogether(t *testing.T) { onEach(t, testRateTogether) }
-
-func testRateTogether(t *testing.T, place places) {
+func TestRateTogether(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -369,9 +349,7 @@ func TestUnsettled(t *testing.T) {
 	}
 }
 
-func TestTimesSurvive(t *testing.T) { onEach(t, testTimesSurvive) }
-
-func testTimesSurvive(t *testing.T, place places) {
+func TestTimesSurvive(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
 	for _, at := range []time.Time{
 		start(),
@@ -391,9 +369,7 @@ func testTimesSurvive(t *testing.T, place places) {
 
 // TestTurnedAway: a call that was turned away did nothing, so that the time of the
 // next one is what counts, and no call is unanswered.
-func TestTurnedAway(t *testing.T) { onEach(t, testTurnedAway) }
-
-func testTurnedAway(t *testing.T, place places) {
+func TestTurnedAway(t *testing.T) {
 	k := acmeKey()
 	j := openJournal(t, place(t), Options{})
 	reach(t, j, acme(), Sent)
@@ -410,9 +386,7 @@ func testTurnedAway(t *testing.T, place places) {
 
 // TestAnyOrder does anything in any order, closing and opening in between, and
 // holds the journal to what must be true at all times.
-func TestAnyOrder(t *testing.T) { onEach(t, testAnyOrder) }
-
-func testAnyOrder(t *testing.T, place places) {
+func TestAnyOrder(t *testing.T) {
 	names := []string{
 		"Begin", "Send", "MarkUnanswered", "MarkAbsent", "MarkTurnedAway", "MarkRefused", "MarkCreated", "MarkTokenStored",
 		"MarkTokenLost", "MarkLinked", "MarkDone", "Note", "Acknowledge", "Forget", "reopen",
@@ -464,9 +438,7 @@ func testAnyOrder(t *testing.T, place places) {
 	})
 }
 
-func TestWordsOfStrangers(t *testing.T) { onEach(t, testWordsOfStrangers) }
-
-func testWordsOfStrangers(t *testing.T, place places) {
+func TestWordsOfStrangers(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	reach(t, j, acme(), Sent)
 	must(t, j.MarkUnanswered(acmeKey(), "a\x00b\x1b[31m\nc\xff"+strings.Repeat("x", 10000)))

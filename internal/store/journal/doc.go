@@ -29,7 +29,7 @@
 //
 // # The file
 //
-// The journal is an SQLite database in one file, journal.db. A process opens and
+// In a folder, the journal is an SQLite database in one file, journal.db. A process opens and
 // checks it once and keeps it open ([Journal]); several processes may do so at the
 // same time. One of them at a time holds the lock on journal.lock, which ends with
 // the process, and may do what the lock protects: create orgs, apply plans, and

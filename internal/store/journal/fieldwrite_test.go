@@ -3,6 +3,8 @@ package journal
 import (
 	"testing"
 	"time"
+
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // written is a write of a feature.
@@ -13,9 +15,7 @@ func written(orgID, feature, value string, at time.Time) FieldWrite {
 }
 
 // Writes of one value count, until another one is written or the last is too old.
-func TestFieldWrites(t *testing.T) { onEach(t, testFieldWrites) }
-
-func testFieldWrites(t *testing.T, place places) {
+func TestFieldWrites(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	j := New(locate(place(t)), Options{})
 	t.Cleanup(func() { must(t, j.Close()) })
@@ -62,9 +62,7 @@ func testFieldWrites(t *testing.T, place places) {
 	times(2) // the others are older than a week
 }
 
-func TestFieldWriteIncomplete(t *testing.T) { onEach(t, testFieldWriteIncomplete) }
-
-func testFieldWriteIncomplete(t *testing.T, place places) {
+func TestFieldWriteIncomplete(t *testing.T) {
 	j := New(locate(place(t)), Options{})
 	for _, spoil := range []func(*FieldWrite){
 		func(w *FieldWrite) { w.Account = "" }, func(w *FieldWrite) { w.OrgID = "" }, func(w *FieldWrite) { w.Kind = "" },
@@ -80,9 +78,7 @@ func testFieldWriteIncomplete(t *testing.T, place places) {
 
 // A row that can't be read is reported by itself, the others work, and the next write
 // sets it right.
-func TestUnreadableFieldWrite(t *testing.T) { onEach(t, testUnreadableFieldWrite) }
-
-func testUnreadableFieldWrite(t *testing.T, place places) {
+func TestUnreadableFieldWrite(t *testing.T) {
 	for _, bad := range []struct{ column, set string }{
 		{"times", `times = 0`},
 		{"written_at", `written_at = 'noon'`},
@@ -113,6 +109,7 @@ func testUnreadableFieldWrite(t *testing.T, place places) {
 
 // A journal of the schema before gets the table, and keeps what it has.
 func TestMigrateToFieldWrites(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	j := New(locate(dir), Options{})
 	j.home.(*folder).steps = schema()[:3]

@@ -17,11 +17,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/postgres/postgrestest"
 	"reconciler/internal/store/securedir/securedirtest"
 	"reconciler/internal/store/sqlitefile"
 )
 
 func TestDurable(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	j := openJournal(t, t.TempDir(), Options{})
 	for name, desired := range map[string]int{"synchronous": 3, "foreign_keys": 1, "application_id": applicationID} {
 		if actual, err := sqlitefile.Pragma(j.db(), name); err != nil || actual != desired {
@@ -36,6 +38,7 @@ func TestDurable(t *testing.T) {
 }
 
 func TestModesWhateverTheUmask(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for _, mask := range []int{0, 0o777, 0o027} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
 		old := syscall.Umask(mask)
@@ -62,6 +65,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 }
 
 func TestOddNames(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for _, name := range []string{"a b", "a?mode=memory", "a#b", "a%41b", "é", "a&b=c", "a'b\"c", "a+b", "-a", ":memory:", "file:x"} {
 		dir := filepath.Join(t.TempDir(), name)
 		j := openJournal(t, dir, Options{})
@@ -73,6 +77,7 @@ func TestOddNames(t *testing.T) {
 }
 
 func TestRelativeFolder(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	t.Chdir(t.TempDir())
 	for _, dir := range []string{".", "state", "./x/y/", "x/../z"} {
 		j := openJournal(t, dir, Options{})
@@ -86,6 +91,7 @@ func TestRelativeFolder(t *testing.T) {
 }
 
 func TestModeIsMended(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	must(t, openJournal(t, dir, Options{}).Close())
 	must(t, os.Chmod(filepath.Join(dir, dbFile), 0o666))
@@ -96,6 +102,7 @@ func TestModeIsMended(t *testing.T) {
 }
 
 func TestFoldersThatWontDo(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	base := t.TempDir()
 	path := func(name string) string { return filepath.Join(base, name) }
 	for _, name := range []string{"group", "world", "real", "occupied", "dangling", "foreign"} {
@@ -137,6 +144,7 @@ func TestFoldersThatWontDo(t *testing.T) {
 
 // TestReadOnly: a folder of ours in which nothing may be written.
 func TestReadOnly(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	if !securedirtest.Unprivileged(t) {
 		return
 	}
@@ -168,6 +176,7 @@ func TestReadOnly(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	disk := securedirtest.SmallDisk(t, "1m")
 	dir := filepath.Join(disk, "state")
 	j := openJournal(t, dir, Options{})
@@ -226,6 +235,7 @@ func writeUntilFull(t *testing.T, j *Writer) {
 
 // TestFullDatabase is TestFullDisk for systems where nothing can be mounted.
 func TestFullDatabase(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	j := openJournal(t, t.TempDir(), Options{})
 	pages, err := sqlitefile.Pragma(j.db(), "page_count")
 	must(t, err)
@@ -260,6 +270,7 @@ func playLimit(args []string) error {
 
 // TestFilesThatMayNotGrow: another way in which a write fails half way.
 func TestFilesThatMayNotGrow(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	out, err := child(t, "limit", dir).Output()
 	must(t, err)
@@ -290,6 +301,7 @@ func broken() map[string]func(data []byte) []byte {
 }
 
 func TestDamage(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for name, harm := range broken() {
 		dir, at := t.TempDir(), newClock()
 		j := openJournal(t, dir, Options{Now: at.now})
@@ -372,6 +384,7 @@ func killed(t *testing.T) (dir string) {
 
 // TestKilledWithin: what a killed process had written in part is undone.
 func TestKilledWithin(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := killed(t)
 	v := New(locate(dir), Options{})
 	if c := creation(t, v, acmeKey()); c.Step != Sent {
@@ -386,6 +399,7 @@ func TestKilledWithin(t *testing.T) {
 // TestDamageWithRollback: the rollback journal of a killed process goes with its
 // file.
 func TestDamageWithRollback(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := killed(t)
 	rollback, err := os.ReadFile(filepath.Join(dir, rollbackFile))
 	must(t, err)
@@ -404,6 +418,7 @@ func TestDamageWithRollback(t *testing.T) {
 // TestKilledAfterSetAside: a process may die after it has set the file aside, and
 // before the new one is there.
 func TestKilledAfterSetAside(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, file().AsidePrefix()+"20260101T000000Z-journal"), []byte("x"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, file().NewName()), []byte("half made"), 0o600))
@@ -417,6 +432,7 @@ func TestKilledAfterSetAside(t *testing.T) {
 // TestRandomDamage flips bytes: the journal opens as it was, or is set aside,
 // or (if SQLite can't tell) gives errors; it never panics.
 func TestRandomDamage(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
@@ -460,6 +476,7 @@ func TestRandomDamage(t *testing.T) {
 
 // TestForeign: what isn't a journal of a version that we know stays untouched.
 func TestForeign(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	tests := map[string]struct{ sql, words, hint string }{
 		"another program's": {"CREATE TABLE t (x)", "is a database of some other program", "another folder"},
 		"newer": {
@@ -500,6 +517,7 @@ func check(dir string) error {
 
 // TestNone: where there is no journal, reading finds nothing and creates nothing.
 func TestNone(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, dir := range []string{"", missing} {
 		v := New(locate(dir), Options{})
@@ -552,6 +570,7 @@ func TestNone(t *testing.T) {
 
 // TestBeside: processes see what the others write, whoever holds the lock.
 func TestBeside(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	v := New(locate(dir), Options{})
 	defer v.Close()
@@ -590,6 +609,7 @@ func TestBeside(t *testing.T) {
 // TestReplaced: a file that takes the place of the one that is open is used from
 // then on, whether somebody restored a backup or another process set it aside.
 func TestReplaced(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, dbFile)
 	j := openJournal(t, dir, Options{})
@@ -637,6 +657,7 @@ func TestReplaced(t *testing.T) {
 // TestOpenedOnce: the file is checked when it is opened, and again only after
 // somebody else wrote to it.
 func TestOpenedOnce(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	j := openJournal(t, dir, Options{})
 	reach(t, j, acme(), Sent)
@@ -662,6 +683,7 @@ func TestOpenedOnce(t *testing.T) {
 // TestGone: a journal that was there doesn't become one that knows nothing, as
 // when its volume is no longer mounted.
 func TestGone(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	base := t.TempDir()
 	dir, away := filepath.Join(base, "state"), filepath.Join(base, "away")
 	wantGone := func(j *Journal, when string) {
@@ -723,6 +745,7 @@ func openSteps(dir string, opts Options, steps []string) (*Writer, error) {
 }
 
 func TestMigrations(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	steps := append(schema(), "ALTER TABLE runs ADD COLUMN extra TEXT NOT NULL DEFAULT 'x'", "CREATE TABLE more (x TEXT) STRICT")
 	known := len(schema())
 	dir := t.TempDir()
@@ -771,6 +794,7 @@ func TestMigrations(t *testing.T) {
 
 // TestHeld: the error names the holder.
 func TestHeld(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	openJournal(t, dir, Options{})
 	_, err := lockJournal(dir, Options{})

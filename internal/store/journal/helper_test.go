@@ -68,30 +68,12 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// urlPrefix begins the name of a place that is no folder, but a file with the URL of a
-// database.
-const urlPrefix = "url "
+// place returns a place for a journal, which the test has for itself: a folder, and in the
+// suite on PostgreSQL a database.
+func place(t *testing.T) string { return postgrestest.Argument(postgrestest.Place(t)) }
 
 // locate returns the location of a place.
-func locate(place string) location.Location {
-	if url, ok := strings.CutPrefix(place, urlPrefix); ok {
-		return location.Postgres(postgrestest.File(url))
-	}
-	return location.Folder(place)
-}
-
-// places returns a new place for a journal, which the test has for itself.
-type places func(t *testing.T) string
-
-func newFolder(t *testing.T) string { return filepath.Join(t.TempDir(), "state") }
-
-func newDatabase(t *testing.T) string { return urlPrefix + string(postgrestest.NewFile(t)) }
-
-// onEach does a test with journals in folders, and with journals in databases.
-func onEach(t *testing.T, test func(t *testing.T, place places)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newFolder) })
-	t.Run("postgres", func(t *testing.T) { test(t, newDatabase) })
-}
+func locate(place string) location.Location { return postgrestest.FromArgument(place) }
 
 // db returns the open database.
 func (j *Journal) db() *sql.DB {

@@ -4,9 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 func TestLastHolder(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	if h, ok := LastHolder(locate(dir)); ok {
 		t.Errorf("no folder: %+v", h)

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"reconciler/internal/store/postgres/postgrestest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -13,9 +15,7 @@ func rule(orgID string) Inactive {
 
 // An object is remembered until its change has ended, also by another process, and one
 // that a later change has begun with isn't ended by who read it before.
-func TestInactive(t *testing.T) { onEach(t, testInactive) }
-
-func testInactive(t *testing.T, place places) {
+func TestInactive(t *testing.T) {
 	dir := place(t)
 	j := New(locate(dir), Options{})
 	must(t, j.BeginInactive(rule("00o2"))) // without a journal so far
@@ -50,9 +50,7 @@ func testInactive(t *testing.T, place places) {
 }
 
 // A row that can't be read is reported by itself, and the others work.
-func TestUnreadableInactive(t *testing.T) { onEach(t, testUnreadableInactive) }
-
-func testUnreadableInactive(t *testing.T, place places) {
+func TestUnreadableInactive(t *testing.T) {
 	for _, since := range []string{"", "noon", "9999-12-31T00:00:00.000000000Z"} {
 		w := openJournal(t, place(t), Options{})
 		for _, id := range []string{"00o1", "00o2", "00o3"} {
@@ -73,6 +71,7 @@ func testUnreadableInactive(t *testing.T, place places) {
 
 // A journal of the second schema gets the table, and keeps what it has.
 func TestMigrateToInactive(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := t.TempDir()
 	j := New(locate(dir), Options{})
 	j.home.(*folder).steps = schema()[:2]

@@ -18,7 +18,7 @@ import (
 	"reconciler/internal/text"
 )
 
-// Options are what a journal needs besides its folder. The zero value works.
+// Options are what a journal needs besides its location. The zero value works.
 type Options struct {
 	// Now returns the time; time.Now if nil.
 	Now func() time.Time
@@ -43,17 +43,17 @@ type Commands struct {
 	This string
 }
 
-// Journal is the journal in a folder. It opens the file with its first use, and
-// keeps it open until Close.
+// Journal is the journal at a location: a folder or a PostgreSQL database. It opens it
+// with its first use, and keeps it open until Close.
 //
 // Its own methods work beside a process that holds the lock. They read, and they
 // write what people decide, which is acknowledgments and suspensions, and what
 // several processes add to at the same time: removals, what Okta has said of orgs
 // and fields that were written. All else is written by the [Writer] that Lock
-// returns. Where there is no file, reading finds nothing, and creates nothing.
+// returns. Where there is no journal, reading finds nothing, and creates nothing.
 //
-// Before each use, the file is compared with the one that was used last. If it
-// was replaced, or another process wrote to it, it is opened and checked again.
+// In a folder, the file is compared before each use with the one that was used last.
+// If it was replaced, or another process wrote to it, it is opened and checked again.
 // If it is gone, all methods fail with ErrGone until it is back: a volume that is
 // no longer mounted must not read as a journal that knows nothing.
 //
@@ -80,12 +80,12 @@ type home interface {
 	// begin begins a transaction that writes, as the only one. The error is errNone where
 	// there is no journal yet, and errOlder where create has to migrate it first.
 	begin() (*sql.Tx, error)
-	// committed notes that a transaction was.
+	// committed notes that a transaction was committed.
 	committed()
 	// prepare makes what has to be there before the journal can be locked, and fails
 	// where it can't be.
 	prepare() error
-	// create makes the journal where there is none, or in the place of a damaged one, and
+	// create makes the journal where there is none, or where it is damaged, and
 	// migrates one of an older schema. This process has the turn.
 	create() error
 	// older reports whether what is open has an older schema, and create migrates it.
@@ -133,7 +133,7 @@ func New(at location.Location, opts Options) *Journal {
 // Commands returns the command lines that hints about the journal name.
 func (j *Journal) Commands() Commands { return j.cmds }
 
-// Close closes the file. The journal may be used again, which reopens it.
+// Close closes what is open. The journal may be used again, which reopens it.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -163,7 +163,7 @@ type Writer struct {
 }
 
 // Lock locks the journal for this process until Unlock, and creates folder and
-// file where they are missing. It fails with a *HeldError while another process
+// file, or tables, where they are missing. It fails with a *HeldError while another process
 // holds the lock, and with a *LostError if it has taken it over. During a Turn of this
 // process, and while another Writer of this Journal is locked, it is locked as well.
 //
@@ -238,7 +238,7 @@ func closeAttempts(tx *sql.Tx) error {
 	return err
 }
 
-// Unlock releases the lock. The file stays open until Close. It may be called
+// Unlock releases the lock. The journal stays open until Close. It may be called
 // twice.
 func (w *Writer) Unlock() (err error) {
 	w.unlock.Do(func() {
@@ -250,7 +250,7 @@ func (w *Writer) Unlock() (err error) {
 	return err
 }
 
-// Close releases the lock and closes the file.
+// Close releases the lock and closes the journal.
 func (w *Writer) Close() error { return errors.Join(w.Unlock(), w.Journal.Close()) }
 
 // read calls f with the journal. Where there is none, it does nothing.
@@ -300,7 +300,8 @@ func (j *Journal) transact(f func(tx *sql.Tx) error) error {
 }
 
 // Backup writes a copy of the file, as it is at one moment, to a new file, while others
-// use it. Where there is no journal, it writes none.
+// use it. Where there is no journal, it writes none. A journal in a database can't be
+// copied to a file.
 func (j *Journal) Backup(file string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -53,8 +53,8 @@ type locks struct {
 	sessions           *sessions // of the locks of a database; nil if they are files
 
 	mu sync.Mutex
-	// leads is what this process holds of leader, and holds of turn, n times; nil if it
-	// doesn't.
+	// leads is this process's hold of leader, and holds its hold of turn, which it took n
+	// times; nil if it has none.
 	leads, holds lease.Hold
 	n            int
 	// idle is set once the connections are to be closed when nothing is held.
@@ -141,7 +141,7 @@ func (l *locks) take(command string) error {
 	return nil
 }
 
-// giveBack takes one take back.
+// giveBack undoes one take, and releases the turn with the last one.
 func (l *locks) giveBack() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,9 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestDeletions(t *testing.T) { onEach(t, testDeletions) }
-
-func testDeletions(t *testing.T, place places) {
+func TestDeletions(t *testing.T) {
 	at := newClock()
 	j := openJournal(t, place(t), Options{Now: at.now})
 	const org = "00o1"
@@ -52,9 +50,7 @@ func testDeletions(t *testing.T, place places) {
 	want(d)
 }
 
-func TestAcceptances(t *testing.T) { onEach(t, testAcceptances) }
-
-func testAcceptances(t *testing.T, place places) {
+func TestAcceptances(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	const source, other = "https://git.example/a.git main", "https://git.example/a.git release"
 	want := func(source string, desired Acceptance, rewritten ...string) {
@@ -114,9 +110,7 @@ func testAcceptances(t *testing.T, place places) {
 
 // Of two processes that have checked a commit against the same one, the second
 // to come takes nothing back.
-func TestAcceptanceOvertaken(t *testing.T) { onEach(t, testAcceptanceOvertaken) }
-
-func testAcceptanceOvertaken(t *testing.T, place places) {
+func TestAcceptanceOvertaken(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	const source = "https://git.example/a.git main"
 	accept := func(commit, after string, rewrote bool) error {
@@ -148,9 +142,7 @@ func testAcceptanceOvertaken(t *testing.T, place places) {
 }
 
 // What a rewrite took out is known for good, each commit once.
-func TestRewritten(t *testing.T) { onEach(t, testRewritten) }
-
-func testRewritten(t *testing.T, place places) {
+func TestRewritten(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	const source = "https://git.example/a.git main"
 	for _, step := range []struct {
@@ -169,9 +161,7 @@ func testRewritten(t *testing.T, place places) {
 	}
 }
 
-func TestAnnouncements(t *testing.T) { onEach(t, testAnnouncements) }
-
-func testAnnouncements(t *testing.T, place places) {
+func TestAnnouncements(t *testing.T) {
 	j := openJournal(t, place(t), Options{})
 	want := func(account string, desired ...Announcement) {
 		t.Helper()

@@ -22,9 +22,7 @@ func took(t *testing.T, j *Journal, now time.Time) []string {
 	return ids
 }
 
-func TestRemovals(t *testing.T) { onEach(t, testRemovals) }
-
-func testRemovals(t *testing.T, place places) {
+func TestRemovals(t *testing.T) {
 	j := New(locate(place(t)), Options{}) // neither locked nor there
 	defer j.Close()
 	begin := func(id string, at time.Time, max int) (int64, error) {
@@ -72,9 +70,7 @@ func testRemovals(t *testing.T, place places) {
 }
 
 // A clock that goes back, and a time that can't be read, make nothing forgotten.
-func TestRemovalsWithWrongClock(t *testing.T) { onEach(t, testRemovalsWithWrongClock) }
-
-func testRemovalsWithWrongClock(t *testing.T, place places) {
+func TestRemovalsWithWrongClock(t *testing.T) {
 	w := openJournal(t, place(t), Options{})
 	for i, at := range []time.Time{start(), start().Add(72 * time.Hour), start().Add(time.Minute)} {
 		_, err := w.BeginRemoval(Removal{account, fmt.Sprint("00o", i), "", at}, at.Add(-24*time.Hour), 3)
@@ -99,9 +95,7 @@ func testRemovalsWithWrongClock(t *testing.T, place places) {
 
 // Two journals on one folder, as of two processes: together they don't pass the
 // limit.
-func TestRemovalsOfSeveralProcesses(t *testing.T) { onEach(t, testRemovalsOfSeveralProcesses) }
-
-func testRemovalsOfSeveralProcesses(t *testing.T, place places) {
+func TestRemovalsOfSeveralProcesses(t *testing.T) {
 	dir := place(t)
 	holder := openJournal(t, dir, Options{})
 	other := New(locate(dir), Options{})
@@ -132,9 +126,7 @@ func testRemovalsOfSeveralProcesses(t *testing.T, place places) {
 }
 
 // A removal of which nothing can be read counts as one, and is an alarm.
-func TestUnreadableRemovals(t *testing.T) { onEach(t, testUnreadableRemovals) }
-
-func testUnreadableRemovals(t *testing.T, place places) {
+func TestUnreadableRemovals(t *testing.T) {
 	w := openJournal(t, place(t), Options{})
 	for i := range 4 {
 		_, err := w.BeginRemoval(Removal{account, fmt.Sprint("00o", i), "", start()}, start().Add(-24*time.Hour), 4)
@@ -163,9 +155,7 @@ func testUnreadableRemovals(t *testing.T, place places) {
 }
 
 // An org that can't be read is reported by itself, and the others are known.
-func TestUnreadableOrg(t *testing.T) { onEach(t, testUnreadableOrg) }
-
-func testUnreadableOrg(t *testing.T, place places) {
+func TestUnreadableOrg(t *testing.T) {
 	w := openJournal(t, place(t), Options{})
 	must(t, w.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{"00o2", "b.okta.com", true}))
 	tamper(t, w.Journal, `UPDATE orgs SET aerial = 7 WHERE org_id = '00o2'`)
@@ -179,9 +169,7 @@ func testUnreadableOrg(t *testing.T, place places) {
 	}
 }
 
-func TestOrgs(t *testing.T) { onEach(t, testOrgs) }
-
-func testOrgs(t *testing.T, place places) {
+func TestOrgs(t *testing.T) {
 	j := New(locate(place(t)), Options{})
 	defer j.Close()
 	wantError(t, j.KnowOrgs(account, Org{"00o1", "a.okta.com", false}, Org{Domain: "b.okta.com"}), "account and id", "")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/postgres/postgrestest"
 )
 
 // unchecked takes all checks from the tables of a PostgreSQL database.
@@ -53,9 +54,7 @@ func wantRow(t *testing.T, err error, table, column, key string) {
 
 // A creation that can't be read is reported by itself, the others work, and it can
 // be forgotten.
-func TestUnreadableCreation(t *testing.T) { onEach(t, testUnreadableCreation) }
-
-func testUnreadableCreation(t *testing.T, place places) {
+func TestUnreadableCreation(t *testing.T) {
 	for _, bad := range []struct{ column, set string }{
 		{"begun_at", `begun_at = '2026-11-30Tn5:41:15Z'`},
 		{"begun_at", `begun_at = '2026-11-30T15:41:15Z'`}, // a time, but not of our form
@@ -113,9 +112,7 @@ func testUnreadableCreation(t *testing.T, place places) {
 }
 
 // The same in the other tables.
-func TestUnreadableRows(t *testing.T) { onEach(t, testUnreadableRows) }
-
-func testUnreadableRows(t *testing.T, place places) {
+func TestUnreadableRows(t *testing.T) {
 	w := openJournal(t, place(t), Options{})
 	for _, id := range []string{"00o1", "00o2", "00o3"} {
 		domain := "org-" + id + ".okta.com"
@@ -152,6 +149,7 @@ func testUnreadableRows(t *testing.T, place places) {
 // Nothing is where there should be something: a schema that another program has
 // changed.
 func TestNullWhereNoneIsAllowed(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	w := openJournal(t, t.TempDir(), Options{})
 	reach(t, w, acme(), Done)
 	must(t, w.BeginDeletion(account, "00o1", "a.okta.com"))
@@ -176,9 +174,7 @@ func TestNullWhereNoneIsAllowed(t *testing.T) {
 }
 
 // A suspension that can't be read holds everything, and can be lifted.
-func TestUnreadableSuspension(t *testing.T) { onEach(t, testUnreadableSuspension) }
-
-func testUnreadableSuspension(t *testing.T, place places) {
+func TestUnreadableSuspension(t *testing.T) {
 	w := openJournal(t, place(t), Options{})
 	s := suspend(t, w.Journal, suspension())
 	for _, statement := range []string{
@@ -200,9 +196,7 @@ func testUnreadableSuspension(t *testing.T, place places) {
 }
 
 // An attempt whose time can't be read counts as sent now, so that the limit holds.
-func TestUnreadableAttempt(t *testing.T) { onEach(t, testUnreadableAttempts) }
-
-func testUnreadableAttempts(t *testing.T, place places) {
+func TestUnreadableAttempt(t *testing.T) {
 	for _, value := range []string{"2026-11-2", "", "noon", "2026-02-31T00:00:00.000000000Z", "1026-01-01T00:00:00.000000000Z"} {
 		t.Run(value, func(t *testing.T) { testUnreadableAttempt(t, place(t), value) })
 	}

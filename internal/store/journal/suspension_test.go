@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/postgres/postgrestest"
 	"reconciler/internal/store/securedir/securedirtest"
 )
 
@@ -44,9 +45,7 @@ func wantSuspended(t testing.TB, j *Journal, ids ...string) []freeze.Suspension 
 	return all
 }
 
-func TestSuspensions(t *testing.T) { onEach(t, testSuspensions) }
-
-func testSuspensions(t *testing.T, place places) {
+func TestSuspensions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a clock of its own
 		dir := place(t)
 		j := New(locate(dir), Options{})
@@ -92,6 +91,7 @@ func testSuspensions(t *testing.T, place places) {
 }
 
 func TestSuspendRejects(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	j := New(locate(dir), Options{})
 	defer j.Close()
@@ -127,9 +127,7 @@ func manyGlobs(n int) []string {
 
 // A suspension that can't be understood is an error, stays as it is, and can be
 // taken back.
-func TestSuspensionsNotUnderstood(t *testing.T) { onEach(t, testSuspensionsNotUnderstood) }
-
-func testSuspensionsNotUnderstood(t *testing.T, place places) {
+func TestSuspensionsNotUnderstood(t *testing.T) {
 	for column, values := range map[string]map[string]string{
 		"orgs":   {`[`: "unexpected end of JSON", `{}`: "cannot unmarshal", `["["]`: "unclosed [", ``: "unexpected end"},
 		"since":  {`soon`: "is no time of the form"},
@@ -163,10 +161,6 @@ func testSuspensionsNotUnderstood(t *testing.T, place places) {
 // Each suspension that can't be understood is told, and can be taken back even if it
 // had expired: it holds everything all the same.
 func TestSeveralSuspensionsNotUnderstood(t *testing.T) {
-	onEach(t, testSeveralSuspensionsNotUnderstood)
-}
-
-func testSeveralSuspensionsNotUnderstood(t *testing.T, place places) {
 	now := newClock()
 	j := openJournal(t, place(t), Options{Now: now.now})
 	var ids []string
@@ -197,6 +191,7 @@ func testSeveralSuspensionsNotUnderstood(t *testing.T, place places) {
 // A journal that replaces a damaged one suspends everything, until that is taken
 // back or the loss is acknowledged.
 func TestLossSuspends(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for name, end := range map[string]func(j *Journal) error{
 		"acknowledged": func(j *Journal) error { return j.AcknowledgeLoss("ada") },
 		"taken back": func(j *Journal) error {
@@ -236,9 +231,7 @@ func TestLossSuspends(t *testing.T) {
 
 // Suspending needs no lock, and processes that do so at the same time all succeed,
 // also where the journal isn't there yet.
-func TestSuspendAtOnce(t *testing.T) { onEach(t, testSuspendAtOnce) }
-
-func testSuspendAtOnce(t *testing.T, place places) {
+func TestSuspendAtOnce(t *testing.T) {
 	for _, locked := range []bool{false, true} {
 		dir := place(t)
 		if locked {
@@ -275,6 +268,7 @@ func testSuspendAtOnce(t *testing.T, place places) {
 }
 
 func TestSuspendOnAFullDisk(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := securedirtest.SmallDisk(t, "256k")
 	j := New(locate(dir), Options{})
 	defer j.Close()

@@ -8,7 +8,8 @@ import (
 	"reconciler/internal/store/transfer"
 )
 
-// side returns the tables in a transaction: all but the one that nothing reads any more.
+// side returns the tables in a transaction, without the table runs, which nothing reads
+// any more.
 func (j *Journal) side(tx transfer.Reader) transfer.Side {
 	_, inDatabase := j.home.(*tables)
 	return transfer.Side{

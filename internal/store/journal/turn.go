@@ -140,7 +140,7 @@ func (w *waiter) poll(ctx context.Context, try func() error) error {
 	}
 }
 
-// Lead is that this process is the one daemon of its state.
+// Lead is the right of this process to be the one daemon of its state.
 type Lead struct {
 	journal *Journal
 	lost    <-chan struct{}

@@ -16,9 +16,7 @@ import (
 )
 
 // During a turn, this process locks as often as it likes, and no other does.
-func TestTurn(t *testing.T) { onEach(t, testTurn) }
-
-func testTurn(t *testing.T, place places) {
+func TestTurn(t *testing.T) {
 	dir := place(t)
 	mine := New(locate(dir), Options{Commands: Commands{This: "apply"}})
 	other := New(locate(dir), Options{Commands: Commands{This: "run"}})
@@ -70,9 +68,7 @@ func testTurn(t *testing.T, place places) {
 }
 
 // Who has had a turn gets no second one while another process waits.
-func TestTurnsAlternate(t *testing.T) { onEach(t, testTurnsAlternate) }
-
-func testTurnsAlternate(t *testing.T, place places) {
+func TestTurnsAlternate(t *testing.T) {
 	dir := place(t)
 	busy, waits := New(locate(dir), Options{}), New(locate(dir), Options{})
 	defer busy.Close()
@@ -109,9 +105,7 @@ func testTurnsAlternate(t *testing.T, place places) {
 }
 
 // A process whose turn was taken over writes nothing more to the journal.
-func TestLostTurn(t *testing.T) { onEach(t, testLostTurn) }
-
-func testLostTurn(t *testing.T, place places) {
+func TestLostTurn(t *testing.T) {
 	for _, lead := range []bool{false, true} {
 		t.Run(fmt.Sprint("lead ", lead), func(t *testing.T) { testLost(t, place(t), lead) })
 	}
@@ -183,8 +177,9 @@ func testLost(t *testing.T, place string, theLead bool) {
 	}
 }
 
-// A daemon that couldn't ask who leads learns when it is worth to ask again.
+// A daemon that couldn't find out who leads learns when it is worth asking again.
 func TestLeadAgain(t *testing.T) {
+	postgrestest.OnlyDatabase(t)
 	server := postgrestest.Start(t)
 	j := New(location.Postgres(server.File(t)), Options{})
 	defer j.Close()
@@ -206,9 +201,10 @@ func TestLeadAgain(t *testing.T) {
 	}
 }
 
-// Tables that are gone are not made anew by who has seen them.
+// A process that has seen the tables doesn't make them again once they are gone.
 func TestTablesAreGone(t *testing.T) {
-	w := openJournal(t, newDatabase(t), Options{})
+	postgrestest.OnlyDatabase(t)
+	w := openJournal(t, place(t), Options{})
 	must(t, w.Begin(acme()))
 	_, err := w.db().Exec(`DELETE FROM reconciler_stores WHERE store = 'journal'`)
 	must(t, err)
@@ -220,6 +216,7 @@ func TestTablesAreGone(t *testing.T) {
 
 // One leads, the other may once it ends.
 func TestLead(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	a, b := New(locate(dir), Options{}), New(locate(dir), Options{})
 	lead, err := a.Lead()
@@ -258,6 +255,7 @@ func second[T any](_ T, err error) error { return err }
 
 // A daemon that doesn't lead, or can't know whether it does, writes nothing.
 func TestNoLead(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	j, other := New(locate(dir), Options{}), New(locate(dir), Options{})
 	defer j.Close()

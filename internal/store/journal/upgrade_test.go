@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"reconciler/internal/store/postgres/postgrestest"
 	"reconciler/internal/store/securedir/securedirtest"
 )
 
@@ -70,10 +71,11 @@ func known(t *testing.T, j *Journal) []string {
 	return words
 }
 
-// From each schema that a version had to that of this one: who reads leaves the file as it
-// is, the first who writes migrates it and keeps a copy, which the older version goes on
-// with; and the older version rejects what was migrated.
+// From each schema that a version had to that of this one: a reader leaves the file as it
+// is, the first writer migrates it and keeps a copy, with which the older version goes on;
+// and the older version rejects what was migrated.
 func TestUpgradeAndBack(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	desired := []string{"acme-new.okta.com created 00o1", "acme-two.okta.com sent ", "holidays by ada", "00o1"}
 	now := len(schema())
 	for from := 1; from <= now; from++ {
@@ -130,6 +132,7 @@ func TestUpgradeAndBack(t *testing.T) {
 // The schemas are still those that the versions had, or a file of theirs would be
 // migrated to something else than one that begins now.
 func TestSchemasAreAsReleased(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	tables := func(dir string) map[string]string {
 		db, err := file().Connect(filepath.Join(dir, dbFile))
 		must(t, err)
@@ -157,9 +160,10 @@ func TestSchemasAreAsReleased(t *testing.T) {
 	}
 }
 
-// Nothing is migrated under another process, which may be of the older version: not by
-// who locks, nor by who writes without it. Reading works, and so does writing afterwards.
+// Nothing is migrated under another process, which may be of the older version: neither by
+// locking, nor by writing without a lock. Reading works, and so does writing afterwards.
 func TestNotMigratedBeside(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	for name, use := range map[string]func(t *testing.T, other *Journal) (end func() error){
 		"a daemon that leads": func(t *testing.T, other *Journal) func() error {
 			lead, err := other.Lead()
@@ -203,6 +207,7 @@ func TestNotMigratedBeside(t *testing.T) {
 // A daemon that leads migrates what it finds itself, and a reader sees what the older
 // version writes meanwhile.
 func TestMigratedByTheLeader(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := released(t, 1)
 	reader := New(locate(dir), Options{})
 	defer reader.Close()
@@ -224,6 +229,7 @@ func TestMigratedByTheLeader(t *testing.T) {
 
 // Where there is no room for a copy, nothing is migrated.
 func TestNoRoomForTheCopy(t *testing.T) {
+	postgrestest.OnlyFolder(t)
 	dir := securedirtest.SmallDisk(t, "256k")
 	must(t, os.Chmod(dir, 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, dbFile), contentOf(t, released(t, 1), dbFile), 0o600))

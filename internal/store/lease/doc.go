@@ -1,5 +1,5 @@
-// Package lease has locks that one process holds at a time, whatever becomes of it: locks
-// on files of a folder, and locks in a PostgreSQL database.
+// Package lease has locks that one process holds at a time, even if it crashes or freezes:
+// locks on files of a folder, and locks in a PostgreSQL database.
 //
 // # Files
 //
@@ -26,9 +26,9 @@
 //
 // The lock is an advisory lock of a session, which ends with it. The session has a limit
 // of idle time, [Timing.Stale], so that the server ends it when the holder is frozen or
-// can't be reached; the holder asks it something every [Timing.Beat]. [Hold.Check] asks
-// it as well: only a session that is still there answers, and an answer counts as long as
-// the server can't have ended the session since.
+// can't be reached; the holder runs a query in it every [Timing.Beat]. [Hold.Check] does so
+// as well: only a session that still exists answers, and an answer counts as long as the
+// server can't have ended the session since.
 //
 // Each holder has an epoch, a number that grows. [Hold.Fence] compares it in a transaction
 // and locks its row, for which the next epoch waits. So what is written under a lock is

@@ -25,7 +25,8 @@ type content struct {
 	Beat string `json:"beat"`
 }
 
-// GuardFile is the name of the file that is locked while it changes who holds one of the locks of a folder.
+// GuardFile is the name of the file that is locked while the holder of one of a folder's
+// locks changes.
 const GuardFile = "guard.lock"
 
 // FileLock is a lock file, as one process sees it.
@@ -51,7 +52,7 @@ func NewFile(dir, name string, timing Timing, now func() time.Time) *FileLock {
 	return &FileLock{dir: dir, name: name, timing: timing, now: now}
 }
 
-// Poll returns how often Try is to be called by who waits.
+// Poll returns how often a process that waits is to call Try.
 func (l *FileLock) Poll() time.Duration { return l.timing.Poll }
 
 // Try takes the lock for this process, and creates the folder where it is missing. The
@@ -138,7 +139,8 @@ func (l *FileLock) failed(doing string, err error) error {
 }
 
 const (
-	// guardTries and guardPause are how often the guard is tried, and how often.
+	// guardTries is how many times the guard is tried, and guardPause how long to wait
+	// between two tries.
 	guardTries = 200
 	guardPause = 5 * time.Millisecond
 )
@@ -214,7 +216,7 @@ func open(root *os.Root, name string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().Perm() != 0o600 {
-		_ = f.Chmod(0o600) // who can't open it later says so
+		_ = f.Chmod(0o600) // a process that can't open it later reports that
 	}
 	return f, nil
 }

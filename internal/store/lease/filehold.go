@@ -147,8 +147,8 @@ func (h *fileHold) lose() error {
 	return h.err
 }
 
-// Fence is Check: who takes over writes to the files of the folder next, and waits for
-// the transaction to end.
+// Fence is Check: a process that takes over has to write to the files of the folder next,
+// and waits for the transaction to end.
 func (h *fileHold) Fence(*sql.Tx) error { return h.Check() }
 
 // Release closes the file.

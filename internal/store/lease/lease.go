@@ -10,7 +10,7 @@ import (
 // Lock is a lock, as one process sees it. Its methods may be called by several
 // goroutines.
 type Lock interface {
-	// Poll returns how often Try is to be called by who waits.
+	// Poll returns how often a process that waits is to call Try.
 	Poll() time.Duration
 	// Try takes the lock for this process. The error is a *HeldError while another
 	// process holds it. A holder that stands still is replaced. command says what the
@@ -29,7 +29,7 @@ type Hold interface {
 	// Lost returns a channel that is closed once the lock is known to be lost.
 	Lost() <-chan struct{}
 	// Check returns nil if this process still holds the lock. A *LostError is final;
-	// other errors mean that it can't be known now. After Release, it returns an error.
+	// other errors mean that it is not known now. After Release, it returns an error.
 	Check() error
 	// Fence is Check in a transaction of what the lock protects: once it has returned
 	// nil, nobody else writes under the lock before the transaction has ended.
@@ -45,8 +45,8 @@ type Timing struct {
 	// Beat is how often a holder shows that it goes on, and Stale for how long it has to
 	// have shown nothing until the lock may be taken over. Stale is several beats.
 	Beat, Stale time.Duration
-	// Poll is how often Try is to be called by who waits. A longer pause between two
-	// calls counts no more than twice of it: the caller itself was frozen then.
+	// Poll is how often a process that waits is to call Try. A longer pause between two
+	// calls counts as at most two polls: the caller itself was frozen then.
 	Poll time.Duration
 }
 
@@ -80,7 +80,7 @@ func (h Holder) String() string {
 
 // HeldError means that another process holds a lock.
 type HeldError struct {
-	// Holder is what the other process wrote into the file; its fields are empty when
+	// Holder is what the other process wrote about itself; its fields are empty when
 	// that could not be read.
 	Holder Holder
 }
@@ -92,7 +92,8 @@ func (e *HeldError) Error() string { return "the lock is held by " + e.Holder.St
 type LostError struct {
 	// By is who has taken it over; its fields are empty when that isn't known.
 	By Holder
-	// why could it be taken over by another process, and how was it lost if none has?
+	// why says why another process could take it over, and how says how it was lost if
+	// none has.
 	why, how string
 }
 

@@ -31,7 +31,7 @@ CREATE TABLE leases (
 );
 `
 
-// Database is a PostgreSQL database in which locks are.
+// Database is a PostgreSQL database that has locks.
 type Database interface {
 	// Open returns the connections to the database, after the steps of Schema.
 	Open(ctx context.Context) (*sql.DB, error)
@@ -58,14 +58,14 @@ func NewSession(db Database, name string, timing Timing, now func() time.Time) *
 // longer than any transaction of a holder, for which a new epoch has to wait.
 const tryLimit = 8 * time.Second
 
-// Poll returns how often Try is to be called by who waits.
+// Poll returns how often a process that waits is to call Try.
 func (l *SessionLock) Poll() time.Duration { return l.timing.Poll }
 
 // Observe does nothing: PostgreSQL itself ends the session of a holder that stands still.
 func (l *SessionLock) Observe() {}
 
-// key is the number of an advisory lock: locks are those of a database, and several
-// schemas of one may each have the tables of a state.
+// key is the number of an advisory lock. It contains the schema, because advisory locks are
+// those of a database, and several schemas of one may each have the tables of a state.
 const key = `hashtextextended('reconciler lease ' || current_schema() || '.' || $1, 0)`
 
 // Try takes the lock for this process.
@@ -146,7 +146,7 @@ type sessionHold struct {
 
 	mu   sync.Mutex
 	conn *sql.Conn
-	// at is before the last message to which the session has answered. The server's
+	// at is a time before the last query that the session has answered. The server's
 	// count of idle time began later.
 	at    time.Time
 	timer *time.Timer
@@ -177,8 +177,8 @@ func (l *SessionLock) hold(ctx context.Context, conn *sql.Conn, command string) 
 // Lost returns the channel of h.
 func (h *sessionHold) Lost() <-chan struct{} { return h.lost }
 
-// limit is for how long an answer of the session counts: until the server might end the
-// session, less what clocks differ by and a send takes.
+// limit is how long an answer of the session counts: until the server might end the
+// session, less a margin for clocks that run at different speeds and for the send itself.
 func (h *sessionHold) limit() time.Duration { return h.lock.timing.Stale - h.lock.timing.Beat }
 
 // Check asks the session: it answers only if it is still there, and it has the lock as
@@ -244,7 +244,7 @@ func (h *sessionHold) tick() {
 }
 
 // lose notes that the lock is lost, and ends the session if it is still there. h.mu is
-// held: who asks meanwhile waits for the error.
+// held: calls of Check meanwhile wait for the error.
 func (h *sessionHold) lose(why error) error {
 	close(h.lost)
 	drop(h.conn)
@@ -295,7 +295,7 @@ func (h *sessionHold) Fence(tx *sql.Tx) error {
 	return nil
 }
 
-// Release releases the lock and ends the session.
+// Release releases the lock and closes the session.
 func (h *sessionHold) Release() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -309,8 +309,9 @@ func (h *sessionHold) Release() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), h.lock.timing.Beat)
 	defer cancel()
-	// By a message of its own: who waits gets it now, and not when the server notices
-	// that the connection is closed. If it fails, the session ends all the same.
+	// With a statement of its own: a process that waits gets the lock now, and not when
+	// the server notices that the connection is closed. If it fails, the session ends all
+	// the same.
 	_, err := h.conn.ExecContext(ctx, `SELECT pg_advisory_unlock(`+key+`)`, h.lock.name)
 	drop(h.conn)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestOneSessionHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var no *HeldError
-	// Who goes on is never taken for frozen.
+	// A holder that goes on is never taken for frozen.
 	for began := time.Now(); time.Since(began) < 2*sessionTiming().Stale; time.Sleep(b.Poll()) {
 		if _, err := b.Try("run"); !errors.As(err, &no) || no.Holder.PID != os.Getpid() || no.Holder.Command != "apply" || no.Holder.Started.IsZero() {
 			t.Fatalf("%v", err)

@@ -17,8 +17,8 @@ type database struct {
 	tables *postgres.Database // nil while nothing is open
 }
 
-// keptTable is the name of a table that has another one in a file, as the history's tables
-// are in the same database.
+// keptTable is the name of the table that is "kept" in a file: the history's tables, which
+// are in the same database, have one of that name.
 const keptTable = "outbox_kept"
 
 func newDatabase(at location.Location, log *slog.Logger) *database {

@@ -91,7 +91,7 @@ type place interface {
 	close() error
 }
 
-// Options are what a store needs besides its folder. The zero value works.
+// Options are what a store needs besides its location. The zero value works.
 type Options struct {
 	// Now returns the time; time.Now if nil.
 	Now func() time.Time
@@ -244,5 +244,5 @@ func (s *Store) failed(doing string, err error) error {
 	return text.WithHint(fmt.Errorf("queue of notifications %s: %s: %w", s.place, doing, securedir.Cause(err)), hint)
 }
 
-// explain returns an error of our own in the place of a database's.
+// explain returns an error of our own instead of a database's.
 func explain(err error) error { return postgres.Explain(sqlitefile.Explain(err)) }

@@ -18,8 +18,8 @@ import (
 // maxLine is how much of foreign text is in an error.
 const maxLine = 300
 
-// Explain returns an error of our own, with a hint, in the place of PostgreSQL's, which
-// may repeat what is in queries. Other errors it returns as they are.
+// Explain returns an error of our own, with a hint, instead of PostgreSQL's, which may
+// repeat what is in queries. It returns other errors as they are.
 func Explain(err error) error {
 	var connect *pgconn.ConnectError
 	var server *pgconn.PgError
@@ -82,8 +82,8 @@ func unreachable(err *pgconn.ConnectError) error {
 	return text.WithHint(fmt.Errorf("PostgreSQL at %s can't be connected to: %s", where, text.OneLine(inner.Error(), maxLine)), "check sslmode and sslrootcert in the URL of the database")
 }
 
-// reasons are what the server says by codes or classes of codes: in our words, with what
-// to do. The longest that fits counts.
+// reasons has our words for the codes of the server, or for classes of them, with what to
+// do. The longest prefix of a code counts.
 var reasons = map[string]struct{ words, hint string }{
 	"28":    {"user or password is wrong", "check user and password in the URL of the database, and the server's pg_hba.conf"},
 	"3D":    {"there is no such database", "check the name in the URL of the database, or create it"},

@@ -12,7 +12,7 @@ import (
 	"reconciler/internal/store/location"
 )
 
-// Condition is how a database is, for who has to know whether it can be used.
+// Condition describes a database, for deciding whether it can be used.
 type Condition struct {
 	// Version is that of the server, Database its database, and Schema where tables are
 	// made; empty if there is no such schema.
@@ -20,10 +20,10 @@ type Condition struct {
 	// MayCreate reports whether the user may make tables in the schema. ReadOnly reports
 	// whether nothing can be written.
 	MayCreate, ReadOnly bool
-	// Encrypted reports whether the connection is. Verified reports whether the URL has
-	// each connection encrypted, and the server's certificate checked: otherwise whoever
-	// is between can be the server, and ask for the password. Remote reports whether the
-	// connection leads to another machine.
+	// Encrypted reports whether the connection is. Verified reports whether the URL
+	// requires that each connection is encrypted and the server's certificate checked:
+	// otherwise a machine in between can pose as the server, and ask for the password.
+	// Remote reports whether the connection leads to another machine.
 	Encrypted, Verified, Remote bool
 	// Ahead is by how much the server's clock is ahead of the one of this machine.
 	Ahead time.Duration

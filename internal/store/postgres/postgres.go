@@ -30,7 +30,7 @@ const (
 )
 
 // settings are those of each session, unless the URL has them. A process that is frozen
-// within a transaction loses it, so that it doesn't hold up who takes over.
+// within a transaction loses it, so that it doesn't block the one that takes over.
 var settings = map[string]string{
 	"application_name":                    "reconciler",
 	"statement_timeout":                   "60s",
@@ -39,8 +39,8 @@ var settings = map[string]string{
 	"client_min_messages":                 "warning",
 }
 
-// Open returns the database at url with so many connections at most, and connects to
-// nothing. The URL is read again for each new connection, so that a password that was
+// Open returns the database at url, with at most the given number of connections, and
+// connects to nothing. The URL is read again for each new connection, so that a password that was
 // changed is used at once. In queries, ? and ?1 stand for arguments as in SQLite.
 func Open(url location.URL, connections int) *sql.DB {
 	db := sql.OpenDB(&connector{url})
@@ -69,8 +69,8 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &session{conn.(*stdlib.Conn)}, nil
 }
 
-// refusable is a URL that wants to know that the server has refused it, as one that was
-// kept for a while does.
+// refusable is a URL that is to be told that the server has refused it: one that was kept
+// for a while may have been replaced.
 type refusable interface{ Refused() }
 
 // isRefused reports whether the server has refused user or password.
@@ -140,8 +140,8 @@ func isDivided(url string) bool {
 	return strings.Contains(path, "@")
 }
 
-// impatient is a connection on which nothing waits for ever, as for a machine that is
-// gone without a word.
+// impatient is a connection with a limit for each read and write, so that nothing waits
+// for ever for a machine that is gone.
 type impatient struct{ net.Conn }
 
 // Read waits for an answer.

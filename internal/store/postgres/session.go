@@ -31,9 +31,9 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 	return s.Conn.QueryContext(ctx, numbered(query), args)
 }
 
-// CheckNamedValue turns an argument into what a column holds. As in SQLite, truth is a
-// number. A text of others must not make a statement fail: in the place of NULs, and of
-// bytes that aren't UTF-8, which PostgreSQL refuses, it gets U+FFFD.
+// CheckNamedValue turns an argument into what a column holds. As in SQLite, a bool is a
+// number. Foreign text must not make a statement fail: NULs, and bytes that aren't UTF-8,
+// which PostgreSQL refuses, become U+FFFD.
 func (s *session) CheckNamedValue(v *driver.NamedValue) error {
 	if valuer, ok := v.Value.(driver.Valuer); ok {
 		value, err := valuer.Value()
@@ -54,8 +54,8 @@ func (s *session) CheckNamedValue(v *driver.NamedValue) error {
 	return s.Conn.CheckNamedValue(v)
 }
 
-// numbered returns a query with $1, $2 and so on in the place of ?, and $N in that of ?N.
-// What is in quotes stays as it is.
+// numbered returns a query with $1, $2 and so on instead of ?, and $N instead of ?N. What
+// is in quotes stays as it is.
 func numbered(query string) string {
 	if !strings.Contains(query, "?") {
 		return query

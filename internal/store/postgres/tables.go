@@ -38,8 +38,8 @@ type Database struct {
 }
 
 // bookkeeping has for each store the version of its schema, and how many transactions
-// have written to it. Who writes to a store changes its row first, so that writers take
-// turns, and so that one whose program is too old for the schema finds out.
+// have written to it. Each transaction that writes to a store changes its row first, so
+// that writers take turns, and a program that is too old for the schema finds out.
 const bookkeeping = `CREATE TABLE IF NOT EXISTS reconciler_stores (
 	store   TEXT COLLATE "C" PRIMARY KEY,
 	version BIGINT NOT NULL,

@@ -147,7 +147,7 @@ func TestSnapshot(t *testing.T) {
 	wantError(t, postgres.Explain(err), "it can only be read", "")
 }
 
-// An older schema is left as it is by who reads, migrated by several who write at once,
+// An older schema is left as it is by readers, migrated by several writers at once,
 // and what is older than the schema neither reads nor writes.
 func TestMigrated(t *testing.T) {
 	t.Parallel()

@@ -3,9 +3,9 @@
 // never leaves its module.
 //
 // A program is started by its absolute path, without a shell, in a process group of its
-// own. What it gets is its standard input and its environment, never its arguments, which
-// each user of the machine can read. At the end of its time, or when whoever asked
-// doesn't wait any more, it is killed with all that it started.
+// own. It gets secrets by its standard input and its environment, never by its arguments,
+// which each user of the machine can read. At the end of its time, or when the caller's
+// context ends, it is killed with all that it started.
 //
 // What it prints is not trusted: errors have the end of its standard error, on one line,
 // without the secrets that are known and without what looks like one.

@@ -54,7 +54,7 @@ type Call struct {
 
 // Error is why a run failed.
 type Error struct {
-	// Interrupted means that the one who asked didn't wait any more.
+	// Interrupted means that the caller's context has ended.
 	Interrupted bool
 
 	msg, hint string
@@ -197,4 +197,5 @@ func (e *ending) Write(p []byte) (int, error) {
 
 func (e *ending) bytes() []byte { return e.b[max(0, len(e.b)-MaxOutput):] }
 
+// String returns the end of what was written.
 func (e *ending) String() string { return string(e.bytes()) }

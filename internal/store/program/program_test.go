@@ -87,7 +87,7 @@ func TestCache(t *testing.T) {
 	read(4)
 	read(5)
 	data, _ := c.Read(t.Context(), argv)
-	data[0] = 'X' // who gets a secret may do with it what they like
+	data[0] = 'X' // a caller may change the secret that it gets
 	c.Keep = time.Minute
 	read(6)
 }
@@ -112,8 +112,8 @@ func TestCacheOfFailures(t *testing.T) {
 	}
 }
 
-// Who doesn't wait any more ends the program, with all that it started; the others run
-// it again.
+// A caller that doesn't wait any more ends the program, with all that it started; the
+// others run it again.
 func TestCacheInterrupted(t *testing.T) {
 	c, dir := newCache(), t.TempDir()
 	argv := shell(`echo x >>"$0/runs"; test -e "$0/go" && { echo secret; exit; }; sleep 600 & echo $! >"$0/pid.tmp"; mv "$0/pid.tmp" "$0/pid"; wait`, dir)

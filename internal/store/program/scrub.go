@@ -84,8 +84,8 @@ var likely = regexp.MustCompile(`(?s)-----BEGIN.*?(-----END[A-Z0-9 ]*-----|$)|` 
 	`\b00[A-Za-z0-9_-]{20,}|` + // API tokens of Okta
 	`[A-Za-z0-9+_-]{32,}=*`)
 
-// HideLikely masks what looks like a secret. It is for texts of strangers, in which it
-// may mask too much.
+// HideLikely masks what looks like a secret. It is for foreign text, in which it may mask
+// too much.
 func HideLikely(text string) string {
 	return likely.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasPrefix(found, "://") {

@@ -123,7 +123,7 @@ const (
 type Request struct {
 	Kind Kind
 	ID   string
-	// By is who asked first, as they say.
+	// By is who asked first, as they name themselves.
 	By string
 }
 

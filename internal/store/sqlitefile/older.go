@@ -57,9 +57,9 @@ func (k *Kind) versionOf(file string) (int, error) {
 	return version, errors.Join(err, db.Close())
 }
 
-// OpenToRead is Open for who only reads. A file of an older schema stays as it is,
-// because a process of an older version may be using it: what is returned then, with
-// older true, is a migrated copy, as the file is now. It is removed when it is closed.
+// OpenToRead is Open for reading only. A file of an older schema stays as it is, because
+// a process of an older version may be using it: then a migrated copy of the file as it
+// is now is returned, and older is true. The copy is removed when it is closed.
 func (k *Kind) OpenToRead(dir string, steps []string, check bool) (db *sql.DB, older bool, err error) {
 	db, version, err := k.open(dir, steps, check)
 	if err != nil || version == len(steps) {

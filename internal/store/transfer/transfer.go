@@ -68,8 +68,8 @@ const (
 	maxBytes  = 1 << 20
 )
 
-// Copy puts all rows of one side in the place of those of the other one, and returns what
-// it has read. A column that the target lacks is an error.
+// Copy replaces all rows of the target by those of from, and returns what it has read. A
+// column that the target lacks is an error.
 func Copy(from Side, to Target) ([]Sum, error) {
 	if len(from.Tables) != len(to.Tables) {
 		return nil, fmt.Errorf("there are %d tables, and %d in the target", len(from.Tables), len(to.Tables))
@@ -93,7 +93,7 @@ func Copy(from Side, to Target) ([]Sum, error) {
 	return all, nil
 }
 
-// patient allows that a transaction takes as long as it takes.
+// patient lifts the limits of time of a transaction.
 func (s Side) patient() error {
 	if !s.Postgres {
 		return nil

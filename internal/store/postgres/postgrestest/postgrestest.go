@@ -25,7 +25,7 @@ import (
 	"reconciler/internal/store/postgres"
 )
 
-// Required is the environment variable with which a missing PostgreSQL is a failure.
+// Required is the environment variable that makes a missing PostgreSQL a failure.
 const Required = "POSTGRESTEST_REQUIRED"
 
 // File is a file with a URL.
@@ -206,7 +206,7 @@ func (s *Server) Start() error {
 	}
 }
 
-// Stop stops the server, as if its machine was switched off and on later by [Server.Start].
+// Stop stops the server; [Server.Start] starts it again with what it had.
 func (s *Server) Stop() error {
 	if err := os.WriteFile(filepath.Join(s.dir, "keep"), nil, 0o644); err != nil {
 		return err

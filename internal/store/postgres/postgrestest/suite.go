@@ -17,7 +17,10 @@ const suite = "POSTGRESTEST_SUITE"
 func inSuite() bool { return os.Getenv(suite) != "" }
 
 // Suite runs all tests of this binary a second time, with [Place] in PostgreSQL, so that
-// stores have one suite for both. The test that calls it is left out then.
+// stores have one suite for both. The test that calls it is left out then. To run one of
+// them alone:
+//
+//	POSTGRESTEST_SUITE=1 go test -run NAME ./internal/store/journal
 func Suite(t *testing.T) {
 	t.Helper()
 	if inSuite() {
@@ -72,5 +75,13 @@ func OnlyFolder(t testing.TB) {
 	t.Helper()
 	if inSuite() {
 		t.Skip("only a folder has that")
+	}
+}
+
+// OnlyDatabase skips a test outside of a Suite that is about what only a database has.
+func OnlyDatabase(t testing.TB) {
+	t.Helper()
+	if !inSuite() {
+		t.Skip("only a database has that")
 	}
 }
