@@ -180,11 +180,10 @@ func TestAccessKilled(t *testing.T) {
 func TestBootstrap(t *testing.T) {
 	role := []string{"RECONCILER_ORGS_BOOTSTRAP_ROLE=READ_ONLY_ADMIN"}
 	r := newAccessRig(t)
-	fault, err := simulator.ParseFault("POST /org/*/api/v1/apps/*/grants status=500")
+	fault, err := simulator.ParseFault("POST /org/*/api/v1/apps/*/grants status=403")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fault.Times = 20 // more than are tried
 	if err := r.sim.AddFault(fault); err != nil {
 		t.Fatal(err)
 	}
