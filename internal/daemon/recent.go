@@ -30,34 +30,45 @@ type shown struct {
 	inventory        reconcile.InventoryVersion
 }
 
-// shown returns what is shown now. settled reports whether all of it is read.
-func (r *reader) shown() (s shown, settled bool, err error) {
+// shown returns what is shown now, by the API or by pages. For pages it stays the same over
+// runs that find the same: they show such a run up to recentFor later. settled reports
+// whether all of it is read.
+func (r *reader) shown(page bool) (s shown, settled bool, err error) {
 	settled = true
 	if r.InventoryReader != nil {
-		s.inventory, settled, err = r.Version()
+		s.inventory, settled, err = r.Version(page)
 	}
-	s.status, s.requests = r.tracker.version(), r.requests.version()
+	status, news := r.tracker.versions()
+	if s.status = status; page {
+		s.status = news
+	}
+	s.requests = r.requests.version()
 	return s, settled, err
 }
 
 // recent keeps the answers that were made within the last second: several readers look at
 // the same few pages, and each page asks again and again.
 type recent struct {
-	shown func() (s shown, settled bool, err error)
+	shown func(page bool) (s shown, settled bool, err error)
 	now   func() time.Time
 	// token is the placeholder in kept answers for the token that forms must contain: each
 	// response has one of its own.
 	token string
 
 	mu      sync.Mutex
-	of      shown
-	at      time.Time
-	answers map[question]*answer
+	answers map[question]keptAnswer
 	size    int
 }
 
-func newRecent(shown func() (shown, bool, error), now func() time.Time) *recent {
-	return &recent{shown: shown, now: now, token: rand.Text()}
+// keptAnswer is an answer that is kept, made at a time of what was shown then.
+type keptAnswer struct {
+	*answer
+	of shown
+	at time.Time
+}
+
+func newRecent(shown func(page bool) (shown, bool, error), now func() time.Time) *recent {
+	return &recent{shown: shown, now: now, token: rand.Text(), answers: map[question]keptAnswer{}}
 }
 
 // question is what an answer depends on.
@@ -84,7 +95,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 		return make(r) // what a run does is shown as it does it
 	}
 	now := m.now()
-	is, settled, err := m.shown()
+	is, settled, err := m.shown(!strings.HasPrefix(r.URL.Path, apiPath))
 	if err != nil {
 		return make(r) // which reports the error
 	}
@@ -94,7 +105,7 @@ func (m *recent) get(r *http.Request, make func(*http.Request) *answer) *answer 
 	if a == nil {
 		a = make(m.ask(r, csrf))
 		if settled {
-			m.keep(is, q, a)
+			m.keep(q, keptAnswer{a, is, now})
 		}
 	}
 	return &answer{a.header, a.code, a.body, m.token, csrf}
@@ -111,23 +122,36 @@ func (m *recent) ask(r *http.Request, csrf string) *http.Request {
 	return r
 }
 
-// find returns an answer that was made while the same was shown; nil if there is none.
+// find returns a recent answer that was made while the same was shown; nil if there is none.
 func (m *recent) find(is shown, now time.Time, q question) *answer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if age := now.Sub(m.at); is != m.of || age < 0 || age >= recentFor {
-		m.of, m.at, m.answers, m.size = is, now, map[question]*answer{}, 0
+	if k, ok := m.answers[q]; ok && k.of == is && k.recent(now) {
+		return k.answer
 	}
-	return m.answers[q]
+	return nil
 }
 
-// keep keeps an answer, unless something else is shown meanwhile.
-func (m *recent) keep(is shown, q question, a *answer) {
+// recent reports whether the answer may be used again.
+func (k *keptAnswer) recent(now time.Time) bool {
+	age := now.Sub(k.at)
+	return age >= 0 && age < recentFor
+}
+
+// keep keeps an answer, and removes those that are no longer recent.
+func (m *recent) keep(q question, k keptAnswer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if is == m.of && a.code == http.StatusOK && m.size+len(a.body) <= maxRecent {
-		m.answers[q] = a
-		m.size += len(a.body)
+	maps.DeleteFunc(m.answers, func(other question, old keptAnswer) bool {
+		gone := other == q || !old.recent(k.at)
+		if gone {
+			m.size -= len(old.body)
+		}
+		return gone
+	})
+	if k.code == http.StatusOK && m.size+len(k.body) <= maxRecent {
+		m.answers[q] = k
+		m.size += len(k.body)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 type recentWorld struct {
 	*answers
 	now     time.Time
-	is      shown
+	is, api shown
 	settled bool
 	err     error
 	made    int
@@ -32,7 +32,12 @@ func newRecentWorld() *recentWorld {
 			rw.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = fmt.Fprintf(rw, "made %d csrf=%s", w.made, signin.CSRF(r.Context()))
-	}), newRecent(func() (shown, bool, error) { return w.is, w.settled, w.err }, func() time.Time { return w.now }))
+	}), newRecent(func(page bool) (shown, bool, error) {
+		if page {
+			return w.is, w.settled, w.err
+		}
+		return w.api, w.settled, w.err
+	}, func() time.Time { return w.now }))
 	return w
 }
 
@@ -92,6 +97,10 @@ func TestRecentAnswers(t *testing.T) {
 		{what: "the first still", path: "/"},
 		{what: "another status", do: func() { w.is.status++ }, path: "/", made: true},
 		{what: "another inventory", do: func() { w.is.requests++ }, path: "/", made: true},
+		{what: "the API", path: "/api/v1/orgs", made: true},
+		{what: "the same of the API", do: func() { w.is.status++ }, path: "/api/v1/orgs"},
+		{what: "another status of the API", do: func() { w.api.status++ }, path: "/api/v1/orgs", made: true},
+		{what: "another status of pages", path: "/", made: true},
 		{what: "soon after", do: func() { w.now = w.now.Add(recentFor - 1) }, path: "/"},
 		{what: "a second after", do: func() { w.now = w.now.Add(1) }, path: "/", made: true},
 		{what: "the clock was set back", do: func() { w.now = w.now.Add(-time.Hour) }, path: "/", made: true},

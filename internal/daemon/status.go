@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -25,10 +26,12 @@ type statusTracker struct {
 	// receivers returns those of notifications; nil for none.
 	receivers func() []api.Receiver
 
-	mu       sync.Mutex
-	shown    int64 // how often the status changed
-	status   api.Status
-	stopping bool
+	mu sync.Mutex
+	// shown counts the changes of the status, and news those that make more of it differ
+	// than one run does from another that finds the same.
+	shown, news int64
+	status      api.Status
+	stopping    bool
 	// changed counts the changes of what other replicas are told. mirrored is when the
 	// status of the daemon that leads was true that is shown instead; zero if none is.
 	changed  uint64
@@ -57,24 +60,43 @@ func (t *statusTracker) update(change func(s *api.Status)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changed++
-	t.shown++
-	change(&t.status)
-}
-
-// version changes with each change of the status, except for what the passing of time
-// changes.
-func (t *statusTracker) version() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.shown
+	t.change(change)
 }
 
 // updateOwn changes what each replica knows by itself.
 func (t *statusTracker) updateOwn(change func(s *api.Status)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.shown++
+	t.change(change)
+}
+
+// change changes the status. t.mu is held.
+func (t *statusTracker) change(change func(s *api.Status)) {
+	before, tokens := t.status, t.tokens
 	change(&t.status)
+	t.shown++
+	if t.tokens != tokens || !reflect.DeepEqual(lasting(before), lasting(t.status)) {
+		t.news++
+	}
+}
+
+// lasting returns a status without what differs from one run to another that finds the same.
+func lasting(s api.Status) api.Status {
+	s.Running, s.NextRun, s.LastSuccess, s.Compared, s.ConfigurationRead, s.RecentRuns = nil, nil, nil, nil, nil, nil
+	if s.LastRun != nil {
+		last := *s.LastRun
+		last.ID, last.Started, last.Finished, last.Seconds = "", time.Time{}, time.Time{}, 0
+		s.LastRun = &last
+	}
+	return s
+}
+
+// versions returns a number that changes with each change of the status, and one that stays
+// the same over runs that find the same. The passing of time changes neither.
+func (t *statusTracker) versions() (shown, news int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shown, t.news
 }
 
 // changes counts the changes of what other replicas are told.

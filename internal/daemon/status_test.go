@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,47 @@ func TestTrackerStuck(t *testing.T) {
 	b.planned(time.Time{})
 	b.end(api.RunRecord{ID: "r2", Result: ResultInSync}, nil)
 	check(noon.Add(1000*time.Hour), "")
+}
+
+// Each run makes another version of the status. It is news only if it found something else.
+func TestTrackerVersions(t *testing.T) {
+	tracker := newStatusTracker(api.Status{}, every10)
+	n := 0
+	run := func(drift []Drift, result reconcile.Result) (shown, news int64) {
+		n++
+		at := noon.Add(time.Duration(n) * time.Minute)
+		before, old := tracker.versions()
+		tracker.begin(api.Running{ID: fmt.Sprint(n), Started: at})
+		tracker.compared(&diff.Plan{}, drift, at, at)
+		tracker.suspended([]freeze.Suspension{}, []freeze.Hold{})
+		tracker.alarms([]reconcile.Alarm{})
+		tracker.end(api.RunRecord{ID: fmt.Sprint(n), Started: at, Finished: at.Add(time.Duration(n) * time.Second), Seconds: float64(n), Result: result}, nil)
+		tracker.planned(at.Add(10 * time.Minute))
+		shown, news = tracker.versions()
+		return shown - before, news - old
+	}
+	drift := func() []Drift { return []Drift{{Org: "a.okta.com", Field: "products"}} }
+	for _, step := range []struct {
+		what   string
+		drift  []Drift
+		result reconcile.Result
+		news   bool
+	}{
+		{"first", drift(), reconcile.ResultDrift, true},
+		{"same", drift(), reconcile.ResultDrift, false},
+		{"none", []Drift{}, reconcile.ResultInSync, true},
+		{"none again", []Drift{}, reconcile.ResultInSync, false},
+		{"failed", []Drift{}, reconcile.ResultError, true},
+	} {
+		if shown, news := run(step.drift, step.result); shown == 0 || news > 0 != step.news {
+			t.Errorf("%s: %d changes, %d of them news", step.what, shown, news)
+		}
+	}
+	_, before := tracker.versions()
+	tracker.tokensRefused(errors.New("no such file"))
+	if _, news := tracker.versions(); news == before {
+		t.Error("refused tokens are no news")
+	}
 }
 
 func TestTrackerRemembersRecentRuns(t *testing.T) {

@@ -205,22 +205,36 @@ func (r *InventoryReader) read() (*moment, error) {
 
 // InventoryVersion changes when what can be read changes.
 type InventoryVersion struct {
-	history history.Version
-	runs    int // of memory
+	history  history.Version
+	position history.Position
+	runs     int // of memory
 }
 
-// Version returns the version of what can be read now. read reports whether queries are
-// answered from it already: a question while it is being read gets the one before.
-func (r *InventoryReader) Version() (v InventoryVersion, read bool, err error) {
+// Version returns the version of what can be read now. With news, it stays the same over runs
+// that find the same, whose number and time are all that they change. read reports whether
+// queries are answered from that version already: while it is being read, queries are
+// answered from the one before.
+func (r *InventoryReader) Version(news bool) (v InventoryVersion, read bool, err error) {
+	last := r.moment.Load()
 	if r.memory != nil {
 		r.memory.mu.Lock()
 		v.runs = r.memory.runs
 		r.memory.mu.Unlock()
-	} else if v.history, err = r.history.Version(); err != nil {
+		return v, last != nil && last.runs == v.runs, nil
+	}
+	if v.history, err = r.history.Version(); err != nil {
 		return v, false, err
 	}
-	last := r.moment.Load()
-	return v, last != nil && last.version == v.history && last.runs == v.runs, nil
+	if news && last != nil && last.version != v.history {
+		if last, err = r.read(); err != nil {
+			return v, false, err
+		}
+	}
+	read = last != nil && last.version == v.history
+	if news && read {
+		v = InventoryVersion{position: last.position}
+	}
+	return v, read, nil
 }
 
 // refresh reads what is new. r.mu is held.

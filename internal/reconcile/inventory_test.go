@@ -492,6 +492,42 @@ func TestInventoryWhileItIsRead(t *testing.T) {
 	}
 }
 
+// The version changes with each run, that of what is new only when a run finds something
+// else.
+func TestInventoryVersion(t *testing.T) {
+	p := newPast(t)
+	state := orgState("a.okta.com", declaring(state.Active, "test", "P000052"), live(state.Active, "P000052"))
+	p.run(found{states: []history.OrgState{state}, result: ResultInSync})
+	reader := NewInventoryReader(p.Store, "0200")
+	if _, read, err := reader.Version(true); read || err != nil {
+		t.Errorf("read before anybody asked: %v, %v", read, err)
+	}
+	_, err := reader.Read()
+	p.must(err)
+	version := func(news bool) InventoryVersion {
+		v, read, err := reader.Version(news)
+		if !read || err != nil {
+			t.Errorf("news %v: read %v, %v", news, read, err)
+		}
+		return v
+	}
+	every, news := version(false), version(true)
+	p.run(found{result: ResultInSync, quiet: true})
+	if _, read, err := reader.Version(false); read || err != nil {
+		t.Errorf("read although nobody asked: %v, %v", read, err)
+	}
+	if version(true) != news {
+		t.Error("a quiet run is news")
+	}
+	if version(false) == every {
+		t.Error("a quiet run makes no other version")
+	}
+	p.run(found{drift: []history.Drift{{Org: "a.okta.com", Field: "products", Desired: json.RawMessage(`["P000052"]`), Actual: json.RawMessage(`[]`)}}, result: ResultDrift})
+	if version(true) == news {
+		t.Error("drift is no news")
+	}
+}
+
 // The inventory of the largest account is read once, and a page of it takes no time.
 func TestLargeInventory(t *testing.T) {
 	if testing.Short() {
