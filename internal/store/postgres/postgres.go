@@ -8,6 +8,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -100,8 +102,15 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, text.WithHint(errors.New(c.url.String()+" has no URL of a PostgreSQL database"), form)
 	}
+	if isDivided(url) {
+		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
+	}
 	cfg, err := pgx.ParseConfig(url)
-	if err != nil || isDivided(url) {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return nil, text.WithHint(fmt.Errorf("%s has a URL that names the file %q, which can't be read: %w", c.url, text.OneLine(file.Path, maxLine), file.Err), "check sslrootcert, sslcert and sslkey in the URL of the database")
+	case err != nil:
 		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
 	}
 	for key, value := range settings {
