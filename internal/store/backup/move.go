@@ -80,7 +80,14 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 	if err := target.checkNew(); err != nil {
 		return nil, err
 	}
-	m, err := source.moveTo(target)
+	exists, err := source.journal.Exists()
+	if err == nil && exists {
+		err = target.begin(fmt.Sprintf("the state is being moved here from %s", from), by)
+	}
+	var m *Moved
+	if err == nil {
+		m, err = source.moveTo(target)
+	}
 	if err != nil {
 		return nil, errors.Join(err, target.clear(to.Dir()))
 	}
@@ -141,6 +148,20 @@ func (s *stores) checkNew() error {
 	}
 	return nil
 }
+
+// begin makes a journal that suspends all writes, until the one that is copied last takes
+// its place: a process that ends before leaves no place behind that looks as if it had a
+// state, and which knows nothing of what must not be written.
+func (s *stores) begin(why, by string) error {
+	if err := s.journal.Fill(func(transfer.Target) error { return nil }); err != nil {
+		return err
+	}
+	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, maxReason-len(notEnded)) + notEnded, Owner: by})
+	return err
+}
+
+// notEnded is what a suspension says that should be gone.
+const notEnded = ", which has not ended: empty this place, and begin again"
 
 // copyStores copies stores to others, compares what is there with what was read, and
 // returns it. Of stores that aren't there, it copies nothing.
