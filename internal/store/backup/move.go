@@ -102,12 +102,8 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 	return m, nil
 }
 
-const (
-	// outboxFile is the file of the queue of notifications, which is in no backup.
-	outboxFile = "outbox.db"
-	// maxReason is how long the reason of a suspension is.
-	maxReason = 200
-)
+// outboxFile is the file of the queue of notifications, which is in no backup.
+const outboxFile = "outbox.db"
 
 // stores are the stores of a location.
 type stores struct {
@@ -156,8 +152,7 @@ func (s *stores) begin(why, by string) error {
 	if err := s.journal.Fill(func(transfer.Target) error { return nil }); err != nil {
 		return err
 	}
-	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, maxReason-len(notEnded)) + notEnded, Owner: by})
-	return err
+	return s.suspend(text.OneLine(why, freeze.MaxReason-len(notEnded))+notEnded, by)
 }
 
 // notEnded is what a suspension says that should be gone.
@@ -247,6 +242,11 @@ func (s *stores) retire(why, by string) error {
 	if exists, err := s.journal.Exists(); err != nil || !exists {
 		return err
 	}
-	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, maxReason), Owner: by})
+	return s.suspend(why, by)
+}
+
+// suspend suspends all writes. Who does it may be the long address of a job in CI.
+func (s *stores) suspend(why, by string) error {
+	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, freeze.MaxReason), Owner: text.OneLine(by, freeze.MaxOwner)})
 	return err
 }

@@ -58,7 +58,7 @@ func filled(t *testing.T) location.Location {
 func TestMove(t *testing.T) {
 	from, database, back := filled(t), postgrestest.New(t), location.Folder(filepath.Join(t.TempDir(), "back"))
 	entries, suspensions, messages := kept(t, from)
-	m, err := Move(from, database, "ada", now())
+	m, err := Move(from, database, "https://ci.acme.example/"+strings.Repeat("a", freeze.MaxOwner), now())
 	must(t, err)
 	if m.Head == "" || m.Entries != 3 || m.Rows() < 9 || m.Problem != "" {
 		t.Errorf("%+v, %d entries", m, len(entries))
