@@ -43,6 +43,8 @@ build() {
     key=$RELEASE_SIGNING_KEY
     case $key in
       *PRIVATE*) key=$work/key && (umask 077 && printf '%s\n' "$RELEASE_SIGNING_KEY" >"$key") ;;
+      /*) ;;
+      *) key=$PWD/$key ;; # the tool runs in a folder of its own
     esac
     unset RELEASE_SIGNING_KEY # compilers and the programs that they make need no key
     set -- "$@" -sign "$key"

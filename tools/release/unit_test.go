@@ -325,7 +325,7 @@ func TestReproduceInClone(t *testing.T) {
 func TestKeyIsKept(t *testing.T) {
 	top, bin := t.TempDir(), t.TempDir()
 	must(t, copyFile("../../scripts/release.sh", filepath.Join(top, "scripts/release.sh"), 0o755))
-	must(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+`env >"$SAID"; cp "$(printf '%s\n' "$@" | grep /key$)" "$SAID.key"`+"\n"), 0o755))
+	must(t, os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+`echo "$@" >"$SAID"; env >>"$SAID"; key=$(printf '%s\n' "$@" | grep '/key$') && cp "$key" "$SAID.key"; exit 0`+"\n"), 0o755))
 	said := filepath.Join(bin, "said")
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	t.Setenv("SAID", said)
@@ -337,5 +337,11 @@ func TestKeyIsKept(t *testing.T) {
 	}
 	if got := read(t, said+".key"); !strings.HasSuffix(got, "canary\n") {
 		t.Errorf("the key that signs: %q", got)
+	}
+	t.Setenv("RELEASE_SIGNING_KEY", "keys/release.pub")
+	_, err = command(t.Context(), top, nil, "sh", "scripts/release.sh", "build", "1.2.3")
+	must(t, err)
+	if top, err = filepath.EvalSymlinks(top); err != nil || !strings.Contains(read(t, said), " -sign "+top+"/keys/release.pub") {
+		t.Errorf("%v\n%s", err, read(t, said))
 	}
 }
