@@ -9,8 +9,11 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"reconciler/internal/text"
 )
 
 // url is a URL as it is.
@@ -28,10 +31,9 @@ func TestIsVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]bool{
-		"": false, "?sslmode=disable": false, "?sslmode=allow": false, "?sslmode=prefer": false, "?sslmode=require": false,
+		"?sslmode=disable": false, "?sslmode=require": false,
 		"?sslmode=verify-ca": false, "?sslmode=verify-full": true,
 		"?sslmode=verify-ca&sslrootcert=" + ca: true, "?sslmode=require&sslrootcert=" + ca: true, "?sslmode=require&sslrootcert=system": true,
-		"?sslmode=prefer&sslrootcert=" + ca: false,
 	} {
 		for _, hosts := range []string{"db.example", "a.example,b.example"} {
 			cfg, err := (&connector{url("postgres://ada:hunter2@" + hosts + "/x" + query)}).config(t.Context())
@@ -40,6 +42,29 @@ func TestIsVerified(t *testing.T) {
 			}
 			if is := isVerified(cfg); is != want {
 				t.Errorf("%s%s: %v", hosts, query, is)
+			}
+		}
+	}
+}
+
+// To another machine a connection is encrypted or not, as the URL says, and not as whoever
+// answers likes.
+func TestUndecided(t *testing.T) {
+	t.Setenv("PGSSLMODE", "")
+	for hosts, remote := range map[string]string{
+		"db.example": "db.example", "198.51.100.7:5433": "198.51.100.7", "localhost,db.example": "db.example",
+		"localhost": "", "127.0.0.1:1": "", "[::1]": "", "%2Frun%2Fpostgresql": "",
+	} {
+		for query, open := range map[string]bool{
+			"": true, "?sslmode=prefer": true, "?sslmode=allow": true, "?sslmode=disable": false, "?sslmode=require": false, "?sslmode=verify-full": false,
+		} {
+			_, err := (&connector{url("postgres://ada:hunter2@" + hosts + "/x" + query)}).config(t.Context())
+			want := `the URL has a URL that leaves open whether the connection to "` + remote + `" is encrypted`
+			switch refused := open && remote != ""; {
+			case !refused && err != nil:
+				t.Errorf("%s%s: %v", hosts, query, err)
+			case refused && (err == nil || err.Error() != want || !strings.Contains(text.Hint(err), "sslmode=verify-full")):
+				t.Errorf("%s%s: %v, not %s", hosts, query, err, want)
 			}
 		}
 	}

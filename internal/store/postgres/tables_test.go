@@ -288,7 +288,7 @@ func TestConnectionErrors(t *testing.T) {
 		{"postgres://ada:hunter2@127.0.0.1/x?sslmode=verify-full&sslrootcert=/none/ca.crt", `the URL has a URL that names the file "/none/ca.crt", which can't be read: no such file or directory`, "check sslrootcert"},
 		{"postgres://ada:hunter2@127.0.0.1/x?sslmode=hunter2", "can't be understood", ""},
 		{"postgres://ada:hunter2@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 can't be reached: connect: connection refused", "whether the server runs"},
-		{"postgres://ada:hunter2@nowhere.invalid/x", "can't be reached: the name \"nowhere.invalid\" can't be resolved", "check the host"},
+		{"postgres://ada:hunter2@nowhere.invalid/x?sslmode=verify-full", "can't be reached: the name \"nowhere.invalid\" can't be resolved", "check the host"},
 		{strings.Replace(url, "/postgres?", "/none?", 1), "there is no such database (SQLSTATE 3D000)", "create it"},
 		{strings.Replace(url, "postgres@", "ada:hunter2@", 1), "user or password is wrong (SQLSTATE 28000)", "pg_hba.conf"},
 		{strings.Replace(url, "search_path=test", "search_path=none", 1), "there is no such schema", "create the schema"},
