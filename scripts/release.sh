@@ -113,6 +113,8 @@ check_commit() {
 publish() {
   collect
   check_commit
+  # The image comes first, and would replace the one that the published files name.
+  ! gh release view "v$version" >/dev/null 2>&1 || die "v$version is published already: what it is stays as it is, make a new version"
   if [ -n "${RELEASE_IMAGE:-}" ]; then
     mkdir "$work/layout"
     tar -xf "$release/reconciler_${version}_oci.tar" -C "$work/layout"

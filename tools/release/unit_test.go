@@ -118,7 +118,7 @@ func newScript(t *testing.T) *script {
 	bin := t.TempDir()
 	s.said = filepath.Join(bin, "said")
 	for _, program := range []string{"gh", "skopeo", "cosign"} {
-		const script = "#!/bin/sh\n" + `echo "${0##*/} $*" >>"$SAID"` + "\n" + `while [ $# -gt 1 ]; do [ "$1" != --digestfile ] || echo sha256:0123 >"$2"; shift; done` + "\n"
+		const script = "#!/bin/sh\n" + `[ "$1 $2" != "release view" ] || exit "${PUBLISHED:-1}"` + "\n" + `echo "${0##*/} $*" >>"$SAID"` + "\n" + `while [ $# -gt 1 ]; do [ "$1" != --digestfile ] || echo sha256:0123 >"$2"; shift; done` + "\n"
 		must(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -265,6 +265,10 @@ func TestPublishRefuses(t *testing.T) {
 	commit(t, s.top, "2026-12-01T13:00:00Z")
 	git(t, s.top, "tag", "-f", "v"+prerelease)
 	s.refused("is not made from v1.2.3-rc.1")
+
+	git(t, s.top, "tag", "-f", "v"+prerelease, s.r.commit)
+	t.Setenv("PUBLISHED", "0")
+	s.refused("v1.2.3-rc.1 is published already")
 
 	t.Setenv("RELEASE_SIGNERS", "")
 	s.refused("RELEASE_SIGNERS is not set")
