@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"reconciler/internal/config"
 	"reconciler/internal/git/source"
 )
 
@@ -33,6 +34,23 @@ func (a *app) confine(confined bool) (confinement, error) {
 		return confinement{}, err
 	}
 	return confinement{repo}, nil
+}
+
+// programs refuses a config that has a program run which the change could have brought.
+func (c confinement) programs(cfg *config.Config) error {
+	if c.repo == nil {
+		return nil
+	}
+	return cfg.CheckPrograms(func(path string) error {
+		rel, err := c.repo.Rel(path)
+		switch {
+		case errors.Is(err, source.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		}
+		return withHint(fmt.Sprintf("%q is in the clone, and so what a change makes of it", rel), "keep programs outside of the clone, or compare the manifests alone (--offline)")
+	})
 }
 
 // manifests refuses a file or folder that is not in the work tree, or belongs to

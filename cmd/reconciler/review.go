@@ -76,6 +76,11 @@ func (a *app) review(ctx context.Context, flags *planFlags, r *reviewFlags, deta
 		return err
 	}
 	plan := declared
+	if !r.offline {
+		if err := in.programs(cfg); err != nil {
+			return err
+		}
+	}
 	if !r.offline && a.credentials(ctx, cfg) {
 		live, err := reconcile.New(cfg, reconcile.Options{NoManifests: true, Commands: journalCommands, Environ: a.environ, Logger: logger})
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"regexp"
+	"strconv"
 	"testing"
 )
 
@@ -41,4 +43,28 @@ func TestChartSchemaIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkGenerated(t, chart+"reconciler/values.schema.json", whole.Bytes())
+}
+
+// The chart knows the variables that are secrets, all of them and no others: it refuses
+// their values.
+func TestChartKnowsSecrets(t *testing.T) {
+	text, err := os.ReadFile(chart + "reconciler/templates/check.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile(`regexMatch ("\^RECONCILER_[^"]+")`).FindSubmatch(text)
+	if quoted == nil {
+		t.Fatal("check.yaml looks at no variables")
+	}
+	pattern, err := strconv.Unquote(string(quoted[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := regexp.MustCompile(pattern)
+	f := &file{Parents: make([]at[parentFile], 1), Windows: make([]at[windowFile], 1), Suspend: make([]at[suspensionFile], 1), Notify: make([]at[receiverFile], 1)}
+	for _, fd := range f.fields() {
+		if secret.MatchString(fd.env()) != fd.envOnly {
+			t.Errorf("%s is a secret: %v", fd.env(), fd.envOnly)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,6 +96,35 @@ func (c *command) declared() *command {
 	return &command{argv: c.argv}
 }
 
+// commands are the programs of a config by their keys, in the order of the file's blocks.
+type commands []namedCommand
+
+type namedCommand struct {
+	key string
+	*command
+}
+
+// CheckPrograms calls check with the path of each program that prints a secret or signs,
+// and with those of its arguments that are files. It returns the first error, with the key
+// and the program.
+func (c *Config) CheckPrograms(check func(path string) error) error {
+	all := c.commands.get()
+	if all == nil {
+		return nil
+	}
+	for _, command := range *all {
+		for i, word := range command.argv {
+			if info, err := os.Stat(word); i > 0 && (err != nil || !info.Mode().IsRegular()) {
+				continue
+			}
+			if err := check(word); err != nil {
+				return text.WithHint(fmt.Errorf("%s: command %q: %w", command.key, command.argv[0], err), text.Hint(err))
+			}
+		}
+	}
+	return nil
+}
+
 // command returns a program and its arguments; nil for none, and after an error.
 // Messages repeat none of it: a secret may have been put in its place.
 func (r *resolver) command(v *at[commandLine]) *command {
@@ -131,6 +161,7 @@ func (r *resolver) command(v *at[commandLine]) *command {
 	if mode := fileMode(c.argv[0]); mode&0o022 != 0 {
 		r.warn(v.Pos, "%q: other users of this machine can change %q (mode %#o), and with it what is run: chmod go-w it", r.fields[v].path, c.argv[0], mode)
 	}
+	r.commands = append(r.commands, namedCommand{r.fields[v].path, c})
 	return c
 }
 

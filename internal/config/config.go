@@ -45,6 +45,8 @@ type Config struct {
 
 	// programs runs the programs that print secrets or sign, for all of them.
 	programs hidden[program.Cache]
+	// commands are those programs.
+	commands hidden[commands]
 }
 
 // Mode is whether the daemon applies differences or only reports them.

@@ -37,8 +37,9 @@ type resolver struct {
 	fields map[any]*field
 	// hasState means that there is a state folder or a database.
 	hasState bool
-	// programs runs the programs that print secrets or sign.
+	// programs runs the programs that print secrets or sign, which are commands.
 	programs *program.Cache
+	commands commands
 }
 
 // newResolver returns a resolver for f, into which it puts the defaults.
@@ -120,6 +121,7 @@ func (r *resolver) config(f *file) *Config {
 		}
 	}
 	cfg.Jitter = r.jitter(&f.Jitter, cfg.Schedule)
+	cfg.commands = hide(&r.commands)
 	return cfg
 }
 

@@ -45,6 +45,9 @@ func (e *examination) database(ctx context.Context, at location.Location) Check 
 	case c.Remote && !c.Verified:
 		more = append(more, "the server's certificate is not checked: set sslmode=verify-full in the URL, and sslrootcert if a CA of your own has signed it")
 	}
+	if c.OthersMayCreate {
+		more = append(more, fmt.Sprintf("every user of the server may make tables and functions in the schema %q: REVOKE CREATE ON SCHEMA from PUBLIC, or use a schema of its own", c.Schema))
+	}
 	if c.Ahead.Abs() > maxSkew {
 		more = append(more, fmt.Sprintf("the clock of the database is %v off the one of this machine", c.Ahead.Abs().Round(time.Second)))
 	}

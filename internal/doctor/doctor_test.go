@@ -38,6 +38,7 @@ import (
 	"reconciler/internal/reconcile"
 	"reconciler/internal/store/journal"
 	"reconciler/internal/store/location"
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/postgres/postgrestest"
 )
 
@@ -491,6 +492,20 @@ func TestFolders(t *testing.T) {
 		{"in a database", func(w *world) {
 			w.replace(fmt.Sprintf("state: {dir: %q}", w.path("state")), "state: {postgres: {urlFile: "+string(postgrestest.NewFile(w.t))+"}}")
 		}, expected{"state": ok(`database "postgres", schema "test`)}},
+		{"in a database in which everybody may create", func(w *world) {
+			file := postgrestest.NewFile(w.t)
+			db := postgres.Open(file, 1)
+			defer db.Close()
+			var schema string
+			err := db.QueryRow(`SELECT current_schema()`).Scan(&schema)
+			if err == nil {
+				_, err = db.Exec(`GRANT USAGE, CREATE ON SCHEMA ` + schema + ` TO PUBLIC`)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.replace(fmt.Sprintf("state: {dir: %q}", w.path("state")), "state: {postgres: {urlFile: "+string(file)+"}}")
+		}, expected{"state": warning("every user of the server may make tables and functions in the schema", "")}},
 		{"in a database without schema", func(w *world) {
 			file := postgrestest.NewFile(w.t)
 			url, err := file.Read(w.t.Context())

@@ -14,6 +14,8 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
@@ -193,6 +195,24 @@ func checkMounts(t *testing.T, o *objects) {
 	}
 }
 
+// checkNames checks that names can be resolved, by pods that have none of our labels.
+func checkNames(t *testing.T, rules []networkingv1.NetworkPolicyEgressRule) {
+	t.Helper()
+	for _, peer := range rules[0].To {
+		if peer.PodSelector == nil {
+			continue
+		}
+		pods, err := metav1.LabelSelectorAsSelector(peer.PodSelector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pods.Matches(labels.Set{"k8s-app": "kube-dns"}) {
+			return
+		}
+	}
+	t.Errorf("names can't be resolved: %v", rules[0])
+}
+
 // checkNetwork checks the egress that a policy allows: DNS, and what each way to deploy
 // needs besides the internet.
 func checkNetwork(t *testing.T, o *objects, name string) {
@@ -215,6 +235,7 @@ func checkNetwork(t *testing.T, o *objects, name string) {
 			}
 		}
 	}
+	checkNames(t, spec.Egress)
 	if slices.Contains(ports, 5432) != (name == "replicas") || !slices.Contains(ports, 443) {
 		t.Errorf("the policy lets out to the ports %v", ports)
 	}

@@ -23,6 +23,7 @@ func TestChartRefuses(t *testing.T) {
 		{"replicas on a volume", with(t, single, "replicas: 2"), "replicas: more than one needs config.state.postgres"},
 		{"a volume for two", with(t, readValues(t, "replicas"), "persistence: {enabled: true}"), "set persistence.enabled to false, or accessModes to [ReadWriteMany]"},
 		{"no replica", with(t, single, "replicas: 0"), "at '/replicas': minimum: got 0, want 1"},
+		{"a secret in a variable", with(t, single, "env: [{name: RECONCILER_GIT_AUTH_PASSWORD, value: hunter2}]"), "env: RECONCILER_GIT_AUTH_PASSWORD is a secret, which would stand in the pod"},
 		{"a tag as digest", with(t, single, "image: {digest: v1}"), "at '/image/digest'"},
 		{"a second config", with(t, single, "files: {reconciler.yaml: x}"), "invalid propertyName 'reconciler.yaml'"},
 		{"a domain for a range", with(t, single, "networkPolicy: {okta: {cidrs: [acme.okta.com]}}"), "at '/networkPolicy/okta/cidrs/0'"},

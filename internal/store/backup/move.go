@@ -80,7 +80,14 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 	if err := target.checkNew(); err != nil {
 		return nil, err
 	}
-	m, err := source.moveTo(target)
+	exists, err := source.journal.Exists()
+	if err == nil && exists {
+		err = target.begin(fmt.Sprintf("the state is being moved here from %s", from), by)
+	}
+	var m *Moved
+	if err == nil {
+		m, err = source.moveTo(target)
+	}
 	if err != nil {
 		return nil, errors.Join(err, target.clear(to.Dir()))
 	}
@@ -95,12 +102,8 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 	return m, nil
 }
 
-const (
-	// outboxFile is the file of the queue of notifications, which is in no backup.
-	outboxFile = "outbox.db"
-	// maxReason is how long the reason of a suspension is.
-	maxReason = 200
-)
+// outboxFile is the file of the queue of notifications, which is in no backup.
+const outboxFile = "outbox.db"
 
 // stores are the stores of a location.
 type stores struct {
@@ -141,6 +144,19 @@ func (s *stores) checkNew() error {
 	}
 	return nil
 }
+
+// begin makes a journal that suspends all writes, until the one that is copied last takes
+// its place: a process that ends before leaves no place behind that looks as if it had a
+// state, and which knows nothing of what must not be written.
+func (s *stores) begin(why, by string) error {
+	if err := s.journal.Fill(func(transfer.Target) error { return nil }); err != nil {
+		return err
+	}
+	return s.suspend(text.OneLine(why, freeze.MaxReason-len(notEnded))+notEnded, by)
+}
+
+// notEnded is what a suspension says that should be gone.
+const notEnded = ", which has not ended: empty this place, and begin again"
 
 // copyStores copies stores to others, compares what is there with what was read, and
 // returns it. Of stores that aren't there, it copies nothing.
@@ -226,6 +242,11 @@ func (s *stores) retire(why, by string) error {
 	if exists, err := s.journal.Exists(); err != nil || !exists {
 		return err
 	}
-	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, maxReason), Owner: by})
+	return s.suspend(why, by)
+}
+
+// suspend suspends all writes. Who does it may be the long address of a job in CI.
+func (s *stores) suspend(why, by string) error {
+	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, freeze.MaxReason), Owner: text.OneLine(by, freeze.MaxOwner)})
 	return err
 }

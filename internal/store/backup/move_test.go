@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"reconciler/internal/store/outbox"
 	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/postgres/postgrestest"
+	"reconciler/internal/store/transfer"
 )
 
 // kept returns what is in a state, without the places that it names.
@@ -55,7 +58,7 @@ func filled(t *testing.T) location.Location {
 func TestMove(t *testing.T) {
 	from, database, back := filled(t), postgrestest.New(t), location.Folder(filepath.Join(t.TempDir(), "back"))
 	entries, suspensions, messages := kept(t, from)
-	m, err := Move(from, database, "ada", now())
+	m, err := Move(from, database, "https://ci.acme.example/"+strings.Repeat("a", freeze.MaxOwner), now())
 	must(t, err)
 	if m.Head == "" || m.Entries != 3 || m.Rows() < 9 || m.Problem != "" {
 		t.Errorf("%+v, %d entries", m, len(entries))
@@ -140,6 +143,65 @@ func TestMoveFails(t *testing.T) {
 	must(t, err)
 	if m.Entries == 0 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// A process that is killed while it moves a state leaves a place at which nothing is
+// written, and that isn't taken for one with a state.
+func TestMoveKilled(t *testing.T) {
+	const places = "BACKUP_TEST_MOVE"
+	if from, url, is := strings.Cut(os.Getenv(places), "\n"); is { // the process that is killed
+		_, err := Move(location.Folder(from), location.Postgres(postgrestest.File(url)), "ada", now())
+		t.Fatal(err)
+	}
+	from, file := filled(t), postgrestest.NewFile(t)
+	database := location.Postgres(file)
+	made := openStores(database)
+	defer made.close()
+	must(t, made.outbox.Fill(func(transfer.Target) error { return nil }))
+	db := postgres.Open(file, 2)
+	defer db.Close()
+	for _, query := range []string{
+		`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END'`,
+		`CREATE TRIGGER wait BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION wait()`,
+	} {
+		_, err := db.Exec(query)
+		must(t, err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMoveKilled$")
+	cmd.Env = append(os.Environ(), places+"="+from.Dir()+"\n"+string(file))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	must(t, cmd.Start())
+	var backend int // which waits after the history, and before the journal
+	for try := 0; backend == 0; try++ {
+		err := db.QueryRow(`SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'INSERT INTO messages%'`).Scan(&backend)
+		if err != nil && try > 1000 {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	_, err := db.Exec(`SELECT pg_terminate_backend($1, 10000)`, backend)
+	must(t, err)
+	_, err = db.Exec(`DROP FUNCTION wait CASCADE`)
+	must(t, err)
+
+	entries, suspensions, messages := kept(t, database)
+	if len(entries) == 0 || len(messages) > 0 {
+		t.Errorf("it was killed at another place: %+v, %+v", entries, messages)
+	}
+	if len(suspensions) != 1 || suspensions[0].Orgs != nil || !strings.Contains(suspensions[0].Reason, ", which has not ended: empty this place") {
+		t.Errorf("%+v", suspensions)
+	}
+	_, err = Move(from, database, "ada", now())
+	wantError(t, err, "there is a state already", "an empty schema")
+	// The state is where it was.
+	if _, s, _ := kept(t, from); len(s) != 2 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -27,6 +27,9 @@ const ActionRestored = "restore"
 // workFolder is where a backup is unpacked and checked, in the folder that it is for.
 const workFolder = "restoring"
 
+// restoring is why nothing is written to Okta until a restore has ended.
+const restoring = "a backup is being restored here"
+
 // maxManifest bounds the manifest of a backup.
 const maxManifest = 1 << 20
 
@@ -75,7 +78,13 @@ func restoreDatabase(file string, at location.Location, by string, now time.Time
 	if err := to.checkNew(); err != nil {
 		return nil, err
 	}
-	if _, err := copyStores([]store{from.history, from.journal}, []store{to.history, to.journal}); err != nil {
+	if m.has(journalFile) {
+		err = to.begin(restoring, by)
+	}
+	if err == nil {
+		_, err = copyStores([]store{from.history, from.journal}, []store{to.history, to.journal})
+	}
+	if err != nil {
 		return nil, errors.Join(err, to.clear(""))
 	}
 	return m, m.note(at, by, now)
@@ -113,6 +122,12 @@ func restore(file string, at location.Location, by string, now time.Time) (*Mani
 	}
 	if err := m.check(work); err != nil {
 		return nil, err
+	}
+	if m.has(journalFile) {
+		to := openStores(at)
+		if err := errors.Join(to.begin(restoring, by), to.close()); err != nil {
+			return nil, err
+		}
 	}
 	// The journal last: nothing is decided by a history alone.
 	for _, part := range m.Files {
@@ -206,6 +221,11 @@ func unpackFile(r io.Reader, work string, part File) error {
 		return fmt.Errorf("%s in the backup was altered: its checksum is %s, and the manifest says %s", part.Name, got, text.OneLine(part.SHA256, 64))
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// has reports whether a file is in the backup.
+func (m *Manifest) has(name string) bool {
+	return slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == name })
 }
 
 // check opens what was unpacked.

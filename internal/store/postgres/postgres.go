@@ -5,10 +5,16 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,9 +106,20 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, text.WithHint(errors.New(c.url.String()+" has no URL of a PostgreSQL database"), form)
 	}
-	cfg, err := pgx.ParseConfig(url)
-	if err != nil || isDivided(url) {
+	if isDivided(url) {
 		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
+	}
+	cfg, err := pgx.ParseConfig(url)
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file):
+		return nil, text.WithHint(fmt.Errorf("%s has a URL that names the file %q, which can't be read: %w", c.url, text.OneLine(file.Path, maxLine), file.Err), "check sslrootcert, sslcert and sslkey in the URL of the database")
+	case err != nil:
+		return nil, text.WithHint(errors.New(c.url.String()+" has a URL that can't be understood"), form)
+	}
+	if host := undecided(cfg); host != "" {
+		return nil, text.WithHint(fmt.Errorf("%s has a URL that leaves open whether the connection to %q is encrypted", c.url, text.OneLine(host, maxLine)),
+			"add sslmode=verify-full to it, or sslmode=disable where nobody else can listen")
 	}
 	for key, value := range settings {
 		if cfg.RuntimeParams[key] == "" {
@@ -123,6 +140,36 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 		return &impatient{conn}, nil
 	}
 	return cfg, nil
+}
+
+// undecided returns a host on another machine to which connections are encrypted only if
+// whoever answers wants that, as with sslmode=prefer, the default; empty if there is none.
+// Who is between would say no, and read along.
+func undecided(cfg *pgx.ConnConfig) string {
+	plain, encrypted := map[string]bool{}, map[string]bool{}
+	note := func(host string, t *tls.Config) {
+		if t == nil {
+			plain[host] = true
+		} else {
+			encrypted[host] = true
+		}
+	}
+	note(cfg.Host, cfg.TLSConfig)
+	for _, f := range cfg.Fallbacks {
+		note(f.Host, f.TLSConfig)
+	}
+	for _, host := range slices.Sorted(maps.Keys(plain)) {
+		if encrypted[host] && !isLocal(host) {
+			return host
+		}
+	}
+	return ""
+}
+
+// isLocal reports whether a host is this machine, or the folder of a socket.
+func isLocal(host string) bool {
+	at, err := netip.ParseAddr(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || err == nil && at.Unmap().IsLoopback()
 }
 
 // isDivided reports whether a URL has an @ that doesn't end user and password: a password

@@ -120,6 +120,9 @@ func (d *Database) version(tx *sql.Tx, query string) (version int, err error) {
 		if !there {
 			return 0, ErrNone
 		}
+		if err := checkOwner(tx); err != nil {
+			return 0, err
+		}
 	}
 	err = tx.QueryRow(query, d.kind.Store).Scan(&version)
 	switch known := len(d.kind.Steps); {
@@ -136,6 +139,21 @@ func (d *Database) version(tx *sql.Tx, query string) (version int, err error) {
 	}
 	d.seen.Store(true)
 	return version, nil
+}
+
+// checkOwner returns an error if the table of the versions is one of a user who could do
+// nothing to ours otherwise, and who may have made it first: its triggers would run with
+// the rights of our user. All other tables are made by us alone, or not at all.
+func checkOwner(tx *sql.Tx) error {
+	var ours bool
+	err := tx.QueryRow(`SELECT coalesce(bool_and(pg_has_role(c.relowner, 'USAGE') OR c.relowner IN (n.nspowner, d.datdba) OR o.rolsuper), true)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner JOIN pg_database d ON d.datname = current_database()
+		WHERE c.oid = to_regclass('reconciler_stores')`).Scan(&ours)
+	if err == nil && !ours {
+		return text.WithHint(errors.New("the table reconciler_stores belongs to another user of the database, who could have anything done by it"),
+			"use a database or a schema of its own, in which only this user may create tables")
+	}
+	return err
 }
 
 // migrate brings the schema to that of this version, as a whole or not at all.
@@ -172,6 +190,9 @@ func (d *Database) steps(tx *sql.Tx, from int) error {
 func (d *Database) Create(fill func(tx *sql.Tx) error) error {
 	return Explain(d.locked(func(tx *sql.Tx) error {
 		if _, err := tx.Exec(bookkeeping); err != nil {
+			return err
+		}
+		if err := checkOwner(tx); err != nil {
 			return err
 		}
 		res, err := tx.Exec(`INSERT INTO reconciler_stores (store, version) VALUES (?, 0) ON CONFLICT DO NOTHING`, d.kind.Store)

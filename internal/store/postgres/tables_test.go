@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/postgres"
@@ -207,6 +208,61 @@ func TestTablesAreGone(t *testing.T) {
 	wantError(t, count(d), "a table is missing", "put the tables back")
 }
 
+// A table of another user is not taken for ours: what it does when it is written to would
+// be done with the rights of our user.
+func TestForeignTable(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Start(t)
+	url := s.File(t)
+	admin := postgres.Open(url, 1)
+	defer admin.Close()
+	exec := func(query string) {
+		t.Helper()
+		_, err := admin.Exec(query)
+		must(t, err)
+	}
+	exec(`CREATE ROLE mallory`)
+	exec(`CREATE ROLE reconciler LOGIN`)
+	var schema string
+	must(t, admin.QueryRow(`SELECT current_schema()`).Scan(&schema))
+	data, err := url.Read(t.Context())
+	must(t, err)
+	ours := words(strings.Replace(string(data), "postgres://postgres@", "postgres://reconciler@", 1))
+	c, err := postgres.Examine(t.Context(), ours, time.Now)
+	must(t, err)
+	if c.OthersMayCreate {
+		t.Errorf("%+v", c)
+	}
+	exec(`GRANT USAGE, CREATE ON SCHEMA ` + schema + ` TO PUBLIC`)
+	if c, err = postgres.Examine(t.Context(), ours, time.Now); err != nil || !c.OthersMayCreate {
+		t.Errorf("%+v, %v", c, err)
+	}
+
+	exec(`SET ROLE mallory`)
+	exec(`CREATE TABLE reconciler_stores (store TEXT PRIMARY KEY, version BIGINT NOT NULL, writes BIGINT NOT NULL DEFAULT 0)`)
+	exec(`CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN CREATE TABLE stolen AS SELECT session_user; RETURN NEW; END'`)
+	exec(`CREATE TRIGGER steal BEFORE INSERT OR UPDATE ON reconciler_stores FOR EACH ROW EXECUTE FUNCTION steal()`)
+	exec(`GRANT ALL ON reconciler_stores TO PUBLIC`)
+	exec(`RESET ROLE`)
+	d := kind().Open(ours)
+	defer d.Close()
+	err = d.Create(func(*sql.Tx) error { return nil })
+	wantError(t, err, "the table reconciler_stores belongs to another user", "use a database or a schema of its own")
+	_, err = d.Begin()
+	wantError(t, err, "belongs to another user", "")
+	var stolen bool
+	must(t, admin.QueryRow(`SELECT to_regclass('stolen') IS NOT NULL`).Scan(&stolen))
+	if stolen {
+		t.Error("the trigger was run")
+	}
+
+	// One of the administrator's, as after a backup was put back, is as good as our own.
+	exec(`DROP TABLE reconciler_stores`)
+	must(t, made(t, url).Close())
+	exec(`GRANT ALL ON ALL TABLES IN SCHEMA ` + schema + ` TO reconciler`)
+	must(t, count(d))
+}
+
 // text is a URL as it is.
 type words string
 
@@ -229,8 +285,10 @@ func TestConnectionErrors(t *testing.T) {
 		{"postgres://ada:12?hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
 		{"postgres://ada:1@2/hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
 		{"postgres://ada:12#hunter2@127.0.0.1/x", "can't be understood", "% and two digits"},
+		{"postgres://ada:hunter2@127.0.0.1/x?sslmode=verify-full&sslrootcert=/none/ca.crt", `the URL has a URL that names the file "/none/ca.crt", which can't be read: no such file or directory`, "check sslrootcert"},
+		{"postgres://ada:hunter2@127.0.0.1/x?sslmode=hunter2", "can't be understood", ""},
 		{"postgres://ada:hunter2@127.0.0.1:1/x", "PostgreSQL at 127.0.0.1:1 can't be reached: connect: connection refused", "whether the server runs"},
-		{"postgres://ada:hunter2@nowhere.invalid/x", "can't be reached: the name \"nowhere.invalid\" can't be resolved", "check the host"},
+		{"postgres://ada:hunter2@nowhere.invalid/x?sslmode=verify-full", "can't be reached: the name \"nowhere.invalid\" can't be resolved", "check the host"},
 		{strings.Replace(url, "/postgres?", "/none?", 1), "there is no such database (SQLSTATE 3D000)", "create it"},
 		{strings.Replace(url, "postgres@", "ada:hunter2@", 1), "user or password is wrong (SQLSTATE 28000)", "pg_hba.conf"},
 		{strings.Replace(url, "search_path=test", "search_path=none", 1), "there is no such schema", "create the schema"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 )
 
@@ -19,5 +20,47 @@ func group(cmd *exec.Cmd) {
 			return os.ErrProcessDone
 		}
 		return err
+	}
+}
+
+// orphans are the groups of programs that have ended, in which something may be left. The
+// first process of a container is the parent of what a program leaves behind, and nobody
+// else takes note of its end: it would stay in the table of processes until that is full.
+var orphans struct {
+	mu     sync.Mutex
+	groups map[int]bool
+}
+
+// reap takes note of what has ended in the group of a program that has ended, and in those
+// of others before.
+func reap(cmd *exec.Cmd) {
+	if cmd.Process == nil {
+		return
+	}
+	orphans.mu.Lock()
+	defer orphans.mu.Unlock()
+	if orphans.groups == nil {
+		orphans.groups = map[int]bool{}
+	}
+	orphans.groups[cmd.Process.Pid] = true
+	for group := range orphans.groups {
+		if isGone(group) {
+			delete(orphans.groups, group)
+		}
+	}
+}
+
+// isGone reports whether this process has no children in a group any more. A group's
+// number isn't given to another one as long as something is in it.
+func isGone(group int) bool {
+	for {
+		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return true
+		case pid == 0:
+			return false // what is left still runs
+		}
 	}
 }

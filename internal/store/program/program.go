@@ -105,6 +105,7 @@ func (p *Program) Run(ctx context.Context, call Call) (Output, error) {
 	cmd.WaitDelay = WaitDelay
 	group(cmd)
 	err := cmd.Run()
+	reap(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() && ctx.Err() == nil {
 		err = nil // it is done; what it left running doesn't matter
 	}

@@ -18,8 +18,15 @@ const Mask = "[secret]"
 // line break divides it, and where it is written in base64 or hex.
 func Scrub(text, mask string, secrets ...string) string {
 	hidden := make([]bool, len(text))
-	for _, secret := range secrets {
-		hide(hidden, text, secret)
+	for width, parts := range partsOf(secrets) {
+		for i := 0; i+width <= len(text); i++ {
+			if !parts[text[i:i+width]] {
+				continue
+			}
+			for j := i; j < i+width; j++ {
+				hidden[j] = true
+			}
+		}
 	}
 	var b strings.Builder
 	for i := range len(text) {
@@ -33,26 +40,26 @@ func Scrub(text, mask string, secrets ...string) string {
 	return b.String()
 }
 
-// hide marks where a secret is in a text.
-func hide(hidden []bool, text, secret string) {
-	for _, form := range forms(secret) {
-		w := min(window, len(form))
-		if w == 0 {
-			continue
-		}
-		parts := map[string]bool{}
-		for i := 0; i+w <= len(form); i++ {
-			parts[form[i:i+w]] = true
-		}
-		for i := 0; i+w <= len(text); i++ {
-			if !parts[text[i:i+w]] {
+// partsOf returns what must not be in a text: all parts of the secrets, in all forms, by
+// their length. Those of thousands of secrets, as a program prints that floods its outputs,
+// are looked for together.
+func partsOf(secrets []string) map[int]map[string]bool {
+	all := map[int]map[string]bool{}
+	for _, secret := range secrets {
+		for _, form := range forms(secret) {
+			width := min(window, len(form))
+			if width == 0 {
 				continue
 			}
-			for j := i; j < i+w; j++ {
-				hidden[j] = true
+			if all[width] == nil {
+				all[width] = map[string]bool{}
+			}
+			for i := 0; i+width <= len(form); i++ {
+				all[width][form[i:i+width]] = true
 			}
 		}
 	}
+	return all
 }
 
 // forms returns the ways in which programs write a secret. In base64 there are
@@ -84,9 +91,18 @@ var likely = regexp.MustCompile(`(?s)-----BEGIN.*?(-----END[A-Z0-9 ]*-----|$)|` 
 	`\b00[A-Za-z0-9_-]{20,}|` + // API tokens of Okta
 	`[A-Za-z0-9+_-]{32,}=*`)
 
+// slashed matches long words with slashes among the letters, which may be paths.
+var slashed = regexp.MustCompile(`[A-Za-z0-9+/_-]{32,}=*`)
+
 // HideLikely masks what looks like a secret. It is for foreign text, in which it may mask
 // too much.
 func HideLikely(text string) string {
+	text = slashed.ReplaceAllStringFunc(text, func(found string) string {
+		if isPath(found) {
+			return found
+		}
+		return Mask
+	})
 	return likely.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasPrefix(found, "://") {
 			return "://" + Mask + "@"
@@ -96,6 +112,21 @@ func HideLikely(text string) string {
 		}
 		return Mask
 	})
+}
+
+// isPath reports whether a word with slashes is more like a path than like a key in base64,
+// of which more than half are capitals and digits.
+func isPath(word string) bool {
+	capitals, digits := 0, 0
+	for _, c := range word {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			capitals++
+		case '0' <= c && c <= '9':
+			digits++
+		}
+	}
+	return word[0] == '/' || capitals == 0 || digits == 0 || 3*(capitals+digits) < len(word)
 }
 
 var named = regexp.MustCompile(`^[A-Za-z_]+$`)

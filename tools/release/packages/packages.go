@@ -99,7 +99,9 @@ func build(o Options, format string) (file string, err error) {
 	if err := packager.Package(info, &b); err != nil {
 		return "", err
 	}
-	file = filepath.Join(o.Out, packager.ConventionalFileName(info))
+	// Before the version of a prerelease is a ~, so that it sorts before the release. Forges
+	// rename files with one, and then checksums name files that aren't there.
+	file = filepath.Join(o.Out, strings.ReplaceAll(packager.ConventionalFileName(info), "~", "-"))
 	return file, os.WriteFile(file, b.Bytes(), 0o644)
 }
 

@@ -125,7 +125,7 @@ func TestReproducible(t *testing.T) {
 func TestNames(t *testing.T) {
 	for version, desired := range map[string][]string{
 		"v1.2.3":      {"reconciler_1.2.3-1_arm64.deb", "reconciler-1.2.3-1.aarch64.rpm"},
-		"v1.2.3-rc.1": {"reconciler_1.2.3~rc.1-1_arm64.deb", "reconciler-1.2.3~rc.1-1.aarch64.rpm"},
+		"v1.2.3-rc.1": {"reconciler_1.2.3-rc.1-1_arm64.deb", "reconciler-1.2.3-rc.1-1.aarch64.rpm"},
 	} {
 		o := small(t, version)
 		o.Arch = "arm64"
