@@ -124,6 +124,9 @@ func manFlags(b *bytes.Buffer, title string, flags *pflag.FlagSet) {
 		if values, ok := f.Annotations[valuesAnnotation]; ok && !strings.Contains(usage, values[0]) {
 			fmt.Fprintf(b, " (%s)", manText(strings.Join(values, ", ")))
 		}
+		if !slices.Contains([]string{"", "false", "0", "0s", "[]"}, f.DefValue) {
+			fmt.Fprintf(b, " (default %s)", manText(f.DefValue))
+		}
 		b.WriteByte('\n')
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +55,12 @@ func checkManPage(t *testing.T, cmd *cobra.Command, page string) {
 		flags.VisitAll(func(f *pflag.Flag) {
 			if _, usage := pflag.UnquoteUsage(f); !f.Hidden && (!strings.Contains(plain, "--"+f.Name) || !strings.Contains(plain, usage)) {
 				t.Errorf("%s: lacks --%s", manName(cmd), f.Name)
+			}
+			// The same defaults as in the help, which has quotation marks around some.
+			if help := flags.FlagUsages(); !f.Hidden && (strings.Contains(help, "(default "+f.DefValue+")") || strings.Contains(help, fmt.Sprintf("(default %q)", f.DefValue))) {
+				if !strings.Contains(plain, "(default "+f.DefValue+")") {
+					t.Errorf("%s: lacks the default of --%s", manName(cmd), f.Name)
+				}
 			}
 		})
 	}
