@@ -112,7 +112,11 @@ download() {
   os=$(system)
   arch=$(machine)
   version=${INSTALL_VERSION:-$release_version}
-  url=$(fill "${INSTALL_URL:-$release_url}" version "$version")
+  url=${INSTALL_URL:-$release_url}
+  case $url in
+    *"{version}"*) [ -n "$version" ] || die "\"$url\" needs INSTALL_VERSION" ;;
+  esac
+  url=$(fill "$url" version "$version")
   url=$(fill "$url" os "$os")
   url=$(fill "$url" arch "$arch")
   [ -n "${INSTALL_SIGNERS:-}${INSTALL_SHA256:-}$release_sums" ] ||
@@ -148,11 +152,12 @@ download() {
 
 build() {
   command -v go >/dev/null || die "no Go to build with: set it up before, or name a binary"
+  [ -d "$INSTALL_SOURCE" ] || die "\"$INSTALL_SOURCE\" is no folder with the source"
   (cd "$INSTALL_SOURCE" && CGO_ENABLED=0 go build -trimpath -o "$dir/reconciler" ./cmd/reconciler) >&2
 }
 
 if [ -n "${INSTALL_BINARY:-}" ]; then
-  [ -x "$INSTALL_BINARY" ] || die "\"$INSTALL_BINARY\" is no program"
+  [ -f "$INSTALL_BINARY" ] && [ -x "$INSTALL_BINARY" ] || die "\"$INSTALL_BINARY\" is no program"
   case $INSTALL_BINARY in
     /*) echo "$INSTALL_BINARY" ;;
     *) echo "$PWD/$INSTALL_BINARY" ;;

@@ -38,6 +38,10 @@ type app struct {
 	// runID is what Okta's log and ours call what this command does; each run of
 	// the daemon has an id of its own.
 	runID string
+
+	// warned has the warnings of the config that were printed: a command may load it more
+	// than once.
+	warned map[string]bool
 }
 
 // run runs the program with the given arguments and returns its exit code. It may be
@@ -194,11 +198,17 @@ func (a *app) logger() (*slog.Logger, error) {
 	}
 }
 
-// loadConfig reads the config file and the environment, and prints its warnings.
+// loadConfig reads the config file and the environment, and prints its warnings, each once.
 func (a *app) loadConfig() (*config.Config, error) {
 	cfg, warnings, err := config.Load(a.configPath, a.environ)
 	for _, w := range warnings {
-		a.warn(w.String())
+		if warning := w.String(); !a.warned[warning] {
+			if a.warned == nil {
+				a.warned = map[string]bool{}
+			}
+			a.warned[warning] = true
+			a.warn(warning)
+		}
 	}
 	return cfg, err
 }

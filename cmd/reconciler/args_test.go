@@ -93,3 +93,17 @@ func TestEmptyValuesAreRefused(t *testing.T) {
 		t.Errorf("completion ends with %d: %s", code, &errs)
 	}
 }
+
+// What is given to the program acts on no terminal when an error or a hint repeats it.
+func TestErrorsAreVisible(t *testing.T) {
+	const given = "a\x1b[31m\u202eb"
+	for _, args := range [][]string{
+		{"diff", given}, {"apply", given}, {"status", "--token-file", given}, {"simulate", "--seed", given}, {given},
+	} {
+		var out buffer
+		code := run(t.Context(), args, stdio{strings.NewReader(""), &out, &out}, []string{"RECONCILER_HTTP_ADDRESS=127.0.0.1:1"})
+		if got := out.String(); code != exitError || strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, `a\x1b[31m\u202eb`) {
+			t.Errorf("%q: %d %q", args, code, got)
+		}
+	}
+}

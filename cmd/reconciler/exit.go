@@ -49,9 +49,9 @@ func finish(w io.Writer, err error) int {
 	}
 }
 
-// printError prints one line for each error. Errors in files begin with their
-// position, so that editors and CI can jump there; a hint follows on a line of its
-// own.
+// printError prints one line for each error, in which nothing acts on a terminal: errors
+// name what was given to the program. Errors in files begin with their position, so that
+// editors and CI can jump there; a hint follows on a line of its own.
 func printError(w io.Writer, err error) {
 	if errs, ok := strictyaml.AsErrors(err); ok {
 		for _, e := range errs {
@@ -63,8 +63,8 @@ func printError(w io.Writer, err error) {
 		fmt.Fprintln(w, "reconciler: stopped")
 		return
 	}
-	fmt.Fprintln(w, "reconciler: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	fmt.Fprintln(w, "reconciler: "+text.Visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	if hint := text.Hint(err); hint != "" {
-		fmt.Fprintln(w, "hint: "+hint)
+		fmt.Fprintln(w, "hint: "+text.Visible(hint))
 	}
 }

@@ -305,7 +305,7 @@ func loadOffline[T any](a *app, l *listing[T], q *reconcile.InventoryQuery, why 
 	}
 	asOf := "no run has read the account yet"
 	if page.AsOf != nil {
-		asOf = "as of " + shortTime(*page.AsOf) + ", " + ago(time.Now(), *page.AsOf) + " ago"
+		asOf = "as of " + shortTime(*page.AsOf) + ", " + ago(time.Now(), *page.AsOf)
 	}
 	a.warn(fmt.Sprintf("%sfrom %s: %s", why, stateName(cfg), asOf))
 	return page, nil
@@ -431,7 +431,7 @@ func orgListing() *listing[reconcile.OrgItem] {
 			if o.Drifted > 0 {
 				drift = strconv.Itoa(o.Drifted)
 				if o.Since != nil {
-					drift += " for " + ago(now, *o.Since)
+					drift += " for " + lasting(now, *o.Since)
 				}
 			}
 			switch {
@@ -534,7 +534,7 @@ func driftListing() *listing[reconcile.DriftItem] {
 			}
 			return []string{
 				report.Org(d.Org), d.Field, text.OneLine(report.Phrase(d.Field, d.Lines(names)), maxWhat),
-				shortTime(d.Since) + " (" + ago(now, d.Since) + ")", strconv.Itoa(d.Times), cause(d), text.OneLine(note, maxWhat),
+				shortTime(d.Since) + " (" + lasting(now, d.Since) + ")", strconv.Itoa(d.Times), cause(d), text.OneLine(note, maxWhat),
 			}
 		},
 		columns: []string{"org", "orgID", "field", "kind", "object", "desired", "actual", "since", "lastSeen", "times", "run", "destructive", "blocked", "error", "cause", "causeTime"},

@@ -79,6 +79,19 @@ func TestGetFromADaemon(t *testing.T) {
 	}
 }
 
+// A command that needs the config in several places warns of it once.
+func TestConfigIsWarnedOfOnce(t *testing.T) {
+	r := newRig(t, 1, false)
+	env := []string{"RECONCILER_NO_SUCH_KEY=1", "RECONCILER_STATE_DIR=" + t.TempDir(), "RECONCILER_HTTP_ADDRESS=127.0.0.1:1"}
+	for _, args := range []string{"get drift", "get orgs --offline", "suspend --list"} {
+		var o, e buffer
+		code := run(t.Context(), append(strings.Fields(args), "--config", r.config), stdio{strings.NewReader(""), &o, &e}, env)
+		if n := strings.Count(e.String(), "RECONCILER_NO_SUCH_KEY"); code != exitOK || n != 1 {
+			t.Errorf("%s: %d, warned of %d times:\n%s", args, code, n, e.String())
+		}
+	}
+}
+
 // A long list is asked for page by page, up to the limit.
 func TestGetPages(t *testing.T) {
 	r := newRig(t, 1, false)

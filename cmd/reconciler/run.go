@@ -55,7 +55,10 @@ could not be read or written.`,
 				opts.Command = "run --once"
 			}
 			if !once && a.hangups != nil {
-				opts.Reload, opts.Load = a.hangups(), a.loadConfig
+				opts.Reload, opts.Load = a.hangups(), func() (*config.Config, error) {
+					a.warned = nil // what is still wrong is said again
+					return a.loadConfig()
+				}
 			}
 			cfg, err := a.loadConfig()
 			if err != nil {

@@ -140,7 +140,7 @@ func configPart(s *api.Status) *part {
 	p.line("mode", "%s, on schedule %q, from %s", s.Mode, s.Schedule, s.Source)
 	if c := s.Config.Refused; c != nil {
 		p.rank = rankWarning
-		p.line("config", "the one of %s is in force: the one read %s ago is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
+		p.line("config", "the one of %s is in force: the one read %s is refused: %s", s.Config.Since.UTC().Format(time.RFC3339), ago(s.Now, c.At), c.Error)
 		p.hint(c.Hint)
 	}
 	return p
@@ -179,7 +179,7 @@ func lastRunPart(s *api.Status) *part {
 		p.line("last run", "none yet")
 		return p
 	}
-	p.line("last run", "%s, %s ago, took %s", r.Result, ago(s.Now, r.Finished), seconds(r.Seconds))
+	p.line("last run", "%s, %s, took %s", r.Result, ago(s.Now, r.Finished), seconds(r.Seconds))
 	if r.Problem != nil {
 		p.rank = rankSevere
 		p.line("", "%s", r.Problem.Error)
@@ -195,7 +195,7 @@ func nextRunPart(s *api.Status) *part {
 		p.line("next run", "waits for %v", s.WaitingFor)
 	}
 	if s.NextRun != nil {
-		p.line("next run", "%s, in %s", s.NextRun.Format(time.RFC3339), ago(*s.NextRun, s.Now))
+		p.line("next run", "%s, %s", s.NextRun.Format(time.RFC3339), ago(s.Now, *s.NextRun))
 	}
 	return p
 }
@@ -206,7 +206,7 @@ func desiredPart(s *api.Status) *part {
 	if d == nil {
 		return p
 	}
-	p.line("desired", "%s, in force for %s", orFolder(d.Commit), ago(s.Now, d.Since))
+	p.line("desired", "%s, in force for %s", orFolder(d.Commit), lasting(s.Now, d.Since))
 	if d.Signer != "" {
 		p.line("", "signed by %s", d.Signer)
 	}
@@ -261,7 +261,7 @@ func driftPart(s *api.Status) *part {
 	if o := s.Summary.Objects; o != nil {
 		age := ""
 		if s.ConfigurationRead != nil {
-			age = fmt.Sprintf(", read up to %s ago", ago(s.Now, *s.ConfigurationRead))
+			age = fmt.Sprintf(", read up to %s", ago(s.Now, *s.ConfigurationRead))
 		}
 		p.line("objects", "%d declared, %d unmanaged, %d unknown%s", o.Declared, o.Unmanaged, o.Unknown, age)
 	}
@@ -277,7 +277,7 @@ func driftPart(s *api.Status) *part {
 		if d.Cause != nil {
 			why += ", by " + text.Visible(d.Cause.String())
 		}
-		p.line("", "%s %s for %s%s", report.Org(d.Org), text.Visible(d.Field), ago(s.Now, d.Since), why)
+		p.line("", "%s %s for %s%s", report.Org(d.Org), text.Visible(d.Field), lasting(s.Now, d.Since), why)
 	}
 	p.rest(s.Totals.Drift, len(s.Drift))
 	return p
@@ -318,7 +318,16 @@ func orFolder(commit string) string {
 	return "commit " + commit[:min(12, len(commit))]
 }
 
-// ago returns how long before a was b, rounded.
-func ago(a, b time.Time) string { return text.Age(a.Sub(b)) }
+// ago returns how long ago something was, or in what time it will be: times of a daemon on
+// another machine, or of one that led before, may be ahead of now.
+func ago(now, t time.Time) string {
+	if d := now.Sub(t); d >= 0 {
+		return text.Age(d) + " ago"
+	}
+	return "in " + text.Age(t.Sub(now))
+}
+
+// lasting returns for how long something has lasted since a time.
+func lasting(now, since time.Time) string { return text.Age(max(0, now.Sub(since))) }
 
 func seconds(s float64) string { return text.Age(time.Duration(s * float64(time.Second))) }

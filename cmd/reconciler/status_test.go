@@ -86,6 +86,38 @@ note       acme-new.okta.com: put its id into the manifest
 	}
 }
 
+// The clock of the daemon that leads may be ahead of that of the one that is asked, or behind.
+func TestWriteStatusOfAnotherClock(t *testing.T) {
+	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	status := func(ahead time.Duration) string {
+		next := noon.Add(ahead + 5*time.Minute)
+		s := &api.Status{
+			Now: noon, NextRun: &next, Summary: &diff.Summary{Orgs: 1}, Desired: &api.InForce{Since: noon.Add(ahead)},
+			LastRun: &api.RunRecord{Result: daemon.ResultDrift, Finished: noon.Add(ahead), Seconds: 2},
+			Drift:   []daemon.Drift{{Org: "acme.okta.com", Field: "status", Since: noon.Add(ahead)}},
+		}
+		var b strings.Builder
+		if err := writeStatus(&b, s); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for ahead, want := range map[time.Duration][]string{
+		2 * time.Hour: {
+			"last run  drift, in 2h0m, took 2s\n", "next run  2026-11-21T14:05:00Z, in 2h5m\n", "in force for 0s\n", "status for 0s\n",
+		},
+		-2 * time.Hour: {
+			"last run  drift, 2h0m ago, took 2s\n", "next run  2026-11-21T10:05:00Z, 1h55m ago\n", "in force for 2h0m\n", "status for 2h0m\n",
+		},
+	} {
+		for _, line := range want {
+			if got := status(ahead); !strings.Contains(got, line) {
+				t.Errorf("%v ahead: no %q in\n%s", ahead, line, got)
+			}
+		}
+	}
+}
+
 // TestStatusWithoutConfig: nothing but an address is needed, which has a default.
 func TestStatusWithoutConfig(t *testing.T) {
 	t.Chdir(t.TempDir())

@@ -297,13 +297,6 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, example string) boo
 		sendError(w, http.StatusBadRequest, bodyProblem(err), "the body may be "+example)
 		return false
 	}
-	// A field that isn't known may be a misspelled one: a suspension without orgs is of all.
-	strict := json.NewDecoder(bytes.NewReader(body))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(v); err != nil && len(body) > 0 {
-		sendError(w, http.StatusBadRequest, text.OneLine(strings.Replace(err.Error(), "json: ", "the request has an ", 1), maxBy), "the body may be "+example)
-		return false
-	}
 	return true
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -347,5 +348,24 @@ func TestKeyIsKept(t *testing.T) {
 	must(t, err)
 	if top, err = filepath.EvalSymlinks(top); err != nil || !strings.Contains(read(t, said), " -sign "+top+"/keys/release.pub") {
 		t.Errorf("%v\n%s", err, read(t, said))
+	}
+}
+
+// The installer refuses what it can't install with one line that names it.
+func TestInstallerInputs(t *testing.T) {
+	for variables, want := range map[string]string{
+		"":                            "nothing to install: name a binary, a URL or a folder with the source",
+		"INSTALL_BINARY=/":            `"/" is no program`,
+		"INSTALL_SOURCE=/nonexistent": `"/nonexistent" is no folder with the source`,
+		"INSTALL_URL=https://git.example/{version} INSTALL_SHA256=00": `"https://git.example/{version}" needs INSTALL_VERSION`,
+		"INSTALL_URL=http://git.example/x INSTALL_SHA256=00":          `the download must be https://…, not "http://git.example/x"`,
+		"INSTALL_URL=https://git.example/x":                           "a download needs signers, or its SHA-256 checksum: what could be anything is not run",
+	} {
+		cmd := exec.Command("sh", "../../integrations/install.sh")
+		cmd.Env = append(strings.Fields(variables), "PATH="+os.Getenv("PATH"), "INSTALL_DIR="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err == nil || got != "install: "+want {
+			t.Errorf("%s: %v, %q", variables, err, got)
+		}
 	}
 }

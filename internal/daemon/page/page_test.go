@@ -205,6 +205,9 @@ func TestSizes(t *testing.T) {
 	if body := get(t, h, "/").Body.String(); !strings.Contains(body, "All 5,000 differences") || !strings.Contains(body, `<a href="/problems">and`) {
 		t.Error("the overview doesn't say how much more there is")
 	}
+	if body := get(t, site(t, large(1), signin.Operator), "/").Body.String(); !strings.Contains(body, `<a href="/drift">The difference</a>`) {
+		t.Error("the overview doesn't lead to the only difference")
+	}
 	f := large(1000)
 	f.status.Desired.Stale = &api.Stale{Refused: true, Commit: "def"}
 	if body := get(t, site(t, f, signin.Operator), "/").Body.String(); !strings.Contains(body, `<li class="bad">the desired state in force is not the newest`) {

@@ -51,38 +51,45 @@ func (c *Client) Observe(ctx context.Context, products func(state.Org) bool) (*s
 		orgs:     map[string]*entry{},
 		queue:    make(chan *entry, queueSize),
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	// Whatever fails ends the reading of orgs, but not that of the account and the catalogue,
+	// whose errors come first: what makes all of them fail, such as a wrong key, is the same
+	// error each time, whichever of them notices it first.
+	var account, catalog error
+	g, orgs := errgroup.WithContext(ctx)
 	start := func(f func() error) {
 		g.Go(func() (err error) {
 			defer rest.Recover(c.log, "reading the account's orgs", &err)
 			return f()
 		})
 	}
-	start(func() (err error) {
-		o.account, err = c.Account(ctx)
-		return err
+	start(func() error {
+		o.account, account = c.Account(ctx)
+		return account
 	})
-	start(func() (err error) {
-		o.catalog, err = c.Products(ctx)
-		return err
+	start(func() error {
+		o.catalog, catalog = c.Products(ctx)
+		return catalog
 	})
 	// The list is read page after page, and each page is work for the others.
 	// So it has a slot of its own: one reader for the list and one less than
 	// there are slots for products. When the list is read, its reader becomes
 	// one of the others.
 	start(func() error {
-		err := c.Orgs(ctx, func(page []state.Org) error { return o.listed(ctx, page) })
+		err := c.Orgs(orgs, func(page []state.Org) error { return o.listed(orgs, page) })
 		close(o.queue)
 		if err != nil {
 			return err
 		}
-		return o.drain(ctx)
+		return o.drain(orgs)
 	})
 	for range c.concurrency - 1 {
-		start(func() error { return o.drain(ctx) })
+		start(func() error { return o.drain(orgs) })
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
+	first := g.Wait()
+	for _, err := range []error{account, catalog, first} {
+		if err != nil {
+			return nil, err
+		}
 	}
 	return o.actual(), nil
 }

@@ -266,6 +266,40 @@ func TestObserveWholeOrNothing(t *testing.T) {
 	}
 }
 
+// TestObserveSameError: what makes all calls fail has the same error, whichever is the
+// first to fail.
+func TestObserveSameError(t *testing.T) {
+	late := func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second)
+		reply(403, forbiddenBody)(w, r)
+	}
+	now := reply(403, forbiddenBody)
+	for _, tt := range []struct {
+		name                    string
+		accounts, products, all http.HandlerFunc
+		err                     string
+	}{
+		{"the list first", late, late, now, "reading the account: 403"},
+		{"the catalogue first", late, now, late, "reading the account: 403"},
+		{"the account first", now, late, late, "reading the account: 403"},
+		{"the account works", nil, late, now, "reading the account's products: 403"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(60)
+				f.instead["products"], f.instead["orgs"] = tt.products, tt.all
+				if tt.accounts != nil {
+					f.instead["accounts"] = tt.accounts
+				}
+				_, err := newClient(t, f, nil).Observe(t.Context(), nil)
+				if err == nil || !strings.HasPrefix(err.Error(), tt.err) {
+					t.Errorf("error = %v, want %q", err, tt.err)
+				}
+			})
+		})
+	}
+}
+
 // TestObserveManyUnknown: half the fleet failing, here and there, is not the
 // API being down.
 func TestObserveManyUnknown(t *testing.T) {
