@@ -95,6 +95,11 @@ func (d *daemon) close() {
 }
 
 func (d *daemon) runOnce(ctx context.Context, wait journal.WaitOptions) (*api.RunRecord, error) {
+	if d.replica != nil {
+		if err := d.replica.store.Check(); err != nil {
+			return nil, err
+		}
+	}
 	turn, err := d.runner.r.Turn(ctx, wait)
 	if err != nil {
 		return nil, err
@@ -175,6 +180,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	t.receivers = d.receivers
 	if shared != nil {
+		t.replica = shared.notReady
 		d.memory.OnRevoke(d.revoke)
 	}
 	m.ready = func() bool { return t.ready(time.Now()) }

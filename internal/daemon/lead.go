@@ -126,9 +126,14 @@ func (d *daemon) tryLead() (*api.Process, error) {
 // showLead sets whether this daemon leads, for metrics and for what replicas share.
 func (d *daemon) showLead(yes bool) {
 	d.metrics.leads(yes)
-	if d.replica != nil {
-		d.replica.leads.Store(yes)
+	if d.replica == nil {
+		return
 	}
+	var lead *journal.Lead
+	if yes {
+		lead = d.leads
+	}
+	d.replica.lead.Store(lead)
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.

@@ -25,6 +25,9 @@ const (
 	// mirrorFor is how old the status of the one that leads may be for one that stands by
 	// to be ready. Another one leads long before.
 	mirrorFor = 30 * time.Second
+	// answeredFor is how long ago the database may have answered last for a replica to be
+	// ready: about as long as the lead of one that is cut off lasts.
+	answeredFor = 10 * time.Second
 )
 
 // replica is what a daemon has in common with others that use the same database. Any of
@@ -34,8 +37,11 @@ type replica struct {
 	store *replicas.Store
 	// inForce is the reconciler in force.
 	inForce atomic.Pointer[reconcile.Reconciler]
-	// leads reports whether this replica leads. Until it has asked who does, it doesn't.
-	leads atomic.Bool
+	// lead is what makes this replica the one that leads; nil if it doesn't, or hasn't
+	// asked yet who does.
+	lead atomic.Pointer[journal.Lead]
+	// answered is when the database answered last.
+	answered atomic.Pointer[time.Time]
 	// people is the journal in which operators act: one that holds no lock, as they may
 	// whichever replica leads.
 	people *journal.Journal
@@ -46,6 +52,10 @@ type replica struct {
 	published uint64
 	at        time.Time
 	mirrored  string
+	// places are where orgs are declared, as they were published last, and mirroredPlaces
+	// is the digest of those that are shown.
+	places         reconcile.Places
+	mirroredPlaces string
 
 	// These are used by share alone.
 	// keyed reports whether the key of sessions is that of all.
@@ -55,7 +65,33 @@ type replica struct {
 }
 
 func newReplica(store *replicas.Store, people *journal.Journal) *replica {
-	return &replica{store: store, people: people}
+	p := &replica{store: store, people: people}
+	p.hasAnswered()
+	return p
+}
+
+// hasAnswered notes that the database answers.
+func (p *replica) hasAnswered() {
+	now := time.Now()
+	p.answered.Store(&now)
+}
+
+// leads reports whether this replica leads, as far as it knows.
+func (p *replica) leads() bool {
+	lead := p.lead.Load()
+	return lead != nil && !lead.IsLost()
+}
+
+// notReady returns why the replica isn't ready, whatever runs have found; empty if there
+// is no reason. standsBy is set while it knows that another one leads.
+func (p *replica) notReady(now time.Time, standsBy bool) string {
+	if at := *p.answered.Load(); now.Sub(at) > answeredFor {
+		return "the database has not answered since " + at.UTC().Format(time.RFC3339)
+	}
+	if !standsBy && !p.leads() {
+		return "this replica doesn't lead, and doesn't know which one does"
+	}
+	return ""
 }
 
 // Close closes the connections.
@@ -93,7 +129,7 @@ func (d *daemon) shareOnce() {
 	err := d.shareSessions()
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
-	} else if p.leads.Load() && p.inForce.Load().MayWrite() == nil {
+	} else if p.leads() && p.inForce.Load().MayWrite() == nil {
 		err = errors.Join(err, d.publish(), d.answer())
 	}
 	d.refresh(p.inForce.Load()) // what was done at another one
@@ -123,6 +159,9 @@ func (d *daemon) publish() error {
 		p.at = now
 		return nil
 	}
+	if err := p.publishPlaces(); err != nil {
+		return err
+	}
 	s := d.tracker.read(now)
 	// What changes all the time, and what each replica knows by itself.
 	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
@@ -134,6 +173,36 @@ func (d *daemon) publish() error {
 		p.published, p.at = changes, now
 	}
 	return err
+}
+
+// publishPlaces tells the others where orgs are declared, if that has changed. p.mu is
+// held.
+func (p *replica) publishPlaces() error {
+	now := p.inForce.Load().Places()
+	if now.Same(p.places) {
+		return nil
+	}
+	data, err := now.Marshal()
+	if err == nil && data != nil {
+		err = p.store.PublishPlaces(data)
+	}
+	if err == nil {
+		p.places, p.mirroredPlaces = now, ""
+	}
+	return err
+}
+
+// mirrorPlaces shows where orgs are declared as the one that leads knows it. p.mu is held.
+func (p *replica) mirrorPlaces() error {
+	data, digest, err := p.store.Places(p.mirroredPlaces)
+	if err != nil || digest == p.mirroredPlaces {
+		return err
+	}
+	if err := p.inForce.Load().SetPlaces(data); err != nil {
+		return err
+	}
+	p.mirroredPlaces = digest
+	return nil
 }
 
 // answer takes up what other replicas were asked for. A request stays in the database
@@ -179,7 +248,7 @@ func (d *daemon) mirror() error {
 	p := d.replica
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.published = 0 // when this one leads, it begins anew
+	p.published, p.places = 0, reconcile.Places{} // when this one leads, it begins anew
 	got, err := p.store.Status(p.mirrored)
 	if err != nil || got.Digest == "" {
 		return err
@@ -187,6 +256,9 @@ func (d *daemon) mirror() error {
 	if got.Digest == p.mirrored {
 		d.tracker.mirror(nil, time.Now().Add(-got.Age))
 		return nil
+	}
+	if err := p.mirrorPlaces(); err != nil {
+		return err
 	}
 	var leader api.Status
 	if err := json.Unmarshal(got.Content, &leader); err != nil {
@@ -218,6 +290,9 @@ func (d *daemon) shareSessions() error {
 		p.keyed = true
 	}
 	revoked, err := p.store.Revoked()
+	if err == nil {
+		p.hasAnswered()
+	}
 	d.memory.Revoke(revoked)
 	return err
 }
