@@ -31,7 +31,7 @@ func TestNewerSchemaOfDatabase(t *testing.T) {
 		"journal":  {"state check", "run --once", "suspend --reason x", "acknowledge a.okta.com"},
 		"history":  {"state check", "run --once", "suspend --reason x", "resume --all", "acknowledge a.okta.com", "acknowledge --journal"},
 		"lease":    {"state check", "run --once", "apply --yes"},
-		"replicas": {"state check", "run --once"},
+		"replicas": {"state check", "run --once", "run"},
 	} {
 		set(store, "version + 90")
 		sent := len(r.writes())

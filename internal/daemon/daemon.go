@@ -95,11 +95,6 @@ func (d *daemon) close() {
 }
 
 func (d *daemon) runOnce(ctx context.Context, wait journal.WaitOptions) (*api.RunRecord, error) {
-	if d.replica != nil {
-		if err := d.replica.store.Check(); err != nil {
-			return nil, err
-		}
-	}
 	turn, err := d.runner.r.Turn(ctx, wait)
 	if err != nil {
 		return nil, err
@@ -161,7 +156,13 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	kept, asked := &keptRuns{}, newRequests()
 	var shared *replica
 	if at := reconcile.StateOf(cfg); at.Postgres() != nil {
-		shared = newReplica(replicas.New(at.Postgres()), journal.New(at, journal.Options{Logger: log, Commands: opts.Commands}))
+		down := &outage{}
+		log = slog.New(&outageHandler{log.Handler(), down})
+		people := journal.New(at, journal.Options{Logger: log, Commands: opts.Commands})
+		var err error
+		if shared, err = newReplica(replicas.New(at.Postgres()), people, log, down); err != nil {
+			return nil, err
+		}
 		kept.store, asked.store = shared.store, shared.store
 	}
 	tag := newRunHandler(log.Handler(), kept)

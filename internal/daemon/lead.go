@@ -43,7 +43,7 @@ func (d *daemon) lead(ctx context.Context) {
 		}
 		d.showLead(false)
 		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
-			d.log.Error("this daemon no longer leads: it stands by", errorAttrs(err)...)
+			d.log.Error(leadLost, errorAttrs(err)...)
 		}
 		if err := d.leads.End(); err != nil {
 			d.log.Warn("the lead could not be given back", errorAttrs(err)...)

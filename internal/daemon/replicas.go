@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type replica struct {
 	lead atomic.Pointer[journal.Lead]
 	// answered is when the database answered last.
 	answered atomic.Pointer[time.Time]
+	outage   *outage
 	// people is the journal in which operators act: one that holds no lock, as they may
 	// whichever replica leads.
 	people *journal.Journal
@@ -64,10 +66,19 @@ type replica struct {
 	problem string
 }
 
-func newReplica(store *replicas.Store, people *journal.Journal) *replica {
-	p := &replica{store: store, people: people}
+// newReplica returns what is shared in a database, which it looks at. The error is that a
+// newer version of the program has used it.
+func newReplica(store *replicas.Store, people *journal.Journal, log *slog.Logger, outage *outage) (*replica, error) {
+	p := &replica{store: store, people: people, outage: outage}
 	p.hasAnswered()
-	return p
+	err := store.Check()
+	switch {
+	case errors.Is(err, replicas.ErrNewer):
+		return nil, errors.Join(err, p.Close())
+	case err != nil:
+		outage.note(log, err)
+	}
+	return p, nil
 }
 
 // hasAnswered notes that the database answers.
@@ -127,6 +138,11 @@ func (d *daemon) share(ctx context.Context) {
 func (d *daemon) shareOnce() {
 	p := d.replica
 	err := d.shareSessions()
+	if err != nil {
+		p.outage.note(d.log, err)
+	} else {
+		p.outage.end(d.log)
+	}
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
 	} else if p.leads() && p.inForce.Load().MayWrite() == nil {
@@ -135,7 +151,9 @@ func (d *daemon) shareOnce() {
 	d.refresh(p.inForce.Load()) // what was done at another one
 	switch {
 	case err == nil && p.problem != "":
-		d.log.Info("the replicas know of each other again")
+		if replicas.OutageIn(p.problem) == "" { // whose end is logged by itself
+			d.log.Info("the replicas know of each other again")
+		}
 		p.problem = ""
 	case err != nil && p.problem != err.Error():
 		d.log.Warn("this replica can't tell others what it knows, or learn what they know", errorAttrs(err)...)

@@ -311,7 +311,7 @@ func TestNoLeaderWithoutDatabase(t *testing.T) {
 	}
 	for _, r := range f.replicas {
 		until(t, "runs write nothing", func() bool {
-			return len(r.log.lines(t, "it can't be known whether another daemon uses the state; runs write nothing until it is")) > 0
+			return len(r.log.lines(t, "the database can't be used; nothing is written until it can")) > 0
 		})
 	}
 	until(t, "none leads", func() bool { return leaders() == 0 })

@@ -51,7 +51,25 @@ func lost(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		why = "the server doesn't answer"
 	}
-	return text.WithHint(fmt.Errorf("the connection to PostgreSQL was lost: %s", why), "look at the database server, and at the network between")
+	return text.WithHint(errors.New(lostWords+why), "look at the database server, and at the network between")
+}
+
+// lostWords and unreachableWords begin the errors of lost and unreachable.
+const lostWords = "the connection to PostgreSQL was lost: "
+
+var unreachableWords = []string{"PostgreSQL at ", "PostgreSQL can't be reached: "}
+
+// OutageIn returns the end of a text that says why the database can't be used, as errors
+// do that wrap one of Explain; empty if it doesn't.
+func OutageIn(said string) string {
+	begin := strings.LastIndex(said, lostWords)
+	for _, words := range unreachableWords {
+		begin = max(begin, strings.LastIndex(said, words))
+	}
+	if begin < 0 {
+		return ""
+	}
+	return said[begin:]
 }
 
 // unreachable is the error of a connection that wasn't made.

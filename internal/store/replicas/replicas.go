@@ -100,6 +100,13 @@ CREATE TABLE replica_places (
 // program. It is nil where there is nothing yet, and changes nothing.
 func (s *Store) Check() error { return s.failed("opening", s.tables.Check()) }
 
+// ErrNewer is the error of what a newer version of the program shares.
+var ErrNewer = postgres.ErrNewer
+
+// OutageIn returns the end of a text, such as an error of a store, that says why the
+// database can't be used; empty if it doesn't.
+func OutageIn(said string) string { return postgres.OutageIn(said) }
+
 // do calls f with the database, once the tables are there.
 func (s *Store) do(doing string, f func(ctx context.Context, db *sql.DB) error) error {
 	err := s.make()
