@@ -142,13 +142,13 @@ func (d *daemon) shareOnce() {
 		p.outage.note(d.log, err)
 	} else {
 		p.outage.end(d.log)
+		d.refresh(p.inForce.Load()) // what was done at another one
 	}
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
 	} else if p.leads() && p.inForce.Load().MayWrite() == nil {
 		err = errors.Join(err, d.publish(), d.answer())
 	}
-	d.refresh(p.inForce.Load()) // what was done at another one
 	switch {
 	case err == nil && p.problem != "":
 		if replicas.OutageIn(p.problem) == "" { // whose end is logged by itself
