@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,71 +15,13 @@ import (
 	"reconciler/internal/store/postgres/postgrestest"
 )
 
-// cable is what connects a process with the database. It can be cut, so that neither
-// hears of the other any more, and nobody is told.
-type cable struct {
-	net.Listener
-	to  string
-	cut chan struct{}
-}
-
-// newCable returns a cable to a socket.
-func newCable(t *testing.T, to string) *cable {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{l, to, make(chan struct{})}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("unix", to)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			go c.pass(near, far)
-			go c.pass(far, near)
-		}
-	}()
-	return c
-}
-
-func (c *cable) pass(from, to net.Conn) {
-	b := make([]byte, 16<<10)
-	for {
-		n, err := from.Read(b)
-		select {
-		case <-c.cut: // what was sent is lost, and no end of a connection is passed on
-			if err != nil {
-				return
-			}
-			continue
-		default:
-		}
-		if err == nil {
-			_, err = to.Write(b[:n])
-		}
-		if err != nil {
-			from.Close()
-			to.Close()
-			return
-		}
-	}
-}
-
 // replicas are two daemons with one database, of which the first one leads and has just
 // sent a write.
 type replicas struct {
 	*rig
 	server          *postgrestest.Server
 	url             postgrestest.File
-	cable           *cable
+	cable           *postgrestest.Cable
 	leader, standby *process
 }
 
@@ -109,25 +50,22 @@ func (r *replicas) ledAgain(t *testing.T, after int) {
 	}
 }
 
-// in points the config of a rig to a database.
-func (r *replicas) in(t *testing.T, url string) (config string) {
+// in writes a config with a name that has the state in a database.
+func (r *rig) in(t *testing.T, name string, url postgrestest.File) (config string) {
 	t.Helper()
 	text, err := os.ReadFile(r.config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := r.dir + "/" + strings.ReplaceAll(t.Name(), "/", "-") + fmt.Sprint(len(url)) + ".url"
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {
 		if strings.HasPrefix(line, "state:") {
-			lines[i] = "state: {postgres: {urlFile: '" + file + "'}}"
+			lines[i] = "state: {postgres: {urlFile: '" + string(url) + "'}}"
 		}
 	}
-	config = file + ".yaml"
-	for name, text := range map[string]string{file: url, config: strings.Join(lines, "\n")} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	config = filepath.Join(r.dir, name+".yaml")
+	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return config
 }
@@ -151,7 +89,7 @@ func TestFailover(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cut := func(_ *testing.T, r *replicas) { close(r.cable.cut) }
+	cut := func(_ *testing.T, r *replicas) { r.cable.Cut() }
 	restart := func(t *testing.T, r *replicas) {
 		if err := r.server.Stop(); err != nil {
 			t.Fatal(err)
@@ -201,10 +139,8 @@ func TestFailover(t *testing.T) {
 			}
 			r := &replicas{rig: writerRig(t, manifest), server: postgrestest.Start(t)}
 			r.url = r.server.File(t)
-			r.cable = newCable(t, r.server.Socket)
-			schema := schemaOf(t, r.url)
-			far := r.in(t, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable&search_path=%s", r.cable.Addr(), schema))
-			near := r.in(t, r.server.URL(schema))
+			r.cable = r.server.NewCable(t)
+			far, near := r.in(t, "far", r.cable.File(t, r.url)), r.in(t, "near", r.url)
 			r.config = near
 
 			called, troubled := make(chan struct{}), make(chan struct{})
@@ -292,14 +228,4 @@ func (r *replicas) inSync(t *testing.T) {
 			t.Fatalf("diff ends with %d: %s\nfirst:\n%s\nsecond:\n%s", code, out, r.leader.printed.String(), r.standby.printed.String())
 		}
 	}
-}
-
-func schemaOf(t *testing.T, url postgrestest.File) (schema string) {
-	t.Helper()
-	db := postgres.Open(url, 1)
-	defer db.Close()
-	if err := db.QueryRow(`SELECT current_schema()`).Scan(&schema); err != nil {
-		t.Fatal(err)
-	}
-	return schema
 }

@@ -374,7 +374,12 @@ func writeJSONList[T any](w io.Writer, all []T) error {
 // operator returns what acts for whoever runs this command; by is their name in the
 // journal.
 func (a *app) operator(cfg *config.Config, j *journal.Journal, by string) *reconcile.Operator {
-	return &reconcile.Operator{Config: cfg, Journal: j, By: by, Record: func(e history.Entry) { a.recordAction(cfg, e) }}
+	newer := func() error {
+		s := reconcile.OpenHistory(cfg, history.Options{})
+		defer s.Close()
+		return s.Newer()
+	}
+	return &reconcile.Operator{Config: cfg, Journal: j, By: by, Newer: newer, Record: func(e history.Entry) { a.recordAction(cfg, e) }}
 }
 
 // recordAction records in the history what an operator did. It is done already: that it

@@ -156,7 +156,13 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	kept, asked := &keptRuns{}, newRequests()
 	var shared *replica
 	if at := reconcile.StateOf(cfg); at.Postgres() != nil {
-		shared = newReplica(replicas.New(at.Postgres()), journal.New(at, journal.Options{Logger: log, Commands: opts.Commands}))
+		down := &outage{}
+		log = slog.New(&outageHandler{log.Handler(), down})
+		people := journal.New(at, journal.Options{Logger: log, Commands: opts.Commands})
+		var err error
+		if shared, err = newReplica(replicas.New(at.Postgres()), people, log, down); err != nil {
+			return nil, err
+		}
 		kept.store, asked.store = shared.store, shared.store
 	}
 	tag := newRunHandler(log.Handler(), kept)
@@ -175,6 +181,7 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	}
 	t.receivers = d.receivers
 	if shared != nil {
+		t.replica = shared.notReady
 		d.memory.OnRevoke(d.revoke)
 	}
 	m.ready = func() bool { return t.ready(time.Now()) }

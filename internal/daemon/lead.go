@@ -43,7 +43,7 @@ func (d *daemon) lead(ctx context.Context) {
 		}
 		d.showLead(false)
 		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
-			d.log.Error("this daemon no longer leads: it stands by", errorAttrs(err)...)
+			d.log.Error(leadLost, errorAttrs(err)...)
 		}
 		if err := d.leads.End(); err != nil {
 			d.log.Warn("the lead could not be given back", errorAttrs(err)...)
@@ -126,9 +126,14 @@ func (d *daemon) tryLead() (*api.Process, error) {
 // showLead sets whether this daemon leads, for metrics and for what replicas share.
 func (d *daemon) showLead(yes bool) {
 	d.metrics.leads(yes)
-	if d.replica != nil {
-		d.replica.leads.Store(yes)
+	if d.replica == nil {
+		return
 	}
+	var lead *journal.Lead
+	if yes {
+		lead = d.leads
+	}
+	d.replica.lead.Store(lead)
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.

@@ -96,8 +96,13 @@ func (u *runner) lastRun(rec *api.RunRecord) {
 // answerID matches what differs each time in an error that is the same.
 var answerID = regexp.MustCompile(`\((errorId|request id) [^)]*\)`)
 
-// happened adds what somebody did with the daemon to the history.
+// happened adds what somebody did with the daemon to the history, for which nobody waits
+// who stops the daemon in an outage of the database.
 func (d *daemon) happened(action, outcome, reason string) {
+	if d.replica != nil && d.replica.outage.goesOn() {
+		d.log.Debug("the history does not take what was done, as the database can't be used", "action", action)
+		return
+	}
 	_, err := d.runner.r.History().Add(history.Entry{Type: history.TypeOperator, Action: action, By: d.opts.By, Outcome: outcome, Reason: reason})
 	if err != nil {
 		d.log.Warn("the history does not take what was done", append(errorAttrs(err), "action", action)...)

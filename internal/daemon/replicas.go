@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,9 @@ const (
 	// mirrorFor is how old the leader's status may be for a standby to be ready. If the
 	// leader is gone, another replica leads long before.
 	mirrorFor = 30 * time.Second
+	// answeredFor is how long ago the database may have answered last for a replica to be
+	// ready: about as long as the lead of one that is cut off lasts.
+	answeredFor = 10 * time.Second
 )
 
 // replica is what a daemon shares with others that use the same database. Any of them
@@ -34,8 +38,12 @@ type replica struct {
 	store *replicas.Store
 	// inForce is the reconciler in force.
 	inForce atomic.Pointer[reconcile.Reconciler]
-	// leads reports whether this replica leads; false until that is known.
-	leads atomic.Bool
+	// lead is what makes this replica the leader; nil if it doesn't lead, or doesn't know
+	// yet who does.
+	lead atomic.Pointer[journal.Lead]
+	// answered is when the database answered last.
+	answered atomic.Pointer[time.Time]
+	outage   *outage
 	// people is the journal that operators write to: it holds no lock, because they may
 	// act on any replica.
 	people *journal.Journal
@@ -46,6 +54,10 @@ type replica struct {
 	published uint64
 	at        time.Time
 	mirrored  string
+	// places are where orgs are declared, as they were published last, and mirroredPlaces
+	// is the digest of those that are shown.
+	places         reconcile.Places
+	mirroredPlaces string
 
 	// These are used by share alone.
 	// keyed reports whether the key of sessions is that of all.
@@ -54,8 +66,43 @@ type replica struct {
 	problem string
 }
 
-func newReplica(store *replicas.Store, people *journal.Journal) *replica {
-	return &replica{store: store, people: people}
+// newReplica returns what is shared in a database, which it looks at. The error is that a
+// newer version of the program has used it.
+func newReplica(store *replicas.Store, people *journal.Journal, log *slog.Logger, outage *outage) (*replica, error) {
+	p := &replica{store: store, people: people, outage: outage}
+	p.hasAnswered()
+	err := store.Check()
+	switch {
+	case errors.Is(err, replicas.ErrNewer):
+		return nil, errors.Join(err, p.Close())
+	case err != nil:
+		outage.note(log, err)
+	}
+	return p, nil
+}
+
+// hasAnswered notes that the database answers.
+func (p *replica) hasAnswered() {
+	now := time.Now()
+	p.answered.Store(&now)
+}
+
+// leads reports whether this replica leads, as far as it knows.
+func (p *replica) leads() bool {
+	lead := p.lead.Load()
+	return lead != nil && !lead.IsLost()
+}
+
+// notReady returns why the replica isn't ready, whatever runs have found; empty if there
+// is no reason. standsBy is set while it knows that another one leads.
+func (p *replica) notReady(now time.Time, standsBy bool) string {
+	if at := *p.answered.Load(); now.Sub(at) > answeredFor {
+		return "the database has not answered since " + at.UTC().Format(time.RFC3339)
+	}
+	if !standsBy && !p.leads() {
+		return "this replica doesn't lead, and doesn't know which one does"
+	}
+	return ""
 }
 
 // Close closes the connections.
@@ -90,15 +137,22 @@ func (d *daemon) share(ctx context.Context) {
 func (d *daemon) shareOnce() {
 	p := d.replica
 	err := d.shareSessions()
+	if err != nil {
+		p.outage.note(d.log, err)
+	} else {
+		p.outage.end(d.log)
+		d.refresh(p.inForce.Load()) // what was done at another one
+	}
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
-	} else if p.leads.Load() && p.inForce.Load().MayWrite() == nil {
+	} else if p.leads() && p.inForce.Load().MayWrite() == nil {
 		err = errors.Join(err, d.publish(), d.answer())
 	}
-	d.refresh(p.inForce.Load()) // suspensions and acknowledgments on other replicas
 	switch {
 	case err == nil && p.problem != "":
-		d.log.Info("the replicas know of each other again")
+		if replicas.OutageIn(p.problem) == "" { // whose end is logged by itself
+			d.log.Info("the replicas know of each other again")
+		}
 		p.problem = ""
 	case err != nil && p.problem != err.Error():
 		d.log.Warn("this replica can't tell others what it knows, or learn what they know", errorAttrs(err)...)
@@ -122,6 +176,9 @@ func (d *daemon) publish() error {
 		p.at = now
 		return nil
 	}
+	if err := p.publishPlaces(); err != nil {
+		return err
+	}
 	s := d.tracker.read(now)
 	// Leave out what changes all the time, and what each replica knows by itself.
 	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
@@ -133,6 +190,36 @@ func (d *daemon) publish() error {
 		p.published, p.at = changes, now
 	}
 	return err
+}
+
+// publishPlaces tells the others where orgs are declared, if that has changed. p.mu is
+// held.
+func (p *replica) publishPlaces() error {
+	now := p.inForce.Load().Places()
+	if now.Same(p.places) {
+		return nil
+	}
+	data, err := now.Marshal()
+	if err == nil && data != nil {
+		err = p.store.PublishPlaces(data)
+	}
+	if err == nil {
+		p.places, p.mirroredPlaces = now, ""
+	}
+	return err
+}
+
+// mirrorPlaces shows where orgs are declared as the leader knows it. p.mu is held.
+func (p *replica) mirrorPlaces() error {
+	data, digest, err := p.store.Places(p.mirroredPlaces)
+	if err != nil || digest == p.mirroredPlaces {
+		return err
+	}
+	if err := p.inForce.Load().SetPlaces(data); err != nil {
+		return err
+	}
+	p.mirroredPlaces = digest
+	return nil
 }
 
 // answer takes up the requests to other replicas. A request stays in the database until
@@ -178,7 +265,7 @@ func (d *daemon) mirror() error {
 	p := d.replica
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.published = 0 // publish all of it if this one leads later
+	p.published, p.places = 0, reconcile.Places{} // publish all of it if this one leads later
 	got, err := p.store.Status(p.mirrored)
 	if err != nil || got.Digest == "" {
 		return err
@@ -186,6 +273,9 @@ func (d *daemon) mirror() error {
 	if got.Digest == p.mirrored {
 		d.tracker.mirror(nil, time.Now().Add(-got.Age))
 		return nil
+	}
+	if err := p.mirrorPlaces(); err != nil {
+		return err
 	}
 	var leader api.Status
 	if err := json.Unmarshal(got.Content, &leader); err != nil {
@@ -217,6 +307,9 @@ func (d *daemon) shareSessions() error {
 		p.keyed = true
 	}
 	revoked, err := p.store.Revoked()
+	if err == nil {
+		p.hasAnswered()
+	}
 	d.memory.Revoke(revoked)
 	return err
 }

@@ -23,6 +23,7 @@ import (
 	"reconciler/internal/config"
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/daemon/signin"
+	"reconciler/internal/reconcile"
 	"reconciler/internal/store/postgres/postgrestest"
 )
 
@@ -46,12 +47,13 @@ type startedReplica struct {
 // their own.
 func startReplicas(t *testing.T) *fleet {
 	t.Helper()
-	return startReplicasOn(t, postgrestest.NewFile(t), "@every 24h")
+	url := postgrestest.NewFile(t)
+	return startReplicasOn(t, "@every 24h", url, url)
 }
 
-// startReplicasOn starts two replicas, of which the first one leads, with a database and
-// a schedule.
-func startReplicasOn(t *testing.T, url postgrestest.File, schedule string) *fleet {
+// startReplicasOn starts replicas, of which the first one leads, with a schedule, each with
+// the URL of the same database.
+func startReplicasOn(t *testing.T, schedule string, urls ...postgrestest.File) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	token, entry, err := signin.NewToken("ci", signin.Operator)
@@ -65,16 +67,19 @@ func startReplicasOn(t *testing.T, url postgrestest.File, schedule string) *flee
 		}
 		return name
 	}
-	o := worldOptions{
-		mode: "apply", git: "webhook: {secretFile: " + write("hook", hookSecret) + "}",
-		extra: "schedule: '" + schedule + "'\nstate: {postgres: {urlFile: " + string(url) + "}}\n",
+	options := func(url postgrestest.File) worldOptions {
+		return worldOptions{
+			mode: "apply", git: "webhook: {secretFile: " + write("hook", hookSecret) + "}",
+			extra: "schedule: '" + schedule + "'\nstate: {postgres: {urlFile: " + string(url) + "}}\n",
+		}
 	}
-	w := newWorld(t, o)
+	w := newWorld(t, options(urls[0]))
 	srv := httptest.NewServer(w.sim.Simulator)
 	t.Cleanup(srv.Close)
-	f := &fleet{world: w, cfg: w.load(srv.URL, o), token: token}
-	f.cfg.HTTP.Auth = config.HTTPAuth{TokensFile: write("tokens.yaml", entry.String())}
-	for range 2 {
+	f := &fleet{world: w, token: token}
+	for _, url := range urls {
+		f.cfg = w.load(srv.URL, options(url))
+		f.cfg.HTTP.Auth = config.HTTPAuth{TokensFile: write("tokens.yaml", entry.String())}
 		f.start()
 	}
 	return f
@@ -155,6 +160,17 @@ func (r *startedReplica) status() (s api.Status) {
 	return s
 }
 
+// declaredAt returns where a replica says that an org is declared; nil if it doesn't.
+func (r *startedReplica) declaredAt(domain string) *reconcile.Place {
+	r.t.Helper()
+	var org reconcile.OrgDetail
+	code, body := r.ask("GET", "/api/v1/orgs/"+domain, "")
+	if err := json.Unmarshal([]byte(body), &org); err != nil || code != http.StatusOK {
+		r.t.Fatal(code, body, err)
+	}
+	return org.DeclaredAt
+}
+
 // run asks a replica for a run, and waits there until it has ended. It is known there at
 // every moment.
 func (r *startedReplica) run() (info api.RunInfo) {
@@ -192,6 +208,16 @@ func TestReplicas(t *testing.T) {
 	}
 	if code, body := standby.ask("GET", "/healthz", ""); code != http.StatusOK {
 		t.Errorf("%d %s", code, body)
+	}
+
+	for _, path := range []string{"/api/v1/orgs", "/api/v1/orgs/" + emea, "/api/v1/drift", "/api/v1/runs"} {
+		_, want := leader.ask("GET", path, "")
+		if _, got := standby.ask("GET", path, ""); got != want {
+			t.Errorf("%s:\n%s\nand at the one that leads:\n%s", path, got, want)
+		}
+	}
+	if at := standby.declaredAt(emea); at == nil || at.File != "orgs/orgs.yaml" || at.Line != 4 {
+		t.Errorf("%s is declared at %+v", emea, at)
 	}
 
 	// A suspension holds the leader's next write.
@@ -232,6 +258,11 @@ func TestReplicas(t *testing.T) {
 		a, b := leader.status().LastRun, standby.status().LastRun
 		return a.Trigger == api.TriggerWebhook && a.ID == b.ID
 	})
+	for _, r := range f.replicas {
+		if at := r.declaredAt(emea); at == nil || at.Commit != commit {
+			t.Errorf("%s is declared at %+v, and not in commit %s", emea, at, commit)
+		}
+	}
 
 	// The other one takes over, and knows what it was asked for.
 	leader.end()
@@ -264,7 +295,8 @@ func TestReplicaStartsBesideOthers(t *testing.T) {
 // While their database is down, no replica says that it leads, not even the one that did.
 func TestNoLeaderWithoutDatabase(t *testing.T) {
 	server := postgrestest.Start(t)
-	f := startReplicasOn(t, server.File(t), "@every 1s")
+	url := server.File(t)
+	f := startReplicasOn(t, "@every 1s", url, url)
 	leaders := func() (n int) {
 		for _, r := range f.replicas {
 			if _, body := r.ask("GET", "/metrics", ""); strings.Contains(body, "\nreconciler_leader 1\n") {
@@ -279,7 +311,7 @@ func TestNoLeaderWithoutDatabase(t *testing.T) {
 	}
 	for _, r := range f.replicas {
 		until(t, "runs write nothing", func() bool {
-			return len(r.log.lines(t, "it can't be known whether another daemon uses the state; runs write nothing until it is")) > 0
+			return len(r.log.lines(t, "the database can't be used; nothing is written until it can")) > 0
 		})
 	}
 	until(t, "none leads", func() bool { return leaders() == 0 })
@@ -287,6 +319,51 @@ func TestNoLeaderWithoutDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "one leads again", func() bool { return leaders() == 1 })
+}
+
+// A replica that is cut off from the database is not ready within 15 seconds, whether it
+// led or stood by, and lives.
+func TestCutOffReplicaIsNotReady(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits until replicas notice that they are cut off")
+	}
+	server := postgrestest.Start(t)
+	url := server.File(t)
+	first, second := server.NewCable(t), server.NewCable(t)
+	f := startReplicasOn(t, "@every 24h", first.File(t, url), second.File(t, url))
+	notReady := func(r *startedReplica, words string) {
+		t.Helper()
+		began := time.Now()
+		until(t, "it is not ready", func() bool {
+			code, body := r.ask("GET", "/readyz", "")
+			return code == http.StatusServiceUnavailable && strings.Contains(body, words)
+		})
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("it was ready for %v", took)
+		}
+		if code, body := r.ask("GET", "/healthz", ""); code != http.StatusOK {
+			t.Errorf("healthz: %d %s", code, body)
+		}
+		if _, body := r.ask("GET", "/metrics", ""); !strings.Contains(body, "\nreconciler_ready 0\n") {
+			t.Error("the metric says that it is ready")
+		}
+	}
+	first.Cut()
+	notReady(f.replicas[0], "this replica doesn't lead, and doesn't know which one does")
+	notReady(f.replicas[0], "the database has not answered since ")
+	until(t, "the other one leads", func() bool {
+		code, _ := f.replicas[1].ask("GET", "/readyz", "")
+		return code == http.StatusOK && f.replicas[1].status().StandingBy == nil
+	})
+	third := f.start()
+	if third.status().StandingBy == nil {
+		t.Fatal("the third one leads")
+	}
+	second.Cut() // both
+	notReady(third, "")
+	notReady(f.replicas[1], "")
+	first.Close() // so that nobody who is stopped waits for the database
+	second.Close()
 }
 
 var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)

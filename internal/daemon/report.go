@@ -254,7 +254,7 @@ func (u *runner) summarize(rec *api.RunRecord) {
 		attrs = append(attrs, nonEmpty("error", p.Error, "hint", p.Hint)...)
 	}
 	attrs = append(attrs, nonEmpty("head", rec.Head)...)
-	u.log.Log(context.Background(), level, "run finished", attrs...)
+	u.log.Log(context.Background(), level, runFinished, attrs...)
 }
 
 // reportAlarms reports the alarms that nobody has acknowledged.

@@ -25,6 +25,8 @@ type statusTracker struct {
 	jitter time.Duration
 	// receivers returns those of notifications; nil for none.
 	receivers func() []api.Receiver
+	// replica returns why this replica isn't ready; nil without a database.
+	replica func(now time.Time, standsBy bool) string
 
 	mu sync.Mutex
 	// shown counts the changes of the status, and news those that make more of it differ
@@ -276,9 +278,15 @@ const (
 // notReady returns why the daemon is not ready; empty when it is. t.mu is held.
 func (t *statusTracker) notReady(now time.Time) string {
 	s := &t.status
-	switch {
-	case t.stopping:
+	if t.stopping {
 		return "the daemon is being stopped"
+	}
+	if t.replica != nil {
+		if why := t.replica(now, s.StandingBy != nil); why != "" {
+			return why
+		}
+	}
+	switch {
 	case s.StandingBy != nil && now.Sub(t.mirrored) > mirrorFor:
 		return s.Standby()
 	case s.LastSuccess == nil && s.LastRun == nil:

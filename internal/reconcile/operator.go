@@ -21,6 +21,9 @@ type Operator struct {
 	Journal *journal.Journal
 	// By is who acts, for the journal.
 	By string
+	// Newer returns an error if a newer version of the program has used the history: then
+	// nothing is done, as nothing would be in it.
+	Newer func() error
 	// Record adds an entry to the history. What was done stays done if it can't.
 	Record func(history.Entry)
 }
@@ -28,7 +31,7 @@ type Operator struct {
 // Operator returns an Operator for somebody; unrecorded is called with why the history
 // doesn't take an act.
 func (r *Reconciler) Operator(by string, unrecorded func(error)) *Operator {
-	return &Operator{Config: r.cfg, Journal: r.journal, By: by, Record: func(e history.Entry) {
+	return &Operator{Config: r.cfg, Journal: r.journal, By: by, Newer: r.history.Newer, Record: func(e history.Entry) {
 		e.Type, e.By = history.TypeOperator, by
 		if _, err := r.history.Add(e); err != nil {
 			unrecorded(err)
@@ -54,17 +57,17 @@ func (e *InvalidError) Error() string { return e.Err.Error() }
 // Unwrap returns the mistake.
 func (e *InvalidError) Unwrap() error { return e.Err }
 
-// hasState returns why nothing can be noted; nil if it can.
-func (o *Operator) hasState(what string) error {
+// mayNote returns why nothing can be noted; nil if it can.
+func (o *Operator) mayNote(what string) error {
 	if o.Config.State.IsSet() {
-		return nil
+		return o.Newer()
 	}
 	return text.WithHint(errors.New("the config has no "+config.KeyStateDir+", in which "+what), "set it; see docs/config.md")
 }
 
 // Suspend holds writes, and returns the suspension as it was made.
 func (o *Operator) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
-	if err := o.hasState("suspensions are kept"); err != nil {
+	if err := o.mayNote("suspensions are kept"); err != nil {
 		return s, err
 	}
 	if err := s.Check(); err != nil {
@@ -94,7 +97,7 @@ func (o *Operator) Suspensions() ([]freeze.Suspension, error) {
 // Resume ends the suspensions that match reports true for, and returns them. reason may
 // be empty.
 func (o *Operator) Resume(match func(freeze.Suspension) bool, reason string) ([]freeze.Suspension, error) {
-	if err := o.hasState("suspensions are kept"); err != nil {
+	if err := o.mayNote("suspensions are kept"); err != nil {
 		return nil, err
 	}
 	removed, err := o.Journal.Resume(match)
@@ -118,7 +121,7 @@ func (o *Operator) ResumeID(id, reason string) (*freeze.Suspension, error) {
 
 // Acknowledge ends the alarm that the token of an org was lost. reason may be empty.
 func (o *Operator) Acknowledge(domain, reason string) error {
-	if err := o.hasState("alarms are kept"); err != nil {
+	if err := o.mayNote("alarms are kept"); err != nil {
 		return err
 	}
 	key := journal.Key{Account: o.Config.Aerial.AccountID, Domain: strings.ToLower(domain)}
@@ -132,6 +135,9 @@ func (o *Operator) Acknowledge(domain, reason string) error {
 // AcknowledgeLoss records that acknowledge has ended the alarm that the journal was set
 // aside, if it reports so. reason may be empty.
 func (o *Operator) AcknowledgeLoss(reason string, acknowledge func() (bool, error)) error {
+	if err := o.Newer(); err != nil {
+		return err
+	}
 	ended, err := acknowledge()
 	if ended {
 		o.Record(history.Entry{Action: "acknowledge", Reason: because("the loss of the journal", reason)})
@@ -142,6 +148,9 @@ func (o *Operator) AcknowledgeLoss(reason string, acknowledge func() (bool, erro
 // Forget records that forget has made the journal forget that it created an org. reason may
 // be empty.
 func (o *Operator) Forget(domain, reason string, forget func() error) error {
+	if err := o.Newer(); err != nil {
+		return err
+	}
 	err := forget()
 	if err == nil {
 		o.Record(history.Entry{Action: "acknowledge", Org: domain, Reason: because("the creation of the org is forgotten", reason)})

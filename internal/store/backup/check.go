@@ -13,6 +13,7 @@ import (
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/outbox"
 	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/replicas"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/text"
 )
@@ -46,6 +47,7 @@ func Check(at location.Location, account string, commands journal.Commands) (*Re
 	r.journal(at, account, commands)
 	r.history(at)
 	r.outbox(at)
+	r.replicas(at)
 	return r, nil
 }
 
@@ -148,4 +150,13 @@ func (r *Report) history(at location.Location) {
 func (r *Report) outbox(at location.Location) {
 	o := outbox.New(at, outbox.Options{})
 	r.add(errors.Join(o.Check(), o.Close()))
+}
+
+// replicas looks at what replicas share, which is in no backup either.
+func (r *Report) replicas(at location.Location) {
+	if at.Postgres() == nil {
+		return
+	}
+	s := replicas.New(at.Postgres())
+	r.add(errors.Join(s.Check(), s.Close()))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"reconciler/internal/freeze"
@@ -57,15 +56,30 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 			return nil, text.WithHint(securedir.Cause(err), "is the volume mounted?")
 		}
 	}
-	if dir := to.Dir(); dir != "" {
-		root, err := securedir.Dir(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close()
-		if err := checkEmpty(root); err != nil {
-			return nil, err
-		}
+	source, target := openStores(from), openStores(to)
+	defer source.close()
+	defer target.close()
+	if exists, err := source.exist(); err != nil {
+		return nil, err
+	} else if !exists {
+		return nil, errNothing
+	}
+	was, err := look(to)
+	if err != nil {
+		return nil, err
+	}
+	m, err := source.moveHeld(target, from, to, by, now)
+	if m == nil {
+		err = was.undo(errors.Join(err, target.close()))
+	}
+	return m, err
+}
+
+// moveHeld moves all of it while nothing else uses either place. Once it is moved, it is
+// returned even with an error.
+func (s *stores) moveHeld(target *stores, from, to location.Location, by string, now time.Time) (*Moved, error) {
+	if err := checkVacant(to.Dir()); err != nil {
+		return nil, err
 	}
 	for _, at := range []location.Location{from, to} {
 		held, err := journal.Hold(at)
@@ -74,32 +88,45 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 		}
 		defer held.Close()
 	}
-	source, target := openStores(from), openStores(to)
-	defer source.close()
-	defer target.close()
 	if err := target.checkNew(); err != nil {
 		return nil, err
 	}
-	exists, err := source.journal.Exists()
+	exists, err := s.journal.Exists()
 	if err == nil && exists {
 		err = target.begin(fmt.Sprintf("the state is being moved here from %s", from), by)
 	}
-	var m *Moved
-	if err == nil {
-		m, err = source.moveTo(target)
-	}
 	if err != nil {
-		return nil, errors.Join(err, target.clear(to.Dir()))
+		return nil, err
+	}
+	m, err := s.moveTo(target)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := target.history.Add(history.Entry{
 		Type: history.TypeOperator, Action: ActionMigrated, By: by, Time: now, Reason: fmt.Sprintf("from %s to %s", from, to),
 	}); err != nil {
 		return nil, err
 	}
-	if err := source.retire(fmt.Sprintf("the state was moved to %s at %s", to, now.UTC().Format(time.RFC3339)), by); err != nil {
-		return nil, fmt.Errorf("the state was moved, but writes are not suspended where it was: %w", err)
+	if err := s.retire(fmt.Sprintf("the state was moved to %s at %s", to, now.UTC().Format(time.RFC3339)), by); err != nil {
+		return m, fmt.Errorf("the state was moved, but writes are not suspended where it was: %w", err)
 	}
 	return m, nil
+}
+
+// checkVacant is checkEmpty for a folder that may be missing. An empty dir is none.
+func checkVacant(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	root, err := securedir.Existing(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return checkEmpty(root)
 }
 
 // outboxFile is the file of the queue of notifications, which is in no backup.
@@ -131,6 +158,20 @@ type store interface {
 // nothing is decided by a history alone.
 func (s *stores) all() []store { return []store{s.history, s.outbox, s.journal} }
 
+// errNothing is the error of a place without a state.
+var errNothing = errors.New("there is neither a journal nor a history in it yet")
+
+// exist reports whether there is a journal, a history or an outbox.
+func (s *stores) exist() (bool, error) {
+	for _, one := range s.all() {
+		exists, err := one.Rows(func(transfer.Side) error { return nil })
+		if err != nil || exists {
+			return exists, err
+		}
+	}
+	return false, nil
+}
+
 // checkNew returns an error unless nothing is kept yet.
 func (s *stores) checkNew() error {
 	for _, one := range s.all() {
@@ -161,10 +202,9 @@ const notEnded = ", which has not ended: empty this place, and begin again"
 // copyStores copies stores to others, compares what is there with what was read, and
 // returns it. Of stores that aren't there, it copies nothing.
 func copyStores(from, target []store) (all []transfer.Sum, err error) {
-	exists := false
 	for i, one := range from {
 		to := target[i]
-		there, err := one.Rows(func(from transfer.Side) error {
+		_, err := one.Rows(func(from transfer.Side) error {
 			var sums []transfer.Sum
 			err := to.Fill(func(side transfer.Target) (err error) {
 				sums, err = transfer.Copy(from, side)
@@ -186,10 +226,6 @@ func copyStores(from, target []store) (all []transfer.Sum, err error) {
 		if err != nil {
 			return nil, err
 		}
-		exists = exists || there
-	}
-	if !exists {
-		return nil, errors.New("there is neither a journal nor a history in it yet")
 	}
 	return all, nil
 }
@@ -213,27 +249,6 @@ func (s *stores) moveTo(target *stores) (m *Moved, err error) {
 	}
 	m.Head, m.Entries, m.Problem = after.Head, after.Entries, problemOf(after)
 	return m, target.journal.Check()
-}
-
-// clear removes what was copied, of a folder also the files, which were not there before.
-func (s *stores) clear(dir string) error {
-	if dir != "" {
-		err := s.close()
-		for _, file := range []string{historyFile, journalFile, outboxFile} {
-			if gone := os.Remove(filepath.Join(dir, file)); !errors.Is(gone, fs.ErrNotExist) {
-				err = errors.Join(err, gone)
-			}
-		}
-		return err
-	}
-	var errs []error
-	for _, one := range s.all() {
-		if empty, err := one.IsNew(); err == nil && empty {
-			continue
-		}
-		errs = append(errs, one.Fill(transfer.Clear))
-	}
-	return errors.Join(errs...)
 }
 
 // retire suspends all writes at a place that is no longer used, in case a daemon with a

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,22 +128,120 @@ func TestMoveRefuses(t *testing.T) {
 	}
 }
 
+// tablesIn returns the names of the tables of a database.
+func tablesIn(t *testing.T, file postgrestest.File) string {
+	t.Helper()
+	db := postgres.Open(file, 1)
+	defer db.Close()
+	var names string
+	must(t, db.QueryRow(`SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables WHERE schemaname = current_schema()`).Scan(&names))
+	return names
+}
+
+func execSQL(t *testing.T, file postgrestest.File, query string) {
+	t.Helper()
+	db := postgres.Open(file, 1)
+	defer db.Close()
+	_, err := db.Exec(query)
+	must(t, err)
+}
+
+// filesIn returns the names of what is in a folder, which may be missing.
+func filesIn(t *testing.T, dir string) string {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return "missing"
+	}
+	must(t, err)
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Name())
+	}
+	return strings.Join(names, " ")
+}
+
 // A copy that fails leaves nothing behind, so that it can be tried again.
 func TestMoveFails(t *testing.T) {
 	from, file := filled(t), postgrestest.NewFile(t)
 	database := location.Postgres(file)
-	db := postgres.Open(file, 1)
-	defer db.Close()
-	_, err := db.Exec(`CREATE TABLE deletions (x TEXT)`) // which the journal needs
-	must(t, err)
-	_, err = Move(from, database, "ada", now())
+	execSQL(t, file, `CREATE TABLE deletions (x TEXT)`) // which the journal needs
+	_, err := Move(from, database, "ada", now())
 	wantError(t, err, "some other program", "")
-	_, err = db.Exec(`DROP TABLE deletions`)
-	must(t, err)
+	if left := tablesIn(t, file); left != "deletions" {
+		t.Errorf("left in the database: %s", left)
+	}
+	execSQL(t, file, `DROP TABLE deletions`)
 	m, err := Move(from, database, "ada", now())
 	must(t, err)
 	if m.Entries == 0 {
 		t.Errorf("%+v", m)
+	}
+
+	// The journal comes last.
+	execSQL(t, file, `ALTER TABLE deletions RENAME TO gone`)
+	parent := filepath.Join(t.TempDir(), "new")
+	_, err = Move(database, location.Folder(filepath.Join(parent, "state")), "ada", now())
+	wantError(t, err, "a table is missing", "")
+	if left := filesIn(t, parent); left != "missing" {
+		t.Errorf("left in the new folder: %s", left)
+	}
+	there := t.TempDir()
+	must(t, os.Chmod(there, 0o700))
+	must(t, os.Mkdir(filepath.Join(there, "lost+found"), 0o700))
+	_, err = Move(database, location.Folder(there), "ada", now())
+	wantError(t, err, "a table is missing", "")
+	if left := filesIn(t, there); left != "lost+found" {
+		t.Errorf("left in the folder: %s", left)
+	}
+	execSQL(t, file, `ALTER TABLE gone RENAME TO deletions`)
+	_, err = Move(database, location.Folder(there), "ada", now())
+	must(t, err)
+	entries, _, _ := kept(t, location.Folder(there))
+	if slices.ContainsFunc(entries, func(e history.Entry) bool { return e.Action == history.ActionLost }) {
+		t.Errorf("the copy that failed is said to be a history that was lost: %+v", entries)
+	}
+}
+
+// What isn't begun leaves nothing behind either, at neither place.
+func TestMoveOfNothing(t *testing.T) {
+	file, other := postgrestest.NewFile(t), postgrestest.NewFile(t)
+	empty, missing := t.TempDir(), filepath.Join(t.TempDir(), "missing")
+	must(t, os.Chmod(empty, 0o700))
+	for _, tt := range []struct{ from, to location.Location }{
+		{location.Folder(empty), location.Postgres(file)},
+		{location.Postgres(file), location.Folder(empty)},
+		{location.Postgres(file), location.Folder(missing)},
+		{location.Postgres(file), location.Postgres(other)},
+	} {
+		_, err := Move(tt.from, tt.to, "ada", now())
+		wantError(t, err, "there is neither a journal nor a history in it yet", "")
+	}
+	if left := tablesIn(t, file) + tablesIn(t, other) + filesIn(t, empty) + filesIn(t, missing); left != "missing" {
+		t.Errorf("left: %s", left)
+	}
+}
+
+// A backup that can't be restored leaves nothing behind.
+func TestRestoreFails(t *testing.T) {
+	from, file := filled(t), postgrestest.NewFile(t)
+	dir := t.TempDir()
+	whole, cut := filepath.Join(dir, "whole.tar"), filepath.Join(dir, "cut.tar")
+	_, err := Make(from, whole, "v1", now())
+	must(t, err)
+	data, err := os.ReadFile(whole)
+	must(t, err)
+	must(t, os.WriteFile(cut, data[:len(data)/2], 0o600))
+	missing := filepath.Join(dir, "new", "state")
+	for _, at := range []location.Location{location.Folder(missing), location.Postgres(file)} {
+		_, err = Restore(cut, at, "ada", now())
+		wantError(t, err, "the backup is cut off", "")
+	}
+	execSQL(t, file, `CREATE TABLE deletions (x TEXT)`)
+	_, err = Restore(whole, location.Postgres(file), "ada", now())
+	wantError(t, err, "some other program", "")
+	if left := filesIn(t, filepath.Dir(missing)) + " " + tablesIn(t, file); left != "missing deletions" {
+		t.Errorf("left: %s", left)
 	}
 }
 

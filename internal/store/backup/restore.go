@@ -37,29 +37,42 @@ const maxManifest = 1 << 20
 // without a state, that is not in use. All of it is checked before any of it gets its
 // place. by is who does it.
 func Restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
-	put := restore
-	if at.Postgres() != nil {
-		put = restoreDatabase
-	}
-	m, err := put(file, at, by, now)
+	m, err := restore(file, at, by, now)
 	if err != nil {
 		return nil, text.WithHint(fmt.Errorf("restoring %q into %s: %w", file, at, err), firstHint(err))
 	}
 	return m, nil
 }
 
-// restoreDatabase restores into a database, from a temporary folder.
-func restoreDatabase(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
-	work, err := os.MkdirTemp("", "reconciler-restore-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(work)
+// restore restores, and leaves nothing behind if it fails.
+func restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, securedir.Cause(err)
 	}
 	defer f.Close()
+	was, err := look(at)
+	if err != nil {
+		return nil, err
+	}
+	put := restoreFolder
+	if at.Postgres() != nil {
+		put = restoreDatabase
+	}
+	m, err := put(f, at, by, now)
+	if err != nil {
+		return nil, was.undo(err)
+	}
+	return m, nil
+}
+
+// restoreDatabase restores into a database, from a temporary folder.
+func restoreDatabase(f io.Reader, at location.Location, by string, now time.Time) (*Manifest, error) {
+	work, err := os.MkdirTemp("", "reconciler-restore-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(work)
 	m, err := unpack(f, work)
 	if err != nil {
 		return nil, err
@@ -79,25 +92,19 @@ func restoreDatabase(file string, at location.Location, by string, now time.Time
 		return nil, err
 	}
 	if m.has(journalFile) {
-		err = to.begin(restoring, by)
+		if err := to.begin(restoring, by); err != nil {
+			return nil, err
+		}
 	}
-	if err == nil {
-		_, err = copyStores([]store{from.history, from.journal}, []store{to.history, to.journal})
-	}
-	if err != nil {
-		return nil, errors.Join(err, to.clear(""))
+	if _, err := copyStores([]store{from.history, from.journal}, []store{to.history, to.journal}); err != nil {
+		return nil, err
 	}
 	return m, m.note(at, by, now)
 }
 
-// restore restores into a folder.
-func restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
+// restoreFolder restores into a folder.
+func restoreFolder(f io.Reader, at location.Location, by string, now time.Time) (*Manifest, error) {
 	dir := at.Dir()
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, securedir.Cause(err)
-	}
-	defer f.Close()
 	root, err := securedir.Dir(dir)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/store/transfer"
 )
 
 // hashOf is a hash of the chain, or the digest of an entry.
@@ -94,34 +95,76 @@ func lastLink(q sqlitefile.Querier) (link, error) {
 
 // add adds entries to the chain, sets their Seq and Hash, and returns the head.
 func add(tx *sql.Tx, now time.Time, entries ...Entry) (head string, err error) {
-	last, err := lastLink(tx)
+	a, err := newAdder(tx, now)
 	if err != nil {
 		return "", err
 	}
 	for i := range entries {
-		e := &entries[i]
-		e.Seq = last.seq + 1
-		if e.Time.IsZero() {
-			e.Time = now
-		}
-		content, err := encode(e)
-		if err != nil {
-			return "", err
-		}
-		// The columns are what is read back, such as without bytes that aren't UTF-8.
-		if *e, err = decode(content); err != nil {
-			return "", err
-		}
-		last = link{e.Seq, chained(last.hash, sha256.Sum256(content))}
-		e.Hash = hex.EncodeToString(last.hash[:])
-		if err := insert(tx, e, content, last.hash); err != nil {
+		if err := a.add(&entries[i]); err != nil {
 			return "", err
 		}
 	}
-	if _, err := tx.Exec(`UPDATE chain SET seq = ?, hash = ?`, last.seq, last.hash[:]); err != nil {
+	return a.flush()
+}
+
+// adder adds entries to the chain. They are there after flush, and nothing else adds any
+// meanwhile.
+type adder struct {
+	tx                *sql.Tx
+	now               time.Time
+	last              link
+	entries, requests *transfer.Inserter
+}
+
+func newAdder(tx *sql.Tx, now time.Time) (*adder, error) {
+	last, err := lastLink(tx)
+	return &adder{
+		tx: tx, now: now, last: last,
+		entries:  transfer.NewInserter(tx, "entries", []string{"seq", "time", "type", "run", "org", "action", "about", "content", "hash"}, ""),
+		requests: transfer.NewInserter(tx, "requests", []string{"seq", "id"}, ""),
+	}, err
+}
+
+// add adds an entry, and sets its Seq and Hash.
+func (a *adder) add(e *Entry) error {
+	e.Seq = a.last.seq + 1
+	if e.Time.IsZero() {
+		e.Time = a.now
+	}
+	content, err := encode(e)
+	if err != nil {
+		return err
+	}
+	// The columns are what is read back, such as without bytes that aren't UTF-8.
+	if *e, err = decode(content); err != nil {
+		return err
+	}
+	a.last = link{e.Seq, chained(a.last.hash, sha256.Sum256(content))}
+	e.Hash = hex.EncodeToString(a.last.hash[:])
+	hash := a.last.hash
+	if err := a.entries.Add(e.Seq, sqlitefile.Stamp(e.Time), string(e.Type), e.Run, e.Org, e.Action, e.About, string(content), hash[:]); err != nil {
+		return err
+	}
+	for _, id := range requestsOf(e) {
+		if err := a.requests.Add(e.Seq, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush writes what was added, and returns the head.
+func (a *adder) flush() (head string, err error) {
+	if err := a.entries.Flush(); err != nil {
 		return "", err
 	}
-	return last.head(), nil
+	if err := a.requests.Flush(); err != nil {
+		return "", err
+	}
+	if _, err := a.tx.Exec(`UPDATE chain SET seq = ?, hash = ?`, a.last.seq, a.last.hash[:]); err != nil {
+		return "", err
+	}
+	return a.last.head(), nil
 }
 
 // head returns the hash as others see it; "" of the genesis.
@@ -130,17 +173,4 @@ func (l link) head() string {
 		return ""
 	}
 	return hex.EncodeToString(l.hash[:])
-}
-
-func insert(tx *sql.Tx, e *Entry, content []byte, hash hashOf) error {
-	if _, err := tx.Exec(`INSERT INTO entries (seq, time, type, run, org, action, about, content, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Seq, sqlitefile.Stamp(e.Time), string(e.Type), e.Run, e.Org, e.Action, e.About, string(content), hash[:]); err != nil {
-		return err
-	}
-	for _, id := range requestsOf(e) {
-		if _, err := tx.Exec(`INSERT INTO requests (seq, id) VALUES (?, ?)`, e.Seq, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }

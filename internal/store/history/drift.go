@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/store/transfer"
 )
 
 // driftDetail is what of a drift has no column of its own.
@@ -74,12 +75,10 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 		if err != nil {
 			return err
 		}
-		put, err := tx.Prepare(putQuery)
+		c, err := r.changeDrift(tx, now)
 		if err != nil {
 			return err
 		}
-		defer put.Close()
-		c := &driftChange{tx: tx, put: put, recorder: r, now: now, before: map[driftKey]*Drift{}}
 		for i := range before {
 			c.before[before[i].key()] = &before[i]
 		}
@@ -97,6 +96,9 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 				return err
 			}
 		}
+		if err := c.flush(); err != nil {
+			return err
+		}
 		wrote = c.wrote
 		open, err = driftsWhere(tx, known, "")
 		return err
@@ -107,15 +109,44 @@ func (r *Recorder) Drift(drift []Drift, compared func(*Drift) bool) ([]Drift, er
 	return open, err
 }
 
-// driftChange is what a run changes in the open drift.
+// driftChange is what a run changes in the open drift. It is there after flush.
 type driftChange struct {
 	tx       *sql.Tx
-	put      *sql.Stmt // putQuery
+	entries  *adder
+	drifts   *driftKeeper
 	recorder *Recorder
 	now      time.Time
-	// before is the open drift that was not seen yet.
+	// before is the open drift that was not seen yet, and ended what is no more.
 	before map[driftKey]*Drift
+	ended  []driftKey
 	wrote  bool
+}
+
+func (r *Recorder) changeDrift(tx *sql.Tx, now time.Time) (*driftChange, error) {
+	entries, err := newAdder(tx, now)
+	return &driftChange{tx: tx, entries: entries, drifts: newDriftKeeper(tx), recorder: r, now: now, before: map[driftKey]*Drift{}}, err
+}
+
+// flush writes what was changed.
+func (c *driftChange) flush() error {
+	if c.wrote {
+		if _, err := c.entries.flush(); err != nil {
+			return err
+		}
+	}
+	if err := c.drifts.flush(); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(c.ended, rowsAtOnce) {
+		var args []any
+		for _, k := range some {
+			args = append(args, k.org, k.kind, k.object, k.field)
+		}
+		if _, err := c.tx.Exec(`DELETE FROM drifts WHERE (org, kind, object, field) IN (VALUES `+repeated("(?, ?, ?, ?)", len(some))+`)`, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // see notes what a run has seen.
@@ -127,7 +158,7 @@ func (c *driftChange) see(d Drift) error {
 		d.Times = old.Times + 1
 		if sameJSON(old.Desired, d.Desired) {
 			d.Seq = old.Seq
-			return putDrift(c.put, &d)
+			return c.drifts.put(&d)
 		}
 	}
 	seq, err := c.add(TypeDrift, &d)
@@ -135,15 +166,13 @@ func (c *driftChange) see(d Drift) error {
 		return err
 	}
 	d.Seq = seq
-	return putDrift(c.put, &d)
+	return c.drifts.put(&d)
 }
 
 // end notes that a field differs no more.
 func (c *driftChange) end(d *Drift) error {
-	if _, err := c.add(TypeDriftEnded, d); err != nil {
-		return err
-	}
-	_, err := c.tx.Exec(`DELETE FROM drifts WHERE org = ? AND kind = ? AND object = ? AND field = ?`, d.Org, d.Kind, d.Object, d.Field)
+	_, err := c.add(TypeDriftEnded, d)
+	c.ended = append(c.ended, d.key())
 	return err
 }
 
@@ -159,12 +188,9 @@ func (c *driftChange) add(t Type, d *Drift) (int64, error) {
 		e.About = d.Seq
 	}
 	c.recorder.complete(&e)
-	entries := []Entry{e}
-	if _, err := add(c.tx, c.now, entries...); err != nil {
-		return 0, err
-	}
+	err := c.entries.add(&e)
 	c.wrote = true
-	return entries[0].Seq, nil
+	return e.Seq, err
 }
 
 // sameJSON reports whether two values are the same but for space between.
@@ -180,19 +206,37 @@ func compact(v json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
-// putQuery keeps an open drift.
-const putQuery = `INSERT INTO drifts (org, kind, object, field, seq, since, last_seen, times, run, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-	ON CONFLICT (org, kind, object, field) DO UPDATE SET seq = excluded.seq, since = excluded.since, last_seen = excluded.last_seen,
-		times = excluded.times, run = excluded.run, detail = excluded.detail`
+// driftKeeper keeps open drift, which is there after flush.
+type driftKeeper struct {
+	in *transfer.Inserter
+	// added are the keys that no flush has followed yet.
+	added map[driftKey]bool
+}
 
-// putDrift keeps an open drift. put is putQuery.
-func putDrift(put *sql.Stmt, d *Drift) error {
+func newDriftKeeper(tx *sql.Tx) *driftKeeper {
+	return &driftKeeper{in: transfer.NewInserter(tx, "drifts", []string{"org", "kind", "object", "field", "seq", "since", "last_seen", "times", "run", "detail"},
+		`ON CONFLICT (org, kind, object, field) DO UPDATE SET seq = excluded.seq, since = excluded.since, last_seen = excluded.last_seen,
+			times = excluded.times, run = excluded.run, detail = excluded.detail`), added: map[driftKey]bool{}}
+}
+
+// put keeps an open drift, in the place of one with the same key.
+func (k *driftKeeper) put(d *Drift) error {
 	detail, err := json.Marshal(driftDetail{d.OrgID, d.Desired, d.Actual, d.Destructive, d.Blocked, d.Error, d.Hint, d.Cause, d.Unknown})
 	if err != nil {
 		return fmt.Errorf("the drift of %q of %q can't be kept: %w", d.Field, d.Org, err)
 	}
-	_, err = put.Exec(d.Org, d.Kind, d.Object, d.Field, d.Seq, sqlitefile.Stamp(d.Since), sqlitefile.Stamp(d.LastSeen), d.Times, d.Run, string(detail))
-	return err
+	if k.added[d.key()] { // which one statement can't have twice
+		if err := k.flush(); err != nil {
+			return err
+		}
+	}
+	k.added[d.key()] = true
+	return k.in.Add(d.Org, d.Kind, d.Object, d.Field, d.Seq, sqlitefile.Stamp(d.Since), sqlitefile.Stamp(d.LastSeen), d.Times, d.Run, string(detail))
+}
+
+func (k *driftKeeper) flush() error {
+	clear(k.added)
+	return k.in.Flush()
 }
 
 // Drifts returns the open drift, sorted by org and field.
@@ -271,16 +315,15 @@ func (s *Store) Caused(seq int64, cause *Cause, unknown string) error {
 		if err != nil {
 			return err
 		}
-		put, err := tx.Prepare(putQuery)
-		if err != nil {
-			return err
-		}
-		defer put.Close()
+		put := newDriftKeeper(tx)
 		for i := range open {
 			open[i].Cause, open[i].Unknown = cause, unknown
-			if err := putDrift(put, &open[i]); err != nil {
+			if err := put.put(&open[i]); err != nil {
 				return err
 			}
+		}
+		if err := put.flush(); err != nil {
+			return err
 		}
 		_, err = add(tx, s.now(), Entry{
 			Type: TypeCause, Action: string(TypeCause), About: seq, Run: about.Run, Org: about.Org, OrgID: about.OrgID,

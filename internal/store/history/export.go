@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"reconciler/internal/store/postgres"
+	"reconciler/internal/store/sqlitefile"
 )
 
 // exportPage is how many entries Export reads at once. Between pages it holds nothing,
@@ -86,4 +89,14 @@ func (s *Store) Check() error {
 		return nil
 	}
 	return s.failed("checking", err)
+}
+
+// Newer returns an error if a newer version of the program has used the history, so that
+// this one can add nothing to it. It is nil otherwise, whatever else is wrong.
+func (s *Store) Newer() error {
+	err := s.read("opening", func(*sql.Tx) error { return nil })
+	if errors.Is(err, sqlitefile.ErrNewer) || errors.Is(err, postgres.ErrNewer) {
+		return err
+	}
+	return nil
 }

@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"reconciler/internal/store/sqlitefile"
+	"reconciler/internal/store/transfer"
 )
 
 // stateRecord is the record of an entry of type state: the digests of what is declared
@@ -49,21 +51,9 @@ func (r *Recorder) States(states []OrgState) error {
 		digests[i] = stateRecord{Declared: digestOf(sorted[i].Declared), Live: digestOf(sorted[i].Live)}
 	}
 	wrote := false
-	err := s.write("noting the states of orgs", func(tx *sql.Tx) error {
-		wrote = false
-		last, err := tx.Prepare(stateQuery)
-		if err != nil {
-			return err
-		}
-		defer last.Close()
-		for i := range sorted {
-			is, err := r.putState(tx, last, &sorted[i], digests[i])
-			if err != nil {
-				return err
-			}
-			wrote = wrote || is
-		}
-		return nil
+	err := s.write("noting the states of orgs", func(tx *sql.Tx) (err error) {
+		wrote, err = r.putStates(tx, sorted, digests)
+		return err
 	})
 	if wrote && err == nil {
 		r.hasEntries()
@@ -71,32 +61,106 @@ func (r *Recorder) States(states []OrgState) error {
 	return err
 }
 
-// putState adds an entry for an org, unless it is as it was recorded last.
-func (r *Recorder) putState(tx *sql.Tx, last *sql.Stmt, o *OrgState, now stateRecord) (wrote bool, err error) {
-	old, err := stateAt(last, o.Org, time.Time{})
+// putStates adds an entry for each org that isn't as it was recorded last.
+func (r *Recorder) putStates(tx *sql.Tx, states []OrgState, now []stateRecord) (wrote bool, err error) {
+	last, err := lastRecords(tx, states)
 	if err != nil {
 		return false, err
 	}
-	if old != nil {
-		var before stateRecord
-		if err := unmarshal(old.Record, &before); err != nil || before.Declared == now.Declared && before.Live == now.Live {
+	var changed []int
+	values := map[string]json.RawMessage{}
+	for i := range states {
+		o := &states[i]
+		if before, known := last[keepable(o.Org)]; known && before.Declared == now[i].Declared && before.Live == now[i].Live {
+			continue
+		}
+		last[keepable(o.Org)] = now[i]
+		changed = append(changed, i)
+		values[now[i].Declared], values[now[i].Live] = o.Declared, o.Live
+	}
+	if len(changed) == 0 {
+		return false, nil
+	}
+	kept, err := keepStates(tx, values)
+	if err != nil {
+		return false, err
+	}
+	entries, err := newAdder(tx, r.store.now())
+	if err != nil {
+		return false, err
+	}
+	for _, i := range changed {
+		o, record := &states[i], now[i]
+		record.DeclaredData, record.LiveData = kept[record.Declared], kept[record.Live]
+		data, err := json.Marshal(record)
+		if err != nil {
+			return false, err
+		}
+		e := Entry{Type: TypeState, Action: string(TypeState), Time: o.At, Org: o.Org, OrgID: o.OrgID, Commit: o.Commit, Record: data}
+		r.complete(&e)
+		if err := entries.add(&e); err != nil {
 			return false, err
 		}
 	}
-	if now.DeclaredData, err = keepState(tx, now.Declared, o.Declared); err != nil {
-		return false, err
-	}
-	if now.LiveData, err = keepState(tx, now.Live, o.Live); err != nil {
-		return false, err
-	}
-	record, err := json.Marshal(now)
-	if err != nil {
-		return false, err
-	}
-	e := Entry{Type: TypeState, Action: string(TypeState), Time: o.At, Org: o.Org, OrgID: o.OrgID, Commit: o.Commit, Record: record}
-	r.complete(&e)
-	_, err = add(tx, r.store.now(), e)
+	_, err = entries.flush()
 	return true, err
+}
+
+// rowsAtOnce is how many rows one statement selects or deletes by their keys.
+const rowsAtOnce = 500
+
+// repeated returns n times the same, with commas between.
+func repeated(s string, n int) string { return s + strings.Repeat(", "+s, n-1) }
+
+// lastRecords returns what was recorded last of orgs, of those that are known.
+func lastRecords(tx *sql.Tx, states []OrgState) (map[string]stateRecord, error) {
+	all := make(map[string]stateRecord, len(states))
+	for some := range slices.Chunk(states, rowsAtOnce) {
+		orgs := make([]any, len(some))
+		for i := range some {
+			orgs[i] = some[i].Org
+		}
+		// What is kept is older than all entries.
+		err := eachRow(tx, func(org string, content []byte) error {
+			if content == nil {
+				return nil
+			}
+			e, err := decode(content)
+			if err != nil {
+				return err
+			}
+			var record stateRecord
+			err = unmarshal(e.Record, &record)
+			all[keepable(org)] = record
+			return err
+		}, `WITH wanted(name) AS (VALUES `+repeated("(?)", len(some))+`) SELECT name, coalesce(
+			(SELECT content FROM entries WHERE type = 'state' AND org = name ORDER BY seq DESC LIMIT 1),
+			(SELECT content FROM kept WHERE type = 'state' AND org = name ORDER BY seq DESC LIMIT 1)) FROM wanted`, orgs...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// eachRow calls f with each row of a query, which has two columns.
+func eachRow(tx *sql.Tx, f func(key string, data []byte) error, query string, args ...any) error {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var data []byte
+		if err := rows.Scan(&key, &data); err != nil {
+			return err
+		}
+		if err := f(key, data); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // digestOf returns the digest of a value; "" of nothing.
@@ -108,27 +172,45 @@ func digestOf(v json.RawMessage) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keepState keeps a value, and returns the digest of its compressed form.
-func keepState(tx *sql.Tx, digest string, value json.RawMessage) (string, error) {
-	if digest == "" {
-		return "", nil
+// keepStates keeps values by their digests, and returns the digests of their compressed
+// forms by the same.
+func keepStates(tx *sql.Tx, values map[string]json.RawMessage) (map[string]string, error) {
+	delete(values, "")
+	digests := slices.Sorted(maps.Keys(values))
+	for _, digest := range digests {
+		if !json.Valid(values[digest]) {
+			return nil, errors.New("what is declared or live in an org is no JSON")
+		}
 	}
-	if !json.Valid(value) {
-		return "", errors.New("what is declared or live in an org is no JSON")
+	kept := make(map[string]string, len(digests))
+	for some := range slices.Chunk(digests, rowsAtOnce) {
+		args := make([]any, len(some))
+		for i := range some {
+			args[i] = some[i]
+		}
+		err := eachRow(tx, func(digest string, data []byte) error {
+			kept[digest] = digestOf(data)
+			return nil
+		}, `SELECT digest, data FROM states WHERE digest IN (`+repeated("?", len(some))+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
 	}
-	var data []byte
-	err := tx.QueryRow(`SELECT data FROM states WHERE digest = ?`, digest).Scan(&data)
-	if err == nil {
-		return digestOf(data), nil
+	in := transfer.NewInserter(tx, "states", []string{"digest", "data"}, "")
+	for _, digest := range digests {
+		if _, is := kept[digest]; is {
+			continue
+		}
+		data, err := deflate(values[digest])
+		if err != nil {
+			return nil, err
+		}
+		kept[digest] = digestOf(data)
+		if err := in.Add(digest, data); err != nil {
+			return nil, err
+		}
 	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return "", err
-	}
-	if data, err = deflate(value); err != nil {
-		return "", err
-	}
-	_, err = tx.Exec(`INSERT INTO states (digest, data) VALUES (?, ?)`, digest, data)
-	return digestOf(data), err
+	return kept, in.Flush()
 }
 
 // deflaters and inflaters are used again: one takes far more memory than most values.

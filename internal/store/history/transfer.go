@@ -48,3 +48,13 @@ func (s *Store) IsNew() (is bool, err error) {
 	})
 	return is, err
 }
+
+// Drop removes the tables of a history in PostgreSQL, with all that is in them. In a
+// folder it removes nothing.
+func (s *Store) Drop() error {
+	d, is := s.place.(*database)
+	if !is {
+		return nil
+	}
+	return s.failed("removing it", d.open().Drop())
+}

@@ -140,10 +140,14 @@ func (j *Journal) Close() error {
 	return j.failed("closing", errors.Join(j.home.close(), j.locks.close()))
 }
 
-// Check opens the journal, and returns an error if it is damaged or can't be
-// read. A journal that doesn't exist yet is fine.
+// Check opens the journal, and returns an error if it or its locks are damaged or can't be
+// used. A journal that doesn't exist yet is fine.
 func (j *Journal) Check() error {
-	return j.read("opening", func(sqlitefile.Querier) error { return nil })
+	err := j.read("opening", func(sqlitefile.Querier) error { return nil })
+	if err == nil && j.sessions != nil {
+		err = j.sessions.check()
+	}
+	return err
 }
 
 // Exists reports whether there is a journal yet.

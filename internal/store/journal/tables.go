@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -118,16 +119,46 @@ const lockSessions = 4
 func (s *sessions) Open(context.Context) (*sql.DB, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil {
-		s.db = (&postgres.Kind{Store: "lease", Steps: lease.Schema(), Connections: lockSessions}).Open(s.at.Postgres())
-	}
+	db := s.open()
 	if !s.made {
-		if err := s.db.Create(func(*sql.Tx) error { return nil }); err != nil {
-			return nil, err
+		if err := db.Create(func(*sql.Tx) error { return nil }); err != nil {
+			return nil, s.failed(err)
 		}
 		s.made = true
 	}
-	return s.db.DB(), nil
+	return db.DB(), nil
+}
+
+// open returns the tables of the locks, and connects to nothing. s.mu is held.
+func (s *sessions) open() *postgres.Database {
+	if s.db == nil {
+		s.db = (&postgres.Kind{Store: "lease", Steps: lease.Schema(), Connections: lockSessions}).Open(s.at.Postgres())
+	}
+	return s.db
+}
+
+// check returns why the tables of the locks can't be used. It is nil where there are none.
+func (s *sessions) check() error {
+	s.mu.Lock()
+	db := s.open()
+	s.mu.Unlock() // others don't wait for the answer
+	return s.failed(db.Check())
+}
+
+// drop removes the tables of the locks.
+func (s *sessions) drop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made = false
+	return s.open().Drop()
+}
+
+// failed returns an error that names what can't be used, where it doesn't do so itself.
+func (s *sessions) failed(err error) error {
+	if !errors.Is(err, postgres.ErrNewer) {
+		return err
+	}
+	return text.WithHint(fmt.Errorf("locks in %v: %w", s.at, err), text.Hint(err))
 }
 
 // answers reports whether the database does, with the tables of the locks in it.

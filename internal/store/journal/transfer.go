@@ -54,3 +54,24 @@ func (j *Journal) IsNew() (bool, error) {
 	})
 	return rows == 0, err
 }
+
+// Drop removes the tables of a journal in PostgreSQL, with all that is in them. In a folder
+// it removes nothing.
+func (j *Journal) Drop() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t, is := j.home.(*tables)
+	if !is {
+		return nil
+	}
+	return j.failed("removing it", t.open().Drop())
+}
+
+// DropLocks removes the tables of the locks of a journal in PostgreSQL. Nobody may hold
+// one or wait for it. In a folder it removes nothing.
+func (j *Journal) DropLocks() error {
+	if j.sessions == nil {
+		return nil
+	}
+	return j.sessions.drop()
+}

@@ -190,6 +190,16 @@ func (l *Lead) While(ctx context.Context) (context.Context, context.CancelFunc) 
 	return while(ctx, l.lost)
 }
 
+// IsLost reports whether the lead is known to be lost.
+func (l *Lead) IsLost() bool {
+	select {
+	case <-l.lost:
+		return true
+	default:
+		return false
+	}
+}
+
 // End lets another process lead. It may be called twice.
 func (l *Lead) End() (err error) {
 	l.end.Do(func() {

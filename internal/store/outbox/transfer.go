@@ -51,3 +51,15 @@ func (s *Store) IsNew() (is bool, err error) {
 	})
 	return is, err
 }
+
+// Drop removes the tables of an outbox in PostgreSQL, with all that is in them. In a folder
+// it removes nothing.
+func (s *Store) Drop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, is := s.place.(*database)
+	if !is {
+		return nil
+	}
+	return s.failed("removing it", d.open().Drop())
+}

@@ -48,10 +48,28 @@ func isBroken(err error) bool {
 // lost is the error of a connection that ended.
 func lost(err error) error {
 	why := "it ended"
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		why = "the server doesn't answer"
 	}
-	return text.WithHint(fmt.Errorf("the connection to PostgreSQL was lost: %s", why), "look at the database server, and at the network between")
+	return text.WithHint(errors.New(lostWords+why), "look at the database server, and at the network between")
+}
+
+// lostWords and unreachableWords begin the errors of lost and unreachable.
+const lostWords = "the connection to PostgreSQL was lost: "
+
+var unreachableWords = []string{"PostgreSQL at ", "PostgreSQL can't be reached: "}
+
+// OutageIn returns the end of a text that says why the database can't be used, as errors
+// do that wrap one of Explain; empty if it doesn't.
+func OutageIn(said string) string {
+	begin := strings.LastIndex(said, lostWords)
+	for _, words := range unreachableWords {
+		begin = max(begin, strings.LastIndex(said, words))
+	}
+	if begin < 0 {
+		return ""
+	}
+	return said[begin:]
 }
 
 // unreachable is the error of a connection that wasn't made.
@@ -72,14 +90,39 @@ func unreachable(err *pgconn.ConnectError) error {
 		return text.WithHint(fmt.Errorf("PostgreSQL can't be reached: the name %q can't be resolved", dns.Name), "check the host in the URL of the database")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return text.WithHint(fmt.Errorf("PostgreSQL at %s doesn't answer", where), "check host and port in the URL of the database, and the network between")
+	case isTLS(err):
+		return text.WithHint(fmt.Errorf("PostgreSQL at %s can't be connected to: %s", where, text.OneLine(innermost(err).Error(), maxLine)), "check sslmode and sslrootcert in the URL of the database")
 	case errors.As(err, &op):
 		return text.WithHint(fmt.Errorf("PostgreSQL at %s can't be reached: %s", where, text.OneLine(op.Err.Error(), maxLine)), "check host and port in the URL of the database, and whether the server runs")
+	case isBroken(err):
+		return text.WithHint(fmt.Errorf("PostgreSQL at %s can't be connected to: the connection was closed before the server answered", where),
+			"look at the log of the database server, and whether host and port in the URL of the database lead to it")
 	}
-	inner := error(err)
-	for next := errors.Unwrap(inner); next != nil; next = errors.Unwrap(inner) {
-		inner = next
+	return fmt.Errorf("PostgreSQL at %s can't be connected to: %s", where, text.OneLine(innermost(err).Error(), maxLine))
+}
+
+// isTLS reports whether a connection wasn't made because of TLS. Neither pgconn nor
+// crypto/tls has a type for all of these.
+func isTLS(err error) bool {
+	said := err.Error()
+	return strings.Contains(said, "tls: ") || strings.Contains(said, "x509: ") || strings.Contains(said, "server refused TLS connection")
+}
+
+// innermost returns what an error was made of first, of several the first one.
+func innermost(err error) error {
+	for {
+		var next error
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			next = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			next = e.Unwrap()[0]
+		}
+		if next == nil {
+			return err
+		}
+		err = next
 	}
-	return text.WithHint(fmt.Errorf("PostgreSQL at %s can't be connected to: %s", where, text.OneLine(inner.Error(), maxLine)), "check sslmode and sslrootcert in the URL of the database")
 }
 
 // reasons has our words for the codes of the server, or for classes of them, with what to

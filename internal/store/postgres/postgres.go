@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -137,7 +138,7 @@ func (c *connector) config(ctx context.Context) (*pgx.ConnConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &impatient{conn}, nil
+		return &impatient{Conn: conn}, nil
 	}
 	return cfg, nil
 }
@@ -187,13 +188,54 @@ func isDivided(url string) bool {
 	return strings.Contains(path, "@")
 }
 
-// impatient is a connection with a limit for each read and write, so that nothing waits
-// for ever for a machine that is gone.
-type impatient struct{ net.Conn }
+// impatient is a connection on which nothing waits for ever, as for a machine that is
+// gone without a word. A deadline that is set, as by a context that ends, counts where it
+// is sooner.
+type impatient struct {
+	net.Conn
+
+	mu sync.Mutex
+	// read and write are the deadlines that were set; zero for none.
+	read, write time.Time
+}
+
+// SetDeadline sets when reads and writes fail.
+func (c *impatient) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets when reads fail.
+func (c *impatient) SetReadDeadline(t time.Time) error {
+	return c.limit(&c.read, t, c.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline sets when writes fail.
+func (c *impatient) SetWriteDeadline(t time.Time) error {
+	return c.limit(&c.write, t, c.Conn.SetWriteDeadline)
+}
+
+// limit notes the deadline of a direction, and sets it.
+func (c *impatient) limit(noted *time.Time, t time.Time, set func(time.Time) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*noted = t
+	return set(t)
+}
+
+// start sets the deadline of one call, which is no later than the one that was set.
+func (c *impatient) start(noted *time.Time, set func(time.Time) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	limit := time.Now().Add(answerTimeout)
+	if !noted.IsZero() && noted.Before(limit) {
+		limit = *noted
+	}
+	return set(limit)
+}
 
 // Read waits for an answer.
 func (c *impatient) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+	if err := c.start(&c.read, c.Conn.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
@@ -201,7 +243,7 @@ func (c *impatient) Read(p []byte) (int, error) {
 
 // Write waits until it is sent.
 func (c *impatient) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+	if err := c.start(&c.write, c.Conn.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -13,8 +14,13 @@ import (
 	"reconciler/internal/text"
 )
 
-// ErrNone is the error of a store that has no tables yet.
-var ErrNone = errors.New("there are no tables of it")
+var (
+	// ErrNone is the error of a store that has no tables yet.
+	ErrNone = errors.New("there are no tables of it")
+	// ErrNewer is the error of a store whose schema is that of a newer version of the
+	// program.
+	ErrNewer = errors.New("this version of the program knows no more than")
+)
 
 // Kind describes the tables of a store, and how they are used.
 type Kind struct {
@@ -67,7 +73,7 @@ func (d *Database) Begin() (*sql.Tx, error) {
 			return tx, err
 		}
 		_ = tx.Rollback() // of what has done nothing
-		if err := d.migrate(); err != nil {
+		if err := d.locked(d.migrate); err != nil {
 			return nil, Explain(err)
 		}
 	}
@@ -113,11 +119,9 @@ func (d *Database) begin(opts *sql.TxOptions, query string) (*sql.Tx, int, error
 func (d *Database) version(tx *sql.Tx, query string) (version int, err error) {
 	seen := d.seen.Load()
 	if !seen {
-		var there bool
-		if err := tx.QueryRow(`SELECT to_regclass('reconciler_stores') IS NOT NULL`).Scan(&there); err != nil {
+		if there, err := isKept(tx); err != nil {
 			return 0, err
-		}
-		if !there {
+		} else if !there {
 			return 0, ErrNone
 		}
 		if err := checkOwner(tx); err != nil {
@@ -133,9 +137,7 @@ func (d *Database) version(tx *sql.Tx, query string) (version int, err error) {
 	case err != nil:
 		return 0, err
 	case version > known:
-		return 0, text.WithHint(
-			fmt.Errorf("it has schema %d, and this version of the program knows no more than %d", version, known),
-			"a newer version has used this database: run that one, or one newer still; docs/recovery.md says how to go back")
+		return 0, newer(version, known)
 	}
 	d.seen.Store(true)
 	return version, nil
@@ -156,22 +158,26 @@ func checkOwner(tx *sql.Tx) error {
 	return err
 }
 
-// migrate brings the schema to that of this version, as a whole or not at all.
-func (d *Database) migrate() error {
-	return d.locked(func(tx *sql.Tx) error {
-		var version int
-		if err := tx.QueryRow(`SELECT version FROM reconciler_stores WHERE store = ? FOR UPDATE`, d.kind.Store).Scan(&version); err != nil {
-			return err
-		}
-		known := len(d.kind.Steps)
-		if version >= known {
-			return nil
-		}
-		if d.kind.Migrating != nil {
-			d.kind.Migrating(version, known)
-		}
-		return d.steps(tx, version)
-	})
+// newer returns the error of a schema that is newer than the known one.
+func newer(version, known int) error {
+	return text.WithHint(fmt.Errorf("it has schema %d, and %w %d", version, ErrNewer, known),
+		"a newer version has used this database: run that one, or one newer still; docs/recovery.md says how to go back")
+}
+
+// migrate brings an older schema to that of this version, in a transaction of locked.
+func (d *Database) migrate(tx *sql.Tx) error {
+	version, err := d.version(tx, `SELECT version FROM reconciler_stores WHERE store = ?`)
+	if err != nil || version == len(d.kind.Steps) {
+		return err
+	}
+	// Who writes meanwhile finds out afterwards.
+	if version, err = d.version(tx, `SELECT version FROM reconciler_stores WHERE store = ? FOR UPDATE`); err != nil {
+		return err
+	}
+	if d.kind.Migrating != nil {
+		d.kind.Migrating(version, len(d.kind.Steps))
+	}
+	return d.steps(tx, version)
 }
 
 // steps does the steps from a schema on.
@@ -185,8 +191,9 @@ func (d *Database) steps(tx *sql.Tx, from int) error {
 	return err
 }
 
-// Create makes the tables, as a whole or not at all, unless they are there. What fill
-// writes is part of them from their first moment.
+// Create makes the tables, as a whole or not at all, unless they are there: then it
+// migrates an older schema, and refuses a newer one. What fill writes is part of them
+// from their first moment.
 func (d *Database) Create(fill func(tx *sql.Tx) error) error {
 	return Explain(d.locked(func(tx *sql.Tx) error {
 		if _, err := tx.Exec(bookkeeping); err != nil {
@@ -199,14 +206,79 @@ func (d *Database) Create(fill func(tx *sql.Tx) error) error {
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return err // another process has made them
+		switch n, err := res.RowsAffected(); {
+		case err != nil:
+			return err
+		case n == 0:
+			return d.migrate(tx)
 		}
 		if err := d.steps(tx, 0); err != nil {
 			return err
 		}
 		return fill(tx)
 	}))
+}
+
+// Drop removes the tables with all that is in them, if they are there. Nobody else may use
+// them.
+func (d *Database) Drop() error {
+	err := d.locked(func(tx *sql.Tx) error {
+		if there, err := isKept(tx); err != nil || !there {
+			return err
+		}
+		res, err := tx.Exec(`DELETE FROM reconciler_stores WHERE store = ?`, d.kind.Store)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err // tables of the same names are of some other program
+		}
+		for _, table := range slices.Backward(d.kind.Tables()) {
+			if _, err := tx.Exec(`DROP TABLE ` + table); err != nil {
+				return err
+			}
+		}
+		// What is kept of all stores goes with the last one.
+		_, err = tx.Exec(`DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM reconciler_stores) THEN DROP TABLE reconciler_stores; END IF; END $$`)
+		return err
+	})
+	if err == nil {
+		d.seen.Store(false)
+	}
+	return Explain(err)
+}
+
+// isKept reports whether there are tables of any store.
+func isKept(tx *sql.Tx) (there bool, err error) {
+	err = tx.QueryRow(`SELECT to_regclass('reconciler_stores') IS NOT NULL`).Scan(&there)
+	return there, err
+}
+
+// Stores returns the names of the stores that have tables in the database at url.
+func Stores(url location.URL) (names []string, err error) {
+	db := Open(url, 1)
+	defer db.Close()
+	tx, err := db.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, Explain(err)
+	}
+	defer tx.Rollback()
+	if there, err := isKept(tx); err != nil || !there {
+		return nil, Explain(err)
+	}
+	rows, err := tx.Query(`SELECT store FROM reconciler_stores ORDER BY store`)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, Explain(err)
+		}
+		names = append(names, name)
+	}
+	return names, Explain(rows.Err())
 }
 
 // locked calls f in a transaction while no other process makes or migrates tables in the
@@ -224,6 +296,19 @@ func (d *Database) locked(f func(tx *sql.Tx) error) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// Check returns why the tables can't be used, as those of a newer version. It is nil where
+// there are none. It changes nothing.
+func (d *Database) Check() error {
+	tx, err := d.Snapshot()
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Rollback()
 }
 
 // Writes returns how many transactions have written to the store; 0 if it has no tables.

@@ -2,13 +2,16 @@ package replicas
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/postgres/postgrestest"
+	"reconciler/internal/text"
 )
 
 func must(t testing.TB, err error) {
@@ -126,5 +129,68 @@ func TestSessions(t *testing.T) {
 	must(t, a.Revoke("old", time.Now().Add(-time.Second)))
 	if got, err := b.Revoked(); err != nil || len(got) != 1 || !got["s1"].Equal(until) {
 		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+// Where orgs are declared is read once, until it is another place.
+func TestPlaces(t *testing.T) {
+	a, b := two(t)
+	content, digest, err := b.Places("")
+	if content != nil || digest != "" || err != nil {
+		t.Errorf("before: %q, %q, %v", content, digest, err)
+	}
+	must(t, a.PublishPlaces([]byte("one")))
+	content, first, err := b.Places(digest)
+	if string(content) != "one" || first == "" || err != nil {
+		t.Errorf("%q, %q, %v", content, first, err)
+	}
+	content, digest, err = b.Places(first)
+	if len(content) > 0 || digest != first || err != nil {
+		t.Errorf("known: %q, %q, %v", content, digest, err)
+	}
+	must(t, a.PublishPlaces([]byte("two")))
+	content, digest, err = b.Places(first)
+	if string(content) != "two" || digest == first || err != nil {
+		t.Errorf("%q, %q, %v", content, digest, err)
+	}
+}
+
+// Tables of each older schema are migrated with what is in them, and those of a newer one
+// are refused.
+func TestSchemas(t *testing.T) {
+	for from := 1; from <= len(schema()); from++ {
+		file := postgrestest.NewFile(t)
+		old := (&postgres.Kind{Store: "replicas", Steps: schema()[:from], Connections: 1}).Open(file)
+		defer old.Close()
+		must(t, old.Create(func(tx *sql.Tx) error {
+			_, err := tx.Exec(`INSERT INTO replica_status (id, digest, content, seen_at) VALUES (1, 'x', 'old', now())`)
+			return err
+		}))
+		s := New(file)
+		defer s.Close()
+		must(t, s.Check())
+		must(t, old.Check()) // which has changed nothing
+		if got, err := s.Status(""); err != nil || string(got.Content) != "old" {
+			t.Errorf("schema %d: %+v, %v", from, got, err)
+		}
+		must(t, s.PublishPlaces([]byte("places")))
+		if err := old.Check(); (err != nil) != (from < len(schema())) {
+			t.Errorf("schema %d afterwards: %v", from, err)
+		}
+	}
+	file := postgrestest.NewFile(t)
+	first := New(file)
+	defer first.Close()
+	must(t, first.Check()) // where there is nothing
+	must(t, first.Confirm())
+	_, err := first.tables.DB().Exec(`UPDATE reconciler_stores SET version = 99`)
+	must(t, err)
+	s := New(file)
+	defer s.Close()
+	_, asked := s.Status("")
+	for _, err := range []error{s.Check(), asked} {
+		if err == nil || !strings.Contains(err.Error(), "it has schema 99, and this version of the program knows no more than 2") || !strings.Contains(text.Hint(err), "a newer version has used this database") {
+			t.Errorf("%v", err)
+		}
 	}
 }

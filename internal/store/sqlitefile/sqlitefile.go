@@ -24,8 +24,13 @@ import (
 	"reconciler/internal/text"
 )
 
-// ErrDamaged is the error of a file that is no database, or a broken one.
-var ErrDamaged = errors.New("the file is damaged")
+var (
+	// ErrDamaged is the error of a file that is no database, or a broken one.
+	ErrDamaged = errors.New("the file is damaged")
+	// ErrNewer is the error of a file whose schema is that of a newer version of the
+	// program.
+	ErrNewer = errors.New("this version of the program knows no more than")
+)
 
 // Kind describes a database: its file, and how it is used.
 type Kind struct {
@@ -164,7 +169,7 @@ func (k *Kind) version(db *sql.DB) (int, error) {
 // tooNew rejects what a newer version made.
 func tooNew(version, known int) error {
 	return text.WithHint(
-		fmt.Errorf("it has schema %d, and this version of the program knows no more than %d", version, known),
+		fmt.Errorf("it has schema %d, and %w %d", version, ErrNewer, known),
 		"a newer version has used this folder: run that one, or one newer still; docs/recovery.md says how to go back")
 }
 

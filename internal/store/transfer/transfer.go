@@ -117,20 +117,20 @@ func copyTable(from Side, to Target, source, table string) (Sum, error) {
 	if err != nil {
 		return Sum{}, err
 	}
-	in := &inserter{to: to, table: table}
+	var in *Inserter
 	sum, err := each(from, source, func(names []string, row []any) error {
-		if in.columns == nil {
+		if in == nil {
 			for _, name := range names {
 				if !slices.Contains(columns, name) {
 					return fmt.Errorf("the target has no column %s", name)
 				}
 			}
-			in.columns = names
+			in = NewInserter(to.Tx, table, names, "")
 		}
-		return in.add(row)
+		return in.Add(row...)
 	})
-	if err == nil {
-		err = in.flush()
+	if err == nil && in != nil {
+		err = in.Flush()
 	}
 	if err == nil && to.Postgres {
 		err = setCounters(to.Tx, table, columns)
@@ -239,16 +239,29 @@ func (s *Sum) add(columns []string, row []any) error {
 	return nil
 }
 
-// inserter inserts rows, many with one statement.
-type inserter struct {
-	to      Target
-	table   string
-	columns []string
-	values  []any
-	size    int
+// Inserter inserts rows into a table, many with one statement: each statement is a round
+// trip to a database. What was added is there after Flush.
+type Inserter struct {
+	tx Writer
+	// begin and end are what a statement begins and ends with, and row is between for each.
+	begin, row, end string
+	columns         int
+	values          []any
+	size            int
 }
 
-func (in *inserter) add(row []any) error {
+// NewInserter returns an Inserter for some columns of a table. conflict, such as an ON
+// CONFLICT clause, ends each statement; PostgreSQL allows that no two rows of one have the
+// same key.
+func NewInserter(tx Writer, table string, columns []string, conflict string) *Inserter {
+	return &Inserter{
+		tx: tx, begin: `INSERT INTO ` + table + ` (` + strings.Join(columns, ", ") + `) VALUES `,
+		row: "(?" + strings.Repeat(", ?", len(columns)-1) + ")", end: " " + conflict, columns: len(columns),
+	}
+}
+
+// Add adds a row.
+func (in *Inserter) Add(row ...any) error {
 	for _, v := range row {
 		switch known := v.(type) {
 		case string:
@@ -262,18 +275,18 @@ func (in *inserter) add(row []any) error {
 		in.values = append(in.values, v)
 	}
 	if len(in.values)+len(row) > maxValues || in.size > maxBytes {
-		return in.flush()
+		return in.Flush()
 	}
 	return nil
 }
 
-func (in *inserter) flush() error {
+// Flush inserts the rows that are left.
+func (in *Inserter) Flush() error {
 	if len(in.values) == 0 {
 		return nil
 	}
-	one := "(?" + strings.Repeat(", ?", len(in.columns)-1) + ")"
-	n := len(in.values) / len(in.columns)
-	_, err := in.to.Tx.Exec(`INSERT INTO `+in.table+` (`+strings.Join(in.columns, ", ")+`) VALUES `+one+strings.Repeat(", "+one, n-1), in.values...)
+	n := len(in.values) / in.columns
+	_, err := in.tx.Exec(in.begin+in.row+strings.Repeat(", "+in.row, n-1)+in.end, in.values...)
 	in.values, in.size = in.values[:0], 0
 	return err
 }
