@@ -45,6 +45,8 @@ func main() {
 	keep := flag.String("history", "", "(used by bench itself) keep many runs in this folder")
 	fleet := flag.Int("scale", 0, "(used by bench itself) run the daemon with so many orgs")
 	folder := flag.String("scale-folder", "", "(used by bench itself) in this folder")
+	read := flag.String("read", "", "(used by bench itself) be the readers of the pages at this URL")
+	readOrg := flag.String("read-org", "", "(used by bench itself) and of the page of this org")
 	files := flag.Int("files", 0, "(used by bench itself) how many manifests are in it")
 	flag.Parse()
 
@@ -56,6 +58,8 @@ func main() {
 		err = keepRuns(*keep)
 	case *fleet > 0:
 		err = scaleOnce(*folder, *fleet)
+	case *read != "":
+		err = readWindow(*read, *readOrg)
 	case *fetch != "":
 		err = fetchOnce(*fetch, *files)
 	default:

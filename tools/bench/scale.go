@@ -339,7 +339,7 @@ func (d *pageDaemon) readAll(run string) (slowest time.Duration, err error) {
 	defer transport.CloseIdleConnections()
 	for i, path := range []string{"/orgs", "/", "/orgs", "/orgs?state=drifted", "/drift", "/products", "/matrix/products", "/matrix/features", "/runs", "/runs/" + run, "/history",
 		"/api/v1/status", "/api/v1/orgs", "/api/v1/objects", "/api/v1/drift", "/api/v1/changes"} {
-		took, _, _, err := d.readOnce(transport, path)
+		took, _, _, err := readOnce(transport, d.url+path)
 		if err != nil {
 			return 0, err
 		}
