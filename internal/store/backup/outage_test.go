@@ -129,3 +129,37 @@ func TestMoveOutage(t *testing.T) {
 		})
 	}
 }
+
+// The same holds for a restore.
+func TestRestoreOutage(t *testing.T) {
+	server := postgrestest.Start(t)
+	file, backup := server.File(t), filepath.Join(t.TempDir(), "backup.tar")
+	database := location.Postgres(file)
+	_, err := Make(filled(t), backup, "v1", now())
+	must(t, err)
+	stopAt(t, file, "entries", "INSERT", "NEW.action = 'restore'") // after the history, before the journal
+	done := make(chan error)
+	go func() {
+		_, err := Restore(backup, database, "ada", now())
+		done <- err
+	}()
+	stopServer(t, server, file)
+	err = <-done
+	must(t, server.Start())
+	wantError(t, err, "adding to the history: the server is being stopped or started (SQLSTATE 57P01); what was copied before may be left there",
+		fmt.Sprintf("wait until it is up again; empty %s before you try again", database))
+	if got := reasons(t, database); got != "a backup is being restored here, which has not ended: empty this place, and begin again" {
+		t.Errorf("suspended: %s", got)
+	}
+	execSQL(t, file, `DROP EVENT TRIGGER made`)
+	var schema string
+	db := postgres.Open(file, 1)
+	defer db.Close()
+	must(t, db.QueryRow(`SELECT current_schema()`).Scan(&schema))
+	execSQL(t, file, `DROP SCHEMA `+schema+` CASCADE; CREATE SCHEMA `+schema)
+	_, err = Restore(backup, database, "ada", now())
+	must(t, err)
+	if got := reasons(t, database); got != "audit; second" {
+		t.Errorf("suspended: %s", got)
+	}
+}
