@@ -288,7 +288,7 @@ func (m *Moved) verify(source, target *stores) error {
 func (s *stores) retire(why, by string) error {
 	if _, err := s.journal.Suspend(suspensionOf(why, by)); err != nil {
 		return text.WithHint(fmt.Errorf("it is not known whether all writes are suspended now where the state is: %w", err),
-			`the state is where it was: look at what "reconciler suspend" lists, and try again`)
+			"the state is where it was: look whether its writes are suspended, and try again")
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func (s *stores) retire(why, by string) error {
 // open takes back the suspension of a place that has the whole state.
 func (s *stores) open(suspension string) error {
 	if _, err := s.journal.Resume(func(one freeze.Suspension) bool { return one.ID == suspension }); err != nil {
-		return text.WithHint(fmt.Errorf("the state was moved, but all writes are still suspended where it is now: %w", err), "once it can be written to, run: reconciler resume "+suspension)
+		return text.WithHint(fmt.Errorf("the state was moved, but all writes are still suspended where it is now: %w", err), "set the config to the new place and, once it can be written to, run: reconciler resume "+suspension)
 	}
 	return nil
 }

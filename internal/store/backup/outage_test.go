@@ -80,10 +80,10 @@ func TestMoveOutage(t *testing.T) {
 			hint:  "empty PostgreSQL (URL) before you try again", to: unfinishedWords},
 		{name: "the suspension is taken back", table: "suspensions", event: "DELETE", condition: "current_query() LIKE '%WHERE id%'",
 			error: `the state was moved, but all writes are still suspended where it is now: journal in PostgreSQL (URL): resuming: the server is being stopped or started (SQLSTATE 57P01)`,
-			hint:  "once it can be written to, run: reconciler resume ", from: "the state was moved to PostgreSQL", to: unfinishedWords},
+			hint:  "set the config to the new place and, once it can be written to, run: reconciler resume ", from: "the state was moved to PostgreSQL", to: unfinishedWords},
 		{name: "the source is suspended", back: true, table: "suspensions", event: "INSERT", condition: "NEW.reason LIKE 'the state was moved%'",
 			error: `it is not known whether all writes are suspended now where the state is: journal in PostgreSQL (URL): suspending: the server is being stopped or started (SQLSTATE 57P01)`,
-			hint:  `the state is where it was: look at what "reconciler suspend" lists, and try again`, to: "none"},
+			hint:  "the state is where it was: look whether its writes are suspended, and try again", to: "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			folder, file := filled(t), server.File(t)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func TestCutConnectionIsGivenUp(t *testing.T) {
 	server := postgrestest.Start(t)
 	cable := server.NewCable(t)
 	db := (&postgres.Kind{Store: "cut", Steps: []string{`CREATE TABLE cut (x TEXT)`}, Connections: 1}).Open(cable.File(t, server.File(t)))
-	if _, err := db.Snapshot(); err != postgres.ErrNone {
+	if _, err := db.Snapshot(); !errors.Is(err, postgres.ErrNone) {
 		t.Fatal(err)
 	}
 	time.Sleep(1100 * time.Millisecond) // a connection that was used in the last second isn't tried
