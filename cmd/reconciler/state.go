@@ -17,8 +17,8 @@ func (a *app) stateCommand() *cobra.Command {
 		Use:   "state {backup FILE | restore FILE | check | migrate --to PLACE}",
 		Short: "Back up, restore, check and move the state",
 		Long: `Back up, restore and check the journal and the history in the config's ` + config.KeyStateDir + `
-or ` + config.KeyStatePostgres + `, and move them from one to the other. Okta
-is not contacted, and no credentials of it are needed.`,
+or ` + config.KeyStatePostgres + `, and move them from one to the other. Okta is not contacted, and
+no credentials of it are needed.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -99,11 +99,11 @@ func contents(m *backup.Manifest) string {
 func (a *app) stateRestoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Put a backup into an empty state folder",
+		Short: "Put a backup into an empty state folder or database",
 		Long: `Put a backup into the config's ` + config.KeyStateDir + `, which must be missing or empty and not
 in use, or into its ` + config.KeyStatePostgres + `, in which there must be no state. A backup
-of a folder fits a database, and the other way round. Checksums, both databases and the chain of the history are checked
-before anything gets its place.
+of a folder fits a database, and the other way round. Checksums, journal, history
+and its chain are checked before anything gets its place.
 
 What happened after the backup was made is not in it: see docs/recovery.md
 before the program writes again.`,
@@ -132,10 +132,11 @@ before the program writes again.`,
 func (a *app) stateCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Check the state folder: permissions, databases, the chain of the history",
-		Long: `Check the config's ` + config.KeyStateDir + `: that nobody else can read or write it, that journal
-and history are sound, and that no entry of the history was altered. Exit code 1
-if something is wrong. A daemon may go on meanwhile.`,
+		Short: "Check the state: permissions, databases, the chain of the history",
+		Long: `Check the config's ` + config.KeyStateDir + ` or ` + config.KeyStatePostgres + `: that nobody else can read
+or write the folder, that journal, history and the queue of notifications are
+sound, and that no entry of the history was altered. Exit code 1 if something is
+wrong. A daemon may go on meanwhile.`,
 		Args: noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			cfg, at, err := a.stateAt()

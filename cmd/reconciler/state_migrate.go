@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -30,8 +28,8 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 		Use:   "migrate --to {postgres | dir}",
 		Short: "Move the state from a folder to PostgreSQL, or back",
 		Long: `Copy journal, history and the queue of notifications from the state folder to
-PostgreSQL, or back, while nothing runs. The target must be empty. Every row and
-the chain of the history are compared afterwards.
+PostgreSQL, or back, while nothing runs. The target must be empty. Each row that
+was copied is compared, and the chain of the history is verified.
 
 The config names one of the two places, by ` + config.KeyStateDir + ` or ` + config.KeyStatePostgres + `,
 and --dir or --url-file the other one. The state stays where it was as well, with
@@ -88,17 +86,12 @@ func (a *app) places(dir, urlFile string) (folder, database location.Location, e
 	return folder, database, nil
 }
 
-// urlIn is a file with a URL.
+// urlIn is a file with a URL, which is read as the config's.
 type urlIn string
 
 // Read returns what is in the file.
-func (f urlIn) Read(context.Context) ([]byte, error) {
-	data, err := os.ReadFile(string(f))
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return nil, fmt.Errorf("the URL of the database can't be read from %q: %w", string(f), path.Err)
-	}
-	return data, err
+func (f urlIn) Read(ctx context.Context) ([]byte, error) {
+	return config.SecretFile("the URL of the database", string(f)).Read(ctx)
 }
 
 // String names the file.

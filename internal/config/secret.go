@@ -31,6 +31,10 @@ type Secret struct {
 	command hidden[command]
 }
 
+// SecretFile returns the secret in a file that isn't one of the config. name is what it is,
+// for messages.
+func SecretFile(name, path string) Secret { return Secret{name: name, file: path} }
+
 // secretForms matches what keys and tokens look like, anywhere in a text.
 var secretForms = regexp.MustCompile(`-----BEGIN|^\s*\{|` + // PEM, JWK
 	`\bMI[A-Za-z0-9+/]{40}|` + // the DER of a PEM

@@ -29,6 +29,9 @@ type Moved struct {
 	Head    string
 	Entries int64
 	Problem string
+
+	// suspension is that of all writes at the target; empty if there is no journal.
+	suspension string
 }
 
 // Rows returns how many rows were copied.
@@ -70,19 +73,21 @@ func move(from, to location.Location, by string, now time.Time) (*Moved, error) 
 	}
 	m, err := source.moveHeld(target, from, to, by, now)
 	if m == nil {
-		err = was.undo(errors.Join(err, target.close()))
+		_ = target.close() // of which err says more
+		err = was.undo(err)
 	}
 	return m, err
 }
 
-// moveHeld moves all of it while nothing else uses either place. Once it is moved, it is
-// returned even with an error.
+// moveHeld moves all of it while nothing else uses either place. At each moment, all
+// writes are suspended at one of them at least. Once it is moved, it is returned even with
+// an error.
 func (s *stores) moveHeld(target *stores, from, to location.Location, by string, now time.Time) (*Moved, error) {
 	if err := checkVacant(to.Dir()); err != nil {
 		return nil, err
 	}
-	for _, at := range []location.Location{from, to} {
-		held, err := journal.Hold(at)
+	for _, one := range []*stores{s, target} {
+		held, err := one.journal.Hold()
 		if err != nil {
 			return nil, err
 		}
@@ -91,26 +96,19 @@ func (s *stores) moveHeld(target *stores, from, to location.Location, by string,
 	if err := target.checkNew(); err != nil {
 		return nil, err
 	}
-	exists, err := s.journal.Exists()
-	if err == nil && exists {
-		err = target.begin(fmt.Sprintf("the state is being moved here from %s", from), by)
-	}
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.moveTo(target)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := target.history.Add(history.Entry{
+	m, err := s.moveTo(target, unfinished(fmt.Sprintf("the state is being moved here from %s", from), by), history.Entry{
 		Type: history.TypeOperator, Action: ActionMigrated, By: by, Time: now, Reason: fmt.Sprintf("from %s to %s", from, to),
-	}); err != nil {
+	})
+	if err != nil {
 		return nil, err
+	}
+	if m.suspension == "" { // there is no journal
+		return m, nil
 	}
 	if err := s.retire(fmt.Sprintf("the state was moved to %s at %s", to, now.UTC().Format(time.RFC3339)), by); err != nil {
-		return m, fmt.Errorf("the state was moved, but writes are not suspended where it was: %w", err)
+		return nil, err
 	}
-	return m, nil
+	return m, target.open(m.suspension)
 }
 
 // checkVacant is checkEmpty for a folder that may be missing. An empty dir is none.
@@ -186,82 +184,119 @@ func (s *stores) checkNew() error {
 	return nil
 }
 
-// begin makes a journal that suspends all writes, until the one that is copied last takes
-// its place: a process that ends before leaves no place behind that looks as if it had a
+// begin makes a journal with a suspension, until the one that is copied last takes its
+// place: a process that ends before leaves no place behind that looks as if it had a
 // state, and which knows nothing of what must not be written.
-func (s *stores) begin(why, by string) error {
-	if err := s.journal.Fill(func(transfer.Target) error { return nil }); err != nil {
-		return err
-	}
-	return s.suspend(text.OneLine(why, freeze.MaxReason-len(notEnded))+notEnded, by)
+func (s *stores) begin(suspension freeze.Suspension) error {
+	_, err := s.journal.FillSuspended(suspension, func(transfer.Target) error { return nil })
+	return err
 }
 
-// notEnded is what a suspension says that should be gone.
-const notEnded = ", which has not ended: empty this place, and begin again"
+// unfinished returns a suspension of all writes that should be gone in the end.
+func unfinished(why, by string) freeze.Suspension {
+	const notEnded = ", which has not ended: empty this place, and begin again"
+	return suspensionOf(text.OneLine(why, freeze.MaxReason-len(notEnded))+notEnded, by)
+}
 
-// copyStores copies stores to others, compares what is there with what was read, and
-// returns it. Of stores that aren't there, it copies nothing.
-func copyStores(from, target []store) (all []transfer.Sum, err error) {
-	for i, one := range from {
-		to := target[i]
-		_, err := one.Rows(func(from transfer.Side) error {
-			var sums []transfer.Sum
-			err := to.Fill(func(side transfer.Target) (err error) {
-				sums, err = transfer.Copy(from, side)
+// suspensionOf returns a suspension of all writes. Who does it may be the long address of a
+// job in CI.
+func suspensionOf(why, by string) freeze.Suspension {
+	return freeze.Suspension{Reason: text.OneLine(why, freeze.MaxReason), Owner: text.OneLine(by, freeze.MaxOwner)}
+}
+
+// copyStore copies a store by what fills another one, compares what is there with what
+// was read, and returns it. Of a store that isn't there, it copies nothing.
+func copyStore(from store, fill func(func(transfer.Target) error) error) (sums []transfer.Sum, err error) {
+	_, err = from.Rows(func(from transfer.Side) error {
+		return fill(func(target transfer.Target) (err error) {
+			if sums, err = transfer.Copy(from, target); err != nil {
 				return err
-			})
+			}
+			got, err := transfer.Sums(target.Side)
 			if err != nil {
 				return err
 			}
-			all = append(all, sums...)
-			_, err = to.Rows(func(side transfer.Side) error {
-				got, err := transfer.Sums(side)
-				if err != nil {
-					return err
-				}
-				return transfer.Compare(sums, got)
-			})
-			return err
+			return transfer.Compare(sums, got)
 		})
+	})
+	return sums, err
+}
+
+// copyStores copies stores to others.
+func copyStores(from, target []store) (all []transfer.Sum, err error) {
+	for i, one := range from {
+		sums, err := copyStore(one, target[i].Fill)
 		if err != nil {
 			return nil, err
 		}
+		all = append(all, sums...)
 	}
 	return all, nil
 }
 
-// moveTo copies all of it, while nothing else uses it, and compares it.
-func (s *stores) moveTo(target *stores) (m *Moved, err error) {
-	m = &Moved{}
-	if m.Tables, err = copyStores(s.all(), target.all()); err != nil {
-		return nil, err
+// moveTo copies all of it, while nothing else uses it, compares it, and adds an entry to
+// the history. The journal comes last, and all writes stay suspended at the target.
+func (s *stores) moveTo(target *stores, suspension freeze.Suspension, entry history.Entry) (*Moved, error) {
+	exists, err := s.journal.Exists()
+	if err == nil && exists {
+		err = target.begin(suspension)
 	}
-	before, err := s.history.Verify("")
 	if err != nil {
 		return nil, err
+	}
+	m := &Moved{}
+	if m.Tables, err = copyStores([]store{s.history, s.outbox}, []store{target.history, target.outbox}); err != nil {
+		return nil, err
+	}
+	if err := m.verify(s, target); err != nil {
+		return nil, err
+	}
+	if _, err := target.history.Add(entry); err != nil {
+		return nil, err
+	}
+	tables, err := copyStore(s.journal, func(f func(transfer.Target) error) error {
+		placed, err := target.journal.FillSuspended(suspension, f)
+		m.suspension = placed.ID
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.Tables = append(m.Tables, tables...)
+	return m, target.journal.Check()
+}
+
+// verify verifies the chain of the history that was copied, and notes what it is.
+func (m *Moved) verify(source, target *stores) error {
+	before, err := source.history.Verify("")
+	if err != nil {
+		return err
 	}
 	after, err := target.history.Verify("")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if after.Head != before.Head || problemOf(after) != problemOf(before) {
-		return nil, fmt.Errorf("the history that was copied ends with the head %q, and the one before with %q", after.Head, before.Head)
+		return fmt.Errorf("the history that was copied ends with the head %q, and the one before with %q", after.Head, before.Head)
 	}
 	m.Head, m.Entries, m.Problem = after.Head, after.Entries, problemOf(after)
-	return m, target.journal.Check()
+	return nil
 }
 
 // retire suspends all writes at a place that is no longer used, in case a daemon with a
 // config of before is started.
 func (s *stores) retire(why, by string) error {
-	if exists, err := s.journal.Exists(); err != nil || !exists {
-		return err
+	if _, err := s.journal.Suspend(suspensionOf(why, by)); err != nil {
+		return text.WithHint(fmt.Errorf("it is not known whether all writes are suspended now where the state is: %w", err),
+			"the state is where it was: look whether its writes are suspended, and try again")
 	}
-	return s.suspend(why, by)
+	return nil
 }
 
-// suspend suspends all writes. Who does it may be the long address of a job in CI.
-func (s *stores) suspend(why, by string) error {
-	_, err := s.journal.Suspend(freeze.Suspension{Reason: text.OneLine(why, freeze.MaxReason), Owner: text.OneLine(by, freeze.MaxOwner)})
-	return err
+// open takes back the suspension of a place that has the whole state.
+func (s *stores) open(suspension string) error {
+	if _, err := s.journal.Resume(func(one freeze.Suspension) bool { return one.ID == suspension }); err != nil {
+		return text.WithHint(fmt.Errorf("the state was moved, but all writes are still suspended where it is now: %w", err), "set the config to the new place and, once it can be written to, run: reconciler resume "+suspension)
+	}
+	return nil
 }

@@ -110,7 +110,7 @@ func TestMoveRefuses(t *testing.T) {
 	_, err = Move(empty, database, "ada", now())
 	wantError(t, err, "there is neither a journal nor a history in it yet", "")
 	for _, at := range []location.Location{from, database} {
-		held, err := journal.Hold(at)
+		held, err := journal.New(at, journal.Options{}).Hold()
 		must(t, err)
 		_, err = Move(from, database, "ada", now())
 		wantError(t, err, "is held by process", "wait until the other one ends")

@@ -35,7 +35,8 @@ const maxManifest = 1 << 20
 
 // Restore puts a backup into a location: a folder that is missing or empty, or a database
 // without a state, that is not in use. All of it is checked before any of it gets its
-// place. by is who does it.
+// place, and the journal gets it last: nothing is decided by a history alone. by is who
+// does it.
 func Restore(file string, at location.Location, by string, now time.Time) (*Manifest, error) {
 	m, err := restore(file, at, by, now)
 	if err != nil {
@@ -80,26 +81,30 @@ func restoreDatabase(f io.Reader, at location.Location, by string, now time.Time
 	if err := m.check(work); err != nil {
 		return nil, err
 	}
-	held, err := journal.Hold(at)
+	from, to := openStores(location.Folder(work)), openStores(at)
+	defer from.close()
+	defer to.close()
+	held, err := to.journal.Hold()
 	if err != nil {
 		return nil, err
 	}
 	defer held.Close()
-	from, to := openStores(location.Folder(work)), openStores(at)
-	defer from.close()
-	defer to.close()
 	if err := to.checkNew(); err != nil {
 		return nil, err
 	}
 	if m.has(journalFile) {
-		if err := to.begin(restoring, by); err != nil {
+		if err := to.begin(unfinished(restoring, by)); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := copyStores([]store{from.history, from.journal}, []store{to.history, to.journal}); err != nil {
+	if _, err := copyStore(from.history, to.history.Fill); err != nil {
 		return nil, err
 	}
-	return m, m.note(at, by, now)
+	if err := m.note(at, by, now); err != nil {
+		return nil, err
+	}
+	_, err = copyStore(from.journal, to.journal.Fill)
+	return m, err
 }
 
 // restoreFolder restores into a folder.
@@ -110,11 +115,12 @@ func restoreFolder(f io.Reader, at location.Location, by string, now time.Time) 
 		return nil, err
 	}
 	defer root.Close()
-	lock, err := journal.Hold(at)
+	to := openStores(at)
+	held, err := to.journal.Hold()
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer held.Close()
 	if err := checkEmpty(root); err != nil {
 		return nil, err
 	}
@@ -131,21 +137,28 @@ func restoreFolder(f io.Reader, at location.Location, by string, now time.Time) 
 		return nil, err
 	}
 	if m.has(journalFile) {
-		to := openStores(at)
-		if err := errors.Join(to.begin(restoring, by), to.close()); err != nil {
+		if err := errors.Join(to.begin(unfinished(restoring, by)), to.close()); err != nil {
 			return nil, err
 		}
 	}
-	// The journal last: nothing is decided by a history alone.
-	for _, part := range m.Files {
-		if err := root.Rename(filepath.Join(workFolder, part.Name), part.Name); err != nil {
-			return nil, err
-		}
-	}
-	if err := securedir.SyncRoot(root); err != nil {
+	if err := m.place(root, historyFile); err != nil {
 		return nil, err
 	}
-	return m, m.note(at, by, now)
+	if err := m.note(at, by, now); err != nil {
+		return nil, err
+	}
+	return m, m.place(root, journalFile)
+}
+
+// place gives a file that was unpacked its place, if the backup has it.
+func (m *Manifest) place(root *os.Root, name string) error {
+	if !m.has(name) {
+		return nil
+	}
+	if err := root.Rename(filepath.Join(workFolder, name), name); err != nil {
+		return err
+	}
+	return securedir.SyncRoot(root)
 }
 
 // checkEmpty rejects a folder with anything in it but the lock that is held, and what a

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"reconciler/internal/store/location"
 	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/securedir"
+	"reconciler/internal/text"
 )
 
 // before is what was at a place before a state is put there, so that what was made can be
@@ -58,17 +60,28 @@ func namesIn(dir string) (names []string, err error) {
 	return names, err
 }
 
-// undo removes what was made since, because of an error, which it returns. This process
-// doesn't hold the place any more. If another one does, all of it may be of that one.
+// undo removes what was made since, because of an error, which it returns with what to do
+// about what can't be removed. This process doesn't hold the place any more. If another
+// one does, all of it may be of that one.
 func (b *before) undo(why error) error {
-	switch {
-	case errors.As(why, new(*journal.HeldError)):
+	if errors.As(why, new(*journal.HeldError)) {
 		return why
-	case b.at.Postgres() != nil:
-		return errors.Join(why, b.undoTables())
 	}
-	return errors.Join(why, b.undoFiles(), b.undoFolders())
+	remove := b.undoFolder
+	if b.at.Postgres() != nil {
+		remove = b.undoTables
+	}
+	if remove() == nil { // mostly it fails for the same reason, as with a server that is gone
+		return why
+	}
+	hint := fmt.Sprintf("empty %s before you try again", b.at)
+	if first := firstHint(why); first != "" {
+		hint = first + "; " + hint
+	}
+	return text.WithHint(fmt.Errorf("%w; what was copied before may be left there", why), hint)
 }
+
+func (b *before) undoFolder() error { return errors.Join(b.undoFiles(), b.undoFolders()) }
 
 func (b *before) undoFiles() error {
 	names, err := namesIn(b.at.Dir())
@@ -103,16 +116,21 @@ func isOurs(name string) bool {
 	return name == workFolder || journal.IsLock(name)
 }
 
+// undoTables removes the tables, those of the journal last: until then it suspends all
+// writes.
 func (b *before) undoTables() error {
 	s := openStores(b.at)
-	var errs []error
+	defer s.close()
 	for _, one := range []struct {
 		name string
 		drop func() error
 	}{{"history", s.history.Drop}, {"outbox", s.outbox.Drop}, {"journal", s.journal.Drop}, {"lease", s.journal.DropLocks}} {
-		if !slices.Contains(b.stores, one.name) {
-			errs = append(errs, one.drop())
+		if slices.Contains(b.stores, one.name) {
+			continue
+		}
+		if err := one.drop(); err != nil {
+			return err
 		}
 	}
-	return errors.Join(append(errs, s.close())...)
+	return nil
 }

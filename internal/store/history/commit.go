@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"sync"
@@ -82,32 +83,29 @@ func (s *Store) commitAll(batch []*job) {
 func (s *Store) commit(batch []*job) error {
 	tx, err := s.place.write()
 	if err != nil {
-		return explain(err)
+		return s.place.explain(err)
 	}
 	defer tx.Rollback()
 	for _, j := range batch {
-		if j.err = inSavepoint(tx, j.f); errors.Is(j.err, errSavepoint) {
+		var ended bool
+		if ended, j.err = s.inSavepoint(tx, j.f); ended {
 			return j.err
 		}
 	}
-	return explain(tx.Commit())
+	return s.place.explain(tx.Commit())
 }
 
-// errSavepoint is the error of a transaction that the database has ended by itself.
-var errSavepoint = errors.New("the transaction has ended")
-
-// inSavepoint calls f, and takes back what it wrote if it returns an error.
-func inSavepoint(tx *sql.Tx, f func(tx *sql.Tx) error) error {
+// inSavepoint calls f, and takes back what it wrote if it returns an error. It reports
+// whether the database has ended the transaction by itself.
+func (s *Store) inSavepoint(tx *sql.Tx, f func(tx *sql.Tx) error) (ended bool, err error) {
 	if _, err := tx.Exec("SAVEPOINT one"); err != nil {
-		return errors.Join(errSavepoint, explain(err))
+		return true, s.place.explain(err)
 	}
-	err := explain(f(tx))
+	err = f(tx)
 	end := "RELEASE one"
 	if err != nil {
 		end = "ROLLBACK TO one; RELEASE one"
 	}
-	if _, endErr := tx.Exec(end); endErr != nil {
-		return errors.Join(errSavepoint, err, explain(endErr))
-	}
-	return err
+	_, endErr := tx.Exec(end)
+	return endErr != nil, s.place.explain(cmp.Or(err, endErr)) // of both, the first says why
 }

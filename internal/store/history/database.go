@@ -42,6 +42,9 @@ func newDatabase(at location.Location, now func() time.Time, log *slog.Logger) *
 // String names the database.
 func (d *database) String() string { return "in " + d.at.String() }
 
+// explain returns an error of our own instead of PostgreSQL's.
+func (d *database) explain(err error) error { return postgres.Explain(err) }
+
 // open returns the tables, and connects to nothing.
 func (d *database) open() *postgres.Database {
 	d.mu.Lock()

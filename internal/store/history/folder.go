@@ -48,6 +48,9 @@ type folder struct {
 // String returns the path of the file, in quotes.
 func (d *folder) String() string { return strconv.Quote(d.path()) }
 
+// explain returns an error of our own instead of SQLite's.
+func (d *folder) explain(err error) error { return sqlitefile.Explain(err) }
+
 // close closes the file, and ends what is known of the process.
 func (d *folder) close() error {
 	d.mu.Lock()

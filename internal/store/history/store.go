@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"reconciler/internal/store/location"
-	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -67,6 +66,8 @@ type place interface {
 	enter() (process string, err error)
 	// gone reports whether a process with a name has ended, within a transaction.
 	gone(tx *sql.Tx, process string) bool
+	// explain returns an error of our own instead of the database's.
+	explain(err error) error
 	close() error
 }
 
@@ -114,7 +115,7 @@ func (s *Store) failed(doing string, err error) error {
 	if err == nil || errors.Is(err, errNone) {
 		return err
 	}
-	err = explain(err)
+	err = s.place.explain(err)
 	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
 	_, inFolder := s.place.(*folder)
 	switch {
@@ -127,9 +128,6 @@ func (s *Store) failed(doing string, err error) error {
 	}
 	return text.WithHint(fmt.Errorf("history %s: %s: %w", s.place, doing, securedir.Cause(err)), hint)
 }
-
-// explain returns an error of our own instead of a database's.
-func explain(err error) error { return postgres.Explain(sqlitefile.Explain(err)) }
 
 // read calls f with what is in the history at one moment. Where there is none, it does
 // nothing.

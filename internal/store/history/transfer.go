@@ -1,8 +1,6 @@
 package history
 
 import (
-	"errors"
-
 	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/transfer"
 )
@@ -16,28 +14,14 @@ func (s *Store) side(tx transfer.Reader) transfer.Side {
 // Rows calls f with all that is in the history at one moment, and reports whether there
 // is one.
 func (s *Store) Rows(f func(transfer.Side) error) (exists bool, err error) {
-	tx, err := s.place.snapshot()
-	if errors.Is(err, errNone) {
-		return false, nil
-	}
-	if err == nil {
-		defer tx.Rollback()
-		err = f(s.side(tx))
-	}
-	return true, s.failed("reading all of it", err)
+	exists, err = transfer.Read(s.place.snapshot, errNone, s.side, f)
+	return exists, s.failed("reading all of it", err)
 }
 
 // Fill calls f, which replaces all that is in the history, as a whole or not at all. It
 // makes a history where there is none. Only f knows of what was there.
 func (s *Store) Fill(f func(transfer.Target) error) error {
-	tx, err := s.place.write()
-	if err == nil {
-		defer tx.Rollback()
-		if err = f(transfer.To(s.side(tx), tx)); err == nil {
-			err = tx.Commit()
-		}
-	}
-	return s.failed("filling it", err)
+	return s.failed("filling it", transfer.Write(s.place.write, s.side, f))
 }
 
 // IsNew reports whether nothing was ever added to the history.

@@ -315,11 +315,11 @@ func (j *Journal) Backup(file string) error {
 	return nil
 }
 
-// Hold makes this process the only one that may write at a location, and the one daemon
-// of it, and does nothing else. Closing what it returns ends that. The error is a
-// *HeldError if another process uses the location.
-func Hold(at location.Location) (io.Closer, error) {
-	j := New(at, Options{})
+// Hold makes this process the only one that may write at the location, and the one daemon
+// of it, and does nothing else. What is written meanwhile is written by j: any other
+// Journal counts as one of another process. Closing what Hold returns ends that, and
+// closes j. The error is a *HeldError if another process uses the location.
+func (j *Journal) Hold() (io.Closer, error) {
 	lead, err := j.Lead()
 	if err != nil {
 		return nil, errors.Join(err, j.Close())

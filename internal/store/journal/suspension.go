@@ -123,7 +123,29 @@ func (j *Journal) Suspensions() (all []freeze.Suspension, err error) {
 // that has expired. Suspensions that have expired are dropped. Adding the same
 // twice makes two. It needs no lock, and creates the journal where there is none.
 func (j *Journal) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
-	now := j.now().UTC().Truncate(time.Second)
+	now := j.now()
+	s, err := complete(s, now)
+	if err != nil {
+		return freeze.Suspension{}, err
+	}
+	err = j.writeOrCreate("suspending", func(tx *sql.Tx) error {
+		if _, err := suspensions(tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, sqlitefile.Stamp(now.Truncate(time.Second))); err != nil {
+			return err
+		}
+		return insertSuspension(tx, &s)
+	})
+	if err != nil {
+		return freeze.Suspension{}, err
+	}
+	return s, nil
+}
+
+// complete returns a suspension as it is kept, with a new ID.
+func complete(s freeze.Suspension, now time.Time) (freeze.Suspension, error) {
+	now = now.UTC().Truncate(time.Second)
 	if s.Since.IsZero() {
 		s.Since = now
 	}
@@ -139,25 +161,17 @@ func (j *Journal) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
 	if err != nil {
 		return freeze.Suspension{}, fmt.Errorf("can't suspend: %w", err)
 	}
+	return s, nil
+}
+
+func insertSuspension(tx *sql.Tx, s *freeze.Suspension) error {
 	orgs, err := json.Marshal(s.Orgs)
 	if err != nil {
-		return freeze.Suspension{}, err
-	}
-	err = j.writeOrCreate("suspending", func(tx *sql.Tx) error {
-		if _, err := suspensions(tx); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, sqlitefile.Stamp(now)); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`INSERT INTO suspensions (id, orgs, reason, owner, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
-			s.ID, string(orgs), s.Reason, s.Owner, sqlitefile.Stamp(s.Since), sqlitefile.Stamp(s.Until))
 		return err
-	})
-	if err != nil {
-		return freeze.Suspension{}, err
 	}
-	return s, nil
+	_, err = tx.Exec(`INSERT INTO suspensions (id, orgs, reason, owner, since, until) VALUES (?, ?, ?, ?, ?, ?)`,
+		s.ID, string(orgs), s.Reason, s.Owner, sqlitefile.Stamp(s.Since), sqlitefile.Stamp(s.Until))
+	return err
 }
 
 // writeOrCreate is write, and creates the file where there is none. While another

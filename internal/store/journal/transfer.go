@@ -3,6 +3,7 @@ package journal
 import (
 	"database/sql"
 
+	"reconciler/internal/freeze"
 	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/store/transfer"
@@ -30,6 +31,25 @@ func (j *Journal) Rows(f func(transfer.Side) error) (exists bool, err error) {
 // Fill calls f, which replaces all that is in the journal, as a whole or not at all. It
 // makes a journal where there is none. The caller has what Hold returns.
 func (j *Journal) Fill(f func(transfer.Target) error) error {
+	return j.fill(func(tx *sql.Tx) error { return f(transfer.To(j.side(tx), tx)) })
+}
+
+// FillSuspended is Fill, and at the same moment adds a suspension to what f has filled in.
+// It returns the suspension with its ID.
+func (j *Journal) FillSuspended(s freeze.Suspension, f func(transfer.Target) error) (freeze.Suspension, error) {
+	s, err := complete(s, j.now())
+	if err != nil {
+		return freeze.Suspension{}, err
+	}
+	return s, j.fill(func(tx *sql.Tx) error {
+		if err := f(transfer.To(j.side(tx), tx)); err != nil {
+			return err
+		}
+		return insertSuspension(tx, &s)
+	})
+}
+
+func (j *Journal) fill(f func(*sql.Tx) error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	err := j.home.prepare()
@@ -37,7 +57,7 @@ func (j *Journal) Fill(f func(transfer.Target) error) error {
 		err = j.home.create()
 	}
 	if err == nil {
-		err = j.transact(func(tx *sql.Tx) error { return f(transfer.To(j.side(tx), tx)) })
+		err = j.transact(f)
 	}
 	return j.failed("filling it", err)
 }

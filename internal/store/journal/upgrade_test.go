@@ -227,6 +227,27 @@ func TestMigratedByTheLeader(t *testing.T) {
 	wantSuspended(t, reader, "3bbd3qxv", two.ID, three.ID)
 }
 
+// Who holds a location migrates what is there with its own first write, and no other
+// journal does.
+func TestMigratedByTheHolder(t *testing.T) {
+	postgrestest.OnlyFolder(t)
+	dir := released(t, 1)
+	j, other := New(locate(dir), Options{}), New(locate(dir), Options{})
+	defer other.Close()
+	held, err := j.Hold()
+	must(t, err)
+	if _, err := other.Suspend(suspension()); !errors.As(err, new(*HeldError)) {
+		t.Errorf("migrated beside the holder: %v", err)
+	}
+	two := suspend(t, j, suspension())
+	wantSuspended(t, other, "3bbd3qxv", two.ID)
+	if len(kept(t, dir)) != 1 {
+		t.Errorf("kept: %q", kept(t, dir))
+	}
+	must(t, held.Close())
+	suspend(t, other, suspension())
+}
+
 // Where there is no room for a copy, nothing is migrated.
 func TestNoRoomForTheCopy(t *testing.T) {
 	postgrestest.OnlyFolder(t)

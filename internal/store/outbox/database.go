@@ -37,6 +37,9 @@ func (d *database) String() string { return "in " + d.at.String() }
 
 func (d *database) kept() string { return keptTable }
 
+// explain returns an error of our own instead of PostgreSQL's.
+func (d *database) explain(err error) error { return postgres.Explain(err) }
+
 // open returns the tables, and connects to nothing.
 func (d *database) open() *postgres.Database {
 	if d.tables == nil {

@@ -50,6 +50,9 @@ func (f *folder) path() string { return filepath.Join(f.dir, dbFile) }
 
 func (f *folder) kept() string { return "kept" }
 
+// explain returns an error of our own instead of SQLite's.
+func (f *folder) explain(err error) error { return sqlitefile.Explain(err) }
+
 // snapshot begins a transaction that reads.
 func (f *folder) snapshot() (*sql.Tx, error) {
 	db, err := f.open(securedir.Existing)

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"reconciler/internal/store/location"
-	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/securedir"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
@@ -88,6 +87,8 @@ type place interface {
 	// replace begins a new outbox in the place of one that was found to be damaged, or
 	// returns an error where that can't be done.
 	replace(damage error) error
+	// explain returns an error of our own instead of the database's.
+	explain(err error) error
 	close() error
 }
 
@@ -198,7 +199,7 @@ func (c *Change) IsZero() bool { return len(c.Remove)+len(c.Add) == 0 && c.Keep 
 func (s *Store) Change(c Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.change(&c)
+	err := s.place.explain(s.change(&c))
 	if errors.Is(err, ErrDamaged) {
 		if err = s.place.replace(err); err == nil {
 			err = s.change(&c)
@@ -210,12 +211,12 @@ func (s *Store) Change(c Change) error {
 func (s *Store) change(c *Change) error {
 	tx, err := s.place.write()
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer tx.Rollback()
 	for _, id := range c.Remove {
 		if _, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id); err != nil {
-			return explain(err)
+			return err
 		}
 	}
 	for i := range c.Add {
@@ -223,15 +224,15 @@ func (s *Store) change(c *Change) error {
 		_, err := tx.Exec(`INSERT INTO messages (id, receiver, made_at, ready_at, collected, content) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 			m.ID, m.Receiver, sqlitefile.Stamp(m.Made), sqlitefile.Stamp(m.Ready), m.Collected, m.Content)
 		if err != nil {
-			return explain(err)
+			return err
 		}
 	}
 	if c.Keep != nil {
 		if _, err := tx.Exec(`INSERT INTO `+s.place.kept()+` (id, content) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET content = excluded.content`, c.Keep); err != nil {
-			return explain(err)
+			return err
 		}
 	}
-	return explain(tx.Commit())
+	return tx.Commit()
 }
 
 // failed returns an error that names the outbox and what was to be done, with a hint.
@@ -239,10 +240,7 @@ func (s *Store) failed(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = explain(err)
+	err = s.place.explain(err)
 	hint := cmp.Or(text.Hint(err), securedir.HintFor(err))
 	return text.WithHint(fmt.Errorf("queue of notifications %s: %s: %w", s.place, doing, securedir.Cause(err)), hint)
 }
-
-// explain returns an error of our own instead of a database's.
-func explain(err error) error { return postgres.Explain(sqlitefile.Explain(err)) }

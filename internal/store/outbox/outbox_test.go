@@ -207,3 +207,19 @@ func TestUnreachable(t *testing.T) {
 		}
 	}
 }
+
+// A folder that can't be opened isn't said to be a database that is away: what the system
+// says of files has the methods of an error of the network.
+func TestFolderErrorsAreOfFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	s := New(location.Folder(filepath.Join(file, "state")), Options{})
+	_, err := s.Load(0)
+	if err == nil || !strings.Contains(err.Error(), ": reading: state folder: ") || strings.Contains(err.Error(), "PostgreSQL") {
+		t.Error(err)
+	}
+	err = s.Change(Change{Keep: []byte("x")})
+	if err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Error(err)
+	}
+}

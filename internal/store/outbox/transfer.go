@@ -1,10 +1,6 @@
 package outbox
 
-import (
-	"errors"
-
-	"reconciler/internal/store/transfer"
-)
+import "reconciler/internal/store/transfer"
 
 // side returns the tables in a transaction.
 func (s *Store) side(tx transfer.Reader) transfer.Side {
@@ -17,15 +13,8 @@ func (s *Store) side(tx transfer.Reader) transfer.Side {
 func (s *Store) Rows(f func(transfer.Side) error) (exists bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tx, err := s.place.snapshot()
-	if errors.Is(err, errNone) {
-		return false, nil
-	}
-	if err == nil {
-		defer tx.Rollback()
-		err = f(s.side(tx))
-	}
-	return true, s.failed("reading all of it", err)
+	exists, err = transfer.Read(s.place.snapshot, errNone, s.side, f)
+	return exists, s.failed("reading all of it", err)
 }
 
 // Fill calls f, which replaces all that is in the outbox, as a whole or not at all. It
@@ -33,14 +22,7 @@ func (s *Store) Rows(f func(transfer.Side) error) (exists bool, err error) {
 func (s *Store) Fill(f func(transfer.Target) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tx, err := s.place.write()
-	if err == nil {
-		defer tx.Rollback()
-		if err = f(transfer.To(s.side(tx), tx)); err == nil {
-			err = tx.Commit()
-		}
-	}
-	return s.failed("filling it", err)
+	return s.failed("filling it", transfer.Write(s.place.write, s.side, f))
 }
 
 // IsNew reports whether nothing is in the outbox.

@@ -19,7 +19,8 @@ import (
 const maxLine = 300
 
 // Explain returns an error of our own, with a hint, instead of PostgreSQL's, which may
-// repeat what is in queries. It returns other errors as they are.
+// repeat what is in queries. It returns other errors as they are, but is for those of
+// databases alone: what the system says of files looks like an error of a connection.
 func Explain(err error) error {
 	var connect *pgconn.ConnectError
 	var server *pgconn.PgError

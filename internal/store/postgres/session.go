@@ -13,6 +13,15 @@ import (
 // stores have one text for each query.
 type session struct{ *stdlib.Conn }
 
+// ResetSession returns an error if the connection can't be used again, which it tries if it
+// wasn't used for a second. A connection to a machine that is gone without a word is given
+// up as early as a new one would be, so that a process that is to end doesn't wait for it.
+func (s *session) ResetSession(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return s.Conn.ResetSession(ctx)
+}
+
 // Prepare prepares a statement.
 func (s *session) Prepare(query string) (driver.Stmt, error) { return s.Conn.Prepare(numbered(query)) }
 

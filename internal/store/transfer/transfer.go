@@ -49,6 +49,34 @@ func To(side Side, tx Writer) Target {
 	return Target{side, tx}
 }
 
+// Read calls f with a side in a transaction that begin begins, in which nothing is written.
+// It reports whether there is anything to read, which isn't so if begin returns none.
+func Read(begin func() (*sql.Tx, error), none error, side func(Reader) Side, f func(Side) error) (exists bool, err error) {
+	tx, err := begin()
+	if errors.Is(err, none) {
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	defer tx.Rollback()
+	return true, f(side(tx))
+}
+
+// Write calls f with a target in a transaction that begin begins, and commits it if f
+// returns nil.
+func Write(begin func() (*sql.Tx, error), side func(Reader) Side, f func(Target) error) error {
+	tx, err := begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := f(To(side(tx), tx)); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
 // Sum describes the rows of a table. Two tables with the same Sum have the same rows.
 type Sum struct {
 	Table string

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -116,5 +117,49 @@ func TestNoColumn(t *testing.T) {
 	from.Tables[1] = "others"
 	if _, err := Copy(from.Side, to); err == nil {
 		t.Error("a table that isn't there is copied")
+	}
+}
+
+// Only a place that itself has nothing counts as one: what f says of another place is an
+// error, or half a state would be copied without one. And what fails isn't committed.
+func TestReadAndWrite(t *testing.T) {
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
+	must(t, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1) // a transaction that isn't ended keeps the next one waiting
+	_, err = db.Exec(schema)
+	must(t, err)
+	none, failed := errors.New("none"), errors.New("failed")
+	side := func(tx Reader) Side { return Side{Tx: tx, Tables: []string{"names"}} }
+	for _, want := range []error{nil, failed} {
+		err := Write(db.Begin, side, func(to Target) error {
+			_, err := to.Tx.Exec(`INSERT INTO names (name) VALUES (?)`, fmt.Sprint(want))
+			return errors.Join(err, want)
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	for _, tt := range []struct {
+		begin  error
+		f      error
+		exists bool
+		want   error
+	}{{none, nil, false, nil}, {failed, nil, true, failed}, {nil, none, true, none}, {nil, nil, true, nil}} {
+		rows := int64(-1)
+		exists, err := Read(func() (*sql.Tx, error) {
+			if tt.begin != nil {
+				return nil, tt.begin
+			}
+			return db.Begin()
+		}, none, side, func(from Side) error {
+			sums, err := Sums(from)
+			must(t, err)
+			rows = sums[0].Rows
+			return tt.f
+		})
+		if exists != tt.exists || !errors.Is(err, tt.want) || tt.begin == nil && rows != 1 {
+			t.Errorf("%+v: %v, %v, %d rows", tt, exists, err, rows)
+		}
 	}
 }
