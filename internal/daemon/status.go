@@ -286,9 +286,27 @@ func (t *statusTracker) notReady(now time.Time) string {
 			return why
 		}
 	}
-	switch {
-	case s.StandingBy != nil && now.Sub(t.mirrored) > mirrorFor:
+	if s.StandingBy == nil {
+		return t.overdue(now)
+	}
+	if now.Sub(t.mirrored) > mirrorFor {
 		return s.Standby()
+	}
+	return s.NotReady // as the one that leads knows it, by its own clock
+}
+
+// unsuccessful returns why what runs have found is not ready to be shown; empty if it is. It
+// is about this daemon's own runs.
+func (t *statusTracker) unsuccessful(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.overdue(now)
+}
+
+// overdue is unsuccessful with t.mu held.
+func (t *statusTracker) overdue(now time.Time) string {
+	s := &t.status
+	switch {
 	case s.LastSuccess == nil && s.LastRun == nil:
 		return "the first run has not ended yet"
 	case s.LastSuccess == nil:
