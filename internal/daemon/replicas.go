@@ -170,7 +170,7 @@ func (d *daemon) shareOnce() {
 }
 
 // checkClock compares the clock of this machine, which now reads, with the database's once
-// a minute, and logs when they begin to differ, or to agree again.
+// a minute. When they begin to differ, or to agree again, it is logged and in the status.
 func (d *daemon) checkClock(now func() time.Time) error {
 	p := d.replica
 	if time.Since(p.compared) < compareEvery {
@@ -181,13 +181,16 @@ func (d *daemon) checkClock(now func() time.Time) error {
 		return err
 	}
 	p.compared = time.Now()
-	switch {
-	case skew != "" && !p.skewed:
-		d.log.Warn(skew, "hint", "set it (NTP): runs begin, windows open and cool-offs end by it while this replica leads, and it takes no suspension with an end")
-	case skew == "" && p.skewed:
-		d.log.Info("this machine's clock and the database's agree again")
+	if (skew != "") == p.skewed {
+		return nil
 	}
 	p.skewed = skew != ""
+	d.tracker.updateOwn(func(s *api.Status) { s.Clock = skew })
+	if p.skewed {
+		d.log.Warn(skew, "hint", "set it (NTP): runs begin, windows open and cool-offs end by it while this replica leads, and it takes no suspension with an end")
+	} else {
+		d.log.Info("this machine's clock and the database's agree again")
+	}
 	return nil
 }
 
@@ -214,7 +217,7 @@ func (d *daemon) publish(now time.Time) error {
 	}
 	s := d.tracker.read(now)
 	// Leave out what changes all the time, and what each replica knows by itself.
-	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
+	s.Now, s.Clock, s.Suspensions, s.Windows, s.Alarms = time.Time{}, "", nil, nil, nil
 	// That this one is being stopped is nothing that the next leader has to show.
 	s.Ready, s.NotReady = why == "", why
 	data, err := json.Marshal(&s)

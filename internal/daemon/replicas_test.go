@@ -356,7 +356,15 @@ func TestWrongClockOfAReplica(t *testing.T) {
 	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]), "NTP") {
 		t.Errorf("%v", lines)
 	}
+	w.standingBy(&api.Process{PID: 12, Host: "h", Since: noon})
+	w.tracker.mirror(&api.Status{}, time.Now()) // whose clock is right
+	if s := w.tracker.read(time.Now()); !strings.Contains(s.Clock, "2h0m0s ahead") || !slices.ContainsFunc(s.Problems, func(p api.Trouble) bool { return p.Message == s.Clock }) {
+		t.Errorf("clock %q, problems %+v", s.Clock, s.Problems)
+	}
 	check(0)
+	if s := w.tracker.read(time.Now()); s.Clock != "" {
+		t.Errorf("clock %q", s.Clock)
+	}
 	if lines := w.log.lines(t, "this machine's clock and the database's agree again"); len(lines) != 1 {
 		t.Errorf("%v", lines)
 	}

@@ -121,7 +121,7 @@ func (t *statusTracker) mirror(leader *api.Status, at time.Time) {
 		}
 		own := *s
 		*s = *leader
-		s.Version, s.Reconciler, s.Account, s.Started, s.Config = own.Version, own.Reconciler, own.Account, own.Started, own.Config
+		s.Version, s.Reconciler, s.Account, s.Started, s.Clock, s.Config = own.Version, own.Reconciler, own.Account, own.Started, own.Clock, own.Config
 		s.Mode, s.Schedule, s.Source, s.StandingBy = own.Mode, own.Schedule, own.Source, own.StandingBy
 		s.Suspensions, s.Windows, s.Alarms, s.Totals.Alarms = own.Suspensions, own.Windows, own.Alarms, own.Totals.Alarms
 	})
