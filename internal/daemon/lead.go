@@ -41,7 +41,7 @@ func (d *daemon) lead(ctx context.Context) {
 		if d.leads == nil {
 			continue
 		}
-		d.showLead(false)
+		d.showLead(nil)
 		if err := d.runner.r.MayWrite(); err != nil && ctx.Err() == nil {
 			d.log.Error(leadLost, errorAttrs(err)...)
 		}
@@ -119,27 +119,30 @@ func (d *daemon) tryLead() (*api.Process, error) {
 		return nil, err
 	}
 	d.leads = leads
-	d.showLead(true)
+	d.showLead(leads)
 	return nil, nil
 }
 
-// showLead sets whether this daemon leads, for metrics and for what replicas share.
-func (d *daemon) showLead(yes bool) {
-	d.metrics.leads(yes)
-	if d.replica == nil {
-		return
+// showLead sets what makes this daemon the leader, for metrics and for what replicas
+// share; nil if it doesn't lead. Once it is lost, both know that at once.
+func (d *daemon) showLead(lead *journal.Lead) {
+	d.metrics.lead.Store(lead)
+	if d.replica != nil {
+		d.replica.lead.Store(lead)
 	}
-	var lead *journal.Lead
-	if yes {
-		lead = d.leads
-	}
-	d.replica.lead.Store(lead)
 }
 
 // standingBy sets which process leads instead of this one; nil if it leads itself.
 func (d *daemon) standingBy(other *api.Process) {
-	// While the database can't be reached, each replica reports, and none of them leads.
-	d.showLead(other == nil && (d.leads != nil || d.replica == nil))
+	var lead *journal.Lead
+	switch {
+	case other != nil:
+	case d.leads == nil && d.replica == nil:
+		lead = &journal.Lead{} // it does runs, and no other one is known
+	default: // while the database can't be reached, each replica reports, and none of them leads
+		lead = d.leads
+	}
+	d.showLead(lead)
 	if other != nil {
 		setTime(d.metrics.nextRun, time.Time{})
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"reconciler/internal/diff"
 	"reconciler/internal/git/webhook"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/journal"
 )
 
 // metrics are the daemon's, in a registry of their own. Series whose labels
@@ -30,7 +32,6 @@ type metrics struct {
 	stale       prometheus.Gauge
 	alarms      prometheus.Gauge
 	suspensions prometheus.Gauge
-	leader      prometheus.Gauge
 	configOK    prometheus.Gauge
 	configSince prometheus.Gauge
 	unverified  *prometheus.CounterVec
@@ -60,6 +61,8 @@ type metrics struct {
 	inFlightMax  prometheus.Gauge
 	// ready reports what /readyz says; nil means that it isn't served yet.
 	ready func() bool
+	// lead is what makes this daemon the leader; nil if it doesn't lead.
+	lead atomic.Pointer[journal.Lead]
 
 	aerial, orgAPI *callMetrics
 }
@@ -99,8 +102,6 @@ func newMetrics(version string) *metrics {
 			"Lost tokens of new orgs and lost journals that nobody has acknowledged."),
 		suspensions: gauge("reconciler_suspensions",
 			"Suspensions of writes that are in effect, for all orgs or for some."),
-		leader: gauge("reconciler_leader",
-			"1 while this daemon does runs, 0 while it stands by, or is a replica that can't reach the database."),
 		configOK: gauge("reconciler_config_last_reload_successful",
 			"1 if the config that was read last is in force, 0 if it was refused and the one before stays."),
 		configSince: gauge("reconciler_config_last_reload_success_timestamp_seconds",
@@ -148,6 +149,15 @@ func newMetrics(version string) *metrics {
 		}
 		return 0
 	})
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "reconciler_leader",
+		Help: "1 while this daemon does runs, 0 while it stands by, or is a replica that can't reach the database.",
+	}, func() float64 {
+		if lead := m.lead.Load(); lead != nil && !lead.IsLost() {
+			return 1
+		}
+		return 0
+	})
 	m.accounts = gauges("reconciler_account_info", "Always 1; the id of the Aerial account is a label.", "account")
 	m.declare()
 	return m
@@ -167,14 +177,6 @@ func (m *metrics) Notified(receiverType, result string) {
 
 // Queued sets how many messages are not delivered yet.
 func (m *metrics) Queued(n int) { m.queued.Set(float64(n)) }
-
-// leads sets whether this daemon leads.
-func (m *metrics) leads(yes bool) {
-	m.leader.Set(0)
-	if yes {
-		m.leader.Set(1)
-	}
-}
 
 // declare creates the series whose labels are known beforehand.
 func (m *metrics) declare() {

@@ -26,6 +26,8 @@ const (
 	// mirrorFor is how old the leader's status may be for a standby to be ready. If the
 	// leader is gone, another replica leads long before.
 	mirrorFor = 30 * time.Second
+	// compareEvery is how often a replica compares its clock with the database's.
+	compareEvery = time.Minute
 	// answeredFor is how long ago the database may have answered last for a replica to be
 	// ready: about as long as the lead of one that is cut off lasts.
 	answeredFor = 10 * time.Second
@@ -49,9 +51,11 @@ type replica struct {
 	people *journal.Journal
 
 	mu sync.Mutex
-	// published counts the changes of the status that was published last, and at is when
-	// that was last said to be true. mirrored is the digest of the status that is shown.
+	// published counts the changes of the status that was published last, with why it was
+	// not ready, and at is when that was last said to be
+	// true. mirrored is the digest of the status that is shown.
 	published uint64
+	why       string
 	at        time.Time
 	mirrored  string
 	// places are where orgs are declared, as they were published last, and mirroredPlaces
@@ -64,6 +68,10 @@ type replica struct {
 	keyed bool
 	// problem is what was logged last.
 	problem string
+	// compared is when the clocks were compared last, and skewed reports whether they
+	// differed.
+	compared time.Time
+	skewed   bool
 }
 
 // newReplica returns what is shared in a database, which it looks at. The error is that a
@@ -142,11 +150,12 @@ func (d *daemon) shareOnce() {
 	} else {
 		p.outage.end(d.log)
 		d.refresh(p.inForce.Load()) // what was done at another one
+		err = d.checkClock(time.Now)
 	}
 	if leader, _ := d.tracker.refuses(); leader != nil {
 		err = errors.Join(err, d.mirror())
 	} else if p.leads() && p.inForce.Load().MayWrite() == nil {
-		err = errors.Join(err, d.publish(), d.answer())
+		err = errors.Join(err, d.publish(time.Now()), d.answer())
 	}
 	switch {
 	case err == nil && p.problem != "":
@@ -160,16 +169,43 @@ func (d *daemon) shareOnce() {
 	}
 }
 
-// publish tells the others the status, if it has changed.
-func (d *daemon) publish() error {
+// checkClock compares the clock of this machine, which now reads, with the database's once
+// a minute. When they begin to differ, or to agree again, it is logged and in the status.
+func (d *daemon) checkClock(now func() time.Time) error {
+	p := d.replica
+	if time.Since(p.compared) < compareEvery {
+		return nil
+	}
+	skew, err := p.store.Skew(now)
+	if err != nil {
+		return err
+	}
+	p.compared = time.Now()
+	if (skew != "") == p.skewed {
+		return nil
+	}
+	p.skewed = skew != ""
+	d.tracker.updateOwn(func(s *api.Status) { s.Clock = skew })
+	if p.skewed {
+		d.log.Warn(skew, "hint", "set it (NTP): runs begin, windows open and cool-offs end by it while this replica leads, and it takes no suspension with an end")
+	} else {
+		d.log.Info("this machine's clock and the database's agree again")
+	}
+	return nil
+}
+
+// publish tells the others the status, if it has changed. What is due now is part of it:
+// the clocks of the others may differ.
+func (d *daemon) publish(now time.Time) error {
 	p := d.replica
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changes, now := d.tracker.changes(), time.Now()
-	if changes == p.published && now.Sub(p.at) < confirmEvery {
+	changes, why := d.tracker.changes(), d.tracker.unsuccessful(now)
+	same := changes == p.published && why == p.why
+	if same && now.Sub(p.at) < confirmEvery {
 		return nil
 	}
-	if changes == p.published {
+	if same {
 		if err := p.store.Confirm(); err != nil {
 			return err
 		}
@@ -181,13 +217,15 @@ func (d *daemon) publish() error {
 	}
 	s := d.tracker.read(now)
 	// Leave out what changes all the time, and what each replica knows by itself.
-	s.Now, s.Suspensions, s.Windows, s.Alarms = time.Time{}, nil, nil, nil
+	s.Now, s.Clock, s.Suspensions, s.Windows, s.Alarms = time.Time{}, "", nil, nil, nil
+	// That this one is being stopped is nothing that the next leader has to show.
+	s.Ready, s.NotReady = why == "", why
 	data, err := json.Marshal(&s)
 	if err == nil {
 		err = p.store.Publish(data)
 	}
 	if err == nil {
-		p.published, p.at = changes, now
+		p.published, p.why, p.at = changes, why, now
 	}
 	return err
 }
@@ -244,7 +282,7 @@ func (d *daemon) answerRun(r replicas.Request) error {
 	case api.RunQueued:
 		return nil
 	case api.RunRunning: // or it has ended since
-		if err := d.publish(); err != nil {
+		if err := d.publish(time.Now()); err != nil {
 			return err
 		}
 		return d.replica.store.Answered(r.ID)

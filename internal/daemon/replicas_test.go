@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,6 +26,7 @@ import (
 	"reconciler/internal/daemon/api"
 	"reconciler/internal/daemon/signin"
 	"reconciler/internal/reconcile"
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/postgres/postgrestest"
 )
 
@@ -289,6 +292,85 @@ func TestReplicaStartsBesideOthers(t *testing.T) {
 		if s.LastRun == nil || s.LastRun.ID != want.ID || !s.Ready {
 			t.Errorf("last run: %+v, ready: %v", s.LastRun, s.Ready)
 		}
+	}
+}
+
+// The one that leads publishes its status again when a run is overdue, by its clock, though
+// nothing else has changed.
+func TestPublishesThatARunIsOverdue(t *testing.T) {
+	w := newWorld(t, worldOptions{extra: "schedule: '*/10 * * * *'\nstate: {postgres: {urlFile: " + string(postgrestest.NewFile(t)) + "}}\n"})
+	w.run()
+	now := time.Now()
+	for _, step := range []struct {
+		at    time.Time
+		words string // of why it isn't ready
+	}{{now, ""}, {now.Add(3 * time.Hour), "should have succeeded since"}, {now, ""}} {
+		if err := w.publish(step.at); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.replica.store.Status("")
+		var s api.Status
+		if err := errors.Join(err, json.Unmarshal(got.Content, &s)); err != nil {
+			t.Fatal(err)
+		}
+		if s.Ready != (step.words == "") || s.Ready != (s.NotReady == "") || !strings.Contains(s.NotReady, step.words) {
+			t.Errorf("at %s: ready %v, %q; want %q", step.at, s.Ready, s.NotReady, step.words)
+		}
+	}
+}
+
+// The metric says that the lead is lost as soon as that is known, and not only once the run
+// has ended that goes on.
+func TestLostLeadInMetrics(t *testing.T) {
+	file := postgrestest.NewFile(t)
+	w := newWorld(t, worldOptions{extra: "state: {postgres: {urlFile: " + string(file) + "}}\n"})
+	if other, err := w.tryLead(); other != nil || err != nil {
+		t.Fatal(other, err)
+	}
+	defer func() { _ = w.leads.End() }() // which is lost
+	w.expectMetrics(map[string]string{"reconciler_leader": "1"})
+	db := postgres.Open(file, 1)
+	defer db.Close()
+	if _, err := db.Exec(`SELECT pg_terminate_backend(CAST(backend AS int)) FROM leases WHERE name = 'leader'`); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the lead is lost", w.leads.IsLost)
+	w.expectMetrics(map[string]string{"reconciler_leader": "0"})
+}
+
+// A replica whose clock is wrong says so once, and once more when it is right again.
+func TestWrongClockOfAReplica(t *testing.T) {
+	w := newWorld(t, worldOptions{extra: "state: {postgres: {urlFile: " + string(postgrestest.NewFile(t)) + "}}\n"})
+	check := func(by time.Duration) {
+		t.Helper()
+		for range 2 {
+			if err := w.checkClock(func() time.Time { return time.Now().Add(by) }); err != nil {
+				t.Fatal(err)
+			}
+			w.replica.compared = time.Time{} // as after a minute
+		}
+	}
+	check(0)
+	check(2 * time.Hour)
+	lines := w.log.lines(t, "this machine's clock is 2h0m0s ahead of the database's")
+	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0]), "NTP") {
+		t.Errorf("%v", lines)
+	}
+	w.standingBy(&api.Process{PID: 12, Host: "h", Since: noon})
+	w.tracker.mirror(&api.Status{}, time.Now()) // whose clock is right
+	if s := w.tracker.read(time.Now()); !strings.Contains(s.Clock, "2h0m0s ahead") || !slices.ContainsFunc(s.Problems, func(p api.Trouble) bool { return p.Message == s.Clock }) {
+		t.Errorf("clock %q, problems %+v", s.Clock, s.Problems)
+	}
+	check(0)
+	if s := w.tracker.read(time.Now()); s.Clock != "" {
+		t.Errorf("clock %q", s.Clock)
+	}
+	if lines := w.log.lines(t, "this machine's clock and the database's agree again"); len(lines) != 1 {
+		t.Errorf("%v", lines)
+	}
+	check(-2 * time.Hour)
+	if lines := w.log.lines(t, "this machine's clock is 2h0m0s behind the database's"); len(lines) != 1 {
+		t.Errorf("%v", lines)
 	}
 }
 

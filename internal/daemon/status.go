@@ -121,7 +121,7 @@ func (t *statusTracker) mirror(leader *api.Status, at time.Time) {
 		}
 		own := *s
 		*s = *leader
-		s.Version, s.Reconciler, s.Account, s.Started, s.Config = own.Version, own.Reconciler, own.Account, own.Started, own.Config
+		s.Version, s.Reconciler, s.Account, s.Started, s.Clock, s.Config = own.Version, own.Reconciler, own.Account, own.Started, own.Clock, own.Config
 		s.Mode, s.Schedule, s.Source, s.StandingBy = own.Mode, own.Schedule, own.Source, own.StandingBy
 		s.Suspensions, s.Windows, s.Alarms, s.Totals.Alarms = own.Suspensions, own.Windows, own.Alarms, own.Totals.Alarms
 	})
@@ -286,9 +286,27 @@ func (t *statusTracker) notReady(now time.Time) string {
 			return why
 		}
 	}
-	switch {
-	case s.StandingBy != nil && now.Sub(t.mirrored) > mirrorFor:
+	if s.StandingBy == nil {
+		return t.overdue(now)
+	}
+	if now.Sub(t.mirrored) > mirrorFor {
 		return s.Standby()
+	}
+	return s.NotReady // as the one that leads knows it, by its own clock
+}
+
+// unsuccessful returns why what runs have found is not ready to be shown; empty if it is. It
+// is about this daemon's own runs.
+func (t *statusTracker) unsuccessful(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.overdue(now)
+}
+
+// overdue is unsuccessful with t.mu held.
+func (t *statusTracker) overdue(now time.Time) string {
+	s := &t.status
+	switch {
 	case s.LastSuccess == nil && s.LastRun == nil:
 		return "the first run has not ended yet"
 	case s.LastSuccess == nil:

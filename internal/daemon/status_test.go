@@ -140,6 +140,26 @@ func TestReadinessWithJitter(t *testing.T) {
 	}
 }
 
+// A standby is ready if the one that leads is, whatever its own clock.
+func TestReadinessOfAStandby(t *testing.T) {
+	b := newStatusTracker(api.Status{}, every10)
+	b.updateOwn(func(s *api.Status) { s.StandingBy = &api.Process{PID: 12, Host: "h", Since: noon} })
+	leader := api.Status{LastRun: &api.RunRecord{Result: ResultInSync}, LastSuccess: &api.Success{Finished: noon}}
+	const overdue = "a run should have succeeded since"
+	for _, why := range []string{"", overdue, ""} {
+		leader.NotReady = why
+		for _, now := range []time.Time{noon, noon.Add(2 * time.Hour), noon.Add(-2 * time.Hour)} {
+			b.mirror(&leader, now)
+			if s := b.read(now); s.NotReady != why || s.Ready != (why == "") || b.ready(now) != s.Ready {
+				t.Errorf("at %s: ready %v, %q; want %q", now, s.Ready, s.NotReady, why)
+			}
+			if s := b.read(now.Add(mirrorFor + 1)); s.NotReady != s.Standby() {
+				t.Errorf("without news of the one that leads: %q", s.NotReady)
+			}
+		}
+	}
+}
+
 func TestTrackerStuck(t *testing.T) {
 	b := newStatusTracker(api.Status{}, every10)
 	check := func(at time.Time, want string) {

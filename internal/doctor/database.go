@@ -13,7 +13,7 @@ import (
 )
 
 // maxSkew is by how much the clock of the database may differ from the one of this
-// machine before that is said. Nothing depends on it but what people read.
+// machine before that is said. From postgres.MaxSkew on, replicas say so, too.
 const maxSkew = 10 * time.Second
 
 // database looks at the database of the state, and who leads.
@@ -49,7 +49,7 @@ func (e *examination) database(ctx context.Context, at location.Location) Check 
 		more = append(more, fmt.Sprintf("every user of the server may make tables and functions in the schema %q: REVOKE CREATE ON SCHEMA from PUBLIC, or use a schema of its own", c.Schema))
 	}
 	if c.Ahead.Abs() > maxSkew {
-		more = append(more, fmt.Sprintf("the clock of the database is %v off the one of this machine", c.Ahead.Abs().Round(time.Second)))
+		more = append(more, postgres.Skew(-c.Ahead)+": set it (NTP)")
 	}
 	if e.cfg.Tokens.Dir != "" && e.creates() > 0 {
 		more = append(more, config.KeyTokensDir+" is a folder, which each replica must have: the token of a new org is where the one was that created it")

@@ -90,6 +90,9 @@ func (s *Status) Assess() {
 	if c := s.Config.Refused; c != nil {
 		add(last, Trouble{false, "the config that was read last is refused, and the one before is in force: " + c.Error, c.Hint})
 	}
+	if s.Clock != "" {
+		add(last, Trouble{false, s.Clock, "set it (NTP)"})
+	}
 	if s.WaitingFor != nil {
 		add(last, Trouble{false, fmt.Sprintf("the next run waits for %v", s.WaitingFor), ""})
 	}

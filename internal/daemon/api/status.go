@@ -44,6 +44,9 @@ type Status struct {
 	// Now is when the status was read.
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"`
+	// Clock describes by how much the clock of this machine and that of the database
+	// differ; empty if they agree to a minute, or there is no database.
+	Clock string `json:"clock,omitempty"`
 	// Config is the config in force, and why a newer one is not.
 	Config ConfigInForce `json:"config"`
 	// Ready and NotReady are the result of /readyz and its reason.

@@ -217,5 +217,8 @@ func (f *folder) path() string { return filepath.Join(f.dir, dbFile) }
 
 func (f *folder) unlike() string { return "NOT GLOB" }
 
+// ahead returns 0: all who use a folder have the same clock.
+func (f *folder) ahead(sqlitefile.Querier, func() time.Time) (time.Duration, error) { return 0, nil }
+
 // String returns the quoted name of the file.
 func (f *folder) String() string { return strconv.Quote(f.path()) }

@@ -83,6 +83,15 @@ func (j *Journal) db() *sql.DB {
 	return j.home.(*tables).open().DB()
 }
 
+// setDatabaseClock sets the clock of the database, where there is one.
+func (j *Journal) setDatabaseClock(clock func() time.Time) {
+	if t, ok := j.home.(*tables); ok {
+		t.compare = func(_ func(string, ...any) *sql.Row, now func() time.Time) (time.Duration, error) {
+			return now().Sub(clock()), nil
+		}
+	}
+}
+
 // lockJournal returns the locked journal in dir, and closes it where that fails.
 func lockJournal(dir string, opts Options) (*Writer, error) {
 	j := New(locate(dir), opts)

@@ -102,6 +102,9 @@ type home interface {
 	// unlike returns the operator that compares a text with a pattern, such as
 	// stampPattern, and is true where they differ.
 	unlike() string
+	// ahead returns by how much this machine's clock, which now reads, is ahead of the one
+	// by which suspensions end for all who use the journal.
+	ahead(q sqlitefile.Querier, now func() time.Time) (time.Duration, error)
 	// backup writes a copy of the journal, as it is at one moment, to a new file.
 	backup(file string) error
 	// String names it for people.

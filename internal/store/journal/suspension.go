@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reconciler/internal/freeze"
+	"reconciler/internal/store/postgres"
 	"reconciler/internal/store/sqlitefile"
 	"reconciler/internal/text"
 )
@@ -20,6 +21,9 @@ const (
 	// While another process creates the journal, Suspend waits for it.
 	createTries = 50
 	createPause = 100 * time.Millisecond
+	// keepExpired is for how long a suspension stays that has expired: by another clock,
+	// such as this one before it was set, it may be in force.
+	keepExpired = 7 * 24 * time.Hour
 )
 
 // suspensionRow is a suspension as the file has it.
@@ -105,23 +109,55 @@ func suspensions(q sqlitefile.Querier) ([]freeze.Suspension, error) {
 	return all, nil
 }
 
+// suspensions returns those that can be understood, as the function of the same name
+// does, with ends by the clock of this machine: in a database they are by the clock of
+// that, so that a suspension ends for all replicas at the same time.
+func (j *Journal) suspensions(q sqlitefile.Querier) ([]freeze.Suspension, error) {
+	all, err := suspensions(q)
+	if !slices.ContainsFunc(all, ends) {
+		return all, err
+	}
+	ahead, unknown := j.home.ahead(q, j.now)
+	if unknown != nil {
+		return nil, unknown
+	}
+	if ahead.Abs() <= postgres.MaxSkew {
+		return all, err
+	}
+	// To the minute, so that it is the same each time; and rather too late than too early.
+	shift := ahead.Truncate(time.Minute) + time.Minute
+	for i := range all {
+		if ends(all[i]) {
+			all[i].Until = all[i].Until.Add(shift)
+		}
+	}
+	return all, err
+}
+
+// ends reports whether a suspension expires.
+func ends(s freeze.Suspension) bool { return !s.Until.IsZero() }
+
 // Suspensions returns the suspensions that were made while the program runs, in
-// the order in which they were made; some may have expired. If any can't be read
+// the order in which they were made; some may have expired. In a database they expire by
+// its clock: to a machine whose own differs by more than a minute, Until is another time,
+// at which that clock will be. If any can't be read
 // or understood, that is an error, and everything must be treated as suspended
 // (freeze.Rules.Unreadable). If the others can, it is a *SuspensionsError, and they
 // are returned.
 func (j *Journal) Suspensions() (all []freeze.Suspension, err error) {
 	err = j.read("reading suspensions", func(q sqlitefile.Querier) (err error) {
-		all, err = suspensions(q)
+		all, err = j.suspensions(q)
 		return err
 	})
 	return all, err
 }
 
 // Suspend adds a suspension and returns it with its ID; Since is now, to the
-// second, where it is not set. It rejects one without reason or owner, and one
-// that has expired. Suspensions that have expired are dropped. Adding the same
-// twice makes two. It needs no lock, and creates the journal where there is none.
+// second, where it is not set. It rejects one without reason or owner, one that has
+// expired, and one with an end if this machine's clock and the database's differ by more
+// than a minute: it would end for others at another time than is meant. Suspensions that
+// expired a week ago are dropped. Adding the same twice makes two. It needs no lock, and
+// creates the journal where there is none.
 func (j *Journal) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
 	now := j.now()
 	s, err := complete(s, now)
@@ -132,7 +168,14 @@ func (j *Journal) Suspend(s freeze.Suspension) (freeze.Suspension, error) {
 		if _, err := suspensions(tx); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, sqlitefile.Stamp(now.Truncate(time.Second))); err != nil {
+		ahead, err := j.home.ahead(tx, j.now)
+		if err != nil {
+			return err
+		}
+		if ends(s) && ahead.Abs() > postgres.MaxSkew {
+			return text.WithHint(fmt.Errorf("%s, by which suspensions end", postgres.Skew(ahead)), "set this machine's clock (NTP), or suspend without an end")
+		}
+		if _, err := tx.Exec(`DELETE FROM suspensions WHERE until <> '' AND until <= ?`, sqlitefile.Stamp(now.Add(-ahead-keepExpired))); err != nil {
 			return err
 		}
 		return insertSuspension(tx, &s)
@@ -201,7 +244,7 @@ func (j *Journal) writeOrCreate(doing string, f func(tx *sql.Tx) error) error {
 // doesn't ask about those that have expired.
 func (j *Journal) Resume(match func(freeze.Suspension) bool) (removed []freeze.Suspension, err error) {
 	err = j.write("resuming", func(tx *sql.Tx) error {
-		all, err := suspensions(tx)
+		all, err := j.suspensions(tx)
 		var bad *SuspensionsError
 		if errors.As(err, &bad) {
 			all = append(all, bad.Rows...)

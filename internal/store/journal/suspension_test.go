@@ -50,6 +50,7 @@ func TestSuspensions(t *testing.T) {
 		dir := place(t)
 		j := New(locate(dir), Options{})
 		defer j.Close()
+		j.setDatabaseClock(time.Now)
 		wantSuspended(t, j)
 		tokyo, err := time.LoadLocation("Asia/Tokyo")
 		must(t, err)
@@ -66,11 +67,12 @@ func TestSuspensions(t *testing.T) {
 		}
 		other := New(locate(dir), Options{})
 		defer other.Close()
+		other.setDatabaseClock(time.Now)
 		if diff := cmp.Diff(desired, wantSuspended(t, other, one.ID, two.ID)); diff != "" {
 			t.Error(diff)
 		}
 
-		// What expired is read until something is added, and holds nothing.
+		// What expired is read until something is added a week later, and holds nothing.
 		time.Sleep(time.Hour)
 		if all := wantSuspended(t, j, one.ID, two.ID); !all[0].Expired(time.Now()) {
 			t.Errorf("%v", all)
@@ -80,14 +82,121 @@ func TestSuspensions(t *testing.T) {
 			t.Errorf("what expired was resumed: %v, %v", removed, err)
 		}
 		wantSuspended(t, other, one.ID, two.ID)
+		time.Sleep(keepExpired - time.Minute)
 		three := suspend(t, j, freeze.Suspension{Reason: "c", Owner: "c"})
-		wantSuspended(t, other, two.ID, three.ID)
+		wantSuspended(t, other, one.ID, two.ID, three.ID)
+		time.Sleep(time.Minute)
+		four := suspend(t, j, freeze.Suspension{Reason: "d", Owner: "d"})
+		wantSuspended(t, other, two.ID, three.ID, four.ID)
 		removed, err = other.Resume(everything)
-		if err != nil || len(removed) != 2 || removed[0].ID != two.ID {
+		if err != nil || len(removed) != 3 || removed[0].ID != two.ID {
 			t.Errorf("%v, %v", removed, err)
 		}
 		wantSuspended(t, j)
 	})
+}
+
+// apart returns two journals of one place: a machine whose clock differs from all others'
+// by a time, and one whose clock is right.
+func apart(t *testing.T, by time.Duration) (wrong, right *Journal, clock, there *clock) {
+	t.Helper()
+	dir := place(t)
+	clock, there = newClock(), newClock()
+	there.add(by)
+	right, wrong = New(locate(dir), Options{Now: clock.now}), New(locate(dir), Options{Now: there.now})
+	for _, j := range []*Journal{right, wrong} {
+		j.setDatabaseClock(clock.now)
+		t.Cleanup(func() { must(t, j.Close()) })
+	}
+	return wrong, right, clock, there
+}
+
+// What is in force by another clock isn't dropped by whoever suspends something else.
+func TestSuspendDropsNothingInForce(t *testing.T) {
+	for _, by := range []time.Duration{2 * time.Hour, -2 * time.Hour, 6 * 24 * time.Hour} {
+		wrong, right, clock, _ := apart(t, by)
+		s := suspension()
+		s.Until = clock.now().Add(time.Hour)
+		audit := suspend(t, right, s)
+		suspend(t, wrong, suspension())
+		all, err := right.Suspensions()
+		must(t, err)
+		if active := freeze.Active(all, clock.now()); len(active) != 2 || !slices.ContainsFunc(active, func(s freeze.Suspension) bool { return s.ID == audit.ID }) {
+			t.Errorf("%v: in force are %+v", by, active)
+		}
+	}
+}
+
+// Where replicas have a database, suspensions end by its clock, and not by that of whoever
+// looks.
+func TestSuspensionsEndByTheDatabase(t *testing.T) {
+	postgrestest.OnlyDatabase(t)
+	for _, by := range []time.Duration{2 * time.Hour, -2 * time.Hour, time.Minute + time.Second} {
+		wrong, right, clock, there := apart(t, by)
+		s := suspension()
+		s.Until = clock.now().Add(30 * time.Minute)
+		made := suspend(t, right, s)
+		endless := suspend(t, right, suspension())
+		for _, step := range []struct {
+			add     time.Duration
+			expired bool
+		}{{29*time.Minute + 59*time.Second, false}, {2*time.Minute + time.Second, true}} {
+			clock.add(step.add)
+			there.add(step.add)
+			all := wantSuspended(t, wrong, made.ID, endless.ID)
+			if all[0].Expired(there.now()) != step.expired || !all[1].Until.IsZero() {
+				t.Errorf("%v: %+v, and it is %s", by, all, there.now())
+			}
+			if again := wantSuspended(t, wrong, made.ID, endless.ID); !again[0].Until.Equal(all[0].Until) {
+				t.Errorf("%v: until %s, then %s", by, all[0].Until, again[0].Until)
+			}
+		}
+	}
+	wrong, right, clock, _ := apart(t, 2*time.Hour)
+	s := suspension()
+	s.Until = clock.now().Add(time.Hour)
+	made := suspend(t, right, s)
+	removed, err := wrong.Resume(func(s freeze.Suspension) bool { return s.ID == made.ID })
+	if err != nil || len(removed) != 1 {
+		t.Errorf("resuming what is in force: %v, %v", removed, err)
+	}
+}
+
+// An end that was computed by a wrong clock may be past for the replica that leads. What
+// has no end is suspended with any clock.
+func TestSuspendWithAWrongClock(t *testing.T) {
+	postgrestest.OnlyDatabase(t)
+	for by, words := range map[time.Duration]string{
+		-2 * time.Hour:               "suspending: this machine's clock is 2h0m0s behind the database's, by which suspensions end",
+		time.Minute + time.Second:    "suspending: this machine's clock is 1m1s ahead of the database's, by which suspensions end",
+		-time.Minute - time.Second:   "this machine's clock is 1m1s behind the database's",
+		time.Minute - time.Second:    "",
+		-(time.Minute - time.Second): "",
+	} {
+		wrong, right, _, there := apart(t, by)
+		s := suspension()
+		s.Until = there.now().Add(30 * time.Minute)
+		made, err := wrong.Suspend(s)
+		if words == "" {
+			must(t, err)
+			wantSuspended(t, right, made.ID)
+			continue
+		}
+		wantError(t, err, words, "set this machine's clock (NTP), or suspend without an end")
+		wantSuspended(t, right)
+		wantSuspended(t, right, suspend(t, wrong, suspension()).ID)
+	}
+}
+
+// The clock that counts is the database's own.
+func TestDatabaseClock(t *testing.T) {
+	postgrestest.OnlyDatabase(t)
+	j := New(locate(place(t)), Options{Now: func() time.Time { return time.Now().Add(-2 * time.Hour) }})
+	defer j.Close()
+	s := suspension()
+	s.Until = time.Now().Add(time.Hour)
+	_, err := j.Suspend(s)
+	wantError(t, err, "this machine's clock is 2h0m0s behind the database's", "NTP")
 }
 
 func TestSuspendRejects(t *testing.T) {
@@ -163,6 +272,7 @@ func TestSuspensionsNotUnderstood(t *testing.T) {
 func TestSeveralSuspensionsNotUnderstood(t *testing.T) {
 	now := newClock()
 	j := openJournal(t, place(t), Options{Now: now.now})
+	j.setDatabaseClock(now.now)
 	var ids []string
 	for range 2 {
 		s := suspension()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"reconciler/internal/store/lease"
 	"reconciler/internal/store/location"
@@ -20,10 +21,12 @@ type tables struct {
 	at   location.Location
 	kind *postgres.Kind
 	db   *postgres.Database // nil while it isn't open
+	// compare is postgres.Ahead, but in tests that set the clock of the database.
+	compare func(row func(query string, args ...any) *sql.Row, now func() time.Time) (time.Duration, error)
 }
 
 func newTables(at location.Location, log *slog.Logger) *tables {
-	return &tables{at: at, kind: &postgres.Kind{
+	return &tables{at: at, compare: postgres.Ahead, kind: &postgres.Kind{
 		Store: "journal", Steps: postgresSchema(), Connections: 2,
 		Migrating: func(from, to int) { log.Info("migrating the journal's schema", "from", from, "to", to) },
 	}}
@@ -92,6 +95,11 @@ func (t *tables) close() error {
 func (t *tables) explain(err error) (hint string, _ error) { return "", postgres.Explain(err) }
 
 func (t *tables) unlike() string { return "NOT SIMILAR TO" }
+
+// ahead compares with the clock of the database.
+func (t *tables) ahead(q sqlitefile.Querier, now func() time.Time) (time.Duration, error) {
+	return t.compare(q.QueryRow, now)
+}
 
 // backup fails: whoever runs the database backs it up.
 func (t *tables) backup(string) error {

@@ -300,10 +300,28 @@ func (s *Store) Key(fresh []byte) (key []byte, err error) {
 	return key, err
 }
 
+// Skew describes by how much the clock of this machine, which now reads, and that of the
+// database differ; empty if they agree to a minute.
+func (s *Store) Skew(now func() time.Time) (skew string, err error) {
+	err = s.do("comparing the clocks", func(ctx context.Context, db *sql.DB) error {
+		row := func(query string, args ...any) *sql.Row { return db.QueryRowContext(ctx, query, args...) }
+		ahead, err := postgres.Ahead(row, now)
+		if err == nil && ahead.Abs() > postgres.MaxSkew {
+			skew = postgres.Skew(ahead)
+		}
+		return err
+	})
+	return skew, err
+}
+
+// keepRevoked is for how long a session that was ended is kept after it would have ended
+// by itself: by the clock of a replica that is behind, it would still hold.
+const keepRevoked = 24 * time.Hour
+
 // Revoke ends a session that would hold until a time.
 func (s *Store) Revoke(session string, until time.Time) error {
 	return s.do("ending a session", func(ctx context.Context, db *sql.DB) error {
-		if _, err := db.ExecContext(ctx, `DELETE FROM replica_revoked WHERE until < now()`); err != nil {
+		if _, err := db.ExecContext(ctx, `DELETE FROM replica_revoked WHERE until < now() - make_interval(secs => ?)`, keepRevoked.Seconds()); err != nil {
 			return err
 		}
 		_, err := db.ExecContext(ctx, `INSERT INTO replica_revoked (session, until) VALUES (?, ?) ON CONFLICT DO NOTHING`, session, until)
@@ -315,7 +333,7 @@ func (s *Store) Revoke(session string, until time.Time) error {
 func (s *Store) Revoked() (all map[string]time.Time, err error) {
 	all = map[string]time.Time{}
 	err = s.do("reading which sessions were ended", func(ctx context.Context, db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, `SELECT session, until FROM replica_revoked WHERE until > now()`)
+		rows, err := db.QueryContext(ctx, `SELECT session, until FROM replica_revoked WHERE until > now() - make_interval(secs => ?)`, keepRevoked.Seconds())
 		if err != nil {
 			return err
 		}

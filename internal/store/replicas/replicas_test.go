@@ -126,9 +126,25 @@ func TestSessions(t *testing.T) {
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	must(t, a.Revoke("s1", until))
 	must(t, a.Revoke("s1", until))
-	must(t, a.Revoke("old", time.Now().Add(-time.Second)))
-	if got, err := b.Revoked(); err != nil || len(got) != 1 || !got["s1"].Equal(until) {
+	behind := time.Now().Add(time.Minute - keepRevoked).UTC().Truncate(time.Second) // holds where the clock is a day behind
+	must(t, a.Revoke("behind", behind))
+	must(t, a.Revoke("old", time.Now().Add(-keepRevoked-time.Second)))
+	if got, err := b.Revoked(); err != nil || len(got) != 2 || !got["s1"].Equal(until) || !got["behind"].Equal(behind) {
 		t.Fatalf("%v, %v", got, err)
+	}
+}
+
+// Clocks that agree to a minute are not worth a word.
+func TestSkew(t *testing.T) {
+	a, _ := two(t)
+	for by, want := range map[time.Duration]string{
+		0: "", 50 * time.Second: "", -50 * time.Second: "",
+		2 * time.Hour: "this machine's clock is 2h0m0s ahead of the database's", -2 * time.Hour: "this machine's clock is 2h0m0s behind the database's",
+	} {
+		got, err := a.Skew(func() time.Time { return time.Now().Add(by) })
+		if got != want || err != nil {
+			t.Errorf("%v: %q, %v", by, got, err)
+		}
 	}
 }
 
