@@ -157,7 +157,7 @@ build() {
 }
 
 if [ -n "${INSTALL_BINARY:-}" ]; then
-  [ -f "$INSTALL_BINARY" ] && [ -x "$INSTALL_BINARY" ] || die "\"$INSTALL_BINARY\" is no program"
+  { [ -f "$INSTALL_BINARY" ] && [ -x "$INSTALL_BINARY" ]; } || die "\"$INSTALL_BINARY\" is no program"
   case $INSTALL_BINARY in
     /*) echo "$INSTALL_BINARY" ;;
     *) echo "$PWD/$INSTALL_BINARY" ;;
