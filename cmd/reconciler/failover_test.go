@@ -84,11 +84,7 @@ func TestFailover(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	freeze := func(t *testing.T, r *replicas) {
-		if err := r.leader.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
+	freeze := func(t *testing.T, r *replicas) { freezeProcess(t, r.leader.Process) }
 	cut := func(_ *testing.T, r *replicas) { r.cable.Cut() }
 	restart := func(t *testing.T, r *replicas) {
 		if err := r.server.Stop(); err != nil {

@@ -161,7 +161,9 @@ func TestTwoDaemons(t *testing.T) {
 				t.Errorf("%d writes while the first one is in flight: %q", now-before, r.writes())
 			}
 
-			if err := leader.Process.Signal(tt.signal); err != nil {
+			if tt.signal == syscall.SIGSTOP {
+				freezeProcess(t, leader.Process)
+			} else if err := leader.Process.Signal(tt.signal); err != nil {
 				t.Fatal(err)
 			}
 			began := time.Now()
@@ -196,6 +198,19 @@ func TestTwoDaemons(t *testing.T) {
 				t.Errorf("diff ends with %d: %s\n%s", code, out, standby.printed.String())
 			}
 		})
+	}
+}
+
+// freezeProcess stops a child process, and waits until none of its threads goes on: on a busy
+// machine that takes a while after the signal.
+func freezeProcess(t *testing.T, p *os.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it isn't stopped: %v, status %v", err, status)
 	}
 }
 
