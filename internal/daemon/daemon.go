@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -192,6 +193,9 @@ func newDaemon(cfg *config.Config, opts RunOptions, base http.RoundTripper) (*da
 	d.loop.look = func() { d.runner.tell(nil) }
 	s, err := d.setUp(cfg)
 	if err != nil {
+		if shared != nil {
+			err = errors.Join(err, shared.Close())
+		}
 		return nil, err
 	}
 	if err := d.checkWebhook(cfg); err != nil {

@@ -319,6 +319,16 @@ func TestPublishesThatARunIsOverdue(t *testing.T) {
 	}
 }
 
+// A replica that can't start leaves no connection open, which would be found at the end of
+// all tests.
+func TestReplicaThatCannotStart(t *testing.T) {
+	w := newWorld(t, worldOptions{extra: "state: {postgres: {urlFile: " + string(postgrestest.NewFile(t)) + "}}\n"})
+	w.cfg.HTTP.Auth.TokensFile = filepath.Join(w.dir, "missing")
+	if _, err := newDaemon(w.cfg, RunOptions{}, w.base); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("%v", err)
+	}
+}
+
 // The metric says that the lead is lost as soon as that is known, and not only once the run
 // has ended that goes on.
 func TestLostLeadInMetrics(t *testing.T) {
