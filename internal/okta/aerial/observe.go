@@ -111,7 +111,7 @@ type observation struct {
 // apart, because they may arrive at the same time.
 type entry struct {
 	id     string
-	label  string // for errors
+	domain string // as it was listed first
 	org    state.Org
 	queued bool
 
@@ -126,7 +126,7 @@ func (o *observation) listed(ctx context.Context, page []state.Org) error {
 	for _, org := range page {
 		e := o.orgs[org.ID]
 		if e == nil {
-			e = &entry{id: org.ID, label: cmp.Or(org.Domain, org.ID)}
+			e = &entry{id: org.ID, domain: org.Domain}
 			o.orgs[org.ID] = e
 		}
 		e.org = org
@@ -173,7 +173,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 		e.products = ids
 		return o.hold(ids)
 	case ctx.Err() != nil || o.concernsAll(err):
-		return fmt.Errorf("reading the products of the org %q: %w", e.label, err)
+		return fmt.Errorf("reading the products of the org %q: %w", cmp.Or(e.domain, e.id), err)
 	default:
 		e.unknown, e.errorID = rest.Reason(err)
 		e.hint = text.Hint(err)
@@ -183,7 +183,7 @@ func (o *observation) read(ctx context.Context, e *entry) error {
 
 // endSpan ends the span of reading the products of one org.
 func endSpan(span trace.Span, e *entry, err error) {
-	span.Set("okta.org.domain", e.org.Domain)
+	span.Set("okta.org.domain", e.domain)
 	span.Set("okta.org.id", e.id)
 	span.Set("reconciler.part", "products")
 	span.End(err)

@@ -384,7 +384,7 @@ func TestObserveHolds(t *testing.T) {
 	f := newFleet(1)
 	f.orgs[0].Products = []string{"P1"}
 	o := &observation{client: newClient(t, f, nil)}
-	e := &entry{id: "0", label: "org-0.okta.com"}
+	e := &entry{id: "0", domain: "org-0.okta.com"}
 	o.held.Store(maxHeld - 100)
 	if err := o.read(t.Context(), e); err != nil {
 		t.Error(err)
